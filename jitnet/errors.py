@@ -1,0 +1,75 @@
+"""Every error that jitnet raises on purpose, as one tree.
+
+    JitnetError          exit 1   anything a user can cause and mend
+    ├── UsageError       exit 2   an option or argument out of range, or options that contradict each other
+    ├── DataError        exit 1   a data set that is missing, broken or does not fit
+    │   └── DownloadError         a data set that no mirror delivered whole
+    ├── ModelError       exit 1   a model file that is missing, broken or does not fit the data
+    ├── PictureError     exit 1   a picture that cannot be read or holds nothing to recognise
+    ├── OutputError      exit 1   a file or folder that cannot be written
+    ├── DivergedError    exit 1   a loss that became NaN or infinite
+    ├── MissingExtra     exit 1   an optional library that is not installed
+    └── TargetMissed     exit 4   training ended below the accuracy that was asked for
+
+A message is one line: it names the file, field or option, what was found, what was expected
+and what to do about it. The command line prints it and leaves with `exit_code`.
+"""
+
+__all__ = [
+    "DataError",
+    "DivergedError",
+    "DownloadError",
+    "JitnetError",
+    "MissingExtra",
+    "ModelError",
+    "OutputError",
+    "PictureError",
+    "TargetMissed",
+    "UsageError",
+]
+
+
+class JitnetError(Exception):
+    """Base of all errors that jitnet raises on purpose; `exit_code` is what the command line returns."""
+
+    exit_code = 1
+
+
+class UsageError(JitnetError):
+    """An option or argument is out of range, or two of them contradict each other."""
+
+    exit_code = 2
+
+
+class DataError(JitnetError):
+    """A data set is missing, broken, or does not fit the model."""
+
+
+class DownloadError(DataError):
+    """No mirror delivered a file whole; the message names each mirror and what went wrong there."""
+
+
+class ModelError(JitnetError):
+    """A model file is missing, broken, or does not fit the data."""
+
+
+class PictureError(JitnetError):
+    """A picture cannot be read, or holds nothing to recognise."""
+
+
+class OutputError(JitnetError):
+    """A file or folder cannot be written."""
+
+
+class DivergedError(JitnetError):
+    """The loss became NaN or infinite; the message names epoch and step."""
+
+
+class MissingExtra(JitnetError):
+    """An optional library is needed and not installed; the message says how to install it."""
+
+
+class TargetMissed(JitnetError):
+    """Training ended below the accuracy that was asked for."""
+
+    exit_code = 4
