@@ -1,0 +1,195 @@
+"""How every loop is compiled: the one decorator, its options and why, threads, and where compiled code is kept.
+
+Importing this room settles, before the first compile, what Numba reads from the environment:
+
+* the full vector width: on CPUs with AVX-512 LLVM prefers 256-bit vectors, which halves the peak (80 against 165 GFLOP/s
+  a core); `-prefer-256-bit` in the feature string undoes that. Other CPUs are left as they are.
+* OpenMP as threading layer: a parallel region costs 2–3 µs there against 25–37 with Numba's own work queue; its threads
+  are bound to cores, without which a region sometimes took 8 ms.
+* a cache folder whose name is a hash of all kernel sources, options and versions. Numba itself does not notice an edited
+  callee in another file, a changed option or bounds checking, and would run stale code.
+
+A variable that the user has set already is left alone.
+"""
+
+import hashlib
+import os
+import platform
+import re
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import llvmlite
+import llvmlite.binding as llvm
+
+__all__ = ["FASTMATH", "MAX_LANES", "Machine", "cache_folder", "kernel", "machine", "parallel_kernel", "set_threads", "warm"]
+
+FASTMATH = {"contract", "reassoc", "nsz"}
+"""Contract gives fused multiply-add, reassoc lets sums be vectorised, nsz drops the sign of zero. Never nnan or ninf:
+with them `isfinite` is folded to True and a diverging run goes unnoticed."""
+
+MAX_LANES = 16
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_FEATURES = llvm.get_host_cpu_features()
+_AVX512 = bool(_FEATURES.get("avx512f"))
+
+
+def _set_environment() -> None:
+    defaults = {
+        "OMP_PROC_BIND": "true",
+        "NUMBA_THREADING_LAYER_PRIORITY": "omp tbb workqueue",
+    }
+    if _AVX512 and "NUMBA_CPU_NAME" not in os.environ:
+        defaults["NUMBA_CPU_NAME"] = llvm.get_host_cpu_name()
+        defaults["NUMBA_CPU_FEATURES"] = _FEATURES.flatten() + ",-prefer-256-bit"
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+
+
+def _fingerprint() -> str:
+    """Hash of everything that decides what machine code a kernel becomes."""
+    digest = hashlib.sha256()
+    package = Path(__file__).parent.parent
+    for path in [*sorted((package / "kernels").glob("*.py")), package / "state.py", package / "step.py"]:
+        digest.update(path.name.encode() + path.read_bytes())
+    settings = [f"{name}={os.environ[name]}" for name in sorted(os.environ) if name.startswith("NUMBA_") and "CACHE" not in name and "NUM_THREADS" not in name]
+    versions = [sys.version, llvmlite.__version__, _numba_version(), llvm.get_host_cpu_name(), _FEATURES.flatten()]
+    digest.update("\n".join(settings + versions + sorted(FASTMATH)).encode())
+    return digest.hexdigest()[:16]
+
+
+def _numba_version() -> str:
+    from importlib.metadata import version
+
+    return version("numba")
+
+
+def _user_cache() -> Path:
+    if os.environ.get("JITNET_CACHE"):
+        return Path(os.environ["JITNET_CACHE"])
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(home) / "jitnet" / "kernels"
+
+
+def _prepare_cache() -> Path | None:
+    """A writable folder for this fingerprint, or None where the user's cache cannot be written."""
+    folder = _user_cache() / _fingerprint()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError:
+        return None
+    return folder
+
+
+_set_environment()
+cache_folder: Path | None = _prepare_cache()
+"""Where compiled code is kept from one start to the next; None where nothing can be written, and every start compiles."""
+if cache_folder is not None:
+    os.environ["NUMBA_CACHE_DIR"] = str(cache_folder)
+
+import numba  # noqa: E402  (only now: it reads the variables set above)
+
+_OPTIONS = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True, "cache": cache_folder is not None}
+
+
+def kernel(function: Function) -> Function:
+    """Compile a serial loop; error_model "numpy" because a loop that may raise on division is not vectorised."""
+    compiled: Function = numba.njit(**_OPTIONS)(function)
+    return compiled
+
+
+def parallel_kernel(function: Function) -> Function:
+    """Compile a thin driver: one `prange` over the parts of a problem, each part done by a serial kernel."""
+    compiled: Function = numba.njit(parallel=True, **_OPTIONS)(function)
+    return compiled
+
+
+def warm() -> bool:
+    """Whether the training loop was compiled here before, so that a start needs only load it."""
+    return cache_folder is not None and any(cache_folder.rglob("step.train_steps*.nbi"))
+
+
+def set_threads(threads: int) -> None:
+    """Run the next parallel regions entered from this Python thread on `threads` threads (1 to the cores available)."""
+    numba.set_num_threads(threads)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the loops run on.
+
+    cpu: the processor's name. vector_bits: width of its vectors. affinity: cores this process may run on.
+    quota: cores' worth of time that the container allows, None without a limit. cores: the threads that can truly run at
+    once, the smaller of both; cores_reason says which one bound. threading_layer: who runs the parallel regions.
+    """
+
+    cpu: str
+    vector_bits: int
+    affinity: int
+    quota: float | None
+    cores: int
+    cores_reason: str
+    threading_layer: str
+    numba: str
+    llvm: str
+
+
+@cache
+def machine() -> Machine:
+    """Describe this machine; cheap, and the same at every call."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _quota()
+    cores, reason = min(affinity, numba.config.NUMBA_NUM_THREADS), f"{affinity} core{'s' * (affinity != 1)} by affinity"
+    if quota is not None and quota < cores:
+        cores, reason = max(1, int(quota)), f"CPU quota of {quota:g} cores"
+    version = ".".join(str(part) for part in llvm.llvm_version_info[:2])
+    return Machine(_cpu_name(), _vector_bits(), affinity, quota, cores, reason, _threading_layer(), numba.__version__, version)
+
+
+def _quota() -> float | None:
+    """Cores' worth of CPU time of the container's control group (version 2, then 1)."""
+    try:
+        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return None if limit == "max" else int(limit) / int(period)
+    except (OSError, ValueError):
+        pass
+    try:
+        folder = Path("/sys/fs/cgroup/cpu")
+        limit_us = int((folder / "cpu.cfs_quota_us").read_text())
+        return limit_us / int((folder / "cpu.cfs_period_us").read_text()) if limit_us > 0 else None
+    except (OSError, ValueError, ZeroDivisionError):
+        return None
+
+
+def _cpu_name() -> str:
+    try:
+        match = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        match = None
+    return match.group(1).strip() if match else platform.processor() or platform.machine()
+
+
+def _vector_bits() -> int:
+    return 512 if _AVX512 else 256 if _FEATURES.get("avx") else 128
+
+
+def _threading_layer() -> str:
+    """The layer that Numba will load: the first of its priority list that can be imported."""
+    from importlib import import_module
+
+    for layer in numba.config.THREADING_LAYER_PRIORITY:
+        try:
+            import_module(f"numba.np.ufunc.{layer}pool" if layer != "workqueue" else "numba.np.ufunc.workqueue")
+        except ImportError:
+            continue
+        return str(layer)
+    return "workqueue"

@@ -1,0 +1,67 @@
+"""Random numbers as functions of where they are used: the same bits at any thread count, and across stop and resume.
+
+There is no state to carry. `key` folds what a draw belongs to (seed, purpose, epoch, sample or layer) into 64 bits, and
+the n-th number under a key is a hash of key + n: splitmix64 (Steele, Lea, Flood 2014), which passes BigCrush.
+All integers are uint64, so that nothing is ever promoted to float.
+"""
+
+import math
+
+import numpy as np
+
+from jitnet.kernels.jit import kernel
+
+__all__ = ["AUGMENT", "DROPOUT", "INIT", "ORDER", "SPLIT", "bits", "key", "normal", "permutation", "uniform"]
+
+# Purposes: the first number folded in after the seed, so that no two uses share a stream.
+INIT, ORDER, DROPOUT, AUGMENT, SPLIT = (np.uint64(purpose) for purpose in range(1, 6))
+
+_STEP = np.uint64(0x9E3779B97F4A7C15)
+_MULTIPLY_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MULTIPLY_2 = np.uint64(0x94D049BB133111EB)
+_30, _27, _31, _40 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(40)
+_UNIT = np.float32(2.0**-24)
+
+
+@kernel
+def bits(key, index):
+    """64 random bits: number `index` of the stream `key` (both uint64). About 1 ns."""
+    z = key + (index + np.uint64(1)) * _STEP
+    z = (z ^ (z >> _30)) * _MULTIPLY_1
+    z = (z ^ (z >> _27)) * _MULTIPLY_2
+    return z ^ (z >> _31)
+
+
+@kernel
+def key(seed, purpose, a, b):
+    """The stream (uint64) that belongs to a seed, a purpose and two numbers, an epoch and a sample for example."""
+    return bits(bits(bits(seed, purpose), a), b)
+
+
+@kernel
+def uniform(key, index):
+    """float32 in [0, 1), a multiple of 2**-24: number `index` of the stream `key`."""
+    return np.float32(bits(key, index) >> _40) * _UNIT
+
+
+@kernel
+def normal(key, index):
+    """float32 from N(0, 1): number `index` of the stream `key` (Box and Muller 1958). About 20 ns."""
+    pair = index + index
+    u = 1.0 - np.float64(bits(key, pair) >> np.uint64(11)) * 2.0**-53
+    v = np.float64(bits(key, pair + np.uint64(1)) >> np.uint64(11)) * 2.0**-53
+    return np.float32(math.sqrt(-2.0 * math.log(u)) * math.cos(2.0 * math.pi * v))
+
+
+@kernel
+def permutation(key, order):
+    """Fill order (n,) int32 with 0..n-1 in random order (Fisher and Yates; Durstenfeld 1964). About 5 ns an element."""
+    n = order.shape[0]
+    for i in range(n):
+        order[i] = i
+    for i in range(n - 1, 0, -1):
+        # The high half of a 32x32-bit product: a number below i + 1 without a division (Lemire 2019; bias below 2**-32 n).
+        j = ((bits(key, np.uint64(i)) >> np.uint64(32)) * np.uint64(i + 1)) >> np.uint64(32)
+        swap = order[i]
+        order[i] = order[j]
+        order[j] = swap

@@ -1,0 +1,299 @@
+"""A tile: rows x cols vectors of 16 float32, held in registers as one value inside a kernel.
+
+The loops stay explicit and in the kernels; a tile only says which numbers are in registers while a loop runs. That is
+what a compiler cannot see by itself here: it has no promise that two arrays do not overlap, so it keeps sums in memory.
+LLVM splits a 16-lane vector where the CPU's are shorter (AVX2: two halves, NEON: four quarters), so one source serves all.
+
+Every operation is written twice below: as plain Python over NumPy, which says what it means and runs when compilation is
+off (`NUMBA_DISABLE_JIT=1`), and as the few LLVM instructions that it becomes. All arrays are flat and float32; offsets
+and strides count elements. Nothing is bounds-checked: a kernel's caller sizes its arrays.
+
+`LANES` is one vector; `PANEL` is the width of a panel of weights and `ROWS` the rows of the tile that the matmuls use:
+as many sums as fit the registers, for AVX2 and NEON 6 x 16 and for AVX-512 12 x 32 (BLIS: Van Zee and van de Geijn 2015).
+"""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import llvmlite.ir as ir
+import numpy as np
+from numba import config, types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, overload, register_model
+
+from jitnet.kernels.jit import machine
+
+__all__ = [
+    "COLS", "GROUP", "LANES", "PANEL", "ROWS", "tile_add_outer", "tile_add_scaled", "tile_load", "tile_max", "tile_repeat",
+    "tile_sqrt", "tile_store", "tile_sum", "tile_zero", "prefetch",
+]  # fmt: skip
+
+LANES = 16
+COLS = 2 if machine().vector_bits == 512 else 1
+PANEL = COLS * LANES
+ROWS = 12 if machine().vector_bits == 512 else 6
+GROUP = 4
+"""Panels that the zero-skipping loops hold at once: 8 sums in flight hide the four cycles that an addition takes."""
+
+
+def _rows_of(source: np.ndarray, rows: int, cols: int, offset: int, stride: int) -> np.ndarray:
+    return np.stack([source[offset + r * stride : offset + r * stride + cols * LANES] for r in range(rows)])
+
+
+def tile_zero(rows: int, cols: int) -> np.ndarray:
+    """A tile of zeros."""
+    return np.zeros((rows, cols * LANES), np.float32)
+
+
+def tile_load(rows: int, cols: int, source: np.ndarray, offset: int, stride: int) -> np.ndarray:
+    """tile[r, c] = source[offset + r * stride + c]."""
+    return _rows_of(source, rows, cols, offset, stride).copy()
+
+
+def tile_repeat(rows: int, cols: int, source: np.ndarray, offset: int) -> np.ndarray:
+    """tile[r, c] = source[offset + c], the same in every row."""
+    return _rows_of(source, rows, cols, offset, 0).copy()
+
+
+def tile_store(tile: np.ndarray, target: np.ndarray, offset: int, stride: int) -> None:
+    """target[offset + r * stride + c] = tile[r, c]."""
+    for r, row in enumerate(tile):
+        target[offset + r * stride : offset + r * stride + len(row)] = row
+
+
+def tile_add_outer(
+    tile: np.ndarray, column: np.ndarray, at: int, stride: int, row: np.ndarray, offset: int
+) -> np.ndarray:
+    """tile[r, c] + column[at + r * stride] * row[offset + c]: one term of a matrix product."""
+    rows, width = tile.shape
+    factors = np.array([column[at + r * stride] for r in range(rows)], np.float32)
+    return tile + factors[:, None] * row[offset : offset + width]
+
+
+def tile_add_scaled(tile: np.ndarray, scale: float, source: np.ndarray, offset: int, stride: int) -> np.ndarray:
+    """tile[r, c] + scale * source[offset + r * stride + c]."""
+    rows, width = tile.shape
+    return tile + np.float32(scale) * _rows_of(source, rows, width // LANES, offset, stride)
+
+
+def tile_max(tile: np.ndarray, least: float) -> np.ndarray:
+    """The larger of each number and `least`; `least` where the number is NaN."""
+    return np.where(tile > np.float32(least), tile, np.float32(least))
+
+
+def tile_sqrt(tile: np.ndarray) -> np.ndarray:
+    """Square root of each number."""
+    return np.sqrt(tile)
+
+
+def tile_sum(tile: np.ndarray) -> np.float32:
+    """Sum of all numbers, in a fixed order."""
+    return np.float32(tile.sum(dtype=np.float32))
+
+
+def prefetch(source: np.ndarray, offset: int) -> None:
+    """Ask for the cache line that holds source[offset], without waiting; of any element type, and harmless anywhere."""
+
+
+class TileType(types.Type):
+    """Numba's type of a tile: its shape is part of the type."""
+
+    def __init__(self, rows: int, cols: int) -> None:
+        self.rows, self.cols = rows, cols
+        super().__init__(f"Tile({rows}, {cols})")
+
+
+@register_model(TileType)
+class TileModel(models.PrimitiveModel):
+    """A tile is an LLVM array of vectors, which LLVM keeps in registers."""
+
+    def __init__(self, manager: Any, tile: TileType) -> None:
+        super().__init__(manager, tile, ir.ArrayType(_VECTOR, tile.rows * tile.cols))
+
+
+_VECTOR = ir.VectorType(ir.FloatType(), LANES)
+_INDEX = types.intp
+
+
+def _constant(value: int, bits: int = 64) -> ir.Constant:
+    return ir.Constant(ir.IntType(bits), value)
+
+
+def _data(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
+    return context.make_array(array_type)(context, builder, array).data
+
+
+def _address(builder: Any, data: Any, offset: Any) -> Any:
+    return builder.bitcast(builder.gep(data, [offset]), _VECTOR.as_pointer())
+
+
+def _splat(builder: Any, scalar: Any) -> Any:
+    vector = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), scalar, _constant(0, 32))
+    return builder.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
+
+
+def _call(builder: Any, name: str, *args: Any) -> Any:
+    function_type = ir.FunctionType(_VECTOR, [_VECTOR] * len(args))
+    return builder.call(cgutils.get_or_insert_function(builder.module, function_type, f"llvm.{name}.v{LANES}f32"), args)
+
+
+def _pack(builder: Any, vectors: list[Any]) -> Any:
+    value = ir.Constant(ir.ArrayType(_VECTOR, len(vectors)), ir.Undefined)
+    for at, vector in enumerate(vectors):
+        value = builder.insert_value(value, vector, at)
+    return value
+
+
+def _unpack(builder: Any, tile: TileType, value: Any) -> list[Any]:
+    return [builder.extract_value(value, at) for at in range(tile.rows * tile.cols)]
+
+
+def _load_rows(builder: Any, tile: TileType, data: Any, offset: Any, stride: Any) -> list[Any]:
+    vectors = []
+    for r in range(tile.rows):
+        row = builder.add(offset, builder.mul(stride, _constant(r)))
+        for c in range(tile.cols):
+            at = builder.add(row, _constant(c * LANES))
+            vectors.append(builder.load(_address(builder, data, at), align=4))
+    return vectors
+
+
+if not config.DISABLE_JIT:
+
+    @intrinsic(prefer_literal=True)
+    def tile_zero(typing, rows, cols):  # type: ignore[no-redef,no-untyped-def]  # noqa: F811
+        tile = TileType(rows.literal_value, cols.literal_value)
+
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            return ir.Constant(ir.ArrayType(_VECTOR, tile.rows * tile.cols), None)
+
+        return tile(rows, cols), codegen
+
+    @intrinsic(prefer_literal=True)
+    def tile_load(typing, rows, cols, source, offset, stride):  # type: ignore[no-redef,no-untyped-def]  # noqa: F811
+        tile = TileType(rows.literal_value, cols.literal_value)
+
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            data = _data(context, builder, signature.args[2], args[2])
+            return _pack(builder, _load_rows(builder, tile, data, args[3], args[4]))
+
+        return tile(rows, cols, source, _INDEX, _INDEX), codegen
+
+    @intrinsic(prefer_literal=True)
+    def tile_repeat(typing, rows, cols, source, offset):  # type: ignore[no-redef,no-untyped-def]  # noqa: F811
+        tile = TileType(rows.literal_value, cols.literal_value)
+
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            data = _data(context, builder, signature.args[2], args[2])
+            row = _load_rows(builder, TileType(1, tile.cols), data, args[3], _constant(0))
+            return _pack(builder, row * tile.rows)
+
+        return tile(rows, cols, source, _INDEX), codegen
+
+    @intrinsic
+    def tile_store(typing, tile, target, offset, stride):  # type: ignore[no-redef,no-untyped-def]  # noqa: F811
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            data = _data(context, builder, signature.args[1], args[1])
+            vectors = _unpack(builder, tile, args[0])
+            for r in range(tile.rows):
+                row = builder.add(args[2], builder.mul(args[3], _constant(r)))
+                for c in range(tile.cols):
+                    at = builder.add(row, _constant(c * LANES))
+                    builder.store(vectors[r * tile.cols + c], _address(builder, data, at), align=4)
+
+        return types.void(tile, target, _INDEX, _INDEX), codegen
+
+    @intrinsic
+    def tile_add_outer(typing, tile, column, at, stride, row, offset):  # type: ignore[no-redef,no-untyped-def]  # noqa: F811
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            value, _, at, stride, _, offset = args
+            columns = _data(context, builder, signature.args[1], args[1])
+            rows = _data(context, builder, signature.args[4], args[4])
+            sums = _unpack(builder, tile, value)
+            vectors = _load_rows(builder, TileType(1, tile.cols), rows, offset, _constant(0))
+            for r in range(tile.rows):
+                place = builder.add(at, builder.mul(stride, _constant(r)))
+                factor = _splat(builder, builder.load(builder.gep(columns, [place])))
+                for c, vector in enumerate(vectors):
+                    sums[r * tile.cols + c] = _call(builder, "fma", factor, vector, sums[r * tile.cols + c])
+            return _pack(builder, sums)
+
+        return tile(tile, column, _INDEX, _INDEX, row, _INDEX), codegen
+
+    @intrinsic
+    def tile_add_scaled(typing, tile, scale, source, offset, stride):  # type: ignore[no-redef,no-untyped-def]  # noqa: F811
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            data = _data(context, builder, signature.args[2], args[2])
+            factor = _splat(builder, args[1])
+            sums = _unpack(builder, tile, args[0])
+            vectors = _load_rows(builder, tile, data, args[3], args[4])
+            return _pack(builder, [_call(builder, "fma", factor, v, s) for v, s in zip(vectors, sums, strict=True)])
+
+        return tile(tile, types.float32, source, _INDEX, _INDEX), codegen
+
+    @intrinsic
+    def tile_max(typing, tile, least):  # type: ignore[no-redef,no-untyped-def]  # noqa: F811
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            floor = _splat(builder, args[1])
+            vectors = []
+            for vector in _unpack(builder, tile, args[0]):
+                vectors.append(builder.select(builder.fcmp_ordered(">", vector, floor), vector, floor))
+            return _pack(builder, vectors)
+
+        return tile(tile, types.float32), codegen
+
+    @intrinsic
+    def tile_sqrt(typing, tile):  # type: ignore[no-redef,no-untyped-def]  # noqa: F811
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            return _pack(builder, [_call(builder, "sqrt", vector) for vector in _unpack(builder, tile, args[0])])
+
+        return tile(tile), codegen
+
+    @intrinsic
+    def tile_sum(typing, tile):  # type: ignore[no-redef,no-untyped-def]  # noqa: F811
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            vectors = _unpack(builder, tile, args[0])
+            total = vectors[0]
+            for vector in vectors[1:]:
+                total = builder.fadd(total, vector)
+            lanes = LANES
+            while lanes > 1:
+                lanes //= 2
+                half = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [(i + lanes) % LANES for i in range(LANES)])
+                total = builder.fadd(total, builder.shuffle_vector(total, total, half))
+            return builder.extract_element(total, _constant(0, 32))
+
+        return types.float32(tile), codegen
+
+    @intrinsic
+    def prefetch(typing, source, offset):  # type: ignore[no-redef,no-untyped-def]  # noqa: F811
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            data = _data(context, builder, signature.args[0], args[0])
+            pointer = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
+            kind = ir.FunctionType(ir.VoidType(), [pointer.type, *[ir.IntType(32)] * 3])
+            function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+            builder.call(function, [pointer, _constant(0, 32), _constant(3, 32), _constant(1, 32)])
+
+        return types.void(source, _INDEX), codegen
+
+    def _arithmetic(operation: Callable[..., Any], instruction: str) -> None:
+        """Let `operation` work between tiles of one shape, and between a tile and a number on its right."""
+
+        @intrinsic
+        def between(typing, left, right):  # type: ignore[no-untyped-def]
+            def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+                first = _unpack(builder, left, args[0])
+                second = _unpack(builder, left, args[1]) if isinstance(right, TileType) else [_splat(builder, args[1])] * len(first)
+                return _pack(builder, [getattr(builder, instruction)(a, b) for a, b in zip(first, second, strict=True)])
+
+            return left(left, right if isinstance(right, TileType) else types.float32), codegen
+
+        @overload(operation)
+        def implement(left, right):  # type: ignore[no-untyped-def]
+            if isinstance(left, TileType) and (left == right or isinstance(right, types.Float)):
+                return lambda left, right: between(left, right)
+            return None
+
+    for _operation, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul"), (operator.truediv, "fdiv")):
+        _arithmetic(_operation, _instruction)
