@@ -1,0 +1,113 @@
+"""Fully connected networks, trained on a CPU in explicit loops that a person can read.
+
+    import jitnet
+
+    data = jitnet.load("mnist")
+    config = jitnet.ModelConfig(in_features=data.in_features, n_classes=data.n_classes, hidden=(128,))
+    model = jitnet.Model.create(config, data, seed=0)
+    for report in jitnet.train(model, data, jitnet.TrainConfig(epochs=10)):
+        ...                                     # an EpochReport after each epoch
+    scores = jitnet.evaluate(model, data.test)  # an Evaluation
+    probabilities = model.predict(data.test.images[:5])
+    model.save("model.safetensors")
+    model = jitnet.Model.load("model.safetensors")
+
+Nothing here prints. Every error raised on purpose is a `JitnetError`. Names are imported when they are first used, so that
+`import jitnet` costs nothing and the first use of a name that trains loads Numba.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jitnet.config import AugmentConfig, ModelConfig, TrainConfig
+    from jitnet.datasets import Dataset, Scaling, Split, load
+    from jitnet.errors import (
+        DataError,
+        DivergedError,
+        DownloadError,
+        JitnetError,
+        MissingExtra,
+        ModelError,
+        OutputError,
+        PictureError,
+        TargetMissed,
+        UsageError,
+    )
+    from jitnet.evaluate import Evaluation, evaluate
+    from jitnet.images import load_picture, normalise_picture
+    from jitnet.model import Model
+    from jitnet.train import EpochReport, StepReport, Trainer, train
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "AugmentConfig": "config",
+    "DataError": "errors",
+    "Dataset": "datasets",
+    "DivergedError": "errors",
+    "DownloadError": "errors",
+    "EpochReport": "train",
+    "Evaluation": "evaluate",
+    "JitnetError": "errors",
+    "MissingExtra": "errors",
+    "Model": "model",
+    "ModelConfig": "config",
+    "ModelError": "errors",
+    "OutputError": "errors",
+    "PictureError": "errors",
+    "Scaling": "datasets",
+    "Split": "datasets",
+    "StepReport": "train",
+    "TargetMissed": "errors",
+    "TrainConfig": "config",
+    "Trainer": "train",
+    "UsageError": "errors",
+    "evaluate": "evaluate",
+    "load": "datasets",
+    "load_picture": "images",
+    "normalise_picture": "images",
+    "train": "train",
+}
+
+__all__ = [
+    "AugmentConfig",
+    "DataError",
+    "Dataset",
+    "DivergedError",
+    "DownloadError",
+    "EpochReport",
+    "Evaluation",
+    "JitnetError",
+    "MissingExtra",
+    "Model",
+    "ModelConfig",
+    "ModelError",
+    "OutputError",
+    "PictureError",
+    "Scaling",
+    "Split",
+    "StepReport",
+    "TargetMissed",
+    "TrainConfig",
+    "Trainer",
+    "UsageError",
+    "__version__",
+    "evaluate",
+    "load",
+    "load_picture",
+    "normalise_picture",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'jitnet' has no attribute {name!r}")
+    value = getattr(import_module(f"jitnet.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
