@@ -16,7 +16,9 @@ Nothing here prints. Every error raised on purpose is a `JitnetError`. Names are
 `import jitnet` costs nothing and the first use of a name that trains loads Numba.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -111,3 +113,14 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+class _Package(ModuleType):
+    """Keeps `jitnet.train` and `jitnet.evaluate` the functions: importing the modules of these names would rebind them."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

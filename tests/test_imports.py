@@ -1,0 +1,185 @@
+"""The house's plan, held by reading the source: who may import whom, and what a start loads."""
+
+import ast
+import subprocess
+import sys
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import jitnet
+
+PACKAGE = Path(jitnet.__file__).parent
+
+# A room imports only from its own row or the rows above it, and never in a circle.
+ROWS = [
+    ["", "errors", "config", "kernels.jit"],
+    ["kernels"],
+    ["state", "datasets"],
+    ["model", "step", "images"],
+    ["train", "evaluate", "bench", "profile", "runs"],
+    ["render"],
+    ["cli", "__main__"],
+]
+
+# Libraries that only some rooms may know.
+ONLY_IN = {
+    "rich": {"render"},
+    "typer": {"cli", "__main__"},
+    "numba": {"kernels", "state", "step", "model", "train"},
+    "llvmlite": {"kernels", "profile"},
+    "PIL": {"images"},
+}
+
+
+def room(module: str) -> str:
+    """`jitnet.kernels.loss` -> `kernels`; the decorator's own room keeps its full name."""
+    name = module.removeprefix("jitnet").removeprefix(".")
+    return name if name == "kernels.jit" else name.split(".")[0]
+
+
+def row(module: str) -> int:
+    for number, rooms in enumerate(ROWS):
+        if room(module) in rooms:
+            return number
+    raise AssertionError(f"{module} stands in no row: give it one in ROWS")
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = ("jitnet", *path.relative_to(PACKAGE).with_suffix("").parts)
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports(module: str, path: Path) -> set[str]:
+    """Every module that a file names in an import, at the top or inside a function."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    if module == "jitnet":  # its imports for the type checker alone are the library's table of contents
+        tree.body = [node for node in tree.body if not isinstance(node, ast.If)]
+    known = modules()
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: write imports in full, from jitnet.…"
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in known else str(node.module) for name in names}
+    return found
+
+
+def inside(module: str, path: Path) -> set[str]:
+    return {name for name in imports(module, path) if name == "jitnet" or name.startswith("jitnet.")}
+
+
+def test_imports_run_up_the_rows():
+    wrong = [
+        f"{module} (row {row(module)}) imports {target} (row {row(target)})"
+        for module, path in modules().items()
+        for target in inside(module, path)
+        if row(target) > row(module)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_imports_have_no_circle():
+    graph = {module: inside(module, path) - {module} for module, path in modules().items()}
+    try:
+        list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(f"imports in a circle: {' -> '.join(error.args[1])}")
+
+
+@pytest.mark.parametrize("library", ONLY_IN)
+def test_library_stays_in_its_rooms(library):
+    wrong = [
+        f"{module} imports {library}"
+        for module, path in modules().items()
+        for name in imports(module, path)
+        if name.split(".")[0] == library and room(module).split(".")[0] not in ONLY_IN[library]
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def loaded_after(*arguments: str) -> set[str]:
+    """Names of the modules that a fresh Python has loaded once it ran `arguments`."""
+    listing = "import atexit, sys; atexit.register(lambda: print('\\n'.join(sys.modules)))"
+    code = f"{listing}\nsys.argv = {['jitnet', *arguments]!r}\n" + (
+        "import jitnet.cli; jitnet.cli.main()" if arguments else "import jitnet"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    return set(result.stdout.split())
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("train", "--help"), ("--version",)], ids=" ".join)
+def test_a_light_start_loads_no_numbers(arguments):
+    loaded = loaded_after(*arguments)
+    assert "jitnet" in loaded
+    assert not loaded & {"numba", "llvmlite", "numpy", "safetensors"}
+
+
+def test_import_alone_loads_nothing_else():
+    loaded = loaded_after()
+    assert not {name for name in loaded if name.startswith("jitnet.")}
+    assert not loaded & {"pydantic", "typer", "rich"}
+
+
+def test_public_names():
+    assert jitnet.__all__ == [
+        "AugmentConfig",
+        "DataError",
+        "Dataset",
+        "DivergedError",
+        "DownloadError",
+        "EpochReport",
+        "Evaluation",
+        "JitnetError",
+        "MissingExtra",
+        "Model",
+        "ModelConfig",
+        "ModelError",
+        "OutputError",
+        "PictureError",
+        "Scaling",
+        "Split",
+        "StepReport",
+        "TargetMissed",
+        "TrainConfig",
+        "Trainer",
+        "UsageError",
+        "__version__",
+        "evaluate",
+        "load",
+        "load_picture",
+        "normalise_picture",
+        "train",
+    ]
+    for name in jitnet.__all__:
+        assert getattr(jitnet, name) is not None
+    assert set(jitnet._HOME) | {"__version__"} == set(jitnet.__all__)
+
+
+def test_functions_are_not_hidden_by_their_modules():
+    import jitnet.evaluate
+    import jitnet.train
+
+    assert callable(jitnet.train)
+    assert callable(jitnet.evaluate)
+
+
+def test_unknown_name():
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        jitnet.nonsense  # noqa: B018
+
+
+def test_version_is_the_package_version():
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        assert version("jitnet") == jitnet.__version__
+    except PackageNotFoundError:
+        pytest.skip("jitnet is not installed here, only on the path")
