@@ -12,8 +12,8 @@
     model.save("model.safetensors")
     model = jitnet.Model.load("model.safetensors")
 
-Nothing here prints. Every error raised on purpose is a `JitnetError`. Names are imported when they are first used, so that
-`import jitnet` costs nothing and the first use of a name that trains loads Numba.
+Nothing here prints. Every error raised on purpose is a `JitnetError`. Names are imported when they are first used, so
+that `import jitnet` costs nothing and the first use of a name that trains loads Numba.
 """
 
 import sys
@@ -116,7 +116,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """Keeps `jitnet.train` and `jitnet.evaluate` the functions: importing the modules of these names would rebind them."""
+    """Keeps `jitnet.train` and `jitnet.evaluate` functions: importing the modules of these names would rebind them."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not (name in _HOME and isinstance(value, ModuleType)):

@@ -1,0 +1,149 @@
+"""Run folders: what one training leaves behind.
+
+    runs/2026-03-14-mnist/
+        config.json         what was trained, how, on what
+        metrics.jsonl       one JSON object an epoch, written as the epoch ends
+        model.safetensors   the network after the last epoch that ended
+
+No folder is ever written over. A failure to write raises `OutputError` and leaves the files as they were before it.
+"""
+
+import json
+import math
+import os
+from dataclasses import asdict, is_dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Protocol
+
+from jitnet.errors import OutputError
+
+__all__ = ["CONFIG", "METRICS", "MODEL", "Run", "as_json", "claim", "create", "record"]
+
+CONFIG = "config.json"
+METRICS = "metrics.jsonl"
+MODEL = "model.safetensors"
+
+
+class Saves(Protocol):
+    """Anything that can write itself to a file, as a `Model` can."""
+
+    def save(self, path: Path) -> None: ...
+
+
+def record(report: Any) -> dict[str, Any]:
+    """The fields of an `EpochReport` as a metrics line has them; `val_*` only where data was held out."""
+    fields = asdict(report) if is_dataclass(report) and not isinstance(report, type) else dict(report)
+    return {name: value for name, value in fields.items() if value is not None or not name.startswith("val_")}
+
+
+def as_json(value: Any, *, indent: int | None = None) -> str:
+    """`value` as JSON text that any reader accepts: NaN and infinity, which JSON lacks, become null.
+
+    Takes what the configuration and the reports hold: dicts, sequences, dataclasses, paths, NumPy scalars and arrays.
+    """
+    return json.dumps(_plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if hasattr(value, "tolist"):  # NumPy scalars and arrays, without importing NumPy
+        return _plain(value.tolist())
+    if isinstance(value, os.PathLike):
+        return str(value)
+    raise TypeError(f"no JSON for {type(value).__name__}")
+
+
+class Run:
+    """One run folder, open for writing. Made by `create` or `claim`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.model_path = folder / MODEL
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        """Write config.json whole."""
+        temporary = self.folder / f".{CONFIG}.partial"
+        try:
+            temporary.write_text(as_json(config, indent=2) + "\n", encoding="utf-8")
+            os.replace(temporary, self.folder / CONFIG)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise _cannot_write(self.folder / CONFIG, error) from None
+
+    def append(self, report: Any) -> None:
+        """Add one epoch's line to metrics.jsonl; a line that cannot be written whole is taken back."""
+        path = self.folder / METRICS
+        line = (as_json(record(report)) + "\n").encode()
+        try:
+            with path.open("ab", buffering=0) as file:
+                before = file.tell()
+                if file.write(line) != len(line):
+                    file.truncate(before)
+                    raise OSError("no space left on device")
+        except OSError as error:
+            raise _cannot_write(path, error) from None
+
+    def save(self, model: Saves) -> None:
+        """Replace model.safetensors in one step: a reader, or a crash, finds the old file or the new one whole."""
+        temporary = self.folder / f".partial.{MODEL}"
+        try:
+            model.save(temporary)
+            os.replace(temporary, self.model_path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise _cannot_write(self.model_path, error) from None
+        except OutputError:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def create(name: str, base: Path = Path("runs")) -> Run:
+    """A new folder `base/DATE-NAME`, with -2, -3, … where there is one already."""
+    stem = f"{date.today().isoformat()}-{name}"
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        number = 1
+        while True:
+            folder = base / (stem if number == 1 else f"{stem}-{number}")
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                number += 1
+            else:
+                return Run(folder)
+    except OSError as error:
+        raise _cannot_write(base, error, "the folder for runs") from None
+
+
+def claim(folder: Path) -> Run:
+    """The folder that the user named: made where it is missing, refused where it holds a run already."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        present = [name for name in (CONFIG, METRICS, MODEL) if (folder / name).exists()]
+        if present:
+            raise OutputError(
+                f"{folder} holds a run already ({', '.join(present)}): name another folder, or move that one away"
+            )
+        probe = folder / f".{CONFIG}.partial"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise _cannot_write(folder, error, "the run folder") from None
+    return Run(folder)
+
+
+def _cannot_write(path: Path, error: OSError, what: str = "") -> OutputError:
+    reason = (error.strerror or str(error)).lower()
+    if isinstance(error, (FileExistsError, NotADirectoryError)):
+        reason = "a file is in the way"
+    return OutputError(f"cannot write {what + ' ' if what else ''}{path}: {reason}; name another place with --out")
