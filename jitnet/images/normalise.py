@@ -1,0 +1,205 @@
+"""What was done to MNIST's digits, done to any picture: ink found, cropped, scaled into a box, placed by its mass."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from jitnet.errors import PictureError
+from jitnet.images.files import LEAST_CONTRAST, Grey, Reals, to_bytes
+
+__all__ = ["normalise_picture"]
+
+WORK_SIZE = 320  # longest side on which ink is looked for; a photo's own resolution only costs time
+SMALLEST_INK = 64  # ink smaller than this on the work size is looked at again in the original's resolution
+
+
+def normalise_picture(grey: npt.ArrayLike, image_shape: tuple[int, int], *, peak: int = 255) -> Grey:
+    """A picture as the data set's images are: uint8 of `image_shape`, bright on dark, 0 to `peak`.
+
+    grey: (height, width) of any size, 0 to 255, dark on light or light on dark, also with shading and noise. A new
+    array is made. A picture that already is as the data set's images, or their negative, keeps its pixels. Any other is
+    cut out of its ground, scaled with its aspect kept into a box of 20/28 of `image_shape` and placed by its centre of
+    mass, as MNIST's digits were (LeCun et al. 1998); where `image_shape` is 12 or smaller, as for the UCI digits, the
+    box is the whole image. Raises PictureError for a blank picture.
+    """
+    picture = np.asarray(grey)
+    if picture.ndim != 2 or picture.size == 0:
+        raise PictureError(f"has shape {picture.shape}, expected (height, width)")
+    picture = picture.astype(np.float64)
+    if picture.shape == tuple(image_shape):
+        for candidate in (picture, 255.0 - picture):
+            if _is_as_data_set(candidate):
+                scaled = candidate if candidate.max() <= peak else candidate * (peak / 255.0)
+                return to_bytes(scaled)
+    return to_bytes(_place(_find_ink(picture), image_shape) * peak)
+
+
+def _inner_box(image_shape: tuple[int, int]) -> tuple[float, float]:
+    height, width = image_shape
+    return (height, width) if min(image_shape) <= 12 else (height * 20 / 28, width * 20 / 28)
+
+
+def _is_as_data_set(picture: Reals) -> bool:
+    """Whether a picture of the right size is bright on black, and fills the frame or stands in it as MNIST's digits."""
+    height, width = picture.shape
+    top = picture.max()
+    border = np.concatenate([picture[0], picture[-1], picture[1:-1, 0], picture[1:-1, -1]])
+    if top < LEAST_CONTRAST or np.mean(border <= top / 50) < 0.25:
+        return False
+    rows, columns = np.nonzero(picture > top / 6)
+    tall, wide = np.ptp(rows) + 1, np.ptp(columns) + 1
+    if tall >= height - 1 or wide >= width - 1:
+        return True
+    box_height, box_width = _inner_box((height, width))
+    fills_box = 0.87 <= max(tall / box_height, wide / box_width) <= 1.07
+    y, x = _centre_of_mass(picture)
+    return bool(fills_box and abs(y - height / 2) <= 1.2 and abs(x - width / 2) <= 1.2)
+
+
+def _centre_of_mass(picture: Reals) -> tuple[float, float]:
+    total = picture.sum()
+    y = float(picture.sum(axis=1) @ np.arange(picture.shape[0]) / total)
+    x = float(picture.sum(axis=0) @ np.arange(picture.shape[1]) / total)
+    return y, x
+
+
+def _place(ink: Reals, image_shape: tuple[int, int]) -> Reals:
+    """Ink of any size scaled into the inner box, in an image of zeros, its centre of mass at the image's centre."""
+    height, width = image_shape
+    box_height, box_width = _inner_box(image_shape)
+    scale = min(box_height / ink.shape[0], box_width / ink.shape[1])
+    tall = min(height, max(1, round(ink.shape[0] * scale)))
+    wide = min(width, max(1, round(ink.shape[1] * scale)))
+    small = _resize(ink, tall, wide)
+    small /= small.max()
+    y, x = _centre_of_mass(small)
+    top = min(max(0, round(height / 2 - y)), height - tall)
+    left = min(max(0, round(width / 2 - x)), width - wide)
+    placed = np.zeros(image_shape)
+    placed[top : top + tall, left : left + wide] = small
+    return placed
+
+
+def _resize(picture: Reals, height: int, width: int) -> Reals:
+    """Mean over each output pixel's area; enlarging, over an area of one input pixel, which interpolates linearly."""
+    return _overlaps(picture.shape[0], height) @ picture @ _overlaps(picture.shape[1], width).T
+
+
+def _overlaps(before: int, after: int) -> Reals:
+    """(after, before): the share that each input pixel has in each output pixel, along one axis."""
+    step = before / after
+    centres = (np.arange(after) + 0.5) * step
+    reach = max(step, 1.0) / 2
+    edges = np.arange(before)
+    shares = np.minimum(edges + 1, (centres + reach)[:, None]) - np.maximum(edges, (centres - reach)[:, None])
+    shares = np.maximum(shares, 0.0)
+    return shares / shares.sum(axis=1, keepdims=True)
+
+
+def _find_ink(picture: Reals) -> Reals:
+    """The ink alone, cropped to its bounding box: 0 on the ground, up to 1 in the strokes."""
+    shrink = min(1.0, WORK_SIZE / max(picture.shape))
+    work = picture
+    if shrink < 1.0:
+        work = _resize(picture, max(1, round(picture.shape[0] * shrink)), max(1, round(picture.shape[1] * shrink)))
+    rise, noise = _rise_over_ground(work)
+    if rise.max() < max(LEAST_CONTRAST, 5 * noise):
+        raise PictureError(
+            "is blank: nothing stands out from its ground; expected one thing, dark on light or light on dark"
+        )
+    threshold = max(_otsu(rise), 3 * noise, LEAST_CONTRAST / 2)
+    full = np.median(rise[rise > threshold])
+    ink = np.clip((rise - threshold / 2) / (full - threshold / 2), 0.0, 1.0)
+    ink *= _without_specks(rise > threshold)
+    top, bottom, left, right = _bounds(ink)
+    tall, wide = bottom - top, right - left
+    if shrink < 1.0 and max(tall, wide) < SMALLEST_INK:
+        margin = max(tall, wide, 4)
+        rows = slice(int(max(0, top - margin) / shrink), int((bottom + margin) / shrink) + 1)
+        columns = slice(int(max(0, left - margin) / shrink), int((right + margin) / shrink) + 1)
+        return _find_ink(picture[rows, columns])
+    return _thicken(ink[top:bottom, left:right])
+
+
+def _bounds(ink: Reals) -> tuple[int, int, int, int]:
+    rows, columns = np.nonzero(ink)
+    return int(rows.min()), int(rows.max()) + 1, int(columns.min()), int(columns.max()) + 1
+
+
+def _rise_over_ground(picture: Reals) -> tuple[Reals, float]:
+    """How far each pixel stands out from its ground towards the ink (grey levels), and the ground's noise.
+
+    The ground is a quadratic surface fitted to a ring along the border, without what sticks out of it there: it follows
+    paper that is darker on one side. Ink is rare and far from the ground, so the third moment's sign is its polarity.
+    """
+    height, width = picture.shape
+    y, x = (axis.ravel() for axis in np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij"))
+    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
+    ring = np.ones(picture.shape, bool)
+    depth = max(1, min(height, width) // 25)
+    ring[depth : height - depth, depth : width - depth] = False
+    terms_on_ring, values = terms[ring.ravel()], picture[ring]
+    fit = np.full(len(values), np.median(values))
+    flat = True
+    for _ in range(4):
+        residual = values - fit
+        noise = 1.4826 * float(np.median(np.abs(residual)))
+        usual = np.abs(residual) <= 3 * noise + 2
+        flat = usual.sum() < 24
+        if flat:
+            break
+        coefficients = np.linalg.lstsq(terms_on_ring[usual], values[usual], rcond=None)[0]
+        fit = terms_on_ring @ coefficients
+    ground = np.full(picture.shape, np.median(values)) if flat else (terms @ coefficients).reshape(picture.shape)
+    difference = picture - np.clip(ground, values[usual].min() - 10, values[usual].max() + 10)
+    sign = 1.0 if (difference**3).sum() >= 0 else -1.0
+    return np.maximum(sign * difference, 0.0), noise
+
+
+def _otsu(values: Reals) -> float:
+    """The threshold that parts values into the two classes farthest from each other (Otsu 1979)."""
+    counts, edges = np.histogram(values, bins=128)
+    middles = (edges[:-1] + edges[1:]) / 2
+    below, sums = np.cumsum(counts)[:-1], np.cumsum(counts * middles)[:-1]
+    above = counts.sum() - below
+    with np.errstate(divide="ignore", invalid="ignore"):
+        apart = below * above * (sums / below - ((counts * middles).sum() - sums) / above) ** 2
+    return float(edges[1:-1][np.nanargmax(apart)])
+
+
+def _without_specks(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """The mask of everything but specks: parts below 6% of the largest one's area, found on a grid of cells."""
+    cell = -(-max(mask.shape) // 96)
+    tall, wide = (-(-extent // cell) for extent in mask.shape)
+    padded = np.zeros((tall * cell, wide * cell), bool)
+    padded[: mask.shape[0], : mask.shape[1]] = mask
+    area = padded.reshape(tall, cell, wide, cell).sum(axis=(1, 3))
+    labels = np.where(area > 0, np.arange(1, area.size + 1).reshape(area.shape), 0)
+    while True:  # the largest label flows through each part
+        grown = np.where(area > 0, _neighbours_max(labels), 0)
+        if np.array_equal(grown, labels):
+            break
+        labels = grown
+    areas = np.bincount(labels.ravel(), weights=area.ravel())
+    areas[0] = 0
+    keep = _neighbours_max((areas >= 0.06 * areas.max())[labels] & (labels > 0))  # one cell more, for the soft edges
+    return np.repeat(np.repeat(keep, cell, axis=0), cell, axis=1)[: mask.shape[0], : mask.shape[1]]
+
+
+def _neighbours_max(cells: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The maximum over each cell and its eight neighbours."""
+    padded = np.pad(cells, 1)
+    rows = np.maximum(np.maximum(padded[:-2], padded[1:-1]), padded[2:])
+    return np.maximum(np.maximum(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:])
+
+
+def _thicken(ink: Reals) -> Reals:
+    """Strokes at least 7% of the ink's size wide, as a pen's on a form are: a hairline would fade when scaled down."""
+    strokes = np.pad(ink > 0.5, 1)
+    edge = (strokes[1:] != strokes[:-1]).sum() + (strokes[:, 1:] != strokes[:, :-1]).sum()
+    # A slanted edge counts its steps along both axes, 4/pi times its length on average.
+    stroke_width = 2 * strokes.sum() / max(1.0, edge * np.pi / 4)
+    for _ in range(round((0.07 * max(ink.shape) - stroke_width) / 2)):
+        ink = _neighbours_max(np.pad(ink, 1))
+    return ink
