@@ -1,0 +1,34 @@
+"""Data sets: known by name or read from a path, downloaded with checksums, embedded, or made.
+
+`load` gives a `Dataset`: images as stored (uint8 or float32), labels, names of classes, and how values are scaled.
+"""
+
+from jitnet.datasets.assemble import from_arrays
+from jitnet.datasets.convert import Converted, Layout, convert
+from jitnet.datasets.describe import ClassShare, Description, Sample, describe
+from jitnet.datasets.records import Dataset, Progress, Scaling, Split, stratified_split
+from jitnet.datasets.registry import Fetched, Listing, fetch, listing, load, names
+from jitnet.datasets.synthetic import synthetic
+
+__all__ = [
+    "ClassShare",
+    "Converted",
+    "Dataset",
+    "Description",
+    "Fetched",
+    "Layout",
+    "Listing",
+    "Progress",
+    "Sample",
+    "Scaling",
+    "Split",
+    "convert",
+    "describe",
+    "fetch",
+    "from_arrays",
+    "listing",
+    "load",
+    "names",
+    "stratified_split",
+    "synthetic",
+]

@@ -1,0 +1,128 @@
+"""Writing a data set in another format: .safetensors (two layouts), .npz, or a folder of IDX files.
+
+Nothing is ever overwritten, and nothing half-written stays: a file grows under a temporary name beside its target.
+"""
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from jitnet.datasets import idx, npz, safetensors_file
+from jitnet.datasets.records import Dataset, Split
+from jitnet.errors import DataError, OutputError, UsageError
+
+__all__ = ["LAYOUTS", "Converted", "Layout", "convert"]
+
+Layout = Literal["jitnet", "original"]
+LAYOUTS: tuple[Layout, ...] = ("jitnet", "original")
+KERAS_NAMES = {"train_images": "x_train", "train_labels": "y_train", "test_images": "x_test", "test_labels": "y_test"}
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What was written: where, in which format and layout, how many samples, how many bytes."""
+
+    target: Path
+    format: Literal["safetensors", "npz", "idx"]
+    layout: Layout
+    n_train: int
+    n_test: int
+    n_bytes: int
+
+
+def convert(dataset: Dataset, target: str | Path, layout: Layout = "jitnet") -> Converted:
+    """Write a data set to `target`: NAME.safetensors, NAME.npz, or a folder of IDX files where there is no suffix.
+
+    layout: for .safetensors, "jitnet" (values as stored, whole-number labels) or "original" (float32 in 0..1, one-hot).
+    Raises UsageError for another suffix or layout, DataError for data the layout cannot hold, OutputError where the
+    target exists or cannot be written.
+    """
+    path = Path(target).expanduser()
+    suffix = path.suffix.lower()
+    if suffix not in (".safetensors", ".npz", ""):
+        raise UsageError(
+            f"{path}: cannot write {suffix} files; expected NAME.safetensors, NAME.npz, or a folder for IDX"
+        )
+    if layout not in LAYOUTS:
+        raise UsageError(f"layout: there is no {layout!r}; expected {' or '.join(LAYOUTS)}")
+    if layout == "original" and suffix != ".safetensors":
+        raise UsageError(f"{path}: the original's layout is one of .safetensors files; name the target so")
+    if path.exists() and (suffix or not path.is_dir() or any(path.iterdir())):
+        raise OutputError(f"{path}: exists already and is not overwritten; give another name")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if suffix == ".safetensors":
+                metadata = {"class_names": json.dumps(dataset.class_names), "name": dataset.name}
+                safetensors_file.write(temporary, _arrays(dataset, layout), metadata)
+            elif suffix == ".npz":
+                arrays = {KERAS_NAMES[name]: array for name, array in _arrays(dataset, layout).items()}
+                npz.write(temporary, arrays | {"class_names": np.array(dataset.class_names)})
+            else:
+                _write_idx(temporary, dataset)
+            temporary.replace(path)
+        finally:
+            if temporary.is_dir():
+                shutil.rmtree(temporary)
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from None
+    files = [path] if suffix else list(path.iterdir())
+    return Converted(
+        path,
+        "safetensors" if suffix == ".safetensors" else "npz" if suffix else "idx",
+        layout,
+        len(dataset.train),
+        0 if dataset.test is None else len(dataset.test),
+        sum(file.stat().st_size for file in files),
+    )
+
+
+def _arrays(dataset: Dataset, layout: Layout) -> dict[str, np.ndarray]:
+    """The arrays of a file, in its layout, under the names of .safetensors files."""
+    arrays: dict[str, np.ndarray] = {}
+    for name, split in (("train", dataset.train), ("test", dataset.test)):
+        if split is not None:
+            images, labels = (_original_images, _one_hot) if layout == "original" else (_images, _labels)
+            arrays |= {f"{name}_images": images(dataset, split), f"{name}_labels": labels(dataset, split)}
+    return arrays
+
+
+def _images(dataset: Dataset, split: Split) -> np.ndarray:
+    return split.images.reshape(-1, *(dataset.image_shape or (dataset.in_features,)))
+
+
+def _labels(dataset: Dataset, split: Split) -> np.ndarray:
+    return split.labels.astype(np.min_scalar_type(dataset.n_classes - 1))
+
+
+def _one_hot(dataset: Dataset, split: Split) -> np.ndarray:
+    rows = np.zeros((len(split), dataset.n_classes), np.int64)
+    rows[np.arange(len(split)), split.labels] = 1
+    return rows
+
+
+def _original_images(dataset: Dataset, split: Split) -> np.ndarray:
+    scale, offset = dataset.scaling.scale, dataset.scaling.offset
+    if not isinstance(scale, float) or offset != 0.0:
+        raise DataError(f"{dataset.name}: values do not scale to 0..1, which the original's layout wants; use 'jitnet'")
+    shape = (1, *dataset.image_shape) if dataset.image_shape else (dataset.in_features,)
+    # Dividing gives the floats that the original's own file has; multiplying by 1/255 would differ in the last bit.
+    return np.divide(split.images, np.float32(1 / scale), dtype=np.float32).reshape(-1, *shape)
+
+
+def _write_idx(folder: Path, dataset: Dataset) -> None:
+    folder.mkdir()
+    for part, split in (("train", dataset.train), ("t10k", dataset.test)):
+        if split is not None:
+            images, labels = _images(dataset, split), _labels(dataset, split)
+            idx.write(folder / f"{part}-images-idx{images.ndim}-ubyte", images)
+            idx.write(folder / f"{part}-labels-idx1-ubyte", labels)
+    if dataset.class_names != tuple(str(c) for c in range(dataset.n_classes)):
+        (folder / "classes.txt").write_text("\n".join(dataset.class_names) + "\n", encoding="utf-8")

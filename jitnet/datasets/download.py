@@ -1,0 +1,226 @@
+"""Fetching files over HTTP from mirrors that may be slow, broken or wrong.
+
+A file is believed once its checksum holds and not before: it grows under a temporary name, continues after a break
+where it stood (or anew where a server cannot do that), and gets its own name at the end.
+"""
+
+import hashlib
+import os
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jitnet.datasets.records import Progress
+from jitnet.errors import DownloadError, OutputError
+
+__all__ = ["Patience", "RemoteFile", "digest", "download"]
+
+PIECE_BYTES = 1 << 16
+MOST_BYTES = 1 << 30
+"""Where the size of a file is not known, a server that sends more than this is not believed."""
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file by name, with its checksum (`algorithm` is one of hashlib's) and its size where that is known."""
+
+    name: str
+    algorithm: str
+    digest: str
+    n_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to put up with a mirror.
+
+    connect_s: until it answers at all, name lookup included. stall_s: the time in which `stall_bytes` must arrive.
+    attempts: how often a mirror that answers is asked for one file; pause_s: before the second, doubled each time.
+    """
+
+    connect_s: float = 5.0
+    stall_s: float = 20.0
+    stall_bytes: int = 16 << 10
+    attempts: int = 4
+    pause_s: float = 0.5
+
+
+class _Failure(Exception):
+    """What went wrong at a mirror; `final` where asking it again is of no use."""
+
+    def __init__(self, reason: str, *, final: bool = False) -> None:
+        super().__init__(reason)
+        self.final = final
+
+
+def download(
+    file: RemoteFile,
+    mirrors: Sequence[str],
+    folder: Path,
+    *,
+    progress: Progress | None = None,
+    patience: Patience | None = None,
+) -> Path:
+    """Fetch one file into `folder` from the first of `mirrors` (http or https addresses of folders) that delivers it.
+
+    A part that one mirror delivered is continued at the next. Returns the path of the file.
+    Raises DownloadError, which names each mirror and what went wrong there, and OutputError where the folder cannot
+    be written.
+    """
+    patience = patience or Patience()
+    target = folder / file.name
+    part = folder / f".{file.name}.{os.getpid()}.part"
+    reasons: list[str] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(b"")
+        try:
+            for mirror in mirrors:
+                reason = _from_mirror(file, f"{mirror.rstrip('/')}/{file.name}", part, progress, patience)
+                if reason is None:
+                    part.replace(target)
+                    return target
+                reasons.append(f"{mirror}: {reason}")
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{folder}: cannot be written ({error.strerror or error}); set JITNET_DATA to a folder that can"
+        ) from None
+    raise DownloadError(f"{file.name} could not be downloaded ({'; '.join(reasons) or 'there is no mirror'})")
+
+
+def _from_mirror(
+    file: RemoteFile, address: str, part: Path, progress: Progress | None, patience: Patience
+) -> str | None:
+    """Complete `part` from one mirror; None once its checksum holds, else why it does not."""
+    reason = ""
+    for attempt in range(patience.attempts):
+        if attempt:
+            time.sleep(patience.pause_s * 2 ** (attempt - 1))
+        before = part.stat().st_size
+        try:
+            _receive(file, address, part, progress, patience)
+        except _Failure as failure:
+            reason = str(failure)
+            if failure.final:
+                return reason
+            continue
+        found = digest(part, file.algorithm)
+        if found == file.digest:
+            return None
+        reason = f"wrong bytes: {file.algorithm} {found[:12]}…, expected {file.digest[:12]}…"
+        part.write_bytes(b"")
+        # A file made of two transfers may have been joined wrongly; one that came in one piece is wrong at its source.
+        if not before:
+            return reason
+    return reason
+
+
+def _receive(file: RemoteFile, address: str, part: Path, progress: Progress | None, patience: Patience) -> None:
+    """Append to `part` what it lacks. Raises _Failure where it is not complete afterwards; what came stays."""
+    import http.client
+    import urllib.error
+
+    have = part.stat().st_size
+    try:
+        with _open(address, have, patience) as answer:
+            have = _resume_at(answer, have)
+            length = answer.headers.get("Content-Length", "")
+            total = file.n_bytes or (have + int(length) if length.isdigit() else None)
+            with part.open("r+b") as out:
+                out.seek(have)
+                out.truncate()
+                mark_s, mark = time.monotonic(), have
+                while have != file.n_bytes and (piece := _piece(answer)):
+                    out.write(piece)
+                    have += len(piece)
+                    if progress is not None:
+                        progress(file.name, have, total)
+                    if have > (file.n_bytes or MOST_BYTES):
+                        out.truncate(0)
+                        raise _Failure(f"sent more than the {file.n_bytes or MOST_BYTES} bytes expected", final=True)
+                    now_s = time.monotonic()
+                    if have - mark >= patience.stall_bytes:
+                        mark_s, mark = now_s, have
+                    elif now_s - mark_s > patience.stall_s:
+                        raise _Failure(f"too slow: {have - mark} bytes in {now_s - mark_s:.0f} s", final=True)
+    except urllib.error.HTTPError as error:
+        if error.code == 416:
+            part.write_bytes(b"")
+        raise _Failure(
+            f"answered {error.code} {error.reason}", final=error.code not in (416, 429, 500, 502, 503, 504)
+        ) from None
+    except (TimeoutError, urllib.error.URLError, ValueError, http.client.HTTPException) as error:
+        raise _Failure(_why(error), final=True) from None
+    if total is not None and have < total:
+        raise _Failure(f"broke off after {have} of {total} bytes")
+
+
+def _open(address: str, have: int, patience: Patience) -> Any:
+    """The answer to a request for the bytes from `have` on.
+
+    The request runs in a thread of its own, because looking up a name knows no time-out.
+    """
+    from urllib.request import Request, urlopen
+
+    if not address.startswith(("http://", "https://")):
+        raise _Failure("is no http:// or https:// address", final=True)
+    headers = {"User-Agent": "jitnet", "Accept-Encoding": "identity"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(urlopen(Request(address, headers=headers), timeout=patience.connect_s))
+        except Exception as error:
+            answers.put(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        answer = answers.get(timeout=patience.connect_s)
+    except queue.Empty:
+        raise _Failure(f"no answer within {patience.connect_s:g} s", final=True) from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def _resume_at(answer: Any, have: int) -> int:
+    """Where the bytes of an answer begin: at `have` where the server continues, at 0 where it starts again."""
+    if answer.status != 206:
+        return 0
+    unit, _, rest = answer.headers.get("Content-Range", "").partition(" ")
+    start = rest.partition("-")[0]
+    if unit != "bytes" or not start.isdigit() or int(start) > have:
+        raise _Failure(f"answered with a wrong range, {answer.headers.get('Content-Range', '')!r}", final=True)
+    return int(start)
+
+
+def _piece(answer: Any) -> bytes:
+    """The next bytes, empty at the end or where the connection broke: what came until then stays of use."""
+    try:
+        return answer.read1(PIECE_BYTES)
+    except TimeoutError:
+        raise
+    except OSError:
+        return b""
+
+
+def _why(error: Exception) -> str:
+    reason = getattr(error, "reason", error)
+    if isinstance(reason, TimeoutError):
+        return "no byte came for too long"
+    text = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+    return text[0].lower() + text[1:]
+
+
+def digest(path: Path, algorithm: str) -> str:
+    """Checksum of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()

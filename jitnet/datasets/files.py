@@ -1,0 +1,35 @@
+"""Opening a user's file, with every way in which that fails turned into one clear line."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from jitnet.errors import DataError
+
+__all__ = ["check_file", "reading"]
+
+
+def check_file(path: Path, kind: str) -> int:
+    """Size in bytes of a file that must exist, be no folder and not be empty; `kind` says what was expected."""
+    with reading(path):
+        if path.is_dir():
+            raise DataError(f"{path}: is a folder; expected {kind}")
+        size = path.stat().st_size
+    if size == 0 and path.is_file():
+        raise DataError(f"{path}: is empty; expected {kind}")
+    return size
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what the operating system says while `path` is read into a DataError, and running out of memory too."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file or folder") from None
+    except (IsADirectoryError, NotADirectoryError):
+        raise DataError(f"{path}: a folder stands where a file is meant, or a file where a folder is") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except MemoryError:
+        raise DataError(f"{path}: does not fit into memory") from None

@@ -1,0 +1,49 @@
+"""The names under which safetensors and npz files hold their arrays, and what follows from which of them are there."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from jitnet.datasets.assemble import Raw, RawData
+from jitnet.errors import DataError
+
+__all__ = ["LAYOUTS", "gather", "pick"]
+
+LAYOUTS = (
+    ("train_images", "train_labels", "test_images", "test_labels"),
+    ("x_train", "y_train", "x_test", "y_test"),
+    ("images", "labels", None, None),
+    ("x", "y", None, None),
+)
+"""(training images, training labels, test images, test labels), the more usual first."""
+
+
+def pick(path: Path, found: Collection[str]) -> tuple[str | None, ...]:
+    """The names to read, in `LAYOUTS`' order, None for what is not there.
+
+    Raises DataError where the file has arrays of no layout, or images without labels.
+    """
+    for layout in LAYOUTS:
+        names = tuple(name if name in found else None for name in layout)
+        if not any(names):
+            continue
+        for images, labels, wanted in ((names[0], names[1], layout[:2]), (names[2], names[3], layout[2:])):
+            if (images is None) != (labels is None):
+                missing = wanted[1] if labels is None else wanted[0]
+                raise DataError(f"{path}: has {images or labels} but not {missing}; both are needed")
+        return names
+    listed = ", ".join(sorted(found)[:8]) or "nothing"
+    expected = " or ".join(", ".join(name for name in layout if name) for layout in LAYOUTS[:2])
+    raise DataError(f"{path}: holds {listed}; expected {expected}")
+
+
+def gather(
+    path: Path, names: tuple[str | None, ...], arrays: Mapping[str, np.ndarray], class_names: tuple[str, ...] | None
+) -> RawData:
+    """The splits made of the arrays that `pick` chose."""
+    splits = []
+    for images, labels in ((names[0], names[1]), (names[2], names[3])):
+        whole = images is not None and labels is not None
+        splits.append(Raw(arrays[images], arrays[labels], f"{path}: {images}", f"{path}: {labels}") if whole else None)  # type: ignore[index]
+    return RawData(splits[0], splits[1], class_names)

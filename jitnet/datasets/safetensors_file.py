@@ -1,0 +1,94 @@
+"""Safetensors files: `train_images`, `train_labels`, `test_images`, `test_labels`, in one of two layouts.
+
+"jitnet": images uint8 (n, h, w) as stored, labels whole numbers, names of classes in the metadata.
+"original": images float32 (n, 1, h, w) in 0..1, labels int64 one-hot, as the Rust original reads.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jitnet.datasets.assemble import RawData
+from jitnet.datasets.files import check_file, reading
+from jitnet.datasets.named import gather, pick
+from jitnet.errors import DataError
+
+__all__ = ["read", "write"]
+
+TYPES = {
+    "BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "U32": "<u4", "I32": "<i4",
+    "U64": "<u8", "I64": "<i8", "F16": "<f2", "F32": "<f4", "F64": "<f8",
+}  # fmt: skip
+
+
+def read(path: Path) -> RawData:
+    """The splits in a safetensors file; the arrays are mapped copy-on-write, so that only what is used is read.
+
+    Raises DataError for a file that is cut short, whose header lies, or that holds other arrays.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    size = check_file(path, "a .safetensors file")
+    with reading(path):
+        try:
+            # The library checks the header against the file: sizes, types, overlaps, gaps.
+            with safe_open(path, framework="numpy") as file:
+                metadata = dict(file.metadata() or {})
+        except SafetensorError as error:
+            reason = f"{str(error).splitlines()[0]}, {size} bytes"
+            raise DataError(f"{path}: is cut short, or no safetensors file ({reason}); get the file anew") from None
+        with path.open("rb") as raw:
+            length = int.from_bytes(raw.read(8), "little")
+            header = json.loads(raw.read(length))
+        header.pop("__metadata__", None)
+        names = pick(path, header)
+        arrays = {name: _map(path, name, header[name], 8 + length) for name in names if name}
+    return gather(path, names, arrays, _class_names(path, metadata.get("class_names")))
+
+
+def _map(path: Path, name: str, entry: dict[str, Any], offset: int) -> np.ndarray:
+    if entry["dtype"] not in TYPES:
+        raise DataError(f"{path}: {name} is of type {entry['dtype']}; expected one of {', '.join(TYPES)}")
+    dtype, shape = np.dtype(TYPES[entry["dtype"]]), tuple(entry["shape"])
+    if 0 in shape or not shape:
+        raise DataError(f"{path}: {name} holds no samples, its shape is {shape}")
+    return np.memmap(path, dtype, mode="c", offset=offset + entry["data_offsets"][0], shape=shape).view(np.ndarray)
+
+
+def _class_names(path: Path, text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    try:
+        names = json.loads(text)
+    except json.JSONDecodeError:
+        names = None
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise DataError(f"{path}: its metadata has class_names {text[:60]!r}; expected a JSON list of words")
+    return tuple(names)
+
+
+def write(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
+    """Write arrays and metadata; `class_names`, where given, must be a JSON list. The same input gives the same bytes.
+
+    The library writes metadata in a new order each time, and copies all arrays first.
+    """
+    codes = {np.dtype(code): name for name, code in TYPES.items()}
+    # The format wants each array aligned for its type, which falling sizes give.
+    order = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))
+    header: dict[str, object] = {"__metadata__": metadata}
+    end = 0
+    for name in order:
+        start, end = end, end + arrays[name].nbytes
+        header[name] = {
+            "dtype": codes[arrays[name].dtype],
+            "shape": list(arrays[name].shape),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(header, ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name in order:
+            file.write(np.ascontiguousarray(arrays[name]).data)
