@@ -1,0 +1,150 @@
+"""The programs in benchmarks/: what they make of samples, and that a worker computes what it says."""
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+
+@pytest.fixture(autouse=True)
+def _path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+
+def result_of(target, samples, flop=0.0):
+    from report import Result
+    from rows import Entry, Work
+
+    entries = tuple(Entry(*key) for key in samples)
+    work = Work("group", "name", {"work": "train"}, entries, (target,), flop)
+    return Result(work, {Entry(*key): values for key, values in samples.items()})
+
+
+def test_ratio_is_formed_within_each_round():
+    from report import verdict
+    from rows import Target
+
+    # Both slow down together in the second round: within rounds the ratio is always a quarter.
+    result = result_of(Target("time", 0.25, "jax"), {("jitnet",): [1.0, 10.0, 2.0], ("jax",): [4.0, 40.0, 8.0]})
+    assert verdict(result, result.work.targets[0]) == ("0.25 (0.25–0.25)", "met")
+
+
+@pytest.mark.parametrize(
+    ("kind", "limit", "samples", "value"),
+    [
+        ("rate", 1.5, {("jitnet",): [2.0], ("numpy",): [3.2]}, 1.6),
+        ("peak", 0.75, {("jitnet",): [0.5], ("peak",): [0.004]}, 0.8),
+        ("speedup", 1.7, {("jitnet", 1): [1.8], ("jitnet", 2): [1.0], ("jitnet",): [0.9]}, 1.8),
+        ("seconds", 1.0, {("jitnet",): [0.7, 0.9, 0.8]}, 0.8),
+    ],
+)
+def test_targets_are_judged_in_their_direction(kind, limit, samples, value):
+    from report import verdict
+    from rows import Target
+
+    result = result_of(Target(kind, limit, "numpy"), samples, flop=100e9)
+    found = result.judge(result.work.targets[0])
+    assert found is not None
+    assert found.middle == pytest.approx(value)
+    assert verdict(result, result.work.targets[0])[1] == "met"
+    beyond = Target(kind, limit * 2 if result.work.targets[0].at_least else limit / 2, "numpy")
+    assert verdict(result, beyond)[1] == "MISSED"
+
+
+def test_missing_peer_is_not_judged():
+    from report import verdict
+    from rows import Target
+
+    result = result_of(Target("time", 0.25, "jax"), {("jitnet",): [1.0]})
+    assert verdict(result, result.work.targets[0]) == ("not measured", "–")
+
+
+def test_interleaving_measures_each_once_a_round_in_changing_order():
+    from harness import interleave
+
+    calls: list[str] = []
+    measures = {name: (lambda name=name: calls.append(name) or len(calls)) for name in "abc"}
+    samples = interleave(measures, 20, random.Random(0))
+    rounds = ["".join(calls[at : at + 3]) for at in range(0, 60, 3)]
+    assert all(sorted(order) == list("abc") for order in rounds)
+    assert len(set(rounds)) > 3
+    assert all(len(times) == 20 for times in samples.values())
+
+
+def test_accuracy_that_differs_is_said():
+    import peers
+    from rows import Entry, Target
+
+    result = result_of(Target("time", 0.25, "jax"), {("jitnet",): [1.0], ("jax",): [4.0]})
+    result.work.row.update(work="train", data="mnist", samples=0)
+    result.checks = {Entry("jitnet"): {"accuracy": 0.975}, Entry("jax"): {"accuracy": 0.972}}
+    peers.compare(result, 8)
+    assert result.agrees
+    result.checks[Entry("jax")]["accuracy"] = 0.969
+    peers.compare(result, 8)
+    assert not result.agrees
+
+
+def test_section_of_the_readme_is_replaced_and_nothing_else(tmp_path):
+    from report import replace_section
+
+    readme = tmp_path / "README.md"
+    readme.write_text("above\n<!-- peers:start -->\nold\n<!-- peers:end -->\nbelow\n")
+    replace_section(readme, "peers", "new\n")
+    assert readme.read_text() == "above\n<!-- peers:start -->\nnew\n<!-- peers:end -->\nbelow\n"
+    readme.write_text("<!-- peers:end --> <!-- peers:start -->")
+    with pytest.raises(ValueError, match="peers:end"):
+        replace_section(readme, "peers", "new\n")
+
+
+def test_exponent_of_a_power_law():
+    pytest.importorskip("jitnet.train")
+    from growth import slope
+
+    sizes = [1, 2, 8, 32]
+    assert slope(sizes, [3 * size**1.5 for size in sizes]) == pytest.approx(1.5)
+
+
+def test_a_worker_trains_and_two_runs_agree():
+    from harness import Worker
+
+    row = {"work": "train", "widths": [20, 8, 3], "batch": 16, "optimizer": "adam", "rate": 0.01}
+    row |= {"data": "noise", "samples": 100}
+    worker = Worker("numpy", 1, {})
+    try:
+        worker.ask(do="prepare", row=row)
+        before = worker.ask(do="check")["loss"]
+        for _ in range(30):
+            assert worker.ask(do="measure")["seconds"] > 0
+        assert worker.ask(do="check")["loss"] < before - 0.05
+    finally:
+        worker.close()
+
+
+def test_a_worker_that_is_not_installed_says_why(tmp_path):
+    from harness import Pool, WorkerError
+
+    (tmp_path / "python").write_text("#!/bin/sh\necho \"ModuleNotFoundError: No module named 'jax'\" >&2\nexit 1\n")
+    (tmp_path / "python").chmod(0o755)
+    with Pool({"jax": str(tmp_path / "python")}) as pool, pytest.raises(WorkerError, match="No module named 'jax'"):
+        pool.get("jax", 1)
+
+
+def test_peers_measures_what_is_there_and_names_what_is_not(tmp_path):
+    mnist = tmp_path / "mnist"
+    mnist.mkdir()
+    for part, count in (("train", 6400), ("t10k", 100)):
+        (mnist / f"{part}-images-idx3-ubyte").write_bytes(bytes(16) + bytes(n % 251 for n in range(784)) * count)
+        (mnist / f"{part}-labels-idx1-ubyte").write_bytes(bytes(8) + bytes(n % 10 for n in range(count)))
+    words = [sys.executable, str(BENCHMARKS / "peers.py"), "--quick", "--data", str(mnist), "--systems", "numpy,jax"]
+    words += ["--rows", "one image", "--json", str(tmp_path / "all.json"), "--python-of", f"jax={sys.executable}x"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads((tmp_path / "all.json").read_text())["rows"]
+    assert len(row["samples"]["numpy"]) == 3
+    assert "JAX could not run one image" in done.stdout
