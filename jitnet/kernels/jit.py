@@ -41,10 +41,16 @@ _FEATURES = llvm.get_host_cpu_features()
 _AVX512 = bool(_FEATURES.get("avx512f"))
 
 
+def _affinity() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _set_environment() -> None:
     defaults = {
         "OMP_PROC_BIND": "true",
         "NUMBA_THREADING_LAYER_PRIORITY": "omp tbb workqueue",
+        # Binding leaves the main thread one core; where Numba counts again later, it would find that one and give up.
+        "NUMBA_NUM_THREADS": str(_affinity()),
     }
     if _AVX512 and "NUMBA_CPU_NAME" not in os.environ:
         defaults["NUMBA_CPU_NAME"] = llvm.get_host_cpu_name()
@@ -146,9 +152,9 @@ class Machine:
 @cache
 def machine() -> Machine:
     """Describe this machine; cheap, and the same at every call."""
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    affinity = int(numba.config.NUMBA_NUM_THREADS)
     quota = _quota()
-    cores, reason = min(affinity, numba.config.NUMBA_NUM_THREADS), f"{affinity} core{'s' * (affinity != 1)} by affinity"
+    cores, reason = affinity, f"{affinity} core{'s' * (affinity != 1)} by affinity"
     if quota is not None and quota < cores:
         cores, reason = max(1, int(quota)), f"CPU quota of {quota:g} cores"
     version = ".".join(str(part) for part in llvm.llvm_version_info[:2])

@@ -1,0 +1,194 @@
+"""The linear layer, out = x w + b: forward, and beside it the gradients of weights, bias and input.
+
+Layouts, all flat float32 in one arena, rows on 64-byte starts:
+
+* activations x (batch, in_features) in rows of `stride` numbers, samples as rows;
+* weights in panels of PANEL outputs, w[panel, in_features, PANEL], so that the innermost loops walk memory in order;
+  PyTorch's w[o, i] stands at panel_index(o, i). Outputs that fill up the last panel have zero weights.
+
+Each kernel does a range of panels or of inputs, and everything outside its range is left alone: whoever runs which range
+is decided elsewhere, and every number has one writer and one order of summing, whatever the split.
+
+Three loops round a tile of ROWS x PANEL sums in registers, its shared index innermost (Goto and van de Geijn 2008). Long
+sums are cut into pieces of DEPTH, so that the panel at work stays in the first cache. Rows left over when ROWS does not
+divide the extent are done one at a time over GROUP panels, which is as fast a row.
+"""
+
+import numpy as np
+
+from jitnet.kernels.jit import kernel
+from jitnet.kernels.tile import (
+    COLS,
+    GROUP,
+    LANES,
+    PANEL,
+    ROWS,
+    tile_add_outer,
+    tile_add_scaled,
+    tile_load,
+    tile_repeat,
+    tile_store,
+    tile_zero,
+)
+
+__all__ = [
+    "DEPTH",
+    "linear_backward_bias",
+    "linear_backward_input",
+    "linear_backward_weight",
+    "linear_forward",
+    "panel_index",
+    "panels",
+    "transpose",
+]
+
+DEPTH = 256
+"""Terms of a sum done in one go: a panel of DEPTH x PANEL floats is half of a 32 KiB cache."""
+
+SHALLOW = 64
+"""Samples summed in one go by the weight gradient: their rows, one page each, fit the first level of address translation."""
+
+INPUT_ROWS = 2 * ROWS if COLS == 2 else ROWS
+"""Rows of the tile of the input gradient, which is one vector wide."""
+
+
+@kernel
+def panels(features):
+    """Panels that hold `features` outputs."""
+    return (features + PANEL - 1) // PANEL
+
+
+@kernel
+def panel_index(o, i, in_features):
+    """Where PyTorch's weight[o, i] stands in a layer's panels."""
+    return (o // PANEL * in_features + i) * PANEL + o % PANEL
+
+
+@kernel
+def linear_forward(x, x_stride, w, b, batch, in_features, first_panel, last_panel, out, stride):
+    """out[n, o] = b[o] + sum_i x[n, i] w[i, o] for all n and the o of the panels given; out is overwritten.
+
+    x (batch, in_features) in rows of x_stride, b (panels * PANEL,), out in rows of stride.
+    2 batch in_features outputs FLOP.
+    """
+    size = in_features * PANEL
+    whole = batch - batch % ROWS
+    for depth in range(0, in_features, DEPTH):
+        deep = min(in_features, depth + DEPTH)
+        for p in range(first_panel, last_panel):
+            for n in range(0, whole, ROWS):
+                at = n * stride + p * PANEL
+                tile = tile_repeat(ROWS, COLS, b, p * PANEL) if depth == 0 else tile_load(ROWS, COLS, out, at, stride)
+                for i in range(depth, deep):
+                    tile = tile_add_outer(tile, x, n * x_stride + i, x_stride, w, p * size + i * PANEL)
+                tile_store(tile, out, at, stride)
+    for n in range(whole, batch):
+        row_forward(x, n * x_stride, w, b, in_features, first_panel, last_panel, out, n * stride)
+
+
+@kernel
+def row_forward(x, x_at, w, b, in_features, first_panel, last_panel, out, at):
+    """One sample of `linear_forward`: x from x_at on, out from `at` on."""
+    size = in_features * PANEL
+    p = first_panel
+    while p + GROUP <= last_panel:
+        tile = tile_load(GROUP, COLS, b, p * PANEL, PANEL)
+        for i in range(in_features):
+            tile = tile_add_scaled(tile, x[np.uint64(x_at + i)], w, p * size + i * PANEL, size)
+        tile_store(tile, out, at + p * PANEL, PANEL)
+        p += GROUP
+    while p < last_panel:
+        single = tile_load(1, COLS, b, p * PANEL, PANEL)
+        for i in range(in_features):
+            single = tile_add_scaled(single, x[np.uint64(x_at + i)], w, p * size + i * PANEL, size)
+        tile_store(single, out, at + p * PANEL, PANEL)
+        p += 1
+
+
+@kernel
+def linear_backward_weight(x, x_stride, g, stride, batch, in_features, first, last, first_panel, last_panel, dw):
+    """dw[i, o] += sum_n x[n, i] g[n, o] for first <= i < last and the o of the panels given.
+
+    x (batch, in_features) in rows of x_stride, g (batch, panels * PANEL) in rows of stride, dw in panels. With g scaled by
+    -learning_rate, dw may be the weights themselves: that is a step of SGD. 2 batch (last - first) outputs FLOP.
+    """
+    size = in_features * PANEL
+    whole = last - (last - first) % ROWS
+    for depth in range(0, batch, SHALLOW):
+        deep = min(batch, depth + SHALLOW)
+        for p in range(first_panel, last_panel):
+            for i in range(first, whole, ROWS):
+                at = p * size + i * PANEL
+                tile = tile_load(ROWS, COLS, dw, at, PANEL)
+                for n in range(depth, deep):
+                    tile = tile_add_outer(tile, x, n * x_stride + i, 1, g, n * stride + p * PANEL)
+                tile_store(tile, dw, at, PANEL)
+        for i in range(whole, last):
+            _row_backward_weight(x, x_stride, g, stride, depth, deep, in_features, i, first_panel, last_panel, dw)
+
+
+@kernel
+def _row_backward_weight(x, x_stride, g, stride, first_sample, last_sample, in_features, i, first_panel, last_panel, dw):
+    """One input of `linear_backward_weight`."""
+    size = in_features * PANEL
+    p = first_panel
+    while p + GROUP <= last_panel:
+        tile = tile_load(GROUP, COLS, dw, p * size + i * PANEL, size)
+        for n in range(first_sample, last_sample):
+            tile = tile_add_scaled(tile, x[np.uint64(n * x_stride + i)], g, n * stride + p * PANEL, PANEL)
+        tile_store(tile, dw, p * size + i * PANEL, size)
+        p += GROUP
+    while p < last_panel:
+        single = tile_load(1, COLS, dw, p * size + i * PANEL, size)
+        for n in range(first_sample, last_sample):
+            single = tile_add_scaled(single, x[np.uint64(n * x_stride + i)], g, n * stride + p * PANEL, PANEL)
+        tile_store(single, dw, p * size + i * PANEL, size)
+        p += 1
+
+
+@kernel
+def linear_backward_bias(g, stride, batch, first_panel, last_panel, db):
+    """db[o] += sum_n g[n, o] for the o of the panels given."""
+    for p in range(first_panel, last_panel):
+        tile = tile_load(1, COLS, db, p * PANEL, PANEL)
+        for n in range(batch):
+            tile = tile_add_scaled(tile, np.float32(1), g, n * stride + p * PANEL, PANEL)
+        tile_store(tile, db, p * PANEL, PANEL)
+
+
+@kernel
+def linear_backward_input(gt, samples, w, in_features, out_features, first, last, dxt):
+    """dxt[i, n] = sum_o w[i, o] gt[o, n] for first <= i < last; dxt is overwritten.
+
+    gt (out_features, samples) and dxt (in_features, samples) stand samples last, so that a vector is sixteen samples and
+    the weights are walked in order; samples is the batch rounded up to LANES. 2 samples (last - first) out_features FLOP.
+    """
+    size = in_features * PANEL
+    whole = last - (last - first) % INPUT_ROWS
+    for depth in range(0, out_features, DEPTH):
+        deep = min(out_features, depth + DEPTH)
+        for n in range(0, samples, LANES):
+            for i in range(first, whole, INPUT_ROWS):
+                tile = tile_zero(INPUT_ROWS, 1) if depth == 0 else tile_load(INPUT_ROWS, 1, dxt, i * samples + n, samples)
+                for p in range(depth, deep, PANEL):
+                    at = p // PANEL * size + i * PANEL
+                    for o in range(min(PANEL, deep - p)):
+                        tile = tile_add_outer(tile, w, at + o, PANEL, gt, (p + o) * samples + n)
+                tile_store(tile, dxt, i * samples + n, samples)
+            for i in range(whole, last):
+                single = tile_zero(1, 1) if depth == 0 else tile_load(1, 1, dxt, i * samples + n, samples)
+                for p in range(depth, deep, PANEL):
+                    at = p // PANEL * size + i * PANEL
+                    for o in range(min(PANEL, deep - p)):
+                        single = tile_add_outer(single, w, at + o, PANEL, gt, (p + o) * samples + n)
+                tile_store(single, dxt, i * samples + n, samples)
+
+
+@kernel
+def transpose(source, source_stride, rows, first, last, target, target_stride):
+    """target[c, r] = source[r, c] for all rows and first <= c < last, both flat with rows of their strides."""
+    for block in range(first, last, LANES):
+        end = min(last, block + LANES)
+        for r in range(rows):
+            for c in range(block, end):
+                target[np.uint64(c * target_stride + r)] = source[np.uint64(r * source_stride + c)]

@@ -1,0 +1,196 @@
+"""The typed state of a network in training: flat arrays in one arena, and a small table that says where each layer lies.
+
+`State` is a NamedTuple of arrays, so that Numba compiles the training loop once for every depth and width: a layer is a
+row of the table `layers`, not a type. `Source` is the data that a loop walks, `Options` the numbers that steer a step.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from jitnet.config import ModelConfig
+from jitnet.kernels.sparse import SLOT
+from jitnet.kernels.tile import COLS, LANES, PANEL
+
+__all__ = [
+    "B", "BACKWARD_PARTS", "FORWARD_PARTS", "G", "GT", "H", "IN", "NORM_BLOCK", "OUT", "PANELS", "STRIDE", "W", "X", "X_STRIDE", "Z",
+    "Options", "Source", "State", "allocate", "count_parts", "pack", "parameter_count", "unpack",
+]  # fmt: skip
+
+Floats = npt.NDArray[np.float32]
+
+# Columns of the table `layers`; where not a count, the place of a layer's first number in `params` or `work`.
+IN, OUT, PANELS = 0, 1, 2  # in_features, out_features, and the panels that hold the outputs
+W, B = 3, 4  # weights in panels, biases; in params, and in grads and moments alike
+X, X_STRIDE = 5, 6  # the layer's input, rows of X_STRIDE; for the first layer two buffers that take turns
+Z, H, STRIDE = 7, 8, 9  # before and after the activation (the same place unless gelu), rows of STRIDE
+G, GT = 10, 11  # gradient of Z in rows of STRIDE, and the same with samples last
+FORWARD_PARTS, BACKWARD_PARTS = 12, 13  # in how many parts the layer's forward and backward are done
+_COLUMNS = 14
+
+NORM_BLOCK = 16384
+"""Parameters whose squares are summed at a time for the gradient's norm: fixed, so that no thread count shows in the sum."""
+
+_REGION_FLOP = 400_000
+"""Work that pays for one more thread: a region costs about 2 µs, which is this much at 200 GFLOP/s."""
+
+
+class State(NamedTuple):
+    """All that a step reads and writes.
+
+    params, grads, first_moment, second_moment, mean: (parameters,) float32, alike in layout; what is unused has 16 elements.
+    work: float32, inputs, activations and their gradients. values: (256,) float32, network input of each byte.
+    counts: (parts, in_features) int32 and slots: (parts, in_features * SLOT) uint32, each part's lists of columns.
+    losses: (batch,) float32 and right: (batch,) int32, of each sample of the batch. squares: (blocks,) float64.
+    layers: (n_layers, columns) int64, the table.
+    """
+
+    params: Floats
+    grads: Floats
+    first_moment: Floats
+    second_moment: Floats
+    mean: Floats
+    work: Floats
+    values: Floats
+    counts: npt.NDArray[np.int32]
+    slots: npt.NDArray[np.uint32]
+    losses: Floats
+    right: npt.NDArray[np.int32]
+    squares: npt.NDArray[np.float64]
+    layers: npt.NDArray[np.int64]
+
+
+class Source(NamedTuple):
+    """The samples: bytes or floats, and for bytes that are mostly zero the lists of what is not (see kernels.sparse)."""
+
+    images: npt.NDArray[np.uint8]
+    features: Floats
+    starts: npt.NDArray[np.int64]
+    entries: npt.NDArray[np.uint32]
+    labels: npt.NDArray[np.int32]
+    sparse: bool
+
+
+class Options(NamedTuple):
+    """The numbers that steer a step; `shares` is the dropout of each hidden layer, (n_hidden,) float64."""
+
+    activation: int
+    optimizer: int
+    direct: bool
+    deferred: bool
+    output_bias: bool
+    weight_decay: float
+    momentum: float
+    beta1: float
+    beta2: float
+    rho: float
+    epsilon: float
+    smoothing: float
+    clip_norm: float
+    max_norm: float
+    ema: float
+    shares: npt.NDArray[np.float64]
+    seed: np.uint64
+
+
+def _rounded(count: int) -> int:
+    return (count + LANES - 1) // LANES * LANES
+
+
+def _stride(panels: int) -> int:
+    """Numbers from one row to the next: an odd count of cache lines, so that a column's rows spread over all cache sets."""
+    return (panels * COLS | 1) * LANES
+
+
+def aligned(count: int) -> Floats:
+    """`count` float32 zeros on a 64-byte start; a vector load across cache lines takes twice as long."""
+    raw = np.zeros(count * 4 + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + count * 4].view(np.float32)
+
+
+def parameter_count(config: ModelConfig) -> int:
+    """float32 numbers in `params`: every layer's panels, filled up, and its biases."""
+    widths = config.widths
+    return sum(-(-after // PANEL) * PANEL * (before + 1) for before, after in zip(widths[:-1], widths[1:], strict=True))
+
+
+def count_parts(flop: float, threads: int) -> int:
+    """Parts that a piece of work is split into: the one place where this is decided, from the size of the work alone."""
+    return int(max(1, min(threads, flop // _REGION_FLOP + 1)))
+
+
+def allocate(config: ModelConfig, batch_size: int, threads: int, *, density: float = 1.0, training: bool = True, grads: bool = False,
+             first_moment: bool = False, second_moment: bool = False, mean: bool = False, sparse: bool = False) -> State:  # fmt: skip
+    """Zeroed state for a network and a largest batch, with the table of where everything lies.
+
+    density is the share of the input that is not zero, where the first layer walks only that; it sizes the parts.
+    """
+    widths = config.widths
+    n_layers = len(widths) - 1
+    samples = _rounded(batch_size)
+    layers = np.zeros((n_layers, _COLUMNS), np.int64)
+    param = place = 0
+    x_stride = _stride(-(-config.in_features // PANEL))
+    for index, row in enumerate(layers):
+        before, after = widths[index], widths[index + 1]
+        n_panels = -(-after // PANEL)
+        stride = _stride(n_panels)
+        row[[IN, OUT, PANELS, W, B]] = before, after, n_panels, param, param + n_panels * PANEL * before
+        param += n_panels * PANEL * (before + 1)
+        if index == 0:
+            row[[X, X_STRIDE]] = place, x_stride
+            place += 0 if sparse else (2 if training else 1) * batch_size * x_stride
+        else:
+            row[[X, X_STRIDE]] = layers[index - 1][[H, STRIDE]]
+        row[[Z, H, STRIDE]] = place, place, stride
+        place += batch_size * stride
+        if config.activation == "gelu" and index < n_layers - 1:
+            row[H] = place
+            place += batch_size * stride
+        if training:
+            row[[G, GT]] = place, place + batch_size * stride
+            place += batch_size * stride + _rounded(after) * samples
+        flop = 2.0 * batch_size * before * after * (density if index == 0 else 1.0)
+        by_panels = min(threads, n_panels) if index < n_layers - 1 else threads
+        row[FORWARD_PARTS] = min(count_parts(flop, threads), by_panels)
+        row[BACKWARD_PARTS] = min(count_parts(2 * flop, threads), min(threads, -(-before // PANEL) if index else n_panels))
+    if n_layers > 1:
+        # The backward of the second layer and all that the first layer does are one region, split by the first one's units.
+        flop = 4.0 * batch_size * (widths[0] * widths[1] * density + widths[1] * widths[2])
+        layers[1, BACKWARD_PARTS] = layers[0, FORWARD_PARTS] = min(count_parts(flop, threads), int(layers[0, PANELS]))
+    blocks = -(-param // NORM_BLOCK)
+    parts = threads if sparse and training else 1
+
+    def buffer(wanted: bool) -> Floats:
+        return aligned(param if wanted else LANES)
+
+    return State(
+        aligned(param), buffer(grads), buffer(first_moment), buffer(second_moment), buffer(mean), aligned(place + LANES), aligned(256),
+        np.zeros((parts, config.in_features if sparse else 1), np.int32),
+        np.zeros((parts, config.in_features * SLOT if sparse and training else 1), np.uint32),
+        np.zeros(batch_size, np.float32), np.zeros(batch_size, np.int32), np.zeros(blocks, np.float64), layers,
+    )  # fmt: skip
+
+
+def pack(params: Floats, layers: npt.NDArray[np.int64], weights: list[Floats], biases: list[Floats]) -> None:
+    """Write PyTorch's (out, in) weights and (out,) biases into the panels of `params`."""
+    for row, weight, bias in zip(layers, weights, biases, strict=True):
+        before, after, n_panels, w, b = (int(value) for value in row[:5])
+        panels = params[w:b].reshape(n_panels, before, PANEL)
+        for p in range(n_panels):
+            part = weight[p * PANEL : (p + 1) * PANEL]
+            panels[p, :, : len(part)] = part.T
+        params[b : b + after] = bias
+
+
+def unpack(params: Floats, layers: npt.NDArray[np.int64]) -> tuple[list[Floats], list[Floats]]:
+    """The weights (out, in) and biases (out,) of every layer, as fresh arrays in PyTorch's layout."""
+    weights, biases = [], []
+    for row in layers:
+        before, after, n_panels, w, b = (int(value) for value in row[:5])
+        panels = params[w:b].reshape(n_panels, before, PANEL)
+        weights.append(np.ascontiguousarray(panels.transpose(0, 2, 1).reshape(n_panels * PANEL, before)[:after]))
+        biases.append(params[b : b + after].copy())
+    return weights, biases

@@ -1,0 +1,331 @@
+"""The compiled training loop: a chunk of batches, the kernels in order, nothing else.
+
+A step is a short list of stages, each one parallel region (or, where the work is below what a region costs, a plain call):
+
+    forward   layer 1, 2, …        each part owns panels of units
+    output    the last layer, softmax, loss, and the gradient of the logits; each part owns samples
+    backward  the last layer … 1   each part owns inputs of the layer, that is units of the layer below: the gradient for
+                                   those units, the gradient of the weights that leave them, and those weights' update
+    first     layer 0              each part owns panels: gradient and update for this batch, forward for the next one
+
+`first` needs nothing of other parts but what `backward` of layer 1 left in the same part, so both are one region:
+a network with one hidden layer has one region a step. A unit's weights stay with one thread, in its own cache.
+Every number has one writer and one order of summing, so the bits do not depend on the number of parts.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import prange
+
+from jitnet.kernels.activation import activation_backward, activation_forward
+from jitnet.kernels.batch import gather_bytes, gather_floats
+from jitnet.kernels.dropout import dropout
+from jitnet.kernels.jit import kernel, parallel_kernel
+from jitnet.kernels.linear import (
+    linear_backward_bias,
+    linear_backward_input,
+    linear_backward_weight,
+    linear_forward,
+    transpose,
+)
+from jitnet.kernels.loss import scale_rows, softmax_cross_entropy
+from jitnet.kernels.optimizer import average, limit_norms, square_sum, update
+from jitnet.kernels.sparse import BLOCK, list_columns, sparse_backward_weight, sparse_forward
+from jitnet.kernels.tile import LANES, PANEL
+from jitnet.state import (
+    B, BACKWARD_PARTS, FORWARD_PARTS, G, GT, H, IN, NORM_BLOCK, OUT, PANELS, STRIDE, W, X, X_STRIDE, Z, Options, Source, State,
+)  # fmt: skip
+
+__all__ = ["train_steps"]
+
+FORWARD, OUTPUT, BACKWARD, FIRST, GATHER, NORM, UPDATE, LIMIT = range(8)
+
+
+class Batch(NamedTuple):
+    """What one step works on: its samples and the next batch's, its number in the run, its learning rate, and what the
+    gradients are scaled by on their way to the weights: -rate where they are added straight to them, else 1."""
+
+    rows: npt.NDArray[np.int32]
+    ahead: npt.NDArray[np.int32]
+    number: int
+    rate: float
+    scale: float
+
+
+@kernel
+def _share(count, part, parts):
+    """First and last of what `part` of `parts` owns."""
+    return count * part // parts, count * (part + 1) // parts
+
+
+@kernel
+def _gather(state, source, rows, number, part, parts):
+    """Own samples of a batch, as network inputs, into the buffer whose turn it is."""
+    row = state.layers[0]
+    x = state.work[row[X] + (number & 1) * state.losses.shape[0] * row[X_STRIDE] :]
+    first, last = _share(rows.shape[0], part, parts)
+    if source.images.shape[0] > 0:
+        gather_bytes(source.images, rows, state.values, first, last, x, row[X_STRIDE])
+    else:
+        gather_floats(source.features, rows, first, last, x, row[X_STRIDE])
+
+
+@kernel
+def _linear(state, source, layer, rows, number, first_sample, last_sample, first_panel, last_panel):
+    """z of own samples and panels of a layer."""
+    row = state.layers[layer]
+    w, b = state.params[row[W] :], state.params[row[B] :]
+    z = state.work[row[Z] + first_sample * row[STRIDE] :]
+    own = rows[first_sample:last_sample]
+    if layer == 0 and source.sparse:
+        sparse_forward(source.starts, source.entries, own, state.values, w, b, row[IN], first_panel, last_panel, z, row[STRIDE])
+    else:
+        at = row[X] + first_sample * row[X_STRIDE]
+        if layer == 0:
+            at += (number & 1) * state.losses.shape[0] * row[X_STRIDE]
+        linear_forward(state.work[at:], row[X_STRIDE], w, b, own.shape[0], row[IN], first_panel, last_panel, z, row[STRIDE])
+
+
+@kernel
+def _forward(state, source, options, layer, rows, number, part, parts):
+    """A hidden layer's own units: linear, activation, dropout."""
+    row = state.layers[layer]
+    first_panel, last_panel = _share(row[PANELS], part, parts)
+    _linear(state, source, layer, rows, number, 0, rows.shape[0], first_panel, last_panel)
+    first, last = first_panel * PANEL, last_panel * PANEL
+    z, h = state.work[row[Z] :], state.work[row[H] :]
+    activation_forward(options.activation, z, h, row[STRIDE], rows.shape[0], first, last)
+    if options.shares[layer] > 0.0:
+        dropout(options.seed, number, layer, rows.shape[0], options.shares[layer], h, row[STRIDE], first, last)
+
+
+@kernel
+def _output(state, source, options, batch, part, parts):
+    """Own samples: logits, loss, gradient of the logits; and own samples of the next batch, gathered."""
+    layer = state.layers.shape[0] - 1
+    row = state.layers[layer]
+    stride, n_classes = row[STRIDE], row[OUT]
+    first, last = _share(batch.rows.shape[0], part, parts)
+    _linear(state, source, layer, batch.rows, batch.number, first, last, 0, row[PANELS])
+    samples = (batch.rows.shape[0] + LANES - 1) // LANES * LANES
+    mean = np.float32(1.0 / batch.rows.shape[0])
+    for n in range(first, last):
+        logits = state.work[row[Z] + n * stride : row[Z] + n * stride + row[PANELS] * PANEL]
+        label = source.labels[batch.rows[n]]
+        state.losses[n], state.right[n] = softmax_cross_entropy(logits, n_classes, label, np.float32(options.smoothing))
+        g = state.work[row[G] + n * stride : row[G] + n * stride + row[PANELS] * PANEL]
+        for c in range(n_classes):
+            gradient = logits[c] * mean
+            g[c] = gradient * np.float32(batch.scale)
+            state.work[row[GT] + c * samples + n] = gradient
+    if not source.sparse and batch.ahead.shape[0] > 0:
+        _gather(state, source, batch.ahead, batch.number + 1, part, parts)
+
+
+@kernel
+def _update(state, options, batch, first, last, scale):
+    """Own parameters, from their gradients; and their moving average."""
+    if not options.direct:
+        update(
+            options.optimizer, first, last, state.params, state.grads, state.first_moment, state.second_moment, batch.number + 1,
+            batch.rate, options.weight_decay, options.momentum, options.beta1, options.beta2, options.rho, options.epsilon, scale,
+        )  # fmt: skip
+    if options.ema > 0.0:
+        average(first, last, state.params, state.mean, options.ema)
+
+
+@kernel
+def _clear(values, first, last):
+    for k in range(first, last):
+        values[np.uint64(k)] = np.float32(0.0)
+
+
+@kernel
+def _backward_bias(state, options, batch, layer, first_panel, last_panel):
+    row = state.layers[layer]
+    if layer == state.layers.shape[0] - 1 and not options.output_bias:
+        return
+    first, last = row[B] + first_panel * PANEL, row[B] + last_panel * PANEL
+    target = state.params if options.direct else state.grads
+    if not options.direct:
+        _clear(target, first, last)
+    linear_backward_bias(state.work[row[G] :], row[STRIDE], batch.rows.shape[0], first_panel, last_panel, target[row[B] :])
+    if not options.deferred:
+        _update(state, options, batch, first, last, 1.0)
+
+
+@kernel
+def _backward(state, options, layer, batch, part, parts):
+    """A layer above the first, own inputs: gradient of the units below, of the weights that leave them, and their update."""
+    row, below = state.layers[layer], state.layers[layer - 1]
+    size, stride = batch.rows.shape[0], below[STRIDE]
+    samples = (size + LANES - 1) // LANES * LANES
+    first_panel, last_panel = _share(below[PANELS], part, parts)
+    first, last = first_panel * PANEL, min(last_panel * PANEL, row[IN])
+    gt, gt_below = state.work[row[GT] :], state.work[below[GT] :]
+    linear_backward_input(gt, samples, state.params[row[W] :], row[IN], row[OUT], first, last, gt_below)
+    target = state.params if options.direct else state.grads
+    if not options.direct:
+        for p in range(row[PANELS]):
+            at = row[W] + p * row[IN] * PANEL
+            _clear(target, at + first * PANEL, at + last * PANEL)
+    linear_backward_weight(
+        state.work[row[X] :], row[X_STRIDE], state.work[row[G] :], row[STRIDE], size, row[IN], first, last, 0, row[PANELS], target[row[W] :]
+    )
+    if not options.deferred:
+        for p in range(row[PANELS]):
+            at = row[W] + p * row[IN] * PANEL
+            _update(state, options, batch, at + first * PANEL, at + last * PANEL, 1.0)
+    own_panels = _share(row[PANELS], part, parts)
+    _backward_bias(state, options, batch, layer, own_panels[0], own_panels[1])
+
+    g = state.work[below[G] :]
+    transpose(gt_below[first * samples :], samples, last - first, 0, size, g[first:], stride)
+    share = options.shares[layer - 1]
+    if share > 0.0:
+        dropout(options.seed, batch.number, layer - 1, size, share, g, stride, first, last_panel * PANEL)
+    z, h = state.work[below[Z] :], state.work[below[H] :]
+    activation_backward(options.activation, z, h, 1.0 - share, g, stride, size, first, last)
+    if layer > 1:
+        transpose(g[first:], stride, size, 0, last - first, gt_below[first * samples :], samples)
+    scale_rows(g, stride, size, first, last, np.float32(batch.scale))
+
+
+@kernel
+def _first(state, source, options, batch, part, parts):
+    """The first layer, own panels: gradient and update of the weights for this batch."""
+    row = state.layers[0]
+    first_panel, last_panel = _share(row[PANELS], part, parts)
+    first, last = row[W] + first_panel * row[IN] * PANEL, row[W] + last_panel * row[IN] * PANEL
+    target = state.params if options.direct else state.grads
+    if not options.direct:
+        _clear(target, first, last)
+    size = batch.rows.shape[0]
+    if source.sparse:
+        counts, slots = state.counts[part], state.slots[part]
+        for n in range(0, size, BLOCK):
+            end = min(size, n + BLOCK)
+            # Asked for: the samples of this many steps ahead, at the pace at which these are listed.
+            ahead = batch.ahead[n : min(end, batch.ahead.shape[0])]
+            list_columns(source.starts, source.entries, batch.rows[n:end], ahead, counts, slots)
+            g = state.work[row[G] + n * row[STRIDE] :]
+            sparse_backward_weight(counts, slots, state.values, g, row[STRIDE], row[IN], first_panel, last_panel, target[row[W] :])
+    else:
+        x = state.work[row[X] + (batch.number & 1) * state.losses.shape[0] * row[X_STRIDE] :]
+        g = state.work[row[G] :]
+        linear_backward_weight(x, row[X_STRIDE], g, row[STRIDE], size, row[IN], 0, row[IN], first_panel, last_panel, target[row[W] :])
+    if not options.deferred:
+        _update(state, options, batch, first, last, 1.0)
+    _backward_bias(state, options, batch, 0, first_panel, last_panel)
+
+
+@kernel
+def _norm(state, part, parts):
+    first, last = _share(state.squares.shape[0], part, parts)
+    for block in range(first, last):
+        end = min(state.params.shape[0], (block + 1) * NORM_BLOCK)
+        state.squares[block] = square_sum(state.grads, block * NORM_BLOCK, end)
+
+
+@kernel
+def _clipped_update(state, options, batch, part, parts):
+    """Own blocks of parameters, the whole gradient first scaled down to the largest norm allowed (Pascanu et al. 2013)."""
+    scale = 1.0
+    if options.clip_norm > 0.0:
+        total = 0.0
+        for block in range(state.squares.shape[0]):
+            total += state.squares[block]
+        scale = min(1.0, options.clip_norm / (math.sqrt(total) + 1e-6))
+    first, last = _share(state.squares.shape[0], part, parts)
+    _update(state, options, batch, first * NORM_BLOCK, min(state.params.shape[0], last * NORM_BLOCK), scale)
+
+
+@kernel
+def _stage(code, layer, state, source, options, batch, part, parts):
+    if code == FORWARD:
+        _forward(state, source, options, layer, batch.rows, batch.number, part, parts)
+    elif code == OUTPUT:
+        _output(state, source, options, batch, part, parts)
+    elif code == BACKWARD:
+        _backward(state, options, layer, batch, part, parts)
+        if layer == 1:
+            _first(state, source, options, batch, part, parts)
+            if batch.ahead.shape[0] > 0 and not options.deferred:
+                _forward(state, source, options, 0, batch.ahead, batch.number + 1, part, parts)
+    elif code == FIRST:
+        _first(state, source, options, batch, part, parts)
+    elif code == GATHER:
+        _gather(state, source, batch.rows, batch.number, part, parts)
+    elif code == NORM:
+        _norm(state, part, parts)
+    elif code == UPDATE:
+        _clipped_update(state, options, batch, part, parts)
+    else:
+        row = state.layers[layer]
+        first, last = _share(row[PANELS], part, parts)
+        for p in range(first, last):
+            limit_norms(state.params[row[W] :], p, row[IN], options.max_norm)
+
+
+@parallel_kernel
+def _region(code, layer, state, source, options, batch, parts):
+    for part in prange(parts):
+        _stage(code, layer, state, source, options, batch, part, parts)
+
+
+@kernel
+def _run(code, layer, state, source, options, batch, parts):
+    if parts == 1:
+        _stage(code, layer, state, source, options, batch, 0, 1)
+    else:
+        _region(code, layer, state, source, options, batch, parts)
+
+
+@kernel
+def train_steps(state, source, options, order, batch_size, first_step, number, rates, totals):
+    """Train on the batches first_step, first_step + 1, … of an epoch, one for each of `rates`; give how many were done.
+
+    order (samples,) int32: batch k is order[k * batch_size : (k + 1) * batch_size], the last one perhaps smaller.
+    number: steps of the run before these; rates (steps,) float64: learning rates. totals (2,) float64 gains the sum of the
+    samples' losses and the count of right guesses. A loss that is NaN or infinite ends the call before that step's update.
+    """
+    n_layers = state.layers.shape[0]
+    threads = state.layers[:, BACKWARD_PARTS].max()
+    for step in range(rates.shape[0]):
+        begin = (first_step + step) * batch_size
+        rows = order[begin : min(order.shape[0], begin + batch_size)]
+        following = begin + batch_size if step + 1 < rates.shape[0] else order.shape[0]
+        ahead = order[following : min(order.shape[0], following + batch_size)]
+        scale = -rates[step] if options.direct else 1.0
+        batch = Batch(rows, ahead, number + step, rates[step], scale)
+
+        if step == 0 and not source.sparse:
+            _run(GATHER, 0, state, source, options, batch, state.layers[0, FORWARD_PARTS])
+        for layer in range(0 if step == 0 or options.deferred else 1, n_layers - 1):
+            _run(FORWARD, layer, state, source, options, batch, state.layers[layer, FORWARD_PARTS])
+        _run(OUTPUT, n_layers - 1, state, source, options, batch, state.layers[n_layers - 1, FORWARD_PARTS])
+
+        loss, right = 0.0, 0
+        for n in range(rows.shape[0]):
+            loss += state.losses[n]
+            right += state.right[n]
+        if not math.isfinite(loss):
+            return step
+        totals[0] += loss
+        totals[1] += right
+
+        for layer in range(n_layers - 1, 0, -1):
+            _run(BACKWARD, layer, state, source, options, batch, state.layers[layer, BACKWARD_PARTS])
+        if n_layers == 1:
+            _run(FIRST, 0, state, source, options, batch, state.layers[0, BACKWARD_PARTS])
+        if options.deferred:
+            if options.clip_norm > 0.0:
+                _run(NORM, 0, state, source, options, batch, threads)
+            _run(UPDATE, 0, state, source, options, batch, threads)
+            if options.max_norm > 0.0:
+                for layer in range(n_layers - 1):
+                    _run(LIMIT, layer, state, source, options, batch, state.layers[layer, FORWARD_PARTS])
+    return rates.shape[0]
