@@ -19,6 +19,8 @@ __all__ = ["read"]
 
 LINES_AT_ONCE = 4096
 SEPARATORS = ",;\t"
+HEADINGS = {"label", "labels", "class", "target", "y"}
+"""A first line that begins with one of these is a header, even where the other columns are numbered."""
 
 
 def read(path: Path) -> RawData:
@@ -90,9 +92,9 @@ def _number(cell: str) -> float | None:
 
 
 def _is_header(start: list[tuple[int, str]], separator: str) -> bool:
-    """Whether the first line names columns: none of its values is a number, or only the next line's label is one."""
+    """Whether the first line names columns, judged by its label, its values, and the label of the next line."""
     label, rest = _cut(start[0][1], separator)
-    if all(_number(cell) is None for cell in rest.split(separator)):
+    if label.lower() in HEADINGS or all(_number(cell) is None for cell in rest.split(separator)):
         return True
     return len(start) > 1 and _number(label) is None and _number(_cut(start[1][1], separator)[0]) is not None
 
@@ -105,7 +107,7 @@ def _complain(path: Path, chunk: list[tuple[int, str]], separator: str, n_values
             raise DataError(f"{path}, line {number}: has {len(cells) + 1} columns; the first line has {n_values + 1}")
         for column, cell in enumerate(cells, 2):
             value = _number(cell)
-            if value is None or not abs(value) <= np.finfo(np.float32).max:
+            if value is None or not abs(value) <= float(np.finfo(np.float32).max):
                 where = f"{path}, line {number}, column {column}"
                 raise DataError(
                     f"{where}: {cell.strip()[:40]!r} is no finite number; expected the label first, then numbers"

@@ -127,6 +127,7 @@ def _receive(file: RemoteFile, address: str, part: Path, progress: Progress | No
     import urllib.error
 
     have = part.stat().st_size
+    answered = False
     try:
         with _open(address, have, patience) as answer:
             have = _resume_at(answer, have)
@@ -137,6 +138,7 @@ def _receive(file: RemoteFile, address: str, part: Path, progress: Progress | No
                 out.truncate()
                 mark_s, mark = time.monotonic(), have
                 while have != file.n_bytes and (piece := _piece(answer)):
+                    answered = True
                     out.write(piece)
                     have += len(piece)
                     if progress is not None:
@@ -156,7 +158,7 @@ def _receive(file: RemoteFile, address: str, part: Path, progress: Progress | No
             f"answered {error.code} {error.reason}", final=error.code not in (416, 429, 500, 502, 503, 504)
         ) from None
     except (TimeoutError, urllib.error.URLError, ValueError, http.client.HTTPException) as error:
-        raise _Failure(_why(error), final=True) from None
+        raise _Failure(_why(error), final=not answered) from None
     if total is not None and have < total:
         raise _Failure(f"broke off after {have} of {total} bytes")
 

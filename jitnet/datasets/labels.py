@@ -1,7 +1,8 @@
 """From labels as a file held them to class indices and class names.
 
 IDX, safetensors and npz files hold positions in a list of classes: 0, 1, 2, …. A CSV file's first column holds names,
-words or whole numbers, which need not be contiguous. One-hot rows are positions too, in as many classes as they are long.
+words or whole numbers, which need not be contiguous. One-hot rows are positions too, in as many classes as they have
+columns.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ __all__ = ["MAX_CLASSES", "resolve"]
 MAX_CLASSES = 65_536
 
 MAX_GAP = 16
-"""Neighbouring classes without a sample that are let pass, or as many as there are classes with samples: a small extract
-lacks a class or two, but a 200 among labels 0..9 is damage."""
+"""Neighbouring classes without a sample that are let pass (or as many as there are classes with samples): a small
+extract lacks a class or two, but a 200 among labels 0..9 is damage."""
 
 
 def resolve(data: RawData, classes: Sequence[str] | None) -> tuple[tuple[str, ...], list[np.ndarray]]:
@@ -74,7 +75,8 @@ def _values(labels: np.ndarray, where: str) -> tuple[np.ndarray, int]:
         raise DataError(f"{where}: holds no labels")
     if labels.dtype.kind not in "buifU" or labels.ndim > 2 or labels.ndim == 0:
         raise DataError(
-            f"{where}: labels are of type {labels.dtype} and shape {labels.shape}; expected whole numbers or one-hot rows"
+            f"{where}: labels are of type {labels.dtype} and shape {labels.shape}; "
+            "expected whole numbers or one-hot rows"
         )
     if labels.ndim == 2:
         if labels.dtype.kind == "U":

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jitnet.datasets import csv, idx, npz, safetensors_file
 from jitnet.datasets.assemble import RawData
-from jitnet.datasets.files import check_file
+from jitnet.datasets.files import check_file, reading
 from jitnet.errors import DataError
 
 __all__ = ["read_path"]
@@ -17,10 +17,12 @@ def read_path(path: Path) -> RawData:
 
     Raises DataError with one line for anything else, and for whatever the reader refuses.
     """
+    with reading(path):
+        is_folder = path.is_dir()
     reader = READERS.get(path.suffix.lower())
     if reader is not None:
         return reader(path)
-    if path.is_dir():
+    if is_folder:
         return idx.read_folder(path)
     check_file(path, "a data set")
     if idx.looks_like_idx(path):

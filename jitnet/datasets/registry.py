@@ -16,6 +16,7 @@ from pathlib import Path
 from jitnet.datasets import digits, idx
 from jitnet.datasets.assemble import RawData, assemble
 from jitnet.datasets.download import Patience, RemoteFile, digest, download
+from jitnet.datasets.files import reading
 from jitnet.datasets.read import read_path
 from jitnet.datasets.records import Dataset, Progress
 from jitnet.errors import DataError, OutputError
@@ -193,10 +194,11 @@ def _read(name_or_path: str | Path, progress: Progress | None, may_download: boo
         data = idx.read_folder(folder)
         return name_or_path, str(folder), dataclasses.replace(data, class_names=KNOWN[name_or_path].class_names)
     path = Path(name_or_path).expanduser()
-    if not path.exists() and path.name == str(name_or_path) and not path.suffix:
-        raise DataError(_unknown(str(name_or_path)))
-    data = read_path(path)
-    return path.resolve().name if path.is_dir() else path.stem, str(path), data
+    with reading(path):
+        if not path.exists() and path.name == str(name_or_path) and not path.suffix:
+            raise DataError(_unknown(str(name_or_path)))
+        name = path.resolve().name if path.is_dir() else path.stem
+    return name, str(path), read_path(path)
 
 
 def _fetch_or_refuse(name: str, progress: Progress | None, may_download: bool) -> Path:
@@ -238,7 +240,8 @@ def _find(name: str) -> Path | None:
 
 
 def _is_complete(folder: Path) -> bool:
-    return folder.is_dir() and set(idx.find(folder)) == set(idx.ROLES)
+    with reading(folder):
+        return folder.is_dir() and set(idx.find(folder)) == set(idx.ROLES)
 
 
 def _is_fashion(folder: Path) -> bool:
