@@ -227,7 +227,7 @@ def write_pgm(path: str | Path, grey: Grey) -> None:
 
 
 def write_png(path: str | Path, grey: Grey) -> None:
-    """Write grey values, uint8 of (height, width), as a PNG. Raises MissingExtra without pillow and errors as `write_pgm`."""
+    """Write grey values, uint8 of (height, width), as a PNG. Raises MissingExtra without pillow, or OutputError."""
     try:
         from PIL import Image
     except ImportError:

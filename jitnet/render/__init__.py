@@ -1,0 +1,32 @@
+"""Everything that the commands show; the only room that knows rich. Functions take records and a console."""
+
+from jitnet.render.console import Consoles, consoles, error, facts, make_console, notice
+from jitnet.render.pictures import picture, pictures, plot, to_grey
+from jitnet.render.progress import TrainingView, compiling, downloads, working
+from jitnet.render.reports import description, evaluation, listing, network, plan, prediction
+from jitnet.render.tables import bar, table
+
+__all__ = [
+    "Consoles",
+    "TrainingView",
+    "bar",
+    "compiling",
+    "consoles",
+    "description",
+    "downloads",
+    "error",
+    "evaluation",
+    "facts",
+    "listing",
+    "make_console",
+    "network",
+    "notice",
+    "picture",
+    "pictures",
+    "plan",
+    "plot",
+    "prediction",
+    "table",
+    "to_grey",
+    "working",
+]

@@ -1,0 +1,192 @@
+"""Pictures and curves drawn with characters.
+
+A picture takes one column a pixel and one row two pixels: the upper half block has the upper pixel as its colour and
+the lower one as its ground. Without colours a denser character stands for a brighter pair.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+from rich.color import Color
+from rich.console import Console
+from rich.style import Style
+from rich.text import Text
+
+from jitnet.render.console import ACCENT, FAINT
+
+__all__ = ["draw", "picture", "pictures", "plot", "to_grey"]
+
+DENSITY = " .:-=+*#%@"
+WIDEST = 64  # columns of one picture at most; larger ones are averaged down
+PAGE = 120  # columns that pictures side by side may take where nothing limits them
+GAP = 2
+
+
+def to_grey(images: npt.ArrayLike, image_shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """Images of any numeric type, (n, features), as uint8 (n, height, width): the largest value among them is white.
+
+    Zero is black, or the smallest value where there are negative ones.
+    """
+    values = np.asarray(images, np.float64).reshape(-1, *image_shape)
+    if values.size == 0:
+        return values.astype(np.uint8)
+    low = min(0.0, float(values.min()))
+    span = float(values.max()) - low
+    return np.rint((values - low) * (255.0 / span if span > 0 else 0.0)).astype(np.uint8)
+
+
+def has_greys(console: Console) -> bool:
+    """Whether a console can show shades of grey."""
+    return console.color_system in ("256", "truecolor") and not console.no_color and not console.options.ascii_only
+
+
+def _fit(image: npt.NDArray[np.uint8], columns: int) -> npt.NDArray[np.uint8]:
+    """The image at the size it is drawn in: tiny ones doubled, too wide ones averaged down, an even number of rows."""
+    if image.shape[1] * 2 <= min(columns, 24):
+        image = np.kron(image, np.ones((2, 2), np.uint8))
+    factor = -(-image.shape[1] // columns)
+    if factor > 1:
+        height, width = (-(-extent // factor) * factor for extent in image.shape)
+        whole = np.pad(image, ((0, height - image.shape[0]), (0, width - image.shape[1])), mode="edge")
+        means = whole.reshape(height // factor, factor, width // factor, factor).mean(axis=(1, 3))
+        image = np.rint(means).astype(np.uint8)
+    return np.pad(image, ((0, image.shape[0] % 2), (0, 0)))
+
+
+@cache
+def _pair_style(top: int, bottom: int) -> Style:
+    return Style(color=Color.from_rgb(top, top, top), bgcolor=Color.from_rgb(bottom, bottom, bottom))
+
+
+def draw(console: Console, image: npt.NDArray[np.uint8], columns: int = WIDEST) -> list[Text]:
+    """The lines of one picture, uint8 of (height, width), at most `columns` wide; 0 is black."""
+    image = _fit(image, max(1, columns))
+    greys = has_greys(console)
+    lines = []
+    for top, bottom in zip(image[::2].tolist(), image[1::2].tolist(), strict=True):
+        line = Text(no_wrap=True, end="")
+        for above, below in zip(top, bottom, strict=True):
+            if greys:
+                line.append(" " if above == below else "▀", _pair_style(above, below))
+            else:
+                line.append(DENSITY[(above + below) * len(DENSITY) // 511])
+        lines.append(line)
+    return lines
+
+
+def picture(console: Console, image: npt.NDArray[np.uint8]) -> None:
+    """Draw one picture, uint8 of (height, width)."""
+    for line in draw(console, image, min(WIDEST, console.width)):
+        console.print(line, end="\n")
+
+
+def _common_crop(images: Sequence[npt.NDArray[np.uint8]]) -> list[npt.NDArray[np.uint8]]:
+    """Pictures of one shape without the black margin that all have, but for a pixel: more fit side by side."""
+    if len({image.shape for image in images}) != 1:
+        return list(images)
+    brightest = np.max(np.stack(list(images)), axis=0)
+    rows, columns = np.nonzero(brightest.max(axis=1) > 0)[0], np.nonzero(brightest.max(axis=0) > 0)[0]
+    if len(rows) == 0:
+        return list(images)
+    top, bottom = max(0, rows[0] - 1), rows[-1] + 2
+    left, right = max(0, columns[0] - 1), columns[-1] + 2
+    return [image[top:bottom, left:right] for image in images]
+
+
+def pictures(console: Console, images: Sequence[npt.NDArray[np.uint8]], captions: Sequence[str]) -> None:
+    """Draw pictures side by side, each with its caption below, in as many rows as the console's width needs.
+
+    images: uint8 of (height, width). captions: one each; a line break starts a second line.
+    """
+    room = min(console.width, PAGE)
+    blocks = [draw(console, image, min(WIDEST, room)) for image in _common_crop(images)]
+    texts = [caption.split("\n") for caption in captions]
+    widths = [
+        max(lines[0].cell_len, *(len(text) for text in caption)) for lines, caption in zip(blocks, texts, strict=True)
+    ]
+    width = min(max(widths, default=0), room)
+    a_row = max(1, (room + GAP) // (width + GAP))
+    for start in range(0, len(blocks), a_row):
+        if start:
+            console.print()
+        row, row_texts = blocks[start : start + a_row], texts[start : start + a_row]
+        for number in range(max(len(lines) for lines in row)):
+            _print_cells(console, [lines[number] if number < len(lines) else Text() for lines in row], width)
+        for number in range(max(len(text) for text in row_texts)):
+            cells = [Text(text[number] if number < len(text) else "") for text in row_texts]
+            _print_cells(console, cells, width)
+
+
+def _print_cells(console: Console, cells: list[Text], width: int) -> None:
+    line = Text(no_wrap=True, overflow="ellipsis")
+    for number, cell in enumerate(cells):
+        cell = cell.copy()
+        cell.truncate(width, overflow="ellipsis")
+        line.append_text(cell)
+        if number < len(cells) - 1:
+            line.append(" " * (width - cell.cell_len + GAP))
+    console.print(line)
+
+
+def plot(
+    console: Console,
+    xs: Sequence[float],
+    ys: Sequence[float],
+    *,
+    title: str = "",
+    x_label: str = "",
+    width: int | None = None,
+    height: int = 12,
+) -> None:
+    """A curve through the points (xs, ys), with its axes.
+
+    width: in columns; None takes what the console has, up to 80. height: in rows. Drawn with braille dots, two by four
+    a character, or with `*` where the console has ASCII only. Values that are NaN or infinite are left out.
+    """
+    points = [(x, y) for x, y in zip(xs, ys, strict=True) if np.isfinite(x) and np.isfinite(y)]
+    if title:
+        console.print(Text(title, style="bold"))
+    if not points:
+        console.print(Text("nothing to draw", style=FAINT))
+        return
+    left, right = min(x for x, _ in points), max(x for x, _ in points)
+    low, high = min(y for _, y in points), max(y for _, y in points)
+    if 0 <= low < high / 2:
+        low = 0.0  # a curve that starts near zero is read from zero
+    labels = {0: f"{high:.4g}", height // 2: f"{(low + high) / 2:.4g}", height - 1: f"{low:.4g}"}
+    if high == low:
+        labels = {height // 2: f"{low:.4g}"}
+        low, high = low - 1.0, high + 1.0
+    margin = max(len(label) for label in labels.values())
+    columns = max(8, (width or min(console.width, 80)) - margin - 2)
+    ascii_only = console.options.ascii_only
+    across, down = (1, 1) if ascii_only else (2, 4)
+    dots = np.zeros((height * down, columns * across), bool)
+    x_scale = (dots.shape[1] - 1) / (right - left) if right > left else 0.0
+    places = [((x - left) * x_scale, (high - y) / (high - low) * (dots.shape[0] - 1)) for x, y in points]
+    for (x0, y0), (x1, y1) in pairwise(places if len(places) > 1 else places * 2):
+        steps = int(max(abs(x1 - x0), abs(y1 - y0))) * 2 + 1
+        along = np.linspace(0.0, 1.0, steps + 1)
+        dots[np.rint(y0 + (y1 - y0) * along).astype(int), np.rint(x0 + (x1 - x0) * along).astype(int)] = True
+    for number in range(height):
+        cells = dots[number * down : (number + 1) * down].reshape(down, columns, across)
+        line = Text(f"{labels.get(number, ''):>{margin}} ", style=FAINT, no_wrap=True)
+        line.append("|" if ascii_only else "┤" if number in labels else "│")
+        marks = ("*" if ascii_only and cell.any() else _braille(cell) for cell in cells.swapaxes(0, 1))
+        line.append("".join(marks), ACCENT)
+        console.print(line)
+    console.print(Text(" " * (margin + 1) + ("+" + "-" * columns if ascii_only else "└" + "─" * columns), style=FAINT))
+    start, end = f"{left:.4g}", f"{right:.4g}"
+    middle = x_label.center(columns - len(start) - len(end)) if columns > len(start) + len(end) + len(x_label) else " "
+    console.print(Text(" " * (margin + 2) + start + middle + end, style=FAINT, no_wrap=True))
+
+
+def _braille(cell: npt.NDArray[np.bool_]) -> str:
+    """The braille character of a (4, 2) cell of dots; a blank where there are none."""
+    if not cell.any():
+        return " "
+    weights = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
+    return chr(0x2800 + int(weights[cell].sum()))

@@ -1,0 +1,296 @@
+"""What moves while the user waits: downloads, compiling, training. Each is a context manager.
+
+On a terminal a live line on standard error that goes away when it is done; elsewhere a plain line now and then.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from jitnet.render.console import ACCENT, FAINT, GOOD, Consoles, facts
+
+if TYPE_CHECKING:
+    from jitnet.train import EpochReport, StepReport
+
+__all__ = ["TrainingView", "compiling", "downloads", "working"]
+
+REFRESH_S = 0.05  # a bar drawn more often costs time and shows no more
+
+
+@contextmanager
+def downloads(consoles: Consoles) -> Iterator[Callable[[str, int, int | None], None]]:
+    """Gives the function that a download reports to: (what, bytes done, bytes in all or None)."""
+    if not consoles.err.is_interactive:
+        yield _plain_download(consoles.err)
+        return
+    bar = Progress(
+        TextColumn("{task.description}", style=FAINT, markup=False),
+        BarColumn(bar_width=None),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(compact=True),
+        console=consoles.err,
+        transient=True,
+        expand=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+    tasks: dict[str, TaskID] = {}
+
+    def report(what: str, done: int, total: int | None) -> None:
+        if not tasks:
+            bar.start()
+        if what not in tasks:
+            tasks[what] = bar.add_task(what, total=total)
+        bar.update(tasks[what], completed=done, total=total)
+
+    try:
+        yield report
+    finally:
+        if tasks:
+            bar.stop()
+
+
+def _plain_download(console: Console) -> Callable[[str, int, int | None], None]:
+    """One line as a file starts and one when it is whole."""
+    begun: set[str] = set()
+
+    def report(what: str, done: int, total: int | None) -> None:
+        if what not in begun:
+            begun.add(what)
+            console.print(Text(f"{what}: {_megabytes(total)}" if total else what))
+        if total is not None and done >= total and f"{what}\0" not in begun:
+            begun.add(f"{what}\0")
+            console.print(Text(f"{what}: done"))
+
+    return report
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"
+
+
+@contextmanager
+def working(consoles: Consoles, what: str) -> Iterator[None]:
+    """A spinner with the seconds passed, for work that cannot tell how far it is; without a terminal a plain line."""
+    console = consoles.err
+    if not console.is_interactive:
+        console.print(Text(f"{what} …"))
+        yield
+        return
+    spinner = Progress(
+        SpinnerColumn("line" if console.options.ascii_only else "dots", style=ACCENT),
+        TextColumn("{task.fields[what]}", markup=False),
+        _Seconds(),
+        console=console,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+    with spinner:
+        spinner.add_task("", total=None, what=what)
+        yield
+
+
+@contextmanager
+def compiling(consoles: Consoles, what: str = "the training loops") -> Iterator[None]:
+    """Says what is compiled, that it happens once, and at the end how long it took."""
+    begin = time.perf_counter()
+    with working(consoles, f"Compiling {what} for this processor; this happens once"):
+        yield
+    seconds = time.perf_counter() - begin
+    consoles.err.print(Text(f"Compiled {what} in {seconds:.1f} s; later starts load them.", style=FAINT))
+
+
+class _Seconds(ProgressColumn):
+    """Whole seconds since the task began."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.elapsed or 0:.0f} s", style=FAINT)
+
+
+class TrainingView:
+    """Shows a training: a live bar in each epoch, and a row for each epoch that stays.
+
+        with TrainingView(consoles, n_epochs) as view:
+            for report in trainer.epochs(on_steps=view.step):
+                view.epoch(report)
+        view.summary(model=path, suggestions=["jitnet eval runs/…"])
+
+    Nothing is drawn from another thread: `step` redraws the bar when it is called and some time has passed.
+    """
+
+    def __init__(self, consoles: Consoles, n_epochs: int) -> None:
+        self._consoles = consoles
+        self._n_epochs = n_epochs
+        self._live: Live | None = None
+        self._drawn_s = time.perf_counter()
+        self._reports: list[EpochReport] = []
+
+    def __enter__(self) -> "TrainingView":
+        self._drawn_s = time.perf_counter()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._clear()
+
+    def step(self, report: "StepReport") -> None:
+        """Redraw the bar of the epoch under way, if there is a terminal and it is time to."""
+        console = self._consoles.err
+        now_s = time.perf_counter()
+        if not console.is_interactive or now_s - self._drawn_s < REFRESH_S:
+            return
+        self._drawn_s = now_s
+        if self._live is None:
+            self._live = Live(
+                console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
+            )
+            self._live.start()
+        self._live.update(self._bar(report), refresh=True)
+
+    def _bar(self, report: "StepReport") -> Table:
+        digits = len(str(report.n_epochs))
+        line = Table.grid(expand=True, padding=(0, 2, 0, 0))
+        line.add_column(no_wrap=True)
+        line.add_column(ratio=1)
+        for _ in range(4):
+            line.add_column(no_wrap=True, justify="right")
+        line.add_row(
+            Text(f"epoch {report.epoch:>{digits}}/{report.n_epochs}", style="bold"),
+            ProgressBar(total=report.n_steps, completed=report.step, complete_style=ACCENT, finished_style=ACCENT),
+            Text(f"{report.step / max(1, report.n_steps):4.0%}"),
+            Text(f"loss {report.train_loss:.4f}"),
+            Text(f"{report.train_accuracy:.2%}"),
+            Text(f"{report.samples_per_second:,.0f}/s", style=FAINT),
+        )
+        return line
+
+    def _clear(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def epoch(self, report: "EpochReport") -> None:
+        """Put the row of an epoch that ended."""
+        self._clear()
+        self._drawn_s = time.perf_counter()
+        best = self._best()
+        self._reports.append(report)
+        console = self._consoles.info
+        if not console.is_terminal:
+            console.print(Text(self._plain_row(report)))
+            return
+        if len(self._reports) == 1:
+            names = "".join(f"{name:>{width}}" for name, width, _ in self._cells(report))
+            console.print(Text(names, style="bold", no_wrap=True, overflow="ellipsis"))
+        line = Text(no_wrap=True, overflow="ellipsis")
+        for name, width, value in self._cells(report):
+            watched = name == ("validation" if report.val_accuracy is not None else "test")
+            is_best = watched and (best is None or (_watched(report) or 0.0) > (_watched(best) or 0.0))
+            line.append(f"{value:>{width}}", style=GOOD if is_best else FAINT if name in ("samples/s", "rate") else "")
+        console.print(line)
+
+    def _cells(self, report: "EpochReport") -> list[tuple[str, int, str]]:
+        """Name, width and text of each column; the same columns for every epoch of a run."""
+        digits = len(str(self._n_epochs))
+        cells = [
+            ("epoch", 2 * digits + 4, f"{report.epoch:>{digits}}/{self._n_epochs}"),
+            ("loss", 9, f"{report.train_loss:.4f}"),
+            ("train", 9, f"{report.train_accuracy:.2%}"),
+        ]
+        first = self._reports[0]
+        if first.val_accuracy is not None:
+            cells.append(("validation", 12, _percent(report.val_accuracy)))
+        if first.test_accuracy is not None:
+            cells.append(("test", 9, _percent(report.test_accuracy)))
+        cells.append(("seconds", 9, f"{report.seconds:.2f}"))
+        cells.append(("samples/s", 11, f"{report.samples_per_second:,.0f}"))
+        cells.append(("rate", 10, f"{report.learning_rate:.4g}"))
+        return cells
+
+    def _plain_row(self, report: "EpochReport") -> str:
+        digits = len(str(self._n_epochs))
+        parts = [
+            f"epoch {report.epoch:>{digits}}/{self._n_epochs}",
+            f"loss {report.train_loss:.4f}",
+            f"train {report.train_accuracy:.2%}",
+        ]
+        if report.val_accuracy is not None:
+            parts.append(f"validation {report.val_accuracy:.2%}")
+        if report.test_accuracy is not None:
+            parts.append(f"test {report.test_accuracy:.2%}")
+        parts += [
+            f"{report.seconds:.2f} s",
+            f"{report.samples_per_second:,.0f} samples/s",
+            f"rate {report.learning_rate:.4g}",
+        ]
+        return "  ".join(parts)
+
+    def _best(self) -> "EpochReport | None":
+        """The first epoch with the highest accuracy that was watched."""
+        seen = [report for report in self._reports if _watched(report) is not None]
+        return max(seen, key=lambda report: _watched(report) or 0.0, default=None)
+
+    def summary(self, *, model: Path | None = None, suggestions: Sequence[str] = (), outcome: str = "") -> None:
+        """Best and last accuracy, where the model lies, and what to type next.
+
+        outcome: why the training ended, where that is not because all epochs were done.
+        """
+        self._clear()
+        console = self._consoles.out
+        pairs: list[tuple[str, str | Text]] = []
+        if outcome:
+            pairs.append(("ended", outcome))
+        best, last = self._best(), self._reports[-1] if self._reports else None
+        if best is not None and last is not None:
+            split = "validation" if best.val_accuracy is not None else "test"
+            accuracy = Text(f"{_watched(best):.2%}", style="bold green")
+            pairs.append(
+                (f"best {split} accuracy", accuracy.append(f" in epoch {best.epoch}", style="not bold default"))
+            )
+            pairs.append((f"last {split} accuracy", _percent(_watched(last))))
+            if split == "validation" and last.test_accuracy is not None:
+                pairs.append(("test accuracy", Text(f"{last.test_accuracy:.2%}", style="bold green")))
+        if last is not None:
+            seconds = sum(report.seconds for report in self._reports)
+            count = len(self._reports)
+            pairs.append(("training", f"{seconds:.2f} s for {count} epoch{'s' * (count != 1)}"))
+        if model is not None:
+            pairs.append(("model", Text(str(model), style="bold")))
+        if console.is_terminal:
+            console.print()
+        facts(console, pairs)
+        if suggestions:
+            console.print()
+            console.print(Text("Next:", style=FAINT))
+            for suggestion in suggestions:
+                # Left to the terminal to break, so that it can be copied whole.
+                console.print(Text(f"  {suggestion}", style=ACCENT), soft_wrap=True)
+
+
+def _watched(report: "EpochReport") -> float | None:
+    return report.val_accuracy if report.val_accuracy is not None else report.test_accuracy
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.2%}"

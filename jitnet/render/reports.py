@@ -1,0 +1,244 @@
+"""What the commands found, on the screen: machine and network, evaluation, prediction, data sets."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from rich.color import Color
+from rich.console import Console
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from jitnet.render.console import ACCENT, FAINT, GOOD, facts
+from jitnet.render.pictures import draw, has_greys, pictures, to_grey
+from jitnet.render.tables import Cell, bar, empty_table, table
+
+if TYPE_CHECKING:
+    from jitnet.config import ModelConfig
+    from jitnet.datasets import Description, Listing
+    from jitnet.evaluate import Evaluation
+    from jitnet.recognise import Recognition
+    from jitnet.train import Plan
+
+__all__ = ["description", "evaluation", "listing", "network", "plan", "prediction"]
+
+MATRIX_CLASSES = 20  # with more classes a matrix fits no screen
+WORST = 15
+MOST_CLASSES = 50
+SHORT_NAME = 5
+
+
+def plan(console: Console, plan: "Plan") -> None:
+    """Processor, vectors and threading layer; threads and why that number; loops over the inputs and why."""
+    machine = plan.machine
+    layer = {"omp": "OpenMP", "tbb": "TBB"}.get(machine.threading_layer, machine.threading_layer)
+    threads = Text(str(plan.threads), style="bold")
+    pairs: list[tuple[str, str | Text]] = [
+        ("machine", f"{machine.cpu}, {machine.vector_bits}-bit vectors, {layer} threading layer"),
+        ("threads", threads.append(f" ({plan.threads_reason})", style="not bold")),
+        ("inputs", f"{plan.input_loops} loops ({plan.input_reason})"),
+    ]
+    facts(console, pairs)
+
+
+def network(console: Console, config: "ModelConfig") -> None:
+    """The network's layers with their shapes and parameters, and the sum of these."""
+    widths = config.widths
+    last = len(widths) - 2
+    arrow = "->" if console.options.ascii_only else "→"
+    rows: list[list[Cell]] = []
+    for number, (before, after) in enumerate(pairwise(widths)):
+        has_bias = number < last or config.output_bias
+        follows = config.activation if number < last else "softmax"
+        rows.append([f"{before:,} {arrow} {after:,}", follows, (before + has_bias) * after])
+    rows.append([Text("network", style="bold"), "", Text(f"{config.n_parameters:,}", style="bold")])
+    table(console, ["layer", "followed by", "parameters"], rows)
+
+
+def evaluation(
+    console: Console,
+    result: "Evaluation",
+    images: npt.NDArray[np.generic] | None = None,
+    image_shape: tuple[int, int] | None = None,
+) -> None:
+    """Loss, accuracy, a table of scores per class, the confusion matrix, and the most confident mistakes.
+
+    images: (n, features) as in the split that was evaluated, to draw the mistakes from; left out where there is no
+    image_shape. With more than 20 classes only the worst confusions are listed.
+    """
+    wrong = result.n - round(result.accuracy * result.n)
+    accuracy = Text(f"{result.accuracy:.2%}", style="bold green")
+    pairs: list[tuple[str, str | Text]] = [
+        ("accuracy", accuracy.append(f" ({wrong:,} of {result.n:,} wrong)", style="not bold default")),
+        ("loss", f"{result.loss:.4f}"),
+    ]
+    facts(console, pairs)
+    console.print()
+    rows: list[list[Cell]] = [
+        [score.name, _percent(score.precision), _percent(score.recall), _percent(score.f1), score.support]
+        for score in result.classes
+    ]
+    table(console, ["class", "precision", "recall", "F1", "samples"], rows)
+    console.print()
+    names = [score.name for score in result.classes]
+    made = _matrix(console, result.confusion, names) if len(names) <= MATRIX_CLASSES else None
+    if made is not None and _needs(console, made) <= console.width:
+        console.print(made)
+    else:
+        _worst_confusions(console, result.confusion, names)
+    if images is not None and image_shape is not None and result.mistakes:
+        console.print()
+        console.print(Text("Most confident mistakes", style="bold"))
+        shown = to_grey(images[[mistake.index for mistake in result.mistakes]], image_shape)
+        captions = [
+            f"{names[mistake.label]} taken for {names[mistake.predicted]}\n{mistake.probability:.1%}  #{mistake.index}"
+            for mistake in result.mistakes
+        ]
+        pictures(console, list(shown), captions)
+
+
+def _needs(console: Console, made: Table) -> int:
+    """Columns that a table takes uncut."""
+    return console.measure(made, options=console.options.update(width=1000)).maximum
+
+
+def _percent(value: float) -> str:
+    return f"{value:.2%}" if value == value else "-"
+
+
+def _matrix(console: Console, confusion: npt.NDArray[np.int64], names: Sequence[str]) -> Table:
+    """Rows are true classes, columns predicted ones; the deeper the colour, the larger the share of its row."""
+    short = all(len(name) <= SHORT_NAME for name in names)
+    heads = list(names) if short else [str(number) for number in range(len(names))]
+    labels = list(names) if short else [f"{number} {name}" for number, name in enumerate(names)]
+    made = empty_table(console, "Confusion: true class in rows, predicted in columns")
+    made.padding = (0, 0)
+    made.add_column("", no_wrap=True, style="bold")
+    width = max(3, len(str(confusion.max(initial=0))), *(len(head) for head in heads)) + 1
+    for head in heads:
+        made.add_column(Text(f"{head:>{width}}"), justify="right", no_wrap=True, min_width=width)
+    totals = np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    shares = confusion / totals
+    coloured = has_greys(console)
+    for true, label in enumerate(labels):
+        cells = []
+        for predicted, count in enumerate(confusion[true].tolist()):
+            text = f"{count}" if count else "·"
+            style = _heat(float(shares[true, predicted]), true == predicted, count) if coloured else Style.null()
+            if true == predicted:
+                style += Style(bold=True)
+            cells.append(Text(f"{text:>{width}}", style=style if count else FAINT))
+        made.add_row(Text(label + " "), *cells)
+    return made
+
+
+def _heat(share: float, right: bool, count: int) -> Style:
+    """A ground from dark to bright: green where right; red where wrong, where a tenth of the row is bright already."""
+    if not count:
+        return FAINT
+    depth = share if right else min(1.0, 0.12 + (share * 10) ** 0.5 * 0.88)
+    rgb = (
+        (20 + 10 * depth, 40 + 80 * depth, 30 + 30 * depth)
+        if right
+        else (40 + 160 * depth, 28 + 8 * depth, 28 + 8 * depth)
+    )
+    return Style(color=Color.from_rgb(245, 245, 245), bgcolor=Color.from_rgb(*rgb))
+
+
+def _worst_confusions(console: Console, confusion: npt.NDArray[np.int64], names: Sequence[str]) -> None:
+    """The pairs of classes that are confused most often."""
+    wrong = confusion.copy()
+    np.fill_diagonal(wrong, 0)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:WORST]
+    rows: list[list[Cell]] = []
+    for flat in order.tolist():
+        true, predicted = divmod(flat, len(names))
+        count = int(wrong[true, predicted])
+        if count:
+            share = count / int(confusion[true].sum())
+            rows.append(
+                [Text(names[true]), Text(names[predicted]), count, f"{share:.1%}", bar(console, share, 16, "red")]
+            )
+    if rows:
+        table(console, ["true", "predicted", "times", "of the class", ""], rows, title="Worst confusions")
+    else:
+        console.print(Text("No confusions: every sample was recognised.", style=GOOD))
+
+
+def prediction(console: Console, found: "Recognition", top: int = 3) -> None:
+    """The most probable classes with bars, beside the picture as the network saw it."""
+    console.print(Text(str(found.path), style="bold", overflow="fold"))
+    grid = Table.grid(padding=(0, 3))
+    grid.add_column(no_wrap=True)
+    grid.add_column(vertical="middle")
+    lines = draw(console, found.image, max(8, min(64, console.width - 40)))
+    guesses = Table.grid(padding=(0, 2))
+    guesses.add_column(no_wrap=True)
+    guesses.add_column(min_width=20)
+    guesses.add_column(justify="right", no_wrap=True)
+    for number, (name, probability) in enumerate(found.guesses[:top]):
+        style = Style.parse("bold green") if number == 0 else Style.null()
+        guesses.add_row(
+            Text(name, style=style),
+            bar(console, probability, 20, GOOD if number == 0 else ACCENT),
+            Text(f"{probability:.1%}", style=style),
+        )
+    grid.add_row(Text("\n").join(lines), guesses)
+    console.print(grid)
+
+
+def description(console: Console, found: "Description") -> None:
+    """A data set: counts, shape, range, classes with their shares, and a sample of each."""
+    shape = f"{found.image_shape[0]}x{found.image_shape[1]}" if found.image_shape else f"{found.in_features:,} numbers"
+    facts(
+        console,
+        [
+            ("name", Text(found.name, style="bold")),
+            ("source", found.source),
+            ("samples", f"{found.n_train:,} for training, {found.n_test:,} for testing"),
+            ("shape", f"{shape}, {len(found.classes)} classes"),
+            ("values", f"{found.value_type}, {found.low:g} to {found.high:g}, {found.density:.1%} of them not zero"),
+            ("in memory", f"{found.in_memory_bytes / 1e6:,.1f} MB"),
+            ("sha256", found.checksum),
+        ],
+    )
+    console.print()
+    largest = max((share.share for share in found.classes), default=1.0) or 1.0
+    rows: list[list[Cell]] = [
+        [Text(one.name), one.n_train, one.n_test, f"{one.share:.1%}", bar(console, one.share / largest, 24)]
+        for one in found.classes[:MOST_CLASSES]
+    ]
+    more = len(found.classes) - len(rows)
+    table(
+        console,
+        ["class", "training", "testing", "share", ""],
+        rows,
+        footnotes=[f"and {more:,} more classes"] if more > 0 else [],
+    )
+    if found.image_shape and found.samples:
+        console.print()
+        shown = to_grey(np.stack([sample.image for sample in found.samples]), found.image_shape)
+        pictures(console, list(shown), [f"{sample.class_name}  #{sample.index}" for sample in found.samples])
+
+
+def listing(console: Console, known: Sequence["Listing"]) -> None:
+    """The data sets known by name: what each is, and where it lies, or that it is not here yet."""
+    rows: list[list[Cell]] = [
+        [
+            Text(one.name, style="bold"),
+            Text(one.title),
+            Text(one.licence),
+            Text(str(one.found), style=GOOD, overflow="fold") if one.found else Text("not here", style=FAINT),
+        ]
+        for one in known
+    ]
+    missing = [one.name for one in known if not one.found]
+    table(
+        console,
+        ["name", "what it is", "licence", "where"],
+        rows,
+        footnotes=[f"To get one: jitnet data fetch {missing[0]}"] if missing else [],
+    )

@@ -1,0 +1,132 @@
+"""Records as the training rooms make them, filled by hand, to be shown."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+from jitnet.datasets import ClassShare, Description, Listing, Sample
+
+FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+DIGITS = tuple(str(digit) for digit in range(10))
+
+
+def ring(size: int = 28, *, thickness: float = 1.4) -> np.ndarray:
+    """A bright ring on black, uint8 (size, size)."""
+    y, x = np.mgrid[:size, :size] - size / 2 + 0.5
+    distance = np.abs(np.hypot(y, x * 1.3) - size * 0.28)
+    return (np.clip(thickness * size / 28 + 0.5 - distance, 0, 1) * 255).astype(np.uint8)
+
+
+def plan() -> SimpleNamespace:
+    machine = SimpleNamespace(
+        cpu="Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz",
+        vector_bits=512,
+        affinity=2,
+        quota=None,
+        cores=2,
+        cores_reason="2 cores by affinity",
+        threading_layer="omp",
+        numba="0.68.0",
+        llvm="20.1",
+    )
+    return SimpleNamespace(
+        threads=2,
+        threads_reason="2 cores by affinity, and a step has work enough for both",
+        input_loops="zero-skipping",
+        density=0.191,
+        input_reason="19.1% of the training values are not zero",
+        machine=machine,
+    )
+
+
+def epoch(number: int, n_epochs: int = 10, **fields: object) -> SimpleNamespace:
+    made = {
+        "epoch": number,
+        "train_loss": 0.6 / number,
+        "train_accuracy": 1 - 0.15 / number,
+        "test_loss": 0.5 / number,
+        "test_accuracy": 1 - 0.12 / number if number < n_epochs else 0.9,
+        "val_loss": None,
+        "val_accuracy": None,
+        "seconds": 0.312,
+        "samples_per_second": 192_307.6,
+        "learning_rate": 0.1,
+    }
+    return SimpleNamespace(**(made | fields))
+
+
+def step(number: int, epoch_number: int = 3, n_epochs: int = 10, n_steps: int = 1875) -> SimpleNamespace:
+    return SimpleNamespace(
+        epoch=epoch_number,
+        n_epochs=n_epochs,
+        step=number,
+        n_steps=n_steps,
+        samples_per_second=192_307.6,
+        train_loss=0.2131,
+        train_accuracy=0.9381,
+    )
+
+
+def evaluation(names: tuple[str, ...] = DIGITS, n_mistakes: int = 10) -> SimpleNamespace:
+    n = len(names)
+    generator = np.random.default_rng(1)
+    confusion = np.diag(generator.integers(900, 1100, n)) + generator.poisson(1.2, (n, n)) * (1 - np.eye(n, dtype=int))
+    confusion[3 % n, 1] = 41
+    right = np.diag(confusion)
+    precision, recall = right / confusion.sum(axis=0), right / confusion.sum(axis=1)
+    classes = tuple(
+        SimpleNamespace(
+            name=name,
+            precision=float(precision[c]),
+            recall=float(recall[c]),
+            f1=float(2 * precision[c] * recall[c] / (precision[c] + recall[c])),
+            support=int(confusion[c].sum()),
+        )
+        for c, name in enumerate(names)
+    )
+    mistakes = tuple(
+        SimpleNamespace(index=100 + 7 * i, label=i % n, predicted=(i + 1) % n, probability=0.999 - i / 100)
+        for i in range(n_mistakes)
+    )
+    total = int(confusion.sum())
+    return SimpleNamespace(
+        loss=0.0812, accuracy=right.sum() / total, classes=classes, confusion=confusion, mistakes=mistakes, n=total
+    )
+
+
+def images(n: int = 200, size: int = 28) -> np.ndarray:
+    return np.stack([ring(size, thickness=0.8 + (i % 5) * 0.4).ravel() for i in range(n)])
+
+
+def recognition(size: int = 28) -> SimpleNamespace:
+    guesses = (("0", 0.9712), ("6", 0.0251), ("9", 0.0022), ("8", 0.0015))
+    return SimpleNamespace(path=Path("pictures/ring [bold].png"), image=ring(size), guesses=guesses)
+
+
+def description(names: tuple[str, ...] = DIGITS, image_shape: tuple[int, int] | None = (28, 28)) -> Description:
+    classes = tuple(ClassShare(name, 6000 - 20 * i, 1000, 0.1 - 0.002 * i) for i, name in enumerate(names))
+    samples = tuple(Sample(i * 3, name, ring()) for i, name in enumerate(names[:10])) if image_shape else ()
+    return Description(
+        name="mnist",
+        source="/home/someone/data/mnist",
+        checksum="5c1f" * 16,
+        n_train=60_000,
+        n_test=10_000,
+        in_features=784,
+        image_shape=image_shape,
+        value_type="uint8",
+        low=0.0,
+        high=255.0,
+        density=0.191,
+        in_memory_bytes=55_440_000,
+        classes=classes,
+        samples=samples,
+    )
+
+
+def listing() -> tuple[Listing, ...]:
+    return (
+        Listing("mnist", "handwritten digits, 28x28", "CC BY-SA 3.0", Path("/home/someone/data/mnist"), ()),
+        Listing("fashion-mnist", "clothes, 28x28", "MIT", None, ()),
+    )
