@@ -1,0 +1,113 @@
+"""The command line: parse, call, render, exit code.
+
+    0    done                              2    usage: an option or argument that cannot be
+    1    a known error, one line           130  stopped by Ctrl-C, with the model so far kept
+
+What a command was asked for goes to standard output; progress, notices and errors go to standard error. Numba and NumPy
+are imported inside the commands, so that `--help` and `--version` answer at once.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+import jitnet
+from jitnet.errors import JitnetError
+
+__all__ = ["app", "main", "run"]
+
+COMMANDS = {
+    "train": ("jitnet.cli.train", "Train a network, show how it learns, and keep it."),
+    "eval": ("jitnet.cli.evaluate", "Evaluate a model on a data set."),
+    "predict": ("jitnet.cli.predict", "Tell what is in a picture."),
+    "data": ("jitnet.cli.data", "List, fetch, describe and convert data sets."),
+}
+"""Each command's module, whose `app` it is, and its line in the list of commands."""
+
+
+class _Commands(TyperGroup):
+    """Imports a command's module once the command is called for: setting up its options takes the longest."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        if name in COMMANDS:
+            command = typer.main.get_command(import_module(COMMANDS[name][0]).app)
+        return name, command, rest
+
+
+app = typer.Typer(
+    name="jitnet",
+    cls=_Commands,
+    invoke_without_command=True,
+    rich_markup_mode=None,  # help is plain text: it appears at once, and reads the same in a pipe
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Start here: jitnet train",
+)
+for _name, (_, _line) in COMMANDS.items():
+    app.command(_name, short_help=_line)(lambda: None)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"jitnet {jitnet.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _jitnet(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Train fully connected networks on a CPU, in explicit loops that a person can read.
+
+    Reads MNIST, Fashion-MNIST, and your own data; needs no network connection to start: small digits are built in.
+    """
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line on `arguments` (the process's own where None) and leave with its exit code."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and give its exit code; known errors become one line on standard error."""
+    try:
+        code = app(list(arguments), prog_name="jitnet", standalone_mode=False)
+        sys.stdout.flush()
+    except JitnetError as error:
+        return _fail(str(error), error.exit_code)
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "jitnet"
+        return _fail(f"{_one_line(error.format_message())} (see {command} --help)", error.exit_code)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has left; what is still buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except MemoryError:
+        return _fail("out of memory: use a smaller network, batch or data set", 1)
+    return code if isinstance(code, int) else 0
+
+
+def _fail(message: str, code: int) -> int:
+    from jitnet import render
+
+    render.error(message)
+    return code
+
+
+def _one_line(text: str) -> str:
+    text = " ".join(text.split())
+    return text[0].lower() + text[1:].removesuffix(".")

@@ -1,0 +1,83 @@
+"""`jitnet eval`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from jitnet.cli.common import Json, ModelPath, Quiet, TestData, print_json
+from jitnet.errors import ModelError
+
+if TYPE_CHECKING:
+    from jitnet.model import Model
+
+__all__ = ["app"]
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+EXAMPLES = """\b
+Examples:
+  jitnet eval runs/2026-03-14-mnist
+  jitnet eval model.safetensors --data mnist --json
+"""
+
+
+@app.command(epilog=EXAMPLES)
+def evaluate(
+    model: ModelPath,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="NAME-OR-PATH",
+            show_default=False,
+            help="What to evaluate on: the test part, or all where there is but one part. "
+            "[default: the data that the model was trained on]",
+        ),
+    ] = None,
+    test_data: TestData = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Evaluate a model: loss, accuracy, scores per class, confusions, and the most confident mistakes, drawn."""
+    from jitnet import render
+    from jitnet.datasets import load
+    from jitnet.evaluate import evaluate as evaluate_
+    from jitnet.model import Model
+
+    screen = render.consoles(json, quiet)
+    network = Model.load(model)
+    with render.downloads(screen) as progress:
+        dataset = load(data or _own_data(network, model), test_data, classes=network.class_names, progress=progress)
+    network.check_fits(dataset)
+    split = dataset.test if dataset.test is not None else dataset.train
+    result = evaluate_(network, split)
+    if json:
+        print_json(_document(model, dataset.name, dataset.source, result))
+        return
+    known = network.metadata.get("dataset_checksum")
+    if data is None and test_data is None and known and known != dataset.checksum:
+        render.notice(
+            render.make_console(sys.stderr), f"{dataset.source} has changed since the model was trained on it"
+        )
+    render.evaluation(screen.out, result, split.images, dataset.image_shape)
+
+
+def _own_data(network: "Model", path: Path) -> str:
+    """The data set that a model was trained on: its name where it is known by name, else where it was read from."""
+    from jitnet.datasets import names
+
+    name, source = network.metadata.get("dataset", ""), network.metadata.get("dataset_source", "")
+    if name in names():
+        return name
+    if source and Path(source).exists():
+        return source
+    was = f"{name or 'unknown'} ({source or 'no source'})"
+    raise ModelError(f"{path}: the data that it was trained on, {was}, is not here; name data with --data")
+
+
+def _document(model: Path, name: str, source: str, result: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {"model": model, "data": {"name": name, "source": source}, **asdict(result)}

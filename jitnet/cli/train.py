@@ -1,0 +1,171 @@
+"""`jitnet train`."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from shlex import quote
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import jitnet
+from jitnet.cli.common import DataOption, Json, Quiet, TestData, print_json
+from jitnet.cli.options import NETWORK, TRAINING, configure, with_fields
+
+if TYPE_CHECKING:
+    from jitnet.train import EpochReport, Trainer
+
+__all__ = ["app"]
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+EXAMPLES = """\b
+Examples:
+  jitnet train
+  jitnet train --hidden 256,128 --epochs 20 --data fashion-mnist
+  jitnet train --data train.csv --test-data test.csv --out runs/mine
+  jitnet train --json --quiet > result.json
+"""
+
+
+def _recipes(incomplete: str) -> list[str]:
+    from jitnet.config import recipe_names
+
+    return [name for name in recipe_names() if name.startswith(incomplete)]
+
+
+@app.command(epilog=EXAMPLES)
+@with_fields(*NETWORK, *TRAINING)
+def train(
+    *,
+    data: DataOption = None,
+    test_data: TestData = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            metavar="NAME",
+            autocompletion=_recipes,
+            help="Start from a named set of options; those typed beside it go first. "
+            "seed and seed-readme repeat the Rust original as its code and as its README has it.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FOLDER",
+            show_default=False,
+            help="Where the run goes; must not hold a run yet. [default: a new folder runs/DATE-NAME]",
+        ),
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    **fields: Any,
+) -> int:
+    """Train a network, show how it learns, and keep it.
+
+    Leaves a run folder with model.safetensors, config.json and metrics.jsonl (one line an epoch). Ctrl-C stops within a
+    second and keeps the model so far. The first start compiles the loops; later ones load them.
+    """
+    network, config = configure(fields, recipe)
+
+    from jitnet import render, runs
+    from jitnet.config import ModelConfig, build
+    from jitnet.datasets import load
+    from jitnet.kernels.jit import warm
+    from jitnet.model import Model
+    from jitnet.train import Trainer
+
+    screen = render.consoles(json, quiet)
+    with render.downloads(screen) as progress:
+        dataset = load(data, test_data, progress=progress)
+    if dataset.notice:
+        render.notice(render.make_console(sys.stderr), dataset.notice)
+    shape = build(ModelConfig, {**network, "in_features": dataset.in_features, "n_classes": dataset.n_classes})
+    model = Model.create(shape, dataset, seed=config.seed)
+    trainer = Trainer(model, dataset, config)
+    run = runs.claim(out) if out is not None else runs.create(dataset.name)
+    settings = _settings(trainer, recipe)
+    run.write_config(settings)
+
+    render.plan(screen.info, trainer.plan)
+    render.network(screen.info, shape)
+    with nullcontext() if warm() else render.compiling(screen):
+        trainer.prepare()
+    reports = []
+    with _interrupts(trainer.request_stop), render.TrainingView(screen, config.epochs) as view:
+        for report in trainer.epochs(on_steps=view.step):
+            run.save(model)
+            run.append(report)
+            reports.append(report)
+            view.epoch(report)
+        if trainer.stopped:
+            run.save(model)
+    if json:
+        print_json(_document(run.folder, settings, reports, trainer))
+    else:
+        early = len(reports) < config.epochs
+        view.summary(
+            model=run.model_path,
+            suggestions=[f"jitnet eval {quote(str(run.folder))}", f"jitnet predict {quote(str(run.folder))} FILE"],
+            outcome=trainer.outcome if early else "",
+        )
+    return 130 if trainer.stopped else 0
+
+
+def _settings(trainer: "Trainer", recipe: str | None) -> dict[str, Any]:
+    """What config.json says: enough to run the same again."""
+    dataset, machine = trainer.dataset, trainer.plan.machine
+    return {
+        "jitnet": jitnet.__version__,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "recipe": recipe,
+        "data": {
+            "name": dataset.name,
+            "source": dataset.source,
+            "checksum": dataset.checksum,
+            "n_train": len(dataset.train),
+            "n_test": 0 if dataset.test is None else len(dataset.test),
+        },
+        "model": {**trainer.model.config.model_dump(), "n_parameters": trainer.model.config.n_parameters},
+        "train": trainer.config.model_dump(),
+        "threads": trainer.plan.threads,
+        "machine": machine,
+    }
+
+
+def _document(
+    folder: Path, settings: dict[str, Any], reports: "list[EpochReport]", trainer: "Trainer"
+) -> dict[str, Any]:
+    """The document of `--json`."""
+    from jitnet.runs import MODEL, record
+
+    accuracies = [report.test_accuracy for report in reports if report.test_accuracy is not None]
+    return {
+        "run": folder,
+        "saved": folder / MODEL,
+        **settings,
+        "epochs": [record(report) for report in reports],
+        "best_test_accuracy": max(accuracies, default=None),
+        "last_test_accuracy": accuracies[-1] if accuracies else None,
+        "outcome": trainer.outcome,
+    }
+
+
+@contextmanager
+def _interrupts(request_stop: Callable[[], None]) -> Iterator[None]:
+    """Let Ctrl-C ask for a stop and raise nothing: the epoch ends early and its model is saved, however often."""
+
+    def ask(signal_number: int, frame: FrameType | None) -> None:
+        request_stop()
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,49 @@
+"""From a picture file to what a trained network takes it for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from jitnet.errors import ModelError, PictureError
+from jitnet.images import load_picture, normalise_picture
+from jitnet.model import Model
+
+__all__ = ["Recognition", "recognise"]
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """What a network takes a picture for.
+
+    path: the picture. image: (height, width) uint8, 0 to 255, the picture as the network saw it.
+    guesses: every class's name and probability, most probable first.
+    """
+
+    path: Path
+    image: np.ndarray
+    guesses: tuple[tuple[str, float], ...]
+
+
+def recognise(model: Model, path: str | Path) -> Recognition:
+    """Read a picture, bring it into the form of the model's training images, and predict.
+
+    Raises PictureError for a picture that cannot be used, MissingExtra where reading it needs pillow, and ModelError for
+    a model that was not trained on grey images.
+    """
+    if model.image_shape is None:
+        raise ModelError(f"the model knows no image shape: it was trained on {model.config.in_features} plain numbers")
+    offset, scale = model.scaling.offset, model.scaling.scale
+    if not (np.ndim(offset) == 0 and np.ndim(scale) == 0 and float(offset) == 0.0):
+        raise ModelError("the model was trained on standardised values, not grey levels: no picture has their form")
+    try:
+        image = normalise_picture(load_picture(path), model.image_shape)
+    except PictureError as error:
+        raise PictureError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+    # White is the value that training scaled to 1.
+    sample = image.astype(np.float32) * np.float32(1.0 / (255.0 * float(scale)))
+    probabilities = model.predict(sample.reshape(1, -1))[0]
+    order = np.argsort(-probabilities, kind="stable")
+    return Recognition(
+        Path(path), image, tuple((model.class_names[index], float(probabilities[index])) for index in order)
+    )
