@@ -1,9 +1,13 @@
 """What every test shares: Numba's warnings are errors, MNIST where it is, and a terminal of one size."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
+
+import jitnet
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -31,3 +35,46 @@ def mnist_folder() -> Path:
     if not any(Path(folder).rglob("train-images*")):
         pytest.skip(f"needs MNIST: no train-images file in JITNET_DATA={folder}")
     return Path(folder)
+
+
+class Result(NamedTuple):
+    """What a command left: its exit code, and what it wrote to standard output and standard error."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result]:
+    """Runs the command line in this process, in an empty folder, with no data set but the embedded one."""
+    from jitnet.cli import run
+
+    monkeypatch.chdir(tmp_path)
+    for name, value in offline(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("JITNET_DATA", raising=False)
+
+    def run_it(*arguments: Any) -> Result:
+        capsys.readouterr()
+        code = run([str(argument) for argument in arguments])
+        return Result(code, *capsys.readouterr())
+
+    return run_it
+
+
+def offline(folder: Path) -> dict[str, str]:
+    """Environment variables under which no data set is found outside `folder`, and no download succeeds."""
+    return {"XDG_CACHE_HOME": str(folder / "cache"), "JITNET_MIRROR": "http://127.0.0.1:1"}
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """The environment for a new Python that shall find the package under test, and what it compiled."""
+    from jitnet.kernels.jit import cache_folder
+
+    made = {**os.environ, "PYTHONPATH": str(Path(jitnet.__file__).parents[1])}
+    # Its own cache folder is found anew, by the same rule; only where that lies is passed on.
+    made.pop("NUMBA_CACHE_DIR", None)
+    if cache_folder is not None:
+        made["JITNET_CACHE"] = str(cache_folder.parent)
+    return made | variables

@@ -5,12 +5,13 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = ["DataArgument", "DataOption", "Json", "ModelPath", "Quiet", "TestData", "print_json"]
+__all__ = ["DataArgument", "DataOption", "Json", "ModelPath", "Quiet", "TestData", "data_names", "print_json"]
 
 KINDS = "mnist, fashion-mnist, digits, a folder of IDX files, or a .safetensors, .npz or .csv file"
 
 
-def _data_names(incomplete: str) -> list[str]:
+def data_names(incomplete: str) -> list[str]:
+    """Completion of a data set's name; paths are left to the shell."""
     return [name for name in ("mnist", "fashion-mnist", "digits") if name.startswith(incomplete)]
 
 
@@ -20,14 +21,14 @@ DataOption = Annotated[
         "--data",
         metavar="NAME-OR-PATH",
         show_default=False,
-        autocompletion=_data_names,
+        autocompletion=data_names,
         help=f"What to train on: {KINDS}. A name is searched in $JITNET_DATA, ./data and the cache folder, then "
         "downloaded. [default: mnist; digits where it cannot be had]",
     ),
 ]
 DataArgument = Annotated[
     str,
-    typer.Argument(metavar="NAME-OR-PATH", show_default=False, autocompletion=_data_names, help=f"One of {KINDS}."),
+    typer.Argument(metavar="NAME-OR-PATH", show_default=False, autocompletion=data_names, help=f"One of {KINDS}."),
 ]
 TestData = Annotated[
     Path | None,

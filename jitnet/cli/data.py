@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from jitnet.cli.common import DataArgument, Json, Quiet, TestData, print_json
+from jitnet.cli.common import DataArgument, Json, Quiet, TestData, data_names, print_json
 
 __all__ = ["app"]
 
@@ -44,7 +44,9 @@ def list_(json: Json = False) -> None:
 def fetch(
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", show_default=False, help="mnist, fashion-mnist or digits."),
+        typer.Argument(
+            metavar="NAME", show_default=False, autocompletion=data_names, help="mnist, fashion-mnist or digits."
+        ),
     ],
     json: Json = False,
     quiet: Quiet = False,

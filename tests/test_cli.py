@@ -1,0 +1,206 @@
+"""The command line: exit codes, streams, help, completion, and the commands about data."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import environment
+
+import jitnet
+from jitnet.cli import COMMANDS, run
+from jitnet.datasets import convert, from_arrays
+
+
+def test_version(call):
+    assert call("--version") == (0, f"jitnet {jitnet.__version__}\n", "")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)], ids=str)
+def test_help_lists_every_command(call, arguments):
+    code, out, err = call(*arguments)
+    assert (code, err) == (0, "")
+    assert all(f"\n  {name} " in out for name in COMMANDS)
+    assert "Example" in out or "Start here" in out
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["train"], ["eval"], ["predict"], ["data", "list"], ["data", "fetch"], ["data", "info"], ["data", "convert"]],
+)
+def test_help_has_sentences_and_an_example(call, command):
+    code, out, err = call(*command, "--help")
+    assert (code, err) == (0, "")
+    assert f"Usage: jitnet {' '.join(command)} " in out
+    assert "Example" in out
+    assert f"jitnet {' '.join(command)}" in out.partition("Example")[2]
+
+
+def test_help_gives_ranges_and_defaults(call):
+    out = " ".join(call("train", "--help").out.split())
+    assert "--epochs NUMBER Passes over the training data. A whole number from 1 to 1,000,000. [default: 10]" in out
+    assert "--learning-rate, --lr NUMBER" in out
+    assert "One of relu, tanh or gelu. [default: relu]" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "no such command 'trian'. Did you mean 'train'?"),
+        (["train", "--bogus"], "no such option: --bogus"),
+        (["train", "--epochs"], "option '--epochs' requires an argument"),
+        (["train", "extra"], "unexpected extra argument(s) (extra)"),
+        (["eval"], "missing argument 'MODEL-OR-RUN'"),
+        (["predict", "model"], "missing argument 'FILE'"),
+        (["predict", "model", "file", "--top", "0"], "'--top'"),
+        (["data", "info"], "missing argument 'NAME-OR-PATH'"),
+        (["train", "--epochs", "0"], "--epochs: expected a whole number from 1 to 1,000,000, found '0'"),
+        (["train", "--epochs", "-3"], "--epochs: expected a whole number from 1 to 1,000,000, found '-3'"),
+        (["train", "--epochs", "2.5"], "--epochs: expected a whole number from 1 to 1,000,000, found '2.5'"),
+        (["train", "--batch-size", "0"], "--batch-size: expected a whole number from 1"),
+        (["train", "--lr", "0"], "--learning-rate: expected a number above 0, up to 1,000, found '0'"),
+        (["train", "--lr", "nan"], "--learning-rate: expected a number above 0, up to 1,000, found 'nan'"),
+        (["train", "--hidden", "128,0"], "--hidden: expected whole numbers from 1 to 1,000,000, separated by commas"),
+        (["train", "--hidden", "128,"], "--hidden: expected whole numbers"),
+        (["train", "--activation", "sigmoid"], "--activation: expected relu, tanh or gelu, found 'sigmoid'"),
+        (["train", "--seed", "-1"], "--seed: expected a whole number from 0"),
+        (["train", "--threads", "5000"], "--threads: expected a whole number from 0 to 1,024, found '5000'"),
+        (["train", "--recipe", "speed"], "--recipe: there is no recipe 'speed'; there are "),
+    ],
+)
+def test_usage_errors_are_one_line_and_exit_2(call, arguments, message):
+    code, out, err = call(*arguments)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("jitnet: error: ")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words", [("", "train"), ("train --activation ", "gelu"), ("data i", "info"), ("data fetch fa", "fashion-mnist")]
+)
+def test_completion(words, capsys, monkeypatch):
+    typed, offered = words
+    monkeypatch.setenv("_JITNET_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", f"jitnet {typed}")
+    monkeypatch.setenv("COMP_CWORD", str(len(f"jitnet {typed}".split(" ")) - 1))
+    with pytest.raises(SystemExit):
+        run([])
+    assert offered in capsys.readouterr().out.split()
+
+
+def test_data_list(call):
+    code, out, _ = call("data", "list")
+    assert code == 0
+    assert [
+        line.split()[0] for line in out.splitlines() if line.split()[:1] and line.split()[0] in jitnet_names()
+    ] == jitnet_names()
+    assert "jitnet data fetch mnist" in out
+
+
+def jitnet_names() -> list[str]:
+    return ["mnist", "fashion-mnist", "digits"]
+
+
+def test_data_list_as_json(call):
+    listed = json.loads(call("data", "list", "--json").out)
+    assert [row["name"] for row in listed] == jitnet_names()
+    assert listed[0]["found"] is None
+    assert listed[2]["found"].endswith("digits.safetensors")
+
+
+def test_data_info(call):
+    code, out, err = call("data", "info", "digits")
+    assert (code, err) == (0, "")
+    assert "1,437 for training, 360 for testing" in out
+    assert "8x8, 10 classes" in out
+
+
+def test_data_info_as_json(call):
+    found = json.loads(call("data", "info", "digits", "--json").out)
+    assert (found["n_train"], found["n_test"], found["high"]) == (1437, 360, 16.0)
+    assert len(found["classes"]) == 10
+    assert "samples" not in found
+
+
+@pytest.mark.parametrize("target", ["digits.npz", "digits.safetensors", "folder"])
+def test_data_convert_and_back(call, target):
+    code, out, _ = call("data", "convert", "digits", target)
+    assert code == 0
+    assert out.startswith(f"wrote {target}: 1,437 training and 360 test samples")
+    again = json.loads(call("data", "info", target, "--json").out)
+    assert again["checksum"] == json.loads(call("data", "info", "digits", "--json").out)["checksum"]
+    code, out, err = call("data", "convert", "digits", target)
+    assert (code, out) == (1, "")
+    assert "exists already and is not overwritten" in err
+
+
+def test_data_convert_to_nothing_known(call):
+    assert call("data", "convert", "digits", "digits.parquet").code == 2
+    assert call("data", "convert", "digits", "digits.npz", "--layout", "other").code == 2
+
+
+def test_data_fetch_of_what_is_there(call):
+    code, out, _ = call("data", "fetch", "digits")
+    assert code == 0
+    assert out.startswith("digits is there already: ")
+
+
+def test_data_fetch_without_a_network(call):
+    code, out, err = call("data", "fetch", "fashion-mnist", "--quiet")
+    assert (code, out) == (1, "")
+    assert "http://127.0.0.1:1/fashion-mnist/" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [["data", "info"], ["train", "--data"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "name", ["nothing.csv", "mnits", "empty.npz", "cut.safetensors", "words.csv", "folder", "nan.npz"]
+)
+def test_bad_data_is_one_line_and_exit_1(call, tmp_path, command, name):
+    (tmp_path / "empty.npz").touch()
+    (tmp_path / "cut.safetensors").write_bytes(b"\xff\0\0\0\0\0\0\0{}")
+    (tmp_path / "words.csv").write_text("0,1,2\n1,one,2\n")
+    (tmp_path / "folder").mkdir()
+    np.savez(tmp_path / "nan.npz", x_train=np.full((4, 3), np.nan, np.float32), y_train=np.array([0, 1, 0, 1]))
+    code, out, err = call(*command, name)
+    assert (code, out) == (1, "")
+    assert err.startswith("jitnet: error: ")
+    assert name in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_running_out_of_memory_is_one_line(call, monkeypatch):
+    def exhausted(*arguments: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("jitnet.datasets.describe", exhausted)
+    code, out, err = call("data", "info", "digits")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "out of memory" in err
+
+
+def test_a_bug_is_not_swallowed(call, monkeypatch):
+    def broken(*arguments: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("jitnet.datasets.describe", broken)
+    with pytest.raises(ZeroDivisionError):
+        call("data", "info", "digits")
+
+
+def test_a_closed_pipe_is_quiet(tmp_path):
+    many = np.zeros((4000, 1), np.uint8)
+    labels = np.arange(4000)
+    convert(from_arrays(many, labels, name="many", class_names=[str(c) for c in labels]), tmp_path / "many.npz")
+    command = [sys.executable, "-m", "jitnet", "data", "info", str(tmp_path / "many.npz"), "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait(timeout=60) in (0, 1)
