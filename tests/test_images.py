@@ -253,6 +253,13 @@ def test_shading_noise_and_specks(negative):
     assert (result[:3] == 0).all(), "the ground is black, without noise"
 
 
+def test_a_small_figure_in_a_large_photo_keeps_its_detail():
+    photo = 255 - on_canvas(draw(90), 2400, 1800, 1500, 300)
+    result = normalise_picture(photo, (28, 28))
+    check_form(result)
+    assert likeness(result, REFERENCE) > 0.95
+
+
 def test_cropped_tight():
     figure = draw(100)
     rows, columns = np.nonzero(figure)

@@ -158,6 +158,12 @@ def test_error_is_one_literal_line(capsys):
     assert text == "jitnet: error: a[bold]b[/bold].npz :smile: is " + "very " * 40 + "bad [0, 1]\n"
 
 
+def test_text_is_literal():
+    screen = Screen()
+    screen.console.print("[bold]x[/bold] :smile:")
+    assert screen.lines == ["[bold]x[/bold] :smile:"]
+
+
 def test_error_is_red_on_a_terminal():
     screen = Screen(40)
     render.error("too long for this narrow terminal, by far", screen.console)
