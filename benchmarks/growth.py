@@ -85,7 +85,6 @@ def made(samples: int) -> Dataset:
         class_names=tuple(str(c) for c in range(CLASSES)),
         image_shape=(28, 28),
         scaling=Scaling(0.0, 1 / 255),
-        checksum="",
         source="made",
     )
 
@@ -119,7 +118,7 @@ def run(curve: Curve, data: Dataset, rounds: int, draw: random.Random) -> None:
 
 
 def table(found: Sequence[Curve]) -> list[list[str]]:
-    lines = [["grows", "from", "to", "time a", "at first", "at last", "exponent", "upper half"]]
+    lines = [["grows", "from", "to", "time per", "at first", "at last", "exponent", "upper half"]]
     for curve in found:
         first, last = curve.medians()[0].middle, curve.medians()[-1].middle
         half = len(curve.sizes) // 2
@@ -158,7 +157,10 @@ def picture(found: Sequence[Curve], path: Path, title: str) -> None:
                           / len(middles[half:]))  # fmt: skip
         line = [middle * size**k for size in curve.sizes[half:]]
         axis.plot(curve.sizes[half:], line, "--", color="black", linewidth=1, label=f"exponent {k:.2f}")
-        axis.set(xscale="log", yscale="log", xlabel=curve.name, ylabel=f"seconds a {curve.per}")
+        axis.set(xscale="log", yscale="log", xlabel=curve.name, ylabel=f"seconds per {curve.per}")
+        axis.minorticks_off()
+        axis.set_xticks(shown := curve.sizes[:: 1 if len(curve.sizes) < 9 else 3], [f"{size:,}" for size in shown])
+        axis.tick_params(axis="x", labelrotation=30 if curve.sizes[-1] > 10_000 else 0)
         axis.grid(True, which="major", alpha=0.3)
         axis.legend(loc="upper left", frameon=False)
     figure.suptitle(title, fontsize=9)

@@ -111,10 +111,10 @@ def kernels(threads: int) -> list[Work]:
     return works
 
 
-def thread_rows(cores: int) -> list[Work]:
+def thread_rows(cores: int, some: int) -> list[Work]:
     """jitnet against itself at one thread and at all, with the same bits; and what it chooses by itself."""
     works = []
-    for hidden, samples in ((128, 0), (512, 0), (2048, 6_000)):
+    for hidden, samples in ((128, some), (512, some), (2048, 6_000)):
         row = {"work": "train", "widths": [784, hidden, 10], "batch": 32, "optimizer": "sgd", "rate": 0.1}
         targets = (Target("speedup", 1.7 if hidden >= 512 else 1.0),)
         entries = (Entry("jitnet", 1), Entry("jitnet", cores), Entry("jitnet"))
@@ -149,5 +149,5 @@ def rows(cores: int, quick: bool) -> list[Work]:
         Work("Prediction", "10,000 images", predict | {"count": 10_000}, everyone, half, rounds=15),
         Work("Prediction", "one image", predict | {"count": 1}, everyone, half, rounds=15),
         *(work for threads in sorted({1, cores}) for work in kernels(threads)),
-        *(thread_rows(cores) if cores > 1 else []),
+        *(thread_rows(cores, some) if cores > 1 else []),
     ]

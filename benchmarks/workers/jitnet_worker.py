@@ -30,7 +30,6 @@ def dataset(row: Row) -> tuple[Dataset, protocol.Data]:
         class_names=names,
         image_shape=None,
         scaling=Scaling(0.0, 1 / 255),
-        checksum="",
         source="benchmarks",
     )
     return made, data
