@@ -158,7 +158,7 @@ def picture(found: Sequence[Curve], path: Path, title: str) -> None:
         line = [middle * size**k for size in curve.sizes[half:]]
         axis.plot(curve.sizes[half:], line, "--", color="black", linewidth=1, label=f"exponent {k:.2f}")
         axis.set(xscale="log", yscale="log", xlabel=curve.name, ylabel=f"seconds per {curve.per}")
-        axis.minorticks_off()
+        axis.set_xticks([], minor=True)
         axis.set_xticks(shown := curve.sizes[:: 1 if len(curve.sizes) < 9 else 3], [f"{size:,}" for size in shown])
         axis.tick_params(axis="x", labelrotation=30 if curve.sizes[-1] > 10_000 else 0)
         axis.grid(True, which="major", alpha=0.3)
