@@ -306,6 +306,7 @@ def test_safetensors_with_other_content(tmp_path, header, n_bytes, match):
     [
         ("0,1,2\n1,3\n", "line 2: has 2 columns; the first line has 3"),
         ("0,1,2\n1,3,4,5\n", "line 2: has 4 columns; the first line has 3"),
+        ("0,1,2\n1,3,4,5\n0,1\n", "line 2: has 4 columns"),
         ("0,1,2\n1,3,cat\n", "line 2, column 3: 'cat' is no finite number"),
         ("label,x,y\n0,1,2\n\n1,,4\n", "line 4, column 2: '' is no finite number"),
         ("0,1,2\n1,3,nan\n", "line 2, column 3: 'nan' is no finite number"),

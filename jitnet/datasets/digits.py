@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from jitnet.datasets import safetensors_file
-from jitnet.datasets.assemble import RawData
+from jitnet.datasets.raw import RawData
 from jitnet.errors import DataError
 
 __all__ = ["LICENCE", "TITLE", "read", "where"]

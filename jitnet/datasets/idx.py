@@ -14,8 +14,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from jitnet.datasets.assemble import Raw, RawData
 from jitnet.datasets.files import check_file, reading
+from jitnet.datasets.raw import Raw, RawData
 from jitnet.errors import DataError
 
 __all__ = ["ROLES", "find", "looks_like_idx", "read", "read_folder", "write"]

@@ -5,17 +5,12 @@ words or whole numbers, which need not be contiguous. One-hot rows are positions
 columns.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jitnet.datasets.raw import RawData
 from jitnet.errors import DataError
-
-if TYPE_CHECKING:
-    from jitnet.datasets.assemble import RawData
 
 __all__ = ["MAX_CLASSES", "resolve"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jitnet.datasets.assemble import Raw, RawData
+from jitnet.datasets.raw import Raw, RawData
 from jitnet.errors import DataError
 
 __all__ = ["LAYOUTS", "gather", "pick"]

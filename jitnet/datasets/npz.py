@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
-from jitnet.datasets.assemble import RawData
 from jitnet.datasets.files import check_file, reading
 from jitnet.datasets.named import gather, pick
+from jitnet.datasets.raw import RawData
 from jitnet.errors import DataError
 
 __all__ = ["read", "write"]

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from jitnet.datasets import csv, idx, npz, safetensors_file
-from jitnet.datasets.assemble import RawData
 from jitnet.datasets.files import check_file, reading
+from jitnet.datasets.raw import RawData
 from jitnet.errors import DataError
 
 __all__ = ["read_path"]

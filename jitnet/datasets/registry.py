@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jitnet.datasets import digits, idx
-from jitnet.datasets.assemble import RawData, assemble
+from jitnet.datasets.assemble import assemble
 from jitnet.datasets.download import Patience, RemoteFile, digest, download
 from jitnet.datasets.files import reading
+from jitnet.datasets.raw import RawData
 from jitnet.datasets.read import read_path
 from jitnet.datasets.records import Dataset, Progress
 from jitnet.errors import DataError, OutputError

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from jitnet.datasets.assemble import RawData
 from jitnet.datasets.files import check_file, reading
 from jitnet.datasets.named import gather, pick
+from jitnet.datasets.raw import RawData
 from jitnet.errors import DataError
 
 __all__ = ["read", "write"]

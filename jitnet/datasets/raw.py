@@ -1,0 +1,45 @@
+"""What every reader gives: arrays as a file held them, not yet checked, and where in the file they stood."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jitnet.errors import DataError
+
+__all__ = ["Raw", "RawData"]
+
+
+@dataclass(frozen=True, eq=False)
+class Raw:
+    """One split as a file held it.
+
+    images: (n, features), (n, h, w), (n, 1, h, w) or (n, h, w, 1), any real type.
+    labels: (n,) or (n, 1) whole numbers or words, or (n, n_classes) one-hot.
+    images_from, labels_from: the file and field, for messages.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    images_from: str
+    labels_from: str
+
+
+@dataclass(frozen=True, eq=False)
+class RawData:
+    """What a reader found.
+
+    class_names: as the file gives them, else None.
+    labels_are_names: whole numbers in the labels are names of classes, not positions in a list of classes.
+    """
+
+    train: Raw | None
+    test: Raw | None
+    class_names: tuple[str, ...] | None = None
+    labels_are_names: bool = False
+
+    def only(self, source: str) -> Raw:
+        """The split to test on: the test split where there is one, else the only split."""
+        raw = self.test or self.train
+        if raw is None:
+            raise DataError(f"{source}: holds no samples")
+        return raw
