@@ -55,7 +55,8 @@ $(BIN)/python:
 # A stamp is written last: an install that fails leaves none, and the next make starts it again.
 $(VENV)/.stamp-%: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --disable-pip-version-check -q -e '.[$(EXTRAS_$*)]'
-	@touch $@
+	@touch $@ $(IMPLIES_$*)
 EXTRAS_train := images
 EXTRAS_test := test
 EXTRAS_bench := bench
+IMPLIES_test := $(VENV)/.stamp-train

@@ -28,7 +28,7 @@ class Recognition:
 def recognise(model: Model, path: str | Path) -> Recognition:
     """Read a picture, bring it into the form of the model's training images, and predict.
 
-    Raises PictureError for a picture that cannot be used, MissingExtra where reading it needs pillow, and ModelError for
+    Raises PictureError for a picture of no use, MissingExtra where reading it needs pillow, and ModelError for
     a model that was not trained on grey images.
     """
     if model.image_shape is None:

@@ -73,5 +73,5 @@ def test_each_recipe_builds(name):
 
 
 def test_an_unknown_recipe_names_those_there_are():
-    with pytest.raises(UsageError, match="--recipe: there is no recipe 'speed'; there are .*seed, seed-readme"):
+    with pytest.raises(UsageError, match=r"--recipe: there is no recipe 'speed'; there are .*seed, seed-readme"):
         config.recipe("speed")
