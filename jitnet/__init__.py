@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jitnet.config import AugmentConfig, ModelConfig, TrainConfig
-    from jitnet.datasets import Dataset, Scaling, Split, load
+    from jitnet.datasets import Dataset, Scaling, Split, convert, describe, fetch, from_arrays, load
     from jitnet.errors import (
         DataError,
         DivergedError,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from jitnet.evaluate import Evaluation, evaluate
     from jitnet.images import load_picture, normalise_picture
     from jitnet.model import Model
+    from jitnet.recognise import Recognition, recognise
     from jitnet.train import EpochReport, StepReport, Trainer, train
 
 __version__ = "0.1.0"
@@ -58,6 +59,7 @@ _HOME = {
     "ModelError": "errors",
     "OutputError": "errors",
     "PictureError": "errors",
+    "Recognition": "recognise",
     "Scaling": "datasets",
     "Split": "datasets",
     "StepReport": "train",
@@ -65,10 +67,15 @@ _HOME = {
     "TrainConfig": "config",
     "Trainer": "train",
     "UsageError": "errors",
+    "convert": "datasets",
+    "describe": "datasets",
     "evaluate": "evaluate",
+    "fetch": "datasets",
+    "from_arrays": "datasets",
     "load": "datasets",
     "load_picture": "images",
     "normalise_picture": "images",
+    "recognise": "recognise",
     "train": "train",
 }
 
@@ -87,6 +94,7 @@ __all__ = [
     "ModelError",
     "OutputError",
     "PictureError",
+    "Recognition",
     "Scaling",
     "Split",
     "StepReport",
@@ -95,10 +103,15 @@ __all__ = [
     "Trainer",
     "UsageError",
     "__version__",
+    "convert",
+    "describe",
     "evaluate",
+    "fetch",
+    "from_arrays",
     "load",
     "load_picture",
     "normalise_picture",
+    "recognise",
     "train",
 ]
 
@@ -116,7 +129,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """Keeps `jitnet.train` and `jitnet.evaluate` functions: importing the modules of these names would rebind them."""
+    """Keeps `jitnet.train` and its like functions: importing the module of the same name would rebind it."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not (name in _HOME and isinstance(value, ModuleType)):

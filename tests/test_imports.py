@@ -18,7 +18,7 @@ ROWS = [
     ["kernels"],
     ["state", "datasets"],
     ["model", "step", "images"],
-    ["train", "evaluate", "bench", "profile", "runs"],
+    ["train", "evaluate", "recognise", "bench", "profile", "runs"],
     ["render"],
     ["cli", "__main__"],
 ]
@@ -144,6 +144,7 @@ def test_public_names():
         "ModelError",
         "OutputError",
         "PictureError",
+        "Recognition",
         "Scaling",
         "Split",
         "StepReport",
@@ -152,10 +153,15 @@ def test_public_names():
         "Trainer",
         "UsageError",
         "__version__",
+        "convert",
+        "describe",
         "evaluate",
+        "fetch",
+        "from_arrays",
         "load",
         "load_picture",
         "normalise_picture",
+        "recognise",
         "train",
     ]
     for name in jitnet.__all__:
@@ -165,10 +171,12 @@ def test_public_names():
 
 def test_functions_are_not_hidden_by_their_modules():
     import jitnet.evaluate
+    import jitnet.recognise
     import jitnet.train
 
     assert callable(jitnet.train)
     assert callable(jitnet.evaluate)
+    assert callable(jitnet.recognise)
 
 
 def test_unknown_name():
