@@ -1,0 +1,378 @@
+"""`jitnet train`, `eval` and `predict` from end to end, on the embedded digits."""
+
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import environment, offline
+
+from jitnet import runs
+from jitnet.cli import run
+from jitnet.datasets import convert, from_arrays, load
+from jitnet.images import write_pgm
+
+METRICS = ("epoch", "train_loss", "train_accuracy", "test_accuracy", "seconds", "samples_per_second", "learning_rate")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder: digits, eight epochs."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    assert run(["train", "--data", "digits", "--hidden", "32", "--epochs", "8", "--quiet", "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def digits_pgm(tmp_path: Path) -> list[tuple[Path, str]]:
+    """Test digits as pictures, eight times as large and dark on light, with what each shows."""
+    test = load("digits").test
+    made = []
+    for index in range(8):
+        image = test.images[index].reshape(8, 8).astype(np.float64) * (255 / 16)
+        path = tmp_path / f"digit{index}.pgm"
+        write_pgm(path, 255 - np.kron(image, np.ones((8, 8))).astype(np.uint8))
+        made.append((path, str(test.labels[index])))
+    return made
+
+
+def metrics(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / runs.METRICS).read_text().splitlines()]
+
+
+def test_a_run_folder_holds_model_config_and_metrics(trained):
+    assert sorted(path.name for path in trained.iterdir()) == [runs.CONFIG, runs.METRICS, runs.MODEL]
+    lines = metrics(trained)
+    assert [line["epoch"] for line in lines] == list(range(1, 9))
+    for line in lines:
+        assert set(METRICS) <= set(line)
+        assert 0 <= line["test_accuracy"] <= 1
+        assert line["seconds"] > 0
+    assert lines[-1]["test_accuracy"] > 0.85
+    assert lines[-1]["train_loss"] < lines[0]["train_loss"]
+    config = json.loads((trained / runs.CONFIG).read_text())
+    assert config["model"]["hidden"] == [32]
+    assert config["train"]["epochs"] == 8
+    assert config["data"]["name"] == "digits"
+    assert config["data"]["checksum"] == load("digits").checksum
+
+
+def test_what_training_says_without_a_terminal(call):
+    code, out, err = call("train", "--data", "digits", "--epochs", "2", "--hidden", "16,8")
+    assert code == 0
+    assert len(re.findall(r"^epoch \d/2  loss ", out, re.MULTILINE)) == 2
+    for said in ("threads", "vectors", "threading layer", "64 → 16", "16 → 8", "8 → 10", "1,266", "best test accuracy"):
+        assert said in out
+    folder = re.search(r"jitnet eval (runs/\S+)", out)[1]
+    assert folder.endswith("-digits")
+    assert (Path(folder) / runs.MODEL).is_file()
+    assert "\x1b" not in out + err
+    assert "\r" not in out + err
+    assert "Traceback" not in err
+
+
+def test_runs_are_never_written_over(call, trained, tmp_path):
+    for _ in range(2):
+        assert call("train", "--data", "digits", "--epochs", "1", "--hidden", "", "--quiet").code == 0
+    names = sorted(path.name for path in (tmp_path / "runs").iterdir())
+    assert len(names) == 2
+    assert names[1] == names[0] + "-2"
+    before = (trained / runs.MODEL).read_bytes()
+    code, out, err = call("train", "--data", "digits", "--epochs", "1", "--out", trained)
+    assert (code, out) == (1, "")
+    assert "holds a run already" in err
+    assert (trained / runs.MODEL).read_bytes() == before
+
+
+def test_without_data_and_network_it_trains_on_digits_and_says_so(call):
+    code, _, err = call("train", "--epochs", "1", "--quiet")
+    assert code == 0
+    notice = " ".join(err.split())
+    for said in ("MNIST", "127.0.0.1:1", "digits", "jitnet data fetch mnist", "JITNET_DATA"):
+        assert said in notice
+    assert err.count("could not be had") == 1
+
+
+def test_json_is_one_document(call):
+    code, out, err = call("train", "--data", "digits", "--epochs", "2", "--hidden", "8", "--json")
+    assert code == 0
+    document = json.loads(out)
+    assert [epoch["epoch"] for epoch in document["epochs"]] == [1, 2]
+    assert document["best_test_accuracy"] == max(epoch["test_accuracy"] for epoch in document["epochs"])
+    assert document["last_test_accuracy"] == document["epochs"][-1]["test_accuracy"]
+    assert Path(document["saved"]).is_file()
+    assert document["model"]["hidden"] == [8]
+    assert err.count("\nepoch ") + err.startswith("epoch ") == 2
+
+
+def test_quiet_shows_results_only(call):
+    code, out, err = call("train", "--data", "digits", "--epochs", "2", "--hidden", "8", "--quiet")
+    assert (code, err) == (0, "")
+    assert "epoch 1/2" not in out
+    assert "last test accuracy" in out
+
+
+def test_the_same_seed_gives_the_same_model_at_any_thread_count(call):
+    saved = []
+    for number, (seed, threads) in enumerate([(3, 1), (3, 2), (4, 1)]):
+        options = ["--data", "digits", "--epochs", "1", "--seed", seed, "--threads", threads, "--out", f"r{number}"]
+        code, _, err = call("train", *options, "--quiet")
+        if code == 2 and threads == 2 and "--threads" in err:
+            pytest.skip("needs two cores")
+        assert code == 0
+        saved.append((Path(f"r{number}") / runs.MODEL).read_bytes())
+    assert tensors(saved[0]) == tensors(saved[1])
+    assert tensors(saved[0]) != tensors(saved[2])
+
+
+def tensors(file: bytes) -> bytes:
+    """The numbers of a safetensors file, without its header."""
+    return file[8 + int.from_bytes(file[:8], "little") :]
+
+
+def test_more_threads_than_the_machine_has(call):
+    code, out, err = call("train", "--data", "digits", "--threads", "1024")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "--threads" in err
+    assert "1024" in err.replace(",", "")
+    assert not Path("runs").exists()
+
+
+def test_a_recipe_is_overridden_by_what_is_typed(call):
+    code, out, _ = call(
+        "train", "--data", "digits", "--recipe", "seed", "--epochs", "1", "--hidden", "8", "--json", "-q"
+    )
+    assert code == 0
+    document = json.loads(out)
+    assert document["train"]["learning_rate"] == 1e-3
+    assert document["train"]["shuffle"] is False
+    assert document["train"]["epochs"] == 1
+    assert document["model"]["hidden"] == [8]
+    assert document["model"]["init"] == "normal"
+
+
+def test_two_files_of_csv(call):
+    rows = np.array([[n % 3, n % 3 * 10, n % 5, (n % 3) ** 2] for n in range(60)])
+    np.savetxt("train.csv", rows, "%d", ",")
+    np.savetxt("test.csv", rows[:9], "%d", ",")
+    options = ["--data", "train.csv", "--test-data", "test.csv", "--epochs", "40", "--hidden", "8", "--out", "run"]
+    assert call("train", *options, "--quiet").code == 0
+    assert metrics(Path("run"))[-1]["test_accuracy"] == 1.0
+    assert json.loads((Path("run") / runs.CONFIG).read_text())["data"]["n_test"] == 9
+    assert call("eval", "run", "--json").code == 0
+
+
+def test_a_loss_that_runs_away_stops_the_run_and_keeps_the_last_model(call):
+    code, _, err = call("train", "--data", "digits", "--lr", "1000", "--epochs", "50", "--out", "run", "--quiet")
+    assert code == 1
+    assert re.search(r"epoch \d+.*step \d+", err)
+    assert err.count("\n") == 1
+    for line in metrics(Path("run")) if (Path("run") / runs.METRICS).exists() else []:
+        assert line["train_loss"] is not None
+    if (Path("run") / runs.MODEL).exists():
+        assert call("eval", "run", "--json").code == 0
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing(call, monkeypatch):
+    append = runs.Run.append
+
+    def full(self: runs.Run, report: object) -> None:
+        if report.epoch == 2:
+            raise runs._cannot_write(self.folder / runs.METRICS, OSError(28, "No space left on device"))
+        append(self, report)
+
+    monkeypatch.setattr(runs.Run, "append", full)
+    code, _, err = call("train", "--data", "digits", "--epochs", "3", "--out", "run", "--quiet")
+    assert code == 1
+    assert "no space left on device" in err
+    assert err.count("\n") == 1
+    assert len(metrics(Path("run"))) == 1
+    monkeypatch.undo()
+    assert call("eval", Path("run").resolve(), "--json").code == 0
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_an_output_folder_that_cannot_be(call, tmp_path, place):
+    (tmp_path / "file").touch()
+    code, out, err = call("train", "--data", "digits", "--out", place)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "cannot write the run folder" in err
+
+
+def test_eval_finds_the_data_of_the_model(call, trained):
+    code, out, err = call("eval", trained)
+    assert (code, err) == (0, "")
+    for said in ("accuracy", "loss", "precision", "recall", "F1", "Confusion"):
+        assert said in out
+
+
+def test_eval_as_json_agrees_with_training(call, trained):
+    for model in (trained, trained / runs.MODEL):
+        document = json.loads(call("eval", model, "--json").out)
+        assert document["accuracy"] == pytest.approx(metrics(trained)[-1]["test_accuracy"])
+        assert np.sum(document["confusion"]) == document["n"] == 360
+        assert len(document["classes"]) == 10
+        assert {"name", "precision", "recall", "f1", "support"} <= set(document["classes"][0])
+
+
+def test_eval_on_other_data(call, trained):
+    convert(load("digits"), Path("copy.npz"))
+    shown = json.loads(call("eval", trained, "--data", "copy.npz", "--json").out)
+    assert shown["accuracy"] == json.loads(call("eval", trained, "--json").out)["accuracy"]
+
+
+@pytest.mark.parametrize(("features", "classes"), [(63, 10), (64, 3)])
+def test_a_model_for_other_data(call, trained, features, classes):
+    labels = np.arange(12) % classes
+    data = from_arrays(
+        np.ones((12, features), np.uint8), labels, name="other", class_names=[f"class {c}" for c in range(classes)]
+    )
+    convert(data, Path("other.npz"))
+    code, out, err = call("eval", trained, "--data", "other.npz")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert str(features if features != 64 else classes) in err
+
+
+@pytest.mark.parametrize("command", [["eval"], ["predict"]], ids=str)
+@pytest.mark.parametrize("model", ["missing", "empty", "cut.safetensors", "noise.safetensors", "text.txt"])
+def test_a_bad_model_is_one_line(call, trained, command, model):
+    Path("empty").mkdir()
+    whole = (trained / runs.MODEL).read_bytes()
+    Path("cut.safetensors").write_bytes(whole[: len(whole) // 2])
+    Path("noise.safetensors").write_bytes(b"\xff" * 100)
+    Path("text.txt").write_text("hello")
+    code, out, err = call(*command, model, *(["x.pgm"] if command == ["predict"] else []))
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert model in err
+
+
+def test_predict_recognises_digits(call, trained, digits_pgm):
+    found = json.loads(call("predict", trained, *(path for path, _ in digits_pgm), "--json").out)
+    right = sum(one["guesses"][0]["class"] == label for one, (_, label) in zip(found, digits_pgm, strict=True))
+    assert right >= 6
+    for one in found:
+        shares = [guess["probability"] for guess in one["guesses"]]
+        assert len(shares) == 3
+        assert shares == sorted(shares, reverse=True)
+        assert np.shape(one["image"]) == (8, 8)
+
+
+def test_predict_shows_the_picture(call, trained, digits_pgm):
+    path = digits_pgm[0][0]
+    code, out, err = call("predict", trained, path, "--top", "2")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{path}\n")
+    assert len(re.findall(r"\d\.\d%", out)) == 2
+
+
+@pytest.mark.parametrize("name", ["missing.png", "blank.pgm", "cut.pgm", "words.png", "folder"])
+def test_a_bad_picture_is_one_line(call, trained, name):
+    write_pgm("blank.pgm", np.full((20, 20), 200, np.uint8))
+    Path("cut.pgm").write_bytes(b"P5 20 20 255\n123")
+    Path("words.png").write_text("not a picture")
+    Path("folder").mkdir()
+    code, out, err = call("predict", trained, name)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert name in err
+
+
+def test_a_model_of_plain_numbers_sees_no_pictures(call, digits_pgm):
+    rows = np.array([[n % 2, n % 2 * 1000.5, n] for n in range(10)])
+    np.savetxt("plain.csv", rows, "%g", ",")
+    assert call("train", "--data", "plain.csv", "--epochs", "1", "--out", "run", "--quiet").code == 0
+    code, _, err = call("predict", "run", digits_pgm[0][0])
+    assert (code, err.count("\n")) == (1, 1)
+    assert "no image shape" in err
+
+
+def start(tmp_path: Path, *options: str, **streams: object) -> subprocess.Popen:
+    """A training in a process of its own, long enough to be interrupted."""
+    command = [
+        sys.executable,
+        "-m",
+        "jitnet",
+        "train",
+        "--data",
+        "digits",
+        "--epochs",
+        "1000000",
+        "--out",
+        "run",
+        *options,
+    ]
+    variables = {**offline(tmp_path), "COLUMNS": "100", "TERM": "xterm-256color"}
+    return subprocess.Popen(command, cwd=tmp_path, env=environment(**variables), **streams)
+
+
+def wait_for_epochs(folder: Path, count: int = 2) -> None:
+    path = folder / "run" / runs.METRICS
+    end = time.monotonic() + 120
+    while not path.exists() or len(path.read_bytes().splitlines()) < count:
+        assert time.monotonic() < end, "no epoch ended"
+        time.sleep(0.05)
+
+
+def test_ctrl_c_keeps_the_model_and_exits_130(call, trained, tmp_path):
+    process = start(tmp_path, "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_for_epochs(tmp_path)
+    process.send_signal(signal.SIGINT)
+    begin = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert time.monotonic() - begin < 30
+    assert b"Traceback" not in err
+    document = json.loads(out)
+    assert len(document["epochs"]) == len(metrics(tmp_path / "run"))
+    assert json.loads(call("eval", tmp_path / "run", "--json").out)["accuracy"] > 0.5
+
+
+def test_on_a_terminal_there_are_bars_and_colours(trained, tmp_path):
+    master, slave = pty.openpty()
+    process = start(tmp_path, stdin=slave, stdout=slave, stderr=slave)
+    os.close(slave)
+    seen = b""
+    try:
+        wait_for_epochs(tmp_path)
+        process.send_signal(signal.SIGINT)
+        while select.select([master], [], [], 60)[0]:
+            try:
+                part = os.read(master, 65536)
+            except OSError:  # Linux ends a terminal whose other side has left so
+                break
+            if not part:
+                break
+            seen += part
+    finally:
+        os.close(master)
+        if process.poll() is None and process.wait(60) is None:
+            process.kill()
+    assert process.returncode == 130
+    assert b"\x1b[" in seen
+    assert re.search(rb"epoch.*loss.*train.*test.*seconds", seen)
+    assert b"Traceback" not in seen
+
+
+def test_no_color(trained, call, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "\x1b[3" not in call("eval", trained).out
+
+
+def test_a_moved_data_set_is_named(call, tmp_path):
+    convert(load("digits"), tmp_path / "mine.npz")
+    assert call("train", "--data", "mine.npz", "--epochs", "1", "--hidden", "", "--out", "run", "--quiet").code == 0
+    shutil.move("mine.npz", "yours.npz")
+    code, _, err = call("eval", "run")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "mine.npz" in err
+    assert "--data" in err
