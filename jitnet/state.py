@@ -14,8 +14,8 @@ from jitnet.kernels.sparse import SLOT
 from jitnet.kernels.tile import COLS, LANES, PANEL
 
 __all__ = [
-    "B", "BACKWARD_PARTS", "FORWARD_PARTS", "G", "GT", "H", "IN", "NORM_BLOCK", "OUT", "PANELS", "STRIDE", "W", "X", "X_STRIDE", "Z",
-    "Options", "Source", "State", "allocate", "count_parts", "pack", "parameter_count", "unpack",
+    "B", "BACKWARD_PARTS", "FORWARD_PARTS", "G", "GT", "H", "IN", "NORM_BLOCK", "OUT", "PANELS", "STRIDE", "THREADS", "W", "X", "X_STRIDE", "Z",
+    "Options", "Source", "State", "aligned", "allocate", "count_parts", "make_options", "no_source", "pack", "parameter_count", "unpack",
 ]  # fmt: skip
 
 Floats = npt.NDArray[np.float32]
@@ -27,7 +27,8 @@ X, X_STRIDE = 5, 6  # the layer's input, rows of X_STRIDE; for the first layer t
 Z, H, STRIDE = 7, 8, 9  # before and after the activation (the same place unless gelu), rows of STRIDE
 G, GT = 10, 11  # gradient of Z in rows of STRIDE, and the same with samples last
 FORWARD_PARTS, BACKWARD_PARTS = 12, 13  # in how many parts the layer's forward and backward are done
-_COLUMNS = 14
+THREADS = 14  # in how many parts what concerns all parameters is done
+_COLUMNS = 15
 
 NORM_BLOCK = 16384
 """Parameters whose squares are summed at a time for the gradient's norm: fixed, so that no thread count shows in the sum."""
@@ -92,6 +93,26 @@ class Options(NamedTuple):
     ema: float
     shares: npt.NDArray[np.float64]
     seed: np.uint64
+
+
+def make_options(
+    *, activation: int = 0, optimizer: int = 0, direct: bool = True, deferred: bool = False, output_bias: bool = True,
+    weight_decay: float = 0.0, momentum: float = 0.0, beta1: float = 0.0, beta2: float = 0.0, rho: float = 0.0, epsilon: float = 0.0,
+    smoothing: float = 0.0, clip_norm: float = 0.0, max_norm: float = 0.0, ema: float = 0.0, shares: tuple[float, ...] = (), seed: int = 0,
+) -> Options:  # fmt: skip
+    """Options of exactly the types that the loop is compiled for; what is not named is off."""
+    return Options(
+        int(activation), int(optimizer), bool(direct), bool(deferred), bool(output_bias), float(weight_decay), float(momentum),
+        float(beta1), float(beta2), float(rho), float(epsilon), float(smoothing), float(clip_norm), float(max_norm), float(ema),
+        np.array(shares, np.float64), np.uint64(seed),
+    )  # fmt: skip
+
+
+def no_source() -> Source:
+    """A source without samples, of exactly the types that the loop is compiled for."""
+    return Source(
+        np.zeros((0, 0), np.uint8), np.zeros((0, 0), np.float32), np.zeros(1, np.int64), np.zeros(0, np.uint32), np.zeros(0, np.int32), False
+    )
 
 
 def _rounded(count: int) -> int:
@@ -160,6 +181,7 @@ def allocate(config: ModelConfig, batch_size: int, threads: int, *, density: flo
         # The backward of the second layer and all that the first layer does are one region, split by the first one's units.
         flop = 4.0 * batch_size * (widths[0] * widths[1] * density + widths[1] * widths[2])
         layers[1, BACKWARD_PARTS] = layers[0, FORWARD_PARTS] = min(count_parts(flop, threads), int(layers[0, PANELS]))
+    layers[:, THREADS] = count_parts(10.0 * param, threads)
     blocks = -(-param // NORM_BLOCK)
     parts = threads if sparse and training else 1
 

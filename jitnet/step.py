@@ -14,16 +14,21 @@ Every number has one writer and one order of summing, so the bits do not depend 
 """
 
 import math
+from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import prange
+from numba import prange, typeof, types
+from numba.core.typing import signature
+
+from jitnet.config import ModelConfig
 
 from jitnet.kernels.activation import activation_backward, activation_forward
 from jitnet.kernels.batch import gather_bytes, gather_floats
 from jitnet.kernels.dropout import dropout
-from jitnet.kernels.jit import kernel, parallel_kernel
+from jitnet.kernels.jit import inner_kernel, kernel, parallel_kernel, stage_kernel
 from jitnet.kernels.linear import (
     linear_backward_bias,
     linear_backward_input,
@@ -34,14 +39,16 @@ from jitnet.kernels.linear import (
 from jitnet.kernels.loss import scale_rows, softmax_cross_entropy
 from jitnet.kernels.optimizer import average, limit_norms, square_sum, update
 from jitnet.kernels.sparse import BLOCK, list_columns, sparse_backward_weight, sparse_forward
-from jitnet.kernels.tile import LANES, PANEL
+from jitnet.kernels.tile import LANES, PANEL, own_code
 from jitnet.state import (
-    B, BACKWARD_PARTS, FORWARD_PARTS, G, GT, H, IN, NORM_BLOCK, OUT, PANELS, STRIDE, W, X, X_STRIDE, Z, Options, Source, State,
+    B, BACKWARD_PARTS, FORWARD_PARTS, G, GT, H, IN, NORM_BLOCK, OUT, PANELS, STRIDE, THREADS, W, X, X_STRIDE, Z,
+    allocate, make_options, no_source,
 )  # fmt: skip
 
-__all__ = ["train_steps"]
+__all__ = ["Stages", "stages", "train_steps"]
 
-FORWARD, OUTPUT, BACKWARD, FIRST, GATHER, NORM, UPDATE, LIMIT = range(8)
+# A NumPy integer, not a plain one: Numba compiles a function anew for every plain constant that it is given.
+ZERO = np.int64(0)
 
 
 class Batch(NamedTuple):
@@ -55,15 +62,16 @@ class Batch(NamedTuple):
     scale: float
 
 
-@kernel
+@inner_kernel
 def _share(count, part, parts):
     """First and last of what `part` of `parts` owns."""
     return count * part // parts, count * (part + 1) // parts
 
 
-@kernel
+@inner_kernel
 def _gather(state, source, rows, number, part, parts):
     """Own samples of a batch, as network inputs, into the buffer whose turn it is."""
+    own_code()
     row = state.layers[0]
     x = state.work[row[X] + (number & 1) * state.losses.shape[0] * row[X_STRIDE] :]
     first, last = _share(rows.shape[0], part, parts)
@@ -73,9 +81,10 @@ def _gather(state, source, rows, number, part, parts):
         gather_floats(source.features, rows, first, last, x, row[X_STRIDE])
 
 
-@kernel
+@inner_kernel
 def _linear(state, source, layer, rows, number, first_sample, last_sample, first_panel, last_panel):
     """z of own samples and panels of a layer."""
+    own_code()
     row = state.layers[layer]
     w, b = state.params[row[W] :], state.params[row[B] :]
     z = state.work[row[Z] + first_sample * row[STRIDE] :]
@@ -89,27 +98,24 @@ def _linear(state, source, layer, rows, number, first_sample, last_sample, first
         linear_forward(state.work[at:], row[X_STRIDE], w, b, own.shape[0], row[IN], first_panel, last_panel, z, row[STRIDE])
 
 
-@kernel
-def _forward(state, source, options, layer, rows, number, part, parts):
+def forward_stage(layer, state, source, options, batch, part, parts):
     """A hidden layer's own units: linear, activation, dropout."""
     row = state.layers[layer]
     first_panel, last_panel = _share(row[PANELS], part, parts)
-    _linear(state, source, layer, rows, number, 0, rows.shape[0], first_panel, last_panel)
+    _linear(state, source, layer, batch.rows, batch.number, ZERO, batch.rows.shape[0], first_panel, last_panel)
     first, last = first_panel * PANEL, last_panel * PANEL
     z, h = state.work[row[Z] :], state.work[row[H] :]
-    activation_forward(options.activation, z, h, row[STRIDE], rows.shape[0], first, last)
+    activation_forward(options.activation, z, h, row[STRIDE], batch.rows.shape[0], first, last)
     if options.shares[layer] > 0.0:
-        dropout(options.seed, number, layer, rows.shape[0], options.shares[layer], h, row[STRIDE], first, last)
+        dropout(options.seed, batch.number, layer, batch.rows.shape[0], options.shares[layer], h, row[STRIDE], first, last)
 
 
-@kernel
-def _output(state, source, options, batch, part, parts):
+def output_stage(layer, state, source, options, batch, part, parts):
     """Own samples: logits, loss, gradient of the logits; and own samples of the next batch, gathered."""
-    layer = state.layers.shape[0] - 1
     row = state.layers[layer]
     stride, n_classes = row[STRIDE], row[OUT]
     first, last = _share(batch.rows.shape[0], part, parts)
-    _linear(state, source, layer, batch.rows, batch.number, first, last, 0, row[PANELS])
+    _linear(state, source, layer, batch.rows, batch.number, first, last, ZERO, row[PANELS])
     samples = (batch.rows.shape[0] + LANES - 1) // LANES * LANES
     mean = np.float32(1.0 / batch.rows.shape[0])
     for n in range(first, last):
@@ -125,9 +131,10 @@ def _output(state, source, options, batch, part, parts):
         _gather(state, source, batch.ahead, batch.number + 1, part, parts)
 
 
-@kernel
+@inner_kernel
 def _update(state, options, batch, first, last, scale):
     """Own parameters, from their gradients; and their moving average."""
+    own_code()
     if not options.direct:
         update(
             options.optimizer, first, last, state.params, state.grads, state.first_moment, state.second_moment, batch.number + 1,
@@ -137,14 +144,15 @@ def _update(state, options, batch, first, last, scale):
         average(first, last, state.params, state.mean, options.ema)
 
 
-@kernel
+@inner_kernel
 def _clear(values, first, last):
     for k in range(first, last):
         values[np.uint64(k)] = np.float32(0.0)
 
 
-@kernel
+@inner_kernel
 def _backward_bias(state, options, batch, layer, first_panel, last_panel):
+    own_code()
     row = state.layers[layer]
     if layer == state.layers.shape[0] - 1 and not options.output_bias:
         return
@@ -157,8 +165,7 @@ def _backward_bias(state, options, batch, layer, first_panel, last_panel):
         _update(state, options, batch, first, last, 1.0)
 
 
-@kernel
-def _backward(state, options, layer, batch, part, parts):
+def backward_stage(layer, state, source, options, batch, part, parts):
     """A layer above the first, own inputs: gradient of the units below, of the weights that leave them, and their update."""
     row, below = state.layers[layer], state.layers[layer - 1]
     size, stride = batch.rows.shape[0], below[STRIDE]
@@ -173,7 +180,7 @@ def _backward(state, options, layer, batch, part, parts):
             at = row[W] + p * row[IN] * PANEL
             _clear(target, at + first * PANEL, at + last * PANEL)
     linear_backward_weight(
-        state.work[row[X] :], row[X_STRIDE], state.work[row[G] :], row[STRIDE], size, row[IN], first, last, 0, row[PANELS], target[row[W] :]
+        state.work[row[X] :], row[X_STRIDE], state.work[row[G] :], row[STRIDE], size, row[IN], first, last, ZERO, row[PANELS], target[row[W] :]
     )
     if not options.deferred:
         for p in range(row[PANELS]):
@@ -194,10 +201,9 @@ def _backward(state, options, layer, batch, part, parts):
     scale_rows(g, stride, size, first, last, np.float32(batch.scale))
 
 
-@kernel
-def _first(state, source, options, batch, part, parts):
+def first_stage(layer, state, source, options, batch, part, parts):
     """The first layer, own panels: gradient and update of the weights for this batch."""
-    row = state.layers[0]
+    row = state.layers[layer]
     first_panel, last_panel = _share(row[PANELS], part, parts)
     first, last = row[W] + first_panel * row[IN] * PANEL, row[W] + last_panel * row[IN] * PANEL
     target = state.params if options.direct else state.grads
@@ -216,22 +222,26 @@ def _first(state, source, options, batch, part, parts):
     else:
         x = state.work[row[X] + (batch.number & 1) * state.losses.shape[0] * row[X_STRIDE] :]
         g = state.work[row[G] :]
-        linear_backward_weight(x, row[X_STRIDE], g, row[STRIDE], size, row[IN], 0, row[IN], first_panel, last_panel, target[row[W] :])
+        linear_backward_weight(x, row[X_STRIDE], g, row[STRIDE], size, row[IN], ZERO, row[IN], first_panel, last_panel, target[row[W] :])
     if not options.deferred:
         _update(state, options, batch, first, last, 1.0)
-    _backward_bias(state, options, batch, 0, first_panel, last_panel)
+    _backward_bias(state, options, batch, layer, first_panel, last_panel)
 
 
-@kernel
-def _norm(state, part, parts):
+def gather_stage(layer, state, source, options, batch, part, parts):
+    """This batch's samples, as network inputs."""
+    _gather(state, source, batch.rows, batch.number, part, parts)
+
+
+def norm_stage(layer, state, source, options, batch, part, parts):
+    """Squares of the gradient, own blocks of parameters."""
     first, last = _share(state.squares.shape[0], part, parts)
     for block in range(first, last):
         end = min(state.params.shape[0], (block + 1) * NORM_BLOCK)
         state.squares[block] = square_sum(state.grads, block * NORM_BLOCK, end)
 
 
-@kernel
-def _clipped_update(state, options, batch, part, parts):
+def update_stage(layer, state, source, options, batch, part, parts):
     """Own blocks of parameters, the whole gradient first scaled down to the largest norm allowed (Pascanu et al. 2013)."""
     scale = 1.0
     if options.clip_norm > 0.0:
@@ -243,57 +253,95 @@ def _clipped_update(state, options, batch, part, parts):
     _update(state, options, batch, first * NORM_BLOCK, min(state.params.shape[0], last * NORM_BLOCK), scale)
 
 
-@kernel
-def _stage(code, layer, state, source, options, batch, part, parts):
-    if code == FORWARD:
-        _forward(state, source, options, layer, batch.rows, batch.number, part, parts)
-    elif code == OUTPUT:
-        _output(state, source, options, batch, part, parts)
-    elif code == BACKWARD:
-        _backward(state, options, layer, batch, part, parts)
-        if layer == 1:
-            _first(state, source, options, batch, part, parts)
-            if batch.ahead.shape[0] > 0 and not options.deferred:
-                _forward(state, source, options, 0, batch.ahead, batch.number + 1, part, parts)
-    elif code == FIRST:
-        _first(state, source, options, batch, part, parts)
-    elif code == GATHER:
-        _gather(state, source, batch.rows, batch.number, part, parts)
-    elif code == NORM:
-        _norm(state, part, parts)
-    elif code == UPDATE:
-        _clipped_update(state, options, batch, part, parts)
-    else:
-        row = state.layers[layer]
-        first, last = _share(row[PANELS], part, parts)
-        for p in range(first, last):
-            limit_norms(state.params[row[W] :], p, row[IN], options.max_norm)
+def limit_stage(layer, state, source, options, batch, part, parts):
+    """Norms of a hidden layer's own units."""
+    row = state.layers[layer]
+    first, last = _share(row[PANELS], part, parts)
+    for p in range(first, last):
+        limit_norms(state.params[row[W] :], p, row[IN], options.max_norm)
+
+
+def unused_stage(layer, state, source, options, batch, part, parts):
+    """Stands for a stage that a run does not come to."""
+
+
+_STATE = typeof(allocate(ModelConfig(in_features=1, n_classes=2), 1, 1))
+_SOURCE = typeof(no_source())
+_OPTIONS = typeof(make_options())
+_BATCH = typeof(Batch(np.zeros(0, np.int32), np.zeros(0, np.int32), 0, 0.0, 0.0))
+_STAGE = signature(types.void, types.int64, _STATE, _SOURCE, _OPTIONS, _BATCH, types.int64, types.int64)
+_FUNCTION = types.FunctionType(_STAGE)
+
+
+class Stages(NamedTuple):
+    """The stages as values, so that the loop calls them by address. What is called so is compiled once; what is linked in
+    is optimised again in every function above it, and took four times as long to compile."""
+
+    gather: Callable[..., None]
+    forward: Callable[..., None]
+    output: Callable[..., None]
+    backward: Callable[..., None]
+    first: Callable[..., None]
+    norm: Callable[..., None]
+    update: Callable[..., None]
+    limit: Callable[..., None]
+
+
+@cache
+def _compiled(stage: Callable[..., None]) -> Callable[..., None]:
+    return stage_kernel(stage, _STAGE)
+
+
+def stages(*, deferred: bool) -> Stages:
+    """The stages that a run needs, compiled or loaded; those of a deferred update (clipping, max-norm) only where asked for."""
+    late = (norm_stage, update_stage, limit_stage) if deferred else (unused_stage,) * 3
+    return Stages(*map(_compiled, (gather_stage, forward_stage, output_stage, backward_stage, first_stage, *late)))
 
 
 @parallel_kernel
-def _region(code, layer, state, source, options, batch, parts):
+def _region(stage, layer, state, source, options, batch, parts):
     for part in prange(parts):
-        _stage(code, layer, state, source, options, batch, part, parts)
+        stage(layer, state, source, options, batch, np.int64(part), parts)
 
 
-@kernel
-def _run(code, layer, state, source, options, batch, parts):
+@parallel_kernel
+def _turn_region(backward, first, forward, state, source, options, batch, following, parts):
+    for part in prange(parts):
+        own = np.int64(part)
+        backward(np.int64(1), state, source, options, batch, own, parts)
+        first(ZERO, state, source, options, batch, own, parts)
+        if following.rows.shape[0] > 0:
+            forward(ZERO, state, source, options, following, own, parts)
+
+
+@inner_kernel
+def _run(stage, layer, state, source, options, batch, parts):
+    """A stage, in as many parts as its work is worth."""
     if parts == 1:
-        _stage(code, layer, state, source, options, batch, 0, 1)
+        stage(layer, state, source, options, batch, ZERO, parts)
     else:
-        _region(code, layer, state, source, options, batch, parts)
+        _region(stage, layer, state, source, options, batch, parts)
 
 
-@kernel
-def train_steps(state, source, options, order, batch_size, first_step, number, rates, totals):
-    """Train on the batches first_step, first_step + 1, … of an epoch, one for each of `rates`; give how many were done.
+@inner_kernel
+def _turn(backward, first, forward, state, source, options, batch, following, parts):
+    """Layer 1 backward, layer 0 backward, and layer 0 forward for the next batch: all on a part's own units."""
+    if parts == 1:
+        backward(np.int64(1), state, source, options, batch, ZERO, parts)
+        first(ZERO, state, source, options, batch, ZERO, parts)
+        if following.rows.shape[0] > 0:
+            forward(ZERO, state, source, options, following, ZERO, parts)
+    else:
+        _turn_region(backward, first, forward, state, source, options, batch, following, parts)
 
-    order (samples,) int32: batch k is order[k * batch_size : (k + 1) * batch_size], the last one perhaps smaller.
-    number: steps of the run before these; rates (steps,) float64: learning rates. totals (2,) float64 gains the sum of the
-    samples' losses and the count of right guesses. A loss that is NaN or infinite ends the call before that step's update.
-    """
+
+def _train_steps(
+    gather, forward, output, backward, first, norm, update, limit,
+    state, source, options, order, batch_size, first_step, number, rates, totals,
+):  # fmt: skip
+    """`train_steps`, with the stages one by one."""
     n_layers = state.layers.shape[0]
-    threads = state.layers[:, BACKWARD_PARTS].max()
+    threads = state.layers[0, THREADS]
     for step in range(rates.shape[0]):
         begin = (first_step + step) * batch_size
         rows = order[begin : min(order.shape[0], begin + batch_size)]
@@ -303,10 +351,10 @@ def train_steps(state, source, options, order, batch_size, first_step, number, r
         batch = Batch(rows, ahead, number + step, rates[step], scale)
 
         if step == 0 and not source.sparse:
-            _run(GATHER, 0, state, source, options, batch, state.layers[0, FORWARD_PARTS])
+            _run(gather, ZERO, state, source, options, batch, state.layers[0, FORWARD_PARTS])
         for layer in range(0 if step == 0 or options.deferred else 1, n_layers - 1):
-            _run(FORWARD, layer, state, source, options, batch, state.layers[layer, FORWARD_PARTS])
-        _run(OUTPUT, n_layers - 1, state, source, options, batch, state.layers[n_layers - 1, FORWARD_PARTS])
+            _run(forward, layer, state, source, options, batch, state.layers[layer, FORWARD_PARTS])
+        _run(output, n_layers - 1, state, source, options, batch, state.layers[n_layers - 1, FORWARD_PARTS])
 
         loss, right = 0.0, 0
         for n in range(rows.shape[0]):
@@ -317,15 +365,41 @@ def train_steps(state, source, options, order, batch_size, first_step, number, r
         totals[0] += loss
         totals[1] += right
 
-        for layer in range(n_layers - 1, 0, -1):
-            _run(BACKWARD, layer, state, source, options, batch, state.layers[layer, BACKWARD_PARTS])
+        for layer in range(n_layers - 1, 1, -1):
+            _run(backward, layer, state, source, options, batch, state.layers[layer, BACKWARD_PARTS])
         if n_layers == 1:
-            _run(FIRST, 0, state, source, options, batch, state.layers[0, BACKWARD_PARTS])
+            _run(first, ZERO, state, source, options, batch, state.layers[0, BACKWARD_PARTS])
+        else:
+            later = ahead[:0] if options.deferred else ahead
+            following = Batch(later, later, batch.number + 1, batch.rate, batch.scale)
+            _turn(backward, first, forward, state, source, options, batch, following, state.layers[1, BACKWARD_PARTS])
         if options.deferred:
             if options.clip_norm > 0.0:
-                _run(NORM, 0, state, source, options, batch, threads)
-            _run(UPDATE, 0, state, source, options, batch, threads)
+                _run(norm, ZERO, state, source, options, batch, threads)
+            _run(update, ZERO, state, source, options, batch, threads)
             if options.max_norm > 0.0:
                 for layer in range(n_layers - 1):
-                    _run(LIMIT, layer, state, source, options, batch, state.layers[layer, FORWARD_PARTS])
+                    _run(limit, layer, state, source, options, batch, state.layers[layer, FORWARD_PARTS])
     return rates.shape[0]
+
+
+_ORDER, _NUMBERS = typeof(np.zeros(1, np.int32)), typeof(np.zeros(1))
+_TRAIN = signature(
+    types.int64, *(_FUNCTION,) * len(Stages._fields), _STATE, _SOURCE, _OPTIONS, _ORDER, types.int64, types.int64, types.int64,
+    _NUMBERS, _NUMBERS,
+)  # fmt: skip
+
+
+def train_steps(stages, state, source, options, order, batch_size, first_step, number, rates, totals):
+    """Train on the batches first_step, first_step + 1, … of an epoch, one for each of `rates`; give how many were done.
+
+    order (samples,) int32: batch k is order[k * batch_size : (k + 1) * batch_size], the last one perhaps smaller.
+    number: steps of the run before these; rates (steps,) float64: learning rates. totals (2,) float64 gains the sum of the
+    samples' losses and the count of right guesses. A loss that is NaN or infinite ends the call before that step's update.
+    """
+    return _compiled_loop()(*stages, state, source, options, order, batch_size, first_step, number, rates, totals)
+
+
+@cache
+def _compiled_loop() -> Callable[..., int]:
+    return kernel(_train_steps, _TRAIN)

@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 import llvmlite
 import llvmlite.binding as llvm
 
-__all__ = ["FASTMATH", "MAX_LANES", "Machine", "cache_folder", "kernel", "machine", "parallel_kernel", "set_threads", "warm"]
+__all__ = ["FASTMATH", "MAX_LANES", "Machine", "cache_folder", "inner_kernel", "kernel", "machine", "parallel_kernel", "set_threads", "stage_kernel", "warm"]
 
 FASTMATH = {"contract", "reassoc", "nsz"}
 """Contract gives fused multiply-add, reassoc lets sums be vectorised, nsz drops the sign of zero. Never nnan or ninf:
@@ -104,12 +104,30 @@ if cache_folder is not None:
 
 import numba  # noqa: E402  (only now: it reads the variables set above)
 
+if cache_folder is not None:
+    numba.config.CACHE_DIR = str(cache_folder)  # where numba was imported before jitnet, it has read them already
+
 _OPTIONS = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True, "cache": cache_folder is not None}
 
 
-def kernel(function: Function) -> Function:
-    """Compile a serial loop; error_model "numpy" because a loop that may raise on division is not vectorised."""
-    compiled: Function = numba.njit(**_OPTIONS)(function)
+def kernel(function: Function, signature: Any = None) -> Function:
+    """Compile a serial loop; error_model "numpy" because a loop that may raise on division is not vectorised.
+
+    With a signature it is compiled, or loaded, at once.
+    """
+    compiled: Function = numba.njit(signature, **_OPTIONS)(function)
+    return compiled
+
+
+def inner_kernel(function: Function) -> Function:
+    """Compile a serial loop that only other kernels call: without the wrappers for Python, which take a third of the time."""
+    compiled: Function = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
+    return compiled
+
+
+def stage_kernel(function: Function, signature: Any) -> Function:
+    """Compile a serial loop for one signature, to be handed to other kernels as a value and called by its address."""
+    compiled: Function = numba.njit(signature, no_cpython_wrapper=True, **_OPTIONS)(function)
     return compiled
 
 

@@ -25,7 +25,7 @@ from numba.extending import intrinsic, models, overload, register_model
 from jitnet.kernels.jit import machine
 
 __all__ = [
-    "COLS", "GROUP", "LANES", "PANEL", "ROWS", "tile_add_outer", "tile_add_scaled", "tile_load", "tile_max", "tile_repeat",
+    "COLS", "GROUP", "LANES", "PANEL", "ROWS", "own_code", "tile_add_outer", "tile_add_scaled", "tile_load", "tile_max", "tile_repeat",
     "tile_sqrt", "tile_store", "tile_sum", "tile_zero", "prefetch",
 ]  # fmt: skip
 
@@ -94,6 +94,13 @@ def tile_sum(tile: np.ndarray) -> np.float32:
 
 def prefetch(source: np.ndarray, offset: int) -> None:
     """Ask for the cache line that holds source[offset], without waiting; of any element type, and harmless anywhere."""
+
+
+def own_code() -> None:
+    """Keep the function in which this stands as code of its own, called and never copied into its callers.
+
+    Numba optimises a function again inside each caller; copies in copies took minutes to compile, calls take seconds.
+    """
 
 
 class TileType(types.Type):
@@ -276,6 +283,14 @@ if not config.DISABLE_JIT:
             builder.call(function, [pointer, _constant(0, 32), _constant(3, 32), _constant(1, 32)])
 
         return types.void(source, _INDEX), codegen
+
+    @intrinsic
+    def own_code(typing):  # type: ignore[no-redef,no-untyped-def]  # noqa: F811
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            builder.function.attributes.add("noinline")
+            return context.get_dummy_value()
+
+        return types.void(), codegen
 
     def _arithmetic(operation: Callable[..., Any], instruction: str) -> None:
         """Let `operation` work between tiles of one shape, and between a tile and a number on its right."""
