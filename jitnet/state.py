@@ -4,6 +4,7 @@
 row of the table `layers`, not a type. `Source` is the data that a loop walks, `Options` the numbers that steer a step.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from jitnet.kernels.tile import COLS, LANES, PANEL
 
 __all__ = [
     "B", "BACKWARD_PARTS", "FORWARD_PARTS", "G", "GT", "H", "IN", "NORM_BLOCK", "OUT", "PANELS", "STRIDE", "THREADS", "W", "X", "X_STRIDE", "Z",
-    "Options", "Source", "State", "aligned", "allocate", "count_parts", "make_options", "no_source", "pack", "parameter_count", "unpack",
+    "Options", "Source", "State", "aligned", "allocate", "byte_values", "count_parts", "make_options", "no_source", "pack", "parameter_count", "unpack",
 ]  # fmt: skip
 
 Floats = npt.NDArray[np.float32]
@@ -131,6 +132,12 @@ def aligned(count: int) -> Floats:
     return raw[start : start + count * 4].view(np.float32)
 
 
+def byte_values(offset: float, scale: float) -> Floats:
+    """(256,) float32: the network input (byte - offset) * scale, linear in the byte exactly as the loops reckon it."""
+    slope, start = np.float32(scale), np.float32(-offset * scale)
+    return np.arange(256, dtype=np.float32) * slope + start
+
+
 def parameter_count(config: ModelConfig) -> int:
     """float32 numbers in `params`: every layer's panels, filled up, and its biases."""
     widths = config.widths
@@ -196,7 +203,7 @@ def allocate(config: ModelConfig, batch_size: int, threads: int, *, density: flo
     )  # fmt: skip
 
 
-def pack(params: Floats, layers: npt.NDArray[np.int64], weights: list[Floats], biases: list[Floats]) -> None:
+def pack(params: Floats, layers: npt.NDArray[np.int64], weights: Sequence[Floats], biases: Sequence[Floats]) -> None:
     """Write PyTorch's (out, in) weights and (out,) biases into the panels of `params`."""
     for row, weight, bias in zip(layers, weights, biases, strict=True):
         before, after, n_panels, w, b = (int(value) for value in row[:5])

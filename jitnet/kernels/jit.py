@@ -131,9 +131,9 @@ def stage_kernel(function: Function, signature: Any) -> Function:
     return compiled
 
 
-def parallel_kernel(function: Function) -> Function:
+def parallel_kernel(function: Function, signature: Any = None) -> Function:
     """Compile a thin driver: one `prange` over the parts of a problem, each part done by a serial kernel."""
-    compiled: Function = numba.njit(parallel=True, **_OPTIONS)(function)
+    compiled: Function = numba.njit(signature, parallel=True, **_OPTIONS)(function)
     return compiled
 
 

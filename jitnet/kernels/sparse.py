@@ -14,7 +14,7 @@ import numpy as np
 from jitnet.kernels.jit import kernel, parallel_kernel
 from jitnet.kernels.tile import COLS, GROUP, PANEL, prefetch, tile_add_scaled, tile_load, tile_store
 
-__all__ = ["BLOCK", "SLOT", "compress_rows", "count_entries", "list_columns", "sparse_backward_weight", "sparse_forward"]
+__all__ = ["BLOCK", "SLOT", "compress_rows", "count_entries", "list_columns", "list_row", "sparse_backward_weight", "sparse_forward"]
 
 BLOCK = 64
 """Samples whose entries are turned around at a time."""
@@ -38,39 +38,32 @@ def count_entries(images, counts):
         counts[n] = count
 
 
+@kernel
+def list_row(row, entries, at):
+    """Write one sample's entries, row (features,) uint8, to entries[at:], by column; gives the place behind the last.
+
+    Eight pixels that are all zero are passed over in one comparison: most of MNIST's are. About 0.4 µs an image there.
+    """
+    words = row.shape[0] // 8
+    packed = row[: words * 8].view(np.uint64)
+    for word in range(words):
+        if packed[word] != 0:
+            for i in range(word * 8, word * 8 + 8):
+                if row[i] != 0:
+                    entries[at] = np.uint32(i) << _VALUE_BITS | np.uint32(row[i])
+                    at += 1
+    for i in range(words * 8, row.shape[0]):
+        if row[i] != 0:
+            entries[at] = np.uint32(i) << _VALUE_BITS | np.uint32(row[i])
+            at += 1
+    return at
+
+
 @parallel_kernel
 def compress_rows(images, starts, entries):
-    """Write every sample's entries to entries[starts[n]:starts[n + 1]], by column; about 1 ns a pixel and thread."""
+    """Write every sample's entries to entries[starts[n]:starts[n + 1]]."""
     for n in prange(images.shape[0]):
-        row = images[n]
-        at = starts[n]
-        last = starts[n + 1]
-        for i in range(row.shape[0]):
-            if row[i] != 0 and at < last:
-                entries[at] = np.uint32(i) << _VALUE_BITS | np.uint32(row[i])
-                at += 1
-
-
-@kernel
-def list_columns(starts, entries, rows, ahead, counts, slots):
-    """Turn the lists of up to BLOCK samples around: for each column the samples that have it, as `n << 8 | value`.
-
-    rows (batch,) int32 names the samples; counts (in_features,) int32 is overwritten with each column's number of entries,
-    and slots, flat uint32, with the entries: column i's begin at i * SLOT, in the order of the samples. `ahead` names the
-    samples that will be listed next: their entries lie at random places in memory, and asking for them now hides that.
-    """
-    for i in range(counts.shape[0]):
-        counts[i] = 0
-    for n in range(rows.shape[0]):
-        if n < ahead.shape[0]:
-            for e in range(starts[ahead[n]], starts[ahead[n] + 1], 16):
-                prefetch(entries, e)
-        for e in range(starts[rows[n]], starts[rows[n] + 1]):
-            entry = entries[np.uint64(e)]
-            column = np.uint64(entry >> _VALUE_BITS)
-            count = counts[column]
-            slots[column * np.uint64(SLOT) + np.uint64(count)] = np.uint32(n) << _VALUE_BITS | (entry & _VALUE)
-            counts[column] = count + 1
+        list_row(images[n], entries, starts[n])
 
 
 @kernel

@@ -1,0 +1,339 @@
+"""A network and what it needs to be used: weights, activation, class names, image shape and scaling.
+
+Files are safetensors in PyTorch's layout, keys `0.weight` (out_features, in_features), `0.bias`, `2.weight`, …, so that they
+load into `nn.Sequential(nn.Linear, nn.ReLU, …, nn.Linear)`. What PyTorch does not store stands in the metadata.
+"""
+
+import json
+import math
+import os
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from jitnet.config import ModelConfig, build
+from jitnet.datasets import Dataset, Scaling
+from jitnet.errors import ModelError, OutputError, UsageError
+
+__all__ = ["FILE_NAME", "Model"]
+
+FILE_NAME = "model.safetensors"
+"""What a model is called inside a run folder."""
+
+Floats = npt.NDArray[np.float32]
+
+ZERO_SKIPPING_BELOW = 0.4
+"""Share of non-zero inputs up to which walking only those is faster than the dense loops."""
+
+
+class Model:
+    """A fully connected network.
+
+    config: its shape. weights: a (out_features, in_features) float32 array a layer, biases: (out_features,) float32; both
+    read-only, replaced whole by `set_parameters`. class_names: one a class. image_shape: (height, width) of a sample or
+    None. scaling: how stored values become inputs. metadata: where it came from, text by name.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        weights: Sequence[Floats],
+        biases: Sequence[Floats],
+        *,
+        class_names: Sequence[str] = (),
+        image_shape: tuple[int, int] | None = None,
+        scaling: Scaling | None = None,
+        metadata: dict[str, str] | None = None,
+    ) -> None:
+        self.config = config
+        self.class_names = tuple(class_names) or tuple(str(c) for c in range(config.n_classes))
+        self.image_shape = image_shape
+        self.scaling = scaling if scaling is not None else Scaling(0.0, 1.0 / 255.0)
+        self.metadata = dict(metadata or {})
+        self.set_parameters(weights, biases)
+
+    @classmethod
+    def create(cls, config: ModelConfig, dataset: Dataset | None = None, *, seed: int = 0) -> Self:
+        """A network before training; names, image shape and scaling are the data set's.
+
+        Weights are drawn as `config.init` says (He et al. 2015), the same for a seed everywhere; biases are zero, but for
+        N(0, 1) hidden biases with init "normal".
+        """
+        from jitnet import __version__
+        from jitnet.kernels.initial import fill_normal
+
+        weights, biases = [], []
+        widths = config.widths
+        for layer, (before, after) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+            weight, bias = np.empty((after, before), np.float32), np.zeros((1, after), np.float32)
+            fill_normal(weight, math.sqrt(2.0 / before) if config.init == "he" else 1.0, np.uint64(seed), 2 * layer)
+            if config.init == "normal" and layer < len(config.hidden):
+                fill_normal(bias, 1.0, np.uint64(seed), 2 * layer + 1)
+            weights.append(weight)
+            biases.append(bias[0])
+        metadata = {"jitnet": __version__, "seed": str(seed)}
+        if dataset is None:
+            return cls(config, weights, biases, metadata=metadata)
+        metadata |= {"data": dataset.name, "data_source": dataset.source, "data_checksum": dataset.checksum}
+        model = cls(
+            config, weights, biases, class_names=dataset.class_names, image_shape=dataset.image_shape, scaling=dataset.scaling,
+            metadata=metadata,
+        )  # fmt: skip
+        model.check_fits(dataset)
+        return model
+
+    @property
+    def weights(self) -> tuple[Floats, ...]:
+        """Each layer's weights, (out_features, in_features) float32, read-only."""
+        return self._weights
+
+    @property
+    def biases(self) -> tuple[Floats, ...]:
+        """Each layer's biases, (out_features,) float32, read-only."""
+        return self._biases
+
+    def set_parameters(self, weights: Sequence[Floats], biases: Sequence[Floats]) -> None:
+        """Replace all weights and biases; ModelError where a shape is not the config's."""
+        widths = self.config.widths
+        for layer, (before, after) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+            for name, array, shape in (("weight", weights[layer], (after, before)), ("bias", biases[layer], (after,))):
+                if array.shape != shape:
+                    raise ModelError(f"layer {layer}: {name} has shape {array.shape}; expected {shape}")
+        self._weights = tuple(_frozen(weight) for weight in weights)
+        self._biases = tuple(_frozen(bias) for bias in biases)
+        self.__dict__.pop("_predictor", None)
+
+    def check_fits(self, dataset: Dataset) -> None:
+        """ModelError where the data set has other features or classes than the network."""
+        if dataset.in_features != self.config.in_features:
+            raise ModelError(
+                f"{dataset.name}: samples have {dataset.in_features} values, the model expects {self.config.in_features}; "
+                "use the kind of data that it was trained on"
+            )
+        if dataset.n_classes != self.config.n_classes:
+            raise ModelError(
+                f"{dataset.name}: there are {dataset.n_classes} classes, the model knows {self.config.n_classes}; "
+                "use the kind of data that it was trained on"
+            )
+
+    def inputs(self, images: npt.ArrayLike) -> tuple[npt.NDArray[np.uint8], Floats]:
+        """Samples as the loops take them: (n, in_features) bytes and no floats, or no bytes and scaled floats.
+
+        images: (n, in_features), (in_features,) or (n, height, width), as stored in a data set: not scaled.
+        """
+        raw = np.asarray(images)
+        features = self.config.in_features
+        if raw.ndim == 1 or (raw.ndim == 2 and self.image_shape is not None and raw.shape == self.image_shape):
+            raw = raw.reshape(1, -1)
+        elif raw.ndim > 2:
+            raw = raw.reshape(len(raw), -1)
+        if raw.ndim != 2 or raw.shape[1] != features:
+            raise ModelError(f"samples of shape {np.shape(images)} do not fit; the model expects (n, {features})")
+        offset, scale = self.scaling.offset, self.scaling.scale
+        if raw.dtype == np.uint8 and np.ndim(scale) == 0 and np.ndim(offset) == 0:
+            return np.require(raw, requirements="CW"), np.empty((0, 0), np.float32)
+        if raw.dtype.kind not in "fiub":
+            raise ModelError(f"samples of type {raw.dtype} are no numbers; the model expects uint8 or float32")
+        scaled = (raw.astype(np.float32) - np.float32(offset)) * np.float32(scale)
+        return np.empty((0, 0), np.uint8), np.require(scaled, np.float32, "CW")
+
+    def predict(self, images: npt.ArrayLike, *, threads: int = 0) -> Floats:
+        """Probabilities (n, n_classes) float32 of samples as stored in a data set: not scaled.
+
+        images: (n, in_features), (in_features,) or (n, height, width); uint8 or numbers. threads: 0 chooses by the work.
+        Raises ModelError where the samples' shape or type does not fit.
+        """
+        return self._predictor(*self.inputs(images), threads)
+
+    @cached_property
+    def _predictor(self) -> "_Predictor":
+        return _Predictor(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to a safetensors file, whole or not at all; OutputError where it cannot be written."""
+        from safetensors.numpy import save
+
+        tensors = {}
+        for layer, (weight, bias) in enumerate(zip(self._weights, self._biases, strict=True)):
+            tensors[f"{2 * layer}.weight"] = np.ascontiguousarray(weight)
+            tensors[f"{2 * layer}.bias"] = np.ascontiguousarray(bias)
+        scaling = {name: np.asarray(getattr(self.scaling, name), np.float64).tolist() for name in ("offset", "scale")}
+        about = {
+            "format": "pt",
+            "architecture": "-".join(map(str, self.config.widths)),
+            "config": self.config.model_dump_json(),
+            "activation": self.config.activation,
+            "class_names": json.dumps(self.class_names),
+            "image_shape": json.dumps(self.image_shape),
+            "scaling": json.dumps(scaling),
+        }
+        path = Path(path)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            temporary.write_bytes(save(tensors, metadata={**self.metadata, **about}))
+            temporary.replace(path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise OutputError(f"{path}: the model cannot be written ({error.strerror or error}); choose another place") from None
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a model from a safetensors file or a run folder; ModelError names what was found and expected.
+
+        A file saved by PyTorch from such an `nn.Sequential` loads too: relu, classes named by number, values 0 to 255.
+        """
+        path = Path(path)
+        if path.is_dir():
+            if not (path / FILE_NAME).exists():
+                raise ModelError(f"{path}: the folder holds no {FILE_NAME}; name a run folder or a .safetensors file")
+            path = path / FILE_NAME
+        tensors, about = _read(path)
+        layers = _layers(path, tensors)
+        widths = [layers[0][0].shape[1], *(weight.shape[0] for weight, _ in layers)]
+        try:
+            stored = json.loads(about["config"]) if "config" in about else {"activation": about.get("activation", "relu")}
+            shape = {"in_features": widths[0], "hidden": widths[1:-1], "n_classes": widths[-1]}
+            config = build(ModelConfig, {**stored, **shape})
+            scaling = json.loads(about["scaling"]) if "scaling" in about else {"offset": 0.0, "scale": 1.0 / 255.0}
+            image_shape = json.loads(about["image_shape"]) if "image_shape" in about else _square(widths[0])
+            names = json.loads(about.get("class_names", "[]"))
+            if names and len(names) != widths[-1]:
+                raise ModelError(f"{path}: {len(names)} class names in the metadata; expected {widths[-1]}")
+            if image_shape is not None and math.prod(image_shape) != widths[0]:
+                raise ModelError(f"{path}: image shape {image_shape} in the metadata; expected {widths[0]} pixels")
+            parts = [_scaling_part(scaling[name], widths[0]) for name in ("offset", "scale")]
+        except (ValueError, KeyError, TypeError, UsageError) as error:
+            raise ModelError(f"{path}: the metadata cannot be understood ({error}); save the model again") from None
+        known = {"format", "architecture", "config", "activation", "class_names", "image_shape", "scaling"}
+        return cls(
+            config, [weight for weight, _ in layers], [bias for _, bias in layers], class_names=names,
+            image_shape=None if image_shape is None else (int(image_shape[0]), int(image_shape[1])), scaling=Scaling(*parts),
+            metadata={name: text for name, text in about.items() if name not in known},
+        )  # fmt: skip
+
+
+def _frozen(array: Floats) -> Floats:
+    copy = np.array(array, np.float32, order="C")
+    copy.flags.writeable = False
+    return copy
+
+
+def _square(features: int) -> tuple[int, int] | None:
+    side = math.isqrt(features)
+    return (side, side) if side * side == features else None
+
+
+def _scaling_part(value: Any, features: int) -> float | Floats:
+    if isinstance(value, list):
+        if len(value) != features:
+            raise ValueError(f"scaling of {len(value)} features, expected {features}")
+        return np.array(value, np.float32)
+    return float(value)
+
+
+def _read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
+    from safetensors import SafetensorError, safe_open
+
+    if not path.exists():
+        raise ModelError(f"{path}: there is no such file; name a run folder or a .safetensors file")
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"{path}: not a whole safetensors file ({error}); copy or train it again") from None
+
+
+def _layers(path: Path, tensors: dict[str, npt.NDArray[Any]]) -> list[tuple[Floats, Floats]]:
+    """Weight and bias of each layer, every key, shape and type checked."""
+    numbers = sorted({int(match[1]) for name in tensors if (match := re.fullmatch(r"(\d+)\.(weight|bias)", name))})
+    expected = [f"{2 * k}.{part}" for k in range(max(1, len(numbers))) for part in ("weight", "bias")]
+    if sorted(tensors) != sorted(expected):
+        found = ", ".join(sorted(tensors)[:8]) or "nothing"
+        raise ModelError(f"{path}: found the tensors {found}; expected {', '.join(expected[:8])} as of an nn.Sequential")
+    layers: list[tuple[Floats, Floats]] = []
+    for k in range(len(numbers)):
+        weight, bias = tensors[f"{2 * k}.weight"], tensors[f"{2 * k}.bias"]
+        for name, array, rank in ((f"{2 * k}.weight", weight, 2), (f"{2 * k}.bias", bias, 1)):
+            if array.dtype != np.float32:
+                raise ModelError(f"{path}: {name} is {array.dtype}; expected float32")
+            if array.ndim != rank or 0 in array.shape:
+                raise ModelError(f"{path}: {name} has shape {array.shape}; expected {rank} dimension{'s' * (rank > 1)}")
+            if not np.isfinite(array).all():
+                raise ModelError(f"{path}: {name} holds NaN or infinite numbers; train again with a lower learning rate")
+        if bias.shape[0] != weight.shape[0]:
+            raise ModelError(f"{path}: {2 * k}.bias has {bias.shape[0]} numbers; expected {weight.shape[0]}, as {2 * k}.weight has rows")
+        if layers and weight.shape[1] != layers[-1][0].shape[0]:
+            raise ModelError(
+                f"{path}: {2 * k}.weight has shape {weight.shape}; expected (…, {layers[-1][0].shape[0]}) after the layer before"
+            )
+        layers.append((weight, bias))
+    if layers[-1][0].shape[0] < 2:
+        raise ModelError(f"{path}: the last layer has {layers[-1][0].shape[0]} output; expected at least 2 classes")
+    return layers
+
+
+class _Predictor:
+    """Packed weights and scratch for the prediction loop, made once for a model's parameters."""
+
+    def __init__(self, model: Model) -> None:
+        from jitnet import inference
+        from jitnet.kernels.activation import KINDS
+        from jitnet.kernels.jit import machine, set_threads
+        from jitnet.state import allocate, byte_values, count_parts, pack
+
+        config = model.config
+        state = allocate(config, inference.BLOCK_ROWS, 1, training=False)
+        pack(state.params, state.layers, model.weights, model.biases)
+        offset, scale = model.scaling.offset, model.scaling.scale
+        if np.ndim(offset) == 0 and np.ndim(scale) == 0:
+            state.values[:] = byte_values(float(offset), float(scale))
+        self._net = inference.Network(state.params, state.layers, state.values, KINDS[config.activation])
+        self._work_size = state.work.shape[0]
+        self._zero_is_zero = bool(state.values[0] == 0.0)
+        self._features, self._classes = config.in_features, config.n_classes
+        self._flop = 2.0 * sum(a * b for a, b in zip(config.widths[:-1], config.widths[1:], strict=True))
+        self._loop, self._count_parts, self._set_threads = inference.load_loops(), count_parts, set_threads
+        self._cores, self._parts = machine().cores, 0
+
+    def _scratch(self, parts: int) -> None:
+        from jitnet.inference import BLOCK_ROWS, Scratch
+        from jitnet.state import aligned
+
+        self._buffers = Scratch(
+            aligned(parts * self._work_size).reshape(parts, -1),
+            np.zeros((parts, BLOCK_ROWS + 1), np.int64),
+            np.zeros((parts, BLOCK_ROWS * self._features), np.uint32),
+            np.zeros((parts, BLOCK_ROWS), np.int32),
+            np.arange(BLOCK_ROWS, dtype=np.int32),
+        )
+        self._parts = parts
+
+    def __call__(self, images: npt.NDArray[np.uint8], features: Floats, threads: int) -> Floats:
+        from jitnet.inference import Samples
+
+        n = max(len(images), len(features))
+        out = np.empty((n, self._classes), np.float32)
+        parts = self._count_parts(self._flop * n, threads or self._cores)
+        if parts > self._parts:
+            self._scratch(parts)
+        if parts > 1:
+            self._set_threads(parts)
+        sparse = len(images) > 0 and self._zero_is_zero and mostly_zero(images)
+        self._loop(self._net, self._buffers, Samples(images, features, sparse), out, parts)
+        return out
+
+
+def mostly_zero(images: npt.NDArray[np.uint8]) -> bool:
+    """Whether so few values are non-zero, in up to 64 samples spread over all, that walking only those is faster."""
+    return density(images, 64) < ZERO_SKIPPING_BELOW
+
+
+def density(images: npt.NDArray[np.uint8], samples: int = 1024) -> float:
+    """Share of non-zero values in up to `samples` samples, spread evenly over all."""
+    chosen = images[:: max(1, len(images) // samples)]
+    return float(np.count_nonzero(chosen)) / max(1, chosen.size)
