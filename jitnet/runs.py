@@ -14,21 +14,16 @@ import os
 from dataclasses import asdict, is_dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from jitnet.errors import OutputError
+from jitnet.model import FILE_NAME
 
 __all__ = ["CONFIG", "METRICS", "MODEL", "Run", "as_json", "claim", "create", "record"]
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
-MODEL = "model.safetensors"
-
-
-class Saves(Protocol):
-    """Anything that can write itself to a file, as a `Model` can."""
-
-    def save(self, path: Path) -> None: ...
+MODEL = FILE_NAME
 
 
 def record(report: Any) -> dict[str, Any]:
@@ -64,7 +59,7 @@ def _plain(value: Any) -> Any:
 
 
 class Run:
-    """One run folder, open for writing. Made by `create` or `claim`."""
+    """One run folder, open for writing. Made by `create` or `claim`. The model is saved at `model_path` by itself."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -92,19 +87,6 @@ class Run:
                     raise OSError("no space left on device")
         except OSError as error:
             raise _cannot_write(path, error) from None
-
-    def save(self, model: Saves) -> None:
-        """Replace model.safetensors in one step: a reader, or a crash, finds the old file or the new one whole."""
-        temporary = self.folder / f".partial.{MODEL}"
-        try:
-            model.save(temporary)
-            os.replace(temporary, self.model_path)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise _cannot_write(self.model_path, error) from None
-        except OutputError:
-            temporary.unlink(missing_ok=True)
-            raise
 
 
 def create(name: str, base: Path = Path("runs")) -> Run:

@@ -17,8 +17,8 @@ ROWS = [
     ["", "errors", "config", "kernels.jit"],
     ["kernels"],
     ["state", "datasets"],
-    ["model", "step", "images"],
-    ["train", "evaluate", "recognise", "bench", "profile", "runs"],
+    ["model", "step", "inference", "images"],
+    ["train", "schedule", "evaluate", "recognise", "bench", "profile", "runs"],
     ["render"],
     ["cli", "__main__"],
 ]
@@ -27,7 +27,7 @@ ROWS = [
 ONLY_IN = {
     "rich": {"render"},
     "typer": {"cli", "__main__"},
-    "numba": {"kernels", "state", "step", "model", "train"},
+    "numba": {"kernels", "state", "step", "inference"},
     "llvmlite": {"kernels", "profile"},
     "PIL": {"images"},
 }

@@ -20,18 +20,6 @@ class Report:
     val_loss: float | None = None
 
 
-class Network:
-    """Saves itself as the text it was given, or fails half way."""
-
-    def __init__(self, text: str, fails: Exception | None = None) -> None:
-        self.text, self.fails = text, fails
-
-    def save(self, path: Path) -> None:
-        path.write_text(self.text)
-        if self.fails:
-            raise self.fails
-
-
 def test_create_numbers_its_folders(tmp_path):
     folders = [runs.create("mnist", tmp_path / "runs").folder for _ in range(3)]
     assert [folder.name[10:] for folder in folders] == ["-mnist", "-mnist-2", "-mnist-3"]
@@ -75,19 +63,6 @@ def test_metrics_are_one_json_line_an_epoch(tmp_path):
         {"epoch": 1, "train_loss": None, "test_accuracy": None},
         {"epoch": 2, "train_loss": 0.25, "test_accuracy": 0.5, "val_loss": 0.75},
     ]
-
-
-def test_model_is_replaced_whole_or_not_at_all(tmp_path):
-    run = runs.claim(tmp_path)
-    run.save(Network("first"))
-    with pytest.raises(OutputError, match="no space left on device"):
-        run.save(Network("sec", OSError(28, "No space left on device")))
-    with pytest.raises(OutputError, match="as told"):
-        run.save(Network("sec", OutputError("as told")))
-    assert run.model_path.read_text() == "first"
-    assert [path.name for path in tmp_path.iterdir()] == [runs.MODEL]
-    run.save(Network("second"))
-    assert run.model_path.read_text() == "second"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

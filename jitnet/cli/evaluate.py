@@ -56,7 +56,7 @@ def evaluate(
     if json:
         print_json(_document(model, dataset.name, dataset.source, result))
         return
-    known = network.metadata.get("dataset_checksum")
+    known = network.metadata.get("data_checksum")
     if data is None and test_data is None and known and known != dataset.checksum:
         render.notice(
             render.make_console(sys.stderr), f"{dataset.source} has changed since the model was trained on it"
@@ -68,7 +68,7 @@ def _own_data(network: "Model", path: Path) -> str:
     """The data set that a model was trained on: its name where it is known by name, else where it was read from."""
     from jitnet.datasets import names
 
-    name, source = network.metadata.get("dataset", ""), network.metadata.get("dataset_source", "")
+    name, source = network.metadata.get("data", ""), network.metadata.get("data_source", "")
     if name in names():
         return name
     if source and Path(source).exists():

@@ -100,12 +100,12 @@ def train(
     reports = []
     with _interrupts(trainer.request_stop), render.TrainingView(screen, config.epochs) as view:
         for report in trainer.epochs(on_steps=view.step):
-            run.save(model)
+            model.save(run.model_path)
             run.append(report)
             reports.append(report)
             view.epoch(report)
         if trainer.stopped:
-            run.save(model)
+            model.save(run.model_path)
     if json:
         print_json(_document(run.folder, settings, reports, trainer))
     else:
