@@ -150,10 +150,11 @@ def count_parts(flop: float, threads: int) -> int:
 
 
 def allocate(config: ModelConfig, batch_size: int, threads: int, *, density: float = 1.0, training: bool = True, grads: bool = False,
-             first_moment: bool = False, second_moment: bool = False, mean: bool = False, sparse: bool = False) -> State:  # fmt: skip
+             first_moment: bool = False, second_moment: bool = False, mean: bool = False, sparse: bool = False, dry: bool = False) -> State:  # fmt: skip
     """Zeroed state for a network and a largest batch, with the table of where everything lies.
 
     density is the share of the input that is not zero, where the first layer walks only that; it sizes the parts.
+    dry: make the table alone, and arrays of nothing.
     """
     widths = config.widths
     n_layers = len(widths) - 1
@@ -191,6 +192,9 @@ def allocate(config: ModelConfig, batch_size: int, threads: int, *, density: flo
     layers[:, THREADS] = count_parts(10.0 * param, threads)
     blocks = -(-param // NORM_BLOCK)
     parts = threads if sparse and training else 1
+
+    if dry:
+        param, place, batch_size, parts = LANES, 0, 0, 0
 
     def buffer(wanted: bool) -> Floats:
         return aligned(param if wanted else LANES)

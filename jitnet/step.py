@@ -45,7 +45,7 @@ from jitnet.state import (
     allocate, make_options, no_source,
 )  # fmt: skip
 
-__all__ = ["Stages", "stages", "train_steps"]
+__all__ = ["Stages", "load", "measure_steps", "stages", "train_steps"]
 
 # A NumPy integer, not a plain one: Numba compiles a function anew for every plain constant that it is given.
 ZERO = np.int64(0)
@@ -400,6 +400,46 @@ def train_steps(stages, state, source, options, order, batch_size, first_step, n
     return _compiled_loop()(*stages, state, source, options, order, batch_size, first_step, number, rates, totals)
 
 
+def _measure_steps(gather, forward, output, state, source, options, order, batch_size, totals):
+    """`measure_steps`, with the stages one by one."""
+    n_layers = state.layers.shape[0]
+    none = order[:0]
+    for begin in range(0, order.shape[0], batch_size):
+        batch = Batch(order[begin : min(order.shape[0], begin + batch_size)], none, ZERO, 0.0, 0.0)
+        if not source.sparse:
+            _run(gather, ZERO, state, source, options, batch, state.layers[0, FORWARD_PARTS])
+        for layer in range(n_layers - 1):
+            _run(forward, layer, state, source, options, batch, state.layers[layer, FORWARD_PARTS])
+        _run(output, n_layers - 1, state, source, options, batch, state.layers[n_layers - 1, FORWARD_PARTS])
+        for n in range(batch.rows.shape[0]):
+            totals[0] += state.losses[n]
+            totals[1] += state.right[n]
+
+
+_MEASURE = signature(
+    types.void, *(_FUNCTION,) * 3, _STATE, _SOURCE, _OPTIONS, _ORDER, types.int64, _NUMBERS,
+)  # fmt: skip
+
+
+def measure_steps(stages, state, source, options, order, batch_size, totals):
+    """Forward only, over the samples of `order`: totals (2,) float64 gains the sum of losses and the count of right guesses.
+
+    It uses the state's activations and leaves its parameters alone. options: without dropout and label smoothing.
+    """
+    _compiled_measure()(stages.gather, stages.forward, stages.output, state, source, options, order, batch_size, totals)
+
+
 @cache
 def _compiled_loop() -> Callable[..., int]:
     return kernel(_train_steps, _TRAIN)
+
+
+@cache
+def _compiled_measure() -> Callable[..., None]:
+    return kernel(_measure_steps, _MEASURE)
+
+
+def load() -> None:
+    """Compile or load both loops now, not at their first call."""
+    _compiled_loop()
+    _compiled_measure()

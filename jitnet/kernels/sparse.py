@@ -67,6 +67,28 @@ def compress_rows(images, starts, entries):
 
 
 @kernel
+def list_columns(starts, entries, rows, ahead, counts, slots):
+    """Turn the lists of up to BLOCK samples around: for each column the samples that have it, as `n << 8 | value`.
+
+    rows (batch,) int32 names the samples; counts (in_features,) int32 is overwritten with each column's number of entries,
+    and slots, flat uint32, with the entries: column i's begin at i * SLOT, in the order of the samples. `ahead` names the
+    samples that will be listed next: their entries lie at random places in memory, and asking for them now hides that.
+    """
+    for i in range(counts.shape[0]):
+        counts[i] = 0
+    for n in range(rows.shape[0]):
+        if n < ahead.shape[0]:
+            for e in range(starts[ahead[n]], starts[ahead[n] + 1], 16):
+                prefetch(entries, e)
+        for e in range(starts[rows[n]], starts[rows[n] + 1]):
+            entry = entries[np.uint64(e)]
+            column = np.uint64(entry >> _VALUE_BITS)
+            count = counts[column]
+            slots[column * np.uint64(SLOT) + np.uint64(count)] = np.uint32(n) << _VALUE_BITS | (entry & _VALUE)
+            counts[column] = count + 1
+
+
+@kernel
 def sparse_forward(starts, entries, rows, values, w, b, in_features, first_panel, last_panel, out, stride):
     """out[n, o] = b[o] + sum over the entries (i, v) of sample rows[n] of values[v] * w[i, o], for o in the panels given.
 
