@@ -11,7 +11,7 @@ from jitnet.errors import UsageError
 from jitnet.kernels.activation import KINDS as ACTIVATIONS
 from jitnet.kernels.jit import Machine, machine
 from jitnet.kernels.optimizer import KINDS as OPTIMIZERS
-from jitnet.kernels.sparse import compress_rows, count_entries
+from jitnet.kernels.sparse import list_rows
 from jitnet.model import ZERO_SKIPPING_BELOW, Model, density
 from jitnet.state import BACKWARD_PARTS, FORWARD_PARTS, Options, Source, State, allocate, byte_values, make_options, no_source, pack
 
@@ -110,9 +110,10 @@ def make_source(split: Split, model: Model, plan: Plan) -> Source:
 
 def lists_of(images: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
     """Each sample's non-zero pixels, as `kernels.sparse` walks them: starts (samples + 1,) and entries."""
-    counts = np.zeros(len(images), np.int64)
-    count_entries(images, counts)
-    starts = np.concatenate([[0], np.cumsum(counts)])
+    starts = np.zeros(len(images) + 1, np.int64)
+    list_rows(images, starts, np.zeros(0, np.uint32))
+    np.cumsum(starts, out=starts)
     entries = np.zeros(int(starts[-1]), np.uint32)
-    compress_rows(images, starts, entries)
+    if len(entries):
+        list_rows(images, starts, entries)
     return starts, entries

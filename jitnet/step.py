@@ -14,6 +14,8 @@ Every number has one writer and one order of summing, so the bits do not depend 
 """
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
@@ -28,7 +30,7 @@ from jitnet.config import ModelConfig
 from jitnet.kernels.activation import activation_backward, activation_forward
 from jitnet.kernels.batch import gather_bytes, gather_floats
 from jitnet.kernels.dropout import dropout
-from jitnet.kernels.jit import inner_kernel, kernel, parallel_kernel, stage_kernel
+from jitnet.kernels.jit import cache_folder, inner_kernel, kernel, machine, parallel_kernel, stage_kernel, warm
 from jitnet.kernels.linear import (
     linear_backward_bias,
     linear_backward_input,
@@ -45,7 +47,7 @@ from jitnet.state import (
     allocate, make_options, no_source,
 )  # fmt: skip
 
-__all__ = ["Stages", "load", "measure_steps", "stages", "train_steps"]
+__all__ = ["Stages", "load", "load_backward", "measure_steps", "stages", "train_steps"]
 
 # A NumPy integer, not a plain one: Numba compiles a function anew for every plain constant that it is given.
 ZERO = np.int64(0)
@@ -261,8 +263,8 @@ def limit_stage(layer, state, source, options, batch, part, parts):
         limit_norms(state.params[row[W] :], p, row[IN], options.max_norm)
 
 
-def unused_stage(layer, state, source, options, batch, part, parts):
-    """Stands for a stage that a run does not come to."""
+def idle_stage(layer, state, source, options, batch, part, parts):
+    """Nothing: where a region has fewer stages, and where a run does not come to one."""
 
 
 _STATE = typeof(allocate(ModelConfig(in_features=1, n_classes=2), 1, 1))
@@ -285,6 +287,7 @@ class Stages(NamedTuple):
     norm: Callable[..., None]
     update: Callable[..., None]
     limit: Callable[..., None]
+    idle: Callable[..., None]
 
 
 @cache
@@ -294,49 +297,58 @@ def _compiled(stage: Callable[..., None]) -> Callable[..., None]:
 
 def stages(*, deferred: bool) -> Stages:
     """The stages that a run needs, compiled or loaded; those of a deferred update (clipping, max-norm) only where asked for."""
-    late = (norm_stage, update_stage, limit_stage) if deferred else (unused_stage,) * 3
-    return Stages(*map(_compiled, (gather_stage, forward_stage, output_stage, backward_stage, first_stage, *late)))
+    late = (norm_stage, update_stage, limit_stage) if deferred else (idle_stage,) * 3
+    return Stages(*map(_compiled, (gather_stage, forward_stage, output_stage, backward_stage, first_stage, *late, idle_stage)))
+
+
+def load_backward() -> None:
+    """Compile or load the backward stages alone: what a second process does while the first compiles the rest."""
+    _compiled(backward_stage)
+    _compiled(first_stage)
+
+
+def load(*, deferred: bool = False) -> Stages:
+    """Compile or load everything that training runs, in two processes where it has to be compiled: 10 s instead of 18."""
+    beside = None
+    if not warm() and cache_folder is not None and machine().cores > 1:
+        beside = subprocess.Popen(
+            [sys.executable, "-c", "from jitnet.step import load_backward; load_backward()"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+    try:
+        for stage in (forward_stage, output_stage, gather_stage, idle_stage):
+            _compiled(stage)
+        _compiled_measure()
+        _compiled_loop()
+    finally:
+        if beside is not None:
+            beside.wait()
+    return stages(deferred=deferred)
 
 
 @parallel_kernel
-def _region(stage, layer, state, source, options, batch, parts):
-    for part in prange(parts):
-        stage(layer, state, source, options, batch, np.int64(part), parts)
-
-
-@parallel_kernel
-def _turn_region(backward, first, forward, state, source, options, batch, following, parts):
+def _region(one, two, three, layer, state, source, options, batch, following, parts):
+    """Up to three stages in one parallel region: each part passes from one to the next without waiting for the others."""
     for part in prange(parts):
         own = np.int64(part)
-        backward(np.int64(1), state, source, options, batch, own, parts)
-        first(ZERO, state, source, options, batch, own, parts)
-        if following.rows.shape[0] > 0:
-            forward(ZERO, state, source, options, following, own, parts)
+        one(layer, state, source, options, batch, own, parts)
+        two(ZERO, state, source, options, batch, own, parts)
+        three(ZERO, state, source, options, following, own, parts)
 
 
 @inner_kernel
-def _run(stage, layer, state, source, options, batch, parts):
-    """A stage, in as many parts as its work is worth."""
-    if parts == 1:
-        stage(layer, state, source, options, batch, ZERO, parts)
+def _run(one, two, three, layer, state, source, options, batch, following, parts):
+    """The same, in as many parts as the work is worth."""
+    if parts > 1:
+        _region(one, two, three, layer, state, source, options, batch, following, parts)
     else:
-        _region(stage, layer, state, source, options, batch, parts)
-
-
-@inner_kernel
-def _turn(backward, first, forward, state, source, options, batch, following, parts):
-    """Layer 1 backward, layer 0 backward, and layer 0 forward for the next batch: all on a part's own units."""
-    if parts == 1:
-        backward(np.int64(1), state, source, options, batch, ZERO, parts)
-        first(ZERO, state, source, options, batch, ZERO, parts)
-        if following.rows.shape[0] > 0:
-            forward(ZERO, state, source, options, following, ZERO, parts)
-    else:
-        _turn_region(backward, first, forward, state, source, options, batch, following, parts)
+        one(layer, state, source, options, batch, ZERO, parts)
+        two(ZERO, state, source, options, batch, ZERO, parts)
+        three(ZERO, state, source, options, following, ZERO, parts)
 
 
 def _train_steps(
-    gather, forward, output, backward, first, norm, update, limit,
+    gather, forward, output, backward, first, norm, update, limit, idle,
     state, source, options, order, batch_size, first_step, number, rates, totals,
 ):  # fmt: skip
     """`train_steps`, with the stages one by one."""
@@ -351,10 +363,10 @@ def _train_steps(
         batch = Batch(rows, ahead, number + step, rates[step], scale)
 
         if step == 0 and not source.sparse:
-            _run(gather, ZERO, state, source, options, batch, state.layers[0, FORWARD_PARTS])
+            _run(gather, idle, idle, ZERO, state, source, options, batch, batch, state.layers[0, FORWARD_PARTS])
         for layer in range(0 if step == 0 or options.deferred else 1, n_layers - 1):
-            _run(forward, layer, state, source, options, batch, state.layers[layer, FORWARD_PARTS])
-        _run(output, n_layers - 1, state, source, options, batch, state.layers[n_layers - 1, FORWARD_PARTS])
+            _run(forward, idle, idle, layer, state, source, options, batch, batch, state.layers[layer, FORWARD_PARTS])
+        _run(output, idle, idle, n_layers - 1, state, source, options, batch, batch, state.layers[n_layers - 1, FORWARD_PARTS])
 
         loss, right = 0.0, 0
         for n in range(rows.shape[0]):
@@ -366,20 +378,22 @@ def _train_steps(
         totals[1] += right
 
         for layer in range(n_layers - 1, 1, -1):
-            _run(backward, layer, state, source, options, batch, state.layers[layer, BACKWARD_PARTS])
+            _run(backward, idle, idle, layer, state, source, options, batch, batch, state.layers[layer, BACKWARD_PARTS])
         if n_layers == 1:
-            _run(first, ZERO, state, source, options, batch, state.layers[0, BACKWARD_PARTS])
+            _run(first, idle, idle, ZERO, state, source, options, batch, batch, state.layers[0, BACKWARD_PARTS])
         else:
-            later = ahead[:0] if options.deferred else ahead
-            following = Batch(later, later, batch.number + 1, batch.rate, batch.scale)
-            _turn(backward, first, forward, state, source, options, batch, following, state.layers[1, BACKWARD_PARTS])
+            # Layer 1 backward, layer 0 backward, and layer 0 forward for the next batch: all on a part's own units.
+            following = Batch(ahead, ahead, batch.number + 1, batch.rate, batch.scale)
+            third = idle if options.deferred or ahead.shape[0] == 0 else forward
+            parts = state.layers[1, BACKWARD_PARTS]
+            _run(backward, first, third, np.int64(1), state, source, options, batch, following, parts)
         if options.deferred:
             if options.clip_norm > 0.0:
-                _run(norm, ZERO, state, source, options, batch, threads)
-            _run(update, ZERO, state, source, options, batch, threads)
+                _run(norm, idle, idle, ZERO, state, source, options, batch, batch, threads)
+            _run(update, idle, idle, ZERO, state, source, options, batch, batch, threads)
             if options.max_norm > 0.0:
                 for layer in range(n_layers - 1):
-                    _run(limit, layer, state, source, options, batch, state.layers[layer, FORWARD_PARTS])
+                    _run(limit, idle, idle, layer, state, source, options, batch, batch, state.layers[layer, FORWARD_PARTS])
     return rates.shape[0]
 
 
@@ -400,24 +414,24 @@ def train_steps(stages, state, source, options, order, batch_size, first_step, n
     return _compiled_loop()(*stages, state, source, options, order, batch_size, first_step, number, rates, totals)
 
 
-def _measure_steps(gather, forward, output, state, source, options, order, batch_size, totals):
+def _measure_steps(gather, forward, output, idle, state, source, options, order, batch_size, totals):
     """`measure_steps`, with the stages one by one."""
     n_layers = state.layers.shape[0]
     none = order[:0]
     for begin in range(0, order.shape[0], batch_size):
         batch = Batch(order[begin : min(order.shape[0], begin + batch_size)], none, ZERO, 0.0, 0.0)
         if not source.sparse:
-            _run(gather, ZERO, state, source, options, batch, state.layers[0, FORWARD_PARTS])
+            _run(gather, idle, idle, ZERO, state, source, options, batch, batch, state.layers[0, FORWARD_PARTS])
         for layer in range(n_layers - 1):
-            _run(forward, layer, state, source, options, batch, state.layers[layer, FORWARD_PARTS])
-        _run(output, n_layers - 1, state, source, options, batch, state.layers[n_layers - 1, FORWARD_PARTS])
+            _run(forward, idle, idle, layer, state, source, options, batch, batch, state.layers[layer, FORWARD_PARTS])
+        _run(output, idle, idle, n_layers - 1, state, source, options, batch, batch, state.layers[n_layers - 1, FORWARD_PARTS])
         for n in range(batch.rows.shape[0]):
             totals[0] += state.losses[n]
             totals[1] += state.right[n]
 
 
 _MEASURE = signature(
-    types.void, *(_FUNCTION,) * 3, _STATE, _SOURCE, _OPTIONS, _ORDER, types.int64, _NUMBERS,
+    types.void, *(_FUNCTION,) * 4, _STATE, _SOURCE, _OPTIONS, _ORDER, types.int64, _NUMBERS,
 )  # fmt: skip
 
 
@@ -426,7 +440,7 @@ def measure_steps(stages, state, source, options, order, batch_size, totals):
 
     It uses the state's activations and leaves its parameters alone. options: without dropout and label smoothing.
     """
-    _compiled_measure()(stages.gather, stages.forward, stages.output, state, source, options, order, batch_size, totals)
+    _compiled_measure()(stages.gather, stages.forward, stages.output, stages.idle, state, source, options, order, batch_size, totals)
 
 
 @cache
@@ -437,9 +451,3 @@ def _compiled_loop() -> Callable[..., int]:
 @cache
 def _compiled_measure() -> Callable[..., None]:
     return kernel(_measure_steps, _MEASURE)
-
-
-def load() -> None:
-    """Compile or load both loops now, not at their first call."""
-    _compiled_loop()
-    _compiled_measure()

@@ -90,9 +90,8 @@ class Trainer:
         from jitnet import step
 
         self._options = options_of(self.model.config, self.config)
-        self._stages = step.stages(deferred=self._options.deferred)
+        self._stages = step.load(deferred=self._options.deferred)
         self._train_steps, self._measure_steps = step.train_steps, step.measure_steps
-        step.load()
         self._state = make_state(self.model, self.config, self.plan, self._batch_size)
         self._source = make_source(self._training, self.model, self.plan)
         splits = {"val": self._held_out, "test": self.dataset.test}

@@ -14,7 +14,7 @@ import numpy as np
 from jitnet.kernels.jit import kernel, parallel_kernel
 from jitnet.kernels.tile import COLS, GROUP, PANEL, prefetch, tile_add_scaled, tile_load, tile_store
 
-__all__ = ["BLOCK", "SLOT", "compress_rows", "count_entries", "list_columns", "list_row", "sparse_backward_weight", "sparse_forward"]
+__all__ = ["BLOCK", "SLOT", "list_columns", "list_row", "list_rows", "sparse_backward_weight", "sparse_forward"]
 
 BLOCK = 64
 """Samples whose entries are turned around at a time."""
@@ -25,17 +25,6 @@ spread over all sets of the cache."""
 
 _VALUE_BITS = np.uint32(8)
 _VALUE = np.uint32(255)
-
-
-@parallel_kernel
-def count_entries(images, counts):
-    """counts[n] = pixels of images[n] that are not zero; images (n, features) uint8, counts (n,) int64."""
-    for n in prange(images.shape[0]):
-        row = images[n]
-        count = 0
-        for i in range(row.shape[0]):
-            count += row[i] != 0
-        counts[n] = count
 
 
 @kernel
@@ -60,10 +49,20 @@ def list_row(row, entries, at):
 
 
 @parallel_kernel
-def compress_rows(images, starts, entries):
-    """Write every sample's entries to entries[starts[n]:starts[n + 1]]."""
+def list_rows(images, starts, entries):
+    """Every sample's entries to entries[starts[n]:starts[n + 1]]; or, while entries is empty, their number to starts[n + 1].
+
+    images (samples, features) uint8, starts (samples + 1,) int64. Both in one: a parallel loop costs a second to compile.
+    """
     for n in prange(images.shape[0]):
-        list_row(images[n], entries, starts[n])
+        if entries.shape[0] > 0:
+            list_row(images[n], entries, starts[n])
+        else:
+            row = images[n]
+            count = 0
+            for i in range(row.shape[0]):
+                count += row[i] != 0
+            starts[n + 1] = count
 
 
 @kernel
