@@ -368,6 +368,35 @@ def test_no_color(trained, call, monkeypatch):
     assert "\x1b[3" not in call("eval", trained).out
 
 
+def test_eval_by_other_test_data(call, trained):
+    digits = load("digits")
+    half = from_arrays(
+        digits.train.images, digits.train.labels, digits.test.images[:100], digits.test.labels[:100], name="half"
+    )
+    convert(half, Path("half.npz"))
+    document = json.loads(call("eval", trained, "--test-data", "half.npz", "--json").out)
+    assert document["n"] == 100
+
+
+def test_eval_notices_that_the_data_changed(call):
+    np.savetxt("mine.csv", np.array([[n % 2, n, 7] for n in range(20)]), "%d", ",")
+    assert call("train", "--data", "mine.csv", "--epochs", "1", "--hidden", "", "--out", "run", "--quiet").code == 0
+    assert "changed" not in call("eval", "run").err
+    np.savetxt("mine.csv", np.array([[n % 2, n, 8] for n in range(20)]), "%d", ",")
+    assert "has changed since the model was trained" in call("eval", "run").err
+
+
+def test_a_model_without_metadata_wants_data(call, trained):
+    from safetensors.numpy import load_file, save_file
+
+    save_file(load_file(trained / runs.MODEL), "bare.safetensors")
+    code, _, err = call("eval", "bare.safetensors")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "--data" in err
+    # Written by PyTorch, it says nothing of scaling; pixels are taken to be 0 to 255.
+    assert call("eval", "bare.safetensors", "--data", "digits").code == 0
+
+
 def test_a_moved_data_set_is_named(call, tmp_path):
     convert(load("digits"), tmp_path / "mine.npz")
     assert call("train", "--data", "mine.npz", "--epochs", "1", "--hidden", "", "--out", "run", "--quiet").code == 0

@@ -48,8 +48,11 @@ def evaluate(
 
     screen = render.consoles(json, quiet)
     network = Model.load(model)
+    own = data is None and test_data is None
+    source, own_test = (data, None) if data is not None else _own_data(network, model)
+    test_data = test_data or own_test
     with render.downloads(screen) as progress:
-        dataset = load(data or _own_data(network, model), test_data, classes=network.class_names, progress=progress)
+        dataset = load(source, test_data, classes=network.class_names, progress=progress)
     network.check_fits(dataset)
     split = dataset.test if dataset.test is not None else dataset.train
     result = evaluate_(network, split)
@@ -57,24 +60,24 @@ def evaluate(
         print_json(_document(model, dataset.name, dataset.source, result))
         return
     known = network.metadata.get("data_checksum")
-    if data is None and test_data is None and known and known != dataset.checksum:
+    if own and known and known != dataset.checksum:
         render.notice(
             render.make_console(sys.stderr), f"{dataset.source} has changed since the model was trained on it"
         )
     render.evaluation(screen.out, result, split.images, dataset.image_shape)
 
 
-def _own_data(network: "Model", path: Path) -> str:
-    """The data set that a model was trained on: its name where it is known by name, else where it was read from."""
+def _own_data(network: "Model", model: Path) -> tuple[str, Path | None]:
+    """The data that a model was trained on, and the other file that it was tested on, where there was one."""
     from jitnet.datasets import names
 
-    name, source = network.metadata.get("data", ""), network.metadata.get("data_source", "")
-    if name in names():
-        return name
-    if source and Path(source).exists():
-        return source
-    was = f"{name or 'unknown'} ({source or 'no source'})"
-    raise ModelError(f"{path}: the data that it was trained on, {was}, is not here; name data with --data")
+    about = network.metadata
+    data, test = about.get("data_path", about.get("data", "")), about.get("test_data_path")
+    if not data or (data not in names() and not Path(data).exists()):
+        raise ModelError(
+            f"{model}: what it was trained on, {data or 'unknown data'}, is not here; name data with --data"
+        )
+    return data, Path(test) if test else None
 
 
 def _document(model: Path, name: str, source: str, result: Any) -> dict[str, Any]:

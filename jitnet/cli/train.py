@@ -76,7 +76,7 @@ def train(
 
     from jitnet import render, runs
     from jitnet.config import ModelConfig, build
-    from jitnet.datasets import load
+    from jitnet.datasets import load, names
     from jitnet.kernels.jit import warm
     from jitnet.model import Model
     from jitnet.train import Trainer
@@ -84,10 +84,15 @@ def train(
     screen = render.consoles(json, quiet)
     with render.downloads(screen) as progress:
         dataset = load(data, test_data, progress=progress)
+    own = Path(data).expanduser() if data is not None and data not in names() else None
     if dataset.notice:
         render.notice(render.make_console(sys.stderr), dataset.notice)
     shape = build(ModelConfig, {**network, "in_features": dataset.in_features, "n_classes": dataset.n_classes})
     model = Model.create(shape, dataset, seed=config.seed)
+    # With these `jitnet eval` finds the data again, from any folder.
+    model.metadata |= {
+        name: str(path.resolve()) for name, path in (("data_path", own), ("test_data_path", test_data)) if path
+    }
     trainer = Trainer(model, dataset, config)
     run = runs.claim(out) if out is not None else runs.create(dataset.name)
     settings = _settings(trainer, recipe)
