@@ -82,7 +82,7 @@ def activation_forward(kind, z, h, stride, batch, first, last):
         if kind == RELU:
             for o in range(row.shape[0]):
                 x = row[o]
-                row[o] = x if x > _F(0.0) else _F(0.0)
+                row[o] = _F(0.0) if x < _F(0.0) else x  # a NaN passes, and is seen in the loss
         elif kind == TANH:
             for o in range(row.shape[0]):
                 row[o] = tanh(row[o])
@@ -106,7 +106,8 @@ def activation_backward(kind, z, h, keep, g, stride, batch, first, last):
             source = z[n * stride + first : n * stride + last]
             for o in range(row.shape[0]):
                 x = source[o]
-                row[o] *= _normal_distribution(x) + x * _F(0.39894228) * exp(_F(-0.5) * x * x)
+                near = min(max(x, _F(-14.0)), _F(14.0))  # where the density ends; exp itself ends at 1e-38, too much for a vast x
+                row[o] *= _normal_distribution(x) + near * _F(0.39894228) * exp(_F(-0.5) * near * near)
         else:
             out = h[n * stride + first : n * stride + last]
             if kind == RELU:

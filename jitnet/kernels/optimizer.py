@@ -103,8 +103,8 @@ def limit_norms(w, panel, in_features, largest):
         for i in range(in_features):
             tile = tile_load(1, 1, w, begin + i * PANEL + o, 0)
             squares = squares + tile * tile
-        limit = _F(largest)
-        scales = (tile_zero(1, 1) + limit) / tile_max(tile_sqrt(squares), limit)
+        # Divided by, not multiplied: a weight below the limit is divided by 1 and keeps its bits.
+        excess = tile_max(tile_sqrt(squares) / _F(largest), _F(1.0))
         for i in range(in_features):
             at = begin + i * PANEL + o
-            tile_store(tile_load(1, 1, w, at, 0) * scales, w, at, 0)
+            tile_store(tile_load(1, 1, w, at, 0) / excess, w, at, 0)
