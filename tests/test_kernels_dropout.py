@@ -1,0 +1,52 @@
+"""Dropout: the mask is the function of seed, step, layer, sample and unit that it is said to be, and its share is kept."""
+
+import naive
+import numpy as np
+import pytest
+from layouts import MARK
+
+from jitnet.kernels.dropout import dropout
+
+SEED = np.uint64(11)
+
+
+def run(batch, units, share, *, seed=SEED, step=0, layer=0, first=0, last=None, stride=None):
+    values = np.full((batch, stride or units), 2.0, np.float32)
+    dropout(seed, step, layer, batch, share, values.reshape(-1), values.shape[1], first, units if last is None else last)
+    return values
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize(("batch", "units"), [(1, 4), (3, 16), (2, 36)])
+def test_mask(batch, units, share):
+    expected = 2 * naive.dropout_factors(int(SEED), 5, 2, batch, units, share)
+    np.testing.assert_allclose(run(batch, units, share, step=5, layer=2), expected, rtol=1e-6)
+
+
+@pytest.mark.small
+def test_a_range_has_the_mask_of_the_whole_and_leaves_the_rest():
+    whole = run(3, 32, 0.5)
+    values = np.full((3, 40), MARK, np.float32)
+    values[:, 8:20] = 2.0
+    dropout(SEED, 0, 0, 3, 0.5, values.reshape(-1), 40, 8, 20)
+    np.testing.assert_array_equal(values[:, 8:20], whole[:, 8:20])
+    assert (values[:, :8] == MARK).all()
+    assert (values[:, 20:] == MARK).all()
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.8])
+def test_share_and_mean_are_kept(share):
+    values = run(200, 512, share)
+    deviation = np.sqrt(share * (1 - share) / values.size)
+    assert np.mean(values == 0) == pytest.approx(share, abs=4 * deviation)
+    assert values.mean() == pytest.approx(2.0, abs=4 * 2 * deviation / (1 - share))
+
+
+@pytest.mark.small
+def test_masks_differ_by_seed_step_layer_sample_and_unit():
+    base = run(2, 64, 0.5)
+    others = [run(2, 64, 0.5, seed=np.uint64(12)), run(2, 64, 0.5, step=1), run(2, 64, 0.5, layer=1), base[::-1], np.roll(base, 4, axis=1)]
+    for other in others:
+        assert 0.25 < np.mean(other != base) < 0.75
+    np.testing.assert_array_equal(run(2, 64, 0.5), base)

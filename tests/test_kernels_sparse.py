@@ -1,0 +1,152 @@
+"""The loops that walk only what is not zero: the lists hold the images, and the sums have the dense loops' very bits."""
+
+import numpy as np
+import pytest
+from layouts import MARK, filled, rounded, rows, to_panels
+
+from jitnet.kernels.batch import gather_bytes
+from jitnet.kernels.linear import linear_backward_weight, linear_forward
+from jitnet.kernels.sparse import (
+    BLOCK,
+    SLOT,
+    list_columns,
+    list_row,
+    list_rows,
+    sparse_backward_weight,
+    sparse_forward,
+)
+from jitnet.kernels.tile import GROUP, PANEL, ROWS
+
+VALUES = np.arange(256, dtype=np.float32) * np.float32(1 / 255)
+
+# batch, in_features, out_features
+SHAPES = [
+    *(
+        pytest.param(shape, marks=pytest.mark.small)
+        for shape in [(1, 1, 1), (ROWS + 1, 13, PANEL - 1), (ROWS - 1, 8, PANEL), (5, 17, PANEL + 1), (3, 16, GROUP * PANEL + 1)]
+    ),
+    (BLOCK - 1, 101, GROUP * PANEL),
+    (BLOCK, 64, 2 * PANEL + 1),
+    (BLOCK + 1, 300, GROUP * PANEL + PANEL),
+    (2 * BLOCK + 3, 784, 10),
+]
+
+
+def pictures(samples, features, density=0.2, seed=0):
+    """Random bytes, mostly zero; the first sample all zero, the last one nowhere, the first column nowhere but there."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(1, 256, (samples, features)) * (rng.random((samples, features)) < density)
+    images[0] = 0
+    images[:, 0] = 0
+    images[-1] = rng.integers(1, 256, features)
+    return images.astype(np.uint8)
+
+
+def compress(images):
+    starts = np.zeros(len(images) + 1, np.int64)
+    list_rows(images, starts, np.zeros(0, np.uint32))
+    starts = np.cumsum(starts)
+    entries = np.zeros(starts[-1], np.uint32)
+    list_rows(images, starts, entries)
+    return starts, entries
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("features", [1, 7, 8, 9, 64, 97])
+def test_the_lists_hold_every_pixel_that_is_not_zero(features):
+    images = pictures(11, features)
+    starts, entries = compress(images)
+    again = np.zeros_like(images)
+    for n in range(len(images)):
+        own = entries[starts[n] : starts[n + 1]]
+        assert (np.diff(own.astype(np.int64)) > 0).all()
+        again[n, own >> 8] = own & 255
+    np.testing.assert_array_equal(again, images)
+    assert starts[-1] == np.count_nonzero(images)
+
+
+@pytest.mark.small
+def test_a_single_row_is_listed_where_asked_for():
+    row = pictures(3, 29)[1]
+    entries = np.full(40, 7, np.uint32)
+    end = list_row(row, entries, 5)
+    assert end == 5 + np.count_nonzero(row)
+    assert (entries[:5] == 7).all()
+    assert (entries[end:] == 7).all()
+    np.testing.assert_array_equal(entries[5:end] >> 8, np.flatnonzero(row))
+
+
+class Problem:
+    """A first layer on mostly zero bytes, for the sparse loops and for the dense ones."""
+
+    def __init__(self, shape):
+        self.batch, self.n_in, self.n_out = shape
+        rng = np.random.default_rng(shape)
+        self.images = pictures(self.batch + 4, self.n_in)
+        self.starts, self.entries = compress(self.images)
+        self.rows = rng.permutation(len(self.images))[: self.batch].astype(np.int32)
+        self.w, self.b = rng.normal(size=(self.n_out, self.n_in)), rng.normal(size=self.n_out)
+        self.g = rng.normal(size=(self.batch, self.n_out))
+        self.panels = rounded(self.n_out, PANEL) // PANEL
+        self.stride = self.panels * PANEL + 5
+        self.flat_w, self.flat_b = to_panels(self.w), filled(self.b, self.panels * PANEL)
+        self.flat_g = rows(self.g, self.stride, 0.0)
+        self.x = np.zeros((self.batch, self.n_in), np.float32)
+        gather_bytes(self.images, self.rows, VALUES, 0, self.batch, self.x.reshape(-1), self.n_in)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_forward_has_the_bits_of_the_dense_loop(shape):
+    problem = Problem(shape)
+    for first, last in {(0, problem.panels), (problem.panels // 2, problem.panels)}:
+        out, dense = np.full((2, problem.batch, problem.stride), MARK, np.float32)
+        sparse_forward(
+            problem.starts, problem.entries, problem.rows, VALUES, problem.flat_w, problem.flat_b, problem.n_in, first, last,
+            out.reshape(-1), problem.stride,
+        )  # fmt: skip
+        linear_forward(
+            problem.x.reshape(-1), problem.n_in, problem.flat_w, problem.flat_b, problem.batch, problem.n_in, first, last,
+            dense.reshape(-1), problem.stride,
+        )  # fmt: skip
+        np.testing.assert_array_equal(out, dense)
+        expected = (problem.images[problem.rows] / 255) @ problem.w.T + problem.b
+        units = slice(first * PANEL, min(problem.n_out, last * PANEL))
+        np.testing.assert_allclose(out[:, units], expected[:, units], rtol=1e-5, atol=1e-5)
+        assert (out[:, : first * PANEL] == MARK).all()
+        assert (out[:, last * PANEL :] == MARK).all()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_backward_weight_has_the_bits_of_the_dense_loop(shape):
+    problem = Problem(shape)
+    for first, last in {(0, problem.panels), (problem.panels // 2, problem.panels)}:
+        dw, dense = problem.flat_w.copy(), problem.flat_w.copy()
+        counts, slots = np.zeros(problem.n_in, np.int32), np.zeros(problem.n_in * SLOT, np.uint32)
+        for n in range(0, problem.batch, BLOCK):
+            own = problem.rows[n : n + BLOCK]
+            list_columns(problem.starts, problem.entries, own, own[:1], counts, slots)
+            g = problem.flat_g[n * problem.stride :]
+            sparse_backward_weight(counts, slots, VALUES, g, problem.stride, problem.n_in, first, last, dw)
+        linear_backward_weight(
+            problem.x.reshape(-1), problem.n_in, problem.flat_g, problem.stride, problem.batch, problem.n_in, 0, problem.n_in,
+            first, last, dense,
+        )  # fmt: skip
+        np.testing.assert_array_equal(dw, dense)
+        change = problem.g.T @ (problem.images[problem.rows] / 255)
+        padded = np.zeros((problem.panels * PANEL, problem.n_in))
+        padded[: problem.n_out] = change
+        padded[: first * PANEL] = padded[last * PANEL :] = 0
+        np.testing.assert_allclose(dw, problem.flat_w + to_panels(padded), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.small
+def test_columns_are_listed_by_sample():
+    images = pictures(9, 12, density=0.5)
+    starts, entries = compress(images)
+    chosen = np.array([4, 8, 2, 2], np.int32)
+    counts, slots = np.full(12, 99, np.int32), np.zeros(12 * SLOT, np.uint32)
+    list_columns(starts, entries, chosen, chosen[:0], counts, slots)
+    for i in range(12):
+        own = slots[i * SLOT : i * SLOT + counts[i]]
+        expected = [(n, images[row, i]) for n, row in enumerate(chosen) if images[row, i]]
+        assert [(entry >> 8, entry & 255) for entry in own] == expected

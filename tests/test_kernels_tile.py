@@ -1,0 +1,166 @@
+"""Tiles: every operation does what its plain Python form says, in the plain form and in the compiled one."""
+
+import numpy as np
+import pytest
+from layouts import MARK
+
+from jitnet.kernels.jit import kernel
+from jitnet.kernels.tile import (
+    COLS,
+    GROUP,
+    LANES,
+    PANEL,
+    ROWS,
+    prefetch,
+    tile_add_outer,
+    tile_add_scaled,
+    tile_load,
+    tile_max,
+    tile_repeat,
+    tile_sqrt,
+    tile_store,
+    tile_sum,
+    tile_zero,
+)
+
+pytestmark = pytest.mark.small
+
+STRIDE = PANEL + 3
+
+
+@pytest.fixture
+def source():
+    return np.random.default_rng(0).normal(size=ROWS * STRIDE + 40).astype(np.float32)
+
+
+@kernel
+def _zero(target, offset, stride):
+    tile_store(tile_zero(ROWS, COLS), target, offset, stride)
+
+
+@kernel
+def _copy(source, target, at, source_stride, offset, stride):
+    tile_store(tile_load(ROWS, COLS, source, at, source_stride), target, offset, stride)
+
+
+@kernel
+def _repeat(source, at, target, stride):
+    tile_store(tile_repeat(ROWS, COLS, source, at), target, 0, stride)
+
+
+@kernel
+def _outer(source, column, at, stride, row, offset, target):
+    tile = tile_load(ROWS, COLS, source, 0, PANEL)
+    tile_store(tile_add_outer(tile, column, at, stride, row, offset), target, 0, PANEL)
+
+
+@kernel
+def _scaled(source, scale, added, at, stride, target):
+    tile = tile_load(GROUP, COLS, source, 0, PANEL)
+    tile_store(tile_add_scaled(tile, scale, added, at, stride), target, 0, PANEL)
+
+
+@kernel
+def _single(source, least, target):
+    tile = tile_load(1, 1, source, 0, 0)
+    tile_store(tile_max(tile, least), target, 0, 0)
+    tile_store(tile_sqrt(tile), target, LANES, 0)
+
+
+@kernel
+def _arithmetic(left, right, number, target):
+    a, b = tile_load(1, 1, left, 0, 0), tile_load(1, 1, right, 0, 0)
+    tile_store(a + b, target, 0, 0)
+    tile_store(a - b, target, LANES, 0)
+    tile_store(a * b, target, 2 * LANES, 0)
+    tile_store(a / b, target, 3 * LANES, 0)
+    tile_store(a + number, target, 4 * LANES, 0)
+    tile_store(a - number, target, 5 * LANES, 0)
+    tile_store(a * number, target, 6 * LANES, 0)
+    tile_store(a / number, target, 7 * LANES, 0)
+
+
+@kernel
+def _sum(source):
+    return tile_sum(tile_load(ROWS, COLS, source, 0, PANEL))
+
+
+@kernel
+def _ask(source, offset):
+    prefetch(source, offset)
+    return offset
+
+
+def block(flat, offset, stride, rows=ROWS):
+    """rows x PANEL numbers of a flat array."""
+    return np.stack([flat[offset + r * stride : offset + r * stride + PANEL] for r in range(rows)])
+
+
+def test_shapes_fit_each_other():
+    assert PANEL == COLS * LANES
+    assert ROWS > 1
+    assert GROUP > 1
+
+
+def test_a_store_writes_its_rows_and_nothing_between_them():
+    target = np.full(ROWS * STRIDE + 7, MARK, np.float32)
+    _zero(target, 5, STRIDE)
+    assert (block(target, 5, STRIDE) == 0).all()
+    assert (target == MARK).sum() == target.size - ROWS * PANEL
+
+
+@pytest.mark.parametrize("at", [0, 1, LANES + 1])
+def test_a_load_takes_rows_at_any_offset(source, at):
+    target = np.full(ROWS * PANEL, MARK, np.float32)
+    _copy(source, target, at, STRIDE, 0, PANEL)
+    np.testing.assert_array_equal(target.reshape(ROWS, PANEL), block(source, at, STRIDE))
+
+
+def test_a_repeated_row_stands_in_every_row(source):
+    target = np.full(ROWS * PANEL, MARK, np.float32)
+    _repeat(source, 3, target, PANEL)
+    np.testing.assert_array_equal(target.reshape(ROWS, PANEL), np.tile(source[3 : 3 + PANEL], (ROWS, 1)))
+
+
+def test_an_outer_product_is_added_with_one_rounding(source):
+    column, row = source[::-1].copy(), np.roll(source, 9)
+    target = np.full(ROWS * PANEL, MARK, np.float32)
+    _outer(source, column, 2, 5, row, 1, target)
+    terms = np.outer(column[2 : 2 + 5 * ROWS : 5].astype(np.float64), row[1 : 1 + PANEL])
+    expected = source[: ROWS * PANEL].reshape(ROWS, PANEL) + terms
+    np.testing.assert_allclose(target.reshape(ROWS, PANEL), expected, rtol=2e-7, atol=2e-7)
+
+
+def test_a_scaled_tile_is_added(source):
+    target = np.full(GROUP * PANEL, MARK, np.float32)
+    _scaled(source, np.float32(-0.375), np.roll(source, 4), 3, STRIDE - 3, target)
+    added = block(np.roll(source, 4), 3, STRIDE - 3, GROUP).astype(np.float64)
+    expected = source[: GROUP * PANEL].reshape(GROUP, PANEL) - 0.375 * added
+    np.testing.assert_allclose(target.reshape(GROUP, PANEL), expected, rtol=2e-7, atol=2e-7)
+
+
+def test_the_larger_number_is_taken_and_the_bound_for_nan():
+    values = np.linspace(0, 3, LANES, dtype=np.float32)
+    values[3] = np.nan
+    target = np.empty(2 * LANES, np.float32)
+    _single(values, np.float32(1.5), target)
+    np.testing.assert_array_equal(target[:LANES], np.fmax(values, np.float32(1.5)))
+    np.testing.assert_array_equal(target[LANES:], np.sqrt(values))
+
+
+def test_arithmetic_between_tiles_and_with_a_number(source):
+    left, right, number = source[:LANES], source[LANES : 2 * LANES], np.float32(0.7)
+    target = np.empty(8 * LANES, np.float32)
+    _arithmetic(left, right, number, target)
+    expected = [left + right, left - right, left * right, left / right, left + number, left - number, left * number, left / number]
+    np.testing.assert_allclose(target, np.concatenate(expected), rtol=2e-7)
+
+
+def test_a_sum_counts_every_number_once():
+    values = np.arange(1, ROWS * PANEL + 1, dtype=np.float32)
+    assert _sum(values) == values.size * (values.size + 1) / 2
+
+
+def test_asking_for_memory_changes_nothing_and_is_harmless_anywhere():
+    for kind in (np.float32, np.uint32, np.int64):
+        assert _ask(np.zeros(3, kind), 10**9) == 10**9
