@@ -15,6 +15,8 @@ def pytest_configure(config: pytest.Config) -> None:
     import jitnet.kernels.jit  # noqa: F401
 
     config.addinivalue_line("filterwarnings", "error::numba.core.errors.NumbaWarning")
+    # Without the compiler NumPy's scalars do the arithmetic, and say so where random numbers wrap round, as they shall.
+    config.addinivalue_line("filterwarnings", "ignore:overflow encountered in scalar:RuntimeWarning")
 
 
 @pytest.fixture(autouse=True)

@@ -59,8 +59,8 @@ def softmax_cross_entropy(row, n_classes, label, smoothing):
     mean /= _F(n_classes)
     at_label = row[label]
     total, largest = _exponentials(row, n_classes)
-    norm = largest + _F(math.log(total))
-    loss = norm - (_F(1.0) - smoothing) * at_label - smoothing * mean + bad
+    # Differences first: beside a vast logit the logarithm would be rounded away.
+    loss = _F(math.log(total)) + (_F(1.0) - smoothing) * (largest - at_label) + smoothing * (largest - mean) + bad
     scale = _F(1.0) / total
     spread = smoothing / _F(n_classes)
     for c in range(n_classes):
