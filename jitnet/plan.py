@@ -13,9 +13,9 @@ from jitnet.kernels.jit import Machine, machine
 from jitnet.kernels.optimizer import KINDS as OPTIMIZERS
 from jitnet.kernels.sparse import list_rows
 from jitnet.model import ZERO_SKIPPING_BELOW, Model, density
-from jitnet.state import BACKWARD_PARTS, FORWARD_PARTS, Options, Source, State, allocate, byte_values, make_options, no_source, pack
+from jitnet.state import BACKWARD_PARTS, FORWARD_PARTS, Options, Source, State, aligned, allocate, byte_values, make_options, no_source, pack
 
-__all__ = ["Plan", "make_plan", "make_source", "make_state", "options_of"]
+__all__ = ["Plan", "lists_of", "make_plan", "make_source", "make_state", "options_of", "plain_values"]
 
 _FIRST_MOMENT = ("momentum", "nesterov", "adam", "adamw")
 _SECOND_MOMENT = ("rmsprop", "adam", "adamw")
@@ -92,10 +92,18 @@ def make_state(model: Model, config: TrainConfig, plan: Plan, batch_size: int) -
     pack(state.params, state.layers, model.weights, model.biases)
     if config.ema > 0.0:
         state.mean[:] = state.params
-    offset, scale = model.scaling.offset, model.scaling.scale
-    if np.ndim(offset) == 0 and np.ndim(scale) == 0:
-        state.values[:] = byte_values(float(offset), float(scale))
+    # What input dropout keeps is scaled up to make good for what it drops.
+    state.values[:] = plain_values(model) / np.float32(1.0 - config.input_dropout)
     return state
+
+
+def plain_values(model: Model) -> npt.NDArray[np.float32]:
+    """(256,) float32: the network input of each byte; zeros where inputs are not bytes."""
+    offset, scale = model.scaling.offset, model.scaling.scale
+    values = aligned(256)
+    if np.ndim(offset) == 0 and np.ndim(scale) == 0:
+        values[:] = byte_values(float(offset), float(scale))
+    return values
 
 
 def make_source(split: Split, model: Model, plan: Plan) -> Source:

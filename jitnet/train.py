@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +17,12 @@ from jitnet.config import TrainConfig
 from jitnet.datasets import Dataset, stratified_split
 from jitnet.errors import DivergedError, UsageError
 from jitnet.model import Model
-from jitnet.plan import Plan, make_plan, make_source, make_state, options_of
+from jitnet.plan import Plan, make_plan, make_source, make_state, options_of, plain_values
 from jitnet.schedule import learning_rates
+from jitnet.state import pack, unpack
+
+if TYPE_CHECKING:
+    from jitnet.fresh import FreshSamples
 
 __all__ = ["EpochReport", "Plan", "StepReport", "Trainer", "train"]
 
@@ -62,7 +67,8 @@ class Trainer:
     """One training run of a model on a data set.
 
     plan: how the work will be done. `prepare` compiles or loads the loops, `epochs` trains. stopped: whether
-    `request_stop` ended it; outcome: why it ended, in words.
+    `request_stop` ended it; outcome: why it ended, in words; best_epoch: whose parameters the model has, where held-out
+    data decided that; final_test: loss and accuracy on the test set where it is looked at once, at the end.
     """
 
     def __init__(self, model: Model, dataset: Dataset, config: TrainConfig) -> None:
@@ -72,19 +78,29 @@ class Trainer:
         self._training, self._held_out = dataset.train, None
         if config.val_split:
             self._training, self._held_out = stratified_split(dataset.train, config.val_split, config.seed)
+        if config.target_accuracy and self._held_out is None and dataset.test is None:
+            raise UsageError("--target-acc needs data to test on; name some with --test-data, or hold some out with --val-split")
         samples = len(self._training)
         if config.drop_last and samples < config.batch_size:
-            raise UsageError(f"--batch-size is {config.batch_size}, more than the {samples} samples, and none is left over; use less")
+            raise UsageError(f"--batch-size is {config.batch_size}, more than the {samples} samples there are; use less")
         self._batch_size = min(config.batch_size, samples)
         self.n_steps = samples // self._batch_size if config.drop_last else -(-samples // self._batch_size)
         self.plan = make_plan(model, self._training, config, self._batch_size)
+        options_of(model.config, config)
+        self._fresh: FreshSamples | None = None
+        if config.augment.active or config.input_dropout:
+            from jitnet.fresh import FreshSamples
+
+            self._fresh = FreshSamples(self._training, dataset.image_shape, model, config, self.plan)
         self.stopped = False
         self.outcome = "not started"
-        self._state = None
+        self.best_epoch: int | None = None
+        self.final_test: tuple[float, float] | None = None
+        self._ready = False
 
     def prepare(self) -> None:
         """Compile or load every loop, and lay out the state: seconds at the first start, 0.2 s from the second on."""
-        if self._state is not None:
+        if self._ready:
             return
         # Only here: the loops load Numba's compiler and their own cache.
         from jitnet import step
@@ -93,9 +109,11 @@ class Trainer:
         self._stages = step.load(deferred=self._options.deferred)
         self._train_steps, self._measure_steps = step.train_steps, step.measure_steps
         self._state = make_state(self.model, self.config, self.plan, self._batch_size)
-        self._source = make_source(self._training, self.model, self.plan)
+        if self._fresh is None:
+            self._source = make_source(self._training, self.model, self.plan)
         splits = {"val": self._held_out, "test": self.dataset.test}
         self._measured = {name: make_source(split, self.model, self.plan) for name, split in splits.items() if split is not None}
+        self._ready = True
 
     def request_stop(self) -> None:
         """End the generator within a chunk, about 50 ms; safe in a signal handler."""
@@ -104,32 +122,42 @@ class Trainer:
     def epochs(self, on_steps: Callable[[StepReport], None] | None = None) -> Iterator[EpochReport]:
         """Train; yield a report after each epoch, the model's parameters then being up to date.
 
-        on_steps is called between chunks of batches. Raises DivergedError where the loss becomes NaN or infinite; the
-        model then keeps the parameters of the last whole epoch.
+        on_steps is called between chunks of batches. With held-out data the model ends with the parameters of its best
+        epoch. Raises DivergedError where the loss becomes NaN or infinite; the model then keeps the parameters of the last
+        whole epoch.
         """
         from jitnet.kernels.jit import set_threads
 
         self.prepare()
         set_threads(self.plan.threads)
-        config = self.config
+        config, watch = self.config, _Watch(self.config)
         order = np.arange(len(self._training), dtype=np.int32)
+        self.outcome = f"trained for {config.epochs} epoch{'s' * (config.epochs != 1)}"
         for epoch in range(1, config.epochs + 1):
             totals, seconds = np.zeros(2), 0.0
             for done, spent in self._epoch(epoch, order, totals):
                 seconds += spent
                 if on_steps is not None:
                     samples = min(done * self._batch_size, len(order))
-                    on_steps(
-                        StepReport(
-                            epoch, config.epochs, done, self.n_steps, samples / max(seconds, 1e-9), totals[0] / samples, totals[1] / samples
-                        )
-                    )
+                    pace = samples / max(seconds, 1e-9)
+                    on_steps(StepReport(epoch, config.epochs, done, self.n_steps, pace, totals[0] / samples, totals[1] / samples))
             self._keep()
             if self.stopped:
                 self.outcome = f"stopped in epoch {epoch}"
-                return
-            yield self._report(epoch, totals, seconds)
-        self.outcome = f"trained for {config.epochs} epoch{'s' * (config.epochs != 1)}"
+                break
+            report = self._report(epoch, totals, seconds)
+            ending = watch.look(report, self.model)
+            yield report
+            if ending:
+                self.outcome = ending
+                break
+        if watch.best is not None:
+            self.best_epoch, *best = watch.best
+            self.model.set_parameters(*best)
+            self._restore()
+        if self._held_out is not None and not self.stopped:
+            loss, accuracy = self._measure("test")
+            self.final_test = None if loss is None or accuracy is None else (loss, accuracy)
 
     def _epoch(self, epoch: int, order: npt.NDArray[np.int32], totals: npt.NDArray[np.float64]) -> Iterator[tuple[int, float]]:
         """One epoch in chunks: after each the steps done and the seconds that it took."""
@@ -143,9 +171,7 @@ class Trainer:
             count = min(chunk, self.n_steps - done)
             number = (epoch - 1) * self.n_steps + done
             rates = learning_rates(self.config, self.n_steps, number, count)
-            trained = self._train_steps(
-                self._stages, self._state, self._source, self._options, order, self._batch_size, done, number, rates, totals
-            )
+            trained = self._chunk(epoch, order, done, number, rates, totals)
             if trained < count:
                 raise DivergedError(
                     f"the loss became NaN or infinite in epoch {epoch}, step {done + trained + 1} of {self.n_steps}; "
@@ -157,12 +183,30 @@ class Trainer:
             yield done, spent
             begin = time.perf_counter()
 
+    def _chunk(
+        self, epoch: int, order: npt.NDArray[np.int32], done: int, number: int, rates: npt.NDArray[np.float64],
+        totals: npt.NDArray[np.float64],
+    ) -> int:  # fmt: skip
+        """Train on the next len(rates) batches; gives how many went well."""
+        if self._fresh is None:
+            source, first = self._source, done
+        else:
+            rows = order[done * self._batch_size : (done + len(rates)) * self._batch_size]
+            source, first = self._fresh.draw(epoch, rows), 0
+            order = self._fresh.counting[: len(rows)]
+        return self._train_steps(
+            self._stages, self._state, source, self._options, order, self._batch_size, first, number, rates, totals
+        )
+
     def _keep(self) -> None:
         """Bring the model up to date with the state."""
-        from jitnet.state import unpack
-
         params = self._state.mean if self._options.ema > 0.0 else self._state.params
         self.model.set_parameters(*unpack(params, self._state.layers))
+
+    def _restore(self) -> None:
+        """Bring the state up to date with the model."""
+        for params in (self._state.params, *([self._state.mean] if self._options.ema > 0.0 else [])):
+            pack(params, self._state.layers, self.model.weights, self.model.biases)
 
     def _measure(self, name: str) -> tuple[float | None, float | None]:
         """Mean loss and accuracy on a split by the parameters so far; None where there is no such split."""
@@ -171,6 +215,8 @@ class Trainer:
         source, state, totals = self._measured[name], self._state, np.zeros(2)
         if self._options.ema > 0.0:
             state = state._replace(params=state.mean)
+        if self.config.input_dropout:
+            state = state._replace(values=plain_values(self.model))
         samples = len(source.labels)
         options = self._options._replace(smoothing=0.0, shares=np.zeros_like(self._options.shares))
         order = np.arange(samples, dtype=np.int32)
@@ -180,12 +226,36 @@ class Trainer:
     def _report(self, epoch: int, totals: npt.NDArray[np.float64], seconds: float) -> EpochReport:
         samples = min(self.n_steps * self._batch_size, len(self._training))
         val_loss, val_accuracy = self._measure("val")
-        test_loss, test_accuracy = self._measure("test")
+        # With held-out data the test set is looked at once, at the end, so that nothing is chosen by it.
+        test_loss, test_accuracy = (None, None) if self._held_out is not None else self._measure("test")
         rate = float(learning_rates(self.config, self.n_steps, epoch * self.n_steps - 1, 1)[0])
         return EpochReport(
             epoch, float(totals[0] / samples), float(totals[1] / samples), test_loss, test_accuracy, val_loss, val_accuracy,
             seconds, samples / seconds, rate,
         )  # fmt: skip
+
+
+class _Watch:
+    """Watches the reports: whether to stop early, and which epoch was best on the held-out data."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        self._config = config
+        self._best_score = -math.inf
+        self.best: tuple[int, tuple[npt.NDArray[np.float32], ...], tuple[npt.NDArray[np.float32], ...]] | None = None
+
+    def look(self, report: EpochReport, model: Model) -> str:
+        """Take note of a report and the model that it is of; gives why to stop, or nothing."""
+        config = self._config
+        accuracy = report.test_accuracy if report.val_accuracy is None else report.val_accuracy
+        if report.val_accuracy is not None and report.val_loss is not None:
+            score = report.val_accuracy if config.monitor == "accuracy" else -report.val_loss
+            if score > self._best_score:
+                self._best_score, self.best = score, (report.epoch, model.weights, model.biases)
+        if config.target_accuracy and accuracy is not None and accuracy >= config.target_accuracy:
+            return f"reached {accuracy:.2%} in epoch {report.epoch}"
+        if config.patience and self.best is not None and report.epoch - self.best[0] >= config.patience:
+            return f"no better {config.monitor} on the held-out data for {config.patience} epochs"
+        return ""
 
 
 def train(
