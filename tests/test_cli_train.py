@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,9 @@ from conftest import environment, offline
 from jitnet import runs
 from jitnet.cli import run
 from jitnet.datasets import convert, from_arrays, load
+from jitnet.errors import DivergedError
 from jitnet.images import write_pgm
+from jitnet.train import EpochReport, Trainer
 
 METRICS = ("epoch", "train_loss", "train_accuracy", "test_accuracy", "seconds", "samples_per_second", "learning_rate")
 
@@ -34,13 +37,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def digits_pgm(tmp_path: Path) -> list[tuple[Path, str]]:
-    """Test digits as pictures, eight times as large and dark on light, with what each shows."""
+    """Test digits as pictures, with what each shows."""
     test = load("digits").test
     made = []
     for index in range(8):
         image = test.images[index].reshape(8, 8).astype(np.float64) * (255 / 16)
         path = tmp_path / f"digit{index}.pgm"
-        write_pgm(path, 255 - np.kron(image, np.ones((8, 8))).astype(np.uint8))
+        write_pgm(path, image.astype(np.uint8))
         made.append((path, str(test.labels[index])))
     return made
 
@@ -171,15 +174,29 @@ def test_two_files_of_csv(call):
     assert call("eval", "run", "--json").code == 0
 
 
-def test_a_loss_that_runs_away_stops_the_run_and_keeps_the_last_model(call):
-    code, _, err = call("train", "--data", "digits", "--lr", "1000", "--epochs", "50", "--out", "run", "--quiet")
+def test_a_loss_that_runs_away_stops_the_run(call):
+    options = ["--data", "digits", "--hidden", "64,64,64,64", "--lr", "100", "--out", "run"]
+    code, _, err = call("train", *options, "--quiet")
     assert code == 1
-    assert re.search(r"epoch \d+.*step \d+", err)
+    assert re.search(r"epoch 1, step \d+.*--lr, now 100", err)
     assert err.count("\n") == 1
-    for line in metrics(Path("run")) if (Path("run") / runs.METRICS).exists() else []:
-        assert line["train_loss"] is not None
-    if (Path("run") / runs.MODEL).exists():
-        assert call("eval", "run", "--json").code == 0
+    assert not (Path("run") / runs.METRICS).exists()
+
+
+def test_a_loss_that_runs_away_leaves_the_last_good_model(call, monkeypatch):
+    epochs = Trainer.epochs
+
+    def diverge_later(self: Trainer, on_steps: object = None) -> Iterator[EpochReport]:
+        for report in epochs(self, on_steps):
+            yield report
+            if report.epoch == 2:
+                raise DivergedError("the loss became NaN in epoch 3, step 1")
+
+    monkeypatch.setattr(Trainer, "epochs", diverge_later)
+    code, _, err = call("train", "--data", "digits", "--out", "run", "--quiet")
+    assert (code, err) == (1, "jitnet: error: the loss became NaN in epoch 3, step 1\n")
+    assert len(metrics(Path("run"))) == 2
+    assert json.loads(call("eval", "run", "--json").out)["accuracy"] == metrics(Path("run"))[1]["test_accuracy"]
 
 
 def test_a_full_disk_is_one_line_and_loses_nothing(call, monkeypatch):
@@ -196,8 +213,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(call, monkeypatch):
     assert "no space left on device" in err
     assert err.count("\n") == 1
     assert len(metrics(Path("run"))) == 1
-    monkeypatch.undo()
-    assert call("eval", Path("run").resolve(), "--json").code == 0
+    assert call("eval", "run", "--json").code == 0
 
 
 @pytest.mark.parametrize("place", ["file", "file/below"])
@@ -230,16 +246,16 @@ def test_eval_on_other_data(call, trained):
     assert shown["accuracy"] == json.loads(call("eval", trained, "--json").out)["accuracy"]
 
 
-@pytest.mark.parametrize(("features", "classes"), [(63, 10), (64, 3)])
-def test_a_model_for_other_data(call, trained, features, classes):
+@pytest.mark.parametrize(("features", "classes", "said"), [(63, 10, "63"), (64, 11, "'10'")])
+def test_a_model_for_other_data(call, trained, features, classes, said):
     labels = np.arange(12) % classes
     data = from_arrays(
-        np.ones((12, features), np.uint8), labels, name="other", class_names=[f"class {c}" for c in range(classes)]
+        np.ones((12, features), np.uint8), labels, name="other", class_names=[str(c) for c in range(classes)]
     )
     convert(data, Path("other.npz"))
     code, out, err = call("eval", trained, "--data", "other.npz")
     assert (code, out, err.count("\n")) == (1, "", 1)
-    assert str(features if features != 64 else classes) in err
+    assert said in err
 
 
 @pytest.mark.parametrize("command", [["eval"], ["predict"]], ids=str)
@@ -258,7 +274,7 @@ def test_a_bad_model_is_one_line(call, trained, command, model):
 def test_predict_recognises_digits(call, trained, digits_pgm):
     found = json.loads(call("predict", trained, *(path for path, _ in digits_pgm), "--json").out)
     right = sum(one["guesses"][0]["class"] == label for one, (_, label) in zip(found, digits_pgm, strict=True))
-    assert right >= 6
+    assert right >= 7
     for one in found:
         shares = [guess["probability"] for guess in one["guesses"]]
         assert len(shares) == 3

@@ -18,7 +18,7 @@ ROWS = [
     ["kernels"],
     ["state", "datasets"],
     ["model", "step", "inference", "images"],
-    ["train", "schedule", "evaluate", "recognise", "bench", "profile", "runs"],
+    ["train", "plan", "fresh", "schedule", "evaluate", "recognise", "bench", "profile", "runs"],
     ["render"],
     ["cli", "__main__"],
 ]
