@@ -1,4 +1,5 @@
-"""How good a network is: loss, accuracy, precision, recall and F1 per class, confusions, and its most confident mistakes."""
+"""How good a network is: loss, accuracy, precision, recall and F1 per class, confusions, and its most confident
+mistakes."""
 
 from dataclasses import dataclass
 
@@ -14,7 +15,8 @@ __all__ = ["ClassScore", "Evaluation", "Mistake", "evaluate"]
 
 @dataclass(frozen=True)
 class Mistake:
-    """A sample that was taken for another class: its place in the split, its label, the guess and the guess's probability."""
+    """A sample that was taken for another class: its place in the split, its label, the guess and the guess's
+    probability."""
 
     index: int
     label: int
@@ -36,8 +38,8 @@ class ClassScore:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """loss: mean cross-entropy in nats. accuracy: share of right guesses. n: samples. confusion: (true, predicted) int64.
-    mistakes: the most confident first."""
+    """loss: mean cross-entropy in nats. accuracy: share of right guesses. n: samples. confusion: (true, predicted)
+    int64. mistakes: the most confident first."""
 
     loss: float
     accuracy: float

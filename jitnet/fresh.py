@@ -1,7 +1,7 @@
 """Samples made anew for every epoch: distorted images, dropped inputs.
 
-They are made a chunk of batches at a time, beside the training and in parallel, into one small buffer: there is no second
-copy of the data set. Each is a function of (seed, epoch, sample), so neither threads nor chunks show in it.
+They are made a chunk of batches at a time, beside the training and in parallel, into one small buffer: there is no
+second copy of the data set. Each is a function of (seed, epoch, sample), so neither threads nor chunks show in it.
 """
 
 import numpy as np
@@ -22,15 +22,19 @@ __all__ = ["FreshSamples"]
 class FreshSamples:
     """Makes an epoch's samples, chunk by chunk. counting: 0, 1, 2, … int32, the order of a chunk's samples."""
 
-    def __init__(self, split: Split, image_shape: tuple[int, int] | None, model: Model, config: TrainConfig, plan: Plan) -> None:
+    def __init__(
+        self, split: Split, image_shape: tuple[int, int] | None, model: Model, config: TrainConfig, plan: Plan
+    ) -> None:
         """UsageError where images are to be distorted that have no shape, or are no bytes."""
         self._images, self._features = model.inputs(split.images)
-        self._labels = np.require(split.labels, np.int32, "CW")
+        self._labels = np.require(split.labels, np.int32, ["C", "W"])
         self._config, self._sparse, self._threads = config, plan.sparse, plan.threads
         self._distorter = None
         if config.augment.active:
             if image_shape is None or len(self._images) == 0:
-                raise UsageError("--shift, --rotation, --scaling, --shear and --elastic distort grey images; this data has none")
+                raise UsageError(
+                    "--shift, --rotation, --scaling, --shear and --elastic distort grey images; this data has none"
+                )
             self._distorter = Distorter(config.augment, image_shape, config.seed)
         self.counting = np.zeros(0, np.int32)
 
@@ -54,6 +58,8 @@ class FreshSamples:
         starts, entries = lists_of(images)
         return Source(images, self._features, starts, entries, labels, True)
 
-    def _drop(self, samples: npt.NDArray[np.uint8] | npt.NDArray[np.float32], epoch: int, rows: npt.NDArray[np.int32]) -> None:
+    def _drop(
+        self, samples: npt.NDArray[np.uint8] | npt.NDArray[np.float32], epoch: int, rows: npt.NDArray[np.int32]
+    ) -> None:
         if self._config.input_dropout:
             drop_inputs(samples, rows, self._config.input_dropout, np.uint64(self._config.seed), epoch)

@@ -24,7 +24,8 @@ from jitnet.state import IN, OUT, PANELS, STRIDE, X_STRIDE, B, H, W, X, Z
 __all__ = ["BLOCK_ROWS", "Network", "Samples", "Scratch", "load_loops"]
 
 BLOCK_ROWS = 60
-"""Samples carried through the layers at a time: a multiple of every tile's rows, and few enough for the second cache."""
+"""Samples carried through the layers at a time: a multiple of every tile's rows, and few enough for the second
+cache."""
 
 
 class Network(NamedTuple):
@@ -37,8 +38,8 @@ class Network(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """images (samples, in_features) uint8, or where that is empty features (samples, in_features) float32 as network inputs;
-    sparse walks only what is not zero in the images."""
+    """images (samples, in_features) uint8, or where that is empty features (samples, in_features) float32 as network
+    inputs; sparse walks only what is not zero in the images."""
 
     images: npt.NDArray[np.uint8]
     features: npt.NDArray[np.float32]
@@ -46,19 +47,25 @@ class Samples(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """A row for each part: work as State's, starts (BLOCK_ROWS + 1,), entries (BLOCK_ROWS * in_features,), order (BLOCK_ROWS,);
-    and one for all, count: 0 .. BLOCK_ROWS - 1."""
+    """A row for each part: work as State's, starts (BLOCK_ROWS + 1,), entries (BLOCK_ROWS * in_features,), order
+    (BLOCK_ROWS,); and one for all, sequence: 0 .. BLOCK_ROWS - 1."""
 
     work: npt.NDArray[np.float32]
     starts: npt.NDArray[np.int64]
     entries: npt.NDArray[np.uint32]
     order: npt.NDArray[np.int32]
-    count: npt.NDArray[np.int32]
+    sequence: npt.NDArray[np.int32]
 
 
 _EXAMPLES = (
     Network(np.zeros(1, np.float32), np.zeros((1, 1), np.int64), np.zeros(1, np.float32), 0),
-    Scratch(np.zeros((1, 1), np.float32), np.zeros((1, 1), np.int64), np.zeros((1, 1), np.uint32), np.zeros((1, 1), np.int32), np.zeros(1, np.int32)),
+    Scratch(
+        np.zeros((1, 1), np.float32),
+        np.zeros((1, 1), np.int64),
+        np.zeros((1, 1), np.uint32),
+        np.zeros((1, 1), np.int32),
+        np.zeros(1, np.int32),
+    ),
     Samples(np.zeros((1, 1), np.uint8), np.zeros((1, 1), np.float32), False),
     np.zeros((1, 1), np.float32),
 )
@@ -77,7 +84,19 @@ def _predict_block(net, scratch, samples, order, out, part):
             starts[0] = 0
             for n in range(batch):
                 starts[n + 1] = list_row(images[order[n]], entries, starts[n])
-            sparse_forward(starts, entries, scratch.count[:batch], net.values, w, b, row[IN], np.int64(0), row[PANELS], z, row[STRIDE])
+            sparse_forward(
+                starts,
+                entries,
+                scratch.sequence[:batch],
+                net.values,
+                w,
+                b,
+                row[IN],
+                np.int64(0),
+                row[PANELS],
+                z,
+                row[STRIDE],
+            )
         else:
             x = work[row[X] :]
             if layer == 0 and images.shape[0] > 0:

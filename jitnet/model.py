@@ -1,9 +1,11 @@
 """A network and what it needs to be used: weights, activation, class names, image shape and scaling.
 
-Files are safetensors in PyTorch's layout, keys `0.weight` (out_features, in_features), `0.bias`, `2.weight`, …, so that they
-load into `nn.Sequential(nn.Linear, nn.ReLU, …, nn.Linear)`. What PyTorch does not store stands in the metadata.
+Files are safetensors in PyTorch's layout, keys `0.weight` (out_features, in_features), `0.bias`, `2.weight`, …, so
+that they load into `nn.Sequential(nn.Linear, nn.ReLU, …, nn.Linear)`. What PyTorch does not store stands in the
+metadata.
 """
 
+import itertools
 import json
 import math
 import os
@@ -34,9 +36,9 @@ ZERO_SKIPPING_BELOW = 0.4
 class Model:
     """A fully connected network.
 
-    config: its shape. weights: a (out_features, in_features) float32 array a layer, biases: (out_features,) float32; both
-    read-only, replaced whole by `set_parameters`. class_names: one a class. image_shape: (height, width) of a sample or
-    None. scaling: how stored values become inputs. metadata: where it came from, text by name.
+    config: its shape. weights: a (out_features, in_features) float32 array a layer, biases: (out_features,) float32;
+    both read-only, replaced whole by `set_parameters`. class_names: one a class. image_shape: (height, width) of a
+    sample or None. scaling: how stored values become inputs. metadata: where it came from, text by name.
     """
 
     def __init__(
@@ -61,15 +63,15 @@ class Model:
     def create(cls, config: ModelConfig, dataset: Dataset | None = None, *, seed: int = 0) -> Self:
         """A network before training; names, image shape and scaling are the data set's.
 
-        Weights are drawn as `config.init` says (He et al. 2015), the same for a seed everywhere; biases are zero, but for
-        N(0, 1) hidden biases with init "normal".
+        Weights are drawn as `config.init` says (He et al. 2015), the same for a seed everywhere; biases are zero, but
+        for N(0, 1) hidden biases with init "normal".
         """
         from jitnet import __version__
         from jitnet.kernels.initial import fill_normal
 
         weights, biases = [], []
         widths = config.widths
-        for layer, (before, after) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        for layer, (before, after) in enumerate(itertools.pairwise(widths)):
             weight, bias = np.empty((after, before), np.float32), np.zeros((1, after), np.float32)
             fill_normal(weight, math.sqrt(2.0 / before) if config.init == "he" else 1.0, np.uint64(seed), 2 * layer)
             if config.init == "normal" and layer < len(config.hidden):
@@ -81,9 +83,14 @@ class Model:
             return cls(config, weights, biases, metadata=metadata)
         metadata |= {"data": dataset.name, "data_source": dataset.source, "data_checksum": dataset.checksum}
         model = cls(
-            config, weights, biases, class_names=dataset.class_names, image_shape=dataset.image_shape, scaling=dataset.scaling,
+            config,
+            weights,
+            biases,
+            class_names=dataset.class_names,
+            image_shape=dataset.image_shape,
+            scaling=dataset.scaling,
             metadata=metadata,
-        )  # fmt: skip
+        )
         model.check_fits(dataset)
         return model
 
@@ -100,7 +107,7 @@ class Model:
     def set_parameters(self, weights: Sequence[Floats], biases: Sequence[Floats]) -> None:
         """Replace all weights and biases; ModelError where a shape is not the config's."""
         widths = self.config.widths
-        for layer, (before, after) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        for layer, (before, after) in enumerate(itertools.pairwise(widths)):
             for name, array, shape in (("weight", weights[layer], (after, before)), ("bias", biases[layer], (after,))):
                 if array.shape != shape:
                     raise ModelError(f"layer {layer}: {name} has shape {array.shape}; expected {shape}")
@@ -112,8 +119,8 @@ class Model:
         """ModelError where the data set has other features or classes than the network."""
         if dataset.in_features != self.config.in_features:
             raise ModelError(
-                f"{dataset.name}: samples have {dataset.in_features} values, the model expects {self.config.in_features}; "
-                "use the kind of data that it was trained on"
+                f"{dataset.name}: samples have {dataset.in_features} values, the model expects "
+                f"{self.config.in_features}; use the kind of data that it was trained on"
             )
         if dataset.n_classes != self.config.n_classes:
             raise ModelError(
@@ -136,17 +143,17 @@ class Model:
             raise ModelError(f"samples of shape {np.shape(images)} do not fit; the model expects (n, {features})")
         offset, scale = self.scaling.offset, self.scaling.scale
         if raw.dtype == np.uint8 and np.ndim(scale) == 0 and np.ndim(offset) == 0:
-            return np.require(raw, requirements="CW"), np.empty((0, 0), np.float32)
+            return np.require(raw, requirements=["C", "W"]), np.empty((0, 0), np.float32)
         if raw.dtype.kind not in "fiub":
             raise ModelError(f"samples of type {raw.dtype} are no numbers; the model expects uint8 or float32")
         scaled = (raw.astype(np.float32) - np.float32(offset)) * np.float32(scale)
-        return np.empty((0, 0), np.uint8), np.require(scaled, np.float32, "CW")
+        return np.empty((0, 0), np.uint8), np.require(scaled, np.float32, ["C", "W"])
 
     def predict(self, images: npt.ArrayLike, *, threads: int = 0) -> Floats:
         """Probabilities (n, n_classes) float32 of samples as stored in a data set: not scaled.
 
-        images: (n, in_features), (in_features,) or (n, height, width); uint8 or numbers. threads: 0 chooses by the work.
-        Raises ModelError where the samples' shape or type does not fit.
+        images: (n, in_features), (in_features,) or (n, height, width); uint8 or numbers. threads: 0 chooses by the
+        work. Raises ModelError where the samples' shape or type does not fit.
         """
         return self._predictor(*self.inputs(images), threads)
 
@@ -179,7 +186,9 @@ class Model:
             temporary.replace(path)
         except OSError as error:
             temporary.unlink(missing_ok=True)
-            raise OutputError(f"{path}: the model cannot be written ({error.strerror or error}); choose another place") from None
+            raise OutputError(
+                f"{path}: the model cannot be written ({error.strerror or error}); choose another place"
+            ) from None
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -196,7 +205,9 @@ class Model:
         layers = _layers(path, tensors)
         widths = [layers[0][0].shape[1], *(weight.shape[0] for weight, _ in layers)]
         try:
-            stored = json.loads(about["config"]) if "config" in about else {"activation": about.get("activation", "relu")}
+            stored = (
+                json.loads(about["config"]) if "config" in about else {"activation": about.get("activation", "relu")}
+            )
             shape = {"in_features": widths[0], "hidden": widths[1:-1], "n_classes": widths[-1]}
             config = build(ModelConfig, {**stored, **shape})
             scaling = json.loads(about["scaling"]) if "scaling" in about else {"offset": 0.0, "scale": 1.0 / 255.0}
@@ -211,10 +222,14 @@ class Model:
             raise ModelError(f"{path}: the metadata cannot be understood ({error}); save the model again") from None
         known = {"format", "architecture", "config", "activation", "class_names", "image_shape", "scaling"}
         return cls(
-            config, [weight for weight, _ in layers], [bias for _, bias in layers], class_names=names,
-            image_shape=None if image_shape is None else (int(image_shape[0]), int(image_shape[1])), scaling=Scaling(*parts),
+            config,
+            [weight for weight, _ in layers],
+            [bias for _, bias in layers],
+            class_names=names,
+            image_shape=None if image_shape is None else (int(image_shape[0]), int(image_shape[1])),
+            scaling=Scaling(*parts),
             metadata={name: text for name, text in about.items() if name not in known},
-        )  # fmt: skip
+        )
 
 
 def _frozen(array: Floats) -> Floats:
@@ -254,7 +269,9 @@ def _layers(path: Path, tensors: dict[str, npt.NDArray[Any]]) -> list[tuple[Floa
     expected = [f"{2 * k}.{part}" for k in range(max(1, len(numbers))) for part in ("weight", "bias")]
     if sorted(tensors) != sorted(expected):
         found = ", ".join(sorted(tensors)[:8]) or "nothing"
-        raise ModelError(f"{path}: found the tensors {found}; expected {', '.join(expected[:8])} as of an nn.Sequential")
+        raise ModelError(
+            f"{path}: found the tensors {found}; expected {', '.join(expected[:8])} as of an nn.Sequential"
+        )
     layers: list[tuple[Floats, Floats]] = []
     for k in range(len(numbers)):
         weight, bias = tensors[f"{2 * k}.weight"], tensors[f"{2 * k}.bias"]
@@ -264,12 +281,18 @@ def _layers(path: Path, tensors: dict[str, npt.NDArray[Any]]) -> list[tuple[Floa
             if array.ndim != rank or 0 in array.shape:
                 raise ModelError(f"{path}: {name} has shape {array.shape}; expected {rank} dimension{'s' * (rank > 1)}")
             if not np.isfinite(array).all():
-                raise ModelError(f"{path}: {name} holds NaN or infinite numbers; train again with a lower learning rate")
+                raise ModelError(
+                    f"{path}: {name} holds NaN or infinite numbers; train again with a lower learning rate"
+                )
         if bias.shape[0] != weight.shape[0]:
-            raise ModelError(f"{path}: {2 * k}.bias has {bias.shape[0]} numbers; expected {weight.shape[0]}, as {2 * k}.weight has rows")
+            raise ModelError(
+                f"{path}: {2 * k}.bias has {bias.shape[0]} numbers; expected {weight.shape[0]}, as "
+                f"{2 * k}.weight has rows"
+            )
         if layers and weight.shape[1] != layers[-1][0].shape[0]:
             raise ModelError(
-                f"{path}: {2 * k}.weight has shape {weight.shape}; expected (…, {layers[-1][0].shape[0]}) after the layer before"
+                f"{path}: {2 * k}.weight has shape {weight.shape}; expected (…, {layers[-1][0].shape[0]}) "
+                "after the layer before"
             )
         layers.append((weight, bias))
     if layers[-1][0].shape[0] < 2:

@@ -13,7 +13,19 @@ from jitnet.kernels.jit import Machine, machine
 from jitnet.kernels.optimizer import KINDS as OPTIMIZERS
 from jitnet.kernels.sparse import list_rows
 from jitnet.model import ZERO_SKIPPING_BELOW, Model, density
-from jitnet.state import BACKWARD_PARTS, FORWARD_PARTS, Options, Source, State, aligned, allocate, byte_values, make_options, no_source, pack
+from jitnet.state import (
+    BACKWARD_PARTS,
+    FORWARD_PARTS,
+    Options,
+    Source,
+    State,
+    aligned,
+    allocate,
+    byte_values,
+    make_options,
+    no_source,
+    pack,
+)
 
 __all__ = ["Plan", "lists_of", "make_plan", "make_source", "make_state", "options_of", "plain_values"]
 
@@ -43,11 +55,15 @@ def make_plan(model: Model, training: Split, config: TrainConfig, batch_size: in
     here = machine()
     share, loops, reason = _input_loops(model, training)
     if config.threads > here.affinity:
-        raise UsageError(f"--threads is {config.threads}; this process may use 1 to {here.affinity} (cores by affinity)")
+        raise UsageError(
+            f"--threads is {config.threads}; this process may use 1 to {here.affinity} (cores by affinity)"
+        )
     if config.threads:
         threads, why = config.threads, "as asked"
     else:
-        layers = allocate(model.config, batch_size, here.cores, density=share if loops == "zero-skipping" else 1.0, dry=True).layers
+        layers = allocate(
+            model.config, batch_size, here.cores, density=share if loops == "zero-skipping" else 1.0, dry=True
+        ).layers
         threads = int(max(layers[:, FORWARD_PARTS].max(), layers[:, BACKWARD_PARTS].max()))
         why = here.cores_reason if threads == here.cores else "a step has too little work for more"
     return Plan(threads, why, loops, share, reason, here)
@@ -70,25 +86,46 @@ def options_of(shape: ModelConfig, config: TrainConfig) -> Options:
     hidden = len(shape.hidden)
     dropout = config.dropout * hidden if len(config.dropout) == 1 else config.dropout
     if config.dropout and len(dropout) != hidden:
-        raise UsageError(f"--dropout has {len(dropout)} shares; give one, or one for each of the {hidden} hidden layers")
+        raise UsageError(
+            f"--dropout has {len(dropout)} shares; give one, or one for each of the {hidden} hidden layers"
+        )
     deferred = config.clip_norm > 0.0 or (config.max_norm > 0.0 and hidden > 0)
     direct = config.optimizer == "sgd" and config.weight_decay == 0.0 and not deferred
     return make_options(
-        activation=ACTIVATIONS[shape.activation], optimizer=OPTIMIZERS[config.optimizer], direct=direct, deferred=deferred,
-        output_bias=shape.output_bias, weight_decay=config.weight_decay, momentum=config.momentum, beta1=config.beta1,
-        beta2=config.beta2, rho=config.rho, epsilon=config.epsilon, smoothing=config.label_smoothing, clip_norm=config.clip_norm,
-        max_norm=config.max_norm, ema=config.ema, shares=(*(dropout or (0.0,) * hidden), 0.0), seed=config.seed,
-    )  # fmt: skip
+        activation=ACTIVATIONS[shape.activation],
+        optimizer=OPTIMIZERS[config.optimizer],
+        direct=direct,
+        deferred=deferred,
+        output_bias=shape.output_bias,
+        weight_decay=config.weight_decay,
+        momentum=config.momentum,
+        beta1=config.beta1,
+        beta2=config.beta2,
+        rho=config.rho,
+        epsilon=config.epsilon,
+        smoothing=config.label_smoothing,
+        clip_norm=config.clip_norm,
+        max_norm=config.max_norm,
+        ema=config.ema,
+        shares=(*(dropout or (0.0,) * hidden), 0.0),
+        seed=config.seed,
+    )
 
 
 def make_state(model: Model, config: TrainConfig, plan: Plan, batch_size: int) -> State:
     """State with the model's parameters in it, and room for what the configuration needs beside them."""
     options = options_of(model.config, config)
     state = allocate(
-        model.config, batch_size, plan.threads, density=plan.density if plan.sparse else 1.0, sparse=plan.sparse,
-        grads=not options.direct, first_moment=config.optimizer in _FIRST_MOMENT, second_moment=config.optimizer in _SECOND_MOMENT,
+        model.config,
+        batch_size,
+        plan.threads,
+        density=plan.density if plan.sparse else 1.0,
+        sparse=plan.sparse,
+        grads=not options.direct,
+        first_moment=config.optimizer in _FIRST_MOMENT,
+        second_moment=config.optimizer in _SECOND_MOMENT,
         mean=config.ema > 0.0,
-    )  # fmt: skip
+    )
     pack(state.params, state.layers, model.weights, model.biases)
     if config.ema > 0.0:
         state.mean[:] = state.params
@@ -109,7 +146,7 @@ def plain_values(model: Model) -> npt.NDArray[np.float32]:
 def make_source(split: Split, model: Model, plan: Plan) -> Source:
     """A split as the loops walk it: bytes as they are stored, with lists of what is not zero where that is the plan."""
     images, features = model.inputs(split.images)
-    labels = np.require(split.labels, np.int32, "CW")
+    labels = np.require(split.labels, np.int32, ["C", "W"])
     if not plan.sparse:
         return no_source()._replace(images=images, features=features, labels=labels)
     starts, entries = lists_of(images)

@@ -1,9 +1,11 @@
-"""The typed state of a network in training: flat arrays in one arena, and a small table that says where each layer lies.
+"""The typed state of a network in training: flat arrays in one arena, and a small table that says where each layer
+lies.
 
 `State` is a NamedTuple of arrays, so that Numba compiles the training loop once for every depth and width: a layer is a
 row of the table `layers`, not a type. `Source` is the data that a loop walks, `Options` the numbers that steer a step.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,9 +17,35 @@ from jitnet.kernels.sparse import SLOT
 from jitnet.kernels.tile import COLS, LANES, PANEL
 
 __all__ = [
-    "B", "BACKWARD_PARTS", "FORWARD_PARTS", "G", "GT", "H", "IN", "NORM_BLOCK", "OUT", "PANELS", "STRIDE", "THREADS", "W", "X", "X_STRIDE", "Z",
-    "Options", "Source", "State", "aligned", "allocate", "byte_values", "count_parts", "make_options", "no_source", "pack", "parameter_count", "unpack",
-]  # fmt: skip
+    "BACKWARD_PARTS",
+    "FORWARD_PARTS",
+    "GT",
+    "IN",
+    "NORM_BLOCK",
+    "OUT",
+    "PANELS",
+    "STRIDE",
+    "THREADS",
+    "X_STRIDE",
+    "B",
+    "G",
+    "H",
+    "Options",
+    "Source",
+    "State",
+    "W",
+    "X",
+    "Z",
+    "aligned",
+    "allocate",
+    "byte_values",
+    "count_parts",
+    "make_options",
+    "no_source",
+    "pack",
+    "parameter_count",
+    "unpack",
+]
 
 Floats = npt.NDArray[np.float32]
 
@@ -32,7 +60,8 @@ THREADS = 14  # in how many parts what concerns all parameters is done
 _COLUMNS = 15
 
 NORM_BLOCK = 16384
-"""Parameters whose squares are summed at a time for the gradient's norm: fixed, so that no thread count shows in the sum."""
+"""Parameters whose squares are summed at a time for the gradient's norm: fixed, so that no thread count shows in the
+sum."""
 
 _REGION_FLOP = 400_000
 """Work that pays for one more thread: a region costs about 2 µs, which is this much at 200 GFLOP/s."""
@@ -41,11 +70,11 @@ _REGION_FLOP = 400_000
 class State(NamedTuple):
     """All that a step reads and writes.
 
-    params, grads, first_moment, second_moment, mean: (parameters,) float32, alike in layout; what is unused has 16 elements.
-    work: float32, inputs, activations and their gradients. values: (256,) float32, network input of each byte.
-    counts: (parts, in_features) int32 and slots: (parts, in_features * SLOT) uint32, each part's lists of columns.
-    losses: (batch,) float32 and right: (batch,) int32, of each sample of the batch. squares: (blocks,) float64.
-    layers: (n_layers, columns) int64, the table.
+    params, grads, first_moment, second_moment, mean: (parameters,) float32, alike in layout; what is unused has 16
+    elements. work: float32, inputs, activations and their gradients. values: (256,) float32, network input of each
+    byte. counts: (parts, in_features) int32 and slots: (parts, in_features * SLOT) uint32, each part's lists of
+    columns. losses: (batch,) float32 and right: (batch,) int32, of each sample of the batch. squares: (blocks,)
+    float64. layers: (n_layers, columns) int64, the table.
     """
 
     params: Floats
@@ -64,7 +93,8 @@ class State(NamedTuple):
 
 
 class Source(NamedTuple):
-    """The samples: bytes or floats, and for bytes that are mostly zero the lists of what is not (see kernels.sparse)."""
+    """The samples: bytes or floats, and for bytes that are mostly zero the lists of what is not (see
+    kernels.sparse)."""
 
     images: npt.NDArray[np.uint8]
     features: Floats
@@ -97,22 +127,56 @@ class Options(NamedTuple):
 
 
 def make_options(
-    *, activation: int = 0, optimizer: int = 0, direct: bool = True, deferred: bool = False, output_bias: bool = True,
-    weight_decay: float = 0.0, momentum: float = 0.0, beta1: float = 0.0, beta2: float = 0.0, rho: float = 0.0, epsilon: float = 0.0,
-    smoothing: float = 0.0, clip_norm: float = 0.0, max_norm: float = 0.0, ema: float = 0.0, shares: tuple[float, ...] = (), seed: int = 0,
-) -> Options:  # fmt: skip
+    *,
+    activation: int = 0,
+    optimizer: int = 0,
+    direct: bool = True,
+    deferred: bool = False,
+    output_bias: bool = True,
+    weight_decay: float = 0.0,
+    momentum: float = 0.0,
+    beta1: float = 0.0,
+    beta2: float = 0.0,
+    rho: float = 0.0,
+    epsilon: float = 0.0,
+    smoothing: float = 0.0,
+    clip_norm: float = 0.0,
+    max_norm: float = 0.0,
+    ema: float = 0.0,
+    shares: tuple[float, ...] = (),
+    seed: int = 0,
+) -> Options:
     """Options of exactly the types that the loop is compiled for; what is not named is off."""
     return Options(
-        int(activation), int(optimizer), bool(direct), bool(deferred), bool(output_bias), float(weight_decay), float(momentum),
-        float(beta1), float(beta2), float(rho), float(epsilon), float(smoothing), float(clip_norm), float(max_norm), float(ema),
-        np.array(shares, np.float64), np.uint64(seed),
-    )  # fmt: skip
+        int(activation),
+        int(optimizer),
+        bool(direct),
+        bool(deferred),
+        bool(output_bias),
+        float(weight_decay),
+        float(momentum),
+        float(beta1),
+        float(beta2),
+        float(rho),
+        float(epsilon),
+        float(smoothing),
+        float(clip_norm),
+        float(max_norm),
+        float(ema),
+        np.array(shares, np.float64),
+        np.uint64(seed),
+    )
 
 
 def no_source() -> Source:
     """A source without samples, of exactly the types that the loop is compiled for."""
     return Source(
-        np.zeros((0, 0), np.uint8), np.zeros((0, 0), np.float32), np.zeros(1, np.int64), np.zeros(0, np.uint32), np.zeros(0, np.int32), False
+        np.zeros((0, 0), np.uint8),
+        np.zeros((0, 0), np.float32),
+        np.zeros(1, np.int64),
+        np.zeros(0, np.uint32),
+        np.zeros(0, np.int32),
+        False,
     )
 
 
@@ -121,7 +185,8 @@ def _rounded(count: int) -> int:
 
 
 def _stride(panels: int) -> int:
-    """Numbers from one row to the next: an odd count of cache lines, so that a column's rows spread over all cache sets."""
+    """Numbers from one row to the next: an odd count of cache lines, so that a column's rows spread over all cache
+    sets."""
     return (panels * COLS | 1) * LANES
 
 
@@ -141,16 +206,29 @@ def byte_values(offset: float, scale: float) -> Floats:
 def parameter_count(config: ModelConfig) -> int:
     """float32 numbers in `params`: every layer's panels, filled up, and its biases."""
     widths = config.widths
-    return sum(-(-after // PANEL) * PANEL * (before + 1) for before, after in zip(widths[:-1], widths[1:], strict=True))
+    return sum(-(-after // PANEL) * PANEL * (before + 1) for before, after in itertools.pairwise(widths))
 
 
 def count_parts(flop: float, threads: int) -> int:
-    """Parts that a piece of work is split into: the one place where this is decided, from the size of the work alone."""
+    """Parts that a piece of work is split into: the one place where this is decided, from the size of the work
+    alone."""
     return int(max(1, min(threads, flop // _REGION_FLOP + 1)))
 
 
-def allocate(config: ModelConfig, batch_size: int, threads: int, *, density: float = 1.0, training: bool = True, grads: bool = False,
-             first_moment: bool = False, second_moment: bool = False, mean: bool = False, sparse: bool = False, dry: bool = False) -> State:  # fmt: skip
+def allocate(
+    config: ModelConfig,
+    batch_size: int,
+    threads: int,
+    *,
+    density: float = 1.0,
+    training: bool = True,
+    grads: bool = False,
+    first_moment: bool = False,
+    second_moment: bool = False,
+    mean: bool = False,
+    sparse: bool = False,
+    dry: bool = False,
+) -> State:
     """Zeroed state for a network and a largest batch, with the table of where everything lies.
 
     density is the share of the input that is not zero, where the first layer walks only that; it sizes the parts.
@@ -184,9 +262,12 @@ def allocate(config: ModelConfig, batch_size: int, threads: int, *, density: flo
         flop = 2.0 * batch_size * before * after * (density if index == 0 else 1.0)
         by_panels = min(threads, n_panels) if index < n_layers - 1 else threads
         row[FORWARD_PARTS] = min(count_parts(flop, threads), by_panels)
-        row[BACKWARD_PARTS] = min(count_parts(2 * flop, threads), min(threads, -(-before // PANEL) if index else n_panels))
+        row[BACKWARD_PARTS] = min(
+            count_parts(2 * flop, threads), min(threads, -(-before // PANEL) if index else n_panels)
+        )
     if n_layers > 1:
-        # The backward of the second layer and all that the first layer does are one region, split by the first one's units.
+        # The backward of the second layer and all that the first layer does are one region, split by the first one's
+        # units.
         flop = 4.0 * batch_size * (widths[0] * widths[1] * density + widths[1] * widths[2])
         layers[1, BACKWARD_PARTS] = layers[0, FORWARD_PARTS] = min(count_parts(flop, threads), int(layers[0, PANELS]))
     layers[:, THREADS] = count_parts(10.0 * param, threads)
@@ -200,11 +281,20 @@ def allocate(config: ModelConfig, batch_size: int, threads: int, *, density: flo
         return aligned(param if wanted else LANES)
 
     return State(
-        aligned(param), buffer(grads), buffer(first_moment), buffer(second_moment), buffer(mean), aligned(place + LANES), aligned(256),
+        aligned(param),
+        buffer(grads),
+        buffer(first_moment),
+        buffer(second_moment),
+        buffer(mean),
+        aligned(place + LANES),
+        aligned(256),
         np.zeros((parts, config.in_features if sparse else 1), np.int32),
         np.zeros((parts, config.in_features * SLOT if sparse and training else 1), np.uint32),
-        np.zeros(batch_size, np.float32), np.zeros(batch_size, np.int32), np.zeros(blocks, np.float64), layers,
-    )  # fmt: skip
+        np.zeros(batch_size, np.float32),
+        np.zeros(batch_size, np.int32),
+        np.zeros(blocks, np.float64),
+        layers,
+    )
 
 
 def pack(params: Floats, layers: npt.NDArray[np.int64], weights: Sequence[Floats], biases: Sequence[Floats]) -> None:

@@ -1,10 +1,12 @@
 """The compiled training loop: a chunk of batches, the kernels in order, nothing else.
 
-A step is a short list of stages, each one parallel region (or, where the work is below what a region costs, a plain call):
+A step is a short list of stages, each one parallel region (or, where the work is below what a region costs, a plain
+call):
 
     forward   layer 1, 2, …        each part owns panels of units
     output    the last layer, softmax, loss, and the gradient of the logits; each part owns samples
-    backward  the last layer … 1   each part owns inputs of the layer, that is units of the layer below: the gradient for
+    backward  the last layer … 1   each part owns inputs of the layer, that is units of the layer below: the gradient
+    for
                                    those units, the gradient of the weights that leave them, and those weights' update
     first     layer 0              each part owns panels: gradient and update for this batch, forward for the next one
 
@@ -26,7 +28,6 @@ from numba import prange, typeof, types
 from numba.core.typing import signature
 
 from jitnet.config import ModelConfig
-
 from jitnet.kernels.activation import activation_backward, activation_forward
 from jitnet.kernels.batch import gather_bytes, gather_floats
 from jitnet.kernels.dropout import dropout
@@ -43,9 +44,26 @@ from jitnet.kernels.optimizer import average, limit_norms, square_sum, update
 from jitnet.kernels.sparse import BLOCK, list_columns, sparse_backward_weight, sparse_forward
 from jitnet.kernels.tile import LANES, PANEL, own_code
 from jitnet.state import (
-    B, BACKWARD_PARTS, FORWARD_PARTS, G, GT, H, IN, NORM_BLOCK, OUT, PANELS, STRIDE, THREADS, W, X, X_STRIDE, Z,
-    allocate, make_options, no_source,
-)  # fmt: skip
+    BACKWARD_PARTS,
+    FORWARD_PARTS,
+    GT,
+    IN,
+    NORM_BLOCK,
+    OUT,
+    PANELS,
+    STRIDE,
+    THREADS,
+    X_STRIDE,
+    B,
+    G,
+    H,
+    W,
+    X,
+    Z,
+    allocate,
+    make_options,
+    no_source,
+)
 
 __all__ = ["Stages", "load", "load_backward", "measure_steps", "stages", "train_steps"]
 
@@ -92,12 +110,16 @@ def _linear(state, source, layer, rows, number, first_sample, last_sample, first
     z = state.work[row[Z] + first_sample * row[STRIDE] :]
     own = rows[first_sample:last_sample]
     if layer == 0 and source.sparse:
-        sparse_forward(source.starts, source.entries, own, state.values, w, b, row[IN], first_panel, last_panel, z, row[STRIDE])
+        sparse_forward(
+            source.starts, source.entries, own, state.values, w, b, row[IN], first_panel, last_panel, z, row[STRIDE]
+        )
     else:
         at = row[X] + first_sample * row[X_STRIDE]
         if layer == 0:
             at += (number & 1) * state.losses.shape[0] * row[X_STRIDE]
-        linear_forward(state.work[at:], row[X_STRIDE], w, b, own.shape[0], row[IN], first_panel, last_panel, z, row[STRIDE])
+        linear_forward(
+            state.work[at:], row[X_STRIDE], w, b, own.shape[0], row[IN], first_panel, last_panel, z, row[STRIDE]
+        )
 
 
 def forward_stage(layer, state, source, options, batch, part, parts):
@@ -109,7 +131,9 @@ def forward_stage(layer, state, source, options, batch, part, parts):
     z, h = state.work[row[Z] :], state.work[row[H] :]
     activation_forward(options.activation, z, h, row[STRIDE], batch.rows.shape[0], first, last)
     if options.shares[layer] > 0.0:
-        dropout(options.seed, batch.number, layer, batch.rows.shape[0], options.shares[layer], h, row[STRIDE], first, last)
+        dropout(
+            options.seed, batch.number, layer, batch.rows.shape[0], options.shares[layer], h, row[STRIDE], first, last
+        )
 
 
 def output_stage(layer, state, source, options, batch, part, parts):
@@ -139,9 +163,23 @@ def _update(state, options, batch, first, last, scale):
     own_code()
     if not options.direct:
         update(
-            options.optimizer, first, last, state.params, state.grads, state.first_moment, state.second_moment, batch.number + 1,
-            batch.rate, options.weight_decay, options.momentum, options.beta1, options.beta2, options.rho, options.epsilon, scale,
-        )  # fmt: skip
+            options.optimizer,
+            first,
+            last,
+            state.params,
+            state.grads,
+            state.first_moment,
+            state.second_moment,
+            batch.number + 1,
+            batch.rate,
+            options.weight_decay,
+            options.momentum,
+            options.beta1,
+            options.beta2,
+            options.rho,
+            options.epsilon,
+            scale,
+        )
     if options.ema > 0.0:
         average(first, last, state.params, state.mean, options.ema)
 
@@ -162,13 +200,16 @@ def _backward_bias(state, options, batch, layer, first_panel, last_panel):
     target = state.params if options.direct else state.grads
     if not options.direct:
         _clear(target, first, last)
-    linear_backward_bias(state.work[row[G] :], row[STRIDE], batch.rows.shape[0], first_panel, last_panel, target[row[B] :])
+    linear_backward_bias(
+        state.work[row[G] :], row[STRIDE], batch.rows.shape[0], first_panel, last_panel, target[row[B] :]
+    )
     if not options.deferred:
         _update(state, options, batch, first, last, 1.0)
 
 
 def backward_stage(layer, state, source, options, batch, part, parts):
-    """A layer above the first, own inputs: gradient of the units below, of the weights that leave them, and their update."""
+    """A layer above the first, own inputs: gradient of the units below, of the weights that leave them, and their
+    update."""
     row, below = state.layers[layer], state.layers[layer - 1]
     size, stride = batch.rows.shape[0], below[STRIDE]
     samples = (size + LANES - 1) // LANES * LANES
@@ -182,7 +223,17 @@ def backward_stage(layer, state, source, options, batch, part, parts):
             at = row[W] + p * row[IN] * PANEL
             _clear(target, at + first * PANEL, at + last * PANEL)
     linear_backward_weight(
-        state.work[row[X] :], row[X_STRIDE], state.work[row[G] :], row[STRIDE], size, row[IN], first, last, ZERO, row[PANELS], target[row[W] :]
+        state.work[row[X] :],
+        row[X_STRIDE],
+        state.work[row[G] :],
+        row[STRIDE],
+        size,
+        row[IN],
+        first,
+        last,
+        ZERO,
+        row[PANELS],
+        target[row[W] :],
     )
     if not options.deferred:
         for p in range(row[PANELS]):
@@ -220,11 +271,15 @@ def first_stage(layer, state, source, options, batch, part, parts):
             ahead = batch.ahead[n : min(end, batch.ahead.shape[0])]
             list_columns(source.starts, source.entries, batch.rows[n:end], ahead, counts, slots)
             g = state.work[row[G] + n * row[STRIDE] :]
-            sparse_backward_weight(counts, slots, state.values, g, row[STRIDE], row[IN], first_panel, last_panel, target[row[W] :])
+            sparse_backward_weight(
+                counts, slots, state.values, g, row[STRIDE], row[IN], first_panel, last_panel, target[row[W] :]
+            )
     else:
         x = state.work[row[X] + (batch.number & 1) * state.losses.shape[0] * row[X_STRIDE] :]
         g = state.work[row[G] :]
-        linear_backward_weight(x, row[X_STRIDE], g, row[STRIDE], size, row[IN], ZERO, row[IN], first_panel, last_panel, target[row[W] :])
+        linear_backward_weight(
+            x, row[X_STRIDE], g, row[STRIDE], size, row[IN], ZERO, row[IN], first_panel, last_panel, target[row[W] :]
+        )
     if not options.deferred:
         _update(state, options, batch, first, last, 1.0)
     _backward_bias(state, options, batch, layer, first_panel, last_panel)
@@ -244,7 +299,8 @@ def norm_stage(layer, state, source, options, batch, part, parts):
 
 
 def update_stage(layer, state, source, options, batch, part, parts):
-    """Own blocks of parameters, the whole gradient first scaled down to the largest norm allowed (Pascanu et al. 2013)."""
+    """Own blocks of parameters, the whole gradient first scaled down to the largest norm allowed (Pascanu et al.
+    2013)."""
     scale = 1.0
     if options.clip_norm > 0.0:
         total = 0.0
@@ -276,8 +332,8 @@ _FUNCTION = types.FunctionType(_STAGE)
 
 
 class Stages(NamedTuple):
-    """The stages as values, so that the loop calls them by address. What is called so is compiled once; what is linked in
-    is optimised again in every function above it, and took four times as long to compile."""
+    """The stages as values, so that the loop calls them by address. What is called so is compiled once; what is linked
+    in is optimised again in every function above it, and took four times as long to compile."""
 
     gather: Callable[..., None]
     forward: Callable[..., None]
@@ -296,9 +352,12 @@ def _compiled(stage: Callable[..., None]) -> Callable[..., None]:
 
 
 def stages(*, deferred: bool) -> Stages:
-    """The stages that a run needs, compiled or loaded; those of a deferred update (clipping, max-norm) only where asked for."""
+    """The stages that a run needs, compiled or loaded; those of a deferred update (clipping, max-norm) only where
+    asked for."""
     late = (norm_stage, update_stage, limit_stage) if deferred else (idle_stage,) * 3
-    return Stages(*map(_compiled, (gather_stage, forward_stage, output_stage, backward_stage, first_stage, *late, idle_stage)))
+    return Stages(
+        *map(_compiled, (gather_stage, forward_stage, output_stage, backward_stage, first_stage, *late, idle_stage))
+    )
 
 
 def load_backward() -> None:
@@ -308,13 +367,16 @@ def load_backward() -> None:
 
 
 def load(*, deferred: bool = False) -> Stages:
-    """Compile or load everything that training runs, in two processes where it has to be compiled: 10 s instead of 18."""
+    """Compile or load everything that training runs, in two processes where it has to be compiled: 10 s instead of
+    18."""
     beside = None
     if not warm() and cache_folder is not None and machine().cores > 1:
         beside = subprocess.Popen(
             [sys.executable, "-c", "from jitnet.step import load_backward; load_backward()"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
     try:
         for stage in (forward_stage, output_stage, gather_stage, idle_stage):
             _compiled(stage)
@@ -328,7 +390,8 @@ def load(*, deferred: bool = False) -> Stages:
 
 @parallel_kernel
 def _region(one, two, three, layer, state, source, options, batch, following, parts):
-    """Up to three stages in one parallel region: each part passes from one to the next without waiting for the others."""
+    """Up to three stages in one parallel region: each part passes from one to the next without waiting for the
+    others."""
     for part in prange(parts):
         own = np.int64(part)
         one(layer, state, source, options, batch, own, parts)
@@ -348,9 +411,25 @@ def _run(one, two, three, layer, state, source, options, batch, following, parts
 
 
 def _train_steps(
-    gather, forward, output, backward, first, norm, update, limit, idle,
-    state, source, options, order, batch_size, first_step, number, rates, totals,
-):  # fmt: skip
+    gather,
+    forward,
+    output,
+    backward,
+    first,
+    norm,
+    update,
+    limit,
+    idle,
+    state,
+    source,
+    options,
+    order,
+    batch_size,
+    first_step,
+    number,
+    rates,
+    totals,
+):
     """`train_steps`, with the stages one by one."""
     n_layers = state.layers.shape[0]
     threads = state.layers[0, THREADS]
@@ -366,7 +445,18 @@ def _train_steps(
             _run(gather, idle, idle, ZERO, state, source, options, batch, batch, state.layers[0, FORWARD_PARTS])
         for layer in range(0 if step == 0 or options.deferred else 1, n_layers - 1):
             _run(forward, idle, idle, layer, state, source, options, batch, batch, state.layers[layer, FORWARD_PARTS])
-        _run(output, idle, idle, n_layers - 1, state, source, options, batch, batch, state.layers[n_layers - 1, FORWARD_PARTS])
+        _run(
+            output,
+            idle,
+            idle,
+            n_layers - 1,
+            state,
+            source,
+            options,
+            batch,
+            batch,
+            state.layers[n_layers - 1, FORWARD_PARTS],
+        )
 
         loss, right = 0.0, 0
         for n in range(rows.shape[0]):
@@ -393,23 +483,44 @@ def _train_steps(
             _run(update, idle, idle, ZERO, state, source, options, batch, batch, threads)
             if options.max_norm > 0.0:
                 for layer in range(n_layers - 1):
-                    _run(limit, idle, idle, layer, state, source, options, batch, batch, state.layers[layer, FORWARD_PARTS])
+                    _run(
+                        limit,
+                        idle,
+                        idle,
+                        layer,
+                        state,
+                        source,
+                        options,
+                        batch,
+                        batch,
+                        state.layers[layer, FORWARD_PARTS],
+                    )
     return rates.shape[0]
 
 
 _ORDER, _NUMBERS = typeof(np.zeros(1, np.int32)), typeof(np.zeros(1))
 _TRAIN = signature(
-    types.int64, *(_FUNCTION,) * len(Stages._fields), _STATE, _SOURCE, _OPTIONS, _ORDER, types.int64, types.int64, types.int64,
-    _NUMBERS, _NUMBERS,
-)  # fmt: skip
+    types.int64,
+    *(_FUNCTION,) * len(Stages._fields),
+    _STATE,
+    _SOURCE,
+    _OPTIONS,
+    _ORDER,
+    types.int64,
+    types.int64,
+    types.int64,
+    _NUMBERS,
+    _NUMBERS,
+)
 
 
 def train_steps(stages, state, source, options, order, batch_size, first_step, number, rates, totals):
     """Train on the batches first_step, first_step + 1, … of an epoch, one for each of `rates`; give how many were done.
 
     order (samples,) int32: batch k is order[k * batch_size : (k + 1) * batch_size], the last one perhaps smaller.
-    number: steps of the run before these; rates (steps,) float64: learning rates. totals (2,) float64 gains the sum of the
-    samples' losses and the count of right guesses. A loss that is NaN or infinite ends the call before that step's update.
+    number: steps of the run before these; rates (steps,) float64: learning rates. totals (2,) float64 gains the sum of
+    the samples' losses and the count of right guesses. A loss that is NaN or infinite ends the call before that step's
+    update.
     """
     return _compiled_loop()(*stages, state, source, options, order, batch_size, first_step, number, rates, totals)
 
@@ -419,28 +530,49 @@ def _measure_steps(gather, forward, output, idle, state, source, options, order,
     n_layers = state.layers.shape[0]
     none = order[:0]
     for begin in range(0, order.shape[0], batch_size):
-        batch = Batch(order[begin : min(order.shape[0], begin + batch_size)], none, ZERO, 0.0, 0.0)
+        batch = Batch(order[begin : min(order.shape[0], begin + batch_size)], none, 0, 0.0, 0.0)
         if not source.sparse:
             _run(gather, idle, idle, ZERO, state, source, options, batch, batch, state.layers[0, FORWARD_PARTS])
         for layer in range(n_layers - 1):
             _run(forward, idle, idle, layer, state, source, options, batch, batch, state.layers[layer, FORWARD_PARTS])
-        _run(output, idle, idle, n_layers - 1, state, source, options, batch, batch, state.layers[n_layers - 1, FORWARD_PARTS])
+        _run(
+            output,
+            idle,
+            idle,
+            n_layers - 1,
+            state,
+            source,
+            options,
+            batch,
+            batch,
+            state.layers[n_layers - 1, FORWARD_PARTS],
+        )
         for n in range(batch.rows.shape[0]):
             totals[0] += state.losses[n]
             totals[1] += state.right[n]
 
 
 _MEASURE = signature(
-    types.void, *(_FUNCTION,) * 4, _STATE, _SOURCE, _OPTIONS, _ORDER, types.int64, _NUMBERS,
-)  # fmt: skip
+    types.void,
+    *(_FUNCTION,) * 4,
+    _STATE,
+    _SOURCE,
+    _OPTIONS,
+    _ORDER,
+    types.int64,
+    _NUMBERS,
+)
 
 
 def measure_steps(stages, state, source, options, order, batch_size, totals):
-    """Forward only, over the samples of `order`: totals (2,) float64 gains the sum of losses and the count of right guesses.
+    """Forward only, over the samples of `order`: totals (2,) float64 gains the sum of losses and the count of right
+    guesses.
 
     It uses the state's activations and leaves its parameters alone. options: without dropout and label smoothing.
     """
-    _compiled_measure()(stages.gather, stages.forward, stages.output, stages.idle, state, source, options, order, batch_size, totals)
+    _compiled_measure()(
+        stages.gather, stages.forward, stages.output, stages.idle, state, source, options, order, batch_size, totals
+    )
 
 
 @cache

@@ -72,22 +72,27 @@ class Trainer:
     """
 
     def __init__(self, model: Model, dataset: Dataset, config: TrainConfig) -> None:
-        """UsageError where the config asks for what this machine or data cannot do, ModelError where model and data differ."""
+        """UsageError where the config asks for what this machine or data cannot do, ModelError where model and data
+        differ."""
         model.check_fits(dataset)
         self.model, self.dataset, self.config = model, dataset, config
         self._training, self._held_out = dataset.train, None
         if config.val_split:
             self._training, self._held_out = stratified_split(dataset.train, config.val_split, config.seed)
         if config.target_accuracy and self._held_out is None and dataset.test is None:
-            raise UsageError("--target-acc needs data to test on; name some with --test-data, or hold some out with --val-split")
+            raise UsageError(
+                "--target-acc needs data to test on; name some with --test-data, or hold some out with --val-split"
+            )
         samples = len(self._training)
         if config.drop_last and samples < config.batch_size:
-            raise UsageError(f"--batch-size is {config.batch_size}, more than the {samples} samples there are; use less")
+            raise UsageError(
+                f"--batch-size is {config.batch_size}, more than the {samples} samples there are; use less"
+            )
         self._batch_size = min(config.batch_size, samples)
         self.n_steps = samples // self._batch_size if config.drop_last else -(-samples // self._batch_size)
         self.plan = make_plan(model, self._training, config, self._batch_size)
         options_of(model.config, config)
-        self._fresh: FreshSamples | None = None
+        self._fresh: "FreshSamples | None" = None
         if config.augment.active or config.input_dropout:
             from jitnet.fresh import FreshSamples
 
@@ -112,7 +117,9 @@ class Trainer:
         if self._fresh is None:
             self._source = make_source(self._training, self.model, self.plan)
         splits = {"val": self._held_out, "test": self.dataset.test}
-        self._measured = {name: make_source(split, self.model, self.plan) for name, split in splits.items() if split is not None}
+        self._measured = {
+            name: make_source(split, self.model, self.plan) for name, split in splits.items() if split is not None
+        }
         self._ready = True
 
     def request_stop(self) -> None:
@@ -123,8 +130,8 @@ class Trainer:
         """Train; yield a report after each epoch, the model's parameters then being up to date.
 
         on_steps is called between chunks of batches. With held-out data the model ends with the parameters of its best
-        epoch. Raises DivergedError where the loss becomes NaN or infinite; the model then keeps the parameters of the last
-        whole epoch.
+        epoch. Raises DivergedError where the loss becomes NaN or infinite; the model then keeps the parameters of the
+        last whole epoch.
         """
         from jitnet.kernels.jit import set_threads
 
@@ -140,7 +147,11 @@ class Trainer:
                 if on_steps is not None:
                     samples = min(done * self._batch_size, len(order))
                     pace = samples / max(seconds, 1e-9)
-                    on_steps(StepReport(epoch, config.epochs, done, self.n_steps, pace, totals[0] / samples, totals[1] / samples))
+                    on_steps(
+                        StepReport(
+                            epoch, config.epochs, done, self.n_steps, pace, totals[0] / samples, totals[1] / samples
+                        )
+                    )
             self._keep()
             if self.stopped:
                 self.outcome = f"stopped in epoch {epoch}"
@@ -159,7 +170,9 @@ class Trainer:
             loss, accuracy = self._measure("test")
             self.final_test = None if loss is None or accuracy is None else (loss, accuracy)
 
-    def _epoch(self, epoch: int, order: npt.NDArray[np.int32], totals: npt.NDArray[np.float64]) -> Iterator[tuple[int, float]]:
+    def _epoch(
+        self, epoch: int, order: npt.NDArray[np.int32], totals: npt.NDArray[np.float64]
+    ) -> Iterator[tuple[int, float]]:
         """One epoch in chunks: after each the steps done and the seconds that it took."""
         from jitnet.kernels.random import ORDER, key, permutation
 
@@ -184,9 +197,14 @@ class Trainer:
             begin = time.perf_counter()
 
     def _chunk(
-        self, epoch: int, order: npt.NDArray[np.int32], done: int, number: int, rates: npt.NDArray[np.float64],
+        self,
+        epoch: int,
+        order: npt.NDArray[np.int32],
+        done: int,
+        number: int,
+        rates: npt.NDArray[np.float64],
         totals: npt.NDArray[np.float64],
-    ) -> int:  # fmt: skip
+    ) -> int:
         """Train on the next len(rates) batches; gives how many went well."""
         if self._fresh is None:
             source, first = self._source, done
@@ -230,9 +248,17 @@ class Trainer:
         test_loss, test_accuracy = (None, None) if self._held_out is not None else self._measure("test")
         rate = float(learning_rates(self.config, self.n_steps, epoch * self.n_steps - 1, 1)[0])
         return EpochReport(
-            epoch, float(totals[0] / samples), float(totals[1] / samples), test_loss, test_accuracy, val_loss, val_accuracy,
-            seconds, samples / seconds, rate,
-        )  # fmt: skip
+            epoch,
+            float(totals[0] / samples),
+            float(totals[1] / samples),
+            test_loss,
+            test_accuracy,
+            val_loss,
+            val_accuracy,
+            seconds,
+            samples / seconds,
+            rate,
+        )
 
 
 class _Watch:

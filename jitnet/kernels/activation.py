@@ -76,7 +76,8 @@ def _normal_distribution(x):
 
 @kernel
 def activation_forward(kind, z, h, stride, batch, first, last):
-    """h[n, o] = activation(z[n, o]) for first <= o < last; both flat in rows of stride, and may be the same for relu and tanh."""
+    """h[n, o] = activation(z[n, o]) for first <= o < last; both flat in rows of stride, and may be the same for relu
+    and tanh."""
     for n in range(batch):
         row = h[n * stride + first : n * stride + last]
         if kind == RELU:
@@ -95,7 +96,8 @@ def activation_forward(kind, z, h, stride, batch, first, last):
 
 @kernel
 def activation_backward(kind, z, h, keep, g, stride, batch, first, last):
-    """g[n, o] *= the activation's derivative, from its output (relu, tanh) or its input z (gelu), for first <= o < last.
+    """g[n, o] *= the activation's derivative, from its output (relu, tanh) or its input z (gelu), for first <= o <
+    last.
 
     The output is keep * h: dropout has scaled what it kept by 1 / keep.
     """
@@ -106,7 +108,9 @@ def activation_backward(kind, z, h, keep, g, stride, batch, first, last):
             source = z[n * stride + first : n * stride + last]
             for o in range(row.shape[0]):
                 x = source[o]
-                near = min(max(x, _F(-14.0)), _F(14.0))  # where the density ends; exp itself ends at 1e-38, too much for a vast x
+                near = min(
+                    max(x, _F(-14.0)), _F(14.0)
+                )  # where the density ends; exp itself ends at 1e-38, too much for a vast x
                 row[o] *= _normal_distribution(x) + near * _F(0.39894228) * exp(_F(-0.5) * near * near)
         else:
             out = h[n * stride + first : n * stride + last]

@@ -9,7 +9,8 @@ __all__ = ["gather_bytes", "gather_floats"]
 
 @kernel
 def gather_bytes(images, rows, values, first, last, x, stride):
-    """x[n, i] = values[images[rows[n], i]] for first <= n < last, as i * slope + offset: values[0], values[1] give both.
+    """x[n, i] = values[images[rows[n], i]] for first <= n < last, as i * slope + offset: values[0], values[1] give
+    both.
 
     images (samples, features) uint8, rows (batch,) int32, values (256,) float32 linear in the byte, x flat in rows of
     stride. A conversion, a product and a sum vectorise; looking up each byte would not.

@@ -1,7 +1,7 @@
 """Dropout (Srivastava et al. 2014): units switched off at random while training, the others scaled up to make good.
 
-Whether a unit is dropped is a function of (seed, step, layer, sample, unit), so nothing is stored: the backward pass asks
-again. One draw of 64 bits decides four units, 16 bits each; a share is therefore kept to within 1/65536.
+Whether a unit is dropped is a function of (seed, step, layer, sample, unit), so nothing is stored: the backward pass
+asks again. One draw of 64 bits decides four units, 16 bits each; a share is therefore kept to within 1/65536.
 """
 
 import numpy as np
@@ -19,7 +19,8 @@ _INPUT = np.uint64(1) << np.uint64(63)
 
 @kernel
 def dropout(seed, step, layer, batch, share, values, stride, first, last):
-    """values[n, o] = 0 where unit o is dropped for sample n of the batch, else values[n, o] / (1 - share), first <= o < last.
+    """values[n, o] = 0 where unit o is dropped for sample n of the batch, else values[n, o] / (1 - share), first <= o
+    < last.
 
     The same call serves forward (activations) and backward (their gradients). first and last are multiples of 4; step
     counts from the start of the run; values flat in rows of stride. About 0.5 ns a number.

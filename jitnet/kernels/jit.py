@@ -2,11 +2,13 @@
 
 Importing this room settles, before the first compile, what Numba reads from the environment:
 
-* the full vector width: on CPUs with AVX-512 LLVM prefers 256-bit vectors, which halves the peak (80 against 165 GFLOP/s
+* the full vector width: on CPUs with AVX-512 LLVM prefers 256-bit vectors, which halves the peak (80 against 165
+GFLOP/s
   a core); `-prefer-256-bit` in the feature string undoes that. Other CPUs are left as they are.
 * OpenMP as threading layer: a parallel region costs 2–3 µs there against 25–37 with Numba's own work queue; its threads
   are bound to cores, without which a region sometimes took 8 ms.
-* a cache folder whose name is a hash of all kernel sources, options and versions. Numba itself does not notice an edited
+* a cache folder whose name is a hash of all kernel sources, options and versions. Numba itself does not notice an
+edited
   callee in another file, a changed option or bounds checking, and would run stale code.
 
 A variable that the user has set already is left alone.
@@ -27,7 +29,19 @@ from typing import Any, TypeVar
 import llvmlite
 import llvmlite.binding as llvm
 
-__all__ = ["FASTMATH", "MAX_LANES", "Machine", "cache_folder", "inner_kernel", "kernel", "machine", "parallel_kernel", "set_threads", "stage_kernel", "warm"]
+__all__ = [
+    "FASTMATH",
+    "MAX_LANES",
+    "Machine",
+    "cache_folder",
+    "inner_kernel",
+    "kernel",
+    "machine",
+    "parallel_kernel",
+    "set_threads",
+    "stage_kernel",
+    "warm",
+]
 
 FASTMATH = {"contract", "reassoc", "nsz"}
 """Contract gives fused multiply-add, reassoc lets sums be vectorised, nsz drops the sign of zero. Never nnan or ninf:
@@ -65,7 +79,11 @@ def _fingerprint() -> str:
     package = Path(__file__).parent.parent
     for path in [*sorted((package / "kernels").glob("*.py")), package / "state.py", package / "step.py"]:
         digest.update(path.name.encode() + path.read_bytes())
-    settings = [f"{name}={os.environ[name]}" for name in sorted(os.environ) if name.startswith("NUMBA_") and "CACHE" not in name and "NUM_THREADS" not in name]
+    settings = [
+        f"{name}={os.environ[name]}"
+        for name in sorted(os.environ)
+        if name.startswith("NUMBA_") and "CACHE" not in name and "NUM_THREADS" not in name
+    ]
     versions = [sys.version, llvmlite.__version__, _numba_version(), llvm.get_host_cpu_name(), _FEATURES.flatten()]
     digest.update("\n".join(settings + versions + sorted(FASTMATH)).encode())
     return digest.hexdigest()[:16]
@@ -98,7 +116,8 @@ def _prepare_cache() -> Path | None:
 
 _set_environment()
 cache_folder: Path | None = _prepare_cache()
-"""Where compiled code is kept from one start to the next; None where nothing can be written, and every start compiles."""
+"""Where compiled code is kept from one start to the next; None where nothing can be written, and every start
+compiles."""
 if cache_folder is not None:
     os.environ["NUMBA_CACHE_DIR"] = str(cache_folder)
 
@@ -120,7 +139,8 @@ def kernel(function: Function, signature: Any = None) -> Function:
 
 
 def inner_kernel(function: Function) -> Function:
-    """Compile a serial loop that only other kernels call: without the wrappers for Python, which take a third of the time."""
+    """Compile a serial loop that only other kernels call: without the wrappers for Python, which take a third of the
+    time."""
     compiled: Function = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
     return compiled
 
@@ -152,8 +172,8 @@ class Machine:
     """What the loops run on.
 
     cpu: the processor's name. vector_bits: width of its vectors. affinity: cores this process may run on.
-    quota: cores' worth of time that the container allows, None without a limit. cores: the threads that can truly run at
-    once, the smaller of both; cores_reason says which one bound. threading_layer: who runs the parallel regions.
+    quota: cores' worth of time that the container allows, None without a limit. cores: the threads that can truly run
+    at once, the smaller of both; cores_reason says which one bound. threading_layer: who runs the parallel regions.
     """
 
     cpu: str
@@ -176,7 +196,9 @@ def machine() -> Machine:
     if quota is not None and quota < cores:
         cores, reason = max(1, int(quota)), f"CPU quota of {quota:g} cores"
     version = ".".join(str(part) for part in llvm.llvm_version_info[:2])
-    return Machine(_cpu_name(), _vector_bits(), affinity, quota, cores, reason, _threading_layer(), numba.__version__, version)
+    return Machine(
+        _cpu_name(), _vector_bits(), affinity, quota, cores, reason, _threading_layer(), numba.__version__, version
+    )
 
 
 def _quota() -> float | None:

@@ -6,12 +6,12 @@ Layouts, all flat float32 in one arena, rows on 64-byte starts:
 * weights in panels of PANEL outputs, w[panel, in_features, PANEL], so that the innermost loops walk memory in order;
   PyTorch's w[o, i] stands at panel_index(o, i). Outputs that fill up the last panel have zero weights.
 
-Each kernel does a range of panels or of inputs, and everything outside its range is left alone: whoever runs which range
-is decided elsewhere, and every number has one writer and one order of summing, whatever the split.
+Each kernel does a range of panels or of inputs, and everything outside its range is left alone: whoever runs which
+range is decided elsewhere, and every number has one writer and one order of summing, whatever the split.
 
-Three loops round a tile of ROWS x PANEL sums in registers, its shared index innermost (Goto and van de Geijn 2008). Long
-sums are cut into pieces of DEPTH, so that the panel at work stays in the first cache. Rows left over when ROWS does not
-divide the extent are done one at a time over GROUP panels, which is as fast a row.
+Three loops round a tile of ROWS x PANEL sums in registers, its shared index innermost (Goto and van de Geijn 2008).
+Long sums are cut into pieces of DEPTH, so that the panel at work stays in the first cache. Rows left over when ROWS
+does not divide the extent are done one at a time over GROUP panels, which is as fast a row.
 """
 
 import numpy as np
@@ -46,7 +46,8 @@ DEPTH = 256
 """Terms of a sum done in one go: a panel of DEPTH x PANEL floats is half of a 32 KiB cache."""
 
 SHALLOW = 64
-"""Samples summed in one go by the weight gradient: their rows, one page each, fit the first level of address translation."""
+"""Samples summed in one go by the weight gradient: their rows, one page each, fit the first level of address
+translation."""
 
 INPUT_ROWS = 2 * ROWS if COLS == 2 else ROWS
 """Rows of the tile of the input gradient, which is one vector wide."""
@@ -109,7 +110,8 @@ def row_forward(x, x_at, w, b, in_features, first_panel, last_panel, out, at):
 def linear_backward_weight(x, x_stride, g, stride, batch, in_features, first, last, first_panel, last_panel, dw):
     """dw[i, o] += sum_n x[n, i] g[n, o] for first <= i < last and the o of the panels given.
 
-    x (batch, in_features) in rows of x_stride, g (batch, panels * PANEL) in rows of stride, dw in panels. With g scaled by
+    x (batch, in_features) in rows of x_stride, g (batch, panels * PANEL) in rows of stride, dw in panels. With g
+    scaled by
     -learning_rate, dw may be the weights themselves: that is a step of SGD. 2 batch (last - first) outputs FLOP.
     """
     size = in_features * PANEL
@@ -128,7 +130,9 @@ def linear_backward_weight(x, x_stride, g, stride, batch, in_features, first, la
 
 
 @kernel
-def _row_backward_weight(x, x_stride, g, stride, first_sample, last_sample, in_features, i, first_panel, last_panel, dw):
+def _row_backward_weight(
+    x, x_stride, g, stride, first_sample, last_sample, in_features, i, first_panel, last_panel, dw
+):
     """One input of `linear_backward_weight`."""
     size = in_features * PANEL
     p = first_panel
@@ -160,8 +164,9 @@ def linear_backward_bias(g, stride, batch, first_panel, last_panel, db):
 def linear_backward_input(gt, samples, w, in_features, out_features, first, last, dxt):
     """dxt[i, n] = sum_o w[i, o] gt[o, n] for first <= i < last; dxt is overwritten.
 
-    gt (out_features, samples) and dxt (in_features, samples) stand samples last, so that a vector is sixteen samples and
-    the weights are walked in order; samples is the batch rounded up to LANES. 2 samples (last - first) out_features FLOP.
+    gt (out_features, samples) and dxt (in_features, samples) stand samples last, so that a vector is sixteen samples
+    and the weights are walked in order; samples is the batch rounded up to LANES. 2 samples (last - first) out_features
+    FLOP.
     """
     size = in_features * PANEL
     whole = last - (last - first) % INPUT_ROWS
@@ -169,7 +174,9 @@ def linear_backward_input(gt, samples, w, in_features, out_features, first, last
         deep = min(out_features, depth + DEPTH)
         for n in range(0, samples, LANES):
             for i in range(first, whole, INPUT_ROWS):
-                tile = tile_zero(INPUT_ROWS, 1) if depth == 0 else tile_load(INPUT_ROWS, 1, dxt, i * samples + n, samples)
+                tile = (
+                    tile_zero(INPUT_ROWS, 1) if depth == 0 else tile_load(INPUT_ROWS, 1, dxt, i * samples + n, samples)
+                )
                 for p in range(depth, deep, PANEL):
                     at = p // PANEL * size + i * PANEL
                     for o in range(min(PANEL, deep - p)):

@@ -45,7 +45,8 @@ def softmax(row, n_classes):
 
 @kernel
 def softmax_cross_entropy(row, n_classes, label, smoothing):
-    """Turn one sample's logits into the gradient p - t, in place; give the loss (float32) and whether the guess was right.
+    """Turn one sample's logits into the gradient p - t, in place; give the loss (float32) and whether the guess was
+    right.
 
     row (at least n_classes,) float32. A logit that is NaN or infinite gives a loss that is NaN.
     """

@@ -21,7 +21,19 @@ import numpy as np
 from jitnet.kernels.jit import kernel
 from jitnet.kernels.tile import LANES, PANEL, tile_load, tile_max, tile_sqrt, tile_store, tile_sum, tile_zero
 
-__all__ = ["ADAM", "ADAMW", "KINDS", "MOMENTUM", "NESTEROV", "RMSPROP", "SGD", "average", "limit_norms", "square_sum", "update"]
+__all__ = [
+    "ADAM",
+    "ADAMW",
+    "KINDS",
+    "MOMENTUM",
+    "NESTEROV",
+    "RMSPROP",
+    "SGD",
+    "average",
+    "limit_norms",
+    "square_sum",
+    "update",
+]
 
 KINDS = {"sgd": 0, "momentum": 1, "nesterov": 2, "rmsprop": 3, "adam": 4, "adamw": 5}
 SGD, MOMENTUM, NESTEROV, RMSPROP, ADAM, ADAMW = KINDS.values()
@@ -30,7 +42,9 @@ _F = np.float32
 
 
 @kernel
-def update(kind, first, last, w, g, m, v, step, learning_rate, weight_decay, momentum, beta1, beta2, rho, epsilon, scale):
+def update(
+    kind, first, last, w, g, m, v, step, learning_rate, weight_decay, momentum, beta1, beta2, rho, epsilon, scale
+):
     """Update w[first:last] from the gradient scale * g; first and last are multiples of 16, step counts from 1.
 
     Moments that a kind does not use may be empty. 1 to 4 reads and 1 to 3 writes of 4 bytes a parameter: memory binds.
@@ -40,7 +54,7 @@ def update(kind, first, last, w, g, m, v, step, learning_rate, weight_decay, mom
         for k in range(first, last, LANES):
             weight = tile_load(1, 1, w, k, 0)
             tile_store(weight - (tile_load(1, 1, g, k, 0) * factor + weight * decay) * rate, w, k, 0)
-    elif kind == MOMENTUM or kind == NESTEROV:
+    elif kind in (MOMENTUM, NESTEROV):
         keep = _F(momentum) if step > 1 else _F(0.0)
         nesterov = _F(momentum) if kind == NESTEROV else _F(0.0)
         direct = _F(1.0) if kind == NESTEROV else _F(0.0)
@@ -78,7 +92,8 @@ def update(kind, first, last, w, g, m, v, step, learning_rate, weight_decay, mom
 
 @kernel
 def average(first, last, w, mean, decay):
-    """mean = decay * mean + (1 - decay) * w over a range (multiples of 16): exponential moving average of the weights."""
+    """mean = decay * mean + (1 - decay) * w over a range (multiples of 16): exponential moving average of the
+    weights."""
     keep, new = _F(decay), _F(1.0 - decay)
     for k in range(first, last, LANES):
         tile_store(tile_load(1, 1, mean, k, 0) * keep + tile_load(1, 1, w, k, 0) * new, mean, k, 0)
@@ -96,7 +111,8 @@ def square_sum(g, first, last):
 
 @kernel
 def limit_norms(w, panel, in_features, largest):
-    """Scale each unit's incoming weights in a panel down to the norm `largest` (Srivastava et al. 2014, section 5.1)."""
+    """Scale each unit's incoming weights in a panel down to the norm `largest` (Srivastava et al. 2014, section
+    5.1)."""
     begin = panel * in_features * PANEL
     for o in range(0, PANEL, LANES):
         squares = tile_zero(1, 1)

@@ -60,7 +60,8 @@ def permutation(key, order):
     for i in range(n):
         order[i] = i
     for i in range(n - 1, 0, -1):
-        # The high half of a 32x32-bit product: a number below i + 1 without a division (Lemire 2019; bias below 2**-32 n).
+        # The high half of a 32x32-bit product: a number below i + 1 without a division (Lemire 2019; bias below 2**-32
+        # n).
         j = ((bits(key, np.uint64(i)) >> np.uint64(32)) * np.uint64(i + 1)) >> np.uint64(32)
         swap = order[i]
         order[i] = order[j]

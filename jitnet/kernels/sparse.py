@@ -1,15 +1,15 @@
 """The first layer on inputs that are mostly zero: loops that walk only what is not zero.
 
-A sample's pixels that are not zero stand in a list of entries, `column << 8 | value` in one uint32 each; `starts` says where
-each sample's list begins (compressed rows, as in Tinney and Walker 1967). MNIST has 19% of its pixels in the lists, so
-forward and weight gradient do a fifth of the dense work. The value is turned into a float32 by a table of 256.
+A sample's pixels that are not zero stand in a list of entries, `column << 8 | value` in one uint32 each; `starts` says
+where each sample's list begins (compressed rows, as in Tinney and Walker 1967). MNIST has 19% of its pixels in the
+lists, so forward and weight gradient do a fifth of the dense work. The value is turned into a float32 by a table of
+256.
 
 Weights lie in panels (see `linear`): a panel holds PANEL outputs for every input. GROUP panels are worked on together.
 """
 
-from numba import prange
-
 import numpy as np
+from numba import prange
 
 from jitnet.kernels.jit import kernel, parallel_kernel
 from jitnet.kernels.tile import COLS, GROUP, PANEL, prefetch, tile_add_scaled, tile_load, tile_store
@@ -20,8 +20,8 @@ BLOCK = 64
 """Samples whose entries are turned around at a time."""
 
 SLOT = BLOCK + 16
-"""Entries from one column's list to the next: room for BLOCK, and an odd number of cache lines, so that the lists' beginnings
-spread over all sets of the cache."""
+"""Entries from one column's list to the next: room for BLOCK, and an odd number of cache lines, so that the lists'
+beginnings spread over all sets of the cache."""
 
 _VALUE_BITS = np.uint32(8)
 _VALUE = np.uint32(255)
@@ -50,9 +50,11 @@ def list_row(row, entries, at):
 
 @parallel_kernel
 def list_rows(images, starts, entries):
-    """Every sample's entries to entries[starts[n]:starts[n + 1]]; or, while entries is empty, their number to starts[n + 1].
+    """Every sample's entries to entries[starts[n]:starts[n + 1]]; or, while entries is empty, their number to starts[n
+    + 1].
 
-    images (samples, features) uint8, starts (samples + 1,) int64. Both in one: a parallel loop costs a second to compile.
+    images (samples, features) uint8, starts (samples + 1,) int64. Both in one: a parallel loop costs a second to
+    compile.
     """
     for n in prange(images.shape[0]):
         if entries.shape[0] > 0:
@@ -69,9 +71,10 @@ def list_rows(images, starts, entries):
 def list_columns(starts, entries, rows, ahead, counts, slots):
     """Turn the lists of up to BLOCK samples around: for each column the samples that have it, as `n << 8 | value`.
 
-    rows (batch,) int32 names the samples; counts (in_features,) int32 is overwritten with each column's number of entries,
-    and slots, flat uint32, with the entries: column i's begin at i * SLOT, in the order of the samples. `ahead` names the
-    samples that will be listed next: their entries lie at random places in memory, and asking for them now hides that.
+    rows (batch,) int32 names the samples; counts (in_features,) int32 is overwritten with each column's number of
+    entries, and slots, flat uint32, with the entries: column i's begin at i * SLOT, in the order of the samples.
+    `ahead` names the samples that will be listed next: their entries lie at random places in memory, and asking for
+    them now hides that.
     """
     for i in range(counts.shape[0]):
         counts[i] = 0
@@ -89,10 +92,11 @@ def list_columns(starts, entries, rows, ahead, counts, slots):
 
 @kernel
 def sparse_forward(starts, entries, rows, values, w, b, in_features, first_panel, last_panel, out, stride):
-    """out[n, o] = b[o] + sum over the entries (i, v) of sample rows[n] of values[v] * w[i, o], for o in the panels given.
+    """out[n, o] = b[o] + sum over the entries (i, v) of sample rows[n] of values[v] * w[i, o], for o in the panels
+    given.
 
-    starts (samples + 1,) int64, entries uint32, rows (batch,) int32, values (256,) float32, w panels, b (panels * PANEL,),
-    out flat with rows of `stride`; out is overwritten. 2 FLOP per entry and output.
+    starts (samples + 1,) int64, entries uint32, rows (batch,) int32, values (256,) float32, w panels, b (panels *
+    PANEL,), out flat with rows of `stride`; out is overwritten. 2 FLOP per entry and output.
     """
     size = in_features * PANEL
     for n in range(rows.shape[0]):
@@ -120,8 +124,9 @@ def sparse_forward(starts, entries, rows, values, w, b, in_features, first_panel
 def sparse_backward_weight(counts, slots, values, g, stride, in_features, first_panel, last_panel, dw):
     """dw[i, o] += sum of values[v] * g[n, o] over column i's samples n with value v, for o in the panels given.
 
-    g flat with rows of `stride`, beginning at the first sample listed; dw in panels. With g scaled by -learning_rate, dw may
-    be the weights themselves: that is a step of SGD. Columns without entries are not touched. 2 FLOP per entry and output.
+    g flat with rows of `stride`, beginning at the first sample listed; dw in panels. With g scaled by -learning_rate,
+    dw may be the weights themselves: that is a step of SGD. Columns without entries are not touched. 2 FLOP per entry
+    and output.
     """
     size = in_features * PANEL
     for i in range(in_features):

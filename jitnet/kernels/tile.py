@@ -2,14 +2,16 @@
 
 The loops stay explicit and in the kernels; a tile only says which numbers are in registers while a loop runs. That is
 what a compiler cannot see by itself here: it has no promise that two arrays do not overlap, so it keeps sums in memory.
-LLVM splits a 16-lane vector where the CPU's are shorter (AVX2: two halves, NEON: four quarters), so one source serves all.
+LLVM splits a 16-lane vector where the CPU's are shorter (AVX2: two halves, NEON: four quarters), so one source serves
+all.
 
-Every operation is written twice below: as plain Python over NumPy, which says what it means and runs when compilation is
-off (`NUMBA_DISABLE_JIT=1`), and as the few LLVM instructions that it becomes. All arrays are flat and float32; offsets
-and strides count elements. Nothing is bounds-checked: a kernel's caller sizes its arrays.
+Every operation is written twice below: as plain Python over NumPy, which says what it means and runs when compilation
+is off (`NUMBA_DISABLE_JIT=1`), and as the few LLVM instructions that it becomes. All arrays are flat and float32;
+offsets and strides count elements. Nothing is bounds-checked: a kernel's caller sizes its arrays.
 
 `LANES` is one vector; `PANEL` is the width of a panel of weights and `ROWS` the rows of the tile that the matmuls use:
-as many sums as fit the registers, for AVX2 and NEON 6 x 16 and for AVX-512 12 x 32 (BLIS: Van Zee and van de Geijn 2015).
+as many sums as fit the registers, for AVX2 and NEON 6 x 16 and for AVX-512 12 x 32 (BLIS: Van Zee and van de Geijn
+2015).
 """
 
 import operator
@@ -25,8 +27,22 @@ from numba.extending import intrinsic, models, overload, register_model
 from jitnet.kernels.jit import machine
 
 __all__ = [
-    "COLS", "GROUP", "LANES", "PANEL", "ROWS", "own_code", "tile_add_outer", "tile_add_scaled", "tile_load", "tile_max", "tile_repeat",
-    "tile_sqrt", "tile_store", "tile_sum", "tile_zero", "prefetch",
+    "COLS",
+    "GROUP",
+    "LANES",
+    "PANEL",
+    "ROWS",
+    "own_code",
+    "prefetch",
+    "tile_add_outer",
+    "tile_add_scaled",
+    "tile_load",
+    "tile_max",
+    "tile_repeat",
+    "tile_sqrt",
+    "tile_store",
+    "tile_sum",
+    "tile_zero",
 ]  # fmt: skip
 
 LANES = 16
@@ -71,13 +87,13 @@ def tile_add_outer(
     return tile + factors[:, None] * row[offset : offset + width]
 
 
-def tile_add_scaled(tile: np.ndarray, scale: float, source: np.ndarray, offset: int, stride: int) -> np.ndarray:
+def tile_add_scaled(tile: np.ndarray, scale: np.float32, source: np.ndarray, offset: int, stride: int) -> np.ndarray:
     """tile[r, c] + scale * source[offset + r * stride + c]."""
     rows, width = tile.shape
     return tile + np.float32(scale) * _rows_of(source, rows, width // LANES, offset, stride)
 
 
-def tile_max(tile: np.ndarray, least: float) -> np.ndarray:
+def tile_max(tile: np.ndarray, least: np.float32) -> np.ndarray:
     """The larger of each number and `least`; `least` where the number is NaN."""
     return np.where(tile > np.float32(least), tile, np.float32(least))
 
@@ -103,7 +119,7 @@ def own_code() -> None:
     """
 
 
-class TileType(types.Type):
+class TileType(types.Type):  # type: ignore[misc]
     """Numba's type of a tile: its shape is part of the type."""
 
     def __init__(self, rows: int, cols: int) -> None:
@@ -112,7 +128,7 @@ class TileType(types.Type):
 
 
 @register_model(TileType)
-class TileModel(models.PrimitiveModel):
+class TileModel(models.PrimitiveModel):  # type: ignore[misc]
     """A tile is an LLVM array of vectors, which LLVM keeps in registers."""
 
     def __init__(self, manager: Any, tile: TileType) -> None:
@@ -169,29 +185,29 @@ def _load_rows(builder: Any, tile: TileType, data: Any, offset: Any, stride: Any
 if not config.DISABLE_JIT:
 
     @intrinsic(prefer_literal=True)
-    def tile_zero(typing, rows, cols):  # type: ignore[no-redef,no-untyped-def]  # noqa: F811
+    def tile_zero(typing, rows, cols):
         tile = TileType(rows.literal_value, cols.literal_value)
 
-        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, signature, args):
             return ir.Constant(ir.ArrayType(_VECTOR, tile.rows * tile.cols), None)
 
         return tile(rows, cols), codegen
 
     @intrinsic(prefer_literal=True)
-    def tile_load(typing, rows, cols, source, offset, stride):  # type: ignore[no-redef,no-untyped-def]  # noqa: F811
+    def tile_load(typing, rows, cols, source, offset, stride):
         tile = TileType(rows.literal_value, cols.literal_value)
 
-        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, signature, args):
             data = _data(context, builder, signature.args[2], args[2])
             return _pack(builder, _load_rows(builder, tile, data, args[3], args[4]))
 
         return tile(rows, cols, source, _INDEX, _INDEX), codegen
 
     @intrinsic(prefer_literal=True)
-    def tile_repeat(typing, rows, cols, source, offset):  # type: ignore[no-redef,no-untyped-def]  # noqa: F811
+    def tile_repeat(typing, rows, cols, source, offset):
         tile = TileType(rows.literal_value, cols.literal_value)
 
-        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, signature, args):
             data = _data(context, builder, signature.args[2], args[2])
             row = _load_rows(builder, TileType(1, tile.cols), data, args[3], _constant(0))
             return _pack(builder, row * tile.rows)
@@ -199,8 +215,8 @@ if not config.DISABLE_JIT:
         return tile(rows, cols, source, _INDEX), codegen
 
     @intrinsic
-    def tile_store(typing, tile, target, offset, stride):  # type: ignore[no-redef,no-untyped-def]  # noqa: F811
-        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def tile_store(typing, tile, target, offset, stride):
+        def codegen(context, builder, signature, args):
             data = _data(context, builder, signature.args[1], args[1])
             vectors = _unpack(builder, tile, args[0])
             for r in range(tile.rows):
@@ -212,8 +228,8 @@ if not config.DISABLE_JIT:
         return types.void(tile, target, _INDEX, _INDEX), codegen
 
     @intrinsic
-    def tile_add_outer(typing, tile, column, at, stride, row, offset):  # type: ignore[no-redef,no-untyped-def]  # noqa: F811
-        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def tile_add_outer(typing, tile, column, at, stride, row, offset):
+        def codegen(context, builder, signature, args):
             value, _, at, stride, _, offset = args
             columns = _data(context, builder, signature.args[1], args[1])
             rows = _data(context, builder, signature.args[4], args[4])
@@ -229,8 +245,8 @@ if not config.DISABLE_JIT:
         return tile(tile, column, _INDEX, _INDEX, row, _INDEX), codegen
 
     @intrinsic
-    def tile_add_scaled(typing, tile, scale, source, offset, stride):  # type: ignore[no-redef,no-untyped-def]  # noqa: F811
-        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def tile_add_scaled(typing, tile, scale, source, offset, stride):
+        def codegen(context, builder, signature, args):
             data = _data(context, builder, signature.args[2], args[2])
             factor = _splat(builder, args[1])
             sums = _unpack(builder, tile, args[0])
@@ -240,8 +256,8 @@ if not config.DISABLE_JIT:
         return tile(tile, types.float32, source, _INDEX, _INDEX), codegen
 
     @intrinsic
-    def tile_max(typing, tile, least):  # type: ignore[no-redef,no-untyped-def]  # noqa: F811
-        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def tile_max(typing, tile, least):
+        def codegen(context, builder, signature, args):
             floor = _splat(builder, args[1])
             vectors = []
             for vector in _unpack(builder, tile, args[0]):
@@ -251,15 +267,15 @@ if not config.DISABLE_JIT:
         return tile(tile, types.float32), codegen
 
     @intrinsic
-    def tile_sqrt(typing, tile):  # type: ignore[no-redef,no-untyped-def]  # noqa: F811
-        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def tile_sqrt(typing, tile):
+        def codegen(context, builder, signature, args):
             return _pack(builder, [_call(builder, "sqrt", vector) for vector in _unpack(builder, tile, args[0])])
 
         return tile(tile), codegen
 
     @intrinsic
-    def tile_sum(typing, tile):  # type: ignore[no-redef,no-untyped-def]  # noqa: F811
-        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def tile_sum(typing, tile):
+        def codegen(context, builder, signature, args):
             vectors = _unpack(builder, tile, args[0])
             total = vectors[0]
             for vector in vectors[1:]:
@@ -274,8 +290,8 @@ if not config.DISABLE_JIT:
         return types.float32(tile), codegen
 
     @intrinsic
-    def prefetch(typing, source, offset):  # type: ignore[no-redef,no-untyped-def]  # noqa: F811
-        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def prefetch(typing, source, offset):
+        def codegen(context, builder, signature, args):
             data = _data(context, builder, signature.args[0], args[0])
             pointer = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
             kind = ir.FunctionType(ir.VoidType(), [pointer.type, *[ir.IntType(32)] * 3])
@@ -285,8 +301,8 @@ if not config.DISABLE_JIT:
         return types.void(source, _INDEX), codegen
 
     @intrinsic
-    def own_code(typing):  # type: ignore[no-redef,no-untyped-def]  # noqa: F811
-        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def own_code(typing):
+        def codegen(context, builder, signature, args):
             builder.function.attributes.add("noinline")
             return context.get_dummy_value()
 
@@ -296,19 +312,28 @@ if not config.DISABLE_JIT:
         """Let `operation` work between tiles of one shape, and between a tile and a number on its right."""
 
         @intrinsic
-        def between(typing, left, right):  # type: ignore[no-untyped-def]
-            def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        def between(typing, left, right):
+            def codegen(context, builder, signature, args):
                 first = _unpack(builder, left, args[0])
-                second = _unpack(builder, left, args[1]) if isinstance(right, TileType) else [_splat(builder, args[1])] * len(first)
+                second = (
+                    _unpack(builder, left, args[1])
+                    if isinstance(right, TileType)
+                    else [_splat(builder, args[1])] * len(first)
+                )
                 return _pack(builder, [getattr(builder, instruction)(a, b) for a, b in zip(first, second, strict=True)])
 
             return left(left, right if isinstance(right, TileType) else types.float32), codegen
 
         @overload(operation)
-        def implement(left, right):  # type: ignore[no-untyped-def]
+        def implement(left, right):
             if isinstance(left, TileType) and (left == right or isinstance(right, types.Float)):
                 return lambda left, right: between(left, right)
             return None
 
-    for _operation, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul"), (operator.truediv, "fdiv")):
+    for _operation, _instruction in (
+        (operator.add, "fadd"),
+        (operator.sub, "fsub"),
+        (operator.mul, "fmul"),
+        (operator.truediv, "fdiv"),
+    ):
         _arithmetic(_operation, _instruction)
