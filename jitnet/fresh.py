@@ -10,11 +10,11 @@ import numpy.typing as npt
 from jitnet.config import TrainConfig
 from jitnet.datasets import Split
 from jitnet.errors import UsageError
-from jitnet.kernels.augment import Distorter
+from jitnet.kernels.augment import augment_rows, scratch_size, settings
 from jitnet.kernels.dropout import drop_inputs
 from jitnet.model import Model
 from jitnet.plan import Plan, lists_of
-from jitnet.state import Source, no_source
+from jitnet.state import Source, aligned, no_source
 
 __all__ = ["FreshSamples"]
 
@@ -28,14 +28,15 @@ class FreshSamples:
         """UsageError where images are to be distorted that have no shape, or are no bytes."""
         self._images, self._features = model.inputs(split.images)
         self._labels = np.require(split.labels, np.int32, ["C", "W"])
-        self._config, self._sparse, self._threads = config, plan.sparse, plan.threads
-        self._distorter = None
-        if config.augment.active:
+        self._config, self._sparse = config, plan.sparse
+        self._distorting = config.augment.active
+        if self._distorting:
             if image_shape is None or len(self._images) == 0:
                 raise UsageError(
                     "--shift, --rotation, --scaling, --shear and --elastic distort grey images; this data has none"
                 )
-            self._distorter = Distorter(config.augment, image_shape, config.seed)
+            self._shape, self._settings = image_shape, settings(config.augment)
+            self._scratch = aligned(plan.threads * scratch_size(*image_shape, self._settings)).reshape(plan.threads, -1)
         self.counting = np.zeros(0, np.int32)
 
     def draw(self, epoch: int, rows: npt.NDArray[np.int32]) -> Source:
@@ -48,8 +49,12 @@ class FreshSamples:
             self._drop(features, epoch, rows)
             features *= np.float32(1.0 / (1.0 - self._config.input_dropout))
             return no_source()._replace(features=features, labels=labels)
-        if self._distorter is not None:
-            images = self._distorter.distort(self._images, rows, epoch, self._threads)
+        if self._distorting:
+            images = np.empty((len(rows), self._images.shape[1]), np.uint8)
+            seed = np.uint64(self._config.seed)
+            augment_rows(
+                self._images, rows, *self._shape, seed, np.uint64(epoch), self._settings, self._scratch, images
+            )
         else:
             images = self._images[rows]
         self._drop(images, epoch, rows)

@@ -8,7 +8,6 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +16,10 @@ from jitnet.config import TrainConfig
 from jitnet.datasets import Dataset, stratified_split
 from jitnet.errors import DivergedError, UsageError
 from jitnet.model import Model
+from jitnet.fresh import FreshSamples
 from jitnet.plan import Plan, make_plan, make_source, make_state, options_of, plain_values
 from jitnet.schedule import learning_rates
 from jitnet.state import pack, unpack
-
-if TYPE_CHECKING:
-    from jitnet.fresh import FreshSamples
 
 __all__ = ["EpochReport", "Plan", "StepReport", "Trainer", "train"]
 
@@ -92,10 +89,8 @@ class Trainer:
         self.n_steps = samples // self._batch_size if config.drop_last else -(-samples // self._batch_size)
         self.plan = make_plan(model, self._training, config, self._batch_size)
         options_of(model.config, config)
-        self._fresh: "FreshSamples | None" = None
+        self._fresh = None
         if config.augment.active or config.input_dropout:
-            from jitnet.fresh import FreshSamples
-
             self._fresh = FreshSamples(self._training, dataset.image_shape, model, config, self.plan)
         self.stopped = False
         self.outcome = "not started"
