@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +72,22 @@ def test_full_disk_names_the_file(tmp_path):
     (tmp_path / runs.METRICS).symlink_to("/dev/full")
     with pytest.raises(OutputError, match=r"cannot write .*metrics\.jsonl: no space left on device"):
         run.append(Report())
+
+
+def test_half_a_line_is_taken_back(tmp_path):
+    run = runs.claim(tmp_path)
+    run.append(Report(1))
+    whole = (tmp_path / runs.METRICS).read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 10, limits[1]))
+    try:
+        with pytest.raises(OutputError, match=r"cannot write .*metrics\.jsonl"):
+            run.append(Report(2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / runs.METRICS).read_bytes() == whole
+    run.append(Report(2))
+    assert len((tmp_path / runs.METRICS).read_text().splitlines()) == 2
 
 
 def test_config_round_trip(tmp_path):
