@@ -1,4 +1,4 @@
-"""Make `tests/reference.json`, PyTorch's numbers that the tests hold jitnet's against: python benchmarks/make_reference.py
+"""Make `tests/reference.json`, PyTorch's numbers, which the tests compare with: python benchmarks/make_reference.py
 
 Needs torch alone. The inputs are kept beside the results, so that the tests draw nothing themselves:
 
@@ -6,6 +6,7 @@ optimizers  weights after 50 steps with gradients given beforehand, for each opt
 networks    ten losses, each of a batch before its step of SGD, of a network 12-7-5 for each activation
 """
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,9 @@ def optimizer_case(name: str, decay: float, start: torch.Tensor, gradients: torc
     return {"name": name, "options": options, "weight_decay": decay, "weights": numbers(weights)}
 
 
-def network_losses(activation: str, weights: list[torch.Tensor], biases: list[torch.Tensor], images: torch.Tensor, labels: torch.Tensor) -> Any:
+def network_losses(
+    activation: str, weights: list[torch.Tensor], biases: list[torch.Tensor], images: torch.Tensor, labels: torch.Tensor
+) -> Any:
     """The loss of each batch, each before its step."""
     features, hidden, classes = WIDTHS
     network = nn.Sequential(nn.Linear(features, hidden), ACTIVATIONS[activation](), nn.Linear(hidden, classes))
@@ -75,7 +78,7 @@ def main() -> None:
     torch.set_num_threads(1)
     start = torch.randn(N_PARAMETERS)
     gradients = torch.randn(N_STEPS, N_PARAMETERS) * 0.1
-    weights = [torch.randn(after, before) * (2 / before) ** 0.5 for before, after in zip(WIDTHS[:-1], WIDTHS[1:], strict=True)]
+    weights = [torch.randn(after, before) * (2 / before) ** 0.5 for before, after in itertools.pairwise(WIDTHS)]
     biases = [torch.randn(after) * 0.1 for after in WIDTHS[1:]]
     shape = (N_BATCHES * BATCH, WIDTHS[0])
     images = torch.randint(1, 256, shape) * (torch.rand(shape) < 0.4)

@@ -9,7 +9,7 @@ Array = np.ndarray[Any, Any]
 
 
 def central_differences(function: Callable[[Array], float], at: Array, step: float = 1e-5) -> Array:
-    """The gradient of `function` at an array, (f(x + step) - f(x - step)) / (2 step) for each number; two calls for each.
+    """The gradient of `function` at an array: (f(x + step) - f(x - step)) / (2 step), two calls a number.
 
     The error is the third derivative times step**2 / 6, and f's own error / step: 1e-5 serves float64, 1e-2 float32.
     """

@@ -1,4 +1,4 @@
-"""Between PyTorch's layout and the kernels': rows with a stride, weights in panels, and what may not be touched marked."""
+"""Between PyTorch's layout and the kernels': rows with a stride, weights in panels, and marks on what is left alone."""
 
 from typing import Any
 

@@ -1,5 +1,6 @@
 """Drives the compiled training loop on small made-up problems, and its reference beside it."""
 
+import itertools
 from typing import Any
 
 import naive
@@ -25,8 +26,10 @@ class Problem:
         self.widths = widths
         self.images = (rng.integers(1, 256, shape) * (rng.random(shape) < 0.4)).astype(np.uint8)
         self.labels = rng.integers(0, widths[-1], n_samples).astype(np.int32)
-        pairs = list(zip(widths[:-1], widths[1:], strict=True))
-        self.weights = [(rng.normal(size=(after, before)) * (2 / before) ** 0.5).astype(np.float32) for before, after in pairs]
+        pairs = list(itertools.pairwise(widths))
+        self.weights = [
+            (rng.normal(size=(after, before)) * (2 / before) ** 0.5).astype(np.float32) for before, after in pairs
+        ]
         self.biases = [(rng.normal(size=after) * 0.1).astype(np.float32) for after in widths[1:]]
         self.order = rng.permutation(n_samples).astype(np.int32)
 
@@ -36,19 +39,35 @@ class Problem:
 
 
 class Loop:
-    """A problem's network in training. `inputs` is "sparse" or "dense" (bytes) or "floats"; the options are the loop's."""
+    """A problem's network in training. `inputs` is "sparse", "dense" (bytes) or "floats"; options are the loop's."""
 
-    def __init__(self, problem: Problem, batch_size: int, *, inputs: str = "dense", threads: int = 1, activation_name: str = "relu",
-                 optimizer_name: str = "sgd", direct: bool | None = None, **options: Any) -> None:  # fmt: skip
+    def __init__(
+        self,
+        problem: Problem,
+        batch_size: int,
+        *,
+        inputs: str = "dense",
+        threads: int = 1,
+        activation_name: str = "relu",
+        optimizer_name: str = "sgd",
+        direct: bool | None = None,
+        **options: Any,
+    ) -> None:
         self.problem, self.batch_size = problem, batch_size
         deferred = options.get("clip_norm", 0) > 0 or options.get("max_norm", 0) > 0
         if direct is None:
             direct = optimizer_name == "sgd" and not deferred and options.get("weight_decay", 0) == 0
         hidden = problem.widths[1:-1]
-        config = ModelConfig(in_features=problem.widths[0], hidden=hidden, n_classes=problem.widths[-1], activation=activation_name)
+        config = ModelConfig(
+            in_features=problem.widths[0], hidden=hidden, n_classes=problem.widths[-1], activation=activation_name
+        )
         options["shares"] = (*options.get("shares", (0.0,) * len(hidden)), 0.0)
         self.options = make_options(
-            activation=activation.KINDS[activation_name], optimizer=optimizer.KINDS[optimizer_name], direct=direct, deferred=deferred, **options
+            activation=activation.KINDS[activation_name],
+            optimizer=optimizer.KINDS[optimizer_name],
+            direct=direct,
+            deferred=deferred,
+            **options,
         )
         self.state = allocate(
             config, batch_size, threads, sparse=inputs == "sparse", grads=not direct, mean=self.options.ema > 0,
@@ -71,7 +90,16 @@ class Loop:
             for first in range(0, n_steps, chunk):
                 rates = np.full(min(chunk, n_steps - first), rate)
                 done = train_steps(
-                    self.stages, self.state, self.source, self.options, self.problem.order, self.batch_size, first, self.number, rates, self.totals
+                    self.stages,
+                    self.state,
+                    self.source,
+                    self.options,
+                    self.problem.order,
+                    self.batch_size,
+                    first,
+                    self.number,
+                    rates,
+                    self.totals,
                 )
                 self.number += int(done)
                 if done < len(rates):
@@ -83,7 +111,18 @@ class Loop:
         order, losses = self.problem.order, []
         for first, begin in enumerate(range(0, len(order), self.batch_size)):
             totals = np.zeros(2)
-            train_steps(self.stages, self.state, self.source, self.options, order, self.batch_size, first, self.number, np.full(1, rate), totals)
+            train_steps(
+                self.stages,
+                self.state,
+                self.source,
+                self.options,
+                order,
+                self.batch_size,
+                first,
+                self.number,
+                np.full(1, rate),
+                totals,
+            )
             self.number += 1
             losses.append(float(totals[0]) / len(order[begin : begin + self.batch_size]))
         return losses
@@ -123,7 +162,9 @@ def make_source(problem: Problem, inputs: str) -> Source:
     return empty._replace(images=problem.images, starts=starts, entries=entries, sparse=True)
 
 
-def reference_run(problem: Problem, batch_size: int, rate: float, epochs: int = 1, **options: Any) -> tuple[naive.Network, float]:
+def reference_run(
+    problem: Problem, batch_size: int, rate: float, epochs: int = 1, **options: Any
+) -> tuple[naive.Network, float]:
     """The same training in float64; the network and the sum of all samples' losses."""
     network, total = naive.Network(problem.weights, problem.biases, **options), 0.0
     for _ in range(epochs):

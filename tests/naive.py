@@ -1,4 +1,4 @@
-"""The same mathematics as the kernels and the training loop, in plain float64 NumPy with PyTorch's layout: the reference.
+"""The mathematics of the kernels and the training loop, in plain float64 NumPy and PyTorch's layout: the reference.
 
 Nothing here is fast or takes care of rounding. Random numbers are Python's whole numbers, so that no width is left out.
 """
@@ -54,7 +54,9 @@ def cross_entropy(logits: Array, labels: Array, smoothing: float = 0.0) -> Array
     return -(targets(labels, np.shape(logits)[-1], smoothing) * log_softmax(logits)).sum(axis=-1)
 
 
-def update(kind: str, w: Array, g: Array, m: Array, v: Array, step: int, rate: float, options: dict[str, float]) -> Array:
+def update(
+    kind: str, w: Array, g: Array, m: Array, v: Array, step: int, rate: float, options: dict[str, float]
+) -> Array:
     """The weights after a step; m and v, the moments, are changed in place. step counts from 1."""
     decay, epsilon = options.get("weight_decay", 0.0), options.get("epsilon", 0.0)
     if kind != "adamw":
@@ -95,7 +97,7 @@ def permutation(stream: int, n: int) -> list[int]:
 
 
 def dropout_factors(seed: int, step: int, layer: int, batch: int, units: int, share: float) -> Array:
-    """What each unit of each sample is multiplied by: 0, or 1 / (1 - share). Four units a draw, the lowest bits first."""
+    """What each unit of each sample is multiplied by: 0 or 1 / (1 - share). Four units a draw, lowest bits first."""
     threshold, purpose = int(share * 65536), 3
     factors = np.empty((batch, units))
     for n in range(batch):

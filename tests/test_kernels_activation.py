@@ -34,9 +34,9 @@ def slope(kind, values):
 def whole_range():
     """Every exponent and both signs, and densely where the functions bend."""
     powers = np.array([math.ldexp(1.3, power) for power in range(-149, 128)], np.float32)
-    return np.concatenate([powers, -powers, np.linspace(-12, 12, 4801, dtype=np.float32), [0, FLOAT.max, FLOAT.min, -FLOAT.max]]).astype(
-        np.float32
-    )
+    return np.concatenate(
+        [powers, -powers, np.linspace(-12, 12, 4801, dtype=np.float32), [0, FLOAT.max, FLOAT.min, -FLOAT.max]]
+    ).astype(np.float32)
 
 
 @pytest.mark.small

@@ -1,18 +1,20 @@
-"""Dropout: the mask is the function of seed, step, layer, sample and unit that it is said to be, and its share is kept."""
+"""Dropout: the mask is the stated function of seed, step, layer, sample and unit, and its share is kept."""
 
 import naive
 import numpy as np
 import pytest
 from layouts import MARK
 
-from jitnet.kernels.dropout import dropout
+from jitnet.kernels.dropout import drop_inputs, dropout
 
 SEED = np.uint64(11)
 
 
 def run(batch, units, share, *, seed=SEED, step=0, layer=0, first=0, last=None, stride=None):
     values = np.full((batch, stride or units), 2.0, np.float32)
-    dropout(seed, step, layer, batch, share, values.reshape(-1), values.shape[1], first, units if last is None else last)
+    dropout(
+        seed, step, layer, batch, share, values.reshape(-1), values.shape[1], first, units if last is None else last
+    )
     return values
 
 
@@ -46,7 +48,37 @@ def test_share_and_mean_are_kept(share):
 @pytest.mark.small
 def test_masks_differ_by_seed_step_layer_sample_and_unit():
     base = run(2, 64, 0.5)
-    others = [run(2, 64, 0.5, seed=np.uint64(12)), run(2, 64, 0.5, step=1), run(2, 64, 0.5, layer=1), base[::-1], np.roll(base, 4, axis=1)]
+    others = [
+        run(2, 64, 0.5, seed=np.uint64(12)),
+        run(2, 64, 0.5, step=1),
+        run(2, 64, 0.5, layer=1),
+        base[::-1],
+        np.roll(base, 4, axis=1),
+    ]
     for other in others:
         assert 0.25 < np.mean(other != base) < 0.75
     np.testing.assert_array_equal(run(2, 64, 0.5), base)
+
+
+def dropped(share, *, epoch=0, rows=(3, 0, 7), seed=SEED, features=37):
+    images = np.full((len(rows), features), 9, np.uint8)
+    drop_inputs(images, np.array(rows, np.int32), share, seed, epoch)
+    return images
+
+
+@pytest.mark.small
+def test_inputs_are_dropped_by_epoch_and_sample_wherever_the_sample_stands():
+    base = dropped(0.5)
+    assert set(np.unique(base)) == {0, 9}
+    np.testing.assert_array_equal(dropped(0.5, rows=(7, 3))[::-1], base[[0, 2]])
+    for other in (dropped(0.5, epoch=1), dropped(0.5, rows=(4, 1, 8)), dropped(0.5, seed=np.uint64(12))):
+        assert 0.2 < np.mean(other != base) < 0.8
+    assert (dropped(0.0) == 9).all()
+
+
+@pytest.mark.parametrize("share", [0.1, 0.2, 0.7])
+def test_the_share_of_inputs_is_kept(share):
+    images = dropped(share, rows=range(200), features=301)
+    assert np.mean(images == 0) == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / images.size))
+    # Four features share a draw: each place of the four has its share.
+    assert np.mean(images[:, 3::4] == 0) == pytest.approx(share, abs=0.02)

@@ -3,6 +3,8 @@
 Tolerances are for sums of unit-sized terms in float32; results are of size one and more, so that a zeroed output fails.
 """
 
+import itertools
+
 import naive
 import numpy as np
 import pytest
@@ -84,7 +86,16 @@ def test_forward(shape):
     for first, last in ranges(layer.panels):
         out = np.full((layer.batch, layer.stride), MARK, np.float32)
         linear_forward(
-            layer.flat_x, layer.x_stride, layer.flat_w, layer.flat_b, layer.batch, layer.n_in, first, last, out.reshape(-1), layer.stride
+            layer.flat_x,
+            layer.x_stride,
+            layer.flat_w,
+            layer.flat_b,
+            layer.batch,
+            layer.n_in,
+            first,
+            last,
+            out.reshape(-1),
+            layer.stride,
         )
         units = layer.units(first, last)
         np.testing.assert_allclose(out[:, units], expected[:, units], **TOLERANCE)
@@ -101,7 +112,17 @@ def test_backward_weight_adds(shape):
         for first, last in ranges(layer.n_in):
             dw = layer.flat_w.copy()
             linear_backward_weight(
-                layer.flat_x, layer.x_stride, layer.flat_g, layer.stride, layer.batch, layer.n_in, first, last, first_panel, last_panel, dw
+                layer.flat_x,
+                layer.x_stride,
+                layer.flat_g,
+                layer.stride,
+                layer.batch,
+                layer.n_in,
+                first,
+                last,
+                first_panel,
+                last_panel,
+                dw,
             )
             result, units = from_panels(dw, layer.n_in), layer.units(first_panel, last_panel)
             np.testing.assert_allclose(result[units, first:last], expected[units, first:last], **TOLERANCE)
@@ -129,7 +150,16 @@ def test_backward_input(shape):
     expected = layer.g.astype(np.float64) @ layer.w
     for first, last in ranges(layer.n_in):
         dxt = np.full((layer.n_in, layer.samples), MARK, np.float32)
-        linear_backward_input(layer.transposed(layer.g), layer.samples, layer.flat_w, layer.n_in, layer.n_out, first, last, dxt.reshape(-1))
+        linear_backward_input(
+            layer.transposed(layer.g),
+            layer.samples,
+            layer.flat_w,
+            layer.n_in,
+            layer.n_out,
+            first,
+            last,
+            dxt.reshape(-1),
+        )
         np.testing.assert_allclose(dxt[first:last, : layer.batch].T, expected[:, first:last], **TOLERANCE)
         assert (dxt[:first] == MARK).all()
         assert (dxt[last:] == MARK).all()
@@ -149,7 +179,9 @@ def test_gradients_are_those_of_the_forward_pass():
     linear_backward_weight(layer.flat_x, layer.x_stride, layer.flat_g, layer.stride, 5, 7, 0, 7, 0, layer.panels, dw)
     linear_backward_bias(layer.flat_g, layer.stride, 5, 0, layer.panels, db)
     linear_backward_input(layer.transposed(layer.g), layer.samples, layer.flat_w, 7, 3, 0, 7, dxt)
-    np.testing.assert_allclose(from_panels(dw, 7)[:3], central_differences(lambda at: through(x, at, b), w), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        from_panels(dw, 7)[:3], central_differences(lambda at: through(x, at, b), w), rtol=1e-5, atol=1e-5
+    )
     np.testing.assert_allclose(db[:3], central_differences(lambda at: through(x, w, at), b), rtol=1e-5, atol=1e-5)
     dx = dxt.reshape(7, -1)[:, :5].T
     np.testing.assert_allclose(dx, central_differences(lambda at: through(at, w, b), x), rtol=1e-5, atol=1e-5)
@@ -163,13 +195,32 @@ def test_a_split_gives_the_bits_of_the_whole():
     dx_split = np.zeros_like(dx_whole)
 
     def run(out, dw, dxt, panel_cuts, input_cuts):
-        for first, last in zip(panel_cuts[:-1], panel_cuts[1:], strict=True):
+        for first, last in itertools.pairwise(panel_cuts):
             linear_forward(
-                layer.flat_x, layer.x_stride, layer.flat_w, layer.flat_b, layer.batch, layer.n_in, first, last, out, layer.stride
+                layer.flat_x,
+                layer.x_stride,
+                layer.flat_w,
+                layer.flat_b,
+                layer.batch,
+                layer.n_in,
+                first,
+                last,
+                out,
+                layer.stride,
             )
-        for first, last in zip(input_cuts[:-1], input_cuts[1:], strict=True):
+        for first, last in itertools.pairwise(input_cuts):
             linear_backward_weight(
-                layer.flat_x, layer.x_stride, layer.flat_g, layer.stride, layer.batch, layer.n_in, first, last, 0, layer.panels, dw
+                layer.flat_x,
+                layer.x_stride,
+                layer.flat_g,
+                layer.stride,
+                layer.batch,
+                layer.n_in,
+                first,
+                last,
+                0,
+                layer.panels,
+                dw,
             )
             linear_backward_input(gt, layer.samples, layer.flat_w, layer.n_in, layer.n_out, first, last, dxt)
 
@@ -184,10 +235,23 @@ def test_a_split_gives_the_bits_of_the_whole():
 def test_a_sample_has_the_same_bits_whichever_its_neighbours():
     layer = Layer((2 * ROWS + 3, 300, PANEL))
     out = np.zeros((layer.batch, layer.stride), np.float32)
-    linear_forward(layer.flat_x, layer.x_stride, layer.flat_w, layer.flat_b, layer.batch, 300, 0, 1, out.reshape(-1), layer.stride)
+    linear_forward(
+        layer.flat_x, layer.x_stride, layer.flat_w, layer.flat_b, layer.batch, 300, 0, 1, out.reshape(-1), layer.stride
+    )
     for n in (0, ROWS, layer.batch - 1):
         alone = np.zeros(layer.stride, np.float32)
-        linear_forward(layer.flat_x[n * layer.x_stride :], layer.x_stride, layer.flat_w, layer.flat_b, 1, 300, 0, 1, alone, layer.stride)
+        linear_forward(
+            layer.flat_x[n * layer.x_stride :],
+            layer.x_stride,
+            layer.flat_w,
+            layer.flat_b,
+            1,
+            300,
+            0,
+            1,
+            alone,
+            layer.stride,
+        )
         np.testing.assert_array_equal(alone, out[n])
 
 

@@ -64,7 +64,11 @@ def test_a_scaled_gradient_and_only_the_range(kind, decay):
 
 def test_moments_that_a_kind_does_not_use_may_be_empty():
     empty = np.zeros(0, np.float32)
-    for kind, m, v in (("sgd", empty, empty), ("momentum", np.zeros(SIZE, np.float32), empty), ("rmsprop", empty, np.ones(SIZE, np.float32))):
+    for kind, m, v in (
+        ("sgd", empty, empty),
+        ("momentum", np.zeros(SIZE, np.float32), empty),
+        ("rmsprop", empty, np.ones(SIZE, np.float32)),
+    ):
         w = np.ones(SIZE, np.float32)
         run(kind, w, np.ones(SIZE, np.float32), m, v, 1, momentum=0.9, rho=0.9, epsilon=1e-8)
         assert (w < 1).all()
@@ -90,7 +94,9 @@ def test_moving_average():
 
 def test_square_sum():
     g = np.random.default_rng(2).normal(size=SIZE * 5).astype(np.float32)
-    assert square_sum(g, LANES, 3 * LANES) == pytest.approx(float((g[LANES : 3 * LANES].astype(np.float64) ** 2).sum()), rel=1e-6)
+    assert square_sum(g, LANES, 3 * LANES) == pytest.approx(
+        float((g[LANES : 3 * LANES].astype(np.float64) ** 2).sum()), rel=1e-6
+    )
     assert square_sum(g, 0, g.size) == pytest.approx(float((g.astype(np.float64) ** 2).sum()), rel=1e-6)
     assert square_sum(g, LANES, LANES) == 0
 

@@ -4,6 +4,7 @@ import naive
 import numpy as np
 import pytest
 
+from jitnet.kernels.initial import fill_normal
 from jitnet.kernels.random import AUGMENT, DROPOUT, INIT, ORDER, SPLIT, bits, key, normal, permutation, uniform
 
 N = 20_000
@@ -69,7 +70,13 @@ def test_normal_has_its_moments_and_its_tails():
 
 @pytest.mark.small
 def test_streams_differ_in_every_number_that_names_them():
-    names = [(seed, purpose, a, b) for seed in (0, 1) for purpose in (INIT, ORDER, DROPOUT, AUGMENT, SPLIT) for a in (0, 1) for b in (0, 1)]
+    names = [
+        (seed, purpose, a, b)
+        for seed in (0, 1)
+        for purpose in (INIT, ORDER, DROPOUT, AUGMENT, SPLIT)
+        for a in (0, 1)
+        for b in (0, 1)
+    ]
     draws = {int(bits(stream(*name), u(index))) for name in names for index in range(20)}
     assert len(draws) == len(names) * 20
 
@@ -100,3 +107,14 @@ def test_every_permutation_is_as_likely():
     expected = n_trials / 6
     # 25 degrees of freedom, below 52.6 for 999 seeds in 1000.
     assert ((counts - expected) ** 2 / expected).sum() < 52.6
+
+
+@pytest.mark.small
+def test_first_weights_are_normal_numbers_of_layer_unit_and_input():
+    values, fewer, other = np.zeros((5, 7), np.float32), np.zeros((3, 7), np.float32), np.zeros((5, 7), np.float32)
+    for array, layer in ((values, 2), (fewer, 2), (other, 3)):
+        fill_normal(array, 0.5, u(6), layer)
+    expected = [[float(normal(stream(6, INIT, 2, o), u(i))) * 0.5 for i in range(7)] for o in range(5)]
+    np.testing.assert_allclose(values, expected, rtol=1e-6)
+    np.testing.assert_array_equal(fewer, values[:3])
+    assert (other != values).all()

@@ -1,4 +1,4 @@
-"""The loops that walk only what is not zero: the lists hold the images, and the sums have the dense loops' very bits."""
+"""The loops that walk only what is not zero: the lists hold the images, the sums have the dense loops' bits."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,13 @@ VALUES = np.arange(256, dtype=np.float32) * np.float32(1 / 255)
 SHAPES = [
     *(
         pytest.param(shape, marks=pytest.mark.small)
-        for shape in [(1, 1, 1), (ROWS + 1, 13, PANEL - 1), (ROWS - 1, 8, PANEL), (5, 17, PANEL + 1), (3, 16, GROUP * PANEL + 1)]
+        for shape in [
+            (1, 1, 1),
+            (ROWS + 1, 13, PANEL - 1),
+            (ROWS - 1, 8, PANEL),
+            (5, 17, PANEL + 1),
+            (3, 16, GROUP * PANEL + 1),
+        ]
     ),
     (BLOCK - 1, 101, GROUP * PANEL),
     (BLOCK, 64, 2 * PANEL + 1),
@@ -33,7 +39,7 @@ SHAPES = [
 
 
 def pictures(samples, features, density=0.2, seed=0):
-    """Random bytes, mostly zero; the first sample all zero, the last one nowhere, the first column nowhere but there."""
+    """Random bytes, mostly zero; the first sample wholly, the last one nowhere, the first column but for it."""
     rng = np.random.default_rng(seed)
     images = rng.integers(1, 256, (samples, features)) * (rng.random((samples, features)) < density)
     images[0] = 0
@@ -101,13 +107,30 @@ def test_forward_has_the_bits_of_the_dense_loop(shape):
     for first, last in {(0, problem.panels), (problem.panels // 2, problem.panels)}:
         out, dense = np.full((2, problem.batch, problem.stride), MARK, np.float32)
         sparse_forward(
-            problem.starts, problem.entries, problem.rows, VALUES, problem.flat_w, problem.flat_b, problem.n_in, first, last,
-            out.reshape(-1), problem.stride,
-        )  # fmt: skip
+            problem.starts,
+            problem.entries,
+            problem.rows,
+            VALUES,
+            problem.flat_w,
+            problem.flat_b,
+            problem.n_in,
+            first,
+            last,
+            out.reshape(-1),
+            problem.stride,
+        )
         linear_forward(
-            problem.x.reshape(-1), problem.n_in, problem.flat_w, problem.flat_b, problem.batch, problem.n_in, first, last,
-            dense.reshape(-1), problem.stride,
-        )  # fmt: skip
+            problem.x.reshape(-1),
+            problem.n_in,
+            problem.flat_w,
+            problem.flat_b,
+            problem.batch,
+            problem.n_in,
+            first,
+            last,
+            dense.reshape(-1),
+            problem.stride,
+        )
         np.testing.assert_array_equal(out, dense)
         expected = (problem.images[problem.rows] / 255) @ problem.w.T + problem.b
         units = slice(first * PANEL, min(problem.n_out, last * PANEL))
@@ -128,9 +151,18 @@ def test_backward_weight_has_the_bits_of_the_dense_loop(shape):
             g = problem.flat_g[n * problem.stride :]
             sparse_backward_weight(counts, slots, VALUES, g, problem.stride, problem.n_in, first, last, dw)
         linear_backward_weight(
-            problem.x.reshape(-1), problem.n_in, problem.flat_g, problem.stride, problem.batch, problem.n_in, 0, problem.n_in,
-            first, last, dense,
-        )  # fmt: skip
+            problem.x.reshape(-1),
+            problem.n_in,
+            problem.flat_g,
+            problem.stride,
+            problem.batch,
+            problem.n_in,
+            0,
+            problem.n_in,
+            first,
+            last,
+            dense,
+        )
         np.testing.assert_array_equal(dw, dense)
         change = problem.g.T @ (problem.images[problem.rows] / 255)
         padded = np.zeros((problem.panels * PANEL, problem.n_in))

@@ -152,7 +152,16 @@ def test_arithmetic_between_tiles_and_with_a_number(source):
     left, right, number = source[:LANES], source[LANES : 2 * LANES], np.float32(0.7)
     target = np.empty(8 * LANES, np.float32)
     _arithmetic(left, right, number, target)
-    expected = [left + right, left - right, left * right, left / right, left + number, left - number, left * number, left / number]
+    expected = [
+        left + right,
+        left - right,
+        left * right,
+        left / right,
+        left + number,
+        left - number,
+        left * number,
+        left / number,
+    ]
     np.testing.assert_allclose(target, np.concatenate(expected), rtol=2e-7)
 
 

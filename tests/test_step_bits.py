@@ -89,7 +89,9 @@ def test_in_parts_on_a_small_network(threads, inputs):
 
 @pytest.mark.small
 @pytest.mark.parametrize("inputs", ["dense", "sparse"])
-@pytest.mark.parametrize("options", [{"shares": (0.5,)}, {"optimizer_name": "adam", **OPTIMIZERS["adam"]}, {"clip_norm": 0.1}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"shares": (0.5,)}, {"optimizer_name": "adam", **OPTIMIZERS["adam"]}, {"clip_norm": 0.1}], ids=str
+)
 def test_in_one_call_or_in_many(options, inputs):
     problem = Problem(SMALL, 9)
     expected, _ = bits(problem, 2, **options, inputs=inputs)
