@@ -5,6 +5,7 @@ a value out of range raises `UsageError` with one line that names the field, the
 Named recipes are TOML files in `recipes/`: a table `model` and a table `train`, each a part of these fields.
 """
 
+import re
 import tomllib
 from importlib import resources
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args, get_origin
@@ -75,10 +76,31 @@ class AugmentConfig(_Config):
         4.0, description="Smoothness of the elastic distortion: the Gaussian's standard deviation, in pixels."
     )
 
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if "elastic_sigma" in self.model_fields_set and not self.elastic:
+            raise ValueError(
+                f"<augment.elastic_sigma> is {self.elastic_sigma:g}, with <augment.elastic> off; set that too"
+            )
+        return self
+
     @property
     def active(self) -> bool:
         """Whether any distortion is on."""
         return any((self.shift, self.rotation, self.scaling, self.shear, self.elastic))
+
+
+_ONLY_WITH = (
+    ("momentum", "optimizer", ("momentum", "nesterov")),
+    ("beta1", "optimizer", ("adam", "adamw")),
+    ("beta2", "optimizer", ("adam", "adamw")),
+    ("rho", "optimizer", ("rmsprop",)),
+    ("epsilon", "optimizer", ("rmsprop", "adam", "adamw")),
+    ("step_every", "schedule", ("step",)),
+    ("decay", "schedule", ("step", "exponential")),
+    ("final_fraction", "schedule", ("cosine", "one-cycle")),
+)
+"""Fields that do nothing but with some choices of another: setting one without is a slip, and is said."""
 
 
 class TrainConfig(_Config):
@@ -129,8 +151,8 @@ class TrainConfig(_Config):
     monitor: Literal["accuracy", "loss"] = Field(
         "accuracy", description="What early stopping watches on the held-out data."
     )
-    target_accuracy: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
-        0.0, description="Stop once this accuracy is reached; 0 is off."
+    target_accuracy: Annotated[float, Field(ge=0.0, le=100.0)] = Field(
+        0.0, description="Stop once this accuracy, in percent, is reached on held-out or else on test data; 0 is off."
     )
     shuffle: bool = Field(True, description="Whether the samples are drawn in a new order in each epoch.")
     drop_last: bool = Field(False, description="Whether a last batch that is not full is left out.")
@@ -141,10 +163,23 @@ class TrainConfig(_Config):
     def _fits_together(self) -> Self:
         if self.warmup > self.epochs:
             raise ValueError(
-                f"warmup is {self.warmup:g} epochs, longer than the whole run of {self.epochs}; use a shorter warm-up"
+                f"<warmup> is {self.warmup:g}, longer than the whole run of {self.epochs} epochs (<epochs>); "
+                f"expected a number from 0 to {self.epochs}"
             )
         if self.patience and not self.val_split:
-            raise ValueError("patience needs held-out data to watch; set val_split, 0.1 for example")
+            raise ValueError(
+                f"<patience> is {self.patience}, with no held-out data to watch; set <val_split>, 0.1 for example"
+            )
+        for field, chosen, fitting in _ONLY_WITH:
+            if field in self.model_fields_set and getattr(self, chosen) not in fitting:
+                raise ValueError(
+                    f"<{field}> is {getattr(self, field):g}, which <{chosen}> {getattr(self, chosen)} does not use; "
+                    f"expected <{chosen}> {' or '.join(fitting)}"
+                )
+        if "monitor" in self.model_fields_set and not self.val_split:
+            raise ValueError(
+                f"<monitor> is {self.monitor}, with no held-out data to watch; set <val_split>, 0.1 for example"
+            )
         return self
 
 
@@ -195,8 +230,9 @@ def build(kind: type[Config], values: dict[str, Any], names: dict[str, str] | No
 
 
 def _complaint(kind: type[_Config], error: Any, names: dict[str, str]) -> str:
-    if not error["loc"]:  # from a validator of the whole, which writes its own line
-        return str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "value_error":  # from a validator of the whole, which writes its own line
+        message = str(error["msg"]).removeprefix("Value error, ")
+        return re.sub(r"<([\w.]+)>", lambda field: names.get(field[1], field[1]), message)
     field, *rest = (str(part) for part in error["loc"])
     path = field
     while field in kind.model_fields and rest:

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from jitnet.config import TrainConfig
 from jitnet.datasets import Dataset, stratified_split
 from jitnet.errors import DivergedError, UsageError
-from jitnet.model import Model
 from jitnet.fresh import FreshSamples
+from jitnet.model import Model
 from jitnet.plan import Plan, make_plan, make_source, make_state, options_of, plain_values
 from jitnet.schedule import learning_rates
 from jitnet.state import pack, unpack
@@ -64,8 +64,10 @@ class Trainer:
     """One training run of a model on a data set.
 
     plan: how the work will be done. `prepare` compiles or loads the loops, `epochs` trains. stopped: whether
-    `request_stop` ended it; outcome: why it ended, in words; best_epoch: whose parameters the model has, where held-out
-    data decided that; final_test: loss and accuracy on the test set where it is looked at once, at the end.
+    `request_stop` ended it; outcome: why it ended, in words; accuracy: the last
+    epoch's, on held-out or else test data, and reached: whether it is what was aimed at; best_epoch: whose parameters
+    the model has, where held-out data decided that; final_test: loss and accuracy on the test set where it is looked
+    at once, at the end.
     """
 
     def __init__(self, model: Model, dataset: Dataset, config: TrainConfig) -> None:
@@ -94,6 +96,7 @@ class Trainer:
             self._fresh = FreshSamples(self._training, dataset.image_shape, model, config, self.plan)
         self.stopped = False
         self.outcome = "not started"
+        self.accuracy, self.reached = 0.0, not config.target_accuracy
         self.best_epoch: int | None = None
         self.final_test: tuple[float, float] | None = None
         self._ready = False
@@ -153,6 +156,7 @@ class Trainer:
                 break
             report = self._report(epoch, totals, seconds)
             ending = watch.look(report, self.model)
+            self.accuracy, self.reached = watch.accuracy, watch.reached
             yield report
             if ending:
                 self.outcome = ending
@@ -262,6 +266,7 @@ class _Watch:
     def __init__(self, config: TrainConfig) -> None:
         self._config = config
         self._best_score = -math.inf
+        self.accuracy, self.reached = 0.0, not config.target_accuracy
         self.best: tuple[int, tuple[npt.NDArray[np.float32], ...], tuple[npt.NDArray[np.float32], ...]] | None = None
 
     def look(self, report: EpochReport, model: Model) -> str:
@@ -272,8 +277,10 @@ class _Watch:
             score = report.val_accuracy if config.monitor == "accuracy" else -report.val_loss
             if score > self._best_score:
                 self._best_score, self.best = score, (report.epoch, model.weights, model.biases)
-        if config.target_accuracy and accuracy is not None and accuracy >= config.target_accuracy:
-            return f"reached {accuracy:.2%} in epoch {report.epoch}"
+        self.accuracy = 0.0 if accuracy is None else accuracy
+        self.reached = 100.0 * self.accuracy >= config.target_accuracy
+        if config.target_accuracy and self.reached:
+            return f"reached {self.accuracy:.2%} in epoch {report.epoch}"
         if config.patience and self.best is not None and report.epoch - self.best[0] >= config.patience:
             return f"no better {config.monitor} on the held-out data for {config.patience} epochs"
         return ""

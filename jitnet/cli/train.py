@@ -15,6 +15,7 @@ import typer
 import jitnet
 from jitnet.cli.common import DataOption, Json, Quiet, TestData, print_json
 from jitnet.cli.options import NETWORK, TRAINING, configure, with_fields
+from jitnet.errors import TargetMissed
 
 if TYPE_CHECKING:
     from jitnet.train import EpochReport, Trainer
@@ -63,6 +64,10 @@ def train(
             help="Where the run goes; must not hold a run yet. [default: a new folder runs/DATE-NAME]",
         ),
     ] = None,
+    print_schedule: Annotated[
+        bool,
+        typer.Option("--print-schedule", help="Draw the learning rate over the whole run, and train nothing."),
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
     **fields: Any,
@@ -94,6 +99,8 @@ def train(
         name: str(path.resolve()) for name, path in (("data_path", own), ("test_data_path", test_data)) if path
     }
     trainer = Trainer(model, dataset, config)
+    if print_schedule:
+        return _print_schedule(trainer, json)
     run = runs.claim(out) if out is not None else runs.create(dataset.name)
     settings = _settings(trainer, recipe)
     run.write_config(settings)
@@ -109,7 +116,7 @@ def train(
             run.append(report)
             reports.append(report)
             view.epoch(report)
-        if trainer.stopped:
+        if trainer.stopped or trainer.best_epoch is not None:
             model.save(run.model_path)
     if json:
         print_json(_document(run.folder, settings, reports, trainer))
@@ -119,8 +126,34 @@ def train(
             model=run.model_path,
             suggestions=[f"jitnet eval {quote(str(run.folder))}", f"jitnet predict {quote(str(run.folder))} FILE"],
             outcome=trainer.outcome if early else "",
+            kept=trainer.best_epoch,
+            final_test=trainer.final_test,
         )
-    return 130 if trainer.stopped else 0
+    if trainer.stopped:
+        return 130
+    if not trainer.reached:
+        raise TargetMissed(
+            f"--target-acc is {config.target_accuracy:g}; the {len(reports)} epochs ended at "
+            f"{100.0 * trainer.accuracy:.2f}%; train longer or aim lower"
+        )
+    return 0
+
+
+def _print_schedule(trainer: "Trainer", json: bool) -> int:
+    """The learning rate of the run's steps: drawn, or up to a thousand of them as a document."""
+    from jitnet import render
+    from jitnet.schedule import learning_rates
+
+    config, steps = trainer.config, trainer.n_steps * trainer.config.epochs
+    chosen = range(0, steps, max(1, steps // 1000))
+    rates = [float(learning_rates(config, trainer.n_steps, step, 1)[0]) for step in chosen]
+    epochs = [step / trainer.n_steps for step in chosen]
+    if json:
+        print_json({"schedule": config.schedule, "n_steps": steps, "epochs": epochs, "learning_rates": rates})
+    else:
+        title = f"learning rate: {config.schedule}, {steps:,} steps"
+        render.plot(render.consoles().out, epochs, rates, title=title, x_label="epoch")
+    return 0
 
 
 def _settings(trainer: "Trainer", recipe: str | None) -> dict[str, Any]:
@@ -159,6 +192,8 @@ def _document(
         "best_test_accuracy": max(accuracies, default=None),
         "last_test_accuracy": accuracies[-1] if accuracies else None,
         "outcome": trainer.outcome,
+        "best_epoch": trainer.best_epoch,
+        "final_test": trainer.final_test and dict(zip(("loss", "accuracy"), trainer.final_test, strict=True)),
     }
 
 

@@ -251,10 +251,19 @@ class TrainingView:
         seen = [report for report in self._reports if _watched(report) is not None]
         return max(seen, key=lambda report: _watched(report) or 0.0, default=None)
 
-    def summary(self, *, model: Path | None = None, suggestions: Sequence[str] = (), outcome: str = "") -> None:
+    def summary(
+        self,
+        *,
+        model: Path | None = None,
+        suggestions: Sequence[str] = (),
+        outcome: str = "",
+        kept: int | None = None,
+        final_test: tuple[float, float] | None = None,
+    ) -> None:
         """Best and last accuracy, where the model lies, and what to type next.
 
-        outcome: why the training ended, where that is not because all epochs were done.
+        outcome: why the training ended, where that is not because all epochs were done. kept: the epoch whose weights
+        the model has, where held-out data decided it. final_test: loss and accuracy on the test data, looked at once.
         """
         self._clear()
         console = self._consoles.out
@@ -269,8 +278,11 @@ class TrainingView:
                 (f"best {split} accuracy", accuracy.append(f" in epoch {best.epoch}", style="not bold default"))
             )
             pairs.append((f"last {split} accuracy", _percent(_watched(last))))
-            if split == "validation" and last.test_accuracy is not None:
-                pairs.append(("test accuracy", Text(f"{last.test_accuracy:.2%}", style="bold green")))
+            if kept is not None:
+                pairs.append(("kept", f"the weights of epoch {kept}, the best on the held-out data"))
+            if final_test is not None:
+                accuracy = Text(f"{final_test[1]:.2%}", style="bold green")
+                pairs.append(("test accuracy", accuracy.append(", looked at once", style="not bold default")))
         if last is not None:
             seconds = sum(report.seconds for report in self._reports)
             count = len(self._reports)
