@@ -180,7 +180,7 @@ def _update(state, options, batch, first, last, scale):
             options.epsilon,
             scale,
         )
-    if options.ema > 0.0:
+    if options.ema > 0.0 and not (options.deferred and options.max_norm > 0.0):
         average(first, last, state.params, state.mean, options.ema)
 
 
@@ -312,11 +312,16 @@ def update_stage(layer, state, source, options, batch, part, parts):
 
 
 def limit_stage(layer, state, source, options, batch, part, parts):
-    """Norms of a hidden layer's own units."""
+    """Norms of own units, the last layer's aside; then the moving average, of the weights as the step leaves them."""
     row = state.layers[layer]
     first, last = _share(row[PANELS], part, parts)
-    for p in range(first, last):
-        limit_norms(state.params[row[W] :], p, row[IN], options.max_norm)
+    if layer < state.layers.shape[0] - 1:
+        for p in range(first, last):
+            limit_norms(state.params[row[W] :], p, row[IN], options.max_norm)
+    if options.ema > 0.0:
+        size = row[IN] * PANEL
+        average(row[W] + first * size, row[W] + last * size, state.params, state.mean, options.ema)
+        average(row[B] + first * PANEL, row[B] + last * PANEL, state.params, state.mean, options.ema)
 
 
 def idle_stage(layer, state, source, options, batch, part, parts):
@@ -482,7 +487,7 @@ def _train_steps(
                 _run(norm, idle, idle, ZERO, state, source, options, batch, batch, threads)
             _run(update, idle, idle, ZERO, state, source, options, batch, batch, threads)
             if options.max_norm > 0.0:
-                for layer in range(n_layers - 1):
+                for layer in range(n_layers):
                     _run(
                         limit,
                         idle,

@@ -59,7 +59,8 @@ def test_probabilities(n_classes):
 
 @pytest.mark.small
 @pytest.mark.parametrize(
-    "logits", [[1e4, -1e4, 0], [-1e4, -1e4, -1e4], [1e4, 1e4, 1e4], [3e38, -3e38, 0], [80, -80, 0]]
+    "logits",
+    [[1e4, -1e4, 0], [0, -1e4, 1e4], [-1e4, -1e4, -1e4], [1e4, 1e4, 1e4], [3e38, -3e38, 0], [80, -80, 0], [-80, 0, 95]],
 )
 def test_logits_of_any_size_stay_finite(logits):
     row = np.array(logits, np.float32)

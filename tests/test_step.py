@@ -108,10 +108,13 @@ def test_optimizers_beside_float64(widths, optimizer, decay):
         {"clip_norm": 0.5, "max_norm": 1.2, "weight_decay": 0.1},
         {"ema": 0.8},
         {"ema": 0.8, "clip_norm": 0.5},
+        {"ema": 0.5, "max_norm": 0.8},
         {"smoothing": 0.2},
         {"output_bias": False},
         {"output_bias": False, "clip_norm": 0.05},
         {"shares": (0.5, 0.25, 0.4), "seed": 3},
+        {"shares": (0.5, 0.25, 0.4), "activation": "tanh"},
+        {"shares": (0.5, 0.25, 0.4), "activation": "gelu"},
         {"shares": (0.3, 0.0, 0.6), "seed": 4, "smoothing": 0.1, "ema": 0.9, "max_norm": 100.0},
     ],
     ids=str,
@@ -123,7 +126,8 @@ def test_what_else_a_step_does_beside_float64(widths, options):
     options = {**options, "shares": options.get("shares", (0.0,) * 3)[: len(widths) - 2]}
     for optimizer in ("sgd", "adam"):
         settings = options | OPTIMIZERS[optimizer]
-        loop = Loop(problem, 4, optimizer_name=optimizer, **settings)
+        rest = {name: value for name, value in settings.items() if name != "activation"}
+        loop = Loop(problem, 4, optimizer_name=optimizer, activation_name=settings.get("activation", "relu"), **rest)
         loop.run(0.1, epochs=2)
         network, total = reference_run(problem, 4, 0.1, 2, optimizer=optimizer, **settings)
         assert loop.totals[0] == pytest.approx(total, rel=1e-5)

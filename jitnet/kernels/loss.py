@@ -51,17 +51,17 @@ def softmax_cross_entropy(row, n_classes, label, smoothing):
     row (at least n_classes,) float32. A logit that is NaN or infinite gives a loss that is NaN.
     """
     guess = 0
-    mean, bad = _F(0.0), _F(0.0)
+    mean = _F(0.0)
     for c in range(n_classes):
         mean += row[c]
-        bad += row[c] * _F(0.0)
         if row[c] > row[guess]:
             guess = c
     mean /= _F(n_classes)
     at_label = row[label]
     total, largest = _exponentials(row, n_classes)
-    # Differences first: beside a vast logit the logarithm would be rounded away.
-    loss = _F(math.log(total)) + (_F(1.0) - smoothing) * (largest - at_label) + smoothing * (largest - mean) + bad
+    # Differences first: beside a vast logit the logarithm would be rounded away. The mean stays in without smoothing:
+    # zero times what is not finite is NaN.
+    loss = _F(math.log(total)) + (_F(1.0) - smoothing) * (largest - at_label) + smoothing * (largest - mean)
     scale = _F(1.0) / total
     spread = smoothing / _F(n_classes)
     for c in range(n_classes):
