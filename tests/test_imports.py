@@ -27,7 +27,7 @@ ROWS = [
 ONLY_IN = {
     "rich": {"render"},
     "typer": {"cli", "__main__"},
-    "numba": {"kernels", "state", "step", "inference"},
+    "numba": {"kernels", "state", "step", "inference", "bench"},
     "llvmlite": {"kernels", "profile"},
     "PIL": {"images"},
 }

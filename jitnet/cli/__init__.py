@@ -25,6 +25,7 @@ COMMANDS = {
     "train": ("jitnet.cli.train", "Train a network, show how it learns, and keep it."),
     "eval": ("jitnet.cli.evaluate", "Evaluate a model on a data set."),
     "predict": ("jitnet.cli.predict", "Tell what is in a picture."),
+    "bench": ("jitnet.cli.bench", "Measure what each loop costs on this machine."),
     "data": ("jitnet.cli.data", "List, fetch, describe and convert data sets."),
 }
 """Each command's module, whose `app` it is, and its line in the list of commands."""

@@ -3,13 +3,12 @@
     out[n, o] = sum_i x[n, i] * w[i, o]
 
 x (batch, in_features), w (in_features, out_features), out (batch, out_features): float32, rows in memory one after
-another; out is overwritten. Every rung does the same 2 batch in_features out_features FLOP; what changes is the order in
-which memory is walked and what stays in registers. out_features is a multiple of PANEL for the last two.
+another; out is overwritten. Every rung does the same 2 batch in_features out_features FLOP; what changes is the order
+in which memory is walked and what stays in registers. out_features is a multiple of PANEL for the last two.
 """
 
-from numba import prange
-
 import numpy as np
+from numba import prange
 
 from jitnet.kernels.jit import kernel, parallel_kernel
 from jitnet.kernels.tile import COLS, PANEL, ROWS, tile_add_outer, tile_store, tile_zero
@@ -83,7 +82,8 @@ def columns(x, w, out, left):
 
 @kernel
 def tiled(x, w, out):
-    """A tile of sums in registers: nothing is stored until a sum is whole, and each number that is loaded serves many."""
+    """A tile of sums in registers: nothing is stored until a sum is whole, and each number that is loaded serves
+    many."""
     for left in range(0, out.shape[1], PANEL):
         columns(x, w, out, left)
 

@@ -1,7 +1,19 @@
 """What the machine itself can do: loops that are nothing but arithmetic, or nothing but memory."""
 
+import numpy as np
+
 from jitnet.kernels.jit import kernel
-from jitnet.kernels.tile import COLS, LANES, PANEL, ROWS, tile_add_outer, tile_add_scaled, tile_load, tile_store, tile_zero
+from jitnet.kernels.tile import (
+    COLS,
+    LANES,
+    PANEL,
+    ROWS,
+    tile_add_outer,
+    tile_add_scaled,
+    tile_load,
+    tile_store,
+    tile_zero,
+)
 
 __all__ = ["BLOCK", "SUMS", "multiply_add", "read", "triad"]
 
@@ -29,7 +41,7 @@ def read(values, first, last, out, at):
     """out[at : at + BLOCK] = sums over the blocks of values[first:last]. 4 (last - first) bytes."""
     tile = tile_zero(8, 1)
     for k in range(first, last, BLOCK):
-        tile = tile_add_scaled(tile, 1.0, values, k, LANES)
+        tile = tile_add_scaled(tile, np.float32(1.0), values, k, LANES)
     tile_store(tile, out, at, LANES)
 
 
@@ -41,4 +53,4 @@ def triad(values, a, b, c, first, last):
     """
     for k in range(first, last, BLOCK):
         tile = tile_load(8, 1, values, b + k, LANES)
-        tile_store(tile_add_scaled(tile, 0.5, values, c + k, LANES), values, a + k, LANES)
+        tile_store(tile_add_scaled(tile, np.float32(0.5), values, c + k, LANES), values, a + k, LANES)

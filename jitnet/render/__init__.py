@@ -1,5 +1,6 @@
 """Everything that the commands show; the only room that knows rich. Functions take records and a console."""
 
+from jitnet.render.bench import bench, changes, measuring
 from jitnet.render.console import Consoles, consoles, error, facts, make_console, notice
 from jitnet.render.pictures import picture, pictures, plot, to_grey
 from jitnet.render.progress import TrainingView, compiling, downloads, working
@@ -10,6 +11,8 @@ __all__ = [
     "Consoles",
     "TrainingView",
     "bar",
+    "bench",
+    "changes",
     "compiling",
     "consoles",
     "description",
@@ -19,6 +22,7 @@ __all__ = [
     "facts",
     "listing",
     "make_console",
+    "measuring",
     "network",
     "notice",
     "picture",

@@ -1,0 +1,146 @@
+"""Faster or slower than a measurement kept in a file: a rank test for each row, and the change of its median."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from jitnet.bench.records import Bench, Key
+from jitnet.errors import UsageError
+
+__all__ = ["FORMAT", "Baseline", "Change", "check_fits", "compare", "rank_test", "read_baseline"]
+
+FORMAT = "jitnet bench 1"
+
+GROUPS = ("kernel", "step", "ladder")
+"""What is jitnet's own, and so compared."""
+
+SURE = 0.01
+"""Chance of calling any row of a comparison slower or faster where nothing has changed; shared out over the rows."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A measurement from a file: its machine and settings as they were written, and each row's samples in seconds."""
+
+    path: Path
+    cpu: str
+    settings: dict[str, Any]
+    samples: dict[Key, list[float]]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A row beside the baseline's.
+
+    change: of the median, 0.1 is 10% more time. p: chance of so clear a difference by luck alone, in the change's
+    direction. verdict: "slower", "faster" or "same".
+    """
+
+    name: str
+    shape: str
+    threads: int
+    before_s: float
+    after_s: float
+    change: float
+    p: float
+    verdict: str
+
+
+def read_baseline(path: Path) -> Baseline:
+    """Read what `--json` wrote; UsageError where it is missing or is something else."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(
+            f"--baseline {path}: cannot be read ({error.strerror}); make one with jitnet bench --json FILE"
+        ) from None
+    except ValueError:
+        raise UsageError(f"--baseline {path}: is no JSON; expected what jitnet bench --json FILE writes") from None
+    try:
+        if document["format"] != FORMAT:
+            raise ValueError
+        samples = {
+            (str(row["group"]), str(row["name"]), str(row["shape"]), int(row["threads"])): [
+                float(s) for s in row["samples_s"]
+            ]
+            for row in document["results"]
+            if row["group"] in GROUPS
+        }
+        if not all(len(own) > 1 and all(s > 0 and math.isfinite(s) for s in own) for own in samples.values()):
+            raise ValueError
+        return Baseline(path, str(document["machine"]["cpu"]), dict(document["settings"]), samples)
+    except (KeyError, TypeError, ValueError):
+        raise UsageError(
+            f"--baseline {path}: is not of the form {FORMAT!r}; expected what jitnet bench --json FILE writes"
+        ) from None
+
+
+def check_fits(baseline: Baseline, settings: Mapping[str, Any]) -> None:
+    """UsageError where the baseline is of other settings than these: it names the first difference."""
+    for name, mine in settings.items():
+        theirs = baseline.settings.get(name)
+        if theirs != mine:
+            raise UsageError(
+                f"--baseline {baseline.path}: was measured with {name} {theirs}, this run has {mine}; "
+                "measure the same in both"
+            )
+
+
+def compare(bench: Bench, baseline: Baseline, threshold: float) -> list[Change]:
+    """A change for each row that both have, in the order of this measurement.
+
+    A row is slower where its median grew by more than `threshold` (0.1 is 10%) and the rank test is sure of the
+    direction, with SURE shared out over the rows (Bonferroni); faster likewise. UsageError where no row is in both.
+    """
+    check_fits(baseline, {**asdict(bench.settings), "hidden": list(bench.settings.hidden)})
+    both = [result for result in bench.results if result.key in baseline.samples]
+    if not both:
+        raise UsageError(f"--baseline {baseline.path}: has no row at the same --threads; measure the same in both")
+    changes = []
+    for result in both:
+        before = baseline.samples[result.key]
+        before_s, after_s = median(before), result.median_s
+        change = after_s / before_s - 1
+        slower, faster = rank_test(before, result.samples_s), rank_test(result.samples_s, before)
+        p = slower if change >= 0 else faster
+        verdict = "same"
+        if p < SURE / len(both):
+            verdict = "slower" if change > threshold else "faster" if change < -threshold else "same"
+        changes.append(Change(result.name, result.shape, result.threads, before_s, after_s, change, p, verdict))
+    return changes
+
+
+def rank_test(low: Sequence[float], high: Sequence[float]) -> float:
+    """Chance that `high` would lie this far above `low` if both came from one distribution (Mann and Whitney 1947).
+
+    U counts the pairs in which high's is larger, ties half. Without ties the chance is exact, by counting arrangements;
+    with ties a normal distribution with the ties' variance and a correction for continuity stands for it.
+    """
+    a, b = len(low), len(high)
+    u = sum(1.0 if y > x else 0.5 if y == x else 0.0 for x in low for y in high)
+    pooled = [*low, *high]
+    sizes = [pooled.count(value) for value in set(pooled)]
+    if max(sizes) == 1 and a * b <= 2500:
+        ways = _arrangements(a, b)
+        return sum(ways[int(u) :]) / sum(ways)
+    n = a + b
+    variance = a * b / 12 * (n + 1 - sum(size**3 - size for size in sizes) / (n * (n - 1)))
+    if variance <= 0:
+        return 1.0
+    z = (u - a * b / 2 - 0.5) / math.sqrt(variance)
+    return 0.5 * math.erfc(z / math.sqrt(2))
+
+
+def _arrangements(a: int, b: int) -> list[int]:
+    """In how many orders of a and b values U is 0, 1, …, a b: the coefficients of the Gaussian binomial."""
+    # row[k] for k values of the first kind so far; a value of the second kind above k of them adds k to U.
+    ways = [[1] + [0] * (a * b) for _ in range(a + 1)]
+    for _ in range(b):
+        for k in range(1, a + 1):
+            below, own = ways[k - 1], ways[k]
+            ways[k] = [below[u] + (own[u - k] if u >= k else 0) for u in range(a * b + 1)]
+    return ways[a]

@@ -1,0 +1,88 @@
+"""One product from the textbook's loops to the tile on all cores: what each idea brings on this machine."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from jitnet.bench.measure import timed
+from jitnet.bench.records import Case
+from jitnet.bench.subject import Subject
+from jitnet.errors import JitnetError
+from jitnet.kernels import ladder
+from jitnet.kernels.jit import set_threads
+from jitnet.kernels.tile import PANEL
+from jitnet.state import aligned
+
+__all__ = ["RUNGS", "check", "ladder_cases"]
+
+MOST_FLOP = 2.0**27
+"""The textbook loop runs at about 1 GFLOP/s: a larger product would take it seconds."""
+
+RUNGS: dict[str, tuple[Callable[..., None], str]] = {
+    "textbook": (ladder.textbook, "three loops as they are written"),
+    "reordered": (ladder.reordered, "the innermost loop walks memory in order"),
+    "blocked": (ladder.blocked, "a block of weights stays in the first cache"),
+    "register tile": (ladder.tiled, "sums stay in registers until they are whole"),
+    "parallel tile": (ladder.parallel, "the tiles are spread over the threads"),
+}
+"""Each rung's loop, and its idea in a line; they are in `jitnet/kernels/ladder.py`."""
+
+TOLERANCE = 1e-6
+"""Of the sum of the terms' sizes, and for each 64 terms: what float32's roundings (6e-8 each) may add up to."""
+
+
+def ladder_cases(subject: Subject, threads: Sequence[int]) -> list[Case]:
+    """A case for each rung, on the first layer's product: 2 n i o FLOP, 4 (n i + i o + n o) bytes.
+
+    Batch and outputs are halved until the textbook's loop can do it in a moment; outputs are rounded up to whole
+    panels. Raises JitnetError where a rung's result is not the product.
+    """
+    batch, inputs, outputs = subject.batch_size, subject.shape.in_features, subject.shape.widths[1]
+    while 2.0 * batch * inputs * outputs > MOST_FLOP and max(batch, outputs) > PANEL:
+        batch, outputs = (batch // 2, outputs) if batch > outputs else (batch, outputs // 2)
+    outputs = -(-outputs // PANEL) * PANEL
+    chance = np.random.default_rng(0)
+    x, w = (_filled(chance, shape) for shape in ((batch, inputs), (inputs, outputs)))
+    reference = x.astype(np.float64) @ w.astype(np.float64)
+    scale = np.abs(x).astype(np.float64) @ np.abs(w).astype(np.float64)
+    out = aligned(batch * outputs).reshape(batch, outputs)
+    cases = []
+    for name, (rung, idea) in RUNGS.items():
+        counts = threads if name == "parallel tile" else [1]
+        for count in counts:
+            check(name, rung, x, w, out, reference, scale, count)
+            flop, size = 2.0 * batch * inputs * outputs, 4.0 * (x.size + w.size + out.size)
+            shape = f"{batch}×{inputs}×{outputs}"
+            cases.append(Case("ladder", name, shape, count, flop, size, _runner(rung, x, w, out, count), note=idea))
+    return cases
+
+
+def check(
+    name: str, rung: Callable[..., None], x: Any, w: Any, out: Any, reference: Any, scale: Any, threads: int
+) -> None:
+    """Run a rung once and compare it with the float64 product; a result that is not it raises JitnetError."""
+    out[:] = np.nan
+    set_threads(threads)
+    rung(x, w, out)
+    worst = float(np.max(np.abs(out - reference) / scale))
+    if not worst <= TOLERANCE * max(4.0, x.shape[1] / 64):
+        raise JitnetError(f"the ladder's rung {name!r} is not the product: off by {worst:.2g} of its terms; not timed")
+
+
+def _filled(chance: np.random.Generator, shape: tuple[int, int]) -> Any:
+    array = aligned(shape[0] * shape[1]).reshape(shape)
+    array[:] = chance.standard_normal(shape, np.float32)
+    return array
+
+
+def _runner(rung: Callable[..., None], x: Any, w: Any, out: Any, threads: int) -> Callable[[int], float]:
+    def call(repeats: int) -> None:
+        for _ in range(repeats):
+            rung(x, w, out)
+
+    def run(repeats: int) -> float:
+        set_threads(threads)
+        return timed(lambda: call(repeats))
+
+    return run

@@ -1,0 +1,90 @@
+"""What this machine can do at most, measured: multiply-adds, bandwidth from each level of memory, an empty region."""
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from jitnet.bench import cells
+from jitnet.bench.measure import timed
+from jitnet.bench.records import Case, Level, Probes, Result
+from jitnet.config import ModelConfig
+from jitnet.kernels.jit import set_threads
+from jitnet.kernels.probe import BLOCK, SUMS
+from jitnet.state import State, aligned, allocate, no_source
+
+__all__ = ["cache_bytes", "probe_cases", "probes_of"]
+
+KIB, MIB = 1024, 1024 * 1024
+SMALL = (24 * KIB, 192 * KIB, 3 * MIB)
+"""Bytes of three arrays together, for each thread: within the first cache, the second, and (mostly) the last."""
+
+LEAST_BYTES, MOST_BYTES = 64 * MIB, 256 * MIB
+
+
+def cache_bytes() -> int:
+    """The last-level cache as the system states it, in bytes; 0 where it does not."""
+    largest = 0
+    for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
+        with contextlib.suppress(OSError, ValueError):
+            text = path.read_text().strip()
+            largest = max(largest, int(text.rstrip("KM")) * {"K": KIB, "M": MIB}.get(text[-1], 1))
+    return largest
+
+
+def memory_bytes() -> int:
+    """Bytes that the widest walk covers: four times the last-level cache, between 64 and 256 MiB."""
+    return min(MOST_BYTES, max(LEAST_BYTES, 4 * cache_bytes()))
+
+
+def _sizes(threads: int) -> list[int]:
+    """Bytes in all of each walk, on so many threads."""
+    unit = 12 * BLOCK * threads
+    return [size // unit * unit for size in (*(small * threads for small in SMALL), memory_bytes())]
+
+
+def probe_cases(threads: Sequence[int]) -> list[Case]:
+    """Cases of the group "machine".
+
+    peak: 2 SUMS TERMS FLOP a thread on registers. read, triad: bytes are those of the numbers summed, or of the three
+    arrays of a = b + s c (McCalpin 1995); a fetch before a store is not counted. region: an empty one.
+    """
+    state = allocate(ModelConfig(in_features=1, n_classes=2), 1, 1, dry=True)
+    # One array for all walks: it is the memory that counts, not what stands there.
+    state = state._replace(work=aligned(memory_bytes() // 4 + 4 * cells.stream_gap), mean=aligned(BLOCK * max(threads)))
+    state.work[:] = np.float32(1e-3)
+    cases = []
+    for count in threads:
+        sums = state._replace(work=np.full(cells.PEAK_STRIDE * count, 1e-3, np.float32))
+        cases.append(_case("peak", "registers", count, 2.0 * SUMS * cells.TERMS * count, 0.0, sums, "peak", 0))
+        for size in _sizes(count):
+            shape, numbers = f"{size:,} bytes", size // 4
+            cases.append(_case("read", shape, count, 0.0, size, state, "stream_read", numbers))
+            cases.append(_case("triad", shape, count, 0.0, size, state, "stream_triad", numbers // 3))
+        if count > 1:
+            cases.append(_case("region", "empty", count, 0.0, 0.0, state, "idle", 0))
+    return cases
+
+
+def _case(name: str, shape: str, threads: int, flop: float, size: float, state: State, cell: str, code: int) -> Case:
+    source, order = no_source(), np.zeros(1, np.int32)
+
+    def run(repeats: int) -> float:
+        set_threads(threads)
+        return timed(lambda: cells.repeat(cell, state, source, order, 1, 0, code, threads, repeats))
+
+    return Case("machine", name, shape, threads, flop, size, run)
+
+
+def probes_of(results: Sequence[Result], threads: int) -> Probes:
+    """The measured limits at a count of threads. The peak is the best sample: nothing runs faster than it can."""
+    own = [result for result in results if result.group == "machine" and result.threads == threads]
+    by_name = {name: [result for result in own if result.name == name] for name in ("peak", "read", "triad", "region")}
+    peak = by_name["peak"][0]
+    levels = [
+        Level(int(read.bytes), *(result.bytes / min(result.samples_s) / 1e9 for result in (read, triad)))
+        for read, triad in zip(by_name["read"], by_name["triad"], strict=True)
+    ]
+    region_us = by_name["region"][0].median_s * 1e6 if by_name["region"] else None
+    return Probes(threads, peak.flop / min(peak.samples_s) / 1e9, tuple(levels), region_us)

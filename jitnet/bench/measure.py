@@ -1,0 +1,81 @@
+"""Timing: all cases in one pot, in random order, repetition after repetition."""
+
+import random
+import time
+from collections.abc import Callable, Sequence
+
+from jitnet.bench.records import Case, Result
+
+__all__ = ["LEAST", "Progress", "measure", "timed"]
+
+LEAST = 9
+"""Fewest repetitions that a rank test and a median deserve."""
+
+SHORTEST_S, LONGEST_S, STEP_S = 0.005, 0.02, 0.05
+"""A sample's length: entering compiled code, 0.2 ms (2 ms for the whole training loop, which therefore has STEP_S of
+its own), must not show in it, and all samples together must not take long."""
+
+Progress = Callable[[str, int, int], None]
+
+
+def measure(
+    cases: Sequence[Case], repetitions: int, budget_s: float, progress: Progress, seed: int = 0
+) -> list[Result]:
+    """Time every case `repetitions` times; a slow moment of the machine meets all of them alike.
+
+    Warm-up: each case runs until its time is known, which also says how many calls a sample is to have, so that all
+    samples take about budget_s together. A call that is longer than its share of that is one sample.
+    """
+    share_s = min(LONGEST_S, max(SHORTEST_S, budget_s / (len(cases) * repetitions)))
+    in_all = len(cases) * (repetitions + 1)
+    repeats = []
+    for number, case in enumerate(cases):
+        progress("warming up", number, in_all)
+        repeats.append(_calls(case, STEP_S if case.group == "step" else share_s))
+    samples: list[list[float]] = [[] for _ in cases]
+    order, chance = list(range(len(cases))), random.Random(seed)
+    done = len(cases)
+    for repetition in range(repetitions):
+        chance.shuffle(order)
+        for number in order:
+            progress(f"repetition {repetition + 1} of {repetitions}", done, in_all)
+            case, count = cases[number], repeats[number]
+            case.prepare()
+            if case.group != "numpy":
+                case.run(1 if count > 1 else 0)  # the caches as this case leaves them, not as the one before did
+            samples[number].append(case.run(count) / count)
+            done += 1
+    return [
+        Result(
+            case.group,
+            case.name,
+            case.shape,
+            case.threads,
+            case.flop,
+            case.bytes,
+            count,
+            tuple(own),
+            case.used,
+            case.note,
+        )
+        for case, count, own in zip(cases, repeats, samples, strict=True)
+    ]
+
+
+def _calls(case: Case, share_s: float) -> int:
+    """Calls that take share_s together, at least one."""
+    case.prepare()
+    case.run(1)
+    count = 1
+    while True:
+        seconds = max(case.run(count), 1e-9)
+        if seconds >= share_s / 2 or count >= 1_000_000:
+            return max(1, round(count * share_s / seconds))
+        count = max(2 * count, min(16 * count, int(count * share_s / seconds)))
+
+
+def timed(call: Callable[[], None]) -> float:
+    """Seconds that a call takes."""
+    begin = time.perf_counter()
+    call()
+    return time.perf_counter() - begin

@@ -1,0 +1,121 @@
+"""A whole training step on each count of threads: what another thread brings, and what holds it back."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from jitnet.bench.measure import timed
+from jitnet.bench.records import Case, Probes, Result, StepRow
+from jitnet.bench.subject import Subject
+from jitnet.state import BACKWARD_PARTS, FORWARD_PARTS, PANELS
+
+__all__ = ["same_bits", "step_cases", "step_rows"]
+
+AS_FAST = 1.03
+"""A count within 3% of the fastest is as good, and the smallest such is recommended: a core left over is worth more."""
+
+LITTLE = 0.1
+"""A share of a step below which nothing is said to limit it."""
+
+
+def step_cases(subject: Subject, threads: Sequence[int]) -> list[Case]:
+    """A case for each count: a step of plain SGD, every sample from the same parameters.
+
+    FLOP: 2 products for the first layer and 3 for each above it, 2 n i o each, with the entries for n i where the first
+    layer skips zeros; activations and loss are not counted.
+    """
+    return [_case(subject, count) for count in threads]
+
+
+def step_flop(subject: Subject) -> float:
+    """FLOP of the linear layers in one step."""
+    widths, n = subject.shape.widths, subject.batch_size
+    above = sum(before * after for before, after in pairwise(widths[1:]))
+    return 4.0 * subject.entries * widths[1] + 6.0 * n * above
+
+
+def _case(subject: Subject, threads: int) -> Case:
+    state = subject.training_state(threads)
+    params = state.params.copy()
+
+    def prepare() -> None:
+        state.params[:] = params
+
+    def run(repeats: int) -> float:
+        return timed(lambda: subject.train(state, threads, repeats))
+
+    shape = f"{'-'.join(map(str, subject.shape.widths))}, batch {subject.batch_size}"
+    return Case("step", "training step", shape, threads, step_flop(subject), 0.0, run, prepare)
+
+
+def same_bits(subject: Subject, threads: Sequence[int], steps: int = 4) -> bool:
+    """Whether a few steps give the same parameters, bit for bit, at every count."""
+    found = set()
+    for count in threads:
+        state = subject.training_state(count)
+        subject.train(state, count, steps)
+        found.add(state.params.tobytes())
+    return len(found) == 1
+
+
+def step_rows(subject: Subject, results: Sequence[Result], probes: Sequence[Probes]) -> tuple[StepRow, ...]:
+    """A row a count; speed-up and efficiency are against the first."""
+    by_threads = {result.threads: result for result in results if result.group == "step"}
+    first = by_threads[min(by_threads)]
+    fastest = min(result.median_s for result in by_threads.values())
+    recommended = min(count for count, result in by_threads.items() if result.median_s <= AS_FAST * fastest)
+    rows = []
+    for limits in probes:
+        result = by_threads[limits.threads]
+        layers = subject.training_state(limits.threads).layers
+        parts = int(max(layers[:, FORWARD_PARTS].max(), layers[:, BACKWARD_PARTS].max()))
+        speed_up = first.median_s / result.median_s
+        rows.append(
+            StepRow(
+                result.threads,
+                parts,
+                result.median_s * 1e6,
+                result.spread,
+                subject.batch_size / result.median_s,
+                speed_up,
+                speed_up * first.threads / result.threads,
+                _limit(result, first, limits, layers, parts),
+                result.threads == recommended,
+            )
+        )
+    return tuple(rows)
+
+
+def regions(layers: np.ndarray) -> int:
+    """Parallel regions of a step: one for each stage, but one for all that layers 1 and 0 do at its end."""
+    count = len(layers)
+    split = [layers[layer, FORWARD_PARTS] > 1 for layer in range(1, count)]
+    split += [layers[layer, BACKWARD_PARTS] > 1 for layer in range(min(1, count - 1), count)]
+    return int(sum(split)) + (count == 1 and bool(layers[0, FORWARD_PARTS] > 1))
+
+
+def _limit(result: Result, first: Result, probes: Probes, layers: np.ndarray, parts: int) -> str:
+    """What holds a step back on this count of threads, in words: the first of these that is true.
+
+    The split: a step has too little work for all, or panels that do not divide evenly. Regions: their number times an
+    empty one's cost is a tenth of the step. Else what speed-up S says of the share e that does not shrink with n
+    threads (Karp and Flatt 1990: e = (1/S - 1/n) / (1 - 1/n)); and where that is small, how near the arithmetic is to
+    the peak.
+    """
+    threads, share = result.threads, result.gflops / probes.peak_gflops
+    near = f"arithmetic: {share:.0%} of the FMA peak"
+    if threads == first.threads:
+        return near
+    if parts < threads:
+        return f"too little work: split in {parts} part{'s' * (parts != 1)}"
+    entering = regions(layers) * (probes.region_us or 0.0) * 1e-6 / result.median_s
+    if entering > LITTLE:
+        return f"regions: entering {regions(layers)} takes {entering:.0%}"
+    panels = int(layers[0, PANELS])
+    uneven = 1 - panels / (-(-panels // parts) * parts)
+    if uneven > LITTLE:
+        return f"uneven split: {panels} panels over {parts} threads"
+    n, speed_up = threads / first.threads, first.median_s / result.median_s
+    serial = (1 / speed_up - 1 / n) / (1 - 1 / n)
+    return f"{min(1.0, serial):.0%} serial or shared (caches, memory)" if serial > LITTLE else near

@@ -1,0 +1,122 @@
+"""The same products in NumPy's BLAS: a process of its own for each count of threads, asked in between our samples."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from jitnet.bench.kernels import BACKWARD_INPUT, BACKWARD_WEIGHT, FORWARD
+from jitnet.bench.records import Case
+from jitnet.bench.subject import Subject
+from jitnet.errors import JitnetError
+
+__all__ = ["Peer", "numpy_cases", "numpy_peers"]
+
+PRODUCTS = {FORWARD: "forward", BACKWARD_INPUT: "input", BACKWARD_WEIGHT: "weight"}
+"""Our kernels that are one matrix product each, and what the worker calls it."""
+
+SETTLE_S = 0.005
+"""A pause on both sides of a call: threads just used spin for a while, and would take the other's core."""
+
+
+@dataclass
+class Peer:
+    """A worker on `threads` threads, and what it says of itself."""
+
+    threads: int
+    process: "subprocess.Popen[str]"
+    version: str = ""
+
+    def ask(self, line: str) -> str:
+        """A line to the worker and its answer; JitnetError where it is gone."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        try:
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+            answer = self.process.stdout.readline()
+        except OSError:
+            answer = ""
+        if not answer:
+            raise JitnetError(
+                f"the process that measures NumPy on {self.threads} threads ended; try without --vs numpy"
+            )
+        return answer.strip()
+
+
+@contextmanager
+def numpy_peers(threads: Sequence[int]) -> Iterator[list[Peer]]:
+    """A worker for each count of threads: BLAS reads the count once, as it is loaded."""
+    with ExitStack() as stack:
+        peers = [stack.enter_context(_peer(count)) for count in threads]
+        for peer in peers:
+            peer.version = peer.ask("version")
+        yield peers
+
+
+@contextmanager
+def _peer(threads: int) -> Iterator[Peer]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_", "KMP_"))}
+    environment |= {
+        f"{library}_NUM_THREADS": str(threads) for library in ("OMP", "OPENBLAS", "MKL", "BLIS", "VECLIB_MAXIMUM")
+    }
+    # Its threads shall sleep soon after their work, not spin: they share the cores with what is measured next.
+    environment["OPENBLAS_THREAD_TIMEOUT"] = "16"
+    worker = Path(__file__).with_name("numpy_worker.py")
+    process = subprocess.Popen(
+        [sys.executable, str(worker), ",".join(map(str, sorted(_cores())))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment,
+    )
+    try:
+        yield Peer(threads, process)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _cores() -> set[int]:
+    """The cores of all threads of this process: the main one alone may be bound to one of them."""
+    if not hasattr(os, "sched_getaffinity"):
+        return set()
+    cores = set(os.sched_getaffinity(0))
+    for task in Path("/proc/self/task").glob("*"):
+        try:
+            cores |= os.sched_getaffinity(int(task.name))
+        except OSError:
+            continue
+    return cores
+
+
+def numpy_cases(subject: Subject, peers: Sequence[Peer]) -> list[Case]:
+    """A case for each product of each layer and each worker, of the names and shapes that our own have."""
+    n, cases = subject.batch_size, []
+    for peer in peers:
+        for layer, (i, o) in enumerate(pairwise(subject.shape.widths)):
+            for name, kind in PRODUCTS.items():
+                if layer == 0 and name == BACKWARD_INPUT:
+                    continue
+                cases.append(
+                    Case(
+                        "numpy", name, f"{n}×{i}×{o}", peer.threads, 2.0 * n * i * o, 0.0, _runner(peer, kind, n, i, o)
+                    )
+                )
+    return cases
+
+
+def _runner(peer: Peer, kind: str, n: int, i: int, o: int) -> Callable[[int], float]:
+    def run(repeats: int) -> float:
+        time.sleep(SETTLE_S)
+        seconds = float(peer.ask(f"{kind} {n} {i} {o} {repeats}"))
+        time.sleep(SETTLE_S)
+        return seconds
+
+    return run

@@ -1,0 +1,158 @@
+"""`jitnet bench`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jitnet.cli.common import DataOption, Quiet
+from jitnet.cli.options import NETWORK, TRAINING, configure, with_fields
+from jitnet.errors import OutputError, UsageError
+
+__all__ = ["app"]
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+EXAMPLES = """\b
+Examples:
+  jitnet bench
+  jitnet bench --threads all --ladder --vs numpy
+  jitnet bench --hidden 512 --batch-size 128 --json before.json
+  jitnet bench --hidden 512 --batch-size 128 --baseline before.json --fail-above 10%
+"""
+
+LEAST, MOST = 9, 1000
+SLOWER = 3
+FIELDS = [field for field in NETWORK + TRAINING if field.name in ("hidden", "activation", "batch_size")]
+
+
+@app.command(epilog=EXAMPLES)
+@with_fields(*FIELDS)
+def bench(
+    *,
+    data: DataOption = None,
+    threads: Annotated[
+        str | None,
+        typer.Option(
+            "--threads",
+            metavar="LIST",
+            show_default=False,
+            help="Counts to measure: 1,2,4 or all. [default: 1 and all cores]",
+        ),
+    ] = None,
+    ladder: Annotated[
+        bool,
+        typer.Option("--ladder", help="One product as the textbook's loop, reordered, blocked, tiled and parallel."),
+    ] = False,
+    versus: Annotated[
+        str | None,
+        typer.Option("--vs", metavar="TEXT", show_default=False, help="Beside whom to measure the products: numpy."),
+    ] = None,
+    repetitions: Annotated[
+        int, typer.Option("--repetitions", metavar="NUMBER", help="Samples of each row.", min=LEAST, max=MOST)
+    ] = LEAST,
+    json: Annotated[
+        Path | None,
+        typer.Option(
+            "--json", metavar="FILE", show_default=False, help="Also write every raw sample and the machine to FILE."
+        ),
+    ] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option("--baseline", metavar="FILE", show_default=False, help="Compare with what --json wrote before."),
+    ] = None,
+    fail_above: Annotated[
+        str | None,
+        typer.Option(
+            "--fail-above",
+            metavar="PERCENT",
+            show_default=False,
+            help="Exit with 3 where a row's median grew by more than this and a rank test is sure of it.",
+        ),
+    ] = None,
+    quiet: Quiet = False,
+    **fields: Any,
+) -> int:
+    """Measure what each loop costs here, beside what the machine can do.
+
+    The machine's own limits, a row for each kernel at the network's shapes, and a row for each count of threads. Takes
+    less than 30 seconds at the default network, and compiles first where that has not been done.
+    """
+    network, config = configure(fields, None)
+    if versus not in (None, "numpy"):
+        raise UsageError(f"--vs: expected numpy, found {versus!r}")
+    if fail_above is not None and baseline is None:
+        raise UsageError("--fail-above needs something to compare with; name it with --baseline FILE")
+
+    from jitnet import render
+    from jitnet.bench import as_document, parse_share, parse_threads, run
+    from jitnet.bench.compare import check_fits, compare, read_baseline
+    from jitnet.config import ModelConfig, build
+    from jitnet.datasets import load
+    from jitnet.kernels.jit import machine
+
+    here = machine()
+    counts = parse_threads(threads, here.cores, here.affinity)
+    threshold = parse_share(fail_above) if fail_above is not None else 0.1
+    before = read_baseline(baseline) if baseline is not None else None
+    if json is not None and not json.absolute().parent.is_dir():
+        raise OutputError(f"--json {json}: the folder {json.absolute().parent} does not exist; make it first")
+    screen = render.consoles(quiet=quiet)
+    notices = render.make_console(sys.stderr)
+    with render.downloads(screen) as progress:
+        dataset = load(data, progress=progress)
+    if dataset.notice:
+        render.notice(notices, dataset.notice)
+    shape = build(ModelConfig, {**network, "in_features": dataset.in_features, "n_classes": dataset.n_classes})
+    if before is not None:
+        check_fits(before, _settings(dataset.name, shape, min(config.batch_size, len(dataset.train))))
+        if before.cpu != here.cpu:
+            render.notice(notices, f"{baseline} was measured on another machine, {before.cpu}")
+    if len(dataset.train) < config.batch_size:
+        render.notice(
+            notices, f"--batch-size is {config.batch_size}; measured with the {len(dataset.train)} samples there are"
+        )
+
+    with render.measuring(screen) as report:
+        measured, peers = run(
+            shape,
+            dataset,
+            config.batch_size,
+            threads=counts,
+            ladder=ladder,
+            numpy=versus == "numpy",
+            repetitions=repetitions,
+            preparing=lambda: render.working(screen, "Compiling or loading what is to be measured"),
+            progress=report,
+        )
+    render.bench(screen.out, measured, peers)
+    if json is not None:
+        _write(json, as_document(measured, peers))
+    if before is None:
+        return 0
+    found = compare(measured, before, threshold)
+    render.changes(screen.out, found, threshold)
+    slower = any(change.verdict == "slower" for change in found)
+    return SLOWER if slower and fail_above is not None else 0
+
+
+def _settings(data: str, shape: Any, batch_size: int) -> dict[str, Any]:
+    """What is known of the settings before anything is measured."""
+    return {
+        "data": data,
+        "in_features": shape.in_features,
+        "hidden": list(shape.hidden),
+        "n_classes": shape.n_classes,
+        "activation": shape.activation,
+        "batch_size": batch_size,
+    }
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    from jitnet.runs import as_json
+
+    try:
+        path.write_text(as_json(document, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"--json {path}: cannot be written ({error.strerror})") from None

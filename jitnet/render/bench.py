@@ -1,0 +1,278 @@
+"""`jitnet bench` on the screen: the machine's limits, kernels, counts of threads, the ladder, NumPy."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from jitnet.render.console import ACCENT, BAD, FAINT, GOOD, WARN, Consoles, facts
+from jitnet.render.tables import Cell, bar, table
+
+if TYPE_CHECKING:
+    from jitnet.bench.compare import Change
+    from jitnet.bench.records import Bench
+
+__all__ = ["bench", "changes", "measuring"]
+
+REFRESH_S = 0.2
+LADDER_BAR = 16
+
+
+@contextmanager
+def measuring(consoles: Consoles) -> Iterator[Callable[[str, int, int], None]]:
+    """Gives the function that a measurement reports to: (what, done, in all).
+
+    It draws a bar, and only when it is called: nothing runs beside what is being timed. Without a terminal one line
+    says that it has begun.
+    """
+    console = consoles.err
+    if not console.is_interactive:
+        console.print(Text("Measuring …"))
+        yield lambda what, done, total: None
+        return
+    live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False)
+    drawn_s = 0.0
+
+    def report(what: str, done: int, total: int) -> None:
+        nonlocal drawn_s
+        now_s = time.perf_counter()
+        if now_s - drawn_s < REFRESH_S:
+            return
+        drawn_s = now_s
+        line = Table.grid(expand=True, padding=(0, 2, 0, 0))
+        line.add_column(no_wrap=True, width=len("repetition 99 of 99"))
+        line.add_column(ratio=1)
+        line.add_column(no_wrap=True, justify="right")
+        shown = ProgressBar(total=total, completed=done, complete_style=ACCENT, finished_style=ACCENT)
+        line.add_row(Text(what), shown, Text(f"{done / max(1, total):4.0%}"))
+        live.update(line, refresh=True)
+
+    with live:
+        yield report
+
+
+def bench(console: Console, measured: "Bench", peers: Sequence[str]) -> None:
+    """The whole measurement."""
+    _machine(console, measured)
+    _limits(console, measured)
+    for count in sorted({result.threads for result in measured.group("kernel")}):
+        _kernels(console, measured, count)
+    _steps(console, measured)
+    if measured.group("ladder"):
+        _ladder(console, measured)
+    if measured.group("numpy"):
+        _versus(console, measured, peers)
+    console.print()
+    repetitions = len(measured.results[0].samples_s)
+    console.print(
+        Text(
+            f"Median of {repetitions} repetitions in random order; ± is half the distance between the quartiles. "
+            f"Measured in {measured.measure_s:.0f} s, after {measured.compile_s:.1f} s of compiling or loading.",
+            style=FAINT,
+        )
+    )
+
+
+def _machine(console: Console, measured: "Bench") -> None:
+    machine, settings = measured.machine, measured.settings
+    layer = {"omp": "OpenMP", "tbb": "TBB"}.get(machine.threading_layer, machine.threading_layer)
+    cores = f"{machine.affinity} by affinity, {f'{machine.quota:g} by quota' if machine.quota else 'no quota'}"
+    widths = "-".join(map(str, (settings.in_features, *settings.hidden, settings.n_classes)))
+    facts(
+        console,
+        [
+            ("machine", f"{machine.cpu}, {machine.vector_bits}-bit vectors"),
+            ("cores", f"{cores}; {layer} threading layer"),
+            ("versions", f"Numba {machine.numba}, LLVM {machine.llvm}"),
+            ("network", f"{widths}, {settings.activation}, batch {settings.batch_size}, SGD"),
+            ("data", f"{settings.data}: {settings.input_loops} loops ({measured.input_reason})"),
+        ],
+    )
+
+
+def _limits(console: Console, measured: "Bench") -> None:
+    """Peak, bandwidths and an empty region at each count of threads."""
+    names = ["1st cache", "2nd cache", "last cache", "memory"]
+    rows: list[list[Cell]] = []
+    for probes in measured.probes:
+        bandwidths: list[Cell] = [f"{level.triad_gbs:,.0f}" for level in probes.levels]
+        region = "-" if probes.region_us is None else f"{probes.region_us:.1f} µs"
+        rows.append([probes.threads, f"{probes.peak_gflops:,.0f}", *bandwidths, region])
+    last = measured.probes[0].levels[-1].size_bytes / 2**20
+    cache = f"{measured.cache_bytes / 2**20:.0f} MiB" if measured.cache_bytes else "unknown size"
+    notes = [
+        "FMA: multiply-adds on registers, GFLOP/s. Caches and memory: GB/s of a = b + s c over arrays of "
+        f"{', '.join(f'{level.size_bytes / 1024:,.0f}' for level in measured.probes[0].levels[:-1])} KiB a thread "
+        f"and {last:.0f} MiB in all (last-level cache: {cache}).",
+    ]
+    if measured.cache_bytes * 2 > measured.probes[0].levels[-1].size_bytes:
+        notes.append("The last-level cache is large beside these arrays: memory itself may be slower.")
+    console.print()
+    table(console, ["threads", "FMA", *names, "empty region"], rows, title="What the machine can do", footnotes=notes)
+
+
+def _kernels(console: Console, measured: "Bench", threads: int) -> None:
+    probes = measured.at(threads)
+    rows: list[list[Cell]] = []
+    above = noted = False
+    for result in measured.group("kernel"):
+        if result.threads != threads:
+            continue
+        share, binds = probes.roof(result)
+        above, noted = above or share > 1, noted or not result.used
+        roof = Text(f"{share:.0%}" + ("*" if share > 1 else ""), style=BAD if share > 1 else "")
+        name = Text(result.name + ("" if result.used else " °"), style="" if result.used else FAINT)
+        arithmetic = f"{result.gflops:.1f}" if result.flop else "-"
+        intensity = f"{result.intensity:.2f}" if result.flop else "-"
+        rows.append(
+            [
+                name,
+                result.shape,
+                _time(result.median_s),
+                f"±{result.spread:.0%}",
+                arithmetic,
+                f"{result.gbs:.1f}",
+                intensity,
+                roof,
+                binds,
+            ]
+        )
+    notes = []
+    if noted:
+        notes.append("° not part of this training: what it costs where it is on.")
+    if above:
+        notes.append(
+            "* above the roof: a count is wrong, work was skipped, or data came from a nearer cache than its size says."
+        )
+    columns = ["kernel", "shape", "time", "±", "GFLOP/s", "GB/s", "FLOP/B", "roof", "bound by"]
+    console.print()
+    table(console, columns, rows, title=f"Kernels on {_threads(threads)}", footnotes=notes)
+
+
+def _steps(console: Console, measured: "Bench") -> None:
+    rows: list[list[Cell]] = []
+    for row in measured.steps:
+        style = GOOD if row.recommended else ""
+        rows.append(
+            [
+                Text(f"{row.threads}{' <' if row.recommended else '  '}", style=style),
+                f"{row.us:.1f}",
+                f"±{row.spread:.0%}",
+                f"{row.samples_per_second:,.0f}",
+                f"{row.speed_up:.2f}x",
+                f"{row.efficiency:.0%}",
+                row.limit,
+            ]
+        )
+    bits = "the same bits at every count" if measured.same_bits else "NOT the same bits at every count: this is a fault"
+    best = next(row.threads for row in measured.steps if row.recommended)
+    notes = [f"< recommended: --threads {best}, the fewest within 3% of the fastest. Training gave {bits}."]
+    columns = ["threads", "µs a step", "±", "samples/s", "speed-up", "efficiency", "what limits it"]
+    console.print()
+    table(console, columns, rows, title="A whole training step", footnotes=notes)
+
+
+def _ladder(console: Console, measured: "Bench") -> None:
+    rungs = measured.group("ladder")
+    fastest = max(result.gflops for result in rungs)
+    rows: list[list[Cell]] = []
+    for result in rungs:
+        name = (
+            result.name
+            if result.threads == 1 and result.name != "parallel tile"
+            else f"{result.name}, {result.threads}"
+        )
+        times = rungs[0].median_s / result.median_s
+        rows.append(
+            [
+                name,
+                _time(result.median_s),
+                f"±{result.spread:.0%}",
+                f"{result.gflops:.1f}",
+                f"{times:.1f}x",
+                bar(console, result.gflops / fastest, LADDER_BAR),
+                result.note,
+            ]
+        )
+    console.print()
+    table(
+        console,
+        ["rung", "time", "±", "GFLOP/s", "faster", "", "the idea"],
+        rows,
+        title=f"The ladder: one product, {rungs[0].shape}",
+        footnotes=["Each equal to the float64 product before it was timed. The loops: jitnet/kernels/ladder.py."],
+    )
+
+
+def _versus(console: Console, measured: "Bench", peers: Sequence[str]) -> None:
+    own = {result.key[1:]: result for result in measured.group("kernel")}
+    rows: list[list[Cell]] = []
+    for theirs in measured.group("numpy"):
+        mine = own[theirs.key[1:]]
+        times = theirs.median_s / mine.median_s
+        rows.append(
+            [
+                theirs.name,
+                theirs.shape,
+                theirs.threads,
+                _time(mine.median_s),
+                f"{mine.gflops:.1f}",
+                _time(theirs.median_s),
+                f"{theirs.gflops:.1f}",
+                Text(f"{times:.2f}x", style=GOOD if times >= 1 else WARN),
+            ]
+        )
+    columns = ["product", "shape", "threads", "jitnet", "GFLOP/s", "NumPy", "GFLOP/s", "faster"]
+    console.print()
+    table(
+        console,
+        columns,
+        rows,
+        title="Beside NumPy's BLAS",
+        footnotes=[
+            f"{'; '.join(peers)}: in a process of its own for each count of threads, interleaved. Dense on both sides."
+        ],
+    )
+
+
+def changes(console: Console, found: "Sequence[Change]", threshold: float) -> None:
+    """What became slower or faster than the baseline, and how many rows did not change."""
+    told = [change for change in found if change.verdict != "same"]
+    rows: list[list[Cell]] = [
+        [
+            change.name,
+            change.shape,
+            change.threads,
+            _time(change.before_s),
+            _time(change.after_s),
+            f"{change.change:+.0%}",
+            f"{change.p:.1g}",
+            Text(change.verdict, style=BAD if change.verdict == "slower" else GOOD),
+        ]
+        for change in sorted(told, key=lambda change: -change.change)
+    ]
+    same = len(found) - len(told)
+    note = f"{same} of {len(found)} rows: no change above {threshold:.0%} that a rank test is sure of."
+    console.print()
+    if rows:
+        columns = ["row", "shape", "threads", "before", "now", "change", "p", "verdict"]
+        table(console, columns, rows, title="Against the baseline", footnotes=[note])
+    else:
+        console.print(Text(f"Against the baseline: {note}"))
+
+
+def _threads(count: int) -> str:
+    return f"{count} thread{'s' * (count != 1)}"
+
+
+def _time(seconds: float) -> str:
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}" if seconds < 100 * size else f"{seconds / size:.0f} {unit}"
+    return f"{seconds * 1e9:.0f} ns"
