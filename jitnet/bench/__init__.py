@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BUDGET_S", "as_document", "parse_share", "parse_threads", "run"]
 
-BUDGET_S = 15.0
+BUDGET_S = 8.0
 """What all samples take together by default; with warming up, and what is not timed, less than 30 s."""
 
 EVERY_UP_TO = 4

@@ -140,8 +140,9 @@ class Settings:
 class Bench:
     """A whole measurement.
 
-    threads: the counts asked for. compile_s: what compiling or loading took, apart from all else.
-    input_reason: why the first layer runs the loops that it does. same_bits: whether a few steps of training gave the same parameters at every count of threads.
+    threads: the counts asked for. compile_s: what compiling or loading took, apart from all else. input_reason: why the
+    first layer runs the loops that it does. same_bits: whether a few steps of training gave the same parameters at
+    every count of threads.
     """
 
     machine: Machine

@@ -70,17 +70,12 @@ class Subject:
         return make_state(self.model, self.config, self.plan_on(threads), self.batch_size)
 
     def train(self, state: State, threads: int, steps: int) -> None:
-        """Train for some steps, epoch after epoch."""
+        """Train for some steps, in one call: entering the loop anew for each epoch of a small data set would show."""
         set_threads(threads)
         stages, totals = step.stages(deferred=False), np.zeros(2)
-        in_epoch = max(1, len(self.order) // self.batch_size)
-        done = 0
-        while done < steps:
-            rates = np.full(min(steps - done, in_epoch), LEARNING_RATE)
-            step.train_steps(
-                stages, state, self.source, self.options, self.order, self.batch_size, 0, done, rates, totals
-            )
-            done += len(rates)
+        order = np.resize(self.order, steps * self.batch_size)
+        rates = np.full(steps, LEARNING_RATE)
+        step.train_steps(stages, state, self.source, self.options, order, self.batch_size, 0, 0, rates, totals)
 
     def kernel_state(self, parts: int) -> State:
         """One state on which every kernel finds its arrays: dense inputs, lists of columns, gradients and moments.

@@ -117,5 +117,7 @@ def _limit(result: Result, first: Result, probes: Probes, layers: np.ndarray, pa
     if uneven > LITTLE:
         return f"uneven split: {panels} panels over {parts} threads"
     n, speed_up = threads / first.threads, first.median_s / result.median_s
+    if speed_up < 1:
+        return f"slower than on {first.threads}: busy cores, or the threads wait for each other"
     serial = (1 / speed_up - 1 / n) / (1 - 1 / n)
-    return f"{min(1.0, serial):.0%} serial or shared (caches, memory)" if serial > LITTLE else near
+    return f"{serial:.0%} serial or shared (caches, memory)" if serial > LITTLE else near

@@ -134,7 +134,7 @@ def _kernels(console: Console, measured: "Bench", threads: int) -> None:
             [
                 name,
                 result.shape,
-                _time(result.median_s),
+                _us(result.median_s),
                 f"±{result.spread:.0%}",
                 arithmetic,
                 f"{result.gbs:.1f}",
@@ -150,7 +150,7 @@ def _kernels(console: Console, measured: "Bench", threads: int) -> None:
         notes.append(
             "* above the roof: a count is wrong, work was skipped, or data came from a nearer cache than its size says."
         )
-    columns = ["kernel", "shape", "time", "±", "GFLOP/s", "GB/s", "FLOP/B", "roof", "bound by"]
+    columns = ["kernel", "shape", "µs", "±", "GFLOP/s", "GB/s", "FLOP/B", "roof", "bound"]
     console.print()
     table(console, columns, rows, title=f"Kernels on {_threads(threads)}", footnotes=notes)
 
@@ -181,6 +181,7 @@ def _steps(console: Console, measured: "Bench") -> None:
 def _ladder(console: Console, measured: "Bench") -> None:
     rungs = measured.group("ladder")
     fastest = max(result.gflops for result in rungs)
+    room = LADDER_BAR if console.width >= 100 else LADDER_BAR // 4
     rows: list[list[Cell]] = []
     for result in rungs:
         name = (
@@ -192,18 +193,18 @@ def _ladder(console: Console, measured: "Bench") -> None:
         rows.append(
             [
                 name,
-                _time(result.median_s),
+                _us(result.median_s),
                 f"±{result.spread:.0%}",
                 f"{result.gflops:.1f}",
                 f"{times:.1f}x",
-                bar(console, result.gflops / fastest, LADDER_BAR),
+                bar(console, result.gflops / fastest, room),
                 result.note,
             ]
         )
     console.print()
     table(
         console,
-        ["rung", "time", "±", "GFLOP/s", "faster", "", "the idea"],
+        ["rung", "µs", "±", "GFLOP/s", "faster", "", "the idea"],
         rows,
         title=f"The ladder: one product, {rungs[0].shape}",
         footnotes=["Each equal to the float64 product before it was timed. The loops: jitnet/kernels/ladder.py."],
@@ -221,14 +222,14 @@ def _versus(console: Console, measured: "Bench", peers: Sequence[str]) -> None:
                 theirs.name,
                 theirs.shape,
                 theirs.threads,
-                _time(mine.median_s),
+                _us(mine.median_s),
                 f"{mine.gflops:.1f}",
-                _time(theirs.median_s),
+                _us(theirs.median_s),
                 f"{theirs.gflops:.1f}",
                 Text(f"{times:.2f}x", style=GOOD if times >= 1 else WARN),
             ]
         )
-    columns = ["product", "shape", "threads", "jitnet", "GFLOP/s", "NumPy", "GFLOP/s", "faster"]
+    columns = ["product", "shape", "threads", "jitnet µs", "GFLOP/s", "NumPy µs", "GFLOP/s", "faster"]
     console.print()
     table(
         console,
@@ -249,8 +250,8 @@ def changes(console: Console, found: "Sequence[Change]", threshold: float) -> No
             change.name,
             change.shape,
             change.threads,
-            _time(change.before_s),
-            _time(change.after_s),
+            _us(change.before_s),
+            _us(change.after_s),
             f"{change.change:+.0%}",
             f"{change.p:.1g}",
             Text(change.verdict, style=BAD if change.verdict == "slower" else GOOD),
@@ -261,7 +262,7 @@ def changes(console: Console, found: "Sequence[Change]", threshold: float) -> No
     note = f"{same} of {len(found)} rows: no change above {threshold:.0%} that a rank test is sure of."
     console.print()
     if rows:
-        columns = ["row", "shape", "threads", "before", "now", "change", "p", "verdict"]
+        columns = ["row", "shape", "threads", "before µs", "now µs", "change", "p", "verdict"]
         table(console, columns, rows, title="Against the baseline", footnotes=[note])
     else:
         console.print(Text(f"Against the baseline: {note}"))
@@ -271,8 +272,7 @@ def _threads(count: int) -> str:
     return f"{count} thread{'s' * (count != 1)}"
 
 
-def _time(seconds: float) -> str:
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}" if seconds < 100 * size else f"{seconds / size:.0f} {unit}"
-    return f"{seconds * 1e9:.0f} ns"
+def _us(seconds: float) -> str:
+    """Microseconds with about three digits."""
+    us = seconds * 1e6
+    return f"{us:,.0f}" if us >= 100 else f"{us:.1f}" if us >= 10 else f"{us:.2f}"
