@@ -33,8 +33,12 @@ def measuring(consoles: Consoles) -> Iterator[Callable[[str, int, int], None]]:
     """
     console = consoles.err
     if not console.is_interactive:
-        console.print(Text("Measuring …"))
-        yield lambda what, done, total: None
+
+        def begin(what: str, done: int, total: int) -> None:
+            if done == 0:
+                console.print(Text("Measuring …"))
+
+        yield begin
         return
     live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False)
     drawn_s = 0.0
@@ -51,10 +55,13 @@ def measuring(consoles: Consoles) -> Iterator[Callable[[str, int, int], None]]:
         line.add_column(no_wrap=True, justify="right")
         shown = ProgressBar(total=total, completed=done, complete_style=ACCENT, finished_style=ACCENT)
         line.add_row(Text(what), shown, Text(f"{done / max(1, total):4.0%}"))
+        live.start()  # only now, and once: what is compiled before shows a line of its own
         live.update(line, refresh=True)
 
-    with live:
+    try:
         yield report
+    finally:
+        live.stop()
 
 
 def bench(console: Console, measured: "Bench", peers: Sequence[str]) -> None:
