@@ -125,3 +125,19 @@ def test_weights_below_the_limit_and_zeros_keep_their_bits():
     limit_norms(flat, 0, 5, 100.0)
     np.testing.assert_array_equal(flat, to_panels(weight))
     assert (flat != MARK).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_split_gives_the_bits_of_the_whole(kind):
+    rng = np.random.default_rng(5)
+    n = 41 * LANES
+    options = {"weight_decay": 0.1, "momentum": 0.9, "beta1": 0.9, "beta2": 0.99, "rho": 0.95, "epsilon": 1e-6}
+    start = [np.abs(rng.normal(size=n)).astype(np.float32) for _ in range(4)]
+    whole = [array.copy() for array in start]
+    run(kind, *whole, 3, 0, n, 0.7, **options)
+    for piece in (1, 2, 3, 7, 8, 16, 33):
+        split = [array.copy() for array in start]
+        for first in range(0, n, piece * LANES):
+            run(kind, *split, 3, first, min(n, first + piece * LANES), 0.7, **options)
+        for array, reference in zip(split, whole, strict=True):
+            np.testing.assert_array_equal(array, reference)

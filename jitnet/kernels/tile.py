@@ -137,6 +137,9 @@ class TileModel(models.PrimitiveModel):  # type: ignore[misc]
 
 _VECTOR = ir.VectorType(ir.FloatType(), LANES)
 _INDEX = types.intp
+# Numba gives the decorator's flags to instructions that have none. With `reassoc` and `contract` LLVM may round each
+# copy of a loop differently, and nesterov's bits depended on where a range began.
+_EXACT = ("nsz",)
 
 
 def _constant(value: int, bits: int = 64) -> ir.Constant:
@@ -279,12 +282,12 @@ if not config.DISABLE_JIT:
             vectors = _unpack(builder, tile, args[0])
             total = vectors[0]
             for vector in vectors[1:]:
-                total = builder.fadd(total, vector)
+                total = builder.fadd(total, vector, flags=_EXACT)
             lanes = LANES
             while lanes > 1:
                 lanes //= 2
                 half = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [(i + lanes) % LANES for i in range(LANES)])
-                total = builder.fadd(total, builder.shuffle_vector(total, total, half))
+                total = builder.fadd(total, builder.shuffle_vector(total, total, half), flags=_EXACT)
             return builder.extract_element(total, _constant(0, 32))
 
         return types.float32(tile), codegen
@@ -320,7 +323,10 @@ if not config.DISABLE_JIT:
                     if isinstance(right, TileType)
                     else [_splat(builder, args[1])] * len(first)
                 )
-                return _pack(builder, [getattr(builder, instruction)(a, b) for a, b in zip(first, second, strict=True)])
+                results = [
+                    getattr(builder, instruction)(a, b, flags=_EXACT) for a, b in zip(first, second, strict=True)
+                ]
+                return _pack(builder, results)
 
             return left(left, right if isinstance(right, TileType) else types.float32), codegen
 
