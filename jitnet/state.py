@@ -20,6 +20,7 @@ __all__ = [
     "BACKWARD_PARTS",
     "FORWARD_PARTS",
     "GT",
+    "GT_STRIDE",
     "IN",
     "NORM_BLOCK",
     "OUT",
@@ -57,7 +58,8 @@ Z, H, STRIDE = 7, 8, 9  # before and after the activation (the same place unless
 G, GT = 10, 11  # gradient of Z in rows of STRIDE, and the same with samples last
 FORWARD_PARTS, BACKWARD_PARTS = 12, 13  # in how many parts the layer's forward and backward are done
 THREADS = 14  # in how many parts what concerns all parameters is done
-_COLUMNS = 15
+GT_STRIDE = 15  # from one unit to the next in GT
+_COLUMNS = 16
 
 NORM_BLOCK = 16384
 """Parameters whose squares are summed at a time for the gradient's norm: fixed, so that no thread count shows in the
@@ -236,7 +238,7 @@ def allocate(
     """
     widths = config.widths
     n_layers = len(widths) - 1
-    samples = _rounded(batch_size)
+    gt_stride = _stride(-(-batch_size // PANEL))
     layers = np.zeros((n_layers, _COLUMNS), np.int64)
     param = place = 0
     x_stride = _stride(-(-config.in_features // PANEL))
@@ -258,7 +260,8 @@ def allocate(
             place += batch_size * stride
         if training:
             row[[G, GT]] = place, place + batch_size * stride
-            place += batch_size * stride + _rounded(after) * samples
+            row[GT_STRIDE] = gt_stride
+            place += batch_size * stride + _rounded(after) * gt_stride
         flop = 2.0 * batch_size * before * after * (density if index == 0 else 1.0)
         by_panels = min(threads, n_panels) if index < n_layers - 1 else threads
         row[FORWARD_PARTS] = min(count_parts(flop, threads), by_panels)

@@ -31,7 +31,16 @@ from jitnet.config import ModelConfig
 from jitnet.kernels.activation import activation_backward, activation_forward
 from jitnet.kernels.batch import gather_bytes, gather_floats
 from jitnet.kernels.dropout import dropout
-from jitnet.kernels.jit import cache_folder, inner_kernel, kernel, machine, parallel_kernel, stage_kernel, warm
+from jitnet.kernels.jit import (
+    address_of,
+    cache_folder,
+    inner_kernel,
+    kernel,
+    machine,
+    parallel_kernel,
+    stage_kernel,
+    warm,
+)
 from jitnet.kernels.linear import (
     linear_backward_bias,
     linear_backward_input,
@@ -42,11 +51,12 @@ from jitnet.kernels.linear import (
 from jitnet.kernels.loss import scale_rows, softmax_cross_entropy
 from jitnet.kernels.optimizer import average, limit_norms, square_sum, update
 from jitnet.kernels.sparse import BLOCK, list_columns, sparse_backward_weight, sparse_forward
-from jitnet.kernels.tile import LANES, PANEL, own_code
+from jitnet.kernels.tile import PANEL, own_code
 from jitnet.state import (
     BACKWARD_PARTS,
     FORWARD_PARTS,
     GT,
+    GT_STRIDE,
     IN,
     NORM_BLOCK,
     OUT,
@@ -142,7 +152,6 @@ def output_stage(layer, state, source, options, batch, part, parts):
     stride, n_classes = row[STRIDE], row[OUT]
     first, last = _share(batch.rows.shape[0], part, parts)
     _linear(state, source, layer, batch.rows, batch.number, first, last, ZERO, row[PANELS])
-    samples = (batch.rows.shape[0] + LANES - 1) // LANES * LANES
     mean = np.float32(1.0 / batch.rows.shape[0])
     for n in range(first, last):
         logits = state.work[row[Z] + n * stride : row[Z] + n * stride + row[PANELS] * PANEL]
@@ -152,7 +161,7 @@ def output_stage(layer, state, source, options, batch, part, parts):
         for c in range(n_classes):
             gradient = logits[c] * mean
             g[c] = gradient * np.float32(batch.scale)
-            state.work[row[GT] + c * samples + n] = gradient
+            state.work[row[GT] + c * row[GT_STRIDE] + n] = gradient
     if not source.sparse and batch.ahead.shape[0] > 0:
         _gather(state, source, batch.ahead, batch.number + 1, part, parts)
 
@@ -212,11 +221,11 @@ def backward_stage(layer, state, source, options, batch, part, parts):
     update."""
     row, below = state.layers[layer], state.layers[layer - 1]
     size, stride = batch.rows.shape[0], below[STRIDE]
-    samples = (size + LANES - 1) // LANES * LANES
+    gt_stride = row[GT_STRIDE]
     first_panel, last_panel = _share(below[PANELS], part, parts)
     first, last = first_panel * PANEL, min(last_panel * PANEL, row[IN])
     gt, gt_below = state.work[row[GT] :], state.work[below[GT] :]
-    linear_backward_input(gt, samples, state.params[row[W] :], row[IN], row[OUT], first, last, gt_below)
+    linear_backward_input(gt, gt_stride, size, state.params[row[W] :], row[IN], row[OUT], first, last, gt_below)
     target = state.params if options.direct else state.grads
     if not options.direct:
         for p in range(row[PANELS]):
@@ -243,14 +252,14 @@ def backward_stage(layer, state, source, options, batch, part, parts):
     _backward_bias(state, options, batch, layer, own_panels[0], own_panels[1])
 
     g = state.work[below[G] :]
-    transpose(gt_below[first * samples :], samples, last - first, 0, size, g[first:], stride)
+    transpose(gt_below[first * gt_stride :], gt_stride, last - first, 0, size, g[first:], stride)
     share = options.shares[layer - 1]
     if share > 0.0:
         dropout(options.seed, batch.number, layer - 1, size, share, g, stride, first, last_panel * PANEL)
     z, h = state.work[below[Z] :], state.work[below[H] :]
     activation_backward(options.activation, z, h, 1.0 - share, g, stride, size, first, last)
     if layer > 1:
-        transpose(g[first:], stride, size, 0, last - first, gt_below[first * samples :], samples)
+        transpose(g[first:], stride, size, 0, last - first, gt_below[first * gt_stride :], gt_stride)
     scale_rows(g, stride, size, first, last, np.float32(batch.scale))
 
 
@@ -353,7 +362,7 @@ class Stages(NamedTuple):
 
 @cache
 def _compiled(stage: Callable[..., None]) -> Callable[..., None]:
-    return stage_kernel(stage, _STAGE)
+    return address_of(stage_kernel(stage, _STAGE), _STAGE)
 
 
 def stages(*, deferred: bool) -> Stages:

@@ -41,8 +41,8 @@ def test_every_field_can_be_put_into_words():
         ({"augment": {"shift": 99}}, "augment.shift: expected a number from 0 to 32, found 99"),
         ({"augment": {"shfit": 1}}, "augment.shfit: there is no such field; there are shift, rotation"),
         ({"augment": 3}, "augment: expected a table of shift, rotation"),
-        ({"warmup": 80}, "warmup is 80 epochs, longer than the whole run of 10; use a shorter warm-up"),
-        ({"patience": 3}, "patience needs held-out data to watch; set val_split"),
+        ({"warmup": 80}, "warmup is 80, longer than the whole run of 10 epochs (--epochs)"),
+        ({"patience": 3}, "patience is 3, with no held-out data to watch; set val_split"),
     ],
 )
 def test_a_bad_value_is_one_line(values, message):

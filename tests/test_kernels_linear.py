@@ -14,7 +14,7 @@ from layouts import MARK, filled, from_panels, rounded, rows, to_panels
 from jitnet.kernels.linear import (
     DEPTH,
     INPUT_ROWS,
-    SHALLOW,
+    WIDTH,
     linear_backward_bias,
     linear_backward_input,
     linear_backward_weight,
@@ -40,8 +40,8 @@ SHAPES = [
 LONG = [
     (31, DEPTH - 1, 2 * PANEL + 1),
     (2 * ROWS + 1, DEPTH + 1, GROUP * PANEL + PANEL),
-    (SHALLOW + 1, 29, DEPTH + 1),
-    (2 * SHALLOW + 3, 2 * DEPTH + 17, 37),
+    (DEPTH + 1, 29, DEPTH + 1),
+    (2 * DEPTH + 3, WIDTH + 17, 37),
     (32, 784, 10),
 ]
 EVERY = [*(pytest.param(shape, marks=pytest.mark.small) for shape in SHAPES), *LONG]
@@ -153,6 +153,7 @@ def test_backward_input(shape):
         linear_backward_input(
             layer.transposed(layer.g),
             layer.samples,
+            layer.samples,
             layer.flat_w,
             layer.n_in,
             layer.n_out,
@@ -178,7 +179,7 @@ def test_gradients_are_those_of_the_forward_pass():
     dxt = np.zeros(layer.n_in * layer.samples, np.float32)
     linear_backward_weight(layer.flat_x, layer.x_stride, layer.flat_g, layer.stride, 5, 7, 0, 7, 0, layer.panels, dw)
     linear_backward_bias(layer.flat_g, layer.stride, 5, 0, layer.panels, db)
-    linear_backward_input(layer.transposed(layer.g), layer.samples, layer.flat_w, 7, 3, 0, 7, dxt)
+    linear_backward_input(layer.transposed(layer.g), layer.samples, layer.samples, layer.flat_w, 7, 3, 0, 7, dxt)
     np.testing.assert_allclose(
         from_panels(dw, 7)[:3], central_differences(lambda at: through(x, at, b), w), rtol=1e-5, atol=1e-5
     )
@@ -222,7 +223,9 @@ def test_a_split_gives_the_bits_of_the_whole():
                 layer.panels,
                 dw,
             )
-            linear_backward_input(gt, layer.samples, layer.flat_w, layer.n_in, layer.n_out, first, last, dxt)
+            linear_backward_input(
+                gt, layer.samples, layer.samples, layer.flat_w, layer.n_in, layer.n_out, first, last, dxt
+            )
 
     run(whole, dw_whole, dx_whole, [0, layer.panels], [0, layer.n_in])
     run(split, dw_split, dx_split, [0, 1, 3, layer.panels], [0, 1, 50, 99, layer.n_in])

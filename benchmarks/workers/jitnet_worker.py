@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 import protocol
-from jitnet.model import Model
-from jitnet.train import Trainer
 from numba import prange
 from protocol import Row
 
@@ -17,6 +15,8 @@ from jitnet.datasets import Dataset, Scaling, Split
 from jitnet.kernels.jit import parallel_kernel, set_threads
 from jitnet.kernels.linear import linear_backward_weight, linear_forward, panels
 from jitnet.kernels.tile import PANEL
+from jitnet.model import Model
+from jitnet.train import Trainer
 
 
 def dataset(row: Row) -> tuple[Dataset, protocol.Data]:

@@ -33,6 +33,7 @@ from jitnet.kernels.sparse import BLOCK, list_columns, sparse_backward_weight, s
 from jitnet.kernels.tile import LANES, PANEL
 from jitnet.state import (
     GT,
+    GT_STRIDE,
     IN,
     NORM_BLOCK,
     OUT,
@@ -128,11 +129,11 @@ def forward_sparse(state, source, rows, ahead, layer, code, part, parts):
 
 def backward_input(state, source, rows, ahead, layer, code, part, parts):
     row, below = state.layers[layer], state.layers[layer - 1]
-    samples = (rows.shape[0] + LANES - 1) // LANES * LANES
     first, last = _share(below[PANELS], part, parts)
     first, last = first * PANEL, min(last * PANEL, row[IN])
     gt, gt_below = state.work[row[GT] :], state.work[below[GT] :]
-    linear_backward_input(gt, samples, state.params[row[W] :], row[IN], row[OUT], first, last, gt_below)
+    w = state.params[row[W] :]
+    linear_backward_input(gt, row[GT_STRIDE], rows.shape[0], w, row[IN], row[OUT], first, last, gt_below)
 
 
 def backward_weight(state, source, rows, ahead, layer, code, part, parts):
@@ -190,11 +191,11 @@ def loss(state, source, rows, ahead, layer, code, part, parts):
 def turn(state, source, rows, ahead, layer, code, part, parts):
     """A layer's gradient from samples last to samples first."""
     row = state.layers[layer]
-    samples = (rows.shape[0] + LANES - 1) // LANES * LANES
+    gt_stride = state.layers[layer, GT_STRIDE]
     first, last = _share(row[PANELS], part, parts)
     first, last = first * PANEL, min(last * PANEL, row[OUT])
-    gt, g = state.work[row[GT] + first * samples :], state.work[row[G] + first :]
-    transpose(gt, samples, last - first, 0, rows.shape[0], g, row[STRIDE])
+    gt, g = state.work[row[GT] + first * gt_stride :], state.work[row[G] + first :]
+    transpose(gt, gt_stride, last - first, 0, rows.shape[0], g, row[STRIDE])
 
 
 def scale(state, source, rows, ahead, layer, code, part, parts):

@@ -31,8 +31,8 @@ import llvmlite.binding as llvm
 
 __all__ = [
     "FASTMATH",
-    "MAX_LANES",
     "Machine",
+    "address_of",
     "cache_folder",
     "inner_kernel",
     "kernel",
@@ -47,7 +47,6 @@ FASTMATH = {"contract", "reassoc", "nsz"}
 """Contract gives fused multiply-add, reassoc lets sums be vectorised, nsz drops the sign of zero. Never nnan or ninf:
 with them `isfinite` is folded to True and a diverging run goes unnoticed."""
 
-MAX_LANES = 16
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -149,6 +148,29 @@ def stage_kernel(function: Function, signature: Any) -> Function:
     """Compile a serial loop for one signature, to be handed to other kernels as a value and called by its address."""
     compiled: Function = numba.njit(signature, no_cpython_wrapper=True, **_OPTIONS)(function)
     return compiled
+
+
+class _Address(numba.types.WrapperAddressProtocol):  # type: ignore[misc]
+    """A compiled function's address and type, as Numba takes a function that is an argument.
+
+    The function itself would do, but for each that it is given a call then looks its address up anew, 0.3 ms.
+    """
+
+    def __init__(self, function: Any, signature: Any) -> None:
+        self._function, self._signature = function, signature
+        result = function.get_compile_result(signature)
+        self._address = result.library.get_pointer_to_function(result.fndesc.llvm_cfunc_wrapper_name)
+
+    def __wrapper_address__(self) -> int:
+        return self._address
+
+    def signature(self) -> Any:
+        return self._signature
+
+
+def address_of(function: Any, signature: Any) -> Any:
+    """What to hand to a kernel that calls `function`, compiled for `signature`; the function where compilation is off."""
+    return function if numba.config.DISABLE_JIT else _Address(function, signature)
 
 
 def parallel_kernel(function: Function, signature: Any = None) -> Function:

@@ -42,12 +42,12 @@ __all__ = [
     "transpose",
 ]
 
-DEPTH = 256
-"""Terms of a sum done in one go: a panel of DEPTH x PANEL floats is half of a 32 KiB cache."""
+DEPTH = 128
+"""Terms of a sum done in one go: a panel of DEPTH x PANEL floats is a quarter of a 32 KiB cache."""
 
-SHALLOW = 64
-"""Samples summed in one go by the weight gradient: their rows, one page each, fit the first level of address
-translation."""
+WIDTH = 240
+"""Inputs that the weight gradient works on at a time, a multiple of ROWS: DEPTH x WIDTH floats of x are a quarter of a
+512 KiB cache, and every panel of outputs passes over them there."""
 
 INPUT_ROWS = 2 * ROWS if COLS == 2 else ROWS
 """Rows of the tile of the input gradient, which is one vector wide."""
@@ -111,20 +111,21 @@ def linear_backward_weight(x, x_stride, g, stride, batch, in_features, first, la
     """dw[i, o] += sum_n x[n, i] g[n, o] for first <= i < last and the o of the panels given.
 
     x (batch, in_features) in rows of x_stride, g (batch, panels * PANEL) in rows of stride, dw in panels. With g
-    scaled by
-    -learning_rate, dw may be the weights themselves: that is a step of SGD. 2 batch (last - first) outputs FLOP.
+    scaled by -learning_rate, dw may be the weights themselves: that is a step of SGD.
+    2 batch (last - first) outputs FLOP.
     """
     size = in_features * PANEL
     whole = last - (last - first) % ROWS
-    for depth in range(0, batch, SHALLOW):
-        deep = min(batch, depth + SHALLOW)
-        for p in range(first_panel, last_panel):
-            for i in range(first, whole, ROWS):
-                at = p * size + i * PANEL
-                tile = tile_load(ROWS, COLS, dw, at, PANEL)
-                for n in range(depth, deep):
-                    tile = tile_add_outer(tile, x, n * x_stride + i, 1, g, n * stride + p * PANEL)
-                tile_store(tile, dw, at, PANEL)
+    for depth in range(0, batch, DEPTH):
+        deep = min(batch, depth + DEPTH)
+        for block in range(first, whole, WIDTH):
+            for p in range(first_panel, last_panel):
+                for i in range(block, min(whole, block + WIDTH), ROWS):
+                    at = p * size + i * PANEL
+                    tile = tile_load(ROWS, COLS, dw, at, PANEL)
+                    for n in range(depth, deep):
+                        tile = tile_add_outer(tile, x, n * x_stride + i, 1, g, n * stride + p * PANEL)
+                    tile_store(tile, dw, at, PANEL)
         for i in range(whole, last):
             _row_backward_weight(x, x_stride, g, stride, depth, deep, in_features, i, first_panel, last_panel, dw)
 
@@ -161,12 +162,12 @@ def linear_backward_bias(g, stride, batch, first_panel, last_panel, db):
 
 
 @kernel
-def linear_backward_input(gt, samples, w, in_features, out_features, first, last, dxt):
-    """dxt[i, n] = sum_o w[i, o] gt[o, n] for first <= i < last; dxt is overwritten.
+def linear_backward_input(gt, stride, samples, w, in_features, out_features, first, last, dxt):
+    """dxt[i, n] = sum_o w[i, o] gt[o, n] for first <= i < last and n < samples; dxt is overwritten.
 
-    gt (out_features, samples) and dxt (in_features, samples) stand samples last, so that a vector is sixteen samples
-    and the weights are walked in order; samples is the batch rounded up to LANES. 2 samples (last - first) out_features
-    FLOP.
+    gt (out_features, samples) and dxt (in_features, samples) stand samples last, in rows of stride, so that a vector is
+    sixteen samples and the weights are walked in order. samples is rounded up to LANES: rows must have room for that.
+    2 samples (last - first) out_features FLOP.
     """
     size = in_features * PANEL
     whole = last - (last - first) % INPUT_ROWS
@@ -174,21 +175,21 @@ def linear_backward_input(gt, samples, w, in_features, out_features, first, last
         deep = min(out_features, depth + DEPTH)
         for n in range(0, samples, LANES):
             for i in range(first, whole, INPUT_ROWS):
-                tile = (
-                    tile_zero(INPUT_ROWS, 1) if depth == 0 else tile_load(INPUT_ROWS, 1, dxt, i * samples + n, samples)
-                )
+                at = i * stride + n
+                tile = tile_zero(INPUT_ROWS, 1) if depth == 0 else tile_load(INPUT_ROWS, 1, dxt, at, stride)
                 for p in range(depth, deep, PANEL):
-                    at = p // PANEL * size + i * PANEL
+                    weights = p // PANEL * size + i * PANEL
                     for o in range(min(PANEL, deep - p)):
-                        tile = tile_add_outer(tile, w, at + o, PANEL, gt, (p + o) * samples + n)
-                tile_store(tile, dxt, i * samples + n, samples)
+                        tile = tile_add_outer(tile, w, weights + o, PANEL, gt, (p + o) * stride + n)
+                tile_store(tile, dxt, at, stride)
             for i in range(whole, last):
-                single = tile_zero(1, 1) if depth == 0 else tile_load(1, 1, dxt, i * samples + n, samples)
+                at = i * stride + n
+                single = tile_zero(1, 1) if depth == 0 else tile_load(1, 1, dxt, at, stride)
                 for p in range(depth, deep, PANEL):
-                    at = p // PANEL * size + i * PANEL
+                    weights = p // PANEL * size + i * PANEL
                     for o in range(min(PANEL, deep - p)):
-                        single = tile_add_outer(single, w, at + o, PANEL, gt, (p + o) * samples + n)
-                tile_store(single, dxt, i * samples + n, samples)
+                        single = tile_add_outer(single, w, weights + o, PANEL, gt, (p + o) * stride + n)
+                tile_store(single, dxt, at, stride)
 
 
 @kernel
