@@ -169,7 +169,7 @@ class _Address(numba.types.WrapperAddressProtocol):  # type: ignore[misc]
 
 
 def address_of(function: Any, signature: Any) -> Any:
-    """What to hand to a kernel that calls `function`, compiled for `signature`; the function where compilation is off."""
+    """What to hand to a kernel that calls `function`, compiled for `signature`; itself where compilation is off."""
     return function if numba.config.DISABLE_JIT else _Address(function, signature)
 
 
