@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = ["DataArgument", "DataOption", "Json", "ModelPath", "Quiet", "TestData", "data_names", "print_json"]
+__all__ = ["KINDS", "DataArgument", "DataOption", "Json", "ModelPath", "Quiet", "TestData", "data_names", "print_json"]
 
 KINDS = "mnist, fashion-mnist, digits, a folder of IDX files, or a .safetensors, .npz or .csv file"
 

@@ -1,11 +1,14 @@
 """`jitnet data`: what data sets there are, and what is in one."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from jitnet.cli.common import DataArgument, Json, Quiet, TestData, data_names, print_json
+from jitnet.cli.common import KINDS, DataArgument, Json, Quiet, TestData, data_names, print_json
+from jitnet.cli.options import Field, with_fields
+from jitnet.config import TrainConfig, build
+from jitnet.errors import UsageError
 
 __all__ = ["app"]
 
@@ -13,9 +16,15 @@ app = typer.Typer(
     invoke_without_command=True,
     rich_markup_mode=None,
     add_completion=False,
-    help="List, download, describe and convert data sets.",
+    help="List, download, describe, convert and distort data sets.",
     epilog="Example: jitnet data info digits",
 )
+
+DISTORTIONS = [
+    Field(TrainConfig, f"augment.{name}", (f"--{name.replace('_', '-')}",))
+    for name in ("shift", "rotation", "scaling", "shear", "elastic", "elastic_sigma")
+]
+SEED = Field(TrainConfig, "seed", ("--seed",), "The same seed gives the same distortions.")
 
 
 @app.callback()
@@ -125,3 +134,83 @@ def convert(
     else:
         samples = f"{written.n_train:,} training and {written.n_test:,} test samples"
         print(f"wrote {written.target}: {samples}, {written.n_bytes:,} bytes")
+
+
+@app.command(
+    short_help="Show distorted samples.",
+    epilog="""\b
+Examples:
+  jitnet data augment
+  jitnet data augment digits --rotation 30 --count 3
+  jitnet data augment mnist --elastic 34 --elastic-sigma 4 --out sheet.png
+""",
+)
+@with_fields(*DISTORTIONS, SEED)
+def augment(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME-OR-PATH",
+            show_default=False,
+            autocompletion=data_names,
+            help=f"One of {KINDS}. [default: mnist; digits where it cannot be had]",
+        ),
+    ] = None,
+    *,
+    count: Annotated[
+        int,
+        typer.Option(
+            metavar="NUMBER",
+            min=1,
+            max=1000,
+            show_default=False,
+            help="Samples to show. A whole number from 1 to 1,000. [default: 5]",
+        ),
+    ] = 5,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            show_default=False,
+            help="Write the sheet here too, with nine distortions of each sample: a .png (needs pillow) or a .pgm.",
+        ),
+    ] = None,
+    quiet: Quiet = False,
+    **fields: Any,
+) -> None:
+    """Show samples of a data set beside what augmentation makes of them.
+
+    Where no distortion is named, all are shown at a strength that suits the size of the images; where some are, the
+    others are off, as in training. Each distortion of a sample is what another epoch would train on.
+    """
+    typed = {field: fields[field.parameter] for field in [*DISTORTIONS, SEED] if fields[field.parameter] is not None}
+    given = {field.name.removeprefix("augment."): text for field, text in typed.items() if field is not SEED}
+    chosen = {"augment": given} | ({"seed": typed[SEED]} if SEED in typed else {})
+    config = build(TrainConfig, chosen, {field.name: field.flags[0] for field in [*DISTORTIONS, SEED]})
+    if out is not None and out.suffix.lower() not in (".png", ".pgm"):
+        raise UsageError(f"--out: expected a name that ends in .png or .pgm, found {str(out)!r}")
+    if given and set(given) != {"elastic_sigma"} and not config.augment.active:
+        raise UsageError("every distortion named is 0, so that there is nothing to show; try --rotation 15")
+
+    from jitnet import render
+    from jitnet.datasets import load
+    from jitnet.images import as_one_picture, distorted_samples, fitting_distortions, write_pgm, write_png
+
+    consoles = render.consoles(quiet=quiet)
+    with render.downloads(consoles) as progress:
+        dataset = load(source, progress=progress)
+    if dataset.notice:
+        render.notice(consoles.err, dataset.notice)
+    distortions = config.augment
+    if not distortions.active and dataset.image_shape is not None:
+        fitting = fitting_distortions(dataset.image_shape)
+        distortions = fitting.model_copy(update=distortions.model_dump(include=set(given)))
+    indices, samples = distorted_samples(dataset, distortions, seed=config.seed, count=count)
+    grey = render.to_grey(samples.reshape(-1, dataset.in_features), samples.shape[2:]).reshape(samples.shape)
+    names = [dataset.class_names[label] for label in dataset.train.labels[indices]]
+    render.distortions(consoles.out, distortions)
+    render.sheet(consoles.out, grey, [f"{name}  #{index}" for name, index in zip(names, indices, strict=True)])
+    if out is not None:
+        write = write_png if out.suffix.lower() == ".png" else write_pgm
+        write(out, as_one_picture(grey))
+        print(f"wrote {out}: {len(indices)} samples, each beside {samples.shape[1] - 1} distortions")

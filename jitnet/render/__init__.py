@@ -5,6 +5,7 @@ from jitnet.render.console import Consoles, consoles, error, facts, make_console
 from jitnet.render.pictures import picture, pictures, plot, to_grey
 from jitnet.render.progress import TrainingView, compiling, downloads, working
 from jitnet.render.reports import description, evaluation, listing, network, plan, prediction
+from jitnet.render.sheet import distortions, sheet
 from jitnet.render.tables import bar, table
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "compiling",
     "consoles",
     "description",
+    "distortions",
     "downloads",
     "error",
     "evaluation",
@@ -30,6 +32,7 @@ __all__ = [
     "plan",
     "plot",
     "prediction",
+    "sheet",
     "table",
     "to_grey",
     "working",

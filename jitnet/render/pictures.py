@@ -17,7 +17,7 @@ from rich.text import Text
 
 from jitnet.render.console import ACCENT, FAINT
 
-__all__ = ["draw", "picture", "pictures", "plot", "to_grey"]
+__all__ = ["GAP", "PAGE", "common_crop", "draw", "picture", "pictures", "plot", "to_grey"]
 
 DENSITY = " .:-=+*#%@"
 WIDEST = 64  # columns of one picture at most; larger ones are averaged down
@@ -83,7 +83,7 @@ def picture(console: Console, image: npt.NDArray[np.uint8]) -> None:
         console.print(line, end="\n")
 
 
-def _common_crop(images: Sequence[npt.NDArray[np.uint8]]) -> list[npt.NDArray[np.uint8]]:
+def common_crop(images: Sequence[npt.NDArray[np.uint8]]) -> list[npt.NDArray[np.uint8]]:
     """Pictures of one shape without the black margin that all have, but for a pixel: more fit side by side."""
     if len({image.shape for image in images}) != 1:
         return list(images)
@@ -102,7 +102,7 @@ def pictures(console: Console, images: Sequence[npt.NDArray[np.uint8]], captions
     images: uint8 of (height, width). captions: one each; a line break starts a second line.
     """
     room = min(console.width, PAGE)
-    blocks = [draw(console, image, min(WIDEST, room)) for image in _common_crop(images)]
+    blocks = [draw(console, image, min(WIDEST, room)) for image in common_crop(images)]
     texts = [caption.split("\n") for caption in captions]
     widths = [
         max(lines[0].cell_len, *(len(text) for text in caption)) for lines, caption in zip(blocks, texts, strict=True)

@@ -1,0 +1,81 @@
+"""A sheet of samples beside their distortions: what augmentation makes of a data set, to look at."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from jitnet.config import AugmentConfig
+from jitnet.errors import UsageError
+
+if TYPE_CHECKING:
+    from jitnet.datasets import Dataset
+
+__all__ = ["as_one_picture", "distorted_samples", "fitting_distortions"]
+
+GROUND = 96  # between the pictures: a grey that neither ink nor black ground has at an edge
+LEAST_SIDE = 84  # pixels that the longer side of one picture gets at least, by whole multiples
+
+
+def fitting_distortions(image_shape: tuple[int, int]) -> AugmentConfig:
+    """All distortions at once, of a strength that suits images of this size: for 28x28 what suits MNIST."""
+    size = min(image_shape) / 28.0
+    return AugmentConfig(
+        shift=min(32.0, round(2.0 * size, 1)),
+        rotation=15.0,
+        scaling=0.15,
+        shear=10.0,
+        # Displacements grow as elastic / sigma: both together keep their share of the image.
+        elastic=min(100.0, round(34.0 * size * size, 1)),
+        elastic_sigma=min(20.0, max(0.5, round(4.0 * size, 1))),
+    )
+
+
+def distorted_samples(
+    dataset: "Dataset", config: AugmentConfig, *, seed: int = 0, count: int = 5, variants: int = 9
+) -> tuple[list[int], npt.NDArray[np.uint8]]:
+    """Training samples beside their distortions: indices, and uint8 of (count, 1 + variants, height, width).
+
+    The first sample of each class comes first, then the others in order, `count` in all or as many as there are. The
+    original stands at 0; the n-th distortion is that of epoch n - 1 under the seed. Values are as stored, not scaled.
+    Raises UsageError where the data are no images of whole numbers.
+    """
+    from jitnet.kernels import augment
+
+    images, shape = dataset.train.images, dataset.image_shape
+    if shape is None:
+        raise UsageError(
+            f"{dataset.name}: its samples are {dataset.in_features:,} numbers without an image shape; "
+            "only images can be distorted"
+        )
+    if images.dtype != np.uint8:
+        raise UsageError(
+            f"{dataset.name}: its values are {images.dtype} that are no whole grey levels; only uint8 images can be "
+            "distorted (0 to 255, or k/255 as floats)"
+        )
+    _, first = np.unique(dataset.train.labels, return_index=True)
+    others = np.setdiff1d(np.arange(min(len(images), count + len(first))), first)
+    chosen = np.concatenate([first, others])[:count].astype(np.int32)
+    settings = augment.settings(config)
+    scratch = np.empty((1, augment.scratch_size(*shape, settings)), np.float32)
+    out = np.empty((variants + 1, len(chosen), images.shape[1]), np.uint8)
+    out[0] = images[chosen]
+    for variant in range(variants):
+        keys = np.uint64(seed), np.uint64(variant)
+        augment.augment_rows(images, chosen, *shape, *keys, settings, scratch, out[variant + 1])
+    return chosen.tolist(), out.swapaxes(0, 1).reshape(len(chosen), variants + 1, *shape)
+
+
+def as_one_picture(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Pictures, uint8 of (rows, columns, height, width), as one picture with lines between; small ones enlarged."""
+    rows, columns, height, width = pictures.shape
+    factor = -(-LEAST_SIDE // max(height, width))
+    enlarged = pictures.repeat(factor, axis=2).repeat(factor, axis=3)
+    gap = 4
+    down, across = height * factor + gap, width * factor + gap
+    sheet = np.full((rows * down + gap, columns * across + gap), GROUND, np.uint8)
+    for row in range(rows):
+        for column in range(columns):
+            top, left = gap + row * down, gap + column * across
+            sheet[top : top + down - gap, left : left + across - gap] = enlarged[row, column]
+    return sheet
