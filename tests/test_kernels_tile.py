@@ -139,12 +139,12 @@ def test_a_scaled_tile_is_added(source):
     np.testing.assert_allclose(target.reshape(GROUP, PANEL), expected, rtol=2e-7, atol=2e-7)
 
 
-def test_the_larger_number_is_taken_and_the_bound_for_nan():
+def test_the_larger_number_is_taken_and_nan_stays():
     values = np.linspace(0, 3, LANES, dtype=np.float32)
     values[3] = np.nan
     target = np.empty(2 * LANES, np.float32)
     _single(values, np.float32(1.5), target)
-    np.testing.assert_array_equal(target[:LANES], np.fmax(values, np.float32(1.5)))
+    np.testing.assert_array_equal(target[:LANES], np.maximum(values, np.float32(1.5)))
     np.testing.assert_array_equal(target[LANES:], np.sqrt(values))
 
 

@@ -50,14 +50,15 @@ def softmax_cross_entropy(row, n_classes, label, smoothing):
 
     row (at least n_classes,) float32. A logit that is NaN or infinite gives a loss that is NaN.
     """
-    guess = 0
     mean = _F(0.0)
+    at_label = row[label]
+    # The guess is the first of the largest: right where nothing beats the label. Counting vectorises, searching does
+    # not.
+    better = 0
     for c in range(n_classes):
         mean += row[c]
-        if row[c] > row[guess]:
-            guess = c
+        better += row[c] > at_label or (row[c] == at_label and c < label)
     mean /= _F(n_classes)
-    at_label = row[label]
     total, largest = _exponentials(row, n_classes)
     # Differences first: beside a vast logit the logarithm would be rounded away. The mean stays in without smoothing:
     # zero times what is not finite is NaN.
@@ -67,7 +68,7 @@ def softmax_cross_entropy(row, n_classes, label, smoothing):
     for c in range(n_classes):
         row[c] = row[c] * scale - spread
     row[label] -= _F(1.0) - smoothing
-    return loss, guess == label
+    return loss, better == 0
 
 
 @kernel

@@ -94,8 +94,8 @@ def tile_add_scaled(tile: np.ndarray, scale: np.float32, source: np.ndarray, off
 
 
 def tile_max(tile: np.ndarray, least: np.float32) -> np.ndarray:
-    """The larger of each number and `least`; `least` where the number is NaN."""
-    return np.where(tile > np.float32(least), tile, np.float32(least))
+    """The larger of each number and `least`; a NaN stays."""
+    return np.where(tile < np.float32(least), np.float32(least), tile)
 
 
 def tile_sqrt(tile: np.ndarray) -> np.ndarray:
@@ -264,7 +264,7 @@ if not config.DISABLE_JIT:
             floor = _splat(builder, args[1])
             vectors = []
             for vector in _unpack(builder, tile, args[0]):
-                vectors.append(builder.select(builder.fcmp_ordered(">", vector, floor), vector, floor))
+                vectors.append(builder.select(builder.fcmp_ordered("<", vector, floor), floor, vector))
             return _pack(builder, vectors)
 
         return tile(tile, types.float32), codegen
