@@ -3,10 +3,11 @@
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
+from threading import Thread
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,6 +79,8 @@ def train(
     second and keeps the model so far. The first start compiles the loops; later ones load them.
     """
     network, config = configure(fields, recipe)
+    warming = Thread(target=_load_loops, daemon=True)
+    warming.start()
 
     from jitnet import render, runs
     from jitnet.config import ModelConfig, build
@@ -90,6 +93,7 @@ def train(
     with render.downloads(screen) as progress:
         dataset = load(data, test_data, progress=progress)
     own = Path(data).expanduser() if data is not None and data not in names() else None
+    warming.join()
     if dataset.notice:
         render.notice(render.make_console(sys.stderr), dataset.notice)
     shape = build(ModelConfig, {**network, "in_features": dataset.in_features, "n_classes": dataset.n_classes})
@@ -154,6 +158,19 @@ def _print_schedule(trainer: "Trainer", json: bool) -> int:
         title = f"learning rate: {config.schedule}, {steps:,} steps"
         render.plot(render.consoles().out, epochs, rates, title=title, x_label="epoch")
     return 0
+
+
+def _load_loops() -> None:
+    """Load Numba and the compiled loops, which takes as long as unpacking the data, and goes on beside it.
+
+    What fails here fails again, and is reported, where it is needed. Nothing is compiled: that waits for its notice.
+    """
+    with suppress(Exception):
+        from jitnet.kernels.jit import warm
+        from jitnet.train import load_loops
+
+        if warm():
+            load_loops()
 
 
 def _settings(trainer: "Trainer", recipe: str | None) -> dict[str, Any]:
