@@ -13,15 +13,15 @@ def test_the_bare_command_shows_every_distortion(call):
     assert (code, err) == (0, "")
     for word in ("shift", "rotation", "scaling", "shear", "elastic"):
         assert f"\n{word} " in f"\n{out}"
-    assert out.count("distorted 1") == 5
+    assert out.count("epoch 1") == 5
     assert "0  #" in out
-    assert "9 distortions of each sample were made" in out
+    assert "each sample as 9 epochs would see it" in out
 
 
 def test_without_a_name_it_falls_back_to_digits(call):
     code, out, err = call("data", "augment", "--count", "1")
     assert code == 0
-    assert out.count("distorted 1") == 1
+    assert out.count("epoch 1") == 1
     assert "digits" in err
 
 
@@ -30,13 +30,7 @@ def test_a_named_distortion_stands_alone(call):
     assert code == 0
     assert "±30 degrees" in out
     assert not any(word in out for word in ("shift", "scaling", "shear", "elastic"))
-    assert out.count("distorted 1") == 2
-
-
-def test_a_named_smoothness_alone_keeps_the_other_defaults(call):
-    out = call("data", "augment", "digits", "--elastic-sigma", "2.5").out
-    assert "smoothed over 2.5" in out
-    assert "shift" in out
+    assert out.count("epoch 1") == 2
 
 
 @pytest.mark.parametrize("name", ["sheet.png", "sheet.PGM"])
@@ -70,7 +64,7 @@ def test_fewer_samples_than_asked_for(call, tmp_path):
     convert(from_arrays(np.full((3, 5, 4), 9, np.uint8), np.array([0, 1, 1])), tmp_path / "few.npz")
     code, out, err = call("data", "augment", "few.npz", "--count", "20", "--shift", "1")
     assert (code, err) == (0, "")
-    assert out.count("distorted 1") == 3
+    assert out.count("epoch 1") == 3
 
 
 def test_one_picture_places_every_pixel():
@@ -93,6 +87,7 @@ def test_one_picture_places_every_pixel():
         (["--count", "0"], "'--count'"),
         (["--out", "sheet.jpg"], "--out: expected a name that ends in .png or .pgm, found 'sheet.jpg'"),
         (["--shift", "0"], "every distortion named is 0"),
+        (["--elastic-sigma", "2.5"], "--elastic-sigma is 2.5, with --elastic off; set that too"),
     ],
 )
 def test_bad_options_are_one_line(call, tmp_path, arguments, message):
@@ -128,3 +123,18 @@ def test_help_gives_ranges_and_an_example(call):
     assert (code, err) == (0, "")
     assert "--rotation NUMBER Largest rotation, in degrees. A number from 0 to 180. [default: 0.0]" in out
     assert "jitnet data augment mnist --elastic 34" in out
+
+
+def test_the_sheet_shows_what_each_epoch_trains_on():
+    from jitnet.kernels import augment
+
+    dataset = load("digits")
+    config = AugmentConfig(rotation=20, elastic=3, elastic_sigma=1)
+    indices, samples = distorted_samples(dataset, config, seed=6, count=4, variants=3)
+    settings = augment.settings(config)
+    scratch = np.empty((1, augment.scratch_size(8, 8, settings)), np.float32)
+    out = np.empty((4, 64), np.uint8)
+    rows = np.array(indices, np.int32)
+    for epoch in (1, 2, 3):
+        augment.augment_rows(dataset.train.images, rows, 8, 8, np.uint64(6), np.uint64(epoch), settings, scratch, out)
+        np.testing.assert_array_equal(samples[:, epoch].reshape(4, 64), out)

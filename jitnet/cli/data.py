@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from jitnet.cli.common import KINDS, DataArgument, Json, Quiet, TestData, data_names, print_json
-from jitnet.cli.options import Field, with_fields
+from jitnet.cli.options import TRAINING, Field, with_fields
 from jitnet.config import TrainConfig, build
 from jitnet.errors import UsageError
 
@@ -20,10 +20,7 @@ app = typer.Typer(
     epilog="Example: jitnet data info digits",
 )
 
-DISTORTIONS = [
-    Field(TrainConfig, f"augment.{name}", (f"--{name.replace('_', '-')}",))
-    for name in ("shift", "rotation", "scaling", "shear", "elastic", "elastic_sigma")
-]
+DISTORTIONS = [field for field in TRAINING if field.name.startswith("augment.")]
 SEED = Field(TrainConfig, "seed", ("--seed",), "The same seed gives the same distortions.")
 
 
@@ -181,7 +178,8 @@ def augment(
     """Show samples of a data set beside what augmentation makes of them.
 
     Where no distortion is named, all are shown at a strength that suits the size of the images; where some are, the
-    others are off, as in training. Each distortion of a sample is what another epoch would train on.
+    others are off, as in training. Beside each sample stands what epoch 1, 2 and so on of a training with the same seed
+    and options would make of it, where no data is held out.
     """
     typed = {field: fields[field.parameter] for field in [*DISTORTIONS, SEED] if fields[field.parameter] is not None}
     given = {field.name.removeprefix("augment."): text for field, text in typed.items() if field is not SEED}
@@ -189,7 +187,7 @@ def augment(
     config = build(TrainConfig, chosen, {field.name: field.flags[0] for field in [*DISTORTIONS, SEED]})
     if out is not None and out.suffix.lower() not in (".png", ".pgm"):
         raise UsageError(f"--out: expected a name that ends in .png or .pgm, found {str(out)!r}")
-    if given and set(given) != {"elastic_sigma"} and not config.augment.active:
+    if given and not config.augment.active:
         raise UsageError("every distortion named is 0, so that there is nothing to show; try --rotation 15")
 
     from jitnet import render
@@ -203,8 +201,7 @@ def augment(
         render.notice(consoles.err, dataset.notice)
     distortions = config.augment
     if not distortions.active and dataset.image_shape is not None:
-        fitting = fitting_distortions(dataset.image_shape)
-        distortions = fitting.model_copy(update=distortions.model_dump(include=set(given)))
+        distortions = fitting_distortions(dataset.image_shape)
     indices, samples = distorted_samples(dataset, distortions, seed=config.seed, count=count)
     grey = render.to_grey(samples.reshape(-1, dataset.in_features), samples.shape[2:]).reshape(samples.shape)
     names = [dataset.class_names[label] for label in dataset.train.labels[indices]]

@@ -37,7 +37,8 @@ def distorted_samples(
     """Training samples beside their distortions: indices, and uint8 of (count, 1 + variants, height, width).
 
     The first sample of each class comes first, then the others in order, `count` in all or as many as there are. The
-    original stands at 0; the n-th distortion is that of epoch n - 1 under the seed. Values are as stored, not scaled.
+    original stands at 0; at n stands what epoch n trains on under the same seed and settings, where no data is held
+    out. Values are as stored, not scaled.
     Raises UsageError where the data are no images of whole numbers.
     """
     from jitnet.kernels import augment
@@ -61,7 +62,7 @@ def distorted_samples(
     out = np.empty((variants + 1, len(chosen), images.shape[1]), np.uint8)
     out[0] = images[chosen]
     for variant in range(variants):
-        keys = np.uint64(seed), np.uint64(variant)
+        keys = np.uint64(seed), np.uint64(variant + 1)
         augment.augment_rows(images, chosen, *shape, *keys, settings, scratch, out[variant + 1])
     return chosen.tolist(), out.swapaxes(0, 1).reshape(len(chosen), variants + 1, *shape)
 

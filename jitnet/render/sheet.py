@@ -33,15 +33,16 @@ def distortions(console: Console, config: "AugmentConfig") -> None:
 def sheet(console: Console, samples: npt.NDArray[np.uint8], captions: Sequence[str]) -> None:
     """Draw each sample in a row of its own: the original with its caption, then as many distortions as fit.
 
-    samples: uint8 of (n, 1 + distortions, height, width), the original first. captions: one a sample.
+    samples: uint8 of (n, 1 + distortions, height, width), the original first, then what epochs 1, 2, … see.
+    captions: one a sample.
     """
     room = min(console.width, PAGE)
     for row, caption in zip(samples, captions, strict=True):
         width = draw(console, common_crop(list(row))[0])[0].cell_len
         shown = list(row[: max(2, (room + GAP) // (width + GAP))])
         console.print()
-        pictures(console, shown, [caption] + [f"distorted {number}" for number in range(1, len(shown))])
+        pictures(console, shown, [caption] + [f"epoch {number}" for number in range(1, len(shown))])
     if samples.shape[1] > 2:
         console.print()
-        note = f"{samples.shape[1] - 1} distortions of each sample were made; a row shows as many as fit"
+        note = f"each sample as {samples.shape[1] - 1} epochs would see it; a row shows as many as fit"
         console.print(Text(note, style=FAINT))
