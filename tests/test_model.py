@@ -1,0 +1,189 @@
+"""Models: predictions beside plain float64, and files that PyTorch would load."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import jitnet
+from jitnet.errors import ModelError, OutputError
+
+
+def make(hidden: tuple[int, ...] = (20, 7), activation: str = "relu", seed: int = 3) -> jitnet.Model:
+    shape = jitnet.ModelConfig(in_features=30, hidden=hidden, n_classes=4, activation=activation)
+    return jitnet.Model.create(shape, seed=seed)
+
+
+def reference(model: jitnet.Model, inputs: np.ndarray) -> np.ndarray:
+    """The same network, relu, in float64."""
+    x = inputs.astype(np.float64)
+    for layer, (weight, bias) in enumerate(zip(model.weights, model.biases, strict=True)):
+        x = x @ weight.T.astype(np.float64) + bias
+        x = np.maximum(x, 0) if layer < len(model.weights) - 1 else x
+    x = np.exp(x - x.max(axis=1, keepdims=True))
+    return x / x.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("hidden", [(), (20,), (20, 7), (16, 33, 5)])
+@pytest.mark.parametrize("n", [1, 59, 60, 61, 200])
+def test_probabilities_are_those_of_the_plain_network(hidden, n):
+    model = make(hidden)
+    images = np.random.default_rng(n).integers(0, 256, (n, 30), dtype=np.uint8)
+    found = model.predict(images)
+    np.testing.assert_allclose(found, reference(model, images / 255.0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found.sum(axis=1), 1.0, rtol=1e-5)
+
+
+def test_a_sample_is_predicted_alike_alone_and_among_others_sparse_or_not():
+    model = make((48,))
+    images = np.random.default_rng(0).integers(0, 256, (300, 30), dtype=np.uint8)
+    images[:150] *= np.random.default_rng(1).random((150, 30)) < 0.2
+    together = model.predict(images)
+    for n in (0, 7, 149, 150, 299):
+        np.testing.assert_array_equal(model.predict(images[n])[0], together[n])
+    np.testing.assert_array_equal(model.predict(images, threads=1), together)
+
+
+def test_shapes_that_fit_are_taken_and_others_named():
+    model = make()
+    assert model.predict(np.zeros((5, 5, 6), np.uint8)).shape == (5, 4)
+    assert model.predict(np.zeros((2, 30), np.float64)).shape == (2, 4)
+    with pytest.raises(ModelError, match=r"\(3, 31\).*expects \(n, 30\)"):
+        model.predict(np.zeros((3, 31), np.uint8))
+    with pytest.raises(ModelError, match="no numbers"):
+        model.predict(np.full((1, 30), "a"))
+
+
+def test_the_same_seed_makes_the_same_network_of_he_s_size():
+    first, second, other = make(seed=1), make(seed=1), make(seed=2)
+    np.testing.assert_array_equal(first.weights[0], second.weights[0])
+    assert not np.array_equal(first.weights[0], other.weights[0])
+    wide = jitnet.Model.create(jitnet.ModelConfig(in_features=400, hidden=(300,), n_classes=2))
+    assert wide.weights[0].std() == pytest.approx(np.sqrt(2 / 400), rel=0.02)
+    assert not wide.biases[0].any()
+
+
+def test_parameters_are_replaced_whole_not_written_into():
+    model = make()
+    images = np.arange(30, dtype=np.uint8)
+    before = model.predict(images)
+    with pytest.raises(ValueError, match="read-only"):
+        model.weights[0][0, 0] = 1.0
+    model.set_parameters([weight * 2 for weight in model.weights], model.biases)
+    assert not np.array_equal(model.predict(images), before)
+    with pytest.raises(ModelError, match=r"layer 0: weight has shape \(1, 1\); expected \(20, 30\)"):
+        model.set_parameters([np.zeros((1, 1), np.float32)] * 3, model.biases)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
+def test_a_saved_model_comes_back_whole(tmp_path: Path, activation):
+    data = jitnet.load("digits")
+    shape = jitnet.ModelConfig(in_features=64, hidden=(12,), n_classes=10, activation=activation, output_bias=False)
+    model = jitnet.Model.create(shape, data, seed=5)
+    model.save(tmp_path / "m.safetensors")
+    again = jitnet.Model.load(tmp_path / "m.safetensors")
+    assert again.config == model.config
+    assert again.class_names == data.class_names
+    assert again.image_shape == (8, 8)
+    assert again.scaling == data.scaling
+    assert again.metadata["data_checksum"] == data.checksum
+    assert again.metadata["seed"] == "5"
+    np.testing.assert_array_equal(again.predict(data.test.images), model.predict(data.test.images))
+
+
+def test_a_run_folder_loads_and_one_without_a_model_is_named(tmp_path: Path):
+    make().save(tmp_path / "model.safetensors")
+    assert jitnet.Model.load(tmp_path).config.hidden == (20, 7)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"holds no model\.safetensors"):
+        jitnet.Model.load(tmp_path)
+
+
+def test_the_file_has_the_keys_and_shapes_of_nn_sequential(tmp_path: Path):
+    make().save(tmp_path / "m.safetensors")
+    found = {name: tensor.shape for name, tensor in load_file(tmp_path / "m.safetensors").items()}
+    assert found == {
+        "0.weight": (20, 30), "0.bias": (20,), "2.weight": (7, 20), "2.bias": (7,), "4.weight": (4, 7), "4.bias": (4,),
+    }  # fmt: skip
+
+
+def test_a_file_that_pytorch_wrote_loads_with_what_can_be_known(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    tensors = {
+        "0.weight": rng.random((6, 16)),
+        "0.bias": rng.random(6),
+        "2.weight": rng.random((3, 6)),
+        "2.bias": np.zeros(3),
+    }
+    save_file({name: tensor.astype(np.float32) for name, tensor in tensors.items()}, tmp_path / "t.safetensors")
+    model = jitnet.Model.load(tmp_path / "t.safetensors")
+    assert model.config.widths == (16, 6, 3)
+    assert model.config.activation == "relu"
+    assert model.class_names == ("0", "1", "2")
+    assert model.image_shape == (4, 4)
+
+
+def tensors_of(model: jitnet.Model) -> dict[str, np.ndarray]:
+    layers = enumerate(zip(model.weights, model.biases, strict=True))
+    return {
+        f"{2 * k}.{part}": array for k, pair in layers for part, array in zip(("weight", "bias"), pair, strict=True)
+    }
+
+
+BROKEN = {
+    "missing": (lambda t: t.pop("2.bias"), "found the tensors .*; expected .*2.bias"),
+    "extra": (lambda t: t.update(x=np.zeros(1, np.float32)), "found the tensors .*x; expected"),
+    "type": (
+        lambda t: t.update({"0.weight": t["0.weight"].astype(np.float64)}),
+        "0.weight is float64; expected float32",
+    ),
+    "rank": (lambda t: t.update({"0.bias": t["0.bias"].reshape(1, -1)}), r"0.bias has shape \(1, 20\); expected 1"),
+    "bias": (lambda t: t.update({"0.bias": t["0.bias"][:-1]}), "0.bias has 19 numbers; expected 20"),
+    "chain": (
+        lambda t: t.update({"2.weight": t["2.weight"][:, 1:]}),
+        r"2.weight has shape \(7, 19\); expected \(…, 20\)",
+    ),
+    "nan": (lambda t: t.update({"0.bias": t["0.bias"] * np.float32(np.nan)}), "0.bias holds NaN"),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_file_that_does_not_fit_is_named(tmp_path: Path, fault):
+    tensors = {name: array.copy() for name, array in tensors_of(make()).items()}
+    spoil, message = BROKEN[fault]
+    spoil(tensors)
+    save_file(tensors, tmp_path / "m.safetensors")
+    with pytest.raises(ModelError, match=message):
+        jitnet.Model.load(tmp_path / "m.safetensors")
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"\xff" * 8 + b[8:], lambda b: b[:-1]]
+)
+def test_a_file_cut_short_or_lying_is_named(tmp_path: Path, spoil):
+    path = tmp_path / "m.safetensors"
+    make().save(path)
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(ModelError, match=r"m.safetensors: not a whole safetensors file"):
+        jitnet.Model.load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("scaling", "{}"), ("class_names", '["a"]'), ("image_shape", "[2, 2]"), ("config", "[")]
+)
+def test_metadata_that_does_not_fit_is_named(tmp_path: Path, name, text):
+    path = tmp_path / "m.safetensors"
+    model = make()
+    about = {"config": model.config.model_dump_json(), "class_names": json.dumps(model.class_names), name: text}
+    save_file(tensors_of(model), path, metadata=about)
+    with pytest.raises(ModelError, match=r"m\.safetensors: "):
+        jitnet.Model.load(path)
+
+
+def test_a_missing_file_and_a_place_that_cannot_be_written_are_named(tmp_path: Path):
+    with pytest.raises(ModelError, match="there is no such file"):
+        jitnet.Model.load(tmp_path / "none.safetensors")
+    with pytest.raises(OutputError, match="cannot be written"):
+        make().save(tmp_path / "no" / "folder.safetensors")

@@ -1,0 +1,153 @@
+"""Training through the library: what an epoch reports, when it ends, and that seed alone decides the bits."""
+
+import numpy as np
+import pytest
+
+import jitnet
+from jitnet.errors import DivergedError, ModelError, UsageError
+from jitnet.kernels.jit import machine
+
+
+@pytest.fixture(scope="module")
+def digits() -> jitnet.Dataset:
+    return jitnet.load("digits")
+
+
+def trainer(data: jitnet.Dataset, hidden: tuple[int, ...] = (32,), seed: int = 1, **fields: object) -> jitnet.Trainer:
+    shape = jitnet.ModelConfig(in_features=data.in_features, n_classes=data.n_classes, hidden=hidden)
+    model = jitnet.Model.create(shape, data, seed=seed)
+    return jitnet.Trainer(model, data, jitnet.TrainConfig(seed=seed, **fields))
+
+
+def parameters(run: jitnet.Trainer) -> list[np.ndarray]:
+    for _ in run.epochs():
+        pass
+    return [*run.model.weights, *run.model.biases]
+
+
+def test_the_reports_tell_of_each_epoch(digits):
+    run = trainer(digits, epochs=6)
+    reports = list(run.epochs())
+    assert [report.epoch for report in reports] == [1, 2, 3, 4, 5, 6]
+    assert reports[-1].train_loss < reports[0].train_loss / 3
+    assert reports[-1].test_accuracy > 0.9
+    assert all(report.seconds > 0 and report.samples_per_second > 0 for report in reports)
+    assert reports[0].learning_rate > reports[-1].learning_rate
+    assert run.outcome == "trained for 6 epochs"
+
+
+def test_what_is_reported_of_the_test_data_is_what_evaluate_finds(digits):
+    run = trainer(digits, epochs=2)
+    *_, last = run.epochs()
+    found = jitnet.evaluate(run.model, digits.test)
+    assert found.accuracy == last.test_accuracy
+    assert found.loss == pytest.approx(last.test_loss, rel=1e-5)
+
+
+OPTIONS = [
+    {},
+    {"hidden": (24, 40)},
+    {"hidden": ()},
+    {"optimizer": "adam", "learning_rate": 0.01, "dropout": (0.3,)},
+    {"augment": {"shift": 1.0, "rotation": 10.0, "elastic": 8.0}},
+    {"input_dropout": 0.2, "ema": 0.9, "clip_norm": 1.0, "max_norm": 2.0, "label_smoothing": 0.1},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(options) or "plain")
+def test_the_seed_alone_decides_the_bits(digits, options):
+    if machine().affinity < 2:
+        pytest.skip("this process may use one core only")
+    first = parameters(trainer(digits, epochs=2, threads=1, **options))
+    second = parameters(trainer(digits, epochs=2, threads=2, **options))
+    other = parameters(trainer(digits, epochs=2, threads=2, seed=2, **options))
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    assert not np.array_equal(first[0], other[0])
+
+
+def test_each_epoch_distorts_anew_and_leaves_the_data_alone(digits):
+    before = digits.train.images.copy()
+    plain = parameters(trainer(digits, epochs=1, threads=1))
+    moved = parameters(trainer(digits, epochs=1, threads=1, augment={"shift": 1.0}))
+    assert not np.array_equal(plain[0], moved[0])
+    np.testing.assert_array_equal(digits.train.images, before)
+
+
+def test_images_without_a_shape_are_not_distorted():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(60, 7)).astype(np.float32)
+    data = jitnet.from_arrays(values, rng.integers(0, 3, 60))
+    with pytest.raises(UsageError, match="--elastic"):
+        trainer(data, augment={"elastic": 3.0})
+
+
+def test_the_last_smaller_batch_is_trained_on(digits):
+    few = jitnet.from_arrays(digits.train.images[:33], digits.train.labels[:33])
+    kept = parameters(trainer(few, epochs=1, batch_size=32, shuffle=False, threads=1))
+    dropped = parameters(trainer(few, epochs=1, batch_size=32, shuffle=False, drop_last=True, threads=1))
+    assert not np.array_equal(kept[0], dropped[0])
+
+
+def test_held_out_data_is_watched_and_the_test_data_looked_at_once(digits):
+    run = trainer(digits, epochs=30, val_split=0.2, patience=2)
+    reports = list(run.epochs())
+    assert all(report.test_accuracy is None and report.val_accuracy is not None for report in reports)
+    assert len(reports) < 30
+    best = max(reports, key=lambda report: report.val_accuracy)
+    assert run.best_epoch == best.epoch
+    assert reports[-1].epoch == best.epoch + 2
+    assert run.final_test[1] == jitnet.evaluate(run.model, digits.test).accuracy
+
+
+def test_a_target_ends_the_run(digits):
+    run = trainer(digits, epochs=50, target_accuracy=90.0)
+    reports = list(run.epochs())
+    assert len(reports) < 50
+    assert reports[-1].test_accuracy >= 0.9
+    assert all(report.test_accuracy < 0.9 for report in reports[:-1])
+    assert run.reached
+    missed = trainer(digits, epochs=1, target_accuracy=99.9)
+    list(missed.epochs())
+    assert not missed.reached
+
+
+def test_averaged_weights_are_what_is_tested_and_kept(digits):
+    plain = parameters(trainer(digits, epochs=2, threads=1))
+    averaged = trainer(digits, epochs=2, threads=1, ema=0.99)
+    *_, last = averaged.epochs()
+    assert not np.array_equal(plain[0], averaged.model.weights[0])
+    assert jitnet.evaluate(averaged.model, digits.test).accuracy == last.test_accuracy
+
+
+def test_a_loss_that_runs_away_ends_the_run_with_the_last_good_weights(digits):
+    run = trainer(digits, epochs=3)
+    run.model.set_parameters([weight * np.float32(1e25) for weight in run.model.weights], run.model.biases)
+    start = [weight.copy() for weight in run.model.weights]
+    with pytest.raises(DivergedError, match="epoch 1, step 1 of 45; lower the learning rate"):
+        list(run.epochs())
+    assert all(np.array_equal(a, b) for a, b in zip(start, run.model.weights, strict=True))
+
+
+def test_a_stop_ends_within_the_epoch_and_keeps_what_was_learned(digits):
+    run = trainer(digits, epochs=1000)
+    start = run.model.weights[0].copy()
+    reports = list(run.epochs(on_steps=lambda report: run.request_stop()))
+    assert reports == []
+    assert run.stopped
+    assert not np.array_equal(start, run.model.weights[0])
+
+
+def test_a_model_for_other_data_is_refused(digits):
+    model = jitnet.Model.create(jitnet.ModelConfig(in_features=9, n_classes=10))
+    with pytest.raises(ModelError, match="64 values, the model expects 9"):
+        jitnet.Trainer(model, digits, jitnet.TrainConfig())
+
+
+def test_dropout_for_other_layers_is_refused(digits):
+    with pytest.raises(UsageError, match="one for each of the 1 hidden layers"):
+        trainer(digits, dropout=(0.1, 0.2))
+
+
+def test_more_threads_than_cores_are_refused(digits):
+    with pytest.raises(UsageError, match="--threads is 1024"):
+        trainer(digits, threads=1024)
