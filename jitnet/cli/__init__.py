@@ -1,7 +1,8 @@
 """The command line: parse, call, render, exit code.
 
-    0    done                              2    usage: an option or argument that cannot be
-    1    a known error, one line           130  stopped by Ctrl-C, with the model so far kept
+    0    done                              3    bench --fail-above: a row is slower than in the baseline
+    1    a known error, one line           4    train --target-acc: the epochs ended below it, the model is kept
+    2    usage: an option that cannot be   130  stopped by Ctrl-C, with the model so far kept
 
 What a command was asked for goes to standard output; progress, notices and errors go to standard error. Numba and NumPy
 are imported inside the commands, so that `--help` and `--version` answer at once.
