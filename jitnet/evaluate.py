@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.datasets import Split
+from jitnet.datasets import Dataset, Scaling, Split
 from jitnet.errors import ModelError
 from jitnet.model import Model
 
-__all__ = ["ClassScore", "Evaluation", "Mistake", "evaluate"]
+__all__ = ["ClassScore", "Evaluation", "Mistake", "check_scaling", "evaluate"]
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,35 @@ def evaluate(model: Model, split: Split, *, n_mistakes: int = 10) -> Evaluation:
     )
     accuracy = float(np.trace(confusion) / len(labels))
     return Evaluation(loss, accuracy, _scores(model.class_names, confusion), confusion, mistakes, len(labels))
+
+
+def check_scaling(model: Model, dataset: Dataset) -> None:
+    """ModelError where a model of grey levels would see other values, or the other way round.
+
+    Training fixes how values are scaled, so data in another form would be scaled wrongly without a word. Two data sets
+    that are standardised each by its own mean are in one form.
+    """
+    expects, found = _grey_levels(model.scaling), _grey_levels(dataset.scaling)
+    standardised = np.ndim(dataset.scaling.scale) > 0
+    if bool(expects) == bool(found) or (expects and standardised and dataset.train.images.dtype == np.uint8):
+        return
+    raise ModelError(
+        f"{dataset.source}: holds {_form(dataset.scaling)}, the model expects {_form(model.scaling)} as it was trained "
+        "on; bring the values into that form, or train on data like these"
+    )
+
+
+def _grey_levels(scaling: Scaling) -> int:
+    """The largest grey level where values are grey levels of a byte, else 0."""
+    if np.ndim(scaling.scale) or np.ndim(scaling.offset) or not 1 / 256 < float(scaling.scale) < 1:
+        return 0
+    return round(1 / float(scaling.scale))
+
+
+def _form(scaling: Scaling) -> str:
+    if peak := _grey_levels(scaling):
+        return f"grey levels (0 to {peak})"
+    return "values to be standardised per feature" if np.ndim(scaling.scale) else "values from 0 to 1"
 
 
 def _scores(names: tuple[str, ...], confusion: npt.NDArray[np.int64]) -> tuple[ClassScore, ...]:

@@ -34,14 +34,17 @@ def recognise(model: Model, path: str | Path) -> Recognition:
     if model.image_shape is None:
         raise ModelError(f"the model knows no image shape: it was trained on {model.config.in_features} plain numbers")
     offset, scale = model.scaling.offset, model.scaling.scale
-    if not (np.ndim(offset) == 0 and np.ndim(scale) == 0 and float(offset) == 0.0):
+    if not (np.ndim(offset) == 0 and np.ndim(scale) == 0 and float(offset) == 0.0 and float(scale) > 0):
         raise ModelError("the model was trained on standardised values, not grey levels: no picture has their form")
+    # White is the value that training scaled to 1: data of bytes say by their scale which one, floats have 1 there.
+    peak = round(1.0 / float(scale))
+    of_bytes = 1 < peak <= 255
     try:
-        image = normalise_picture(load_picture(path), model.image_shape)
+        seen = normalise_picture(load_picture(path), model.image_shape, peak=peak if of_bytes else 255)
     except PictureError as error:
         raise PictureError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
-    # White is the value that training scaled to 1.
-    sample = image.astype(np.float32) * np.float32(1.0 / (255.0 * float(scale)))
+    sample = seen if of_bytes else seen.astype(np.float32) * np.float32(1.0 / (255.0 * float(scale)))
+    image = np.rint(seen * (255.0 / peak)).astype(np.uint8) if of_bytes else seen
     probabilities = model.predict(sample.reshape(1, -1))[0]
     order = np.argsort(-probabilities, kind="stable")
     return Recognition(

@@ -43,6 +43,7 @@ def evaluate(
     """Evaluate a model: loss, accuracy, scores per class, confusions, and the most confident mistakes, drawn."""
     from jitnet import render
     from jitnet.datasets import load
+    from jitnet.evaluate import check_scaling
     from jitnet.evaluate import evaluate as evaluate_
     from jitnet.model import Model
 
@@ -54,6 +55,7 @@ def evaluate(
     with render.downloads(screen) as progress:
         dataset = load(source, test_data, classes=network.class_names, progress=progress)
     network.check_fits(dataset)
+    check_scaling(network, dataset)
     split = dataset.test if dataset.test is not None else dataset.train
     result = evaluate_(network, split)
     if json:

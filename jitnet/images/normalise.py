@@ -20,8 +20,9 @@ def normalise_picture(grey: npt.ArrayLike, image_shape: tuple[int, int], *, peak
     grey: (height, width) of any size, 0 to 255, dark on light or light on dark, also with shading and noise. A new
     array is made. A picture that already is as the data set's images, or their negative, keeps its pixels. Any other is
     cut out of its ground, scaled with its aspect kept into a box of 20/28 of `image_shape` and placed by its centre of
-    mass, as MNIST's digits were (LeCun et al. 1998); where `image_shape` is 12 or smaller, as for the UCI digits, the
-    box is the whole image. Raises PictureError for a blank picture.
+    mass, as MNIST's digits were (LeCun et al. 1998). Where `image_shape` is 12 or smaller, as for the UCI digits, the
+    box is the whole image, the ink stands in its middle, and strokes keep their shades. Raises PictureError for a
+    blank picture.
     """
     picture = np.asarray(grey)
     if picture.ndim != 2 or picture.size == 0:
@@ -32,12 +33,16 @@ def normalise_picture(grey: npt.ArrayLike, image_shape: tuple[int, int], *, peak
             if _is_as_data_set(candidate):
                 scaled = candidate if candidate.max() <= peak else candidate * (peak / 255.0)
                 return to_bytes(scaled)
-    return to_bytes(_place(_find_ink(picture), image_shape) * peak)
+    return to_bytes(_place(_find_ink(picture, shades=_is_small(image_shape)), image_shape) * peak)
+
+
+def _is_small(image_shape: tuple[int, int]) -> bool:
+    return min(image_shape) <= 12
 
 
 def _inner_box(image_shape: tuple[int, int]) -> tuple[float, float]:
     height, width = image_shape
-    return (height, width) if min(image_shape) <= 12 else (height * 20 / 28, width * 20 / 28)
+    return (height, width) if _is_small(image_shape) else (height * 20 / 28, width * 20 / 28)
 
 
 def _is_as_data_set(picture: Reals) -> bool:
@@ -65,7 +70,10 @@ def _centre_of_mass(picture: Reals) -> tuple[float, float]:
 
 
 def _place(ink: Reals, image_shape: tuple[int, int]) -> Reals:
-    """Ink of any size scaled into the inner box, in an image of zeros, its centre of mass at the image's centre."""
+    """Ink of any size scaled into the inner box, in an image of zeros, its centre of mass at the image's centre.
+
+    In a small image it is the ink's box that stands at the centre: there a pixel is a large part of a stroke.
+    """
     height, width = image_shape
     box_height, box_width = _inner_box(image_shape)
     scale = min(box_height / ink.shape[0], box_width / ink.shape[1])
@@ -73,7 +81,7 @@ def _place(ink: Reals, image_shape: tuple[int, int]) -> Reals:
     wide = min(width, max(1, round(ink.shape[1] * scale)))
     small = _resize(ink, tall, wide)
     small /= small.max()
-    y, x = _centre_of_mass(small)
+    y, x = (tall / 2, wide / 2) if _is_small(image_shape) else _centre_of_mass(small)
     top = min(max(0, round(height / 2 - y)), height - tall)
     left = min(max(0, round(width / 2 - x)), width - wide)
     placed = np.zeros(image_shape)
@@ -97,8 +105,11 @@ def _overlaps(before: int, after: int) -> Reals:
     return shares / shares.sum(axis=1, keepdims=True)
 
 
-def _find_ink(picture: Reals) -> Reals:
-    """The ink alone, cropped to its bounding box: 0 on the ground, up to 1 in the strokes."""
+def _find_ink(picture: Reals, *, shades: bool = False) -> Reals:
+    """The ink alone, cropped to its bounding box: 0 on the ground, up to 1 in the strokes.
+
+    Strokes are made even, and their soft edges cut off halfway, unless `shades` keeps both.
+    """
     shrink = min(1.0, WORK_SIZE / max(picture.shape))
     work = picture
     if shrink < 1.0:
@@ -109,16 +120,19 @@ def _find_ink(picture: Reals) -> Reals:
             "is blank: nothing stands out from its ground; expected one thing, dark on light or light on dark"
         )
     threshold = max(_otsu(rise), 3 * noise, LEAST_CONTRAST / 2)
-    full = np.median(rise[rise > threshold])
-    ink = np.clip((rise - threshold / 2) / (full - threshold / 2), 0.0, 1.0)
-    ink *= _without_specks(rise > threshold)
+    ground, full = threshold / 2, np.median(rise[rise > threshold])
+    if shades:
+        ground = min(ground, max(3 * noise, LEAST_CONTRAST / 2))
+        full = np.quantile(rise[rise > threshold], 0.9)
+    ink = np.clip((rise - ground) / (full - ground), 0.0, 1.0)
+    ink *= _without_specks(rise > (ground if shades else threshold))
     top, bottom, left, right = _bounds(ink)
     tall, wide = bottom - top, right - left
     if shrink < 1.0 and max(tall, wide) < SMALLEST_INK:
         margin = max(tall, wide, 4)
         rows = slice(int(max(0, top - margin) / shrink), int((bottom + margin) / shrink) + 1)
         columns = slice(int(max(0, left - margin) / shrink), int((right + margin) / shrink) + 1)
-        return _find_ink(picture[rows, columns])
+        return _find_ink(picture[rows, columns], shades=shades)
     return _thicken(ink[top:bottom, left:right])
 
 
