@@ -1,6 +1,8 @@
 """From a picture file to the right answer: drawn digits and enlarged test images, whatever their size, place and
 polarity."""
 
+from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +71,7 @@ def draw(digit: int, size: int, pen: float = 0.1) -> np.ndarray:
     y, x = (np.mgrid[:size, :size] + 0.5) / size
     distance = np.full(y.shape, np.inf)
     for stroke in DIGITS[digit]:
-        for (x0, y0), (x1, y1) in zip(stroke[:-1], stroke[1:], strict=True):
+        for (x0, y0), (x1, y1) in pairwise(stroke):
             length = max((y1 - y0) ** 2 + (x1 - x0) ** 2, 1e-12)
             along = np.clip(((y - y0) * (y1 - y0) + (x - x0) * (x1 - x0)) / length, 0, 1)
             distance = np.minimum(distance, np.hypot(y - y0 - along * (y1 - y0), x - x0 - along * (x1 - x0)))
@@ -96,17 +98,15 @@ def write(path: Path, picture: np.ndarray) -> Path:
     return path
 
 
-@pytest.mark.parametrize("suffix", [".pgm", ".png", ".npy"])
 @pytest.mark.parametrize("dark", [True, False], ids=["dark on light", "light on dark"])
 @pytest.mark.parametrize("size", [40, 100, 300])
-def test_drawn_digits_are_recognised(model, tmp_path, size, dark, suffix):
-    if suffix == ".png":
-        pytest.importorskip("PIL", reason="writing and reading PNG needs pillow")
+def test_drawn_digits_are_recognised(model, tmp_path, size, dark):
+    suffixes = [".pgm", ".npy", ".png" if find_spec("PIL") else ".pgm"]
     rng = np.random.default_rng(size)
     wrong = []
     for digit in DIGITS:
         figure = draw(digit, size)
-        for place in [(0.5, 0.5), (0.05, 0.1), (0.95, 0.2), (0.3, 0.97)]:
+        for place, suffix in zip([(0.5, 0.5), (0.05, 0.1), (0.9, 0.97)], suffixes, strict=True):
             path = write(tmp_path / f"picture{suffix}", as_photo(figure, rng, place, dark=dark))
             found = recognise(model, path)
             assert found.path == path
@@ -147,11 +147,11 @@ def test_enlarged_test_images_are_recognised(model, mnist, tmp_path, dark, enlar
 def test_enlarged_small_images_are_recognised(digits_model, digits, tmp_path, dark):
     rng = np.random.default_rng(5)
     right = 0
-    for image, label in zip(digits.test.images, digits.test.labels, strict=True):
+    for image, label in zip(digits.test.images[:200], digits.test.labels[:200], strict=True):
         figure = nearest(image.reshape(8, 8) / 16.0, 8)
         path = write(tmp_path / "picture.pgm", as_photo(figure, rng, tuple(rng.random(2)), dark=dark))
         right += recognise(digits_model, path).guesses[0][0] == digits.class_names[label]
-    assert right >= 0.85 * len(digits.test)
+    assert right >= 0.85 * 200
 
 
 def test_a_data_sets_own_image_is_predicted_as_it_is(digits_model, digits, tmp_path):
