@@ -125,7 +125,7 @@ def main() -> None:
         for name in arguments.names:
             choose(name, data, arguments.seeds)
     else:
-        report(data, arguments.names or ["default", "fast", "dropout", "best"], arguments.seeds)
+        report(data, arguments.names or ["default", "fast"], arguments.seeds)
 
 
 if __name__ == "__main__":

@@ -39,9 +39,7 @@ def network(row: Row, data: Dataset) -> Model:
     widths = row["widths"]
     config = ModelConfig(in_features=widths[0], hidden=tuple(widths[1:-1]), n_classes=widths[-1])
     model = Model.create(config, data)
-    for layer, (w, b) in enumerate(protocol.start_weights(widths)):
-        model.weights[layer][:] = w
-        model.biases[layer][:] = b
+    model.set_parameters(*zip(*protocol.start_weights(widths), strict=True))
     return model
 
 

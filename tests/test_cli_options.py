@@ -1,0 +1,126 @@
+"""The options of `jitnet train`: what is out of range or contradictory, early ends, and the schedule drawn."""
+
+import json
+
+import pytest
+
+from jitnet.config import recipe_names
+
+BASE = ["train", "--data", "digits", "--hidden", "16", "--epochs", "3"]
+
+BAD = [
+    (
+        ["--warmup", "9"],
+        "--warmup is 9, longer than the whole run of 3 epochs (--epochs); expected a number from 0 to 3",
+    ),
+    (["--momentum", "0.8"], "--momentum is 0.8, which --optimizer sgd does not use"),
+    (["--beta1", "0.8", "--optimizer", "rmsprop"], "expected --optimizer adam or adamw"),
+    (
+        ["--decay", "0.5"],
+        "--decay is 0.5, which --schedule cosine does not use; expected --schedule step or exponential",
+    ),
+    (["--patience", "3"], "--patience is 3, with no held-out data to watch; set --val-split"),
+    (["--monitor", "loss"], "--monitor is loss, with no held-out data to watch"),
+    (["--elastic-sigma", "3"], "--elastic-sigma is 3, with --elastic off"),
+    (["--dropout", "1"], "--dropout: expected numbers from 0 to below 1, separated by commas, found '1'"),
+    (["--dropout", "0.1,0.2"], "--dropout has 2 shares; give one, or one for each of the 1 hidden layers"),
+    (["--input-dropout", "-0.1"], "--input-dropout: expected a number from 0 to below 1, found '-0.1'"),
+    (["--label-smoothing", "2"], "--label-smoothing: expected a number from 0 to below 1"),
+    (["--ema", "1"], "--ema: expected a number from 0 to below 1"),
+    (["--clip-norm", "-1"], "--clip-norm: expected a number of 0 or more"),
+    (["--max-norm", "-1"], "--max-norm: expected a number of 0 or more"),
+    (["--weight-decay", "11"], "--weight-decay: expected a number from 0 to 10"),
+    (["--optimizer", "sdg"], "--optimizer: expected sgd, momentum, nesterov, rmsprop, adam or adamw, found 'sdg'"),
+    (["--schedule", "linear"], "--schedule: expected constant, step, exponential, cosine or one-cycle"),
+    (["--rotation", "200"], "--rotation: expected a number from 0 to 180"),
+    (["--shift", "nan"], "--shift: "),
+    (["--target-acc", "101"], "--target-acc: expected a number from 0 to 100"),
+    (["--val-split", "1"], "--val-split: expected a number from 0 to 0.9"),
+    (["--threads", "1024"], "--threads is 1024; this process may use 1 to"),
+    (["--recipe", "quick"], "there is no recipe 'quick'"),
+]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), BAD, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
+def test_what_cannot_be_is_one_line_and_exit_2(call, tmp_path, options, message):
+    result = call(*BASE, "--out", str(tmp_path / "run"), *options)
+    assert result.code == 2
+    assert message in result.err
+    assert result.err.count("\n") == 1
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_distortions_need_images(call, tmp_path):
+    rows = [f"{k % 2},{k}.5,{k * k}.25,{-k}" for k in range(40)]
+    (tmp_path / "plain.csv").write_text("\n".join(rows) + "\n")
+    result = call("train", "--data", str(tmp_path / "plain.csv"), "--elastic", "3", "--out", str(tmp_path / "run"))
+    assert result.code == 2
+    assert "--elastic" in result.err
+    assert "this data has none" in result.err
+
+
+def test_a_target_that_is_missed_is_exit_4_and_the_model_is_kept(call, tmp_path):
+    result = call(*BASE, "--target-acc", "99.9", "--out", str(tmp_path / "run"))
+    assert result.code == 4
+    assert "--target-acc is 99.9; the 3 epochs ended at" in result.err
+    assert (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_a_target_that_is_reached_ends_the_run(call, tmp_path):
+    result = call(
+        "train", "--data", "digits", "--epochs", "60", "--target-acc", "90", "--json", "--out", str(tmp_path / "run")
+    )
+    assert result.code == 0
+    document = json.loads(result.out)
+    assert document["outcome"].startswith("reached 9")
+    assert len(document["epochs"]) < 60
+
+
+def test_held_out_data_keeps_the_best_epoch(call, tmp_path):
+    options = ["--epochs", "12", "--val-split", "0.2", "--patience", "2", "--json"]
+    result = call("train", "--data", "digits", *options, "--out", str(tmp_path / "run"))
+    assert result.code == 0
+    document = json.loads(result.out)
+    best = max(document["epochs"], key=lambda line: line["val_accuracy"])
+    assert document["best_epoch"] == best["epoch"]
+    assert all(line["test_accuracy"] is None for line in document["epochs"])
+    scores = json.loads(call("eval", str(tmp_path / "run"), "--data", "digits", "--json").out)
+    assert scores["accuracy"] == document["final_test"]["accuracy"]
+
+
+def test_the_schedule_is_drawn_and_nothing_trained(call, tmp_path):
+    result = call(*BASE, "--schedule", "one-cycle", "--print-schedule", "--out", str(tmp_path / "run"))
+    assert result.code == 0
+    assert "learning rate: one-cycle, 135 steps" in result.out
+    assert not (tmp_path / "run").exists()
+    document = json.loads(call(*BASE, "--schedule", "constant", "--print-schedule", "--json").out)
+    assert set(document["learning_rates"]) == {0.5}
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw"])
+def test_every_optimizer_learns(call, tmp_path, optimizer):
+    rate = {"sgd": "0.5", "momentum": "0.1", "nesterov": "0.1"}.get(optimizer, "0.01")
+    options = ["--optimizer", optimizer, "--lr", rate, "--epochs", "6", "--json"]
+    result = call("train", "--data", "digits", "--hidden", "32", *options, "--out", str(tmp_path / "run"))
+    assert result.code == 0
+    assert json.loads(result.out)["last_test_accuracy"] > 0.9
+
+
+def test_every_option_of_regularisation_and_distortion_is_taken(call, tmp_path):
+    options = ["--dropout", "0.1", "--input-dropout", "0.05", "--max-norm", "4", "--label-smoothing", "0.05"]
+    options += ["--clip-norm", "5", "--ema", "0.9", "--weight-decay", "1e-4", "--warmup", "0.5", "--shift", "0.5"]
+    options += ["--rotation", "5", "--scaling", "0.05", "--shear", "3", "--elastic", "4", "--elastic-sigma", "2"]
+    result = call("train", "--data", "digits", "--epochs", "6", *options, "--json", "--out", str(tmp_path / "run"))
+    assert result.code == 0
+    settings = json.loads((tmp_path / "run" / "config.json").read_text())["train"]
+    assert settings["augment"]["elastic"] == 4
+    assert settings["dropout"] == [0.1]
+    assert json.loads(result.out)["last_test_accuracy"] > 0.8
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_runs(call, tmp_path, name):
+    options = ["--hidden", "16", "--epochs", "1", "--quiet"]
+    assert call("train", "--data", "digits", "--recipe", name, *options, "--out", str(tmp_path / "run")).code == 0
