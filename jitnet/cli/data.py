@@ -210,5 +210,5 @@ def augment(
     if out is not None:
         write = write_png if out.suffix.lower() == ".png" else write_pgm
         write(out, as_one_picture(grey))
-        count = f"{len(indices)} sample{'s' * (len(indices) != 1)}"
-        print(f"wrote {out}: {count}, each beside {samples.shape[1] - 1} distortions")
+        shown = f"{len(indices)} sample{'s' * (len(indices) != 1)}"
+        print(f"wrote {out}: {shown}, each beside {samples.shape[1] - 1} distortions")
