@@ -381,8 +381,7 @@ def load_backward() -> None:
 
 
 def load(*, deferred: bool = False) -> Stages:
-    """Compile or load everything that training runs, in two processes where it has to be compiled: 10 s instead of
-    18."""
+    """Compile or load everything that training runs, in two processes where it has to be compiled."""
     beside = None
     if not warm() and cache_folder is not None and machine().cores > 1:
         beside = subprocess.Popen(
