@@ -21,7 +21,7 @@ from jitnet.plan import Plan, make_plan, make_source, make_state, options_of, pl
 from jitnet.schedule import learning_rates
 from jitnet.state import pack, unpack
 
-__all__ = ["EpochReport", "Plan", "StepReport", "Trainer", "load_loops", "train"]
+__all__ = ["EpochReport", "Plan", "StepReport", "Trainer", "train"]
 
 _CHUNK_S = 0.03
 """Seconds that a chunk of batches should take."""
@@ -291,12 +291,3 @@ def train(
 ) -> Iterator[EpochReport]:
     """Train a model in place; yield an EpochReport after each epoch. See `Trainer`, of which this is the short form."""
     return Trainer(model, dataset, config).epochs(on_steps)
-
-
-def load_loops() -> None:
-    """Compile or load the loops ahead of their first use; from any thread."""
-    from jitnet import step
-    from jitnet.kernels.initial import fill_normal
-
-    fill_normal(np.zeros((1, 1), np.float32), 1.0, np.uint64(0), 0)
-    step.load()

@@ -1,11 +1,28 @@
 """What several commands share: their options, and the one document of `--json`."""
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from threading import Thread
+from typing import Annotated, Any, Generic, TypeVar
 
 import typer
 
-__all__ = ["KINDS", "DataArgument", "DataOption", "Json", "ModelPath", "Quiet", "TestData", "data_names", "print_json"]
+__all__ = [
+    "KINDS",
+    "Beside",
+    "DataArgument",
+    "DataOption",
+    "Json",
+    "ModelPath",
+    "Quiet",
+    "TestData",
+    "data_names",
+    "print_json",
+]
+
+Value = TypeVar("Value")
+
 
 KINDS = "mnist, fashion-mnist, digits, a folder of IDX files, or a .safetensors, .npz or .csv file"
 
@@ -53,3 +70,31 @@ def print_json(document: Any) -> None:
     from jitnet.runs import as_json
 
     print(as_json(document, indent=2))
+
+
+class Beside(Generic[Value]):
+    """A call that goes on beside the main thread, from now on; where the main thread ends first, it is dropped.
+
+    The interpreter's turns become short: whoever works in C, as unpacking and linking do, waits up to a turn to go on.
+    """
+
+    def __init__(self, call: Callable[[], Value]) -> None:
+        self._call = call
+        self._outcome: Value | BaseException
+        sys.setswitchinterval(0.0002)
+        self._thread = Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._outcome = self._call()
+        except BaseException as error:
+            self._outcome = error
+
+    def result(self) -> Value:
+        """What the call gave, once it is done; raises what it raised."""
+        self._thread.join()
+        sys.setswitchinterval(0.005)
+        if isinstance(self._outcome, BaseException):
+            raise self._outcome
+        return self._outcome

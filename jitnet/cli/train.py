@@ -1,24 +1,25 @@
 """`jitnet train`."""
 
+import gc
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
-from threading import Thread
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import jitnet
-from jitnet.cli.common import DataOption, Json, Quiet, TestData, print_json
+from jitnet.cli.common import Beside, DataOption, Json, Quiet, TestData, print_json
 from jitnet.cli.options import NETWORK, TRAINING, configure, with_fields
 from jitnet.errors import TargetMissed
 
 if TYPE_CHECKING:
+    from jitnet.datasets import Dataset, Progress
     from jitnet.train import EpochReport, Trainer
 
 __all__ = ["app"]
@@ -79,21 +80,22 @@ def train(
     second and keeps the model so far. The first start compiles the loops; later ones load them.
     """
     network, config = configure(fields, recipe)
-    warming = Thread(target=_load_loops, daemon=True)
-    warming.start()
-
     from jitnet import render, runs
-    from jitnet.config import ModelConfig, build
-    from jitnet.datasets import load, names
-    from jitnet.kernels.jit import warm
-    from jitnet.model import Model
-    from jitnet.train import Trainer
+    from jitnet.datasets import names
 
     screen = render.consoles(json, quiet)
     with render.downloads(screen) as progress:
-        dataset = load(data, test_data, progress=progress)
+        reading = Beside(lambda: _read(data, test_data, progress))
+        from jitnet import step
+        from jitnet.config import ModelConfig, build
+        from jitnet.kernels.jit import warm
+        from jitnet.model import Model
+        from jitnet.train import Trainer
+
+        if warm():  # else it compiles, further down and with a notice
+            step.load()
+        dataset = reading.result()
     own = Path(data).expanduser() if data is not None and data not in names() else None
-    warming.join()
     if dataset.notice:
         render.notice(render.make_console(sys.stderr), dataset.notice)
     shape = build(ModelConfig, {**network, "in_features": dataset.in_features, "n_classes": dataset.n_classes})
@@ -113,6 +115,8 @@ def train(
     render.network(screen.info, shape)
     with nullcontext() if warm() else render.compiling(screen):
         trainer.prepare()
+    gc.freeze()
+    gc.enable()
     reports = []
     with _interrupts(trainer.request_stop), render.TrainingView(screen, config.epochs) as view:
         for report in trainer.epochs(on_steps=view.step):
@@ -160,17 +164,13 @@ def _print_schedule(trainer: "Trainer", json: bool) -> int:
     return 0
 
 
-def _load_loops() -> None:
-    """Load Numba and the compiled loops, which takes as long as unpacking the data, and goes on beside it.
+def _read(data: str | None, test_data: Path | None, progress: "Progress") -> "Dataset":
+    """The data set, its checksum made."""
+    from jitnet.datasets import load
 
-    What fails here fails again, and is reported, where it is needed. Nothing is compiled: that waits for its notice.
-    """
-    with suppress(Exception):
-        from jitnet.kernels.jit import warm
-        from jitnet.train import load_loops
-
-        if warm():
-            load_loops()
+    dataset = load(data, test_data, progress=progress)
+    _ = dataset.checksum
+    return dataset
 
 
 def _settings(trainer: "Trainer", recipe: str | None) -> dict[str, Any]:
