@@ -61,9 +61,9 @@ def make_plan(model: Model, training: Split, config: TrainConfig, batch_size: in
     if config.threads:
         threads, why = config.threads, "as asked"
     else:
-        layers = allocate(
-            model.config, batch_size, here.cores, density=share if loops == "zero-skipping" else 1.0, dry=True
-        ).layers
+        sparse = loops == "zero-skipping"
+        density = share if sparse else 1.0
+        layers = allocate(model.config, batch_size, here.cores, density=density, sparse=sparse, dry=True).layers
         threads = int(max(layers[:, FORWARD_PARTS].max(), layers[:, BACKWARD_PARTS].max()))
         why = here.cores_reason if threads == here.cores else "a step has too little work for more"
     return Plan(threads, why, loops, share, reason, here)

@@ -7,7 +7,7 @@ row of the table `layers`, not a type. `Source` is the data that a loop walks, `
 
 import itertools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,15 +18,20 @@ from jitnet.kernels.tile import COLS, LANES, PANEL
 
 __all__ = [
     "BACKWARD_PARTS",
+    "COPY",
     "FORWARD_PARTS",
+    "GROUPS",
     "GT",
     "GT_STRIDE",
     "IN",
     "NORM_BLOCK",
     "OUT",
     "PANELS",
+    "ROOM",
     "STRIDE",
+    "TERMS",
     "THREADS",
+    "TOGETHER",
     "X_STRIDE",
     "B",
     "G",
@@ -59,7 +64,27 @@ G, GT = 10, 11  # gradient of Z in rows of STRIDE, and the same with samples las
 FORWARD_PARTS, BACKWARD_PARTS = 12, 13  # in how many parts the layer's forward and backward are done
 THREADS = 14  # in how many parts what concerns all parameters is done
 GT_STRIDE = 15  # from one unit to the next in GT
-_COLUMNS = 16
+TOGETHER = 16  # a hidden layer's panels are shared out in groups of so many
+# Of the last layer, where its logits are added up from what groups of units below contribute (else 0): in how many
+# groups; and where the contributions lie, rows of PANEL, two buffers that take turns.
+# COPY: how far one part's own Z, G and GT of the last layer are from the next part's; 0 where parts share one.
+GROUPS, TERMS, COPY = 17, 18, 19
+ROOM = 20  # the rows that there is room for: the largest batch, rounded up
+_COLUMNS = 21
+
+_LINE = 128
+"""Bytes that arrays start at multiples of: two cache lines, which processors fetch together."""
+
+_HUGE_PAGE = 2 << 20
+_HUGE_FROM = 4 << 20
+"""Bytes from which NumPy asks for huge pages. In small ones the weights alone take more pages than the processor keeps
+addresses at hand for, and a step took 10-20% longer."""
+
+MOST_GROUPS = 8
+"""Groups of units that contribute to the logits apart: so many parts can share a network of one hidden layer."""
+
+_ROWS_TOGETHER = 32
+"""Rows are given room in such numbers: whole vectors of samples, and 128 bytes of a number each."""
 
 NORM_BLOCK = 16384
 """Parameters whose squares are summed at a time for the gradient's norm: fixed, so that no thread count shows in the
@@ -75,7 +100,7 @@ class State(NamedTuple):
     params, grads, first_moment, second_moment, mean: (parameters,) float32, alike in layout; what is unused has 16
     elements. work: float32, inputs, activations and their gradients. values: (256,) float32, network input of each
     byte. counts: (parts, in_features) int32 and slots: (parts, in_features * SLOT) uint32, each part's lists of
-    columns. losses: (batch,) float32 and right: (batch,) int32, of each sample of the batch. squares: (blocks,)
+    columns. losses: float32 and right: int32, of each sample of the batch, once or once for each part. squares: (blocks,)
     float64. layers: (n_layers, columns) int64, the table.
     """
 
@@ -186,17 +211,35 @@ def _rounded(count: int) -> int:
     return (count + LANES - 1) // LANES * LANES
 
 
+def _groups(row: npt.NDArray[np.int64]) -> int:
+    """Groups of panels that a layer can be shared out in."""
+    return -(-int(row[PANELS]) // int(row[TOGETHER]))
+
+
 def _stride(panels: int) -> int:
-    """Numbers from one row to the next: an odd count of cache lines, so that a column's rows spread over all cache
-    sets."""
-    return (panels * COLS | 1) * LANES
+    """Numbers from one row to the next: twice an odd count of cache lines, so that a column's rows spread over the
+    cache's sets, and that units of different threads never lie in the same two neighbouring lines: processors fetch both
+    and take them from each other."""
+    return ((panels * COLS + 1) // 2 | 1) * 2 * LANES
 
 
 def aligned(count: int) -> Floats:
-    """`count` float32 zeros on a 64-byte start; a vector load across cache lines takes twice as long."""
-    raw = np.zeros(count * 4 + 64, np.uint8)
-    start = -raw.ctypes.data % 64
-    return raw[start : start + count * 4].view(np.float32)
+    """`count` float32 zeros on a start of 128 bytes; a vector load across cache lines takes twice as long."""
+    return _arena((count, np.float32))[0]
+
+
+def _arena(*wanted: tuple[int, type]) -> list[npt.NDArray[Any]]:
+    """Zeros, so many of each type, each array on a start of its own in one block of memory."""
+    sizes = [-(-count * np.dtype(kind).itemsize // _LINE) * _LINE for count, kind in wanted]
+    huge = sum(sizes) >= _HUGE_PAGE // 8
+    raw = np.empty(max(sum(sizes) + _HUGE_PAGE, _HUGE_FROM) if huge else sum(sizes) + _LINE, np.uint8)
+    at = -raw.ctypes.data % (_HUGE_PAGE if huge else _LINE)
+    arrays = []
+    for (count, kind), size in zip(wanted, sizes, strict=True):
+        raw[at : at + size] = 0
+        arrays.append(raw[at : at + count * np.dtype(kind).itemsize].view(kind))
+        at += size
+    return arrays
 
 
 def byte_values(offset: float, scale: float) -> Floats:
@@ -238,10 +281,12 @@ def allocate(
     """
     widths = config.widths
     n_layers = len(widths) - 1
-    gt_stride = _stride(-(-batch_size // PANEL))
+    room = -(-batch_size // _ROWS_TOGETHER) * _ROWS_TOGETHER
+    gt_stride = _stride(-(-room // PANEL))
     layers = np.zeros((n_layers, _COLUMNS), np.int64)
-    param = place = 0
-    x_stride = _stride(-(-config.in_features // PANEL))
+    param, place = 0, PANEL  # work begins with a panel of zeros
+    layers[:, TOGETHER], layers[:, ROOM] = 1, room
+    x_stride, copies = _stride(-(-config.in_features // PANEL)), threads if sparse and training else 1
     for index, row in enumerate(layers):
         before, after = widths[index], widths[index + 1]
         n_panels = -(-after // PANEL)
@@ -250,54 +295,53 @@ def allocate(
         param += n_panels * PANEL * (before + 1)
         if index == 0:
             row[[X, X_STRIDE]] = place, x_stride
-            place += 0 if sparse else (2 if training else 1) * batch_size * x_stride
+            place += 0 if sparse else (2 if training else 1) * room * x_stride
         else:
             row[[X, X_STRIDE]] = layers[index - 1][[H, STRIDE]]
         row[[Z, H, STRIDE]] = place, place, stride
-        place += batch_size * stride
+        place += room * stride
         if config.activation == "gelu" and index < n_layers - 1:
             row[H] = place
-            place += batch_size * stride
+            place += room * stride
         if training:
-            row[[G, GT]] = place, place + batch_size * stride
+            row[[G, GT]] = place, place + room * stride
             row[GT_STRIDE] = gt_stride
-            place += batch_size * stride + _rounded(after) * gt_stride
-        flop = 2.0 * batch_size * before * after * (density if index == 0 else 1.0)
-        by_panels = min(threads, n_panels) if index < n_layers - 1 else threads
-        row[FORWARD_PARTS] = min(count_parts(flop, threads), by_panels)
-        row[BACKWARD_PARTS] = min(
-            count_parts(2 * flop, threads), min(threads, -(-before // PANEL) if index else n_panels)
-        )
+            place += room * stride + _rounded(after) * gt_stride
+        if training and index == n_layers - 1 > 0 and n_panels == 1:
+            together = max(2, -(-int(layers[index - 1, PANELS]) // MOST_GROUPS))
+            groups = -(-int(layers[index - 1, PANELS]) // together)
+            layers[index - 1, TOGETHER] = together
+            row[[GROUPS, COPY]] = groups, place - row[Z] if sparse else 0
+            row[TERMS] = place + (copies - 1) * row[COPY]
+            place = int(row[TERMS]) + 2 * groups * room * PANEL
+    for index, row in enumerate(layers):
+        flop = 2.0 * batch_size * widths[index] * widths[index + 1] * (density if index == 0 else 1.0)
+        # Hidden layers are split by their units, the output layer by samples, backward by the units below.
+        own = _groups(row) if index < n_layers - 1 else 1 if row[COPY] else threads
+        row[FORWARD_PARTS] = min(count_parts(flop, threads), own)
+        row[BACKWARD_PARTS] = min(count_parts(2 * flop, threads), _groups(layers[max(0, index - 1)]))
     if n_layers > 1:
         # The backward of the second layer and all that the first layer does are one region, split by the first one's
         # units.
         flop = 4.0 * batch_size * (widths[0] * widths[1] * density + widths[1] * widths[2])
-        layers[1, BACKWARD_PARTS] = layers[0, FORWARD_PARTS] = min(count_parts(flop, threads), int(layers[0, PANELS]))
+        layers[1, BACKWARD_PARTS] = layers[0, FORWARD_PARTS] = min(count_parts(flop, threads), _groups(layers[0]))
     layers[:, THREADS] = count_parts(10.0 * param, threads)
     blocks = -(-param // NORM_BLOCK)
-    parts = threads if sparse and training else 1
 
     if dry:
-        param, place, batch_size, parts = LANES, 0, 0, 0
-
-    def buffer(wanted: bool) -> Floats:
-        return aligned(param if wanted else LANES)
-
-    return State(
-        aligned(param),
-        buffer(grads),
-        buffer(first_moment),
-        buffer(second_moment),
-        buffer(mean),
-        aligned(place + LANES),
-        aligned(256),
-        np.zeros((parts, config.in_features if sparse else 1), np.int32),
-        np.zeros((parts, config.in_features * SLOT if sparse and training else 1), np.uint32),
-        np.zeros(batch_size, np.float32),
-        np.zeros(batch_size, np.int32),
-        np.zeros(blocks, np.float64),
-        layers,
+        param, place, room, copies = LANES, 0, 0, 0
+    optional = [param if wanted else LANES for wanted in (grads, first_moment, second_moment, mean)]
+    columns, slot = config.in_features if sparse else 1, SLOT if sparse and training else 1
+    *numbers, counts, slots, losses, right, squares = _arena(
+        *[(count, np.float32) for count in (param, *optional, place + LANES, 256)],
+        (copies * columns, np.int32),
+        (copies * columns * slot, np.uint32),
+        (copies * room, np.float32),
+        (copies * room, np.int32),
+        (blocks, np.float64),
     )
+    counts, slots = counts.reshape(copies, columns), slots.reshape(copies, columns * slot)
+    return State(*numbers, counts, slots, losses, right, squares, layers)
 
 
 def pack(params: Floats, layers: npt.NDArray[np.int64], weights: Sequence[Floats], biases: Sequence[Floats]) -> None:

@@ -4,15 +4,21 @@ A step is a short list of stages, each one parallel region (or, where the work i
 call):
 
     forward   layer 1, 2, …        each part owns panels of units
-    output    the last layer, softmax, loss, and the gradient of the logits; each part owns samples
+    output    the last layer, softmax, loss, and the gradient of the logits; each part owns samples, or does all
     backward  the last layer … 1   each part owns inputs of the layer, that is units of the layer below: the gradient
     for
                                    those units, the gradient of the weights that leave them, and those weights' update
     first     layer 0              each part owns panels: gradient and update for this batch, forward for the next one
 
-`first` needs nothing of other parts but what `backward` of layer 1 left in the same part, so both are one region:
-a network with one hidden layer has one region a step. A unit's weights stay with one thread, in its own cache.
-Every number has one writer and one order of summing, so the bits do not depend on the number of parts.
+`first` needs nothing of other parts but what `backward` of layer 1 left in the same part, so both are one region.
+A unit's weights stay with one thread, in its own cache.
+
+With few classes `forward` of the last hidden layer ends with what each group of its units contributes to the logits,
+and `output` only adds the contributions up. Where also the zero-skipping loops make a step short, `output` is no stage
+of its own but begins every part's backward, and does softmax and loss for all samples in every part anew: a network
+with one hidden layer then has one region a step, and all that moves between cores are the contributions.
+
+Every number has one order of summing whatever the number of parts, so the bits do not depend on it.
 """
 
 import math
@@ -51,18 +57,23 @@ from jitnet.kernels.linear import (
 from jitnet.kernels.loss import scale_rows, softmax_cross_entropy
 from jitnet.kernels.optimizer import average, limit_norms, square_sum, update
 from jitnet.kernels.sparse import BLOCK, list_columns, sparse_backward_weight, sparse_forward
-from jitnet.kernels.tile import PANEL, own_code
+from jitnet.kernels.tile import COLS, LANES, PANEL, own_code, tile_load, tile_store
 from jitnet.state import (
     BACKWARD_PARTS,
+    COPY,
     FORWARD_PARTS,
+    GROUPS,
     GT,
     GT_STRIDE,
     IN,
     NORM_BLOCK,
     OUT,
     PANELS,
+    ROOM,
     STRIDE,
+    TERMS,
     THREADS,
+    TOGETHER,
     X_STRIDE,
     B,
     G,
@@ -99,11 +110,19 @@ def _share(count, part, parts):
 
 
 @inner_kernel
+def _own_panels(row, part, parts):
+    """First and last of the panels that `part` of `parts` owns of a layer."""
+    together = row[TOGETHER]
+    first, last = _share((row[PANELS] + together - 1) // together, part, parts)
+    return first * together, min(last * together, row[PANELS])
+
+
+@inner_kernel
 def _gather(state, source, rows, number, part, parts):
     """Own samples of a batch, as network inputs, into the buffer whose turn it is."""
     own_code()
     row = state.layers[0]
-    x = state.work[row[X] + (number & 1) * state.losses.shape[0] * row[X_STRIDE] :]
+    x = state.work[row[X] + (number & 1) * row[ROOM] * row[X_STRIDE] :]
     first, last = _share(rows.shape[0], part, parts)
     if source.images.shape[0] > 0:
         gather_bytes(source.images, rows, state.values, first, last, x, row[X_STRIDE])
@@ -126,16 +145,46 @@ def _linear(state, source, layer, rows, number, first_sample, last_sample, first
     else:
         at = row[X] + first_sample * row[X_STRIDE]
         if layer == 0:
-            at += (number & 1) * state.losses.shape[0] * row[X_STRIDE]
+            at += (number & 1) * row[ROOM] * row[X_STRIDE]
         linear_forward(
             state.work[at:], row[X_STRIDE], w, b, own.shape[0], row[IN], first_panel, last_panel, z, row[STRIDE]
         )
 
 
+@inner_kernel
+def _contribute(state, batch, first_panel, last_panel):
+    """What own groups of units of the last hidden layer contribute to the logits; the last group adds the bias."""
+    own_code()
+    row, below = state.layers[-1], state.layers[-2]
+    size = row[ROOM] * PANEL
+    for group in range(first_panel // below[TOGETHER], (last_panel + below[TOGETHER] - 1) // below[TOGETHER]):
+        first = group * below[TOGETHER] * PANEL
+        last = min(row[IN], first + below[TOGETHER] * PANEL)
+        b = state.params[row[B] :] if last == row[IN] else state.work[:PANEL]
+        x, w = state.work[row[X] + first :], state.params[row[W] + first * PANEL :]
+        terms = state.work[row[TERMS] + ((batch.number & 1) * row[GROUPS] + group) * size :]
+        linear_forward(x, row[X_STRIDE], w, b, batch.rows.shape[0], last - first, ZERO, np.int64(1), terms, PANEL)
+
+
+@inner_kernel
+def _add_contributions(state, batch, first, last, z):
+    """The logits of samples first <= n < last, into rows of `z`."""
+    own_code()
+    row = state.layers[-1]
+    size = row[ROOM] * PANEL
+    begin = row[TERMS] + (batch.number & 1) * row[GROUPS] * size
+    for n in range(first, last):
+        total = tile_load(1, COLS, state.work, begin + n * PANEL, PANEL)
+        for group in range(1, row[GROUPS]):
+            total = total + tile_load(1, COLS, state.work, begin + group * size + n * PANEL, PANEL)
+        tile_store(total, z, n * row[STRIDE], PANEL)
+
+
 def forward_stage(layer, state, source, options, batch, part, parts):
-    """A hidden layer's own units: linear, activation, dropout."""
+    """A hidden layer's own units: linear, activation, dropout; of the last one also what they contribute to the
+    logits."""
     row = state.layers[layer]
-    first_panel, last_panel = _share(row[PANELS], part, parts)
+    first_panel, last_panel = _own_panels(row, part, parts)
     _linear(state, source, layer, batch.rows, batch.number, ZERO, batch.rows.shape[0], first_panel, last_panel)
     first, last = first_panel * PANEL, last_panel * PANEL
     z, h = state.work[row[Z] :], state.work[row[H] :]
@@ -144,24 +193,37 @@ def forward_stage(layer, state, source, options, batch, part, parts):
         dropout(
             options.seed, batch.number, layer, batch.rows.shape[0], options.shares[layer], h, row[STRIDE], first, last
         )
+    if layer == state.layers.shape[0] - 2 and state.layers[layer + 1, GROUPS] > 0:
+        _contribute(state, batch, first_panel, last_panel)
 
 
 def output_stage(layer, state, source, options, batch, part, parts):
-    """Own samples: logits, loss, gradient of the logits; and own samples of the next batch, gathered."""
+    """Logits, loss, gradient of the logits: own samples, and own samples of the next batch gathered; or where the
+    logits are added up, all samples, into the part's own copy."""
     row = state.layers[layer]
-    stride, n_classes = row[STRIDE], row[OUT]
-    first, last = _share(batch.rows.shape[0], part, parts)
-    _linear(state, source, layer, batch.rows, batch.number, first, last, ZERO, row[PANELS])
-    mean = np.float32(1.0 / batch.rows.shape[0])
-    for n in range(first, last):
-        logits = state.work[row[Z] + n * stride : row[Z] + n * stride + row[PANELS] * PANEL]
-        label = source.labels[batch.rows[n]]
-        state.losses[n], state.right[n] = softmax_cross_entropy(logits, n_classes, label, np.float32(options.smoothing))
-        g = state.work[row[G] + n * stride : row[G] + n * stride + row[PANELS] * PANEL]
-        for c in range(n_classes):
-            gradient = logits[c] * mean
-            g[c] = gradient * np.float32(batch.scale)
-            state.work[row[GT] + c * row[GT_STRIDE] + n] = gradient
+    stride, gt_stride, n_classes = row[STRIDE], row[GT_STRIDE], row[OUT]
+    copy, size = part * row[COPY], batch.rows.shape[0]
+    first, last, at = ZERO, size, ZERO
+    if row[COPY] > 0:
+        at = part * row[ROOM]
+    else:
+        # Whole vectors of samples: a part's end cuts none.
+        first, last = _share((size + LANES - 1) // LANES, part, parts)
+        first, last = first * LANES, min(size, last * LANES)
+    if row[GROUPS] > 0:
+        _add_contributions(state, batch, first, last, state.work[row[Z] + copy :])
+    else:
+        _linear(state, source, layer, batch.rows, batch.number, first, last, ZERO, row[PANELS])
+    z, gt = state.work[row[Z] + copy :], state.work[row[GT] + copy :]
+    g = state.work[row[G] + copy + first * stride :]
+    transpose(z[first * stride :], stride, last - first, 0, n_classes, gt[first:], gt_stride)
+    losses, right = state.losses[at:], state.right[at:]
+    mean, smoothing = np.float32(1.0 / size), np.float32(options.smoothing)
+    softmax_cross_entropy(
+        gt, gt_stride, first, last, n_classes, source.labels, batch.rows, smoothing, mean, losses, right
+    )
+    transpose(gt[first:], gt_stride, n_classes, 0, last - first, g, stride)
+    scale_rows(g, stride, last - first, 0, n_classes, np.float32(batch.scale))
     if not source.sparse and batch.ahead.shape[0] > 0:
         _gather(state, source, batch.ahead, batch.number + 1, part, parts)
 
@@ -200,7 +262,7 @@ def _clear(values, first, last):
 
 
 @inner_kernel
-def _backward_bias(state, options, batch, layer, first_panel, last_panel):
+def _backward_bias(state, options, batch, layer, copy, first_panel, last_panel):
     own_code()
     row = state.layers[layer]
     if layer == state.layers.shape[0] - 1 and not options.output_bias:
@@ -210,7 +272,7 @@ def _backward_bias(state, options, batch, layer, first_panel, last_panel):
     if not options.direct:
         _clear(target, first, last)
     linear_backward_bias(
-        state.work[row[G] :], row[STRIDE], batch.rows.shape[0], first_panel, last_panel, target[row[B] :]
+        state.work[row[G] + copy :], row[STRIDE], batch.rows.shape[0], first_panel, last_panel, target[row[B] :]
     )
     if not options.deferred:
         _update(state, options, batch, first, last, 1.0)
@@ -221,10 +283,10 @@ def backward_stage(layer, state, source, options, batch, part, parts):
     update."""
     row, below = state.layers[layer], state.layers[layer - 1]
     size, stride = batch.rows.shape[0], below[STRIDE]
-    gt_stride = row[GT_STRIDE]
-    first_panel, last_panel = _share(below[PANELS], part, parts)
+    gt_stride, copy = row[GT_STRIDE], part * row[COPY]
+    first_panel, last_panel = _own_panels(below, part, parts)
     first, last = first_panel * PANEL, min(last_panel * PANEL, row[IN])
-    gt, gt_below = state.work[row[GT] :], state.work[below[GT] :]
+    gt, gt_below = state.work[row[GT] + copy :], state.work[below[GT] :]
     linear_backward_input(gt, gt_stride, size, state.params[row[W] :], row[IN], row[OUT], first, last, gt_below)
     target = state.params if options.direct else state.grads
     if not options.direct:
@@ -234,7 +296,7 @@ def backward_stage(layer, state, source, options, batch, part, parts):
     linear_backward_weight(
         state.work[row[X] :],
         row[X_STRIDE],
-        state.work[row[G] :],
+        state.work[row[G] + copy :],
         row[STRIDE],
         size,
         row[IN],
@@ -248,8 +310,8 @@ def backward_stage(layer, state, source, options, batch, part, parts):
         for p in range(row[PANELS]):
             at = row[W] + p * row[IN] * PANEL
             _update(state, options, batch, at + first * PANEL, at + last * PANEL, 1.0)
-    own_panels = _share(row[PANELS], part, parts)
-    _backward_bias(state, options, batch, layer, own_panels[0], own_panels[1])
+    own = _share(row[PANELS], part, parts)
+    _backward_bias(state, options, batch, layer, copy, own[0], own[1])
 
     g = state.work[below[G] :]
     transpose(gt_below[first * gt_stride :], gt_stride, last - first, 0, size, g[first:], stride)
@@ -266,7 +328,7 @@ def backward_stage(layer, state, source, options, batch, part, parts):
 def first_stage(layer, state, source, options, batch, part, parts):
     """The first layer, own panels: gradient and update of the weights for this batch."""
     row = state.layers[layer]
-    first_panel, last_panel = _share(row[PANELS], part, parts)
+    first_panel, last_panel = _own_panels(row, part, parts)
     first, last = row[W] + first_panel * row[IN] * PANEL, row[W] + last_panel * row[IN] * PANEL
     target = state.params if options.direct else state.grads
     if not options.direct:
@@ -284,14 +346,14 @@ def first_stage(layer, state, source, options, batch, part, parts):
                 counts, slots, state.values, g, row[STRIDE], row[IN], first_panel, last_panel, target[row[W] :]
             )
     else:
-        x = state.work[row[X] + (batch.number & 1) * state.losses.shape[0] * row[X_STRIDE] :]
+        x = state.work[row[X] + (batch.number & 1) * row[ROOM] * row[X_STRIDE] :]
         g = state.work[row[G] :]
         linear_backward_weight(
             x, row[X_STRIDE], g, row[STRIDE], size, row[IN], ZERO, row[IN], first_panel, last_panel, target[row[W] :]
         )
     if not options.deferred:
         _update(state, options, batch, first, last, 1.0)
-    _backward_bias(state, options, batch, layer, first_panel, last_panel)
+    _backward_bias(state, options, batch, layer, ZERO, first_panel, last_panel)
 
 
 def gather_stage(layer, state, source, options, batch, part, parts):
@@ -402,25 +464,27 @@ def load(*, deferred: bool = False) -> Stages:
 
 
 @parallel_kernel
-def _region(one, two, three, layer, state, source, options, batch, following, parts):
-    """Up to three stages in one parallel region: each part passes from one to the next without waiting for the
+def _region(one, two, three, four, layer, state, source, options, batch, following, parts):
+    """Up to four stages in one parallel region: each part passes from one to the next without waiting for the
     others."""
     for part in prange(parts):
         own = np.int64(part)
         one(layer, state, source, options, batch, own, parts)
-        two(ZERO, state, source, options, batch, own, parts)
-        three(ZERO, state, source, options, following, own, parts)
+        two(layer, state, source, options, batch, own, parts)
+        three(ZERO, state, source, options, batch, own, parts)
+        four(ZERO, state, source, options, following, own, parts)
 
 
 @inner_kernel
-def _run(one, two, three, layer, state, source, options, batch, following, parts):
+def _run(one, two, three, four, layer, state, source, options, batch, following, parts):
     """The same, in as many parts as the work is worth."""
     if parts > 1:
-        _region(one, two, three, layer, state, source, options, batch, following, parts)
+        _region(one, two, three, four, layer, state, source, options, batch, following, parts)
     else:
         one(layer, state, source, options, batch, ZERO, parts)
-        two(ZERO, state, source, options, batch, ZERO, parts)
-        three(ZERO, state, source, options, following, ZERO, parts)
+        two(layer, state, source, options, batch, ZERO, parts)
+        three(ZERO, state, source, options, batch, ZERO, parts)
+        four(ZERO, state, source, options, following, ZERO, parts)
 
 
 def _train_steps(
@@ -444,32 +508,50 @@ def _train_steps(
     totals,
 ):
     """`train_steps`, with the stages one by one."""
-    n_layers = state.layers.shape[0]
+    last = state.layers.shape[0] - 1
+    fused = state.layers[last, COPY] > 0
     threads = state.layers[0, THREADS]
     for step in range(rates.shape[0]):
         begin = (first_step + step) * batch_size
         rows = order[begin : min(order.shape[0], begin + batch_size)]
-        following = begin + batch_size if step + 1 < rates.shape[0] else order.shape[0]
-        ahead = order[following : min(order.shape[0], following + batch_size)]
+        upcoming = begin + batch_size if step + 1 < rates.shape[0] else order.shape[0]
+        ahead = order[upcoming : min(order.shape[0], upcoming + batch_size)]
         scale = -rates[step] if options.direct else 1.0
         batch = Batch(rows, ahead, number + step, rates[step], scale)
 
         if step == 0 and not source.sparse:
-            _run(gather, idle, idle, ZERO, state, source, options, batch, batch, state.layers[0, FORWARD_PARTS])
-        for layer in range(0 if step == 0 or options.deferred else 1, n_layers - 1):
-            _run(forward, idle, idle, layer, state, source, options, batch, batch, state.layers[layer, FORWARD_PARTS])
-        _run(
-            output,
-            idle,
-            idle,
-            n_layers - 1,
-            state,
-            source,
-            options,
-            batch,
-            batch,
-            state.layers[n_layers - 1, FORWARD_PARTS],
-        )
+            _run(gather, idle, idle, idle, ZERO, state, source, options, batch, batch, state.layers[0, FORWARD_PARTS])
+        for layer in range(0 if step == 0 or options.deferred else 1, last):
+            _run(
+                forward,
+                idle,
+                idle,
+                idle,
+                layer,
+                state,
+                source,
+                options,
+                batch,
+                batch,
+                state.layers[layer, FORWARD_PARTS],
+            )
+        if not fused:
+            parts = state.layers[last, FORWARD_PARTS]
+            _run(output, idle, idle, idle, last, state, source, options, batch, batch, parts)
+
+        for layer in range(last, 1, -1):
+            before = output if fused and layer == last else idle
+            parts = state.layers[layer, BACKWARD_PARTS]
+            _run(before, backward, idle, idle, layer, state, source, options, batch, batch, parts)
+        if last == 0:
+            _run(first, idle, idle, idle, ZERO, state, source, options, batch, batch, state.layers[0, BACKWARD_PARTS])
+        else:
+            # Layer 1 backward, layer 0 backward, and layer 0 forward for the next batch: all on a part's own units.
+            before = output if fused and last == 1 else idle
+            after = idle if options.deferred or ahead.shape[0] == 0 else forward
+            following = Batch(ahead, ahead, batch.number + 1, batch.rate, batch.scale)
+            parts = state.layers[1, BACKWARD_PARTS]
+            _run(before, backward, first, after, np.int64(1), state, source, options, batch, following, parts)
 
         loss, right = 0.0, 0
         for n in range(rows.shape[0]):
@@ -480,34 +562,14 @@ def _train_steps(
         totals[0] += loss
         totals[1] += right
 
-        for layer in range(n_layers - 1, 1, -1):
-            _run(backward, idle, idle, layer, state, source, options, batch, batch, state.layers[layer, BACKWARD_PARTS])
-        if n_layers == 1:
-            _run(first, idle, idle, ZERO, state, source, options, batch, batch, state.layers[0, BACKWARD_PARTS])
-        else:
-            # Layer 1 backward, layer 0 backward, and layer 0 forward for the next batch: all on a part's own units.
-            following = Batch(ahead, ahead, batch.number + 1, batch.rate, batch.scale)
-            third = idle if options.deferred or ahead.shape[0] == 0 else forward
-            parts = state.layers[1, BACKWARD_PARTS]
-            _run(backward, first, third, np.int64(1), state, source, options, batch, following, parts)
         if options.deferred:
             if options.clip_norm > 0.0:
-                _run(norm, idle, idle, ZERO, state, source, options, batch, batch, threads)
-            _run(update, idle, idle, ZERO, state, source, options, batch, batch, threads)
+                _run(norm, idle, idle, idle, ZERO, state, source, options, batch, batch, threads)
+            _run(update, idle, idle, idle, ZERO, state, source, options, batch, batch, threads)
             if options.max_norm > 0.0:
-                for layer in range(n_layers):
-                    _run(
-                        limit,
-                        idle,
-                        idle,
-                        layer,
-                        state,
-                        source,
-                        options,
-                        batch,
-                        batch,
-                        state.layers[layer, FORWARD_PARTS],
-                    )
+                for layer in range(last + 1):
+                    parts = state.layers[layer, FORWARD_PARTS]
+                    _run(limit, idle, idle, idle, layer, state, source, options, batch, batch, parts)
     return rates.shape[0]
 
 
@@ -532,34 +594,25 @@ def train_steps(stages, state, source, options, order, batch_size, first_step, n
 
     order (samples,) int32: batch k is order[k * batch_size : (k + 1) * batch_size], the last one perhaps smaller.
     number: steps of the run before these; rates (steps,) float64: learning rates. totals (2,) float64 gains the sum of
-    the samples' losses and the count of right guesses. A loss that is NaN or infinite ends the call before that step's
-    update.
+    the samples' losses and the count of right guesses. A loss that is NaN or infinite ends the call with that step; the
+    parameters are of no use then.
     """
     return _compiled_loop()(*stages, state, source, options, order, batch_size, first_step, number, rates, totals)
 
 
 def _measure_steps(gather, forward, output, idle, state, source, options, order, batch_size, totals):
     """`measure_steps`, with the stages one by one."""
-    n_layers = state.layers.shape[0]
+    last = state.layers.shape[0] - 1
     none = order[:0]
     for begin in range(0, order.shape[0], batch_size):
         batch = Batch(order[begin : min(order.shape[0], begin + batch_size)], none, 0, 0.0, 0.0)
         if not source.sparse:
-            _run(gather, idle, idle, ZERO, state, source, options, batch, batch, state.layers[0, FORWARD_PARTS])
-        for layer in range(n_layers - 1):
-            _run(forward, idle, idle, layer, state, source, options, batch, batch, state.layers[layer, FORWARD_PARTS])
-        _run(
-            output,
-            idle,
-            idle,
-            n_layers - 1,
-            state,
-            source,
-            options,
-            batch,
-            batch,
-            state.layers[n_layers - 1, FORWARD_PARTS],
-        )
+            _run(gather, idle, idle, idle, ZERO, state, source, options, batch, batch, state.layers[0, FORWARD_PARTS])
+        for layer in range(last):
+            parts = state.layers[layer, FORWARD_PARTS]
+            _run(forward, idle, idle, idle, layer, state, source, options, batch, batch, parts)
+        parts = state.layers[last, FORWARD_PARTS]
+        _run(output, idle, idle, idle, last, state, source, options, batch, batch, parts)
         for n in range(batch.rows.shape[0]):
             totals[0] += state.losses[n]
             totals[1] += state.right[n]

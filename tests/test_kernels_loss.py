@@ -7,18 +7,34 @@ from gradcheck import central_differences
 from layouts import MARK
 
 from jitnet.kernels.loss import scale_rows, softmax, softmax_cross_entropy
-from jitnet.kernels.tile import PANEL
+from jitnet.kernels.tile import LANES, PANEL
 
 CLASSES = [1, 2, 10, PANEL - 1, PANEL, PANEL + 1, 101]
 
 
-def run(logits, label, smoothing=0.0, width=None):
-    """Loss, whether right, and the gradient, of one sample in a row that is filled up to `width`."""
-    n_classes = len(logits)
-    row = np.zeros(width or n_classes, np.float32)
-    row[:n_classes] = logits
-    loss, right = softmax_cross_entropy(row, n_classes, label, np.float32(smoothing))
-    return float(loss), bool(right), row[:n_classes]
+def run(logits, label, smoothing=0.0, factor=1.0, samples=1, at=0):
+    """Loss, whether right, and the gradient, of sample `at` among others."""
+    n_classes, room = len(logits), -(-samples // LANES) * LANES
+    zt = np.random.default_rng(1).normal(size=(n_classes, room)).astype(np.float32)
+    zt[:, at] = logits
+    labels = np.zeros(samples + 3, np.int64)
+    labels[at + 3] = label
+    rows = np.arange(3, samples + 3, dtype=np.int32)
+    losses, right = np.zeros(room, np.float32), np.zeros(samples, np.int32)
+    softmax_cross_entropy(
+        zt.reshape(-1),
+        room,
+        0,
+        samples,
+        n_classes,
+        labels,
+        rows,
+        np.float32(smoothing),
+        np.float32(factor),
+        losses,
+        right,
+    )
+    return float(losses[at]), bool(right[at]), zt[:, at]
 
 
 @pytest.mark.small
@@ -26,14 +42,13 @@ def run(logits, label, smoothing=0.0, width=None):
 @pytest.mark.parametrize("n_classes", CLASSES)
 def test_loss_and_gradient(n_classes, smoothing):
     rng = np.random.default_rng(n_classes)
-    for width in {n_classes, -(-n_classes // PANEL) * PANEL}:
-        for _ in range(5):
-            logits, label = (rng.normal(size=n_classes) * 3).astype(np.float32), int(rng.integers(n_classes))
-            loss, right, gradient = run(logits, label, smoothing, width)
-            expected = naive.softmax(logits) - naive.targets(label, n_classes, smoothing)
-            assert loss == pytest.approx(float(naive.cross_entropy(logits, label, smoothing)), rel=2e-6, abs=2e-6)
-            assert right == (np.argmax(logits) == label)
-            np.testing.assert_allclose(gradient, expected, rtol=1e-5, atol=1e-6)
+    for samples, at in [(1, 0), (LANES, 7), (LANES + 1, LANES), (3 * LANES, 20)]:
+        logits, label = (rng.normal(size=n_classes) * 3).astype(np.float32), int(rng.integers(n_classes))
+        loss, right, gradient = run(logits, label, smoothing, 0.25, samples, at)
+        expected = (naive.softmax(logits) - naive.targets(label, n_classes, smoothing)) * 0.25
+        assert loss == pytest.approx(float(naive.cross_entropy(logits, label, smoothing)), rel=2e-6, abs=2e-6)
+        assert right == (np.argmax(logits) == label)
+        np.testing.assert_allclose(gradient, expected, rtol=1e-5, atol=3e-7)
 
 
 @pytest.mark.small
@@ -80,7 +95,7 @@ def test_logits_of_any_size_stay_finite(logits):
 def test_what_is_not_finite_shows_in_the_loss(bad, at, label):
     logits = np.linspace(-1, 1, 10, dtype=np.float32)
     logits[at] = bad
-    assert np.isnan(run(logits, label, width=PANEL)[0])
+    assert np.isnan(run(logits, label)[0])
 
 
 @pytest.mark.small

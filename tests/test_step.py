@@ -206,15 +206,14 @@ def test_measuring_counts_every_sample_once_and_changes_nothing(n_samples, input
 
 @pytest.mark.skipif(config.DISABLE_JIT, reason="plain Python's floor refuses a NaN")
 @pytest.mark.parametrize("n_steps_before", [0, 1, 3])
-def test_a_loss_that_is_not_finite_stops_before_its_update(n_steps_before):
+def test_a_loss_that_is_not_finite_ends_with_its_step_uncounted(n_steps_before):
     problem = Problem((6, 8, 3), 12)
     poisoned, clean = (Loop(problem, 2, inputs="floats") for _ in range(2))
     poisoned.source.features[problem.order[2 * n_steps_before]] = np.nan
     assert poisoned.run(0.1) == n_steps_before
-    assert np.isfinite(poisoned.totals).all()
     for first in range(n_steps_before):
         problem_step(clean, first)
-    np.testing.assert_array_equal(poisoned.state.params, clean.state.params)
+    np.testing.assert_array_equal(poisoned.totals, clean.totals)
 
 
 def problem_step(loop, first):

@@ -9,7 +9,7 @@ from jitnet import state as state_room
 from jitnet.kernels.tile import PANEL
 from jitnet.state import BACKWARD_PARTS, FORWARD_PARTS
 
-WIDE = 4 * PANEL + 3
+WIDE = 8 * PANEL + 3
 NETWORKS = [(70, WIDE), (70, WIDE, 10), (40, WIDE, 2 * PANEL + 1, 5), (33, WIDE, PANEL, 3 * PANEL, 7)]
 SMALL = (5, 2 * PANEL + 1, 3)
 

@@ -181,11 +181,12 @@ def activate_back(state, source, rows, ahead, layer, code, part, parts):
 
 def loss(state, source, rows, ahead, layer, code, part, parts):
     row = state.layers[layer]
-    first, last = _share(rows.shape[0], part, parts)
-    for n in range(first, last):
-        logits = state.work[row[Z] + n * row[STRIDE] : row[Z] + n * row[STRIDE] + row[PANELS] * PANEL]
-        label = source.labels[rows[n]]
-        state.losses[n], state.right[n] = softmax_cross_entropy(logits, row[OUT], label, np.float32(0.0))
+    first, last = _share((rows.shape[0] + LANES - 1) // LANES, part, parts)
+    first, last = first * LANES, min(rows.shape[0], last * LANES)
+    gt, one, none = state.work[row[GT] :], np.float32(1.0), np.float32(0.0)
+    softmax_cross_entropy(
+        gt, row[GT_STRIDE], first, last, row[OUT], source.labels, rows, none, one, state.losses, state.right
+    )
 
 
 def turn(state, source, rows, ahead, layer, code, part, parts):

@@ -15,7 +15,7 @@ and o outputs of a layer, e entries (inputs of the batch that are not zero) and 
     linear backward, bias           n o                4 (n o + 2 o)
     relu, tanh, gelu                1, 22, 40 n o      8 n o
       backward                      1, 4, 66 n o       12 n o
-    softmax and loss                27 n o             8 n o
+    softmax and loss                27 n o             16 n o
     turn gradients around           0                  8 n o
     scale gradients                 n o                8 n o
     dropout                         n o                8 n o
@@ -250,7 +250,7 @@ class _Makers:
 
     def _loss(self, layer: int, threads: int) -> list[Case]:
         n, o = self._subject.batch_size, self._subject.shape.n_classes
-        return [self._case("softmax and loss", f"{n}×{o}", threads, 27.0 * n * o, 8 * n * o, "loss", layer, n)]
+        return [self._case("softmax and loss", f"{n}×{o}", threads, 27.0 * n * o, 16 * n * o, "loss", layer, n)]
 
     def _parameters(self, threads: int) -> list[Case]:
         """What concerns all parameters, filling included; plain SGD adds the gradient straight to them."""

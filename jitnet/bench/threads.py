@@ -8,7 +8,7 @@ import numpy as np
 from jitnet.bench.measure import timed
 from jitnet.bench.records import Case, Probes, Result, StepRow
 from jitnet.bench.subject import Subject
-from jitnet.state import BACKWARD_PARTS, FORWARD_PARTS, PANELS
+from jitnet.state import BACKWARD_PARTS, FORWARD_PARTS, PANELS, TOGETHER
 
 __all__ = ["same_bits", "step_cases", "step_rows"]
 
@@ -112,10 +112,10 @@ def _limit(result: Result, first: Result, probes: Probes, layers: np.ndarray, pa
     entering = regions(layers) * (probes.region_us or 0.0) * 1e-6 / result.median_s
     if entering > LITTLE:
         return f"regions: entering {regions(layers)} takes {entering:.0%}"
-    panels = int(layers[0, PANELS])
-    uneven = 1 - panels / (-(-panels // parts) * parts)
+    groups = -(-int(layers[0, PANELS]) // int(layers[0, TOGETHER]))
+    uneven = 1 - groups / (-(-groups // parts) * parts)
     if uneven > LITTLE:
-        return f"uneven split: {panels} panels over {parts} threads"
+        return f"uneven split: {groups} groups of units over {parts} threads"
     n, speed_up = threads / first.threads, first.median_s / result.median_s
     if speed_up < 1:
         return f"slower than on {first.threads}: busy cores, or the threads wait for each other"

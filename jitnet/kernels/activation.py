@@ -13,9 +13,18 @@ import math
 import numpy as np
 
 from jitnet.kernels.jit import kernel
-from jitnet.kernels.tile import LANES, tile_load, tile_max, tile_store
+from jitnet.kernels.tile import (
+    LANES,
+    tile_floor,
+    tile_larger,
+    tile_load,
+    tile_max,
+    tile_power2,
+    tile_store,
+    tile_zero,
+)
 
-__all__ = ["GELU", "KINDS", "RELU", "TANH", "activation_backward", "activation_forward", "exp", "tanh"]
+__all__ = ["GELU", "KINDS", "RELU", "TANH", "activation_backward", "activation_forward", "exp", "tanh", "tile_exp"]
 
 KINDS = {"relu": 0, "tanh": 1, "gelu": 2}
 RELU, TANH, GELU = KINDS.values()
@@ -40,6 +49,20 @@ def exp(x):
     p = p * r + _F(5.0000001201e-1)
     power = np.int32((np.int32(n) + np.int32(127)) << np.int32(23))
     return (p * r * r + r + _F(1.0)) * power.view(np.float32)
+
+
+@kernel
+def tile_exp(x):
+    """The same for a tile of one vector, 16 numbers of at most 88 at once; below -87, and of a NaN, e**-87."""
+    x = tile_larger(tile_zero(1, 1) - _F(87.0), x)
+    n = tile_floor(x * _F(1.44269504) + _F(0.5))
+    r = x - n * _F(0.693359375) + n * _F(2.12194440e-4)
+    p = r * _F(1.9875691500e-4) + _F(1.3981999507e-3)
+    p = p * r + _F(8.3334519073e-3)
+    p = p * r + _F(4.1665795894e-2)
+    p = p * r + _F(1.6666665459e-1)
+    p = p * r + _F(5.0000001201e-1)
+    return (p * r * r + r + _F(1.0)) * tile_power2(n)
 
 
 @kernel

@@ -9,8 +9,9 @@ import math
 
 import numpy as np
 
-from jitnet.kernels.activation import exp
+from jitnet.kernels.activation import exp, tile_exp
 from jitnet.kernels.jit import kernel
+from jitnet.kernels.tile import LANES, tile_larger, tile_load, tile_store, tile_zero
 
 __all__ = ["scale_rows", "softmax", "softmax_cross_entropy"]
 
@@ -44,31 +45,53 @@ def softmax(row, n_classes):
 
 
 @kernel
-def softmax_cross_entropy(row, n_classes, label, smoothing):
-    """Turn one sample's logits into the gradient p - t, in place; give the loss (float32) and whether the guess was
-    right.
+def softmax_cross_entropy(zt, stride, first, last, n_classes, all_labels, rows, smoothing, factor, losses, right):
+    """Turn the logits of samples first <= n < last into the gradient (p - t) * factor, in place; write each sample's
+    loss and whether the guess was right.
 
-    row (at least n_classes,) float32. A logit that is NaN or infinite gives a loss that is NaN.
+    zt (n_classes, samples) float32, flat, samples last in rows of `stride`; the label of sample n is
+    all_labels[rows[n]]. losses (samples,) float32, right (samples,) int32. Sixteen samples are one vector: first is a
+    multiple of LANES, and zt and losses have room up to the next one after last. A logit that is NaN or infinite gives
+    a loss that is NaN. About 30 FLOP a logit.
     """
-    mean = _F(0.0)
-    at_label = row[label]
-    # The guess is the first of the largest: right where nothing beats the label. Counting vectorises, searching does
-    # not.
-    better = 0
-    for c in range(n_classes):
-        mean += row[c]
-        better += row[c] > at_label or (row[c] == at_label and c < label)
-    mean /= _F(n_classes)
-    total, largest = _exponentials(row, n_classes)
-    # Differences first: beside a vast logit the logarithm would be rounded away. The mean stays in without smoothing:
-    # zero times what is not finite is NaN.
-    loss = _F(math.log(total)) + (_F(1.0) - smoothing) * (largest - at_label) + smoothing * (largest - mean)
-    scale = _F(1.0) / total
-    spread = smoothing / _F(n_classes)
-    for c in range(n_classes):
-        row[c] = row[c] * scale - spread
-    row[label] -= _F(1.0) - smoothing
-    return loss, better == 0
+    sure = _F(1.0) - smoothing
+    for n in range(first, last, LANES):
+        end = min(last, n + LANES)
+        largest = tile_load(1, 1, zt, n, 0)
+        mean = largest
+        for c in range(1, n_classes):
+            logit = tile_load(1, 1, zt, c * stride + n, 0)
+            largest = tile_larger(largest, logit)
+            mean = mean + logit
+        for k in range(n, end):
+            losses[k] = zt[all_labels[rows[k]] * stride + k]
+        behind = largest - tile_load(1, 1, losses, n, 0)
+        # Differences first: beside a vast logit the logarithm would be rounded away. The mean stays in without
+        # smoothing: zero times what is not finite is NaN.
+        loss = behind * sure + (largest - mean / _F(n_classes)) * smoothing
+        tile_store(behind, losses, n, 0)
+        for k in range(n, end):
+            # The guess is the first of the largest.
+            hit = losses[k] == _F(0.0)
+            label = all_labels[rows[k]]
+            for c in range(label):
+                hit = hit and zt[c * stride + k] != zt[label * stride + k]
+            right[k] = hit
+
+        total = tile_zero(1, 1)
+        for c in range(n_classes):
+            power = tile_exp(tile_load(1, 1, zt, c * stride + n, 0) - largest)
+            tile_store(power, zt, c * stride + n, 0)
+            total = total + power
+        scale = (tile_zero(1, 1) + factor) / total
+        for c in range(n_classes):
+            power = tile_load(1, 1, zt, c * stride + n, 0)
+            tile_store(power * scale - smoothing / _F(n_classes) * factor, zt, c * stride + n, 0)
+        tile_store(total, losses, n, 0)
+        for k in range(n, end):
+            zt[all_labels[rows[k]] * stride + k] -= sure * factor
+            losses[k] = math.log(losses[k])
+        tile_store(tile_load(1, 1, losses, n, 0) + loss, losses, n, 0)
 
 
 @kernel

@@ -36,8 +36,11 @@ __all__ = [
     "prefetch",
     "tile_add_outer",
     "tile_add_scaled",
+    "tile_floor",
+    "tile_larger",
     "tile_load",
     "tile_max",
+    "tile_power2",
     "tile_repeat",
     "tile_sqrt",
     "tile_store",
@@ -98,9 +101,24 @@ def tile_max(tile: np.ndarray, least: np.float32) -> np.ndarray:
     return np.where(tile < np.float32(least), np.float32(least), tile)
 
 
+def tile_larger(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """The larger of two tiles' numbers; where `right` is NaN, `left`'s."""
+    return np.where(left < right, right, left)
+
+
 def tile_sqrt(tile: np.ndarray) -> np.ndarray:
     """Square root of each number."""
     return np.sqrt(tile)
+
+
+def tile_floor(tile: np.ndarray) -> np.ndarray:
+    """Largest whole number not above each number."""
+    return np.floor(tile)
+
+
+def tile_power2(tile: np.ndarray) -> np.ndarray:
+    """2**n for whole numbers n from -126 to 127."""
+    return np.ldexp(np.float32(1.0), tile.astype(np.int32))
 
 
 def tile_sum(tile: np.ndarray) -> np.float32:
@@ -270,9 +288,37 @@ if not config.DISABLE_JIT:
         return tile(tile, types.float32), codegen
 
     @intrinsic
+    def tile_larger(typing, left, right):
+        def codegen(context, builder, signature, args):
+            pairs = zip(*(_unpack(builder, left, value) for value in args), strict=True)
+            return _pack(builder, [builder.select(builder.fcmp_ordered("<", a, b), b, a) for a, b in pairs])
+
+        return left(left, right), codegen
+
+    @intrinsic
     def tile_sqrt(typing, tile):
         def codegen(context, builder, signature, args):
             return _pack(builder, [_call(builder, "sqrt", vector) for vector in _unpack(builder, tile, args[0])])
+
+        return tile(tile), codegen
+
+    @intrinsic
+    def tile_floor(typing, tile):
+        def codegen(context, builder, signature, args):
+            return _pack(builder, [_call(builder, "floor", vector) for vector in _unpack(builder, tile, args[0])])
+
+        return tile(tile), codegen
+
+    @intrinsic
+    def tile_power2(typing, tile):
+        def codegen(context, builder, signature, args):
+            whole = ir.VectorType(ir.IntType(32), LANES)
+            bias, place = ir.Constant(whole, [127] * LANES), ir.Constant(whole, [23] * LANES)
+            powers = []
+            for vector in _unpack(builder, tile, args[0]):
+                exponent = builder.add(builder.fptosi(vector, whole), bias)
+                powers.append(builder.bitcast(builder.shl(exponent, place), _VECTOR))
+            return _pack(builder, powers)
 
         return tile(tile), codegen
 
