@@ -50,6 +50,7 @@ __all__ = [
     "no_source",
     "pack",
     "parameter_count",
+    "row_stride",
     "unpack",
 ]
 
@@ -100,8 +101,8 @@ class State(NamedTuple):
     params, grads, first_moment, second_moment, mean: (parameters,) float32, alike in layout; what is unused has 16
     elements. work: float32, inputs, activations and their gradients. values: (256,) float32, network input of each
     byte. counts: (parts, in_features) int32 and slots: (parts, in_features * SLOT) uint32, each part's lists of
-    columns. losses: float32 and right: int32, of each sample of the batch, once or once for each part. squares: (blocks,)
-    float64. layers: (n_layers, columns) int64, the table.
+    columns. losses: float32 and right: int32, of each sample of the batch, once or once for each part. squares:
+    (blocks,) float64. layers: (n_layers, columns) int64, the table.
     """
 
     params: Floats
@@ -216,10 +217,10 @@ def _groups(row: npt.NDArray[np.int64]) -> int:
     return -(-int(row[PANELS]) // int(row[TOGETHER]))
 
 
-def _stride(panels: int) -> int:
-    """Numbers from one row to the next: twice an odd count of cache lines, so that a column's rows spread over the
-    cache's sets, and that units of different threads never lie in the same two neighbouring lines: processors fetch both
-    and take them from each other."""
+def row_stride(panels: int) -> int:
+    """Numbers from one row of so many panels to the next: twice an odd count of cache lines, so that a column's rows
+    spread over the cache's sets, and that units of different threads never lie in the same two neighbouring lines:
+    processors fetch both, and take them from each other."""
     return ((panels * COLS + 1) // 2 | 1) * 2 * LANES
 
 
@@ -234,7 +235,7 @@ def _arena(*wanted: tuple[int, type]) -> list[npt.NDArray[Any]]:
     huge = sum(sizes) >= _HUGE_PAGE // 8
     raw = np.empty(max(sum(sizes) + _HUGE_PAGE, _HUGE_FROM) if huge else sum(sizes) + _LINE, np.uint8)
     at = -raw.ctypes.data % (_HUGE_PAGE if huge else _LINE)
-    arrays = []
+    arrays: list[npt.NDArray[Any]] = []
     for (count, kind), size in zip(wanted, sizes, strict=True):
         raw[at : at + size] = 0
         arrays.append(raw[at : at + count * np.dtype(kind).itemsize].view(kind))
@@ -282,15 +283,15 @@ def allocate(
     widths = config.widths
     n_layers = len(widths) - 1
     room = -(-batch_size // _ROWS_TOGETHER) * _ROWS_TOGETHER
-    gt_stride = _stride(-(-room // PANEL))
+    gt_stride = row_stride(-(-room // PANEL))
     layers = np.zeros((n_layers, _COLUMNS), np.int64)
     param, place = 0, PANEL  # work begins with a panel of zeros
     layers[:, TOGETHER], layers[:, ROOM] = 1, room
-    x_stride, copies = _stride(-(-config.in_features // PANEL)), threads if sparse and training else 1
+    x_stride, copies = row_stride(-(-config.in_features // PANEL)), threads if sparse and training else 1
     for index, row in enumerate(layers):
         before, after = widths[index], widths[index + 1]
         n_panels = -(-after // PANEL)
-        stride = _stride(n_panels)
+        stride = row_stride(n_panels)
         row[[IN, OUT, PANELS, W, B]] = before, after, n_panels, param, param + n_panels * PANEL * before
         param += n_panels * PANEL * (before + 1)
         if index == 0:
@@ -341,7 +342,7 @@ def allocate(
         (blocks, np.float64),
     )
     counts, slots = counts.reshape(copies, columns), slots.reshape(copies, columns * slot)
-    return State(*numbers, counts, slots, losses, right, squares, layers)
+    return State._make((*numbers, counts, slots, losses, right, squares, layers))
 
 
 def pack(params: Floats, layers: npt.NDArray[np.int64], weights: Sequence[Floats], biases: Sequence[Floats]) -> None:

@@ -8,7 +8,19 @@ import pytest
 from gradcheck import central_differences
 from layouts import MARK
 
-from jitnet.kernels.activation import GELU, KINDS, RELU, TANH, activation_backward, activation_forward, exp, tanh
+from jitnet.kernels.activation import (
+    GELU,
+    KINDS,
+    RELU,
+    TANH,
+    activation_backward,
+    activation_forward,
+    exp,
+    tanh,
+    tile_exp,
+)
+from jitnet.kernels.jit import kernel
+from jitnet.kernels.tile import LANES, tile_load, tile_store
 
 FLOAT = np.finfo(np.float32)
 SUBNORMAL = 1e-42
@@ -45,6 +57,23 @@ def test_exp_is_within_three_units_of_the_last_place():
     result = np.array([exp(value) for value in values])
     np.testing.assert_allclose(result, np.exp(values.astype(np.float64)), rtol=2e-7)
     assert exp(np.float32(0)) == 1
+
+
+@kernel
+def _sixteen(values, target):
+    for k in range(0, values.shape[0], LANES):
+        tile_store(tile_exp(tile_load(1, 1, values, k, 0)), target, k, 0)
+
+
+@pytest.mark.small
+def test_exp_of_sixteen_at_once():
+    values = np.linspace(-87, 88, 64 * LANES).astype(np.float32)
+    values[:4] = np.nan, -np.inf, -FLOAT.max, -88
+    result = np.empty_like(values)
+    _sixteen(values, result)
+    np.testing.assert_allclose(result[4:], np.exp(values[4:].astype(np.float64)), rtol=3e-7)
+    assert (result[:4] == result[1]).all()
+    assert 0 < result[1] < 2e-38
 
 
 @pytest.mark.small

@@ -14,8 +14,11 @@ from jitnet.kernels.tile import (
     prefetch,
     tile_add_outer,
     tile_add_scaled,
+    tile_floor,
+    tile_larger,
     tile_load,
     tile_max,
+    tile_power2,
     tile_repeat,
     tile_sqrt,
     tile_store,
@@ -91,6 +94,14 @@ def _ask(source, offset):
     return offset
 
 
+@kernel
+def _whole(left, right, target):
+    tile = tile_load(1, 1, left, 0, 0)
+    tile_store(tile_larger(tile, tile_load(1, 1, right, 0, 0)), target, 0, 0)
+    tile_store(tile_floor(tile), target, LANES, 0)
+    tile_store(tile_power2(tile_floor(tile)), target, 2 * LANES, 0)
+
+
 def block(flat, offset, stride, rows=ROWS):
     """rows x PANEL numbers of a flat array."""
     return np.stack([flat[offset + r * stride : offset + r * stride + PANEL] for r in range(rows)])
@@ -146,6 +157,16 @@ def test_the_larger_number_is_taken_and_nan_stays():
     _single(values, np.float32(1.5), target)
     np.testing.assert_array_equal(target[:LANES], np.maximum(values, np.float32(1.5)))
     np.testing.assert_array_equal(target[LANES:], np.sqrt(values))
+
+
+def test_the_larger_of_two_tiles_and_never_a_nan_of_the_second():
+    left, right = np.linspace(-2, 2, LANES, dtype=np.float32), np.linspace(3, -3, LANES, dtype=np.float32)
+    right[5] = np.nan
+    target = np.empty(3 * LANES, np.float32)
+    _whole(left, right, target)
+    np.testing.assert_array_equal(target[:LANES], np.fmax(left, right))
+    np.testing.assert_array_equal(target[LANES : 2 * LANES], np.floor(left))
+    np.testing.assert_array_equal(target[2 * LANES :], 2.0 ** np.floor(left))
 
 
 def test_arithmetic_between_tiles_and_with_a_number(source):

@@ -16,6 +16,7 @@ from jitnet.kernels.jit import parallel_kernel, set_threads
 from jitnet.kernels.linear import linear_backward_weight, linear_forward, panels
 from jitnet.kernels.tile import PANEL
 from jitnet.model import Model
+from jitnet.state import aligned, row_stride
 from jitnet.train import Trainer
 
 
@@ -100,19 +101,12 @@ def weight_gradient(x, x_stride, g, stride, batch, in_features, n_panels, dw, pa
         linear_backward_weight(x, x_stride, g, stride, batch, in_features, 0, in_features, first, last, dw)
 
 
-def aligned(shape: tuple[int, int]) -> np.ndarray:
-    """Zeros on a 64-byte start, as training's arena has them."""
-    size = shape[0] * shape[1]
-    buffer = np.zeros(size + 16, np.float32)
-    at = -buffer.ctypes.data % 64 // 4
-    return buffer[at : at + size].reshape(shape)
-
-
-def padded(array: np.ndarray, columns: int) -> np.ndarray:
-    """The array with its rows filled up with zeros to so many columns."""
-    wide = aligned((len(array), columns))
-    wide[:, : array.shape[1]] = array
-    return wide
+def rows(array: np.ndarray) -> tuple[np.ndarray, int]:
+    """A matrix as training's arena has it, flat, and the numbers from one row to the next."""
+    stride = row_stride(panels(array.shape[1]))
+    flat = aligned(len(array) * stride)
+    flat.reshape(-1, stride)[:, : array.shape[1]] = array
+    return flat, stride
 
 
 class Kernel:
@@ -123,24 +117,22 @@ class Kernel:
         self.batch, self.in_features, self.out_features = row["shape"]
         self.kernel, threads = row["kernel"], row["threads"]
         n_panels = panels(self.out_features)
-        wide = n_panels * PANEL
-        x_stride = -(-self.in_features // 16) * 16
-        flat_x = padded(x, x_stride).ravel()
+        in_panels = aligned(n_panels * self.in_features * PANEL)
+        flat_x, x_stride = rows(x)
+        sizes = (self.batch, self.in_features, n_panels)
         set_threads(threads)
         if self.kernel == "forward":
-            in_panels = aligned((n_panels * self.in_features, PANEL)).reshape(n_panels, self.in_features, PANEL)
-            in_panels[:] = padded(w.T, wide).reshape(self.in_features, n_panels, PANEL).transpose(1, 0, 2)
-            weights, bias = in_panels.ravel(), aligned((1, wide)).ravel()
-            self.out = aligned((self.batch, wide))
-            flat = self.out.reshape(-1)
-            sizes = (self.batch, self.in_features, n_panels)
-            self.call = lambda: forward(flat_x, x_stride, weights, bias, *sizes, flat, wide, threads)
+            wide = np.zeros((self.in_features, n_panels * PANEL), np.float32)
+            wide[:, : self.out_features] = w.T
+            in_panels[:] = wide.reshape(self.in_features, n_panels, PANEL).transpose(1, 0, 2).ravel()
+            bias = aligned(n_panels * PANEL)
+            self.out, stride = rows(np.zeros((self.batch, self.out_features), np.float32))
+            self.result = self.out.reshape(-1, stride)[:, : self.out_features]
+            self.call = lambda: forward(flat_x, x_stride, in_panels, bias, *sizes, self.out, stride, threads)
         else:
-            flat_g = padded(dout, wide).ravel()
-            self.out = aligned((n_panels * self.in_features, PANEL))
-            flat = self.out.reshape(-1)
-            sizes = (self.batch, self.in_features, n_panels)
-            self.call = lambda: weight_gradient(flat_x, x_stride, flat_g, wide, *sizes, flat, threads)
+            flat_g, stride = rows(dout)
+            self.out = in_panels
+            self.call = lambda: weight_gradient(flat_x, x_stride, flat_g, stride, *sizes, self.out, threads)
         self.call()
         self.measure = protocol.Repeated(self.call).measure
 
@@ -149,7 +141,7 @@ class Kernel:
         self.out[:] = 0
         self.call()
         if self.kernel == "forward":
-            return protocol.summary(self.out[:, : self.out_features])
+            return protocol.summary(self.result)
         by_output = self.out.reshape(-1, self.in_features, PANEL).transpose(0, 2, 1).reshape(-1, self.in_features)
         return protocol.summary(by_output[: self.out_features])
 
