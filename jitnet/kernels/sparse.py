@@ -99,25 +99,24 @@ def sparse_forward(starts, entries, rows, values, w, b, in_features, first_panel
     PANEL,), out flat with rows of `stride`; out is overwritten. 2 FLOP per entry and output.
     """
     size = in_features * PANEL
-    for n in range(rows.shape[0]):
-        first, last = starts[rows[n]], starts[rows[n] + 1]
-        p = first_panel
-        while p + GROUP <= last_panel:
+    whole = last_panel - (last_panel - first_panel) % GROUP
+    # Samples inside: the weights of one group of panels stay in the second cache.
+    for p in range(first_panel, whole, GROUP):
+        for n in range(rows.shape[0]):
             sums = tile_load(GROUP, COLS, b, p * PANEL, PANEL)
-            for e in range(first, last):
+            for e in range(starts[rows[n]], starts[rows[n] + 1]):
                 entry = entries[np.uint64(e)]
                 at = np.int64(entry >> _VALUE_BITS) * PANEL + p * size
                 sums = tile_add_scaled(sums, values[np.uint64(entry & _VALUE)], w, at, size)
             tile_store(sums, out, n * stride + p * PANEL, PANEL)
-            p += GROUP
-        while p < last_panel:
+    for p in range(whole, last_panel):
+        for n in range(rows.shape[0]):
             total = tile_load(1, COLS, b, p * PANEL, PANEL)
-            for e in range(first, last):
+            for e in range(starts[rows[n]], starts[rows[n] + 1]):
                 entry = entries[np.uint64(e)]
                 at = np.int64(entry >> _VALUE_BITS) * PANEL + p * size
                 total = tile_add_scaled(total, values[np.uint64(entry & _VALUE)], w, at, size)
             tile_store(total, out, n * stride + p * PANEL, PANEL)
-            p += 1
 
 
 @kernel
