@@ -128,23 +128,23 @@ def sparse_backward_weight(counts, slots, values, g, stride, in_features, first_
     and output.
     """
     size = in_features * PANEL
-    for i in range(in_features):
-        if counts[i] == 0:
-            continue
-        p = first_panel
-        while p + GROUP <= last_panel:
-            tile = tile_load(GROUP, COLS, dw, p * size + i * PANEL, size)
-            for e in range(i * SLOT, i * SLOT + counts[i]):
-                entry = slots[np.uint64(e)]
-                at = np.int64(entry >> _VALUE_BITS) * stride + p * PANEL
-                tile = tile_add_scaled(tile, values[np.uint64(entry & _VALUE)], g, at, PANEL)
-            tile_store(tile, dw, p * size + i * PANEL, size)
-            p += GROUP
-        while p < last_panel:
-            single = tile_load(1, COLS, dw, p * size + i * PANEL, size)
-            for e in range(i * SLOT, i * SLOT + counts[i]):
-                entry = slots[np.uint64(e)]
-                at = np.int64(entry >> _VALUE_BITS) * stride + p * PANEL
-                single = tile_add_scaled(single, values[np.uint64(entry & _VALUE)], g, at, PANEL)
-            tile_store(single, dw, p * size + i * PANEL, size)
-            p += 1
+    whole = last_panel - (last_panel - first_panel) % GROUP
+    # Columns inside: a group's gradients stay in the first cache.
+    for p in range(first_panel, whole, GROUP):
+        for i in range(in_features):
+            if counts[i] > 0:
+                tile = tile_load(GROUP, COLS, dw, p * size + i * PANEL, size)
+                for e in range(i * SLOT, i * SLOT + counts[i]):
+                    entry = slots[np.uint64(e)]
+                    at = np.int64(entry >> _VALUE_BITS) * stride + p * PANEL
+                    tile = tile_add_scaled(tile, values[np.uint64(entry & _VALUE)], g, at, PANEL)
+                tile_store(tile, dw, p * size + i * PANEL, size)
+    for p in range(whole, last_panel):
+        for i in range(in_features):
+            if counts[i] > 0:
+                single = tile_load(1, COLS, dw, p * size + i * PANEL, size)
+                for e in range(i * SLOT, i * SLOT + counts[i]):
+                    entry = slots[np.uint64(e)]
+                    at = np.int64(entry >> _VALUE_BITS) * stride + p * PANEL
+                    single = tile_add_scaled(single, values[np.uint64(entry & _VALUE)], g, at, PANEL)
+                tile_store(single, dw, p * size + i * PANEL, size)
