@@ -48,7 +48,11 @@ def _grid(**choices: list[Any]) -> Iterator[Candidate]:
 CANDIDATES: dict[str, list[Candidate]] = {
     "default": [
         {"hidden": [128], "epochs": 10, **rest}
-        for rest in _grid(schedule=["constant", "cosine"], learning_rate=[0.1, 0.2, 0.3, 0.5])
+        for rest in [
+            *_grid(schedule=["constant"], learning_rate=[0.1, 0.2, 0.3, 0.5]),
+            *_grid(schedule=["cosine"], learning_rate=[0.1, 0.2, 0.3, 0.5, 0.7, 1.0]),
+            *_grid(schedule=["one-cycle"], learning_rate=[0.5, 0.7, 1.0]),
+        ]
     ],
     "fast": [
         {"hidden": hidden, "schedule": schedule, "epochs": epochs, "learning_rate": rate, **rest}
