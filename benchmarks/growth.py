@@ -92,7 +92,7 @@ def made(samples: int) -> Dataset:
 def epoch(data: Dataset, hidden: tuple[int, ...], batch: int) -> Callable[[], float]:
     """What trains one more epoch of such a network and gives its seconds."""
     model = Model.create(ModelConfig(in_features=FEATURES, hidden=hidden, n_classes=CLASSES), data)
-    config = TrainConfig(epochs=1_000_000, batch_size=batch, learning_rate=0.01)
+    config = TrainConfig(epochs=1_000_000, batch_size=batch, learning_rate=0.01, schedule="constant")
     trainer = Trainer(model, data, config)
     trainer.prepare()
     epochs = trainer.epochs()

@@ -108,7 +108,7 @@ class TrainConfig(_Config):
 
     epochs: Annotated[int, Field(ge=1, le=1_000_000)] = Field(10, description="Passes over the training data.")
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = Field(32, description="Samples a step.")
-    learning_rate: Annotated[float, Field(gt=0.0, le=1000.0)] = Field(0.5, description="Peak step size.")
+    learning_rate: Annotated[float, Field(gt=0.0, le=1000.0)] = Field(0.7, description="Peak step size.")
     optimizer: Optimizer = Field("sgd", description="The rule that turns a gradient into an update.")
     momentum: Fraction = Field(0.9, description="Decay of the velocity in momentum and nesterov.")
     beta1: Fraction = Field(0.9, description="Decay of adam's and adamw's mean gradient.")
@@ -120,7 +120,7 @@ class TrainConfig(_Config):
     weight_decay: Annotated[float, Field(ge=0.0, le=10.0)] = Field(
         0.0, description="L2 penalty on weights and biases; decoupled in adamw."
     )
-    schedule: Schedule = Field("cosine", description="How the learning rate changes, step by step.")
+    schedule: Schedule = Field("one-cycle", description="How the learning rate changes, step by step.")
     warmup: Annotated[float, Field(ge=0.0)] = Field(0.0, description="Epochs of linear warm-up before the schedule.")
     step_every: Annotated[float, Field(gt=0.0)] = Field(
         3.0, description="Epochs between the step schedule's reductions."

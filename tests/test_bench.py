@@ -181,9 +181,43 @@ def test_zero_skipping_rows_where_training_skips():
     assert skipping.flop == pytest.approx(dense.flop * np.count_nonzero(images) / images.size, rel=0.05)
     # Lists of columns are of blocks of 64 samples: of 70 the last block has 6.
     assert ("zero-skipping backward, weights", "6×30×20") in cases
+    assert ("list the entries", "70×30") in cases
     for case in cases.values():
         case.prepare()
         assert case.run(2) > 0
+
+
+def test_rows_for_samples_made_anew(subject):
+    from jitnet.bench.fresh import ELASTIC, fresh_cases
+    from jitnet.bench.kernels import kernel_cases
+    from jitnet.bench.subject import Subject
+    from jitnet.config import ModelConfig
+    from jitnet.datasets import from_arrays
+    from jitnet.kernels.augment import settings
+
+    cases = {case.name: case for case in fresh_cases(subject, 1)}
+    assert list(cases) == ["augment, affine", "augment, elastic", "input dropout"]  # dense: nothing is listed
+    assert not any(case.used for case in cases.values())
+    assert cases.keys() <= {case.name for case in kernel_cases(subject, (1,))}
+    stored = subject.source.images.copy()
+    for case in cases.values():
+        case.prepare()
+        assert case.run(3) > 0
+        assert case.run(0) >= 0
+    assert np.array_equal(subject.source.images, stored)
+
+    # By hand for 33 images of 8×8: two fields of noise, blurred down over all its columns and then to the right.
+    taps = len(settings(ELASTIC).weights)
+    wide = 8 + taps - 1
+    field = 2 * wide * wide + 2 * taps * 8 * wide + 2 * taps * 64
+    assert cases["augment, elastic"].flop == 33 * (20 * 64 + 2 * field)
+    assert (cases["augment, affine"].flop, cases["augment, affine"].bytes) == (33 * 16 * 64, 2 * 33 * 64)
+    assert cases["input dropout"].bytes == 2 * 33 * 64
+
+    floats = from_arrays(np.random.default_rng(0).normal(size=(50, 6)).astype(np.float32), np.arange(50) % 2)
+    [row] = fresh_cases(Subject(ModelConfig(in_features=6, n_classes=2), floats, 10), 1)
+    assert (row.name, row.bytes) == ("input dropout", 8 * 10 * 6)
+    assert row.run(2) > 0
 
 
 def test_same_bits(subject, monkeypatch):

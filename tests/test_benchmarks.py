@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import jitnet
+
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
@@ -148,3 +150,69 @@ def test_peers_measures_what_is_there_and_names_what_is_not(tmp_path):
     (row,) = json.loads((tmp_path / "all.json").read_text())["rows"]
     assert len(row["samples"]["numpy"]) == 3
     assert "JAX could not run one image" in done.stdout
+
+
+@pytest.fixture
+def recipes(monkeypatch):
+    pytest.importorskip("jitnet.train")
+    import recipes
+
+    monkeypatch.setattr(recipes, "SEEDS", 2)
+    return recipes
+
+
+def test_every_candidate_is_a_training(recipes):
+    for candidates in recipes.CANDIDATES.values():
+        for candidate in candidates:
+            training = {name: value for name, value in candidate.items() if name in jitnet.TrainConfig.model_fields}
+            jitnet.TrainConfig(**training)
+            jitnet.ModelConfig(in_features=1, n_classes=2, **{k: candidate[k] for k in candidate.keys() - training})
+
+
+@pytest.mark.parametrize("name", ["fast", "dropout", "best"])
+def test_a_recipe_is_one_of_its_candidates(recipes, name):
+    tables = jitnet.config.recipe(name)
+    chosen = {**tables["model"], **tables["train"], "epochs": None}
+    built = [{"batch_size": 32, **candidate, "epochs": None} for candidate in recipes.CANDIDATES[name]]
+    assert chosen in built
+
+
+def test_report_of_recipes(recipes, monkeypatch):
+    document = {"epochs": [{"test_accuracy": 0.5}, {"test_accuracy": 0.75}]}
+    monkeypatch.setattr(recipes, "prompt_to_exit", lambda where, seed: (1.5 + seed, document))
+    head, default, fast, target = recipes.report(jitnet.load("digits"), "digits", ["default", "fast"], 2)
+    assert [line[:3] for line in (head, default)] == [["recipe", "network", "epochs"], ["default", "64-128-10", "10"]]
+    assert all(len(line) == len(head) for line in (default, fast, target))
+    scores = [float(score) for score in default[3].split(", ")]
+    assert len(scores) == 2
+    assert min(scores) > 90
+    assert float(default[4].removesuffix("%")) == pytest.approx(sum(scores) / 2, abs=0.011)
+    assert target[2:] == ["2", "75.00, 75.00", "75.00%", "2.0 s, prompt to exit"]
+
+
+def test_from_prompt_to_exit(recipes):
+    spent, document = recipes.prompt_to_exit("digits", 3)
+    assert spent > 0
+    assert (document["recipe"], document["train"]["seed"], document["train"]["target_accuracy"]) == ("fast", 3, 98.0)
+    assert document["epochs"][-1]["test_accuracy"] > 0.5
+    with pytest.raises(SystemExit, match="nowhere"):
+        recipes.prompt_to_exit("nowhere/at/all", 0)
+
+
+def test_report_goes_into_the_readme(recipes, monkeypatch, tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text("above\n<!-- recipes:start -->\nold\n<!-- recipes:end -->\nbelow\n")
+    monkeypatch.setattr(recipes, "README", readme)
+    monkeypatch.setattr(recipes.jitnet, "load", lambda name: None)
+    monkeypatch.setattr(recipes, "report", lambda *_: iter([["recipe", "mean"], ["fast", "98.12%"]]))
+    monkeypatch.setattr(sys, "argv", ["recipes.py", "report", "--update-readme"])
+    recipes.main()
+    text = readme.read_text()
+    assert text.startswith("above\n<!-- recipes:start -->\n")
+    assert text.endswith("<!-- recipes:end -->\nbelow\n")
+    assert "| recipe | mean |\n| --- | --- |\n| fast | 98.12% |\n" in text
+    assert f"jitnet {jitnet.__version__}, Numba" in text
+    assert "old" not in text
+    monkeypatch.setattr(sys, "argv", ["recipes.py", "report", "fast", "--update-readme"])
+    with pytest.raises(SystemExit):
+        recipes.main()

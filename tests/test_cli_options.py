@@ -17,7 +17,7 @@ BAD = [
     (["--beta1", "0.8", "--optimizer", "rmsprop"], "expected --optimizer adam or adamw"),
     (
         ["--decay", "0.5"],
-        "--decay is 0.5, which --schedule cosine does not use; expected --schedule step or exponential",
+        "--decay is 0.5, which --schedule one-cycle does not use; expected --schedule step or exponential",
     ),
     (["--patience", "3"], "--patience is 3, with no held-out data to watch; set --val-split"),
     (["--monitor", "loss"], "--monitor is loss, with no held-out data to watch"),
@@ -96,7 +96,7 @@ def test_the_schedule_is_drawn_and_nothing_trained(call, tmp_path):
     assert "learning rate: one-cycle, 135 steps" in result.out
     assert not (tmp_path / "run").exists()
     document = json.loads(call(*BASE, "--schedule", "constant", "--print-schedule", "--json").out)
-    assert set(document["learning_rates"]) == {0.5}
+    assert set(document["learning_rates"]) == {0.7}
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw"])

@@ -52,6 +52,7 @@ class Train:
             epochs=1_000_000,
             batch_size=row["batch"],
             learning_rate=row["rate"],
+            schedule="constant",
             optimizer=row["optimizer"],
             threads=row.get("threads", 0),
         )

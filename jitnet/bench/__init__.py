@@ -4,7 +4,8 @@ measure.py   all cases in one pot, in random order            machine.py  peak, 
 subject.py   the network at hand, laid out as for training    kernels.py  a row a kernel, with the formulas
 cells.py     one compiled loop that repeats any kernel        threads.py  a row a count of threads
 versus.py    NumPy's BLAS, in its own process                 ladder.py   one product, from textbook to tile
-compare.py   against a measurement kept in a file             records.py  what all of them give
+fresh.py     rows for distorted samples, dropped inputs       records.py  what all of them give
+compare.py   against a measurement kept in a file
 """
 
 import time

@@ -25,6 +25,7 @@ and o outputs of a layer, e entries (inputs of the batch that are not zero) and 
     norm of the gradient            2 p                4 p
     limit of each unit's norm       3 i o              8 i o
 
+Samples made anew for every epoch, distorted or with inputs dropped, are counted in `fresh`.
 The polynomials are counted term by term: exp 21, tanh 22, and for gelu the normal distribution 39. The zero-skipping
 backward is timed on one block of at most 64 samples, as it is called; its lists of columns are made anew for each.
 """
@@ -33,6 +34,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from jitnet.bench import cells
+from jitnet.bench.fresh import fresh_cases
 from jitnet.bench.measure import timed
 from jitnet.bench.records import Case
 from jitnet.bench.subject import Subject
@@ -65,7 +67,7 @@ STEADY = {"relu": None, "tanh": 0.0, "gelu": 8.0}
 def kernel_cases(subject: Subject, threads: Sequence[int]) -> list[Case]:
     """A case for each kernel, layer and count of threads, all on one state. `used`: whether this training runs it."""
     makers = _Makers(subject, max(threads))
-    return [case for count in threads for case in makers.on(count)]
+    return [case for count in threads for case in (*makers.on(count), *fresh_cases(subject, count))]
 
 
 class _Makers:

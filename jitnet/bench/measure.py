@@ -74,7 +74,7 @@ def _calls(case: Case, share_s: float) -> int:
         count = max(2 * count, min(16 * count, int(count * share_s / seconds)))
 
 
-def timed(call: Callable[[], None]) -> float:
+def timed(call: Callable[[], object]) -> float:
     """Seconds that a call takes."""
     begin = time.perf_counter()
     call()
