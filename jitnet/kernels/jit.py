@@ -133,8 +133,17 @@ def kernel(function: Function, signature: Any = None) -> Function:
 
     With a signature it is compiled, or loaded, at once.
     """
+    if signature is not None:
+        _start_threads()
     compiled: Function = numba.njit(signature, **_OPTIONS)(function)
     return compiled
+
+
+@cache
+def _start_threads() -> None:
+    """Start the threads that parallel regions run on: code from the cache with a region linked in needs functions of
+    their library, which Numba makes known only here; without them LLVM ends the process."""
+    numba.get_num_threads()
 
 
 def inner_kernel(function: Function) -> Function:
