@@ -65,19 +65,20 @@ CANDIDATES: dict[str, list[Candidate]] = {
         )
     ],
     "dropout": [
-        {
-            "hidden": [1024, 1024],
-            "batch_size": 128,
-            "schedule": "one-cycle",
-            "input_dropout": 0.2,
-            "dropout": [0.5],
-            **rest,
-        }
+        {"batch_size": 128, "schedule": "one-cycle", "input_dropout": 0.2, "dropout": [0.5], **rest}
         for rest in (
-            {"epochs": 40, "optimizer": "adamw", "learning_rate": 2e-3, "ema": 0.999},
-            {"epochs": 40, "optimizer": "adamw", "learning_rate": 2e-3, "ema": 0.999, "label_smoothing": 0.1},
-            {"epochs": 40, "optimizer": "sgd", "learning_rate": 0.5},
-            {"epochs": 30, "optimizer": "nesterov", "learning_rate": 0.1, "max_norm": 2.0},
+            {"hidden": [2048, 512], "epochs": 40, "optimizer": "adamw", "learning_rate": 2e-3, "ema": 0.999},
+            {"hidden": [1024, 1024], "epochs": 40, "optimizer": "adamw", "learning_rate": 2e-3, "ema": 0.999},
+            {
+                "hidden": [1024, 1024],
+                "epochs": 40,
+                "optimizer": "adamw",
+                "learning_rate": 2e-3,
+                "ema": 0.999,
+                "label_smoothing": 0.1,
+            },
+            {"hidden": [1024, 1024], "epochs": 40, "optimizer": "sgd", "learning_rate": 0.5},
+            {"hidden": [1024, 1024], "epochs": 30, "optimizer": "nesterov", "learning_rate": 0.1, "max_norm": 2.0},
         )
     ],
     "best": [
