@@ -86,10 +86,10 @@ from jitnet.state import (
     no_source,
 )
 
-__all__ = ["Stages", "load", "load_backward", "measure_steps", "stages", "train_steps"]
+__all__ = ["Stages", "load", "load_half", "measure_steps", "stages", "train_steps"]
 
 # A NumPy integer, not a plain one: Numba compiles a function anew for every plain constant that it is given.
-ZERO = np.int64(0)
+ZERO, ONE, WIDTH = np.int64(0), np.int64(1), np.int64(PANEL)
 
 
 class Batch(NamedTuple):
@@ -163,7 +163,7 @@ def _contribute(state, batch, first_panel, last_panel):
         b = state.params[row[B] :] if last == row[IN] else state.work[:PANEL]
         x, w = state.work[row[X] + first :], state.params[row[W] + first * PANEL :]
         terms = state.work[row[TERMS] + ((batch.number & 1) * row[GROUPS] + group) * size :]
-        linear_forward(x, row[X_STRIDE], w, b, batch.rows.shape[0], last - first, ZERO, np.int64(1), terms, PANEL)
+        linear_forward(x, row[X_STRIDE], w, b, batch.rows.shape[0], last - first, ZERO, ONE, terms, WIDTH)
 
 
 @inner_kernel
@@ -216,14 +216,14 @@ def output_stage(layer, state, source, options, batch, part, parts):
         _linear(state, source, layer, batch.rows, batch.number, first, last, ZERO, row[PANELS])
     z, gt = state.work[row[Z] + copy :], state.work[row[GT] + copy :]
     g = state.work[row[G] + copy + first * stride :]
-    transpose(z[first * stride :], stride, last - first, 0, n_classes, gt[first:], gt_stride)
+    transpose(z[first * stride :], stride, last - first, ZERO, n_classes, gt[first:], gt_stride)
     losses, right = state.losses[at:], state.right[at:]
     mean, smoothing = np.float32(1.0 / size), np.float32(options.smoothing)
     softmax_cross_entropy(
         gt, gt_stride, first, last, n_classes, source.labels, batch.rows, smoothing, mean, losses, right
     )
-    transpose(gt[first:], gt_stride, n_classes, 0, last - first, g, stride)
-    scale_rows(g, stride, last - first, 0, n_classes, np.float32(batch.scale))
+    transpose(gt[first:], gt_stride, n_classes, ZERO, last - first, g, stride)
+    scale_rows(g, stride, last - first, ZERO, n_classes, np.float32(batch.scale))
     if not source.sparse and batch.ahead.shape[0] > 0:
         _gather(state, source, batch.ahead, batch.number + 1, part, parts)
 
@@ -314,14 +314,14 @@ def backward_stage(layer, state, source, options, batch, part, parts):
     _backward_bias(state, options, batch, layer, copy, own[0], own[1])
 
     g = state.work[below[G] :]
-    transpose(gt_below[first * gt_stride :], gt_stride, last - first, 0, size, g[first:], stride)
+    transpose(gt_below[first * gt_stride :], gt_stride, last - first, ZERO, size, g[first:], stride)
     share = options.shares[layer - 1]
     if share > 0.0:
         dropout(options.seed, batch.number, layer - 1, size, share, g, stride, first, last_panel * PANEL)
     z, h = state.work[below[Z] :], state.work[below[H] :]
     activation_backward(options.activation, z, h, 1.0 - share, g, stride, size, first, last)
     if layer > 1:
-        transpose(g[first:], stride, size, 0, last - first, gt_below[first * gt_stride :], gt_stride)
+        transpose(g[first:], stride, size, ZERO, last - first, gt_below[first * gt_stride :], gt_stride)
     scale_rows(g, stride, size, first, last, np.float32(batch.scale))
 
 
@@ -436,10 +436,10 @@ def stages(*, deferred: bool) -> Stages:
     )
 
 
-def load_backward() -> None:
-    """Compile or load the backward stages alone: what a second process does while the first compiles the rest."""
-    _compiled(backward_stage)
-    _compiled(first_stage)
+def load_half() -> None:
+    """Compile or load what takes half of the time: for a second process, while the first compiles the rest."""
+    for stage in (backward_stage, first_stage, output_stage):
+        _compiled(stage)
 
 
 def load(*, deferred: bool = False) -> Stages:
@@ -447,15 +447,14 @@ def load(*, deferred: bool = False) -> Stages:
     beside = None
     if not warm() and cache_folder is not None and machine().cores > 1:
         beside = subprocess.Popen(
-            [sys.executable, "-c", "from jitnet.step import load_backward; load_backward()"],
+            [sys.executable, "-c", "from jitnet.step import load_half; load_half()"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
     try:
-        for stage in (forward_stage, output_stage, gather_stage, idle_stage):
+        for stage in (forward_stage, gather_stage, idle_stage):
             _compiled(stage)
-        _compiled_measure()
         _compiled_loop()
     finally:
         if beside is not None:
@@ -487,7 +486,7 @@ def _run(one, two, three, four, layer, state, source, options, batch, following,
         four(ZERO, state, source, options, following, ZERO, parts)
 
 
-def _train_steps(
+def _steps(
     gather,
     forward,
     output,
@@ -505,64 +504,57 @@ def _train_steps(
     first_step,
     number,
     rates,
+    training,
     totals,
 ):
-    """`train_steps`, with the stages one by one."""
+    """`train_steps` or, without `training`, `measure_steps`, with the stages one by one."""
     last = state.layers.shape[0] - 1
     fused = state.layers[last, COPY] > 0
     threads = state.layers[0, THREADS]
     for step in range(rates.shape[0]):
         begin = (first_step + step) * batch_size
         rows = order[begin : min(order.shape[0], begin + batch_size)]
-        upcoming = begin + batch_size if step + 1 < rates.shape[0] else order.shape[0]
+        upcoming = begin + batch_size if training and step + 1 < rates.shape[0] else order.shape[0]
         ahead = order[upcoming : min(order.shape[0], upcoming + batch_size)]
         scale = -rates[step] if options.direct else 1.0
         batch = Batch(rows, ahead, number + step, rates[step], scale)
 
-        if step == 0 and not source.sparse:
+        begins = step == 0 or not training
+        if begins and not source.sparse:
             _run(gather, idle, idle, idle, ZERO, state, source, options, batch, batch, state.layers[0, FORWARD_PARTS])
-        for layer in range(0 if step == 0 or options.deferred else 1, last):
-            _run(
-                forward,
-                idle,
-                idle,
-                idle,
-                layer,
-                state,
-                source,
-                options,
-                batch,
-                batch,
-                state.layers[layer, FORWARD_PARTS],
-            )
-        if not fused:
+        for layer in range(0 if begins or options.deferred else 1, last):
+            parts = state.layers[layer, FORWARD_PARTS]
+            _run(forward, idle, idle, idle, layer, state, source, options, batch, batch, parts)
+        if not (training and fused):
             parts = state.layers[last, FORWARD_PARTS]
             _run(output, idle, idle, idle, last, state, source, options, batch, batch, parts)
 
-        for layer in range(last, 1, -1):
-            before = output if fused and layer == last else idle
-            parts = state.layers[layer, BACKWARD_PARTS]
-            _run(before, backward, idle, idle, layer, state, source, options, batch, batch, parts)
-        if last == 0:
-            _run(first, idle, idle, idle, ZERO, state, source, options, batch, batch, state.layers[0, BACKWARD_PARTS])
-        else:
-            # Layer 1 backward, layer 0 backward, and layer 0 forward for the next batch: all on a part's own units.
-            before = output if fused and last == 1 else idle
-            after = idle if options.deferred or ahead.shape[0] == 0 else forward
-            following = Batch(ahead, ahead, batch.number + 1, batch.rate, batch.scale)
-            parts = state.layers[1, BACKWARD_PARTS]
-            _run(before, backward, first, after, np.int64(1), state, source, options, batch, following, parts)
+        if training:
+            for layer in range(last, 1, -1):
+                before = output if fused and layer == last else idle
+                parts = state.layers[layer, BACKWARD_PARTS]
+                _run(before, backward, idle, idle, layer, state, source, options, batch, batch, parts)
+            if last == 0:
+                parts = state.layers[0, BACKWARD_PARTS]
+                _run(first, idle, idle, idle, ZERO, state, source, options, batch, batch, parts)
+            else:
+                # Layer 1 and layer 0 backward, and layer 0 forward for the next batch: all on a part's own units.
+                before = output if fused and last == 1 else idle
+                after = idle if options.deferred or ahead.shape[0] == 0 else forward
+                following = Batch(ahead, ahead, batch.number + 1, batch.rate, batch.scale)
+                parts = state.layers[1, BACKWARD_PARTS]
+                _run(before, backward, first, after, ONE, state, source, options, batch, following, parts)
 
         loss, right = 0.0, 0
         for n in range(rows.shape[0]):
             loss += state.losses[n]
             right += state.right[n]
-        if not math.isfinite(loss):
+        if training and not math.isfinite(loss):
             return step
         totals[0] += loss
         totals[1] += right
 
-        if options.deferred:
+        if training and options.deferred:
             if options.clip_norm > 0.0:
                 _run(norm, idle, idle, idle, ZERO, state, source, options, batch, batch, threads)
             _run(update, idle, idle, idle, ZERO, state, source, options, batch, batch, threads)
@@ -574,7 +566,7 @@ def _train_steps(
 
 
 _ORDER, _NUMBERS = typeof(np.zeros(1, np.int32)), typeof(np.zeros(1))
-_TRAIN = signature(
+_STEPS = signature(
     types.int64,
     *(_FUNCTION,) * len(Stages._fields),
     _STATE,
@@ -585,6 +577,7 @@ _TRAIN = signature(
     types.int64,
     types.int64,
     _NUMBERS,
+    types.boolean,
     _NUMBERS,
 )
 
@@ -597,37 +590,7 @@ def train_steps(stages, state, source, options, order, batch_size, first_step, n
     the samples' losses and the count of right guesses. A loss that is NaN or infinite ends the call with that step; the
     parameters are of no use then.
     """
-    return _compiled_loop()(*stages, state, source, options, order, batch_size, first_step, number, rates, totals)
-
-
-def _measure_steps(gather, forward, output, idle, state, source, options, order, batch_size, totals):
-    """`measure_steps`, with the stages one by one."""
-    last = state.layers.shape[0] - 1
-    none = order[:0]
-    for begin in range(0, order.shape[0], batch_size):
-        batch = Batch(order[begin : min(order.shape[0], begin + batch_size)], none, 0, 0.0, 0.0)
-        if not source.sparse:
-            _run(gather, idle, idle, idle, ZERO, state, source, options, batch, batch, state.layers[0, FORWARD_PARTS])
-        for layer in range(last):
-            parts = state.layers[layer, FORWARD_PARTS]
-            _run(forward, idle, idle, idle, layer, state, source, options, batch, batch, parts)
-        parts = state.layers[last, FORWARD_PARTS]
-        _run(output, idle, idle, idle, last, state, source, options, batch, batch, parts)
-        for n in range(batch.rows.shape[0]):
-            totals[0] += state.losses[n]
-            totals[1] += state.right[n]
-
-
-_MEASURE = signature(
-    types.void,
-    *(_FUNCTION,) * 4,
-    _STATE,
-    _SOURCE,
-    _OPTIONS,
-    _ORDER,
-    types.int64,
-    _NUMBERS,
-)
+    return _compiled_loop()(*stages, state, source, options, order, batch_size, first_step, number, rates, True, totals)
 
 
 def measure_steps(stages, state, source, options, order, batch_size, totals):
@@ -636,16 +599,10 @@ def measure_steps(stages, state, source, options, order, batch_size, totals):
 
     It uses the state's activations and leaves its parameters alone. options: without dropout and label smoothing.
     """
-    _compiled_measure()(
-        stages.gather, stages.forward, stages.output, stages.idle, state, source, options, order, batch_size, totals
-    )
+    steps = np.zeros(-(-len(order) // batch_size))
+    _compiled_loop()(*stages, state, source, options, order, batch_size, 0, 0, steps, False, totals)
 
 
 @cache
 def _compiled_loop() -> Callable[..., int]:
-    return kernel(_train_steps, _TRAIN)
-
-
-@cache
-def _compiled_measure() -> Callable[..., None]:
-    return kernel(_measure_steps, _MEASURE)
+    return kernel(_steps, _STEPS)

@@ -190,7 +190,7 @@ def parallel_kernel(function: Function, signature: Any = None) -> Function:
 
 def warm() -> bool:
     """Whether the training loop was compiled here before, so that a start needs only load it."""
-    return cache_folder is not None and any(cache_folder.rglob("step._train_steps*.nbi"))
+    return cache_folder is not None and any(cache_folder.rglob("step._steps*.nbi"))
 
 
 def set_threads(threads: int) -> None:
