@@ -22,8 +22,6 @@ Every number has one order of summing whatever the number of parts, so the bits 
 """
 
 import math
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
@@ -40,6 +38,7 @@ from jitnet.kernels.dropout import dropout
 from jitnet.kernels.jit import (
     address_of,
     cache_folder,
+    compile_beside,
     inner_kernel,
     kernel,
     machine,
@@ -56,7 +55,7 @@ from jitnet.kernels.linear import (
 )
 from jitnet.kernels.loss import scale_rows, softmax_cross_entropy
 from jitnet.kernels.optimizer import average, limit_norms, square_sum, update
-from jitnet.kernels.sparse import BLOCK, list_columns, sparse_backward_weight, sparse_forward
+from jitnet.kernels.sparse import BLOCK, list_columns, list_rows, sparse_backward_weight, sparse_forward
 from jitnet.kernels.tile import COLS, LANES, PANEL, own_code, tile_load, tile_store
 from jitnet.state import (
     BACKWARD_PARTS,
@@ -438,22 +437,18 @@ def stages(*, deferred: bool) -> Stages:
 
 def load_half() -> None:
     """Compile or load what takes half of the time: for a second process, while the first compiles the rest."""
-    for stage in (backward_stage, first_stage, output_stage):
+    for stage in (backward_stage, output_stage):
         _compiled(stage)
+    list_rows(np.zeros((1, 1), np.uint8), np.zeros(2, np.int64), np.zeros(0, np.uint32))
 
 
 def load(*, deferred: bool = False) -> Stages:
     """Compile or load everything that training runs, in two processes where it has to be compiled."""
     beside = None
     if not warm() and cache_folder is not None and machine().cores > 1:
-        beside = subprocess.Popen(
-            [sys.executable, "-c", "from jitnet.step import load_half; load_half()"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        beside = compile_beside("from jitnet.step import load_half; load_half()")
     try:
-        for stage in (forward_stage, gather_stage, idle_stage):
+        for stage in (forward_stage, first_stage, gather_stage, idle_stage):
             _compiled(stage)
         _compiled_loop()
     finally:

@@ -196,3 +196,13 @@ def test_nan_is_seen_by_compiled_loops():
     for value in (np.nan, np.inf, -np.inf):
         assert not is_finite(value)
     assert is_finite(1.0)
+
+
+@pytest.mark.skipif(jit.machine().affinity < 2, reason="needs two cores")
+def test_what_compiles_beside_is_bound_to_no_core(tmp_path):
+    found = tmp_path / "cores"
+    loaded = "from jitnet.kernels import tile"  # which loads the library that binds threads
+    jit.compile_beside(
+        f"import os; {loaded}; open({str(found)!r}, 'w').write(str(len(os.sched_getaffinity(0))))"
+    ).wait()
+    assert int(found.read_text()) == jit.machine().affinity

@@ -18,6 +18,7 @@ import hashlib
 import os
 import platform
 import re
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -34,6 +35,7 @@ __all__ = [
     "Machine",
     "address_of",
     "cache_folder",
+    "compile_beside",
     "inner_kernel",
     "kernel",
     "machine",
@@ -54,8 +56,12 @@ _FEATURES = llvm.get_host_cpu_features()
 _AVX512 = bool(_FEATURES.get("avx512f"))
 
 
+# Asked for before the OpenMP library binds this thread to one of them.
+_CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
 def _affinity() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(_CORES) or os.cpu_count() or 1
 
 
 def _set_environment() -> None:
@@ -191,6 +197,21 @@ def parallel_kernel(function: Function, signature: Any = None) -> Function:
 def warm() -> bool:
     """Whether the training loop was compiled here before, so that a start needs only load it."""
     return cache_folder is not None and any(cache_folder.rglob("step._steps*.nbi"))
+
+
+def compile_beside(statement: str) -> "subprocess.Popen[bytes]":
+    """Run a statement that compiles, in a process of its own: its code is in the cache once that ends.
+
+    This thread is bound to one core by now, and a child would inherit that and be bound to the same one itself.
+    """
+    free = f"import os; os.sched_setaffinity(0, {_CORES}); " if _CORES else ""
+    return subprocess.Popen(
+        [sys.executable, "-c", free + statement],
+        env={**os.environ, "OMP_PROC_BIND": "false"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def set_threads(threads: int) -> None:
