@@ -1,6 +1,6 @@
 """The compiled prediction loop: blocks of samples, each carried through all layers by one thread.
 
-A sample's numbers do not depend on its neighbours, so any split gives the same bits, and they are those of training.
+A sample's numbers do not depend on its neighbours, so any split gives the same bits.
 """
 
 from collections.abc import Callable
