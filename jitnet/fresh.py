@@ -31,9 +31,11 @@ class FreshSamples:
         self._config, self._sparse = config, plan.sparse
         self._distorting = config.augment.active
         if self._distorting:
-            if image_shape is None or len(self._images) == 0:
+            lacking = "an image shape" if image_shape is None else "one byte a pixel" if len(self._images) == 0 else ""
+            if image_shape is None or lacking:
                 raise UsageError(
-                    "--shift, --rotation, --scaling, --shear and --elastic distort grey images; this data has none"
+                    "--shift, --rotation, --scaling, --shear and --elastic distort grey images of one byte a pixel; "
+                    f"this data lacks {lacking}"
                 )
             self._shape, self._settings = image_shape, settings(config.augment)
             self._scratch = aligned(plan.threads * scratch_size(*image_shape, self._settings)).reshape(plan.threads, -1)

@@ -4,10 +4,9 @@ A step is a short list of stages, each one parallel region (or, where the work i
 call):
 
     forward   layer 1, 2, …        each part owns panels of units
-    output    the last layer, softmax, loss, and the gradient of the logits; each part owns samples, or does all
-    backward  the last layer … 1   each part owns inputs of the layer, that is units of the layer below: the gradient
-    for
-                                   those units, the gradient of the weights that leave them, and those weights' update
+    output    the last layer       softmax, loss, gradient of the logits; each part owns samples, or does all of them
+    backward  the last layer … 1   each part owns inputs of the layer, that is units of the layer below: their gradient,
+                                   the gradient of the weights that leave them, and those weights' update
     first     layer 0              each part owns panels: gradient and update for this batch, forward for the next one
 
 `first` needs nothing of other parts but what `backward` of layer 1 left in the same part, so both are one region.

@@ -58,7 +58,7 @@ def test_distortions_need_images(call, tmp_path):
     result = call("train", "--data", str(tmp_path / "plain.csv"), "--elastic", "3", "--out", str(tmp_path / "run"))
     assert result.code == 2
     assert "--elastic" in result.err
-    assert "this data has none" in result.err
+    assert "this data lacks an image shape" in result.err
 
 
 def test_a_target_that_is_missed_is_exit_4_and_the_model_is_kept(call, tmp_path):
