@@ -37,7 +37,8 @@ TARGET = "98"
 
 Candidate = dict[str, Any]
 
-DISTORTIONS = {"shift": 2.0, "rotation": 12.0, "scaling": 0.12, "shear": 8.0, "elastic": 34.0, "elastic_sigma": 4.0}
+MILD = {"shift": 1.5, "rotation": 8.0, "scaling": 0.08, "shear": 5.0, "elastic": 30.0, "elastic_sigma": 5.0}
+STRONG = {"shift": 2.0, "rotation": 12.0, "scaling": 0.12, "shear": 8.0, "elastic": 34.0, "elastic_sigma": 4.0}
 
 
 def _grid(**choices: list[Any]) -> Iterator[Candidate]:
@@ -91,8 +92,9 @@ CANDIDATES: dict[str, list[Candidate]] = {
             "schedule": "one-cycle",
             "label_smoothing": 0.05,
             "ema": 0.999,
-            "augment": DISTORTIONS,
+            "augment": distortions,
         }
+        for distortions in (MILD, STRONG)
     ],
 }
 
