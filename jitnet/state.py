@@ -91,6 +91,9 @@ NORM_BLOCK = 16384
 """Parameters whose squares are summed at a time for the gradient's norm: fixed, so that no thread count shows in the
 sum."""
 
+_LONG_ROW = 32
+"""Cache lines of a row that is long: 512 numbers."""
+
 _REGION_FLOP = 400_000
 """Work that pays for one more thread: a region costs about 2 µs, which is this much at 200 GFLOP/s."""
 
@@ -218,10 +221,14 @@ def _groups(row: npt.NDArray[np.int64]) -> int:
 
 
 def row_stride(panels: int) -> int:
-    """Numbers from one row of so many panels to the next: twice an odd count of cache lines, so that a column's rows
-    spread over the cache's sets, and that units of different threads never lie in the same two neighbouring lines:
-    processors fetch both, and take them from each other."""
-    return ((panels * COLS + 1) // 2 | 1) * 2 * LANES
+    """Numbers from one row of so many panels to the next: an odd count of cache lines, so that a column's rows spread
+    over all sets of the first cache.
+
+    Of short rows twice an odd count: units of different threads then never lie in the same two neighbouring lines,
+    which processors fetch together and take from each other. In long rows that is one pair of hundreds.
+    """
+    lines = panels * COLS
+    return (lines | 1 if lines >= _LONG_ROW else ((lines + 1) // 2 | 1) * 2) * LANES
 
 
 def aligned(count: int) -> Floats:

@@ -13,6 +13,7 @@ from layouts import MARK, filled, from_panels, rounded, rows, to_panels
 
 from jitnet.kernels.linear import (
     DEPTH,
+    GRADIENT_DEPTH,
     INPUT_ROWS,
     WIDTH,
     linear_backward_bias,
@@ -40,8 +41,9 @@ SHAPES = [
 LONG = [
     (31, DEPTH - 1, 2 * PANEL + 1),
     (2 * ROWS + 1, DEPTH + 1, GROUP * PANEL + PANEL),
-    (DEPTH + 1, 29, DEPTH + 1),
-    (2 * DEPTH + 3, WIDTH + 17, 37),
+    (GRADIENT_DEPTH + 1, 29, GRADIENT_DEPTH + 1),
+    (2 * GRADIENT_DEPTH + 3, WIDTH + 17, 37),
+    (37, WIDTH + ROWS + 1, GRADIENT_DEPTH + PANEL + 1),
     (32, 784, 10),
 ]
 EVERY = [*(pytest.param(shape, marks=pytest.mark.small) for shape in SHAPES), *LONG]

@@ -3,13 +3,11 @@
 Importing this room settles, before the first compile, what Numba reads from the environment:
 
 * the full vector width: on CPUs with AVX-512 LLVM prefers 256-bit vectors, which halves the peak (80 against 165
-GFLOP/s
-  a core); `-prefer-256-bit` in the feature string undoes that. Other CPUs are left as they are.
+  GFLOP/s a core); `-prefer-256-bit` in the feature string undoes that. Other CPUs are left as they are.
 * OpenMP as threading layer: a parallel region costs 2–3 µs there against 25–37 with Numba's own work queue; its threads
   are bound to cores, without which a region sometimes took 8 ms.
 * a cache folder whose name is a hash of all kernel sources, options and versions. Numba itself does not notice an
-edited
-  callee in another file, a changed option or bounds checking, and would run stale code.
+  edited callee in another file, a changed option or bounds checking, and would run stale code.
 
 A variable that the user has set already is left alone.
 """
