@@ -13,8 +13,10 @@ from layouts import MARK, filled, from_panels, rounded, rows, to_panels
 
 from jitnet.kernels.linear import (
     DEPTH,
-    GRADIENT_DEPTH,
+    INPUT_DEPTH,
     INPUT_ROWS,
+    INPUT_WIDTH,
+    WEIGHT_DEPTH,
     WIDTH,
     linear_backward_bias,
     linear_backward_input,
@@ -41,9 +43,9 @@ SHAPES = [
 LONG = [
     (31, DEPTH - 1, 2 * PANEL + 1),
     (2 * ROWS + 1, DEPTH + 1, GROUP * PANEL + PANEL),
-    (GRADIENT_DEPTH + 1, 29, GRADIENT_DEPTH + 1),
-    (2 * GRADIENT_DEPTH + 3, WIDTH + 17, 37),
-    (37, WIDTH + ROWS + 1, GRADIENT_DEPTH + PANEL + 1),
+    (WEIGHT_DEPTH + 1, 29, INPUT_DEPTH + 1),
+    (2 * WEIGHT_DEPTH + 3, WIDTH + 17, 37),
+    (37, INPUT_WIDTH + ROWS + 1, INPUT_DEPTH + PANEL + 1),
     (32, 784, 10),
 ]
 EVERY = [*(pytest.param(shape, marks=pytest.mark.small) for shape in SHAPES), *LONG]
