@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jitnet.config import ModelConfig
-from jitnet.kernels.sparse import SLOT
+from jitnet.kernels.sparse import BLOCK
 from jitnet.kernels.tile import COLS, LANES, PANEL
 
 __all__ = [
@@ -103,8 +103,8 @@ class State(NamedTuple):
 
     params, grads, first_moment, second_moment, mean: (parameters,) float32, alike in layout; what is unused has 16
     elements. work: float32, inputs, activations and their gradients. values: (256,) float32, network input of each
-    byte. counts: (parts, in_features) int32 and slots: (parts, in_features * SLOT) uint32, each part's lists of
-    columns. losses: float32 and right: int32, of each sample of the batch, once or once for each part. squares:
+    byte. columns: (parts, in_features) uint64 and cursors: (parts, BLOCK) int64, each part's marks of columns and
+    places in lists. losses: float32 and right: int32, of each sample of the batch, once or once for each part. squares:
     (blocks,) float64. layers: (n_layers, columns) int64, the table.
     """
 
@@ -115,8 +115,8 @@ class State(NamedTuple):
     mean: Floats
     work: Floats
     values: Floats
-    counts: npt.NDArray[np.int32]
-    slots: npt.NDArray[np.uint32]
+    columns: npt.NDArray[np.uint64]
+    cursors: npt.NDArray[np.int64]
     losses: Floats
     right: npt.NDArray[np.int32]
     squares: npt.NDArray[np.float64]
@@ -339,17 +339,17 @@ def allocate(
     if dry:
         param, place, room, copies = LANES, 0, 0, 0
     optional = [param if wanted else LANES for wanted in (grads, first_moment, second_moment, mean)]
-    columns, slot = config.in_features if sparse else 1, SLOT if sparse and training else 1
-    *numbers, counts, slots, losses, right, squares = _arena(
+    marked = config.in_features if sparse and training else 1
+    *numbers, columns, cursors, losses, right, squares = _arena(
         *[(count, np.float32) for count in (param, *optional, place + LANES, 256)],
-        (copies * columns, np.int32),
-        (copies * columns * slot, np.uint32),
+        (copies * marked, np.uint64),
+        (copies * BLOCK, np.int64),
         (copies * room, np.float32),
         (copies * room, np.int32),
         (blocks, np.float64),
     )
-    counts, slots = counts.reshape(copies, columns), slots.reshape(copies, columns * slot)
-    return State._make((*numbers, counts, slots, losses, right, squares, layers))
+    columns, cursors = columns.reshape(copies, marked), cursors.reshape(copies, BLOCK)
+    return State._make((*numbers, columns, cursors, losses, right, squares, layers))
 
 
 def pack(params: Floats, layers: npt.NDArray[np.int64], weights: Sequence[Floats], biases: Sequence[Floats]) -> None:

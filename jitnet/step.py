@@ -54,7 +54,7 @@ from jitnet.kernels.linear import (
 )
 from jitnet.kernels.loss import scale_rows, softmax_cross_entropy
 from jitnet.kernels.optimizer import average, limit_norms, square_sum, update
-from jitnet.kernels.sparse import BLOCK, list_columns, list_rows, sparse_backward_weight, sparse_forward
+from jitnet.kernels.sparse import BLOCK, list_rows, mark_columns, sparse_backward_weight, sparse_forward
 from jitnet.kernels.tile import COLS, LANES, PANEL, own_code, tile_load, tile_store
 from jitnet.state import (
     BACKWARD_PARTS,
@@ -333,15 +333,26 @@ def first_stage(layer, state, source, options, batch, part, parts):
         _clear(target, first, last)
     size = batch.rows.shape[0]
     if source.sparse:
-        counts, slots = state.counts[part], state.slots[part]
+        columns, cursors = state.columns[part], state.cursors[part]
         for n in range(0, size, BLOCK):
             end = min(size, n + BLOCK)
-            # Asked for: the samples of this many steps ahead, at the pace at which these are listed.
+            rows = batch.rows[n:end]
+            # Asked for: the samples of this many steps ahead, at the pace at which these are marked.
             ahead = batch.ahead[n : min(end, batch.ahead.shape[0])]
-            list_columns(source.starts, source.entries, batch.rows[n:end], ahead, counts, slots)
-            g = state.work[row[G] + n * row[STRIDE] :]
+            mark_columns(source.starts, source.entries, rows, ahead, columns)
             sparse_backward_weight(
-                counts, slots, state.values, g, row[STRIDE], row[IN], first_panel, last_panel, target[row[W] :]
+                columns,
+                source.starts,
+                source.entries,
+                rows,
+                cursors,
+                state.values,
+                state.work[row[G] + n * row[STRIDE] :],
+                row[STRIDE],
+                row[IN],
+                first_panel,
+                last_panel,
+                target[row[W] :],
             )
     else:
         x = state.work[row[X] + (batch.number & 1) * row[ROOM] * row[X_STRIDE] :]

@@ -8,10 +8,9 @@ from jitnet.kernels.batch import gather_bytes
 from jitnet.kernels.linear import linear_backward_weight, linear_forward
 from jitnet.kernels.sparse import (
     BLOCK,
-    SLOT,
-    list_columns,
     list_row,
     list_rows,
+    mark_columns,
     sparse_backward_weight,
     sparse_forward,
 )
@@ -144,12 +143,13 @@ def test_backward_weight_has_the_bits_of_the_dense_loop(shape):
     problem = Problem(shape)
     for first, last in {(0, problem.panels), (problem.panels // 2, problem.panels)}:
         dw, dense = problem.flat_w.copy(), problem.flat_w.copy()
-        counts, slots = np.zeros(problem.n_in, np.int32), np.zeros(problem.n_in * SLOT, np.uint32)
+        columns, cursors = np.zeros(problem.n_in, np.uint64), np.zeros(BLOCK, np.int64)
         for n in range(0, problem.batch, BLOCK):
             own = problem.rows[n : n + BLOCK]
-            list_columns(problem.starts, problem.entries, own, own[:1], counts, slots)
+            lists = (problem.starts, problem.entries, own)
+            mark_columns(*lists, own[:1], columns)
             g = problem.flat_g[n * problem.stride :]
-            sparse_backward_weight(counts, slots, VALUES, g, problem.stride, problem.n_in, first, last, dw)
+            sparse_backward_weight(columns, *lists, cursors, VALUES, g, problem.stride, problem.n_in, first, last, dw)
         linear_backward_weight(
             problem.x.reshape(-1),
             problem.n_in,
@@ -172,13 +172,13 @@ def test_backward_weight_has_the_bits_of_the_dense_loop(shape):
 
 
 @pytest.mark.small
-def test_columns_are_listed_by_sample():
+@pytest.mark.parametrize("samples", [4, BLOCK])
+def test_a_columns_mark_has_a_bit_for_each_sample(samples):
     images = pictures(9, 12, density=0.5)
     starts, entries = compress(images)
-    chosen = np.array([4, 8, 2, 2], np.int32)
-    counts, slots = np.full(12, 99, np.int32), np.zeros(12 * SLOT, np.uint32)
-    list_columns(starts, entries, chosen, chosen[:0], counts, slots)
+    chosen = np.resize(np.array([4, 8, 2, 2, 0], np.int32), samples)
+    columns = np.full(12, 99, np.uint64)
+    mark_columns(starts, entries, chosen, chosen[:0], columns)
     for i in range(12):
-        own = slots[i * SLOT : i * SLOT + counts[i]]
-        expected = [(n, images[row, i]) for n, row in enumerate(chosen) if images[row, i]]
-        assert [(entry >> 8, entry & 255) for entry in own] == expected
+        expected = [n for n, row in enumerate(chosen) if images[row, i]]
+        assert [n for n in range(64) if int(columns[i]) >> n & 1] == expected

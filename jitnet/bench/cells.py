@@ -29,7 +29,7 @@ from jitnet.kernels.loss import scale_rows, softmax_cross_entropy
 from jitnet.kernels.optimizer import average, limit_norms, square_sum, update
 from jitnet.kernels.probe import BLOCK as PROBE_BLOCK
 from jitnet.kernels.probe import SUMS, multiply_add, read, triad
-from jitnet.kernels.sparse import BLOCK, list_columns, sparse_backward_weight, sparse_forward
+from jitnet.kernels.sparse import BLOCK, mark_columns, sparse_backward_weight, sparse_forward
 from jitnet.kernels.tile import LANES, PANEL
 from jitnet.state import (
     GT,
@@ -101,10 +101,10 @@ def gather(state, source, rows, ahead, layer, code, part, parts):
 
 
 def columns(state, source, rows, ahead, layer, code, part, parts):
-    """Every part lists for itself, as in training: moving lists between cores costs more than making them twice."""
+    """Every part marks for itself, as in training: moving marks between cores costs more than making them twice."""
     for n in range(0, rows.shape[0], BLOCK):
         end = min(rows.shape[0], n + BLOCK)
-        list_columns(source.starts, source.entries, rows[n:end], ahead[n:end], state.counts[part], state.slots[part])
+        mark_columns(source.starts, source.entries, rows[n:end], ahead[n:end], state.columns[part])
 
 
 def forward(state, source, rows, ahead, layer, code, part, parts):
@@ -151,12 +151,25 @@ def backward_weight(state, source, rows, ahead, layer, code, part, parts):
 
 
 def weight_sparse(state, source, rows, ahead, layer, code, part, parts):
-    """From the lists of columns as they stand, one block of samples."""
+    """From the marks of columns as they stand: the last block of samples."""
     row = state.layers[0]
     first, last = _share(row[PANELS], part, parts)
+    own = rows[(rows.shape[0] - 1) // BLOCK * BLOCK :]
     g, dw = state.work[row[G] :], state.grads[row[W] :]
-    counts, slots = state.counts[part], state.slots[part]
-    sparse_backward_weight(counts, slots, state.values, g, row[STRIDE], row[IN], first, last, dw)
+    sparse_backward_weight(
+        state.columns[part],
+        source.starts,
+        source.entries,
+        own,
+        state.cursors[part],
+        state.values,
+        g,
+        row[STRIDE],
+        row[IN],
+        first,
+        last,
+        dw,
+    )
 
 
 def backward_bias(state, source, rows, ahead, layer, code, part, parts):

@@ -6,7 +6,7 @@ and o outputs of a layer, e entries (inputs of the batch that are not zero) and 
 
     kernel                          FLOP               bytes
     gather the batch                2 n i (bytes)      n i of uint8 (4 n i of float32) + 4 n i
-    list the columns                0                  8 e + 4 i
+    mark the columns                0                  4 e + 8 i
     linear forward                  2 n i o            4 (n i + i o + o + n o)
     zero-skipping forward           2 e o              4 (e + i o + o + n o)
     linear backward, input          2 n i o            4 (n o + i o + n i)
@@ -27,7 +27,7 @@ and o outputs of a layer, e entries (inputs of the batch that are not zero) and 
 
 Samples made anew for every epoch, distorted or with inputs dropped, are counted in `fresh`.
 The polynomials are counted term by term: exp 21, tanh 22, and for gelu the normal distribution 39. The zero-skipping
-backward is timed on one block of at most 64 samples, as it is called; its lists of columns are made anew for each.
+backward is timed on one block of at most 64 samples, as it is called; its marks of columns are made anew for each.
 """
 
 from collections.abc import Callable, Sequence
@@ -184,17 +184,17 @@ class _Makers:
         subject, state = self._subject, self._state
         n, entries = subject.batch_size, subject.entries
         i, o = subject.shape.widths[:2]
-        block = n % BLOCK or min(n, BLOCK)  # what the last block has, whose lists stay behind
+        block = n % BLOCK or min(n, BLOCK)  # what the last block has, whose marks stay behind
         listed = entries * block / n
 
-        def make_lists(parts: int) -> None:
+        def make_marks(parts: int) -> None:
             set_threads(threads)
             cells.repeat("columns", state, self._source, self._order, n, 0, 0, parts, 1)
 
         note = f"{entries / n / i:.0%} of the inputs"
         return [
             self._case(
-                "list the columns", f"{n}×{i}", threads, 0.0, 8 * entries + 4 * i, "columns", 0, threads, note=note
+                "mark the columns", f"{n}×{i}", threads, 0.0, 4 * entries + 8 * i, "columns", 0, threads, note=note
             ),
             self._case(
                 "zero-skipping forward",
@@ -217,7 +217,7 @@ class _Makers:
                 0,
                 self._panels(0),
                 note=note,
-                first=make_lists,
+                first=make_marks,
             ),
         ]
 

@@ -10,7 +10,6 @@ from jitnet import step
 from jitnet.config import ModelConfig, TrainConfig
 from jitnet.datasets import Dataset
 from jitnet.kernels.jit import set_threads
-from jitnet.kernels.sparse import SLOT
 from jitnet.model import Model
 from jitnet.plan import Plan, make_plan, make_source, make_state, options_of
 from jitnet.state import Options, Source, State, allocate, no_source
@@ -78,7 +77,7 @@ class Subject:
         step.train_steps(stages, state, self.source, self.options, order, self.batch_size, 0, 0, rates, totals)
 
     def kernel_state(self, parts: int) -> State:
-        """One state on which every kernel finds its arrays: dense inputs, lists of columns, gradients and moments.
+        """One state on which every kernel finds its arrays: dense inputs, marks of columns, gradients and moments.
 
         A few steps of training have filled it, so that activations and gradients are as they are in training.
         """
@@ -87,10 +86,7 @@ class Subject:
         trained = make_state(self.model, self.config, self.plan, batch)
         state.params[:], state.values[:] = trained.params, trained.values
         if self.plan.sparse:
-            features = config.in_features
-            state = state._replace(
-                counts=np.zeros((parts, features), np.int32), slots=np.zeros((parts, features * SLOT), np.uint32)
-            )
+            state = state._replace(columns=np.zeros((parts, config.in_features), np.uint64))
         dense = (
             self.source
             if not self.plan.sparse

@@ -12,19 +12,16 @@ import numpy as np
 from numba import prange
 
 from jitnet.kernels.jit import kernel, parallel_kernel
-from jitnet.kernels.tile import COLS, GROUP, PANEL, prefetch, tile_add_scaled, tile_load, tile_store
+from jitnet.kernels.tile import COLS, GROUP, PANEL, lowest_bit, prefetch, tile_add_scaled, tile_load, tile_store
 
-__all__ = ["BLOCK", "SLOT", "list_columns", "list_row", "list_rows", "sparse_backward_weight", "sparse_forward"]
+__all__ = ["BLOCK", "list_row", "list_rows", "mark_columns", "sparse_backward_weight", "sparse_forward"]
 
 BLOCK = 64
-"""Samples whose entries are turned around at a time."""
-
-SLOT = BLOCK + 16
-"""Entries from one column's list to the next: room for BLOCK, and an odd number of cache lines, so that the lists'
-beginnings spread over all sets of the cache."""
+"""Samples whose gradients are summed at a time: as many as a column's mark has bits."""
 
 _VALUE_BITS = np.uint32(8)
 _VALUE = np.uint32(255)
+_NONE, _FIRST = np.uint64(0), np.uint64(1)
 
 
 @kernel
@@ -68,26 +65,22 @@ def list_rows(images, starts, entries):
 
 
 @kernel
-def list_columns(starts, entries, rows, ahead, counts, slots):
-    """Turn the lists of up to BLOCK samples around: for each column the samples that have it, as `n << 8 | value`.
+def mark_columns(starts, entries, rows, ahead, columns):
+    """Which of up to BLOCK samples have a column: bit n of columns[i] says it of sample rows[n].
 
-    rows (batch,) int32 names the samples; counts (in_features,) int32 is overwritten with each column's number of
-    entries, and slots, flat uint32, with the entries: column i's begin at i * SLOT, in the order of the samples.
-    `ahead` names the samples that will be listed next: their entries lie at random places in memory, and asking for
-    them now hides that.
+    rows (batch,) int32; columns (in_features,) uint64 is overwritten. Marks, not lists of entries: 784 of them stay in
+    the first cache, and writing lists took twice as long. `ahead` names the samples that will be marked next: their
+    entries lie at random places in memory, and asking for them now hides that.
     """
-    for i in range(counts.shape[0]):
-        counts[i] = 0
+    for i in range(columns.shape[0]):
+        columns[i] = _NONE
     for n in range(rows.shape[0]):
         if n < ahead.shape[0]:
             for e in range(starts[ahead[n]], starts[ahead[n] + 1], 16):
                 prefetch(entries, e)
+        mark = _FIRST << np.uint64(n)
         for e in range(starts[rows[n]], starts[rows[n] + 1]):
-            entry = entries[np.uint64(e)]
-            column = np.uint64(entry >> _VALUE_BITS)
-            count = counts[column]
-            slots[column * np.uint64(SLOT) + np.uint64(count)] = np.uint32(n) << _VALUE_BITS | (entry & _VALUE)
-            counts[column] = count + 1
+            columns[np.uint64(entries[np.uint64(e)] >> _VALUE_BITS)] |= mark
 
 
 @kernel
@@ -120,31 +113,54 @@ def sparse_forward(starts, entries, rows, values, w, b, in_features, first_panel
 
 
 @kernel
-def sparse_backward_weight(counts, slots, values, g, stride, in_features, first_panel, last_panel, dw):
-    """dw[i, o] += sum of values[v] * g[n, o] over column i's samples n with value v, for o in the panels given.
+def sparse_backward_weight(
+    columns, starts, entries, rows, cursors, values, g, stride, in_features, first_panel, last_panel, dw
+):
+    """dw[i, o] += sum of values[v] * g[n, o] over the samples rows[n] with an entry (i, v), for o in the panels given.
 
-    g flat with rows of `stride`, beginning at the first sample listed; dw in panels. With g scaled by -learning_rate,
-    dw may be the weights themselves: that is a step of SGD. Columns without entries are not touched. 2 FLOP per entry
-    and output.
+    columns as `mark_columns` left it for these rows; cursors (BLOCK,) int64 is overwritten: where each sample's next
+    entry stands. g flat with rows of `stride`, beginning at the first of the rows; dw in panels. With g scaled by
+    -learning_rate, dw may be the weights themselves: that is a step of SGD. Columns without entries are not touched.
+    2 FLOP per entry and output.
     """
     size = in_features * PANEL
     whole = last_panel - (last_panel - first_panel) % GROUP
     # Columns inside: a group's gradients stay in the first cache.
     for p in range(first_panel, whole, GROUP):
+        _begin(starts, rows, cursors)
         for i in range(in_features):
-            if counts[i] > 0:
+            mark = columns[i]
+            if mark != _NONE:
                 tile = tile_load(GROUP, COLS, dw, p * size + i * PANEL, size)
-                for e in range(i * SLOT, i * SLOT + counts[i]):
-                    entry = slots[np.uint64(e)]
-                    at = np.int64(entry >> _VALUE_BITS) * stride + p * PANEL
-                    tile = tile_add_scaled(tile, values[np.uint64(entry & _VALUE)], g, at, PANEL)
+                while mark != _NONE:
+                    n = lowest_bit(mark)
+                    mark &= mark - _FIRST
+                    value = _next_value(entries, cursors, values, n)
+                    tile = tile_add_scaled(tile, value, g, n * stride + p * PANEL, PANEL)
                 tile_store(tile, dw, p * size + i * PANEL, size)
     for p in range(whole, last_panel):
+        _begin(starts, rows, cursors)
         for i in range(in_features):
-            if counts[i] > 0:
+            mark = columns[i]
+            if mark != _NONE:
                 single = tile_load(1, COLS, dw, p * size + i * PANEL, size)
-                for e in range(i * SLOT, i * SLOT + counts[i]):
-                    entry = slots[np.uint64(e)]
-                    at = np.int64(entry >> _VALUE_BITS) * stride + p * PANEL
-                    single = tile_add_scaled(single, values[np.uint64(entry & _VALUE)], g, at, PANEL)
+                while mark != _NONE:
+                    n = lowest_bit(mark)
+                    mark &= mark - _FIRST
+                    value = _next_value(entries, cursors, values, n)
+                    single = tile_add_scaled(single, value, g, n * stride + p * PANEL, PANEL)
                 tile_store(single, dw, p * size + i * PANEL, size)
+
+
+@kernel
+def _begin(starts, rows, cursors):
+    for n in range(rows.shape[0]):
+        cursors[n] = starts[rows[n]]
+
+
+@kernel
+def _next_value(entries, cursors, values, n):
+    """The network input of sample n's next entry: columns are walked in the order in which a sample's entries stand."""
+    at = cursors[np.uint64(n)]
+    cursors[np.uint64(n)] = at + 1
+    return values[np.uint64(entries[np.uint64(at)] & _VALUE)]

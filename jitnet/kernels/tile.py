@@ -32,6 +32,7 @@ __all__ = [
     "LANES",
     "PANEL",
     "ROWS",
+    "lowest_bit",
     "own_code",
     "prefetch",
     "tile_add_outer",
@@ -128,6 +129,11 @@ def tile_sum(tile: np.ndarray) -> np.float32:
 
 def prefetch(source: np.ndarray, offset: int) -> None:
     """Ask for the cache line that holds source[offset], without waiting; of any element type, and harmless anywhere."""
+
+
+def lowest_bit(word: np.uint64) -> np.int64:
+    """Place of the lowest bit that is set, counted from 0; at least one must be."""
+    return np.int64((int(word) & -int(word)).bit_length() - 1)
 
 
 def own_code() -> None:
@@ -348,6 +354,13 @@ if not config.DISABLE_JIT:
             builder.call(function, [pointer, _constant(0, 32), _constant(3, 32), _constant(1, 32)])
 
         return types.void(source, _INDEX), codegen
+
+    @intrinsic
+    def lowest_bit(typing, word):
+        def codegen(context, builder, signature, args):
+            return builder.cttz(args[0], _constant(1, 1))
+
+        return types.int64(types.uint64), codegen
 
     @intrinsic
     def own_code(typing):
