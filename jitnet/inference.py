@@ -48,12 +48,13 @@ class Samples(NamedTuple):
 
 class Scratch(NamedTuple):
     """A row for each part: work as State's, starts (BLOCK_ROWS + 1,), entries (BLOCK_ROWS * in_features,), order
-    (BLOCK_ROWS,); and one for all, sequence: 0 .. BLOCK_ROWS - 1."""
+    (BLOCK_ROWS,), cursors (BLOCK_ROWS,); and one for all, sequence: 0 .. BLOCK_ROWS - 1."""
 
     work: npt.NDArray[np.float32]
     starts: npt.NDArray[np.int64]
     entries: npt.NDArray[np.uint32]
     order: npt.NDArray[np.int32]
+    cursors: npt.NDArray[np.int64]
     sequence: npt.NDArray[np.int32]
 
 
@@ -64,6 +65,7 @@ _EXAMPLES = (
         np.zeros((1, 1), np.int64),
         np.zeros((1, 1), np.uint32),
         np.zeros((1, 1), np.int32),
+        np.zeros((1, 1), np.int64),
         np.zeros(1, np.int32),
     ),
     Samples(np.zeros((1, 1), np.uint8), np.zeros((1, 1), np.float32), False),
@@ -83,11 +85,12 @@ def _predict_block(net, scratch, samples, order, out, part):
             starts, entries = scratch.starts[part], scratch.entries[part]
             starts[0] = 0
             for n in range(batch):
-                starts[n + 1] = list_row(images[order[n]], entries, starts[n])
+                starts[n + 1] = list_row(images[order[n]], entries, starts[n], entries.shape[0])
             sparse_forward(
                 starts,
                 entries,
                 scratch.sequence[:batch],
+                scratch.cursors[part],
                 net.values,
                 w,
                 b,

@@ -332,6 +332,7 @@ class _Predictor:
             np.zeros((parts, BLOCK_ROWS + 1), np.int64),
             np.zeros((parts, BLOCK_ROWS * self._features), np.uint32),
             np.zeros((parts, BLOCK_ROWS), np.int32),
+            np.zeros((parts, BLOCK_ROWS), np.int64),
             np.arange(BLOCK_ROWS, dtype=np.int32),
         )
         self._parts = parts

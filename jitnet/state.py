@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from jitnet.config import ModelConfig
-from jitnet.kernels.sparse import BLOCK
 from jitnet.kernels.tile import COLS, LANES, PANEL
 
 __all__ = [
@@ -103,7 +102,7 @@ class State(NamedTuple):
 
     params, grads, first_moment, second_moment, mean: (parameters,) float32, alike in layout; what is unused has 16
     elements. work: float32, inputs, activations and their gradients. values: (256,) float32, network input of each
-    byte. columns: (parts, in_features) uint64 and cursors: (parts, BLOCK) int64, each part's marks of columns and
+    byte. columns: (parts, in_features) uint64 and cursors: (parts, batch) int64, each part's marks of columns and
     places in lists. losses: float32 and right: int32, of each sample of the batch, once or once for each part. squares:
     (blocks,) float64. layers: (n_layers, columns) int64, the table.
     """
@@ -343,12 +342,12 @@ def allocate(
     *numbers, columns, cursors, losses, right, squares = _arena(
         *[(count, np.float32) for count in (param, *optional, place + LANES, 256)],
         (copies * marked, np.uint64),
-        (copies * BLOCK, np.int64),
+        (copies * room, np.int64),
         (copies * room, np.float32),
         (copies * room, np.int32),
         (blocks, np.float64),
     )
-    columns, cursors = columns.reshape(copies, marked), cursors.reshape(copies, BLOCK)
+    columns, cursors = columns.reshape(copies, marked), cursors.reshape(copies, room)
     return State._make((*numbers, columns, cursors, losses, right, squares, layers))
 
 

@@ -129,7 +129,7 @@ def _gather(state, source, rows, number, part, parts):
 
 
 @inner_kernel
-def _linear(state, source, layer, rows, number, first_sample, last_sample, first_panel, last_panel):
+def _linear(state, source, part, layer, rows, number, first_sample, last_sample, first_panel, last_panel):
     """z of own samples and panels of a layer."""
     own_code()
     row = state.layers[layer]
@@ -138,7 +138,18 @@ def _linear(state, source, layer, rows, number, first_sample, last_sample, first
     own = rows[first_sample:last_sample]
     if layer == 0 and source.sparse:
         sparse_forward(
-            source.starts, source.entries, own, state.values, w, b, row[IN], first_panel, last_panel, z, row[STRIDE]
+            source.starts,
+            source.entries,
+            own,
+            state.cursors[part],
+            state.values,
+            w,
+            b,
+            row[IN],
+            first_panel,
+            last_panel,
+            z,
+            row[STRIDE],
         )
     else:
         at = row[X] + first_sample * row[X_STRIDE]
@@ -183,7 +194,7 @@ def forward_stage(layer, state, source, options, batch, part, parts):
     logits."""
     row = state.layers[layer]
     first_panel, last_panel = _own_panels(row, part, parts)
-    _linear(state, source, layer, batch.rows, batch.number, ZERO, batch.rows.shape[0], first_panel, last_panel)
+    _linear(state, source, part, layer, batch.rows, batch.number, ZERO, batch.rows.shape[0], first_panel, last_panel)
     first, last = first_panel * PANEL, last_panel * PANEL
     z, h = state.work[row[Z] :], state.work[row[H] :]
     activation_forward(options.activation, z, h, row[STRIDE], batch.rows.shape[0], first, last)
@@ -211,7 +222,7 @@ def output_stage(layer, state, source, options, batch, part, parts):
     if row[GROUPS] > 0:
         _add_contributions(state, batch, first, last, state.work[row[Z] + copy :])
     else:
-        _linear(state, source, layer, batch.rows, batch.number, first, last, ZERO, row[PANELS])
+        _linear(state, source, part, layer, batch.rows, batch.number, first, last, ZERO, row[PANELS])
     z, gt = state.work[row[Z] + copy :], state.work[row[GT] + copy :]
     g = state.work[row[G] + copy + first * stride :]
     transpose(z[first * stride :], stride, last - first, ZERO, n_classes, gt[first:], gt_stride)

@@ -74,7 +74,7 @@ def test_the_lists_hold_every_pixel_that_is_not_zero(features):
 def test_a_single_row_is_listed_where_asked_for():
     row = pictures(3, 29)[1]
     entries = np.full(40, 7, np.uint32)
-    end = list_row(row, entries, 5)
+    end = list_row(row, entries, 5, 5 + np.count_nonzero(row))
     assert end == 5 + np.count_nonzero(row)
     assert (entries[:5] == 7).all()
     assert (entries[end:] == 7).all()
@@ -109,6 +109,7 @@ def test_forward_has_the_bits_of_the_dense_loop(shape):
             problem.starts,
             problem.entries,
             problem.rows,
+            np.zeros(problem.batch, np.int64),
             VALUES,
             problem.flat_w,
             problem.flat_b,

@@ -124,7 +124,8 @@ def forward_sparse(state, source, rows, ahead, layer, code, part, parts):
     row = state.layers[0]
     first, last = _share(row[PANELS], part, parts)
     w, b, z = state.params[row[W] :], state.params[row[B] :], state.work[row[Z] :]
-    sparse_forward(source.starts, source.entries, rows, state.values, w, b, row[IN], first, last, z, row[STRIDE])
+    lists = (source.starts, source.entries, rows, state.cursors[part])
+    sparse_forward(*lists, state.values, w, b, row[IN], first, last, z, row[STRIDE])
 
 
 def backward_input(state, source, rows, ahead, layer, code, part, parts):

@@ -86,7 +86,8 @@ class Subject:
         trained = make_state(self.model, self.config, self.plan, batch)
         state.params[:], state.values[:] = trained.params, trained.values
         if self.plan.sparse:
-            state = state._replace(columns=np.zeros((parts, config.in_features), np.uint64))
+            columns, cursors = np.zeros((parts, config.in_features), np.uint64), np.zeros((parts, batch), np.int64)
+            state = state._replace(columns=columns, cursors=cursors)
         dense = (
             self.source
             if not self.plan.sparse

@@ -54,8 +54,8 @@ WEIGHT_DEPTH = 5120 // (LANES + PANEL)
 uses ROWS numbers; together less than two thirds of a 32 KiB cache."""
 
 WIDTH = 240
-"""Inputs that the weight gradient works on at a time, a multiple of ROWS: WEIGHT_DEPTH x WIDTH floats of x are less than
-a third of a 512 KiB cache, and every panel of outputs passes over them there."""
+"""Inputs that the weight gradient works on at a time, a multiple of ROWS: WEIGHT_DEPTH x WIDTH floats of x are less
+than a third of a 512 KiB cache, and every panel of outputs passes over them there."""
 
 INPUT_DEPTH, INPUT_WIDTH = 64, 480
 """The same of the input gradient; every vector of samples passes over so many weights. Few panels at a time: where
