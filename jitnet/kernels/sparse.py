@@ -37,21 +37,18 @@ def list_row(row, entries, at, end):
     """
     words = row.shape[0] // 8
     packed = row[: words * 8].view(np.uint64)
+    # What lies behind the last entry may be another thread's: nothing is written from `end` on.
     for word in range(words):
         if packed[word] != 0:
             for i in range(word * 8, word * 8 + 8):
-                at = _list_pixel(row, i, entries, at, end)
+                if at < end:
+                    entries[at] = np.uint32(i) << _VALUE_BITS | np.uint32(row[i])
+                at += row[i] != 0
     for i in range(words * 8, row.shape[0]):
-        at = _list_pixel(row, i, entries, at, end)
+        if at < end:
+            entries[at] = np.uint32(i) << _VALUE_BITS | np.uint32(row[i])
+        at += row[i] != 0
     return at
-
-
-@kernel
-def _list_pixel(row, i, entries, at, end):
-    # What lies behind the last entry may be another thread's.
-    if at < end:
-        entries[at] = np.uint32(i) << _VALUE_BITS | np.uint32(row[i])
-    return at + (row[i] != 0)
 
 
 @parallel_kernel
