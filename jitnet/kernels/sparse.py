@@ -142,7 +142,7 @@ def sparse_backward_weight(
     """
     size = in_features * PANEL
     whole = last_panel - (last_panel - first_panel) % GROUP
-    # Columns inside: a group's gradients stay in the first cache.
+    # Columns inside: a group's gradients stay in the first cache. A sample's entries stand in the order of the columns.
     for p in range(first_panel, whole, GROUP):
         _begin(starts, rows, cursors)
         for i in range(in_features):
@@ -152,7 +152,9 @@ def sparse_backward_weight(
                 while mark != _NONE:
                     n = lowest_bit(mark)
                     mark &= mark - _FIRST
-                    value = _next_value(entries, cursors, values, n)
+                    at = cursors[np.uint64(n)]
+                    cursors[np.uint64(n)] = at + 1
+                    value = values[np.uint64(entries[np.uint64(at)] & _VALUE)]
                     tile = tile_add_scaled(tile, value, g, n * stride + p * PANEL, PANEL)
                 tile_store(tile, dw, p * size + i * PANEL, size)
     for p in range(whole, last_panel):
@@ -164,7 +166,9 @@ def sparse_backward_weight(
                 while mark != _NONE:
                     n = lowest_bit(mark)
                     mark &= mark - _FIRST
-                    value = _next_value(entries, cursors, values, n)
+                    at = cursors[np.uint64(n)]
+                    cursors[np.uint64(n)] = at + 1
+                    value = values[np.uint64(entries[np.uint64(at)] & _VALUE)]
                     single = tile_add_scaled(single, value, g, n * stride + p * PANEL, PANEL)
                 tile_store(single, dw, p * size + i * PANEL, size)
 
@@ -173,11 +177,3 @@ def sparse_backward_weight(
 def _begin(starts, rows, cursors):
     for n in range(rows.shape[0]):
         cursors[n] = starts[rows[n]]
-
-
-@kernel
-def _next_value(entries, cursors, values, n):
-    """The network input of sample n's next entry: columns are walked in the order in which a sample's entries stand."""
-    at = cursors[np.uint64(n)]
-    cursors[np.uint64(n)] = at + 1
-    return values[np.uint64(entries[np.uint64(at)] & _VALUE)]
