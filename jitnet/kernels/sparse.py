@@ -95,30 +95,33 @@ def sparse_forward(starts, entries, rows, cursors, values, w, b, in_features, fi
     given.
 
     starts (samples + 1,) int64, entries uint32, rows (batch,) int32, values (256,) float32, w panels, b (panels *
-    PANEL,), out flat with rows of `stride`; out is overwritten, and cursors (batch,) int64: where each sample's next
+    PANEL,), out flat with rows of `stride`; out is overwritten, and cursors (BLOCK,) int64: where each sample's next
     entry stands. 2 FLOP per entry and output.
     """
     size = in_features * PANEL
     whole = last_panel - (last_panel - first_panel) % GROUP
-    # Samples inside, some columns at a time: their weights of one group of panels stay in the first cache.
-    for p in range(first_panel, whole, GROUP):
-        _begin(starts, rows, cursors)
-        for column in range(0, in_features, COLUMNS):
-            limit = np.uint64(column + COLUMNS) << np.uint64(_VALUE_BITS)
-            for n in range(rows.shape[0]):
-                at = n * stride + p * PANEL
-                if column == 0:
-                    sums = tile_load(GROUP, COLS, b, p * PANEL, PANEL)
-                else:
-                    sums = tile_load(GROUP, COLS, out, at, PANEL)
-                e, end = cursors[n], starts[rows[n] + 1]
-                while e < end and np.uint64(entries[np.uint64(e)]) < limit:
-                    entry = entries[np.uint64(e)]
-                    i = np.int64(entry >> _VALUE_BITS) * PANEL + p * size
-                    sums = tile_add_scaled(sums, values[np.uint64(entry & _VALUE)], w, i, size)
-                    e += 1
-                cursors[n] = e
-                tile_store(sums, out, at, PANEL)
+    # Samples inside, some columns at a time: their weights of one group of panels stay in the first cache, and the
+    # samples' sums in the second.
+    for block in range(0, rows.shape[0], BLOCK):
+        own = rows[block : block + BLOCK]
+        for p in range(first_panel, whole, GROUP):
+            _begin(starts, own, cursors)
+            for column in range(0, in_features, COLUMNS):
+                limit = np.uint64(column + COLUMNS) << np.uint64(_VALUE_BITS)
+                for n in range(own.shape[0]):
+                    at = (block + n) * stride + p * PANEL
+                    if column == 0:
+                        sums = tile_load(GROUP, COLS, b, p * PANEL, PANEL)
+                    else:
+                        sums = tile_load(GROUP, COLS, out, at, PANEL)
+                    e, end = cursors[n], starts[own[n] + 1]
+                    while e < end and np.uint64(entries[np.uint64(e)]) < limit:
+                        entry = entries[np.uint64(e)]
+                        i = np.int64(entry >> _VALUE_BITS) * PANEL + p * size
+                        sums = tile_add_scaled(sums, values[np.uint64(entry & _VALUE)], w, i, size)
+                        e += 1
+                    cursors[n] = e
+                    tile_store(sums, out, at, PANEL)
     for p in range(whole, last_panel):
         for n in range(rows.shape[0]):
             total = tile_load(1, COLS, b, p * PANEL, PANEL)
