@@ -49,9 +49,19 @@ def spread(samples: Sequence[float]) -> Spread:
     return Spread(median(samples), low, high)
 
 
+# Asked for before a thread library binds this thread to one of them.
+_CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+
+
 def cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores that this process was given."""
+    return len(_CORES)
+
+
+def use_all_cores() -> None:
+    """Undo a thread library's binding: a child inherits it, and would share one core among its threads."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, _CORES)
 
 
 def environment(system: str, threads: int) -> dict[str, str]:

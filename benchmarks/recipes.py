@@ -22,7 +22,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from harness import environment, machine, machine_line
+from harness import environment, machine, machine_line, use_all_cores
 from report import replace_section
 
 import jitnet
@@ -161,7 +161,9 @@ def prompt_to_exit(where: str, seed: int) -> tuple[float, dict[str, Any]]:
         words = [sys.executable, "-m", "jitnet", "train", "--data", where, "--recipe", "fast", "--target-acc", TARGET]
         words += ["--seed", str(seed), "--out", str(Path(folder) / "run"), "--quiet", "--json"]
         begin = time.perf_counter()
-        done = subprocess.run(words, capture_output=True, text=True, env=environment("jitnet", 0))
+        done = subprocess.run(
+            words, capture_output=True, text=True, env=environment("jitnet", 0), preexec_fn=use_all_cores
+        )
         spent = time.perf_counter() - begin
     if done.returncode not in (0, jitnet.TargetMissed.exit_code):
         sys.exit(f"recipes.py: {(done.stderr.strip() or 'jitnet train failed').splitlines()[-1]}")

@@ -1,6 +1,7 @@
 """The programs in benchmarks/: what they make of samples, and that a worker computes what it says."""
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -216,3 +217,18 @@ def test_report_goes_into_the_readme(recipes, monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "argv", ["recipes.py", "report", "fast", "--update-readme"])
     with pytest.raises(SystemExit):
         recipes.main()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity") or (os.cpu_count() or 1) < 2, reason="needs two cores")
+def test_a_child_is_given_the_cores_that_a_thread_library_took():
+    import harness
+
+    ask = [sys.executable, "-c", "import os; print(len(os.sched_getaffinity(0)))"]
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(before)})
+        assert subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip() == "1"
+        done = subprocess.run(ask, capture_output=True, text=True, check=True, preexec_fn=harness.use_all_cores)
+    finally:
+        os.sched_setaffinity(0, before)
+    assert int(done.stdout) == harness.cores()
