@@ -2,7 +2,8 @@
 
     python benchmarks/recipes.py choose default     candidates on held-out training data, never on the test data
     python benchmarks/recipes.py report             every recipe at three seeds, on the test data, as a Markdown table
-                                                    (--update-readme: into README.md, between its markers)
+                                                    (--update-readme: into README.md, between its markers; with names,
+                                                    only their rows, for `dropout` and `best` take long)
 
 `choose` holds out a tenth of the training images (stratified, from the seed), trains every candidate at each seed
 without any early stop, and ranks them by the mean accuracy on the held-out images after the last epoch. The winner was
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import environment, machine, machine_line, use_all_cores
-from report import replace_section
+from report import replace_section, section
 
 import jitnet
 from jitnet.config import recipe
@@ -68,6 +69,7 @@ CANDIDATES: dict[str, list[Candidate]] = {
     "dropout": [
         {"batch_size": 128, "schedule": "one-cycle", "input_dropout": 0.2, "dropout": [0.5], **rest}
         for rest in (
+            {"hidden": [2048, 512], "epochs": 80, "optimizer": "adamw", "learning_rate": 2e-3, "ema": 0.999},
             {"hidden": [2048, 512], "epochs": 40, "optimizer": "adamw", "learning_rate": 2e-3, "ema": 0.999},
             {"hidden": [1024, 1024], "epochs": 40, "optimizer": "adamw", "learning_rate": 2e-3, "ema": 0.999},
             {
@@ -84,8 +86,8 @@ CANDIDATES: dict[str, list[Candidate]] = {
     ],
     "best": [
         {
-            "hidden": [1024, 512],
-            "epochs": 60,
+            "hidden": hidden,
+            "epochs": epochs,
             "batch_size": 128,
             "optimizer": "adamw",
             "learning_rate": 2e-3,
@@ -94,7 +96,12 @@ CANDIDATES: dict[str, list[Candidate]] = {
             "ema": 0.999,
             "augment": distortions,
         }
-        for distortions in (MILD, STRONG)
+        for hidden, epochs, distortions in (
+            ([1024, 512], 60, MILD),
+            ([1024, 512], 110, MILD),
+            ([2048, 512], 60, MILD),
+            ([1024, 512], 60, STRONG),
+        )
     ],
 }
 
@@ -126,16 +133,22 @@ def choose(name: str, data: jitnet.Dataset, seeds: int) -> None:
     print("best:", max(ranked, key=lambda pair: pair[0])[1])
 
 
-def report(data: jitnet.Dataset, where: str, names: list[str], seeds: int) -> Iterator[list[str]]:
-    """What the recipes reach on the test data: the head of a table, then a line for each. where: what --data names."""
-    yield ["recipe", "network", "epochs", "test accuracy at seed " + ", ".join(map(str, range(seeds))), "mean", "time"]
+def heading(seeds: int) -> list[str]:
+    """The head of the table of a report."""
+    return ["recipe", "network", "epochs", "test accuracy at seed " + ", ".join(map(str, range(seeds))), "mean", "time"]
+
+
+def report(data: jitnet.Dataset, where: str, names: list[str], seeds: int, threads: int) -> Iterator[list[str]]:
+    """What the recipes reach on the test data, a line for each. where: what --data names; threads: 0 is their own
+    choice."""
     for name in names:
         tables = {"model": {}, "train": {}} if name == "default" else recipe(name)
-        runs = [train({**tables["model"], **tables["train"]}, data, seed) for seed in range(seeds)]
+        runs = [train({**tables["model"], **tables["train"]}, data, seed, threads=threads) for seed in range(seeds)]
+        used = runs[0][0].plan.threads
         widths = "-".join(map(str, runs[0][0].model.config.widths))
         seconds = statistics.mean(spent for _, _, spent in runs)
         scores = [last.test_accuracy for _, last, _ in runs]
-        yield _line(name, widths, [last.epoch for _, last, _ in runs], scores, f"{seconds:.1f} s")
+        yield _line(name, widths, [last.epoch for _, last, _ in runs], scores, f"{seconds:.1f} s, threads: {used}")
         if name == "fast":
             prompt_to_exit(where, 0)  # compiles what is not compiled yet: the second start is measured
             starts = [prompt_to_exit(where, seed) for seed in range(seeds)]
@@ -170,6 +183,18 @@ def prompt_to_exit(where: str, seed: int) -> tuple[float, dict[str, Any]]:
     return spent, json.loads(done.stdout)
 
 
+def rows_in(text: str) -> list[list[str]]:
+    """The rows of a table that `markdown` made."""
+    rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    return rows[2:]
+
+
+def merged(old: list[list[str]], new: list[list[str]]) -> list[list[str]]:
+    """Old rows with the new ones in their places, in the order of the recipes."""
+    rows = {row[0]: row for row in [*old, *new]}
+    return sorted(rows.values(), key=lambda row: REPORTED.index(row[0].split(",")[0].strip("`")))
+
+
 def markdown(lines: list[list[str]]) -> str:
     """A table, with the machine, the versions and the day above it."""
     here = jitnet_machine()
@@ -187,29 +212,34 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help=f"recipes; for report {', '.join(REPORTED)} where none is named")
     parser.add_argument("--data", default="mnist")
     parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument(
+        "--threads", type=int, default=0, help="of a training in report; 0, the default: its own choice"
+    )
     parser.add_argument("--update-readme", action="store_true", help="report into README.md, between its markers")
     options = parser.parse_args()
     if options.task == "choose" and not options.names:
         parser.error(f"choose: name what to choose, of {', '.join(CANDIDATES)}")
     if options.task == "choose" and (unknown := set(options.names) - set(CANDIDATES)):
         parser.error(f"{', '.join(sorted(unknown))}: unknown; there are {', '.join(CANDIDATES)}")
-    usual = options.data == "mnist" and options.seeds == SEEDS and not options.names
+    usual = options.data == "mnist" and options.seeds == SEEDS
     if options.update_readme and not (usual and options.task == "report"):
-        parser.error("--update-readme: the table there is a report of all recipes; leave out names, --data and --seeds")
+        parser.error("--update-readme: the table there is a report; leave out --data and --seeds")
+    if options.task == "report" and (unknown := set(options.names) - set(REPORTED)):
+        parser.error(f"{', '.join(sorted(unknown))}: unknown; there are {', '.join(REPORTED)}")
     data = jitnet.load(options.data)
     if options.task == "choose":
         for name in options.names:
             choose(name, data, options.seeds)
         return
-    lines = []
-    for line in report(data, options.data, options.names or list(REPORTED), options.seeds):
-        print("  ".join(line), flush=True)
-        lines.append(line)
-    text = markdown(lines)
-    print(f"\n{text}")
+    rows = []
+    for row in report(data, options.data, options.names or list(REPORTED), options.seeds, options.threads):
+        print("  ".join(row), flush=True)
+        rows.append(row)
+    print(f"\n{markdown([heading(options.seeds), *rows])}")
     if options.update_readme:
         try:
-            replace_section(README, "recipes", text)
+            rows = merged(rows_in(section(README, "recipes")), rows)
+            replace_section(README, "recipes", markdown([heading(options.seeds), *rows]))
         except (OSError, ValueError) as error:
             sys.exit(f"recipes.py: {error}")
 

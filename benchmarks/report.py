@@ -148,15 +148,25 @@ def _emphasis(word: str) -> str:
     return f"**{word}**" if word in ("met", "MISSED") else word.replace("|", "\\|")
 
 
-def replace_section(path: Path, name: str, text: str) -> None:
-    """Put `text` between the section's two markers. Raises ValueError where the file does not hold both, in order."""
+def _parts(path: Path, name: str) -> list[str]:
+    """A file in five: before a section's first marker, that, what stands between the two, the last, and behind it."""
     first, last = f"<!-- {name}:start -->", f"<!-- {name}:end -->"
-    content = path.read_text(encoding="utf-8")
-    before, start, rest = content.partition(first)
-    _, end, after = rest.partition(last)
+    before, start, rest = path.read_text(encoding="utf-8").partition(first)
+    between, end, after = rest.partition(last)
     if not (start and end):
         raise ValueError(f"{path} does not hold {first} and after it {last}; add both lines where the text shall stand")
-    path.write_text(f"{before}{first}\n{text}{last}{after}", encoding="utf-8")
+    return [before, start, between, end, after]
+
+
+def section(path: Path, name: str) -> str:
+    """What stands between the section's two markers. Raises ValueError where the file does not hold both, in order."""
+    return _parts(path, name)[2]
+
+
+def replace_section(path: Path, name: str, text: str) -> None:
+    """Put `text` between the section's two markers. Raises ValueError where the file does not hold both, in order."""
+    before, start, _, end, after = _parts(path, name)
+    path.write_text(f"{before}{start}\n{text}{end}{after}", encoding="utf-8")
 
 
 def document(results: Sequence[Result], machine: Mapping[str, Any], versions: Mapping[str, str]) -> dict[str, Any]:

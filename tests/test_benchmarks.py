@@ -181,8 +181,10 @@ def test_a_recipe_is_one_of_its_candidates(recipes, name):
 def test_report_of_recipes(recipes, monkeypatch):
     document = {"epochs": [{"test_accuracy": 0.5}, {"test_accuracy": 0.75}]}
     monkeypatch.setattr(recipes, "prompt_to_exit", lambda where, seed: (1.5 + seed, document))
-    head, default, fast, target = recipes.report(jitnet.load("digits"), "digits", ["default", "fast"], 2)
+    head = recipes.heading(2)
+    default, fast, target = recipes.report(jitnet.load("digits"), "digits", ["default", "fast"], 2, 1)
     assert [line[:3] for line in (head, default)] == [["recipe", "network", "epochs"], ["default", "64-128-10", "10"]]
+    assert default[5].endswith(" s, threads: 1")
     assert all(len(line) == len(head) for line in (default, fast, target))
     scores = [float(score) for score in default[3].split(", ")]
     assert len(scores) == 2
@@ -202,19 +204,22 @@ def test_from_prompt_to_exit(recipes):
 
 def test_report_goes_into_the_readme(recipes, monkeypatch, tmp_path):
     readme = tmp_path / "README.md"
-    readme.write_text("above\n<!-- recipes:start -->\nold\n<!-- recipes:end -->\nbelow\n")
+    old = "| a | b |\n| --- | --- |\n| default | 97% |\n| fast | 95% |\n| best | 99% |\n"
+    readme.write_text(f"above\n<!-- recipes:start -->\nold\n{old}<!-- recipes:end -->\nbelow\n")
     monkeypatch.setattr(recipes, "README", readme)
     monkeypatch.setattr(recipes.jitnet, "load", lambda name: None)
-    monkeypatch.setattr(recipes, "report", lambda *_: iter([["recipe", "mean"], ["fast", "98.12%"]]))
-    monkeypatch.setattr(sys, "argv", ["recipes.py", "report", "--update-readme"])
+    monkeypatch.setattr(recipes, "heading", lambda seeds: ["recipe", "mean"])
+    monkeypatch.setattr(recipes, "report", lambda *_: iter([["fast", "98.12%"], ["`fast`, at once", "98%"]]))
+    monkeypatch.setattr(sys, "argv", ["recipes.py", "report", "fast", "--update-readme"])
     recipes.main()
     text = readme.read_text()
     assert text.startswith("above\n<!-- recipes:start -->\n")
     assert text.endswith("<!-- recipes:end -->\nbelow\n")
-    assert "| recipe | mean |\n| --- | --- |\n| fast | 98.12% |\n" in text
+    table = "| recipe | mean |\n| --- | --- |\n"
+    assert f"{table}| default | 97% |\n| fast | 98.12% |\n| `fast`, at once | 98% |\n| best | 99% |\n" in text
     assert f"jitnet {jitnet.__version__}, Numba" in text
     assert "old" not in text
-    monkeypatch.setattr(sys, "argv", ["recipes.py", "report", "fast", "--update-readme"])
+    monkeypatch.setattr(sys, "argv", ["recipes.py", "report", "--seeds", "5", "--update-readme"])
     with pytest.raises(SystemExit):
         recipes.main()
 
