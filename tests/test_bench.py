@@ -13,6 +13,9 @@ from jitnet.bench import parse_share, parse_threads
 from jitnet.bench.compare import rank_test, read_baseline
 from jitnet.bench.records import Case, Level, Probes, Result
 from jitnet.errors import JitnetError, UsageError
+from jitnet.kernels.jit import machine
+
+two_cores = pytest.mark.skipif(machine().affinity < 2, reason="needs two cores")
 
 
 def result(flop: float, size: float, seconds: float) -> Result:
@@ -143,6 +146,7 @@ def subject():
     return Subject(shape, digits, 33)
 
 
+@two_cores
 def test_every_kernel_leaves_its_numbers_alone(subject):
     """However often a case runs, all stays finite, no number dies away, and the parameters are the same."""
     from jitnet.bench.kernels import _Makers, kernel_cases
@@ -220,6 +224,7 @@ def test_rows_for_samples_made_anew(subject):
     assert row.run(2) > 0
 
 
+@two_cores
 def test_same_bits(subject, monkeypatch):
     from jitnet.bench import threads
 
