@@ -125,11 +125,41 @@ if cache_folder is not None:
     os.environ["NUMBA_CACHE_DIR"] = str(cache_folder)
 
 import numba  # noqa: E402  (only now: it reads the variables set above)
+import numba.experimental.function_type  # noqa: E402  (makes addresses known as arguments, see address_of)
+from numba.core.caching import FunctionCache  # noqa: E402
+from numba.core.runtime import rtsys  # noqa: E402
 
 if cache_folder is not None:
     numba.config.CACHE_DIR = str(cache_folder)  # where numba was imported before jitnet, it has read them already
 
-_OPTIONS = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True, "cache": cache_folder is not None}
+
+class _Cache(FunctionCache):  # type: ignore[misc]
+    """Compiled code, loaded without what only compiling needs.
+
+    Numba's own registers every function that it can compile before it loads the first: 0.15 s of a second start, 0.3
+    where SciPy is installed. The compiler does so again by itself where something has to be compiled.
+    """
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        rtsys.initialize(target_context)  # the functions that count references, which loaded code refers to
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(sig, target_context)
+
+
+_OPTIONS = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True}
+
+
+def _compile(function: Function, signature: Any = None, **options: Any) -> Function:
+    """With a signature it is compiled, or loaded, at once, and for no other."""
+    dispatcher = numba.njit(**_OPTIONS, **options)(function)
+    if not numba.config.DISABLE_JIT:
+        if cache_folder is not None:
+            dispatcher._cache = _Cache(function)
+        if signature is not None:
+            dispatcher.compile(signature)
+            dispatcher.disable_compile()
+    compiled: Function = dispatcher
+    return compiled
 
 
 def kernel(function: Function, signature: Any = None) -> Function:
@@ -139,8 +169,7 @@ def kernel(function: Function, signature: Any = None) -> Function:
     """
     if signature is not None:
         _start_threads()
-    compiled: Function = numba.njit(signature, **_OPTIONS)(function)
-    return compiled
+    return _compile(function, signature)
 
 
 @cache
@@ -153,14 +182,12 @@ def _start_threads() -> None:
 def inner_kernel(function: Function) -> Function:
     """Compile a serial loop that only other kernels call: without the wrappers for Python, which take a third of the
     time."""
-    compiled: Function = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
-    return compiled
+    return _compile(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 def stage_kernel(function: Function, signature: Any) -> Function:
     """Compile a serial loop for one signature, to be handed to other kernels as a value and called by its address."""
-    compiled: Function = numba.njit(signature, no_cpython_wrapper=True, **_OPTIONS)(function)
-    return compiled
+    return _compile(function, signature, no_cpython_wrapper=True)
 
 
 class _Address(numba.types.WrapperAddressProtocol):  # type: ignore[misc]
@@ -188,8 +215,7 @@ def address_of(function: Any, signature: Any) -> Any:
 
 def parallel_kernel(function: Function, signature: Any = None) -> Function:
     """Compile a thin driver: one `prange` over the parts of a problem, each part done by a serial kernel."""
-    compiled: Function = numba.njit(signature, parallel=True, **_OPTIONS)(function)
-    return compiled
+    return _compile(function, signature, parallel=True)
 
 
 def warm() -> bool:
