@@ -17,7 +17,7 @@ ROWS = [
     ["", "errors", "config", "kernels.jit"],
     ["kernels"],
     ["state", "datasets"],
-    ["model", "step", "inference", "images"],
+    ["model", "stages", "step", "inference", "images"],
     ["train", "plan", "fresh", "schedule", "evaluate", "recognise", "bench", "profile", "runs"],
     ["render"],
     ["cli", "__main__"],
@@ -27,7 +27,7 @@ ROWS = [
 ONLY_IN = {
     "rich": {"render"},
     "typer": {"cli", "__main__"},
-    "numba": {"kernels", "state", "step", "inference", "bench"},
+    "numba": {"kernels", "state", "stages", "step", "inference", "bench"},
     "llvmlite": {"kernels", "profile"},
     "PIL": {"images"},
 }

@@ -1,7 +1,7 @@
 """Each kernel as the training loop calls it, behind one signature, so that one compiled loop repeats any of them.
 
 A cell does the part `part` of `parts` of one kernel's work on one batch, on the very arrays of a training's state, and
-splits it as `step` does. `layer` says where; `code` is what else a cell must know. Weight gradients go to
+splits it as `stages` does. `layer` says where; `code` is what else a cell must know. Weight gradients go to
 `state.grads`, updates have a learning rate of zero: however often a cell runs, the parameters stay what they are.
 """
 
@@ -13,7 +13,6 @@ import numpy as np
 from numba import prange, typeof, types
 from numba.core.typing import signature
 
-from jitnet.config import ModelConfig
 from jitnet.kernels.activation import activation_backward, activation_forward
 from jitnet.kernels.batch import gather_bytes, gather_floats
 from jitnet.kernels.dropout import dropout
@@ -31,6 +30,7 @@ from jitnet.kernels.probe import BLOCK as PROBE_BLOCK
 from jitnet.kernels.probe import SUMS, multiply_add, read, triad
 from jitnet.kernels.sparse import BLOCK, mark_columns, sparse_backward_weight, sparse_forward
 from jitnet.kernels.tile import LANES, PANEL
+from jitnet.stages import SOURCE, STATE
 from jitnet.state import (
     GT,
     GT_STRIDE,
@@ -46,8 +46,6 @@ from jitnet.state import (
     W,
     X,
     Z,
-    allocate,
-    no_source,
 )
 
 __all__ = ["CELLS", "PEAK_STRIDE", "TERMS", "cell", "repeat", "stream_gap"]
@@ -295,11 +293,9 @@ CELLS: dict[str, Callable[..., None]] = {
     )
 }
 
-_STATE = typeof(allocate(ModelConfig(in_features=1, n_classes=2), 1, 1))
-_SOURCE = typeof(no_source())
 _ROWS = typeof(np.zeros(1, np.int32))
 _INDEX = types.int64
-_CELL = signature(types.void, _STATE, _SOURCE, _ROWS, _ROWS, _INDEX, _INDEX, _INDEX, _INDEX)
+_CELL = signature(types.void, STATE, SOURCE, _ROWS, _ROWS, _INDEX, _INDEX, _INDEX, _INDEX)
 
 
 @cache
@@ -327,9 +323,7 @@ def _repeat(cell, state, source, order, batch_size, layer, code, parts, repeats)
             cell(state, source, rows, ahead, layer, code, ZERO, parts)
 
 
-_REPEAT = signature(
-    types.void, types.FunctionType(_CELL), _STATE, _SOURCE, _ROWS, _INDEX, _INDEX, _INDEX, _INDEX, _INDEX
-)
+_REPEAT = signature(types.void, types.FunctionType(_CELL), STATE, SOURCE, _ROWS, _INDEX, _INDEX, _INDEX, _INDEX, _INDEX)
 
 
 @cache

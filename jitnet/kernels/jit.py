@@ -80,7 +80,8 @@ def _fingerprint() -> str:
     """Hash of everything that decides what machine code a kernel becomes."""
     digest = hashlib.sha256()
     package = Path(__file__).parent.parent
-    for path in [*sorted((package / "kernels").glob("*.py")), package / "state.py", package / "step.py"]:
+    above = [package / f"{name}.py" for name in ("state", "stages", "step")]
+    for path in [*sorted((package / "kernels").glob("*.py")), *above]:
         digest.update(path.name.encode() + path.read_bytes())
     settings = [
         f"{name}={os.environ[name]}"
