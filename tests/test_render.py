@@ -100,6 +100,7 @@ def test_a_pipe_gets_plain_whole_lines(ascii_only):
     assert "\x1b" not in screen.text
     assert "\r" not in screen.text
     assert "━" not in screen.text
+    assert not [line for line in screen.lines if line.endswith(" ")]
     assert find(screen, "^! MNIST is not here").endswith("try again")
     assert re.search(r"OpenMP threading layer", find(screen, "^machine"))
 

@@ -6,10 +6,11 @@ plain lines: no control codes, no bars, and no wrapping, so that a row stays a r
 
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TextIO
+from typing import Any, TextIO, cast
 
 from rich.console import Console
 from rich.style import Style
@@ -48,6 +49,19 @@ def consoles(json: bool = False, quiet: bool = False) -> Consoles:
     return Consoles(out, out, make_console(sys.stderr))
 
 
+class _Trimmed:
+    """A stream that leaves out the spaces with which rich fills a line to its table's width."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        return self._file.write(re.sub(r" +$", "", text, flags=re.MULTILINE))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
 def make_console(
     file: TextIO,
     *,
@@ -62,7 +76,7 @@ def make_console(
     """
     is_terminal = bool(file.isatty()) if terminal is None else terminal
     return Console(
-        file=file,
+        file=file if is_terminal else cast(TextIO, _Trimmed(file)),
         width=width if width or is_terminal else UNBROKEN,
         # Left to rich, FORCE_COLOR would colour a pipe, which users of it want, and TERM=dumb would not be a terminal.
         force_terminal=terminal,
