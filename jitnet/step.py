@@ -37,6 +37,7 @@ from jitnet.kernels.jit import (
     kernel,
     machine,
     parallel_kernel,
+    remember_warm,
     stage_kernel,
     warm,
 )
@@ -114,7 +115,9 @@ def load(*, deferred: bool = False) -> Stages:
     finally:
         if beside is not None:
             beside.wait()
-    return stages(deferred=deferred)
+    loaded = stages(deferred=deferred)
+    remember_warm()
+    return loaded
 
 
 @parallel_kernel

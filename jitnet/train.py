@@ -114,6 +114,10 @@ class Trainer:
         self._state = make_state(self.model, self.config, self.plan, self._batch_size)
         if self._fresh is None:
             self._source = make_source(self._training, self.model, self.plan)
+        # Called once for their loops, which would be compiled in the first epoch otherwise.
+        self._shuffle(0, np.zeros(1, np.int32))
+        if self._fresh is not None:
+            self._fresh.draw(0, np.zeros(1, np.int32))
         splits = {"val": self._held_out, "test": self.dataset.test}
         self._measured = {
             name: make_source(split, self.model, self.plan) for name, split in splits.items() if split is not None
@@ -173,11 +177,9 @@ class Trainer:
         self, epoch: int, order: npt.NDArray[np.int32], totals: npt.NDArray[np.float64]
     ) -> Iterator[tuple[int, float]]:
         """One epoch in chunks: after each the steps done and the seconds that it took."""
-        from jitnet.kernels.random import ORDER, key, permutation
-
         begin = time.perf_counter()
         if self.config.shuffle:
-            permutation(np.uint64(key(np.uint64(self.config.seed), ORDER, np.uint64(epoch), np.uint64(0))), order)
+            self._shuffle(epoch, order)
         done, chunk = 0, 8
         while done < self.n_steps and not self.stopped:
             count = min(chunk, self.n_steps - done)
@@ -194,6 +196,11 @@ class Trainer:
             chunk = max(1, min(4 * count, math.ceil(count * _CHUNK_S / max(spent, 1e-6))))
             yield done, spent
             begin = time.perf_counter()
+
+    def _shuffle(self, epoch: int, order: npt.NDArray[np.int32]) -> None:
+        from jitnet.kernels.random import ORDER, key, permutation
+
+        permutation(np.uint64(key(np.uint64(self.config.seed), ORDER, np.uint64(epoch), np.uint64(0))), order)
 
     def _chunk(
         self,

@@ -158,6 +158,14 @@ def test_loops_run_where_no_folder_can_be_written(tmp_path):
     assert os.listdir(tmp_path) == ["file"]
 
 
+def test_a_first_compile_that_was_broken_off_is_not_warm(monkeypatch, tmp_path):
+    monkeypatch.setattr(jit, "cache_folder", tmp_path)
+    (tmp_path / "step._steps-62.py311.nbi").write_text("")
+    assert not jit.warm()
+    jit.remember_warm()
+    assert jit.warm()
+
+
 def test_a_second_start_compiles_nothing(tmp_path):
     code = (
         "import numpy as np; from jitnet.kernels.random import permutation\n"

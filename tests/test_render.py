@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import fake_records as fake
+import numba
 import numpy as np
 import pytest
 from rich.console import Console
@@ -262,17 +263,26 @@ def test_the_bar_goes_away_when_training_is_broken_off():
     assert "stopped by Ctrl-C" in find(screen, "^ended")
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 def test_compiling():
     screen, pipe = Screen(), Screen(None, terminal=False)
     for one in (screen, pipe):
-        with render.compiling(one.consoles()):
-            pass
+        with render.compiling(one.consoles(), "two loops"):
+            for _ in range(2):
+                numba.njit(lambda x: x + 1)(1)
     assert [re.sub(r"[\d.]+ s", "0 s", line) for line in pipe.lines] == [
-        "Compiling the training loops for this processor; this happens once …",
-        "Compiled the training loops in 0 s; later starts load them.",
+        "Compiling two loops for this processor; this happens once …",
+        "Compiled two loops in 0 s; later starts load them.",
     ]
     assert find(screen, "Compiling .* happens once")
-    assert screen.text.count("\x1b[?25l") == screen.text.count("\x1b[?25h")
+    assert screen.text.count("\x1b[?25l") == screen.text.count("\x1b[?25h") == 1
+
+
+def test_nothing_is_said_where_nothing_is_compiled():
+    screen = Screen()
+    with render.compiling(screen.consoles()):
+        pass
+    assert not screen.text
 
 
 def test_downloads():

@@ -202,7 +202,8 @@ def augment(
     distortions = config.augment
     if not distortions.active and dataset.image_shape is not None:
         distortions = fitting_distortions(dataset.image_shape)
-    indices, samples = distorted_samples(dataset, distortions, seed=config.seed, count=count)
+    with render.compiling(consoles):
+        indices, samples = distorted_samples(dataset, distortions, seed=config.seed, count=count)
     grey = render.to_grey(samples.reshape(-1, dataset.in_features), samples.shape[2:]).reshape(samples.shape)
     names = [dataset.class_names[label] for label in dataset.train.labels[indices]]
     render.distortions(consoles.out, distortions)

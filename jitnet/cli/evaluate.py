@@ -57,7 +57,8 @@ def evaluate(
     network.check_fits(dataset)
     check_scaling(network, dataset)
     split = dataset.test if dataset.test is not None else dataset.train
-    result = evaluate_(network, split)
+    with render.compiling(screen):
+        result = evaluate_(network, split)
     if json:
         print_json(_document(model, dataset.name, dataset.source, result))
         return

@@ -42,7 +42,8 @@ def predict(
 
     screen = render.consoles(json)
     network = Model.load(model)
-    found = [recognise(network, path) for path in files]
+    with render.compiling(screen):
+        found = [recognise(network, path) for path in files]
     if json:
         print_json(
             [

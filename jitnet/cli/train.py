@@ -4,7 +4,7 @@ import gc
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
@@ -113,7 +113,7 @@ def train(
 
     render.plan(screen.info, trainer.plan)
     render.network(screen.info, shape)
-    with nullcontext() if warm() else render.compiling(screen):
+    with render.compiling(screen, "the training loops"):
         trainer.prepare()
     gc.freeze()
     gc.enable()

@@ -19,7 +19,8 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -38,9 +39,11 @@ __all__ = [
     "kernel",
     "machine",
     "parallel_kernel",
+    "remember_warm",
     "set_threads",
     "stage_kernel",
     "warm",
+    "when_compiling",
 ]
 
 FASTMATH = {"contract", "reassoc", "nsz"}
@@ -127,6 +130,7 @@ if cache_folder is not None:
 
 import numba  # noqa: E402  (only now: it reads the variables set above)
 import numba.experimental.function_type  # noqa: E402  (makes addresses known as arguments, see address_of)
+from numba.core import event  # noqa: E402
 from numba.core.caching import FunctionCache  # noqa: E402
 from numba.core.runtime import rtsys  # noqa: E402
 
@@ -147,6 +151,7 @@ class _Cache(FunctionCache):  # type: ignore[misc]
             return self._load_overload(sig, target_context)
 
 
+_WARM = "training"  # a file in the cache folder
 _OPTIONS = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True}
 
 
@@ -220,8 +225,34 @@ def parallel_kernel(function: Function, signature: Any = None) -> Function:
 
 
 def warm() -> bool:
-    """Whether the training loop was compiled here before, so that a start needs only load it."""
-    return cache_folder is not None and any(cache_folder.rglob("step._steps*.nbi"))
+    """Whether everything that training runs was compiled here before, so that a start needs only load it."""
+    return cache_folder is not None and (cache_folder / _WARM).exists()
+
+
+def remember_warm() -> None:
+    """Say so to later starts; one whose compiling was broken off must not, for the next goes on with it."""
+    if cache_folder is not None:
+        with suppress(OSError):
+            (cache_folder / _WARM).touch()
+
+
+@contextmanager
+def when_compiling(begin: Callable[[], None]) -> Iterator[None]:
+    """Call `begin`, once, before the first function inside that is compiled rather than loaded."""
+
+    class Watch(event.Listener):  # type: ignore[misc]
+        begun = False
+
+        def on_start(self, event: Any) -> None:
+            if not self.begun:
+                self.begun = True
+                begin()
+
+        def on_end(self, event: Any) -> None:
+            pass
+
+    with event.install_listener("numba:compile", Watch()):
+        yield
 
 
 def compile_beside(statement: str) -> "subprocess.Popen[bytes]":

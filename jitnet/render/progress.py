@@ -5,7 +5,7 @@ On a terminal a live line on standard error that goes away when it is done; else
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,13 +113,22 @@ def working(consoles: Consoles, what: str) -> Iterator[None]:
 
 
 @contextmanager
-def compiling(consoles: Consoles, what: str = "the training loops") -> Iterator[None]:
-    """Says what is compiled, that it happens once, and at the end how long it took."""
-    begin = time.perf_counter()
-    with working(consoles, f"Compiling {what} for this processor; this happens once"):
-        yield
-    seconds = time.perf_counter() - begin
-    consoles.err.print(Text(f"Compiled {what} in {seconds:.1f} s; later starts load them.", style=FAINT))
+def compiling(consoles: Consoles, what: str = "the loops") -> Iterator[None]:
+    """Where something inside is compiled: says so, that it happens once, and at the end how long it took."""
+    from jitnet.kernels.jit import when_compiling  # only here: it imports numba
+
+    begun: list[float] = []
+    with ExitStack() as spinner:
+
+        def begin() -> None:
+            begun.append(time.perf_counter())
+            spinner.enter_context(working(consoles, f"Compiling {what} for this processor; this happens once"))
+
+        with when_compiling(begin):
+            yield
+    if begun:
+        seconds = time.perf_counter() - begun[0]
+        consoles.err.print(Text(f"Compiled {what} in {seconds:.1f} s; later starts load them.", style=FAINT))
 
 
 class _Seconds(ProgressColumn):
