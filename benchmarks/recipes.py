@@ -38,7 +38,9 @@ TARGET = "98"
 
 Candidate = dict[str, Any]
 
+WEAK = {"shift": 1.0, "rotation": 6.0, "scaling": 0.06, "shear": 3.5, "elastic": 26.0, "elastic_sigma": 5.0}
 MILD = {"shift": 1.5, "rotation": 8.0, "scaling": 0.08, "shear": 5.0, "elastic": 30.0, "elastic_sigma": 5.0}
+BETWEEN = {"shift": 1.75, "rotation": 10.0, "scaling": 0.1, "shear": 6.5, "elastic": 32.0, "elastic_sigma": 4.5}
 STRONG = {"shift": 2.0, "rotation": 12.0, "scaling": 0.12, "shear": 8.0, "elastic": 34.0, "elastic_sigma": 4.0}
 
 
@@ -80,6 +82,25 @@ CANDIDATES: dict[str, list[Candidate]] = {
                 "ema": 0.999,
                 "label_smoothing": 0.1,
             },
+            {
+                "hidden": [2048, 512],
+                "epochs": 60,
+                "optimizer": "adamw",
+                "learning_rate": 1e-3,
+                "ema": 0.999,
+                "dropout": [0.5, 0.3],
+                "weight_decay": 0.5,
+            },
+            {
+                "hidden": [2048, 512],
+                "epochs": 70,
+                "optimizer": "adamw",
+                "learning_rate": 1e-3,
+                "ema": 0.999,
+                "input_dropout": 0.4,
+                "dropout": [0.5, 0.3],
+                "weight_decay": 0.3,
+            },
             {"hidden": [1024, 1024], "epochs": 40, "optimizer": "sgd", "learning_rate": 0.5},
             {"hidden": [1024, 1024], "epochs": 30, "optimizer": "nesterov", "learning_rate": 0.1, "max_norm": 2.0},
         )
@@ -90,17 +111,23 @@ CANDIDATES: dict[str, list[Candidate]] = {
             "epochs": epochs,
             "batch_size": 128,
             "optimizer": "adamw",
-            "learning_rate": 2e-3,
+            "learning_rate": rate,
             "schedule": "one-cycle",
             "label_smoothing": 0.05,
             "ema": 0.999,
             "augment": distortions,
+            **rest,
         }
-        for hidden, epochs, distortions in (
-            ([1024, 512], 60, MILD),
-            ([1024, 512], 110, MILD),
-            ([2048, 512], 60, MILD),
-            ([1024, 512], 60, STRONG),
+        for hidden, epochs, rate, distortions, rest in (
+            ([1024, 512], 60, 1e-3, MILD, {}),
+            ([1024, 512], 60, 2e-3, MILD, {}),
+            ([1024, 512], 110, 2e-3, MILD, {}),
+            ([2048, 512], 60, 2e-3, MILD, {}),
+            ([1024, 512, 512], 60, 1e-3, MILD, {}),
+            ([1024, 512], 60, 1e-3, MILD, {"weight_decay": 0.3}),
+            ([1024, 512], 60, 1e-3, WEAK, {}),
+            ([1024, 512], 60, 1e-3, BETWEEN, {}),
+            ([1024, 512], 60, 2e-3, STRONG, {}),
         )
     ],
 }
