@@ -101,6 +101,16 @@ CANDIDATES: dict[str, list[Candidate]] = {
                 "dropout": [0.5, 0.3],
                 "weight_decay": 0.3,
             },
+            {
+                "hidden": [2048, 512],
+                "epochs": 45,
+                "optimizer": "adamw",
+                "learning_rate": 1e-3,
+                "schedule": "constant",
+                "warmup": 1,
+                "ema": 0.9995,
+                "weight_decay": 0.1,
+            },
             {"hidden": [1024, 1024], "epochs": 40, "optimizer": "sgd", "learning_rate": 0.5},
             {"hidden": [1024, 1024], "epochs": 30, "optimizer": "nesterov", "learning_rate": 0.1, "max_norm": 2.0},
         )
