@@ -212,7 +212,7 @@ def machine() -> dict[str, Any]:
 
 def machine_line(found: Mapping[str, Any]) -> str:
     """The machine in one line."""
-    parts = [f"{found['cpu']}", f"{found['cores']} cores", found["vectors"]]
+    parts = [f"{found['cpu']}", f"{found['cores']} core{'s' * (found['cores'] != 1)}", found["vectors"]]
     if found["quota"]:
         parts.append(f"CPU quota {found['quota']:g}")
     if found["memory_bytes"]:

@@ -22,7 +22,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -138,17 +138,28 @@ if cache_folder is not None:
     numba.config.CACHE_DIR = str(cache_folder)  # where numba was imported before jitnet, it has read them already
 
 
-class _Cache(FunctionCache):  # type: ignore[misc]
+class _Cache:
     """Compiled code, loaded without what only compiling needs.
 
     Numba's own registers every function that it can compile before it loads the first: 0.15 s of a second start, 0.3
-    where SciPy is installed. The compiler does so again by itself where something has to be compiled.
+    where SciPy is installed. The compiler does so again by itself where something has to be compiled. And it looks
+    for its folder at the first use, not for all of a hundred functions of which most are linked into others.
     """
 
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    @cached_property
+    def _files(self) -> Any:
+        return FunctionCache(self._function)
+
+    def load_overload(self, signature: Any, target_context: Any) -> Any:
         rtsys.initialize(target_context)  # the functions that count references, which loaded code refers to
-        with self._guard_against_spurious_io_errors():
-            return self._load_overload(sig, target_context)
+        with self._files._guard_against_spurious_io_errors():
+            return self._files._load_overload(signature, target_context)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._files, name)
 
 
 _WARM = "training"  # a file in the cache folder
