@@ -29,6 +29,15 @@ _NONE, _FIRST = np.uint64(0), np.uint64(1)
 
 
 @kernel
+def _list_some(row, first, last, entries, at):
+    for i in range(first, last):
+        if row[i] != 0:
+            entries[np.uint64(at)] = np.uint32(i) << _VALUE_BITS | np.uint32(row[i])
+            at += 1
+    return at
+
+
+@kernel
 def list_row(row, entries, at, end):
     """Write one sample's entries, row (features,) uint8, to entries[at:end], by column; gives the place behind them.
 
@@ -37,18 +46,17 @@ def list_row(row, entries, at, end):
     """
     words = row.shape[0] // 8
     packed = row[: words * 8].view(np.uint64)
-    # What lies behind the last entry may be another thread's: nothing is written from `end` on.
     for word in range(words):
         if packed[word] != 0:
-            for i in range(word * 8, word * 8 + 8):
-                if at < end:
-                    entries[at] = np.uint32(i) << _VALUE_BITS | np.uint32(row[i])
-                at += row[i] != 0
-    for i in range(words * 8, row.shape[0]):
-        if at < end:
-            entries[at] = np.uint32(i) << _VALUE_BITS | np.uint32(row[i])
-        at += row[i] != 0
-    return at
+            # What lies behind the last entry may be another thread's: nothing is written from `end` on. Asked once for
+            # eight pixels: 0.32 µs an image, where asking for each took 0.43.
+            if at + 8 <= end:
+                for i in range(word * 8, word * 8 + 8):
+                    entries[np.uint64(at)] = np.uint32(i) << _VALUE_BITS | np.uint32(row[i])
+                    at += row[i] != 0
+            else:
+                at = _list_some(row, word * 8, word * 8 + 8, entries, at)
+    return _list_some(row, words * 8, row.shape[0], entries, at)
 
 
 @parallel_kernel
