@@ -29,6 +29,8 @@ FILE_NAME = "model.safetensors"
 
 Floats = npt.NDArray[np.float32]
 
+_NO_IMAGES, _NO_FEATURES = np.empty((0, 0), np.uint8), np.empty((0, 0), np.float32)
+
 ZERO_SKIPPING_BELOW = 0.4
 """Share of non-zero inputs up to which walking only those is faster than the dense loops."""
 
@@ -142,12 +144,14 @@ class Model:
         if raw.ndim != 2 or raw.shape[1] != features:
             raise ModelError(f"samples of shape {np.shape(images)} do not fit; the model expects (n, {features})")
         offset, scale = self.scaling.offset, self.scaling.scale
-        if raw.dtype == np.uint8 and np.ndim(scale) == 0 and np.ndim(offset) == 0:
-            return np.require(raw, requirements=["C", "W"]), np.empty((0, 0), np.float32)
+        if raw.dtype == np.uint8 and not isinstance(scale, np.ndarray) and not isinstance(offset, np.ndarray):
+            # Asked for one image, `require` alone takes as long as its prediction.
+            fits = raw.flags.c_contiguous and raw.flags.writeable
+            return raw if fits else np.require(raw, requirements=["C", "W"]), _NO_FEATURES
         if raw.dtype.kind not in "fiub":
             raise ModelError(f"samples of type {raw.dtype} are no numbers; the model expects uint8 or float32")
         scaled = (raw.astype(np.float32) - np.float32(offset)) * np.float32(scale)
-        return np.empty((0, 0), np.uint8), np.require(scaled, np.float32, ["C", "W"])
+        return _NO_IMAGES, np.require(scaled, np.float32, ["C", "W"])
 
     def predict(self, images: npt.ArrayLike, *, threads: int = 0) -> Floats:
         """Probabilities (n, n_classes) float32 of samples as stored in a data set: not scaled.
@@ -321,7 +325,7 @@ class _Predictor:
         self._features, self._classes = config.in_features, config.n_classes
         self._flop = 2.0 * sum(a * b for a, b in zip(config.widths[:-1], config.widths[1:], strict=True))
         self._loop, self._count_parts, self._set_threads = inference.load_loops(), count_parts, set_threads
-        self._cores, self._parts = machine().cores, 0
+        self._samples, self._cores, self._parts = inference.Samples, machine().cores, 0
 
     def _scratch(self, parts: int) -> None:
         from jitnet.inference import BLOCK_ROWS, Scratch
@@ -338,8 +342,6 @@ class _Predictor:
         self._parts = parts
 
     def __call__(self, images: npt.NDArray[np.uint8], features: Floats, threads: int) -> Floats:
-        from jitnet.inference import Samples
-
         n = max(len(images), len(features))
         out = np.empty((n, self._classes), np.float32)
         parts = self._count_parts(self._flop * n, threads or self._cores)
@@ -348,7 +350,7 @@ class _Predictor:
         if parts > 1:
             self._set_threads(parts)
         sparse = len(images) > 0 and self._zero_is_zero and mostly_zero(images)
-        self._loop(self._net, self._buffers, Samples(images, features, sparse), out, parts)
+        self._loop(self._net, self._buffers, self._samples(images, features, sparse), out, parts)
         return out
 
 
