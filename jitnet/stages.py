@@ -1,8 +1,8 @@
 """The stages of a training step: what one part of a parallel region does in each.
 
-Every stage has the same arguments, so that the loop in `step` can hand any of them to one region: `layer`, the state,
-the samples, the options, the batch, and which `part` of how many `parts`. Which kernels it calls, over which of their
-units or samples, is all that a stage says; which stages share a region is said in `step`.
+Every stage has the same arguments, so that the loop in `step` can hand any of them to one region: `layer`, where a
+`Run` and a `Batch` lie (see `kernels.lend`), and which `part` of how many `parts`. Which kernels it calls, over which
+of their units or samples, is all that a stage says; which stages share a region is said in `step`.
 """
 
 import math
@@ -18,6 +18,7 @@ from jitnet.kernels.activation import activation_backward, activation_forward
 from jitnet.kernels.batch import gather_bytes, gather_floats
 from jitnet.kernels.dropout import dropout
 from jitnet.kernels.jit import inner_kernel
+from jitnet.kernels.lend import borrower
 from jitnet.kernels.linear import (
     linear_backward_bias,
     linear_backward_input,
@@ -46,6 +47,9 @@ from jitnet.state import (
     B,
     G,
     H,
+    Options,
+    Source,
+    State,
     W,
     X,
     Z,
@@ -62,6 +66,7 @@ __all__ = [
     "STATE",
     "ZERO",
     "Batch",
+    "Run",
     "backward_stage",
     "first_stage",
     "forward_stage",
@@ -88,6 +93,20 @@ class Batch(NamedTuple):
     scale: float
 
 
+class Run(NamedTuple):
+    """What stays the same from step to step."""
+
+    state: State
+    source: Source
+    options: Options
+
+
+_EXAMPLE = Run(allocate(ModelConfig(in_features=1, n_classes=2), 1, 1), no_source(), make_options())
+RUN, STATE, SOURCE, OPTIONS = typeof(_EXAMPLE), *map(typeof, _EXAMPLE)
+BATCH = typeof(Batch(np.zeros(0, np.int32), np.zeros(0, np.int32), 0, 0.0, 0.0))
+borrow_run, borrow_batch = borrower(RUN), borrower(BATCH)
+
+
 @inner_kernel
 def _share(count, part, parts):
     """First and last of what `part` of `parts` owns."""
@@ -103,9 +122,11 @@ def _own_panels(row, part, parts):
 
 
 @inner_kernel
-def _gather(state, source, rows, number, part, parts):
+def _gather(run_at, rows, number, part, parts):
     """Own samples of a batch, as network inputs, into the buffer whose turn it is."""
     own_code()
+    run = borrow_run(run_at)
+    state, source = run.state, run.source
     row = state.layers[0]
     x = state.work[row[X] + (number & 1) * row[ROOM] * row[X_STRIDE] :]
     first, last = _share(rows.shape[0], part, parts)
@@ -116,13 +137,15 @@ def _gather(state, source, rows, number, part, parts):
 
 
 @inner_kernel
-def _linear(state, source, part, layer, rows, number, first_sample, last_sample, first_panel, last_panel):
+def _linear(layer, run_at, batch_at, part, first_sample, last_sample, first_panel, last_panel):
     """z of own samples and panels of a layer."""
     own_code()
+    run, batch = borrow_run(run_at), borrow_batch(batch_at)
+    state, source = run.state, run.source
     row = state.layers[layer]
     w, b = state.params[row[W] :], state.params[row[B] :]
     z = state.work[row[Z] + first_sample * row[STRIDE] :]
-    own = rows[first_sample:last_sample]
+    own = batch.rows[first_sample:last_sample]
     if layer == 0 and source.sparse:
         sparse_forward(
             source.starts,
@@ -141,16 +164,17 @@ def _linear(state, source, part, layer, rows, number, first_sample, last_sample,
     else:
         at = row[X] + first_sample * row[X_STRIDE]
         if layer == 0:
-            at += (number & 1) * row[ROOM] * row[X_STRIDE]
+            at += (batch.number & 1) * row[ROOM] * row[X_STRIDE]
         linear_forward(
             state.work[at:], row[X_STRIDE], w, b, own.shape[0], row[IN], first_panel, last_panel, z, row[STRIDE]
         )
 
 
 @inner_kernel
-def _contribute(state, batch, first_panel, last_panel):
+def _contribute(run_at, batch_at, first_panel, last_panel):
     """What own groups of units of the last hidden layer contribute to the logits; the last group adds the bias."""
     own_code()
+    state, batch = borrow_run(run_at).state, borrow_batch(batch_at)
     row, below = state.layers[-1], state.layers[-2]
     size = row[ROOM] * PANEL
     for group in range(first_panel // below[TOGETHER], (last_panel + below[TOGETHER] - 1) // below[TOGETHER]):
@@ -163,10 +187,12 @@ def _contribute(state, batch, first_panel, last_panel):
 
 
 @inner_kernel
-def _add_contributions(state, batch, first, last, z):
-    """The logits of samples first <= n < last, into rows of `z`."""
+def _add_contributions(run_at, batch_at, part, first, last):
+    """The logits of samples first <= n < last, into the part's own copy."""
     own_code()
+    state, batch = borrow_run(run_at).state, borrow_batch(batch_at)
     row = state.layers[-1]
+    z = state.work[row[Z] + part * row[COPY] :]
     size = row[ROOM] * PANEL
     begin = row[TERMS] + (batch.number & 1) * row[GROUPS] * size
     for n in range(first, last):
@@ -176,12 +202,14 @@ def _add_contributions(state, batch, first, last, z):
         tile_store(total, z, n * row[STRIDE], PANEL)
 
 
-def forward_stage(layer, state, source, options, batch, part, parts):
+def forward_stage(layer, run_at, batch_at, part, parts):
     """A hidden layer's own units: linear, activation, dropout; of the last one also what they contribute to the
     logits."""
+    run, batch = borrow_run(run_at), borrow_batch(batch_at)
+    state, options = run.state, run.options
     row = state.layers[layer]
     first_panel, last_panel = _own_panels(row, part, parts)
-    _linear(state, source, part, layer, batch.rows, batch.number, ZERO, batch.rows.shape[0], first_panel, last_panel)
+    _linear(layer, run_at, batch_at, part, ZERO, batch.rows.shape[0], first_panel, last_panel)
     first, last = first_panel * PANEL, last_panel * PANEL
     z, h = state.work[row[Z] :], state.work[row[H] :]
     activation_forward(options.activation, z, h, row[STRIDE], batch.rows.shape[0], first, last)
@@ -190,12 +218,13 @@ def forward_stage(layer, state, source, options, batch, part, parts):
             options.seed, batch.number, layer, batch.rows.shape[0], options.shares[layer], h, row[STRIDE], first, last
         )
     if layer == state.layers.shape[0] - 2 and state.layers[layer + 1, GROUPS] > 0:
-        _contribute(state, batch, first_panel, last_panel)
+        _contribute(run_at, batch_at, first_panel, last_panel)
 
 
-def output_stage(layer, state, source, options, batch, part, parts):
+def output_stage(layer, run_at, batch_at, part, parts):
     """Logits, loss, gradient of the logits: own samples, and own samples of the next batch gathered; or where the
     logits are added up, all samples, into the part's own copy."""
+    (state, source, options), batch = borrow_run(run_at), borrow_batch(batch_at)
     row = state.layers[layer]
     stride, gt_stride, n_classes = row[STRIDE], row[GT_STRIDE], row[OUT]
     copy, size = part * row[COPY], batch.rows.shape[0]
@@ -207,9 +236,9 @@ def output_stage(layer, state, source, options, batch, part, parts):
         first, last = _share((size + LANES - 1) // LANES, part, parts)
         first, last = first * LANES, min(size, last * LANES)
     if row[GROUPS] > 0:
-        _add_contributions(state, batch, first, last, state.work[row[Z] + copy :])
+        _add_contributions(run_at, batch_at, part, first, last)
     else:
-        _linear(state, source, part, layer, batch.rows, batch.number, first, last, ZERO, row[PANELS])
+        _linear(layer, run_at, batch_at, part, first, last, ZERO, row[PANELS])
     z, gt = state.work[row[Z] + copy :], state.work[row[GT] + copy :]
     g = state.work[row[G] + copy + first * stride :]
     transpose(z[first * stride :], stride, last - first, ZERO, n_classes, gt[first:], gt_stride)
@@ -221,13 +250,15 @@ def output_stage(layer, state, source, options, batch, part, parts):
     transpose(gt[first:], gt_stride, n_classes, ZERO, last - first, g, stride)
     scale_rows(g, stride, last - first, ZERO, n_classes, np.float32(batch.scale))
     if not source.sparse and batch.ahead.shape[0] > 0:
-        _gather(state, source, batch.ahead, batch.number + 1, part, parts)
+        _gather(run_at, batch.ahead, batch.number + 1, part, parts)
 
 
 @inner_kernel
-def _update(state, options, batch, first, last, scale):
+def _update(run_at, batch_at, first, last, scale):
     """Own parameters, from their gradients; and their moving average."""
     own_code()
+    run, batch = borrow_run(run_at), borrow_batch(batch_at)
+    state, options = run.state, run.options
     if not options.direct:
         update(
             options.optimizer,
@@ -258,8 +289,10 @@ def _clear(values, first, last):
 
 
 @inner_kernel
-def _backward_bias(state, options, batch, layer, copy, first_panel, last_panel):
+def _backward_bias(layer, run_at, batch_at, copy, first_panel, last_panel):
     own_code()
+    run, batch = borrow_run(run_at), borrow_batch(batch_at)
+    state, options = run.state, run.options
     row = state.layers[layer]
     if layer == state.layers.shape[0] - 1 and not options.output_bias:
         return
@@ -271,12 +304,14 @@ def _backward_bias(state, options, batch, layer, copy, first_panel, last_panel):
         state.work[row[G] + copy :], row[STRIDE], batch.rows.shape[0], first_panel, last_panel, target[row[B] :]
     )
     if not options.deferred:
-        _update(state, options, batch, first, last, 1.0)
+        _update(run_at, batch_at, first, last, 1.0)
 
 
-def backward_stage(layer, state, source, options, batch, part, parts):
+def backward_stage(layer, run_at, batch_at, part, parts):
     """A layer above the first, own inputs: gradient of the units below, of the weights that leave them, and their
     update."""
+    run, batch = borrow_run(run_at), borrow_batch(batch_at)
+    state, options = run.state, run.options
     row, below = state.layers[layer], state.layers[layer - 1]
     size, stride = batch.rows.shape[0], below[STRIDE]
     gt_stride, copy = row[GT_STRIDE], part * row[COPY]
@@ -305,9 +340,9 @@ def backward_stage(layer, state, source, options, batch, part, parts):
     if not options.deferred:
         for p in range(row[PANELS]):
             at = row[W] + p * row[IN] * PANEL
-            _update(state, options, batch, at + first * PANEL, at + last * PANEL, 1.0)
+            _update(run_at, batch_at, at + first * PANEL, at + last * PANEL, 1.0)
     own = _share(row[PANELS], part, parts)
-    _backward_bias(state, options, batch, layer, copy, own[0], own[1])
+    _backward_bias(layer, run_at, batch_at, copy, own[0], own[1])
 
     g = state.work[below[G] :]
     transpose(gt_below[first * gt_stride :], gt_stride, last - first, ZERO, size, g[first:], stride)
@@ -321,8 +356,9 @@ def backward_stage(layer, state, source, options, batch, part, parts):
     scale_rows(g, stride, size, first, last, np.float32(batch.scale))
 
 
-def first_stage(layer, state, source, options, batch, part, parts):
+def first_stage(layer, run_at, batch_at, part, parts):
     """The first layer, own panels: gradient and update of the weights for this batch."""
+    (state, source, options), batch = borrow_run(run_at), borrow_batch(batch_at)
     row = state.layers[layer]
     first_panel, last_panel = _own_panels(row, part, parts)
     first, last = row[W] + first_panel * row[IN] * PANEL, row[W] + last_panel * row[IN] * PANEL
@@ -359,26 +395,31 @@ def first_stage(layer, state, source, options, batch, part, parts):
             x, row[X_STRIDE], g, row[STRIDE], size, row[IN], ZERO, row[IN], first_panel, last_panel, target[row[W] :]
         )
     if not options.deferred:
-        _update(state, options, batch, first, last, 1.0)
-    _backward_bias(state, options, batch, layer, ZERO, first_panel, last_panel)
+        _update(run_at, batch_at, first, last, 1.0)
+    _backward_bias(layer, run_at, batch_at, ZERO, first_panel, last_panel)
 
 
-def gather_stage(layer, state, source, options, batch, part, parts):
+def gather_stage(layer, run_at, batch_at, part, parts):
     """This batch's samples, as network inputs."""
-    _gather(state, source, batch.rows, batch.number, part, parts)
+    batch = borrow_batch(batch_at)
+    _gather(run_at, batch.rows, batch.number, part, parts)
 
 
-def norm_stage(layer, state, source, options, batch, part, parts):
+def norm_stage(layer, run_at, batch_at, part, parts):
     """Squares of the gradient, own blocks of parameters."""
+    run = borrow_run(run_at)
+    state = run.state
     first, last = _share(state.squares.shape[0], part, parts)
     for block in range(first, last):
         end = min(state.params.shape[0], (block + 1) * NORM_BLOCK)
         state.squares[block] = square_sum(state.grads, block * NORM_BLOCK, end)
 
 
-def update_stage(layer, state, source, options, batch, part, parts):
+def update_stage(layer, run_at, batch_at, part, parts):
     """Own blocks of parameters, the whole gradient first scaled down to the largest norm allowed (Pascanu et al.
     2013)."""
+    run = borrow_run(run_at)
+    state, options = run.state, run.options
     scale = 1.0
     if options.clip_norm > 0.0:
         total = 0.0
@@ -386,11 +427,13 @@ def update_stage(layer, state, source, options, batch, part, parts):
             total += state.squares[block]
         scale = min(1.0, options.clip_norm / (math.sqrt(total) + 1e-6))
     first, last = _share(state.squares.shape[0], part, parts)
-    _update(state, options, batch, first * NORM_BLOCK, min(state.params.shape[0], last * NORM_BLOCK), scale)
+    _update(run_at, batch_at, first * NORM_BLOCK, min(state.params.shape[0], last * NORM_BLOCK), scale)
 
 
-def limit_stage(layer, state, source, options, batch, part, parts):
+def limit_stage(layer, run_at, batch_at, part, parts):
     """Norms of own units, the last layer's aside; then the moving average, of the weights as the step leaves them."""
+    run = borrow_run(run_at)
+    state, options = run.state, run.options
     row = state.layers[layer]
     first, last = _share(row[PANELS], part, parts)
     if layer < state.layers.shape[0] - 1:
@@ -402,12 +445,8 @@ def limit_stage(layer, state, source, options, batch, part, parts):
         average(row[B] + first * PANEL, row[B] + last * PANEL, state.params, state.mean, options.ema)
 
 
-def idle_stage(layer, state, source, options, batch, part, parts):
+def idle_stage(layer, run_at, batch_at, part, parts):
     """Nothing: where a region has fewer stages, and where a run does not come to one."""
 
 
-STATE = typeof(allocate(ModelConfig(in_features=1, n_classes=2), 1, 1))
-SOURCE = typeof(no_source())
-OPTIONS = typeof(make_options())
-BATCH = typeof(Batch(np.zeros(0, np.int32), np.zeros(0, np.int32), 0, 0.0, 0.0))
-STAGE = signature(types.void, types.int64, STATE, SOURCE, OPTIONS, BATCH, types.int64, types.int64)
+STAGE = signature(types.void, *(types.int64,) * 5)

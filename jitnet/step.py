@@ -20,10 +20,11 @@ with one hidden layer then has one region a step, and all that moves between cor
 Every number has one order of summing whatever the number of parts, so the bits do not depend on it.
 """
 
+import atexit
 import math
 from collections.abc import Callable
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numba import prange, typeof, types
@@ -41,6 +42,7 @@ from jitnet.kernels.jit import (
     stage_kernel,
     warm,
 )
+from jitnet.kernels.lend import lend
 from jitnet.kernels.sparse import list_rows
 from jitnet.stages import (
     ONE,
@@ -50,6 +52,7 @@ from jitnet.stages import (
     STATE,
     ZERO,
     Batch,
+    Run,
     backward_stage,
     first_stage,
     forward_stage,
@@ -62,7 +65,10 @@ from jitnet.stages import (
 )
 from jitnet.state import BACKWARD_PARTS, COPY, FORWARD_PARTS, THREADS
 
-__all__ = ["Stages", "load", "load_half", "measure_steps", "stages", "train_steps"]
+if TYPE_CHECKING:
+    import subprocess
+
+__all__ = ["Stages", "begin", "load", "load_half", "measure_steps", "stages", "train_steps"]
 
 _FUNCTION = types.FunctionType(STAGE)
 
@@ -103,15 +109,26 @@ def load_half() -> None:
     list_rows(np.zeros((1, 1), np.uint8), np.zeros(2, np.int64), np.zeros(0, np.uint32))
 
 
+@cache
+def begin() -> "subprocess.Popen[bytes] | None":
+    """Have a second process compile its half, where anything has to be compiled. `load` does so too; whoever knows
+    earlier that it will be called saves the time between. It ends with this process at the latest."""
+    if warm() or cache_folder is None or machine().cores == 1:
+        return None
+    beside = compile_beside("from jitnet.step import load_half; load_half()")
+    atexit.register(beside.terminate)
+    return beside
+
+
 def load(*, deferred: bool = False) -> Stages:
     """Compile or load everything that training runs, in two processes where it has to be compiled."""
-    beside = None
-    if not warm() and cache_folder is not None and machine().cores > 1:
-        beside = compile_beside("from jitnet.step import load_half; load_half()")
+    beside = begin()
     try:
-        for stage in (forward_stage, first_stage, gather_stage, idle_stage):
+        for stage in (forward_stage, gather_stage, idle_stage):
             _compiled(stage)
         _compiled_loop()
+        # The last: what it shares with `backward`, the other process has compiled by then.
+        _compiled(first_stage)
     finally:
         if beside is not None:
             beside.wait()
@@ -121,27 +138,27 @@ def load(*, deferred: bool = False) -> Stages:
 
 
 @parallel_kernel
-def _region(one, two, three, four, layer, state, source, options, batch, following, parts):
+def _region(one, two, three, four, layer, run, batch, following, parts):
     """Up to four stages in one parallel region: each part passes from one to the next without waiting for the
     others."""
     for part in prange(parts):
         own = np.int64(part)
-        one(layer, state, source, options, batch, own, parts)
-        two(layer, state, source, options, batch, own, parts)
-        three(ZERO, state, source, options, batch, own, parts)
-        four(ZERO, state, source, options, following, own, parts)
+        one(layer, run, batch, own, parts)
+        two(layer, run, batch, own, parts)
+        three(ZERO, run, batch, own, parts)
+        four(ZERO, run, following, own, parts)
 
 
 @inner_kernel
-def _run(one, two, three, four, layer, state, source, options, batch, following, parts):
+def _run(one, two, three, four, layer, run, batch, following, parts):
     """The same, in as many parts as the work is worth."""
     if parts > 1:
-        _region(one, two, three, four, layer, state, source, options, batch, following, parts)
+        _region(one, two, three, four, layer, run, batch, following, parts)
     else:
-        one(layer, state, source, options, batch, ZERO, parts)
-        two(layer, state, source, options, batch, ZERO, parts)
-        three(ZERO, state, source, options, batch, ZERO, parts)
-        four(ZERO, state, source, options, following, ZERO, parts)
+        one(layer, run, batch, ZERO, parts)
+        two(layer, run, batch, ZERO, parts)
+        three(ZERO, run, batch, ZERO, parts)
+        four(ZERO, run, following, ZERO, parts)
 
 
 def _steps(
@@ -166,6 +183,7 @@ def _steps(
     totals,
 ):
     """`train_steps` or, without `training`, `measure_steps`, with the stages one by one."""
+    run = lend(Run(state, source, options))
     last = state.layers.shape[0] - 1
     fused = state.layers[last, COPY] > 0
     threads = state.layers[0, THREADS]
@@ -176,32 +194,33 @@ def _steps(
         ahead = order[upcoming : min(order.shape[0], upcoming + batch_size)]
         scale = -rates[step] if options.direct else 1.0
         batch = Batch(rows, ahead, number + step, rates[step], scale)
+        now = lend(batch)
 
         begins = step == 0 or not training
         if begins and not source.sparse:
-            _run(gather, idle, idle, idle, ZERO, state, source, options, batch, batch, state.layers[0, FORWARD_PARTS])
+            _run(gather, idle, idle, idle, ZERO, run, now, now, state.layers[0, FORWARD_PARTS])
         for layer in range(0 if begins or options.deferred else 1, last):
             parts = state.layers[layer, FORWARD_PARTS]
-            _run(forward, idle, idle, idle, layer, state, source, options, batch, batch, parts)
+            _run(forward, idle, idle, idle, layer, run, now, now, parts)
         if not (training and fused):
             parts = state.layers[last, FORWARD_PARTS]
-            _run(output, idle, idle, idle, last, state, source, options, batch, batch, parts)
+            _run(output, idle, idle, idle, last, run, now, now, parts)
 
         if training:
             for layer in range(last, 1, -1):
                 before = output if fused and layer == last else idle
                 parts = state.layers[layer, BACKWARD_PARTS]
-                _run(before, backward, idle, idle, layer, state, source, options, batch, batch, parts)
+                _run(before, backward, idle, idle, layer, run, now, now, parts)
             if last == 0:
                 parts = state.layers[0, BACKWARD_PARTS]
-                _run(first, idle, idle, idle, ZERO, state, source, options, batch, batch, parts)
+                _run(first, idle, idle, idle, ZERO, run, now, now, parts)
             else:
                 # Layer 1 and layer 0 backward, and layer 0 forward for the next batch: all on a part's own units.
                 before = output if fused and last == 1 else idle
                 after = idle if options.deferred or ahead.shape[0] == 0 else forward
                 following = Batch(ahead, ahead, batch.number + 1, batch.rate, batch.scale)
                 parts = state.layers[1, BACKWARD_PARTS]
-                _run(before, backward, first, after, ONE, state, source, options, batch, following, parts)
+                _run(before, backward, first, after, ONE, run, now, lend(following), parts)
 
         loss, right = 0.0, 0
         for n in range(rows.shape[0]):
@@ -214,12 +233,12 @@ def _steps(
 
         if training and options.deferred:
             if options.clip_norm > 0.0:
-                _run(norm, idle, idle, idle, ZERO, state, source, options, batch, batch, threads)
-            _run(update, idle, idle, idle, ZERO, state, source, options, batch, batch, threads)
+                _run(norm, idle, idle, idle, ZERO, run, now, now, threads)
+            _run(update, idle, idle, idle, ZERO, run, now, now, threads)
             if options.max_norm > 0.0:
                 for layer in range(last + 1):
                     parts = state.layers[layer, FORWARD_PARTS]
-                    _run(limit, idle, idle, idle, layer, state, source, options, batch, batch, parts)
+                    _run(limit, idle, idle, idle, layer, run, now, now, parts)
     return rates.shape[0]
 
 

@@ -99,6 +99,7 @@ def train(
     if dataset.notice:
         render.notice(render.make_console(sys.stderr), dataset.notice)
     shape = build(ModelConfig, {**network, "in_features": dataset.in_features, "n_classes": dataset.n_classes})
+    step.begin()
     model = Model.create(shape, dataset, seed=config.seed)
     # With these `jitnet eval` finds the data again, from any folder.
     model.metadata |= {
