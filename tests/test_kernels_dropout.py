@@ -76,6 +76,20 @@ def test_inputs_are_dropped_by_epoch_and_sample_wherever_the_sample_stands():
     assert (dropped(0.0) == 9).all()
 
 
+@pytest.mark.small
+@pytest.mark.parametrize("features", [1, 4, 37])
+def test_bytes_and_numbers_lose_the_same_inputs_and_keep_the_others_as_they_are(features):
+    images = np.random.default_rng(0).integers(1, 256, (5, features)).astype(np.uint8)
+    numbers, rows = images.astype(np.float32) / 7, np.arange(5, dtype=np.int32)
+    bytes_left, numbers_left = images.copy(), numbers.copy()
+    drop_inputs(bytes_left, rows, 0.4, SEED, 0)
+    drop_inputs(numbers_left, rows, 0.4, SEED, 0)
+    np.testing.assert_array_equal(bytes_left == 0, numbers_left == 0)
+    np.testing.assert_array_equal(bytes_left, np.where(bytes_left == 0, 0, images))
+    np.testing.assert_array_equal(numbers_left, np.where(numbers_left == 0, 0, numbers))
+    assert 0 < np.mean(bytes_left == 0) < 1
+
+
 @pytest.mark.parametrize("share", [0.1, 0.2, 0.7])
 def test_the_share_of_inputs_is_kept(share):
     images = dropped(share, rows=range(200), features=301)

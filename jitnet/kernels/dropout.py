@@ -6,13 +6,14 @@ asks again. One draw of 64 bits decides four units, 16 bits each; a share is the
 
 import numpy as np
 
-from jitnet.kernels.jit import kernel
+from jitnet.kernels.jit import inner_kernel, kernel
 from jitnet.kernels.random import DROPOUT, bits, key
 
 __all__ = ["drop_inputs", "dropout"]
 
 _LANE = np.uint64(16)
 _MASK = np.uint64(0xFFFF)
+_BYTE = np.uint64(0xFF)
 _INPUT = np.uint64(1) << np.uint64(63)
 """Sets the streams of the inputs apart from those of the layers."""
 
@@ -23,7 +24,7 @@ def dropout(seed, step, layer, batch, share, values, stride, first, last):
     < last.
 
     The same call serves forward (activations) and backward (their gradients). first and last are multiples of 4; step
-    counts from the start of the run; values flat in rows of stride. About 0.5 ns a number.
+    counts from the start of the run; values flat in rows of stride. About 0.8 ns a number.
     """
     threshold = np.uint64(share * 65536.0)
     scale = np.float32(1.0 / (1.0 - share))
@@ -34,23 +35,41 @@ def dropout(seed, step, layer, batch, share, values, stride, first, last):
             draw = bits(stream, np.uint64(quad + first // 4))
             for lane in range(4):
                 kept = (draw >> (np.uint64(lane) * _LANE)) & _MASK >= threshold
-                row[quad * 4 + lane] = row[quad * 4 + lane] * scale if kept else np.float32(0.0)
+                # Multiplied by 0, not set to it: a third of the time. What is infinite turns NaN, and the loss shows
+                # it.
+                row[quad * 4 + lane] *= scale if kept else np.float32(0.0)
 
 
 @kernel
 def drop_inputs(images, rows, share, seed, epoch):
-    """Set a share of each sample's bytes to zero, in place; images[n] holds sample rows[n] of the data set.
+    """Set a share of each sample's inputs to zero, in place; images[n] (features,), uint8 or float32, holds sample
+    rows[n] of the data set.
 
-    Whether a byte is dropped is a function of (seed, epoch, sample, feature). About 0.5 ns a byte.
+    Whether an input is dropped is a function of (seed, epoch, sample, feature). About 0.5 ns a byte, 2 a float32.
     """
     threshold = np.uint64(share * 65536.0)
     for n in range(images.shape[0]):
         stream = key(seed, DROPOUT, _INPUT | np.uint64(epoch), np.uint64(rows[n]))
         row = images[n]
-        draw = np.uint64(0)
-        for i in range(row.shape[0]):
-            if i % 4 == 0:
-                draw = bits(stream, np.uint64(i // 4))
-            if draw & _MASK < threshold:
-                row[i] = 0
-            draw >>= _LANE
+        done = _drop_fours(row, stream, threshold) if images.itemsize == 1 else 0
+        for quad in range(done // 4, (row.shape[0] + 3) // 4):
+            draw = bits(stream, np.uint64(quad))
+            for i in range(quad * 4, min(quad * 4 + 4, row.shape[0])):
+                row[i] *= draw & _MASK >= threshold
+                draw >>= _LANE
+
+
+@inner_kernel
+def _drop_fours(row, stream, threshold):
+    """Whole fours of bytes, kept or cleared by one mask: a fifth of the time of one after the other. Gives their
+    number."""
+    whole = row.shape[0] // 4 * 4
+    packed = row[:whole].view(np.uint32)
+    for quad in range(whole // 4):
+        draw = bits(stream, np.uint64(quad))
+        kept = np.uint64(0)
+        for lane in range(4):
+            byte = _BYTE if (draw >> (np.uint64(lane) * _LANE)) & _MASK >= threshold else np.uint64(0)
+            kept |= byte << (np.uint64(lane) * np.uint64(8))
+        packed[quad] &= np.uint32(kept)
+    return whole
