@@ -272,7 +272,9 @@ def test_panels_and_where_a_weight_stands(out_features):
 
 
 @pytest.mark.small
-@pytest.mark.parametrize(("n_rows", "n_cols"), [(1, 1), (3, LANES - 1), (LANES + 1, 2 * LANES + 1), (7, 41)])
+@pytest.mark.parametrize(
+    ("n_rows", "n_cols"), [(1, 1), (3, LANES - 1), (LANES + 1, 2 * LANES + 1), (2 * LANES, LANES), (7, 41)]
+)
 def test_transpose(n_rows, n_cols):
     source = np.random.default_rng(1).normal(size=(n_rows, n_cols + 2)).astype(np.float32)
     for first, last in ranges(n_cols):

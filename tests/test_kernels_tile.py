@@ -24,6 +24,7 @@ from jitnet.kernels.tile import (
     tile_sqrt,
     tile_store,
     tile_sum,
+    tile_transpose,
     tile_zero,
 )
 
@@ -93,6 +94,11 @@ def _arithmetic(left, right, number, target):
 @kernel
 def _sum(source):
     return tile_sum(tile_load(ROWS, COLS, source, 0, PANEL))
+
+
+@kernel
+def _transposed(source, stride, target):
+    tile_store(tile_transpose(tile_load(LANES, 1, source, 0, stride)), target, 0, LANES)
 
 
 @kernel
@@ -174,6 +180,14 @@ def test_the_larger_of_two_tiles_and_never_a_nan_of_the_second():
     np.testing.assert_array_equal(target[:LANES], np.fmax(left, right))
     np.testing.assert_array_equal(target[LANES : 2 * LANES], np.floor(left))
     np.testing.assert_array_equal(target[2 * LANES :], 2.0 ** np.floor(left))
+
+
+def test_rows_become_columns():
+    stride = LANES + 5
+    square = np.arange(LANES * stride, dtype=np.float32)
+    target = np.full(LANES * LANES, MARK, np.float32)
+    _transposed(square, stride, target)
+    np.testing.assert_array_equal(target.reshape(LANES, LANES), square.reshape(LANES, stride)[:, :LANES].T)
 
 
 def test_arithmetic_between_tiles_and_with_a_number(source):

@@ -46,6 +46,7 @@ __all__ = [
     "tile_sqrt",
     "tile_store",
     "tile_sum",
+    "tile_transpose",
     "tile_zero",
 ]  # fmt: skip
 
@@ -127,6 +128,11 @@ def tile_sum(tile: np.ndarray) -> np.float32:
     return np.float32(tile.sum(dtype=np.float32))
 
 
+def tile_transpose(tile: np.ndarray) -> np.ndarray:
+    """Rows as columns, of a tile of LANES rows and one vector a row."""
+    return tile.T.copy()
+
+
 def prefetch(source: np.ndarray, offset: int) -> None:
     """Ask for the cache line that holds source[offset], without waiting; of any element type, and harmless anywhere."""
 
@@ -180,7 +186,12 @@ def _address(builder: Any, data: Any, offset: Any) -> Any:
 
 def _splat(builder: Any, scalar: Any) -> Any:
     vector = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), scalar, _constant(0, 32))
-    return builder.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
+    return _shuffle(builder, vector, vector, [0] * LANES)
+
+
+def _shuffle(builder: Any, left: Any, right: Any, lanes: list[int]) -> Any:
+    """A vector of the lanes named: those of `left`, and from LANES on those of `right`."""
+    return builder.shuffle_vector(left, right, ir.Constant(ir.VectorType(ir.IntType(32), LANES), lanes))
 
 
 def _call(builder: Any, name: str, *args: Any) -> Any:
@@ -338,11 +349,30 @@ if not config.DISABLE_JIT:
             lanes = LANES
             while lanes > 1:
                 lanes //= 2
-                half = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [(i + lanes) % LANES for i in range(LANES)])
-                total = builder.fadd(total, builder.shuffle_vector(total, total, half), flags=_EXACT)
+                half = [(i + lanes) % LANES for i in range(LANES)]
+                total = builder.fadd(total, _shuffle(builder, total, total, half), flags=_EXACT)
             return builder.extract_element(total, _constant(0, 32))
 
         return types.float32(tile), codegen
+
+    @intrinsic
+    def tile_transpose(typing, tile):
+        """Squares of half the side change places, then within each those of a quarter, … : four vectors of one."""
+
+        def codegen(context, builder, signature, args):
+            vectors, side = _unpack(builder, tile, args[0]), LANES // 2
+            while side > 0:
+                # Lanes of the upper vector are counted from 0, of the lower from LANES.
+                left = [c if c & side == 0 else c - side + LANES for c in range(LANES)]
+                right = [c + side if c & side == 0 else c + LANES for c in range(LANES)]
+                upper = [r for r in range(LANES) if r & side == 0]
+                for r in upper:
+                    pair = vectors[r], vectors[r + side]
+                    vectors[r], vectors[r + side] = (_shuffle(builder, *pair, lanes) for lanes in (left, right))
+                side //= 2
+            return _pack(builder, vectors)
+
+        return tile(tile), codegen
 
     @intrinsic
     def prefetch(typing, source, offset):
