@@ -16,6 +16,9 @@ from jitnet.kernels.linear import (
     INPUT_DEPTH,
     INPUT_ROWS,
     INPUT_WIDTH,
+    PACKED_DEPTH,
+    PACKED_FROM,
+    PACKED_WIDTH,
     WEIGHT_DEPTH,
     WIDTH,
     linear_backward_bias,
@@ -48,6 +51,7 @@ LONG = [
     (37, INPUT_WIDTH + ROWS + 1, INPUT_DEPTH + PANEL + 1),
     (32, 784, 10),
 ]
+PACKED = (PACKED_DEPTH + 3, PACKED_WIDTH + ROWS + 1, PACKED_FROM * PANEL)
 EVERY = [*(pytest.param(shape, marks=pytest.mark.small) for shape in SHAPES), *LONG]
 
 
@@ -108,7 +112,7 @@ def test_forward(shape):
         assert (out[:, layer.n_out : last * PANEL] == 0).all()
 
 
-@pytest.mark.parametrize("shape", EVERY)
+@pytest.mark.parametrize("shape", [*EVERY, PACKED])
 def test_backward_weight_adds(shape):
     layer = Layer(shape)
     expected = layer.w + layer.g.T.astype(np.float64) @ layer.x
@@ -237,6 +241,28 @@ def test_a_split_gives_the_bits_of_the_whole():
     np.testing.assert_array_equal(split, whole)
     np.testing.assert_array_equal(dw_split, dw_whole)
     np.testing.assert_array_equal(dx_split, dx_whole)
+
+
+def test_a_copy_of_the_inputs_changes_no_bits():
+    layer = Layer(PACKED)
+    copied, direct = np.zeros((2, layer.flat_w.size), np.float32)
+    for dw, cuts in ((copied, [0, PACKED_FROM]), (direct, [0, PACKED_FROM // 2, PACKED_FROM])):
+        for first, last in itertools.pairwise(cuts):
+            linear_backward_weight(
+                layer.flat_x,
+                layer.x_stride,
+                layer.flat_g,
+                layer.stride,
+                layer.batch,
+                layer.n_in,
+                0,
+                layer.n_in,
+                first,
+                last,
+                dw,
+            )
+    assert np.abs(copied).max() > 1
+    np.testing.assert_array_equal(copied, direct)
 
 
 def test_a_sample_has_the_same_bits_whichever_its_neighbours():
