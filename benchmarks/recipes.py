@@ -111,8 +111,31 @@ CANDIDATES: dict[str, list[Candidate]] = {
                 "ema": 0.9995,
                 "weight_decay": 0.1,
             },
+            *(
+                {
+                    "hidden": hidden,
+                    "epochs": epochs,
+                    "optimizer": "adamw",
+                    "learning_rate": 1e-3,
+                    "ema": 0.999,
+                    "dropout": [0.5, 0.3],
+                }
+                for hidden, epochs in (([4096, 512], 20), ([4096, 512], 50), ([8192, 512], 20))
+            ),
             {"hidden": [1024, 1024], "epochs": 40, "optimizer": "sgd", "learning_rate": 0.5},
             {"hidden": [1024, 1024], "epochs": 30, "optimizer": "nesterov", "learning_rate": 0.1, "max_norm": 2.0},
+            *(
+                {
+                    "hidden": [1024, 1024],
+                    "epochs": epochs,
+                    "optimizer": "nesterov",
+                    "momentum": 0.95,
+                    "learning_rate": rate,
+                    "max_norm": limit,
+                    "ema": 0.999,
+                }
+                for epochs, rate, limit in ((110, 0.07, 2.5), (90, 0.03, 2.0))
+            ),
         )
     ],
     "best": [
