@@ -16,10 +16,10 @@ Nothing here prints. Every error raised on purpose is a `JitnetError`. Names are
 that `import jitnet` costs nothing and the first use of a name that trains loads Numba.
 """
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from jitnet.version import __version__
 
 if TYPE_CHECKING:
     from jitnet.config import AugmentConfig, ModelConfig, TrainConfig
@@ -36,13 +36,11 @@ if TYPE_CHECKING:
         TargetMissed,
         UsageError,
     )
-    from jitnet.evaluate import Evaluation, evaluate
-    from jitnet.images import load_picture, normalise_picture
+    from jitnet.evaluation import Evaluation, evaluate
     from jitnet.model import Model
-    from jitnet.recognise import Recognition, recognise
-    from jitnet.train import EpochReport, StepReport, Trainer, train
-
-__version__ = "0.1.0"
+    from jitnet.pictures import load_picture, normalise_picture
+    from jitnet.pictures.recognition import Recognition, recognise
+    from jitnet.training.trainer import EpochReport, StepReport, Trainer, train
 
 _HOME = {
     "AugmentConfig": "config",
@@ -50,8 +48,8 @@ _HOME = {
     "Dataset": "datasets",
     "DivergedError": "errors",
     "DownloadError": "errors",
-    "EpochReport": "train",
-    "Evaluation": "evaluate",
+    "EpochReport": "training.trainer",
+    "Evaluation": "evaluation",
     "JitnetError": "errors",
     "MissingExtra": "errors",
     "Model": "model",
@@ -59,24 +57,24 @@ _HOME = {
     "ModelError": "errors",
     "OutputError": "errors",
     "PictureError": "errors",
-    "Recognition": "recognise",
+    "Recognition": "pictures.recognition",
     "Scaling": "datasets",
     "Split": "datasets",
-    "StepReport": "train",
+    "StepReport": "training.trainer",
     "TargetMissed": "errors",
     "TrainConfig": "config",
-    "Trainer": "train",
+    "Trainer": "training.trainer",
     "UsageError": "errors",
     "convert": "datasets",
     "describe": "datasets",
-    "evaluate": "evaluate",
+    "evaluate": "evaluation",
     "fetch": "datasets",
     "from_arrays": "datasets",
     "load": "datasets",
-    "load_picture": "images",
-    "normalise_picture": "images",
-    "recognise": "recognise",
-    "train": "train",
+    "load_picture": "pictures",
+    "normalise_picture": "pictures",
+    "recognise": "pictures.recognition",
+    "train": "training.trainer",
 }
 
 __all__ = [
@@ -126,14 +124,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
-
-
-class _Package(ModuleType):
-    """Keeps `jitnet.train` and its like functions: importing the module of the same name would rebind it."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _HOME and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -5,7 +5,7 @@ import pytest
 
 from jitnet.config import AugmentConfig
 from jitnet.datasets import convert, from_arrays, load
-from jitnet.images import as_one_picture, distorted_samples, fitting_distortions, load_picture
+from jitnet.pictures import as_one_picture, distorted_samples, fitting_distortions, load_picture
 
 
 def test_the_bare_command_shows_every_distortion(call):

@@ -11,11 +11,13 @@ import pytest
 
 import jitnet
 
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+ROOT = Path(__file__).parent.parent
+BENCHMARKS, SCRIPTS = ROOT / "benchmarks", ROOT / "scripts"
 
 
 @pytest.fixture(autouse=True)
 def _path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
     monkeypatch.syspath_prepend(str(BENCHMARKS))
 
 
@@ -106,7 +108,7 @@ def test_section_of_the_readme_is_replaced_and_nothing_else(tmp_path):
 
 
 def test_exponent_of_a_power_law():
-    pytest.importorskip("jitnet.train")
+    pytest.importorskip("jitnet.training")
     from growth import slope
 
     sizes = [1, 2, 8, 32]
@@ -155,7 +157,7 @@ def test_peers_measures_what_is_there_and_names_what_is_not(tmp_path):
 
 @pytest.fixture
 def recipes(monkeypatch):
-    pytest.importorskip("jitnet.train")
+    pytest.importorskip("jitnet.training")
     import recipes
 
     monkeypatch.setattr(recipes, "SEEDS", 2)

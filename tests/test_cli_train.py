@@ -21,8 +21,8 @@ from jitnet import runs
 from jitnet.cli import run
 from jitnet.datasets import convert, from_arrays, load
 from jitnet.errors import DivergedError
-from jitnet.images import write_pgm
-from jitnet.train import EpochReport, Trainer
+from jitnet.pictures import write_pgm
+from jitnet.training.trainer import EpochReport, Trainer
 
 METRICS = ("epoch", "train_loss", "train_accuracy", "test_accuracy", "seconds", "samples_per_second", "learning_rate")
 

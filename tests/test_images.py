@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from jitnet.errors import MissingExtra, OutputError, PictureError
-from jitnet.images import MAX_PIXELS, load_picture, normalise_picture, write_pgm, write_png
+from jitnet.pictures import MAX_PIXELS, load_picture, normalise_picture, write_pgm, write_png
 
 
 def draw(size: int, *, thickness: float = 0.09) -> np.ndarray:

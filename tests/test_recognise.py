@@ -11,11 +11,11 @@ import pytest
 from jitnet.config import ModelConfig, TrainConfig
 from jitnet.datasets import from_arrays, load
 from jitnet.errors import ModelError, PictureError
-from jitnet.evaluate import check_scaling
-from jitnet.images import normalise_picture, write_pgm, write_png
+from jitnet.evaluation import check_scaling
 from jitnet.model import Model
-from jitnet.recognise import recognise
-from jitnet.train import train
+from jitnet.pictures import normalise_picture, write_pgm, write_png
+from jitnet.pictures.recognition import recognise
+from jitnet.training.trainer import train
 
 
 def learnt(dataset, epochs: int) -> Model:

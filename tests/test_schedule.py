@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jitnet.config import TrainConfig
-from jitnet.schedule import learning_rates
+from jitnet.training.schedule import learning_rates
 
 
 def rates(steps_per_epoch: int = 10, **fields: object) -> np.ndarray:

@@ -17,7 +17,7 @@ from jitnet.kernels.linear import linear_backward_weight, linear_forward, panels
 from jitnet.kernels.tile import PANEL
 from jitnet.model import Model
 from jitnet.state import aligned, row_stride
-from jitnet.train import Trainer
+from jitnet.training.trainer import Trainer
 
 
 def dataset(row: Row) -> tuple[Dataset, protocol.Data]:

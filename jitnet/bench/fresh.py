@@ -27,8 +27,8 @@ from jitnet.config import AugmentConfig
 from jitnet.kernels.augment import augment_rows, scratch_size, settings
 from jitnet.kernels.dropout import drop_inputs
 from jitnet.kernels.jit import set_threads
-from jitnet.plan import lists_of
 from jitnet.state import aligned
+from jitnet.training.plan import lists_of
 
 __all__ = ["fresh_cases"]
 

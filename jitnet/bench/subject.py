@@ -11,8 +11,8 @@ from jitnet.config import ModelConfig, TrainConfig
 from jitnet.datasets import Dataset
 from jitnet.kernels.jit import set_threads
 from jitnet.model import Model
-from jitnet.plan import Plan, make_plan, make_source, make_state, options_of
 from jitnet.state import Options, Source, State, allocate, no_source
+from jitnet.training.plan import Plan, make_plan, make_source, make_state, options_of
 
 __all__ = ["Subject"]
 

@@ -192,7 +192,7 @@ def augment(
 
     from jitnet import render
     from jitnet.datasets import load
-    from jitnet.images import as_one_picture, distorted_samples, fitting_distortions, write_pgm, write_png
+    from jitnet.pictures import as_one_picture, distorted_samples, fitting_distortions, write_pgm, write_png
 
     consoles = render.consoles(quiet=quiet)
     with render.downloads(consoles) as progress:

@@ -43,8 +43,8 @@ def evaluate(
     """Evaluate a model: loss, accuracy, scores per class, confusions, and the most confident mistakes, drawn."""
     from jitnet import render
     from jitnet.datasets import load
-    from jitnet.evaluate import check_scaling
-    from jitnet.evaluate import evaluate as evaluate_
+    from jitnet.evaluation import check_scaling
+    from jitnet.evaluation import evaluate as evaluate_
     from jitnet.model import Model
 
     screen = render.consoles(json, quiet)

@@ -38,7 +38,7 @@ def predict(
     """Tell what is in a picture: the most probable classes, and the picture as the network saw it."""
     from jitnet import render
     from jitnet.model import Model
-    from jitnet.recognise import recognise
+    from jitnet.pictures.recognition import recognise
 
     screen = render.consoles(json)
     network = Model.load(model)

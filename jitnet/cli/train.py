@@ -20,7 +20,7 @@ from jitnet.errors import TargetMissed
 
 if TYPE_CHECKING:
     from jitnet.datasets import Dataset, Progress
-    from jitnet.train import EpochReport, Trainer
+    from jitnet.training.trainer import EpochReport, Trainer
 
 __all__ = ["app"]
 
@@ -90,7 +90,7 @@ def train(
         from jitnet.config import ModelConfig, build
         from jitnet.kernels.jit import warm
         from jitnet.model import Model
-        from jitnet.train import Trainer
+        from jitnet.training.trainer import Trainer
 
         if warm():  # else it compiles, further down and with a notice
             step.load()
@@ -151,7 +151,7 @@ def train(
 def _print_schedule(trainer: "Trainer", json: bool) -> int:
     """The learning rate of the run's steps: drawn, or up to a thousand of them as a document."""
     from jitnet import render
-    from jitnet.schedule import learning_rates
+    from jitnet.training.schedule import learning_rates
 
     config, steps = trainer.config, trainer.n_steps * trainer.config.epochs
     chosen = range(0, steps, max(1, steps // 1000))

@@ -4,8 +4,8 @@
 """
 
 from jitnet.datasets.assemble import from_arrays
-from jitnet.datasets.convert import Converted, Layout, convert
-from jitnet.datasets.describe import ClassShare, Description, Sample, describe
+from jitnet.datasets.conversion import Converted, Layout, convert
+from jitnet.datasets.description import ClassShare, Description, Sample, describe
 from jitnet.datasets.records import Dataset, Progress, Scaling, Split, stratified_split
 from jitnet.datasets.registry import Fetched, Listing, fetch, listing, load, names
 from jitnet.datasets.synthetic import synthetic

@@ -1,11 +1,11 @@
 """Everything that the commands show; the only room that knows rich. Functions take records and a console."""
 
-from jitnet.render.bench import bench, changes, measuring
 from jitnet.render.console import Consoles, consoles, error, facts, make_console, notice
+from jitnet.render.distortions import distortions, sheet
+from jitnet.render.measurement import bench, changes, measuring
 from jitnet.render.pictures import picture, pictures, plot, to_grey
 from jitnet.render.progress import TrainingView, compiling, downloads, working
 from jitnet.render.reports import description, evaluation, listing, network, plan, prediction
-from jitnet.render.sheet import distortions, sheet
 from jitnet.render.tables import bar, table
 
 __all__ = [

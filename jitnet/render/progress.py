@@ -30,7 +30,7 @@ from rich.text import Text
 from jitnet.render.console import ACCENT, FAINT, GOOD, Consoles, facts
 
 if TYPE_CHECKING:
-    from jitnet.train import EpochReport, StepReport
+    from jitnet.training.trainer import EpochReport, StepReport
 
 __all__ = ["TrainingView", "compiling", "downloads", "working"]
 

@@ -19,9 +19,9 @@ from jitnet.render.tables import Cell, bar, empty_table, table
 if TYPE_CHECKING:
     from jitnet.config import ModelConfig
     from jitnet.datasets import Description, Listing
-    from jitnet.evaluate import Evaluation
-    from jitnet.recognise import Recognition
-    from jitnet.train import Plan
+    from jitnet.evaluation import Evaluation
+    from jitnet.pictures.recognition import Recognition
+    from jitnet.training.trainer import Plan
 
 __all__ = ["description", "evaluation", "listing", "network", "plan", "prediction"]
 

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from jitnet.config import ModelConfig, build
 from jitnet.datasets import Dataset, Scaling
 from jitnet.errors import ModelError, OutputError, UsageError
+from jitnet.version import __version__
 
 __all__ = ["FILE_NAME", "Model"]
 
@@ -68,7 +69,6 @@ class Model:
         Weights are drawn as `config.init` says (He et al. 2015), the same for a seed everywhere; biases are zero, but
         for N(0, 1) hidden biases with init "normal".
         """
-        from jitnet import __version__
         from jitnet.kernels.initial import fill_normal
 
         weights, biases = [], []

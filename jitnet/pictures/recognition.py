@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from jitnet.errors import ModelError, PictureError
-from jitnet.images import load_picture, normalise_picture
 from jitnet.model import Model
+from jitnet.pictures import load_picture, normalise_picture
 
 __all__ = ["Recognition", "recognise"]
 

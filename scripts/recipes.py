@@ -1,13 +1,13 @@
 """How the recipes were chosen, and what they reach.
 
-    python benchmarks/recipes.py choose default     candidates on held-out training data, never on the test data
-    python benchmarks/recipes.py report             every recipe at three seeds, on the test data, as a Markdown table
+    python scripts/recipes.py choose default     candidates on held-out training data, never on the test data
+    python scripts/recipes.py report             every recipe at three seeds, on the test data, as a Markdown table
                                                     (--update-readme: into README.md, between its markers; with names,
                                                     only their rows, for `dropout` and `best` take long)
 
 `choose` holds out a tenth of the training images (stratified, from the seed), trains every candidate at each seed
 without any early stop, and ranks them by the mean accuracy on the held-out images after the last epoch. The winner was
-written into jitnet/recipes/, or for the default into jitnet/config.py. `report` then trains on all training images.
+written into jitnet/config/recipes/, or for the default into jitnet/config/. `report` trains on all training images.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 from harness import environment, machine, machine_line, use_all_cores
 from report import replace_section, section
 

@@ -14,7 +14,7 @@ from jitnet.kernels.activation import KINDS as ACTIVATIONS
 from jitnet.kernels.jit import Machine, machine
 from jitnet.kernels.optimizer import KINDS as OPTIMIZERS
 from jitnet.kernels.sparse import list_rows
-from jitnet.model import ZERO_SKIPPING_BELOW, Model, density
+from jitnet.model.network import ZERO_SKIPPING_BELOW, Model, density
 from jitnet.state import (
     BACKWARD_PARTS,
     FORWARD_PARTS,

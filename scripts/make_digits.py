@@ -1,4 +1,4 @@
-"""Make `data/digits.safetensors` from the digits that scikit-learn ships: python benchmarks/make_digits.py
+"""Make `data/digits.safetensors` from the digits that scikit-learn ships: python scripts/make_digits.py
 
 Needs scikit-learn. What is changed is said in `data/README.md`.
 """

@@ -15,11 +15,11 @@ import numpy.typing as npt
 from jitnet.config import TrainConfig
 from jitnet.datasets import Dataset, stratified_split
 from jitnet.errors import DivergedError, UsageError
-from jitnet.fresh import FreshSamples
 from jitnet.model import Model
-from jitnet.plan import Plan, make_plan, make_source, make_state, options_of, plain_values
-from jitnet.schedule import learning_rates
 from jitnet.state import pack, unpack
+from jitnet.training.plan import Plan, make_plan, make_source, make_state, options_of, plain_values
+from jitnet.training.samples import FreshSamples
+from jitnet.training.schedule import learning_rates
 
 __all__ = ["EpochReport", "Plan", "StepReport", "Trainer", "train"]
 

@@ -250,7 +250,7 @@ def _complaint(kind: type[_Config], error: Any, names: dict[str, str]) -> str:
 
 def recipe_names() -> list[str]:
     """The names of the recipes that come with jitnet, sorted."""
-    folder = resources.files("jitnet") / "recipes"
+    folder = resources.files("jitnet.config") / "recipes"
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
@@ -258,7 +258,7 @@ def recipe(name: str) -> dict[str, dict[str, Any]]:
     """The tables `model` and `train` of a named recipe; UsageError lists the names where there is none such."""
     if name not in recipe_names():
         raise UsageError(f"--recipe: there is no recipe {name!r}; there are {', '.join(recipe_names())}")
-    text = (resources.files("jitnet") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
+    text = (resources.files("jitnet.config") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
     tables = tomllib.loads(text)
     return {
         "about": {"text": tables.get("about", "")},

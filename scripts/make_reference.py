@@ -1,4 +1,4 @@
-"""Make `tests/reference.json`, PyTorch's numbers, which the tests compare with: python benchmarks/make_reference.py
+"""Make `tests/reference.json`, PyTorch's numbers, which the tests compare with: python scripts/make_reference.py
 
 Needs torch alone. The inputs are kept beside the results, so that the tests draw nothing themselves:
 

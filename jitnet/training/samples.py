@@ -13,8 +13,8 @@ from jitnet.errors import UsageError
 from jitnet.kernels.augment import augment_rows, scratch_size, settings
 from jitnet.kernels.dropout import drop_inputs
 from jitnet.model import Model
-from jitnet.plan import Plan, lists_of
 from jitnet.state import Source, aligned, no_source
+from jitnet.training.plan import Plan, lists_of
 
 __all__ = ["FreshSamples"]
 
