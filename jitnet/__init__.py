@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from jitnet.model import Model
     from jitnet.pictures import load_picture, normalise_picture
     from jitnet.pictures.recognition import Recognition, recognise
-    from jitnet.training.trainer import EpochReport, StepReport, Trainer, train
+    from jitnet.training.history import EpochReport, History, StepReport
+    from jitnet.training.trainer import Trainer, train
 
 _HOME = {
     "AugmentConfig": "config",
@@ -48,8 +49,9 @@ _HOME = {
     "Dataset": "datasets",
     "DivergedError": "errors",
     "DownloadError": "errors",
-    "EpochReport": "training.trainer",
+    "EpochReport": "training.history",
     "Evaluation": "evaluation",
+    "History": "training.history",
     "JitnetError": "errors",
     "MissingExtra": "errors",
     "Model": "model",
@@ -60,7 +62,7 @@ _HOME = {
     "Recognition": "pictures.recognition",
     "Scaling": "datasets",
     "Split": "datasets",
-    "StepReport": "training.trainer",
+    "StepReport": "training.history",
     "TargetMissed": "errors",
     "TrainConfig": "config",
     "Trainer": "training.trainer",
@@ -85,6 +87,7 @@ __all__ = [
     "DownloadError",
     "EpochReport",
     "Evaluation",
+    "History",
     "JitnetError",
     "MissingExtra",
     "Model",

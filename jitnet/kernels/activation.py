@@ -1,67 +1,67 @@
-"""Activations: each forward beside its derivative, one row of a batch at a time, in plain loops that vectorise.
+"""Activations: each forward beside its derivative, in plain loops that vectorise, and what each keeps and costs.
 
 relu   max(x, 0)
 tanh   Eigen's rational approximation on [-7.9, 7.9], within 3e-7
 gelu   x * Phi(x) with Phi the normal distribution (Hendrycks and Gimpel 2016), as PyTorch's nn.GELU();
        erf by Abramowitz and Stegun 7.1.26, within 2e-7
 
-`exp` is a polynomial too: Numba calls the C library's for every element, 6 ns against 1 in a vectorised loop.
+A new one is: its two functions, a line in ACTIVATIONS, a loop in `activation_forward` and one in `activation_backward`;
+and its name in `config/choices.py`. Every other room asks these two tables.
 """
 
-import math
+from typing import NamedTuple
 
 import numpy as np
+from numba import prange
 
-from jitnet.kernels.jit import kernel
-from jitnet.kernels.tile import (
-    tile_floor,
-    tile_larger,
-    tile_power2,
-    tile_zero,
-)
+from jitnet.compiler.decorators import driver, helper, linked
+from jitnet.compiler.denormals import flush_denormals, restore_float_flags
+from jitnet.compiler.signatures import FLOATS, INT, REAL
+from jitnet.kernels.exponential import exp
 
-__all__ = ["GELU", "KINDS", "RELU", "TANH", "activation_backward", "activation_forward", "exp", "tanh", "tile_exp"]
-
-KINDS = {"relu": 0, "tanh": 1, "gelu": 2}
-RELU, TANH, GELU = KINDS.values()
+__all__ = ["ACTIVATIONS", "Activation", "activate", "activate_back", "activation_backward", "activation_forward"]
 
 _F = np.float32
 
 
-@kernel
-def exp(x):
-    """e**x for float32, within 2e-7 of it relatively; clamped to [-87, 88] so that it stays finite (Cephes expf).
+class Activation(NamedTuple):
+    """What else must be known of an activation.
 
-    x = n ln 2 + r; e**r by a polynomial, and 2**n written straight into the exponent's bits.
+    code: its number in compiled code. keeps: what its derivative is made from, "output" or "input"; one that keeps its
+    output overwrites its input with it, and so needs no room of its own. forward_flop, backward_flop: for each number,
+    polynomials counted term by term.
     """
-    x = min(max(x, _F(-87.0)), _F(88.0))
-    n = math.floor(x * _F(1.44269504) + _F(0.5))
-    r = x - n * _F(0.693359375) + n * _F(2.12194440e-4)
-    p = _F(1.9875691500e-4)
-    p = p * r + _F(1.3981999507e-3)
-    p = p * r + _F(8.3334519073e-3)
-    p = p * r + _F(4.1665795894e-2)
-    p = p * r + _F(1.6666665459e-1)
-    p = p * r + _F(5.0000001201e-1)
-    power = np.int32((np.int32(n) + np.int32(127)) << np.int32(23))
-    return (p * r * r + r + _F(1.0)) * power.view(np.float32)
+
+    code: int
+    keeps: str
+    forward_flop: int
+    backward_flop: int
 
 
-@kernel
-def tile_exp(x):
-    """The same for a tile of one vector, 16 numbers of at most 88 at once; below -87, and of a NaN, e**-87."""
-    x = tile_larger(tile_zero(1, 1) - _F(87.0), x)
-    n = tile_floor(x * _F(1.44269504) + _F(0.5))
-    r = x - n * _F(0.693359375) + n * _F(2.12194440e-4)
-    p = r * _F(1.9875691500e-4) + _F(1.3981999507e-3)
-    p = p * r + _F(8.3334519073e-3)
-    p = p * r + _F(4.1665795894e-2)
-    p = p * r + _F(1.6666665459e-1)
-    p = p * r + _F(5.0000001201e-1)
-    return (p * r * r + r + _F(1.0)) * tile_power2(n)
+ACTIVATIONS = {
+    "relu": Activation(0, "output", 1, 1),
+    "tanh": Activation(1, "output", 22, 4),
+    "gelu": Activation(2, "input", 40, 66),
+}
+RELU, TANH, GELU = (np.int64(activation.code) for activation in ACTIVATIONS.values())
 
 
-@kernel
+@helper
+def relu(x):
+    """x less its negative part: a NaN passes, and is seen in the loss.
+
+    Of `0 if x < 0 else x` LLVM makes masked stores, which are slow on AMD's processors.
+    """
+    return x - (x if x < _F(0.0) else _F(0.0))
+
+
+@helper
+def relu_backward(dout, out):
+    """dout where the unit was on."""
+    return dout if out > _F(0.0) else _F(0.0)
+
+
+@helper
 def tanh(x):
     """Hyperbolic tangent of a float32."""
     x = min(max(x, _F(-7.90531110)), _F(7.90531110))
@@ -80,7 +80,13 @@ def tanh(x):
     return x * p / q
 
 
-@kernel
+@helper
+def tanh_backward(dout, out):
+    """The derivative is 1 - tanh(x)**2."""
+    return dout * (_F(1.0) - out * out)
+
+
+@helper
 def _normal_distribution(x):
     """Phi(x), the share of a normal variable below x."""
     z = abs(x) * _F(0.70710678)
@@ -94,52 +100,90 @@ def _normal_distribution(x):
     return tail if x < _F(0.0) else _F(1.0) - tail
 
 
-@kernel
-def activation_forward(kind, z, h, stride, batch, first, last):
-    """h[n, o] = activation(z[n, o]) for first <= o < last; both flat in rows of stride, and may be the same for relu
-    and tanh."""
+@helper
+def gelu(x):
+    """x * Phi(x)."""
+    return x * _normal_distribution(x)
+
+
+@helper
+def gelu_backward(dout, x):
+    """The derivative is Phi(x) + x * phi(x), with phi the normal density.
+
+    Beyond 14 the density is nothing; exp itself ends at 1e-38, which is too much for a vast x.
+    """
+    near = min(max(x, _F(-14.0)), _F(14.0))
+    return dout * (_normal_distribution(x) + near * _F(0.39894228) * exp(_F(-0.5) * near * near))
+
+
+@linked(INT, FLOATS, FLOATS, INT, INT, INT, INT)
+def activation_forward(activation, x, out, stride, batch, first, last):
+    """out[n, o] = activation(x[n, o]) for all n and first <= o < last.
+
+    activation: its code. x, out (batch, units) float32, flat in rows of stride; where the activation keeps its output,
+    x is not read: its input stands in out. FLOP a number: forward_flop of ACTIVATIONS; 8 bytes.
+    """
     for n in range(batch):
-        row = h[n * stride + first : n * stride + last]
-        if kind == RELU:
-            # x less its negative part: a NaN passes, and is seen in the loss. Of `0 if x < 0 else x` LLVM makes masked
-            # stores, which take eight times as long on AMD's processors.
+        source = x[n * stride + first : n * stride + last]
+        row = out[n * stride + first : n * stride + last]
+        if activation == RELU:
             for o in range(row.shape[0]):
-                x = row[o]
-                row[o] = x - (x if x < _F(0.0) else _F(0.0))
-        elif kind == TANH:
+                row[o] = relu(row[o])
+        elif activation == TANH:
             for o in range(row.shape[0]):
                 row[o] = tanh(row[o])
-        else:
-            source = z[n * stride + first : n * stride + last]
+        elif activation == GELU:
             for o in range(row.shape[0]):
-                x = source[o]
-                row[o] = x * _normal_distribution(x)
+                row[o] = gelu(source[o])
 
 
-@kernel
-def activation_backward(kind, z, h, keep, g, stride, batch, first, last):
-    """g[n, o] *= the activation's derivative, from its output (relu, tanh) or its input z (gelu), for first <= o <
-    last.
+@linked(INT, FLOATS, FLOATS, FLOATS, INT, INT, REAL, INT, INT)
+def activation_backward(activation, x, out, dout, stride, batch, keep, first, last):
+    """dout[n, o] *= the activation's derivative, for all n and first <= o < last: the gradient of its input.
 
-    The output is keep * h: dropout has scaled what it kept by 1 / keep.
+    x, out as `activation_forward` left them, dout (batch, units), all flat in rows of stride. keep: dropout has divided
+    what it kept of out by this; 1 without dropout. FLOP a number: backward_flop of ACTIVATIONS; 12 bytes.
     """
     keep = _F(keep)
     for n in range(batch):
-        row = g[n * stride + first : n * stride + last]
-        if kind == GELU:
-            source = z[n * stride + first : n * stride + last]
+        source = x[n * stride + first : n * stride + last]
+        kept = out[n * stride + first : n * stride + last]
+        row = dout[n * stride + first : n * stride + last]
+        if activation == RELU:
             for o in range(row.shape[0]):
-                x = source[o]
-                near = min(
-                    max(x, _F(-14.0)), _F(14.0)
-                )  # where the density ends; exp itself ends at 1e-38, too much for a vast x
-                row[o] *= _normal_distribution(x) + near * _F(0.39894228) * exp(_F(-0.5) * near * near)
-        else:
-            out = h[n * stride + first : n * stride + last]
-            if kind == RELU:
-                for o in range(row.shape[0]):
-                    row[o] = row[o] if out[o] > _F(0.0) else _F(0.0)
-            else:
-                for o in range(row.shape[0]):
-                    y = out[o] * keep
-                    row[o] *= _F(1.0) - y * y
+                row[o] = relu_backward(row[o], kept[o] * keep)
+        elif activation == TANH:
+            for o in range(row.shape[0]):
+                row[o] = tanh_backward(row[o], kept[o] * keep)
+        elif activation == GELU:
+            for o in range(row.shape[0]):
+                row[o] = gelu_backward(row[o], source[o])
+
+
+@driver
+def activate(activation, x, out, parts):
+    """out = activation(x), on plain arrays: x, out (batch, units) float32; the samples are split in parts."""
+    batch, units = x.shape
+    for part in prange(parts):
+        flags = flush_denormals()
+        first, last = batch * part // parts, batch * (part + 1) // parts
+        for n in range(first, last):
+            for o in range(units):
+                out[n, o] = x[n, o]
+        own_x, own_out = x[first:last].reshape(-1), out[first:last].reshape(-1)
+        activation_forward(activation, own_x, own_out, units, last - first, 0, units)
+        restore_float_flags(flags)
+
+
+@driver
+def activate_back(activation, x, out, dout, parts):
+    """dout *= the derivative at x, where out = activation(x): plain arrays as in `activate`."""
+    batch, units = x.shape
+    for part in prange(parts):
+        flags = flush_denormals()
+        first, last = batch * part // parts, batch * (part + 1) // parts
+        own_x, own_out = x[first:last].reshape(-1), out[first:last].reshape(-1)
+        activation_backward(
+            activation, own_x, own_out, dout[first:last].reshape(-1), units, last - first, 1.0, 0, units
+        )
+        restore_float_flags(flags)

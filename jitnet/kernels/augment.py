@@ -20,28 +20,25 @@ order of the samples.
 """
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import prange
-
-from jitnet.kernels.jit import inner_kernel, kernel, parallel_kernel
-from jitnet.kernels.random import AUGMENT, bits, key, uniform
-from jitnet.kernels.tile import GROUP, LANES, own_code, tile_add_scaled, tile_store, tile_zero
-
-if TYPE_CHECKING:
-    from jitnet.config import AugmentConfig
+from jitnet.compiler.blocks import BLUR_ROWS, LANES
+from jitnet.compiler.decorators import helper, kernel, linked
+from jitnet.compiler.signatures import BYTES, FLOATS, INT, KEY, NUMBERS, REAL
+from jitnet.compiler.tile import tile_add_scaled, tile_store, tile_zero
+from jitnet.config import AugmentConfig
+from jitnet.kernels.random import bits, uniform
 
 __all__ = [
-    "Settings",
+    "Distortion",
     "augment_image",
-    "augment_rows",
+    "distortion_settings",
     "draw_fields",
     "draw_map",
     "fill_noise",
     "scratch_size",
-    "settings",
     "warp",
 ]
 
@@ -56,11 +53,11 @@ _ONE = np.int64(1)  # NumPy integers: for plain constants the functions they go 
 _NO_TAPS = np.int64(0)
 
 
-class Settings(NamedTuple):
-    """How much is distorted at most; zero, or no weights, is off. Made by `settings`.
+class Distortion(NamedTuple):
+    """How much is distorted at most; zero, or an empty gaussian, is off. Made by `distortion_settings`.
 
-    shift, elastic: pixels. rotation, shear: radians. scaling: a fraction. weights: float32 (2 * radius + 1,), the
-    Gaussian that smooths the elastic distortion; empty where that is off.
+    shift, elastic: pixels. rotation, shear: radians. scaling: a fraction. gaussian: float32 (2 * radius + 1,), the
+    weights that smooths the elastic distortion; empty where that is off.
     """
 
     shift: float
@@ -68,28 +65,28 @@ class Settings(NamedTuple):
     scaling: float
     shear: float
     elastic: float
-    weights: npt.NDArray[np.float32]
+    gaussian: npt.NDArray[np.float32]
 
 
-def settings(config: "AugmentConfig") -> Settings:
+def distortion_settings(config: AugmentConfig) -> Distortion:
     """The settings that the loops take, from those that people write."""
     radius = math.ceil(3.0 * config.elastic_sigma) if config.elastic else 0
     gaussian = [math.exp(-0.5 * (t / config.elastic_sigma) ** 2) for t in range(-radius, radius + 1)]
     total = math.fsum(gaussian)
     weights = np.array([value / total for value in gaussian] if config.elastic else [], np.float32)
     rotation, shear = math.radians(config.rotation), math.radians(config.shear)
-    return Settings(float(config.shift), rotation, float(config.scaling), shear, float(config.elastic), weights)
+    return Distortion(float(config.shift), rotation, float(config.scaling), shear, float(config.elastic), weights)
 
 
 @kernel
 def _layout(height, width, taps):
     """Extents of the scratch: rows and columns of a field; rows and columns of the noise under it; floats in all.
 
-    Rows are a multiple of GROUP and columns of LANES, so that the tiles of the blur have no ragged edge. The scratch
+    Rows are a multiple of BLUR_ROWS and columns of LANES, so that the tiles of the blur have no ragged edge. The scratch
     holds two fields, the places to look up and the image in a frame of zeros; for the elastic distortion also noise and
     blurred noise.
     """
-    rows = (height + GROUP - 1) // GROUP * GROUP
+    rows = (height + BLUR_ROWS - 1) // BLUR_ROWS * BLUR_ROWS
     columns = (width + LANES - 1) // LANES * LANES
     noise_rows = rows + max(taps - 1, 0)
     noise_columns = columns + (max(taps - 1, 0) + LANES - 1) // LANES * LANES
@@ -99,9 +96,9 @@ def _layout(height, width, taps):
     return rows, columns, noise_rows, noise_columns, size
 
 
-def scratch_size(height: int, width: int, settings: Settings) -> int:
+def scratch_size(height: int, width: int, settings: Distortion) -> int:
     """float32 numbers that augmenting one image needs as scratch; about 8,800 for 28x28 with an elastic_sigma of 4."""
-    return int(_layout(height, width, len(settings.weights))[4])
+    return int(_layout(height, width, len(settings.gaussian))[4])
 
 
 @kernel
@@ -127,14 +124,13 @@ def draw_map(key, settings, height, width):
     return a, b, x - a * (x + shift_x) - b * (y + shift_y), c, d, y - c * (x + shift_x) - d * (y + shift_y)
 
 
-@kernel
+@linked(KEY, KEY, FLOATS)
 def fill_noise(key, first, noise):
     """noise[i] uniform in (-1, 1), a multiple of 2**-16, from the draws of `key` from `first` on.
 
     A draw of 64 bits gives four numbers, one to each quarter: four plain stores, which vectorise, where four neighbours
     would not. noise is flat float32, a multiple of four long.
     """
-    own_code()
     quarter = noise.shape[0] // 4
     part_0, part_1 = noise[:quarter], noise[quarter : 2 * quarter]
     part_2, part_3 = noise[2 * quarter : 3 * quarter], noise[3 * quarter :]
@@ -147,19 +143,18 @@ def fill_noise(key, first, noise):
         part_3[i] = np.float32(np.int32(draw >> np.uint64(48))) * _UNIT + low
 
 
-@inner_kernel
-def _blur(source, stride, step, weights, rows, columns, out, out_stride):
-    """out[y, x] = sum over t of weights[t] * source[y, x, t steps on]; a step of 1 goes right, one of stride down.
+@linked(FLOATS, INT, INT, FLOATS, INT, INT, FLOATS, INT)
+def _blur(source, stride, step, gaussian, rows, columns, out, out_stride):
+    """out[y, x] = sum over t of gaussian[t] * source[y, x, t steps on]; a step of 1 goes right, one of stride down.
 
-    All flat float32; rows a multiple of GROUP, columns of LANES. GROUP rows' sums stay in registers while t runs.
+    All flat float32; rows a multiple of BLUR_ROWS, columns of LANES. BLUR_ROWS rows' sums stay in registers while t runs.
     """
-    own_code()
-    for y in range(0, rows, GROUP):
+    for y in range(0, rows, BLUR_ROWS):
         for x in range(0, columns, LANES):
-            sums = tile_zero(GROUP, 1)
+            sums = tile_zero(BLUR_ROWS, 1)
             at = y * stride + x
-            for t in range(weights.shape[0]):
-                sums = tile_add_scaled(sums, weights[t], source, at, stride)
+            for t in range(gaussian.shape[0]):
+                sums = tile_add_scaled(sums, gaussian[t], source, at, stride)
                 at += step
             tile_store(sums, out, y * out_stride + x, out_stride)
 
@@ -170,7 +165,7 @@ def draw_fields(key, settings, height, width, scratch):
 
     rows and columns are `_layout`'s; the rest of the scratch is overwritten.
     """
-    taps = settings.weights.shape[0]
+    taps = settings.gaussian.shape[0]
     rows, columns, noise_rows, noise_columns, size = _layout(height, width, taps)
     if taps == 0:
         for i in range(2 * rows * columns):
@@ -180,12 +175,12 @@ def draw_fields(key, settings, height, width, scratch):
     noise = scratch[size - (rows + noise_rows) * noise_columns : size - rows * noise_columns]
     for axis in range(2):
         fill_noise(key, _FIELDS + np.uint64(axis * (noise.shape[0] // 4)), noise)
-        _blur(noise, noise_columns, noise_columns, settings.weights, rows, noise_columns, blurred, noise_columns)
+        _blur(noise, noise_columns, noise_columns, settings.gaussian, rows, noise_columns, blurred, noise_columns)
         field = scratch[axis * rows * columns : (axis + 1) * rows * columns]
-        _blur(blurred, noise_columns, _ONE, settings.weights, rows, columns, field, columns)
+        _blur(blurred, noise_columns, _ONE, settings.gaussian, rows, columns, field, columns)
 
 
-@inner_kernel
+@helper
 def _pad(image, height, width, padded):
     """Copy an image as float32 into a frame of zeros: one pixel above and left, two below and right."""
     pitch = width + 3
@@ -198,13 +193,12 @@ def _pad(image, height, width, padded):
             target[x] = np.float32(row[x])
 
 
-@inner_kernel
+@linked(INT, INT, INT, REAL, REAL, REAL, REAL, REAL, REAL, REAL, FLOATS, FLOATS, NUMBERS)
 def _locate(height, width, columns, a, b, e, c, d, f, elastic, dx, dy, places):
     """Where to look each pixel up: places = the padded image's pixel above and left; dx, dy become the shares beyond.
 
     A place outside moves to the nearest in the frame of zeros, so that neither this loop nor the next one has branches.
     """
-    own_code()
     x_end, y_end = np.float32(width + 1), np.float32(height + 1)
     x_step, y_step, strength = np.float32(a), np.float32(c), np.float32(elastic)
     pitch = np.int32(width + 3)
@@ -226,10 +220,9 @@ def _locate(height, width, columns, a, b, e, c, d, f, elastic, dx, dy, places):
             row_places[x] = top * pitch + left
 
 
-@inner_kernel
+@linked(FLOATS, INT, INT, INT, FLOATS, FLOATS, NUMBERS, BYTES)
 def _look_up(padded, height, width, columns, dx, dy, places, out):
     """out = what stands between the four pixels at each place; apart from `_locate`, whose loop vectorises."""
-    own_code()
     pitch = width + 3
     above, below = padded[: (height + 2) * pitch], padded[pitch:]
     above_next, below_next = padded[1:], padded[pitch + 1 :]
@@ -268,26 +261,10 @@ def augment_image(image, height, width, settings, key, scratch, out):
     image and out (height * width,) uint8, not overlapping; key uint64, from (seed, AUGMENT, epoch, sample); scratch
     (`scratch_size`,) float32, overwritten. A 28x28 image takes 3 µs, with the elastic distortion of sigma 4 10 µs.
     """
-    own_code()
     affine = settings.shift > 0.0 or settings.rotation > 0.0 or settings.scaling > 0.0 or settings.shear > 0.0
-    if not affine and settings.weights.shape[0] == 0:
+    if not affine and settings.gaussian.shape[0] == 0:
         for i in range(out.shape[0]):
             out[i] = image[i]
         return
     draw_fields(key, settings, height, width, scratch)
     warp(image, height, width, draw_map(key, settings, height, width), settings.elastic, scratch, out)
-
-
-@parallel_kernel
-def augment_rows(images, rows, height, width, seed, epoch, settings, scratch, out):
-    """out[n] = images[rows[n]], distorted as that sample is in that epoch.
-
-    images (samples, height * width) and out (at least n, height * width) uint8, not overlapping; rows (n,) int32; seed
-    and epoch uint64; scratch (parts, `scratch_size`) float32: the rows are split into so many parts, one thread each.
-    """
-    parts = scratch.shape[0]
-    count = rows.shape[0]
-    for part in prange(parts):
-        for n in range(count * part // parts, count * (part + 1) // parts):
-            stream = key(seed, AUGMENT, epoch, np.uint64(rows[n]))
-            augment_image(images[rows[n]], height, width, settings, stream, scratch[part], out[n])

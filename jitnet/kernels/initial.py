@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jitnet.kernels.jit import kernel
+from jitnet.compiler.decorators import kernel
 from jitnet.kernels.random import INIT, key, normal
 
 __all__ = ["fill_normal"]
@@ -10,7 +10,7 @@ __all__ = ["fill_normal"]
 
 @kernel
 def fill_normal(values, deviation, seed, layer):
-    """values (out, in) float32 drawn from N(0, deviation**2); seed uint64, layer int64. About 25 ns a number."""
+    """values (out, in) float32 drawn from N(0, deviation**2); seed uint64, layer int64."""
     for o in range(values.shape[0]):
         stream = key(seed, INIT, np.uint64(layer), np.uint64(o))
         row = values[o]

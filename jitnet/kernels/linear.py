@@ -1,256 +1,293 @@
 """The linear layer, out = x w + b: forward, and beside it the gradients of weights, bias and input.
 
-Layouts, all flat float32 in one arena, rows on 64-byte starts:
+Layouts, all flat float32 in one arena:
 
-* activations x (batch, in_features) in rows of `stride` numbers, samples as rows;
-* weights in panels of PANEL outputs, w[panel, in_features, PANEL], so that the innermost loops walk memory in order;
-  PyTorch's w[o, i] stands at panel_index(o, i). Outputs that fill up the last panel have zero weights.
+* activations x (batch, in_features) in rows of x_stride numbers, samples as rows;
+* weights in panels of PANEL units, w[panel, in_features, PANEL], so that the innermost loops walk memory in order: the
+  weights of units o .. o + PANEL begin at o * in_features. PyTorch's w[o, i] stands at `weight_index(o, i)`. Units that
+  fill up the last panel have zero weights.
 
-Each kernel does a range of panels or of inputs, and everything outside its range is left alone: whoever runs which
-range is decided elsewhere, and every number has one writer and one order of summing, whatever the split.
+Each kernel does a range of units or of inputs, and everything outside its range is left alone: who runs which range is
+decided elsewhere, and every number has one writer and one order of summing, whatever the split. A range of units is of
+whole panels.
 
-Three loops round a tile of ROWS x PANEL sums in registers, its shared index innermost (Goto and van de Geijn 2008).
-Long sums are cut into pieces, so that the panel at work stays in the first cache; a tile's place is asked for while the
-tile before it is at work. Rows left over when ROWS does not divide the extent are done one at a time over GROUP panels.
-At 512x2048x2048 that makes 85-89 GFLOP/s on one Zen 3 core whose peak is 101.
+Three loops round a tile of TILE_ROWS x PANEL sums in registers, its shared index innermost (Goto and van de Geijn 2008).
+The next tile is asked for while the tile before it is at work. Rows left over when TILE_ROWS does not divide the extent
+are done one at a time, SPARSE_PANELS panels together.
 """
 
 import numpy as np
+from numba import prange
 
-from jitnet.kernels.jit import inner_kernel, kernel
-from jitnet.kernels.tile import (
-    COLS,
-    GROUP,
+from jitnet.compiler.blocks import (
+    COPIED_DEPTH,
+    COPIED_FROM,
+    COPIED_INPUTS,
+    FORWARD_DEPTH,
+    INPUT_DEPTH,
+    INPUT_INPUTS,
+    INPUT_TILE_ROWS,
     LANES,
     PANEL,
-    ROWS,
+    SPARSE_PANELS,
+    TILE_COLS,
+    TILE_ROWS,
+    WEIGHT_DEPTH,
+    WEIGHT_INPUTS,
+)
+from jitnet.compiler.decorators import driver, helper, linked
+from jitnet.compiler.denormals import flush_denormals, restore_float_flags
+from jitnet.compiler.signatures import FLOATS, INT
+from jitnet.compiler.tile import (
     prefetch,
     tile_add_outer,
     tile_add_scaled,
     tile_load,
     tile_repeat,
     tile_store,
-    tile_transpose,
     tile_zero,
 )
 
 __all__ = [
-    "DEPTH",
-    "INPUT_DEPTH",
-    "WEIGHT_DEPTH",
+    "forward",
+    "gradient_of_input",
+    "gradient_of_weight",
     "linear_backward_bias",
     "linear_backward_input",
     "linear_backward_weight",
     "linear_forward",
-    "panel_index",
-    "panels",
-    "transpose",
+    "padded",
+    "weight_index",
 ]
 
-DEPTH = 6144 // PANEL
-"""Terms of forward's sums done in one go: a panel of DEPTH x PANEL floats is three quarters of a 32 KiB cache."""
-
-WEIGHT_DEPTH = 5120 // (LANES + PANEL)
-"""Terms of the weight gradient's sums done in one go: each takes a panel of g and a whole line of x, of which a tile
-uses ROWS numbers; together less than two thirds of a 32 KiB cache."""
-
-WIDTH = 240
-"""Inputs that the weight gradient works on at a time, a multiple of ROWS: WEIGHT_DEPTH x WIDTH floats of x are less
-than a third of a 512 KiB cache, and every panel of outputs passes over them there."""
-
-PACKED_DEPTH, PACKED_WIDTH, PACKED_FROM = 4096 // PANEL, 120, 64
-"""The same where x is copied first, so that a tile finds its ROWS numbers of every sample side by side and not each in
-a cache line of its own; and the panels from which that is worth it: at 512x2048x2048 86 to 92 GFLOP/s."""
-
-INPUT_DEPTH, INPUT_WIDTH = 64, 480
-"""The same of the input gradient; every vector of samples passes over so many weights. Few panels at a time: where
-in_features is a power of two, equal places of all panels share one set of a cache. 81 GFLOP/s with 160 and 240 at
-512x2048x2048, 88 with these."""
-
-INPUT_ROWS = 2 * ROWS if COLS == 2 else ROWS
-"""Rows of the tile of the input gradient, which is one vector wide."""
+_TOGETHER = SPARSE_PANELS * PANEL
 
 
-@kernel
-def panels(features):
-    """Panels that hold `features` outputs."""
-    return (features + PANEL - 1) // PANEL
+def padded(features):
+    """Units of a layer of so many outputs with those that fill up its last panel."""
+    return -(-features // PANEL) * PANEL
 
 
-@kernel
-def panel_index(o, i, in_features):
+def weight_index(o, i, in_features):
     """Where PyTorch's weight[o, i] stands in a layer's panels."""
     return (o // PANEL * in_features + i) * PANEL + o % PANEL
 
 
-@kernel
-def linear_forward(x, x_stride, w, b, batch, in_features, first_panel, last_panel, out, stride):
-    """out[n, o] = b[o] + sum_i x[n, i] w[i, o] for all n and the o of the panels given; out is overwritten.
+@linked(FLOATS, INT, FLOATS, FLOATS, FLOATS, INT, INT, INT, INT, INT)
+def linear_forward(x, x_stride, w, b, out, out_stride, batch, in_features, first, last):
+    """out[n, o] = b[o] + sum_i x[n, i] w[i, o] for n < batch and first <= o < last; out is overwritten.
 
-    x (batch, in_features) in rows of x_stride, b (panels * PANEL,), out in rows of stride.
-    2 batch in_features outputs FLOP.
+    x (batch, in_features) in rows of x_stride, b (units,), out (batch, units) in rows of out_stride, which must not
+    overlap x. 2 batch in_features (last - first) FLOP; 4 bytes for each number of x, w, b and out.
     """
-    size = in_features * PANEL
-    whole = batch - batch % ROWS
-    for depth in range(0, in_features, DEPTH):
-        deep = min(in_features, depth + DEPTH)
-        for p in range(first_panel, last_panel):
-            for n in range(0, whole, ROWS):
-                at = n * stride + p * PANEL
-                tile = tile_repeat(ROWS, COLS, b, p * PANEL) if depth == 0 else tile_load(ROWS, COLS, out, at, stride)
-                for r in range(ROWS, 2 * ROWS):
-                    prefetch(out, at + r * stride)
+    whole = batch - batch % TILE_ROWS
+    for depth in range(0, in_features, FORWARD_DEPTH):
+        deep = min(in_features, depth + FORWARD_DEPTH)
+        for o in range(first, last, PANEL):
+            panel = o * in_features
+            for n in range(0, whole, TILE_ROWS):
+                at = n * out_stride + o
+                if depth == 0:
+                    tile = tile_repeat(TILE_ROWS, TILE_COLS, b, o)
+                else:
+                    tile = tile_load(TILE_ROWS, TILE_COLS, out, at, out_stride)
+                for r in range(TILE_ROWS, 2 * TILE_ROWS):
+                    prefetch(out, at + r * out_stride)
                 for i in range(depth, deep):
-                    tile = tile_add_outer(tile, x, n * x_stride + i, x_stride, w, p * size + i * PANEL)
-                tile_store(tile, out, at, stride)
+                    tile = tile_add_outer(tile, x, n * x_stride + i, x_stride, w, panel + i * PANEL)
+                tile_store(tile, out, at, out_stride)
     for n in range(whole, batch):
-        row_forward(x, n * x_stride, w, b, in_features, first_panel, last_panel, out, n * stride)
+        _row_forward(x, n * x_stride, w, b, out, n * out_stride, in_features, first, last)
 
 
-@kernel
-def row_forward(x, x_at, w, b, in_features, first_panel, last_panel, out, at):
-    """One sample of `linear_forward`: x from x_at on, out from `at` on."""
-    size = in_features * PANEL
-    p = first_panel
-    while p + GROUP <= last_panel:
-        tile = tile_load(GROUP, COLS, b, p * PANEL, PANEL)
+@helper
+def _row_forward(x, x_at, w, b, out, out_at, in_features, first, last):
+    """One sample of `linear_forward`: x from x_at on, out from out_at on."""
+    panel = in_features * PANEL
+    o = first
+    while o + _TOGETHER <= last:
+        tile = tile_load(SPARSE_PANELS, TILE_COLS, b, o, PANEL)
         for i in range(in_features):
-            tile = tile_add_scaled(tile, x[np.uint64(x_at + i)], w, p * size + i * PANEL, size)
-        tile_store(tile, out, at + p * PANEL, PANEL)
-        p += GROUP
-    while p < last_panel:
-        single = tile_load(1, COLS, b, p * PANEL, PANEL)
+            tile = tile_add_scaled(tile, x[np.uint64(x_at + i)], w, o * in_features + i * PANEL, panel)
+        tile_store(tile, out, out_at + o, PANEL)
+        o += _TOGETHER
+    while o < last:
+        single = tile_load(1, TILE_COLS, b, o, PANEL)
         for i in range(in_features):
-            single = tile_add_scaled(single, x[np.uint64(x_at + i)], w, p * size + i * PANEL, size)
-        tile_store(single, out, at + p * PANEL, PANEL)
-        p += 1
+            single = tile_add_scaled(single, x[np.uint64(x_at + i)], w, o * in_features + i * PANEL, panel)
+        tile_store(single, out, out_at + o, PANEL)
+        o += PANEL
 
 
-@kernel
-def linear_backward_weight(x, x_stride, g, stride, batch, in_features, first, last, first_panel, last_panel, dw):
-    """dw[i, o] += sum_n x[n, i] g[n, o] for first <= i < last and the o of the panels given.
+@linked(FLOATS, INT, FLOATS, INT, FLOATS, INT, INT, INT, INT, INT, INT)
+def linear_backward_weight(
+    x, x_stride, dout, dout_stride, dw, batch, in_features, first_input, last_input, first, last
+):
+    """dw[i, o] += sum_n x[n, i] dout[n, o] for first_input <= i < last_input and first <= o < last.
 
-    x (batch, in_features) in rows of x_stride, g (batch, panels * PANEL) in rows of stride, dw in panels. With g
+    x (batch, in_features) in rows of x_stride, dout (batch, units) in rows of dout_stride, dw in panels. With dout
     scaled by -learning_rate, dw may be the weights themselves: that is a step of SGD.
-    2 batch (last - first) outputs FLOP.
+    2 batch (last_input - first_input) (last - first) FLOP; 4 bytes for each number of x and dout, 8 of dw.
     """
-    size = in_features * PANEL
-    whole = last - (last - first) % ROWS
-    pack = last_panel - first_panel >= PACKED_FROM
-    most, width = (PACKED_DEPTH, PACKED_WIDTH) if pack else (WEIGHT_DEPTH, WIDTH)
-    packed = np.empty(most * width if pack else 0, np.float32)
-    source, step = (packed, ROWS) if pack else (x, x_stride)
+    whole = last_input - (last_input - first_input) % TILE_ROWS
+    copied = last - first >= COPIED_FROM
+    most, width = (COPIED_DEPTH, COPIED_INPUTS) if copied else (WEIGHT_DEPTH, WEIGHT_INPUTS)
+    in_order = np.empty(most * width if copied else 0, np.float32)
+    source, step = (in_order, TILE_ROWS) if copied else (x, x_stride)
     for depth in range(0, batch, most):
         deep = min(batch, depth + most)
-        for block in range(first, whole, width):
+        for block in range(first_input, whole, width):
             end = min(whole, block + width)
-            if pack:
-                _pack(x, x_stride, depth, deep, block, end, packed)
-            for p in range(first_panel, last_panel):
-                for i in range(block, end, ROWS):
-                    at = p * size + i * PANEL
-                    tile = tile_load(ROWS, COLS, dw, at, PANEL)
-                    for r in range(ROWS, 2 * ROWS):
+            if copied:
+                _copy_in_order(x, x_stride, in_order, depth, deep, block, end)
+            for o in range(first, last, PANEL):
+                for i in range(block, end, TILE_ROWS):
+                    at = o * in_features + i * PANEL
+                    tile = tile_load(TILE_ROWS, TILE_COLS, dw, at, PANEL)
+                    for r in range(TILE_ROWS, 2 * TILE_ROWS):
                         prefetch(dw, at + r * PANEL)
-                    place = (i - block) * (deep - depth) if pack else depth * x_stride + i
+                    place = (i - block) * (deep - depth) if copied else depth * x_stride + i
                     for n in range(depth, deep):
-                        tile = tile_add_outer(tile, source, place, 1, g, n * stride + p * PANEL)
+                        tile = tile_add_outer(tile, source, place, 1, dout, n * dout_stride + o)
                         place += step
                     tile_store(tile, dw, at, PANEL)
-        for i in range(whole, last):
-            _row_backward_weight(x, x_stride, g, stride, depth, deep, in_features, i, first_panel, last_panel, dw)
+        for i in range(whole, last_input):
+            _row_backward_weight(x, x_stride, dout, dout_stride, dw, depth, deep, in_features, i, first, last)
 
 
-@inner_kernel
-def _pack(x, x_stride, first_sample, last_sample, first, last, packed):
-    """ROWS inputs after ROWS inputs, each with all samples: x in the order in which the weight gradient's tiles walk
-    it."""
+@helper
+def _copy_in_order(x, x_stride, in_order, first_sample, last_sample, first, last):
+    """TILE_ROWS inputs after TILE_ROWS inputs, each with all samples: x in the order in which the weight gradient's
+    tiles walk it."""
     place = 0
-    for i in range(first, last, ROWS):
+    for i in range(first, last, TILE_ROWS):
         for n in range(first_sample, last_sample):
-            for r in range(ROWS):
-                packed[np.uint64(place + r)] = x[np.uint64(n * x_stride + i + r)]
-            place += ROWS
+            for r in range(TILE_ROWS):
+                in_order[np.uint64(place + r)] = x[np.uint64(n * x_stride + i + r)]
+            place += TILE_ROWS
 
 
-@kernel
-def _row_backward_weight(
-    x, x_stride, g, stride, first_sample, last_sample, in_features, i, first_panel, last_panel, dw
-):
+@helper
+def _row_backward_weight(x, x_stride, dout, dout_stride, dw, first_sample, last_sample, in_features, i, first, last):
     """One input of `linear_backward_weight`."""
-    size = in_features * PANEL
-    p = first_panel
-    while p + GROUP <= last_panel:
-        tile = tile_load(GROUP, COLS, dw, p * size + i * PANEL, size)
+    panel = in_features * PANEL
+    o = first
+    while o + _TOGETHER <= last:
+        at = o * in_features + i * PANEL
+        tile = tile_load(SPARSE_PANELS, TILE_COLS, dw, at, panel)
         for n in range(first_sample, last_sample):
-            tile = tile_add_scaled(tile, x[np.uint64(n * x_stride + i)], g, n * stride + p * PANEL, PANEL)
-        tile_store(tile, dw, p * size + i * PANEL, size)
-        p += GROUP
-    while p < last_panel:
-        single = tile_load(1, COLS, dw, p * size + i * PANEL, size)
+            tile = tile_add_scaled(tile, x[np.uint64(n * x_stride + i)], dout, n * dout_stride + o, PANEL)
+        tile_store(tile, dw, at, panel)
+        o += _TOGETHER
+    while o < last:
+        at = o * in_features + i * PANEL
+        single = tile_load(1, TILE_COLS, dw, at, panel)
         for n in range(first_sample, last_sample):
-            single = tile_add_scaled(single, x[np.uint64(n * x_stride + i)], g, n * stride + p * PANEL, PANEL)
-        tile_store(single, dw, p * size + i * PANEL, size)
-        p += 1
+            single = tile_add_scaled(single, x[np.uint64(n * x_stride + i)], dout, n * dout_stride + o, PANEL)
+        tile_store(single, dw, at, panel)
+        o += PANEL
 
 
-@kernel
-def linear_backward_bias(g, stride, batch, first_panel, last_panel, db):
-    """db[o] += sum_n g[n, o] for the o of the panels given."""
-    for p in range(first_panel, last_panel):
-        tile = tile_load(1, COLS, db, p * PANEL, PANEL)
+@linked(FLOATS, INT, FLOATS, INT, INT, INT)
+def linear_backward_bias(dout, dout_stride, db, batch, first, last):
+    """db[o] += sum_n dout[n, o] for first <= o < last. batch (last - first) FLOP."""
+    for o in range(first, last, PANEL):
+        tile = tile_load(1, TILE_COLS, db, o, PANEL)
         for n in range(batch):
-            tile = tile_add_scaled(tile, np.float32(1), g, n * stride + p * PANEL, PANEL)
-        tile_store(tile, db, p * PANEL, PANEL)
+            tile = tile_add_scaled(tile, np.float32(1), dout, n * dout_stride + o, PANEL)
+        tile_store(tile, db, o, PANEL)
 
 
-@kernel
-def linear_backward_input(gt, stride, samples, w, in_features, out_features, first, last, dxt):
-    """dxt[i, n] = sum_o w[i, o] gt[o, n] for first <= i < last and n < samples; dxt is overwritten.
+@linked(FLOATS, FLOATS, FLOATS, INT, INT, INT, INT, INT, INT)
+def linear_backward_input(dout_t, w, dx_t, stride, batch, in_features, out_features, first, last):
+    """dx_t[i, n] = sum_o w[i, o] dout_t[o, n] for first <= i < last and n < batch; dx_t is overwritten.
 
-    gt (out_features, samples) and dxt (in_features, samples) stand samples last, in rows of stride, so that a vector is
-    sixteen samples and the weights are walked in order. samples is rounded up to LANES: rows must have room for that.
-    2 samples (last - first) out_features FLOP.
+    dout_t (out_features, batch) and dx_t (in_features, batch) stand samples last, both in rows of stride, so that a
+    vector is sixteen samples and the weights are walked in order. batch is rounded up to LANES: rows have room for
+    that. 2 batch (last - first) out_features FLOP; 4 bytes for each number of dout_t, w and dx_t.
     """
-    size = in_features * PANEL
-    whole = last - (last - first) % INPUT_ROWS
+    whole = last - (last - first) % INPUT_TILE_ROWS
     for depth in range(0, out_features, INPUT_DEPTH):
         deep = min(out_features, depth + INPUT_DEPTH)
-        for block in range(first, whole, INPUT_WIDTH):
-            for n in range(0, samples, LANES):
-                for i in range(block, min(whole, block + INPUT_WIDTH), INPUT_ROWS):
+        for block in range(first, whole, INPUT_INPUTS):
+            for n in range(0, batch, LANES):
+                for i in range(block, min(whole, block + INPUT_INPUTS), INPUT_TILE_ROWS):
                     at = i * stride + n
-                    tile = tile_zero(INPUT_ROWS, 1) if depth == 0 else tile_load(INPUT_ROWS, 1, dxt, at, stride)
-                    for r in range(INPUT_ROWS, 2 * INPUT_ROWS):
-                        prefetch(dxt, at + r * stride)
-                    for p in range(depth, deep, PANEL):
-                        weights = p // PANEL * size + i * PANEL
-                        for o in range(min(PANEL, deep - p)):
-                            tile = tile_add_outer(tile, w, weights + o, PANEL, gt, (p + o) * stride + n)
-                    tile_store(tile, dxt, at, stride)
-        for n in range(0, samples, LANES):
+                    if depth == 0:
+                        tile = tile_zero(INPUT_TILE_ROWS, 1)
+                    else:
+                        tile = tile_load(INPUT_TILE_ROWS, 1, dx_t, at, stride)
+                    for r in range(INPUT_TILE_ROWS, 2 * INPUT_TILE_ROWS):
+                        prefetch(dx_t, at + r * stride)
+                    for o in range(depth, deep, PANEL):
+                        weights = o * in_features + i * PANEL
+                        for k in range(min(PANEL, deep - o)):
+                            tile = tile_add_outer(tile, w, weights + k, PANEL, dout_t, (o + k) * stride + n)
+                    tile_store(tile, dx_t, at, stride)
+        for n in range(0, batch, LANES):
             for i in range(whole, last):
                 at = i * stride + n
-                single = tile_zero(1, 1) if depth == 0 else tile_load(1, 1, dxt, at, stride)
-                for p in range(depth, deep, PANEL):
-                    weights = p // PANEL * size + i * PANEL
-                    for o in range(min(PANEL, deep - p)):
-                        single = tile_add_outer(single, w, weights + o, PANEL, gt, (p + o) * stride + n)
-                tile_store(single, dxt, at, stride)
+                single = tile_zero(1, 1) if depth == 0 else tile_load(1, 1, dx_t, at, stride)
+                for o in range(depth, deep, PANEL):
+                    weights = o * in_features + i * PANEL
+                    for k in range(min(PANEL, deep - o)):
+                        single = tile_add_outer(single, w, weights + k, PANEL, dout_t, (o + k) * stride + n)
+                tile_store(single, dx_t, at, stride)
 
 
-@kernel
-def transpose(source, source_stride, rows, first, last, target, target_stride):
-    """target[c, r] = source[r, c] for all rows and first <= c < last, both flat with rows of their strides.
+# The same three on plain arrays, each split as training splits it. Weights stand in panels as rows of PANEL numbers:
+# w (units / PANEL * in_features, PANEL). units is a multiple of PANEL.
 
-    Squares of LANES x LANES are turned in registers: 0.2 ns a number where one after the other takes 0.45, and of
-    matrices beyond the second cache 0.3 instead of 2.
-    """
-    square, whole = rows - rows % LANES, last - (last - first) % LANES
-    for c in range(first, whole, LANES):
-        for r in range(0, square, LANES):
-            turned = tile_transpose(tile_load(LANES, 1, source, r * source_stride + c, source_stride))
-            tile_store(turned, target, c * target_stride + r, target_stride)
-    for r in range(rows):
-        for c in range(whole if r < square else first, last):
-            target[np.uint64(c * target_stride + r)] = source[np.uint64(r * source_stride + c)]
+
+@driver
+def forward(x, w, b, out, parts):
+    """out = x w + b, the units split in parts. x (batch, in_features), b (units,), out (batch, units), all float32."""
+    batch, in_features = x.shape
+    units = out.shape[1]
+    for part in prange(parts):
+        flags = flush_denormals()
+        first, last = units // PANEL * part // parts * PANEL, units // PANEL * (part + 1) // parts * PANEL
+        linear_forward(
+            x.reshape(-1), in_features, w.reshape(-1), b, out.reshape(-1), units, batch, in_features, first, last
+        )
+        restore_float_flags(flags)
+
+
+@driver
+def gradient_of_weight(x, dout, dw, db, parts):
+    """dw += x^T dout and db += the sum of dout over the samples, the units split in parts. Arrays as in `forward`."""
+    batch, in_features = x.shape
+    units = dout.shape[1]
+    for part in prange(parts):
+        flags = flush_denormals()
+        first, last = units // PANEL * part // parts * PANEL, units // PANEL * (part + 1) // parts * PANEL
+        linear_backward_weight(
+            x.reshape(-1),
+            in_features,
+            dout.reshape(-1),
+            units,
+            dw.reshape(-1),
+            batch,
+            in_features,
+            0,
+            in_features,
+            first,
+            last,
+        )
+        linear_backward_bias(dout.reshape(-1), units, db, batch, first, last)
+        restore_float_flags(flags)
+
+
+@driver
+def gradient_of_input(dout_t, w, dx_t, parts):
+    """dx_t = w dout_t, the inputs split in parts. dout_t (out_features, batch), dx_t (in_features, batch) float32, the
+    batch a multiple of LANES."""
+    out_features, batch = dout_t.shape
+    in_features = dx_t.shape[0]
+    for part in prange(parts):
+        flags = flush_denormals()
+        first, last = in_features * part // parts, in_features * (part + 1) // parts
+        linear_backward_input(
+            dout_t.reshape(-1), w.reshape(-1), dx_t.reshape(-1), batch, batch, in_features, out_features, first, last
+        )
+        restore_float_flags(flags)

@@ -10,117 +10,167 @@ adam       m = beta1 m + (1 - beta1) g';  v = beta2 v + (1 - beta2) g'^2;
            w -= r / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + epsilon)    (Kingma and Ba 2015)
 adamw      the same on g itself, after w -= r d w                            (Loshchilov and Hutter 2019)
 
-Plain sgd without decay, clipping or averaging never comes here: the weight gradient adds straight to the weights.
+A new one is: its formula above, a line in OPTIMIZERS, a function beside these and its call in `update`; and its name and
+hyperparameters in `config/choices.py`. Every other room asks these two tables.
+
 The loops work on one vector of 16 at a time: three streams that are stored to would not vectorise otherwise.
 """
 
 import math
+from typing import Any, NamedTuple
 
 import numpy as np
+from numba import prange, typeof
 
-from jitnet.kernels.jit import kernel
-from jitnet.kernels.tile import LANES, PANEL, tile_load, tile_max, tile_sqrt, tile_store, tile_sum, tile_zero
+from jitnet.compiler.blocks import LANES
+from jitnet.compiler.decorators import driver, helper, linked
+from jitnet.compiler.denormals import flush_denormals, restore_float_flags
+from jitnet.compiler.signatures import FLOATS, INT, REAL, make_record
+from jitnet.compiler.tile import tile_load, tile_sqrt, tile_store
+from jitnet.config.choices import HYPERPARAMETERS, OptimizerFields
 
-__all__ = [
-    "ADAM",
-    "ADAMW",
-    "KINDS",
-    "MOMENTUM",
-    "NESTEROV",
-    "RMSPROP",
-    "SGD",
-    "average",
-    "limit_norms",
-    "square_sum",
-    "update",
-]
-
-KINDS = {"sgd": 0, "momentum": 1, "nesterov": 2, "rmsprop": 3, "adam": 4, "adamw": 5}
-SGD, MOMENTUM, NESTEROV, RMSPROP, ADAM, ADAMW = KINDS.values()
+__all__ = ["OPTIMIZERS", "Optimizer", "average", "optimizer_settings", "update", "update_parameters"]
 
 _F = np.float32
 
 
-@kernel
-def update(
-    kind, first, last, w, g, m, v, step, learning_rate, weight_decay, momentum, beta1, beta2, rho, epsilon, scale
-):
-    """Update w[first:last] from the gradient scale * g; first and last are multiples of 16, step counts from 1.
+class Optimizer(NamedTuple):
+    """What else must be known of an optimizer.
 
-    Moments that a kind does not use may be empty. 1 to 4 reads and 1 to 3 writes of 4 bytes a parameter: memory binds.
+    code: its number in compiled code. keeps: which moments it keeps from step to step. plain: without weight decay its
+    update is w -= r g and nothing else, so that the gradient may be added straight to the weights. flop, bytes: for
+    each parameter.
     """
-    rate, decay, factor = _F(learning_rate), _F(weight_decay), _F(scale)
-    if kind == SGD:
-        for k in range(first, last, LANES):
-            weight = tile_load(1, 1, w, k, 0)
-            tile_store(weight - (tile_load(1, 1, g, k, 0) * factor + weight * decay) * rate, w, k, 0)
-    elif kind in (MOMENTUM, NESTEROV):
-        keep = _F(momentum) if step > 1 else _F(0.0)
-        nesterov = _F(momentum) if kind == NESTEROV else _F(0.0)
-        direct = _F(1.0) if kind == NESTEROV else _F(0.0)
-        through = nesterov if kind == NESTEROV else _F(1.0)
-        for k in range(first, last, LANES):
-            weight = tile_load(1, 1, w, k, 0)
-            gradient = tile_load(1, 1, g, k, 0) * factor + weight * decay
-            velocity = tile_load(1, 1, m, k, 0) * keep + gradient
-            tile_store(velocity, m, k, 0)
-            tile_store(weight - (gradient * direct + velocity * through) * rate, w, k, 0)
-    elif kind == RMSPROP:
-        keep, new, tiny = _F(rho), _F(1.0 - rho), _F(epsilon)
-        for k in range(first, last, LANES):
-            weight = tile_load(1, 1, w, k, 0)
-            gradient = tile_load(1, 1, g, k, 0) * factor + weight * decay
-            square = tile_load(1, 1, v, k, 0) * keep + gradient * gradient * new
-            tile_store(square, v, k, 0)
-            tile_store(weight - gradient / (tile_sqrt(square) + tiny) * rate, w, k, 0)
-    else:
-        keep1, new1, keep2, new2 = _F(beta1), _F(1.0 - beta1), _F(beta2), _F(1.0 - beta2)
-        shrink = _F(1.0 - learning_rate * weight_decay) if kind == ADAMW else _F(1.0)
-        penalty = _F(0.0) if kind == ADAMW else decay
-        # sqrt(v / c2) + eps = (sqrt(v) + eps sqrt(c2)) / sqrt(c2): both corrections become two numbers a step.
-        root = math.sqrt(1.0 - beta2**step)
-        size, tiny = _F(learning_rate * root / (1.0 - beta1**step)), _F(epsilon * root)
-        for k in range(first, last, LANES):
-            weight = tile_load(1, 1, w, k, 0)
-            gradient = tile_load(1, 1, g, k, 0) * factor + weight * penalty
-            mean = tile_load(1, 1, m, k, 0) * keep1 + gradient * new1
-            square = tile_load(1, 1, v, k, 0) * keep2 + gradient * gradient * new2
-            tile_store(mean, m, k, 0)
-            tile_store(square, v, k, 0)
-            tile_store(weight * shrink - mean / (tile_sqrt(square) + tiny) * size, w, k, 0)
+
+    code: int
+    keeps: tuple[str, ...]
+    plain: bool
+    flop: int
+    bytes: int
 
 
-@kernel
-def average(first, last, w, mean, decay):
-    """mean = decay * mean + (1 - decay) * w over a range (multiples of 16): exponential moving average of the
-    weights."""
+OPTIMIZERS = {
+    "sgd": Optimizer(0, (), True, 4, 12),
+    "momentum": Optimizer(1, ("first_moment",), False, 6, 20),
+    "nesterov": Optimizer(2, ("first_moment",), False, 8, 20),
+    "rmsprop": Optimizer(3, ("second_moment",), False, 10, 20),
+    "adam": Optimizer(4, ("first_moment", "second_moment"), False, 14, 28),
+    "adamw": Optimizer(5, ("first_moment", "second_moment"), False, 14, 28),
+}
+SGD, MOMENTUM, NESTEROV, RMSPROP, ADAM, ADAMW = (np.int64(optimizer.code) for optimizer in OPTIMIZERS.values())
+
+SETTINGS = np.dtype(
+    [("code", np.int64), ("weight_decay", np.float64), *((name, np.float64) for name in HYPERPARAMETERS)], align=True
+)
+"""A record of an optimizer's settings: its code, and every hyperparameter by name."""
+
+
+def optimizer_settings(config: OptimizerFields) -> Any:
+    """The record that `update` takes, of what people write."""
+    fields = {name: getattr(config, name) for name in ("weight_decay", *HYPERPARAMETERS)}
+    return make_record(SETTINGS, code=OPTIMIZERS[config.optimizer].code, **fields)
+
+
+@helper
+def _sgd(settings, w, dw, rate, factor, first, last):
+    decay = _F(settings.weight_decay)
+    for k in range(first, last, LANES):
+        weight = tile_load(1, 1, w, k, 0)
+        tile_store(weight - (tile_load(1, 1, dw, k, 0) * factor + weight * decay) * rate, w, k, 0)
+
+
+@helper
+def _momentum(settings, w, dw, m, step, rate, factor, first, last):
+    """momentum and nesterov: w moves along the velocity, or along a share of it beside the gradient."""
+    decay = _F(settings.weight_decay)
+    keep = _F(settings.momentum) if step > 1 else _F(0.0)
+    ahead = settings.code == NESTEROV
+    direct, through = (_F(1.0), _F(settings.momentum)) if ahead else (_F(0.0), _F(1.0))
+    for k in range(first, last, LANES):
+        weight = tile_load(1, 1, w, k, 0)
+        gradient = tile_load(1, 1, dw, k, 0) * factor + weight * decay
+        velocity = tile_load(1, 1, m, k, 0) * keep + gradient
+        tile_store(velocity, m, k, 0)
+        tile_store(weight - (gradient * direct + velocity * through) * rate, w, k, 0)
+
+
+@helper
+def _rmsprop(settings, w, dw, v, rate, factor, first, last):
+    decay, keep, new = _F(settings.weight_decay), _F(settings.rho), _F(1.0 - settings.rho)
+    tiny = _F(settings.epsilon)
+    for k in range(first, last, LANES):
+        weight = tile_load(1, 1, w, k, 0)
+        gradient = tile_load(1, 1, dw, k, 0) * factor + weight * decay
+        square = tile_load(1, 1, v, k, 0) * keep + gradient * gradient * new
+        tile_store(square, v, k, 0)
+        tile_store(weight - gradient / (tile_sqrt(square) + tiny) * rate, w, k, 0)
+
+
+@helper
+def _adam(settings, w, dw, m, v, step, learning_rate, factor, first, last):
+    """adam and adamw, which differ in where the weight decay goes."""
+    apart = settings.code == ADAMW
+    beta1, beta2 = settings.beta1, settings.beta2
+    keep1, new1, keep2, new2 = _F(beta1), _F(1.0 - beta1), _F(beta2), _F(1.0 - beta2)
+    shrink = _F(1.0 - learning_rate * settings.weight_decay) if apart else _F(1.0)
+    penalty = _F(0.0) if apart else _F(settings.weight_decay)
+    # sqrt(v / c2) + eps = (sqrt(v) + eps sqrt(c2)) / sqrt(c2): both corrections become two numbers a step.
+    root = math.sqrt(1.0 - beta2**step)
+    size, tiny = _F(learning_rate * root / (1.0 - beta1**step)), _F(settings.epsilon * root)
+    for k in range(first, last, LANES):
+        weight = tile_load(1, 1, w, k, 0)
+        gradient = tile_load(1, 1, dw, k, 0) * factor + weight * penalty
+        mean = tile_load(1, 1, m, k, 0) * keep1 + gradient * new1
+        square = tile_load(1, 1, v, k, 0) * keep2 + gradient * gradient * new2
+        tile_store(mean, m, k, 0)
+        tile_store(square, v, k, 0)
+        tile_store(weight * shrink - mean / (tile_sqrt(square) + tiny) * size, w, k, 0)
+
+
+@linked(typeof(make_record(SETTINGS)), FLOATS, FLOATS, FLOATS, FLOATS, INT, REAL, REAL, INT, INT)
+def update(settings, w, dw, m, v, step, learning_rate, factor, first, last):
+    """Update w[first:last] from the gradient factor * dw; first and last are multiples of LANES, step counts from 1.
+
+    settings: as `optimizer_settings` makes them. Moments that an optimizer does not keep may be empty.
+    FLOP and bytes a parameter: flop and bytes of OPTIMIZERS.
+    """
+    rate, factor = _F(learning_rate), _F(factor)
+    if settings.code == SGD:
+        _sgd(settings, w, dw, rate, factor, first, last)
+    elif settings.code == MOMENTUM or settings.code == NESTEROV:
+        _momentum(settings, w, dw, m, step, rate, factor, first, last)
+    elif settings.code == RMSPROP:
+        _rmsprop(settings, w, dw, v, rate, factor, first, last)
+    elif settings.code == ADAM or settings.code == ADAMW:
+        _adam(settings, w, dw, m, v, step, learning_rate, factor, first, last)
+
+
+@helper
+def average(w, mean, decay, first, last):
+    """mean = decay * mean + (1 - decay) * w over a range (multiples of LANES): exponential moving average of the
+    weights. 3 FLOP and 12 bytes a parameter."""
     keep, new = _F(decay), _F(1.0 - decay)
     for k in range(first, last, LANES):
         tile_store(tile_load(1, 1, mean, k, 0) * keep + tile_load(1, 1, w, k, 0) * new, mean, k, 0)
 
 
-@kernel
-def square_sum(g, first, last):
-    """Sum of g[k]**2 over a range (multiples of 16), as float64, in a fixed order."""
-    total = 0.0
-    for k in range(first, last, LANES):
-        tile = tile_load(1, 1, g, k, 0)
-        total += np.float64(tile_sum(tile * tile))
-    return total
-
-
-@kernel
-def limit_norms(w, panel, in_features, largest):
-    """Scale each unit's incoming weights in a panel down to the norm `largest` (Srivastava et al. 2014, section
-    5.1)."""
-    begin = panel * in_features * PANEL
-    for o in range(0, PANEL, LANES):
-        squares = tile_zero(1, 1)
-        for i in range(in_features):
-            tile = tile_load(1, 1, w, begin + i * PANEL + o, 0)
-            squares = squares + tile * tile
-        # Divided by, not multiplied: a weight below the limit is divided by 1 and keeps its bits.
-        excess = tile_max(tile_sqrt(squares) / _F(largest), _F(1.0))
-        for i in range(in_features):
-            at = begin + i * PANEL + o
-            tile_store(tile_load(1, 1, w, at, 0) / excess, w, at, 0)
+@driver
+def update_parameters(settings, w, dw, m, v, step, learning_rate, parts):
+    """`update` of whole matrices, in parts: w, dw, m, v float32 (rows, columns), with a multiple of LANES numbers."""
+    vectors = w.size // LANES
+    for part in prange(parts):
+        flags = flush_denormals()
+        first, last = vectors * part // parts * LANES, vectors * (part + 1) // parts * LANES
+        update(
+            settings,
+            w.reshape(-1),
+            dw.reshape(-1),
+            m.reshape(-1),
+            v.reshape(-1),
+            step,
+            learning_rate,
+            1.0,
+            first,
+            last,
+        )
+        restore_float_flags(flags)

@@ -9,9 +9,9 @@ import math
 
 import numpy as np
 
-from jitnet.kernels.jit import kernel
+from jitnet.compiler.decorators import kernel
 
-__all__ = ["AUGMENT", "DROPOUT", "INIT", "ORDER", "SPLIT", "bits", "key", "normal", "permutation", "uniform"]
+__all__ = ["AUGMENT", "DROPOUT", "INIT", "ORDER", "SPLIT", "bits", "key", "normal", "permutation", "shuffle", "uniform"]
 
 # Purposes: the first number folded in after the seed, so that no two uses share a stream.
 INIT, ORDER, DROPOUT, AUGMENT, SPLIT = (np.uint64(purpose) for purpose in range(1, 6))
@@ -25,7 +25,7 @@ _UNIT = np.float32(2.0**-24)
 
 @kernel
 def bits(key, index):
-    """64 random bits: number `index` of the stream `key` (both uint64). About 1 ns."""
+    """64 random bits: number `index` of the stream `key` (both uint64)."""
     z = key + (index + np.uint64(1)) * _STEP
     z = (z ^ (z >> _30)) * _MULTIPLY_1
     z = (z ^ (z >> _27)) * _MULTIPLY_2
@@ -46,7 +46,7 @@ def uniform(key, index):
 
 @kernel
 def normal(key, index):
-    """float32 from N(0, 1): number `index` of the stream `key` (Box and Muller 1958). About 20 ns."""
+    """float32 from N(0, 1): number `index` of the stream `key` (Box and Muller 1958)."""
     pair = index + index
     u = 1.0 - np.float64(bits(key, pair) >> np.uint64(11)) * 2.0**-53
     v = np.float64(bits(key, pair + np.uint64(1)) >> np.uint64(11)) * 2.0**-53
@@ -55,7 +55,7 @@ def normal(key, index):
 
 @kernel
 def permutation(key, order):
-    """Fill order (n,) int32 with 0..n-1 in random order (Fisher and Yates; Durstenfeld 1964). About 5 ns an element."""
+    """Fill order (n,) int32 with 0..n-1 in random order (Fisher and Yates; Durstenfeld 1964)."""
     n = order.shape[0]
     for i in range(n):
         order[i] = i
@@ -66,3 +66,9 @@ def permutation(key, order):
         swap = order[i]
         order[i] = order[j]
         order[j] = swap
+
+
+@kernel
+def shuffle(seed, epoch, order):
+    """Fill order (n,) int32 with the samples' order in an epoch; seed and epoch uint64."""
+    permutation(key(seed, ORDER, epoch, np.uint64(0)), order)

@@ -1,35 +1,39 @@
 """The first layer on inputs that are mostly zero: loops that walk only what is not zero.
 
-A sample's pixels that are not zero stand in a list of entries, `column << 8 | value` in one uint32 each; `starts` says
+A sample's pixels that are not zero stand in a list of entries, `column << 8 | value` in one uint32 each; `indptr` says
 where each sample's list begins (compressed rows, as in Tinney and Walker 1967). MNIST has 19% of its pixels in the
 lists, so forward and weight gradient do a fifth of the dense work. The value is turned into a float32 by a table of
 256.
 
-Weights lie in panels (see `linear`): a panel holds PANEL outputs for every input. GROUP panels are worked on together.
+Weights lie in panels (see `linear`): a panel holds PANEL units for every input. SPARSE_PANELS are worked on together.
 """
 
 import numpy as np
-from numba import prange
 
-from jitnet.kernels.jit import kernel, parallel_kernel
-from jitnet.kernels.tile import COLS, GROUP, PANEL, lowest_bit, prefetch, tile_add_scaled, tile_load, tile_store
+from jitnet.compiler.blocks import PANEL, SPARSE_BLOCK, SPARSE_COLUMNS, SPARSE_PANELS, TILE_COLS
+from jitnet.compiler.decorators import helper, linked
+from jitnet.compiler.signatures import BYTES, COUNTS, ENTRIES, FLOATS, INT, ROWS, WORDS
+from jitnet.compiler.tile import lowest_bit, prefetch, tile_add_scaled, tile_load, tile_store
 
-__all__ = ["BLOCK", "list_row", "list_rows", "mark_columns", "sparse_backward_weight", "sparse_forward"]
+__all__ = ["count_row", "list_row", "mark_columns", "sparse_backward_weight", "sparse_forward"]
 
-BLOCK = 64
-"""Samples whose gradients are summed at a time: as many as a column's mark has bits."""
-
-COLUMNS = 12544 // (GROUP * PANEL)
-"""Columns that forward works on at a time: their weights in GROUP panels are 49 KiB, of which a batch of MNIST's digits
-uses 60%. With 128 or 256 instead of 196 it took 5% longer, with all 784 at once 45%."""
-
+_TOGETHER = SPARSE_PANELS * PANEL
 _VALUE_BITS = np.uint32(8)
 _VALUE = np.uint32(255)
 _NONE, _FIRST = np.uint64(0), np.uint64(1)
 
 
-@kernel
-def _list_some(row, first, last, entries, at):
+@linked(BYTES, returns=INT)
+def count_row(row):
+    """How many entries a sample has: row (features,) uint8."""
+    count = 0
+    for i in range(row.shape[0]):
+        count += row[i] != 0
+    return count
+
+
+@helper
+def _list_some(row, entries, at, first, last):
     for i in range(first, last):
         if row[i] != 0:
             entries[np.uint64(at)] = np.uint32(i) << _VALUE_BITS | np.uint32(row[i])
@@ -37,154 +41,139 @@ def _list_some(row, first, last, entries, at):
     return at
 
 
-@kernel
+@linked(BYTES, ENTRIES, INT, INT, returns=INT)
 def list_row(row, entries, at, end):
     """Write one sample's entries, row (features,) uint8, to entries[at:end], by column; gives the place behind them.
 
     Eight pixels that are all zero are passed over in one comparison: most of MNIST's are. Any other is written and,
-    where it is zero, written over by the next: that took a third less than asking each. About 0.3 µs an image there.
+    where it is zero, written over by the next, which costs less than asking each.
     """
     words = row.shape[0] // 8
     packed = row[: words * 8].view(np.uint64)
     for word in range(words):
         if packed[word] != 0:
             # What lies behind the last entry may be another thread's: nothing is written from `end` on. Asked once for
-            # eight pixels: 0.32 µs an image, where asking for each took 0.43.
+            # eight pixels.
             if at + 8 <= end:
                 for i in range(word * 8, word * 8 + 8):
                     entries[np.uint64(at)] = np.uint32(i) << _VALUE_BITS | np.uint32(row[i])
                     at += row[i] != 0
             else:
-                at = _list_some(row, word * 8, word * 8 + 8, entries, at)
-    return _list_some(row, words * 8, row.shape[0], entries, at)
+                at = _list_some(row, entries, at, word * 8, word * 8 + 8)
+    return _list_some(row, entries, at, words * 8, row.shape[0])
 
 
-@parallel_kernel
-def list_rows(images, starts, entries):
-    """Every sample's entries to entries[starts[n]:starts[n + 1]]; or, while entries is empty, their number to starts[n
-    + 1].
+@linked(COUNTS, ENTRIES, ROWS, ROWS, WORDS)
+def mark_columns(indptr, entries, rows, next_rows, marks):
+    """Which of up to SPARSE_BLOCK samples have a column: bit n of marks[i] says it of sample rows[n].
 
-    images (samples, features) uint8, starts (samples + 1,) int64. Both in one: a parallel loop costs a second to
-    compile.
+    rows (batch,) int32; marks (in_features,) uint64 is overwritten. Marks, not lists of entries: they stay in the first
+    cache. next_rows names the samples that will be marked next: their entries lie at random places in memory, and
+    asking for them now hides that. 4 bytes an entry and 8 a column.
     """
-    for n in prange(images.shape[0]):
-        if entries.shape[0] > 0:
-            list_row(images[n], entries, starts[n], starts[n + 1])
-        else:
-            row = images[n]
-            count = 0
-            for i in range(row.shape[0]):
-                count += row[i] != 0
-            starts[n + 1] = count
-
-
-@kernel
-def mark_columns(starts, entries, rows, ahead, columns):
-    """Which of up to BLOCK samples have a column: bit n of columns[i] says it of sample rows[n].
-
-    rows (batch,) int32; columns (in_features,) uint64 is overwritten. Marks, not lists of entries: 784 of them stay in
-    the first cache, and writing lists took twice as long. `ahead` names the samples that will be marked next: their
-    entries lie at random places in memory, and asking for them now hides that.
-    """
-    for i in range(columns.shape[0]):
-        columns[i] = _NONE
+    for i in range(marks.shape[0]):
+        marks[i] = _NONE
     for n in range(rows.shape[0]):
-        if n < ahead.shape[0]:
-            for e in range(starts[ahead[n]], starts[ahead[n] + 1], 16):
+        if n < next_rows.shape[0]:
+            for e in range(indptr[next_rows[n]], indptr[next_rows[n] + 1], 16):
                 prefetch(entries, e)
         mark = _FIRST << np.uint64(n)
-        for e in range(starts[rows[n]], starts[rows[n] + 1]):
-            columns[np.uint64(entries[np.uint64(e)] >> _VALUE_BITS)] |= mark
+        for e in range(indptr[rows[n]], indptr[rows[n] + 1]):
+            marks[np.uint64(entries[np.uint64(e)] >> _VALUE_BITS)] |= mark
 
 
-@kernel
-def sparse_forward(starts, entries, rows, cursors, values, w, b, in_features, first_panel, last_panel, out, stride):
-    """out[n, o] = b[o] + sum over the entries (i, v) of sample rows[n] of values[v] * w[i, o], for o in the panels
-    given.
+@linked(COUNTS, ENTRIES, ROWS, FLOATS, FLOATS, FLOATS, FLOATS, INT, COUNTS, INT, INT, INT)
+def sparse_forward(indptr, entries, rows, byte_values, w, b, out, out_stride, cursors, in_features, first, last):
+    """out[n, o] = b[o] + sum over the entries (i, v) of sample rows[n] of byte_values[v] * w[i, o], for
+    first <= o < last.
 
-    starts (samples + 1,) int64, entries uint32, rows (batch,) int32, values (256,) float32, w panels, b (panels *
-    PANEL,), out flat with rows of `stride`; out is overwritten, and cursors (BLOCK,) int64: where each sample's next
-    entry stands. 2 FLOP per entry and output.
+    indptr (samples + 1,) int64, entries uint32, rows (batch,) int32, byte_values (256,) float32, w in panels, b
+    (units,), out (batch, units) flat in rows of out_stride; out is overwritten, and cursors (at least SPARSE_BLOCK or
+    the batch,) int64: where each sample's next entry stands. 2 FLOP for each entry and unit.
     """
-    size = in_features * PANEL
-    whole = last_panel - (last_panel - first_panel) % GROUP
+    panel = in_features * PANEL
+    whole = first + (last - first) // _TOGETHER * _TOGETHER
     # Samples inside, some columns at a time: their weights of one group of panels stay in the first cache, and the
     # samples' sums in the second.
-    for block in range(0, rows.shape[0], BLOCK):
-        own = rows[block : block + BLOCK]
-        for p in range(first_panel, whole, GROUP):
-            _begin(starts, own, cursors)
-            for column in range(0, in_features, COLUMNS):
-                limit = np.uint64(column + COLUMNS) << np.uint64(_VALUE_BITS)
+    for block in range(0, rows.shape[0], SPARSE_BLOCK):
+        own = rows[block : block + SPARSE_BLOCK]
+        for o in range(first, whole, _TOGETHER):
+            _point_at_first(indptr, own, cursors)
+            for column in range(0, in_features, SPARSE_COLUMNS):
+                limit = np.uint64(column + SPARSE_COLUMNS) << np.uint64(_VALUE_BITS)
                 for n in range(own.shape[0]):
-                    at = (block + n) * stride + p * PANEL
+                    at = (block + n) * out_stride + o
                     if column == 0:
-                        sums = tile_load(GROUP, COLS, b, p * PANEL, PANEL)
+                        sums = tile_load(SPARSE_PANELS, TILE_COLS, b, o, PANEL)
                     else:
-                        sums = tile_load(GROUP, COLS, out, at, PANEL)
-                    e, end = cursors[n], starts[own[n] + 1]
+                        sums = tile_load(SPARSE_PANELS, TILE_COLS, out, at, PANEL)
+                    e, end = cursors[n], indptr[own[n] + 1]
                     while e < end and np.uint64(entries[np.uint64(e)]) < limit:
                         entry = entries[np.uint64(e)]
-                        i = np.int64(entry >> _VALUE_BITS) * PANEL + p * size
-                        sums = tile_add_scaled(sums, values[np.uint64(entry & _VALUE)], w, i, size)
+                        place = np.int64(entry >> _VALUE_BITS) * PANEL + o * in_features
+                        sums = tile_add_scaled(sums, byte_values[np.uint64(entry & _VALUE)], w, place, panel)
                         e += 1
                     cursors[n] = e
                     tile_store(sums, out, at, PANEL)
-    for p in range(whole, last_panel):
+    for o in range(whole, last, PANEL):
         for n in range(rows.shape[0]):
-            total = tile_load(1, COLS, b, p * PANEL, PANEL)
-            for e in range(starts[rows[n]], starts[rows[n] + 1]):
+            total = tile_load(1, TILE_COLS, b, o, PANEL)
+            for e in range(indptr[rows[n]], indptr[rows[n] + 1]):
                 entry = entries[np.uint64(e)]
-                i = np.int64(entry >> _VALUE_BITS) * PANEL + p * size
-                total = tile_add_scaled(total, values[np.uint64(entry & _VALUE)], w, i, size)
-            tile_store(total, out, n * stride + p * PANEL, PANEL)
+                place = np.int64(entry >> _VALUE_BITS) * PANEL + o * in_features
+                total = tile_add_scaled(total, byte_values[np.uint64(entry & _VALUE)], w, place, panel)
+            tile_store(total, out, n * out_stride + o, PANEL)
 
 
-@kernel
+@linked(WORDS, COUNTS, ENTRIES, ROWS, FLOATS, FLOATS, INT, FLOATS, COUNTS, INT, INT, INT)
 def sparse_backward_weight(
-    columns, starts, entries, rows, cursors, values, g, stride, in_features, first_panel, last_panel, dw
+    marks, indptr, entries, rows, byte_values, dout, dout_stride, dw, cursors, in_features, first, last
 ):
-    """dw[i, o] += sum of values[v] * g[n, o] over the samples rows[n] with an entry (i, v), for o in the panels given.
+    """dw[i, o] += sum of byte_values[v] * dout[n, o] over the samples rows[n] with an entry (i, v), for
+    first <= o < last.
 
-    columns as `mark_columns` left it for these rows; cursors (BLOCK,) int64 is overwritten: where each sample's next
-    entry stands. g flat with rows of `stride`, beginning at the first of the rows; dw in panels. With g scaled by
-    -learning_rate, dw may be the weights themselves: that is a step of SGD. Columns without entries are not touched.
-    2 FLOP per entry and output.
+    marks as `mark_columns` left them for these rows, SPARSE_BLOCK at most; cursors (rows,) int64 is overwritten: where
+    each sample's next entry stands. dout flat in rows of dout_stride, beginning at the first of the rows; dw in panels.
+    With dout scaled by -learning_rate, dw may be the weights themselves: that is a step of SGD. Columns without entries
+    are not touched. 2 FLOP for each entry and unit.
     """
-    size = in_features * PANEL
-    whole = last_panel - (last_panel - first_panel) % GROUP
+    panel = in_features * PANEL
+    whole = first + (last - first) // _TOGETHER * _TOGETHER
     # Columns inside: a group's gradients stay in the first cache. A sample's entries stand in the order of the columns.
-    for p in range(first_panel, whole, GROUP):
-        _begin(starts, rows, cursors)
+    for o in range(first, whole, _TOGETHER):
+        _point_at_first(indptr, rows, cursors)
         for i in range(in_features):
-            mark = columns[i]
+            mark = marks[i]
             if mark != _NONE:
-                tile = tile_load(GROUP, COLS, dw, p * size + i * PANEL, size)
+                place = o * in_features + i * PANEL
+                tile = tile_load(SPARSE_PANELS, TILE_COLS, dw, place, panel)
                 while mark != _NONE:
                     n = lowest_bit(mark)
                     mark &= mark - _FIRST
                     at = cursors[np.uint64(n)]
                     cursors[np.uint64(n)] = at + 1
-                    value = values[np.uint64(entries[np.uint64(at)] & _VALUE)]
-                    tile = tile_add_scaled(tile, value, g, n * stride + p * PANEL, PANEL)
-                tile_store(tile, dw, p * size + i * PANEL, size)
-    for p in range(whole, last_panel):
-        _begin(starts, rows, cursors)
+                    value = byte_values[np.uint64(entries[np.uint64(at)] & _VALUE)]
+                    tile = tile_add_scaled(tile, value, dout, n * dout_stride + o, PANEL)
+                tile_store(tile, dw, place, panel)
+    for o in range(whole, last, PANEL):
+        _point_at_first(indptr, rows, cursors)
         for i in range(in_features):
-            mark = columns[i]
+            mark = marks[i]
             if mark != _NONE:
-                single = tile_load(1, COLS, dw, p * size + i * PANEL, size)
+                place = o * in_features + i * PANEL
+                single = tile_load(1, TILE_COLS, dw, place, panel)
                 while mark != _NONE:
                     n = lowest_bit(mark)
                     mark &= mark - _FIRST
                     at = cursors[np.uint64(n)]
                     cursors[np.uint64(n)] = at + 1
-                    value = values[np.uint64(entries[np.uint64(at)] & _VALUE)]
-                    single = tile_add_scaled(single, value, g, n * stride + p * PANEL, PANEL)
-                tile_store(single, dw, p * size + i * PANEL, size)
+                    value = byte_values[np.uint64(entries[np.uint64(at)] & _VALUE)]
+                    single = tile_add_scaled(single, value, dout, n * dout_stride + o, PANEL)
+                tile_store(single, dw, place, panel)
 
 
-@kernel
-def _begin(starts, rows, cursors):
+@helper
+def _point_at_first(indptr, rows, cursors):
+    """cursors[n] = where the first entry of sample rows[n] stands."""
     for n in range(rows.shape[0]):
-        cursors[n] = starts[rows[n]]
+        cursors[n] = indptr[rows[n]]

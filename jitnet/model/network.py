@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,9 @@ from jitnet.datasets import Dataset, Scaling
 from jitnet.errors import ModelError, OutputError, UsageError
 from jitnet.version import __version__
 
+if TYPE_CHECKING:
+    from jitnet.engine.prediction import Predictor
+
 __all__ = ["FILE_NAME", "Model"]
 
 FILE_NAME = "model.safetensors"
@@ -31,9 +34,6 @@ FILE_NAME = "model.safetensors"
 Floats = npt.NDArray[np.float32]
 
 _NO_IMAGES, _NO_FEATURES = np.empty((0, 0), np.uint8), np.empty((0, 0), np.float32)
-
-ZERO_SKIPPING_BELOW = 0.4
-"""Share of non-zero inputs up to which walking only those is faster than the dense loops."""
 
 
 class Model:
@@ -162,8 +162,10 @@ class Model:
         return self._predictor(*self.inputs(images), threads)
 
     @cached_property
-    def _predictor(self) -> "_Predictor":
-        return _Predictor(self)
+    def _predictor(self) -> "Predictor":
+        from jitnet.engine.prediction import Predictor
+
+        return Predictor(self.config, self._weights, self._biases, self.scaling.offset, self.scaling.scale)
 
     def save(self, path: str | Path) -> None:
         """Write the model to a safetensors file, whole or not at all; OutputError where it cannot be written."""
@@ -302,64 +304,3 @@ def _layers(path: Path, tensors: dict[str, npt.NDArray[Any]]) -> list[tuple[Floa
     if layers[-1][0].shape[0] < 2:
         raise ModelError(f"{path}: the last layer has {layers[-1][0].shape[0]} output; expected at least 2 classes")
     return layers
-
-
-class _Predictor:
-    """Packed weights and scratch for the prediction loop, made once for a model's parameters."""
-
-    def __init__(self, model: Model) -> None:
-        from jitnet import inference
-        from jitnet.kernels.activation import KINDS
-        from jitnet.kernels.jit import machine, set_threads
-        from jitnet.state import allocate, byte_values, count_parts, pack
-
-        config = model.config
-        state = allocate(config, inference.BLOCK_ROWS, 1, training=False)
-        pack(state.params, state.layers, model.weights, model.biases)
-        offset, scale = model.scaling.offset, model.scaling.scale
-        if np.ndim(offset) == 0 and np.ndim(scale) == 0:
-            state.values[:] = byte_values(float(offset), float(scale))
-        self._net = inference.Network(state.params, state.layers, state.values, KINDS[config.activation])
-        self._work_size = state.work.shape[0]
-        self._zero_is_zero = bool(state.values[0] == 0.0)
-        self._features, self._classes = config.in_features, config.n_classes
-        self._flop = 2.0 * sum(a * b for a, b in zip(config.widths[:-1], config.widths[1:], strict=True))
-        self._loop, self._count_parts, self._set_threads = inference.load_loops(), count_parts, set_threads
-        self._samples, self._cores, self._parts = inference.Samples, machine().cores, 0
-
-    def _scratch(self, parts: int) -> None:
-        from jitnet.inference import BLOCK_ROWS, Scratch
-        from jitnet.state import aligned
-
-        self._buffers = Scratch(
-            aligned(parts * self._work_size).reshape(parts, -1),
-            np.zeros((parts, BLOCK_ROWS + 1), np.int64),
-            np.zeros((parts, BLOCK_ROWS * self._features), np.uint32),
-            np.zeros((parts, BLOCK_ROWS), np.int32),
-            np.zeros((parts, BLOCK_ROWS), np.int64),
-            np.arange(BLOCK_ROWS, dtype=np.int32),
-        )
-        self._parts = parts
-
-    def __call__(self, images: npt.NDArray[np.uint8], features: Floats, threads: int) -> Floats:
-        n = max(len(images), len(features))
-        out = np.empty((n, self._classes), np.float32)
-        parts = self._count_parts(self._flop * n, threads or self._cores)
-        if parts > self._parts:
-            self._scratch(parts)
-        if parts > 1:
-            self._set_threads(parts)
-        sparse = len(images) > 0 and self._zero_is_zero and mostly_zero(images)
-        self._loop(self._net, self._buffers, self._samples(images, features, sparse), out, parts)
-        return out
-
-
-def mostly_zero(images: npt.NDArray[np.uint8]) -> bool:
-    """Whether so few values are non-zero, in up to 64 samples spread over all, that walking only those is faster."""
-    return density(images, 64) < ZERO_SKIPPING_BELOW
-
-
-def density(images: npt.NDArray[np.uint8], samples: int = 1024) -> float:
-    """Share of non-zero values in up to `samples` samples, spread evenly over all."""
-    chosen = images[:: max(1, len(images) // samples)]
-    return float(np.count_nonzero(chosen)) / max(1, chosen.size)

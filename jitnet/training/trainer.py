@@ -1,73 +1,40 @@
-"""Training, epoch by epoch: a generator of reports over the compiled loop. Nothing here prints.
+"""Training, epoch by epoch, over the compiled loop. Nothing here prints.
 
-Python runs only between chunks of batches, 20–50 ms each: long enough to cost nothing, short enough for a live bar and
-for Ctrl-C. Where a chunk ends does not show in the result.
+Python runs only between chunks of batches, a few dozen a second: seldom enough to cost nothing, often enough for a live
+bar and for Ctrl-C. Where a chunk ends does not show in the result.
 """
 
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from jitnet.config import TrainConfig
-from jitnet.datasets import Dataset, stratified_split
+from jitnet.datasets import Dataset, Split, stratified_split
 from jitnet.errors import DivergedError, UsageError
 from jitnet.model import Model
-from jitnet.state import pack, unpack
-from jitnet.training.plan import Plan, make_plan, make_source, make_state, options_of, plain_values
-from jitnet.training.samples import FreshSamples
-from jitnet.training.schedule import learning_rates
+from jitnet.training.history import EpochReport, History, StepReport
+from jitnet.training.plan import Plan, begin_run, data_of, make_plan, plain_values
+from jitnet.training.samples import NewSamples
+from jitnet.training.stopping import EarlyStopping
 
-__all__ = ["EpochReport", "Plan", "StepReport", "Trainer", "train"]
+if TYPE_CHECKING:
+    from jitnet.compiler.reference import Struct
+
+__all__ = ["Trainer", "train"]
 
 _CHUNK_S = 0.03
 """Seconds that a chunk of batches should take."""
 
 
-@dataclass(frozen=True)
-class StepReport:
-    """Where an epoch is: epochs and steps count from 1; loss and accuracy are means over its samples so far."""
-
-    epoch: int
-    n_epochs: int
-    step: int
-    n_steps: int
-    samples_per_second: float
-    train_loss: float
-    train_accuracy: float
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    """What an epoch gave. Losses in nats, accuracies as fractions; train_* are means over the epoch while it learned.
-
-    test_* and val_* are None where there is no such split or it was not looked at. seconds: of training alone.
-    learning_rate: of the epoch's last step.
-    """
-
-    epoch: int
-    train_loss: float
-    train_accuracy: float
-    test_loss: float | None
-    test_accuracy: float | None
-    val_loss: float | None
-    val_accuracy: float | None
-    seconds: float
-    samples_per_second: float
-    learning_rate: float
-
-
 class Trainer:
     """One training run of a model on a data set.
 
-    plan: how the work will be done. `prepare` compiles or loads the loops, `epochs` trains. stopped: whether
-    `request_stop` ended it; outcome: why it ended, in words; accuracy: the last
-    epoch's, on held-out or else test data, and reached: whether it is what was aimed at; best_epoch: whose parameters
-    the model has, where held-out data decided that; final_test: loss and accuracy on the test set where it is looked
-    at once, at the end.
+    plan: how the work will be done. `prepare` compiles or loads the loops; `run` trains; `epochs` does so too, and
+    yields a report after each epoch. history: what the run gave, so far. A trainer trains once.
     """
 
     def __init__(self, model: Model, dataset: Dataset, config: TrainConfig) -> None:
@@ -89,103 +56,121 @@ class Trainer:
             )
         self._batch_size = min(config.batch_size, samples)
         self.n_steps = samples // self._batch_size if config.drop_last else -(-samples // self._batch_size)
-        self.plan = make_plan(model, self._training, config, self._batch_size)
-        options_of(model.config, config)
-        self._fresh = None
+        self.plan: Plan = make_plan(model, self._training, config, self._batch_size)
+        self._new = None
         if config.augment.active or config.input_dropout:
-            self._fresh = FreshSamples(self._training, dataset.image_shape, model, config, self.plan)
-        self.stopped = False
-        self.outcome = "not started"
-        self.accuracy, self.reached = 0.0, not config.target_accuracy
-        self.best_epoch: int | None = None
-        self.final_test: tuple[float, float] | None = None
-        self._ready = False
+            self._new = NewSamples(self._training, dataset.image_shape, model, config, self.plan)
+        self.history = History((), "not started", reached=not config.target_accuracy)
+        self._asked_to_stop = self._begun = self._ready = False
+
+    @property
+    def n_samples(self) -> tuple[int, int]:
+        """Samples that are trained on, and that are held out."""
+        return len(self._training), 0 if self._held_out is None else len(self._held_out)
 
     def prepare(self) -> None:
-        """Compile or load every loop, and lay out the state: seconds at the first start, 0.2 s from the second on."""
+        """Compile or load every loop, and lay out the state: seconds at the first start, a moment from the second on."""
         if self._ready:
             return
-        # Only here: the loops load Numba's compiler and their own cache.
-        from jitnet import step
+        from jitnet.compiler.reference import Struct
+        from jitnet.engine.loop import load_loop, run_steps
+        from jitnet.kernels.random import shuffle
+        from jitnet.kernels.schedule import learning_rate
 
-        self._options = options_of(self.model.config, self.config)
-        self._stages = step.load(deferred=self._options.deferred)
-        self._train_steps, self._measure_steps = step.train_steps, step.measure_steps
-        self._state = make_state(self.model, self.config, self.plan, self._batch_size)
-        if self._fresh is None:
-            self._source = make_source(self._training, self.model, self.plan)
-        # Called once for their loops, which would be compiled in the first epoch otherwise.
-        self._shuffle(0, np.zeros(1, np.int32))
-        if self._fresh is not None:
-            self._fresh.draw(0, np.zeros(1, np.int32))
+        load_loop()
+        self._run_steps, self._shuffle, self._rate, self._struct_of = run_steps, shuffle, learning_rate, Struct
+        self._run = begin_run(self.model, self.plan, self.n_steps)
+        self._order = np.arange(len(self._training), dtype=np.int32)
+        if self._new is None:
+            self._run = self._run._replace(order=self._order, data=data_of(self._training, self.model, self.plan))
+            self._struct = Struct(self._run)
+        else:
+            self._new.draw(0, np.zeros(1, np.int32))
+        # Called once: they would be compiled or loaded in the first epoch otherwise.
+        self._rate(self._run.schedule, 0)
+        self._shuffle(np.uint64(0), np.uint64(0), np.zeros(1, np.int32))
         splits = {"val": self._held_out, "test": self.dataset.test}
-        self._measured = {
-            name: make_source(split, self.model, self.plan) for name, split in splits.items() if split is not None
-        }
+        self._measured = {name: self._measuring(split) for name, split in splits.items() if split is not None}
         self._ready = True
 
     def request_stop(self) -> None:
-        """End the generator within a chunk, about 50 ms; safe in a signal handler."""
-        self.stopped = True
+        """End the run within a chunk, about 50 ms; safe in a signal handler."""
+        self._asked_to_stop = True
+
+    def run(
+        self,
+        on_epoch: Callable[[EpochReport], None] | None = None,
+        on_steps: Callable[[StepReport], None] | None = None,
+    ) -> History:
+        """Train; gives what the run gave. on_epoch: called after each epoch, on_steps: between chunks of batches.
+
+        Raises as `epochs` does.
+        """
+        for report in self.epochs(on_steps):
+            if on_epoch is not None:
+                on_epoch(report)
+        return self.history
 
     def epochs(self, on_steps: Callable[[StepReport], None] | None = None) -> Iterator[EpochReport]:
-        """Train; yield a report after each epoch, the model's parameters then being up to date.
+        """Train while this is iterated; yield a report after each epoch, the model's parameters then being up to date.
 
         on_steps is called between chunks of batches. With held-out data the model ends with the parameters of its best
         epoch. Raises DivergedError where the loss becomes NaN or infinite; the model then keeps the parameters of the
-        last whole epoch.
+        last whole epoch. Raises UsageError where this trainer has begun a training before.
         """
-        from jitnet.kernels.jit import set_threads
+        if self._begun:
+            raise UsageError("this trainer has begun a training already; make another Trainer to train again")
+        self._begun = True
+        return self._epochs(on_steps)
+
+    def _epochs(self, on_steps: Callable[[StepReport], None] | None) -> Iterator[EpochReport]:
+        from jitnet.compiler.machine import set_threads
 
         self.prepare()
         set_threads(self.plan.threads)
-        config, watch = self.config, _Watch(self.config)
-        order = np.arange(len(self._training), dtype=np.int32)
-        self.outcome = f"trained for {config.epochs} epoch{'s' * (config.epochs != 1)}"
+        config, stopping = self.config, EarlyStopping(self.config)
+        reports: list[EpochReport] = []
+        outcome = f"trained for {config.epochs} epoch{'s' * (config.epochs != 1)}"
         for epoch in range(1, config.epochs + 1):
             totals, seconds = np.zeros(2), 0.0
-            for done, spent in self._epoch(epoch, order, totals):
+            for done, spent in self._epoch(epoch, totals):
                 seconds += spent
                 if on_steps is not None:
-                    samples = min(done * self._batch_size, len(order))
+                    samples = min(done * self._batch_size, len(self._order))
                     pace = samples / max(seconds, 1e-9)
-                    on_steps(
-                        StepReport(
-                            epoch, config.epochs, done, self.n_steps, pace, totals[0] / samples, totals[1] / samples
-                        )
-                    )
-            self._keep()
-            if self.stopped:
-                self.outcome = f"stopped in epoch {epoch}"
+                    loss, accuracy = totals / samples
+                    on_steps(StepReport(epoch, config.epochs, done, self.n_steps, pace, float(loss), float(accuracy)))
+            self._update_model()
+            if self._asked_to_stop:
+                outcome = f"stopped in epoch {epoch}"
                 break
             report = self._report(epoch, totals, seconds)
-            ending = watch.look(report, self.model)
-            self.accuracy, self.reached = watch.accuracy, watch.reached
+            reports.append(report)
+            ending = stopping.look(report, self.model)
+            self.history = History(tuple(reports), ending or outcome, reached=stopping.reached)
             yield report
             if ending:
-                self.outcome = ending
+                outcome = ending
                 break
-        if watch.best is not None:
-            self.best_epoch, *best = watch.best
+        kept, final_test = None, None
+        if stopping.best is not None:
+            kept, *best = stopping.best
             self.model.set_parameters(*best)
-            self._restore()
-        if self._held_out is not None and not self.stopped:
+            self._update_run()
+        if self._held_out is not None and not self._asked_to_stop:
             loss, accuracy = self._measure("test")
-            self.final_test = None if loss is None or accuracy is None else (loss, accuracy)
+            final_test = None if loss is None or accuracy is None else (loss, accuracy)
+        self.history = History(tuple(reports), outcome, self._asked_to_stop, stopping.reached, kept, final_test)
 
-    def _epoch(
-        self, epoch: int, order: npt.NDArray[np.int32], totals: npt.NDArray[np.float64]
-    ) -> Iterator[tuple[int, float]]:
+    def _epoch(self, epoch: int, totals: npt.NDArray[np.float64]) -> Iterator[tuple[int, float]]:
         """One epoch in chunks: after each the steps done and the seconds that it took."""
         begin = time.perf_counter()
         if self.config.shuffle:
-            self._shuffle(epoch, order)
+            self._shuffle(np.uint64(self.config.seed), np.uint64(epoch), self._order)
         done, chunk = 0, 8
-        while done < self.n_steps and not self.stopped:
+        while done < self.n_steps and not self._asked_to_stop:
             count = min(chunk, self.n_steps - done)
-            number = (epoch - 1) * self.n_steps + done
-            rates = learning_rates(self.config, self.n_steps, number, count)
-            trained = self._chunk(epoch, order, done, number, rates, totals)
+            trained = self._chunk(epoch, done, count, totals)
             if trained < count:
                 raise DivergedError(
                     f"the loss became NaN or infinite in epoch {epoch}, step {done + trained + 1} of {self.n_steps}; "
@@ -197,54 +182,63 @@ class Trainer:
             yield done, spent
             begin = time.perf_counter()
 
-    def _shuffle(self, epoch: int, order: npt.NDArray[np.int32]) -> None:
-        from jitnet.kernels.random import ORDER, key, permutation
+    def _chunk(self, epoch: int, done: int, count: int, totals: npt.NDArray[np.float64]) -> int:
+        """Train on the next `count` batches; gives how many went well."""
+        call = self._run.call
+        call.first_batch, call.n_steps, call.first_step = done, count, (epoch - 1) * self.n_steps + done
+        if self._new is not None:
+            rows = self._order[done * self._batch_size : (done + count) * self._batch_size]
+            data = self._new.draw(epoch, rows)
+            call.first_batch = 0
+            run = self._run._replace(data=data, order=self._new.counting[: len(rows)])
+            self._struct = self._struct_of(run)
+        return self._run_steps(self._struct, len(self.plan.program.first), totals)
 
-        permutation(np.uint64(key(np.uint64(self.config.seed), ORDER, np.uint64(epoch), np.uint64(0))), order)
+    def _update_model(self) -> None:
+        """Bring the model up to date with the run."""
+        from jitnet.engine.state import unpack
 
-    def _chunk(
-        self,
-        epoch: int,
-        order: npt.NDArray[np.int32],
-        done: int,
-        number: int,
-        rates: npt.NDArray[np.float64],
-        totals: npt.NDArray[np.float64],
-    ) -> int:
-        """Train on the next len(rates) batches; gives how many went well."""
-        if self._fresh is None:
-            source, first = self._source, done
-        else:
-            rows = order[done * self._batch_size : (done + len(rates)) * self._batch_size]
-            source, first = self._fresh.draw(epoch, rows), 0
-            order = self._fresh.counting[: len(rows)]
-        return self._train_steps(
-            self._stages, self._state, source, self._options, order, self._batch_size, first, number, rates, totals
+        state = self._run.state
+        params = state.average if self.config.ema > 0.0 else state.params
+        self.model.set_parameters(*unpack(params, self._run.layers))
+
+    def _update_run(self) -> None:
+        """Bring the run up to date with the model."""
+        from jitnet.engine.state import pack
+
+        state = self._run.state
+        for params in (state.params, *([state.average] if self.config.ema > 0.0 else [])):
+            pack(params, self._run.layers, self.model.weights, self.model.biases)
+
+    def _measuring(self, split: Split) -> "tuple[int, Struct]":
+        """The samples of a split, and a struct that measures the parameters so far on it."""
+        samples, run = len(split), self._run
+        state = run.state
+        if self.config.ema > 0.0:
+            state = state._replace(params=state.average)
+        if self.config.input_dropout:
+            state = state._replace(byte_values=plain_values(self.model))
+        settings, call = run.settings.copy(), run.call.copy()
+        settings.label_smoothing = 0.0
+        call.n_steps = -(-samples // self._batch_size)
+        call.first_batch = call.first_step = 0
+        measured = run._replace(
+            program=self.plan.measuring_program.table(),
+            settings=settings,
+            call=call,
+            order=np.arange(samples, dtype=np.int32),
+            state=state,
+            data=data_of(split, self.model, self.plan),
         )
-
-    def _keep(self) -> None:
-        """Bring the model up to date with the state."""
-        params = self._state.mean if self._options.ema > 0.0 else self._state.params
-        self.model.set_parameters(*unpack(params, self._state.layers))
-
-    def _restore(self) -> None:
-        """Bring the state up to date with the model."""
-        for params in (self._state.params, *([self._state.mean] if self._options.ema > 0.0 else [])):
-            pack(params, self._state.layers, self.model.weights, self.model.biases)
+        return samples, self._struct_of(measured)
 
     def _measure(self, name: str) -> tuple[float | None, float | None]:
         """Mean loss and accuracy on a split by the parameters so far; None where there is no such split."""
         if name not in self._measured:
             return None, None
-        source, state, totals = self._measured[name], self._state, np.zeros(2)
-        if self._options.ema > 0.0:
-            state = state._replace(params=state.mean)
-        if self.config.input_dropout:
-            state = state._replace(values=plain_values(self.model))
-        samples = len(source.labels)
-        options = self._options._replace(smoothing=0.0, shares=np.zeros_like(self._options.shares))
-        order = np.arange(samples, dtype=np.int32)
-        self._measure_steps(self._stages, state, source, options, order, self._batch_size, totals)
+        samples, struct = self._measured[name]
+        totals = np.zeros(2)
+        self._run_steps(struct, 0, totals)
         return float(totals[0] / samples), float(totals[1] / samples)
 
     def _report(self, epoch: int, totals: npt.NDArray[np.float64], seconds: float) -> EpochReport:
@@ -252,7 +246,6 @@ class Trainer:
         val_loss, val_accuracy = self._measure("val")
         # With held-out data the test set is looked at once, at the end, so that nothing is chosen by it.
         test_loss, test_accuracy = (None, None) if self._held_out is not None else self._measure("test")
-        rate = float(learning_rates(self.config, self.n_steps, epoch * self.n_steps - 1, 1)[0])
         return EpochReport(
             epoch,
             float(totals[0] / samples),
@@ -263,38 +256,17 @@ class Trainer:
             val_accuracy,
             seconds,
             samples / seconds,
-            rate,
+            float(self._rate(self._run.schedule, epoch * self.n_steps - 1)),
         )
 
 
-class _Watch:
-    """Watches the reports: whether to stop early, and which epoch was best on the held-out data."""
-
-    def __init__(self, config: TrainConfig) -> None:
-        self._config = config
-        self._best_score = -math.inf
-        self.accuracy, self.reached = 0.0, not config.target_accuracy
-        self.best: tuple[int, tuple[npt.NDArray[np.float32], ...], tuple[npt.NDArray[np.float32], ...]] | None = None
-
-    def look(self, report: EpochReport, model: Model) -> str:
-        """Take note of a report and the model that it is of; gives why to stop, or nothing."""
-        config = self._config
-        accuracy = report.test_accuracy if report.val_accuracy is None else report.val_accuracy
-        if report.val_accuracy is not None and report.val_loss is not None:
-            score = report.val_accuracy if config.monitor == "accuracy" else -report.val_loss
-            if score > self._best_score:
-                self._best_score, self.best = score, (report.epoch, model.weights, model.biases)
-        self.accuracy = 0.0 if accuracy is None else accuracy
-        self.reached = 100.0 * self.accuracy >= config.target_accuracy
-        if config.target_accuracy and self.reached:
-            return f"reached {self.accuracy:.2%} in epoch {report.epoch}"
-        if config.patience and self.best is not None and report.epoch - self.best[0] >= config.patience:
-            return f"no better {config.monitor} on the held-out data for {config.patience} epochs"
-        return ""
-
-
 def train(
-    model: Model, dataset: Dataset, config: TrainConfig, on_steps: Callable[[StepReport], None] | None = None
-) -> Iterator[EpochReport]:
-    """Train a model in place; yield an EpochReport after each epoch. See `Trainer`, of which this is the short form."""
-    return Trainer(model, dataset, config).epochs(on_steps)
+    model: Model,
+    dataset: Dataset,
+    config: TrainConfig,
+    on_epoch: Callable[[EpochReport], None] | None = None,
+    on_steps: Callable[[StepReport], None] | None = None,
+) -> History:
+    """Train a model in place; gives what the run gave, a `History`. See `Trainer.run`, of which this is the short form;
+    `Trainer(model, dataset, config).epochs()` trains while it is iterated."""
+    return Trainer(model, dataset, config).run(on_epoch, on_steps)

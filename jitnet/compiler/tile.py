@@ -9,9 +9,7 @@ Every operation is written twice below: as plain Python over NumPy, which says w
 is off (`NUMBA_DISABLE_JIT=1`), and as the few LLVM instructions that it becomes. All arrays are flat and float32;
 offsets and strides count elements. Nothing is bounds-checked: a kernel's caller sizes its arrays.
 
-`LANES` is one vector; `PANEL` is the width of a panel of weights and `ROWS` the rows of the tile that the matmuls use:
-as many sums as fit the registers, for AVX2 and NEON 6 x 16 and for AVX-512 12 x 32 (BLIS: Van Zee and van de Geijn
-2015).
+How many rows and columns the kernels' tiles have stands in `blocks`.
 """
 
 import operator
@@ -24,16 +22,10 @@ from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
-from jitnet.kernels.jit import machine
+from jitnet.compiler.blocks import LANES
 
 __all__ = [
-    "COLS",
-    "GROUP",
-    "LANES",
-    "PANEL",
-    "ROWS",
     "lowest_bit",
-    "own_code",
     "prefetch",
     "tile_add_outer",
     "tile_add_scaled",
@@ -49,13 +41,6 @@ __all__ = [
     "tile_transpose",
     "tile_zero",
 ]  # fmt: skip
-
-LANES = 16
-COLS = 2 if machine().vector_bits == 512 else 1
-PANEL = COLS * LANES
-ROWS = 12 if machine().vector_bits == 512 else 6
-GROUP = 4
-"""Panels that the zero-skipping loops hold at once: 8 sums in flight hide the four cycles that an addition takes."""
 
 
 def _rows_of(source: np.ndarray, rows: int, cols: int, offset: int, stride: int) -> np.ndarray:
@@ -140,13 +125,6 @@ def prefetch(source: np.ndarray, offset: int) -> None:
 def lowest_bit(word: np.uint64) -> np.int64:
     """Place of the lowest bit that is set, counted from 0; at least one must be."""
     return np.int64((int(word) & -int(word)).bit_length() - 1)
-
-
-def own_code() -> None:
-    """Keep the function in which this stands as code of its own, called and never copied into its callers.
-
-    Numba optimises a function again inside each caller; copies in copies took minutes to compile, calls take seconds.
-    """
 
 
 class TileType(types.Type):  # type: ignore[misc]
@@ -391,14 +369,6 @@ if not config.DISABLE_JIT:
             return builder.cttz(args[0], _constant(1, 1))
 
         return types.int64(types.uint64), codegen
-
-    @intrinsic
-    def own_code(typing):
-        def codegen(context, builder, signature, args):
-            builder.function.attributes.add("noinline")
-            return context.get_dummy_value()
-
-        return types.void(), codegen
 
     def _arithmetic(operation: Callable[..., Any], instruction: str) -> None:
         """Let `operation` work between tiles of one shape, and between a tile and a number on its right."""

@@ -10,12 +10,13 @@ in which memory is walked and what stays in registers. out_features is a multipl
 import numpy as np
 from numba import prange
 
-from jitnet.kernels.jit import kernel, parallel_kernel
-from jitnet.kernels.tile import COLS, PANEL, ROWS, tile_add_outer, tile_store, tile_zero
+from jitnet.compiler.blocks import PANEL, TILE_COLS, TILE_ROWS
+from jitnet.compiler.decorators import driver, kernel
+from jitnet.compiler.tile import tile_add_outer, tile_store, tile_zero
 
-__all__ = ["blocked", "parallel", "reordered", "textbook", "tiled"]
+__all__ = ["blocked", "matmul", "reordered", "textbook", "tiled"]
 
-DEEP, WIDE = 64, 128
+BLOCK_ROWS, BLOCK_COLUMNS = 64, 128
 """A block of w in `blocked`: 64 rows of 128 numbers are 32 KiB, which a first-level cache holds."""
 
 
@@ -49,10 +50,10 @@ def blocked(x, w, out):
     for n in range(out.shape[0]):
         for o in range(out.shape[1]):
             out[n, o] = np.float32(0.0)
-    for left in range(0, out.shape[1], WIDE):
-        right = min(out.shape[1], left + WIDE)
-        for top in range(0, x.shape[1], DEEP):
-            bottom = min(x.shape[1], top + DEEP)
+    for left in range(0, out.shape[1], BLOCK_COLUMNS):
+        right = min(out.shape[1], left + BLOCK_COLUMNS)
+        for top in range(0, x.shape[1], BLOCK_ROWS):
+            bottom = min(x.shape[1], top + BLOCK_ROWS)
             for n in range(out.shape[0]):
                 row = out[n, left:right]
                 for i in range(top, bottom):
@@ -62,19 +63,19 @@ def blocked(x, w, out):
 
 
 @kernel
-def columns(x, w, out, left):
-    """PANEL columns of the product, from column `left` on: ROWS x PANEL sums stay in registers while i runs."""
+def _columns(x, w, out, left):
+    """PANEL columns of the product, from column `left` on: TILE_ROWS x PANEL sums stay in registers while i runs."""
     batch, in_features = x.shape
     stride = w.shape[1]
     flat_x, flat_w, flat_out = x.reshape(-1), w.reshape(-1), out.reshape(-1)
-    whole = batch - batch % ROWS
-    for n in range(0, whole, ROWS):
-        tile = tile_zero(ROWS, COLS)
+    whole = batch - batch % TILE_ROWS
+    for n in range(0, whole, TILE_ROWS):
+        tile = tile_zero(TILE_ROWS, TILE_COLS)
         for i in range(in_features):
             tile = tile_add_outer(tile, flat_x, n * in_features + i, in_features, flat_w, i * stride + left)
         tile_store(tile, flat_out, n * stride + left, stride)
     for n in range(whole, batch):
-        row = tile_zero(1, COLS)
+        row = tile_zero(1, TILE_COLS)
         for i in range(in_features):
             row = tile_add_outer(row, flat_x, n * in_features + i, in_features, flat_w, i * stride + left)
         tile_store(row, flat_out, n * stride + left, stride)
@@ -85,11 +86,11 @@ def tiled(x, w, out):
     """A tile of sums in registers: nothing is stored until a sum is whole, and each number that is loaded serves
     many."""
     for left in range(0, out.shape[1], PANEL):
-        columns(x, w, out, left)
+        _columns(x, w, out, left)
 
 
-@parallel_kernel
-def parallel(x, w, out):
+@driver
+def matmul(x, w, out):
     """The tiles' columns spread over the threads: every output has one writer."""
     for panel in prange(out.shape[1] // PANEL):
-        columns(x, w, out, panel * PANEL)
+        _columns(x, w, out, panel * PANEL)

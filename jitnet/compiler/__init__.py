@@ -1,0 +1,14 @@
+"""How loops are compiled: the room that every kernel stands on, and that knows no kernel.
+
+environment.py   what Numba reads from the environment, settled before it is imported
+cache.py         where compiled code is kept, and when it is not trusted
+decorators.py    the four ways to compile a function, their options and why
+reference.py     many arrays handed on as one pointer
+denormals.py     numbers below 1e-38 become zero inside compiled code
+blocks.py        the sizes of tiles and blocks, one table
+tile.py          a tile of sums in registers
+machine.py       what machine this is, how many threads it can run
+startup.py       a first start: two processes compile, and the user is told
+"""
+
+from jitnet.compiler import environment as _environment  # before anything that imports Numba

@@ -1,0 +1,127 @@
+"""The four ways to compile a function, their options and why.
+
+kernel       a serial loop that Python may call, and other loops
+helper       a few lines that only other loops call, and that become part of each
+linked       a loop compiled once, for one signature, and called by name: an operation, or a large kernel
+driver       a thin parallel loop, one `prange`, over serial kernels
+
+Numba copies a function into each caller and optimises it there again. For a large loop that took most of a first start.
+A linked one is machine code under a name of its own, as in any other language; callers hold that name and no copy.
+Whoever calls one brings it in first, compiled or loaded, whether he comes from the compiler or from the cache.
+"""
+
+import copy
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any, TypeVar
+
+import llvmlite.binding as llvm
+import numba
+from numba.core.dispatcher import Dispatcher
+
+from jitnet.compiler.cache import CompiledCode
+
+__all__ = ["FASTMATH", "driver", "exact_kernel", "helper", "kernel", "linked", "load"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+FASTMATH = {"contract", "reassoc", "nsz"}
+"""Contract gives fused multiply-add, reassoc lets sums be vectorised, nsz drops the sign of zero. Never nnan or ninf:
+with them `isfinite` is folded to True and a diverging run goes unnoticed."""
+
+# error_model "numpy": a loop that may raise on division is not vectorised. nogil: a bar may be drawn beside it.
+_OPTIONS = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True}
+_NO_WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
+def _compile(function: Function, **options: Any) -> Any:
+    dispatcher = numba.njit(**{**_OPTIONS, **options})(function)
+    if not numba.config.DISABLE_JIT:
+        dispatcher._cache = CompiledCode(function, lambda: _load_callees(function))
+    return dispatcher
+
+
+def kernel(function: Function) -> Function:
+    """Compile a serial loop at its first call."""
+    compiled: Function = _compile(function)
+    return compiled
+
+
+def exact_kernel(function: Function) -> Function:
+    """The same without FASTMATH: for float64 arithmetic that shall give what Python gives, to the last bit."""
+    compiled: Function = _compile(function, fastmath=False)
+    return compiled
+
+
+def helper(function: Function) -> Function:
+    """Copy a few lines into each loop that calls them, before anything is compiled."""
+    compiled: Function = _compile(function, inline="always", **_NO_WRAPPERS)
+    return compiled
+
+
+def driver(function: Function) -> Function:
+    """Compile a thin parallel loop at its first call: one `prange`, each part done by a serial kernel."""
+    compiled: Function = _compile(function, parallel=True)
+    return compiled
+
+
+def linked(*arguments: Any, returns: Any = numba.types.void, parallel: bool = False) -> Callable[[Function], Function]:
+    """Compile a loop once, for arguments and a result of these Numba types; Python cannot call it."""
+
+    def decorate(function: Function) -> Function:
+        dispatcher = _compile(function, **_NO_WRAPPERS, **({"parallel": True} if parallel else {}))
+        if not numba.config.DISABLE_JIT:
+            dispatcher.linked_signature = returns(*arguments)
+        compiled: Function = dispatcher
+        return compiled
+
+    return decorate
+
+
+@cache
+def load(dispatcher: Any) -> None:
+    """Bring in a linked function, compiled or from the cache: from now on compiled code can call it by its name."""
+    if numba.config.DISABLE_JIT:
+        return
+    signature = dispatcher.linked_signature
+    dispatcher.compile(signature)
+    dispatcher.disable_compile()
+    result = dispatcher.get_compile_result(signature)
+    # Numba's own symbol holds a number that differs from process to process; two may compile side by side.
+    name = f"{dispatcher.py_func.__module__}.{dispatcher.py_func.__name__}"
+    llvm.add_symbol(name, result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
+    by_name = copy.copy(result.fndesc)
+    by_name.mangled_name = name
+    result.target_context.remove_user_function(result.entry_point)
+    result.target_context.insert_user_function(result.entry_point, by_name, ())
+
+
+def is_linked(function: Any) -> bool:
+    """Whether callers call this function by name."""
+    return hasattr(function, "linked_signature")
+
+
+def callees(function: Any) -> Iterator[Any]:
+    """The compiled functions that a compiled function names in its code."""
+    python = getattr(function, "py_func", function)
+    for name in python.__code__.co_names:
+        value = python.__globals__.get(name)
+        if isinstance(value, Dispatcher):
+            yield value
+
+
+def _load_callees(function: Any) -> None:
+    """Bring in the linked functions that a function calls, also by way of helpers that are copied into it."""
+    _start_threads()
+    for callee in callees(function):
+        if is_linked(callee):
+            load(callee)
+        else:
+            _load_callees(callee)
+
+
+@cache
+def _start_threads() -> None:
+    """Start the threads that parallel regions run on. Code from the cache that holds a region needs functions of their
+    library, which Numba makes known only here; without them LLVM ends the process."""
+    numba.get_num_threads()

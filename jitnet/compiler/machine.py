@@ -1,0 +1,92 @@
+"""What machine this is, how many threads it can run, and running regions on so many."""
+
+import platform
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+import llvmlite.binding as llvm
+import numba
+
+from jitnet.compiler.environment import FEATURES, HAS_AVX512
+
+__all__ = ["Machine", "describe_machine", "set_threads"]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the loops run on.
+
+    cpu: the processor's name. vector_bits: width of its vectors. affinity: cores this process may run on.
+    quota: cores' worth of time that the container allows, None without a limit. cores: the threads that can truly run
+    at once, the smaller of both; cores_reason says which one bound. threading_layer: who runs the parallel regions.
+    """
+
+    cpu: str
+    vector_bits: int
+    affinity: int
+    quota: float | None
+    cores: int
+    cores_reason: str
+    threading_layer: str
+    numba: str
+    llvm: str
+
+
+@cache
+def describe_machine() -> Machine:
+    """Describe this machine; cheap, and the same at every call."""
+    affinity = int(numba.config.NUMBA_NUM_THREADS)
+    quota = _quota()
+    cores, reason = affinity, f"{affinity} core{'s' * (affinity != 1)} by affinity"
+    if quota is not None and quota < cores:
+        cores, reason = max(1, int(quota)), f"CPU quota of {quota:g} cores"
+    version = ".".join(str(part) for part in llvm.llvm_version_info[:2])
+    return Machine(
+        _cpu_name(), _vector_bits(), affinity, quota, cores, reason, _threading_layer(), numba.__version__, version
+    )
+
+
+def set_threads(threads: int) -> None:
+    """Run the next parallel regions entered from this Python thread on `threads` threads (1 to the cores available)."""
+    numba.set_num_threads(threads)
+
+
+def _quota() -> float | None:
+    """Cores' worth of CPU time of the container's control group (version 2, then 1)."""
+    try:
+        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return None if limit == "max" else int(limit) / int(period)
+    except (OSError, ValueError):
+        pass
+    try:
+        folder = Path("/sys/fs/cgroup/cpu")
+        limit_us = int((folder / "cpu.cfs_quota_us").read_text())
+        return limit_us / int((folder / "cpu.cfs_period_us").read_text()) if limit_us > 0 else None
+    except (OSError, ValueError, ZeroDivisionError):
+        return None
+
+
+def _cpu_name() -> str:
+    try:
+        match = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        match = None
+    return match.group(1).strip() if match else platform.processor() or platform.machine()
+
+
+def _vector_bits() -> int:
+    return 512 if HAS_AVX512 else 256 if FEATURES.get("avx") else 128
+
+
+def _threading_layer() -> str:
+    """The layer that Numba will load: the first of its priority list that can be imported."""
+    for layer in numba.config.THREADING_LAYER_PRIORITY:
+        try:
+            import_module(f"numba.np.ufunc.{layer}pool" if layer != "workqueue" else "numba.np.ufunc.workqueue")
+        except ImportError:
+            continue
+        return str(layer)
+    return "workqueue"

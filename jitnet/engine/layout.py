@@ -1,0 +1,169 @@
+"""Where everything of a network in training lies: a record a layer, and one for the whole network.
+
+All float32 numbers of a step (inputs, activations, their gradients) lie in one array, `work`; all parameters in another,
+`params`, and gradients, moments and averages in arrays of the same layout. An offset counts numbers from the start of
+its array, a stride numbers from one row to the next.
+"""
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from jitnet.compiler.blocks import LANES, PANEL
+from jitnet.compiler.signatures import make_record, make_records
+from jitnet.config import ModelConfig
+from jitnet.kernels.activation import ACTIVATIONS
+from jitnet.kernels.linear import padded
+
+__all__ = ["LAYER", "NETWORK", "Layout", "lay_out", "parameter_count", "row_stride"]
+
+LAYER = np.dtype(
+    [
+        ("in_features", np.int64),
+        ("out_features", np.int64),
+        ("padded_features", np.int64),  # outputs, with those that fill up the last panel
+        ("weight_offset", np.int64),  # in params: panels of (in_features, PANEL)
+        ("bias_offset", np.int64),
+        ("input_offset", np.int64),  # in work, as all that follow
+        ("input_stride", np.int64),
+        ("buffer_stride", np.int64),  # from this batch's inputs to the next one's; 0 where there is one buffer
+        ("preactivation_offset", np.int64),  # what goes into the activation; output_offset where that overwrites it
+        ("output_offset", np.int64),
+        ("output_stride", np.int64),  # also of the preactivation and the gradient
+        ("grad_offset", np.int64),  # gradient of the preactivation, samples as rows
+        ("grad_t_offset", np.int64),  # the same, samples last
+        ("group", np.int64),  # units that stay together when units are shared out
+        ("dropout", np.float64),  # rate
+    ],
+    align=True,
+)
+"""One layer. Arrays of outputs are (batch, padded_features), of transposed gradients (out_features, batch)."""
+
+NETWORK = np.dtype(
+    [
+        ("batch_room", np.int64),  # the largest batch, rounded up
+        ("grad_t_stride", np.int64),  # of every layer's transposed gradient
+        ("n_partials", np.int64),  # groups of units that contribute to the logits apart; 0 where they do not
+        ("partials_offset", np.int64),  # in work: (2, n_partials, batch_room, PANEL), two buffers that take turns
+        ("replica_stride", np.int64),  # from one part's own logits and their gradients to the next's; 0: one for all
+        ("work_stride", np.int64),  # from one part's work to the next's in prediction
+    ],
+    align=True,
+)
+"""What belongs to the whole network."""
+
+MOST_PARTIALS = 8
+"""Groups of units that contribute to the logits apart: so many parts can share a network of one hidden layer."""
+
+_ROWS_TOGETHER = 32
+"""Rows are given room in such numbers: whole vectors of samples, and 128 bytes of a number each."""
+
+_LONG_ROW = 32
+"""Cache lines of a row that is long: 512 numbers."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """layers: (n_layers,) records of LAYER. network: a record of NETWORK. params, work: numbers in all. replicas: parts
+    that each have marks, cursors and losses of their own."""
+
+    layers: Any
+    network: Any
+    params: int
+    work: int
+    replicas: int
+
+
+def row_stride(features: int) -> int:
+    """Numbers from one row of so many (whole panels) to the next: an odd count of cache lines, so that a column's rows
+    spread over all sets of the first cache.
+
+    Of short rows twice an odd count: units of different threads then never lie in the same two neighbouring lines,
+    which processors fetch together and take from each other. In long rows that is one pair of hundreds.
+    """
+    lines = features // LANES
+    return (lines | 1 if lines >= _LONG_ROW else ((lines + 1) // 2 | 1) * 2) * LANES
+
+
+def parameter_count(config: ModelConfig) -> int:
+    """float32 numbers in `params`: every layer's panels, filled up, and its biases."""
+    return sum(padded(after) * (before + 1) for before, after in itertools.pairwise(config.widths))
+
+
+class _Room:
+    """Hands out places in an array, one behind the other."""
+
+    def __init__(self, first: int = 0) -> None:
+        self.end = first
+
+    def take(self, count: int) -> int:
+        self.end += count
+        return self.end - count
+
+
+def lay_out(
+    config: ModelConfig, batch_size: int, threads: int, *, skips_zeros: bool, training: bool, dropout: Any = 0.0
+) -> Layout:
+    """Give everything its place. skips_zeros: the first layer walks lists of entries, and has no dense inputs.
+    dropout: a rate for each layer."""
+    n_layers = len(config.widths) - 1
+    layers, network = make_records(LAYER, n_layers), make_record(NETWORK)
+    layers.group, layers.dropout = PANEL, dropout
+    network.batch_room = -(-batch_size // _ROWS_TOGETHER) * _ROWS_TOGETHER
+    network.grad_t_stride = row_stride(padded(int(network.batch_room)))
+    params, work = _Room(), _Room(PANEL)  # work begins with a panel of zeros
+    for layer, (before, after) in enumerate(itertools.pairwise(config.widths)):
+        row = layers[layer]
+        _place_parameters(row, before, after, params)
+        if layer == 0:
+            buffers = 0 if skips_zeros else 2 if training else 1
+            _place_inputs(row, int(network.batch_room), buffers, work)
+        else:
+            row.input_offset, row.input_stride = layers[layer - 1].output_offset, layers[layer - 1].output_stride
+        hidden = layer < n_layers - 1
+        _place_outputs(row, network, hidden and ACTIVATIONS[config.activation].keeps == "input", training, work)
+    replicas = threads if skips_zeros and training else 1
+    if training and n_layers > 1 and layers[-1].padded_features == PANEL:
+        _place_partials(layers, network, replicas, skips_zeros, work)
+    network.work_stride = work.end + LANES
+    return Layout(layers, network, params.end, int(network.work_stride), replicas)
+
+
+def _place_parameters(row: Any, before: int, after: int, params: _Room) -> None:
+    row.in_features, row.out_features, row.padded_features = before, after, padded(after)
+    row.weight_offset = params.take(int(row.padded_features) * before)
+    row.bias_offset = params.take(int(row.padded_features))
+
+
+def _place_inputs(row: Any, room: int, buffers: int, work: _Room) -> None:
+    """Dense inputs of the first layer: while a step is in one buffer, the next one's are gathered into the other."""
+    row.input_stride = row_stride(padded(int(row.in_features)))
+    size = room * int(row.input_stride)
+    row.input_offset = work.take(buffers * size)
+    row.buffer_stride = size if buffers == 2 else 0
+
+
+def _place_outputs(row: Any, network: Any, keeps_input: bool, training: bool, work: _Room) -> None:
+    row.output_stride = row_stride(int(row.padded_features))
+    size = int(network.batch_room) * int(row.output_stride)
+    row.preactivation_offset = work.take(size)
+    row.output_offset = work.take(size) if keeps_input else row.preactivation_offset
+    if training:
+        row.grad_offset = work.take(size)
+        row.grad_t_offset = work.take(-(-int(row.out_features) // LANES) * LANES * int(network.grad_t_stride))
+
+
+def _place_partials(layers: Any, network: Any, replicas: int, skips_zeros: bool, work: _Room) -> None:
+    """With few classes each group of the last hidden layer's units contributes to the logits apart, and the logits are
+    added up. Where zeros are skipped too a step is short, and each part adds them up for itself."""
+    last, below = layers[-1], layers[-2]
+    panels = int(below.padded_features) // PANEL
+    together = max(2, -(-panels // MOST_PARTIALS))
+    below.group = together * PANEL
+    network.n_partials = -(-panels // together)
+    own = work.end - int(last.preactivation_offset)
+    network.replica_stride = own if skips_zeros else 0
+    work.take((replicas - 1) * int(network.replica_stride))
+    network.partials_offset = work.take(2 * int(network.n_partials) * int(network.batch_room) * PANEL)

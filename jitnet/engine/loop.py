@@ -1,0 +1,293 @@
+"""The loop that walks a program: one parallel region after another, step after step, and nothing else.
+
+    steps         steps of a call: their regions, then the sum of their losses
+    walk          lines of the program, region after region
+    region        one `prange`: each part performs its share of the lines
+    perform       the lines of a region, one part of each, by name
+
+This is all of the engine that is parallel, and one of it serves everything: training, measuring, predicting, listing
+entries, distorting images, and the bench, which repeats a line inside one region.
+"""
+
+import atexit
+import math
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import prange
+
+from jitnet.compiler.cache import all_compiled, cache_folder, remember_all_compiled
+from jitnet.compiler.decorators import callees, helper, is_linked, kernel, linked, load
+from jitnet.compiler.denormals import flush_denormals, restore_float_flags
+from jitnet.compiler.machine import describe_machine
+from jitnet.compiler.reference import Struct, by_reference, reference_to
+from jitnet.compiler.signatures import INT
+from jitnet.compiler.startup import compile_beside
+from jitnet.engine.operations import (
+    OPERATIONS,
+    activate,
+    activate_back,
+    add_partials,
+    augment,
+    backward_bias,
+    backward_input,
+    backward_sparse,
+    backward_weight,
+    count_entries,
+    drop,
+    drop_back,
+    drop_samples,
+    forward,
+    forward_sparse,
+    gather,
+    limit,
+    list_entries,
+    logits,
+    logits_sparse,
+    loss,
+    norm,
+    partial_logits,
+    predict,
+    update_all,
+    update_bias,
+    update_weights,
+)
+from jitnet.engine.ownership import own_range
+from jitnet.engine.state import RUN, Batch, Run, empty_run
+from jitnet.kernels.schedule import learning_rate
+
+if TYPE_CHECKING:
+    import subprocess
+
+__all__ = ["compile_ahead", "compile_other_end", "load_loop", "repeat_lines", "run_steps"]
+
+
+@helper
+def _batch_of(run, step, rate):
+    """What a step of this call works on; behind the last one an empty batch."""
+    call = run.call
+    begin = min(run.order.shape[0], (call.first_batch + step) * call.batch_size)
+    end = min(run.order.shape[0], begin + call.batch_size) if step < call.n_steps else begin
+    coming = min(run.order.shape[0], end + call.batch_size) if step + 1 < call.n_steps else end
+    number = call.first_step + step
+    scale = -rate if run.settings.adds_directly else 1.0
+    return Batch(run.order[begin:end], run.order[end:coming], number, number & 1, rate, scale)
+
+
+(
+    GATHER,
+    FORWARD,
+    FORWARD_SPARSE,
+    ACTIVATE,
+    DROP,
+    PARTIAL_LOGITS,
+    LOGITS,
+    LOGITS_SPARSE,
+    ADD_PARTIALS,
+    LOSS,
+    BACKWARD_INPUT,
+    BACKWARD_WEIGHT,
+    BACKWARD_SPARSE,
+    BACKWARD_BIAS,
+    DROP_BACK,
+    ACTIVATE_BACK,
+    UPDATE_WEIGHTS,
+    UPDATE_BIAS,
+    NORM,
+    UPDATE_ALL,
+    LIMIT,
+    COUNT_ENTRIES,
+    LIST_ENTRIES,
+    AUGMENT,
+    DROP_SAMPLES,
+    PREDICT,
+) = (np.int64(operation.code) for operation in OPERATIONS.values())
+
+
+@helper
+def _perform_line(operation, run, batch, layer, part, first, last):
+    if operation == GATHER:
+        gather(run, batch, layer, part, first, last)
+    elif operation == FORWARD:
+        forward(run, batch, layer, part, first, last)
+    elif operation == FORWARD_SPARSE:
+        forward_sparse(run, batch, layer, part, first, last)
+    elif operation == ACTIVATE:
+        activate(run, batch, layer, part, first, last)
+    elif operation == DROP:
+        drop(run, batch, layer, part, first, last)
+    elif operation == PARTIAL_LOGITS:
+        partial_logits(run, batch, layer, part, first, last)
+    elif operation == LOGITS:
+        logits(run, batch, layer, part, first, last)
+    elif operation == LOGITS_SPARSE:
+        logits_sparse(run, batch, layer, part, first, last)
+    elif operation == ADD_PARTIALS:
+        add_partials(run, batch, layer, part, first, last)
+    elif operation == LOSS:
+        loss(run, batch, layer, part, first, last)
+    elif operation == BACKWARD_INPUT:
+        backward_input(run, batch, layer, part, first, last)
+    elif operation == BACKWARD_WEIGHT:
+        backward_weight(run, batch, layer, part, first, last)
+    elif operation == BACKWARD_SPARSE:
+        backward_sparse(run, batch, layer, part, first, last)
+    elif operation == BACKWARD_BIAS:
+        backward_bias(run, batch, layer, part, first, last)
+    elif operation == DROP_BACK:
+        drop_back(run, batch, layer, part, first, last)
+    elif operation == ACTIVATE_BACK:
+        activate_back(run, batch, layer, part, first, last)
+    elif operation == UPDATE_WEIGHTS:
+        update_weights(run, batch, layer, part, first, last)
+    elif operation == UPDATE_BIAS:
+        update_bias(run, batch, layer, part, first, last)
+    elif operation == NORM:
+        norm(run, batch, layer, part, first, last)
+    elif operation == UPDATE_ALL:
+        update_all(run, batch, layer, part, first, last)
+    elif operation == LIMIT:
+        limit(run, batch, layer, part, first, last)
+    elif operation == COUNT_ENTRIES:
+        count_entries(run, batch, layer, part, first, last)
+    elif operation == LIST_ENTRIES:
+        list_entries(run, batch, layer, part, first, last)
+    elif operation == AUGMENT:
+        augment(run, batch, layer, part, first, last)
+    elif operation == DROP_SAMPLES:
+        drop_samples(run, batch, layer, part, first, last)
+    elif operation == PREDICT:
+        predict(run, batch, layer, part, first, last)
+
+
+@linked(RUN, INT, INT, INT, INT, INT)
+def perform(run, first_line, last_line, first_step, last_step, part):
+    """Part `part` of the lines first_line <= line < last_line of the program, for steps of this call one after another.
+
+    Nothing here waits for other parts: more than one step is for lines that need nothing of them.
+    """
+    flags = flush_denormals()
+    for step in range(first_step, last_step):
+        rate = learning_rate(run.schedule, run.call.first_step + step)
+        for k in range(first_line, last_line):
+            line = run.program[k]
+            if part < line.parts:
+                batch = by_reference(_batch_of(run, step + line.ahead, rate))
+                first, last = own_range(run, batch, line.split, line.layer, part, line.parts)
+                _perform_line(line.operation, run, batch, line.layer, part, first, last)
+    restore_float_flags(flags)
+
+
+@linked(RUN, INT, INT, INT, INT, INT, parallel=True)
+def region(run, first_line, last_line, first_step, last_step, parts):
+    """All parts of some lines, in parallel."""
+    for part in prange(parts):
+        perform(run, first_line, last_line, first_step, last_step, np.int64(part))
+
+
+@linked(RUN, INT, INT, INT)
+def walk(run, first_line, last_line, step):
+    """Lines of the program for one step, region after region."""
+    begin = first_line
+    while begin < last_line:
+        end, parts = begin, np.int64(1)
+        while end < last_line and run.program[end].region == run.program[begin].region:
+            parts = max(parts, run.program[end].parts)
+            end += 1
+        if parts > 1:
+            region(run, begin, end, step, step + 1, parts)
+        else:
+            perform(run, begin, end, step, step + 1, np.int64(0))
+        begin = end
+
+
+_run_at = reference_to(RUN)
+
+
+@kernel
+def steps(address, first_lines, totals):
+    """The steps of a call; gives how many were done.
+
+    address: of a `Struct` of a Run. first_lines: lines of the program that are for the first step alone, ahead of it. totals (2,) float64 gains the sum
+    of the samples' losses and the count of right guesses. A loss that is NaN or infinite ends the call with that step;
+    the parameters are of no use then. Programs on the data set are one step, of a batch_size of 0.
+    """
+    run = _run_at(address)
+    n_steps, n_lines = run.call.n_steps, run.program.shape[0]
+    if n_steps > 0:
+        walk(run, 0, first_lines, 0)
+    for step in range(n_steps):
+        walk(run, first_lines, n_lines, step)
+        begin = (run.call.first_batch + step) * run.call.batch_size
+        total, correct = 0.0, 0
+        for n in range(min(run.order.shape[0], begin + run.call.batch_size) - begin):
+            total += run.state.losses[n]
+            correct += run.state.correct[n]
+        if not math.isfinite(total):
+            return step
+        totals[0] += total
+        totals[1] += correct
+    return n_steps
+
+
+def run_steps(struct: Struct, first_lines: int, totals: npt.NDArray[np.float64]) -> int:
+    """`steps` of a run; the struct stays in memory as long as the call."""
+    return int(steps(struct.address, first_lines, totals))
+
+
+@kernel
+def repeat_lines(address, first_line, last_line, repeats, parts, regions):
+    """The bench's loop: `repeats` times some lines, each time on the next batch, inside one region of `parts`; or with
+    `regions` in a region each time anew."""
+    run = _run_at(address)
+    if parts == 1:
+        perform(run, first_line, last_line, 0, repeats, np.int64(0))
+    elif regions:
+        for step in range(repeats):
+            region(run, first_line, last_line, step, step + 1, parts)
+    else:
+        region(run, first_line, last_line, 0, repeats, parts)
+
+
+def _in_order() -> list[Any]:
+    """All linked functions that the loop needs, each behind those that it calls."""
+    found: dict[Any, None] = {}
+
+    def visit(function: Any) -> None:
+        for callee in callees(function):
+            visit(callee)
+        if is_linked(function):
+            found.setdefault(function)
+
+    visit(steps)
+    return list(found)
+
+
+def compile_other_end() -> None:
+    """Compile or load all functions, the last first: for a second process, while the first begins at the front. What one
+    has compiled the other finds in the cache, so they meet in the middle."""
+    for function in reversed(_in_order()[:-3]):
+        load(function)
+
+
+@cache
+def compile_ahead() -> "subprocess.Popen[bytes] | None":
+    """Have a second process compile too, where anything has to be compiled. `load_loop` does so as well; whoever knows
+    earlier that it will be called saves the time between. It ends with this process at the latest."""
+    if all_compiled() or cache_folder is None or describe_machine().cores == 1:
+        return None
+    beside = compile_beside("from jitnet.engine.loop import compile_other_end; compile_other_end()")
+    atexit.register(beside.terminate)
+    return beside
+
+
+@cache
+def load_loop() -> None:
+    """Compile or load the loop and all that it calls, in two processes where it has to be compiled."""
+    compile_ahead()
+    for function in _in_order():
+        load(function)
+    run_steps(Struct(empty_run()), 0, np.zeros(2))
+    remember_all_compiled()

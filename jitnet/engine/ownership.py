@@ -1,0 +1,91 @@
+"""Who does what part: the one place that decides how work is split, in how many parts, and which part owns what.
+
+A line of the program says what it is split by. `own_range` gives the range that one part owns, in compiled code and in
+Python alike; an operation works on that range and on nothing else. Every number has one writer and one order of
+summing, whatever the number of parts, so the bits do not depend on it.
+
+A unit's weights stay with one part in forward, backward and update, and so in one core's cache.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import types
+
+from jitnet.compiler.blocks import LANES, PANEL
+from jitnet.compiler.decorators import helper, linked
+from jitnet.compiler.signatures import INT
+from jitnet.engine.state import BATCH, RUN
+
+__all__ = [
+    "SPLITS",
+    "Parts",
+    "choose_parts",
+    "own_range",
+    "share",
+]
+
+SPLITS = {
+    "units": 0,  # of this layer, groups of whole panels
+    "units below": 1,  # the same of the layer below: this layer's inputs
+    "panels": 2,  # units of this layer, whole panels, whatever the groups
+    "samples": 3,  # of the batch
+    "vectors of samples": 4,  # the same, LANES of them together
+    "every part": 5,  # each part does all samples, for itself
+    "blocks": 6,  # of NORM_BLOCK parameters
+    "data": 7,  # samples of the data set
+}
+UNITS, UNITS_BELOW, PANELS, SAMPLES, VECTORS, EVERY_PART, BLOCKS, DATA = (np.int64(code) for code in SPLITS.values())
+
+_REGION_FLOP = 400_000
+"""Work that pays for one more thread: what starting a region costs is about this much at a core's usual pace."""
+
+
+class Parts(NamedTuple):
+    """In how many parts a region is done, and why so many."""
+
+    count: int
+    reason: str
+
+
+def choose_parts(flop: float, threads: int, most: int, of_what: str) -> Parts:
+    """Parts for so much work on so many threads, where `most` is what it can be split into at the most."""
+    worth = int(max(1, flop // _REGION_FLOP + 1))
+    count = min(threads, worth, most)
+    if count == threads:
+        return Parts(count, "a thread each" if threads > 1 else "one thread")
+    if count == most:
+        return Parts(count, f"{most} {of_what}")
+    return Parts(count, f"{flop / 1e6:.2g} MFLOP pay for no more")
+
+
+@helper
+def share(count, part, parts):
+    """First and last of what `part` of `parts` owns of so many, in a row."""
+    return count * part // parts, count * (part + 1) // parts
+
+
+@linked(RUN, BATCH, INT, INT, INT, INT, returns=types.UniTuple(INT, 2))
+def own_range(run, batch, split, layer, part, parts):
+    """First and last of what `part` of `parts` owns of a layer, by a line's split: units (filling included), samples or
+    blocks of parameters."""
+    row = run.layers[layer]
+    if split == UNITS or split == UNITS_BELOW:
+        owner = row if split == UNITS else run.layers[layer - 1]
+        first, last = share((owner.padded_features + owner.group - 1) // owner.group, part, parts)
+        return first * owner.group, min(last * owner.group, owner.padded_features)
+    if split == PANELS:
+        first, last = share(row.padded_features // PANEL, part, parts)
+        return first * PANEL, last * PANEL
+    size = batch.rows.shape[0]
+    if split == SAMPLES:
+        return share(size, part, parts)
+    if split == VECTORS:
+        # Whole vectors of samples: a part's end cuts none.
+        first, last = share((size + LANES - 1) // LANES, part, parts)
+        return first * LANES, min(size, last * LANES)
+    if split == EVERY_PART:
+        return np.int64(0), np.int64(size)
+    if split == BLOCKS:
+        return share(run.state.squares.shape[0], part, parts)
+    return share(run.call.n_samples, part, parts)

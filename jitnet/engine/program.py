@@ -1,0 +1,327 @@
+"""A step as a program: a table of lines, made once a run, that the loop walks and that people can read.
+
+A line is an operation on a layer, split by something in so many parts. Lines that share a region run in one parallel
+loop: each part goes from one line to the next without waiting for the others. A region ends where a part needs what
+others have made.
+
+    forward     hidden layers, first to last         each part owns units
+    output      logits and loss                      each part owns samples, or does all of them
+    backward    the last layer to the second         each part owns inputs of the layer, that is units of the layer below:
+                                                     their gradient, that of the weights that leave them, the update
+    first       the first layer                      each part owns units
+
+The first layer's backward needs nothing of other parts but what the second layer's left in the same part, so both are one
+region. The first layer's forward for the next batch joins them: its weights are in the core's cache.
+
+With few classes each group of the last hidden layer's units contributes to the logits as soon as it is done, and the
+output only adds up. Where zeros are skipped too a step is short; then the output is no region of its own but begins
+every part's backward, and each part does it for all samples, for itself. A network with one hidden layer has one region
+a step.
+
+Where the update must wait for the whole gradient (clipping, max-norm), it is regions of its own behind the backward.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from jitnet.compiler.signatures import make_records
+from jitnet.config import ModelConfig, TrainConfig
+from jitnet.engine.costs import Cost, Sizes
+from jitnet.engine.layout import Layout, parameter_count
+from jitnet.engine.operations import OPERATIONS
+from jitnet.engine.ownership import SPLITS, Parts, choose_parts
+from jitnet.engine.state import LINE
+from jitnet.kernels.activation import ACTIVATIONS
+from jitnet.kernels.optimizer import OPTIMIZERS
+
+__all__ = ["Line", "Program", "Step", "adds_directly", "measuring", "on_data", "training", "updates_late"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line. region: its number. operation: a name in OPERATIONS. layer: counted from 0. split: a name in SPLITS.
+    parts, reason: in how many parts, and why so many. ahead: on the next batch. cost: FLOP and bytes of all parts."""
+
+    region: int
+    operation: str
+    layer: int
+    split: str
+    parts: int
+    reason: str
+    cost: Cost
+    ahead: bool = False
+
+    @property
+    def kernels(self) -> str:
+        """What the operation calls."""
+        return OPERATIONS[self.operation].kernels
+
+
+@dataclass(frozen=True)
+class Program:
+    """first: the lines before the first step of a call. step: the lines of every step."""
+
+    first: tuple[Line, ...]
+    step: tuple[Line, ...]
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        return self.first + self.step
+
+    def table(self) -> Any:
+        """The lines as the compiled loop walks them, (lines,) records of LINE."""
+        return table_of(self.lines)
+
+    @property
+    def threads(self) -> int:
+        """Parts of the region that has the most."""
+        return max(line.parts for line in self.lines)
+
+
+def table_of(lines: Sequence[Line]) -> Any:
+    """Lines as the compiled loop walks them."""
+    table = make_records(LINE, len(lines))
+    for row, line in zip(table, lines, strict=True):
+        row.region, row.operation, row.layer = line.region, OPERATIONS[line.operation].code, line.layer
+        row.split, row.parts, row.ahead = SPLITS[line.split], line.parts, line.ahead
+    return table
+
+
+class Step(NamedTuple):
+    """What a program is made for. batch_size: of a whole batch. threads: at the most. density: share of the inputs that
+    are not zero, skips_zeros: whether only those are walked. item: bytes of an input as it is stored."""
+
+    shape: ModelConfig
+    config: TrainConfig
+    batch_size: int
+    threads: int
+    density: float
+    skips_zeros: bool
+    item: int
+
+
+def updates_late(shape: ModelConfig, config: TrainConfig) -> bool:
+    """Whether the update must wait for the whole gradient."""
+    return config.clip_norm > 0.0 or (config.max_norm > 0.0 and len(shape.hidden) > 0)
+
+
+def adds_directly(shape: ModelConfig, config: TrainConfig) -> bool:
+    """Whether gradients, scaled by -learning rate, are added straight to the weights: a step of plain SGD."""
+    plain = OPTIMIZERS[config.optimizer].plain and config.weight_decay == 0.0
+    return plain and not updates_late(shape, config)
+
+
+class _Writer:
+    """Writes lines; knows the step, its layout, and which region is being written."""
+
+    def __init__(self, step: Step, layout: Layout) -> None:
+        self.step, self.layout = step, layout
+        self.lines: list[Line] = []
+        self._region = 0
+        self._parts = Parts(1, "")
+
+    @property
+    def last(self) -> int:
+        return len(self.layout.layers) - 1
+
+    def region(self, parts: Parts) -> None:
+        """Begin a region of so many parts."""
+        self._region += 1
+        self._parts = parts
+
+    def add(self, operation: str, layer: int, split: str = "", *, ahead: bool = False) -> None:
+        """A line in the region at hand. split: another than the operation's own."""
+        chosen = OPERATIONS[operation]
+        cost = Cost(*(float(number) for number in chosen.cost(self._sizes(layer, operation))))
+        self.lines.append(
+            Line(
+                self._region,
+                operation,
+                layer,
+                split or chosen.split,
+                self._parts.count,
+                self._parts.reason,
+                cost,
+                ahead,
+            )
+        )
+
+    def _sizes(self, layer: int, operation: str) -> Sizes:
+        step, shape = self.step, self.step.shape
+        activation, optimizer = ACTIVATIONS[shape.activation], OPTIMIZERS[step.config.optimizer]
+        i, o = shape.widths[layer : layer + 2]
+        if operation == "partial_logits":
+            i = shape.n_classes
+        direct = adds_directly(shape, step.config)
+        return Sizes(
+            step.batch_size,
+            i,
+            o,
+            entries=step.batch_size * shape.in_features * step.density,
+            partials=int(self.layout.network.n_partials),
+            parameters=parameter_count(shape),
+            activation=activation.forward_flop,
+            activation_back=activation.backward_flop,
+            update=0 if direct else optimizer.flop,
+            update_bytes=0 if direct else optimizer.bytes,
+            average=step.config.ema > 0.0,
+            item=step.item,
+        )
+
+    # How many parts a region is worth.
+
+    def _flop(self, layer: int) -> float:
+        before, after = self.step.shape.widths[layer : layer + 2]
+        dense = 2.0 * self.step.batch_size * before * after
+        return dense * self.step.density if layer == 0 and self.step.skips_zeros else dense
+
+    def _units(self, flop: float, layer: int) -> Parts:
+        row = self.layout.layers[layer]
+        groups = -(-int(row.padded_features) // int(row.group))
+        return choose_parts(flop, self.step.threads, groups, f"group{'s' * (groups != 1)} of units")
+
+    def forward_parts(self, layer: int) -> Parts:
+        if layer == 0 and self.last > 0:
+            return self.first_parts()
+        return self._units(self._flop(layer), layer)
+
+    def output_parts(self) -> Parts:
+        return choose_parts(self._flop(self.last), self.step.threads, self.step.threads, "")
+
+    def backward_parts(self, layer: int) -> Parts:
+        return self._units(2.0 * self._flop(layer), layer - 1)
+
+    def first_parts(self) -> Parts:
+        """Of the region in which the first layer's backward and forward are, and the second one's backward."""
+        if self.last == 0:
+            return self._units(2.0 * self._flop(0), 0)
+        return self._units(2.0 * (self._flop(0) + self._flop(1)), 0)
+
+    def parameter_parts(self) -> Parts:
+        flop = 10.0 * self.layout.params
+        return choose_parts(flop, self.step.threads, self.step.threads, "")
+
+    # Pieces of a step.
+
+    @property
+    def fused(self) -> bool:
+        """Whether the output is done by every part for itself, at the start of the backward."""
+        return int(self.layout.network.replica_stride) > 0
+
+    def forward_lines(self, layer: int, *, ahead: bool = False, dropout: bool = True) -> None:
+        row = self.layout.layers[layer]
+        self.add("forward_sparse" if layer == 0 and self.step.skips_zeros else "forward", layer, ahead=ahead)
+        self.add("activate", layer, ahead=ahead)
+        if row.dropout > 0.0 and dropout:
+            self.add("drop", layer, ahead=ahead)
+        if layer == self.last - 1 and self.layout.network.n_partials > 0:
+            self.add("partial_logits", layer, ahead=ahead)
+
+    def output_lines(self, split: str = "") -> None:
+        sparse = self.last == 0 and self.step.skips_zeros
+        if self.layout.network.n_partials > 0:
+            self.add("add_partials", self.last, split)
+        else:
+            self.add("logits_sparse" if sparse else "logits", self.last, split)
+        self.add("loss", self.last, split)
+
+    def backward_lines(self, layer: int) -> None:
+        late = updates_late(self.step.shape, self.step.config)
+        updates = not late and (not adds_directly(self.step.shape, self.step.config) or self.step.config.ema > 0.0)
+        own = "units" if layer == 0 else "units below"
+        if layer > 0:
+            self.add("backward_input", layer)
+        if layer == 0 and self.step.skips_zeros:
+            self.add("backward_sparse", layer)
+        else:
+            self.add("backward_weight", layer, own)
+        if updates:
+            self.add("update_weights", layer, own)
+        if layer < self.last or self.step.shape.output_bias:
+            split = "units" if layer == 0 and self.last > 0 else "panels"
+            self.add("backward_bias", layer, split)
+            if updates:
+                self.add("update_bias", layer, split)
+        if layer > 0:
+            if self.layout.layers[layer - 1].dropout > 0.0:
+                self.add("drop_back", layer - 1)
+            self.add("activate_back", layer - 1)
+
+    def late_lines(self) -> None:
+        config = self.step.config
+        if config.clip_norm > 0.0:
+            self.region(self.parameter_parts())
+            self.add("norm", 0)
+        self.region(self.parameter_parts())
+        self.add("update_all", 0)
+        if config.max_norm > 0.0:
+            for layer in range(self.last + 1):
+                self.region(self.forward_parts(layer))
+                self.add("limit", layer)
+
+
+def training(step: Step, layout: Layout) -> Program:
+    """The program of a training step."""
+    writer = _Writer(step, layout)
+    last, late = writer.last, updates_late(step.shape, step.config)
+    dense = not step.skips_zeros
+    if dense:
+        writer.region(writer.forward_parts(0))
+        writer.add("gather", 0)
+    joined = last > 0 and not late  # the first layer's forward is part of the step before
+    if joined:
+        writer.region(writer.forward_parts(0))
+        writer.forward_lines(0)
+    first = tuple(writer.lines)
+    for layer in range(1 if joined else 0, last):
+        writer.region(writer.forward_parts(layer))
+        writer.forward_lines(layer)
+    if not writer.fused:
+        writer.region(writer.output_parts())
+        writer.output_lines()
+        if dense:
+            writer.add("gather", 0, ahead=True)
+    for layer in range(last, 1, -1):
+        writer.region(writer.backward_parts(layer))
+        if writer.fused and layer == last:
+            writer.output_lines("every part")
+        writer.backward_lines(layer)
+    writer.region(writer.first_parts())
+    if last > 0:
+        if writer.fused and last == 1:
+            writer.output_lines("every part")
+        writer.backward_lines(1)
+    writer.backward_lines(0)
+    if joined:
+        writer.forward_lines(0, ahead=True)
+    if late:
+        writer.late_lines()
+    return Program(first, tuple(writer.lines[len(first) :]))
+
+
+def measuring(step: Step, layout: Layout) -> Program:
+    """The program that measures: forward and loss, without dropout, batch after batch."""
+    writer = _Writer(step, layout)
+    if not step.skips_zeros:
+        writer.region(writer.forward_parts(0))
+        writer.add("gather", 0)
+    for layer in range(writer.last):
+        writer.region(writer.forward_parts(layer))
+        writer.forward_lines(layer, dropout=False)
+    writer.region(Parts(1, "each part would do all") if writer.fused else writer.output_parts())
+    writer.output_lines()
+    return Program((), tuple(writer.lines))
+
+
+def on_data(operations: Sequence[str], sizes: Sizes, threads: int) -> Program:
+    """A program on the data set: list its entries, distort, predict. One region; each part owns samples."""
+    costs = [Cost(*(float(number) for number in OPERATIONS[name].cost(sizes))) for name in operations]
+    # A byte moved is worth about ten multiply-adds.
+    work = sum(cost.flop + 10.0 * cost.bytes for cost in costs)
+    parts = choose_parts(work, threads, int(sizes.n), "samples")
+    lines = (
+        Line(1, name, 0, OPERATIONS[name].split, parts.count, parts.reason, cost)
+        for name, cost in zip(operations, costs, strict=True)
+    )
+    return Program((), tuple(lines))

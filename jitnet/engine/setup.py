@@ -1,0 +1,103 @@
+"""From a shape, a config and samples to what the compiled loop takes."""
+
+import mmap
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from jitnet.compiler.reference import Struct
+from jitnet.compiler.signatures import make_record
+from jitnet.config import ModelConfig, TrainConfig
+from jitnet.engine.costs import Sizes
+from jitnet.engine.layout import Layout
+from jitnet.engine.loop import run_steps
+from jitnet.engine.program import Program, Step, adds_directly, on_data, updates_late
+from jitnet.engine.state import CALL, SETTINGS, Data, Run, allocate, empty_run, no_data
+from jitnet.kernels.activation import ACTIVATIONS
+from jitnet.kernels.optimizer import OPTIMIZERS, optimizer_settings
+from jitnet.kernels.schedule import schedule_settings
+
+__all__ = ["make_data", "make_settings", "run_on_data", "training_run"]
+
+
+def make_settings(shape: ModelConfig, config: TrainConfig) -> Any:
+    """The record of the options that steer a step."""
+    return make_record(
+        SETTINGS,
+        activation=ACTIVATIONS[shape.activation].code,
+        adds_directly=adds_directly(shape, config),
+        output_bias=shape.output_bias,
+        label_smoothing=config.label_smoothing,
+        clip_norm=config.clip_norm,
+        max_norm=config.max_norm if updates_late(shape, config) else 0.0,
+        average_decay=config.ema,
+        input_dropout=config.input_dropout,
+        seed=config.seed,
+    )
+
+
+def training_run(step: Step, layout: Layout, program: Program, n_steps: int) -> Run:
+    """A run of a program on zeroed arrays, still without samples; n_steps: of an epoch."""
+    shape, config = step.shape, step.config
+    settings = make_settings(shape, config)
+    optional = [*OPTIMIZERS[config.optimizer].keeps]
+    optional += [] if settings.adds_directly else ["grads"]
+    optional += ["average"] if config.ema > 0.0 else []
+    marked = shape.in_features if step.skips_zeros else 1
+    return empty_run()._replace(
+        program=program.table(),
+        layers=layout.layers,
+        network=layout.network,
+        settings=settings,
+        optimizer=optimizer_settings(config),
+        schedule=schedule_settings(config, n_steps),
+        call=make_record(CALL, batch_size=step.batch_size, has_bytes=step.item == 1, skips_zeros=step.skips_zeros),
+        state=allocate(layout, optional=optional, marked_columns=marked),
+    )
+
+
+def run_on_data(run: Run, n_samples: int) -> None:
+    """Walk a program on the data set once."""
+    run.call.batch_size, run.call.n_steps, run.call.n_samples = 0, 1, n_samples
+    run_steps(Struct(run), 0, np.zeros(2))
+
+
+def make_data(
+    images: npt.NDArray[np.uint8],
+    features: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.int32],
+    *,
+    skips_zeros: bool,
+    threads: int,
+    kept: bool = True,
+) -> Data:
+    """Samples as the loop walks them: bytes as they are stored, with lists of what is not zero where asked for.
+
+    kept: whether they stay for the whole run, or for one call.
+    """
+    data = no_data()._replace(images=images, features=features, labels=np.require(labels, np.int32, ["C", "W"]))
+    if not skips_zeros:
+        return data
+    sizes = Sizes(len(images), images.shape[1], item=1)
+    data = data._replace(indptr=np.zeros(len(images) + 1, np.int64))
+    run = empty_run()._replace(data=data, program=on_data(["count_entries"], sizes, threads).table())
+    run_on_data(run, len(images))
+    np.cumsum(data.indptr, out=data.indptr)
+    room = _small_pages if kept else np.zeros
+    data = data._replace(entries=room(int(data.indptr[-1]), np.uint32))
+    run = run._replace(data=data, program=on_data(["list_entries"], sizes, threads).table())
+    run_on_data(run, len(images))
+    return data
+
+
+# Windows has private memory only, and no flags to ask for it.
+_PRIVATE = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+
+
+def _small_pages(count: int, kind: Any) -> npt.NDArray[Any]:
+    """Zeros that are kept. NumPy asks for huge pages where an array is large: a start takes longer where the system has
+    to make them, and the walk over the entries is no faster in them."""
+    if count == 0:
+        return np.zeros(0, kind)
+    return np.frombuffer(mmap.mmap(-1, count * np.dtype(kind).itemsize, **_PRIVATE), kind)

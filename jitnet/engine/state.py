@@ -1,0 +1,307 @@
+"""What the compiled loop reads and writes: parameters, work, data, settings, and the program, in one typed struct.
+
+`Run` is a NamedTuple of arrays and records, so that Numba compiles the loop once for every depth and width: a layer is a
+record in `layers`, not a type. Compiled functions get it by reference.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import typeof
+
+from jitnet.compiler.blocks import LANES, NORM_BLOCK, PANEL
+from jitnet.compiler.reference import Reference
+from jitnet.compiler.signatures import make_record, make_records
+from jitnet.config import AugmentConfig, ModelConfig, TrainConfig
+from jitnet.engine.layout import LAYER, NETWORK, Layout, lay_out
+from jitnet.kernels import optimizer, schedule
+from jitnet.kernels.augment import Distortion, distortion_settings
+
+__all__ = [
+    "BATCH",
+    "CALL",
+    "LINE",
+    "RUN",
+    "SETTINGS",
+    "Batch",
+    "Data",
+    "Outputs",
+    "Run",
+    "State",
+    "aligned",
+    "allocate",
+    "byte_values",
+    "empty_run",
+    "no_data",
+    "no_outputs",
+    "pack",
+    "unpack",
+]
+
+Floats = npt.NDArray[np.float32]
+
+_LINE_BYTES = 128
+"""Bytes that arrays start at multiples of: two cache lines, which processors fetch together."""
+
+_HUGE_PAGE = 2 << 20
+_HUGE_FROM = 4 << 20
+"""Bytes from which NumPy asks for huge pages. In small ones the weights alone take more pages than the processor keeps
+addresses at hand for."""
+
+LINE = np.dtype(
+    [
+        ("region", np.int64),  # lines of one number share a parallel region
+        ("operation", np.int64),
+        ("layer", np.int64),
+        ("split", np.int64),
+        ("parts", np.int64),
+        ("ahead", np.int64),  # 1: on the next batch
+    ],
+    align=True,
+)
+"""A line of a program, as the loop walks it."""
+
+SETTINGS = np.dtype(
+    [
+        ("activation", np.int64),  # its code
+        ("adds_directly", np.bool_),  # gradients scaled by -learning rate are added straight to the weights
+        ("output_bias", np.bool_),  # the last layer's bias is trained
+        ("label_smoothing", np.float64),
+        ("clip_norm", np.float64),
+        ("max_norm", np.float64),
+        ("average_decay", np.float64),  # of the moving average of the weights; 0: there is none
+        ("input_dropout", np.float64),
+        ("seed", np.uint64),
+    ],
+    align=True,
+)
+"""The options that steer a step. The optimizer's and the schedule's are records of their own."""
+
+CALL = np.dtype(
+    [
+        ("batch_size", np.int64),
+        ("first_batch", np.int64),  # of `order`
+        ("n_steps", np.int64),
+        ("first_step", np.int64),  # of the run: steps before this call
+        ("n_samples", np.int64),  # that a program on the data set works on
+        ("has_bytes", np.bool_),  # samples are data.images, else data.features
+        ("skips_zeros", np.bool_),  # only inputs that are not zero are walked
+        ("epoch", np.uint64),
+        ("height", np.int64),  # of an image
+        ("width", np.int64),
+    ],
+    align=True,
+)
+"""What differs from call to call."""
+
+
+class State(NamedTuple):
+    """params, grads, first_moment, second_moment, average: (parameters,) float32, alike in layout; what is unused has
+    16 elements. work: float32, inputs, activations and their gradients. byte_values: (256,) float32, the network input
+    of each byte. marks: (parts, in_features) uint64 and cursors: (parts, batch) int64, each part's marks of columns and
+    places in lists. losses: float32 and correct: int32, of each sample of the batch, once or once for each part.
+    squares: (blocks,) float64. indptr, entries, pixels: (parts, …), each part's lists and scratch of its own.
+    """
+
+    params: Floats
+    grads: Floats
+    first_moment: Floats
+    second_moment: Floats
+    average: Floats
+    work: Floats
+    byte_values: Floats
+    marks: npt.NDArray[np.uint64]
+    cursors: npt.NDArray[np.int64]
+    losses: Floats
+    correct: npt.NDArray[np.int32]
+    squares: npt.NDArray[np.float64]
+    indptr: npt.NDArray[np.int64]
+    entries: npt.NDArray[np.uint32]
+    pixels: Floats
+
+
+class Data(NamedTuple):
+    """The samples: images (samples, features) uint8, or where that is empty features (samples, features) float32; and
+    for images that are mostly zero the lists of what is not, indptr (samples + 1,) int64 and entries uint32 (see
+    kernels.sparse). labels: (samples,) int32."""
+
+    images: npt.NDArray[np.uint8]
+    features: Floats
+    indptr: npt.NDArray[np.int64]
+    entries: npt.NDArray[np.uint32]
+    labels: npt.NDArray[np.int32]
+
+
+class Outputs(NamedTuple):
+    """What programs other than training fill: probabilities (samples, n_classes), new samples (samples, features)."""
+
+    probabilities: Floats
+    images: npt.NDArray[np.uint8]
+    features: Floats
+
+
+class Run(NamedTuple):
+    """All of it. program: records of LINE; layers: of LAYER; network: a record of NETWORK; settings: of SETTINGS;
+    call: of CALL; order: (samples,) int32, batch k is order[k * batch_size : (k + 1) * batch_size]."""
+
+    program: Any
+    layers: Any
+    network: Any
+    settings: Any
+    optimizer: Any
+    schedule: Any
+    call: Any
+    distortion: Distortion
+    order: npt.NDArray[np.int32]
+    state: State
+    data: Data
+    outputs: Outputs
+
+
+class Batch(NamedTuple):
+    """What one step works on. rows, next_rows: its samples and the next step's, (batch,) int32. step: its number in the
+    run. buffer: which of two buffers is its own. rate: its learning rate. grad_scale: what gradients are scaled by on
+    their way to the weights, -rate where they are added straight to them, else 1."""
+
+    rows: npt.NDArray[np.int32]
+    next_rows: npt.NDArray[np.int32]
+    step: int
+    buffer: int
+    rate: float
+    grad_scale: float
+
+
+def no_data() -> Data:
+    """No samples, of exactly the types that the loop is compiled for."""
+    return Data(
+        np.zeros((0, 0), np.uint8),
+        np.zeros((0, 0), np.float32),
+        np.zeros(1, np.int64),
+        np.zeros(0, np.uint32),
+        np.zeros(0, np.int32),
+    )
+
+
+def no_outputs() -> Outputs:
+    """Likewise for what only some programs fill."""
+    return Outputs(np.zeros((0, 0), np.float32), np.zeros((0, 0), np.uint8), np.zeros((0, 0), np.float32))
+
+
+def empty_run() -> Run:
+    """A run that does nothing, of exactly the types that the loop is compiled for: what is needed is replaced in it."""
+    layout = lay_out(ModelConfig(in_features=1, n_classes=2), 1, 1, skips_zeros=False, training=True)
+    return Run(
+        make_records(LINE, 0),
+        make_records(LAYER, 1),
+        make_record(NETWORK),
+        make_record(SETTINGS),
+        optimizer.optimizer_settings(TrainConfig()),
+        schedule.schedule_settings(TrainConfig(), 1),
+        make_record(CALL),
+        distortion_settings(AugmentConfig()),
+        np.zeros(0, np.int32),
+        allocate(layout),
+        no_data(),
+        no_outputs(),
+    )
+
+
+def aligned(count: int) -> Floats:
+    """`count` float32 zeros on a start of 128 bytes; a vector load across cache lines takes twice as long."""
+    return _arena((count, np.float32))[0]
+
+
+def _arena(*wanted: tuple[int, type]) -> list[npt.NDArray[Any]]:
+    """Zeros, so many of each type, each array on a start of its own in one block of memory."""
+    sizes = [-(-count * np.dtype(kind).itemsize // _LINE_BYTES) * _LINE_BYTES for count, kind in wanted]
+    huge = sum(sizes) >= _HUGE_PAGE // 8
+    raw = np.empty(max(sum(sizes) + _HUGE_PAGE, _HUGE_FROM) if huge else sum(sizes) + _LINE_BYTES, np.uint8)
+    at = -raw.ctypes.data % (_HUGE_PAGE if huge else _LINE_BYTES)
+    arrays: list[npt.NDArray[Any]] = []
+    for (count, kind), size in zip(wanted, sizes, strict=True):
+        raw[at : at + size] = 0
+        arrays.append(raw[at : at + count * np.dtype(kind).itemsize].view(kind))
+        at += size
+    return arrays
+
+
+def byte_values(offset: float, scale: float) -> Floats:
+    """(256,) float32: the network input (byte - offset) * scale, linear in the byte exactly as the loops reckon it."""
+    slope, start = np.float32(scale), np.float32(-offset * scale)
+    return np.arange(256, dtype=np.float32) * slope + start
+
+
+def allocate(
+    layout: Layout,
+    *,
+    optional: Sequence[str] = (),
+    marked_columns: int = 1,
+    works: int = 1,
+    listed_samples: int = 0,
+    scratch_pixels: int = 0,
+) -> State:
+    """Zeroed arrays for a layout.
+
+    optional: which of grads, first_moment, second_moment and average are used. marked_columns: columns that each part
+    marks. works: parts that each have their own work, in prediction, and their own lists of listed_samples.
+    scratch_pixels: float32 numbers of scratch for each of as many parts.
+    """
+    params, replicas, room = layout.params, layout.replicas, int(layout.network.batch_room)
+    parts = max(works, replicas)
+    fields = ("grads", "first_moment", "second_moment", "average")
+    sizes = [params, *(params if field in optional else LANES for field in fields), works * layout.work, 256]
+    *numbers, marks, cursors, losses, correct, squares = _arena(
+        *[(size, np.float32) for size in sizes],
+        (parts * marked_columns, np.uint64),
+        (parts * room, np.int64),
+        (replicas * room, np.float32),
+        (replicas * room, np.int32),
+        (-(-params // NORM_BLOCK), np.float64),
+    )
+    in_features = int(layout.layers[0].in_features)
+    return State(
+        *numbers,
+        marks.reshape(parts, marked_columns),
+        cursors.reshape(parts, room),
+        losses,
+        correct,
+        squares,
+        np.zeros((works, listed_samples + 1), np.int64),
+        np.zeros((works, listed_samples * in_features), np.uint32),
+        aligned(works * scratch_pixels).reshape(works, -1),
+    )
+
+
+def pack(params: Floats, layers: Any, weights: Sequence[Floats], biases: Sequence[Floats]) -> None:
+    """Write PyTorch's (out, in) weights and (out,) biases into the panels of `params`."""
+    for row, weight, bias in zip(layers, weights, biases, strict=True):
+        panels = _panels(params, row)
+        for p in range(len(panels)):
+            part = weight[p * PANEL : (p + 1) * PANEL]
+            panels[p, :, : len(part)] = part.T
+        params[row.bias_offset : row.bias_offset + row.out_features] = bias
+
+
+def unpack(params: Floats, layers: Any) -> tuple[list[Floats], list[Floats]]:
+    """The weights (out, in) and biases (out,) of every layer, as new arrays in PyTorch's layout."""
+    weights, biases = [], []
+    for row in layers:
+        rows = _panels(params, row).transpose(0, 2, 1).reshape(row.padded_features, row.in_features)
+        weights.append(np.ascontiguousarray(rows[: row.out_features]))
+        biases.append(params[row.bias_offset : row.bias_offset + row.out_features].copy())
+    return weights, biases
+
+
+def _panels(params: Floats, row: Any) -> Floats:
+    return params[row.weight_offset : row.bias_offset].reshape(-1, row.in_features, PANEL)
+
+
+_EXAMPLE = empty_run()
+
+RUN = Reference(typeof(_EXAMPLE))
+"""The type of a run in compiled code, by reference."""
+
+BATCH = Reference(typeof(Batch(_EXAMPLE.order, _EXAMPLE.order, 0, 0, 0.0, 0.0)))
+"""The type of a batch, likewise."""

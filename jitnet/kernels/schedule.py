@@ -1,0 +1,84 @@
+"""The learning rate of a step: a schedule over the run, after a linear warm-up.
+
+With t the share of the steps after the warm-up that are done, 0 at the first and towards 1 at the last:
+
+constant      peak
+step          peak * decay ** (whole reductions so far, one every `step_every` epochs)
+exponential   peak * decay ** (epochs so far)
+cosine        from peak down to final, along half a cosine                       (Loshchilov and Hutter 2017)
+one-cycle     up from peak / 25 over the first 30%, down to final over the rest  (Smith and Topin 2019)
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from jitnet.compiler.decorators import exact_kernel
+from jitnet.compiler.signatures import make_record
+from jitnet.config import TrainConfig
+
+__all__ = ["SCHEDULES", "learning_rate", "schedule_settings"]
+
+SCHEDULES = {"constant": 0, "step": 1, "exponential": 2, "cosine": 3, "one-cycle": 4}
+CONSTANT, STEP, EXPONENTIAL, COSINE, ONE_CYCLE = (np.int64(code) for code in SCHEDULES.values())
+
+_RISE = 0.3
+_START = 1.0 / 25.0
+
+SETTINGS = np.dtype(
+    [
+        ("code", np.int64),
+        ("peak", np.float64),
+        ("final", np.float64),
+        ("decay", np.float64),
+        ("step_every", np.float64),
+        ("epochs", np.int64),
+        ("steps_per_epoch", np.int64),
+        ("warmup_steps", np.int64),
+    ],
+    align=True,
+)
+"""A record of a schedule: its code, and what it needs to know of the run."""
+
+
+def schedule_settings(config: TrainConfig, steps_per_epoch: int) -> Any:
+    """The record that `learning_rate` takes, of what people write."""
+    return make_record(
+        SETTINGS,
+        code=SCHEDULES[config.schedule],
+        peak=config.learning_rate,
+        final=config.learning_rate * config.final_fraction,
+        decay=config.decay,
+        step_every=config.step_every,
+        epochs=config.epochs,
+        steps_per_epoch=steps_per_epoch,
+        warmup_steps=round(config.warmup * steps_per_epoch),
+    )
+
+
+@exact_kernel
+def _between(start, end, share):
+    """From start to end along half a cosine."""
+    return end + (start - end) * (1.0 + math.cos(math.pi * share)) / 2.0
+
+
+@exact_kernel
+def learning_rate(settings, step):
+    """The learning rate, float64, of a step of the run, counted from 0. settings: as `schedule_settings` makes them."""
+    if step < settings.warmup_steps:
+        return settings.peak * (step + 1) / (settings.warmup_steps + 1)
+    after = step - settings.warmup_steps
+    epochs = after / settings.steps_per_epoch
+    share = after / max(1, settings.epochs * settings.steps_per_epoch - settings.warmup_steps)
+    if settings.code == STEP:
+        return settings.peak * settings.decay ** math.floor(epochs / settings.step_every + 1e-9)
+    if settings.code == EXPONENTIAL:
+        return settings.peak * settings.decay**epochs
+    if settings.code == COSINE:
+        return _between(settings.peak, settings.final, share)
+    if settings.code == ONE_CYCLE:
+        if share < _RISE:
+            return _between(settings.peak * _START, settings.peak, share / _RISE)
+        return _between(settings.peak, settings.final, (share - _RISE) / (1.0 - _RISE))
+    return settings.peak

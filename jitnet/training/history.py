@@ -1,0 +1,109 @@
+"""What a training reports: where an epoch is, what an epoch gave, and the whole run."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+__all__ = ["EpochReport", "History", "StepReport"]
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """Where an epoch is: epochs and steps count from 1; loss and accuracy are means over its samples so far."""
+
+    epoch: int
+    n_epochs: int
+    step: int
+    n_steps: int
+    samples_per_second: float
+    train_loss: float
+    train_accuracy: float
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What an epoch gave. Losses in nats, accuracies as fractions; train_* are means over the epoch while it learned.
+
+    test_* and val_* are None where there is no such split or it was not looked at. seconds: of training alone.
+    learning_rate: of the epoch's last step.
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    test_loss: float | None
+    test_accuracy: float | None
+    val_loss: float | None
+    val_accuracy: float | None
+    seconds: float
+    samples_per_second: float
+    learning_rate: float
+
+    @property
+    def watched_accuracy(self) -> float | None:
+        """On held-out data, or else on test data."""
+        return self.test_accuracy if self.val_accuracy is None else self.val_accuracy
+
+
+@dataclass(frozen=True, repr=False)
+class History:
+    """What a run gave.
+
+    epochs: a report each. outcome: why it ended, in words. stopped: whether it was asked to. reached: whether the last
+    watched accuracy is what was aimed at; True without an aim. kept: the epoch whose parameters the model has, where
+    held-out data decided that. final_test: loss and accuracy on the test set where it is looked at once, at the end.
+    """
+
+    epochs: tuple[EpochReport, ...]
+    outcome: str
+    stopped: bool = False
+    reached: bool = True
+    kept: int | None = None
+    final_test: tuple[float, float] | None = None
+
+    @property
+    def best(self) -> EpochReport | None:
+        """The first epoch with the highest watched accuracy; None where none was watched."""
+        seen = [report for report in self.epochs if report.watched_accuracy is not None]
+        return max(seen, key=lambda report: report.watched_accuracy or 0.0, default=None)
+
+    @property
+    def last_accuracy(self) -> float:
+        """The last epoch's watched accuracy; 0 where none was watched."""
+        return (self.epochs[-1].watched_accuracy or 0.0) if self.epochs else 0.0
+
+    def __len__(self) -> int:
+        return len(self.epochs)
+
+    def __iter__(self) -> Iterator[EpochReport]:
+        return iter(self.epochs)
+
+    def __repr__(self) -> str:
+        """A short table: the first epochs, the last ones, and how it ended."""
+        names = ["epoch", "loss", "train", "validation", "test"]
+        shown = [name for name in names if name not in ("validation", "test") or self._has(name)]
+        most = 12
+        reports: list[EpochReport | None] = list(self.epochs)
+        if len(reports) > most:
+            reports = [*reports[: most // 2], None, *reports[-most // 2 :]]
+        rows = [shown] + [["…"] * len(shown) if r is None else [_cell(r, name) for name in shown] for r in reports]
+        widths = [max(len(row[k]) for row in rows) for k in range(len(shown))]
+        lines = ["  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
+        lines.append(self.outcome)
+        if self.kept is not None:
+            lines.append(f"kept: epoch {self.kept}, the best on the held-out data")
+        if self.final_test is not None:
+            lines.append(f"test accuracy {self.final_test[1]:.2%}, looked at once")
+        return "\n".join(lines)
+
+    def _has(self, name: str) -> bool:
+        field = {"validation": "val_accuracy", "test": "test_accuracy"}[name]
+        return any(getattr(report, field) is not None for report in self.epochs)
+
+
+def _cell(report: EpochReport, name: str) -> str:
+    if name == "epoch":
+        return str(report.epoch)
+    if name == "loss":
+        return f"{report.train_loss:.4f}"
+    share = {"train": report.train_accuracy, "validation": report.val_accuracy, "test": report.test_accuracy}[name]
+    return "-" if share is None else f"{share:.2%}"

@@ -1,0 +1,40 @@
+"""Early stopping: when a run has reached its aim or gets no better, and which epoch was best on held-out data."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from jitnet.config import TrainConfig
+from jitnet.model import Model
+from jitnet.training.history import EpochReport
+
+__all__ = ["EarlyStopping"]
+
+Floats = npt.NDArray[np.float32]
+
+
+class EarlyStopping:
+    """Watches the reports. reached: whether the last accuracy is what was aimed at. best: the best epoch on held-out
+    data, with its weights and biases."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        self._config = config
+        self._best_score = -math.inf
+        self.reached = not config.target_accuracy
+        self.best: tuple[int, tuple[Floats, ...], tuple[Floats, ...]] | None = None
+
+    def look(self, report: EpochReport, model: Model) -> str:
+        """Take note of a report and the model that it is of; gives why to stop, or nothing."""
+        config = self._config
+        if report.val_accuracy is not None and report.val_loss is not None:
+            score = report.val_accuracy if config.monitor == "accuracy" else -report.val_loss
+            if score > self._best_score:
+                self._best_score, self.best = score, (report.epoch, model.weights, model.biases)
+        accuracy = report.watched_accuracy or 0.0
+        self.reached = 100.0 * accuracy >= config.target_accuracy
+        if config.target_accuracy and self.reached:
+            return f"reached {accuracy:.2%} in epoch {report.epoch}"
+        if config.patience and self.best is not None and report.epoch - self.best[0] >= config.patience:
+            return f"no better {config.monitor} on the held-out data for {config.patience} epochs"
+        return ""
