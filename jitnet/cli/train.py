@@ -15,7 +15,7 @@ import typer
 
 import jitnet
 from jitnet.cli.common import Beside, DataOption, Json, Quiet, TestData, print_json
-from jitnet.cli.options import NETWORK, TRAINING, configure, with_fields
+from jitnet.cli.options import FIELDS, CommandWithFields, configure, with_fields
 from jitnet.errors import TargetMissed
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ EXAMPLES = """\b
 Examples:
   jitnet train
   jitnet train --hidden 256,128 --epochs 20 --data fashion-mnist
+  jitnet train --optimizer adam --activation gelu
   jitnet train --data train.csv --test-data test.csv --out runs/mine
   jitnet train --json --quiet > result.json
 """
@@ -41,8 +42,8 @@ def _recipes(incomplete: str) -> list[str]:
     return [name for name in recipe_names() if name.startswith(incomplete)]
 
 
-@app.command(epilog=EXAMPLES)
-@with_fields(*NETWORK, *TRAINING)
+@app.command(cls=CommandWithFields, epilog=EXAMPLES)
+@with_fields(FIELDS)
 def train(
     *,
     data: DataOption = None,
@@ -55,6 +56,7 @@ def train(
             autocompletion=_recipes,
             help="Start from a named set of options; those typed beside it go first. "
             "seed and seed-readme repeat the Rust original as its code and as its README has it.",
+            rich_help_panel="Training",
         ),
     ] = None,
     out: Annotated[
@@ -68,7 +70,11 @@ def train(
     ] = None,
     print_schedule: Annotated[
         bool,
-        typer.Option("--print-schedule", help="Draw the learning rate over the whole run, and train nothing."),
+        typer.Option(
+            "--print-schedule",
+            help="Draw the learning rate over the whole run, and train nothing.",
+            rich_help_panel="Schedule",
+        ),
     ] = False,
     json: Json = False,
     quiet: Quiet = False,
