@@ -69,17 +69,17 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "rmsprop": Optimizer(
         "against the gradient over its root mean square",
         ("rho", "epsilon"),
-        {"learning_rate": 0.001},
+        {"learning_rate": 0.005},
     ),
     "adam": Optimizer(
         "against the mean gradient over its root mean square",
         ("beta1", "beta2", "epsilon"),
-        {"learning_rate": 0.002},
+        {"learning_rate": 0.005},
     ),
     "adamw": Optimizer(
         "adam, with weight decay apart from the gradient",
         ("beta1", "beta2", "epsilon"),
-        {"learning_rate": 0.002},
+        {"learning_rate": 0.005},
     ),
 }
 
