@@ -1,6 +1,7 @@
 """`jitnet train`."""
 
 import gc
+import math
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import typer
 import jitnet
 from jitnet.cli.common import Beside, DataOption, Json, Quiet, TestData, print_json
 from jitnet.cli.options import FIELDS, CommandWithFields, configure, with_fields
+from jitnet.config import OPTIMIZERS
 from jitnet.errors import TargetMissed
 
 if TYPE_CHECKING:
@@ -34,6 +36,9 @@ Examples:
   jitnet train --data train.csv --test-data test.csv --out runs/mine
   jitnet train --json --quiet > result.json
 """
+
+_ENOUGH = 20
+"""Steps after which a network that learns does better than guessing."""
 
 
 def _recipes(incomplete: str) -> list[str]:
@@ -124,13 +129,15 @@ def train(
         trainer.prepare()
     gc.freeze()
     gc.enable()
-    reports = []
+    reports, doubt = [], ""
     with _interrupts(trainer.request_stop), render.TrainingView(screen, config.epochs) as view:
         for report in trainer.epochs(on_steps=view.step):
             model.save(run.model_path)
             run.append(report)
             reports.append(report)
             view.epoch(report)
+            if not doubt and (doubt := _doubt(report, trainer)):
+                render.notice(render.make_console(sys.stderr), doubt)
         if trainer.stopped or trainer.best_epoch is not None:
             model.save(run.model_path)
     if json:
@@ -152,6 +159,25 @@ def train(
             f"{100.0 * trainer.accuracy:.2f}%; train longer or aim lower"
         )
     return 0
+
+
+def _doubt(report: "EpochReport", trainer: "Trainer") -> str:
+    """What to say where a network does no better than guessing after an epoch; nothing where it does."""
+    # The training loss is a mean over the epoch. Where a loss was measured at its end, that knows better.
+    losses = [loss for loss in (report.train_loss, report.val_loss, report.test_loss) if loss is not None]
+    guessing = math.log(trainer.model.config.n_classes)
+    if min(losses) < guessing or report.epoch * trainer.n_steps < _ENOUGH:
+        return ""
+    optimizer, rate = trainer.config.optimizer, trainer.config.learning_rate
+    own = OPTIMIZERS[optimizer].defaults["learning_rate"]
+    if rate == own:
+        trial = f"a lower one, --lr {rate / 10:g} for example"
+    else:
+        trial = f"{'a lower' if rate > own else 'another'} one; the default of {optimizer} is --lr {own:g}"
+    return (
+        f"after epoch {report.epoch} the training loss is {report.train_loss:.4g}, no better than guessing, "
+        f"{guessing:.4g}: the learning rate {rate:g} may not fit; try {trial}"
+    )
 
 
 def _print_schedule(trainer: "Trainer", json: bool) -> int:
