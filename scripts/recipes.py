@@ -1,6 +1,7 @@
-"""How the recipes were chosen, and what they reach.
+"""How the recipes and the default learning rates were chosen, and what the recipes reach.
 
     python scripts/recipes.py choose default     candidates on held-out training data, never on the test data
+    python scripts/recipes.py choose adam        the same for an optimizer's learning rate; any optimizer
     python scripts/recipes.py report             every recipe at three seeds, on the test data, as a Markdown table
                                                     (--update-readme: into README.md, between its markers; with names,
                                                     only their rows, for `dropout` and `best` take long)
@@ -8,9 +9,14 @@
 `choose` holds out a tenth of the training images (stratified, from the seed), trains every candidate at each seed
 without any early stop, and ranks them by the mean accuracy on the held-out images after the last epoch. The winner was
 written into jitnet/config/recipes/, or for the default into jitnet/config/. `report` trains on all training images.
+
+For an optimizer all else is the default, and the rates are 1, 2 and 5 times powers of ten, about the default there is.
+Where the best lies at the end of these, the next one is tried as well. The winner was written into
+jitnet/config/choices.py.
 """
 
 import argparse
+import bisect
 import itertools
 import json
 import statistics
@@ -18,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -28,7 +34,7 @@ from harness import environment, machine, machine_line, use_all_cores
 from report import replace_section, section
 
 import jitnet
-from jitnet.config import recipe
+from jitnet.config import OPTIMIZERS, recipe
 from jitnet.kernels.jit import machine as jitnet_machine
 
 README = Path(__file__).parent.parent / "README.md"
@@ -36,6 +42,8 @@ REPORTED = ("default", "fast", "dropout", "best")
 SEEDS = 3
 TARGET = "98"
 """Percent, at which `fast` may stop."""
+RATES = [float(f"{digit}e{power}") for power in range(-6, 3) for digit in (1, 2, 5)]
+"""The learning rates that are tried for an optimizer."""
 
 Candidate = dict[str, Any]
 
@@ -181,17 +189,49 @@ def train(candidate: Candidate, data: jitnet.Dataset, seed: int, **more: Any) ->
     return trainer, reports[-1], time.perf_counter() - begin
 
 
+def held_out(candidate: Candidate, data: jitnet.Dataset, seeds: int) -> float:
+    """A candidate's mean accuracy on held-out data, in percent; prints it. One that diverges has 0 at that seed."""
+    scores, times = [], []
+    for seed in range(seeds):
+        try:
+            _, report, seconds = train(candidate, data, seed, val_split=0.1)
+        except jitnet.DivergedError:
+            scores.append(0.0)
+        else:
+            scores.append(100.0 * report.val_accuracy)
+            times.append(seconds)
+    mean = statistics.mean(scores)
+    shown = " ".join(f"{score:.2f}" for score in scores)
+    spent = f"{statistics.mean(times):6.1f} s" if times else "diverged"
+    print(f"{mean:6.2f}%  ({shown})  {spent}  {candidate}", flush=True)
+    return mean
+
+
 def choose(name: str, data: jitnet.Dataset, seeds: int) -> None:
-    """Rank a recipe's candidates by held-out accuracy."""
-    ranked = []
-    for candidate in CANDIDATES[name]:
-        runs = [train(candidate, data, seed, val_split=0.1) for seed in range(seeds)]
-        scores = [100.0 * report.val_accuracy for _, report, _ in runs]
-        seconds = statistics.mean(spent for _, _, spent in runs)
-        ranked.append((statistics.mean(scores), candidate))
-        shown = " ".join(f"{score:.2f}" for score in scores)
-        print(f"{ranked[-1][0]:6.2f}%  ({shown})  {seconds:6.1f} s  {candidate}", flush=True)
+    """Rank a recipe's candidates, or an optimizer's learning rates, by held-out accuracy."""
+    if name in OPTIMIZERS:
+        ranked = rates(name, lambda candidate: held_out(candidate, data, seeds))
+    else:
+        ranked = [(held_out(candidate, data, seeds), candidate) for candidate in CANDIDATES[name]]
     print("best:", max(ranked, key=lambda pair: pair[0])[1])
+
+
+def rates(optimizer: str, score: Callable[[Candidate], float]) -> list[tuple[float, Candidate]]:
+    """An optimizer's learning rates with their scores: its default, three of `RATES` to either side of that, and as
+    many more as it takes for the best to have one to either side."""
+    default = OPTIMIZERS[optimizer].defaults["learning_rate"]
+    first, last = max(0, bisect.bisect_left(RATES, default) - 3), bisect.bisect_right(RATES, default) + 3
+    scores: dict[float, float] = {}
+    while True:
+        for rate in sorted({*RATES[first:last], default} - set(scores)):
+            scores[rate] = score({"optimizer": optimizer, "learning_rate": rate})
+        best = max(scores, key=scores.__getitem__)
+        if best <= RATES[first] and first > 0:
+            first -= 1
+        elif best >= RATES[last - 1] and last < len(RATES):
+            last += 1
+        else:
+            return [(value, {"optimizer": optimizer, "learning_rate": rate}) for rate, value in scores.items()]
 
 
 def heading(seeds: int) -> list[str]:
@@ -270,7 +310,11 @@ def main() -> None:
     """Read the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("task", choices=["choose", "report"])
-    parser.add_argument("names", nargs="*", help=f"recipes; for report {', '.join(REPORTED)} where none is named")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        help=f"recipes, and for choose optimizers; for report {', '.join(REPORTED)} where none is named",
+    )
     parser.add_argument("--data", default="mnist")
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument(
@@ -278,10 +322,11 @@ def main() -> None:
     )
     parser.add_argument("--update-readme", action="store_true", help="report into README.md, between its markers")
     options = parser.parse_args()
+    choosable = [*CANDIDATES, *OPTIMIZERS]
     if options.task == "choose" and not options.names:
-        parser.error(f"choose: name what to choose, of {', '.join(CANDIDATES)}")
-    if options.task == "choose" and (unknown := set(options.names) - set(CANDIDATES)):
-        parser.error(f"{', '.join(sorted(unknown))}: unknown; there are {', '.join(CANDIDATES)}")
+        parser.error(f"choose: name what to choose, of {', '.join(choosable)}")
+    if options.task == "choose" and (unknown := set(options.names) - set(choosable)):
+        parser.error(f"{', '.join(sorted(unknown))}: unknown; there are {', '.join(choosable)}")
     usual = options.data == "mnist" and options.seeds == SEEDS
     if options.update_readme and not (usual and options.task == "report"):
         parser.error("--update-readme: the table there is a report; leave out --data and --seeds")

@@ -1,15 +1,18 @@
 """The programs in benchmarks/: what they make of samples, and that a worker computes what it says."""
 
 import json
+import math
 import os
 import random
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import jitnet
+from jitnet.config import OPTIMIZERS
 
 ROOT = Path(__file__).parent.parent
 BENCHMARKS, SCRIPTS = ROOT / "benchmarks", ROOT / "scripts"
@@ -178,6 +181,32 @@ def test_a_recipe_is_one_of_its_candidates(recipes, name):
     chosen = {**tables["model"], **tables["train"], "epochs": None}
     built = [{"batch_size": 32, **candidate, "epochs": None} for candidate in recipes.CANDIDATES[name]]
     assert chosen in built
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("factor", [0.001, 1, 1000])
+def test_the_best_learning_rate_is_found_however_far_from_the_default(recipes, optimizer, factor):
+    aim = OPTIMIZERS[optimizer].defaults["learning_rate"] * factor
+    nearest = min(recipes.RATES, key=lambda rate: abs(math.log(rate / aim)))
+    ranked = recipes.rates(optimizer, lambda candidate: -abs(math.log(candidate["learning_rate"] / nearest)))
+    tried = [candidate["learning_rate"] for _, candidate in ranked]
+    assert {candidate["optimizer"] for _, candidate in ranked} == {optimizer}
+    assert max(ranked, key=lambda pair: pair[0])[1]["learning_rate"] == nearest
+    assert min(tried) < nearest < max(tried) or nearest in (recipes.RATES[0], recipes.RATES[-1])
+    assert len(tried) == len(set(tried)) < 20
+
+
+def test_a_candidate_that_diverges_scores_nothing(recipes, monkeypatch, capsys):
+    def diverging(candidate, data, seed, **more):
+        if seed == 0:
+            raise jitnet.DivergedError("the loss became NaN")
+        return None, SimpleNamespace(val_accuracy=0.5), 1.0
+
+    monkeypatch.setattr(recipes, "train", diverging)
+    assert recipes.held_out({"learning_rate": 1.0}, None, 2) == 25.0
+    assert "(0.00 50.00)" in capsys.readouterr().out
+    assert recipes.held_out({"learning_rate": 1.0}, None, 1) == 0.0
+    assert "diverged" in capsys.readouterr().out
 
 
 def test_report_of_recipes(recipes, monkeypatch):

@@ -3,14 +3,20 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 import pytest
 from conftest import environment
+from typer.main import get_command
 
 import jitnet
 from jitnet.cli import COMMANDS, run
+from jitnet.cli.options import FIELDS
+from jitnet.config import ACTIVATIONS, HYPERPARAMETERS, OPTIMIZERS
+from jitnet.config.checking import any_of
 from jitnet.datasets import convert, from_arrays
 
 
@@ -28,7 +34,16 @@ def test_help_lists_every_command(call, arguments):
 
 @pytest.mark.parametrize(
     "command",
-    [["train"], ["eval"], ["predict"], ["data", "list"], ["data", "fetch"], ["data", "info"], ["data", "convert"]],
+    [
+        ["train"],
+        ["bench"],
+        ["eval"],
+        ["predict"],
+        ["data", "list"],
+        ["data", "fetch"],
+        ["data", "info"],
+        ["data", "convert"],
+    ],
 )
 def test_help_has_sentences_and_an_example(call, command):
     code, out, err = call(*command, "--help")
@@ -43,6 +58,92 @@ def test_help_gives_ranges_and_defaults(call):
     assert "--epochs NUMBER Passes over the training data. A whole number from 1 to 1,000,000. [default: 10]" in out
     assert "--learning-rate, --lr NUMBER" in out
     assert "One of relu, tanh or gelu. [default: relu]" in out
+
+
+def sections(text: str) -> dict[str, str]:
+    """What stands under each heading of a help text."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        if line.endswith(":") and not line.startswith(" "):
+            heading = line.removesuffix(":")
+            found[heading] = ""
+        elif found:
+            found[heading] += line + "\n"
+    return found
+
+
+def test_help_has_the_options_under_headings(call):
+    found = sections(call("train", "--help").out)
+    assert list(found) == [
+        "Data",
+        "Network",
+        "Training",
+        "Optimizer",
+        "Schedule",
+        "Regularisation",
+        "Augmentation",
+        "Held-out data",
+        "Output",
+    ]
+    for heading, option in [
+        ("Data", "--test-data"),
+        ("Network", "--hidden"),
+        ("Training", "--recipe"),
+        ("Optimizer", "--lr"),
+        ("Schedule", "--print-schedule"),
+        ("Regularisation", "--dropout"),
+        ("Augmentation", "--elastic-sigma"),
+        ("Held-out data", "--patience"),
+        ("Output", "--quiet"),
+        ("Output", "--help"),
+    ]:
+        assert option in found[heading]
+    assert list(sections(call("bench", "--help").out)) == ["Data", "Network", "Training", "Measurement", "Output"]
+
+
+@pytest.mark.parametrize("command", ["train", "bench"])
+def test_help_has_every_option_once(call, command):
+    lines = [line.strip() for line in call(command, "--help").out.splitlines() if line.startswith("  -")]
+    listed = [flag for line in lines for flag in line.split("  ")[0].replace(",", "").split() if flag[:2] == "--"]
+    parameters = get_command(import_module(COMMANDS[command][0]).app).params
+    flags = [flag for parameter in parameters for flag in parameter.opts if flag[:2] == "--"]
+    assert sorted(listed) == sorted([*flags, "--help"])
+
+
+def test_help_has_every_choice_with_a_word_and_every_optimizers_learning_rate(call):
+    found = sections(call("train", "--help").out)
+    network = [line.split(maxsplit=1) for line in found["Network"].splitlines()]
+    for name, activation in ACTIVATIONS.items():
+        assert [name, activation.about] in network
+    lines = [line.split(maxsplit=2) for line in found["Optimizer"].splitlines()]
+    for name, optimizer in OPTIMIZERS.items():
+        assert [name, f"{optimizer.defaults['learning_rate']:g}", optimizer.about] in lines
+
+
+@pytest.mark.parametrize("name", HYPERPARAMETERS)
+def test_help_tells_which_optimizers_use_a_hyperparameter(call, name):
+    words = " ".join(call("train", "--help").out.split())
+    users = [optimizer for optimizer, kind in OPTIMIZERS.items() if name in kind.hyperparameters]
+    own = words.partition(f"--{name} NUMBER ")[2].partition("]")[0]
+    assert f" Only with --optimizer {any_of(users)}. [default: " in own
+
+
+def test_help_tells_the_default_that_an_optimizer_has_of_its_own(monkeypatch):
+    (momentum,) = [field for field in FIELDS["Optimizer"] if field.name == "momentum"]
+    assert momentum.help.endswith("[default: 0.9]")
+    first, other = [name for name, kind in OPTIMIZERS.items() if "momentum" in kind.hyperparameters][:2]
+    defaults = {"learning_rate": 0.5, "momentum": 0.75}
+    monkeypatch.setitem(OPTIMIZERS, other, replace(OPTIMIZERS[other], defaults=defaults))
+    assert momentum.help.endswith(f"[default: 0.9; 0.75 with {other}]")
+    assert first not in momentum.help.partition("[")[2]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_help_fits_the_terminal(call, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    for command in ("train", "bench"):
+        text = call(command, "--help").out.partition("Examples:")[0]
+        assert max(map(len, text.splitlines())) <= width
 
 
 @pytest.mark.parametrize(

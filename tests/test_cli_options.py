@@ -1,10 +1,12 @@
 """The options of `jitnet train`: what is out of range or contradictory, early ends, and the schedule drawn."""
 
 import json
+import math
+from dataclasses import replace
 
 import pytest
 
-from jitnet.config import recipe_names
+from jitnet.config import OPTIMIZERS, recipe_names
 
 BASE = ["train", "--data", "digits", "--hidden", "16", "--epochs", "3"]
 
@@ -106,6 +108,60 @@ def test_every_optimizer_learns(call, tmp_path, optimizer):
     result = call("train", "--data", "digits", "--hidden", "32", *options, "--out", str(tmp_path / "run"))
     assert result.code == 0
     assert json.loads(result.out)["last_test_accuracy"] > 0.9
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_learns_at_its_own_learning_rate(call, tmp_path, optimizer):
+    options = ["--optimizer", optimizer, "--epochs", "10", "--json", "--out", str(tmp_path / "run")]
+    result = call("train", "--data", "digits", *options)
+    assert result.code == 0
+    document = json.loads(result.out)
+    assert document["train"]["learning_rate"] == OPTIMIZERS[optimizer].defaults["learning_rate"]
+    assert document["last_test_accuracy"] > 0.9
+    assert "guessing" not in result.err
+
+
+DOUBT = "! after epoch {epoch} the training loss is "
+
+
+def test_a_network_that_does_no_better_than_guessing_is_told_once(call, tmp_path):
+    result = call(*BASE, "--optimizer", "adam", "--lr", "1000", "--quiet", "--out", str(tmp_path / "run"))
+    assert result.code == 0
+    assert result.err.startswith(DOUBT.format(epoch=1))
+    own = OPTIMIZERS["adam"].defaults["learning_rate"]
+    assert (
+        f"no better than guessing, {math.log(10):.4g}: the learning rate 1000 may not fit; try a lower one; "
+        in result.err
+    )
+    assert f"the default of adam is --lr {own:g}\n" in result.err
+    assert result.err.count("\n") == 1
+
+
+def test_a_network_that_falls_back_to_guessing_is_told(call, tmp_path):
+    options = ["--optimizer", "adam", "--lr", "1", "--epochs", "10", "--json", "--out", str(tmp_path / "run")]
+    result = call("train", "--data", "digits", *options)
+    epochs = json.loads(result.out)["epochs"]
+    worse = [e["epoch"] for e in epochs if min(e["train_loss"], e["test_loss"]) >= math.log(10)]
+    assert worse[0] > 1
+    assert DOUBT.format(epoch=worse[0]) in result.err
+    assert result.err.count("guessing") == 1
+
+
+def test_a_rate_below_the_default_that_learns_nothing_is_told(call, tmp_path):
+    err = call(*BASE, "--lr", "1e-6", "--quiet", "--out", str(tmp_path / "run")).err
+    assert "the learning rate 1e-06 may not fit; try another one; the default of sgd is --lr 0.7\n" in err
+
+
+def test_a_default_rate_that_learns_nothing_is_told(call, tmp_path, monkeypatch):
+    monkeypatch.setitem(OPTIMIZERS, "adam", replace(OPTIMIZERS["adam"], defaults={"learning_rate": 1000.0}))
+    err = call(*BASE, "--optimizer", "adam", "--quiet", "--out", str(tmp_path / "run")).err
+    assert "the learning rate 1000 may not fit; try a lower one, --lr 100 for example\n" in err
+
+
+def test_an_epoch_of_a_few_steps_is_no_reason_to_doubt(call, tmp_path):
+    result = call(*BASE, "--batch-size", "1437", "--json", "--out", str(tmp_path / "run"))
+    assert json.loads(result.out)["epochs"][0]["test_loss"] > math.log(10)
+    assert "guessing" not in result.err
 
 
 def test_every_option_of_regularisation_and_distortion_is_taken(call, tmp_path):

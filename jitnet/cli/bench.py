@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from jitnet.cli.common import DataOption, Quiet
-from jitnet.cli.options import NETWORK, TRAINING, configure, with_fields
+from jitnet.cli.options import FIELDS, CommandWithFields, configure, with_fields
 from jitnet.errors import OutputError, UsageError
 
 __all__ = ["app"]
@@ -24,11 +24,16 @@ Examples:
 
 LEAST, MOST = 9, 1000
 SLOWER = 3
-FIELDS = [field for field in NETWORK + TRAINING if field.name in ("hidden", "activation", "batch_size")]
+MEASUREMENT = "Measurement"
+STEP = {
+    "Network": FIELDS["Network"],
+    "Training": tuple(field for field in FIELDS["Training"] if field.name == "batch_size"),
+}
+"""The fields of a config that change what a step costs."""
 
 
-@app.command(epilog=EXAMPLES)
-@with_fields(*FIELDS)
+@app.command(cls=CommandWithFields, epilog=EXAMPLES)
+@with_fields(STEP)
 def bench(
     *,
     data: DataOption = None,
@@ -39,18 +44,37 @@ def bench(
             metavar="LIST",
             show_default=False,
             help="Counts to measure: 1,2,4 or all. [default: 1 and all cores]",
+            rich_help_panel=MEASUREMENT,
         ),
     ] = None,
     ladder: Annotated[
         bool,
-        typer.Option("--ladder", help="One product as the textbook's loop, reordered, blocked, tiled and parallel."),
+        typer.Option(
+            "--ladder",
+            help="One product as the textbook's loop, reordered, blocked, tiled and parallel.",
+            rich_help_panel=MEASUREMENT,
+        ),
     ] = False,
     versus: Annotated[
         str | None,
-        typer.Option("--vs", metavar="TEXT", show_default=False, help="Beside whom to measure the products: numpy."),
+        typer.Option(
+            "--vs",
+            metavar="TEXT",
+            show_default=False,
+            help="Beside whom to measure the products: numpy.",
+            rich_help_panel=MEASUREMENT,
+        ),
     ] = None,
     repetitions: Annotated[
-        int, typer.Option("--repetitions", metavar="NUMBER", help="Samples of each row.", min=LEAST, max=MOST)
+        int,
+        typer.Option(
+            "--repetitions",
+            metavar="NUMBER",
+            help="Samples of each row.",
+            min=LEAST,
+            max=MOST,
+            rich_help_panel=MEASUREMENT,
+        ),
     ] = LEAST,
     json: Annotated[
         Path | None,

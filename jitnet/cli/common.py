@@ -9,7 +9,9 @@ from typing import Annotated, Any, Generic, TypeVar
 import typer
 
 __all__ = [
+    "DATA",
     "KINDS",
+    "OUTPUT",
     "Beside",
     "DataArgument",
     "DataOption",
@@ -23,6 +25,8 @@ __all__ = [
 
 Value = TypeVar("Value")
 
+DATA, OUTPUT = "Data", "Output"
+"""Headings of `--help` for what several commands share; commands without headings pass over them."""
 
 KINDS = "mnist, fashion-mnist, digits, a folder of IDX files, or a .safetensors, .npz or .csv file"
 
@@ -41,6 +45,7 @@ DataOption = Annotated[
         autocompletion=data_names,
         help=f"What to train on: {KINDS}. A name is searched in $JITNET_DATA, ./data and the cache folder, then "
         "downloaded. [default: mnist; digits where it cannot be had]",
+        rich_help_panel=DATA,
     ),
 ]
 DataArgument = Annotated[
@@ -50,7 +55,11 @@ DataArgument = Annotated[
 TestData = Annotated[
     Path | None,
     typer.Option(
-        "--test-data", metavar="PATH", show_default=False, help="What to test on, in place of the data's own test part."
+        "--test-data",
+        metavar="PATH",
+        show_default=False,
+        help="What to test on, in place of the data's own test part.",
+        rich_help_panel=DATA,
     ),
 ]
 ModelPath = Annotated[

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from jitnet.cli.common import KINDS, DataArgument, Json, Quiet, TestData, data_names, print_json
-from jitnet.cli.options import TRAINING, Field, with_fields
+from jitnet.cli.options import FIELDS, Field, with_fields
 from jitnet.config import TrainConfig, build
 from jitnet.errors import UsageError
 
@@ -20,7 +20,7 @@ app = typer.Typer(
     epilog="Example: jitnet data info digits",
 )
 
-DISTORTIONS = [field for field in TRAINING if field.name.startswith("augment.")]
+DISTORTIONS = FIELDS["Augmentation"]
 SEED = Field(TrainConfig, "seed", ("--seed",), "The same seed gives the same distortions.")
 
 
@@ -142,7 +142,7 @@ Examples:
   jitnet data augment mnist --elastic 34 --elastic-sigma 4 --out sheet.png
 """,
 )
-@with_fields(*DISTORTIONS, SEED)
+@with_fields({"Augmentation": (*DISTORTIONS, SEED)})
 def augment(
     source: Annotated[
         str | None,

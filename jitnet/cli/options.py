@@ -1,18 +1,33 @@
-"""Options that set a field of a config: one line each in `NETWORK` and `TRAINING`.
+"""Options that set a field of a config: one line each in `FIELDS`, under the heading that `--help` gives them.
 
-Help text, range and default are those of the field in `jitnet.config`; they are written there and nowhere else.
+Help text, range, default and choices are those of the field in `jitnet.config`; they are written there and nowhere
+else.
 """
 
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import typer
+from typer.core import TyperCommand
 
-from jitnet.config import HYPERPARAMETERS, ModelConfig, TrainConfig, build, expected, recipe
+from jitnet.cli.common import DATA, OUTPUT
+from jitnet.config import (
+    ACTIVATIONS,
+    HYPERPARAMETERS,
+    OPTIMIZERS,
+    ModelConfig,
+    TrainConfig,
+    build,
+    expected,
+    recipe,
+)
+from jitnet.config.checking import any_of
+from jitnet.config.training import ONLY_WITH
 
-__all__ = ["NETWORK", "TRAINING", "Field", "configure", "with_fields"]
+__all__ = ["FIELDS", "CommandWithFields", "Field", "configure", "with_fields"]
 
 Config = ModelConfig | TrainConfig
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -51,11 +66,25 @@ class Field:
     @property
     def help(self) -> str:
         kind, leaf = self.home
-        default = kind.model_fields[leaf].default
-        shown = ",".join(map(str, default)) if isinstance(default, tuple) else f"{default}"
         words = f"one of {expected(kind, leaf)}" if self.choices else expected(kind, leaf)
-        range_ = "" if words == "yes or no" else f" {words[0].upper()}{words[1:]}."
-        return f"{kind.model_fields[leaf].description}{range_}{' ' + self.note if self.note else ''} [default: {shown}]"
+        sentences = [str(kind.model_fields[leaf].description)]
+        if words != "yes or no":
+            sentences.append(f"{words[0].upper()}{words[1:]}.")
+        if leaf in ONLY_WITH:
+            chosen, fitting = ONLY_WITH[leaf]
+            sentences.append(f"Only with --{chosen} {any_of(fitting)}.")
+        return " ".join([*sentences, *([self.note] if self.note else []), f"[default: {self._default}]"])
+
+    @property
+    def _default(self) -> str:
+        """The field's default, and the optimizers' own where they have one."""
+        kind, leaf = self.home
+        own = {name: optimizer.defaults[leaf] for name, optimizer in OPTIMIZERS.items() if leaf in optimizer.defaults}
+        if len(own) == len(OPTIMIZERS):
+            return "the optimizer's own, below"
+        default = kind.model_fields[leaf].default
+        shown = ",".join(map(str, default)) or "none" if isinstance(default, tuple) else f"{default}"
+        return "; ".join([shown, *(f"{value:g} with {name}" for name, value in own.items())])
 
     def read(self, text: Any) -> Any:
         """What is typed, as the config takes it: a list from commas. Whether it fits is left for the config to say."""
@@ -65,57 +94,123 @@ class Field:
         return tuple(part.strip() for part in text.split(",")) if text.strip() else ()
 
 
-NETWORK = [
-    Field(ModelConfig, "hidden", ("--hidden",), 'For example 256,128; "" is softmax regression.'),
-    Field(ModelConfig, "activation", ("--activation",)),
-]
+_HEADINGS = (
+    DATA,
+    "Network",
+    "Training",
+    "Optimizer",
+    "Schedule",
+    "Regularisation",
+    "Augmentation",
+    "Held-out data",
+    "Measurement",
+    OUTPUT,
+)
+"""In the order of `--help`. An option without a heading stands under the last."""
 
-TRAINING = [
-    Field(TrainConfig, "epochs", ("--epochs",)),
-    Field(TrainConfig, "batch_size", ("--batch-size",)),
-    Field(TrainConfig, "learning_rate", ("--learning-rate", "--lr")),
-    Field(TrainConfig, "optimizer", ("--optimizer",)),
-    *(Field(TrainConfig, name, ("--" + name.replace("_", "-"),)) for name in HYPERPARAMETERS),
-    Field(TrainConfig, "weight_decay", ("--weight-decay",)),
-    Field(TrainConfig, "schedule", ("--schedule",), "--print-schedule draws it."),
-    Field(TrainConfig, "warmup", ("--warmup",)),
-    Field(TrainConfig, "step_every", ("--step-every",)),
-    Field(TrainConfig, "decay", ("--decay",)),
-    Field(TrainConfig, "final_fraction", ("--final-fraction",)),
-    Field(TrainConfig, "dropout", ("--dropout",), "For example 0.2, or 0.2,0.5 for two hidden layers."),
-    Field(TrainConfig, "input_dropout", ("--input-dropout",)),
-    Field(TrainConfig, "max_norm", ("--max-norm",)),
-    Field(TrainConfig, "label_smoothing", ("--label-smoothing",)),
-    Field(TrainConfig, "clip_norm", ("--clip-norm",)),
-    Field(TrainConfig, "ema", ("--ema",), "The averages are tested and saved in place of the weights."),
-    Field(TrainConfig, "augment.shift", ("--shift",)),
-    Field(TrainConfig, "augment.rotation", ("--rotation",)),
-    Field(TrainConfig, "augment.scaling", ("--scaling",)),
-    Field(TrainConfig, "augment.shear", ("--shear",)),
-    Field(TrainConfig, "augment.elastic", ("--elastic",)),
-    Field(TrainConfig, "augment.elastic_sigma", ("--elastic-sigma",)),
-    Field(TrainConfig, "val_split", ("--val-split",), "The test data is then looked at once, at the end."),
-    Field(TrainConfig, "patience", ("--patience",), "The best epoch's weights are kept."),
-    Field(TrainConfig, "monitor", ("--monitor",)),
-    Field(TrainConfig, "target_accuracy", ("--target-acc",), "Where the epochs end below it, the exit code is 4."),
-    Field(TrainConfig, "seed", ("--seed",), "The same seed gives the same bits at any number of threads."),
-    Field(TrainConfig, "threads", ("--threads",)),
-]
+FIELDS: dict[str, tuple[Field, ...]] = {
+    "Network": (
+        Field(ModelConfig, "hidden", ("--hidden",), 'For example 256,128; "" is softmax regression.'),
+        Field(ModelConfig, "activation", ("--activation",)),
+    ),
+    "Training": (
+        Field(TrainConfig, "epochs", ("--epochs",)),
+        Field(TrainConfig, "batch_size", ("--batch-size",)),
+        Field(TrainConfig, "seed", ("--seed",), "The same seed gives the same bits at any number of threads."),
+        Field(TrainConfig, "threads", ("--threads",)),
+    ),
+    "Optimizer": (
+        Field(TrainConfig, "optimizer", ("--optimizer",)),
+        Field(TrainConfig, "learning_rate", ("--learning-rate", "--lr")),
+        *(Field(TrainConfig, name, ("--" + name.replace("_", "-"),)) for name in HYPERPARAMETERS),
+        Field(TrainConfig, "clip_norm", ("--clip-norm",)),
+    ),
+    "Schedule": (
+        Field(TrainConfig, "schedule", ("--schedule",)),
+        Field(TrainConfig, "warmup", ("--warmup",)),
+        Field(TrainConfig, "step_every", ("--step-every",)),
+        Field(TrainConfig, "decay", ("--decay",)),
+        Field(TrainConfig, "final_fraction", ("--final-fraction",)),
+    ),
+    "Regularisation": (
+        Field(TrainConfig, "weight_decay", ("--weight-decay",)),
+        Field(TrainConfig, "dropout", ("--dropout",), "For example 0.2, or 0.2,0.5 for two hidden layers."),
+        Field(TrainConfig, "input_dropout", ("--input-dropout",)),
+        Field(TrainConfig, "max_norm", ("--max-norm",)),
+        Field(TrainConfig, "label_smoothing", ("--label-smoothing",)),
+        Field(TrainConfig, "ema", ("--ema",), "The averages are tested and saved in place of the weights."),
+    ),
+    "Augmentation": (
+        Field(TrainConfig, "augment.shift", ("--shift",)),
+        Field(TrainConfig, "augment.rotation", ("--rotation",)),
+        Field(TrainConfig, "augment.scaling", ("--scaling",)),
+        Field(TrainConfig, "augment.shear", ("--shear",)),
+        Field(TrainConfig, "augment.elastic", ("--elastic",)),
+        Field(TrainConfig, "augment.elastic_sigma", ("--elastic-sigma",)),
+    ),
+    "Held-out data": (
+        Field(TrainConfig, "val_split", ("--val-split",), "The test data is then looked at once, at the end."),
+        Field(TrainConfig, "patience", ("--patience",), "The best epoch's weights are kept."),
+        Field(TrainConfig, "monitor", ("--monitor",)),
+        Field(TrainConfig, "target_accuracy", ("--target-acc",), "Where the epochs end below it, the exit code is 4."),
+    ),
+}
+"""Each heading's fields, as `--help` lists them."""
 
 
-def with_fields(*fields: Field) -> Callable[[Function], Function]:
-    """Give a command an option for each field; their values reach it as keyword arguments, None where not typed."""
+class CommandWithFields(TyperCommand):
+    """A command whose `--help` has its options under headings, in plain text."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the options; after those of a heading, what can be chosen there."""
+        # Typer itself shows headings only in boxes, and calls them panels.
+        by_heading: dict[str, list[Any]] = {heading: [] for heading in _HEADINGS}
+        for parameter in self.get_params(ctx):
+            by_heading.setdefault(getattr(parameter, "rich_help_panel", None) or OUTPUT, []).append(parameter)
+        choices = _choices()
+        for heading, parameters in by_heading.items():
+            records = [parameter.get_help_record(ctx) for parameter in parameters]
+            if not any(records):
+                continue
+            with formatter.section(heading):
+                formatter.write_dl([record for record in records if record])
+                for parameter in parameters:
+                    if parameter.name in choices:
+                        title, lines = choices[parameter.name]
+                        with formatter.section(title):
+                            formatter.write_dl(lines)
+
+
+def _choices() -> dict[str, tuple[str, list[tuple[str, str]]]]:
+    """The options whose choices need a word each: a title, and the choices."""
+    rates = {name: f"{kind.defaults['learning_rate']:g}" for name, kind in OPTIMIZERS.items()}
+    width = max(map(len, OPTIMIZERS))
+    return {
+        "activation": ("Activations", [(name, kind.about) for name, kind in ACTIVATIONS.items()]),
+        "optimizer": (
+            "Optimizers and their default learning rates",
+            [(f"{name:{width}}  {rates[name]}", kind.about) for name, kind in OPTIMIZERS.items()],
+        ),
+    }
+
+
+def with_fields(fields: dict[str, tuple[Field, ...]]) -> Callable[[Function], Function]:
+    """Give a command an option for each field; their values reach it as keyword arguments, None where not typed.
+
+    fields: by the heading under which `--help` shows them, as in `FIELDS`. The command's own options come after them.
+    """
 
     def decorate(function: Function) -> Function:
         signature = inspect.signature(function)
         own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
         added = [
             inspect.Parameter(
-                field.parameter, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_annotation(field)
+                field.parameter, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_annotation(field, heading)
             )
-            for field in fields
+            for heading, under in fields.items()
+            for field in under
         ]
-        parameters = sorted(own + added, key=lambda parameter: parameter.kind)
+        parameters = sorted(added + own, key=lambda parameter: parameter.kind)
         function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         function.__annotations__ = {p.name: p.annotation for p in parameters}
         return function
@@ -123,7 +218,7 @@ def with_fields(*fields: Field) -> Callable[[Function], Function]:
     return decorate
 
 
-def _annotation(field: Field) -> Any:
+def _annotation(field: Field, heading: str) -> Any:
     kind, leaf = field.home
     flag = kind.model_fields[leaf].annotation is bool
     flags = [f"{name}/--no-{name.removeprefix('--')}" if flag else name for name in field.flags]
@@ -138,6 +233,7 @@ def _annotation(field: Field) -> Any:
         autocompletion=(lambda incomplete: [c for c in field.choices if c.startswith(incomplete)])
         if field.choices
         else None,
+        rich_help_panel=heading,
     )
     return Annotated[bool | None if flag else str | None, option]
 
@@ -151,7 +247,7 @@ def configure(values: dict[str, Any], recipe_name: str | None) -> tuple[dict[str
     tables = recipe(recipe_name) if recipe_name is not None else {"model": {}, "train": {}}
     chosen = {ModelConfig: dict(tables["model"]), TrainConfig: dict(tables["train"])}
     names = {}
-    for field in NETWORK + TRAINING:
+    for field in chain(*FIELDS.values()):
         names[field.name] = field.flags[0]
         typed = values.get(field.parameter)
         if typed is None:

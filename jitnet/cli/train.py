@@ -1,6 +1,7 @@
 """`jitnet train`."""
 
 import gc
+import math
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +16,8 @@ import typer
 
 import jitnet
 from jitnet.cli.common import Beside, DataOption, Json, Quiet, TestData, print_json
-from jitnet.cli.options import NETWORK, TRAINING, configure, with_fields
+from jitnet.cli.options import FIELDS, CommandWithFields, configure, with_fields
+from jitnet.config import OPTIMIZERS
 from jitnet.errors import TargetMissed
 
 if TYPE_CHECKING:
@@ -30,9 +32,13 @@ EXAMPLES = """\b
 Examples:
   jitnet train
   jitnet train --hidden 256,128 --epochs 20 --data fashion-mnist
+  jitnet train --optimizer adam --activation gelu
   jitnet train --data train.csv --test-data test.csv --out runs/mine
   jitnet train --json --quiet > result.json
 """
+
+_ENOUGH = 20
+"""Steps after which a network that learns does better than guessing."""
 
 
 def _recipes(incomplete: str) -> list[str]:
@@ -41,8 +47,8 @@ def _recipes(incomplete: str) -> list[str]:
     return [name for name in recipe_names() if name.startswith(incomplete)]
 
 
-@app.command(epilog=EXAMPLES)
-@with_fields(*NETWORK, *TRAINING)
+@app.command(cls=CommandWithFields, epilog=EXAMPLES)
+@with_fields(FIELDS)
 def train(
     *,
     data: DataOption = None,
@@ -55,6 +61,7 @@ def train(
             autocompletion=_recipes,
             help="Start from a named set of options; those typed beside it go first. "
             "seed and seed-readme repeat the Rust original as its code and as its README has it.",
+            rich_help_panel="Training",
         ),
     ] = None,
     out: Annotated[
@@ -68,7 +75,11 @@ def train(
     ] = None,
     print_schedule: Annotated[
         bool,
-        typer.Option("--print-schedule", help="Draw the learning rate over the whole run, and train nothing."),
+        typer.Option(
+            "--print-schedule",
+            help="Draw the learning rate over the whole run, and train nothing.",
+            rich_help_panel="Schedule",
+        ),
     ] = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -118,13 +129,15 @@ def train(
         trainer.prepare()
     gc.freeze()
     gc.enable()
-    reports = []
+    reports, doubt = [], ""
     with _interrupts(trainer.request_stop), render.TrainingView(screen, config.epochs) as view:
         for report in trainer.epochs(on_steps=view.step):
             model.save(run.model_path)
             run.append(report)
             reports.append(report)
             view.epoch(report)
+            if not doubt and (doubt := _doubt(report, trainer)):
+                render.notice(render.make_console(sys.stderr), doubt)
         if trainer.stopped or trainer.best_epoch is not None:
             model.save(run.model_path)
     if json:
@@ -146,6 +159,25 @@ def train(
             f"{100.0 * trainer.accuracy:.2f}%; train longer or aim lower"
         )
     return 0
+
+
+def _doubt(report: "EpochReport", trainer: "Trainer") -> str:
+    """What to say where a network does no better than guessing after an epoch; nothing where it does."""
+    # The training loss is a mean over the epoch. Where a loss was measured at its end, that knows better.
+    losses = [loss for loss in (report.train_loss, report.val_loss, report.test_loss) if loss is not None]
+    guessing = math.log(trainer.model.config.n_classes)
+    if min(losses) < guessing or report.epoch * trainer.n_steps < _ENOUGH:
+        return ""
+    optimizer, rate = trainer.config.optimizer, trainer.config.learning_rate
+    own = OPTIMIZERS[optimizer].defaults["learning_rate"]
+    if rate == own:
+        trial = f"a lower one, --lr {rate / 10:g} for example"
+    else:
+        trial = f"{'a lower' if rate > own else 'another'} one; the default of {optimizer} is --lr {own:g}"
+    return (
+        f"after epoch {report.epoch} the training loss is {report.train_loss:.4g}, no better than guessing, "
+        f"{guessing:.4g}: the learning rate {rate:g} may not fit; try {trial}"
+    )
 
 
 def _print_schedule(trainer: "Trainer", json: bool) -> int:

@@ -33,7 +33,7 @@ class Activation:
 
 @dataclass(frozen=True)
 class Optimizer:
-    """about: its update of the weights w along the gradient g, in one line.
+    """about: which way it moves the weights, in one line.
 
     hyperparameters: the fields of `OptimizerFields` that only some optimizers use, and this one does. defaults: its own
     `learning_rate`, and each hyperparameter whose default is another than the field's.
@@ -47,19 +47,39 @@ class Optimizer:
 ACTIVATIONS: dict[str, Activation] = {
     "relu": Activation("max(x, 0)"),
     "tanh": Activation("tanh(x)"),
-    "gelu": Activation("x Φ(x), with Φ the normal distribution"),
+    "gelu": Activation("x times the normal distribution function at x"),
 }
 
 OPTIMIZERS: dict[str, Optimizer] = {
-    "sgd": Optimizer("along -g", (), {"learning_rate": 0.7}),
-    "momentum": Optimizer("along a decaying sum of -g", ("momentum",), {"learning_rate": 0.05}),
-    "nesterov": Optimizer("the same, looking one step ahead", ("momentum",), {"learning_rate": 0.05}),
-    "rmsprop": Optimizer("-g over the root of its mean square", ("rho", "epsilon"), {"learning_rate": 0.001}),
+    "sgd": Optimizer(
+        "against the gradient",
+        (),
+        {"learning_rate": 0.7},
+    ),
+    "momentum": Optimizer(
+        "against a decaying sum of the gradients",
+        ("momentum",),
+        {"learning_rate": 0.05},
+    ),
+    "nesterov": Optimizer(
+        "momentum, looking one step ahead",
+        ("momentum",),
+        {"learning_rate": 0.05},
+    ),
+    "rmsprop": Optimizer(
+        "against the gradient over its root mean square",
+        ("rho", "epsilon"),
+        {"learning_rate": 0.005},
+    ),
     "adam": Optimizer(
-        "mean of -g over the root of its mean square", ("beta1", "beta2", "epsilon"), {"learning_rate": 0.002}
+        "against the mean gradient over its root mean square",
+        ("beta1", "beta2", "epsilon"),
+        {"learning_rate": 0.005},
     ),
     "adamw": Optimizer(
-        "the same, with weight decay apart from g", ("beta1", "beta2", "epsilon"), {"learning_rate": 0.002}
+        "adam, with weight decay apart from the gradient",
+        ("beta1", "beta2", "epsilon"),
+        {"learning_rate": 0.005},
     ),
 }
 
@@ -83,7 +103,9 @@ class OptimizerFields(CheckedConfig):
     beta1: Fraction = Field(0.9, description="Decay of the mean gradient.")
     beta2: Fraction = Field(0.999, description="Decay of the mean squared gradient.")
     rho: Fraction = Field(0.99, description="Decay of the mean squared gradient.")
-    epsilon: Annotated[float, Field(gt=0.0, le=1.0)] = Field(1e-8, description="What keeps from dividing by zero.")
+    epsilon: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        1e-8, description="Added to a root that is divided by, lest it be zero."
+    )
     weight_decay: Annotated[float, Field(ge=0.0, le=10.0)] = Field(
         0.0, description="L2 penalty on weights and biases; decoupled in adamw."
     )

@@ -75,9 +75,9 @@ class TrainConfig(OptimizerFields):
         0.0, description="Learning rate at the end of cosine and one-cycle, as a fraction of the peak."
     )
     dropout: tuple[Fraction, ...] = Field(
-        (), description="Share of hidden units dropped: one for all hidden layers, or one for each."
+        (), description="Rate at which hidden units are dropped: one for all hidden layers, or one for each."
     )
-    input_dropout: Fraction = Field(0.0, description="Share of inputs dropped.")
+    input_dropout: Fraction = Field(0.0, description="Rate at which inputs are dropped.")
     max_norm: Annotated[float, Field(ge=0.0)] = Field(
         0.0, description="Largest norm of a hidden unit's incoming weights; 0 is off."
     )
