@@ -1,9 +1,22 @@
 """Configuration: a value out of range is one line that names the field, the range and the value."""
 
+import subprocess
+import sys
+from dataclasses import replace
+
 import pytest
 
 from jitnet import config
-from jitnet.config import AugmentConfig, ModelConfig, TrainConfig, build, expected
+from jitnet.config import (
+    ACTIVATIONS,
+    HYPERPARAMETERS,
+    OPTIMIZERS,
+    AugmentConfig,
+    ModelConfig,
+    TrainConfig,
+    build,
+    expected,
+)
 from jitnet.errors import UsageError
 
 
@@ -75,3 +88,63 @@ def test_each_recipe_builds(name):
 def test_an_unknown_recipe_names_those_there_are():
     with pytest.raises(UsageError, match=r"--recipe: there is no recipe 'speed'; there are .*seed, seed-readme"):
         config.recipe("speed")
+
+
+def test_the_table_is_all_that_can_be_chosen():
+    for kind, field, table in ((ModelConfig, "activation", ACTIVATIONS), (TrainConfig, "optimizer", OPTIMIZERS)):
+        assert expected(kind, field).replace(" or ", ", ").split(", ") == list(table)
+    for name in ACTIVATIONS:
+        assert ModelConfig(in_features=1, n_classes=2, activation=name).activation == name
+    with pytest.raises(UsageError, match=r"activation: expected relu, .*, found 'nothing'"):
+        build(ModelConfig, {"in_features": 1, "n_classes": 2, "activation": "nothing"})
+
+
+def test_hyperparameters_are_fields_that_an_optimizer_uses():
+    assert HYPERPARAMETERS == ("momentum", "beta1", "beta2", "rho", "epsilon")
+    for optimizer in OPTIMIZERS.values():
+        assert set(optimizer.hyperparameters) <= set(HYPERPARAMETERS)
+        assert {"learning_rate"} <= set(optimizer.defaults) <= {"learning_rate", *optimizer.hyperparameters}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_what_is_not_given_is_the_optimizers_own_default(name):
+    made = TrainConfig(optimizer=name)
+    assert made.learning_rate == OPTIMIZERS[name].defaults["learning_rate"]
+    assert made.model_fields_set == {"optimizer"}
+    assert TrainConfig(optimizer=name, learning_rate=0.123).learning_rate == 0.123
+    build(TrainConfig, {"optimizer": name, **OPTIMIZERS[name].defaults})
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_hyperparameter_has_a_default_for_an_optimizer(name, monkeypatch):
+    own = {"learning_rate": 0.5, **dict.fromkeys(OPTIMIZERS[name].hyperparameters, 0.25)}
+    before = TrainConfig(optimizer=name)
+    monkeypatch.setitem(OPTIMIZERS, name, replace(OPTIMIZERS[name], defaults=own))
+    made = TrainConfig(optimizer=name)
+    for field in HYPERPARAMETERS:
+        assert getattr(made, field) == own.get(field, getattr(before, field))
+
+
+@pytest.mark.parametrize("field", HYPERPARAMETERS)
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_hyperparameter_is_taken_by_the_optimizers_that_use_it(name, field):
+    values = {"optimizer": name, field: 0.5}
+    if field in OPTIMIZERS[name].hyperparameters:
+        assert getattr(build(TrainConfig, values), field) == 0.5
+    else:
+        with pytest.raises(UsageError, match=rf"--{field} is 0\.5, which optimizer {name} does not use; expected opt"):
+            build(TrainConfig, values, {field: f"--{field}"})
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_whole_config_can_be_made_again_from_its_fields(name):
+    made = TrainConfig(optimizer=name, epochs=3, augment={"shift": 1.0})
+    assert TrainConfig(**made.model_dump()) == made
+    assert TrainConfig.model_validate_json(made.model_dump_json()) == made
+
+
+def test_configs_load_no_numbers():
+    code = "import sys, jitnet.config; print(*sys.modules, sep='\\n')"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "jitnet.config.choices" in loaded
+    assert not {"numba", "llvmlite", "numpy"} & set(loaded)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import typer
 
-from jitnet.config import ModelConfig, TrainConfig, build, expected, recipe
+from jitnet.config import HYPERPARAMETERS, ModelConfig, TrainConfig, build, expected, recipe
 
 __all__ = ["NETWORK", "TRAINING", "Field", "configure", "with_fields"]
 
@@ -75,11 +75,7 @@ TRAINING = [
     Field(TrainConfig, "batch_size", ("--batch-size",)),
     Field(TrainConfig, "learning_rate", ("--learning-rate", "--lr")),
     Field(TrainConfig, "optimizer", ("--optimizer",)),
-    Field(TrainConfig, "momentum", ("--momentum",)),
-    Field(TrainConfig, "beta1", ("--beta1",)),
-    Field(TrainConfig, "beta2", ("--beta2",)),
-    Field(TrainConfig, "rho", ("--rho",)),
-    Field(TrainConfig, "epsilon", ("--epsilon",)),
+    *(Field(TrainConfig, name, ("--" + name.replace("_", "-"),)) for name in HYPERPARAMETERS),
     Field(TrainConfig, "weight_decay", ("--weight-decay",)),
     Field(TrainConfig, "schedule", ("--schedule",), "--print-schedule draws it."),
     Field(TrainConfig, "warmup", ("--warmup",)),

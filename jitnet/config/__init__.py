@@ -1,19 +1,28 @@
 """What a network is and how it is trained: every field with its unit, range and default; named recipes.
 
-fields.py   the configs, and how a wrong value is told     recipes/   named parts of them, one TOML file each
+choices.py    what can be chosen, activations and optimizers: their names, and what each brings
+network.py    the fields of a network             training.py   the fields of a training
+checking.py   how a wrong value is told           recipes/      named parts of both, one TOML file each
 
-Nothing here loads Numba.
+Nothing here loads Numba or NumPy.
 """
 
-from jitnet.config.fields import (
-    MAX_THREADS,
-    AugmentConfig,
-    ModelConfig,
-    TrainConfig,
-    build,
-    expected,
-    recipe,
-    recipe_names,
-)
+from jitnet.config.checking import build, expected
+from jitnet.config.choices import ACTIVATIONS, HYPERPARAMETERS, OPTIMIZERS
+from jitnet.config.network import ModelConfig
+from jitnet.config.recipes import recipe, recipe_names
+from jitnet.config.training import MAX_THREADS, AugmentConfig, TrainConfig
 
-__all__ = ["MAX_THREADS", "AugmentConfig", "ModelConfig", "TrainConfig", "build", "expected", "recipe", "recipe_names"]
+__all__ = [
+    "ACTIVATIONS",
+    "HYPERPARAMETERS",
+    "MAX_THREADS",
+    "OPTIMIZERS",
+    "AugmentConfig",
+    "ModelConfig",
+    "TrainConfig",
+    "build",
+    "expected",
+    "recipe",
+    "recipe_names",
+]

@@ -1,0 +1,104 @@
+"""What can be chosen: the one table of activations and of optimizers, and the fields that optimizers bring.
+
+A new activation is a line in `ACTIVATIONS`, a new optimizer one in `OPTIMIZERS`. A hyperparameter that no optimizer had
+before is a field in `OptimizerFields` as well. What is accepted, the messages and `--help` follow from these; the loops
+are in `jitnet/kernels`.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from jitnet.config.checking import CheckedConfig, Fraction
+
+__all__ = [
+    "ACTIVATIONS",
+    "HYPERPARAMETERS",
+    "OPTIMIZERS",
+    "Activation",
+    "ActivationName",
+    "Optimizer",
+    "OptimizerFields",
+    "OptimizerName",
+]
+
+
+@dataclass(frozen=True)
+class Activation:
+    """about: what it computes, in one line."""
+
+    about: str
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """about: its update of the weights w along the gradient g, in one line.
+
+    hyperparameters: the fields of `OptimizerFields` that only some optimizers use, and this one does. defaults: its own
+    `learning_rate`, and each hyperparameter whose default is another than the field's.
+    """
+
+    about: str
+    hyperparameters: tuple[str, ...]
+    defaults: dict[str, float]
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "relu": Activation("max(x, 0)"),
+    "tanh": Activation("tanh(x)"),
+    "gelu": Activation("x Φ(x), with Φ the normal distribution"),
+}
+
+OPTIMIZERS: dict[str, Optimizer] = {
+    "sgd": Optimizer("along -g", (), {"learning_rate": 0.7}),
+    "momentum": Optimizer("along a decaying sum of -g", ("momentum",), {"learning_rate": 0.05}),
+    "nesterov": Optimizer("the same, looking one step ahead", ("momentum",), {"learning_rate": 0.05}),
+    "rmsprop": Optimizer("-g over the root of its mean square", ("rho", "epsilon"), {"learning_rate": 0.001}),
+    "adam": Optimizer(
+        "mean of -g over the root of its mean square", ("beta1", "beta2", "epsilon"), {"learning_rate": 0.002}
+    ),
+    "adamw": Optimizer(
+        "the same, with weight decay apart from g", ("beta1", "beta2", "epsilon"), {"learning_rate": 0.002}
+    ),
+}
+
+# A type checker cannot read a Literal out of a table.
+if TYPE_CHECKING:
+    ActivationName = str
+    OptimizerName = str
+else:
+    ActivationName = Literal[tuple(ACTIVATIONS)]
+    OptimizerName = Literal[tuple(OPTIMIZERS)]
+
+
+class OptimizerFields(CheckedConfig):
+    """What steers an update. A field that is not given takes the chosen optimizer's own default, where it has one."""
+
+    optimizer: OptimizerName = Field("sgd", description="The rule that turns a gradient into an update.")
+    learning_rate: Annotated[float, Field(gt=0.0, le=1000.0)] = Field(
+        OPTIMIZERS["sgd"].defaults["learning_rate"], description="Peak step size."
+    )
+    momentum: Fraction = Field(0.9, description="Decay of the velocity.")
+    beta1: Fraction = Field(0.9, description="Decay of the mean gradient.")
+    beta2: Fraction = Field(0.999, description="Decay of the mean squared gradient.")
+    rho: Fraction = Field(0.99, description="Decay of the mean squared gradient.")
+    epsilon: Annotated[float, Field(gt=0.0, le=1.0)] = Field(1e-8, description="What keeps from dividing by zero.")
+    weight_decay: Annotated[float, Field(ge=0.0, le=10.0)] = Field(
+        0.0, description="L2 penalty on weights and biases; decoupled in adamw."
+    )
+
+    @model_validator(mode="after")
+    def _own_defaults(self) -> Self:
+        for field, default in OPTIMIZERS[self.optimizer].defaults.items():
+            if field not in self.model_fields_set:
+                self.__dict__[field] = default  # past the freeze, and not among the fields that the user set
+        return self
+
+
+HYPERPARAMETERS: tuple[str, ...] = tuple(
+    field
+    for field in OptimizerFields.model_fields
+    if any(field in optimizer.hyperparameters for optimizer in OPTIMIZERS.values())
+)
+"""The fields that only some optimizers use, in their order."""

@@ -1,0 +1,28 @@
+"""Named recipes: each a TOML file in this folder, with a table `model` and a table `train` of fields."""
+
+import tomllib
+from importlib import resources
+from typing import Any
+
+from jitnet.errors import UsageError
+
+__all__ = ["recipe", "recipe_names"]
+
+
+def recipe_names() -> list[str]:
+    """The names of the recipes that come with jitnet, sorted."""
+    files = resources.files(__name__).iterdir()
+    return sorted(entry.name.removesuffix(".toml") for entry in files if entry.name.endswith(".toml"))
+
+
+def recipe(name: str) -> dict[str, dict[str, Any]]:
+    """The tables `model` and `train` of a named recipe; UsageError lists the names where there is none such."""
+    if name not in recipe_names():
+        raise UsageError(f"--recipe: there is no recipe {name!r}; there are {', '.join(recipe_names())}")
+    text = (resources.files(__name__) / f"{name}.toml").read_text(encoding="utf-8")
+    tables = tomllib.loads(text)
+    return {
+        "about": {"text": tables.get("about", "")},
+        "model": tables.get("model", {}),
+        "train": tables.get("train", {}),
+    }

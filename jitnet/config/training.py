@@ -1,0 +1,126 @@
+"""The fields of a training, and which of them fit together."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from jitnet.config.checking import CheckedConfig, Fraction, any_of
+from jitnet.config.choices import HYPERPARAMETERS, OPTIMIZERS, OptimizerFields
+
+__all__ = ["MAX_THREADS", "ONLY_WITH", "AugmentConfig", "TrainConfig"]
+
+MAX_THREADS = 1024
+
+
+class AugmentConfig(CheckedConfig):
+    """Random distortions of each image, drawn anew for every epoch; zero turns one off."""
+
+    shift: Annotated[float, Field(ge=0.0, le=32.0)] = Field(
+        0.0, description="Largest shift along each axis, in pixels."
+    )
+    rotation: Annotated[float, Field(ge=0.0, le=180.0)] = Field(0.0, description="Largest rotation, in degrees.")
+    scaling: Annotated[float, Field(ge=0.0, le=0.9)] = Field(
+        0.0, description="Largest change of size along each axis, as a fraction."
+    )
+    shear: Annotated[float, Field(ge=0.0, le=60.0)] = Field(0.0, description="Largest shear, in degrees.")
+    elastic: Annotated[float, Field(ge=0.0, le=100.0)] = Field(
+        0.0, description="Strength of the elastic distortion (alpha of Simard et al. 2003), in pixels."
+    )
+    elastic_sigma: Annotated[float, Field(ge=0.5, le=20.0)] = Field(
+        4.0, description="Smoothness of the elastic distortion: the Gaussian's standard deviation, in pixels."
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.gave("elastic_sigma") and not self.elastic:
+            raise ValueError(
+                f"<augment.elastic_sigma> is {self.elastic_sigma:g}, with <augment.elastic> off; set that too"
+            )
+        return self
+
+    @property
+    def active(self) -> bool:
+        """Whether any distortion is on."""
+        return any((self.shift, self.rotation, self.scaling, self.shear, self.elastic))
+
+
+ONLY_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
+    **{
+        field: ("optimizer", tuple(name for name, kind in OPTIMIZERS.items() if field in kind.hyperparameters))
+        for field in HYPERPARAMETERS
+    },
+    "step_every": ("schedule", ("step",)),
+    "decay": ("schedule", ("step", "exponential")),
+    "final_fraction": ("schedule", ("cosine", "one-cycle")),
+}
+"""Fields that do nothing but with some choices of another: setting one without is a slip, and is said."""
+
+
+class TrainConfig(OptimizerFields):
+    """How a network is trained."""
+
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)] = Field(10, description="Passes over the training data.")
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = Field(32, description="Samples a step.")
+    schedule: Literal["constant", "step", "exponential", "cosine", "one-cycle"] = Field(
+        "one-cycle", description="How the learning rate changes, step by step."
+    )
+    warmup: Annotated[float, Field(ge=0.0)] = Field(0.0, description="Epochs of linear warm-up before the schedule.")
+    step_every: Annotated[float, Field(gt=0.0)] = Field(
+        3.0, description="Epochs between the step schedule's reductions."
+    )
+    decay: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        0.5, description="Factor of the step schedule at each reduction, and of the exponential schedule in each epoch."
+    )
+    final_fraction: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
+        0.0, description="Learning rate at the end of cosine and one-cycle, as a fraction of the peak."
+    )
+    dropout: tuple[Fraction, ...] = Field(
+        (), description="Share of hidden units dropped: one for all hidden layers, or one for each."
+    )
+    input_dropout: Fraction = Field(0.0, description="Share of inputs dropped.")
+    max_norm: Annotated[float, Field(ge=0.0)] = Field(
+        0.0, description="Largest norm of a hidden unit's incoming weights; 0 is off."
+    )
+    label_smoothing: Fraction = Field(0.0, description="Share of the target spread evenly over the classes.")
+    clip_norm: Annotated[float, Field(ge=0.0)] = Field(0.0, description="Largest norm of the whole gradient; 0 is off.")
+    ema: Fraction = Field(0.0, description="Decay of the moving average of the weights, a step; 0 is off.")
+    augment: AugmentConfig = Field(AugmentConfig(), description="Random distortions of the images.")
+    val_split: Annotated[float, Field(ge=0.0, le=0.9)] = Field(
+        0.0, description="Share of the training data held out to watch."
+    )
+    patience: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        0, description="Epochs without improvement before an early stop; 0 is off."
+    )
+    monitor: Literal["accuracy", "loss"] = Field(
+        "accuracy", description="What early stopping watches on the held-out data."
+    )
+    target_accuracy: Annotated[float, Field(ge=0.0, le=100.0)] = Field(
+        0.0, description="Stop once this accuracy, in percent, is reached on held-out or else on test data; 0 is off."
+    )
+    shuffle: bool = Field(True, description="Whether the samples are drawn in a new order in each epoch.")
+    drop_last: bool = Field(False, description="Whether a last batch that is not full is left out.")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="Where all random numbers come from.")
+    threads: Annotated[int, Field(ge=0, le=MAX_THREADS)] = Field(0, description="Threads to train on; 0 chooses.")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.warmup > self.epochs:
+            raise ValueError(
+                f"<warmup> is {self.warmup:g}, longer than the whole run of {self.epochs} epochs (<epochs>); "
+                f"expected a number from 0 to {self.epochs}"
+            )
+        if self.patience and not self.val_split:
+            raise ValueError(
+                f"<patience> is {self.patience}, with no held-out data to watch; set <val_split>, 0.1 for example"
+            )
+        for field, (chosen, fitting) in ONLY_WITH.items():
+            if self.gave(field) and getattr(self, chosen) not in fitting:
+                raise ValueError(
+                    f"<{field}> is {getattr(self, field):g}, which <{chosen}> {getattr(self, chosen)} does not use; "
+                    f"expected <{chosen}> {any_of(fitting)}"
+                )
+        if self.gave("monitor") and not self.val_split:
+            raise ValueError(
+                f"<monitor> is {self.monitor}, with no held-out data to watch; set <val_split>, 0.1 for example"
+            )
+        return self
