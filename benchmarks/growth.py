@@ -9,6 +9,7 @@ does not grow no longer counts.
 import argparse
 import json
 import math
+import os
 import random
 import sys
 import time
@@ -17,12 +18,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from harness import Spread, interleave, machine, machine_line, spread
+from harness import Spread, commit, interleave, machine, machine_line, spread
 from report import quantity, replace_section
 
 from jitnet import Dataset, Model, ModelConfig, Scaling, Split, TrainConfig, Trainer
 
-ROOT = Path(__file__).parent.parent
+DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
 FEATURES, CLASSES, BLOCK = 784, 10, 10_000
 
 
@@ -170,14 +171,16 @@ def picture(found: Sequence[Curve], path: Path, title: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[2])
-    parser.add_argument("--picture", type=Path, default=ROOT / "docs" / "growth.svg", help="PNG or SVG")
+    parser.add_argument("--picture", type=Path, default=DOCUMENT.with_name("growth.svg"), help="PNG or SVG")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--quick", action="store_true", help="the smaller half of the sizes, three rounds: a try")
     parser.add_argument("--json", type=Path, metavar="FILE", help="every raw sample")
-    parser.add_argument("--update-readme", action="store_true", help="the table into README.md, between its markers")
+    parser.add_argument(
+        "--update-docs", action="store_true", help="table and picture into docs/performance.md, between its markers"
+    )
     options = parser.parse_args()
-    if options.quick and options.update_readme:
-        parser.error("--update-readme: leave out --quick, which is a try and no result")
+    if options.quick and options.update_docs:
+        parser.error("--update-docs: leave out --quick, which is a try and no result")
     found, draw, rounds = curves(options.quick), random.Random(0), 3 if options.quick else options.rounds
     data = made(max(curve.samples(size) for curve in found for size in curve.sizes))
     for curve in found:
@@ -194,13 +197,13 @@ def main() -> None:
         picture(found, options.picture, header)
     except ImportError:
         sys.exit("growth.py: no picture: matplotlib is not installed; `pip install .[bench]` brings it")
-    if options.update_readme:
+    if options.update_docs:
         lines.insert(1, ["---"] * len(lines[0]))
         rows = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-        shown = options.picture.resolve().relative_to(ROOT)
-        text = f"{header}\n\n![Cost as the work grows]({shown})\n\n{rows}\n"
+        shown = Path(os.path.relpath(options.picture, DOCUMENT.parent)).as_posix()
+        above = ", ".join(filter(None, [header, commit()]))
         try:
-            replace_section(ROOT / "README.md", "growth", text)
+            replace_section(DOCUMENT, "growth", f"{above}\n\n![Cost as the work grows]({shown})\n\n{rows}\n")
         except (OSError, ValueError) as error:
             sys.exit(f"growth.py: {error}")
 

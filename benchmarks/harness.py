@@ -210,6 +210,20 @@ def machine() -> dict[str, Any]:
     }
 
 
+def commit() -> str:
+    """The commit that is measured, with a word where the files differ from it; empty outside a Git checkout."""
+    root = HERE.parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=True).stdout
+
+    try:
+        changed = git("status", "--porcelain", "--", "jitnet", "benchmarks").strip()
+        return f"commit {git('rev-parse', '--short', 'HEAD').strip()}{', changed since' if changed else ''}"
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
 def machine_line(found: Mapping[str, Any]) -> str:
     """The machine in one line."""
     parts = [f"{found['cpu']}", f"{found['cores']} core{'s' * (found['cores'] != 1)}", found["vectors"]]

@@ -18,11 +18,21 @@ from pathlib import Path
 from statistics import median
 
 import start
-from harness import OURS, SYSTEMS, Pool, Worker, WorkerError, cores, interleave, machine, machine_line
-from report import Result, document, markdown, replace_section, terminal
+from harness import OURS, SYSTEMS, Pool, Worker, WorkerError, commit, cores, interleave, machine, machine_line
+from report import Result, document, extract, markdown, replace_section, section, terminal
 from rows import PEAK, Entry, Work, rows
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+PERFORMANCE, README = ROOT / "docs" / "performance.md", ROOT / "README.md"
+IN_README = (
+    "784-128-10, batch 32, SGD",
+    "784-512-10, batch 32, SGD",
+    "784-128-10, batch 32, Adam",
+    "784-2048-2048-10, batch 512, SGD, 4,096 samples of noise",
+    "10,000 images",
+    "second start, prompt to first step",
+)
+"""Rows of the table that README.md repeats: one of every kind, also where jitnet is not the fastest."""
 TUNING_SAMPLES = 6_400
 
 
@@ -132,7 +142,16 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the order of measurements")
     parser.add_argument("--json", type=Path, metavar="FILE", help="every raw sample")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="the table as Markdown")
-    parser.add_argument("--update-readme", action="store_true", help="the table into README.md, between its markers")
+    parser.add_argument(
+        "--update-docs",
+        action="store_true",
+        help="the table into docs/performance.md and six of its rows into README.md, between their markers",
+    )
+    parser.add_argument(
+        "--from-docs",
+        action="store_true",
+        help="only make README.md's rows anew from the table in docs/performance.md, and measure nothing",
+    )
     options = parser.parse_args()
     options.systems = options.systems.split(",")
     if unknown := set(options.systems) - set(SYSTEMS):
@@ -142,15 +161,19 @@ def parse() -> argparse.Namespace:
         parser.error(
             f"--python-of: {', '.join(sorted(unknown))}: expected SYSTEM=PYTHON with one of {', '.join(SYSTEMS)}"
         )
+    if options.from_docs:
+        return options
     options.data = Path(options.data).resolve()
     if not any(options.data.glob("train-images-idx3-ubyte*")):
         parser.error(
             f"--data: {options.data} does not hold train-images-idx3-ubyte; set --data or JITNET_DATA to MNIST"
         )
-    if options.update_readme and (options.quick or options.rounds < 7):
+    if options.update_docs and (options.quick or options.rounds < 7):
         parser.error(
-            "--update-readme: the table there is of seven rounds of whole epochs; leave out --quick and --rounds"
+            "--update-docs: the table there is of seven rounds of whole epochs; leave out --quick and --rounds"
         )
+    if options.update_docs and (options.rows or len(options.systems) < len(SYSTEMS)):
+        parser.error("--update-docs: the table there is of all rows and systems; leave out --rows and --systems")
     return options
 
 
@@ -167,8 +190,22 @@ def selected(options: argparse.Namespace) -> list[Work]:
     return works
 
 
+def update_docs(text: str) -> None:
+    """Put the table into docs/performance.md, and the rows that README.md repeats there; or neither."""
+    rows = extract(text, IN_README)
+    section(README, "peers")
+    replace_section(PERFORMANCE, "peers", text)
+    replace_section(README, "peers", rows)
+
+
 def main() -> None:
     options = parse()
+    if options.from_docs:
+        try:
+            update_docs(section(PERFORMANCE, "peers").lstrip())
+        except (OSError, ValueError) as error:
+            sys.exit(f"peers.py: {error}")
+        return
     draw = random.Random(options.seed)
     began = time.perf_counter()
     results: list[Result] = []
@@ -189,17 +226,19 @@ def main() -> None:
         results += start.measure(str(options.data), options.pythons, options.systems, rounds, long_epochs, draw)
     found = machine()
     quick = ["A quick try on a part of the data: no result."] if options.quick else []
-    header = [machine_line(found), ", ".join(f"{name} {version}" for name, version in sorted(versions.items())), *quick]
+    names = [f"{name} {version}" for name, version in sorted(versions.items())]
+    header = [machine_line(found), ", ".join(filter(None, [*names, commit()])), *quick]
     remarks = notes(results)
     print("\n".join(header), terminal(results), "\n".join(remarks), sep="\n\n")
     if options.json:
-        options.json.write_text(json.dumps(document(results, found, versions), indent=1) + "\n")
+        everything = document(results, found, versions) | {"commit": commit()}
+        options.json.write_text(json.dumps(everything, indent=1) + "\n")
     text = markdown(results, header, remarks)
     if options.markdown:
         options.markdown.write_text(text, encoding="utf-8")
-    if options.update_readme:
+    if options.update_docs:
         try:
-            replace_section(README, "peers", text)
+            update_docs(text)
         except (OSError, ValueError) as error:
             sys.exit(f"peers.py: {error}")
 

@@ -1,5 +1,6 @@
 """What the samples of a row say, and how the table shows it: in the terminal, as Markdown, as JSON."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -133,7 +134,7 @@ def terminal(results: Sequence[Result]) -> str:
 
 
 def markdown(results: Sequence[Result], header: Sequence[str], notes: Sequence[str]) -> str:
-    """The same for the README, with the machine and the versions above it."""
+    """The same for the documents, with the machine and the versions above it."""
     blocks = ["  \n".join(header)]
     for group in groups(results):
         head, *body = table(group)
@@ -146,6 +147,36 @@ def markdown(results: Sequence[Result], header: Sequence[str], notes: Sequence[s
 
 def _emphasis(word: str) -> str:
     return f"**{word}**" if word in ("met", "MISSED") else word.replace("|", "\\|")
+
+
+def rows_in(text: str) -> list[list[str]]:
+    """The rows of the Markdown tables in a text, their heads included, without the lines of dashes."""
+    lines = [line.strip() for line in text.splitlines() if line.startswith("|")]
+    rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    return [row for row in rows if set("".join(row)) != {"-"}]
+
+
+def extract(text: str, names: Sequence[str]) -> str:
+    """The rows so named of what `markdown` made, as one table without targets, under the same header.
+
+    Raises ValueError where a row is missing, or does not have the columns of the first one.
+    """
+    header, _, tables = text.strip().partition("\n\n")
+    head: list[str] = []
+    found: dict[str, tuple[list[str], list[str]]] = {}
+    for row in rows_in(tables):
+        if "target" in row:
+            head = row[: row.index("target")]
+        elif row[0]:
+            found[row[0]] = (["", *head[1:]], [f"{head[0]}: {row[0]}", *row[1 : len(head)]])
+    for name in names:
+        if name not in found:
+            raise ValueError(f"the table has no row {name!r}; measure all rows")
+        if found[name][0] != found[names[0]][0]:
+            raise ValueError(f"the row {name!r} has other columns than {names[0]!r}; choose rows with the same")
+    columns = found[names[0]][0]
+    lines = [columns, ["---"] * len(columns), *(found[name][1] for name in names)]
+    return header + "\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 def _parts(path: Path, name: str) -> list[str]:

@@ -3,8 +3,8 @@
     python scripts/recipes.py choose default     candidates on held-out training data, never on the test data
     python scripts/recipes.py choose adam        the same for an optimizer's learning rate; any optimizer
     python scripts/recipes.py report             every recipe at three seeds, on the test data, as a Markdown table
-                                                    (--update-readme: into README.md, between its markers; with names,
-                                                    only their rows, for `dropout` and `best` take long)
+                                                    (--update-docs: into docs/recipes.md, between its markers; with
+                                                    names, only their rows, for `dropout` and `best` take long)
 
 `choose` holds out a tenth of the training images (stratified, from the seed), trains every candidate at each seed
 without any early stop, and ranks them by the mean accuracy on the held-out images after the last epoch. The winner was
@@ -31,13 +31,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 from harness import environment, machine, machine_line, use_all_cores
-from report import replace_section, section
+from report import replace_section, rows_in, section
 
 import jitnet
 from jitnet.config import OPTIMIZERS, recipe
 from jitnet.kernels.jit import machine as jitnet_machine
 
-README = Path(__file__).parent.parent / "README.md"
+DOCUMENT = Path(__file__).parent.parent / "docs" / "recipes.md"
 REPORTED = ("default", "fast", "dropout", "best")
 SEEDS = 3
 TARGET = "98"
@@ -284,12 +284,6 @@ def prompt_to_exit(where: str, seed: int) -> tuple[float, dict[str, Any]]:
     return spent, json.loads(done.stdout)
 
 
-def rows_in(text: str) -> list[list[str]]:
-    """The rows of a table that `markdown` made."""
-    rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in text.splitlines() if line[:1] == "|"]
-    return rows[2:]
-
-
 def merged(old: list[list[str]], new: list[list[str]]) -> list[list[str]]:
     """Old rows with the new ones in their places, in the order of the recipes."""
     rows = {row[0]: row for row in [*old, *new]}
@@ -320,7 +314,7 @@ def main() -> None:
     parser.add_argument(
         "--threads", type=int, default=0, help="of a training in report; 0, the default: its own choice"
     )
-    parser.add_argument("--update-readme", action="store_true", help="report into README.md, between its markers")
+    parser.add_argument("--update-docs", action="store_true", help="report into docs/recipes.md, between its markers")
     options = parser.parse_args()
     choosable = [*CANDIDATES, *OPTIMIZERS]
     if options.task == "choose" and not options.names:
@@ -328,8 +322,8 @@ def main() -> None:
     if options.task == "choose" and (unknown := set(options.names) - set(choosable)):
         parser.error(f"{', '.join(sorted(unknown))}: unknown; there are {', '.join(choosable)}")
     usual = options.data == "mnist" and options.seeds == SEEDS
-    if options.update_readme and not (usual and options.task == "report"):
-        parser.error("--update-readme: the table there is a report; leave out --data and --seeds")
+    if options.update_docs and not (usual and options.task == "report"):
+        parser.error("--update-docs: the table there is a report; leave out --data and --seeds")
     if options.task == "report" and (unknown := set(options.names) - set(REPORTED)):
         parser.error(f"{', '.join(sorted(unknown))}: unknown; there are {', '.join(REPORTED)}")
     data = jitnet.load(options.data)
@@ -342,10 +336,10 @@ def main() -> None:
         print("  ".join(row), flush=True)
         rows.append(row)
     print(f"\n{markdown([heading(options.seeds), *rows])}")
-    if options.update_readme:
+    if options.update_docs:
         try:
-            rows = merged(rows_in(section(README, "recipes")), rows)
-            replace_section(README, "recipes", markdown([heading(options.seeds), *rows]))
+            rows = merged(rows_in(section(DOCUMENT, "recipes"))[1:], rows)
+            replace_section(DOCUMENT, "recipes", markdown([heading(options.seeds), *rows]))
         except (OSError, ValueError) as error:
             sys.exit(f"recipes.py: {error}")
 

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -98,16 +99,153 @@ def test_accuracy_that_differs_is_said():
     assert not result.agrees
 
 
-def test_section_of_the_readme_is_replaced_and_nothing_else(tmp_path):
+def test_section_of_a_document_is_replaced_and_nothing_else(tmp_path):
     from report import replace_section
 
-    readme = tmp_path / "README.md"
-    readme.write_text("above\n<!-- peers:start -->\nold\n<!-- peers:end -->\nbelow\n")
-    replace_section(readme, "peers", "new\n")
-    assert readme.read_text() == "above\n<!-- peers:start -->\nnew\n<!-- peers:end -->\nbelow\n"
-    readme.write_text("<!-- peers:end --> <!-- peers:start -->")
+    document = tmp_path / "performance.md"
+    document.write_text("above\n<!-- peers:start -->\nold\n<!-- peers:end -->\nbelow\n")
+    replace_section(document, "peers", "new\n")
+    assert document.read_text() == "above\n<!-- peers:start -->\nnew\n<!-- peers:end -->\nbelow\n"
+    document.write_text("<!-- peers:end --> <!-- peers:start -->")
     with pytest.raises(ValueError, match="peers:end"):
-        replace_section(readme, "peers", "new\n")
+        replace_section(document, "peers", "new\n")
+
+
+TABLE = """AMD, 2 cores
+jitnet 1.0, commit 1a2b3c4
+
+| Training, an epoch | jitnet | JAX | target | found |  | same result |
+| --- | --- | --- | --- | --- | --- | --- |
+| small | 204 ms ±5% | 553 ms ±14% | ≤ 0.25 × JAX | 0.33 | **MISSED** | accuracy |
+|  |  |  | ≤ 0.18 × JAX (goal) | 0.33 | not yet |  |
+| large | 600 ms ±4% | – | ≤ 0.28 × JAX | not measured | – |  |
+
+| One kernel, GFLOP/s | jitnet | target | found |  | same result |
+| --- | --- | --- | --- | --- | --- |
+| forward | 71.6 ±2% |  |  |  |  |
+
+| Starting | jitnet | JAX | target | found |  | same result |
+| --- | --- | --- | --- | --- | --- | --- |
+| second start | 1.3 s ±5% | 2.87 s ±7% | ≤ 1 s | 1.3 s | **MISSED** |  |
+
+- JAX could not run large: out of memory
+"""
+
+
+def test_rows_are_taken_out_of_the_table_as_they_stand():
+    from report import extract
+
+    assert extract(TABLE, ["second start", "large"]).splitlines() == [
+        "AMD, 2 cores",
+        "jitnet 1.0, commit 1a2b3c4",
+        "",
+        "|  | jitnet | JAX |",
+        "| --- | --- | --- |",
+        "| Starting: second start | 1.3 s ±5% | 2.87 s ±7% |",
+        "| Training, an epoch: large | 600 ms ±4% | – |",
+    ]
+    with pytest.raises(ValueError, match="no row 'middle'"):
+        extract(TABLE, ["small", "middle"])
+    with pytest.raises(ValueError, match="'forward' has other columns than 'small'"):
+        extract(TABLE, ["small", "forward"])
+
+
+def test_rows_of_a_table_survive_a_bar_in_a_cell():
+    from report import markdown, rows_in
+    from rows import Target
+
+    result = result_of(Target("time", 0.25, "jax"), {("jitnet",): [1.0]})
+    result.agreement = "a|b"
+    head, row = rows_in(markdown([result], ["machine"], []))
+    assert (head[0], row[0], row[-1]) == ("group", "name", "a\\|b")
+    assert len(head) == len(row)
+
+
+@pytest.fixture
+def documents(monkeypatch, tmp_path):
+    """The two documents that peers.py writes to, with the small table above in the first."""
+    import peers
+
+    performance, readme = tmp_path / "performance.md", tmp_path / "README.md"
+    performance.write_text(f"above\n<!-- peers:start -->\n{TABLE}<!-- peers:end -->\nbelow\n")
+    readme.write_text("above\n<!-- peers:start -->\nold\n<!-- peers:end -->\nbelow\n")
+    monkeypatch.setattr(peers, "PERFORMANCE", performance)
+    monkeypatch.setattr(peers, "README", readme)
+    monkeypatch.setattr(peers, "IN_README", ("small", "second start"))
+    return performance, readme
+
+
+def test_rows_of_the_readme_come_from_the_table_without_measuring(documents, monkeypatch):
+    import peers
+
+    performance, readme = documents
+    before = performance.read_text()
+    monkeypatch.setattr(sys, "argv", ["peers.py", "--from-docs", "--data", "nowhere"])
+    peers.main()
+    assert performance.read_text() == before
+    rows = [line for line in readme.read_text().splitlines() if line.startswith("| ")]
+    assert rows[2:] == [
+        "| Training, an epoch: small | 204 ms ±5% | 553 ms ±14% |",
+        "| Starting: second start | 1.3 s ±5% | 2.87 s ±7% |",
+    ]
+    assert "old" not in readme.read_text()
+
+
+def test_a_new_table_goes_into_both_documents_or_none(documents):
+    import peers
+
+    performance, readme = documents
+    before = performance.read_text(), readme.read_text()
+    with pytest.raises(ValueError, match="second start"):
+        peers.update_docs(TABLE.replace("second start", "first start"))
+    assert (performance.read_text(), readme.read_text()) == before
+    peers.update_docs(TABLE.replace("204 ms", "199 ms"))
+    assert all("199 ms" in document.read_text() for document in documents)
+    readme.write_text("no markers\n")
+    with pytest.raises(ValueError, match="peers:start"):
+        peers.update_docs(TABLE)
+    assert "199 ms" in performance.read_text()
+
+
+@pytest.mark.parametrize("narrow", [["--quick"], ["--rounds", "3"], ["--rows", "one image"], ["--systems", "numpy"]])
+def test_a_part_of_the_table_does_not_go_into_the_documents(narrow, monkeypatch, tmp_path, capsys):
+    import peers
+
+    (tmp_path / "train-images-idx3-ubyte").touch()
+    monkeypatch.setattr(sys, "argv", ["peers.py", "--update-docs", "--data", str(tmp_path), *narrow])
+    with pytest.raises(SystemExit):
+        peers.parse()
+    assert "leave out" in capsys.readouterr().err
+
+
+def test_the_committed_readme_has_the_rows_of_the_committed_table():
+    import peers
+    from report import extract, section
+
+    rows = extract(section(ROOT / "docs" / "performance.md", "peers"), peers.IN_README)
+    assert section(ROOT / "README.md", "peers").strip() == rows.strip()
+
+
+def test_the_commit_that_is_measured_is_named(monkeypatch, tmp_path):
+    import harness
+
+    def git(*words):
+        identity = ["-c", "user.name=n", "-c", "user.email=e", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", "-C", str(tmp_path), *identity, *words], check=True, capture_output=True)
+
+    monkeypatch.setattr(harness, "HERE", tmp_path / "benchmarks")
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert harness.commit() == ""
+    git("init")
+    (tmp_path / "jitnet").mkdir()
+    (tmp_path / "jitnet" / "loop.py").write_text("a\n")
+    git("add", ".")
+    git("commit", "-m", "first", "--no-verify")
+    assert re.fullmatch(r"commit [0-9a-f]{7,}", harness.commit())
+    (tmp_path / "README.md").write_text("not measured\n")
+    assert re.fullmatch(r"commit [0-9a-f]{7,}", harness.commit())
+    (tmp_path / "jitnet" / "loop.py").write_text("b\n")
+    assert re.fullmatch(r"commit [0-9a-f]{7,}, changed since", harness.commit())
 
 
 def test_exponent_of_a_power_law():
@@ -116,6 +254,30 @@ def test_exponent_of_a_power_law():
 
     sizes = [1, 2, 8, 32]
     assert slope(sizes, [3 * size**1.5 for size in sizes]) == pytest.approx(1.5)
+
+
+def test_growth_goes_into_its_document_with_the_picture_beside_it(monkeypatch, tmp_path):
+    pytest.importorskip("jitnet.training")
+    import growth
+
+    document = tmp_path / "docs" / "performance.md"
+    document.parent.mkdir()
+    document.write_text("above\n<!-- growth:start -->\nold\n<!-- growth:end -->\nbelow\n")
+    sizes = [1, 2, 4, 8]
+    curve = growth.Curve("samples", sizes, "epoch", times={size: [0.002 * size] * 3 for size in sizes})
+    monkeypatch.setattr(growth, "DOCUMENT", document)
+    monkeypatch.setattr(growth, "curves", lambda quick: [curve])
+    monkeypatch.setattr(growth, "made", lambda samples: None)
+    monkeypatch.setattr(growth, "run", lambda *_: None)
+    monkeypatch.setattr(growth, "picture", lambda *_: None)
+    monkeypatch.setattr(
+        sys, "argv", ["growth.py", "--update-docs", "--picture", str(tmp_path / "pictures" / "all.svg")]
+    )
+    growth.main()
+    text = document.read_text()
+    assert "![Cost as the work grows](../pictures/all.svg)" in text
+    assert "\n| samples | 1 | 8 | epoch | 2 ms | 16 ms | 1.00 | 1.00 |\n<!-- growth:end -->\nbelow\n" in text
+    assert "old" not in text
 
 
 def test_a_worker_trains_and_two_runs_agree():
@@ -233,24 +395,24 @@ def test_from_prompt_to_exit(recipes):
         recipes.prompt_to_exit("nowhere/at/all", 0)
 
 
-def test_report_goes_into_the_readme(recipes, monkeypatch, tmp_path):
-    readme = tmp_path / "README.md"
+def test_report_goes_into_its_document(recipes, monkeypatch, tmp_path):
+    document = tmp_path / "recipes.md"
     old = "| a | b |\n| --- | --- |\n| default | 97% |\n| fast | 95% |\n| best | 99% |\n"
-    readme.write_text(f"above\n<!-- recipes:start -->\nold\n{old}<!-- recipes:end -->\nbelow\n")
-    monkeypatch.setattr(recipes, "README", readme)
+    document.write_text(f"above\n<!-- recipes:start -->\nold\n{old}<!-- recipes:end -->\nbelow\n")
+    monkeypatch.setattr(recipes, "DOCUMENT", document)
     monkeypatch.setattr(recipes.jitnet, "load", lambda name: None)
     monkeypatch.setattr(recipes, "heading", lambda seeds: ["recipe", "mean"])
     monkeypatch.setattr(recipes, "report", lambda *_: iter([["fast", "98.12%"], ["`fast`, at once", "98%"]]))
-    monkeypatch.setattr(sys, "argv", ["recipes.py", "report", "fast", "--update-readme"])
+    monkeypatch.setattr(sys, "argv", ["recipes.py", "report", "fast", "--update-docs"])
     recipes.main()
-    text = readme.read_text()
+    text = document.read_text()
     assert text.startswith("above\n<!-- recipes:start -->\n")
     assert text.endswith("<!-- recipes:end -->\nbelow\n")
     table = "| recipe | mean |\n| --- | --- |\n"
     assert f"{table}| default | 97% |\n| fast | 98.12% |\n| `fast`, at once | 98% |\n| best | 99% |\n" in text
     assert f"jitnet {jitnet.__version__}, Numba" in text
     assert "old" not in text
-    monkeypatch.setattr(sys, "argv", ["recipes.py", "report", "--seeds", "5", "--update-readme"])
+    monkeypatch.setattr(sys, "argv", ["recipes.py", "report", "--seeds", "5", "--update-docs"])
     with pytest.raises(SystemExit):
         recipes.main()
 

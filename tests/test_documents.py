@@ -1,0 +1,147 @@
+"""README.md and docs/: their links lead somewhere, their commands exist, and every option of training is told."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+import jitnet
+from jitnet.cli import app
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "data" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+NAMES = [str(path.relative_to(ROOT)) for path in PAGES]
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+ENDS_A_COMMAND = {">", "|", "&&", ";"}
+
+
+@pytest.fixture(params=PAGES, ids=NAMES)
+def page(request: pytest.FixtureRequest) -> Path:
+    return request.param
+
+
+def prose(path: Path) -> str:
+    """A page without its blocks of code."""
+    return FENCE.sub("", path.read_text(encoding="utf-8"))
+
+
+def blocks(path: Path, kind: str = "") -> list[str]:
+    """Its blocks of code of one kind; without a kind those of a terminal."""
+    return [text for found, text in FENCE.findall(path.read_text(encoding="utf-8")) if found == kind]
+
+
+def anchors(path: Path) -> set[str]:
+    """The places in a page that a link can name, made of its headings as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", prose(path), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def command_lines(path: Path, program: str) -> Iterator[list[str]]:
+    """The words after `program` of each line in a terminal's block that calls it, without comment and redirection."""
+    for line in "\n".join(blocks(path)).splitlines():
+        words = shlex.split(line.removeprefix("$ "), comments=True) if program in line else []
+        if words[:1] == [program]:
+            yield list(takewhile(lambda word: word not in ENDS_A_COMMAND, words[1:]))
+
+
+def resolve(words: list[str]) -> tuple[Any, str, list[str]]:
+    """The command that the words name, through its groups; its name, and the words that are left for it."""
+    command, name = typer.main.get_command(app), "jitnet"
+    while hasattr(command, "resolve_command"):
+        name, command, words = command.resolve_command(command.context_class(command, info_name=name), words)
+    return command, name, words
+
+
+def test_readme_stays_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 250
+
+
+def test_links_lead_to_files_and_headings(page):
+    broken = []
+    for target in LINK.findall(prose(page)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        file = page.parent / name if name else page
+        if not file.exists():
+            broken.append(f"{target}: there is no {file}")
+        elif anchor and anchor not in anchors(file):
+            broken.append(f"{target}: {file.name} has no such heading")
+    assert not broken, "\n".join(broken)
+
+
+def test_every_page_is_linked_from_readme():
+    linked = {target.partition("#")[0] for target in LINK.findall(prose(ROOT / "README.md"))}
+    assert {name for name in NAMES if name.startswith("docs/")} <= linked
+
+
+def misunderstood(path: Path) -> dict[str, str]:
+    """Each line of a page that the command line would refuse, and what it would say. Nothing is run."""
+    found = {}
+    for words in command_lines(path, "jitnet"):
+        try:
+            command, name, rest = resolve(words)
+            command.make_context(name, rest)
+        except typer.TyperException as error:
+            found[shlex.join(words)] = error.format_message()
+    return found
+
+
+def test_commands_are_understood(page):
+    assert not misunderstood(page)
+
+
+def test_a_command_that_is_not_understood_is_noticed(tmp_path):
+    page = tmp_path / "page.md"
+    lines = ["$ jitnet train --lr 0.1  # fine", "jitnet trian", "jitnet data info", "jitnet eval run --fast > out.json"]
+    page.write_text("```\n" + "\n".join([*lines, "what it shows isn't read"]) + "\n```\n")
+    assert set(misunderstood(page)) == {"trian", "data info", "eval run --fast"}
+
+
+def test_make_knows_its_targets(page):
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {words[0] for words in command_lines(page, "make")} <= targets
+
+
+def test_programs_and_options_named_in_the_text_exist(page):
+    quoted = "\n".join(re.findall(r"`([^`]+)`", prose(page)))
+    missing = [name for name in re.findall(r"\b(?:benchmarks|scripts)/\w+\.py", quoted) if not (ROOT / name).exists()]
+    sources = [
+        path.read_text(encoding="utf-8") for room in ("benchmarks", "scripts") for path in (ROOT / room).glob("*.py")
+    ]
+    known = set(re.findall(r'add_argument\(\s*"(--[\w-]+)"', "\n".join(sources)))
+    for words in (["train"], ["eval"], ["predict"], ["bench"], *(["data", name] for name in data_commands())):
+        known |= {option for parameter in resolve(words)[0].params for option in parameter.opts}
+    known |= {"--help", "--version", "--install-completion"}
+    missing += sorted(set(re.findall(r"(?<![\w-])--[a-z][\w-]*", quoted)) - known)
+    assert not missing
+
+
+def data_commands() -> list[str]:
+    root = typer.main.get_command(app)
+    return list(root.resolve_command(root.context_class(root, info_name="jitnet"), ["data"])[1].commands)
+
+
+def test_every_option_of_train_is_told():
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", text))
+    options = [parameter.opts for parameter in resolve(["train"])[0].params]
+    assert not [names for names in options if not told & set(names)]
+
+
+def test_python_is_python_and_the_library_has_its_names(page):
+    for source in blocks(page, "python"):
+        compile(source, str(page), "exec")
+        assert set(re.findall(r"\bjitnet\.([A-Za-z]\w*)", source)) <= set(jitnet.__all__)
+
+
+def test_no_page_names_a_place_on_one_machine(page):
+    text = page.read_text(encoding="utf-8")
+    assert not re.findall(r"(?<![\w.])(?:/(?:home|root|tmp|work|Users|mnt|opt|usr)/|[A-Z]:\\)\S*", text)
