@@ -1,5 +1,6 @@
-"""What is lent comes back as it was, in any thread, and is given up when its owner is done with it."""
+"""A tuple handed on by reference is read as it is, in any thread, and its owner keeps what belongs to him."""
 
+import gc
 import sys
 from typing import NamedTuple
 
@@ -7,8 +8,8 @@ import numpy as np
 import pytest
 from numba import prange, typeof
 
-from jitnet.kernels.jit import kernel, parallel_kernel
-from jitnet.kernels.lend import borrower, lend
+from jitnet.compiler.decorators import driver, kernel
+from jitnet.compiler.reference import Reference, Struct, by_reference, reference_to
 
 pytestmark = pytest.mark.small
 
@@ -31,51 +32,88 @@ def example(count: int = 3) -> Outer:
     return Outer(inner, np.zeros(count), count, 0.5)
 
 
-borrow = borrower(typeof(example()))
+outer_at = reference_to(Reference(typeof(example())))
 
 
 @kernel
-def _one(address, part):
-    outer = borrow(address)
+def _one(outer, part):
     value = outer.inner.numbers[part] + outer.inner.table[1, 2] if outer.inner.on else 0.0
     outer.results[part] = value * outer.rate
 
 
-@parallel_kernel
-def _region(address, parts):
+@driver
+def _region(outer, parts):
     for part in prange(parts):
-        _one(address, part)
+        _one(outer, part)
 
 
 @kernel
-def _whole(outer, calls):
+def _whole(address, calls):
+    outer = outer_at(address)
     for _ in range(calls):
-        _region(lend(outer), outer.count)
+        _region(outer, outer.count)
 
 
 @kernel
-def _renewed(outer):
-    """Lends anew in every turn of a loop, as a step does its batch."""
+def _handed_on(outer):
+    """Refers to a tuple that it was given by value."""
+    _region(by_reference(outer), outer.count)
+
+
+@kernel
+def _renewed(address):
+    """Refers to another tuple in every turn of a loop, as a step does to its batch."""
+    outer = outer_at(address)
     for turn in range(3):
-        _region(lend(Outer(outer.inner, outer.results, outer.count, float(turn))), outer.count)
+        _region(by_reference(Outer(outer.inner, outer.results, outer.count, float(turn))), outer.count)
 
 
-def test_every_part_of_a_region_sees_what_was_lent() -> None:
+def test_every_part_of_a_region_sees_what_is_referred_to() -> None:
     outer = example(8)
-    _whole(outer, 1)
+    struct = Struct(outer)
+    _whole(struct.address, 1)
     np.testing.assert_array_equal(outer.results, (np.arange(8) + 5) * 0.5)
 
 
-def test_a_loop_lends_what_it_has_in_that_turn() -> None:
+def test_a_tuple_given_by_value_can_be_referred_to() -> None:
+    outer = example(8)
+    _handed_on(outer)
+    np.testing.assert_array_equal(outer.results, (np.arange(8) + 5) * 0.5)
+
+
+def test_a_loop_refers_to_what_it_has_in_that_turn() -> None:
     outer = example()
-    _renewed(outer)
+    struct = Struct(outer)
+    _renewed(struct.address)
     np.testing.assert_array_equal(outer.results, (np.arange(3) + 5) * 2.0)
 
 
-def test_borrowing_leaves_the_owners_references_as_they_were() -> None:
+def test_what_its_arrays_hold_may_change() -> None:
     outer = example()
-    _whole(outer, 1)
-    before = [sys.getrefcount(array) for array in (outer.results, outer.inner.numbers, outer.inner.table)]
-    _whole(outer, 1000)
-    after = [sys.getrefcount(array) for array in (outer.results, outer.inner.numbers, outer.inner.table)]
-    assert after == before
+    struct = Struct(outer)
+    _whole(struct.address, 1)
+    outer.inner.numbers[:] += 1
+    outer.inner.table[1, 2] = 10
+    _whole(struct.address, 1)
+    np.testing.assert_array_equal(outer.results, (np.arange(3) + 11) * 0.5)
+
+
+def test_a_struct_keeps_its_arrays() -> None:
+    struct = Struct(example())
+    gc.collect()
+    results = struct.value.results
+    for _ in range(100):
+        np.full(3, 7, np.float32), np.full((2, 3), 7)  # would be put where something was let go
+        _whole(struct.address, 1)
+        np.testing.assert_array_equal(results, (np.arange(3) + 5) * 0.5)
+
+
+def test_referring_leaves_the_owners_references_as_they_were() -> None:
+    outer = example()
+    struct = Struct(outer)
+    arrays = outer.results, outer.inner.numbers, outer.inner.table
+    for run in (lambda: _whole(struct.address, 1000), lambda: _renewed(struct.address), lambda: _handed_on(outer)):
+        run()
+        before = [sys.getrefcount(array) for array in arrays]
+        run()
+        assert [sys.getrefcount(array) for array in arrays] == before
