@@ -1,4 +1,4 @@
-"""How loops are compiled: what is known of the machine, and where compiled code is kept and when it is not trusted."""
+"""Where compiled code is kept, when it is not trusted, and that a second start compiles nothing."""
 
 import os
 import shutil
@@ -6,79 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
+import numba
 import pytest
 from conftest import environment
 
 import jitnet
-from jitnet.kernels import jit
+from jitnet.compiler import cache
+from jitnet.compiler.machine import describe_machine
+from jitnet.compiler.startup import compile_beside, when_compiling
 
 PACKAGE = Path(jitnet.__file__).parent
-
-
-@pytest.fixture
-def system(tmp_path, monkeypatch):
-    """Files of the system, in a folder of the test's; gives a function that writes one."""
-    monkeypatch.setattr(jit, "Path", lambda path: tmp_path / str(path).lstrip("/"))
-
-    def write(path, text):
-        target = tmp_path / path.lstrip("/")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
-
-    return write
-
-
-def test_machine():
-    found = jit.machine()
-    assert found.cpu
-    assert found.vector_bits in (128, 256, 512)
-    assert 1 <= found.cores <= found.affinity
-    assert found.cores_reason
-    assert found.threading_layer in ("omp", "tbb", "workqueue")
-    assert found.numba
-    assert found.llvm
-    assert jit.machine() is found
-
-
-@pytest.mark.parametrize(
-    ("path", "text", "quota"),
-    [
-        ("/sys/fs/cgroup/cpu.max", "150000 100000\n", 1.5),
-        ("/sys/fs/cgroup/cpu.max", "max 100000\n", None),
-        ("/sys/fs/cgroup/cpu.max", "", None),
-        ("/sys/fs/cgroup/cpu.max", "nonsense here\n", None),
-        ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "400000\n", 4.0),
-        ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n", None),
-        ("/elsewhere", "", None),
-    ],
-)
-def test_quota_of_the_container(system, path, text, quota):
-    system("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n")
-    system(path, text)
-    assert jit._quota() == quota
-
-
-def test_a_quota_without_its_period_is_none(system):
-    system("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "400000\n")
-    assert jit._quota() is None
-
-
-@pytest.mark.parametrize(
-    ("quota", "cores", "word"),
-    [(None, 8, "affinity"), (3.0, 3, "quota"), (2.5, 2, "quota"), (0.5, 1, "quota"), (16.0, 8, "affinity")],
-)
-def test_the_smaller_of_cores_and_quota_binds(monkeypatch, quota, cores, word):
-    monkeypatch.setattr(jit, "_quota", lambda: quota)
-    monkeypatch.setattr(jit.numba.config, "NUMBA_NUM_THREADS", 8)
-    found = jit.machine.__wrapped__()
-    assert (found.cores, found.affinity, found.quota) == (cores, 8, quota)
-    assert word in found.cores_reason
-
-
-def test_the_processor_s_name(system):
-    system("/proc/cpuinfo", "processor\t: 0\nmodel name\t: Abacus 9000\nflags\t\t: fpu\n")
-    assert jit._cpu_name() == "Abacus 9000"
 
 
 @pytest.fixture
@@ -86,23 +23,47 @@ def copied_package(tmp_path, monkeypatch):
     """A copy of the package, whose sources the fingerprint is made from."""
     copy = tmp_path / "jitnet"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "data"))
-    monkeypatch.setattr(jit, "__file__", str(copy / "kernels" / "jit.py"))
+    monkeypatch.setattr(cache, "__file__", str(copy / "compiler" / "cache.py"))
     return copy
 
 
-@pytest.mark.parametrize("source", ["kernels/jit.py", "kernels/tile.py", "kernels/loss.py", "state.py", "step.py"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "compiler/decorators.py",
+        "compiler/tile.py",
+        "compiler/blocks.py",
+        "kernels/loss.py",
+        "engine/state.py",
+        "engine/loop.py",
+        "engine/operations.py",
+    ],
+)
 def test_an_edited_source_has_a_folder_of_its_own(copied_package, source):
-    before = jit._fingerprint()
-    assert jit._fingerprint() == before
+    before = cache._fingerprint()
+    assert cache._fingerprint() == before
     path = copied_package / source
     path.write_text(path.read_text() + "\n# edited\n")
-    assert jit._fingerprint() != before
+    assert cache._fingerprint() != before
 
 
-def test_a_new_kernel_has_a_folder_of_its_own(copied_package):
-    before = jit._fingerprint()
-    (copied_package / "kernels" / "another.py").write_text("")
-    assert jit._fingerprint() != before
+@pytest.mark.parametrize("room", cache.COMPILED_ROOMS)
+def test_a_new_kernel_has_a_folder_of_its_own(copied_package, room):
+    before = cache._fingerprint()
+    (copied_package / room / "another.py").write_text("")
+    assert cache._fingerprint() != before
+
+
+def test_every_room_that_compiles_is_in_the_fingerprint():
+    """An edited function that another file calls is noticed by the folder's name alone."""
+    words = ("@kernel", "@exact_kernel", "@helper", "@driver", "@linked(", "@intrinsic")
+    compiled = {
+        path.relative_to(PACKAGE).parts[0]
+        for path in PACKAGE.rglob("*.py")
+        if any(line.startswith(words) for line in path.read_text(encoding="utf-8").splitlines())
+    }
+    assert {"kernels", "engine"} <= compiled
+    assert compiled <= set(cache.COMPILED_ROOMS)
 
 
 @pytest.mark.parametrize(
@@ -117,53 +78,62 @@ def test_a_new_kernel_has_a_folder_of_its_own(copied_package):
 )
 def test_what_changes_the_code_changes_the_folder(monkeypatch, name, value, differs):
     monkeypatch.delenv(name, raising=False)
-    before = jit._fingerprint()
+    before = cache._fingerprint()
     monkeypatch.setenv(name, value)
-    assert (jit._fingerprint() != before) == differs
+    assert (cache._fingerprint() != before) == differs
 
 
-def test_options_are_in_the_fingerprint(monkeypatch):
-    before = jit._fingerprint()
-    monkeypatch.setattr(jit, "FASTMATH", {"contract"})
-    assert jit._fingerprint() != before
+def test_options_are_in_the_fingerprint(copied_package):
+    before = cache._fingerprint()
+    path = copied_package / "compiler" / "decorators.py"
+    source = path.read_text()
+    edited = source.replace('FASTMATH = {"contract", "reassoc", "nsz"}', 'FASTMATH = {"contract"}')
+    assert edited != source
+    path.write_text(edited)
+    assert cache._fingerprint() != before
 
 
 def test_where_the_cache_is(monkeypatch, tmp_path):
     monkeypatch.setenv("JITNET_CACHE", str(tmp_path / "own"))
-    folder = jit._prepare_cache()
+    folder = cache._prepare()
     assert folder is not None
     assert folder.is_dir()
     assert folder.parent == tmp_path / "own"
     monkeypatch.delenv("JITNET_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert jit._user_cache() == tmp_path / "jitnet" / "kernels"
+    assert cache._user_cache() == tmp_path / "jitnet" / "kernels"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert jit._user_cache() == tmp_path / "home" / ".cache" / "jitnet" / "kernels"
+    assert cache._user_cache() == tmp_path / "home" / ".cache" / "jitnet" / "kernels"
 
 
 def test_loops_run_where_no_folder_can_be_written(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
-    # A folder below a file can be made by nobody, not even by root.
+    # A folder below a file can be made by nobody, not even by root. `activate` is parallel and calls a linked kernel.
     code = (
-        "import numpy as np; from jitnet.kernels import jit, random\n"
-        "print(jit.cache_folder, jit.warm(), int(random.bits(np.uint64(0), np.uint64(0))) == 0xE220A8397B1DCDAF)"
+        "import numpy as np\n"
+        "from jitnet.compiler import cache\n"
+        "from jitnet.kernels import activation, random\n"
+        "x = np.arange(-8, 8, dtype=np.float32).reshape(1, 16); out = x.copy()\n"
+        "activation.activate(activation.RELU, x, out, 1)\n"
+        "print(cache.cache_folder, cache.all_compiled(), int(random.bits(np.uint64(0), np.uint64(0))) == "
+        "0xE220A8397B1DCDAF, out.sum() == 28)"
     )
     made = environment(JITNET_CACHE=str(blocked / "below"))
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, env=made, cwd=tmp_path, check=False
     )
-    assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["None", "False", "True"], "")
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["None", "False", "True", "True"], "")
     assert os.listdir(tmp_path) == ["file"]
 
 
-def test_a_first_compile_that_was_broken_off_is_not_warm(monkeypatch, tmp_path):
-    monkeypatch.setattr(jit, "cache_folder", tmp_path)
-    (tmp_path / "step._steps-62.py311.nbi").write_text("")
-    assert not jit.warm()
-    jit.remember_warm()
-    assert jit.warm()
+def test_a_first_compile_that_was_broken_off_is_not_all(monkeypatch, tmp_path):
+    monkeypatch.setattr(cache, "cache_folder", tmp_path)
+    (tmp_path / "loop.steps-62.py311.nbi").write_text("")
+    assert not cache.all_compiled()
+    cache.remember_all_compiled()
+    assert cache.all_compiled()
 
 
 def test_a_second_start_compiles_nothing(tmp_path):
@@ -181,36 +151,64 @@ def test_a_second_start_compiles_nothing(tmp_path):
     assert answers == ["0 1\n", "1 0\n"]
 
 
-def test_threads_are_set_for_the_next_region():
-    import numba
+@pytest.mark.parametrize(
+    ("kind", "spoil"),
+    [("nbi", lambda old: old[:-9]), ("nbi", lambda old: b"?" * len(old)), ("nbc", lambda old: old[: len(old) // 2])],
+)
+def test_what_cannot_be_read_is_compiled_anew(tmp_path, kind, spoil):
+    code = (
+        "import numpy as np; from jitnet.kernels.random import permutation\n"
+        "order = np.zeros(3, np.int32); permutation(np.uint64(1), order)\n"
+        "print(sorted(order.tolist()), sum(permutation.stats.cache_misses.values()))"
+    )
+    made = environment(JITNET_CACHE=str(tmp_path))
+    made.pop("NUMBA_DISABLE_JIT", None)
 
-    before = numba.get_num_threads()
-    try:
-        jit.set_threads(1)
-        assert numba.get_num_threads() == 1
-    finally:
-        jit.set_threads(before)
+    def answer():
+        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=made, check=True).stdout
 
-
-def test_nan_is_seen_by_compiled_loops():
-    """With "nnan" or "ninf" among the options `isfinite` would be folded to True, and a diverging run go unnoticed."""
-    import math
-
-    @jit.kernel
-    def is_finite(value):
-        return math.isfinite(value) and value == value
-
-    assert not jit.FASTMATH & {"nnan", "ninf", "fast"}
-    for value in (np.nan, np.inf, -np.inf):
-        assert not is_finite(value)
-    assert is_finite(1.0)
+    first = answer()
+    for path in tmp_path.rglob(f"random.permutation*.{kind}"):
+        path.write_bytes(spoil(path.read_bytes()))
+    assert [first, answer(), answer()] == ["[0, 1, 2] 1\n", "[0, 1, 2] 1\n", "[0, 1, 2] 0\n"]
 
 
-@pytest.mark.skipif(jit.machine().affinity < 2, reason="needs two cores")
+def test_a_second_start_of_the_whole_loop_compiles_nothing():
+    from jitnet.engine.loop import load_loop
+
+    if cache.cache_folder is None:
+        pytest.skip("there is no folder to keep compiled code in")
+    load_loop()
+    code = (
+        "from jitnet.compiler.startup import when_compiling\n"
+        "from jitnet.engine.loop import load_loop\n"
+        "with when_compiling(lambda: print('compiles')):\n"
+        "    load_loop()\n"
+        "print('loaded')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), timeout=120, check=True
+    )
+    assert done.stdout == "loaded\n"
+
+
+def test_the_user_is_told_once_before_anything_is_compiled():
+    told = []
+    first, second = (numba.njit(lambda value, more=more: value + more) for more in (1, 2))
+    with when_compiling(lambda: told.append(first.signatures)):
+        assert told == []
+        first(1)
+        second(1)
+        assert told == [[]]
+    with when_compiling(lambda: told.append("again")):
+        assert first(1) == 2
+    assert len(told) == 1
+
+
+@pytest.mark.skipif(describe_machine().affinity < 2, reason="needs two cores")
 def test_what_compiles_beside_is_bound_to_no_core(tmp_path):
     found = tmp_path / "cores"
-    loaded = "from jitnet.kernels import tile"  # which loads the library that binds threads
-    jit.compile_beside(
-        f"import os; {loaded}; open({str(found)!r}, 'w').write(str(len(os.sched_getaffinity(0))))"
-    ).wait()
-    assert int(found.read_text()) == jit.machine().affinity
+    loaded = "from jitnet.compiler import tile; import numba; numba.get_num_threads()"  # this binds threads
+    numba.get_num_threads()
+    compile_beside(f"import os; {loaded}; open({str(found)!r}, 'w').write(str(len(os.sched_getaffinity(0))))").wait()
+    assert int(found.read_text()) == describe_machine().affinity

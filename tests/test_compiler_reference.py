@@ -6,12 +6,21 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from numba import prange, typeof
+from direct import direct
+from numba import config, prange, typeof
 
+from jitnet.compiler import reference
 from jitnet.compiler.decorators import driver, kernel
 from jitnet.compiler.reference import Reference, Struct, by_reference, reference_to
 
 pytestmark = pytest.mark.small
+
+
+@pytest.fixture(autouse=True)
+def _own_writer(monkeypatch):
+    """Compiled code for the tuples of this file is kept apart: other processes could not read what names them."""
+    if not config.DISABLE_JIT:
+        monkeypatch.setattr(reference, "_write_struct", direct(reference._write_struct))
 
 
 class Inner(NamedTuple):
