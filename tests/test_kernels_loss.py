@@ -81,9 +81,7 @@ def test_probabilities(n_classes):
     "logits",
     [[1e4, -1e4, 0], [0, -1e4, 1e4], [-1e4, -1e4, -1e4], [1e4, 1e4, 1e4], [3e38, -3e38, 0], [80, -80, 0], [-80, 0, 95]],
 )
-@np.errstate(
-    over="ignore"
-)  # the difference of vast logits is infinite, as it shall be; without the compiler NumPy says so
+@np.errstate(over="ignore")  # vast logits differ by infinity, as they shall; without the compiler NumPy says so
 def test_logits_of_any_size_stay_finite(logits):
     row = np.array(logits, np.float32)
     softmax(row, 3)
