@@ -55,6 +55,7 @@ def places(layout, batch_size, keeps_input, training, sparse):
 @pytest.mark.parametrize(("widths", "batch_size", "threads", "sparse", "training"), CASES)
 def test_no_two_arrays_overlap_and_all_have_room(widths, batch_size, threads, sparse, training, activation):
     layout = lay_out(shape_of(widths, activation), batch_size, threads, skips_zeros=sparse, training=training)
+    assert layout.replicas == (threads if sparse and training else 1)
     keeps_input = KERNELS[activation].keeps == "input"
     found = sorted(places(layout, batch_size, keeps_input, training, sparse), key=lambda place: place[1])
     assert found[0][1] >= PANEL  # what stands before is zeros
