@@ -1,0 +1,244 @@
+"""Every activation and every optimizer that can be chosen: it has a kernel, a reference and a place in `--help`, its
+gradient is right, and networks learn with it. None is named here: a new one is tested as soon as it is in the tables.
+"""
+
+import json
+
+import naive
+import numpy as np
+import pytest
+from direct import direct
+from gradcheck import central_differences
+from loop import Loop, Problem, reference_run
+from tables import OPTIMIZER_OPTIONS
+
+import jitnet
+from jitnet.compiler.blocks import LANES
+from jitnet.config import ACTIVATIONS, HYPERPARAMETERS, OPTIMIZERS, TrainConfig
+from jitnet.kernels import activation as activation_kernels
+from jitnet.kernels import optimizer as optimizer_kernels
+from jitnet.kernels.optimizer import optimizer_settings
+
+activation_forward = direct(activation_kernels.activation_forward)
+activation_backward = direct(activation_kernels.activation_backward)
+update = direct(optimizer_kernels.update)
+
+TABLES = {
+    "activations": (ACTIVATIONS, activation_kernels.ACTIVATIONS, naive.ACTIVATIONS),
+    "optimizers": (OPTIMIZERS, optimizer_kernels.OPTIMIZERS, naive.OPTIMIZERS),
+}
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("table", TABLES)
+def test_every_name_has_a_kernel_and_a_reference_and_every_kernel_a_name(table):
+    names, kernels, references = TABLES[table]
+    assert list(kernels) == list(names)
+    assert set(names) <= set(references)
+    assert sorted(kernel.code for kernel in kernels.values()) == list(range(len(kernels)))
+
+
+# ---- Activations ----
+
+
+def passed(name, values):
+    """A vector through the forward kernel: what went in, and what came out."""
+    x = np.array(values, np.float32)
+    out = x.copy()
+    activation_forward(activation_kernels.ACTIVATIONS[name].code, x, out, x.size, 1, 0, x.size)
+    return x, out
+
+
+POINTS = np.array([-9.0, -3.1, -1.2, -0.4, 0.3, 0.9, 2.5, 8.0])
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("name", naive.ACTIVATIONS)
+def test_a_reference_s_derivative_is_that_of_its_function(name):
+    expected = central_differences(lambda at: float(naive.activation(name, at).sum()), POINTS)
+    np.testing.assert_allclose(naive.derivative(name, POINTS), expected, rtol=1e-7, atol=1e-8)
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_backward_is_the_derivative_of_forward(name):
+    x, out = passed(name, POINTS)
+    np.testing.assert_allclose(out, naive.activation(name, POINTS), rtol=1e-6, atol=1e-6)
+    assert np.abs(out).max() > 0.5
+    dout = np.full_like(x, -2.0)
+    code = activation_kernels.ACTIVATIONS[name].code
+    activation_backward(code, x, out, dout, x.size, 1, 1.0, 0, x.size)
+    by_forward = central_differences(lambda at: float(passed(name, at)[1].sum(dtype=np.float64)), POINTS, 1e-2)
+    np.testing.assert_allclose(dout, -2.0 * by_forward, atol=2e-3)
+    np.testing.assert_allclose(dout, -2.0 * naive.derivative(name, POINTS), rtol=1e-5, atol=4e-6)
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_an_activation_says_what_it_keeps_and_costs(name):
+    kernel = activation_kernels.ACTIVATIONS[name]
+    assert kernel.keeps in ("input", "output")
+    assert kernel.forward_flop > 0
+    assert kernel.backward_flop > 0
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_a_network_with_it_learns_and_comes_back_from_its_file(name, tmp_path):
+    data = jitnet.load("digits")
+    shape = jitnet.ModelConfig(in_features=64, hidden=(32, 16), n_classes=10, activation=name)
+    model = jitnet.Model.create(shape, data)
+    history = jitnet.train(model, data, TrainConfig(epochs=5, learning_rate=0.2))
+    assert history.last_accuracy > 0.85
+    model.save(tmp_path / "model.safetensors")
+    again = jitnet.Model.load(tmp_path / "model.safetensors")
+    assert again.config.activation == name
+    inputs = (data.test.images - data.scaling.offset) * data.scaling.scale
+    network = naive.Network(again.weights, again.biases, activation=name)
+    expected = naive.softmax(network.forward(inputs)[1][-1])
+    np.testing.assert_allclose(again.predict(data.test.images), expected, rtol=1e-3, atol=1e-5)
+    np.testing.assert_array_equal(again.predict(data.test.images), model.predict(data.test.images))
+
+
+# ---- Optimizers ----
+
+SIZE = 2 * LANES
+
+
+def settings_of(name, **fields):
+    """The record that `update` takes, with any hyperparameter, also one that the optimizer does not use."""
+    record = optimizer_settings(TrainConfig(optimizer=name))
+    for field, value in fields.items():
+        setattr(record, field, value)
+    return record
+
+
+def start():
+    rng = np.random.default_rng(3)
+    w, m = rng.normal(size=(2, SIZE)).astype(np.float32)
+    return w, np.full(SIZE, 0.1, np.float32) * m, np.abs(m)
+
+
+def steps(name, n_steps=5, **fields):
+    """Weights and moments after some steps with gradients from a seed."""
+    rng, (w, m, v) = np.random.default_rng(4), start()
+    settings = settings_of(name, **fields)
+    for step in range(1, n_steps + 1):
+        dw = rng.normal(size=SIZE).astype(np.float32)
+        update(settings, w, dw, m, v, step, 0.05, 1.0, 0, SIZE)
+    return w, m, v
+
+
+def hyperparameters(name):
+    """Its own, brisk enough to show; and the others, so large that they would be seen."""
+    return dict.fromkeys(HYPERPARAMETERS, 0.5) | OPTIMIZER_OPTIONS[name]
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimizer_s_steps_are_those_of_its_reference(name, decay):
+    options = hyperparameters(name) | {"weight_decay": decay}
+    found = steps(name, **options)
+    rng, (w, m, v) = np.random.default_rng(4), (array.astype(np.float64) for array in start())
+    for step in range(1, 6):
+        w = naive.update(name, w, rng.normal(size=SIZE).astype(np.float32), m, v, step, 0.05, options)
+    for array, expected in zip(found, (w, m, v), strict=True):
+        np.testing.assert_allclose(array, expected, rtol=1e-5, atol=2e-6)
+    assert np.abs(found[0] - start()[0]).max() > 0.05
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("field", ["weight_decay", *HYPERPARAMETERS])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_what_an_optimizer_uses_is_what_its_table_says(name, field):
+    options = hyperparameters(name) | {"weight_decay": 0.0}
+    one, other = steps(name, **options), steps(name, **options | {field: 0.25})
+    uses = field == "weight_decay" or field in OPTIMIZERS[name].hyperparameters
+    assert any((a != b).any() for a, b in zip(one, other, strict=True)) == uses
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_moments_that_an_optimizer_keeps_are_those_that_it_changes(name):
+    _, m, v = steps(name, **hyperparameters(name))
+    changed = (m != start()[1]).any(), (v != start()[2]).any()
+    keeps = optimizer_kernels.OPTIMIZERS[name].keeps
+    assert set(keeps) <= {"first_moment", "second_moment"}
+    assert changed == ("first_moment" in keeps, "second_moment" in keeps)
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimizer_says_what_it_costs_and_whether_it_is_plain(name):
+    kernel = optimizer_kernels.OPTIMIZERS[name]
+    assert kernel.flop > 0
+    # Weights and moments are read and written, gradients read.
+    assert kernel.bytes == 12 + 8 * len(kernel.keeps)
+    w, m, v = start()
+    dw = np.linspace(-2, 2, SIZE, dtype=np.float32)
+    update(settings_of(name, **hyperparameters(name)), w, dw, m, v, 1, 0.05, 1.0, 0, SIZE)
+    plain = np.allclose(w, start()[0] - np.float32(0.05) * dw, rtol=1e-6, atol=1e-6)
+    w, m, v = start()
+    update(settings_of(name, **hyperparameters(name)), w, dw, m, v, 2, 0.05, 1.0, 0, SIZE)
+    plain = plain and np.allclose(w, start()[0] - np.float32(0.05) * dw, rtol=1e-6, atol=1e-6)
+    assert kernel.plain == plain
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_its_settings_come_back_from_a_run_s_config(name):
+    options = dict.fromkeys(OPTIMIZERS[name].hyperparameters, 0.25)
+    config = TrainConfig(optimizer=name, weight_decay=0.125, **options)
+    again = TrainConfig(**json.loads(json.dumps(config.model_dump())))
+    assert again == config
+    assert optimizer_settings(again) == optimizer_settings(config)
+    record = optimizer_settings(again)
+    assert record.code == optimizer_kernels.OPTIMIZERS[name].code
+    assert record.weight_decay == 0.125
+    assert all(getattr(record, field) == 0.25 for field in options)
+    assert TrainConfig(optimizer=name).learning_rate == OPTIMIZERS[name].defaults["learning_rate"]
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_loop_trains_with_it_as_plain_float64_does(name, activation):
+    problem = Problem((9, 17, 5, 3), 11)
+    loop = Loop(problem, 4, optimizer=name, activation=activation, weight_decay=0.1, **OPTIMIZER_OPTIONS[name])
+    loop.run(0.03, epochs=2)
+    options = OPTIMIZER_OPTIONS[name] | {"weight_decay": 0.1}
+    network, total = reference_run(problem, 4, 0.03, 2, optimizer=name, activation=activation, **options)
+    assert loop.totals[0] == pytest.approx(total, rel=1e-5)
+    for array, expected in zip(loop.parameters(), network.parameters, strict=True):
+        np.testing.assert_allclose(array, expected, rtol=1e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_network_learns_with_its_defaults_and_is_kept(name, tmp_path):
+    data = jitnet.load("digits")
+    model = jitnet.Model.create(jitnet.ModelConfig(in_features=64, hidden=(32,), n_classes=10), data)
+    history = jitnet.train(model, data, TrainConfig(optimizer=name, epochs=5))
+    assert history.epochs[0].test_loss < np.log(10)  # better than guessing
+    assert history.last_accuracy > 0.85
+    model.save(tmp_path / "model.safetensors")
+    again = jitnet.Model.load(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(again.predict(data.test.images), model.predict(data.test.images))
+
+
+# ---- Where people meet them ----
+
+
+@pytest.mark.parametrize("table", [ACTIVATIONS, OPTIMIZERS], ids=["activations", "optimizers"])
+def test_every_one_is_told_in_the_help(call, table):
+    code, out, _ = call("train", "--help")
+    text = " ".join(out.split())
+    assert code == 0
+    for name, choice in table.items():
+        rate = f" {choice.defaults['learning_rate']:g}" if table is OPTIMIZERS else ""
+        assert f" {name}{rate} {choice.about}" in text
+    *most, last = table
+    assert f"One of {', '.join(most)} or {last}." in text
+
+
+def test_the_tables_are_not_empty():
+    assert len(ACTIVATIONS) >= 3
+    assert len(OPTIMIZERS) >= 6
