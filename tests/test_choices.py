@@ -216,8 +216,8 @@ def test_the_loop_trains_with_it_as_plain_float64_does(name, activation):
 def test_a_network_learns_with_its_defaults_and_is_kept(name, tmp_path):
     data = jitnet.load("digits")
     model = jitnet.Model.create(jitnet.ModelConfig(in_features=64, hidden=(32,), n_classes=10), data)
-    history = jitnet.train(model, data, TrainConfig(optimizer=name, epochs=5))
-    assert history.epochs[0].test_loss < np.log(10)  # better than guessing
+    history = jitnet.train(model, data, TrainConfig(optimizer=name, epochs=20))
+    assert history.epochs[-1].test_loss < 0.6
     assert history.last_accuracy > 0.85
     model.save(tmp_path / "model.safetensors")
     again = jitnet.Model.load(tmp_path / "model.safetensors")
