@@ -55,7 +55,7 @@ def exact_kernel(function: Function) -> Function:
 
 def helper(function: Function) -> Function:
     """Copy a few lines into each loop that calls them, before anything is compiled."""
-    compiled: Function = _compile(function, inline="always", **_NO_WRAPPERS)
+    compiled: Function = _compile(function, inline="always")
     return compiled
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from jitnet.compiler.blocks import LANES, PANEL
+from jitnet.compiler.blocks import LANES, NORM_BLOCK, PANEL
 from jitnet.compiler.signatures import make_record, make_records
 from jitnet.config import ModelConfig
 from jitnet.kernels.activation import ACTIVATIONS
@@ -74,6 +74,11 @@ class Layout:
     params: int
     work: int
     replicas: int
+
+    @property
+    def norm_blocks(self) -> int:
+        """Blocks of parameters whose squares are summed apart."""
+        return -(-self.params // NORM_BLOCK)
 
 
 def row_stride(features: int) -> int:

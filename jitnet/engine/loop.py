@@ -55,7 +55,7 @@ from jitnet.engine.operations import (
     update_weights,
 )
 from jitnet.engine.ownership import own_range
-from jitnet.engine.state import RUN, Batch, Run, empty_run
+from jitnet.engine.state import RUN, Batch, empty_run
 from jitnet.kernels.schedule import learning_rate
 
 if TYPE_CHECKING:
@@ -238,17 +238,18 @@ def run_steps(struct: Struct, first_lines: int, totals: npt.NDArray[np.float64])
 
 
 @kernel
-def repeat_lines(address, first_line, last_line, repeats, parts, regions):
-    """The bench's loop: `repeats` times some lines, each time on the next batch, inside one region of `parts`; or with
-    `regions` in a region each time anew."""
+def repeat_lines(address, first_line, last_line, repeats, batches, parts, regions):
+    """The bench's loop: `repeats` times some lines, each time on the next of `batches` batches, inside one region of
+    `parts`; or with `regions` in a region each time anew."""
     run = _run_at(address)
-    if parts == 1:
-        perform(run, first_line, last_line, 0, repeats, np.int64(0))
-    elif regions:
-        for step in range(repeats):
-            region(run, first_line, last_line, step, step + 1, parts)
-    else:
-        region(run, first_line, last_line, 0, repeats, parts)
+    done = 0
+    while done < repeats:
+        steps = 1 if regions else min(batches, repeats - done)
+        if parts > 1:
+            region(run, first_line, last_line, 0, steps, parts)
+        else:
+            perform(run, first_line, last_line, 0, steps, np.int64(0))
+        done += steps
 
 
 def _in_order() -> list[Any]:

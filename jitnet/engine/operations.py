@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jitnet.compiler.blocks import LANES, NORM_BLOCK, PANEL, PREDICT_BLOCK, SPARSE_BLOCK, TILE_COLS
+from jitnet.compiler.blocks import NORM_BLOCK, PANEL, PREDICT_BLOCK, SPARSE_BLOCK, TILE_COLS
 from jitnet.compiler.decorators import helper, linked
 from jitnet.compiler.signatures import INT
 from jitnet.compiler.tile import tile_load, tile_store

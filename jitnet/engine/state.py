@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import typeof
 
-from jitnet.compiler.blocks import LANES, NORM_BLOCK, PANEL
+from jitnet.compiler.blocks import LANES, PANEL
 from jitnet.compiler.reference import Reference
 from jitnet.compiler.signatures import make_record, make_records
 from jitnet.config import AugmentConfig, ModelConfig, TrainConfig
@@ -258,7 +258,7 @@ def allocate(
         (parts * room, np.int64),
         (replicas * room, np.float32),
         (replicas * room, np.int32),
-        (-(-params // NORM_BLOCK), np.float64),
+        (layout.norm_blocks, np.float64),
     )
     in_features = int(layout.layers[0].in_features)
     return State(

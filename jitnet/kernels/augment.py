@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
 from jitnet.compiler.blocks import BLUR_ROWS, LANES
 from jitnet.compiler.decorators import helper, kernel, linked
 from jitnet.compiler.signatures import BYTES, FLOATS, INT, KEY, NUMBERS, REAL

@@ -115,7 +115,7 @@ def working(consoles: Consoles, what: str) -> Iterator[None]:
 @contextmanager
 def compiling(consoles: Consoles, what: str = "the loops") -> Iterator[None]:
     """Where something inside is compiled: says so, that it happens once, and at the end how long it took."""
-    from jitnet.kernels.jit import when_compiling  # only here: it imports numba
+    from jitnet.compiler.startup import when_compiling  # only here: it imports numba
 
     begun: list[float] = []
     with ExitStack() as spinner:

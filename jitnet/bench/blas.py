@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from jitnet.bench.kernels import BACKWARD_INPUT, BACKWARD_WEIGHT, FORWARD
 from jitnet.bench.records import Case
 from jitnet.bench.subject import Subject
 from jitnet.errors import JitnetError
 
 __all__ = ["Peer", "numpy_cases", "numpy_peers"]
 
-PRODUCTS = {FORWARD: "forward", BACKWARD_INPUT: "input", BACKWARD_WEIGHT: "weight"}
-"""Our kernels that are one matrix product each, and what the worker calls it."""
+PRODUCTS = {"forward": "forward", "backward_input": "input", "backward_weight": "weight"}
+"""Our operations that are one matrix product each, and what the worker calls it."""
 
 SETTLE_S = 0.005
 """A pause on both sides of a call: threads just used spin for a while, and would take the other's core."""
@@ -67,7 +66,7 @@ def _peer(threads: int) -> Iterator[Peer]:
     }
     # Its threads shall sleep soon after their work, not spin: they share the cores with what is measured next.
     environment["OPENBLAS_THREAD_TIMEOUT"] = "16"
-    worker = Path(__file__).with_name("numpy_worker.py")
+    worker = Path(__file__).with_name("blas_worker.py")
     process = subprocess.Popen(
         [sys.executable, str(worker), ",".join(map(str, sorted(_cores())))],
         stdin=subprocess.PIPE,
@@ -101,9 +100,10 @@ def numpy_cases(subject: Subject, peers: Sequence[Peer]) -> list[Case]:
     n, cases = subject.batch_size, []
     for peer in peers:
         for layer, (i, o) in enumerate(pairwise(subject.shape.widths)):
-            for name, kind in PRODUCTS.items():
-                if layer == 0 and name == BACKWARD_INPUT:
+            for operation, kind in PRODUCTS.items():
+                if layer == 0 and kind == "input":
                     continue
+                name = f"{operation} {layer}"
                 cases.append(
                     Case(
                         "numpy", name, f"{n}×{i}×{o}", peer.threads, 2.0 * n * i * o, 0.0, _runner(peer, kind, n, i, o)
