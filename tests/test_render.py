@@ -14,7 +14,7 @@ from rich.console import Console
 
 from jitnet import render
 from jitnet.config import ModelConfig
-from jitnet.render.pictures import _fit
+from jitnet.render.drawing import _fit
 
 CODE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

@@ -12,9 +12,9 @@ from math import isqrt, prod
 
 import numpy as np
 
+from jitnet.datasets.dataset import Dataset, Scaling, Split
 from jitnet.datasets.labels import resolve
 from jitnet.datasets.raw import Raw, RawData
-from jitnet.datasets.records import Dataset, Scaling, Split
 from jitnet.errors import DataError
 
 __all__ = ["assemble", "from_arrays"]

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jitnet.render.console import ACCENT, FAINT, GOOD, facts
-from jitnet.render.pictures import draw, has_greys, pictures, to_grey
+from jitnet.render.drawing import draw, has_greys, pictures, to_grey
 from jitnet.render.tables import Cell, bar, empty_table, table
 
 if TYPE_CHECKING:
