@@ -30,6 +30,11 @@ class Scaling:
             return NotImplemented
         return np.array_equal(self.offset, other.offset) and np.array_equal(self.scale, other.scale)
 
+    def reach(self, images: np.ndarray) -> np.ndarray:
+        """The largest magnitude that each feature of stored images has as an input: float64 (features,), not inf."""
+        low, high = (extreme.astype(np.float64) for extreme in (images.min(axis=0), images.max(axis=0)))
+        return np.maximum(np.abs(low - self.offset), np.abs(high - self.offset)) * self.scale
+
 
 @dataclass(frozen=True, eq=False)
 class Split:
