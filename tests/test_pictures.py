@@ -169,6 +169,7 @@ def npy(array: np.ndarray, **options: bool) -> bytes:
         (png_of(60_000, 60_000), "are read; make it smaller"),
         (png_of(9_000, 9_000), "are read; make it smaller"),
         (png_of(10_000, 9_500), "are read; make it smaller"),
+        (png_of(28, 30_001), "at most 30,000 along a side are read; make it smaller"),
     ],
 )
 def test_broken_files_are_one_clear_line(tmp_path, data, message):

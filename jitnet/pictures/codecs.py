@@ -27,6 +27,8 @@ Reals = npt.NDArray[np.float64]
 
 MAX_PIXELS = 64_000_000
 """A larger picture is refused before it is unpacked: a few kilobytes of PNG can claim gigabytes."""
+MAX_SIDE = 30_000
+"""So is one with a longer side: shrinking it takes memory for each pixel along it and each of its new size."""
 MAX_BYTES = 512 * 1024 * 1024
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
@@ -96,6 +98,8 @@ def _check_size(height: int, width: int) -> None:
         raise PictureError(f"has {width}x{height} pixels, expected at least 1x1")
     if height * width > MAX_PIXELS:
         raise PictureError(f"has {width}x{height} pixels, at most {MAX_PIXELS:,} are read; make it smaller")
+    if max(height, width) > MAX_SIDE:
+        raise PictureError(f"has {width}x{height} pixels, at most {MAX_SIDE:,} along a side are read; make it smaller")
 
 
 def _parse_pgm(data: bytes) -> Grey:
