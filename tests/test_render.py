@@ -308,6 +308,27 @@ def test_a_picture_in_greys():
     assert "\x1b[38;5;16;48;5;231m▀" in screen.text, "black above, white below"
 
 
+@pytest.mark.parametrize("term", ["xterm", "screen", "linux"])
+def test_a_picture_in_the_four_greys_of_sixteen_colours(monkeypatch, term):
+    monkeypatch.setenv("TERM", term)
+    screen = Screen(80)
+    render.picture(screen.console, np.array([[0, 90, 200, 255] * 10, [255, 200, 90, 0] * 10], np.uint8))
+    assert screen.lines == ["▀" * 40]
+    pairs = ["\x1b[30;107m▀", "\x1b[90;47m▀", "\x1b[37;100m▀", "\x1b[97;40m▀"]
+    assert "".join(f"{pair}\x1b[0m" for pair in pairs * 10) in screen.text
+    flat = Screen(80)
+    render.picture(flat.console, np.repeat(np.array([[10, 140, 240]], np.uint8), 20, axis=1).repeat(2, axis=0))
+    assert re.findall(r"\x1b\[\d+;(\d+)m ", flat.text) == ["40"] * 20 + ["100"] * 20 + ["107"] * 20
+
+
+def test_a_terminal_without_colours_gets_characters(monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    screen = Screen(80)
+    render.picture(screen.console, fake.ring())
+    assert "\x1b" not in screen.text
+    assert set("".join(screen.lines)) > set(" @")
+
+
 def test_a_picture_without_colours_keeps_its_proportions():
     screen = Screen(80, colour=False)
     render.picture(screen.console, fake.ring())
