@@ -104,7 +104,9 @@ def check_scaling(model: Model, data: Dataset | Split) -> None:
     split, where = _split_of(data)
     if split.scaling is None:
         return
-    if not _is_alike(model.scaling, split.scaling, split.images):
+    # A file that PyTorch wrote says nothing of its data: that they went up to 255 is a guess.
+    most_apart = MOST_APART if "data" in model.metadata else 255
+    if not _is_alike(model.scaling, split.scaling, split.images, most_apart):
         raise ModelError(
             f"{where}: holds {_form(split.scaling, split.images)}, the model expects {_form(model.scaling)} as it was "
             "trained on; bring the values into that form, or train on data like these"
@@ -118,14 +120,17 @@ def check_scaling(model: Model, data: Dataset | Split) -> None:
             )
 
 
-def _is_alike(expected: Scaling, found: Scaling, images: np.ndarray) -> bool:
-    """Whether images that would be scaled as `found` by themselves may be scaled as `expected`."""
+def _is_alike(expected: Scaling, found: Scaling, images: np.ndarray, most_apart: int) -> bool:
+    """Whether images that would be scaled as `found` by themselves may be scaled as `expected`.
+
+    most_apart: how many times as large one peak of grey levels may be as the other.
+    """
     if peak := _peak(expected):
         other = _peak(found)
         if np.ndim(found.scale) and images.dtype == np.uint8:
             # A table of bytes says nothing of images and would be standardised; its values are grey levels still.
             other = int(images.max())
-        return max(peak, other) <= MOST_APART * min(peak, other)
+        return max(peak, other) <= most_apart * min(peak, other)
     if _peak(found):
         return False
     if np.ndim(found.scale) and not np.ndim(expected.scale):

@@ -119,6 +119,13 @@ def test_data_in_another_form_than_the_models(trained_on, judged_by, said):
             jitnet.evaluate(model, judged)
 
 
+def test_a_model_that_says_nothing_of_its_data_takes_grey_levels_of_any_peak():
+    model = Model.create(ModelConfig(in_features=64, n_classes=3))
+    assert jitnet.evaluate(model, dataset_of("few levels")).n == 30
+    with pytest.raises(ModelError, match="holds values from 0 to 1"):
+        jitnet.evaluate(model, dataset_of("fractions"))
+
+
 def test_a_split_of_ones_own_is_taken_as_it_is():
     """It belongs to no data set, so that nobody said how it is scaled."""
     model, data = Model.create(ModelConfig(in_features=64, n_classes=3), dataset_of("bytes")), dataset_of("fractions")
