@@ -136,7 +136,15 @@ def train(
     settings = _settings(trainer, recipe)
     run.write_config(settings)
 
-    render.plan(screen.info, trainer.plan)
+    n_train, n_held_out = trainer.n_samples
+    render.plan(
+        screen.info,
+        trainer.plan,
+        data=dataset.name,
+        n_train=n_train,
+        n_held_out=n_held_out,
+        n_test=0 if dataset.test is None else len(dataset.test),
+    )
     render.network(screen.info, shape)
     with render.compiling(screen, "the training loops"):
         trainer.prepare()

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from jitnet.datasets import digits, idx
 from jitnet.datasets.assemble import assemble
+from jitnet.datasets.dataset import Dataset, Progress
 from jitnet.datasets.download import Patience, RemoteFile, digest, download
 from jitnet.datasets.files import reading
 from jitnet.datasets.raw import RawData
 from jitnet.datasets.read import read_path
-from jitnet.datasets.records import Dataset, Progress
 from jitnet.errors import DataError, OutputError
 
 __all__ = ["DEFAULT", "Fetched", "Listing", "fetch", "listing", "load", "names"]
