@@ -15,9 +15,9 @@ Key = tuple[str, str, str, int]
 class Case:
     """Something to be timed.
 
-    group: "machine", "operation", "step", "ladder" or "numpy". shape: of the problem, for people. threads: what runs it.
-    flop, bytes: of one call, as the operation declares it. used: whether the training at hand runs it.
-    run: times `repeats` calls, and gives seconds for all. prepare: puts everything in place before that, not timed.
+    group: "machine", "operation", "step", "ladder" or "numpy". shape: of the problem, for people. threads: what runs
+    it. flop, bytes: of one call, as the operation declares it. used: whether the training at hand runs it. run: times
+    `repeats` calls, and gives seconds for all. prepare: puts everything in place before that, not timed.
     """
 
     group: str

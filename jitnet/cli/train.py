@@ -87,8 +87,8 @@ def train(
         bool,
         typer.Option(
             "--explain",
-            help="Print the program of a step, line by line: which operation, on which layer, with which kernels, split "
-            "by what in how many parts and why so many, and which part owns what. Trains nothing.",
+            help="Print the program of a step, line by line: operation, layer, kernels, split by what, in how many "
+            "parts and why so many, which part owns what, FLOP and bytes. Trains nothing.",
         ),
     ] = False,
     json: Json = False,

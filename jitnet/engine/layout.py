@@ -1,8 +1,8 @@
 """Where everything of a network in training lies: a record a layer, and one for the whole network.
 
-All float32 numbers of a step (inputs, activations, their gradients) lie in one array, `work`; all parameters in another,
-`params`, and gradients, moments and averages in arrays of the same layout. An offset counts numbers from the start of
-its array, a stride numbers from one row to the next.
+All float32 numbers of a step (inputs, activations, their gradients) lie in one array, `work`; all parameters in
+another, `params`, and gradients, moments and averages in arrays of the same layout. An offset counts numbers from the
+start of its array, a stride numbers from one row to the next.
 """
 
 import itertools

@@ -210,9 +210,10 @@ _run_at = reference_to(RUN)
 def steps(address, first_lines, totals):
     """The steps of a call; gives how many were done.
 
-    address: of a `Struct` of a Run. first_lines: lines of the program that are for the first step alone, ahead of it. totals (2,) float64 gains the sum
-    of the samples' losses and the count of right guesses. A loss that is NaN or infinite ends the call with that step;
-    the parameters are of no use then. Programs on the data set are one step, of a batch_size of 0.
+    address: of a `Struct` of a Run. first_lines: lines of the program that are for the first step alone, ahead of it.
+    totals (2,) float64 gains the sum of the samples' losses and the count of right guesses. A loss that is NaN or
+    infinite ends the call with that step; the parameters are of no use then. Programs on the data set are one step, of
+    a batch_size of 0.
     """
     run = _run_at(address)
     n_steps, n_lines = run.call.n_steps, run.program.shape[0]
@@ -267,8 +268,8 @@ def _in_order() -> list[Any]:
 
 
 def compile_other_end() -> None:
-    """Compile or load all functions, the last first: for a second process, while the first begins at the front. What one
-    has compiled the other finds in the cache, so they meet in the middle."""
+    """Compile or load all functions, the last first: for a second process, while the first begins at the front. What
+    one has compiled the other finds in the cache, so they meet in the middle."""
     for function in reversed(_in_order()[:-3]):
         load(function)
 

@@ -497,7 +497,8 @@ def _predict_inputs(run, work, rows, out, part):
 
 @operation
 def predict(run, batch, layer, part, first, last):
-    """Probabilities of own samples of the order. Neighbours do not show in a sample's numbers: any split gives the same.
+    """Probabilities of own samples of the order. Neighbours do not show in a sample's numbers: any split gives the
+    same.
 
     run.order counts up from 0."""
     layers, state = run.layers, run.state

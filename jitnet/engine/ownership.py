@@ -44,7 +44,7 @@ _REGION_FLOP = 400_000
 class Parts(NamedTuple):
     """In how many parts a region is done, and why so many."""
 
-    count: int
+    number: int
     reason: str
 
 
@@ -70,7 +70,7 @@ def own_range(run, batch, split, layer, part, parts):
     """First and last of what `part` of `parts` owns of a layer, by a line's split: units (filling included), samples or
     blocks of parameters."""
     row = run.layers[layer]
-    if split == UNITS or split == UNITS_BELOW:
+    if split in (UNITS, UNITS_BELOW):
         owner = row if split == UNITS else run.layers[layer - 1]
         first, last = share((owner.padded_features + owner.group - 1) // owner.group, part, parts)
         return first * owner.group, min(last * owner.group, owner.padded_features)

@@ -76,7 +76,8 @@ class Predictor:
         )
 
     def __call__(self, images: npt.NDArray[np.uint8], features: Floats, threads: int) -> Floats:
-        """images (n, in_features) uint8 or features (n, in_features) float32, the other empty; (n, n_classes) float32."""
+        """images (n, in_features) uint8 or features (n, in_features) float32, the other empty; (n, n_classes)
+        float32."""
         has_bytes = len(images) > 0
         samples: npt.NDArray[Any] = images if has_bytes else features
         skips_zeros = has_bytes and self._values[0] == 0.0 and mostly_zero(images)

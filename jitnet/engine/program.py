@@ -6,12 +6,12 @@ others have made.
 
     forward     hidden layers, first to last         each part owns units
     output      logits and loss                      each part owns samples, or does all of them
-    backward    the last layer to the second         each part owns inputs of the layer, that is units of the layer below:
+    backward    the last layer to the second         each part owns inputs of the layer, that is units of the one below:
                                                      their gradient, that of the weights that leave them, the update
     first       the first layer                      each part owns units
 
-The first layer's backward needs nothing of other parts but what the second layer's left in the same part, so both are one
-region. The first layer's forward for the next batch joins them: its weights are in the core's cache.
+The first layer's backward needs nothing of other parts but what the second layer's left in the same part, so both are
+one region. The first layer's forward for the next batch joins them: its weights are in the core's cache.
 
 With few classes each group of the last hidden layer's units contributes to the logits as soon as it is done, and the
 output only adds up. Where zeros are skipped too a step is short; then the output is no region of its own but begins
@@ -140,7 +140,7 @@ class _Writer:
                 operation,
                 layer,
                 split or chosen.split,
-                self._parts.count,
+                self._parts.number,
                 self._parts.reason,
                 cost,
                 ahead,
@@ -321,7 +321,7 @@ def on_data(operations: Sequence[str], sizes: Sizes, threads: int) -> Program:
     work = sum(cost.flop + 10.0 * cost.bytes for cost in costs)
     parts = choose_parts(work, threads, int(sizes.n), "samples")
     lines = (
-        Line(1, name, 0, OPERATIONS[name].split, parts.count, parts.reason, cost)
+        Line(1, name, 0, OPERATIONS[name].split, parts.number, parts.reason, cost)
         for name, cost in zip(operations, costs, strict=True)
     )
     return Program((), tuple(lines))

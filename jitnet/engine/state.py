@@ -1,11 +1,11 @@
 """What the compiled loop reads and writes: parameters, work, data, settings, and the program, in one typed struct.
 
-`Run` is a NamedTuple of arrays and records, so that Numba compiles the loop once for every depth and width: a layer is a
-record in `layers`, not a type. Compiled functions get it by reference.
+`Run` is a NamedTuple of arrays and records, so that Numba compiles the loop once for every depth and width: a layer is
+a record in `layers`, not a type. Compiled functions get it by reference.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -262,7 +262,7 @@ def allocate(
     )
     in_features = int(layout.layers[0].in_features)
     return State(
-        *numbers,
+        *cast(tuple[Floats, Floats, Floats, Floats, Floats, Floats, Floats], tuple(numbers)),
         marks.reshape(parts, marked_columns),
         cursors.reshape(parts, room),
         losses,

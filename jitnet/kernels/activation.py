@@ -151,7 +151,7 @@ def activation_backward(activation, x, out, dout, stride, batch, keep, first, la
         row = dout[n * stride + first : n * stride + last]
         if activation == RELU:
             for o in range(row.shape[0]):
-                row[o] = relu_backward(row[o], kept[o] * keep)
+                row[o] = relu_backward(row[o], kept[o])
         elif activation == TANH:
             for o in range(row.shape[0]):
                 row[o] = tanh_backward(row[o], kept[o] * keep)

@@ -83,9 +83,9 @@ def distortion_settings(config: AugmentConfig) -> Distortion:
 def _layout(height, width, taps):
     """Extents of the scratch: rows and columns of a field; rows and columns of the noise under it; floats in all.
 
-    Rows are a multiple of BLUR_ROWS and columns of LANES, so that the tiles of the blur have no ragged edge. The scratch
-    holds two fields, the places to look up and the image in a frame of zeros; for the elastic distortion also noise and
-    blurred noise.
+    Rows are a multiple of BLUR_ROWS and columns of LANES, so that the tiles of the blur have no ragged edge. The
+    scratch holds two fields, the places to look up and the image in a frame of zeros; for the elastic distortion also
+    noise and blurred noise.
     """
     rows = (height + BLUR_ROWS - 1) // BLUR_ROWS * BLUR_ROWS
     columns = (width + LANES - 1) // LANES * LANES
@@ -148,7 +148,8 @@ def fill_noise(key, first, noise):
 def _blur(source, stride, step, gaussian, rows, columns, out, out_stride):
     """out[y, x] = sum over t of gaussian[t] * source[y, x, t steps on]; a step of 1 goes right, one of stride down.
 
-    All flat float32; rows a multiple of BLUR_ROWS, columns of LANES. BLUR_ROWS rows' sums stay in registers while t runs.
+    All flat float32; rows a multiple of BLUR_ROWS, columns of LANES. BLUR_ROWS rows' sums stay in registers while t
+    runs.
     """
     for y in range(0, rows, BLUR_ROWS):
         for x in range(0, columns, LANES):

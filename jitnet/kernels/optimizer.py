@@ -10,8 +10,8 @@ adam       m = beta1 m + (1 - beta1) g';  v = beta2 v + (1 - beta2) g'^2;
            w -= r / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + epsilon)    (Kingma and Ba 2015)
 adamw      the same on g itself, after w -= r d w                            (Loshchilov and Hutter 2019)
 
-A new one is: its formula above, a line in OPTIMIZERS, a function beside these and its call in `update`; and its name and
-hyperparameters in `config/choices.py`. Every other room asks these two tables.
+A new one is: its formula above, a line in OPTIMIZERS, a function beside these and its call in `update`; and its name
+and hyperparameters in `config/choices.py`. Every other room asks these two tables.
 
 The loops work on one vector of 16 at a time: three streams that are stored to would not vectorise otherwise.
 """

@@ -74,8 +74,8 @@ def _count(number: float) -> str:
 
 def _notes() -> list[str]:
     return [
-        "Lines that share a region run in one parallel loop: each part goes on to the next line without waiting for the "
-        "others.",
-        "units: of this layer, whole panels; units below: of the layer below, this layer's inputs; every part: each does "
-        "all samples for itself.",
+        "Lines that share a region run in one parallel loop: each part goes on to the next line without waiting for "
+        "the others.",
+        "units: of this layer, whole panels; units below: of the layer below, this layer's inputs; every part: each "
+        "does all samples for itself.",
     ]

@@ -31,7 +31,7 @@ from rich.text import Text
 from jitnet.render.console import ACCENT, FAINT, GOOD, Consoles, facts
 
 if TYPE_CHECKING:
-    from jitnet.training.trainer import EpochReport, StepReport
+    from jitnet.training.history import EpochReport, StepReport
 
 __all__ = ["TrainingView", "compiling", "downloads", "working"]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jitnet.datasets import Description, Listing
     from jitnet.evaluation import Evaluation
     from jitnet.pictures.recognition import Recognition
-    from jitnet.training.trainer import Plan
+    from jitnet.training.plan import Plan
 
 __all__ = ["description", "evaluation", "listing", "network", "plan", "prediction"]
 

@@ -14,9 +14,9 @@ __all__ = ["ExplainedLine", "Explanation", "explain"]
 
 @dataclass(frozen=True)
 class ExplainedLine:
-    """when: "first step" for lines ahead of a call's first step, else "every step"; batch: "this" or "next". owners: for
-    each part the first and the last of what it owns, counted in what the line is split by; a last one is not owned. The
-    other fields are those of `engine.program.Line`."""
+    """when: "first step" for lines ahead of a call's first step, else "every step"; batch: "this" or "next". owners:
+    for each part the first and the last of what it owns, counted in what the line is split by; a last one is not owned.
+    The other fields are those of `engine.program.Line`."""
 
     when: str
     region: int

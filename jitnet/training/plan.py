@@ -23,9 +23,9 @@ __all__ = ["Plan", "begin_run", "data_of", "make_plan", "plain_values"]
 
 @dataclass(frozen=True)
 class Plan:
-    """threads, threads_reason: how many, and why. input_loops: "zero-skipping" or "dense", the loops of the first layer;
-    density: share of the inputs that are not zero; input_reason: why those loops. step: what the program is made for;
-    layout: where everything lies; program: the lines of a training step."""
+    """threads, threads_reason: how many, and why. input_loops: "zero-skipping" or "dense", the loops of the first
+    layer; density: share of the inputs that are not zero; input_reason: why those loops. step: what the program is made
+    for; layout: where everything lies; program: the lines of a training step."""
 
     threads: int
     threads_reason: str

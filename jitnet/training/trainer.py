@@ -69,7 +69,8 @@ class Trainer:
         return len(self._training), 0 if self._held_out is None else len(self._held_out)
 
     def prepare(self) -> None:
-        """Compile or load every loop, and lay out the state: seconds at the first start, a moment from the second on."""
+        """Compile or load every loop, and lay out the state: seconds at the first start, a moment from the second
+        on."""
         if self._ready:
             return
         from jitnet.compiler.reference import Struct
