@@ -114,7 +114,7 @@ class Training:
     def train(self, steps: int) -> None:
         """Train for some steps, in calls of up to BATCHES."""
         set_threads(max(1, self.plan.threads))
-        totals, call = np.zeros(2), self.run.call
+        totals, call = np.zeros(3), self.run.call
         for begin in range(0, steps, BATCHES):
             call.first_batch, call.n_steps = 0, min(BATCHES, steps - begin)
             run_steps(self.struct, len(self.plan.program.first), totals)

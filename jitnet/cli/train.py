@@ -215,13 +215,16 @@ def _doubt(report: "EpochReport", trainer: "Trainer") -> str:
 
 def _print_schedule(trainer: "Trainer", json: bool) -> int:
     """The learning rate of the run's steps: drawn, or up to a thousand of them as a document."""
+    import numpy as np
+
     from jitnet import render
-    from jitnet.kernels.schedule import learning_rate, schedule_settings
+    from jitnet.kernels.schedule import learning_rates, schedule_settings
 
     config, steps = trainer.config, trainer.n_steps * trainer.config.epochs
     chosen = range(0, steps, max(1, steps // 1000))
-    settings = schedule_settings(config, trainer.n_steps)
-    rates = [float(learning_rate(settings, step)) for step in chosen]
+    made = np.zeros(len(chosen))
+    learning_rates(schedule_settings(config, trainer.n_steps), np.array(chosen), made)
+    rates = made.tolist()
     epochs = [step / trainer.n_steps for step in chosen]
     if json:
         print_json({"schedule": config.schedule, "n_steps": steps, "epochs": epochs, "learning_rates": rates})

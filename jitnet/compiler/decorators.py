@@ -21,7 +21,7 @@ from numba.core.dispatcher import Dispatcher
 
 from jitnet.compiler.cache import CompiledCode
 
-__all__ = ["FASTMATH", "driver", "exact_kernel", "helper", "kernel", "linked", "load"]
+__all__ = ["FASTMATH", "driver", "helper", "kernel", "linked", "load"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -47,12 +47,6 @@ def kernel(function: Function) -> Function:
     return compiled
 
 
-def exact_kernel(function: Function) -> Function:
-    """The same without FASTMATH: for float64 arithmetic that shall give what Python gives, to the last bit."""
-    compiled: Function = _compile(function, fastmath=False)
-    return compiled
-
-
 def helper(function: Function) -> Function:
     """Copy a few lines into each loop that calls them, before anything is compiled."""
     compiled: Function = _compile(function, inline="always")
@@ -65,11 +59,11 @@ def driver(function: Function) -> Function:
     return compiled
 
 
-def linked(*arguments: Any, returns: Any = numba.types.void, parallel: bool = False) -> Callable[[Function], Function]:
+def linked(*arguments: Any, returns: Any = numba.types.void, **options: Any) -> Callable[[Function], Function]:
     """Compile a loop once, for arguments and a result of these Numba types; Python cannot call it."""
 
     def decorate(function: Function) -> Function:
-        dispatcher = _compile(function, **_NO_WRAPPERS, **({"parallel": True} if parallel else {}))
+        dispatcher = _compile(function, **_NO_WRAPPERS, **options)
         if not numba.config.DISABLE_JIT:
             dispatcher.linked_signature = returns(*arguments)
         compiled: Function = dispatcher

@@ -12,19 +12,19 @@ entries, distorting images, and the bench, which repeats a line inside one regio
 import atexit
 import math
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from numba import prange
 
 from jitnet.compiler.cache import all_compiled, cache_folder, remember_all_compiled
-from jitnet.compiler.decorators import callees, helper, is_linked, kernel, linked, load
+from jitnet.compiler.decorators import helper, kernel, linked
 from jitnet.compiler.denormals import flush_denormals, restore_float_flags
 from jitnet.compiler.machine import describe_machine
 from jitnet.compiler.reference import Struct, by_reference, reference_to
 from jitnet.compiler.signatures import INT
-from jitnet.compiler.startup import compile_beside
+from jitnet.compiler.startup import compile_beside, linked_functions, load_all
 from jitnet.engine.operations import (
     OPERATIONS,
     activate,
@@ -56,6 +56,7 @@ from jitnet.engine.operations import (
 )
 from jitnet.engine.ownership import own_range
 from jitnet.engine.state import RUN, Batch, empty_run
+from jitnet.kernels.random import shuffle
 from jitnet.kernels.schedule import learning_rate
 
 if TYPE_CHECKING:
@@ -106,62 +107,6 @@ def _batch_of(run, step, rate):
 ) = (np.int64(operation.code) for operation in OPERATIONS.values())
 
 
-@helper
-def _perform_line(operation, run, batch, layer, part, first, last):
-    if operation == GATHER:
-        gather(run, batch, layer, part, first, last)
-    elif operation == FORWARD:
-        forward(run, batch, layer, part, first, last)
-    elif operation == FORWARD_SPARSE:
-        forward_sparse(run, batch, layer, part, first, last)
-    elif operation == ACTIVATE:
-        activate(run, batch, layer, part, first, last)
-    elif operation == DROP:
-        drop(run, batch, layer, part, first, last)
-    elif operation == PARTIAL_LOGITS:
-        partial_logits(run, batch, layer, part, first, last)
-    elif operation == LOGITS:
-        logits(run, batch, layer, part, first, last)
-    elif operation == LOGITS_SPARSE:
-        logits_sparse(run, batch, layer, part, first, last)
-    elif operation == ADD_PARTIALS:
-        add_partials(run, batch, layer, part, first, last)
-    elif operation == LOSS:
-        loss(run, batch, layer, part, first, last)
-    elif operation == BACKWARD_INPUT:
-        backward_input(run, batch, layer, part, first, last)
-    elif operation == BACKWARD_WEIGHT:
-        backward_weight(run, batch, layer, part, first, last)
-    elif operation == BACKWARD_SPARSE:
-        backward_sparse(run, batch, layer, part, first, last)
-    elif operation == BACKWARD_BIAS:
-        backward_bias(run, batch, layer, part, first, last)
-    elif operation == DROP_BACK:
-        drop_back(run, batch, layer, part, first, last)
-    elif operation == ACTIVATE_BACK:
-        activate_back(run, batch, layer, part, first, last)
-    elif operation == UPDATE_WEIGHTS:
-        update_weights(run, batch, layer, part, first, last)
-    elif operation == UPDATE_BIAS:
-        update_bias(run, batch, layer, part, first, last)
-    elif operation == NORM:
-        norm(run, batch, layer, part, first, last)
-    elif operation == UPDATE_ALL:
-        update_all(run, batch, layer, part, first, last)
-    elif operation == LIMIT:
-        limit(run, batch, layer, part, first, last)
-    elif operation == COUNT_ENTRIES:
-        count_entries(run, batch, layer, part, first, last)
-    elif operation == LIST_ENTRIES:
-        list_entries(run, batch, layer, part, first, last)
-    elif operation == AUGMENT:
-        augment(run, batch, layer, part, first, last)
-    elif operation == DROP_SAMPLES:
-        drop_samples(run, batch, layer, part, first, last)
-    elif operation == PREDICT:
-        predict(run, batch, layer, part, first, last)
-
-
 @linked(RUN, INT, INT, INT, INT, INT)
 def perform(run, first_line, last_line, first_step, last_step, part):
     """Part `part` of the lines first_line <= line < last_line of the program, for steps of this call one after another.
@@ -176,7 +121,58 @@ def perform(run, first_line, last_line, first_step, last_step, part):
             if part < line.parts:
                 batch = by_reference(_batch_of(run, step + line.ahead, rate))
                 first, last = own_range(run, batch, line.split, line.layer, part, line.parts)
-                _perform_line(line.operation, run, batch, line.layer, part, first, last)
+                if line.operation == GATHER:
+                    gather(run, batch, line.layer, part, first, last)
+                elif line.operation == FORWARD:
+                    forward(run, batch, line.layer, part, first, last)
+                elif line.operation == FORWARD_SPARSE:
+                    forward_sparse(run, batch, line.layer, part, first, last)
+                elif line.operation == ACTIVATE:
+                    activate(run, batch, line.layer, part, first, last)
+                elif line.operation == DROP:
+                    drop(run, batch, line.layer, part, first, last)
+                elif line.operation == PARTIAL_LOGITS:
+                    partial_logits(run, batch, line.layer, part, first, last)
+                elif line.operation == LOGITS:
+                    logits(run, batch, line.layer, part, first, last)
+                elif line.operation == LOGITS_SPARSE:
+                    logits_sparse(run, batch, line.layer, part, first, last)
+                elif line.operation == ADD_PARTIALS:
+                    add_partials(run, batch, line.layer, part, first, last)
+                elif line.operation == LOSS:
+                    loss(run, batch, line.layer, part, first, last)
+                elif line.operation == BACKWARD_INPUT:
+                    backward_input(run, batch, line.layer, part, first, last)
+                elif line.operation == BACKWARD_WEIGHT:
+                    backward_weight(run, batch, line.layer, part, first, last)
+                elif line.operation == BACKWARD_SPARSE:
+                    backward_sparse(run, batch, line.layer, part, first, last)
+                elif line.operation == BACKWARD_BIAS:
+                    backward_bias(run, batch, line.layer, part, first, last)
+                elif line.operation == DROP_BACK:
+                    drop_back(run, batch, line.layer, part, first, last)
+                elif line.operation == ACTIVATE_BACK:
+                    activate_back(run, batch, line.layer, part, first, last)
+                elif line.operation == UPDATE_WEIGHTS:
+                    update_weights(run, batch, line.layer, part, first, last)
+                elif line.operation == UPDATE_BIAS:
+                    update_bias(run, batch, line.layer, part, first, last)
+                elif line.operation == NORM:
+                    norm(run, batch, line.layer, part, first, last)
+                elif line.operation == UPDATE_ALL:
+                    update_all(run, batch, line.layer, part, first, last)
+                elif line.operation == LIMIT:
+                    limit(run, batch, line.layer, part, first, last)
+                elif line.operation == COUNT_ENTRIES:
+                    count_entries(run, batch, line.layer, part, first, last)
+                elif line.operation == LIST_ENTRIES:
+                    list_entries(run, batch, line.layer, part, first, last)
+                elif line.operation == AUGMENT:
+                    augment(run, batch, line.layer, part, first, last)
+                elif line.operation == DROP_SAMPLES:
+                    drop_samples(run, batch, line.layer, part, first, last)
+                elif line.operation == PREDICT:
+                    predict(run, batch, line.layer, part, first, last)
     restore_float_flags(flags)
 
 
@@ -211,7 +207,8 @@ def steps(address, first_lines, totals):
     """The steps of a call; gives how many were done.
 
     address: of a `Struct` of a Run. first_lines: lines of the program that are for the first step alone, ahead of it.
-    totals (2,) float64 gains the sum of the samples' losses and the count of right guesses. A loss that is NaN or
+    totals (3,) float64 gains the sum of the samples' losses and the count of right guesses, and has the last step's
+    learning rate. A loss that is NaN or
     infinite ends the call with that step; the parameters are of no use then. Programs on the data set are one step, of
     a batch_size of 0.
     """
@@ -230,6 +227,7 @@ def steps(address, first_lines, totals):
             return step
         totals[0] += total
         totals[1] += correct
+        totals[2] = learning_rate(run.schedule, run.call.first_step + step)
     return n_steps
 
 
@@ -253,25 +251,11 @@ def repeat_lines(address, first_line, last_line, repeats, batches, parts, region
         done += steps
 
 
-def _in_order() -> list[Any]:
-    """All linked functions that the loop needs, each behind those that it calls."""
-    found: dict[Any, None] = {}
-
-    def visit(function: Any) -> None:
-        for callee in callees(function):
-            visit(callee)
-        if is_linked(function):
-            found.setdefault(function)
-
-    visit(steps)
-    return list(found)
-
-
 def compile_other_end() -> None:
-    """Compile or load all functions, the last first: for a second process, while the first begins at the front. What
-    one has compiled the other finds in the cache, so they meet in the middle."""
-    for function in reversed(_in_order()[:-3]):
-        load(function)
+    """Compile or load all functions, the last first: for a second process, while the first begins at the front."""
+    Struct(empty_run())
+    shuffle(np.uint64(0), np.uint64(0), np.zeros(1, np.int32))
+    load_all(linked_functions(steps), backwards=True)
 
 
 @cache
@@ -289,7 +273,6 @@ def compile_ahead() -> "subprocess.Popen[bytes] | None":
 def load_loop() -> None:
     """Compile or load the loop and all that it calls, in two processes where it has to be compiled."""
     compile_ahead()
-    for function in _in_order():
-        load(function)
-    run_steps(Struct(empty_run()), 0, np.zeros(2))
+    load_all(linked_functions(steps))
+    run_steps(Struct(empty_run()), 0, np.zeros(3))
     remember_all_compiled()

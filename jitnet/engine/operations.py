@@ -24,7 +24,7 @@ from jitnet.engine.costs import Cost, Sizes
 from jitnet.engine.state import BATCH, RUN
 from jitnet.kernels.activation import activation_backward, activation_forward
 from jitnet.kernels.augment import augment_image
-from jitnet.kernels.dropout import drop_inputs, dropout
+from jitnet.kernels.dropout import drop_input_bytes, drop_input_floats, dropout
 from jitnet.kernels.gather import gather_bytes, gather_floats
 from jitnet.kernels.layout import clear, scale_rows, transpose
 from jitnet.kernels.linear import (
@@ -460,12 +460,9 @@ def drop_samples(run, batch, layer, part, first, last):
     """Input dropout of own samples of the order, in place; what is kept of float inputs is scaled up to make good."""
     rate, seed, epoch = run.settings.input_dropout, run.settings.seed, run.call.epoch
     if run.call.has_bytes:
-        drop_inputs(run.outputs.images, run.order, rate, seed, epoch, first, last)
+        drop_input_bytes(run.outputs.images, run.order, rate, seed, epoch, first, last)
     else:
-        features = run.outputs.features
-        drop_inputs(features, run.order, rate, seed, epoch, first, last)
-        for n in range(first, last):
-            scale_rows(features[n], 0, 1, np.float32(1.0 / (1.0 - rate)), 0, features.shape[1])
+        drop_input_floats(run.outputs.features, run.order, rate, seed, epoch, first, last)
 
 
 # ---- Prediction: blocks of samples, each carried through all layers by one part ----

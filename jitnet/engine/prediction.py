@@ -102,7 +102,7 @@ class Predictor:
         )
         if program.threads > 1:
             set_threads(program.threads)
-        run_steps(Struct(run), 0, np.zeros(2))
+        run_steps(Struct(run), 0, np.zeros(3))
         return out
 
     def _predict_few(self, samples: npt.NDArray[Any], has_bytes: bool, skips_zeros: bool) -> Floats:
@@ -128,5 +128,5 @@ class Predictor:
                 probabilities=np.zeros((PREDICT_BLOCK, self._shape.n_classes), np.float32)
             ),
         )
-        self._totals = np.zeros(2)
+        self._totals = np.zeros(3)
         return run, Struct(run), room

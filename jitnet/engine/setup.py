@@ -60,7 +60,7 @@ def training_run(step: Step, layout: Layout, program: Program, n_steps: int) -> 
 def run_on_data(run: Run, n_samples: int) -> None:
     """Walk a program on the data set once."""
     run.call.batch_size, run.call.n_steps, run.call.n_samples = 0, 1, n_samples
-    run_steps(Struct(run), 0, np.zeros(2))
+    run_steps(Struct(run), 0, np.zeros(3))
 
 
 def make_data(

@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 from numba import typeof
 
-from jitnet.compiler.blocks import LANES, PANEL
+from jitnet.compiler.blocks import LANES
 from jitnet.compiler.reference import Reference
 from jitnet.compiler.signatures import make_record, make_records
 from jitnet.config import AugmentConfig, ModelConfig, TrainConfig
 from jitnet.engine.layout import LAYER, NETWORK, Layout, lay_out
 from jitnet.kernels import optimizer, schedule
 from jitnet.kernels.augment import Distortion, distortion_settings
+from jitnet.kernels.linear import from_panels, in_panels
 
 __all__ = [
     "BATCH",
@@ -277,25 +278,15 @@ def allocate(
 def pack(params: Floats, layers: Any, weights: Sequence[Floats], biases: Sequence[Floats]) -> None:
     """Write PyTorch's (out, in) weights and (out,) biases into the panels of `params`."""
     for row, weight, bias in zip(layers, weights, biases, strict=True):
-        panels = _panels(params, row)
-        for p in range(len(panels)):
-            part = weight[p * PANEL : (p + 1) * PANEL]
-            panels[p, :, : len(part)] = part.T
+        params[row.weight_offset : row.bias_offset] = in_panels(weight).reshape(-1)
         params[row.bias_offset : row.bias_offset + row.out_features] = bias
 
 
 def unpack(params: Floats, layers: Any) -> tuple[list[Floats], list[Floats]]:
     """The weights (out, in) and biases (out,) of every layer, as new arrays in PyTorch's layout."""
-    weights, biases = [], []
-    for row in layers:
-        rows = _panels(params, row).transpose(0, 2, 1).reshape(row.padded_features, row.in_features)
-        weights.append(np.ascontiguousarray(rows[: row.out_features]))
-        biases.append(params[row.bias_offset : row.bias_offset + row.out_features].copy())
+    weights = [from_panels(params[row.weight_offset : row.bias_offset], row.out_features) for row in layers]
+    biases = [params[row.bias_offset : row.bias_offset + row.out_features].copy() for row in layers]
     return weights, biases
-
-
-def _panels(params: Floats, row: Any) -> Floats:
-    return params[row.weight_offset : row.bias_offset].reshape(-1, row.in_features, PANEL)
 
 
 _EXAMPLE = empty_run()

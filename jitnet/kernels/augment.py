@@ -26,8 +26,8 @@ import numpy as np
 import numpy.typing as npt
 
 from jitnet.compiler.blocks import BLUR_ROWS, LANES
-from jitnet.compiler.decorators import helper, kernel, linked
-from jitnet.compiler.signatures import BYTES, FLOATS, INT, KEY, NUMBERS, REAL
+from jitnet.compiler.decorators import helper, linked
+from jitnet.compiler.signatures import BYTES, FLOATS, INT, KEY, REAL
 from jitnet.compiler.tile import tile_add_scaled, tile_store, tile_zero
 from jitnet.config import AugmentConfig
 from jitnet.kernels.random import bits, uniform
@@ -79,7 +79,7 @@ def distortion_settings(config: AugmentConfig) -> Distortion:
     return Distortion(float(config.shift), rotation, float(config.scaling), shear, float(config.elastic), weights)
 
 
-@kernel
+@helper
 def _layout(height, width, taps):
     """Extents of the scratch: rows and columns of a field; rows and columns of the noise under it; floats in all.
 
@@ -102,13 +102,13 @@ def scratch_size(height: int, width: int, settings: Distortion) -> int:
     return int(_layout(height, width, len(settings.gaussian))[4])
 
 
-@kernel
+@helper
 def _signed(key, index):
     """float64 in [-1, 1): number `index` of the stream `key`."""
     return 2.0 * np.float64(uniform(key, index)) - 1.0
 
 
-@kernel
+@helper
 def draw_map(key, settings, height, width):
     """(a, b, e, c, d, f) float64, the inverse of a random affine map: x = a x' + b y' + e, y = c x' + d y' + f."""
     shift_x, shift_y = settings.shift * _signed(key, np.uint64(0)), settings.shift * _signed(key, np.uint64(1))
@@ -161,7 +161,7 @@ def _blur(source, stride, step, gaussian, rows, columns, out, out_stride):
             tile_store(sums, out, y * out_stride + x, out_stride)
 
 
-@kernel
+@helper
 def draw_fields(key, settings, height, width, scratch):
     """scratch[: 2 * rows * columns] = dx, then dy: random and smooth, or 0 where the elastic distortion is off.
 
@@ -195,7 +195,7 @@ def _pad(image, height, width, padded):
             target[x] = np.float32(row[x])
 
 
-@linked(INT, INT, INT, REAL, REAL, REAL, REAL, REAL, REAL, REAL, FLOATS, FLOATS, NUMBERS)
+@linked(INT, INT, INT, REAL, REAL, REAL, REAL, REAL, REAL, REAL, FLOATS, FLOATS, FLOATS)
 def _locate(height, width, columns, a, b, e, c, d, f, elastic, dx, dy, places):
     """Where to look each pixel up: places = the padded image's pixel above and left; dx, dy become the shares beyond.
 
@@ -219,10 +219,10 @@ def _locate(height, width, columns, a, b, e, c, d, f, elastic, dx, dy, places):
             left, top = np.int32(at_x), np.int32(at_y)
             row_x[x] = at_x - np.float32(left)
             row_y[x] = at_y - np.float32(top)
-            row_places[x] = top * pitch + left
+            row_places[x] = np.float32(top * pitch + left)  # exact: an image has fewer than 2**24 pixels
 
 
-@linked(FLOATS, INT, INT, INT, FLOATS, FLOATS, NUMBERS, BYTES)
+@linked(FLOATS, INT, INT, INT, FLOATS, FLOATS, FLOATS, BYTES)
 def _look_up(padded, height, width, columns, dx, dy, places, out):
     """out = what stands between the four pixels at each place; apart from `_locate`, whose loop vectorises."""
     pitch = width + 3
@@ -233,13 +233,13 @@ def _look_up(padded, height, width, columns, dx, dy, places, out):
         row_places = places[y * columns : y * columns + width]
         row = out[y * width : (y + 1) * width]
         for x in range(row.shape[0]):
-            at = np.uint64(np.uint32(row_places[x]))
+            at = np.uint64(np.uint32(np.int32(row_places[x])))
             upper = above[at] + row_x[x] * (above_next[at] - above[at])
             lower = below[at] + row_x[x] * (below_next[at] - below[at])
             row[x] = np.uint8(np.int32(upper + row_y[x] * (lower - upper) + _HALF))
 
 
-@kernel
+@helper
 def warp(image, height, width, source, elastic, scratch, out):
     """out[y, x] = the image at (a x + b y + e, c x + d y + f) + elastic * (dx[y, x], dy[y, x]), bilinear, 0 outside.
 
@@ -248,7 +248,7 @@ def warp(image, height, width, source, elastic, scratch, out):
     """
     rows, columns, _, _, _ = _layout(height, width, _NO_TAPS)
     size = rows * columns
-    dx, dy, places = scratch[:size], scratch[size : 2 * size], scratch[2 * size : 3 * size].view(np.int32)
+    dx, dy, places = scratch[:size], scratch[size : 2 * size], scratch[2 * size : 3 * size]
     padded = scratch[3 * size : 3 * size + (height + 3) * (width + 3)]
     _pad(image, height, width, padded)
     a, b, e, c, d, f = source
@@ -256,7 +256,7 @@ def warp(image, height, width, source, elastic, scratch, out):
     _look_up(padded, height, width, columns, dx, dy, places, out)
 
 
-@kernel
+@helper
 def augment_image(image, height, width, settings, key, scratch, out):
     """out = image, distorted as `settings` allow and the random stream `key` says; an exact copy where all is off.
 

@@ -77,7 +77,7 @@ def weight_index(o, i, in_features):
 
 
 def in_panels(weight: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """PyTorch's weight (out_features, in_features) as the kernels have it, rows of PANEL: (panels * in_features, PANEL)."""
+    """PyTorch's weight (out_features, in_features) as the kernels have it: (panels * in_features, PANEL)."""
     out_features, in_features = weight.shape
     filled = np.zeros((padded(out_features), in_features), np.float32)
     filled[:out_features] = weight

@@ -13,7 +13,8 @@ import numpy as np
 from jitnet.compiler.blocks import PANEL, SPARSE_BLOCK, SPARSE_COLUMNS, SPARSE_PANELS, TILE_COLS
 from jitnet.compiler.decorators import helper, linked
 from jitnet.compiler.signatures import BYTES, COUNTS, ENTRIES, FLOATS, INT, ROWS, WORDS
-from jitnet.compiler.tile import lowest_bit, prefetch, tile_add_scaled, tile_load, tile_store
+from jitnet.compiler.tile import prefetch, tile_add_scaled, tile_load, tile_store
+from jitnet.compiler.words import lowest_bit, word_at
 
 __all__ = ["count_row", "list_row", "mark_columns", "sparse_backward_weight", "sparse_forward"]
 
@@ -49,9 +50,8 @@ def list_row(row, entries, at, end):
     where it is zero, written over by the next, which costs less than asking each.
     """
     words = row.shape[0] // 8
-    packed = row[: words * 8].view(np.uint64)
     for word in range(words):
-        if packed[word] != 0:
+        if word_at(row, word * 8) != _NONE:
             # What lies behind the last entry may be another thread's: nothing is written from `end` on. Asked once for
             # eight pixels.
             if at + 8 <= end:
