@@ -9,9 +9,10 @@ OPERATIONS at the end is their table. A new operation is a function here, its li
 `loop.perform`, and the lines of the programs that have it.
 """
 
+import dis
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -526,48 +527,64 @@ def predict(run, batch, layer, part, first, last):
 
 
 class Operation(NamedTuple):
-    """code: its number in the program's table. function: what a part does. split: what it is split by, a name of
-    SPLITS. kernels: what it calls, for people. cost: FLOP and bytes of the whole line."""
+    """code: its number in the program's table. function: what a part does. split: what it is split by where a line says
+    nothing else, a name of SPLITS. cost: FLOP and bytes of the whole line."""
 
     code: int
     function: Callable[..., None]
     split: str
-    kernels: str
     cost: Callable[[Sizes], Cost]
 
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """The names of the kernels that it may call, read from its code."""
+        return tuple(kernels_called(self.function))
 
-def _table(*rows: tuple[Callable[..., None], str, str, Callable[[Sizes], Cost]]) -> dict[str, Operation]:
+
+def kernels_called(function: Any) -> list[str]:
+    """Names of the functions of `jitnet.kernels` that a function calls, also by way of helpers in this file."""
+    code, names = getattr(function, "py_func", function), list[str]()
+    for name in [step.argval for step in dis.get_instructions(code) if step.opname == "LOAD_GLOBAL"]:
+        value = code.__globals__.get(name)
+        room = getattr(value, "__module__", "")
+        if room.startswith("jitnet.kernels") and callable(value):
+            names.append(name)
+        elif room == __name__ and callable(value):
+            names += kernels_called(value)
+    return list(dict.fromkeys(names))
+
+
+def _table(*rows: tuple[Callable[..., None], str, Callable[[Sizes], Cost]]) -> dict[str, Operation]:
     return {
-        function.__name__: Operation(code, function, split, kernels, cost)
-        for code, (function, split, kernels, cost) in enumerate(rows)
+        function.__name__: Operation(code, function, split, cost) for code, (function, split, cost) in enumerate(rows)
     }
 
 
 OPERATIONS = _table(
-    (gather, "samples", "gather_bytes or gather_floats", costs.gather),
-    (forward, "units", "linear_forward", costs.forward),
-    (forward_sparse, "units", "sparse_forward", costs.forward_sparse),
-    (activate, "units", "activation_forward", costs.activate),
-    (drop, "units", "dropout", costs.drop),
-    (partial_logits, "units", "linear_forward", costs.partial_logits),
-    (logits, "vectors of samples", "linear_forward", costs.forward),
-    (logits_sparse, "vectors of samples", "sparse_forward", costs.forward_sparse),
-    (add_partials, "vectors of samples", "tile_load, tile_store", costs.add_partials),
-    (loss, "vectors of samples", "softmax_cross_entropy, transpose", costs.loss),
-    (backward_input, "units below", "linear_backward_input, transpose", costs.backward_input),
-    (backward_weight, "units below", "linear_backward_weight", costs.backward_weight),
-    (backward_sparse, "units", "mark_columns, sparse_backward_weight", costs.backward_sparse),
-    (backward_bias, "panels", "linear_backward_bias", costs.backward_bias),
-    (drop_back, "units", "dropout", costs.drop),
-    (activate_back, "units", "activation_backward, transpose", costs.activate_back),
-    (update_weights, "units below", "update, average", costs.update_weights),
-    (update_bias, "panels", "update, average", costs.update_bias),
-    (norm, "blocks", "square_sum", costs.norm),
-    (update_all, "blocks", "update, average", costs.update_all),
-    (limit, "panels", "limit_norms, average", costs.limit),
-    (count_entries, "data", "count_row", costs.count_entries),
-    (list_entries, "data", "list_row", costs.list_entries),
-    (augment, "data", "augment_image", costs.augment),
-    (drop_samples, "data", "drop_inputs", costs.drop_samples),
-    (predict, "data", "linear_forward, activation_forward, softmax", costs.predict),
+    (gather, "samples", costs.gather),
+    (forward, "units", costs.forward),
+    (forward_sparse, "units", costs.forward_sparse),
+    (activate, "units", costs.activate),
+    (drop, "units", costs.drop),
+    (partial_logits, "units", costs.partial_logits),
+    (logits, "vectors of samples", costs.forward),
+    (logits_sparse, "vectors of samples", costs.forward_sparse),
+    (add_partials, "vectors of samples", costs.add_partials),
+    (loss, "vectors of samples", costs.loss),
+    (backward_input, "units below", costs.backward_input),
+    (backward_weight, "units below", costs.backward_weight),
+    (backward_sparse, "units", costs.backward_sparse),
+    (backward_bias, "panels", costs.backward_bias),
+    (drop_back, "units", costs.drop),
+    (activate_back, "units", costs.activate_back),
+    (update_weights, "units below", costs.update_weights),
+    (update_bias, "panels", costs.update_bias),
+    (norm, "blocks", costs.norm),
+    (update_all, "blocks", costs.update_all),
+    (limit, "panels", costs.limit),
+    (count_entries, "data", costs.count_entries),
+    (list_entries, "data", costs.list_entries),
+    (augment, "data", costs.augment),
+    (drop_samples, "data", costs.drop_samples),
+    (predict, "data", costs.predict),
 )

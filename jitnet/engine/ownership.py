@@ -7,7 +7,7 @@ summing, whatever the number of parts, so the bits do not depend on it.
 A unit's weights stay with one part in forward, backward and update, and so in one core's cache.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from numba import types
@@ -41,10 +41,11 @@ _REGION_FLOP = 400_000
 """Work that pays for one more thread: what starting a region costs is about this much at a core's usual pace."""
 
 
-class Parts(NamedTuple):
+@dataclass(frozen=True)
+class Parts:
     """In how many parts a region is done, and why so many."""
 
-    number: int
+    count: int
     reason: str
 
 

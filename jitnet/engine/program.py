@@ -41,7 +41,8 @@ __all__ = ["Line", "Program", "Step", "adds_directly", "measuring", "on_data", "
 @dataclass(frozen=True)
 class Line:
     """One line. region: its number. operation: a name in OPERATIONS. layer: counted from 0. split: a name in SPLITS.
-    parts, reason: in how many parts, and why so many. ahead: on the next batch. cost: FLOP and bytes of all parts."""
+    parts, reason: in how many parts, and why so many. cost: FLOP and bytes of all parts. ahead: on the next batch.
+    kernels: what it calls, by name."""
 
     region: int
     operation: str
@@ -52,10 +53,7 @@ class Line:
     cost: Cost
     ahead: bool = False
 
-    @property
-    def kernels(self) -> str:
-        """What the operation calls."""
-        return OPERATIONS[self.operation].kernels
+    kernels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -140,12 +138,22 @@ class _Writer:
                 operation,
                 layer,
                 split or chosen.split,
-                self._parts.number,
+                self._parts.count,
                 self._parts.reason,
                 cost,
                 ahead,
+                tuple(name for name in chosen.kernels if name not in self._idle(layer)),
             )
         )
+
+    def _idle(self, layer: int) -> set[str]:
+        """Kernels that an operation may call but does not on this layer of this step."""
+        shape, config = self.step.shape, self.step.config
+        idle = {"gather_floats" if self.step.item == 1 else "gather_bytes"}
+        idle |= {"update", "clear"} if adds_directly(shape, config) else set()
+        idle |= {"average"} if config.ema == 0.0 else set()
+        idle |= {"transpose"} if layer == 0 else set()
+        return idle | ({"limit_norms"} if layer == self.last else set())
 
     def _sizes(self, layer: int, operation: str) -> Sizes:
         step, shape = self.step, self.step.shape
@@ -321,7 +329,7 @@ def on_data(operations: Sequence[str], sizes: Sizes, threads: int) -> Program:
     work = sum(cost.flop + 10.0 * cost.bytes for cost in costs)
     parts = choose_parts(work, threads, int(sizes.n), "samples")
     lines = (
-        Line(1, name, 0, OPERATIONS[name].split, parts.number, parts.reason, cost)
+        Line(1, name, 0, OPERATIONS[name].split, parts.count, parts.reason, cost)
         for name, cost in zip(operations, costs, strict=True)
     )
     return Program((), tuple(lines))

@@ -23,7 +23,7 @@ class ExplainedLine:
     operation: str
     layer: int
     batch: str
-    kernels: str
+    kernels: tuple[str, ...]
     split: str
     parts: int
     reason: str
