@@ -1,4 +1,4 @@
-"""What every test shares: Numba's warnings are errors, MNIST where it is, and a terminal of one size."""
+"""What every test shares: Numba's and NumPy's warnings are errors, MNIST where it is, and a terminal of one size."""
 
 import os
 from collections.abc import Callable
@@ -11,12 +11,14 @@ import jitnet
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # jit.py first: it settles what Numba reads from the environment when it is imported.
-    import jitnet.kernels.jit  # noqa: F401
+    # This room first: it settles what Numba reads from the environment when it is imported.
+    import jitnet.compiler  # noqa: F401
 
     config.addinivalue_line("filterwarnings", "error::numba.core.errors.NumbaWarning")
+    config.addinivalue_line("filterwarnings", "error::RuntimeWarning")
     # Without the compiler NumPy's scalars do the arithmetic, and say so where random numbers wrap round, as they shall.
-    config.addinivalue_line("filterwarnings", "ignore:overflow encountered in scalar:RuntimeWarning")
+    wraps = "ignore:overflow encountered in scalar:RuntimeWarning:jitnet.kernels.random"
+    config.addinivalue_line("filterwarnings", wraps)
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +74,7 @@ def offline(folder: Path) -> dict[str, str]:
 
 def environment(**variables: str) -> dict[str, str]:
     """The environment for a new Python that shall find the package under test, and what it compiled."""
-    from jitnet.kernels.jit import cache_folder
+    from jitnet.compiler.cache import cache_folder
 
     made = {**os.environ, "PYTHONPATH": str(Path(jitnet.__file__).parents[1])}
     # Its own cache folder is found anew, by the same rule; only where that lies is passed on.

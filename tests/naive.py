@@ -4,7 +4,8 @@ Nothing here is fast or takes care of rounding. Random numbers are Python's whol
 """
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,23 +18,55 @@ def linear(x: Array, w: Array, b: Array) -> Array:
     return np.asarray(x, np.float64) @ np.asarray(w, np.float64).T + b
 
 
-def phi(x: Array) -> Array:
-    """The normal distribution function."""
-    return np.vectorize(lambda value: 0.5 * math.erfc(-value / math.sqrt(2)), otypes=[np.float64])(x)
+def _each(function: Callable[[float], float]) -> Callable[[Array], Array]:
+    """A function of one number, for all numbers of an array."""
+    return np.vectorize(function, otypes=[np.float64])
 
 
-def activation(kind: str, z: Array) -> Array:
-    z = np.asarray(z, np.float64)
-    return np.maximum(z, 0) if kind == "relu" else np.tanh(z) if kind == "tanh" else z * phi(z)
+phi = _each(lambda z: 0.5 * math.erfc(-z / math.sqrt(2)))
+"""The normal distribution function."""
+
+sigmoid = _each(lambda z: 1 / (1 + math.exp(-z)) if z > 0 else math.exp(max(z, -700)) / (1 + math.exp(max(z, -700))))
+
+softplus = _each(lambda z: max(z, 0) + math.log1p(math.exp(-abs(z))))
+
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
 
-def derivative(kind: str, z: Array) -> Array:
-    z = np.asarray(z, np.float64)
-    if kind == "relu":
-        return (z > 0).astype(np.float64)
-    if kind == "tanh":
-        return 1 - np.tanh(z) ** 2
-    return phi(z) + z * np.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+class Activation(NamedTuple):
+    function: Callable[[Array], Array]
+    derivative: Callable[[Array], Array]
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "relu": Activation(lambda z: np.maximum(z, 0), lambda z: (z > 0).astype(np.float64)),
+    "tanh": Activation(np.tanh, lambda z: 1 - np.tanh(z) ** 2),
+    "gelu": Activation(
+        lambda z: z * phi(z),
+        lambda z: phi(z) + z * np.exp(-z * z / 2) / math.sqrt(2 * math.pi),
+    ),
+    "silu": Activation(
+        lambda z: z * sigmoid(z),
+        lambda z: sigmoid(z) * (1 + z * (1 - sigmoid(z))),
+    ),
+    "mish": Activation(
+        lambda z: z * np.tanh(softplus(z)),
+        lambda z: np.tanh(softplus(z)) + z * (1 - np.tanh(softplus(z)) ** 2) * sigmoid(z),
+    ),
+    "selu": Activation(
+        lambda z: SELU_SCALE * np.where(z > 0, z, SELU_ALPHA * np.expm1(np.minimum(z, 0))),
+        lambda z: SELU_SCALE * np.where(z > 0, 1, SELU_ALPHA * np.exp(np.minimum(z, 0))),
+    ),
+}
+"""Each by its name in `jitnet.config`; a name that is missing here fails the tests."""
+
+
+def activation(name: str, z: Array) -> Array:
+    return ACTIVATIONS[name].function(np.asarray(z, np.float64))
+
+
+def derivative(name: str, z: Array) -> Array:
+    return ACTIVATIONS[name].derivative(np.asarray(z, np.float64))
 
 
 def log_softmax(logits: Array) -> Array:
@@ -54,26 +87,65 @@ def cross_entropy(logits: Array, labels: Array, smoothing: float = 0.0) -> Array
     return -(targets(labels, np.shape(logits)[-1], smoothing) * log_softmax(logits)).sum(axis=-1)
 
 
+# Optimizers: the weights after a step. w weights, g the loss's gradient, m and v the moments, which are changed in
+# place; t the step, counted from 1; r the learning rate; o the hyperparameters and weight_decay.
+
+
+def _sgd(w: Array, g: Array, m: Array, v: Array, t: int, r: float, o: dict[str, float]) -> Array:
+    return w - r * (g + o["weight_decay"] * w)
+
+
+def _momentum(w: Array, g: Array, m: Array, v: Array, t: int, r: float, o: dict[str, float]) -> Array:
+    g = g + o["weight_decay"] * w
+    m[...] = g if t == 1 else o["momentum"] * m + g
+    return w - r * m
+
+
+def _nesterov(w: Array, g: Array, m: Array, v: Array, t: int, r: float, o: dict[str, float]) -> Array:
+    _momentum(w, g, m, v, t, r, o)
+    return w - r * (g + o["weight_decay"] * w + o["momentum"] * m)
+
+
+def _rmsprop(w: Array, g: Array, m: Array, v: Array, t: int, r: float, o: dict[str, float]) -> Array:
+    g = g + o["weight_decay"] * w
+    v[...] = o["rho"] * v + (1 - o["rho"]) * g * g
+    return w - r * g / (np.sqrt(v) + o["epsilon"])
+
+
+def _adam(w: Array, g: Array, m: Array, v: Array, t: int, r: float, o: dict[str, float]) -> Array:
+    g = g + o["weight_decay"] * w
+    m[...] = o["beta1"] * m + (1 - o["beta1"]) * g
+    v[...] = o["beta2"] * v + (1 - o["beta2"]) * g * g
+    return w - r * (m / (1 - o["beta1"] ** t)) / (np.sqrt(v / (1 - o["beta2"] ** t)) + o["epsilon"])
+
+
+def _adamw(w: Array, g: Array, m: Array, v: Array, t: int, r: float, o: dict[str, float]) -> Array:
+    return _adam(w, g, m, v, t, r, o | {"weight_decay": 0.0}) - r * o["weight_decay"] * w
+
+
+def _lion(w: Array, g: Array, m: Array, v: Array, t: int, r: float, o: dict[str, float]) -> Array:
+    direction = np.sign(o["beta1"] * m + (1 - o["beta1"]) * g)
+    m[...] = o["beta2"] * m + (1 - o["beta2"]) * g
+    return w - r * (direction + o["weight_decay"] * w)
+
+
+OPTIMIZERS: dict[str, Callable[[Array, Array, Array, Array, int, float, dict[str, float]], Array]] = {
+    "sgd": _sgd,
+    "momentum": _momentum,
+    "nesterov": _nesterov,
+    "rmsprop": _rmsprop,
+    "adam": _adam,
+    "adamw": _adamw,
+    "lion": _lion,
+}
+"""Each by its name in `jitnet.config`; a name that is missing here fails the tests."""
+
+
 def update(
-    kind: str, w: Array, g: Array, m: Array, v: Array, step: int, rate: float, options: dict[str, float]
+    name: str, w: Array, g: Array, m: Array, v: Array, step: int, rate: float, options: dict[str, float]
 ) -> Array:
     """The weights after a step; m and v, the moments, are changed in place. step counts from 1."""
-    decay, epsilon = options.get("weight_decay", 0.0), options.get("epsilon", 0.0)
-    if kind != "adamw":
-        g = g + decay * w
-    if kind == "sgd":
-        return w - rate * g
-    if kind in ("momentum", "nesterov"):
-        m[...] = g if step == 1 else options["momentum"] * m + g
-        return w - rate * (m if kind == "momentum" else g + options["momentum"] * m)
-    if kind == "rmsprop":
-        v[...] = options["rho"] * v + (1 - options["rho"]) * g * g
-        return w - rate * g / (np.sqrt(v) + epsilon)
-    m[...] = options["beta1"] * m + (1 - options["beta1"]) * g
-    v[...] = options["beta2"] * v + (1 - options["beta2"]) * g * g
-    shrunk = w * (1 - rate * decay) if kind == "adamw" else w
-    corrected = m / (1 - options["beta1"] ** step), v / (1 - options["beta2"] ** step)
-    return shrunk - rate * corrected[0] / (np.sqrt(corrected[1]) + epsilon)
+    return OPTIMIZERS[name](w, g, m, v, step, rate, {"weight_decay": 0.0} | options)
 
 
 def bits(key: int, index: int) -> int:
@@ -96,15 +168,15 @@ def permutation(stream: int, n: int) -> list[int]:
     return order
 
 
-def dropout_factors(seed: int, step: int, layer: int, batch: int, units: int, share: float) -> Array:
-    """What each unit of each sample is multiplied by: 0 or 1 / (1 - share). Four units a draw, lowest bits first."""
-    threshold, purpose = int(share * 65536), 3
+def dropout_factors(seed: int, step: int, layer: int, batch: int, units: int, rate: float) -> Array:
+    """What each unit of each sample is multiplied by: 0 or 1 / (1 - rate). Four units a draw, lowest bits first."""
+    threshold, purpose = int(rate * 65536), 3
     factors = np.empty((batch, units))
     for n in range(batch):
         stream = key(seed, purpose, step << 16 | layer, n)
         for o in range(units):
             kept = bits(stream, o // 4) >> 16 * (o % 4) & 0xFFFF >= threshold
-            factors[n, o] = 1 / (1 - share) if kept else 0
+            factors[n, o] = 1 / (1 - rate) if kept else 0
     return factors
 
 
@@ -112,13 +184,13 @@ class Network:
     """A network in training: the whole of what the compiled loop does, a line an idea."""
 
     def __init__(self, weights: list[Array], biases: list[Array], *, activation: str = "relu", optimizer: str = "sgd",
-                 shares: tuple[float, ...] = (), seed: int = 0, **options: float) -> None:  # fmt: skip
+                 dropout: tuple[float, ...] = (), seed: int = 0, **options: float) -> None:  # fmt: skip
         self.weights = [np.array(weight, np.float64) for weight in weights]
         self.biases = [np.array(bias, np.float64) for bias in biases]
         self.activation, self.optimizer, self.seed, self.options = activation, optimizer, seed, options
-        self.shares = (*shares, *[0.0] * (len(weights) - 1 - len(shares)))
+        self.dropout = (*dropout, *[0.0] * (len(weights) - 1 - len(dropout)))
         self.moments = [(np.zeros_like(array), np.zeros_like(array)) for array in self.parameters]
-        self.means = [array.copy() for array in self.parameters]
+        self.averages = [array.copy() for array in self.parameters]
         self.steps = 0
 
     @property
@@ -133,19 +205,19 @@ class Network:
             if layer < len(self.weights) - 1:
                 hidden = activation(self.activation, sums[-1])
                 factors.append(np.ones_like(hidden))
-                if self.shares[layer] > 0:
-                    factors[-1] = dropout_factors(self.seed, self.steps, layer, *hidden.shape, self.shares[layer])
+                if self.dropout[layer] > 0:
+                    factors[-1] = dropout_factors(self.seed, self.steps, layer, *hidden.shape, self.dropout[layer])
                 inputs.append(hidden * factors[-1])
         return inputs, sums, factors
 
     def losses(self, x: Array, labels: Array) -> Array:
-        return cross_entropy(self.forward(x)[1][-1], labels, self.options.get("smoothing", 0.0))
+        return cross_entropy(self.forward(x)[1][-1], labels, self.options.get("label_smoothing", 0.0))
 
     def gradients(self, x: Array, labels: Array) -> list[Array]:
         """Of the mean loss, for weights and then biases."""
         inputs, sums, factors = self.forward(x)
         n_classes = sums[-1].shape[1]
-        g = (softmax(sums[-1]) - targets(labels, n_classes, self.options.get("smoothing", 0.0))) / len(x)
+        g = (softmax(sums[-1]) - targets(labels, n_classes, self.options.get("label_smoothing", 0.0))) / len(x)
         dw, db = [], []
         for layer in reversed(range(len(self.weights))):
             dw.insert(0, g.T @ inputs[layer])
@@ -170,6 +242,6 @@ class Network:
             for weight in self.weights[:-1]:
                 weight *= np.minimum(1, largest / np.maximum(np.linalg.norm(weight, axis=1, keepdims=True), 1e-30))
         ema = self.options.get("ema", 0.0)
-        for mean, array in zip(self.means, self.parameters, strict=True):
-            mean[...] = ema * mean + (1 - ema) * array
+        for average, array in zip(self.averages, self.parameters, strict=True):
+            average[...] = ema * average + (1 - ema) * array
         return loss

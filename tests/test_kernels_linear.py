@@ -8,28 +8,37 @@ import itertools
 import naive
 import numpy as np
 import pytest
+from direct import direct
 from gradcheck import central_differences
 from layouts import MARK, filled, from_panels, rounded, rows, to_panels
 
-from jitnet.kernels.linear import (
-    DEPTH,
+from jitnet.compiler.blocks import (
+    COPIED_DEPTH,
+    COPIED_FROM,
+    COPIED_INPUTS,
+    FORWARD_DEPTH,
     INPUT_DEPTH,
-    INPUT_ROWS,
-    INPUT_WIDTH,
-    PACKED_DEPTH,
-    PACKED_FROM,
-    PACKED_WIDTH,
+    INPUT_INPUTS,
+    INPUT_TILE_ROWS,
+    LANES,
+    PANEL,
+    SPARSE_PANELS,
+    TILE_ROWS,
     WEIGHT_DEPTH,
-    WIDTH,
-    linear_backward_bias,
-    linear_backward_input,
-    linear_backward_weight,
-    linear_forward,
-    panel_index,
-    panels,
-    transpose,
+    WEIGHT_INPUTS,
 )
-from jitnet.kernels.tile import GROUP, LANES, PANEL, ROWS
+from jitnet.kernels import linear
+from jitnet.kernels.linear import forward, gradient_of_input, gradient_of_weight, padded, weight_index
+
+linear_forward, linear_backward_weight, linear_backward_bias, linear_backward_input = (
+    direct(function)
+    for function in (
+        linear.linear_forward,
+        linear.linear_backward_weight,
+        linear.linear_backward_bias,
+        linear.linear_backward_input,
+    )
+)
 
 TOLERANCE = {"rtol": 2e-5, "atol": 2e-5}
 
@@ -37,21 +46,21 @@ TOLERANCE = {"rtol": 2e-5, "atol": 2e-5}
 SHAPES = [
     (1, 1, 1),
     (2, 3, 5),
-    (ROWS - 1, INPUT_ROWS - 1, PANEL - 1),
-    (ROWS, INPUT_ROWS, PANEL),
-    (ROWS + 1, INPUT_ROWS + 1, PANEL + 1),
-    (LANES + 1, 2 * ROWS + 1, 2 * PANEL - 1),
-    (7, 13, GROUP * PANEL + 1),
+    (TILE_ROWS - 1, INPUT_TILE_ROWS - 1, PANEL - 1),
+    (TILE_ROWS, INPUT_TILE_ROWS, PANEL),
+    (TILE_ROWS + 1, INPUT_TILE_ROWS + 1, PANEL + 1),
+    (LANES + 1, 2 * TILE_ROWS + 1, 2 * PANEL - 1),
+    (7, 13, SPARSE_PANELS * PANEL + 1),
 ]
 LONG = [
-    (31, DEPTH - 1, 2 * PANEL + 1),
-    (2 * ROWS + 1, DEPTH + 1, GROUP * PANEL + PANEL),
+    (31, FORWARD_DEPTH - 1, 2 * PANEL + 1),
+    (2 * TILE_ROWS + 1, FORWARD_DEPTH + 1, SPARSE_PANELS * PANEL + PANEL),
     (WEIGHT_DEPTH + 1, 29, INPUT_DEPTH + 1),
-    (2 * WEIGHT_DEPTH + 3, WIDTH + 17, 37),
-    (37, INPUT_WIDTH + ROWS + 1, INPUT_DEPTH + PANEL + 1),
+    (2 * WEIGHT_DEPTH + 3, WEIGHT_INPUTS + 17, 37),
+    (37, INPUT_INPUTS + TILE_ROWS + 1, INPUT_DEPTH + PANEL + 1),
     (32, 784, 10),
 ]
-PACKED = (PACKED_DEPTH + 3, PACKED_WIDTH + ROWS + 1, PACKED_FROM * PANEL)
+COPIED = (COPIED_DEPTH + 3, COPIED_INPUTS + TILE_ROWS + 1, COPIED_FROM)
 EVERY = [*(pytest.param(shape, marks=pytest.mark.small) for shape in SHAPES), *LONG]
 
 
@@ -59,23 +68,74 @@ class Layer:
     """A layer with random numbers, in PyTorch's layout and in the kernels'."""
 
     def __init__(self, shape):
-        self.batch, self.n_in, self.n_out = shape
+        self.batch, self.in_features, self.out_features = shape
         rng = np.random.default_rng(shape)
-        self.x, self.w, self.b, self.g = (
+        self.x, self.w, self.b, self.dout = (
             rng.normal(size=size).astype(np.float32)
-            for size in ((self.batch, self.n_in), (self.n_out, self.n_in), (self.n_out,), (self.batch, self.n_out))
+            for size in (
+                (self.batch, self.in_features),
+                (self.out_features, self.in_features),
+                (self.out_features,),
+                (self.batch, self.out_features),
+            )
         )
-        self.panels = rounded(self.n_out, PANEL) // PANEL
-        self.x_stride = self.n_in + 3
-        self.stride = self.panels * PANEL + 5
+        self.units = rounded(self.out_features, PANEL)  # with those that fill up the last panel
+        self.x_stride = self.in_features + 3
+        self.stride = self.units + 5
         self.flat_x = rows(self.x, self.x_stride)
-        self.flat_w, self.flat_b = to_panels(self.w), filled(self.b, self.panels * PANEL)
+        self.flat_w, self.flat_b = to_panels(self.w), filled(self.b, self.units)
         # The gradients of outputs that fill up the last panel are zero, as the training loop keeps them.
-        self.flat_g = rows(self.g, self.stride, 0.0)
+        self.flat_dout = rows(self.dout, self.stride, 0.0)
         self.samples = rounded(self.batch)
 
-    def units(self, first_panel, last_panel):
-        return slice(first_panel * PANEL, min(self.n_out, last_panel * PANEL))
+    def forward(self, out, first, last):
+        linear_forward(
+            self.flat_x,
+            self.x_stride,
+            self.flat_w,
+            self.flat_b,
+            out.reshape(-1),
+            self.stride,
+            self.batch,
+            self.in_features,
+            first,
+            last,
+        )
+
+    def backward_weight(self, dw, first_input, last_input, first, last):
+        linear_backward_weight(
+            self.flat_x,
+            self.x_stride,
+            self.flat_dout,
+            self.stride,
+            dw,
+            self.batch,
+            self.in_features,
+            first_input,
+            last_input,
+            first,
+            last,
+        )
+
+    def backward_bias(self, db, first, last):
+        linear_backward_bias(self.flat_dout, self.stride, db, self.batch, first, last)
+
+    def backward_input(self, dx_t, first, last):
+        linear_backward_input(
+            self.transposed(self.dout),
+            self.flat_w,
+            dx_t.reshape(-1),
+            self.samples,
+            self.samples,
+            self.in_features,
+            self.out_features,
+            first,
+            last,
+        )
+
+    def own(self, first, last):
+        """Those of a range of units that exist."""
+        return slice(first, min(self.out_features, last))
 
     def transposed(self, values):
         """Samples last, rows of `samples`."""
@@ -87,91 +147,64 @@ def ranges(count):
     return [(0, count)] if count < 2 else [(0, count), (count // 2, count), (count // 3, count // 3 + 1)]
 
 
+def unit_ranges(units):
+    """The same of whole panels, in units."""
+    return [(first * PANEL, last * PANEL) for first, last in ranges(units // PANEL)]
+
+
 @pytest.mark.parametrize("shape", EVERY)
 def test_forward(shape):
     layer = Layer(shape)
     expected = naive.linear(layer.x, layer.w, layer.b)
-    for first, last in ranges(layer.panels):
+    for first, last in unit_ranges(layer.units):
         out = np.full((layer.batch, layer.stride), MARK, np.float32)
-        linear_forward(
-            layer.flat_x,
-            layer.x_stride,
-            layer.flat_w,
-            layer.flat_b,
-            layer.batch,
-            layer.n_in,
-            first,
-            last,
-            out.reshape(-1),
-            layer.stride,
-        )
-        units = layer.units(first, last)
-        np.testing.assert_allclose(out[:, units], expected[:, units], **TOLERANCE)
-        assert (out[:, : first * PANEL] == MARK).all()
-        assert (out[:, last * PANEL :] == MARK).all()
-        assert (out[:, layer.n_out : last * PANEL] == 0).all()
+        layer.forward(out, first, last)
+        own = layer.own(first, last)
+        np.testing.assert_allclose(out[:, own], expected[:, own], **TOLERANCE)
+        assert (out[:, :first] == MARK).all()
+        assert (out[:, last:] == MARK).all()
+        assert (out[:, layer.out_features : last] == 0).all()
 
 
-@pytest.mark.parametrize("shape", [*EVERY, PACKED])
+@pytest.mark.parametrize("shape", [*EVERY, COPIED])
 def test_backward_weight_adds(shape):
     layer = Layer(shape)
-    expected = layer.w + layer.g.T.astype(np.float64) @ layer.x
-    for first_panel, last_panel in ranges(layer.panels):
-        for first, last in ranges(layer.n_in):
+    expected = layer.w + layer.dout.T.astype(np.float64) @ layer.x
+    for first, last in unit_ranges(layer.units):
+        for first_input, last_input in ranges(layer.in_features):
             dw = layer.flat_w.copy()
-            linear_backward_weight(
-                layer.flat_x,
-                layer.x_stride,
-                layer.flat_g,
-                layer.stride,
-                layer.batch,
-                layer.n_in,
-                first,
-                last,
-                first_panel,
-                last_panel,
-                dw,
-            )
-            result, units = from_panels(dw, layer.n_in), layer.units(first_panel, last_panel)
-            np.testing.assert_allclose(result[units, first:last], expected[units, first:last], **TOLERANCE)
-            result[first_panel * PANEL : last_panel * PANEL, first:last] = MARK
+            layer.backward_weight(dw, first_input, last_input, first, last)
+            result, own = from_panels(dw, layer.in_features), layer.own(first, last)
+            inputs = slice(first_input, last_input)
+            np.testing.assert_allclose(result[own, inputs], expected[own, inputs], **TOLERANCE)
+            result[first:last, inputs] = MARK
             untouched = result != MARK
-            np.testing.assert_array_equal(result[untouched], from_panels(layer.flat_w, layer.n_in)[untouched])
+            np.testing.assert_array_equal(result[untouched], from_panels(layer.flat_w, layer.in_features)[untouched])
 
 
 @pytest.mark.parametrize("shape", EVERY)
 def test_backward_bias_adds(shape):
     layer = Layer(shape)
-    expected = layer.b + layer.g.sum(axis=0, dtype=np.float64)
-    for first, last in ranges(layer.panels):
+    expected = layer.b + layer.dout.sum(axis=0, dtype=np.float64)
+    for first, last in unit_ranges(layer.units):
         db = layer.flat_b.copy()
-        linear_backward_bias(layer.flat_g, layer.stride, layer.batch, first, last, db)
-        units = layer.units(first, last)
-        np.testing.assert_allclose(db[units], expected[units], **TOLERANCE)
-        db[first * PANEL : last * PANEL] = layer.flat_b[first * PANEL : last * PANEL]
+        layer.backward_bias(db, first, last)
+        own = layer.own(first, last)
+        np.testing.assert_allclose(db[own], expected[own], **TOLERANCE)
+        db[first:last] = layer.flat_b[first:last]
         np.testing.assert_array_equal(db, layer.flat_b)
 
 
 @pytest.mark.parametrize("shape", EVERY)
 def test_backward_input(shape):
     layer = Layer(shape)
-    expected = layer.g.astype(np.float64) @ layer.w
-    for first, last in ranges(layer.n_in):
-        dxt = np.full((layer.n_in, layer.samples), MARK, np.float32)
-        linear_backward_input(
-            layer.transposed(layer.g),
-            layer.samples,
-            layer.samples,
-            layer.flat_w,
-            layer.n_in,
-            layer.n_out,
-            first,
-            last,
-            dxt.reshape(-1),
-        )
-        np.testing.assert_allclose(dxt[first:last, : layer.batch].T, expected[:, first:last], **TOLERANCE)
-        assert (dxt[:first] == MARK).all()
-        assert (dxt[last:] == MARK).all()
+    expected = layer.dout.astype(np.float64) @ layer.w
+    for first, last in ranges(layer.in_features):
+        dx_t = np.full((layer.in_features, layer.samples), MARK, np.float32)
+        layer.backward_input(dx_t, first, last)
+        np.testing.assert_allclose(dx_t[first:last, : layer.batch].T, expected[:, first:last], **TOLERANCE)
+        assert (dx_t[:first] == MARK).all()
+        assert (dx_t[last:] == MARK).all()
 
 
 @pytest.mark.small
@@ -179,64 +212,38 @@ def test_gradients_are_those_of_the_forward_pass():
     layer = Layer((5, 7, 3))
 
     def through(x, w, b):
-        """A number that depends on every output: its gradient is g times that of the layer."""
-        return float((naive.linear(x, w, b) * layer.g).sum())
+        """A number that depends on every output: its gradient is dout times that of the layer."""
+        return float((naive.linear(x, w, b) * layer.dout).sum())
 
     x, w, b = (array.astype(np.float64) for array in (layer.x, layer.w, layer.b))
     dw, db = np.zeros_like(layer.flat_w), np.zeros_like(layer.flat_b)
-    dxt = np.zeros(layer.n_in * layer.samples, np.float32)
-    linear_backward_weight(layer.flat_x, layer.x_stride, layer.flat_g, layer.stride, 5, 7, 0, 7, 0, layer.panels, dw)
-    linear_backward_bias(layer.flat_g, layer.stride, 5, 0, layer.panels, db)
-    linear_backward_input(layer.transposed(layer.g), layer.samples, layer.samples, layer.flat_w, 7, 3, 0, 7, dxt)
+    dx_t = np.zeros(layer.in_features * layer.samples, np.float32)
+    layer.backward_weight(dw, 0, 7, 0, layer.units)
+    layer.backward_bias(db, 0, layer.units)
+    layer.backward_input(dx_t, 0, 7)
     np.testing.assert_allclose(
         from_panels(dw, 7)[:3], central_differences(lambda at: through(x, at, b), w), rtol=1e-5, atol=1e-5
     )
     np.testing.assert_allclose(db[:3], central_differences(lambda at: through(x, w, at), b), rtol=1e-5, atol=1e-5)
-    dx = dxt.reshape(7, -1)[:, :5].T
+    dx = dx_t.reshape(7, -1)[:, :5].T
     np.testing.assert_allclose(dx, central_differences(lambda at: through(at, w, b), x), rtol=1e-5, atol=1e-5)
 
 
 def test_a_split_gives_the_bits_of_the_whole():
-    layer = Layer((33, DEPTH + 5, GROUP * PANEL + 3))
+    layer = Layer((33, FORWARD_DEPTH + 5, SPARSE_PANELS * PANEL + 3))
     whole, split = np.zeros((2, layer.batch * layer.stride), np.float32)
     dw_whole, dw_split = np.zeros((2, layer.flat_w.size), np.float32)
-    gt, dx_whole = layer.transposed(layer.g), np.zeros(layer.n_in * layer.samples, np.float32)
-    dx_split = np.zeros_like(dx_whole)
+    dx_whole, dx_split = np.zeros((2, layer.in_features * layer.samples), np.float32)
 
-    def run(out, dw, dxt, panel_cuts, input_cuts):
-        for first, last in itertools.pairwise(panel_cuts):
-            linear_forward(
-                layer.flat_x,
-                layer.x_stride,
-                layer.flat_w,
-                layer.flat_b,
-                layer.batch,
-                layer.n_in,
-                first,
-                last,
-                out,
-                layer.stride,
-            )
+    def run(out, dw, dx_t, unit_cuts, input_cuts):
+        for first, last in itertools.pairwise(unit_cuts):
+            layer.forward(out, first, last)
         for first, last in itertools.pairwise(input_cuts):
-            linear_backward_weight(
-                layer.flat_x,
-                layer.x_stride,
-                layer.flat_g,
-                layer.stride,
-                layer.batch,
-                layer.n_in,
-                first,
-                last,
-                0,
-                layer.panels,
-                dw,
-            )
-            linear_backward_input(
-                gt, layer.samples, layer.samples, layer.flat_w, layer.n_in, layer.n_out, first, last, dxt
-            )
+            layer.backward_weight(dw, first, last, 0, layer.units)
+            layer.backward_input(dx_t, first, last)
 
-    run(whole, dw_whole, dx_whole, [0, layer.panels], [0, layer.n_in])
-    run(split, dw_split, dx_split, [0, 1, 3, layer.panels], [0, 1, 50, 99, layer.n_in])
+    run(whole, dw_whole, dx_whole, [0, layer.units], [0, layer.in_features])
+    run(split, dw_split, dx_split, [0, PANEL, 3 * PANEL, layer.units], [0, 1, 50, 99, layer.in_features])
     assert np.abs(whole).max() > 1
     np.testing.assert_array_equal(split, whole)
     np.testing.assert_array_equal(dw_split, dw_whole)
@@ -244,47 +251,24 @@ def test_a_split_gives_the_bits_of_the_whole():
 
 
 def test_a_copy_of_the_inputs_changes_no_bits():
-    layer = Layer(PACKED)
-    copied, direct = np.zeros((2, layer.flat_w.size), np.float32)
-    for dw, cuts in ((copied, [0, PACKED_FROM]), (direct, [0, PACKED_FROM // 2, PACKED_FROM])):
+    layer = Layer(COPIED)
+    copied, plain = np.zeros((2, layer.flat_w.size), np.float32)
+    half = COPIED_FROM // PANEL // 2 * PANEL
+    for dw, cuts in ((copied, [0, COPIED_FROM]), (plain, [0, half, COPIED_FROM])):
         for first, last in itertools.pairwise(cuts):
-            linear_backward_weight(
-                layer.flat_x,
-                layer.x_stride,
-                layer.flat_g,
-                layer.stride,
-                layer.batch,
-                layer.n_in,
-                0,
-                layer.n_in,
-                first,
-                last,
-                dw,
-            )
+            layer.backward_weight(dw, 0, layer.in_features, first, last)
     assert np.abs(copied).max() > 1
-    np.testing.assert_array_equal(copied, direct)
+    np.testing.assert_array_equal(copied, plain)
 
 
 def test_a_sample_has_the_same_bits_whichever_its_neighbours():
-    layer = Layer((2 * ROWS + 3, 300, PANEL))
+    layer = Layer((2 * TILE_ROWS + 3, 300, PANEL))
     out = np.zeros((layer.batch, layer.stride), np.float32)
-    linear_forward(
-        layer.flat_x, layer.x_stride, layer.flat_w, layer.flat_b, layer.batch, 300, 0, 1, out.reshape(-1), layer.stride
-    )
-    for n in (0, ROWS, layer.batch - 1):
+    layer.forward(out, 0, PANEL)
+    for n in (0, TILE_ROWS, layer.batch - 1):
         alone = np.zeros(layer.stride, np.float32)
-        linear_forward(
-            layer.flat_x[n * layer.x_stride :],
-            layer.x_stride,
-            layer.flat_w,
-            layer.flat_b,
-            1,
-            300,
-            0,
-            1,
-            alone,
-            layer.stride,
-        )
+        x = layer.flat_x[n * layer.x_stride :]
+        linear_forward(x, layer.x_stride, layer.flat_w, layer.flat_b, alone, layer.stride, 1, 300, 0, PANEL)
         np.testing.assert_array_equal(alone, out[n])
 
 
@@ -293,20 +277,34 @@ def test_a_sample_has_the_same_bits_whichever_its_neighbours():
 def test_panels_and_where_a_weight_stands(out_features):
     weight = np.arange(out_features * 3, dtype=np.float32).reshape(out_features, 3)
     flat = to_panels(weight)
-    assert flat.size == panels(out_features) * PANEL * 3
-    assert all(flat[panel_index(o, i, 3)] == weight[o, i] for o in range(out_features) for i in range(3))
+    assert flat.size == padded(out_features) * 3
+    assert all(flat[weight_index(o, i, 3)] == weight[o, i] for o in range(out_features) for i in range(3))
 
 
-@pytest.mark.small
-@pytest.mark.parametrize(
-    ("n_rows", "n_cols"), [(1, 1), (3, LANES - 1), (LANES + 1, 2 * LANES + 1), (2 * LANES, LANES), (7, 41)]
-)
-def test_transpose(n_rows, n_cols):
-    source = np.random.default_rng(1).normal(size=(n_rows, n_cols + 2)).astype(np.float32)
-    for first, last in ranges(n_cols):
-        target = np.full((n_cols, n_rows + 3), MARK, np.float32)
-        transpose(source.reshape(-1), n_cols + 2, n_rows, first, last, target.reshape(-1), n_rows + 3)
-        np.testing.assert_array_equal(target[first:last, :n_rows], source[:, first:last].T)
-        assert (target[:first] == MARK).all()
-        assert (target[last:] == MARK).all()
-        assert (target[:, n_rows:] == MARK).all()
+@pytest.mark.parametrize("shape", EVERY)
+def test_the_drivers_in_any_number_of_parts(shape):
+    layer = Layer(shape)
+    batch, n_in, n_out, units = layer.batch, layer.in_features, layer.out_features, layer.units
+    w, b = layer.flat_w.reshape(-1, PANEL), layer.flat_b
+    dout = np.zeros((batch, units), np.float32)
+    dout[:, :n_out] = layer.dout
+    dout_t = np.ascontiguousarray(layer.transposed(layer.dout).reshape(n_out, layer.samples))
+    results = []
+    for parts in (1, 2, 3):
+        out = np.full((batch, units), MARK, np.float32)
+        dx_t = np.full((n_in, layer.samples), MARK, np.float32)
+        dw, db = w.copy(), b.copy()
+        forward(layer.x, w, b, out, parts)
+        gradient_of_weight(layer.x, dout, dw, db, parts)
+        gradient_of_input(dout_t, w, dx_t, parts)
+        results.append((out, dw, db, dx_t))
+    out, dw, db, dx_t = results[0]
+    np.testing.assert_allclose(out[:, :n_out], naive.linear(layer.x, layer.w, layer.b), **TOLERANCE)
+    assert (out[:, n_out:] == 0).all()
+    expected = layer.w + layer.dout.T.astype(np.float64) @ layer.x
+    np.testing.assert_allclose(from_panels(dw.reshape(-1), n_in)[:n_out], expected, **TOLERANCE)
+    np.testing.assert_allclose(db[:n_out], layer.b + layer.dout.sum(axis=0, dtype=np.float64), **TOLERANCE)
+    np.testing.assert_allclose(dx_t[:, :batch].T, layer.dout.astype(np.float64) @ layer.w, **TOLERANCE)
+    for result in results[1:]:
+        for array, reference in zip(result, results[0], strict=True):
+            np.testing.assert_array_equal(array, reference)

@@ -3,11 +3,15 @@
 import naive
 import numpy as np
 import pytest
+from direct import direct
 from gradcheck import central_differences
 from layouts import MARK
 
-from jitnet.kernels.loss import scale_rows, softmax, softmax_cross_entropy
-from jitnet.kernels.tile import LANES, PANEL
+from jitnet.compiler.blocks import LANES, PANEL
+from jitnet.kernels import loss as losses_room
+from jitnet.kernels.loss import cross_entropy
+
+softmax, softmax_cross_entropy = direct(losses_room.softmax), direct(losses_room.softmax_cross_entropy)
 
 CLASSES = [1, 2, 10, PANEL - 1, PANEL, PANEL + 1, 101]
 
@@ -15,26 +19,26 @@ CLASSES = [1, 2, 10, PANEL - 1, PANEL, PANEL + 1, 101]
 def run(logits, label, smoothing=0.0, factor=1.0, samples=1, at=0):
     """Loss, whether right, and the gradient, of sample `at` among others."""
     n_classes, room = len(logits), -(-samples // LANES) * LANES
-    zt = np.random.default_rng(1).normal(size=(n_classes, room)).astype(np.float32)
-    zt[:, at] = logits
-    labels = np.zeros(samples + 3, np.int64)
+    logits_t = np.random.default_rng(1).normal(size=(n_classes, room)).astype(np.float32)
+    logits_t[:, at] = logits
+    labels = np.zeros(samples + 3, np.int32)
     labels[at + 3] = label
     rows = np.arange(3, samples + 3, dtype=np.int32)
-    losses, right = np.zeros(room, np.float32), np.zeros(samples, np.int32)
+    losses, correct = np.zeros(room, np.float32), np.zeros(samples, np.int32)
     softmax_cross_entropy(
-        zt.reshape(-1),
+        logits_t.reshape(-1),
         room,
-        0,
-        samples,
-        n_classes,
         labels,
         rows,
+        losses,
+        correct,
+        n_classes,
         np.float32(smoothing),
         np.float32(factor),
-        losses,
-        right,
+        0,
+        samples,
     )
-    return float(losses[at]), bool(right[at]), zt[:, at]
+    return float(losses[at]), bool(correct[at]), logits_t[:, at]
 
 
 @pytest.mark.small
@@ -77,6 +81,7 @@ def test_probabilities(n_classes):
     "logits",
     [[1e4, -1e4, 0], [0, -1e4, 1e4], [-1e4, -1e4, -1e4], [1e4, 1e4, 1e4], [3e38, -3e38, 0], [80, -80, 0], [-80, 0, 95]],
 )
+@np.errstate(over="ignore")  # vast logits differ by infinity, as they shall; without the compiler NumPy says so
 def test_logits_of_any_size_stay_finite(logits):
     row = np.array(logits, np.float32)
     softmax(row, 3)
@@ -105,10 +110,41 @@ def test_the_first_of_equal_logits_is_the_guess():
 
 
 @pytest.mark.small
-@pytest.mark.parametrize(("first", "last"), [(0, 20), (3, 17), (5, 5)])
-def test_rows_are_scaled_in_their_range(first, last):
-    g = np.random.default_rng(0).normal(size=(4, 23)).astype(np.float32)
-    expected = g.copy()
-    expected[:3, first:last] *= np.float32(-0.3)
-    scale_rows(g.reshape(-1), 23, 3, first, last, np.float32(-0.3))
-    np.testing.assert_array_equal(g, expected)
+def test_a_range_of_samples_leaves_the_others():
+    logits_t = np.random.default_rng(2).normal(size=(3, 4 * LANES)).astype(np.float32)
+    before, labels = logits_t.copy(), np.zeros(4 * LANES, np.int32)
+    losses, correct = np.full(4 * LANES, MARK, np.float32), np.full(4 * LANES, 7, np.int32)
+    rows = np.arange(4 * LANES, dtype=np.int32)
+    own, smoothing, factor = slice(LANES, 3 * LANES), np.float32(0), np.float32(1)
+    softmax_cross_entropy(
+        logits_t.reshape(-1), 4 * LANES, labels, rows, losses, correct, 3, smoothing, factor, LANES, 3 * LANES
+    )
+    expected = naive.softmax(before[:, own].T) - naive.targets(labels[own], 3, 0.0)
+    np.testing.assert_allclose(logits_t[:, own], expected.T, rtol=1e-5, atol=3e-7)
+    np.testing.assert_array_equal(np.delete(logits_t, own, axis=1), np.delete(before, own, axis=1))
+    assert (np.delete(losses, own) == MARK).all()
+    assert (np.delete(correct, own) == 7).all()
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize(("n_classes", "vectors"), [(1, 1), (2, 2), (10, 3), (PANEL + 1, 5)])
+def test_the_driver_in_any_number_of_parts(n_classes, vectors, smoothing):
+    batch = vectors * LANES
+    rng = np.random.default_rng(n_classes)
+    logits = (rng.normal(size=(batch, n_classes)) * 3).astype(np.float32)
+    labels = rng.integers(0, n_classes, batch).astype(np.int32)
+    results = []
+    for parts in (1, 2, 3):
+        gradient_t = np.ascontiguousarray(logits.T)
+        losses, correct = np.full(batch, MARK, np.float32), np.full(batch, 7, np.int32)
+        cross_entropy(gradient_t, labels, losses, correct, smoothing, parts)
+        results.append((gradient_t, losses, correct))
+    gradient_t, losses, correct = results[0]
+    expected = (naive.softmax(logits) - naive.targets(labels, n_classes, smoothing)) / batch
+    np.testing.assert_allclose(gradient_t.T, expected, rtol=1e-5, atol=3e-7)
+    np.testing.assert_allclose(losses, naive.cross_entropy(logits, labels, smoothing), rtol=2e-6, atol=2e-6)
+    np.testing.assert_array_equal(correct, logits.argmax(axis=1) == labels)
+    for result in results[1:]:
+        for array, reference in zip(result, results[0], strict=True):
+            np.testing.assert_array_equal(array, reference)

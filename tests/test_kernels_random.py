@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jitnet.kernels.initial import fill_normal
-from jitnet.kernels.random import AUGMENT, DROPOUT, INIT, ORDER, SPLIT, bits, key, normal, permutation, uniform
+from jitnet.kernels.random import AUGMENT, DROPOUT, INIT, ORDER, SPLIT, bits, key, normal, permutation, shuffle, uniform
 
 N = 20_000
 
@@ -95,6 +95,14 @@ def test_permutation(n):
     permutation(of, order)
     assert sorted(order) == list(range(n))
     assert order.tolist() == naive.permutation(int(of), n)
+
+
+@pytest.mark.small
+@pytest.mark.parametrize(("seed", "epoch"), [(0, 1), (5, 1), (5, 2), (2**63, 7)])
+def test_an_epoch_s_order_is_that_of_its_own_stream(seed, epoch):
+    order = np.full(23, -1, np.int32)
+    shuffle(u(seed), u(epoch), order)
+    assert order.tolist() == naive.permutation(naive.key(seed, 2, epoch, 0), 23)
 
 
 def test_every_permutation_is_as_likely():

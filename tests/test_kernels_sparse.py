@@ -2,19 +2,24 @@
 
 import numpy as np
 import pytest
+from direct import direct
 from layouts import MARK, filled, rounded, rows, to_panels
 
-from jitnet.kernels.batch import gather_bytes
-from jitnet.kernels.linear import linear_backward_weight, linear_forward
-from jitnet.kernels.sparse import (
-    BLOCK,
-    list_row,
-    list_rows,
-    mark_columns,
-    sparse_backward_weight,
-    sparse_forward,
+from jitnet.compiler.blocks import PANEL, SPARSE_BLOCK, SPARSE_PANELS, TILE_ROWS
+from jitnet.kernels import gather, linear, sparse
+
+gather_bytes = direct(gather.gather_bytes)
+linear_forward, linear_backward_weight = direct(linear.linear_forward), direct(linear.linear_backward_weight)
+count_row, list_row, mark_columns, sparse_forward, sparse_backward_weight = (
+    direct(function)
+    for function in (
+        sparse.count_row,
+        sparse.list_row,
+        sparse.mark_columns,
+        sparse.sparse_forward,
+        sparse.sparse_backward_weight,
+    )
 )
-from jitnet.kernels.tile import GROUP, PANEL, ROWS
 
 VALUES = np.arange(256, dtype=np.float32) * np.float32(1 / 255)
 
@@ -24,16 +29,16 @@ SHAPES = [
         pytest.param(shape, marks=pytest.mark.small)
         for shape in [
             (1, 1, 1),
-            (ROWS + 1, 13, PANEL - 1),
-            (ROWS - 1, 8, PANEL),
+            (TILE_ROWS + 1, 13, PANEL - 1),
+            (TILE_ROWS - 1, 8, PANEL),
             (5, 17, PANEL + 1),
-            (3, 16, GROUP * PANEL + 1),
+            (3, 16, SPARSE_PANELS * PANEL + 1),
         ]
     ),
-    (BLOCK - 1, 101, GROUP * PANEL),
-    (BLOCK, 64, 2 * PANEL + 1),
-    (BLOCK + 1, 300, GROUP * PANEL + PANEL),
-    (2 * BLOCK + 3, 784, 10),
+    (SPARSE_BLOCK - 1, 101, SPARSE_PANELS * PANEL),
+    (SPARSE_BLOCK, 64, 2 * PANEL + 1),
+    (SPARSE_BLOCK + 1, 300, SPARSE_PANELS * PANEL + PANEL),
+    (2 * SPARSE_BLOCK + 3, 784, 10),
 ]
 
 
@@ -48,26 +53,25 @@ def pictures(samples, features, density=0.2, seed=0):
 
 
 def compress(images):
-    starts = np.zeros(len(images) + 1, np.int64)
-    list_rows(images, starts, np.zeros(0, np.uint32))
-    starts = np.cumsum(starts)
-    entries = np.zeros(starts[-1], np.uint32)
-    list_rows(images, starts, entries)
-    return starts, entries
+    indptr = np.cumsum([0, *(count_row(image) for image in images)])
+    entries = np.zeros(indptr[-1], np.uint32)
+    for n, image in enumerate(images):
+        assert list_row(image, entries, indptr[n], indptr[n + 1]) == indptr[n + 1]
+    return indptr, entries
 
 
 @pytest.mark.small
 @pytest.mark.parametrize("features", [1, 7, 8, 9, 64, 97])
 def test_the_lists_hold_every_pixel_that_is_not_zero(features):
     images = pictures(11, features)
-    starts, entries = compress(images)
+    indptr, entries = compress(images)
     again = np.zeros_like(images)
     for n in range(len(images)):
-        own = entries[starts[n] : starts[n + 1]]
+        own = entries[indptr[n] : indptr[n + 1]]
         assert (np.diff(own.astype(np.int64)) > 0).all()
         again[n, own >> 8] = own & 255
     np.testing.assert_array_equal(again, images)
-    assert starts[-1] == np.count_nonzero(images)
+    assert indptr[-1] == np.count_nonzero(images)
 
 
 @pytest.mark.small
@@ -88,98 +92,102 @@ class Problem:
         self.batch, self.n_in, self.n_out = shape
         rng = np.random.default_rng(shape)
         self.images = pictures(self.batch + 4, self.n_in)
-        self.starts, self.entries = compress(self.images)
+        self.indptr, self.entries = compress(self.images)
         self.rows = rng.permutation(len(self.images))[: self.batch].astype(np.int32)
         self.w, self.b = rng.normal(size=(self.n_out, self.n_in)), rng.normal(size=self.n_out)
-        self.g = rng.normal(size=(self.batch, self.n_out))
-        self.panels = rounded(self.n_out, PANEL) // PANEL
-        self.stride = self.panels * PANEL + 5
-        self.flat_w, self.flat_b = to_panels(self.w), filled(self.b, self.panels * PANEL)
-        self.flat_g = rows(self.g, self.stride, 0.0)
+        self.dout = rng.normal(size=(self.batch, self.n_out))
+        self.units = rounded(self.n_out, PANEL)
+        self.stride = self.units + 5
+        self.flat_w, self.flat_b = to_panels(self.w), filled(self.b, self.units)
+        self.flat_dout = rows(self.dout, self.stride, 0.0)
         self.x = np.zeros((self.batch, self.n_in), np.float32)
-        gather_bytes(self.images, self.rows, VALUES, 0, self.batch, self.x.reshape(-1), self.n_in)
+        gather_bytes(self.images, self.rows, VALUES, self.x.reshape(-1), self.n_in, 0, self.batch)
+
+    def ranges(self):
+        """The whole, and the last half of its panels, in units."""
+        return {(0, self.units), (self.units // PANEL // 2 * PANEL, self.units)}
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_forward_has_the_bits_of_the_dense_loop(shape):
     problem = Problem(shape)
-    for first, last in {(0, problem.panels), (problem.panels // 2, problem.panels)}:
+    for first, last in problem.ranges():
         out, dense = np.full((2, problem.batch, problem.stride), MARK, np.float32)
         sparse_forward(
-            problem.starts,
+            problem.indptr,
             problem.entries,
             problem.rows,
-            np.zeros(problem.batch, np.int64),
             VALUES,
             problem.flat_w,
             problem.flat_b,
+            out.reshape(-1),
+            problem.stride,
+            np.zeros(problem.batch, np.int64),
             problem.n_in,
             first,
             last,
-            out.reshape(-1),
-            problem.stride,
         )
         linear_forward(
             problem.x.reshape(-1),
             problem.n_in,
             problem.flat_w,
             problem.flat_b,
+            dense.reshape(-1),
+            problem.stride,
             problem.batch,
             problem.n_in,
             first,
             last,
-            dense.reshape(-1),
-            problem.stride,
         )
         np.testing.assert_array_equal(out, dense)
         expected = (problem.images[problem.rows] / 255) @ problem.w.T + problem.b
-        units = slice(first * PANEL, min(problem.n_out, last * PANEL))
+        units = slice(first, min(problem.n_out, last))
         np.testing.assert_allclose(out[:, units], expected[:, units], rtol=1e-5, atol=1e-5)
-        assert (out[:, : first * PANEL] == MARK).all()
-        assert (out[:, last * PANEL :] == MARK).all()
+        assert (out[:, :first] == MARK).all()
+        assert (out[:, last:] == MARK).all()
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_backward_weight_has_the_bits_of_the_dense_loop(shape):
     problem = Problem(shape)
-    for first, last in {(0, problem.panels), (problem.panels // 2, problem.panels)}:
+    for first, last in problem.ranges():
         dw, dense = problem.flat_w.copy(), problem.flat_w.copy()
-        columns, cursors = np.zeros(problem.n_in, np.uint64), np.zeros(BLOCK, np.int64)
-        for n in range(0, problem.batch, BLOCK):
-            own = problem.rows[n : n + BLOCK]
-            lists = (problem.starts, problem.entries, own)
-            mark_columns(*lists, own[:1], columns)
-            g = problem.flat_g[n * problem.stride :]
-            sparse_backward_weight(columns, *lists, cursors, VALUES, g, problem.stride, problem.n_in, first, last, dw)
+        marks, cursors = np.zeros(problem.n_in, np.uint64), np.zeros(SPARSE_BLOCK, np.int64)
+        for n in range(0, problem.batch, SPARSE_BLOCK):
+            own = problem.rows[n : n + SPARSE_BLOCK]
+            lists = (problem.indptr, problem.entries, own)
+            mark_columns(*lists, own[:1], marks)
+            dout = problem.flat_dout[n * problem.stride :]
+            sparse_backward_weight(marks, *lists, VALUES, dout, problem.stride, dw, cursors, problem.n_in, first, last)
         linear_backward_weight(
             problem.x.reshape(-1),
             problem.n_in,
-            problem.flat_g,
+            problem.flat_dout,
             problem.stride,
+            dense,
             problem.batch,
             problem.n_in,
             0,
             problem.n_in,
             first,
             last,
-            dense,
         )
         np.testing.assert_array_equal(dw, dense)
-        change = problem.g.T @ (problem.images[problem.rows] / 255)
-        padded = np.zeros((problem.panels * PANEL, problem.n_in))
+        change = problem.dout.T @ (problem.images[problem.rows] / 255)
+        padded = np.zeros((problem.units, problem.n_in))
         padded[: problem.n_out] = change
-        padded[: first * PANEL] = padded[last * PANEL :] = 0
+        padded[:first] = padded[last:] = 0
         np.testing.assert_allclose(dw, problem.flat_w + to_panels(padded), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.small
-@pytest.mark.parametrize("samples", [4, BLOCK])
+@pytest.mark.parametrize("samples", [4, SPARSE_BLOCK])
 def test_a_columns_mark_has_a_bit_for_each_sample(samples):
     images = pictures(9, 12, density=0.5)
-    starts, entries = compress(images)
+    indptr, entries = compress(images)
     chosen = np.resize(np.array([4, 8, 2, 2, 0], np.int32), samples)
-    columns = np.full(12, 99, np.uint64)
-    mark_columns(starts, entries, chosen, chosen[:0], columns)
+    marks = np.full(12, 99, np.uint64)
+    mark_columns(indptr, entries, chosen, chosen[:0], marks)
     for i in range(12):
         expected = [n for n, row in enumerate(chosen) if images[row, i]]
-        assert [n for n in range(64) if int(columns[i]) >> n & 1] == expected
+        assert [n for n in range(64) if int(marks[i]) >> n & 1] == expected

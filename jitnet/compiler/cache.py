@@ -98,7 +98,13 @@ class CompiledCode:
             return None
         rtsys.initialize(target_context)  # the functions that count references, which loaded code refers to
         with self._files._guard_against_spurious_io_errors():
-            return self._files._load_overload(signature, target_context)
+            try:
+                return self._files._load_overload(signature, target_context)
+            except Exception:
+                # A file cut short, or one that names what this process does not have. Numba would end here, and at
+                # every start from now on; what cannot be read is compiled anew.
+                self._files.flush()
+                return None
 
     def save_overload(self, signature: Any, data: Any) -> None:
         if cache_folder is not None:

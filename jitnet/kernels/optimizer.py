@@ -64,6 +64,8 @@ SETTINGS = np.dtype(
 )
 """A record of an optimizer's settings: its code, and every hyperparameter by name."""
 
+_RECORDS = np.dtype((np.record, SETTINGS))
+
 
 def optimizer_settings(config: OptimizerFields) -> Any:
     """The record that `update` takes, of what people write."""
@@ -158,11 +160,13 @@ def average(w, mean, decay, first, last):
 def update_parameters(settings, w, dw, m, v, step, learning_rate, parts):
     """`update` of whole matrices, in parts: w, dw, m, v float32 (rows, columns), with a multiple of LANES numbers."""
     vectors = w.size // LANES
+    shared = np.empty(1, _RECORDS)  # a parallel region takes an array of records, but no record
+    shared[0] = settings
     for part in prange(parts):
         flags = flush_denormals()
         first, last = vectors * part // parts * LANES, vectors * (part + 1) // parts * LANES
         update(
-            settings,
+            shared[0],
             w.reshape(-1),
             dw.reshape(-1),
             m.reshape(-1),

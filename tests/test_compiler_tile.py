@@ -4,13 +4,9 @@ import numpy as np
 import pytest
 from layouts import MARK
 
-from jitnet.kernels.jit import kernel
-from jitnet.kernels.tile import (
-    COLS,
-    GROUP,
-    LANES,
-    PANEL,
-    ROWS,
+from jitnet.compiler.blocks import LANES, PANEL, SPARSE_PANELS, TILE_COLS, TILE_ROWS
+from jitnet.compiler.decorators import kernel
+from jitnet.compiler.tile import (
     lowest_bit,
     prefetch,
     tile_add_outer,
@@ -35,22 +31,22 @@ STRIDE = PANEL + 3
 
 @pytest.fixture
 def source():
-    return np.random.default_rng(0).normal(size=ROWS * STRIDE + 40).astype(np.float32)
+    return np.random.default_rng(0).normal(size=TILE_ROWS * STRIDE + 40).astype(np.float32)
 
 
 @kernel
 def _zero(target, offset, stride):
-    tile_store(tile_zero(ROWS, COLS), target, offset, stride)
+    tile_store(tile_zero(TILE_ROWS, TILE_COLS), target, offset, stride)
 
 
 @kernel
 def _copy(source, target, at, source_stride, offset, stride):
-    tile_store(tile_load(ROWS, COLS, source, at, source_stride), target, offset, stride)
+    tile_store(tile_load(TILE_ROWS, TILE_COLS, source, at, source_stride), target, offset, stride)
 
 
 @kernel
 def _repeat(source, at, target, stride):
-    tile_store(tile_repeat(ROWS, COLS, source, at), target, 0, stride)
+    tile_store(tile_repeat(TILE_ROWS, TILE_COLS, source, at), target, 0, stride)
 
 
 @kernel
@@ -61,13 +57,13 @@ def _lowest(words, places):
 
 @kernel
 def _outer(source, column, at, stride, row, offset, target):
-    tile = tile_load(ROWS, COLS, source, 0, PANEL)
+    tile = tile_load(TILE_ROWS, TILE_COLS, source, 0, PANEL)
     tile_store(tile_add_outer(tile, column, at, stride, row, offset), target, 0, PANEL)
 
 
 @kernel
 def _scaled(source, scale, added, at, stride, target):
-    tile = tile_load(GROUP, COLS, source, 0, PANEL)
+    tile = tile_load(SPARSE_PANELS, TILE_COLS, source, 0, PANEL)
     tile_store(tile_add_scaled(tile, scale, added, at, stride), target, 0, PANEL)
 
 
@@ -93,7 +89,7 @@ def _arithmetic(left, right, number, target):
 
 @kernel
 def _sum(source):
-    return tile_sum(tile_load(ROWS, COLS, source, 0, PANEL))
+    return tile_sum(tile_load(TILE_ROWS, TILE_COLS, source, 0, PANEL))
 
 
 @kernel
@@ -115,52 +111,52 @@ def _whole(left, right, target):
     tile_store(tile_power2(tile_floor(tile)), target, 2 * LANES, 0)
 
 
-def block(flat, offset, stride, rows=ROWS):
+def block(flat, offset, stride, rows=TILE_ROWS):
     """rows x PANEL numbers of a flat array."""
     return np.stack([flat[offset + r * stride : offset + r * stride + PANEL] for r in range(rows)])
 
 
 def test_shapes_fit_each_other():
-    assert PANEL == COLS * LANES
-    assert ROWS > 1
-    assert GROUP > 1
+    assert PANEL == TILE_COLS * LANES
+    assert TILE_ROWS > 1
+    assert SPARSE_PANELS > 1
 
 
 def test_a_store_writes_its_rows_and_nothing_between_them():
-    target = np.full(ROWS * STRIDE + 7, MARK, np.float32)
+    target = np.full(TILE_ROWS * STRIDE + 7, MARK, np.float32)
     _zero(target, 5, STRIDE)
     assert (block(target, 5, STRIDE) == 0).all()
-    assert (target == MARK).sum() == target.size - ROWS * PANEL
+    assert (target == MARK).sum() == target.size - TILE_ROWS * PANEL
 
 
 @pytest.mark.parametrize("at", [0, 1, LANES + 1])
 def test_a_load_takes_rows_at_any_offset(source, at):
-    target = np.full(ROWS * PANEL, MARK, np.float32)
+    target = np.full(TILE_ROWS * PANEL, MARK, np.float32)
     _copy(source, target, at, STRIDE, 0, PANEL)
-    np.testing.assert_array_equal(target.reshape(ROWS, PANEL), block(source, at, STRIDE))
+    np.testing.assert_array_equal(target.reshape(TILE_ROWS, PANEL), block(source, at, STRIDE))
 
 
 def test_a_repeated_row_stands_in_every_row(source):
-    target = np.full(ROWS * PANEL, MARK, np.float32)
+    target = np.full(TILE_ROWS * PANEL, MARK, np.float32)
     _repeat(source, 3, target, PANEL)
-    np.testing.assert_array_equal(target.reshape(ROWS, PANEL), np.tile(source[3 : 3 + PANEL], (ROWS, 1)))
+    np.testing.assert_array_equal(target.reshape(TILE_ROWS, PANEL), np.tile(source[3 : 3 + PANEL], (TILE_ROWS, 1)))
 
 
 def test_an_outer_product_is_added_with_one_rounding(source):
     column, row = source[::-1].copy(), np.roll(source, 9)
-    target = np.full(ROWS * PANEL, MARK, np.float32)
+    target = np.full(TILE_ROWS * PANEL, MARK, np.float32)
     _outer(source, column, 2, 5, row, 1, target)
-    terms = np.outer(column[2 : 2 + 5 * ROWS : 5].astype(np.float64), row[1 : 1 + PANEL])
-    expected = source[: ROWS * PANEL].reshape(ROWS, PANEL) + terms
-    np.testing.assert_allclose(target.reshape(ROWS, PANEL), expected, rtol=2e-7, atol=2e-7)
+    terms = np.outer(column[2 : 2 + 5 * TILE_ROWS : 5].astype(np.float64), row[1 : 1 + PANEL])
+    expected = source[: TILE_ROWS * PANEL].reshape(TILE_ROWS, PANEL) + terms
+    np.testing.assert_allclose(target.reshape(TILE_ROWS, PANEL), expected, rtol=2e-7, atol=2e-7)
 
 
 def test_a_scaled_tile_is_added(source):
-    target = np.full(GROUP * PANEL, MARK, np.float32)
+    target = np.full(SPARSE_PANELS * PANEL, MARK, np.float32)
     _scaled(source, np.float32(-0.375), np.roll(source, 4), 3, STRIDE - 3, target)
-    added = block(np.roll(source, 4), 3, STRIDE - 3, GROUP).astype(np.float64)
-    expected = source[: GROUP * PANEL].reshape(GROUP, PANEL) - 0.375 * added
-    np.testing.assert_allclose(target.reshape(GROUP, PANEL), expected, rtol=2e-7, atol=2e-7)
+    added = block(np.roll(source, 4), 3, STRIDE - 3, SPARSE_PANELS).astype(np.float64)
+    expected = source[: SPARSE_PANELS * PANEL].reshape(SPARSE_PANELS, PANEL) - 0.375 * added
+    np.testing.assert_allclose(target.reshape(SPARSE_PANELS, PANEL), expected, rtol=2e-7, atol=2e-7)
 
 
 def test_the_larger_number_is_taken_and_nan_stays():
@@ -208,7 +204,7 @@ def test_arithmetic_between_tiles_and_with_a_number(source):
 
 
 def test_a_sum_counts_every_number_once():
-    values = np.arange(1, ROWS * PANEL + 1, dtype=np.float32)
+    values = np.arange(1, TILE_ROWS * PANEL + 1, dtype=np.float32)
     assert _sum(values) == values.size * (values.size + 1) / 2
 
 

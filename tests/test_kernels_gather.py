@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from direct import direct
 from layouts import MARK
 
-from jitnet.kernels.batch import gather_bytes, gather_floats
+from jitnet.kernels import gather
+
+gather_bytes, gather_floats = direct(gather.gather_bytes), direct(gather.gather_floats)
 
 pytestmark = pytest.mark.small
 
@@ -20,9 +23,9 @@ def gathered(kernel, source, rows, *values):
     features = source.shape[1]
     x = np.full((len(rows) + 1, features + 3), MARK, np.float32)
     cut = len(rows) // 2
-    kernel(source, rows, *values, cut, len(rows), x.reshape(-1), features + 3)
+    kernel(source, rows, *values, x.reshape(-1), features + 3, cut, len(rows))
     assert (x[:cut] == MARK).all()
-    kernel(source, rows, *values, 0, cut, x.reshape(-1), features + 3)
+    kernel(source, rows, *values, x.reshape(-1), features + 3, 0, cut)
     assert (x[len(rows) :] == MARK).all()
     assert (x[:, features:] == MARK).all()
     return x[: len(rows), :features]

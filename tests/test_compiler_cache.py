@@ -1,0 +1,214 @@
+"""Where compiled code is kept, when it is not trusted, and that a second start compiles nothing."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import pytest
+from conftest import environment
+
+import jitnet
+from jitnet.compiler import cache
+from jitnet.compiler.machine import describe_machine
+from jitnet.compiler.startup import compile_beside, when_compiling
+
+PACKAGE = Path(jitnet.__file__).parent
+
+
+@pytest.fixture
+def copied_package(tmp_path, monkeypatch):
+    """A copy of the package, whose sources the fingerprint is made from."""
+    copy = tmp_path / "jitnet"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "data"))
+    monkeypatch.setattr(cache, "__file__", str(copy / "compiler" / "cache.py"))
+    return copy
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "compiler/decorators.py",
+        "compiler/tile.py",
+        "compiler/blocks.py",
+        "kernels/loss.py",
+        "engine/state.py",
+        "engine/loop.py",
+        "engine/operations.py",
+    ],
+)
+def test_an_edited_source_has_a_folder_of_its_own(copied_package, source):
+    before = cache._fingerprint()
+    assert cache._fingerprint() == before
+    path = copied_package / source
+    path.write_text(path.read_text() + "\n# edited\n")
+    assert cache._fingerprint() != before
+
+
+@pytest.mark.parametrize("room", cache.COMPILED_ROOMS)
+def test_a_new_kernel_has_a_folder_of_its_own(copied_package, room):
+    before = cache._fingerprint()
+    (copied_package / room / "another.py").write_text("")
+    assert cache._fingerprint() != before
+
+
+def test_every_room_that_compiles_is_in_the_fingerprint():
+    """An edited function that another file calls is noticed by the folder's name alone."""
+    words = ("@kernel", "@exact_kernel", "@helper", "@driver", "@linked(", "@intrinsic")
+    compiled = {
+        path.relative_to(PACKAGE).parts[0]
+        for path in PACKAGE.rglob("*.py")
+        if any(line.startswith(words) for line in path.read_text(encoding="utf-8").splitlines())
+    }
+    assert {"kernels", "engine"} <= compiled
+    assert compiled <= set(cache.COMPILED_ROOMS)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "differs"),
+    [
+        ("NUMBA_BOUNDSCHECK", "1", True),
+        ("NUMBA_CPU_FEATURES", "", True),
+        ("NUMBA_NUM_THREADS", "1", False),
+        ("NUMBA_CACHE_DIR", "x", False),
+        ("HOME", "x", False),
+    ],
+)
+def test_what_changes_the_code_changes_the_folder(monkeypatch, name, value, differs):
+    monkeypatch.delenv(name, raising=False)
+    before = cache._fingerprint()
+    monkeypatch.setenv(name, value)
+    assert (cache._fingerprint() != before) == differs
+
+
+def test_options_are_in_the_fingerprint(copied_package):
+    before = cache._fingerprint()
+    path = copied_package / "compiler" / "decorators.py"
+    source = path.read_text()
+    edited = source.replace('FASTMATH = {"contract", "reassoc", "nsz"}', 'FASTMATH = {"contract"}')
+    assert edited != source
+    path.write_text(edited)
+    assert cache._fingerprint() != before
+
+
+def test_where_the_cache_is(monkeypatch, tmp_path):
+    monkeypatch.setenv("JITNET_CACHE", str(tmp_path / "own"))
+    folder = cache._prepare()
+    assert folder is not None
+    assert folder.is_dir()
+    assert folder.parent == tmp_path / "own"
+    monkeypatch.delenv("JITNET_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache._user_cache() == tmp_path / "jitnet" / "kernels"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert cache._user_cache() == tmp_path / "home" / ".cache" / "jitnet" / "kernels"
+
+
+def test_loops_run_where_no_folder_can_be_written(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    # A folder below a file can be made by nobody, not even by root. `activate` is parallel and calls a linked kernel.
+    code = (
+        "import numpy as np\n"
+        "from jitnet.compiler import cache\n"
+        "from jitnet.kernels import activation, random\n"
+        "x = np.arange(-8, 8, dtype=np.float32).reshape(1, 16); out = x.copy()\n"
+        "activation.activate(activation.RELU, x, out, 1)\n"
+        "print(cache.cache_folder, cache.all_compiled(), int(random.bits(np.uint64(0), np.uint64(0))) == "
+        "0xE220A8397B1DCDAF, out.sum() == 28)"
+    )
+    made = environment(JITNET_CACHE=str(blocked / "below"))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, env=made, cwd=tmp_path, check=False
+    )
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["None", "False", "True", "True"], "")
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_first_compile_that_was_broken_off_is_not_all(monkeypatch, tmp_path):
+    monkeypatch.setattr(cache, "cache_folder", tmp_path)
+    (tmp_path / "loop.steps-62.py311.nbi").write_text("")
+    assert not cache.all_compiled()
+    cache.remember_all_compiled()
+    assert cache.all_compiled()
+
+
+def test_a_second_start_compiles_nothing(tmp_path):
+    code = (
+        "import numpy as np; from jitnet.kernels.random import permutation\n"
+        "permutation(np.uint64(1), np.zeros(3, np.int32))\n"
+        "print(sum(permutation.stats.cache_hits.values()), sum(permutation.stats.cache_misses.values()))"
+    )
+    made = environment(JITNET_CACHE=str(tmp_path))
+    made.pop("NUMBA_DISABLE_JIT", None)
+    answers = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=made, check=True).stdout
+        for _ in range(2)
+    ]
+    assert answers == ["0 1\n", "1 0\n"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "spoil"),
+    [("nbi", lambda old: old[:-9]), ("nbi", lambda old: b"?" * len(old)), ("nbc", lambda old: old[: len(old) // 2])],
+)
+def test_what_cannot_be_read_is_compiled_anew(tmp_path, kind, spoil):
+    code = (
+        "import numpy as np; from jitnet.kernels.random import permutation\n"
+        "order = np.zeros(3, np.int32); permutation(np.uint64(1), order)\n"
+        "print(sorted(order.tolist()), sum(permutation.stats.cache_misses.values()))"
+    )
+    made = environment(JITNET_CACHE=str(tmp_path))
+    made.pop("NUMBA_DISABLE_JIT", None)
+
+    def answer():
+        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=made, check=True).stdout
+
+    first = answer()
+    for path in tmp_path.rglob(f"random.permutation*.{kind}"):
+        path.write_bytes(spoil(path.read_bytes()))
+    assert [first, answer(), answer()] == ["[0, 1, 2] 1\n", "[0, 1, 2] 1\n", "[0, 1, 2] 0\n"]
+
+
+def test_a_second_start_of_the_whole_loop_compiles_nothing():
+    from jitnet.engine.loop import load_loop
+
+    if cache.cache_folder is None:
+        pytest.skip("there is no folder to keep compiled code in")
+    load_loop()
+    code = (
+        "from jitnet.compiler.startup import when_compiling\n"
+        "from jitnet.engine.loop import load_loop\n"
+        "with when_compiling(lambda: print('compiles')):\n"
+        "    load_loop()\n"
+        "print('loaded')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), timeout=120, check=True
+    )
+    assert done.stdout == "loaded\n"
+
+
+def test_the_user_is_told_once_before_anything_is_compiled():
+    told = []
+    first, second = (numba.njit(lambda value, more=more: value + more) for more in (1, 2))
+    with when_compiling(lambda: told.append(first.signatures)):
+        assert told == []
+        first(1)
+        second(1)
+        assert told == [[]]
+    with when_compiling(lambda: told.append("again")):
+        assert first(1) == 2
+    assert len(told) == 1
+
+
+@pytest.mark.skipif(describe_machine().affinity < 2, reason="needs two cores")
+def test_what_compiles_beside_is_bound_to_no_core(tmp_path):
+    found = tmp_path / "cores"
+    loaded = "from jitnet.compiler import tile; import numba; numba.get_num_threads()"  # this binds threads
+    numba.get_num_threads()
+    compile_beside(f"import os; {loaded}; open({str(found)!r}, 'w').write(str(len(os.sched_getaffinity(0))))").wait()
+    assert int(found.read_text()) == describe_machine().affinity

@@ -1,0 +1,51 @@
+"""Norms: sums of squares in their range, and units whose weights are brought down to the largest norm allowed."""
+
+import numpy as np
+import pytest
+from direct import direct
+from layouts import MARK, from_panels, to_panels
+
+from jitnet.compiler.blocks import LANES, PANEL
+from jitnet.kernels import norms
+
+limit_norms, square_sum = direct(norms.limit_norms), direct(norms.square_sum)
+
+pytestmark = pytest.mark.small
+
+SIZE = 3 * LANES
+
+
+def test_square_sum():
+    g = np.random.default_rng(2).normal(size=SIZE * 5).astype(np.float32)
+    assert square_sum(g, LANES, 3 * LANES) == pytest.approx(
+        float((g[LANES : 3 * LANES].astype(np.float64) ** 2).sum()), rel=1e-6
+    )
+    assert square_sum(g, 0, g.size) == pytest.approx(float((g.astype(np.float64) ** 2).sum()), rel=1e-6)
+    assert square_sum(g, LANES, LANES) == 0
+
+
+@pytest.mark.parametrize(("out_features", "in_features"), [(1, 1), (PANEL + 1, 7), (2 * PANEL, 13)])
+def test_norms_above_the_limit_come_down_to_it(out_features, in_features):
+    rng = np.random.default_rng(3)
+    weight = rng.normal(size=(out_features, in_features)) * rng.uniform(0.1, 3, (out_features, 1))
+    limit = 1.5
+    norms = np.linalg.norm(weight, axis=1, keepdims=True)
+    expected = weight * np.minimum(1, limit / norms)
+    flat = to_panels(weight)
+    end = -(-out_features // PANEL) * PANEL
+    begin = end - PANEL
+    before = flat.copy()
+    limit_norms(flat, in_features, limit, begin, end)
+    result = from_panels(flat, in_features)
+    np.testing.assert_allclose(result[begin:out_features], expected[begin:], rtol=2e-6)
+    np.testing.assert_array_equal(result[:begin], from_panels(before, in_features)[:begin])
+    assert (result[out_features:] == 0).all()
+
+
+def test_weights_below_the_limit_and_zeros_keep_their_bits():
+    weight = np.random.default_rng(4).normal(size=(PANEL, 5)).astype(np.float32)
+    weight[3] = 0
+    flat = to_panels(weight)
+    limit_norms(flat, 5, 100.0, 0, PANEL)
+    np.testing.assert_array_equal(flat, to_panels(weight))
+    assert (flat != MARK).all()
