@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import llvmlite.binding as llvm
 import numba
 from numba.core.dispatcher import Dispatcher
+from numba.core.registry import CPUDispatcher
 
 from jitnet.compiler.cache import CompiledCode
 
@@ -59,12 +60,23 @@ def driver(function: Function) -> Function:
     return compiled
 
 
+class _Linked(CPUDispatcher):  # type: ignore[misc]
+    """A dispatcher without wrappers for Python: a call from there is refused, where it would end the process."""
+
+    def __call__(self, *arguments: Any) -> Any:
+        raise TypeError(
+            f"{self.py_func.__name__} is compiled for compiled callers alone; call a driver of its file, or compile "
+            f"it for Python with numba.njit({self.py_func.__name__}.py_func)"
+        )
+
+
 def linked(*arguments: Any, returns: Any = numba.types.void, **options: Any) -> Callable[[Function], Function]:
     """Compile a loop once, for arguments and a result of these Numba types; Python cannot call it."""
 
     def decorate(function: Function) -> Function:
         dispatcher = _compile(function, **_NO_WRAPPERS, **options)
         if not numba.config.DISABLE_JIT:
+            dispatcher.__class__ = _Linked
             dispatcher.linked_signature = returns(*arguments)
         compiled: Function = dispatcher
         return compiled
