@@ -1,16 +1,20 @@
-"""Drives the compiled training loop on small made-up problems, and its reference beside it."""
+"""Drives the engine on small made-up problems, and its reference beside it."""
 
 import itertools
 from typing import Any
 
 import naive
 import numpy as np
+from numba import config
 
-from jitnet.config import ModelConfig
-from jitnet.kernels import activation, optimizer
-from jitnet.kernels.sparse import list_rows
-from jitnet.state import Source, allocate, make_options, no_source, pack, unpack
-from jitnet.step import measure_steps, stages, train_steps
+from jitnet.compiler.reference import Struct
+from jitnet.config import ModelConfig, TrainConfig
+from jitnet.engine.costs import Cost
+from jitnet.engine.layout import lay_out
+from jitnet.engine.loop import load_loop, run_steps
+from jitnet.engine.program import Line, Program, Step, measuring, training
+from jitnet.engine.setup import make_data, run_on_data, training_run
+from jitnet.engine.state import Data, empty_run, pack, unpack
 
 Array = np.ndarray[Any, Any]
 
@@ -39,7 +43,7 @@ class Problem:
 
 
 class Loop:
-    """A problem's network in training. `inputs` is "sparse", "dense" (bytes) or "floats"; options are the loop's."""
+    """A problem's network in training. inputs: "sparse", "dense" (bytes) or "floats". options: `TrainConfig`'s."""
 
     def __init__(
         self,
@@ -48,61 +52,54 @@ class Loop:
         *,
         inputs: str = "dense",
         threads: int = 1,
-        activation_name: str = "relu",
-        optimizer_name: str = "sgd",
-        direct: bool | None = None,
+        activation: str = "relu",
+        output_bias: bool = True,
+        dropout: tuple[float, ...] = (),
         **options: Any,
     ) -> None:
+        _compile()
         self.problem, self.batch_size = problem, batch_size
-        deferred = options.get("clip_norm", 0) > 0 or options.get("max_norm", 0) > 0
-        if direct is None:
-            direct = optimizer_name == "sgd" and not deferred and options.get("weight_decay", 0) == 0
-        hidden = problem.widths[1:-1]
-        config = ModelConfig(
-            in_features=problem.widths[0], hidden=hidden, n_classes=problem.widths[-1], activation=activation_name
+        self.shape = ModelConfig(
+            in_features=problem.widths[0],
+            hidden=problem.widths[1:-1],
+            n_classes=problem.widths[-1],
+            activation=activation,
+            output_bias=output_bias,
         )
-        options["shares"] = (*options.get("shares", (0.0,) * len(hidden)), 0.0)
-        self.options = make_options(
-            activation=activation.KINDS[activation_name],
-            optimizer=optimizer.KINDS[optimizer_name],
-            direct=direct,
-            deferred=deferred,
-            **options,
-        )
-        self.state = allocate(
-            config, batch_size, threads, sparse=inputs == "sparse", grads=not direct, mean=self.options.ema > 0,
-            first_moment=optimizer_name in ("momentum", "nesterov", "adam", "adamw"),
-            second_moment=optimizer_name in ("rmsprop", "adam", "adamw"),
-        )  # fmt: skip
-        pack(self.state.params, self.state.layers, problem.weights, problem.biases)
-        if self.options.ema > 0:
-            self.state.mean[:] = self.state.params
-        self.state.values[:] = np.arange(256, dtype=np.float32) * BYTE
-        self.source = make_source(problem, inputs)
-        self.stages = stages(deferred=deferred)
+        self.config = TrainConfig(schedule="constant", **options)
+        hidden = len(self.shape.hidden)
+        rates = (*dropout, *(0.0,) * (hidden - len(dropout)), 0.0)
+        sparse, item = inputs == "sparse", 4 if inputs == "floats" else 1
+        self.step = Step(self.shape, self.config, batch_size, threads, 1.0, sparse, item)
+        self.layout = lay_out(self.shape, batch_size, threads, skips_zeros=sparse, training=True, dropout=rates)
+        self.program = training(self.step, self.layout)
+        run = training_run(self.step, self.layout, self.program, -(-len(problem.order) // batch_size))
+        run = run._replace(order=problem.order, data=data_of(problem, inputs))
+        self.engine_run, self.state, self.layers = run, run.state, run.layers
+        pack(run.state.params, run.layers, problem.weights, problem.biases)
+        if self.config.ema > 0:
+            run.state.average[:] = run.state.params
+        run.state.byte_values[:] = np.arange(256, dtype=np.float32) * BYTE
+        self.struct = Struct(run)
         self.number = 0
         self.totals = np.zeros(2)
+
+    def steps(self, rate: float, first_batch: int, count: int, totals: Array) -> int:
+        """One call of `count` steps from a batch of the order on; gives how many were done."""
+        call = self.engine_run.call
+        call.first_batch, call.n_steps, call.first_step = first_batch, count, self.number
+        self.engine_run.schedule.peak = rate  # the schedule is constant: this is every step's rate
+        done = run_steps(self.struct, len(self.program.first), totals)
+        self.number += done
+        return done
 
     def run(self, rate: float, *, chunk: int = 10**6, epochs: int = 1) -> int:
         """Epochs in calls of `chunk` steps; gives the steps done before a loss that is not finite."""
         n_steps = -(-len(self.problem.order) // self.batch_size)
         for _ in range(epochs):
             for first in range(0, n_steps, chunk):
-                rates = np.full(min(chunk, n_steps - first), rate)
-                done = train_steps(
-                    self.stages,
-                    self.state,
-                    self.source,
-                    self.options,
-                    self.problem.order,
-                    self.batch_size,
-                    first,
-                    self.number,
-                    rates,
-                    self.totals,
-                )
-                self.number += int(done)
-                if done < len(rates):
+                count = min(chunk, n_steps - first)
+                if self.steps(rate, first, count, self.totals) < count:
                     return self.number
         return self.number
 
@@ -111,55 +108,76 @@ class Loop:
         order, losses = self.problem.order, []
         for first, begin in enumerate(range(0, len(order), self.batch_size)):
             totals = np.zeros(2)
-            train_steps(
-                self.stages,
-                self.state,
-                self.source,
-                self.options,
-                order,
-                self.batch_size,
-                first,
-                self.number,
-                np.full(1, rate),
-                totals,
-            )
-            self.number += 1
+            self.steps(rate, first, 1, totals)
             losses.append(float(totals[0]) / len(order[begin : begin + self.batch_size]))
         return losses
 
     def measure(self) -> Array:
         """Sum of the losses and count of right guesses over all samples, without training."""
-        totals = np.zeros(2)
-        measure_steps(self.stages, self.state, self.source, self.options, self.problem.order, self.batch_size, totals)
+        run, totals = self.engine_run, np.zeros(2)
+        settings, call = run.settings.copy(), run.call.copy()
+        settings.label_smoothing = 0.0
+        call.first_batch = call.first_step = 0
+        call.n_steps = -(-len(self.problem.order) // self.batch_size)
+        program = measuring(self.step, self.layout)
+        struct = Struct(run._replace(program=program.table(), settings=settings, call=call))
+        run_steps(struct, len(program.first), totals)
         return totals
 
     def parameters(self) -> list[Array]:
         """Weights and then biases, in PyTorch's layout."""
-        weights, biases = unpack(self.state.params, self.state.layers)
-        return weights + biases
+        return self._unpacked(self.state.params)
 
     def gradients(self) -> list[Array]:
-        weights, biases = unpack(self.state.grads, self.state.layers)
+        """The last step's, where they are kept: not with plain SGD, which adds them straight to the weights."""
+        assert not self.engine_run.settings.adds_directly
+        return self._unpacked(self.state.grads)
+
+    def averages(self) -> list[Array]:
+        return self._unpacked(self.state.average)
+
+    def _unpacked(self, flat: Array) -> list[Array]:
+        weights, biases = unpack(flat, self.layers)
         return weights + biases
 
-    def means(self) -> list[Array]:
-        weights, biases = unpack(self.state.mean, self.state.layers)
-        return weights + biases
+
+def _compile() -> None:
+    """Two processes compile, where a call of the loop would have it compiled by one."""
+    if not config.DISABLE_JIT:
+        load_loop()
 
 
-def make_source(problem: Problem, inputs: str) -> Source:
+def data_of(problem: Problem, inputs: str) -> Data:
     """The samples as the loop walks them."""
-    empty = no_source()._replace(labels=problem.labels)
+    no_images, no_features = np.zeros((0, 0), np.uint8), np.zeros((0, 0), np.float32)
     if inputs == "floats":
-        return empty._replace(features=problem.inputs)
-    if inputs == "dense":
-        return empty._replace(images=problem.images)
-    starts = np.zeros(len(problem.images) + 1, np.int64)
-    list_rows(problem.images, starts, empty.entries)
-    starts = np.cumsum(starts)
-    entries = np.zeros(starts[-1], np.uint32)
-    list_rows(problem.images, starts, entries)
-    return empty._replace(images=problem.images, starts=starts, entries=entries, sparse=True)
+        return make_data(no_images, problem.inputs, problem.labels, skips_zeros=False, threads=1)
+    return make_data(problem.images, no_features, problem.labels, skips_zeros=inputs == "sparse", threads=1)
+
+
+def walk_data(operation: str, parts: int, order: Array, **fields: Any) -> None:
+    """One operation on the data set, in so many parts.
+
+    fields: images, features, new_images, new_features, pixels and distortion, as a run has them; image_shape, seed,
+    epoch and input_dropout.
+    """
+    _compile()
+    run, has_bytes = empty_run(), "images" in fields or "new_images" in fields
+    run.call.has_bytes, run.call.epoch = has_bytes, fields.get("epoch", 0)
+    run.call.height, run.call.width = fields.get("image_shape", (0, 0))
+    run.settings.seed, run.settings.input_dropout = fields.get("seed", 0), fields.get("input_dropout", 0.0)
+    line = Line(1, operation, 0, "data", parts, "as the test says", Cost(0.0, 0.0))
+    run = run._replace(
+        program=Program((), (line,)).table(),
+        order=order,
+        data=run.data._replace(**{name: fields[name] for name in ("images", "features") if name in fields}),
+        outputs=run.outputs._replace(
+            **{name.removeprefix("new_"): fields[name] for name in ("new_images", "new_features") if name in fields}
+        ),
+        state=run.state._replace(pixels=fields.get("pixels", run.state.pixels)),
+        distortion=fields.get("distortion", run.distortion),
+    )
+    run_on_data(run, len(order))
 
 
 def reference_run(

@@ -4,14 +4,15 @@ import math
 
 import numpy as np
 import pytest
+from direct import direct
+from loop import walk_data
 
 from jitnet.config import AugmentConfig
 from jitnet.kernels import augment
+from jitnet.kernels.augment import distortion_settings
 from jitnet.kernels.random import AUGMENT, key, uniform
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:overflow encountered:RuntimeWarning"
-)  # uint64 wraps without the compiler
+fill_noise = direct(augment.fill_noise)
 
 SHAPES = [(1, 1), (1, 9), (9, 1), (8, 8), (13, 7), (5, 16), (4, 17)]
 ALL = AugmentConfig(shift=1.5, rotation=20.0, scaling=0.2, shear=15.0, elastic=8.0, elastic_sigma=1.0)
@@ -29,12 +30,22 @@ def noise_images(n: int, height: int, width: int, seed: int = 0) -> np.ndarray:
 
 
 def augmented(images, shape, config, *, rows=None, seed=0, epoch=0, parts=1) -> np.ndarray:
-    settings = augment.settings(config)
+    settings = distortion_settings(config)
     rows = np.arange(len(images)) if rows is None else np.asarray(rows)
     scratch = np.full((parts, augment.scratch_size(*shape, settings)), np.nan, np.float32)
     out = np.full((len(rows), shape[0] * shape[1]), 77, np.uint8)
-    seeds = np.uint64(seed), np.uint64(epoch)
-    augment.augment_rows(images, rows.astype(np.int32), *shape, *seeds, settings, scratch, out)
+    walk_data(
+        "augment",
+        parts,
+        rows.astype(np.int32),
+        images=images,
+        new_images=out,
+        pixels=scratch,
+        distortion=settings,
+        seed=seed,
+        epoch=epoch,
+        image_shape=shape,
+    )
     return out
 
 
@@ -142,7 +153,7 @@ def signed(index: int) -> float:
 @pytest.mark.parametrize("shape", [(1, 9), (8, 8), (13, 7)], ids=str)
 def test_rotation_by_a_known_angle(shape):
     config = AugmentConfig(rotation=90.0)
-    settings = augment.settings(config)
+    settings = distortion_settings(config)
     image = noise_images(1, *shape).reshape(shape)
     out = np.empty(image.size, np.uint8)
     scratch = np.empty(augment.scratch_size(*shape, settings), np.float32)
@@ -154,7 +165,7 @@ def test_rotation_by_a_known_angle(shape):
 
 @pytest.mark.small
 def test_the_map_is_the_inverse_of_rotation_shear_scaling_and_shift():
-    settings = augment.settings(ALL)
+    settings = distortion_settings(ALL)
     height, width = 13, 7
     draws = [signed(index) for index in range(6)]
     shift = 1.5 * np.array(draws[:2])
@@ -175,7 +186,7 @@ def test_draws_keep_within_their_settings_and_use_them():
     found = []
     for sample in range(2000):
         stream = np.uint64(key(np.uint64(1), AUGMENT, np.uint64(0), np.uint64(sample)))
-        a, b, e, c, d, f = augment.draw_map(stream, augment.settings(config), 1, 1)
+        a, b, e, c, d, f = augment.draw_map(stream, distortion_settings(config), 1, 1)
         inverse = np.linalg.inv([[a, b], [c, d]])
         shift = inverse @ [-e, -f]
         scale_x, angle = np.hypot(*inverse[:, 0]), math.atan2(inverse[1, 0], inverse[0, 0])
@@ -194,7 +205,7 @@ def test_draws_keep_within_their_settings_and_use_them():
 
 def fields(config: AugmentConfig, shape: tuple[int, int], samples: int) -> np.ndarray:
     """Elastic displacements in pixels, (samples, 2, height, width)."""
-    settings = augment.settings(config)
+    settings = distortion_settings(config)
     rows, columns, *_ = augment._layout(*shape, 0)
     scratch = np.empty(augment.scratch_size(*shape, settings), np.float32)
     found = []
@@ -230,15 +241,15 @@ def test_elastic_displaces_the_edges_as_much(shape):
 @pytest.mark.parametrize("shape", [(4, 16), (5, 3)], ids=str)
 def test_elastic_fields_equal_a_plain_blur_of_the_noise(shape):
     (height, width), stream = shape, np.uint64(4)
-    settings = augment.settings(AugmentConfig(elastic=1.0, elastic_sigma=1.0))
-    taps = len(settings.weights)
+    settings = distortion_settings(AugmentConfig(elastic=1.0, elastic_sigma=1.0))
+    taps = len(settings.gaussian)
     rows, columns, noise_rows, noise_columns, size = augment._layout(*shape, taps)
     scratch = np.empty(size, np.float32)
     augment.draw_fields(stream, settings, *shape, scratch)
-    kernel = np.outer(settings.weights, settings.weights).astype(float)
+    kernel = np.outer(settings.gaussian, settings.gaussian).astype(float)
     for axis in range(2):
         noise = np.empty(noise_rows * noise_columns, np.float32)
-        augment.fill_noise(stream, np.uint64(8 + axis * (noise.size // 4)), noise)
+        fill_noise(stream, np.uint64(8 + axis * (noise.size // 4)), noise)
         noise = noise.reshape(noise_rows, noise_columns).astype(float)
         plain = [[(kernel * noise[y : y + taps, x : x + taps]).sum() for x in range(width)] for y in range(height)]
         field = scratch[axis * rows * columns : (axis + 1) * rows * columns].reshape(rows, columns)
@@ -248,7 +259,7 @@ def test_elastic_fields_equal_a_plain_blur_of_the_noise(shape):
 @pytest.mark.small
 @pytest.mark.parametrize("sigma", [0.5, 1.0, 4.0, 20.0])
 def test_the_gaussian(sigma):
-    weights = augment.settings(AugmentConfig(elastic=1.0, elastic_sigma=sigma)).weights
+    weights = distortion_settings(AugmentConfig(elastic=1.0, elastic_sigma=sigma)).gaussian
     assert weights.dtype == np.float32
     assert len(weights) == 2 * math.ceil(3 * sigma) + 1
     assert weights.sum(dtype=float) == pytest.approx(1.0, abs=1e-6)
@@ -260,7 +271,7 @@ def test_the_gaussian(sigma):
 @pytest.mark.small
 def test_noise_is_uniform():
     noise = np.empty(4000, np.float32)
-    augment.fill_noise(np.uint64(9), np.uint64(8), noise)
+    fill_noise(np.uint64(9), np.uint64(8), noise)
     assert np.abs(noise).max() < 1.0
     assert noise.mean() == pytest.approx(0.0, abs=0.03)
     assert noise.var() == pytest.approx(1 / 3, abs=0.02)
