@@ -135,9 +135,9 @@ def _drawing(subject: Subject, threads: int, operation: str, variant: str, confi
     samples = NewSamples(subject.dataset.train, subject.dataset.image_shape, subject.model, config, dense)
 
     def run(repeats: int) -> float:
-        rows = np.resize(subject.order, repeats * subject.batch_size)
+        indices = np.resize(subject.order, repeats * subject.batch_size)
         set_threads(threads)
-        return timed(lambda: samples.draw(1, rows))
+        return timed(lambda: samples.draw(1, indices))
 
     height, width = subject.dataset.image_shape or (0, 0)
     sizes = Sizes(

@@ -126,5 +126,5 @@ class Training:
         found: dict[tuple[str, int], tuple[int, Line]] = {}
         for place, line in enumerate(self.plan.program.lines):
             if not operations or line.operation in operations:
-                found.setdefault((line.operation, line.layer), (place, replace(line, ahead=False)))
+                found.setdefault((line.operation, line.layer), (place, replace(line, next_batch=False)))
         return list(found.values())

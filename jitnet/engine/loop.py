@@ -74,7 +74,7 @@ def _batch_of(run, step, rate):
     coming = min(run.order.shape[0], end + call.batch_size) if step + 1 < call.n_steps else end
     number = call.first_step + step
     scale = -rate if run.settings.adds_directly else 1.0
-    return Batch(run.order[begin:end], run.order[end:coming], number, number & 1, rate, scale)
+    return Batch(run.order[begin:end], run.order[end:coming], end - begin, number, number & 1, rate, scale)
 
 
 (
@@ -119,7 +119,7 @@ def perform(run, first_line, last_line, first_step, last_step, part):
         for k in range(first_line, last_line):
             line = run.program[k]
             if part < line.parts:
-                batch = by_reference(_batch_of(run, step + line.ahead, rate))
+                batch = by_reference(_batch_of(run, step + line.next_batch, rate))
                 first, last = own_range(run, batch, line.split, line.layer, part, line.parts)
                 if line.operation == GATHER:
                     gather(run, batch, line.layer, part, first, last)

@@ -57,66 +57,77 @@ operation = linked(RUN, BATCH, INT, INT, INT, INT)
 @operation
 def gather(run, batch, layer, part, first, last):
     """Own samples as network inputs, into the buffer whose turn it is."""
-    row = run.layers[0]
-    x = run.state.work[row.input_offset + batch.buffer * row.buffer_stride :]
+    this = run.layers[0]
+    x = run.state.work[this.input_offset + batch.buffer * this.buffer_stride :]
     if run.call.has_bytes:
-        gather_bytes(run.data.images, batch.rows, run.state.byte_values, x, row.input_stride, first, last)
+        gather_bytes(run.data.images, batch.indices, run.state.byte_values, x, this.input_stride, first, last)
     else:
-        gather_floats(run.data.features, batch.rows, x, row.input_stride, first, last)
+        gather_floats(run.data.features, batch.indices, x, this.input_stride, first, last)
 
 
 @operation
 def forward(run, batch, layer, part, first, last):
     """What goes into the activation of own units, from dense inputs, for all samples."""
-    row = run.layers[layer]
+    this = run.layers[layer]
     work, params = run.state.work, run.state.params
-    x = work[row.input_offset + batch.buffer * row.buffer_stride :]
-    w, b, out = params[row.weight_offset :], params[row.bias_offset :], work[row.preactivation_offset :]
-    size = batch.rows.shape[0]
-    linear_forward(x, row.input_stride, w, b, out, row.output_stride, size, row.in_features, first, last)
+    x = work[this.input_offset + batch.buffer * this.buffer_stride :]
+    w, b, out = params[this.weight_offset :], params[this.bias_offset :], work[this.preactivation_offset :]
+    size = batch.size
+    linear_forward(x, this.input_stride, w, b, out, this.output_stride, size, this.in_features, first, last)
 
 
 @operation
 def forward_sparse(run, batch, layer, part, first, last):
     """The same of the first layer, from lists of the inputs that are not zero."""
-    row, data, state = run.layers[layer], run.data, run.state
-    w, b = state.params[row.weight_offset :], state.params[row.bias_offset :]
-    out, cursors = state.work[row.preactivation_offset :], state.cursors[part]
-    rows, values = batch.rows, state.byte_values
+    this, data, state = run.layers[layer], run.data, run.state
+    w, b = state.params[this.weight_offset :], state.params[this.bias_offset :]
+    out, cursors = state.work[this.preactivation_offset :], state.cursors[part]
+    indices, values = batch.indices, state.byte_values
     sparse_forward(
-        data.indptr, data.entries, rows, values, w, b, out, row.output_stride, cursors, row.in_features, first, last
+        data.indptr,
+        data.entries,
+        indices,
+        values,
+        w,
+        b,
+        out,
+        this.output_stride,
+        cursors,
+        this.in_features,
+        first,
+        last,
     )
 
 
 @operation
 def activate(run, batch, layer, part, first, last):
     """The activation of own units."""
-    row, work = run.layers[layer], run.state.work
-    x, out = work[row.preactivation_offset :], work[row.output_offset :]
-    activation_forward(run.settings.activation, x, out, row.output_stride, batch.rows.shape[0], first, last)
+    this, work = run.layers[layer], run.state.work
+    x, out = work[this.preactivation_offset :], work[this.output_offset :]
+    activation_forward(run.settings.activation, x, out, this.output_stride, batch.size, first, last)
 
 
 @operation
 def drop(run, batch, layer, part, first, last):
     """Dropout of own units."""
-    row = run.layers[layer]
-    out, size = run.state.work[row.output_offset :], batch.rows.shape[0]
-    dropout(out, row.output_stride, size, run.settings.seed, batch.step, layer, row.dropout, first, last)
+    this = run.layers[layer]
+    out, size = run.state.work[this.output_offset :], batch.size
+    dropout(out, this.output_stride, size, run.settings.seed, batch.step, layer, this.dropout, first, last)
 
 
 @operation
 def partial_logits(run, batch, layer, part, first, last):
     """What own groups of units of the last hidden layer contribute to the logits; the last group adds the bias."""
-    row, above, network = run.layers[layer], run.layers[layer + 1], run.network
+    this, above, network = run.layers[layer], run.layers[layer + 1], run.network
     work, params = run.state.work, run.state.params
     size = network.batch_room * PANEL
     buffer = network.partials_offset + (batch.step & 1) * network.n_partials * size
-    for begin in range(first, last, row.group):
-        end = min(above.in_features, begin + row.group)
+    for begin in range(first, last, this.group):
+        end = min(above.in_features, begin + this.group)
         b = params[above.bias_offset :] if end == above.in_features else work[:PANEL]
         x, w = work[above.input_offset + begin :], params[above.weight_offset + begin * PANEL :]
-        out = work[buffer + begin // row.group * size :]
-        linear_forward(x, above.input_stride, w, b, out, PANEL, batch.rows.shape[0], end - begin, 0, PANEL)
+        out = work[buffer + begin // this.group * size :]
+        linear_forward(x, above.input_stride, w, b, out, PANEL, batch.size, end - begin, 0, PANEL)
 
 
 # ---- The output layer and the loss, by samples ----
@@ -137,33 +148,33 @@ def _own_samples(run, part):
 @operation
 def logits(run, batch, layer, part, first, last):
     """The logits of own samples."""
-    row = run.layers[layer]
+    this = run.layers[layer]
     work, params = run.state.work, run.state.params
-    x = work[row.input_offset + batch.buffer * row.buffer_stride + first * row.input_stride :]
-    w, b = params[row.weight_offset :], params[row.bias_offset :]
-    out = work[row.preactivation_offset + first * row.output_stride :]
-    size, units = last - first, row.padded_features
-    linear_forward(x, row.input_stride, w, b, out, row.output_stride, size, row.in_features, 0, units)
+    x = work[this.input_offset + batch.buffer * this.buffer_stride + first * this.input_stride :]
+    w, b = params[this.weight_offset :], params[this.bias_offset :]
+    out = work[this.preactivation_offset + first * this.output_stride :]
+    size, units = last - first, this.padded_features
+    linear_forward(x, this.input_stride, w, b, out, this.output_stride, size, this.in_features, 0, units)
 
 
 @operation
 def logits_sparse(run, batch, layer, part, first, last):
     """The same of a network without hidden layers, from lists of the inputs that are not zero."""
-    row, data, state = run.layers[layer], run.data, run.state
-    w, b = state.params[row.weight_offset :], state.params[row.bias_offset :]
-    out, cursors = state.work[row.preactivation_offset + first * row.output_stride :], state.cursors[part]
-    rows, units = batch.rows[first:last], row.padded_features
+    this, data, state = run.layers[layer], run.data, run.state
+    w, b = state.params[this.weight_offset :], state.params[this.bias_offset :]
+    out, cursors = state.work[this.preactivation_offset + first * this.output_stride :], state.cursors[part]
+    indices, units = batch.indices[first:last], this.padded_features
     sparse_forward(
         data.indptr,
         data.entries,
-        rows,
+        indices,
         state.byte_values,
         w,
         b,
         out,
-        row.output_stride,
+        this.output_stride,
         cursors,
-        row.in_features,
+        this.in_features,
         0,
         units,
     )
@@ -172,34 +183,34 @@ def logits_sparse(run, batch, layer, part, first, last):
 @operation
 def add_partials(run, batch, layer, part, first, last):
     """The same, added up from what groups of units contributed."""
-    row, network, work = run.layers[layer], run.network, run.state.work
-    out = work[row.preactivation_offset + _replica(run, layer, part) :]
+    this, network, work = run.layers[layer], run.network, run.state.work
+    out = work[this.preactivation_offset + _replica(run, layer, part) :]
     size = network.batch_room * PANEL
     begin = network.partials_offset + (batch.step & 1) * network.n_partials * size
     for n in range(first, last):
         total = tile_load(1, TILE_COLS, work, begin + n * PANEL, PANEL)
         for group in range(1, network.n_partials):
             total = total + tile_load(1, TILE_COLS, work, begin + group * size + n * PANEL, PANEL)
-        tile_store(total, out, n * row.output_stride, PANEL)
+        tile_store(total, out, n * this.output_stride, PANEL)
 
 
 @operation
 def loss(run, batch, layer, part, first, last):
     """Losses, right guesses, and the gradient of the logits, of own samples."""
-    row, network, work = run.layers[layer], run.network, run.state.work
+    this, network, work = run.layers[layer], run.network, run.state.work
     replica, own = _replica(run, layer, part), _own_samples(run, part)
-    stride, grad_t_stride, n_classes = row.output_stride, network.grad_t_stride, row.out_features
-    out = work[row.preactivation_offset + replica + first * stride :]
-    dout_t = work[row.grad_t_offset + replica :]
-    dout = work[row.grad_offset + replica + first * stride :]
+    stride, grad_t_stride, n_classes = this.output_stride, network.grad_t_stride, this.out_features
+    out = work[this.preactivation_offset + replica + first * stride :]
+    dout_t = work[this.grad_t_offset + replica :]
+    dout = work[this.grad_offset + replica + first * stride :]
     losses, correct = run.state.losses[own:], run.state.correct[own:]
-    smoothing, mean = np.float32(run.settings.label_smoothing), np.float32(1.0 / batch.rows.shape[0])
+    smoothing, mean = np.float32(run.settings.label_smoothing), np.float32(1.0 / batch.size)
     transpose(out, stride, dout_t[first:], grad_t_stride, last - first, 0, n_classes)
     softmax_cross_entropy(
         dout_t,
         grad_t_stride,
         run.data.labels,
-        batch.rows,
+        batch.indices,
         losses,
         correct,
         n_classes,
@@ -231,11 +242,11 @@ def _begin_gradient(run, first, last):
 @operation
 def backward_input(run, batch, layer, part, first, last):
     """The gradient of own inputs: of what the units below gave."""
-    row, below, network, work = run.layers[layer], run.layers[layer - 1], run.network, run.state.work
-    stride, size, last = network.grad_t_stride, batch.rows.shape[0], min(last, row.in_features)
-    dout_t, dx_t = work[row.grad_t_offset + _replica(run, layer, part) :], work[below.grad_t_offset :]
-    w = run.state.params[row.weight_offset :]
-    linear_backward_input(dout_t, w, dx_t, stride, size, row.in_features, row.out_features, first, last)
+    this, below, network, work = run.layers[layer], run.layers[layer - 1], run.network, run.state.work
+    stride, size, last = network.grad_t_stride, batch.size, min(last, this.in_features)
+    dout_t, dx_t = work[this.grad_t_offset + _replica(run, layer, part) :], work[below.grad_t_offset :]
+    w = run.state.params[this.weight_offset :]
+    linear_backward_input(dout_t, w, dx_t, stride, size, this.in_features, this.out_features, first, last)
     dx = work[below.grad_offset + first :]
     transpose(dx_t[first * stride :], stride, dx, below.output_stride, last - first, 0, size)
 
@@ -243,28 +254,30 @@ def backward_input(run, batch, layer, part, first, last):
 @operation
 def backward_weight(run, batch, layer, part, first, last):
     """The gradient of the weights that leave own inputs; of the first layer, of the weights of own units."""
-    row, work = run.layers[layer], run.state.work
-    target = _weight_gradient(run)[row.weight_offset :]
-    x = work[row.input_offset + batch.buffer * row.buffer_stride :]
-    dout = work[row.grad_offset + _replica(run, layer, part) :]
-    size, units = batch.rows.shape[0], row.padded_features
+    this, work = run.layers[layer], run.state.work
+    target = _weight_gradient(run)[this.weight_offset :]
+    x = work[this.input_offset + batch.buffer * this.buffer_stride :]
+    dout = work[this.grad_offset + _replica(run, layer, part) :]
+    size, units = batch.size, this.padded_features
     if layer == 0:
-        first_input, last_input = np.int64(0), row.in_features
-        _begin_gradient(run, row.weight_offset + first * row.in_features, row.weight_offset + last * row.in_features)
+        first_input, last_input = np.int64(0), this.in_features
+        _begin_gradient(
+            run, this.weight_offset + first * this.in_features, this.weight_offset + last * this.in_features
+        )
     else:
-        first_input, last_input = first, min(last, row.in_features)
+        first_input, last_input = first, min(last, this.in_features)
         for o in range(0, units, PANEL):
-            panel = row.weight_offset + o * row.in_features
+            panel = this.weight_offset + o * this.in_features
             _begin_gradient(run, panel + first_input * PANEL, panel + last_input * PANEL)
         first, last = np.int64(0), units
     linear_backward_weight(
         x,
-        row.input_stride,
+        this.input_stride,
         dout,
-        row.output_stride,
+        this.output_stride,
         target,
         size,
-        row.in_features,
+        this.in_features,
         first_input,
         last_input,
         first,
@@ -275,27 +288,27 @@ def backward_weight(run, batch, layer, part, first, last):
 @operation
 def backward_sparse(run, batch, layer, part, first, last):
     """The gradient of the first layer's weights of own units, from lists of the inputs that are not zero."""
-    row, data, state = run.layers[layer], run.data, run.state
-    _begin_gradient(run, row.weight_offset + first * row.in_features, row.weight_offset + last * row.in_features)
-    target = _weight_gradient(run)[row.weight_offset :]
-    marks, cursors, size, coming = state.marks[part], state.cursors[part], batch.rows.shape[0], batch.next_rows.shape[0]
+    this, data, state = run.layers[layer], run.data, run.state
+    _begin_gradient(run, this.weight_offset + first * this.in_features, this.weight_offset + last * this.in_features)
+    target = _weight_gradient(run)[this.weight_offset :]
+    marks, cursors, size, coming = state.marks[part], state.cursors[part], batch.size, batch.next_indices.shape[0]
     for n in range(0, size, SPARSE_BLOCK):
         end = min(size, n + SPARSE_BLOCK)
-        rows = batch.rows[n:end]
+        indices = batch.indices[n:end]
         # Asked for: the samples of this many steps ahead, at the pace at which these are marked.
-        mark_columns(data.indptr, data.entries, rows, batch.next_rows[n : min(end, coming)], marks)
-        dout = state.work[row.grad_offset + n * row.output_stride :]
+        mark_columns(data.indptr, data.entries, indices, batch.next_indices[n : min(end, coming)], marks)
+        dout = state.work[this.grad_offset + n * this.output_stride :]
         sparse_backward_weight(
             marks,
             data.indptr,
             data.entries,
-            rows,
+            indices,
             state.byte_values,
             dout,
-            row.output_stride,
+            this.output_stride,
             target,
             cursors,
-            row.in_features,
+            this.in_features,
             first,
             last,
         )
@@ -304,32 +317,32 @@ def backward_sparse(run, batch, layer, part, first, last):
 @operation
 def backward_bias(run, batch, layer, part, first, last):
     """The gradient of own units' biases."""
-    row, work = run.layers[layer], run.state.work
-    _begin_gradient(run, row.bias_offset + first, row.bias_offset + last)
-    target = _weight_gradient(run)[row.bias_offset :]
-    dout = work[row.grad_offset + _replica(run, layer, part) :]
-    linear_backward_bias(dout, row.output_stride, target, batch.rows.shape[0], first, last)
+    this, work = run.layers[layer], run.state.work
+    _begin_gradient(run, this.bias_offset + first, this.bias_offset + last)
+    target = _weight_gradient(run)[this.bias_offset :]
+    dout = work[this.grad_offset + _replica(run, layer, part) :]
+    linear_backward_bias(dout, this.output_stride, target, batch.size, first, last)
 
 
 @operation
 def drop_back(run, batch, layer, part, first, last):
     """The gradient of own units where they were dropped: zero."""
-    row = run.layers[layer]
-    dout, size = run.state.work[row.grad_offset :], batch.rows.shape[0]
-    dropout(dout, row.output_stride, size, run.settings.seed, batch.step, layer, row.dropout, first, last)
+    this = run.layers[layer]
+    dout, size = run.state.work[this.grad_offset :], batch.size
+    dropout(dout, this.output_stride, size, run.settings.seed, batch.step, layer, this.dropout, first, last)
 
 
 @operation
 def activate_back(run, batch, layer, part, first, last):
     """The gradient of what went into own units' activation; also samples last, where a layer below needs it."""
-    row, work, size = run.layers[layer], run.state.work, batch.rows.shape[0]
-    last = min(last, row.out_features)
-    x, out, dout = work[row.preactivation_offset :], work[row.output_offset :], work[row.grad_offset :]
-    stride, keep = row.output_stride, 1.0 - row.dropout
+    this, work, size = run.layers[layer], run.state.work, batch.size
+    last = min(last, this.out_features)
+    x, out, dout = work[this.preactivation_offset :], work[this.output_offset :], work[this.grad_offset :]
+    stride, keep = this.output_stride, 1.0 - this.dropout
     activation_backward(run.settings.activation, x, out, dout, stride, size, keep, first, last)
     if layer > 0:
         grad_t_stride = run.network.grad_t_stride
-        dout_t = work[row.grad_t_offset + first * grad_t_stride :]
+        dout_t = work[this.grad_t_offset + first * grad_t_stride :]
         transpose(dout[first:], stride, dout_t, grad_t_stride, size, 0, last - first)
     scale_rows(dout, stride, size, np.float32(batch.grad_scale), first, last)
 
@@ -371,15 +384,15 @@ def _step(run, batch, factor, first, last):
 @operation
 def update_weights(run, batch, layer, part, first, last):
     """The weights whose gradients the part has just made, and their moving average."""
-    row = run.layers[layer]
+    this = run.layers[layer]
     if layer == 0:
-        begin, end = row.weight_offset + first * row.in_features, row.weight_offset + last * row.in_features
+        begin, end = this.weight_offset + first * this.in_features, this.weight_offset + last * this.in_features
         _step(run, batch, 1.0, begin, end)
         _average(run, begin, end)
     else:
-        last = min(last, row.in_features)
-        for o in range(0, row.padded_features, PANEL):
-            panel = row.weight_offset + o * row.in_features
+        last = min(last, this.in_features)
+        for o in range(0, this.padded_features, PANEL):
+            panel = this.weight_offset + o * this.in_features
             _step(run, batch, 1.0, panel + first * PANEL, panel + last * PANEL)
             _average(run, panel + first * PANEL, panel + last * PANEL)
 
@@ -387,9 +400,9 @@ def update_weights(run, batch, layer, part, first, last):
 @operation
 def update_bias(run, batch, layer, part, first, last):
     """Own units' biases, and their moving average."""
-    row = run.layers[layer]
-    _step(run, batch, 1.0, row.bias_offset + first, row.bias_offset + last)
-    _average(run, row.bias_offset + first, row.bias_offset + last)
+    this = run.layers[layer]
+    _step(run, batch, 1.0, this.bias_offset + first, this.bias_offset + last)
+    _average(run, this.bias_offset + first, this.bias_offset + last)
 
 
 @operation
@@ -421,11 +434,11 @@ def update_all(run, batch, layer, part, first, last):
 def limit(run, batch, layer, part, first, last):
     """Norms of own units' weights, the last layer's aside; then the moving average, of the weights as the step leaves
     them."""
-    row = run.layers[layer]
+    this = run.layers[layer]
     if layer < run.layers.shape[0] - 1:
-        limit_norms(run.state.params[row.weight_offset :], row.in_features, run.settings.max_norm, first, last)
-    _average(run, row.weight_offset + first * row.in_features, row.weight_offset + last * row.in_features)
-    _average(run, row.bias_offset + first, row.bias_offset + last)
+        limit_norms(run.state.params[this.weight_offset :], this.in_features, run.settings.max_norm, first, last)
+    _average(run, this.weight_offset + first * this.in_features, this.weight_offset + last * this.in_features)
+    _average(run, this.bias_offset + first, this.bias_offset + last)
 
 
 # ---- Data: lists of entries, new samples for an epoch ----
@@ -449,10 +462,10 @@ def list_entries(run, batch, layer, part, first, last):
 @operation
 def augment(run, batch, layer, part, first, last):
     """Own samples of the order as this epoch distorts them."""
-    call, rows = run.call, run.order
+    call, indices = run.call, run.order
     for n in range(first, last):
-        stream = key(run.settings.seed, AUGMENT, call.epoch, np.uint64(rows[n]))
-        image, out = run.data.images[rows[n]], run.outputs.images[n]
+        stream = key(run.settings.seed, AUGMENT, call.epoch, np.uint64(indices[n]))
+        image, out = run.data.images[indices[n]], run.outputs.images[n]
         augment_image(image, call.height, call.width, run.distortion, stream, run.state.pixels[part], out)
 
 
@@ -470,27 +483,27 @@ def drop_samples(run, batch, layer, part, first, last):
 
 
 @helper
-def _predict_inputs(run, work, rows, out, part):
+def _predict_inputs(run, work, indices, out, part):
     """What goes into the first layer's activation, of at most PREDICT_BLOCK samples."""
-    row, state, data = run.layers[0], run.state, run.data
-    w, b = state.params[row.weight_offset :], state.params[row.bias_offset :]
-    size, units = rows.shape[0], row.padded_features
+    this, state, data = run.layers[0], run.state, run.data
+    w, b = state.params[this.weight_offset :], state.params[this.bias_offset :]
+    size, units = indices.shape[0], this.padded_features
     if run.call.skips_zeros:
         indptr, entries = state.indptr[part], state.entries[part]
         indptr[0] = 0
         for n in range(size):
-            indptr[n + 1] = list_row(data.images[rows[n]], entries, indptr[n], entries.shape[0])
+            indptr[n + 1] = list_row(data.images[indices[n]], entries, indptr[n], entries.shape[0])
         cursors, own = state.cursors[part], run.order[:size]
         sparse_forward(
-            indptr, entries, own, state.byte_values, w, b, out, row.output_stride, cursors, row.in_features, 0, units
+            indptr, entries, own, state.byte_values, w, b, out, this.output_stride, cursors, this.in_features, 0, units
         )
     else:
-        x = work[row.input_offset :]
+        x = work[this.input_offset :]
         if run.call.has_bytes:
-            gather_bytes(data.images, rows, state.byte_values, x, row.input_stride, 0, size)
+            gather_bytes(data.images, indices, state.byte_values, x, this.input_stride, 0, size)
         else:
-            gather_floats(data.features, rows, x, row.input_stride, 0, size)
-        linear_forward(x, row.input_stride, w, b, out, row.output_stride, size, row.in_features, 0, units)
+            gather_floats(data.features, indices, x, this.input_stride, 0, size)
+        linear_forward(x, this.input_stride, w, b, out, this.output_stride, size, this.in_features, 0, units)
 
 
 @operation
@@ -503,25 +516,25 @@ def predict(run, batch, layer, part, first, last):
     work = state.work[part * run.network.work_stride :]
     top = layers[layers.shape[0] - 1]
     for begin in range(first, last, PREDICT_BLOCK):
-        rows = run.order[begin : min(last, begin + PREDICT_BLOCK)]
-        size = rows.shape[0]
+        indices = run.order[begin : min(last, begin + PREDICT_BLOCK)]
+        size = indices.shape[0]
         for k in range(layers.shape[0]):
-            row = layers[k]
-            out = work[row.preactivation_offset :]
+            this = layers[k]
+            out = work[this.preactivation_offset :]
             if k == 0:
-                _predict_inputs(run, work, rows, out, part)
+                _predict_inputs(run, work, indices, out, part)
             else:
-                x, units = work[row.input_offset :], row.padded_features
-                w, b = state.params[row.weight_offset :], state.params[row.bias_offset :]
-                linear_forward(x, row.input_stride, w, b, out, row.output_stride, size, row.in_features, 0, units)
+                x, units = work[this.input_offset :], this.padded_features
+                w, b = state.params[this.weight_offset :], state.params[this.bias_offset :]
+                linear_forward(x, this.input_stride, w, b, out, this.output_stride, size, this.in_features, 0, units)
             if k < layers.shape[0] - 1:
-                kept, stride = work[row.output_offset :], row.output_stride
-                activation_forward(run.settings.activation, out, kept, stride, size, 0, row.padded_features)
+                kept, stride = work[this.output_offset :], this.output_stride
+                activation_forward(run.settings.activation, out, kept, stride, size, 0, this.padded_features)
         for n in range(size):
             at = top.preactivation_offset + n * top.output_stride
             probabilities = work[at : at + top.padded_features]
             softmax(probabilities, top.out_features)
-            target = run.outputs.probabilities[rows[n]]
+            target = run.outputs.probabilities[indices[n]]
             for c in range(target.shape[0]):
                 target[c] = probabilities[c]
 

@@ -41,7 +41,7 @@ __all__ = ["Line", "Program", "Step", "adds_directly", "measuring", "on_data", "
 @dataclass(frozen=True)
 class Line:
     """One line. region: its number. operation: a name in OPERATIONS. layer: counted from 0. split: a name in SPLITS.
-    parts, reason: in how many parts, and why so many. cost: FLOP and bytes of all parts. ahead: on the next batch.
+    parts, reason: in how many parts, and why so many. cost: FLOP and bytes of all parts. next_batch: on the next batch.
     kernels: what it calls, by name."""
 
     region: int
@@ -51,7 +51,7 @@ class Line:
     parts: int
     reason: str
     cost: Cost
-    ahead: bool = False
+    next_batch: bool = False
 
     kernels: tuple[str, ...] = ()
 
@@ -82,7 +82,7 @@ def table_of(lines: Sequence[Line]) -> Any:
     table = make_records(LINE, len(lines))
     for row, line in zip(table, lines, strict=True):
         row.region, row.operation, row.layer = line.region, OPERATIONS[line.operation].code, line.layer
-        row.split, row.parts, row.ahead = SPLITS[line.split], line.parts, line.ahead
+        row.split, row.parts, row.next_batch = SPLITS[line.split], line.parts, line.next_batch
     return table
 
 
@@ -128,7 +128,7 @@ class _Writer:
         self._region += 1
         self._parts = parts
 
-    def add(self, operation: str, layer: int, split: str = "", *, ahead: bool = False) -> None:
+    def add(self, operation: str, layer: int, split: str = "", *, next_batch: bool = False) -> None:
         """A line in the region at hand. split: another than the operation's own."""
         chosen = OPERATIONS[operation]
         cost = Cost(*(float(number) for number in chosen.cost(self._sizes(layer, operation))))
@@ -141,7 +141,7 @@ class _Writer:
                 self._parts.count,
                 self._parts.reason,
                 cost,
-                ahead,
+                next_batch,
                 tuple(name for name in chosen.kernels if name not in self._idle(layer)),
             )
         )
@@ -217,14 +217,14 @@ class _Writer:
         """Whether the output is done by every part for itself, at the start of the backward."""
         return int(self.layout.network.replica_stride) > 0
 
-    def forward_lines(self, layer: int, *, ahead: bool = False, dropout: bool = True) -> None:
+    def forward_lines(self, layer: int, *, next_batch: bool = False, dropout: bool = True) -> None:
         row = self.layout.layers[layer]
-        self.add("forward_sparse" if layer == 0 and self.step.skips_zeros else "forward", layer, ahead=ahead)
-        self.add("activate", layer, ahead=ahead)
+        self.add("forward_sparse" if layer == 0 and self.step.skips_zeros else "forward", layer, next_batch=next_batch)
+        self.add("activate", layer, next_batch=next_batch)
         if row.dropout > 0.0 and dropout:
-            self.add("drop", layer, ahead=ahead)
+            self.add("drop", layer, next_batch=next_batch)
         if layer == self.last - 1 and self.layout.network.n_partials > 0:
-            self.add("partial_logits", layer, ahead=ahead)
+            self.add("partial_logits", layer, next_batch=next_batch)
 
     def output_lines(self, split: str = "") -> None:
         sparse = self.last == 0 and self.step.skips_zeros
@@ -289,7 +289,7 @@ def training(step: Step, layout: Layout) -> Program:
         writer.region(writer.output_parts())
         writer.output_lines()
         if dense:
-            writer.add("gather", 0, ahead=True)
+            writer.add("gather", 0, next_batch=True)
     for layer in range(last, 1, -1):
         writer.region(writer.backward_parts(layer))
         if writer.fused and layer == last:
@@ -302,7 +302,7 @@ def training(step: Step, layout: Layout) -> Program:
         writer.backward_lines(1)
     writer.backward_lines(0)
     if joined:
-        writer.forward_lines(0, ahead=True)
+        writer.forward_lines(0, next_batch=True)
     if late:
         writer.late_lines()
     return Program(first, tuple(writer.lines[len(first) :]))

@@ -52,17 +52,17 @@ class SampleMaker:
             width=width,
         )
 
-    def make(self, epoch: int, rows: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-        """The samples `rows`, int32, as they are in this epoch, in that order: images and features, one empty."""
+    def make(self, epoch: int, indices: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+        """The samples `indices`, int32, as they are in this epoch, in that order: images and features, one empty."""
         if not self._has_bytes:
-            made: npt.NDArray[Any] = self._features[rows]
+            made: npt.NDArray[Any] = self._features[indices]
         elif self._distorting:
-            made = np.empty((len(rows), self._images.shape[1]), np.uint8)
+            made = np.empty((len(indices), self._images.shape[1]), np.uint8)
         else:
-            made = self._images[rows]
+            made = self._images[indices]
         outputs = no_outputs()._replace(**{"images" if self._has_bytes else "features": made})
-        program = on_data(self._operations, self._sizes._replace(n=float(len(rows))), self._threads)
-        run = self._run._replace(program=program.table(), order=rows, outputs=outputs)
+        program = on_data(self._operations, self._sizes._replace(n=float(len(indices))), self._threads)
+        run = self._run._replace(program=program.table(), order=indices, outputs=outputs)
         run.call.epoch = epoch
-        run_on_data(run, len(rows))
+        run_on_data(run, len(indices))
         return outputs.images, outputs.features

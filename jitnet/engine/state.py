@@ -58,7 +58,7 @@ LINE = np.dtype(
         ("layer", np.int64),
         ("split", np.int64),
         ("parts", np.int64),
-        ("ahead", np.int64),  # 1: on the next batch
+        ("next_batch", np.int64),  # 1: on the next batch
     ],
     align=True,
 )
@@ -162,12 +162,13 @@ class Run(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What one step works on. rows, next_rows: its samples and the next step's, (batch,) int32. step: its number in the
-    run. buffer: which of two buffers is its own. rate: its learning rate. grad_scale: what gradients are scaled by on
-    their way to the weights, -rate where they are added straight to them, else 1."""
+    """What one step works on. indices, next_indices: its samples and the next step's, (batch,) int32. size: how many it
+    has. step: its number in the run. buffer: which of two buffers is its own. rate: its learning rate. grad_scale: what
+    gradients are scaled by on their way to the weights, -rate where they are added straight to them, else 1."""
 
-    rows: npt.NDArray[np.int32]
-    next_rows: npt.NDArray[np.int32]
+    indices: npt.NDArray[np.int32]
+    next_indices: npt.NDArray[np.int32]
+    size: int
     step: int
     buffer: int
     rate: float
@@ -294,5 +295,5 @@ _EXAMPLE = empty_run()
 RUN = Reference(typeof(_EXAMPLE))
 """The type of a run in compiled code, by reference."""
 
-BATCH = Reference(typeof(Batch(_EXAMPLE.order, _EXAMPLE.order, 0, 0, 0.0, 0.0)))
+BATCH = Reference(typeof(Batch(_EXAMPLE.order, _EXAMPLE.order, 0, 0, 0, 0.0, 0.0)))
 """The type of a batch, likewise."""

@@ -7,7 +7,7 @@ asks again. One draw of 64 bits decides four units, 16 bits each; a rate is ther
 import numpy as np
 
 from jitnet.compiler.decorators import helper, linked
-from jitnet.compiler.signatures import BYTES_2D, FLOATS, FLOATS_2D, INT, KEY, REAL, ROWS
+from jitnet.compiler.signatures import BYTES_2D, FLOATS, FLOATS_2D, INDICES, INT, KEY, REAL
 from jitnet.compiler.words import mask_word
 from jitnet.kernels.random import DROPOUT, bits, key
 
@@ -47,16 +47,16 @@ def _input_stream(seed, epoch, sample):
     return key(seed, DROPOUT, _INPUT | np.uint64(epoch), np.uint64(sample))
 
 
-@linked(BYTES_2D, ROWS, REAL, KEY, KEY, INT, INT)
-def drop_input_bytes(images, rows, rate, seed, epoch, first, last):
+@linked(BYTES_2D, INDICES, REAL, KEY, KEY, INT, INT)
+def drop_input_bytes(images, indices, rate, seed, epoch, first, last):
     """Set a share of the inputs to zero, in place, for samples first <= n < last; images[n] (features,) uint8 holds
-    sample rows[n] of the data set.
+    sample indices[n] of the data set.
 
     Whether an input is dropped is a function of (seed, epoch, sample, feature). Reads and writes each byte once.
     """
     threshold = np.uint64(rate * 65536.0)
     for n in range(first, last):
-        stream, row = _input_stream(seed, epoch, rows[n]), images[n]
+        stream, row = _input_stream(seed, epoch, indices[n]), images[n]
         whole = row.shape[0] // 8 * 8
         for i in range(0, whole, 8):
             kept = np.uint64(0)
@@ -71,15 +71,15 @@ def drop_input_bytes(images, rows, rate, seed, epoch, first, last):
             row[i] *= draw & _MASK >= threshold
 
 
-@linked(FLOATS_2D, ROWS, REAL, KEY, KEY, INT, INT)
-def drop_input_floats(features, rows, rate, seed, epoch, first, last):
-    """The same for float32, features[n] holding sample rows[n]; what is kept is divided by 1 - rate, to make good.
+@linked(FLOATS_2D, INDICES, REAL, KEY, KEY, INT, INT)
+def drop_input_floats(features, indices, rate, seed, epoch, first, last):
+    """The same for float32, features[n] holding sample indices[n]; what is kept is divided by 1 - rate, to make good.
 
     For bytes the table of their values does that. Reads and writes each number once.
     """
     threshold, scale = np.uint64(rate * 65536.0), np.float32(1.0 / (1.0 - rate))
     for n in range(first, last):
-        stream, row = _input_stream(seed, epoch, rows[n]), features[n]
+        stream, row = _input_stream(seed, epoch, indices[n]), features[n]
         for i in range(row.shape[0]):
             draw = bits(stream, np.uint64(i // 4)) >> (np.uint64(i % 4) * _LANE)
             row[i] *= scale if draw & _MASK >= threshold else np.float32(0.0)

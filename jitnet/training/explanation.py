@@ -72,10 +72,10 @@ def explain(plan: Plan) -> Explanation:
 def _bare_run(plan: Plan) -> tuple[Run, Batch]:
     """What `own_range` looks at: the layout and a whole batch; no arrays of numbers."""
     run = empty_run()
-    rows = np.zeros(plan.step.batch_size, np.int32)
+    indices = np.zeros(plan.step.batch_size, np.int32)
     state = run.state._replace(squares=np.zeros(plan.layout.norm_blocks))
     return run._replace(layers=plan.layout.layers, network=plan.layout.network, state=state), Batch(
-        rows, rows, 0, 0, 0.0, 1.0
+        indices, indices, len(indices), 0, 0, 0.0, 1.0
     )
 
 
@@ -87,7 +87,7 @@ def _told(line: Line, when: str, run: Run, batch: Batch) -> ExplainedLine:
         line.region,
         line.operation,
         line.layer,
-        "next" if line.ahead else "this",
+        "next" if line.next_batch else "this",
         line.kernels,
         line.split,
         line.parts,

@@ -35,10 +35,10 @@ class NewSamples:
         self._plan, self._maker = plan, SampleMaker(images, features, image_shape, config, plan.threads)
         self.counting = np.zeros(0, np.int32)
 
-    def draw(self, epoch: int, rows: npt.NDArray[np.int32]) -> Data:
-        """The samples `rows` of the data set as they are in this epoch, in that order."""
-        if len(rows) > len(self.counting):
-            self.counting = np.arange(len(rows), dtype=np.int32)
-        plan, labels = self._plan, self._labels[rows]
-        made = self._maker.make(epoch, rows)
+    def draw(self, epoch: int, indices: npt.NDArray[np.int32]) -> Data:
+        """The samples `indices` of the data set as they are in this epoch, in that order."""
+        if len(indices) > len(self.counting):
+            self.counting = np.arange(len(indices), dtype=np.int32)
+        plan, labels = self._plan, self._labels[indices]
+        made = self._maker.make(epoch, indices)
         return make_data(*made, labels, skips_zeros=plan.skips_zeros, threads=plan.threads, kept=False)

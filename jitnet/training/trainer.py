@@ -186,10 +186,10 @@ class Trainer:
         call = self._run.call
         call.first_batch, call.n_steps, call.first_step = done, count, (epoch - 1) * self.n_steps + done
         if self._new is not None:
-            rows = self._order[done * self._batch_size : (done + count) * self._batch_size]
-            data = self._new.draw(epoch, rows)
+            indices = self._order[done * self._batch_size : (done + count) * self._batch_size]
+            data = self._new.draw(epoch, indices)
             call.first_batch = 0
-            run = self._run._replace(data=data, order=self._new.counting[: len(rows)])
+            run = self._run._replace(data=data, order=self._new.counting[: len(indices)])
             self._struct = self._struct_of(run)
         return self._run_steps(self._struct, len(self.plan.program.first), totals)
 
