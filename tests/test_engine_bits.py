@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 from loop import Loop, Problem
-from test_step import OPTIMIZERS
+from tables import OPTIMIZER_OPTIONS
 
-from jitnet import state as state_room
-from jitnet.kernels.tile import PANEL
-from jitnet.state import BACKWARD_PARTS, FORWARD_PARTS
+from jitnet.compiler.blocks import PANEL
+from jitnet.engine import ownership
 
 WIDE = 8 * PANEL + 3
 NETWORKS = [(70, WIDE), (70, WIDE, 10), (40, WIDE, 2 * PANEL + 1, 5), (33, WIDE, PANEL, 3 * PANEL, 7)]
@@ -17,15 +16,15 @@ SMALL = (5, 2 * PANEL + 1, 3)
 @pytest.fixture(autouse=True)
 def _every_part_pays(monkeypatch):
     """Small networks are split too: as if a region cost nothing."""
-    monkeypatch.setattr(state_room, "_REGION_FLOP", 1)
+    monkeypatch.setattr(ownership, "_REGION_FLOP", 1)
 
 
 def bits(problem, batch_size, rate=0.1, epochs=2, chunk=10**6, **options):
-    """All that training leaves behind."""
+    """All that training leaves behind, and the parts of each line of its program."""
     loop = Loop(problem, batch_size, **options)
     assert loop.run(rate, epochs=epochs, chunk=chunk) == epochs * -(-len(problem.order) // batch_size)
-    left = [loop.state.params, loop.state.mean, loop.state.first_moment, loop.state.second_moment, loop.totals]
-    return [array.copy() for array in left], loop.state.layers
+    left = [loop.state.params, loop.state.average, loop.state.first_moment, loop.state.second_moment, loop.totals]
+    return [array.copy() for array in left], [line.parts for line in loop.program.lines]
 
 
 def same(results, expected):
@@ -37,26 +36,27 @@ def same(results, expected):
 @pytest.mark.parametrize("widths", NETWORKS, ids=str)
 def test_in_any_number_of_parts_and_with_zeros_skipped_or_not(widths, batch_size):
     problem = Problem(widths, 40 if batch_size > 1 else 6)
-    expected, layers = bits(problem, batch_size)
-    assert (layers[:, [FORWARD_PARTS, BACKWARD_PARTS]] == 1).all()
+    expected, parts = bits(problem, batch_size)
+    assert set(parts) == {1}
     for threads in (2, 3, 4):
         for inputs in ("dense", "sparse", "floats"):
-            results, layers = bits(problem, batch_size, threads=threads, inputs=inputs)
-            assert layers[:, [FORWARD_PARTS, BACKWARD_PARTS]].max() == threads
+            results, parts = bits(problem, batch_size, threads=threads, inputs=inputs)
+            assert max(parts) == threads
             same(results, expected)
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        *({"optimizer_name": name} | settings for name, settings in OPTIMIZERS.items()),
-        {"optimizer_name": "sgd", "weight_decay": 0.1, "ema": 0.9},
+        *({"optimizer": name, "weight_decay": 0.1} | settings for name, settings in OPTIMIZER_OPTIONS.items()),
+        *({"optimizer": name} | settings for name, settings in OPTIMIZER_OPTIONS.items()),
+        {"optimizer": "sgd", "weight_decay": 0.1, "ema": 0.9},
         {"clip_norm": 0.1},
         {"max_norm": 1.0, "ema": 0.9},
-        {"clip_norm": 0.1, "max_norm": 1.0, **OPTIMIZERS["adam"], "optimizer_name": "adam"},
-        {"shares": (0.5, 0.2), "seed": 9},
-        {"activation_name": "tanh", "shares": (0.5, 0.2)},
-        {"activation_name": "gelu", "smoothing": 0.1},
+        {"clip_norm": 0.1, "max_norm": 1.0, **OPTIMIZER_OPTIONS["adam"], "optimizer": "adam"},
+        {"dropout": (0.5, 0.2), "seed": 9},
+        {"activation": "tanh", "dropout": (0.5, 0.2)},
+        {"activation": "gelu", "label_smoothing": 0.1},
         {"output_bias": False},
     ],
     ids=str,
@@ -82,7 +82,7 @@ def test_the_gradient_s_norm_is_summed_in_blocks_of_one_size(monkeypatch):
 @pytest.mark.parametrize("threads", [2, 3])
 def test_in_parts_on_a_small_network(threads, inputs):
     problem = Problem(SMALL, 7)
-    for options in ({}, {"optimizer_name": "adam", "clip_norm": 0.1, **OPTIMIZERS["adam"]}):
+    for options in ({}, {"optimizer": "adam", "clip_norm": 0.1, **OPTIMIZER_OPTIONS["adam"]}):
         expected, _ = bits(problem, 3, epochs=1, **options)
         same(bits(problem, 3, epochs=1, threads=threads, inputs=inputs, **options)[0], expected)
 
@@ -90,7 +90,7 @@ def test_in_parts_on_a_small_network(threads, inputs):
 @pytest.mark.small
 @pytest.mark.parametrize("inputs", ["dense", "sparse"])
 @pytest.mark.parametrize(
-    "options", [{"shares": (0.5,)}, {"optimizer_name": "adam", **OPTIMIZERS["adam"]}, {"clip_norm": 0.1}], ids=str
+    "options", [{"dropout": (0.5,)}, {"optimizer": "adam", **OPTIMIZER_OPTIONS["adam"]}, {"clip_norm": 0.1}], ids=str
 )
 def test_in_one_call_or_in_many(options, inputs):
     problem = Problem(SMALL, 9)
@@ -104,7 +104,7 @@ def test_in_one_call_or_in_many(options, inputs):
 @pytest.mark.small
 def test_runs_differ_by_the_order_of_samples_and_by_the_seed_of_dropout():
     problem = Problem(SMALL, 9)
-    one, other = (bits(problem, 2, shares=(0.5,), seed=seed)[0] for seed in (1, 2))
+    one, other = (bits(problem, 2, dropout=(0.5,), seed=seed)[0] for seed in (1, 2))
     assert (one[0] != other[0]).any()
     problem.order[:] = problem.order[::-1]
-    assert (bits(problem, 2, shares=(0.5,), seed=1)[0][0] != one[0]).any()
+    assert (bits(problem, 2, dropout=(0.5,), seed=1)[0][0] != one[0]).any()

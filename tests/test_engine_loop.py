@@ -10,11 +10,11 @@ import pytest
 from gradcheck import central_differences
 from loop import Loop, Problem, reference_run
 from numba import config
+from tables import OPTIMIZER_OPTIONS
 
-from jitnet.kernels.sparse import BLOCK
-from jitnet.kernels.tile import PANEL
-from jitnet.state import pack, unpack
-from jitnet.step import train_steps
+from jitnet.compiler.blocks import PANEL, SPARSE_BLOCK
+from jitnet.config import ACTIVATIONS, OPTIMIZERS
+from jitnet.engine.state import pack, unpack
 
 pytestmark = pytest.mark.small
 
@@ -23,15 +23,9 @@ REFERENCE = json.loads((Path(__file__).parent / "reference.json").read_text())
 # No hidden layer, one, two, three; widths below, at and above a panel.
 NETWORKS = [(5, 3), (6, PANEL + 1, 4), (9, 7, PANEL, 3), (4, PANEL - 1, 5, 2 * PANEL + 1, 2)]
 
-OPTIMIZERS = {
-    "sgd": {},
-    "momentum": {"momentum": 0.9},
-    "nesterov": {"momentum": 0.9},
-    # A large epsilon: gradients that are rounding alone would else be steps of full size.
-    "rmsprop": {"rho": 0.9, "epsilon": 1e-2},
-    "adam": {"beta1": 0.9, "beta2": 0.99, "epsilon": 1e-2},
-    "adamw": {"beta1": 0.9, "beta2": 0.99, "epsilon": 1e-2, "weight_decay": 0.1},
-}
+
+KEEPS_GRADIENTS = {"optimizer": "momentum"}
+"""Plain SGD adds gradients straight to the weights."""
 
 
 def compare(arrays, expected, start, rtol=1e-4):
@@ -67,31 +61,31 @@ def test_ten_losses_beside_pytorchs(activation, inputs):
     problem.order[:] = range(len(problem.order))
     problem.weights[:] = [np.array(weight, np.float32) for weight in REFERENCE["weights"]]
     problem.biases[:] = [np.array(bias, np.float32) for bias in REFERENCE["biases"]]
-    loop = Loop(problem, REFERENCE["batch"], inputs=inputs, activation_name=activation)
+    loop = Loop(problem, REFERENCE["batch"], inputs=inputs, activation=activation)
     losses = loop.losses(REFERENCE["rate"])
     assert len(losses) == 10
     assert losses == pytest.approx(REFERENCE["losses"][activation], rel=3e-6)
 
 
 @pytest.mark.parametrize("inputs", ["sparse", "dense", "floats"])
-@pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("widths", NETWORKS, ids=str)
 def test_sgd_beside_float64(widths, activation, inputs):
     problem = Problem(widths, 11)
-    loop = Loop(problem, 4, inputs=inputs, activation_name=activation)
+    loop = Loop(problem, 4, inputs=inputs, activation=activation)
     assert loop.run(0.2, epochs=2) == 6
     network, total = reference_run(problem, 4, 0.2, 2, activation=activation)
     assert loop.totals[0] == pytest.approx(total, rel=1e-5)
     compare(loop.parameters(), network.parameters, problem.weights + problem.biases)
 
 
-@pytest.mark.parametrize("decay", [0.0, 0.05])
+@pytest.mark.parametrize("decay", [0.0, 0.05, 0.1])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("widths", [NETWORKS[0], NETWORKS[2]], ids=str)
 def test_optimizers_beside_float64(widths, optimizer, decay):
     problem = Problem(widths, 7)
-    options = {"weight_decay": decay} | OPTIMIZERS[optimizer]
-    loop = Loop(problem, 3, inputs="sparse", optimizer_name=optimizer, **options)
+    options = {"weight_decay": decay} | OPTIMIZER_OPTIONS[optimizer]
+    loop = Loop(problem, 3, inputs="sparse", optimizer=optimizer, **options)
     loop.run(0.03, epochs=2)
     network, total = reference_run(problem, 3, 0.03, 2, optimizer=optimizer, **options)
     assert loop.totals[0] == pytest.approx(total, rel=1e-5)
@@ -109,13 +103,13 @@ def test_optimizers_beside_float64(widths, optimizer, decay):
         {"ema": 0.8},
         {"ema": 0.8, "clip_norm": 0.5},
         {"ema": 0.5, "max_norm": 0.8},
-        {"smoothing": 0.2},
+        {"label_smoothing": 0.2},
         {"output_bias": False},
         {"output_bias": False, "clip_norm": 0.05},
-        {"shares": (0.5, 0.25, 0.4), "seed": 3},
-        {"shares": (0.5, 0.25, 0.4), "activation": "tanh"},
-        {"shares": (0.5, 0.25, 0.4), "activation": "gelu"},
-        {"shares": (0.3, 0.0, 0.6), "seed": 4, "smoothing": 0.1, "ema": 0.9, "max_norm": 100.0},
+        {"dropout": (0.5, 0.25, 0.4), "seed": 3},
+        {"dropout": (0.5, 0.25, 0.4), "activation": "tanh"},
+        {"dropout": (0.5, 0.25, 0.4), "activation": "gelu"},
+        {"dropout": (0.3, 0.0, 0.6), "seed": 4, "label_smoothing": 0.1, "ema": 0.9, "max_norm": 100.0},
     ],
     ids=str,
 )
@@ -123,17 +117,16 @@ def test_what_else_a_step_does_beside_float64(widths, options):
     problem = Problem(widths, 9)
     if not options.get("output_bias", True):
         problem.biases[-1][:] = 0
-    options = {**options, "shares": options.get("shares", (0.0,) * 3)[: len(widths) - 2]}
+    options = {**options, "dropout": options.get("dropout", (0.0,) * 3)[: len(widths) - 2]}
     for optimizer in ("sgd", "adam"):
-        settings = options | OPTIMIZERS[optimizer]
-        rest = {name: value for name, value in settings.items() if name != "activation"}
-        loop = Loop(problem, 4, optimizer_name=optimizer, activation_name=settings.get("activation", "relu"), **rest)
+        settings = options | OPTIMIZER_OPTIONS[optimizer]
+        loop = Loop(problem, 4, optimizer=optimizer, **settings)
         loop.run(0.1, epochs=2)
         network, total = reference_run(problem, 4, 0.1, 2, optimizer=optimizer, **settings)
         assert loop.totals[0] == pytest.approx(total, rel=1e-5)
         compare(loop.parameters(), network.parameters, problem.weights + problem.biases)
         if "ema" in options:
-            compare(loop.means(), network.means, loop.parameters())
+            compare(loop.averages(), network.averages, loop.parameters())
 
 
 def test_what_is_on_makes_a_difference():
@@ -143,21 +136,21 @@ def test_what_is_on_makes_a_difference():
     for options in (
         {"clip_norm": 0.05},
         {"max_norm": 1.0},
-        {"smoothing": 0.2},
-        {"shares": (0.5,)},
+        {"label_smoothing": 0.2},
+        {"dropout": (0.5,)},
         {"weight_decay": 0.1},
     ):
         other, _ = reference_run(problem, 4, 0.1, 2, **options)
         assert max(float(np.abs(a - b).max()) for a, b in zip(plain.parameters, other.parameters, strict=True)) > 1e-2
 
 
-@pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("widths", [(4, 3), (4, 5, 3), (3, 5, 4, 3)], ids=str)
 def test_the_gradient_is_that_of_the_whole_network(widths, activation):
     problem = Problem(widths, 5)
-    loop = Loop(problem, 5, activation_name=activation, direct=False, smoothing=0.1)
+    loop = Loop(problem, 5, activation=activation, label_smoothing=0.1, **KEEPS_GRADIENTS)
     loop.run(0.0)
-    network = naive.Network(problem.weights, problem.biases, activation=activation, smoothing=0.1)
+    network = naive.Network(problem.weights, problem.biases, activation=activation, label_smoothing=0.1)
     for array, gradient in zip(network.parameters, loop.gradients(), strict=True):
 
         def loss(at, array=array):
@@ -175,15 +168,15 @@ def test_the_gradient_is_that_of_the_whole_network(widths, activation):
 @pytest.mark.parametrize("activation", ["tanh", "gelu"])
 def test_the_gradient_is_that_of_the_loop_s_own_loss(activation):
     problem = Problem((3, 4, 2), 4)
-    loop = Loop(problem, 4, activation_name=activation, direct=False)
+    loop = Loop(problem, 4, activation=activation, **KEEPS_GRADIENTS)
     loop.run(0.0)
-    weights, biases = unpack(loop.state.params, loop.state.layers)
+    weights, biases = unpack(loop.state.params, loop.layers)
     for array, gradient in zip(weights + biases, loop.gradients(), strict=True):
 
         def loss(at, array=array):
             kept = array.copy()
             array[...] = at
-            pack(loop.state.params, loop.state.layers, weights, biases)
+            pack(loop.state.params, loop.layers, weights, biases)
             array[...] = kept
             return loop.measure()[0] / 4
 
@@ -209,38 +202,27 @@ def test_measuring_counts_every_sample_once_and_changes_nothing(n_samples, input
 def test_a_loss_that_is_not_finite_ends_with_its_step_uncounted(n_steps_before):
     problem = Problem((6, 8, 3), 12)
     poisoned, clean = (Loop(problem, 2, inputs="floats") for _ in range(2))
-    poisoned.source.features[problem.order[2 * n_steps_before]] = np.nan
+    poisoned.engine_run.data.features[problem.order[2 * n_steps_before]] = np.nan
     assert poisoned.run(0.1) == n_steps_before
     for first in range(n_steps_before):
-        problem_step(clean, first)
+        clean.steps(0.1, first, 1, clean.totals)
     np.testing.assert_array_equal(poisoned.totals, clean.totals)
 
 
-def problem_step(loop, first):
-    """Step `first` of an epoch alone."""
-    train_steps(
-        loop.stages,
-        loop.state,
-        loop.source,
-        loop.options,
-        loop.problem.order,
-        loop.batch_size,
-        first,
-        first,
-        np.full(1, 0.1),
-        loop.totals,
-    )
-
-
-def test_what_fills_up_panels_stays_zero():
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_what_fills_up_panels_stays_zero(optimizer, decay):
     problem = Problem((5, PANEL + 3, 3), 10)
-    for optimizer, options in OPTIMIZERS.items():
-        loop = Loop(problem, 3, optimizer_name=optimizer, shares=(0.3,), **options)
-        loop.run(0.05, epochs=2)
-        row = loop.state.layers[0]
-        panels = loop.state.params[row[3] : row[4]].reshape(2, 5, PANEL)
-        assert (panels[1, :, 3:] == 0).all()
-        assert np.count_nonzero(loop.state.params) <= sum(array.size for array in loop.parameters())
+    options = OPTIMIZER_OPTIONS[optimizer] | {"weight_decay": decay}
+    loop = Loop(problem, 3, optimizer=optimizer, dropout=(0.3,), **options)
+    loop.run(0.05, epochs=2)
+    row = loop.layers[0]
+    panels = loop.state.params[row.weight_offset : row.bias_offset].reshape(2, 5, PANEL)
+    assert (panels[1, :, 3:] == 0).all()
+    assert np.count_nonzero(loop.state.params) <= sum(array.size for array in loop.parameters())
+
+
+RATES = {"sgd": 0.5, "momentum": 0.1, "nesterov": 0.1, "rmsprop": 0.01, "adam": 0.02, "adamw": 0.02}
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -248,16 +230,16 @@ def test_32_samples_are_memorised(optimizer):
     if config.DISABLE_JIT and optimizer != "momentum":
         pytest.skip("plain Python: one optimizer is enough")
     problem = Problem((20, 24, 10), 32)
-    rates = {"sgd": 0.5, "momentum": 0.1, "nesterov": 0.1, "rmsprop": 0.01, "adam": 0.02, "adamw": 0.02}
-    options = OPTIMIZERS[optimizer] | {"weight_decay": 0.0}
-    loop = Loop(problem, 8, optimizer_name=optimizer, inputs="sparse", **options)
-    loop.run(rates[optimizer], epochs=60 if config.DISABLE_JIT else 150)
+    options = OPTIMIZER_OPTIONS[optimizer] | {"weight_decay": 0.0}
+    rate = RATES.get(optimizer, OPTIMIZERS[optimizer].defaults["learning_rate"])
+    loop = Loop(problem, 8, optimizer=optimizer, inputs="sparse", **options)
+    loop.run(rate, epochs=60 if config.DISABLE_JIT else 150)
     total, right = loop.measure()
     assert right == 32
     assert total / 32 < 0.05
 
 
-@pytest.mark.parametrize("n_samples", [BLOCK + 6, 2 * BLOCK + 1])
+@pytest.mark.parametrize("n_samples", [SPARSE_BLOCK + 6, 2 * SPARSE_BLOCK + 1])
 def test_batches_larger_than_a_block_of_the_sparse_lists(n_samples):
     problem = Problem((6, 5, 3), n_samples)
     loop = Loop(problem, n_samples, inputs="sparse")
