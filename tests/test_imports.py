@@ -138,6 +138,7 @@ def test_public_names():
         "DownloadError",
         "EpochReport",
         "Evaluation",
+        "History",
         "JitnetError",
         "MissingExtra",
         "Model",

@@ -109,7 +109,9 @@ def _shape(training: Training, line: Line) -> str:
         return f"{o}"
     if line.operation == "gather":
         return f"{step.batch_size}×{i}"
-    products = ("forward", "logits", "backward_input", "backward_weight", "backward_sparse", "partial_logits")
+    if line.operation == "partial_logits":
+        return f"{step.batch_size}×{o}×{step.shape.n_classes}"
+    products = ("forward", "logits", "backward_input", "backward_weight", "backward_sparse")
     if line.operation.startswith(products):
         return f"{step.batch_size}×{i}×{o}"
     return f"{step.batch_size}×{o}"

@@ -55,7 +55,7 @@ def run_bench(
                 case.prepare()
                 case.run(1)
         compile_s = time.perf_counter() - begin
-        cases += numpy_cases(subject, peers)
+        cases += numpy_cases(cases, peers)
         begin = time.perf_counter()
         results = tuple(measure(cases, repetitions, budget_s, progress))
         measure_s = time.perf_counter() - begin

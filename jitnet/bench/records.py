@@ -167,8 +167,8 @@ class Bench:
 @dataclass(frozen=True)
 class StepRow:
     """A whole training step on a count of threads. speed_up and efficiency: against the smallest count measured.
-    accounted: share of the step that its rows and the starting of its regions add up to; None where no rows were
-    measured on that count."""
+    accounted: share of the step that its rows and the starting of its regions add up to; None where not all of them
+    were measured on that count."""
 
     threads: int
     parts: int

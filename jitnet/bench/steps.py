@@ -100,9 +100,9 @@ def _accounted(program: Program, step: Result, results: Sequence[Result], probes
         for result in results
         if result.group == "operation" and result.used and result.threads == step.threads
     }
-    if not rows:
-        return None
     names = [line.operation if line.operation in WHOLE else f"{line.operation} {line.layer}" for line in program.step]
+    if not rows.keys() >= set(names):
+        return None
     starting = regions(program) * (probes.region_us or 0.0) * 1e-6
     return (sum(rows[name] for name in names) + starting) / step.median_s
 
