@@ -120,6 +120,14 @@ def test_what_is_not_the_code_any_more_is_noticed(tmp_path):
     assert misquoted(page) == ["class Loop:", "pass"]
 
 
+def test_the_tours_example_runs(capsys):
+    (example,) = [text for text in blocks(ROOT / "docs" / "tour.md", "python") if text.startswith("import numpy")]
+    exec(compile(example, "tour.md", "exec"), {})
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [name for name, _ in shown] == ["forward", "matmul"]
+    assert all(0.0 < float(off) < 1e-3 for _, off in shown)
+
+
 def test_every_page_is_linked_from_readme():
     linked = {target.partition("#")[0] for target in LINK.findall(prose(ROOT / "README.md"))}
     assert {name for name in NAMES if name.startswith("docs/")} <= linked
