@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from jitnet.cli.options import configure
 from jitnet.config import OPTIMIZERS, recipe_names
 
 BASE = ["train", "--data", "digits", "--hidden", "16", "--epochs", "3"]
@@ -180,3 +181,17 @@ def test_every_option_of_regularisation_and_distortion_is_taken(call, tmp_path):
 def test_every_recipe_runs(call, tmp_path, name):
     options = ["--hidden", "16", "--epochs", "1", "--quiet"]
     assert call("train", "--data", "digits", "--recipe", name, *options, "--out", str(tmp_path / "run")).code == 0
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_recipe_s_learning_rate_is_of_its_own_optimizer(optimizer):
+    from jitnet.config import recipe
+
+    fields = recipe("fast")["train"]
+    _, typed = configure({"optimizer": optimizer}, "fast")
+    own = fields.get("optimizer", "sgd")
+    expected = fields["learning_rate"] if optimizer == own else OPTIMIZERS[optimizer].defaults["learning_rate"]
+    assert typed.learning_rate == expected
+    assert typed.epochs == fields["epochs"]
+    _, both = configure({"optimizer": optimizer, "learning_rate": "0.25"}, "fast")
+    assert both.learning_rate == 0.25
