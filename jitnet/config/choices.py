@@ -48,6 +48,9 @@ ACTIVATIONS: dict[str, Activation] = {
     "relu": Activation("max(x, 0)"),
     "tanh": Activation("tanh(x)"),
     "gelu": Activation("x times the normal distribution function at x"),
+    "silu": Activation("x times the sigmoid of x"),
+    "mish": Activation("x times tanh(log(1 + e^x))"),
+    "selu": Activation("x, or 1.67 (e^x - 1) below zero, times 1.05"),
 }
 
 OPTIMIZERS: dict[str, Optimizer] = {
