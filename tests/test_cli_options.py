@@ -17,7 +17,7 @@ BAD = [
         "--warmup is 9, longer than the whole run of 3 epochs (--epochs); expected a number from 0 to 3",
     ),
     (["--momentum", "0.8"], "--momentum is 0.8, which --optimizer sgd does not use"),
-    (["--beta1", "0.8", "--optimizer", "rmsprop"], "expected --optimizer adam or adamw"),
+    (["--beta1", "0.8", "--optimizer", "rmsprop"], "expected --optimizer adam, adamw or lion"),
     (
         ["--decay", "0.5"],
         "--decay is 0.5, which --schedule one-cycle does not use; expected --schedule step or exponential",
@@ -33,7 +33,10 @@ BAD = [
     (["--clip-norm", "-1"], "--clip-norm: expected a number of 0 or more"),
     (["--max-norm", "-1"], "--max-norm: expected a number of 0 or more"),
     (["--weight-decay", "11"], "--weight-decay: expected a number from 0 to 10"),
-    (["--optimizer", "sdg"], "--optimizer: expected sgd, momentum, nesterov, rmsprop, adam or adamw, found 'sdg'"),
+    (
+        ["--optimizer", "sdg"],
+        "--optimizer: expected sgd, momentum, nesterov, rmsprop, adam, adamw or lion, found 'sdg'",
+    ),
     (["--schedule", "linear"], "--schedule: expected constant, step, exponential, cosine or one-cycle"),
     (["--rotation", "200"], "--rotation: expected a number from 0 to 180"),
     (["--shift", "nan"], "--shift: "),
