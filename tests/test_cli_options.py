@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from jitnet.cli.options import configure
 from jitnet.config import OPTIMIZERS, recipe_names
 
 BASE = ["train", "--data", "digits", "--hidden", "16", "--epochs", "3"]
@@ -16,7 +17,7 @@ BAD = [
         "--warmup is 9, longer than the whole run of 3 epochs (--epochs); expected a number from 0 to 3",
     ),
     (["--momentum", "0.8"], "--momentum is 0.8, which --optimizer sgd does not use"),
-    (["--beta1", "0.8", "--optimizer", "rmsprop"], "expected --optimizer adam or adamw"),
+    (["--beta1", "0.8", "--optimizer", "rmsprop"], "expected --optimizer adam, adamw or lion"),
     (
         ["--decay", "0.5"],
         "--decay is 0.5, which --schedule one-cycle does not use; expected --schedule step or exponential",
@@ -32,7 +33,10 @@ BAD = [
     (["--clip-norm", "-1"], "--clip-norm: expected a number of 0 or more"),
     (["--max-norm", "-1"], "--max-norm: expected a number of 0 or more"),
     (["--weight-decay", "11"], "--weight-decay: expected a number from 0 to 10"),
-    (["--optimizer", "sdg"], "--optimizer: expected sgd, momentum, nesterov, rmsprop, adam or adamw, found 'sdg'"),
+    (
+        ["--optimizer", "sdg"],
+        "--optimizer: expected sgd, momentum, nesterov, rmsprop, adam, adamw or lion, found 'sdg'",
+    ),
     (["--schedule", "linear"], "--schedule: expected constant, step, exponential, cosine or one-cycle"),
     (["--rotation", "200"], "--rotation: expected a number from 0 to 180"),
     (["--shift", "nan"], "--shift: "),
@@ -180,3 +184,17 @@ def test_every_option_of_regularisation_and_distortion_is_taken(call, tmp_path):
 def test_every_recipe_runs(call, tmp_path, name):
     options = ["--hidden", "16", "--epochs", "1", "--quiet"]
     assert call("train", "--data", "digits", "--recipe", name, *options, "--out", str(tmp_path / "run")).code == 0
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_recipe_s_learning_rate_is_of_its_own_optimizer(optimizer):
+    from jitnet.config import recipe
+
+    fields = recipe("fast")["train"]
+    _, typed = configure({"optimizer": optimizer}, "fast")
+    own = fields.get("optimizer", "sgd")
+    expected = fields["learning_rate"] if optimizer == own else OPTIMIZERS[optimizer].defaults["learning_rate"]
+    assert typed.learning_rate == expected
+    assert typed.epochs == fields["epochs"]
+    _, both = configure({"optimizer": optimizer, "learning_rate": "0.25"}, "fast")
+    assert both.learning_rate == 0.25

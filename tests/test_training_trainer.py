@@ -1,16 +1,26 @@
 """Training through the library: what an epoch reports, when it ends, and that seed alone decides the bits."""
 
+import naive
 import numpy as np
 import pytest
 
 import jitnet
+from jitnet.compiler.machine import describe_machine
 from jitnet.errors import DivergedError, ModelError, UsageError
-from jitnet.kernels.jit import machine
+from jitnet.training import trainer as trainer_module
 
 
 @pytest.fixture(scope="module")
 def digits() -> jitnet.Dataset:
     return jitnet.load("digits")
+
+
+@pytest.fixture(scope="module")
+def mostly_zero(digits) -> jitnet.Dataset:
+    """Digits with four pixels of five turned off: the first layer then walks only what is not zero."""
+    rng = np.random.default_rng(0)
+    kept = [split.images * (rng.random(split.images.shape) < 0.2) for split in (digits.train, digits.test)]
+    return jitnet.from_arrays(kept[0], digits.train.labels, kept[1], digits.test.labels)
 
 
 def trainer(data: jitnet.Dataset, hidden: tuple[int, ...] = (32,), seed: int = 1, **fields: object) -> jitnet.Trainer:
@@ -20,8 +30,7 @@ def trainer(data: jitnet.Dataset, hidden: tuple[int, ...] = (32,), seed: int = 1
 
 
 def parameters(run: jitnet.Trainer) -> list[np.ndarray]:
-    for _ in run.epochs():
-        pass
+    run.run()
     return [*run.model.weights, *run.model.biases]
 
 
@@ -33,7 +42,10 @@ def test_the_reports_tell_of_each_epoch(digits):
     assert reports[-1].test_accuracy > 0.9
     assert all(report.seconds > 0 and report.samples_per_second > 0 for report in reports)
     assert reports[0].learning_rate > reports[-1].learning_rate
-    assert run.outcome == "trained for 6 epochs"
+    assert run.history.outcome == "trained for 6 epochs"
+    assert run.history.epochs == tuple(reports)
+    assert not run.history.stopped
+    assert run.history.kept is None
 
 
 def test_what_is_reported_of_the_test_data_is_what_evaluate_finds(digits):
@@ -56,13 +68,22 @@ OPTIONS = [
 
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(options) or "plain")
 def test_the_seed_alone_decides_the_bits(digits, options):
-    if machine().affinity < 2:
+    if describe_machine().affinity < 2:
         pytest.skip("this process may use one core only")
     first = parameters(trainer(digits, epochs=2, threads=1, **options))
     second = parameters(trainer(digits, epochs=2, threads=2, **options))
     other = parameters(trainer(digits, epochs=2, threads=2, seed=2, **options))
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
     assert not np.array_equal(first[0], other[0])
+
+
+def test_the_seed_alone_decides_the_bits_where_zeros_are_skipped(mostly_zero):
+    if describe_machine().affinity < 2:
+        pytest.skip("this process may use one core only")
+    runs = [trainer(mostly_zero, epochs=2, threads=threads) for threads in (1, 2)]
+    assert all(run.plan.skips_zeros for run in runs)
+    first, second = (parameters(run) for run in runs)
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
 def test_each_epoch_distorts_anew_and_leaves_the_data_alone(digits):
@@ -94,9 +115,9 @@ def test_held_out_data_is_watched_and_the_test_data_looked_at_once(digits):
     assert all(report.test_accuracy is None and report.val_accuracy is not None for report in reports)
     assert len(reports) < 30
     best = max(reports, key=lambda report: report.val_accuracy)
-    assert run.best_epoch == best.epoch
+    assert run.history.kept == best.epoch
     assert reports[-1].epoch == best.epoch + 2
-    assert run.final_test[1] == jitnet.evaluate(run.model, digits.test).accuracy
+    assert run.history.final_test[1] == jitnet.evaluate(run.model, digits.test).accuracy
 
 
 def test_a_target_ends_the_run(digits):
@@ -105,10 +126,10 @@ def test_a_target_ends_the_run(digits):
     assert len(reports) < 50
     assert reports[-1].test_accuracy >= 0.9
     assert all(report.test_accuracy < 0.9 for report in reports[:-1])
-    assert run.reached
+    assert run.history.reached
     missed = trainer(digits, epochs=1, target_accuracy=99.9)
     list(missed.epochs())
-    assert not missed.reached
+    assert not missed.history.reached
 
 
 def test_averaged_weights_are_what_is_tested_and_kept(digits):
@@ -133,8 +154,66 @@ def test_a_stop_ends_within_the_epoch_and_keeps_what_was_learned(digits):
     start = run.model.weights[0].copy()
     reports = list(run.epochs(on_steps=lambda report: run.request_stop()))
     assert reports == []
-    assert run.stopped
+    assert run.history.stopped
     assert not np.array_equal(start, run.model.weights[0])
+
+
+def test_calling_train_trains_and_gives_the_history(digits):
+    shape = jitnet.ModelConfig(in_features=64, n_classes=10, hidden=(32,))
+    model, seen = jitnet.Model.create(shape, digits, seed=1), []
+    history = jitnet.train(model, digits, jitnet.TrainConfig(epochs=3, seed=1), on_epoch=seen.append)
+    assert isinstance(history, jitnet.History)
+    assert [report.epoch for report in history] == [1, 2, 3]
+    assert seen == list(history)
+    other = trainer(digits, epochs=3)
+    assert all(np.array_equal(a, b) for a, b in zip(parameters(other), [*model.weights, *model.biases], strict=True))
+
+
+@pytest.mark.parametrize("second", [lambda run: run.run(), lambda run: run.epochs()], ids=["run", "epochs"])
+@pytest.mark.parametrize("first", [lambda run: run.run(), lambda run: next(run.epochs())], ids=["whole", "begun"])
+def test_a_trainer_trains_once(digits, first, second):
+    run = trainer(digits, epochs=2)
+    assert run.history.outcome == "not started"
+    first(run)
+    weights = run.model.weights[0]
+    with pytest.raises(UsageError, match="has begun a training already; make another Trainer"):
+        second(run)
+    np.testing.assert_array_equal(run.model.weights[0], weights)
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_the_live_reports_are_means_over_the_samples_so_far(digits, drop_last, monkeypatch):
+    monkeypatch.setattr(trainer_module, "_CHUNK_S", 0.0)  # after the first chunk every step is one
+    data = jitnet.from_arrays(digits.train.images[:333], digits.train.labels[:333])
+    # At this rate the weights stay what they are, so each batch's loss can be told beforehand.
+    run = trainer(data, epochs=2, batch_size=32, shuffle=False, learning_rate=1e-12, drop_last=drop_last)
+    logits = naive.Network(run.model.weights, run.model.biases).forward(data.train.images * data.scaling.scale)[1][-1]
+    losses, right = naive.cross_entropy(logits, data.train.labels), logits.argmax(axis=1) == data.train.labels
+    live = []
+    reports = list(run.epochs(live.append))
+    n_steps = 10 if drop_last else 11
+    assert [(report.epoch, report.step) for report in live] == [
+        (epoch, step) for epoch in (1, 2) for step in range(8, n_steps + 1)
+    ]
+    for report in live:
+        samples = min(32 * report.step, 333)
+        assert (report.n_epochs, report.n_steps) == (2, n_steps)
+        assert report.train_loss == pytest.approx(losses[:samples].mean(), rel=1e-5)
+        assert report.train_accuracy == pytest.approx(right[:samples].mean(), rel=1e-12)
+    for report in reports:
+        last = [one for one in live if one.epoch == report.epoch][-1]
+        assert last.train_loss == report.train_loss
+        assert last.train_accuracy == report.train_accuracy
+        assert last.samples_per_second == report.samples_per_second
+        assert report.samples_per_second * report.seconds == pytest.approx(320 if drop_last else 333)
+
+
+def test_the_rate_of_an_epoch_s_last_step_is_reported(digits):
+    run = trainer(digits, epochs=3, schedule="exponential", decay=0.5, learning_rate=0.4)
+    reports = list(run.epochs())
+    steps = run.n_steps
+    expected = [0.4 * 0.5 ** ((epoch * steps - 1) / steps) for epoch in (1, 2, 3)]
+    assert [report.learning_rate for report in reports] == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_model_for_other_data_is_refused(digits):

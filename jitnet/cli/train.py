@@ -39,8 +39,8 @@ Examples:
   jitnet train --json --quiet > result.json
 """
 
-_ENOUGH = 20
-"""Steps after which a network that learns does better than guessing."""
+_ENOUGH = 64
+"""Steps after which a network that learns does better than guessing, also where the schedule begins low."""
 
 
 def _recipes(incomplete: str) -> list[str]:

@@ -1,0 +1,139 @@
+"""Where everything lies: nothing overlaps, everything has room, and weights go in and come out as they are."""
+
+import itertools
+
+import numpy as np
+import pytest
+from layouts import to_panels
+
+from jitnet.compiler.blocks import LANES, PANEL
+from jitnet.config import ACTIVATIONS, ModelConfig
+from jitnet.engine.layout import LAYER, lay_out, parameter_count, row_stride
+from jitnet.engine.state import aligned, allocate, byte_values, pack, unpack
+from jitnet.kernels.activation import ACTIVATIONS as KERNELS
+
+pytestmark = pytest.mark.small
+
+WIDTHS = [(3, 2), (5, PANEL, 3), (700, 9 * PANEL + 3, 10), (4, PANEL - 1, 3 * PANEL, PANEL + 1, 5)]
+CASES = list(itertools.product(WIDTHS, (1, 33), (1, 3), (False, True), (False, True)))
+
+
+def shape_of(widths, activation="relu"):
+    return ModelConfig(in_features=widths[0], hidden=widths[1:-1], n_classes=widths[-1], activation=activation)
+
+
+def places(layout, batch_size, keeps_input, training, sparse):
+    """(name, first, last) of every array in work, as the loops use them."""
+    rows = -(-batch_size // LANES) * LANES
+    for layer, row in enumerate(layout.layers):
+        last_layer = layer == len(layout.layers) - 1
+        if layer == 0 and not sparse:
+            size = (rows - 1) * row.input_stride + row.in_features
+            for buffer in range(2 if training else 1):
+                first = row.input_offset + buffer * row.buffer_stride
+                yield f"inputs {buffer}", first, first + size
+        size = (rows - 1) * row.output_stride + row.padded_features
+        n_replicas = layout.replicas if last_layer and layout.network.replica_stride else 1
+        for replica in range(n_replicas):
+            at = replica * layout.network.replica_stride
+            yield f"sums {layer} {replica}", row.preactivation_offset + at, row.preactivation_offset + at + size
+            if training:
+                yield f"grad {layer} {replica}", row.grad_offset + at, row.grad_offset + at + size
+                first = row.grad_t_offset + at
+                yield f"grad_t {layer} {replica}", first, first + row.out_features * layout.network.grad_t_stride
+        if keeps_input and not last_layer:
+            yield f"outputs {layer}", row.output_offset, row.output_offset + size
+        else:
+            assert row.output_offset == row.preactivation_offset
+    network = layout.network
+    size = 2 * network.n_partials * network.batch_room * PANEL
+    if size:
+        yield "partials", network.partials_offset, network.partials_offset + size
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(("widths", "batch_size", "threads", "sparse", "training"), CASES)
+def test_no_two_arrays_overlap_and_all_have_room(widths, batch_size, threads, sparse, training, activation):
+    layout = lay_out(shape_of(widths, activation), batch_size, threads, skips_zeros=sparse, training=training)
+    assert layout.replicas == (threads if sparse and training else 1)
+    keeps_input = KERNELS[activation].keeps == "input"
+    found = sorted(places(layout, batch_size, keeps_input, training, sparse), key=lambda place: place[1])
+    assert found[0][1] >= PANEL  # what stands before is zeros
+    for (name, _, last), (other, first, _) in itertools.pairwise(found):
+        assert last <= first, f"{name} and {other}"
+    assert found[-1][2] <= layout.work == layout.network.work_stride
+    assert all(first % LANES == 0 for _, first, _ in found)
+    assert (layout.network.replica_stride > 0) == (layout.network.n_partials > 0 and sparse)
+
+
+@pytest.mark.parametrize("widths", WIDTHS, ids=str)
+def test_parameters_lie_one_behind_the_other(widths):
+    layout = lay_out(shape_of(widths), 4, 1, skips_zeros=False, training=True)
+    at = 0
+    for row, (before, after) in zip(layout.layers, itertools.pairwise(widths), strict=True):
+        assert (row.in_features, row.out_features) == (before, after)
+        assert row.padded_features % PANEL == 0
+        assert after <= row.padded_features < after + PANEL
+        assert (row.weight_offset, row.bias_offset) == (at, at + before * row.padded_features)
+        at = int(row.bias_offset + row.padded_features)
+    assert at == layout.params == parameter_count(shape_of(widths))
+    for below, row in itertools.pairwise(layout.layers):
+        assert (row.input_offset, row.input_stride) == (below.output_offset, below.output_stride)
+
+
+@pytest.mark.parametrize("panels", [1, 2, 3, 8, 31, 32, 33, 64])
+def test_rows_spread_over_the_sets_of_a_cache(panels):
+    features = panels * PANEL
+    lines = row_stride(features) // LANES
+    assert row_stride(features) % LANES == 0
+    assert features <= row_stride(features) <= features + 3 * LANES
+    # An odd count of cache lines, or of short rows an odd count of pairs of them.
+    assert lines % 2 == 1 if features >= 32 * LANES else lines % 4 == 2
+
+
+@pytest.mark.parametrize("widths", WIDTHS, ids=str)
+def test_weights_come_out_as_they_went_in_and_what_fills_up_panels_is_zero(widths):
+    layout = lay_out(shape_of(widths), 4, 1, skips_zeros=False, training=True)
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=(after, before)).astype(np.float32) for before, after in itertools.pairwise(widths)]
+    biases = [rng.normal(size=after).astype(np.float32) for after in widths[1:]]
+    state = allocate(layout)
+    pack(state.params, layout.layers, weights, biases)
+    out_weights, out_biases = unpack(state.params, layout.layers)
+    for array, expected in zip(out_weights + out_biases, weights + biases, strict=True):
+        np.testing.assert_array_equal(array, expected)
+    for row, weight, bias in zip(layout.layers, weights, biases, strict=True):
+        np.testing.assert_array_equal(state.params[row.weight_offset : row.bias_offset], to_panels(weight))
+        np.testing.assert_array_equal(state.params[row.bias_offset :][: len(bias)], bias)
+        assert (state.params[row.bias_offset + len(bias) : row.bias_offset + row.padded_features] == 0).all()
+
+
+def test_what_is_asked_for_has_the_size_of_the_parameters_and_the_rest_a_vector():
+    layout = lay_out(shape_of(WIDTHS[1]), 4, 1, skips_zeros=False, training=True)
+    fields = ("grads", "first_moment", "second_moment", "average")
+    for wanted in fields:
+        state = allocate(layout, optional=[wanted])
+        sizes = {field: getattr(state, field).size for field in fields}
+        assert sizes == {field: layout.params if field == wanted else LANES for field in fields}
+        assert not any(getattr(state, field).any() for field in (*fields, "params", "work", "losses"))
+
+
+@pytest.mark.parametrize("count", [1, 17, 5000, 3_000_000])
+def test_arrays_start_at_two_cache_lines_and_are_zero(count):
+    array = aligned(count)
+    assert array.ctypes.data % 128 == 0
+    assert (array.shape, array.dtype) == ((count,), np.float32)
+    assert not array.any()
+
+
+def test_layers_are_records_with_names():
+    layout = lay_out(shape_of(WIDTHS[1]), 4, 1, skips_zeros=False, training=True, dropout=(0.25, 0.0))
+    assert layout.layers.dtype.names == LAYER.names
+    assert layout.layers[0].dropout == 0.25
+    assert layout.layers[1].dropout == 0.0
+
+
+@pytest.mark.parametrize(("offset", "scale"), [(0.0, 1 / 255), (33.3, 1 / 78.6)])
+def test_the_input_of_each_byte(offset, scale):
+    expected = (np.arange(256) - offset) * scale
+    np.testing.assert_allclose(byte_values(offset, scale), expected, rtol=1e-6, atol=1e-6)

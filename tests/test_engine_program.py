@@ -1,0 +1,215 @@
+"""A step as a program: operations of the table, in regions, and one writer for each number that trains."""
+
+import itertools
+from types import FunctionType
+
+import numpy as np
+import pytest
+from loop import Loop, Problem
+
+from jitnet.compiler.blocks import PANEL
+from jitnet.compiler.reference import Struct
+from jitnet.engine import loop, ownership
+from jitnet.engine.costs import Sizes
+from jitnet.engine.loop import run_steps
+from jitnet.engine.operations import OPERATIONS
+from jitnet.engine.ownership import SPLITS
+from jitnet.engine.program import measuring, on_data, table_of
+
+pytestmark = pytest.mark.small
+
+WIDTHS = [(5, 3), (6, 5 * PANEL + 1, 4), (5, 3 * PANEL, 2 * PANEL + 1), (5, 2 * PANEL, 7, 3)]
+OPTIONS = [
+    {},
+    {"output_bias": False},
+    {"ema": 0.9},
+    {"optimizer": "adam"},
+    {"optimizer": "sgd", "weight_decay": 0.1, "ema": 0.9},
+    {"clip_norm": 0.1},
+    {"max_norm": 0.3},
+    {"clip_norm": 0.1, "max_norm": 0.3, "ema": 0.9, "optimizer": "adam", "output_bias": False},
+    {"dropout": (0.5, 0.2), "activation": "gelu"},
+]
+ON_DATA = ["count_entries", "list_entries", "augment", "drop_samples", "predict"]
+
+
+@pytest.fixture(autouse=True)
+def _every_part_pays(monkeypatch):
+    """Small networks are split too: as if a region cost nothing."""
+    monkeypatch.setattr(ownership, "_REGION_FLOP", 1)
+
+
+def made(widths, options, inputs, threads):
+    problem = Problem(widths, 7)
+    if not options.get("output_bias", True):
+        problem.biases[-1][:] = 0
+    options = {**options, "dropout": options.get("dropout", ())[: len(widths) - 2]}
+    return Loop(problem, 7, inputs=inputs, threads=threads, **options)
+
+
+def every_loop():
+    for widths, options, inputs, threads in itertools.product(WIDTHS, OPTIONS, ("dense", "sparse", "floats"), (1, 3)):
+        yield made(widths, options, inputs, threads)
+
+
+def programs():
+    for each in every_loop():
+        yield each.program
+        yield measuring(each.step, each.layout)
+    for operation in ON_DATA:
+        yield on_data([operation], Sizes(9, 5), 3)
+
+
+def test_every_line_is_an_operation_of_the_table_and_every_operation_a_line_somewhere():
+    seen = set()
+    for program in programs():
+        for line, row in zip(program.lines, program.table(), strict=True):
+            operation = OPERATIONS[line.operation]
+            assert (row.operation, row.layer, row.parts) == (operation.code, line.layer, line.parts)
+            assert (row.split, row.ahead, row.region) == (SPLITS[line.split], line.ahead, line.region)
+            assert line.kernels == operation.kernels
+            assert line.parts >= 1
+            assert line.reason
+            assert line.cost.bytes > 0
+            seen.add(line.operation)
+    assert seen == set(OPERATIONS)
+
+
+def test_regions_follow_one_another_and_their_lines_share_parts():
+    for program in programs():
+        regions = [line.region for line in program.lines]
+        assert regions[:1] in ([1], [])
+        assert all(after - before in (0, 1) for before, after in itertools.pairwise(regions))
+        for _, lines in itertools.groupby(program.lines, key=lambda line: line.region):
+            assert len({line.parts for line in lines}) == 1
+
+
+def needed(line):
+    """What of a line's reading is written in other pieces than it is read in: (operation, layer)."""
+    below, own, backward = line.layer - 1, line.layer, ("backward_weight", "backward_sparse", "backward_bias")
+    units_below = [("activate", below), ("drop", below)]
+    own_gradient = [("activate_back", own), ("drop_back", own)]
+    everything = [(name, layer) for name in backward for layer in range(9)]
+    return {
+        "forward": units_below if own else [("gather", 0)],
+        "logits": [*units_below, ("gather", 0)],
+        "add_partials": [("partial_logits", below)],
+        # Of the first layer each part reads what it has written itself.
+        **{name: own_gradient if own else [] for name in ("backward_input", *backward)},
+        "norm": everything,
+        "update_all": [("norm", 0), *everything],
+        "limit": [("update_all", 0)],
+    }.get(line.operation, [])
+
+
+def test_a_region_ends_where_a_part_needs_what_others_have_made():
+    for each in every_loop():
+        for program in (each.program, measuring(each.step, each.layout)):
+            for _, lines in itertools.groupby(program.lines, key=lambda line: line.region):
+                written = {False: {}, True: {}}
+                for line in lines:
+                    assert not any(other in written[line.ahead] for other in needed(line)), line
+                    made_here = written[line.ahead].get(("loss", line.layer))
+                    if line.operation.startswith("backward") and made_here:
+                        assert made_here.split == "every part"  # each has made all of the gradient for itself
+                    written[line.ahead][line.operation, line.layer] = line
+
+
+def changes(each, array):
+    """Which lines of a step change an array, line by line: (operation, layer, places that changed)."""
+    run, found = each.engine_run, []
+    run.call.n_steps = 1
+    run.schedule.peak = 0.1
+    for line in each.program.lines:
+        before = array.copy()
+        struct = Struct(run._replace(program=table_of([line])))
+        run_steps(struct, 0, np.zeros(2))
+        places = np.flatnonzero(array != before)
+        if places.size:
+            found.append((line.operation, line.layer, places))
+    return found
+
+
+def owner(each, place):
+    """Which layer's weights or biases stand at a place of params."""
+    for layer, row in enumerate(each.layers):
+        if row.weight_offset <= place < row.bias_offset:
+            return "weights", layer
+        if row.bias_offset <= place < row.bias_offset + row.padded_features:
+            return "biases", layer
+    raise AssertionError(f"{place} is nobody's")
+
+
+@pytest.mark.parametrize("inputs", ["dense", "sparse"])
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("widths", WIDTHS, ids=str)
+def test_every_layer_s_weights_are_written_by_one_line(widths, options, inputs):
+    each = made(widths, options, inputs, 3)
+    writers = {}
+    for operation, layer, places in changes(each, each.state.params):
+        if operation == "limit":  # works on what the update wrote
+            assert options["max_norm"]
+            assert {owner(each, place) for place in places} <= {("weights", layer)}
+            continue
+        for what in {owner(each, place) for place in places}:
+            writers.setdefault(what, []).append((operation, layer))
+            assert operation == "update_all" or layer == what[1]
+    n_layers = len(widths) - 1
+    expected = {("weights", layer) for layer in range(n_layers)} | {("biases", layer) for layer in range(n_layers)}
+    if not options.get("output_bias", True):
+        expected.remove(("biases", n_layers - 1))
+    assert set(writers) == expected
+    assert {len(lines) for lines in writers.values()} == {1}
+
+
+@pytest.mark.parametrize("options", [option for option in OPTIONS if "ema" in option], ids=str)
+def test_every_average_is_written_by_one_line(options):
+    each = made(WIDTHS[3], options, "dense", 3)
+    writers = {}
+    for operation, layer, places in changes(each, each.state.average):
+        for what in {owner(each, place) for place in places}:
+            writers.setdefault(what, []).append((operation, layer))
+    kept = {("biases", 2)} if not options.get("output_bias", True) else set()
+    expected = {(what, layer) for what in ("weights", "biases") for layer in range(3)} - kept
+    assert set(writers) == expected
+    assert {len(lines) for lines in writers.values()} == {1}
+
+
+@pytest.mark.parametrize("inputs", ["dense", "sparse"])
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_line_by_line_is_the_step(options, inputs):
+    one, whole = (made(WIDTHS[3], options, inputs, 3) for _ in range(2))
+    changes(one, one.state.params)
+    assert whole.run(0.1) == 1
+    np.testing.assert_array_equal(one.state.params, whole.state.params)
+    np.testing.assert_array_equal(one.state.average, whole.state.average)
+
+
+def test_measuring_has_the_forward_lines_alone():
+    for each in every_loop():
+        program = measuring(each.step, each.layout)
+        assert program.first == ()
+        names = {line.operation for line in program.lines}
+        assert not any(name.startswith(("backward", "update", "drop", "norm", "limit")) for name in names)
+        assert "activate_back" not in names
+        assert not any(line.ahead for line in program.lines)
+        assert program.lines[-1].operation == "loss"
+
+
+def test_the_loop_performs_the_operation_of_each_code():
+    called = []
+
+    def stand_in(name):
+        return lambda *arguments: called.append((name, arguments))
+
+    python = getattr(loop._perform_line, "py_func", loop._perform_line)
+    known = {**python.__globals__, **{name: stand_in(name) for name in OPERATIONS}}
+    perform_line = FunctionType(python.__code__, known)
+    for name, operation in OPERATIONS.items():
+        assert getattr(loop, name) is operation.function
+        called.clear()
+        perform_line(operation.code, "run", "batch", 2, 3, 4, 5)
+        assert called == [(name, ("run", "batch", 2, 3, 4, 5))]
+    called.clear()
+    perform_line(len(OPERATIONS), "run", "batch", 2, 3, 4, 5)
+    assert called == []
