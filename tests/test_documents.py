@@ -14,6 +14,7 @@ import typer
 
 import jitnet
 from jitnet.cli import app
+from jitnet.config import ACTIVATIONS, OPTIMIZERS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "data" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -185,6 +186,11 @@ def test_every_option_of_train_is_told():
     told = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", text))
     options = [parameter.opts for parameter in resolve(["train"])[0].params]
     assert not [names for names in options if not told & set(names)]
+
+
+def test_every_activation_and_every_optimizer_is_told():
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    assert {*ACTIVATIONS, *OPTIMIZERS} <= set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE))
 
 
 def test_python_is_python_and_the_library_has_its_names(page):
