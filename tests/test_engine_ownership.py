@@ -31,8 +31,8 @@ def run_of(widths):
 
 
 def batch_of(size):
-    rows = np.zeros(size, np.int32)
-    return Batch(rows, rows, 0, 0, 0.0, 0.0)
+    indices = np.zeros(size, np.int32)
+    return Batch(indices, indices, size, 0, 0, 0.0, 0.0)
 
 
 def ranges(run, batch, split, layer, parts):

@@ -66,7 +66,7 @@ def test_every_line_is_an_operation_of_the_table_and_every_operation_a_line_some
         for line, row in zip(program.lines, program.table(), strict=True):
             operation = OPERATIONS[line.operation]
             assert (row.operation, row.layer, row.parts) == (operation.code, line.layer, line.parts)
-            assert (row.split, row.ahead, row.region) == (SPLITS[line.split], line.ahead, line.region)
+            assert (row.split, row.next_batch, row.region) == (SPLITS[line.split], line.next_batch, line.region)
             assert line.kernels == operation.kernels
             assert line.parts >= 1
             assert line.reason
@@ -108,11 +108,11 @@ def test_a_region_ends_where_a_part_needs_what_others_have_made():
             for _, lines in itertools.groupby(program.lines, key=lambda line: line.region):
                 written = {False: {}, True: {}}
                 for line in lines:
-                    assert not any(other in written[line.ahead] for other in needed(line)), line
-                    made_here = written[line.ahead].get(("loss", line.layer))
+                    assert not any(other in written[line.next_batch] for other in needed(line)), line
+                    made_here = written[line.next_batch].get(("loss", line.layer))
                     if line.operation.startswith("backward") and made_here:
                         assert made_here.split == "every part"  # each has made all of the gradient for itself
-                    written[line.ahead][line.operation, line.layer] = line
+                    written[line.next_batch][line.operation, line.layer] = line
 
 
 def changes(each, array):
@@ -192,7 +192,7 @@ def test_measuring_has_the_forward_lines_alone():
         names = {line.operation for line in program.lines}
         assert not any(name.startswith(("backward", "update", "drop", "norm", "limit")) for name in names)
         assert "activate_back" not in names
-        assert not any(line.ahead for line in program.lines)
+        assert not any(line.next_batch for line in program.lines)
         assert program.lines[-1].operation == "loss"
 
 
