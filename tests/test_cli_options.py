@@ -129,7 +129,8 @@ DOUBT = "! after epoch {epoch} the training loss is "
 
 
 def test_a_network_that_does_no_better_than_guessing_is_told_once(call, tmp_path):
-    result = call(*BASE, "--optimizer", "adam", "--lr", "1000", "--quiet", "--out", str(tmp_path / "run"))
+    options = ("--optimizer", "adam", "--lr", "1000", "--batch-size", "16")
+    result = call(*BASE, *options, "--quiet", "--out", str(tmp_path / "run"))
     assert result.code == 0
     assert result.err.startswith(DOUBT.format(epoch=1))
     own = OPTIMIZERS["adam"].defaults["learning_rate"]

@@ -7,6 +7,7 @@ import pytest
 import jitnet
 from jitnet.compiler.machine import describe_machine
 from jitnet.errors import DivergedError, ModelError, UsageError
+from jitnet.kernels.schedule import learning_rates, schedule_settings
 from jitnet.training import trainer as trainer_module
 
 
@@ -48,8 +49,11 @@ def test_the_reports_tell_of_each_epoch(digits):
     assert run.history.kept is None
 
 
-def test_what_is_reported_of_the_test_data_is_what_evaluate_finds(digits):
-    run = trainer(digits, epochs=2)
+@pytest.mark.parametrize(
+    "options", [{}, {"label_smoothing": 0.2}, {"input_dropout": 0.3}, {"dropout": (0.3,)}, {"ema": 0.9}], ids=str
+)
+def test_what_is_reported_of_the_test_data_is_what_evaluate_finds(digits, options):
+    run = trainer(digits, epochs=2, **options)
     *_, last = run.epochs()
     found = jitnet.evaluate(run.model, digits.test)
     assert found.accuracy == last.test_accuracy
@@ -179,6 +183,36 @@ def test_a_trainer_trains_once(digits, first, second):
     with pytest.raises(UsageError, match="has begun a training already; make another Trainer"):
         second(run)
     np.testing.assert_array_equal(run.model.weights[0], weights)
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize("optimizer", [{"optimizer": "sgd"}, {"optimizer": "adam", "epsilon": 1e-2}], ids=str)
+def test_a_run_is_that_of_plain_float64(digits, optimizer, drop_last):
+    """Steps count through all epochs: the schedule, the masks of dropout and adam's corrections depend on it."""
+    data = jitnet.from_arrays(digits.train.images[:61], digits.train.labels[:61])
+    fields = {"epochs": 3, "batch_size": 16, "learning_rate": 0.1, "shuffle": False, "drop_last": drop_last}
+    fields |= {"dropout": (0.25,), "label_smoothing": 0.1, "ema": 0.5}
+    run = trainer(data, hidden=(12,), **fields, **optimizer)
+    options = {name: getattr(run.config, name) for name in ("beta1", "beta2", "epsilon", "label_smoothing", "ema")}
+    start = [*run.model.weights, *run.model.biases]
+    network = naive.Network(
+        run.model.weights, run.model.biases, optimizer=run.config.optimizer, dropout=(0.25,), seed=1, **options
+    )
+    n_steps, losses = 3 if drop_last else 4, []
+    rates = np.zeros(3 * n_steps)
+    learning_rates(schedule_settings(run.config, n_steps), np.arange(3 * n_steps), rates)
+    for step, rate in enumerate(rates):
+        begin = step * 16 % (48 if drop_last else 64)
+        batch = slice(begin, begin + 16)
+        inputs = data.train.images[batch] * data.scaling.scale
+        losses.append(network.step(inputs, data.train.labels[batch], float(rate)))
+    trained = parameters(run)
+    for array, expected in zip(trained, network.averages, strict=True):
+        np.testing.assert_allclose(array, expected, rtol=1e-4, atol=2e-5)
+    assert max(np.abs(array - first).max() for array, first in zip(trained, start, strict=True)) > 0.05
+    samples = 48 if drop_last else 61
+    found = [report.train_loss * samples for report in run.history]
+    assert found == pytest.approx(np.reshape(losses, (3, -1)).sum(axis=1), rel=1e-5)
 
 
 @pytest.mark.parametrize("drop_last", [False, True])
