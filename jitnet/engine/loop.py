@@ -25,37 +25,25 @@ from jitnet.compiler.machine import describe_machine
 from jitnet.compiler.reference import Struct, by_reference, reference_to
 from jitnet.compiler.signatures import INT
 from jitnet.compiler.startup import compile_beside, linked_functions, load_all
-from jitnet.engine.operations import (
-    OPERATIONS,
+from jitnet.engine.layers import (
     activate,
     activate_back,
-    add_partials,
-    augment,
     backward_bias,
     backward_input,
     backward_sparse,
     backward_weight,
-    count_entries,
     drop,
     drop_back,
-    drop_samples,
     forward,
     forward_sparse,
     gather,
-    limit,
-    list_entries,
-    logits,
-    logits_sparse,
-    loss,
-    norm,
-    partial_logits,
-    predict,
-    update_all,
-    update_bias,
-    update_weights,
 )
+from jitnet.engine.operations import OPERATIONS
+from jitnet.engine.output import add_partials, logits, logits_sparse, loss, partial_logits
 from jitnet.engine.ownership import own_range
 from jitnet.engine.state import RUN, Batch, empty_run
+from jitnet.engine.updates import limit, norm, update_all, update_bias, update_weights
+from jitnet.engine.whole_data import augment, count_entries, drop_samples, list_entries, predict
 from jitnet.kernels.random import shuffle
 from jitnet.kernels.schedule import learning_rate
 

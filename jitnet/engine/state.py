@@ -12,8 +12,9 @@ import numpy.typing as npt
 from numba import typeof
 
 from jitnet.compiler.blocks import LANES
+from jitnet.compiler.decorators import linked
 from jitnet.compiler.reference import Reference
-from jitnet.compiler.signatures import make_record, make_records
+from jitnet.compiler.signatures import INT, make_record, make_records
 from jitnet.config import AugmentConfig, ModelConfig, TrainConfig
 from jitnet.engine.layout import LAYER, NETWORK, Layout, lay_out
 from jitnet.kernels import optimizer, schedule
@@ -37,6 +38,7 @@ __all__ = [
     "empty_run",
     "no_data",
     "no_outputs",
+    "operation",
     "pack",
     "unpack",
 ]
@@ -297,3 +299,6 @@ RUN = Reference(typeof(_EXAMPLE))
 
 BATCH = Reference(typeof(Batch(_EXAMPLE.order, _EXAMPLE.order, 0, 0, 0, 0.0, 0.0)))
 """The type of a batch, likewise."""
+
+operation = linked(RUN, BATCH, INT, INT, INT, INT)
+"""Compiles an operation of a program: (run, batch, layer, part, first, last), see `operations`."""
