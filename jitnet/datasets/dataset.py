@@ -96,7 +96,7 @@ class Dataset:
 
     @cached_property
     def checksum(self) -> str:
-        """SHA-256 (hex) over names, types, shapes and bytes of all arrays, made when first asked for (50 ms: MNIST)."""
+        """SHA-256 (hex) over names, types, shapes and bytes of all arrays, made when first asked for."""
         digest = hashlib.sha256()
         for name, split in (("train", self.train), ("test", self.test)):
             if split is not None:

@@ -93,7 +93,7 @@ class Trainer:
         self._ready = True
 
     def request_stop(self) -> None:
-        """End the run within a chunk, about 50 ms; safe in a signal handler."""
+        """End the run within a chunk of batches; safe in a signal handler."""
         self._asked_to_stop = True
 
     def run(
