@@ -5,12 +5,16 @@
     data = jitnet.load("mnist")
     config = jitnet.ModelConfig(in_features=data.in_features, n_classes=data.n_classes, hidden=(128,))
     model = jitnet.Model.create(config, data, seed=0)
-    for report in jitnet.train(model, data, jitnet.TrainConfig(epochs=10)):
-        ...                                     # an EpochReport after each epoch
-    scores = jitnet.evaluate(model, data.test)  # an Evaluation
-    probabilities = model.predict(data.test.images[:5])
+    history = jitnet.train(model, data, jitnet.TrainConfig(epochs=10))  # a History: print it, or iterate over it
+    scores = jitnet.evaluate(model, data.test)                          # an Evaluation
+    probabilities = model.predict(data.test.images[:5])                 # (5, n_classes)
     model.save("model.safetensors")
     model = jitnet.Model.load("model.safetensors")
+
+To look on while it trains:
+
+    for report in jitnet.Trainer(model, data, jitnet.TrainConfig(epochs=10)).epochs():
+        print(report.epoch, report.train_loss, report.test_accuracy)    # an EpochReport after each epoch
 
 Nothing here prints. Every error raised on purpose is a `JitnetError`. Names are imported when they are first used, so
 that `import jitnet` costs nothing and the first use of a name that trains loads Numba.

@@ -15,6 +15,8 @@ A message is one line: it names the file, field or option, what was found, what 
 and what to do about it. The command line prints it and leaves with `exit_code`.
 """
 
+import unicodedata
+
 __all__ = [
     "DataError",
     "DivergedError",
@@ -33,6 +35,16 @@ class JitnetError(Exception):
     """Base of all errors that jitnet raises on purpose; `exit_code` is what the command line returns."""
 
     exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        # What is quoted from a file may hold line breaks, a terminal's control codes, or half a character.
+        super().__init__("".join(_escaped(character) for character in message))
+
+
+def _escaped(character: str) -> str:
+    """A character, or how Python would write it where it cannot be shown in a line."""
+    unshown = unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+    return character.encode("unicode_escape").decode() if unshown else character
 
 
 class UsageError(JitnetError):

@@ -34,8 +34,8 @@ from harness import environment, machine, machine_line, use_all_cores
 from report import replace_section, rows_in, section
 
 import jitnet
+from jitnet.compiler.machine import describe_machine
 from jitnet.config import OPTIMIZERS, recipe
-from jitnet.kernels.jit import machine as jitnet_machine
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "recipes.md"
 REPORTED = ("default", "fast", "dropout", "best")
@@ -292,7 +292,7 @@ def merged(old: list[list[str]], new: list[list[str]]) -> list[list[str]]:
 
 def markdown(lines: list[list[str]]) -> str:
     """A table, with the machine, the versions and the day above it."""
-    here = jitnet_machine()
+    here = describe_machine()
     versions = f"jitnet {jitnet.__version__}, Numba {here.numba}, LLVM {here.llvm}"
     header = f"{machine_line(machine())}  \n{versions}, {date.today().isoformat()}"
     head, *body = lines

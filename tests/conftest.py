@@ -49,8 +49,18 @@ class Result(NamedTuple):
     err: str
 
 
+@pytest.fixture(scope="session")
+def _compiled() -> None:
+    """The loop is there: a command that compiles it says so, which is tested where it is meant."""
+    from jitnet.engine.loop import load_loop
+
+    load_loop()
+
+
 @pytest.fixture
-def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result]:
+def call(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, _compiled: None
+) -> Callable[..., Result]:
     """Runs the command line in this process, in an empty folder, with no data set but the embedded one."""
     from jitnet.cli import run
 

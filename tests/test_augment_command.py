@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jitnet.config import AugmentConfig
+from jitnet.config import AugmentConfig, TrainConfig
 from jitnet.datasets import convert, from_arrays, load
 from jitnet.pictures import as_one_picture, distorted_samples, fitting_distortions, load_picture
 
@@ -126,15 +126,14 @@ def test_help_gives_ranges_and_an_example(call):
 
 
 def test_the_sheet_shows_what_each_epoch_trains_on():
-    from jitnet.kernels import augment
+    from jitnet.engine.samples import SampleMaker
 
     dataset = load("digits")
     config = AugmentConfig(rotation=20, elastic=3, elastic_sigma=1)
     indices, samples = distorted_samples(dataset, config, seed=6, count=4, variants=3)
-    settings = augment.settings(config)
-    scratch = np.empty((1, augment.scratch_size(8, 8, settings)), np.float32)
-    out = np.empty((4, 64), np.uint8)
-    rows = np.array(indices, np.int32)
+    training = TrainConfig(augment=config, seed=6)
+    maker = SampleMaker(dataset.train.images, np.zeros((0, 0), np.float32), (8, 8), training, threads=2)
     for epoch in (1, 2, 3):
-        augment.augment_rows(dataset.train.images, rows, 8, 8, np.uint64(6), np.uint64(epoch), settings, scratch, out)
+        out, _ = maker.make(epoch, np.array(indices, np.int32))
+        assert (out != dataset.train.images[indices]).any()
         np.testing.assert_array_equal(samples[:, epoch].reshape(4, 64), out)

@@ -9,17 +9,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from jitnet.bench import parse_share, parse_threads
-from jitnet.bench.compare import rank_test, read_baseline
+from jitnet.bench.comparison import rank_test, read_baseline
+from jitnet.bench.options import parse_share, parse_threads
 from jitnet.bench.records import Case, Level, Probes, Result
+from jitnet.compiler.machine import describe_machine
+from jitnet.config import ACTIVATIONS, OPTIMIZERS
 from jitnet.errors import JitnetError, UsageError
-from jitnet.kernels.jit import machine
 
-two_cores = pytest.mark.skipif(machine().affinity < 2, reason="needs two cores")
+two_cores = pytest.mark.skipif(describe_machine().affinity < 2, reason="needs two cores")
 
 
 def result(flop: float, size: float, seconds: float) -> Result:
-    return Result("kernel", "a", "1", 1, flop, size, 1, (seconds,) * 9)
+    return Result("operation", "a", "1", 1, flop, size, 1, (seconds,) * 9)
 
 
 def test_threads():
@@ -75,14 +76,14 @@ def test_roof():
 
 
 def test_median_and_spread():
-    row = Result("kernel", "a", "1", 1, 2e9, 4e9, 1, (1.0, 2.0, 3.0, 4.0, 50.0))
+    row = Result("operation", "a", "1", 1, 2e9, 4e9, 1, (1.0, 2.0, 3.0, 4.0, 50.0))
     assert (row.median_s, row.spread) == (3.0, pytest.approx(1 / 3))
     assert row.intensity == 0.5
     assert row.gflops == pytest.approx(2 / 3)
 
 
 def test_measuring_is_interleaved_and_counts_calls():
-    from jitnet.bench.measure import measure
+    from jitnet.bench.timing import measure
 
     calls: list[str] = []
 
@@ -91,7 +92,7 @@ def test_measuring_is_interleaved_and_counts_calls():
             calls.append(name)
             return 0.004 * repeats
 
-        return Case("kernel", name, "1", 1, 1.0, 1.0, run)
+        return Case("operation", name, "1", 1, 1.0, 1.0, run)
 
     told: list[tuple[int, int]] = []
     names = "abcde"
@@ -107,20 +108,20 @@ def test_measuring_is_interleaved_and_counts_calls():
 
 
 def test_ladder_is_the_product_or_says_no():
-    from jitnet.bench import ladder
+    from jitnet.bench import rungs
+    from jitnet.compiler.blocks import PANEL, TILE_ROWS
     from jitnet.config import ModelConfig
-    from jitnet.kernels.tile import PANEL, ROWS
 
     def cases_of(batch: int, features: int, units: int) -> list[Case]:
         shape = ModelConfig(in_features=features, hidden=(units,), n_classes=2)
-        return ladder.ladder_cases(SimpleNamespace(batch_size=batch, shape=shape), (1,))  # type: ignore[arg-type]
+        return rungs.ladder_cases(SimpleNamespace(batch_size=batch, shape=shape), (1,))  # type: ignore[arg-type]
 
-    for batch, features, units in ((1, 1, 1), (ROWS + 1, 70, PANEL + 1), (2 * ROWS, 13, 3 * PANEL)):
+    for batch, features, units in ((1, 1, 1), (TILE_ROWS + 1, 70, PANEL + 1), (2 * TILE_ROWS, 13, 3 * PANEL)):
         cases = cases_of(batch, features, units)
-        assert [case.name for case in cases] == list(ladder.RUNGS)
+        assert [case.name for case in cases] == list(rungs.RUNGS)
         outputs = -(-units // PANEL) * PANEL
         assert {case.flop for case in cases} == {2.0 * batch * features * outputs}
-    assert cases_of(4096, 1000, 4096)[0].flop <= ladder.MOST_FLOP
+    assert cases_of(4096, 1000, 4096)[0].flop <= rungs.MOST_FLOP
 
     x = w = np.ones((4, 4), np.float32)
     reference = np.full((4, 4), 4.0)
@@ -130,9 +131,9 @@ def test_ladder_is_the_product_or_says_no():
         out[3, 3] = 4.001
 
     with pytest.raises(JitnetError, match="'nearly' is not the product"):
-        ladder.check("nearly", nearly, x, w, np.empty((4, 4), np.float32), reference, reference, 1)
+        rungs.check("nearly", nearly, x, w, np.empty((4, 4), np.float32), reference, reference, 1)
     with pytest.raises(JitnetError, match="not the product"):
-        ladder.check("lazy", lambda x, w, out: None, x, w, np.empty((4, 4), np.float32), reference, reference, 1)
+        rungs.check("lazy", lambda x, w, out: None, x, w, np.empty((4, 4), np.float32), reference, reference, 1)
 
 
 @pytest.fixture(scope="module")
@@ -146,31 +147,80 @@ def subject():
     return Subject(shape, digits, 33)
 
 
-@two_cores
-def test_every_kernel_leaves_its_numbers_alone(subject):
-    """However often a case runs, all stays finite, no number dies away, and the parameters are the same."""
-    from jitnet.bench.kernels import _Makers, kernel_cases
+def states(case):
+    """The arrays that a case works on, through the training that it prepares."""
+    return case.prepare.__self__.run.state
 
-    for kind in ("relu", "tanh", "gelu"):
-        other = type(subject)(subject.shape.model_copy(update={"activation": kind}), subject.dataset, 33)
-        makers = _Makers(other, 2)
-        state = makers._state
-        params = state.params.copy()
-        for case in [*makers.on(1), *makers.on(2)]:
-            case.prepare()
-            case.run(300)
-            for values in (state.work, state.grads, state.mean, state.first_moment, state.second_moment):
-                assert np.isfinite(values).all(), (kind, case.name)
-            if "backward" in case.name or case.name == "scale gradients":
-                tiny = np.abs(state.work[state.work != 0]) < np.finfo(np.float32).tiny
-                assert not tiny.any(), (kind, case.name)
-        assert np.array_equal(state.params, params)
-    names = {case.name for case in kernel_cases(subject, (1,))}
-    assert {"gather the batch", "gelu forward", "softmax and loss", "update, adamw", "dropout"} <= names
+
+@two_cores
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_line_leaves_its_numbers_alone(subject, activation):
+    """However often a case runs, all stays finite, no number turns denormal, and the parameters are the same."""
+    from jitnet.bench.lines import line_cases
+
+    shape = subject.shape.model_copy(update={"activation": activation})
+    for case in line_cases(type(subject)(shape, subject.dataset, 33), (1, 2)):
+        case.prepare()
+        before = states(case).params.copy() if hasattr(case.prepare, "__self__") else None
+        assert case.run(300) > 0
+        if before is None:
+            continue
+        state = states(case)
+        if not case.name.startswith("limit"):  # which limits the norms of weights that stand still, to what is asked
+            assert np.array_equal(state.params, before), case.name
+        for values in (state.work, state.grads, state.average, state.first_moment, state.second_moment):
+            assert np.isfinite(values).all(), case.name
+            tiny = np.abs(values[values != 0]) < np.finfo(np.float32).tiny
+            assert not tiny.any(), case.name
+
+
+def test_the_rows_are_the_lines_of_the_program_on_its_parts(subject):
+    """Every line that a step has is a row, with what its operation declares; nothing is described a second time."""
+    from jitnet.bench.lines import line_cases
+
+    for threads in (1, 2) if describe_machine().affinity > 1 else (1,):
+        program = subject.training(threads).plan.program
+        rows = {case.name.split(",")[0]: case for case in line_cases(subject, (threads,)) if case.used}
+        assert rows.keys() == {f"{line.operation} {line.layer}" for line in program.lines}
+        for line in program.lines:
+            row = rows[f"{line.operation} {line.layer}"]
+            assert (row.flop, row.bytes, row.threads) == (line.cost.flop, line.cost.bytes, threads)
+
+
+def test_every_activation_and_every_optimizer_is_a_row(subject):
+    from jitnet.bench.lines import line_cases
+
+    names = {case.name for case in line_cases(subject, (1,))}
+    for activation in ACTIVATIONS:
+        assert {f"activate 0, {activation}", f"activate_back 0, {activation}"} <= names
+    assert {f"update_all, {optimizer}" for optimizer in OPTIMIZERS} <= names
+    assert {"drop 0", "drop_back 0", "norm", "limit 0"} <= names
+
+
+def test_a_repeated_line_does_its_work_each_time(subject, monkeypatch):
+    """What a row times is the operation itself: as many steps of it, on the parts of its line."""
+    from jitnet.bench.lines import line_cases
+
+    rows = {case.name: case for case in line_cases(subject, (1,))}
+    case = rows["backward_bias 0"]
+    case.prepare()
+    state, layer = states(case), case.prepare.__self__.run.layers[0]
+    own = slice(layer.bias_offset, layer.bias_offset + layer.out_features)
+    case.prepare.__self__.run.settings.adds_directly = True
+    gradient = np.add.reduce(
+        state.work[layer.grad_offset :][: 33 * layer.output_stride].reshape(33, -1)[:, : layer.out_features]
+    )
+    gradient[:] = 0
+    stride = layer.output_stride
+    for sample in range(33):
+        state.work[layer.grad_offset + sample * stride :][: layer.out_features] = 1.0
+    before = state.params[own].copy()
+    case.run(5)
+    np.testing.assert_allclose(state.params[own] - before, 5 * 33, rtol=1e-5)
 
 
 def test_zero_skipping_rows_where_training_skips():
-    from jitnet.bench.kernels import kernel_cases
+    from jitnet.bench.lines import line_cases
     from jitnet.bench.subject import Subject
     from jitnet.config import ModelConfig
     from jitnet.datasets import from_arrays
@@ -179,58 +229,75 @@ def test_zero_skipping_rows_where_training_skips():
     images = (chance.integers(1, 256, (200, 30)) * (chance.random((200, 30)) < 0.2)).astype(np.uint8)
     data = from_arrays(images.reshape(200, 5, 6), np.arange(200) % 3)
     subject = Subject(ModelConfig(in_features=30, hidden=(20,), n_classes=3), data, 70)
-    cases = {(case.name, case.shape): case for case in kernel_cases(subject, (1,))}
-    dense, skipping = cases["linear forward", "70×30×20"], cases["zero-skipping forward", "70×30×20"]
+    cases = {(case.name, case.shape): case for case in line_cases(subject, (1,))}
+    dense, skipping = cases["forward 0", "70×30×20"], cases["forward_sparse 0", "70×30×20"]
     assert (dense.used, skipping.used) == (False, True)
     assert skipping.flop == pytest.approx(dense.flop * np.count_nonzero(images) / images.size, rel=0.05)
-    # Lists of columns are of blocks of 64 samples: of 70 the last block has 6.
-    assert ("zero-skipping backward, weights", "6×30×20") in cases
-    assert ("list the entries", "70×30") in cases
+    assert ("backward_sparse 0", "70×30×20") in cases
+    assert ("list_entries", "70×30") in cases
     for case in cases.values():
         case.prepare()
         assert case.run(2) > 0
 
 
 def test_rows_for_samples_made_anew(subject):
-    from jitnet.bench.fresh import ELASTIC, fresh_cases
-    from jitnet.bench.kernels import kernel_cases
+    from jitnet.bench.lines import ELASTIC, line_cases
     from jitnet.bench.subject import Subject
     from jitnet.config import ModelConfig
     from jitnet.datasets import from_arrays
-    from jitnet.kernels.augment import settings
+    from jitnet.kernels.augment import distortion_settings
 
-    cases = {case.name: case for case in fresh_cases(subject, 1)}
-    assert list(cases) == ["augment, affine", "augment, elastic", "input dropout"]  # dense: nothing is listed
+    def made(subject):
+        names = ("augment, affine", "augment, elastic", "drop_samples", "list_entries")
+        return {case.name: case for case in line_cases(subject, (1,)) if case.name in names}
+
+    cases = made(subject)
+    assert list(cases) == ["augment, affine", "augment, elastic", "drop_samples"]  # dense: nothing is listed
     assert not any(case.used for case in cases.values())
-    assert cases.keys() <= {case.name for case in kernel_cases(subject, (1,))}
-    stored = subject.source.images.copy()
+    stored = subject.dataset.train.images.copy()
     for case in cases.values():
         case.prepare()
         assert case.run(3) > 0
         assert case.run(0) >= 0
-    assert np.array_equal(subject.source.images, stored)
+    assert np.array_equal(subject.dataset.train.images, stored)
 
     # By hand for 33 images of 8×8: two fields of noise, blurred down over all its columns and then to the right.
-    taps = len(settings(ELASTIC).weights)
+    taps = len(distortion_settings(ELASTIC).gaussian)
     wide = 8 + taps - 1
     field = 2 * wide * wide + 2 * taps * 8 * wide + 2 * taps * 64
     assert cases["augment, elastic"].flop == 33 * (20 * 64 + 2 * field)
     assert (cases["augment, affine"].flop, cases["augment, affine"].bytes) == (33 * 16 * 64, 2 * 33 * 64)
-    assert cases["input dropout"].bytes == 2 * 33 * 64
+    assert cases["drop_samples"].bytes == 2 * 33 * 64
 
     floats = from_arrays(np.random.default_rng(0).normal(size=(50, 6)).astype(np.float32), np.arange(50) % 2)
-    [row] = fresh_cases(Subject(ModelConfig(in_features=6, n_classes=2), floats, 10), 1)
-    assert (row.name, row.bytes) == ("input dropout", 8 * 10 * 6)
+    [row] = made(Subject(ModelConfig(in_features=6, n_classes=2), floats, 10)).values()
+    assert (row.name, row.bytes) == ("drop_samples", 2 * 4 * 10 * 6)
     assert row.run(2) > 0
+
+
+def test_what_the_rows_account_for_is_their_sum_and_the_starting_of_regions(subject):
+    from jitnet.bench.steps import regions, step_rows
+
+    program = subject.training(1).plan.program
+    used = [Result("operation", f"{line.operation} {line.layer}", "", 1, 1, 1, 1, (2e-6,) * 9) for line in program.step]
+    idle = Result("operation", "norm", "", 1, 1, 1, 1, (9.0,) * 9, used=False)
+    step = Result("step", "training step", "", 1, 1e6, 0, 1, (40e-6,) * 9)
+    limits = Probes(1, 100.0, (Level(1000, 50.0, 40.0),), None)
+    [row] = step_rows(subject, [step, idle, *{one.name: one for one in used}.values()], [limits])
+    assert row.accounted == pytest.approx(len(program.step) * 2 / 40)
+    assert regions(program) == 0
+    [bare] = step_rows(subject, [step], [limits])
+    assert bare.accounted is None
 
 
 @two_cores
 def test_same_bits(subject, monkeypatch):
-    from jitnet.bench import threads
+    from jitnet.bench import steps
+    from jitnet.bench import subject as subjects
 
-    assert threads.same_bits(subject, (1, 2))
-    monkeypatch.setattr(type(subject), "train", lambda self, state, count, steps: state.params.fill(count))
-    assert not threads.same_bits(subject, (1, 2))
+    assert steps.same_bits(subject, (1, 2))
+    monkeypatch.setattr(subjects.Training, "train", lambda self, steps: self.run.state.params.fill(self.plan.threads))
+    assert not steps.same_bits(subject, (1, 2))
 
 
 ARGUMENTS = ("bench", "--data", "digits", "--hidden", "24", "--batch-size", "16", "--threads", "1")
@@ -239,13 +306,13 @@ ARGUMENTS = ("bench", "--data", "digits", "--hidden", "24", "--batch-size", "16"
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     """Short samples and small walks through memory: what is measured is not looked at."""
-    from jitnet.bench import machine, measure
+    from jitnet.bench import limits, timing
 
-    monkeypatch.setattr(measure, "SHORTEST_S", 1e-4)
-    monkeypatch.setattr(measure, "LONGEST_S", 1e-4)
-    monkeypatch.setattr(measure, "STEP_S", 1e-4)
-    monkeypatch.setattr(machine, "LEAST_BYTES", 4 * machine.MIB)
-    monkeypatch.setattr(machine, "MOST_BYTES", 4 * machine.MIB)
+    monkeypatch.setattr(timing, "SHORTEST_S", 1e-4)
+    monkeypatch.setattr(timing, "LONGEST_S", 1e-4)
+    monkeypatch.setattr(timing, "STEP_S", 1e-4)
+    monkeypatch.setattr(limits, "LEAST_BYTES", 4 * limits.MIB)
+    monkeypatch.setattr(limits, "MOST_BYTES", 4 * limits.MIB)
 
 
 def test_screen_and_json(call, tmp_path):
@@ -253,7 +320,7 @@ def test_screen_and_json(call, tmp_path):
     assert found.code == 0, found.err
     for text in (
         "What the machine can do",
-        "Kernels on 1 thread",
+        "Operations on 1 thread",
         "A whole training step",
         "The ladder",
         "NumPy's BLAS",
@@ -266,41 +333,42 @@ def test_screen_and_json(call, tmp_path):
     assert document["settings"]["hidden"] == [24]
     assert document["same_bits"] is True
     groups = {row["group"] for row in document["results"]}
-    assert groups == {"machine", "kernel", "step", "ladder", "numpy"}
+    assert groups == {"machine", "operation", "step", "ladder", "numpy"}
     for row in document["results"]:
         assert len(row["samples_s"]) == 9
         assert row["median_s"] == sorted(row["samples_s"])[4]
     [step] = document["steps"]
     assert step["recommended"]
     assert step["speed_up"] == 1.0
+    assert step["accounted"] > 0
 
 
 def test_baseline_sees_a_kernel_slowed_on_purpose(call, tmp_path, monkeypatch):
-    from jitnet.bench import kernels
+    from jitnet.bench import measurement
 
     def make(slow: float):
-        """Kernels of a steady pace; dropout takes `slow` times as long."""
+        """Operations of a steady pace; dropout takes `slow` times as long."""
 
         def cases(subject, threads):
             def case(name: str, factor: float) -> Case:
                 ticks = itertools.count()
-                return Case("kernel", name, "1", 1, 1e3, 1e3, lambda n: n * factor * (1e-4 + 1e-9 * next(ticks)))
+                return Case("operation", name, "1", 1, 1e3, 1e3, lambda n: n * factor * (1e-4 + 1e-9 * next(ticks)))
 
             return [case("relu", 1.0), case("dropout", slow)]
 
         return cases
 
-    monkeypatch.setattr(kernels, "kernel_cases", make(1.0))
+    monkeypatch.setattr(measurement, "line_cases", make(1.0))
     assert call(*ARGUMENTS, "--json", "a.json").code == 0
     document = json.loads(Path("a.json").read_text())
-    document["results"] = [row for row in document["results"] if row["group"] == "kernel"]
+    document["results"] = [row for row in document["results"] if row["group"] == "operation"]
     Path("a.json").write_text(json.dumps(document))
     compared = (*ARGUMENTS, "--baseline", "a.json")
 
     same = call(*compared, "--fail-above", "10%")
     assert same.code == 0, same.out
     assert "2 of 2 rows" in same.out
-    monkeypatch.setattr(kernels, "kernel_cases", make(1.3))
+    monkeypatch.setattr(measurement, "line_cases", make(1.3))
     slower = call(*compared, "--fail-above", "10%")
     assert slower.code == 3
     [line] = [line for line in slower.out.splitlines() if line.rstrip().endswith("slower")]
@@ -308,7 +376,7 @@ def test_baseline_sees_a_kernel_slowed_on_purpose(call, tmp_path, monkeypatch):
     assert "+30%" in line
     assert call(*compared, "--fail-above", "50%").code == 0
     assert call(*compared).code == 0, "only shown where --fail-above is not given"
-    monkeypatch.setattr(kernels, "kernel_cases", make(0.5))
+    monkeypatch.setattr(measurement, "line_cases", make(0.5))
     assert "faster" in call(*compared, "--fail-above", "10%").out
 
     document["machine"]["cpu"] = "Another CPU"
@@ -323,7 +391,7 @@ def test_a_file_that_is_no_baseline(tmp_path):
     path = tmp_path / "a.json"
     with pytest.raises(UsageError, match="cannot be read"):
         read_baseline(path)
-    for text in ("{", "[]", "{}", '{"format": "jitnet bench 1"}', '{"format": "jitnet bench 0"}'):
+    for text in ("{", "[]", "{}", '{"format": "jitnet bench 2"}', '{"format": "jitnet bench 1"}'):
         path.write_text(text)
         with pytest.raises(UsageError, match=r"--baseline .*jitnet bench --json FILE"):
             read_baseline(path)

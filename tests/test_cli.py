@@ -57,7 +57,7 @@ def test_help_gives_ranges_and_defaults(call):
     out = " ".join(call("train", "--help").out.split())
     assert "--epochs NUMBER Passes over the training data. A whole number from 1 to 1,000,000. [default: 10]" in out
     assert "--learning-rate, --lr NUMBER" in out
-    assert "One of relu, tanh or gelu. [default: relu]" in out
+    assert "One of relu, tanh, gelu, silu, mish or selu. [default: relu]" in out
 
 
 def sections(text: str) -> dict[str, str]:
@@ -165,7 +165,10 @@ def test_help_fits_the_terminal(call, monkeypatch, width):
         (["train", "--lr", "nan"], "--learning-rate: expected a number above 0, up to 1,000, found 'nan'"),
         (["train", "--hidden", "128,0"], "--hidden: expected whole numbers from 1 to 1,000,000, separated by commas"),
         (["train", "--hidden", "128,"], "--hidden: expected whole numbers"),
-        (["train", "--activation", "sigmoid"], "--activation: expected relu, tanh or gelu, found 'sigmoid'"),
+        (
+            ["train", "--activation", "sigmoid"],
+            "--activation: expected relu, tanh, gelu, silu, mish or selu, found 'sigmoid'",
+        ),
         (["train", "--seed", "-1"], "--seed: expected a whole number from 0"),
         (["train", "--threads", "5000"], "--threads: expected a whole number from 0 to 1,024, found '5000'"),
         (["train", "--recipe", "speed"], "--recipe: there is no recipe 'speed'; there are "),

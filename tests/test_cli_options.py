@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from jitnet.cli.options import configure
 from jitnet.config import OPTIMIZERS, recipe_names
 
 BASE = ["train", "--data", "digits", "--hidden", "16", "--epochs", "3"]
@@ -16,7 +17,7 @@ BAD = [
         "--warmup is 9, longer than the whole run of 3 epochs (--epochs); expected a number from 0 to 3",
     ),
     (["--momentum", "0.8"], "--momentum is 0.8, which --optimizer sgd does not use"),
-    (["--beta1", "0.8", "--optimizer", "rmsprop"], "expected --optimizer adam or adamw"),
+    (["--beta1", "0.8", "--optimizer", "rmsprop"], "expected --optimizer adam, adamw or lion"),
     (
         ["--decay", "0.5"],
         "--decay is 0.5, which --schedule one-cycle does not use; expected --schedule step or exponential",
@@ -25,14 +26,17 @@ BAD = [
     (["--monitor", "loss"], "--monitor is loss, with no held-out data to watch"),
     (["--elastic-sigma", "3"], "--elastic-sigma is 3, with --elastic off"),
     (["--dropout", "1"], "--dropout: expected numbers from 0 to below 1, separated by commas, found '1'"),
-    (["--dropout", "0.1,0.2"], "--dropout has 2 shares; give one, or one for each of the 1 hidden layers"),
+    (["--dropout", "0.1,0.2"], "--dropout has 2 rates; give one, or one for each of the 1 hidden layers"),
     (["--input-dropout", "-0.1"], "--input-dropout: expected a number from 0 to below 1, found '-0.1'"),
     (["--label-smoothing", "2"], "--label-smoothing: expected a number from 0 to below 1"),
     (["--ema", "1"], "--ema: expected a number from 0 to below 1"),
     (["--clip-norm", "-1"], "--clip-norm: expected a number of 0 or more"),
     (["--max-norm", "-1"], "--max-norm: expected a number of 0 or more"),
     (["--weight-decay", "11"], "--weight-decay: expected a number from 0 to 10"),
-    (["--optimizer", "sdg"], "--optimizer: expected sgd, momentum, nesterov, rmsprop, adam or adamw, found 'sdg'"),
+    (
+        ["--optimizer", "sdg"],
+        "--optimizer: expected sgd, momentum, nesterov, rmsprop, adam, adamw or lion, found 'sdg'",
+    ),
     (["--schedule", "linear"], "--schedule: expected constant, step, exponential, cosine or one-cycle"),
     (["--rotation", "200"], "--rotation: expected a number from 0 to 180"),
     (["--shift", "nan"], "--shift: "),
@@ -125,7 +129,8 @@ DOUBT = "! after epoch {epoch} the training loss is "
 
 
 def test_a_network_that_does_no_better_than_guessing_is_told_once(call, tmp_path):
-    result = call(*BASE, "--optimizer", "adam", "--lr", "1000", "--quiet", "--out", str(tmp_path / "run"))
+    options = ("--optimizer", "adam", "--lr", "1000", "--batch-size", "16")
+    result = call(*BASE, *options, "--quiet", "--out", str(tmp_path / "run"))
     assert result.code == 0
     assert result.err.startswith(DOUBT.format(epoch=1))
     own = OPTIMIZERS["adam"].defaults["learning_rate"]
@@ -180,3 +185,17 @@ def test_every_option_of_regularisation_and_distortion_is_taken(call, tmp_path):
 def test_every_recipe_runs(call, tmp_path, name):
     options = ["--hidden", "16", "--epochs", "1", "--quiet"]
     assert call("train", "--data", "digits", "--recipe", name, *options, "--out", str(tmp_path / "run")).code == 0
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_recipe_s_learning_rate_is_of_its_own_optimizer(optimizer):
+    from jitnet.config import recipe
+
+    fields = recipe("fast")["train"]
+    _, typed = configure({"optimizer": optimizer}, "fast")
+    own = fields.get("optimizer", "sgd")
+    expected = fields["learning_rate"] if optimizer == own else OPTIMIZERS[optimizer].defaults["learning_rate"]
+    assert typed.learning_rate == expected
+    assert typed.epochs == fields["epochs"]
+    _, both = configure({"optimizer": optimizer, "learning_rate": "0.25"}, "fast")
+    assert both.learning_rate == 0.25

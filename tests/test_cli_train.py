@@ -163,6 +163,11 @@ def test_a_recipe_is_overridden_by_what_is_typed(call):
     assert document["model"]["init"] == "normal"
 
 
+def test_the_header_counts_what_is_trained_on_held_out_and_tested(call):
+    out = call("train", "--data", "digits", "--epochs", "1", "--hidden", "8", "--val-split", "0.1").out
+    assert out.startswith("data     digits: 1,293 samples to train on, 144 held out, 360 to test\n")
+
+
 def test_two_files_of_csv(call):
     rows = np.array([[n % 3, n % 3 * 10, n % 5, (n % 3) ** 2] for n in range(60)])
     np.savetxt("train.csv", rows, "%d", ",")

@@ -13,7 +13,7 @@ from layouts import MARK
 
 from jitnet.compiler import cache
 from jitnet.compiler.blocks import LANES
-from jitnet.compiler.decorators import FASTMATH, exact_kernel, helper, kernel, linked
+from jitnet.compiler.decorators import FASTMATH, helper, kernel, linked, load
 from jitnet.compiler.signatures import FLOATS, INT, REAL
 from jitnet.kernels.layout import clear
 
@@ -116,9 +116,14 @@ def test_nan_is_seen_by_compiled_loops():
     assert is_finite(1.0)
 
 
-@exact_kernel
+@linked(REAL, REAL, returns=REAL, fastmath=False)
 def _exact(value, vast):
     return (value + vast) - vast
+
+
+@kernel
+def _by_name(value, vast):
+    return _exact(value, vast)
 
 
 @kernel
@@ -127,9 +132,9 @@ def _free(value, vast):
 
 
 @pytest.mark.small
-def test_an_exact_kernel_gives_what_python_gives():
+def test_without_fastmath_a_linked_function_gives_what_python_gives():
     for value in (0.3, 1.7, -2.9):
-        assert _exact(value, 1e16) == (value + 1e16) - 1e16
+        assert _by_name(value, 1e16) == (value + 1e16) - 1e16
     if not numba.config.DISABLE_JIT:
         assert _free(0.3, 1e16) == 0.3  # where it is free to, the compiler sees that nothing is left to add
 
@@ -141,3 +146,12 @@ def test_helpers_become_part_of_whoever_calls_them(size):
     direct(clear)(values, 1, size)
     assert values[0] == MARK
     assert (values[1:] == 0).all()
+
+
+@COMPILED
+def test_python_s_call_of_a_linked_function_is_refused_not_a_crash():
+    with pytest.raises(TypeError, match="_weighted is compiled for compiled callers alone"):
+        _weighted(2, np.ones(3, np.float32))
+    load(_weighted)
+    with pytest.raises(TypeError, match="compiled callers"):
+        _weighted(2, np.ones(3, np.float32))

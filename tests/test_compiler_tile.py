@@ -7,7 +7,6 @@ from layouts import MARK
 from jitnet.compiler.blocks import LANES, PANEL, SPARSE_PANELS, TILE_COLS, TILE_ROWS
 from jitnet.compiler.decorators import kernel
 from jitnet.compiler.tile import (
-    lowest_bit,
     prefetch,
     tile_add_outer,
     tile_add_scaled,
@@ -47,12 +46,6 @@ def _copy(source, target, at, source_stride, offset, stride):
 @kernel
 def _repeat(source, at, target, stride):
     tile_store(tile_repeat(TILE_ROWS, TILE_COLS, source, at), target, 0, stride)
-
-
-@kernel
-def _lowest(words, places):
-    for at in range(words.shape[0]):
-        places[at] = lowest_bit(words[at])
 
 
 @kernel
@@ -211,10 +204,3 @@ def test_a_sum_counts_every_number_once():
 def test_asking_for_memory_changes_nothing_and_is_harmless_anywhere():
     for kind in (np.float32, np.uint32, np.int64):
         assert _ask(np.zeros(3, kind), 10**9) == 10**9
-
-
-def test_the_lowest_bit_is_counted_from_zero():
-    words = np.array([1, 2, 3, 40, 1 << 63, (1 << 64) - 1, (1 << 63) + (1 << 32)], np.uint64)
-    places = np.zeros(len(words), np.int64)
-    _lowest(words, places)
-    assert places.tolist() == [0, 1, 0, 3, 63, 0, 32]

@@ -33,7 +33,7 @@ from jitnet.errors import UsageError
         (TrainConfig, "seed", "a whole number from 0 to 9,223,372,036,854,775,807"),
         (TrainConfig, "dropout", "numbers from 0 to below 1, separated by commas"),
         (ModelConfig, "hidden", "whole numbers from 1 to 1,000,000, separated by commas"),
-        (ModelConfig, "activation", "relu, tanh or gelu"),
+        (ModelConfig, "activation", "relu, tanh, gelu, silu, mish or selu"),
     ],
 )
 def test_what_a_field_takes_in_words(kind, field, words):

@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import struct
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -19,8 +20,11 @@ LABELS = np.array([0, 1, 2, 0, 1, 2], np.uint8)
 
 def refuse(path: Path, match: str, **options: object) -> None:
     """Loading must fail with one line that names the file and matches."""
-    with pytest.raises(DataError, match=match) as caught:
-        load(str(path), **options)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        with pytest.raises(DataError, match=match) as caught:
+            load(str(path), **options)
+    assert not warned
     message = str(caught.value)
     assert "\n" not in message
     assert path.name in message
@@ -225,6 +229,52 @@ def test_zip_bomb(tmp_path):
     refuse(tmp_path / "x.npz", "zip bomb")
 
 
+def test_a_value_far_beyond_the_others_is_no_warning():
+    """A single huge value among fractions: the data are standardised, in float32's range, without a word."""
+    images = np.linspace(0, 1, 50, dtype=np.float32).reshape(10, 5)
+    images[3, 2] = 1e38
+    with warnings.catch_warnings(action="error"):
+        dataset = from_arrays(images, np.arange(10) % 2)
+    scaled = (dataset.train.images - dataset.scaling.offset) * dataset.scaling.scale
+    assert np.abs(scaled).max() == pytest.approx(3.0, abs=1e-3)
+
+
+def test_a_feature_that_hardly_varies_counts_as_constant():
+    images = np.linspace(-1, 1, 20).reshape(10, 2)
+    images[:, 1] = [1e-40, 3e-40] * 5
+    with warnings.catch_warnings(action="error"):
+        dataset = from_arrays(images, np.arange(10) % 2)
+    assert dataset.scaling.scale[1] == 1
+    assert np.isfinite(dataset.scaling.scale).all()
+
+
+@pytest.mark.parametrize("value", [3e38, -3e38])
+def test_values_whose_differences_are_beyond_float32(value):
+    images = np.array([[value, 1.0], [2.0, 3.0]])
+    with pytest.raises(DataError, match=r"value 0 of sample 0.*expected finite numbers from -1\.7e\+38 to 1\.7e\+38"):
+        from_arrays(images, [0, 1])
+
+
+def test_half_precision_that_is_not_finite(tmp_path):
+    images = IMAGES.astype(np.float16)
+    images[4, 2, 3] = np.inf
+    np.savez(tmp_path / "x.npz", x_train=images, y_train=LABELS)
+    refuse(tmp_path / "x.npz", "x_train: value 13 of sample 4.*is inf; expected finite")
+
+
+def test_test_data_out_of_reach_of_the_training_data():
+    train, test = np.linspace(-1e-6, 1e-6, 20).reshape(10, 2), np.zeros((4, 2))
+    labels = np.arange(10) % 2
+    test[2, 1] = 1e35
+    with (
+        warnings.catch_warnings(action="error"),
+        pytest.raises(DataError, match=r"test_images: value 1 .* lies 1\.7e\+41 standard deviations"),
+    ):
+        from_arrays(train, labels, test, labels[:4])
+    test[2, 1] = 1e20
+    assert from_arrays(train, labels, test, labels[:4]).scaling.reach(test).max() < 1e38
+
+
 def npz_member(shape: tuple[int, ...], n_bytes: int) -> bytes:
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
@@ -238,6 +288,10 @@ def npz_member(shape: tuple[int, ...], n_bytes: int) -> bytes:
         (npz_member((2, 5), 99), "header declares"),
         (b"\x93NUMPY\x01\x00", "is no NumPy array"),
         (b"no array", "is no NumPy array"),
+        (npz_member((2, 5), 10).replace(b"(2, 5)", b"(2, 5 "), "is no NumPy array.*header cannot be understood"),
+        (npz_member((2, 5), 10).replace(b"'|u1'", b"'|u1 "), "is no NumPy array.*header cannot be understood"),
+        (npz_member((2, 5), 10).replace(b"(2, 5)", b"(2L,5)"), "all 2 labels are '0'"),
+        (npz_member((2, 5), 10).replace(b"(2, 5), }", b"(-2, -5)}"), r"is no NumPy array.*the shape \(-2, -5\)"),
     ],
 )
 def test_npz_whose_arrays_lie(tmp_path, content, match):
@@ -245,6 +299,60 @@ def test_npz_whose_arrays_lie(tmp_path, content, match):
         archive.writestr("x_train.npy", content)
         archive.writestr("y_train.npy", npz_member((2,), 2))
     refuse(tmp_path / "x.npz", match)
+
+
+def test_npz_whose_member_names_are_not_utf_8(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        for name in ("x_train.npy", "y_train.npy", "é.npy"):
+            archive.writestr(name, npz_member((3, 4), 12))
+    whole = (tmp_path / "x.npz").read_bytes()
+    (tmp_path / "x.npz").write_bytes(whole.replace("é".encode(), b"\xff\xff"))
+    refuse(tmp_path / "x.npz", "damaged.*codec can't decode")
+
+
+def test_npz_whose_member_names_would_steer_a_terminal(tmp_path):
+    np.savez(tmp_path / "x.npz", **{"\x1b[31m": IMAGES})
+    refuse(tmp_path / "x.npz", r"holds \\x1b\[31m; expected")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        np.array(["a", "b", "c"]).view(np.uint32) + np.uint32(0x110000),
+        np.array(["a", "b", "c"]).view(np.uint32) + np.uint32(0xD800),
+        np.array([b"a", b"b", b"\xff"]),
+    ],
+    ids=["beyond Unicode", "half a character", "not UTF-8"],
+)
+def test_npz_whose_words_are_no_text(tmp_path, names):
+    words = names if names.dtype.kind == "S" else names.view("U1")
+    np.savez(tmp_path / "x.npz", x_train=IMAGES, y_train=LABELS, class_names=words)
+    refuse(tmp_path / "x.npz", "class_names: holds bytes that are no text")
+    np.savez(tmp_path / "y.npz", x_train=IMAGES, y_train=words[[0, 1, 2, 0, 1, 2]])
+    refuse(tmp_path / "y.npz", "y_train: holds bytes that are no text")
+
+
+def test_npz_whose_lzma_does_not_unpack(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("x_train.npy", npz_member((3, 4), 12))
+        archive.writestr("y_train.npy", npz_member((3,), 3))
+        start = archive.getinfo("x_train.npy").header_offset + 30 + len("x_train.npy")
+    whole = bytearray((tmp_path / "x.npz").read_bytes())
+    whole[start + 4] = 0xFF  # the properties of the stream
+    (tmp_path / "x.npz").write_bytes(whole)
+    refuse(tmp_path / "x.npz", "damaged")
+
+
+@pytest.mark.parametrize("name", ["a\x1b[2J", "two\nlines"])
+def test_class_names_that_would_steer_a_terminal(tmp_path, name):
+    np.savez(tmp_path / "x.npz", x_train=IMAGES, y_train=LABELS, class_names=np.array([name, "b", "c"]))
+    refuse(tmp_path / "x.npz", r"the class 'a\\x1b\[2J'|the class 'two\\nlines'")
+
+
+def test_a_file_name_of_two_lines(tmp_path):
+    with pytest.raises(DataError, match=r"one\\ntwo\.csv: there is no such file") as caught:
+        load(tmp_path / "one\ntwo.csv")
+    assert "\n" not in str(caught.value)
 
 
 def test_damaged_npz(tmp_path):
@@ -294,6 +402,13 @@ def test_broken_safetensors(tmp_path, content):
             15,
             "class_names 'cat'; expected a JSON list",
         ),
+        (
+            b'{"__metadata__":{"class_names":"' + b"[" * 100_000 + b'"},'
+            b'"images":{"dtype":"U8","shape":[3,4],"data_offsets":[0,12]},'
+            b'"labels":{"dtype":"U8","shape":[3],"data_offsets":[12,15]}}',
+            15,
+            r"class_names '\[+'; expected a JSON list",
+        ),
     ],
 )
 def test_safetensors_with_other_content(tmp_path, header, n_bytes, match):
@@ -311,6 +426,7 @@ def test_safetensors_with_other_content(tmp_path, header, n_bytes, match):
         ("label,x,y\n0,1,2\n\n1,,4\n", "line 4, column 2: '' is no finite number"),
         ("0,1,2\n1,3,nan\n", "line 2, column 3: 'nan' is no finite number"),
         ("0,1,2\n1,3,1e99\n", "line 2, column 3"),
+        ("0,\n1,\n", "line 2, column 2: '' is no finite number"),
         ("label,x,y\n", "no samples"),
         ("\n\n", "no samples"),
         ("1\n2\n", "has one column"),

@@ -147,6 +147,18 @@ def test_keras_layout_with_column_labels_and_fortran_order(tmp_path):
     assert len(dataset.test) == 3
 
 
+def test_npz_with_words_stored_as_text_or_as_bytes(tmp_path):
+    images, labels = pictures(6)
+    words = np.array(["é", "b", "ж"])
+    for number, (names, kinds) in enumerate(
+        [(words, words[labels]), (np.char.encode(words, "utf-8"), np.char.encode(words, "utf-8")[labels])]
+    ):
+        np.savez(tmp_path / f"{number}.npz", x_train=images, y_train=kinds, class_names=names)
+        dataset = load(tmp_path / f"{number}.npz")
+        assert dataset.class_names == tuple(words)
+        assert np.array_equal(dataset.train.labels, labels)
+
+
 @pytest.mark.parametrize("header", ["", "label,w,x,y,z\n", "label,0,1,2,3\n"])
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_csv_with_words_as_labels(tmp_path, header, separator):

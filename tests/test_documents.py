@@ -1,5 +1,7 @@
-"""README.md and docs/: their links lead somewhere, their commands exist, and every option of training is told."""
+"""README.md and docs/: links lead somewhere, commands exist, every option of training is told, quoted code is the
+code."""
 
+import importlib
 import re
 import shlex
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ import typer
 
 import jitnet
 from jitnet.cli import app
+from jitnet.config import ACTIVATIONS, OPTIMIZERS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "data" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -77,6 +80,55 @@ def test_links_lead_to_files_and_headings(page):
     assert not broken, "\n".join(broken)
 
 
+def undefined(path: Path) -> list[str]:
+    """Links of a page that name a function, class or constant which the file that they lead to does not define."""
+    found = []
+    for name, target in re.findall(r"\[`(\w+)`\]\((\S+\.py)\)", prose(path)):
+        source = (path.parent / target).read_text(encoding="utf-8")
+        if not re.search(rf"^\s*(?:def|class) {name}\b|^{name}\b.*=", source, re.MULTILINE):
+            found.append(f"{name}: not in {target}")
+    return found
+
+
+def test_links_to_functions_lead_to_their_files(page):
+    assert not undefined(page)
+
+
+def misquoted(path: Path) -> list[str]:
+    """Lines of a page's Python that name a file in a comment above them and do not stand there, in this order."""
+    found = []
+    for source in blocks(path, "python"):
+        if named := re.match(r"# (jitnet/\S+\.py)\n", source):
+            lines = map(str.strip, (ROOT / named[1]).read_text(encoding="utf-8").splitlines())
+            quoted = map(str.strip, source.splitlines()[1:])
+            found += [line for line in quoted if line not in ("", "...") and line not in lines]
+    return found
+
+
+def test_quoted_code_is_the_code(page):
+    assert not misquoted(page)
+
+
+def test_what_is_not_the_code_any_more_is_noticed(tmp_path):
+    (tmp_path / "code.py").write_text("def walk():\n    pass\n\n\nLEAST = 1\n")
+    page = tmp_path / "page.md"
+    page.write_text(
+        "[`walk`](code.py) [`LEAST`](code.py) [`least`](code.py) [code](code.py)\n"
+        "```python\n# jitnet/engine/loop.py\n"
+        "_run_at = reference_to(RUN)\n...\nreturn n_steps\nclass Loop:\n    pass\n```\n"
+    )
+    assert undefined(page) == ["least: not in code.py"]
+    assert misquoted(page) == ["class Loop:", "pass"]
+
+
+def test_the_tours_example_runs(capsys):
+    (example,) = [text for text in blocks(ROOT / "docs" / "tour.md", "python") if text.startswith("import numpy")]
+    exec(compile(example, "tour.md", "exec"), {})
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [name for name, _ in shown] == ["forward", "matmul"]
+    assert all(0.0 < float(off) < 1e-3 for _, off in shown)
+
+
 def test_every_page_is_linked_from_readme():
     linked = {target.partition("#")[0] for target in LINK.findall(prose(ROOT / "README.md"))}
     assert {name for name in NAMES if name.startswith("docs/")} <= linked
@@ -136,10 +188,41 @@ def test_every_option_of_train_is_told():
     assert not [names for names in options if not told & set(names)]
 
 
+def test_every_activation_and_every_optimizer_is_told():
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    assert {*ACTIVATIONS, *OPTIMIZERS} <= set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE))
+
+
 def test_python_is_python_and_the_library_has_its_names(page):
     for source in blocks(page, "python"):
         compile(source, str(page), "exec")
-        assert set(re.findall(r"\bjitnet\.([A-Za-z]\w*)", source)) <= set(jitnet.__all__)
+        imports = re.compile(r"^from (jitnet[\w.]*) import (.+)$", re.MULTILINE)
+        for module, names in imports.findall(source):
+            for name in names.split(", "):
+                assert hasattr(importlib.import_module(module), name) or importlib.import_module(f"{module}.{name}")
+        assert set(re.findall(r"\bjitnet\.([A-Za-z]\w*)", imports.sub("", source))) <= set(jitnet.__all__)
+
+
+@pytest.fixture
+def printed(monkeypatch: pytest.MonkeyPatch) -> Any:
+    pytest.importorskip("pty", reason="a terminal of one's own is a thing of Unix")
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    return importlib.import_module("printed")
+
+
+def test_marks_of_printed_blocks_stand_above_a_command(page, printed):
+    text = page.read_text(encoding="utf-8")
+    assert len(printed.MARK.findall(text)) == text.count("<!-- printed")
+
+
+def test_printed_blocks_are_renewed_and_cut(printed):
+    page = "a\n<!-- printed: [:1] [2:-1] -->\n```\n$ jitnet eval x\nold\n```\nb\n```\n$ jitnet train\nkept\n```\n"
+    asked = []
+    renewed = printed.renew(page, lambda arguments: asked.append(arguments) or ["1", "2", "3", "4"])
+    assert asked == ["eval x"]
+    assert renewed == page.replace("old", "1\n…\n3\n…")
+    assert printed.cut(["1", "2"], "") == ["1", "2"]
+    assert printed.cut(["1", "2", "3"], "[1:]") == ["…", "2", "3"]
 
 
 def test_no_page_names_a_place_on_one_machine(page):

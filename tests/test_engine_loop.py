@@ -222,7 +222,7 @@ def test_what_fills_up_panels_stays_zero(optimizer, decay):
     assert np.count_nonzero(loop.state.params) <= sum(array.size for array in loop.parameters())
 
 
-RATES = {"sgd": 0.5, "momentum": 0.1, "nesterov": 0.1, "rmsprop": 0.01, "adam": 0.02, "adamw": 0.02}
+RATES = {"sgd": 0.5, "momentum": 0.1, "nesterov": 0.1, "rmsprop": 0.01, "adam": 0.02, "adamw": 0.02, "lion": 0.01}
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

@@ -10,7 +10,7 @@ from jitnet.compiler.blocks import LANES, NORM_BLOCK, PANEL
 from jitnet.config import ModelConfig
 from jitnet.engine import ownership
 from jitnet.engine.layout import lay_out
-from jitnet.engine.ownership import SPLITS, choose_parts
+from jitnet.engine.ownership import SPLITS, Parts, choose_parts
 from jitnet.engine.state import Batch, allocate, empty_run
 
 pytestmark = pytest.mark.small
@@ -31,8 +31,8 @@ def run_of(widths):
 
 
 def batch_of(size):
-    rows = np.zeros(size, np.int32)
-    return Batch(rows, rows, 0, 0, 0.0, 0.0)
+    indices = np.zeros(size, np.int32)
+    return Batch(indices, indices, size, 0, 0, 0.0, 0.0)
 
 
 def ranges(run, batch, split, layer, parts):
@@ -99,4 +99,4 @@ def test_a_unit_s_weights_stay_with_one_part_in_forward_and_backward(parts):
     ],
 )
 def test_parts_and_the_reason_for_so_many(flop, threads, most, count, reason):
-    assert tuple(choose_parts(flop, threads, most, "groups of units")) == (count, reason)
+    assert choose_parts(flop, threads, most, "groups of units") == Parts(count, reason)

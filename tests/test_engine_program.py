@@ -1,7 +1,7 @@
 """A step as a program: operations of the table, in regions, and one writer for each number that trains."""
 
 import itertools
-from types import FunctionType
+from types import FunctionType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -66,8 +66,8 @@ def test_every_line_is_an_operation_of_the_table_and_every_operation_a_line_some
         for line, row in zip(program.lines, program.table(), strict=True):
             operation = OPERATIONS[line.operation]
             assert (row.operation, row.layer, row.parts) == (operation.code, line.layer, line.parts)
-            assert (row.split, row.ahead, row.region) == (SPLITS[line.split], line.ahead, line.region)
-            assert line.kernels == operation.kernels
+            assert (row.split, row.next_batch, row.region) == (SPLITS[line.split], line.next_batch, line.region)
+            assert set(line.kernels) <= set(operation.kernels)
             assert line.parts >= 1
             assert line.reason
             assert line.cost.bytes > 0
@@ -108,11 +108,11 @@ def test_a_region_ends_where_a_part_needs_what_others_have_made():
             for _, lines in itertools.groupby(program.lines, key=lambda line: line.region):
                 written = {False: {}, True: {}}
                 for line in lines:
-                    assert not any(other in written[line.ahead] for other in needed(line)), line
-                    made_here = written[line.ahead].get(("loss", line.layer))
+                    assert not any(other in written[line.next_batch] for other in needed(line)), line
+                    made_here = written[line.next_batch].get(("loss", line.layer))
                     if line.operation.startswith("backward") and made_here:
                         assert made_here.split == "every part"  # each has made all of the gradient for itself
-                    written[line.ahead][line.operation, line.layer] = line
+                    written[line.next_batch][line.operation, line.layer] = line
 
 
 def changes(each, array):
@@ -192,7 +192,7 @@ def test_measuring_has_the_forward_lines_alone():
         names = {line.operation for line in program.lines}
         assert not any(name.startswith(("backward", "update", "drop", "norm", "limit")) for name in names)
         assert "activate_back" not in names
-        assert not any(line.ahead for line in program.lines)
+        assert not any(line.next_batch for line in program.lines)
         assert program.lines[-1].operation == "loss"
 
 
@@ -202,14 +202,46 @@ def test_the_loop_performs_the_operation_of_each_code():
     def stand_in(name):
         return lambda *arguments: called.append((name, arguments))
 
-    python = getattr(loop._perform_line, "py_func", loop._perform_line)
-    known = {**python.__globals__, **{name: stand_in(name) for name in OPERATIONS}}
-    perform_line = FunctionType(python.__code__, known)
+    python = getattr(loop.perform, "py_func", loop.perform)
+    surroundings = {
+        "flush_denormals": lambda: 0,
+        "restore_float_flags": lambda flags: None,
+        "learning_rate": lambda schedule, step: 0.1,
+        "own_range": lambda *arguments: (4, 5),
+        "by_reference": lambda batch: batch,
+        "_batch_of": lambda run, step, rate: "batch",
+    }
+    known = {**python.__globals__, **surroundings, **{name: stand_in(name) for name in OPERATIONS}}
+    perform = FunctionType(python.__code__, known)
+
+    def performed(code):
+        line = SimpleNamespace(operation=code, layer=2, split=0, parts=4, next_batch=0)
+        run = SimpleNamespace(program=[line], schedule=None, call=SimpleNamespace(first_step=0))
+        called.clear()
+        perform(run, 0, 1, 0, 1, 3)
+        return [(name, arguments[1:]) for name, arguments in called]
+
     for name, operation in OPERATIONS.items():
         assert getattr(loop, name) is operation.function
-        called.clear()
-        perform_line(operation.code, "run", "batch", 2, 3, 4, 5)
-        assert called == [(name, ("run", "batch", 2, 3, 4, 5))]
-    called.clear()
-    perform_line(len(OPERATIONS), "run", "batch", 2, 3, 4, 5)
-    assert called == []
+        assert performed(operation.code) == [(name, ("batch", 2, 3, 4, 5))]
+    assert performed(len(OPERATIONS)) == []
+
+
+def kernels_of(program):
+    return {(line.operation, line.layer): line.kernels for line in program.lines}
+
+
+def test_a_line_names_the_kernels_that_it_calls():
+    plain = kernels_of(made((6, 5, 4, 3), {}, "dense", 1).program)
+    assert plain["gather", 0] == ("gather_bytes",)
+    assert plain["loss", 2] == ("transpose", "softmax_cross_entropy", "scale_rows")
+    assert plain["backward_weight", 1] == ("linear_backward_weight",)
+    assert plain["activate_back", 0] == ("activation_backward", "scale_rows")
+    assert plain["activate_back", 1] == ("activation_backward", "transpose", "scale_rows")
+    averaged = kernels_of(made((6, 5, 4, 3), {"optimizer": "adam", "ema": 0.9}, "dense", 1).program)
+    assert averaged["backward_weight", 1] == ("clear", "linear_backward_weight")
+    assert averaged["update_weights", 1] == ("update", "average")
+    limited = kernels_of(made((6, 5, 4, 3), {"max_norm": 1.0}, "floats", 1).program)
+    assert limited["gather", 0] == ("gather_floats",)
+    assert limited["limit", 0] == ("limit_norms",)
+    assert limited["limit", 2] == ()

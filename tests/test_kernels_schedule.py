@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jitnet.config import TrainConfig
-from jitnet.kernels.schedule import SCHEDULES, learning_rate, schedule_settings
+from jitnet.kernels.schedule import SCHEDULES, learning_rates, schedule_settings
 
 pytestmark = pytest.mark.small
 
@@ -15,7 +15,10 @@ pytestmark = pytest.mark.small
 def rates(steps_per_epoch: int = 10, **fields: object) -> np.ndarray:
     config = TrainConfig(**{"epochs": 10, "learning_rate": 2.0, **fields})
     settings = schedule_settings(config, steps_per_epoch)
-    return np.array([learning_rate(settings, step) for step in range(config.epochs * steps_per_epoch)])
+    steps = np.arange(config.epochs * steps_per_epoch)
+    found = np.zeros(len(steps))
+    learning_rates(settings, steps, found)
+    return found
 
 
 def test_constant_stays():
@@ -91,7 +94,8 @@ def test_compiled_rates_are_those_of_plain_python(schedule, warmup):
     fields = {"step": {"step_every": 0.7}, "one-cycle": {"final_fraction": 0.01}, "cosine": {"final_fraction": 0.2}}
     config = TrainConfig(epochs=4, learning_rate=0.3, schedule=schedule, warmup=warmup, **fields.get(schedule, {}))
     settings = schedule_settings(config, 7)
-    found = [learning_rate(settings, step) for step in range(28)]
+    found = np.zeros(28)
+    learning_rates(settings, np.arange(28), found)
     np.testing.assert_allclose(found, [reference(config, 7, step) for step in range(28)], rtol=1e-14)
 
 

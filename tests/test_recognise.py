@@ -11,7 +11,6 @@ import pytest
 from jitnet.config import ModelConfig, TrainConfig
 from jitnet.datasets import from_arrays, load
 from jitnet.errors import ModelError, PictureError
-from jitnet.evaluation import check_scaling
 from jitnet.model import Model
 from jitnet.pictures import normalise_picture, write_pgm, write_png
 from jitnet.pictures.recognition import recognise
@@ -195,54 +194,3 @@ def test_what_cannot_be_recognised(digits_model, tmp_path):
     plain = Model.create(ModelConfig(in_features=7, n_classes=3), from_arrays(rows, np.arange(30) % 3))
     with pytest.raises(ModelError, match="plain numbers"):
         recognise(plain, blank)
-
-
-def dataset_of(form: str, shape: tuple[int, ...] = (30, 8, 8)):
-    rng, labels = np.random.default_rng(7), np.arange(30) % 3
-    values = {
-        "bytes": rng.integers(0, 256, shape, np.uint8),
-        "few levels": rng.integers(0, 17, shape, np.uint8),
-        "k/255": (rng.integers(0, 256, shape) / 255).astype(np.float32),
-        "fractions": rng.random(shape, np.float32),
-        "standardised": rng.normal(0, 1, shape),
-    }
-    return from_arrays(values[form], labels, name=form)
-
-
-@pytest.mark.parametrize(
-    ("trained_on", "judged_by", "said"),
-    [
-        ("bytes", "fractions", r"holds values from 0 to 1, the model expects grey levels \(0 to 255\)"),
-        ("few levels", "fractions", r"holds values from 0 to 1, the model expects grey levels \(0 to 16\)"),
-        ("bytes", "standardised", "holds values to be standardised"),
-        ("fractions", "bytes", r"holds grey levels \(0 to 255\), the model expects values from 0 to 1"),
-        ("standardised", "bytes", "expects values to be standardised"),
-        ("bytes", "k/255", ""),
-        ("few levels", "few levels", ""),
-        ("fractions", "fractions", ""),
-        ("standardised", "standardised", ""),
-    ],
-)
-def test_data_in_another_form_than_the_models(trained_on, judged_by, said):
-    model = Model.create(ModelConfig(in_features=64, n_classes=3), dataset_of(trained_on))
-    if not said:
-        check_scaling(model, dataset_of(judged_by))
-        return
-    with pytest.raises(ModelError, match=said):
-        check_scaling(model, dataset_of(judged_by))
-
-
-def test_bytes_in_a_table_suit_a_model_of_bytes():
-    """A table of bytes that says nothing of images would be standardised itself, yet holds what the model expects."""
-    model = Model.create(ModelConfig(in_features=60, n_classes=3), dataset_of("bytes", (30, 6, 10)))
-    table = dataset_of("bytes", (30, 60))
-    assert np.ndim(table.scaling.scale) == 1
-    check_scaling(model, table)
-
-
-def test_eval_says_that_the_form_differs(call, digits_model, digits):
-    digits_model.save(Path("model.safetensors"))
-    np.savez("data.npz", x_train=digits.test.images.reshape(-1, 8, 8) / np.float32(16.1), y_train=digits.test.labels)
-    code, out, err = call("eval", "model.safetensors", "--data", "data.npz")
-    assert (code, out, err.count("\n")) == (1, "", 1)
-    assert "data.npz: holds values from 0 to 1, the model expects grey levels (0 to 16)" in err

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from jitnet import render
 from jitnet.config import ModelConfig
-from jitnet.render.pictures import _fit
+from jitnet.render.drawing import _fit
 
 CODE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -197,6 +197,24 @@ def test_machine_and_network():
     assert find(screen, "^network").split() == ["network", "101,770"]
 
 
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ({"n_train": 60_000, "n_test": 10_000}, "60,000 samples to train on, 10,000 to test"),
+        (
+            {"n_train": 54_000, "n_held_out": 6_000, "n_test": 10_000},
+            "54,000 samples to train on, 6,000 held out, 10,000 to test",
+        ),
+        ({"n_train": 90, "n_held_out": 10}, "90 samples to train on, 10 held out, none to test"),
+    ],
+)
+def test_data_that_are_trained_on(counts, said):
+    screen = Screen(120)
+    render.plan(screen.console, fake.plan(), data="my[0] set", **counts)
+    assert screen.lines[0].rstrip() == f"data     my[0] set: {said}"
+    assert screen.lines[1].startswith("machine  ")
+
+
 def test_network_without_output_bias():
     screen = Screen()
     config = ModelConfig(in_features=784, n_classes=10, hidden=(512,), output_bias=False)
@@ -234,6 +252,47 @@ def test_training_in_a_pipe():
     rows = [line for line in screen.lines if line.startswith("epoch")]
     assert len(rows) == 12
     assert rows[0] == "epoch  1/12  loss 0.6000  train 85.00%  test 88.00%  0.31 s  192,308 samples/s  rate 0.1"
+
+
+def train_for(times_s: list[float], screen: Screen) -> list[list[str]]:
+    """Shows a training whose epochs took so long; the words of its header and of its rows."""
+    with render.TrainingView(screen.consoles(), len(times_s)) as view:
+        for number, seconds in enumerate(times_s, 1):
+            view.epoch(fake.epoch(number, len(times_s), seconds=seconds))
+    view.summary()
+    return [line.split() for line in screen.lines if re.match(r" *epoch|\s+\d/\d ", line)]
+
+
+@pytest.mark.parametrize(
+    ("times_s", "unit", "shown", "together"),
+    [
+        ([0.00214, 0.0019, 0.1234], "milliseconds", ["2.1", "1.9", "123.4"], "0.13 s"),
+        ([0.00214, 0.0195, 0.00004], "milliseconds", ["2.1", "19.5", "<0.1"], "22 ms"),
+        ([0.00071, 0.0007, 0.0007], "milliseconds", ["0.7", "0.7", "0.7"], "2.1 ms"),
+        ([0.000_031, 0.000_03, 0.000_03], "microseconds", ["31", "30", "30"], "91 µs"),
+        ([0.0994, 0.1, 0.12], "milliseconds", ["99.4", "100.0", "120.0"], "0.32 s"),
+        ([0.0996, 0.1, 0.003], "seconds", ["0.10", "0.10", "<0.01"], "0.20 s"),
+        ([12.345, 11.0, 11.004], "seconds", ["12.35", "11.00", "11.00"], "34.35 s"),
+    ],
+)
+def test_times_are_readable_however_short(times_s, unit, shown, together):
+    screen, pipe = Screen(80), Screen(None, terminal=False)
+    header, *rows = train_for(times_s, screen)
+    screen.check_width()
+    assert header[4] == unit
+    assert [row[4] for row in rows] == shown
+    assert len({len(line) for line in screen.lines if re.match(r" *epoch|\s+\d/\d ", line)}) == 1, "aligned"
+    assert f"{together} for 3 epochs" in find(screen, "^training")
+    train_for(times_s, pipe)
+    lines = [line for line in pipe.lines if line.startswith("epoch")]
+    symbol = {"seconds": "s", "milliseconds": "ms", "microseconds": "µs"}[unit]
+    assert [re.search(r"  (\S+ \S+)  [\d,]+ samples/s", line)[1] for line in lines] == [f"{n} {symbol}" for n in shown]
+
+
+def test_microseconds_where_there_is_no_greek_letter():
+    screen = Screen(80, ascii_only=True)
+    train_for([0.000_031] * 2, screen)
+    assert "62 us for 2 epochs" in find(screen, "^training")
 
 
 def test_training_with_held_out_data():
@@ -306,6 +365,27 @@ def test_a_picture_in_greys():
     render.picture(screen.console, image)
     assert screen.lines == ["▀ " * 20]
     assert "\x1b[38;5;16;48;5;231m▀" in screen.text, "black above, white below"
+
+
+@pytest.mark.parametrize("term", ["xterm", "screen", "linux"])
+def test_a_picture_in_the_four_greys_of_sixteen_colours(monkeypatch, term):
+    monkeypatch.setenv("TERM", term)
+    screen = Screen(80)
+    render.picture(screen.console, np.array([[0, 90, 200, 255] * 10, [255, 200, 90, 0] * 10], np.uint8))
+    assert screen.lines == ["▀" * 40]
+    pairs = ["\x1b[30;107m▀", "\x1b[90;47m▀", "\x1b[37;100m▀", "\x1b[97;40m▀"]
+    assert "".join(f"{pair}\x1b[0m" for pair in pairs * 10) in screen.text
+    flat = Screen(80)
+    render.picture(flat.console, np.repeat(np.array([[10, 140, 240]], np.uint8), 20, axis=1).repeat(2, axis=0))
+    assert re.findall(r"\x1b\[\d+;(\d+)m ", flat.text) == ["40"] * 20 + ["100"] * 20 + ["107"] * 20
+
+
+def test_a_terminal_without_colours_gets_characters(monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    screen = Screen(80)
+    render.picture(screen.console, fake.ring())
+    assert "\x1b" not in screen.text
+    assert set("".join(screen.lines)) > set(" @")
 
 
 def test_a_picture_without_colours_keeps_its_proportions():

@@ -7,7 +7,7 @@ import pytest
 import jitnet
 from jitnet.compiler.machine import describe_machine
 from jitnet.errors import DivergedError, ModelError, UsageError
-from jitnet.kernels.schedule import learning_rate, schedule_settings
+from jitnet.kernels.schedule import learning_rates, schedule_settings
 from jitnet.training import trainer as trainer_module
 
 
@@ -198,12 +198,14 @@ def test_a_run_is_that_of_plain_float64(digits, optimizer, drop_last):
     network = naive.Network(
         run.model.weights, run.model.biases, optimizer=run.config.optimizer, dropout=(0.25,), seed=1, **options
     )
-    settings, losses = schedule_settings(run.config, 3 if drop_last else 4), []
-    for step in range(3 * (3 if drop_last else 4)):
+    n_steps, losses = 3 if drop_last else 4, []
+    rates = np.zeros(3 * n_steps)
+    learning_rates(schedule_settings(run.config, n_steps), np.arange(3 * n_steps), rates)
+    for step, rate in enumerate(rates):
         begin = step * 16 % (48 if drop_last else 64)
         batch = slice(begin, begin + 16)
         inputs = data.train.images[batch] * data.scaling.scale
-        losses.append(network.step(inputs, data.train.labels[batch], learning_rate(settings, step)))
+        losses.append(network.step(inputs, data.train.labels[batch], float(rate)))
     trained = parameters(run)
     for array, expected in zip(trained, network.averages, strict=True):
         np.testing.assert_allclose(array, expected, rtol=1e-4, atol=2e-5)

@@ -6,17 +6,16 @@ from typing import Any
 
 import numpy as np
 import protocol
-from numba import prange
 from protocol import Row
 
 import jitnet
+from jitnet.compiler.blocks import PANEL
+from jitnet.compiler.machine import set_threads
 from jitnet.config import ModelConfig, TrainConfig
 from jitnet.datasets import Dataset, Scaling, Split
-from jitnet.kernels.jit import parallel_kernel, set_threads
-from jitnet.kernels.linear import linear_backward_weight, linear_forward, panels
-from jitnet.kernels.tile import PANEL
+from jitnet.engine.state import aligned
+from jitnet.kernels import linear
 from jitnet.model import Model
-from jitnet.state import aligned, row_stride
 from jitnet.training.trainer import Trainer
 
 
@@ -86,54 +85,24 @@ class Predict:
         return protocol.summary(self.predict())
 
 
-@parallel_kernel
-def forward(x, x_stride, w, b, batch, in_features, n_panels, out, stride, parts):
-    """A range of panels for each thread, as in training."""
-    for part in prange(parts):
-        first, last = n_panels * part // parts, n_panels * (part + 1) // parts
-        linear_forward(x, x_stride, w, b, batch, in_features, first, last, out, stride)
-
-
-@parallel_kernel
-def weight_gradient(x, x_stride, g, stride, batch, in_features, n_panels, dw, parts):
-    """A range of panels for each thread, as in training."""
-    for part in prange(parts):
-        first, last = n_panels * part // parts, n_panels * (part + 1) // parts
-        linear_backward_weight(x, x_stride, g, stride, batch, in_features, 0, in_features, first, last, dw)
-
-
-def rows(array: np.ndarray) -> tuple[np.ndarray, int]:
-    """A matrix as training's arena has it, flat, and the numbers from one row to the next."""
-    stride = row_stride(panels(array.shape[1]))
-    flat = aligned(len(array) * stride)
-    flat.reshape(-1, stride)[:, : array.shape[1]] = array
-    return flat, stride
-
-
 class Kernel:
-    """The product alone, in the layout that training keeps: activations in padded rows, weights in panels."""
+    """The product alone, by the driver at the end of `jitnet/kernels/linear.py`, on weights in panels."""
 
     def __init__(self, row: Row) -> None:
         x, w, dout = protocol.kernel_inputs(row)
-        self.batch, self.in_features, self.out_features = row["shape"]
+        batch, self.in_features, self.out_features = row["shape"]
         self.kernel, threads = row["kernel"], row["threads"]
-        n_panels = panels(self.out_features)
-        in_panels = aligned(n_panels * self.in_features * PANEL)
-        flat_x, x_stride = rows(x)
-        sizes = (self.batch, self.in_features, n_panels)
+        units = linear.padded(self.out_features)
         set_threads(threads)
         if self.kernel == "forward":
-            wide = np.zeros((self.in_features, n_panels * PANEL), np.float32)
-            wide[:, : self.out_features] = w.T
-            in_panels[:] = wide.reshape(self.in_features, n_panels, PANEL).transpose(1, 0, 2).ravel()
-            bias = aligned(n_panels * PANEL)
-            self.out, stride = rows(np.zeros((self.batch, self.out_features), np.float32))
-            self.result = self.out.reshape(-1, stride)[:, : self.out_features]
-            self.call = lambda: forward(flat_x, x_stride, in_panels, bias, *sizes, self.out, stride, threads)
+            in_panels = rows(linear.in_panels(w))
+            bias, self.out = aligned(units), rows(np.zeros((batch, units), np.float32))
+            self.call = lambda: linear.forward(rows_x, in_panels, bias, self.out, threads)
         else:
-            flat_g, stride = rows(dout)
-            self.out = in_panels
-            self.call = lambda: weight_gradient(flat_x, x_stride, flat_g, stride, *sizes, self.out, threads)
+            wide = rows(np.pad(dout, ((0, 0), (0, units - self.out_features))))
+            self.out, bias = rows(np.zeros((units // PANEL * self.in_features, PANEL), np.float32)), aligned(units)
+            self.call = lambda: linear.gradient_of_weight(rows_x, wide, self.out, bias, threads)
+        rows_x = rows(x)
         self.call()
         self.measure = protocol.Repeated(self.call).measure
 
@@ -142,9 +111,15 @@ class Kernel:
         self.out[:] = 0
         self.call()
         if self.kernel == "forward":
-            return protocol.summary(self.result)
-        by_output = self.out.reshape(-1, self.in_features, PANEL).transpose(0, 2, 1).reshape(-1, self.in_features)
-        return protocol.summary(by_output[: self.out_features])
+            return protocol.summary(self.out[:, : self.out_features])
+        return protocol.summary(linear.from_panels(self.out, self.out_features))
+
+
+def rows(array: np.ndarray) -> np.ndarray:
+    """A copy that starts on a cache line, as training's arrays do."""
+    copy = aligned(array.size).reshape(array.shape)
+    copy[:] = array
+    return copy
 
 
 if __name__ == "__main__":

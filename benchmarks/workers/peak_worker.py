@@ -5,37 +5,19 @@ import time
 import numba
 import numpy as np
 import protocol
-from numba import prange
 from protocol import Row
 
-from jitnet.kernels.jit import kernel, machine, parallel_kernel, set_threads
-from jitnet.kernels.tile import COLS, LANES, ROWS, tile_add_outer, tile_load, tile_store
+from jitnet.compiler.machine import describe_machine, set_threads
+from jitnet.kernels.probe import PROBES, SUMS, repeat_probe
 
 TERMS = 200_000
-FLOP = 2.0 * ROWS * COLS * LANES * TERMS
-
-
-@kernel
-def multiply_add(column, row, out, at, terms):
-    """As many sums as the registers hold, `terms` products added to each; the factor of all rows stays there too."""
-    tile = tile_load(ROWS, COLS, out, at, COLS * LANES)
-    for _ in range(terms):
-        tile = tile_add_outer(tile, column, 0, 0, row, 0)
-    tile_store(tile, out, at, COLS * LANES)
-
-
-@parallel_kernel
-def on_threads(column, row, out, parts, terms):
-    """One part for each thread."""
-    for part in prange(parts):
-        multiply_add(column, row, out, part * ROWS * COLS * LANES, terms)
+FLOP = 2.0 * SUMS * TERMS
 
 
 class Peak:
     def __init__(self, row: Row) -> None:
-        self.parts = row.get("threads") or machine().cores
-        self.column, self.row = np.full(ROWS, 1e-3, np.float32), np.full(COLS * LANES, 1e-3, np.float32)
-        self.out = np.arange(self.parts * ROWS * COLS * LANES, dtype=np.float32)
+        self.parts = row.get("threads") or describe_machine().cores
+        self.values, self.out = np.full(2 * SUMS * self.parts, 1e-3, np.float32), np.zeros(1, np.float32)
         set_threads(self.parts)
 
     def measure(self) -> float:
@@ -43,7 +25,7 @@ class Peak:
         times = []
         for _ in range(5):
             start = time.perf_counter()
-            on_threads(self.column, self.row, self.out, self.parts, TERMS)
+            repeat_probe(PROBES["peak"], self.values, self.out, TERMS, 0, 1, self.parts)
             times.append(time.perf_counter() - start)
         return min(times) / (FLOP * self.parts / 1e9)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import median, quantiles
 
-from jitnet.kernels.jit import Machine
+from jitnet.compiler.machine import Machine
 
 __all__ = ["Bench", "Case", "Level", "Probes", "Result", "Settings"]
 
@@ -15,9 +15,9 @@ Key = tuple[str, str, str, int]
 class Case:
     """Something to be timed.
 
-    group: "machine", "kernel", "step", "ladder" or "numpy". shape: of the problem, for people. threads: what runs it.
-    flop, bytes: of one call, by the formula in `kernels` or `ladder`. used: whether the training at hand runs it.
-    run: times `repeats` calls, and gives seconds for all. prepare: puts everything in place before that, not timed.
+    group: "machine", "operation", "step", "ladder" or "numpy". shape: of the problem, for people. threads: what runs
+    it. flop, bytes: of one call, as the operation declares it. used: whether the training at hand runs it. run: times
+    `repeats` calls, and gives seconds for all. prepare: puts everything in place before that, not timed.
     """
 
     group: str
@@ -166,7 +166,9 @@ class Bench:
 
 @dataclass(frozen=True)
 class StepRow:
-    """A whole training step on a count of threads. speed_up and efficiency: against the smallest count measured."""
+    """A whole training step on a count of threads. speed_up and efficiency: against the smallest count measured.
+    accounted: share of the step that its rows and the starting of its regions add up to; None where not all of them
+    were measured on that count."""
 
     threads: int
     parts: int
@@ -177,3 +179,4 @@ class StepRow:
     efficiency: float
     limit: str
     recommended: bool
+    accounted: float | None

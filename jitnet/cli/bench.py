@@ -110,13 +110,15 @@ def bench(
         raise UsageError("--fail-above needs something to compare with; name it with --baseline FILE")
 
     from jitnet import render
-    from jitnet.bench import as_document, parse_share, parse_threads, run
-    from jitnet.bench.compare import check_fits, compare, read_baseline
+    from jitnet.bench.comparison import check_fits, compare, read_baseline
+    from jitnet.bench.document import as_document
+    from jitnet.bench.measurement import run_bench
+    from jitnet.bench.options import parse_share, parse_threads
+    from jitnet.compiler.machine import describe_machine
     from jitnet.config import ModelConfig, build
     from jitnet.datasets import load
-    from jitnet.kernels.jit import machine
 
-    here = machine()
+    here = describe_machine()
     counts = parse_threads(threads, here.cores, here.affinity)
     threshold = parse_share(fail_above) if fail_above is not None else 0.1
     before = read_baseline(baseline) if baseline is not None else None
@@ -139,7 +141,7 @@ def bench(
         )
 
     with render.measuring(screen) as report:
-        measured, peers = run(
+        measured, peers = run_bench(
             shape,
             dataset,
             config.batch_size,

@@ -43,7 +43,6 @@ def evaluate(
     """Evaluate a model: loss, accuracy, scores per class, confusions, and the most confident mistakes, drawn."""
     from jitnet import render
     from jitnet.datasets import load
-    from jitnet.evaluation import check_scaling
     from jitnet.evaluation import evaluate as evaluate_
     from jitnet.model import Model
 
@@ -54,11 +53,8 @@ def evaluate(
     test_data = test_data or own_test
     with render.downloads(screen) as progress:
         dataset = load(source, test_data, classes=network.class_names, progress=progress)
-    network.check_fits(dataset)
-    check_scaling(network, dataset)
-    split = dataset.test if dataset.test is not None else dataset.train
     with render.compiling(screen):
-        result = evaluate_(network, split)
+        result = evaluate_(network, dataset)
     if json:
         print_json(_document(model, dataset.name, dataset.source, result))
         return
@@ -67,7 +63,7 @@ def evaluate(
         render.notice(
             render.make_console(sys.stderr), f"{dataset.source} has changed since the model was trained on it"
         )
-    render.evaluation(screen.out, result, split.images, dataset.image_shape)
+    render.evaluation(screen.out, result, dataset.test_or_train.images, dataset.image_shape)
 
 
 def _own_data(network: "Model", model: Path) -> tuple[str, Path | None]:

@@ -238,6 +238,13 @@ def _annotation(field: Field, heading: str) -> Any:
     return Annotated[bool | None if flag else str | None, option]
 
 
+def _leave_out_of_another_optimizer(recipe_fields: dict[str, Any], typed: str | None) -> None:
+    """Where another optimizer is typed than the recipe's, its learning rate and hyperparameters do not fit."""
+    if typed is not None and typed != recipe_fields.get("optimizer", TrainConfig.model_fields["optimizer"].default):
+        for name in ("learning_rate", *HYPERPARAMETERS):
+            recipe_fields.pop(name, None)
+
+
 def configure(values: dict[str, Any], recipe_name: str | None) -> tuple[dict[str, Any], TrainConfig]:
     """The network's fields and the training's config: defaults, then the recipe's fields, then what was typed.
 
@@ -246,6 +253,7 @@ def configure(values: dict[str, Any], recipe_name: str | None) -> tuple[dict[str
     """
     tables = recipe(recipe_name) if recipe_name is not None else {"model": {}, "train": {}}
     chosen = {ModelConfig: dict(tables["model"]), TrainConfig: dict(tables["train"])}
+    _leave_out_of_another_optimizer(chosen[TrainConfig], values.get("optimizer"))
     names = {}
     for field in chain(*FIELDS.values()):
         names[field.name] = field.flags[0]

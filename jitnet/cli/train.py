@@ -22,7 +22,8 @@ from jitnet.errors import TargetMissed
 
 if TYPE_CHECKING:
     from jitnet.datasets import Dataset, Progress
-    from jitnet.training.trainer import EpochReport, Trainer
+    from jitnet.training.history import EpochReport, History
+    from jitnet.training.trainer import Trainer
 
 __all__ = ["app"]
 
@@ -34,11 +35,12 @@ Examples:
   jitnet train --hidden 256,128 --epochs 20 --data fashion-mnist
   jitnet train --optimizer adam --activation gelu
   jitnet train --data train.csv --test-data test.csv --out runs/mine
+  jitnet train --hidden 512 --optimizer adam --explain
   jitnet train --json --quiet > result.json
 """
 
-_ENOUGH = 20
-"""Steps after which a network that learns does better than guessing."""
+_ENOUGH = 64
+"""Steps after which a network that learns does better than guessing, also where the schedule begins low."""
 
 
 def _recipes(incomplete: str) -> list[str]:
@@ -81,6 +83,14 @@ def train(
             rich_help_panel="Schedule",
         ),
     ] = False,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            help="Print the program of a step, line by line: operation, layer, kernels, split by what, in how many "
+            "parts and why so many, which part owns what, FLOP and bytes. Trains nothing.",
+        ),
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
     **fields: Any,
@@ -97,67 +107,90 @@ def train(
     screen = render.consoles(json, quiet)
     with render.downloads(screen) as progress:
         reading = Beside(lambda: _read(data, test_data, progress))
-        from jitnet import step
+        from jitnet.compiler.cache import all_compiled
         from jitnet.config import ModelConfig, build
-        from jitnet.kernels.jit import warm
+        from jitnet.engine.loop import compile_ahead, load_loop
         from jitnet.model import Model
         from jitnet.training.trainer import Trainer
 
-        if warm():  # else it compiles, further down and with a notice
-            step.load()
+        if all_compiled() and not (explain or print_schedule):  # else it compiles, further down and with a notice
+            load_loop()
         dataset = reading.result()
     own = Path(data).expanduser() if data is not None and data not in names() else None
     if dataset.notice:
         render.notice(render.make_console(sys.stderr), dataset.notice)
     shape = build(ModelConfig, {**network, "in_features": dataset.in_features, "n_classes": dataset.n_classes})
-    step.begin()
+    if not (explain or print_schedule):
+        compile_ahead()
     model = Model.create(shape, dataset, seed=config.seed)
     # With these `jitnet eval` finds the data again, from any folder.
     model.metadata |= {
         name: str(path.resolve()) for name, path in (("data_path", own), ("test_data_path", test_data)) if path
     }
     trainer = Trainer(model, dataset, config)
+    if explain:
+        return _explain(trainer, json)
     if print_schedule:
         return _print_schedule(trainer, json)
     run = runs.claim(out) if out is not None else runs.create(dataset.name)
     settings = _settings(trainer, recipe)
     run.write_config(settings)
 
-    render.plan(screen.info, trainer.plan)
+    n_train, n_held_out = trainer.n_samples
+    render.plan(
+        screen.info,
+        trainer.plan,
+        data=dataset.name,
+        n_train=n_train,
+        n_held_out=n_held_out,
+        n_test=0 if dataset.test is None else len(dataset.test),
+    )
     render.network(screen.info, shape)
     with render.compiling(screen, "the training loops"):
         trainer.prepare()
     gc.freeze()
     gc.enable()
-    reports, doubt = [], ""
+    doubt = ""
     with _interrupts(trainer.request_stop), render.TrainingView(screen, config.epochs) as view:
         for report in trainer.epochs(on_steps=view.step):
             model.save(run.model_path)
             run.append(report)
-            reports.append(report)
             view.epoch(report)
             if not doubt and (doubt := _doubt(report, trainer)):
                 render.notice(render.make_console(sys.stderr), doubt)
-        if trainer.stopped or trainer.best_epoch is not None:
+        history = trainer.history
+        if history.stopped or history.kept is not None:
             model.save(run.model_path)
     if json:
-        print_json(_document(run.folder, settings, reports, trainer))
+        print_json(_document(run.folder, settings, history))
     else:
-        early = len(reports) < config.epochs
         view.summary(
             model=run.model_path,
             suggestions=[f"jitnet eval {quote(str(run.folder))}", f"jitnet predict {quote(str(run.folder))} FILE"],
-            outcome=trainer.outcome if early else "",
-            kept=trainer.best_epoch,
-            final_test=trainer.final_test,
+            outcome=history.outcome if len(history) < config.epochs else "",
+            kept=history.kept,
+            final_test=history.final_test,
         )
-    if trainer.stopped:
+    if history.stopped:
         return 130
-    if not trainer.reached:
+    if not history.reached:
         raise TargetMissed(
-            f"--target-acc is {config.target_accuracy:g}; the {len(reports)} epochs ended at "
-            f"{100.0 * trainer.accuracy:.2f}%; train longer or aim lower"
+            f"--target-acc is {config.target_accuracy:g}; the {len(history)} epochs ended at "
+            f"{100.0 * history.last_accuracy:.2f}%; train longer or aim lower"
         )
+    return 0
+
+
+def _explain(trainer: "Trainer", json: bool) -> int:
+    """The program of a step: which part does what, and why so many parts."""
+    from jitnet import render
+    from jitnet.training.explanation import explain
+
+    found = explain(trainer.plan)
+    if json:
+        print_json(found)
+    else:
+        render.program_table(render.consoles().out, found)
     return 0
 
 
@@ -182,12 +215,16 @@ def _doubt(report: "EpochReport", trainer: "Trainer") -> str:
 
 def _print_schedule(trainer: "Trainer", json: bool) -> int:
     """The learning rate of the run's steps: drawn, or up to a thousand of them as a document."""
+    import numpy as np
+
     from jitnet import render
-    from jitnet.training.schedule import learning_rates
+    from jitnet.kernels.schedule import learning_rates, schedule_settings
 
     config, steps = trainer.config, trainer.n_steps * trainer.config.epochs
     chosen = range(0, steps, max(1, steps // 1000))
-    rates = [float(learning_rates(config, trainer.n_steps, step, 1)[0]) for step in chosen]
+    made = np.zeros(len(chosen))
+    learning_rates(schedule_settings(config, trainer.n_steps), np.array(chosen), made)
+    rates = made.tolist()
     epochs = [step / trainer.n_steps for step in chosen]
     if json:
         print_json({"schedule": config.schedule, "n_steps": steps, "epochs": epochs, "learning_rates": rates})
@@ -227,23 +264,21 @@ def _settings(trainer: "Trainer", recipe: str | None) -> dict[str, Any]:
     }
 
 
-def _document(
-    folder: Path, settings: dict[str, Any], reports: "list[EpochReport]", trainer: "Trainer"
-) -> dict[str, Any]:
+def _document(folder: Path, settings: dict[str, Any], history: "History") -> dict[str, Any]:
     """The document of `--json`."""
     from jitnet.runs import MODEL, record
 
-    accuracies = [report.test_accuracy for report in reports if report.test_accuracy is not None]
+    accuracies = [report.test_accuracy for report in history if report.test_accuracy is not None]
     return {
         "run": folder,
         "saved": folder / MODEL,
         **settings,
-        "epochs": [record(report) for report in reports],
+        "epochs": [record(report) for report in history],
         "best_test_accuracy": max(accuracies, default=None),
         "last_test_accuracy": accuracies[-1] if accuracies else None,
-        "outcome": trainer.outcome,
-        "best_epoch": trainer.best_epoch,
-        "final_test": trainer.final_test and dict(zip(("loss", "accuracy"), trainer.final_test, strict=True)),
+        "outcome": history.outcome,
+        "best_epoch": history.kept,
+        "final_test": history.final_test and dict(zip(("loss", "accuracy"), history.final_test, strict=True)),
     }
 
 

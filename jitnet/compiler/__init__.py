@@ -11,4 +11,4 @@ machine.py       what machine this is, how many threads it can run
 startup.py       a first start: two processes compile, and the user is told
 """
 
-from jitnet.compiler import environment as _environment  # before anything that imports Numba
+from jitnet.compiler import environment  # noqa: F401  (before anything that imports Numba)

@@ -42,7 +42,8 @@ TILE_ROWS = 12 if HAS_AVX512 else 6
 """Rows of the tile (MR): as many sums as fit the registers, 6 x 16 for AVX2 and NEON, 12 x 32 for AVX-512."""
 
 FORWARD_DEPTH = 6144 // PANEL
-"""Terms of forward's sums done in one go (KC): a panel of so many x PANEL floats is three quarters of a 32 KiB cache."""
+"""Terms of forward's sums done in one go (KC): a panel of so many x PANEL floats is three quarters of a 32 KiB
+cache."""
 
 WEIGHT_DEPTH = 5120 // (LANES + PANEL)
 """Samples that the weight gradient sums in one go (KC): each takes a panel of dout and a whole line of x, of which a
@@ -53,12 +54,13 @@ WEIGHT_INPUTS = 240
 of x are less than a third of a 512 KiB cache, and every panel of units passes over them there."""
 
 COPIED_DEPTH, COPIED_INPUTS, COPIED_FROM = 4096 // PANEL, 120, 64 * PANEL
-"""The same where x is copied first, so that a tile finds its TILE_ROWS numbers of every sample side by side and not each
-in a cache line of its own; and the units from which that pays."""
+"""The same where x is copied first, so that a tile finds its TILE_ROWS numbers of every sample side by side and not
+each in a cache line of its own; and the units from which that pays."""
 
 INPUT_DEPTH, INPUT_INPUTS = 64, 480
 """Units and inputs that the input gradient works on at a time (KC, MC); every vector of samples passes over so many
-weights. Few units at a time: where in_features is a power of two, equal places of all panels share one set of a cache."""
+weights. Few units at a time: where in_features is a power of two, equal places of all panels share one set of a
+cache."""
 
 INPUT_TILE_ROWS = 2 * TILE_ROWS if TILE_COLS == 2 else TILE_ROWS
 """Rows of the input gradient's tile, which is one vector wide."""

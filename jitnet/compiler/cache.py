@@ -1,7 +1,7 @@
 """Where compiled code is kept from one start to the next, and when it is not trusted.
 
-The folder's name is a hash of all kernel sources, options and versions. Numba itself does not notice an edited callee in
-another file, a changed option or bounds checking, and would run stale code.
+The folder's name is a hash of all kernel sources, options and versions. Numba itself does not notice an edited callee
+in another file, a changed option or bounds checking, and would run stale code.
 """
 
 import hashlib

@@ -18,10 +18,11 @@ from typing import Any, TypeVar
 import llvmlite.binding as llvm
 import numba
 from numba.core.dispatcher import Dispatcher
+from numba.core.registry import CPUDispatcher
 
 from jitnet.compiler.cache import CompiledCode
 
-__all__ = ["FASTMATH", "driver", "exact_kernel", "helper", "kernel", "linked", "load"]
+__all__ = ["FASTMATH", "driver", "helper", "kernel", "linked", "load"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -47,15 +48,9 @@ def kernel(function: Function) -> Function:
     return compiled
 
 
-def exact_kernel(function: Function) -> Function:
-    """The same without FASTMATH: for float64 arithmetic that shall give what Python gives, to the last bit."""
-    compiled: Function = _compile(function, fastmath=False)
-    return compiled
-
-
 def helper(function: Function) -> Function:
     """Copy a few lines into each loop that calls them, before anything is compiled."""
-    compiled: Function = _compile(function, inline="always", **_NO_WRAPPERS)
+    compiled: Function = _compile(function, inline="always")
     return compiled
 
 
@@ -65,12 +60,23 @@ def driver(function: Function) -> Function:
     return compiled
 
 
-def linked(*arguments: Any, returns: Any = numba.types.void, parallel: bool = False) -> Callable[[Function], Function]:
+class _Linked(CPUDispatcher):  # type: ignore[misc]
+    """A dispatcher without wrappers for Python: a call from there is refused, where it would end the process."""
+
+    def __call__(self, *arguments: Any) -> Any:
+        raise TypeError(
+            f"{self.py_func.__name__} is compiled for compiled callers alone; call a driver of its file, or compile "
+            f"it for Python with numba.njit({self.py_func.__name__}.py_func)"
+        )
+
+
+def linked(*arguments: Any, returns: Any = numba.types.void, **options: Any) -> Callable[[Function], Function]:
     """Compile a loop once, for arguments and a result of these Numba types; Python cannot call it."""
 
     def decorate(function: Function) -> Function:
-        dispatcher = _compile(function, **_NO_WRAPPERS, **({"parallel": True} if parallel else {}))
+        dispatcher = _compile(function, **_NO_WRAPPERS, **options)
         if not numba.config.DISABLE_JIT:
+            dispatcher.__class__ = _Linked
             dispatcher.linked_signature = returns(*arguments)
         compiled: Function = dispatcher
         return compiled

@@ -22,7 +22,8 @@ FEATURES = llvm.get_host_cpu_features()
 HAS_AVX512 = bool(FEATURES.get("avx512f"))
 
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-"""The cores of this process, asked for before OpenMP binds this thread to one of them; empty where there is no asking."""
+"""The cores of this process, asked for before OpenMP binds this thread to one of them; empty where there is no
+asking."""
 
 
 def affinity() -> int:

@@ -12,11 +12,10 @@ __all__ = [
     "ENTRIES",
     "FLOATS",
     "FLOATS_2D",
+    "INDICES",
     "INT",
     "KEY",
-    "NUMBERS",
     "REAL",
-    "ROWS",
     "SINGLE",
     "WORDS",
     "make_record",
@@ -32,7 +31,7 @@ BYTES_2D = types.Array(types.uint8, 2, "C")
 COUNTS = types.Array(types.int64, 1, "C")
 WORDS = types.Array(types.uint64, 1, "C")
 ENTRIES = types.Array(types.uint32, 1, "C")
-NUMBERS = ROWS = types.Array(types.int32, 1, "C")
+INDICES = types.Array(types.int32, 1, "C")
 
 
 def make_records(kind: "np.dtype[Any]", count: int) -> Any:

@@ -1,17 +1,27 @@
-"""A first start: a second process compiles too, and the user is told that it happens."""
+"""A first start: two processes share the compiling, and the user is told that it happens."""
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from numba.core import event
 
+from jitnet.compiler.cache import cache_folder
+from jitnet.compiler.decorators import callees, is_linked, load
 from jitnet.compiler.environment import CORES
 
-__all__ = ["compile_beside", "when_compiling"]
+try:
+    import fcntl
+except ImportError:  # Windows: each process compiles what it needs
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["compile_beside", "linked_functions", "load_all", "when_compiling"]
+
+_WAIT_S = 0.005
 
 
 @contextmanager
@@ -46,3 +56,51 @@ def compile_beside(statement: str) -> "subprocess.Popen[bytes]":
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
+
+
+def linked_functions(function: Any) -> list[Any]:
+    """All linked functions that a function needs, each behind those that it calls."""
+    found: dict[Any, None] = {}
+
+    def visit(caller: Any) -> None:
+        for callee in callees(caller):
+            visit(callee)
+        if is_linked(caller):
+            found.setdefault(caller)
+
+    visit(function)
+    return list(found)
+
+
+def load_all(functions: Sequence[Any], *, backwards: bool = False) -> None:
+    """Bring in linked functions, each once all that it calls are there; backwards: the last that is ready first.
+
+    Processes that do so at the same time share the work: one that compiles a function claims it, the others go on to
+    the next and find it in the cache later.
+    """
+    waiting = list(functions)
+    while waiting:
+        ready = [f for f in waiting if not any(callee in waiting for callee in linked_functions(f)[:-1])]
+        for function in reversed(ready) if backwards else ready:
+            with _claim(function) as claimed:
+                if claimed:
+                    load(function)
+                    waiting.remove(function)
+                    break
+        else:
+            time.sleep(_WAIT_S)
+
+
+@contextmanager
+def _claim(function: Any) -> Iterator[bool]:
+    """Whether no other process compiles this function just now. A claim ends with the process that has it."""
+    if cache_folder is None or fcntl is None:
+        yield True
+        return
+    with (cache_folder / f"{function.py_func.__module__}.{function.py_func.__name__}.claim").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield True

@@ -25,7 +25,6 @@ from numba.extending import intrinsic, models, overload, register_model
 from jitnet.compiler.blocks import LANES
 
 __all__ = [
-    "lowest_bit",
     "prefetch",
     "tile_add_outer",
     "tile_add_scaled",
@@ -120,11 +119,6 @@ def tile_transpose(tile: np.ndarray) -> np.ndarray:
 
 def prefetch(source: np.ndarray, offset: int) -> None:
     """Ask for the cache line that holds source[offset], without waiting; of any element type, and harmless anywhere."""
-
-
-def lowest_bit(word: np.uint64) -> np.int64:
-    """Place of the lowest bit that is set, counted from 0; at least one must be."""
-    return np.int64((int(word) & -int(word)).bit_length() - 1)
 
 
 class TileType(types.Type):  # type: ignore[misc]
@@ -362,13 +356,6 @@ if not config.DISABLE_JIT:
             builder.call(function, [pointer, _constant(0, 32), _constant(3, 32), _constant(1, 32)])
 
         return types.void(source, _INDEX), codegen
-
-    @intrinsic
-    def lowest_bit(typing, word):
-        def codegen(context, builder, signature, args):
-            return builder.cttz(args[0], _constant(1, 1))
-
-        return types.int64(types.uint64), codegen
 
     def _arithmetic(operation: Callable[..., Any], instruction: str) -> None:
         """Let `operation` work between tiles of one shape, and between a tile and a number on its right."""

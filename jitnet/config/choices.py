@@ -48,6 +48,9 @@ ACTIVATIONS: dict[str, Activation] = {
     "relu": Activation("max(x, 0)"),
     "tanh": Activation("tanh(x)"),
     "gelu": Activation("x times the normal distribution function at x"),
+    "silu": Activation("x times the sigmoid of x"),
+    "mish": Activation("x times tanh(log(1 + e^x))"),
+    "selu": Activation("x, or 1.67 (e^x - 1) below zero, times 1.05"),
 }
 
 OPTIMIZERS: dict[str, Optimizer] = {
@@ -81,6 +84,11 @@ OPTIMIZERS: dict[str, Optimizer] = {
         ("beta1", "beta2", "epsilon"),
         {"learning_rate": 0.005},
     ),
+    "lion": Optimizer(
+        "against the sign of a mean gradient, weight decay apart",
+        ("beta1", "beta2"),
+        {"learning_rate": 0.001, "beta2": 0.99},
+    ),
 }
 
 # A type checker cannot read a Literal out of a table.
@@ -107,7 +115,7 @@ class OptimizerFields(CheckedConfig):
         1e-8, description="Added to a root that is divided by, lest it be zero."
     )
     weight_decay: Annotated[float, Field(ge=0.0, le=10.0)] = Field(
-        0.0, description="L2 penalty on weights and biases; decoupled in adamw."
+        0.0, description="L2 penalty on weights and biases; decoupled in adamw and lion."
     )
 
     @model_validator(mode="after")

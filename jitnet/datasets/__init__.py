@@ -5,10 +5,10 @@
 
 from jitnet.datasets.assemble import from_arrays
 from jitnet.datasets.conversion import Converted, Layout, convert
+from jitnet.datasets.dataset import Dataset, Progress, Scaling, Split, stratified_split
 from jitnet.datasets.description import ClassShare, Description, Sample, describe
-from jitnet.datasets.records import Dataset, Progress, Scaling, Split, stratified_split
+from jitnet.datasets.generation import synthetic
 from jitnet.datasets.registry import Fetched, Listing, fetch, listing, load, names
-from jitnet.datasets.synthetic import synthetic
 
 __all__ = [
     "ClassShare",

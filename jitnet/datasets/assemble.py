@@ -12,9 +12,9 @@ from math import isqrt, prod
 
 import numpy as np
 
+from jitnet.datasets.dataset import Dataset, Scaling, Split
 from jitnet.datasets.labels import resolve
 from jitnet.datasets.raw import Raw, RawData
-from jitnet.datasets.records import Dataset, Scaling, Split
 from jitnet.errors import DataError
 
 __all__ = ["assemble", "from_arrays"]
@@ -22,6 +22,10 @@ __all__ = ["assemble", "from_arrays"]
 CHUNK_VALUES = 1 << 20
 LEVEL_TOLERANCE = 1e-4
 """How far, in grey levels, a float32 k/255 may lie from k: some writers divide, some multiply by 1/255."""
+LARGEST = float(np.finfo(np.float32).max) / 2
+"""The largest magnitude of a value: the difference of two such still is a float32."""
+LEAST_DEVIATION = float(np.finfo(np.float32).tiny)
+"""A feature that varies by less counts as constant: the inverse of less would be beyond float32."""
 
 
 @dataclass
@@ -117,6 +121,8 @@ def assemble(
         scaling = Scaling(0.0, 1 / peak if 0 < peak < 128 else 1 / 255)
     else:
         scaling = _standardise(stored[0])
+        for images, raw in zip(stored[1:], raws[1:], strict=True):
+            _check_reach(images, scaling, raw)
     splits = [Split(images, own) for images, own in zip(stored, labels, strict=True)]
     return Dataset(name, splits[0], splits[1] if len(splits) > 1 else None, names, image_shape, scaling, source)
 
@@ -152,21 +158,24 @@ def _survey(images: np.ndarray, where: str) -> _Survey:
     if images.dtype.kind != "f":
         return _Survey(float(images.min()), float(images.max()), whole=True, levels=False)
     survey = _Survey(np.inf, -np.inf, whole=True, levels=True)
-    limit = float(np.finfo(np.float32).max)
     for start, chunk in _chunks(images):
         low, high = float(chunk.min()), float(chunk.max())
-        if not (low >= -limit and high <= limit):
-            row, column = (int(i) for i in np.argwhere(~(np.abs(chunk) <= limit))[0])
+        if not (low >= -LARGEST and high <= LARGEST):
+            # In float64 at least: in float16 the limit itself would be infinite.
+            row, column = (int(i) for i in np.argwhere(~(np.abs(chunk) <= np.float64(LARGEST)))[0])
             raise DataError(
                 f"{where}: value {column} of sample {start + row} (both counted from 0) is {chunk[row, column]}; "
-                "expected finite numbers in float32's range"
+                f"expected finite numbers from {-LARGEST:.2g} to {LARGEST:.2g}"
             )
         survey.low, survey.high = min(survey.low, low), max(survey.high, high)
         survey.whole = survey.whole and bool((chunk == np.rint(chunk)).all())
-        if survey.levels:
-            scaled = chunk * np.float32(255)
-            survey.levels = low >= 0 and high <= 1 and bool((np.abs(scaled - np.rint(scaled)) <= LEVEL_TOLERANCE).all())
+        survey.levels = survey.levels and low >= 0 and high <= 1 and _are_levels(chunk)
     return survey
+
+
+def _are_levels(fractions: np.ndarray) -> bool:
+    scaled = fractions * np.float32(255)
+    return bool((np.abs(scaled - np.rint(scaled)) <= LEVEL_TOLERANCE).all())
 
 
 def _store(images: np.ndarray, dtype: np.dtype, factor: float) -> np.ndarray:
@@ -189,5 +198,17 @@ def _standardise(images: np.ndarray) -> Scaling:
     mean = sum(chunk.sum(axis=0, dtype=np.float64) for _, chunk in _chunks(images)) / n
     square = sum(((chunk - mean) ** 2).sum(axis=0) for _, chunk in _chunks(images)) / n
     constant = images.min(axis=0) == images.max(axis=0)
-    deviation = np.where(constant | (square == 0), 1.0, np.sqrt(square))
-    return Scaling(np.asarray(mean, np.float32), np.asarray(1 / deviation, np.float32))
+    deviation = np.sqrt(square)
+    varies = ~constant & (deviation >= LEAST_DEVIATION)
+    return Scaling(np.asarray(mean, np.float32), np.asarray(1 / np.where(varies, deviation, 1.0), np.float32))
+
+
+def _check_reach(images: np.ndarray, scaling: Scaling, raw: Raw) -> None:
+    """DataError where values that were standardised by other data are no float32 any more."""
+    reach = scaling.reach(images)
+    if reach.max() > LARGEST:
+        feature = int(reach.argmax())
+        raise DataError(
+            f"{raw.images_from}: value {feature} (from 0) of a sample lies {reach[feature]:.2g} standard deviations "
+            "from the training data's mean; expected data of the same kind"
+        )

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from jitnet.datasets import idx, npz, safetensors_file
-from jitnet.datasets.records import Dataset, Split
+from jitnet.datasets.dataset import Dataset, Split
 from jitnet.errors import DataError, OutputError, UsageError
 
 __all__ = ["LAYOUTS", "Converted", "Layout", "convert"]

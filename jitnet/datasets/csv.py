@@ -88,7 +88,8 @@ def _table(rows: list[str], separator: str, n_values: int) -> np.ndarray | None:
     except (ValueError, DeprecationWarning):
         pass
     try:
-        table = np.loadtxt(rows, np.float32, delimiter=separator, comments=None, quotechar='"', ndmin=2)
+        with warnings.catch_warnings(action="ignore"):  # that there is nothing, or too large a number: found below
+            table = np.loadtxt(rows, np.float32, delimiter=separator, comments=None, quotechar='"', ndmin=2)
     except ValueError:
         return None
     return table if table.shape == shape else None

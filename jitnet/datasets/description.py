@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jitnet.datasets.records import Dataset
+from jitnet.datasets.dataset import Dataset
 
 __all__ = ["ClassShare", "Description", "Sample", "describe"]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jitnet.datasets.records import Progress
+from jitnet.datasets.dataset import Progress
 from jitnet.errors import DownloadError, OutputError
 
 __all__ = ["Patience", "RemoteFile", "digest", "download"]

@@ -5,6 +5,7 @@ words or whole numbers, which need not be contiguous. One-hot rows are positions
 columns.
 """
 
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -52,6 +53,7 @@ def resolve(data: RawData, classes: Sequence[str] | None) -> tuple[tuple[str, ..
 
     if classes is not None:
         return tuple(classes), _translate(values, wheres, names, tuple(classes))
+    _check_names(names, wheres[0])
     if len(names) > MAX_CLASSES:
         raise DataError(f"{wheres[0]}: has {len(names)} classes; jitnet takes at most {MAX_CLASSES}")
     if (values[0] == values[0][0]).all():
@@ -100,6 +102,13 @@ def _check_range(labels: np.ndarray, where: str, n_classes: int) -> None:
         raise DataError(
             f"{where}: label {labels[at]} of sample {at} (from 0) is out of range; expected 0 to {n_classes - 1}"
         )
+
+
+def _check_names(names: Sequence[str], where: str) -> None:
+    """DataError for a name that can be neither shown nor written as UTF-8."""
+    for name in names:
+        if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+            raise DataError(f"{where}: the class {name!r} has a control character in its name; expected plain text")
 
 
 def _count_classes(values: Sequence[np.ndarray], wheres: Sequence[str]) -> tuple[str, ...]:

@@ -3,16 +3,18 @@
 Objects are never unpickled, and what an array declares is checked against the archive before memory is taken for it.
 """
 
+import sys
 import zipfile
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 
 import numpy as np
-from numpy.lib import format as npy
 
 from jitnet.datasets.files import check_file, reading
 from jitnet.datasets.named import gather, pick
+from jitnet.datasets.npy import read_header
 from jitnet.datasets.raw import RawData
 from jitnet.errors import DataError
 
@@ -30,35 +32,39 @@ def read(path: Path) -> RawData:
     Raises DataError for a damaged archive, pickled objects, an archive that unpacks to absurd size, and missing arrays.
     """
     size = check_file(path, "an .npz file")
-    with reading(path):
-        try:
-            with zipfile.ZipFile(path) as archive:
-                entries = [info for info in archive.infolist() if info.filename.endswith(".npy")]
-                members = {info.filename.removesuffix(".npy"): info for info in entries}
-                names = pick(path, members)
-                wanted = [name for name in (*names, "class_names") if name in members]
-                total = sum(members[name].file_size for name in wanted)
-                if total > max(ALWAYS_ALLOWED_BYTES, MOST_TIMES_PACKED * size):
-                    raise DataError(
-                        f"{path}: its {size} bytes claim to unpack to {total}, as a zip bomb does; not unpacked"
-                    )
-                arrays = {name: _member(archive, members[name], f"{path}: {name}") for name in wanted}
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            raise DataError(f"{path}: is no .npz file, or a damaged one ({error}); get the file anew") from None
+    with reading(path), _unpacking(path), zipfile.ZipFile(path) as archive:
+        entries = [info for info in archive.infolist() if info.filename.endswith(".npy")]
+        members = {info.filename.removesuffix(".npy"): info for info in entries}
+        names = pick(path, members)
+        wanted = [name for name in (*names, "class_names") if name in members]
+        total = sum(members[name].file_size for name in wanted)
+        if total > max(ALWAYS_ALLOWED_BYTES, MOST_TIMES_PACKED * size):
+            raise DataError(f"{path}: its {size} bytes claim to unpack to {total}, as a zip bomb does; not unpacked")
+        arrays = {name: _member(archive, members[name], f"{path}: {name}") for name in wanted}
     class_names = arrays.pop("class_names", None)
     words = None if class_names is None else tuple(str(name) for name in class_names.reshape(-1))
     return gather(path, names, arrays, words)
 
 
+@contextmanager
+def _unpacking(path: Path) -> Iterator[None]:
+    """Turn what a damaged archive makes zipfile raise into a DataError."""
+    try:
+        yield
+    except (DataError, OSError, MemoryError):
+        raise
+    except Exception as error:  # zipfile and what unpacks for it raise whatever they trip over
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{path}: is no .npz file, or a damaged one ({reason}); get the file anew") from None
+
+
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> np.ndarray:
-    """One array, unpacked straight into its memory."""
+    """One array, unpacked straight into its memory; text as words, whether it was stored as text or as bytes."""
     with archive.open(info) as file:
         try:
-            version = npy.read_magic(file)
-            read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
             shape, fortran, dtype = read_header(file)
         except ValueError as error:
-            raise DataError(f"{where}: is no NumPy array ({str(error).splitlines()[0]})") from None
+            raise DataError(f"{where}: is no NumPy array: its .npy header {error}; get the file anew") from None
         if dtype.hasobject:
             raise DataError(f"{where}: holds Python objects, which could run code and are not loaded; expected numbers")
         expected = prod(shape) * dtype.itemsize
@@ -77,8 +83,23 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> np.n
         # Reading on to the end makes the archive's checksum be compared.
         if done < expected or file.read(1):
             raise DataError(f"{where}: its header declares {expected} bytes, it has others; get the file anew")
-    array = flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
-    return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
+    if not dtype.isnative:
+        flat = flat.astype(dtype.newbyteorder("="))
+    if dtype.kind in "SU":
+        flat = _words(flat, where)
+    return flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
+
+
+def _words(flat: np.ndarray, where: str) -> np.ndarray:
+    """Text and bytes as text; DataError for what is none."""
+    try:
+        if flat.dtype.kind == "S":
+            return np.char.decode(flat, "utf-8")
+        # Text is stored as its characters' numbers, of which some are no character.
+        flat.tobytes().decode("utf-32-le" if sys.byteorder == "little" else "utf-32-be")
+    except UnicodeDecodeError:
+        raise DataError(f"{where}: holds bytes that are no text; expected words in Unicode or UTF-8") from None
+    return flat
 
 
 def write(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -62,7 +62,7 @@ def _class_names(path: Path, text: str | None) -> tuple[str, ...] | None:
         return None
     try:
         names = json.loads(text)
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         names = None
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise DataError(f"{path}: its metadata has class_names {text[:60]!r}; expected a JSON list of words")

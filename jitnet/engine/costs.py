@@ -1,7 +1,8 @@
 """What each operation does: FLOP and bytes of a whole line, all parts together.
 
 FLOP are useful ones: sums and products of numbers that exist, no filling-up of panels. Bytes are each different number
-once, read or written, 4 a float32: what must move even if the caches were perfect. Polynomials are counted term by term.
+once, read or written, 4 a float32: what must move even if the caches were perfect. Polynomials are counted term by
+term.
 """
 
 from typing import NamedTuple
@@ -20,11 +21,11 @@ class Sizes(NamedTuple):
     """What costs are reckoned from.
 
     n: samples in the batch, or of the data. i, o: in_features and out_features of the layer. entries: inputs of the n
-    samples that are not zero. partials: groups that contribute to the logits. parameters: all of them, filling included.
-    activation, activation_back: FLOP a number. update, update_bytes: FLOP and bytes a parameter, 0 where the gradient
-    is added straight to the weights. average: whether there is a moving average. item: bytes of an input as stored.
-    taps: weights of the Gaussian that smooths distortions, height and width: of an image. network: products of the
-    widths of all layers.
+    samples that are not zero. partials: groups that contribute to the logits. parameters: all of them, filling
+    included. activation, activation_back: FLOP a number. update, update_bytes: FLOP and bytes a parameter, 0 where the
+    gradient is added straight to the weights. average: whether there is a moving average. item: bytes of an input as
+    stored. taps: weights of the Gaussian that smooths distortions, height and width: of an image. network: products of
+    the widths of all layers.
     """
 
     n: float
@@ -139,7 +140,8 @@ def list_entries(s: Sizes) -> Cost:
 
 def augment(s: Sizes) -> Cost:
     """A pixel takes 4 FLOP to be located, 2 for its shares between pixels and 10 to be looked up. The elastic
-    distortion adds 4 to the first, and for each axis a field: 2 for each random number, a blur down, one to the right."""
+    distortion adds 4 to the first, and for each axis a field: 2 for each random number, a blur down, one to the
+    right."""
     flop = 16 * s.i
     if s.taps:
         rows, columns = s.height + s.taps - 1, s.width + s.taps - 1

@@ -1,8 +1,8 @@
 """Where everything of a network in training lies: a record a layer, and one for the whole network.
 
-All float32 numbers of a step (inputs, activations, their gradients) lie in one array, `work`; all parameters in another,
-`params`, and gradients, moments and averages in arrays of the same layout. An offset counts numbers from the start of
-its array, a stride numbers from one row to the next.
+All float32 numbers of a step (inputs, activations, their gradients) lie in one array, `work`; all parameters in
+another, `params`, and gradients, moments and averages in arrays of the same layout. An offset counts numbers from the
+start of its array, a stride numbers from one row to the next.
 """
 
 import itertools
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from jitnet.compiler.blocks import LANES, PANEL
+from jitnet.compiler.blocks import LANES, NORM_BLOCK, PANEL
 from jitnet.compiler.signatures import make_record, make_records
 from jitnet.config import ModelConfig
 from jitnet.kernels.activation import ACTIVATIONS
@@ -74,6 +74,11 @@ class Layout:
     params: int
     work: int
     replicas: int
+
+    @property
+    def norm_blocks(self) -> int:
+        """Blocks of parameters whose squares are summed apart."""
+        return -(-self.params // NORM_BLOCK)
 
 
 def row_stride(features: int) -> int:

@@ -12,50 +12,39 @@ entries, distorting images, and the bench, which repeats a line inside one regio
 import atexit
 import math
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from numba import prange
 
 from jitnet.compiler.cache import all_compiled, cache_folder, remember_all_compiled
-from jitnet.compiler.decorators import callees, helper, is_linked, kernel, linked, load
+from jitnet.compiler.decorators import helper, kernel, linked
 from jitnet.compiler.denormals import flush_denormals, restore_float_flags
 from jitnet.compiler.machine import describe_machine
 from jitnet.compiler.reference import Struct, by_reference, reference_to
 from jitnet.compiler.signatures import INT
-from jitnet.compiler.startup import compile_beside
-from jitnet.engine.operations import (
-    OPERATIONS,
+from jitnet.compiler.startup import compile_beside, linked_functions, load_all
+from jitnet.engine.layers import (
     activate,
     activate_back,
-    add_partials,
-    augment,
     backward_bias,
     backward_input,
     backward_sparse,
     backward_weight,
-    count_entries,
     drop,
     drop_back,
-    drop_samples,
     forward,
     forward_sparse,
     gather,
-    limit,
-    list_entries,
-    logits,
-    logits_sparse,
-    loss,
-    norm,
-    partial_logits,
-    predict,
-    update_all,
-    update_bias,
-    update_weights,
 )
+from jitnet.engine.operations import OPERATIONS
+from jitnet.engine.output import add_partials, logits, logits_sparse, loss, partial_logits
 from jitnet.engine.ownership import own_range
-from jitnet.engine.state import RUN, Batch, Run, empty_run
+from jitnet.engine.state import RUN, Batch, empty_run
+from jitnet.engine.updates import limit, norm, update_all, update_bias, update_weights
+from jitnet.engine.whole_data import augment, count_entries, drop_samples, list_entries, predict
+from jitnet.kernels.random import shuffle
 from jitnet.kernels.schedule import learning_rate
 
 if TYPE_CHECKING:
@@ -73,7 +62,7 @@ def _batch_of(run, step, rate):
     coming = min(run.order.shape[0], end + call.batch_size) if step + 1 < call.n_steps else end
     number = call.first_step + step
     scale = -rate if run.settings.adds_directly else 1.0
-    return Batch(run.order[begin:end], run.order[end:coming], number, number & 1, rate, scale)
+    return Batch(run.order[begin:end], run.order[end:coming], end - begin, number, number & 1, rate, scale)
 
 
 (
@@ -106,62 +95,6 @@ def _batch_of(run, step, rate):
 ) = (np.int64(operation.code) for operation in OPERATIONS.values())
 
 
-@helper
-def _perform_line(operation, run, batch, layer, part, first, last):
-    if operation == GATHER:
-        gather(run, batch, layer, part, first, last)
-    elif operation == FORWARD:
-        forward(run, batch, layer, part, first, last)
-    elif operation == FORWARD_SPARSE:
-        forward_sparse(run, batch, layer, part, first, last)
-    elif operation == ACTIVATE:
-        activate(run, batch, layer, part, first, last)
-    elif operation == DROP:
-        drop(run, batch, layer, part, first, last)
-    elif operation == PARTIAL_LOGITS:
-        partial_logits(run, batch, layer, part, first, last)
-    elif operation == LOGITS:
-        logits(run, batch, layer, part, first, last)
-    elif operation == LOGITS_SPARSE:
-        logits_sparse(run, batch, layer, part, first, last)
-    elif operation == ADD_PARTIALS:
-        add_partials(run, batch, layer, part, first, last)
-    elif operation == LOSS:
-        loss(run, batch, layer, part, first, last)
-    elif operation == BACKWARD_INPUT:
-        backward_input(run, batch, layer, part, first, last)
-    elif operation == BACKWARD_WEIGHT:
-        backward_weight(run, batch, layer, part, first, last)
-    elif operation == BACKWARD_SPARSE:
-        backward_sparse(run, batch, layer, part, first, last)
-    elif operation == BACKWARD_BIAS:
-        backward_bias(run, batch, layer, part, first, last)
-    elif operation == DROP_BACK:
-        drop_back(run, batch, layer, part, first, last)
-    elif operation == ACTIVATE_BACK:
-        activate_back(run, batch, layer, part, first, last)
-    elif operation == UPDATE_WEIGHTS:
-        update_weights(run, batch, layer, part, first, last)
-    elif operation == UPDATE_BIAS:
-        update_bias(run, batch, layer, part, first, last)
-    elif operation == NORM:
-        norm(run, batch, layer, part, first, last)
-    elif operation == UPDATE_ALL:
-        update_all(run, batch, layer, part, first, last)
-    elif operation == LIMIT:
-        limit(run, batch, layer, part, first, last)
-    elif operation == COUNT_ENTRIES:
-        count_entries(run, batch, layer, part, first, last)
-    elif operation == LIST_ENTRIES:
-        list_entries(run, batch, layer, part, first, last)
-    elif operation == AUGMENT:
-        augment(run, batch, layer, part, first, last)
-    elif operation == DROP_SAMPLES:
-        drop_samples(run, batch, layer, part, first, last)
-    elif operation == PREDICT:
-        predict(run, batch, layer, part, first, last)
-
-
 @linked(RUN, INT, INT, INT, INT, INT)
 def perform(run, first_line, last_line, first_step, last_step, part):
     """Part `part` of the lines first_line <= line < last_line of the program, for steps of this call one after another.
@@ -174,9 +107,60 @@ def perform(run, first_line, last_line, first_step, last_step, part):
         for k in range(first_line, last_line):
             line = run.program[k]
             if part < line.parts:
-                batch = by_reference(_batch_of(run, step + line.ahead, rate))
+                batch = by_reference(_batch_of(run, step + line.next_batch, rate))
                 first, last = own_range(run, batch, line.split, line.layer, part, line.parts)
-                _perform_line(line.operation, run, batch, line.layer, part, first, last)
+                if line.operation == GATHER:
+                    gather(run, batch, line.layer, part, first, last)
+                elif line.operation == FORWARD:
+                    forward(run, batch, line.layer, part, first, last)
+                elif line.operation == FORWARD_SPARSE:
+                    forward_sparse(run, batch, line.layer, part, first, last)
+                elif line.operation == ACTIVATE:
+                    activate(run, batch, line.layer, part, first, last)
+                elif line.operation == DROP:
+                    drop(run, batch, line.layer, part, first, last)
+                elif line.operation == PARTIAL_LOGITS:
+                    partial_logits(run, batch, line.layer, part, first, last)
+                elif line.operation == LOGITS:
+                    logits(run, batch, line.layer, part, first, last)
+                elif line.operation == LOGITS_SPARSE:
+                    logits_sparse(run, batch, line.layer, part, first, last)
+                elif line.operation == ADD_PARTIALS:
+                    add_partials(run, batch, line.layer, part, first, last)
+                elif line.operation == LOSS:
+                    loss(run, batch, line.layer, part, first, last)
+                elif line.operation == BACKWARD_INPUT:
+                    backward_input(run, batch, line.layer, part, first, last)
+                elif line.operation == BACKWARD_WEIGHT:
+                    backward_weight(run, batch, line.layer, part, first, last)
+                elif line.operation == BACKWARD_SPARSE:
+                    backward_sparse(run, batch, line.layer, part, first, last)
+                elif line.operation == BACKWARD_BIAS:
+                    backward_bias(run, batch, line.layer, part, first, last)
+                elif line.operation == DROP_BACK:
+                    drop_back(run, batch, line.layer, part, first, last)
+                elif line.operation == ACTIVATE_BACK:
+                    activate_back(run, batch, line.layer, part, first, last)
+                elif line.operation == UPDATE_WEIGHTS:
+                    update_weights(run, batch, line.layer, part, first, last)
+                elif line.operation == UPDATE_BIAS:
+                    update_bias(run, batch, line.layer, part, first, last)
+                elif line.operation == NORM:
+                    norm(run, batch, line.layer, part, first, last)
+                elif line.operation == UPDATE_ALL:
+                    update_all(run, batch, line.layer, part, first, last)
+                elif line.operation == LIMIT:
+                    limit(run, batch, line.layer, part, first, last)
+                elif line.operation == COUNT_ENTRIES:
+                    count_entries(run, batch, line.layer, part, first, last)
+                elif line.operation == LIST_ENTRIES:
+                    list_entries(run, batch, line.layer, part, first, last)
+                elif line.operation == AUGMENT:
+                    augment(run, batch, line.layer, part, first, last)
+                elif line.operation == DROP_SAMPLES:
+                    drop_samples(run, batch, line.layer, part, first, last)
+                elif line.operation == PREDICT:
+                    predict(run, batch, line.layer, part, first, last)
     restore_float_flags(flags)
 
 
@@ -210,9 +194,11 @@ _run_at = reference_to(RUN)
 def steps(address, first_lines, totals):
     """The steps of a call; gives how many were done.
 
-    address: of a `Struct` of a Run. first_lines: lines of the program that are for the first step alone, ahead of it. totals (2,) float64 gains the sum
-    of the samples' losses and the count of right guesses. A loss that is NaN or infinite ends the call with that step;
-    the parameters are of no use then. Programs on the data set are one step, of a batch_size of 0.
+    address: of a `Struct` of a Run. first_lines: lines of the program that are for the first step alone, ahead of it.
+    totals (3,) float64 gains the sum of the samples' losses and the count of right guesses, and has the last step's
+    learning rate. A loss that is NaN or
+    infinite ends the call with that step; the parameters are of no use then. Programs on the data set are one step, of
+    a batch_size of 0.
     """
     run = _run_at(address)
     n_steps, n_lines = run.call.n_steps, run.program.shape[0]
@@ -229,6 +215,7 @@ def steps(address, first_lines, totals):
             return step
         totals[0] += total
         totals[1] += correct
+        totals[2] = learning_rate(run.schedule, run.call.first_step + step)
     return n_steps
 
 
@@ -238,38 +225,25 @@ def run_steps(struct: Struct, first_lines: int, totals: npt.NDArray[np.float64])
 
 
 @kernel
-def repeat_lines(address, first_line, last_line, repeats, parts, regions):
-    """The bench's loop: `repeats` times some lines, each time on the next batch, inside one region of `parts`; or with
-    `regions` in a region each time anew."""
+def repeat_lines(address, first_line, last_line, repeats, batches, parts, regions):
+    """The bench's loop: `repeats` times some lines, each time on the next of `batches` batches, inside one region of
+    `parts`; or with `regions` in a region each time anew."""
     run = _run_at(address)
-    if parts == 1:
-        perform(run, first_line, last_line, 0, repeats, np.int64(0))
-    elif regions:
-        for step in range(repeats):
-            region(run, first_line, last_line, step, step + 1, parts)
-    else:
-        region(run, first_line, last_line, 0, repeats, parts)
-
-
-def _in_order() -> list[Any]:
-    """All linked functions that the loop needs, each behind those that it calls."""
-    found: dict[Any, None] = {}
-
-    def visit(function: Any) -> None:
-        for callee in callees(function):
-            visit(callee)
-        if is_linked(function):
-            found.setdefault(function)
-
-    visit(steps)
-    return list(found)
+    done = 0
+    while done < repeats:
+        steps = 1 if regions else min(batches, repeats - done)
+        if parts > 1:
+            region(run, first_line, last_line, 0, steps, parts)
+        else:
+            perform(run, first_line, last_line, 0, steps, np.int64(0))
+        done += steps
 
 
 def compile_other_end() -> None:
-    """Compile or load all functions, the last first: for a second process, while the first begins at the front. What one
-    has compiled the other finds in the cache, so they meet in the middle."""
-    for function in reversed(_in_order()[:-3]):
-        load(function)
+    """Compile or load all functions, the last first: for a second process, while the first begins at the front."""
+    Struct(empty_run())
+    shuffle(np.uint64(0), np.uint64(0), np.zeros(1, np.int32))
+    load_all(linked_functions(steps), backwards=True)
 
 
 @cache
@@ -287,7 +261,6 @@ def compile_ahead() -> "subprocess.Popen[bytes] | None":
 def load_loop() -> None:
     """Compile or load the loop and all that it calls, in two processes where it has to be compiled."""
     compile_ahead()
-    for function in _in_order():
-        load(function)
-    run_steps(Struct(empty_run()), 0, np.zeros(2))
+    load_all(linked_functions(steps))
+    run_steps(Struct(empty_run()), 0, np.zeros(3))
     remember_all_compiled()

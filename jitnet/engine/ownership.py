@@ -7,7 +7,7 @@ summing, whatever the number of parts, so the bits do not depend on it.
 A unit's weights stay with one part in forward, backward and update, and so in one core's cache.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from numba import types
@@ -22,7 +22,7 @@ __all__ = [
     "Parts",
     "choose_parts",
     "own_range",
-    "share",
+    "part_of",
 ]
 
 SPLITS = {
@@ -41,7 +41,8 @@ _REGION_FLOP = 400_000
 """Work that pays for one more thread: what starting a region costs is about this much at a core's usual pace."""
 
 
-class Parts(NamedTuple):
+@dataclass(frozen=True)
+class Parts:
     """In how many parts a region is done, and why so many."""
 
     count: int
@@ -60,8 +61,8 @@ def choose_parts(flop: float, threads: int, most: int, of_what: str) -> Parts:
 
 
 @helper
-def share(count, part, parts):
-    """First and last of what `part` of `parts` owns of so many, in a row."""
+def part_of(count, part, parts):
+    """First and last of what `part` of `parts` owns of so many, in a this."""
     return count * part // parts, count * (part + 1) // parts
 
 
@@ -69,23 +70,23 @@ def share(count, part, parts):
 def own_range(run, batch, split, layer, part, parts):
     """First and last of what `part` of `parts` owns of a layer, by a line's split: units (filling included), samples or
     blocks of parameters."""
-    row = run.layers[layer]
-    if split == UNITS or split == UNITS_BELOW:
-        owner = row if split == UNITS else run.layers[layer - 1]
-        first, last = share((owner.padded_features + owner.group - 1) // owner.group, part, parts)
+    this = run.layers[layer]
+    if split in (UNITS, UNITS_BELOW):
+        owner = this if split == UNITS else run.layers[layer - 1]
+        first, last = part_of((owner.padded_features + owner.group - 1) // owner.group, part, parts)
         return first * owner.group, min(last * owner.group, owner.padded_features)
     if split == PANELS:
-        first, last = share(row.padded_features // PANEL, part, parts)
+        first, last = part_of(this.padded_features // PANEL, part, parts)
         return first * PANEL, last * PANEL
-    size = batch.rows.shape[0]
+    size = batch.size
     if split == SAMPLES:
-        return share(size, part, parts)
+        return part_of(size, part, parts)
     if split == VECTORS:
         # Whole vectors of samples: a part's end cuts none.
-        first, last = share((size + LANES - 1) // LANES, part, parts)
+        first, last = part_of((size + LANES - 1) // LANES, part, parts)
         return first * LANES, min(size, last * LANES)
     if split == EVERY_PART:
         return np.int64(0), np.int64(size)
     if split == BLOCKS:
-        return share(run.state.squares.shape[0], part, parts)
-    return share(run.call.n_samples, part, parts)
+        return part_of(run.state.squares.shape[0], part, parts)
+    return part_of(run.call.n_samples, part, parts)

@@ -76,7 +76,8 @@ class Predictor:
         )
 
     def __call__(self, images: npt.NDArray[np.uint8], features: Floats, threads: int) -> Floats:
-        """images (n, in_features) uint8 or features (n, in_features) float32, the other empty; (n, n_classes) float32."""
+        """images (n, in_features) uint8 or features (n, in_features) float32, the other empty; (n, n_classes)
+        float32."""
         has_bytes = len(images) > 0
         samples: npt.NDArray[Any] = images if has_bytes else features
         skips_zeros = has_bytes and self._values[0] == 0.0 and mostly_zero(images)
@@ -101,7 +102,7 @@ class Predictor:
         )
         if program.threads > 1:
             set_threads(program.threads)
-        run_steps(Struct(run), 0, np.zeros(2))
+        run_steps(Struct(run), 0, np.zeros(3))
         return out
 
     def _predict_few(self, samples: npt.NDArray[Any], has_bytes: bool, skips_zeros: bool) -> Floats:
@@ -127,5 +128,5 @@ class Predictor:
                 probabilities=np.zeros((PREDICT_BLOCK, self._shape.n_classes), np.float32)
             ),
         )
-        self._totals = np.zeros(2)
+        self._totals = np.zeros(3)
         return run, Struct(run), room

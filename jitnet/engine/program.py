@@ -6,12 +6,12 @@ others have made.
 
     forward     hidden layers, first to last         each part owns units
     output      logits and loss                      each part owns samples, or does all of them
-    backward    the last layer to the second         each part owns inputs of the layer, that is units of the layer below:
+    backward    the last layer to the second         each part owns inputs of the layer, that is units of the one below:
                                                      their gradient, that of the weights that leave them, the update
     first       the first layer                      each part owns units
 
-The first layer's backward needs nothing of other parts but what the second layer's left in the same part, so both are one
-region. The first layer's forward for the next batch joins them: its weights are in the core's cache.
+The first layer's backward needs nothing of other parts but what the second layer's left in the same part, so both are
+one region. The first layer's forward for the next batch joins them: its weights are in the core's cache.
 
 With few classes each group of the last hidden layer's units contributes to the logits as soon as it is done, and the
 output only adds up. Where zeros are skipped too a step is short; then the output is no region of its own but begins
@@ -41,7 +41,8 @@ __all__ = ["Line", "Program", "Step", "adds_directly", "measuring", "on_data", "
 @dataclass(frozen=True)
 class Line:
     """One line. region: its number. operation: a name in OPERATIONS. layer: counted from 0. split: a name in SPLITS.
-    parts, reason: in how many parts, and why so many. ahead: on the next batch. cost: FLOP and bytes of all parts."""
+    parts, reason: in how many parts, and why so many. cost: FLOP and bytes of all parts. next_batch: on the next batch.
+    kernels: what it calls, by name."""
 
     region: int
     operation: str
@@ -50,12 +51,9 @@ class Line:
     parts: int
     reason: str
     cost: Cost
-    ahead: bool = False
+    next_batch: bool = False
 
-    @property
-    def kernels(self) -> str:
-        """What the operation calls."""
-        return OPERATIONS[self.operation].kernels
+    kernels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ def table_of(lines: Sequence[Line]) -> Any:
     table = make_records(LINE, len(lines))
     for row, line in zip(table, lines, strict=True):
         row.region, row.operation, row.layer = line.region, OPERATIONS[line.operation].code, line.layer
-        row.split, row.parts, row.ahead = SPLITS[line.split], line.parts, line.ahead
+        row.split, row.parts, row.next_batch = SPLITS[line.split], line.parts, line.next_batch
     return table
 
 
@@ -130,7 +128,7 @@ class _Writer:
         self._region += 1
         self._parts = parts
 
-    def add(self, operation: str, layer: int, split: str = "", *, ahead: bool = False) -> None:
+    def add(self, operation: str, layer: int, split: str = "", *, next_batch: bool = False) -> None:
         """A line in the region at hand. split: another than the operation's own."""
         chosen = OPERATIONS[operation]
         cost = Cost(*(float(number) for number in chosen.cost(self._sizes(layer, operation))))
@@ -143,9 +141,19 @@ class _Writer:
                 self._parts.count,
                 self._parts.reason,
                 cost,
-                ahead,
+                next_batch,
+                tuple(name for name in chosen.kernels if name not in self._idle(layer)),
             )
         )
+
+    def _idle(self, layer: int) -> set[str]:
+        """Kernels that an operation may call but does not on this layer of this step."""
+        shape, config = self.step.shape, self.step.config
+        idle = {"gather_floats" if self.step.item == 1 else "gather_bytes"}
+        idle |= {"update", "clear"} if adds_directly(shape, config) else set()
+        idle |= {"average"} if config.ema == 0.0 else set()
+        idle |= {"transpose"} if layer == 0 else set()
+        return idle | ({"limit_norms"} if layer == self.last else set())
 
     def _sizes(self, layer: int, operation: str) -> Sizes:
         step, shape = self.step, self.step.shape
@@ -209,14 +217,14 @@ class _Writer:
         """Whether the output is done by every part for itself, at the start of the backward."""
         return int(self.layout.network.replica_stride) > 0
 
-    def forward_lines(self, layer: int, *, ahead: bool = False, dropout: bool = True) -> None:
+    def forward_lines(self, layer: int, *, next_batch: bool = False, dropout: bool = True) -> None:
         row = self.layout.layers[layer]
-        self.add("forward_sparse" if layer == 0 and self.step.skips_zeros else "forward", layer, ahead=ahead)
-        self.add("activate", layer, ahead=ahead)
+        self.add("forward_sparse" if layer == 0 and self.step.skips_zeros else "forward", layer, next_batch=next_batch)
+        self.add("activate", layer, next_batch=next_batch)
         if row.dropout > 0.0 and dropout:
-            self.add("drop", layer, ahead=ahead)
+            self.add("drop", layer, next_batch=next_batch)
         if layer == self.last - 1 and self.layout.network.n_partials > 0:
-            self.add("partial_logits", layer, ahead=ahead)
+            self.add("partial_logits", layer, next_batch=next_batch)
 
     def output_lines(self, split: str = "") -> None:
         sparse = self.last == 0 and self.step.skips_zeros
@@ -281,7 +289,7 @@ def training(step: Step, layout: Layout) -> Program:
         writer.region(writer.output_parts())
         writer.output_lines()
         if dense:
-            writer.add("gather", 0, ahead=True)
+            writer.add("gather", 0, next_batch=True)
     for layer in range(last, 1, -1):
         writer.region(writer.backward_parts(layer))
         if writer.fused and layer == last:
@@ -294,7 +302,7 @@ def training(step: Step, layout: Layout) -> Program:
         writer.backward_lines(1)
     writer.backward_lines(0)
     if joined:
-        writer.forward_lines(0, ahead=True)
+        writer.forward_lines(0, next_batch=True)
     if late:
         writer.late_lines()
     return Program(first, tuple(writer.lines[len(first) :]))

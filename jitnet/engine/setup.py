@@ -11,7 +11,7 @@ from jitnet.compiler.signatures import make_record
 from jitnet.config import ModelConfig, TrainConfig
 from jitnet.engine.costs import Sizes
 from jitnet.engine.layout import Layout
-from jitnet.engine.loop import run_steps
+from jitnet.engine.loop import load_loop, run_steps
 from jitnet.engine.program import Program, Step, adds_directly, on_data, updates_late
 from jitnet.engine.state import CALL, SETTINGS, Data, Run, allocate, empty_run, no_data
 from jitnet.kernels.activation import ACTIVATIONS
@@ -59,8 +59,9 @@ def training_run(step: Step, layout: Layout, program: Program, n_steps: int) -> 
 
 def run_on_data(run: Run, n_samples: int) -> None:
     """Walk a program on the data set once."""
+    load_loop()
     run.call.batch_size, run.call.n_steps, run.call.n_samples = 0, 1, n_samples
-    run_steps(Struct(run), 0, np.zeros(2))
+    run_steps(Struct(run), 0, np.zeros(3))
 
 
 def make_data(

@@ -1,23 +1,25 @@
 """What the compiled loop reads and writes: parameters, work, data, settings, and the program, in one typed struct.
 
-`Run` is a NamedTuple of arrays and records, so that Numba compiles the loop once for every depth and width: a layer is a
-record in `layers`, not a type. Compiled functions get it by reference.
+`Run` is a NamedTuple of arrays and records, so that Numba compiles the loop once for every depth and width: a layer is
+a record in `layers`, not a type. Compiled functions get it by reference.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 from numba import typeof
 
-from jitnet.compiler.blocks import LANES, NORM_BLOCK, PANEL
+from jitnet.compiler.blocks import LANES
+from jitnet.compiler.decorators import linked
 from jitnet.compiler.reference import Reference
-from jitnet.compiler.signatures import make_record, make_records
+from jitnet.compiler.signatures import INT, make_record, make_records
 from jitnet.config import AugmentConfig, ModelConfig, TrainConfig
 from jitnet.engine.layout import LAYER, NETWORK, Layout, lay_out
 from jitnet.kernels import optimizer, schedule
 from jitnet.kernels.augment import Distortion, distortion_settings
+from jitnet.kernels.linear import from_panels, in_panels
 
 __all__ = [
     "BATCH",
@@ -36,6 +38,7 @@ __all__ = [
     "empty_run",
     "no_data",
     "no_outputs",
+    "operation",
     "pack",
     "unpack",
 ]
@@ -57,7 +60,7 @@ LINE = np.dtype(
         ("layer", np.int64),
         ("split", np.int64),
         ("parts", np.int64),
-        ("ahead", np.int64),  # 1: on the next batch
+        ("next_batch", np.int64),  # 1: on the next batch
     ],
     align=True,
 )
@@ -161,12 +164,13 @@ class Run(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What one step works on. rows, next_rows: its samples and the next step's, (batch,) int32. step: its number in the
-    run. buffer: which of two buffers is its own. rate: its learning rate. grad_scale: what gradients are scaled by on
-    their way to the weights, -rate where they are added straight to them, else 1."""
+    """What one step works on. indices, next_indices: its samples and the next step's, (batch,) int32. size: how many it
+    has. step: its number in the run. buffer: which of two buffers is its own. rate: its learning rate. grad_scale: what
+    gradients are scaled by on their way to the weights, -rate where they are added straight to them, else 1."""
 
-    rows: npt.NDArray[np.int32]
-    next_rows: npt.NDArray[np.int32]
+    indices: npt.NDArray[np.int32]
+    next_indices: npt.NDArray[np.int32]
+    size: int
     step: int
     buffer: int
     rate: float
@@ -258,11 +262,11 @@ def allocate(
         (parts * room, np.int64),
         (replicas * room, np.float32),
         (replicas * room, np.int32),
-        (-(-params // NORM_BLOCK), np.float64),
+        (layout.norm_blocks, np.float64),
     )
     in_features = int(layout.layers[0].in_features)
     return State(
-        *numbers,
+        *cast(tuple[Floats, Floats, Floats, Floats, Floats, Floats, Floats], tuple(numbers)),
         marks.reshape(parts, marked_columns),
         cursors.reshape(parts, room),
         losses,
@@ -277,25 +281,15 @@ def allocate(
 def pack(params: Floats, layers: Any, weights: Sequence[Floats], biases: Sequence[Floats]) -> None:
     """Write PyTorch's (out, in) weights and (out,) biases into the panels of `params`."""
     for row, weight, bias in zip(layers, weights, biases, strict=True):
-        panels = _panels(params, row)
-        for p in range(len(panels)):
-            part = weight[p * PANEL : (p + 1) * PANEL]
-            panels[p, :, : len(part)] = part.T
+        params[row.weight_offset : row.bias_offset] = in_panels(weight).reshape(-1)
         params[row.bias_offset : row.bias_offset + row.out_features] = bias
 
 
 def unpack(params: Floats, layers: Any) -> tuple[list[Floats], list[Floats]]:
     """The weights (out, in) and biases (out,) of every layer, as new arrays in PyTorch's layout."""
-    weights, biases = [], []
-    for row in layers:
-        rows = _panels(params, row).transpose(0, 2, 1).reshape(row.padded_features, row.in_features)
-        weights.append(np.ascontiguousarray(rows[: row.out_features]))
-        biases.append(params[row.bias_offset : row.bias_offset + row.out_features].copy())
+    weights = [from_panels(params[row.weight_offset : row.bias_offset], row.out_features) for row in layers]
+    biases = [params[row.bias_offset : row.bias_offset + row.out_features].copy() for row in layers]
     return weights, biases
-
-
-def _panels(params: Floats, row: Any) -> Floats:
-    return params[row.weight_offset : row.bias_offset].reshape(-1, row.in_features, PANEL)
 
 
 _EXAMPLE = empty_run()
@@ -303,5 +297,8 @@ _EXAMPLE = empty_run()
 RUN = Reference(typeof(_EXAMPLE))
 """The type of a run in compiled code, by reference."""
 
-BATCH = Reference(typeof(Batch(_EXAMPLE.order, _EXAMPLE.order, 0, 0, 0.0, 0.0)))
+BATCH = Reference(typeof(Batch(_EXAMPLE.order, _EXAMPLE.order, 0, 0, 0, 0.0, 0.0)))
 """The type of a batch, likewise."""
+
+operation = linked(RUN, BATCH, INT, INT, INT, INT)
+"""Compiles an operation of a program: (run, batch, layer, part, first, last), see `operations`."""

@@ -4,6 +4,9 @@ relu   max(x, 0)
 tanh   Eigen's rational approximation on [-7.9, 7.9], within 3e-7
 gelu   x * Phi(x) with Phi the normal distribution (Hendrycks and Gimpel 2016), as PyTorch's nn.GELU();
        erf by Abramowitz and Stegun 7.1.26, within 2e-7
+silu   x * sigmoid(x)                                      (Elfwing, Uchibe and Doya 2018)
+mish   x * tanh(log(1 + e**x))                             (Misra 2019)
+selu   scale * (x, or alpha * (e**x - 1) where x < 0)      (Klambauer et al. 2017)
 
 A new one is: its two functions, a line in ACTIVATIONS, a loop in `activation_forward` and one in `activation_backward`;
 and its name in `config/choices.py`. Every other room asks these two tables.
@@ -42,8 +45,11 @@ ACTIVATIONS = {
     "relu": Activation(0, "output", 1, 1),
     "tanh": Activation(1, "output", 22, 4),
     "gelu": Activation(2, "input", 40, 66),
+    "silu": Activation(3, "input", 24, 28),
+    "mish": Activation(4, "input", 27, 35),
+    "selu": Activation(5, "output", 24, 3),
 }
-RELU, TANH, GELU = (np.int64(activation.code) for activation in ACTIVATIONS.values())
+RELU, TANH, GELU, SILU, MISH, SELU = (np.int64(activation.code) for activation in ACTIVATIONS.values())
 
 
 @helper
@@ -116,6 +122,69 @@ def gelu_backward(dout, x):
     return dout * (_normal_distribution(x) + near * _F(0.39894228) * exp(_F(-0.5) * near * near))
 
 
+@helper
+def _sigmoid(x):
+    """1 / (1 + e**-x)."""
+    return _F(1.0) / (_F(1.0) + exp(-x))
+
+
+@helper
+def _not_below(x, least):
+    """x, or `least` where it is less; a NaN passes. Far below zero silu and mish are zero, and exp ends at 1e-38, too
+    much for a vast x."""
+    return least if x < least else x
+
+
+@helper
+def silu(x):
+    """x * sigmoid(x)."""
+    near = _not_below(x, _F(-40.0))
+    return near * _sigmoid(near)
+
+
+@helper
+def silu_backward(dout, x):
+    """The derivative is s + x s (1 - s), with s = sigmoid(x)."""
+    near = _not_below(x, _F(-40.0))
+    s = _sigmoid(near)
+    return dout * (s + near * s * (_F(1.0) - s))
+
+
+@helper
+def mish(x):
+    """x * tanh(log(1 + e**x)), which is x n / (n + 2) with n = e (e + 2) and e = e**x; beyond 20 that is x."""
+    near = _not_below(x, _F(-40.0))
+    e = exp(min(near, _F(20.0)))
+    n = e * (e + _F(2.0))
+    return near * (n / (n + _F(2.0)))
+
+
+@helper
+def mish_backward(dout, x):
+    """The derivative is n / (n + 2) + 4 x e (1 + e) / (n + 2)**2."""
+    near = min(_not_below(x, _F(-40.0)), _F(20.0))
+    e = exp(near)
+    n = e * (e + _F(2.0))
+    part = _F(1.0) / (n + _F(2.0))
+    return dout * (n * part + near * (_F(4.0) * e * (_F(1.0) + e) * part * part))
+
+
+SELU_SCALE, SELU_DROP = _F(1.0507009873554805), _F(1.0507009873554805 * 1.6732632423543772)
+
+
+@helper
+def selu(x):
+    """scale x, or scale alpha (e**x - 1) below zero."""
+    below = SELU_DROP * (exp(x) - _F(1.0))
+    return below if x < _F(0.0) else SELU_SCALE * x
+
+
+@helper
+def selu_backward(dout, out):
+    """The derivative is scale, or scale alpha e**x below zero, which is out + scale alpha."""
+    return dout * (SELU_SCALE if out > _F(0.0) else out + SELU_DROP)
+
+
 @linked(INT, FLOATS, FLOATS, INT, INT, INT, INT)
 def activation_forward(activation, x, out, stride, batch, first, last):
     """out[n, o] = activation(x[n, o]) for all n and first <= o < last.
@@ -135,6 +204,15 @@ def activation_forward(activation, x, out, stride, batch, first, last):
         elif activation == GELU:
             for o in range(row.shape[0]):
                 row[o] = gelu(source[o])
+        elif activation == SILU:
+            for o in range(row.shape[0]):
+                row[o] = silu(source[o])
+        elif activation == MISH:
+            for o in range(row.shape[0]):
+                row[o] = mish(source[o])
+        elif activation == SELU:
+            for o in range(row.shape[0]):
+                row[o] = selu(row[o])
 
 
 @linked(INT, FLOATS, FLOATS, FLOATS, INT, INT, REAL, INT, INT)
@@ -151,13 +229,22 @@ def activation_backward(activation, x, out, dout, stride, batch, keep, first, la
         row = dout[n * stride + first : n * stride + last]
         if activation == RELU:
             for o in range(row.shape[0]):
-                row[o] = relu_backward(row[o], kept[o] * keep)
+                row[o] = relu_backward(row[o], kept[o])
         elif activation == TANH:
             for o in range(row.shape[0]):
                 row[o] = tanh_backward(row[o], kept[o] * keep)
         elif activation == GELU:
             for o in range(row.shape[0]):
                 row[o] = gelu_backward(row[o], source[o])
+        elif activation == SILU:
+            for o in range(row.shape[0]):
+                row[o] = silu_backward(row[o], source[o])
+        elif activation == MISH:
+            for o in range(row.shape[0]):
+                row[o] = mish_backward(row[o], source[o])
+        elif activation == SELU:
+            for o in range(row.shape[0]):
+                row[o] = selu_backward(row[o], kept[o] * keep)
 
 
 @driver

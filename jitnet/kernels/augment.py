@@ -24,9 +24,10 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
 from jitnet.compiler.blocks import BLUR_ROWS, LANES
-from jitnet.compiler.decorators import helper, kernel, linked
-from jitnet.compiler.signatures import BYTES, FLOATS, INT, KEY, NUMBERS, REAL
+from jitnet.compiler.decorators import helper, linked
+from jitnet.compiler.signatures import BYTES, FLOATS, INT, KEY, REAL
 from jitnet.compiler.tile import tile_add_scaled, tile_store, tile_zero
 from jitnet.config import AugmentConfig
 from jitnet.kernels.random import bits, uniform
@@ -54,10 +55,10 @@ _NO_TAPS = np.int64(0)
 
 
 class Distortion(NamedTuple):
-    """How much is distorted at most; zero, or an empty gaussian, is off. Made by `distortion_settings`.
+    """How much is distorted at most; zero is off. Made by `distortion_settings`.
 
     shift, elastic: pixels. rotation, shear: radians. scaling: a fraction. gaussian: float32 (2 * radius + 1,), the
-    weights that smooths the elastic distortion; empty where that is off.
+    weights that smooth the elastic distortion; empty where that is off.
     """
 
     shift: float
@@ -78,13 +79,13 @@ def distortion_settings(config: AugmentConfig) -> Distortion:
     return Distortion(float(config.shift), rotation, float(config.scaling), shear, float(config.elastic), weights)
 
 
-@kernel
+@helper
 def _layout(height, width, taps):
     """Extents of the scratch: rows and columns of a field; rows and columns of the noise under it; floats in all.
 
-    Rows are a multiple of BLUR_ROWS and columns of LANES, so that the tiles of the blur have no ragged edge. The scratch
-    holds two fields, the places to look up and the image in a frame of zeros; for the elastic distortion also noise and
-    blurred noise.
+    Rows are a multiple of BLUR_ROWS and columns of LANES, so that the tiles of the blur have no ragged edge. The
+    scratch holds two fields, the places to look up and the image in a frame of zeros; for the elastic distortion also
+    noise and blurred noise.
     """
     rows = (height + BLUR_ROWS - 1) // BLUR_ROWS * BLUR_ROWS
     columns = (width + LANES - 1) // LANES * LANES
@@ -101,13 +102,13 @@ def scratch_size(height: int, width: int, settings: Distortion) -> int:
     return int(_layout(height, width, len(settings.gaussian))[4])
 
 
-@kernel
+@helper
 def _signed(key, index):
     """float64 in [-1, 1): number `index` of the stream `key`."""
     return 2.0 * np.float64(uniform(key, index)) - 1.0
 
 
-@kernel
+@helper
 def draw_map(key, settings, height, width):
     """(a, b, e, c, d, f) float64, the inverse of a random affine map: x = a x' + b y' + e, y = c x' + d y' + f."""
     shift_x, shift_y = settings.shift * _signed(key, np.uint64(0)), settings.shift * _signed(key, np.uint64(1))
@@ -147,7 +148,8 @@ def fill_noise(key, first, noise):
 def _blur(source, stride, step, gaussian, rows, columns, out, out_stride):
     """out[y, x] = sum over t of gaussian[t] * source[y, x, t steps on]; a step of 1 goes right, one of stride down.
 
-    All flat float32; rows a multiple of BLUR_ROWS, columns of LANES. BLUR_ROWS rows' sums stay in registers while t runs.
+    All flat float32; rows a multiple of BLUR_ROWS, columns of LANES. BLUR_ROWS rows' sums stay in registers while t
+    runs.
     """
     for y in range(0, rows, BLUR_ROWS):
         for x in range(0, columns, LANES):
@@ -159,7 +161,7 @@ def _blur(source, stride, step, gaussian, rows, columns, out, out_stride):
             tile_store(sums, out, y * out_stride + x, out_stride)
 
 
-@kernel
+@helper
 def draw_fields(key, settings, height, width, scratch):
     """scratch[: 2 * rows * columns] = dx, then dy: random and smooth, or 0 where the elastic distortion is off.
 
@@ -167,7 +169,7 @@ def draw_fields(key, settings, height, width, scratch):
     """
     taps = settings.gaussian.shape[0]
     rows, columns, noise_rows, noise_columns, size = _layout(height, width, taps)
-    if taps == 0:
+    if settings.elastic == 0.0:
         for i in range(2 * rows * columns):
             scratch[i] = _ZERO
         return
@@ -193,7 +195,7 @@ def _pad(image, height, width, padded):
             target[x] = np.float32(row[x])
 
 
-@linked(INT, INT, INT, REAL, REAL, REAL, REAL, REAL, REAL, REAL, FLOATS, FLOATS, NUMBERS)
+@linked(INT, INT, INT, REAL, REAL, REAL, REAL, REAL, REAL, REAL, FLOATS, FLOATS, FLOATS)
 def _locate(height, width, columns, a, b, e, c, d, f, elastic, dx, dy, places):
     """Where to look each pixel up: places = the padded image's pixel above and left; dx, dy become the shares beyond.
 
@@ -217,10 +219,10 @@ def _locate(height, width, columns, a, b, e, c, d, f, elastic, dx, dy, places):
             left, top = np.int32(at_x), np.int32(at_y)
             row_x[x] = at_x - np.float32(left)
             row_y[x] = at_y - np.float32(top)
-            row_places[x] = top * pitch + left
+            row_places[x] = np.float32(top * pitch + left)  # exact: an image has fewer than 2**24 pixels
 
 
-@linked(FLOATS, INT, INT, INT, FLOATS, FLOATS, NUMBERS, BYTES)
+@linked(FLOATS, INT, INT, INT, FLOATS, FLOATS, FLOATS, BYTES)
 def _look_up(padded, height, width, columns, dx, dy, places, out):
     """out = what stands between the four pixels at each place; apart from `_locate`, whose loop vectorises."""
     pitch = width + 3
@@ -231,13 +233,13 @@ def _look_up(padded, height, width, columns, dx, dy, places, out):
         row_places = places[y * columns : y * columns + width]
         row = out[y * width : (y + 1) * width]
         for x in range(row.shape[0]):
-            at = np.uint64(np.uint32(row_places[x]))
+            at = np.uint64(np.uint32(np.int32(row_places[x])))
             upper = above[at] + row_x[x] * (above_next[at] - above[at])
             lower = below[at] + row_x[x] * (below_next[at] - below[at])
             row[x] = np.uint8(np.int32(upper + row_y[x] * (lower - upper) + _HALF))
 
 
-@kernel
+@helper
 def warp(image, height, width, source, elastic, scratch, out):
     """out[y, x] = the image at (a x + b y + e, c x + d y + f) + elastic * (dx[y, x], dy[y, x]), bilinear, 0 outside.
 
@@ -246,7 +248,7 @@ def warp(image, height, width, source, elastic, scratch, out):
     """
     rows, columns, _, _, _ = _layout(height, width, _NO_TAPS)
     size = rows * columns
-    dx, dy, places = scratch[:size], scratch[size : 2 * size], scratch[2 * size : 3 * size].view(np.int32)
+    dx, dy, places = scratch[:size], scratch[size : 2 * size], scratch[2 * size : 3 * size]
     padded = scratch[3 * size : 3 * size + (height + 3) * (width + 3)]
     _pad(image, height, width, padded)
     a, b, e, c, d, f = source
@@ -254,15 +256,15 @@ def warp(image, height, width, source, elastic, scratch, out):
     _look_up(padded, height, width, columns, dx, dy, places, out)
 
 
-@kernel
+@helper
 def augment_image(image, height, width, settings, key, scratch, out):
     """out = image, distorted as `settings` allow and the random stream `key` says; an exact copy where all is off.
 
     image and out (height * width,) uint8, not overlapping; key uint64, from (seed, AUGMENT, epoch, sample); scratch
-    (`scratch_size`,) float32, overwritten. A 28x28 image takes 3 µs, with the elastic distortion of sigma 4 10 µs.
+    (`scratch_size`,) float32, overwritten.
     """
     affine = settings.shift > 0.0 or settings.rotation > 0.0 or settings.scaling > 0.0 or settings.shear > 0.0
-    if not affine and settings.gaussian.shape[0] == 0:
+    if not affine and settings.elastic == 0.0:
         for i in range(out.shape[0]):
             out[i] = image[i]
         return

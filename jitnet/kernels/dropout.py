@@ -6,11 +6,12 @@ asks again. One draw of 64 bits decides four units, 16 bits each; a rate is ther
 
 import numpy as np
 
-from jitnet.compiler.decorators import helper, kernel, linked
-from jitnet.compiler.signatures import FLOATS, INT, KEY, REAL
+from jitnet.compiler.decorators import helper, linked
+from jitnet.compiler.signatures import BYTES_2D, FLOATS, FLOATS_2D, INDICES, INT, KEY, REAL
+from jitnet.compiler.words import mask_word
 from jitnet.kernels.random import DROPOUT, bits, key
 
-__all__ = ["drop_inputs", "dropout"]
+__all__ = ["drop_input_bytes", "drop_input_floats", "dropout"]
 
 _LANE = np.uint64(16)
 _MASK = np.uint64(0xFFFF)
@@ -40,35 +41,45 @@ def dropout(values, stride, batch, seed, step, layer, rate, first, last):
                 row[quad * 4 + lane] *= scale if kept else np.float32(0.0)
 
 
-@kernel
-def drop_inputs(images, rows, rate, seed, epoch, first, last):
-    """Set a share of the inputs to zero, in place, for samples first <= n < last; images[n] (features,), uint8 or
-    float32, holds sample rows[n] of the data set.
+@helper
+def _input_stream(seed, epoch, sample):
+    """The stream of random numbers that decides which inputs of a sample are dropped in an epoch."""
+    return key(seed, DROPOUT, _INPUT | np.uint64(epoch), np.uint64(sample))
 
-    Whether an input is dropped is a function of (seed, epoch, sample, feature). Reads and writes each number once.
+
+@linked(BYTES_2D, INDICES, REAL, KEY, KEY, INT, INT)
+def drop_input_bytes(images, indices, rate, seed, epoch, first, last):
+    """Set a share of the inputs to zero, in place, for samples first <= n < last; images[n] (features,) uint8 holds
+    sample indices[n] of the data set.
+
+    Whether an input is dropped is a function of (seed, epoch, sample, feature). Reads and writes each byte once.
     """
     threshold = np.uint64(rate * 65536.0)
     for n in range(first, last):
-        stream = key(seed, DROPOUT, _INPUT | np.uint64(epoch), np.uint64(rows[n]))
-        row = images[n]
-        done = _drop_fours(row, stream, threshold) if images.itemsize == 1 else 0
-        for quad in range(done // 4, (row.shape[0] + 3) // 4):
-            draw = bits(stream, np.uint64(quad))
-            for i in range(quad * 4, min(quad * 4 + 4, row.shape[0])):
-                row[i] *= draw & _MASK >= threshold
-                draw >>= _LANE
+        stream, row = _input_stream(seed, epoch, indices[n]), images[n]
+        whole = row.shape[0] // 8 * 8
+        for i in range(0, whole, 8):
+            kept = np.uint64(0)
+            for quad in range(2):
+                draw = bits(stream, np.uint64(i // 4 + quad))
+                for lane in range(4):
+                    byte = _BYTE if (draw >> (np.uint64(lane) * _LANE)) & _MASK >= threshold else np.uint64(0)
+                    kept |= byte << (np.uint64(quad * 4 + lane) * np.uint64(8))
+            mask_word(row, i, kept)
+        for i in range(whole, row.shape[0]):
+            draw = bits(stream, np.uint64(i // 4)) >> (np.uint64(i % 4) * _LANE)
+            row[i] *= draw & _MASK >= threshold
 
 
-@helper
-def _drop_fours(row, stream, threshold):
-    """Whole fours of bytes, kept or cleared by one mask. Gives their number."""
-    whole = row.shape[0] // 4 * 4
-    packed = row[:whole].view(np.uint32)
-    for quad in range(whole // 4):
-        draw = bits(stream, np.uint64(quad))
-        kept = np.uint64(0)
-        for lane in range(4):
-            byte = _BYTE if (draw >> (np.uint64(lane) * _LANE)) & _MASK >= threshold else np.uint64(0)
-            kept |= byte << (np.uint64(lane) * np.uint64(8))
-        packed[quad] &= np.uint32(kept)
-    return whole
+@linked(FLOATS_2D, INDICES, REAL, KEY, KEY, INT, INT)
+def drop_input_floats(features, indices, rate, seed, epoch, first, last):
+    """The same for float32, features[n] holding sample indices[n]; what is kept is divided by 1 - rate, to make good.
+
+    For bytes the table of their values does that. Reads and writes each number once.
+    """
+    threshold, scale = np.uint64(rate * 65536.0), np.float32(1.0 / (1.0 - rate))
+    for n in range(first, last):
+        stream, row = _input_stream(seed, epoch, indices[n]), features[n]
+        for i in range(row.shape[0]):
+            draw = bits(stream, np.uint64(i // 4)) >> (np.uint64(i % 4) * _LANE)
+            row[i] *= scale if draw & _MASK >= threshold else np.float32(0.0)

@@ -11,12 +11,13 @@ Each kernel does a range of units or of inputs, and everything outside its range
 decided elsewhere, and every number has one writer and one order of summing, whatever the split. A range of units is of
 whole panels.
 
-Three loops round a tile of TILE_ROWS x PANEL sums in registers, its shared index innermost (Goto and van de Geijn 2008).
-The next tile is asked for while the tile before it is at work. Rows left over when TILE_ROWS does not divide the extent
-are done one at a time, SPARSE_PANELS panels together.
+Three loops round a tile of TILE_ROWS x PANEL sums in registers, its shared index innermost (Goto and van de Geijn
+2008). The next tile is asked for while the tile before it is at work. Rows left over when TILE_ROWS does not divide the
+extent are done one at a time, SPARSE_PANELS panels together.
 """
 
 import numpy as np
+import numpy.typing as npt
 from numba import prange
 
 from jitnet.compiler.blocks import (
@@ -50,8 +51,10 @@ from jitnet.compiler.tile import (
 
 __all__ = [
     "forward",
+    "from_panels",
     "gradient_of_input",
     "gradient_of_weight",
+    "in_panels",
     "linear_backward_bias",
     "linear_backward_input",
     "linear_backward_weight",
@@ -71,6 +74,21 @@ def padded(features):
 def weight_index(o, i, in_features):
     """Where PyTorch's weight[o, i] stands in a layer's panels."""
     return (o // PANEL * in_features + i) * PANEL + o % PANEL
+
+
+def in_panels(weight: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """PyTorch's weight (out_features, in_features) as the kernels have it: (panels * in_features, PANEL)."""
+    out_features, in_features = weight.shape
+    filled = np.zeros((padded(out_features), in_features), np.float32)
+    filled[:out_features] = weight
+    return np.ascontiguousarray(filled.reshape(-1, PANEL, in_features).transpose(0, 2, 1)).reshape(-1, PANEL)
+
+
+def from_panels(panels: npt.NDArray[np.float32], out_features: int) -> npt.NDArray[np.float32]:
+    """The way back: (out_features, in_features)."""
+    n_panels = padded(out_features) // PANEL
+    rows = panels.reshape(n_panels, -1, PANEL).transpose(0, 2, 1).reshape(n_panels * PANEL, -1)
+    return np.ascontiguousarray(rows[:out_features])
 
 
 @linked(FLOATS, INT, FLOATS, FLOATS, FLOATS, INT, INT, INT, INT, INT)

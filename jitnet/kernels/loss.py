@@ -13,7 +13,7 @@ from numba import prange
 from jitnet.compiler.blocks import LANES
 from jitnet.compiler.decorators import driver, linked
 from jitnet.compiler.denormals import flush_denormals, restore_float_flags
-from jitnet.compiler.signatures import FLOATS, INT, ROWS, SINGLE
+from jitnet.compiler.signatures import FLOATS, INDICES, INT, SINGLE
 from jitnet.compiler.tile import tile_larger, tile_load, tile_store, tile_zero
 from jitnet.kernels.exponential import exp, tile_exp
 
@@ -41,13 +41,15 @@ def softmax(row, n_classes):
         row[c] *= scale
 
 
-@linked(FLOATS, INT, ROWS, ROWS, FLOATS, ROWS, INT, SINGLE, SINGLE, INT, INT)
-def softmax_cross_entropy(logits_t, stride, labels, rows, losses, correct, n_classes, smoothing, factor, first, last):
+@linked(FLOATS, INT, INDICES, INDICES, FLOATS, INDICES, INT, SINGLE, SINGLE, INT, INT)
+def softmax_cross_entropy(
+    logits_t, stride, labels, indices, losses, correct, n_classes, smoothing, factor, first, last
+):
     """Turn the logits of samples first <= n < last into the gradient (p - t) * factor, in place; write each sample's
     loss and whether the guess was right.
 
     logits_t (n_classes, batch) float32, flat, samples last in rows of stride; the label of sample n is
-    labels[rows[n]]. losses (batch,) float32, correct (batch,) int32. Sixteen samples are one vector: first is a
+    labels[indices[n]]. losses (batch,) float32, correct (batch,) int32. Sixteen samples are one vector: first is a
     multiple of LANES, and logits_t and losses have room up to the next one after last. A logit that is NaN or infinite
     gives a loss that is NaN. About 30 FLOP and 16 bytes a logit.
     """
@@ -61,7 +63,7 @@ def softmax_cross_entropy(logits_t, stride, labels, rows, losses, correct, n_cla
             largest = tile_larger(largest, logit)
             mean = mean + logit
         for k in range(n, end):
-            losses[k] = logits_t[labels[rows[k]] * stride + k]
+            losses[k] = logits_t[labels[indices[k]] * stride + k]
         behind = largest - tile_load(1, 1, losses, n, 0)
         # Differences first: beside a vast logit the logarithm would be rounded away. The mean stays in without
         # smoothing: zero times what is not finite is NaN.
@@ -70,7 +72,7 @@ def softmax_cross_entropy(logits_t, stride, labels, rows, losses, correct, n_cla
         for k in range(n, end):
             # The guess is the first of the largest.
             hit = losses[k] == _F(0.0)
-            label = labels[rows[k]]
+            label = labels[indices[k]]
             for c in range(label):
                 hit = hit and logits_t[c * stride + k] != logits_t[label * stride + k]
             correct[k] = hit
@@ -86,7 +88,7 @@ def softmax_cross_entropy(logits_t, stride, labels, rows, losses, correct, n_cla
             tile_store(power * scale - smoothing / _F(n_classes) * factor, logits_t, c * stride + n, 0)
         tile_store(total, losses, n, 0)
         for k in range(n, end):
-            logits_t[labels[rows[k]] * stride + k] -= sure * factor
+            logits_t[labels[indices[k]] * stride + k] -= sure * factor
             losses[k] = math.log(losses[k])
         tile_store(tile_load(1, 1, losses, n, 0) + loss, losses, n, 0)
 
@@ -99,14 +101,14 @@ def cross_entropy(logits_t, labels, losses, correct, smoothing, parts):
     The batch is a multiple of LANES; whole vectors of samples are split in parts.
     """
     n_classes, batch = logits_t.shape
-    rows = np.empty(batch, np.int32)
+    indices = np.empty(batch, np.int32)
     for n in range(batch):
-        rows[n] = n
+        indices[n] = n
     for part in prange(parts):
         flags = flush_denormals()
         first, last = batch // LANES * part // parts * LANES, batch // LANES * (part + 1) // parts * LANES
         factor = _F(1.0 / batch)
         softmax_cross_entropy(
-            logits_t.reshape(-1), batch, labels, rows, losses, correct, n_classes, _F(smoothing), factor, first, last
+            logits_t.reshape(-1), batch, labels, indices, losses, correct, n_classes, _F(smoothing), factor, first, last
         )
         restore_float_flags(flags)

@@ -9,9 +9,10 @@ rmsprop    v = rho v + (1 - rho) g'^2;  w -= r g' / (sqrt(v) + epsilon)      (Hi
 adam       m = beta1 m + (1 - beta1) g';  v = beta2 v + (1 - beta2) g'^2;
            w -= r / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + epsilon)    (Kingma and Ba 2015)
 adamw      the same on g itself, after w -= r d w                            (Loshchilov and Hutter 2019)
+lion       w -= r (sign(beta1 m + (1 - beta1) g) + d w);  m = beta2 m + (1 - beta2) g         (Chen et al. 2023)
 
-A new one is: its formula above, a line in OPTIMIZERS, a function beside these and its call in `update`; and its name and
-hyperparameters in `config/choices.py`. Every other room asks these two tables.
+A new one is: its formula above, a line in OPTIMIZERS, a function beside these and its call in `update`; and its name
+and hyperparameters in `config/choices.py`. Every other room asks these two tables.
 
 The loops work on one vector of 16 at a time: three streams that are stored to would not vectorise otherwise.
 """
@@ -26,7 +27,7 @@ from jitnet.compiler.blocks import LANES
 from jitnet.compiler.decorators import driver, helper, linked
 from jitnet.compiler.denormals import flush_denormals, restore_float_flags
 from jitnet.compiler.signatures import FLOATS, INT, REAL, make_record
-from jitnet.compiler.tile import tile_load, tile_sqrt, tile_store
+from jitnet.compiler.tile import tile_load, tile_max, tile_sqrt, tile_store, tile_zero
 from jitnet.config.choices import HYPERPARAMETERS, OptimizerFields
 
 __all__ = ["OPTIMIZERS", "Optimizer", "average", "optimizer_settings", "update", "update_parameters"]
@@ -56,8 +57,9 @@ OPTIMIZERS = {
     "rmsprop": Optimizer(3, ("second_moment",), False, 10, 20),
     "adam": Optimizer(4, ("first_moment", "second_moment"), False, 14, 28),
     "adamw": Optimizer(5, ("first_moment", "second_moment"), False, 14, 28),
+    "lion": Optimizer(6, ("first_moment",), False, 12, 20),
 }
-SGD, MOMENTUM, NESTEROV, RMSPROP, ADAM, ADAMW = (np.int64(optimizer.code) for optimizer in OPTIMIZERS.values())
+SGD, MOMENTUM, NESTEROV, RMSPROP, ADAM, ADAMW, LION = (np.int64(optimizer.code) for optimizer in OPTIMIZERS.values())
 
 SETTINGS = np.dtype(
     [("code", np.int64), ("weight_decay", np.float64), *((name, np.float64) for name in HYPERPARAMETERS)], align=True
@@ -129,6 +131,22 @@ def _adam(settings, w, dw, m, v, step, learning_rate, factor, first, last):
         tile_store(weight * shrink - mean / (tile_sqrt(square) + tiny) * size, w, k, 0)
 
 
+@helper
+def _lion(settings, w, dw, m, learning_rate, factor, first, last):
+    """Every weight moves by the same length, whichever way the sum points: its sign, cut out between -1 and 1."""
+    beta1, beta2 = settings.beta1, settings.beta2
+    keep1, new1, keep2, new2 = _F(beta1), _F(1.0 - beta1), _F(beta2), _F(1.0 - beta2)
+    shrink, rate = _F(1.0 - learning_rate * settings.weight_decay), _F(learning_rate)
+    vast, one = _F(1e38), _F(1.0)
+    for k in range(first, last, LANES):
+        gradient = tile_load(1, 1, dw, k, 0) * factor
+        mean = tile_load(1, 1, m, k, 0)
+        direction = (mean * keep1 + gradient * new1) * vast
+        sign = tile_zero(1, 1) - tile_max(tile_zero(1, 1) - tile_max(direction, -one), -one)
+        tile_store(mean * keep2 + gradient * new2, m, k, 0)
+        tile_store(tile_load(1, 1, w, k, 0) * shrink - sign * rate, w, k, 0)
+
+
 @linked(typeof(make_record(SETTINGS)), FLOATS, FLOATS, FLOATS, FLOATS, INT, REAL, REAL, INT, INT)
 def update(settings, w, dw, m, v, step, learning_rate, factor, first, last):
     """Update w[first:last] from the gradient factor * dw; first and last are multiples of LANES, step counts from 1.
@@ -145,6 +163,8 @@ def update(settings, w, dw, m, v, step, learning_rate, factor, first, last):
         _rmsprop(settings, w, dw, v, rate, factor, first, last)
     elif settings.code == ADAM or settings.code == ADAMW:
         _adam(settings, w, dw, m, v, step, learning_rate, factor, first, last)
+    elif settings.code == LION:
+        _lion(settings, w, dw, m, learning_rate, factor, first, last)
 
 
 @helper

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from jitnet.compiler.decorators import kernel
+from jitnet.compiler.decorators import helper, kernel
 
 __all__ = ["AUGMENT", "DROPOUT", "INIT", "ORDER", "SPLIT", "bits", "key", "normal", "permutation", "shuffle", "uniform"]
 
@@ -23,7 +23,7 @@ _30, _27, _31, _40 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(40)
 _UNIT = np.float32(2.0**-24)
 
 
-@kernel
+@helper
 def bits(key, index):
     """64 random bits: number `index` of the stream `key` (both uint64)."""
     z = key + (index + np.uint64(1)) * _STEP
@@ -32,19 +32,19 @@ def bits(key, index):
     return z ^ (z >> _31)
 
 
-@kernel
+@helper
 def key(seed, purpose, a, b):
     """The stream (uint64) that belongs to a seed, a purpose and two numbers, an epoch and a sample for example."""
     return bits(bits(bits(seed, purpose), a), b)
 
 
-@kernel
+@helper
 def uniform(key, index):
     """float32 in [0, 1), a multiple of 2**-24: number `index` of the stream `key`."""
     return np.float32(bits(key, index) >> _40) * _UNIT
 
 
-@kernel
+@helper
 def normal(key, index):
     """float32 from N(0, 1): number `index` of the stream `key` (Box and Muller 1958)."""
     pair = index + index
@@ -53,7 +53,7 @@ def normal(key, index):
     return np.float32(math.sqrt(-2.0 * math.log(u)) * math.cos(2.0 * math.pi * v))
 
 
-@kernel
+@helper
 def permutation(key, order):
     """Fill order (n,) int32 with 0..n-1 in random order (Fisher and Yates; Durstenfeld 1964)."""
     n = order.shape[0]

@@ -13,12 +13,13 @@ import math
 from typing import Any
 
 import numpy as np
+from numba import typeof
 
-from jitnet.compiler.decorators import exact_kernel
-from jitnet.compiler.signatures import make_record
+from jitnet.compiler.decorators import helper, kernel, linked
+from jitnet.compiler.signatures import INT, REAL, make_record
 from jitnet.config import TrainConfig
 
-__all__ = ["SCHEDULES", "learning_rate", "schedule_settings"]
+__all__ = ["SCHEDULES", "learning_rate", "learning_rates", "schedule_settings"]
 
 SCHEDULES = {"constant": 0, "step": 1, "exponential": 2, "cosine": 3, "one-cycle": 4}
 CONSTANT, STEP, EXPONENTIAL, COSINE, ONE_CYCLE = (np.int64(code) for code in SCHEDULES.values())
@@ -57,24 +58,27 @@ def schedule_settings(config: TrainConfig, steps_per_epoch: int) -> Any:
     )
 
 
-@exact_kernel
+@helper
 def _between(start, end, share):
     """From start to end along half a cosine."""
     return end + (start - end) * (1.0 + math.cos(math.pi * share)) / 2.0
 
 
-@exact_kernel
+@linked(typeof(make_record(SETTINGS)), INT, returns=REAL, fastmath=False)
 def learning_rate(settings, step):
-    """The learning rate, float64, of a step of the run, counted from 0. settings: as `schedule_settings` makes them."""
+    """The learning rate, float64, of a step of the run, counted from 0. settings: as `schedule_settings` makes them.
+
+    Without FASTMATH: it gives what Python gives, to the last bit.
+    """
     if step < settings.warmup_steps:
         return settings.peak * (step + 1) / (settings.warmup_steps + 1)
     after = step - settings.warmup_steps
     epochs = after / settings.steps_per_epoch
     share = after / max(1, settings.epochs * settings.steps_per_epoch - settings.warmup_steps)
     if settings.code == STEP:
-        return settings.peak * settings.decay ** math.floor(epochs / settings.step_every + 1e-9)
+        return settings.peak * math.pow(settings.decay, math.floor(epochs / settings.step_every + 1e-9))
     if settings.code == EXPONENTIAL:
-        return settings.peak * settings.decay**epochs
+        return settings.peak * math.pow(settings.decay, epochs)
     if settings.code == COSINE:
         return _between(settings.peak, settings.final, share)
     if settings.code == ONE_CYCLE:
@@ -82,3 +86,10 @@ def learning_rate(settings, step):
             return _between(settings.peak * _START, settings.peak, share / _RISE)
         return _between(settings.peak, settings.final, (share - _RISE) / (1.0 - _RISE))
     return settings.peak
+
+
+@kernel
+def learning_rates(settings, steps, rates):
+    """rates[k] = the learning rate of step steps[k]; steps int64, rates float64."""
+    for k in range(steps.shape[0]):
+        rates[k] = learning_rate(settings, steps[k])

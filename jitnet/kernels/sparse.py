@@ -12,8 +12,9 @@ import numpy as np
 
 from jitnet.compiler.blocks import PANEL, SPARSE_BLOCK, SPARSE_COLUMNS, SPARSE_PANELS, TILE_COLS
 from jitnet.compiler.decorators import helper, linked
-from jitnet.compiler.signatures import BYTES, COUNTS, ENTRIES, FLOATS, INT, ROWS, WORDS
-from jitnet.compiler.tile import lowest_bit, prefetch, tile_add_scaled, tile_load, tile_store
+from jitnet.compiler.signatures import BYTES, COUNTS, ENTRIES, FLOATS, INDICES, INT, WORDS
+from jitnet.compiler.tile import prefetch, tile_add_scaled, tile_load, tile_store
+from jitnet.compiler.words import lowest_bit, word_at
 
 __all__ = ["count_row", "list_row", "mark_columns", "sparse_backward_weight", "sparse_forward"]
 
@@ -49,9 +50,8 @@ def list_row(row, entries, at, end):
     where it is zero, written over by the next, which costs less than asking each.
     """
     words = row.shape[0] // 8
-    packed = row[: words * 8].view(np.uint64)
     for word in range(words):
-        if packed[word] != 0:
+        if word_at(row, word * 8) != _NONE:
             # What lies behind the last entry may be another thread's: nothing is written from `end` on. Asked once for
             # eight pixels.
             if at + 8 <= end:
@@ -63,31 +63,31 @@ def list_row(row, entries, at, end):
     return _list_some(row, entries, at, words * 8, row.shape[0])
 
 
-@linked(COUNTS, ENTRIES, ROWS, ROWS, WORDS)
-def mark_columns(indptr, entries, rows, next_rows, marks):
-    """Which of up to SPARSE_BLOCK samples have a column: bit n of marks[i] says it of sample rows[n].
+@linked(COUNTS, ENTRIES, INDICES, INDICES, WORDS)
+def mark_columns(indptr, entries, indices, next_indices, marks):
+    """Which of up to SPARSE_BLOCK samples have a column: bit n of marks[i] says it of sample indices[n].
 
-    rows (batch,) int32; marks (in_features,) uint64 is overwritten. Marks, not lists of entries: they stay in the first
-    cache. next_rows names the samples that will be marked next: their entries lie at random places in memory, and
-    asking for them now hides that. 4 bytes an entry and 8 a column.
+    indices (batch,) int32; marks (in_features,) uint64 is overwritten. Marks, not lists of entries: they stay in the
+    first cache. next_indices names the samples that will be marked next: their entries lie at random places in memory,
+    and asking for them now hides that. 4 bytes an entry and 8 a column.
     """
     for i in range(marks.shape[0]):
         marks[i] = _NONE
-    for n in range(rows.shape[0]):
-        if n < next_rows.shape[0]:
-            for e in range(indptr[next_rows[n]], indptr[next_rows[n] + 1], 16):
+    for n in range(indices.shape[0]):
+        if n < next_indices.shape[0]:
+            for e in range(indptr[next_indices[n]], indptr[next_indices[n] + 1], 16):
                 prefetch(entries, e)
         mark = _FIRST << np.uint64(n)
-        for e in range(indptr[rows[n]], indptr[rows[n] + 1]):
+        for e in range(indptr[indices[n]], indptr[indices[n] + 1]):
             marks[np.uint64(entries[np.uint64(e)] >> _VALUE_BITS)] |= mark
 
 
-@linked(COUNTS, ENTRIES, ROWS, FLOATS, FLOATS, FLOATS, FLOATS, INT, COUNTS, INT, INT, INT)
-def sparse_forward(indptr, entries, rows, byte_values, w, b, out, out_stride, cursors, in_features, first, last):
-    """out[n, o] = b[o] + sum over the entries (i, v) of sample rows[n] of byte_values[v] * w[i, o], for
+@linked(COUNTS, ENTRIES, INDICES, FLOATS, FLOATS, FLOATS, FLOATS, INT, COUNTS, INT, INT, INT)
+def sparse_forward(indptr, entries, indices, byte_values, w, b, out, out_stride, cursors, in_features, first, last):
+    """out[n, o] = b[o] + sum over the entries (i, v) of sample indices[n] of byte_values[v] * w[i, o], for
     first <= o < last.
 
-    indptr (samples + 1,) int64, entries uint32, rows (batch,) int32, byte_values (256,) float32, w in panels, b
+    indptr (samples + 1,) int64, entries uint32, indices (batch,) int32, byte_values (256,) float32, w in panels, b
     (units,), out (batch, units) flat in rows of out_stride; out is overwritten, and cursors (at least SPARSE_BLOCK or
     the batch,) int64: where each sample's next entry stands. 2 FLOP for each entry and unit.
     """
@@ -95,8 +95,8 @@ def sparse_forward(indptr, entries, rows, byte_values, w, b, out, out_stride, cu
     whole = first + (last - first) // _TOGETHER * _TOGETHER
     # Samples inside, some columns at a time: their weights of one group of panels stay in the first cache, and the
     # samples' sums in the second.
-    for block in range(0, rows.shape[0], SPARSE_BLOCK):
-        own = rows[block : block + SPARSE_BLOCK]
+    for block in range(0, indices.shape[0], SPARSE_BLOCK):
+        own = indices[block : block + SPARSE_BLOCK]
         for o in range(first, whole, _TOGETHER):
             _point_at_first(indptr, own, cursors)
             for column in range(0, in_features, SPARSE_COLUMNS):
@@ -116,32 +116,32 @@ def sparse_forward(indptr, entries, rows, byte_values, w, b, out, out_stride, cu
                     cursors[n] = e
                     tile_store(sums, out, at, PANEL)
     for o in range(whole, last, PANEL):
-        for n in range(rows.shape[0]):
+        for n in range(indices.shape[0]):
             total = tile_load(1, TILE_COLS, b, o, PANEL)
-            for e in range(indptr[rows[n]], indptr[rows[n] + 1]):
+            for e in range(indptr[indices[n]], indptr[indices[n] + 1]):
                 entry = entries[np.uint64(e)]
                 place = np.int64(entry >> _VALUE_BITS) * PANEL + o * in_features
                 total = tile_add_scaled(total, byte_values[np.uint64(entry & _VALUE)], w, place, panel)
             tile_store(total, out, n * out_stride + o, PANEL)
 
 
-@linked(WORDS, COUNTS, ENTRIES, ROWS, FLOATS, FLOATS, INT, FLOATS, COUNTS, INT, INT, INT)
+@linked(WORDS, COUNTS, ENTRIES, INDICES, FLOATS, FLOATS, INT, FLOATS, COUNTS, INT, INT, INT)
 def sparse_backward_weight(
-    marks, indptr, entries, rows, byte_values, dout, dout_stride, dw, cursors, in_features, first, last
+    marks, indptr, entries, indices, byte_values, dout, dout_stride, dw, cursors, in_features, first, last
 ):
-    """dw[i, o] += sum of byte_values[v] * dout[n, o] over the samples rows[n] with an entry (i, v), for
+    """dw[i, o] += sum of byte_values[v] * dout[n, o] over the samples indices[n] with an entry (i, v), for
     first <= o < last.
 
-    marks as `mark_columns` left them for these rows, SPARSE_BLOCK at most; cursors (rows,) int64 is overwritten: where
-    each sample's next entry stands. dout flat in rows of dout_stride, beginning at the first of the rows; dw in panels.
-    With dout scaled by -learning_rate, dw may be the weights themselves: that is a step of SGD. Columns without entries
-    are not touched. 2 FLOP for each entry and unit.
+    marks as `mark_columns` left them for these samples, SPARSE_BLOCK at most; cursors (batch,) int64 is overwritten:
+    where each sample's next entry stands. dout flat in rows of dout_stride, beginning at the first of the samples; dw
+    in panels. With dout scaled by -learning_rate, dw may be the weights themselves: that is a step of SGD. Columns
+    without entries are not touched. 2 FLOP for each entry and unit.
     """
     panel = in_features * PANEL
     whole = first + (last - first) // _TOGETHER * _TOGETHER
     # Columns inside: a group's gradients stay in the first cache. A sample's entries stand in the order of the columns.
     for o in range(first, whole, _TOGETHER):
-        _point_at_first(indptr, rows, cursors)
+        _point_at_first(indptr, indices, cursors)
         for i in range(in_features):
             mark = marks[i]
             if mark != _NONE:
@@ -156,7 +156,7 @@ def sparse_backward_weight(
                     tile = tile_add_scaled(tile, value, dout, n * dout_stride + o, PANEL)
                 tile_store(tile, dw, place, panel)
     for o in range(whole, last, PANEL):
-        _point_at_first(indptr, rows, cursors)
+        _point_at_first(indptr, indices, cursors)
         for i in range(in_features):
             mark = marks[i]
             if mark != _NONE:
@@ -173,7 +173,7 @@ def sparse_backward_weight(
 
 
 @helper
-def _point_at_first(indptr, rows, cursors):
-    """cursors[n] = where the first entry of sample rows[n] stands."""
-    for n in range(rows.shape[0]):
-        cursors[n] = indptr[rows[n]]
+def _point_at_first(indptr, indices, cursors):
+    """cursors[n] = where the first entry of sample indices[n] stands."""
+    for n in range(indices.shape[0]):
+        cursors[n] = indptr[indices[n]]

@@ -1,5 +1,6 @@
 """A network, and the file that holds it."""
 
-from jitnet.model.network import FILE_NAME, Model
+from jitnet.model.file import FILE_NAME
+from jitnet.model.network import Model
 
 __all__ = ["FILE_NAME", "Model"]

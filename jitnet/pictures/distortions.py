@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.config import AugmentConfig
+from jitnet.config import AugmentConfig, TrainConfig
 from jitnet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def distorted_samples(
     out. Values are as stored, not scaled.
     Raises UsageError where the data are no images of whole numbers.
     """
-    from jitnet.kernels import augment
+    from jitnet.engine.samples import SampleMaker  # only here: it loads Numba
 
     images, shape = dataset.train.images, dataset.image_shape
     if shape is None:
@@ -57,13 +57,9 @@ def distorted_samples(
     _, first = np.unique(dataset.train.labels, return_index=True)
     others = np.setdiff1d(np.arange(min(len(images), count + len(first))), first)
     chosen = np.concatenate([first, others])[:count].astype(np.int32)
-    settings = augment.settings(config)
-    scratch = np.empty((1, augment.scratch_size(*shape, settings)), np.float32)
-    out = np.empty((variants + 1, len(chosen), images.shape[1]), np.uint8)
-    out[0] = images[chosen]
-    for variant in range(variants):
-        keys = np.uint64(seed), np.uint64(variant + 1)
-        augment.augment_rows(images, chosen, *shape, *keys, settings, scratch, out[variant + 1])
+    no_features = np.zeros((0, 0), np.float32)
+    maker = SampleMaker(images, no_features, shape, TrainConfig(augment=config, seed=seed), threads=1)
+    out = np.stack([images[chosen], *(maker.make(epoch, chosen)[0] for epoch in range(1, variants + 1))])
     return chosen.tolist(), out.swapaxes(0, 1).reshape(len(chosen), variants + 1, *shape)
 
 

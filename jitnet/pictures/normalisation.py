@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jitnet.errors import PictureError
-from jitnet.pictures.files import LEAST_CONTRAST, Grey, Reals, to_bytes
+from jitnet.pictures.codecs import LEAST_CONTRAST, Grey, Reals, to_bytes
 
 __all__ = ["normalise_picture"]
 

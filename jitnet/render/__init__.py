@@ -1,9 +1,10 @@
 """Everything that the commands show; the only room that knows rich. Functions take records and a console."""
 
+from jitnet.render.augmentation import distortions, sheet
 from jitnet.render.console import Consoles, consoles, error, facts, make_console, notice
-from jitnet.render.distortions import distortions, sheet
+from jitnet.render.drawing import picture, pictures, plot, to_grey
 from jitnet.render.measurement import bench, changes, measuring
-from jitnet.render.pictures import picture, pictures, plot, to_grey
+from jitnet.render.program import program_table
 from jitnet.render.progress import TrainingView, compiling, downloads, working
 from jitnet.render.reports import description, evaluation, listing, network, plan, prediction
 from jitnet.render.tables import bar, table
@@ -32,6 +33,7 @@ __all__ = [
     "plan",
     "plot",
     "prediction",
+    "program_table",
     "sheet",
     "table",
     "to_grey",

@@ -15,7 +15,7 @@ from jitnet.render.console import ACCENT, BAD, FAINT, GOOD, WARN, Consoles, fact
 from jitnet.render.tables import Cell, bar, table
 
 if TYPE_CHECKING:
-    from jitnet.bench.compare import Change
+    from jitnet.bench.comparison import Change
     from jitnet.bench.records import Bench
 
 __all__ = ["bench", "changes", "measuring"]
@@ -68,8 +68,8 @@ def bench(console: Console, measured: "Bench", peers: Sequence[str]) -> None:
     """The whole measurement."""
     _machine(console, measured)
     _limits(console, measured)
-    for count in sorted({result.threads for result in measured.group("kernel")}):
-        _kernels(console, measured, count)
+    for count in sorted({result.threads for result in measured.group("operation")}):
+        _operations(console, measured, count)
     _steps(console, measured)
     if measured.group("ladder"):
         _ladder(console, measured)
@@ -121,14 +121,16 @@ def _limits(console: Console, measured: "Bench") -> None:
     if measured.cache_bytes * 2 > measured.probes[0].levels[-1].size_bytes:
         notes.append("The last-level cache is large beside these arrays: memory itself may be slower.")
     console.print()
-    table(console, ["threads", "FMA", *names, "empty region"], rows, title="What the machine can do", footnotes=notes)
+    table(
+        console, ["threads", "FMA", *names, "starting a region"], rows, title="What the machine can do", footnotes=notes
+    )
 
 
-def _kernels(console: Console, measured: "Bench", threads: int) -> None:
+def _operations(console: Console, measured: "Bench", threads: int) -> None:
     probes = measured.at(threads)
     rows: list[list[Cell]] = []
     above = noted = False
-    for result in measured.group("kernel"):
+    for result in measured.group("operation"):
         if result.threads != threads:
             continue
         share, binds = probes.roof(result)
@@ -157,9 +159,9 @@ def _kernels(console: Console, measured: "Bench", threads: int) -> None:
         notes.append(
             "* above the roof: a count is wrong, work was skipped, or data came from a nearer cache than its size says."
         )
-    columns = ["kernel", "shape", "µs", "±", "GFLOP/s", "GB/s", "FLOP/B", "roof", "bound"]
+    columns = ["operation", "shape", "µs", "±", "GFLOP/s", "GB/s", "FLOP/B", "roof", "bound"]
     console.print()
-    table(console, columns, rows, title=f"Kernels on {_threads(threads)}", footnotes=notes)
+    table(console, columns, rows, title=f"Operations on {_threads(threads)}", footnotes=notes)
 
 
 def _steps(console: Console, measured: "Bench") -> None:
@@ -174,13 +176,17 @@ def _steps(console: Console, measured: "Bench") -> None:
                 f"{row.samples_per_second:,.0f}",
                 f"{row.speed_up:.2f}x",
                 f"{row.efficiency:.0%}",
+                "-" if row.accounted is None else f"{row.accounted:.0%}",
                 row.limit,
             ]
         )
     bits = "the same bits at every count" if measured.same_bits else "NOT the same bits at every count: this is a fault"
     best = next(row.threads for row in measured.steps if row.recommended)
-    notes = [f"< recommended: --threads {best}, the fewest within 3% of the fastest. Training gave {bits}."]
-    columns = ["threads", "µs a step", "±", "samples/s", "speed-up", "efficiency", "what limits it"]
+    notes = [
+        "rows: share of the measured step that the rows of its operations above, and starting its regions, add up to."
+    ]
+    notes += [f"< recommended: --threads {best}, the fewest within 3% of the fastest. Training gave {bits}."]
+    columns = ["threads", "µs a step", "±", "samples/s", "speed-up", "efficiency", "rows", "what limits it"]
     console.print()
     table(console, columns, rows, title="A whole training step", footnotes=notes)
 
@@ -214,12 +220,12 @@ def _ladder(console: Console, measured: "Bench") -> None:
         ["rung", "µs", "±", "GFLOP/s", "faster", "", "the idea"],
         rows,
         title=f"The ladder: one product, {rungs[0].shape}",
-        footnotes=["Each equal to the float64 product before it was timed. The loops: jitnet/kernels/ladder.py."],
+        footnotes=["Each equal to the float64 product before it was timed. The loops: jitnet/kernels/matmul.py."],
     )
 
 
 def _versus(console: Console, measured: "Bench", peers: Sequence[str]) -> None:
-    own = {result.key[1:]: result for result in measured.group("kernel")}
+    own = {result.key[1:]: result for result in measured.group("operation")}
     rows: list[list[Cell]] = []
     for theirs in measured.group("numpy"):
         mine = own[theirs.key[1:]]

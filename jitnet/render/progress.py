@@ -6,6 +6,7 @@ On a terminal a live line on standard error that goes away when it is done; else
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ from rich.text import Text
 from jitnet.render.console import ACCENT, FAINT, GOOD, Consoles, facts
 
 if TYPE_CHECKING:
-    from jitnet.training.trainer import EpochReport, StepReport
+    from jitnet.training.history import EpochReport, StepReport
 
 __all__ = ["TrainingView", "compiling", "downloads", "working"]
 
@@ -115,7 +116,7 @@ def working(consoles: Consoles, what: str) -> Iterator[None]:
 @contextmanager
 def compiling(consoles: Consoles, what: str = "the loops") -> Iterator[None]:
     """Where something inside is compiled: says so, that it happens once, and at the end how long it took."""
-    from jitnet.kernels.jit import when_compiling  # only here: it imports numba
+    from jitnet.compiler.startup import when_compiling  # only here: it imports numba
 
     begun: list[float] = []
     with ExitStack() as spinner:
@@ -138,6 +139,42 @@ class _Seconds(ProgressColumn):
         return Text(f"{task.elapsed or 0:.0f} s", style=FAINT)
 
 
+@dataclass(frozen=True)
+class _Unit:
+    """A unit of time: its name and symbol, its length, and the decimals that a number of them is given."""
+
+    name: str
+    symbol: str
+    seconds: float
+    decimals: int
+
+    def number(self, seconds: float) -> str:
+        """A time in this unit; what would be rounded to nothing is said to be less than the last digit."""
+        least = 10.0**-self.decimals
+        amount = seconds / self.seconds
+        return f"<{least:g}" if 0.0 < amount < least / 2 else f"{amount:.{self.decimals}f}"
+
+
+SECONDS = _Unit("seconds", "s", 1.0, 2)
+MILLISECONDS = _Unit("milliseconds", "ms", 1e-3, 1)
+
+
+def _unit_of(console: Console, seconds: float) -> _Unit:
+    """The largest unit of which a time is a tenth or more."""
+    for unit in (SECONDS, MILLISECONDS):
+        if seconds >= 0.0995 * unit.seconds:
+            return unit
+    return _Unit("microseconds", "us" if console.options.ascii_only else "µs", 1e-6, 0)
+
+
+def _duration(console: Console, seconds: float) -> str:
+    """A time by itself: 0.94 s, 94 ms, 2.1 ms."""
+    unit = _unit_of(console, seconds)
+    amount = seconds / unit.seconds
+    number = f"{amount:.0f}" if unit is MILLISECONDS and amount >= 9.95 else unit.number(seconds)
+    return f"{number} {unit.symbol}"
+
+
 class TrainingView:
     """Shows a training: a live bar in each epoch, and a row for each epoch that stays.
 
@@ -152,6 +189,7 @@ class TrainingView:
     def __init__(self, consoles: Consoles, n_epochs: int) -> None:
         self._consoles = consoles
         self._n_epochs = n_epochs
+        self._unit = SECONDS
         self._live: Live | None = None
         self._drawn_s = time.perf_counter()
         self._reports: list[EpochReport] = []
@@ -204,6 +242,8 @@ class TrainingView:
         self._clear()
         self._drawn_s = time.perf_counter()
         best = self._best()
+        if not self._reports:
+            self._unit = _unit_of(self._consoles.info, report.seconds)
         self._reports.append(report)
         console = self._consoles.info
         if not console.is_terminal:
@@ -232,7 +272,7 @@ class TrainingView:
             cells.append(("validation", 12, _percent(report.val_accuracy)))
         if first.test_accuracy is not None:
             cells.append(("test", 9, _percent(report.test_accuracy)))
-        cells.append(("seconds", 9, f"{report.seconds:.2f}"))
+        cells.append((self._unit.name, len(self._unit.name) + 2, self._unit.number(report.seconds)))
         cells.append(("samples/s", 11, f"{report.samples_per_second:,.0f}"))
         cells.append(("rate", 10, f"{report.learning_rate:.4g}"))
         return cells
@@ -249,7 +289,7 @@ class TrainingView:
         if report.test_accuracy is not None:
             parts.append(f"test {report.test_accuracy:.2%}")
         parts += [
-            f"{report.seconds:.2f} s",
+            f"{self._unit.number(report.seconds)} {self._unit.symbol}",
             f"{report.samples_per_second:,.0f} samples/s",
             f"rate {report.learning_rate:.4g}",
         ]
@@ -295,7 +335,7 @@ class TrainingView:
         if last is not None:
             seconds = sum(report.seconds for report in self._reports)
             count = len(self._reports)
-            pairs.append(("training", f"{seconds:.2f} s for {count} epoch{'s' * (count != 1)}"))
+            pairs.append(("training", f"{_duration(console, seconds)} for {count} epoch{'s' * (count != 1)}"))
         if model is not None:
             pairs.append(("model", Text(str(model), style="bold")))
         if console.is_terminal:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jitnet.render.console import ACCENT, FAINT, GOOD, facts
-from jitnet.render.pictures import draw, has_greys, pictures, to_grey
+from jitnet.render.drawing import draw, has_greys, pictures, to_grey
 from jitnet.render.tables import Cell, bar, empty_table, table
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jitnet.datasets import Description, Listing
     from jitnet.evaluation import Evaluation
     from jitnet.pictures.recognition import Recognition
-    from jitnet.training.trainer import Plan
+    from jitnet.training.plan import Plan
 
 __all__ = ["description", "evaluation", "listing", "network", "plan", "prediction"]
 
@@ -31,12 +31,25 @@ MOST_CLASSES = 50
 SHORT_NAME = 5
 
 
-def plan(console: Console, plan: "Plan") -> None:
-    """Processor, vectors and threading layer; threads and why that number; loops over the inputs and why."""
+def plan(
+    console: Console, plan: "Plan", *, data: str = "", n_train: int = 0, n_held_out: int = 0, n_test: int = 0
+) -> None:
+    """What is trained on, where, and how.
+
+    data: the data set's name; n_train, n_held_out, n_test: its samples to train on, to watch and to test. Then
+    processor, vectors and threading layer; threads and why that number; loops over the inputs and why.
+    """
     machine = plan.machine
     layer = {"omp": "OpenMP", "tbb": "TBB"}.get(machine.threading_layer, machine.threading_layer)
     threads = Text(str(plan.threads), style="bold")
-    pairs: list[tuple[str, str | Text]] = [
+    pairs: list[tuple[str, str | Text]] = []
+    if data:
+        sizes = [f"{n_train:,} samples to train on"]
+        if n_held_out:
+            sizes.append(f"{n_held_out:,} held out")
+        sizes.append(f"{n_test:,} to test" if n_test else "none to test")
+        pairs.append(("data", Text.assemble((data, "bold"), f": {', '.join(sizes)}")))
+    pairs += [
         ("machine", f"{machine.cpu}, {machine.vector_bits}-bit vectors, {layer} threading layer"),
         ("threads", threads.append(f" ({plan.threads_reason})", style="not bold")),
         ("inputs", f"{plan.input_loops} loops ({plan.input_reason})"),

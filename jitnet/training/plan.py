@@ -23,9 +23,9 @@ __all__ = ["Plan", "begin_run", "data_of", "make_plan", "plain_values"]
 
 @dataclass(frozen=True)
 class Plan:
-    """threads, threads_reason: how many, and why. input_loops: "zero-skipping" or "dense", the loops of the first layer;
-    density: share of the inputs that are not zero; input_reason: why those loops. step: what the program is made for;
-    layout: where everything lies; program: the lines of a training step."""
+    """threads, threads_reason: how many, and why. input_loops: "zero-skipping" or "dense", the loops of the first
+    layer; density: share of the inputs that are not zero; input_reason: why those loops. step: what the program is made
+    for; layout: where everything lies; program: the lines of a training step."""
 
     threads: int
     threads_reason: str
@@ -50,17 +50,22 @@ class Plan:
         return measuring(self.step, self.layout)
 
 
-def make_plan(model: Model, samples: Split, config: TrainConfig, batch_size: int) -> Plan:
+def make_plan(model: Model, samples: Split, config: TrainConfig, batch_size: int, *, skip_zeros: bool = True) -> Plan:
     """Choose threads and loops; UsageError where more threads are asked for than there are cores to bind them to, or
-    the dropout rates are not one or one a hidden layer."""
+    the dropout rates are not one or one a hidden layer.
+
+    skip_zeros: whether zeros may be skipped where that pays.
+    """
     here = describe_machine()
     share, loops, reason = _input_loops(model, samples)
+    if not skip_zeros:
+        loops, reason = "dense", "as asked"
     if config.threads > here.affinity:
         raise UsageError(
             f"--threads is {config.threads}; this process may use 1 to {here.affinity} (cores by affinity)"
         )
     sparse = loops == "zero-skipping"
-    item = samples.images.itemsize if samples.images.dtype == np.uint8 and reason != _NO_BYTES else 4
+    item = 4 if _scaled_before(model, samples) else 1
     rates = _dropout(model.config, config)
 
     def on(threads: int) -> tuple[Step, Layout]:
@@ -76,13 +81,16 @@ def make_plan(model: Model, samples: Split, config: TrainConfig, batch_size: int
     return Plan(threads, why, loops, share, reason, here, *on(threads))
 
 
-_NO_BYTES = "inputs are not bytes"
+def _scaled_before(model: Model, samples: Split) -> bool:
+    """Whether samples are floats for the loop: no bytes, or scaled feature by feature."""
+    scaling = model.scaling
+    return samples.images.dtype != np.uint8 or np.ndim(scaling.offset) > 0 or np.ndim(scaling.scale) > 0
 
 
 def _input_loops(model: Model, samples: Split) -> tuple[float, str, str]:
     images, scaling = samples.images, model.scaling
-    if images.dtype != np.uint8 or np.ndim(scaling.offset) or np.ndim(scaling.scale):
-        return 1.0, "dense", _NO_BYTES
+    if _scaled_before(model, samples):
+        return 1.0, "dense", "inputs are not bytes"
     share = density(images)
     if scaling.offset:
         return share, "dense", "zero bytes are not zero inputs"

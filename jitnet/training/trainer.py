@@ -69,16 +69,16 @@ class Trainer:
         return len(self._training), 0 if self._held_out is None else len(self._held_out)
 
     def prepare(self) -> None:
-        """Compile or load every loop, and lay out the state: seconds at the first start, a moment from the second on."""
+        """Compile or load every loop, and lay out the state: seconds at the first start, a moment from the second
+        on."""
         if self._ready:
             return
         from jitnet.compiler.reference import Struct
         from jitnet.engine.loop import load_loop, run_steps
         from jitnet.kernels.random import shuffle
-        from jitnet.kernels.schedule import learning_rate
 
         load_loop()
-        self._run_steps, self._shuffle, self._rate, self._struct_of = run_steps, shuffle, learning_rate, Struct
+        self._run_steps, self._shuffle, self._struct_of = run_steps, shuffle, Struct
         self._run = begin_run(self.model, self.plan, self.n_steps)
         self._order = np.arange(len(self._training), dtype=np.int32)
         if self._new is None:
@@ -86,15 +86,14 @@ class Trainer:
             self._struct = Struct(self._run)
         else:
             self._new.draw(0, np.zeros(1, np.int32))
-        # Called once: they would be compiled or loaded in the first epoch otherwise.
-        self._rate(self._run.schedule, 0)
+        # Called once: it would be compiled or loaded in the first epoch otherwise.
         self._shuffle(np.uint64(0), np.uint64(0), np.zeros(1, np.int32))
         splits = {"val": self._held_out, "test": self.dataset.test}
         self._measured = {name: self._measuring(split) for name, split in splits.items() if split is not None}
         self._ready = True
 
     def request_stop(self) -> None:
-        """End the run within a chunk, about 50 ms; safe in a signal handler."""
+        """End the run within a chunk of batches; safe in a signal handler."""
         self._asked_to_stop = True
 
     def run(
@@ -132,13 +131,13 @@ class Trainer:
         reports: list[EpochReport] = []
         outcome = f"trained for {config.epochs} epoch{'s' * (config.epochs != 1)}"
         for epoch in range(1, config.epochs + 1):
-            totals, seconds = np.zeros(2), 0.0
+            totals, seconds = np.zeros(3), 0.0
             for done, spent in self._epoch(epoch, totals):
                 seconds += spent
                 if on_steps is not None:
                     samples = min(done * self._batch_size, len(self._order))
                     pace = samples / max(seconds, 1e-9)
-                    loss, accuracy = totals / samples
+                    loss, accuracy = totals[:2] / samples
                     on_steps(StepReport(epoch, config.epochs, done, self.n_steps, pace, float(loss), float(accuracy)))
             self._update_model()
             if self._asked_to_stop:
@@ -187,10 +186,10 @@ class Trainer:
         call = self._run.call
         call.first_batch, call.n_steps, call.first_step = done, count, (epoch - 1) * self.n_steps + done
         if self._new is not None:
-            rows = self._order[done * self._batch_size : (done + count) * self._batch_size]
-            data = self._new.draw(epoch, rows)
+            indices = self._order[done * self._batch_size : (done + count) * self._batch_size]
+            data = self._new.draw(epoch, indices)
             call.first_batch = 0
-            run = self._run._replace(data=data, order=self._new.counting[: len(rows)])
+            run = self._run._replace(data=data, order=self._new.counting[: len(indices)])
             self._struct = self._struct_of(run)
         return self._run_steps(self._struct, len(self.plan.program.first), totals)
 
@@ -237,7 +236,7 @@ class Trainer:
         if name not in self._measured:
             return None, None
         samples, struct = self._measured[name]
-        totals = np.zeros(2)
+        totals = np.zeros(3)
         self._run_steps(struct, 0, totals)
         return float(totals[0] / samples), float(totals[1] / samples)
 
@@ -256,7 +255,7 @@ class Trainer:
             val_accuracy,
             seconds,
             samples / seconds,
-            float(self._rate(self._run.schedule, epoch * self.n_steps - 1)),
+            float(totals[2]),
         )
 
 

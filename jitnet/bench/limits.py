@@ -5,22 +5,32 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from jitnet.bench import cells
-from jitnet.bench.measure import timed
 from jitnet.bench.records import Case, Level, Probes, Result
-from jitnet.config import ModelConfig
-from jitnet.kernels.jit import set_threads
-from jitnet.kernels.probe import BLOCK, SUMS
-from jitnet.state import State, aligned, allocate, no_source
+from jitnet.bench.timing import timed
+from jitnet.compiler.blocks import LANES
+from jitnet.compiler.machine import set_threads
+from jitnet.compiler.reference import Struct
+from jitnet.engine.loop import repeat_lines
+from jitnet.engine.state import aligned, empty_run
+from jitnet.kernels.probe import PROBE_BLOCK, PROBES, SUMS, repeat_probe
 
 __all__ = ["cache_bytes", "probe_cases", "probes_of"]
+
+Floats = npt.NDArray[np.float32]
 
 KIB, MIB = 1024, 1024 * 1024
 SMALL = (24 * KIB, 192 * KIB, 3 * MIB)
 """Bytes of three arrays together, for each thread: within the first cache, the second, and (mostly) the last."""
 
 LEAST_BYTES, MOST_BYTES = 64 * MIB, 256 * MIB
+
+TERMS = 20_000
+"""Terms of each sum in one call of the peak."""
+
+GAP = 5 * LANES
+"""Numbers between the arrays of the triad: without a gap a load and a store meet in the same place of a page."""
 
 
 def cache_bytes() -> int:
@@ -40,7 +50,7 @@ def memory_bytes() -> int:
 
 def _sizes(threads: int) -> list[int]:
     """Bytes in all of each walk, on so many threads."""
-    unit = 12 * BLOCK * threads
+    unit = 12 * PROBE_BLOCK * threads
     return [size // unit * unit for size in (*(small * threads for small in SMALL), memory_bytes())]
 
 
@@ -48,33 +58,44 @@ def probe_cases(threads: Sequence[int]) -> list[Case]:
     """Cases of the group "machine".
 
     peak: 2 SUMS TERMS FLOP a thread on registers. read, triad: bytes are those of the numbers summed, or of the three
-    arrays of a = b + s c (McCalpin 1995); a fetch before a store is not counted. region: an empty one.
+    arrays of a = b + s c (McCalpin 1995); a fetch before a store is not counted. All are repeated inside one region;
+    region: starting an empty one.
     """
-    state = allocate(ModelConfig(in_features=1, n_classes=2), 1, 1, dry=True)
     # One array for all walks: it is the memory that counts, not what stands there.
-    state = state._replace(work=aligned(memory_bytes() // 4 + 4 * cells.stream_gap), mean=aligned(BLOCK * max(threads)))
-    state.work[:] = np.float32(1e-3)
+    memory, out = aligned(memory_bytes() // 4 + 4 * GAP), aligned(PROBE_BLOCK * max(threads))
+    memory[:] = np.float32(1e-3)
     cases = []
     for count in threads:
-        sums = state._replace(work=np.full(cells.PEAK_STRIDE * count, 1e-3, np.float32))
-        cases.append(_case("peak", "registers", count, 2.0 * SUMS * cells.TERMS * count, 0.0, sums, "peak", 0))
+        sums = np.full(2 * SUMS * count, 1e-3, np.float32)
+        cases.append(_probe("peak", "registers", count, 2.0 * SUMS * TERMS * count, 0.0, sums, out, TERMS))
         for size in _sizes(count):
             shape, numbers = f"{size:,} bytes", size // 4
-            cases.append(_case("read", shape, count, 0.0, size, state, "stream_read", numbers))
-            cases.append(_case("triad", shape, count, 0.0, size, state, "stream_triad", numbers // 3))
+            cases.append(_probe("read", shape, count, 0.0, size, memory, out, numbers))
+            cases.append(_probe("triad", shape, count, 0.0, size, memory, out, numbers // 3))
         if count > 1:
-            cases.append(_case("region", "empty", count, 0.0, 0.0, state, "idle", 0))
+            cases.append(_region(count))
     return cases
 
 
-def _case(name: str, shape: str, threads: int, flop: float, size: float, state: State, cell: str, code: int) -> Case:
-    source, order = no_source(), np.zeros(1, np.int32)
+def _probe(
+    name: str, shape: str, threads: int, flop: float, size: float, values: Floats, out: Floats, count: int
+) -> Case:
+    def run(repeats: int) -> float:
+        set_threads(threads)
+        return timed(lambda: repeat_probe(PROBES[name], values, out, count, count + GAP, repeats, threads))
+
+    return Case("machine", name, shape, threads, flop, size, run)
+
+
+def _region(threads: int) -> Case:
+    """Starting a region of a program without lines, anew for each repeat."""
+    struct = Struct(empty_run())
 
     def run(repeats: int) -> float:
         set_threads(threads)
-        return timed(lambda: cells.repeat(cell, state, source, order, 1, 0, code, threads, repeats))
+        return timed(lambda: repeat_lines(struct.address, 0, 0, repeats, 1, threads, True))
 
-    return Case("machine", name, shape, threads, flop, size, run)
+    return Case("machine", "region", "empty", threads, 0.0, 0.0, run)
 
 
 def probes_of(results: Sequence[Result], threads: int) -> Probes:

@@ -13,9 +13,9 @@ from jitnet.errors import UsageError
 
 __all__ = ["FORMAT", "Baseline", "Change", "check_fits", "compare", "rank_test", "read_baseline"]
 
-FORMAT = "jitnet bench 1"
+FORMAT = "jitnet bench 2"
 
-GROUPS = ("kernel", "step", "ladder")
+GROUPS = ("operation", "step", "ladder")
 """What is jitnet's own, and so compared."""
 
 SURE = 0.01

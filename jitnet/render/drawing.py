@@ -1,7 +1,8 @@
 """Pictures and curves drawn with characters.
 
 A picture takes one column a pixel and one row two pixels: the upper half block has the upper pixel as its colour and
-the lower one as its ground. Without colours a denser character stands for a brighter pair.
+the lower one as its ground. A terminal of 16 colours has four greys for that. Without colours a denser character stands
+for a brighter pair.
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ from jitnet.render.console import ACCENT, FAINT
 __all__ = ["GAP", "PAGE", "common_crop", "draw", "picture", "pictures", "plot", "to_grey"]
 
 DENSITY = " .:-=+*#%@"
+FOUR_GREYS = (0, 8, 7, 15)  # among the 16 colours: black, bright black, white, bright white
+FOUR_ABOVE = (48, 148, 228)  # from these levels on the next one is shown: between what xterm and a PC's console have
 WIDEST = 64  # columns of one picture at most; larger ones are averaged down
 PAGE = 120  # columns that pictures side by side may take where nothing limits them
 GAP = 2
@@ -39,8 +42,12 @@ def to_grey(images: npt.ArrayLike, image_shape: tuple[int, int]) -> npt.NDArray[
 
 
 def has_greys(console: Console) -> bool:
-    """Whether a console can show shades of grey."""
+    """Whether a console can show many shades of grey."""
     return console.color_system in ("256", "truecolor") and not console.no_color and not console.options.ascii_only
+
+
+def _has_four_greys(console: Console) -> bool:
+    return console.color_system == "standard" and not console.no_color and not console.options.ascii_only
 
 
 def _fit(image: npt.NDArray[np.uint8], columns: int) -> npt.NDArray[np.uint8]:
@@ -61,16 +68,24 @@ def _pair_style(top: int, bottom: int) -> Style:
     return Style(color=Color.from_rgb(top, top, top), bgcolor=Color.from_rgb(bottom, bottom, bottom))
 
 
+@cache
+def _pair_of_four_style(top: int, bottom: int) -> Style:
+    """The style of a pair of levels from 0 to 3."""
+    return Style(color=Color.from_ansi(FOUR_GREYS[top]), bgcolor=Color.from_ansi(FOUR_GREYS[bottom]))
+
+
 def draw(console: Console, image: npt.NDArray[np.uint8], columns: int = WIDEST) -> list[Text]:
     """The lines of one picture, uint8 of (height, width), at most `columns` wide; 0 is black."""
     image = _fit(image, max(1, columns))
-    greys = has_greys(console)
+    pair_style = _pair_style if has_greys(console) else None
+    if _has_four_greys(console):
+        image, pair_style = np.digitize(image, FOUR_ABOVE).astype(np.uint8), _pair_of_four_style
     lines = []
     for top, bottom in zip(image[::2].tolist(), image[1::2].tolist(), strict=True):
         line = Text(no_wrap=True, end="")
         for above, below in zip(top, bottom, strict=True):
-            if greys:
-                line.append(" " if above == below else "▀", _pair_style(above, below))
+            if pair_style:
+                line.append(" " if above == below else "▀", pair_style(above, below))
             else:
                 line.append(DENSITY[(above + below) * len(DENSITY) // 511])
         lines.append(line)

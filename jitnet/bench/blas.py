@@ -7,18 +7,21 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
-from jitnet.bench.kernels import BACKWARD_INPUT, BACKWARD_WEIGHT, FORWARD
 from jitnet.bench.records import Case
-from jitnet.bench.subject import Subject
 from jitnet.errors import JitnetError
 
 __all__ = ["Peer", "numpy_cases", "numpy_peers"]
 
-PRODUCTS = {FORWARD: "forward", BACKWARD_INPUT: "input", BACKWARD_WEIGHT: "weight"}
-"""Our kernels that are one matrix product each, and what the worker calls it."""
+PRODUCTS = {
+    "forward": "forward",
+    "logits": "forward",
+    "partial_logits": "forward",
+    "backward_input": "input",
+    "backward_weight": "weight",
+}
+"""Our operations that are one matrix product each, and what the worker calls it."""
 
 SETTLE_S = 0.005
 """A pause on both sides of a call: threads just used spin for a while, and would take the other's core."""
@@ -67,7 +70,7 @@ def _peer(threads: int) -> Iterator[Peer]:
     }
     # Its threads shall sleep soon after their work, not spin: they share the cores with what is measured next.
     environment["OPENBLAS_THREAD_TIMEOUT"] = "16"
-    worker = Path(__file__).with_name("numpy_worker.py")
+    worker = Path(__file__).with_name("blas_worker.py")
     process = subprocess.Popen(
         [sys.executable, str(worker), ",".join(map(str, sorted(_cores())))],
         stdin=subprocess.PIPE,
@@ -96,20 +99,17 @@ def _cores() -> set[int]:
     return cores
 
 
-def numpy_cases(subject: Subject, peers: Sequence[Peer]) -> list[Case]:
-    """A case for each product of each layer and each worker, of the names and shapes that our own have."""
-    n, cases = subject.batch_size, []
-    for peer in peers:
-        for layer, (i, o) in enumerate(pairwise(subject.shape.widths)):
-            for name, kind in PRODUCTS.items():
-                if layer == 0 and name == BACKWARD_INPUT:
-                    continue
-                cases.append(
-                    Case(
-                        "numpy", name, f"{n}×{i}×{o}", peer.threads, 2.0 * n * i * o, 0.0, _runner(peer, kind, n, i, o)
-                    )
-                )
-    return cases
+def numpy_cases(cases: Sequence[Case], peers: Sequence[Peer]) -> list[Case]:
+    """A case for each of our rows that is a matrix product, of its name and shape, on the worker of as many threads."""
+    by_threads = {peer.threads: peer for peer in peers}
+    found = []
+    for case in cases:
+        kind = PRODUCTS.get(case.name.split()[0]) if case.group == "operation" else None
+        if kind is not None and case.threads in by_threads:
+            n, i, o = (int(extent) for extent in case.shape.split("×"))
+            run = _runner(by_threads[case.threads], kind, n, i, o)
+            found.append(Case("numpy", case.name, case.shape, case.threads, 2.0 * n * i * o, 0.0, run))
+    return found
 
 
 def _runner(peer: Peer, kind: str, n: int, i: int, o: int) -> Callable[[int], float]:

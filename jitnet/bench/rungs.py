@@ -5,28 +5,28 @@ from typing import Any
 
 import numpy as np
 
-from jitnet.bench.measure import timed
 from jitnet.bench.records import Case
 from jitnet.bench.subject import Subject
+from jitnet.bench.timing import timed
+from jitnet.compiler.blocks import PANEL
+from jitnet.compiler.machine import set_threads
+from jitnet.engine.state import aligned
 from jitnet.errors import JitnetError
-from jitnet.kernels import ladder
-from jitnet.kernels.jit import set_threads
-from jitnet.kernels.tile import PANEL
-from jitnet.state import aligned
+from jitnet.kernels import matmul
 
 __all__ = ["RUNGS", "check", "ladder_cases"]
 
 MOST_FLOP = 2.0**27
-"""The textbook loop runs at about 1 GFLOP/s: a larger product would take it seconds."""
+"""The textbook loop would take seconds for a larger product."""
 
 RUNGS: dict[str, tuple[Callable[..., None], str]] = {
-    "textbook": (ladder.textbook, "three loops as they are written"),
-    "reordered": (ladder.reordered, "the innermost loop walks memory in order"),
-    "blocked": (ladder.blocked, "a block of weights stays in the first cache"),
-    "register tile": (ladder.tiled, "sums stay in registers until they are whole"),
-    "parallel tile": (ladder.parallel, "the tiles are spread over the threads"),
+    "textbook": (matmul.textbook, "three loops as they are written"),
+    "reordered": (matmul.reordered, "the innermost loop walks memory in order"),
+    "blocked": (matmul.blocked, "a block of weights stays in the first cache"),
+    "register tile": (matmul.tiled, "sums stay in registers until they are whole"),
+    "parallel tile": (matmul.matmul, "the tiles are spread over the threads"),
 }
-"""Each rung's loop, and its idea in a line; they are in `jitnet/kernels/ladder.py`."""
+"""Each rung's loop, and its idea in a line; they are in `jitnet/kernels/matmul.py`."""
 
 TOLERANCE = 1e-6
 """Of the sum of the terms' sizes, and for each 64 terms: what float32's roundings (6e-8 each) may add up to."""

@@ -3,7 +3,7 @@
 import numpy as np
 
 from jitnet.datasets.assemble import from_arrays
-from jitnet.datasets.records import Dataset
+from jitnet.datasets.dataset import Dataset
 from jitnet.errors import UsageError
 
 __all__ = ["synthetic"]

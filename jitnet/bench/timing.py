@@ -12,8 +12,8 @@ LEAST = 9
 """Fewest repetitions that a rank test and a median deserve."""
 
 SHORTEST_S, LONGEST_S, STEP_S = 0.005, 0.02, 0.05
-"""A sample's length: entering compiled code, 0.2 ms (2 ms for the whole training loop, which therefore has STEP_S of
-its own), must not show in it, and all samples together must not take long."""
+"""A sample's length: entering compiled code must not show in it, and all samples together must not take long. A whole
+step has more, for its call does more."""
 
 Progress = Callable[[str, int, int], None]
 

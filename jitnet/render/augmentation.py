@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from jitnet.render.console import FAINT, facts
-from jitnet.render.pictures import GAP, PAGE, common_crop, draw, pictures
+from jitnet.render.drawing import GAP, PAGE, common_crop, draw, pictures
 
 if TYPE_CHECKING:
     from jitnet.config import AugmentConfig

@@ -2,18 +2,23 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
-import numpy as np
-
-from jitnet.bench.measure import timed
 from jitnet.bench.records import Case, Probes, Result, StepRow
 from jitnet.bench.subject import Subject
-from jitnet.state import BACKWARD_PARTS, FORWARD_PARTS, PANELS, TOGETHER
+from jitnet.bench.timing import timed
+from jitnet.engine.program import Program
 
 __all__ = ["same_bits", "step_cases", "step_rows"]
 
 AS_FAST = 1.03
 """A count within 3% of the fastest is as good, and the smallest such is recommended: a core left over is worth more."""
+
+LEARNING_RATE = 1e-3
+"""Of the few steps whose bits are compared."""
+
+WHOLE = ("update_all", "norm")
+"""Operations on all parameters: their rows name no layer."""
 
 LITTLE = 0.1
 """A share of a step below which nothing is said to limit it."""
@@ -36,26 +41,23 @@ def step_flop(subject: Subject) -> float:
 
 
 def _case(subject: Subject, threads: int) -> Case:
-    state = subject.training_state(threads)
-    params = state.params.copy()
-
-    def prepare() -> None:
-        state.params[:] = params
+    training = subject.training(threads)
 
     def run(repeats: int) -> float:
-        return timed(lambda: subject.train(state, threads, repeats))
+        return timed(lambda: training.train(repeats))
 
     shape = f"{'-'.join(map(str, subject.shape.widths))}, batch {subject.batch_size}"
-    return Case("step", "training step", shape, threads, step_flop(subject), 0.0, run, prepare)
+    return Case("step", "training step", shape, threads, step_flop(subject), 0.0, run, training.restore)
 
 
 def same_bits(subject: Subject, threads: Sequence[int], steps: int = 4) -> bool:
     """Whether a few steps give the same parameters, bit for bit, at every count."""
     found = set()
     for count in threads:
-        state = subject.training_state(count)
-        subject.train(state, count, steps)
-        found.add(state.params.tobytes())
+        training = subject.training(count)
+        training.run.schedule.peak = LEARNING_RATE
+        training.train(steps)
+        found.add(training.run.state.params.tobytes())
     return len(found) == 1
 
 
@@ -68,8 +70,8 @@ def step_rows(subject: Subject, results: Sequence[Result], probes: Sequence[Prob
     rows = []
     for limits in probes:
         result = by_threads[limits.threads]
-        layers = subject.training_state(limits.threads).layers
-        parts = int(max(layers[:, FORWARD_PARTS].max(), layers[:, BACKWARD_PARTS].max()))
+        plan = subject.training(limits.threads).plan
+        parts = plan.program.threads
         speed_up = first.median_s / result.median_s
         rows.append(
             StepRow(
@@ -80,22 +82,37 @@ def step_rows(subject: Subject, results: Sequence[Result], probes: Sequence[Prob
                 subject.batch_size / result.median_s,
                 speed_up,
                 speed_up * first.threads / result.threads,
-                _limit(result, first, limits, layers, parts),
+                _limit(result, first, limits, plan.program, plan.layout.layers[0], parts),
                 result.threads == recommended,
+                _accounted(plan.program, result, results, limits),
             )
         )
     return tuple(rows)
 
 
-def regions(layers: np.ndarray) -> int:
-    """Parallel regions of a step: one for each stage, but one for all that layers 1 and 0 do at its end."""
-    count = len(layers)
-    split = [layers[layer, FORWARD_PARTS] > 1 for layer in range(1, count)]
-    split += [layers[layer, BACKWARD_PARTS] > 1 for layer in range(min(1, count - 1), count)]
-    return int(sum(split)) + (count == 1 and bool(layers[0, FORWARD_PARTS] > 1))
+def _accounted(program: Program, step: Result, results: Sequence[Result], probes: Probes) -> float | None:
+    """Share of a measured step that the rows of its lines and the starting of its regions add up to.
+
+    The lines on the next batch are those of this one, a step later, and are counted as they stand in the program.
+    """
+    rows = {
+        result.name.split(",")[0]: result.median_s
+        for result in results
+        if result.group == "operation" and result.used and result.threads == step.threads
+    }
+    names = [line.operation if line.operation in WHOLE else f"{line.operation} {line.layer}" for line in program.step]
+    if not rows.keys() >= set(names):
+        return None
+    starting = regions(program) * (probes.region_us or 0.0) * 1e-6
+    return (sum(rows[name] for name in names) + starting) / step.median_s
 
 
-def _limit(result: Result, first: Result, probes: Probes, layers: np.ndarray, parts: int) -> str:
+def regions(program: Program) -> int:
+    """Parallel regions of a step."""
+    return len({line.region for line in program.step if line.parts > 1})
+
+
+def _limit(result: Result, first: Result, probes: Probes, program: Program, layer: Any, parts: int) -> str:
     """What holds a step back on this count of threads, in words: the first of these that is true.
 
     The split: a step has too little work for all, or panels that do not divide evenly. Regions: their number times an
@@ -109,10 +126,10 @@ def _limit(result: Result, first: Result, probes: Probes, layers: np.ndarray, pa
         return near
     if parts < threads:
         return f"too little work: split in {parts} part{'s' * (parts != 1)}"
-    entering = regions(layers) * (probes.region_us or 0.0) * 1e-6 / result.median_s
-    if entering > LITTLE:
-        return f"regions: entering {regions(layers)} takes {entering:.0%}"
-    groups = -(-int(layers[0, PANELS]) // int(layers[0, TOGETHER]))
+    starting = regions(program) * (probes.region_us or 0.0) * 1e-6 / result.median_s
+    if starting > LITTLE:
+        return f"regions: starting {regions(program)} takes {starting:.0%}"
+    groups = -(-int(layer.padded_features) // int(layer.group))
     uneven = 1 - groups / (-(-groups // parts) * parts)
     if uneven > LITTLE:
         return f"uneven split: {groups} groups of units over {parts} threads"

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -30,6 +30,11 @@ class Scaling:
             return NotImplemented
         return np.array_equal(self.offset, other.offset) and np.array_equal(self.scale, other.scale)
 
+    def reach(self, images: np.ndarray) -> np.ndarray:
+        """The largest magnitude that each feature of stored images has as an input, (features,) in float64."""
+        low, high = (extreme.astype(np.float64) for extreme in (images.min(axis=0), images.max(axis=0)))
+        return np.maximum(np.abs(low - self.offset), np.abs(high - self.offset)) * self.scale
+
 
 @dataclass(frozen=True, eq=False)
 class Split:
@@ -37,10 +42,12 @@ class Split:
 
     images: (n, features), C-contiguous, uint8 or float32, as stored: not scaled.
     labels: (n,) int64, each in 0 .. n_classes - 1.
+    scaling: how its values become inputs; a `Dataset` hands its own on. None where nobody said.
     """
 
     images: np.ndarray
     labels: np.ndarray
+    scaling: Scaling | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -66,6 +73,17 @@ class Dataset:
     source: str
     notice: str = ""
 
+    def __post_init__(self) -> None:
+        # A split that is used alone, to judge a model by, still tells what form its values have.
+        object.__setattr__(self, "train", replace(self.train, scaling=self.scaling))
+        if self.test is not None:
+            object.__setattr__(self, "test", replace(self.test, scaling=self.scaling))
+
+    @property
+    def test_or_train(self) -> Split:
+        """The split to judge a model by: the test split, or where there is but one the training split."""
+        return self.train if self.test is None else self.test
+
     @property
     def n_classes(self) -> int:
         """Number of classes."""
@@ -78,7 +96,7 @@ class Dataset:
 
     @cached_property
     def checksum(self) -> str:
-        """SHA-256 (hex) over names, types, shapes and bytes of all arrays, made when first asked for (50 ms: MNIST)."""
+        """SHA-256 (hex) over names, types, shapes and bytes of all arrays, made when first asked for."""
         digest = hashlib.sha256()
         for name, split in (("train", self.train), ("test", self.test)):
             if split is not None:
@@ -112,7 +130,11 @@ def stratified_split(split: Split, fraction: float, seed: int) -> tuple[Split, S
     rank = np.arange(n) - first[split.labels[order]]
     held = np.zeros(n, bool)
     held[order] = rank < take[split.labels[order]]
-    return Split(split.images[~held], split.labels[~held]), Split(split.images[held], split.labels[held])
+
+    def part(chosen: np.ndarray) -> Split:
+        return Split(split.images[chosen], split.labels[chosen], split.scaling)
+
+    return part(~held), part(held)
 
 
 def _hashes(seed: int, n: int) -> np.ndarray:

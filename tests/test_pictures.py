@@ -5,7 +5,10 @@ import gzip
 import io
 import struct
 import sys
+import time
+import warnings
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -90,8 +93,28 @@ def test_npy(tmp_path, array, expected):
     assert load_picture(tmp_path / "picture.npy").tolist() == np.asarray(expected).tolist()
 
 
-def header_only_npy(shape: str) -> bytes:
-    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}".encode()
+@pytest.mark.parametrize(
+    ("array", "expected"),
+    [
+        ([[-1e308, 0.0, 1e308]], [[0, 128, 255]]),
+        ([[-1e-310, 1e-310]], [[0, 255]]),
+        ([[0.0, -5e-324]], [[255, 0]]),
+        ([[1e308, 1e308]], [[0, 0]]),
+    ],
+)
+def test_npy_of_extreme_numbers(tmp_path, array, expected):
+    np.save(tmp_path / "picture.npy", np.array(array))
+    with warnings.catch_warnings(action="error"):
+        assert load_picture(tmp_path / "picture.npy").tolist() == expected
+
+
+def test_npy_in_fortran_order(tmp_path):
+    np.save(tmp_path / "picture.npy", np.asfortranarray(RAMP))
+    assert np.array_equal(load_picture(tmp_path / "picture.npy"), RAMP)
+
+
+def header_only_npy(shape: str, descr: str = "'|u1'") -> bytes:
+    header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}".encode()
     header += b" " * (117 - len(header)) + b"\n"
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header
 
@@ -128,6 +151,16 @@ def npy(array: np.ndarray, **options: bool) -> bytes:
         (header_only_npy("(3, 4)"), "cut short"),
         (header_only_npy("(99999, 99999)"), "at most 64,000,000 are read"),
         (b"\x93NUMPY\x01\x00\xff", "header is broken"),
+        (b"\x93NUMPY\x07\x00\xff", "header is broken: it begins with"),
+        (b"\x93NUMPY\x01\x00\x10\x00{'descr': '|u1'", "header is broken: it is cut short"),
+        (b"\x93NUMPY\x02\x00\xff\xff\xff\x7f{", "header is broken: it claims to have 2,147,483,647 bytes"),
+        (header_only_npy("(3, 4"), "header is broken"),
+        (header_only_npy("[("), "header is broken"),
+        (header_only_npy("'(3, 4)"), "header is broken"),
+        (header_only_npy("(3, 4)", "'|u1\\d'"), "header is broken"),
+        (header_only_npy("(1if 1 else 2, 4)"), "header is broken"),
+        (header_only_npy("(-3, -4)"), "header is broken: it gives the shape (-3, -4)"),
+        (header_only_npy("(3L, 4L)"), "cut short"),
         (npy(np.zeros((2, 2, 2, 2))), "has shape (2, 2, 2, 2), expected (height, width)"),
         (npy(np.zeros(5)), "has shape (5,)"),
         (npy(np.array([[np.nan, 1.0]])), "NaN or infinite"),
@@ -135,17 +168,67 @@ def npy(array: np.ndarray, **options: bool) -> bytes:
         (png_of(4, 4, b"\x00" * 20)[:-30], "cut short"),
         (png_of(60_000, 60_000), "are read; make it smaller"),
         (png_of(9_000, 9_000), "are read; make it smaller"),
+        (png_of(10_000, 9_500), "are read; make it smaller"),
+        (png_of(28, 30_001), "at most 30,000 along a side are read; make it smaller"),
     ],
 )
 def test_broken_files_are_one_clear_line(tmp_path, data, message):
     pytest.importorskip("PIL")
     path = tmp_path / "picture.png"
     path.write_bytes(data)
-    with pytest.raises(PictureError) as caught:
-        load_picture(path)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        with pytest.raises(PictureError) as caught:
+            load_picture(path)
+    assert not warned
     assert message in str(caught.value)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_blanks_without_end_do_not_hold_up_a_pgm(tmp_path):
+    (tmp_path / "a.pgm").write_bytes(b"P5" + b" " * 27 + b"x")
+    begun_s = time.process_time()
+    with pytest.raises(PictureError, match="PGM header is broken"):
+        load_picture(tmp_path / "a.pgm")
+    assert time.process_time() - begun_s < 1.0
+
+
+def spoilt(kind: str) -> Iterator[bytes]:
+    """Pictures that pillow or the library below it complains of."""
+    image_module = pytest.importorskip("PIL.Image")
+    picture = image_module.fromarray(np.kron(RAMP, np.ones((8, 8), np.uint8)))
+    file = io.BytesIO()
+    if kind == "JPEG":
+        exif = image_module.Exif()
+        exif[0x0112], exif[0x011A] = 6, 72.0
+        picture.save(file, kind, exif=exif)
+        whole = file.getvalue()
+        entries = whole.index(b"MM\0*\0\0\0\x08") + 8
+        yield whole[:entries] + b"\xff\xff" + whole[entries + 2 :]
+    else:
+        picture.convert("RGB").save(file, kind, compression="tiff_adobe_deflate")
+        whole = file.getvalue()
+        for at in range(8, len(whole), 3):
+            yield whole[:at] + b"\xff\xff\xff" + whole[at + 3 :]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+def test_nothing_is_said_beside_the_answer(tmp_path, capfd, kind):
+    path, n_refused = tmp_path / "picture", 0
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        for data in spoilt(kind):
+            path.write_bytes(data)
+            try:
+                load_picture(path)
+            except PictureError:
+                n_refused += 1
+    assert not warned
+    assert capfd.readouterr() == ("", "")
+    assert n_refused > 10 or kind == "JPEG"
+    print("heard", file=sys.stderr)
+    assert capfd.readouterr().err == "heard\n", "standard error is given back"
 
 
 def test_what_is_no_file(tmp_path):

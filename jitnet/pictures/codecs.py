@@ -4,14 +4,20 @@ PGM and `.npy` are read here; PNG, JPEG and the like need pillow, `pip install '
 """
 
 import io
+import os
 import re
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, redirect_stderr
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from jitnet.datasets.npy import read_header
 from jitnet.errors import JitnetError, MissingExtra, OutputError, PictureError
 
 __all__ = ["LEAST_CONTRAST", "MAX_PIXELS", "Grey", "Reals", "load_picture", "to_bytes", "write_pgm", "write_png"]
@@ -21,6 +27,8 @@ Reals = npt.NDArray[np.float64]
 
 MAX_PIXELS = 64_000_000
 """A larger picture is refused before it is unpacked: a few kilobytes of PNG can claim gigabytes."""
+MAX_SIDE = 30_000
+"""So is one with a longer side: shrinking it takes memory for each pixel along it and each of its new size."""
 MAX_BYTES = 512 * 1024 * 1024
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
@@ -32,6 +40,8 @@ MAGIC = {
     b"RIFF": "WebP",
     b"II*\0": "TIFF",
     b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
     b"P6": "PPM",
 }
 INSTALL = "install it with: pip install 'jitnet[images]'"
@@ -88,14 +98,15 @@ def _check_size(height: int, width: int) -> None:
         raise PictureError(f"has {width}x{height} pixels, expected at least 1x1")
     if height * width > MAX_PIXELS:
         raise PictureError(f"has {width}x{height} pixels, at most {MAX_PIXELS:,} are read; make it smaller")
+    if max(height, width) > MAX_SIDE:
+        raise PictureError(f"has {width}x{height} pixels, at most {MAX_SIDE:,} along a side are read; make it smaller")
 
 
 def _parse_pgm(data: bytes) -> Grey:
     """Netpbm's grey map: magic, width, height, largest value, with comments between them; then text or bytes."""
-    header = re.match(
-        rb"P[25](?:\s+|\s*#[^\n\r]*[\n\r])+(\d+)" + rb"(?:\s+|\s*#[^\n\r]*[\n\r])+(\d+)" * 2 + rb"(?:#[^\n\r]*)?\s",
-        data,
-    )
+    # A blank or a comment at a time: with runs of blanks there would be as many ways to part them as they allow.
+    number = rb"(?:\s|#[^\n\r]*[\n\r])+(\d+)"
+    header = re.match(rb"P[25]" + number * 3 + rb"(?:#[^\n\r]*)?\s", data)
     if header is None:
         raise PictureError("PGM header is broken, expected width, height and largest value after P2 or P5")
     if any(len(number) > 9 for number in header.groups()):
@@ -128,11 +139,9 @@ def _parse_pgm(data: bytes) -> Grey:
 def _parse_npy(data: bytes) -> Grey:
     file = io.BytesIO(data)
     try:
-        version = np.lib.format.read_magic(file)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read_header(file)
-    except (ValueError, EOFError, OverflowError):
-        raise PictureError("its .npy header is broken") from None
+        shape, fortran, dtype = read_header(file)
+    except ValueError as error:
+        raise PictureError(f"its .npy header is broken: it {error}") from None
     if dtype.kind not in "buif":
         raise PictureError(f"holds {dtype}, expected bool, integers or floats")
     channels_first = len(shape) == 3 and shape[0] in (1, 3, 4) and shape[2] not in (1, 3, 4)
@@ -140,10 +149,9 @@ def _parse_npy(data: bytes) -> Grey:
     if len(shape) != 2 and not channels_first and not channels_last:
         raise PictureError(f"has shape {shape}, expected (height, width), or one with 1, 3 or 4 colour channels")
     _check_size(*(shape[1:] if channels_first else shape[:2]))
-    try:
-        array = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError):
-        raise PictureError(f"is cut short: shape {shape} of {dtype} is more than it holds") from None
+    if len(data) - file.tell() < prod(shape) * dtype.itemsize:
+        raise PictureError(f"is cut short: shape {shape} of {dtype} is more than it holds")
+    array = np.frombuffer(data, dtype, prod(shape), file.tell()).reshape(shape, order="F" if fortran else "C")
     grey_levels = _levels(array)
     if channels_first:
         grey_levels = np.moveaxis(grey_levels, 0, -1)
@@ -154,7 +162,8 @@ def _parse_npy(data: bytes) -> Grey:
 
 def _levels(array: npt.NDArray[Any]) -> Reals:
     """Numbers of any type as levels from 0 to 255, by what their type or their range says they are."""
-    values = array.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is no float64 becomes infinite or NaN, and is refused
+        values = array.astype(np.float64)
     if not np.isfinite(values).all():
         raise PictureError("holds NaN or infinite values, expected numbers from 0 to 1 or from 0 to 255")
     low, high = float(values.min()), float(values.max())
@@ -164,7 +173,12 @@ def _levels(array: npt.NDArray[Any]) -> Reals:
         return values
     if array.dtype.kind in "ui" and low >= 0.0 and high <= 65_535.0:
         return values / 257.0
-    return (values - low) * (255.0 / (high - low)) if high > low else np.zeros_like(values)
+    if low == high:
+        return np.zeros_like(values)
+    # Parts of the largest value: differences of numbers near float64's limits would be infinite, or nothing.
+    largest = max(abs(low), abs(high))
+    low, high = low / largest, high / largest
+    return (values / largest - low) / (high - low) * 255.0
 
 
 def _weigh_channels(levels: Reals) -> Reals:
@@ -194,8 +208,11 @@ def _open_with_pillow(data: bytes) -> Grey:
             raise PictureError("is no picture that jitnet reads, expected PNG, JPEG, PGM or .npy") from None
         raise MissingExtra(f"reading {name} needs pillow; {INSTALL}") from None
     try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            warnings.simplefilter("ignore")
+        with (
+            warnings.catch_warnings(action="ignore"),
+            _mute_standard_error() if data[:2] in (b"II", b"MM") else nullcontext(),
+            Image.open(io.BytesIO(data), formats=FORMATS) as image,
+        ):
             _check_size(image.height, image.width)
             turned = ImageOps.exif_transpose(image)
             if turned.mode[:1] in "IF":  # 16 bits or more a pixel, which pillow would cut off instead of scaling
@@ -213,6 +230,31 @@ def _open_with_pillow(data: bytes) -> Grey:
         raise
     except Exception as error:  # pillow's readers raise whatever a broken file makes them trip over
         raise PictureError(f"is broken or cut short: {' '.join(str(error).split()) or type(error).__name__}") from None
+
+
+_muting = threading.Lock()
+
+
+@contextmanager
+def _mute_standard_error() -> Iterator[None]:
+    """Drop what is written to standard error: libtiff, which knows nothing of Python, complains there by itself.
+
+    One thread at a time: a second one would take the muted stream for the one to give back.
+    """
+    with _muting, redirect_stderr(io.StringIO()):  # pillow's own log goes to Python's stream, wherever that leads
+        try:
+            kept = os.dup(2)
+        except OSError:  # there is no standard error
+            yield
+            return
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(nowhere)
+            os.close(kept)
 
 
 def to_bytes(levels: Reals) -> Grey:

@@ -1,0 +1,41 @@
+"""The document of `jitnet bench --json`."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from jitnet.bench.comparison import FORMAT
+from jitnet.bench.records import Bench
+from jitnet.version import __version__
+
+__all__ = ["as_document"]
+
+
+def as_document(bench: Bench, peers: Sequence[str]) -> dict[str, Any]:
+    """What `--json` writes: machine, settings, every raw sample in seconds, and what was made of them."""
+    results = []
+    for result in bench.results:
+        row = asdict(result)
+        row |= {"median_s": result.median_s, "spread": result.spread, "gflops": result.gflops, "gbs": result.gbs}
+        if result.group in ("operation", "ladder"):
+            share, binds = bench.at(result.threads).roof(result) if result.threads in bench.threads else (None, None)
+            row |= {"roof_share": share, "roof": binds}
+        results.append(row)
+    return {
+        "format": FORMAT,
+        "jitnet": __version__,
+        "numpy": np.__version__,
+        "machine": {**asdict(bench.machine), "cache_bytes": bench.cache_bytes},
+        "settings": asdict(bench.settings),
+        "threads": bench.threads,
+        "input_reason": bench.input_reason,
+        "same_bits": bench.same_bits,
+        "compile_s": bench.compile_s,
+        "measure_s": bench.measure_s,
+        "peers": peers,
+        "probes": [asdict(probes) for probes in bench.probes],
+        "steps": [asdict(row) for row in bench.steps],
+        "results": results,
+    }

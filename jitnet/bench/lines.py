@@ -1,0 +1,175 @@
+"""A row for each line of the program: the operations of training, timed by the loop that trains.
+
+Each line of the step's own program is a row, on the parts that training gives it. Behind these stand lines of other
+programs of the same network, marked as not part of this training: other activations and optimizers, dropout, clipping,
+dense inputs where zeros are skipped, and what makes new samples. FLOP and bytes are what the operation declares (see
+`engine.costs`).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from jitnet.bench.records import Case
+from jitnet.bench.steps import WHOLE
+from jitnet.bench.subject import BATCHES, Subject, Training
+from jitnet.bench.timing import timed
+from jitnet.compiler.machine import set_threads
+from jitnet.config import ACTIVATIONS, OPTIMIZERS, AugmentConfig, TrainConfig
+from jitnet.engine.costs import Sizes
+from jitnet.engine.loop import repeat_lines
+from jitnet.engine.operations import OPERATIONS
+from jitnet.engine.program import Line
+from jitnet.engine.setup import make_data
+from jitnet.kernels.augment import distortion_settings
+from jitnet.training.samples import NewSamples
+
+__all__ = ["line_cases"]
+
+AFFINE = AugmentConfig(shift=2.0, rotation=10.0, scaling=0.1, shear=5.0)
+ELASTIC = AugmentConfig(elastic=34.0)
+"""Simard's strength and smoothness. The time depends on the smoothness alone, not on how much is distorted."""
+
+RATE = 0.5
+"""Of dropout, where it is timed; the time does not depend on it."""
+
+
+def line_cases(subject: Subject, threads: Sequence[int]) -> list[Case]:
+    """A case for each line and count of threads. `used`: whether this training runs it."""
+    return [case for count in threads for case in (*_own_lines(subject, count), *_other_lines(subject, count))]
+
+
+def _own_lines(subject: Subject, threads: int) -> Iterator[Case]:
+    training = subject.training(threads)
+    for place, line in training.lines():
+        yield _case(training, place, line, used=True)
+
+
+def _other_lines(subject: Subject, threads: int) -> Iterator[Case]:
+    """Lines of other trainings of this network."""
+    own = {line.operation for _, line in subject.training(threads).lines()}
+    if "gather" not in own:
+        dense = subject.training(threads, dense=True)
+        yield from _cases(dense, ["gather", "forward", "logits", "backward_weight"], layer=0)
+    if subject.shape.hidden:
+        for name in ACTIVATIONS:
+            if name != subject.shape.activation:
+                other = subject.training(threads, activation=name)
+                yield from _cases(other, ["activate", "activate_back"], name, layer=0)
+        yield from _cases(subject.training(threads, dropout=(RATE,)), ["drop", "drop_back"], layer=0)
+    for name in OPTIMIZERS:
+        # Clipping puts the update of all parameters in one line.
+        yield from _cases(subject.training(threads, optimizer=name, clip_norm=1.0), ["update_all"], name)
+    others = subject.training(threads, clip_norm=1.0, max_norm=1.0, ema=0.9)
+    yield from _cases(others, ["norm", "limit"])
+    yield from _sample_cases(subject, threads)
+
+
+def _cases(training: Training, operations: Sequence[str], note: str = "", layer: int | None = None) -> Iterator[Case]:
+    for place, line in training.lines(operations):
+        if layer is None or line.layer == layer:
+            yield _case(training, place, line, used=False, variant=note)
+
+
+def _case(training: Training, place: int, line: Line, *, used: bool, variant: str = "") -> Case:
+    def run(repeats: int) -> float:
+        set_threads(max(1, line.parts))
+        address = training.struct.address
+        return timed(lambda: repeat_lines(address, place, place + 1, repeats, BATCHES, line.parts, False))
+
+    name = f"{line.operation} {line.layer}" if line.operation not in WHOLE else line.operation
+    if line.operation in ("activate", "activate_back"):
+        variant = variant or training.plan.step.shape.activation
+    skips = "sparse" in line.operation
+    note = f"{training.plan.density:.0%} of the inputs" if skips else ""
+    return Case(
+        "operation",
+        f"{name}, {variant}" if variant else name,
+        _shape(training, line),
+        training.plan.threads,
+        line.cost.flop,
+        line.cost.bytes,
+        run,
+        training.restore,
+        used,
+        note,
+    )
+
+
+def _shape(training: Training, line: Line) -> str:
+    """The extents of a line's problem: batch×inputs×units, or as many of them as it knows."""
+    step = training.plan.step
+    i, o = step.shape.widths[line.layer : line.layer + 2]
+    if line.operation in WHOLE:
+        return f"{training.plan.layout.params:,}"
+    if line.operation in ("update_weights", "limit"):
+        return f"{i}×{o}"
+    if line.operation == "update_bias":
+        return f"{o}"
+    if line.operation == "gather":
+        return f"{step.batch_size}×{i}"
+    if line.operation == "partial_logits":
+        return f"{step.batch_size}×{o}×{step.shape.n_classes}"
+    products = ("forward", "logits", "backward_input", "backward_weight", "backward_sparse")
+    if line.operation.startswith(products):
+        return f"{step.batch_size}×{i}×{o}"
+    return f"{step.batch_size}×{o}"
+
+
+# ---- What makes samples: lines of programs on the data set, on a chunk of batches ----
+
+
+def _sample_cases(subject: Subject, threads: int) -> Iterator[Case]:
+    dataset = subject.dataset
+    images, _ = subject.model.inputs(dataset.train.images)
+    if dataset.image_shape is not None and len(images):
+        for name, config in (("affine", AFFINE), ("elastic", ELASTIC)):
+            yield _drawing(subject, threads, "augment", name, TrainConfig(augment=config))
+    yield _drawing(subject, threads, "drop_samples", "", TrainConfig(input_dropout=0.2))
+    if subject.plan.skips_zeros:
+        yield _listing(subject, threads, images)
+
+
+def _drawing(subject: Subject, threads: int, operation: str, variant: str, config: TrainConfig) -> Case:
+    """Making the samples of `repeats` batches, as an epoch does chunk by chunk."""
+    dense = subject.training(threads, dense=True).plan
+    samples = NewSamples(subject.dataset.train, subject.dataset.image_shape, subject.model, config, dense)
+
+    def run(repeats: int) -> float:
+        indices = np.resize(subject.order, repeats * subject.batch_size)
+        set_threads(threads)
+        return timed(lambda: samples.draw(1, indices))
+
+    height, width = subject.dataset.image_shape or (0, 0)
+    sizes = Sizes(
+        subject.batch_size,
+        subject.shape.in_features,
+        item=dense.step.item,
+        taps=len(distortion_settings(config.augment).gaussian),
+        height=height,
+        width=width,
+    )
+    return _data_case(subject, threads, operation, variant, sizes, run)
+
+
+def _listing(subject: Subject, threads: int, images: npt.NDArray[np.uint8]) -> Case:
+    no_features = np.zeros((0, 0), np.float32)
+
+    def run(repeats: int) -> float:
+        chunk = images[np.resize(subject.order, repeats * subject.batch_size)]
+        labels = np.zeros(len(chunk), np.int32)
+        set_threads(threads)
+        return timed(lambda: make_data(chunk, no_features, labels, skips_zeros=True, threads=threads, kept=False))
+
+    sizes = Sizes(subject.batch_size, subject.shape.in_features, entries=subject.entries)
+    return _data_case(subject, threads, "list_entries", "", sizes, run)
+
+
+def _data_case(
+    subject: Subject, threads: int, operation: str, variant: str, sizes: Sizes, run: Callable[[int], float]
+) -> Case:
+    cost = OPERATIONS[operation].cost(sizes)
+    shape = f"{subject.batch_size}×{subject.shape.in_features}"
+    name = f"{operation}, {variant}" if variant else operation
+    return Case("operation", name, shape, threads, float(cost.flop), float(cost.bytes), run, used=False)

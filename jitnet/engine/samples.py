@@ -1,0 +1,68 @@
+"""New samples for an epoch: distorted images, dropped inputs, made in parallel by programs on the data set."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from jitnet.compiler.signatures import make_record
+from jitnet.config import TrainConfig
+from jitnet.engine.costs import Sizes
+from jitnet.engine.program import on_data
+from jitnet.engine.setup import run_on_data
+from jitnet.engine.state import SETTINGS, aligned, empty_run, no_outputs
+from jitnet.kernels.augment import distortion_settings, scratch_size
+
+__all__ = ["SampleMaker"]
+
+
+class SampleMaker:
+    """Makes samples of a data set as an epoch sees them. Each is a function of (seed, epoch, sample) alone."""
+
+    def __init__(
+        self,
+        images: npt.NDArray[np.uint8],
+        features: npt.NDArray[np.float32],
+        image_shape: tuple[int, int] | None,
+        config: TrainConfig,
+        threads: int,
+    ) -> None:
+        """images (samples, features) uint8, or where that is empty features float32. Only images of a known shape can
+        be distorted."""
+        self._images, self._features, self._threads = images, features, threads
+        self._has_bytes = len(images) > 0
+        self._distorting = config.augment.active
+        self._operations = ["augment"] * self._distorting + ["drop_samples"] * (config.input_dropout > 0.0)
+        distortion, (height, width) = distortion_settings(config.augment), image_shape or (0, 0)
+        pixels = scratch_size(height, width, distortion) if self._distorting else 0
+        run = empty_run()
+        run.call.has_bytes, run.call.height, run.call.width = self._has_bytes, height, width
+        self._run = run._replace(
+            settings=make_record(SETTINGS, seed=config.seed, input_dropout=config.input_dropout),
+            distortion=distortion,
+            state=run.state._replace(pixels=aligned(threads * pixels).reshape(threads, -1)),
+            data=run.data._replace(images=images),
+        )
+        self._sizes = Sizes(
+            1,
+            (images if self._has_bytes else features).shape[1],
+            item=1.0 if self._has_bytes else 4.0,
+            taps=len(distortion.gaussian),
+            height=height,
+            width=width,
+        )
+
+    def make(self, epoch: int, indices: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+        """The samples `indices`, int32, as they are in this epoch, in that order: images and features, one empty."""
+        if not self._has_bytes:
+            made: npt.NDArray[Any] = self._features[indices]
+        elif self._distorting:
+            made = np.empty((len(indices), self._images.shape[1]), np.uint8)
+        else:
+            made = self._images[indices]
+        outputs = no_outputs()._replace(**{"images" if self._has_bytes else "features": made})
+        program = on_data(self._operations, self._sizes._replace(n=float(len(indices))), self._threads)
+        run = self._run._replace(program=program.table(), order=indices, outputs=outputs)
+        run.call.epoch = epoch
+        run_on_data(run, len(indices))
+        return outputs.images, outputs.features

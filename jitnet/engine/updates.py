@@ -1,0 +1,106 @@
+"""Operations on parameters: the optimizer's step, norms, and the moving average of the weights.
+
+Where the update need not wait for the whole gradient, a part updates what it has just made the gradient of. Else the
+parameters are shared out in blocks.
+"""
+
+import math
+
+from jitnet.compiler.blocks import NORM_BLOCK, PANEL
+from jitnet.compiler.decorators import helper
+from jitnet.engine.state import operation
+from jitnet.kernels.norms import limit_norms, square_sum
+from jitnet.kernels.optimizer import average, update
+
+__all__ = ["limit", "norm", "update_all", "update_bias", "update_weights"]
+
+
+@helper
+def _update(run, batch, factor, first, last):
+    """Own parameters, from their gradients."""
+    state = run.state
+    update(
+        run.optimizer,
+        state.params,
+        state.grads,
+        state.first_moment,
+        state.second_moment,
+        batch.step + 1,
+        batch.rate,
+        factor,
+        first,
+        last,
+    )
+
+
+@helper
+def _average(run, first, last):
+    """The moving average of own parameters, where there is one."""
+    if run.settings.average_decay > 0.0:
+        average(run.state.params, run.state.average, run.settings.average_decay, first, last)
+
+
+@helper
+def _step(run, batch, factor, first, last):
+    if not run.settings.adds_directly:
+        _update(run, batch, factor, first, last)
+
+
+@operation
+def update_weights(run, batch, layer, part, first, last):
+    """The weights whose gradients the part has just made, and their moving average."""
+    this = run.layers[layer]
+    if layer == 0:
+        begin, end = this.weight_offset + first * this.in_features, this.weight_offset + last * this.in_features
+        _step(run, batch, 1.0, begin, end)
+        _average(run, begin, end)
+    else:
+        last = min(last, this.in_features)
+        for o in range(0, this.padded_features, PANEL):
+            panel = this.weight_offset + o * this.in_features
+            _step(run, batch, 1.0, panel + first * PANEL, panel + last * PANEL)
+            _average(run, panel + first * PANEL, panel + last * PANEL)
+
+
+@operation
+def update_bias(run, batch, layer, part, first, last):
+    """Own units' biases, and their moving average."""
+    this = run.layers[layer]
+    _step(run, batch, 1.0, this.bias_offset + first, this.bias_offset + last)
+    _average(run, this.bias_offset + first, this.bias_offset + last)
+
+
+@operation
+def norm(run, batch, layer, part, first, last):
+    """Squares of the gradient, own blocks of parameters."""
+    state = run.state
+    for block in range(first, last):
+        begin = block * NORM_BLOCK
+        state.squares[block] = square_sum(state.grads, begin, min(state.params.shape[0], begin + NORM_BLOCK))
+
+
+@operation
+def update_all(run, batch, layer, part, first, last):
+    """Own blocks of parameters, the whole gradient first scaled down to the largest norm allowed (Pascanu et al.
+    2013)."""
+    state, factor = run.state, 1.0
+    if run.settings.clip_norm > 0.0:
+        total = 0.0
+        for block in range(state.squares.shape[0]):
+            total += state.squares[block]
+        factor = min(1.0, run.settings.clip_norm / (math.sqrt(total) + 1e-6))
+    begin, end = first * NORM_BLOCK, min(state.params.shape[0], last * NORM_BLOCK)
+    _step(run, batch, factor, begin, end)
+    if run.settings.max_norm == 0.0:
+        _average(run, begin, end)
+
+
+@operation
+def limit(run, batch, layer, part, first, last):
+    """Norms of own units' weights, the last layer's aside; then the moving average, of the weights as the step leaves
+    them."""
+    this = run.layers[layer]
+    if layer < run.layers.shape[0] - 1:
+        limit_norms(run.state.params[this.weight_offset :], this.in_features, run.settings.max_norm, first, last)
+    _average(run, this.weight_offset + first * this.in_features, this.weight_offset + last * this.in_features)
+    _average(run, this.bias_offset + first, this.bias_offset + last)

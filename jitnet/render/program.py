@@ -1,0 +1,108 @@
+"""The program of a training step on the screen: `jitnet train --explain`."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from jitnet.render.console import FAINT, facts
+from jitnet.render.tables import Cell, table
+
+if TYPE_CHECKING:
+    from jitnet.training.explanation import ExplainedLine, Explanation
+
+__all__ = ["program_table"]
+
+WIDE = 150
+"""Columns from which kernels and reasons stand in the same row as their operation."""
+
+NOTES = (
+    "Lines that share a region run in one parallel loop: each part goes on to the next line without waiting for the "
+    "others.",
+    "units: of this layer, whole panels; units below: of the layer below, this layer's inputs; every part: each does "
+    "all samples for itself. Each number has one writer, so the bits do not depend on the parts.",
+)
+
+
+def program_table(console: Console, found: "Explanation") -> None:
+    """The lines of a step, region by region: what each does, which part owns what, and why so many parts."""
+    facts(
+        console,
+        [
+            ("network", f"{'-'.join(map(str, found.network))}, batch {found.batch_size}"),
+            ("threads", f"{found.threads} ({found.threads_reason})"),
+            ("inputs", f"{found.input_loops} loops ({found.input_reason})"),
+            ("step", f"{_regions(found.regions)}, {_count(found.flop)}FLOP, {_count(found.bytes)}B"),
+        ],
+    )
+    for when, title in (("first step", "Before the first step of a call"), ("every step", "Every step")):
+        lines = [line for line in found.lines if line.when == when]
+        if lines:
+            console.print()
+            (_wide if console.width >= WIDE else _narrow)(console, lines, title)
+    if console.width < WIDE:
+        console.print()
+        _regions_table(console, found.lines)
+        console.print()
+        _kernels_table(console, found.lines)
+    console.print()
+    for note in NOTES:
+        console.print(Text(note, style=FAINT))
+
+
+def _wide(console: Console, lines: "Sequence[ExplainedLine]", title: str) -> None:
+    rows: list[list[Cell]] = []
+    before = 0
+    for line in lines:
+        new, before = line.region != before, line.region
+        numbers = [_count(line.flop), _count(line.bytes)]
+        region, reason = (str(line.region), line.reason) if new else ("", "")
+        what = [_name(line), ", ".join(line.kernels) or "-", line.split, str(line.parts), _owners(line), reason]
+        rows.append([region, *what, *numbers])
+    columns = ["region", "operation, layer", "kernels", "split by", "parts", "part by part", "why so many"]
+    table(console, [*columns, "FLOP", "bytes"], rows, title=title)
+
+
+def _narrow(console: Console, lines: "Sequence[ExplainedLine]", title: str) -> None:
+    rows: list[list[Cell]] = []
+    before = 0
+    for line in lines:
+        region, before = str(line.region) if line.region != before else "", line.region
+        rows.append([region, _name(line), line.split, _owners(line, 2), _count(line.flop), _count(line.bytes)])
+    columns = ["region", "operation, layer", "split by", "part by part", "FLOP", "bytes"]
+    table(console, columns, rows, title=title)
+
+
+def _regions_table(console: Console, lines: "Sequence[ExplainedLine]") -> None:
+    found = {line.region: line for line in reversed(lines)}
+    rows: list[list[Cell]] = [[str(region), str(found[region].parts), found[region].reason] for region in sorted(found)]
+    table(console, ["region", "parts", "why so many"], rows)
+
+
+def _kernels_table(console: Console, lines: "Sequence[ExplainedLine]") -> None:
+    kernels = {line.operation: ", ".join(line.kernels) or "-" for line in lines}
+    rows: list[list[Cell]] = [[operation, names] for operation, names in kernels.items()]
+    table(console, ["operation", "kernels that it calls"], rows)
+
+
+def _name(line: "ExplainedLine") -> str:
+    return f"{line.operation} {line.layer}" + (", next batch" if line.batch == "next" else "")
+
+
+def _owners(line: "ExplainedLine", most: int = 4) -> str:
+    """ "0–63 64–127": what each part owns; the first and the last where there are many."""
+    told = [f"{first}–{last - 1}" if last > first else "-" for first, last in line.owners]
+    return " ".join(told if len(told) <= most else [told[0], "…", told[-1]])
+
+
+def _regions(count: int) -> str:
+    return f"{count} parallel region{'s' * (count != 1)}"
+
+
+def _count(number: float) -> str:
+    """With two or three digits and a unit: 12, 3.4 k, 25.1 M."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:.0f} "

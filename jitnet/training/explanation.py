@@ -1,0 +1,98 @@
+"""The program of a training step, told: each line, what it calls, how it is split and why, and which part owns what."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jitnet.engine.ownership import SPLITS, own_range
+from jitnet.engine.program import Line
+from jitnet.engine.state import Batch, Run, empty_run
+from jitnet.training.plan import Plan
+
+__all__ = ["ExplainedLine", "Explanation", "explain"]
+
+
+@dataclass(frozen=True)
+class ExplainedLine:
+    """when: "first step" for lines ahead of a call's first step, else "every step"; batch: "this" or "next". owners:
+    for each part the first and the last of what it owns, counted in what the line is split by; a last one is not owned.
+    The other fields are those of `engine.program.Line`."""
+
+    when: str
+    region: int
+    operation: str
+    layer: int
+    batch: str
+    kernels: tuple[str, ...]
+    split: str
+    parts: int
+    reason: str
+    flop: float
+    bytes: float
+    owners: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """network: widths. batch_size: of a whole batch. threads, threads_reason, input_loops, input_reason: the plan's.
+    lines: the program's. regions: parallel regions of a step. flop, bytes: of a step."""
+
+    network: tuple[int, ...]
+    batch_size: int
+    threads: int
+    threads_reason: str
+    input_loops: str
+    input_reason: str
+    lines: tuple[ExplainedLine, ...]
+    regions: int
+    flop: float
+    bytes: float
+
+
+def explain(plan: Plan) -> Explanation:
+    """Tell a plan's program. Nothing is compiled or trained."""
+    program = plan.program
+    run, batch = _bare_run(plan)
+    lines = [_told(line, "first step", run, batch) for line in program.first]
+    lines += [_told(line, "every step", run, batch) for line in program.step]
+    return Explanation(
+        plan.step.shape.widths,
+        plan.step.batch_size,
+        plan.threads,
+        plan.threads_reason,
+        plan.input_loops,
+        plan.input_reason,
+        tuple(lines),
+        len({line.region for line in program.step if line.parts > 1}),
+        sum(line.cost.flop for line in program.step),
+        sum(line.cost.bytes for line in program.step),
+    )
+
+
+def _bare_run(plan: Plan) -> tuple[Run, Batch]:
+    """What `own_range` looks at: the layout and a whole batch; no arrays of numbers."""
+    run = empty_run()
+    indices = np.zeros(plan.step.batch_size, np.int32)
+    state = run.state._replace(squares=np.zeros(plan.layout.norm_blocks))
+    return run._replace(layers=plan.layout.layers, network=plan.layout.network, state=state), Batch(
+        indices, indices, len(indices), 0, 0, 0.0, 1.0
+    )
+
+
+def _told(line: Line, when: str, run: Run, batch: Batch) -> ExplainedLine:
+    owns = getattr(own_range, "py_func", own_range)
+    owners = [owns(run, batch, SPLITS[line.split], line.layer, part, line.parts) for part in range(line.parts)]
+    return ExplainedLine(
+        when,
+        line.region,
+        line.operation,
+        line.layer,
+        "next" if line.next_batch else "this",
+        line.kernels,
+        line.split,
+        line.parts,
+        line.reason,
+        line.cost.flop,
+        line.cost.bytes,
+        tuple((int(first), int(last)) for first, last in owners),
+    )

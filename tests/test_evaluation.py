@@ -1,0 +1,159 @@
+"""How good a network is: the numbers, worked by hand, and data that do not fit it, which are refused."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import jitnet
+from jitnet.config import ModelConfig
+from jitnet.datasets import Dataset, Split, from_arrays, load, stratified_split
+from jitnet.errors import ModelError
+from jitnet.evaluation import check_scaling, evaluate
+from jitnet.model import Model
+
+
+def sure_of_the_brightest(n: int = 3, scale: float = 8.0) -> Model:
+    """A network of one layer whose guess is the largest of its n inputs."""
+    dataset = from_arrays(np.eye(n, dtype=np.float32) * 0.9, np.arange(n), class_names=[f"c{i}" for i in range(n)])
+    model = Model.create(ModelConfig(in_features=n, n_classes=n, hidden=()), dataset)
+    model.set_parameters([scale * np.eye(n, dtype=np.float32)], [np.zeros(n, np.float32)])
+    return model
+
+
+def test_a_case_worked_by_hand():
+    """Samples of classes 0 0 0 1 1 2, guessed 0 0 1 1 0 1: the mistakes by how sure the network was of them."""
+    rows = np.array([[1, 0, 0], [1, 0, 0], [0, 0.5, 0], [0, 1, 0], [1, 0, 0], [0, 0.25, 0]], np.float32)
+    found = evaluate(sure_of_the_brightest(), Split(rows, np.array([0, 0, 0, 1, 1, 2])))
+    assert found.n == 6
+    assert found.accuracy == 0.5
+    assert found.confusion.tolist() == [[2, 1, 0], [1, 1, 0], [0, 1, 0]]
+    assert [(m.index, m.label, m.predicted) for m in found.mistakes] == [(4, 1, 0), (2, 0, 1), (5, 2, 1)]
+    sure = [np.exp(8 * v) / (np.exp(8 * v) + 2) for v in (1, 0.5, 0.25)]
+    assert [m.probability for m in found.mistakes] == pytest.approx(sure, rel=1e-5)
+    rest = [(1 - share) / 2 for share in sure]
+    assert found.loss == pytest.approx(-np.log([sure[0], sure[0], rest[1], sure[0], rest[0], rest[2]]).mean(), rel=1e-4)
+    scores = [(score.name, score.precision, score.recall, score.support) for score in found.classes]
+    assert scores == [("c0", 2 / 3, 2 / 3, 3), ("c1", 1 / 3, 1 / 2, 2), ("c2", 0.0, 0.0, 1)]
+    assert [score.f1 for score in found.classes] == pytest.approx([2 / 3, 2 / 5, 0.0])
+    assert len(evaluate(sure_of_the_brightest(), Split(rows, np.zeros(6, int)), n_mistakes=2).mistakes) == 2
+
+
+def test_a_data_set_is_judged_by_its_test_split_or_its_only_one():
+    rows = np.eye(3, dtype=np.float32) * 0.9
+    names = ["a", "b", "c"]
+    both = from_arrays(rows, np.arange(3), rows[:2], np.array([1, 1]), class_names=names)
+    model = sure_of_the_brightest()
+    assert (evaluate(model, both).n, evaluate(model, both).accuracy) == (2, 0.5)
+    assert evaluate(model, both.train).n == 3
+    assert evaluate(model, from_arrays(rows, np.arange(3), class_names=names)).accuracy == 1.0
+
+
+@pytest.mark.parametrize(("label", "fits"), [(2, True), (3, False), (-1, False)])
+def test_labels_are_the_models_classes(label, fits):
+    split = Split(np.eye(3, dtype=np.float32), np.array([0, 1, label]))
+    if fits:
+        assert evaluate(sure_of_the_brightest(), split).accuracy == 1.0
+        return
+    with pytest.raises(ModelError, match=rf"sample 2 \(from 0\) has the label {label}, .* classes 0 to 2; use"):
+        evaluate(sure_of_the_brightest(), split)
+
+
+def test_samples_of_another_width_and_none_at_all():
+    with pytest.raises(ModelError, match=r"samples of shape \(2, 4\) do not fit"):
+        evaluate(sure_of_the_brightest(), Split(np.zeros((2, 4), np.float32), np.zeros(2, int)))
+    with pytest.raises(ModelError, match="samples have 4 values, the model expects 3"):
+        evaluate(sure_of_the_brightest(), from_arrays(np.eye(4), np.arange(4) % 3))
+    with pytest.raises(ModelError, match="there are no samples to evaluate on"):
+        evaluate(sure_of_the_brightest(), Split(np.zeros((0, 3), np.float32), np.zeros(0, int)))
+
+
+def dataset_of(form: str, shape: tuple[int, ...] = (30, 8, 8)) -> Dataset:
+    rng, labels = np.random.default_rng(7), np.arange(30) % 3
+    values = {
+        "bytes": rng.integers(0, 256, shape, np.uint8),
+        "dark bytes": rng.integers(0, 90, shape, np.uint8),
+        "few levels": rng.integers(0, 17, shape, np.uint8),
+        "fewer levels": rng.integers(0, 15, shape, np.uint8),
+        "k/255": (rng.integers(0, 256, shape) / 255).astype(np.float32),
+        "fractions": rng.random(shape, np.float32),
+        "fractions and a bit": rng.random(shape, np.float32) * 1.02,
+        "standardised": rng.normal(0, 1, shape),
+    }
+    return from_arrays(values[form], labels, name=form)
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "judged_by", "said"),
+    [
+        ("bytes", "fractions", r"holds values from 0 to 1, the model expects grey levels \(0 to 255\)"),
+        ("few levels", "fractions", r"holds values from 0 to 1, the model expects grey levels \(0 to 16\)"),
+        ("bytes", "standardised", "holds values to be standardised"),
+        ("fractions", "bytes", r"holds grey levels \(0 to 255\), the model expects values from 0 to 1"),
+        ("standardised", "bytes", "expects values to be standardised"),
+        ("bytes", "few levels", r"holds grey levels \(0 to 16\), the model expects grey levels \(0 to 255\)"),
+        ("few levels", "bytes", r"holds grey levels \(0 to 255\), the model expects grey levels \(0 to 16\)"),
+        ("fractions", "standardised", r"standardised per feature \(-.* to .*\), the model expects values from 0 to 1"),
+        ("bytes", "k/255", ""),
+        ("few levels", "few levels", ""),
+        ("few levels", "fewer levels", ""),
+        ("bytes", "dark bytes", ""),
+        ("fractions", "fractions and a bit", ""),
+        ("standardised", "fractions", ""),
+        ("fractions", "fractions", ""),
+        ("standardised", "standardised", ""),
+    ],
+)
+def test_data_in_another_form_than_the_models(trained_on, judged_by, said):
+    model = Model.create(ModelConfig(in_features=64, n_classes=3), dataset_of(trained_on))
+    data = dataset_of(judged_by)
+    if not said:
+        check_scaling(model, data)
+        assert jitnet.evaluate(model, data).n == jitnet.evaluate(model, data.train).n == 30
+        return
+    with pytest.raises(ModelError, match=said):
+        check_scaling(model, data)
+    for judged in (data, data.train, stratified_split(data.train, 0.5, seed=0)[1]):
+        with pytest.raises(ModelError, match=said):
+            jitnet.evaluate(model, judged)
+
+
+def test_a_model_that_says_nothing_of_its_data_takes_grey_levels_of_any_peak():
+    model = Model.create(ModelConfig(in_features=64, n_classes=3))
+    assert jitnet.evaluate(model, dataset_of("few levels")).n == 30
+    with pytest.raises(ModelError, match="holds values from 0 to 1"):
+        jitnet.evaluate(model, dataset_of("fractions"))
+
+
+def test_a_split_of_ones_own_is_taken_as_it_is():
+    """It belongs to no data set, so that nobody said how it is scaled."""
+    model, data = Model.create(ModelConfig(in_features=64, n_classes=3), dataset_of("bytes")), dataset_of("fractions")
+    assert jitnet.evaluate(model, Split(data.train.images, data.train.labels)).n == 30
+
+
+def test_values_that_scaling_takes_beyond_float32():
+    tiny = from_arrays(np.random.default_rng(0).normal(0, 1e-6, (30, 7)), np.arange(30) % 3)
+    model = Model.create(ModelConfig(in_features=7, n_classes=3), tiny)
+    far = tiny.train.images.copy()
+    far[11, 4] = 1e36
+    data = from_arrays(far, tiny.train.labels)
+    with warnings.catch_warnings(action="error"), pytest.raises(ModelError, match=r"value 4 .* standard deviations"):
+        jitnet.evaluate(model, data)
+
+
+def test_bytes_in_a_table_suit_a_model_of_bytes():
+    """A table of bytes that says nothing of images would be standardised itself, yet holds what the model expects."""
+    model = Model.create(ModelConfig(in_features=60, n_classes=3), dataset_of("bytes", (30, 6, 10)))
+    table = dataset_of("bytes", (30, 60))
+    assert np.ndim(table.scaling.scale) == 1
+    check_scaling(model, table)
+
+
+def test_eval_says_that_the_form_differs(call):
+    digits = load("digits")
+    Model.create(ModelConfig(in_features=64, n_classes=10), digits).save(Path("model.safetensors"))
+    np.savez("data.npz", x_train=digits.test.images.reshape(-1, 8, 8) / np.float32(16.1), y_train=digits.test.labels)
+    code, out, err = call("eval", "model.safetensors", "--data", "data.npz")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "data.npz: holds values from 0 to 1, the model expects grey levels (0 to 16)" in err
