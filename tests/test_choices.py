@@ -24,8 +24,8 @@ activation_backward = direct(activation_kernels.activation_backward)
 update = direct(optimizer_kernels.update)
 
 TABLES = {
-    "activations": (ACTIVATIONS, activation_kernels.ACTIVATIONS, naive.ACTIVATIONS),
-    "optimizers": (OPTIMIZERS, optimizer_kernels.OPTIMIZERS, naive.OPTIMIZERS),
+    "activations": (ACTIVATIONS, activation_kernels.ACTIVATION_KERNELS, naive.ACTIVATIONS),
+    "optimizers": (OPTIMIZERS, optimizer_kernels.OPTIMIZER_KERNELS, naive.OPTIMIZERS),
 }
 
 
@@ -45,7 +45,7 @@ def passed(name, values):
     """A vector through the forward kernel: what went in, and what came out."""
     x = np.array(values, np.float32)
     out = x.copy()
-    activation_forward(activation_kernels.ACTIVATIONS[name].code, x, out, x.size, 1, 0, x.size)
+    activation_forward(activation_kernels.ACTIVATION_KERNELS[name].code, x, out, x.size, 1, 0, x.size)
     return x, out
 
 
@@ -66,7 +66,7 @@ def test_backward_is_the_derivative_of_forward(name):
     np.testing.assert_allclose(out, naive.activation(name, POINTS), rtol=1e-6, atol=1e-6)
     assert np.abs(out).max() > 0.5
     dout = np.full_like(x, -2.0)
-    code = activation_kernels.ACTIVATIONS[name].code
+    code = activation_kernels.ACTIVATION_KERNELS[name].code
     activation_backward(code, x, out, dout, x.size, 1, 1.0, 0, x.size)
     by_forward = central_differences(lambda at: float(passed(name, at)[1].sum(dtype=np.float64)), POINTS, 1e-2)
     np.testing.assert_allclose(dout, -2.0 * by_forward, atol=2e-3)
@@ -76,7 +76,7 @@ def test_backward_is_the_derivative_of_forward(name):
 @pytest.mark.small
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_an_activation_says_what_it_keeps_and_costs(name):
-    kernel = activation_kernels.ACTIVATIONS[name]
+    kernel = activation_kernels.ACTIVATION_KERNELS[name]
     assert kernel.keeps in ("input", "output")
     assert kernel.forward_flop > 0
     assert kernel.backward_flop > 0
@@ -162,7 +162,7 @@ def test_what_an_optimizer_uses_is_what_its_table_says(name, field):
 def test_the_moments_that_an_optimizer_keeps_are_those_that_it_changes(name):
     _, m, v = steps(name, **hyperparameters(name))
     changed = (m != start()[1]).any(), (v != start()[2]).any()
-    keeps = optimizer_kernels.OPTIMIZERS[name].keeps
+    keeps = optimizer_kernels.OPTIMIZER_KERNELS[name].keeps
     assert set(keeps) <= {"first_moment", "second_moment"}
     assert changed == ("first_moment" in keeps, "second_moment" in keeps)
 
@@ -170,7 +170,7 @@ def test_the_moments_that_an_optimizer_keeps_are_those_that_it_changes(name):
 @pytest.mark.small
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_an_optimizer_says_what_it_costs_and_whether_it_is_plain(name):
-    kernel = optimizer_kernels.OPTIMIZERS[name]
+    kernel = optimizer_kernels.OPTIMIZER_KERNELS[name]
     assert kernel.flop > 0
     # Weights and moments are read and written, gradients read.
     assert kernel.bytes == 12 + 8 * len(kernel.keeps)
@@ -193,7 +193,7 @@ def test_its_settings_come_back_from_a_run_s_config(name):
     assert again == config
     assert optimizer_settings(again) == optimizer_settings(config)
     record = optimizer_settings(again)
-    assert record.code == optimizer_kernels.OPTIMIZERS[name].code
+    assert record.code == optimizer_kernels.OPTIMIZER_KERNELS[name].code
     assert record.weight_decay == 0.125
     assert all(getattr(record, field) == 0.25 for field in options)
     assert TrainConfig(optimizer=name).learning_rate == OPTIMIZERS[name].defaults["learning_rate"]

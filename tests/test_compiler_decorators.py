@@ -15,7 +15,7 @@ from jitnet.compiler import cache
 from jitnet.compiler.blocks import LANES
 from jitnet.compiler.decorators import FASTMATH, helper, kernel, linked, load
 from jitnet.compiler.signatures import FLOATS, INT, REAL
-from jitnet.kernels.layout import clear
+from jitnet.kernels.memory import clear
 
 COMPILED = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="asks what the compiler makes")
 

@@ -10,7 +10,7 @@ from jitnet.compiler.blocks import LANES, PANEL
 from jitnet.config import ACTIVATIONS, ModelConfig
 from jitnet.engine.layout import LAYER, lay_out, parameter_count, row_stride
 from jitnet.engine.state import aligned, allocate, byte_values, pack, unpack
-from jitnet.kernels.activation import ACTIVATIONS as KERNELS
+from jitnet.kernels.activation import ACTIVATION_KERNELS as KERNELS
 
 pytestmark = pytest.mark.small
 

@@ -13,7 +13,7 @@ from jitnet.compiler.blocks import LANES
 from jitnet.compiler.decorators import kernel
 from jitnet.compiler.tile import tile_load, tile_store
 from jitnet.kernels import activation as activations
-from jitnet.kernels.activation import ACTIVATIONS, activate, activate_back
+from jitnet.kernels.activation import ACTIVATION_KERNELS, apply_activation, apply_activation_backward
 from jitnet.kernels.exponential import exp as linked_exp
 from jitnet.kernels.exponential import tile_exp
 
@@ -33,21 +33,21 @@ ACCURACY = {"relu": (0, 0), "tanh": (4e-7, SUBNORMAL), "gelu": (4e-7, 3e-7)}
 
 def room_for(name, z):
     """What a forward pass writes to: its input, or where the derivative is made from that another place."""
-    return np.full_like(z, MARK) if ACTIVATIONS[name].keeps == "input" else z.copy()
+    return np.full_like(z, MARK) if ACTIVATION_KERNELS[name].keeps == "input" else z.copy()
 
 
 def many(name, values):
     """A kernel's forward pass over a vector."""
     z = np.array(values, np.float32)
     out = room_for(name, z)
-    activation_forward(ACTIVATIONS[name].code, z, out, z.size, 1, 0, z.size)
+    activation_forward(ACTIVATION_KERNELS[name].code, z, out, z.size, 1, 0, z.size)
     return out
 
 
 def slope(name, values):
     z = np.array(values, np.float32)
     out, dout = many(name, z), np.ones_like(z)
-    activation_backward(ACTIVATIONS[name].code, z, out, dout, z.size, 1, 1.0, 0, z.size)
+    activation_backward(ACTIVATION_KERNELS[name].code, z, out, dout, z.size, 1, 1.0, 0, z.size)
     return dout
 
 
@@ -103,7 +103,7 @@ def test_tanh_over_the_whole_range():
     assert (np.abs(result) <= 1).all()
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", ACTIVATION_KERNELS)
 def test_forward_over_the_whole_range(name):
     values = whole_range()
     rtol, atol = ACCURACY.get(name, (1e-6, 1e-6))
@@ -114,7 +114,7 @@ def test_forward_over_the_whole_range(name):
     np.testing.assert_allclose(result[held], expected[held], rtol=rtol, atol=atol)
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", ACTIVATION_KERNELS)
 def test_slope_over_the_whole_range(name):
     values = whole_range()
     result = slope(name, values)
@@ -123,7 +123,7 @@ def test_slope_over_the_whole_range(name):
 
 
 @pytest.mark.small
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", ACTIVATION_KERNELS)
 def test_the_slope_is_that_of_the_forward_pass(name):
     values = np.array([-3.1, -1.2, -0.4, 0.3, 0.9, 2.5])
     expected = central_differences(lambda at: float(naive.activation(name, at).sum()), values)
@@ -131,13 +131,13 @@ def test_the_slope_is_that_of_the_forward_pass(name):
 
 
 @pytest.mark.small
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", ACTIVATION_KERNELS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_rows_and_range(name, shape):
     batch, units = shape
     stride = units + 5
     z = np.random.default_rng(shape).normal(size=(batch, stride)).astype(np.float32) * 2
-    code = ACTIVATIONS[name].code
+    code = ACTIVATION_KERNELS[name].code
     for first, last in {(0, units), (units // 2, units)}:
         out = room_for(name, z)
         before = out.copy()
@@ -154,32 +154,34 @@ def test_rows_and_range(name, shape):
         assert (dout[:, last:] == 3).all()
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", ACTIVATION_KERNELS)
 def test_nan_passes_through(name):
     assert np.isnan(many(name, np.full(21, np.nan))).all()
 
 
 @pytest.mark.small
-@pytest.mark.parametrize("name", [name for name, activation in ACTIVATIONS.items() if activation.keeps == "output"])
+@pytest.mark.parametrize(
+    "name", [name for name, activation in ACTIVATION_KERNELS.items() if activation.keeps == "output"]
+)
 def test_who_keeps_the_output_knows_the_slope_from_one_that_dropout_scaled(name):
     z = np.array([-2.0, -0.5, 0.25, 1.5], np.float32)
     keep = 0.75
     out = (many(name, z) / np.float32(keep)).astype(np.float32)
     dout = np.ones_like(z)
-    activation_backward(ACTIVATIONS[name].code, z, out, dout, 4, 1, keep, 0, 4)
+    activation_backward(ACTIVATION_KERNELS[name].code, z, out, dout, 4, 1, keep, 0, 4)
     np.testing.assert_allclose(dout, naive.derivative(name, z), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.small
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", ACTIVATION_KERNELS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_drivers_in_any_number_of_parts(name, shape):
     x = np.random.default_rng(shape).normal(size=shape).astype(np.float32) * 2
-    code, results = ACTIVATIONS[name].code, []
+    code, results = ACTIVATION_KERNELS[name].code, []
     for parts in (1, 2, 3):
         out, dout = np.full_like(x, MARK), np.full_like(x, -1.5)
-        activate(code, x, out, parts)
-        activate_back(code, x, out, dout, parts)
+        apply_activation(code, x, out, parts)
+        apply_activation_backward(code, x, out, dout, parts)
         results.append((out, dout))
     np.testing.assert_allclose(results[0][0], naive.activation(name, x), rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(results[0][1], -1.5 * naive.derivative(name, x), rtol=1e-5, atol=1e-5)

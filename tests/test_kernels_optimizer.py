@@ -12,7 +12,7 @@ from layouts import filled
 from jitnet.compiler.blocks import LANES
 from jitnet.config import HYPERPARAMETERS, TrainConfig
 from jitnet.kernels import optimizer
-from jitnet.kernels.optimizer import OPTIMIZERS, optimizer_settings, update_parameters
+from jitnet.kernels.optimizer import OPTIMIZER_KERNELS, optimizer_settings, update_parameters
 
 average, update = direct(optimizer.average), direct(optimizer.update)
 
@@ -56,7 +56,7 @@ def test_fifty_steps_end_at_pytorchs_weights(case):
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.2])
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", OPTIMIZER_KERNELS)
 def test_a_scaled_gradient_and_only_the_range(name, decay):
     rng = np.random.default_rng(0)
     w, g, m, v = (np.abs(rng.normal(size=SIZE)).astype(np.float32) for _ in range(4))
@@ -74,10 +74,10 @@ def test_a_scaled_gradient_and_only_the_range(name, decay):
         np.testing.assert_array_equal(array[2 * LANES :], old[2 * LANES :])
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", OPTIMIZER_KERNELS)
 def test_moments_that_an_optimizer_does_not_keep_may_be_empty(name):
     m, v = (
-        np.ones(SIZE if field in OPTIMIZERS[name].keeps else 0, np.float32)
+        np.ones(SIZE if field in OPTIMIZER_KERNELS[name].keeps else 0, np.float32)
         for field in ("first_moment", "second_moment")
     )
     w = np.ones(SIZE, np.float32)
@@ -103,7 +103,7 @@ def test_moving_average():
     np.testing.assert_array_equal(mean, before)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", OPTIMIZER_KERNELS)
 def test_any_split_gives_the_bits_of_the_whole(name):
     rng = np.random.default_rng(5)
     n = 41 * LANES
@@ -120,7 +120,7 @@ def test_any_split_gives_the_bits_of_the_whole(name):
 
 
 @pytest.mark.parametrize("shape", [(1, LANES), (7, 3 * LANES), (LANES, 5), (11, 2 * LANES)], ids=str)
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", OPTIMIZER_KERNELS)
 def test_the_driver_in_any_number_of_parts(name, shape):
     rng = np.random.default_rng(6)
     options = {"weight_decay": 0.1, "momentum": 0.8, "beta1": 0.9, "beta2": 0.99, "rho": 0.95, "epsilon": 1e-3}

@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and give its exit code; known errors become one line on standard error."""
-    # Imports and loaded code are a million objects that all stay: looking through them for garbage took 0.15-0.25 s of
+    # Imports and loaded code are a million objects that all stay: looking through them for garbage took a tenth of
     # a start. `jitnet train` goes on collecting once its loops are loaded.
     collecting = gc.isenabled()
     gc.disable()

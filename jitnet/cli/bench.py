@@ -100,8 +100,8 @@ def bench(
 ) -> int:
     """Measure what each loop costs here, beside what the machine can do.
 
-    The machine's own limits, a row for each kernel at the network's shapes, and a row for each count of threads. Takes
-    less than 30 seconds at the default network, and compiles first where that has not been done.
+    The machine's own limits, a row for each line of a training step's program, and a row for each count of threads.
+    Takes less than 30 seconds at the default network, and compiles first where that has not been done.
     """
     network, config = configure(fields, None)
     if versus not in (None, "numpy"):

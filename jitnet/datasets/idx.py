@@ -25,8 +25,8 @@ TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: 
 NAME = re.compile(r"(?:.+-)?(train|t10k|test)-(images|labels)[.-]idx\d-[a-z0-9]+(\.gz)?", re.IGNORECASE)
 MAP_ABOVE_BYTES = 1 << 20
 PIECE_BYTES = 1 << 21
-"""Packed bytes at a time. Python's lock is free while a piece is unpacked, and waited for after each. Where another thread
-imports that takes long: so few pieces."""
+"""Packed bytes at a time. Python's lock is free while a piece is unpacked, and waited for after each, which takes long
+beside a thread that imports: so few pieces."""
 GZIP = 31
 """zlib's window size for a stream with gzip's header and checksum."""
 ANEW = "; get the file anew"

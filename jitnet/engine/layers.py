@@ -14,13 +14,13 @@ from jitnet.engine.state import operation
 from jitnet.kernels.activation import activation_backward, activation_forward
 from jitnet.kernels.dropout import dropout
 from jitnet.kernels.gather import gather_bytes, gather_floats
-from jitnet.kernels.layout import clear, scale_rows, transpose
 from jitnet.kernels.linear import (
     linear_backward_bias,
     linear_backward_input,
     linear_backward_weight,
     linear_forward,
 )
+from jitnet.kernels.memory import clear, scale_rows, transpose
 from jitnet.kernels.sparse import mark_columns, sparse_backward_weight, sparse_forward
 
 __all__ = [
@@ -90,7 +90,7 @@ def _weight_gradient(run):
 
 
 @helper
-def _begin_gradient(run, first, last):
+def _clear_gradient(run, first, last):
     """Clear own gradients, unless they are added to the weights."""
     if not run.settings.adds_directly:
         clear(run.state.grads, first, last)
@@ -118,14 +118,14 @@ def backward_weight(run, batch, layer, part, first, last):
     size, units = batch.size, this.padded_features
     if layer == 0:
         first_input, last_input = np.int64(0), this.in_features
-        _begin_gradient(
+        _clear_gradient(
             run, this.weight_offset + first * this.in_features, this.weight_offset + last * this.in_features
         )
     else:
         first_input, last_input = first, min(last, this.in_features)
         for o in range(0, units, PANEL):
             panel = this.weight_offset + o * this.in_features
-            _begin_gradient(run, panel + first_input * PANEL, panel + last_input * PANEL)
+            _clear_gradient(run, panel + first_input * PANEL, panel + last_input * PANEL)
         first, last = np.int64(0), units
     linear_backward_weight(
         x,
@@ -146,7 +146,7 @@ def backward_weight(run, batch, layer, part, first, last):
 def backward_sparse(run, batch, layer, part, first, last):
     """The gradient of the first layer's weights of own units, from lists of the inputs that are not zero."""
     this, data, state = run.layers[layer], run.data, run.state
-    _begin_gradient(run, this.weight_offset + first * this.in_features, this.weight_offset + last * this.in_features)
+    _clear_gradient(run, this.weight_offset + first * this.in_features, this.weight_offset + last * this.in_features)
     target = _weight_gradient(run)[this.weight_offset :]
     marks, cursors, size, coming = state.marks[part], state.cursors[part], batch.size, batch.next_indices.shape[0]
     for n in range(0, size, SPARSE_BLOCK):
@@ -175,7 +175,7 @@ def backward_sparse(run, batch, layer, part, first, last):
 def backward_bias(run, batch, layer, part, first, last):
     """The gradient of own units' biases."""
     this, work = run.layers[layer], run.state.work
-    _begin_gradient(run, this.bias_offset + first, this.bias_offset + last)
+    _clear_gradient(run, this.bias_offset + first, this.bias_offset + last)
     target = _weight_gradient(run)[this.bias_offset :]
     dout = work[this.grad_offset + replica(run, layer, part) :]
     linear_backward_bias(dout, this.output_stride, target, batch.size, first, last)
@@ -191,7 +191,10 @@ def activate(run, batch, layer, part, first, last):
 
 @operation
 def activate_back(run, batch, layer, part, first, last):
-    """The gradient of what went into own units' activation; also samples last, where a layer below needs it."""
+    """The gradient of what went into own units' activation; also samples last, where a layer below needs it.
+
+    The rows are then scaled by grad_scale, for the weights: that is where plain SGD's learning rate comes in.
+    """
     this, work, size = run.layers[layer], run.state.work, batch.size
     last = min(last, this.out_features)
     x, out, dout = work[this.preactivation_offset :], work[this.output_offset :], work[this.grad_offset :]

@@ -14,7 +14,7 @@ import numpy as np
 from jitnet.compiler.blocks import LANES, NORM_BLOCK, PANEL
 from jitnet.compiler.signatures import make_record, make_records
 from jitnet.config import ModelConfig
-from jitnet.kernels.activation import ACTIVATIONS
+from jitnet.kernels.activation import ACTIVATION_KERNELS
 from jitnet.kernels.linear import padded
 
 __all__ = ["LAYER", "NETWORK", "Layout", "lay_out", "parameter_count", "row_stride"]
@@ -128,7 +128,7 @@ def lay_out(
         else:
             row.input_offset, row.input_stride = layers[layer - 1].output_offset, layers[layer - 1].output_stride
         hidden = layer < n_layers - 1
-        _place_outputs(row, network, hidden and ACTIVATIONS[config.activation].keeps == "input", training, work)
+        _place_outputs(row, network, hidden and ACTIVATION_KERNELS[config.activation].keeps == "input", training, work)
     replicas = threads if skips_zeros and training else 1
     if training and n_layers > 1 and layers[-1].padded_features == PANEL:
         _place_partials(layers, network, replicas, skips_zeros, work)

@@ -196,9 +196,8 @@ def steps(address, first_lines, totals):
 
     address: of a `Struct` of a Run. first_lines: lines of the program that are for the first step alone, ahead of it.
     totals (3,) float64 gains the sum of the samples' losses and the count of right guesses, and has the last step's
-    learning rate. A loss that is NaN or
-    infinite ends the call with that step; the parameters are of no use then. Programs on the data set are one step, of
-    a batch_size of 0.
+    learning rate. A loss that is NaN or infinite ends the call with that step; the parameters are of no use then.
+    Programs on the data set are one step, of a batch_size of 0.
     """
     run = _run_at(address)
     n_steps, n_lines = run.call.n_steps, run.program.shape[0]

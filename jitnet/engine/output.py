@@ -6,9 +6,9 @@ from jitnet.compiler.blocks import PANEL, TILE_COLS
 from jitnet.compiler.decorators import helper
 from jitnet.compiler.tile import tile_load, tile_store
 from jitnet.engine.state import operation
-from jitnet.kernels.layout import scale_rows, transpose
 from jitnet.kernels.linear import linear_forward
 from jitnet.kernels.loss import softmax_cross_entropy
+from jitnet.kernels.memory import scale_rows, transpose
 from jitnet.kernels.sparse import sparse_forward
 
 __all__ = ["add_partials", "logits", "logits_sparse", "loss", "partial_logits", "replica"]
@@ -16,7 +16,10 @@ __all__ = ["add_partials", "logits", "logits_sparse", "loss", "partial_logits", 
 
 @operation
 def partial_logits(run, batch, layer, part, first, last):
-    """What own groups of units of the last hidden layer contribute to the logits; the last group adds the bias."""
+    """What own groups of units of the last hidden layer contribute to the logits; the last group adds the bias.
+
+    The logits are one panel: the part that owns the last group adds all of their biases.
+    """
     this, above, network = run.layers[layer], run.layers[layer + 1], run.network
     work, params = run.state.work, run.state.params
     size = network.batch_room * PANEL
@@ -78,7 +81,7 @@ def logits_sparse(run, batch, layer, part, first, last):
 
 @operation
 def add_partials(run, batch, layer, part, first, last):
-    """The same, added up from what groups of units contributed."""
+    """The logits of own samples, added up from what groups of units contributed."""
     this, network, work = run.layers[layer], run.network, run.state.work
     out = work[this.preactivation_offset + replica(run, layer, part) :]
     size = network.batch_room * PANEL
@@ -92,7 +95,11 @@ def add_partials(run, batch, layer, part, first, last):
 
 @operation
 def loss(run, batch, layer, part, first, last):
-    """Losses, right guesses, and the gradient of the logits, of own samples."""
+    """Losses, right guesses, and the gradient of the logits, of own samples.
+
+    The gradient stands twice: samples last for the layer below, and as rows for the weights, scaled by grad_scale. That
+    is where plain SGD's learning rate comes in.
+    """
     this, network, work = run.layers[layer], run.network, run.state.work
     at, own = replica(run, layer, part), _own_samples(run, part)
     stride, grad_t_stride, n_classes = this.output_stride, network.grad_t_stride, this.out_features

@@ -62,7 +62,7 @@ def choose_parts(flop: float, threads: int, most: int, of_what: str) -> Parts:
 
 @helper
 def part_of(count, part, parts):
-    """First and last of what `part` of `parts` owns of so many, in a this."""
+    """First and last of what `part` of `parts` owns of a row of so many."""
     return count * part // parts, count * (part + 1) // parts
 
 

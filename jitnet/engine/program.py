@@ -32,8 +32,8 @@ from jitnet.engine.layout import Layout, parameter_count
 from jitnet.engine.operations import OPERATIONS
 from jitnet.engine.ownership import SPLITS, Parts, choose_parts
 from jitnet.engine.state import LINE
-from jitnet.kernels.activation import ACTIVATIONS
-from jitnet.kernels.optimizer import OPTIMIZERS
+from jitnet.kernels.activation import ACTIVATION_KERNELS
+from jitnet.kernels.optimizer import OPTIMIZER_KERNELS
 
 __all__ = ["Line", "Program", "Step", "adds_directly", "measuring", "on_data", "training", "updates_late"]
 
@@ -106,7 +106,7 @@ def updates_late(shape: ModelConfig, config: TrainConfig) -> bool:
 
 def adds_directly(shape: ModelConfig, config: TrainConfig) -> bool:
     """Whether gradients, scaled by -learning rate, are added straight to the weights: a step of plain SGD."""
-    plain = OPTIMIZERS[config.optimizer].plain and config.weight_decay == 0.0
+    plain = OPTIMIZER_KERNELS[config.optimizer].plain and config.weight_decay == 0.0
     return plain and not updates_late(shape, config)
 
 
@@ -157,7 +157,7 @@ class _Writer:
 
     def _sizes(self, layer: int, operation: str) -> Sizes:
         step, shape = self.step, self.step.shape
-        activation, optimizer = ACTIVATIONS[shape.activation], OPTIMIZERS[step.config.optimizer]
+        activation, optimizer = ACTIVATION_KERNELS[shape.activation], OPTIMIZER_KERNELS[step.config.optimizer]
         i, o = shape.widths[layer : layer + 2]
         if operation == "partial_logits":
             i = shape.n_classes

@@ -14,8 +14,8 @@ from jitnet.engine.layout import Layout
 from jitnet.engine.loop import load_loop, run_steps
 from jitnet.engine.program import Program, Step, adds_directly, on_data, updates_late
 from jitnet.engine.state import CALL, SETTINGS, Data, Run, allocate, empty_run, no_data
-from jitnet.kernels.activation import ACTIVATIONS
-from jitnet.kernels.optimizer import OPTIMIZERS, optimizer_settings
+from jitnet.kernels.activation import ACTIVATION_KERNELS
+from jitnet.kernels.optimizer import OPTIMIZER_KERNELS, optimizer_settings
 from jitnet.kernels.schedule import schedule_settings
 
 __all__ = ["make_data", "make_settings", "run_on_data", "training_run"]
@@ -25,7 +25,7 @@ def make_settings(shape: ModelConfig, config: TrainConfig) -> Any:
     """The record of the options that steer a step."""
     return make_record(
         SETTINGS,
-        activation=ACTIVATIONS[shape.activation].code,
+        activation=ACTIVATION_KERNELS[shape.activation].code,
         adds_directly=adds_directly(shape, config),
         output_bias=shape.output_bias,
         label_smoothing=config.label_smoothing,
@@ -41,7 +41,7 @@ def training_run(step: Step, layout: Layout, program: Program, n_steps: int) -> 
     """A run of a program on zeroed arrays, still without samples; n_steps: of an epoch."""
     shape, config = step.shape, step.config
     settings = make_settings(shape, config)
-    optional = [*OPTIMIZERS[config.optimizer].keeps]
+    optional = [*OPTIMIZER_KERNELS[config.optimizer].keeps]
     optional += [] if settings.adds_directly else ["grads"]
     optional += ["average"] if config.ema > 0.0 else []
     marked = shape.in_features if step.skips_zeros else 1

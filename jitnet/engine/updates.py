@@ -17,7 +17,9 @@ __all__ = ["limit", "norm", "update_all", "update_bias", "update_weights"]
 
 @helper
 def _update(run, batch, factor, first, last):
-    """Own parameters, from their gradients."""
+    """Own parameters from their gradients, where these were not added to them directly."""
+    if run.settings.adds_directly:
+        return
     state = run.state
     update(
         run.optimizer,
@@ -40,25 +42,19 @@ def _average(run, first, last):
         average(run.state.params, run.state.average, run.settings.average_decay, first, last)
 
 
-@helper
-def _step(run, batch, factor, first, last):
-    if not run.settings.adds_directly:
-        _update(run, batch, factor, first, last)
-
-
 @operation
 def update_weights(run, batch, layer, part, first, last):
     """The weights whose gradients the part has just made, and their moving average."""
     this = run.layers[layer]
     if layer == 0:
         begin, end = this.weight_offset + first * this.in_features, this.weight_offset + last * this.in_features
-        _step(run, batch, 1.0, begin, end)
+        _update(run, batch, 1.0, begin, end)
         _average(run, begin, end)
     else:
         last = min(last, this.in_features)
         for o in range(0, this.padded_features, PANEL):
             panel = this.weight_offset + o * this.in_features
-            _step(run, batch, 1.0, panel + first * PANEL, panel + last * PANEL)
+            _update(run, batch, 1.0, panel + first * PANEL, panel + last * PANEL)
             _average(run, panel + first * PANEL, panel + last * PANEL)
 
 
@@ -66,7 +62,7 @@ def update_weights(run, batch, layer, part, first, last):
 def update_bias(run, batch, layer, part, first, last):
     """Own units' biases, and their moving average."""
     this = run.layers[layer]
-    _step(run, batch, 1.0, this.bias_offset + first, this.bias_offset + last)
+    _update(run, batch, 1.0, this.bias_offset + first, this.bias_offset + last)
     _average(run, this.bias_offset + first, this.bias_offset + last)
 
 
@@ -90,7 +86,7 @@ def update_all(run, batch, layer, part, first, last):
             total += state.squares[block]
         factor = min(1.0, run.settings.clip_norm / (math.sqrt(total) + 1e-6))
     begin, end = first * NORM_BLOCK, min(state.params.shape[0], last * NORM_BLOCK)
-    _step(run, batch, factor, begin, end)
+    _update(run, batch, factor, begin, end)
     if run.settings.max_norm == 0.0:
         _average(run, begin, end)
 

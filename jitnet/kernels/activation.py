@@ -8,9 +8,8 @@ silu   x * sigmoid(x)                                      (Elfwing, Uchibe and 
 mish   x * tanh(log(1 + e**x))                             (Misra 2019)
 selu   scale * (x, or alpha * (e**x - 1) where x < 0)      (Klambauer et al. 2017)
 
-A new one is: its two functions, a line in ACTIVATIONS, a loop in `activation_forward` and one in `activation_backward`;
-and its name in `config/choices.py`. Every other room asks these two tables.
-"""
+A new one is: its two functions, a line in ACTIVATION_KERNELS, a loop in `activation_forward` and one in
+`activation_backward`; and its name in `config/choices.py`. Every other room asks these two tables."""
 
 from typing import NamedTuple
 
@@ -22,12 +21,19 @@ from jitnet.compiler.denormals import flush_denormals, restore_float_flags
 from jitnet.compiler.signatures import FLOATS, INT, REAL
 from jitnet.kernels.exponential import exp
 
-__all__ = ["ACTIVATIONS", "Activation", "activate", "activate_back", "activation_backward", "activation_forward"]
+__all__ = [
+    "ACTIVATION_KERNELS",
+    "ActivationKernel",
+    "activation_backward",
+    "activation_forward",
+    "apply_activation",
+    "apply_activation_backward",
+]
 
 _F = np.float32
 
 
-class Activation(NamedTuple):
+class ActivationKernel(NamedTuple):
     """What else must be known of an activation.
 
     code: its number in compiled code. keeps: what its derivative is made from, "output" or "input"; one that keeps its
@@ -41,15 +47,15 @@ class Activation(NamedTuple):
     backward_flop: int
 
 
-ACTIVATIONS = {
-    "relu": Activation(0, "output", 1, 1),
-    "tanh": Activation(1, "output", 22, 4),
-    "gelu": Activation(2, "input", 40, 66),
-    "silu": Activation(3, "input", 24, 28),
-    "mish": Activation(4, "input", 27, 35),
-    "selu": Activation(5, "output", 24, 3),
+ACTIVATION_KERNELS = {
+    "relu": ActivationKernel(0, "output", 1, 1),
+    "tanh": ActivationKernel(1, "output", 22, 4),
+    "gelu": ActivationKernel(2, "input", 40, 66),
+    "silu": ActivationKernel(3, "input", 24, 28),
+    "mish": ActivationKernel(4, "input", 27, 35),
+    "selu": ActivationKernel(5, "output", 24, 3),
 }
-RELU, TANH, GELU, SILU, MISH, SELU = (np.int64(activation.code) for activation in ACTIVATIONS.values())
+RELU, TANH, GELU, SILU, MISH, SELU = (np.int64(activation.code) for activation in ACTIVATION_KERNELS.values())
 
 
 @helper
@@ -190,7 +196,7 @@ def activation_forward(activation, x, out, stride, batch, first, last):
     """out[n, o] = activation(x[n, o]) for all n and first <= o < last.
 
     activation: its code. x, out (batch, units) float32, flat in rows of stride; where the activation keeps its output,
-    x is not read: its input stands in out. FLOP a number: forward_flop of ACTIVATIONS; 8 bytes.
+    x is not read: its input stands in out. FLOP a number: forward_flop of ACTIVATION_KERNELS; 8 bytes.
     """
     for n in range(batch):
         source = x[n * stride + first : n * stride + last]
@@ -220,7 +226,7 @@ def activation_backward(activation, x, out, dout, stride, batch, keep, first, la
     """dout[n, o] *= the activation's derivative, for all n and first <= o < last: the gradient of its input.
 
     x, out as `activation_forward` left them, dout (batch, units), all flat in rows of stride. keep: dropout has divided
-    what it kept of out by this; 1 without dropout. FLOP a number: backward_flop of ACTIVATIONS; 12 bytes.
+    what it kept of out by this; 1 without dropout. FLOP a number: backward_flop of ACTIVATION_KERNELS; 12 bytes.
     """
     keep = _F(keep)
     for n in range(batch):
@@ -248,7 +254,7 @@ def activation_backward(activation, x, out, dout, stride, batch, keep, first, la
 
 
 @driver
-def activate(activation, x, out, parts):
+def apply_activation(activation, x, out, parts):
     """out = activation(x), on plain arrays: x, out (batch, units) float32; the samples are split in parts."""
     batch, units = x.shape
     for part in prange(parts):
@@ -263,8 +269,8 @@ def activate(activation, x, out, parts):
 
 
 @driver
-def activate_back(activation, x, out, dout, parts):
-    """dout *= the derivative at x, where out = activation(x): plain arrays as in `activate`."""
+def apply_activation_backward(activation, x, out, dout, parts):
+    """dout *= the derivative at x, where out = activation(x): plain arrays as in `apply_activation`."""
     batch, units = x.shape
     for part in prange(parts):
         flags = flush_denormals()

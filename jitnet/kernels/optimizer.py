@@ -11,8 +11,8 @@ adam       m = beta1 m + (1 - beta1) g';  v = beta2 v + (1 - beta2) g'^2;
 adamw      the same on g itself, after w -= r d w                            (Loshchilov and Hutter 2019)
 lion       w -= r (sign(beta1 m + (1 - beta1) g) + d w);  m = beta2 m + (1 - beta2) g         (Chen et al. 2023)
 
-A new one is: its formula above, a line in OPTIMIZERS, a function beside these and its call in `update`; and its name
-and hyperparameters in `config/choices.py`. Every other room asks these two tables.
+A new one is: its formula above, a line in OPTIMIZER_KERNELS, a function beside these and its call in `update`; and its
+name and hyperparameters in `config/choices.py`. Every other room asks these two tables.
 
 The loops work on one vector of 16 at a time: three streams that are stored to would not vectorise otherwise.
 """
@@ -30,12 +30,12 @@ from jitnet.compiler.signatures import FLOATS, INT, REAL, make_record
 from jitnet.compiler.tile import tile_load, tile_max, tile_sqrt, tile_store, tile_zero
 from jitnet.config.choices import HYPERPARAMETERS, OptimizerFields
 
-__all__ = ["OPTIMIZERS", "Optimizer", "average", "optimizer_settings", "update", "update_parameters"]
+__all__ = ["OPTIMIZER_KERNELS", "OptimizerKernel", "average", "optimizer_settings", "update", "update_parameters"]
 
 _F = np.float32
 
 
-class Optimizer(NamedTuple):
+class OptimizerKernel(NamedTuple):
     """What else must be known of an optimizer.
 
     code: its number in compiled code. keeps: which moments it keeps from step to step. plain: without weight decay its
@@ -50,29 +50,31 @@ class Optimizer(NamedTuple):
     bytes: int
 
 
-OPTIMIZERS = {
-    "sgd": Optimizer(0, (), True, 4, 12),
-    "momentum": Optimizer(1, ("first_moment",), False, 6, 20),
-    "nesterov": Optimizer(2, ("first_moment",), False, 8, 20),
-    "rmsprop": Optimizer(3, ("second_moment",), False, 10, 20),
-    "adam": Optimizer(4, ("first_moment", "second_moment"), False, 14, 28),
-    "adamw": Optimizer(5, ("first_moment", "second_moment"), False, 14, 28),
-    "lion": Optimizer(6, ("first_moment",), False, 12, 20),
+OPTIMIZER_KERNELS = {
+    "sgd": OptimizerKernel(0, (), True, 4, 12),
+    "momentum": OptimizerKernel(1, ("first_moment",), False, 6, 20),
+    "nesterov": OptimizerKernel(2, ("first_moment",), False, 8, 20),
+    "rmsprop": OptimizerKernel(3, ("second_moment",), False, 10, 20),
+    "adam": OptimizerKernel(4, ("first_moment", "second_moment"), False, 14, 28),
+    "adamw": OptimizerKernel(5, ("first_moment", "second_moment"), False, 14, 28),
+    "lion": OptimizerKernel(6, ("first_moment",), False, 12, 20),
 }
-SGD, MOMENTUM, NESTEROV, RMSPROP, ADAM, ADAMW, LION = (np.int64(optimizer.code) for optimizer in OPTIMIZERS.values())
+SGD, MOMENTUM, NESTEROV, RMSPROP, ADAM, ADAMW, LION = (
+    np.int64(optimizer.code) for optimizer in OPTIMIZER_KERNELS.values()
+)
 
-SETTINGS = np.dtype(
+OPTIMIZER_SETTINGS = np.dtype(
     [("code", np.int64), ("weight_decay", np.float64), *((name, np.float64) for name in HYPERPARAMETERS)], align=True
 )
 """A record of an optimizer's settings: its code, and every hyperparameter by name."""
 
-_RECORDS = np.dtype((np.record, SETTINGS))
+_RECORDS = np.dtype((np.record, OPTIMIZER_SETTINGS))
 
 
 def optimizer_settings(config: OptimizerFields) -> Any:
     """The record that `update` takes, of what people write."""
     fields = {name: getattr(config, name) for name in ("weight_decay", *HYPERPARAMETERS)}
-    return make_record(SETTINGS, code=OPTIMIZERS[config.optimizer].code, **fields)
+    return make_record(OPTIMIZER_SETTINGS, code=OPTIMIZER_KERNELS[config.optimizer].code, **fields)
 
 
 @helper
@@ -147,12 +149,12 @@ def _lion(settings, w, dw, m, learning_rate, factor, first, last):
         tile_store(tile_load(1, 1, w, k, 0) * shrink - sign * rate, w, k, 0)
 
 
-@linked(typeof(make_record(SETTINGS)), FLOATS, FLOATS, FLOATS, FLOATS, INT, REAL, REAL, INT, INT)
+@linked(typeof(make_record(OPTIMIZER_SETTINGS)), FLOATS, FLOATS, FLOATS, FLOATS, INT, REAL, REAL, INT, INT)
 def update(settings, w, dw, m, v, step, learning_rate, factor, first, last):
     """Update w[first:last] from the gradient factor * dw; first and last are multiples of LANES, step counts from 1.
 
     settings: as `optimizer_settings` makes them. Moments that an optimizer does not keep may be empty.
-    FLOP and bytes a parameter: flop and bytes of OPTIMIZERS.
+    FLOP and bytes a parameter: flop and bytes of OPTIMIZER_KERNELS.
     """
     rate, factor = _F(learning_rate), _F(factor)
     if settings.code == SGD:

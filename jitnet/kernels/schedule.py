@@ -27,7 +27,7 @@ CONSTANT, STEP, EXPONENTIAL, COSINE, ONE_CYCLE = (np.int64(code) for code in SCH
 _RISE = 0.3
 _START = 1.0 / 25.0
 
-SETTINGS = np.dtype(
+SCHEDULE_SETTINGS = np.dtype(
     [
         ("code", np.int64),
         ("peak", np.float64),
@@ -46,7 +46,7 @@ SETTINGS = np.dtype(
 def schedule_settings(config: TrainConfig, steps_per_epoch: int) -> Any:
     """The record that `learning_rate` takes, of what people write."""
     return make_record(
-        SETTINGS,
+        SCHEDULE_SETTINGS,
         code=SCHEDULES[config.schedule],
         peak=config.learning_rate,
         final=config.learning_rate * config.final_fraction,
@@ -64,7 +64,7 @@ def _between(start, end, share):
     return end + (start - end) * (1.0 + math.cos(math.pi * share)) / 2.0
 
 
-@linked(typeof(make_record(SETTINGS)), INT, returns=REAL, fastmath=False)
+@linked(typeof(make_record(SCHEDULE_SETTINGS)), INT, returns=REAL, fastmath=False)
 def learning_rate(settings, step):
     """The learning rate, float64, of a step of the run, counted from 0. settings: as `schedule_settings` makes them.
 
