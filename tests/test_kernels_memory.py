@@ -6,9 +6,9 @@ from direct import direct
 from layouts import MARK
 
 from jitnet.compiler.blocks import LANES
-from jitnet.kernels import layout
+from jitnet.kernels import memory
 
-clear, scale_rows, transpose = direct(layout.clear), direct(layout.scale_rows), direct(layout.transpose)
+clear, scale_rows, transpose = direct(memory.clear), direct(memory.scale_rows), direct(memory.transpose)
 
 pytestmark = pytest.mark.small
 

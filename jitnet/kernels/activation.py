@@ -9,7 +9,8 @@ mish   x * tanh(log(1 + e**x))                             (Misra 2019)
 selu   scale * (x, or alpha * (e**x - 1) where x < 0)      (Klambauer et al. 2017)
 
 A new one is: its two functions, a line in ACTIVATION_KERNELS, a loop in `activation_forward` and one in
-`activation_backward`; and its name in `config/choices.py`. Every other room asks these two tables."""
+`activation_backward`; and its name in `config/choices.py`. Every other room asks these two tables.
+"""
 
 from typing import NamedTuple
 
