@@ -82,7 +82,7 @@ class Loop:
         run.state.byte_values[:] = np.arange(256, dtype=np.float32) * BYTE
         self.struct = Struct(run)
         self.number = 0
-        self.totals = np.zeros(2)
+        self.totals = np.zeros(3)
 
     def steps(self, rate: float, first_batch: int, count: int, totals: Array) -> int:
         """One call of `count` steps from a batch of the order on; gives how many were done."""
@@ -107,14 +107,14 @@ class Loop:
         """An epoch, and the mean loss of each of its batches."""
         order, losses = self.problem.order, []
         for first, begin in enumerate(range(0, len(order), self.batch_size)):
-            totals = np.zeros(2)
+            totals = np.zeros(3)
             self.steps(rate, first, 1, totals)
             losses.append(float(totals[0]) / len(order[begin : begin + self.batch_size]))
         return losses
 
     def measure(self) -> Array:
         """Sum of the losses and count of right guesses over all samples, without training."""
-        run, totals = self.engine_run, np.zeros(2)
+        run, totals = self.engine_run, np.zeros(3)
         settings, call = run.settings.copy(), run.call.copy()
         settings.label_smoothing = 0.0
         call.first_batch = call.first_step = 0
@@ -122,7 +122,7 @@ class Loop:
         program = measuring(self.step, self.layout)
         struct = Struct(run._replace(program=program.table(), settings=settings, call=call))
         run_steps(struct, len(program.first), totals)
-        return totals
+        return totals[:2]
 
     def parameters(self) -> list[Array]:
         """Weights and then biases, in PyTorch's layout."""

@@ -123,7 +123,7 @@ def changes(each, array):
     for line in each.program.lines:
         before = array.copy()
         struct = Struct(run._replace(program=table_of([line])))
-        run_steps(struct, 0, np.zeros(2))
+        run_steps(struct, 0, np.zeros(3))
         places = np.flatnonzero(array != before)
         if places.size:
             found.append((line.operation, line.layer, places))
