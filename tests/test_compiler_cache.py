@@ -116,7 +116,7 @@ def test_loops_run_where_no_folder_can_be_written(tmp_path):
         "from jitnet.compiler import cache\n"
         "from jitnet.kernels import activation, random\n"
         "x = np.arange(-8, 8, dtype=np.float32).reshape(1, 16); out = x.copy()\n"
-        "activation.activate(activation.RELU, x, out, 1)\n"
+        "activation.apply_activation(activation.RELU, x, out, 1)\n"
         "print(cache.cache_folder, cache.all_compiled(), int(random.bits(np.uint64(0), np.uint64(0))) == "
         "0xE220A8397B1DCDAF, out.sum() == 28)"
     )

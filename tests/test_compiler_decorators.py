@@ -90,8 +90,8 @@ def test_a_process_that_loads_a_caller_loads_what_it_calls_too():
     code = (
         "import numpy as np; from jitnet.kernels import activation\n"
         "x = np.arange(-8, 8, dtype=np.float32).reshape(1, 16); out = x.copy()\n"
-        "activation.activate(activation.RELU, x, out, 2)\n"
-        "stats = activation.activate.stats, activation.activation_forward.stats\n"
+        "activation.apply_activation(activation.RELU, x, out, 2)\n"
+        "stats = activation.apply_activation.stats, activation.activation_forward.stats\n"
         "print(out.sum(), *(sum(stat.cache_misses.values()) for stat in stats))"
     )
     answers = [

@@ -163,8 +163,9 @@ def tiny(*shape):
 
 def drive_activation():
     x, out, dout = tiny(5, 7), tiny(5, 7), tiny(5, 7)
-    activation.activate(activation.RELU, x, out, 2)
-    activation.activate_back(activation.RELU, np.ones((5, 7), np.float32), np.ones((5, 7), np.float32), dout, 2)
+    activation.apply_activation(activation.RELU, x, out, 2)
+    ones = np.ones((5, 7), np.float32)
+    activation.apply_activation_backward(activation.RELU, ones, ones, dout, 2)
     return out
 
 

@@ -22,7 +22,7 @@ from numba.core.registry import CPUDispatcher
 
 from jitnet.compiler.cache import CompiledCode
 
-__all__ = ["FASTMATH", "driver", "helper", "kernel", "linked", "load"]
+__all__ = ["FASTMATH", "driver", "helper", "kernel", "linked", "load", "plain"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -102,6 +102,12 @@ def load(dispatcher: Any) -> None:
     result.target_context.insert_user_function(result.entry_point, by_name, ())
 
 
+def plain(function: Any) -> Callable[..., Any]:
+    """The Python function that a compiled one was made of, to be called or read without compiling anything."""
+    python: Callable[..., Any] = getattr(function, "py_func", function)
+    return python
+
+
 def is_linked(function: Any) -> bool:
     """Whether callers call this function by name."""
     return hasattr(function, "linked_signature")
@@ -109,7 +115,7 @@ def is_linked(function: Any) -> bool:
 
 def callees(function: Any) -> Iterator[Any]:
     """The compiled functions that a compiled function names in its code."""
-    python = getattr(function, "py_func", function)
+    python = plain(function)
     for name in python.__code__.co_names:
         value = python.__globals__.get(name)
         if isinstance(value, Dispatcher):

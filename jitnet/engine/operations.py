@@ -16,6 +16,7 @@ import dis
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from jitnet.compiler.decorators import plain
 from jitnet.engine import costs
 from jitnet.engine.costs import Cost, Sizes
 from jitnet.engine.layers import (
@@ -55,7 +56,7 @@ class Operation(NamedTuple):
 
 def kernels_called(function: Any) -> list[str]:
     """Names of the functions of `jitnet.kernels` that a function calls, also by way of helpers of the engine."""
-    code, names = getattr(function, "py_func", function), list[str]()
+    code, names = plain(function), list[str]()
     for name in [step.argval for step in dis.get_instructions(code) if step.opname == "LOAD_GLOBAL"]:
         value = code.__globals__.get(name)
         room = getattr(value, "__module__", "")

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jitnet.compiler.blocks import BLUR_ROWS, LANES
-from jitnet.compiler.decorators import helper, linked
+from jitnet.compiler.decorators import helper, linked, plain
 from jitnet.compiler.signatures import BYTES, FLOATS, INT, KEY, REAL
 from jitnet.compiler.tile import tile_add_scaled, tile_store, tile_zero
 from jitnet.config import AugmentConfig
@@ -99,7 +99,7 @@ def _layout(height, width, taps):
 
 def scratch_size(height: int, width: int, settings: Distortion) -> int:
     """float32 numbers that augmenting one image needs as scratch; about 8,800 for 28x28 with an elastic_sigma of 4."""
-    return int(_layout(height, width, len(settings.gaussian))[4])
+    return int(plain(_layout)(height, width, len(settings.gaussian))[4])
 
 
 @helper

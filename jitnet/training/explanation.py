@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jitnet.compiler.decorators import plain
 from jitnet.engine.ownership import SPLITS, own_range
 from jitnet.engine.program import Line
 from jitnet.engine.state import Batch, Run, empty_run
@@ -80,8 +81,8 @@ def _bare_run(plan: Plan) -> tuple[Run, Batch]:
 
 
 def _told(line: Line, when: str, run: Run, batch: Batch) -> ExplainedLine:
-    owns = getattr(own_range, "py_func", own_range)
-    owners = [owns(run, batch, SPLITS[line.split], line.layer, part, line.parts) for part in range(line.parts)]
+    owns, split = plain(own_range), SPLITS[line.split]
+    owners = [owns(run, batch, split, line.layer, part, line.parts) for part in range(line.parts)]
     return ExplainedLine(
         when,
         line.region,
