@@ -39,6 +39,9 @@ Examples:
   jitnet train --json --quiet > result.json
 """
 
+_CLEARLY = 0.95
+"""Share of the loss of guessing below which a network has clearly learned something."""
+
 _ENOUGH = 64
 """Steps after which a network that learns does better than guessing, also where the schedule begins low."""
 
@@ -196,10 +199,11 @@ def _explain(trainer: "Trainer", json: bool) -> int:
 
 def _doubt(report: "EpochReport", trainer: "Trainer") -> str:
     """What to say where a network does no better than guessing after an epoch; nothing where it does."""
-    # The training loss is a mean over the epoch. Where a loss was measured at its end, that knows better.
-    losses = [loss for loss in (report.train_loss, report.val_loss, report.test_loss) if loss is not None]
+    # The training loss is a mean over the epoch. Where a loss was measured at its end and is clearly less, that counts.
     guessing = math.log(trainer.model.config.n_classes)
-    if min(losses) < guessing or report.epoch * trainer.n_steps < _ENOUGH:
+    measured = [loss for loss in (report.val_loss, report.test_loss) if loss is not None]
+    learned = report.train_loss < guessing or min(measured, default=guessing) < _CLEARLY * guessing
+    if learned or report.epoch * trainer.n_steps < _ENOUGH:
         return ""
     optimizer, rate = trainer.config.optimizer, trainer.config.learning_rate
     own = OPTIMIZERS[optimizer].defaults["learning_rate"]
