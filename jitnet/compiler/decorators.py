@@ -11,7 +11,7 @@ Whoever calls one brings it in first, compiled or loaded, whether he comes from 
 """
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeVar
 
@@ -22,7 +22,7 @@ from numba.core.registry import CPUDispatcher
 
 from jitnet.compiler.cache import CompiledCode
 
-__all__ = ["FASTMATH", "driver", "helper", "kernel", "linked", "load", "plain"]
+__all__ = ["FASTMATH", "driver", "helper", "kernel", "linked", "linked_callees", "load", "plain"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -113,23 +113,23 @@ def is_linked(function: Any) -> bool:
     return hasattr(function, "linked_signature")
 
 
-def callees(function: Any) -> Iterator[Any]:
-    """The compiled functions that a compiled function names in its code."""
+@cache
+def linked_callees(function: Any) -> tuple[Any, ...]:
+    """The linked functions that a compiled function names in its code, also by way of helpers copied into it."""
     python = plain(function)
+    found: dict[Any, None] = {}
     for name in python.__code__.co_names:
         value = python.__globals__.get(name)
         if isinstance(value, Dispatcher):
-            yield value
+            found |= dict.fromkeys([value] if is_linked(value) else linked_callees(value))
+    return tuple(found)
 
 
 def _load_callees(function: Any) -> None:
-    """Bring in the linked functions that a function calls, also by way of helpers that are copied into it."""
+    """Bring in the linked functions that a function calls."""
     _start_threads()
-    for callee in callees(function):
-        if is_linked(callee):
-            load(callee)
-        else:
-            _load_callees(callee)
+    for callee in linked_callees(function):
+        load(callee)
 
 
 @cache

@@ -11,7 +11,7 @@ from typing import Any
 from numba.core import event
 
 from jitnet.compiler.cache import cache_folder
-from jitnet.compiler.decorators import callees, is_linked, load
+from jitnet.compiler.decorators import linked_callees, load
 from jitnet.compiler.environment import CORES
 
 try:
@@ -63,10 +63,10 @@ def linked_functions(function: Any) -> list[Any]:
     found: dict[Any, None] = {}
 
     def visit(caller: Any) -> None:
-        for callee in callees(caller):
-            visit(callee)
-        if is_linked(caller):
-            found.setdefault(caller)
+        for callee in linked_callees(caller):
+            if callee not in found:
+                visit(callee)
+                found[callee] = None
 
     visit(function)
     return list(found)
@@ -78,14 +78,14 @@ def load_all(functions: Sequence[Any], *, backwards: bool = False) -> None:
     Processes that do so at the same time share the work: one that compiles a function claims it, the others go on to
     the next and find it in the cache later.
     """
-    waiting = list(functions)
+    waiting = dict.fromkeys(functions)
     while waiting:
-        ready = [f for f in waiting if not any(callee in waiting for callee in linked_functions(f)[:-1])]
+        ready = [function for function in waiting if not any(callee in waiting for callee in linked_callees(function))]
         for function in reversed(ready) if backwards else ready:
             with _claim(function) as claimed:
                 if claimed:
                     load(function)
-                    waiting.remove(function)
+                    del waiting[function]
                     break
         else:
             time.sleep(_WAIT_S)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from numba import prange
 
 from jitnet.compiler.cache import all_compiled, cache_folder, remember_all_compiled
-from jitnet.compiler.decorators import helper, kernel, linked
+from jitnet.compiler.decorators import helper, kernel, linked, load
 from jitnet.compiler.denormals import flush_denormals, restore_float_flags
 from jitnet.compiler.machine import describe_machine
 from jitnet.compiler.reference import Struct, by_reference, reference_to
@@ -259,7 +259,11 @@ def compile_ahead() -> "subprocess.Popen[bytes] | None":
 @cache
 def load_loop() -> None:
     """Compile or load the loop and all that it calls, in two processes where it has to be compiled."""
-    compile_ahead()
-    load_all(linked_functions(steps))
+    if all_compiled():
+        for function in linked_functions(steps):
+            load(function)
+    else:
+        compile_ahead()
+        load_all(linked_functions(steps))
     run_steps(Struct(empty_run()), 0, np.zeros(3))
     remember_all_compiled()
