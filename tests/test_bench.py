@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from jitnet.bench.comparison import rank_test, read_baseline
+from jitnet.bench.limits import probes_of
 from jitnet.bench.options import parse_share, parse_threads
 from jitnet.bench.records import Case, Level, Probes, Result
 from jitnet.compiler.machine import describe_machine
@@ -288,6 +290,44 @@ def test_what_the_rows_account_for_is_their_sum_and_the_starting_of_regions(subj
     assert regions(program) == 0
     [bare] = step_rows(subject, [step], [limits])
     assert bare.accounted is None
+
+
+def test_efficiency_is_against_the_smallest_count_measured(subject):
+    from jitnet.bench.steps import step_rows
+
+    # The plan is of one thread whatever the count: it is the times that are looked at.
+    stand_in = SimpleNamespace(batch_size=33, training=lambda count: subject.training(1))
+    steps = [Result("step", "training step", "", 2 * k, 1e6, 0, 1, (60e-6 / k,) * 9) for k in (1, 2, 3)]
+    limits = [Probes(step.threads, 100.0, (Level(1000, 50.0, 40.0),), 1.0) for step in steps]
+    rows = step_rows(stand_in, [steps[0], steps[2], steps[1]], limits)
+    assert [row.threads for row in rows] == [2, 4, 6]
+    assert [row.speed_up for row in rows] == pytest.approx([1, 2, 3])
+    assert [row.efficiency for row in rows] == pytest.approx([1, 1, 1])
+    [slower] = step_rows(
+        stand_in, [*steps[:1], Result("step", "", "", 8, 1e6, 0, 1, (30e-6,) * 9)], [replace(limits[0], threads=8)]
+    )
+    assert slower.efficiency == pytest.approx(0.5)
+
+
+def test_the_machine_s_limits_are_its_best_samples():
+    def probe(name, flop, size, *samples):
+        return Result("machine", name, "", 2, flop, size, 1, samples)
+
+    results = [
+        probe("peak", 4e9, 0, 0.3, 0.1, 0.2),
+        probe("read", 0, 2e9, 0.4, 0.2, 0.1),
+        probe("triad", 0, 3e9, 0.4, 0.2, 0.3),
+        probe("read", 0, 8e9, 1.0, 2.0, 4.0),
+        probe("triad", 0, 8e9, 2.0, 2.0, 4.0),
+        probe("region", 0, 0, 3e-6, 1e-6, 2e-6),
+        Result("machine", "peak", "", 1, 9e9, 0, 1, (0.1,) * 3),  # of another count
+    ]
+    found = probes_of(results, 2)
+    assert (found.threads, found.peak_gflops) == (2, pytest.approx(40.0))
+    assert [level.size_bytes for level in found.levels] == [2_000_000_000, 8_000_000_000]
+    assert [level.read_gbs for level in found.levels] == pytest.approx([20.0, 8.0])
+    assert [level.triad_gbs for level in found.levels] == pytest.approx([15.0, 4.0])
+    assert found.region_us == pytest.approx(2.0)  # a start is as long as it usually is
 
 
 @two_cores

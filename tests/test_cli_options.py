@@ -3,11 +3,14 @@
 import json
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from jitnet.cli.options import configure
-from jitnet.config import OPTIMIZERS, recipe_names
+from jitnet.cli.train import _doubt
+from jitnet.config import OPTIMIZERS, ModelConfig, TrainConfig, recipe_names
+from jitnet.training.history import EpochReport
 
 BASE = ["train", "--data", "digits", "--hidden", "16", "--epochs", "3"]
 
@@ -103,6 +106,12 @@ def test_the_schedule_is_drawn_and_nothing_trained(call, tmp_path):
     assert not (tmp_path / "run").exists()
     document = json.loads(call(*BASE, "--schedule", "constant", "--print-schedule", "--json").out)
     assert set(document["learning_rates"]) == {0.7}
+    # A rate for each step, at its place in epochs.
+    assert document["n_steps"] == 135
+    assert len(document["epochs"]) == len(document["learning_rates"]) == 135
+    assert document["epochs"][0] == 0.0
+    assert document["epochs"][45] == 1.0
+    assert document["epochs"][-1] == pytest.approx(3 - 1 / 45)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw"])
@@ -140,6 +149,17 @@ def test_a_network_that_does_no_better_than_guessing_is_told_once(call, tmp_path
     )
     assert f"the default of adam is --lr {own:g}\n" in result.err
     assert result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("train_loss", "test_loss", "told"), [(9.0, 1.0, False), (1.0, 9.0, False), (9.0, 9.0, True), (1.0, 1.0, False)]
+)
+def test_one_loss_below_guessing_is_enough(train_loss, test_loss, told):
+    """Over the epoch it may have been worse on the mean, or on other data: it has learned something."""
+    report = EpochReport(1, train_loss, 0.5, test_loss, 0.5, None, None, 1.0, 1.0, 0.1)
+    shape = ModelConfig(in_features=2, n_classes=10)
+    trainer = SimpleNamespace(model=SimpleNamespace(config=shape), n_steps=64, config=TrainConfig())
+    assert bool(_doubt(report, trainer)) == told
 
 
 def test_a_network_that_falls_back_to_guessing_is_told(call, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 import jitnet
 from jitnet.config import ModelConfig
-from jitnet.datasets import Dataset, Split, from_arrays, load, stratified_split
+from jitnet.datasets import Dataset, Scaling, Split, from_arrays, load, stratified_split
 from jitnet.errors import ModelError
 from jitnet.evaluation import check_scaling, evaluate
 from jitnet.model import Model
@@ -80,6 +80,7 @@ def dataset_of(form: str, shape: tuple[int, ...] = (30, 8, 8)) -> Dataset:
         "fractions": rng.random(shape, np.float32),
         "fractions and a bit": rng.random(shape, np.float32) * 1.02,
         "standardised": rng.normal(0, 1, shape),
+        "fractions doubled": rng.random(shape, np.float32) * 2,
     }
     return from_arrays(values[form], labels, name=form)
 
@@ -95,6 +96,7 @@ def dataset_of(form: str, shape: tuple[int, ...] = (30, 8, 8)) -> Dataset:
         ("bytes", "few levels", r"holds grey levels \(0 to 16\), the model expects grey levels \(0 to 255\)"),
         ("few levels", "bytes", r"holds grey levels \(0 to 255\), the model expects grey levels \(0 to 16\)"),
         ("fractions", "standardised", r"standardised per feature \(-.* to .*\), the model expects values from 0 to 1"),
+        ("fractions", "fractions doubled", r"holds values to be standardised per feature \(.* to 1\.999\)"),
         ("bytes", "k/255", ""),
         ("few levels", "few levels", ""),
         ("few levels", "fewer levels", ""),
@@ -117,6 +119,20 @@ def test_data_in_another_form_than_the_models(trained_on, judged_by, said):
     for judged in (data, data.train, stratified_split(data.train, 0.5, seed=0)[1]):
         with pytest.raises(ModelError, match=said):
             jitnet.evaluate(model, judged)
+
+
+@pytest.mark.parametrize(("peak", "other", "fits"), [(16, 64, True), (64, 16, True), (16, 65, False), (65, 16, False)])
+def test_one_peak_of_grey_levels_may_be_four_times_the_other(peak, other, fits):
+    model = Model.create(ModelConfig(in_features=64, n_classes=3), dataset_of("bytes"))
+    model.scaling = Scaling(0.0, 1 / peak)
+    split = Split(np.zeros((2, 64), np.uint8), np.zeros(2, int), Scaling(0.0, 1 / other))
+    if fits:
+        check_scaling(model, split)
+        return
+    with pytest.raises(
+        ModelError, match=rf"grey levels \(0 to {other}\), the model expects grey levels \(0 to {peak}\)"
+    ):
+        check_scaling(model, split)
 
 
 def test_a_model_that_says_nothing_of_its_data_takes_grey_levels_of_any_peak():

@@ -45,6 +45,26 @@ def test_a_sample_is_predicted_alike_alone_and_among_others_sparse_or_not():
     np.testing.assert_array_equal(model.predict(images, threads=1), together)
 
 
+def test_bytes_are_scaled_from_an_offset_also_where_most_are_zero():
+    """A byte of zero is then no input of zero: skipping it would leave it out."""
+    model = make((20,))
+    model.scaling = jitnet.Scaling(30.0, 0.02)
+    rng = np.random.default_rng(0)
+    images = (rng.integers(1, 256, (300, 30)) * (rng.random((300, 30)) < 0.1)).astype(np.uint8)
+    for n in (2, 300):
+        found = model.predict(images[:n])
+        np.testing.assert_allclose(found, reference(model, (images[:n] - 30.0) * 0.02), rtol=1e-4, atol=1e-6)
+
+
+def test_probabilities_stay_when_others_are_asked_for():
+    model = make()
+    images = np.random.default_rng(0).integers(0, 256, (4, 30), dtype=np.uint8)
+    first = model.predict(images[:2])
+    kept = first.copy()
+    assert (model.predict(images[2:]) != kept).any()
+    np.testing.assert_array_equal(first, kept)
+
+
 def test_shapes_that_fit_are_taken_and_others_named():
     model = make()
     assert model.predict(np.zeros((5, 5, 6), np.uint8)).shape == (5, 4)
@@ -62,6 +82,14 @@ def test_the_same_seed_makes_the_same_network_of_he_s_size():
     wide = jitnet.Model.create(jitnet.ModelConfig(in_features=400, hidden=(300,), n_classes=2))
     assert wide.weights[0].std() == pytest.approx(np.sqrt(2 / 400), rel=0.02)
     assert not wide.biases[0].any()
+
+
+def test_no_two_weights_or_biases_are_drawn_alike():
+    shape = jitnet.ModelConfig(in_features=30, hidden=(20, 7), n_classes=4, init="normal")
+    model = jitnet.Model.create(shape, seed=3)
+    numbers = np.concatenate([array.ravel() for array in (*model.weights, *model.biases[:-1])])
+    assert len(np.unique(numbers)) == len(numbers)
+    assert (model.biases[-1] == 0).all()
 
 
 def test_parameters_are_replaced_whole_not_written_into():
@@ -89,6 +117,7 @@ def test_a_saved_model_comes_back_whole(tmp_path: Path, activation):
     assert again.scaling == data.scaling
     assert again.metadata["data_checksum"] == data.checksum
     assert again.metadata["seed"] == "5"
+    assert again.metadata == model.metadata  # what has a place of its own in the model is not metadata too
     np.testing.assert_array_equal(again.predict(data.test.images), model.predict(data.test.images))
 
 

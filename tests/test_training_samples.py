@@ -45,14 +45,14 @@ def test_bytes_and_floats_lose_the_same_inputs_in_any_number_of_parts(rate):
         np.testing.assert_array_equal(other, results[0])
 
 
-def new_samples(images, labels, *, each_feature=False, **fields):
+def new_samples(images, labels, *, each_feature=False, seed=5, **fields):
     """Samples of bytes; or where each feature is scaled by itself, of floats."""
     data = jitnet.from_arrays(images.reshape(-1, 6, 6), labels)
     model = jitnet.Model.create(jitnet.ModelConfig(in_features=data.in_features, n_classes=3), data)
     if each_feature:
         features = data.in_features
         model.scaling = jitnet.Scaling(np.zeros(features, np.float32), np.full(features, model.scaling.scale))
-    config = jitnet.TrainConfig(seed=5, **fields)
+    config = jitnet.TrainConfig(seed=seed, **fields)
     plan = make_plan(model, data.train, config, 8)
     return NewSamples(data.train, data.image_shape, model, config, plan), begin_run(model, plan, 5)
 
@@ -72,6 +72,15 @@ def test_a_network_sees_the_same_inputs_whether_as_bytes_or_as_floats(rate):
     np.testing.assert_array_equal(drawn_bytes.labels, labels[rows])
     # The same sample twice in one chunk is the same sample.
     np.testing.assert_array_equal(drawn_bytes.images[1], drawn_bytes.images[3])
+
+
+@pytest.mark.parametrize("fields", [{"input_dropout": 0.3}, {"augment": {"shift": 2.0, "rotation": 20.0}}], ids=str)
+def test_a_sample_is_another_by_another_seed(fields):
+    images, labels = stored(features=36)
+    rows = np.arange(40, dtype=np.int32)
+    one, same, other = (new_samples(images, labels, seed=seed, **fields)[0].draw(1, rows).images for seed in (5, 5, 6))
+    np.testing.assert_array_equal(one, same)
+    assert (one != other).any(axis=1).all()
 
 
 @pytest.mark.parametrize("fields", [{"input_dropout": 0.3}, {"augment": {"shift": 2.0, "rotation": 20.0}}], ids=str)

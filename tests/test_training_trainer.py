@@ -144,6 +144,14 @@ def test_averaged_weights_are_what_is_tested_and_kept(digits):
     assert jitnet.evaluate(averaged.model, digits.test).accuracy == last.test_accuracy
 
 
+def test_the_best_epoch_s_averaged_weights_are_what_the_test_data_are_looked_at_with(digits):
+    run = trainer(digits, epochs=30, val_split=0.2, patience=2, ema=0.9)
+    reports = list(run.epochs())
+    assert run.history.kept < reports[-1].epoch
+    found = jitnet.evaluate(run.model, digits.test)
+    assert run.history.final_test == (pytest.approx(found.loss, rel=1e-5), found.accuracy)
+
+
 def test_a_loss_that_runs_away_ends_the_run_with_the_last_good_weights(digits):
     run = trainer(digits, epochs=3)
     run.model.set_parameters([weight * np.float32(1e25) for weight in run.model.weights], run.model.biases)

@@ -1,0 +1,75 @@
+"""What each operation is said to do, in FLOP and bytes, beside numbers counted by hand."""
+
+import pytest
+
+from jitnet.engine.costs import Sizes
+from jitnet.engine.operations import OPERATIONS
+
+SIZES = Sizes(
+    3,
+    5,
+    4,
+    entries=6,
+    partials=2,
+    parameters=24,
+    activation=7,
+    activation_back=9,
+    update=2,
+    update_bytes=12,
+    network=50,
+)
+"""3 samples of 5 inputs, 4 units: 15 inputs, 12 outputs and 20 weights in all."""
+
+BY_HAND = {
+    "gather": (30, 75),  # a byte read and a float32 written for each input
+    "forward": (120, 4 * (15 + 20 + 4 + 12)),
+    "forward_sparse": (48, 4 * (6 + 20 + 4 + 12)),  # 6 entries, each added to 4 units
+    "activate": (84, 96),
+    "drop": (12, 96),
+    "partial_logits": (120, 4 * (12 + 20 + 5 + 2 * 15)),  # 4 units below 5 classes, 2 groups
+    "logits": (120, 4 * (15 + 20 + 4 + 12)),
+    "logits_sparse": (48, 4 * (6 + 20 + 4 + 12)),
+    "add_partials": (12, 4 * (24 + 12)),  # two groups take one addition
+    "loss": (336, 384),
+    "backward_input": (120, 4 * (12 + 20 + 15) + 8 * 15),
+    "backward_weight": (120, 4 * (15 + 12 + 40)),
+    "backward_sparse": (48, 4 * (2 * 6 + 12 + 40) + 40),
+    "backward_bias": (12, 4 * (12 + 8)),
+    "drop_back": (12, 96),
+    "activate_back": (120, 240),
+    "update_weights": (40, 240),
+    "update_bias": (8, 48),
+    "norm": (48, 96),
+    "update_all": (48, 288),
+    "limit": (60, 160),
+    "count_entries": (0, 15 + 24),
+    "list_entries": (0, 15 + 24 + 24),
+    "augment": (240, 30),
+    "drop_samples": (0, 30),
+    "predict": (300, 15 + 200),
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_operation_costs_what_it_is_counted_to(name):
+    assert tuple(OPERATIONS[name].cost(SIZES)) == BY_HAND[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "expected"),
+    [
+        # A moving average takes 3 FLOP and 12 bytes a parameter more.
+        ("update_weights", {"average": True}, (100, 480)),
+        ("update_bias", {"average": True}, (20, 96)),
+        ("update_all", {"average": True}, (120, 576)),
+        ("limit", {"average": True}, (120, 400)),
+        # Floats are neither looked up nor turned into floats.
+        ("gather", {"item": 4}, (0, 120)),
+        ("drop_samples", {"item": 4}, (15, 120)),
+        ("predict", {"item": 4}, (300, 60 + 200)),
+        # 2 x 3 pixels and 3 taps: random numbers for 4 x 5, blurred to 2 x 5 and then to 2 x 3, twice.
+        ("augment", {"i": 6, "taps": 3, "height": 2, "width": 3}, (3 * (120 + 2 * (40 + 60 + 36)), 36)),
+    ],
+)
+def test_what_a_step_has_beside_the_plain_one_is_counted(name, changes, expected):
+    assert tuple(OPERATIONS[name].cost(SIZES._replace(**changes))) == expected
