@@ -1,6 +1,7 @@
 """A step as a program: operations of the table, in regions, and one writer for each number that trains."""
 
 import itertools
+from functools import cache
 from types import FunctionType, SimpleNamespace
 
 import numpy as np
@@ -47,17 +48,17 @@ def made(widths, options, inputs, threads):
     return Loop(problem, 7, inputs=inputs, threads=threads, **options)
 
 
+@cache
 def every_loop():
-    for widths, options, inputs, threads in itertools.product(WIDTHS, OPTIONS, ("dense", "sparse", "floats"), (1, 3)):
-        yield made(widths, options, inputs, threads)
+    """Made once: every test here has them under the same price of a region, and trains none."""
+    every = itertools.product(WIDTHS, OPTIONS, ("dense", "sparse", "floats"), (1, 3))
+    return tuple(made(widths, options, inputs, threads) for widths, options, inputs, threads in every)
 
 
+@cache
 def programs():
-    for each in every_loop():
-        yield each.program
-        yield measuring(each.step, each.layout)
-    for operation in ON_DATA:
-        yield on_data([operation], Sizes(9, 5), 3)
+    made_for = [(each.program, measuring(each.step, each.layout)) for each in every_loop()]
+    return (*itertools.chain(*made_for), *(on_data([operation], Sizes(9, 5), 3) for operation in ON_DATA))
 
 
 def test_every_line_is_an_operation_of_the_table_and_every_operation_a_line_somewhere():
