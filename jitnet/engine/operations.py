@@ -14,6 +14,7 @@ have it.
 
 import dis
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 from jitnet.compiler.decorators import plain
@@ -51,10 +52,11 @@ class Operation(NamedTuple):
     @property
     def kernels(self) -> tuple[str, ...]:
         """The names of the kernels that it may call, read from its code."""
-        return tuple(kernels_called(self.function))
+        return kernels_called(self.function)
 
 
-def kernels_called(function: Any) -> list[str]:
+@cache
+def kernels_called(function: Any) -> tuple[str, ...]:
     """Names of the functions of `jitnet.kernels` that a function calls, also by way of helpers of the engine."""
     code, names = plain(function), list[str]()
     for name in [step.argval for step in dis.get_instructions(code) if step.opname == "LOAD_GLOBAL"]:
@@ -64,7 +66,7 @@ def kernels_called(function: Any) -> list[str]:
             names.append(name)
         elif room.startswith("jitnet.engine") and callable(value):
             names += kernels_called(value)
-    return list(dict.fromkeys(names))
+    return tuple(dict.fromkeys(names))
 
 
 def _table(*rows: tuple[Callable[..., None], str, Callable[[Sizes], Cost]]) -> dict[str, Operation]:

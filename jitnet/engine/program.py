@@ -42,7 +42,7 @@ __all__ = ["Line", "Program", "Step", "adds_directly", "measuring", "on_data", "
 class Line:
     """One line. region: its number. operation: a name in OPERATIONS. layer: counted from 0. split: a name in SPLITS.
     parts, reason: in how many parts, and why so many. cost: FLOP and bytes of all parts. next_batch: on the next batch.
-    kernels: what it calls, by name."""
+    idle: kernels that the operation may call, but does not here."""
 
     region: int
     operation: str
@@ -52,8 +52,12 @@ class Line:
     reason: str
     cost: Cost
     next_batch: bool = False
+    idle: frozenset[str] = frozenset()
 
-    kernels: tuple[str, ...] = ()
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """What it calls, by name. Only who prints a program asks: reading it from the code takes milliseconds."""
+        return tuple(name for name in OPERATIONS[self.operation].kernels if name not in self.idle)
 
 
 @dataclass(frozen=True)
@@ -142,18 +146,18 @@ class _Writer:
                 self._parts.reason,
                 cost,
                 next_batch,
-                tuple(name for name in chosen.kernels if name not in self._idle(layer)),
+                self._idle(layer),
             )
         )
 
-    def _idle(self, layer: int) -> set[str]:
+    def _idle(self, layer: int) -> frozenset[str]:
         """Kernels that an operation may call but does not on this layer of this step."""
         shape, config = self.step.shape, self.step.config
         idle = {"gather_floats" if self.step.item == 1 else "gather_bytes"}
         idle |= {"update", "clear"} if adds_directly(shape, config) else set()
         idle |= {"average"} if config.ema == 0.0 else set()
         idle |= {"transpose"} if layer == 0 else set()
-        return idle | ({"limit_norms"} if layer == self.last else set())
+        return frozenset(idle | ({"limit_norms"} if layer == self.last else set()))
 
     def _sizes(self, layer: int, operation: str) -> Sizes:
         step, shape = self.step, self.step.shape
