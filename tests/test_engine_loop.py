@@ -14,6 +14,7 @@ from tables import OPTIMIZER_OPTIONS
 
 from jitnet.compiler.blocks import PANEL, SPARSE_BLOCK
 from jitnet.config import ACTIVATIONS, OPTIMIZERS
+from jitnet.engine.loop import run_steps
 from jitnet.engine.state import pack, unpack
 
 pytestmark = pytest.mark.small
@@ -250,3 +251,10 @@ def test_batches_larger_than_a_block_of_the_sparse_lists(n_samples):
     network, total = reference_run(problem, n_samples, 0.5, 2)
     assert loop.totals[0] == pytest.approx(total, rel=1e-5)
     compare(loop.parameters(), network.parameters, problem.weights + problem.biases)
+
+
+@pytest.mark.parametrize("totals", [np.zeros(2), np.zeros(3, np.float32)], ids=["short", "float32"])
+def test_totals_without_room_are_refused(totals):
+    loop = Loop(Problem((6, 5, 3), 8), 8)
+    with pytest.raises(ValueError, match="expected float64 of shape"):
+        run_steps(loop.struct, 0, totals)

@@ -219,7 +219,12 @@ def steps(address, first_lines, totals):
 
 
 def run_steps(struct: Struct, first_lines: int, totals: npt.NDArray[np.float64]) -> int:
-    """`steps` of a run; the struct stays in memory as long as the call."""
+    """`steps` of a run; the struct stays in memory as long as the call.
+
+    ValueError where totals has no room for what `steps` writes: compiled code would write past its end.
+    """
+    if totals.shape != (3,) or totals.dtype != np.float64:
+        raise ValueError(f"totals is {totals.dtype} of shape {totals.shape}; expected float64 of shape (3,)")
     return int(steps(struct.address, first_lines, totals))
 
 

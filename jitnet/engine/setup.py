@@ -27,7 +27,6 @@ def make_settings(shape: ModelConfig, config: TrainConfig) -> Any:
         SETTINGS,
         activation=ACTIVATION_KERNELS[shape.activation].code,
         adds_directly=adds_directly(shape, config),
-        output_bias=shape.output_bias,
         label_smoothing=config.label_smoothing,
         clip_norm=config.clip_norm,
         max_norm=config.max_norm if updates_late(shape, config) else 0.0,

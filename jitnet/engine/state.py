@@ -70,7 +70,6 @@ SETTINGS = np.dtype(
     [
         ("activation", np.int64),  # its code
         ("adds_directly", np.bool_),  # gradients scaled by -learning rate are added straight to the weights
-        ("output_bias", np.bool_),  # the last layer's bias is trained
         ("label_smoothing", np.float64),
         ("clip_norm", np.float64),
         ("max_norm", np.float64),
