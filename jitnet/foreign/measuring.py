@@ -33,8 +33,8 @@ __all__ = ["measure"]
 
 Answer = dict[str, Any]
 
-WHOLE_S = 8.0
-"""What everything may take, as long as a single call is short."""
+WHOLE_S = 7.0
+"""What all may take that comes after compiling, as long as a single call is short."""
 
 LONG_CALL_S = 2.0
 """A first call longer than this is the only one of its kind."""
@@ -53,7 +53,6 @@ starting and ending it; a tenth of the time saved by flushing denormal numbers."
 def measure(request: Answer, tell: Callable[[str], None]) -> Answer:
     """Load, compile, call, time and look through one function. tell: what is being done."""
     tell("starting Numba")
-    begin = time.perf_counter()
     summaries: list[Summary] = []
     clock, symbols = ThreadClock(), Symbols()
     watch_compiler(summaries)
@@ -73,7 +72,8 @@ def measure(request: Answer, tell: Callable[[str], None]) -> Answer:
         import_s = time.perf_counter() - loading
         tell("making the arguments")
         arguments = check_arguments(subject, _arguments(request))
-        profiling = _Measuring(subject, arguments, request, clock, summaries, tell, begin)
+        profiling = _Measuring(subject, arguments, request, clock, summaries, tell)
+        profiling.loaded = len(compiled.buffer)
         tell("compiling")
         profiling.compile(compiled)
         profiling.call()
@@ -119,10 +119,10 @@ class _Measuring:
         clock: ThreadClock,
         summaries: list[Summary],
         tell: Callable[[str], None],
-        begin_s: float,
     ) -> None:
         self.subject, self.arguments, self.request = subject, arguments, request
-        self.clock, self.summaries, self.tell, self.begin_s = clock, summaries, tell, begin_s
+        self.clock, self.summaries, self.tell = clock, summaries, tell
+        self.begin_s, self.loaded = time.perf_counter(), 0
         self.file = str(subject.function.__code__.co_filename)
         self.line = int(subject.function.__code__.co_firstlineno)
         names = subject.parameters
@@ -149,7 +149,6 @@ class _Measuring:
     def compile(self, compiled: Any) -> None:
         """Compile for these arguments, not from Numba's cache, and without a call where Numba can do that."""
         dispatcher = self.subject.dispatcher
-        before = len(compiled.buffer)
         if _is_dispatcher(dispatcher):
             kinds = tuple(numba.typeof(argument) for argument in self.arguments)
             if dispatcher._can_compile and kinds not in dispatcher.overloads:
@@ -157,8 +156,8 @@ class _Measuring:
                 dispatcher._cache = NullCache()
                 signature = dispatcher._compiler.fold_argument_types(kinds, {})[1]
                 dispatcher.compile(signature)
-                self.compile_s = _outermost(compiled.buffer[before:])
-        self.known = self._overloads()
+                self.compile_s = _outermost(compiled.buffer[self.loaded :])
+        self.known, self.begin_s = self._overloads(), time.perf_counter()
 
     def _overloads(self) -> int:
         return len(getattr(self.subject.dispatcher, "overloads", ()))
@@ -198,15 +197,14 @@ class _Measuring:
         dispatcher = self.subject.dispatcher
         if not _is_dispatcher(dispatcher):
             return None
-        try:
-            kinds = tuple(numba.typeof(argument) for argument in self.arguments)
-            folded = tuple(dispatcher._compiler.fold_argument_types(kinds, {})[1])
-        except Exception:
-            return None
-        if folded in dispatcher.overloads:
-            return folded
-        last = list(dispatcher.overloads)
-        return last[-1] if len(last) == 1 else None
+        kinds = tuple(numba.typeof(argument) for argument in self.arguments)
+        kinds = tuple(dispatcher._compiler.fold_argument_types(kinds, {})[1])
+        if kinds in dispatcher.overloads:
+            return kinds
+        # Declared types that these are converted to: Numba's own rules choose.
+        cases = [made.signature for made in dispatcher.overloads.values()]
+        found = cpu_target.typing_context.resolve_overload(dispatcher, cases, kinds, {}) if cases else None
+        return tuple(found.args) if found else None
 
     def own(self) -> list[Summary]:
         """What is known of the function itself, for the types in use where they are known."""
@@ -534,7 +532,10 @@ class _Measuring:
     def _again(self, compiled: Any) -> None:
         """Functions of the user's that were compiled more than once."""
         mine = {id(summary.function) for summary, _ in self.reachable()} | {id(self.subject.function)}
+        now = _by_function(compiled.buffer[self.loaded :])
         for function, made in _by_function(compiled.buffer).items():
+            if function not in now or not made[0][0]._can_compile:
+                continue  # with its module, for the types that it is declared for
             made = list({arguments: (dispatcher, arguments, taken) for dispatcher, arguments, taken in made}.values())
             if len(made) < 2 or function not in mine:
                 continue
@@ -587,6 +588,7 @@ class _Measuring:
                         busy[threads[thread]] += (end - begin) / len(entries)
             whole = _quarter([entry.end_s - entry.begin_s for entry in entries])
             longest = _quarter([_longest(entry) for entry in entries])
+            lost = max(0.0, min(entry.end_s - entry.begin_s - _longest(entry) for entry in entries))
             uneven = median(_unevenness(entry, full) for entry in computed[kernel])
             starting = median(min(begin for _, begin, _ in entry.shares) - entry.begin_s for entry in entries)
             share = whole * len(entries) / len(self.timed) / max(median(self.call_s), 1e-9)
@@ -601,13 +603,13 @@ class _Measuring:
                 }
             )
             if full > 1:
-                self._thread_hints(file, line, whole, longest, uneven, min(1.0, share), full)
+                self._thread_hints(file, line, longest, lost, uneven, min(1.0, share), full)
         return described
 
     def _thread_hints(
-        self, file: str, line: int, whole: float, longest: float, uneven: float, share: float, full: int
+        self, file: str, line: int, longest: float, lost: float, uneven: float, share: float, full: int
     ) -> None:
-        lost = max(0.0, whole - longest)
+        whole = longest + lost
         if whole < SHORT_S and lost > SHORT_SHARE * whole:
             one = [median(own) for count, _, own in self.counts if count == 1]
             many = [median(own) for count, _, own in self.counts if count == full]
@@ -651,6 +653,10 @@ class _Measuring:
                 row["starting_s"] += (begins - entry.begin_s) / calls
                 row["waiting_s"] += max(0.0, last - begins - busy) / calls
                 row["joining_s"] += (entry.end_s - last) / calls
+        for entry in (entry for entries in self.computed for entry in entries):
+            for thread, begin, end in entry.shares:
+                if threads.get(thread, full) < full:
+                    rows[threads[thread]]["computing_s"] += (end - begin) / len(self.computed)
         return rows
 
     def _outside_s(self) -> float:
@@ -759,9 +765,12 @@ def _type(value: Any) -> str:
         extents = ", ".join(map(str, value.shape))
         return f"{value.dtype}[{extents}] {layout}" + ("" if value.flags.writeable else ", read-only")
     try:
-        return str(numba.typeof(value))
+        kind = str(numba.typeof(value))
     except Exception:
-        return type(value).__name__
+        kind = type(value).__name__
+    if _is_dispatcher(value):
+        return f"the function {value.py_func.__name__}"
+    return f"{value} ({kind})" if isinstance(value, (bool, int, float, np.number)) else kind
 
 
 def _value(value: Any) -> Any:

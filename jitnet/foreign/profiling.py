@@ -30,7 +30,10 @@ from jitnet.foreign.records import (
 __all__ = ["LIMIT_S", "profile_function"]
 
 LIMIT_S = 60.0
-"""A child that has said nothing for so long is ended: the function, or the module that holds it, does not come back."""
+"""A child that has said nothing for so long is ended: the function does not come back. Loading a module and compiling,
+which take minutes now and then, have PATIENCE times as long."""
+
+PATIENCE = 10
 
 OUTPUT_KEPT = 4096
 """Characters of the child's last output that are looked through for what went wrong."""
@@ -53,7 +56,8 @@ def profile_function(
     target: "package.module:function" or "path/file.py:function". args: words as `arguments.py` knows them; or setup:
     the same form as target, a function that returns the arguments. threads: counts to time a parallel function on, 1 to
     all where None. flop, bytes: formulas of a call, as `formula.evaluate` knows them. perf_map: also write the map that
-    perf looks for. limit_s: seconds that each stage may take. progress: told what is being done.
+    perf looks for. limit_s: seconds that a call may take; loading and
+    compiling get ten times as long. progress: told what is being done.
 
     UsageError where the request cannot be met; JitnetError, one line with file and line, where the user's code raised,
     crashed or did not come back.
@@ -104,8 +108,8 @@ def _ask(request: dict[str, Any], target: str, limit_s: float, progress: Callabl
                 raise JitnetError(f"{target}: {_crash(child.wait(), output, stage)}")
         except TimeoutError as error:
             raise JitnetError(
-                f"{target}: nothing came back for {limit_s:.0f} s while {error}; give it smaller arguments, or see "
-                "whether it waits for something"
+                f"{target}: nothing came back for more than {limit_s:.0f} s while {error}; give it smaller arguments, "
+                "or see whether it waits for something"
             ) from None
         finally:
             if child.poll() is None:
@@ -127,7 +131,8 @@ def _listen(channel: IO[bytes], limit_s: float, progress: Callable[[str], None])
     with selectors.DefaultSelector() as selector:
         selector.register(channel, selectors.EVENT_READ)
         while True:
-            if not selector.select(limit_s):
+            slow = "loading" in stage or "compiling" in stage
+            if not selector.select(limit_s * (PATIENCE if slow else 1)):
                 raise TimeoutError(stage)
             got = channel.read(1 << 16)
             if not got:

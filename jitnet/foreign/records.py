@@ -62,10 +62,12 @@ class Count:
 @dataclass(frozen=True)
 class ThreadShare:
     """What one thread does in a mean call, in seconds: its share; waiting for the slowest; until it starts; and from
-    the slowest's end until the region is left. What a call spends outside regions is not in it."""
+    the slowest's end until the region is left. What a call spends outside regions is not in it. computing_s: its share
+    again, counted while it has a core; much less than busy_s where other processes want the cores too, or it sleeps."""
 
     thread: int
     busy_s: float
+    computing_s: float
     waiting_s: float
     starting_s: float
     joining_s: float

@@ -170,10 +170,9 @@ def _not_compiled(target: str, found: Any) -> str:
             return f"TARGET {target}: is plain Python, not compiled; it calls {calls}: profile one of these"
         place = f"{found.__code__.co_filename}:{found.__code__.co_firstlineno}"
         return f"TARGET {target}: is plain Python, not compiled ({place}); put @numba.njit above it"
-    what = f"a {type(found).__name__}"
     return (
-        f"TARGET {target}: is {what}; expected a function under @njit, @jit, @vectorize or @guvectorize, "
-        "with a njit function around it where it is a compiled class or its method"
+        f"TARGET {target}: is of type {type(found).__name__}; expected a function under @njit, @jit, @vectorize or "
+        "@guvectorize, with a njit function around it where it is a compiled class or its method"
     )
 
 
@@ -198,7 +197,9 @@ def check_arguments(subject: Subject, arguments: tuple[Any, ...] | None) -> tupl
         )
     if not least <= len(arguments) <= most:
         count = str(least) if least == most else f"{least} or more" if most == 1 << 30 else f"{least} to {most}"
-        raise Refused(f"{wanted} takes {count} argument{"s" * (count != "1")}, {len(arguments)} given{_declared(subject)}")
+        raise Refused(
+            f"{wanted} takes {count} argument{'s' * (count != '1')}, {len(arguments)} given{_declared(subject)}"
+        )
     return arguments
 
 
