@@ -45,16 +45,17 @@ TIMING_S, CLOCK_S, FLAGS_S, ALONE_S, RACE_S = 1.8, 0.4, 0.5, 2.0, 1.0
 DISPATCH_MATTERS_S = 20e-6
 """Below this, what a call from Python costs is measured too."""
 
-UNEVEN, SHORT_SHARE, SHORT_S, DENORMAL_COST = 0.2, 0.3, 1e-3, 1.1
+UNEVEN, SHORT_SHARE, SHORT_S, DENORMAL_COST, CONCERNS = 0.2, 0.3, 1e-3, 1.1, 0.02
 """When a hint is given: the busiest thread a fifth above the mean; a third of a region below a millisecond spent on
-starting and ending it; a tenth of the time saved by flushing denormal numbers."""
+starting and ending it; a tenth of the time saved by flushing denormal numbers; and of threads, in a region that has a
+fiftieth of the call's time."""
 
 
 def measure(request: Answer, tell: Callable[[str], None]) -> Answer:
     """Load, compile, call, time and look through one function. tell: what is being done."""
     tell("starting Numba")
     summaries: list[Summary] = []
-    clock, symbols = ThreadClock(), Symbols()
+    clock, symbols = ThreadClock(request["cores"] if request["bound"] else ()), Symbols()
     watch_compiler(summaries)
     remember_ufuncs()
     regions = _remember_regions()
@@ -536,23 +537,17 @@ class _Measuring:
         for function, made in _by_function(compiled.buffer).items():
             if function not in now or not made[0][0]._can_compile:
                 continue  # with its module, for the types that it is declared for
-            made = list({arguments: (dispatcher, arguments, taken) for dispatcher, arguments, taken in made}.values())
-            if len(made) < 2 or function not in mine:
+            kinds = list({_plain(arguments): arguments for _, arguments, _ in made})
+            if len(kinds) < 2 or function not in mine:
                 continue
             dispatcher = made[0][0]
             file, line = dispatcher.py_func.__code__.co_filename, dispatcher.py_func.__code__.co_firstlineno
-            lines = sorted(
-                {
-                    called.line
-                    for summary, _ in self.reachable()
-                    for called in summary.calls
-                    if called.dispatcher is dispatcher
-                }
-            )
+            calls = [called for summary, _ in self.reachable() for called in summary.calls]
+            lines = sorted({called.line for called in calls if called.dispatcher is dispatcher})
             where = f", called in line{'s' * (len(lines) > 1)} {' and '.join(map(str, lines))}" if lines else ""
-            kinds = " and ".join(f"({', '.join(map(str, arguments))})" for _, arguments, _ in made[:3])
             more = sum(taken for _, _, taken in made[1:])
-            reason = f"{dispatcher.py_func.__name__} was compiled for {kinds}{where}: {more:.2f} s more"
+            told = _differences(dispatcher.py_func, kinds)
+            reason = f"{dispatcher.py_func.__name__} was compiled {len(kinds)} times, {told}{where}: {more:.2f} s more"
             self._hint(Kind.COMPILED_AGAIN, file, _line_of_def(file, line), reason, "types")
 
     def _functions(self, compiled: Any) -> list[Answer]:
@@ -610,10 +605,14 @@ class _Measuring:
         self, file: str, line: int, longest: float, lost: float, uneven: float, share: float, full: int
     ) -> None:
         whole = longest + lost
+        if share < CONCERNS:
+            return
         if whole < SHORT_S and lost > SHORT_SHARE * whole:
             one = [median(own) for count, _, own in self.counts if count == 1]
             many = [median(own) for count, _, own in self.counts if count == full]
-            told = f"; the call takes {_us(many[0])} on {full} threads and {_us(one[0])} on one" if one and many else ""
+            told = ""
+            if one and many and share > 0.5:
+                told = f"; the call takes {_us(many[0])} on {full} threads and {_us(one[0])} on one"
             reason = f"starting and ending its threads takes {_us(lost)} of {_us(whole)}{told}"
             self._hint(Kind.SHORT_REGION, file, line, reason, "clock", share=share * lost / whole)
         elif uneven > UNEVEN:
@@ -636,9 +635,8 @@ class _Measuring:
             return []
         threads, full = self._thread_numbers(), max(self.counts)[0]
         calls = len(self.timed)
-        rows = [
-            {"thread": at, "busy_s": 0.0, "waiting_s": 0.0, "starting_s": 0.0, "joining_s": 0.0} for at in range(full)
-        ]
+        names = ("busy_s", "computing_s", "waiting_s", "starting_s", "joining_s")
+        rows: list[Answer] = [dict.fromkeys(names, 0.0) | {"thread": at} for at in range(full)]
         for entry in (entry for entries in self.timed for entry in entries):
             first = min(begin for _, begin, _ in entry.shares)
             last = max(end for _, _, end in entry.shares)
@@ -699,6 +697,25 @@ def _compile_copy(dispatcher: Any, signature: Any) -> None:
             copy.compile(tuple(signature))
     except Exception as error:
         failures.append(f"{dispatcher.py_func.__name__}: {type(error).__name__}")
+
+
+def _plain(arguments: tuple[Any, ...]) -> tuple[str, ...]:
+    """Types as they matter to the user: not what Numba tries first of a constant, nor the unsigned index that it makes
+    of a parallel loop's own."""
+    return tuple(str(getattr(kind, "literal_type", kind)).replace("uint64", "int64") for kind in arguments)
+
+
+def _differences(function: Any, kinds: list[tuple[str, ...]]) -> str:
+    """In which arguments types differ: "value as int64 and float64"."""
+    names = function.__code__.co_varnames
+    if len({len(each) for each in kinds}) > 1:
+        return "with more arguments and with fewer"
+    told = [
+        f"{names[at] if at < len(names) else f'argument {at + 1}'} as {' and '.join(dict.fromkeys(column))}"
+        for at, column in enumerate(zip(*kinds, strict=True))
+        if len(set(column)) > 1
+    ]
+    return "with " + "; ".join(told)
 
 
 def _outermost(events: list[Any]) -> float:

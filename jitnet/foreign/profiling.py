@@ -87,9 +87,9 @@ def profile_function(
 
 def _ask(request: dict[str, Any], target: str, limit_s: float, progress: Callable[[str], None]) -> dict[str, Any]:
     """The child's answer to a request."""
-    environment, cores = _environment()
+    environment, bound = _environment()
     reading, writing = os.pipe()
-    asked = json.dumps(request | {"channel": writing, "cores": cores})
+    asked = json.dumps(request | {"channel": writing, "cores": CORES, "bound": bound})
     with open(reading, "rb", buffering=0) as channel, tempfile.TemporaryFile() as output:
         try:
             child = subprocess.Popen(
@@ -146,17 +146,16 @@ def _listen(channel: IO[bytes], limit_s: float, progress: Callable[[str], None])
                 progress(stage)
 
 
-def _environment() -> tuple[dict[str, str], list[int]]:
-    """The user's environment, without what jitnet sets for its own loops; and the cores that it may run on.
+def _environment() -> tuple[dict[str, str], bool]:
+    """The user's environment, without what jitnet sets for its own loops; and whether threads are bound to cores here.
 
-    OpenMP's threads are bound to cores, where the user says nothing of it: without that a region takes milliseconds now
-    and then.
+    They are where the user says nothing of it: unbound, OpenMP's threads meet on one core now and then, and a region
+    takes milliseconds.
     """
     made = {name: value for name, value in os.environ.items() if name not in AS_FOUND}
     made |= {name: value for name, value in AS_FOUND.items() if value is not None}
-    if not any(name in made for name in ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY")):
-        made["OMP_PROC_BIND"] = "true"
-    return made, CORES
+    bound = not any(name in made for name in ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY"))
+    return made | ({"OMP_PROC_BIND": "true"} if bound else {}), bound
 
 
 def _crash(code: int, output: IO[bytes], stage: str) -> str:

@@ -10,7 +10,9 @@ finds its own.
 """
 
 import ctypes
+import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -183,7 +185,8 @@ class ThreadClock:
     Only for a process of its own: what is compiled there calls the wrapper for good.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cores: Sequence[int] = ()) -> None:
+        """cores: on which the threads shall be started, where OpenMP binds them; () leaves that to Numba alone."""
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
         text = MODULE.format(
@@ -206,6 +209,9 @@ class ThreadClock:
         launch = parallel._launch_threads
 
         def launch_and_wrap() -> None:
+            if not self.in_place and cores and hasattr(os, "sched_setaffinity"):
+                # Another library's OpenMP may have bound this thread to one core: Numba's threads would all share it.
+                os.sched_setaffinity(0, cores)
             launch()
             if not self.in_place:
                 self.in_place = True

@@ -1,24 +1,28 @@
 """`jitnet profile MODULE:FUNCTION` on the screen: a function's time, threads and lines, and what to change."""
 
 import os
+import sys
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from jitnet.foreign.hints import RULES, Kind
 from jitnet.profile.records import spread
-from jitnet.render.console import FAINT, GOOD, WARN, facts
+from jitnet.render.console import ACCENT, FAINT, GOOD, WARN, facts
 from jitnet.render.tables import Cell, bar, table
 
 if TYPE_CHECKING:
-    from jitnet.foreign.records import FunctionProfile, Hint, Place
+    from jitnet.foreign.records import FunctionProfile, Hint
 
 __all__ = ["function_profile"]
 
 BAR = 24
+SHORT = 60
+"""Characters of a signature that is shown whole."""
+
 SLEEPS = 0.5
 """Below this share of computing, a call is said to wait."""
 
@@ -175,12 +179,19 @@ def _functions(console: Console, profile: "FunctionProfile") -> None:
             each.name,
             f"{_path(each.place.file)}:{each.place.line}",
             _duration(each.compile_s),
-            "; ".join(each.signatures),
+            _signatures(each.signatures),
         ]
         for each in others
     ]
     console.print()
     table(console, ["calls", "in", "compiled in", "for"], rows)
+
+
+def _signatures(signatures: tuple[str, ...]) -> str:
+    """One signature where it is short; else how many there are, and of how many arguments."""
+    if len(signatures) == 1 and len(signatures[0]) <= SHORT:
+        return signatures[0]
+    return f"{_many(len(signatures), 'signature')} of {_many(signatures[0].count(', ') + 1, 'argument')}"
 
 
 def _hints(console: Console, profile: "FunctionProfile") -> None:
@@ -190,26 +201,30 @@ def _hints(console: Console, profile: "FunctionProfile") -> None:
     else:
         searched = len(Kind) - len({kind for kind, _ in profile.unsearched})
         console.print(Text(f"No hint: none of {searched} kinds was found", style="bold"))
-    for number, hint in enumerate(profile.hints):
-        if number:
-            console.print()
-        _hint(console, hint)
+    for kind, hints in groupby(profile.hints, key=lambda hint: hint.kind):
+        _kind(console, RULES[Kind(kind)].title, list(hints))
     for kind, reason in profile.unsearched:
         console.print(Text(f"Not looked for: {RULES[Kind(kind)].title} ({reason}).", style=FAINT))
 
 
-def _hint(console: Console, hint: "Hint") -> None:
-    title = Text.assemble((RULES[Kind(hint.kind)].title, WARN), f"  {_where(hint.place)}")
-    if hint.share:
-        title.append(f"  {hint.share:.0%} of the time")
-    console.print(title)
-    if hint.place.source:
-        console.print(Padding(Text(hint.place.source, style="cyan"), (0, 0, 0, 4)))
+def _kind(console: Console, title: str, hints: "list[Hint]") -> None:
+    """Hints of one kind: each with its place and reason, and once what to do."""
+    console.print()
+    console.print(Text(title, style=WARN))
+    for hint in hints:
+        place = f"{_path(hint.place.file)}:{hint.place.line}"
+        share = f", {hint.share:.0%} of the time" if hint.share else ""
+        _item(console, "at", Text.assemble(f"{place}{share}  ", (hint.place.source, ACCENT)))
+        _item(console, "why", Text(_sentence(hint.reason)))
+    for advice in dict.fromkeys(hint.advice for hint in hints):
+        _item(console, "do", Text(_sentence(advice), style=GOOD))
+
+
+def _item(console: Console, label: str, text: Text) -> None:
     grid = Table.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True, style=FAINT)
+    grid.add_column(no_wrap=True, style=FAINT, width=5)
     grid.add_column(overflow="fold")
-    grid.add_row("  why", _sentence(hint.reason))
-    grid.add_row("  do", _sentence(hint.advice))
+    grid.add_row(f"  {label}", text)
     console.print(grid)
 
 
@@ -217,14 +232,13 @@ def _sentence(text: str) -> str:
     return text if text.endswith(".") else f"{text}."
 
 
-def _where(place: "Place") -> str:
-    return f"{_path(place.file)}:{place.line}"
-
-
 def _path(file: str) -> str:
-    """As short as it can be written from here."""
-    relative = os.path.relpath(file)
-    return relative if not relative.startswith("..") and len(relative) < len(file) else file
+    """As short as it can be written: from here, or from where it is imported."""
+    for folder in ("", *sorted(sys.path, key=len, reverse=True)):
+        start = os.path.abspath(folder) + os.sep
+        if file.startswith(start):
+            return file.removeprefix(start)
+    return file
 
 
 def _name(profile: "FunctionProfile") -> str:

@@ -14,7 +14,7 @@ HALF = 0.5
 @njit
 def promotes(x, out):
     for i in range(x.shape[0]):
-        out[i] = x[i] * 0.5  # here
+        out[i] = x[i] * 0.1 + x[i]  # here
     return out
 
 
