@@ -15,8 +15,8 @@ RUNTIME = ("NRT_", "nrt_", "numba_", "Py", "_Py", "memset", "memcpy", "memmove")
 """Calls that say nothing: Numba's memory, of which the allocation tells, errors on their way out, and copies."""
 
 DIVISION_CYCLES = {("divide", 32): 5, ("divide", 64): 8, ("sqrt", 32): 6, ("sqrt", 64): 12}
-"""Cycles that a vector of 256 bits keeps the divider, about, on processors of 2018 to 2024 (uops.info); half of that for
-narrower ones, double for wider."""
+"""Cycles that a vector of 256 bits keeps the divider busy, about, on processors of 2018 to 2024 (uops.info); half of
+that for narrower ones, double for wider."""
 
 INTEGER_DIVISION_CYCLES = 12
 """Of 64 bits; up to 40 on older processors."""
@@ -99,9 +99,7 @@ def _calls(view: CodeView, loop: Loop, body: Body) -> dict[Place, list[str]]:
     return found
 
 
-def _division(
-    view: CodeView, loop: Loop, body: Body, known: dict[tuple[str, int], dict[str, Any]]
-) -> Hint | None:
+def _division(view: CodeView, loop: Loop, body: Body, known: dict[tuple[str, int], dict[str, Any]]) -> Hint | None:
     """A hint where the divider is busy for longer than all other instructions of a turn take."""
     dividing = [each for each in body.instructions if each.kind in ("divide", "sqrt") or _is_integer(each)]
     calls = [each for each in body.instructions if each.kind == "call"]

@@ -8,13 +8,14 @@ import re
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 import numba
 import numpy as np
-from numba.core import event
+from numba.core import event, types
 from numba.core.caching import NullCache
 from numba.core.dispatcher import Dispatcher
 from numba.core.errors import NumbaParallelSafetyWarning, NumbaPerformanceWarning
@@ -24,14 +25,16 @@ from jitnet.foreign.arguments import make_arguments, read_words
 from jitnet.foreign.hints import Kind
 from jitnet.foreign.shared_writes import watch_run
 from jitnet.foreign.subject import Refused, Subject, check_arguments, find, made_by_setup, remember_ufuncs
-from jitnet.foreign.symbols import Symbols, map_file, readable, region_of, write_map
+from jitnet.foreign.symbols import Symbol, Symbols, map_file, readable, region_of, write_map
 from jitnet.foreign.thread_clock import DENORMAL_OPERAND, X86, Entry, ThreadClock
 from jitnet.foreign.timing import Calls, arrays_in, interleaved
 from jitnet.foreign.typed_code import Finding, Summary, failures, watch_compiler
 
-__all__ = ["measure"]
+__all__ = ["Observers", "measure", "observe"]
 
 Answer = dict[str, Any]
+
+KINDS: Any = types  # its own annotations do not know all that is in it
 
 WHOLE_S = 7.0
 """What all may take that comes after compiling, as long as a single call is short."""
@@ -51,16 +54,30 @@ starting and ending it; a tenth of the time saved by flushing denormal numbers; 
 fiftieth of the call's time."""
 
 
-def measure(request: Answer, tell: Callable[[str], None]) -> Answer:
-    """Load, compile, call, time and look through one function. tell: what is being done."""
-    tell("starting Numba")
+@dataclass(frozen=True)
+class Observers:
+    """What stands ready before the user's code is loaded: a process has them once."""
+
+    clock: ThreadClock
+    symbols: Symbols
+    summaries: list[Summary]
+    regions: dict[str, tuple[str, int]]
+    compiled: event.RecordingListener
+
+
+def observe(cores: Sequence[int] = ()) -> Observers:
+    """Put all observers in place. cores: as `ThreadClock` takes them."""
     summaries: list[Summary] = []
-    clock, symbols = ThreadClock(request["cores"] if request["bound"] else ()), Symbols()
+    clock, symbols = ThreadClock(cores), Symbols()
     watch_compiler(summaries)
     remember_ufuncs()
-    regions = _remember_regions()
     compiled = event.RecordingListener()
     event.register("numba:compile", compiled)
+    return Observers(clock, symbols, summaries, _remember_regions(), compiled)
+
+
+def measure(request: Answer, observers: Observers, tell: Callable[[str], None]) -> Answer:
+    """Load, compile, call, time and look through one function. tell: what is being done."""
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("ignore")
         for category in (NumbaParallelSafetyWarning, NumbaPerformanceWarning):
@@ -73,12 +90,11 @@ def measure(request: Answer, tell: Callable[[str], None]) -> Answer:
         import_s = time.perf_counter() - loading
         tell("making the arguments")
         arguments = check_arguments(subject, _arguments(request))
-        profiling = _Measuring(subject, arguments, request, clock, summaries, tell)
-        profiling.loaded = len(compiled.buffer)
+        measuring = _Measuring(subject, arguments, request, observers, tell)
         tell("compiling")
-        profiling.compile(compiled)
-        profiling.call()
-    answer = profiling.answer(regions, symbols, compiled)
+        measuring.compile()
+        measuring.call()
+    answer = measuring.answer()
     answer["hints"] += _warned(warned)
     answer["notes"] += _unparallel(warned)
     answer["import_s"] = import_s
@@ -117,13 +133,13 @@ class _Measuring:
         subject: Subject,
         arguments: tuple[Any, ...],
         request: Answer,
-        clock: ThreadClock,
-        summaries: list[Summary],
+        observers: Observers,
         tell: Callable[[str], None],
     ) -> None:
-        self.subject, self.arguments, self.request = subject, arguments, request
-        self.clock, self.summaries, self.tell = clock, summaries, tell
-        self.begin_s, self.loaded = time.perf_counter(), 0
+        self.subject, self.arguments, self.request, self.tell = subject, arguments, request, tell
+        self.clock, self.summaries = observers.clock, observers.summaries
+        self.symbols, self.places, self.compiled = observers.symbols, observers.regions, observers.compiled
+        self.begin_s, self.loaded = time.perf_counter(), len(self.compiled.buffer)
         self.file = str(subject.function.__code__.co_filename)
         self.line = int(subject.function.__code__.co_firstlineno)
         names = subject.parameters
@@ -147,7 +163,7 @@ class _Measuring:
 
     # Compile, and see what there is to read.
 
-    def compile(self, compiled: Any) -> None:
+    def compile(self) -> None:
         """Compile for these arguments, not from Numba's cache, and without a call where Numba can do that."""
         dispatcher = self.subject.dispatcher
         if _is_dispatcher(dispatcher):
@@ -157,7 +173,7 @@ class _Measuring:
                 dispatcher._cache = NullCache()
                 signature = dispatcher._compiler.fold_argument_types(kinds, {})[1]
                 dispatcher.compile(signature)
-                self.compile_s = _outermost(compiled.buffer[self.loaded :])
+                self.compile_s = _outermost(self.compiled.buffer[self.loaded :])
         self.known, self.begin_s = self._overloads(), time.perf_counter()
 
     def _overloads(self) -> int:
@@ -393,7 +409,7 @@ class _Measuring:
 
     # What it comes to.
 
-    def answer(self, regions: dict[str, tuple[str, int]], symbols: Symbols, compiled: Any) -> Answer:
+    def answer(self) -> Answer:
         self.tell("looking for hints")
         self.read_alone()
         for summary, looped in self.reachable():
@@ -404,11 +420,11 @@ class _Measuring:
                 self._finding(finding)
         self._races()
         self._object_mode()
-        self._again(compiled)
-        found = symbols.found(_address_of) if self.timed or self.request["perf_map"] else []
-        described = self._regions(regions, found)
+        self._again()
+        found = self.symbols.found(_address_of) if self.timed or self.request["perf_map"] else []
+        described = self._regions(found)
         shares = self._shares()
-        path = self._perf_map(regions, found) if self.request["perf_map"] else ""
+        path = self._perf_map(found) if self.request["perf_map"] else ""
         full = max(self.counts)[0]
         signature, returns = self._signature()
         return {
@@ -429,7 +445,7 @@ class _Measuring:
             "outside_s": self._outside_s(),
             "dispatch_s": self.dispatch_s,
             "cpu_share": self.cpu_share,
-            "functions": self._functions(compiled),
+            "functions": self._functions(),
             "hints": self.hints,
             "unsearched": self.unsearched,
             "notes": self.notes,
@@ -443,7 +459,7 @@ class _Measuring:
                 for summary, _ in self.reachable()
                 for line, told in summary.divisions.items()
             ],
-            "wait_line": self.line,
+            "spelled": [_spelled(kind) for kind in self._kinds()],
         }
 
     def _kind(self) -> str:
@@ -468,6 +484,15 @@ class _Measuring:
         made = getattr(self.subject.dispatcher, "overloads", {})
         returns = [each.return_type for each in made if tuple(each.args) == own[-1].arguments]
         return own[-1].signature, str(returns[0]) if returns else ""
+
+    def _kinds(self) -> tuple[Any, ...]:
+        """The types that its arguments have in the code that ran, without those at the end that are not given."""
+        used = self.used()
+        own = self.own()
+        kinds = tuple(used) if used is not None else own[-1].arguments if own else ()
+        while kinds and isinstance(kinds[-1], (KINDS.Omitted, KINDS.NoneType)):
+            kinds = kinds[:-1]
+        return kinds
 
     def _written(self, name: str) -> str:
         told = {
@@ -530,11 +555,11 @@ class _Measuring:
                 reason = f"it runs in object mode: every operation is a call into the interpreter{told}"
                 self._hint(Kind.OBJECT_MODE, self.file, self._def_line(), reason, "types")
 
-    def _again(self, compiled: Any) -> None:
+    def _again(self) -> None:
         """Functions of the user's that were compiled more than once."""
         mine = {id(summary.function) for summary, _ in self.reachable()} | {id(self.subject.function)}
-        now = _by_function(compiled.buffer[self.loaded :])
-        for function, made in _by_function(compiled.buffer).items():
+        now = _by_function(self.compiled.buffer[self.loaded :])
+        for function, made in _by_function(self.compiled.buffer).items():
             if function not in now or not made[0][0]._can_compile:
                 continue  # with its module, for the types that it is declared for
             kinds = list({_plain(arguments): arguments for _, arguments, _ in made})
@@ -550,10 +575,10 @@ class _Measuring:
             reason = f"{dispatcher.py_func.__name__} was compiled {len(kinds)} times, {told}{where}: {more:.2f} s more"
             self._hint(Kind.COMPILED_AGAIN, file, _line_of_def(file, line), reason, "types")
 
-    def _functions(self, compiled: Any) -> list[Answer]:
+    def _functions(self) -> list[Answer]:
         mine = {id(summary.function) for summary, _ in self.reachable()} | {id(self.subject.function)}
         found = []
-        for function, made in _by_function(compiled.buffer).items():
+        for function, made in _by_function(self.compiled.buffer).items():
             if function in mine:
                 code = made[0][0].py_func.__code__
                 found.append(
@@ -568,14 +593,14 @@ class _Measuring:
 
     # Threads.
 
-    def _regions(self, places: dict[str, tuple[str, int]], symbols: list[Any]) -> list[Answer]:
+    def _regions(self, symbols: list[Symbol]) -> list[Answer]:
         """Each parallel loop, and the hints that its threads' times give."""
         by_kernel, computed = _by_kernel(self.timed), _by_kernel(self.computed)
         threads, full = self._thread_numbers(), max(self.counts)[0]
         described = []
         for kernel, entries in by_kernel.items():
             name = next((each.name for each in symbols if each.address <= kernel < each.address + each.size), "")
-            file, line = places.get(region_of(name), (self.file, self._def_line()))
+            file, line = self.places.get(region_of(name), (self.file, self._def_line()))
             busy = [0.0] * full
             for entry in entries:
                 for thread, begin, end in entry.shares:
@@ -663,11 +688,11 @@ class _Measuring:
         inside = sum(entry.end_s - entry.begin_s for entries in self.timed for entry in entries)
         return max(0.0, (sum(self.call_s) - inside) / len(self.call_s))
 
-    def _perf_map(self, regions: dict[str, tuple[str, int]], found: list[Any]) -> str:
+    def _perf_map(self, found: list[Symbol]) -> str:
         path = map_file(os.getpid())
 
         def named(name: str) -> str:
-            place = regions.get(region_of(name))
+            place = self.places.get(region_of(name))
             return f"{readable(name)}[prange_line_{place[1]}]" if place else readable(name)
 
         write_map(path, found, named)
@@ -788,6 +813,24 @@ def _type(value: Any) -> str:
     if _is_dispatcher(value):
         return f"the function {value.py_func.__name__}"
     return f"{value} ({kind})" if isinstance(value, (bool, int, float, np.number)) else kind
+
+
+def _spelled(kind: Any) -> str:
+    """A type as a person writes it in a signature; "" for one that cannot be written."""
+    kind = getattr(kind, "literal_type", kind)
+    if isinstance(kind, types.Array):
+        if not kind.mutable or not kind.aligned:
+            return f"Array({kind.dtype}, {kind.ndim}, {kind.layout!r}, {not kind.mutable}, {kind.aligned})"
+        axes = [":"] * kind.ndim
+        if kind.layout in "CF" and axes:
+            axes[-1 if kind.layout == "C" else 0] = "::1"
+        return f"{kind.dtype}[{', '.join(axes)}]"
+    if isinstance(kind, (KINDS.Tuple, KINDS.UniTuple)):
+        parts = [_spelled(each) for each in kind]
+        return f"Tuple(({', '.join(parts)},))" if all(parts) else ""
+    if isinstance(kind, types.Boolean):
+        return "boolean"
+    return str(kind) if isinstance(kind, (types.Number, KINDS.UnicodeType)) else ""
 
 
 def _value(value: Any) -> Any:

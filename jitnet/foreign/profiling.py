@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,6 +17,7 @@ from jitnet.errors import JitnetError, UsageError
 from jitnet.foreign.arguments import read_words
 from jitnet.foreign.formula import check_formula, evaluate
 from jitnet.foreign.hints import RULES, Kind
+from jitnet.foreign.machine_hints import borne_out, calls_and_divisions
 from jitnet.foreign.records import (
     Argument,
     CompiledFunction,
@@ -26,6 +28,8 @@ from jitnet.foreign.records import (
     Region,
     ThreadShare,
 )
+from jitnet.machine_code.look import look
+from jitnet.machine_code.records import CodeView, Target
 
 __all__ = ["LIMIT_S", "profile_function"]
 
@@ -34,6 +38,9 @@ LIMIT_S = 60.0
 which take minutes now and then, have PATIENCE times as long."""
 
 PATIENCE = 10
+
+LOOK_S = 15.0
+"""A function that takes longer to compile is not compiled once more for its line view."""
 
 OUTPUT_KEPT = 4096
 """Characters of the child's last output that are looked through for what went wrong."""
@@ -47,6 +54,7 @@ def profile_function(
     threads: Sequence[int] | None = None,
     flop: str | None = None,
     bytes: str | None = None,
+    cpu: str | None = None,
     perf_map: bool = False,
     limit_s: float = LIMIT_S,
     progress: Callable[[str], None] = lambda what: None,
@@ -55,9 +63,9 @@ def profile_function(
 
     target: "package.module:function" or "path/file.py:function". args: words as `arguments.py` knows them; or setup:
     the same form as target, a function that returns the arguments. threads: counts to time a parallel function on, 1 to
-    all where None. flop, bytes: formulas of a call, as `formula.evaluate` knows them. perf_map: also write the map that
-    perf looks for. limit_s: seconds that a call may take; loading and
-    compiling get ten times as long. progress: told what is being done.
+    all where None. flop, bytes: formulas of a call, as `formula.evaluate` knows them. cpu: LLVM's name of a processor
+    to compile the line view for, this one where None. perf_map: also write the map that perf looks for. limit_s:
+    seconds that a call may take; loading and compiling get ten times as long. progress: told what is being done.
 
     UsageError where the request cannot be met; JitnetError, one line with file and line, where the user's code raised,
     crashed or did not come back.
@@ -82,7 +90,9 @@ def profile_function(
     counts = sorted(set(threads)) if threads is not None else None
     request = {"target": target, "args": args, "setup": setup, "threads": counts, "perf_map": perf_map}
     answer = _ask(request, target, limit_s, progress)
-    return _profile(target, answer, flop, bytes)
+    profile = _profile(target, answer, flop, bytes)
+    progress("reading its machine code")
+    return _with_lines(profile, answer, cpu)
 
 
 def _ask(request: dict[str, Any], target: str, limit_s: float, progress: Callable[[str], None]) -> dict[str, Any]:
@@ -214,14 +224,45 @@ def _profile(target: str, answer: dict[str, Any], flop: str | None, bytes_: str 
     )
 
 
+def _with_lines(profile: FunctionProfile, answer: dict[str, Any], cpu: str | None) -> FunctionProfile:
+    """The profile with the line view, and with what the machine code says of hints.
+
+    Hints are about what ran: for another processor they are left as the types gave them.
+    """
+    view, reason = _look(profile, answer, cpu)
+    own = [(kind.value, reason) for kind in (Kind.CALL, Kind.DIVISION)]
+    if view is None:
+        return replace(profile, unsearched=(*profile.unsearched, *own))
+    if view.foreign:
+        own = [(kind, f"the machine code is {view.cpu}'s, which did not run") for kind, _ in own]
+        return replace(profile, lines=view, unsearched=(*profile.unsearched, *own))
+    found = borne_out(profile.hints, view) + calls_and_divisions(view, answer["divisions"], profile.cpu_share)
+    return replace(profile, lines=view, hints=_ordered(found))
+
+
+def _look(profile: FunctionProfile, answer: dict[str, Any], cpu: str | None) -> tuple[CodeView | None, str]:
+    """The line view, or None and the reason."""
+    if not all(answer["spelled"]):
+        return None, "its arguments have types that cannot be written down, so it cannot be compiled once more"
+    if answer["compile_s"] is not None and answer["compile_s"] > LOOK_S:
+        return None, f"it takes {answer['compile_s']:.0f} s to compile, and would have to be compiled once more"
+    where, _, name = profile.target.rpartition(":")
+    folder = str(Path(where).resolve().parent) if where.endswith(".py") else os.getcwd()
+    target = Target(name, where, tuple(answer["spelled"]), path=(folder,))
+    try:
+        return look([target], cpu)[0], ""
+    except UsageError:
+        raise
+    except (JitnetError, NotImplementedError) as error:
+        return None, str(error)
+
+
 def _place(found: dict[str, Any]) -> Place:
     return Place(found["file"], found["line"], found["source"])
 
 
 def _hints(found: list[dict[str, Any]]) -> tuple[Hint, ...]:
-    """The gravest kinds first, as `Kind` has them, and by line within a kind."""
-    order = [kind.value for kind in Kind]
-    made = [
+    return _ordered(
         Hint(
             each["kind"],
             _place(each["place"]),
@@ -231,5 +272,10 @@ def _hints(found: list[dict[str, Any]]) -> tuple[Hint, ...]:
             each["share"],
         )
         for each in found
-    ]
-    return tuple(sorted(made, key=lambda hint: (order.index(hint.kind), hint.place.file, hint.place.line)))
+    )
+
+
+def _ordered(hints: Iterable[Hint]) -> tuple[Hint, ...]:
+    """The gravest kinds first, as `Kind` has them, and by line within a kind."""
+    order = [kind.value for kind in Kind]
+    return tuple(sorted(hints, key=lambda hint: (order.index(hint.kind), hint.place.file, hint.place.line)))

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+
+from jitnet.machine_code.records import CodeView
 
 __all__ = ["Argument", "CompiledFunction", "Count", "FunctionProfile", "Hint", "Place", "Region", "ThreadShare"]
 
@@ -119,6 +120,7 @@ class FunctionProfile:
     None where it is too little to matter. cpu_share: computing time of a call's time on one thread; far below 1 it
     sleeps or waits. flop, bytes: of a call, None where no formula was given. functions: compiled on the way.
     unsearched: hints that could not be looked for, each with the reason. notes: what else to know, a sentence each.
+    lines: what LLVM made of it, None where that could not be read.
     """
 
     target: str
@@ -149,7 +151,7 @@ class FunctionProfile:
     numba: str
     python: str
     perf_map: str
-    lines: Any = None
+    lines: CodeView | None = None
 
     @property
     def best(self) -> Count:

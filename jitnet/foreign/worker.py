@@ -37,9 +37,11 @@ def main() -> None:
         channel.flush()
 
     try:
-        from jitnet.foreign.measuring import measure
+        tell({"stage": "starting Numba"})
+        from jitnet.foreign.measuring import measure, observe
 
-        tell({"answer": measure(request, lambda what: tell({"stage": what}))})
+        observers = observe(request["cores"] if request["bound"] else ())
+        tell({"answer": measure(request, observers, lambda what: tell({"stage": what}))})
     except Refused as refused:
         tell({"refused": str(refused), "usage": refused.usage})
     except BaseException as error:
