@@ -27,7 +27,7 @@ FAULTS = {
     "races_on_one": ("f8[1000] f8[4]", Kind.RACE),
     "races_through_indices": ("f8[1000] i8[1000] f8[1000]", Kind.RACE),
     "reads_its_neighbour": ("f8[1000]", Kind.RACE),
-    "uneven": ("f8[64] 2000", Kind.UNEVEN),
+    "uneven": ("f8[64] 500", Kind.UNEVEN),
     "short": ("f8[64]", Kind.SHORT_REGION),
     "short_by_element": ("f8[100] f8[100]", Kind.SHORT_REGION),
     "decays": ("f8[1000] 7000", Kind.DENORMALS),

@@ -34,8 +34,8 @@ from jitnet.machine_code.records import CodeView, Target
 __all__ = ["LIMIT_S", "profile_function"]
 
 LIMIT_S = 60.0
-"""A child that has said nothing for so long is ended: the function does not come back. Loading a module and compiling,
-which take minutes now and then, have PATIENCE times as long."""
+"""A child that has said nothing for so long is ended: the function does not come back. What comes before a call, as
+loading a module and compiling, takes minutes now and then, and has PATIENCE times as long."""
 
 PATIENCE = 10
 
@@ -65,7 +65,7 @@ def profile_function(
     the same form as target, a function that returns the arguments. threads: counts to time a parallel function on, 1 to
     all where None. flop, bytes: formulas of a call, as `formula.evaluate` knows them. cpu: LLVM's name of a processor
     to compile the line view for, this one where None. perf_map: also write the map that perf looks for. limit_s:
-    seconds that a call may take; loading and compiling get ten times as long. progress: told what is being done.
+    seconds that a call may take; what comes before it gets ten times as long. progress: told what is being done.
 
     UsageError where the request cannot be met; JitnetError, one line with file and line, where the user's code raised,
     crashed or did not come back.
@@ -141,7 +141,7 @@ def _listen(channel: IO[bytes], limit_s: float, progress: Callable[[str], None])
     with selectors.DefaultSelector() as selector:
         selector.register(channel, selectors.EVENT_READ)
         while True:
-            slow = "loading" in stage or "compiling" in stage
+            slow = stage.startswith(("starting", "loading", "making", "compiling"))
             if not selector.select(limit_s * (PATIENCE if slow else 1)):
                 raise TimeoutError(stage)
             got = channel.read(1 << 16)

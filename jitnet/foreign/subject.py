@@ -11,7 +11,7 @@ from typing import Any
 
 from jitnet.foreign.arguments import EXAMPLE
 
-__all__ = ["Refused", "Subject", "compiled_in", "find", "made_by_setup", "remember_ufuncs"]
+__all__ = ["Refused", "Subject", "check_arguments", "find", "made_by_setup", "remember_ufuncs"]
 
 ufuncs: dict[int, tuple[Any, Any, Any]] = {}
 """For each ufunc that Numba built ahead: the ufunc (so that its id stays its own), its function, its options."""
