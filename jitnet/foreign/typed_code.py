@@ -470,7 +470,7 @@ class _Reader:
         return isinstance(value, ir.Expr) and any(self._varies_in(used.name, body, seen) for used in value.list_vars())
 
     def _uses_memory(self, name: str, depth: int = 0) -> bool:
-        """Whether an index comes out of an array or a function: then it costs a gather, and the question is the least."""
+        """Whether an index comes out of an array or a function: then it costs a gather, beside which the question is little."""
         value = self._value(name)
         if not isinstance(value, ir.Expr) or depth > 12:
             return False
