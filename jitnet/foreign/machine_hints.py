@@ -1,5 +1,6 @@
 """Hints from the machine code of the innermost loops; and those from types that the machine code does not bear out."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,16 @@ __all__ = ["borne_out", "calls_and_divisions"]
 RUNTIME = ("NRT_", "nrt_", "numba_", "Py", "_Py", "memset", "memcpy", "memmove")
 """Calls that say nothing: Numba's memory, of which the allocation tells, errors on their way out, and copies."""
 
+LIBRARY = {
+    name + width
+    for name in ("exp", "log", "sin", "cos", "tan", "tanh", "pow", "log1p", "expm1", "log2", "log10", "exp2", "erf", "erfc",
+                 "sinh", "cosh", "asin", "acos", "atan", "atan2", "cbrt", "hypot", "fmod", "lgamma", "tgamma")
+    for width in ("", "f")
+}  # fmt: skip
+MATHEMATICS = (
+    "The mathematical library takes one number at a time; a polynomial written out in the loop takes a vector of them."
+)
+
 DIVISION_CYCLES = {("divide", 32): 5, ("divide", 64): 8, ("sqrt", 32): 6, ("sqrt", 64): 12}
 """Cycles that a vector of 256 bits keeps the divider busy, about, on processors of 2018 to 2024 (uops.info); half of
 that for narrower ones, double for wider."""
@@ -21,32 +32,38 @@ that for narrower ones, double for wider."""
 INTEGER_DIVISION_CYCLES = 12
 """Of 64 bits; up to 40 on older processors."""
 
+SLEEPS = 0.5
+"""Below this share of computing, a call's time is said to be spent in what it calls."""
+
 ISSUED = 4
 """Instructions a cycle, about, that a loop of other work gets through."""
 
 
-def calls_and_divisions(view: CodeView, divisions: Sequence[dict[str, Any]], cpu_share: float) -> list[Hint]:
+def calls_and_divisions(view: CodeView, known: dict[str, Any], cpu_share: float) -> list[Hint]:
     """Calls in innermost loops, and divisions and square roots that take longer than all else there.
 
-    divisions: for a line of source, what is known of it: "told", why it could be a product, and "checks", whether a
-    division by zero is looked for. cpu_share: computing share of a call's time; what is missing was spent in the calls.
+    known: what the types told. "divisions": for a line, "told", why it could be a product, and "checks", whether a
+    division by zero is looked for; "pointers": for a line, the name of what is called through its address. cpu_share:
+    computing share of a call's time; what is missing was spent in the calls.
     """
-    known = {(each["file"], each["line"]): each for each in divisions}
-    found: list[Hint] = []
+    divisions = {(each["file"], each["line"]): each for each in known["divisions"]}
+    pointers = {(each["file"], each["line"]): each["name"] for each in known["pointers"]}
+    found: dict[tuple[str, Place], Hint] = {}
     for loop, body in _innermost(view):
-        for place, names in _calls(view, loop, body).items():
+        for place, names in _calls(view, loop, body, pointers).items():
             reason = f"{' and '.join(names)} is called in every turn of the innermost loop"
-            found.append(Hint(Kind.CALL.value, place, reason, RULES[Kind.CALL].advice, "machine code"))
-        hint = _division(view, loop, body, known)
-        if hint is not None:
-            found.append(hint)
-    places = list(dict.fromkeys((hint.kind, hint.place) for hint in found))
-    found = [next(hint for hint in found if (hint.kind, hint.place) == key) for key in places]
-    callers = [hint for hint in found if hint.kind == Kind.CALL.value]
-    if cpu_share < 0.5 and len(callers) == 1:
-        told = f"{callers[0].reason}, and {1 - cpu_share:.0%} of the time nothing is computed"
-        found[found.index(callers[0])] = replace(callers[0], reason=told, share=1 - cpu_share)
-    return found
+            advice = MATHEMATICS if set(names) <= LIBRARY else RULES[Kind.CALL].advice
+            hint = Hint(Kind.CALL.value, place, reason, advice, "machine code")
+            found.setdefault((hint.kind, place), hint)
+        division = _division(view, loop, body, divisions)
+        if division is not None:
+            found.setdefault((division.kind, division.place), division)
+    callers = [key for key in found if key[0] == Kind.CALL.value]
+    if cpu_share < SLEEPS and len(callers) == 1:
+        hint = found[callers[0]]
+        told = f"{hint.reason}, and {1 - cpu_share:.0%} of the time nothing is computed"
+        found[callers[0]] = replace(hint, reason=told, share=1 - cpu_share)
+    return list(found.values())
 
 
 def borne_out(hints: Sequence[Hint], view: CodeView) -> list[Hint]:
@@ -88,12 +105,15 @@ def _innermost(view: CodeView) -> Iterator[tuple[Loop, Body]]:
                 yield loop, body
 
 
-def _calls(view: CodeView, loop: Loop, body: Body) -> dict[Place, list[str]]:
+def _calls(view: CodeView, loop: Loop, body: Body, pointers: dict[tuple[str, int], str]) -> dict[Place, list[str]]:
     found: dict[Place, list[str]] = {}
     for each in body.instructions:
         if each.kind == "call" and not each.callee.startswith(RUNTIME):
-            names = found.setdefault(_place(view, loop, each), [])
-            name = readable(each.callee) or "a function whose address is computed"
+            place = _place(view, loop, body, each)
+            names = found.setdefault(place, [])
+            name = readable(each.callee)
+            if not re.match(r"[\w.<]", name):  # an address in a register or in memory
+                name = pointers.get((place.file, place.line), "a function that is known by its address alone")
             if name not in names:
                 names.append(name)
     return found
@@ -108,13 +128,10 @@ def _division(view: CodeView, loop: Loop, body: Body, known: dict[tuple[str, int
     cycles = sum(_cycles(each) for each in dividing)
     counts = body.counts
     others = max((counts.instructions - len(dividing)) / ISSUED, counts.loads / 2, counts.stores)
-    if body.mca is not None and body.mca.cycles:
-        if "div" not in body.mca.binds.lower() and body.mca.cycles > 1.5 * cycles:
-            return None
-    elif cycles <= others:
+    if cycles <= others or (body.mca is not None and body.mca.cycles > 1.5 * cycles):
         return None
     first = max(dividing, key=_cycles)
-    place = _place(view, loop, first)
+    place = _place(view, loop, body, first)
     what = "a square root" if first.kind == "sqrt" else "a division"
     reason = f"{what} keeps the divider busy for about {cycles:.0f} cycles a turn, all else takes about {others:.0f}"
     facts = known.get((place.file, place.line), {})
@@ -145,16 +162,15 @@ def _cycles(each: Instruction) -> float:
     return DIVISION_CYCLES.get((each.kind, each.bits), 8) * (2 if width > 256 else 1 if width > 128 else 0.5)
 
 
-def _place(view: CodeView, loop: Loop, each: Instruction) -> Place:
-    file, line = (each.file, each.line) if each.line else (loop.file, loop.line)
+def _place(view: CodeView, loop: Loop, body: Body, each: Instruction) -> Place:
+    """Where an instruction comes from. What LLVM made of a function of its own, a root for one, has no line: then it is
+    the line that most of the loop's instructions have, not counting the one that counts its turns."""
+    file, line = each.file, each.line
+    if not line:
+        others = [(one.file, one.line) for one in body.instructions if one.line]
+        inside = [place for place in others if place != (loop.file, loop.line)] or others
+        file, line = max(inside, key=inside.count) if inside else (loop.file, loop.line)
     for source in view.sources:
         if source.file == file and source.first_line <= line < source.first_line + len(source.lines):
             return Place(file, line, source.lines[line - source.first_line].strip())
-    return Place(loop.file, loop.line, _source(view, loop)) if not each.line else Place(file, line)
-
-
-def _source(view: CodeView, loop: Loop) -> str:
-    for source in view.sources:
-        if source.file == loop.file and source.first_line <= loop.line < source.first_line + len(source.lines):
-            return source.lines[loop.line - source.first_line].strip()
-    return ""
+    return Place(file, line)

@@ -463,6 +463,11 @@ class _Measuring:
                 for summary, _ in self.reachable()
                 for line, told in summary.divisions.items()
             ],
+            "pointers": [
+                {"file": summary.file, "line": line, "name": name}
+                for summary, _ in self.reachable()
+                for line, name in summary.pointers.items()
+            ],
             "spelled": [_spelled(kind) for kind in self._kinds()],
         }
 

@@ -236,7 +236,7 @@ def _with_lines(profile: FunctionProfile, answer: dict[str, Any], cpu: str | Non
     if view.foreign:
         own = [(kind, f"the machine code is {view.cpu}'s, which did not run") for kind, _ in own]
         return replace(profile, lines=view, unsearched=(*profile.unsearched, *own))
-    found = borne_out(profile.hints, view) + calls_and_divisions(view, answer["divisions"], profile.cpu_share)
+    found = borne_out(profile.hints, view) + calls_and_divisions(view, answer, profile.cpu_share)
     return replace(profile, lines=view, hints=_ordered(found))
 
 

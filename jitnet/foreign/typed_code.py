@@ -74,7 +74,13 @@ class Called:
 
 @dataclass
 class Summary:
-    """What is known of one function compiled for one signature."""
+    """What is known of one function compiled for one signature.
+
+    in_loops_only: findings that matter where the function is called in a loop. shared: suspects of races. innermost:
+    lines of innermost loops. divisions: for the line of each in an innermost loop, why it need not be one, or "".
+    pointers: for a line, the name of what is called there through its address alone. reads, writes: for each argument
+    that is an array, the line where it is first read or written.
+    """
 
     function: Any
     file: str
@@ -91,6 +97,7 @@ class Summary:
     calls: list[Called] = field(default_factory=list)
     innermost: list[int] = field(default_factory=list)
     divisions: dict[int, str] = field(default_factory=dict)
+    pointers: dict[int, str] = field(default_factory=dict)
     reads: dict[str, int] = field(default_factory=dict)
     writes: dict[str, int] = field(default_factory=dict)
 
@@ -470,7 +477,7 @@ class _Reader:
         return isinstance(value, ir.Expr) and any(self._varies_in(used.name, body, seen) for used in value.list_vars())
 
     def _uses_memory(self, name: str, depth: int = 0) -> bool:
-        """Whether an index comes out of an array or a function: then it costs a gather, beside which the question is little."""
+        """Whether an index comes out of an array or a function: that costs a gather, and the question adds little."""
         value = self._value(name)
         if not isinstance(value, ir.Expr) or depth > 12:
             return False
@@ -560,6 +567,8 @@ class _Reader:
                 + (", once in every turn of the loop" if inside else ", with each value boxed and unboxed"),
                 True,
             )
+        elif isinstance(kind, (types.ExternalFunctionPointer, types.ExternalFunction, types.FunctionType)):
+            self.summary.pointers[line] = self._shown(value.func.name)
         elif isinstance(dispatcher, Dispatcher):
             signature = self.state.calltypes.get(value)
             plain = None if signature is None or value.kws or value.vararg else tuple(signature.args)
