@@ -17,10 +17,12 @@ RUNTIME = ("NRT_", "nrt_", "numba_", "Py", "_Py", "memset", "memcpy", "memmove")
 
 LIBRARY = {
     name + width
-    for name in ("exp", "log", "sin", "cos", "tan", "tanh", "pow", "log1p", "expm1", "log2", "log10", "exp2", "erf", "erfc",
-                 "sinh", "cosh", "asin", "acos", "atan", "atan2", "cbrt", "hypot", "fmod", "lgamma", "tgamma")
+    for name in (
+        "exp exp2 expm1 log log2 log10 log1p pow sin cos tan sinh cosh tanh asin acos atan atan2 erf erfc cbrt hypot fmod "
+        "lgamma tgamma"
+    ).split()
     for width in ("", "f")
-}  # fmt: skip
+}
 MATHEMATICS = (
     "The mathematical library takes one number at a time; a polynomial written out in the loop takes a vector of them."
 )
