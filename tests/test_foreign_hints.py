@@ -9,7 +9,11 @@ import pytest
 
 import jitnet
 from jitnet.foreign.hints import Kind
+from jitnet.foreign.machine_hints import borne_out, calls_and_divisions
 from jitnet.foreign.profiling import _environment
+from jitnet.foreign.records import Hint, Place
+from jitnet.machine_code.look import look
+from jitnet.machine_code.records import Target
 
 PLANTED = Path(__file__).parent / "planted"
 
@@ -110,3 +114,82 @@ def test_nothing_else_is_found_beside_it(answers, name):
 @pytest.mark.parametrize("name", CLEAN)
 def test_a_clean_function_gets_no_hint(answers, name):
     assert [hint for hint in answers[name]["hints"] if hint["kind"] not in NEEDS_TIME] == []
+
+
+# What the machine code has to say, of faults and of clean functions: for each, the types that it is compiled for.
+COMPILED = {
+    "calls_exp": (["float64[::1]"] * 2, Kind.CALL),
+    "sleeps": (["float64[::1]", "int64"], Kind.CALL),
+    "divides": (["float64[::1]"] * 3, Kind.DIVISION),
+    "roots": (["float64[::1]"] * 2, Kind.DIVISION),
+    "wraps": (["float64[::1]", "float64[::1]", "int64"], Kind.WRAPAROUND),
+    "keeps_order": (["float64[::1]"] * 2, Kind.REDUCTION),
+    "promotes": (["float32[::1]"] * 2, Kind.PROMOTION),
+    "saxpy": (["float32", "float32[::1]", "float32[::1]"], None),
+    "dot": (["float32[::1]"] * 2, None),
+}
+
+
+@pytest.fixture(scope="module")
+def views() -> dict:
+    """How each was compiled."""
+    targets = [
+        Target(name, str(PLANTED / ("faults.py" if kind else "clean.py")), tuple(types))
+        for name, (types, kind) in COMPILED.items()
+    ]
+    return dict(zip(COMPILED, look(targets, analysed=False), strict=True))
+
+
+def at(name: str) -> dict:
+    """The marked place of a planted fault."""
+    return {"file": str(PLANTED / "faults.py"), "line": marked(name)[0]}
+
+
+def from_types(name: str) -> list[Hint]:
+    """Hints of the kinds that the machine code is asked about, as the types give them, at the marked line."""
+    kind = COMPILED[name][1]
+    if kind not in (Kind.WRAPAROUND, Kind.REDUCTION, Kind.PROMOTION):
+        return []
+    return [Hint(kind.value, Place(str(PLANTED / "faults.py"), line), "", "", "types") for line in marked(name)]
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_what_the_machine_code_tells(views, name):
+    kind = COMPILED[name][1]
+    known = {"divisions": [], "pointers": [at("sleeps") | {"name": "usleep"}]}
+    found = borne_out(from_types(name), views[name]) + calls_and_divisions(views[name], known, 1.0)
+    lines = marked(name) if kind else []
+    assert [(hint.kind, hint.place.file, hint.place.line) for hint in found] == [
+        (kind.value, str(PLANTED / "faults.py"), line) for line in lines
+    ]
+
+
+def test_a_call_is_named_and_has_the_time_in_which_nothing_is_computed(views):
+    known = {"divisions": [], "pointers": [at("sleeps") | {"name": "usleep"}]}
+    (sleeping,) = calls_and_divisions(views["sleeps"], known, 0.1)
+    assert sleeping.reason.startswith("usleep is called")
+    assert sleeping.share == pytest.approx(0.9)
+    (counting,) = calls_and_divisions(views["calls_exp"], {"divisions": [], "pointers": []}, 1.0)
+    assert counting.reason.startswith("exp is called")
+    assert counting.share is None
+
+
+def test_a_division_says_why_it_need_not_be_one(views):
+    known = {"divisions": [at("divides") | {"told": "scale is the same in every turn", "checks": True}], "pointers": []}
+    (hint,) = calls_and_divisions(views["divides"], known, 1.0)
+    assert "scale is the same in every turn" in hint.reason
+    assert "reciprocal" in hint.advice
+    assert 'error_model="numpy"' in hint.advice
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("saxpy", Kind.PROMOTION), ("saxpy", Kind.WRAPAROUND), ("dot", Kind.REDUCTION)]
+)
+def test_a_hint_from_types_falls_where_the_compiler_has_removed_its_cost(views, name, kind):
+    (loop,) = views[name].loops
+    hint = Hint(kind.value, Place(loop.file, loop.line + 1), "", "", "types")
+    assert borne_out([hint], views[name]) == []
+    elsewhere = Hint(kind.value, Place(loop.file, 1), "", "", "types")
+    assert borne_out([elsewhere], views[name]) == [elsewhere]
+    other = Hint(Kind.LAYOUT.value, Place(loop.file, loop.line + 1), "", "", "types")
+    assert borne_out([other], views[name]) == [other]

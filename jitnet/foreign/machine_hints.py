@@ -15,14 +15,11 @@ __all__ = ["borne_out", "calls_and_divisions"]
 RUNTIME = ("NRT_", "nrt_", "numba_", "Py", "_Py", "memset", "memcpy", "memmove")
 """Calls that say nothing: Numba's memory, of which the allocation tells, errors on their way out, and copies."""
 
-LIBRARY = {
-    name + width
-    for name in (
-        "exp exp2 expm1 log log2 log10 log1p pow sin cos tan sinh cosh tanh asin acos atan atan2 erf erfc cbrt hypot fmod "
-        "lgamma tgamma"
-    ).split()
-    for width in ("", "f")
-}
+LIBRARY = re.compile(
+    r"(exp|exp2|expm1|log|log2|log10|log1p|pow|a?sin|a?cos|a?tan|atan2|sinh|cosh|tanh|erfc?|cbrt|hypot|fmod|[lt]gamma)f?"
+)
+"""Names of the mathematical library, for float64 and, with an f, for float32."""
+
 MATHEMATICS = (
     "The mathematical library takes one number at a time; a polynomial written out in the loop takes a vector of them."
 )
@@ -54,7 +51,7 @@ def calls_and_divisions(view: CodeView, known: dict[str, Any], cpu_share: float)
     for loop, body in _innermost(view):
         for place, names in _calls(view, loop, body, pointers).items():
             reason = f"{' and '.join(names)} is called in every turn of the innermost loop"
-            advice = MATHEMATICS if set(names) <= LIBRARY else RULES[Kind.CALL].advice
+            advice = MATHEMATICS if all(map(LIBRARY.fullmatch, names)) else RULES[Kind.CALL].advice
             hint = Hint(Kind.CALL.value, place, reason, advice, "machine code")
             found.setdefault((hint.kind, place), hint)
         division = _division(view, loop, body, divisions)
