@@ -53,7 +53,7 @@ _FILE = re.compile(r'^\s*\.file\s+(\d+)\s+"((?:[^"\\]|\\.)*)"(?:\s+"((?:[^"\\]|\
 _LOC = re.compile(r"^\s*\.loc\s+(\d+)\s+(\d+)")
 _INSTRUCTION = re.compile(r"^\s+([a-z][\w.]*)(?:\s+(.*))?$")
 _TABLE = re.compile(r"^\s*\.(?:quad|long|word|hword|byte|xword)\s+(\.L\w+)")
-_NAMED = re.compile(r'"[^"]+"|[A-Za-z_.$][\w.$]*')
+_NAMED = re.compile(r'"[^"]+"|[A-Za-z_.][\w.$]*')
 _X86_SET = re.compile(r'^movabsq\s+\$("[^"]+"|[A-Za-z_.][\w.$]*),\s*(%\w+)')
 _ARM_SET = re.compile(
     r'^(?:movz|movk|adrp|add|ldr)\s+(x\d+),.*:(?:abs_g0_nc|lo12|got_lo12|got|abs_g3):("[^"]+"|[\w.$]+)'
