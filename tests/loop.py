@@ -168,7 +168,6 @@ def walk_data(operation: str, parts: int, order: Array, **fields: Any) -> None:
     run.settings.seed, run.settings.input_dropout = fields.get("seed", 0), fields.get("input_dropout", 0.0)
     line = Line(1, operation, 0, "data", parts, "as the test says", Cost(0.0, 0.0))
     run = run._replace(
-        program=Program((), (line,)).table(),
         order=order,
         data=run.data._replace(**{name: fields[name] for name in ("images", "features") if name in fields}),
         outputs=run.outputs._replace(
@@ -177,7 +176,7 @@ def walk_data(operation: str, parts: int, order: Array, **fields: Any) -> None:
         state=run.state._replace(pixels=fields.get("pixels", run.state.pixels)),
         distortion=fields.get("distortion", run.distortion),
     )
-    run_on_data(run, len(order))
+    run_on_data(run, Program((), (line,)), len(order))
 
 
 def reference_run(

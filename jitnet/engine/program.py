@@ -35,7 +35,21 @@ from jitnet.engine.state import LINE
 from jitnet.kernels.activation import ACTIVATION_KERNELS
 from jitnet.kernels.optimizer import OPTIMIZER_KERNELS
 
-__all__ = ["Line", "Program", "Step", "adds_directly", "measuring", "on_data", "training", "updates_late"]
+__all__ = [
+    "WHOLE_NETWORK",
+    "Line",
+    "Program",
+    "Step",
+    "adds_directly",
+    "measuring",
+    "on_data",
+    "training",
+    "updates_late",
+]
+
+
+WHOLE_NETWORK = ("norm", "update_all")
+"""Operations on the parameters of all layers."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +67,12 @@ class Line:
     cost: Cost
     next_batch: bool = False
     idle: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        """For people: operation and layer, as "forward 1, next batch"; no layer where it works on all of them."""
+        layer = "" if self.operation in WHOLE_NETWORK else f" {self.layer}"
+        return f"{self.operation}{layer}{', next batch' * self.next_batch}"
 
     @property
     def kernels(self) -> tuple[str, ...]:
@@ -74,6 +94,11 @@ class Program:
     def table(self) -> Any:
         """The lines as the compiled loop walks them, (lines,) records of LINE."""
         return table_of(self.lines)
+
+    @property
+    def regions(self) -> int:
+        """The last region's number."""
+        return max(line.region for line in self.lines)
 
     @property
     def threads(self) -> int:

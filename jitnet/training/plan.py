@@ -14,7 +14,7 @@ from jitnet.engine.layout import Layout, lay_out
 from jitnet.engine.prediction import ZERO_SKIPPING_BELOW, density
 from jitnet.engine.program import Program, Step, measuring, training
 from jitnet.engine.setup import make_data, training_run
-from jitnet.engine.state import Data, Run, aligned, byte_values, pack
+from jitnet.engine.state import Data, Run, aligned, byte_values, clock_for, pack
 from jitnet.errors import UsageError
 from jitnet.model import Model
 
@@ -108,9 +108,10 @@ def _dropout(shape: ModelConfig, config: TrainConfig) -> tuple[float, ...]:
 
 
 def begin_run(model: Model, plan: Plan, n_steps: int) -> Run:
-    """A run with the model's parameters in it; n_steps: of an epoch."""
-    config = plan.step.config
-    run = training_run(plan.step, plan.layout, plan.program, n_steps)
+    """A run with the model's parameters in it, its clock standing still; n_steps: of an epoch."""
+    config, program = plan.step.config, plan.program
+    run = training_run(plan.step, plan.layout, program, n_steps)
+    run = run._replace(clock=clock_for(program.threads, len(program.lines), program.regions))
     pack(run.state.params, run.layers, model.weights, model.biases)
     if config.ema > 0.0:
         run.state.average[:] = run.state.params
