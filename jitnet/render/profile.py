@@ -1,6 +1,5 @@
 """`jitnet profile` on the screen: what each operation of a training step costs, and why."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
