@@ -217,7 +217,7 @@ def test_the_loop_performs_the_operation_of_each_code():
 
     def performed(code):
         line = SimpleNamespace(operation=code, layer=2, split=0, parts=4, next_batch=0)
-        run = SimpleNamespace(program=[line], schedule=None, call=SimpleNamespace(first_step=0))
+        run = SimpleNamespace(program=[line], schedule=None, call=SimpleNamespace(first_step=0, clocked=False))
         called.clear()
         perform(run, 0, 1, 0, 1, 3)
         return [(name, arguments[1:]) for name, arguments in called]

@@ -20,7 +20,7 @@ ROWS = [
     ["engine"],
     ["model"],
     ["training", "pictures", "evaluation"],
-    ["runs", "bench"],
+    ["runs", "bench", "machine_code", "profile", "foreign"],
     ["render"],
     ["cli", "__main__", ""],
 ]

@@ -298,7 +298,7 @@ def _steps(
     if json:
         print_json(as_document(measured))
         return 0
-    render.profile(screen.out, measured[-1])
+    render.step_profile(screen.out, measured[-1])
     render.roofline(screen.out, found)
     if len(measured) > 1:
         render.scaling(screen.out, scaling_of(measured))

@@ -124,7 +124,8 @@ def _pairs(trainer: Trainer, budget_s: float, progress: Progress) -> tuple[list[
     for chunk in _chunks(trainer):
         spent_s = time.perf_counter() - begin
         lengths.append(chunk.steps)
-        if spent_s < warm_s or 2 * chunk.steps < median(lengths):  # the first chunks of a run and the last of an epoch are short
+        # The first chunks of a run and the last of an epoch are short.
+        if spent_s < warm_s or 2 * chunk.steps < median(lengths):
             before = None
             continue
         if before is None or (before.readings is None) == (chunk.readings is None):
@@ -155,9 +156,7 @@ class _Clocked:
         self._starting = np.array([starting for _, _, starting, _ in per_chunk])  # likewise
         self._joining = np.array([joining for _, _, _, joining in per_chunk])  # (chunks, regions)
         steps = np.array([chunk.seconds / chunk.steps for chunk in chunks])
-        self._making = {
-            name: tuple(chunk.making[name] / chunk.steps for chunk in chunks) for name in chunks[0].making
-        }
+        self._making = {name: tuple(chunk.making[name] / chunk.steps for chunk in chunks) for name in chunks[0].making}
         rows = sum(self._line_samples(k) for k in range(len(self._lines))) + sum(map(np.array, self._making.values()))
         waiting = sum(self._mean(self._waiting, number) for number in range(len(self._numbers)))
         starting = self._joining.sum(axis=1) + sum(

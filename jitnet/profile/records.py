@@ -11,6 +11,7 @@ from jitnet.engine.program import WHOLE_NETWORK
 
 __all__ = ["Profile", "RegionRow", "Row", "Slice", "ThreadRow", "spread"]
 
+
 def spread(samples: tuple[float, ...]) -> float:
     """Half the distance between the quartiles, as a share of the median."""
     if len(samples) < 2:
@@ -27,9 +28,10 @@ class Row:
     region, operation, layer, next_batch, split, parts: as the line has them. shape: extents of the problem, for people.
     flop, bytes: done in a step by all parts. nominal_flop: what dense loops would do; more than flop where zeros are
     skipped. calls: steps in which it was timed. samples_s: seconds of a step that it takes, one for each chunk of steps
-    with the clock: means over its steps and parts. by_thread_s: the mean of each part alone. share: of the step's time. roof: share of the
-    roof that it reaches, 0 where it counts neither FLOP nor bytes; above 1 is impossible. binds: "arithmetic", "first
-    cache", "second cache", "last cache", "memory", "latency" or "starting threads". verdict: one sentence.
+    with the clock: means over its steps and parts. by_thread_s: the mean of each part alone. share: of the step's time.
+    roof: share of the roof that it reaches, 0 where it counts neither FLOP nor bytes; above 1 is impossible. binds:
+    "arithmetic", "first cache", "second cache", "last cache", "memory", "latency" or "starting threads". verdict: one
+    sentence.
 
     An operation that makes samples ahead of the step has region 0, and its seconds are those of a step's samples.
     """

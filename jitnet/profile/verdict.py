@@ -2,7 +2,7 @@
 
 A row is held beside its roof (Williams, Waterman and Patterson 2009): the time that its arithmetic would take at the
 measured peak, and its bytes at the measured bandwidth of the nearest memory that holds them. Where it is far from both,
-neither binds, but latency: it waits for single results.
+neither binds, but latency: it waits for single results, or is over before its loops are at their pace.
 """
 
 from dataclasses import dataclass
@@ -61,25 +61,21 @@ def judge(
     arithmetic, memory = flop / (probes.peak_gflops * 1e9 * seconds), size_bytes / (bandwidth * 1e9 * seconds)
     roof = max(arithmetic, memory)
     of_peak, of_level = f"{arithmetic:.0%} of the multiply-add peak", f"{memory:.0%} of the {level}'s bandwidth"
+    nearest, which = (of_peak, "arithmetic") if arithmetic >= memory else (of_level, level)
     if roof > 1.0:
-        binds = "arithmetic" if arithmetic >= memory else level
-        return Judgement(
-            roof, binds, f"impossible: {of_peak if arithmetic >= memory else of_level}; a count or the clock is wrong"
-        )
+        return Judgement(roof, which, f"impossible: {nearest}; a count or the clock is wrong")
     if starts:
-        binds, verdict = "starting threads", "starting threads takes longer than this region's work"
-    elif arithmetic >= BINDS and arithmetic >= memory:
-        binds, verdict = "arithmetic", f"arithmetic binds: {of_peak}"
-    elif memory >= BINDS:
-        binds, verdict = level, f"memory binds: {of_level}"
+        binds, verdict = "starting threads", "starting threads takes longer than the work of this region"
+    elif roof >= BINDS:
+        binds, verdict = which, f"{'arithmetic' if arithmetic >= memory else 'memory'} binds: {nearest}"
     elif seconds < SHORT_S:
-        binds, verdict = "latency", f"latency binds: {_us(seconds)} µs are over before a loop is at its pace"
+        binds, verdict = "latency", f"latency binds: over after {_us(seconds)} µs, before a loop is at its pace"
     else:
         binds = "latency"
-        verdict = f"latency binds: only {of_peak} and {of_level}; it waits for single results"
+        verdict = f"latency binds: {arithmetic:.0%} of the multiply-add peak, {memory:.0%} of the {level}"
     if nominal_flop > flop:
         skipped, nominal = 1.0 - flop / nominal_flop, nominal_flop / seconds / 1e9
-        verdict += f"; {skipped:.0%} of the products are by zero and skipped, {nominal:.0f} GFLOP/s with them"
+        verdict += f"; {skipped:.0%} of its products are by zero and skipped ({nominal:.0f} GFLOP/s with them)"
     if len(by_thread_s) > 1:
         mean, longest = sum(by_thread_s) / len(by_thread_s), max(by_thread_s)
         if longest > UNEVEN * mean:

@@ -11,22 +11,18 @@ from jitnet.render.tables import Cell, bar, table
 if TYPE_CHECKING:
     from jitnet.profile.records import Profile, Row
 
-__all__ = ["profile"]
+__all__ = ["step_profile"]
 
-SHAPES, ROOMY = 100, 150
+SHAPES, ROOMY = 100, 180
 """Columns from which shapes and counts have room, and from which a verdict stands beside its row."""
 
-OTHER = (
-    ("waiting for the slowest part", "waiting_s"),
-    ("starting and leaving regions", "starting_s"),
-    ("all else", "rest_s"),
-)
+OTHER = (("waiting for the slowest", "waiting_s"), ("starting threads", "starting_s"), ("all else", "rest_s"))
 """What a step takes beside its rows."""
 
 BAR = 24
 
 
-def profile(console: Console, measured: "Profile") -> None:
+def step_profile(console: Console, measured: "Profile") -> None:
     """The whole profile of a step on one count of threads."""
     _facts(console, measured)
     console.print()
@@ -69,25 +65,31 @@ def _rows(console: Console, measured: "Profile") -> None:
     before = None
     for row in measured.rows:
         region, before = str(row.region or "-") if row.region != before else "", row.region
-        cells: list[Cell] = [region, row.name]
+        cells: list[Cell] = [region, row.name if shapes else row.name.replace(" batch", "")]
         cells += [row.shape, f"{row.calls:,}"] if shapes else []
         cells += [_us(row.median_s), f"±{row.spread:.0%}", f"{row.share:.0%}", _gflops(row), f"{row.gbs:.1f}"]
-        cells += [f"{row.intensity:.2f}" if row.flop else "-", _roof(row), row.binds]
+        cells += [f"{row.intensity:.2f}" if row.flop else "-"] if shapes else []
+        cells += [_roof(row), row.binds]
         rows.append(cells + ([row.verdict] if roomy else []))
     width = 2 + 2 * shapes
     for name, field in OTHER:
         seconds = getattr(measured, field)
         cells = [*["", Text(name, style=FAINT), "", ""][:width], _us(seconds), "", f"{seconds / measured.step_s:.0%}"]
-        rows.append(cells + [""] * (5 + roomy))
+        rows.append(cells + [""] * (4 + shapes + roomy))
     columns = ["", "operation", *(["shape", "calls"] if shapes else []), "µs", "±", "share", "GFLOP/s", "GB/s"]
-    columns += ["FLOP/B", "roof", "binds", *(["why"] if roomy else [])]
+    columns += [*(["FLOP/B"] if shapes else []), "roof", "binds", *(["why"] if roomy else [])]
     notes = [
         f"Rows and rest add up to {measured.accounted:.1%} of the step without the clock. µs: median over "
         f"{len(measured.clocked_s)} chunks of steps, ± half the distance between the quartiles. Lines of one region "
-        "run without waiting for each other.",
+        "run without waiting for each other; next: on the next batch.",
     ]
+    if any(row.binds == "latency" for row in measured.rows):
+        notes.append(
+            "latency: neither arithmetic nor a memory is busy for half the time. The loop waits for single results, or "
+            "is over before it is at its pace."
+        )
     if any(row.region == 0 for row in measured.rows):
-        notes.append("-: makes the samples of the steps to come, ahead of them.")
+        notes.append("- in front: makes the samples of steps to come, ahead of them.")
     if any(row.skips_zeros for row in measured.rows):
         notes.append("a/b GFLOP/s: done, and with the products by zero that were skipped.")
     if any(row.roof > 1 for row in measured.rows):
