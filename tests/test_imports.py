@@ -20,7 +20,7 @@ ROWS = [
     ["engine"],
     ["model"],
     ["training", "pictures", "evaluation"],
-    ["runs", "bench"],
+    ["runs", "bench", "profile", "machine_code", "foreign"],
     ["render"],
     ["cli", "__main__", ""],
 ]
