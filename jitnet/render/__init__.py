@@ -7,6 +7,7 @@ from jitnet.render.measurement import bench, changes, measuring
 from jitnet.render.program import program_table
 from jitnet.render.progress import TrainingView, compiling, downloads, working
 from jitnet.render.reports import description, evaluation, listing, network, plan, prediction
+from jitnet.render.roofline import roofline_picture, roofline_svg
 from jitnet.render.tables import bar, table
 
 __all__ = [
@@ -34,6 +35,8 @@ __all__ = [
     "plot",
     "prediction",
     "program_table",
+    "roofline_picture",
+    "roofline_svg",
     "sheet",
     "table",
     "to_grey",
