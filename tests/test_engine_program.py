@@ -198,7 +198,7 @@ def test_measuring_has_the_forward_lines_alone():
 
 
 def test_the_loop_performs_the_operation_of_each_code():
-    called = []
+    called, noted = [], []
 
     def stand_in(name):
         return lambda *arguments: called.append((name, arguments))
@@ -211,6 +211,7 @@ def test_the_loop_performs_the_operation_of_each_code():
         "own_range": lambda *arguments: (4, 5),
         "by_reference": lambda batch: batch,
         "_batch_of": lambda run, step, rate: "batch",
+        "_note_line": lambda run, step, line, part, began: noted.append((step, line, part)),
     }
     known = {**python.__globals__, **surroundings, **{name: stand_in(name) for name in OPERATIONS}}
     perform = FunctionType(python.__code__, known)
@@ -225,6 +226,7 @@ def test_the_loop_performs_the_operation_of_each_code():
     for name, operation in OPERATIONS.items():
         assert getattr(loop, name) is operation.function
         assert performed(operation.code) == [(name, ("batch", 2, 3, 4, 5))]
+    assert noted == [(0, 0, 3)] * len(OPERATIONS)
     assert performed(len(OPERATIONS)) == []
 
 

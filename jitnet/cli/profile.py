@@ -266,6 +266,7 @@ def _steps(
     from jitnet.profile.roofline import roofline_of
     from jitnet.profile.scaling import scaling_of
     from jitnet.profile.trace import as_trace
+    from jitnet.runs import as_json
 
     here = describe_machine()
     counts = parse_threads(threads, here.cores, here.affinity) if threads is not None else (0,)
@@ -299,9 +300,11 @@ def _steps(
         print_json(as_document(measured))
         return 0
     render.step_profile(screen.out, measured[-1])
-    render.roofline(screen.out, found)
+    screen.out.print()
+    render.roofline_picture(screen.out, found)
     if len(measured) > 1:
-        render.scaling(screen.out, scaling_of(measured))
+        screen.out.print()
+        render.scaling_table(screen.out, scaling_of(measured))
     return 0
 
 

@@ -8,6 +8,8 @@ from jitnet.render.profiling import step_profile
 from jitnet.render.program import program_table
 from jitnet.render.progress import TrainingView, compiling, downloads, working
 from jitnet.render.reports import description, evaluation, listing, network, plan, prediction
+from jitnet.render.roofline import roofline_picture, roofline_svg
+from jitnet.render.scaling import scaling_table
 from jitnet.render.tables import bar, table
 
 __all__ = [
@@ -35,6 +37,9 @@ __all__ = [
     "plot",
     "prediction",
     "program_table",
+    "roofline_picture",
+    "roofline_svg",
+    "scaling_table",
     "sheet",
     "step_profile",
     "table",
