@@ -53,7 +53,7 @@ def chunk_of(made: jitnet.Trainer, steps: int, late: int = 0) -> Chunk:
                 latest = max(latest, now)
             at = latest + 3
             clock.regions[step, region] = entered * us, at * us
-    return Chunk(steps, steps, steps * 100e-6, clock, {})
+    return Chunk(steps, steps, steps * 100e-6, program, clock, {})
 
 
 def test_rows_and_rest_are_what_the_readings_say(digits):

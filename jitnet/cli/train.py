@@ -168,6 +168,7 @@ def train(
             kept=history.kept,
             final_test=history.final_test,
             costliest=history.costliest,
+            threads=_threads_told(trainer),
         )
     if history.stopped:
         return 130
@@ -190,6 +191,15 @@ def _explain(trainer: "Trainer", json: bool) -> int:
     else:
         render.program_table(render.consoles().out, found)
     return 0
+
+
+def _threads_told(trainer: "Trainer") -> str:
+    """On how many threads it ended, and why; nothing where there was no choice."""
+    if len(trainer.step_s) < 2:
+        return ""
+    chosen, *others = trainer.step_s.items()
+    beside = ", ".join(f"{step_s * 1e6:,.0f} on {count}" for count, step_s in others)
+    return f"{chosen[0]}, as measured: a step takes {chosen[1] * 1e6:,.0f} µs, {beside}"
 
 
 def _doubt(report: "EpochReport", trainer: "Trainer") -> str:

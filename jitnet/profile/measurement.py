@@ -15,7 +15,6 @@ from jitnet.bench.lines import shape_of
 from jitnet.bench.records import Probes
 from jitnet.bench.timing import measure
 from jitnet.compiler.clock import tick_s
-from jitnet.compiler.machine import set_threads
 from jitnet.config import TrainConfig
 from jitnet.datasets import Dataset
 from jitnet.engine.costs import Cost, Sizes
@@ -60,6 +59,8 @@ def run_profile(
     begin again where the config has fewer than there is time for. Raises as `Trainer` does.
     """
     begin = time.perf_counter()
+    if not config.threads:  # a profile is of one count
+        config = config.model_copy(update={"threads": Trainer(model, dataset, config).plan.threads})
     trainer = Trainer(model, dataset, config)
     plan = trainer.plan
     with preparing():
@@ -67,7 +68,6 @@ def run_profile(
         tick_s()
     counts = sorted({line.parts for line in plan.program.step} | {plan.threads})
     probes = _probes(counts, progress)
-    set_threads(plan.threads)
     plain, clocked = _pairs(trainer, budget_s, progress)
     found = _Clocked(trainer, clocked, {limits.threads: limits for limits in probes})
     return Profile(

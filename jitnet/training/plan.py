@@ -1,6 +1,6 @@
 """How a training will be done, and why: threads, the loops of the first layer, and the program of a step."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,11 +14,15 @@ from jitnet.engine.layout import Layout, lay_out
 from jitnet.engine.prediction import ZERO_SKIPPING_BELOW, density
 from jitnet.engine.program import Program, Step, measuring, training
 from jitnet.engine.setup import make_data, training_run
-from jitnet.engine.state import Data, Run, aligned, byte_values, clock_for, pack
+from jitnet.engine.state import Data, Run, State, aligned, byte_values, clock_for, pack
 from jitnet.errors import UsageError
 from jitnet.model import Model
 
-__all__ = ["Plan", "begin_run", "data_of", "make_plan", "plain_values"]
+__all__ = ["Plan", "begin_run", "data_of", "make_plan", "on_threads", "plain_values"]
+
+
+PARAMETERS = ("params", "grads", "first_moment", "second_moment", "average")
+"""What a state has for each parameter: the same on any count of threads."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,14 @@ def make_plan(model: Model, samples: Split, config: TrainConfig, batch_size: int
     return Plan(threads, why, loops, share, reason, here, *on(threads))
 
 
+def on_threads(plan: Plan, threads: int) -> Plan:
+    """The same on another count of threads."""
+    step = plan.step._replace(threads=threads)
+    rates = tuple(float(layer.dropout) for layer in plan.layout.layers)
+    layout = lay_out(step.shape, step.batch_size, threads, skips_zeros=plan.skips_zeros, training=True, dropout=rates)
+    return replace(plan, threads=threads, step=step, layout=layout)
+
+
 def _scaled_before(model: Model, samples: Split) -> bool:
     """Whether samples are floats for the loop: no bytes, or scaled feature by feature."""
     scaling = model.scaling
@@ -107,14 +119,18 @@ def _dropout(shape: ModelConfig, config: TrainConfig) -> tuple[float, ...]:
     return rates or (0.0,) * hidden
 
 
-def begin_run(model: Model, plan: Plan, n_steps: int) -> Run:
-    """A run with the model's parameters in it, its clock standing still; n_steps: of an epoch."""
+def begin_run(model: Model, plan: Plan, n_steps: int, parameters: State | None = None) -> Run:
+    """A run with the model's parameters in it, its clock standing still; n_steps: of an epoch. parameters: of another
+    run of this model, to be shared with it, gradients and moments included."""
     config, program = plan.step.config, plan.program
     run = training_run(plan.step, plan.layout, program, n_steps)
     run = run._replace(clock=clock_for(program.threads, len(program.lines), program.regions))
-    pack(run.state.params, run.layers, model.weights, model.biases)
-    if config.ema > 0.0:
-        run.state.average[:] = run.state.params
+    if parameters is not None:
+        run = run._replace(state=run.state._replace(**{name: getattr(parameters, name) for name in PARAMETERS}))
+    else:
+        pack(run.state.params, run.layers, model.weights, model.biases)
+        if config.ema > 0.0:
+            run.state.average[:] = run.state.params
     # What input dropout keeps is scaled up to make good for what it drops.
     run.state.byte_values[:] = plain_values(model) / np.float32(1.0 - config.input_dropout)
     return run
