@@ -26,8 +26,9 @@ def scaling_table(console: Console, found: "Scaling") -> None:
     for row in (*found.rows, found.step):
         stops = row is found.stops
         style = WARN if stops else Style(bold=True) if row is found.step else Style()
-        cells = [Text(row.name + " <" * stops, style=style), *([row.shape or "-"] if wide else [])]
-        rows.append([*cells, *("-" if time_s is None else _us(time_s) for time_s in row.times_s), *_shrinking(row)])
+        shape: list[Cell] = [row.shape or "-"] if wide else []
+        times_us: list[Cell] = ["-" if time_s is None else _us(time_s) for time_s in row.times_s]
+        rows.append([Text(row.name + " <" * stops, style=style), *shape, *times_us, *_shrinking(row)])
     times = [f"µs on {counts[0]}", *(f"on {count}" for count in counts[1:])]
     columns = ["operation", *["shape"] * wide, *times, "speed-up", "efficiency", "lost µs"]
     notes = [
