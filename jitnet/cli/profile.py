@@ -308,6 +308,22 @@ def _steps(
     return 0
 
 
+def _compare(before: Path, after: Path, json: bool) -> int:
+    """What became faster or slower from one document to another."""
+    from jitnet import render
+    from jitnet.profile.comparison import THRESHOLD, compare
+    from jitnet.profile.document import read_document
+
+    found = compare(read_document(before), read_document(after))
+    for text in found.notices:
+        render.notice(render.make_console(sys.stderr), text)
+    if json:
+        print_json({"before": before, "after": after, "threshold": THRESHOLD, "changes": found.changes})
+    else:
+        render.changes(render.consoles().out, found.changes, THRESHOLD, title=f"From {before} to {after}")
+    return 0
+
+
 def _write(option: str, path: Path, text: str) -> None:
     try:
         path.write_text(text + "\n", encoding="utf-8")
