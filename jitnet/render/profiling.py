@@ -74,8 +74,8 @@ def _rows(console: Console, measured: "Profile") -> None:
     width = 2 + 2 * shapes
     for name, field in OTHER:
         seconds = getattr(measured, field)
-        front: list[Cell] = ["", Text(name, style=FAINT), "", ""][:width]
-        cells = [*front, _us(seconds), "", f"{seconds / measured.step_s:.0%}"]
+        front: list[Cell] = ["", Text(name, style=FAINT), "", ""]
+        cells = [*front[:width], _us(seconds), "", f"{seconds / measured.step_s:.0%}"]
         rows.append(cells + [""] * (4 + shapes + roomy))
     columns = ["", "operation", *(["shape", "calls"] if shapes else []), "µs", "±", "share", "GFLOP/s", "GB/s"]
     columns += [*(["FLOP/B"] if shapes else []), "roof", "binds", *(["why"] if roomy else [])]
