@@ -261,8 +261,8 @@ def _steps(
     from jitnet.config import ModelConfig, build
     from jitnet.datasets import load
     from jitnet.model import Model
+    from jitnet.profile import measurement
     from jitnet.profile.document import as_document
-    from jitnet.profile.measurement import BUDGET_S, run_profile
     from jitnet.profile.roofline import roofline_of
     from jitnet.profile.scaling import scaling_of
     from jitnet.profile.trace import as_trace
@@ -282,11 +282,11 @@ def _steps(
         for count in counts:
             chosen = config.model_copy(update={"threads": count})
             measured.append(
-                run_profile(
+                measurement.run_profile(
                     Model.create(shape, dataset, seed=config.seed),
                     dataset,
                     chosen,
-                    budget_s=BUDGET_S / len(counts),
+                    budget_s=measurement.BUDGET_S / len(counts),
                     preparing=lambda: render.compiling(screen, "the training loops"),
                     progress=report,
                 )

@@ -49,16 +49,17 @@ def run_profile(
     dataset: Dataset,
     config: TrainConfig,
     *,
-    budget_s: float = BUDGET_S,
+    budget_s: float | None = None,
     preparing: Callable[[], AbstractContextManager[None]] = nullcontext,
     progress: Progress = lambda what, done, total: None,
 ) -> Profile:
-    """Train `model` for budget_s seconds as `config` says, epoch after epoch, with and without the clock.
+    """Train `model` as `config` says, epoch after epoch, for budget_s seconds (None: BUDGET_S), in chunks with the clock
+    and without.
 
     preparing: entered while everything is compiled or loaded. progress: told what is done, between chunks. The epochs
     begin again where the config has fewer than there is time for. Raises as `Trainer` does.
     """
-    begin = time.perf_counter()
+    begin, budget_s = time.perf_counter(), BUDGET_S if budget_s is None else budget_s
     if not config.threads:  # a profile is of one count
         config = config.model_copy(update={"threads": Trainer(model, dataset, config).plan.threads})
     trainer = Trainer(model, dataset, config)
