@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from jitnet.engine.operations import OPERATIONS
 from jitnet.engine.program import Line
 from jitnet.kernels.augment import distortion_settings
 from jitnet.model import Model
-from jitnet.profile.records import Profile, RegionRow, Row, Slice, ThreadRow
+from jitnet.profile.records import Profile, RegionRow, Row, Slice, ThreadRow, typical_pairs
 from jitnet.profile.verdict import judge, judge_region
 from jitnet.training.trainer import Chunk, Trainer
 
@@ -53,8 +53,7 @@ def run_profile(
     preparing: Callable[[], AbstractContextManager[None]] = nullcontext,
     progress: Progress = lambda what, done, total: None,
 ) -> Profile:
-    """Train `model` as `config` says, epoch after epoch, for budget_s seconds (None: BUDGET_S), in chunks with the clock
-    and without.
+    """Train `model` as `config` says, epoch after epoch, for budget_s seconds (None: BUDGET_S), with and without clock.
 
     preparing: entered while everything is compiled or loaded. progress: told what is done, between chunks. The epochs
     begin again where the config has fewer than there is time for. Raises as `Trainer` does.
@@ -70,7 +69,10 @@ def run_profile(
     counts = sorted({line.parts for line in plan.program.step} | {plan.threads})
     probes = _probes(counts, progress)
     plain, clocked = _pairs(trainer, budget_s, progress)
-    found = _Clocked(trainer, clocked, {limits.threads: limits for limits in probes})
+    plain_s, clocked_s = (tuple(chunk.seconds / chunk.steps for chunk in chunks) for chunks in (plain, clocked))
+    typical = typical_pairs(plain_s, clocked_s)
+    step_s = fmean(plain_s[place] for place in typical)
+    found = _Clocked(trainer, clocked, typical, step_s, {limits.threads: limits for limits in probes})
     return Profile(
         machine=plan.machine,
         settings=_settings(trainer),
@@ -80,8 +82,8 @@ def run_profile(
         probes=probes[-1],
         rows=found.rows(),
         threads_rows=found.threads(),
-        plain_s=tuple(chunk.seconds / chunk.steps for chunk in plain),
-        clocked_s=tuple(chunk.seconds / chunk.steps for chunk in clocked),
+        plain_s=plain_s,
+        clocked_s=clocked_s,
         waiting_s=found.waiting_s,
         starting_s=found.starting_s,
         rest_s=found.rest_s,
@@ -144,10 +146,21 @@ def _pairs(trainer: Trainer, budget_s: float, progress: Progress) -> tuple[list[
 
 
 class _Clocked:
-    """What the clock's readings of many chunks say. Times are seconds; per chunk, means over its steps."""
+    """What the clock's readings of many chunks say. Times are seconds; per chunk, means over its steps.
 
-    def __init__(self, trainer: Trainer, chunks: Sequence[Chunk], probes: dict[int, Probes]) -> None:
+    typical: places of the chunks whose means are told. step_s: a step as it runs without a clock.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        chunks: Sequence[Chunk],
+        typical: Sequence[int],
+        step_s: float,
+        probes: dict[int, Probes],
+    ) -> None:
         self._trainer, self._chunks, self._probes = trainer, chunks, probes
+        self._typical, self._step_s = list(typical), step_s
         self._plan, program = trainer.plan, trainer.plan.program
         self._lines, self._first = program.step, len(program.first)
         self._numbers = sorted({line.region for line in self._lines})
@@ -159,13 +172,15 @@ class _Clocked:
         steps = np.array([chunk.seconds / chunk.steps for chunk in chunks])
         self._making = {name: tuple(chunk.making[name] / chunk.steps for chunk in chunks) for name in chunks[0].making}
         rows = sum(self._line_samples(k) for k in range(len(self._lines))) + sum(map(np.array, self._making.values()))
-        waiting = sum(self._mean(self._waiting, number) for number in range(len(self._numbers)))
-        starting = self._joining.sum(axis=1) + sum(
-            self._mean(self._starting, number) for number in range(len(self._numbers))
-        )
-        self.step_s = float(np.median(steps))
-        self.waiting_s, self.starting_s = float(np.median(waiting)), float(np.median(starting))
-        self.rest_s = float(np.median(steps - rows - waiting - starting))
+        waiting = np.sum([self._mean(self._waiting, k) for k in range(len(self._numbers))], axis=0)
+        starting = self._joining.sum(axis=1)
+        starting = starting + np.sum([self._mean(self._starting, k) for k in range(len(self._numbers))], axis=0)
+        self.waiting_s, self.starting_s = self._told(waiting), self._told(starting)
+        self.rest_s = self._told(steps - rows - waiting - starting)
+
+    def _told(self, samples: Times | Sequence[float]) -> float:
+        """The mean over typical chunks."""
+        return float(np.asarray(samples)[self._typical].mean())
 
     def _parts(self, number: int) -> int:
         return max(line.parts for line in self._lines if line.region == self._numbers[number])
@@ -208,7 +223,7 @@ class _Clocked:
 
     def _row(self, place: int, line: Line, starts: bool) -> Row:
         samples = tuple(self._line_samples(place).tolist())
-        by_thread = tuple(np.median(self._busy[:, place, : line.parts], axis=0).tolist())
+        by_thread = tuple(self._told(self._busy[:, place, part]) for part in range(line.parts))
         step, layer = self._plan.step, line.layer
         skips = line.operation.endswith("_sparse")
         i, o = step.shape.widths[layer : layer + 2]
@@ -234,7 +249,7 @@ class _Clocked:
             sum(min(chunk.steps, len(chunk.readings.whole_steps)) for chunk in self._chunks if chunk.readings),
             samples,
             by_thread,
-            median(samples) / self.step_s,
+            self._told(samples) / self._step_s,
             found.roof,
             found.binds,
             found.verdict,
@@ -271,8 +286,8 @@ class _Clocked:
             cost.flop,
             sum(chunk.steps for chunk in self._chunks),
             samples,
-            (median(samples),) * self._plan.threads,
-            median(samples) / self.step_s,
+            (self._told(samples),) * self._plan.threads,
+            self._told(samples) / self._step_s,
             found.roof,
             found.binds,
             found.verdict,
@@ -285,16 +300,16 @@ class _Clocked:
         lines = [line for line in self._lines if line.region == self._numbers[number]]
         places = [place for place, line in enumerate(self._lines) if line in lines]
         parts = self._parts(number)
-        busy = float(np.median(sum(self._line_samples(place) for place in places)))
-        waiting = float(np.median(self._mean(self._waiting, number)))
-        starting = float(np.median(self._mean(self._starting, number) + self._joining[:, number]))
+        busy = self._told(np.sum([self._line_samples(place) for place in places], axis=0))
+        waiting = self._told(self._mean(self._waiting, number))
+        starting = self._told(self._mean(self._starting, number) + self._joining[:, number])
         wall = busy + waiting + starting
         extent, unit = _extent(lines, self._plan.step.shape.widths, self._plan.step.batch_size)
         verdict = judge_region(parts, wall, busy, starting, waiting, extent, unit)
         return RegionRow(self._numbers[number], parts, wall, busy, starting, waiting, verdict)
 
     def threads(self) -> tuple[ThreadRow, ...]:
-        made = sum(median(samples) for samples in self._making.values())
+        made = sum(self._told(samples) for samples in self._making.values())
         rows = []
         for thread in range(self._plan.program.threads):
             idle = [number for number in range(len(self._numbers)) if thread >= self._parts(number)]
@@ -305,10 +320,10 @@ class _Clocked:
             rows.append(
                 ThreadRow(
                     thread,
-                    float(np.median(self._busy[:, :, thread].sum(axis=1))) + made,
-                    float(np.median(waits)),
-                    float(np.median(self._starting[:, :, thread].sum(axis=1))),
-                    float(np.median(self._joining.sum(axis=1))),
+                    self._told(self._busy[:, :, thread].sum(axis=1)) + made,
+                    self._told(waits),
+                    self._told(self._starting[:, :, thread].sum(axis=1)),
+                    self._told(self._joining.sum(axis=1)),
                 )
             )
         return tuple(rows)

@@ -1,15 +1,16 @@
 """What a profile is: the rows of a training step, the threads, and the step as it runs without a clock."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median, quantiles
+from statistics import fmean, median, quantiles
 from typing import Any
 
 from jitnet.bench.records import Probes
 from jitnet.compiler.machine import Machine
 from jitnet.engine.program import WHOLE_NETWORK
 
-__all__ = ["Profile", "RegionRow", "Row", "Slice", "ThreadRow", "spread"]
+__all__ = ["Profile", "RegionRow", "Row", "Slice", "ThreadRow", "spread", "typical_pairs"]
 
 
 def spread(samples: tuple[float, ...]) -> float:
@@ -21,6 +22,13 @@ def spread(samples: tuple[float, ...]) -> float:
     return (high - low) / 2 / middle if middle else 0.0
 
 
+def typical_pairs(plain_s: Sequence[float], clocked_s: Sequence[float]) -> tuple[int, ...]:
+    """The middle half of the pairs, by what both took. Means over these add up, as medians do not, and yet a machine's
+    slow moments do not count."""
+    order = sorted(range(len(plain_s)), key=lambda place: plain_s[place] + clocked_s[place])
+    return tuple(sorted(order[len(order) // 4 : max(len(order) // 4 + 1, -(-3 * len(order) // 4))]))
+
+
 @dataclass(frozen=True)
 class Row:
     """A line of the step's program, as it was measured.
@@ -28,10 +36,10 @@ class Row:
     region, operation, layer, next_batch, split, parts: as the line has them. shape: extents of the problem, for people.
     flop, bytes: done in a step by all parts. nominal_flop: what dense loops would do; more than flop where zeros are
     skipped. calls: steps in which it was timed. samples_s: seconds of a step that it takes, one for each chunk of steps
-    with the clock: means over its steps and parts. by_thread_s: the mean of each part alone. share: of the step's time.
-    roof: share of the roof that it reaches, 0 where it counts neither FLOP nor bytes; above 1 is impossible. binds:
-    "arithmetic", "first cache", "second cache", "last cache", "memory", "latency" or "starting threads". verdict: one
-    sentence.
+    with the clock: means over its steps and parts. by_thread_s: the mean of each part alone. share: of the step's time;
+    this and the former in typical chunks. roof: share of the roof that it reaches, 0 where it counts neither FLOP nor
+    bytes; above 1 is impossible. binds: "arithmetic", "first cache", "second cache", "last cache", "memory", "latency"
+    or "starting threads". verdict: one sentence.
 
     An operation that makes samples ahead of the step has region 0, and its seconds are those of a step's samples.
     """
@@ -133,9 +141,9 @@ class Profile:
     settings: network, data and options of training; two profiles can be compared where these are equal. input_reason:
     why the first layer runs the loops that it does. probes: what the machine was measured to do on so many threads;
     fewer: the same for the parts of regions that have fewer. plain_s, clocked_s: seconds a step, one a chunk of steps,
-    in turn without and with the clock. waiting_s, starting_s, rest_s: of a step: waiting for the slowest part, and
-    entering and leaving regions, means over the parts; all that is outside lines and regions. slices: of some hundred
-    steps one after another. measure_s: what all this took.
+    in turn without and with the clock. waiting_s, starting_s, rest_s: of a step in typical chunks: waiting for the
+    slowest part, and entering and leaving regions, means over the parts; all that is outside lines and regions. slices:
+    of some hundred steps one after another. measure_s: what all this took.
     """
 
     machine: Machine
@@ -158,9 +166,14 @@ class Profile:
     measure_s: float = 0.0
 
     @property
+    def typical(self) -> tuple[int, ...]:
+        """Places of the pairs of chunks that took neither very short nor very long: the middle half."""
+        return typical_pairs(self.plain_s, self.clocked_s)
+
+    @property
     def step_s(self) -> float:
-        """A step as it runs without a clock."""
-        return median(self.plain_s)
+        """A step as it runs without a clock: the mean of the typical chunks."""
+        return fmean(self.plain_s[place] for place in self.typical)
 
     @property
     def cost(self) -> float:
@@ -178,5 +191,4 @@ class Profile:
     @property
     def accounted(self) -> float:
         """Rows and rest, added up, as a share of the step without a clock."""
-        rows = sum(row.median_s for row in self.rows)
-        return (rows + self.waiting_s + self.starting_s + self.rest_s) / self.step_s
+        return sum(row.share for row in self.rows) + (self.waiting_s + self.starting_s + self.rest_s) / self.step_s

@@ -81,8 +81,8 @@ def _rows(console: Console, measured: "Profile") -> None:
     columns += [*(["FLOP/B"] if shapes else []), "roof", "binds", *(["why"] if roomy else [])]
     notes = [
         f"Rows and rest add up to {measured.accounted:.1%} of the step without the clock. µs: median over "
-        f"{len(measured.clocked_s)} chunks of steps, ± half the distance between the quartiles. Lines of one region "
-        "run without waiting for each other; next: on the next batch.",
+        f"{len(measured.clocked_s)} chunks of steps, ± half the distance between the quartiles; share: in the middle "
+        "half of the chunks. Lines of one region run without waiting for each other; next: on the next batch.",
     ]
     if any(row.binds == "latency" for row in measured.rows):
         notes.append(
