@@ -247,4 +247,6 @@ def test_a_line_names_the_kernels_that_it_calls():
     limited = kernels_of(made((6, 5, 4, 3), {"max_norm": 1.0}, "floats", 1).program)
     assert limited["gather", 0] == ("gather_floats",)
     assert limited["limit", 0] == ("limit_norms",)
-    assert limited["limit", 2] == ()
+    assert ("limit", 2) not in limited  # the last layer's norms are not limited
+    limited = kernels_of(made((6, 5, 4, 3), {"max_norm": 1.0, "ema": 0.9}, "floats", 1).program)
+    assert limited["limit", 2] == ("average",)

@@ -11,7 +11,7 @@ from jitnet.compiler.machine import Machine, describe_machine
 from jitnet.config import ModelConfig, TrainConfig
 from jitnet.datasets import Split
 from jitnet.engine.layout import Layout, lay_out
-from jitnet.engine.prediction import ZERO_SKIPPING_BELOW, density
+from jitnet.engine.prediction import ZERO_SKIPPING_BELOW, density, used_columns
 from jitnet.engine.program import Program, Step, measuring, training
 from jitnet.engine.setup import make_data, training_run
 from jitnet.engine.state import Data, Run, State, aligned, byte_values, clock_for, pack
@@ -71,9 +71,10 @@ def make_plan(model: Model, samples: Split, config: TrainConfig, batch_size: int
     sparse = loops == "zero-skipping"
     item = 4 if _scaled_before(model, samples) else 1
     rates = _dropout(model.config, config)
+    columns = used_columns(samples.images, batch_size) if sparse else 1.0
 
     def on(threads: int) -> tuple[Step, Layout]:
-        step = Step(model.config, config, batch_size, threads, share if sparse else 1.0, sparse, item)
+        step = Step(model.config, config, batch_size, threads, share if sparse else 1.0, sparse, item, columns)
         return step, lay_out(
             model.config, batch_size, threads, skips_zeros=sparse, training=True, dropout=(*rates, 0.0)
         )
