@@ -22,8 +22,9 @@ MOST_FLOP = 2.0**27
 RUNGS: dict[str, tuple[Callable[..., None], str]] = {
     "textbook": (matmul.textbook, "three loops as they are written"),
     "reordered": (matmul.reordered, "the innermost loop walks memory in order"),
-    "blocked": (matmul.blocked, "a block of weights stays in the first cache"),
-    "register tile": (matmul.tiled, "sums stay in registers until they are whole"),
+    "blocked": (matmul.blocked, "a block of weights stays in the first cache, four terms at a time"),
+    "named sums": (matmul.summed, "eight sums stay in registers, in flight side by side"),
+    "register tile": (matmul.tiled, "a tile of sums stays in registers, w is walked as it lies"),
     "parallel tile": (matmul.matmul, "the tiles are spread over the threads"),
 }
 """Each rung's loop, and its idea in a line; they are in `jitnet/kernels/matmul.py`."""
