@@ -214,6 +214,19 @@ def test_no_text_lies_over_another(threads):
             assert not _overlap(corners_of(a), corners_of(b)), (a.text, b.text)
 
 
+def test_names_of_slopes_that_run_side_by_side_lie_off_both():
+    """The lower one of a close pair has its name below, the upper one above."""
+    close = (Bandwidth("first cache", 150.0), Bandwidth("second cache", 80.0), Bandwidth("last cache", 75.0))
+    found = replace(SIMPLE, bandwidths=close)
+    lines = ElementTree.fromstring(render.roofline_svg(found)).findall("{*}line")
+    slopes = [line for line in lines if line.get("stroke") == ROOF and line.get("y1") != line.get("y2")]
+    names = [text for text in texts(render.roofline_svg(found)) if text.get("transform")]
+    for text, line in itertools.product(names, slopes):
+        x0, y0, x1, y1 = (float(line.get(end)) for end in ("x1", "y1", "x2", "y2"))
+        sides = {(x1 - x0) * (y - y0) - (y1 - y0) * (x - x0) > 0 for x, y in corners_of(text)}
+        assert len(sides) == 1, f"a slope runs through {text.text}"
+
+
 def test_turned_rectangles_overlap_where_they_share_a_place():
     flat = _box(0.0, 0.0, 10.0, 2.0)
     assert _overlap(flat, _box(9.0, 1.0, 10.0, 2.0))

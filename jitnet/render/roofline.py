@@ -274,6 +274,14 @@ class _Picture:
         rise = self.height / math.log(extent.high / extent.low)
         return math.atan2(rise, self.width / math.log(extent.right / extent.left))
 
+    def room(self, gbs: float) -> tuple[float, float]:
+        """Above and below a slope, up to the next one."""
+        extent, found = self.extent, [one.gbs for one in self.found.bandwidths]
+        scale = self.height / math.log(extent.high / extent.low) * math.cos(self.angle)
+        above = min((math.log(other / gbs) for other in found if other > gbs), default=math.inf)
+        below = min((math.log(gbs / other) for other in found if other < gbs), default=math.inf)
+        return scale * above, scale * below
+
     def inside(self, box: list[Corner]) -> bool:
         return all(LEFT <= x <= WIDTH - RIGHT and TOP <= y <= TOP + self.height for x, y in box)
 
@@ -355,7 +363,9 @@ def _roofs(picture: _Picture) -> Iterator[str]:
         text = f"{bandwidth.name} {bandwidth.gbs:,.0f} GB/s"
         width, angle = len(text) * SMALL * LETTER, picture.angle
         candidates = []
-        for gap in (5.0, -SMALL - 3.0):  # above the line, or below it
+        above, below = picture.room(bandwidth.gbs)
+        gaps = (5.0, -SMALL - 3.0)  # above the line, or below it: first where no other slope runs through the name
+        for gap in gaps if above > SMALL + 8 or above >= below else reversed(gaps):
             for along in range(8, max(9, int(math.hypot(x1 - x0, peak - y0) - width)), 12):
                 x, y = x0 + along * math.cos(angle), y0 - along * math.sin(angle)
                 candidates.append(_box(x - gap * math.sin(angle), y - gap * math.cos(angle), width, SMALL, angle))
