@@ -153,6 +153,9 @@ def test_a_mark_stands_where_its_numbers_say():
     width = math.log(extent.right / extent.left)
     apart = (low.index("#") - top.index("@")) / len(lines[0])
     assert apart == pytest.approx(math.log(10) / width, abs=0.03)
+    height = math.log(extent.high / extent.low)
+    for line, gflops in ((top, 100.0), (low, 10.0)):
+        assert lines.index(line) == int(len(lines) * math.log(extent.high / gflops) / height)
 
 
 # ---- The SVG picture ----
@@ -206,7 +209,7 @@ def corners_of(text: ElementTree.Element) -> list[tuple[float, float]]:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_no_text_lies_over_another(threads):
     found = roofline_of(fake.profile(threads))
-    crowded = tuple(replace(point, intensity=1.0 + k / 50) for k, point in enumerate(found.points))
+    crowded = tuple(replace(point, intensity=1.0 + k / 50, gflops=9.0) for k, point in enumerate(found.points))
     for one in (found, replace(found, points=crowded), with_ceilings()):
         every = texts(render.roofline_svg(one))
         assert len(every) > 20
