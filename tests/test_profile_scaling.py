@@ -42,7 +42,9 @@ def test_waiting_may_be_what_holds_it_back():
         "outside all regions": 0.0,
     }
     assert "waiting for others holds it back most: nothing of a step on 1, 5.0 µs on 2." in found.verdict
-    assert "That is 5.0 µs of the 7.0 µs that the step loses." in found.verdict
+    assert found.verdict.endswith("That is 5.0 µs of the 7.0 µs that the step loses.")
+    found = scaling_of([on(1, 40.0, 0.4), on(2, 21.0, 0.2, waiting_s=5e-6)])
+    assert found.verdict.endswith(" Of the operations forward 0 loses most, 1.0 µs.")
 
 
 def test_a_line_that_only_one_program_has():
