@@ -9,7 +9,10 @@ from jitnet.bench.comparison import Change, Pair, changes_of
 from jitnet.errors import UsageError
 from jitnet.profile.document import Document
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["THRESHOLD", "Comparison", "compare"]
+
+THRESHOLD = 0.1
+"""Share of its median by which a row must have changed."""
 
 BLOCKS = 25
 """Samples of a row that are tested at the most. Steps that follow one another are alike, for the machine's slow moments
@@ -26,7 +29,7 @@ class Comparison:
     notices: tuple[str, ...]
 
 
-def compare(before: Document, after: Document, threshold: float = 0.1, option: str = "--compare") -> Comparison:
+def compare(before: Document, after: Document, threshold: float = THRESHOLD, option: str = "--compare") -> Comparison:
     """What changed from one document to another, of training steps or of functions.
 
     A row is slower where its median grew by more than `threshold` (0.1 is 10%) and the rank test is sure of it. Raises

@@ -29,8 +29,8 @@ WHOLE_STEP = "whole step"
 """Name of the row that has the step as it runs without a clock."""
 
 HOW = {
-    FORMAT: "jitnet profile --json FILE",
-    FUNCTION_FORMAT: "jitnet profile MODULE:FUNCTION --json FILE",
+    FORMAT: "jitnet profile --json > FILE",
+    FUNCTION_FORMAT: "jitnet profile MODULE:FUNCTION --json > FILE",
 }
 """What writes each format."""
 
@@ -79,8 +79,11 @@ def _step(profile: Profile) -> dict[str, Any]:
         "waiting_s": profile.waiting_s,
         "starting_s": profile.starting_s,
         "rest_s": profile.rest_s,
+        "input_reason": profile.input_reason,
+        "regions": [asdict(region) for region in profile.regions],
         "by_thread": [asdict(thread) for thread in profile.threads_rows],
-        "probes": asdict(profile.probes),
+        "probes": [asdict(probes) for probes in (*profile.fewer, profile.probes)],
+        "measure_s": profile.measure_s,
     }
 
 

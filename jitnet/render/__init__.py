@@ -4,6 +4,7 @@ from jitnet.render.augmentation import distortions, sheet
 from jitnet.render.console import Consoles, consoles, error, facts, make_console, notice
 from jitnet.render.drawing import picture, pictures, plot, to_grey
 from jitnet.render.measurement import bench, changes, measuring
+from jitnet.render.profiling import step_profile
 from jitnet.render.program import program_table
 from jitnet.render.progress import TrainingView, compiling, downloads, working
 from jitnet.render.reports import description, evaluation, listing, network, plan, prediction
@@ -40,6 +41,7 @@ __all__ = [
     "roofline_svg",
     "scaling_table",
     "sheet",
+    "step_profile",
     "table",
     "to_grey",
     "working",

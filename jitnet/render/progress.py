@@ -308,11 +308,15 @@ class TrainingView:
         outcome: str = "",
         kept: int | None = None,
         final_test: tuple[float, float] | None = None,
+        costliest: Sequence[tuple[str, float]] = (),
+        threads: str = "",
     ) -> None:
         """Best and last accuracy, where the model lies, and what to type next.
 
         outcome: why the training ended, where that is not because all epochs were done. kept: the epoch whose weights
         the model has, where held-out data decided it. final_test: loss and accuracy on the test data, looked at once.
+        costliest: operations that took longest, and their shares of the steps' time. threads: how many it ended on,
+        and why.
         """
         self._clear()
         console = self._consoles.out
@@ -336,6 +340,12 @@ class TrainingView:
             seconds = sum(report.seconds for report in self._reports)
             count = len(self._reports)
             pairs.append(("training", f"{_duration(console, seconds)} for {count} epoch{'s' * (count != 1)}"))
+        if threads:
+            pairs.append(("threads", threads))
+        if costliest:
+            pairs.append(
+                ("costliest loops", ", ".join(f"{name.replace(', ', ' on ')} {share:.0%}" for name, share in costliest))
+            )
         if model is not None:
             pairs.append(("model", Text(str(model), style="bold")))
         if console.is_terminal:
