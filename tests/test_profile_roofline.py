@@ -11,7 +11,7 @@ import fake_profiles as fake
 import pytest
 
 from jitnet import render
-from jitnet.profile.roofline import Bandwidth, Point, Roofline, level_names, roofline_of, ticks
+from jitnet.profile.roofline import Bandwidth, Ceiling, Point, Roofline, level_names, roofline_of, ticks
 from jitnet.render.roofline import DOT, INK, MARKS, NOMINAL, ROOF, WRONG, _box, _overlap, marks
 
 SIMPLE = Roofline("a test", 100.0, (Bandwidth("first cache", 200.0), Bandwidth("memory", 20.0)), ())
@@ -24,6 +24,21 @@ def many() -> Roofline:
         for k in range(len(MARKS) + 2)
     ]
     return replace(SIMPLE, points=tuple(points), left_out=("gather 0",))
+
+
+def with_ceilings() -> Roofline:
+    """Six steps of one loop, numbered, under a peak of one thread: two threads have more, one sum has less."""
+    speeds = (1.2, 27.0, 48.0, 61.0, 70.0, 190.0)
+    intensities = (0.25, 0.17, 0.4, 0.67, 2.2, 2.2)
+    points = [
+        Point(f"step {k}", intensity, gflops, 0.5, mark=str(k))
+        for k, (intensity, gflops) in enumerate(zip(intensities, speeds, strict=True), 1)
+    ]
+    ceilings = (Ceiling("both threads", 200.0), Ceiling("one sum at a time", 1.8))
+    return replace(SIMPLE, points=tuple(points), ceilings=ceilings, peak_name="one thread")
+
+
+PICTURES = {"empty": SIMPLE, "default": roofline_of(fake.profile()), "many": many(), "ceilings": with_ceilings()}
 
 
 def shown(found: Roofline, width: int | None = 80, encoding: str = "utf-8") -> list[str]:
@@ -65,7 +80,7 @@ def test_a_profiles_rows_are_points():
     assert roofline_of(fake.profile(rows=[fake.row("loss", 1.0, roof=1.01)])).points[0].impossible
 
 
-@pytest.mark.parametrize("found", [SIMPLE, roofline_of(fake.profile()), many()], ids=["empty", "default", "many"])
+@pytest.mark.parametrize("found", PICTURES.values(), ids=PICTURES)
 def test_everything_is_within_the_extent(found):
     extent = found.extent()
     for point in found.points:
@@ -74,7 +89,8 @@ def test_everything_is_within_the_extent(found):
             assert extent.low < gflops < extent.high
     for level in range(len(found.bandwidths)):
         assert extent.left < found.ridge(level) < extent.right
-    assert extent.low < found.peak_gflops < extent.high
+    for gflops in (found.peak_gflops, *(ceiling.gflops for ceiling in found.ceilings)):
+        assert extent.low < gflops < extent.high
 
 
 def test_marks():
@@ -90,14 +106,16 @@ def test_marks():
 
 @pytest.mark.parametrize("width", [60, 80, 120, None])
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
-@pytest.mark.parametrize("found", [SIMPLE, roofline_of(fake.profile()), many()], ids=["empty", "default", "many"])
+@pytest.mark.parametrize("found", PICTURES.values(), ids=PICTURES)
 def test_lines_are_whole_and_fit(width, encoding, found):
     lines = shown(found, width, encoding)
     assert all(len(line) <= (width or 120) for line in lines)
-    text = "\n".join(lines)
+    text = " ".join(" ".join(lines).split())
     for bandwidth in found.bandwidths:
         assert f"{bandwidth.name} {bandwidth.gbs:,.0f} GB/s" in text
-    assert f"{found.peak_gflops:,.0f} GFLOP/s of multiply-adds" in text
+    assert f"{found.peak_name} {found.peak_gflops:,.0f} GFLOP/s" in text
+    for ceiling in found.ceilings:
+        assert f"{ceiling.name} {ceiling.gflops:g} GFLOP/s" in text
     assert "?" not in text
     if width is None:
         assert "\x1b" not in text
@@ -110,7 +128,7 @@ def plotted(lines: list[str]) -> list[str]:
 
 
 def test_the_picture_has_every_mark_once_and_its_row_below():
-    roofs = r"first cache \d+ GB/s|memory \d+ GB/s|\d+ GFLOP/s of multiply-adds"
+    roofs = r"first cache \d+ GB/s|memory \d+ GB/s|multiply-adds \d+ GFLOP/s"
     letters = "".join(re.findall(r"[A-Za-z\d+]", re.sub(roofs, "", "".join(plotted(shown(many()))))))
     assert sorted(letters.replace(NOMINAL, "")) == sorted(marks(many().points))
     assert letters.count(NOMINAL) == 1, "all in one place"
@@ -135,6 +153,9 @@ def test_a_mark_stands_where_its_numbers_say():
     width = math.log(extent.right / extent.left)
     apart = (low.index("#") - top.index("@")) / len(lines[0])
     assert apart == pytest.approx(math.log(10) / width, abs=0.03)
+    height = math.log(extent.high / extent.low)
+    for line, gflops in ((top, 100.0), (low, 10.0)):
+        assert lines.index(line) == int(len(lines) * math.log(extent.high / gflops) / height)
 
 
 # ---- The SVG picture ----
@@ -144,7 +165,7 @@ def texts(svg: str) -> list[ElementTree.Element]:
     return ElementTree.fromstring(svg).findall(".//{*}text")
 
 
-@pytest.mark.parametrize("found", [SIMPLE, roofline_of(fake.profile()), many()], ids=["empty", "default", "many"])
+@pytest.mark.parametrize("found", PICTURES.values(), ids=PICTURES)
 def test_the_svg_is_one_document_that_needs_nothing_else(found):
     svg = render.roofline_svg(found)
     root = ElementTree.fromstring(svg)
@@ -161,6 +182,8 @@ def test_the_svg_is_one_document_that_needs_nothing_else(found):
     shown_texts = {text.text for text in texts(svg)}
     assert {f"{one.name} {one.gbs:,.0f} GB/s" for one in found.bandwidths} <= shown_texts
     assert {point.name for point in found.points} <= shown_texts
+    for name in (found.peak_name, *(ceiling.name for ceiling in found.ceilings)):
+        assert any(re.fullmatch(rf"{name} [\d.]+ GFLOP/s", text) for text in shown_texts)
     _, _, width, height = map(float, root.get("viewBox").split())
     for text in texts(svg):
         assert 0 <= float(text.get("x")) <= width
@@ -186,12 +209,25 @@ def corners_of(text: ElementTree.Element) -> list[tuple[float, float]]:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_no_text_lies_over_another(threads):
     found = roofline_of(fake.profile(threads))
-    crowded = tuple(replace(point, intensity=1.0 + k / 50) for k, point in enumerate(found.points))
-    for one in (found, replace(found, points=crowded)):
+    crowded = tuple(replace(point, intensity=1.0 + k / 50, gflops=9.0) for k, point in enumerate(found.points))
+    for one in (found, replace(found, points=crowded), with_ceilings()):
         every = texts(render.roofline_svg(one))
         assert len(every) > 20
         for a, b in itertools.combinations(every, 2):
             assert not _overlap(corners_of(a), corners_of(b)), (a.text, b.text)
+
+
+def test_names_of_slopes_that_run_side_by_side_lie_off_both():
+    """The lower one of a close pair has its name below, the upper one above."""
+    close = (Bandwidth("first cache", 150.0), Bandwidth("second cache", 80.0), Bandwidth("last cache", 75.0))
+    found = replace(SIMPLE, bandwidths=close)
+    lines = ElementTree.fromstring(render.roofline_svg(found)).findall("{*}line")
+    slopes = [line for line in lines if line.get("stroke") == ROOF and line.get("y1") != line.get("y2")]
+    names = [text for text in texts(render.roofline_svg(found)) if text.get("transform")]
+    for text, line in itertools.product(names, slopes):
+        x0, y0, x1, y1 = (float(line.get(end)) for end in ("x1", "y1", "x2", "y2"))
+        sides = {(x1 - x0) * (y - y0) - (y1 - y0) * (x - x0) > 0 for x, y in corners_of(text)}
+        assert len(sides) == 1, f"a slope runs through {text.text}"
 
 
 def test_turned_rectangles_overlap_where_they_share_a_place():

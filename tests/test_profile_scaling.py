@@ -36,8 +36,15 @@ def test_waiting_may_be_what_holds_it_back():
     found = scaling_of([on(1, 40.0, 0.4), on(2, 20.0, 0.2, waiting_s=5e-6, starting_s=2e-6, plain_s=(27.2e-6,) * 3)])
     assert found.stops.name == "waiting for others"
     assert found.stops.speed_up is None
+    assert {row.name: row.lost_s for row in found.rows[2:]} == {
+        "waiting for others": pytest.approx(5e-6),
+        "starting and joining": pytest.approx(2e-6),
+        "outside all regions": 0.0,
+    }
     assert "waiting for others holds it back most: nothing of a step on 1, 5.0 µs on 2." in found.verdict
-    assert "That is 5.0 µs of the 7.0 µs that the step loses." in found.verdict
+    assert found.verdict.endswith("That is 5.0 µs of the 7.0 µs that the step loses.")
+    found = scaling_of([on(1, 40.0, 0.4), on(2, 21.0, 0.2, waiting_s=5e-6)])
+    assert found.verdict.endswith(" Of the operations forward 0 loses most, 1.0 µs.")
 
 
 def test_a_line_that_only_one_program_has():

@@ -12,7 +12,17 @@ from dataclasses import dataclass
 from jitnet.bench.records import Probes
 from jitnet.profile.records import Profile
 
-__all__ = ["Bandwidth", "Extent", "Point", "Roofline", "bandwidths_of", "level_names", "roofline_of", "ticks"]
+__all__ = [
+    "Bandwidth",
+    "Ceiling",
+    "Extent",
+    "Point",
+    "Roofline",
+    "bandwidths_of",
+    "level_names",
+    "roofline_of",
+    "ticks",
+]
 
 LEVELS = ("first cache", "second cache", "last cache")
 
@@ -26,6 +36,14 @@ class Bandwidth:
 
     name: str
     gbs: float
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """GFLOP/s that arithmetic of some kind cannot exceed: on more threads, or one sum at a time."""
+
+    name: str
+    gflops: float
 
 
 @dataclass(frozen=True)
@@ -60,13 +78,16 @@ class Extent:
 @dataclass(frozen=True)
 class Roofline:
     """title: what was measured, for people. bandwidths: the fastest first. points: in the order of the program.
-    left_out: names of those that have no place, for they do no arithmetic, or move no bytes."""
+    left_out: names of those that have no place, for they do no arithmetic, or move no bytes. ceilings: flat lines
+    beside the peak. peak_name: what the peak is of."""
 
     title: str
     peak_gflops: float
     bandwidths: tuple[Bandwidth, ...]
     points: tuple[Point, ...]
     left_out: tuple[str, ...] = ()
+    ceilings: tuple[Ceiling, ...] = ()
+    peak_name: str = "multiply-adds"
 
     def attainable(self, intensity: float, level: int = 0) -> float:
         """GFLOP/s under the roof of one level: the first, or another by its place."""
@@ -82,7 +103,7 @@ class Roofline:
         places += [point.nominal for point in self.points if point.nominal]
         ridges = [self.ridge(level) for level in range(len(self.bandwidths))] or [1.0]
         intensities = [x for x, _ in places]
-        speeds = [y for _, y in places]
+        speeds = [*(y for _, y in places), *(ceiling.gflops for ceiling in self.ceilings)]
         return Extent(
             min([min(ridges) / 8, *intensities]) / ROOM,
             max([max(ridges), *intensities]) * ROOM,

@@ -44,7 +44,7 @@ class ScalingRow:
 class Scaling:
     """threads: the counts, in order. step: the whole step, without a clock. rows: lines of the program, then waiting,
     starting and what is outside regions. stops: the row that loses the most, None where none loses any. verdict: the
-    same in one sentence."""
+    same in words, and the operation that loses the most where that row is none."""
 
     threads: tuple[int, ...]
     step: ScalingRow
@@ -68,18 +68,23 @@ def scaling_of(profiles: Sequence[Profile]) -> Scaling:
     for name, shape in shapes.items():
         times_s = tuple(own[name].median_s if name in own else None for own in lines)
         rows.append(ScalingRow(name, shape, threads, times_s))
+    operations = len(rows)
     rows += [
         ScalingRow(WAITING, "", threads, tuple(profile.waiting_s for profile in found)),
         ScalingRow(STARTING, "", threads, tuple(profile.starting_s for profile in found)),
         ScalingRow(REST, "", threads, tuple(profile.rest_s for profile in found)),
     ]
     step = ScalingRow("whole step", "", threads, tuple(profile.step_s for profile in found))
-    most = max(rows, key=lambda row: row.lost_s)
-    stops = most if most.lost_s > 0.0 else None
-    return Scaling(threads, step, tuple(rows), stops, _verdict(step, stops))
+    stops, operation = _loser(rows), _loser(rows[:operations])
+    return Scaling(threads, step, tuple(rows), stops, _verdict(step, stops, operation))
 
 
-def _verdict(step: ScalingRow, stops: ScalingRow | None) -> str:
+def _loser(rows: Sequence[ScalingRow]) -> ScalingRow | None:
+    """The row that loses the most, if it loses anything."""
+    return max((row for row in rows if row.lost_s > 0.0), key=lambda row: row.lost_s, default=None)
+
+
+def _verdict(step: ScalingRow, stops: ScalingRow | None, operation: ScalingRow | None) -> str:
     few, many = step.threads[0], step.threads[-1]
     times = f"{step.speed_up or 0.0:.2f} times as fast on {many} threads as on {few}"
     if stops is None:
@@ -87,9 +92,10 @@ def _verdict(step: ScalingRow, stops: ScalingRow | None) -> str:
     first_s, last_s = stops.times_s[0] or 0.0, stops.times_s[-1] or 0.0
     share = f", where an even share is {_us(first_s * few / many)}" if first_s else ""
     of = f" of the {_us(step.lost_s)} that the step loses" if step.lost_s > stops.lost_s else ""
+    also = f" Of the operations {operation.name} loses most, {_us(operation.lost_s)}." if operation else ""
     return (
         f"{times}. {stops.name} holds it back most: {_us(first_s)} of a step on {few}, {_us(last_s)} on {many}{share}. "
-        f"That is {_us(stops.lost_s)}{of}."
+        f"That is {_us(stops.lost_s)}{of}.{also if operation is not stops else ''}"
     )
 
 

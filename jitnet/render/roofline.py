@@ -36,6 +36,12 @@ def marks(points: "Sequence[Point]") -> list[str]:
     return [point.mark or next(letters, UNMARKED) for point in points]
 
 
+def _flat(found: "Roofline") -> list[tuple[str, float]]:
+    """The flat lines by their names: the peak and the ceilings."""
+    lines = [(found.peak_name, found.peak_gflops), *((ceiling.name, ceiling.gflops) for ceiling in found.ceilings)]
+    return [(f"{name} {gflops:,.{0 if gflops >= 10 else 1}f} GFLOP/s", gflops) for name, gflops in lines]
+
+
 # ---- In the terminal ----
 
 
@@ -70,6 +76,11 @@ class _Canvas:
             at = self.y(min(peak, gbs * intensity)) * height
             if 0 <= at < height:
                 self.dots[int(at), place] = True
+
+    def ceiling(self, gflops: float) -> None:
+        """A flat line, dotted."""
+        row = min(self.dots.shape[0] - 1, max(0, int(self.y(gflops) * self.dots.shape[0])))
+        self.dots[row, :: 2 * self.across] = True
 
     def mark(self, intensity: float, gflops: float, mark: str, style: Style) -> None:
         """A character at its place, or at the nearest one that is free."""
@@ -123,6 +134,8 @@ def roofline_picture(console: Console, found: "Roofline") -> None:
     canvas = _Canvas(extent, columns, rows, ascii_only)
     for bandwidth in found.bandwidths:
         canvas.roof(found.peak_gflops, bandwidth.gbs)
+    for ceiling in found.ceilings:
+        canvas.ceiling(ceiling.gflops)
     names = marks(found.points)
     for mark, point in zip(names, found.points, strict=True):
         style = BAD if point.impossible else Style(bold=True)
@@ -130,11 +143,12 @@ def roofline_picture(console: Console, found: "Roofline") -> None:
     for point in found.points:
         if point.nominal and canvas.written.get(canvas.cell(*point.nominal)) != (NOMINAL, FAINT):
             canvas.mark(*point.nominal, NOMINAL, FAINT)
-    peak = f"{found.peak_gflops:,.0f} GFLOP/s of multiply-adds"
-    top, _ = canvas.cell(extent.left, found.peak_gflops)
     unnamed = list[str]()
-    if not canvas.label(peak, [(row, columns - len(peak) - k) for row in (top - 1, top + 1) for k in range(columns)]):
-        unnamed.append(peak)
+    for name, gflops in _flat(found):
+        row, _ = canvas.cell(extent.left, gflops)
+        above_or_below = [(near, columns - len(name) - k) for near in (row - 1, row + 1) for k in range(columns)]
+        if not canvas.label(name, above_or_below):
+            unnamed.append(name)
     for bandwidth in found.bandwidths:
         text = f"{bandwidth.name} {bandwidth.gbs:,.0f} GB/s"
         if not canvas.label(text, list(_beside(canvas, bandwidth.gbs, found.peak_gflops, len(text)))):
@@ -174,18 +188,18 @@ def _beside(canvas: _Canvas, gbs: float, peak: float, length: int) -> Iterator[t
 
 
 def _legend(console: Console, found: "Roofline", names: Sequence[str], unnamed: Sequence[str]) -> None:
-    nominal = any(point.nominal for point in found.points)
+    nominal, binds = any(point.nominal for point in found.points), any(point.binds for point in found.points)
     rows: list[list[Cell]] = []
     for mark, point in zip(names, found.points, strict=True):
         share = Text(f"{point.share:.0%}" + "*" * point.impossible, style=BAD if point.impossible else "")
         cells: list[Cell] = [Text(mark, style="bold"), point.name, f"{point.intensity:.2f}", f"{point.gflops:,.1f}"]
         cells += [f"{point.nominal[1]:,.1f}" if point.nominal else "-"] if nominal else []
-        rows.append([*cells, share, point.binds])
+        rows.append([*cells, share, *[point.binds] * binds])
     notes = [f"{NOMINAL}: nominal, as if the zeros that were skipped had been multiplied too."] if nominal else []
     notes += ["* above the roof is impossible: a count or a roof is wrong."] if _impossible(found.points) else []
     notes += [f"No arithmetic, so no place here: {', '.join(found.left_out)}."] if found.left_out else []
     notes += [f"Roofs without room for their names: {', '.join(unnamed)}."] if unnamed else []
-    columns = ["", "operation", "FLOP/B", "GFLOP/s", *["nominal"] * nominal, "roof", "binds"]
+    columns = ["", "operation", "FLOP/B", "GFLOP/s", *["nominal"] * nominal, "roof", *["binds"] * binds]
     console.print()
     table(console, columns, rows, footnotes=notes)
 
@@ -260,6 +274,14 @@ class _Picture:
         rise = self.height / math.log(extent.high / extent.low)
         return math.atan2(rise, self.width / math.log(extent.right / extent.left))
 
+    def room(self, gbs: float) -> tuple[float, float]:
+        """Above and below a slope, up to the next one."""
+        extent, found = self.extent, [one.gbs for one in self.found.bandwidths]
+        scale = self.height / math.log(extent.high / extent.low) * math.cos(self.angle)
+        above = min((math.log(other / gbs) for other in found if other > gbs), default=math.inf)
+        below = min((math.log(gbs / other) for other in found if other < gbs), default=math.inf)
+        return scale * above, scale * below
+
     def inside(self, box: list[Corner]) -> bool:
         return all(LEFT <= x <= WIDTH - RIGHT and TOP <= y <= TOP + self.height for x, y in box)
 
@@ -325,11 +347,15 @@ def _roofs(picture: _Picture) -> Iterator[str]:
     peak = picture.y(found.peak_gflops)
     ridges = [found.ridge(level) for level in range(len(found.bandwidths))]
     yield _line(picture.x(min(ridges, default=extent.left)), peak, WIDTH - RIGHT, peak, ROOF, 2)
-    text = f"{found.peak_gflops:,.0f} GFLOP/s of multiply-adds"
-    width = len(text) * SMALL * LETTER
-    right = WIDTH - RIGHT - width - 6
-    at = picture.place([_box(right - back, peak + side, width, SMALL) for side in (-6, 18) for back in (0, 80, 160)])
-    yield _text(*at[0], text, font_size=f"{SMALL}", fill=ROOF)
+    for ceiling in found.ceilings:
+        y = picture.y(ceiling.gflops)
+        yield _line(LEFT, y, WIDTH - RIGHT, y, ROOF, 1.5, ' stroke-dasharray="6 4"')
+    for text, gflops in _flat(found):
+        width, y = len(text) * SMALL * LETTER, picture.y(gflops)
+        backs = range(0, picture.width - int(width) - 6, 20)
+        right = WIDTH - RIGHT - width - 6
+        at = picture.place([_box(right - back, y + side, width, SMALL) for side in (-6, 18) for back in backs])
+        yield _text(*at[0], text, font_size=f"{SMALL}", fill=ROOF)
     for bandwidth, ridge in zip(found.bandwidths, ridges, strict=True):
         left = max(extent.left, extent.low / bandwidth.gbs)
         x0, y0, x1 = picture.x(left), picture.y(bandwidth.gbs * left), picture.x(ridge)
@@ -337,7 +363,9 @@ def _roofs(picture: _Picture) -> Iterator[str]:
         text = f"{bandwidth.name} {bandwidth.gbs:,.0f} GB/s"
         width, angle = len(text) * SMALL * LETTER, picture.angle
         candidates = []
-        for gap in (5.0, -SMALL - 3.0):  # above the line, or below it
+        above, below = picture.room(bandwidth.gbs)
+        gaps = (5.0, -SMALL - 3.0)  # above the line, or below it: first where no other slope runs through the name
+        for gap in gaps if above > SMALL + 8 or above >= below else reversed(gaps):
             for along in range(8, max(9, int(math.hypot(x1 - x0, peak - y0) - width)), 12):
                 x, y = x0 + along * math.cos(angle), y0 - along * math.sin(angle)
                 candidates.append(_box(x - gap * math.sin(angle), y - gap * math.cos(angle), width, SMALL, angle))
