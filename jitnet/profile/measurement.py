@@ -59,9 +59,10 @@ def run_profile(
     begin again where the config has fewer than there is time for. Raises as `Trainer` does.
     """
     begin, budget_s = time.perf_counter(), BUDGET_S if budget_s is None else budget_s
-    if not config.threads:  # a profile is of one count
-        config = config.model_copy(update={"threads": Trainer(model, dataset, config).plan.threads})
     trainer = Trainer(model, dataset, config)
+    threads_reason = trainer.plan.threads_reason
+    if not config.threads:  # training would try several counts; a profile is of one
+        trainer = Trainer(model, dataset, config.model_copy(update={"threads": trainer.plan.threads}))
     plan = trainer.plan
     with preparing():
         trainer.prepare()
@@ -77,7 +78,7 @@ def run_profile(
         machine=plan.machine,
         settings=_settings(trainer),
         threads=plan.threads,
-        threads_reason=plan.threads_reason,
+        threads_reason=threads_reason,
         cache_bytes=cache_bytes(),
         probes=probes[-1],
         rows=found.rows(),
