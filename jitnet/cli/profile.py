@@ -203,12 +203,8 @@ def profile(
 
     Takes less than 20 seconds, and compiles first where that has not been done.
     """
-    asked = {
-        OWN: target is not None,
-        LOOP: kernel is not None,
-        TWO: compare is not None,
-    }
-    modes = [name for name, wanted in asked.items() if wanted] or [STEPS]
+    wanted = {OWN: target is not None, LOOP: kernel is not None, TWO: compare is not None}
+    modes = [name for name, is_wanted in wanted.items() if is_wanted] or [STEPS]
     if len(modes) > 1:
         raise UsageError(f"{modes[0]} and {modes[1]} are two different profiles; ask for one of them")
     given = {
@@ -232,6 +228,11 @@ def profile(
             raise OutputError(f"{option} {path}: the folder {path.absolute().parent} does not exist; make it first")
     if compare is not None:
         return _compare(*compare, json)
+    if kernel is not None:
+        return _loop(kernel, cpu, asm, json, quiet)
+    if target is not None:
+        asked = {"args": arguments, "setup": setup, "flop": flop, "bytes": size_bytes, "cpu": cpu, "perf_map": perf_map}
+        return _function(target, threads, asked, asm, json, quiet)
     return _steps(data, recipe, threads, roofline, trace, json, quiet, fields)
 
 
@@ -305,6 +306,44 @@ def _steps(
     if len(measured) > 1:
         screen.out.print()
         render.scaling_table(screen.out, scaling_of(measured))
+    return 0
+
+
+def _loop(kernel: str, cpu: str | None, asm: bool, json: bool, quiet: bool) -> int:
+    """What the compiler made of jitnet's own loops."""
+    from jitnet import render
+    from jitnet.machine_code.look import look
+    from jitnet.machine_code.own import own_targets
+
+    screen = render.consoles(json, quiet)
+    with render.measuring(screen) as report:
+        views = look(own_targets(kernel), cpu, progress=report)
+    if json:
+        print_json({"format": "jitnet machine code 1", "views": views})
+    else:
+        render.code_views(screen.out, views, asm=asm)
+    return 0
+
+
+def _function(
+    target: str, threads: str | None, asked: dict[str, Any], asm: bool, json: bool, quiet: bool
+) -> int:
+    """A function of the user's own."""
+    from jitnet import render
+    from jitnet.bench.options import parse_threads
+    from jitnet.compiler.machine import describe_machine
+    from jitnet.foreign.document import as_document
+    from jitnet.foreign.profiling import profile_function
+
+    here = describe_machine()
+    counts = parse_threads(threads, here.cores, here.affinity) if threads is not None else None
+    screen = render.consoles(json, quiet)
+    with render.working(screen, f"Profiling {target}") as say:
+        found = profile_function(target, threads=counts, progress=say, **asked)
+    if json:
+        print_json(as_document(found))
+    else:
+        render.function_profile(screen.out, found)
     return 0
 
 

@@ -50,7 +50,7 @@ def run_profile(
     config: TrainConfig,
     *,
     budget_s: float | None = None,
-    preparing: Callable[[], AbstractContextManager[None]] = nullcontext,
+    preparing: Callable[[], AbstractContextManager[object]] = nullcontext,
     progress: Progress = lambda what, done, total: None,
 ) -> Profile:
     """Train `model` as `config` says, epoch after epoch, for budget_s seconds (None: BUDGET_S), with and without clock.

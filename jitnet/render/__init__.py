@@ -3,6 +3,7 @@
 from jitnet.render.augmentation import distortions, sheet
 from jitnet.render.console import Consoles, consoles, error, facts, make_console, notice
 from jitnet.render.drawing import picture, pictures, plot, to_grey
+from jitnet.render.foreign import function_profile
 from jitnet.render.measurement import bench, changes, measuring
 from jitnet.render.profiling import step_profile
 from jitnet.render.program import program_table
@@ -26,6 +27,7 @@ __all__ = [
     "error",
     "evaluation",
     "facts",
+    "function_profile",
     "listing",
     "make_console",
     "measuring",

@@ -92,12 +92,15 @@ def _megabytes(count: int) -> str:
 
 
 @contextmanager
-def working(consoles: Consoles, what: str) -> Iterator[None]:
-    """A spinner with the seconds passed, for work that cannot tell how far it is; without a terminal a plain line."""
+def working(consoles: Consoles, what: str) -> Iterator[Callable[[str], None]]:
+    """A spinner with the seconds passed, for work that cannot tell how far it is; without a terminal a plain line.
+
+    Gives a function that says which stage the work is in.
+    """
     console = consoles.err
     if not console.is_interactive:
         console.print(Text(f"{what} …"))
-        yield
+        yield lambda stage: None
         return
     spinner = Progress(
         SpinnerColumn("line" if console.options.ascii_only else "dots", style=ACCENT),
@@ -107,10 +110,11 @@ def working(consoles: Consoles, what: str) -> Iterator[None]:
         transient=True,
         redirect_stdout=False,
         redirect_stderr=False,
+        refresh_per_second=4,  # it may stand beside something that is being timed
     )
     with spinner:
-        spinner.add_task("", total=None, what=what)
-        yield
+        task = spinner.add_task("", total=None, what=what)
+        yield lambda stage: spinner.update(task, what=f"{what}: {stage}")
 
 
 @contextmanager
