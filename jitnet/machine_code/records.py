@@ -19,7 +19,8 @@ class Target:
     of its arguments as text, one each, as in "float32[:, ::1]"; empty for own kernels, which carry theirs, and for
     functions of no arguments. kind: how a plain Python function is to be compiled, "njit"; a function that is compiled
     by a decorator of Numba already keeps its own options, and `kind` is not looked at. path: folders to put before
-    `sys.path` while the module is imported.
+    `sys.path` while the module is imported. pickled: Numba's types themselves, pickled as a tuple and
+    written in base64; used in place of `arguments` where given, for types that have no text.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Target:
     arguments: tuple[str, ...] = ()
     kind: str = "njit"
     path: tuple[str, ...] = ()
+    pickled: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,9 @@ class Instruction:
     text: as the assembler reads it, without its tab. file, line: the line of source it was made for, "" and 0 where
     none is known. kind: what it does. lanes: numbers that it works on at once, 1 where it is scalar; bits: of each.
     flop: 2 a lane of a multiply-add, 1 of any other arithmetic. load_bytes, store_bytes: what it moves from and to
-    memory, also as part of arithmetic. spill: whether that memory is the stack: a value that found no register. callee:
-    the name of what it calls, for a call.
+    memory, also as part of arithmetic. spill: whether that memory is the stack: a value that found no register. widens:
+    whether it makes float64 of float32. callee: the name of what it calls, for a call, "" where that is known only at
+    run time. vector_bits: of its registers, 0 where it is scalar.
     """
 
     text: str
@@ -50,6 +53,7 @@ class Instruction:
     load_bytes: int = 0
     store_bytes: int = 0
     spill: bool = False
+    widens: bool = False
     callee: str = ""
     vector_bits: int = 0
 
@@ -131,7 +135,7 @@ class Loop:
     file, line, last_line: where it stands; a loop that Numba makes of an array expression is one line. function: the
     Python function it is written in. depth: loops of the source around it in that function, itself included; innermost:
     whether none is inside. parallel: None outside a `prange`, else "body" for the copy that threads run, and "serial"
-    for one that runs where it is not parallel. vectorised: whether LLVM did. width: numbers in a vector of it. scalable:
+    for one that runs where it is not parallel. vectorised: whether LLVM did. width: numbers in a vector. scalable:
     whether the processor decides how often the width fits a vector. interleaved: vectors side by side. unrolled: turns
     that LLVM wrote one after another, 1 where it did not; 0 for a loop that is gone because all its turns were.
     reason: why it is not vectorised, in plain words; remark: LLVM's own words. bodies: its loops in the machine code,

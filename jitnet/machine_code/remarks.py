@@ -1,0 +1,156 @@
+"""What LLVM says of its loops, read from its remarks, and the reasons in plain words.
+
+LLVM says *missed* where it did not vectorise a loop, and why not only as an *analysis*, often at another line: at the
+statement that stands in the way. The same loop comes several times, once for each of its copies and once more when the
+function is linked into another; the first reason is the one that counts.
+"""
+
+import re
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+__all__ = ["Fate", "Remark", "fates", "in_plain_words", "read_remarks"]
+
+Where = TypeVar("Where", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Remark:
+    """kind: "vectorised", "interleaved", "unrolled", "unrolled whole", "missed", "reason". width, scalable,
+    interleaved, factor: as far as the kind has them. text: LLVM's words."""
+
+    kind: str
+    file: str
+    line: int
+    text: str
+    width: int = 0
+    scalable: bool = False
+    interleaved: int = 1
+    factor: int = 1
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What became of a loop of the source; fields as `Loop` has them. missed: LLVM said that it did not vectorise."""
+
+    vectorised: bool = False
+    width: int = 0
+    scalable: bool = False
+    interleaved: int = 1
+    unrolled: int = 1
+    whole: bool = False
+    missed: bool = False
+    reason: str = ""
+    remark: str = ""
+
+
+_REMARK = re.compile(r"^remark: (.*):(\d+):(\d+): (.*)$")
+_VECTORISED = re.compile(
+    r"vectorized (?:outer )?loop \(vectorization width: (vscale x )?(\d+), interleaved count: (\d+)\)"
+)
+_INTERLEAVED = re.compile(r"interleaved loop \(interleaved count: (\d+)\)")
+_UNROLLED = re.compile(r"unrolled loop by a factor of (\d+)")
+_WHOLE = re.compile(r"completely unrolled loop with (\d+) iterations")
+_REASON = re.compile(r"^loop not vectorized: |vectorization is not beneficial")
+_NO_REASONS = ("interleaving is not beneficial", "the vectorization has been disabled", "scalable vectorization")
+
+
+def read_remarks(text: str) -> list[Remark]:
+    """The remarks of the passes on loops in what a compiler wrote, in its order; those without a place are left out."""
+    found = []
+    for raw in text.splitlines():
+        if not (match := _REMARK.match(raw)) or match.group(2) == "0":
+            continue
+        file, line, said = match.group(1), int(match.group(2)), match.group(4)
+        if hit := _VECTORISED.search(said):
+            width, count = int(hit.group(2)), int(hit.group(3))
+            found.append(Remark("vectorised", file, line, said, width, bool(hit.group(1)), count))
+        elif hit := _INTERLEAVED.search(said):
+            found.append(Remark("interleaved", file, line, said, interleaved=int(hit.group(1))))
+        elif hit := _WHOLE.search(said):
+            found.append(Remark("unrolled whole", file, line, said, factor=int(hit.group(1))))
+        elif hit := _UNROLLED.search(said):
+            found.append(Remark("unrolled", file, line, said, factor=int(hit.group(1))))
+        elif said == "loop not vectorized" or said.startswith("loop not vectorized ("):
+            found.append(Remark("missed", file, line, said))
+        elif _REASON.search(said) and not any(words in said for words in _NO_REASONS):
+            found.append(Remark("reason", file, line, said.removeprefix("loop not vectorized: ")))
+    return found
+
+
+def fates(remarks: Iterable[Remark], loop_at: Callable[[str, int], Where | None]) -> dict[Where, Fate]:
+    """What became of each loop. loop_at: the innermost loop of the source round a line of a file, None outside."""
+    found: dict[Where, Fate] = {}
+    waiting: list[Remark] = []  # reasons that came before the verdict they belong to
+    for remark in remarks:
+        loop = loop_at(remark.file, remark.line)
+        if loop is None:
+            continue
+        fate = found.get(loop, Fate())
+        if remark.kind == "reason":
+            waiting.append(remark)
+            if not fate.reason:
+                fate = replace(fate, reason=in_plain_words(remark.text), remark=remark.text)
+        elif remark.kind == "missed":
+            fate = replace(fate, missed=True)
+            if waiting and not fate.reason:
+                fate = replace(fate, reason=in_plain_words(waiting[0].text), remark=waiting[0].text)
+            waiting = []
+        elif remark.kind == "vectorised":
+            if remark.width * remark.interleaved > fate.width * fate.interleaved or not fate.vectorised:
+                fate = replace(
+                    fate, vectorised=True, width=remark.width, scalable=remark.scalable, interleaved=remark.interleaved
+                )
+        elif remark.kind == "interleaved" and not fate.vectorised:
+            fate = replace(fate, interleaved=max(fate.interleaved, remark.interleaved))
+        elif remark.kind == "unrolled whole":
+            fate = replace(fate, whole=True, unrolled=remark.factor)
+        elif remark.kind == "unrolled" and not fate.whole:
+            fate = replace(fate, unrolled=max(fate.unrolled, remark.factor))
+        found[loop] = fate
+    return {loop: replace(fate, reason="", remark="") if fate.vectorised else fate for loop, fate in found.items()}
+
+
+_WORDS = (
+    (
+        "reorder floating-point operations",
+        "its sum of floats would be added in another order and round differently; fastmath={'reassoc'} allows that",
+    ),
+    (
+        "could not be identified as reduction",
+        "a value goes from turn to turn and on behind the loop, and is no plain sum, product, minimum or maximum",
+    ),
+    (
+        "cannot identify array bounds",
+        "LLVM cannot tell which memory a turn touches, so not whether two turns touch the same",
+    ),
+    ("unsafe dependent memory operations", "a turn may need what another turn writes"),
+    ("write to a loop invariant address", "every turn writes to the same element"),
+    (
+        "memory checks",
+        "so many arrays might overlap that checking them first would cost too much",
+    ),
+    ("cannot check memory dependencies at runtime", "arrays might overlap in a way that cannot be checked first"),
+    ("call instruction cannot be vectorized", "it calls a function that works on one number at a time"),
+    (
+        "instruction return type cannot be vectorized",
+        "it works on values that no vector holds; those of a tile are vectors already",
+    ),
+    ("instruction cannot be vectorized", "one of its instructions has no form for vectors"),
+    ("could not determine number of loop iterations", "how often it turns is not known when it begins"),
+    ("uncountable", "how often it turns is not known when it begins"),
+    ("early exit", "it may be left in the middle: by break, return or an exception"),
+    ("switch", "it branches in more than two ways at once"),
+    ("control flow is not understood", "its branches are too tangled, or it can be left in several places"),
+    ("control flow cannot be substituted for a select", "a branch inside does more than choose between two values"),
+    ("vectorization is not beneficial", "LLVM reckons that vectors would not be faster"),
+    ("induction variable could not be identified", "it has no counter that grows by the same amount each turn"),
+    ("not the innermost loop", "another loop is inside it"),
+    ("outer loop", "another loop is inside it"),
+)
+
+
+def in_plain_words(text: str) -> str:
+    """LLVM's reason in plain words; a reason that is not known here, as LLVM has it."""
+    return next((words for pattern, words in _WORDS if pattern.lower() in text.lower()), text)

@@ -1,0 +1,210 @@
+"""Loops of the source, and which of them each loop of the machine code is.
+
+The line table says of every instruction which line it was made for. The jump that closes a machine loop has the line of
+the source loop's head; where it has none, the lines of the instructions decide.
+"""
+
+import ast
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from jitnet.machine_code.assembly import MachineFunction, MachineLoop
+from jitnet.machine_code.records import Source
+
+__all__ = ["SourceLoop", "function_source", "loop_at", "match", "module_loops"]
+
+
+@dataclass(frozen=True)
+class SourceLoop:
+    """A `for`, `while` or comprehension; or a line without one that became a loop, an array expression. Fields as
+    `Loop` has them; head: the last line of its head. prange: whether it is a parallel one. written: False for a line
+    that became a loop by itself."""
+
+    file: str
+    line: int
+    last_line: int
+    function: str
+    depth: int
+    innermost: bool
+    head: int = 0
+    prange: bool = False
+    written: bool = True
+
+
+@dataclass(frozen=True)
+class _Function:
+    name: str
+    line: int
+    last_line: int
+
+
+@dataclass(frozen=True)
+class _Module:
+    lines: tuple[str, ...]
+    functions: tuple[_Function, ...]
+    loops: tuple[SourceLoop, ...]
+
+
+@cache
+def _module(file: str) -> _Module | None:
+    """A file's functions and loops; None where there is no such file, or it is not Python."""
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+        tree = ast.parse(text)
+    except (OSError, SyntaxError, ValueError):
+        return None
+    functions: list[_Function] = []
+    loops: list[SourceLoop] = []
+
+    def visit(node: ast.AST, function: str, depth: int) -> bool:
+        """Whether a loop is in what was visited."""
+        inside = False
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+                name = getattr(child, "name", function or "lambda")
+                if not isinstance(child, ast.Lambda):
+                    functions.append(_Function(name, child.lineno, child.end_lineno or child.lineno))
+                visit(child, name, 0)
+            elif isinstance(child, (ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
+                loops.append(_loop(file, child, function, depth + 1, visit(child, function, depth + 1)))
+                inside = True
+            else:
+                inside |= visit(child, function, depth)
+        return inside
+
+    visit(tree, "", 0)
+    return _Module(tuple(text.splitlines()), tuple(functions), tuple(loops))
+
+
+def _loop(file: str, node: ast.AST, function: str, depth: int, has_loops: bool) -> SourceLoop:
+    line, last = node.lineno, node.end_lineno  # type: ignore[attr-defined]
+    head, parallel = line, False
+    if isinstance(node, ast.For):
+        head = node.iter.end_lineno or line
+        parallel = isinstance(node.iter, ast.Call) and ast.unparse(node.iter.func).split(".")[-1] in (
+            "prange",
+            "pndindex",
+        )
+        last = max(statement.end_lineno or line for statement in node.body)
+    elif isinstance(node, ast.While):
+        head = node.test.end_lineno or line
+        last = max(statement.end_lineno or line for statement in node.body)
+    return SourceLoop(file, line, last, function, depth, not has_loops, head, parallel)
+
+
+def module_loops(file: str) -> tuple[SourceLoop, ...]:
+    """All loops of a file; none where it is missing or not Python."""
+    found = _module(file)
+    return found.loops if found else ()
+
+
+@cache
+def loop_at(file: str, line: int) -> SourceLoop | None:
+    """The innermost loop round a line, its head included; None outside all loops."""
+    round_it = [loop for loop in module_loops(file) if loop.line <= line <= loop.last_line]
+    return max(round_it, key=lambda loop: (loop.depth, loop.line), default=None)
+
+
+def function_at(file: str, line: int) -> str:
+    """The innermost function round a line; "" outside all."""
+    found = _module(file)
+    round_it = [one for one in found.functions if one.line <= line <= one.last_line] if found else []
+    return max(round_it, key=lambda one: one.line).name if round_it else ""
+
+
+@cache
+def function_source(file: str, line: int) -> Source | None:
+    """The innermost function round a line, or the one whose decorators stand there."""
+    found = _module(file)
+    if found is None:
+        return None
+    round_it = [one for one in found.functions if one.line <= line <= one.last_line]
+    behind = [one for one in found.functions if one.line > line]
+    if not round_it and not behind:
+        return None
+    chosen = max(round_it, key=lambda one: one.line) if round_it else min(behind, key=lambda one: one.line)
+    return Source(file, chosen.name, chosen.line, found.lines[chosen.line - 1 : chosen.last_line])
+
+
+def match(functions: Sequence[MachineFunction]) -> Iterator[tuple[SourceLoop, MachineFunction, MachineLoop]]:
+    """Each machine loop with the loop of the source it is; those of code without a source are left out."""
+    for function in functions:
+        for loop in function.loops:
+            for machine, source in _match(function, loop):
+                if source is not None:
+                    yield source, function, machine
+
+
+def _match(function: MachineFunction, loop: MachineLoop) -> list[tuple[MachineLoop, SourceLoop | None]]:
+    """A machine loop and those inside it, outermost first."""
+    found: list[tuple[MachineLoop, SourceLoop | None]] = []
+    children: list[SourceLoop | None] = []
+    for child in loop.inside:
+        inner = _match(function, child)
+        children.append(inner[0][1])
+        found += inner
+    own = _own(loop, [child for child in children if child is not None])
+    if own is not None:
+        # A line that became a loop by itself, inside a loop that is written: told by being the same one twice.
+        found = [
+            (machine, _line_alone(machine) or source) if source == own and machine in loop.inside else (machine, source)
+            for machine, source in found
+        ]
+    if own is None:
+        own = _line_alone(loop, function.symbol)
+    return [(loop, own), *found]
+
+
+def _own(loop: MachineLoop, children: Sequence[SourceLoop]) -> SourceLoop | None:
+    def possible(candidate: SourceLoop | None) -> bool:
+        return candidate is not None and all(
+            child.file != candidate.file
+            or child.function != candidate.function
+            or (candidate.line <= child.line and child.last_line <= candidate.last_line)
+            for child in children
+        )
+
+    closing = loop_at(loop.back.file, loop.back.line)
+    votes: Counter[SourceLoop] = Counter()
+    for instruction in loop.instructions:
+        voted = loop_at(instruction.file, instruction.line)
+        if voted is not None and possible(voted):
+            votes[voted] += 1
+    if closing is not None and possible(closing):
+        return closing
+    if children and not votes:
+        # Nothing of its own but the counter: the loop round the one inside.
+        child = children[0]
+        return next(
+            (
+                one
+                for one in module_loops(child.file)
+                if one.function == child.function
+                and one.depth == child.depth - 1
+                and one.line <= child.line <= one.last_line
+            ),
+            None,
+        )
+    return max(votes, key=lambda one: (one.depth, votes[one]), default=None)
+
+
+def _line_alone(loop: MachineLoop, symbol: str = "") -> SourceLoop | None:
+    """The line that a loop without `for` was made of; of `@vectorize`, the function's first."""
+    lines = Counter((one.file, one.line) for one in loop.instructions if one.line and _module(one.file))
+    if not lines:
+        return None
+    (file, line), _ = max(lines.items(), key=lambda item: item[1])
+    source = function_source(file, line)
+    if source is None:
+        return None
+    round_it = loop_at(file, line)
+    if symbol.startswith(("__ufunc__", "__gufunc__")) and round_it is None:
+        last = source.first_line + len(source.lines) - 1
+        return SourceLoop(file, source.first_line, last, source.function, 0, False, source.first_line, written=False)
+    if round_it is not None and round_it.line <= line <= round_it.head:
+        return None
+    depth = round_it.depth + 1 if round_it else 1
+    return SourceLoop(file, line, line, source.function, depth, True, line, written=False)

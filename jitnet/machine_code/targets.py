@@ -1,0 +1,197 @@
+"""What can be looked at by name: this project's own kernels and operations, and LLVM's processors."""
+
+import ast
+import difflib
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import jitnet.version
+from jitnet.errors import JitnetError, UsageError
+from jitnet.machine_code.records import Target
+
+__all__ = ["Processor", "find_processor", "kernel_names", "kernel_targets"]
+
+ALL = "all"
+ROOMS = ("kernels", "engine")
+
+# What `linked` functions are compiled for stands beside them. Those that Python calls are compiled at their first call;
+# these are the types that training, the bench and the tests hand them, of the names in compiler/signatures.py.
+_DRIVEN = {
+    "kernels.activation.apply_activation": "INT, FLOATS_2D, FLOATS_2D, INT",
+    "kernels.activation.apply_activation_backward": "INT, FLOATS_2D, FLOATS_2D, FLOATS_2D, INT",
+    "kernels.initial.fill_normal": "FLOATS, REAL, KEY, INT",
+    "kernels.linear.forward": "FLOATS_2D, FLOATS_2D, FLOATS, FLOATS_2D, INT",
+    "kernels.linear.gradient_of_input": "FLOATS_2D, FLOATS_2D, FLOATS_2D, INT",
+    "kernels.linear.gradient_of_weight": "FLOATS_2D, FLOATS_2D, FLOATS_2D, FLOATS, INT",
+    "kernels.loss.cross_entropy": "FLOATS_2D, INDICES, FLOATS, INDICES, REAL, INT",
+    "kernels.matmul._columns": "FLOATS_2D, FLOATS_2D, FLOATS_2D, INT",
+    "kernels.matmul.blocked": "FLOATS_2D, FLOATS_2D, FLOATS_2D",
+    "kernels.matmul.matmul": "FLOATS_2D, FLOATS_2D, FLOATS_2D",
+    "kernels.matmul.reordered": "FLOATS_2D, FLOATS_2D, FLOATS_2D",
+    "kernels.matmul.textbook": "FLOATS_2D, FLOATS_2D, FLOATS_2D",
+    "kernels.matmul.tiled": "FLOATS_2D, FLOATS_2D, FLOATS_2D",
+    "kernels.optimizer.update_parameters": "SETTINGS, FLOATS_2D, FLOATS_2D, FLOATS_2D, FLOATS_2D, INT, REAL, INT",
+    "kernels.probe.repeat_probe": "INT, FLOATS, FLOATS, INT, INT, INT, INT",
+    "kernels.random.shuffle": "KEY, KEY, INDICES",
+    "kernels.schedule.learning_rates": "SETTINGS, COUNTS, REALS",
+    "engine.loop.repeat_lines": "INT, INT, INT, INT, INT, INT, BOOLEAN",
+    "engine.loop.steps": "INT, INT, REALS",
+}
+
+_DISPATCH_ONLY = ("perform", "region", "walk", "steps", "repeat_lines")  # nothing but calls, and everything below them
+
+
+@dataclass(frozen=True)
+class _Kernel:
+    module: str
+    name: str
+    decorator: str
+
+    @property
+    def place(self) -> str:
+        """ "kernels.linear.linear_forward"."""
+        return f"{self.module.removeprefix('jitnet.')}.{self.name}"
+
+
+@cache
+def _kernels() -> tuple[_Kernel, ...]:
+    """Every decorated function of the compiled rooms, read from their sources: nothing is imported for it."""
+    package = Path(jitnet.version.__file__).parent
+    found = []
+    for room in ROOMS:
+        for path in sorted((package / room).glob("*.py")):
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                if isinstance(node, ast.FunctionDef):
+                    for decorator in node.decorator_list:
+                        called = decorator.func if isinstance(decorator, ast.Call) else decorator
+                        kind = ast.unparse(called)
+                        if kind in ("kernel", "driver", "linked", "operation", "helper"):
+                            found.append(_Kernel(f"jitnet.{room}.{path.stem}", node.name, kind))
+    return tuple(found)
+
+
+def kernel_names() -> list[str]:
+    """The names that `kernel_targets` takes, sorted: a function's, with its module's before it where two share one."""
+    lookable = [one for one in _kernels() if one.decorator != "helper"]
+    names = [one.name for one in lookable]
+    return sorted(one.name if names.count(one.name) == 1 else ".".join(one.place.split(".")[1:]) for one in lookable)
+
+
+def kernel_targets(name: str) -> list[Target]:
+    """What to look at for a name: one kernel or operation, or `all`: the linked ones.
+
+    Raises UsageError for a name that is none, is a helper's, or is shared by two.
+    """
+    if name == ALL:
+        chosen = [one for one in _kernels() if one.decorator in ("linked", "operation")]
+        return [_target(one) for one in chosen if one.name not in _DISPATCH_ONLY]
+    path = name.removeprefix("jitnet.")
+    found = [one for one in _kernels() if f".{one.place}".endswith(f".{path}")]
+    lookable = [one for one in found if one.decorator != "helper"]
+    if len(lookable) == 1:
+        return [_target(lookable[0])]
+    if lookable:
+        among = " or ".join(".".join(one.place.split(".")[1:]) for one in lookable)
+        raise UsageError(f"--kernel {name}: {len(lookable)} functions have that name; write {among}")
+    if found:
+        raise UsageError(
+            f"--kernel {name}: a helper, copied into each loop that calls it; name one of {_callers(found[0])}"
+        )
+    near = difflib.get_close_matches(name, kernel_names(), 4, 0.5)
+    advice = f"did you mean {' or '.join(near)}?" if near else f"expected all or one of {', '.join(kernel_names())}"
+    raise UsageError(f"--kernel {name}: no kernel or operation of that name; {advice}")
+
+
+def _callers(helper: _Kernel) -> str:
+    """Functions that name a helper, in the order of the rooms; through other helpers too."""
+    package = Path(jitnet.version.__file__).parent
+    wanted, named = {helper.name}, dict[str, None]()
+    known = {one.name: one for one in _kernels()}
+    while wanted:
+        name = wanted.pop()
+        for room in ROOMS:
+            for path in sorted((package / room).glob("*.py")):
+                for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                    if not isinstance(node, ast.FunctionDef) or node.name not in known or node.name in named:
+                        continue
+                    if any(isinstance(one, ast.Name) and one.id == name for one in ast.walk(node)):
+                        named[node.name] = None
+                        wanted |= {node.name} if known[node.name].decorator == "helper" else set()
+    return ", ".join(sorted(name for name in named if known[name].decorator != "helper"))
+
+
+def _target(kernel: _Kernel) -> Target:
+    return Target(
+        kernel.place, arguments=tuple(_DRIVEN.get(kernel.place, "").split(", ")) if needs_types(kernel) else ()
+    )
+
+
+def needs_types(kernel: _Kernel) -> bool:
+    """Whether a kernel does not carry its types."""
+    return kernel.decorator in ("kernel", "driver")
+
+
+# Processors --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Processor:
+    """name: LLVM's. triple: of code for it. host: whether it is this machine's."""
+
+    name: str
+    triple: str
+    host: bool = False
+
+
+_TRIPLES = ("x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu")
+_LIST = (
+    "import sys, llvmlite.binding as llvm; llvm.initialize_all_targets(); llvm.initialize_all_asmprinters(); "
+    "llvm.Target.from_triple(sys.argv[1]).create_target_machine(cpu='help')"
+)
+_ONLY_32_BITS = re.compile(r"i[3-6]86|pentium|athlon(-|$)|k6|c3|geode|lakemont|winchip|yonah|prescott$|generic$|help$")
+
+
+@cache
+def _known_processors() -> dict[str, str]:
+    """Every name that LLVM knows, with its triple. LLVM prints its list once a process, so each has one of its own."""
+    asked = [
+        subprocess.Popen(
+            [sys.executable, "-c", _LIST, triple], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        for triple in _TRIPLES
+    ]
+    found: dict[str, str] = {}
+    for triple, process in zip(_TRIPLES, asked, strict=True):
+        text, _ = process.communicate()
+        listed = text.partition("Available CPUs")[2].partition("Available features")[0]
+        for name in re.findall(r"^\s+(\S+)\s+- Select the", listed, re.MULTILINE):
+            if not _ONLY_32_BITS.match(name):
+                found.setdefault(name, triple)
+    if not found:
+        raise JitnetError("LLVM gives no list of processors here; leave --cpu out to look at this machine's code")
+    return found
+
+
+def find_processor(name: str) -> Processor:
+    """LLVM's processor of this name. Raises UsageError where LLVM knows none, with the names that are near."""
+    known = _known_processors()
+    if name not in known:
+        near = _near(name, [one for one in known if "_" not in one])
+        raise UsageError(f"--cpu {name}: LLVM knows no such processor; {near}")
+    return Processor(name, known[name])
+
+
+def _near(name: str, names: Sequence[str]) -> str:
+    """Names that are spelt alike or begin alike."""
+    plain = name.lower().replace("_", "-")
+    found = difflib.get_close_matches(plain, names, 4, 0.6)
+    stem = re.split(r"[-\d]", plain)[0]
+    found += [one for one in names if len(stem) >= 3 and one.startswith(stem) and one not in found][: 6 - len(found)]
+    if found:
+        return f"near: {', '.join(found)}"
+    return "some that it knows: icelake-server, sapphirerapids, znver3, znver4, apple-m1, neoverse-n1"
