@@ -48,6 +48,9 @@ TIMING_S, CLOCK_S, FLAGS_S, ALONE_S, RACE_S = 1.8, 0.4, 0.5, 2.0, 1.0
 DISPATCH_MATTERS_S = 20e-6
 """Below this, what a call from Python costs is measured too."""
 
+DISTURBED = 0.8
+"""A share of its time that a thread should have a core for, at the least."""
+
 UNEVEN, SHORT_SHARE, SHORT_S, DENORMAL_COST, CONCERNS = 0.2, 0.3, 1e-3, 1.1, 0.02
 """When a hint is given: the busiest thread a fifth above the mean; a third of a region below a millisecond spent on
 starting and ending it; a tenth of the time saved by flushing denormal numbers; and of threads, in a region that has a
@@ -424,6 +427,7 @@ class _Measuring:
         found = self.symbols.found(_address_of) if self.timed or self.request["perf_map"] else []
         described = self._regions(found)
         shares = self._shares()
+        self._disturbed(shares)
         path = self._perf_map(found) if self.request["perf_map"] else ""
         full = max(self.counts)[0]
         signature, returns = self._signature()
@@ -681,6 +685,14 @@ class _Measuring:
                 if threads.get(thread, full) < full:
                     rows[threads[thread]]["computing_s"] += (end - begin) / len(self.computed)
         return rows
+
+    def _disturbed(self, shares: list[Answer]) -> None:
+        busy, computing = (sum(row[name] for row in shares) for name in ("busy_s", "computing_s"))
+        if computing < DISTURBED * busy:
+            self.notes.append(
+                f"its threads had a core for {computing / busy:.0%} of their time: other programs are at work, or it "
+                "waits in its parallel loops; the times by thread are longer than they need be"
+            )
 
     def _outside_s(self) -> float:
         if not self.timed:

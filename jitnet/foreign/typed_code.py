@@ -25,6 +25,9 @@ NUMBA_HOME = str(Path(numba.__file__).parent)
 VIEWS = {"reshape", "transpose", "view", "swapaxes", "squeeze", "expand_dims", "broadcast_to", "asarray", "ravel"}
 """Functions and methods that give an array and, as a rule, allocate none."""
 
+PLAIN_CALLS = {"int", "int32", "int64", "intp", "len", "min", "max", "abs"}
+"""Calls that leave an index what it is."""
+
 SLOW_CALLS = {"exp", "log", "sin", "cos", "tan", "tanh", "pow", "log1p", "expm1", "log2", "log10", "erf", "gamma"}
 """Calls that keep a loop from being vectorised, whatever its sum may do."""
 
@@ -467,12 +470,14 @@ class _Reader:
         return isinstance(value, ir.Expr) and any(self._varies_in(used.name, body, seen) for used in value.list_vars())
 
     def _uses_memory(self, name: str, depth: int = 0) -> bool:
-        """Whether an index was itself read from an array: then it costs a gather, and the question is the least."""
+        """Whether an index comes out of an array or a function: then it costs a gather, beside which the question is little."""
         value = self._value(name)
         if not isinstance(value, ir.Expr) or depth > 12:
             return False
         if value.op in ("getitem", "static_getitem"):
             return not self._is_extent(value)
+        if value.op == "call":
+            return self._callee(value)[0] not in PLAIN_CALLS
         return value.op in ("binop", "inplace_binop", "cast", "unary") and any(
             self._uses_memory(used.name, depth + 1) for used in value.list_vars()
         )

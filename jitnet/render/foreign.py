@@ -212,9 +212,10 @@ def _kind(console: Console, title: str, hints: "list[Hint]") -> None:
     console.print()
     console.print(Text(title, style=WARN))
     for hint in hints:
-        place = f"{_path(hint.place.file)}:{hint.place.line}"
         share = f", {hint.share:.0%} of the time" if hint.share else ""
-        _item(console, "at", Text.assemble(f"{place}{share}  ", (hint.place.source, ACCENT)))
+        _item(console, "at", Text(f"{_path(hint.place.file)}:{hint.place.line}{share}"))
+        if hint.place.source:
+            _item(console, "", Text(hint.place.source, style=ACCENT))
         _item(console, "why", Text(_sentence(hint.reason)))
     for advice in dict.fromkeys(hint.advice for hint in hints):
         _item(console, "do", Text(_sentence(advice), style=GOOD))
