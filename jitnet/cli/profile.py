@@ -313,11 +313,11 @@ def _loop(kernel: str, cpu: str | None, asm: bool, json: bool, quiet: bool) -> i
     """What the compiler made of jitnet's own loops."""
     from jitnet import render
     from jitnet.machine_code.look import look
-    from jitnet.machine_code.own import own_targets
+    from jitnet.machine_code.targets import kernel_targets
 
     screen = render.consoles(json, quiet)
     with render.measuring(screen) as report:
-        views = look(own_targets(kernel), cpu, progress=report)
+        views = look(kernel_targets(kernel), cpu, progress=report)
     if json:
         print_json({"format": "jitnet machine code 1", "views": views})
     else:
