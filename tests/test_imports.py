@@ -20,7 +20,7 @@ ROWS = [
     ["engine"],
     ["model"],
     ["training", "pictures", "evaluation"],
-    ["runs", "bench"],
+    ["runs", "bench", "machine_code", "profile", "foreign"],
     ["render"],
     ["cli", "__main__", ""],
 ]
@@ -29,8 +29,8 @@ ROWS = [
 ONLY_IN = {
     "rich": {"render"},
     "typer": {"cli", "__main__"},
-    "numba": {"compiler", "engine", "kernels"},
-    "llvmlite": {"compiler"},
+    "numba": {"compiler", "engine", "foreign", "kernels", "machine_code"},
+    "llvmlite": {"compiler", "foreign", "machine_code"},
     "PIL": {"pictures"},
 }
 

@@ -14,7 +14,20 @@ import os
 
 import llvmlite.binding as llvm
 
-__all__ = ["CORES", "FEATURES", "HAS_AVX512", "affinity"]
+__all__ = ["AS_FOUND", "CORES", "FEATURES", "HAS_AVX512", "affinity"]
+
+AS_FOUND = {
+    name: os.environ.get(name)
+    for name in (
+        "OMP_PROC_BIND",
+        "NUMBA_CACHE_DIR",
+        "NUMBA_CPU_FEATURES",
+        "NUMBA_CPU_NAME",
+        "NUMBA_NUM_THREADS",
+        "NUMBA_THREADING_LAYER_PRIORITY",
+    )
+}
+"""What this room sets, as the user has it: a process that runs the user's own Numba code gets these back."""
 
 FEATURES = llvm.get_host_cpu_features()
 """The processor's features, as LLVM names them."""

@@ -1,1 +1,16 @@
-"""The profile of anybody's Numba function: how long, on which threads, why, and what to change. Nothing here prints."""
+"""The profile of anybody's Numba function: how long, on which threads, why, and what to change. Nothing here prints.
+
+The user's code is never imported by jitnet's own process. A child of its own loads, compiles and times it, and answers
+in JSON; what goes wrong in it becomes one line here.
+
+records.py       what such a profile is            hints.py         the closed list of hints
+profiling.py     asks the child, makes the profile formula.py       `--flop` and `--bytes`
+arguments.py     `--args` as words and as arrays
+
+In the child alone, which knows no other room of jitnet, for Numba shall be as the user has it:
+
+worker.py        from the request to the answer    subject.py       finds the function, whatever made it
+timing.py        calls that all do the same work   thread_clock.py  each thread's share of a parallel region
+typed_code.py    what Numba's types say of a loop  shared_writes.py who writes what, in one thread that plays many
+symbols.py       names and addresses of machine code, and the map that perf reads
+"""

@@ -3,10 +3,14 @@
 from jitnet.render.augmentation import distortions, sheet
 from jitnet.render.console import Consoles, consoles, error, facts, make_console, notice
 from jitnet.render.drawing import picture, pictures, plot, to_grey
+from jitnet.render.foreign import function_profile
 from jitnet.render.measurement import bench, changes, measuring
+from jitnet.render.profiling import step_profile
 from jitnet.render.program import program_table
 from jitnet.render.progress import TrainingView, compiling, downloads, working
 from jitnet.render.reports import description, evaluation, listing, network, plan, prediction
+from jitnet.render.roofline import roofline_picture, roofline_svg
+from jitnet.render.scaling import scaling_table
 from jitnet.render.tables import bar, table
 
 __all__ = [
@@ -23,6 +27,7 @@ __all__ = [
     "error",
     "evaluation",
     "facts",
+    "function_profile",
     "listing",
     "make_console",
     "measuring",
@@ -34,7 +39,11 @@ __all__ = [
     "plot",
     "prediction",
     "program_table",
+    "roofline_picture",
+    "roofline_svg",
+    "scaling_table",
     "sheet",
+    "step_profile",
     "table",
     "to_grey",
     "working",

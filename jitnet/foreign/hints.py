@@ -1,0 +1,107 @@
+"""The closed list of hints: what each is called, where it is looked for, and what to do about it."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+__all__ = ["RULES", "Kind", "Rule"]
+
+
+class Kind(Enum):
+    """What a hint can be, the gravest first: wrong results, then what tends to cost most."""
+
+    RACE = "race"
+    OBJECT_MODE = "object mode"
+    DENORMALS = "denormals"
+    UNEVEN = "uneven"
+    SHORT_REGION = "short region"
+    CALL = "call"
+    ALLOCATION = "allocation"
+    REDUCTION = "reduction"
+    DIVISION = "division"
+    PROMOTION = "promotion"
+    WRAPAROUND = "wraparound"
+    LAYOUT = "layout"
+    COMPILED_AGAIN = "compiled again"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """title: what the hint is called. advice: what to do, where the finder has nothing better. found: where one looks.
+
+    `found` names what Numba knows of types ("types"), the instructions of the innermost loops ("machine code"), the
+    times of threads ("clock"), the processor's floating-point flags ("flags"), or a run without the compiler
+    ("a run in Python").
+    """
+
+    title: str
+    advice: str
+    found: str
+
+
+RULES = {
+    Kind.RACE: Rule(
+        "an array element written by several threads",
+        "Give each element one writer: let a turn of the loop write its own element, and combine them behind the loop.",
+        "types, then a run in Python",
+    ),
+    Kind.OBJECT_MODE: Rule(
+        "object mode",
+        "Use njit, and only types that Numba knows; what needs Python belongs before or behind the loop.",
+        "types",
+    ),
+    Kind.DENORMALS: Rule(
+        "denormal numbers",
+        "Set what falls below about 1e-30 (float32) or 1e-290 (float64) to zero, or scale the data.",
+        "flags",
+    ),
+    Kind.UNEVEN: Rule(
+        "work split unevenly",
+        "Deal the work out in smaller pieces, with numba.set_parallel_chunksize or a loop over pieces of equal work.",
+        "clock",
+    ),
+    Kind.SHORT_REGION: Rule(
+        "a region too short for its threads",
+        "Run it on one thread, or put more work into one parallel loop.",
+        "clock",
+    ),
+    Kind.CALL: Rule(
+        "a call that was not inlined",
+        "Move the call out of the loop, or write what it does in the loop itself.",
+        "machine code",
+    ),
+    Kind.ALLOCATION: Rule(
+        "an allocation inside a loop",
+        "Allocate once before the loop and write into it, or write the arithmetic as a loop over elements.",
+        "types",
+    ),
+    Kind.REDUCTION: Rule(
+        "a sum that keeps its order",
+        'fastmath={"reassoc", "contract", "nsz"} lets the sum go on in vectors; its last digits change.',
+        "types",
+    ),
+    Kind.DIVISION: Rule(
+        "a division or square root that binds",
+        "Multiply by the reciprocal, taken once before the loop.",
+        "machine code",
+    ),
+    Kind.PROMOTION: Rule(
+        "float64 arithmetic on float32",
+        "Write np.float32(…) around it where float32 is exact enough.",
+        "types",
+    ),
+    Kind.WRAPAROUND: Rule(
+        "signed indices that wrap",
+        "Take a view before the loop and index it from 0, or make the index np.uint64.",
+        "types, then machine code",
+    ),
+    Kind.LAYOUT: Rule(
+        "an array of unknown layout",
+        "Pass np.ascontiguousarray(…), or declare the type with [::1].",
+        "types",
+    ),
+    Kind.COMPILED_AGAIN: Rule(
+        "compiled again for another signature",
+        "Call it with one set of types throughout: each further one is compiled and kept apart.",
+        "types",
+    ),
+}

@@ -1,0 +1,160 @@
+"""Hints from the machine code of the innermost loops; and those from types that the machine code does not bear out."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from jitnet.foreign.hints import RULES, Kind
+from jitnet.foreign.records import Hint, Place
+from jitnet.foreign.symbols import readable
+from jitnet.machine_code.records import Body, CodeView, Instruction, Loop
+
+__all__ = ["borne_out", "calls_and_divisions"]
+
+RUNTIME = ("NRT_", "nrt_", "numba_", "Py", "_Py", "memset", "memcpy", "memmove")
+"""Calls that say nothing: Numba's memory, of which the allocation tells, errors on their way out, and copies."""
+
+DIVISION_CYCLES = {("divide", 32): 5, ("divide", 64): 8, ("sqrt", 32): 6, ("sqrt", 64): 12}
+"""Cycles that a vector of 256 bits keeps the divider busy, about, on processors of 2018 to 2024 (uops.info); half of
+that for narrower ones, double for wider."""
+
+INTEGER_DIVISION_CYCLES = 12
+"""Of 64 bits; up to 40 on older processors."""
+
+ISSUED = 4
+"""Instructions a cycle, about, that a loop of other work gets through."""
+
+
+def calls_and_divisions(view: CodeView, divisions: Sequence[dict[str, Any]], cpu_share: float) -> list[Hint]:
+    """Calls in innermost loops, and divisions and square roots that take longer than all else there.
+
+    divisions: for a line of source, what is known of it: "told", why it could be a product, and "checks", whether a
+    division by zero is looked for. cpu_share: computing share of a call's time; what is missing was spent in the calls.
+    """
+    known = {(each["file"], each["line"]): each for each in divisions}
+    found: list[Hint] = []
+    for loop, body in _innermost(view):
+        for place, names in _calls(view, loop, body).items():
+            reason = f"{' and '.join(names)} is called in every turn of the innermost loop"
+            found.append(Hint(Kind.CALL.value, place, reason, RULES[Kind.CALL].advice, "machine code"))
+        hint = _division(view, loop, body, known)
+        if hint is not None:
+            found.append(hint)
+    places = list(dict.fromkeys((hint.kind, hint.place) for hint in found))
+    found = [next(hint for hint in found if (hint.kind, hint.place) == key) for key in places]
+    callers = [hint for hint in found if hint.kind == Kind.CALL.value]
+    if cpu_share < 0.5 and len(callers) == 1:
+        told = f"{callers[0].reason}, and {1 - cpu_share:.0%} of the time nothing is computed"
+        found[found.index(callers[0])] = replace(callers[0], reason=told, share=1 - cpu_share)
+    return found
+
+
+def borne_out(hints: Sequence[Hint], view: CodeView) -> list[Hint]:
+    """The hints, without those from types whose cost the compiler has removed.
+
+    A sum that went on in vectors after all; a conversion that LLVM has done without; an index whose wrapping is gone. A
+    hint whose line is not in the machine code stays as it is.
+    """
+    return [hint for hint in hints if _stands(hint, view)]
+
+
+def _stands(hint: Hint, view: CodeView) -> bool:
+    kinds = (Kind.REDUCTION.value, Kind.PROMOTION.value, Kind.WRAPAROUND.value)
+    if hint.kind not in kinds:
+        return True
+    loops = [loop for loop in view.loops if _touches(loop, hint.place)]
+    bodies = [body for loop in loops for body in loop.bodies]
+    if not bodies:
+        return True
+    if hint.kind == Kind.REDUCTION.value:
+        inner = [loop for loop in loops if loop.innermost] or loops
+        told = " ".join(f"{loop.remark} {loop.reason}" for loop in inner).lower()
+        return not all(loop.vectorised for loop in inner) and (not told.strip() or "reorder" in told or "order" in told)
+    if hint.kind == Kind.PROMOTION.value:
+        return any(body.counts.conversions for body in bodies)
+    return any(body.counts.wraps for body in bodies)
+
+
+def _touches(loop: Loop, place: Place) -> bool:
+    if loop.file == place.file and loop.line <= place.line <= max(loop.line, loop.last_line):
+        return True
+    return any((each.file, each.line) == (place.file, place.line) for body in loop.bodies for each in body.instructions)
+
+
+def _innermost(view: CodeView) -> Iterator[tuple[Loop, Body]]:
+    for loop in view.loops:
+        for body in loop.bodies:
+            if body.innermost and body.role == "main" and loop.parallel != "serial":
+                yield loop, body
+
+
+def _calls(view: CodeView, loop: Loop, body: Body) -> dict[Place, list[str]]:
+    found: dict[Place, list[str]] = {}
+    for each in body.instructions:
+        if each.kind == "call" and not each.callee.startswith(RUNTIME):
+            names = found.setdefault(_place(view, loop, each), [])
+            name = readable(each.callee) or "a function whose address is computed"
+            if name not in names:
+                names.append(name)
+    return found
+
+
+def _division(view: CodeView, loop: Loop, body: Body, known: dict[tuple[str, int], dict[str, Any]]) -> Hint | None:
+    """A hint where the divider is busy for longer than all other instructions of a turn take."""
+    dividing = [each for each in body.instructions if each.kind in ("divide", "sqrt") or _is_integer(each)]
+    calls = [each for each in body.instructions if each.kind == "call"]
+    if not dividing or calls:
+        return None
+    cycles = sum(_cycles(each) for each in dividing)
+    counts = body.counts
+    others = max((counts.instructions - len(dividing)) / ISSUED, counts.loads / 2, counts.stores)
+    if body.mca is not None and body.mca.cycles:
+        if "div" not in body.mca.binds.lower() and body.mca.cycles > 1.5 * cycles:
+            return None
+    elif cycles <= others:
+        return None
+    first = max(dividing, key=_cycles)
+    place = _place(view, loop, first)
+    what = "a square root" if first.kind == "sqrt" else "a division"
+    reason = f"{what} keeps the divider busy for about {cycles:.0f} cycles a turn, all else takes about {others:.0f}"
+    facts = known.get((place.file, place.line), {})
+    advice = []
+    if first.kind == "sqrt":
+        advice.append("Compare and sum squares where the root itself is not needed, or take it once behind the loop.")
+    elif facts.get("told"):
+        reason += f"; {facts['told']}"
+        advice.append("Take its reciprocal once before the loop, and multiply.")
+    elif first.bits == 64 and not _is_integer(first):
+        advice.append("In float32 it takes half as long, where that is exact enough.")
+    else:
+        advice.append("Divide less often: by a sum of several, or once behind the loop.")
+    if facts.get("checks") and first.kind != "sqrt":
+        advice.append('error_model="numpy" leaves out the question whether the divisor is 0, which also bars vectors.')
+    return Hint(Kind.DIVISION.value, place, reason, " ".join(advice), "machine code")
+
+
+def _is_integer(each: Instruction) -> bool:
+    name = each.text.split()[0] if each.text.split() else ""
+    return name.rstrip("bwlq") in ("idiv", "div") or name in ("sdiv", "udiv")
+
+
+def _cycles(each: Instruction) -> float:
+    if _is_integer(each):
+        return INTEGER_DIVISION_CYCLES
+    width = each.lanes * each.bits
+    return DIVISION_CYCLES.get((each.kind, each.bits), 8) * (2 if width > 256 else 1 if width > 128 else 0.5)
+
+
+def _place(view: CodeView, loop: Loop, each: Instruction) -> Place:
+    file, line = (each.file, each.line) if each.line else (loop.file, loop.line)
+    for source in view.sources:
+        if source.file == file and source.first_line <= line < source.first_line + len(source.lines):
+            return Place(file, line, source.lines[line - source.first_line].strip())
+    return Place(loop.file, loop.line, _source(view, loop)) if not each.line else Place(file, line)
+
+
+def _source(view: CodeView, loop: Loop) -> str:
+    for source in view.sources:
+        if source.file == loop.file and source.first_line <= loop.line < source.first_line + len(source.lines):
+            return source.lines[loop.line - source.first_line].strip()
+    return ""
