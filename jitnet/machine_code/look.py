@@ -14,7 +14,7 @@ from typing import Any
 
 from jitnet.errors import JitnetError, UsageError
 from jitnet.machine_code.analysers import HINT, analyse, analyser_name
-from jitnet.machine_code.assembly import MachineFunction, MachineLoop, count, read_assembly
+from jitnet.machine_code.assembly import MachineFunction, MachineLoop, count, python_name, read_assembly
 from jitnet.machine_code.records import Body, CodeView, Loop, Mca, Source, Target
 from jitnet.machine_code.remarks import Fate, fates, read_remarks
 from jitnet.machine_code.source import SourceLoop, function_source, loop_at, match, place_of
@@ -303,7 +303,8 @@ def _loop(source: SourceLoop, parallel: str | None, bodies: list[Body], fate: Fa
     told = source.innermost and bool(ordered)
     reason, remark = (fate.reason, fate.remark) if told else ("", "")
     if told and not reason and ordered[0].counts.calls:
-        names = dict.fromkeys(one.callee or "a function" for one in ordered[0].instructions if one.kind == "call")
+        called = [one for one in ordered[0].instructions if one.kind == "call"]
+        names = dict.fromkeys(python_name(one.callee) or "a function" for one in called)
         reason = f"it calls {' and '.join(names)}"
     vectorised = fate.vectorised and bool(ordered) and ordered[0].counts.vector_bits > 0
     unrolled = 0 if not ordered else 1 if vectorised else ordered[0].iterations

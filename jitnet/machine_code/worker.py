@@ -68,8 +68,6 @@ def main() -> None:
         except Wrong as error:
             answer(error=str(error), usage=True)
         except Exception as error:
-            if os.environ.get("L_DEBUG"):
-                open("/tmp/L/tb.txt", "w").write(traceback.format_exc())
             answer(error=describe(error), usage=False)
 
 

@@ -4,6 +4,7 @@ from jitnet.render.augmentation import distortions, sheet
 from jitnet.render.console import Consoles, consoles, error, facts, make_console, notice
 from jitnet.render.drawing import picture, pictures, plot, to_grey
 from jitnet.render.foreign import function_profile
+from jitnet.render.machine_code import code_summary, code_view, code_views
 from jitnet.render.measurement import bench, changes, measuring
 from jitnet.render.profiling import step_profile
 from jitnet.render.program import program_table
@@ -19,6 +20,9 @@ __all__ = [
     "bar",
     "bench",
     "changes",
+    "code_summary",
+    "code_view",
+    "code_views",
     "compiling",
     "consoles",
     "description",
