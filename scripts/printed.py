@@ -85,7 +85,8 @@ def main() -> None:
     import jitnet
 
     with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
-        run_in(Path(first))("train --epochs 1")  # compiles, and fetches the data: neither is to be shown
+        for command in ("train --epochs 1", "profile"):  # compiles, and fetches the data: neither is to be shown
+            run_in(Path(first))(command)
         folder = Path(second)
         test = jitnet.load("mnist").test_or_train
         Image.fromarray(test.images[0].reshape(28, 28)).save(folder / "seven.png")

@@ -14,7 +14,7 @@ from jitnet.engine.layout import lay_out
 from jitnet.engine.loop import load_loop, run_steps
 from jitnet.engine.program import Line, Program, Step, measuring, training
 from jitnet.engine.setup import make_data, run_on_data, training_run
-from jitnet.engine.state import Data, empty_run, pack, unpack
+from jitnet.engine.state import Data, clock_for, empty_run, pack, unpack
 
 Array = np.ndarray[Any, Any]
 
@@ -55,8 +55,10 @@ class Loop:
         activation: str = "relu",
         output_bias: bool = True,
         dropout: tuple[float, ...] = (),
+        clocked_steps: int = 0,
         **options: Any,
     ) -> None:
+        """clocked_steps: how many the clock has room for; 0 for none, and it stands still."""
         _compile()
         self.problem, self.batch_size = problem, batch_size
         self.shape = ModelConfig(
@@ -75,6 +77,10 @@ class Loop:
         self.program = training(self.step, self.layout)
         run = training_run(self.step, self.layout, self.program, -(-len(problem.order) // batch_size))
         run = run._replace(order=problem.order, data=data_of(problem, inputs))
+        if clocked_steps:
+            room = clock_for(self.program.threads, len(self.program.lines), self.program.regions, steps=clocked_steps)
+            run = run._replace(clock=room)
+            run.call.clocked = True
         self.engine_run, self.state, self.layers = run, run.state, run.layers
         pack(run.state.params, run.layers, problem.weights, problem.biases)
         if self.config.ema > 0:
@@ -168,7 +174,6 @@ def walk_data(operation: str, parts: int, order: Array, **fields: Any) -> None:
     run.settings.seed, run.settings.input_dropout = fields.get("seed", 0), fields.get("input_dropout", 0.0)
     line = Line(1, operation, 0, "data", parts, "as the test says", Cost(0.0, 0.0))
     run = run._replace(
-        program=Program((), (line,)).table(),
         order=order,
         data=run.data._replace(**{name: fields[name] for name in ("images", "features") if name in fields}),
         outputs=run.outputs._replace(
@@ -177,7 +182,7 @@ def walk_data(operation: str, parts: int, order: Array, **fields: Any) -> None:
         state=run.state._replace(pixels=fields.get("pixels", run.state.pixels)),
         distortion=fields.get("distortion", run.distortion),
     )
-    run_on_data(run, len(order))
+    run_on_data(run, Program((), (line,)), len(order))
 
 
 def reference_run(

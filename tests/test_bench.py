@@ -268,7 +268,7 @@ def test_rows_for_samples_made_anew(subject):
     wide = 8 + taps - 1
     field = 2 * wide * wide + 2 * taps * 8 * wide + 2 * taps * 64
     assert cases["augment, elastic"].flop == 33 * (20 * 64 + 2 * field)
-    assert (cases["augment, affine"].flop, cases["augment, affine"].bytes) == (33 * 16 * 64, 2 * 33 * 64)
+    assert (cases["augment, affine"].flop, cases["augment, affine"].bytes) == (33 * 20 * 64, 2 * 33 * 64)
     assert cases["drop_samples"].bytes == 2 * 33 * 64
 
     floats = from_arrays(np.random.default_rng(0).normal(size=(50, 6)).astype(np.float32), np.arange(50) % 2)

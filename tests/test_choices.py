@@ -79,7 +79,7 @@ def test_an_activation_says_what_it_keeps_and_costs(name):
     kernel = activation_kernels.ACTIVATION_KERNELS[name]
     assert kernel.keeps in ("input", "output")
     assert kernel.forward_flop > 0
-    assert kernel.backward_flop > 0
+    assert kernel.backward_flop >= 0  # to choose is no FLOP
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

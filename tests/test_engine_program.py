@@ -198,7 +198,7 @@ def test_measuring_has_the_forward_lines_alone():
 
 
 def test_the_loop_performs_the_operation_of_each_code():
-    called = []
+    called, noted = [], []
 
     def stand_in(name):
         return lambda *arguments: called.append((name, arguments))
@@ -211,13 +211,14 @@ def test_the_loop_performs_the_operation_of_each_code():
         "own_range": lambda *arguments: (4, 5),
         "by_reference": lambda batch: batch,
         "_batch_of": lambda run, step, rate: "batch",
+        "_note_line": lambda run, step, line, part, began: noted.append((step, line, part)),
     }
     known = {**python.__globals__, **surroundings, **{name: stand_in(name) for name in OPERATIONS}}
     perform = FunctionType(python.__code__, known)
 
     def performed(code):
         line = SimpleNamespace(operation=code, layer=2, split=0, parts=4, next_batch=0)
-        run = SimpleNamespace(program=[line], schedule=None, call=SimpleNamespace(first_step=0))
+        run = SimpleNamespace(program=[line], schedule=None, call=SimpleNamespace(first_step=0, clocked=False))
         called.clear()
         perform(run, 0, 1, 0, 1, 3)
         return [(name, arguments[1:]) for name, arguments in called]
@@ -225,6 +226,7 @@ def test_the_loop_performs_the_operation_of_each_code():
     for name, operation in OPERATIONS.items():
         assert getattr(loop, name) is operation.function
         assert performed(operation.code) == [(name, ("batch", 2, 3, 4, 5))]
+    assert noted == [(0, 0, 3)] * len(OPERATIONS)
     assert performed(len(OPERATIONS)) == []
 
 
@@ -245,4 +247,6 @@ def test_a_line_names_the_kernels_that_it_calls():
     limited = kernels_of(made((6, 5, 4, 3), {"max_norm": 1.0}, "floats", 1).program)
     assert limited["gather", 0] == ("gather_floats",)
     assert limited["limit", 0] == ("limit_norms",)
-    assert limited["limit", 2] == ()
+    assert ("limit", 2) not in limited  # the last layer's norms are not limited
+    limited = kernels_of(made((6, 5, 4, 3), {"max_norm": 1.0, "ema": 0.9}, "floats", 1).program)
+    assert limited["limit", 2] == ("average",)

@@ -20,7 +20,7 @@ ROWS = [
     ["engine"],
     ["model"],
     ["training", "pictures", "evaluation"],
-    ["runs", "bench", "profile", "machine_code", "foreign"],
+    ["runs", "bench", "machine_code", "profile", "foreign"],
     ["render"],
     ["cli", "__main__", ""],
 ]

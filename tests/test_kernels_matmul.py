@@ -1,4 +1,4 @@
-"""One matrix product in five ways: each equals plain float64 over shapes round every block and tile."""
+"""One matrix product in six ways: each equals plain float64 over shapes round every block and tile."""
 
 import numpy as np
 import pytest
@@ -7,16 +7,16 @@ from layouts import MARK
 from jitnet.compiler.blocks import PANEL, TILE_ROWS
 from jitnet.compiler.machine import describe_machine, set_threads
 from jitnet.kernels import matmul
-from jitnet.kernels.matmul import BLOCK_COLUMNS, BLOCK_ROWS
+from jitnet.kernels.matmul import BLOCK_COLUMNS, BLOCK_ROWS, SUM_ROWS
 
 pytestmark = pytest.mark.small
 
 RUNGS = [getattr(matmul, name) for name in matmul.__all__]
-TILED = (matmul.tiled, matmul.matmul)
+IN_WHOLE_PANELS = (matmul.summed, matmul.tiled, matmul.matmul)
 
-# batch, in_features, out_features; whole panels for the last two rungs
+# batch, in_features, out_features; whole panels for the last three rungs
 SHAPES = [(1, 1, 1), (2, 3, 5), (TILE_ROWS - 1, BLOCK_ROWS - 1, 7), (3, BLOCK_ROWS + 1, BLOCK_COLUMNS + 1)]
-IN_PANELS = [(1, 1, PANEL), (TILE_ROWS, 7, 2 * PANEL), (2 * TILE_ROWS + 1, 13, 3 * PANEL)]
+IN_PANELS = [(1, 1, PANEL), (SUM_ROWS, 5, PANEL), (TILE_ROWS, 7, 2 * PANEL), (2 * TILE_ROWS + 1, 13, 3 * PANEL)]
 
 
 def arrays(shape):
@@ -27,7 +27,7 @@ def arrays(shape):
     return x, w, np.full((batch, out_features), MARK, np.float32)
 
 
-CASES = [(rung, shape) for rung in RUNGS for shape in (IN_PANELS if rung in TILED else SHAPES + IN_PANELS)]
+CASES = [(rung, shape) for rung in RUNGS for shape in (IN_PANELS if rung in IN_WHOLE_PANELS else SHAPES + IN_PANELS)]
 
 
 @pytest.mark.parametrize(("rung", "shape"), CASES, ids=[f"{rung.__name__}-{shape}" for rung, shape in CASES])

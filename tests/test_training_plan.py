@@ -91,6 +91,17 @@ def test_the_loops_of_the_first_layer_and_their_reason(images, scaling, loops, r
     assert first.operation == ("forward_sparse" if plan.skips_zeros else "forward")
 
 
+@pytest.mark.parametrize("batch_size", [1, 8, 64])
+def test_the_columns_of_a_batch_are_as_many_as_batches_have(batch_size):
+    rng = np.random.default_rng(2)
+    images = IMAGES * (rng.random(IMAGES.shape) < np.linspace(0, 0.3, 64) ** 2)  # some pixels are rarely on
+    plan = planned(images, batch_size=batch_size)
+    assert plan.skips_zeros
+    batches = [images[rng.integers(0, len(images), batch_size)] for _ in range(400)]
+    assert plan.step.columns == pytest.approx(np.mean([batch.any(axis=0).mean() for batch in batches]), abs=0.02)
+    assert planned(batch_size=batch_size).step.columns == 1.0  # dense loops walk all
+
+
 def test_dropout_s_rates_are_each_layer_s():
     hidden = (16, 24, 8)
     assert planned(hidden=hidden).layout.layers.dropout.tolist() == [0, 0, 0, 0]

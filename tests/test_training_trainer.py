@@ -49,6 +49,26 @@ def test_the_reports_tell_of_each_epoch(digits):
     assert run.history.kept is None
 
 
+@pytest.mark.parametrize("options", [{}, {"val_split": 0.2, "optimizer": "adam", "augment": {"shift": 1.0}}], ids=str)
+def test_the_history_names_the_costliest_operations(digits, options):
+    run = trainer(digits, epochs=2, **options)
+    history = run.run()
+    lines = {f"{line.operation} {line.layer}" for line in run.plan.program.step}
+    names, shares = zip(*history.costliest, strict=True)
+    assert len(names) == 3
+    assert set(names) <= lines
+    assert list(shares) == sorted(shares, reverse=True)
+    assert 0 < shares[-1] < sum(shares) <= 1
+
+
+def test_without_the_clock_nothing_is_said_to_be_costly(digits):
+    run = trainer(digits, epochs=1)
+    run.prepare()
+    assert run.clocked
+    run.clocked = False
+    assert run.run().costliest == ()
+
+
 @pytest.mark.parametrize(
     "options", [{}, {"label_smoothing": 0.2}, {"input_dropout": 0.3}, {"dropout": (0.3,)}, {"ema": 0.9}], ids=str
 )

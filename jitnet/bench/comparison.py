@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from jitnet.bench.records import Bench, Key
 from jitnet.errors import UsageError
 
-__all__ = ["FORMAT", "Baseline", "Change", "check_fits", "compare", "rank_test", "read_baseline"]
+__all__ = ["FORMAT", "Baseline", "Change", "Pair", "changes_of", "check_fits", "compare", "rank_test", "read_baseline"]
 
 FORMAT = "jitnet bench 2"
 
@@ -30,6 +31,17 @@ class Baseline:
     cpu: str
     settings: dict[str, Any]
     samples: dict[Key, list[float]]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A row that was measured twice: its samples in seconds."""
+
+    name: str
+    shape: str
+    threads: int
+    before_s: Sequence[float]
+    after_s: Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -91,26 +103,34 @@ def check_fits(baseline: Baseline, settings: Mapping[str, Any]) -> None:
 
 
 def compare(bench: Bench, baseline: Baseline, threshold: float) -> list[Change]:
-    """A change for each row that both have, in the order of this measurement.
+    """A change for each row that both have, in the order of this measurement. UsageError where no row is in both."""
+    check_fits(baseline, {**asdict(bench.settings), "hidden": list(bench.settings.hidden)})
+    pairs = [
+        Pair(result.name, result.shape, result.threads, baseline.samples[result.key], result.samples_s)
+        for result in bench.results
+        if result.key in baseline.samples
+    ]
+    if not pairs:
+        raise UsageError(f"--baseline {baseline.path}: has no row at the same --threads; measure the same in both")
+    return changes_of(pairs, threshold)
+
+
+def changes_of(pairs: Sequence[Pair], threshold: float) -> list[Change]:
+    """A change for each row.
 
     A row is slower where its median grew by more than `threshold` (0.1 is 10%) and the rank test is sure of the
-    direction, with SURE shared out over the rows (Bonferroni); faster likewise. UsageError where no row is in both.
+    direction, with SURE shared out over the rows (Bonferroni); faster likewise.
     """
-    check_fits(baseline, {**asdict(bench.settings), "hidden": list(bench.settings.hidden)})
-    both = [result for result in bench.results if result.key in baseline.samples]
-    if not both:
-        raise UsageError(f"--baseline {baseline.path}: has no row at the same --threads; measure the same in both")
     changes = []
-    for result in both:
-        before = baseline.samples[result.key]
-        before_s, after_s = median(before), result.median_s
+    for pair in pairs:
+        before_s, after_s = median(pair.before_s), median(pair.after_s)
         change = after_s / before_s - 1
-        slower, faster = rank_test(before, result.samples_s), rank_test(result.samples_s, before)
-        p = slower if change >= 0 else faster
+        low, high = (pair.before_s, pair.after_s) if change >= 0 else (pair.after_s, pair.before_s)
+        p = rank_test(low, high)
         verdict = "same"
-        if p < SURE / len(both):
+        if p < SURE / len(pairs):
             verdict = "slower" if change > threshold else "faster" if change < -threshold else "same"
-        changes.append(Change(result.name, result.shape, result.threads, before_s, after_s, change, p, verdict))
+        changes.append(Change(pair.name, pair.shape, pair.threads, before_s, after_s, change, p, verdict))
     return changes
 
 
@@ -135,6 +155,7 @@ def rank_test(low: Sequence[float], high: Sequence[float]) -> float:
     return 0.5 * math.erfc(z / math.sqrt(2))
 
 
+@cache
 def _arrangements(a: int, b: int) -> list[int]:
     """In how many orders of a and b values U is 0, 1, …, a b: the coefficients of the Gaussian binomial."""
     # row[k] for k values of the first kind so far; a value of the second kind above k of them adds k to U.

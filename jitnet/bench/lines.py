@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from jitnet.bench.records import Case
-from jitnet.bench.steps import WHOLE
 from jitnet.bench.subject import BATCHES, Subject, Training
 from jitnet.bench.timing import timed
 from jitnet.compiler.machine import set_threads
@@ -20,12 +19,12 @@ from jitnet.config import ACTIVATIONS, OPTIMIZERS, AugmentConfig, TrainConfig
 from jitnet.engine.costs import Sizes
 from jitnet.engine.loop import repeat_lines
 from jitnet.engine.operations import OPERATIONS
-from jitnet.engine.program import Line
+from jitnet.engine.program import WHOLE_NETWORK, Line, Step
 from jitnet.engine.setup import make_data
 from jitnet.kernels.augment import distortion_settings
 from jitnet.training.samples import NewSamples
 
-__all__ = ["line_cases"]
+__all__ = ["line_cases", "shape_of"]
 
 AFFINE = AugmentConfig(shift=2.0, rotation=10.0, scaling=0.1, shear=5.0)
 ELASTIC = AugmentConfig(elastic=34.0)
@@ -78,7 +77,7 @@ def _case(training: Training, place: int, line: Line, *, used: bool, variant: st
         address = training.struct.address
         return timed(lambda: repeat_lines(address, place, place + 1, repeats, BATCHES, line.parts, False))
 
-    name = f"{line.operation} {line.layer}" if line.operation not in WHOLE else line.operation
+    name = line.name
     if line.operation in ("activate", "activate_back"):
         variant = variant or training.plan.step.shape.activation
     skips = "sparse" in line.operation
@@ -86,7 +85,7 @@ def _case(training: Training, place: int, line: Line, *, used: bool, variant: st
     return Case(
         "operation",
         f"{name}, {variant}" if variant else name,
-        _shape(training, line),
+        shape_of(line, training.plan.step, training.plan.layout.params),
         training.plan.threads,
         line.cost.flop,
         line.cost.bytes,
@@ -97,12 +96,12 @@ def _case(training: Training, place: int, line: Line, *, used: bool, variant: st
     )
 
 
-def _shape(training: Training, line: Line) -> str:
-    """The extents of a line's problem: batch×inputs×units, or as many of them as it knows."""
-    step = training.plan.step
+def shape_of(line: Line, step: Step, params: int) -> str:
+    """The extents of a line's problem: batch×inputs×units, or as many of them as it knows. params: numbers that all
+    parameters take, filling included."""
     i, o = step.shape.widths[line.layer : line.layer + 2]
-    if line.operation in WHOLE:
-        return f"{training.plan.layout.params:,}"
+    if line.operation in WHOLE_NETWORK:
+        return f"{params:,}"
     if line.operation in ("update_weights", "limit"):
         return f"{i}×{o}"
     if line.operation == "update_bias":

@@ -32,7 +32,7 @@ def run_bench(
     numpy: bool = False,
     repetitions: int = 9,
     budget_s: float = BUDGET_S,
-    preparing: Callable[[], AbstractContextManager[None]] = nullcontext,
+    preparing: Callable[[], AbstractContextManager[object]] = nullcontext,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> tuple[Bench, tuple[str, ...]]:
     """Measure a network on a data set; gives the measurement, and the versions of the peers that took part.

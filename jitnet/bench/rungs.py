@@ -14,7 +14,7 @@ from jitnet.engine.state import aligned
 from jitnet.errors import JitnetError
 from jitnet.kernels import matmul
 
-__all__ = ["RUNGS", "check", "ladder_cases"]
+__all__ = ["RUNGS", "check", "ladder_cases", "product_cases"]
 
 MOST_FLOP = 2.0**27
 """The textbook loop would take seconds for a larger product."""
@@ -22,8 +22,9 @@ MOST_FLOP = 2.0**27
 RUNGS: dict[str, tuple[Callable[..., None], str]] = {
     "textbook": (matmul.textbook, "three loops as they are written"),
     "reordered": (matmul.reordered, "the innermost loop walks memory in order"),
-    "blocked": (matmul.blocked, "a block of weights stays in the first cache"),
-    "register tile": (matmul.tiled, "sums stay in registers until they are whole"),
+    "blocked": (matmul.blocked, "a block of weights stays in the first cache, four terms at a time"),
+    "named sums": (matmul.summed, "eight sums stay in registers, in flight side by side"),
+    "register tile": (matmul.tiled, "a tile of sums stays in registers, w is walked as it lies"),
     "parallel tile": (matmul.matmul, "the tiles are spread over the threads"),
 }
 """Each rung's loop, and its idea in a line; they are in `jitnet/kernels/matmul.py`."""
@@ -33,7 +34,7 @@ TOLERANCE = 1e-6
 
 
 def ladder_cases(subject: Subject, threads: Sequence[int]) -> list[Case]:
-    """A case for each rung, on the first layer's product: 2 n i o FLOP, 4 (n i + i o + n o) bytes.
+    """A case for each rung, on the first layer's product.
 
     Batch and outputs are halved until the textbook's loop can do it in a moment; outputs are rounded up to whole
     panels. Raises JitnetError where a rung's result is not the product.
@@ -41,19 +42,25 @@ def ladder_cases(subject: Subject, threads: Sequence[int]) -> list[Case]:
     batch, inputs, outputs = subject.batch_size, subject.shape.in_features, subject.shape.widths[1]
     while 2.0 * batch * inputs * outputs > MOST_FLOP and max(batch, outputs) > PANEL:
         batch, outputs = (batch // 2, outputs) if batch > outputs else (batch, outputs // 2)
-    outputs = -(-outputs // PANEL) * PANEL
+    return product_cases(batch, inputs, -(-outputs // PANEL) * PANEL, threads)
+
+
+def product_cases(batch: int, inputs: int, outputs: int, threads: Sequence[int]) -> list[Case]:
+    """A case for each rung on a product of this size, the parallel one on each count of threads.
+
+    outputs: whole panels. 2 n i o FLOP, 4 (n i + i o + n o) bytes. JitnetError where a result is not the product.
+    """
     chance = np.random.default_rng(0)
     x, w = (_filled(chance, shape) for shape in ((batch, inputs), (inputs, outputs)))
     reference = x.astype(np.float64) @ w.astype(np.float64)
     scale = np.abs(x).astype(np.float64) @ np.abs(w).astype(np.float64)
     out = aligned(batch * outputs).reshape(batch, outputs)
+    flop, size = 2.0 * batch * inputs * outputs, 4.0 * (x.size + w.size + out.size)
+    shape = f"{batch}×{inputs}×{outputs}"
     cases = []
     for name, (rung, idea) in RUNGS.items():
-        counts = threads if name == "parallel tile" else [1]
-        for count in counts:
+        for count in threads if name == "parallel tile" else [1]:
             check(name, rung, x, w, out, reference, scale, count)
-            flop, size = 2.0 * batch * inputs * outputs, 4.0 * (x.size + w.size + out.size)
-            shape = f"{batch}×{inputs}×{outputs}"
             cases.append(Case("ladder", name, shape, count, flop, size, _runner(rung, x, w, out, count), note=idea))
     return cases
 

@@ -1,6 +1,7 @@
 """A whole training step on each count of threads: what another thread brings, and what holds it back."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -16,9 +17,6 @@ AS_FAST = 1.03
 
 LEARNING_RATE = 1e-3
 """Of the few steps whose bits are compared."""
-
-WHOLE = ("update_all", "norm")
-"""Operations on all parameters: their rows name no layer."""
 
 LITTLE = 0.1
 """A share of a step below which nothing is said to limit it."""
@@ -100,7 +98,7 @@ def _accounted(program: Program, step: Result, results: Sequence[Result], probes
         for result in results
         if result.group == "operation" and result.used and result.threads == step.threads
     }
-    names = [line.operation if line.operation in WHOLE else f"{line.operation} {line.layer}" for line in program.step]
+    names = [replace(line, next_batch=False).name for line in program.step]
     if not rows.keys() >= set(names):
         return None
     starting = regions(program) * (probes.region_us or 0.0) * 1e-6

@@ -28,6 +28,7 @@ COMMANDS = {
     "eval": ("jitnet.cli.evaluate", "Evaluate a model on a data set."),
     "predict": ("jitnet.cli.predict", "Tell what is in a picture."),
     "bench": ("jitnet.cli.bench", "Measure what each loop costs on this machine."),
+    "profile": ("jitnet.cli.profile", "Show what each loop costs, and why: jitnet's, or your own."),
     "data": ("jitnet.cli.data", "List, fetch, describe and convert data sets."),
 }
 """Each command's module, whose `app` it is, and its line in the list of commands."""

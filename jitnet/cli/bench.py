@@ -51,7 +51,7 @@ def bench(
         bool,
         typer.Option(
             "--ladder",
-            help="One product as the textbook's loop, reordered, blocked, tiled and parallel.",
+            help="One product in six steps, from the textbook's loop to tiles on all threads.",
             rich_help_panel=MEASUREMENT,
         ),
     ] = False,

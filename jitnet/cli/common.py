@@ -21,6 +21,7 @@ __all__ = [
     "TestData",
     "data_names",
     "print_json",
+    "recipe_completion",
 ]
 
 Value = TypeVar("Value")
@@ -34,6 +35,13 @@ KINDS = "mnist, fashion-mnist, digits, a folder of IDX files, or a .safetensors,
 def data_names(incomplete: str) -> list[str]:
     """Completion of a data set's name; paths are left to the shell."""
     return [name for name in ("mnist", "fashion-mnist", "digits") if name.startswith(incomplete)]
+
+
+def recipe_completion(incomplete: str) -> list[str]:
+    """Completion of a recipe's name."""
+    from jitnet.config import recipe_names
+
+    return [name for name in recipe_names() if name.startswith(incomplete)]
 
 
 DataOption = Annotated[

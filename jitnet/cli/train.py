@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import jitnet
-from jitnet.cli.common import Beside, DataOption, Json, Quiet, TestData, print_json
+from jitnet.cli.common import Beside, DataOption, Json, Quiet, TestData, print_json, recipe_completion
 from jitnet.cli.options import FIELDS, CommandWithFields, configure, with_fields
 from jitnet.config import OPTIMIZERS
 from jitnet.errors import TargetMissed
@@ -46,12 +46,6 @@ _ENOUGH = 64
 """Steps after which a network that learns does better than guessing, also where the schedule begins low."""
 
 
-def _recipes(incomplete: str) -> list[str]:
-    from jitnet.config import recipe_names
-
-    return [name for name in recipe_names() if name.startswith(incomplete)]
-
-
 @app.command(cls=CommandWithFields, epilog=EXAMPLES)
 @with_fields(FIELDS)
 def train(
@@ -63,7 +57,7 @@ def train(
         typer.Option(
             "--recipe",
             metavar="NAME",
-            autocompletion=_recipes,
+            autocompletion=recipe_completion,
             help="Start from a named set of options; those typed beside it go first. "
             "seed and seed-readme repeat the Rust original as its code and as its README has it.",
             rich_help_panel="Training",
@@ -173,6 +167,8 @@ def train(
             outcome=history.outcome if len(history) < config.epochs else "",
             kept=history.kept,
             final_test=history.final_test,
+            costliest=history.costliest,
+            threads=_threads_told(trainer),
         )
     if history.stopped:
         return 130
@@ -195,6 +191,15 @@ def _explain(trainer: "Trainer", json: bool) -> int:
     else:
         render.program_table(render.consoles().out, found)
     return 0
+
+
+def _threads_told(trainer: "Trainer") -> str:
+    """On how many threads it ended, and why; nothing where there was no choice."""
+    if len(trainer.step_s) < 2:
+        return ""
+    chosen, *others = trainer.step_s.items()
+    beside = ", ".join(f"{step_s * 1e6:,.0f} on {count}" for count, step_s in others)
+    return f"{chosen[0]}, as measured: a step takes {chosen[1] * 1e6:,.0f} µs, {beside}"
 
 
 def _doubt(report: "EpochReport", trainer: "Trainer") -> str:
@@ -281,6 +286,7 @@ def _document(folder: Path, settings: dict[str, Any], history: "History") -> dic
         "best_test_accuracy": max(accuracies, default=None),
         "last_test_accuracy": accuracies[-1] if accuracies else None,
         "outcome": history.outcome,
+        "costliest": [{"operation": name, "share": share} for name, share in history.costliest],
         "best_epoch": history.kept,
         "final_test": history.final_test and dict(zip(("loss", "accuracy"), history.final_test, strict=True)),
     }

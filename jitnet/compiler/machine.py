@@ -1,5 +1,6 @@
 """What machine this is, how many threads it can run, and running regions on so many."""
 
+import os
 import platform
 import re
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 import llvmlite.binding as llvm
 import numba
 
-from jitnet.compiler.environment import FEATURES, HAS_AVX512
+from jitnet.compiler.environment import CORES, FEATURES, HAS_AVX512
 
 __all__ = ["Machine", "describe_machine", "set_threads"]
 
@@ -49,9 +50,28 @@ def describe_machine() -> Machine:
     )
 
 
+_bound: set[int] = set()
+"""The cores that OpenMP has bound the main thread to, once it was freed of them."""
+
+
 def set_threads(threads: int) -> None:
-    """Run the next parallel regions entered from this Python thread on `threads` threads (1 to the cores available)."""
+    """Run the next parallel regions entered from this Python thread on `threads` threads (1 to the cores available).
+
+    OpenMP binds this thread to one core. Alone it needs no place of its own, and is let go: two programs on one thread
+    each would share the first core while the others are idle.
+    """
+    global _bound
     numba.set_num_threads(threads)
+    if not CORES or os.environ.get("OMP_PROC_BIND") != "true":
+        return
+    if threads == 1 and len(CORES) > 1:
+        here = os.sched_getaffinity(0)
+        if here != set(CORES):
+            _bound = here
+            os.sched_setaffinity(0, CORES)
+    elif _bound:
+        os.sched_setaffinity(0, _bound)
+        _bound = set()
 
 
 def _quota() -> float | None:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from numba import prange
 
 from jitnet.compiler.cache import all_compiled, cache_folder, remember_all_compiled
+from jitnet.compiler.clock import read_clock
 from jitnet.compiler.decorators import helper, kernel, linked, load
 from jitnet.compiler.denormals import flush_denormals, restore_float_flags
 from jitnet.compiler.machine import describe_machine
@@ -65,6 +66,17 @@ def _batch_of(run, step, rate):
     return Batch(run.order[begin:end], run.order[end:coming], end - begin, number, number & 1, rate, scale)
 
 
+@helper
+def _note_line(run, step, line, part, began):
+    """Note a line's begin and end where the clock runs; gives the end, with which the next line of the part begins."""
+    ended = began
+    if run.call.clocked:
+        ended = read_clock()
+        readings = run.clock.lines[step % run.clock.lines.shape[0], part, line]
+        readings[0], readings[1] = began, ended
+    return ended
+
+
 (
     GATHER,
     FORWARD,
@@ -102,6 +114,7 @@ def perform(run, first_line, last_line, first_step, last_step, part):
     Nothing here waits for other parts: more than one step is for lines that need nothing of them.
     """
     flags = flush_denormals()
+    began = read_clock() if run.call.clocked else np.int64(0)
     for step in range(first_step, last_step):
         rate = learning_rate(run.schedule, run.call.first_step + step)
         for k in range(first_line, last_line):
@@ -161,6 +174,7 @@ def perform(run, first_line, last_line, first_step, last_step, part):
                     drop_samples(run, batch, line.layer, part, first, last)
                 elif line.operation == PREDICT:
                     predict(run, batch, line.layer, part, first, last)
+                began = _note_line(run, step, k, part, began)
     restore_float_flags(flags)
 
 
@@ -180,10 +194,14 @@ def walk(run, first_line, last_line, step):
         while end < last_line and run.program[end].region == run.program[begin].region:
             parts = max(parts, run.program[end].parts)
             end += 1
+        entered = read_clock() if run.call.clocked else np.int64(0)
         if parts > 1:
             region(run, begin, end, step, step + 1, parts)
         else:
             perform(run, begin, end, step, step + 1, np.int64(0))
+        if run.call.clocked:
+            readings = run.clock.regions[step % run.clock.regions.shape[0], run.program[begin].region]
+            readings[0], readings[1] = entered, read_clock()
         begin = end
 
 
@@ -204,6 +222,7 @@ def steps(address, first_lines, totals):
     if n_steps > 0:
         walk(run, 0, first_lines, 0)
     for step in range(n_steps):
+        entered = read_clock() if run.call.clocked else np.int64(0)
         walk(run, first_lines, n_lines, step)
         begin = (run.call.first_batch + step) * run.call.batch_size
         total, correct = 0.0, 0
@@ -215,6 +234,9 @@ def steps(address, first_lines, totals):
         totals[0] += total
         totals[1] += correct
         totals[2] = learning_rate(run.schedule, run.call.first_step + step)
+        if run.call.clocked:
+            readings = run.clock.whole_steps[step % run.clock.whole_steps.shape[0]]
+            readings[0], readings[1] = entered, read_clock()
     return n_steps
 
 

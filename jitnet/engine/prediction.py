@@ -18,7 +18,7 @@ from jitnet.engine.program import on_data
 from jitnet.engine.setup import make_settings
 from jitnet.engine.state import CALL, Run, allocate, byte_values, empty_run, pack
 
-__all__ = ["ZERO_SKIPPING_BELOW", "Predictor", "density", "mostly_zero"]
+__all__ = ["ZERO_SKIPPING_BELOW", "Predictor", "density", "mostly_zero", "used_columns"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -30,6 +30,14 @@ def density(images: npt.NDArray[np.uint8], samples: int = 1024) -> float:
     """Share of non-zero values in up to `samples` samples, spread evenly over all."""
     chosen = images[:: max(1, len(images) // samples)]
     return float(np.count_nonzero(chosen)) / max(1, chosen.size)
+
+
+def used_columns(images: npt.NDArray[np.uint8], batch_size: int, samples: int = 1024) -> float:
+    """Share of the inputs that any sample of a batch has, on average: from how often each is not, in up to
+    `samples` samples, spread evenly over all."""
+    chosen = images[:: max(1, len(images) // samples)]
+    often = np.count_nonzero(chosen, axis=0) / max(1, len(chosen))
+    return float(np.mean(1.0 - (1.0 - often) ** batch_size))
 
 
 def mostly_zero(images: npt.NDArray[np.uint8]) -> bool:
@@ -72,7 +80,7 @@ class Predictor:
             settings=make_settings(self._shape, TrainConfig()),
             call=make_record(CALL, n_steps=1),
             state=state,
-            program=on_data(["predict"], Sizes(1, features, network=self._pairs), 1).table(),
+            program=on_data(["predict"], Sizes(1, features, self._shape.n_classes, network=self._pairs), 1).table(),
         )
 
     def __call__(self, images: npt.NDArray[np.uint8], features: Floats, threads: int) -> Floats:
@@ -85,7 +93,7 @@ class Predictor:
             return self._predict_few(samples, has_bytes, skips_zeros)
         program = on_data(
             ["predict"],
-            Sizes(len(samples), self._shape.in_features, network=self._pairs),
+            Sizes(len(samples), self._shape.in_features, self._shape.n_classes, network=self._pairs),
             threads or describe_machine().cores,
         )
         if program.threads > self._parts:

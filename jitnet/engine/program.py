@@ -35,7 +35,21 @@ from jitnet.engine.state import LINE
 from jitnet.kernels.activation import ACTIVATION_KERNELS
 from jitnet.kernels.optimizer import OPTIMIZER_KERNELS
 
-__all__ = ["Line", "Program", "Step", "adds_directly", "measuring", "on_data", "training", "updates_late"]
+__all__ = [
+    "WHOLE_NETWORK",
+    "Line",
+    "Program",
+    "Step",
+    "adds_directly",
+    "measuring",
+    "on_data",
+    "training",
+    "updates_late",
+]
+
+
+WHOLE_NETWORK = ("norm", "update_all")
+"""Operations on the parameters of all layers."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +67,12 @@ class Line:
     cost: Cost
     next_batch: bool = False
     idle: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        """For people: operation and layer, as "forward 1, next batch"; no layer where it works on all of them."""
+        layer = "" if self.operation in WHOLE_NETWORK else f" {self.layer}"
+        return f"{self.operation}{layer}{', next batch' * self.next_batch}"
 
     @property
     def kernels(self) -> tuple[str, ...]:
@@ -76,6 +96,11 @@ class Program:
         return table_of(self.lines)
 
     @property
+    def regions(self) -> int:
+        """The last region's number."""
+        return max(line.region for line in self.lines)
+
+    @property
     def threads(self) -> int:
         """Parts of the region that has the most."""
         return max(line.parts for line in self.lines)
@@ -92,7 +117,8 @@ def table_of(lines: Sequence[Line]) -> Any:
 
 class Step(NamedTuple):
     """What a program is made for. batch_size: of a whole batch. threads: at the most. density: share of the inputs that
-    are not zero, skips_zeros: whether only those are walked. item: bytes of an input as it is stored."""
+    are not zero, skips_zeros: whether only those are walked. item: bytes of an input as it is stored. columns: share of
+    the inputs that any sample of a batch has."""
 
     shape: ModelConfig
     config: TrainConfig
@@ -101,6 +127,7 @@ class Step(NamedTuple):
     density: float
     skips_zeros: bool
     item: int
+    columns: float = 1.0
 
 
 def updates_late(shape: ModelConfig, config: TrainConfig) -> bool:
@@ -171,13 +198,17 @@ class _Writer:
             i,
             o,
             entries=step.batch_size * shape.in_features * step.density,
+            columns=shape.in_features * step.columns,
             partials=int(self.layout.network.n_partials),
             parameters=parameter_count(shape),
             activation=activation.forward_flop,
             activation_back=activation.backward_flop,
+            transposed=layer > 0,
             update=0 if direct else optimizer.flop,
             update_bytes=0 if direct else optimizer.bytes,
-            average=step.config.ema > 0.0,
+            # With max-norm the weights are averaged as `limit` leaves them.
+            average=step.config.ema > 0.0 and not (operation == "update_all" and step.config.max_norm > 0.0),
+            limited=layer < self.last,
             item=step.item,
         )
 
@@ -268,7 +299,8 @@ class _Writer:
         self.region(self.parameter_parts())
         self.add("update_all", 0)
         if config.max_norm > 0.0:
-            for layer in range(self.last + 1):
+            # The last layer's norms are not limited: it has a line for its average alone.
+            for layer in range(self.last + (config.ema > 0.0)):
                 self.region(self.forward_parts(layer))
                 self.add("limit", layer)
 

@@ -52,8 +52,13 @@ class SampleMaker:
             width=width,
         )
 
-    def make(self, epoch: int, indices: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-        """The samples `indices`, int32, as they are in this epoch, in that order: images and features, one empty."""
+    def make(
+        self, epoch: int, indices: npt.NDArray[np.int32], times: dict[str, float] | None = None
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+        """The samples `indices`, int32, as they are in this epoch, in that order: images and features, one empty.
+
+        times: gains the seconds of each operation.
+        """
         if not self._has_bytes:
             made: npt.NDArray[Any] = self._features[indices]
         elif self._distorting:
@@ -62,7 +67,7 @@ class SampleMaker:
             made = self._images[indices]
         outputs = no_outputs()._replace(**{"images" if self._has_bytes else "features": made})
         program = on_data(self._operations, self._sizes._replace(n=float(len(indices))), self._threads)
-        run = self._run._replace(program=program.table(), order=indices, outputs=outputs)
+        run = self._run._replace(order=indices, outputs=outputs)
         run.call.epoch = epoch
-        run_on_data(run, len(indices))
+        run_on_data(run, program, len(indices), times)
         return outputs.images, outputs.features

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from jitnet.compiler.clock import tick_s
 from jitnet.compiler.reference import Struct
 from jitnet.compiler.signatures import make_record
 from jitnet.config import ModelConfig, TrainConfig
@@ -13,7 +14,7 @@ from jitnet.engine.costs import Sizes
 from jitnet.engine.layout import Layout
 from jitnet.engine.loop import load_loop, run_steps
 from jitnet.engine.program import Program, Step, adds_directly, on_data, updates_late
-from jitnet.engine.state import CALL, SETTINGS, Data, Run, allocate, empty_run, no_data
+from jitnet.engine.state import CALL, SETTINGS, Data, Run, allocate, clock_for, empty_run, no_data
 from jitnet.kernels.activation import ACTIVATION_KERNELS
 from jitnet.kernels.optimizer import OPTIMIZER_KERNELS, optimizer_settings
 from jitnet.kernels.schedule import schedule_settings
@@ -56,11 +57,19 @@ def training_run(step: Step, layout: Layout, program: Program, n_steps: int) -> 
     )
 
 
-def run_on_data(run: Run, n_samples: int) -> None:
-    """Walk a program on the data set once."""
+def run_on_data(run: Run, program: Program, n_samples: int, times: dict[str, float] | None = None) -> None:
+    """Walk a program on the data set once. times: gains the seconds of each of its operations, means over parts."""
     load_loop()
+    run = run._replace(program=program.table(), call=run.call.copy())
     run.call.batch_size, run.call.n_steps, run.call.n_samples = 0, 1, n_samples
+    if times is not None:
+        run = run._replace(clock=clock_for(program.threads, len(program.lines), program.regions, steps=1))
+        run.call.clocked = True
     run_steps(Struct(run), 0, np.zeros(3))
+    if times is not None:
+        for place, line in enumerate(program.lines):
+            ticks = np.diff(run.clock.lines[0, : line.parts, place]).mean()
+            times[line.operation] = times.get(line.operation, 0.0) + float(ticks) * tick_s()
 
 
 def make_data(
@@ -71,23 +80,23 @@ def make_data(
     skips_zeros: bool,
     threads: int,
     kept: bool = True,
+    times: dict[str, float] | None = None,
 ) -> Data:
     """Samples as the loop walks them: bytes as they are stored, with lists of what is not zero where asked for.
 
-    kept: whether they stay for the whole run, or for one call.
+    kept: whether they stay for the whole run, or for one call. times: gains the seconds of each operation.
     """
     data = no_data()._replace(images=images, features=features, labels=np.require(labels, np.int32, ["C", "W"]))
     if not skips_zeros:
         return data
     sizes = Sizes(len(images), images.shape[1], item=1)
     data = data._replace(indptr=np.zeros(len(images) + 1, np.int64))
-    run = empty_run()._replace(data=data, program=on_data(["count_entries"], sizes, threads).table())
-    run_on_data(run, len(images))
+    run = empty_run()._replace(data=data)
+    run_on_data(run, on_data(["count_entries"], sizes, threads), len(images), times)
     np.cumsum(data.indptr, out=data.indptr)
     room = _small_pages if kept else np.zeros
     data = data._replace(entries=room(int(data.indptr[-1]), np.uint32))
-    run = run._replace(data=data, program=on_data(["list_entries"], sizes, threads).table())
-    run_on_data(run, len(images))
+    run_on_data(run._replace(data=data), on_data(["list_entries"], sizes, threads), len(images), times)
     return data
 
 

@@ -24,10 +24,12 @@ from jitnet.kernels.linear import from_panels, in_panels
 __all__ = [
     "BATCH",
     "CALL",
+    "CLOCKED_STEPS",
     "LINE",
     "RUN",
     "SETTINGS",
     "Batch",
+    "Clock",
     "Data",
     "Outputs",
     "Run",
@@ -35,7 +37,10 @@ __all__ = [
     "aligned",
     "allocate",
     "byte_values",
+    "clock_for",
+    "clock_readings",
     "empty_run",
+    "no_clock",
     "no_data",
     "no_outputs",
     "operation",
@@ -52,6 +57,12 @@ _HUGE_PAGE = 2 << 20
 _HUGE_FROM = 4 << 20
 """Bytes from which NumPy asks for huge pages. In small ones the weights alone take more pages than the processor keeps
 addresses at hand for."""
+
+CLOCKED_STEPS = 512
+"""Steps whose times are kept, the last ones of a call: more than a call of 30 ms has where a step takes 60 µs."""
+
+_CLOCK_LINES = _LINE_BYTES // 16
+"""Lines whose readings fill a whole start of memory, so that two threads never write to one."""
 
 LINE = np.dtype(
     [
@@ -93,6 +104,7 @@ CALL = np.dtype(
         ("epoch", np.uint64),
         ("height", np.int64),  # of an image
         ("width", np.int64),
+        ("clocked", np.bool_),  # the clock runs; only where the run has room for its readings
     ],
     align=True,
 )
@@ -144,6 +156,16 @@ class Outputs(NamedTuple):
     features: Floats
 
 
+class Clock(NamedTuple):
+    """When each line of each step began and ended, int64 ticks (see compiler.clock). Step k of a call writes into place
+    k % CLOCKED_STEPS. lines: (CLOCKED_STEPS, parts, lines, 2), begin and end. regions: (CLOCKED_STEPS, regions + 1, 2),
+    as the thread that enters them sees them. whole_steps: (CLOCKED_STEPS, 2)."""
+
+    lines: npt.NDArray[np.int64]
+    regions: npt.NDArray[np.int64]
+    whole_steps: npt.NDArray[np.int64]
+
+
 class Run(NamedTuple):
     """All of it. program: records of LINE; layers: of LAYER; network: a record of NETWORK; settings: of SETTINGS;
     call: of CALL; order: (samples,) int32, batch k is order[k * batch_size : (k + 1) * batch_size]."""
@@ -160,6 +182,7 @@ class Run(NamedTuple):
     state: State
     data: Data
     outputs: Outputs
+    clock: Clock
 
 
 class Batch(NamedTuple):
@@ -192,6 +215,29 @@ def no_outputs() -> Outputs:
     return Outputs(np.zeros((0, 0), np.float32), np.zeros((0, 0), np.uint8), np.zeros((0, 0), np.float32))
 
 
+def no_clock() -> Clock:
+    """No room for readings."""
+    return clock_for(0, 0, 0, steps=0)
+
+
+def clock_for(parts: int, lines: int, regions: int, steps: int = CLOCKED_STEPS) -> Clock:
+    """Room for the readings of a program of so many lines and regions, of some steps."""
+    room = -(-lines // _CLOCK_LINES) * _CLOCK_LINES
+    return Clock(
+        np.zeros((steps, parts, room, 2), np.int64),
+        np.zeros((steps, regions + 1, 2), np.int64),
+        np.zeros((steps, 2), np.int64),
+    )
+
+
+def clock_readings(clock: Clock, n_steps: int) -> Clock:
+    """Copies of what the clock has of the last steps of a call of n_steps, the earliest first."""
+    room = len(clock.whole_steps)
+    if n_steps <= room:
+        return Clock(*(readings[:n_steps].copy() for readings in clock))
+    return Clock(*(np.roll(readings, -(n_steps % room), axis=0) for readings in clock))
+
+
 def empty_run() -> Run:
     """A run that does nothing, of exactly the types that the loop is compiled for: what is needed is replaced in it."""
     layout = lay_out(ModelConfig(in_features=1, n_classes=2), 1, 1, skips_zeros=False, training=True)
@@ -208,6 +254,7 @@ def empty_run() -> Run:
         allocate(layout),
         no_data(),
         no_outputs(),
+        no_clock(),
     )
 
 

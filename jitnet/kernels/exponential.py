@@ -16,7 +16,7 @@ _F = np.float32
 def exp(x):
     """e**x for float32, within 2e-7 of it relatively; clamped to [-87, 88] so that it stays finite (Cephes expf).
 
-    x = n ln 2 + r; e**r by a polynomial, and 2**n written straight into the exponent's bits. About 20 FLOP.
+    x = n ln 2 + r; e**r by a polynomial, and 2**n written straight into the exponent's bits. 21 FLOP.
     """
     x = min(max(x, _F(-87.0)), _F(88.0))
     n = math.floor(x * _F(1.44269504) + _F(0.5))

@@ -208,7 +208,7 @@ def _row_backward_weight(x, x_stride, dout, dout_stride, dw, first_sample, last_
 
 @linked(FLOATS, INT, FLOATS, INT, INT, INT)
 def linear_backward_bias(dout, dout_stride, db, batch, first, last):
-    """db[o] += sum_n dout[n, o] for first <= o < last. batch (last - first) FLOP."""
+    """db[o] += sum_n dout[n, o] for first <= o < last. 2 batch (last - first) FLOP."""
     for o in range(first, last, PANEL):
         tile = tile_load(1, TILE_COLS, db, o, PANEL)
         for n in range(batch):

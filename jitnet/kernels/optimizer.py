@@ -39,8 +39,8 @@ class OptimizerKernel(NamedTuple):
     """What else must be known of an optimizer.
 
     code: its number in compiled code. keeps: which moments it keeps from step to step. plain: without weight decay its
-    update is w -= r g and nothing else, so that the gradient may be added straight to the weights. flop, bytes: for
-    each parameter.
+    update is w -= r g and nothing else, so that the gradient may be added straight to the weights. flop, bytes: of
+    `update` for each parameter, counted as `engine.costs` says.
     """
 
     code: int
@@ -51,13 +51,13 @@ class OptimizerKernel(NamedTuple):
 
 
 OPTIMIZER_KERNELS = {
-    "sgd": OptimizerKernel(0, (), True, 4, 12),
-    "momentum": OptimizerKernel(1, ("first_moment",), False, 6, 20),
-    "nesterov": OptimizerKernel(2, ("first_moment",), False, 8, 20),
-    "rmsprop": OptimizerKernel(3, ("second_moment",), False, 10, 20),
-    "adam": OptimizerKernel(4, ("first_moment", "second_moment"), False, 14, 28),
-    "adamw": OptimizerKernel(5, ("first_moment", "second_moment"), False, 14, 28),
-    "lion": OptimizerKernel(6, ("first_moment",), False, 12, 20),
+    "sgd": OptimizerKernel(0, (), True, 5, 12),
+    "momentum": OptimizerKernel(1, ("first_moment",), False, 10, 20),
+    "nesterov": OptimizerKernel(2, ("first_moment",), False, 10, 20),
+    "rmsprop": OptimizerKernel(3, ("second_moment",), False, 12, 20),
+    "adam": OptimizerKernel(4, ("first_moment", "second_moment"), False, 16, 28),
+    "adamw": OptimizerKernel(5, ("first_moment", "second_moment"), False, 16, 28),
+    "lion": OptimizerKernel(6, ("first_moment",), False, 13, 20),
 }
 SGD, MOMENTUM, NESTEROV, RMSPROP, ADAM, ADAMW, LION = (
     np.int64(optimizer.code) for optimizer in OPTIMIZER_KERNELS.values()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from jitnet.machine_code.instructions import read_aarch64, read_x86
 from jitnet.machine_code.records import Counts, Instruction
 
-__all__ = ["MachineFunction", "MachineLoop", "count", "count_instructions", "read_assembly"]
+__all__ = ["MachineFunction", "MachineLoop", "count", "python_name", "read_assembly"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ _FILE = re.compile(r'^\s*\.file\s+(\d+)\s+"((?:[^"\\]|\\.)*)"(?:\s+"((?:[^"\\]|\
 _LOC = re.compile(r"^\s*\.loc\s+(\d+)\s+(\d+)")
 _INSTRUCTION = re.compile(r"^\s+([a-z][\w.]*)(?:\s+(.*))?$")
 _TABLE = re.compile(r"^\s*\.(?:quad|long|word|hword|byte|xword)\s+(\.L\w+)")
-_NAMED = re.compile(r'"[^"]+"|[A-Za-z_.$][\w.$]*')
+_NAMED = re.compile(r'"[^"]+"|[A-Za-z_.][\w.$]*')
 _X86_SET = re.compile(r'^movabsq\s+\$("[^"]+"|[A-Za-z_.][\w.$]*),\s*(%\w+)')
 _ARM_SET = re.compile(
     r'^(?:movz|movk|adrp|add|ldr)\s+(x\d+),.*:(?:abs_g0_nc|lo12|got_lo12|got|abs_g3):("[^"]+"|[\w.$]+)'
@@ -132,9 +132,19 @@ def count(instructions: Iterable[Instruction]) -> Counts:
     )
 
 
-def count_instructions(text: str) -> int:
-    """How many instructions an assembly text has in all."""
-    return sum(len(function.instructions) for function in read_assembly(text))
+def python_name(symbol: str) -> str:
+    """A name as Python has it, `module.function`: Numba's own has each part behind its length, after _ZN, and then the
+    types. Other names stay as they are."""
+    _, mangled, rest = symbol.partition("_ZN")
+    parts = []
+    while found := re.match(r"\d+", rest):
+        end = found.end() + int(found.group())
+        parts.append(rest[found.end() : end])
+        rest = rest[end:]
+    if not mangled or not parts:
+        return symbol
+    name = ".".join(part for part in parts if part != "_3clocals_3e")
+    return re.sub(r"_([0-9a-f]{2})", lambda found: chr(int(found.group(1), 16)), name)
 
 
 def _wraps(before: str, text: str) -> bool:

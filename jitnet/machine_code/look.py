@@ -14,10 +14,10 @@ from typing import Any
 
 from jitnet.errors import JitnetError, UsageError
 from jitnet.machine_code.analysers import HINT, analyse, analyser_name
-from jitnet.machine_code.assembly import MachineFunction, MachineLoop, count, read_assembly
+from jitnet.machine_code.assembly import MachineFunction, MachineLoop, count, python_name, read_assembly
 from jitnet.machine_code.records import Body, CodeView, Loop, Mca, Source, Target
 from jitnet.machine_code.remarks import Fate, fates, read_remarks
-from jitnet.machine_code.source import SourceLoop, function_source, loop_at, match
+from jitnet.machine_code.source import SourceLoop, function_source, loop_at, match, place_of
 from jitnet.machine_code.targets import Processor, find_processor
 
 __all__ = ["look", "view"]
@@ -197,7 +197,7 @@ def view(
 ) -> CodeView:
     """The view of a function, from a worker's answer."""
     functions = _reached(answer["assembly"], answer["roots"])
-    what_became = fates(read_remarks(answer["remarks"]), loop_at)
+    what_became = _fates(answer)
     bodies: dict[tuple[SourceLoop, str | None], list[Body]] = {}
     for source, function, machine in match(functions):
         bodies.setdefault((source, _parallel(source, function)), []).append(_body(function, machine))
@@ -246,6 +246,20 @@ def view(
     )
 
 
+def _fates(answer: dict[str, Any]) -> dict[SourceLoop, Fate]:
+    """What became of the loops; of a function that Numba calls for each element, its lines are one loop."""
+    elementwise = answer["kind"] in ("vectorize", "guvectorize")
+    own = function_source(answer["file"], answer["line"])
+
+    def where(file: str, line: int) -> SourceLoop | None:
+        found = loop_at(file, line) or place_of(file, line)
+        if elementwise and own is not None and found is not None and not found.written:
+            return place_of(own.file, own.first_line)
+        return found
+
+    return fates(read_remarks(answer["remarks"]), where)
+
+
 def _parallel(source: SourceLoop, function: MachineFunction) -> str | None:
     if "__numba_parfor_gufunc" in function.symbol:
         return "body"
@@ -274,7 +288,9 @@ def _loop(source: SourceLoop, parallel: str | None, bodies: list[Body], fate: Fa
     cycles."""
 
     def rank(body: Body) -> tuple[Any, ...]:
-        return body.innermost == source.innermost, body.counts.vector_bits, _work(body), body.counts.instructions
+        counts = body.counts
+        moved = counts.load_bytes + counts.store_bytes
+        return body.innermost == source.innermost, counts.vector_bits, counts.flop, moved, counts.instructions
 
     ordered = sorted(bodies, key=rank, reverse=True)
     if ordered and ordered[0].innermost:
@@ -285,6 +301,11 @@ def _loop(source: SourceLoop, parallel: str | None, bodies: list[Body], fate: Fa
             main = replace(main, mca=_cycles(main, cpu, aarch64))
         ordered[0] = main
     told = source.innermost and bool(ordered)
+    reason, remark = (fate.reason, fate.remark) if told else ("", "")
+    if told and not reason and ordered[0].counts.calls:
+        called = [one for one in ordered[0].instructions if one.kind == "call"]
+        names = dict.fromkeys(python_name(one.callee) or "a function" for one in called)
+        reason = f"it calls {' and '.join(names)}"
     vectorised = fate.vectorised and bool(ordered) and ordered[0].counts.vector_bits > 0
     unrolled = 0 if not ordered else 1 if vectorised else ordered[0].iterations
     return Loop(
@@ -300,8 +321,8 @@ def _loop(source: SourceLoop, parallel: str | None, bodies: list[Body], fate: Fa
         scalable=fate.scalable and vectorised,
         interleaved=fate.interleaved if vectorised else 1,
         unrolled=unrolled,
-        reason=fate.reason if told and not vectorised else "",
-        remark=fate.remark if told and not vectorised else "",
+        reason="" if vectorised else reason,
+        remark="" if vectorised else remark,
         bodies=tuple(ordered),
     )
 

@@ -53,7 +53,12 @@ _INTERLEAVED = re.compile(r"interleaved loop \(interleaved count: (\d+)\)")
 _UNROLLED = re.compile(r"unrolled loop by a factor of (\d+)")
 _WHOLE = re.compile(r"completely unrolled loop with (\d+) iterations")
 _REASON = re.compile(r"^loop not vectorized: |vectorization is not beneficial")
-_NO_REASONS = ("interleaving is not beneficial", "the vectorization has been disabled", "scalable vectorization")
+_NO_REASONS = (
+    "has already been vectorized",
+    "interleaving is not beneficial",
+    "the vectorization has been disabled",
+    "scalable vectorization",
+)
 
 
 def read_remarks(text: str) -> list[Remark]:
@@ -131,6 +136,8 @@ _WORDS = (
         "memory checks",
         "so many arrays might overlap that checking them first would cost too much",
     ),
+    ("runtime pointer checks needed", "arrays might overlap, and the code seems to run too seldom to check that first"),
+    ("potentially faulting load", "it may be left in the middle, and reading on from there might fault"),
     ("cannot check memory dependencies at runtime", "arrays might overlap in a way that cannot be checked first"),
     ("call instruction cannot be vectorized", "it calls a function that works on one number at a time"),
     (

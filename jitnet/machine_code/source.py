@@ -14,7 +14,10 @@ from pathlib import Path
 from jitnet.machine_code.assembly import MachineFunction, MachineLoop
 from jitnet.machine_code.records import Source
 
-__all__ = ["SourceLoop", "function_source", "loop_at", "match", "module_loops"]
+__all__ = ["SourceLoop", "function_source", "loop_at", "match", "module_loops", "place_of"]
+
+FEW = 0.1
+"""Share of a machine loop's instructions that may have strayed in from other loops."""
 
 
 @dataclass(frozen=True)
@@ -108,13 +111,6 @@ def loop_at(file: str, line: int) -> SourceLoop | None:
     return max(round_it, key=lambda loop: (loop.depth, loop.line), default=None)
 
 
-def function_at(file: str, line: int) -> str:
-    """The innermost function round a line; "" outside all."""
-    found = _module(file)
-    round_it = [one for one in found.functions if one.line <= line <= one.last_line] if found else []
-    return max(round_it, key=lambda one: one.line).name if round_it else ""
-
-
 @cache
 def function_source(file: str, line: int) -> Source | None:
     """The innermost function round a line, or the one whose decorators stand there."""
@@ -141,70 +137,93 @@ def match(functions: Sequence[MachineFunction]) -> Iterator[tuple[SourceLoop, Ma
 def _match(function: MachineFunction, loop: MachineLoop) -> list[tuple[MachineLoop, SourceLoop | None]]:
     """A machine loop and those inside it, outermost first."""
     found: list[tuple[MachineLoop, SourceLoop | None]] = []
-    children: list[SourceLoop | None] = []
+    children: list[SourceLoop] = []
     for child in loop.inside:
         inner = _match(function, child)
-        children.append(inner[0][1])
+        children += [inner[0][1]] if inner[0][1] is not None else []
         found += inner
-    own = _own(loop, [child for child in children if child is not None])
-    if own is not None:
-        # A line that became a loop by itself, inside a loop that is written: told by being the same one twice.
+    own = _own(loop, children)
+    if own is None:
+        own = _alone(loop, function.symbol)
+    elif own in children:
+        # The same one twice: what is inside is a line that became a loop by itself, if it is only one.
         found = [
-            (machine, _line_alone(machine) or source) if source == own and machine in loop.inside else (machine, source)
+            (machine, _alone(machine, "") or source) if source == own and machine in loop.inside else (machine, source)
             for machine, source in found
         ]
-    if own is None:
-        own = _line_alone(loop, function.symbol)
     return [(loop, own), *found]
 
 
 def _own(loop: MachineLoop, children: Sequence[SourceLoop]) -> SourceLoop | None:
-    def possible(candidate: SourceLoop | None) -> bool:
-        return candidate is not None and all(
-            child.file != candidate.file
-            or child.function != candidate.function
-            or (candidate.line <= child.line and child.last_line <= candidate.last_line)
-            for child in children
-        )
-
+    """The written loop that a machine loop is, which is round those that are inside."""
     closing = loop_at(loop.back.file, loop.back.line)
-    votes: Counter[SourceLoop] = Counter()
-    for instruction in loop.instructions:
-        voted = loop_at(instruction.file, instruction.line)
-        if voted is not None and possible(voted):
-            votes[voted] += 1
-    if closing is not None and possible(closing):
+    if closing is not None and all(_may_be_round(closing, child) for child in children):
         return closing
-    if children and not votes:
-        # Nothing of its own but the counter: the loop round the one inside.
-        child = children[0]
-        return next(
-            (
-                one
-                for one in module_loops(child.file)
-                if one.function == child.function
-                and one.depth == child.depth - 1
-                and one.line <= child.line <= one.last_line
-            ),
-            None,
-        )
-    return max(votes, key=lambda one: (one.depth, votes[one]), default=None)
+    if children:
+        return _round(children[0])
+    votes = Counter(loop_at(one.file, one.line) for one in loop.instructions if one.line)
+    heard = [one for one, count in votes.items() if one is not None and count >= FEW * votes.total()]
+    if not heard:
+        return None
+    # What all of them are in: turns of a loop inside may have been written out.
+    common = heard[0]
+    for one in heard[1:]:
+        while not (common.file == one.file and common.line <= one.line and one.last_line <= common.last_line):
+            outer = _round(common)
+            if outer is None:
+                return max(heard, key=lambda each: votes[each])
+            common = outer
+    return common
 
 
-def _line_alone(loop: MachineLoop, symbol: str = "") -> SourceLoop | None:
-    """The line that a loop without `for` was made of; of `@vectorize`, the function's first."""
+def _may_be_round(outer: SourceLoop, inner: SourceLoop) -> bool:
+    """Another function's loop may be: it was copied into this one."""
+    if (outer.file, outer.function) != (inner.file, inner.function):
+        return True
+    return outer.line <= inner.line and inner.last_line <= outer.last_line
+
+
+def _round(loop: SourceLoop) -> SourceLoop | None:
+    """The next loop round one, in its function."""
+    return next(
+        (
+            one
+            for one in module_loops(loop.file)
+            if one.function == loop.function
+            and one.depth == loop.depth - 1
+            and one.line <= loop.line <= loop.last_line <= one.last_line
+        ),
+        None,
+    )
+
+
+def _alone(loop: MachineLoop, symbol: str) -> SourceLoop | None:
+    """The line that a machine loop without `for` was made of; where Numba made it of a whole function, that."""
     lines = Counter((one.file, one.line) for one in loop.instructions if one.line and _module(one.file))
     if not lines:
         return None
-    (file, line), _ = max(lines.items(), key=lambda item: item[1])
+    (file, line), _ = lines.most_common(1)[0]
     source = function_source(file, line)
-    if source is None:
+    if "__numba_parfor_gufunc" in symbol and loop.inside:
+        return None  # goes through a thread's shares of a `prange`, one mostly
+    if symbol.startswith(("__ufunc__", "__gufunc__")):
+        line = source.first_line if source is not None else line
+    elif loop.inside and loop_at(file, line) is not None:
         return None
-    round_it = loop_at(file, line)
-    if symbol.startswith(("__ufunc__", "__gufunc__")) and round_it is None:
+    found = place_of(file, line)
+    return found if found is not None and not found.written else None
+
+
+@cache
+def place_of(file: str, line: int) -> SourceLoop | None:
+    """The innermost loop round a line; where none is, the line as a loop of its own, or the function that begins
+    there, whose elements Numba goes through. None outside all functions."""
+    round_it, source = loop_at(file, line), function_source(file, line)
+    if source is None or (round_it is not None and round_it.line <= line <= round_it.head):
+        return round_it
+    if line <= source.first_line:
         last = source.first_line + len(source.lines) - 1
-        return SourceLoop(file, source.first_line, last, source.function, 0, False, source.first_line, written=False)
-    if round_it is not None and round_it.line <= line <= round_it.head:
-        return None
+        alone = not any(source.first_line <= one.line <= last for one in module_loops(file))
+        return SourceLoop(file, source.first_line, last, source.function, 0, alone, source.first_line, written=False)
     depth = round_it.depth + 1 if round_it else 1
     return SourceLoop(file, line, line, source.function, depth, True, line, written=False)

@@ -68,8 +68,6 @@ def main() -> None:
         except Wrong as error:
             answer(error=str(error), usage=True)
         except Exception as error:
-            if os.environ.get("L_DEBUG"):
-                open("/tmp/L/tb.txt","w").write(traceback.format_exc())
             answer(error=describe(error), usage=False)
 
 
@@ -154,13 +152,15 @@ def vector_bits(processor: dict[str, str] | None) -> int:
 
 def never_run() -> None:
     """Compile without making code that could run; calls from Python run the Python function instead."""
-    codegen, cpu, dispatcher = (importlib.import_module(f"numba.core.{one}") for one in ("codegen", "cpu", "dispatcher"))
+    codegen, cpu, dispatcher = (
+        importlib.import_module(f"numba.core.{one}") for one in ("codegen", "cpu", "dispatcher")
+    )
 
     def keep(self: Any, result: Any) -> None:
         self.overloads[tuple(result.signature.args)] = result
 
     codegen.JITCodeLibrary._finalize_specific = lambda self: None
-    codegen.JITCodeLibrary.get_pointer_to_function = lambda self, name: self._ensure_finalized() or 0
+    codegen.JITCodeLibrary.get_pointer_to_function = lambda self, name: 0
     cpu.CPUContext.get_executable = lambda self, library, fndesc, env: object()  # by which others know the function
     dispatcher.Dispatcher._compile_for_args = lambda self, *args, **kwargs: self.py_func(*args, **kwargs)
     dispatcher.Dispatcher.add_overload = keep
@@ -175,12 +175,12 @@ def write_lines() -> None:
     Its own way, `debug=True`, also keeps variables in memory, checks bounds and forbids inlining: other code. And it
     writes the lines of what it copied from another file, or into the body of a `prange`, under the wrong file.
     """
-    from numba.core import base, debuginfo, lowering
+    from numba.core import base, codegen, debuginfo, lowering
 
     class Lines(debuginfo.DIBuilder):  # type: ignore[misc]
         """A scope for each file whose lines come up in a function."""
 
-        here = ""
+        here: Any = None
 
         def __init__(self, module: Any, filepath: str, cgctx: Any, directives_only: bool) -> None:
             self._scopes: dict[tuple[int, str], Any] = {}
@@ -202,12 +202,15 @@ def write_lines() -> None:
             pass
 
         def _di_location(self, line: int) -> Any:
-            place = {"line": line, "column": 1, "scope": self._scope()}
-            return self.module.add_debug_info("DILocation", place)
+            path = self.filepath
+            if self.here is not None:
+                # What Numba writes round the body of a `prange` has no file: the loop itself stands for it.
+                place = prange if prange is not None and self.here.filename == "<string>" else self.here
+                path, line = os.path.abspath(place.filename), place.line if place is prange else line
+            return self.module.add_debug_info("DILocation", {"line": line, "column": 1, "scope": self._scope(path)})
 
-        def _scope(self) -> Any:
+        def _scope(self, path: str) -> Any:
             function = self.subprograms[-1]
-            path = os.path.abspath(self.here) if self.here else self.filepath
             if path == self.filepath:
                 return function
             key = (len(self.subprograms), path)
@@ -222,10 +225,46 @@ def write_lines() -> None:
 
     def lower_inst(self: Any, inst: Any) -> Any:
         if isinstance(self.debuginfo, Lines):
-            self.debuginfo.here = self.loc.filename
+            self.debuginfo.here = self.loc
         return before(self, inst)
 
     lowering.Lower.lower_inst = lower_inst
+    parfor_lowering: Any = importlib.import_module("numba.parfors.parfor_lowering")
+    make = parfor_lowering._create_gufunc_for_parfor_body
+
+    def make_body(lowerer: Any, parfor: Any, *args: Any, **kwargs: Any) -> Any:
+        global prange
+        before, prange = prange, parfor.loc
+        try:
+            return make(lowerer, parfor, *args, **kwargs)
+        finally:
+            prange = before
+
+    parfor_lowering._create_gufunc_for_parfor_body = make_body
+    add = codegen.CPUCodeLibrary.add_ir_module
+
+    def add_ir_module(self: Any, module: Any) -> None:
+        # What is copied into a function without a table of lines loses its own: NumPy's loops and threads come in so.
+        for function in getattr(module, "functions", ()):
+            if function.blocks and function.name.startswith(("__ufunc__", "__gufunc__")):
+                file, line = wrapped
+                table = Lines(module, file, None, False)
+                table.mark_subprogram(function, function.name, (), (), line)
+                place = table._di_location(line)
+                for block in function.blocks:
+                    for instruction in block.instructions:
+                        instruction.set_metadata("dbg", place)
+                table.finalize()
+        add(self, module)
+
+    codegen.CPUCodeLibrary.add_ir_module = add_ir_module
+
+
+prange: Any = None
+"""Numba's location of the `prange` whose body is being compiled."""
+
+wrapped = ("<numba>", 0)
+"""File and line of the function that Numba wraps in a loop over elements just now."""
 
 
 # The functions -------------------------------------------------------------------------------------------------------
@@ -382,6 +421,11 @@ def elements(given: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(getattr(one, "dtype", one) for one in given)
 
 
+def wrap(python: Any) -> None:
+    global wrapped
+    wrapped = (os.path.abspath(python.__code__.co_filename), python.__code__.co_firstlineno)
+
+
 def look_at_ufunc(function: Any, target: dict[str, Any]) -> dict[str, Any]:
     from numba.np.ufunc import ufuncbuilder
 
@@ -390,6 +434,7 @@ def look_at_ufunc(function: Any, target: dict[str, Any]) -> dict[str, Any]:
     given = elements(argument_types(target))[: function.nin]
     result = builder.add(given)
     context = result.target_context
+    wrap(dispatcher.py_func)
     info = ufuncbuilder.build_ufunc_wrapper(
         result.library, context, result.fndesc.llvm_func_name, result.signature, result.objectmode, result
     )
@@ -403,13 +448,14 @@ def look_at_gufunc(function: Any, target: dict[str, Any]) -> dict[str, Any]:
 
     own = function.gufunc_builder
     builder = ufuncbuilder.GUFuncBuilder(own.py_func, own.signature, targetoptions=dict(own.targetoptions))
-    # The core's arrays have the dimensions of the layout; strides are known only when it is called.
-    dims = [len(term) for term in (*own.sin, *own.sout)]
+    # The core's arrays have the dimensions of the layout, an output at least one; strides are known only in a call.
+    dims = [len(term) for term in own.sin] + [max(1, len(term)) for term in own.sout]
     given = elements(argument_types(target))
     if len(given) != len(dims):
         raise Wrong(f"{target['name']} takes {len(dims)} arguments, outputs among them; {len(given)} types were given")
     shaped = tuple(types.Array(kind, count, "A") if count else kind for kind, count in zip(given, dims, strict=True))
     result = builder.add(shaped)
+    wrap(own.py_func)
     info = wrappers.build_gufunc_wrapper(own.py_func, result, builder.sin, builder.sout, cache=False, is_parfors=False)
     info.library.finalize()
     return made(own.py_func, target["module"], result, "guvectorize", [info.name], [info.library])
@@ -417,6 +463,8 @@ def look_at_gufunc(function: Any, target: dict[str, Any]) -> dict[str, Any]:
 
 def made(python: Any, module: str, result: Any, kind: str, roots: list[str], libraries: list[Any]) -> dict[str, Any]:
     code = python.__code__
+    for library in libraries:
+        library._ensure_finalized()  # until then it is optimised by halves
     return {
         "function": python.__qualname__.replace("<locals>.", ""),
         "module": module,

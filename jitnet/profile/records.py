@@ -1,16 +1,16 @@
 """What a profile is: the rows of a training step, the threads, and the step as it runs without a clock."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median, quantiles
+from statistics import fmean, median, quantiles
 from typing import Any
 
 from jitnet.bench.records import Probes
 from jitnet.compiler.machine import Machine
+from jitnet.engine.program import WHOLE_NETWORK
 
-__all__ = ["Profile", "Row", "Slice", "ThreadRow", "spread"]
-
-SAMPLES = 512
-"""Samples that a row keeps at the most, one a step, evenly thinned."""
+__all__ = ["Profile", "RegionRow", "Row", "Slice", "ThreadRow", "spread", "typical_pairs"]
 
 
 def spread(samples: tuple[float, ...]) -> float:
@@ -22,16 +22,26 @@ def spread(samples: tuple[float, ...]) -> float:
     return (high - low) / 2 / middle if middle else 0.0
 
 
+def typical_pairs(plain_s: Sequence[float], clocked_s: Sequence[float]) -> tuple[int, ...]:
+    """The middle half of the pairs, by what both took. Means over these add up, as medians do not, and yet a machine's
+    slow moments do not count."""
+    order = sorted(range(len(plain_s)), key=lambda place: plain_s[place] + clocked_s[place])
+    return tuple(sorted(order[len(order) // 4 : max(len(order) // 4 + 1, -(-3 * len(order) // 4))]))
+
+
 @dataclass(frozen=True)
 class Row:
     """A line of the step's program, as it was measured.
 
     region, operation, layer, next_batch, split, parts: as the line has them. shape: extents of the problem, for people.
     flop, bytes: done in a step by all parts. nominal_flop: what dense loops would do; more than flop where zeros are
-    skipped. calls: steps in which it was timed. samples_s: seconds of a step that it takes, the mean over its parts,
-    for some of these steps. by_thread_s: the mean of each part alone. share: of the step's time. roof: share of the
-    roof that it reaches, 0 where it counts neither FLOP nor bytes; above 1 is impossible. binds: "arithmetic", "first
-    cache", "second cache", "last cache", "memory", "latency" or "starting threads". verdict: one sentence.
+    skipped. calls: steps in which it was timed. samples_s: seconds of a step that it takes, one for each chunk of steps
+    with the clock: means over its steps and parts. by_thread_s: the mean of each part alone. share: of the step's time;
+    this and the former in typical chunks. roof: share of the roof that it reaches, 0 where it counts neither FLOP nor
+    bytes; above 1 is impossible. binds: "arithmetic", "first cache", "second cache", "last cache", "memory", "latency"
+    or "starting threads". verdict: one sentence.
+
+    An operation that makes samples ahead of the step has region 0, and its seconds are those of a step's samples.
     """
 
     region: int
@@ -54,8 +64,9 @@ class Row:
 
     @property
     def name(self) -> str:
-        """Operation and layer, and whether it is on the next batch: "forward_sparse 0, next batch"."""
-        return f"{self.operation} {self.layer}{', next batch' * self.next_batch}"
+        """As the line's: "forward_sparse 0, next batch"."""
+        layer = "" if self.region == 0 or self.operation in WHOLE_NETWORK else f" {self.layer}"
+        return f"{self.operation}{layer}{', next batch' * self.next_batch}"
 
     @property
     def median_s(self) -> float:
@@ -84,9 +95,25 @@ class Row:
 
 
 @dataclass(frozen=True)
+class RegionRow:
+    """A parallel region of a mean step, in seconds: number and parts; wall_s from entering to leaving; busy_s: the
+    lines in it, the mean over its parts; starting_s: until a part begins and from the last one's end until it is left;
+    waiting_s: for the slowest part. verdict: one sentence where these count, else ""."""
+
+    region: int
+    parts: int
+    wall_s: float
+    busy_s: float
+    starting_s: float
+    waiting_s: float
+    verdict: str = ""
+
+
+@dataclass(frozen=True)
 class ThreadRow:
     """What one thread does in a mean step, in seconds: its lines; waiting for the slowest; until it starts; and from
-    the slowest's end until the region is left. The rest of a step is outside regions."""
+    the slowest's end until the region is left. Where a region has fewer parts than there are threads, the others wait.
+    The rest of a step is outside regions."""
 
     thread: int
     busy_s: float
@@ -111,11 +138,12 @@ class Slice:
 class Profile:
     """A training step on `threads` threads.
 
-    settings: network, data and options of training; two profiles can be compared where these are equal. probes: what
-    the machine was measured to do. plain_s, clocked_s: seconds a step, one a chunk of steps, in turn without and with
-    the clock. threads_rows: one a thread. waiting_s, starting_s: of a mean step, means over the threads: waiting for
-    the slowest; entering and leaving regions. rest_s: of a mean step, outside lines and regions. slices: of some
-    hundred steps one after another.
+    settings: network, data and options of training; two profiles can be compared where these are equal. input_reason:
+    why the first layer runs the loops that it does. probes: what the machine was measured to do on so many threads;
+    fewer: the same for the parts of regions that have fewer. plain_s, clocked_s: seconds a step, one a chunk of steps,
+    in turn without and with the clock. waiting_s, starting_s, rest_s: of a step in typical chunks: waiting for the
+    slowest part, and entering and leaving regions, means over the parts; all that is outside lines and regions. slices:
+    of some hundred steps one after another. measure_s: what all this took.
     """
 
     machine: Machine
@@ -132,11 +160,20 @@ class Profile:
     starting_s: float
     rest_s: float
     slices: tuple[Slice, ...]
+    regions: tuple[RegionRow, ...] = ()
+    fewer: tuple[Probes, ...] = ()
+    input_reason: str = ""
+    measure_s: float = 0.0
+
+    @property
+    def typical(self) -> tuple[int, ...]:
+        """Places of the pairs of chunks that took neither very short nor very long: the middle half."""
+        return typical_pairs(self.plain_s, self.clocked_s)
 
     @property
     def step_s(self) -> float:
-        """A step as it runs without a clock."""
-        return median(self.plain_s)
+        """A step as it runs without a clock: the mean of the typical chunks."""
+        return fmean(self.plain_s[place] for place in self.typical)
 
     @property
     def cost(self) -> float:
@@ -144,7 +181,14 @@ class Profile:
         return median(clocked / plain for clocked, plain in zip(self.clocked_s, self.plain_s, strict=True)) - 1.0
 
     @property
+    def cost_error(self) -> float:
+        """Half the width in which the median of the cost lies, with a chance of two in three."""
+        costs = [clocked / plain for clocked, plain in zip(self.clocked_s, self.plain_s, strict=True)]
+        low, _, high = quantiles(costs, n=4, method="inclusive") if len(costs) > 1 else (1.0, 1.0, 1.0)
+        # The quartiles of a normal distribution are 1.35 deviations apart, and its median's error 1.25 that of a mean.
+        return 1.25 * (high - low) / 1.35 / math.sqrt(len(costs))
+
+    @property
     def accounted(self) -> float:
         """Rows and rest, added up, as a share of the step without a clock."""
-        rows = sum(row.median_s for row in self.rows)
-        return (rows + self.waiting_s + self.starting_s + self.rest_s) / self.step_s
+        return sum(row.share for row in self.rows) + (self.waiting_s + self.starting_s + self.rest_s) / self.step_s

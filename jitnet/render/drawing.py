@@ -18,7 +18,7 @@ from rich.text import Text
 
 from jitnet.render.console import ACCENT, FAINT
 
-__all__ = ["GAP", "PAGE", "common_crop", "draw", "picture", "pictures", "plot", "to_grey"]
+__all__ = ["GAP", "PAGE", "braille", "common_crop", "draw", "picture", "pictures", "plot", "to_grey"]
 
 DENSITY = " .:-=+*#%@"
 FOUR_GREYS = (0, 8, 7, 15)  # among the 16 colours: black, bright black, white, bright white
@@ -190,7 +190,7 @@ def plot(
         cells = dots[number * down : (number + 1) * down].reshape(down, columns, across)
         line = Text(f"{labels.get(number, ''):>{margin}} ", style=FAINT, no_wrap=True)
         line.append("|" if ascii_only else "┤" if number in labels else "│")
-        marks = ("*" if ascii_only and cell.any() else _braille(cell) for cell in cells.swapaxes(0, 1))
+        marks = ("*" if ascii_only and cell.any() else braille(cell) for cell in cells.swapaxes(0, 1))
         line.append("".join(marks), ACCENT)
         console.print(line)
     console.print(Text(" " * (margin + 1) + ("+" + "-" * columns if ascii_only else "└" + "─" * columns), style=FAINT))
@@ -199,7 +199,7 @@ def plot(
     console.print(Text(" " * (margin + 2) + start + middle + end, style=FAINT, no_wrap=True))
 
 
-def _braille(cell: npt.NDArray[np.bool_]) -> str:
+def braille(cell: npt.NDArray[np.bool_]) -> str:
     """The braille character of a (4, 2) cell of dots; a blank where there are none."""
     if not cell.any():
         return " "

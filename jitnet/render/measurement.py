@@ -33,10 +33,13 @@ def measuring(consoles: Consoles) -> Iterator[Callable[[str, int, int], None]]:
     """
     console = consoles.err
     if not console.is_interactive:
+        begun = False
 
         def begin(what: str, done: int, total: int) -> None:
-            if done == 0:
+            nonlocal begun
+            if not begun:
                 console.print(Text("Measuring …"))
+            begun = True
 
         yield begin
         return
@@ -255,8 +258,8 @@ def _versus(console: Console, measured: "Bench", peers: Sequence[str]) -> None:
     )
 
 
-def changes(console: Console, found: "Sequence[Change]", threshold: float) -> None:
-    """What became slower or faster than the baseline, and how many rows did not change."""
+def changes(console: Console, found: "Sequence[Change]", threshold: float, title: str = "Against the baseline") -> None:
+    """What became slower or faster than before, and how many rows did not change."""
     told = [change for change in found if change.verdict != "same"]
     rows: list[list[Cell]] = [
         [
@@ -276,9 +279,9 @@ def changes(console: Console, found: "Sequence[Change]", threshold: float) -> No
     console.print()
     if rows:
         columns = ["row", "shape", "threads", "before µs", "now µs", "change", "p", "verdict"]
-        table(console, columns, rows, title="Against the baseline", footnotes=[note])
+        table(console, columns, rows, title=title, footnotes=[note])
     else:
-        console.print(Text(f"Against the baseline: {note}"))
+        console.print(Text(f"{title}: {note}"))
 
 
 def _threads(count: int) -> str:

@@ -92,12 +92,15 @@ def _megabytes(count: int) -> str:
 
 
 @contextmanager
-def working(consoles: Consoles, what: str) -> Iterator[None]:
-    """A spinner with the seconds passed, for work that cannot tell how far it is; without a terminal a plain line."""
+def working(consoles: Consoles, what: str) -> Iterator[Callable[[str], None]]:
+    """A spinner with the seconds passed, for work that cannot tell how far it is; without a terminal a plain line.
+
+    Gives a function that says which stage the work is in.
+    """
     console = consoles.err
     if not console.is_interactive:
         console.print(Text(f"{what} …"))
-        yield
+        yield lambda stage: None
         return
     spinner = Progress(
         SpinnerColumn("line" if console.options.ascii_only else "dots", style=ACCENT),
@@ -107,10 +110,11 @@ def working(consoles: Consoles, what: str) -> Iterator[None]:
         transient=True,
         redirect_stdout=False,
         redirect_stderr=False,
+        refresh_per_second=4,  # it may stand beside something that is being timed
     )
     with spinner:
-        spinner.add_task("", total=None, what=what)
-        yield
+        task = spinner.add_task("", total=None, what=what)
+        yield lambda stage: spinner.update(task, what=f"{what}: {stage}")
 
 
 @contextmanager
@@ -308,11 +312,15 @@ class TrainingView:
         outcome: str = "",
         kept: int | None = None,
         final_test: tuple[float, float] | None = None,
+        costliest: Sequence[tuple[str, float]] = (),
+        threads: str = "",
     ) -> None:
         """Best and last accuracy, where the model lies, and what to type next.
 
         outcome: why the training ended, where that is not because all epochs were done. kept: the epoch whose weights
         the model has, where held-out data decided it. final_test: loss and accuracy on the test data, looked at once.
+        costliest: operations that took longest, and their shares of the steps' time. threads: how many it ended on,
+        and why.
         """
         self._clear()
         console = self._consoles.out
@@ -336,6 +344,12 @@ class TrainingView:
             seconds = sum(report.seconds for report in self._reports)
             count = len(self._reports)
             pairs.append(("training", f"{_duration(console, seconds)} for {count} epoch{'s' * (count != 1)}"))
+        if threads:
+            pairs.append(("threads", threads))
+        if costliest:
+            pairs.append(
+                ("costliest loops", ", ".join(f"{name.replace(', ', ' on ')} {share:.0%}" for name, share in costliest))
+            )
         if model is not None:
             pairs.append(("model", Text(str(model), style="bold")))
         if console.is_terminal:

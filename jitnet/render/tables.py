@@ -15,7 +15,7 @@ __all__ = ["Cell", "bar", "empty_table", "table"]
 
 Cell = str | int | float | Text | None
 
-NUMBER = re.compile(r"[-+±]?[\d,.]+([eE][-+]?\d+)?\s*(%|x|×|[a-zµ/]{1,4})?\*?|[-–—·]|")
+NUMBER = re.compile(r"[-+±]?[\d,.]+([eE][-+]?\d+)?(/[\d,.]+)?\s*(%|x|×|[a-zµ/]{1,4})?\*?|[-–—·]|")
 LONGEST_WHOLE = 20  # longer words, paths mostly, are broken before others
 GAP = 2  # columns between two columns of a table
 EIGHTHS = " ▏▎▍▌▋▊▉"

@@ -51,6 +51,7 @@ class History:
     epochs: a report each. outcome: why it ended, in words. stopped: whether it was asked to. reached: whether the last
     watched accuracy is what was aimed at; True without an aim. kept: the epoch whose parameters the model has, where
     held-out data decided that. final_test: loss and accuracy on the test set where it is looked at once, at the end.
+    costliest: the three operations that took longest, by name, and their shares of the steps' time.
     """
 
     epochs: tuple[EpochReport, ...]
@@ -59,6 +60,7 @@ class History:
     reached: bool = True
     kept: int | None = None
     final_test: tuple[float, float] | None = None
+    costliest: tuple[tuple[str, float], ...] = ()
 
     @property
     def best(self) -> EpochReport | None:

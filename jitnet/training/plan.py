@@ -1,6 +1,6 @@
 """How a training will be done, and why: threads, the loops of the first layer, and the program of a step."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,14 +11,18 @@ from jitnet.compiler.machine import Machine, describe_machine
 from jitnet.config import ModelConfig, TrainConfig
 from jitnet.datasets import Split
 from jitnet.engine.layout import Layout, lay_out
-from jitnet.engine.prediction import ZERO_SKIPPING_BELOW, density
+from jitnet.engine.prediction import ZERO_SKIPPING_BELOW, density, used_columns
 from jitnet.engine.program import Program, Step, measuring, training
 from jitnet.engine.setup import make_data, training_run
-from jitnet.engine.state import Data, Run, aligned, byte_values, pack
+from jitnet.engine.state import Data, Run, State, aligned, byte_values, clock_for, pack
 from jitnet.errors import UsageError
 from jitnet.model import Model
 
-__all__ = ["Plan", "begin_run", "data_of", "make_plan", "plain_values"]
+__all__ = ["Plan", "begin_run", "data_of", "make_plan", "on_threads", "plain_values"]
+
+
+PARAMETERS = ("params", "grads", "first_moment", "second_moment", "average")
+"""What a state has for each parameter: the same on any count of threads."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +71,10 @@ def make_plan(model: Model, samples: Split, config: TrainConfig, batch_size: int
     sparse = loops == "zero-skipping"
     item = 4 if _scaled_before(model, samples) else 1
     rates = _dropout(model.config, config)
+    columns = used_columns(samples.images, batch_size) if sparse else 1.0
 
     def on(threads: int) -> tuple[Step, Layout]:
-        step = Step(model.config, config, batch_size, threads, share if sparse else 1.0, sparse, item)
+        step = Step(model.config, config, batch_size, threads, share if sparse else 1.0, sparse, item, columns)
         return step, lay_out(
             model.config, batch_size, threads, skips_zeros=sparse, training=True, dropout=(*rates, 0.0)
         )
@@ -79,6 +84,14 @@ def make_plan(model: Model, samples: Split, config: TrainConfig, batch_size: int
         threads = training(*on(here.cores)).threads
         why = here.cores_reason if threads == here.cores else "a step has too little work for more"
     return Plan(threads, why, loops, share, reason, here, *on(threads))
+
+
+def on_threads(plan: Plan, threads: int) -> Plan:
+    """The same on another count of threads."""
+    step = plan.step._replace(threads=threads)
+    rates = tuple(float(layer.dropout) for layer in plan.layout.layers)
+    layout = lay_out(step.shape, step.batch_size, threads, skips_zeros=plan.skips_zeros, training=True, dropout=rates)
+    return replace(plan, threads=threads, step=step, layout=layout)
 
 
 def _scaled_before(model: Model, samples: Split) -> bool:
@@ -107,13 +120,18 @@ def _dropout(shape: ModelConfig, config: TrainConfig) -> tuple[float, ...]:
     return rates or (0.0,) * hidden
 
 
-def begin_run(model: Model, plan: Plan, n_steps: int) -> Run:
-    """A run with the model's parameters in it; n_steps: of an epoch."""
-    config = plan.step.config
-    run = training_run(plan.step, plan.layout, plan.program, n_steps)
-    pack(run.state.params, run.layers, model.weights, model.biases)
-    if config.ema > 0.0:
-        run.state.average[:] = run.state.params
+def begin_run(model: Model, plan: Plan, n_steps: int, parameters: State | None = None) -> Run:
+    """A run with the model's parameters in it, its clock standing still; n_steps: of an epoch. parameters: of another
+    run of this model, to be shared with it, gradients and moments included."""
+    config, program = plan.step.config, plan.program
+    run = training_run(plan.step, plan.layout, program, n_steps)
+    run = run._replace(clock=clock_for(program.threads, len(program.lines), program.regions))
+    if parameters is not None:
+        run = run._replace(state=run.state._replace(**{name: getattr(parameters, name) for name in PARAMETERS}))
+    else:
+        pack(run.state.params, run.layers, model.weights, model.biases)
+        if config.ema > 0.0:
+            run.state.average[:] = run.state.params
     # What input dropout keeps is scaled up to make good for what it drops.
     run.state.byte_values[:] = plain_values(model) / np.float32(1.0 - config.input_dropout)
     return run

@@ -35,10 +35,13 @@ class NewSamples:
         self._plan, self._maker = plan, SampleMaker(images, features, image_shape, config, plan.threads)
         self.counting = np.zeros(0, np.int32)
 
-    def draw(self, epoch: int, indices: npt.NDArray[np.int32]) -> Data:
-        """The samples `indices` of the data set as they are in this epoch, in that order."""
+    def draw(self, epoch: int, indices: npt.NDArray[np.int32], times: dict[str, float] | None = None) -> Data:
+        """The samples `indices` of the data set as they are in this epoch, in that order.
+
+        times: gains the seconds of each operation that makes them.
+        """
         if len(indices) > len(self.counting):
             self.counting = np.arange(len(indices), dtype=np.int32)
         plan, labels = self._plan, self._labels[indices]
-        made = self._maker.make(epoch, indices)
-        return make_data(*made, labels, skips_zeros=plan.skips_zeros, threads=plan.threads, kept=False)
+        made = self._maker.make(epoch, indices, times)
+        return make_data(*made, labels, skips_zeros=plan.skips_zeros, threads=plan.threads, kept=False, times=times)

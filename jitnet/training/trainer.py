@@ -7,27 +7,58 @@ bar and for Ctrl-C. Where a chunk ends does not show in the result.
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from jitnet.config import TrainConfig
 from jitnet.datasets import Dataset, Split, stratified_split
+from jitnet.engine.program import Program
+from jitnet.engine.state import Clock, Run, clock_readings, no_clock
 from jitnet.errors import DivergedError, UsageError
 from jitnet.model import Model
 from jitnet.training.history import EpochReport, History, StepReport
-from jitnet.training.plan import Plan, begin_run, data_of, make_plan, plain_values
+from jitnet.training.pace import Pace, counts_to_try
+from jitnet.training.plan import Plan, begin_run, data_of, make_plan, on_threads, plain_values
 from jitnet.training.samples import NewSamples
 from jitnet.training.stopping import EarlyStopping
 
 if TYPE_CHECKING:
     from jitnet.compiler.reference import Struct
 
-__all__ = ["Trainer", "train"]
+__all__ = ["Chunk", "Trainer", "train"]
 
 _CHUNK_S = 0.03
 """Seconds that a chunk of batches should take."""
+
+
+_TRIAL_S = 0.01
+"""The same while counts of threads are tried."""
+
+_COSTLIEST = 3
+
+
+class Chunk(NamedTuple):
+    """Steps trained in one call. done: of the epoch, these included. steps: how many. program: what ran. readings: of
+    the clock, None where it stood still; making: seconds that each operation took that made these samples, where any
+    did."""
+
+    done: int
+    steps: int
+    seconds: float
+    program: Program
+    readings: Clock | None
+    making: dict[str, float]
+
+
+class _Way(NamedTuple):
+    """A run on some count of threads, and its struct."""
+
+    plan: Plan
+    run: Run
+    struct: "Struct"
 
 
 class Trainer:
@@ -57,6 +88,7 @@ class Trainer:
         self._batch_size = min(config.batch_size, samples)
         self.n_steps = samples // self._batch_size if config.drop_last else -(-samples // self._batch_size)
         self.plan: Plan = make_plan(model, self._training, config, self._batch_size)
+        self._pace = Pace((config.threads,) if config.threads else counts_to_try(self.plan.threads))
         self._new = None
         if config.augment.active or config.input_dropout:
             self._new = NewSamples(self._training, dataset.image_shape, model, config, self.plan)
@@ -80,12 +112,14 @@ class Trainer:
         load_loop()
         self._run_steps, self._shuffle, self._struct_of = run_steps, shuffle, Struct
         self._run = begin_run(self.model, self.plan, self.n_steps)
+        self._run.call.clocked = True
+        self._ticks, self._step_ticks = dict[str, float](), 0.0
         self._order = np.arange(len(self._training), dtype=np.int32)
         if self._new is None:
             self._run = self._run._replace(order=self._order, data=data_of(self._training, self.model, self.plan))
-            self._struct = Struct(self._run)
         else:
             self._new.draw(0, np.zeros(1, np.int32))
+        self._ways = {self.plan.threads: _Way(self.plan, self._run, Struct(self._run))}
         # Called once: it would be compiled or loaded in the first epoch otherwise.
         self._shuffle(np.uint64(0), np.uint64(0), np.zeros(1, np.int32))
         splits = {"val": self._held_out, "test": self.dataset.test}
@@ -123,22 +157,23 @@ class Trainer:
         return self._epochs(on_steps)
 
     def _epochs(self, on_steps: Callable[[StepReport], None] | None) -> Iterator[EpochReport]:
-        from jitnet.compiler.machine import set_threads
-
         self.prepare()
-        set_threads(self.plan.threads)
         config, stopping = self.config, EarlyStopping(self.config)
         reports: list[EpochReport] = []
         outcome = f"trained for {config.epochs} epoch{'s' * (config.epochs != 1)}"
         for epoch in range(1, config.epochs + 1):
             totals, seconds = np.zeros(3), 0.0
-            for done, spent in self._epoch(epoch, totals):
-                seconds += spent
+            for chunk in self.chunks(epoch, totals):
+                seconds += chunk.seconds
+                self._add_readings(chunk)
                 if on_steps is not None:
-                    samples = min(done * self._batch_size, len(self._order))
+                    samples = min(chunk.done * self._batch_size, len(self._order))
                     pace = samples / max(seconds, 1e-9)
                     loss, accuracy = totals[:2] / samples
-                    on_steps(StepReport(epoch, config.epochs, done, self.n_steps, pace, float(loss), float(accuracy)))
+                    step = StepReport(
+                        epoch, config.epochs, chunk.done, self.n_steps, pace, float(loss), float(accuracy)
+                    )
+                    on_steps(step)
             self._update_model()
             if self._asked_to_stop:
                 outcome = f"stopped in epoch {epoch}"
@@ -146,7 +181,9 @@ class Trainer:
             report = self._report(epoch, totals, seconds)
             reports.append(report)
             ending = stopping.look(report, self.model)
-            self.history = History(tuple(reports), ending or outcome, reached=stopping.reached)
+            self.history = History(
+                tuple(reports), ending or outcome, reached=stopping.reached, costliest=self._costliest()
+            )
             yield report
             if ending:
                 outcome = ending
@@ -159,17 +196,44 @@ class Trainer:
         if self._held_out is not None and not self._asked_to_stop:
             loss, accuracy = self._measure("test")
             final_test = None if loss is None or accuracy is None else (loss, accuracy)
-        self.history = History(tuple(reports), outcome, self._asked_to_stop, stopping.reached, kept, final_test)
+        self.history = History(
+            tuple(reports), outcome, self._asked_to_stop, stopping.reached, kept, final_test, self._costliest()
+        )
 
-    def _epoch(self, epoch: int, totals: npt.NDArray[np.float64]) -> Iterator[tuple[int, float]]:
-        """One epoch in chunks: after each the steps done and the seconds that it took."""
+    @property
+    def step_s(self) -> dict[int, float]:
+        """Seconds that a step takes on each count of threads that was tried; first the one that runs now."""
+        return self._pace.step_s()
+
+    @property
+    def clocked(self) -> bool:
+        """Whether each line of a step is timed, as it is where nobody says otherwise."""
+        return bool(self._run.call.clocked)
+
+    @clocked.setter
+    def clocked(self, runs: bool) -> None:
+        self._run.call.clocked = runs
+
+    def chunks(self, epoch: int, totals: npt.NDArray[np.float64]) -> Iterator[Chunk]:
+        """Train for one epoch, chunk by chunk, and do nothing else: no test, no report.
+
+        totals (3,) float64 gains the sum of the samples' losses and the count of right guesses, and has the last step's
+        learning rate. Raises DivergedError where the loss becomes NaN or infinite. `prepare` comes first.
+        """
+        from jitnet.compiler.machine import set_threads
+
         begin = time.perf_counter()
         if self.config.shuffle:
             self._shuffle(np.uint64(self.config.seed), np.uint64(epoch), self._order)
         done, chunk = 0, 8
         while done < self.n_steps and not self._asked_to_stop:
             count = min(chunk, self.n_steps - done)
-            trained = self._chunk(epoch, done, count, totals)
+            making: dict[str, float] = {}
+            threads = self._pace.threads
+            set_threads(threads)
+            way = self._way(threads)
+            entered = time.perf_counter()
+            trained = self._chunk(way, epoch, done, count, totals, making)
             if trained < count:
                 raise DivergedError(
                     f"the loss became NaN or infinite in epoch {epoch}, step {done + trained + 1} of {self.n_steps}; "
@@ -177,21 +241,59 @@ class Trainer:
                 )
             done += count
             spent = time.perf_counter() - begin
-            chunk = max(1, min(4 * count, math.ceil(count * _CHUNK_S / max(spent, 1e-6))))
-            yield done, spent
+            called_s = time.perf_counter() - entered
+            if called_s >= _TRIAL_S / 2:  # what is shorter says more of cold caches and waking threads
+                self._pace.note(called_s / count)
+            chunk_s = _TRIAL_S if self._pace.trying else _CHUNK_S
+            chunk = max(1, min(4 * count, math.ceil(count * chunk_s / max(spent, 1e-6))))
+            readings = clock_readings(way.run.clock, count) if self.clocked else None
+            yield Chunk(done, count, spent, way.plan.program, readings, making)
             begin = time.perf_counter()
 
-    def _chunk(self, epoch: int, done: int, count: int, totals: npt.NDArray[np.float64]) -> int:
+    def _way(self, threads: int) -> "_Way":
+        """The run on so many threads: another program and work of its own, and the same parameters."""
+        if threads not in self._ways:
+            plan, own = on_threads(self.plan, threads), self._run.state
+            run = begin_run(self.model, plan, self.n_steps, parameters=own)
+            run = run._replace(call=self._run.call, order=self._run.order, data=self._run.data)
+            self._ways[threads] = _Way(plan, run, self._struct_of(run))
+        return self._ways[threads]
+
+    def _chunk(
+        self,
+        way: "_Way",
+        epoch: int,
+        done: int,
+        count: int,
+        totals: npt.NDArray[np.float64],
+        making: dict[str, float],
+    ) -> int:
         """Train on the next `count` batches; gives how many went well."""
-        call = self._run.call
+        call, struct = way.run.call, way.struct
         call.first_batch, call.n_steps, call.first_step = done, count, (epoch - 1) * self.n_steps + done
         if self._new is not None:
             indices = self._order[done * self._batch_size : (done + count) * self._batch_size]
-            data = self._new.draw(epoch, indices)
+            data = self._new.draw(epoch, indices, making if self.clocked else None)
             call.first_batch = 0
-            run = self._run._replace(data=data, order=self._new.counting[: len(indices)])
-            self._struct = self._struct_of(run)
-        return self._run_steps(self._struct, len(self.plan.program.first), totals)
+            struct = self._struct_of(way.run._replace(data=data, order=self._new.counting[: len(indices)]))
+        return self._run_steps(struct, len(way.plan.program.first), totals)
+
+    def _add_readings(self, chunk: Chunk) -> None:
+        """Add up what each line of a step took: the mean over its parts."""
+        if chunk.readings is None:
+            return
+        first, lines = len(chunk.program.first), chunk.program.step
+        times = chunk.readings.lines[:, :, first : first + len(lines)]
+        ticks = (times[..., 1] - times[..., 0]).sum(axis=(0, 1))
+        for line, spent in zip(lines, ticks, strict=True):
+            name = replace(line, next_batch=False).name
+            self._ticks[name] = self._ticks.get(name, 0.0) + float(spent) / line.parts
+        self._step_ticks += float(np.diff(chunk.readings.whole_steps).sum())
+
+    def _costliest(self) -> tuple[tuple[str, float], ...]:
+        """The three lines of a step that have taken longest so far, and their shares of it."""
+        longest = sorted(self._ticks, key=lambda name: -self._ticks[name])[:_COSTLIEST]
+        return tuple((name, self._ticks[name] / self._step_ticks) for name in longest)
 
     def _update_model(self) -> None:
         """Bring the model up to date with the run."""
@@ -221,6 +323,7 @@ class Trainer:
         settings.label_smoothing = 0.0
         call.n_steps = -(-samples // self._batch_size)
         call.first_batch = call.first_step = 0
+        call.clocked = False
         measured = run._replace(
             program=self.plan.measuring_program.table(),
             settings=settings,
@@ -228,6 +331,7 @@ class Trainer:
             order=np.arange(samples, dtype=np.int32),
             state=state,
             data=data_of(split, self.model, self.plan),
+            clock=no_clock(),
         )
         return samples, self._struct_of(measured)
 

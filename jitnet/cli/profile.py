@@ -1,0 +1,370 @@
+"""`jitnet profile`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jitnet.cli.common import DataOption, Json, Quiet, print_json, recipe_completion
+from jitnet.cli.options import FIELDS, CommandWithFields, configure, with_fields
+from jitnet.config.checking import any_of
+from jitnet.errors import OutputError, UsageError
+
+__all__ = ["app"]
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+EXAMPLES = """\b
+Examples:
+  jitnet profile
+  jitnet profile --hidden 256,128 --optimizer adam --dropout 0.2 --threads 1,2
+  jitnet profile --roofline roofline.svg --trace steps.json --json > before.json
+  jitnet profile --compare before.json after.json
+  jitnet profile --kernel forward_sparse --asm
+  jitnet profile --kernel all --cpu icelake-server
+  jitnet profile mypackage.kernels:smooth --args "f4[1000,1000] f4[5,5]"
+  jitnet profile loops.py:smooth --setup loops.py:arguments --flop "2 * x.size"
+"""
+
+MEASUREMENT, CODE, FUNCTION = "Measurement", "Machine code", "A function of your own"
+STEP = {
+    heading: tuple(field for field in fields if field.name not in ("threads", "patience", "monitor", "target_accuracy"))
+    for heading, fields in FIELDS.items()
+}
+"""What changes a step: all of training's options but when it ends, and its threads, of which there can be several
+here."""
+
+
+STEPS, LOOP, OWN, TWO = "a training step", "--kernel", "MODULE:FUNCTION", "--compare"
+BELONGS = {
+    STEPS: {
+        *("--data", "--recipe", "--threads", "--roofline", "--trace"),
+        *(field.flags[0] for fields in STEP.values() for field in fields),
+    },
+    LOOP: {"--cpu", "--asm"},
+    OWN: {"--args", "--setup", "--flop", "--bytes", "--perf-map", "--threads", "--cpu", "--asm"},
+    TWO: set[str](),
+}
+"""The kinds of profile, and the options that each of them reads."""
+
+
+@app.command(cls=CommandWithFields, epilog=EXAMPLES)
+@with_fields(STEP)
+def profile(
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODULE:FUNCTION]",
+            show_default=False,
+            help="A Numba function of your own in place of a training step: module:function or file.py:function. "
+            "Its file is run, as an import does.",
+        ),
+    ] = None,
+    *,
+    data: DataOption = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            metavar="NAME",
+            autocompletion=recipe_completion,
+            help="Start from a named set of options, as in training.",
+            rich_help_panel="Training",
+        ),
+    ] = None,
+    threads: Annotated[
+        str | None,
+        typer.Option(
+            "--threads",
+            metavar="LIST",
+            show_default=False,
+            help="Counts to measure: 2, or 1,2,4, or all; with several, which operation stops the step from scaling. "
+            "[default: what training would choose; for a function 1 to all cores]",
+            rich_help_panel=MEASUREMENT,
+        ),
+    ] = None,
+    roofline: Annotated[
+        Path | None,
+        typer.Option(
+            "--roofline",
+            metavar="FILE.svg",
+            show_default=False,
+            help="Also write the roofline as a picture.",
+            rich_help_panel=MEASUREMENT,
+        ),
+    ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(
+            "--trace",
+            metavar="FILE.json",
+            show_default=False,
+            help="Also write some hundred steps as a timeline, for Perfetto, speedscope or chrome://tracing.",
+            rich_help_panel=MEASUREMENT,
+        ),
+    ] = None,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            "--compare",
+            metavar="BEFORE.json AFTER.json",
+            show_default=False,
+            help="Measure nothing: tell what became faster or slower between two documents of --json.",
+            rich_help_panel=MEASUREMENT,
+        ),
+    ] = None,
+    kernel: Annotated[
+        str | None,
+        typer.Option(
+            "--kernel",
+            metavar="NAME",
+            show_default=False,
+            help="Measure nothing: show what LLVM made of this loop of jitnet's, or of all: its source, which loops "
+            "are vectorised and why others are not, and the instructions of each.",
+            rich_help_panel=CODE,
+        ),
+    ] = None,
+    cpu: Annotated[
+        str | None,
+        typer.Option(
+            "--cpu",
+            metavar="NAME",
+            show_default=False,
+            help="Compile for another processor, and only read the code: icelake-server, znver3, apple-m1, …",
+            rich_help_panel=CODE,
+        ),
+    ] = None,
+    asm: Annotated[
+        bool,
+        typer.Option(
+            "--asm",
+            help="Also show the instructions of each innermost loop, under the line that they come from.",
+            rich_help_panel=CODE,
+        ),
+    ] = False,
+    arguments: Annotated[
+        str | None,
+        typer.Option(
+            "--args",
+            metavar="TEXT",
+            show_default=False,
+            help='What to call it with, for example "f4[1000,1000] f4[5,5] 3 2.5": arrays are filled with numbers.',
+            rich_help_panel=FUNCTION,
+        ),
+    ] = None,
+    setup: Annotated[
+        str | None,
+        typer.Option(
+            "--setup",
+            metavar="MODULE:FUNCTION",
+            show_default=False,
+            help="A function that gives the arguments, as a tuple, in place of --args.",
+            rich_help_panel=FUNCTION,
+        ),
+    ] = None,
+    flop: Annotated[
+        str | None,
+        typer.Option(
+            "--flop",
+            metavar="FORMULA",
+            show_default=False,
+            help='FLOP of a call, from its arguments: "2 * x.shape[0] * x.shape[1]".',
+            rich_help_panel=FUNCTION,
+        ),
+    ] = None,
+    size_bytes: Annotated[
+        str | None,
+        typer.Option(
+            "--bytes",
+            metavar="FORMULA",
+            show_default=False,
+            help='Bytes that a call must move: "x.nbytes + y.nbytes".',
+            rich_help_panel=FUNCTION,
+        ),
+    ] = None,
+    perf_map: Annotated[
+        bool,
+        typer.Option(
+            "--perf-map",
+            help="Write the map file by which perf names compiled functions.",
+            rich_help_panel=FUNCTION,
+        ),
+    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    **fields: Any,
+) -> int:
+    """Show what each loop costs, and why.
+
+    Trains for some seconds, on real data, with a clock round each operation of a step: a row each, what binds it, each
+    thread's work and waiting, and a roofline. With --kernel what the compiler made of a loop. With MODULE:FUNCTION all
+    of this for a Numba function of your own, which is not changed; running a file runs its code.
+
+    Takes less than 20 seconds, and compiles first where that has not been done.
+    """
+    wanted = {OWN: target is not None, LOOP: kernel is not None, TWO: compare is not None}
+    modes = [name for name, is_wanted in wanted.items() if is_wanted] or [STEPS]
+    if len(modes) > 1:
+        raise UsageError(f"{modes[0]} and {modes[1]} are two different profiles; ask for one of them")
+    given = {
+        "--args": arguments is not None,
+        "--setup": setup is not None,
+        "--flop": flop is not None,
+        "--bytes": size_bytes is not None,
+        "--perf-map": perf_map,
+        "--cpu": cpu is not None,
+        "--asm": asm,
+        "--roofline": roofline is not None,
+        "--trace": trace is not None,
+        "--threads": threads is not None,
+        "--data": data is not None,
+        "--recipe": recipe is not None,
+        **{field.flags[0]: fields.get(field.parameter) is not None for under in STEP.values() for field in under},
+    }
+    _check_belongs(modes[0], [name for name, typed in given.items() if typed])
+    for option, path in (("--roofline", roofline), ("--trace", trace)):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise OutputError(f"{option} {path}: the folder {path.absolute().parent} does not exist; make it first")
+    if compare is not None:
+        return _compare(*compare, json)
+    if kernel is not None:
+        return _loop(kernel, cpu, asm, json, quiet)
+    if target is not None:
+        asked = {"args": arguments, "setup": setup, "flop": flop, "bytes": size_bytes, "cpu": cpu, "perf_map": perf_map}
+        return _function(target, threads, asked, asm, json, quiet)
+    return _steps(data, recipe, threads, roofline, trace, json, quiet, fields)
+
+
+def _check_belongs(mode: str, given: list[str]) -> None:
+    """UsageError where an option was given that this kind of profile does not read."""
+    for name in given:
+        fitting = [other for other, names in BELONGS.items() if name in names]
+        if mode not in fitting:
+            raise UsageError(f"{name} says nothing to a profile of {mode}; it belongs to one of {any_of(fitting)}")
+
+
+def _steps(
+    data: str | None,
+    recipe: str | None,
+    threads: str | None,
+    roofline: Path | None,
+    trace: Path | None,
+    json: bool,
+    quiet: bool,
+    fields: dict[str, Any],
+) -> int:
+    """A training step, on each count of threads."""
+    network, config = configure(fields, recipe)
+    from jitnet import render
+    from jitnet.bench.options import parse_threads
+    from jitnet.compiler.machine import describe_machine
+    from jitnet.config import ModelConfig, build
+    from jitnet.datasets import load
+    from jitnet.model import Model
+    from jitnet.profile import measurement
+    from jitnet.profile.document import as_document
+    from jitnet.profile.roofline import roofline_of
+    from jitnet.profile.scaling import scaling_of
+    from jitnet.profile.trace import as_trace
+    from jitnet.runs import as_json
+
+    here = describe_machine()
+    counts = parse_threads(threads, here.cores, here.affinity) if threads is not None else (0,)
+    screen = render.consoles(json, quiet)
+    notices = render.make_console(sys.stderr)
+    with render.downloads(screen) as downloading:
+        dataset = load(data, progress=downloading)
+    if dataset.notice:
+        render.notice(notices, dataset.notice)
+    shape = build(ModelConfig, {**network, "in_features": dataset.in_features, "n_classes": dataset.n_classes})
+    measured = []
+    with render.measuring(screen) as report:
+        for count in counts:
+            chosen = config.model_copy(update={"threads": count})
+            measured.append(
+                measurement.run_profile(
+                    Model.create(shape, dataset, seed=config.seed),
+                    dataset,
+                    chosen,
+                    budget_s=measurement.BUDGET_S / len(counts),
+                    preparing=lambda: render.compiling(screen, "the training loops"),
+                    progress=report,
+                )
+            )
+    if trace is not None:
+        _write("--trace", trace, as_json(as_trace(measured[-1])))
+    found = roofline_of(measured[-1])
+    if roofline is not None:
+        _write("--roofline", roofline, render.roofline_svg(found))
+    if json:
+        print_json(as_document(measured))
+        return 0
+    render.step_profile(screen.out, measured[-1])
+    screen.out.print()
+    render.roofline_picture(screen.out, found)
+    if len(measured) > 1:
+        screen.out.print()
+        render.scaling_table(screen.out, scaling_of(measured))
+    return 0
+
+
+def _loop(kernel: str, cpu: str | None, asm: bool, json: bool, quiet: bool) -> int:
+    """What the compiler made of jitnet's own loops."""
+    from jitnet import render
+    from jitnet.machine_code.look import look
+    from jitnet.machine_code.targets import kernel_targets
+
+    screen = render.consoles(json, quiet)
+    with render.measuring(screen) as report:
+        views = look(kernel_targets(kernel), cpu, progress=report)
+    if json:
+        print_json({"format": "jitnet machine code 1", "views": views})
+    else:
+        render.code_views(screen.out, views, asm=asm)
+    return 0
+
+
+def _function(
+    target: str, threads: str | None, asked: dict[str, Any], asm: bool, json: bool, quiet: bool
+) -> int:
+    """A function of the user's own."""
+    from jitnet import render
+    from jitnet.bench.options import parse_threads
+    from jitnet.compiler.machine import describe_machine
+    from jitnet.foreign.document import as_document
+    from jitnet.foreign.profiling import profile_function
+
+    here = describe_machine()
+    counts = parse_threads(threads, here.cores, here.affinity) if threads is not None else None
+    screen = render.consoles(json, quiet)
+    with render.working(screen, f"Profiling {target}") as say:
+        found = profile_function(target, threads=counts, progress=say, **asked)
+    if json:
+        print_json(as_document(found))
+    else:
+        render.function_profile(screen.out, found)
+    return 0
+
+
+def _compare(before: Path, after: Path, json: bool) -> int:
+    """What became faster or slower from one document to another."""
+    from jitnet import render
+    from jitnet.profile.comparison import THRESHOLD, compare
+    from jitnet.profile.document import read_document
+
+    found = compare(read_document(before), read_document(after))
+    for text in found.notices:
+        render.notice(render.make_console(sys.stderr), text)
+    if json:
+        print_json({"before": before, "after": after, "threshold": THRESHOLD, "changes": found.changes})
+    else:
+        render.changes(render.consoles().out, found.changes, THRESHOLD, title=f"From {before} to {after}")
+    return 0
+
+
+def _write(option: str, path: Path, text: str) -> None:
+    try:
+        path.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{option} {path}: cannot be written ({error.strerror})") from None

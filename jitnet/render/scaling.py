@@ -1,0 +1,55 @@
+"""How a step scales with threads, on the screen."""
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.style import Style
+from rich.text import Text
+
+from jitnet.render.console import WARN
+from jitnet.render.tables import Cell, table
+
+if TYPE_CHECKING:
+    from jitnet.profile.scaling import Scaling, ScalingRow
+
+__all__ = ["scaling_table"]
+
+WIDE = 110
+"""Columns from which shapes are shown too."""
+
+
+def scaling_table(console: Console, found: "Scaling") -> None:
+    """A row for each operation with its time on each count of threads, and a sentence on what holds the step back."""
+    counts = found.threads
+    wide = console.width >= WIDE
+    rows: list[list[Cell]] = []
+    for row in (*found.rows, found.step):
+        stops = row is found.stops
+        style = WARN if stops else Style(bold=True) if row is found.step else Style()
+        shape: list[Cell] = [row.shape or "-"] if wide else []
+        times_us: list[Cell] = ["-" if time_s is None else _us(time_s) for time_s in row.times_s]
+        rows.append([Text(row.name + " <" * stops, style=style), *shape, *times_us, *_shrinking(row)])
+    times = [f"µs on {counts[0]}", *(f"on {count}" for count in counts[1:])]
+    columns = ["operation", *["shape"] * wide, *times, "speed-up", "efficiency", "lost µs"]
+    notes = [
+        f"Speed-up, efficiency and loss: on {counts[-1]} threads against {counts[0]}. Lost: above an even share of the "
+        f"time on {counts[0]}. < holds the step back most.",
+        "An operation's time is the mean over its threads; the step is timed without a clock.",
+    ]
+    table(console, columns, rows, title="How the step scales with threads", footnotes=notes)
+    console.print(Text(found.verdict))
+
+
+def _shrinking(row: "ScalingRow") -> list[Cell]:
+    speed_up, efficiency = row.speed_up, row.efficiency
+    return [
+        "-" if speed_up is None else f"{speed_up:.2f}x",
+        "-" if efficiency is None else f"{efficiency:.0%}",
+        f"{row.lost_s * 1e6:+.1f}",
+    ]
+
+
+def _us(seconds: float) -> str:
+    """Microseconds with about three digits."""
+    us = seconds * 1e6
+    return f"{us:,.0f}" if us >= 1000 else f"{us:,.1f}" if us >= 10 else f"{us:.2f}"

@@ -1,0 +1,273 @@
+"""Renew what docs/loops.md shows of one product in six steps, and its picture: python scripts/loops.py
+
+The page is written by hand. Between two marks stands what this script makes of the tool itself:
+
+    <!-- loops: figures 1 -->      what step 1 reached
+    …
+    <!-- end -->
+
+`machine` is where and of what all this was measured, `limits` what the machine can do, `table` all steps; `source` and
+`figures` with a number are a step's loop as it stands in the source, and what it reached. docs/loops.svg has all steps
+under one roof. Takes a minute; leave the machine alone meanwhile.
+"""
+
+import ast
+import re
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
+import numba
+import numpy as np
+from harness import commit, machine, machine_line, use_all_cores
+
+from jitnet import render
+from jitnet.bench.limits import probe_cases, probes_of
+from jitnet.bench.records import Case, Probes, Result
+from jitnet.bench.rungs import RUNGS, product_cases
+from jitnet.bench.timing import measure, timed
+from jitnet.compiler.blocks import PANEL, TILE_ROWS
+from jitnet.compiler.machine import describe_machine, set_threads
+from jitnet.kernels import matmul
+from jitnet.profile.roofline import Bandwidth, Ceiling, Point, Roofline, bandwidths_of
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE, PICTURE = ROOT / "docs" / "loops.md", ROOT / "docs" / "loops.svg"
+
+BATCH, INPUTS, OUTPUTS = 120, 784, 480
+"""120 images through a first layer of 480 units. Not 512: rows that are a power of two apart share few places of a
+cache."""
+
+REPETITIONS, BUDGET_S = 15, 12.0
+CHAIN = 200_000
+
+SECTION = re.compile(r"(<!-- loops: ([a-z]+(?: \d)?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Step:
+    """rung: its name on the ladder. quoted: files and functions that the page shows. inner: the function whose
+    innermost loop does the work: a turn of it, as the source has it, loads and stores so many numbers for so many
+    multiply-adds."""
+
+    rung: str
+    quoted: tuple[tuple[str, str], ...]
+    inner: Any
+    loads: int
+    stores: int
+    multiply_adds: int
+
+    @property
+    def bytes_a_turn(self) -> int:
+        return 4 * (self.loads + self.stores)
+
+    @property
+    def intensity(self) -> float:
+        """FLOP for each byte that the loop asks for, wherever it comes from."""
+        return 2 * self.multiply_adds / self.bytes_a_turn
+
+
+TILE = TILE_ROWS + PANEL, 0, TILE_ROWS * PANEL
+LADDER = "jitnet/kernels/matmul.py"
+STEPS = (
+    Step("textbook", ((LADDER, "textbook"),), matmul.textbook, 2, 0, 1),
+    Step("reordered", ((LADDER, "reordered"),), matmul.reordered, 2, 1, 1),
+    Step("blocked", ((LADDER, "blocked"),), matmul.blocked, 5, 1, 4),
+    Step("named sums", ((LADDER, "summed"),), matmul.summed, 6, 0, 8),
+    Step(
+        "register tile",
+        ((LADDER, "_columns"), ("jitnet/compiler/tile.py", "tile_add_outer")),
+        matmul._columns,
+        *TILE,
+    ),
+    Step("parallel tile", ((LADDER, "matmul"),), matmul.matmul, *TILE),
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the page is made of. results: one a step. one, every: the limits of one thread and of all. chain: of one sum
+    at a time, GFLOP/s."""
+
+    results: tuple[Result, ...]
+    one: Probes
+    every: Probes
+    chain: float
+
+    def gflops(self, place: int) -> float:
+        """Of a step's fastest run, as the limits are: the others measure the machine's other guests too."""
+        result = self.results[place]
+        return result.flop / min(result.samples_s) / 1e9
+
+    def probes(self, place: int) -> Probes:
+        return self.every if STEPS[place].rung == "parallel tile" else self.one
+
+    def attainable(self, place: int) -> float:
+        """GFLOP/s that a step's loop may reach: what its multiply-adds or its bytes from the first cache allow."""
+        probes = self.probes(place)
+        return min(probes.peak_gflops, STEPS[place].intensity * bandwidths_of(probes)[0].gbs)
+
+
+# ---- Measuring ----
+
+
+@numba.njit(fastmath={"contract"})
+def _chain(count: int, factor: Any, term: Any) -> Any:
+    """One sum, each multiply-add of which waits for the one before; never vectorised, for it may not be reordered."""
+    total = term
+    for _ in range(count):
+        total = total * factor + term
+    return total
+
+
+def chain_case() -> Case:
+    half, one = np.float32(0.5), np.float32(1.0)
+    return Case("machine", "chain", "", 1, 2.0 * CHAIN, 0.0, lambda n: timed(lambda: _repeat_chain(n, half, one)))
+
+
+def _repeat_chain(repeats: int, factor: Any, term: Any) -> None:
+    for _ in range(repeats):
+        _chain(CHAIN, factor, term)
+
+
+def measure_all() -> Measured:
+    """All steps and the machine's limits, in one pot."""
+    cores = describe_machine().cores
+    counts = sorted({1, cores})
+    cases = [*product_cases(BATCH, INPUTS, OUTPUTS, [cores]), *probe_cases(counts), chain_case()]
+
+    with render.measuring(render.consoles()) as report:
+        found = measure(cases, REPETITIONS, BUDGET_S, report)
+    set_threads(cores)
+    by_name = {result.name: result for result in found}
+    results = tuple(by_name[step.rung] for step in STEPS)
+    chain = by_name["chain"]
+    fastest = chain.flop / min(chain.samples_s) / 1e9
+    return Measured(results, probes_of(found, 1), probes_of(found, cores), fastest)
+
+
+# ---- What stands between the marks ----
+
+
+def source(step: Step) -> str:
+    """The step's functions as their files have them, without their descriptions, in blocks that name the file."""
+    return "\n\n".join(f"```python\n# {file}\n{_quote(ROOT / file, name)}\n```" for file, name in step.quoted)
+
+
+def _quote(path: Path, name: str) -> str:
+    """The first function of this name, from its decorator on; ... stands for what is left out."""
+    text = path.read_text(encoding="utf-8")
+    found = next(node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef) and node.name == name)
+    lines = text.splitlines()
+    body = found.body[1:] if ast.get_docstring(found) else found.body
+    head = min([found.lineno, *(decorator.lineno for decorator in found.decorator_list)])
+    return "\n".join([*lines[head - 1 : found.body[0].lineno - 1], *lines[body[0].lineno - 1 : found.end_lineno]])
+
+
+def figures(found: Measured, place: int) -> str:
+    """What a step reached, beside what it might, and beside the step before."""
+    step, probes = STEPS[place], found.probes(place)
+    peak = "one thread's peak" if probes is found.one else f"the peak of {probes.threads} threads"
+    share = found.gflops(place) / probes.peak_gflops
+    first = f"**{found.gflops(place):,.1f} GFLOP/s**, {_percent(share)} of {peak}"
+    if place:
+        first += f", {found.gflops(place) / found.gflops(place - 1):.2g} times step {place}"
+    adds = f"{step.multiply_adds} multiply-add{'s' * (step.multiply_adds != 1)}"
+    turn = f"{_count(step.loads, 'load')} and {_count(step.stores, 'store')}"
+    under = step.intensity * bandwidths_of(probes)[0].gbs
+    allowed = f"{under:,.0f} GFLOP/s" if under < probes.peak_gflops else "more than the peak"
+    return textwrap.fill(
+        f"{first}. A turn of the innermost loop asks for {turn}, and makes {adds}: {step.intensity:.2g} FLOP for each "
+        f"byte. The first cache is fast enough for {allowed}.",
+        120,
+    )
+
+
+def table(found: Measured) -> str:
+    """All steps in a Markdown table."""
+    lines = ["| step | idea | GFLOP/s | median | of the peak | FLOP a byte |", "|---|---|---|---|---|---|"]
+    for place, (step, result) in enumerate(zip(STEPS, found.results, strict=True)):
+        best = found.gflops(place)
+        share = _percent(best / found.probes(place).peak_gflops)
+        numbers = f"{best:,.1f} | {result.gflops:,.1f} | {share} | {step.intensity:.2g}"
+        lines.append(f"| {place + 1} {step.rung} | {RUNGS[step.rung][1]} | {numbers} |")
+    return "\n".join(lines)
+
+
+def limits(found: Measured) -> str:
+    """What the machine can do, as a list."""
+    one, every = found.one, found.every
+    levels = bandwidths_of(one)
+    times, lanes = one.peak_gflops / found.chain, describe_machine().vector_bits // 32
+    lines = [
+        f"- multiply-adds on one thread: {one.peak_gflops:,.0f} GFLOP/s, the *peak*",
+        f"- on all {every.threads} threads: {every.peak_gflops:,.0f} GFLOP/s",
+        f"- one sum at a time, of single numbers: {found.chain:.1f} GFLOP/s. The peak is {times:.0f} times as much:",
+        f"  {lanes} numbers in a vector, times {times / lanes:.0f} sums in flight",
+        *(f"- {level.name}, one thread: {level.gbs:,.0f} GB/s" for level in levels),
+    ]
+    return "\n".join(lines)
+
+
+def where() -> str:
+    """Machine, versions and commit of the figures."""
+    here = describe_machine()
+    versions = f"Numba {here.numba}, LLVM {here.llvm}, NumPy {np.__version__}"
+    return f"{machine_line(machine())}  \n{versions}, {commit()}  \nx is {BATCH}×{INPUTS}, w {INPUTS}×{OUTPUTS}"
+
+
+def picture(found: Measured) -> Roofline:
+    """All steps under the roofs of one thread, by the bytes that their innermost loops ask for."""
+    points = []
+    for place, step in enumerate(STEPS):
+        share = found.gflops(place) / found.attainable(place)
+        points.append(Point(step.rung, step.intensity, found.gflops(place), share, mark=str(place + 1)))
+    ceilings = [Ceiling("one sum at a time", found.chain)]
+    if found.every is not found.one:
+        ceilings.insert(0, Ceiling(f"{found.every.threads} threads", found.every.peak_gflops))
+    bandwidths: Sequence[Bandwidth] = bandwidths_of(found.one)
+    title = f"One product in six steps, {BATCH}×{INPUTS}×{OUTPUTS}"
+    peak = found.one.peak_gflops
+    return Roofline(title, peak, tuple(bandwidths), tuple(points), (), tuple(ceilings), "one thread")
+
+
+def sections(found: Measured) -> dict[str, str]:
+    """What stands under each mark."""
+    made = {"machine": where(), "limits": limits(found), "table": table(found)}
+    for place, step in enumerate(STEPS):
+        made[f"source {place + 1}"] = source(step)
+        made[f"figures {place + 1}"] = figures(found, place)
+    return made
+
+
+def renew(page: str, made: Mapping[str, str]) -> str:
+    """A page with what was made under its marks; SystemExit where a mark is unknown, or one is missing."""
+    marked = [name for _, name, _, _ in SECTION.findall(page)]
+    if sorted(marked) != sorted(made):
+        odd = sorted(set(marked).symmetric_difference(made)) or marked
+        sys.exit(f"{PAGE.name}: its marks and the script's differ: {', '.join(odd)}")
+    return SECTION.sub(lambda mark: f"{mark[1]}{made[mark[2]]}\n{mark[4]}", page)
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number or 'no'} {name}{'s' * (number != 1)}"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}" if share < 0.1 else f"{share:.0%}"
+
+
+def main() -> None:
+    use_all_cores()
+    found = measure_all()
+    page = renew(PAGE.read_text(encoding="utf-8"), sections(found))
+    PAGE.write_text(page, encoding="utf-8")
+    PICTURE.write_text(render.roofline_svg(picture(found)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

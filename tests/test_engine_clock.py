@@ -1,0 +1,103 @@
+"""The clock round each line of a program: what it notes, and that nothing else changes."""
+
+import time
+
+import numpy as np
+import pytest
+from loop import Loop, Problem
+from numba import config
+
+from jitnet.compiler.blocks import PANEL
+from jitnet.compiler.clock import _both, tick_s
+from jitnet.compiler.machine import describe_machine, set_threads
+from jitnet.engine.state import clock_for, clock_readings
+
+pytestmark = pytest.mark.small
+
+WIDTHS = (6, 2 * PANEL, PANEL, 3)
+OPTIONS = {"optimizer": "adam", "clip_norm": 1.0, "dropout": (0.2, 0.0)}
+
+
+@pytest.fixture(scope="module")
+def problem() -> Problem:
+    return Problem(WIDTHS, 24)
+
+
+def test_ticks_are_as_long_as_the_systems_seconds_say():
+    before, first = _both()
+    time.sleep(0.05)
+    after, last = _both()
+    assert (last - first) * tick_s() == pytest.approx(after - before, rel=0.02)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_each_line_is_noted_between_its_regions_begin_and_end(problem, threads):
+    if threads > describe_machine().affinity:
+        pytest.skip("needs two cores")
+    loop = Loop(problem, 8, inputs="sparse", threads=threads, clocked_steps=4, **OPTIONS)
+    set_threads(threads)
+    loop.run(0.1)
+    clock, program = loop.engine_run.clock, loop.program
+    assert (np.diff(clock.whole_steps[:3]) > 0).all()
+    assert (clock.whole_steps[1:3, 0] >= clock.whole_steps[:2, 1]).all()
+    assert not clock.whole_steps[3:].any()  # three batches of eight: no fourth step
+    for step in range(3):
+        for region in {line.region for line in program.step}:
+            entered, left = clock.regions[step, region]
+            begin, end = clock.whole_steps[step]
+            assert begin <= entered <= left <= end
+            places = [k for k, line in enumerate(program.lines) if line.region == region]
+            for part in range(max(program.lines[k].parts for k in places)):
+                times = clock.lines[step, part, places]
+                assert (times[:, 1] >= times[:, 0]).all()
+                assert (times[1:, 0] == times[:-1, 1]).all()  # one ends as the next begins: nothing is in between
+                assert entered <= times[0, 0]
+                assert times[-1, 1] <= left
+                assert times[0, 0] > 0
+
+
+def test_more_work_takes_longer(problem):
+    """The shortest of many readings, so that a busy machine does not count: 24 samples against one."""
+    shortest = []
+    for size in (1, 24):
+        loop = Loop(problem, size, clocked_steps=1, optimizer="momentum")
+        place = next(k for k, line in enumerate(loop.program.lines) if line.operation == "backward_weight")
+        readings = []
+        for _ in range(30):
+            loop.steps(0.0, 0, 1, np.zeros(3))
+            readings.append(int(np.diff(loop.engine_run.clock.lines[0, 0, place])[0]))
+        shortest.append(min(readings))
+    assert 0 < shortest[0] < shortest[1]
+
+
+def test_the_same_bits_with_the_clock_and_without(problem):
+    loops = [Loop(problem, 8, inputs="sparse", clocked_steps=steps, **OPTIONS) for steps in (0, 2)]
+    for loop in loops:
+        loop.run(0.1, epochs=2)
+    plain, clocked = (loop.state.params.tobytes() for loop in loops)
+    assert plain == clocked
+
+
+def test_where_it_stands_still_nothing_is_noted(problem):
+    loop = Loop(problem, 8, clocked_steps=2)
+    loop.engine_run.call.clocked = False
+    loop.run(0.1)
+    assert not any(readings.any() for readings in loop.engine_run.clock)
+
+
+def test_readings_are_of_the_last_steps_in_order(problem):
+    loop = Loop(problem, 4, clocked_steps=4)
+    loop.run(0.1)  # six steps: the first two are written over
+    found = clock_readings(loop.engine_run.clock, 6)
+    assert (np.diff(found.whole_steps[:, 0]) > 0).all()
+    assert len(found.whole_steps) == 4
+    few = clock_readings(loop.engine_run.clock, 3)
+    assert len(few.lines) == len(few.regions) == len(few.whole_steps) == 3
+    loop.engine_run.clock.lines[:] = 0
+    assert few.lines.any()  # a copy
+
+
+@pytest.mark.skipif(config.DISABLE_JIT, reason="without the compiler there is one thread")
+def test_two_parts_never_write_to_one_place_of_memory():
+    clock = clock_for(2, 3, 1)
+    assert (clock.lines.strides[1]) % 128 == 0

@@ -1,0 +1,79 @@
+"""`jitnet profile` on the command line: what it prints, writes and refuses."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+SHORT = ("--data", "digits", "--hidden", "24")
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth of a second of steps, and of the machine's limits."""
+    from jitnet.profile import measurement
+
+    monkeypatch.setattr(measurement, "BUDGET_S", 0.2)
+    monkeypatch.setattr(measurement, "PROBES_S", 0.1)
+
+
+def test_every_operation_and_what_is_beside_them_is_shown(call):
+    found = call("profile", *SHORT, "--threads", "1")
+    assert found.code == 0
+    for text in ("forward 0, next batch", "backward_weight 1", "waiting for the slowest", "all else", "binds"):
+        assert text in found.out
+    assert "Roofline on 1 thread" in found.out
+    assert "which costs" in found.out
+    # In a pipe a row is a line: no control codes, and nothing is wrapped.
+    assert "\x1b" not in found.out + found.err
+    assert found.err.count("Measuring") == 1
+
+
+def test_counts_of_threads_side_by_side_a_picture_and_a_timeline(call):
+    from jitnet.compiler.machine import describe_machine
+
+    counts = "1,2" if describe_machine().affinity > 1 else "1"
+    found = call("profile", *SHORT, "--threads", counts, "--roofline", "r.svg", "--trace", "t.json")
+    assert found.code == 0
+    assert ("How the step scales with threads" in found.out) == (counts == "1,2")
+    assert Path("r.svg").read_text().startswith("<svg")
+    events = json.loads(Path("t.json").read_text())["traceEvents"]
+    assert any(event.get("name") == "backward_weight 1" for event in events)
+
+
+def test_the_document_can_be_compared(call):
+    for name in ("before.json", "after.json"):
+        found = call("profile", *SHORT, "--threads", "1", "--json", "--optimizer", "adam")
+        assert found.code == 0
+        Path(name).write_text(found.out)
+    rows = json.loads(found.out)["rows"]
+    assert "update_weights 0" in {row["name"] for row in rows}
+    changed = call("profile", "--compare", "before.json", "after.json")
+    assert changed.code == 0
+    assert "before.json" in changed.out
+    told = call("profile", "--compare", "before.json", "after.json", "--json")
+    assert len(json.loads(told.out)["changes"]) == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--asm"], "--asm says nothing to a profile of a training step; it belongs to one of --kernel"),
+        (["--args", "f4[3]"], "--args says nothing to a profile of a training step"),
+        (["--kernel", "all", "--trace", "t.json"], "--trace says nothing to a profile of --kernel"),
+        (["--kernel", "all", "--hidden", "3"], "--hidden says nothing to a profile of --kernel"),
+        (["a.py:f", "--kernel", "all"], "MODULE:FUNCTION and --kernel are two different profiles"),
+        (["--compare", "a.json", "b.json"], "--compare a.json: cannot be read"),
+        (["--compare", "a.json", "b.json", "--data", "digits"], "--data says nothing to a profile of --compare"),
+        (["--threads", "0"], "--threads: expected all, or whole numbers"),
+        (["--optimizer", "adams"], "--optimizer"),
+        (["--roofline", "nowhere/r.svg"], "nowhere does not exist; make it first"),
+    ],
+)
+def test_what_does_not_go_together_is_one_line(call, arguments, message):
+    found = call("profile", *arguments)
+    assert found.code in (1, 2)
+    assert found.err.startswith("jitnet: error: ")
+    assert found.err.count("\n") == 1
+    assert message in found.err
+    assert found.out == ""
