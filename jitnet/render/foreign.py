@@ -12,6 +12,7 @@ from rich.text import Text
 from jitnet.foreign.hints import RULES, Kind
 from jitnet.profile.records import spread
 from jitnet.render.console import ACCENT, FAINT, GOOD, WARN, facts
+from jitnet.render.machine_code import code_view
 from jitnet.render.tables import Cell, bar, table
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ SLEEPS = 0.5
 """Below this share of computing, a call is said to wait."""
 
 
-def function_profile(console: Console, profile: "FunctionProfile") -> None:
-    """The whole profile of a function."""
+def function_profile(console: Console, profile: "FunctionProfile", *, asm: bool = False) -> None:
+    """The whole profile of a function. asm: with the instructions of its innermost loops."""
     _heading(console, profile)
     if len(profile.counts) > 1:
         _counts(console, profile)
@@ -37,6 +38,10 @@ def function_profile(console: Console, profile: "FunctionProfile") -> None:
     if len(profile.regions) > 1:
         _regions(console, profile)
     _functions(console, profile)
+    if profile.lines is not None:
+        console.print()
+        console.print(Text("Lines", style="bold"))
+        code_view(console, profile.lines, asm=asm)
     _hints(console, profile)
     for note in profile.notes:
         console.print(Text(f"{note[:1].upper()}{note[1:]}.", style=FAINT))
