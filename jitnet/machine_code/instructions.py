@@ -69,6 +69,8 @@ def read_x86(operation: str, operands: str, file: str, line: int) -> Instruction
         lanes = 1 if scalar else width // bits
         widens = source in ("ss", "ps") and target in ("sd", "pd")
     load_bytes, store_bytes, spill = _x86_memory(operation, parts, width, lanes, bits)
+    # Narrow registers hold single numbers too; wide ones are there for vectors alone.
+    in_vectors = width > 128 and kind == "other" and not operation.startswith(("vmovs", "vzero"))
     if kind == "other" and (load_bytes or store_bytes):
         kind = "store" if store_bytes else "load"
         lanes = 1 if max(load_bytes, store_bytes) < 16 else max(load_bytes, store_bytes) // 4
@@ -82,7 +84,7 @@ def read_x86(operation: str, operands: str, file: str, line: int) -> Instruction
         store_bytes=store_bytes,
         spill=spill,
         widens=widens,
-        vector_bits=width if lanes > 1 else 0,
+        vector_bits=width if lanes > 1 or in_vectors else 0,
     )
 
 

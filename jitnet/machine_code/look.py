@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -50,24 +50,18 @@ def look(
     """
     processor = find_processor(cpu) if cpu is not None else None
     compared = len(targets) == 1 if compared is None else compared
-    with tempfile.TemporaryDirectory(prefix="jitnet-") as folder:
-        worker = _Worker(Path(folder), "lines", targets, processor, lines=True)
-        plain = _Worker(Path(folder), "plain", targets, processor, lines=False) if compared else None
-        try:
-            answers = list(worker.answers(progress, len(targets)))
-            plain_answers = list(plain.answers(None, len(targets))) if plain is not None else []
-        finally:
-            worker.stop()
-            if plain is not None:
-                plain.stop()
-    head, *made = answers
-    counts = [_instructions(answer) for answer in plain_answers[1:]] or [0] * len(made)
     name = processor.name if processor else _host()
     foreign = processor is not None and processor.name != _host()
-    return [
-        view(answer, name, foreign, head["vector_bits"], analysed=analysed, plain_instructions=plain_count)
-        for answer, plain_count in zip(made, counts, strict=True)
-    ]
+    with tempfile.TemporaryDirectory(prefix="jitnet-") as folder, ExitStack() as stack:
+        worker = stack.enter_context(_Worker(Path(folder), "lines", targets, processor, lines=True))
+        beside = [_Worker(Path(folder), "plain", targets, processor, lines=False)] if compared else []
+        plain = [stack.enter_context(one) for one in beside]
+        answers = worker.answers(progress)
+        bits = next(answers)["vector_bits"]
+        # Read while the worker compiles the next.
+        views = [view(answer, name, foreign, bits, analysed=analysed) for answer in answers]
+        counts = [_instructions(answer) for one in plain for answer in list(one.answers(None))[1:]]
+    return [_compared(one, count) for one, count in zip(views, counts, strict=True)] if counts else views
 
 
 def _host() -> str:
@@ -91,12 +85,15 @@ class _Worker:
                     "targets": [asdict(target) for target in targets],
                     "processor": {"name": processor.name, "triple": processor.triple} if processor else None,
                     "lines": lines,
+                    "cores": getattr(sys.modules.get("jitnet.compiler.environment"), "CORES", []),
                     "out": str(self._out),
                 }
             ),
             encoding="utf-8",
         )
         self._cpu = processor.name if processor else "this processor"
+        self._total = len(targets)
+        self._file = self._out.open(encoding="utf-8")
         with self._said.open("wb") as said:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "jitnet.machine_code.worker", str(request)],
@@ -106,45 +103,48 @@ class _Worker:
                 stderr=said,
             )
 
-    def answers(self, progress: Progress | None, total: int) -> Iterator[dict[str, Any]]:
-        """Its head, then an answer a function. Raises what the worker reports."""
-        what, given, wanted = "", 0, total + 1
-        with self._out.open(encoding="utf-8") as file:
-            rest = ""
-            while given < wanted:
-                ended = self._process.poll() is not None
-                rest += file.read()
-                *lines, rest = rest.split("\n")
-                for line in lines:
-                    answer = json.loads(line)
-                    if "error" in answer:
-                        text = answer["error"]
-                        raise UsageError(text) if answer["usage"] else JitnetError(f"cannot compile {what}: {text}")
-                    if "start" in answer:
-                        what = answer["start"]
-                        if progress is not None:
-                            progress(what, answer["number"], total)
-                        continue
+    def answers(self, progress: Progress | None) -> Iterator[dict[str, Any]]:
+        """Its head, then an answer a function. Raises what the worker reports, and where it ended before it was
+        done."""
+        what, given, rest = "", 0, ""
+        while given <= self._total:
+            ended = self._process.poll() is not None
+            rest += self._file.read()
+            *lines, rest = rest.split("\n")
+            for line in lines:
+                answer = json.loads(line)
+                if "error" in answer:
+                    text = answer["error"]
+                    raise UsageError(text) if answer["usage"] else JitnetError(f"cannot compile {what}: {text}")
+                if "start" in answer:
+                    what = answer["start"]
+                    if progress is not None:
+                        progress(what, answer["number"], self._total)
+                else:
                     given += 1
                     yield answer
-                if ended and not lines and given < wanted:
-                    raise JitnetError(
-                        f"the compiler ended without a word while it compiled {what or 'nothing yet'} for {self._cpu}"
-                        f" (exit code {self._process.returncode}){self._last_words()}"
-                    )
-                if not lines:
-                    time.sleep(POLL_S)
+            if ended and not lines:
+                raise JitnetError(
+                    f"the compiler ended without a word while it compiled {what or 'nothing yet'} for {self._cpu}"
+                    f" (exit code {self._process.returncode}){self._last_words()}"
+                )
+            if not lines:
+                time.sleep(POLL_S)
         if progress is not None:
-            progress(what, total, total)
+            progress(what, self._total, self._total)
 
     def _last_words(self) -> str:
         said = [line for line in self._said.read_text(errors="replace").splitlines() if line.strip()]
         return f": {said[-1].strip()[:200]}" if said else ""
 
-    def stop(self) -> None:
+    def __enter__(self) -> "_Worker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         with suppress(OSError):
             self._process.kill()
         self._process.wait()
+        self._file.close()
 
 
 def _environment(folder: Path, *, own: bool) -> dict[str, str]:
@@ -193,7 +193,6 @@ def view(
     vector_bits: int,
     *,
     analysed: bool = False,
-    plain_instructions: int = 0,
 ) -> CodeView:
     """The view of a function, from a worker's answer."""
     functions = _reached(answer["assembly"], answer["roots"])
@@ -240,9 +239,8 @@ def view(
         sources=tuple(sources.values()),
         loops=tuple(loops),
         instructions=instructions,
-        plain_instructions=plain_instructions,
         straight=tuple(one for function in functions for one in function.straight),
-        notes=tuple(_notes(answer, cpu, foreign, instructions, plain_instructions, analysed, loops)),
+        notes=tuple(_notes(answer, cpu, foreign, analysed, loops)),
     )
 
 
@@ -331,12 +329,13 @@ def _with_iterations(bodies: list[Body], fate: Fate) -> list[Body]:
     """How many turns of the source's loop a turn of each body makes: of the main one as LLVM told, of the others by
     what they do beside it. A scalar loop that LLVM unrolled has a rest that does one turn at a time."""
     main, least = bodies[0], min(_work(body) for body in bodies)
+    share = _work(main) // least if least else 0
     if fate.vectorised and main.counts.vector_bits:
         turns = fate.width * fate.interleaved
-    elif len(bodies) == 1 or not least or _work(main) % least:
-        turns = fate.unrolled if len(bodies) == 1 and not fate.whole else 1
-    else:
-        turns = _work(main) // least
+    elif len(bodies) == 1:
+        turns = 1 if fate.whole else fate.unrolled
+    else:  # unrolled once or twice, each time by what was told
+        turns = share if fate.unrolled > 1 and share and share % fate.unrolled == 0 else 1
 
     def of(body: Body) -> int:
         share = turns * _work(body) / _work(main) if _work(main) else 1.0
@@ -352,19 +351,21 @@ def _cycles(body: Body, cpu: str, aarch64: bool) -> Mca | None:
     return analyse(body.instructions, cpu, aarch64)
 
 
-def _notes(
-    answer: dict[str, Any], cpu: str, foreign: bool, instructions: int, plain: int, analysed: bool, loops: list[Loop]
-) -> Iterator[str]:
+def _notes(answer: dict[str, Any], cpu: str, foreign: bool, analysed: bool, loops: list[Loop]) -> Iterator[str]:
     if foreign:
         yield f"compiled for {cpu} and read; it did not run"
     if answer["object_mode"]:
         yield "object mode: Numba could not give every value a type, and each operation calls Python"
-    if plain and abs(instructions - plain) > ALIKE * plain:
-        yield (
-            f"the table of lines changed the code: {instructions} instructions with it, {plain} without; what is shown "
-            "is not quite what runs"
-        )
     if any(loop.scalable for loop in loops):
         yield "the length of a vector is the processor's choice; it is counted as the 128 bits that it has at the least"
     if analysed and not analyser_name():
         yield HINT
+
+
+def _compared(found: CodeView, plain: int) -> CodeView:
+    """A view with the count of instructions without a table of lines, and a word where that is another."""
+    notes = found.notes
+    if abs(found.instructions - plain) > ALIKE * plain:
+        told = f"{found.instructions} instructions with it, {plain} without; what is shown is not quite what runs"
+        notes = (*notes, f"the table of lines changed the code: {told}")
+    return replace(found, plain_instructions=plain, notes=notes)

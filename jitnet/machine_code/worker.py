@@ -5,8 +5,9 @@ taken back, and because code for another processor can be compiled but must not 
 runs the plain Python function.
 
 REQUEST is a JSON file: `targets` as `Target` has them; `processor`, name and triple, or null for this machine;
-`lines`, whether a table of lines is wanted; `out`, where the answers go. An answer is a line of JSON: `start` as a
-function is begun; what was made of it; or `error`, with `usage` true where the request was wrong.
+`lines`, whether a table of lines is wanted; `cores` to run on, empty for any; `out`, where the answers go. An answer is
+a line of JSON: `start` as a function is begun; what was made of it; or `error`, with `usage` true where the request was
+wrong.
 """
 
 import base64
@@ -44,6 +45,8 @@ def main() -> None:
         def answer(**fields: Any) -> None:
             out.write(json.dumps(fields) + "\n")
 
+        if request["cores"]:
+            os.sched_setaffinity(0, request["cores"])  # the process that asks may be bound to one of them
         quiet = os.open(os.devnull, os.O_WRONLY)
         os.dup2(quiet, 1)  # what a module prints while it is imported is not asked for
         for kind in ("", "-missed", "-analysis"):

@@ -1,6 +1,7 @@
 """What LLVM made of a function, beside its source: `jitnet profile --kernel`."""
 
 import ast
+import linecache
 import os
 import textwrap
 from collections.abc import Sequence
@@ -82,13 +83,24 @@ def code_summary(console: Console, views: "Sequence[CodeView]") -> None:
             numbers += [counts.loads, counts.stores]
             numbers += [counts.spills] if wide else []
             numbers += [counts.instructions, _cycles(main)]
-            place = str(loop.line) if loop.function == view.function else f"{loop.function} {loop.line}"
-            rows.append([name, place, Text(_short_verdict(loop), style=_style(loop)), *numbers])
+            place = str(loop.line)
+            if loop.function != view.function:
+                place = f"{_cut(loop.function, 99 if wide else 13)} {loop.line}"
+            rows.append(
+                [name if wide else _cut(name, 18), place, Text(_short_verdict(loop), style=_style(loop)), *numbers]
+            )
             name = ""
     head = ["function", "line", "vectors", "fma p/s"] + ["other p/s"] * wide + ["loads", "stores"]
     head += ["spills"] * wide + ["instr", "cycles"]
     table(console, head, rows, title="Innermost loops, one turn of the machine code")
     console.print()
+    console.print(
+        Text(
+            "vectors: how many numbers each has, × how many side by side; tile: in vectors as it is written; scalar: "
+            "one number at a time, × turns written out. A name before a line is the function's that was copied in.",
+            style=FAINT,
+        )
+    )
     for note in dict.fromkeys([*(note for view in views for note in _legend(view)), *_shared_notes(views)]):
         console.print(Text(note, style=FAINT))
 
@@ -120,14 +132,9 @@ def verdict(loop: "Loop") -> str:
 
 def _short_verdict(loop: "Loop") -> str:
     main = loop.main
-    if loop.vectorised:
-        told = f"×{loop.width}"
-    elif main is not None and _as_written(loop):
-        told = f"tile {main.counts.vector_bits}"
-    else:
-        told = "scalar"
+    told = f"{loop.width}" if loop.vectorised else "tile" if _as_written(loop) else "scalar"
     turns = loop.interleaved if loop.vectorised else main.iterations if main else 1
-    return told + (f", unrolled ×{turns}" if turns > 1 else "")
+    return told + (f" ×{turns}" if turns > 1 else "")
 
 
 def _style(loop: "Loop") -> str:
@@ -263,7 +270,7 @@ def _also(loop: "Loop") -> str:
             told.append(f"{counts.flop} FLOP")
         if counts.load_bytes or counts.store_bytes:
             told.append(f"{counts.load_bytes} B read, {counts.store_bytes} B written")
-    told += _named(counts, main.instructions, main.innermost)
+    told += _named(counts, [] if loop.reason.startswith("it calls") else main.instructions, main.innermost)
     if main.mca is not None and main.innermost:
         if main.mca.note and not main.mca.cycles:
             told.append(f"{main.mca.program}: {main.mca.note}")
@@ -288,8 +295,8 @@ def _named(counts: "Counts", instructions: "Sequence[Instruction]", innermost: b
         if counts.widenings:
             place = next(number for number, text in enumerate(told) if "conversion" in text)
             told[place] += f" ({counts.widenings} from float32 to float64)"
-    if counts.calls:
-        names = list(dict.fromkeys(_readable(one.callee) for one in instructions if one.kind == "call"))
+    names = list(dict.fromkeys(_readable(one.callee) for one in instructions if one.kind == "call"))
+    if names:
         told.append(f"calls {', '.join(names[:SHORT])}")
     return told
 
@@ -308,8 +315,8 @@ def _assembly(console: Console, body: "Body", gutter: int) -> None:
         lines.setdefault(before, []).append((number, instruction))
     width = len(str(len(body.instructions)))
     for (file, line), found in sorted(lines.items()):
-        place = f"{os.path.basename(file)}:{line}" if line else "no line"
-        console.print(Text(f"{'':>{gutter}}{place}", style=ACCENT))
+        place = f"{os.path.basename(file)}:{line}  {linecache.getline(file, line).strip()}" if line else "no line"
+        console.print(Text(_cut(f"{'':>{gutter}}{place}", console.width), style=ACCENT))
         for number, instruction in found:
             name, _, operands = instruction.text.partition("\t")
             text = Text(f"{'':>{gutter}}{number:>{width + 2}}  ", style=FAINT)
