@@ -25,6 +25,9 @@ __all__ = ["look", "view"]
 Progress = Callable[[str, int, int], None]
 
 POLL_S = 0.02
+ERROR_TEXTS = ("numba/cpython/unicode.py", "numba/cpython/unicode_support.py")
+"""Files of Numba whose loops are in nearly every function that may raise: they write the error's text."""
+
 ALIKE = 0.02
 """Share by which the instructions with and without a table of lines may differ, before the view says so."""
 
@@ -198,6 +201,8 @@ def view(
     what_became = _fates(answer)
     bodies: dict[tuple[SourceLoop, str | None], list[Body]] = {}
     for source, function, machine in match(functions):
+        if source.file.replace(os.sep, "/").endswith(ERROR_TEXTS):
+            continue
         bodies.setdefault((source, _parallel(source, function)), []).append(_body(function, machine))
     # Loops that are in no machine code: unrolled whole. Their functions must be ours, or have other loops here.
     shown = {(source.file, source.function) for source, _ in bodies}

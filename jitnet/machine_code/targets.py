@@ -30,9 +30,11 @@ _DRIVEN = {
     "kernels.linear.gradient_of_weight": "FLOATS_2D, FLOATS_2D, FLOATS_2D, FLOATS, INT",
     "kernels.loss.cross_entropy": "FLOATS_2D, INDICES, FLOATS, INDICES, REAL, INT",
     "kernels.matmul._columns": "FLOATS_2D, FLOATS_2D, FLOATS_2D, INT",
+    "kernels.matmul._dots": "FLOATS_2D, FLOATS_2D, FLOATS_2D, INT, INT",
     "kernels.matmul.blocked": "FLOATS_2D, FLOATS_2D, FLOATS_2D",
     "kernels.matmul.matmul": "FLOATS_2D, FLOATS_2D, FLOATS_2D",
     "kernels.matmul.reordered": "FLOATS_2D, FLOATS_2D, FLOATS_2D",
+    "kernels.matmul.summed": "FLOATS_2D, FLOATS_2D, FLOATS_2D",
     "kernels.matmul.textbook": "FLOATS_2D, FLOATS_2D, FLOATS_2D",
     "kernels.matmul.tiled": "FLOATS_2D, FLOATS_2D, FLOATS_2D",
     "kernels.optimizer.update_parameters": "SETTINGS, FLOATS_2D, FLOATS_2D, FLOATS_2D, FLOATS_2D, INT, REAL, INT",
@@ -126,14 +128,9 @@ def _callers(helper: _Kernel) -> str:
 
 
 def _target(kernel: _Kernel) -> Target:
-    return Target(
-        kernel.place, arguments=tuple(_DRIVEN.get(kernel.place, "").split(", ")) if needs_types(kernel) else ()
-    )
-
-
-def needs_types(kernel: _Kernel) -> bool:
-    """Whether a kernel does not carry its types."""
-    return kernel.decorator in ("kernel", "driver")
+    if kernel.decorator not in ("kernel", "driver"):
+        return Target(kernel.place)  # it carries its types
+    return Target(kernel.place, arguments=tuple(_DRIVEN[kernel.place].split(", ")))
 
 
 # Processors --------------------------------------------------------------------------------------------------------

@@ -1,0 +1,9 @@
+"""A few lines that are copied into the loops of `planted_loops`, from a file of their own."""
+
+from numba import njit
+
+
+@njit(inline="always")
+def add_squares(x, y):
+    for i in range(x.shape[0]):
+        y[i] += x[i] * x[i]
