@@ -1,5 +1,7 @@
 """Hints from the machine code of the innermost loops; and those from types that the machine code does not bear out."""
 
+import linecache
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -33,6 +35,11 @@ INTEGER_DIVISION_CYCLES = 12
 
 SLEEPS = 0.5
 """Below this share of computing, a call's time is said to be spent in what it calls."""
+
+CLEARLY = 1.25
+"""How much longer than all else divisions have to take: both are reckoned, and neither is exact."""
+
+NUMBA = f"{os.sep}numba{os.sep}"
 
 ISSUED = 4
 """Instructions a cycle, about, that a loop of other work gets through."""
@@ -98,23 +105,27 @@ def _touches(loop: Loop, place: Place) -> bool:
 
 
 def _innermost(view: CodeView) -> Iterator[tuple[Loop, Body]]:
+    """Innermost loops of the user's with their main bodies; not those inside Numba's own functions."""
     for loop in view.loops:
         for body in loop.bodies:
-            if body.innermost and body.role == "main" and loop.parallel != "serial":
+            if body.innermost and body.role == "main" and loop.parallel != "serial" and NUMBA not in loop.file:
                 yield loop, body
 
 
 def _calls(view: CodeView, loop: Loop, body: Body, pointers: dict[tuple[str, int], str]) -> dict[Place, list[str]]:
     found: dict[Place, list[str]] = {}
     for each in body.instructions:
-        if each.kind == "call" and not each.callee.startswith(RUNTIME):
-            place = _place(view, loop, body, each)
-            names = found.setdefault(place, [])
-            name = readable(each.callee)
-            if not re.match(r"[\w.<]", name):  # an address in a register or in memory
-                name = pointers.get((place.file, place.line), "a function that is known by its address alone")
-            if name not in names:
-                names.append(name)
+        own = view.kind == "guvectorize" and readable(each.callee).split(".")[-1] == view.function
+        # The loop that a guvectorize puts round its function is no loop of the user's.
+        if each.kind != "call" or each.callee.startswith(RUNTIME) or own:
+            continue
+        place = _place(view, loop, body, each)
+        names = found.setdefault(place, [])
+        name = readable(each.callee).split(".<locals>")[0]
+        if not re.match(r"[\w.<]", name):  # an address in a register or in memory
+            name = pointers.get((place.file, place.line), "a function that is known by its address alone")
+        if name not in names:
+            names.append(name)
     return found
 
 
@@ -127,10 +138,13 @@ def _division(view: CodeView, loop: Loop, body: Body, known: dict[tuple[str, int
     cycles = sum(_cycles(each) for each in dividing)
     counts = body.counts
     others = max((counts.instructions - len(dividing)) / ISSUED, counts.loads / 2, counts.stores)
-    if cycles <= others or (body.mca is not None and body.mca.cycles > 1.5 * cycles):
+    if cycles <= CLEARLY * others or (body.mca is not None and body.mca.cycles > 1.5 * cycles):
         return None
     first = max(dividing, key=_cycles)
     place = _place(view, loop, body, first)
+    if not first.line:
+        inside = [line for file, line in known if file == loop.file and loop.line <= line <= loop.last_line]
+        place = _at(view, loop.file, min(inside)) if inside else place
     what = "a square root" if first.kind == "sqrt" else "a division"
     reason = f"{what} keeps the divider busy for about {cycles:.0f} cycles a turn, all else takes about {others:.0f}"
     facts = known.get((place.file, place.line), {})
@@ -165,11 +179,15 @@ def _place(view: CodeView, loop: Loop, body: Body, each: Instruction) -> Place:
     """Where an instruction comes from. What LLVM made of a function of its own, a root for one, has no line: then it is
     the line that most of the loop's instructions have, not counting the one that counts its turns."""
     file, line = each.file, each.line
-    if not line:
-        others = [(one.file, one.line) for one in body.instructions if one.line]
+    if not line or NUMBA in file:
+        others = [(one.file, one.line) for one in body.instructions if one.line and NUMBA not in one.file]
         inside = [place for place in others if place != (loop.file, loop.line)] or others
         file, line = max(inside, key=inside.count) if inside else (loop.file, loop.line)
+    return _at(view, file, line)
+
+
+def _at(view: CodeView, file: str, line: int) -> Place:
     for source in view.sources:
         if source.file == file and source.first_line <= line < source.first_line + len(source.lines):
             return Place(file, line, source.lines[line - source.first_line].strip())
-    return Place(file, line)
+    return Place(file, line, linecache.getline(file, line).strip())

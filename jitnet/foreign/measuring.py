@@ -1,8 +1,10 @@
 """In the child: from a function to its times, its threads and its hints, as plain numbers and words for JSON."""
 
+import base64
 import linecache
 import math
 import os
+import pickle
 import platform
 import re
 import threading
@@ -468,7 +470,7 @@ class _Measuring:
                 for summary, _ in self.reachable()
                 for line, name in summary.pointers.items()
             ],
-            "spelled": [_spelled(kind) for kind in self._kinds()],
+            "pickled": self._pickled(),
         }
 
     def _kind(self) -> str:
@@ -490,18 +492,27 @@ class _Measuring:
         own = self.own()
         if not own:
             return "", ""
-        made = getattr(self.subject.dispatcher, "overloads", {})
+        made = getattr(self.subject.dispatcher, "overloads", ())
         returns = [each.return_type for each in made if tuple(each.args) == own[-1].arguments]
         return own[-1].signature, str(returns[0]) if returns else ""
 
-    def _kinds(self) -> tuple[Any, ...]:
-        """The types that its arguments have in the code that ran, without those at the end that are not given."""
+    def _pickled(self) -> str:
+        """The types of its arguments in the code that ran, pickled, in base64; those at the end that are not given left
+        out, and the outputs of a guvectorize among them. "" where they cannot be told or pickled."""
         used = self.used()
-        own = self.own()
-        kinds = tuple(used) if used is not None else own[-1].arguments if own else ()
+        if self.subject.kind == "njit":
+            kinds = used
+        else:
+            given = [np.dtype(str(_element(numba.typeof(argument)))) for argument in self.arguments]
+            made = [tuple(each.args) for each in getattr(self.subject.dispatcher, "overloads", ())]
+            fitting = [each for each in made if _casts(given, each)]
+            kinds = next((each for each in fitting if _casts(given, each, "no")), fitting[0] if fitting else None)
         while kinds and isinstance(kinds[-1], (KINDS.Omitted, KINDS.NoneType)):
             kinds = kinds[:-1]
-        return kinds
+        try:
+            return base64.b64encode(pickle.dumps(kinds)).decode() if kinds is not None else ""
+        except Exception:
+            return ""
 
     def _written(self, name: str) -> str:
         told = {
@@ -832,22 +843,14 @@ def _type(value: Any) -> str:
     return f"{value} ({kind})" if isinstance(value, (bool, int, float, np.number)) else kind
 
 
-def _spelled(kind: Any) -> str:
-    """A type as a person writes it in a signature; "" for one that cannot be written."""
-    kind = getattr(kind, "literal_type", kind)
-    if isinstance(kind, types.Array):
-        if not kind.mutable or not kind.aligned:
-            return f"Array({kind.dtype}, {kind.ndim}, {kind.layout!r}, {not kind.mutable}, {kind.aligned})"
-        axes = [":"] * kind.ndim
-        if kind.layout in "CF" and axes:
-            axes[-1 if kind.layout == "C" else 0] = "::1"
-        return f"{kind.dtype}[{', '.join(axes)}]"
-    if isinstance(kind, (KINDS.Tuple, KINDS.UniTuple)):
-        parts = [_spelled(each) for each in kind]
-        return f"Tuple(({', '.join(parts)},))" if all(parts) else ""
-    if isinstance(kind, types.Boolean):
-        return "boolean"
-    return str(kind) if isinstance(kind, (types.Number, KINDS.UnicodeType)) else ""
+def _element(kind: Any) -> Any:
+    return getattr(kind, "dtype", kind)
+
+
+def _casts(given: list[Any], kinds: tuple[Any, ...], how: Any = "safe") -> bool:
+    """Whether NumPy hands arguments of these types to a loop that was compiled for `kinds`."""
+    pairs = zip(given, kinds, strict=False)
+    return all(np.can_cast(mine, np.dtype(str(_element(kind))), how) for mine, kind in pairs)
 
 
 def _value(value: Any) -> Any:

@@ -30,6 +30,7 @@ from jitnet.foreign.records import (
 )
 from jitnet.machine_code.look import look
 from jitnet.machine_code.records import CodeView, Target
+from jitnet.machine_code.targets import find_processor
 
 __all__ = ["LIMIT_S", "profile_function"]
 
@@ -85,6 +86,8 @@ def profile_function(
     for option, formula in (("--flop", flop), ("--bytes", bytes)):
         if formula is not None:
             check_formula(option, formula)
+    if cpu is not None:
+        find_processor(cpu)
     if perf_map and not sys.platform.startswith("linux"):
         raise UsageError("--perf-map: perf is Linux's, and so are its maps; leave the option out")
     counts = sorted(set(threads)) if threads is not None else None
@@ -242,18 +245,16 @@ def _with_lines(profile: FunctionProfile, answer: dict[str, Any], cpu: str | Non
 
 def _look(profile: FunctionProfile, answer: dict[str, Any], cpu: str | None) -> tuple[CodeView | None, str]:
     """The line view, or None and the reason."""
-    if not all(answer["spelled"]):
-        return None, "its arguments have types that cannot be written down, so it cannot be compiled once more"
+    if not answer["pickled"]:
+        return None, "its arguments have types that cannot be handed on, so it cannot be compiled once more"
     if answer["compile_s"] is not None and answer["compile_s"] > LOOK_S:
         return None, f"it takes {answer['compile_s']:.0f} s to compile, and would have to be compiled once more"
     where, _, name = profile.target.rpartition(":")
     folder = str(Path(where).resolve().parent) if where.endswith(".py") else os.getcwd()
-    target = Target(name, where, tuple(answer["spelled"]), path=(folder,))
+    target = Target(name, where, path=(folder,), pickled=answer["pickled"])
     try:
         return look([target], cpu)[0], ""
-    except UsageError:
-        raise
-    except (JitnetError, NotImplementedError) as error:
+    except JitnetError as error:
         return None, str(error)
 
 

@@ -151,23 +151,22 @@ class _Worker:
 
 
 def _environment(folder: Path, *, own: bool) -> dict[str, str]:
-    """The environment of a worker: nothing of what it compiles comes from a cache, or goes into the user's.
+    """The environment of a worker: what is looked at does not come from a cache, and nothing goes into one.
 
-    For functions that are not ours it has no settings of ours: with them they would be other code than they are.
+    For functions that are not ours it has no settings of ours: with them they would be other code than they are. Their
+    modules may load from the user's cache what they compile as they are imported.
     """
-    made = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ("NUMBA_CACHE_DIR", "NUMBA_DISABLE_JIT", "NUMBA_DEBUGINFO", "NUMBA_BOUNDSCHECK")
-    }
     ours = sys.modules.get("jitnet.compiler.environment")
-    if ours is not None and not own and made.get("NUMBA_CPU_FEATURES") == f"{ours.FEATURES.flatten()},-prefer-256-bit":
-        del made["NUMBA_CPU_FEATURES"]
-        made.pop("NUMBA_CPU_NAME", None)
+    found: dict[str, str | None] = {} if ours is None or own else ours.AS_FOUND
+    made = {name: value for name, value in os.environ.items() if name not in found}
+    made |= {name: value for name, value in found.items() if value is not None}
+    for name in ("NUMBA_DISABLE_JIT", "NUMBA_DEBUGINFO", "NUMBA_BOUNDSCHECK"):
+        made.pop(name, None)
     package = str(Path(__file__).parents[2])
     made["PYTHONPATH"] = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
     made["JITNET_CACHE"] = os.devnull  # no folder can be made there: nothing is looked for, nothing kept
-    made["NUMBA_CACHE_DIR"] = str(folder / "cache")
+    if own:
+        made["NUMBA_CACHE_DIR"] = str(folder / "cache")
     made["OMP_PROC_BIND"] = "false"
     return made
 

@@ -59,6 +59,7 @@ def main() -> None:
 
             if request["processor"] or own:
                 never_run()
+            keep_nothing()
             if request["lines"]:
                 write_lines()
             answer(vector_bits=bits)
@@ -167,6 +168,42 @@ def never_run() -> None:
     cpu.CPUContext.get_executable = lambda self, library, fndesc, env: object()  # by which others know the function
     dispatcher.Dispatcher._compile_for_args = lambda self, *args, **kwargs: self.py_func(*args, **kwargs)
     dispatcher.Dispatcher.add_overload = keep
+
+
+def keep_nothing() -> None:
+    """Let Numba load from the user's cache what modules compile as they are imported, and never write there."""
+    caching = importlib.import_module("numba.core.caching")
+    caching._Cache.save_overload = caching.Cache.save_overload = lambda self, signature, data: None
+
+
+def forget(function: Any, seen: set[int] | None = None) -> None:
+    """Have a compiled function and all that it calls compiled anew: what came from a cache has no table of lines."""
+    from numba.core.caching import NullCache
+    from numba.core.dispatcher import Dispatcher
+
+    seen = set() if seen is None else seen
+    python = getattr(function, "py_func", function)
+    if id(python) in seen or not hasattr(python, "__code__"):
+        return
+    seen.add(id(python))
+    cells = [cell.cell_contents for cell in python.__closure__ or () if cell_has_content(cell)]
+    for called in [*(python.__globals__.get(name) for name in python.__code__.co_names), *cells]:
+        if isinstance(called, Dispatcher):
+            forget(called, seen)
+    if isinstance(function, Dispatcher):
+        known = cast(Any, function)
+        known._cache = NullCache()
+        if known.overloads:
+            known._make_finalizer()()
+            known._reset_overloads()
+            known._can_compile = True
+
+
+def cell_has_content(cell: Any) -> bool:
+    try:
+        return cell.cell_contents is not cell
+    except ValueError:
+        return False
 
 
 # The table of lines --------------------------------------------------------------------------------------------------
@@ -328,6 +365,7 @@ def look_at_foreign(target: dict[str, Any]) -> dict[str, Any]:
     if isinstance(function, Dispatcher):
         function = cast(Any, function)
         options, python = function.targetoptions, function.py_func
+        forget(function)
         # A new one: what this one compiled while its module was imported is in it already, or came from a cache.
         new = type(function)(python, function.locals, dict(options), pipeline_class=function._compiler.pipeline_class)
     elif callable(function) and hasattr(function, "__code__"):

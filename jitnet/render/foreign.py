@@ -38,6 +38,10 @@ def function_profile(console: Console, profile: "FunctionProfile", *, asm: bool 
     if len(profile.regions) > 1:
         _regions(console, profile)
     _functions(console, profile)
+    if profile.lines is not None:
+        console.print()
+        console.print(Text("Lines", style="bold"))
+        code_view(console, profile.lines, asm=asm)
     _hints(console, profile)
     for note in profile.notes:
         console.print(Text(f"{note[:1].upper()}{note[1:]}.", style=FAINT))
