@@ -70,14 +70,28 @@ CANDIDATES: dict[str, list[Candidate]] = {
         ]
     ],
     "fast": [
-        {"hidden": hidden, "schedule": schedule, "epochs": epochs, "learning_rate": rate, **rest}
-        for hidden, schedule, epochs, rate, rest in itertools.product(
-            [[256], [512]],
-            ["one-cycle", "cosine"],
-            [4, 5],
-            [0.2, 0.4],
-            [{}, {"optimizer": "momentum", "learning_rate": 0.03}],
-        )
+        *(
+            {"hidden": hidden, "schedule": "one-cycle", "epochs": epochs, "learning_rate": rate, **rest}
+            for hidden, epochs, rate, rest in (
+                *(([256], 4, rate, {"label_smoothing": 0.05}) for rate in (0.4, 0.5, 0.7)),
+                *(([256], 3, rate, {"label_smoothing": 0.05}) for rate in (0.5, 0.9)),
+                *(([512], 3, rate, {}) for rate in (0.4, 0.7)),
+                ([512], 3, 0.5, {"label_smoothing": 0.05}),
+                *(([192], 5, rate, {}) for rate in (0.5, 0.7)),
+                ([160], 5, 0.6, {}),
+                ([128], 7, 0.7, {}),
+            )
+        ),
+        *(
+            {"hidden": hidden, "schedule": schedule, "epochs": epochs, "learning_rate": rate, **rest}
+            for hidden, schedule, epochs, rate, rest in itertools.product(
+                [[256], [512]],
+                ["one-cycle", "cosine"],
+                [4, 5],
+                [0.2, 0.4],
+                [{}, {"optimizer": "momentum", "learning_rate": 0.03}],
+            )
+        ),
     ],
     "affine": [
         {"hidden": hidden, "schedule": "one-cycle", "epochs": epochs, "learning_rate": rate, "augment": distortions}

@@ -45,9 +45,6 @@ def function_profile(console: Console, profile: "FunctionProfile", *, asm: bool 
     _hints(console, profile)
     for note in profile.notes:
         console.print(Text(f"{note[:1].upper()}{note[1:]}.", style=FAINT))
-    if profile.lines is not None:
-        console.print()
-        code_view(console, profile.lines, asm=asm)
 
 
 def _heading(console: Console, profile: "FunctionProfile") -> None:
