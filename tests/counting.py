@@ -29,7 +29,7 @@ _READ, _WRITTEN = np.uint8(1), np.uint8(2)
 
 _COUNTED = {np.add, np.subtract, np.multiply, np.divide, np.sqrt}
 _FREE = {np.negative, np.floor, np.ldexp, np.less, np.greater, np.bitwise_and}
-_MOVES = {np.stack, np.where}
+_MOVES = {np.concatenate, np.stack, np.where}
 
 STEERING = ("byte_values", "cursors", "marks", "squares")
 """Arrays of a run's state that do not count, beside the order."""

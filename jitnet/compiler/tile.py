@@ -50,10 +50,10 @@ _ALL = 1 << 30
 """Panels of a tile, where all are there."""
 
 
-def _places(rows: int, cols: int, offset: int, stride: int, apart: int = PANEL, panels: int = _ALL) -> np.ndarray:
-    """Where each number of a tile stands: (rows, cols * LANES), or fewer columns."""
-    columns = np.arange(min(cols * LANES, panels * PANEL))
-    return offset + np.arange(rows)[:, None] * stride + columns // PANEL * apart + columns % PANEL
+def _pieces(cols: int, panels: int) -> list[tuple[int, int]]:
+    """The number of each panel of a row that is there, and how much of it the tile takes."""
+    columns = min(cols * LANES, panels * PANEL)
+    return [(panel, min(PANEL, columns - panel * PANEL)) for panel in range(-(-columns // PANEL))]
 
 
 def tile_zero(rows: int, cols: int) -> np.ndarray:
@@ -64,14 +64,14 @@ def tile_zero(rows: int, cols: int) -> np.ndarray:
 def tile_load(
     rows: int, cols: int, source: np.ndarray, offset: int, stride: int, apart: int = PANEL, panels: int = _ALL
 ) -> np.ndarray:
-    """tile[r, c] = source[offset + r * stride + c]; zero in panels that are not there."""
-    tile = tile_zero(rows, cols)
-    tile[:, : panels * PANEL] = source[_places(rows, cols, offset, stride, apart, panels)]
-    return tile
+    """tile[r, c] = source[offset + r * stride + c]. Panels that are not there are left out, compiled they are zero."""
+    begins = [offset + r * stride for r in range(rows)]
+    pieces = _pieces(cols, panels)
+    return np.stack([np.concatenate([source[at + p * apart : at + p * apart + n] for p, n in pieces]) for at in begins])
 
 
 def tile_repeat(rows: int, cols: int, source: np.ndarray, offset: int, panels: int = _ALL) -> np.ndarray:
-    """tile[r, c] = source[offset + c], the same in every row; zero in panels that are not there."""
+    """tile[r, c] = source[offset + c], the same in every row."""
     return tile_load(rows, cols, source, offset, 0, PANEL, panels)
 
 
@@ -79,8 +79,10 @@ def tile_store(
     tile: np.ndarray, target: np.ndarray, offset: int, stride: int, apart: int = PANEL, panels: int = _ALL
 ) -> None:
     """target[offset + r * stride + c] = tile[r, c]."""
-    rows, width = tile.shape
-    target[_places(rows, width // LANES, offset, stride, apart, panels)] = tile[:, : panels * PANEL]
+    for r, row in enumerate(tile):
+        for panel, count in _pieces(len(row) // LANES, panels):
+            at = offset + r * stride + panel * apart
+            target[at : at + count] = row[panel * PANEL : panel * PANEL + count]
 
 
 def tile_prefetch(rows: int, cols: int, source: np.ndarray, offset: int, stride: int, apart: int = PANEL) -> None:
@@ -99,8 +101,9 @@ def tile_add_outer(
 ) -> np.ndarray:
     """tile[r, c] + column[at + r * stride] * row[offset + c]: one term of a matrix product."""
     rows, width = tile.shape
-    factors = column[at + np.arange(rows) * stride]
-    return tile + factors[:, None] * tile_load(1, width // LANES, row, offset, 0, apart, panels)
+    factors = np.array([column[at + r * stride] for r in range(rows)], np.float32)
+    added = tile_load(1, width // LANES, row, offset, 0, apart, panels)
+    return tile[:, : added.shape[1]] + factors[:, None] * added
 
 
 def tile_add_scaled(
@@ -114,7 +117,8 @@ def tile_add_scaled(
 ) -> np.ndarray:
     """tile[r, c] + scale * source[offset + r * stride + c]."""
     rows, width = tile.shape
-    return tile + np.float32(scale) * tile_load(rows, width // LANES, source, offset, stride, apart, panels)
+    added = tile_load(rows, width // LANES, source, offset, stride, apart, panels)
+    return tile[:, : added.shape[1]] + np.float32(scale) * added
 
 
 def tile_max(tile: np.ndarray, least: np.float32) -> np.ndarray:
