@@ -182,15 +182,31 @@ def _by_osaca(program: _Program, instructions: Sequence[Instruction], cpu: str, 
     unknown = len(re.findall(r"^\s*\d+ \|.*\| X ", output, re.MULTILINE))
     if unknown > MOST_UNKNOWN * len(instructions):
         return Mca(program.name, model, unknown=unknown, note=_too_many(unknown, len(instructions)))
-    # Behind the rows: the sums a port, then the longest path and the longest that goes from turn to turn.
-    sums = re.findall(r"^\s{4,}([\d.]+(?:\s+[\d.|]+)+)\s*$", output, re.MULTILINE)
-    if code != 0 or not sums:
+    ports, carried = _sums(output)
+    if code != 0 or not ports:
         return Mca(program.name, model, unknown=unknown, note="it gave no answer")
-    numbers = [float(number) for number in re.findall(r"\d+\.\d+", sums[-1])]
-    carried, ports = (numbers[-1], numbers[:-2]) if len(numbers) > 2 else (0.0, numbers)
-    names = re.findall(r"\|\s*([\dA-Z]+)", output)
-    busiest = max(range(len(ports)), key=lambda place: ports[place])
+    busiest = max(ports, key=lambda name: ports[name])
     if carried > ports[busiest]:
         return Mca(program.name, model, carried, "latency", unknown)
-    port = names[busiest] if busiest < len(names) else str(busiest)
-    return Mca(program.name, model, ports[busiest], f"port {port}", unknown)
+    return Mca(program.name, model, ports[busiest], f"port {busiest}", unknown)
+
+
+def _sums(output: str) -> tuple[dict[str, float], float]:
+    """The cycles of each port, and the longest path from turn to turn: the line of sums below OSACA's table, whose
+    numbers stand under the columns they belong to."""
+    head = re.search(r"^ +\|.*\|\| +CP +\| +LCD +\|$", output, re.MULTILINE)
+    sums = re.search(r"^ {4,}\d+\.\d+[ \d.]*$", output[head.end() :], re.MULTILINE) if head else None
+    if head is None or sums is None:
+        return {}, 0.0
+    bars = [place for place, letter in enumerate(head.group()) if letter == "|"]
+    ports: dict[str, float] = {}
+    carried = 0.0
+    for number in re.finditer(r"\d+\.\d+", sums.group()):
+        left = max((bar for bar in bars if bar < number.end()), default=0)
+        right = min((bar for bar in bars if bar >= number.end()), default=len(head.group()))
+        name = head.group()[left + 1 : right].split(" - ")[0].strip(" |")
+        if name == "LCD":
+            carried = float(number.group())
+        elif name not in ("", "CP"):
+            ports[name] = max(ports.get(name, 0.0), float(number.group()))
+    return ports, carried

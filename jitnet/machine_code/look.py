@@ -226,7 +226,7 @@ def view(
         place = list(sources).index((found.file, found.first_line)) if found else len(sources)
         return place, key[0].line, key[0].depth, key[1] or ""
 
-    aarch64 = "%" not in (functions[0].instructions[0].text if functions and functions[0].instructions else "%")
+    aarch64 = not any("%" in one.text for function in functions for one in function.instructions)
     loops = [
         _loop(key[0], key[1], bodies[key], what_became.get(key[0], Fate()), cpu if analysed else "", aarch64)
         for key in sorted(bodies, key=order)
