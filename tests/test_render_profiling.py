@@ -58,7 +58,13 @@ def test_in_a_pipe_a_row_is_a_line(profiles, name):
 
 def test_waiting_threads_and_regions_are_told(profiles):
     lines = "\n".join(shown(profiles["default"], 120))
-    for word in ("waiting for the slowest", "starting threads", "all else", "Threads, in a mean step", "thread  busy µs"):
+    for word in (
+        "waiting for the slowest",
+        "starting threads",
+        "all else",
+        "Threads, in a mean step",
+        "thread  busy µs",
+    ):
         assert word in lines
     assert ("what its threads cost" in lines) == any(region.parts > 1 for region in profiles["default"].regions)
 
