@@ -325,9 +325,7 @@ def _loop(kernel: str, cpu: str | None, asm: bool, json: bool, quiet: bool) -> i
     return 0
 
 
-def _function(
-    target: str, threads: str | None, asked: dict[str, Any], asm: bool, json: bool, quiet: bool
-) -> int:
+def _function(target: str, threads: str | None, asked: dict[str, Any], asm: bool, json: bool, quiet: bool) -> int:
     """A function of the user's own."""
     from jitnet import render
     from jitnet.bench.options import parse_threads
