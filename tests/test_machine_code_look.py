@@ -1,15 +1,17 @@
 """The line view of functions whose machine code is known, for a processor that every machine compiles for."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import planted_helpers
 import planted_loops
 import pytest
 
-from jitnet.compiler.environment import HAS_AVX512
+from jitnet.compiler.environment import AS_FOUND, HAS_AVX512
 from jitnet.errors import JitnetError, UsageError
-from jitnet.machine_code.look import look
+from jitnet.machine_code.look import _environment, look
 from jitnet.machine_code.records import CodeView, Loop, Target
 from jitnet.machine_code.targets import find_processor, kernel_names, kernel_targets
 from jitnet.runs import as_json
@@ -271,11 +273,27 @@ def test_what_numba_cannot_compile_is_one_line():
 
 
 def test_the_worker_leaves_the_users_settings_alone(tmp_path):
-    """Vectors of full width are our own kernels' setting, not that of functions of others."""
-    from jitnet.machine_code.look import _environment
-
+    """Vectors of full width and a folder of our own are our kernels' settings, not those of functions of others."""
     ours = _environment(tmp_path, own=True)
     others = _environment(tmp_path, own=False)
     assert ours["NUMBA_CACHE_DIR"].startswith(str(tmp_path))
     assert ("NUMBA_CPU_FEATURES" in ours) == HAS_AVX512
-    assert "NUMBA_CPU_FEATURES" not in others
+    for name in ("NUMBA_CACHE_DIR", "NUMBA_CPU_FEATURES", "NUMBA_CPU_NAME"):
+        assert others.get(name) == AS_FOUND[name]
+
+
+def test_a_function_from_numbas_cache_has_its_lines_and_nothing_is_written_there(tmp_path):
+    file = tmp_path / "cached.py"
+    file.write_text(
+        "from numba import njit\n\n\n"
+        "@njit(cache=True)\ndef inner(x, y):\n    for i in range(x.shape[0]):\n        y[i] = x[i] + y[i]\n\n\n"
+        "@njit(cache=True)\ndef outer(x, y):\n    inner(x, y)\n"
+    )
+    run = "import cached, numpy as np\ncached.outer(np.ones(4), np.ones(4))"
+    subprocess.run([sys.executable, "-c", run], cwd=tmp_path, env=_environment(tmp_path, own=False), check=True)
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb?")}
+    assert kept
+    target = Target("outer", str(file), ("float64[::1]", "float64[::1]"))
+    (view,) = look([target], analysed=False, compared=False)
+    assert [(Path(loop.file), loop.line, loop.vectorised) for loop in view.loops] == [(file, 6, True)]
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb?")} == kept
