@@ -52,6 +52,7 @@ MILD = {"shift": 1.5, "rotation": 8.0, "scaling": 0.08, "shear": 5.0, "elastic":
 BETWEEN = {"shift": 1.75, "rotation": 10.0, "scaling": 0.1, "shear": 6.5, "elastic": 32.0, "elastic_sigma": 4.5}
 AFFINE = {"shift": 1.0, "rotation": 8.0, "scaling": 0.08, "shear": 5.0}
 TURNED = {"shift": 1.0, "rotation": 8.0}
+SMOOTHED = {"schedule": "one-cycle", "learning_rate": 0.8, "label_smoothing": 0.05}
 STRONG = {"shift": 2.0, "rotation": 12.0, "scaling": 0.12, "shear": 8.0, "elastic": 34.0, "elastic_sigma": 4.0}
 
 
@@ -96,18 +97,24 @@ CANDIDATES: dict[str, list[Candidate]] = {
         ),
     ],
     "affine": [
-        {"hidden": hidden, "schedule": "one-cycle", "epochs": epochs, "learning_rate": rate, "augment": distortions}
-        for hidden, epochs, rate, distortions in (
-            *(([256], epochs, 0.4, AFFINE) for epochs in (5, 6, 7, 8, 10)),
-            *(([256], epochs, 0.5, TURNED) for epochs in (6, 7)),
-            *(([512], epochs, 0.4, AFFINE) for epochs in (5, 6, 8)),
-            ([512], 8, 0.4, TURNED),
-            *(([512], epochs, 0.4, {"shift": 1.0}) for epochs in (6, 8)),
-            ([128], 9, 0.6, AFFINE),
-            ([192], 7, 0.5, AFFINE),
-            ([384], 5, 0.4, AFFINE),
-            ([1024], 5, 0.4, AFFINE),
-        )
+        *(
+            {**SMOOTHED, "hidden": hidden, "epochs": epochs, "augment": distortions}
+            for hidden, epochs, distortions in (([256], 5, AFFINE), ([256], 6, TURNED), ([320], 5, TURNED))
+        ),
+        *(
+            {"hidden": hidden, "schedule": "one-cycle", "epochs": epochs, "learning_rate": rate, "augment": distortions}
+            for hidden, epochs, rate, distortions in (
+                *(([256], epochs, 0.4, AFFINE) for epochs in (5, 6, 7, 8, 10)),
+                *(([256], epochs, 0.5, TURNED) for epochs in (6, 7)),
+                *(([512], epochs, 0.4, AFFINE) for epochs in (5, 6, 8)),
+                ([512], 8, 0.4, TURNED),
+                *(([512], epochs, 0.4, {"shift": 1.0}) for epochs in (6, 8)),
+                ([128], 9, 0.6, AFFINE),
+                ([192], 7, 0.5, AFFINE),
+                ([384], 5, 0.4, AFFINE),
+                ([1024], 5, 0.4, AFFINE),
+            )
+        ),
     ],
     "elastic": [
         {"hidden": hidden, "schedule": "one-cycle", "epochs": epochs, "learning_rate": rate, "augment": distortions}
