@@ -6,12 +6,14 @@ The page is written by hand. Between two marks stands what this script makes of 
     …
     <!-- end -->
 
-`machine` is where and of what all this was measured, `limits` what the machine can do, `table` all steps; `source` and
-`figures` with a number are a step's loop as it stands in the source, and what it reached. docs/loops.svg has all steps
-under one roof. Takes a minute; leave the machine alone meanwhile.
+`machine` is where and of what all this was measured, `limits` what the machine can do, `table` all steps; `source`,
+`lines` and `figures` with a number are a step's loop as it stands in the source, what the compiler made of it, and what
+it reached. docs/loops.svg has all steps under one roof. Takes a minute; leave the machine alone meanwhile.
 """
 
 import ast
+import io
+import math
 import re
 import sys
 import textwrap
@@ -33,6 +35,8 @@ from jitnet.bench.timing import measure, timed
 from jitnet.compiler.blocks import PANEL, TILE_ROWS
 from jitnet.compiler.machine import describe_machine, set_threads
 from jitnet.kernels import matmul
+from jitnet.machine_code.look import look
+from jitnet.machine_code.records import CodeView, Loop, Target
 from jitnet.profile.roofline import Bandwidth, Ceiling, Point, Roofline, bandwidths_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,16 +54,17 @@ SECTION = re.compile(r"(<!-- loops: ([a-z]+(?: \d)?) -->\n)(.*?)(<!-- end -->)",
 
 @dataclass(frozen=True)
 class Step:
-    """rung: its name on the ladder. quoted: files and functions that the page shows. inner: the function whose
-    innermost loop does the work: a turn of it, as the source has it, loads and stores so many numbers for so many
-    multiply-adds."""
+    """rung: its name on the ladder. quoted: files and functions that the page shows; the first one's innermost loop
+    does the work, but for the last step, which calls the one before. A turn of it, as the source has it, loads and
+    stores so many numbers for so many multiply-adds. strided: whether the copy for columns that are no neighbours runs.
+    """
 
     rung: str
     quoted: tuple[tuple[str, str], ...]
-    inner: Any
     loads: int
     stores: int
     multiply_adds: int
+    strided: bool = False
 
     @property
     def bytes_a_turn(self) -> int:
@@ -74,17 +79,12 @@ class Step:
 TILE = TILE_ROWS + PANEL, 0, TILE_ROWS * PANEL
 LADDER = "jitnet/kernels/matmul.py"
 STEPS = (
-    Step("textbook", ((LADDER, "textbook"),), matmul.textbook, 2, 0, 1),
-    Step("reordered", ((LADDER, "reordered"),), matmul.reordered, 2, 1, 1),
-    Step("blocked", ((LADDER, "blocked"),), matmul.blocked, 5, 1, 4),
-    Step("named sums", ((LADDER, "summed"),), matmul.summed, 6, 0, 8),
-    Step(
-        "register tile",
-        ((LADDER, "_columns"), ("jitnet/compiler/tile.py", "tile_add_outer")),
-        matmul._columns,
-        *TILE,
-    ),
-    Step("parallel tile", ((LADDER, "matmul"),), matmul.matmul, *TILE),
+    Step("textbook", ((LADDER, "textbook"),), 2, 0, 1, strided=True),
+    Step("reordered", ((LADDER, "reordered"),), 2, 1, 1),
+    Step("blocked", ((LADDER, "blocked"),), 5, 1, 4),
+    Step("named sums", ((LADDER, "summed"),), 6, 0, 8),
+    Step("register tile", ((LADDER, "_columns"), ("jitnet/compiler/tile.py", "tile_add_outer")), *TILE),
+    Step("parallel tile", ((LADDER, "matmul"),), *TILE),
 )
 
 
@@ -168,6 +168,41 @@ def _quote(path: Path, name: str) -> str:
     return "\n".join([*lines[head - 1 : found.body[0].lineno - 1], *lines[body[0].lineno - 1 : found.end_lineno]])
 
 
+def line_views() -> list[tuple[CodeView, Loop]]:
+    """What the compiler made of all steps but the last, and in each the innermost loop that does the work."""
+    arrays = ("float32[:, ::1]",) * 3
+    names = [step.quoted[0][1] for step in STEPS[:-1]]
+    targets = [Target(name, matmul.__name__, (*arrays, *["int64"] * (name == "_columns"))) for name in names]
+    views = look(targets, analysed=False, compared=False)
+    return [(view, next(loop for loop in view.loops if loop.innermost and loop.counts.flop)) for view in views]
+
+
+def lines(step: Step, view: CodeView, loop: Loop) -> str:
+    """The line view of a step's innermost loop: what one turn of the machine's loop does, and for how many turns of the
+    source's. SystemExit where that is not what the page says of it."""
+    bodies = [("", loop.main)]
+    if step.strided:  # LLVM made a copy for columns of one number, should they ever come
+        apart = max((body for body in loop.bodies if body.counts.fma_scalar), key=lambda body: body.iterations)
+        bodies = [("if w has one column", loop.main), ("otherwise", apart)]
+    rows: list[list[Any]] = []
+    for when, body in bodies:
+        counts = body.counts
+        lanes = counts.vector_bits // 32 if counts.fma_packed else 1
+        numbers = [lanes, counts.fma_packed + counts.fma_scalar, counts.loads, counts.stores, counts.instructions]
+        rows.append([*([when] if step.strided else []), *numbers, body.iterations])
+    intensity = counts.flop / (counts.load_bytes + counts.store_bytes)
+    if not math.isclose(intensity, step.intensity, rel_tol=0.02):
+        sys.exit(f"{step.rung}: {step.intensity:.3g} FLOP a byte on the page, {intensity:.3g} in the machine code")
+    table = io.StringIO()
+    head = ["lanes", "multiply-adds", "loads", "stores", "instructions", "turns"]
+    render.table(render.make_console(table), [*["copy"] * step.strided, *head], rows)
+    source = next(source for source in view.sources if source.function == loop.function)
+    inside = [line.strip() for line in source.lines[loop.line + 1 - source.first_line :]][: loop.last_line - loop.line]
+    where = f"line {loop.line + 1}" + (f" to {loop.last_line}" if len(inside) > 1 else "")
+    shown = " … ".join(dict.fromkeys((inside[0], inside[-1])))
+    return f"```text\n{where}: {shown}\n\n{table.getvalue().rstrip()}\n```"
+
+
 def figures(found: Measured, place: int) -> str:
     """What a step reached, beside what it might, and beside the step before."""
     step, probes = STEPS[place], found.probes(place)
@@ -235,12 +270,14 @@ def picture(found: Measured) -> Roofline:
     return Roofline(title, peak, tuple(bandwidths), tuple(points), (), tuple(ceilings), "one thread")
 
 
-def sections(found: Measured) -> dict[str, str]:
+def sections(found: Measured, views: Sequence[tuple[CodeView, Loop]]) -> dict[str, str]:
     """What stands under each mark."""
     made = {"machine": where(), "limits": limits(found), "table": table(found)}
     for place, step in enumerate(STEPS):
         made[f"source {place + 1}"] = source(step)
         made[f"figures {place + 1}"] = figures(found, place)
+    for place, (step, view) in enumerate(zip(STEPS, views, strict=False)):
+        made[f"lines {place + 1}"] = lines(step, *view)
     return made
 
 
@@ -263,8 +300,9 @@ def _percent(share: float) -> str:
 
 def main() -> None:
     use_all_cores()
+    views = line_views()
     found = measure_all()
-    page = renew(PAGE.read_text(encoding="utf-8"), sections(found))
+    page = renew(PAGE.read_text(encoding="utf-8"), sections(found, views))
     PAGE.write_text(page, encoding="utf-8")
     PICTURE.write_text(render.roofline_svg(picture(found)), encoding="utf-8")
 

@@ -38,7 +38,7 @@ from jitnet.compiler.machine import describe_machine
 from jitnet.config import OPTIMIZERS, recipe
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "recipes.md"
-REPORTED = ("default", "fast", "dropout", "best")
+REPORTED = ("default", "fast", "affine", "elastic", "dropout", "best")
 SEEDS = 3
 TARGET = "98"
 """Percent, at which `fast` may stop."""
@@ -50,6 +50,8 @@ Candidate = dict[str, Any]
 WEAK = {"shift": 1.0, "rotation": 6.0, "scaling": 0.06, "shear": 3.5, "elastic": 26.0, "elastic_sigma": 5.0}
 MILD = {"shift": 1.5, "rotation": 8.0, "scaling": 0.08, "shear": 5.0, "elastic": 30.0, "elastic_sigma": 5.0}
 BETWEEN = {"shift": 1.75, "rotation": 10.0, "scaling": 0.1, "shear": 6.5, "elastic": 32.0, "elastic_sigma": 4.5}
+AFFINE = {"shift": 1.0, "rotation": 8.0, "scaling": 0.08, "shear": 5.0}
+TURNED = {"shift": 1.0, "rotation": 8.0}
 STRONG = {"shift": 2.0, "rotation": 12.0, "scaling": 0.12, "shear": 8.0, "elastic": 34.0, "elastic_sigma": 4.0}
 
 
@@ -68,13 +70,51 @@ CANDIDATES: dict[str, list[Candidate]] = {
         ]
     ],
     "fast": [
-        {"hidden": hidden, "schedule": schedule, "epochs": epochs, "learning_rate": rate, **rest}
-        for hidden, schedule, epochs, rate, rest in itertools.product(
-            [[256], [512]],
-            ["one-cycle", "cosine"],
-            [4, 5],
-            [0.2, 0.4],
-            [{}, {"optimizer": "momentum", "learning_rate": 0.03}],
+        *(
+            {"hidden": hidden, "schedule": "one-cycle", "epochs": epochs, "learning_rate": rate, **rest}
+            for hidden, epochs, rate, rest in (
+                *(([256], 4, rate, {"label_smoothing": 0.05}) for rate in (0.4, 0.5, 0.7)),
+                *(([256], 3, rate, {"label_smoothing": 0.05}) for rate in (0.5, 0.9)),
+                *(([512], 3, rate, {}) for rate in (0.4, 0.7)),
+                ([512], 3, 0.5, {"label_smoothing": 0.05}),
+                *(([192], 5, rate, {}) for rate in (0.5, 0.7)),
+                ([160], 5, 0.6, {}),
+                ([128], 7, 0.7, {}),
+            )
+        ),
+        *(
+            {"hidden": hidden, "schedule": schedule, "epochs": epochs, "learning_rate": rate, **rest}
+            for hidden, schedule, epochs, rate, rest in itertools.product(
+                [[256], [512]],
+                ["one-cycle", "cosine"],
+                [4, 5],
+                [0.2, 0.4],
+                [{}, {"optimizer": "momentum", "learning_rate": 0.03}],
+            )
+        ),
+    ],
+    "affine": [
+        {"hidden": hidden, "schedule": "one-cycle", "epochs": epochs, "learning_rate": rate, "augment": distortions}
+        for hidden, epochs, rate, distortions in (
+            *(([256], epochs, 0.4, AFFINE) for epochs in (5, 6, 7, 8, 10)),
+            *(([256], epochs, 0.5, TURNED) for epochs in (6, 7)),
+            *(([512], epochs, 0.4, AFFINE) for epochs in (5, 6, 8)),
+            ([512], 8, 0.4, TURNED),
+            *(([512], epochs, 0.4, {"shift": 1.0}) for epochs in (6, 8)),
+            ([128], 9, 0.6, AFFINE),
+            ([192], 7, 0.5, AFFINE),
+            ([384], 5, 0.4, AFFINE),
+            ([1024], 5, 0.4, AFFINE),
+        )
+    ],
+    "elastic": [
+        {"hidden": hidden, "schedule": "one-cycle", "epochs": epochs, "learning_rate": rate, "augment": distortions}
+        for hidden, epochs, rate, distortions in (
+            *(([512, 256], epochs, 0.2, MILD) for epochs in (12, 15)),
+            ([512, 256], 10, 0.3, MILD),
+            ([512, 256], 20, 0.2, AFFINE),
+            ([1024], 15, 0.3, MILD),
+            *(([1024], epochs, 0.3, AFFINE) for epochs in (15, 20)),
         )
     ],
     "dropout": [

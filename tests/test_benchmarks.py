@@ -430,3 +430,38 @@ def test_a_child_is_given_the_cores_that_a_thread_library_took():
     finally:
         os.sched_setaffinity(0, before)
     assert int(done.stdout) == harness.cores()
+
+
+def test_a_speedrun_row_stands_by_its_mean_over_twenty_seeds():
+    from speedrun import SEEDS, Row
+
+    row = Row(98.0, "fast", 1.5)
+    row.seconds, row.accuracies = [1.4] * SEEDS, [98.5] * (SEEDS - 1) + [97.0]
+    assert row.passes
+    assert row.cells()[-1] == "met"
+    row.seconds = [1.6] * SEEDS
+    assert "MISSED" in row.cells()[-1]
+    row.accuracies = [97.0] * (SEEDS - 1) + [99.9]  # the best run alone does not count
+    assert not row.passes
+    assert "below the threshold" in row.cells()[-1]
+    row.accuracies = [99.0] * (SEEDS - 1)
+    assert not row.passes
+    assert row.cells()[-1] == "too few seeds"
+
+
+def test_speedruns_are_recipes_of_the_program():
+    from speedrun import ROWS
+
+    from jitnet.config import recipe_names
+
+    assert {row.recipe for row in ROWS} <= set(recipe_names())
+    assert [row.threshold for row in ROWS] == sorted(row.threshold for row in ROWS)
+
+
+def test_a_speedrun_that_fails_says_which(tmp_path, monkeypatch):
+    from speedrun import run
+
+    for name, value in {"JITNET_MIRROR": "http://127.0.0.1:1", "XDG_CACHE_HOME": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit, match="fast, seed 3"):
+        run("fast", 3, str(tmp_path / "nothing"))

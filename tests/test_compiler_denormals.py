@@ -182,8 +182,8 @@ def drive_gradient_of_weight():
 
 
 def drive_gradient_of_input():
-    dx_t = np.ones((3, LANES), np.float32)
-    linear.gradient_of_input(tiny(4, LANES), np.ones((3, PANEL), np.float32), dx_t, 2)
+    dx_t = np.ones((3, PANEL), np.float32)
+    linear.gradient_of_input(tiny(4, PANEL), np.ones((3, PANEL), np.float32), dx_t, 2)
     return dx_t
 
 

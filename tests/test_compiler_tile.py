@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from layouts import MARK
 
-from jitnet.compiler.blocks import LANES, PANEL, SPARSE_PANELS, TILE_COLS, TILE_ROWS
+from jitnet.compiler.blocks import LANES, PANEL, PANEL_COLS, SPARSE_PANELS, TILE_ROWS
 from jitnet.compiler.decorators import kernel
 from jitnet.compiler.tile import (
     prefetch,
@@ -15,6 +15,7 @@ from jitnet.compiler.tile import (
     tile_load,
     tile_max,
     tile_power2,
+    tile_prefetch,
     tile_repeat,
     tile_sqrt,
     tile_store,
@@ -26,6 +27,7 @@ from jitnet.compiler.tile import (
 pytestmark = pytest.mark.small
 
 STRIDE = PANEL + 3
+COLS = 3 * PANEL_COLS
 
 
 @pytest.fixture
@@ -35,29 +37,44 @@ def source():
 
 @kernel
 def _zero(target, offset, stride):
-    tile_store(tile_zero(TILE_ROWS, TILE_COLS), target, offset, stride)
+    tile_store(tile_zero(TILE_ROWS, PANEL_COLS), target, offset, stride)
 
 
 @kernel
 def _copy(source, target, at, source_stride, offset, stride):
-    tile_store(tile_load(TILE_ROWS, TILE_COLS, source, at, source_stride), target, offset, stride)
+    tile_store(tile_load(TILE_ROWS, PANEL_COLS, source, at, source_stride), target, offset, stride)
 
 
 @kernel
 def _repeat(source, at, target, stride):
-    tile_store(tile_repeat(TILE_ROWS, TILE_COLS, source, at), target, 0, stride)
+    tile_store(tile_repeat(TILE_ROWS, PANEL_COLS, source, at), target, 0, stride)
 
 
 @kernel
 def _outer(source, column, at, stride, row, offset, target):
-    tile = tile_load(TILE_ROWS, TILE_COLS, source, 0, PANEL)
+    tile = tile_load(TILE_ROWS, PANEL_COLS, source, 0, PANEL)
     tile_store(tile_add_outer(tile, column, at, stride, row, offset), target, 0, PANEL)
 
 
 @kernel
 def _scaled(source, scale, added, at, stride, target):
-    tile = tile_load(SPARSE_PANELS, TILE_COLS, source, 0, PANEL)
+    tile = tile_load(SPARSE_PANELS, PANEL_COLS, source, 0, PANEL)
     tile_store(tile_add_scaled(tile, scale, added, at, stride), target, 0, PANEL)
+
+
+@kernel
+def _some_panels(source, at, stride, apart, panels, factors, row, target):
+    """Rows of three panels, of which there are so many: loaded, added to in both ways, stored."""
+    tile = tile_load(2, COLS, source, at, stride, apart, panels)
+    tile = tile_add_outer(tile, factors, 1, 2, row, 5, PANEL + 2, panels)
+    tile = tile_add_scaled(tile, np.float32(0.5), source, at, stride, apart, panels)
+    tile_prefetch(2, COLS, target, at, stride, apart)
+    tile_store(tile, target, at, stride, apart, panels)
+
+
+@kernel
+def _repeat_panels(source, at, panels, target, stride):
+    tile_store(tile_repeat(2, COLS, source, at, panels), target, 0, stride, PANEL, panels)
 
 
 @kernel
@@ -82,7 +99,7 @@ def _arithmetic(left, right, number, target):
 
 @kernel
 def _sum(source):
-    return tile_sum(tile_load(TILE_ROWS, TILE_COLS, source, 0, PANEL))
+    return tile_sum(tile_load(TILE_ROWS, PANEL_COLS, source, 0, PANEL))
 
 
 @kernel
@@ -110,7 +127,7 @@ def block(flat, offset, stride, rows=TILE_ROWS):
 
 
 def test_shapes_fit_each_other():
-    assert PANEL == TILE_COLS * LANES
+    assert PANEL == PANEL_COLS * LANES
     assert TILE_ROWS > 1
     assert SPARSE_PANELS > 1
 
@@ -120,6 +137,33 @@ def test_a_store_writes_its_rows_and_nothing_between_them():
     _zero(target, 5, STRIDE)
     assert (block(target, 5, STRIDE) == 0).all()
     assert (target == MARK).sum() == target.size - TILE_ROWS * PANEL
+
+
+@pytest.mark.parametrize("panels", [1, 2, 3])
+@pytest.mark.parametrize(("stride", "apart"), [(3 * PANEL + 1, PANEL), (PANEL, 2 * PANEL + 3)])
+def test_of_a_row_only_the_panels_that_are_there_are_read_and_written(panels, stride, apart):
+    rng = np.random.default_rng(panels)
+    source, row = (rng.normal(size=7 * PANEL + 30).astype(np.float32) for _ in range(2))
+    factors = rng.normal(size=4).astype(np.float32)
+    columns = np.concatenate([np.arange(PANEL) + p * apart for p in range(panels)])
+    places = 7 + np.arange(2)[:, None] * stride + columns
+    of_row = np.concatenate([np.arange(PANEL) + p * (PANEL + 2) for p in range(panels)])
+    expected = 1.5 * source[places].astype(np.float64) + np.outer(factors[1::2], row[5 + of_row])
+    target = np.full(source.size, MARK, np.float32)
+    _some_panels(source, 7, stride, apart, panels, factors, row, target)
+    np.testing.assert_allclose(target[places], expected, rtol=5e-7, atol=5e-7)
+    target[places] = MARK
+    assert (target == MARK).all()
+
+
+@pytest.mark.parametrize("panels", [1, 2, 3])
+def test_a_repeated_row_has_the_panels_that_are_there(source, panels):
+    stride, source = 3 * PANEL + 1, np.resize(source, 4 * PANEL)
+    target = np.full(2 * stride, MARK, np.float32)
+    _repeat_panels(source, 2, panels, target, stride)
+    expected = np.full((2, stride), MARK, np.float32)
+    expected[:, : panels * PANEL] = source[2 : 2 + panels * PANEL]
+    np.testing.assert_array_equal(target.reshape(2, stride), expected)
 
 
 @pytest.mark.parametrize("at", [0, 1, LANES + 1])

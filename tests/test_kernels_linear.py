@@ -19,10 +19,10 @@ from jitnet.compiler.blocks import (
     FORWARD_DEPTH,
     INPUT_DEPTH,
     INPUT_INPUTS,
-    INPUT_TILE_ROWS,
     LANES,
     PANEL,
     SPARSE_PANELS,
+    TERMS,
     TILE_ROWS,
     WEIGHT_DEPTH,
     WEIGHT_INPUTS,
@@ -46,11 +46,13 @@ TOLERANCE = {"rtol": 2e-5, "atol": 2e-5}
 SHAPES = [
     (1, 1, 1),
     (2, 3, 5),
-    (TILE_ROWS - 1, INPUT_TILE_ROWS - 1, PANEL - 1),
-    (TILE_ROWS, INPUT_TILE_ROWS, PANEL),
-    (TILE_ROWS + 1, INPUT_TILE_ROWS + 1, PANEL + 1),
+    (TILE_ROWS - 1, TILE_ROWS - 1, PANEL - 1),
+    (TILE_ROWS, TILE_ROWS, PANEL),
+    (TILE_ROWS + 1, TILE_ROWS + 1, PANEL + 1),
     (LANES + 1, 2 * TILE_ROWS + 1, 2 * PANEL - 1),
     (7, 13, SPARSE_PANELS * PANEL + 1),
+    (2 * TILE_ROWS + 1, TILE_ROWS + 5, 3 * PANEL),
+    (PANEL + 1, 2 * TERMS + 1, 2 * PANEL),
 ]
 LONG = [
     (31, FORWARD_DEPTH - 1, 2 * PANEL + 1),
@@ -86,7 +88,7 @@ class Layer:
         self.flat_w, self.flat_b = to_panels(self.w), filled(self.b, self.units)
         # The gradients of outputs that fill up the last panel are zero, as the training loop keeps them.
         self.flat_dout = rows(self.dout, self.stride, 0.0)
-        self.samples = rounded(self.batch)
+        self.samples = rounded(self.batch, PANEL)
 
     def forward(self, out, first, last):
         linear_forward(
@@ -248,6 +250,22 @@ def test_a_split_gives_the_bits_of_the_whole():
     np.testing.assert_array_equal(split, whole)
     np.testing.assert_array_equal(dw_split, dw_whole)
     np.testing.assert_array_equal(dx_split, dx_whole)
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("panels", range(1, 2 * SPARSE_PANELS + 2))
+def test_panels_have_the_same_bits_together_and_alone(panels):
+    layer = Layer((TILE_ROWS + 2, TILE_ROWS + 3, panels * PANEL))
+    whole, alone = np.zeros((2, layer.batch, layer.stride), np.float32)
+    dw_whole, dw_alone = layer.flat_w.copy(), layer.flat_w.copy()
+    layer.forward(whole, 0, layer.units)
+    layer.backward_weight(dw_whole, 0, layer.in_features, 0, layer.units)
+    for o in range(0, layer.units, PANEL):
+        layer.forward(alone, o, o + PANEL)
+        layer.backward_weight(dw_alone, 0, layer.in_features, o, o + PANEL)
+    assert (whole[:, : layer.units] != 0).all()
+    np.testing.assert_array_equal(whole, alone)
+    np.testing.assert_array_equal(dw_whole, dw_alone)
 
 
 def test_a_copy_of_the_inputs_changes_no_bits():

@@ -5,7 +5,7 @@ import pytest
 from direct import direct
 from layouts import MARK, filled, rounded, rows, to_panels
 
-from jitnet.compiler.blocks import PANEL, SPARSE_BLOCK, SPARSE_PANELS, TILE_ROWS
+from jitnet.compiler.blocks import PANEL, SPARSE_BLOCK, SPARSE_LAST, SPARSE_PANELS, TILE_ROWS
 from jitnet.kernels import gather, linear, sparse
 
 gather_bytes = direct(gather.gather_bytes)
@@ -33,6 +33,7 @@ SHAPES = [
             (TILE_ROWS - 1, 8, PANEL),
             (5, 17, PANEL + 1),
             (3, 16, SPARSE_PANELS * PANEL + 1),
+            *((5, 19, panels * PANEL) for panels in range(1, SPARSE_LAST + SPARSE_PANELS + 2)),
         ]
     ),
     (SPARSE_BLOCK - 1, 101, SPARSE_PANELS * PANEL),

@@ -6,6 +6,7 @@ import pytest
 
 import jitnet
 from jitnet import render
+from jitnet.profile import measurement
 from jitnet.profile.measurement import run_profile
 from jitnet.profile.records import Profile
 from jitnet.profile.roofline import roofline_of
@@ -19,10 +20,13 @@ NETWORKS = {
 @pytest.fixture(scope="module")
 def profiles() -> dict[str, Profile]:
     data, found = jitnet.load("digits"), {}
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setattr(measurement, "PROBES_S", 0.1)
     for name, (hidden, options) in NETWORKS.items():
         shape = jitnet.ModelConfig(in_features=data.in_features, hidden=hidden, n_classes=data.n_classes)
         model = jitnet.Model.create(shape, data, seed=0)
         found[name] = run_profile(model, data, jitnet.TrainConfig(**options), budget_s=0.2)
+    monkeypatch.undo()
     return found
 
 
@@ -58,14 +62,8 @@ def test_in_a_pipe_a_row_is_a_line(profiles, name):
 
 def test_waiting_threads_and_regions_are_told(profiles):
     lines = "\n".join(shown(profiles["default"], 120))
-    for word in (
-        "waiting for the slowest",
-        "starting threads",
-        "all else",
-        "Threads, in a mean step",
-        "thread  busy µs",
-    ):
-        assert word in lines
+    for words in ("waiting for the slowest", "starting threads", "all else", "Threads, in a mean step"):
+        assert words in lines
     assert ("what its threads cost" in lines) == any(region.parts > 1 for region in profiles["default"].regions)
 
 

@@ -341,7 +341,7 @@ def _function(target: str, threads: str | None, asked: dict[str, Any], asm: bool
     if json:
         print_json(as_document(found))
     else:
-        render.function_profile(screen.out, found)
+        render.function_profile(screen.out, found, asm=asm)
     return 0
 
 

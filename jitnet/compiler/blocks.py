@@ -15,16 +15,20 @@ __all__ = [
     "FORWARD_DEPTH",
     "INPUT_DEPTH",
     "INPUT_INPUTS",
-    "INPUT_TILE_ROWS",
     "LANES",
     "NORM_BLOCK",
     "PANEL",
+    "PANEL_COLS",
     "PREDICT_BLOCK",
     "SPARSE_BLOCK",
-    "SPARSE_COLUMNS",
+    "SPARSE_LAST",
     "SPARSE_PANELS",
+    "SPARSE_WEIGHTS",
+    "TERMS",
     "TILE_COLS",
+    "TILE_PANELS",
     "TILE_ROWS",
+    "TILE_UNITS",
     "WEIGHT_DEPTH",
     "WEIGHT_INPUTS",
 ]
@@ -32,45 +36,57 @@ __all__ = [
 LANES = 16
 """float32 numbers in one vector. LLVM splits it where the CPU's are shorter: AVX2 in two, NEON in four."""
 
-TILE_COLS = 2 if HAS_AVX512 else 1
-"""Vectors in a row of the tile of sums."""
+PANEL_COLS = 2 if HAS_AVX512 else 1
+"""Vectors in a panel of weights."""
 
-PANEL = TILE_COLS * LANES
-"""Units in a panel of weights, and columns of the tile (NR)."""
+PANEL = PANEL_COLS * LANES
+"""Units in a panel of weights."""
 
-TILE_ROWS = 12 if HAS_AVX512 else 6
-"""Rows of the tile (MR): as many sums as fit the registers, 6 x 16 for AVX2 and NEON, 12 x 32 for AVX-512."""
+TILE_PANELS = 2 if HAS_AVX512 else 1
+"""Panels that a tile of sums spans."""
 
-FORWARD_DEPTH = 6144 // PANEL
-"""Terms of forward's sums done in one go (KC): a panel of so many x PANEL floats is three quarters of a 32 KiB
-cache."""
+TILE_COLS, TILE_UNITS = TILE_PANELS * PANEL_COLS, TILE_PANELS * PANEL
+"""Vectors in a row of the tile, and columns of the tile (NR)."""
 
-WEIGHT_DEPTH = 5120 // (LANES + PANEL)
-"""Samples that the weight gradient sums in one go (KC): each takes a panel of dout and a whole line of x, of which a
-tile uses TILE_ROWS numbers; together less than two thirds of a 32 KiB cache."""
+TILE_ROWS = 6
+"""Rows of the tile (MR): as many sums as fit the registers, 6 x 16 for AVX2 and NEON, 6 x 64 for AVX-512. Few rows and
+wide ones: each row of the tile costs an instruction that spreads one number over a vector, and there a busy neighbour
+on the same core leaves three instructions a cycle."""
+
+TERMS = 4
+"""Terms that a tile takes in one turn of its loop, which shares the steps of its addresses among them."""
+
+FORWARD_DEPTH = 192 if HAS_AVX512 else 384
+"""Terms of forward's sums done in one go (KC): their weights, TILE_UNITS of each, are 24 KiB for AVX2 and 48 KiB for
+AVX-512: three quarters of the first cache and all of it."""
+
+WEIGHT_DEPTH = 96 if HAS_AVX512 else 160
+"""Samples that the weight gradient sums in one go (KC): each takes TILE_UNITS of dout and a whole line of x, of which a
+tile uses TILE_ROWS numbers; together less than two thirds of the first cache."""
 
 WEIGHT_INPUTS = 240
 """Inputs that the weight gradient works on at a time (MC), a multiple of TILE_ROWS: WEIGHT_DEPTH x WEIGHT_INPUTS floats
 of x are less than a third of a 512 KiB cache, and every panel of units passes over them there."""
 
-COPIED_DEPTH, COPIED_INPUTS, COPIED_FROM = 4096 // PANEL, 120, 64 * PANEL
+COPIED_DEPTH, COPIED_INPUTS, COPIED_FROM = 128 if HAS_AVX512 else 256, 120, 64 * PANEL
 """The same where x is copied first, so that a tile finds its TILE_ROWS numbers of every sample side by side and not
 each in a cache line of its own; and the units from which that pays."""
 
-INPUT_DEPTH, INPUT_INPUTS = 64, 480
-"""Units and inputs that the input gradient works on at a time (KC, MC); every vector of samples passes over so many
-weights. Few units at a time: where in_features is a power of two, equal places of all panels share one set of a
-cache."""
-
-INPUT_TILE_ROWS = 2 * TILE_ROWS if TILE_COLS == 2 else TILE_ROWS
-"""Rows of the input gradient's tile, which is one vector wide."""
+INPUT_DEPTH, INPUT_INPUTS = (128, 240) if HAS_AVX512 else (64, 480)
+"""Units and inputs that the input gradient works on at a time (KC, MC), whole panels and whole tiles; every vector of
+samples passes over so many weights. Few units at a time: where in_features is a power of two, equal places of all
+panels share one set of a cache."""
 
 SPARSE_PANELS = 4
 """Panels that the zero-skipping loops hold at once: so many sums in flight hide the cycles that an addition takes."""
 
-SPARSE_COLUMNS = 12544 // (SPARSE_PANELS * PANEL)
-"""Columns that the zero-skipping forward works on at a time: their weights in SPARSE_PANELS panels are 49 KiB, of which
-a batch of MNIST's digits uses 60%."""
+SPARSE_LAST = 7
+"""Panels of the last group at most, where SPARSE_PANELS does not divide their number: what is left over is too little
+to hide those cycles, so the group before joins it."""
+
+SPARSE_WEIGHTS = 12544
+"""Weights that the zero-skipping forward works on at a time, of a group of panels: 49 KiB, of which a batch of MNIST's
+digits uses 60%."""
 
 SPARSE_BLOCK = 64
 """Samples that the zero-skipping loops work on at a time: as many as a column's mark has bits."""

@@ -32,7 +32,8 @@ AS_FOUND = {
 FEATURES = llvm.get_host_cpu_features()
 """The processor's features, as LLVM names them."""
 
-HAS_AVX512 = bool(FEATURES.get("avx512f"))
+HAS_AVX512 = "+avx512f" in (os.environ.get("NUMBA_CPU_FEATURES") or FEATURES.flatten()).split(",")
+"""Whether the processor that is compiled for has vectors of 512 bits: this one, or what NUMBA_CPU_FEATURES says."""
 
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 """The cores of this process, asked for before OpenMP binds this thread to one of them; empty where there is no

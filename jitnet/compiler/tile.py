@@ -9,7 +9,10 @@ Every operation is written twice below: as plain Python over NumPy, which says w
 is off (`NUMBA_DISABLE_JIT=1`), and as the few LLVM instructions that it becomes. All arrays are flat and float32;
 offsets and strides count elements. Nothing is bounds-checked: a kernel's caller sizes its arrays.
 
-How many rows and columns the kernels' tiles have stands in `blocks`.
+How many rows and columns the kernels' tiles have stands in `blocks`. A row is whole panels; `apart` counts from a
+panel's numbers to those of the next, which stand side by side where it is not given. `panels` says how many of a tile's
+panels there are, at least one: the others are left as they are, and nothing is read or stored for them. So one loop
+serves any number of panels up to a tile's, and LLVM makes a loop of each.
 """
 
 import operator
@@ -22,7 +25,7 @@ from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
-from jitnet.compiler.blocks import LANES
+from jitnet.compiler.blocks import LANES, PANEL, PANEL_COLS
 
 __all__ = [
     "prefetch",
@@ -33,6 +36,7 @@ __all__ = [
     "tile_load",
     "tile_max",
     "tile_power2",
+    "tile_prefetch",
     "tile_repeat",
     "tile_sqrt",
     "tile_store",
@@ -42,8 +46,14 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _rows_of(source: np.ndarray, rows: int, cols: int, offset: int, stride: int) -> np.ndarray:
-    return np.stack([source[offset + r * stride : offset + r * stride + cols * LANES] for r in range(rows)])
+_ALL = 1 << 30
+"""Panels of a tile, where all are there."""
+
+
+def _places(rows: int, cols: int, offset: int, stride: int, apart: int = PANEL, panels: int = _ALL) -> np.ndarray:
+    """Where each number of a tile stands: (rows, cols * LANES), or fewer columns."""
+    columns = np.arange(min(cols * LANES, panels * PANEL))
+    return offset + np.arange(rows)[:, None] * stride + columns // PANEL * apart + columns % PANEL
 
 
 def tile_zero(rows: int, cols: int) -> np.ndarray:
@@ -51,35 +61,60 @@ def tile_zero(rows: int, cols: int) -> np.ndarray:
     return np.zeros((rows, cols * LANES), np.float32)
 
 
-def tile_load(rows: int, cols: int, source: np.ndarray, offset: int, stride: int) -> np.ndarray:
-    """tile[r, c] = source[offset + r * stride + c]."""
-    return _rows_of(source, rows, cols, offset, stride).copy()
+def tile_load(
+    rows: int, cols: int, source: np.ndarray, offset: int, stride: int, apart: int = PANEL, panels: int = _ALL
+) -> np.ndarray:
+    """tile[r, c] = source[offset + r * stride + c]; zero in panels that are not there."""
+    tile = tile_zero(rows, cols)
+    tile[:, : panels * PANEL] = source[_places(rows, cols, offset, stride, apart, panels)]
+    return tile
 
 
-def tile_repeat(rows: int, cols: int, source: np.ndarray, offset: int) -> np.ndarray:
-    """tile[r, c] = source[offset + c], the same in every row."""
-    return _rows_of(source, rows, cols, offset, 0).copy()
+def tile_repeat(rows: int, cols: int, source: np.ndarray, offset: int, panels: int = _ALL) -> np.ndarray:
+    """tile[r, c] = source[offset + c], the same in every row; zero in panels that are not there."""
+    return tile_load(rows, cols, source, offset, 0, PANEL, panels)
 
 
-def tile_store(tile: np.ndarray, target: np.ndarray, offset: int, stride: int) -> None:
+def tile_store(
+    tile: np.ndarray, target: np.ndarray, offset: int, stride: int, apart: int = PANEL, panels: int = _ALL
+) -> None:
     """target[offset + r * stride + c] = tile[r, c]."""
-    for r, row in enumerate(tile):
-        target[offset + r * stride : offset + r * stride + len(row)] = row
+    rows, width = tile.shape
+    target[_places(rows, width // LANES, offset, stride, apart, panels)] = tile[:, : panels * PANEL]
+
+
+def tile_prefetch(rows: int, cols: int, source: np.ndarray, offset: int, stride: int, apart: int = PANEL) -> None:
+    """Ask for the cache lines that `tile_load` would read, without waiting; harmless anywhere."""
 
 
 def tile_add_outer(
-    tile: np.ndarray, column: np.ndarray, at: int, stride: int, row: np.ndarray, offset: int
+    tile: np.ndarray,
+    column: np.ndarray,
+    at: int,
+    stride: int,
+    row: np.ndarray,
+    offset: int,
+    apart: int = PANEL,
+    panels: int = _ALL,
 ) -> np.ndarray:
     """tile[r, c] + column[at + r * stride] * row[offset + c]: one term of a matrix product."""
     rows, width = tile.shape
-    factors = np.array([column[at + r * stride] for r in range(rows)], np.float32)
-    return tile + factors[:, None] * row[offset : offset + width]
+    factors = column[at + np.arange(rows) * stride]
+    return tile + factors[:, None] * tile_load(1, width // LANES, row, offset, 0, apart, panels)
 
 
-def tile_add_scaled(tile: np.ndarray, scale: np.float32, source: np.ndarray, offset: int, stride: int) -> np.ndarray:
+def tile_add_scaled(
+    tile: np.ndarray,
+    scale: np.float32,
+    source: np.ndarray,
+    offset: int,
+    stride: int,
+    apart: int = PANEL,
+    panels: int = _ALL,
+) -> np.ndarray:
     """tile[r, c] + scale * source[offset + r * stride + c]."""
     rows, width = tile.shape
-    return tile + np.float32(scale) * _rows_of(source, rows, width // LANES, offset, stride)
+    return tile + np.float32(scale) * tile_load(rows, width // LANES, source, offset, stride, apart, panels)
 
 
 def tile_max(tile: np.ndarray, least: np.float32) -> np.ndarray:
@@ -182,14 +217,83 @@ def _unpack(builder: Any, tile: TileType, value: Any) -> list[Any]:
     return [builder.extract_value(value, at) for at in range(tile.rows * tile.cols)]
 
 
-def _load_rows(builder: Any, tile: TileType, data: Any, offset: Any, stride: Any) -> list[Any]:
-    vectors = []
+def _addresses(builder: Any, tile: TileType, data: Any, offset: Any, stride: Any, apart: Any) -> list[Any]:
+    """Where each vector of a tile stands."""
+    addresses = []
     for r in range(tile.rows):
         row = builder.add(offset, builder.mul(stride, _constant(r)))
         for c in range(tile.cols):
-            at = builder.add(row, _constant(c * LANES))
-            vectors.append(builder.load(_address(builder, data, at), align=4))
+            panel, within = divmod(c, PANEL_COLS)
+            at = builder.add(builder.add(row, builder.mul(apart, _constant(panel))), _constant(within * LANES))
+            addresses.append(_address(builder, data, at))
+    return addresses
+
+
+def _zeros(tile: TileType) -> list[Any]:
+    return [ir.Constant(_VECTOR, None)] * (tile.rows * tile.cols)
+
+
+def _panel_by_panel(
+    builder: Any, tile: TileType, panels: Any, before: list[Any], make: Callable[[int], Any]
+) -> list[Any]:
+    """make(k) for each vector k of the panels that there are, and `before` for the others; panels None: all are there.
+
+    After each panel it asks whether there is another. A loop asks the same in every turn, so LLVM takes the question
+    out of it and makes a loop for each answer; it does so up to some size only, and this way is the shortest.
+    """
+    if panels is None:
+        return [make(k) for k in range(len(before))]
+    end, after, ways = builder.append_basic_block("end"), list(before), []
+    for panel in range(tile.cols // PANEL_COLS):
+        if panel > 0:
+            another = builder.append_basic_block("another")
+            ways.append((list(after), builder.block))
+            builder.cbranch(builder.icmp_signed(">", panels, _constant(panel)), another, end)
+            builder.position_at_end(another)
+        for k in range(len(before)):
+            if k % tile.cols // PANEL_COLS == panel:
+                after[k] = make(k)
+    return _meet(builder, end, [*ways, (after, builder.block)])
+
+
+def _by_count(builder: Any, tile: TileType, panels: Any, compute: Callable[[int], list[Any]]) -> list[Any]:
+    """compute(count) for the count of panels that there is; panels None: all are there.
+
+    Each count has code of its own, which may go through the rows one after the other, as few factors at a time as fit
+    the registers beside the sums.
+    """
+    most = tile.cols // PANEL_COLS
+    if panels is None or most == 1:
+        return compute(most)
+    end, ways = builder.append_basic_block("end"), []
+    for count in range(1, most):
+        these, more = builder.append_basic_block("these"), builder.append_basic_block("more")
+        builder.cbranch(builder.icmp_signed("==", panels, _constant(count)), these, more)
+        builder.position_at_end(these)
+        ways.append((compute(count), builder.block))
+        builder.branch(end)
+        builder.position_at_end(more)
+    return _meet(builder, end, [*ways, (compute(most), builder.block)])
+
+
+def _meet(builder: Any, end: Any, ways: list[tuple[list[Any], Any]]) -> list[Any]:
+    """The vectors at `end`, where the blocks of all ways go on; the builder stands in the last of them."""
+    builder.branch(end)
+    builder.position_at_end(end)
+    vectors = []
+    for k in range(len(ways[0][0])):
+        vector = builder.phi(_VECTOR)
+        for values, block in ways:
+            vector.add_incoming(values[k], block)
+        vectors.append(vector)
     return vectors
+
+
+def _prefetch(builder: Any, pointer: Any) -> None:
+    pointer = builder.bitcast(pointer, ir.IntType(8).as_pointer())
+    kind = ir.FunctionType(ir.VoidType(), [pointer.type, *[ir.IntType(32)] * 3])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    builder.call(function, [pointer, _constant(0, 32), _constant(3, 32), _constant(1, 32)])
 
 
 if not config.DISABLE_JIT:
@@ -203,67 +307,103 @@ if not config.DISABLE_JIT:
 
         return tile(rows, cols), codegen
 
+    def _some(panels: Any, value: Any) -> Any:
+        """The number of panels, None where all are there: known while the call is typed, for it was not given."""
+        return None if panels == _ALL else value
+
     @intrinsic(prefer_literal=True)
-    def tile_load(typing, rows, cols, source, offset, stride):
+    def tile_load(typing, rows, cols, source, offset, stride, apart=PANEL, panels=_ALL):
         tile = TileType(rows.literal_value, cols.literal_value)
 
         def codegen(context, builder, signature, args):
             data = _data(context, builder, signature.args[2], args[2])
-            return _pack(builder, _load_rows(builder, tile, data, args[3], args[4]))
+            addresses = _addresses(builder, tile, data, *args[3:6])
+
+            def load(k):
+                return builder.load(addresses[k], align=4)
+
+            return _pack(builder, _panel_by_panel(builder, tile, _some(panels, args[6]), _zeros(tile), load))
+
+        return tile(rows, cols, source, _INDEX, _INDEX, _INDEX, _INDEX), codegen
+
+    @intrinsic(prefer_literal=True)
+    def tile_repeat(typing, rows, cols, source, offset, panels=_ALL):
+        tile = TileType(rows.literal_value, cols.literal_value)
+        line = TileType(1, tile.cols)
+
+        def codegen(context, builder, signature, args):
+            data = _data(context, builder, signature.args[2], args[2])
+            addresses = _addresses(builder, line, data, args[3], _constant(0), _constant(PANEL))
+
+            def load(k):
+                return builder.load(addresses[k], align=4)
+
+            row = _panel_by_panel(builder, line, _some(panels, args[4]), _zeros(line), load)
+            return _pack(builder, row * tile.rows)
 
         return tile(rows, cols, source, _INDEX, _INDEX), codegen
 
+    @intrinsic
+    def tile_store(typing, tile, target, offset, stride, apart=PANEL, panels=_ALL):
+        def codegen(context, builder, signature, args):
+            data = _data(context, builder, signature.args[1], args[1])
+            addresses, vectors = _addresses(builder, tile, data, *args[2:5]), _unpack(builder, tile, args[0])
+
+            def store(k):
+                builder.store(vectors[k], addresses[k], align=4)
+                return vectors[k]
+
+            _panel_by_panel(builder, tile, _some(panels, args[5]), vectors, store)
+
+        return types.void(tile, target, _INDEX, _INDEX, _INDEX, _INDEX), codegen
+
     @intrinsic(prefer_literal=True)
-    def tile_repeat(typing, rows, cols, source, offset):
+    def tile_prefetch(typing, rows, cols, source, offset, stride, apart=PANEL):
         tile = TileType(rows.literal_value, cols.literal_value)
 
         def codegen(context, builder, signature, args):
             data = _data(context, builder, signature.args[2], args[2])
-            row = _load_rows(builder, TileType(1, tile.cols), data, args[3], _constant(0))
-            return _pack(builder, row * tile.rows)
+            for address in _addresses(builder, tile, data, *args[3:]):
+                _prefetch(builder, address)
 
-        return tile(rows, cols, source, _INDEX), codegen
-
-    @intrinsic
-    def tile_store(typing, tile, target, offset, stride):
-        def codegen(context, builder, signature, args):
-            data = _data(context, builder, signature.args[1], args[1])
-            vectors = _unpack(builder, tile, args[0])
-            for r in range(tile.rows):
-                row = builder.add(args[2], builder.mul(args[3], _constant(r)))
-                for c in range(tile.cols):
-                    at = builder.add(row, _constant(c * LANES))
-                    builder.store(vectors[r * tile.cols + c], _address(builder, data, at), align=4)
-
-        return types.void(tile, target, _INDEX, _INDEX), codegen
+        return types.void(rows, cols, source, _INDEX, _INDEX, _INDEX), codegen
 
     @intrinsic
-    def tile_add_outer(typing, tile, column, at, stride, row, offset):
+    def tile_add_outer(typing, tile, column, at, stride, row, offset, apart=PANEL, panels=_ALL):
         def codegen(context, builder, signature, args):
-            value, _, at, stride, _, offset = args
             columns = _data(context, builder, signature.args[1], args[1])
             rows = _data(context, builder, signature.args[4], args[4])
-            sums = _unpack(builder, tile, value)
-            vectors = _load_rows(builder, TileType(1, tile.cols), rows, offset, _constant(0))
-            for r in range(tile.rows):
-                place = builder.add(at, builder.mul(stride, _constant(r)))
-                factor = _splat(builder, builder.load(builder.gep(columns, [place])))
-                for c, vector in enumerate(vectors):
-                    sums[r * tile.cols + c] = _call(builder, "fma", factor, vector, sums[r * tile.cols + c])
-            return _pack(builder, sums)
+            sums, line = _unpack(builder, tile, args[0]), TileType(1, tile.cols)
 
-        return tile(tile, column, _INDEX, _INDEX, row, _INDEX), codegen
+            def add(count):
+                addresses = _addresses(builder, line, rows, args[5], _constant(0), args[6])
+                vectors = [builder.load(address, align=4) for address in addresses[: count * PANEL_COLS]]
+                after = list(sums)
+                for r in range(tile.rows):
+                    place = builder.add(args[2], builder.mul(args[3], _constant(r)))
+                    factor = _splat(builder, builder.load(builder.gep(columns, [place])))
+                    for c, vector in enumerate(vectors):
+                        k = r * tile.cols + c
+                        after[k] = _call(builder, "fma", factor, vector, sums[k])
+                return after
+
+            return _pack(builder, _by_count(builder, tile, _some(panels, args[7]), add))
+
+        return tile(tile, column, _INDEX, _INDEX, row, _INDEX, _INDEX, _INDEX), codegen
 
     @intrinsic
-    def tile_add_scaled(typing, tile, scale, source, offset, stride):
+    def tile_add_scaled(typing, tile, scale, source, offset, stride, apart=PANEL, panels=_ALL):
         def codegen(context, builder, signature, args):
             data = _data(context, builder, signature.args[2], args[2])
-            factor = _splat(builder, args[1])
-            sums = _unpack(builder, tile, args[0])
-            vectors = _load_rows(builder, tile, data, args[3], args[4])
-            return _pack(builder, [_call(builder, "fma", factor, v, s) for v, s in zip(vectors, sums, strict=True)])
+            factor, sums = _splat(builder, args[1]), _unpack(builder, tile, args[0])
+            addresses = _addresses(builder, tile, data, *args[3:6])
 
-        return tile(tile, types.float32, source, _INDEX, _INDEX), codegen
+            def add(k):
+                return _call(builder, "fma", factor, builder.load(addresses[k], align=4), sums[k])
+
+            return _pack(builder, _panel_by_panel(builder, tile, _some(panels, args[6]), sums, add))
+
+        return tile(tile, types.float32, source, _INDEX, _INDEX, _INDEX, _INDEX), codegen
 
     @intrinsic
     def tile_max(typing, tile, least):
@@ -350,10 +490,7 @@ if not config.DISABLE_JIT:
     def prefetch(typing, source, offset):
         def codegen(context, builder, signature, args):
             data = _data(context, builder, signature.args[0], args[0])
-            pointer = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
-            kind = ir.FunctionType(ir.VoidType(), [pointer.type, *[ir.IntType(32)] * 3])
-            function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-            builder.call(function, [pointer, _constant(0, 32), _constant(3, 32), _constant(1, 32)])
+            _prefetch(builder, builder.gep(data, [args[1]]))
 
         return types.void(source, _INDEX), codegen
 

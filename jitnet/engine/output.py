@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jitnet.compiler.blocks import PANEL, TILE_COLS
+from jitnet.compiler.blocks import PANEL, PANEL_COLS
 from jitnet.compiler.decorators import helper
 from jitnet.compiler.tile import tile_load, tile_store
 from jitnet.engine.state import operation
@@ -87,9 +87,9 @@ def add_partials(run, batch, layer, part, first, last):
     size = network.batch_room * PANEL
     begin = network.partials_offset + (batch.step & 1) * network.n_partials * size
     for n in range(first, last):
-        total = tile_load(1, TILE_COLS, work, begin + n * PANEL, PANEL)
+        total = tile_load(1, PANEL_COLS, work, begin + n * PANEL, PANEL)
         for group in range(1, network.n_partials):
-            total = total + tile_load(1, TILE_COLS, work, begin + group * size + n * PANEL, PANEL)
+            total = total + tile_load(1, PANEL_COLS, work, begin + group * size + n * PANEL, PANEL)
         tile_store(total, out, n * this.output_stride, PANEL)
 
 

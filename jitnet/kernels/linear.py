@@ -11,9 +11,9 @@ Each kernel does a range of units or of inputs, and everything outside its range
 decided elsewhere, and every number has one writer and one order of summing, whatever the split. A range of units is of
 whole panels.
 
-Three loops round a tile of TILE_ROWS x PANEL sums in registers, its shared index innermost (Goto and van de Geijn
-2008). The next tile is asked for while the tile before it is at work. Rows left over when TILE_ROWS does not divide the
-extent are done one at a time, SPARSE_PANELS panels together.
+Three loops round a tile of TILE_ROWS x TILE_UNITS sums in registers, its shared index innermost (Goto and van de Geijn
+2008). The next tile is asked for while the tile before it is at work. The last tile may have fewer panels. Rows left
+over when TILE_ROWS does not divide the extent are done one at a time, up to SPARSE_PANELS panels together.
 """
 
 import numpy as np
@@ -27,12 +27,14 @@ from jitnet.compiler.blocks import (
     FORWARD_DEPTH,
     INPUT_DEPTH,
     INPUT_INPUTS,
-    INPUT_TILE_ROWS,
-    LANES,
     PANEL,
+    PANEL_COLS,
     SPARSE_PANELS,
+    TERMS,
     TILE_COLS,
+    TILE_PANELS,
     TILE_ROWS,
+    TILE_UNITS,
     WEIGHT_DEPTH,
     WEIGHT_INPUTS,
 )
@@ -40,10 +42,10 @@ from jitnet.compiler.decorators import driver, helper, linked
 from jitnet.compiler.denormals import flush_denormals, restore_float_flags
 from jitnet.compiler.signatures import FLOATS, INT
 from jitnet.compiler.tile import (
-    prefetch,
     tile_add_outer,
     tile_add_scaled,
     tile_load,
+    tile_prefetch,
     tile_repeat,
     tile_store,
     tile_zero,
@@ -63,7 +65,7 @@ __all__ = [
     "weight_index",
 ]
 
-_TOGETHER = SPARSE_PANELS * PANEL
+_ROW_COLS = SPARSE_PANELS * PANEL_COLS  # vectors of a tile of one row
 
 
 def padded(features):
@@ -98,43 +100,34 @@ def linear_forward(x, x_stride, w, b, out, out_stride, batch, in_features, first
     x (batch, in_features) in rows of x_stride, b (units,), out (batch, units) in rows of out_stride, which must not
     overlap x. 2 batch in_features (last - first) FLOP; 4 bytes for each number of x, w, b and out.
     """
-    whole = batch - batch % TILE_ROWS
+    whole, panel = batch - batch % TILE_ROWS, in_features * PANEL
     for depth in range(0, in_features, FORWARD_DEPTH):
         deep = min(in_features, depth + FORWARD_DEPTH)
-        for o in range(first, last, PANEL):
-            panel = o * in_features
+        whole_turns = deep - (deep - depth) % TERMS
+        for o in range(first, last, TILE_UNITS):
+            panels, weights = min(TILE_PANELS, (last - o) // PANEL), o * in_features
             for n in range(0, whole, TILE_ROWS):
                 at = n * out_stride + o
                 if depth == 0:
-                    tile = tile_repeat(TILE_ROWS, TILE_COLS, b, o)
+                    tile = tile_repeat(TILE_ROWS, TILE_COLS, b, o, panels)
                 else:
-                    tile = tile_load(TILE_ROWS, TILE_COLS, out, at, out_stride)
-                for r in range(TILE_ROWS, 2 * TILE_ROWS):
-                    prefetch(out, at + r * out_stride)
-                for i in range(depth, deep):
-                    tile = tile_add_outer(tile, x, n * x_stride + i, x_stride, w, panel + i * PANEL)
-                tile_store(tile, out, at, out_stride)
+                    tile = tile_load(TILE_ROWS, TILE_COLS, out, at, out_stride, PANEL, panels)
+                tile_prefetch(TILE_ROWS, TILE_COLS, out, at + TILE_ROWS * out_stride, out_stride)
+                for turn in range(depth, whole_turns, TERMS):
+                    for i in range(turn, turn + TERMS):
+                        place = weights + i * PANEL
+                        tile = tile_add_outer(tile, x, n * x_stride + i, x_stride, w, place, panel, panels)
+                for i in range(whole_turns, deep):
+                    tile = tile_add_outer(tile, x, n * x_stride + i, x_stride, w, weights + i * PANEL, panel, panels)
+                tile_store(tile, out, at, out_stride, PANEL, panels)
     for n in range(whole, batch):
-        _row_forward(x, n * x_stride, w, b, out, n * out_stride, in_features, first, last)
-
-
-@helper
-def _row_forward(x, x_at, w, b, out, out_at, in_features, first, last):
-    """One sample of `linear_forward`: x from x_at on, out from out_at on."""
-    panel = in_features * PANEL
-    o = first
-    while o + _TOGETHER <= last:
-        tile = tile_load(SPARSE_PANELS, TILE_COLS, b, o, PANEL)
-        for i in range(in_features):
-            tile = tile_add_scaled(tile, x[np.uint64(x_at + i)], w, o * in_features + i * PANEL, panel)
-        tile_store(tile, out, out_at + o, PANEL)
-        o += _TOGETHER
-    while o < last:
-        single = tile_load(1, TILE_COLS, b, o, PANEL)
-        for i in range(in_features):
-            single = tile_add_scaled(single, x[np.uint64(x_at + i)], w, o * in_features + i * PANEL, panel)
-        tile_store(single, out, out_at + o, PANEL)
-        o += PANEL
+        for o in range(first, last, SPARSE_PANELS * PANEL):
+            panels = min(SPARSE_PANELS, (last - o) // PANEL)
+            row = tile_load(1, _ROW_COLS, b, o, 0, PANEL, panels)
+            for i in range(in_features):
+                place = o * in_features + i * PANEL
+                row = tile_add_scaled(row, x[np.uint64(n * x_stride + i)], w, place, 0, panel, panels)
+            tile_store(row, out, n * out_stride + o, 0, PANEL, panels)
 
 
 @linked(FLOATS, INT, FLOATS, INT, FLOATS, INT, INT, INT, INT, INT, INT)
@@ -147,7 +140,7 @@ def linear_backward_weight(
     scaled by -learning_rate, dw may be the weights themselves: that is a step of SGD.
     2 batch (last_input - first_input) (last - first) FLOP; 4 bytes for each number of x and dout, 8 of dw.
     """
-    whole = last_input - (last_input - first_input) % TILE_ROWS
+    whole, panel = last_input - (last_input - first_input) % TILE_ROWS, in_features * PANEL
     copied = last - first >= COPIED_FROM
     most, width = (COPIED_DEPTH, COPIED_INPUTS) if copied else (WEIGHT_DEPTH, WEIGHT_INPUTS)
     in_order = np.empty(most * width if copied else 0, np.float32)
@@ -158,19 +151,25 @@ def linear_backward_weight(
             end = min(whole, block + width)
             if copied:
                 _copy_in_order(x, x_stride, in_order, depth, deep, block, end)
-            for o in range(first, last, PANEL):
+            for o in range(first, last, TILE_UNITS):
+                panels = min(TILE_PANELS, (last - o) // PANEL)
                 for i in range(block, end, TILE_ROWS):
                     at = o * in_features + i * PANEL
-                    tile = tile_load(TILE_ROWS, TILE_COLS, dw, at, PANEL)
-                    for r in range(TILE_ROWS, 2 * TILE_ROWS):
-                        prefetch(dw, at + r * PANEL)
+                    tile = tile_load(TILE_ROWS, TILE_COLS, dw, at, PANEL, panel, panels)
+                    tile_prefetch(TILE_ROWS, TILE_COLS, dw, at + TILE_ROWS * PANEL, PANEL, panel)
                     place = (i - block) * (deep - depth) if copied else depth * x_stride + i
                     for n in range(depth, deep):
-                        tile = tile_add_outer(tile, source, place, 1, dout, n * dout_stride + o)
+                        tile = tile_add_outer(tile, source, place, 1, dout, n * dout_stride + o, PANEL, panels)
                         place += step
-                    tile_store(tile, dw, at, PANEL)
+                    tile_store(tile, dw, at, PANEL, panel, panels)
         for i in range(whole, last_input):
-            _row_backward_weight(x, x_stride, dout, dout_stride, dw, depth, deep, in_features, i, first, last)
+            for o in range(first, last, SPARSE_PANELS * PANEL):
+                at, panels = o * in_features + i * PANEL, min(SPARSE_PANELS, (last - o) // PANEL)
+                row = tile_load(1, _ROW_COLS, dw, at, 0, panel, panels)
+                for n in range(depth, deep):
+                    value = x[np.uint64(n * x_stride + i)]
+                    row = tile_add_scaled(row, value, dout, n * dout_stride + o, 0, PANEL, panels)
+                tile_store(row, dw, at, 0, panel, panels)
 
 
 @helper
@@ -185,32 +184,11 @@ def _copy_in_order(x, x_stride, in_order, first_sample, last_sample, first, last
             place += TILE_ROWS
 
 
-@helper
-def _row_backward_weight(x, x_stride, dout, dout_stride, dw, first_sample, last_sample, in_features, i, first, last):
-    """One input of `linear_backward_weight`."""
-    panel = in_features * PANEL
-    o = first
-    while o + _TOGETHER <= last:
-        at = o * in_features + i * PANEL
-        tile = tile_load(SPARSE_PANELS, TILE_COLS, dw, at, panel)
-        for n in range(first_sample, last_sample):
-            tile = tile_add_scaled(tile, x[np.uint64(n * x_stride + i)], dout, n * dout_stride + o, PANEL)
-        tile_store(tile, dw, at, panel)
-        o += _TOGETHER
-    while o < last:
-        at = o * in_features + i * PANEL
-        single = tile_load(1, TILE_COLS, dw, at, panel)
-        for n in range(first_sample, last_sample):
-            single = tile_add_scaled(single, x[np.uint64(n * x_stride + i)], dout, n * dout_stride + o, PANEL)
-        tile_store(single, dw, at, panel)
-        o += PANEL
-
-
 @linked(FLOATS, INT, FLOATS, INT, INT, INT)
 def linear_backward_bias(dout, dout_stride, db, batch, first, last):
     """db[o] += sum_n dout[n, o] for first <= o < last. 2 batch (last - first) FLOP."""
     for o in range(first, last, PANEL):
-        tile = tile_load(1, TILE_COLS, db, o, PANEL)
+        tile = tile_load(1, PANEL_COLS, db, o, PANEL)
         for n in range(batch):
             tile = tile_add_scaled(tile, np.float32(1), dout, n * dout_stride + o, PANEL)
         tile_store(tile, db, o, PANEL)
@@ -221,36 +199,36 @@ def linear_backward_input(dout_t, w, dx_t, stride, batch, in_features, out_featu
     """dx_t[i, n] = sum_o w[i, o] dout_t[o, n] for first <= i < last and n < batch; dx_t is overwritten.
 
     dout_t (out_features, batch) and dx_t (in_features, batch) stand samples last, both in rows of stride, so that a
-    vector is sixteen samples and the weights are walked in order. batch is rounded up to LANES: rows have room for
+    vector is sixteen samples and the weights are walked in order. batch is rounded up to PANEL: rows have room for
     that. 2 batch (last - first) out_features FLOP; 4 bytes for each number of dout_t, w and dx_t.
     """
-    whole = last - (last - first) % INPUT_TILE_ROWS
+    whole = last - (last - first) % TILE_ROWS
     for depth in range(0, out_features, INPUT_DEPTH):
         deep = min(out_features, depth + INPUT_DEPTH)
         for block in range(first, whole, INPUT_INPUTS):
-            for n in range(0, batch, LANES):
-                for i in range(block, min(whole, block + INPUT_INPUTS), INPUT_TILE_ROWS):
-                    at = i * stride + n
-                    if depth == 0:
-                        tile = tile_zero(INPUT_TILE_ROWS, 1)
-                    else:
-                        tile = tile_load(INPUT_TILE_ROWS, 1, dx_t, at, stride)
-                    for r in range(INPUT_TILE_ROWS, 2 * INPUT_TILE_ROWS):
-                        prefetch(dx_t, at + r * stride)
-                    for o in range(depth, deep, PANEL):
-                        weights = o * in_features + i * PANEL
-                        for k in range(min(PANEL, deep - o)):
-                            tile = tile_add_outer(tile, w, weights + k, PANEL, dout_t, (o + k) * stride + n)
-                    tile_store(tile, dx_t, at, stride)
-        for n in range(0, batch, LANES):
-            for i in range(whole, last):
-                at = i * stride + n
-                single = tile_zero(1, 1) if depth == 0 else tile_load(1, 1, dx_t, at, stride)
-                for o in range(depth, deep, PANEL):
-                    weights = o * in_features + i * PANEL
-                    for k in range(min(PANEL, deep - o)):
-                        single = tile_add_outer(single, w, weights + k, PANEL, dout_t, (o + k) * stride + n)
-                tile_store(single, dx_t, at, stride)
+            end = min(whole, block + INPUT_INPUTS)
+            _input_tiles(TILE_ROWS, dout_t, w, dx_t, stride, batch, in_features, depth, deep, block, end)
+        _input_tiles(1, dout_t, w, dx_t, stride, batch, in_features, depth, deep, whole, last)
+
+
+@helper
+def _input_tiles(rows, dout_t, w, dx_t, stride, batch, in_features, depth, deep, first, last):
+    """`linear_backward_input` by tiles of so many rows, whole ones, for the terms depth <= o < deep."""
+    for n in range(0, batch, TILE_UNITS):
+        # Samples stand in panels of PANEL here as units do elsewhere.
+        panels = min(TILE_PANELS, (batch - n + PANEL - 1) // PANEL)
+        for i in range(first, last, rows):
+            at = i * stride + n
+            if depth == 0:
+                tile = tile_zero(rows, TILE_COLS)
+            else:
+                tile = tile_load(rows, TILE_COLS, dx_t, at, stride, PANEL, panels)
+            tile_prefetch(rows, TILE_COLS, dx_t, at + rows * stride, stride)
+            for o in range(depth, deep, PANEL):
+                weights = o * in_features + i * PANEL
+                for k in range(min(PANEL, deep - o)):
+                    tile = tile_add_outer(tile, w, weights + k, PANEL, dout_t, (o + k) * stride + n, PANEL, panels)
+            tile_store(tile, dx_t, at, stride, PANEL, panels)
 
 
 # The same three on plain arrays, each split as training splits it. Weights stand in panels as rows of PANEL numbers:
@@ -299,7 +277,7 @@ def gradient_of_weight(x, dout, dw, db, parts):
 @driver
 def gradient_of_input(dout_t, w, dx_t, parts):
     """dx_t = w dout_t, the inputs split in parts. dout_t (out_features, batch), dx_t (in_features, batch) float32, the
-    batch a multiple of LANES."""
+    batch a multiple of PANEL."""
     out_features, batch = dout_t.shape
     in_features = dx_t.shape[0]
     for part in prange(parts):

@@ -10,7 +10,7 @@ in which memory is walked and what stays in registers. out_features is a multipl
 import numpy as np
 from numba import prange
 
-from jitnet.compiler.blocks import PANEL, TILE_COLS, TILE_ROWS
+from jitnet.compiler.blocks import PANEL, TILE_COLS, TILE_PANELS, TILE_ROWS, TILE_UNITS
 from jitnet.compiler.decorators import driver, kernel
 from jitnet.compiler.tile import tile_add_outer, tile_store, tile_zero
 
@@ -122,33 +122,36 @@ def summed(x, w, out):
 
 @kernel
 def _columns(x, w, out, left):
-    """PANEL columns of the product, from column `left` on: TILE_ROWS x PANEL sums stay in registers while i runs."""
+    """TILE_UNITS columns of the product, from column `left` on, or the panels that are left over: TILE_ROWS x
+    TILE_UNITS sums stay in registers while i runs."""
     batch, in_features = x.shape
     stride = w.shape[1]
     flat_x, flat_w, flat_out = x.reshape(-1), w.reshape(-1), out.reshape(-1)
-    whole = batch - batch % TILE_ROWS
+    panels, whole = min(TILE_PANELS, (stride - left) // PANEL), batch - batch % TILE_ROWS
     for n in range(0, whole, TILE_ROWS):
         tile = tile_zero(TILE_ROWS, TILE_COLS)
         for i in range(in_features):
-            tile = tile_add_outer(tile, flat_x, n * in_features + i, in_features, flat_w, i * stride + left)
-        tile_store(tile, flat_out, n * stride + left, stride)
+            at = n * in_features + i
+            tile = tile_add_outer(tile, flat_x, at, in_features, flat_w, i * stride + left, PANEL, panels)
+        tile_store(tile, flat_out, n * stride + left, stride, PANEL, panels)
     for n in range(whole, batch):
         row = tile_zero(1, TILE_COLS)
         for i in range(in_features):
-            row = tile_add_outer(row, flat_x, n * in_features + i, in_features, flat_w, i * stride + left)
-        tile_store(row, flat_out, n * stride + left, stride)
+            at = n * in_features + i
+            row = tile_add_outer(row, flat_x, at, in_features, flat_w, i * stride + left, PANEL, panels)
+        tile_store(row, flat_out, n * stride + left, stride, PANEL, panels)
 
 
 @kernel
 def tiled(x, w, out):
     """A tile of sums in registers: nothing is stored until a sum is whole, and each number that is loaded serves
     many."""
-    for left in range(0, out.shape[1], PANEL):
+    for left in range(0, out.shape[1], TILE_UNITS):
         _columns(x, w, out, left)
 
 
 @driver
 def matmul(x, w, out):
     """The tiles' columns spread over the threads: every output has one writer."""
-    for panel in prange(out.shape[1] // PANEL):
-        _columns(x, w, out, panel * PANEL)
+    for column in prange((out.shape[1] + TILE_UNITS - 1) // TILE_UNITS):
+        _columns(x, w, out, column * TILE_UNITS)

@@ -3,14 +3,14 @@
 import numpy as np
 from numba import prange
 
-from jitnet.compiler.blocks import LANES, PANEL, TILE_COLS, TILE_ROWS
+from jitnet.compiler.blocks import LANES, TILE_COLS, TILE_ROWS, TILE_UNITS
 from jitnet.compiler.decorators import driver, linked
 from jitnet.compiler.signatures import FLOATS, INT
 from jitnet.compiler.tile import tile_add_outer, tile_add_scaled, tile_load, tile_store, tile_zero
 
 __all__ = ["PROBES", "PROBE_BLOCK", "SUMS", "repeat_probe"]
 
-SUMS = TILE_ROWS * PANEL
+SUMS = TILE_ROWS * TILE_UNITS
 """Sums that `multiply_add` has in registers: the tile of the matrix products."""
 
 PROBE_BLOCK = 8 * LANES
@@ -22,14 +22,14 @@ PEAK, READ, TRIAD = (np.int64(code) for code in PROBES.values())
 
 @linked(FLOATS, INT, INT)
 def multiply_add(values, at, terms):
-    """values[at + k] += terms * f**2 for k < SUMS, with f the PANEL equal numbers behind these: all of it in registers.
+    """values[at + k] += terms * f**2 for k < SUMS, with f the TILE_UNITS equal numbers behind these: all in registers.
 
     The innermost loop of the matrix products without their loads, so its pace is the peak. 2 SUMS terms FLOP.
     """
-    tile = tile_load(TILE_ROWS, TILE_COLS, values, at, PANEL)
+    tile = tile_load(TILE_ROWS, TILE_COLS, values, at, TILE_UNITS)
     for _ in range(terms):
         tile = tile_add_outer(tile, values, at + SUMS, 0, values, at + SUMS)
-    tile_store(tile, values, at, PANEL)
+    tile_store(tile, values, at, TILE_UNITS)
 
 
 @linked(FLOATS, FLOATS, INT, INT, INT)

@@ -5,12 +5,13 @@ where each sample's list begins (compressed rows, as in Tinney and Walker 1967).
 lists, so forward and weight gradient do a fifth of the dense work. The value is turned into a float32 by a table of
 256.
 
-Weights lie in panels (see `linear`): a panel holds PANEL units for every input. SPARSE_PANELS are worked on together.
+Weights lie in panels (see `linear`): a panel holds PANEL units for every input. SPARSE_PANELS are worked on together,
+and the last group may have any number up to SPARSE_LAST.
 """
 
 import numpy as np
 
-from jitnet.compiler.blocks import PANEL, SPARSE_BLOCK, SPARSE_COLUMNS, SPARSE_PANELS, TILE_COLS
+from jitnet.compiler.blocks import PANEL, PANEL_COLS, SPARSE_BLOCK, SPARSE_LAST, SPARSE_PANELS, SPARSE_WEIGHTS
 from jitnet.compiler.decorators import helper, linked
 from jitnet.compiler.signatures import BYTES, COUNTS, ENTRIES, FLOATS, INDICES, INT, WORDS
 from jitnet.compiler.tile import prefetch, tile_add_scaled, tile_load, tile_store
@@ -18,7 +19,7 @@ from jitnet.compiler.words import lowest_bit, word_at
 
 __all__ = ["count_row", "list_row", "mark_columns", "sparse_backward_weight", "sparse_forward"]
 
-_TOGETHER = SPARSE_PANELS * PANEL
+_GROUP, _LAST = SPARSE_PANELS * PANEL_COLS, SPARSE_LAST * PANEL_COLS  # vectors of a group and of the last one
 _VALUE_BITS = np.uint32(8)
 _VALUE = np.uint32(255)
 _NONE, _FIRST = np.uint64(0), np.uint64(1)
@@ -91,38 +92,53 @@ def sparse_forward(indptr, entries, indices, byte_values, w, b, out, out_stride,
     (units,), out (batch, units) flat in rows of out_stride; out is overwritten, and cursors (at least SPARSE_BLOCK or
     the batch,) int64: where each sample's next entry stands. 2 FLOP for each entry and unit.
     """
-    panel = in_features * PANEL
-    whole = first + (last - first) // _TOGETHER * _TOGETHER
     # Samples inside, some columns at a time: their weights of one group of panels stay in the first cache, and the
     # samples' sums in the second.
     for block in range(0, indices.shape[0], SPARSE_BLOCK):
-        own = indices[block : block + SPARSE_BLOCK]
-        for o in range(first, whole, _TOGETHER):
+        own, rows = indices[block : block + SPARSE_BLOCK], block * out_stride
+        o = first
+        while o < last:
+            panels = _panels_together(o, last)
+            columns, weights, panel = SPARSE_WEIGHTS // PANEL // panels, o * in_features, in_features * PANEL
             _point_at_first(indptr, own, cursors)
-            for column in range(0, in_features, SPARSE_COLUMNS):
-                limit = np.uint64(column + SPARSE_COLUMNS) << np.uint64(_VALUE_BITS)
+            for column in range(0, in_features, columns):
+                limit = np.uint64(column + columns) << np.uint64(_VALUE_BITS)
                 for n in range(own.shape[0]):
-                    at = (block + n) * out_stride + o
+                    at = rows + n * out_stride + o
                     if column == 0:
-                        sums = tile_load(SPARSE_PANELS, TILE_COLS, b, o, PANEL)
-                    else:
-                        sums = tile_load(SPARSE_PANELS, TILE_COLS, out, at, PANEL)
+                        bias = tile_load(1, _LAST, b, o, 0, PANEL, panels)
+                        tile_store(bias, out, at, 0, PANEL, panels)
                     e, end = cursors[n], indptr[own[n] + 1]
-                    while e < end and np.uint64(entries[np.uint64(e)]) < limit:
-                        entry = entries[np.uint64(e)]
-                        place = np.int64(entry >> _VALUE_BITS) * PANEL + o * in_features
-                        sums = tile_add_scaled(sums, byte_values[np.uint64(entry & _VALUE)], w, place, panel)
-                        e += 1
-                    cursors[n] = e
-                    tile_store(sums, out, at, PANEL)
-    for o in range(whole, last, PANEL):
-        for n in range(indices.shape[0]):
-            total = tile_load(1, TILE_COLS, b, o, PANEL)
-            for e in range(indptr[indices[n]], indptr[indices[n] + 1]):
-                entry = entries[np.uint64(e)]
-                place = np.int64(entry >> _VALUE_BITS) * PANEL + o * in_features
-                total = tile_add_scaled(total, byte_values[np.uint64(entry & _VALUE)], w, place, panel)
-            tile_store(total, out, n * out_stride + o, PANEL)
+                    if panels == SPARSE_PANELS:
+                        cursors[n] = _add_entries(
+                            _GROUP, SPARSE_PANELS, out, at, entries, e, end, limit, byte_values, w, weights, panel
+                        )
+                    else:
+                        cursors[n] = _add_entries(
+                            _LAST, panels, out, at, entries, e, end, limit, byte_values, w, weights, panel
+                        )
+            o += panels * PANEL
+
+
+@helper
+def _panels_together(o, last):
+    """How many panels from unit o on are worked on together: SPARSE_PANELS, and at the end any number up to
+    SPARSE_LAST."""
+    panels = (last - o) // PANEL
+    return panels if panels <= SPARSE_LAST else SPARSE_PANELS
+
+
+@helper
+def _add_entries(cols, panels, out, at, entries, e, end, limit, byte_values, w, weights, panel):
+    """Add one sample's entries below the limit to its sums in out, and give the place behind them."""
+    sums = tile_load(1, cols, out, at, 0, PANEL, panels)
+    while e < end and np.uint64(entries[np.uint64(e)]) < limit:
+        entry = entries[np.uint64(e)]
+        place = np.int64(entry >> _VALUE_BITS) * PANEL + weights
+        sums = tile_add_scaled(sums, byte_values[np.uint64(entry & _VALUE)], w, place, 0, panel, panels)
+        e += 1
+    tile_store(sums, out, at, 0, PANEL, panels)
+    return e
 
 
 @linked(WORDS, COUNTS, ENTRIES, INDICES, FLOATS, FLOATS, INT, FLOATS, COUNTS, INT, INT, INT)
@@ -137,39 +153,40 @@ def sparse_backward_weight(
     in panels. With dout scaled by -learning_rate, dw may be the weights themselves: that is a step of SGD. Columns
     without entries are not touched. 2 FLOP for each entry and unit.
     """
-    panel = in_features * PANEL
-    whole = first + (last - first) // _TOGETHER * _TOGETHER
     # Columns inside: a group's gradients stay in the first cache. A sample's entries stand in the order of the columns.
-    for o in range(first, whole, _TOGETHER):
+    o, panel = first, in_features * PANEL
+    while o < last:
+        panels, place = _panels_together(o, last), o * in_features
         _point_at_first(indptr, indices, cursors)
-        for i in range(in_features):
-            mark = marks[i]
-            if mark != _NONE:
-                place = o * in_features + i * PANEL
-                tile = tile_load(SPARSE_PANELS, TILE_COLS, dw, place, panel)
-                while mark != _NONE:
-                    n = lowest_bit(mark)
-                    mark &= mark - _FIRST
-                    at = cursors[np.uint64(n)]
-                    cursors[np.uint64(n)] = at + 1
-                    value = byte_values[np.uint64(entries[np.uint64(at)] & _VALUE)]
-                    tile = tile_add_scaled(tile, value, dout, n * dout_stride + o, PANEL)
-                tile_store(tile, dw, place, panel)
-    for o in range(whole, last, PANEL):
-        _point_at_first(indptr, indices, cursors)
-        for i in range(in_features):
-            mark = marks[i]
-            if mark != _NONE:
-                place = o * in_features + i * PANEL
-                single = tile_load(1, TILE_COLS, dw, place, panel)
-                while mark != _NONE:
-                    n = lowest_bit(mark)
-                    mark &= mark - _FIRST
-                    at = cursors[np.uint64(n)]
-                    cursors[np.uint64(n)] = at + 1
-                    value = byte_values[np.uint64(entries[np.uint64(at)] & _VALUE)]
-                    single = tile_add_scaled(single, value, dout, n * dout_stride + o, PANEL)
-                tile_store(single, dw, place, panel)
+        if panels == SPARSE_PANELS:
+            for i in range(in_features):
+                mark, at = marks[i], place + i * PANEL
+                if mark != _NONE:
+                    _add_samples(
+                        _GROUP, SPARSE_PANELS, mark, entries, cursors, byte_values, dout, o, dout_stride, dw, at, panel
+                    )
+        else:
+            for i in range(in_features):
+                mark, at = marks[i], place + i * PANEL
+                if mark != _NONE:
+                    _add_samples(
+                        _LAST, panels, mark, entries, cursors, byte_values, dout, o, dout_stride, dw, at, panel
+                    )
+        o += panels * PANEL
+
+
+@helper
+def _add_samples(cols, panels, mark, entries, cursors, byte_values, dout, o, dout_stride, dw, at, panel):
+    """Add to one column's gradients, at dw[at], what the samples of its mark give."""
+    tile = tile_load(1, cols, dw, at, 0, panel, panels)
+    while mark != _NONE:
+        n = lowest_bit(mark)
+        mark &= mark - _FIRST
+        e = cursors[np.uint64(n)]
+        cursors[np.uint64(n)] = e + 1
+        value = byte_values[np.uint64(entries[np.uint64(e)] & _VALUE)]
+        tile = tile_add_scaled(tile, value, dout, n * dout_stride + o, 0, PANEL, panels)
+    tile_store(tile, dw, at, 0, panel, panels)
 
 
 @helper
