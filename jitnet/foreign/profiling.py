@@ -44,6 +44,9 @@ PATIENCE = 10
 LOOK_S = 15.0
 """A function that takes longer to compile is not compiled once more for its line view."""
 
+COMPARED_S = 1.5
+"""One that takes longer to load and compile is not compiled a third time, without a table of lines, to be compared."""
+
 OUTPUT_KEPT = 4096
 """Characters of the child's last output that are looked through for what went wrong."""
 
@@ -247,14 +250,16 @@ def _with_lines(profile: FunctionProfile, answer: dict[str, Any], cpu: str | Non
 def _look(profile: FunctionProfile, answer: dict[str, Any], cpu: str | None) -> tuple[CodeView | None, str]:
     """The line view, or None and the reason."""
     if not answer["pickled"]:
-        return None, "its arguments have types that cannot be handed on, so it cannot be compiled once more"
+        return None, "what it was compiled for cannot be handed on, so it cannot be compiled once more"
     if answer["compile_s"] is not None and answer["compile_s"] > LOOK_S:
         return None, f"it takes {answer['compile_s']:.0f} s to compile, and would have to be compiled once more"
     where, _, name = profile.target.rpartition(":")
     folder = str(Path(where).resolve().parent) if where.endswith(".py") else os.getcwd()
     target = Target(name, where, path=(folder,), pickled=answer["pickled"])
     try:
-        return look([target], cpu)[0], ""
+        # The comparison with the code that ran loads and compiles once more: only where that takes little.
+        quick = profile.import_s + (profile.compile_s or 0.0) < COMPARED_S
+        return look([target], cpu, compared=quick)[0], ""
     except JitnetError as error:
         return None, str(error)
 
