@@ -75,6 +75,8 @@ CANDIDATES: dict[str, list[Candidate]] = {
             for hidden, epochs, rate, rest in (
                 *(([256], 4, rate, {"label_smoothing": 0.05}) for rate in (0.4, 0.5, 0.7)),
                 *(([256], 3, rate, {"label_smoothing": 0.05}) for rate in (0.5, 0.9)),
+                ([320], 3, 0.8, {"label_smoothing": 0.05}),
+                ([256], 3, 0.7, {"label_smoothing": 0.1}),
                 *(([512], 3, rate, {}) for rate in (0.4, 0.7)),
                 ([512], 3, 0.5, {"label_smoothing": 0.05}),
                 *(([192], 5, rate, {}) for rate in (0.5, 0.7)),

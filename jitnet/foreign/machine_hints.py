@@ -5,6 +5,8 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from jitnet.foreign.hints import RULES, Kind
@@ -12,7 +14,7 @@ from jitnet.foreign.records import Hint, Place
 from jitnet.foreign.symbols import readable
 from jitnet.machine_code.records import Body, CodeView, Instruction, Loop
 
-__all__ = ["borne_out", "calls_and_divisions"]
+__all__ = ["NUMBA", "borne_out", "calls_and_divisions"]
 
 RUNTIME = ("NRT_", "nrt_", "numba_", "Py", "_Py", "memset", "memcpy", "memmove")
 """Calls that say nothing: Numba's memory, of which the allocation tells, errors on their way out, and copies."""
@@ -39,7 +41,8 @@ SLEEPS = 0.5
 CLEARLY = 1.25
 """How much longer than all else divisions have to take: both are reckoned, and neither is exact."""
 
-NUMBA = f"{os.sep}numba{os.sep}"
+NUMBA = str(Path(getattr(find_spec("numba"), "origin", None) or "numba").parent) + os.sep
+"""Where Numba's own source lies."""
 
 ISSUED = 4
 """Instructions a cycle, about, that a loop of other work gets through."""
@@ -108,7 +111,7 @@ def _innermost(view: CodeView) -> Iterator[tuple[Loop, Body]]:
     """Innermost loops of the user's with their main bodies; not those inside Numba's own functions."""
     for loop in view.loops:
         for body in loop.bodies:
-            if body.innermost and body.role == "main" and loop.parallel != "serial" and NUMBA not in loop.file:
+            if body.innermost and body.role == "main" and loop.parallel != "serial" and not loop.file.startswith(NUMBA):
                 yield loop, body
 
 
@@ -179,8 +182,8 @@ def _place(view: CodeView, loop: Loop, body: Body, each: Instruction) -> Place:
     """Where an instruction comes from. What LLVM made of a function of its own, a root for one, has no line: then it is
     the line that most of the loop's instructions have, not counting the one that counts its turns."""
     file, line = each.file, each.line
-    if not line or NUMBA in file:
-        others = [(one.file, one.line) for one in body.instructions if one.line and NUMBA not in one.file]
+    if not line or file.startswith(NUMBA):
+        others = [(one.file, one.line) for one in body.instructions if one.line and not one.file.startswith(NUMBA)]
         inside = [place for place in others if place != (loop.file, loop.line)] or others
         file, line = max(inside, key=inside.count) if inside else (loop.file, loop.line)
     return _at(view, file, line)

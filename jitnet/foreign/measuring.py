@@ -50,6 +50,9 @@ TIMING_S, CLOCK_S, FLAGS_S, ALONE_S, RACE_S = 1.8, 0.4, 0.5, 2.0, 1.0
 DISPATCH_MATTERS_S = 20e-6
 """Below this, what a call from Python costs is measured too."""
 
+PAYS = 0.8
+"""Threads that bring a call below this share of its time on one pay, however short their region is."""
+
 DISTURBED = 0.8
 """A share of its time that a thread should have a core for, at the least."""
 
@@ -652,9 +655,10 @@ class _Measuring:
         whole = longest + lost
         if share < CONCERNS:
             return
-        if whole < SHORT_S and lost > SHORT_SHARE * whole:
-            one = [median(own) for count, _, own in self.counts if count == 1]
-            many = [median(own) for count, _, own in self.counts if count == full]
+        one = [median(own) for count, _, own in self.counts if count == 1]
+        many = [median(own) for count, _, own in self.counts if count == full]
+        pays = share > 0.5 and one and many and many[0] < PAYS * one[0]
+        if whole < SHORT_S and lost > SHORT_SHARE * whole and not pays:
             told = ""
             if one and many and share > 0.5:
                 told = f"; the call takes {_us(many[0])} on {full} threads and {_us(one[0])} on one"
@@ -920,7 +924,7 @@ def _warned(warned: list[Any]) -> list[Answer]:
                     {
                         "kind": Kind.RACE.value,
                         "place": _place(os.path.abspath(place[1]), int(place[2])),
-                        "reason": f"the variable {name[1]} may be written by several threads at once",
+                        "reason": f"the variable {name[1].split('.')[0]} may be written by several threads at once",
                         "advice": "Add to it with += alone, which Numba makes a sum of, or give each turn an element.",
                         "source": "types",
                         "share": None,

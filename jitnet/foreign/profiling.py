@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from jitnet.errors import JitnetError, UsageError
 from jitnet.foreign.arguments import read_words
 from jitnet.foreign.formula import check_formula, evaluate
 from jitnet.foreign.hints import RULES, Kind
-from jitnet.foreign.machine_hints import borne_out, calls_and_divisions
+from jitnet.foreign.machine_hints import NUMBA, borne_out, calls_and_divisions
 from jitnet.foreign.records import (
     Argument,
     CompiledFunction,
@@ -176,9 +177,9 @@ def _crash(code: int, output: IO[bytes], stage: str) -> str:
     output.seek(0, os.SEEK_END)
     output.seek(max(0, output.tell() - OUTPUT_KEPT))
     lines = output.read().decode("utf-8", "replace").splitlines()
-    here = str(Path(__file__).parent)
-    places = [line.strip().removeprefix("File ") for line in lines if line.strip().startswith("File ")]
-    place = next((each for each in places if here not in each and "numba" not in each), "")
+    homes = (str(Path(__file__).parent), NUMBA, "<frozen")
+    places = re.findall(r'^\s*File "([^"]+)", line (\d+)', "\n".join(lines), re.MULTILINE)
+    place = next((f"{file}:{line}" for file, line in places if not file.startswith(homes)), "")
     how = f"the process that ran it ended with code {code}"
     if code < 0:
         how = f"the process that ran it was ended by {signal.Signals(-code).name}"

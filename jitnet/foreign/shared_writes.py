@@ -40,17 +40,14 @@ class Watch:
         self._base = 0
         self.turn = NOBODY
 
-    def look(self, owners: Any, index: Any, line: int, what: str, depth: int) -> None:
+    def look(self, owners: Any, index: Any, line: int, what: str) -> None:
         """Whether another turn of this loop wrote these elements; what == "written": they are this turn's now."""
         if self.turn == NOBODY:
             return
-        before = owners[index]
-        others = before[(before >= self._base) & (before != self.turn)] if isinstance(before, np.ndarray) else before
-        if isinstance(before, np.ndarray):
-            if others.size:
-                self._met(line, int(others.flat[0]), what)
-        elif before >= self._base and before != self.turn:
-            self._met(line, int(before), what)
+        before = np.atleast_1d(owners[index])
+        others = before[(before >= self._base) & (before != self.turn)]
+        if others.size:
+            self._met(line, int(others.flat[0]), what)
         if what == "written":
             owners[index] = self.turn
         if time.perf_counter() > self._ends:
@@ -93,12 +90,12 @@ class _Watched(np.ndarray):
             if np.shares_memory(found, self):
                 found.owners, found.watch = self.owners[index], self.watch
             return found
-        self.watch.look(self.owners, index, sys._getframe(1).f_lineno, "read", 0)
+        self.watch.look(self.owners, index, sys._getframe(1).f_lineno, "read")
         return found
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if self.owners is not None:
-            self.watch.look(self.owners, index, sys._getframe(1).f_lineno, "written", 0)
+            self.watch.look(self.owners, index, sys._getframe(1).f_lineno, "written")
         super().__setitem__(index, value)
 
 
