@@ -109,9 +109,9 @@ def test_the_line_views_are_of_these_loops_and_say_what_the_page_says(loops, vie
         assert view.function == step.quoted[0][1]
         assert loop.innermost
         text = loops.lines(step, view, loop)
-        line = int(re.search(r"line (\d+)", text)[1])
-        source = (ROOT / step.quoted[0][0]).read_text(encoding="utf-8").splitlines()[line - 1].strip()
-        assert text.splitlines()[1].split(": ", 1)[1].startswith(source)
+        first, last = re.match(r"```text\nline (\d+)(?: to (\d+))?: ", text).groups()
+        lines = (ROOT / step.quoted[0][0]).read_text(encoding="utf-8").splitlines()
+        assert text.splitlines()[1].endswith(lines[int(last or first) - 1].strip())
     textbook = loops.lines(loops.STEPS[0], *views[0])
     [apart] = [line.split() for line in textbook.splitlines() if line.startswith("otherwise")]
     assert apart[1] == "1", "its columns are walked number by number"
