@@ -64,8 +64,8 @@ def blocked(x, w, out):
 
 @kernel
 def _columns(x, w, out, left):
-    """TILE_UNITS columns of the product, from column `left` on, or the panels that are left over: TILE_ROWS x TILE_UNITS
-    sums stay in registers while i runs."""
+    """TILE_UNITS columns of the product from column `left` on, or as many panels as are left over: TILE_ROWS x
+    TILE_UNITS sums stay in registers while i runs."""
     batch, in_features = x.shape
     stride = w.shape[1]
     flat_x, flat_w, flat_out = x.reshape(-1), w.reshape(-1), out.reshape(-1)
