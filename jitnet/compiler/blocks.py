@@ -31,6 +31,7 @@ __all__ = [
     "TILE_UNITS",
     "WEIGHT_DEPTH",
     "WEIGHT_INPUTS",
+    "WEIGHT_TERMS",
 ]
 
 LANES = 16
@@ -53,8 +54,9 @@ TILE_ROWS = 6
 wide ones: each row of the tile costs an instruction that spreads one number over a vector, and there a busy neighbour
 on the same core leaves three instructions a cycle."""
 
-TERMS = 4
-"""Terms that a tile takes in one turn of its loop, which shares the steps of its addresses among them."""
+TERMS, WEIGHT_TERMS = 4, 4 if HAS_AVX512 else 1
+"""Terms that a tile takes in one turn of its loop, so that they share the steps of its addresses. For the weight
+gradient AVX2 has no use of it: that steps along one row of x and one of dout, not along six."""
 
 FORWARD_DEPTH = 192 if HAS_AVX512 else 384
 """Terms of forward's sums done in one go (KC): their weights, TILE_UNITS of each, are 24 KiB for AVX2 and 48 KiB for

@@ -37,6 +37,7 @@ from jitnet.compiler.blocks import (
     TILE_UNITS,
     WEIGHT_DEPTH,
     WEIGHT_INPUTS,
+    WEIGHT_TERMS,
 )
 from jitnet.compiler.decorators import driver, helper, linked
 from jitnet.compiler.denormals import flush_denormals, restore_float_flags
@@ -147,6 +148,7 @@ def linear_backward_weight(
     source, step = (in_order, TILE_ROWS) if copied else (x, x_stride)
     for depth in range(0, batch, most):
         deep = min(batch, depth + most)
+        whole_turns = deep - (deep - depth) % WEIGHT_TERMS
         for block in range(first_input, whole, width):
             end = min(whole, block + width)
             if copied:
@@ -158,7 +160,11 @@ def linear_backward_weight(
                     tile = tile_load(TILE_ROWS, TILE_COLS, dw, at, PANEL, panel, panels)
                     tile_prefetch(TILE_ROWS, TILE_COLS, dw, at + TILE_ROWS * PANEL, PANEL, panel)
                     place = (i - block) * (deep - depth) if copied else depth * x_stride + i
-                    for n in range(depth, deep):
+                    for turn in range(depth, whole_turns, WEIGHT_TERMS):
+                        for n in range(turn, turn + WEIGHT_TERMS):
+                            tile = tile_add_outer(tile, source, place, 1, dout, n * dout_stride + o, PANEL, panels)
+                            place += step
+                    for n in range(whole_turns, deep):
                         tile = tile_add_outer(tile, source, place, 1, dout, n * dout_stride + o, PANEL, panels)
                         place += step
                     tile_store(tile, dw, at, PANEL, panel, panels)
@@ -225,8 +231,12 @@ def _input_tiles(rows, dout_t, w, dx_t, stride, batch, in_features, depth, deep,
                 tile = tile_load(rows, TILE_COLS, dx_t, at, stride, PANEL, panels)
             tile_prefetch(rows, TILE_COLS, dx_t, at + rows * stride, stride)
             for o in range(depth, deep, PANEL):
-                weights = o * in_features + i * PANEL
-                for k in range(min(PANEL, deep - o)):
+                weights, units = o * in_features + i * PANEL, min(PANEL, deep - o)
+                whole_turns = units - units % TERMS
+                for turn in range(0, whole_turns, TERMS):
+                    for k in range(turn, turn + TERMS):
+                        tile = tile_add_outer(tile, w, weights + k, PANEL, dout_t, (o + k) * stride + n, PANEL, panels)
+                for k in range(whole_turns, units):
                     tile = tile_add_outer(tile, w, weights + k, PANEL, dout_t, (o + k) * stride + n, PANEL, panels)
             tile_store(tile, dx_t, at, stride, PANEL, panels)
 

@@ -122,7 +122,7 @@ def summed(x, w, out):
 
 @kernel
 def _columns(x, w, out, left):
-    """TILE_UNITS columns of the product, from column `left` on, or the panels that are left over: TILE_ROWS x
+    """TILE_UNITS columns of the product from column `left` on, or as many panels as are left over: TILE_ROWS x
     TILE_UNITS sums stay in registers while i runs."""
     batch, in_features = x.shape
     stride = w.shape[1]
