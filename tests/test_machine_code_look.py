@@ -182,7 +182,8 @@ def sums_of(loop: Loop) -> int:
 
 
 def test_own_kernels_for_a_processor_with_avx512():
-    forward, sparse = look([*kernel_targets("linear_forward"), *kernel_targets("sparse_forward")], "icelake-server")
+    names = ("linear_forward", "sparse_forward", "textbook")
+    forward, sparse, textbook = look([kernel_targets(name)[0] for name in names], "icelake-server")
     assert forward.vector_bits == 512
     assert forward.foreign
     assert any("did not run" in note for note in forward.notes)
@@ -194,9 +195,14 @@ def test_own_kernels_for_a_processor_with_avx512():
     assert deepest.counts.vector_bits == 512
     assert {one.file.rpartition("/")[2] for one in deepest.main.instructions if one.kind == "fma"} == {"linear.py"}
     entries = [loop for loop in sparse.loops if loop.innermost and loop.counts.fma_packed]
-    assert len(entries) == 2
+    assert entries
     for loop in entries:
-        assert (loop.counts.vector_bits, loop.counts.stores) == (512, 0)
+        assert (loop.counts.vector_bits, loop.counts.stores, loop.counts.fma_scalar) == (512, 0, 0)
+    # One that carries no types of its own: the textbook's sum is walked down a column, a number from each row.
+    (inner,) = [loop for loop in textbook.loops if loop.depth == 3]
+    assert textbook.signature.startswith("(float32[:, ::1], ")
+    assert (inner.function, inner.counts.calls) == ("textbook", 0)
+    assert inner.counts.flop == 2 * inner.main.iterations
 
 
 def test_own_kernels_for_arm():

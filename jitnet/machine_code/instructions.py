@@ -16,6 +16,7 @@ _X86_KINDS = {"add": "add", "sub": "add", "addsub": "add", "hadd": "add", "hsub"
 _X86_KINDS |= {"mul": "multiply", "div": "divide", "sqrt": "sqrt"}
 _FLOAT_BITS = {"s": 32, "d": 64, "h": 16}
 _WIDTHS = {"x": 128, "y": 256, "z": 512}
+_ELEMENT_BYTES = {"b": 1, "w": 2, "d": 4, "q": 8}
 _INTEGER_BYTES = {"b": 1, "w": 2, "l": 4, "q": 8}
 _X86_CONVERT = re.compile(
     r"^v?cvt(?P<from>si|usi|tss|tsd|tps|tpd|ss|sd|ps|pd|dq|udq|qq|uqq|ph|sh|tph)2(?P<to>[a-z0-9]+?)[xyzlq]?$"
@@ -132,15 +133,15 @@ def _x86_bytes(operation: str, parts: list[str], memory: str, width: int, lanes:
         what = found.group(1)
         if found.group(2):
             return int(what[1:3]) // 8 * int(found.group(2))
-        return {"ss": 4, "sd": 8, "f128": 16, "i128": 16, "b": 1, "w": 2, "d": 4, "q": 8}[what]
+        return {"ss": 4, "sd": 8, "f128": 16, "i128": 16, **_ELEMENT_BYTES}[what]
     if found := re.match(r"pmov[sz]x([bwd])([wdq])", name):
-        return width // 8 * _INTEGER_BYTES[found.group(1)] // {"w": 2, "d": 4, "q": 8}[found.group(2)]
+        return width // 8 * _ELEMENT_BYTES[found.group(1)] // _ELEMENT_BYTES[found.group(2)]
     if re.match(r"(extract|insert)[fi](128|32x4|64x2)", name):
         return 16
     if re.match(r"(extract|insert)[fi](64x4|32x8)", name):
         return 32
     if found := re.match(r"p(?:extr|insr)([bwdq])", name):
-        return {"b": 1, "w": 2, "d": 4, "q": 8}[found.group(1)]
+        return _ELEMENT_BYTES[found.group(1)]
     if re.match(r"gather|pgather|scatter|pscatter", name):
         return width // 8
     if name.startswith("cvt"):

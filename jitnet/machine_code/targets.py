@@ -24,7 +24,7 @@ ROOMS = ("kernels", "engine")
 _DRIVEN = {
     "kernels.activation.apply_activation": "INT, FLOATS_2D, FLOATS_2D, INT",
     "kernels.activation.apply_activation_backward": "INT, FLOATS_2D, FLOATS_2D, FLOATS_2D, INT",
-    "kernels.initial.fill_normal": "FLOATS, REAL, KEY, INT",
+    "kernels.initial.fill_normal": "FLOATS_2D, REAL, KEY, INT",
     "kernels.linear.forward": "FLOATS_2D, FLOATS_2D, FLOATS, FLOATS_2D, INT",
     "kernels.linear.gradient_of_input": "FLOATS_2D, FLOATS_2D, FLOATS_2D, INT",
     "kernels.linear.gradient_of_weight": "FLOATS_2D, FLOATS_2D, FLOATS_2D, FLOATS, INT",

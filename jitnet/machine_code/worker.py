@@ -328,7 +328,7 @@ def look_at_own(target: dict[str, Any]) -> dict[str, Any]:
             decorators.load(callee)
         signature = own_types(function, target["arguments"], signatures)
         function.compile(signature)
-    result = function.get_compile_result(signature)
+    result = function.overloads[tuple(getattr(signature, "args", signature))]
     kind = "parallel" if function.targetoptions.get("parallel") else "njit"
     return made(function.py_func, module, result, kind, [result.fndesc.mangled_name], [result.library])
 
