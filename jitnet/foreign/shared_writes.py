@@ -36,7 +36,7 @@ class Watch:
         self.meetings: dict[int, Meeting] = {}
         self.complete = False
         self._suspects = suspects
-        self._ends = time.perf_counter() + budget_s
+        self._ends = time.thread_time() + budget_s
         self._base = 0
         self.turn = NOBODY
 
@@ -50,7 +50,7 @@ class Watch:
             self._met(line, int(others.flat[0]), what)
         if what == "written":
             owners[index] = self.turn
-        if time.perf_counter() > self._ends:
+        if time.thread_time() > self._ends:
             raise _Over
 
     def _met(self, line: int, other: int, what: str) -> None:
@@ -67,7 +67,7 @@ class Watch:
         for count, value in enumerate(builtins.range(*bounds), 1):
             self.turn = self._base + count - 1
             yield value
-            if time.perf_counter() > self._ends:
+            if time.thread_time() > self._ends:
                 raise _Over
         self.turn = NOBODY
         self._base += count
@@ -141,8 +141,8 @@ class _Numba:
 def watch_run(function: Callable[..., Any], arguments: tuple[Any, ...], lines: set[int], budget_s: float) -> Watch:
     """Run a Python function whose compiled form has parallel loops, on copies of its arguments.
 
-    lines: the suspects; the run ends once all are seen to be shared. budget_s: the time that it may take. What the
-    function raises ends the run and is not passed on: it may need the compiler.
+    lines: the suspects; the run ends once all are seen to be shared. budget_s: the computing time that it may take.
+    What the function raises ends the run and is not passed on: it may need the compiler.
     """
     watch = Watch(budget_s, lines)
     made: dict[Any, Any] = {}
