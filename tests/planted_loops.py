@@ -15,6 +15,15 @@ def vectorises(x, y):
     return total
 
 
+@njit(fastmath={"reassoc", "contract", "nsz"})
+def walks_columns(x, y):
+    for o in range(x.shape[1]):
+        total = np.float32(0)
+        for i in range(x.shape[0]):
+            total += x[i, o] * y[i]
+        y[o] = total
+
+
 @njit
 def keeps_its_order(x, y):
     total = np.float32(0)

@@ -20,6 +20,7 @@ FILE = planted_loops.__file__
 FLOATS, DOUBLES = "float32[::1]", "float64[::1]"
 PLANTED = {
     "vectorises": (FLOATS, FLOATS),
+    "walks_columns": ("float32[:, ::1]", FLOATS),
     "keeps_its_order": (FLOATS, FLOATS),
     "in_threads": ("float32[:, ::1]", FLOATS),
     "calls": (DOUBLES,),
@@ -77,6 +78,17 @@ def test_a_loop_that_vectorises(views):
     assert loop.has_rest
     assert {body.counts.vector_bits for body in loop.bodies[1:]} <= {0, 128}
     assert [one.line for one in loop.main.instructions if one.kind == "fma"] == [loop.line + 1] * 4
+
+
+def test_vectors_that_would_not_run_are_not_shown(views):
+    """LLVM makes vectors here for a matrix of one column, and says that it vectorised the loop."""
+    (inner,) = [loop for loop in views["walks_columns"].loops if loop.innermost]
+    assert not inner.vectorised
+    assert "vectorized loop" in inner.remark
+    assert "steps of one element" in inner.reason
+    assert (inner.counts.fma_packed, inner.counts.vector_bits) == (0, 0)
+    assert inner.counts.fma_scalar == inner.main.iterations
+    assert any(body.counts.fma_packed for body in inner.bodies)
 
 
 def test_a_sum_that_keeps_its_order_says_why(views):
@@ -201,8 +213,8 @@ def test_own_kernels_for_a_processor_with_avx512():
     # One that carries no types of its own: the textbook's sum is walked down a column, a number from each row.
     (inner,) = [loop for loop in textbook.loops if loop.depth == 3]
     assert textbook.signature.startswith("(float32[:, ::1], ")
-    assert (inner.function, inner.counts.calls) == ("textbook", 0)
-    assert inner.counts.flop == 2 * inner.main.iterations
+    assert (inner.function, inner.vectorised, inner.counts.vector_bits) == ("textbook", False, 0)
+    assert inner.counts.fma_scalar == inner.main.iterations
 
 
 def test_own_kernels_for_arm():

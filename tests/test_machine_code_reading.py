@@ -10,6 +10,7 @@ from jitnet.machine_code.assembly import count, python_name, read_assembly
 from jitnet.machine_code.instructions import read_aarch64, read_x86
 from jitnet.machine_code.records import Instruction
 from jitnet.machine_code.remarks import fates, in_plain_words, read_remarks
+from jitnet.machine_code.strides import lines_for_one_step
 
 AVX512 = """\
 	.file	"<string>"
@@ -258,6 +259,49 @@ def test_a_reason_that_is_not_known_stays_as_it_is():
         in_plain_words("unsafe dependent memory operations in loop. Use #pragma …")
         == "a turn may need what another turn writes"
     )
+
+
+# Vectors for steps of one element -----------------------------------------------------------------------------------
+
+GUARDED = """\
+define i32 @sum(i64 %step, i64 %count) !dbg !3 {
+entry:
+  %ident.check.not = icmp eq i64 %step, 1
+  %enough = icmp ugt i64 %count, 7
+  %both = select i1 %enough, i1 %ident.check.not, i1 false
+  br i1 %both, label %vector.body, label %scalar
+vector.body:                                      ; preds = %entry, %vector.body
+  %sum = fadd <8 x float> %a, %b, !dbg !5
+  br i1 %done, label %middle, label %vector.body
+middle:
+  br label %vector.body9
+scalar:
+  br label %vector.body9
+vector.body9:
+  %more = fadd <8 x float> %a, %b, !dbg !6
+  br i1 %ended, label %exit, label %vector.body9
+exit:
+  ret i32 0
+}
+!1 = !DIFile(filename: "/a.py", directory: "/")
+!3 = distinct !DISubprogram(name: "sum", scope: !1, file: !1, line: 1)
+!4 = !DILexicalBlockFile(scope: !3, file: !7, discriminator: 0)
+!5 = !DILocation(line: 12, column: 1, scope: !3)
+!6 = !DILocation(line: 20, column: 1, scope: !4)
+!7 = !DIFile(filename: "/b.py", directory: "/")
+"""
+
+
+def test_vectors_behind_the_question_for_a_step_of_one():
+    assert lines_for_one_step(GUARDED) == {("/a.py", 12)}
+    # Where everything is behind the question, all of it is.
+    assert lines_for_one_step(GUARDED.replace("br label %vector.body9\nvector", "ret i32 1\nvector")) == {
+        ("/a.py", 12),
+        ("/b.py", 20),
+    }
+    assert lines_for_one_step(GUARDED.replace("ident.check", "another.question")) == set()
+    # A line of which there are other vectors too.
+    assert lines_for_one_step(GUARDED.replace("%b, !dbg !6", "%b, !dbg !5")) == set()
 
 
 # Analysers -----------------------------------------------------------------------------------------------------------

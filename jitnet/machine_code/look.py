@@ -28,6 +28,11 @@ POLL_S = 0.02
 ERROR_TEXTS = ("numba/cpython/unicode.py", "numba/cpython/unicode_support.py")
 """Files of Numba whose loops are in nearly every function that may raise: they write the error's text."""
 
+ONE_STEP = (
+    "it walks memory in steps that are known only when it runs; LLVM made vectors for steps of one element alone, and "
+    "what is counted here is what runs for all others"
+)
+
 ALIKE = 0.02
 """Share by which the instructions with and without a table of lines may differ, before the view says so."""
 
@@ -259,7 +264,13 @@ def _fates(answer: dict[str, Any]) -> dict[SourceLoop, Fate]:
             return place_of(own.file, own.first_line)
         return found
 
-    return fates(read_remarks(answer["remarks"]), where)
+    found = fates(read_remarks(answer["remarks"]), where)
+    for source in {where(file, line) for file, line in answer["one_step"]}:
+        if source in found and found[source].vectorised:
+            told = found[source]
+            remark = f"vectorized loop (vectorization width: {told.width}, interleaved count: {told.interleaved})"
+            found[source] = replace(told, vectorised=False, reason=ONE_STEP, remark=remark, one_step=True)
+    return found
 
 
 def _parallel(source: SourceLoop, function: MachineFunction) -> str | None:
@@ -292,7 +303,8 @@ def _loop(source: SourceLoop, parallel: str | None, bodies: list[Body], fate: Fa
     def rank(body: Body) -> tuple[Any, ...]:
         counts = body.counts
         moved = counts.load_bytes + counts.store_bytes
-        return body.innermost == source.innermost, counts.vector_bits, counts.flop, moved, counts.instructions
+        bits = -counts.vector_bits if fate.one_step else counts.vector_bits
+        return body.innermost == source.innermost, bits, counts.flop, moved, counts.instructions
 
     ordered = sorted(bodies, key=rank, reverse=True)
     if ordered and ordered[0].innermost:

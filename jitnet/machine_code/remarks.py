@@ -32,7 +32,8 @@ class Remark:
 
 @dataclass(frozen=True)
 class Fate:
-    """What became of a loop of the source; fields as `Loop` has them. missed: LLVM said that it did not vectorise."""
+    """What became of a loop of the source; fields as `Loop` has them. missed: LLVM said that it did not vectorise.
+    one_step: its vectors are only for steps of one element."""
 
     vectorised: bool = False
     width: int = 0
@@ -43,6 +44,7 @@ class Fate:
     missed: bool = False
     reason: str = ""
     remark: str = ""
+    one_step: bool = False
 
 
 _REMARK = re.compile(r"^remark: (.*):(\d+):(\d+): (.*)$")

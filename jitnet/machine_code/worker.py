@@ -29,6 +29,8 @@ from typing import Any, cast
 import llvmlite.binding as llvm
 from llvmlite.binding import targets as llvm_targets
 
+from jitnet.machine_code.strides import lines_for_one_step
+
 __all__: list[str] = []
 
 LOOPS = "loop-vectorize|loop-unroll"
@@ -516,6 +518,7 @@ def made(python: Any, module: str, result: Any, kind: str, roots: list[str], lib
         "kind": kind,
         "roots": roots,
         "object_mode": bool(result.objectmode),
+        "one_step": sorted(place for library in libraries for place in lines_for_one_step(library.get_llvm_str())),
         "assembly": "\n".join(library.get_asm_str() for library in libraries),
     }
 
