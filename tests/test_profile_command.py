@@ -77,3 +77,54 @@ def test_what_does_not_go_together_is_one_line(call, arguments, message):
     assert found.err.count("\n") == 1
     assert message in found.err
     assert found.out == ""
+
+
+def test_a_loop_of_our_own_is_shown_with_its_code(call):
+    found = call("profile", "--kernel", "count_row", "--asm")
+    assert found.code == 0
+    assert "def count_row(row):" in found.out
+    assert "vectorised" in found.out
+    told = call("profile", "--kernel", "count_row", "--cpu", "icelake-server", "--json")
+    assert json.loads(told.out)["views"][0]["cpu"] == "icelake-server"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--kernel", "count_rows"],
+            "--kernel count_rows: no kernel or operation of that name; did you mean count_row",
+        ),
+        (["--kernel", "count_row", "--cpu", "znver33"], "--cpu znver33"),
+        (["nowhere.py:f"], "TARGET nowhere.py: there is no such file"),
+        (["nowhere:f", "--args", "f4[3]", "--setup", "nowhere:g"], "--args and --setup"),
+    ],
+)
+def test_names_that_are_not_known_are_one_line(call, arguments, message):
+    found = call("profile", *arguments)
+    assert found.code == 2
+    assert found.err.splitlines()[-1].startswith("jitnet: error: ")
+    assert message in found.err
+    assert "Traceback" not in found.err
+    assert found.out == ""
+
+
+def test_a_function_of_ones_own_is_profiled_and_compared(call):
+    Path("mine.py").write_text(
+        "from numba import njit\n\n@njit\ndef double(x, y):\n    for i in range(x.size):\n        y[i] = 2 * x[i]\n"
+    )
+    asked = ("profile", "mine.py:double", "--args", "f8[1000] f8[1000]", "--flop", "x.size")
+    found = call(*asked)
+    assert found.code == 0
+    for text in ("double(x, y)", "GFLOP/s", "vectorised", "No hint"):
+        assert text in found.out
+    for name in ("before.json", "after.json"):
+        Path(name).write_text(call(*asked, "--json").out)
+    changed = call("profile", "--compare", "before.json", "after.json")
+    assert changed.code == 0
+    other = json.loads(Path("after.json").read_text())
+    other["settings"]["options"] = "fastmath=True"
+    Path("other.json").write_text(json.dumps(other))
+    refused = call("profile", "--compare", "before.json", "other.json")
+    assert refused.code == 2
+    assert "options" in refused.err
