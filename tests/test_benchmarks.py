@@ -465,3 +465,16 @@ def test_a_speedrun_that_fails_says_which(tmp_path, monkeypatch):
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit, match="fast, seed 3"):
         run("fast", 3, str(tmp_path / "nothing"))
+
+
+def test_a_tooth_is_a_point_below_a_better_one_with_fewer_units():
+    pytest.importorskip("jitnet.training")
+    from harness import Spread
+    from panels import deepest_tooth
+
+    def rates(*points):
+        return {16 * at: Spread(0.0, 0.0, point) for at, point in enumerate(points, 1)}
+
+    assert deepest_tooth(rates(5.0, 6.0, 8.0)) == (0.0, 16)
+    assert deepest_tooth(rates(5.0, 10.0, 8.0, 12.0, 11.0)) == (pytest.approx(0.2), 48)
+    assert deepest_tooth(rates(10.0, 9.0, 20.0, 15.0, 25.0)) == (pytest.approx(0.25), 64)
