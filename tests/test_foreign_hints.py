@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import jitnet
+from jitnet.compiler.environment import CORES
 from jitnet.foreign.hints import Kind
 from jitnet.foreign.machine_hints import borne_out, calls_and_divisions
 from jitnet.foreign.profiling import _environment
@@ -73,7 +74,7 @@ def answers() -> dict[str, dict]:
     environment, _ = _environment()
     environment["PYTHONPATH"] = str(Path(jitnet.__file__).parents[1])
     done = subprocess.run(
-        [sys.executable, str(PLANTED / "measured.py"), json.dumps(cases)],
+        [sys.executable, str(PLANTED / "measured.py"), json.dumps(cases), json.dumps(CORES)],
         capture_output=True,
         text=True,
         env=environment,

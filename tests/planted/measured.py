@@ -1,6 +1,6 @@
-"""Measure the functions of a list, one after another in one process: `python measured.py CASES`.
+"""Measure the functions of a list, one after another in one process: `python measured.py CASES CORES`.
 
-CASES is a JSON list of requests, as jitnet/foreign/worker.py gets them. Prints a JSON list of the answers. A process
+CORES is a JSON list: whoever starts this may be bound to one of them. CASES is a JSON list of requests, as jitnet/foreign/worker.py gets them. Prints a JSON list of the answers. A process
 for each is what users run, and would take a minute of the suite; times are cut short, for no test looks at them.
 """
 
@@ -8,14 +8,18 @@ import json
 import os
 import sys
 
-from jitnet.foreign import measuring
+cores = json.loads(sys.argv[2])
+if cores:
+    os.sched_setaffinity(0, cores)
+
+from jitnet.foreign import measuring  # noqa: E402  (Numba counts the cores as it is imported)
 
 measuring.TIMING_S = measuring.CLOCK_S = measuring.FLAGS_S = 0.03
 
 
 def main() -> None:
     cases = json.loads(sys.argv[1])
-    observers = measuring.observe(sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else ())
+    observers = measuring.observe(cores)
     print(json.dumps([measuring.measure(case, observers, lambda what: None) for case in cases]))
 
 
