@@ -46,11 +46,13 @@ __all__ = [
 ]  # fmt: skip
 
 
+Place = int | np.integer[Any]
+
 _ALL = 1 << 30
 """Panels of a tile, where all are there."""
 
 
-def _places(rows: int, cols: int, offset: int, stride: int, apart: int = PANEL, panels: int = _ALL) -> np.ndarray:
+def _places(rows: int, cols: int, offset: Place, stride: int, apart: int = PANEL, panels: int = _ALL) -> np.ndarray:
     """Where each number of a tile stands: (rows, cols * LANES), or fewer columns."""
     columns = np.arange(min(cols * LANES, panels * PANEL))
     return offset + np.arange(rows)[:, None] * stride + columns // PANEL * apart + columns % PANEL
@@ -62,7 +64,7 @@ def tile_zero(rows: int, cols: int) -> np.ndarray:
 
 
 def tile_load(
-    rows: int, cols: int, source: np.ndarray, offset: int, stride: int, apart: int = PANEL, panels: int = _ALL
+    rows: int, cols: int, source: np.ndarray, offset: Place, stride: int, apart: int = PANEL, panels: int = _ALL
 ) -> np.ndarray:
     """tile[r, c] = source[offset + r * stride + c]; zero in panels that are not there."""
     tile = tile_zero(rows, cols)
@@ -107,7 +109,7 @@ def tile_add_scaled(
     tile: np.ndarray,
     scale: np.float32,
     source: np.ndarray,
-    offset: int,
+    offset: Place,
     stride: int,
     apart: int = PANEL,
     panels: int = _ALL,
