@@ -46,6 +46,8 @@ __all__ = [
 ]  # fmt: skip
 
 
+Place = int | np.integer[Any]
+
 _ALL = 1 << 30
 """Panels of a tile, where all are there."""
 
@@ -62,7 +64,7 @@ def tile_zero(rows: int, cols: int) -> np.ndarray:
 
 
 def tile_load(
-    rows: int, cols: int, source: np.ndarray, offset: int, stride: int, apart: int = PANEL, panels: int = _ALL
+    rows: int, cols: int, source: np.ndarray, offset: Place, stride: int, apart: int = PANEL, panels: int = _ALL
 ) -> np.ndarray:
     """tile[r, c] = source[offset + r * stride + c]. Panels that are not there are left out, compiled they are zero."""
     begins = [offset + r * stride for r in range(rows)]
@@ -110,7 +112,7 @@ def tile_add_scaled(
     tile: np.ndarray,
     scale: np.float32,
     source: np.ndarray,
-    offset: int,
+    offset: Place,
     stride: int,
     apart: int = PANEL,
     panels: int = _ALL,

@@ -99,7 +99,7 @@ def sparse_forward(indptr, entries, indices, byte_values, w, b, out, out_stride,
         o = first
         while o < last:
             panels = _panels_together(o, last)
-            columns, weights, panel = SPARSE_WEIGHTS // PANEL // panels, o * in_features, in_features * PANEL
+            columns, weights, panel = SPARSE_WEIGHTS // PANEL // panels, w[o * in_features :], in_features * PANEL
             _point_at_first(indptr, own, cursors)
             for column in range(0, in_features, columns):
                 limit = np.uint64(column + columns) << np.uint64(_VALUE_BITS)
@@ -111,11 +111,11 @@ def sparse_forward(indptr, entries, indices, byte_values, w, b, out, out_stride,
                     e, end = cursors[n], indptr[own[n] + 1]
                     if panels == SPARSE_PANELS:
                         cursors[n] = _add_entries(
-                            _GROUP, SPARSE_PANELS, out, at, entries, e, end, limit, byte_values, w, weights, panel
+                            _GROUP, SPARSE_PANELS, out, at, entries, e, end, limit, byte_values, weights, panel
                         )
                     else:
                         cursors[n] = _add_entries(
-                            _LAST, panels, out, at, entries, e, end, limit, byte_values, w, weights, panel
+                            _LAST, panels, out, at, entries, e, end, limit, byte_values, weights, panel
                         )
             o += panels * PANEL
 
@@ -129,13 +129,14 @@ def _panels_together(o, last):
 
 
 @helper
-def _add_entries(cols, panels, out, at, entries, e, end, limit, byte_values, w, weights, panel):
-    """Add one sample's entries below the limit to its sums in out, and give the place behind them."""
+def _add_entries(cols, panels, out, at, entries, e, end, limit, byte_values, weights, panel):
+    """Add what one sample's entries below the limit give to its sums, from out[at] on, and give the place behind them;
+    weights begin with those of the first of the panels."""
     sums = tile_load(1, cols, out, at, 0, PANEL, panels)
     while e < end and np.uint64(entries[np.uint64(e)]) < limit:
         entry = entries[np.uint64(e)]
-        place = np.int64(entry >> _VALUE_BITS) * PANEL + weights
-        sums = tile_add_scaled(sums, byte_values[np.uint64(entry & _VALUE)], w, place, 0, panel, panels)
+        place = np.int64(entry >> _VALUE_BITS) * PANEL
+        sums = tile_add_scaled(sums, byte_values[np.uint64(entry & _VALUE)], weights, place, 0, panel, panels)
         e += 1
     tile_store(sums, out, at, 0, PANEL, panels)
     return e
@@ -156,28 +157,26 @@ def sparse_backward_weight(
     # Columns inside: a group's gradients stay in the first cache. A sample's entries stand in the order of the columns.
     o, panel = first, in_features * PANEL
     while o < last:
-        panels, place = _panels_together(o, last), o * in_features
+        panels, rows, to = _panels_together(o, last), dout[o:], dw[o * in_features :]
         _point_at_first(indptr, indices, cursors)
         if panels == SPARSE_PANELS:
             for i in range(in_features):
-                mark, at = marks[i], place + i * PANEL
+                mark, at = marks[i], i * PANEL
                 if mark != _NONE:
                     _add_samples(
-                        _GROUP, SPARSE_PANELS, mark, entries, cursors, byte_values, dout, o, dout_stride, dw, at, panel
+                        _GROUP, SPARSE_PANELS, mark, entries, cursors, byte_values, rows, dout_stride, to, at, panel
                     )
         else:
             for i in range(in_features):
-                mark, at = marks[i], place + i * PANEL
+                mark, at = marks[i], i * PANEL
                 if mark != _NONE:
-                    _add_samples(
-                        _LAST, panels, mark, entries, cursors, byte_values, dout, o, dout_stride, dw, at, panel
-                    )
+                    _add_samples(_LAST, panels, mark, entries, cursors, byte_values, rows, dout_stride, to, at, panel)
         o += panels * PANEL
 
 
 @helper
-def _add_samples(cols, panels, mark, entries, cursors, byte_values, dout, o, dout_stride, dw, at, panel):
-    """Add to one column's gradients, at dw[at], what the samples of its mark give."""
+def _add_samples(cols, panels, mark, entries, cursors, byte_values, dout, dout_stride, dw, at, panel):
+    """Add what the samples of a column's mark give to its gradients, from dw[at] on in the first of the panels."""
     tile = tile_load(1, cols, dw, at, 0, panel, panels)
     while mark != _NONE:
         n = lowest_bit(mark)
@@ -185,7 +184,7 @@ def _add_samples(cols, panels, mark, entries, cursors, byte_values, dout, o, dou
         e = cursors[np.uint64(n)]
         cursors[np.uint64(n)] = e + 1
         value = byte_values[np.uint64(entries[np.uint64(e)] & _VALUE)]
-        tile = tile_add_scaled(tile, value, dout, n * dout_stride + o, 0, PANEL, panels)
+        tile = tile_add_scaled(tile, value, dout, n * dout_stride, 0, PANEL, panels)
     tile_store(tile, dw, at, 0, panel, panels)
 
 

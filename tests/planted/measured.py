@@ -1,7 +1,8 @@
 """Measure the functions of a list, one after another in one process: `python measured.py CASES CORES`.
 
-CORES is a JSON list: whoever starts this may be bound to one of them. CASES is a JSON list of requests, as jitnet/foreign/worker.py gets them. Prints a JSON list of the answers. A process
-for each is what users run, and would take a minute of the suite; times are cut short, for no test looks at them.
+CASES is a JSON list of requests, as jitnet/foreign/worker.py gets them; CORES one of cores to run on, for whoever
+starts this may be bound to one of them. Prints a JSON list of the answers. A process for each is what users run, and
+would take a minute of the suite; times are cut short, for no test looks at them.
 """
 
 import json
