@@ -66,11 +66,8 @@ def case(name: str, file: str, args: str | None) -> dict:
     return {"target": f"{PLANTED / file}:{name}", "args": args, "setup": setup, **common}
 
 
-@pytest.fixture(scope="module")
-def answers() -> dict[str, dict]:
-    """What the child answers for each planted function."""
-    cases = [case(name, "faults.py", args) for name, (args, _) in FAULTS.items()]
-    cases += [case(name, "clean.py", args) for name, args in CLEAN.items()]
+def measured(cases: list[dict]) -> list[dict]:
+    """What the child answers to each request."""
     environment, _ = _environment()
     environment["PYTHONPATH"] = str(Path(jitnet.__file__).parents[1])
     done = subprocess.run(
@@ -81,7 +78,15 @@ def answers() -> dict[str, dict]:
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    return dict(zip([*FAULTS, *CLEAN], json.loads(done.stdout.splitlines()[-1]), strict=True))
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def answers() -> dict[str, dict]:
+    """What the child answers for each planted function."""
+    cases = [case(name, "faults.py", args) for name, (args, _) in FAULTS.items()]
+    cases += [case(name, "clean.py", args) for name, args in CLEAN.items()]
+    return dict(zip([*FAULTS, *CLEAN], measured(cases), strict=True))
 
 
 def marked(name: str) -> list[int]:
@@ -97,8 +102,13 @@ def marked(name: str) -> list[int]:
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_fault_is_named_with_its_line(answers, name):
-    kind = FAULTS[name][1]
-    hints = [hint for hint in answers[name]["hints"] if hint["kind"] == kind.value]
+    args, kind = FAULTS[name]
+    for _ in range(5):
+        hints = [hint for hint in answers[name]["hints"] if hint["kind"] == kind.value]
+        if hints or kind.value not in NEEDS_TIME:
+            break
+        # A neighbour on one of the cores can hide what the threads' clocks would tell.
+        answers[name] = measured([case(name, "faults.py", args)])[0]
     assert [(hint["place"]["file"], hint["place"]["line"]) for hint in hints] == [
         (str(PLANTED / "faults.py"), line) for line in marked(name)
     ]
