@@ -66,6 +66,7 @@ def run_profile(
     plan = trainer.plan
     with preparing():
         trainer.prepare()
+        trainer.keeps_readings = True
         tick_s()
     counts = sorted({line.parts for line in plan.program.step} | {plan.threads})
     probes = _probes(counts, progress)

@@ -42,8 +42,8 @@ _COSTLIEST = 3
 
 class Chunk(NamedTuple):
     """Steps trained in one call. done: of the epoch, these included. steps: how many. program: what ran. readings: of
-    the clock, None where it stood still; making: seconds that each operation took that made these samples, where any
-    did."""
+    the clock, None where it stood still or nobody wants them; making: seconds that each operation took that made these
+    samples, where any did."""
 
     done: int
     steps: int
@@ -54,18 +54,25 @@ class Chunk(NamedTuple):
 
 
 class _Way(NamedTuple):
-    """A run on some count of threads, and its struct."""
+    """A run on some count of threads, and its struct. ticks: (lines + 1,), what each line of a step has taken so far on
+    all parts together, and the steps as a whole."""
 
     plan: Plan
     run: Run
     struct: "Struct"
+    ticks: npt.NDArray[np.float64]
+
+
+def _way_of(plan: Plan, run: Run, struct_of: "Callable[[Run], Struct]") -> _Way:
+    return _Way(plan, run, struct_of(run), np.zeros(len(plan.program.step) + 1))
 
 
 class Trainer:
     """One training run of a model on a data set.
 
     plan: how the work will be done. `prepare` compiles or loads the loops; `run` trains; `epochs` does so too, and
-    yields a report after each epoch. history: what the run gave, so far. A trainer trains once.
+    yields a report after each epoch. keeps_readings: whether chunks come with the clock's readings. history: what the
+    run gave, so far. A trainer trains once.
     """
 
     def __init__(self, model: Model, dataset: Dataset, config: TrainConfig) -> None:
@@ -93,7 +100,7 @@ class Trainer:
         if config.augment.active or config.input_dropout:
             self._new = NewSamples(self._training, dataset.image_shape, model, config, self.plan)
         self.history = History((), "not started", reached=not config.target_accuracy)
-        self._asked_to_stop = self._begun = self._ready = False
+        self._asked_to_stop = self._begun = self._ready = self.keeps_readings = False
 
     @property
     def n_samples(self) -> tuple[int, int]:
@@ -113,13 +120,12 @@ class Trainer:
         self._run_steps, self._shuffle, self._struct_of = run_steps, shuffle, Struct
         self._run = begin_run(self.model, self.plan, self.n_steps)
         self._run.call.clocked = True
-        self._ticks, self._step_ticks = dict[str, float](), 0.0
         self._order = np.arange(len(self._training), dtype=np.int32)
         if self._new is None:
             self._run = self._run._replace(order=self._order, data=data_of(self._training, self.model, self.plan))
         else:
             self._new.draw(0, np.zeros(1, np.int32))
-        self._ways = {self.plan.threads: _Way(self.plan, self._run, Struct(self._run))}
+        self._ways = {self.plan.threads: _way_of(self.plan, self._run, Struct)}
         # Called once: it would be compiled or loaded in the first epoch otherwise.
         self._shuffle(np.uint64(0), np.uint64(0), np.zeros(1, np.int32))
         splits = {"val": self._held_out, "test": self.dataset.test}
@@ -165,7 +171,6 @@ class Trainer:
             totals, seconds = np.zeros(3), 0.0
             for chunk in self.chunks(epoch, totals):
                 seconds += chunk.seconds
-                self._add_readings(chunk)
                 if on_steps is not None:
                     samples = min(chunk.done * self._batch_size, len(self._order))
                     pace = samples / max(seconds, 1e-9)
@@ -246,7 +251,9 @@ class Trainer:
                 self._pace.note(called_s / count)
             chunk_s = _TRIAL_S if self._pace.trying else _CHUNK_S
             chunk = max(1, min(4 * count, math.ceil(count * chunk_s / max(spent, 1e-6))))
-            readings = clock_readings(way.run.clock, count) if self.clocked else None
+            if self.clocked:
+                self._add_readings(way, count)
+            readings = clock_readings(way.run.clock, count) if self.clocked and self.keeps_readings else None
             yield Chunk(done, count, spent, way.plan.program, readings, making)
             begin = time.perf_counter()
 
@@ -256,7 +263,7 @@ class Trainer:
             plan, own = on_threads(self.plan, threads), self._run.state
             run = begin_run(self.model, plan, self.n_steps, parameters=own)
             run = run._replace(call=self._run.call, order=self._run.order, data=self._run.data)
-            self._ways[threads] = _Way(plan, run, self._struct_of(run))
+            self._ways[threads] = _way_of(plan, run, self._struct_of)
         return self._ways[threads]
 
     def _chunk(
@@ -278,22 +285,24 @@ class Trainer:
             struct = self._struct_of(way.run._replace(data=data, order=self._new.counting[: len(indices)]))
         return self._run_steps(struct, len(way.plan.program.first), totals)
 
-    def _add_readings(self, chunk: Chunk) -> None:
-        """Add up what each line of a step took: the mean over its parts."""
-        if chunk.readings is None:
-            return
-        first, lines = len(chunk.program.first), chunk.program.step
-        times = chunk.readings.lines[:, :, first : first + len(lines)]
-        ticks = (times[..., 1] - times[..., 0]).sum(axis=(0, 1))
-        for line, spent in zip(lines, ticks, strict=True):
-            name = replace(line, next_batch=False).name
-            self._ticks[name] = self._ticks.get(name, 0.0) + float(spent) / line.parts
-        self._step_ticks += float(np.diff(chunk.readings.whole_steps).sum())
+    def _add_readings(self, way: "_Way", count: int) -> None:
+        """Add up what each line of the last steps took: sums over parts."""
+        first, clock = len(way.plan.program.first), way.run.clock
+        kept = min(count, len(clock.whole_steps))
+        lines, steps = clock.lines[:kept, :, first : first + len(way.ticks) - 1], clock.whole_steps[:kept]
+        way.ticks[:-1] += lines[..., 1].sum(axis=(0, 1)) - lines[..., 0].sum(axis=(0, 1))
+        way.ticks[-1] += steps[:, 1].sum() - steps[:, 0].sum()
 
     def _costliest(self) -> tuple[tuple[str, float], ...]:
         """The three lines of a step that have taken longest so far, and their shares of it."""
-        longest = sorted(self._ticks, key=lambda name: -self._ticks[name])[:_COSTLIEST]
-        return tuple((name, self._ticks[name] / self._step_ticks) for name in longest)
+        spent, whole = dict[str, float](), 0.0
+        for way in self._ways.values():
+            whole += float(way.ticks[-1])
+            for line, ticks in zip(way.plan.program.step, way.ticks, strict=False):
+                name = replace(line, next_batch=False).name
+                spent[name] = spent.get(name, 0.0) + float(ticks) / line.parts
+        longest = sorted(spent, key=lambda name: -spent[name])[:_COSTLIEST] if whole else []
+        return tuple((name, spent[name] / whole) for name in longest)
 
     def _update_model(self) -> None:
         """Bring the model up to date with the run."""
