@@ -89,7 +89,7 @@ def markdown(rows: Sequence[Row]) -> str:
     """The table, with the machine above it."""
     lines = ["| " + " | ".join(HEAD) + " |", "| " + " | ".join("---" for _ in HEAD) + " |"]
     lines += ["| " + " | ".join(row.cells()) + " |" for row in rows]
-    return "\n".join([f"{machine_line(machine())}, commit {commit()}", "", *lines, ""])
+    return "\n".join([f"{machine_line(machine())}, {commit()}", "", *lines, ""])
 
 
 def main() -> None:
