@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -204,3 +205,11 @@ def test_a_hint_from_types_falls_where_the_compiler_has_removed_its_cost(views, 
     assert borne_out([elsewhere], views[name]) == [elsewhere]
     other = Hint(Kind.LAYOUT.value, Place(loop.file, loop.line + 1), "", "", "types")
     assert borne_out([other], views[name]) == [other]
+
+
+def test_a_sum_of_a_few_terms_that_are_written_out_is_no_loop_to_speed_up(views):
+    view = views["keeps_order"]
+    hints = borne_out(from_types("keeps_order"), view)
+    assert [hint.kind for hint in hints] == [Kind.REDUCTION.value]
+    gone = replace(view, loops=tuple(replace(loop, unrolled=0) for loop in view.loops))
+    assert borne_out(from_types("keeps_order"), gone) == []

@@ -94,6 +94,8 @@ def _stands(hint: Hint, view: CodeView) -> bool:
         return True
     if hint.kind == Kind.REDUCTION.value:
         inner = [loop for loop in loops if loop.innermost] or loops
+        if any(loop.unrolled == 0 for loop in inner):
+            return False  # its few turns are written out, and the loop round them can go on in vectors
         told = " ".join(f"{loop.remark} {loop.reason}" for loop in inner).lower()
         return not all(loop.vectorised for loop in inner) and (not told.strip() or "reorder" in told or "order" in told)
     if hint.kind == Kind.PROMOTION.value:
