@@ -131,6 +131,13 @@ def test_a_light_start_loads_no_numbers(arguments):
     assert not loaded & {"numba", "llvmlite", "numpy", "safetensors"}
 
 
+def test_the_screen_is_there_before_numba_is():
+    """Every error and every bar goes through this room, and data is read while Numba loads."""
+    code = "import sys, jitnet.render; print(*(name for name in ('numba', 'llvmlite') if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
 def test_import_alone_loads_nothing_else():
     loaded = loaded_after()
     assert {name for name in loaded if name.startswith("jitnet.")} <= {"jitnet.version"}

@@ -9,17 +9,9 @@ from typing import Any
 from jitnet.bench.records import Probes
 from jitnet.compiler.machine import Machine
 from jitnet.engine.program import WHOLE_NETWORK
+from jitnet.profile.spread import spread
 
-__all__ = ["Profile", "RegionRow", "Row", "Slice", "ThreadRow", "spread", "typical_pairs"]
-
-
-def spread(samples: tuple[float, ...]) -> float:
-    """Half the distance between the quartiles, as a share of the median."""
-    if len(samples) < 2:
-        return 0.0
-    low, _, high = quantiles(samples, n=4, method="inclusive")
-    middle = median(samples)
-    return (high - low) / 2 / middle if middle else 0.0
+__all__ = ["Profile", "RegionRow", "Row", "Slice", "ThreadRow", "typical_pairs"]
 
 
 def typical_pairs(plain_s: Sequence[float], clocked_s: Sequence[float]) -> tuple[int, ...]:

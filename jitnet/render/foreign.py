@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jitnet.foreign.hints import RULES, Kind
-from jitnet.profile.records import spread
+from jitnet.profile.spread import spread
 from jitnet.render.console import ACCENT, FAINT, GOOD, WARN, facts
 from jitnet.render.machine_code import code_view
 from jitnet.render.tables import Cell, bar, table
