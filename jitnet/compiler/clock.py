@@ -1,4 +1,4 @@
-"""Reading the time inside compiled code: a counter of the processor, some 20 ns a reading, the same on every core.
+"""Reading the time inside compiled code: a counter of the processor, the same on every core.
 
 On x86 it is the time stamp counter, on ARM the generic timer. Other processors are asked by way of the system's clock,
 which takes longer. Its unit is a tick; how long that is, `tick_s` finds by comparing with the system's clock.

@@ -349,7 +349,7 @@ class _Measuring:
             empty(*self.arguments)
             calls = Calls(empty, self.arguments, self.names)
             self.dispatch_s = min(calls.sample(2000) for _ in range(5))
-        except Exception:
+        except Exception:  # an argument that an empty function cannot take: the figure is left out
             self.dispatch_s = None
 
     # Denormal numbers.
@@ -514,7 +514,7 @@ class _Measuring:
             kinds = kinds[:-1]
         try:
             return base64.b64encode(pickle.dumps(kinds)).decode() if kinds is not None else ""
-        except Exception:
+        except Exception:  # a type that cannot be sent to the line view, which then says so
             return ""
 
     def _written(self, name: str) -> str:
@@ -840,7 +840,7 @@ def _type(value: Any) -> str:
         return f"{value.dtype}[{extents}] {layout}" + ("" if value.flags.writeable else ", read-only")
     try:
         kind = str(numba.typeof(value))
-    except Exception:
+    except Exception:  # no type of Numba's: its Python type tells enough
         kind = type(value).__name__
     if _is_dispatcher(value):
         return f"the function {value.py_func.__name__}"

@@ -174,10 +174,9 @@ def watch_run(function: Callable[..., Any], arguments: tuple[Any, ...], lines: s
     try:
         plain(function)(*(_watched(argument, watch) for argument in arguments))
         watch.complete = True
-    except _Over:
-        pass
-    except Exception:
-        pass
+    except (_Over, Exception):
+        # The time is over, or Python cannot run what Numba compiles: the watch is incomplete, and a hint says "may".
+        return watch
     return watch
 
 

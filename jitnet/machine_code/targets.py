@@ -105,7 +105,10 @@ def kernel_targets(name: str) -> list[Target]:
             f"--kernel {name}: a helper, copied into each loop that calls it; name one of {_callers(found[0])}"
         )
     near = difflib.get_close_matches(name, kernel_names(), 4, 0.5)
-    advice = f"did you mean {' or '.join(near)}?" if near else f"expected all or one of {', '.join(kernel_names())}"
+    examples = ", ".join(("linear_forward", "sparse_forward", "update"))
+    advice = (
+        f"did you mean {' or '.join(near)}?" if near else f"expected all, or a name from jitnet/kernels: {examples}"
+    )
     raise UsageError(f"--kernel {name}: no kernel or operation of that name; {advice}")
 
 

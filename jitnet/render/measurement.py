@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jitnet.render.console import ACCENT, BAD, FAINT, GOOD, WARN, Consoles, facts
-from jitnet.render.tables import Cell, bar, table
+from jitnet.render.tables import Cell, bar, microseconds, table, threads_text
 
 if TYPE_CHECKING:
     from jitnet.bench.comparison import Change
@@ -146,7 +146,7 @@ def _operations(console: Console, measured: "Bench", threads: int) -> None:
             [
                 name,
                 result.shape,
-                _us(result.median_s),
+                microseconds(result.median_s),
                 f"±{result.spread:.0%}",
                 arithmetic,
                 f"{result.gbs:.1f}",
@@ -164,7 +164,7 @@ def _operations(console: Console, measured: "Bench", threads: int) -> None:
         )
     columns = ["operation", "shape", "µs", "±", "GFLOP/s", "GB/s", "FLOP/B", "roof", "bound"]
     console.print()
-    table(console, columns, rows, title=f"Operations on {_threads(threads)}", footnotes=notes)
+    table(console, columns, rows, title=f"Operations on {threads_text(threads)}", footnotes=notes)
 
 
 def _steps(console: Console, measured: "Bench") -> None:
@@ -209,7 +209,7 @@ def _ladder(console: Console, measured: "Bench") -> None:
         rows.append(
             [
                 name,
-                _us(result.median_s),
+                microseconds(result.median_s),
                 f"±{result.spread:.0%}",
                 f"{result.gflops:.1f}",
                 f"{times:.1f}x",
@@ -238,9 +238,9 @@ def _versus(console: Console, measured: "Bench", peers: Sequence[str]) -> None:
                 theirs.name,
                 theirs.shape,
                 theirs.threads,
-                _us(mine.median_s),
+                microseconds(mine.median_s),
                 f"{mine.gflops:.1f}",
-                _us(theirs.median_s),
+                microseconds(theirs.median_s),
                 f"{theirs.gflops:.1f}",
                 Text(f"{times:.2f}x", style=GOOD if times >= 1 else WARN),
             ]
@@ -266,8 +266,8 @@ def changes(console: Console, found: "Sequence[Change]", threshold: float, title
             change.name,
             change.shape,
             change.threads,
-            _us(change.before_s),
-            _us(change.after_s),
+            microseconds(change.before_s),
+            microseconds(change.after_s),
             f"{change.change:+.0%}",
             f"{change.p:.1g}",
             Text(change.verdict, style=BAD if change.verdict == "slower" else GOOD),
@@ -282,13 +282,3 @@ def changes(console: Console, found: "Sequence[Change]", threshold: float, title
         table(console, columns, rows, title=title, footnotes=[note])
     else:
         console.print(Text(f"{title}: {note}"))
-
-
-def _threads(count: int) -> str:
-    return f"{count} thread{'s' * (count != 1)}"
-
-
-def _us(seconds: float) -> str:
-    """Microseconds with about three digits."""
-    us = seconds * 1e6
-    return f"{us:,.0f}" if us >= 100 else f"{us:.1f}" if us >= 10 else f"{us:.2f}"

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from jitnet.render.console import BAD, FAINT, WARN, facts
-from jitnet.render.tables import Cell, bar, table
+from jitnet.render.tables import Cell, bar, microseconds, table, threads_text
 
 if TYPE_CHECKING:
     from jitnet.profile.records import Profile, Row
@@ -67,7 +67,7 @@ def _rows(console: Console, measured: "Profile") -> None:
         region, before = str(row.region or "-") if row.region != before else "", row.region
         cells: list[Cell] = [region, row.name if shapes else row.name.replace(" batch", "")]
         cells += [row.shape, f"{row.calls:,}"] if shapes else []
-        cells += [_us(row.median_s), f"±{row.spread:.0%}", f"{row.share:.0%}", _gflops(row), f"{row.gbs:.1f}"]
+        cells += [microseconds(row.median_s), f"±{row.spread:.0%}", f"{row.share:.0%}", _gflops(row), f"{row.gbs:.1f}"]
         cells += [f"{row.intensity:.2f}" if row.flop else "-"] if shapes else []
         cells += [_roof(row), row.binds]
         rows.append(cells + ([row.verdict] if roomy else []))
@@ -75,7 +75,7 @@ def _rows(console: Console, measured: "Profile") -> None:
     for name, field in OTHER:
         seconds = getattr(measured, field)
         front: list[Cell] = ["", Text(name, style=FAINT), "", ""]
-        cells = [*front[:width], _us(seconds), "", f"{seconds / measured.step_s:.0%}"]
+        cells = [*front[:width], microseconds(seconds), "", f"{seconds / measured.step_s:.0%}"]
         rows.append(cells + [""] * (4 + shapes + roomy))
     columns = ["", "operation", *(["shape", "calls"] if shapes else []), "µs", "±", "share", "GFLOP/s", "GB/s"]
     columns += [*(["FLOP/B"] if shapes else []), "roof", "binds", *(["why"] if roomy else [])]
@@ -95,7 +95,7 @@ def _rows(console: Console, measured: "Profile") -> None:
         notes.append("a/b GFLOP/s: done, and with the products by zero that were skipped.")
     if any(row.roof > 1 for row in measured.rows):
         notes.append("* above the roof, which is impossible: a count or the clock is wrong.")
-    table(console, columns, rows, title=f"A training step on {_count(measured.threads)}", footnotes=notes)
+    table(console, columns, rows, title=f"A training step on {threads_text(measured.threads)}", footnotes=notes)
 
 
 def _verdicts(console: Console, measured: "Profile") -> None:
@@ -108,7 +108,7 @@ def _threads(console: Console, measured: "Profile") -> None:
     for row in measured.threads_rows:
         parts = (row.busy_s, row.waiting_s, row.starting_s, row.joining_s)
         share = row.busy_s / measured.step_s
-        rows.append([row.thread, *map(_us, parts), f"{share:.0%}", bar(console, share, BAR)])
+        rows.append([row.thread, *map(microseconds, parts), f"{share:.0%}", bar(console, share, BAR)])
     columns = ["thread", "busy µs", "waiting", "starting", "joining", "busy", ""]
     table(console, columns, rows, title="Threads, in a mean step")
 
@@ -116,7 +116,7 @@ def _threads(console: Console, measured: "Profile") -> None:
 def _regions(console: Console, measured: "Profile") -> None:
     rows: list[list[Cell]] = []
     for row in measured.regions:
-        times = map(_us, (row.wall_s, row.busy_s, row.waiting_s, row.starting_s))
+        times = map(microseconds, (row.wall_s, row.busy_s, row.waiting_s, row.starting_s))
         rows.append([row.region, row.parts, *times, Text(row.verdict or "-", style=WARN if row.verdict else FAINT)])
     columns = ["region", "parts", "µs", "busy", "waiting", "starting", "what its threads cost"]
     table(console, columns, rows)
@@ -132,13 +132,3 @@ def _gflops(row: "Row") -> str:
 def _roof(row: "Row") -> Text:
     above = row.roof > 1
     return Text(f"{row.roof:.0%}" + "*" * above, style=BAD if above else "")
-
-
-def _count(threads: int) -> str:
-    return f"{threads} thread{'s' * (threads != 1)}"
-
-
-def _us(seconds: float) -> str:
-    """Microseconds with about three digits."""
-    us = seconds * 1e6
-    return f"{us:,.0f}" if us >= 1000 else f"{us:.1f}" if us >= 10 else f"{us:.2f}"

@@ -7,7 +7,7 @@ from rich.style import Style
 from rich.text import Text
 
 from jitnet.render.console import WARN
-from jitnet.render.tables import Cell, table
+from jitnet.render.tables import Cell, microseconds, table
 
 if TYPE_CHECKING:
     from jitnet.profile.scaling import Scaling, ScalingRow
@@ -27,7 +27,7 @@ def scaling_table(console: Console, found: "Scaling") -> None:
         stops = row is found.stops
         style = WARN if stops else Style(bold=True) if row is found.step else Style()
         shape: list[Cell] = [row.shape or "-"] if wide else []
-        times_us: list[Cell] = ["-" if time_s is None else _us(time_s) for time_s in row.times_s]
+        times_us: list[Cell] = ["-" if time_s is None else microseconds(time_s) for time_s in row.times_s]
         rows.append([Text(row.name + " <" * stops, style=style), *shape, *times_us, *_shrinking(row)])
     times = [f"µs on {counts[0]}", *(f"on {count}" for count in counts[1:])]
     columns = ["operation", *["shape"] * wide, *times, "speed-up", "efficiency", "lost µs"]
@@ -47,9 +47,3 @@ def _shrinking(row: "ScalingRow") -> list[Cell]:
         "-" if efficiency is None else f"{efficiency:.0%}",
         f"{row.lost_s * 1e6:+.1f}",
     ]
-
-
-def _us(seconds: float) -> str:
-    """Microseconds with about three digits."""
-    us = seconds * 1e6
-    return f"{us:,.0f}" if us >= 1000 else f"{us:,.1f}" if us >= 10 else f"{us:.2f}"

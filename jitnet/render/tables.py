@@ -11,7 +11,7 @@ from rich.text import Text
 
 from jitnet.render.console import FAINT
 
-__all__ = ["Cell", "bar", "empty_table", "table"]
+__all__ = ["Cell", "bar", "empty_table", "microseconds", "table", "threads_text"]
 
 Cell = str | int | float | Text | None
 
@@ -93,3 +93,14 @@ def bar(console: Console, share: float, width: int, style: Style | str = "cyan")
         return Text("#" * round(share * width), style=style)
     eighths = round(share * width * 8)
     return Text("█" * (eighths // 8) + EIGHTHS[eighths % 8].strip(), style=style)
+
+
+def microseconds(seconds: float) -> str:
+    """Microseconds with about three digits."""
+    us = seconds * 1e6
+    return f"{us:,.0f}" if us >= 100 else f"{us:.1f}" if us >= 10 else f"{us:.2f}"
+
+
+def threads_text(count: int) -> str:
+    """ "1 thread", "2 threads"."""
+    return f"{count} thread{'s' * (count != 1)}"
