@@ -8,7 +8,7 @@ from layouts import to_panels
 
 from jitnet.compiler.blocks import LANES, PANEL
 from jitnet.config import ACTIVATIONS, ModelConfig
-from jitnet.engine.layout import LAYER, lay_out, parameter_count, row_stride
+from jitnet.engine.layout import GAP_BYTES, LAYER, lay_out, parameter_count, row_stride
 from jitnet.engine.state import aligned, allocate, byte_values, pack, unpack
 from jitnet.kernels.activation import ACTIVATION_KERNELS as KERNELS
 
@@ -33,22 +33,22 @@ def places(layout, batch_size, keeps_input, training, sparse):
                 first = row.input_offset + buffer * row.buffer_stride
                 yield f"inputs {buffer}", first, first + size
         size = (rows - 1) * row.output_stride + row.padded_features
-        n_replicas = layout.replicas if last_layer and layout.network.replica_stride else 1
+        n_replicas = layout.replicas if row.part_stride else 1
         for replica in range(n_replicas):
-            at = replica * layout.network.replica_stride
+            at = replica * row.part_stride
             yield f"sums {layer} {replica}", row.preactivation_offset + at, row.preactivation_offset + at + size
             if training:
                 yield f"grad {layer} {replica}", row.grad_offset + at, row.grad_offset + at + size
                 first = row.grad_t_offset + at
                 yield f"grad_t {layer} {replica}", first, first + row.out_features * layout.network.grad_t_stride
-        if keeps_input and not last_layer:
-            yield f"outputs {layer}", row.output_offset, row.output_offset + size
-        else:
-            assert row.output_offset == row.preactivation_offset
+            if keeps_input and not last_layer:
+                yield f"outputs {layer} {replica}", row.output_offset + at, row.output_offset + at + size
+            else:
+                assert row.output_offset == row.preactivation_offset
     network = layout.network
-    size = 2 * network.n_partials * network.batch_room * PANEL
-    if size:
-        yield "partials", network.partials_offset, network.partials_offset + size
+    for group in range(2 * network.n_partials):
+        at = network.partials_offset + group * network.partial_stride
+        yield f"partials {group}", at, at + network.batch_room * PANEL
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -63,7 +63,36 @@ def test_no_two_arrays_overlap_and_all_have_room(widths, batch_size, threads, sp
         assert last <= first, f"{name} and {other}"
     assert found[-1][2] <= layout.work == layout.network.work_stride
     assert all(first % LANES == 0 for _, first, _ in found)
-    assert (layout.network.replica_stride > 0) == (layout.network.n_partials > 0 and sparse)
+    assert layout.fused == (layout.network.n_partials > 0 and sparse)
+    assert (layout.network.sample_stride > 0) == layout.fused
+
+
+def test_what_parts_write_lies_pages_apart():
+    """Processors fetch ahead, up to the end of a page: a part's own numbers are never fetched by another's walk."""
+    for hidden in ((128,), (128, 64)):
+        layout = lay_out(shape_of((784, *hidden, 10)), 32, 2, skips_zeros=True, training=True)
+        private = layout.layers if len(hidden) == 1 else layout.layers[1:]
+        assert not any(row.part_stride for row in layout.layers if row not in private)
+        found = sorted(place for place in places(layout, 32, False, True, True) if "partials" not in place[0])
+        ends = {}
+        for name, first, last in found:
+            *array, part = name.split()
+            if int(array[-1]) >= len(hidden) + 1 - len(private):
+                ends.setdefault(int(part), []).append((first, last))
+        assert len(ends) == 2
+        assert 4 * (min(first for first, _ in ends[1]) - max(last for _, last in ends[0])) >= GAP_BYTES
+        assert 4 * layout.network.partial_stride >= 4 * 32 * PANEL + GAP_BYTES
+        state = allocate(layout, marked_columns=784)
+        assert 8 * (state.marks.shape[1] - 784) >= GAP_BYTES
+        assert 8 * (state.cursors.shape[1] - 32) >= GAP_BYTES
+        assert 4 * (layout.network.sample_stride - 32) >= GAP_BYTES
+
+
+def test_many_parts_of_a_large_batch_share_the_hidden_units():
+    few, many = (lay_out(shape_of((784, 512, 10)), 1024, n, skips_zeros=True, training=True) for n in (1, 16))
+    assert few.layers[0].part_stride > 0
+    assert many.layers[0].part_stride == 0
+    assert many.fused
 
 
 @pytest.mark.parametrize("widths", WIDTHS, ids=str)

@@ -55,8 +55,8 @@ def forward(run, batch, layer, part, first, last):
     this = run.layers[layer]
     work, params = run.state.work, run.state.params
     x = work[this.input_offset + batch.buffer * this.buffer_stride :]
-    w, b, out = params[this.weight_offset :], params[this.bias_offset :], work[this.preactivation_offset :]
-    size = batch.size
+    w, b = params[this.weight_offset :], params[this.bias_offset :]
+    out, size = work[this.preactivation_offset + replica(run, layer, part) :], batch.size
     linear_forward(x, this.input_stride, w, b, out, this.output_stride, size, this.in_features, first, last)
 
 
@@ -65,7 +65,7 @@ def forward_sparse(run, batch, layer, part, first, last):
     """The same of the first layer, from lists of the inputs that are not zero."""
     this, data, state = run.layers[layer], run.data, run.state
     w, b = state.params[this.weight_offset :], state.params[this.bias_offset :]
-    out, cursors = state.work[this.preactivation_offset :], state.cursors[part]
+    out, cursors = state.work[this.preactivation_offset + replica(run, layer, part) :], state.cursors[part]
     indices, values = batch.indices, state.byte_values
     sparse_forward(
         data.indptr,
@@ -101,10 +101,11 @@ def backward_input(run, batch, layer, part, first, last):
     """The gradient of own inputs: of what the units below gave."""
     this, below, network, work = run.layers[layer], run.layers[layer - 1], run.network, run.state.work
     stride, size, last = network.grad_t_stride, batch.size, min(last, this.in_features)
-    dout_t, dx_t = work[this.grad_t_offset + replica(run, layer, part) :], work[below.grad_t_offset :]
+    own = replica(run, layer - 1, part)
+    dout_t, dx_t = work[this.grad_t_offset + replica(run, layer, part) :], work[below.grad_t_offset + own :]
     w = run.state.params[this.weight_offset :]
     linear_backward_input(dout_t, w, dx_t, stride, size, this.in_features, this.out_features, first, last)
-    dx = work[below.grad_offset + first :]
+    dx = work[below.grad_offset + own + first :]
     transpose(dx_t[first * stride :], stride, dx, below.output_stride, last - first, 0, size)
 
 
@@ -113,7 +114,8 @@ def backward_weight(run, batch, layer, part, first, last):
     """The gradient of the weights that leave own inputs; of the first layer, of the weights of own units."""
     this, work = run.layers[layer], run.state.work
     target = _weight_gradient(run)[this.weight_offset :]
-    x = work[this.input_offset + batch.buffer * this.buffer_stride :]
+    own = replica(run, layer - 1, part) if layer > 0 else np.int64(0)
+    x = work[this.input_offset + own + batch.buffer * this.buffer_stride :]
     dout = work[this.grad_offset + replica(run, layer, part) :]
     size, units = batch.size, this.padded_features
     if layer == 0:
@@ -148,13 +150,14 @@ def backward_sparse(run, batch, layer, part, first, last):
     this, data, state = run.layers[layer], run.data, run.state
     _clear_gradient(run, this.weight_offset + first * this.in_features, this.weight_offset + last * this.in_features)
     target = _weight_gradient(run)[this.weight_offset :]
-    marks, cursors, size, coming = state.marks[part], state.cursors[part], batch.size, batch.next_indices.shape[0]
+    marks, cursors, own = state.marks[part, : this.in_features], state.cursors[part], replica(run, layer, part)
+    size, coming = batch.size, batch.next_indices.shape[0]
     for n in range(0, size, SPARSE_BLOCK):
         end = min(size, n + SPARSE_BLOCK)
         indices = batch.indices[n:end]
         # Asked for: the samples of this many steps ahead, at the pace at which these are marked.
         mark_columns(data.indptr, data.entries, indices, batch.next_indices[n : min(end, coming)], marks)
-        dout = state.work[this.grad_offset + n * this.output_stride :]
+        dout = state.work[this.grad_offset + own + n * this.output_stride :]
         sparse_backward_weight(
             marks,
             data.indptr,
@@ -185,7 +188,8 @@ def backward_bias(run, batch, layer, part, first, last):
 def activate(run, batch, layer, part, first, last):
     """The activation of own units."""
     this, work = run.layers[layer], run.state.work
-    x, out = work[this.preactivation_offset :], work[this.output_offset :]
+    own = replica(run, layer, part)
+    x, out = work[this.preactivation_offset + own :], work[this.output_offset + own :]
     activation_forward(run.settings.activation, x, out, this.output_stride, batch.size, first, last)
 
 
@@ -197,12 +201,14 @@ def activate_back(run, batch, layer, part, first, last):
     """
     this, work, size = run.layers[layer], run.state.work, batch.size
     last = min(last, this.out_features)
-    x, out, dout = work[this.preactivation_offset :], work[this.output_offset :], work[this.grad_offset :]
+    own = replica(run, layer, part)
+    x, out = work[this.preactivation_offset + own :], work[this.output_offset + own :]
+    dout = work[this.grad_offset + own :]
     stride, keep = this.output_stride, 1.0 - this.dropout
     activation_backward(run.settings.activation, x, out, dout, stride, size, keep, first, last)
     if layer > 0:
         grad_t_stride = run.network.grad_t_stride
-        dout_t = work[this.grad_t_offset + first * grad_t_stride :]
+        dout_t = work[this.grad_t_offset + own + first * grad_t_stride :]
         transpose(dout[first:], stride, dout_t, grad_t_stride, size, 0, last - first)
     scale_rows(dout, stride, size, np.float32(batch.grad_scale), first, last)
 
@@ -211,7 +217,7 @@ def activate_back(run, batch, layer, part, first, last):
 def drop(run, batch, layer, part, first, last):
     """Dropout of own units."""
     this = run.layers[layer]
-    out, size = run.state.work[this.output_offset :], batch.size
+    out, size = run.state.work[this.output_offset + replica(run, layer, part) :], batch.size
     dropout(out, this.output_stride, size, run.settings.seed, batch.step, layer, this.dropout, first, last)
 
 
@@ -219,5 +225,5 @@ def drop(run, batch, layer, part, first, last):
 def drop_back(run, batch, layer, part, first, last):
     """The gradient of own units where they were dropped: zero."""
     this = run.layers[layer]
-    dout, size = run.state.work[this.grad_offset :], batch.size
+    dout, size = run.state.work[this.grad_offset + replica(run, layer, part) :], batch.size
     dropout(dout, this.output_stride, size, run.settings.seed, batch.step, layer, this.dropout, first, last)

@@ -17,7 +17,7 @@ from jitnet.config import ModelConfig
 from jitnet.kernels.activation import ACTIVATION_KERNELS
 from jitnet.kernels.linear import padded
 
-__all__ = ["LAYER", "NETWORK", "Layout", "lay_out", "parameter_count", "row_stride"]
+__all__ = ["GAP_BYTES", "LAYER", "NETWORK", "Layout", "lay_out", "parameter_count", "row_stride"]
 
 LAYER = np.dtype(
     [
@@ -34,6 +34,7 @@ LAYER = np.dtype(
         ("output_stride", np.int64),  # also of the preactivation and the gradient
         ("grad_offset", np.int64),  # gradient of the preactivation, samples as rows
         ("grad_t_offset", np.int64),  # the same, samples last
+        ("part_stride", np.int64),  # from one part's own outputs and their gradients to the next's; 0: one for all
         ("group", np.int64),  # units that stay together when units are shared out
         ("dropout", np.float64),  # rate
     ],
@@ -47,7 +48,8 @@ NETWORK = np.dtype(
         ("grad_t_stride", np.int64),  # of every layer's transposed gradient
         ("n_partials", np.int64),  # groups of units that contribute to the logits apart; 0 where they do not
         ("partials_offset", np.int64),  # in work: (2, n_partials, batch_room, PANEL), two buffers that take turns
-        ("replica_stride", np.int64),  # from one part's own logits and their gradients to the next's; 0: one for all
+        ("partial_stride", np.int64),  # from one group's contributions to the next one's
+        ("sample_stride", np.int64),  # from one part's own losses and right guesses to the next's; 0: one for all
         ("work_stride", np.int64),  # from one part's work to the next's in prediction
     ],
     align=True,
@@ -56,6 +58,13 @@ NETWORK = np.dtype(
 
 MOST_PARTIALS = 8
 """Groups of units that contribute to the logits apart: so many parts can share a network of one hidden layer."""
+
+GAP_BYTES = 4096
+"""Bytes between what one thread writes and what another does, step after step. Processors fetch ahead of a walk, also
+behind its end, and so take lines from the core that is writing there. They stop at the end of a page."""
+
+_OWN_BYTES = 8 << 20
+"""Bytes up to which all parts together have outputs of their own. Where they are more, a step is long."""
 
 _ROWS_TOGETHER = 32
 """Rows are given room in such numbers: whole vectors of samples, and 128 bytes of a number each."""
@@ -74,6 +83,11 @@ class Layout:
     params: int
     work: int
     replicas: int
+
+    @property
+    def fused(self) -> bool:
+        """Whether each part has logits and losses of its own: it does the output for itself."""
+        return bool(self.layers[-1].part_stride > 0)
 
     @property
     def norm_blocks(self) -> int:
@@ -163,12 +177,24 @@ def _place_outputs(row: Any, network: Any, keeps_input: bool, training: bool, wo
 def _place_partials(layers: Any, network: Any, replicas: int, skips_zeros: bool, work: _Room) -> None:
     """With few classes each group of the last hidden layer's units contributes to the logits apart, and the logits are
     added up. Where zeros are skipped too a step is short, and each part adds them up for itself."""
-    last, below = layers[-1], layers[-2]
+    below = layers[-2]
     panels = int(below.padded_features) // PANEL
     together = max(2, -(-panels // MOST_PARTIALS))
     below.group = together * PANEL
     network.n_partials = -(-panels // together)
-    own = work.end - int(last.preactivation_offset)
-    network.replica_stride = own if skips_zeros else 0
-    work.take((replicas - 1) * int(network.replica_stride))
-    network.partials_offset = work.take(2 * int(network.n_partials) * int(network.batch_room) * PANEL)
+    network.partial_stride = int(network.batch_room) * PANEL + GAP_BYTES // 4
+    if skips_zeros:
+        _place_replicas(layers, network, replicas, work)
+    network.partials_offset = work.take(2 * int(network.n_partials) * int(network.partial_stride))
+
+
+def _place_replicas(layers: Any, network: Any, replicas: int, work: _Room) -> None:
+    """Logits, their gradients and losses for each part. In a network of one hidden layer no part needs another one's
+    hidden units either: each has room for all of them, uses its own, and nobody else comes near."""
+    gap = GAP_BYTES // 4
+    network.sample_stride = int(network.batch_room) + gap
+    own = layers[-2:] if len(layers) == 2 else layers[-1:]
+    if 4 * replicas * (work.end - int(own[0].preactivation_offset) + gap) > _OWN_BYTES:
+        own = layers[-1:]
+    own.part_stride = work.end - int(own[0].preactivation_offset) + gap
+    work.take((replicas - 1) * int(own[0].part_stride))

@@ -22,26 +22,27 @@ def partial_logits(run, batch, layer, part, first, last):
     """
     this, above, network = run.layers[layer], run.layers[layer + 1], run.network
     work, params = run.state.work, run.state.params
-    size = network.batch_room * PANEL
+    size, own = network.partial_stride, replica(run, layer, part)
     buffer = network.partials_offset + (batch.step & 1) * network.n_partials * size
     for begin in range(first, last, this.group):
         end = min(above.in_features, begin + this.group)
         b = params[above.bias_offset :] if end == above.in_features else work[:PANEL]
-        x, w = work[above.input_offset + begin :], params[above.weight_offset + begin * PANEL :]
+        x, w = work[above.input_offset + own + begin :], params[above.weight_offset + begin * PANEL :]
         out = work[buffer + begin // this.group * size :]
         linear_forward(x, above.input_stride, w, b, out, PANEL, batch.size, end - begin, 0, PANEL)
 
 
 @helper
 def replica(run, layer, part):
-    """How far a part's own logits and their gradients are from the first part's; 0 where all parts share them."""
-    return part * run.network.replica_stride if layer == run.layers.shape[0] - 1 else np.int64(0)
+    """How far a part's own outputs of a layer and their gradients are from the first part's; 0 where all parts share
+    them."""
+    return part * run.layers[layer].part_stride
 
 
 @helper
 def _own_samples(run, part):
     """How far a part's own losses are from the first part's; likewise."""
-    return part * run.network.batch_room if run.network.replica_stride > 0 else np.int64(0)
+    return part * run.network.sample_stride
 
 
 @operation
@@ -84,7 +85,7 @@ def add_partials(run, batch, layer, part, first, last):
     """The logits of own samples, added up from what groups of units contributed."""
     this, network, work = run.layers[layer], run.network, run.state.work
     out = work[this.preactivation_offset + replica(run, layer, part) :]
-    size = network.batch_room * PANEL
+    size = network.partial_stride
     begin = network.partials_offset + (batch.step & 1) * network.n_partials * size
     for n in range(first, last):
         total = tile_load(1, PANEL_COLS, work, begin + n * PANEL, PANEL)

@@ -250,7 +250,7 @@ class _Writer:
     @property
     def fused(self) -> bool:
         """Whether the output is done by every part for itself, at the start of the backward."""
-        return int(self.layout.network.replica_stride) > 0
+        return self.layout.fused
 
     def forward_lines(self, layer: int, *, next_batch: bool = False, dropout: bool = True) -> None:
         row = self.layout.layers[layer]

@@ -16,7 +16,7 @@ from jitnet.compiler.decorators import linked
 from jitnet.compiler.reference import Reference
 from jitnet.compiler.signatures import INT, make_record, make_records
 from jitnet.config import AugmentConfig, ModelConfig, TrainConfig
-from jitnet.engine.layout import LAYER, NETWORK, Layout, lay_out
+from jitnet.engine.layout import GAP_BYTES, LAYER, NETWORK, Layout, lay_out
 from jitnet.kernels import optimizer, schedule
 from jitnet.kernels.augment import Distortion, distortion_settings
 from jitnet.kernels.linear import from_panels, in_panels
@@ -115,8 +115,9 @@ class State(NamedTuple):
     """params, grads, first_moment, second_moment, average: (parameters,) float32, alike in layout; what is unused has
     16 elements. work: float32, inputs, activations and their gradients. byte_values: (256,) float32, the network input
     of each byte. marks: (parts, in_features) uint64 and cursors: (parts, batch) int64, each part's marks of columns and
-    places in lists. losses: float32 and correct: int32, of each sample of the batch, once or once for each part.
-    squares: (blocks,) float64. indptr, entries, pixels: (parts, …), each part's lists and scratch of its own.
+    places in lists, with a gap behind them. losses: float32 and correct: int32, of each sample of the batch, once or
+    once for each part. squares: (blocks,) float64. indptr, entries, pixels: (parts, …), each part's lists and scratch
+    of its own.
     """
 
     params: Floats
@@ -299,22 +300,23 @@ def allocate(
     scratch_pixels: float32 numbers of scratch for each of as many parts.
     """
     params, replicas, room = layout.params, layout.replicas, int(layout.network.batch_room)
-    parts = max(works, replicas)
+    parts, gap = max(works, replicas), GAP_BYTES // 8
+    own_samples = (replicas - 1) * int(layout.network.sample_stride) + room
     fields = ("grads", "first_moment", "second_moment", "average")
     sizes = [params, *(params if field in optional else LANES for field in fields), works * layout.work, 256]
     *numbers, marks, cursors, losses, correct, squares = _arena(
         *[(size, np.float32) for size in sizes],
-        (parts * marked_columns, np.uint64),
-        (parts * room, np.int64),
-        (replicas * room, np.float32),
-        (replicas * room, np.int32),
+        (parts * (marked_columns + gap), np.uint64),
+        (parts * (room + gap), np.int64),
+        (own_samples, np.float32),
+        (own_samples, np.int32),
         (layout.norm_blocks, np.float64),
     )
     in_features = int(layout.layers[0].in_features)
     return State(
         *cast(tuple[Floats, Floats, Floats, Floats, Floats, Floats, Floats], tuple(numbers)),
-        marks.reshape(parts, marked_columns),
-        cursors.reshape(parts, room),
+        marks.reshape(parts, -1),
+        cursors.reshape(parts, -1),
         losses,
         correct,
         squares,
