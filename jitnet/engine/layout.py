@@ -146,7 +146,7 @@ def lay_out(
     replicas = threads if skips_zeros and training else 1
     if training and n_layers > 1 and layers[-1].padded_features == PANEL:
         _place_partials(layers, network, replicas, skips_zeros, work)
-    network.work_stride = work.end + LANES
+    network.work_stride = work.end + GAP_BYTES // 4
     return Layout(layers, network, params.end, int(network.work_stride), replicas)
 
 

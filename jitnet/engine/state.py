@@ -320,7 +320,7 @@ def allocate(
         losses,
         correct,
         squares,
-        np.zeros((works, listed_samples + 1), np.int64),
+        np.zeros((works, listed_samples + 1 + gap), np.int64),
         np.zeros((works, listed_samples * in_features), np.uint32),
         aligned(works * scratch_pixels).reshape(works, -1),
     )

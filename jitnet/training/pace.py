@@ -2,7 +2,8 @@
 
 The bits do not depend on the threads, so a run may change their number whenever it likes. The first chunks of a run try
 each count in turn. Then the fastest goes on, until it becomes slower than another was: a neighbour may have come who
-wants the cores too. Now and then another is tried again, for the neighbour may have gone.
+wants the cores too. The other is then tried anew, for the neighbour may be in its way as well, and takes over where it
+is faster now. Now and then another is tried without such a reason, for the neighbour may have gone.
 """
 
 from collections import deque
@@ -63,7 +64,10 @@ class Pace:
         times = {count: median(own) for count, own in self._times.items()}
         fastest = min(self._counts, key=lambda count: times[count])
         if times[fastest] < CLEARLY * times[self._best]:
-            self._best = fastest
+            if self._waited[fastest] > TRIALS * len(self._counts):
+                self._times[fastest].clear()
+            else:
+                self._best = fastest
         self.threads = self._best
         for count in self._counts:
             ratio = max(1.0, times[count] / times[self._best])
