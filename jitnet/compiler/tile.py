@@ -159,7 +159,8 @@ def tile_transpose(tile: np.ndarray) -> np.ndarray:
 
 
 def prefetch(source: np.ndarray, offset: int) -> None:
-    """Ask for the cache line that holds source[offset], without waiting; of any element type, and harmless anywhere."""
+    """Ask for the cache line that holds source[offset] to come to the second cache, without waiting; of any element
+    type, and harmless anywhere."""
 
 
 class TileType(types.Type):  # type: ignore[misc]
@@ -295,11 +296,12 @@ def _meet(builder: Any, end: Any, ways: list[tuple[list[Any], Any]]) -> list[Any
     return vectors
 
 
-def _prefetch(builder: Any, pointer: Any) -> None:
+def _prefetch(builder: Any, pointer: Any, locality: int) -> None:
+    """locality: 3 is the first cache, 2 the second."""
     pointer = builder.bitcast(pointer, ir.IntType(8).as_pointer())
     kind = ir.FunctionType(ir.VoidType(), [pointer.type, *[ir.IntType(32)] * 3])
     function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-    builder.call(function, [pointer, _constant(0, 32), _constant(3, 32), _constant(1, 32)])
+    builder.call(function, [pointer, _constant(0, 32), _constant(locality, 32), _constant(1, 32)])
 
 
 if not config.DISABLE_JIT:
@@ -370,7 +372,7 @@ if not config.DISABLE_JIT:
         def codegen(context, builder, signature, args):
             data = _data(context, builder, signature.args[2], args[2])
             for address in _addresses(builder, tile, data, *args[3:]):
-                _prefetch(builder, address)
+                _prefetch(builder, address, 3)
 
         return types.void(rows, cols, source, _INDEX, _INDEX, _INDEX), codegen
 
@@ -496,7 +498,7 @@ if not config.DISABLE_JIT:
     def prefetch(typing, source, offset):
         def codegen(context, builder, signature, args):
             data = _data(context, builder, signature.args[0], args[0])
-            _prefetch(builder, builder.gep(data, [args[1]]))
+            _prefetch(builder, builder.gep(data, [args[1]]), 2)
 
         return types.void(source, _INDEX), codegen
 

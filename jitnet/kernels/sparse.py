@@ -72,12 +72,12 @@ def mark_columns(indptr, entries, indices, next_indices, marks):
     first cache. next_indices names the samples that will be marked next: their entries lie at random places in memory,
     and asking for them now hides that. 4 bytes an entry and 8 a column.
     """
+    for n in range(next_indices.shape[0]):
+        for e in range(indptr[next_indices[n]], indptr[next_indices[n] + 1], 16):
+            prefetch(entries, e)
     for i in range(marks.shape[0]):
         marks[i] = _NONE
     for n in range(indices.shape[0]):
-        if n < next_indices.shape[0]:
-            for e in range(indptr[next_indices[n]], indptr[next_indices[n] + 1], 16):
-                prefetch(entries, e)
         mark = _FIRST << np.uint64(n)
         for e in range(indptr[indices[n]], indptr[indices[n] + 1]):
             marks[np.uint64(entries[np.uint64(e)] >> _VALUE_BITS)] |= mark
