@@ -70,8 +70,8 @@ def relu(x):
 
 @helper
 def relu_backward(dout, out):
-    """dout where the unit was on."""
-    return dout if out > _F(0.0) else _F(0.0)
+    """dout where the unit was on: dout less what belongs to units that were off, for the same reason."""
+    return dout - (_F(0.0) if out > _F(0.0) else dout)
 
 
 @helper
