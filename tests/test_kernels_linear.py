@@ -16,6 +16,7 @@ from jitnet.compiler.blocks import (
     COPIED_DEPTH,
     COPIED_FROM,
     COPIED_INPUTS,
+    COPIED_SAMPLES,
     FORWARD_DEPTH,
     INPUT_DEPTH,
     INPUT_INPUTS,
@@ -61,6 +62,11 @@ LONG = [
     (2 * WEIGHT_DEPTH + 3, WEIGHT_INPUTS + 17, 37),
     (37, INPUT_INPUTS + TILE_ROWS + 1, INPUT_DEPTH + PANEL + 1),
     (32, 784, 10),
+]
+COPIED_BATCH = [
+    (COPIED_SAMPLES + PANEL + 1, COPIED_INPUTS + TILE_ROWS + 1, COPIED_DEPTH + PANEL + 3),
+    (COPIED_SAMPLES, 2 * TILE_ROWS + 1, 10),
+    (COPIED_SAMPLES, TILE_ROWS - 1, 3),
 ]
 COPIED = (COPIED_DEPTH + 3, COPIED_INPUTS + TILE_ROWS + 1, COPIED_FROM)
 EVERY = [*(pytest.param(shape, marks=pytest.mark.small) for shape in SHAPES), *LONG]
@@ -197,7 +203,7 @@ def test_backward_bias_adds(shape):
         np.testing.assert_array_equal(db, layer.flat_b)
 
 
-@pytest.mark.parametrize("shape", EVERY)
+@pytest.mark.parametrize("shape", [*EVERY, *COPIED_BATCH])
 def test_backward_input(shape):
     layer = Layer(shape)
     expected = layer.dout.astype(np.float64) @ layer.w
@@ -277,6 +283,16 @@ def test_a_copy_of_the_inputs_changes_no_bits():
             layer.backward_weight(dw, 0, layer.in_features, first, last)
     assert np.abs(copied).max() > 1
     np.testing.assert_array_equal(copied, plain)
+
+
+def test_copied_weights_change_no_bits():
+    layer, few = Layer(COPIED_BATCH[0]), COPIED_SAMPLES // 2
+    copied, plain = np.zeros((2, layer.in_features, layer.samples), np.float32)
+    layer.backward_input(copied, 0, layer.in_features)
+    layer.batch = few  # the same numbers, of which fewer are asked for
+    layer.backward_input(plain, 0, layer.in_features)
+    assert np.abs(copied[:, :few]).max() > 1
+    np.testing.assert_array_equal(copied[:, :few], plain[:, :few])
 
 
 def test_a_sample_has_the_same_bits_whichever_its_neighbours():

@@ -12,6 +12,7 @@ __all__ = [
     "COPIED_DEPTH",
     "COPIED_FROM",
     "COPIED_INPUTS",
+    "COPIED_SAMPLES",
     "FORWARD_DEPTH",
     "INPUT_DEPTH",
     "INPUT_INPUTS",
@@ -70,9 +71,12 @@ WEIGHT_INPUTS = 240
 """Inputs that the weight gradient works on at a time (MC), a multiple of TILE_ROWS: WEIGHT_DEPTH x WEIGHT_INPUTS floats
 of x are less than a third of a 512 KiB cache, and every panel of units passes over them there."""
 
-COPIED_DEPTH, COPIED_INPUTS, COPIED_FROM = 128 if HAS_AVX512 else 256, 120, 64 * PANEL
-"""The same where x is copied first, so that a tile finds its TILE_ROWS numbers of every sample side by side and not
-each in a cache line of its own; and the units from which that pays."""
+COPIED_DEPTH, COPIED_INPUTS = 128 if HAS_AVX512 else 256, 240
+"""The same for both gradients where their factors are copied first, so that a tile finds its TILE_ROWS and its
+TILE_UNITS numbers of every term side by side, and not each in a cache line or a page of its own."""
+
+COPIED_FROM, COPIED_SAMPLES = 64 * PANEL, 256
+"""Units from which that pays for the weight gradient, samples from which it pays for the input gradient."""
 
 INPUT_DEPTH, INPUT_INPUTS = (128, 240) if HAS_AVX512 else (64, 480)
 """Units and inputs that the input gradient works on at a time (KC, MC), whole panels and whole tiles; every vector of

@@ -24,6 +24,7 @@ from jitnet.compiler.blocks import (
     COPIED_DEPTH,
     COPIED_FROM,
     COPIED_INPUTS,
+    COPIED_SAMPLES,
     FORWARD_DEPTH,
     INPUT_DEPTH,
     INPUT_INPUTS,
@@ -145,7 +146,9 @@ def linear_backward_weight(
     copied = last - first >= COPIED_FROM
     most, width = (COPIED_DEPTH, COPIED_INPUTS) if copied else (WEIGHT_DEPTH, WEIGHT_INPUTS)
     in_order = np.empty(most * width if copied else 0, np.float32)
+    own_dout = np.empty(most * TILE_UNITS if copied else 0, np.float32)
     source, step = (in_order, TILE_ROWS) if copied else (x, x_stride)
+    factors, next_factors = (own_dout, TILE_UNITS) if copied else (dout, dout_stride)
     for depth in range(0, batch, most):
         deep = min(batch, depth + most)
         whole_turns = deep - (deep - depth) % WEIGHT_TERMS
@@ -155,18 +158,23 @@ def linear_backward_weight(
                 _copy_in_order(x, x_stride, in_order, depth, deep, block, end)
             for o in range(first, last, TILE_UNITS):
                 panels = min(TILE_PANELS, (last - o) // PANEL)
+                if copied:
+                    _copy_rows(dout, dout_stride, o, own_dout, depth, deep, panels)
                 for i in range(block, end, TILE_ROWS):
                     at = o * in_features + i * PANEL
+                    there = 0 if copied else depth * dout_stride + o
                     tile = tile_load(TILE_ROWS, TILE_COLS, dw, at, PANEL, panel, panels)
                     tile_prefetch(TILE_ROWS, TILE_COLS, dw, at + TILE_ROWS * PANEL, PANEL, panel)
                     place = (i - block) * (deep - depth) if copied else depth * x_stride + i
                     for turn in range(depth, whole_turns, WEIGHT_TERMS):
-                        for n in range(turn, turn + WEIGHT_TERMS):
-                            tile = tile_add_outer(tile, source, place, 1, dout, n * dout_stride + o, PANEL, panels)
+                        for _ in range(turn, turn + WEIGHT_TERMS):
+                            tile = tile_add_outer(tile, source, place, 1, factors, there, PANEL, panels)
                             place += step
-                    for n in range(whole_turns, deep):
-                        tile = tile_add_outer(tile, source, place, 1, dout, n * dout_stride + o, PANEL, panels)
+                            there += next_factors
+                    for _ in range(whole_turns, deep):
+                        tile = tile_add_outer(tile, source, place, 1, factors, there, PANEL, panels)
                         place += step
+                        there += next_factors
                     tile_store(tile, dw, at, PANEL, panel, panels)
         for i in range(whole, last_input):
             for o in range(first, last, SPARSE_PANELS * PANEL):
@@ -190,6 +198,15 @@ def _copy_in_order(x, x_stride, in_order, first_sample, last_sample, first, last
             place += TILE_ROWS
 
 
+@helper
+def _copy_rows(dout, stride, first, own_dout, first_row, last_row, panels):
+    """TILE_UNITS numbers of each row, side by side: as they stand each row's are in a page of its own, and addresses of
+    so many pages take longer than the arithmetic."""
+    for row in range(first_row, last_row):
+        numbers = tile_load(1, TILE_COLS, dout, row * stride + first, 0, PANEL, panels)
+        tile_store(numbers, own_dout, (row - first_row) * TILE_UNITS, 0, PANEL, panels)
+
+
 @linked(FLOATS, INT, FLOATS, INT, INT, INT)
 def linear_backward_bias(dout, dout_stride, db, batch, first, last):
     """db[o] += sum_n dout[n, o] for first <= o < last. 2 batch (last - first) FLOP."""
@@ -209,11 +226,19 @@ def linear_backward_input(dout_t, w, dx_t, stride, batch, in_features, out_featu
     that. 2 batch (last - first) out_features FLOP; 4 bytes for each number of dout_t, w and dx_t.
     """
     whole = last - (last - first) % TILE_ROWS
-    for depth in range(0, out_features, INPUT_DEPTH):
-        deep = min(out_features, depth + INPUT_DEPTH)
-        for block in range(first, whole, INPUT_INPUTS):
-            end = min(whole, block + INPUT_INPUTS)
-            _input_tiles(TILE_ROWS, dout_t, w, dx_t, stride, batch, in_features, depth, deep, block, end)
+    copied = batch >= COPIED_SAMPLES
+    most, width = (COPIED_DEPTH, COPIED_INPUTS) if copied else (INPUT_DEPTH, INPUT_INPUTS)
+    room = min(most, out_features) if copied else 0
+    in_order, own_dout = np.empty(room * min(width, whole - first), np.float32), np.empty(room * TILE_UNITS, np.float32)
+    for depth in range(0, out_features, most):
+        deep = min(out_features, depth + most)
+        for block in range(first, whole, width):
+            end = min(whole, block + width)
+            if copied:
+                _copy_weights_in_order(w, in_features, in_order, depth, deep, block, end)
+                _copied_input_tiles(dout_t, in_order, own_dout, dx_t, stride, batch, depth, deep, block, end)
+            else:
+                _input_tiles(TILE_ROWS, dout_t, w, dx_t, stride, batch, in_features, depth, deep, block, end)
         _input_tiles(1, dout_t, w, dx_t, stride, batch, in_features, depth, deep, whole, last)
 
 
@@ -239,6 +264,48 @@ def _input_tiles(rows, dout_t, w, dx_t, stride, batch, in_features, depth, deep,
                 for k in range(whole_turns, units):
                     tile = tile_add_outer(tile, w, weights + k, PANEL, dout_t, (o + k) * stride + n, PANEL, panels)
             tile_store(tile, dx_t, at, stride, PANEL, panels)
+
+
+@helper
+def _copied_input_tiles(dout_t, in_order, own_dout, dx_t, stride, batch, depth, deep, first, last):
+    """The same from copies: the weights in the order in which the tiles walk them, and of dout_t what a row of tiles
+    needs."""
+    terms = deep - depth
+    whole_turns = terms - terms % TERMS
+    for n in range(0, batch, TILE_UNITS):
+        panels = min(TILE_PANELS, (batch - n + PANEL - 1) // PANEL)
+        _copy_rows(dout_t, stride, n, own_dout, depth, deep, panels)
+        for i in range(first, last, TILE_ROWS):
+            at, place, there = i * stride + n, (i - first) * terms, np.int64(0)
+            if depth == 0:
+                tile = tile_zero(TILE_ROWS, TILE_COLS)
+            else:
+                tile = tile_load(TILE_ROWS, TILE_COLS, dx_t, at, stride, PANEL, panels)
+            tile_prefetch(TILE_ROWS, TILE_COLS, dx_t, at + TILE_ROWS * stride, stride)
+            for turn in range(0, whole_turns, TERMS):
+                for _ in range(turn, turn + TERMS):
+                    tile = tile_add_outer(tile, in_order, place, 1, own_dout, there, PANEL, panels)
+                    place += TILE_ROWS
+                    there += TILE_UNITS
+            for _ in range(whole_turns, terms):
+                tile = tile_add_outer(tile, in_order, place, 1, own_dout, there, PANEL, panels)
+                place += TILE_ROWS
+                there += TILE_UNITS
+            tile_store(tile, dx_t, at, stride, PANEL, panels)
+
+
+@helper
+def _copy_weights_in_order(w, in_features, in_order, first_unit, last_unit, first, last):
+    """TILE_ROWS inputs after TILE_ROWS inputs, each with all units: w in the order in which the input gradient's tiles
+    walk it."""
+    place = 0
+    for i in range(first, last, TILE_ROWS):
+        for o in range(first_unit, last_unit, PANEL):
+            panel = w[o * in_features + i * PANEL :]
+            for k in range(min(PANEL, last_unit - o)):
+                for r in range(TILE_ROWS):
+                    in_order[np.uint64(place + r)] = panel[np.uint64(r * PANEL + k)]
+                place += TILE_ROWS
 
 
 # The same three on plain arrays, each split as training splits it. Weights stand in panels as rows of PANEL numbers:
