@@ -243,9 +243,12 @@ def test_a_run_is_that_of_plain_float64(digits, optimizer, drop_last):
     assert found == pytest.approx(np.reshape(losses, (3, -1)).sum(axis=1), rel=1e-5)
 
 
+@pytest.mark.parametrize("long", [False, True])
 @pytest.mark.parametrize("drop_last", [False, True])
-def test_the_live_reports_are_means_over_the_samples_so_far(digits, drop_last, monkeypatch):
-    monkeypatch.setattr(trainer_module, "_CHUNK_S", 0.0)  # after the first chunk every step is one
+def test_the_live_reports_are_means_over_the_samples_so_far(digits, drop_last, long, monkeypatch):
+    # A chunk is as short as can be, or four times as long as the one before.
+    for name in ("_CHUNK_S", "_TRIAL_S"):
+        monkeypatch.setattr(trainer_module, name, 1e9 if long else 0.0)
     data = jitnet.from_arrays(digits.train.images[:333], digits.train.labels[:333])
     # At this rate the weights stay what they are, so each batch's loss can be told beforehand.
     run = trainer(data, epochs=2, batch_size=32, shuffle=False, learning_rate=1e-12, drop_last=drop_last)
@@ -254,9 +257,9 @@ def test_the_live_reports_are_means_over_the_samples_so_far(digits, drop_last, m
     live = []
     reports = list(run.epochs(live.append))
     n_steps = 10 if drop_last else 11
-    assert [(report.epoch, report.step) for report in live] == [
-        (epoch, step) for epoch in (1, 2) for step in range(8, n_steps + 1)
-    ]
+    steps = list(range(1, n_steps + 1))
+    first, second = ([1, 5, n_steps], [n_steps]) if long else (steps, steps)
+    assert [(report.epoch, report.step) for report in live] == [(1, k) for k in first] + [(2, k) for k in second]
     for report in live:
         samples = min(32 * report.step, 333)
         assert (report.n_epochs, report.n_steps) == (2, n_steps)

@@ -101,6 +101,7 @@ class Trainer:
             self._new = NewSamples(self._training, dataset.image_shape, model, config, self.plan)
         self.history = History((), "not started", reached=not config.target_accuracy)
         self._asked_to_stop = self._begun = self._ready = self.keeps_readings = False
+        self._chunk_steps = 1  # of the next chunk; more once it is known what a step takes
 
     @property
     def n_samples(self) -> tuple[int, int]:
@@ -230,9 +231,9 @@ class Trainer:
         begin = time.perf_counter()
         if self.config.shuffle:
             self._shuffle(np.uint64(self.config.seed), np.uint64(epoch), self._order)
-        done, chunk = 0, 8
+        done = 0
         while done < self.n_steps and not self._asked_to_stop:
-            count = min(chunk, self.n_steps - done)
+            count = min(self._chunk_steps, self.n_steps - done)
             making: dict[str, float] = {}
             threads = self._pace.threads
             set_threads(threads)
@@ -250,7 +251,8 @@ class Trainer:
             if called_s >= _TRIAL_S / 2:  # what is shorter says more of cold caches and waking threads
                 self._pace.note(called_s / count)
             chunk_s = _TRIAL_S if self._pace.trying else _CHUNK_S
-            chunk = max(1, min(4 * count, math.ceil(count * chunk_s / max(spent, 1e-6))))
+            fitting = math.ceil(count * chunk_s / max(spent, 1e-6))
+            self._chunk_steps = max(1, min(4 * self._chunk_steps, fitting))
             if self.clocked:
                 self._add_readings(way, count)
             readings = clock_readings(way.run.clock, count) if self.clocked and self.keeps_readings else None
