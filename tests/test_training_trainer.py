@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import jitnet
+from jitnet.compiler.barrier import BARRIERS
 from jitnet.compiler.machine import describe_machine
 from jitnet.errors import DivergedError, ModelError, UsageError
 from jitnet.kernels.schedule import learning_rates, schedule_settings
@@ -295,3 +296,33 @@ def test_dropout_for_other_layers_is_refused(digits):
 def test_more_threads_than_cores_are_refused(digits):
     with pytest.raises(UsageError, match="--threads is 1024"):
         trainer(digits, threads=1024)
+
+
+@pytest.mark.skipif(
+    describe_machine().affinity < 2 or not BARRIERS, reason="needs two cores, and the compiler: threads that wait"
+)
+@pytest.mark.parametrize("scale", [1.0, 1e25])
+@pytest.mark.parametrize("hidden", [(512,), (512, 256)])
+@pytest.mark.parametrize("zeros", [False, True])
+def test_in_one_region_for_all_steps_or_in_many_the_numbers_are_the_same(digits, mostly_zero, zeros, hidden, scale):
+    found = []
+    for together in (True, False):
+        run = trainer(mostly_zero if zeros else digits, hidden, epochs=2, batch_size=100, threads=2)
+        run.model.set_parameters([weight * np.float32(scale) for weight in run.model.weights], run.model.biases)
+        run.prepare()
+        assert run.plan.program.threads == 2
+        assert run.plan.skips_zeros == zeros
+        assert run._run.call.together
+        run._run.call.together = together
+        run._run.barrier[:] = 0
+        try:
+            told = [(report.train_loss, report.train_accuracy, report.test_loss) for report in run.epochs()]
+        except DivergedError as error:
+            told = [str(error)]
+        assert len(told) == (1 if scale > 1 else 2)
+        clock, last = run._run.clock, run.plan.program.regions
+        assert (np.diff(clock.regions[:3, last]) > 0).all() or scale > 1
+        found.append((told, [array.tobytes() for array in (*run.model.weights, *run.model.biases)]))
+        # Only the first of both has the parts agree.
+        assert run._run.barrier.any() == together
+    assert found[0] == found[1]

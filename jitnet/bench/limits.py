@@ -1,4 +1,4 @@
-"""What this machine can do at most, measured: multiply-adds, bandwidth from each level of memory, an empty region."""
+"""What this machine can do at most, measured: multiply-adds, bandwidth of each level of memory, the next region."""
 
 import contextlib
 from collections.abc import Sequence
@@ -9,11 +9,15 @@ import numpy.typing as npt
 
 from jitnet.bench.records import Case, Level, Probes, Result
 from jitnet.bench.timing import timed
+from jitnet.compiler.barrier import BARRIERS, barrier_words
 from jitnet.compiler.blocks import LANES
 from jitnet.compiler.machine import set_threads
 from jitnet.compiler.reference import Struct
-from jitnet.engine.loop import repeat_lines
-from jitnet.engine.state import aligned, empty_run
+from jitnet.compiler.signatures import make_record
+from jitnet.engine.costs import Cost
+from jitnet.engine.loop import run_steps
+from jitnet.engine.program import Line, table_of
+from jitnet.engine.state import CALL, aligned, empty_run
 from jitnet.kernels.probe import PROBE_BLOCK, PROBES, SUMS, repeat_probe
 
 __all__ = ["cache_bytes", "probe_cases", "probes_of"]
@@ -59,7 +63,7 @@ def probe_cases(threads: Sequence[int]) -> list[Case]:
 
     peak: 2 SUMS TERMS FLOP a thread on registers. read, triad: bytes are those of the numbers summed, or of the three
     arrays of a = b + s c (McCalpin 1995); a fetch before a store is not counted. All are repeated inside one region;
-    region: starting an empty one.
+    region: going to one that has nothing to do.
     """
     # One array for all walks: it is the memory that counts, not what stands there.
     memory, out = aligned(memory_bytes() // 4 + 4 * GAP), aligned(PROBE_BLOCK * max(threads))
@@ -88,14 +92,18 @@ def _probe(
 
 
 def _region(threads: int) -> Case:
-    """Starting a region of a program without lines, anew for each repeat."""
-    struct = Struct(empty_run())
+    """A step of one region whose parts have nothing to do, as training does steps."""
+    line = Line(1, "gather", 0, "samples", threads, "", Cost(0.0, 0.0))
+    together = make_record(CALL, together=BARRIERS)
+    run = empty_run()._replace(program=table_of([line]), call=together, barrier=barrier_words(threads))
+    struct, totals = Struct(run), np.zeros(3)
 
-    def run(repeats: int) -> float:
+    def sample(repeats: int) -> float:
         set_threads(threads)
-        return timed(lambda: repeat_lines(struct.address, 0, 0, repeats, 1, threads, True))
+        together.n_steps = repeats
+        return timed(lambda: run_steps(struct, 0, totals))
 
-    return Case("machine", "region", "empty", threads, 0.0, 0.0, run)
+    return Case("machine", "region", "empty", threads, 0.0, 0.0, sample)
 
 
 def probes_of(results: Sequence[Result], threads: int) -> Probes:

@@ -97,7 +97,7 @@ class Probes:
     """What the machine was measured to do on `threads` threads.
 
     levels: smallest arrays first, the last beyond the caches.
-    region_us: an empty parallel region; None on one thread, where there is none.
+    region_us: from one region to the next, where there is nothing to do; None on one thread, where there is none.
     """
 
     threads: int

@@ -126,7 +126,7 @@ def _limit(result: Result, first: Result, probes: Probes, program: Program, laye
         return f"too little work: split in {parts} part{'s' * (parts != 1)}"
     starting = regions(program) * (probes.region_us or 0.0) * 1e-6 / result.median_s
     if starting > LITTLE:
-        return f"regions: starting {regions(program)} takes {starting:.0%}"
+        return f"regions: going through {regions(program)} takes {starting:.0%}"
     groups = -(-int(layer.padded_features) // int(layer.group))
     uneven = 1 - groups / (-(-groups // parts) * parts)
     if uneven > LITTLE:

@@ -9,6 +9,7 @@ __all__ = [
     "BYTES",
     "BYTES_2D",
     "COUNTS",
+    "DOUBLES",
     "ENTRIES",
     "FLOATS",
     "FLOATS_2D",
@@ -28,6 +29,7 @@ FLOATS = types.Array(types.float32, 1, "C")
 FLOATS_2D = types.Array(types.float32, 2, "C")
 BYTES = types.Array(types.uint8, 1, "C")
 BYTES_2D = types.Array(types.uint8, 2, "C")
+DOUBLES = types.Array(types.float64, 1, "C")
 COUNTS = types.Array(types.int64, 1, "C")
 WORDS = types.Array(types.uint64, 1, "C")
 ENTRIES = types.Array(types.uint32, 1, "C")

@@ -94,10 +94,10 @@ def tile_prefetch(rows: int, cols: int, source: np.ndarray, offset: int, stride:
 def tile_add_outer(
     tile: np.ndarray,
     column: np.ndarray,
-    at: int,
+    at: Place,
     stride: int,
     row: np.ndarray,
-    offset: int,
+    offset: Place,
     apart: int = PANEL,
     panels: int = _ALL,
 ) -> np.ndarray:

@@ -1,8 +1,9 @@
-"""The loop that walks a program: one parallel region after another, step after step, and nothing else.
+"""The loop that walks a program: region after region, step after step, and nothing else.
 
-    steps         steps of a call: their regions, then the sum of their losses
+    steps         steps of a call, one of two ways:
+    team          one `prange` for all of them: parts go through regions together and wait for each other between them
     walk          lines of the program, region after region
-    region        one `prange`: each part performs its share of the lines
+    region        one `prange` for one region: each part performs its share of the lines
     perform       the lines of a region, one part of each, by name
 
 This is all of the engine that is parallel, and one of it serves everything: training, measuring, predicting, listing
@@ -18,13 +19,14 @@ import numpy as np
 import numpy.typing as npt
 from numba import prange
 
+from jitnet.compiler.barrier import all_here, forget_barrier, may_wait, wait_for_all
 from jitnet.compiler.cache import all_compiled, cache_folder, remember_all_compiled
 from jitnet.compiler.clock import read_clock
 from jitnet.compiler.decorators import helper, kernel, linked, load
 from jitnet.compiler.denormals import flush_denormals, restore_float_flags
 from jitnet.compiler.machine import describe_machine
 from jitnet.compiler.reference import Struct, by_reference, reference_to
-from jitnet.compiler.signatures import INT
+from jitnet.compiler.signatures import COUNTS, DOUBLES, INT
 from jitnet.compiler.startup import compile_beside, linked_functions, load_all
 from jitnet.engine.layers import (
     activate,
@@ -185,15 +187,84 @@ def region(run, first_line, last_line, first_step, last_step, parts):
         perform(run, first_line, last_line, first_step, last_step, np.int64(part))
 
 
+@helper
+def _end_of_region(run, begin):
+    """The line behind the last of those that share a region with line `begin`."""
+    end = begin
+    while end < run.program.shape[0] and run.program[end].region == run.program[begin].region:
+        end += 1
+    return end
+
+
+@helper
+def _most_parts(run, begin, end):
+    """Parts of the line that has the most."""
+    parts = np.int64(1)
+    for k in range(begin, end):
+        parts = max(parts, run.program[k].parts)
+    return parts
+
+
+@helper
+def _samples_of(run, step):
+    """How many samples a step has."""
+    begin = (run.call.first_batch + step) * run.call.batch_size
+    return min(run.order.shape[0], begin + run.call.batch_size) - begin
+
+
+@linked(RUN, DOUBLES, COUNTS, INT, INT, INT)
+def member(run, totals, done, first_lines, part, parts):
+    """Part `part` of all steps of a call, where all parts run at the same time; see `steps`."""
+    if all_here(run.barrier, part, parts) == 0:
+        return
+    if part == 0:
+        done[0] = 0
+    own, turn = part * run.network.sample_stride, 0
+    for step in range(run.call.n_steps):
+        entered = read_clock() if run.call.clocked else np.int64(0)
+        begin, total, correct = np.int64(0) if step == 0 else first_lines, 0.0, 0
+        while begin < run.program.shape[0]:
+            end = _end_of_region(run, begin)
+            region_entered = read_clock() if run.call.clocked else np.int64(0)
+            perform(run, begin, end, step, step + 1, part)
+            if end == run.program.shape[0]:
+                # Ahead of the last barrier: behind it others may write the next step's.
+                for n in range(_samples_of(run, step)):
+                    total += run.state.losses[own + n]
+                    correct += run.state.correct[own + n]
+            turn += 1
+            wait_for_all(run.barrier, part, parts, turn)
+            if run.call.clocked and part == 0:
+                readings = run.clock.regions[step % run.clock.regions.shape[0], run.program[begin].region]
+                readings[0], readings[1] = region_entered, read_clock()
+            begin = end
+        # Every part has the same sums, and so ends with the same step.
+        if not math.isfinite(total):
+            return
+        if part == 0:
+            totals[0] += total
+            totals[1] += correct
+            totals[2] = learning_rate(run.schedule, run.call.first_step + step)
+            done[0] = step + 1
+            if run.call.clocked:
+                readings = run.clock.whole_steps[step % run.clock.whole_steps.shape[0]]
+                readings[0], readings[1] = entered, read_clock()
+
+
+@linked(RUN, DOUBLES, COUNTS, INT, INT, parallel=True)
+def team(run, totals, done, first_lines, parts):
+    """All parts of all steps, in parallel."""
+    for part in prange(parts):
+        member(run, totals, done, first_lines, np.int64(part), parts)
+
+
 @linked(RUN, INT, INT, INT)
 def walk(run, first_line, last_line, step):
     """Lines of the program for one step, region after region."""
     begin = first_line
     while begin < last_line:
-        end, parts = begin, np.int64(1)
-        while end < last_line and run.program[end].region == run.program[begin].region:
-            parts = max(parts, run.program[end].parts)
-            end += 1
+        end = _end_of_region(run, begin)
+        parts = _most_parts(run, begin, end)
         entered = read_clock() if run.call.clocked else np.int64(0)
         if parts > 1:
             region(run, begin, end, step, step + 1, parts)
@@ -216,17 +287,27 @@ def steps(address, first_lines, totals):
     totals (3,) float64 gains the sum of the samples' losses and the count of right guesses, and has the last step's
     learning rate. A loss that is NaN or infinite ends the call with that step; the parameters are of no use then.
     Programs on the data set are one step, of a batch_size of 0.
+
+    Where the parts run at the same time they do all steps in one parallel region, with barriers; else each region of
+    the program is one of its own. The bits are the same.
     """
     run = _run_at(address)
     n_steps, n_lines = run.call.n_steps, run.program.shape[0]
+    parts = _most_parts(run, 0, n_lines)
+    if run.call.together and may_wait(run.barrier, parts):
+        done = np.zeros(1, np.int64)
+        done[0] = -1
+        forget_barrier(run.barrier, parts)
+        team(run, totals, done, first_lines, parts)
+        if done[0] >= 0:
+            return done[0]
     if n_steps > 0:
         walk(run, 0, first_lines, 0)
     for step in range(n_steps):
         entered = read_clock() if run.call.clocked else np.int64(0)
         walk(run, first_lines, n_lines, step)
-        begin = (run.call.first_batch + step) * run.call.batch_size
         total, correct = 0.0, 0
-        for n in range(min(run.order.shape[0], begin + run.call.batch_size) - begin):
+        for n in range(_samples_of(run, step)):
             total += run.state.losses[n]
             correct += run.state.correct[n]
         if not math.isfinite(total):

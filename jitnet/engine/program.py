@@ -1,8 +1,8 @@
 """A step as a program: a table of lines, made once a run, that the loop walks and that people can read.
 
-A line is an operation on a layer, split by something in so many parts. Lines that share a region run in one parallel
-loop: each part goes from one line to the next without waiting for the others. A region ends where a part needs what
-others have made.
+A line is an operation on a layer, split by something in so many parts. Within a region each part goes from one line to
+the next without waiting for the others. A region ends where a part needs what others have made: there they wait for
+each other.
 
     forward     hidden layers, first to last         each part owns units
     output      logits and loss                      each part owns samples, or does all of them
@@ -43,6 +43,7 @@ __all__ = [
     "adds_directly",
     "measuring",
     "on_data",
+    "table_of",
     "training",
     "updates_late",
 ]
@@ -99,6 +100,11 @@ class Program:
     def regions(self) -> int:
         """The last region's number."""
         return max(line.region for line in self.lines)
+
+    @property
+    def losses_last(self) -> bool:
+        """Whether a step ends with the region that makes its losses: parts then see all of them only behind it."""
+        return any(line.operation == "loss" and line.region == self.regions for line in self.step)
 
     @property
     def threads(self) -> int:

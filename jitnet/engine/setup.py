@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from jitnet.compiler.barrier import BARRIERS, barrier_words
 from jitnet.compiler.clock import tick_s
 from jitnet.compiler.reference import Struct
 from jitnet.compiler.signatures import make_record
@@ -52,7 +53,14 @@ def training_run(step: Step, layout: Layout, program: Program, n_steps: int) -> 
         settings=settings,
         optimizer=optimizer_settings(config),
         schedule=schedule_settings(config, n_steps),
-        call=make_record(CALL, batch_size=step.batch_size, has_bytes=step.item == 1, skips_zeros=step.skips_zeros),
+        call=make_record(
+            CALL,
+            batch_size=step.batch_size,
+            has_bytes=step.item == 1,
+            skips_zeros=step.skips_zeros,
+            together=BARRIERS and (layout.fused or not program.losses_last),
+        ),
+        barrier=barrier_words(program.threads),
         state=allocate(layout, optional=optional, marked_columns=marked),
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import typeof
 
+from jitnet.compiler.barrier import barrier_words
 from jitnet.compiler.blocks import LANES
 from jitnet.compiler.decorators import linked
 from jitnet.compiler.reference import Reference
@@ -105,6 +106,7 @@ CALL = np.dtype(
         ("height", np.int64),  # of an image
         ("width", np.int64),
         ("clocked", np.bool_),  # the clock runs; only where the run has room for its readings
+        ("together", np.bool_),  # parts stay in one parallel region for all steps, where they can
     ],
     align=True,
 )
@@ -169,7 +171,8 @@ class Clock(NamedTuple):
 
 class Run(NamedTuple):
     """All of it. program: records of LINE; layers: of LAYER; network: a record of NETWORK; settings: of SETTINGS;
-    call: of CALL; order: (samples,) int32, batch k is order[k * batch_size : (k + 1) * batch_size]."""
+    call: of CALL; order: (samples,) int32, batch k is order[k * batch_size : (k + 1) * batch_size]; barrier: words of
+    compiler.barrier."""
 
     program: Any
     layers: Any
@@ -184,6 +187,7 @@ class Run(NamedTuple):
     data: Data
     outputs: Outputs
     clock: Clock
+    barrier: npt.NDArray[np.int64]
 
 
 class Batch(NamedTuple):
@@ -256,6 +260,7 @@ def empty_run() -> Run:
         no_data(),
         no_outputs(),
         no_clock(),
+        barrier_words(1),
     )
 
 

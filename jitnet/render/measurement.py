@@ -124,9 +124,7 @@ def _limits(console: Console, measured: "Bench") -> None:
     if measured.cache_bytes * 2 > measured.probes[0].levels[-1].size_bytes:
         notes.append("The last-level cache is large beside these arrays: memory itself may be slower.")
     console.print()
-    table(
-        console, ["threads", "FMA", *names, "starting a region"], rows, title="What the machine can do", footnotes=notes
-    )
+    table(console, ["threads", "FMA", *names, "next region"], rows, title="What the machine can do", footnotes=notes)
 
 
 def _operations(console: Console, measured: "Bench", threads: int) -> None:
@@ -186,7 +184,7 @@ def _steps(console: Console, measured: "Bench") -> None:
     bits = "the same bits at every count" if measured.same_bits else "NOT the same bits at every count: this is a fault"
     best = next(row.threads for row in measured.steps if row.recommended)
     notes = [
-        "rows: share of the measured step that the rows of its operations above, and starting its regions, add up to."
+        "rows: share of the measured step that the rows of its operations above, and going to each region, add up to."
     ]
     notes += [f"< recommended: --threads {best}, the fewest within 3% of the fastest. Training gave {bits}."]
     columns = ["threads", "µs a step", "±", "samples/s", "speed-up", "efficiency", "rows", "what limits it"]

@@ -334,7 +334,7 @@ class Trainer:
         settings.label_smoothing = 0.0
         call.n_steps = -(-samples // self._batch_size)
         call.first_batch = call.first_step = 0
-        call.clocked = False
+        call.clocked = call.together = False
         measured = run._replace(
             program=self.plan.measuring_program.table(),
             settings=settings,

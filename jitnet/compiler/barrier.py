@@ -1,0 +1,175 @@
+"""Parts of one parallel region wait for each other without leaving it.
+
+To end a parallel region and start the next costs 3 to 5 µs. A barrier inside one costs less than one: each part counts
+up a number of its own, and goes on once all the others' have come as far.
+
+It needs all parts to run at the same time, each on a thread of its own, and no layer of threads promises that. So they
+agree first: `all_here` waits for them, and where one does not come, says no to every part, however late. Whoever calls
+it then does without barriers.
+
+Numbers are words of one array, each part's own a page from the next one's, so that they share nothing (see
+`GAP_BYTES` in engine.layout).
+"""
+
+import sys
+from typing import Any
+
+import llvmlite.binding as llvm
+import llvmlite.ir as ir
+import numpy as np
+import numpy.typing as npt
+from numba import config, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from jitnet.compiler.decorators import helper, linked
+from jitnet.compiler.signatures import COUNTS, INT
+
+__all__ = ["BARRIERS", "all_here", "barrier_words", "forget_barrier", "may_wait", "wait_for_all"]
+
+_APART = 512
+"""Words from one part's own to the next one's."""
+
+_PATIENCE = 20_000
+"""Looks, some milliseconds in all, after which a part that has not come is given up."""
+
+_SPINS = 2_000
+"""Looks, a tenth of a millisecond, after which a part that waits lets other programs have its core between them."""
+
+_REFUSALS = 3
+"""Times that parts did not all come, after which nobody waits for them any more."""
+
+_YES, _NO = 1, 2
+_DECISION, _REFUSED = 0, 1  # places behind the parts' own words
+
+
+BARRIERS = not config.DISABLE_JIT
+"""Whether there are threads that could wait: without the compiler there are none."""
+
+
+def barrier_words(parts: int) -> npt.NDArray[np.int64]:
+    """What so many parts need: (words,) int64."""
+    return np.zeros((parts + 1) * _APART if parts > 1 else 0, np.int64)
+
+
+if config.DISABLE_JIT:
+
+    def _store(words: npt.NDArray[np.int64], at: int, value: int) -> None:
+        """words[at] = value, seen by others once all that was written before is seen."""
+        words[at] = value
+
+    def _load(words: npt.NDArray[np.int64], at: int) -> int:
+        """words[at]; all that was written before it was stored is seen from here on."""
+        return int(words[at])
+
+    def _decide(words: npt.NDArray[np.int64], at: int, value: int) -> int:
+        """Put value where 0 stands, in one step, and give what stands there then."""
+        words[at] = words[at] or value
+        return int(words[at])
+
+    def _rest(spins: int) -> None:
+        """Let the core do something else for a moment."""
+
+else:
+    _WORD = ir.IntType(64)
+    _HINTS = {"x86_64": "llvm.x86.sse2.pause", "amd64": "llvm.x86.sse2.pause", "aarch64": "llvm.aarch64.hint"}
+    _MACHINE = llvm.get_process_triple().split("-")[0]
+
+    def _place(context: Any, builder: Any, array_type: Any, array: Any, at: Any) -> Any:
+        return builder.gep(context.make_array(array_type)(context, builder, array).data, [at])
+
+    @intrinsic
+    def _store(typing, words, at, value):
+        def codegen(context, builder, signature, args):
+            builder.store_atomic(args[2], _place(context, builder, signature.args[0], *args[:2]), "release", 8)
+            return context.get_dummy_value()
+
+        return types.void(words, types.intp, types.int64), codegen
+
+    @intrinsic
+    def _load(typing, words, at):
+        def codegen(context, builder, signature, args):
+            return builder.load_atomic(_place(context, builder, signature.args[0], *args), "acquire", 8)
+
+        return types.int64(words, types.intp), codegen
+
+    @intrinsic
+    def _decide(typing, words, at, value):
+        def codegen(context, builder, signature, args):
+            place = _place(context, builder, signature.args[0], *args[:2])
+            pair = builder.cmpxchg(place, ir.Constant(_WORD, 0), args[2], "acq_rel", "acquire")
+            return builder.select(builder.extract_value(pair, 1), args[2], builder.extract_value(pair, 0))
+
+        return types.int64(words, types.intp, types.int64), codegen
+
+    @intrinsic
+    def _rest(typing, spins):
+        def codegen(context, builder, signature, args):
+            hint = _HINTS.get(_MACHINE)
+            if hint:
+                operands = [ir.Constant(ir.IntType(32), 1)] if "aarch64" in hint else []
+                kind = ir.FunctionType(ir.VoidType(), [operand.type for operand in operands])
+                builder.call(cgutils.get_or_insert_function(builder.module, kind, hint), operands)
+            if sys.platform != "win32":
+                many = builder.icmp_signed(">", args[0], ir.Constant(_WORD, _SPINS))
+                with builder.if_then(many, likely=False):
+                    kind = ir.FunctionType(ir.IntType(32), [])
+                    builder.call(cgutils.get_or_insert_function(builder.module, kind, "sched_yield"), [])
+            return context.get_dummy_value()
+
+        return types.void(types.int64), codegen
+
+
+@helper
+def may_wait(words, parts):
+    """Whether so many parts may try: there is room for them, and they were not missed too often."""
+    return parts > 1 and words.shape[0] >= (parts + 1) * _APART and words[parts * _APART + _REFUSED] < _REFUSALS
+
+
+@helper
+def forget_barrier(words, parts):
+    """Begin anew, before the region."""
+    for part in range(parts):
+        words[part * _APART] = 0
+    words[parts * _APART + _DECISION] = 0
+
+
+@linked(COUNTS, INT, INT, returns=INT)
+def all_here(words, part, parts):
+    """1 for every part where all run at the same time, else 0 for every part."""
+    answer, verdict = parts * _APART + _DECISION, _NO
+    _store(words, part * _APART, 1)
+    if part == 0:
+        spins = 0
+        while verdict == _NO and spins < _PATIENCE:
+            missing = 0
+            for other in range(parts):
+                missing += _load(words, other * _APART) < 1
+            verdict = _YES if missing == 0 else _NO
+            _rest(spins)
+            spins += 1
+        verdict = _decide(words, answer, verdict)
+        if verdict == _NO:
+            words[parts * _APART + _REFUSED] += 1
+    else:
+        # Longer than the first part looks, which may only have begun to.
+        spins = 0
+        while _load(words, answer) == 0 and spins < 2 * _PATIENCE:
+            _rest(spins)
+            spins += 1
+        verdict = _decide(words, answer, _NO)
+    return 1 if verdict == _YES else 0
+
+
+@linked(COUNTS, INT, INT, INT)
+def wait_for_all(words, part, parts, turn):
+    """The barrier: go on once every part has called this with this turn, 1, 2, 3, …
+
+    What any part wrote before is seen by all behind it.
+    """
+    _store(words, part * _APART, turn + 1)
+    for other in range(parts):
+        spins = 0
+        while _load(words, other * _APART) <= turn:
+            _rest(spins)
+            spins += 1
