@@ -12,37 +12,16 @@ from jitnet.compiler.reference import Struct
 from jitnet.compiler.signatures import make_record
 from jitnet.config import ModelConfig, TrainConfig
 from jitnet.engine.costs import Sizes
+from jitnet.engine.density import predicts_skipping
 from jitnet.engine.layout import lay_out
 from jitnet.engine.loop import load_loop, run_steps
 from jitnet.engine.program import on_data
 from jitnet.engine.setup import make_settings
 from jitnet.engine.state import CALL, Run, allocate, byte_values, empty_run, pack
 
-__all__ = ["ZERO_SKIPPING_BELOW", "Predictor", "density", "mostly_zero", "used_columns"]
+__all__ = ["Predictor"]
 
 Floats = npt.NDArray[np.float32]
-
-ZERO_SKIPPING_BELOW = 0.4
-"""Share of non-zero inputs up to which walking only those is faster than the dense loops."""
-
-
-def density(images: npt.NDArray[np.uint8], samples: int = 1024) -> float:
-    """Share of non-zero values in up to `samples` samples, spread evenly over all."""
-    chosen = images[:: max(1, len(images) // samples)]
-    return float(np.count_nonzero(chosen)) / max(1, chosen.size)
-
-
-def used_columns(images: npt.NDArray[np.uint8], batch_size: int, samples: int = 1024) -> float:
-    """Share of the inputs that any sample of a batch has, on average: from how often each is not, in up to
-    `samples` samples, spread evenly over all."""
-    chosen = images[:: max(1, len(images) // samples)]
-    often = np.count_nonzero(chosen, axis=0) / max(1, len(chosen))
-    return float(np.mean(1.0 - (1.0 - often) ** batch_size))
-
-
-def mostly_zero(images: npt.NDArray[np.uint8]) -> bool:
-    """Whether so few values are non-zero, in up to 64 samples spread over all, that walking only those is faster."""
-    return density(images, 64) < ZERO_SKIPPING_BELOW
 
 
 class Predictor:
@@ -88,7 +67,7 @@ class Predictor:
         float32."""
         has_bytes = len(images) > 0
         samples: npt.NDArray[Any] = images if has_bytes else features
-        skips_zeros = has_bytes and self._values[0] == 0.0 and mostly_zero(images)
+        skips_zeros = has_bytes and self._values[0] == 0.0 and predicts_skipping(images)
         if len(samples) <= PREDICT_BLOCK:
             return self._predict_few(samples, has_bytes, skips_zeros)
         program = on_data(

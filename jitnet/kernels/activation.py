@@ -49,7 +49,7 @@ class ActivationKernel(NamedTuple):
 
 
 ACTIVATION_KERNELS = {
-    "relu": ActivationKernel(0, "output", 1, 0),
+    "relu": ActivationKernel(0, "output", 1, 1),
     "tanh": ActivationKernel(1, "output", 21, 4),
     "gelu": ActivationKernel(2, "input", 39, 65),
     "silu": ActivationKernel(3, "input", 24, 28),

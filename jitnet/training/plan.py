@@ -10,8 +10,8 @@ import numpy.typing as npt
 from jitnet.compiler.machine import Machine, describe_machine
 from jitnet.config import ModelConfig, TrainConfig
 from jitnet.datasets import Split
+from jitnet.engine.density import density, trains_skipping, used_columns
 from jitnet.engine.layout import Layout, lay_out
-from jitnet.engine.prediction import ZERO_SKIPPING_BELOW, density, used_columns
 from jitnet.engine.program import Program, Step, measuring, training
 from jitnet.engine.setup import make_data, training_run
 from jitnet.engine.state import Data, Run, State, aligned, byte_values, clock_for, pack
@@ -61,7 +61,7 @@ def make_plan(model: Model, samples: Split, config: TrainConfig, batch_size: int
     skip_zeros: whether zeros may be skipped where that pays.
     """
     here = describe_machine()
-    share, loops, reason = _input_loops(model, samples)
+    share, loops, reason = _input_loops(model, samples, batch_size)
     if not skip_zeros:
         loops, reason = "dense", "as asked"
     if config.threads > here.affinity:
@@ -100,14 +100,14 @@ def _scaled_before(model: Model, samples: Split) -> bool:
     return samples.images.dtype != np.uint8 or np.ndim(scaling.offset) > 0 or np.ndim(scaling.scale) > 0
 
 
-def _input_loops(model: Model, samples: Split) -> tuple[float, str, str]:
+def _input_loops(model: Model, samples: Split, batch_size: int) -> tuple[float, str, str]:
     images, scaling = samples.images, model.scaling
     if _scaled_before(model, samples):
         return 1.0, "dense", "inputs are not bytes"
     share = density(images)
     if scaling.offset:
         return share, "dense", "zero bytes are not zero inputs"
-    loops = "zero-skipping" if share < ZERO_SKIPPING_BELOW else "dense"
+    loops = "zero-skipping" if trains_skipping(share, batch_size) else "dense"
     return share, loops, f"{share:.0%} of the inputs are not zero"
 
 
