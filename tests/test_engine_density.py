@@ -51,7 +51,7 @@ def test_prediction_decides_for_itself():
 
 @pytest.mark.parametrize(("share", "loops"), [(0.1, "zero-skipping"), (0.9, "dense")])
 def test_the_plan_says_which_loops_and_why(share, loops):
-    data = jitnet.from_arrays(pictures(share), np.arange(400, dtype=np.int32) % 3)
+    data = jitnet.from_arrays(pictures(share).reshape(-1, 5, 10), np.arange(400, dtype=np.int32) % 3)
     model = jitnet.Model.create(jitnet.ModelConfig(in_features=50, n_classes=3), data, seed=0)
     plan = make_plan(model, data.train, jitnet.TrainConfig(), 32)
     assert plan.input_loops == loops
