@@ -98,6 +98,10 @@ class Kernel:
             in_panels = rows(linear.in_panels(w))
             bias, self.out = aligned(units), rows(np.zeros((batch, units), np.float32))
             self.call = lambda: linear.forward(rows_x, in_panels, bias, self.out, threads)
+        elif self.kernel == "input_gradient":
+            in_panels = rows(linear.in_panels(w))
+            dout_t, self.out = rows(dout.T), rows(np.zeros((self.in_features, batch), np.float32))
+            self.call = lambda: linear.gradient_of_input(dout_t, in_panels, self.out, threads)
         else:
             wide = rows(np.pad(dout, ((0, 0), (0, units - self.out_features))))
             self.out, bias = rows(np.zeros((units // PANEL * self.in_features, PANEL), np.float32)), aligned(units)
@@ -112,6 +116,8 @@ class Kernel:
         self.call()
         if self.kernel == "forward":
             return protocol.summary(self.out[:, : self.out_features])
+        if self.kernel == "input_gradient":
+            return protocol.summary(self.out.T)
         return protocol.summary(linear.from_panels(self.out, self.out_features))
 
 

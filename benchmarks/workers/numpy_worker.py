@@ -121,8 +121,7 @@ class Predict(Network):
 
 class Kernel:
     def __init__(self, row: Row) -> None:
-        x, w, dout = protocol.kernel_inputs(row)
-        left, right = (x, w.T) if row["kernel"] == "forward" else (dout.T, x)
+        left, right = protocol.factors(row["kernel"], *protocol.kernel_inputs(row))
         self.out = np.empty((len(left), right.shape[1]), np.float32)
         self.measure = protocol.Repeated(lambda: np.matmul(left, right, out=self.out)).measure
 

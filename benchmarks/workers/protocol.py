@@ -84,6 +84,11 @@ def kernel_inputs(row: Row) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return x, w, dout
 
 
+def factors(kernel: str, x: Any, w: Any, dout: Any) -> tuple[Any, Any]:
+    """The two matrices whose product a kernel is; anything with `.T` will do."""
+    return {"forward": (x, w.T), "weight_gradient": (dout.T, x), "input_gradient": (dout, w)}[kernel]
+
+
 def quality(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Accuracy and mean cross-entropy of predicted probabilities (n, classes)."""
     of_label = probabilities[np.arange(len(labels)), labels].astype(np.float64)

@@ -76,8 +76,7 @@ class Predict:
 
 class Kernel:
     def __init__(self, row: Row) -> None:
-        x, w, dout = (torch.from_numpy(array) for array in protocol.kernel_inputs(row))
-        left, right = (x, w.t()) if row["kernel"] == "forward" else (dout.t(), x)
+        left, right = protocol.factors(row["kernel"], *map(torch.from_numpy, protocol.kernel_inputs(row)))
         self.out = torch.empty(len(left), right.shape[1])
         with torch.inference_mode():
             self.repeated = protocol.Repeated(lambda: torch.mm(left, right, out=self.out))
