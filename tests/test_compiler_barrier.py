@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numba import config, prange
 
-from jitnet.compiler.barrier import all_here, barrier_words, forget_barrier, may_wait, wait_for_all
+from jitnet.compiler.barrier import add_at_once, all_here, barrier_words, forget_barrier, may_wait, wait_for_all
 from jitnet.compiler.decorators import driver, kernel
 from jitnet.compiler.machine import describe_machine, set_threads
 
@@ -56,6 +56,24 @@ def test_each_part_sees_what_all_wrote_before():
     assert here.tolist() == [1] * parts
     expected = np.arange(turns)[:, None] * parts + np.arange(parts)
     np.testing.assert_array_equal(seen, np.broadcast_to(expected, seen.shape))
+
+
+@driver
+def share_out(words, parts, turns, taken):
+    for _ in prange(parts):
+        for _ in range(turns):
+            taken[add_at_once(words, 0, 3)] += 1
+
+
+def test_no_two_parts_are_given_the_same():
+    parts, turns = 2, 100_000 if not config.DISABLE_JIT else 100
+    if describe_machine().affinity >= parts:
+        set_threads(parts)
+    words, taken = np.zeros(1, np.int64), np.zeros(3 * parts * turns, np.int64)
+    share_out(words, parts, turns, taken)
+    assert (taken[::3] == 1).all()
+    assert taken.sum() == parts * turns
+    assert words[0] == 3 * parts * turns
 
 
 @compiled

@@ -25,7 +25,7 @@ from numba.extending import intrinsic
 from jitnet.compiler.decorators import helper, linked
 from jitnet.compiler.signatures import COUNTS, INT
 
-__all__ = ["BARRIERS", "all_here", "barrier_words", "forget_barrier", "may_wait", "wait_for_all"]
+__all__ = ["BARRIERS", "add_at_once", "all_here", "barrier_words", "forget_barrier", "may_wait", "wait_for_all"]
 
 _APART = 512
 """Words from one part's own to the next one's."""
@@ -67,6 +67,11 @@ if config.DISABLE_JIT:
         words[at] = words[at] or value
         return int(words[at])
 
+    def add_at_once(words: npt.NDArray[np.int64], at: int, value: int) -> int:
+        """Add to words[at] in one step, and give what stood there: no two parts are given the same."""
+        words[at] += value
+        return int(words[at]) - value
+
     def _rest(spins: int) -> None:
         """Let the core do something else for a moment."""
 
@@ -99,6 +104,14 @@ else:
             place = _place(context, builder, signature.args[0], *args[:2])
             pair = builder.cmpxchg(place, ir.Constant(_WORD, 0), args[2], "acq_rel", "acquire")
             return builder.select(builder.extract_value(pair, 1), args[2], builder.extract_value(pair, 0))
+
+        return types.int64(words, types.intp, types.int64), codegen
+
+    @intrinsic
+    def add_at_once(typing, words, at, value):
+        def codegen(context, builder, signature, args):
+            place = _place(context, builder, signature.args[0], *args[:2])
+            return builder.atomic_rmw("add", place, args[2], "monotonic")
 
         return types.int64(words, types.intp, types.int64), codegen
 

@@ -43,7 +43,7 @@ from jitnet.engine.layers import (
 )
 from jitnet.engine.operations import OPERATIONS
 from jitnet.engine.output import add_partials, logits, logits_sparse, loss, partial_logits
-from jitnet.engine.ownership import own_range
+from jitnet.engine.ownership import AS_IT_COMES, own_range
 from jitnet.engine.state import RUN, Batch, empty_run
 from jitnet.engine.updates import limit, norm, update_all, update_bias, update_weights
 from jitnet.engine.whole_data import augment, count_entries, drop_samples, list_entries, predict
@@ -124,58 +124,64 @@ def perform(run, first_line, last_line, first_step, last_step, part):
             if part < line.parts:
                 batch = by_reference(_batch_of(run, step + line.next_batch, rate))
                 first, last = own_range(run, batch, line.split, line.layer, part, line.parts)
-                if line.operation == GATHER:
-                    gather(run, batch, line.layer, part, first, last)
-                elif line.operation == FORWARD:
-                    forward(run, batch, line.layer, part, first, last)
-                elif line.operation == FORWARD_SPARSE:
-                    forward_sparse(run, batch, line.layer, part, first, last)
-                elif line.operation == ACTIVATE:
-                    activate(run, batch, line.layer, part, first, last)
-                elif line.operation == DROP:
-                    drop(run, batch, line.layer, part, first, last)
-                elif line.operation == PARTIAL_LOGITS:
-                    partial_logits(run, batch, line.layer, part, first, last)
-                elif line.operation == LOGITS:
-                    logits(run, batch, line.layer, part, first, last)
-                elif line.operation == LOGITS_SPARSE:
-                    logits_sparse(run, batch, line.layer, part, first, last)
-                elif line.operation == ADD_PARTIALS:
-                    add_partials(run, batch, line.layer, part, first, last)
-                elif line.operation == LOSS:
-                    loss(run, batch, line.layer, part, first, last)
-                elif line.operation == BACKWARD_INPUT:
-                    backward_input(run, batch, line.layer, part, first, last)
-                elif line.operation == BACKWARD_WEIGHT:
-                    backward_weight(run, batch, line.layer, part, first, last)
-                elif line.operation == BACKWARD_SPARSE:
-                    backward_sparse(run, batch, line.layer, part, first, last)
-                elif line.operation == BACKWARD_BIAS:
-                    backward_bias(run, batch, line.layer, part, first, last)
-                elif line.operation == DROP_BACK:
-                    drop_back(run, batch, line.layer, part, first, last)
-                elif line.operation == ACTIVATE_BACK:
-                    activate_back(run, batch, line.layer, part, first, last)
-                elif line.operation == UPDATE_WEIGHTS:
-                    update_weights(run, batch, line.layer, part, first, last)
-                elif line.operation == UPDATE_BIAS:
-                    update_bias(run, batch, line.layer, part, first, last)
-                elif line.operation == NORM:
-                    norm(run, batch, line.layer, part, first, last)
-                elif line.operation == UPDATE_ALL:
-                    update_all(run, batch, line.layer, part, first, last)
-                elif line.operation == LIMIT:
-                    limit(run, batch, line.layer, part, first, last)
-                elif line.operation == COUNT_ENTRIES:
-                    count_entries(run, batch, line.layer, part, first, last)
-                elif line.operation == LIST_ENTRIES:
-                    list_entries(run, batch, line.layer, part, first, last)
-                elif line.operation == AUGMENT:
-                    augment(run, batch, line.layer, part, first, last)
-                elif line.operation == DROP_SAMPLES:
-                    drop_samples(run, batch, line.layer, part, first, last)
-                elif line.operation == PREDICT:
-                    predict(run, batch, line.layer, part, first, last)
+                while True:
+                    if line.operation == GATHER:
+                        gather(run, batch, line.layer, part, first, last)
+                    elif line.operation == FORWARD:
+                        forward(run, batch, line.layer, part, first, last)
+                    elif line.operation == FORWARD_SPARSE:
+                        forward_sparse(run, batch, line.layer, part, first, last)
+                    elif line.operation == ACTIVATE:
+                        activate(run, batch, line.layer, part, first, last)
+                    elif line.operation == DROP:
+                        drop(run, batch, line.layer, part, first, last)
+                    elif line.operation == PARTIAL_LOGITS:
+                        partial_logits(run, batch, line.layer, part, first, last)
+                    elif line.operation == LOGITS:
+                        logits(run, batch, line.layer, part, first, last)
+                    elif line.operation == LOGITS_SPARSE:
+                        logits_sparse(run, batch, line.layer, part, first, last)
+                    elif line.operation == ADD_PARTIALS:
+                        add_partials(run, batch, line.layer, part, first, last)
+                    elif line.operation == LOSS:
+                        loss(run, batch, line.layer, part, first, last)
+                    elif line.operation == BACKWARD_INPUT:
+                        backward_input(run, batch, line.layer, part, first, last)
+                    elif line.operation == BACKWARD_WEIGHT:
+                        backward_weight(run, batch, line.layer, part, first, last)
+                    elif line.operation == BACKWARD_SPARSE:
+                        backward_sparse(run, batch, line.layer, part, first, last)
+                    elif line.operation == BACKWARD_BIAS:
+                        backward_bias(run, batch, line.layer, part, first, last)
+                    elif line.operation == DROP_BACK:
+                        drop_back(run, batch, line.layer, part, first, last)
+                    elif line.operation == ACTIVATE_BACK:
+                        activate_back(run, batch, line.layer, part, first, last)
+                    elif line.operation == UPDATE_WEIGHTS:
+                        update_weights(run, batch, line.layer, part, first, last)
+                    elif line.operation == UPDATE_BIAS:
+                        update_bias(run, batch, line.layer, part, first, last)
+                    elif line.operation == NORM:
+                        norm(run, batch, line.layer, part, first, last)
+                    elif line.operation == UPDATE_ALL:
+                        update_all(run, batch, line.layer, part, first, last)
+                    elif line.operation == LIMIT:
+                        limit(run, batch, line.layer, part, first, last)
+                    elif line.operation == COUNT_ENTRIES:
+                        count_entries(run, batch, line.layer, part, first, last)
+                    elif line.operation == LIST_ENTRIES:
+                        list_entries(run, batch, line.layer, part, first, last)
+                    elif line.operation == AUGMENT:
+                        augment(run, batch, line.layer, part, first, last)
+                    elif line.operation == DROP_SAMPLES:
+                        drop_samples(run, batch, line.layer, part, first, last)
+                    elif line.operation == PREDICT:
+                        predict(run, batch, line.layer, part, first, last)
+                    if line.split != AS_IT_COMES:
+                        break
+                    first, last = own_range(run, batch, line.split, line.layer, part, line.parts)
+                    if first == last:
+                        break
                 began = _note_line(run, step, k, part, began)
     restore_float_flags(flags)
 

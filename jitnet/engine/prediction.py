@@ -83,6 +83,7 @@ class Predictor:
         run = self._run._replace(
             program=program.table(),
             call=call,
+            barrier=np.zeros(1, np.int64),
             order=np.arange(len(samples), dtype=np.int32),
             data=self._run.data._replace(images=images, features=features),
             outputs=self._run.outputs._replace(probabilities=out),

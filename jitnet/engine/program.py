@@ -365,13 +365,15 @@ def measuring(step: Step, layout: Layout) -> Program:
 
 
 def on_data(operations: Sequence[str], sizes: Sizes, threads: int) -> Program:
-    """A program on the data set: list its entries, distort, predict. One region; each part owns samples."""
+    """A program on the data set: list its entries, distort, predict. One region; each part owns samples. Where there is
+    one operation, parts take them as they come: a thread beside a busy neighbour then does fewer."""
     costs = [Cost(*(float(number) for number in OPERATIONS[name].cost(sizes))) for name in operations]
     # A byte moved is worth about ten multiply-adds.
     work = sum(cost.flop + 10.0 * cost.bytes for cost in costs)
     parts = choose_parts(work, threads, int(sizes.n), "samples")
+    split = "data as it comes" if parts.count > 1 and len(operations) == 1 else ""
     lines = (
-        Line(1, name, 0, OPERATIONS[name].split, parts.count, parts.reason, cost)
+        Line(1, name, 0, split or OPERATIONS[name].split, parts.count, parts.reason, cost)
         for name, cost in zip(operations, costs, strict=True)
     )
     return Program((), tuple(lines))

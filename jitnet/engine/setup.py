@@ -68,7 +68,7 @@ def training_run(step: Step, layout: Layout, program: Program, n_steps: int) -> 
 def run_on_data(run: Run, program: Program, n_samples: int, times: dict[str, float] | None = None) -> None:
     """Walk a program on the data set once. times: gains the seconds of each of its operations, means over parts."""
     load_loop()
-    run = run._replace(program=program.table(), call=run.call.copy())
+    run = run._replace(program=program.table(), call=run.call.copy(), barrier=np.zeros(1, np.int64))
     run.call.batch_size, run.call.n_steps, run.call.n_samples = 0, 1, n_samples
     if times is not None:
         run = run._replace(clock=clock_for(program.threads, len(program.lines), program.regions, steps=1))
