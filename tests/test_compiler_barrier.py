@@ -58,11 +58,16 @@ def test_each_part_sees_what_all_wrote_before():
     np.testing.assert_array_equal(seen, np.broadcast_to(expected, seen.shape))
 
 
+@kernel
+def take(words, turns, taken):
+    for _ in range(turns):
+        taken[add_at_once(words, 0, 3)] += 1
+
+
 @driver
 def share_out(words, parts, turns, taken):
     for _ in prange(parts):
-        for _ in range(turns):
-            taken[add_at_once(words, 0, 3)] += 1
+        take(words, turns, taken)
 
 
 def test_no_two_parts_are_given_the_same():
