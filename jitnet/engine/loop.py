@@ -1,9 +1,9 @@
 """The loop that walks a program: region after region, step after step, and nothing else.
 
     steps         steps of a call, one of two ways:
-    team          one `prange` for all of them: parts go through regions together and wait for each other between them
-    walk          lines of the program, region after region
-    region        one `prange` for one region: each part performs its share of the lines
+    member        one part of all of them: from region to region, at barriers between them; all parts in one `prange`
+    walk          lines of the program, region after region, each in a `prange` of its own
+    team          the `prange`, the only one
     perform       the lines of a region, one part of each, by name
 
 This is all of the engine that is parallel, and one of it serves everything: training, measuring, predicting, listing
@@ -186,13 +186,6 @@ def perform(run, first_line, last_line, first_step, last_step, part):
     restore_float_flags(flags)
 
 
-@linked(RUN, INT, INT, INT, INT, INT, parallel=True)
-def region(run, first_line, last_line, first_step, last_step, parts):
-    """All parts of some lines, in parallel."""
-    for part in prange(parts):
-        perform(run, first_line, last_line, first_step, last_step, np.int64(part))
-
-
 @helper
 def _end_of_region(run, begin):
     """The line behind the last of those that share a region with line `begin`."""
@@ -257,15 +250,18 @@ def member(run, totals, done, first_lines, part, parts):
                 readings[0], readings[1] = entered, read_clock()
 
 
-@linked(RUN, DOUBLES, COUNTS, INT, INT, parallel=True)
-def team(run, totals, done, first_lines, parts):
-    """All parts of all steps, in parallel."""
+@linked(RUN, DOUBLES, COUNTS, INT, INT, INT, INT, INT, parallel=True)
+def team(run, totals, done, first_line, last_line, first_step, last_step, parts):
+    """All parts in parallel: of all steps of a call where `done` has a place for their count, else of some lines."""
     for part in prange(parts):
-        member(run, totals, done, first_lines, np.int64(part), parts)
+        if done.shape[0] > 0:
+            member(run, totals, done, first_line, np.int64(part), parts)
+        else:
+            perform(run, first_line, last_line, first_step, last_step, np.int64(part))
 
 
-@linked(RUN, INT, INT, INT)
-def walk(run, first_line, last_line, step):
+@linked(RUN, DOUBLES, COUNTS, INT, INT, INT)
+def walk(run, totals, alone, first_line, last_line, step):
     """Lines of the program for one step, region after region."""
     begin = first_line
     while begin < last_line:
@@ -273,7 +269,7 @@ def walk(run, first_line, last_line, step):
         parts = _most_parts(run, begin, end)
         entered = read_clock() if run.call.clocked else np.int64(0)
         if parts > 1:
-            region(run, begin, end, step, step + 1, parts)
+            team(run, totals, alone, begin, end, step, step + 1, parts)
         else:
             perform(run, begin, end, step, step + 1, np.int64(0))
         if run.call.clocked:
@@ -304,14 +300,15 @@ def steps(address, first_lines, totals):
         done = np.zeros(1, np.int64)
         done[0] = -1
         forget_barrier(run.barrier, parts)
-        team(run, totals, done, first_lines, parts)
+        team(run, totals, done, first_lines, n_lines, 0, n_steps, parts)
         if done[0] >= 0:
             return done[0]
+    alone = np.zeros(0, np.int64)
     if n_steps > 0:
-        walk(run, 0, first_lines, 0)
+        walk(run, totals, alone, 0, first_lines, 0)
     for step in range(n_steps):
         entered = read_clock() if run.call.clocked else np.int64(0)
-        walk(run, first_lines, n_lines, step)
+        walk(run, totals, alone, first_lines, n_lines, step)
         total, correct = 0.0, 0
         for n in range(_samples_of(run, step)):
             total += run.state.losses[n]
@@ -341,12 +338,12 @@ def run_steps(struct: Struct, first_lines: int, totals: npt.NDArray[np.float64])
 def repeat_lines(address, first_line, last_line, repeats, batches, parts, regions):
     """The bench's loop: `repeats` times some lines, each time on the next of `batches` batches, inside one region of
     `parts`; or with `regions` in a region each time anew."""
-    run = _run_at(address)
+    run, totals, alone = _run_at(address), np.zeros(0, np.float64), np.zeros(0, np.int64)
     done = 0
     while done < repeats:
         steps = 1 if regions else min(batches, repeats - done)
         if parts > 1:
-            region(run, first_line, last_line, 0, steps, parts)
+            team(run, totals, alone, first_line, last_line, 0, steps, parts)
         else:
             perform(run, first_line, last_line, 0, steps, np.int64(0))
         done += steps
