@@ -89,7 +89,8 @@ def test_a_sample_is_new_in_each_epoch_and_the_same_in_any_chunk(fields):
     order = np.random.default_rng(4).permutation(40).astype(np.int32)
     samples, _ = new_samples(images, labels, **fields)
     whole = samples.draw(1, order).images.copy()
-    pieces = np.concatenate([samples.draw(1, order[begin : begin + 7]).images for begin in range(0, 40, 7)])
+    draws = (samples.draw(1, order[begin : begin + 7]).images.copy() for begin in range(0, 40, 7))
+    pieces = np.concatenate(list(draws))
     np.testing.assert_array_equal(pieces, whole)
     again = samples.draw(2, order).images
     assert all((one != other).any() for one, other in zip(whole, again, strict=True))

@@ -21,6 +21,7 @@ from jitnet.engine.loop import repeat_lines
 from jitnet.engine.operations import OPERATIONS
 from jitnet.engine.program import WHOLE_NETWORK, Line, Step
 from jitnet.engine.setup import make_data
+from jitnet.engine.state import Buffer
 from jitnet.kernels.augment import distortion_settings
 from jitnet.training.samples import NewSamples
 
@@ -153,13 +154,13 @@ def _drawing(subject: Subject, threads: int, operation: str, variant: str, confi
 
 
 def _listing(subject: Subject, threads: int, images: npt.NDArray[np.uint8]) -> Case:
-    no_features = np.zeros((0, 0), np.float32)
+    no_features, entries = np.zeros((0, 0), np.float32), Buffer(np.uint32)
 
     def run(repeats: int) -> float:
         chunk = images[np.resize(subject.order, repeats * subject.batch_size)]
         labels = np.zeros(len(chunk), np.int32)
         set_threads(threads)
-        return timed(lambda: make_data(chunk, no_features, labels, skips_zeros=True, threads=threads, kept=False))
+        return timed(lambda: make_data(chunk, no_features, labels, skips_zeros=True, threads=threads, entries=entries))
 
     sizes = Sizes(subject.batch_size, subject.shape.in_features, entries=subject.entries)
     return _data_case(subject, threads, "list_entries", "", sizes, run)

@@ -10,7 +10,7 @@ from jitnet.config import TrainConfig
 from jitnet.engine.costs import Sizes
 from jitnet.engine.program import on_data
 from jitnet.engine.setup import run_on_data
-from jitnet.engine.state import SETTINGS, aligned, empty_run, no_outputs
+from jitnet.engine.state import SETTINGS, Buffer, aligned, empty_run, no_outputs
 from jitnet.kernels.augment import distortion_settings, scratch_size
 
 __all__ = ["SampleMaker"]
@@ -32,6 +32,7 @@ class SampleMaker:
         self._images, self._features, self._threads = images, features, threads
         self._has_bytes = len(images) > 0
         self._distorting = config.augment.active
+        self._made = Buffer(np.uint8)
         self._operations = ["augment"] * self._distorting + ["drop_samples"] * (config.input_dropout > 0.0)
         distortion, (height, width) = distortion_settings(config.augment), image_shape or (0, 0)
         pixels = scratch_size(height, width, distortion) if self._distorting else 0
@@ -56,13 +57,15 @@ class SampleMaker:
         self, epoch: int, indices: npt.NDArray[np.int32], times: dict[str, float] | None = None
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
         """The samples `indices`, int32, as they are in this epoch, in that order: images and features, one empty.
+        Distorted images are good until the next call, which writes over them.
 
         times: gains the seconds of each operation.
         """
         if not self._has_bytes:
             made: npt.NDArray[Any] = self._features[indices]
         elif self._distorting:
-            made = np.empty((len(indices), self._images.shape[1]), np.uint8)
+            shape = (len(indices), self._images.shape[1])
+            made = self._made.take(shape[0] * shape[1]).reshape(shape)
         else:
             made = self._images[indices]
         outputs = no_outputs()._replace(**{"images" if self._has_bytes else "features": made})

@@ -1,6 +1,7 @@
 """From a shape, a config and samples to what the compiled loop takes."""
 
 import mmap
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from jitnet.engine.costs import Sizes
 from jitnet.engine.layout import Layout
 from jitnet.engine.loop import load_loop, run_steps
 from jitnet.engine.program import Program, Step, adds_directly, on_data, updates_late
-from jitnet.engine.state import CALL, SETTINGS, Data, Run, allocate, clock_for, empty_run, no_data
+from jitnet.engine.state import CALL, SETTINGS, Buffer, Data, Run, allocate, clock_for, empty_run, no_data
 from jitnet.kernels.activation import ACTIVATION_KERNELS
 from jitnet.kernels.optimizer import OPTIMIZER_KERNELS, optimizer_settings
 from jitnet.kernels.schedule import schedule_settings
@@ -80,6 +81,12 @@ def run_on_data(run: Run, program: Program, n_samples: int, times: dict[str, flo
             times[line.operation] = times.get(line.operation, 0.0) + float(ticks) * tick_s()
 
 
+@cache
+def _blank_run() -> Run:
+    """One run that does nothing, for all; nobody writes to it."""
+    return empty_run()
+
+
 def make_data(
     images: npt.NDArray[np.uint8],
     features: npt.NDArray[np.float32],
@@ -87,23 +94,24 @@ def make_data(
     *,
     skips_zeros: bool,
     threads: int,
-    kept: bool = True,
+    entries: Buffer | None = None,
     times: dict[str, float] | None = None,
 ) -> Data:
     """Samples as the loop walks them: bytes as they are stored, with lists of what is not zero where asked for.
 
-    kept: whether they stay for the whole run, or for one call. times: gains the seconds of each operation.
+    entries: where their lists go, where they are for one call and not for the whole run. times: gains the seconds of
+    each operation.
     """
     data = no_data()._replace(images=images, features=features, labels=np.require(labels, np.int32, ["C", "W"]))
     if not skips_zeros:
         return data
     sizes = Sizes(len(images), images.shape[1], item=1)
     data = data._replace(indptr=np.zeros(len(images) + 1, np.int64))
-    run = empty_run()._replace(data=data)
+    run = _blank_run()._replace(data=data)
     run_on_data(run, on_data(["count_entries"], sizes, threads), len(images), times)
     np.cumsum(data.indptr, out=data.indptr)
-    room = _small_pages if kept else np.zeros
-    data = data._replace(entries=room(int(data.indptr[-1]), np.uint32))
+    count = int(data.indptr[-1])
+    data = data._replace(entries=entries.take(count) if entries else _small_pages(count, np.uint32))
     run_on_data(run._replace(data=data), on_data(["list_entries"], sizes, threads), len(images), times)
     return data
 

@@ -30,6 +30,7 @@ __all__ = [
     "RUN",
     "SETTINGS",
     "Batch",
+    "Buffer",
     "Clock",
     "Data",
     "Outputs",
@@ -262,6 +263,19 @@ def empty_run() -> Run:
         no_clock(),
         barrier_words(1),
     )
+
+
+class Buffer:
+    """Memory that is used again and again: new pages take longer to come by than what is written there to write."""
+
+    def __init__(self, kind: type) -> None:
+        self._array: npt.NDArray[Any] = np.empty(0, kind)
+
+    def take(self, count: int) -> npt.NDArray[Any]:
+        """So many numbers, whatever stands there; those that were taken before are given up."""
+        if len(self._array) < count:
+            self._array = np.empty(count + count // 8, self._array.dtype)
+        return self._array[:count]
 
 
 def aligned(count: int) -> Floats:

@@ -59,7 +59,7 @@ def distorted_samples(
     chosen = np.concatenate([first, others])[:count].astype(np.int32)
     no_features = np.zeros((0, 0), np.float32)
     maker = SampleMaker(images, no_features, shape, TrainConfig(augment=config, seed=seed), threads=1)
-    out = np.stack([images[chosen], *(maker.make(epoch, chosen)[0] for epoch in range(1, variants + 1))])
+    out = np.stack([images[chosen], *(maker.make(epoch, chosen)[0].copy() for epoch in range(1, variants + 1))])
     return chosen.tolist(), out.swapaxes(0, 1).reshape(len(chosen), variants + 1, *shape)
 
 

@@ -8,7 +8,7 @@ from jitnet.config import TrainConfig
 from jitnet.datasets import Split
 from jitnet.engine.samples import SampleMaker
 from jitnet.engine.setup import make_data
-from jitnet.engine.state import Data
+from jitnet.engine.state import Buffer, Data
 from jitnet.errors import UsageError
 from jitnet.model import Model
 from jitnet.training.plan import Plan
@@ -34,9 +34,11 @@ class NewSamples:
         self._labels = np.require(split.labels, np.int32, ["C", "W"])
         self._plan, self._maker = plan, SampleMaker(images, features, image_shape, config, plan.threads)
         self.counting = np.zeros(0, np.int32)
+        self._entries = Buffer(np.uint32)
 
     def draw(self, epoch: int, indices: npt.NDArray[np.int32], times: dict[str, float] | None = None) -> Data:
-        """The samples `indices` of the data set as they are in this epoch, in that order.
+        """The samples `indices` of the data set as they are in this epoch, in that order; good until the next call,
+        which writes over them.
 
         times: gains the seconds of each operation that makes them.
         """
@@ -44,4 +46,6 @@ class NewSamples:
             self.counting = np.arange(len(indices), dtype=np.int32)
         plan, labels = self._plan, self._labels[indices]
         made = self._maker.make(epoch, indices, times)
-        return make_data(*made, labels, skips_zeros=plan.skips_zeros, threads=plan.threads, kept=False, times=times)
+        return make_data(
+            *made, labels, skips_zeros=plan.skips_zeros, threads=plan.threads, entries=self._entries, times=times
+        )
