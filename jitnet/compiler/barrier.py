@@ -1,7 +1,7 @@
 """Parts of one parallel region wait for each other without leaving it.
 
-To end a parallel region and start the next costs 3 to 5 µs. A barrier inside one costs less than one: each part counts
-up a number of its own, and goes on once all the others' have come as far.
+A barrier costs a small part of what it takes to end a parallel region and start the next: each part counts up a number
+of its own, and goes on once all the others' have come as far.
 
 It needs all parts to run at the same time, each on a thread of its own, and no layer of threads promises that. So they
 agree first: `all_here` waits for them, and where one does not come, says no to every part, however late. Whoever calls

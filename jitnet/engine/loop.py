@@ -213,12 +213,15 @@ def _samples_of(run, step):
 
 @linked(RUN, DOUBLES, COUNTS, INT, INT, INT)
 def member(run, totals, done, first_lines, part, parts):
-    """Part `part` of all steps of a call, where all parts run at the same time; see `steps`."""
+    """Part `part` of all steps of a call, where all parts run at the same time; see `steps`.
+
+    done: how many steps went well, -1 before the first part has begun; and whether the loss ended them.
+    """
     if all_here(run.barrier, part, parts) == 0:
         return
     if part == 0:
         done[0] = 0
-    own, turn = part * run.network.sample_stride, 0
+    turn = 0
     for step in range(run.call.n_steps):
         entered = read_clock() if run.call.clocked else np.int64(0)
         begin, total, correct = np.int64(0) if step == 0 else first_lines, 0.0, 0
@@ -226,19 +229,20 @@ def member(run, totals, done, first_lines, part, parts):
             end = _end_of_region(run, begin)
             region_entered = read_clock() if run.call.clocked else np.int64(0)
             perform(run, begin, end, step, step + 1, part)
-            if end == run.program.shape[0]:
-                # Ahead of the last barrier: behind it others may write the next step's.
+            if part == 0 and end == run.program.shape[0]:
+                # Ahead of the last barrier: behind it others write the next step's, and read whether there is one.
                 for n in range(_samples_of(run, step)):
-                    total += run.state.losses[own + n]
-                    correct += run.state.correct[own + n]
+                    total += run.state.losses[n]
+                    correct += run.state.correct[n]
+                if not math.isfinite(total):
+                    done[1] = 1
             turn += 1
             wait_for_all(run.barrier, part, parts, turn)
             if run.call.clocked and part == 0:
                 readings = run.clock.regions[step % run.clock.regions.shape[0], run.program[begin].region]
                 readings[0], readings[1] = region_entered, read_clock()
             begin = end
-        # Every part has the same sums, and so ends with the same step.
-        if not math.isfinite(total):
+        if done[1] == 1:
             return
         if part == 0:
             totals[0] += total
@@ -297,7 +301,7 @@ def steps(address, first_lines, totals):
     n_steps, n_lines = run.call.n_steps, run.program.shape[0]
     parts = _most_parts(run, 0, n_lines)
     if run.call.together and may_wait(run.barrier, parts):
-        done = np.zeros(1, np.int64)
+        done = np.zeros(2, np.int64)
         done[0] = -1
         forget_barrier(run.barrier, parts)
         team(run, totals, done, first_lines, n_lines, 0, n_steps, parts)
