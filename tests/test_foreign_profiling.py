@@ -258,6 +258,20 @@ def test_the_child_has_the_users_settings_and_not_ours(monkeypatch):
     assert profiling._environment()[1] is False
 
 
+def test_a_function_whose_types_cannot_be_read_is_named(module):
+    code = (
+        "import json, jitnet.foreign.measuring, jitnet.foreign.typed_code as typed_code\n"
+        "def fails(state): raise KeyError('phi')\n"
+        "typed_code.read_types = fails\n"
+        "from jitnet.foreign.measuring import measure, observe\n"
+        f"target = {f'{module}:scaled'!r}\n"
+        "request = dict(target=target, args='f4[100] f4[100]', setup=None, threads=[1], perf_map=False)\n"
+        "print(json.dumps(measure(request, observe(), str)['notes']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "no hints from the types of scaled: KeyError: 'phi'" in done.stdout.splitlines()[-1]
+
+
 def test_the_child_knows_no_room_that_changes_numba():
     code = (
         "import sys, jitnet.foreign.worker, jitnet.foreign.measuring\n"

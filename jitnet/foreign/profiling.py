@@ -222,7 +222,7 @@ def _profile(target: str, answer: dict[str, Any], flop: str | None, bytes_: str 
             for each in answer["functions"]
         ),
         hints=_hints(answer["hints"]),
-        unsearched=tuple((kind, reason) for kind, reason in answer["unsearched"]),
+        unsearched=(),
         notes=tuple(answer["notes"]),
         threading_layer=answer["threading_layer"],
         numba=answer["numba"],
@@ -239,10 +239,10 @@ def _with_lines(profile: FunctionProfile, answer: dict[str, Any], cpu: str | Non
     view, reason = _look(profile, answer, cpu)
     own = [(kind.value, reason) for kind in (Kind.CALL, Kind.DIVISION)]
     if view is None:
-        return replace(profile, unsearched=(*profile.unsearched, *own))
+        return replace(profile, unsearched=tuple(own))
     if view.foreign:
         own = [(kind, f"the machine code is {view.cpu}'s, which did not run") for kind, _ in own]
-        return replace(profile, lines=view, unsearched=(*profile.unsearched, *own))
+        return replace(profile, lines=view, unsearched=tuple(own))
     found = borne_out(profile.hints, view) + calls_and_divisions(view, answer, profile.cpu_share)
     return replace(profile, lines=view, hints=_ordered(found))
 
