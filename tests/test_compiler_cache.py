@@ -132,8 +132,21 @@ def test_a_first_compile_that_was_broken_off_is_not_all(monkeypatch, tmp_path):
     monkeypatch.setattr(cache, "cache_folder", tmp_path)
     (tmp_path / "loop.steps-62.py311.nbi").write_text("")
     assert not cache.all_compiled()
-    cache.remember_all_compiled()
+    cache.keep_all({})
     assert cache.all_compiled()
+
+
+@pytest.mark.parametrize("spoil", [lambda old: old[:-1], lambda old: old[:40] + b"?" + old[41:], lambda old: b""])
+def test_code_that_is_kept_is_read_as_it_was_written_or_not_at_all(monkeypatch, tmp_path, spoil):
+    monkeypatch.setattr(cache, "cache_folder", tmp_path)
+    assert cache.read_all() is None
+    objects = {name: cache.ObjectCode(f"_Z{name}", name.encode() * 9) for name in ("second", "first")}
+    cache.keep_all(objects)
+    assert list(cache.read_all().items()) == list(objects.items())
+    (kept,) = tmp_path.iterdir()
+    kept.write_bytes(spoil(kept.read_bytes()))
+    assert cache.read_all() is None
+    assert not cache.all_compiled()
 
 
 def test_a_second_start_compiles_nothing(tmp_path):
@@ -184,12 +197,36 @@ def test_a_second_start_of_the_whole_loop_compiles_nothing():
         "from jitnet.engine.loop import load_loop\n"
         "with when_compiling(lambda: print('compiles')):\n"
         "    load_loop()\n"
-        "print('loaded')"
+        "from jitnet.compiler.startup import linked_functions\n"
+        "from jitnet.engine.loop import steps\n"
+        "print('loaded', sum(sum(each.stats.cache_hits.values()) for each in linked_functions(steps)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), timeout=120, check=True
     )
-    assert done.stdout == "loaded\n"
+    assert done.stdout == "loaded 0\n"  # none by Numba's own files: all at once
+
+
+def test_what_was_loaded_by_name_alone_can_be_called_by_what_is_compiled_later(tmp_path):
+    """The compiler asks for its types then, and its code is there twice."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import numpy as np\n"
+        "from jitnet.compiler.decorators import kernel\n"
+        "from jitnet.engine.loop import load_loop\n"
+        "from jitnet.kernels.memory import clear\n"
+        "load_loop()\n"
+        "@kernel\n"
+        "def compiled_now(values):\n"
+        "    clear(values, 1, values.shape[0])\n"
+        "values = np.ones(5, np.float32)\n"
+        "compiled_now(values)\n"
+        "print(values.tolist())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(program)], capture_output=True, text=True, env=environment(), timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "[1.0, 0.0, 0.0, 0.0, 0.0]\n"), done.stderr
 
 
 def test_the_user_is_told_once_before_anything_is_compiled():

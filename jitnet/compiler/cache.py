@@ -1,11 +1,16 @@
 """Where compiled code is kept from one start to the next, and when it is not trusted.
 
+Numba keeps a file for each function: its machine code, and all that is needed to compile a caller of it. A start that
+compiles nothing needs the machine code alone, so that of the training loop is kept a second time, in one file that is
+loaded in a thirtieth of the time.
+
 The folder's name is a hash of all kernel sources, options and versions. Numba itself does not notice an edited callee
 in another file, a changed option or bounds checking, and would run stale code.
 """
 
 import hashlib
 import os
+import pickle
 import sys
 import tempfile
 from collections.abc import Callable
@@ -13,14 +18,14 @@ from contextlib import suppress
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import llvmlite
 import llvmlite.binding as llvm
 
 from jitnet.compiler.environment import FEATURES
 
-__all__ = ["COMPILED_ROOMS", "CompiledCode", "all_compiled", "cache_folder", "remember_all_compiled"]
+__all__ = ["COMPILED_ROOMS", "CompiledCode", "ObjectCode", "all_compiled", "cache_folder", "keep_all", "read_all"]
 
 COMPILED_ROOMS = ("compiler", "kernels", "engine")
 """The rooms whose sources decide what machine code there is."""
@@ -82,21 +87,30 @@ class CompiledCode:
     start and more where SciPy is installed; the compiler does so again by itself where something has to be compiled.
     And it looks for its folder at the first use, not for all functions of which most are linked into others.
 
-    before_use: called before the code is loaded or compiled; it brings in what the code calls by name.
+    before_use: called before the code is loaded; it brings in what the code calls by name. before_compiling: called
+    where there is no such code; it brings in what the compiler must know of what is called.
     """
 
-    def __init__(self, function: Callable[..., Any], before_use: Callable[[], None]) -> None:
-        self._function, self._before_use = function, before_use
+    def __init__(
+        self, function: Callable[..., Any], before_use: Callable[[], None], before_compiling: Callable[[], None]
+    ) -> None:
+        self._function, self._before_use, self._before_compiling = function, before_use, before_compiling
 
     @cached_property
     def _files(self) -> Any:
         return FunctionCache(self._function)
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
-        self._before_use()
-        if cache_folder is None:
-            return None
-        rtsys.initialize(target_context)  # the functions that count references, which loaded code refers to
+        found = None
+        if cache_folder is not None:
+            self._before_use()
+            rtsys.initialize(target_context)  # the functions that count references, which loaded code refers to
+            found = self._load(signature, target_context)
+        if found is None:
+            self._before_compiling()
+        return found
+
+    def _load(self, signature: Any, target_context: Any) -> Any:
         with self._files._guard_against_spurious_io_errors():
             try:
                 return self._files._load_overload(signature, target_context)
@@ -106,6 +120,15 @@ class CompiledCode:
                 self._files.flush()
                 return None
 
+    def object_code(self, signature: Any, target_context: Any) -> "ObjectCode | None":
+        """The machine code in Numba's file for this function; None where there is no such file."""
+        with self._files._guard_against_spurious_io_errors():
+            found = self._files._cache_file.load(self._files._index_key(signature, target_context.codegen()))
+            if found is not None:
+                (_, _, (code, _)), descriptor = found[:2]
+                return ObjectCode(descriptor.llvm_func_name, code)
+        return None
+
     def save_overload(self, signature: Any, data: Any) -> None:
         if cache_folder is not None:
             self._files.save_overload(signature, data)
@@ -114,16 +137,49 @@ class CompiledCode:
         return getattr(self._files, name)
 
 
-_MARK = "training"  # a file in the cache folder
+class ObjectCode(NamedTuple):
+    """A function's machine code as the compiler left it, ELF on Linux. symbol: its name in there."""
+
+    symbol: str
+    code: bytes
+
+
+_ALL = "training.objects"  # a file in the cache folder
 
 
 def all_compiled() -> bool:
     """Whether everything that training runs was compiled here before, so that a start needs only load it."""
-    return cache_folder is not None and (cache_folder / _MARK).exists()
+    return cache_folder is not None and (cache_folder / _ALL).exists()
 
 
-def remember_all_compiled() -> None:
-    """Say so to later starts; one whose compiling was broken off must not, for the next goes on with it."""
-    if cache_folder is not None:
+def keep_all(objects: dict[str, ObjectCode]) -> None:
+    """Keep the machine code of everything that training runs, by the names that callers know, for later starts.
+
+    A start whose compiling was broken off must not, for the next goes on with it.
+    """
+    if cache_folder is None:
+        return
+    content = pickle.dumps({name: tuple(each) for name, each in objects.items()})
+    partial = cache_folder / f"{_ALL}.{os.getpid()}"
+    try:
+        partial.write_bytes(hashlib.sha256(content).digest() + content)
+        os.replace(partial, cache_folder / _ALL)
+    except OSError:
         with suppress(OSError):
-            (cache_folder / _MARK).touch()
+            partial.unlink()
+
+
+def read_all() -> dict[str, ObjectCode] | None:
+    """What `keep_all` kept, in the same order; None, and gone, where it is not as it was written."""
+    if cache_folder is None:
+        return None
+    try:
+        content = (cache_folder / _ALL).read_bytes()
+    except OSError:
+        return None
+    size = hashlib.sha256().digest_size
+    if hashlib.sha256(content[size:]).digest() != content[:size]:
+        with suppress(OSError):
+            (cache_folder / _ALL).unlink()
+        return None
+    return {name: ObjectCode(*each) for name, each in pickle.loads(content[size:]).items()}

@@ -7,22 +7,26 @@ driver       a thin parallel loop, one `prange`, over serial kernels
 
 Numba copies a function into each caller and optimises it there again. For a large loop that took most of a first start.
 A linked one is machine code under a name of its own, as in any other language; callers hold that name and no copy.
-Whoever calls one brings it in first, compiled or loaded, whether he comes from the compiler or from the cache.
+Whoever calls one brings it in first: by its name alone where the caller is loaded, and with its types where the caller
+is compiled.
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, TypeVar
 
 import llvmlite.binding as llvm
 import numba
 from numba.core.dispatcher import Dispatcher
-from numba.core.registry import CPUDispatcher
+from numba.core.registry import CPUDispatcher, cpu_target
+from numba.core.runtime import rtsys
 
-from jitnet.compiler.cache import CompiledCode
+from jitnet.compiler.cache import CompiledCode, cache_folder, keep_all, read_all
 
-__all__ = ["FASTMATH", "driver", "helper", "kernel", "linked", "linked_callees", "load", "plain"]
+__all__ = [
+    "FASTMATH", "driver", "helper", "keep_linked", "kernel", "linked", "linked_callees", "load", "load_kept", "plain",
+]  # fmt: skip
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -38,7 +42,7 @@ _NO_WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 def _compile(function: Function, **options: Any) -> Any:
     dispatcher = numba.njit(**{**_OPTIONS, **options})(function)
     if not numba.config.DISABLE_JIT:
-        dispatcher._cache = CompiledCode(function, lambda: _load_callees(function))
+        dispatcher._cache = CompiledCode(function, lambda: _name_callees(function), lambda: _load_callees(function))
     return dispatcher
 
 
@@ -84,22 +88,63 @@ def linked(*arguments: Any, returns: Any = numba.types.void, **options: Any) -> 
     return decorate
 
 
+_named: set[str] = set()
+"""Linked functions that loaded code can call by now."""
+
+
+def _name_of(dispatcher: Any) -> str:
+    """The name that callers know. Numba's own symbol holds a number that differs from process to process, and two may
+    compile side by side."""
+    return f"{dispatcher.py_func.__module__}.{dispatcher.py_func.__name__}"
+
+
+def _make_known(name: str, address: int) -> None:
+    llvm.add_symbol(name, address)
+    _named.add(name)
+
+
 @cache
 def load(dispatcher: Any) -> None:
-    """Bring in a linked function, compiled or from the cache: from now on compiled code can call it by its name."""
+    """Bring in a linked function, compiled or from the cache: from now on compiled code can call it by its name, and
+    what calls it can be compiled."""
     if numba.config.DISABLE_JIT:
         return
     signature = dispatcher.linked_signature
     dispatcher.compile(signature)
     dispatcher.disable_compile()
     result = dispatcher.get_compile_result(signature)
-    # Numba's own symbol holds a number that differs from process to process; two may compile side by side.
-    name = f"{dispatcher.py_func.__module__}.{dispatcher.py_func.__name__}"
-    llvm.add_symbol(name, result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
+    _make_known(_name_of(dispatcher), result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
     by_name = copy.copy(result.fndesc)
-    by_name.mangled_name = name
+    by_name.mangled_name = _name_of(dispatcher)
     result.target_context.remove_user_function(result.entry_point)
     result.target_context.insert_user_function(result.entry_point, by_name, ())
+
+
+def keep_linked(functions: Iterable[Any]) -> None:
+    """Keep the machine code of linked functions, each behind those that it calls, for `load_kept`."""
+    if cache_folder is None:
+        return
+    objects = {}
+    for function in functions if not numba.config.DISABLE_JIT else ():
+        found = function._cache.object_code(function.linked_signature, cpu_target.target_context)
+        if found is None:  # it could not be written: the next start compiles it, and keeps all
+            return
+        objects[_name_of(function)] = found
+    keep_all(objects)
+
+
+def load_kept() -> bool:
+    """Bring in all that `keep_linked` kept, by name alone, in one go; False where nothing is kept."""
+    objects = read_all()
+    if objects is None:
+        return False
+    _start_threads()
+    rtsys.initialize(cpu_target.target_context)
+    engine = cpu_target.target_context.codegen()._engine
+    for name, (symbol, code) in objects.items():
+        engine._ee.add_object_file(llvm.ObjectFileRef.from_data(code))
+        _make_known(name, engine.get_function_address(symbol))
+    return True
 
 
 def plain(function: Any) -> Callable[..., Any]:
@@ -125,8 +170,16 @@ def linked_callees(function: Any) -> tuple[Any, ...]:
     return tuple(found)
 
 
+def _name_callees(function: Any) -> None:
+    """See to it that a function from the cache finds those that it calls."""
+    _start_threads()
+    for callee in linked_callees(function):
+        if _name_of(callee) not in _named:
+            load(callee)
+
+
 def _load_callees(function: Any) -> None:
-    """Bring in the linked functions that a function calls."""
+    """See to it that a function can be compiled: Numba must know the types of those that it calls."""
     _start_threads()
     for callee in linked_callees(function):
         load(callee)

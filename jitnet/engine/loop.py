@@ -20,9 +20,9 @@ import numpy.typing as npt
 from numba import prange
 
 from jitnet.compiler.barrier import all_here, forget_barrier, may_wait, wait_for_all
-from jitnet.compiler.cache import all_compiled, cache_folder, remember_all_compiled
+from jitnet.compiler.cache import all_compiled, cache_folder
 from jitnet.compiler.clock import read_clock
-from jitnet.compiler.decorators import helper, kernel, linked, load
+from jitnet.compiler.decorators import helper, keep_linked, kernel, linked, load_kept
 from jitnet.compiler.denormals import flush_denormals, restore_float_flags
 from jitnet.compiler.machine import describe_machine
 from jitnet.compiler.reference import Struct, by_reference, reference_to
@@ -374,11 +374,10 @@ def compile_ahead() -> "subprocess.Popen[bytes] | None":
 @cache
 def load_loop() -> None:
     """Compile or load the loop and all that it calls, in two processes where it has to be compiled."""
-    if all_compiled():
-        for function in linked_functions(steps):
-            load(function)
-    else:
+    there = load_kept()
+    if not there:
         compile_ahead()
         load_all(linked_functions(steps))
     run_steps(Struct(empty_run()), 0, np.zeros(3))
-    remember_all_compiled()
+    if not there:
+        keep_linked(linked_functions(steps))
