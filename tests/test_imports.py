@@ -133,9 +133,12 @@ def test_a_light_start_loads_no_numbers(arguments):
 
 def test_the_screen_is_there_before_numba_is():
     """Every error and every bar goes through this room, and data is read while Numba loads."""
-    code = "import sys, jitnet.render; print(*(name for name in ('numba', 'llvmlite') if name in sys.modules))"
+    code = (
+        "import sys; from jitnet.render import *; print(callable(step_profile), "
+        "*(name for name in ('numba', 'llvmlite') if name in sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == []
+    assert done.stdout.split() == ["True"]
 
 
 def test_import_alone_loads_nothing_else():

@@ -1,18 +1,64 @@
-"""Everything that the commands show; the only room that knows rich. Functions take records and a console."""
+"""Everything that the commands show; the only room that knows rich. Functions take records and a console.
 
-from jitnet.render.augmentation import distortions, sheet
-from jitnet.render.console import Consoles, consoles, error, facts, make_console, notice
-from jitnet.render.drawing import picture, pictures, plot, to_grey
-from jitnet.render.foreign import function_profile
-from jitnet.render.machine_code import code_summary, code_view, code_views
-from jitnet.render.measurement import bench, changes, measuring
-from jitnet.render.profiling import step_profile
-from jitnet.render.program import program_table
-from jitnet.render.progress import TrainingView, compiling, downloads, working
-from jitnet.render.reports import description, evaluation, listing, network, plan, prediction
-from jitnet.render.roofline import roofline_picture, roofline_svg
-from jitnet.render.scaling import scaling_table
-from jitnet.render.tables import bar, table
+A function's file is imported when it is first asked for: a training needs four of thirteen.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jitnet.render.augmentation import distortions, sheet
+    from jitnet.render.console import Consoles, consoles, error, facts, make_console, notice
+    from jitnet.render.drawing import picture, pictures, plot, to_grey
+    from jitnet.render.foreign import function_profile
+    from jitnet.render.machine_code import code_summary, code_view, code_views
+    from jitnet.render.measurement import bench, changes, measuring
+    from jitnet.render.profiling import step_profile
+    from jitnet.render.program import program_table
+    from jitnet.render.progress import TrainingView, compiling, downloads, working
+    from jitnet.render.reports import description, evaluation, listing, network, plan, prediction
+    from jitnet.render.roofline import roofline_picture, roofline_svg
+    from jitnet.render.scaling import scaling_table
+    from jitnet.render.tables import bar, table
+
+_HOME = {
+    "Consoles": "console",
+    "TrainingView": "progress",
+    "bar": "tables",
+    "bench": "measurement",
+    "changes": "measurement",
+    "code_summary": "machine_code",
+    "code_view": "machine_code",
+    "code_views": "machine_code",
+    "compiling": "progress",
+    "consoles": "console",
+    "description": "reports",
+    "distortions": "augmentation",
+    "downloads": "progress",
+    "error": "console",
+    "evaluation": "reports",
+    "facts": "console",
+    "function_profile": "foreign",
+    "listing": "reports",
+    "make_console": "console",
+    "measuring": "measurement",
+    "network": "reports",
+    "notice": "console",
+    "picture": "drawing",
+    "pictures": "drawing",
+    "plan": "reports",
+    "plot": "drawing",
+    "prediction": "reports",
+    "program_table": "program",
+    "roofline_picture": "roofline",
+    "roofline_svg": "roofline",
+    "scaling_table": "scaling",
+    "sheet": "augmentation",
+    "step_profile": "profiling",
+    "table": "tables",
+    "to_grey": "drawing",
+    "working": "progress",
+}
 
 __all__ = [
     "Consoles",
@@ -52,3 +98,11 @@ __all__ = [
     "to_grey",
     "working",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'jitnet.render' has no attribute {name!r}")
+    value = getattr(import_module(f"jitnet.render.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value

@@ -4,8 +4,8 @@ import itertools
 import math
 import string
 from collections.abc import Iterator, Sequence
+from html import escape
 from typing import TYPE_CHECKING
-from xml.sax.saxutils import escape
 
 import numpy as np
 from rich.console import Console
@@ -308,14 +308,14 @@ def roofline_svg(found: "Roofline") -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {bottom}" width="{WIDTH}" height="{bottom}" '
         f'role="img" font-family="system-ui, sans-serif" font-size="{SIZE}" fill="{INK}">'
     )
-    title = f"<title>{escape(found.title)}: GFLOP/s over FLOP for each byte</title>"
-    heading = f'<text x="{LEFT}" y="24" font-size="16" font-weight="bold">{escape(found.title)}</text>'
+    title = f"<title>{escape(found.title, quote=False)}: GFLOP/s over FLOP for each byte</title>"
+    heading = f'<text x="{LEFT}" y="24" font-size="16" font-weight="bold">{escape(found.title, quote=False)}</text>'
     return "\n".join([head, title, heading, *parts, *legend, "</svg>", ""])
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start", **more: str) -> str:
     extra = "".join(f' {name.replace("_", "-")}="{value}"' for name, value in more.items())
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{extra}>{escape(text)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{extra}>{escape(text, quote=False)}</text>'
 
 
 def _line(x0: float, y0: float, x1: float, y1: float, colour: str, width: float, more: str = "") -> str:
@@ -378,7 +378,7 @@ def _points(picture: _Picture, points: "Sequence[tuple[str, Point]]") -> Iterato
     for mark, point in points:
         x, y = picture.x(point.intensity), picture.y(point.gflops)
         colour = WRONG if point.impossible else DOT
-        yield f"<g><title>{escape(_told(point))}</title>"
+        yield f"<g><title>{escape(_told(point), quote=False)}</title>"
         if point.nominal:
             nx, ny = picture.x(point.nominal[0]), picture.y(point.nominal[1])
             yield _line(x, y, nx, ny, colour, 1, ' stroke-dasharray="2 3"')
