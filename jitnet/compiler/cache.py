@@ -2,7 +2,7 @@
 
 Numba keeps a file for each function: its machine code, and all that is needed to compile a caller of it. A start that
 compiles nothing needs the machine code alone, so that of the training loop is kept a second time, in one file that is
-loaded in a thirtieth of the time.
+loaded in a small part of the time.
 
 The folder's name is a hash of all kernel sources, options and versions. Numba itself does not notice an edited callee
 in another file, a changed option or bounds checking, and would run stale code.

@@ -61,7 +61,7 @@ _HUGE_FROM = 4 << 20
 addresses at hand for."""
 
 CLOCKED_STEPS = 512
-"""Steps whose times are kept, the last ones of a call: more than a call of 30 ms has where a step takes 60 µs."""
+"""Steps whose times are kept: the last ones of a call, where it has more."""
 
 _CLOCK_LINES = _LINE_BYTES // 16
 """Lines whose readings fill a whole start of memory, so that two threads never write to one."""

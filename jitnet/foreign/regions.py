@@ -42,8 +42,8 @@ class ThreadTimes:
     ) -> list[Answer]:
         """Each parallel loop, and the hints that its threads' times give.
 
-        place_of: the file and line of a loop, by the address of its body. counts: samples of a call's time for each
-        count of threads, as `Answer` has them.
+        place_of: the file and line of a loop, by the address of its body. counts: for each count of threads the
+        count, the calls in a sample, and the seconds of each sample.
         """
         by_kernel, computed = _by_kernel(self.timed), _by_kernel(self.computed)
         numbers = self._thread_numbers()

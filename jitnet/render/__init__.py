@@ -1,6 +1,6 @@
 """Everything that the commands show; the only room that knows rich. Functions take records and a console.
 
-A function's file is imported when it is first asked for: a training needs four of thirteen.
+A function is imported with its file when it is first asked for: a start of a training needs less than half of them.
 """
 
 from importlib import import_module
