@@ -17,16 +17,16 @@ class ModelConfig(CheckedConfig):
 
     in_features: Units = Field(description="Numbers in one sample.")
     hidden: tuple[Units, ...] = Field(
-        (128,), description="Units of each hidden layer, first to last; empty for softmax regression."
+        default=(128,), description="Units of each hidden layer, first to last; empty for softmax regression."
     )
     n_classes: Annotated[int, Field(ge=2, le=65_536)] = Field(description="Classes, and so logits.")
-    activation: ActivationName = Field("relu", description="What follows every hidden layer.")
+    activation: ActivationName = Field(default="relu", description="What follows every hidden layer.")
     init: Literal["he", "normal"] = Field(
-        "he",
+        default="he",
         description="Start: He's N(0, 2/in_features) with zero biases, or N(0, 1) for weights and hidden biases.",
     )
     output_bias: bool = Field(
-        True, description="Whether the last layer's bias is trained; without it the bias stays zero."
+        default=True, description="Whether the last layer's bias is trained; without it the bias stays zero."
     )
 
     @property
