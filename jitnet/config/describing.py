@@ -1,6 +1,6 @@
 """The table of fields in words: for `--help`, and for the docstrings of the configs and of what takes one."""
 
-import textwrap
+from functools import cache
 from typing import Literal, get_origin
 
 from jitnet.config.checking import CheckedConfig, any_of, expected
@@ -8,8 +8,6 @@ from jitnet.config.choices import OPTIMIZERS
 from jitnet.config.training import ONLY_WITH
 
 __all__ = ["default_in_words", "describe_field", "describe_fields"]
-
-WIDTH = 96
 
 
 def describe_field(kind: type[CheckedConfig], field: str, *, typed: bool) -> list[str]:
@@ -43,6 +41,7 @@ def default_in_words(kind: type[CheckedConfig], field: str, *, typed: bool) -> s
     return "; ".join([*parts, *(f"{value:g} with {name}" for name, value in own.items())])
 
 
+@cache
 def describe_fields(kind: type[CheckedConfig]) -> str:
     """Return all fields of a config for a docstring, those of a table inside it as `table.field`."""
     return "\n".join(f"    {line}" if line else "" for line in _lines(kind, ""))
@@ -54,13 +53,10 @@ def _lines(kind: type[CheckedConfig], table: str) -> list[str]:
         nested = info.annotation
         if isinstance(nested, type) and issubclass(nested, CheckedConfig):
             about = [str(info.description), f"An {nested.__name__}, or a dict of its fields, which are:"]
-            lines += ["", f"{table}{field}", *_wrapped(about), *_lines(nested, f"{table}{field}.")]
+            lines += ["", f"{table}{field}", f"    {' '.join(about)}", *_lines(nested, f"{table}{field}.")]
             continue
+        what, *limits = describe_field(kind, field, typed=False)
         default = default_in_words(kind, field, typed=False)
-        about = [*describe_field(kind, field, typed=False), f"Default: {default}." if default else "Required."]
-        lines += ["", f"{table}{field}", *_wrapped(about)]
+        lines += ["", f"{table}{field}", f"    {what}", f"    {' '.join(limits)}"]
+        lines.append(f"    Default: {default}." if default else "    Required.")
     return lines
-
-
-def _wrapped(sentences: list[str]) -> list[str]:
-    return textwrap.wrap(" ".join(sentences), WIDTH, initial_indent="    ", subsequent_indent="    ")
