@@ -131,7 +131,10 @@ def check_arguments(call: str, **arguments: tuple[object, type | tuple[type, ...
     """
     for name, (value, kinds) in arguments.items():
         if not isinstance(value, kinds):
-            wanted = [kind.__name__ for kind in (kinds if isinstance(kinds, tuple) else (kinds,))]
+            wanted = [
+                "None" if kind is type(None) else kind.__name__
+                for kind in (kinds if isinstance(kinds, tuple) else (kinds,))
+            ]
             raise UsageError(
                 f"{name} is of type {type(value).__name__}; expected {any_of(wanted)}; call {call} in this order"
             )

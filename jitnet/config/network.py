@@ -1,5 +1,6 @@
 """The fields of a network."""
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -35,7 +36,20 @@ class ModelConfig(CheckedConfig):
         return (self.in_features, *self.hidden, self.n_classes)
 
     @property
+    def layers(self) -> tuple[tuple[int, int, str, int], ...]:
+        """Each layer's inputs and outputs, the function that follows it, and the parameters that training changes."""
+        last = len(self.hidden)
+        return tuple(
+            (
+                before,
+                after,
+                "softmax" if layer == last else self.activation,
+                (before + (layer < last or self.output_bias)) * after,
+            )
+            for layer, (before, after) in enumerate(pairwise(self.widths))
+        )
+
+    @property
     def n_parameters(self) -> int:
         """Weights and biases that training changes."""
-        pairs = zip(self.widths[:-1], self.widths[1:], strict=True)
-        return sum((before + 1) * after for before, after in pairs) - (0 if self.output_bias else self.n_classes)
+        return sum(parameters for *_, parameters in self.layers)

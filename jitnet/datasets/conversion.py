@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from jitnet.config import check_arguments
 from jitnet.datasets import idx, npz, safetensors_file
 from jitnet.datasets.dataset import Dataset, Split
 from jitnet.errors import DataError, OutputError, UsageError
@@ -42,6 +43,7 @@ def convert(dataset: Dataset, target: str | Path, layout: Layout = "jitnet") -> 
     Raises UsageError for another suffix or layout, DataError for data the layout cannot hold, OutputError where the
     target exists or cannot be written.
     """
+    check_arguments("convert(dataset, target)", dataset=(dataset, Dataset), target=(target, (str, Path)))
     path = Path(target).expanduser()
     suffix = path.suffix.lower()
     if suffix not in (".safetensors", ".npz", ""):

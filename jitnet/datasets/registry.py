@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from jitnet.config import check_arguments
 from jitnet.datasets import digits, idx
 from jitnet.datasets.assemble import assemble
 from jitnet.datasets.dataset import Dataset, Progress
@@ -161,6 +162,11 @@ def load(
     progress: told about downloads; download: whether there may be any.
     Raises DataError for data that are missing, broken or do not fit together; DownloadError and OutputError as `fetch`.
     """
+    check_arguments(
+        "load(name_or_path, test_data)",
+        name_or_path=(name_or_path, (str, Path, type(None))),
+        test_data=(test_data, (str, Path, type(None))),
+    )
     notice = ""
     if name_or_path is None:
         name_or_path = DEFAULT

@@ -25,7 +25,7 @@ Floats = npt.NDArray[np.float32]
 
 
 class Predictor:
-    """Gives the probabilities of samples: `predictor(images, features, threads)`.
+    """Computes the probabilities of samples: `predictor(images, features, threads)`; `activations` of all layers.
 
     A call on a few samples copies them into memory that compiled code knows already; it costs a few microseconds beside
     the arithmetic.
@@ -92,6 +92,24 @@ class Predictor:
             set_threads(program.threads)
         run_steps(Struct(run), 0, np.zeros(3))
         return out
+
+    def activations(self, images: npt.NDArray[np.uint8], features: Floats) -> list[Floats]:
+        """What each layer gives on the way to the probabilities of the same samples: a new array (n, out_features)
+        float32 a layer."""
+        has_bytes = len(images) > 0
+        samples: npt.NDArray[Any] = images if has_bytes else features
+        skips_zeros = has_bytes and self._values[0] == 0.0 and predicts_skipping(images)
+        found = [np.empty((len(samples), width), np.float32) for width in self._shape.widths[1:]]
+        for begin in range(0, len(samples), PREDICT_BLOCK):
+            block = slice(begin, begin + PREDICT_BLOCK)
+            self._predict_few(samples[block], has_bytes, skips_zeros)
+            work = self._few[has_bytes][0].state.work  # a block's predictions leave every layer's outputs there
+            for layer, array in zip(self._layout.layers, found, strict=True):
+                rows = array[block]
+                end = int(layer.output_offset) + len(rows) * int(layer.output_stride)
+                outputs = work[int(layer.output_offset) : end].reshape(len(rows), -1)
+                rows[:] = outputs[:, : rows.shape[1]]
+        return found
 
     def _predict_few(self, samples: npt.NDArray[Any], has_bytes: bool, skips_zeros: bool) -> Floats:
         if has_bytes not in self._few:

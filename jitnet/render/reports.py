@@ -1,7 +1,6 @@
 """What the commands found, on the screen: machine and network, evaluation, prediction, data sets."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,14 +58,10 @@ def plan(
 
 def network(console: Console, config: "ModelConfig") -> None:
     """The network's layers with their shapes and parameters, and the sum of these."""
-    widths = config.widths
-    last = len(widths) - 2
     arrow = "->" if console.options.ascii_only else "→"
-    rows: list[list[Cell]] = []
-    for number, (before, after) in enumerate(pairwise(widths)):
-        has_bias = number < last or config.output_bias
-        follows = config.activation if number < last else "softmax"
-        rows.append([f"{before:,} {arrow} {after:,}", follows, (before + has_bias) * after])
+    rows: list[list[Cell]] = [
+        [f"{before:,} {arrow} {after:,}", follows, parameters] for before, after, follows, parameters in config.layers
+    ]
     rows.append([Text("network", style="bold"), "", Text(f"{config.n_parameters:,}", style="bold")])
     table(console, ["layer", "followed by", "parameters"], rows)
 
