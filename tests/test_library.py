@@ -1,12 +1,20 @@
 """The library as its user meets it: arguments that are swapped, help, types, and the code in its documents."""
 
+import os
 import pydoc
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 import jitnet
 from jitnet.config import TrainConfig
 from jitnet.errors import UsageError
+
+ROOT = Path(__file__).parent.parent
+PAGES = ("README.md", "docs/library.md")
 
 DATA = jitnet.load("digits")
 SHAPE = jitnet.ModelConfig(in_features=64, n_classes=10, hidden=(8,))
@@ -45,3 +53,40 @@ def test_help_of_train_describes_every_field():
     for name, info in TrainConfig.model_fields.items():
         assert f" {name} {info.description}" in text
     assert "learning_rate Peak step size. A number above 0, up to 1,000. Default: 0.7 with sgd; 0.05 with mom" in text
+
+
+def blocks(page: str) -> list[str]:
+    """A page's blocks of Python, which together are a program."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_program_of_a_page_runs_and_prints_what_is_shown(page, tmp_path, monkeypatch, capsys):
+    program = "\n".join(blocks(page))
+    if "import pandas" in program:
+        pytest.importorskip("pandas", reason="the page shows a table of pandas")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(program, page, "exec"), {"__name__": "program"})
+    printed = capsys.readouterr().out
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for shown in re.findall(r"^```python\n[^`]*^```\n\n```\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        assert shown in printed
+
+
+def test_a_strict_type_checker_without_plugins_finds_nothing(tmp_path, pytestconfig):
+    pytest.importorskip("mypy", reason="needs mypy")
+    for page in PAGES:
+        known = [block for block in blocks(page) if "import pandas" not in block]  # which comes without types
+        (tmp_path / f"{Path(page).stem.lower()}_page.py").write_text("\n".join(known), encoding="utf-8")
+    cache = pytestconfig.cache.mkdir("mypy-of-pages")
+    options = ["--strict", "--config-file=", "--follow-imports=silent", f"--cache-dir={cache}"]
+    files = map(str, sorted(tmp_path.glob("*.py")))
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", *options, *files],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "MYPYPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
