@@ -156,6 +156,9 @@ def test_parameters_are_replaced_whole_not_written_into():
     assert not np.array_equal(model.predict(images), before)
     with pytest.raises(ModelError, match=r"layer 0: weight has shape \(1, 1\); expected \(20, 30\)"):
         model.set_parameters([np.zeros((1, 1), np.float32)] * 3, model.biases)
+    for weights, biases in (([], []), (model.weights[:2], model.biases), ([*model.weights] * 2, [*model.biases] * 2)):
+        with pytest.raises(ModelError, match=rf"found {len(weights)} arrays of weights .*; expected 3 of each"):
+            model.set_parameters(weights, biases)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

@@ -133,8 +133,13 @@ class Model:
         return self._biases
 
     def set_parameters(self, weights: Sequence[Floats], biases: Sequence[Floats]) -> None:
-        """Replace all weights and biases; ModelError where a shape is not the config's."""
-        widths = self.config.widths
+        """Replace all weights and biases; ModelError where their number or a shape is not the config's."""
+        widths, n_layers = self.config.widths, len(self.config.layers)
+        if not len(weights) == len(biases) == n_layers:
+            raise ModelError(
+                f"found {len(weights)} arrays of weights and {len(biases)} of biases; expected {n_layers} of each, "
+                "one a layer"
+            )
         for layer, (before, after) in enumerate(itertools.pairwise(widths)):
             for name, array, shape in (("weight", weights[layer], (after, before)), ("bias", biases[layer], (after,))):
                 if array.shape != shape:
