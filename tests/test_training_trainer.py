@@ -239,9 +239,9 @@ def test_a_stop_between_epochs_starts_no_other(digits):
 
 def test_a_run_that_an_error_ends_says_so(digits):
     run = trainer(digits, epochs=10)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError) as caught:  # keeps the frames of the run alive, as a prompt does
         run.run(on_epoch=lambda report: 1 / (report.epoch - 2))
-    assert run.history.outcome == "stopped by its caller after 2 of 10 epochs"
+    assert run.history.outcome == "stopped by its caller after 2 of 10 epochs", caught
     run = trainer(digits, epochs=10)
     with pytest.raises(ZeroDivisionError):
         run.run(on_steps=lambda report: 1 / (report.epoch - 2))
