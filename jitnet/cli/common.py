@@ -8,6 +8,8 @@ from typing import Annotated, Any, Generic, TypeVar
 
 import typer
 
+from jitnet.cli.command import DATA_NAMES, expect_data, expect_model
+
 __all__ = [
     "DATA",
     "KINDS",
@@ -34,7 +36,7 @@ KINDS = "mnist, fashion-mnist, digits, a folder of IDX files, or a .safetensors,
 
 def data_names(incomplete: str) -> list[str]:
     """Completion of a data set's name; paths are left to the shell."""
-    return [name for name in ("mnist", "fashion-mnist", "digits") if name.startswith(incomplete)]
+    return [name for name in DATA_NAMES if name.startswith(incomplete)]
 
 
 def recipe_completion(incomplete: str) -> list[str]:
@@ -51,6 +53,7 @@ DataOption = Annotated[
         metavar="NAME-OR-PATH",
         show_default=False,
         autocompletion=data_names,
+        callback=expect_data,
         help=f"What to train on: {KINDS}. A name is searched in $JITNET_DATA, ./data and the cache folder, then "
         "downloaded. [default: mnist; digits where it cannot be had]",
         rich_help_panel=DATA,
@@ -58,7 +61,13 @@ DataOption = Annotated[
 ]
 DataArgument = Annotated[
     str,
-    typer.Argument(metavar="NAME-OR-PATH", show_default=False, autocompletion=data_names, help=f"One of {KINDS}."),
+    typer.Argument(
+        metavar="NAME-OR-PATH",
+        show_default=False,
+        autocompletion=data_names,
+        callback=expect_data,
+        help=f"One of {KINDS}.",
+    ),
 ]
 TestData = Annotated[
     Path | None,
@@ -73,7 +82,10 @@ TestData = Annotated[
 ModelPath = Annotated[
     Path,
     typer.Argument(
-        metavar="MODEL-OR-RUN", show_default=False, help="A .safetensors file, or a run folder that holds one."
+        metavar="MODEL-OR-RUN",
+        show_default=False,
+        callback=expect_model,
+        help="A .safetensors file, or a run folder that holds one.",
     ),
 ]
 Json = Annotated[

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from jitnet.cli.command import Command, expect_data, kind_of
 from jitnet.cli.common import KINDS, DataArgument, Json, Quiet, TestData, data_names, print_json
 from jitnet.cli.options import FIELDS, Field, with_fields
 from jitnet.config import TrainConfig, build
@@ -30,7 +31,7 @@ def _data(context: typer.Context) -> None:
         print(context.get_help())
 
 
-@app.command("list", epilog="Example: jitnet data list", short_help="List the sets known by name.")
+@app.command("list", cls=Command, epilog="Example: jitnet data list", short_help="List the sets known by name.")
 def list_(json: Json = False) -> None:
     """List the data sets known by name, and where each was found.
 
@@ -46,7 +47,7 @@ def list_(json: Json = False) -> None:
         render.listing(render.consoles().out, rows)
 
 
-@app.command(epilog="Example: jitnet data fetch fashion-mnist")
+@app.command(cls=Command, epilog="Example: jitnet data fetch fashion-mnist")
 def fetch(
     name: Annotated[
         str,
@@ -73,7 +74,7 @@ def fetch(
         print(f"{name} {'downloaded to' if fetched.downloaded else 'is there already:'} {fetched.folder}")
 
 
-@app.command(epilog="Example: jitnet data info digits", short_help="Describe a data set, and draw samples.")
+@app.command(cls=Command, epilog="Example: jitnet data info digits", short_help="Describe a data set, and draw samples.")
 def info(source: DataArgument, test_data: TestData = None, json: Json = False, quiet: Quiet = False) -> None:
     """Describe a data set: counts, shape, range of values, classes with their shares, and a few samples, drawn."""
     from dataclasses import asdict
@@ -91,6 +92,7 @@ def info(source: DataArgument, test_data: TestData = None, json: Json = False, q
 
 
 @app.command(
+    cls=Command,
     epilog="""\b
 Examples:
   jitnet data convert mnist mnist.npz
@@ -121,8 +123,11 @@ def convert(
     """Write a data set in another format."""
     from jitnet import render
     from jitnet.datasets import convert as convert_
-    from jitnet.datasets import load
+    from jitnet.datasets import load, names
 
+    missing = source not in names() and not Path(source).expanduser().exists()
+    if missing and (str(target) in names() or (target.exists() and kind_of(str(target)) == "data")):
+        raise UsageError(f"{target} is data; what is read comes first: jitnet data convert {target} {source}")
     with render.downloads(render.consoles(json, quiet)) as progress:
         dataset = load(source, test_data, progress=progress)
     written = convert_(dataset, target, layout)  # type: ignore[arg-type]
@@ -134,6 +139,7 @@ def convert(
 
 
 @app.command(
+    cls=Command,
     short_help="Show distorted samples.",
     epilog="""\b
 Examples:
@@ -150,6 +156,7 @@ def augment(
             metavar="NAME-OR-PATH",
             show_default=False,
             autocompletion=data_names,
+            callback=expect_data,
             help=f"One of {KINDS}. [default: mnist; digits where it cannot be had]",
         ),
     ] = None,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from jitnet.cli.command import Command
 from jitnet.cli.common import Json, ModelPath, print_json
 
 __all__ = ["app"]
@@ -18,7 +19,7 @@ Examples:
 """
 
 
-@app.command(epilog=EXAMPLES)
+@app.command(cls=Command, epilog=EXAMPLES)
 def predict(
     model: ModelPath,
     files: Annotated[

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from jitnet.cli.command import meant_by
 from jitnet.cli.common import DataOption, Json, Quiet, print_json, recipe_completion
 from jitnet.cli.options import FIELDS, CommandWithFields, configure, with_fields
 from jitnet.config.checking import any_of
@@ -231,6 +232,8 @@ def profile(
     if kernel is not None:
         return _loop(kernel, cpu, asm, json, quiet)
     if target is not None:
+        if ":" not in target and (meant := meant_by(target, ("--data", "--recipe"))):
+            raise UsageError(f"{target}: expected MODULE:FUNCTION; did you mean {meant}?")
         asked = {"args": arguments, "setup": setup, "flop": flop, "bytes": size_bytes, "cpu": cpu, "perf_map": perf_map}
         return _function(target, threads, asked, asm, json, quiet)
     return _steps(data, recipe, threads, roofline, trace, json, quiet, fields)
