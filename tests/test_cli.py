@@ -155,7 +155,7 @@ def test_help_fits_the_terminal(call, monkeypatch, width):
         (["train", "extra"], "unexpected extra argument(s) (extra)"),
         (["eval"], "missing argument 'MODEL-OR-RUN'"),
         (["predict", "model"], "missing argument 'FILE'"),
-        (["predict", "model", "file", "--top", "0"], "'--top'"),
+        (["predict", "model", "file", "--top", "0"], "--top: expected a whole number of 1 or more, found '0'"),
         (["data", "info"], "missing argument 'NAME-OR-PATH'"),
         (["train", "--epochs", "0"], "--epochs: expected a whole number from 1 to 1,000,000, found '0'"),
         (["train", "--epochs", "-3"], "--epochs: expected a whole number from 1 to 1,000,000, found '-3'"),
@@ -307,4 +307,4 @@ def test_a_closed_pipe_is_quiet(tmp_path):
     process.stdout.close()
     assert process.stderr.read() == b""
     process.stderr.close()
-    assert process.wait(timeout=60) in (0, 1)
+    assert process.wait(timeout=60) == 141

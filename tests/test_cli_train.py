@@ -185,7 +185,33 @@ def test_a_loss_that_runs_away_stops_the_run(call):
     assert code == 1
     assert re.search(r"epoch 1, step \d+.*--lr, now 100", err)
     assert err.count("\n") == 1
-    assert not (Path("run") / runs.METRICS).exists()
+    assert not Path("run").exists()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, DivergedError("the loss became NaN")])
+def test_a_run_that_ends_before_a_model_is_saved_leaves_no_folder(call, monkeypatch, error):
+    def end(self: Trainer) -> None:
+        assert list(Path().glob("**/config.json"))
+        raise error
+
+    monkeypatch.setattr(Trainer, "prepare", end)
+    for place in ([], ["--out", "deep/run"]):
+        assert call("train", "--data", "digits", *place, "--quiet").code in (1, 130)
+        assert not list(Path().iterdir())
+    Path("mine").mkdir()
+    (Path("mine") / "notes.txt").write_text("precious")
+    call("train", "--data", "digits", "--out", "mine", "--quiet")
+    assert [path.name for path in Path("mine").iterdir()] == ["notes.txt"]
+
+
+def test_a_run_that_was_killed_before_a_model_was_saved_is_said_to_be_one(call):
+    Path("run").mkdir()
+    (Path("run") / runs.CONFIG).write_text("{}")
+    code, _, err = call("eval", "run")
+    assert (code, err) == (
+        1,
+        "jitnet: error: run: this run ended before its first epoch did, and left no model; train again\n",
+    )
 
 
 def test_a_loss_that_runs_away_leaves_the_last_good_model(call, monkeypatch):

@@ -1,4 +1,4 @@
-"""What every command does with what was typed, before it runs: it refuses what cannot be meant, and suggests what may be.
+"""What every command does with what was typed: it refuses what cannot be meant, and suggests what may be.
 
 A word in the place of another, a data set in that of a model for example, is recognised by what it names.
 """

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from jitnet.cli.command import Command, expect_data, kind_of
-from jitnet.cli.common import KINDS, DataArgument, Json, Quiet, TestData, data_names, print_json
+from jitnet.cli.common import KINDS, DataArgument, Json, Quiet, TestData, check_output, data_names, print_json
 from jitnet.cli.options import FIELDS, Field, with_fields
 from jitnet.config import TrainConfig, build
 from jitnet.errors import UsageError
@@ -74,7 +74,9 @@ def fetch(
         print(f"{name} {'downloaded to' if fetched.downloaded else 'is there already:'} {fetched.folder}")
 
 
-@app.command(cls=Command, epilog="Example: jitnet data info digits", short_help="Describe a data set, and draw samples.")
+@app.command(
+    cls=Command, epilog="Example: jitnet data info digits", short_help="Describe a data set, and draw samples."
+)
 def info(source: DataArgument, test_data: TestData = None, json: Json = False, quiet: Quiet = False) -> None:
     """Describe a data set: counts, shape, range of values, classes with their shares, and a few samples, drawn."""
     from dataclasses import asdict
@@ -98,7 +100,7 @@ Examples:
   jitnet data convert mnist mnist.npz
   jitnet data convert train.csv digits.safetensors --test-data test.csv
   jitnet data convert mnist train_test_data_mnist.safetensors --layout original
-"""
+""",
 )
 def convert(
     source: DataArgument,
@@ -192,8 +194,7 @@ def augment(
     given = {field.name.removeprefix("augment."): text for field, text in typed.items() if field is not SEED}
     chosen = {"augment": given} | ({"seed": typed[SEED]} if SEED in typed else {})
     config = build(TrainConfig, chosen, {field.name: field.flags[0] for field in [*DISTORTIONS, SEED]})
-    if out is not None and out.suffix.lower() not in (".png", ".pgm"):
-        raise UsageError(f"--out: expected a name that ends in .png or .pgm, found {str(out)!r}")
+    check_output("--out", out, (".png", ".pgm"))
     if given and not config.augment.active:
         raise UsageError("every distortion named is 0, so that there is nothing to show; try --rotation 15")
 

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from jitnet.cli.command import meant_by
-from jitnet.cli.common import DataOption, Json, Quiet, print_json, recipe_completion
+from jitnet.cli.common import DataOption, Json, Quiet, check_output, print_json, recipe_completion, write_output
 from jitnet.cli.options import FIELDS, CommandWithFields, configure, with_fields
 from jitnet.config.checking import any_of
-from jitnet.errors import OutputError, UsageError
+from jitnet.errors import UsageError
 
 __all__ = ["app"]
 
@@ -207,7 +207,7 @@ def profile(
     wanted = {OWN: target is not None, LOOP: kernel is not None, TWO: compare is not None}
     modes = [name for name, is_wanted in wanted.items() if is_wanted] or [STEPS]
     if len(modes) > 1:
-        raise UsageError(f"{modes[0]} and {modes[1]} are two different profiles; ask for one of them")
+        raise UsageError(f"{modes[1]} cannot be combined with {modes[0]}: they are two kinds of profile")
     given = {
         "--args": arguments is not None,
         "--setup": setup is not None,
@@ -224,9 +224,8 @@ def profile(
         **{field.flags[0]: fields.get(field.parameter) is not None for under in STEP.values() for field in under},
     }
     _check_belongs(modes[0], [name for name, typed in given.items() if typed])
-    for option, path in (("--roofline", roofline), ("--trace", trace)):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise OutputError(f"{option} {path}: the folder {path.absolute().parent} does not exist; make it first")
+    check_output("--roofline", roofline, (".svg",))
+    check_output("--trace", trace, (".json",))
     if compare is not None:
         return _compare(*compare, json)
     if kernel is not None:
@@ -240,11 +239,13 @@ def profile(
 
 
 def _check_belongs(mode: str, given: list[str]) -> None:
-    """UsageError where an option was given that this kind of profile does not read."""
+    """UsageError where an option was typed that this kind of profile does not read."""
     for name in given:
         fitting = [other for other, names in BELONGS.items() if name in names]
         if mode not in fitting:
-            raise UsageError(f"{name} says nothing to a profile of {mode}; it belongs to one of {any_of(fitting)}")
+            if mode == STEPS:
+                raise UsageError(f"{name} needs {any_of(fitting)}; a profile of {STEPS} does not use it")
+            raise UsageError(f"{name} cannot be combined with {mode}; only a profile of {any_of(fitting)} uses it")
 
 
 def _steps(
@@ -296,10 +297,10 @@ def _steps(
                 )
             )
     if trace is not None:
-        _write("--trace", trace, as_json(as_trace(measured[-1])))
+        write_output("--trace", trace, as_json(as_trace(measured[-1])))
     found = roofline_of(measured[-1])
     if roofline is not None:
-        _write("--roofline", roofline, render.roofline_svg(found))
+        write_output("--roofline", roofline, render.roofline_svg(found))
     if json:
         print_json(as_document(measured))
         return 0
@@ -362,10 +363,3 @@ def _compare(before: Path, after: Path, json: bool) -> int:
     else:
         render.changes(render.consoles().out, found.changes, THRESHOLD, title=f"From {before} to {after}")
     return 0
-
-
-def _write(option: str, path: Path, text: str) -> None:
-    try:
-        path.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{option} {path}: cannot be written ({error.strerror})") from None

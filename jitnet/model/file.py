@@ -72,6 +72,8 @@ def read(path: Path) -> StoredModel:
     """Read a model from a safetensors file or a run folder; ModelError names what was found and expected."""
     if path.is_dir():
         if not (path / FILE_NAME).exists():
+            if (path / "config.json").exists():  # as it is where the process was killed
+                raise ModelError(f"{path}: this run ended before its first epoch did, and left no model; train again")
             raise ModelError(f"{path}: the folder holds no {FILE_NAME}; name a run folder or a .safetensors file")
         path = path / FILE_NAME
     tensors, about = _read(path)
