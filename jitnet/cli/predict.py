@@ -28,7 +28,7 @@ def predict(
             metavar="FILE",
             show_default=False,
             help="Pictures of one thing each, of any size, dark on light or light on dark. PGM and .npy are read as "
-            "they are; PNG, JPEG and others need pillow: pip install 'jitnet[images]'.",
+            "they are; PNG, JPEG and others need pillow: pip install pillow.",
         ),
     ],
     top: Annotated[

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jitnet.config import ModelConfig, build
-from jitnet.datasets import Scaling
+from jitnet.datasets import Scaling, safetensors_file
 from jitnet.errors import ModelError, OutputError, UsageError
 
 __all__ = ["FILE_NAME", "StoredModel", "read", "write"]
@@ -40,13 +40,10 @@ class StoredModel(NamedTuple):
 
 
 def write(path: Path, model: StoredModel) -> None:
-    """Write a model, whole or not at all; OutputError where it cannot be written."""
-    from safetensors.numpy import save
-
+    """Write a model, whole or not at all; OutputError where it cannot be written. The same model gives the same bytes."""
     tensors = {}
     for layer, (weight, bias) in enumerate(zip(model.weights, model.biases, strict=True)):
-        tensors[f"{2 * layer}.weight"] = np.ascontiguousarray(weight)
-        tensors[f"{2 * layer}.bias"] = np.ascontiguousarray(bias)
+        tensors[f"{2 * layer}.weight"], tensors[f"{2 * layer}.bias"] = weight, bias
     scaling = {name: np.asarray(getattr(model.scaling, name), np.float64).tolist() for name in ("offset", "scale")}
     about = {
         "format": "pt",
@@ -59,7 +56,7 @@ def write(path: Path, model: StoredModel) -> None:
     }
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_bytes(save(tensors, metadata={**model.metadata, **about}))
+        safetensors_file.write(temporary, tensors, {**model.metadata, **about})
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
