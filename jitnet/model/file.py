@@ -40,7 +40,7 @@ class StoredModel(NamedTuple):
 
 
 def write(path: Path, model: StoredModel) -> None:
-    """Write a model, whole or not at all; OutputError where it cannot be written. The same model gives the same bytes."""
+    """Write a model, whole or not at all, and the same model with the same bytes; OutputError where that fails."""
     tensors = {}
     for layer, (weight, bias) in enumerate(zip(model.weights, model.biases, strict=True)):
         tensors[f"{2 * layer}.weight"], tensors[f"{2 * layer}.bias"] = weight, bias
