@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -240,6 +241,22 @@ def test_data_convert_and_back(call, target):
     code, out, err = call("data", "convert", "digits", target)
     assert (code, out) == (1, "")
     assert "exists already and is not overwritten" in err
+
+
+def test_a_target_is_checked_before_data_is_read(call):
+    for words in (["digits.parquet"], ["digits.npz", "--layout", "Original"], ["digits.npz", "--layout", "original"]):
+        code, out, err = call("data", "convert", "missing.csv", *words)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert "missing" not in err
+
+
+@pytest.mark.parametrize("name", ["digits.npz", "digits.safetensors", "idx"])
+def test_converted_twice_is_equal_byte_for_byte(call, name):
+    files = []
+    for folder in ("one", "two"):
+        assert call("data", "convert", "digits", f"{folder}/{name}").code == 0
+        files.append({path.name: path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()})
+    assert files[0] == files[1]
 
 
 def test_data_convert_to_nothing_known(call):

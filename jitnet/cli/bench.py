@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from jitnet.bench.options import parse_share, parse_threads
 from jitnet.cli.common import DataOption, Json, Quiet, print_json
 from jitnet.cli.options import FIELDS, CommandWithFields, configure, with_fields
 from jitnet.errors import UsageError
@@ -101,6 +102,7 @@ def bench(
     network, config = configure(fields, None)
     if versus not in (None, "numpy"):
         raise UsageError(f"--vs: expected numpy, found {versus!r}")
+    threshold = parse_share(fail_above) if fail_above is not None else 0.1
     if fail_above is not None and baseline is None:
         raise UsageError("--fail-above needs something to compare with; name it with --baseline FILE")
 
@@ -108,14 +110,12 @@ def bench(
     from jitnet.bench.comparison import check_fits, check_threads, compare, read_baseline
     from jitnet.bench.document import as_document
     from jitnet.bench.measurement import run_bench
-    from jitnet.bench.options import parse_share, parse_threads
     from jitnet.compiler.machine import describe_machine
     from jitnet.config import ModelConfig, build
     from jitnet.datasets import load
 
     here = describe_machine()
     counts = parse_threads(threads, here.cores, here.affinity)
-    threshold = parse_share(fail_above) if fail_above is not None else 0.1
     before = read_baseline(baseline) if baseline is not None else None
     screen = render.consoles(json, quiet)
     notices = render.make_console(sys.stderr)

@@ -9,6 +9,7 @@ from jitnet.cli.command import Command, expect_data, kind_of
 from jitnet.cli.common import KINDS, DataArgument, Json, Quiet, TestData, check_output, data_names, print_json
 from jitnet.cli.options import FIELDS, Field, with_fields
 from jitnet.config import TrainConfig, build
+from jitnet.config.checking import any_of
 from jitnet.errors import UsageError
 
 __all__ = ["app"]
@@ -126,10 +127,14 @@ def convert(
     from jitnet import render
     from jitnet.datasets import convert as convert_
     from jitnet.datasets import load, names
+    from jitnet.datasets.conversion import LAYOUTS, check_target
 
     missing = source not in names() and not Path(source).expanduser().exists()
     if missing and (str(target) in names() or (target.exists() and kind_of(str(target)) == "data")):
         raise UsageError(f"{target} is data; what is read comes first: jitnet data convert {target} {source}")
+    if layout not in LAYOUTS:
+        raise UsageError(f"--layout: expected {any_of(LAYOUTS)}, found {layout!r}")
+    check_target(target, layout)
     with render.downloads(render.consoles(json, quiet)) as progress:
         dataset = load(source, test_data, progress=progress)
     written = convert_(dataset, target, layout)  # type: ignore[arg-type]
