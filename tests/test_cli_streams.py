@@ -142,5 +142,7 @@ def test_a_reader_that_left_is_exit_141_and_nothing_said(tmp_path):
     done = shell(f"{training} | head -1; echo ${{PIPESTATUS[0]}}", tmp_path)
     assert done.stdout.endswith("\n141\n")
     assert done.stderr == ""
+    documented = (Path(__file__).parents[1] / "docs" / "training.md").read_text(encoding="utf-8")
+    assert "\n| 141 | the reader of a pipe has left" in documented
     # It is gone, or holds what was trained so far.
     assert not (tmp_path / "run").exists() or (tmp_path / "run" / runs.MODEL).exists()

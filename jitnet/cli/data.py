@@ -137,7 +137,7 @@ def convert(
     check_target(target, layout)
     with render.downloads(render.consoles(json, quiet)) as progress:
         dataset = load(source, test_data, progress=progress)
-    written = convert_(dataset, target, layout)  # type: ignore[arg-type]
+    written = convert_(dataset, target, layout)
     if json:
         print_json(written)
     else:
