@@ -40,7 +40,9 @@ def as_json(value: Any, *, indent: int | None = None) -> str:
 
     Takes what the configuration and the reports hold: dicts, sequences, dataclasses, paths, NumPy scalars and arrays.
     """
-    return json.dumps(_plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(_plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
+    # A file name may hold bytes that are no UTF-8: Python has half characters for them, and JSON an escape.
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _plain(value: Any) -> Any:

@@ -425,6 +425,19 @@ def test_eval_by_other_test_data(call, trained):
     assert document["n"] == 100
 
 
+def test_a_file_name_that_is_no_utf_8(call):
+    rows = "".join(f"{n % 2},{n},7\n" for n in range(20)).encode()
+    Path(os.fsdecode(b"\xff.csv")).write_bytes(rows)
+    options = ["--epochs", "1", "--hidden", "", "--out", "run", "--json", "--quiet"]
+    code, out, err = call("train", "--data", os.fsdecode(b"\xff.csv"), *options)
+    assert (code, err) == (0, "")
+    assert json.loads(out)["data"]["source"] == os.fsdecode(b"\xff.csv")
+    assert json.loads((Path("run") / runs.CONFIG).read_text())["data"]["source"] == os.fsdecode(b"\xff.csv")
+    code, _, err = call("eval", "run")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "?.csv, is not here; name data with --data" in err
+
+
 def test_eval_notices_that_the_data_changed(call):
     np.savetxt("mine.csv", np.array([[n % 2, n, 7] for n in range(20)]), "%d", ",")
     assert call("train", "--data", "mine.csv", "--epochs", "1", "--hidden", "", "--out", "run", "--quiet").code == 0

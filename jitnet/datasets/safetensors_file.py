@@ -87,7 +87,8 @@ def write(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -
             "shape": list(arrays[name].shape),
             "data_offsets": [start, end],
         }
-    text = json.dumps(header, ensure_ascii=False).encode()
+    # A file name may hold bytes that are no UTF-8, which the format wants: there is a ? for each.
+    text = json.dumps(header, ensure_ascii=False).encode("utf-8", "replace")
     text += b" " * (-len(text) % 8)
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
