@@ -44,6 +44,9 @@ def test_share():
     for text in ("", "-1%", "ten", "nan", "1001"):
         with pytest.raises(UsageError, match="--fail-above: expected a percentage"):
             parse_share(text)
+    assert parse_share("0.5%") == 0.005
+    with pytest.raises(UsageError, match=r"did you mean 10%\?"):
+        parse_share("0.1")
 
 
 def test_rank_test_counts_every_arrangement():
@@ -356,7 +359,7 @@ def _quick(monkeypatch):
 
 
 def test_screen_and_json(call, tmp_path):
-    found = call(*ARGUMENTS, "--ladder", "--vs", "numpy", "--json", "a.json")
+    found = call(*ARGUMENTS, "--ladder", "--vs", "numpy")
     assert found.code == 0, found.err
     for text in (
         "What the machine can do",
@@ -368,7 +371,9 @@ def test_screen_and_json(call, tmp_path):
         assert text in found.out
     assert "NaN" not in found.out
     assert "Measuring" in found.err
-    document = json.loads((tmp_path / "a.json").read_text())
+    printed = call(*ARGUMENTS, "--ladder", "--vs", "numpy", "--json")
+    assert (printed.code, printed.err.count("Measuring")) == (0, 1)
+    document = json.loads(printed.out)
     assert document["machine"]["cpu"]
     assert document["settings"]["hidden"] == [24]
     assert document["same_bits"] is True
@@ -399,8 +404,7 @@ def test_baseline_sees_a_kernel_slowed_on_purpose(call, tmp_path, monkeypatch):
         return cases
 
     monkeypatch.setattr(measurement, "line_cases", make(1.0))
-    assert call(*ARGUMENTS, "--json", "a.json").code == 0
-    document = json.loads(Path("a.json").read_text())
+    document = json.loads(call(*ARGUMENTS, "--json").out)
     document["results"] = [row for row in document["results"] if row["group"] == "operation"]
     Path("a.json").write_text(json.dumps(document))
     compared = (*ARGUMENTS, "--baseline", "a.json")
@@ -418,6 +422,11 @@ def test_baseline_sees_a_kernel_slowed_on_purpose(call, tmp_path, monkeypatch):
     assert call(*compared).code == 0, "only shown where --fail-above is not given"
     monkeypatch.setattr(measurement, "line_cases", make(0.5))
     assert "faster" in call(*compared, "--fail-above", "10%").out
+    told = call(*compared, "--json")
+    assert {row["name"]: row["verdict"] for row in json.loads(told.out)["changes"]} == {
+        "relu": "same",
+        "dropout": "faster",
+    }
 
     document["machine"]["cpu"] = "Another CPU"
     Path("a.json").write_text(json.dumps(document))
@@ -425,6 +434,12 @@ def test_baseline_sees_a_kernel_slowed_on_purpose(call, tmp_path, monkeypatch):
     other = call(*ARGUMENTS, "--batch-size", "8", "--baseline", "a.json")
     assert other.code == 2
     assert "batch_size 16, this run has 8" in other.err
+    document["results"] = [{**row, "threads": 7} for row in document["results"]]
+    Path("a.json").write_text(json.dumps(document))
+    fewer = call(*compared)
+    assert fewer.code == 2
+    assert "has no row at the same --threads" in fewer.err
+    assert "Measuring" not in fewer.err
 
 
 def test_a_file_that_is_no_baseline(tmp_path):
@@ -433,7 +448,7 @@ def test_a_file_that_is_no_baseline(tmp_path):
         read_baseline(path)
     for text in ("{", "[]", "{}", '{"format": "jitnet bench 2"}', '{"format": "jitnet bench 1"}'):
         path.write_text(text)
-        with pytest.raises(UsageError, match=r"--baseline .*jitnet bench --json FILE"):
+        with pytest.raises(UsageError, match=r"--baseline .*jitnet bench --json > FILE"):
             read_baseline(path)
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match="is no JSON"):
@@ -447,8 +462,9 @@ def test_a_file_that_is_no_baseline(tmp_path):
         (("--threads", "none"), "--threads: expected all"),
         (("--vs", "torch"), "--vs: expected numpy"),
         (("--fail-above", "10%"), "--baseline FILE"),
-        (("--repetitions", "8"), "equal to 9"),
+        (("--repetitions", "8"), "--repetitions: expected a whole number from 9 to 1,000, found '8'"),
         (("--baseline", "missing.json"), "missing.json"),
+        (("--baseline", ""), "--baseline is empty; expected FILE"),
     ],
 )
 def test_usage_errors(call, arguments, text):
@@ -456,9 +472,3 @@ def test_usage_errors(call, arguments, text):
     assert found.code == 2
     assert text in found.err
     assert len(found.err.splitlines()) == 1
-
-
-def test_a_folder_that_is_not_there(call):
-    found = call("bench", "--data", "digits", "--json", "nowhere/a.json")
-    assert found.code == 1
-    assert "nowhere" in found.err

@@ -43,6 +43,8 @@ BAD = [
     (["--schedule", "linear"], "--schedule: expected constant, step, exponential, cosine or one-cycle"),
     (["--rotation", "200"], "--rotation: expected a number from 0 to 180"),
     (["--shift", "nan"], "--shift: "),
+    (["--target-acc", "0.98"], "--target-acc is 0.98, below one percent; did you mean 98?"),
+    (["--explain", "--print-schedule"], "--explain cannot be combined with --print-schedule"),
     (["--target-acc", "101"], "--target-acc: expected a number from 0 to 100"),
     (["--val-split", "1"], "--val-split: expected a number from 0 to 0.9"),
     (["--threads", "1024"], "--threads is 1024; this process may use 1 to"),

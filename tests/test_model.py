@@ -178,6 +178,16 @@ def test_a_saved_model_comes_back_whole(tmp_path: Path, activation):
     np.testing.assert_array_equal(again.predict(data.test.images), model.predict(data.test.images))
 
 
+def test_files_of_the_same_network_are_equal_byte_for_byte(tmp_path: Path):
+    model = jitnet.Model.create(
+        jitnet.ModelConfig(in_features=64, hidden=(12,), n_classes=10), jitnet.load("digits"), seed=5
+    )
+    model.save(tmp_path / "0.safetensors")
+    for number in range(4):
+        jitnet.Model.load(tmp_path / f"{number}.safetensors").save(tmp_path / f"{number + 1}.safetensors")
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+
+
 def test_a_run_folder_loads_and_one_without_a_model_is_named(tmp_path: Path):
     make().save(tmp_path / "model.safetensors")
     assert jitnet.Model.load(tmp_path).config.hidden == (20, 7)

@@ -11,8 +11,8 @@ from itertools import chain
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import typer
-from typer.core import TyperCommand
 
+from jitnet.cli.command import Command
 from jitnet.cli.common import DATA, OUTPUT
 from jitnet.config import (
     ACTIVATIONS,
@@ -148,7 +148,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
 """Each heading's fields, as `--help` lists them."""
 
 
-class CommandWithFields(TyperCommand):
+class CommandWithFields(Command):
     """A command whose `--help` has its options under headings, in plain text."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:

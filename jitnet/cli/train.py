@@ -18,7 +18,7 @@ import jitnet
 from jitnet.cli.common import Beside, DataOption, Json, Quiet, TestData, print_json, recipe_completion
 from jitnet.cli.options import FIELDS, CommandWithFields, configure, with_fields
 from jitnet.config import OPTIMIZERS
-from jitnet.errors import TargetMissed
+from jitnet.errors import TargetMissed, UsageError
 
 if TYPE_CHECKING:
     from jitnet.datasets import Dataset, Progress
@@ -97,6 +97,8 @@ def train(
     Leaves a run folder with model.safetensors, config.json and metrics.jsonl (one line an epoch). Ctrl-C stops within a
     second and keeps the model so far. The first start compiles the loops; later ones load them.
     """
+    if explain and print_schedule:
+        raise UsageError("--explain cannot be combined with --print-schedule; ask for one of them")
     network, config = configure(fields, recipe)
     from jitnet import render, runs
     from jitnet.datasets import names
@@ -129,35 +131,35 @@ def train(
         return _explain(trainer, json)
     if print_schedule:
         return _print_schedule(trainer, json)
-    run = runs.claim(out) if out is not None else runs.create(dataset.name)
-    settings = _settings(trainer, recipe)
-    run.write_config(settings)
+    with runs.claim(out) if out is not None else runs.create(dataset.name) as run:
+        settings = _settings(trainer, recipe)
+        run.write_config(settings)
 
-    n_train, n_held_out = trainer.n_samples
-    render.plan(
-        screen.info,
-        trainer.plan,
-        data=dataset.name,
-        n_train=n_train,
-        n_held_out=n_held_out,
-        n_test=0 if dataset.test is None else len(dataset.test),
-    )
-    render.network(screen.info, shape)
-    with render.compiling(screen, "the training loops"):
-        trainer.prepare()
-    gc.freeze()
-    gc.enable()
-    doubt = ""
-    with _interrupts(trainer.request_stop), render.TrainingView(screen, config.epochs) as view:
-        for report in trainer.epochs(on_steps=view.step):
-            model.save(run.model_path)
-            run.append(report)
-            view.epoch(report)
-            if not doubt and (doubt := _doubt(report, trainer)):
-                render.notice(render.make_console(sys.stderr), doubt)
-        history = trainer.history
-        if history.stopped or history.kept is not None:
-            model.save(run.model_path)
+        n_train, n_held_out = trainer.n_samples
+        render.plan(
+            screen.info,
+            trainer.plan,
+            data=dataset.name,
+            n_train=n_train,
+            n_held_out=n_held_out,
+            n_test=0 if dataset.test is None else len(dataset.test),
+        )
+        render.network(screen.info, shape)
+        with render.compiling(screen, "the training loops"):
+            trainer.prepare()
+        gc.freeze()
+        gc.enable()
+        doubt = ""
+        with _interrupts(trainer.request_stop), render.TrainingView(screen, config.epochs) as view:
+            for report in trainer.epochs(on_steps=view.step):
+                model.save(run.model_path)
+                run.append(report)
+                view.epoch(report)
+                if not doubt and (doubt := _doubt(report, trainer)):
+                    render.notice(render.make_console(sys.stderr), doubt)
+            history = trainer.history
+            if history.stopped or history.kept is not None:
+                model.save(run.model_path)
     if json:
         print_json(_document(run.folder, settings, history))
     else:

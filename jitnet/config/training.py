@@ -119,6 +119,11 @@ class TrainConfig(OptimizerFields):
                 f"<warmup> is {self.warmup:g}, longer than the whole run of {self.epochs} epochs (<epochs>); "
                 f"expected a number from 0 to {self.epochs}"
             )
+        if 0.0 < self.target_accuracy < 1.0:
+            raise ValueError(
+                f"<target_accuracy> is {self.target_accuracy:g}, below one percent; did you mean "
+                f"{100.0 * self.target_accuracy:g}?"
+            )
         if self.patience and not self.val_split:
             raise ValueError(
                 f"<patience> is {self.patience}, with no held-out data to watch; set <val_split>, 0.1 for example"

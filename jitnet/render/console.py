@@ -38,7 +38,11 @@ class Consoles:
 
 
 def consoles(json: bool = False, quiet: bool = False) -> Consoles:
-    """The consoles of a command: `json` leaves standard output alone, `quiet` shows only results and errors."""
+    """The consoles of a command: `json` leaves standard output alone, `quiet` shows only results and errors.
+
+    OutputError where standard output is closed: before the work, whose result would be lost.
+    """
+    sys.stdout.write("")  # raises where it is closed
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # an old terminal's encoding lacks some characters: show a ? there
             stream.reconfigure(errors="replace")
