@@ -41,9 +41,14 @@ class Pace:
         self._best = self.threads = self._counts[-1]
 
     @property
+    def chooses(self) -> bool:
+        """Whether there is more than one count to choose from."""
+        return len(self._counts) > 1
+
+    @property
     def trying(self) -> bool:
         """Whether a count is being tried."""
-        return len(self._counts) > 1 and any(len(times) < TRIALS for times in self._times.values())
+        return self.chooses and any(len(times) < TRIALS for times in self._times.values())
 
     def step_s(self) -> dict[int, float]:
         """Seconds that a step takes on each count that was tried; the one that runs first."""

@@ -207,6 +207,11 @@ class Trainer:
         )
 
     @property
+    def measures_threads(self) -> bool:
+        """Whether the count of threads is chosen while it trains, by what a step takes."""
+        return self._pace.chooses
+
+    @property
     def step_s(self) -> dict[int, float]:
         """Seconds that a step takes on each count of threads that was tried; first the one that runs now."""
         return self._pace.step_s()
