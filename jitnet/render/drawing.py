@@ -122,7 +122,8 @@ def _common_crop(images: Sequence[npt.NDArray[np.uint8]], *, sides: bool = False
     bright = np.stack(list(images)) > 0
     rows, columns = _extent(bright.any(axis=(0, 2))), _extent(bright.any(axis=(0, 1)))
     return [
-        image[rows, _extent(own.any(axis=0)) if sides else columns] for image, own in zip(images, bright, strict=True)
+        image[rows, _extent(np.asarray(own.any(axis=0))) if sides else columns]
+        for image, own in zip(images, bright, strict=True)
     ]
 
 
