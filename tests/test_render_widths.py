@@ -18,7 +18,9 @@ from rich.console import Console
 
 from jitnet import render
 from jitnet.bench.comparison import Change
+from jitnet.bench.document import as_document
 from jitnet.bench.records import Bench, Result, Settings, StepRow
+from jitnet.bench.verdict import judge
 from jitnet.config import AugmentConfig, ModelConfig
 from jitnet.profile.records import Profile, RegionRow
 from jitnet.profile.roofline import roofline_of
@@ -319,6 +321,18 @@ def test_bench_and_profile_use_the_same_words():
     ]
     assert len(heads) > 2
     assert all(head[-1] == "binds" for head in heads)
+
+
+def test_bench_judges_a_row_as_a_profile_does():
+    found = bench()
+    loss = replace(found.results[2], threads=2, flop=9e3, bytes=4e3, parts=1)
+    found = replace(found, results=(loss,))
+    [row] = as_document(found, [])["results"]
+    judged = judge(loss.median_s, loss.flop, loss.bytes, found.at(1))
+    assert (row["roof"], row["binds"], row["verdict"]) == (judged.roof, judged.binds, judged.verdict)
+    assert judged.binds == "latency"
+    shown = next(line for line in lines_of(lambda console: render.bench(console, found, []), 120) if "loss 1" in line)
+    assert shown.split()[-2:] == [f"{judged.roof:.0%}", "latency"]
 
 
 def test_names_are_tied_where_a_line_breaks():

@@ -199,8 +199,8 @@ def _threads_told(trainer: "Trainer") -> str:
     """On how many threads it ended, and why; nothing where that was settled before it began."""
     if not trainer.measures_threads:
         return ""
-    if len(trainer.step_s) < 2:
-        return f"{trainer.plan.threads} ({trainer.plan.threads_reason}); too short to measure fewer"
+    if not trainer.threads_settled:
+        return f"{trainer.plan.threads} ({trainer.plan.threads_reason}); too short to measure whether fewer are faster"
     chosen, *others = trainer.step_s.items()
     beside = ", ".join(f"{step_s * 1e6:,.0f} on {count}" for count, step_s in others)
     return f"{chosen[0]}, as measured: a step takes {chosen[1] * 1e6:,.0f} µs, {beside}"

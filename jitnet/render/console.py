@@ -46,6 +46,8 @@ UNBROKEN = 10_000  # columns of a stream that is no terminal
 ASCII = {"±": "+-", "×": "x", "µ": "u", "·": ".", "–": "-", "—": "-", "…": "...", "→": "->", "≤": "<=", "≥": ">="}
 """What is written where a terminal has ASCII only."""
 
+LITTLE = 20  # columns in which prose is hard to read
+
 IN_ASCII = "jitnet.ascii"
 """Name of the error handler that encodes characters as ASCII says, and others as a question mark."""
 
@@ -183,14 +185,15 @@ def notice(console: Console, text: str) -> None:
 def facts(console: Console, pairs: Sequence[tuple[str, str | Text]], indent: int = 0) -> None:
     """Lines of a faint label and what it is, aligned; long ones go on below their start.
 
-    Where room is too short for a whole word, what it is begins below its label.
+    Where that has little room, or too little for a whole word, it begins below its label.
     """
     start = indent + max((cell_len(label) for label, _ in pairs), default=0) + 2
+    room = console.width - start
     for label, value in pairs:
-        lines = wrapped(console, value, console.width - start)
+        lines = wrapped(console, value, room)
         front = Text(f"{'':{indent}}{label}", style=FAINT)
         margin = start
-        if any(line.cell_len > console.width - start for line in lines):
+        if any(line.cell_len > room for line in lines) or (len(lines) > 1 and room < LITTLE):
             console.print(front)
             margin = indent + 2
             lines = wrapped(console, value, console.width - margin)

@@ -106,9 +106,9 @@ def picture(console: Console, image: npt.NDArray[np.uint8]) -> None:
         console.print(line, end="\n")
 
 
-def _extent(bright: npt.NDArray[np.bool_]) -> slice:
+def _extent(bright: npt.ArrayLike) -> slice:
     """From the first true place to the last one, and one more on both sides; everything where none is."""
-    places = np.nonzero(bright)[0]
+    places = np.nonzero(np.asarray(bright))[0]
     return slice(max(0, places[0] - 1), places[-1] + 2) if len(places) else slice(None)
 
 
@@ -122,8 +122,7 @@ def _common_crop(images: Sequence[npt.NDArray[np.uint8]], *, sides: bool = False
     bright = np.stack(list(images)) > 0
     rows, columns = _extent(bright.any(axis=(0, 2))), _extent(bright.any(axis=(0, 1)))
     return [
-        image[rows, _extent(np.asarray(own.any(axis=0))) if sides else columns]
-        for image, own in zip(images, bright, strict=True)
+        image[rows, _extent(own.any(axis=0)) if sides else columns] for image, own in zip(images, bright, strict=True)
     ]
 
 
