@@ -56,12 +56,11 @@ def _facts(console: Console, measured: "Profile") -> None:
 
 
 def _clocked(measured: "Profile") -> str:
-    """What a step takes with the clock, and what that costs where it can be told from nothing."""
-    with_clock = f"{measured.clocked_step_s * 1e6:,.4g} with the clock"
+    """What a step takes with the clock and what that costs, where it can be told from nothing."""
     cost = f"{measured.cost:.1%} ± {measured.cost_error:.1%}"
     if measured.cost <= measured.cost_error:
-        return f"{with_clock}: no measurable cost ({cost})"
-    return f"{with_clock}, which costs {cost}"
+        return f"no measurable cost of the clock ({cost})"
+    return f"{measured.clocked_step_s * 1e6:,.4g} with the clock, which costs {cost}"
 
 
 def _rows(console: Console, measured: "Profile") -> None:
