@@ -28,6 +28,8 @@ from jitnet.profile.scaling import scaling_of
 from jitnet.render.console import IN_ASCII, facts, tied
 from jitnet.training.explanation import ExplainedLine, Explanation
 
+CODE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
+
 WIDTHS = [40, 60, 80, 120]
 
 OPERATIONS = ("forward_sparse 0", "activate_back 0, relu", "loss 1", "backward_weight 1", "update_all, nesterov")
@@ -274,6 +276,27 @@ def test_the_bar_is_one_line(width):
     bar = next(line for line in lines if "epoch" in line)
     assert re.search(r"━ *(48%.*)?$|━.*48%", bar)
     assert "…" not in bar
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_what_is_under_way_is_named_whole(width, monkeypatch):
+    monkeypatch.setattr("jitnet.render.measurement.REFRESH_S", 0.0)
+
+    def show(console: Console) -> None:
+        consoles = render.Consoles(console, console, console)
+        with render.measuring(consoles) as report:
+            report("kernels.sparse.sparse_backward", 5, 10)
+        with render.downloads(consoles) as report:
+            report("train-images-idx3-ubyte.gz", 5_000_000, 9_912_422)
+        with render.working(consoles, "Compiling the training loops for this processor; this happens once"):
+            pass
+
+    lines = lines_of(show, width)
+    assert not [line for line in lines if "…" in line]
+    told = " ".join(CODE.sub(" ", " ".join(lines)).split())
+    for name in ("kernels.sparse.sparse_backward", "50%", "train-images-idx3-ubyte.gz"):
+        assert name in told
+    assert re.search(r"Compiling the training .*\bhappens\b.*\bonce\b", told)
 
 
 @pytest.mark.parametrize(("width", "least"), [(60, 2), (80, 3), (120, 5)])

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -27,6 +27,9 @@ LATENCY = (
 """What that word in a column means."""
 
 REFRESH_S = 0.2
+BAR = 16
+"""Columns that a bar and its percentage take at least."""
+
 LADDER_BAR = 16
 
 
@@ -50,20 +53,23 @@ def measuring(consoles: Consoles) -> Iterator[Callable[[str, int, int], None]]:
         yield begin
         return
     live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False)
-    drawn_s = 0.0
+    drawn_s, widest = 0.0, len("repetition 99 of 99")
 
     def report(what: str, done: int, total: int) -> None:
-        nonlocal drawn_s
+        nonlocal drawn_s, widest
+        widest = max(widest, len(what))  # so that the bar does not move with each name
         now_s = time.perf_counter()
         if now_s - drawn_s < REFRESH_S:
             return
         drawn_s = now_s
         line = Table.grid(expand=True, padding=(0, 2, 0, 0))
-        line.add_column(no_wrap=True, width=len("repetition 99 of 99"))
-        line.add_column(ratio=1)
+        shown: list[RenderableType] = [Text(what), Text(f"{done / max(1, total):4.0%}")]
+        line.add_column(width=min(widest, max(1, console.width - 6)))
+        if console.width >= widest + BAR:
+            line.add_column(ratio=1)
+            shown.insert(1, ProgressBar(total=total, completed=done, complete_style=ACCENT, finished_style=ACCENT))
         line.add_column(no_wrap=True, justify="right")
-        shown = ProgressBar(total=total, completed=done, complete_style=ACCENT, finished_style=ACCENT)
-        line.add_row(Text(what), shown, Text(f"{done / max(1, total):4.0%}"))
+        line.add_row(*shown)
         live.start()  # only now, and once: what is compiled before shows a line of its own
         live.update(line, refresh=True)
 

@@ -25,7 +25,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from jitnet.render.console import ACCENT, FAINT, GOOD, Consoles, facts, tied
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["TrainingView", "compiling", "downloads", "working"]
 
 BAR = 8  # columns of a bar at least
+DOWNLOAD = 70  # columns that a download's name, bar, size, speed and time take
 REFRESH_S = 0.05  # a bar drawn more often costs time and shows no more
 
 
@@ -45,12 +46,17 @@ def downloads(consoles: Consoles) -> Iterator[Callable[[str, int, int | None], N
     if not consoles.err.is_interactive:
         yield _plain_download(consoles.err)
         return
-    bar = Progress(
+    columns: list[ProgressColumn] = [
         TextColumn("{task.description}", style=FAINT, markup=False),
         BarColumn(bar_width=None),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(compact=True),
+    ]
+    if consoles.err.width < DOWNLOAD:
+        columns = [columns[0], columns[2]]
+    bar = Progress(
+        *columns,
         console=consoles.err,
         transient=True,
         expand=True,
@@ -105,7 +111,7 @@ def working(consoles: Consoles, what: str) -> Iterator[Callable[[str], None]]:
         return
     spinner = Progress(
         SpinnerColumn("line" if console.options.ascii_only else "dots", style=ACCENT),
-        TextColumn("{task.fields[what]}", markup=False),
+        TextColumn("{task.fields[what]}", markup=False, table_column=Column()),
         _Seconds(),
         console=console,
         transient=True,
