@@ -14,6 +14,7 @@ from jitnet.bench.comparison import rank_test, read_baseline
 from jitnet.bench.limits import probes_of
 from jitnet.bench.options import parse_share, parse_threads
 from jitnet.bench.records import Case, Level, Probes, Result
+from jitnet.bench.verdict import judge
 from jitnet.compiler.machine import describe_machine
 from jitnet.config import ACTIVATIONS, OPTIMIZERS
 from jitnet.errors import JitnetError, UsageError
@@ -73,11 +74,16 @@ def test_rank_test_with_ties():
 
 def test_roof():
     probes = Probes(1, 100.0, (Level(1000, 50.0, 40.0), Level(100_000, 5.0, 10.0)), None)
-    assert probes.roof(result(1e9, 500, 0.02)) == (pytest.approx(0.5), "FMA")
+
+    def found(row: Result) -> tuple[float, str]:
+        judged = judge(row.median_s, row.flop, row.bytes, probes)
+        return judged.roof, judged.binds
+
+    assert found(result(1e9, 500, 0.02)) == (pytest.approx(0.5), "arithmetic")
     # 2,000 bytes are beyond the small arrays but within the large: the small ones' bandwidth is what they may have.
-    assert probes.roof(result(1, 2000, 80e-9)) == (pytest.approx(0.5), "memory")
-    assert probes.roof(result(1, 100_000, 5e-6))[0] == pytest.approx(2.0)
-    assert probes.roof(result(0, 0, 1.0)) == (0.0, "")
+    assert found(result(1, 2000, 80e-9)) == (pytest.approx(0.5), "first cache")
+    assert found(result(1, 100_000, 5e-6))[0] == pytest.approx(2.0)
+    assert found(result(0, 0, 1.0))[0] == 0.0
 
 
 def test_median_and_spread():

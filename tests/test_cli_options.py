@@ -116,6 +116,13 @@ def test_the_schedule_is_drawn_and_nothing_trained(call, tmp_path):
     assert document["epochs"][-1] == pytest.approx(3 - 1 / 45)
 
 
+def test_a_long_schedule_is_drawn_to_its_end(call):
+    options = ["train", "--data", "digits", "--epochs", "47", "--print-schedule"]
+    assert call(*options).out.splitlines()[-1].split() == ["0", "epoch", "47"]
+    document = json.loads(call(*options, "--json").out)
+    assert document["epochs"][-1] == pytest.approx(47 - 1 / 45), "the last step is there, whatever is left out"
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw"])
 def test_every_optimizer_learns(call, tmp_path, optimizer):
     rate = {"sgd": "0.5", "momentum": "0.1", "nesterov": "0.1"}.get(optimizer, "0.01")

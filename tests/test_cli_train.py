@@ -69,6 +69,14 @@ def test_a_run_folder_holds_model_config_and_metrics(trained):
     assert config["data"]["checksum"] == load("digits").checksum
 
 
+@pytest.mark.parametrize("options", [[], ["--threads", "1"]])
+def test_the_count_of_threads_is_said_once(call, options):
+    out = call("train", "--data", "digits", "--epochs", "1", "--hidden", "128", *options).out
+    [said] = [line for line in out.splitlines() if line.startswith("threads ")]
+    assert not options or said.split(maxsplit=1)[1] == "1 (as asked)"
+    assert "as measured" not in said, "in so few steps no count is tried often enough"
+
+
 def test_what_training_says_without_a_terminal(call):
     code, out, err = call("train", "--data", "digits", "--epochs", "2", "--hidden", "16,8")
     assert code == 0

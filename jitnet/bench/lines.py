@@ -94,6 +94,7 @@ def _case(training: Training, place: int, line: Line, *, used: bool, variant: st
         training.restore,
         used,
         note,
+        line.parts,
     )
 
 

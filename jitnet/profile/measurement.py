@@ -14,6 +14,7 @@ from jitnet.bench.limits import cache_bytes, probe_cases, probes_of
 from jitnet.bench.lines import shape_of
 from jitnet.bench.records import Probes
 from jitnet.bench.timing import measure
+from jitnet.bench.verdict import judge
 from jitnet.compiler.clock import tick_s
 from jitnet.config import TrainConfig
 from jitnet.datasets import Dataset
@@ -23,7 +24,7 @@ from jitnet.engine.program import Line
 from jitnet.kernels.augment import distortion_settings
 from jitnet.model import Model
 from jitnet.profile.records import Profile, RegionRow, Row, Slice, ThreadRow, typical_pairs
-from jitnet.profile.verdict import judge, judge_region
+from jitnet.profile.verdict import judge_region
 from jitnet.training.trainer import Chunk, Trainer
 
 __all__ = ["BUDGET_S", "run_profile"]

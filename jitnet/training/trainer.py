@@ -238,6 +238,16 @@ class Trainer:
         return StepReport(epoch, self.config.epochs, done, self.n_steps, pace, float(loss), float(accuracy))
 
     @property
+    def measures_threads(self) -> bool:
+        """Whether the count of threads is chosen while it trains, by what a step takes."""
+        return self._pace.chooses
+
+    @property
+    def threads_settled(self) -> bool:
+        """Whether the count of threads is known: as asked, the only one, or chosen since each was tried."""
+        return self._pace.settled
+
+    @property
     def step_s(self) -> dict[int, float]:
         """Seconds that a step takes on each count of threads that was tried; first the one that runs now."""
         return self._pace.step_s()
