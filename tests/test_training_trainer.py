@@ -7,6 +7,7 @@ import pytest
 import jitnet
 from jitnet.compiler.barrier import BARRIERS
 from jitnet.compiler.machine import describe_machine
+from jitnet.engine.ownership import MEETINGS
 from jitnet.errors import DivergedError, ModelError, UsageError
 from jitnet.kernels.schedule import learning_rates, schedule_settings
 from jitnet.training import trainer as trainer_module
@@ -372,14 +373,14 @@ def test_more_threads_than_cores_are_refused(digits):
 @pytest.mark.parametrize("zeros", [False, True])
 def test_in_one_region_for_all_steps_or_in_many_the_numbers_are_the_same(digits, mostly_zero, zeros, hidden, scale):
     found = []
-    for together in (True, False):
+    for meeting in ("barriers", "region ends"):
         run = trainer(mostly_zero if zeros else digits, hidden, epochs=2, batch_size=100, threads=2)
         run.model.set_parameters([weight * np.float32(scale) for weight in run.model.weights], run.model.biases)
         run.prepare()
         assert run.plan.program.threads == 2
         assert run.plan.skips_zeros == zeros
-        assert run._run.call.together
-        run._run.call.together = together
+        assert run._run.call.meeting == MEETINGS["barriers"]
+        run._run.call.meeting = MEETINGS[meeting]
         run._run.barrier[:] = 0
         run._chunk_steps = 8  # more than one from the start: the loss ends them amid a call
         try:
@@ -391,5 +392,5 @@ def test_in_one_region_for_all_steps_or_in_many_the_numbers_are_the_same(digits,
         assert (np.diff(clock.regions[:3, last]) > 0).all() or scale > 1
         found.append((told, [array.tobytes() for array in (*run.model.weights, *run.model.biases)]))
         # Only the first of both has the parts agree.
-        assert run._run.barrier.any() == together
+        assert run._run.barrier.any() == (meeting == "barriers")
     assert found[0] == found[1]

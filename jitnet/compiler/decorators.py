@@ -167,6 +167,8 @@ def linked_callees(function: Any) -> tuple[Any, ...]:
         value = python.__globals__.get(name)
         if isinstance(value, Dispatcher):
             found |= dict.fromkeys([value] if is_linked(value) else linked_callees(value))
+        else:  # a switch calls any of several
+            found |= dict.fromkeys(getattr(value, "linked_functions", ()))
     return tuple(found)
 
 

@@ -28,6 +28,7 @@ LAYER = np.dtype(
         ("bias_offset", np.int64),
         ("input_offset", np.int64),  # in work, as all that follow
         ("input_stride", np.int64),
+        ("input_part_stride", np.int64),  # from one part's own inputs to the next's; 0: one for all
         ("buffer_stride", np.int64),  # from this batch's inputs to the next one's; 0 where there is one buffer
         ("preactivation_offset", np.int64),  # what goes into the activation; output_offset where that overwrites it
         ("output_offset", np.int64),
@@ -50,7 +51,6 @@ NETWORK = np.dtype(
         ("partials_offset", np.int64),  # in work: (2, n_partials, batch_room, PANEL), two buffers that take turns
         ("partial_stride", np.int64),  # from one group's contributions to the next one's
         ("sample_stride", np.int64),  # from one part's own losses and right guesses to the next's; 0: one for all
-        ("work_stride", np.int64),  # from one part's work to the next's in prediction
     ],
     align=True,
 )
@@ -87,7 +87,7 @@ class Layout:
     @property
     def fused(self) -> bool:
         """Whether each part has logits and losses of its own: it does the output for itself."""
-        return bool(self.layers[-1].part_stride > 0)
+        return bool(self.network.sample_stride > 0)
 
     @property
     def norm_blocks(self) -> int:
@@ -126,7 +126,7 @@ def lay_out(
     config: ModelConfig, batch_size: int, threads: int, *, skips_zeros: bool, training: bool, dropout: Any = 0.0
 ) -> Layout:
     """Give everything its place. skips_zeros: the first layer walks lists of entries, and has no dense inputs.
-    dropout: a rate for each layer."""
+    training: with gradients; else each part has work of its own. dropout: a rate for each layer."""
     n_layers = len(config.widths) - 1
     layers, network = make_records(LAYER, n_layers), make_record(NETWORK)
     layers.group, layers.dropout = PANEL, dropout
@@ -146,8 +146,11 @@ def lay_out(
     replicas = threads if skips_zeros and training else 1
     if training and n_layers > 1 and layers[-1].padded_features == PANEL:
         _place_partials(layers, network, replicas, skips_zeros, work)
-    network.work_stride = work.end + GAP_BYTES // 4
-    return Layout(layers, network, params.end, int(network.work_stride), replicas)
+    end = work.end + GAP_BYTES // 4
+    if not training:
+        layers.part_stride = layers[0].input_part_stride = end
+    layers.input_part_stride[1:] = layers.part_stride[:-1]
+    return Layout(layers, network, params.end, end, replicas)
 
 
 def _place_parameters(row: Any, before: int, after: int, params: _Room) -> None:

@@ -228,7 +228,7 @@ class _Clocked:
         samples = tuple(self._line_samples(place).tolist())
         by_thread = tuple(self._told(self._busy[:, place, part]) for part in range(line.parts))
         step, layer = self._plan.step, line.layer
-        skips = line.operation.endswith("_sparse")
+        skips = OPERATIONS[line.operation].on_entries
         i, o = step.shape.widths[layer : layer + 2]
         nominal = 2.0 * step.batch_size * i * o if skips else line.cost.flop
         found = judge(
@@ -246,7 +246,7 @@ class _Clocked:
             line.next_batch,
             line.split,
             line.parts,
-            shape_of(line, step, self._plan.layout.params),
+            shape_of(line),
             *line.cost,
             nominal,
             sum(min(chunk.steps, len(chunk.readings.whole_steps)) for chunk in self._chunks if chunk.readings),

@@ -8,7 +8,7 @@ from typing import Any
 
 from jitnet.bench.records import Probes
 from jitnet.compiler.machine import Machine
-from jitnet.engine.program import WHOLE_NETWORK
+from jitnet.engine.operations import OPERATIONS
 from jitnet.profile.spread import spread
 
 __all__ = ["Profile", "RegionRow", "Row", "Slice", "ThreadRow", "typical_pairs"]
@@ -57,7 +57,8 @@ class Row:
     @property
     def name(self) -> str:
         """As the line's: "forward_sparse 0, next batch"."""
-        layer = "" if self.region == 0 or self.operation in WHOLE_NETWORK else f" {self.layer}"
+        known = OPERATIONS.get(self.operation)  # a file may be of a version that had others
+        layer = "" if self.region == 0 or (known and known.whole_network) else f" {self.layer}"
         return f"{self.operation}{layer}{', next batch' * self.next_batch}"
 
     @property

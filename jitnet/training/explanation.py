@@ -76,7 +76,7 @@ def _bare_run(plan: Plan) -> tuple[Run, Batch]:
     indices = np.zeros(plan.step.batch_size, np.int32)
     state = run.state._replace(squares=np.zeros(plan.layout.norm_blocks))
     return run._replace(layers=plan.layout.layers, network=plan.layout.network, state=state), Batch(
-        indices, indices, len(indices), 0, 0, 0.0, 1.0
+        indices, indices, 0, len(indices), 0, 0, 0.0, 1.0
     )
 
 

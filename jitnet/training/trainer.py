@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from jitnet.config import TrainConfig, check_arguments, describe_fields
 from jitnet.datasets import Dataset, Split, stratified_split
+from jitnet.engine.ownership import MEETINGS
 from jitnet.engine.program import Program
 from jitnet.engine.state import Clock, Run, clock_readings, no_clock
 from jitnet.errors import DivergedError, UsageError
@@ -375,7 +376,7 @@ class Trainer:
         settings.label_smoothing = 0.0
         call.n_steps = -(-samples // self._batch_size)
         call.first_batch = call.first_step = 0
-        call.clocked = call.together = False
+        call.clocked, call.meeting = False, MEETINGS[self.plan.measuring_program.meeting]
         measured = run._replace(
             program=self.plan.measuring_program.table(),
             settings=settings,
