@@ -42,7 +42,7 @@ BY_HAND = {
     "activate_back": (120, 192),
     "update_weights": (40, 240),
     "update_bias": (8, 48),
-    "norm": (48, 96),
+    "norm": (48, 96),  # with the biases
     "update_all": (48, 288),
     "limit": (68, 160),
     "count_entries": (0, 15 + 24),
@@ -50,7 +50,7 @@ BY_HAND = {
     "augment": (300, 30),
     "drop_samples": (0, 30),
     "list_inputs": (0, 15 + 24),
-    "link": (3 * (24 * 4 + 1), 12 * 12),
+    "link": (3 * (24 * 4 + 16), 12 * 12),
 }
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from direct import direct
 
-from jitnet.compiler.blocks import LANES, NORM_BLOCK, PANEL
+from jitnet.compiler.blocks import LANES, PANEL, UPDATE_BLOCK
 from jitnet.config import ModelConfig
 from jitnet.engine import ownership
 from jitnet.engine.layout import lay_out
@@ -46,7 +46,7 @@ def whole(run, size, split, layer):
         "panels": (row.padded_features, PANEL),
         "samples": (size, 1),
         "vectors of samples": (size, LANES),
-        "blocks": (-(-run.state.params.size // NORM_BLOCK), 1),
+        "blocks": (-(-run.state.params.size // UPDATE_BLOCK), 1),
     }[split]
 
 

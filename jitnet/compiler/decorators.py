@@ -25,14 +25,27 @@ from numba.core.runtime import rtsys
 from jitnet.compiler.cache import CompiledCode, cache_folder, keep_all, read_all
 
 __all__ = [
-    "FASTMATH", "driver", "helper", "keep_linked", "kernel", "linked", "linked_callees", "load", "load_kept", "plain",
-]  # fmt: skip
+    "FASTMATH",
+    "IN_ORDER",
+    "driver",
+    "helper",
+    "keep_linked",
+    "kernel",
+    "linked",
+    "linked_callees",
+    "load",
+    "load_kept",
+    "plain",
+]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 FASTMATH = {"contract", "reassoc", "nsz"}
 """Contract gives fused multiply-add, reassoc lets sums be vectorised, nsz drops the sign of zero. Never nnan or ninf:
 with them `isfinite` is folded to True and a diverging run goes unnoticed."""
+
+IN_ORDER = FASTMATH - {"reassoc"}
+"""For a sum whose order must be that of the source: vectorised it would depend on the length of the vectors."""
 
 # error_model "numpy": a loop that may raise on division is not vectorised. nogil: a bar may be drawn beside it.
 _OPTIONS = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True}

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from jitnet.compiler.blocks import LANES, NORM_BLOCK, PANEL
+from jitnet.compiler.blocks import LANES, PANEL, PARTIAL_UNITS
 from jitnet.compiler.signatures import make_record, make_records
 from jitnet.config import ModelConfig
 from jitnet.kernels.activation import ACTIVATION_KERNELS
@@ -26,6 +26,7 @@ LAYER = np.dtype(
         ("padded_features", np.int64),  # outputs, with those that fill up the last panel
         ("weight_offset", np.int64),  # in params: panels of (in_features, PANEL)
         ("bias_offset", np.int64),
+        ("squares_offset", np.int64),  # in squares: a number for each vector of units
         ("input_offset", np.int64),  # in work, as all that follow
         ("input_stride", np.int64),
         ("input_part_stride", np.int64),  # from one part's own inputs to the next's; 0: one for all
@@ -90,9 +91,9 @@ class Layout:
         return bool(self.network.sample_stride > 0)
 
     @property
-    def norm_blocks(self) -> int:
-        """Blocks of parameters whose squares are summed apart."""
-        return -(-self.params // NORM_BLOCK)
+    def squares(self) -> int:
+        """Vectors of units, of all layers: so many sums of squares the gradient's norm is made of."""
+        return sum(-(-int(row.out_features) // LANES) for row in self.layers)
 
 
 def row_stride(features: int) -> int:
@@ -132,10 +133,11 @@ def lay_out(
     layers.group, layers.dropout = PANEL, dropout
     network.batch_room = -(-batch_size // _ROWS_TOGETHER) * _ROWS_TOGETHER
     network.grad_t_stride = row_stride(padded(int(network.batch_room)))
-    params, work = _Room(), _Room(PANEL)  # work begins with a panel of zeros
+    params, squares, work = _Room(), _Room(), _Room(PANEL)  # work begins with a panel of zeros
     for layer, (before, after) in enumerate(itertools.pairwise(config.widths)):
         row = layers[layer]
         _place_parameters(row, before, after, params)
+        row.squares_offset = squares.take(-(-after // LANES))
         if layer == 0:
             buffers = 0 if skips_zeros else 2 if training else 1
             _place_inputs(row, int(network.batch_room), buffers, work)
@@ -144,7 +146,7 @@ def lay_out(
         hidden = layer < n_layers - 1
         _place_outputs(row, network, hidden and ACTIVATION_KERNELS[config.activation].keeps == "input", training, work)
     replicas = threads if skips_zeros and training else 1
-    if training and n_layers > 1 and layers[-1].padded_features == PANEL:
+    if training and n_layers > 1 and layers[-1].out_features <= LANES:
         _place_partials(layers, network, replicas, skips_zeros, work)
     end = work.end + GAP_BYTES // 4
     if not training:
@@ -181,10 +183,10 @@ def _place_partials(layers: Any, network: Any, replicas: int, skips_zeros: bool,
     """With few classes each group of the last hidden layer's units contributes to the logits apart, and the logits are
     added up. Where zeros are skipped too a step is short, and each part adds them up for itself."""
     below = layers[-2]
-    panels = int(below.padded_features) // PANEL
-    together = max(2, -(-panels // MOST_PARTIALS))
-    below.group = together * PANEL
-    network.n_partials = -(-panels // together)
+    groups = -(-int(below.out_features) // PARTIAL_UNITS)
+    together = -(-groups // MOST_PARTIALS)
+    below.group = together * PARTIAL_UNITS
+    network.n_partials = -(-groups // together)
     network.partial_stride = int(network.batch_room) * PANEL + GAP_BYTES // 4
     if skips_zeros:
         _place_replicas(layers, network, replicas, work)

@@ -24,7 +24,7 @@ from numba import prange
 from jitnet.compiler.barrier import add_at_once, all_here, forget_barrier, may_wait, wait_for_all
 from jitnet.compiler.cache import all_compiled, cache_folder
 from jitnet.compiler.clock import read_clock
-from jitnet.compiler.decorators import helper, keep_linked, kernel, linked, load_kept
+from jitnet.compiler.decorators import IN_ORDER, helper, keep_linked, kernel, linked, load_kept
 from jitnet.compiler.denormals import flush_denormals, restore_float_flags
 from jitnet.compiler.machine import describe_machine
 from jitnet.compiler.reference import Struct, by_reference, reference_to
@@ -136,7 +136,7 @@ def _most_parts(run, begin, end):
     return parts
 
 
-@linked(RUN, DOUBLES, COUNTS, INT)
+@linked(RUN, DOUBLES, COUNTS, INT, fastmath=IN_ORDER)
 def account(run, totals, done, step):
     """Add what a step has made to the totals of a call, and count the step; where its loss is NaN or infinite add
     nothing, and note that. See `steps` for totals; done: steps that went well, and 1 where one failed."""

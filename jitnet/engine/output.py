@@ -3,7 +3,7 @@ its own, or on all."""
 
 import numpy as np
 
-from jitnet.compiler.blocks import PANEL, PANEL_COLS
+from jitnet.compiler.blocks import LANES, PANEL, PANEL_COLS
 from jitnet.compiler.tile import tile_load, tile_store
 from jitnet.engine.costs import Cost, Sizes, linear_cost, sparse_linear_cost
 from jitnet.engine.operation import operation
@@ -135,8 +135,8 @@ def loss(run, batch, layer, part, first, last):
 
 
 def _link_cost(s: Sizes) -> Cost:
-    """Of softmax, in place; probabilities are then written out."""
-    return Cost((24 * s.o + 1) * s.n, 12 * s.n * s.o)
+    """Of softmax, in place, which adds up a vector at its end; probabilities are then written out."""
+    return Cost((24 * s.o + LANES) * s.n, 12 * s.n * s.o)
 
 
 @operation("samples", _link_cost, ("n", "o"))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import types
 
-from jitnet.compiler.blocks import LANES, PANEL, PREDICT_BLOCK
+from jitnet.compiler.blocks import LANES, PANEL, PREDICT_BLOCK, UPDATE_BLOCK
 from jitnet.compiler.decorators import helper, linked
 from jitnet.compiler.signatures import INT
 from jitnet.engine.state import BATCH, RUN
@@ -34,7 +34,7 @@ SPLITS = {
     "samples": 3,  # of the batch
     "vectors of samples": 4,  # the same, LANES of them together
     "every part": 5,  # each part does all samples, for itself
-    "blocks": 6,  # of NORM_BLOCK parameters
+    "blocks": 6,  # of UPDATE_BLOCK parameters
 }
 UNITS, UNITS_BELOW, PANELS, SAMPLES, VECTORS, EVERY_PART, BLOCKS = (np.int64(code) for code in SPLITS.values())
 
@@ -98,4 +98,4 @@ def own_range(run, batch, split, layer, part, parts):
         return first * LANES, min(size, last * LANES)
     if split == EVERY_PART:
         return np.int64(0), np.int64(size)
-    return part_of(run.state.squares.shape[0], part, parts)
+    return part_of((run.state.params.shape[0] + UPDATE_BLOCK - 1) // UPDATE_BLOCK, part, parts)

@@ -299,7 +299,8 @@ class _Writer:
         config = self.step.config
         if config.clip_norm > 0.0:
             self.region(self.parameter_parts())
-            self.add("norm", 0)
+            for layer in range(self.last + 1):
+                self.add("norm", layer)
         self.region(self.parameter_parts())
         self.add("update_all", 0)
         if config.max_norm > 0.0:

@@ -116,8 +116,8 @@ class State(NamedTuple):
     16 elements. work: float32, inputs, activations and their gradients. byte_values: (256,) float32, the network input
     of each byte. marks: (parts, in_features) uint64 and cursors: (parts, batch) int64, each part's marks of columns and
     places in lists, with a gap behind them. losses: float32 and correct: int32, of each sample of the batch, once or
-    once for each part. squares: (blocks,) float64. indptr, entries, pixels: (parts, …), each part's lists and scratch
-    of its own.
+    once for each part. squares: float64, see LAYER.squares_offset. indptr, entries, pixels: (parts, …), each
+    part's lists and scratch.
     """
 
     params: Floats
@@ -328,7 +328,7 @@ def allocate(
         (parts * (room + gap), np.int64),
         (own_samples, np.float32),
         (own_samples, np.int32),
-        (layout.norm_blocks, np.float64),
+        (layout.squares, np.float64),
     )
     in_features = int(layout.layers[0].in_features)
     return State(

@@ -6,11 +6,11 @@ parameters are shared out in blocks.
 
 import math
 
-from jitnet.compiler.blocks import NORM_BLOCK, PANEL
+from jitnet.compiler.blocks import LANES, PANEL, UPDATE_BLOCK
 from jitnet.compiler.decorators import helper
 from jitnet.engine.costs import Cost, Sizes
 from jitnet.engine.operation import operation
-from jitnet.kernels.norms import limit_norms, square_sum
+from jitnet.kernels.norms import limit_norms, square_sum, sum_in_order
 from jitnet.kernels.optimizer import average, update
 
 __all__ = ["limit", "norm", "update_all", "update_bias", "update_weights"]
@@ -78,16 +78,18 @@ def update_bias(run, batch, layer, part, first, last):
 
 
 def _norm_cost(s: Sizes) -> Cost:
-    return Cost(2 * s.parameters, 4 * s.parameters)
+    return Cost(2 * (s.i + 1) * s.o, 4 * (s.i + 1) * s.o)
 
 
-@operation("blocks", _norm_cost, ("parameters",), whole_network=True)
+@operation("panels", _norm_cost, ("i", "o"))
 def norm(run, batch, layer, part, first, last):
-    """Squares of the gradient, own blocks of parameters."""
-    state = run.state
-    for block in range(first, last):
-        begin = block * NORM_BLOCK
-        state.squares[block] = square_sum(state.grads, begin, min(state.params.shape[0], begin + NORM_BLOCK))
+    """Squares of the gradient, of a part's units: a sum for each vector of them, whatever the panels."""
+    this, state = run.layers[layer], run.state
+    for o in range(first, min(last, this.out_features), LANES):
+        column = this.weight_offset + o // PANEL * PANEL * this.in_features + o % PANEL
+        biases = square_sum(state.grads, this.bias_offset + o, 1, PANEL, 0.0)
+        total = square_sum(state.grads, column, this.in_features, PANEL, biases)
+        state.squares[this.squares_offset + o // LANES] = total
 
 
 @operation("blocks", lambda s: _update_cost(s, s.parameters), ("parameters",), whole_network=True)
@@ -96,11 +98,8 @@ def update_all(run, batch, layer, part, first, last):
     2013)."""
     state, factor = run.state, 1.0
     if run.settings.clip_norm > 0.0:
-        total = 0.0
-        for block in range(state.squares.shape[0]):
-            total += state.squares[block]
-        factor = min(1.0, run.settings.clip_norm / (math.sqrt(total) + 1e-6))
-    begin, end = first * NORM_BLOCK, min(state.params.shape[0], last * NORM_BLOCK)
+        factor = min(1.0, run.settings.clip_norm / (math.sqrt(sum_in_order(state.squares)) + 1e-6))
+    begin, end = first * UPDATE_BLOCK, min(state.params.shape[0], last * UPDATE_BLOCK)
     _update(run, batch, factor, begin, end)
     if run.settings.max_norm == 0.0:
         _average(run, begin, end)
