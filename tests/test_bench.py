@@ -205,7 +205,7 @@ def test_every_activation_and_every_optimizer_is_a_row(subject):
     for activation in ACTIVATIONS:
         assert {f"activate 0, {activation}", f"activate_back 0, {activation}"} <= names
     assert {f"update_all, {optimizer}" for optimizer in OPTIMIZERS} <= names
-    assert {"drop 0", "drop_back 0", "norm", "limit 0"} <= names
+    assert {"drop 0", "drop_back 0", "norm 0", "limit 0"} <= names
 
 
 def test_a_repeated_line_does_its_work_each_time(subject, monkeypatch):
