@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jitnet.datasets import Dataset, Scaling, Split
-from jitnet.datasets.kind import MOST_APART, form, peak
+from jitnet.datasets.kind import MOST_APART, form, peak, unlike
 from jitnet.datasets.labels import match
 from jitnet.errors import DataError, ModelError
 from jitnet.model.network import Model
@@ -73,14 +73,12 @@ def _is_alike(expected: Scaling, found: Scaling, images: np.ndarray, most_apart:
 
     most_apart: how many times as large one peak of grey levels may be as the other.
     """
+    if np.ndim(found.scale) and not np.ndim(expected.scale) and images.dtype != np.uint8:
+        return not unlike(expected, images)
     if levels := peak(expected):
-        other = peak(found)
-        if np.ndim(found.scale) and images.dtype == np.uint8:
-            # A table of bytes says nothing of images and would be standardised; its values are grey levels still.
-            other = int(images.max())
+        # A table of bytes says nothing of images and would be standardised; its values are grey levels still.
+        other = int(images.max()) if np.ndim(found.scale) else peak(found)
         return max(levels, other) <= most_apart * min(levels, other)
     if peak(found):
         return False
-    if np.ndim(found.scale) and not np.ndim(expected.scale):
-        return bool(images.min() >= -0.5 and images.max() <= 1.5)
-    return True
+    return not np.ndim(found.scale) or bool(np.ndim(expected.scale)) or int(images.max()) <= 1

@@ -55,6 +55,7 @@ class Model:
         self.image_shape = image_shape
         self.scaling = scaling if scaling is not None else Scaling(0.0, 1.0 / 255.0)
         self.metadata = dict(metadata or {})
+        self._learned: Scaling | None = None
         self.set_parameters(weights, biases)
 
     @classmethod
@@ -102,6 +103,15 @@ class Model:
     def trained(self) -> bool:
         """Whether a training has begun. Before, its scaling is found again by the rows that are trained on."""
         return UNTRAINED not in self.metadata
+
+    def learns_scaling(self, dataset: Dataset) -> bool:
+        """Whether a training on a data set finds the scaling again: none has begun, and the caller chose no other."""
+        return not self.trained and (self.scaling == dataset.scaling or self.scaling is self._learned)
+
+    def learn_scaling(self, scaling: Scaling, image_shape: tuple[int, int] | None) -> None:
+        """Take the scaling and the image shape that the rows to train on show."""
+        self.scaling = self._learned = scaling
+        self.image_shape = image_shape
 
     def begin_training(self) -> None:
         """Note that a training has begun: from now on the scaling belongs to the parameters."""

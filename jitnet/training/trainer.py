@@ -84,7 +84,7 @@ class Trainer:
         """UsageError where the config asks for what this machine or data cannot do, ModelError or DataError where model
         and data differ. Classes are matched by name."""
         model.check_features(dataset)
-        if model.scaling != dataset.scaling:
+        if not model.learns_scaling(dataset):
             check_scaling(model, dataset.train)
         self.model, self.dataset, self.config = model, dataset, config
         self._image_shape = dataset.image_shape
@@ -123,11 +123,11 @@ class Trainer:
         test = own(dataset.test, "test") if dataset.test is not None else None
         if not config.val_split:
             return training, held_out, test
-        if model.trained or model.scaling != dataset.scaling:
+        if not model.learns_scaling(dataset):
             return *stratified_split(training, config.val_split, config.seed), test
         matched = replace(dataset, train=training, test=test, class_names=model.class_names)
         parts = hold_out(matched, config.val_split, config.seed)
-        model.scaling, model.image_shape = parts.scaling, parts.image_shape
+        model.learn_scaling(parts.scaling, parts.image_shape)
         self._image_shape = parts.image_shape
         return parts.train, parts.held_out, parts.test
 
