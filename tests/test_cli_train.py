@@ -173,7 +173,7 @@ def test_a_recipe_is_overridden_by_what_is_typed(call):
 
 def test_the_header_counts_what_is_trained_on_held_out_and_tested(call):
     out = call("train", "--data", "digits", "--epochs", "1", "--hidden", "8", "--val-split", "0.1").out
-    assert out.startswith("data     digits: 1,293 samples to train on, 144 held out, 360 to test\n")
+    assert out.startswith("data     digits: 1,293 samples to train on, 144 held out, 360 to test, 10 classes\n")
 
 
 def test_two_files_of_csv(call):
@@ -268,6 +268,79 @@ def test_eval_finds_the_data_of_the_model(call, trained):
     assert (code, err) == (0, "")
     for said in ("accuracy", "loss", "precision", "recall", "F1", "Confusion"):
         assert said in out
+
+
+def test_eval_says_by_what_it_judges(call, trained):
+    first = call("eval", trained).out.splitlines()[0]
+    assert first == "data      digits: test part, 360 rows, 10 classes"
+    about = json.loads(call("eval", trained, "--json").out)["data"]
+    assert about == {**about, "name": "digits", "part": "test", "n": 360, "n_classes": 10}
+
+
+def test_eval_without_a_test_part_says_that_it_judges_by_the_training_rows(call):
+    table("train.csv", "cat eel dog")
+    assert call("train", "--data", "train.csv", "--epochs", "5", "--out", "run", "--quiet").code == 0
+    for command in (["eval", "run"], ["eval", "run", "--data", "train.csv"], ["eval", "run", "-q"]):
+        code, out, err = call(*command)
+        assert code == 0
+        data = out.splitlines()[0]
+        assert "train.csv: training part, which the model was trained on, 30 rows, 3 classes" in data
+        assert "has no test part: these are the rows that the model was trained on" in " ".join(err.split())
+    assert json.loads(call("eval", "run", "--json").out)["data"]["part"] == "train"
+    table("other.csv", "eel cat", n=12)
+    code, out, err = call("eval", "run", "--data", "other.csv")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0] == "data      other.csv: its only part, 12 rows, 2 of 3 classes"
+    code, out, err = call("eval", "run", "--test-data", "other.csv")
+    assert (code, err) == (0, "")
+    assert "tested on other.csv: test part, 12 rows, 2 of 3 classes" in out.splitlines()[0]
+    for options in (["--data", "other.csv"], ["--test-data", "other.csv"]):
+        assert json.loads(call("eval", "run", *options, "--json").out)["accuracy"] > 0.9
+
+
+def test_eval_of_unknown_classes_is_one_line_with_the_nearest_names(call):
+    table("train.csv", "cat eel dog")
+    assert call("train", "--data", "train.csv", "--epochs", "1", "--out", "run", "--quiet").code == 0
+    table("other.csv", "cat Eels")
+    code, out, err = call("eval", "run", "--data", "other.csv")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "'Eels', is not among those that the model knows; expected one of cat, dog, eel; did you mean eel?" in err
+
+
+def table(path: str, names: str, n: int = 30) -> None:
+    """A CSV file of so many rows, of classes that are easily told apart by the first letter of their names."""
+    rng, words = np.random.default_rng(0), names.split()
+    rows = []
+    for row in range(n):
+        values = np.eye(4)["cedx".index(words[row % len(words)][0].lower())] * 3 + rng.normal(0, 0.1, 4)
+        rows.append(",".join([words[row % len(words)], *(f"{value:.3f}" for value in values)]))
+    Path(path).write_text("\n".join(rows) + "\n")
+
+
+def test_without_test_data_the_training_accuracy_is_shown_as_such(call):
+    table("train.csv", "cat eel dog")
+    out = call("train", "--data", "train.csv", "--epochs", "5", "--quiet").out
+    (line,) = [line for line in out.splitlines() if "accuracy" in line]
+    last = metrics(next(Path("runs").iterdir()))[-1]["train_accuracy"]
+    assert re.match(rf"training accuracy +{100 * last:.2f}% on the rows it was trained on", line)
+    out = call("train", "--data", "train.csv", "--epochs", "5", "--quiet", "--val-split", "0.2").out
+    assert "validation accuracy" in out
+    assert "training accuracy" not in out
+
+
+def test_a_column_of_distinct_numbers_as_labels_is_noticed(call):
+    rng = np.random.default_rng(0)
+    rows = np.column_stack([np.arange(200), rng.normal(size=(200, 3)), np.arange(200) % 2])
+    np.savetxt("x.csv", rows, "%.6g", ",")
+    code, out, err = call("train", "--data", "x.csv", "--epochs", "1", "--hidden", "4")
+    assert code == 0
+    assert out.splitlines()[0] == "data     x: 200 samples to train on, none to test, 200 classes"
+    said = " ".join(err.split())
+    assert "x.csv: first column: nearly every row has a class of its own, 200 classes in 200 rows" in said
+    assert "the last column looks like labels: if it holds them, move it to the front" in said
+    assert "nearly every row has a class of its own" in " ".join(call("data", "info", "x.csv").out.split())
+    np.savetxt("x.csv", rows[:, ::-1], "%.6g", ",")
+    assert call("train", "--data", "x.csv", "--epochs", "1", "--hidden", "4").err == ""
 
 
 def test_eval_as_json_agrees_with_training(call, trained):

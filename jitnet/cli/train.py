@@ -143,6 +143,7 @@ def train(
             n_train=n_train,
             n_held_out=n_held_out,
             n_test=0 if dataset.test is None else len(dataset.test),
+            n_classes=dataset.n_classes,
             threads_settled=not trainer.measures_threads,
         )
         render.network(screen.info, shape)

@@ -34,7 +34,8 @@ class Description:
     """What `describe` found.
 
     value_type: "uint8" or "float32"; low, high: the range of stored values in all splits; density: the share of
-    training values that are not zero; in_memory_bytes: images and labels; samples: the first of each class.
+    training values that are not zero; in_memory_bytes: images and labels; samples: the first of each class; notice: the
+    data set's, a line that the user should see, or empty.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Description:
     in_memory_bytes: int
     classes: tuple[ClassShare, ...]
     samples: tuple[Sample, ...]
+    notice: str = ""
 
 
 def describe(dataset: Dataset, n_samples: int = 10) -> Description:
@@ -85,4 +87,5 @@ def describe(dataset: Dataset, n_samples: int = 10) -> Description:
         in_memory_bytes=sum(split.images.nbytes + split.labels.nbytes for split in splits),
         classes=classes,
         samples=samples,
+        notice=dataset.notice,
     )

@@ -370,6 +370,10 @@ class TrainingView:
             if final_test is not None:
                 accuracy = Text(f"{final_test[1]:.2%}", style="bold green")
                 pairs.append(("test accuracy", accuracy.append(", looked at once", style="not bold default")))
+        elif last is not None:
+            accuracy = Text(f"{last.train_accuracy:.2%}", style="bold green")
+            said = " on the rows it was trained on, in the last epoch; there are no others to judge by"
+            pairs.append(("training accuracy", accuracy.append(said, style="not bold default")))
         if last is not None:
             seconds = sum(report.seconds for report in self._reports)
             count = len(self._reports)

@@ -1,7 +1,7 @@
 """What the commands found, on the screen: machine and network, evaluation, prediction, data sets."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from jitnet.render.console import ACCENT, FAINT, GOOD, facts, say, written
+from jitnet.render.console import ACCENT, FAINT, GOOD, WARN, facts, say, written
 from jitnet.render.drawing import draw, has_greys, pictures, to_grey
 from jitnet.render.tables import Cell, bar, empty_table, table
 
@@ -28,6 +28,7 @@ MATRIX_CLASSES = 20  # with more classes a matrix fits no screen
 WORST = 15
 MOST_CLASSES = 50
 SHORT_NAME = 5
+PARTS = {"test": "test part", "train": "training part, which the model was trained on", "only": "its only part"}
 
 
 def plan(
@@ -38,6 +39,7 @@ def plan(
     n_train: int = 0,
     n_held_out: int = 0,
     n_test: int = 0,
+    n_classes: int = 0,
     threads_settled: bool = True,
 ) -> None:
     """What is trained on, where, and how.
@@ -55,6 +57,8 @@ def plan(
         if n_held_out:
             sizes.append(f"{n_held_out:,} held out")
         sizes.append(f"{n_test:,} to test" if n_test else "none to test")
+        if n_classes:
+            sizes.append(f"{n_classes:,} classes")
         pairs.append(("data", Text.assemble((data, "bold"), f": {', '.join(sizes)}")))
     cores = "" if threads_settled else f"{machine.cores_reason}, "
     pairs.append(("machine", f"{machine.cpu}, {cores}{machine.vector_bits}-bit vectors, {layer} threading layer"))
@@ -79,15 +83,23 @@ def evaluation(
     result: "Evaluation",
     images: npt.NDArray[np.generic] | None = None,
     image_shape: tuple[int, int] | None = None,
+    data: Mapping[str, Any] | None = None,
 ) -> None:
-    """Loss, accuracy, a table of scores per class, the confusion matrix, and the most confident mistakes.
+    """What it was judged by, loss, accuracy, scores per class, the confusion matrix, the most confident mistakes.
 
     images: (n, features) as in the split that was evaluated, to draw the mistakes from; left out where there is no
-    image_shape. With more than 20 classes only the worst confusions are listed.
+    image_shape. data: name of the data, part ("test", "train" or "only"), n rows and n_classes found in them. With more
+    than 20 classes only the worst confusions are listed.
     """
     wrong = result.n - round(result.accuracy * result.n)
     accuracy = Text(f"{result.accuracy:.2%}", style="bold green")
-    pairs: list[tuple[str, str | Text]] = [
+    pairs: list[tuple[str, str | Text]] = []
+    if data is not None:
+        known = len(result.classes)
+        found = f"{known:,} classes" if data["n_classes"] == known else f"{data['n_classes']:,} of {known:,} classes"
+        part = f"{PARTS[data['part']]}, {data['n']:,} row{'s' * (data['n'] != 1)}, {found}"
+        pairs.append(("data", Text.assemble((data["name"], "bold"), f": {part}")))
+    pairs += [
         ("accuracy", accuracy.append(f" ({wrong:,} of {result.n:,} wrong)", style="not bold default")),
         ("loss", f"{result.loss:.4f}"),
     ]
@@ -226,6 +238,7 @@ def description(console: Console, found: "Description") -> None:
             ("values", f"{found.value_type}, {found.low:g} to {found.high:g}, {found.density:.1%} of them not zero"),
             ("in memory", f"{found.in_memory_bytes / 1e6:,.1f} MB"),
             ("sha256", found.checksum),
+            *([("notice", Text(found.notice, style=WARN))] if found.notice else []),
         ],
     )
     console.print()

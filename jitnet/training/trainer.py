@@ -15,12 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from jitnet.config import TrainConfig, check_arguments, describe_fields
-from jitnet.datasets import Dataset, Split, stratified_split
+from jitnet.datasets import Dataset, Split, hold_out, stratified_split
 from jitnet.engine.ownership import MEETINGS
 from jitnet.engine.program import Program
 from jitnet.engine.state import Clock, Run, clock_readings, no_clock
 from jitnet.errors import DivergedError, UsageError
 from jitnet.model import Model
+from jitnet.model.encoding import encode
+from jitnet.model.fit import check_scaling, labels_for, loss_and_accuracy
 from jitnet.training.history import EpochReport, History, StepReport
 from jitnet.training.pace import Pace, counts_to_try
 from jitnet.training.plan import Plan, begin_run, data_of, make_plan, on_threads, plain_values
@@ -75,11 +77,14 @@ class Trainer:
     plan: how the work will be done. `prepare` compiles or loads the loops; `run` trains; `epochs` does so too, and
     yields a report after each epoch. keeps_readings: whether chunks come with the clock's readings. history: what the
     run gave, so far. A trainer trains once.
+
+    What is learned from data is learned from the rows that are trained on: with held-out rows, the scaling of a model
+    on which no training has begun is found again without them. A trained model keeps the scaling that it has.
     """
 
     def __init__(self, model: Model, dataset: Dataset, config: TrainConfig | None = None) -> None:
         """config: None is a config of defaults. UsageError where it asks for what this machine or data cannot do,
-        ModelError where model and data differ."""
+        ModelError or DataError where model and data differ. Classes are matched by name."""
         config = TrainConfig() if config is None else config
         check_arguments(
             "Trainer(model, dataset, config)",
@@ -87,11 +92,13 @@ class Trainer:
             dataset=(dataset, Dataset),
             config=(config, TrainConfig),
         )
-        model.check_fits(dataset)
+        model.check_features(dataset)
+        if not model.learns_scaling(dataset):
+            check_scaling(model, dataset.train)
         self.model, self.dataset, self.config = model, dataset, config
-        self._training, self._held_out = dataset.train, None
-        if config.val_split:
-            self._training, self._held_out = stratified_split(dataset.train, config.val_split, config.seed)
+        self._image_shape = dataset.image_shape
+        self._training, self._held_out, self._test = self._split()
+        self._scaling = model.scaling
         if config.target_accuracy and self._held_out is None and dataset.test is None:
             raise UsageError(
                 "--target-acc needs data to test on; name some with --test-data, or hold some out with --val-split"
@@ -103,15 +110,36 @@ class Trainer:
             )
         self._batch_size = min(config.batch_size, samples)
         self.n_steps = samples // self._batch_size if config.drop_last else -(-samples // self._batch_size)
-        self.plan: Plan = make_plan(model, self._training, config, self._batch_size)
+        self.plan: Plan = make_plan(model, self._training, config, self._batch_size, scaling=self._training.scaling)
         self._pace = Pace((config.threads,) if config.threads else counts_to_try(self.plan.threads))
         self._new = None
         if config.augment.active or config.input_dropout:
-            self._new = NewSamples(self._training, dataset.image_shape, model, config, self.plan)
+            self._new = NewSamples(self._training, self._image_shape, model, config, self.plan, self._training.scaling)
         self.history = History((), "not started", reached=not config.target_accuracy)
         self._asked_to_stop = self._begun = self._ready = self.keeps_readings = False
         self._stopped_by = ""
         self._chunk_steps = 1  # of the next chunk; more once it is known what a step takes
+
+    def _split(self) -> tuple[Split, Split | None, Split | None]:
+        """The samples to train on, those held out, and those to test on, with labels of the model's classes; each
+        split says how it is scaled."""
+        model, dataset, config = self.model, self.dataset, self.config
+
+        def own(split: Split, what: str) -> Split:
+            labels = labels_for(model, split, f"{dataset.source}, {what} data")
+            return replace(split, labels=labels, class_names=model.class_names, scaling=model.scaling)
+
+        training, held_out = own(dataset.train, "training"), None
+        test = own(dataset.test, "test") if dataset.test is not None else None
+        if not config.val_split:
+            return training, held_out, test
+        if not model.learns_scaling(dataset):
+            return *stratified_split(training, config.val_split, config.seed), test
+        matched = replace(dataset, train=training, test=test, class_names=model.class_names)
+        parts = hold_out(matched, config.val_split, config.seed)
+        model.learn_scaling(parts.scaling, parts.image_shape)
+        self._image_shape = parts.image_shape
+        return parts.train, parts.held_out, parts.test
 
     @property
     def n_samples(self) -> tuple[int, int]:
@@ -127,19 +155,23 @@ class Trainer:
         from jitnet.engine.loop import load_loop, run_steps
         from jitnet.kernels.random import shuffle
 
+        if self.model.scaling != self._scaling:
+            raise UsageError("the model's scaling has changed since this trainer was made; make another Trainer")
         load_loop()
         self._run_steps, self._shuffle, self._struct_of = run_steps, shuffle, Struct
-        self._run = begin_run(self.model, self.plan, self.n_steps)
+        self._run = begin_run(self.model, self.plan, self.n_steps, scaling=self._training.scaling)
         self._run.call.clocked = True
         self._order = np.arange(len(self._training), dtype=np.int32)
         if self._new is None:
-            self._run = self._run._replace(order=self._order, data=data_of(self._training, self.model, self.plan))
+            self._run = self._run._replace(
+                order=self._order, data=data_of(self._training, self.model, self.plan, scaling=self._training.scaling)
+            )
         else:
             self._new.draw(0, np.zeros(1, np.int32))
         self._ways = {self.plan.threads: _way_of(self.plan, self._run, Struct)}
         # Called once: it would be compiled or loaded in the first epoch otherwise.
         self._shuffle(np.uint64(0), np.uint64(0), np.zeros(1, np.int32))
-        splits = {"val": self._held_out, "test": self.dataset.test}
+        splits = {"val": self._held_out, "test": self._test}
         self._measured = {name: self._measuring(split) for name, split in splits.items() if split is not None}
         self._ready = True
 
@@ -188,6 +220,7 @@ class Trainer:
 
     def _epochs(self, on_steps: Callable[[StepReport], object] | None) -> Generator[EpochReport, None, None]:
         self.prepare()
+        self.model.begin_training()
         config, stopping = self.config, EarlyStopping(self.config)
         reports: list[EpochReport] = []
         outcome = f"trained for {_epochs(config.epochs)}"
@@ -305,7 +338,7 @@ class Trainer:
         """The run on so many threads: another program and work of its own, and the same parameters."""
         if threads not in self._ways:
             plan, own = on_threads(self.plan, threads), self._run.state
-            run = begin_run(self.model, plan, self.n_steps, parameters=own)
+            run = begin_run(self.model, plan, self.n_steps, parameters=own, scaling=self._training.scaling)
             run = run._replace(call=self._run.call, order=self._run.order, data=self._run.data)
             self._ways[threads] = _way_of(plan, run, self._struct_of)
         return self._ways[threads]
@@ -364,14 +397,20 @@ class Trainer:
         for params in (state.params, *([state.average] if self.config.ema > 0.0 else [])):
             pack(params, self._run.layers, self.model.weights, self.model.biases)
 
-    def _measuring(self, split: Split) -> "tuple[int, Struct]":
-        """The samples of a split, and a struct that measures the parameters so far on it."""
+    def _measuring(self, split: Split) -> "tuple[int, Struct] | Split":
+        """The samples of a split, and a struct that measures the parameters so far on it; the split itself where the
+        rows that are trained on are bytes and its are none, which the program cannot walk."""
         samples, run = len(split), self._run
+        of_bytes = self.plan.step.item == 1
+        if of_bytes and split.images.dtype != np.uint8:
+            return split
+        if not of_bytes:
+            split = replace(split, images=split.images.astype(np.float32, copy=False))
         state = run.state
         if self.config.ema > 0.0:
             state = state._replace(params=state.average)
         if self.config.input_dropout:
-            state = state._replace(byte_values=plain_values(self.model))
+            state = state._replace(byte_values=plain_values(self.model, split.scaling))
         settings, call = run.settings.copy(), run.call.copy()
         settings.label_smoothing = 0.0
         call.n_steps = -(-samples // self._batch_size)
@@ -383,16 +422,20 @@ class Trainer:
             call=call,
             order=np.arange(samples, dtype=np.int32),
             state=state,
-            data=data_of(split, self.model, self.plan),
+            data=data_of(split, self.model, self.plan, scaling=split.scaling),
             clock=no_clock(),
         )
         return samples, self._struct_of(measured)
 
     def _measure(self, name: str) -> tuple[float | None, float | None]:
         """Mean loss and accuracy on a split by the parameters so far; None where there is no such split."""
-        if name not in self._measured:
+        measured = self._measured.get(name)
+        if measured is None:
             return None, None
-        samples, struct = self._measured[name]
+        if isinstance(measured, Split):
+            inputs = encode(measured.images, measured.scaling or self._scaling)
+            return loss_and_accuracy(self.model.predict_inputs(*inputs), measured.labels)
+        samples, struct = measured
         totals = np.zeros(3)
         self._run_steps(struct, 0, totals)
         return float(totals[0] / samples), float(totals[1] / samples)
