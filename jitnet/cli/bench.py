@@ -152,6 +152,7 @@ def bench(
             preparing=lambda: render.working(screen, "Compiling or loading what is to be measured"),
             progress=report,
         )
+    render.not_kept()
     render.bench(screen.out, measured, peers)
     if json is not None:
         _write(json, as_document(measured, peers))

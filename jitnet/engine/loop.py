@@ -20,11 +20,11 @@ import numpy.typing as npt
 from numba import prange
 
 from jitnet.compiler.barrier import all_here, forget_barrier, may_wait, wait_for_all
-from jitnet.compiler.cache import all_compiled, cache_folder
+from jitnet.compiler.cache import all_compiled, can_keep
 from jitnet.compiler.clock import read_clock
 from jitnet.compiler.decorators import helper, keep_linked, kernel, linked, load_kept
 from jitnet.compiler.denormals import flush_denormals, restore_float_flags
-from jitnet.compiler.machine import describe_machine
+from jitnet.compiler.machine import describe_machine, threads_are_lost
 from jitnet.compiler.reference import Struct, by_reference, reference_to
 from jitnet.compiler.signatures import COUNTS, DOUBLES, INT
 from jitnet.compiler.startup import compile_beside, linked_functions, load_all
@@ -266,16 +266,17 @@ def team(run, totals, done, first_line, last_line, first_step, last_step, parts)
 
 @linked(RUN, DOUBLES, COUNTS, INT, INT, INT)
 def walk(run, totals, alone, first_line, last_line, step):
-    """Lines of the program for one step, region after region."""
+    """Lines of the program for one step, region after region; without threads one part of a region after another."""
     begin = first_line
     while begin < last_line:
         end = _end_of_region(run, begin)
         parts = _most_parts(run, begin, end)
         entered = read_clock() if run.call.clocked else np.int64(0)
-        if parts > 1:
+        if parts > 1 and not run.call.in_turn:
             team(run, totals, alone, begin, end, step, step + 1, parts)
         else:
-            perform(run, begin, end, step, step + 1, np.int64(0))
+            for part in range(parts):
+                perform(run, begin, end, step, step + 1, np.int64(part))
         if run.call.clocked:
             readings = run.clock.regions[step % run.clock.regions.shape[0], run.program[begin].region]
             readings[0], readings[1] = entered, read_clock()
@@ -300,7 +301,7 @@ def steps(address, first_lines, totals):
     run = _run_at(address)
     n_steps, n_lines = run.call.n_steps, run.program.shape[0]
     parts = _most_parts(run, 0, n_lines)
-    if run.call.together and may_wait(run.barrier, parts):
+    if run.call.together and not run.call.in_turn and may_wait(run.barrier, parts):
         done = np.zeros(2, np.int64)
         done[0] = -1
         forget_barrier(run.barrier, parts)
@@ -331,10 +332,13 @@ def steps(address, first_lines, totals):
 def run_steps(struct: Struct, first_lines: int, totals: npt.NDArray[np.float64]) -> int:
     """`steps` of a run; the struct stays in memory as long as the call.
 
-    ValueError where totals has no room for what `steps` writes: compiled code would write past its end.
+    Runs in a forked process too, on one thread, with the same bits. ValueError where totals has no room for what
+    `steps` writes: compiled code would write past its end.
     """
     if totals.shape != (3,) or totals.dtype != np.float64:
         raise ValueError(f"totals is {totals.dtype} of shape {totals.shape}; expected float64 of shape (3,)")
+    if threads_are_lost():
+        struct.value.call.in_turn = True
     return int(steps(struct.address, first_lines, totals))
 
 
@@ -364,7 +368,7 @@ def compile_other_end() -> None:
 def compile_ahead() -> "subprocess.Popen[bytes] | None":
     """Have a second process compile too, where anything has to be compiled. `load_loop` does so as well; whoever knows
     earlier that it will be called saves the time between. It ends with this process at the latest."""
-    if all_compiled() or cache_folder is None or describe_machine().cores == 1:
+    if all_compiled() or not can_keep() or describe_machine().cores == 1:
         return None
     beside = compile_beside("from jitnet.engine.loop import compile_other_end; compile_other_end()")
     atexit.register(beside.terminate)

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jitnet.compiler.blocks import PREDICT_BLOCK
-from jitnet.compiler.machine import describe_machine, set_threads
+from jitnet.compiler.machine import describe_machine, set_threads, threads_are_lost
 from jitnet.compiler.reference import Struct
 from jitnet.compiler.signatures import make_record
 from jitnet.config import ModelConfig, TrainConfig
@@ -88,7 +88,7 @@ class Predictor:
             data=self._run.data._replace(images=images, features=features),
             outputs=self._run.outputs._replace(probabilities=out),
         )
-        if program.threads > 1:
+        if program.threads > 1 and not threads_are_lost():
             set_threads(program.threads)
         run_steps(Struct(run), 0, np.zeros(3))
         return out

@@ -108,6 +108,7 @@ CALL = np.dtype(
         ("width", np.int64),
         ("clocked", np.bool_),  # the clock runs; only where the run has room for its readings
         ("together", np.bool_),  # parts stay in one parallel region for all steps, where they can
+        ("in_turn", np.bool_),  # parts run one after another on this thread: no parallel region can be entered
     ],
     align=True,
 )

@@ -56,7 +56,8 @@ def main() -> None:
 def _described(error: BaseException) -> str:
     """One line: what was raised, and where in the user's code."""
     import numba
-    from numba.core.errors import NumbaError
+
+    from jitnet.compiler.numba_parts import NumbaError
 
     name, text = type(error).__name__, str(error)
     place = ""
