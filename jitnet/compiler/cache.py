@@ -74,8 +74,9 @@ def _prepare() -> Path | None:
     folder = _user_cache() / _fingerprint()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
-            file.write(b"?")  # a full disk lets files be made
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(4096))  # a full disk lets files be made
+            file.flush()
     except OSError as error:
         _note_problem(folder, error)
     else:

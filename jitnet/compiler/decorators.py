@@ -24,6 +24,7 @@ from jitnet.compiler.numba_parts import (
     Dispatcher,
     add_object_code,
     address_of,
+    cache_of,
     change_class,
     cpu_target,
     make_known_by_name,
@@ -132,7 +133,7 @@ def keep_linked(functions: Iterable[Any]) -> None:
         return
     objects = {}
     for function in functions if not numba.config.DISABLE_JIT else ():
-        found = function._cache.object_code(function.linked_signature, cpu_target.target_context)
+        found = cache_of(function).object_code(function.linked_signature, cpu_target.target_context)
         if found is None:  # it could not be written: the next start compiles it, and keeps all
             return
         objects[_name_of(function)] = found

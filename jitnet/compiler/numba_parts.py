@@ -24,6 +24,7 @@ __all__ = [
     "add_object_code",
     "address_of",
     "array_without_owner",
+    "cache_of",
     "change_class",
     "copy_dispatcher",
     "files_of",
@@ -387,6 +388,11 @@ def read_object_code(files: Any, signature: Any, target_context: Any) -> tuple[s
 def set_cache(dispatcher: Any, kept: Any) -> None:
     """Have a dispatcher look for its code there before it compiles."""
     dispatcher._cache = kept
+
+
+def cache_of(dispatcher: Any) -> Any:
+    """What `set_cache` put there."""
+    return dispatcher._cache
 
 
 def without_cache(dispatcher: Any) -> None:
