@@ -338,7 +338,7 @@ def test_compiling():
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
-def test_loops_that_cannot_be_kept_are_told_of_also_where_it_is_quiet(monkeypatch, capsys):
+def test_loops_that_cannot_be_cached_are_reported_also_where_it_is_quiet(monkeypatch, capsys):
     from jitnet.compiler import cache
     from jitnet.compiler.decorators import kernel
 
@@ -351,7 +351,7 @@ def test_loops_that_cannot_be_kept_are_told_of_also_where_it_is_quiet(monkeypatc
         shown = capsys.readouterr()
         assert shown.out == ""
         (line,) = shown.err.splitlines()
-        assert line.startswith("! /cache: Read-only file system: two loops that were compiled cannot be kept there")
+        assert line.startswith("! /cache: Read-only file system: compiled loops cannot be cached here")
         assert "JITNET_CACHE" in line
     assert pipe.lines[0] == "Compiling two loops for this processor …"
     assert "later" not in pipe.text

@@ -179,7 +179,7 @@ PARTS = (
     Part("compute_cfg_from_blocks", "numba.core.analysis:compute_cfg_from_blocks", (),
          "it finds the loops of a function", _PROFILE),
     Part("BaseTypeInference", "numba.core.typed_passes:BaseTypeInference", ("run_pass",),
-         "every function passes through it, and has its types after it", "`jitnet profile` gives no hints"),
+         "every function passes through it, and has its types after it", "`jitnet profile` has no hints"),
     Part("NumbaError", "numba.core.errors:NumbaError", (), "all that the compiler raises is one",
          "what a user's function fails with is shown as a page"),
     Part("NumbaParallelSafetyWarning", "numba.core.errors:NumbaParallelSafetyWarning", (),
@@ -335,7 +335,7 @@ def _engine() -> Any:
 
 
 def address_of(symbol: str) -> int:
-    """Where a function lies by its name in machine code; 0 where there is none of this name."""
+    """The address of a function by its name in machine code; 0 where there is none of this name."""
     return int(_engine().get_function_address(symbol))
 
 
@@ -416,7 +416,7 @@ def change_class(dispatcher: Any, kind: Any) -> None:
 
 
 def make_known_by_name(result: Any, name: str) -> int:
-    """Have all that is compiled from now on call a compiled function by this name; its address."""
+    """Have all that is compiled from now on call a compiled function by this name; returns its address."""
     by_name = copy.copy(result.fndesc)
     by_name.mangled_name = name
     result.target_context.remove_user_function(result.entry_point)
@@ -435,7 +435,7 @@ def folded_types(dispatcher: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def forget_code(dispatcher: Any) -> None:
-    """Have a dispatcher compile anew what it has compiled or loaded."""
+    """Have a dispatcher compile again what it has compiled or loaded."""
     without_cache(dispatcher)
     if dispatcher.overloads:
         dispatcher._make_finalizer()()

@@ -141,18 +141,18 @@ def compiling(consoles: Consoles, what: str = "the loops") -> Iterator[None]:
         seconds = time.perf_counter() - begun[0]
         later = "; later starts load them" if can_keep() else ""
         consoles.err.print(Text(f"Compiled {what} in {seconds:.1f} s{later}.", style=FAINT))
-    not_kept(what)
+    not_kept()
 
 
-def not_kept(what: str = "the loops") -> None:
+def not_kept() -> None:
     """A line on standard error where something was compiled that cannot be kept, and will be at every start."""
     from jitnet.compiler import cache
 
     if problem := cache.not_kept():
         notice(
             make_console(sys.stderr),
-            f"{problem}: {what} that were compiled cannot be kept there, and every start compiles them again; make the "
-            "folder writable once, or set JITNET_CACHE to one that is",
+            f"{problem}: compiled loops cannot be cached here, so every start compiles them again; make the folder "
+            "writable, or set JITNET_CACHE to another one",
         )
 
 
