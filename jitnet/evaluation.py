@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from jitnet.config import check_arguments
 from jitnet.datasets import Dataset, Scaling, Split
 from jitnet.errors import ModelError
 from jitnet.model import Model
@@ -59,6 +60,7 @@ def evaluate(model: Model, data: Dataset | Split, *, n_mistakes: int = 10) -> Ev
     to no data set, and so does not tell how it is scaled, is taken to be in the form that the model was trained on.
     Raises ModelError where features, labels or the form of the values do not fit.
     """
+    check_arguments("evaluate(model, data)", model=(model, Model), data=(data, (Dataset, Split)))
     if isinstance(data, Dataset):
         model.check_fits(data)
     split, where = _split_of(data)

@@ -69,6 +69,14 @@ def test_a_run_folder_holds_model_config_and_metrics(trained):
     assert config["data"]["checksum"] == load("digits").checksum
 
 
+@pytest.mark.parametrize("options", [[], ["--threads", "1"]])
+def test_the_count_of_threads_is_said_once(call, options):
+    out = call("train", "--data", "digits", "--epochs", "1", "--hidden", "128", *options).out
+    [said] = [line for line in out.splitlines() if line.startswith("threads ")]
+    assert not options or said.split(maxsplit=1)[1] == "1 (as asked)"
+    assert "as measured" not in said, "in so few steps no count is tried often enough"
+
+
 def test_what_training_says_without_a_terminal(call):
     code, out, err = call("train", "--data", "digits", "--epochs", "2", "--hidden", "16,8")
     assert code == 0
@@ -185,7 +193,33 @@ def test_a_loss_that_runs_away_stops_the_run(call):
     assert code == 1
     assert re.search(r"epoch 1, step \d+.*--lr, now 100", err)
     assert err.count("\n") == 1
-    assert not (Path("run") / runs.METRICS).exists()
+    assert not Path("run").exists()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, DivergedError("the loss became NaN")])
+def test_a_run_that_ends_before_a_model_is_saved_leaves_no_folder(call, monkeypatch, error):
+    def end(self: Trainer) -> None:
+        assert list(Path().glob("**/config.json"))
+        raise error
+
+    monkeypatch.setattr(Trainer, "prepare", end)
+    for place in ([], ["--out", "deep/run"]):
+        assert call("train", "--data", "digits", *place, "--quiet").code in (1, 130)
+        assert not list(Path().iterdir())
+    Path("mine").mkdir()
+    (Path("mine") / "notes.txt").write_text("precious")
+    call("train", "--data", "digits", "--out", "mine", "--quiet")
+    assert [path.name for path in Path("mine").iterdir()] == ["notes.txt"]
+
+
+def test_a_run_that_was_killed_before_a_model_was_saved_is_said_to_be_one(call):
+    Path("run").mkdir()
+    (Path("run") / runs.CONFIG).write_text("{}")
+    code, _, err = call("eval", "run")
+    assert (code, err) == (
+        1,
+        "jitnet: error: run: this run ended before its first epoch did, and left no model; train again\n",
+    )
 
 
 def test_a_loss_that_runs_away_leaves_the_last_good_model(call, monkeypatch):
@@ -397,6 +431,19 @@ def test_eval_by_other_test_data(call, trained):
     convert(half, Path("half.npz"))
     document = json.loads(call("eval", trained, "--test-data", "half.npz", "--json").out)
     assert document["n"] == 100
+
+
+def test_a_file_name_that_is_no_utf_8(call):
+    rows = "".join(f"{n % 2},{n},7\n" for n in range(20)).encode()
+    Path(os.fsdecode(b"\xff.csv")).write_bytes(rows)
+    options = ["--epochs", "1", "--hidden", "", "--out", "run", "--json", "--quiet"]
+    code, out, err = call("train", "--data", os.fsdecode(b"\xff.csv"), *options)
+    assert (code, err) == (0, "")
+    assert json.loads(out)["data"]["source"] == os.fsdecode(b"\xff.csv")
+    assert json.loads((Path("run") / runs.CONFIG).read_text())["data"]["source"] == os.fsdecode(b"\xff.csv")
+    code, _, err = call("eval", "run")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "?.csv, is not here; name data with --data" in err
 
 
 def test_eval_notices_that_the_data_changed(call):

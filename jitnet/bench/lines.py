@@ -19,7 +19,7 @@ from jitnet.config import ACTIVATIONS, OPTIMIZERS, AugmentConfig, TrainConfig
 from jitnet.engine.costs import Sizes
 from jitnet.engine.loop import repeat_lines
 from jitnet.engine.operations import OPERATIONS
-from jitnet.engine.program import WHOLE_NETWORK, Line, Step
+from jitnet.engine.program import Line
 from jitnet.engine.setup import make_data
 from jitnet.engine.state import Buffer
 from jitnet.kernels.augment import distortion_settings
@@ -79,14 +79,14 @@ def _case(training: Training, place: int, line: Line, *, used: bool, variant: st
         return timed(lambda: repeat_lines(address, place, place + 1, repeats, BATCHES, line.parts, False))
 
     name = line.name
-    if line.operation in ("activate", "activate_back"):
+    operation = OPERATIONS[line.operation]
+    if operation.activates:
         variant = variant or training.plan.step.shape.activation
-    skips = "sparse" in line.operation
-    note = f"{training.plan.density:.0%} of the inputs" if skips else ""
+    note = f"{training.plan.density:.0%} of the inputs" if operation.on_entries else ""
     return Case(
         "operation",
         f"{name}, {variant}" if variant else name,
-        shape_of(line, training.plan.step, training.plan.layout.params),
+        shape_of(line),
         training.plan.threads,
         line.cost.flop,
         line.cost.bytes,
@@ -94,27 +94,13 @@ def _case(training: Training, place: int, line: Line, *, used: bool, variant: st
         training.restore,
         used,
         note,
+        line.parts,
     )
 
 
-def shape_of(line: Line, step: Step, params: int) -> str:
-    """The extents of a line's problem: batch×inputs×units, or as many of them as it knows. params: numbers that all
-    parameters take, filling included."""
-    i, o = step.shape.widths[line.layer : line.layer + 2]
-    if line.operation in WHOLE_NETWORK:
-        return f"{params:,}"
-    if line.operation in ("update_weights", "limit"):
-        return f"{i}×{o}"
-    if line.operation == "update_bias":
-        return f"{o}"
-    if line.operation == "gather":
-        return f"{step.batch_size}×{i}"
-    if line.operation == "partial_logits":
-        return f"{step.batch_size}×{o}×{step.shape.n_classes}"
-    products = ("forward", "logits", "backward_input", "backward_weight", "backward_sparse")
-    if line.operation.startswith(products):
-        return f"{step.batch_size}×{i}×{o}"
-    return f"{step.batch_size}×{o}"
+def shape_of(line: Line) -> str:
+    """The extents of a line's problem: batch×inputs×units, or as many of them as it knows."""
+    return "×".join(map(str, line.extents)) if len(line.extents) > 1 else f"{line.extents[0]:,}"
 
 
 # ---- What makes samples: lines of programs on the data set, on a chunk of batches ----

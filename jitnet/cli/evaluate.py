@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jitnet.cli.command import Command, expect_data
 from jitnet.cli.common import Json, ModelPath, Quiet, TestData, print_json
 from jitnet.errors import ModelError
 
@@ -23,7 +24,7 @@ Examples:
 """
 
 
-@app.command(epilog=EXAMPLES)
+@app.command(cls=Command, epilog=EXAMPLES)
 def evaluate(
     model: ModelPath,
     data: Annotated[
@@ -32,6 +33,7 @@ def evaluate(
             "--data",
             metavar="NAME-OR-PATH",
             show_default=False,
+            callback=expect_data,
             help="What to evaluate on: the test part, or all where there is but one part. "
             "[default: the data that the model was trained on]",
         ),

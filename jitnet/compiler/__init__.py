@@ -4,6 +4,7 @@ environment.py   what Numba reads from the environment, settled before it is imp
 cache.py         where compiled code is kept, and when it is not trusted
 decorators.py    the four ways to compile a function, their options and why
 reference.py     many arrays handed on as one pointer
+switch.py        one call of any of several functions
 barrier.py       parts of one parallel region wait for each other
 denormals.py     numbers below 1e-38 become zero inside compiled code
 blocks.py        the sizes of tiles and blocks, one table

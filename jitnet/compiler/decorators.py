@@ -33,14 +33,27 @@ from jitnet.compiler.numba_parts import (
 )
 
 __all__ = [
-    "FASTMATH", "driver", "helper", "keep_linked", "kernel", "linked", "linked_callees", "load", "load_kept", "plain",
-]  # fmt: skip
+    "FASTMATH",
+    "IN_ORDER",
+    "driver",
+    "helper",
+    "keep_linked",
+    "kernel",
+    "linked",
+    "linked_callees",
+    "load",
+    "load_kept",
+    "plain",
+]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 FASTMATH = {"contract", "reassoc", "nsz"}
 """Contract gives fused multiply-add, reassoc lets sums be vectorised, nsz drops the sign of zero. Never nnan or ninf:
 with them `isfinite` is folded to True and a diverging run goes unnoticed."""
+
+IN_ORDER = FASTMATH - {"reassoc"}
+"""For a sum whose order must be that of the source: vectorised it would depend on the length of the vectors."""
 
 # error_model "numpy": a loop that may raise on division is not vectorised. nogil: a bar may be drawn beside it.
 _OPTIONS = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True}
@@ -173,6 +186,8 @@ def linked_callees(function: Any) -> tuple[Any, ...]:
         value = python.__globals__.get(name)
         if isinstance(value, Dispatcher):
             found |= dict.fromkeys([value] if is_linked(value) else linked_callees(value))
+        else:  # a switch calls any of several
+            found |= dict.fromkeys(getattr(value, "linked_functions", ()))
     return tuple(found)
 
 

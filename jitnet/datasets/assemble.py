@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from math import isqrt, prod
 
 import numpy as np
+import numpy.typing as npt
 
+from jitnet.datasets.columns import as_labels, as_numbers
 from jitnet.datasets.dataset import Dataset, Scaling, Split
 from jitnet.datasets.labels import resolve
 from jitnet.datasets.raw import Raw, RawData
@@ -39,29 +41,34 @@ class _Survey:
 
 
 def from_arrays(
-    train_images: np.ndarray,
-    train_labels: np.ndarray,
-    test_images: np.ndarray | None = None,
-    test_labels: np.ndarray | None = None,
+    train_images: npt.ArrayLike,
+    train_labels: npt.ArrayLike,
+    test_images: npt.ArrayLike | None = None,
+    test_labels: npt.ArrayLike | None = None,
     *,
     name: str = "arrays",
     class_names: Sequence[str] | None = None,
     image_shape: tuple[int, int] | None = None,
 ) -> Dataset:
-    """Make a data set from arrays, checked and stored by the rules of this room.
+    """Make a data set from arrays or tables, checked and stored by the rules of this room.
 
+    A pandas DataFrame of numbers is taken like an array, and a Series of words, numbers or categories like labels.
     Images: (n, features), (n, h, w), (n, 1, h, w) or (n, h, w, 1), any real type; uint8 arrays are not copied.
     Labels: (n,) whole numbers from 0 or words, or (n, n_classes) one-hot.
     Raises DataError where the arrays do not fit together.
     """
-    train = Raw(np.asarray(train_images), np.asarray(train_labels), "train_images", "train_labels")
+    train = _raw(train_images, train_labels, "train_images", "train_labels")
     test = None
     if test_images is not None and test_labels is not None:
-        test = Raw(np.asarray(test_images), np.asarray(test_labels), "test_images", "test_labels")
+        test = _raw(test_images, test_labels, "test_images", "test_labels")
     elif test_images is not None or test_labels is not None:
         raise DataError("test_images and test_labels belong together; one of them is missing")
     names = tuple(class_names) if class_names is not None else None
     return assemble(RawData(train, test, names), name=name, source="arrays", image_shape=image_shape)
+
+
+def _raw(images: npt.ArrayLike, labels: npt.ArrayLike, images_from: str, labels_from: str) -> Raw:
+    return Raw(as_numbers(images, images_from), as_labels(labels, labels_from), images_from, labels_from)
 
 
 def assemble(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jitnet.config import check_arguments
 from jitnet.datasets.dataset import Dataset
 
 __all__ = ["ClassShare", "Description", "Sample", "describe"]
@@ -54,6 +55,7 @@ class Description:
 
 def describe(dataset: Dataset, n_samples: int = 10) -> Description:
     """Describe a data set; takes one pass over its values. `n_samples` is the most samples given, one a class."""
+    check_arguments("describe(dataset)", dataset=(dataset, Dataset))
     splits = [dataset.train] if dataset.test is None else [dataset.train, dataset.test]
     counts = [np.bincount(split.labels, minlength=dataset.n_classes) for split in splits]
     tested = counts[1] if len(counts) > 1 else np.zeros_like(counts[0])

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.config import ModelConfig
+from jitnet.config import ModelConfig, check_arguments
 from jitnet.datasets import Dataset, Scaling
+from jitnet.datasets.columns import as_numbers
 from jitnet.errors import ModelError
 from jitnet.model.file import StoredModel, read, write
 from jitnet.version import __version__
@@ -24,6 +25,12 @@ __all__ = ["Model"]
 Floats = npt.NDArray[np.float32]
 
 _NO_IMAGES, _NO_FEATURES = np.empty((0, 0), np.uint8), np.empty((0, 0), np.float32)
+
+
+class _Text(str):
+    """Text that a prompt shows as it is printed."""
+
+    __repr__ = str.__str__
 
 
 class Model:
@@ -45,6 +52,7 @@ class Model:
         scaling: Scaling | None = None,
         metadata: dict[str, str] | None = None,
     ) -> None:
+        check_arguments("Model(config, weights, biases)", config=(config, ModelConfig))
         self.config = config
         self.class_names = tuple(class_names) or tuple(str(c) for c in range(config.n_classes))
         self.image_shape = image_shape
@@ -57,8 +65,14 @@ class Model:
         """A network before training; names, image shape and scaling are the data set's.
 
         Weights are drawn as `config.init` says (He et al. 2015), the same for a seed everywhere; biases are zero, but
-        for N(0, 1) hidden biases with init "normal".
+        for N(0, 1) hidden biases with init "normal". Raises ModelError where the data set has other features or classes
+        than the config.
         """
+        check_arguments(
+            "Model.create(config, dataset)",
+            config=(config, ModelConfig),
+            dataset=(dataset, (Dataset, type(None))),
+        )
         from jitnet.kernels.initial import fill_normal
 
         weights, biases = [], []
@@ -86,6 +100,28 @@ class Model:
         model.check_fits(dataset)
         return model
 
+    def __repr__(self) -> str:
+        """The network in a line: its widths, its activation, and how many parameters it has."""
+        widths, parameters = " → ".join(map(str, self.config.widths)), self.config.n_parameters
+        return f"Model({widths}, {self.config.activation}, {parameters:,} parameters)"
+
+    def summary(self) -> str:
+        """Return the network as a table, a line a layer, and what it was made for; a prompt shows it as it prints."""
+        rows = [("layer", "followed by", "parameters")]
+        for before, after, follows, parameters in self.config.layers:
+            rows.append((f"{before:,} → {after:,}", follows, f"{parameters:,}"))
+        rows.append(("network", "", f"{self.config.n_parameters:,}"))
+        left, middle, right = (max(len(row[k]) for row in rows) for k in range(3))
+        lines = [f"{layer:<{left}}  {follows:<{middle}}  {count:>{right}}" for layer, follows, count in rows]
+        lines.insert(1, "─" * len(lines[0]))
+        names = list(self.class_names)
+        lines.append(f"classes: {', '.join(names if len(names) <= 12 else [*names[:10], '…', names[-1]])}")
+        if self.image_shape is not None:
+            lines.append(f"samples: images of {self.image_shape[0]}×{self.image_shape[1]}")
+        if "data" in self.metadata:
+            lines.append(f"made for: {self.metadata['data']}")
+        return _Text("\n".join(lines))
+
     @property
     def weights(self) -> tuple[Floats, ...]:
         """Each layer's weights, (out_features, in_features) float32, read-only."""
@@ -97,8 +133,13 @@ class Model:
         return self._biases
 
     def set_parameters(self, weights: Sequence[Floats], biases: Sequence[Floats]) -> None:
-        """Replace all weights and biases; ModelError where a shape is not the config's."""
-        widths = self.config.widths
+        """Replace all weights and biases; ModelError where their number or a shape is not the config's."""
+        widths, n_layers = self.config.widths, len(self.config.layers)
+        if not len(weights) == len(biases) == n_layers:
+            raise ModelError(
+                f"found {len(weights)} arrays of weights and {len(biases)} of biases; expected {n_layers} of each, "
+                "one a layer"
+            )
         for layer, (before, after) in enumerate(itertools.pairwise(widths)):
             for name, array, shape in (("weight", weights[layer], (after, before)), ("bias", biases[layer], (after,))):
                 if array.shape != shape:
@@ -125,7 +166,7 @@ class Model:
 
         images: (n, in_features), (in_features,) or (n, height, width), as stored in a data set: not scaled.
         """
-        raw = np.asarray(images)
+        raw = images if isinstance(images, np.ndarray) else as_numbers(images, "samples")
         features = self.config.in_features
         if raw.ndim == 1 or (raw.ndim == 2 and self.image_shape is not None and raw.shape == self.image_shape):
             raw = raw.reshape(1, -1)
@@ -146,10 +187,20 @@ class Model:
     def predict(self, images: npt.ArrayLike, *, threads: int = 0) -> Floats:
         """Probabilities (n, n_classes) float32 of samples as stored in a data set: not scaled.
 
-        images: (n, in_features), (in_features,) or (n, height, width); uint8 or numbers. threads: 0 chooses by the
-        work. Raises ModelError where the samples' shape or type does not fit.
+        images: (n, in_features), (in_features,) or (n, height, width); uint8 or numbers, or a table of numbers.
+        threads: 0 chooses by the work. Raises ModelError where the samples' shape or type does not fit, DataError where
+        a value of a table is no number.
         """
         return self._predictor(*self.inputs(images), threads)
+
+    def activations(self, images: npt.ArrayLike) -> list[Floats]:
+        """What each layer gives for samples, first to last: an (n, units) float32 array a layer.
+
+        Those of hidden layers are what follows their activation function; the last are the probabilities, the very
+        numbers of `predict`. images: as `predict` takes them. Raises ModelError where the samples' shape or type does
+        not fit.
+        """
+        return self._predictor.activations(*self.inputs(images))
 
     @cached_property
     def _predictor(self) -> "Predictor":
@@ -178,6 +229,7 @@ class Model:
 
         A file saved by PyTorch from such an `nn.Sequential` loads too: relu, classes named by number, values 0 to 255.
         """
+        check_arguments("Model.load(path)", path=(path, (str, Path)))
         found = read(Path(path))
         return cls(
             found.config,

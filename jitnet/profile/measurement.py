@@ -14,6 +14,7 @@ from jitnet.bench.limits import cache_bytes, probe_cases, probes_of
 from jitnet.bench.lines import shape_of
 from jitnet.bench.records import Probes
 from jitnet.bench.timing import measure
+from jitnet.bench.verdict import judge
 from jitnet.compiler.clock import tick_s
 from jitnet.config import TrainConfig
 from jitnet.datasets import Dataset
@@ -23,7 +24,7 @@ from jitnet.engine.program import Line
 from jitnet.kernels.augment import distortion_settings
 from jitnet.model import Model
 from jitnet.profile.records import Profile, RegionRow, Row, Slice, ThreadRow, typical_pairs
-from jitnet.profile.verdict import judge, judge_region
+from jitnet.profile.verdict import judge_region
 from jitnet.training.trainer import Chunk, Trainer
 
 __all__ = ["BUDGET_S", "run_profile"]
@@ -227,7 +228,7 @@ class _Clocked:
         samples = tuple(self._line_samples(place).tolist())
         by_thread = tuple(self._told(self._busy[:, place, part]) for part in range(line.parts))
         step, layer = self._plan.step, line.layer
-        skips = line.operation.endswith("_sparse")
+        skips = OPERATIONS[line.operation].on_entries
         i, o = step.shape.widths[layer : layer + 2]
         nominal = 2.0 * step.batch_size * i * o if skips else line.cost.flop
         found = judge(
@@ -245,7 +246,7 @@ class _Clocked:
             line.next_batch,
             line.split,
             line.parts,
-            shape_of(line, step, self._plan.layout.params),
+            shape_of(line),
             *line.cost,
             nominal,
             sum(min(chunk.steps, len(chunk.readings.whole_steps)) for chunk in self._chunks if chunk.readings),

@@ -6,15 +6,17 @@ bar and for Ctrl-C. Where a chunk ends does not show in the result.
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.config import TrainConfig
+from jitnet.config import TrainConfig, check_arguments, describe_fields
 from jitnet.datasets import Dataset, Split, stratified_split
+from jitnet.engine.ownership import MEETINGS
 from jitnet.engine.program import Program
 from jitnet.engine.state import Clock, Run, clock_readings, no_clock
 from jitnet.errors import DivergedError, UsageError
@@ -75,9 +77,16 @@ class Trainer:
     run gave, so far. A trainer trains once.
     """
 
-    def __init__(self, model: Model, dataset: Dataset, config: TrainConfig) -> None:
-        """UsageError where the config asks for what this machine or data cannot do, ModelError where model and data
-        differ."""
+    def __init__(self, model: Model, dataset: Dataset, config: TrainConfig | None = None) -> None:
+        """config: None is a config of defaults. UsageError where it asks for what this machine or data cannot do,
+        ModelError where model and data differ."""
+        config = TrainConfig() if config is None else config
+        check_arguments(
+            "Trainer(model, dataset, config)",
+            model=(model, Model),
+            dataset=(dataset, Dataset),
+            config=(config, TrainConfig),
+        )
         model.check_fits(dataset)
         self.model, self.dataset, self.config = model, dataset, config
         self._training, self._held_out = dataset.train, None
@@ -101,6 +110,7 @@ class Trainer:
             self._new = NewSamples(self._training, dataset.image_shape, model, config, self.plan)
         self.history = History((), "not started", reached=not config.target_accuracy)
         self._asked_to_stop = self._begun = self._ready = self.keeps_readings = False
+        self._stopped_by = ""
         self._chunk_steps = 1  # of the next chunk; more once it is known what a step takes
 
     @property
@@ -137,62 +147,78 @@ class Trainer:
         """End the run within a chunk of batches; safe in a signal handler."""
         self._asked_to_stop = True
 
+    def _listen(self, name: str, answer: object) -> None:
+        """End the run where a callback returned True."""
+        if isinstance(answer, (bool, np.bool_)) and answer:
+            self._stopped_by = f" by {name}"
+            self.request_stop()
+
+    def _stopped(self, when: str) -> str:
+        """The outcome of a run that was asked to stop; nothing where it was not."""
+        return f"stopped{self._stopped_by} {when}" if self._asked_to_stop else ""
+
     def run(
         self,
-        on_epoch: Callable[[EpochReport], None] | None = None,
-        on_steps: Callable[[StepReport], None] | None = None,
+        on_epoch: Callable[[EpochReport], object] | None = None,
+        on_steps: Callable[[StepReport], object] | None = None,
     ) -> History:
-        """Train; gives what the run gave. on_epoch: called after each epoch, on_steps: between chunks of batches.
+        """Train and return the run's `History`. on_epoch: called after each epoch, on_steps: between chunks of batches.
+        One that returns True ends the run.
 
         Raises as `epochs` does.
         """
-        for report in self.epochs(on_steps):
-            if on_epoch is not None:
-                on_epoch(report)
+        with closing(self.epochs(on_steps)) as reports:
+            for report in reports:
+                if on_epoch is not None:
+                    self._listen("on_epoch", on_epoch(report))
         return self.history
 
-    def epochs(self, on_steps: Callable[[StepReport], None] | None = None) -> Iterator[EpochReport]:
+    def epochs(self, on_steps: Callable[[StepReport], object] | None = None) -> Generator[EpochReport, None, None]:
         """Train while this is iterated; yield a report after each epoch, the model's parameters then being up to date.
 
-        on_steps is called between chunks of batches. With held-out data the model ends with the parameters of its best
-        epoch. Raises DivergedError where the loss becomes NaN or infinite; the model then keeps the parameters of the
-        last whole epoch. Raises UsageError where this trainer has begun a training before.
+        on_steps is called between chunks of batches; where it returns True the run ends. With held-out data the model
+        ends with the parameters of its best epoch. A `break` ends the run as well: the model then keeps the parameters
+        of the epoch that was reported last. Raises DivergedError where the loss becomes NaN or infinite; the model then
+        keeps the parameters of the last whole epoch. Raises UsageError where this trainer has begun a training before.
         """
         if self._begun:
             raise UsageError("this trainer has begun a training already; make another Trainer to train again")
         self._begun = True
         return self._epochs(on_steps)
 
-    def _epochs(self, on_steps: Callable[[StepReport], None] | None) -> Iterator[EpochReport]:
+    def _epochs(self, on_steps: Callable[[StepReport], object] | None) -> Generator[EpochReport, None, None]:
         self.prepare()
         config, stopping = self.config, EarlyStopping(self.config)
         reports: list[EpochReport] = []
-        outcome = f"trained for {config.epochs} epoch{'s' * (config.epochs != 1)}"
+        outcome = f"trained for {_epochs(config.epochs)}"
         for epoch in range(1, config.epochs + 1):
             totals, seconds = np.zeros(3), 0.0
-            for chunk in self.chunks(epoch, totals):
-                seconds += chunk.seconds
-                if on_steps is not None:
-                    samples = min(chunk.done * self._batch_size, len(self._order))
-                    pace = samples / max(seconds, 1e-9)
-                    loss, accuracy = totals[:2] / samples
-                    step = StepReport(
-                        epoch, config.epochs, chunk.done, self.n_steps, pace, float(loss), float(accuracy)
-                    )
-                    on_steps(step)
+            try:
+                for chunk in self.chunks(epoch, totals):
+                    seconds += chunk.seconds
+                    if on_steps is not None:
+                        self._listen("on_steps", on_steps(self._step_report(epoch, chunk.done, totals, seconds)))
+            except BaseException as error:
+                self.history = replace(self.history, outcome=f"ended in epoch {epoch}: {type(error).__name__}")
+                raise
             self._update_model()
-            if self._asked_to_stop:
-                outcome = f"stopped in epoch {epoch}"
+            if stopped := self._stopped(f"in epoch {epoch}"):
+                outcome = stopped
                 break
             report = self._report(epoch, totals, seconds)
             reports.append(report)
             ending = stopping.look(report, self.model)
+            done = f"{epoch} of {_epochs(config.epochs)}"
             self.history = History(
-                tuple(reports), ending or outcome, reached=stopping.reached, costliest=self._costliest()
+                tuple(reports), f"{done} so far", reached=stopping.reached, costliest=self._costliest()
             )
-            yield report
-            if ending:
-                outcome = ending
+            try:
+                yield report
+            except GeneratorExit:
+                self.history = replace(self.history, outcome=f"stopped by its caller after {done}", stopped=True)
+                raise
+            if ended := ending or self._stopped(f"after {done}"):
+                outcome = ended
                 break
         kept, final_test = None, None
         if stopping.best is not None:
@@ -205,6 +231,22 @@ class Trainer:
         self.history = History(
             tuple(reports), outcome, self._asked_to_stop, stopping.reached, kept, final_test, self._costliest()
         )
+
+    def _step_report(self, epoch: int, done: int, totals: npt.NDArray[np.float64], seconds: float) -> StepReport:
+        samples = min(done * self._batch_size, len(self._order))
+        loss, accuracy = totals[:2] / samples
+        pace = samples / max(seconds, 1e-9)
+        return StepReport(epoch, self.config.epochs, done, self.n_steps, pace, float(loss), float(accuracy))
+
+    @property
+    def measures_threads(self) -> bool:
+        """Whether the count of threads is chosen while it trains, by what a step takes."""
+        return self._pace.chooses
+
+    @property
+    def threads_settled(self) -> bool:
+        """Whether the count of threads is known: as asked, the only one, or chosen since each was tried."""
+        return self._pace.settled
 
     @property
     def step_s(self) -> dict[int, float]:
@@ -335,7 +377,7 @@ class Trainer:
         settings.label_smoothing = 0.0
         call.n_steps = -(-samples // self._batch_size)
         call.first_batch = call.first_step = 0
-        call.clocked = call.together = False
+        call.clocked, call.meeting = False, MEETINGS[self.plan.measuring_program.meeting]
         measured = run._replace(
             program=self.plan.measuring_program.table(),
             settings=settings,
@@ -375,13 +417,37 @@ class Trainer:
         )
 
 
+def _epochs(count: int) -> str:
+    return f"{count} epoch{'s' * (count != 1)}"
+
+
 def train(
     model: Model,
     dataset: Dataset,
-    config: TrainConfig,
-    on_epoch: Callable[[EpochReport], None] | None = None,
-    on_steps: Callable[[StepReport], None] | None = None,
+    config: TrainConfig | None = None,
+    on_epoch: Callable[[EpochReport], object] | None = None,
+    on_steps: Callable[[StepReport], object] | None = None,
 ) -> History:
-    """Train a model in place; gives what the run gave, a `History`. See `Trainer.run`, of which this is the short form;
-    `Trainer(model, dataset, config).epochs()` trains while it is iterated."""
+    """Train a model in place and return the run's `History`: a report for each epoch, and how the run ended.
+
+    model: gets the parameters after the last epoch, or those of the best one where `config.val_split` holds data out.
+    dataset: what to train on; where it has test data, those are looked at after each epoch.
+    config: how to train; None is a config of defaults.
+    on_epoch: called with an `EpochReport` after each epoch. Where it returns True, the run ends.
+    on_steps: called with a `StepReport` a few dozen times a second. Where it returns True, the run ends.
+
+    `Trainer(model, dataset, config).epochs()` trains while it is iterated. Raises UsageError where the config asks for
+    what this machine or data cannot do, ModelError where model and data differ, DivergedError where the loss becomes
+    NaN or infinite.
+    """
+    check_arguments(
+        "train(model, dataset, config)",
+        model=(model, Model),
+        dataset=(dataset, Dataset),
+        config=(config, (TrainConfig, type(None))),
+    )
     return Trainer(model, dataset, config).run(on_epoch, on_steps)
+
+
+_FIELDS = f"    Fields of config, each given by its name:\n{describe_fields(TrainConfig)}"
+train.__doc__ = f"{train.__doc__}\n{_FIELDS}\n    "
