@@ -79,7 +79,7 @@ before = model.predict(data.train.images)
 
 def go_on(_):
     prepared.run()
-    return bits(prepared.model), model.predict(data.train.images).tobytes()
+    return bits(prepared.model), model.predict(data.train.images, threads=2).tobytes()
 
 assert forked(go_on, 1) == [(expected[0], before.tobytes())]
 """
