@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from jitnet.compiler.barrier import barrier_words
 from jitnet.compiler.blocks import PREDICT_BLOCK
-from jitnet.compiler.machine import describe_machine, set_threads
+from jitnet.compiler.machine import describe_machine, set_threads, threads_are_lost
 from jitnet.compiler.reference import Struct
 from jitnet.compiler.signatures import make_record
 from jitnet.config import ModelConfig, TrainConfig
@@ -65,7 +65,7 @@ class Predictor:
         if len(images) + len(features) <= PREDICT_BLOCK:
             return self._predict_few(*self._kind(images, features))
         program, run = self.prepare(images, features, threads or describe_machine().cores)
-        if program.threads > 1:
+        if program.threads > 1 and not threads_are_lost():
             set_threads(program.threads)
         run_steps(Struct(run), 0, np.zeros(3))
         return run.outputs.predictions
