@@ -11,9 +11,9 @@ import llvmlite.binding as llvm
 import llvmlite.ir as ir
 from numba import config, types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 from jitnet.compiler.decorators import kernel
+from jitnet.compiler.intrinsics import intrinsic
 
 __all__ = ["read_clock", "tick_s"]
 

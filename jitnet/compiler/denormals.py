@@ -14,7 +14,8 @@ import llvmlite.binding as llvm
 import llvmlite.ir as ir
 from numba import config, types
 from numba.core import cgutils
-from numba.extending import intrinsic
+
+from jitnet.compiler.intrinsics import intrinsic
 
 __all__ = ["flush_denormals", "restore_float_flags"]
 
