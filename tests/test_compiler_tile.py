@@ -1,7 +1,6 @@
 """Tiles: every operation does what its plain Python form says, in the plain form and in the compiled one."""
 
-from types import FunctionType
-
+import numba
 import numpy as np
 import pytest
 from layouts import MARK
@@ -171,13 +170,8 @@ def test_of_a_row_only_the_panels_that_are_there_are_read_and_written(panels, st
 
 
 def _again(function):
-    """The function, to be compiled once more."""
-    if config.DISABLE_JIT:
-        return function
-    python = function.py_func
-    copy = FunctionType(python.__code__, python.__globals__, python.__name__)
-    copy.__qualname__ = f"again_{python.__qualname__}"
-    return kernel(copy)
+    """The function, compiled once more and not kept."""
+    return function if config.DISABLE_JIT else numba.njit(function.py_func)
 
 
 def test_what_was_compiled_before_does_not_matter():
