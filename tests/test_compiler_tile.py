@@ -1,8 +1,10 @@
 """Tiles: every operation does what its plain Python form says, in the plain form and in the compiled one."""
 
+import numba
 import numpy as np
 import pytest
 from layouts import MARK
+from numba import config
 
 from jitnet.compiler.blocks import LANES, PANEL, PANEL_COLS, SPARSE_PANELS, TILE_ROWS
 from jitnet.compiler.decorators import kernel
@@ -70,6 +72,17 @@ def _some_panels(source, at, stride, apart, panels, factors, row, target):
     tile = tile_add_scaled(tile, np.float32(0.5), source, at, stride, apart, panels)
     tile_prefetch(2, COLS, target, at, stride, apart)
     tile_store(tile, target, at, stride, apart, panels)
+
+
+@kernel
+def _every_panel(source, at, stride, apart, factors, row, target):
+    """The same without a number of panels: rows of three, all there."""
+    tile = tile_load(2, COLS, source, at, stride, apart)
+    tile = tile_add_outer(tile, factors, 1, 2, row, 5, PANEL + 2)
+    tile = tile_add_scaled(tile, np.float32(0.5), source, at, stride, apart)
+    tile_prefetch(2, COLS, target, at, stride, apart)
+    tile_store(tile, target, at, stride, apart)
+    tile_store(tile_repeat(2, COLS, source, at), target, at, stride, apart)
 
 
 @kernel
@@ -154,6 +167,32 @@ def test_of_a_row_only_the_panels_that_are_there_are_read_and_written(panels, st
     np.testing.assert_allclose(target[places], expected, rtol=5e-7, atol=5e-7)
     target[places] = MARK
     assert (target == MARK).all()
+
+
+def _again(function):
+    """The function, compiled once more and not kept."""
+    return function if config.DISABLE_JIT else numba.njit(function.py_func)
+
+
+def test_what_was_compiled_before_does_not_matter():
+    """A whole tile after a part of one, then a part again: Numba has typed that before, and takes it from there."""
+    source, row, target = (np.zeros(9 * PANEL, np.float32) for _ in range(3))
+    factors, stride = np.ones(4, np.float32), 3 * PANEL
+    for _ in range(2):
+        _again(_some_panels)(source, 0, stride, PANEL, 1, factors, row, target)
+        _again(_repeat_panels)(source, 0, 1, target, stride)
+        _again(_every_panel)(source, 0, stride, PANEL, factors, row, target)
+    target[:] = MARK
+    _again(_some_panels)(source, 0, stride, PANEL, 2, factors, row, target)
+    _again(_repeat_panels)(source, 0, 1, target, stride)
+    there = target.reshape(-1, 3 * PANEL)[:2]
+    assert (there[:, : 2 * PANEL] == 0).all()
+    assert (there[:, 2 * PANEL :] == MARK).all()
+    assert (target[2 * stride :] == MARK).all()
+    target[:] = MARK
+    _again(_every_panel)(source, 0, stride, PANEL, factors, row, target)
+    assert (target[: 2 * stride] == 0).all()
+    assert (target[2 * stride :] == MARK).all()
 
 
 @pytest.mark.parametrize("panels", [1, 2, 3])

@@ -19,9 +19,9 @@ import llvmlite.ir as ir
 import numpy as np
 import numpy.typing as npt
 from numba import config, types
-from numba.extending import intrinsic
 
 from jitnet.compiler.decorators import helper, linked
+from jitnet.compiler.intrinsics import intrinsic
 from jitnet.compiler.numba_parts import cgutils
 from jitnet.compiler.signatures import COUNTS, INT
 

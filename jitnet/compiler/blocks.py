@@ -1,11 +1,12 @@
-"""The sizes of tiles and blocks, all of them: what fits the registers and the caches of the processor at hand.
+"""The sizes of tiles and blocks, all of them: what fits the registers and the caches of the processor at hand, or of
+the kind that JITNET_BLOCKS names.
 
 Names in brackets are those of BLIS (Van Zee and van de Geijn 2015; Goto and van de Geijn 2008). A kernel that walks a
 matrix product keeps MR x NR sums in registers, KC terms of each at a time, and MC rows of one factor in a cache. What
 each size was measured to bring stands in docs/performance.md.
 """
 
-from jitnet.compiler.environment import HAS_AVX512
+from jitnet.compiler.environment import BLOCKS
 
 __all__ = [
     "BLUR_ROWS",
@@ -40,16 +41,18 @@ __all__ = [
     "WEIGHT_TERMS",
 ]
 
+_AVX512 = BLOCKS == "avx512"
+
 LANES = 16
 """float32 numbers in one vector. LLVM splits it where the CPU's are shorter: AVX2 in two, NEON in four."""
 
-PANEL_COLS = 2 if HAS_AVX512 else 1
+PANEL_COLS = 2 if _AVX512 else 1
 """Vectors in a panel of weights."""
 
 PANEL = PANEL_COLS * LANES
 """Units in a panel of weights."""
 
-TILE_PANELS = 2 if HAS_AVX512 else 1
+TILE_PANELS = 2 if _AVX512 else 1
 """Panels that a tile of sums spans."""
 
 TILE_COLS, TILE_UNITS = TILE_PANELS * PANEL_COLS, TILE_PANELS * PANEL
@@ -60,15 +63,15 @@ TILE_ROWS = 6
 wide ones: each row of the tile costs an instruction that spreads one number over a vector, and there a busy neighbour
 on the same core leaves three instructions a cycle."""
 
-TERMS, WEIGHT_TERMS = 4, 4 if HAS_AVX512 else 1
+TERMS, WEIGHT_TERMS = 4, 4 if _AVX512 else 1
 """Terms that a tile takes in one turn of its loop, so that they share the steps of its addresses. For the weight
 gradient AVX2 has no use of it: that steps along one row of x and one of dout, not along six."""
 
-FORWARD_DEPTH = 192 if HAS_AVX512 else 384
+FORWARD_DEPTH = 192 if _AVX512 else 384
 """Terms of forward's sums done in one go (KC): their weights, TILE_UNITS of each, are 24 KiB for AVX2 and 48 KiB for
 AVX-512: three quarters of the first cache and all of it."""
 
-WEIGHT_DEPTH = 96 if HAS_AVX512 else 160
+WEIGHT_DEPTH = 96 if _AVX512 else 160
 """Samples that the weight gradient sums in one go (KC): each takes TILE_UNITS of dout and a whole line of x, of which a
 tile uses TILE_ROWS numbers; together less than two thirds of the first cache."""
 
@@ -76,14 +79,14 @@ WEIGHT_INPUTS = 240
 """Inputs that the weight gradient works on at a time (MC), a multiple of TILE_ROWS: WEIGHT_DEPTH x WEIGHT_INPUTS floats
 of x are less than a third of a 512 KiB cache, and every panel of units passes over them there."""
 
-COPIED_DEPTH, COPIED_INPUTS = 128 if HAS_AVX512 else 256, 240
+COPIED_DEPTH, COPIED_INPUTS = 128 if _AVX512 else 256, 240
 """The same for both gradients where their factors are copied first, so that a tile finds its TILE_ROWS and its
 TILE_UNITS numbers of every term side by side, and not each in a cache line or a page of its own."""
 
 COPIED_FROM, COPIED_SAMPLES = 64 * PANEL, 256
 """Units from which that pays for the weight gradient, samples from which it pays for the input gradient."""
 
-INPUT_DEPTH, INPUT_INPUTS = (128, 240) if HAS_AVX512 else (64, 480)
+INPUT_DEPTH, INPUT_INPUTS = (128, 240) if _AVX512 else (64, 480)
 """Units and inputs that the input gradient works on at a time (KC, MC), whole panels and whole tiles; every vector of
 samples passes over so many weights. Few units at a time: where in_features is a power of two, equal places of all
 panels share one set of a cache."""
@@ -99,12 +102,12 @@ SPARSE_WEIGHTS = 12544
 """Weights that the zero-skipping forward works on at a time, of a group of panels: 49 KiB, of which a batch of MNIST's
 digits uses 60%."""
 
-SKIPPING_BELOW, SKIPPING_BELOW_IN_LARGE, SKIPPING_LARGE = *((0.28, 0.26) if HAS_AVX512 else (0.45, 0.41)), 256
+SKIPPING_BELOW, SKIPPING_BELOW_IN_LARGE, SKIPPING_LARGE = *((0.28, 0.26) if _AVX512 else (0.45, 0.41)), 256
 """Share of inputs that are not zero up to which walking only those is faster in training: in batches below
 SKIPPING_LARGE samples and in larger ones, whose dense products are faster. With AVX-512 a multiply-add of the
 zero-skipping loops takes 1.6 times as long beside one of the tile as with AVX2."""
 
-SKIPPING_BELOW_IN_PREDICTION = 0.2 if HAS_AVX512 else 0.31
+SKIPPING_BELOW_IN_PREDICTION = 0.2 if _AVX512 else 0.31
 """The same in prediction, which lists the inputs that are not zero for one pass alone."""
 
 SPARSE_BLOCK = 64

@@ -26,15 +26,15 @@ from typing import Any, NamedTuple
 import llvmlite
 import llvmlite.binding as llvm
 
-from jitnet.compiler.environment import FEATURES
+from jitnet.compiler.environment import BLOCKS, FEATURES
 
 __all__ = [
     "COMPILED_ROOMS", "CompiledCode", "ObjectCode", "all_compiled", "cache_folder", "can_keep", "keep_all", "not_kept",
     "read_all",
 ]  # fmt: skip
 
-COMPILED_ROOMS = ("compiler", "kernels", "engine")
-"""The rooms whose sources decide what machine code there is."""
+COMPILED_ROOMS = ("compiler", "config", "engine", "kernels")
+"""The rooms whose sources decide what machine code there is. The configuration's names are fields of records."""
 
 
 def _fingerprint() -> str:
@@ -49,8 +49,9 @@ def _fingerprint() -> str:
         for name in sorted(os.environ)
         if name.startswith("NUMBA_") and "CACHE" not in name and "NUM_THREADS" not in name
     ]
-    versions = [sys.version, llvmlite.__version__, version("numba"), llvm.get_host_cpu_name(), FEATURES.flatten()]
-    digest.update("\n".join(settings + versions).encode())
+    versions = [sys.version, llvmlite.__version__, version("numba"), version("numpy")]
+    processor = [llvm.get_process_triple(), llvm.get_host_cpu_name(), FEATURES.flatten(), BLOCKS]
+    digest.update("\n".join(settings + versions + processor).encode())
     return digest.hexdigest()[:16]
 
 

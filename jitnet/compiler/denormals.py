@@ -13,8 +13,8 @@ from typing import Any
 import llvmlite.binding as llvm
 import llvmlite.ir as ir
 from numba import config, types
-from numba.extending import intrinsic
 
+from jitnet.compiler.intrinsics import intrinsic
 from jitnet.compiler.numba_parts import cgutils
 
 __all__ = ["flush_denormals", "restore_float_flags"]

@@ -1,4 +1,4 @@
-"""What Numba and OpenMP read from the environment, settled before Numba is imported.
+"""What Numba and OpenMP read from the environment, settled before Numba is imported; and which block sizes there are.
 
 * The full vector width. On CPUs with AVX-512 LLVM prefers 256-bit vectors, which halves the peak; `-prefer-256-bit` in
   the feature string undoes that. Other CPUs are left as they are.
@@ -8,13 +8,18 @@
   that one and give up.
 
 A variable that the user has set already is left alone.
+
+The block sizes are those of the processor that is compiled for, or of the kind that JITNET_BLOCKS names. Every process
+that a process starts reads the same variables, so all choose the same, and the compiled code's folder is named by it.
 """
 
 import os
 
 import llvmlite.binding as llvm
 
-__all__ = ["AS_FOUND", "CORES", "FEATURES", "HAS_AVX512", "affinity"]
+from jitnet.errors import UsageError
+
+__all__ = ["AS_FOUND", "BLOCKS", "CORES", "FEATURES", "HAS_AVX512", "affinity"]
 
 AS_FOUND = {
     name: os.environ.get(name)
@@ -34,6 +39,22 @@ FEATURES = llvm.get_host_cpu_features()
 
 HAS_AVX512 = "+avx512f" in (os.environ.get("NUMBA_CPU_FEATURES") or FEATURES.flatten()).split(",")
 """Whether the processor that is compiled for has vectors of 512 bits: this one, or what NUMBA_CPU_FEATURES says."""
+
+_KINDS = ("avx2", "avx512")
+
+
+def _blocks() -> str:
+    found = os.environ.get("JITNET_BLOCKS", "")
+    if found and found not in _KINDS:
+        raise UsageError(
+            f"JITNET_BLOCKS={found}: expected avx2 or avx512; leave it out for the sizes that fit this processor"
+        )
+    return found or ("avx512" if HAS_AVX512 else "avx2")
+
+
+BLOCKS = _blocks()
+"""Whose block sizes there are, "avx2" or "avx512": what JITNET_BLOCKS says, or else what fits the processor. Either
+runs anywhere, since LLVM splits vectors that are too long; NEON runs those of AVX2."""
 
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 """The cores of this process, asked for before OpenMP binds this thread to one of them; empty where there is no

@@ -14,9 +14,10 @@ from typing import Any
 import llvmlite.ir as ir
 import numpy as np
 from numba import config, types
-from numba.extending import infer_getattr, intrinsic, lower_getattr_generic, models, register_model
+from numba.extending import infer_getattr, lower_getattr_generic, models, register_model
 
 from jitnet.compiler.decorators import kernel
+from jitnet.compiler.intrinsics import intrinsic
 from jitnet.compiler.numba_parts import AttributeTemplate, array_without_owner, cgutils
 
 __all__ = ["Reference", "Struct", "by_reference", "reference_to"]
@@ -93,7 +94,7 @@ else:
     def _store(typing, value, memory):
         def codegen(context, builder, signature, args):
             if context.get_abi_sizeof(args[0].type) > _ROOM:
-                raise ValueError(f"a struct takes more than {_ROOM} bytes: {value}")
+                raise ValueError(f"a struct takes more than {_ROOM} bytes: {signature.args[0]}")
             data = context.make_array(signature.args[1])(context, builder, args[1]).data
             builder.store(args[0], builder.bitcast(data, args[0].type.as_pointer()), align=8)
             return context.get_dummy_value()

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from numba import config, types
-from numba.extending import intrinsic
+
+from jitnet.compiler.intrinsics import intrinsic
 
 __all__ = ["switch"]
 
@@ -23,11 +24,11 @@ def switch(functions: Sequence[Any], arguments: Sequence[Any]) -> Callable[..., 
 
         return choose
 
-    signature = types.void(*arguments)
+    called = types.void(*arguments)
 
     @intrinsic
     def choose_compiled(typing, number, *given):
-        def codegen(context, builder, _, args):
+        def codegen(context, builder, signature, args):
             values = [builder.extract_value(args[1], place) for place in range(len(arguments))]
             done = builder.append_basic_block("done")
             table = builder.switch(args[0], done)
@@ -35,7 +36,7 @@ def switch(functions: Sequence[Any], arguments: Sequence[Any]) -> Callable[..., 
                 block = builder.append_basic_block(function.__name__)
                 table.add_case(context.get_constant(types.int64, place), block)
                 builder.position_at_end(block)
-                context.get_function(types.Dispatcher(function), signature)(builder, values)
+                context.get_function(types.Dispatcher(function), called)(builder, values)
                 builder.branch(done)
             builder.position_at_end(done)
             return context.get_dummy_value()

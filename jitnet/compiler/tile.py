@@ -22,9 +22,10 @@ from typing import Any
 import llvmlite.ir as ir
 import numpy as np
 from numba import config, types
-from numba.extending import intrinsic, models, overload, register_model
+from numba.extending import models, overload, register_model
 
 from jitnet.compiler.blocks import LANES, PANEL, PANEL_COLS
+from jitnet.compiler.intrinsics import intrinsic
 from jitnet.compiler.numba_parts import cgutils
 
 __all__ = [
@@ -308,52 +309,57 @@ if not config.DISABLE_JIT:
 
     @intrinsic(prefer_literal=True)
     def tile_zero(typing, rows, cols):
-        tile = TileType(rows.literal_value, cols.literal_value)
-
         def codegen(context, builder, signature, args):
-            return ir.Constant(ir.ArrayType(_VECTOR, tile.rows * tile.cols), None)
+            return ir.Constant(context.get_value_type(signature.return_type), None)
 
-        return tile(rows, cols), codegen
+        return _tile(rows, cols)(rows, cols), codegen
 
-    def _some(panels: Any, value: Any) -> Any:
-        """The number of panels, None where all are there: known while the call is typed, for it was not given."""
-        return None if panels == _ALL else value
+    def _tile(rows: Any, cols: Any) -> TileType:
+        """The type of a tile, of the types of two numbers that are written in a call."""
+        return TileType(rows.literal_value, cols.literal_value)
+
+    def _count(panels: Any) -> Any:
+        """The type of `panels` in a signature: a type of its own where it was not given, for that is other code."""
+        return types.literal(_ALL) if panels == _ALL else _INDEX
+
+    def _some(signature: Any, args: Any) -> Any:
+        """The last argument, a number of panels; None where it was not given, and all are there."""
+        return None if isinstance(signature.args[-1], types.Literal) else args[-1]
 
     @intrinsic(prefer_literal=True)
     def tile_load(typing, rows, cols, source, offset, stride, apart=PANEL, panels=_ALL):
-        tile = TileType(rows.literal_value, cols.literal_value)
-
         def codegen(context, builder, signature, args):
+            tile = signature.return_type
             data = _data(context, builder, signature.args[2], args[2])
             addresses = _addresses(builder, tile, data, *args[3:6])
 
             def load(k):
                 return builder.load(addresses[k], align=4)
 
-            return _pack(builder, _panel_by_panel(builder, tile, _some(panels, args[6]), _zeros(tile), load))
+            return _pack(builder, _panel_by_panel(builder, tile, _some(signature, args), _zeros(tile), load))
 
-        return tile(rows, cols, source, _INDEX, _INDEX, _INDEX, _INDEX), codegen
+        return _tile(rows, cols)(rows, cols, source, _INDEX, _INDEX, _INDEX, _count(panels)), codegen
 
     @intrinsic(prefer_literal=True)
     def tile_repeat(typing, rows, cols, source, offset, panels=_ALL):
-        tile = TileType(rows.literal_value, cols.literal_value)
-        line = TileType(1, tile.cols)
-
         def codegen(context, builder, signature, args):
+            tile = signature.return_type
+            line = TileType(1, tile.cols)
             data = _data(context, builder, signature.args[2], args[2])
             addresses = _addresses(builder, line, data, args[3], _constant(0), _constant(PANEL))
 
             def load(k):
                 return builder.load(addresses[k], align=4)
 
-            row = _panel_by_panel(builder, line, _some(panels, args[4]), _zeros(line), load)
+            row = _panel_by_panel(builder, line, _some(signature, args), _zeros(line), load)
             return _pack(builder, row * tile.rows)
 
-        return tile(rows, cols, source, _INDEX, _INDEX), codegen
+        return _tile(rows, cols)(rows, cols, source, _INDEX, _count(panels)), codegen
 
     @intrinsic
     def tile_store(typing, tile, target, offset, stride, apart=PANEL, panels=_ALL):
         def codegen(context, builder, signature, args):
+            tile = signature.args[0]
             data = _data(context, builder, signature.args[1], args[1])
             addresses, vectors = _addresses(builder, tile, data, *args[2:5]), _unpack(builder, tile, args[0])
 
@@ -361,15 +367,14 @@ if not config.DISABLE_JIT:
                 builder.store(vectors[k], addresses[k], align=4)
                 return vectors[k]
 
-            _panel_by_panel(builder, tile, _some(panels, args[5]), vectors, store)
+            _panel_by_panel(builder, tile, _some(signature, args), vectors, store)
 
-        return types.void(tile, target, _INDEX, _INDEX, _INDEX, _INDEX), codegen
+        return types.void(tile, target, _INDEX, _INDEX, _INDEX, _count(panels)), codegen
 
     @intrinsic(prefer_literal=True)
     def tile_prefetch(typing, rows, cols, source, offset, stride, apart=PANEL):
-        tile = TileType(rows.literal_value, cols.literal_value)
-
         def codegen(context, builder, signature, args):
+            tile = _tile(*signature.args[:2])
             data = _data(context, builder, signature.args[2], args[2])
             for address in _addresses(builder, tile, data, *args[3:]):
                 _prefetch(builder, address, 3)
@@ -379,6 +384,7 @@ if not config.DISABLE_JIT:
     @intrinsic
     def tile_add_outer(typing, tile, column, at, stride, row, offset, apart=PANEL, panels=_ALL):
         def codegen(context, builder, signature, args):
+            tile = signature.return_type
             columns = _data(context, builder, signature.args[1], args[1])
             rows = _data(context, builder, signature.args[4], args[4])
             sums, line = _unpack(builder, tile, args[0]), TileType(1, tile.cols)
@@ -395,13 +401,14 @@ if not config.DISABLE_JIT:
                         after[k] = _call(builder, "fma", factor, vector, sums[k])
                 return after
 
-            return _pack(builder, _by_count(builder, tile, _some(panels, args[7]), add))
+            return _pack(builder, _by_count(builder, tile, _some(signature, args), add))
 
-        return tile(tile, column, _INDEX, _INDEX, row, _INDEX, _INDEX, _INDEX), codegen
+        return tile(tile, column, _INDEX, _INDEX, row, _INDEX, _INDEX, _count(panels)), codegen
 
     @intrinsic
     def tile_add_scaled(typing, tile, scale, source, offset, stride, apart=PANEL, panels=_ALL):
         def codegen(context, builder, signature, args):
+            tile = signature.return_type
             data = _data(context, builder, signature.args[2], args[2])
             factor, sums = _splat(builder, args[1]), _unpack(builder, tile, args[0])
             addresses = _addresses(builder, tile, data, *args[3:6])
@@ -409,16 +416,16 @@ if not config.DISABLE_JIT:
             def add(k):
                 return _call(builder, "fma", factor, builder.load(addresses[k], align=4), sums[k])
 
-            return _pack(builder, _panel_by_panel(builder, tile, _some(panels, args[6]), sums, add))
+            return _pack(builder, _panel_by_panel(builder, tile, _some(signature, args), sums, add))
 
-        return tile(tile, types.float32, source, _INDEX, _INDEX, _INDEX, _INDEX), codegen
+        return tile(tile, types.float32, source, _INDEX, _INDEX, _INDEX, _count(panels)), codegen
 
     @intrinsic
     def tile_max(typing, tile, least):
         def codegen(context, builder, signature, args):
             floor = _splat(builder, args[1])
             vectors = []
-            for vector in _unpack(builder, tile, args[0]):
+            for vector in _unpack(builder, signature.return_type, args[0]):
                 vectors.append(builder.select(builder.fcmp_ordered("<", vector, floor), floor, vector))
             return _pack(builder, vectors)
 
@@ -427,7 +434,7 @@ if not config.DISABLE_JIT:
     @intrinsic
     def tile_larger(typing, left, right):
         def codegen(context, builder, signature, args):
-            pairs = zip(*(_unpack(builder, left, value) for value in args), strict=True)
+            pairs = zip(*(_unpack(builder, signature.return_type, value) for value in args), strict=True)
             return _pack(builder, [builder.select(builder.fcmp_ordered("<", a, b), b, a) for a, b in pairs])
 
         return left(left, right), codegen
@@ -435,14 +442,16 @@ if not config.DISABLE_JIT:
     @intrinsic
     def tile_sqrt(typing, tile):
         def codegen(context, builder, signature, args):
-            return _pack(builder, [_call(builder, "sqrt", vector) for vector in _unpack(builder, tile, args[0])])
+            vectors = _unpack(builder, signature.return_type, args[0])
+            return _pack(builder, [_call(builder, "sqrt", vector) for vector in vectors])
 
         return tile(tile), codegen
 
     @intrinsic
     def tile_floor(typing, tile):
         def codegen(context, builder, signature, args):
-            return _pack(builder, [_call(builder, "floor", vector) for vector in _unpack(builder, tile, args[0])])
+            vectors = _unpack(builder, signature.return_type, args[0])
+            return _pack(builder, [_call(builder, "floor", vector) for vector in vectors])
 
         return tile(tile), codegen
 
@@ -452,7 +461,7 @@ if not config.DISABLE_JIT:
             whole = ir.VectorType(ir.IntType(32), LANES)
             bias, place = ir.Constant(whole, [127] * LANES), ir.Constant(whole, [23] * LANES)
             powers = []
-            for vector in _unpack(builder, tile, args[0]):
+            for vector in _unpack(builder, signature.return_type, args[0]):
                 exponent = builder.add(builder.fptosi(vector, whole), bias)
                 powers.append(builder.bitcast(builder.shl(exponent, place), _VECTOR))
             return _pack(builder, powers)
@@ -462,7 +471,7 @@ if not config.DISABLE_JIT:
     @intrinsic
     def tile_sum(typing, tile):
         def codegen(context, builder, signature, args):
-            vectors = _unpack(builder, tile, args[0])
+            vectors = _unpack(builder, signature.args[0], args[0])
             total = vectors[0]
             for vector in vectors[1:]:
                 total = builder.fadd(total, vector, flags=_EXACT)
@@ -480,7 +489,7 @@ if not config.DISABLE_JIT:
         """Squares of half the side change places, then within each those of a quarter, … : four vectors of one."""
 
         def codegen(context, builder, signature, args):
-            vectors, side = _unpack(builder, tile, args[0]), LANES // 2
+            vectors, side = _unpack(builder, signature.return_type, args[0]), LANES // 2
             while side > 0:
                 # Lanes of the upper vector are counted from 0, of the lower from LANES.
                 left = [c if c & side == 0 else c - side + LANES for c in range(LANES)]
@@ -508,9 +517,10 @@ if not config.DISABLE_JIT:
         @intrinsic
         def between(typing, left, right):
             def codegen(context, builder, signature, args):
-                first = _unpack(builder, left, args[0])
+                tile, right = signature.args
+                first = _unpack(builder, tile, args[0])
                 second = (
-                    _unpack(builder, left, args[1])
+                    _unpack(builder, right, args[1])
                     if isinstance(right, TileType)
                     else [_splat(builder, args[1])] * len(first)
                 )

@@ -8,7 +8,8 @@ from typing import Any
 import llvmlite.ir as ir
 import numpy as np
 from numba import config, types
-from numba.extending import intrinsic
+
+from jitnet.compiler.intrinsics import intrinsic
 
 __all__ = ["lowest_bit", "mask_word", "word_at"]
 

@@ -11,7 +11,7 @@ def become(processor: dict[str, str]) -> int:
     """Let LLVM, Numba and this project take the machine for another one; gives the bits of its vectors."""
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
-    for name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES"):
+    for name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "JITNET_BLOCKS"):
         os.environ.pop(name, None)
     bits = vector_bits(processor)
     features = llvm.targets.FeatureMap()
