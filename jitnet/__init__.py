@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     )
     from jitnet.evaluation import Evaluation, evaluate
     from jitnet.model import Model
-    from jitnet.pictures import load_picture, normalise_picture
+    from jitnet.pictures import Picture, load_picture, load_pictures, normalise_picture
     from jitnet.pictures.recognition import Recognition, recognise
     from jitnet.training.history import EpochReport, History, StepReport
     from jitnet.training.trainer import Trainer, train
@@ -62,6 +62,7 @@ _HOME = {
     "ModelConfig": "config",
     "ModelError": "errors",
     "OutputError": "errors",
+    "Picture": "pictures",
     "PictureError": "errors",
     "Recognition": "pictures.recognition",
     "Scaling": "datasets",
@@ -78,6 +79,7 @@ _HOME = {
     "from_arrays": "datasets",
     "load": "datasets",
     "load_picture": "pictures",
+    "load_pictures": "pictures",
     "normalise_picture": "pictures",
     "recognise": "pictures.recognition",
     "train": "training.trainer",
@@ -98,6 +100,7 @@ __all__ = [
     "ModelConfig",
     "ModelError",
     "OutputError",
+    "Picture",
     "PictureError",
     "Recognition",
     "Scaling",
@@ -115,6 +118,7 @@ __all__ = [
     "from_arrays",
     "load",
     "load_picture",
+    "load_pictures",
     "normalise_picture",
     "recognise",
     "train",

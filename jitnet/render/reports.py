@@ -183,7 +183,7 @@ def _worst_confusions(console: Console, confusion: npt.NDArray[np.int64], names:
 
 def prediction(console: Console, found: "Recognition", top: int = 3) -> None:
     """The most probable classes with bars, beside the picture as the network saw it."""
-    console.print(Text(str(found.path), style="bold", overflow="fold"))
+    console.print(Text(found.name, style="bold", overflow="fold"))
     grid = Table.grid(padding=(0, 3))
     grid.add_column(no_wrap=True)
     grid.add_column(vertical="middle")
