@@ -543,7 +543,7 @@ def test_a_filled_area_is_no_stroke():
 
 
 @pytest.mark.parametrize("negative", [False, True], ids=["light on dark", "dark on light"])
-@pytest.mark.parametrize(("n", "count"), [(2, "two"), (3, "3"), (5, "5")])
+@pytest.mark.parametrize(("n", "count"), [(2, "two"), (3, "3"), (12, "12")])
 def test_figures_side_by_side_are_counted(n, count, negative):
     row = np.concatenate([on_canvas(draw(60), 80, 66, 10, 9)] * n, axis=1)
     picture = np.pad(row, 30)
@@ -600,7 +600,7 @@ def test_shading_noise_and_specks_raise_no_doubt():
 def test_mnists_digits_raise_no_doubt(mnist_folder):
     packed = next(path for path in mnist_folder.rglob("t10k-images*") if path.suffix == ".gz")
     images = np.frombuffer(gzip.decompress(packed.read_bytes()), np.uint8, offset=16).reshape(-1, 28, 28)[:1000]
-    assert sum(said(image) != "" for image in images) <= 2
+    assert [index for index, image in enumerate(images) if said(image)] == [856], "a 5 in two halves"
 
 
 def test_not_a_picture():

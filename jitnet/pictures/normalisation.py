@@ -199,8 +199,8 @@ def _otsu(values: Reals) -> float:
 
 def _without_specks(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """The mask of everything but specks: parts below 6% of the largest one's area, found on a grid of cells."""
-    labels, areas = connected_parts(mask, 96)
     cell = -(-max(mask.shape) // 96)
+    labels, areas = connected_parts(mask, cell)
     keep = neighbours_max((areas >= SPECK * areas.max())[labels] & (labels > 0))  # one more cell, for the soft edges
     return np.repeat(np.repeat(keep, cell, axis=0), cell, axis=1)[: mask.shape[0], : mask.shape[1]]
 
