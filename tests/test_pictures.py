@@ -375,6 +375,18 @@ def test_an_animation_that_is_cut_short_still_has_its_first_frame():
     assert np.array_equal(one.grey, load_pictures(whole, "a")[0].grey)
 
 
+@pytest.mark.parametrize(("kind", "part"), [("TIFF", "page"), ("GIF", "frame")])
+def test_what_is_broken_after_the_first_frame_is_said(kind, part):
+    whole = frames(3, format=kind)
+    first, said = load_pictures(whole, "a")[0].grey, set()
+    for at in range(len(whole) // 3, len(whole) - 4):
+        with contextlib.suppress(PictureError):
+            (one,) = load_pictures(whole[:at] + b"\xff\xff\xff\xff" + whole[at + 4 :], "a")
+            if one.notices and "broken" in one.notices[0] and np.array_equal(one.grey, first):
+                said |= set(one.notices)
+    assert said == {f"is broken after its first {part}; this is the first"}
+
+
 def test_pictures_of_a_folder(tmp_path):
     for name in ("b10.pgm", "b9.PGM", "a.npy", ".hidden.pgm"):
         (tmp_path / name).touch()
@@ -576,6 +588,27 @@ def five(gap: int) -> np.ndarray:
 def test_a_five_with_its_bar_apart_is_one_figure(gap):
     assert said(np.pad(five(gap), 20)) == ""
     assert said(255 - np.pad(five(gap), 40)) == ""
+
+
+def test_a_flat_bar_above_the_rest_is_no_figure():
+    picture = np.zeros((140, 100))
+    picture[10:20, 20:80] = 255
+    picture[45:52, 25:70] = picture[45:100, 62:70] = picture[92:100, 20:70] = 255
+    assert said(np.pad(picture, 20)) == ""
+
+
+def test_a_scratch_beside_a_figure_is_no_figure():
+    picture = on_canvas(draw(60), 100, 120, 20, 20)
+    picture[30:70, 90:92] = 255
+    assert said(picture) == ""
+
+
+def test_a_line_that_is_cut_across_is_one_figure():
+    picture = on_canvas(np.full((100, 10), 255.0), 140, 140, 20, 65)
+    picture[68:72] = 0
+    picture[70:, 67:80] = np.roll(picture[70:, 67:80], 2, axis=1)
+    assert said(picture) == ""
+    assert said(255 - picture) == ""
 
 
 def test_broken_strokes_are_one_figure():

@@ -120,7 +120,7 @@ def test_a_folder_is_all_its_pictures(call, trained):
     document = json.loads(out)
     assert code == 1
     assert [one["name"] for one in document["answers"]] == ["scans/1.pgm", "scans/9.pgm", "scans/10.pgm"]
-    assert document["notices"] == ["scans: 2 of its 6 entries are no pictures (b.csv, notes.txt)"]
+    assert document["notices"] == ["scans: skipped 2 of 6 entries: not pictures (b.csv, notes.txt)"]
     assert err.splitlines()[0] == f"! {document['notices'][0]}"
     assert err.splitlines()[1].startswith("jitnet: error: scans/5.pgm: is cut short")
 
@@ -131,7 +131,7 @@ def test_a_folder_without_pictures(call, trained, digits_pgm):
     code, out, err = call("predict", trained, "empty", digits_pgm[0][0])
     assert code == 1
     assert out.startswith(str(digits_pgm[0][0]))
-    assert err == "jitnet: error: empty: the folder holds no picture, expected PNG, JPEG, PGM or .npy files\n"
+    assert err == "jitnet: error: empty: the folder holds no picture; expected PNG, JPEG, PGM or .npy files\n"
 
 
 def give(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:

@@ -126,12 +126,12 @@ def _sources(
                 continue
             if not found:
                 refuse(
-                    name, PictureError(f"{name}: the folder holds no picture, expected PNG, JPEG, PGM or .npy files")
+                    name, PictureError(f"{name}: the folder holds no picture; expected PNG, JPEG, PGM or .npy files")
                 )
                 continue
             if others:
                 listed = ", ".join(path.name for path in others[:3]) + (", …" if len(others) > 3 else "")
-                notice(f"{name}: {len(others)} of its {len(found) + len(others)} entries are no pictures ({listed})")
+                notice(f"{name}: skipped {len(others)} of {len(found) + len(others)} entries: not pictures ({listed})")
             for path in found:
                 yield path, str(path)
 
@@ -142,7 +142,7 @@ def _check_arguments(model: Path, files: list[str]) -> None:
     if models and not _is_model(model) and (model.exists() or str(model) == "-"):
         pictures = [str(model), *(name for name in files if name not in models)]
         order = shlex.join(["jitnet", "predict", models[0], *pictures])
-        raise UsageError(f"{model} is no model and {models[0]} is one; the model comes first: {order}")
+        raise UsageError(f"{model} is not a model, {models[0]} is; the model comes first: {order}")
     if files.count("-") > 1:
         raise UsageError("-: standard input holds one file; name it once")
     if "-" in files and (sys.stdin is None or sys.stdin.isatty()):

@@ -337,12 +337,12 @@ def _first_of_several(image: Any) -> tuple[str, ...]:
     """A notice where a file holds several pictures, of which the first was read."""
     if image.format not in ANIMATED:
         return ()
-    n_pictures = 1
-    with suppress(Exception):  # what is broken behind the first picture does no harm to it
+    kind = "page" if image.format == "TIFF" else "frame"
+    try:
         n_pictures = getattr(image, "n_frames", 1)
-    if n_pictures < 2:
-        return ()
-    return (f"holds {n_pictures:,} {'pages' if image.format == 'TIFF' else 'frames'}; this is the first",)
+    except Exception:  # what is broken after the first picture does no harm to it
+        return (f"is broken after its first {kind}; this is the first",)
+    return (f"holds {n_pictures:,} {kind}s; this is the first",) if n_pictures > 1 else ()
 
 
 _muting = threading.Lock()
