@@ -205,7 +205,7 @@ def _worst_confusions(console: Console, confusion: npt.NDArray[np.int64], names:
 
 def prediction(console: Console, found: "Recognition", top: int = 3) -> None:
     """The most probable classes with bars, beside the picture as the network saw it."""
-    say(console, str(found.path), "bold")
+    say(console, found.name, "bold")
     grid = Table.grid(padding=(0, 3))
     grid.add_column(no_wrap=True)
     grid.add_column(vertical="middle")
