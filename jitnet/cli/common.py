@@ -15,6 +15,7 @@ from jitnet.errors import OutputError, UsageError
 __all__ = [
     "DATA",
     "KINDS",
+    "MODEL_HELP",
     "OUTPUT",
     "Beside",
     "DataArgument",
@@ -83,14 +84,9 @@ TestData = Annotated[
         rich_help_panel=DATA,
     ),
 ]
+MODEL_HELP = "A .safetensors file, or a run folder that holds one."
 ModelPath = Annotated[
-    Path,
-    typer.Argument(
-        metavar="MODEL-OR-RUN",
-        show_default=False,
-        callback=expect_model,
-        help="A .safetensors file, or a run folder that holds one.",
-    ),
+    Path, typer.Argument(metavar="MODEL-OR-RUN", show_default=False, callback=expect_model, help=MODEL_HELP)
 ]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else there.")

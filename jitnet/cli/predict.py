@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jitnet.cli.command import Command
-from jitnet.cli.common import Json, ModelPath, print_json
+from jitnet.cli.command import Command, expect_model
+from jitnet.cli.common import MODEL_HELP, Json, print_json
 from jitnet.errors import JitnetError, MissingExtra, ModelError, PictureError, UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ Examples:
 
 @app.command(cls=Command, epilog=EXAMPLES)
 def predict(
-    model: ModelPath,
+    # Checked further down: of pictures and a model in each other's place the whole command in order can be shown.
+    model: Annotated[Path, typer.Argument(metavar="MODEL-OR-RUN", show_default=False, help=MODEL_HELP)],
     files: Annotated[
         list[str],
         typer.Argument(
@@ -144,6 +145,7 @@ def _check_arguments(model: Path, files: list[str]) -> None:
         pictures = [str(model), *(name for name in files if name not in models)]
         order = shlex.join(["jitnet", "predict", models[0], *pictures])
         raise UsageError(f"{model} is not a model, {models[0]} is; the model comes first: {order}")
+    expect_model(model)
     if files.count("-") > 1:
         raise UsageError("-: standard input holds one file; name it once")
     if "-" in files and (sys.stdin is None or sys.stdin.isatty()):
