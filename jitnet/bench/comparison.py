@@ -27,7 +27,7 @@ __all__ = [
 
 FORMAT = "jitnet bench 2"
 
-GROUPS = ("operation", "step", "ladder")
+GROUPS = ("operation", "prediction", "step", "ladder")
 """What is jitnet's own, and so compared."""
 
 SURE = 0.01

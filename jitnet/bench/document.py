@@ -20,7 +20,7 @@ def as_document(bench: Bench, peers: Sequence[str]) -> dict[str, Any]:
     for result in bench.results:
         row = asdict(result)
         row |= {"median_s": result.median_s, "spread": result.spread, "gflops": result.gflops, "gbs": result.gbs}
-        if result.group in ("operation", "ladder"):
+        if result.group in ("operation", "prediction", "ladder"):
             found = judge(result.median_s, result.flop, result.bytes, bench.limits_of(result))
             row |= {"roof": found.roof, "binds": found.binds, "verdict": found.verdict}
         results.append(row)

@@ -1,4 +1,4 @@
-"""A row for each line of the program: the operations of training, timed by the loop that trains.
+"""A row for each line of a program: the operations of training and of prediction, timed by the loop that runs them.
 
 Each line of the step's own program is a row, on the parts that training gives it. Behind these stand lines of other
 programs of the same network, marked as not part of this training: other activations and optimizers, dropout, clipping,
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jitnet.bench.records import Case
-from jitnet.bench.subject import BATCHES, Subject, Training
+from jitnet.bench.subject import BATCHES, Prediction, Subject, Training, prepare_prediction
 from jitnet.bench.timing import timed
 from jitnet.compiler.machine import set_threads
 from jitnet.config import ACTIVATIONS, OPTIMIZERS, AugmentConfig, TrainConfig
@@ -25,7 +25,7 @@ from jitnet.engine.state import Buffer
 from jitnet.kernels.augment import distortion_settings
 from jitnet.training.samples import NewSamples
 
-__all__ = ["line_cases", "shape_of"]
+__all__ = ["line_cases", "prediction_cases", "shape_of"]
 
 AFFINE = AugmentConfig(shift=2.0, rotation=10.0, scaling=0.1, shear=5.0)
 ELASTIC = AugmentConfig(elastic=34.0)
@@ -64,6 +64,28 @@ def _other_lines(subject: Subject, threads: int) -> Iterator[Case]:
     others = subject.training(threads, clip_norm=1.0, max_norm=1.0, ema=0.9)
     yield from _cases(others, ["norm", "limit"])
     yield from _sample_cases(subject, threads)
+
+
+def prediction_cases(subject: Subject, threads: Sequence[int]) -> list[Case]:
+    """A case for each line of a prediction and count of threads: a step of it, of which each thread does its own."""
+    cases = []
+    for count in threads:
+        prediction = prepare_prediction(subject.model, subject.dataset.test_or_train, count)
+        cases += [_prediction_case(prediction, count, place) for place in range(len(prediction.program.lines))]
+    return cases
+
+
+def _prediction_case(prediction: Prediction, threads: int, place: int) -> Case:
+    line, batches = prediction.program.lines[place], int(prediction.run.call.n_steps)
+
+    def run(repeats: int) -> float:
+        set_threads(max(1, line.parts))
+        address = prediction.struct.address
+        return timed(lambda: repeat_lines(address, place, place + 1, repeats, batches, line.parts, False))
+
+    return Case(
+        "prediction", line.name, shape_of(line), threads, line.cost.flop, line.cost.bytes, run, prediction.predict
+    )
 
 
 def _cases(training: Training, operations: Sequence[str], note: str = "", layer: int | None = None) -> Iterator[Case]:

@@ -15,10 +15,10 @@ Key = tuple[str, str, str, int]
 class Case:
     """Something to be timed.
 
-    group: "machine", "operation", "step", "ladder" or "numpy". shape: of the problem, for people. threads: what runs
-    it. flop, bytes: of one call, as the operation declares it. used: whether the training at hand runs it. parts: how
-    many of the threads have work in it, 0 for all. run: times `repeats` calls, and gives seconds for all. prepare: puts
-    everything in place before that, not timed.
+    group: "machine", "operation", "prediction", "step", "ladder" or "numpy". shape: of the problem, for people.
+    threads: what runs it. flop, bytes: of one call, as the operation declares it. used: whether the training at hand
+    runs it. parts: how many of the threads have work in it, 0 for all. run: times `repeats` calls, and gives seconds
+    for all. prepare: puts everything in place before that, not timed.
     """
 
     group: str

@@ -146,6 +146,7 @@ def bench(
             preparing=lambda: render.working(screen, "Compiling or loading what is to be measured"),
             progress=report,
         )
+    render.not_kept()
     if not json:
         render.bench(screen.out, measured, peers)
     found = [] if before is None else compare(measured, before, threshold)

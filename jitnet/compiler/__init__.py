@@ -11,6 +11,12 @@ blocks.py        the sizes of tiles and blocks, one table
 tile.py          a tile of sums in registers
 machine.py       what machine this is, how many threads it can run
 startup.py       a first start: two processes compile, and the user is told
+numba_parts.py   all that is used of Numba beside its public interface
 """
 
-from jitnet.compiler import environment  # noqa: F401  (before anything that imports Numba)
+import sys
+
+if "numba" not in sys.modules:
+    from jitnet.compiler import environment  # noqa: F401  (before anything that imports Numba)
+# Else Numba has read its settings already, and who compiles settles them for what comes (`cache`). A worker process
+# that runs the user's own code takes `numba_parts` from here, and keeps the user's settings.

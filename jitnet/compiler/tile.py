@@ -22,10 +22,10 @@ from typing import Any
 import llvmlite.ir as ir
 import numpy as np
 from numba import config, types
-from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
 from jitnet.compiler.blocks import LANES, PANEL, PANEL_COLS
+from jitnet.compiler.numba_parts import cgutils
 
 __all__ = [
     "prefetch",

@@ -22,11 +22,11 @@ import numpy.typing as npt
 from numba import prange
 
 from jitnet.compiler.barrier import add_at_once, all_here, forget_barrier, may_wait, wait_for_all
-from jitnet.compiler.cache import all_compiled, cache_folder
+from jitnet.compiler.cache import all_compiled, can_keep
 from jitnet.compiler.clock import read_clock
 from jitnet.compiler.decorators import IN_ORDER, helper, keep_linked, kernel, linked, load_kept
 from jitnet.compiler.denormals import flush_denormals, restore_float_flags
-from jitnet.compiler.machine import describe_machine
+from jitnet.compiler.machine import describe_machine, threads_are_lost
 from jitnet.compiler.reference import Struct, by_reference, reference_to
 from jitnet.compiler.signatures import COUNTS, DOUBLES, INT
 from jitnet.compiler.startup import compile_beside, linked_functions, load_all
@@ -201,15 +201,17 @@ def team(run, totals, done, first_line, last_line, first_step, last_step, parts,
 
 @linked(RUN, INT, INT, INT, INT, INT)
 def do_lines(run, first_line, last_line, first_step, last_step, parts):
-    """Lines of the program that share a region, or where parts never meet all of them, for some steps."""
-    if parts > 1:
+    """Lines of the program that share a region, or where parts never meet all of them, for some steps; without threads
+    one part after another, or where any part could do each step, the first alone."""
+    if parts > 1 and not run.call.in_turn:
         totals, done = np.zeros(0, np.float64), np.zeros(0, np.int64)
         meeting = AT_REGION_ENDS
         if run.call.meeting == NEVER:
             meeting, run.barrier[0] = NEVER, 0
         team(run, totals, done, first_line, last_line, first_step, last_step, parts, meeting)
     else:
-        perform(run, first_line, last_line, first_step, last_step, np.int64(0))
+        for part in range(1 if run.call.meeting == NEVER else parts):
+            perform(run, first_line, last_line, first_step, last_step, np.int64(part))
 
 
 _run_at = reference_to(RUN)
@@ -233,7 +235,7 @@ def steps(address, first_lines, totals):
         do_lines(run, 0, n_lines, 0, n_steps, parts)
         return n_steps
     done = np.zeros(2, np.int64)
-    if run.call.meeting == AT_BARRIERS and may_wait(run.barrier, parts):
+    if run.call.meeting == AT_BARRIERS and not run.call.in_turn and may_wait(run.barrier, parts):
         done[0] = -1
         forget_barrier(run.barrier, parts)
         team(run, totals, done, first_lines, n_lines, 0, n_steps, parts, AT_BARRIERS)
@@ -259,10 +261,13 @@ def steps(address, first_lines, totals):
 def run_steps(struct: Struct, first_lines: int, totals: npt.NDArray[np.float64]) -> int:
     """`steps` of a run; the struct stays in memory as long as the call.
 
-    ValueError where totals has no room for what `steps` writes: compiled code would write past its end.
+    Runs in a forked process too, on one thread, with the same bits. ValueError where totals has no room for what
+    `steps` writes: compiled code would write past its end.
     """
     if totals.shape != (3,) or totals.dtype != np.float64:
         raise ValueError(f"totals is {totals.dtype} of shape {totals.shape}; expected float64 of shape (3,)")
+    if threads_are_lost():
+        struct.value.call.in_turn = True
     return int(steps(struct.address, first_lines, totals))
 
 
@@ -289,7 +294,7 @@ def compile_other_end() -> None:
 def compile_ahead() -> "subprocess.Popen[bytes] | None":
     """Have a second process compile too, where anything has to be compiled. `load_loop` does so as well; whoever knows
     earlier that it will be called saves the time between. It ends with this process at the latest."""
-    if all_compiled() or cache_folder is None or describe_machine().cores == 1:
+    if all_compiled() or not can_keep() or describe_machine().cores == 1:
         return None
     beside = compile_beside("from jitnet.engine.loop import compile_other_end; compile_other_end()")
     atexit.register(beside.terminate)

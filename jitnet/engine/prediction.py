@@ -8,11 +8,11 @@ import numpy.typing as npt
 
 from jitnet.compiler.barrier import barrier_words
 from jitnet.compiler.blocks import PREDICT_BLOCK
-from jitnet.compiler.machine import describe_machine, set_threads
+from jitnet.compiler.machine import describe_machine, set_threads, threads_are_lost
 from jitnet.compiler.reference import Struct
 from jitnet.compiler.signatures import make_record
 from jitnet.config import ModelConfig, TrainConfig
-from jitnet.engine.density import predicts_skipping
+from jitnet.engine.density import density, predicts_skipping, used_columns
 from jitnet.engine.layout import lay_out
 from jitnet.engine.loop import load_loop, run_steps
 from jitnet.engine.ownership import MEETINGS
@@ -62,25 +62,37 @@ class Predictor:
     def __call__(self, images: npt.NDArray[np.uint8], features: Floats, threads: int) -> Floats:
         """images (n, in_features) uint8 or features (n, in_features) float32, the other empty; (n, out_features)
         float32."""
-        has_bytes = len(images) > 0
-        samples: npt.NDArray[Any] = images if has_bytes else features
-        skips_zeros = has_bytes and self._values[0] == 0.0 and predicts_skipping(images)
-        if len(samples) <= PREDICT_BLOCK:
-            return self._predict_few(samples, has_bytes, skips_zeros)
-        program = self.program(len(samples), threads or describe_machine().cores, has_bytes, skips_zeros)
-        if program.threads > self._parts:
-            self._run = self._allocated(program.threads)
-            self._few = {}
-        if program.threads > 1:
+        if len(images) + len(features) <= PREDICT_BLOCK:
+            return self._predict_few(*self._kind(images, features))
+        program, run = self.prepare(images, features, threads or describe_machine().cores)
+        if program.threads > 1 and not threads_are_lost():
             set_threads(program.threads)
-        run = self._prepared(program, samples, has_bytes, skips_zeros)
         run_steps(Struct(run), 0, np.zeros(3))
         return run.outputs.predictions
 
-    def program(self, n_samples: int, threads: int, has_bytes: bool, skips_zeros: bool) -> Program:
-        """What is done for so many samples."""
-        item, density = (1, 1.0) if has_bytes else (4, 1.0)
-        step = Step(self._shape, TrainConfig(), PREDICT_BLOCK, threads, density, skips_zeros, item)
+    def prepare(self, images: npt.NDArray[np.uint8], features: Floats, threads: int) -> tuple[Program, Run]:
+        """The program that predicts these samples on at most so many threads, and a run of it with room for the
+        predictions."""
+        samples, has_bytes, skips_zeros = self._kind(images, features)
+        share, columns = (density(images), used_columns(images, PREDICT_BLOCK)) if skips_zeros else (1.0, 1.0)
+        program = self._program(len(samples), threads, has_bytes, skips_zeros, share, columns)
+        if program.threads > self._parts:
+            self._run = self._allocated(program.threads)
+            self._few = {}
+        return program, self._prepared(program, samples, has_bytes, skips_zeros)
+
+    def _kind(self, images: npt.NDArray[np.uint8], features: Floats) -> tuple[npt.NDArray[Any], bool, bool]:
+        """The samples, whether they are bytes, and whether only inputs that are not zero are walked."""
+        if len(images) == 0:
+            return features, False, False
+        return images, True, bool(self._values[0] == 0.0) and predicts_skipping(images)
+
+    def _program(
+        self, n_samples: int, threads: int, has_bytes: bool, skips_zeros: bool, share: float = 1.0, columns: float = 1.0
+    ) -> Program:
+        """share, columns: as `Step` has density and columns; costs depend on them, and nothing else."""
+        item = 1 if has_bytes else 4
+        step = Step(self._shape, TrainConfig(), PREDICT_BLOCK, threads, share, skips_zeros, item, columns)
         return predicting(step, self._layout, n_samples)
 
     def _prepared(self, program: Program, samples: npt.NDArray[Any], has_bytes: bool, skips_zeros: bool) -> Run:
@@ -104,9 +116,7 @@ class Predictor:
     def activations(self, images: npt.NDArray[np.uint8], features: Floats) -> list[Floats]:
         """What each layer computes on the way to the predictions of the same samples: a new array (n, out_features)
         float32 a layer."""
-        has_bytes = len(images) > 0
-        samples: npt.NDArray[Any] = images if has_bytes else features
-        skips_zeros = has_bytes and self._values[0] == 0.0 and predicts_skipping(images)
+        samples, has_bytes, skips_zeros = self._kind(images, features)
         found = [np.empty((len(samples), width), np.float32) for width in self._shape.widths[1:]]
         for begin in range(0, len(samples), PREDICT_BLOCK):
             block = slice(begin, begin + PREDICT_BLOCK)
@@ -123,7 +133,7 @@ class Predictor:
         kind = has_bytes, skips_zeros
         if kind not in self._few:
             room = np.zeros((PREDICT_BLOCK, self._shape.in_features), np.uint8 if has_bytes else np.float32)
-            run = self._prepared(self.program(PREDICT_BLOCK, 1, *kind), room, *kind)
+            run = self._prepared(self._program(PREDICT_BLOCK, 1, *kind), room, *kind)
             self._few[kind] = run, Struct(run), room
             self._totals = np.zeros(3)
         run, struct, room = self._few[kind]

@@ -105,6 +105,7 @@ CALL = np.dtype(
         ("width", np.int64),
         ("clocked", np.bool_),  # the clock runs; only where the run has room for its readings
         ("meeting", np.int64),  # how parts meet, a code of ownership.MEETINGS
+        ("in_turn", np.bool_),  # parts run one after another on this thread: no parallel region can be entered
     ],
     align=True,
 )

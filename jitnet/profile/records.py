@@ -136,7 +136,8 @@ class Profile:
     fewer: the same for the parts of regions that have fewer. plain_s, clocked_s: seconds a step, one a chunk of steps,
     in turn without and with the clock. waiting_s, starting_s, rest_s: of a step in typical chunks: waiting for the
     slowest part, and entering and leaving regions, means over the parts; all that is outside lines and regions. slices:
-    of some hundred steps one after another. measure_s: what all this took.
+    of some hundred steps one after another. prediction: the lines of a prediction of `predicted` samples, as rows,
+    their shares of its whole time. measure_s: what all this took.
     """
 
     machine: Machine
@@ -157,6 +158,8 @@ class Profile:
     fewer: tuple[Probes, ...] = ()
     input_reason: str = ""
     measure_s: float = 0.0
+    prediction: tuple[Row, ...] = ()
+    predicted: int = 0
 
     @property
     def machine_text(self) -> str:

@@ -85,6 +85,11 @@ def bench(console: Console, measured: "Bench", peers: Sequence[str]) -> None:
     _limits(console, measured)
     for count in sorted({result.threads for result in measured.group("operation")}):
         _operations(console, measured, count)
+    predictions = measured.group("prediction")
+    for count in sorted({result.threads for result in predictions}):
+        console.print()
+        title = f"Prediction on {threads_text(count)}, where each does batches of its own"
+        _rows(console, measured, [row for row in predictions if row.threads == count], title)
     if measured.group("operation"):
         say(console, LATENCY, FAINT)
     _steps(console, measured)

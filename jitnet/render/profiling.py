@@ -22,6 +22,10 @@ OTHER = (("waiting for the slowest", "waiting_s"), ("starting threads", "startin
 
 BAR = 24
 
+COLUMNS = ("operation", "shape", "calls", "µs", "±", "share", "GFLOP/s", "GB/s", "FLOP/B", "roof", "binds")
+SPARE = ("calls", "shape", "FLOP/B", "GB/s", "±", "GFLOP/s", "roof", "binds")
+"""The columns of rows, and those that a narrow terminal leaves out, the first first."""
+
 
 def step_profile(console: Console, measured: "Profile") -> None:
     """The whole profile of a step on one count of threads."""
@@ -36,6 +40,9 @@ def step_profile(console: Console, measured: "Profile") -> None:
     if any(region.parts > 1 for region in measured.regions):
         console.print()
         _regions(console, measured)
+    if measured.prediction:
+        console.print()
+        _prediction(console, measured)
 
 
 def _facts(console: Console, measured: "Profile") -> None:
@@ -68,15 +75,19 @@ def _rows(console: Console, measured: "Profile") -> None:
     before = None
     for row in measured.rows:
         region, before = str(row.region or "-") if row.region != before else "", row.region
-        cells: list[Cell] = [region, _name(console, row.name), row.shape, f"{row.calls:,}"]
-        cells += [microseconds(row.median_s), f"±{row.spread:.0%}", f"{row.share:.0%}", _gflops(row), f"{row.gbs:.1f}"]
-        cells += [f"{row.intensity:.2f}" if row.flop else "-", _roof(row), row.binds]
-        rows.append(cells + ([row.verdict] if roomy else []))
+        rows.append([region, *_cells(console, row), *([row.verdict] if roomy else [])])
     for name, field in OTHER:
         seconds = getattr(measured, field)
-        cells = ["", Text(name, style=FAINT), "", "", microseconds(seconds), "", f"{seconds / measured.step_s:.0%}"]
+        cells: list[Cell] = [
+            "",
+            Text(name, style=FAINT),
+            "",
+            "",
+            microseconds(seconds),
+            "",
+            f"{seconds / measured.step_s:.0%}",
+        ]
         rows.append(cells + [""] * (5 + roomy))
-    columns = ["", "operation", "shape", "calls", "µs", "±", "share", "GFLOP/s", "GB/s", "FLOP/B", "roof", "binds"]
     notes = [
         f"Rows and rest add up to {measured.accounted:.1%} of the step without the clock. µs: median over "
         f"{len(measured.clocked_s)} chunks of steps, ± half the distance between the quartiles; share: in the middle "
@@ -92,12 +103,32 @@ def _rows(console: Console, measured: "Profile") -> None:
         notes.append("* above the roof, which is impossible: a count or the clock is wrong.")
     table(
         console,
-        [*columns, *["why"] * roomy],
+        ["", *COLUMNS, *["why"] * roomy],
         rows,
         title=f"A training step on {threads_text(measured.threads)}",
         footnotes=notes,
         prose=["why"],
-        spare=["calls", "shape", "FLOP/B", "GB/s", "±", "GFLOP/s", "roof", "binds"],
+        spare=SPARE,
+    )
+
+
+def _cells(console: Console, row: "Row") -> list[Cell]:
+    """A row under COLUMNS."""
+    cells: list[Cell] = [_name(console, row.name), row.shape, f"{row.calls:,}"]
+    cells += [microseconds(row.median_s), f"±{row.spread:.0%}", f"{row.share:.0%}", _gflops(row), f"{row.gbs:.1f}"]
+    return [*cells, f"{row.intensity:.2f}" if row.flop else "-", _roof(row), row.binds]
+
+
+def _prediction(console: Console, measured: "Profile") -> None:
+    parts = measured.prediction[0].parts
+    table(
+        console,
+        COLUMNS,
+        [_cells(console, row) for row in measured.prediction],
+        title=f"Predicting {measured.predicted:,} samples on {threads_text(parts)}: a batch of "
+        f"{measured.prediction[0].shape.split('×')[0]}",
+        footnotes=["Each thread does batches of its own and waits for no other. share: of the whole prediction."],
+        spare=SPARE,
     )
 
 

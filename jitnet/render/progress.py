@@ -3,6 +3,7 @@
 On a terminal a live line on standard error that goes away when it is done; elsewhere a plain line now and then.
 """
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -28,12 +29,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
-from jitnet.render.console import ACCENT, FAINT, GOOD, Consoles, facts, tied
+from jitnet.render.console import ACCENT, FAINT, GOOD, Consoles, facts, make_console, notice, tied
 
 if TYPE_CHECKING:
     from jitnet.training.history import EpochReport, StepReport
 
-__all__ = ["TrainingView", "compiling", "downloads", "working"]
+__all__ = ["TrainingView", "compiling", "downloads", "not_kept", "working"]
 
 BAR = 8  # columns of a bar at least
 DOWNLOAD = 70  # columns that a download's name, bar, size, speed and time take
@@ -126,21 +127,40 @@ def working(consoles: Consoles, what: str) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def compiling(consoles: Consoles, what: str = "the loops") -> Iterator[None]:
-    """Where something inside is compiled: says so, that it happens once, and at the end how long it took."""
-    from jitnet.compiler.startup import when_compiling  # only here: it imports numba
+    """Where something inside is compiled: says so, and at the end how long it took.
+
+    Whether it happens once, or at every start because it cannot be kept; the latter on standard error even if quiet.
+    """
+    from jitnet.compiler.cache import can_keep  # only here: these import numba
+    from jitnet.compiler.startup import when_compiling
 
     begun: list[float] = []
     with ExitStack() as spinner:
 
         def begin() -> None:
             begun.append(time.perf_counter())
-            spinner.enter_context(working(consoles, f"Compiling {what} for this processor; this happens once"))
+            once = "; this happens once" if can_keep() else ""
+            spinner.enter_context(working(consoles, f"Compiling {what} for this processor{once}"))
 
         with when_compiling(begin):
             yield
     if begun:
         seconds = time.perf_counter() - begun[0]
-        consoles.err.print(Text(f"Compiled {what} in {seconds:.1f} s; later starts load them.", style=FAINT))
+        later = "; later starts load them" if can_keep() else ""
+        consoles.err.print(Text(f"Compiled {what} in {seconds:.1f} s{later}.", style=FAINT))
+    not_kept()
+
+
+def not_kept() -> None:
+    """A line on standard error where something was compiled that cannot be kept, and will be at every start."""
+    from jitnet.compiler import cache
+
+    if problem := cache.not_kept():
+        notice(
+            make_console(sys.stderr),
+            f"{problem}: compiled loops cannot be cached here, so every start compiles them again; make the folder "
+            "writable, or set JITNET_CACHE to another one",
+        )
 
 
 class _Seconds(ProgressColumn):

@@ -301,7 +301,7 @@ class Trainer:
         totals (3,) float64 gains the sum of the samples' losses and the count of right guesses, and has the last step's
         learning rate. Raises DivergedError where the loss becomes NaN or infinite. `prepare` comes first.
         """
-        from jitnet.compiler.machine import set_threads
+        from jitnet.compiler.machine import set_threads, threads_are_lost
 
         begin = time.perf_counter()
         if self.config.shuffle:
@@ -311,7 +311,8 @@ class Trainer:
             count = min(self._chunk_steps, self.n_steps - done)
             making: dict[str, float] = {}
             threads = self._pace.threads
-            set_threads(threads)
+            if not threads_are_lost():
+                set_threads(threads)
             way = self._way(threads)
             entered = time.perf_counter()
             trained = self._chunk(way, epoch, done, count, totals, making)
