@@ -16,7 +16,7 @@ from jitnet.compiler.blocks import LANES
 from jitnet.compiler.reference import Reference
 from jitnet.compiler.signatures import Record, Records, make_record, make_records, record_type
 from jitnet.config import AugmentConfig, ModelConfig, TrainConfig
-from jitnet.engine.layout import GAP_BYTES, LAYER, NETWORK, Layout, lay_out
+from jitnet.engine.layout import GAP_BYTES, LAYER, NETWORK, LayerRecord, Layout, NetworkRecord, lay_out
 from jitnet.kernels import optimizer, schedule
 from jitnet.kernels.augment import Distortion, distortion_settings
 from jitnet.kernels.linear import from_panels, in_panels
@@ -172,13 +172,12 @@ class Clock(NamedTuple):
 
 
 class Run(NamedTuple):
-    """All of it. layers: of LAYER; network: of NETWORK; optimizer: a record with its code, weight_decay and each of
-    HYPERPARAMETERS; order: (samples,) int32, batch k is order[k * batch_size : (k + 1) * batch_size]; barrier: words of
-    compiler.barrier."""
+    """All of it. optimizer: a record with its code, weight_decay and each of HYPERPARAMETERS; order: (samples,) int32,
+    batch k is order[k * batch_size : (k + 1) * batch_size]; barrier: words of compiler.barrier."""
 
     program: Records[LineRecord]
-    layers: Any
-    network: Any
+    layers: Records[LayerRecord]
+    network: NetworkRecord
     settings: SettingsRecord
     optimizer: np.record
     schedule: schedule.ScheduleRecord
@@ -348,14 +347,14 @@ def allocate(
     )
 
 
-def pack(params: Floats, layers: Any, weights: Sequence[Floats], biases: Sequence[Floats]) -> None:
+def pack(params: Floats, layers: Records[LayerRecord], weights: Sequence[Floats], biases: Sequence[Floats]) -> None:
     """Write PyTorch's (out, in) weights and (out,) biases into the panels of `params`."""
     for row, weight, bias in zip(layers, weights, biases, strict=True):
         params[row.weight_offset : row.bias_offset] = in_panels(weight).reshape(-1)
         params[row.bias_offset : row.bias_offset + row.out_features] = bias
 
 
-def unpack(params: Floats, layers: Any) -> tuple[list[Floats], list[Floats]]:
+def unpack(params: Floats, layers: Records[LayerRecord]) -> tuple[list[Floats], list[Floats]]:
     """The weights (out, in) and biases (out,) of every layer, as new arrays in PyTorch's layout."""
     weights = [from_panels(params[row.weight_offset : row.bias_offset], row.out_features) for row in layers]
     biases = [params[row.bias_offset : row.bias_offset + row.out_features].copy() for row in layers]
