@@ -32,6 +32,7 @@ ONLY_IN = {
     "numba": {"compiler", "engine", "foreign", "kernels", "machine_code"},
     "llvmlite": {"compiler", "foreign", "machine_code"},
     "PIL": {"pictures"},
+    "matplotlib": {"render"},
 }
 
 
