@@ -165,7 +165,7 @@ def main() -> None:
     try:
         picture(found, threads, options.picture, header)
     except ImportError:
-        sys.exit("panels.py: no picture: matplotlib is not installed; `pip install .[bench]` brings it")
+        sys.exit("panels.py: no picture: matplotlib is not installed; `pip install matplotlib` brings it")
     if options.update_docs:
         lines.insert(1, ["---"] * len(lines[0]))
         rows = "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -156,6 +156,16 @@ def rows_in(text: str) -> list[list[str]]:
     return [row for row in rows if set("".join(row)) != {"-"}]
 
 
+def without_targets(text: str) -> str:
+    """A Markdown table, and what stands above it, without the columns of targets and of whether they were met."""
+    rows = rows_in(text)
+    at = rows[0].index("target")
+    kept = [row[:at] + row[at + 2 :] for row in rows]
+    lines = [kept[0], ["---"] * len(kept[0]), *kept[1:]]
+    above = text[: text.index("|")].strip()
+    return above + "\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
 def extract(text: str, names: Sequence[str]) -> str:
     """The rows so named of what `markdown` made, as one table without targets, under the same header.
 

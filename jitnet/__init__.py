@@ -2,12 +2,12 @@
 
     import jitnet
 
-    data = jitnet.load("mnist")
+    data = jitnet.from_arrays(features, labels, test_features, test_labels)  # yours, or jitnet.load("mnist")
     config = jitnet.ModelConfig(in_features=data.in_features, n_classes=data.n_classes, hidden=(128,))
     model = jitnet.Model.create(config, data, seed=0)
     history = jitnet.train(model, data, jitnet.TrainConfig(epochs=10))  # a History: print it, or iterate over it
-    scores = jitnet.evaluate(model, data.test)                          # an Evaluation
-    probabilities = model.predict(data.test.images[:5])                 # (5, n_classes)
+    scores = jitnet.evaluate(model, data)                               # an Evaluation
+    probabilities = model.predict(test_features[:5])                    # (5, n_classes)
     model.save("model.safetensors")
     model = jitnet.Model.load("model.safetensors")
 
@@ -16,8 +16,9 @@ To look on while it trains:
     for report in jitnet.Trainer(model, data, jitnet.TrainConfig(epochs=10)).epochs():
         print(report.epoch, report.train_loss, report.test_accuracy)    # an EpochReport after each epoch
 
-Nothing here prints. Every error raised on purpose is a `JitnetError`. Names are imported when they are first used, so
-that `import jitnet` costs nothing and the first use of a name that trains loads Numba.
+`help(jitnet.train)` lists every field of a `TrainConfig`. Nothing here prints. Every error raised on purpose is a
+`JitnetError`. Names are imported when they are first used, so that `import jitnet` costs nothing and the first use of a
+name that trains loads Numba.
 """
 
 from importlib import import_module

@@ -5,12 +5,15 @@
         metrics.jsonl       one JSON object an epoch, written as the epoch ends
         model.safetensors   the network after the last epoch that ended
 
-No folder is ever written over. A failure to write raises `OutputError` and leaves the files as they were before it.
+No folder is ever written over, and none is left without a model where training ends early. A failure to write raises
+`OutputError` and leaves the files as they were before it.
 """
 
 import json
 import math
 import os
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, is_dataclass
 from datetime import date
 from pathlib import Path
@@ -37,7 +40,9 @@ def as_json(value: Any, *, indent: int | None = None) -> str:
 
     Takes what the configuration and the reports hold: dicts, sequences, dataclasses, paths, NumPy scalars and arrays.
     """
-    return json.dumps(_plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(_plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
+    # A file name may hold bytes that are no UTF-8: Python has half characters for them, and JSON an escape.
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _plain(value: Any) -> Any:
@@ -59,11 +64,27 @@ def _plain(value: Any) -> Any:
 
 
 class Run:
-    """One run folder, open for writing. Made by `create` or `claim`. The model is saved at `model_path` by itself."""
+    """One run folder, open for writing. Made by `create` or `claim`. The model is saved at `model_path` by itself.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Used in a `with`: where an error ends it before a model is saved, what was written is removed. made: the folders
+    that did not exist before, the innermost first; they go too, where nothing else is in them.
+    """
+
+    def __init__(self, folder: Path, made: Sequence[Path] = ()) -> None:
+        self.folder, self.made = folder, made
         self.model_path = folder / MODEL
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if kind is None or self.model_path.exists():
+            return
+        with suppress(OSError):  # what cannot be removed is left: the error that ended the training is reported
+            for name in (CONFIG, METRICS):
+                (self.folder / name).unlink(missing_ok=True)
+            for folder in self.made:
+                folder.rmdir()
 
     def write_config(self, config: dict[str, Any]) -> None:
         """Write config.json whole."""
@@ -93,7 +114,7 @@ def create(name: str, base: Path = Path("runs")) -> Run:
     """A new folder `base/DATE-NAME`, with -2, -3, … where there is one already."""
     stem = f"{date.today().isoformat()}-{name}"
     try:
-        base.mkdir(parents=True, exist_ok=True)
+        made = _make(base)
         number = 1
         while True:
             folder = base / (stem if number == 1 else f"{stem}-{number}")
@@ -102,7 +123,7 @@ def create(name: str, base: Path = Path("runs")) -> Run:
             except FileExistsError:
                 number += 1
             else:
-                return Run(folder)
+                return Run(folder, [folder, *made])
     except OSError as error:
         raise _cannot_write(base, error, "the folder for runs") from None
 
@@ -110,7 +131,7 @@ def create(name: str, base: Path = Path("runs")) -> Run:
 def claim(folder: Path) -> Run:
     """The folder that the user named: made where it is missing, refused where it holds a run already."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        made = _make(folder)
         present = [name for name in (CONFIG, METRICS, MODEL) if (folder / name).exists()]
         if present:
             raise OutputError(
@@ -121,7 +142,14 @@ def claim(folder: Path) -> Run:
         probe.unlink()
     except OSError as error:
         raise _cannot_write(folder, error, "the run folder") from None
-    return Run(folder)
+    return Run(folder, made)
+
+
+def _make(folder: Path) -> list[Path]:
+    """Make a folder and those above it that are missing; return those that were, the innermost first."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return missing
 
 
 def _cannot_write(path: Path, error: OSError, what: str = "") -> OutputError:

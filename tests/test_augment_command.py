@@ -84,7 +84,7 @@ def test_one_picture_places_every_pixel():
         (["--elastic", "1000"], "--elastic: expected a number from 0 to 100, found '1000'"),
         (["--elastic-sigma", "0"], "--elastic-sigma: expected a number from 0.5 to 20, found '0'"),
         (["--seed", "-1"], "--seed: expected a whole number from 0"),
-        (["--count", "0"], "'--count'"),
+        (["--count", "0"], "--count: expected a whole number from 1 to 1,000, found '0'"),
         (["--out", "sheet.jpg"], "--out: expected a name that ends in .png or .pgm, found 'sheet.jpg'"),
         (["--shift", "0"], "every distortion named is 0"),
         (["--elastic-sigma", "2.5"], "--elastic-sigma is 2.5, with --elastic off; set that too"),

@@ -14,6 +14,7 @@ from jitnet.bench.comparison import rank_test, read_baseline
 from jitnet.bench.limits import probes_of
 from jitnet.bench.options import parse_share, parse_threads
 from jitnet.bench.records import Case, Level, Probes, Result
+from jitnet.bench.verdict import judge
 from jitnet.compiler.machine import describe_machine
 from jitnet.config import ACTIVATIONS, OPTIMIZERS
 from jitnet.errors import JitnetError, UsageError
@@ -44,6 +45,9 @@ def test_share():
     for text in ("", "-1%", "ten", "nan", "1001"):
         with pytest.raises(UsageError, match="--fail-above: expected a percentage"):
             parse_share(text)
+    assert parse_share("0.5%") == 0.005
+    with pytest.raises(UsageError, match=r"did you mean 10%\?"):
+        parse_share("0.1")
 
 
 def test_rank_test_counts_every_arrangement():
@@ -70,11 +74,16 @@ def test_rank_test_with_ties():
 
 def test_roof():
     probes = Probes(1, 100.0, (Level(1000, 50.0, 40.0), Level(100_000, 5.0, 10.0)), None)
-    assert probes.roof(result(1e9, 500, 0.02)) == (pytest.approx(0.5), "FMA")
+
+    def found(row: Result) -> tuple[float, str]:
+        judged = judge(row.median_s, row.flop, row.bytes, probes)
+        return judged.roof, judged.binds
+
+    assert found(result(1e9, 500, 0.02)) == (pytest.approx(0.5), "arithmetic")
     # 2,000 bytes are beyond the small arrays but within the large: the small ones' bandwidth is what they may have.
-    assert probes.roof(result(1, 2000, 80e-9)) == (pytest.approx(0.5), "memory")
-    assert probes.roof(result(1, 100_000, 5e-6))[0] == pytest.approx(2.0)
-    assert probes.roof(result(0, 0, 1.0)) == (0.0, "")
+    assert found(result(1, 2000, 80e-9)) == (pytest.approx(0.5), "first cache")
+    assert found(result(1, 100_000, 5e-6))[0] == pytest.approx(2.0)
+    assert found(result(0, 0, 1.0))[0] == 0.0
 
 
 def test_median_and_spread():
@@ -196,7 +205,7 @@ def test_every_activation_and_every_optimizer_is_a_row(subject):
     for activation in ACTIVATIONS:
         assert {f"activate 0, {activation}", f"activate_back 0, {activation}"} <= names
     assert {f"update_all, {optimizer}" for optimizer in OPTIMIZERS} <= names
-    assert {"drop 0", "drop_back 0", "norm", "limit 0"} <= names
+    assert {"drop 0", "drop_back 0", "norm 0", "limit 0"} <= names
 
 
 def test_a_repeated_line_does_its_work_each_time(subject, monkeypatch):
@@ -356,7 +365,7 @@ def _quick(monkeypatch):
 
 
 def test_screen_and_json(call, tmp_path):
-    found = call(*ARGUMENTS, "--ladder", "--vs", "numpy", "--json", "a.json")
+    found = call(*ARGUMENTS, "--ladder", "--vs", "numpy")
     assert found.code == 0, found.err
     for text in (
         "What the machine can do",
@@ -368,7 +377,9 @@ def test_screen_and_json(call, tmp_path):
         assert text in found.out
     assert "NaN" not in found.out
     assert "Measuring" in found.err
-    document = json.loads((tmp_path / "a.json").read_text())
+    printed = call(*ARGUMENTS, "--ladder", "--vs", "numpy", "--json")
+    assert (printed.code, printed.err.count("Measuring")) == (0, 1)
+    document = json.loads(printed.out)
     assert document["machine"]["cpu"]
     assert document["settings"]["hidden"] == [24]
     assert document["same_bits"] is True
@@ -399,8 +410,7 @@ def test_baseline_sees_a_kernel_slowed_on_purpose(call, tmp_path, monkeypatch):
         return cases
 
     monkeypatch.setattr(measurement, "line_cases", make(1.0))
-    assert call(*ARGUMENTS, "--json", "a.json").code == 0
-    document = json.loads(Path("a.json").read_text())
+    document = json.loads(call(*ARGUMENTS, "--json").out)
     document["results"] = [row for row in document["results"] if row["group"] == "operation"]
     Path("a.json").write_text(json.dumps(document))
     compared = (*ARGUMENTS, "--baseline", "a.json")
@@ -418,6 +428,11 @@ def test_baseline_sees_a_kernel_slowed_on_purpose(call, tmp_path, monkeypatch):
     assert call(*compared).code == 0, "only shown where --fail-above is not given"
     monkeypatch.setattr(measurement, "line_cases", make(0.5))
     assert "faster" in call(*compared, "--fail-above", "10%").out
+    told = call(*compared, "--json")
+    assert {row["name"]: row["verdict"] for row in json.loads(told.out)["changes"]} == {
+        "relu": "same",
+        "dropout": "faster",
+    }
 
     document["machine"]["cpu"] = "Another CPU"
     Path("a.json").write_text(json.dumps(document))
@@ -425,6 +440,12 @@ def test_baseline_sees_a_kernel_slowed_on_purpose(call, tmp_path, monkeypatch):
     other = call(*ARGUMENTS, "--batch-size", "8", "--baseline", "a.json")
     assert other.code == 2
     assert "batch_size 16, this run has 8" in other.err
+    document["results"] = [{**row, "threads": 7} for row in document["results"]]
+    Path("a.json").write_text(json.dumps(document))
+    fewer = call(*compared)
+    assert fewer.code == 2
+    assert "has no row at the same --threads" in fewer.err
+    assert "Measuring" not in fewer.err
 
 
 def test_a_file_that_is_no_baseline(tmp_path):
@@ -433,7 +454,7 @@ def test_a_file_that_is_no_baseline(tmp_path):
         read_baseline(path)
     for text in ("{", "[]", "{}", '{"format": "jitnet bench 2"}', '{"format": "jitnet bench 1"}'):
         path.write_text(text)
-        with pytest.raises(UsageError, match=r"--baseline .*jitnet bench --json FILE"):
+        with pytest.raises(UsageError, match=r"--baseline .*jitnet bench --json > FILE"):
             read_baseline(path)
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match="is no JSON"):
@@ -447,8 +468,9 @@ def test_a_file_that_is_no_baseline(tmp_path):
         (("--threads", "none"), "--threads: expected all"),
         (("--vs", "torch"), "--vs: expected numpy"),
         (("--fail-above", "10%"), "--baseline FILE"),
-        (("--repetitions", "8"), "equal to 9"),
+        (("--repetitions", "8"), "--repetitions: expected a whole number from 9 to 1,000, found '8'"),
         (("--baseline", "missing.json"), "missing.json"),
+        (("--baseline", ""), "--baseline is empty; expected FILE"),
     ],
 )
 def test_usage_errors(call, arguments, text):
@@ -456,9 +478,3 @@ def test_usage_errors(call, arguments, text):
     assert found.code == 2
     assert text in found.err
     assert len(found.err.splitlines()) == 1
-
-
-def test_a_folder_that_is_not_there(call):
-    found = call("bench", "--data", "digits", "--json", "nowhere/a.json")
-    assert found.code == 1
-    assert "nowhere" in found.err

@@ -461,6 +461,25 @@ def test_a_speedrun_row_measured_anew_leaves_the_others_of_this_machine():
     assert "99.5%" not in markdown([Row(98, "fast", 1.5, [1.25] * SEEDS, [98.2] * SEEDS)], elsewhere)
 
 
+def test_the_readme_has_results_and_the_page_of_performance_their_targets():
+    import speedrun
+    from report import rows_in, section
+
+    missed = speedrun.Row(98, "fast", 1.5, [2.0] * speedrun.SEEDS, [98.2] * speedrun.SEEDS)
+    unproven = speedrun.Row(99.5, "best", 300, [9.0], [99.6])
+    text = speedrun.markdown([missed, unproven])
+    assert "**MISSED**" in text
+    told = speedrun.results(text)
+    assert text.splitlines()[0] == told.splitlines()[0]
+    assert rows_in(told) == [
+        ["mean accuracy above", "recipe", "test accuracy", "prompt to exit", "commit"],
+        [*missed.cells()[:4], missed.cells()[-1]],
+    ]
+    shown = section(speedrun.RESULTS, "speedrun")
+    assert shown.strip() == speedrun.results(section(speedrun.TARGETS, "speedrun")).strip()
+    assert "MISSED" not in speedrun.RESULTS.read_text(encoding="utf-8")
+
+
 def test_speedruns_are_recipes_of_the_program():
     from speedrun import ROWS
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -155,7 +156,7 @@ def test_help_fits_the_terminal(call, monkeypatch, width):
         (["train", "extra"], "unexpected extra argument(s) (extra)"),
         (["eval"], "missing argument 'MODEL-OR-RUN'"),
         (["predict", "model"], "missing argument 'FILE'"),
-        (["predict", "model", "file", "--top", "0"], "'--top'"),
+        (["predict", "model", "file", "--top", "0"], "--top: expected a whole number of 1 or more, found '0'"),
         (["data", "info"], "missing argument 'NAME-OR-PATH'"),
         (["train", "--epochs", "0"], "--epochs: expected a whole number from 1 to 1,000,000, found '0'"),
         (["train", "--epochs", "-3"], "--epochs: expected a whole number from 1 to 1,000,000, found '-3'"),
@@ -242,6 +243,22 @@ def test_data_convert_and_back(call, target):
     assert "exists already and is not overwritten" in err
 
 
+def test_a_target_is_checked_before_data_is_read(call):
+    for words in (["digits.parquet"], ["digits.npz", "--layout", "Original"], ["digits.npz", "--layout", "original"]):
+        code, out, err = call("data", "convert", "missing.csv", *words)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert "missing" not in err
+
+
+@pytest.mark.parametrize("name", ["digits.npz", "digits.safetensors", "idx"])
+def test_converted_twice_is_equal_byte_for_byte(call, name):
+    files = []
+    for folder in ("one", "two"):
+        assert call("data", "convert", "digits", f"{folder}/{name}").code == 0
+        files.append({path.name: path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()})
+    assert files[0] == files[1]
+
+
 def test_data_convert_to_nothing_known(call):
     assert call("data", "convert", "digits", "digits.parquet").code == 2
     assert call("data", "convert", "digits", "digits.npz", "--layout", "other").code == 2
@@ -307,4 +324,4 @@ def test_a_closed_pipe_is_quiet(tmp_path):
     process.stdout.close()
     assert process.stderr.read() == b""
     process.stderr.close()
-    assert process.wait(timeout=60) in (0, 1)
+    assert process.wait(timeout=60) == 141

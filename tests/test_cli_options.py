@@ -43,6 +43,8 @@ BAD = [
     (["--schedule", "linear"], "--schedule: expected constant, step, exponential, cosine or one-cycle"),
     (["--rotation", "200"], "--rotation: expected a number from 0 to 180"),
     (["--shift", "nan"], "--shift: "),
+    (["--target-acc", "0.98"], "--target-acc is 0.98, below one percent; did you mean 98?"),
+    (["--explain", "--print-schedule"], "--explain cannot be combined with --print-schedule"),
     (["--target-acc", "101"], "--target-acc: expected a number from 0 to 100"),
     (["--val-split", "1"], "--val-split: expected a number from 0 to 0.9"),
     (["--threads", "1024"], "--threads is 1024; this process may use 1 to"),
@@ -112,6 +114,13 @@ def test_the_schedule_is_drawn_and_nothing_trained(call, tmp_path):
     assert document["epochs"][0] == 0.0
     assert document["epochs"][45] == 1.0
     assert document["epochs"][-1] == pytest.approx(3 - 1 / 45)
+
+
+def test_a_long_schedule_is_drawn_to_its_end(call):
+    options = ["train", "--data", "digits", "--epochs", "47", "--print-schedule"]
+    assert call(*options).out.splitlines()[-1].split() == ["0", "epoch", "47"]
+    document = json.loads(call(*options, "--json").out)
+    assert document["epochs"][-1] == pytest.approx(47 - 1 / 45), "the last step is there, whatever is left out"
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw"])

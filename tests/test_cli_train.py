@@ -69,6 +69,14 @@ def test_a_run_folder_holds_model_config_and_metrics(trained):
     assert config["data"]["checksum"] == load("digits").checksum
 
 
+@pytest.mark.parametrize("options", [[], ["--threads", "1"]])
+def test_the_count_of_threads_is_said_once(call, options):
+    out = call("train", "--data", "digits", "--epochs", "1", "--hidden", "128", *options).out
+    [said] = [line for line in out.splitlines() if line.startswith("threads ")]
+    assert not options or said.split(maxsplit=1)[1] == "1 (as asked)"
+    assert "as measured" not in said, "in so few steps no count is tried often enough"
+
+
 def test_what_training_says_without_a_terminal(call):
     code, out, err = call("train", "--data", "digits", "--epochs", "2", "--hidden", "16,8")
     assert code == 0
@@ -165,7 +173,7 @@ def test_a_recipe_is_overridden_by_what_is_typed(call):
 
 def test_the_header_counts_what_is_trained_on_held_out_and_tested(call):
     out = call("train", "--data", "digits", "--epochs", "1", "--hidden", "8", "--val-split", "0.1").out
-    assert out.startswith("data     digits: 1,293 samples to train on, 144 held out, 360 to test\n")
+    assert out.startswith("data     digits: 1,293 samples to train on, 144 held out, 360 to test, 10 classes\n")
 
 
 def test_two_files_of_csv(call):
@@ -185,7 +193,33 @@ def test_a_loss_that_runs_away_stops_the_run(call):
     assert code == 1
     assert re.search(r"epoch 1, step \d+.*--lr, now 100", err)
     assert err.count("\n") == 1
-    assert not (Path("run") / runs.METRICS).exists()
+    assert not Path("run").exists()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, DivergedError("the loss became NaN")])
+def test_a_run_that_ends_before_a_model_is_saved_leaves_no_folder(call, monkeypatch, error):
+    def end(self: Trainer) -> None:
+        assert list(Path().glob("**/config.json"))
+        raise error
+
+    monkeypatch.setattr(Trainer, "prepare", end)
+    for place in ([], ["--out", "deep/run"]):
+        assert call("train", "--data", "digits", *place, "--quiet").code in (1, 130)
+        assert not list(Path().iterdir())
+    Path("mine").mkdir()
+    (Path("mine") / "notes.txt").write_text("precious")
+    call("train", "--data", "digits", "--out", "mine", "--quiet")
+    assert [path.name for path in Path("mine").iterdir()] == ["notes.txt"]
+
+
+def test_a_run_that_was_killed_before_a_model_was_saved_is_said_to_be_one(call):
+    Path("run").mkdir()
+    (Path("run") / runs.CONFIG).write_text("{}")
+    code, _, err = call("eval", "run")
+    assert (code, err) == (
+        1,
+        "jitnet: error: run: this run ended before its first epoch did, and left no model; train again\n",
+    )
 
 
 def test_a_loss_that_runs_away_leaves_the_last_good_model(call, monkeypatch):
@@ -234,6 +268,79 @@ def test_eval_finds_the_data_of_the_model(call, trained):
     assert (code, err) == (0, "")
     for said in ("accuracy", "loss", "precision", "recall", "F1", "Confusion"):
         assert said in out
+
+
+def test_eval_says_by_what_it_judges(call, trained):
+    first = call("eval", trained).out.splitlines()[0]
+    assert first == "data      digits: test part, 360 rows, 10 classes"
+    about = json.loads(call("eval", trained, "--json").out)["data"]
+    assert about == {**about, "name": "digits", "part": "test", "n": 360, "n_classes": 10}
+
+
+def test_eval_without_a_test_part_says_that_it_judges_by_the_training_rows(call):
+    table("train.csv", "cat eel dog")
+    assert call("train", "--data", "train.csv", "--epochs", "5", "--out", "run", "--quiet").code == 0
+    for command in (["eval", "run"], ["eval", "run", "--data", "train.csv"], ["eval", "run", "-q"]):
+        code, out, err = call(*command)
+        assert code == 0
+        data = out.splitlines()[0]
+        assert "train.csv: training part, which the model was trained on, 30 rows, 3 classes" in data
+        assert "has no test part: these are the rows that the model was trained on" in " ".join(err.split())
+    assert json.loads(call("eval", "run", "--json").out)["data"]["part"] == "train"
+    table("other.csv", "eel cat", n=12)
+    code, out, err = call("eval", "run", "--data", "other.csv")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0] == "data      other.csv: its only part, 12 rows, 2 of 3 classes"
+    code, out, err = call("eval", "run", "--test-data", "other.csv")
+    assert (code, err) == (0, "")
+    assert "tested on other.csv: test part, 12 rows, 2 of 3 classes" in out.splitlines()[0]
+    for options in (["--data", "other.csv"], ["--test-data", "other.csv"]):
+        assert json.loads(call("eval", "run", *options, "--json").out)["accuracy"] > 0.9
+
+
+def test_eval_of_unknown_classes_is_one_line_with_the_nearest_names(call):
+    table("train.csv", "cat eel dog")
+    assert call("train", "--data", "train.csv", "--epochs", "1", "--out", "run", "--quiet").code == 0
+    table("other.csv", "cat Eels")
+    code, out, err = call("eval", "run", "--data", "other.csv")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "'Eels', is not among those that the model knows; expected one of cat, dog, eel; did you mean eel?" in err
+
+
+def table(path: str, names: str, n: int = 30) -> None:
+    """A CSV file of so many rows, of classes that are easily told apart by the first letter of their names."""
+    rng, words = np.random.default_rng(0), names.split()
+    rows = []
+    for row in range(n):
+        values = np.eye(4)["cedx".index(words[row % len(words)][0].lower())] * 3 + rng.normal(0, 0.1, 4)
+        rows.append(",".join([words[row % len(words)], *(f"{value:.3f}" for value in values)]))
+    Path(path).write_text("\n".join(rows) + "\n")
+
+
+def test_without_test_data_the_training_accuracy_is_shown_as_such(call):
+    table("train.csv", "cat eel dog")
+    out = call("train", "--data", "train.csv", "--epochs", "5", "--quiet").out
+    (line,) = [line for line in out.splitlines() if "accuracy" in line]
+    last = metrics(next(Path("runs").iterdir()))[-1]["train_accuracy"]
+    assert re.match(rf"training accuracy +{100 * last:.2f}% on the rows it was trained on", line)
+    out = call("train", "--data", "train.csv", "--epochs", "5", "--quiet", "--val-split", "0.2").out
+    assert "validation accuracy" in out
+    assert "training accuracy" not in out
+
+
+def test_a_column_of_distinct_numbers_as_labels_is_noticed(call):
+    rng = np.random.default_rng(0)
+    rows = np.column_stack([np.arange(200), rng.normal(size=(200, 3)), np.arange(200) % 2])
+    np.savetxt("x.csv", rows, "%.6g", ",")
+    code, out, err = call("train", "--data", "x.csv", "--epochs", "1", "--hidden", "4")
+    assert code == 0
+    assert out.splitlines()[0] == "data     x: 200 samples to train on, none to test, 200 classes"
+    said = " ".join(err.split())
+    assert "x.csv: first column: nearly every row has a class of its own, 200 classes in 200 rows" in said
+    assert "the last column looks like labels: if it holds them, move it to the front" in said
+    assert "nearly every row has a class of its own" in " ".join(call("data", "info", "x.csv").out.split())
+    np.savetxt("x.csv", rows[:, ::-1], "%.6g", ",")
+    assert call("train", "--data", "x.csv", "--epochs", "1", "--hidden", "4").err == ""
 
 
 def test_eval_as_json_agrees_with_training(call, trained):
@@ -397,6 +504,19 @@ def test_eval_by_other_test_data(call, trained):
     convert(half, Path("half.npz"))
     document = json.loads(call("eval", trained, "--test-data", "half.npz", "--json").out)
     assert document["n"] == 100
+
+
+def test_a_file_name_that_is_no_utf_8(call):
+    rows = "".join(f"{n % 2},{n},7\n" for n in range(20)).encode()
+    Path(os.fsdecode(b"\xff.csv")).write_bytes(rows)
+    options = ["--epochs", "1", "--hidden", "", "--out", "run", "--json", "--quiet"]
+    code, out, err = call("train", "--data", os.fsdecode(b"\xff.csv"), *options)
+    assert (code, err) == (0, "")
+    assert json.loads(out)["data"]["source"] == os.fsdecode(b"\xff.csv")
+    assert json.loads((Path("run") / runs.CONFIG).read_text())["data"]["source"] == os.fsdecode(b"\xff.csv")
+    code, _, err = call("eval", "run")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "?.csv, is not here; name data with --data" in err
 
 
 def test_eval_notices_that_the_data_changed(call):

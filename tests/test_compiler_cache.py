@@ -12,6 +12,7 @@ from conftest import environment
 
 import jitnet
 from jitnet.compiler import cache
+from jitnet.compiler.environment import BLOCKS
 from jitnet.compiler.machine import describe_machine
 from jitnet.compiler.startup import compile_beside, when_compiling
 
@@ -33,6 +34,8 @@ def copied_package(tmp_path, monkeypatch):
         "compiler/decorators.py",
         "compiler/tile.py",
         "compiler/blocks.py",
+        "compiler/intrinsics.py",
+        "config/choices.py",
         "kernels/loss.py",
         "engine/state.py",
         "engine/loop.py",
@@ -71,6 +74,8 @@ def test_every_room_that_compiles_is_in_the_fingerprint():
     [
         ("NUMBA_BOUNDSCHECK", "1", True),
         ("NUMBA_CPU_FEATURES", "", True),
+        ("NUMBA_CPU_NAME", "haswell", True),
+        ("NUMBA_OPT", "1", True),
         ("NUMBA_NUM_THREADS", "1", False),
         ("NUMBA_CACHE_DIR", "x", False),
         ("HOME", "x", False),
@@ -81,6 +86,39 @@ def test_what_changes_the_code_changes_the_folder(monkeypatch, name, value, diff
     before = cache._fingerprint()
     monkeypatch.setenv(name, value)
     assert (cache._fingerprint() != before) == differs
+
+
+def test_numbas_file_of_settings_changes_the_folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    before = cache._fingerprint()
+    (tmp_path / ".numba_config.yaml").write_text("boundscheck: 1\n")
+    assert cache._fingerprint() != before
+
+
+def test_each_kind_of_block_sizes_has_a_folder_of_its_own_and_helpers_have_the_same(tmp_path):
+    """A process that helps to compile imports the package for itself: it must come to the same sizes and folder."""
+    (other,) = {"avx2", "avx512"} - {BLOCKS}
+    report = tmp_path / "helper"
+    look = (
+        "from jitnet.compiler import blocks, cache; said = f'{blocks.PANEL} {blocks.TILE_UNITS} {cache.cache_folder}'"
+    )
+    beside = f"{look}; open({str(report)!r}, 'w').write(said)"
+    code = f"{look}; print(said)\nfrom jitnet.compiler.startup import compile_beside\ncompile_beside({beside!r}).wait()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment(JITNET_BLOCKS=other), check=True
+    )
+    panel, units, folder = done.stdout.split()
+    assert report.read_text().split() == [panel, units, folder]
+    assert (int(panel), int(units)) == {"avx2": (16, 16), "avx512": (32, 64)}[other]
+    assert Path(folder) != cache.cache_folder
+
+
+def test_unknown_block_sizes_are_refused_in_a_line(tmp_path):
+    command = [sys.executable, "-m", "jitnet", "train", "--data", "digits"]
+    made = environment(JITNET_BLOCKS="sse")
+    done = subprocess.run(command, capture_output=True, text=True, env=made, cwd=tmp_path, check=False)
+    expected = "jitnet: error: JITNET_BLOCKS=sse: expected avx2 or avx512; leave it out for the sizes that fit this "
+    assert (done.returncode, done.stdout, " ".join(done.stderr.split())) == (2, "", expected + "processor")
 
 
 def test_options_are_in_the_fingerprint(copied_package):
@@ -126,6 +164,98 @@ def test_loops_run_where_no_folder_can_be_written(tmp_path):
     )
     assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["None", "False", "True", "True"], "")
     assert os.listdir(tmp_path) == ["file"]
+
+
+def without_writing():
+    """In a process about to start: no file can be written but the tiniest, also by root; what is there can be read."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a limit on what a process may write")
+def test_a_cache_that_cannot_be_written_is_loaded(tmp_path):
+    kept = "from jitnet.kernels.random import permutation; permutation(np.uint64(1), np.zeros(3, np.int32))"
+    other = "from jitnet.kernels.random import shuffle; shuffle(np.uint64(1), np.uint64(1), np.zeros(3, np.int32))"
+    code = (
+        f"import numpy as np\nfrom jitnet.compiler import cache\n{kept}\n"
+        "print(cache.can_keep(), sum(permutation.stats.cache_hits.values()), repr(cache.not_kept()))\n"
+        f"{other}\nprint(cache.not_kept())"
+    )
+    made = environment(JITNET_CACHE=str(tmp_path))
+    made.pop("NUMBA_DISABLE_JIT", None)
+    subprocess.run([sys.executable, "-c", f"import numpy as np; {kept}"], env=made, check=True)
+    before = sorted(tmp_path.rglob("*"))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        env=made,
+        preexec_fn=without_writing,
+        check=False,
+    )
+    loaded, reason = done.stdout.splitlines()
+    assert (done.returncode, loaded, done.stderr) == (0, "False 1 ''", "")
+    assert reason.startswith(f"{tmp_path}{os.sep}")
+    assert reason.endswith(": File too large")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a limit on what a process may write")
+def test_the_whole_loop_is_loaded_from_a_cache_that_cannot_be_written():
+    from jitnet.engine.loop import load_loop
+
+    if not cache.can_keep():
+        pytest.skip("there is no folder to keep compiled code in")
+    load_loop()
+    code = (
+        "from jitnet.compiler import cache\n"
+        "from jitnet.compiler.startup import when_compiling\n"
+        "from jitnet.engine.loop import load_loop\n"
+        "with when_compiling(lambda: print('compiles')):\n"
+        "    load_loop()\n"
+        "print(cache.can_keep(), repr(cache.not_kept()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        preexec_fn=without_writing,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout == "False ''\n"
+
+
+def test_a_file_that_is_broken_in_a_cache_that_cannot_be_written_is_compiled(monkeypatch, tmp_path):
+    def broken(*arguments):
+        raise EOFError
+
+    class Files:
+        def flush(self):
+            raise PermissionError
+
+    code = cache.CompiledCode(broken, lambda: None, lambda: None)
+    code._files = Files()
+    monkeypatch.setattr(cache, "cache_folder", tmp_path)
+    monkeypatch.setattr(cache, "read_overload", broken)
+    assert code.load_overload((), cache.numba.core.registry.cpu_target.target_context) is None
+
+
+def test_a_disk_that_fills_up_costs_what_is_kept_and_nothing_else(monkeypatch, tmp_path):
+    class Files:
+        def save_overload(self, signature, data):
+            raise OSError(28, "No space left on device")
+
+    code = cache.CompiledCode(lambda: None, lambda: None, lambda: None)
+    code._files = Files()
+    monkeypatch.setattr(cache, "cache_folder", tmp_path)
+    monkeypatch.setattr(cache, "_problem", "")
+    monkeypatch.setattr(cache, "_missed", False)
+    assert (cache.can_keep(), cache.not_kept()) == (True, "")
+    code.save_overload((), None)
+    assert (cache.can_keep(), cache.not_kept()) == (False, f"{tmp_path}: No space left on device")
 
 
 def test_a_first_compile_that_was_broken_off_is_not_all(monkeypatch, tmp_path):

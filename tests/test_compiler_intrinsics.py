@@ -15,6 +15,7 @@ from jitnet.compiler.cache import COMPILED_ROOMS
 from jitnet.compiler.intrinsics import intrinsic
 from jitnet.compiler.signatures import COUNTS, FLOATS, INT
 from jitnet.engine import loop
+from jitnet.engine.operation import ARGUMENTS
 
 if config.DISABLE_JIT:
     pytest.skip("without the compiler there are no intrinsics", allow_module_level=True)
@@ -54,6 +55,7 @@ CALLS = {
     reference.by_reference: (types.UniTuple(INT, 2),),
     reference._store: (types.UniTuple(INT, 2), types.Array(types.uint64, 1, "C")),
     loop._run_at: (INT,),
+    loop.run_operation: (INT, *ARGUMENTS),
 }
 
 

@@ -1,5 +1,8 @@
 """Configuration: a value out of range is one line that names the field, the range and the value."""
 
+import copy
+import pickle
+import pydoc
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,6 +20,7 @@ from jitnet.config import (
     build,
     expected,
 )
+from jitnet.config.nearest import nearest
 from jitnet.errors import UsageError
 
 
@@ -148,3 +152,89 @@ def test_configs_load_no_numbers():
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "jitnet.config.choices" in loaded
     assert not {"numba", "llvmlite", "numpy"} & set(loaded)
+
+
+WRONG = [
+    (lambda: TrainConfig(epochs=0), "epochs: expected a whole number from 1 to 1,000,000, found 0"),
+    (lambda: TrainConfig(epoch=3), "epoch: there is no such field; there are optimizer, .*; did you mean epochs\\?"),
+    (lambda: TrainConfig(momentum=0.5), "momentum is 0.5, which optimizer sgd does not use; expected optimizer mom"),
+    (lambda: TrainConfig(optimizer="Adam"), "optimizer: expected sgd, .*, found 'Adam'; did you mean adam\\?"),
+    (lambda: TrainConfig(schedule="one_cycle"), ".*found 'one_cycle'; did you mean one-cycle\\?"),
+    (lambda: TrainConfig(shuffle="maybe"), "shuffle: expected True or False, found 'maybe'"),
+    (lambda: TrainConfig(augment={"shfit": 1}), "augment.shfit: there is no such field; .*; did you mean shift\\?"),
+    (lambda: TrainConfig(augment={"elastic_sigma": 2}), "augment.elastic_sigma is 2, with augment.elastic off"),
+    (lambda: AugmentConfig(shift=99), "shift: expected a number from 0 to 32, found 99"),
+    (lambda: ModelConfig(in_features=4), "n_classes: expected a whole number from 2 to 65,536, found nothing"),
+    (lambda: ModelConfig(in_features=4, n_classes=3, hidden=5), "hidden: expected a tuple of whole numbers from 1 to"),
+    (lambda: ModelConfig(in_features=4, n_classes=3, hidden=[5, 0]), "hidden: .*, found 0$"),
+    (lambda: ModelConfig(in_features=[1] * 500, n_classes=3), r"in_features: .*, found \[1, 1, .{40,60}…$"),
+    (lambda: TrainConfig.model_validate({"epochs": 0}), "epochs: expected a whole number"),
+    (lambda: TrainConfig.model_validate(3), "TrainConfig: expected its fields and their values, found 3"),
+    (lambda: TrainConfig.model_validate_json("{"), "TrainConfig: expected its fields and their values, found '{'"),
+    (lambda: TrainConfig().model_copy(update={"epochs": 0}), "epochs: expected a whole number"),
+    (lambda: TrainConfig().model_copy(update={"epoch": 1}), "epoch: there is no such field; .*; did you mean epochs"),
+    (lambda: setattr(TrainConfig(), "epochs", 4), r"epochs: a TrainConfig cannot be changed; .*\{'epochs': 4\}"),
+    (lambda: setattr(TrainConfig(), "epoch", 4), "epoch: there is no such field; .*; did you mean epochs"),
+    (lambda: delattr(TrainConfig(), "epochs"), "epochs: a TrainConfig cannot be changed"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), WRONG, ids=[message.split(":")[0] for _, message in WRONG])
+def test_whatever_is_wrong_in_the_library_is_one_line_of_its_own(call, message):
+    with pytest.raises(UsageError, match=message) as caught:
+        call()
+    assert caught.value.__context__ is None or caught.value.__suppress_context__  # no traceback of pydantic above it
+    assert not {"\n", "<", ">"} & set(str(caught.value))
+    assert "pydantic" not in str(caught.value)
+    assert "Input should" not in str(caught.value)
+
+
+def test_a_copy_has_what_was_set_and_what_is_replaced():
+    made = TrainConfig(epochs=3, augment=AugmentConfig(shift=1.0))
+    assert made.model_copy() == made
+    other = made.model_copy(update={"optimizer": "lion"})
+    assert (other.epochs, other.augment.shift, other.learning_rate) == (3, 1.0, 0.001)
+    assert other.model_fields_set == {"epochs", "augment", "optimizer"}
+    assert made.optimizer == "sgd"
+    for same in (copy.copy(made), copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
+        assert same == made
+        assert same.model_fields_set == made.model_fields_set
+
+
+@pytest.mark.parametrize("kind", [ModelConfig, TrainConfig, AugmentConfig])
+def test_help_describes_every_field(kind):
+    text = " ".join(pydoc.plain(pydoc.render_doc(kind)).replace("|", " ").split())
+    for name, info in kind.model_fields.items():
+        if name == "augment":
+            continue
+        about = f" {name} {info.description}"
+        assert about in text
+        after = text[text.index(about) + len(about) :]
+        takes = expected(kind, name, typed=False)
+        assert after.startswith((f" {takes[0].upper()}{takes[1:]}.", f" One of {takes}."))
+        assert after.index("Required." if info.is_required() else "Default: ") < 200
+    if kind is TrainConfig:
+        assert "augment.elastic_sigma Smoothness of the elastic distortion" in text
+        assert "0.05 with momentum" in text
+        assert "Only with optimizer rmsprop." in text
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("epoch", "epochs"),
+        ("--Batch", "batch_size"),
+        ("learningrate", "learning_rate"),
+        ("momentun", "momentum"),
+        ("gpu", None),
+        ("foo", None),
+        ("", None),
+    ],
+)
+def test_the_nearest_name_is_suggested_or_none(name, near):
+    assert nearest(name, TrainConfig.model_fields) == near
+
+
+def test_a_misspelt_recipe_is_recognised():
+    with pytest.raises(UsageError, match=r"there is no recipe 'Elastik'; there are .*; did you mean elastic\?"):
+        config.recipe("Elastik")

@@ -4,12 +4,15 @@ import gzip
 import io
 import os
 import struct
+import subprocess
+import sys
 import warnings
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import environment
 
 from jitnet.datasets import from_arrays, idx, load
 from jitnet.errors import DataError
@@ -440,6 +443,47 @@ def test_safetensors_with_other_content(tmp_path, header, n_bytes, match):
 def test_bad_csv(tmp_path, text, match):
     (tmp_path / "x.csv").write_text(text)
     refuse(tmp_path / "x.csv", match)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_first_bad_label_of_a_csv_file_is_named(tmp_path, seed):
+    """In a process of its own: the order of a set of words is another in each."""
+    rows = [f"{n % 3 if n < 43 else n + 0.5},{n},{n % 2}" for n in range(200)]
+    (tmp_path / "x.csv").write_text("\n".join(rows) + "\n")
+    script = f"import jitnet\ntry: jitnet.load({str(tmp_path / 'x.csv')!r})\nexcept jitnet.DataError as e: print(e)"
+    variables = environment(PYTHONHASHSEED=str(seed))
+    said = subprocess.run([sys.executable, "-c", script], env=variables, capture_output=True, text=True, check=True)
+    assert "the label of sample 43 (from 0), in the first column, is 43.5; expected a word" in said.stdout
+    assert "the last column looks like labels: if it holds them, move it to the front" in said.stdout
+
+
+def test_the_first_label_of_no_class_is_named(tmp_path):
+    (tmp_path / "x.csv").write_text("cat,1,2\ndog,3,4\n")
+    (tmp_path / "y.csv").write_text("cat,1,2\nzebra,1,2\nant,1,2\n")
+    with pytest.raises(DataError, match=r"label 'zebra' of sample 1 \(from 0\)"):
+        load(tmp_path / "x.csv", tmp_path / "y.csv")
+    with pytest.raises(DataError, match=r"sample 1 \(from 0\), 'zebra', is not among"):
+        load(tmp_path / "y.csv", classes=("cat", "dog", "zebu", "ant"))
+
+
+@pytest.mark.parametrize(
+    ("text", "hinted"),
+    [
+        ("5.1,3.5,setosa\n4.9,3.0,setosa\n6.2,2.2,virginica\n", True),
+        ("a,b,species\n5.1,3.5,setosa\n4.9,3.0,setosa\n6.2,2.2,virginica\n", True),
+        ("5.1,3.5,0\n4.9,3.0,0\n6.2,2.2,1\n6.0,2.2,1\n", True),
+        ("5.1,3.5,0.25\n4.9,3.0,0.5\n6.2,2.2,1.5\n6.0,2.2,1\n", False),
+        ("5.1,3.5,1\n4.9,3.0,2\n6.2,2.2,3\n6.0,2.2,4\n", False),
+        ("cat,3.5,0\ndog,x,0\ncat,2.2,1\ndog,2.2,1\n", False),
+    ],
+)
+def test_labels_in_the_last_column_of_a_csv_file_are_guessed(tmp_path, text, hinted):
+    (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(DataError) as caught:
+        load(tmp_path / "x.csv")
+    assert (
+        "; the last column looks like labels: if it holds them, move it to the front" in str(caught.value)
+    ) == hinted
 
 
 def test_csv_that_is_no_text(tmp_path):

@@ -213,9 +213,52 @@ def test_classes_of_a_model_place_the_labels_of_a_small_file(tmp_path):
     assert load(tmp_path / "y.csv", classes=("a", "b")).train.labels.tolist() == [1, 1]
 
 
-def test_positions_count_classes_and_may_leave_some_out(tmp_path):
-    np.savez(tmp_path / "x.npz", x_train=pictures(4)[0], y_train=np.array([3, 7, 3, 7]))
-    assert load(tmp_path / "x.npz").class_names == tuple("01234567")
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        ([1, 2, 3, 1, 2, 3], ("1", "2", "3")),
+        ([0, 1, 2, 0, 1, 2], ("0", "1", "2")),
+        ([-1, 1, 1, -1, 1, -1], ("-1", "1")),
+        ([3, 7, 3, 7, 7, 3], ("3", "7")),
+        ([10, 200, 3000, 10, 200, 3000], ("10", "200", "3000")),
+    ],
+)
+def test_classes_are_the_distinct_labels_from_every_source(tmp_path, labels, classes):
+    images, labels = pictures(6)[0], np.array(labels)
+    np.savez(tmp_path / "x.npz", x_train=images, y_train=labels, x_test=images[:1], y_test=labels[:1])
+    (tmp_path / "folder").mkdir()
+    idx.write(tmp_path / "folder" / "train-images-idx3-ubyte", images)
+    idx.write(tmp_path / "folder" / "train-labels-idx1-ubyte", labels)
+    np.savetxt(tmp_path / "x.csv", np.column_stack([labels, images.reshape(6, -1)]), "%d", ",")
+    safetensors_file.write(tmp_path / "x.safetensors", {"images": images, "labels": labels}, {})
+    made = [from_arrays(images, labels), from_arrays(images, labels.astype(float))]
+    made += [load(tmp_path / name) for name in ("x.npz", "folder", "x.csv", "x.safetensors")]
+    for dataset in made:
+        assert dataset.class_names == classes
+        assert [classes[label] for label in dataset.train.labels] == [str(label) for label in labels]
+    assert made[2].test.labels.tolist() == made[2].train.labels[:1].tolist()
+
+
+@pytest.mark.parametrize("stray", [200, -1])
+@pytest.mark.parametrize("suffix", ["npz", "csv"])
+def test_a_lone_label_far_from_all_others_is_damage_in_every_source(tmp_path, suffix, stray):
+    images, labels = pictures(9)
+    labels[4] = stray
+    if suffix == "npz":
+        np.savez(tmp_path / "x.npz", x_train=images, y_train=labels)
+    else:
+        np.savetxt(tmp_path / "x.csv", np.column_stack([labels, images.reshape(9, -1)]), "%d", ",")
+    with pytest.raises(DataError, match=rf"label {stray} of sample 4 .* out of range; expected 0 to 2"):
+        load(tmp_path / f"x.{suffix}")
+    labels[5] = stray  # two samples have it: a class
+    assert from_arrays(images, labels).n_classes == 4
+
+
+def test_with_class_names_numbers_are_positions():
+    images, labels = pictures(6)
+    assert from_arrays(images, labels + 1, class_names=["none", "a", "b", "c"]).class_names == ("none", "a", "b", "c")
+    with pytest.raises(DataError, match=r"label 3 of sample 2 .* out of range; expected 0 to 2"):
+        from_arrays(images, labels + 1, class_names=["a", "b", "c"])
 
 
 GREY = np.array([[0, 51, 102, 255]] * 3)
@@ -255,13 +298,18 @@ def test_other_values_are_standardised_on_the_training_split(offset):
     assert dataset.image_shape is None
 
 
-def test_one_fraction_in_the_test_split_keeps_both_splits_as_floats():
+@pytest.mark.parametrize("odd", [0.0123, 1.2])
+def test_one_odd_value_in_the_test_split_does_not_change_the_training_split(odd):
     train = np.tile(np.arange(25), (2, 1)) / 255
     test = train.copy()
-    test[0, 3] = 0.0123
-    dataset = from_arrays(train, [0, 1], test, [0, 1])
-    assert dataset.train.images.dtype == dataset.test.images.dtype == np.float32
-    assert dataset.scaling == Scaling()
+    test[0, 3] = odd
+    dataset, alone = from_arrays(train, [0, 1], test, [0, 1]), from_arrays(train, [0, 1])
+    assert dataset.train.images.dtype == alone.train.images.dtype == np.uint8
+    assert np.array_equal(dataset.train.images, alone.train.images)
+    assert dataset.scaling == alone.scaling
+    assert dataset.test.images.dtype == np.float32
+    inputs = (dataset.test.images - dataset.scaling.offset) * dataset.scaling.scale
+    assert np.allclose(inputs, test, atol=1e-6)
 
 
 def test_checksum_depends_on_values_labels_and_shape(made):

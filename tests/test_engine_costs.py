@@ -19,7 +19,7 @@ SIZES = Sizes(
     activation_back=9,
     update=2,
     update_bytes=12,
-    network=50,
+    classes=5,
 )
 """3 samples of 5 inputs, 4 units: 15 inputs, 12 outputs and 20 weights in all, 12 of them at columns that are used."""
 
@@ -42,14 +42,15 @@ BY_HAND = {
     "activate_back": (120, 192),
     "update_weights": (40, 240),
     "update_bias": (8, 48),
-    "norm": (48, 96),
+    "norm": (48, 96),  # with the biases
     "update_all": (48, 288),
     "limit": (68, 160),
     "count_entries": (0, 15 + 24),
     "list_entries": (0, 15 + 24),
     "augment": (300, 30),
     "drop_samples": (0, 30),
-    "predict": (300, 15 + 48 + 200),
+    "list_inputs": (0, 15 + 24),
+    "link": (3 * (24 * 4 + 16), 12 * 12),
 }
 
 
@@ -78,7 +79,6 @@ def test_an_operation_costs_what_it_is_counted_to(name):
         # Floats are neither looked up nor turned into floats.
         ("gather", {"item": 4}, (0, 120)),
         ("drop_samples", {"item": 4}, (15, 120)),
-        ("predict", {"item": 4}, (300, 60 + 48 + 200)),
         # 2 x 3 pixels and 3 taps: random numbers for 4 x 5, blurred to 2 x 5 and then to 2 x 3, twice.
         ("augment", {"i": 6, "taps": 3, "height": 2, "width": 3}, (3 * (120 + 2 * (40 + 60 + 36)), 36)),
     ],

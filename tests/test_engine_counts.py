@@ -23,8 +23,9 @@ from jitnet.config import AugmentConfig, ModelConfig, TrainConfig
 from jitnet.engine import ownership
 from jitnet.engine.costs import Sizes
 from jitnet.engine.operations import OPERATIONS
+from jitnet.engine.ownership import MEETINGS
 from jitnet.engine.prediction import Predictor
-from jitnet.engine.program import Line, Program, measuring, on_data, training
+from jitnet.engine.program import Line, Program, Step, measuring, on_data, predicting, training
 from jitnet.engine.state import Run, empty_run, no_data, no_outputs
 from jitnet.kernels.activation import ACTIVATION_KERNELS, activation_backward, activation_forward
 from jitnet.kernels.augment import distortion_settings, scratch_size
@@ -49,7 +50,7 @@ TRAININGS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
 }
 """Widths behind the inputs, and options of `Loop`."""
 
-SCRATCH = {"predict": "state.work", "augment": "state.pixels"}
+SCRATCH = {"list_inputs": "state.indptr", "augment": "state.pixels"}
 """What a part has for itself: it is not declared."""
 
 HEIGHT, WIDTH, SIGMA = 12, LANES, 2.6
@@ -75,7 +76,7 @@ class Row(NamedTuple):
     def bytes(self) -> int:
         """What moved, without what costs leave out: a part's scratch, and starts of lists that are looked up."""
         scratch = SCRATCH.get(self.operation)
-        read = sum(size for name, size in self.read.items() if name not in (scratch, "data.indptr"))
+        read = sum(size for name, size in self.read.items() if name not in (scratch, "data.indptr", "state.indptr"))
         return read + sum(size for name, size in self.written.items() if name != scratch)
 
     @property
@@ -103,6 +104,7 @@ def count_everything() -> Counted:
     price, ownership._REGION_FLOP = ownership._REGION_FLOP, 1  # small networks are split too
     try:
         rows = [row for name in TRAININGS for row in trained(name)]
+        rows += [row for skips_zeros in (False, True) for row in predicted(skips_zeros)]
         rows += [row for name, (run, line) in data_lines() for row in counted(name, run, Program((), (line,)))]
     finally:
         ownership._REGION_FLOP = price
@@ -170,28 +172,24 @@ def data_lines() -> Iterator[tuple[str, tuple[Run, Line]]]:
         run.call.has_bytes, run.settings.input_dropout = item == 1, 0.3
         yield f"drop_samples, {name}", (run, line)
 
-    yield "predict", prediction()
-
 
 def data_line(name: str, sizes: Sizes, order: Any, **fields: Any) -> tuple[Run, Line]:
     run = empty_run()._replace(order=order, **fields)
-    run.call.n_samples, run.call.has_bytes, run.call.height, run.call.width = len(order), True, HEIGHT, WIDTH
+    run.call.batch_size, run.call.n_steps, run.call.meeting = len(order), 1, MEETINGS["never"]
+    run.call.has_bytes, run.call.height, run.call.width = True, HEIGHT, WIDTH
     return run, on_data([name], sizes, 1).lines[0]
 
 
-def prediction() -> tuple[Run, Line]:
-    """As `Predictor` does it, of bytes, with all inputs walked."""
-    problem, n = Problem((INPUTS, 2 * PANEL, PANEL), LANES), LANES
+def predicted(skips_zeros: bool) -> Iterator[Row]:
+    """The lines of a prediction, as `Predictor` has them, of bytes."""
+    problem, n = Problem((INPUTS, 2 * PANEL, PANEL), BATCH), BATCH
     shape = ModelConfig(in_features=INPUTS, hidden=(2 * PANEL,), n_classes=PANEL)
-    made = Predictor(shape, problem.weights, problem.biases, 0.0, 1 / 255)._run
-    return data_line(
-        "predict",
-        Sizes(n, INPUTS, PANEL, network=INPUTS * 2 * PANEL + 2 * PANEL * PANEL),
-        np.arange(n, dtype=np.int32),
-        data=no_data()._replace(images=images(n)),
-        outputs=no_outputs()._replace(probabilities=np.zeros((n, PANEL), np.float32)),
-        **{field: getattr(made, field) for field in ("layers", "network", "settings", "state")},
-    )
+    predictor = Predictor(shape, problem.weights, problem.biases, 0.0, 1 / 255)
+    step = Step(shape, TrainConfig(), n, 1, ENTRIES / INPUTS, skips_zeros, 1, COLUMNS / INPUTS)
+    program = predicting(step, predictor._layout, n)
+    run = predictor._prepared(program, images(n), True, skips_zeros)
+    run.call.batch_size = n
+    yield from counted(f"prediction, {'zero-skipping' if skips_zeros else 'dense'}", run, program)
 
 
 def kernels() -> Iterator[tuple[str, KernelCount]]:
@@ -243,10 +241,7 @@ def test_an_operation_does_the_flop_that_it_declares(found: Counted, operation: 
     for row in found.rows:
         if row.operation == operation:
             done, declared = row.flop, row.declared_flop * row.copies
-            if operation == "predict":
-                # Looked up, activated, and turned into probabilities: not of the linear layers.
-                assert done - declared == LANES * (2 * INPUTS + 2 * PANEL + 24 * PANEL + 1), row
-            elif operation.startswith("activate") and "late" in row.case:
+            if operation.startswith("activate") and "late" in row.case:
                 # gelu adds one for what is above zero; a vector reckons it for all.
                 assert declared - BATCH * 2 * PANEL < done < declared, row
             else:
@@ -257,9 +252,7 @@ def test_an_operation_does_the_flop_that_it_declares(found: Counted, operation: 
 def test_an_operation_moves_the_bytes_that_it_declares(found: Counted, operation: str) -> None:
     for row in found.rows:
         if row.operation == operation:
-            if operation == "predict":
-                assert row.bytes - row.declared_bytes == 4 * 3 * PANEL, row  # the biases
-            elif row.case == "zero-skipping, two parts" and row.layer == 1:
+            if row.case == "zero-skipping, two parts" and row.layer == 1:
                 # Each part has the logits and their gradient for itself, and the rest together with the other.
                 assert row.declared_bytes <= row.bytes < 2 * row.declared_bytes, row
             else:
@@ -269,7 +262,7 @@ def test_an_operation_moves_the_bytes_that_it_declares(found: Counted, operation
 def test_what_is_counted_is_not_nothing(found: Counted) -> None:
     """Operations without arithmetic are those that are meant to have none."""
     without = {row.operation for row in found.rows if row.flop == 0}
-    assert without == {"add_partials", "count_entries", "list_entries", "gather", "drop_samples"}
+    assert without == {"add_partials", "count_entries", "list_entries", "list_inputs", "gather", "drop_samples"}
     for row in found.rows:
         if row.flop == 0 and row.operation in ("gather", "drop_samples"):
             assert ("floats" in row.case) == (row.operation == "gather"), row

@@ -61,7 +61,12 @@ def test_no_two_arrays_overlap_and_all_have_room(widths, batch_size, threads, sp
     assert found[0][1] >= PANEL  # what stands before is zeros
     for (name, _, last), (other, first, _) in itertools.pairwise(found):
         assert last <= first, f"{name} and {other}"
-    assert found[-1][2] <= layout.work == layout.network.work_stride
+    assert found[-1][2] <= layout.work
+    if not training:  # each part has all of its own
+        assert {row.part_stride for row in layout.layers} == {layout.work}
+    assert layout.layers[0].input_part_stride == (0 if training else layout.work)
+    for below, row in itertools.pairwise(layout.layers):
+        assert row.input_part_stride == below.part_stride
     assert all(first % LANES == 0 for _, first, _ in found)
     assert layout.fused == (layout.network.n_partials > 0 and sparse)
     assert (layout.network.sample_stride > 0) == layout.fused

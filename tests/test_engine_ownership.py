@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from direct import direct
 
-from jitnet.compiler.blocks import LANES, NORM_BLOCK, PANEL
+from jitnet.compiler.blocks import LANES, PANEL, UPDATE_BLOCK
 from jitnet.config import ModelConfig
 from jitnet.engine import ownership
 from jitnet.engine.layout import lay_out
-from jitnet.engine.ownership import SAMPLES_AT_A_TIME, SPLITS, Parts, choose_parts
+from jitnet.engine.ownership import SPLITS, Parts, choose_parts
 from jitnet.engine.state import Batch, allocate, empty_run
 
 pytestmark = pytest.mark.small
@@ -19,20 +19,18 @@ own_range = direct(ownership.own_range)
 
 WIDTHS = [(3, 2), (5, PANEL, 3), (5, PANEL + 1, 4), (7, 9 * PANEL + 3, 2), (4, 3 * PANEL, 2 * PANEL + 1, PANEL, 5)]
 BATCHES = [0, 1, LANES - 1, LANES, LANES + 1, 61]
-N_SAMPLES = 101
 
 
 def run_of(widths):
     shape = ModelConfig(in_features=widths[0], hidden=widths[1:-1], n_classes=widths[-1])
     layout = lay_out(shape, 64, 1, skips_zeros=False, training=True)
     run = empty_run()._replace(layers=layout.layers, network=layout.network, state=allocate(layout))
-    run.call.n_samples = N_SAMPLES
     return run
 
 
 def batch_of(size):
     indices = np.zeros(size, np.int32)
-    return Batch(indices, indices, size, 0, 0, 0.0, 0.0)
+    return Batch(indices, indices, 0, size, 0, 0, 0.0, 0.0)
 
 
 def ranges(run, batch, split, layer, parts):
@@ -48,12 +46,11 @@ def whole(run, size, split, layer):
         "panels": (row.padded_features, PANEL),
         "samples": (size, 1),
         "vectors of samples": (size, LANES),
-        "blocks": (-(-run.state.params.size // NORM_BLOCK), 1),
-        "data": (N_SAMPLES, 1),
+        "blocks": (-(-run.state.params.size // UPDATE_BLOCK), 1),
     }[split]
 
 
-@pytest.mark.parametrize("split", [split for split in SPLITS if split not in ("every part", "data as it comes")])
+@pytest.mark.parametrize("split", [split for split in SPLITS if split != "every part"])
 @pytest.mark.parametrize("widths", WIDTHS, ids=str)
 def test_the_parts_own_everything_once(widths, split):
     run = run_of(widths)
@@ -66,18 +63,6 @@ def test_the_parts_own_everything_once(widths, split):
             assert ends == sorted(ends)
             assert ends[-1] == count
             assert all(end % together == 0 or end == count for end in ends)
-
-
-@pytest.mark.parametrize("samples", [0, 1, SAMPLES_AT_A_TIME, 3 * SAMPLES_AT_A_TIME + 1])
-def test_what_is_taken_as_it_comes_is_taken_once_whoever_asks(samples):
-    run = run_of(WIDTHS[0])._replace(barrier=np.zeros(1, np.int64))
-    run.call.n_samples = samples
-    split, found = SPLITS["data as it comes"], []
-    for part in (1, 0, 0, 1, 2, 0, 1):
-        found.append(tuple(own_range(run, batch_of(0), split, 0, part, 3)))
-    whole = range(0, samples + SAMPLES_AT_A_TIME, SAMPLES_AT_A_TIME)
-    expected = [(begin, min(samples, begin + SAMPLES_AT_A_TIME)) for begin in whole if begin < samples]
-    assert found == expected + [(samples, samples)] * (7 - len(expected))
 
 
 @pytest.mark.parametrize("size", BATCHES)

@@ -7,15 +7,17 @@ from types import FunctionType, SimpleNamespace
 import numpy as np
 import pytest
 from loop import Loop, Problem
+from numba import config
 
 from jitnet.compiler.blocks import PANEL
 from jitnet.compiler.reference import Struct
 from jitnet.engine import loop, ownership
 from jitnet.engine.costs import Sizes
+from jitnet.engine.layout import lay_out
 from jitnet.engine.loop import run_steps
-from jitnet.engine.operations import OPERATIONS
+from jitnet.engine.operations import CODES, OPERATIONS
 from jitnet.engine.ownership import SPLITS
-from jitnet.engine.program import measuring, on_data, table_of
+from jitnet.engine.program import measuring, on_data, predicting, table_of
 
 pytestmark = pytest.mark.small
 
@@ -31,7 +33,7 @@ OPTIONS = [
     {"clip_norm": 0.1, "max_norm": 0.3, "ema": 0.9, "optimizer": "adam", "output_bias": False},
     {"dropout": (0.5, 0.2), "activation": "gelu"},
 ]
-ON_DATA = ["count_entries", "list_entries", "augment", "drop_samples", "predict"]
+ON_DATA = ["count_entries", "list_entries", "augment", "drop_samples"]
 
 
 @pytest.fixture(autouse=True)
@@ -55,9 +57,15 @@ def every_loop():
     return tuple(made(widths, options, inputs, threads) for widths, options, inputs, threads in every)
 
 
+def predictions(each):
+    """The program that predicts 20 samples by the same network."""
+    layout = lay_out(each.shape, each.batch_size, 1, skips_zeros=False, training=False)
+    return predicting(each.step, layout, 20)
+
+
 @cache
 def programs():
-    made_for = [(each.program, measuring(each.step, each.layout)) for each in every_loop()]
+    made_for = [(each.program, measuring(each.step, each.layout), predictions(each)) for each in every_loop()]
     return (*itertools.chain(*made_for), *(on_data([operation], Sizes(9, 5), 3) for operation in ON_DATA))
 
 
@@ -66,7 +74,7 @@ def test_every_line_is_an_operation_of_the_table_and_every_operation_a_line_some
     for program in programs():
         for line, row in zip(program.lines, program.table(), strict=True):
             operation = OPERATIONS[line.operation]
-            assert (row.operation, row.layer, row.parts) == (operation.code, line.layer, line.parts)
+            assert (row.operation, row.layer, row.parts) == (CODES[line.operation], line.layer, line.parts)
             assert (row.split, row.next_batch, row.region) == (SPLITS[line.split], line.next_batch, line.region)
             assert set(line.kernels) <= set(operation.kernels)
             assert line.parts >= 1
@@ -197,37 +205,62 @@ def test_measuring_has_the_forward_lines_alone():
         assert program.lines[-1].operation == "loss"
 
 
-def test_the_loop_performs_the_operation_of_each_code():
+def test_predicting_has_the_forward_lines_alone():
+    for each in every_loop():
+        program = predictions(each)
+        names = [line.operation for line in program.lines]
+        forward = [name for name in names if name.startswith(("forward", "logits"))]
+        assert len(forward) == len(each.problem.widths) - 1
+        assert names[-1] == "link"
+        allowed = {*forward, "gather", "list_inputs", "activate", "link"}
+        assert set(names) <= allowed
+        assert (program.meeting, program.first) == ("never", ())
+
+
+def test_the_loop_calls_the_operation_of_each_line():
     called, noted = [], []
-
-    def stand_in(name):
-        return lambda *arguments: called.append((name, arguments))
-
     python = getattr(loop.perform, "py_func", loop.perform)
     surroundings = {
         "flush_denormals": lambda: 0,
         "restore_float_flags": lambda flags: None,
         "learning_rate": lambda schedule, step: 0.1,
-        "own_range": lambda *arguments: (4, 5),
+        "own_range": lambda run, batch, split, layer, part, parts: (10 * part, parts),
         "by_reference": lambda batch: batch,
-        "_batch_of": lambda run, step, rate: "batch",
+        "_batch_of": lambda run, step, rate: f"batch {step}",
+        "_now": lambda run: 0,
         "_note_line": lambda run, step, line, part, began: noted.append((step, line, part)),
+        "run_operation": lambda code, run, *arguments: called.append((code, *arguments)),
     }
-    known = {**python.__globals__, **surroundings, **{name: stand_in(name) for name in OPERATIONS}}
-    perform = FunctionType(python.__code__, known)
+    perform = FunctionType(python.__code__, {**python.__globals__, **surroundings})
 
-    def performed(code):
-        line = SimpleNamespace(operation=code, layer=2, split=0, parts=4, next_batch=0)
-        run = SimpleNamespace(program=[line], schedule=None, call=SimpleNamespace(first_step=0, clocked=False))
+    def performed(part, meeting):
+        lines = [
+            SimpleNamespace(operation=7, layer=2, split=0, parts=4, next_batch=0),
+            SimpleNamespace(operation=5, layer=1, split=0, parts=1, next_batch=1),
+        ]
+        call = SimpleNamespace(first_step=0, clocked=False, meeting=ownership.MEETINGS[meeting])
         called.clear()
-        perform(run, 0, 1, 0, 1, 3)
-        return [(name, arguments[1:]) for name, arguments in called]
+        noted.clear()
+        perform(SimpleNamespace(program=lines, schedule=None, call=call), 0, 2, 6, 7, part)
+        return list(called)
 
-    for name, operation in OPERATIONS.items():
-        assert getattr(loop, name) is operation.function
-        assert performed(operation.code) == [(name, ("batch", 2, 3, 4, 5))]
-    assert noted == [(0, 0, 3)] * len(OPERATIONS)
-    assert performed(len(OPERATIONS)) == []
+    assert performed(3, "barriers") == [(7, "batch 6", 2, 3, 30, 4)]  # the second line is for one part alone
+    assert noted == [(6, 0, 3)]
+    assert performed(0, "region ends") == [(7, "batch 6", 2, 0, 0, 4), (5, "batch 7", 1, 0, 0, 1)]
+    # Where parts never meet each does all of its steps, as one part of one.
+    assert performed(3, "never") == [(7, "batch 6", 2, 3, 0, 1), (5, "batch 7", 1, 3, 0, 1)]
+    assert noted == [(6, 0, 3), (6, 1, 3)]
+
+
+def test_the_switch_of_the_loop_has_every_operation_at_its_code(monkeypatch):
+    assert list(CODES.values()) == list(range(len(OPERATIONS)))
+    functions = [operation.function for operation in OPERATIONS.values()]
+    if not config.DISABLE_JIT:
+        assert list(loop.run_operation.linked_functions) == functions
+        return
+    for code, function in enumerate(functions):
+        cell = next(each.cell_contents for each in loop.run_operation.__closure__ if each.cell_contents)
+        assert cell[code] is function
 
 
 def kernels_of(program):

@@ -9,7 +9,7 @@ import pytest
 import jitnet
 from jitnet.config import ModelConfig
 from jitnet.datasets import Dataset, Scaling, Split, from_arrays, load, stratified_split
-from jitnet.errors import ModelError
+from jitnet.errors import DataError, ModelError
 from jitnet.evaluation import check_scaling, evaluate
 from jitnet.model import Model
 
@@ -42,7 +42,7 @@ def test_a_case_worked_by_hand():
 
 def test_a_data_set_is_judged_by_its_test_split_or_its_only_one():
     rows = np.eye(3, dtype=np.float32) * 0.9
-    names = ["a", "b", "c"]
+    names = ["c0", "c1", "c2"]
     both = from_arrays(rows, np.arange(3), rows[:2], np.array([1, 1]), class_names=names)
     model = sure_of_the_brightest()
     assert (evaluate(model, both).n, evaluate(model, both).accuracy) == (2, 0.5)
@@ -142,10 +142,28 @@ def test_a_model_that_says_nothing_of_its_data_takes_grey_levels_of_any_peak():
         jitnet.evaluate(model, dataset_of("fractions"))
 
 
-def test_a_split_of_ones_own_is_taken_as_it_is():
-    """It belongs to no data set, so that nobody said how it is scaled."""
-    model, data = Model.create(ModelConfig(in_features=64, n_classes=3), dataset_of("bytes")), dataset_of("fractions")
-    assert jitnet.evaluate(model, Split(data.train.images, data.train.labels)).n == 30
+@pytest.mark.parametrize(
+    ("trained_on", "judged_by", "fits"),
+    [
+        ("bytes", "dark bytes", True),
+        ("bytes", "fractions", False),
+        ("bytes", "standardised", False),
+        ("few levels", "bytes", False),
+        ("fractions", "bytes", False),
+        ("fractions", "fractions and a bit", True),
+        ("standardised", "fractions", True),
+    ],
+)
+def test_a_split_of_ones_own_is_judged_by_its_values(trained_on, judged_by, fits):
+    """It belongs to no data set that tells its form: values that the model cannot have been trained on are refused."""
+    model = Model.create(ModelConfig(in_features=64, n_classes=3), dataset_of(trained_on))
+    data = dataset_of(judged_by)
+    split = Split(data.train.images, data.train.labels)
+    if fits:
+        assert jitnet.evaluate(model, split).n == 30
+        return
+    with pytest.raises(DataError, match=r"the values, .*, cannot be .*; give values as they are in the data set"):
+        jitnet.evaluate(model, split)
 
 
 def test_values_that_scaling_takes_beyond_float32():

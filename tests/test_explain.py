@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import jitnet
+from jitnet.compiler.blocks import UPDATE_BLOCK
 from jitnet.datasets import load
 from jitnet.engine.operations import OPERATIONS
 from jitnet.engine.ownership import SPLITS
@@ -68,7 +69,7 @@ def to_be_owned(plan: plans.Plan, split: str, layer: int) -> int:
         "panels": int(plan.layout.layers[layer].padded_features),
         "samples": plan.step.batch_size,
         "vectors of samples": plan.step.batch_size,
-        "blocks": plan.layout.norm_blocks,
+        "blocks": -(-plan.layout.params // UPDATE_BLOCK),
     }[split]
 
 

@@ -9,6 +9,7 @@ from jitnet.compiler.blocks import LANES, PANEL
 from jitnet.kernels import norms
 
 limit_norms, square_sum = direct(norms.limit_norms), direct(norms.square_sum)
+sum_in_order = direct(norms.sum_in_order)
 
 pytestmark = pytest.mark.small
 
@@ -17,11 +18,27 @@ SIZE = 3 * LANES
 
 def test_square_sum():
     g = np.random.default_rng(2).normal(size=SIZE * 5).astype(np.float32)
-    assert square_sum(g, LANES, 3 * LANES) == pytest.approx(
-        float((g[LANES : 3 * LANES].astype(np.float64) ** 2).sum()), rel=1e-6
-    )
-    assert square_sum(g, 0, g.size) == pytest.approx(float((g.astype(np.float64) ** 2).sum()), rel=1e-6)
-    assert square_sum(g, LANES, LANES) == 0
+    squares = (g.astype(np.float64) ** 2).reshape(-1, LANES).sum(axis=1)
+    assert square_sum(g, 0, 15, LANES, 0.0) == pytest.approx(squares.sum(), rel=1e-6)
+    assert square_sum(g, LANES, 2, LANES, 0.0) == pytest.approx(squares[1:3].sum(), rel=1e-6)
+    assert square_sum(g, LANES, 3, 2 * LANES, 0.0) == pytest.approx(squares[[1, 3, 5]].sum(), rel=1e-6)
+    assert square_sum(g, LANES, 0, LANES, 2.5) == 2.5
+
+
+def test_a_unit_s_squares_are_the_same_bits_in_panels_of_any_width():
+    weights = np.random.default_rng(5).normal(size=(13, LANES)).astype(np.float32)
+    wide = np.zeros((13, 3, LANES), np.float32)
+    wide[:, 1] = weights
+    assert square_sum(weights.reshape(-1), 0, 13, LANES, 0.0) == square_sum(wide.reshape(-1), LANES, 13, 3 * LANES, 0.0)
+
+
+def test_a_sum_in_order_is_that_of_the_source():
+    """Beside 1e16 a 1 is lost, so any other order of adding them shows."""
+    x = np.array([1e16, 1.0, -1e16] * 11 + [1.0] * 7)
+    expected = 0.0
+    for value in x:
+        expected += value
+    assert sum_in_order(x) == expected != x.sum()
 
 
 @pytest.mark.parametrize(("out_features", "in_features"), [(1, 1), (PANEL + 1, 7), (2 * PANEL, 13)])

@@ -65,6 +65,60 @@ def test_probabilities_stay_when_others_are_asked_for():
     np.testing.assert_array_equal(first, kept)
 
 
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("hidden", [(), (20,), (16, 33, 5)])
+@pytest.mark.parametrize("n", [1, 60, 200])
+def test_activations_are_those_of_the_plain_network(hidden, n, activation):
+    model = make(hidden, activation)
+    images = np.random.default_rng(n).integers(0, 256, (n, 30), dtype=np.uint8)
+    found = model.activations(images)
+    network = naive.Network(model.weights, model.biases, activation=activation)
+    inputs, sums, _ = network.forward(images / 255.0)
+    expected = [*inputs[1:], naive.softmax(sums[-1])]
+    assert [array.shape for array in found] == [(n, width) for width in (*hidden, 4)]
+    for array, values in zip(found, expected, strict=True):
+        np.testing.assert_allclose(array, values, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(found[-1], model.predict(images))
+
+
+def test_activations_of_sparse_bytes_and_of_floats_stay_when_others_are_asked_for():
+    model = make((48,))
+    images = np.random.default_rng(0).integers(1, 256, (300, 30), dtype=np.uint8)
+    images *= np.random.default_rng(1).random((300, 30)) < 0.1
+    first = model.activations(images)
+    kept = [array.copy() for array in first]
+    model.scaling = jitnet.Scaling(np.zeros(30, np.float32), np.full(30, 1 / 255, np.float32))
+    floats = make((48,)).activations(images)
+    for array, copy, other in zip(first, kept, floats, strict=True):
+        np.testing.assert_array_equal(array, copy)
+        np.testing.assert_allclose(array, other, rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(first[-1], make((48,)).predict(images))
+
+
+def test_a_model_shows_its_network():
+    model = make((200, 7), "tanh")
+    assert repr(model) == "Model(30 → 200 → 7 → 4, tanh, 7,639 parameters)"
+    summary = model.summary()
+    assert repr(summary) == str(summary)
+    assert summary.splitlines() == [
+        "layer     followed by  parameters",
+        "─────────────────────────────────",
+        "30 → 200  tanh              6,200",
+        "200 → 7   tanh              1,407",
+        "7 → 4     softmax              32",
+        "network                     7,639",
+        "classes: 0, 1, 2, 3",
+    ]
+
+
+def test_a_summary_says_what_the_network_was_made_for():
+    data = jitnet.load("digits")
+    shape = jitnet.ModelConfig(in_features=64, n_classes=10, hidden=(), output_bias=False)
+    lines = jitnet.Model.create(shape, data).summary().splitlines()
+    assert lines[2].split() == ["64", "→", "10", "softmax", "640"]
+    assert lines[-2:] == ["samples: images of 8×8", "made for: digits"]
+
+
 def test_shapes_that_fit_are_taken_and_others_named():
     model = make()
     assert model.predict(np.zeros((5, 5, 6), np.uint8)).shape == (5, 4)
@@ -102,6 +156,9 @@ def test_parameters_are_replaced_whole_not_written_into():
     assert not np.array_equal(model.predict(images), before)
     with pytest.raises(ModelError, match=r"layer 0: weight has shape \(1, 1\); expected \(20, 30\)"):
         model.set_parameters([np.zeros((1, 1), np.float32)] * 3, model.biases)
+    for weights, biases in (([], []), (model.weights[:2], model.biases), ([*model.weights] * 2, [*model.biases] * 2)):
+        with pytest.raises(ModelError, match=rf"found {len(weights)} arrays of weights .*; expected 3 of each"):
+            model.set_parameters(weights, biases)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -119,6 +176,16 @@ def test_a_saved_model_comes_back_whole(tmp_path: Path, activation):
     assert again.metadata["seed"] == "5"
     assert again.metadata == model.metadata  # what has a place of its own in the model is not metadata too
     np.testing.assert_array_equal(again.predict(data.test.images), model.predict(data.test.images))
+
+
+def test_files_of_the_same_network_are_equal_byte_for_byte(tmp_path: Path):
+    model = jitnet.Model.create(
+        jitnet.ModelConfig(in_features=64, hidden=(12,), n_classes=10), jitnet.load("digits"), seed=5
+    )
+    model.save(tmp_path / "0.safetensors")
+    for number in range(4):
+        jitnet.Model.load(tmp_path / f"{number}.safetensors").save(tmp_path / f"{number + 1}.safetensors")
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
 
 
 def test_a_run_folder_loads_and_one_without_a_model_is_named(tmp_path: Path):

@@ -58,19 +58,27 @@ def test_the_document_can_be_compared(call):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--asm"], "--asm says nothing to a profile of a training step; it belongs to one of --kernel"),
-        (["--args", "f4[3]"], "--args says nothing to a profile of a training step"),
-        (["--kernel", "all", "--trace", "t.json"], "--trace says nothing to a profile of --kernel"),
-        (["--kernel", "all", "--hidden", "3"], "--hidden says nothing to a profile of --kernel"),
-        (["a.py:f", "--kernel", "all"], "MODULE:FUNCTION and --kernel are two different profiles"),
+        (["--asm"], "--asm needs --kernel or MODULE:FUNCTION"),
+        (["--args", "f4[3]"], "--args needs MODULE:FUNCTION; a profile of a training step does not use it"),
+        (
+            ["--kernel", "all", "--trace", "t.json"],
+            "--trace cannot be combined with --kernel; only a profile of a training step uses it",
+        ),
+        (["--kernel", "all", "--hidden", "3"], "--hidden cannot be combined with --kernel"),
+        (["a.py:f", "--kernel", "all"], "--kernel cannot be combined with MODULE:FUNCTION"),
         (["--compare", "a.json", "b.json"], "--compare a.json: cannot be read"),
-        (["--compare", "a.json", "b.json", "--data", "digits"], "--data says nothing to a profile of --compare"),
+        (["--compare", "a.json", "b.json", "--data", "digits"], "--data cannot be combined with --compare"),
         (["--threads", "0"], "--threads: expected all, or whole numbers"),
         (["--optimizer", "adams"], "--optimizer"),
         (["--roofline", "nowhere/r.svg"], "nowhere does not exist; make it first"),
+        (["--roofline", "r.png"], "--roofline: expected a name that ends in .svg, found 'r.png'"),
+        (["--trace", "t.txt"], "--trace: expected a name that ends in .json, found 't.txt'"),
+        (["--roofline", "folder.svg"], "--roofline folder.svg: cannot be written: is a directory"),
+        (["mnist"], "mnist: expected MODULE:FUNCTION; did you mean --data mnist?"),
     ],
 )
 def test_what_does_not_go_together_is_one_line(call, arguments, message):
+    Path("folder.svg").mkdir()
     found = call("profile", *arguments)
     assert found.code in (1, 2)
     assert found.err.startswith("jitnet: error: ")

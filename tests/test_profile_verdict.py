@@ -3,7 +3,8 @@
 import pytest
 
 from jitnet.bench.records import Level, Probes
-from jitnet.profile.verdict import judge, judge_region, level_of
+from jitnet.bench.verdict import judge, level_of
+from jitnet.profile.verdict import judge_region
 
 KIB = 1024
 PROBES = Probes(
@@ -32,9 +33,9 @@ def test_the_level_is_the_largest_that_was_measured_within_the_size(size, level,
     ("flop", "size", "binds", "sentence"),
     [
         (1.4e6, 1e5, "arithmetic", "arithmetic binds: 70% of the multiply-add peak"),
-        (1e5, 1.2e6, "second cache", "memory binds: 75% of the second cache's bandwidth"),
+        (1e5, 1.2e6, "second cache", "second cache binds: 75% of the second cache's bandwidth"),
         (1e5, 1.5e5, "latency", "latency binds: 5% of the multiply-add peak, 5% of the first cache"),
-        (0.0, 1.2e6, "second cache", "memory binds: 75% of the second cache's bandwidth"),
+        (0.0, 1.2e6, "second cache", "second cache binds: 75% of the second cache's bandwidth"),
         (0.0, 0.0, "latency", "nothing is counted here: no roof"),
     ],
 )

@@ -337,6 +337,26 @@ def test_compiling():
     assert screen.text.count("\x1b[?25l") == screen.text.count("\x1b[?25h") == 1
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+def test_loops_that_cannot_be_cached_are_reported_also_where_it_is_quiet(monkeypatch, capsys):
+    from jitnet.compiler import cache
+    from jitnet.compiler.decorators import kernel
+
+    monkeypatch.setattr(cache, "_problem", "/cache: Read-only file system")
+    monkeypatch.setattr(cache, "_missed", False)
+    pipe = Screen(None, terminal=False)
+    for consoles in (pipe.consoles(), render.consoles(quiet=True), render.consoles(json=True, quiet=True)):
+        with render.compiling(consoles, "two loops"):
+            kernel(lambda x: x + 1)(1)
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        (line,) = shown.err.splitlines()
+        assert line.startswith("! /cache: Read-only file system: compiled loops cannot be cached here")
+        assert "JITNET_CACHE" in line
+    assert pipe.lines[0] == "Compiling two loops for this processor …"
+    assert "later" not in pipe.text
+
+
 def test_nothing_is_said_where_nothing_is_compiled():
     screen = Screen()
     with render.compiling(screen.consoles()):

@@ -1,5 +1,9 @@
 """What a run gave: the best epoch, the last accuracy, and a short table of it."""
 
+from dataclasses import fields
+
+import numpy as np
+
 from jitnet.training.history import EpochReport, History
 
 
@@ -30,6 +34,18 @@ def test_a_history_is_its_epochs():
     assert len(history) == 2
     assert tuple(history) == reports
     assert bool(history.epochs)
+
+
+def test_each_field_of_the_reports_is_an_array():
+    history = History((report(1, 0.8, loss=0.5), report(2, None, loss=0.25)), "done")
+    assert history.train_loss.tolist() == [0.5, 0.25]
+    assert history.train_loss.dtype == np.float64
+    np.testing.assert_array_equal(history.test_accuracy, [0.8, np.nan])
+    for field in fields(EpochReport):
+        if field.name != "epoch":
+            expected = [getattr(one, field.name) for one in history]
+            np.testing.assert_array_equal(getattr(history, field.name), np.array(expected, float))
+    assert History((), "not started").val_loss.shape == (0,)
 
 
 def test_its_text_is_a_short_table():

@@ -32,7 +32,10 @@ def test_each_count_is_tried_and_the_fastest_goes_on(fastest):
     pace = Pace((1, 2, 4))
     times = {count: 100.0 if count == fastest else 130.0 for count in (1, 2, 4)}
     assert pace.threads == 4
-    tried = run(pace, times, 3 * TRIALS)
+    tried = run(pace, times, 3 * TRIALS - 1)
+    assert not pace.settled
+    tried += run(pace, times, 1)
+    assert pace.settled
     assert sorted(tried) == sorted((1, 2, 4) * TRIALS)
     assert not pace.trying
     assert set(run(pace, times, AGAIN - 3 * TRIALS)) == {fastest}

@@ -7,6 +7,7 @@ import pytest
 import jitnet
 from jitnet.compiler.barrier import BARRIERS
 from jitnet.compiler.machine import describe_machine
+from jitnet.engine.ownership import MEETINGS
 from jitnet.errors import DivergedError, ModelError, UsageError
 from jitnet.kernels.schedule import learning_rates, schedule_settings
 from jitnet.training import trainer as trainer_module
@@ -180,6 +181,7 @@ def test_a_loss_that_runs_away_ends_the_run_with_the_last_good_weights(digits):
     with pytest.raises(DivergedError, match="epoch 1, step 1 of 45; lower the learning rate"):
         list(run.epochs())
     assert all(np.array_equal(a, b) for a, b in zip(start, run.model.weights, strict=True))
+    assert run.history.outcome == "ended in epoch 1: DivergedError"
 
 
 def test_a_stop_ends_within_the_epoch_and_keeps_what_was_learned(digits):
@@ -189,6 +191,71 @@ def test_a_stop_ends_within_the_epoch_and_keeps_what_was_learned(digits):
     assert reports == []
     assert run.history.stopped
     assert not np.array_equal(start, run.model.weights[0])
+
+
+def test_a_run_that_its_caller_leaves_says_so(digits):
+    run = trainer(digits, epochs=10, val_split=0.2)
+    for report in run.epochs():
+        assert run.history.outcome == f"{report.epoch} of 10 epochs so far"
+        if report.epoch == 3:
+            last = run.model.weights[0]
+            break
+    assert run.history.outcome == "stopped by its caller after 3 of 10 epochs"
+    assert run.history.stopped
+    assert len(run.history) == 3
+    assert run.model.weights[0] is last  # a break closes the run at no known moment: the model is left as it is
+
+
+def test_a_callback_after_an_epoch_that_returns_true_ends_the_run(digits):
+    run = trainer(digits, epochs=10, val_split=0.2)
+    history = run.run(on_epoch=lambda report: report.epoch == 2)
+    assert history.outcome == "stopped by on_epoch after 2 of 10 epochs"
+    assert history.stopped
+    assert [report.epoch for report in history] == [1, 2]
+    assert history.kept == history.best.epoch
+
+
+def test_a_callback_amid_an_epoch_that_returns_true_ends_the_run(digits):
+    run = trainer(digits, epochs=1000)
+    history = run.run(on_steps=lambda report: np.bool_(report.epoch == 2))
+    assert history.outcome == "stopped by on_steps in epoch 2"
+    assert history.stopped
+    assert len(history) == 1
+
+
+@pytest.mark.parametrize("answer", [None, False, 0, 1, "yes", np.bool_(False)])
+def test_what_else_a_callback_returns_does_not_matter(digits, answer):
+    history = trainer(digits, epochs=2).run(lambda report: answer, lambda report: answer)
+    assert history.outcome == "trained for 2 epochs"
+    assert not history.stopped
+
+
+def test_a_stop_between_epochs_starts_no_other(digits):
+    run = trainer(digits, epochs=10)
+    for report in run.epochs():
+        if report.epoch == 2:
+            run.request_stop()
+    assert run.history.outcome == "stopped after 2 of 10 epochs"
+
+
+def test_a_run_that_an_error_ends_says_so(digits):
+    run = trainer(digits, epochs=10)
+    with pytest.raises(ZeroDivisionError) as caught:  # keeps the frames of the run alive, as a prompt does
+        run.run(on_epoch=lambda report: 1 / (report.epoch - 2))
+    assert run.history.outcome == "stopped by its caller after 2 of 10 epochs", caught
+    run = trainer(digits, epochs=10)
+    with pytest.raises(ZeroDivisionError):
+        run.run(on_steps=lambda report: 1 / (report.epoch - 2))
+    assert run.history.outcome == "ended in epoch 2: ZeroDivisionError"
+    assert len(run.history) == 1
+
+
+def test_training_needs_no_config(digits):
+    shape = jitnet.ModelConfig(in_features=64, n_classes=10, hidden=(8,))
+    first, second = (jitnet.Model.create(shape, digits, seed=1) for _ in range(2))
+    assert jitnet.train(first, digits).outcome == "trained for 10 epochs"
+    jitnet.Trainer(second, digits).run()
+    assert np.array_equal(first.weights[0], second.weights[0])
 
 
 def test_calling_train_trains_and_gives_the_history(digits):
@@ -306,14 +373,14 @@ def test_more_threads_than_cores_are_refused(digits):
 @pytest.mark.parametrize("zeros", [False, True])
 def test_in_one_region_for_all_steps_or_in_many_the_numbers_are_the_same(digits, mostly_zero, zeros, hidden, scale):
     found = []
-    for together in (True, False):
+    for meeting in ("barriers", "region ends"):
         run = trainer(mostly_zero if zeros else digits, hidden, epochs=2, batch_size=100, threads=2)
         run.model.set_parameters([weight * np.float32(scale) for weight in run.model.weights], run.model.biases)
         run.prepare()
         assert run.plan.program.threads == 2
         assert run.plan.skips_zeros == zeros
-        assert run._run.call.together
-        run._run.call.together = together
+        assert run._run.call.meeting == MEETINGS["barriers"]
+        run._run.call.meeting = MEETINGS[meeting]
         run._run.barrier[:] = 0
         run._chunk_steps = 8  # more than one from the start: the loss ends them amid a call
         try:
@@ -325,5 +392,5 @@ def test_in_one_region_for_all_steps_or_in_many_the_numbers_are_the_same(digits,
         assert (np.diff(clock.regions[:3, last]) > 0).all() or scale > 1
         found.append((told, [array.tobytes() for array in (*run.model.weights, *run.model.biases)]))
         # Only the first of both has the parts agree.
-        assert run._run.barrier.any() == together
+        assert run._run.barrier.any() == (meeting == "barriers")
     assert found[0] == found[1]

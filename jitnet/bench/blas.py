@@ -10,18 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jitnet.bench.records import Case
+from jitnet.engine.operations import OPERATIONS
 from jitnet.errors import JitnetError
 
 __all__ = ["Peer", "numpy_cases", "numpy_peers"]
-
-PRODUCTS = {
-    "forward": "forward",
-    "logits": "forward",
-    "partial_logits": "forward",
-    "backward_input": "input",
-    "backward_weight": "weight",
-}
-"""Our operations that are one matrix product each, and what the worker calls it."""
 
 SETTLE_S = 0.005
 """A pause on both sides of a call: threads just used spin for a while, and would take the other's core."""
@@ -104,8 +96,9 @@ def numpy_cases(cases: Sequence[Case], peers: Sequence[Peer]) -> list[Case]:
     by_threads = {peer.threads: peer for peer in peers}
     found = []
     for case in cases:
-        kind = PRODUCTS.get(case.name.split()[0]) if case.group == "operation" else None
-        if kind is not None and case.threads in by_threads:
+        operation = OPERATIONS.get(case.name.split()[0]) if case.group == "operation" else None
+        kind = operation.product if operation else ""
+        if kind and case.threads in by_threads:
             n, i, o = (int(extent) for extent in case.shape.split("×"))
             run = _runner(by_threads[case.threads], kind, n, i, o)
             found.append(Case("numpy", case.name, case.shape, case.threads, 2.0 * n * i * o, 0.0, run))

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -12,11 +12,22 @@ from typing import Any
 from jitnet.bench.records import Bench, Key
 from jitnet.errors import UsageError
 
-__all__ = ["FORMAT", "Baseline", "Change", "Pair", "changes_of", "check_fits", "compare", "rank_test", "read_baseline"]
+__all__ = [
+    "FORMAT",
+    "Baseline",
+    "Change",
+    "Pair",
+    "changes_of",
+    "check_fits",
+    "check_threads",
+    "compare",
+    "rank_test",
+    "read_baseline",
+]
 
 FORMAT = "jitnet bench 2"
 
-GROUPS = ("operation", "step", "ladder")
+GROUPS = ("operation", "prediction", "step", "ladder")
 """What is jitnet's own, and so compared."""
 
 SURE = 0.01
@@ -63,15 +74,15 @@ class Change:
 
 
 def read_baseline(path: Path) -> Baseline:
-    """Read what `--json` wrote; UsageError where it is missing or is something else."""
+    """Return what `--json` printed; UsageError where it is missing or is something else."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(
-            f"--baseline {path}: cannot be read ({error.strerror}); make one with jitnet bench --json FILE"
+            f"--baseline {path}: cannot be read ({error.strerror}); make one with jitnet bench --json > FILE"
         ) from None
     except ValueError:
-        raise UsageError(f"--baseline {path}: is no JSON; expected what jitnet bench --json FILE writes") from None
+        raise UsageError(f"--baseline {path}: is no JSON; expected what jitnet bench --json > FILE writes") from None
     try:
         if document["format"] != FORMAT:
             raise ValueError
@@ -87,7 +98,7 @@ def read_baseline(path: Path) -> Baseline:
         return Baseline(path, str(document["machine"]["cpu"]), dict(document["settings"]), samples)
     except (KeyError, TypeError, ValueError):
         raise UsageError(
-            f"--baseline {path}: is not of the form {FORMAT!r}; expected what jitnet bench --json FILE writes"
+            f"--baseline {path}: is not of the form {FORMAT!r}; expected what jitnet bench --json > FILE writes"
         ) from None
 
 
@@ -102,6 +113,12 @@ def check_fits(baseline: Baseline, settings: Mapping[str, Any]) -> None:
             )
 
 
+def check_threads(baseline: Baseline, counts: Collection[int]) -> None:
+    """UsageError where the baseline has no row at any of these counts of threads."""
+    if not any(threads in counts for _, _, _, threads in baseline.samples):
+        raise UsageError(f"--baseline {baseline.path}: has no row at the same --threads; measure the same in both")
+
+
 def compare(bench: Bench, baseline: Baseline, threshold: float) -> list[Change]:
     """A change for each row that both have, in the order of this measurement. UsageError where no row is in both."""
     check_fits(baseline, {**asdict(bench.settings), "hidden": list(bench.settings.hidden)})
@@ -111,7 +128,7 @@ def compare(bench: Bench, baseline: Baseline, threshold: float) -> list[Change]:
         if result.key in baseline.samples
     ]
     if not pairs:
-        raise UsageError(f"--baseline {baseline.path}: has no row at the same --threads; measure the same in both")
+        raise UsageError(f"--baseline {baseline.path}: none of its rows is in this measurement; measure it again")
     return changes_of(pairs, threshold)
 
 

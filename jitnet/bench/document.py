@@ -8,20 +8,21 @@ import numpy as np
 
 from jitnet.bench.comparison import FORMAT
 from jitnet.bench.records import Bench
+from jitnet.bench.verdict import judge
 from jitnet.version import __version__
 
 __all__ = ["as_document"]
 
 
 def as_document(bench: Bench, peers: Sequence[str]) -> dict[str, Any]:
-    """What `--json` writes: machine, settings, every raw sample in seconds, and what was made of them."""
+    """What `--json` prints: machine, settings, every raw sample in seconds, and what was made of them."""
     results = []
     for result in bench.results:
         row = asdict(result)
         row |= {"median_s": result.median_s, "spread": result.spread, "gflops": result.gflops, "gbs": result.gbs}
-        if result.group in ("operation", "ladder"):
-            share, binds = bench.at(result.threads).roof(result) if result.threads in bench.threads else (None, None)
-            row |= {"roof_share": share, "roof": binds}
+        if result.group in ("operation", "prediction", "ladder"):
+            found = judge(result.median_s, result.flop, result.bytes, bench.limits_of(result))
+            row |= {"roof": found.roof, "binds": found.binds, "verdict": found.verdict}
         results.append(row)
     return {
         "format": FORMAT,

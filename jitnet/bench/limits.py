@@ -16,6 +16,7 @@ from jitnet.compiler.reference import Struct
 from jitnet.compiler.signatures import make_record
 from jitnet.engine.costs import Cost
 from jitnet.engine.loop import run_steps
+from jitnet.engine.ownership import MEETINGS
 from jitnet.engine.program import Line, table_of
 from jitnet.engine.state import CALL, aligned, empty_run
 from jitnet.kernels.probe import PROBE_BLOCK, PROBES, SUMS, repeat_probe
@@ -94,13 +95,13 @@ def _probe(
 def _region(threads: int) -> Case:
     """A step of one region whose parts have nothing to do, as training does steps."""
     line = Line(1, "gather", 0, "samples", threads, "", Cost(0.0, 0.0))
-    together = make_record(CALL, together=BARRIERS)
-    run = empty_run()._replace(program=table_of([line]), call=together, barrier=barrier_words(threads))
+    call = make_record(CALL, meeting=MEETINGS["barriers" if BARRIERS else "region ends"])
+    run = empty_run()._replace(program=table_of([line]), call=call, barrier=barrier_words(threads))
     struct, totals = Struct(run), np.zeros(3)
 
     def sample(repeats: int) -> float:
         set_threads(threads)
-        together.n_steps = repeats
+        call.n_steps = repeats
         return timed(lambda: run_steps(struct, 0, totals))
 
     return Case("machine", "region", "empty", threads, 0.0, 0.0, sample)

@@ -1,4 +1,4 @@
-"""A row for each line of the program: the operations of training, timed by the loop that trains.
+"""A row for each line of a program: the operations of training and of prediction, timed by the loop that runs them.
 
 Each line of the step's own program is a row, on the parts that training gives it. Behind these stand lines of other
 programs of the same network, marked as not part of this training: other activations and optimizers, dropout, clipping,
@@ -12,20 +12,20 @@ import numpy as np
 import numpy.typing as npt
 
 from jitnet.bench.records import Case
-from jitnet.bench.subject import BATCHES, Subject, Training
+from jitnet.bench.subject import BATCHES, Prediction, Subject, Training, prepare_prediction
 from jitnet.bench.timing import timed
 from jitnet.compiler.machine import set_threads
 from jitnet.config import ACTIVATIONS, OPTIMIZERS, AugmentConfig, TrainConfig
 from jitnet.engine.costs import Sizes
 from jitnet.engine.loop import repeat_lines
 from jitnet.engine.operations import OPERATIONS
-from jitnet.engine.program import WHOLE_NETWORK, Line, Step
+from jitnet.engine.program import Line
 from jitnet.engine.setup import make_data
 from jitnet.engine.state import Buffer
 from jitnet.kernels.augment import distortion_settings
 from jitnet.training.samples import NewSamples
 
-__all__ = ["line_cases", "shape_of"]
+__all__ = ["line_cases", "prediction_cases", "shape_of"]
 
 AFFINE = AugmentConfig(shift=2.0, rotation=10.0, scaling=0.1, shear=5.0)
 ELASTIC = AugmentConfig(elastic=34.0)
@@ -66,6 +66,28 @@ def _other_lines(subject: Subject, threads: int) -> Iterator[Case]:
     yield from _sample_cases(subject, threads)
 
 
+def prediction_cases(subject: Subject, threads: Sequence[int]) -> list[Case]:
+    """A case for each line of a prediction and count of threads: a step of it, of which each thread does its own."""
+    cases = []
+    for count in threads:
+        prediction = prepare_prediction(subject.model, subject.dataset.test_or_train, count)
+        cases += [_prediction_case(prediction, count, place) for place in range(len(prediction.program.lines))]
+    return cases
+
+
+def _prediction_case(prediction: Prediction, threads: int, place: int) -> Case:
+    line, batches = prediction.program.lines[place], int(prediction.run.call.n_steps)
+
+    def run(repeats: int) -> float:
+        set_threads(max(1, line.parts))
+        address = prediction.struct.address
+        return timed(lambda: repeat_lines(address, place, place + 1, repeats, batches, line.parts, False))
+
+    return Case(
+        "prediction", line.name, shape_of(line), threads, line.cost.flop, line.cost.bytes, run, prediction.predict
+    )
+
+
 def _cases(training: Training, operations: Sequence[str], note: str = "", layer: int | None = None) -> Iterator[Case]:
     for place, line in training.lines(operations):
         if layer is None or line.layer == layer:
@@ -79,14 +101,14 @@ def _case(training: Training, place: int, line: Line, *, used: bool, variant: st
         return timed(lambda: repeat_lines(address, place, place + 1, repeats, BATCHES, line.parts, False))
 
     name = line.name
-    if line.operation in ("activate", "activate_back"):
+    operation = OPERATIONS[line.operation]
+    if operation.activates:
         variant = variant or training.plan.step.shape.activation
-    skips = "sparse" in line.operation
-    note = f"{training.plan.density:.0%} of the inputs" if skips else ""
+    note = f"{training.plan.density:.0%} of the inputs" if operation.on_entries else ""
     return Case(
         "operation",
         f"{name}, {variant}" if variant else name,
-        shape_of(line, training.plan.step, training.plan.layout.params),
+        shape_of(line),
         training.plan.threads,
         line.cost.flop,
         line.cost.bytes,
@@ -94,27 +116,13 @@ def _case(training: Training, place: int, line: Line, *, used: bool, variant: st
         training.restore,
         used,
         note,
+        line.parts,
     )
 
 
-def shape_of(line: Line, step: Step, params: int) -> str:
-    """The extents of a line's problem: batch×inputs×units, or as many of them as it knows. params: numbers that all
-    parameters take, filling included."""
-    i, o = step.shape.widths[line.layer : line.layer + 2]
-    if line.operation in WHOLE_NETWORK:
-        return f"{params:,}"
-    if line.operation in ("update_weights", "limit"):
-        return f"{i}×{o}"
-    if line.operation == "update_bias":
-        return f"{o}"
-    if line.operation == "gather":
-        return f"{step.batch_size}×{i}"
-    if line.operation == "partial_logits":
-        return f"{step.batch_size}×{o}×{step.shape.n_classes}"
-    products = ("forward", "logits", "backward_input", "backward_weight", "backward_sparse")
-    if line.operation.startswith(products):
-        return f"{step.batch_size}×{i}×{o}"
-    return f"{step.batch_size}×{o}"
+def shape_of(line: Line) -> str:
+    """The extents of a line's problem: batch×inputs×units, or as many of them as it knows."""
+    return "×".join(map(str, line.extents)) if len(line.extents) > 1 else f"{line.extents[0]:,}"
 
 
 # ---- What makes samples: lines of programs on the data set, on a chunk of batches ----

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 
 from jitnet.bench.blas import numpy_cases, numpy_peers
 from jitnet.bench.limits import cache_bytes, probe_cases, probes_of
-from jitnet.bench.lines import line_cases
+from jitnet.bench.lines import line_cases, prediction_cases
 from jitnet.bench.records import Bench, Settings
 from jitnet.bench.rungs import ladder_cases
 from jitnet.bench.steps import same_bits, step_cases, step_rows
@@ -48,7 +48,12 @@ def run_bench(
         peers = stack.enter_context(numpy_peers(ends)) if numpy else []
         begin = time.perf_counter()
         with preparing():
-            cases = [*probe_cases(counts), *step_cases(subject, counts), *line_cases(subject, ends)]
+            cases = [
+                *probe_cases(counts),
+                *step_cases(subject, counts),
+                *line_cases(subject, ends),
+                *prediction_cases(subject, ends),
+            ]
             cases += ladder_cases(subject, ends) if ladder else []
             agree = same_bits(subject, counts)
             for case in cases:

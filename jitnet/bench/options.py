@@ -31,11 +31,16 @@ def parse_threads(text: str | None, cores: int, affinity: int) -> tuple[int, ...
 
 
 def parse_share(text: str) -> float:
-    """ "10%" or "10" as 0.1, for --fail-above; UsageError for anything but a percentage from 0 to 1000."""
+    """ "10%" or "10" as 0.1, for --fail-above; UsageError for anything but a percentage from 0 to 1000.
+
+    A fraction, as 0.1 without a sign, is taken for a slip.
+    """
     try:
         percent = float(text.strip().removesuffix("%"))
     except ValueError:
         percent = -1.0
     if not 0 <= percent <= 1000:
         raise UsageError(f"--fail-above: expected a percentage from 0 to 1000, 10% for example, found {text!r}")
+    if 0 < percent < 1 and not text.strip().endswith("%"):
+        raise UsageError(f"--fail-above {text.strip()} is below one percent; did you mean {100 * percent:g}%?")
     return percent / 100

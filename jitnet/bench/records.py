@@ -15,9 +15,10 @@ Key = tuple[str, str, str, int]
 class Case:
     """Something to be timed.
 
-    group: "machine", "operation", "step", "ladder" or "numpy". shape: of the problem, for people. threads: what runs
-    it. flop, bytes: of one call, as the operation declares it. used: whether the training at hand runs it. run: times
-    `repeats` calls, and gives seconds for all. prepare: puts everything in place before that, not timed.
+    group: "machine", "operation", "prediction", "step", "ladder" or "numpy". shape: of the problem, for people.
+    threads: what runs it. flop, bytes: of one call, as the operation declares it. used: whether the training at hand
+    runs it. parts: how many of the threads have work in it, 0 for all. run: times `repeats` calls, and gives seconds
+    for all. prepare: puts everything in place before that, not timed.
     """
 
     group: str
@@ -30,6 +31,7 @@ class Case:
     prepare: Callable[[], None] = field(default=lambda: None, repr=False)
     used: bool = True
     note: str = ""
+    parts: int = 0
 
     @property
     def key(self) -> Key:
@@ -50,6 +52,7 @@ class Result:
     samples_s: tuple[float, ...]
     used: bool = True
     note: str = ""
+    parts: int = 0
 
     @property
     def key(self) -> Key:
@@ -110,18 +113,6 @@ class Probes:
         fitting = [level for level in self.levels if level.size_bytes <= size_bytes]
         return (fitting[-1] if fitting else self.levels[0]).best_gbs
 
-    def roof(self, result: Result) -> tuple[float, str]:
-        """Share of the roof that a result reached, and which one binds: "FMA" or "memory" (Williams et al. 2009).
-
-        The roof's time is the longer of flop / peak and bytes / bandwidth. An empty count gives no roof: 0 and "".
-        """
-        arithmetic_s = result.flop / (self.peak_gflops * 1e9)
-        memory_s = result.bytes / (self.bandwidth(result.bytes) * 1e9)
-        if not (arithmetic_s or memory_s):
-            return 0.0, ""
-        binds = "FMA" if arithmetic_s >= memory_s else "memory"
-        return max(arithmetic_s, memory_s) / result.median_s, binds
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -162,6 +153,11 @@ class Bench:
 
     def at(self, threads: int) -> Probes:
         return next(probes for probes in self.probes if probes.threads == threads)
+
+    def limits_of(self, result: Result) -> Probes:
+        """What the machine can do on as many threads as have work in a row, or on the next larger count measured."""
+        parts = result.parts or result.threads
+        return next((probes for probes in self.probes if parts <= probes.threads), self.probes[-1])
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ def _limit(result: Result, first: Result, probes: Probes, program: Program, laye
     the peak.
     """
     threads, share = result.threads, result.gflops / probes.peak_gflops
-    near = f"arithmetic: {share:.0%} of the FMA peak"
+    near = f"arithmetic: {share:.0%} of the multiply-add peak"
     if threads == first.threads:
         return near
     if parts < threads:

@@ -11,17 +11,21 @@ import numpy.typing as npt
 from jitnet.compiler.machine import set_threads
 from jitnet.compiler.reference import Struct
 from jitnet.config import ModelConfig, TrainConfig
-from jitnet.datasets import Dataset
+from jitnet.datasets import Dataset, Split
 from jitnet.engine.loop import load_loop, run_steps
-from jitnet.engine.program import Line
+from jitnet.engine.prediction import Predictor
+from jitnet.engine.program import Line, Program
 from jitnet.engine.state import Data, Run
 from jitnet.model import Model
 from jitnet.training.plan import Plan, begin_run, data_of, make_plan
 
-__all__ = ["BATCHES", "Subject", "Training"]
+__all__ = ["BATCHES", "Prediction", "Subject", "Training", "prepare_prediction"]
 
 BATCHES = 1024
 """Batches that a line is repeated on, one after another: more than a cache keeps."""
+
+PREDICTED = 10_000
+"""Samples that are predicted, where there are so many."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,31 @@ class Subject:
         if plan.skips_zeros not in self.data:
             self.data[plan.skips_zeros] = data_of(self.dataset.train, self.model, plan)
         return self.data[plan.skips_zeros]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A prediction of some samples by the network at hand, prepared: its program, and what it runs on."""
+
+    program: Program
+    run: Run
+
+    @cached_property
+    def struct(self) -> Struct:
+        return Struct(self.run)
+
+    def predict(self) -> None:
+        """All samples, once."""
+        set_threads(max(1, self.program.threads))
+        run_steps(self.struct, 0, np.zeros(3))
+
+
+def prepare_prediction(model: Model, split: Split, threads: int) -> Prediction:
+    """Predicting up to PREDICTED samples of a split on at most so many threads."""
+    images, features = model.inputs(split.images[:PREDICTED])
+    scaling = model.scaling
+    predictor = Predictor(model.config, model.weights, model.biases, scaling.offset, scaling.scale)
+    return Prediction(*predictor.prepare(images, features, threads))
 
 
 @dataclass(frozen=True)

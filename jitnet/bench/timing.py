@@ -57,6 +57,7 @@ def measure(
             tuple(own),
             case.used,
             case.note,
+            case.parts,
         )
         for case, count, own in zip(cases, repeats, samples, strict=True)
     ]

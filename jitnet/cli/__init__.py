@@ -3,13 +3,13 @@
     0    done                              3    bench --fail-above: a row is slower than in the baseline
     1    a known error, one line           4    train --target-acc: the epochs ended below it, the model is kept
     2    usage: an option that cannot be   130  stopped by Ctrl-C, with the model so far kept
+                                           141  the reader of a pipe has left, as `head` does
 
 What a command was asked for goes to standard output; progress, notices and errors go to standard error. Numba and NumPy
 are imported inside the commands, so that `--help` and `--version` answer at once.
 """
 
 import gc
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -19,6 +19,7 @@ import typer
 from typer.core import TyperGroup
 
 import jitnet
+from jitnet.cli.streams import ReaderLeft, guarded_streams
 from jitnet.errors import JitnetError
 
 __all__ = ["app", "main", "run"]
@@ -84,7 +85,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command line and give its exit code; known errors become one line on standard error."""
+    """Run the command line and return its exit code; known errors become one line on standard error."""
+    with guarded_streams():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
     # Imports and loaded code are a million objects that all stay: looking through them for garbage took a tenth of
     # a start. `jitnet train` goes on collecting once its loops are loaded.
     collecting = gc.isenabled()
@@ -100,10 +106,8 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(f"{_one_line(error.format_message())} (see {command} --help)", error.exit_code)
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # Whoever read our output has left; what is still buffered has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    except ReaderLeft as error:
+        return error.exit_code
     except MemoryError:
         return _fail("out of memory: use a smaller network, batch or data set", 1)
     finally:

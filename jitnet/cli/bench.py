@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from jitnet.cli.common import DataOption, Quiet
+from jitnet.bench.options import parse_share, parse_threads
+from jitnet.cli.common import DataOption, Json, Quiet, print_json
 from jitnet.cli.options import FIELDS, CommandWithFields, configure, with_fields
-from jitnet.errors import OutputError, UsageError
+from jitnet.errors import UsageError
 
 __all__ = ["app"]
 
@@ -18,7 +19,7 @@ EXAMPLES = """\b
 Examples:
   jitnet bench
   jitnet bench --threads all --ladder --vs numpy
-  jitnet bench --hidden 512 --batch-size 128 --json before.json
+  jitnet bench --hidden 512 --batch-size 128 --json > before.json
   jitnet bench --hidden 512 --batch-size 128 --baseline before.json --fail-above 10%
 """
 
@@ -76,15 +77,9 @@ def bench(
             rich_help_panel=MEASUREMENT,
         ),
     ] = LEAST,
-    json: Annotated[
-        Path | None,
-        typer.Option(
-            "--json", metavar="FILE", show_default=False, help="Also write every raw sample and the machine to FILE."
-        ),
-    ] = None,
     baseline: Annotated[
         Path | None,
-        typer.Option("--baseline", metavar="FILE", show_default=False, help="Compare with what --json wrote before."),
+        typer.Option("--baseline", metavar="FILE", show_default=False, help="Compare with what --json printed before."),
     ] = None,
     fail_above: Annotated[
         str | None,
@@ -95,6 +90,7 @@ def bench(
             help="Exit with 3 where a row's median grew by more than this and a rank test is sure of it.",
         ),
     ] = None,
+    json: Json = False,
     quiet: Quiet = False,
     **fields: Any,
 ) -> int:
@@ -106,25 +102,22 @@ def bench(
     network, config = configure(fields, None)
     if versus not in (None, "numpy"):
         raise UsageError(f"--vs: expected numpy, found {versus!r}")
+    threshold = parse_share(fail_above) if fail_above is not None else 0.1
     if fail_above is not None and baseline is None:
         raise UsageError("--fail-above needs something to compare with; name it with --baseline FILE")
 
     from jitnet import render
-    from jitnet.bench.comparison import check_fits, compare, read_baseline
+    from jitnet.bench.comparison import check_fits, check_threads, compare, read_baseline
     from jitnet.bench.document import as_document
     from jitnet.bench.measurement import run_bench
-    from jitnet.bench.options import parse_share, parse_threads
     from jitnet.compiler.machine import describe_machine
     from jitnet.config import ModelConfig, build
     from jitnet.datasets import load
 
     here = describe_machine()
     counts = parse_threads(threads, here.cores, here.affinity)
-    threshold = parse_share(fail_above) if fail_above is not None else 0.1
     before = read_baseline(baseline) if baseline is not None else None
-    if json is not None and not json.absolute().parent.is_dir():
-        raise OutputError(f"--json {json}: the folder {json.absolute().parent} does not exist; make it first")
-    screen = render.consoles(quiet=quiet)
+    screen = render.consoles(json, quiet)
     notices = render.make_console(sys.stderr)
     with render.downloads(screen) as progress:
         dataset = load(data, progress=progress)
@@ -133,6 +126,7 @@ def bench(
     shape = build(ModelConfig, {**network, "in_features": dataset.in_features, "n_classes": dataset.n_classes})
     if before is not None:
         check_fits(before, _settings(dataset.name, shape, min(config.batch_size, len(dataset.train))))
+        check_threads(before, counts)
         if before.cpu != here.cpu:
             render.notice(notices, f"{baseline} was measured on another machine, {before.cpu}")
     if len(dataset.train) < config.batch_size:
@@ -152,13 +146,15 @@ def bench(
             preparing=lambda: render.working(screen, "Compiling or loading what is to be measured"),
             progress=report,
         )
-    render.bench(screen.out, measured, peers)
-    if json is not None:
-        _write(json, as_document(measured, peers))
-    if before is None:
-        return 0
-    found = compare(measured, before, threshold)
-    render.changes(screen.out, found, threshold)
+    render.not_kept()
+    if not json:
+        render.bench(screen.out, measured, peers)
+    found = [] if before is None else compare(measured, before, threshold)
+    if json:
+        document = as_document(measured, peers)
+        print_json(document if before is None else {**document, "threshold": threshold, "changes": found})
+    elif before is not None:
+        render.changes(screen.out, found, threshold)
     slower = any(change.verdict == "slower" for change in found)
     return SLOWER if slower and fail_above is not None else 0
 
@@ -173,12 +169,3 @@ def _settings(data: str, shape: Any, batch_size: int) -> dict[str, Any]:
         "activation": shape.activation,
         "batch_size": batch_size,
     }
-
-
-def _write(path: Path, document: dict[str, Any]) -> None:
-    from jitnet.runs import as_json
-
-    try:
-        path.write_text(as_json(document, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"--json {path}: cannot be written ({error.strerror})") from None

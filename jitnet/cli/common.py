@@ -1,12 +1,16 @@
 """What several commands share: their options, and the one document of `--json`."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Thread
 from typing import Annotated, Any, Generic, TypeVar
 
 import typer
+
+from jitnet.cli.command import DATA_NAMES, expect_data, expect_model
+from jitnet.config.checking import any_of
+from jitnet.errors import OutputError, UsageError
 
 __all__ = [
     "DATA",
@@ -19,9 +23,11 @@ __all__ = [
     "ModelPath",
     "Quiet",
     "TestData",
+    "check_output",
     "data_names",
     "print_json",
     "recipe_completion",
+    "write_output",
 ]
 
 Value = TypeVar("Value")
@@ -34,7 +40,7 @@ KINDS = "mnist, fashion-mnist, digits, a folder of IDX files, or a .safetensors,
 
 def data_names(incomplete: str) -> list[str]:
     """Completion of a data set's name; paths are left to the shell."""
-    return [name for name in ("mnist", "fashion-mnist", "digits") if name.startswith(incomplete)]
+    return [name for name in DATA_NAMES if name.startswith(incomplete)]
 
 
 def recipe_completion(incomplete: str) -> list[str]:
@@ -51,6 +57,7 @@ DataOption = Annotated[
         metavar="NAME-OR-PATH",
         show_default=False,
         autocompletion=data_names,
+        callback=expect_data,
         help=f"What to train on: {KINDS}. A name is searched in $JITNET_DATA, ./data and the cache folder, then "
         "downloaded. [default: mnist; digits where it cannot be had]",
         rich_help_panel=DATA,
@@ -58,7 +65,13 @@ DataOption = Annotated[
 ]
 DataArgument = Annotated[
     str,
-    typer.Argument(metavar="NAME-OR-PATH", show_default=False, autocompletion=data_names, help=f"One of {KINDS}."),
+    typer.Argument(
+        metavar="NAME-OR-PATH",
+        show_default=False,
+        autocompletion=data_names,
+        callback=expect_data,
+        help=f"One of {KINDS}.",
+    ),
 ]
 TestData = Annotated[
     Path | None,
@@ -73,7 +86,10 @@ TestData = Annotated[
 ModelPath = Annotated[
     Path,
     typer.Argument(
-        metavar="MODEL-OR-RUN", show_default=False, help="A .safetensors file, or a run folder that holds one."
+        metavar="MODEL-OR-RUN",
+        show_default=False,
+        callback=expect_model,
+        help="A .safetensors file, or a run folder that holds one.",
     ),
 ]
 Json = Annotated[
@@ -87,6 +103,41 @@ def print_json(document: Any) -> None:
     from jitnet.runs import as_json
 
     print(as_json(document, indent=2))
+
+
+def check_output(option: str, path: Path | None, endings: Sequence[str]) -> None:
+    """Check, before the work, that a file can be written; UsageError for another ending of its name, else OutputError.
+
+    A file that is there keeps what it holds, and none is left where there was none. path: None where not typed.
+    """
+    if path is None:
+        return
+    if path.suffix.lower() not in endings:
+        raise UsageError(f"{option}: expected a name that ends in {any_of(endings)}, found {str(path)!r}")
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise OutputError(f"{option} {path}: cannot be written: the folder {folder} does not exist; make it first")
+    try:
+        was_there = path.exists()
+        if not was_there or path.is_file() or path.is_dir():  # opening a pipe would wait for its reader
+            path.open("ab").close()
+        if not was_there:
+            path.unlink()
+    except OSError as error:
+        raise _cannot_write(option, path, error) from None
+
+
+def write_output(option: str, path: Path, text: str) -> None:
+    """Write a text file, with a line's end at its end; OutputError names the option."""
+    try:
+        path.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise _cannot_write(option, path, error) from None
+
+
+def _cannot_write(option: str, path: Path, error: OSError) -> OutputError:
+    reason = (error.strerror or str(error)).lower()
+    return OutputError(f"{option} {path}: cannot be written: {reason}; choose another place")
 
 
 class Beside(Generic[Value]):

@@ -5,9 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from jitnet.cli.common import KINDS, DataArgument, Json, Quiet, TestData, data_names, print_json
+from jitnet.cli.command import Command, expect_data, kind_of
+from jitnet.cli.common import KINDS, DataArgument, Json, Quiet, TestData, check_output, data_names, print_json
 from jitnet.cli.options import FIELDS, Field, with_fields
 from jitnet.config import TrainConfig, build
+from jitnet.config.checking import any_of
 from jitnet.errors import UsageError
 
 __all__ = ["app"]
@@ -30,7 +32,7 @@ def _data(context: typer.Context) -> None:
         print(context.get_help())
 
 
-@app.command("list", epilog="Example: jitnet data list", short_help="List the sets known by name.")
+@app.command("list", cls=Command, epilog="Example: jitnet data list", short_help="List the sets known by name.")
 def list_(json: Json = False) -> None:
     """List the data sets known by name, and where each was found.
 
@@ -46,7 +48,7 @@ def list_(json: Json = False) -> None:
         render.listing(render.consoles().out, rows)
 
 
-@app.command(epilog="Example: jitnet data fetch fashion-mnist")
+@app.command(cls=Command, epilog="Example: jitnet data fetch fashion-mnist")
 def fetch(
     name: Annotated[
         str,
@@ -73,7 +75,9 @@ def fetch(
         print(f"{name} {'downloaded to' if fetched.downloaded else 'is there already:'} {fetched.folder}")
 
 
-@app.command(epilog="Example: jitnet data info digits", short_help="Describe a data set, and draw samples.")
+@app.command(
+    cls=Command, epilog="Example: jitnet data info digits", short_help="Describe a data set, and draw samples."
+)
 def info(source: DataArgument, test_data: TestData = None, json: Json = False, quiet: Quiet = False) -> None:
     """Describe a data set: counts, shape, range of values, classes with their shares, and a few samples, drawn."""
     from dataclasses import asdict
@@ -91,12 +95,13 @@ def info(source: DataArgument, test_data: TestData = None, json: Json = False, q
 
 
 @app.command(
+    cls=Command,
     epilog="""\b
 Examples:
   jitnet data convert mnist mnist.npz
   jitnet data convert train.csv digits.safetensors --test-data test.csv
   jitnet data convert mnist train_test_data_mnist.safetensors --layout original
-"""
+""",
 )
 def convert(
     source: DataArgument,
@@ -121,11 +126,18 @@ def convert(
     """Write a data set in another format."""
     from jitnet import render
     from jitnet.datasets import convert as convert_
-    from jitnet.datasets import load
+    from jitnet.datasets import load, names
+    from jitnet.datasets.conversion import LAYOUTS, check_target
 
+    missing = source not in names() and not Path(source).expanduser().exists()
+    if missing and (str(target) in names() or (target.exists() and kind_of(str(target)) == "data")):
+        raise UsageError(f"{target} is data; what is read comes first: jitnet data convert {target} {source}")
+    if layout not in LAYOUTS:
+        raise UsageError(f"--layout: expected {any_of(LAYOUTS)}, found {layout!r}")
+    check_target(target, layout)
     with render.downloads(render.consoles(json, quiet)) as progress:
         dataset = load(source, test_data, progress=progress)
-    written = convert_(dataset, target, layout)  # type: ignore[arg-type]
+    written = convert_(dataset, target, layout)
     if json:
         print_json(written)
     else:
@@ -134,6 +146,7 @@ def convert(
 
 
 @app.command(
+    cls=Command,
     short_help="Show distorted samples.",
     epilog="""\b
 Examples:
@@ -150,6 +163,7 @@ def augment(
             metavar="NAME-OR-PATH",
             show_default=False,
             autocompletion=data_names,
+            callback=expect_data,
             help=f"One of {KINDS}. [default: mnist; digits where it cannot be had]",
         ),
     ] = None,
@@ -185,8 +199,7 @@ def augment(
     given = {field.name.removeprefix("augment."): text for field, text in typed.items() if field is not SEED}
     chosen = {"augment": given} | ({"seed": typed[SEED]} if SEED in typed else {})
     config = build(TrainConfig, chosen, {field.name: field.flags[0] for field in [*DISTORTIONS, SEED]})
-    if out is not None and out.suffix.lower() not in (".png", ".pgm"):
-        raise UsageError(f"--out: expected a name that ends in .png or .pgm, found {str(out)!r}")
+    check_output("--out", out, (".png", ".pgm"))
     if given and not config.augment.active:
         raise UsageError("every distortion named is 0, so that there is nothing to show; try --rotation 15")
 

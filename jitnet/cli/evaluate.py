@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jitnet.cli.command import Command, expect_data
 from jitnet.cli.common import Json, ModelPath, Quiet, TestData, print_json
 from jitnet.errors import ModelError
 
@@ -23,7 +24,7 @@ Examples:
 """
 
 
-@app.command(epilog=EXAMPLES)
+@app.command(cls=Command, epilog=EXAMPLES)
 def evaluate(
     model: ModelPath,
     data: Annotated[
@@ -32,7 +33,8 @@ def evaluate(
             "--data",
             metavar="NAME-OR-PATH",
             show_default=False,
-            help="What to evaluate on: the test part, or all where there is but one part. "
+            callback=expect_data,
+            help="What to evaluate on: the test part, or all where there is but one part. Classes are matched by name. "
             "[default: the data that the model was trained on]",
         ),
     ] = None,
@@ -40,9 +42,12 @@ def evaluate(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Evaluate a model: loss, accuracy, scores per class, confusions, and the most confident mistakes, drawn."""
+    """Evaluate a model: loss, accuracy, scores per class, confusions, and the most confident mistakes, drawn.
+
+    Says first on which data, which part of them, and how many rows and classes that part has.
+    """
     from jitnet import render
-    from jitnet.datasets import load
+    from jitnet.datasets import load, names
     from jitnet.evaluation import evaluate as evaluate_
     from jitnet.model import Model
 
@@ -51,19 +56,37 @@ def evaluate(
     own = data is None and test_data is None
     source, own_test = (data, None) if data is not None else _own_data(network, model)
     test_data = test_data or own_test
+    # Classes without names are matched by position, which `evaluate` does.
+    classes = network.class_names if network.is_named else None
     with render.downloads(screen) as progress:
-        dataset = load(source, test_data, classes=network.class_names, progress=progress)
+        dataset = load(source, test_data, classes=classes, progress=progress)
     with render.compiling(screen):
         result = evaluate_(network, dataset)
+    part = "test" if dataset.test is not None else "train" if _is_trained_on(network, source) else "only"
+    if part == "train":
+        render.notice(
+            render.make_console(sys.stderr),
+            f"{dataset.source} has no test part: these are the rows that the model was trained on, and what it scores "
+            "on them says little of other data; name some with --test-data",
+        )
+    judged = dataset.test_or_train
+    about = {
+        "name": dataset.name,
+        "source": dataset.source,
+        "part": part,
+        "n": len(judged),
+        "n_classes": len(set(judged.labels.tolist())),
+    }
     if json:
-        print_json(_document(model, dataset.name, dataset.source, result))
+        print_json(_document(model, about, result))
         return
     known = network.metadata.get("data_checksum")
     if own and known and known != dataset.checksum:
         render.notice(
             render.make_console(sys.stderr), f"{dataset.source} has changed since the model was trained on it"
         )
-    render.evaluation(screen.out, result, dataset.test_or_train.images, dataset.image_shape)
+    shown = dataset.name if source in names() else dataset.source
+    render.evaluation(screen.out, result, judged.images, dataset.image_shape, {**about, "name": shown})
 
 
 def _own_data(network: "Model", model: Path) -> tuple[str, Path | None]:
@@ -79,7 +102,13 @@ def _own_data(network: "Model", model: Path) -> tuple[str, Path | None]:
     return data, Path(test) if test else None
 
 
-def _document(model: Path, name: str, source: str, result: Any) -> dict[str, Any]:
+def _is_trained_on(network: "Model", source: str) -> bool:
+    """Whether data by name or path are those that a model was trained on."""
+    path = network.metadata.get("data_path")
+    return source == network.metadata.get("data") if path is None else Path(source).expanduser().resolve() == Path(path)
+
+
+def _document(model: Path, data: dict[str, Any], result: Any) -> dict[str, Any]:
     from dataclasses import asdict
 
-    return {"model": model, "data": {"name": name, "source": source}, **asdict(result)}
+    return {"model": model, "data": data, **asdict(result)}

@@ -11,8 +11,8 @@ from itertools import chain
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import typer
-from typer.core import TyperCommand
 
+from jitnet.cli.command import Command
 from jitnet.cli.common import DATA, OUTPUT
 from jitnet.config import (
     ACTIVATIONS,
@@ -24,8 +24,7 @@ from jitnet.config import (
     expected,
     recipe,
 )
-from jitnet.config.checking import any_of
-from jitnet.config.training import ONLY_WITH
+from jitnet.config.describing import default_in_words, describe_field
 
 __all__ = ["FIELDS", "CommandWithFields", "Field", "configure", "with_fields"]
 
@@ -66,25 +65,16 @@ class Field:
     @property
     def help(self) -> str:
         kind, leaf = self.home
-        words = f"one of {expected(kind, leaf)}" if self.choices else expected(kind, leaf)
-        sentences = [str(kind.model_fields[leaf].description)]
-        if words != "yes or no":
-            sentences.append(f"{words[0].upper()}{words[1:]}.")
-        if leaf in ONLY_WITH:
-            chosen, fitting = ONLY_WITH[leaf]
-            sentences.append(f"Only with --{chosen} {any_of(fitting)}.")
+        sentences = describe_field(kind, leaf, typed=True)
         return " ".join([*sentences, *([self.note] if self.note else []), f"[default: {self._default}]"])
 
     @property
     def _default(self) -> str:
-        """The field's default, and the optimizers' own where they have one."""
+        """The field's default; where each optimizer has its own, where those are listed."""
         kind, leaf = self.home
-        own = {name: optimizer.defaults[leaf] for name, optimizer in OPTIMIZERS.items() if leaf in optimizer.defaults}
-        if len(own) == len(OPTIMIZERS):
+        if all(leaf in optimizer.defaults for optimizer in OPTIMIZERS.values()):
             return "the optimizer's own, below"
-        default = kind.model_fields[leaf].default
-        shown = ",".join(map(str, default)) or "none" if isinstance(default, tuple) else f"{default}"
-        return "; ".join([shown, *(f"{value:g} with {name}" for name, value in own.items())])
+        return default_in_words(kind, leaf, typed=True)
 
     def read(self, text: Any) -> Any:
         """What is typed, as the config takes it: a list from commas. Whether it fits is left for the config to say."""
@@ -158,7 +148,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
 """Each heading's fields, as `--help` lists them."""
 
 
-class CommandWithFields(TyperCommand):
+class CommandWithFields(Command):
     """A command whose `--help` has its options under headings, in plain text."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from jitnet.cli.command import Command
 from jitnet.cli.common import Json, ModelPath, print_json
 
 __all__ = ["app"]
@@ -18,7 +19,7 @@ Examples:
 """
 
 
-@app.command(epilog=EXAMPLES)
+@app.command(cls=Command, epilog=EXAMPLES)
 def predict(
     model: ModelPath,
     files: Annotated[
@@ -27,7 +28,7 @@ def predict(
             metavar="FILE",
             show_default=False,
             help="Pictures of one thing each, of any size, dark on light or light on dark. PGM and .npy are read as "
-            "they are; PNG, JPEG and others need pillow: pip install 'jitnet[images]'.",
+            "they are; PNG, JPEG and others need pillow: pip install pillow.",
         ),
     ],
     top: Annotated[

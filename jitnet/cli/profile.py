@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from jitnet.cli.common import DataOption, Json, Quiet, print_json, recipe_completion
+from jitnet.cli.command import meant_by
+from jitnet.cli.common import DataOption, Json, Quiet, check_output, print_json, recipe_completion, write_output
 from jitnet.cli.options import FIELDS, CommandWithFields, configure, with_fields
 from jitnet.config.checking import any_of
-from jitnet.errors import OutputError, UsageError
+from jitnet.errors import UsageError
 
 __all__ = ["app"]
 
@@ -206,7 +207,7 @@ def profile(
     wanted = {OWN: target is not None, LOOP: kernel is not None, TWO: compare is not None}
     modes = [name for name, is_wanted in wanted.items() if is_wanted] or [STEPS]
     if len(modes) > 1:
-        raise UsageError(f"{modes[0]} and {modes[1]} are two different profiles; ask for one of them")
+        raise UsageError(f"{modes[1]} cannot be combined with {modes[0]}: they are two kinds of profile")
     given = {
         "--args": arguments is not None,
         "--setup": setup is not None,
@@ -223,25 +224,28 @@ def profile(
         **{field.flags[0]: fields.get(field.parameter) is not None for under in STEP.values() for field in under},
     }
     _check_belongs(modes[0], [name for name, typed in given.items() if typed])
-    for option, path in (("--roofline", roofline), ("--trace", trace)):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise OutputError(f"{option} {path}: the folder {path.absolute().parent} does not exist; make it first")
+    check_output("--roofline", roofline, (".svg",))
+    check_output("--trace", trace, (".json",))
     if compare is not None:
         return _compare(*compare, json)
     if kernel is not None:
         return _loop(kernel, cpu, asm, json, quiet)
     if target is not None:
+        if ":" not in target and (meant := meant_by(target, ("--data", "--recipe"))):
+            raise UsageError(f"{target}: expected MODULE:FUNCTION; did you mean {meant}?")
         asked = {"args": arguments, "setup": setup, "flop": flop, "bytes": size_bytes, "cpu": cpu, "perf_map": perf_map}
         return _function(target, threads, asked, asm, json, quiet)
     return _steps(data, recipe, threads, roofline, trace, json, quiet, fields)
 
 
 def _check_belongs(mode: str, given: list[str]) -> None:
-    """UsageError where an option was given that this kind of profile does not read."""
+    """UsageError where an option was typed that this kind of profile does not read."""
     for name in given:
         fitting = [other for other, names in BELONGS.items() if name in names]
         if mode not in fitting:
-            raise UsageError(f"{name} says nothing to a profile of {mode}; it belongs to one of {any_of(fitting)}")
+            if mode == STEPS:
+                raise UsageError(f"{name} needs {any_of(fitting)}; a profile of {STEPS} does not use it")
+            raise UsageError(f"{name} cannot be combined with {mode}; only a profile of {any_of(fitting)} uses it")
 
 
 def _steps(
@@ -293,10 +297,10 @@ def _steps(
                 )
             )
     if trace is not None:
-        _write("--trace", trace, as_json(as_trace(measured[-1])))
+        write_output("--trace", trace, as_json(as_trace(measured[-1])))
     found = roofline_of(measured[-1])
     if roofline is not None:
-        _write("--roofline", roofline, render.roofline_svg(found))
+        write_output("--roofline", roofline, render.roofline_svg(found))
     if json:
         print_json(as_document(measured))
         return 0
@@ -359,10 +363,3 @@ def _compare(before: Path, after: Path, json: bool) -> int:
     else:
         render.changes(render.consoles().out, found.changes, THRESHOLD, title=f"From {before} to {after}")
     return 0
-
-
-def _write(option: str, path: Path, text: str) -> None:
-    try:
-        path.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{option} {path}: cannot be written ({error.strerror})") from None

@@ -18,7 +18,7 @@ import jitnet
 from jitnet.cli.common import Beside, DataOption, Json, Quiet, TestData, print_json, recipe_completion
 from jitnet.cli.options import FIELDS, CommandWithFields, configure, with_fields
 from jitnet.config import OPTIMIZERS
-from jitnet.errors import TargetMissed
+from jitnet.errors import TargetMissed, UsageError
 
 if TYPE_CHECKING:
     from jitnet.datasets import Dataset, Progress
@@ -97,6 +97,8 @@ def train(
     Leaves a run folder with model.safetensors, config.json and metrics.jsonl (one line an epoch). Ctrl-C stops within a
     second and keeps the model so far. The first start compiles the loops; later ones load them.
     """
+    if explain and print_schedule:
+        raise UsageError("--explain cannot be combined with --print-schedule; ask for one of them")
     network, config = configure(fields, recipe)
     from jitnet import render, runs
     from jitnet.datasets import names
@@ -129,37 +131,43 @@ def train(
         return _explain(trainer, json)
     if print_schedule:
         return _print_schedule(trainer, json)
-    run = runs.claim(out) if out is not None else runs.create(dataset.name)
-    settings = _settings(trainer, recipe)
-    run.write_config(settings)
+    with runs.claim(out) if out is not None else runs.create(dataset.name) as run:
+        settings = _settings(trainer, recipe)
+        run.write_config(settings)
 
-    n_train, n_held_out = trainer.n_samples
-    render.plan(
-        screen.info,
-        trainer.plan,
-        data=dataset.name,
-        n_train=n_train,
-        n_held_out=n_held_out,
-        n_test=0 if dataset.test is None else len(dataset.test),
-    )
-    render.network(screen.info, shape)
-    with render.compiling(screen, "the training loops"):
-        trainer.prepare()
-    gc.freeze()
-    gc.enable()
-    doubt = ""
-    with _interrupts(trainer.request_stop), render.TrainingView(screen, config.epochs) as view:
-        for report in trainer.epochs(on_steps=view.step):
-            model.save(run.model_path)
-            run.append(report)
-            view.epoch(report)
-            if not doubt and (doubt := _doubt(report, trainer)):
-                render.notice(render.make_console(sys.stderr), doubt)
-        history = trainer.history
-        if history.stopped or history.kept is not None:
-            model.save(run.model_path)
+        n_train, n_held_out = trainer.n_samples
+        render.plan(
+            screen.info,
+            trainer.plan,
+            data=dataset.name,
+            n_train=n_train,
+            n_held_out=n_held_out,
+            n_test=0 if dataset.test is None else len(dataset.test),
+            n_classes=dataset.n_classes,
+            threads_settled=not trainer.measures_threads,
+        )
+        render.network(screen.info, shape)
+        with render.compiling(screen, "the training loops"):
+            trainer.prepare()
+        gc.freeze()
+        gc.enable()
+        doubt = ""
+        with (
+            _interrupts(trainer.request_stop),
+            render.TrainingView(screen, config.epochs, config.learning_rate) as view,
+        ):
+            for report in trainer.epochs(on_steps=view.step):
+                model.save(run.model_path)
+                run.append(report)
+                view.epoch(report)
+                if not doubt and (doubt := _doubt(report, trainer)):
+                    render.notice(render.make_console(sys.stderr), doubt)
+            history = trainer.history
+            if history.stopped or history.kept is not None:
+                model.save(run.model_path)
     if json:
-        print_json(_document(run.folder, settings, history))
+        threads = next(iter(trainer.step_s), trainer.plan.threads)
+        print_json(_document(run.folder, settings | {"threads": threads}, history))
     else:
         view.summary(
             model=run.model_path,
@@ -194,9 +202,11 @@ def _explain(trainer: "Trainer", json: bool) -> int:
 
 
 def _threads_told(trainer: "Trainer") -> str:
-    """On how many threads it ended, and why; nothing where there was no choice."""
-    if len(trainer.step_s) < 2:
+    """On how many threads it ended, and why; nothing where that was settled before it began."""
+    if not trainer.measures_threads:
         return ""
+    if not trainer.threads_settled:
+        return f"{trainer.plan.threads} ({trainer.plan.threads_reason}); too short to measure whether fewer are faster"
     chosen, *others = trainer.step_s.items()
     beside = ", ".join(f"{step_s * 1e6:,.0f} on {count}" for count, step_s in others)
     return f"{chosen[0]}, as measured: a step takes {chosen[1] * 1e6:,.0f} µs, {beside}"
@@ -230,7 +240,7 @@ def _print_schedule(trainer: "Trainer", json: bool) -> int:
     from jitnet.kernels.schedule import learning_rates, schedule_settings
 
     config, steps = trainer.config, trainer.n_steps * trainer.config.epochs
-    chosen = range(0, steps, max(1, steps // 1000))
+    chosen = sorted({*range(0, steps, max(1, steps // 1000)), steps - 1})
     made = np.zeros(len(chosen))
     learning_rates(schedule_settings(config, trainer.n_steps), np.array(chosen), made)
     rates = made.tolist()
@@ -239,7 +249,8 @@ def _print_schedule(trainer: "Trainer", json: bool) -> int:
         print_json({"schedule": config.schedule, "n_steps": steps, "epochs": epochs, "learning_rates": rates})
     else:
         title = f"learning rate: {config.schedule}, {steps:,} steps"
-        render.plot(render.consoles().out, epochs, rates, title=title, x_label="epoch")
+        ends = (0, config.epochs)
+        render.plot(render.consoles().out, epochs, rates, title=title, x_label="epoch", x_ends=ends)
     return 0
 
 

@@ -19,10 +19,10 @@ import llvmlite.ir as ir
 import numpy as np
 import numpy.typing as npt
 from numba import config, types
-from numba.core import cgutils
 
 from jitnet.compiler.decorators import helper, linked
 from jitnet.compiler.intrinsics import intrinsic
+from jitnet.compiler.numba_parts import cgutils
 from jitnet.compiler.signatures import COUNTS, INT
 
 __all__ = ["BARRIERS", "add_at_once", "all_here", "barrier_words", "forget_barrier", "may_wait", "wait_for_all"]

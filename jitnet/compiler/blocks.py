@@ -18,9 +18,9 @@ __all__ = [
     "INPUT_DEPTH",
     "INPUT_INPUTS",
     "LANES",
-    "NORM_BLOCK",
     "PANEL",
     "PANEL_COLS",
+    "PARTIAL_UNITS",
     "PREDICT_BLOCK",
     "SKIPPING_BELOW",
     "SKIPPING_BELOW_IN_LARGE",
@@ -35,6 +35,7 @@ __all__ = [
     "TILE_PANELS",
     "TILE_ROWS",
     "TILE_UNITS",
+    "UPDATE_BLOCK",
     "WEIGHT_DEPTH",
     "WEIGHT_INPUTS",
     "WEIGHT_TERMS",
@@ -112,8 +113,12 @@ SKIPPING_BELOW_IN_PREDICTION = 0.2 if _AVX512 else 0.31
 SPARSE_BLOCK = 64
 """Samples that the zero-skipping loops work on at a time: as many as a column's mark has bits."""
 
-NORM_BLOCK = 16384
-"""Parameters whose squares are summed at a time for the gradient's norm: fixed, so that no thread count shows."""
+UPDATE_BLOCK = 16384
+"""Parameters that a part updates at a time, where the update waits for the whole gradient."""
+
+PARTIAL_UNITS = 32
+"""Units of the last hidden layer, or a multiple, that contribute to the logits together. Sums are cut by it on every
+processor, so that all get the same bits: a multiple of every PANEL."""
 
 PREDICT_BLOCK = 60
 """Samples that prediction carries through the layers at a time: a multiple of every tile's rows, and few enough for the

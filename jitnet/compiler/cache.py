@@ -4,6 +4,9 @@ Numba keeps a file for each function: its machine code, and all that is needed t
 compiles nothing needs the machine code alone, so that of the training loop is kept a second time, in one file that is
 loaded in a small part of the time.
 
+A folder that can be read but not written serves too: what is there is loaded, what is not is compiled at each start,
+and `not_kept` says why.
+
 The folder's name is a hash of all kernel sources, options and versions. Numba itself does not notice an edited callee
 in another file, a changed option or bounds checking, and would run stale code.
 """
@@ -25,7 +28,10 @@ import llvmlite.binding as llvm
 
 from jitnet.compiler.environment import BLOCKS, FEATURES
 
-__all__ = ["COMPILED_ROOMS", "CompiledCode", "ObjectCode", "all_compiled", "cache_folder", "keep_all", "read_all"]
+__all__ = [
+    "COMPILED_ROOMS", "CompiledCode", "ObjectCode", "all_compiled", "cache_folder", "can_keep", "keep_all", "not_kept",
+    "read_all",
+]  # fmt: skip
 
 COMPILED_ROOMS = ("compiler", "config", "engine", "kernels")
 """The rooms whose sources decide what machine code there is. The configuration's names are fields of records."""
@@ -38,6 +44,9 @@ def _fingerprint() -> str:
     for room in COMPILED_ROOMS:
         for path in sorted((package / room).glob("*.py")):
             digest.update(path.name.encode() + path.read_bytes())
+    numba_file = Path(".numba_config.yaml")  # settings that Numba reads beside its variables
+    if numba_file.is_file():
+        digest.update(numba_file.read_bytes())
     settings = [
         f"{name}={os.environ[name]}"
         for name in sorted(os.environ)
@@ -56,26 +65,52 @@ def _user_cache() -> Path:
     return Path(home) / "jitnet" / "kernels"
 
 
+_problem = ""
+"""Why nothing can be kept, in a line; "" where it can."""
+
+_missed = False
+"""Whether anything was compiled that could not be kept."""
+
+
 def _prepare() -> Path | None:
-    """A writable folder for this fingerprint, or None where the user's cache cannot be written."""
+    """The folder for this fingerprint, or None where it is not there and cannot be made."""
+    global _problem
     folder = _user_cache() / _fingerprint()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError:
-        return None
-    return folder
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(4096))  # a full disk lets files be made
+            file.flush()
+    except OSError as error:
+        _note_problem(folder, error)
+    else:
+        _problem = ""
+    return folder if os.path.isdir(folder) else None
+
+
+def _note_problem(folder: Path, error: OSError) -> None:
+    global _problem
+    _problem = f"{folder}: {error.strerror or error}"
+
+
+def can_keep() -> bool:
+    """Whether compiled code can be kept for later starts, as far as is known."""
+    return cache_folder is not None and not _problem
+
+
+def not_kept() -> str:
+    """Where and why compiled code of this start could not be kept, in a line; "" where all of it was."""
+    return _problem if _missed else ""
 
 
 cache_folder: Path | None = _prepare()
-"""Where compiled code is kept; None where nothing can be written, and every start compiles."""
+"""Where compiled code is kept; None where there is no such folder, and every start compiles."""
 if cache_folder is not None:
     os.environ["NUMBA_CACHE_DIR"] = str(cache_folder)
 
 import numba  # noqa: E402  (only now: it reads the variables set above)
-from numba.core.caching import FunctionCache  # noqa: E402
-from numba.core.runtime import rtsys  # noqa: E402
+
+from jitnet.compiler.numba_parts import files_of, read_object_code, read_overload, rtsys  # noqa: E402
 
 if cache_folder is not None:
     numba.config.CACHE_DIR = str(cache_folder)  # where numba was imported before jitnet, it has read them already
@@ -99,7 +134,7 @@ class CompiledCode:
 
     @cached_property
     def _files(self) -> Any:
-        return FunctionCache(self._function)
+        return files_of(self._function)
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
         found = None
@@ -112,27 +147,28 @@ class CompiledCode:
         return found
 
     def _load(self, signature: Any, target_context: Any) -> Any:
-        with self._files._guard_against_spurious_io_errors():
-            try:
-                return self._files._load_overload(signature, target_context)
-            except Exception:
-                # A file cut short, or one that names what this process does not have. Numba would end here, and at
-                # every start from now on; what cannot be read is compiled anew.
+        try:
+            return read_overload(self._files, signature, target_context)
+        except Exception:
+            # A file cut short, or one that names what this process does not have. Numba would end here, and at every
+            # start from now on; what cannot be read is compiled anew.
+            with suppress(OSError):
                 self._files.flush()
-                return None
+            return None
 
     def object_code(self, signature: Any, target_context: Any) -> "ObjectCode | None":
         """The machine code in Numba's file for this function; None where there is no such file."""
-        with self._files._guard_against_spurious_io_errors():
-            found = self._files._cache_file.load(self._files._index_key(signature, target_context.codegen()))
-            if found is not None:
-                (_, _, (code, _)), descriptor = found[:2]
-                return ObjectCode(descriptor.llvm_func_name, code)
-        return None
+        found = read_object_code(self._files, signature, target_context)
+        return None if found is None else ObjectCode(*found)
 
     def save_overload(self, signature: Any, data: Any) -> None:
-        if cache_folder is not None:
-            self._files.save_overload(signature, data)
+        global _missed
+        if cache_folder is not None and can_keep():
+            try:
+                self._files.save_overload(signature, data)
+            except OSError as error:  # a disk that is full by now
+                _note_problem(cache_folder, error)
+        _missed = _missed or not can_keep()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._files, name)
@@ -158,7 +194,7 @@ def keep_all(objects: dict[str, ObjectCode]) -> None:
 
     A start whose compiling was broken off must not, for the next goes on with it.
     """
-    if cache_folder is None:
+    if cache_folder is None or not can_keep():
         return
     content = pickle.dumps({name: tuple(each) for name, each in objects.items()})
     partial = cache_folder / f"{_ALL}.{os.getpid()}"

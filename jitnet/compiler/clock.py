@@ -10,10 +10,10 @@ from functools import cache
 import llvmlite.binding as llvm
 import llvmlite.ir as ir
 from numba import config, types
-from numba.core import cgutils
 
 from jitnet.compiler.decorators import kernel
 from jitnet.compiler.intrinsics import intrinsic
+from jitnet.compiler.numba_parts import cgutils
 
 __all__ = ["read_clock", "tick_s"]
 

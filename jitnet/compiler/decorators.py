@@ -11,28 +11,49 @@ Whoever calls one brings it in first: by its name alone where the caller is load
 is compiled.
 """
 
-import copy
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, TypeVar
 
 import llvmlite.binding as llvm
 import numba
-from numba.core.dispatcher import Dispatcher
-from numba.core.registry import CPUDispatcher, cpu_target
-from numba.core.runtime import rtsys
 
-from jitnet.compiler.cache import CompiledCode, cache_folder, keep_all, read_all
+from jitnet.compiler.cache import CompiledCode, can_keep, keep_all, read_all
+from jitnet.compiler.numba_parts import (
+    CPUDispatcher,
+    Dispatcher,
+    add_object_code,
+    address_of,
+    cache_of,
+    change_class,
+    cpu_target,
+    make_known_by_name,
+    rtsys,
+    set_cache,
+)
 
 __all__ = [
-    "FASTMATH", "driver", "helper", "keep_linked", "kernel", "linked", "linked_callees", "load", "load_kept", "plain",
-]  # fmt: skip
+    "FASTMATH",
+    "IN_ORDER",
+    "driver",
+    "helper",
+    "keep_linked",
+    "kernel",
+    "linked",
+    "linked_callees",
+    "load",
+    "load_kept",
+    "plain",
+]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 FASTMATH = {"contract", "reassoc", "nsz"}
 """Contract gives fused multiply-add, reassoc lets sums be vectorised, nsz drops the sign of zero. Never nnan or ninf:
 with them `isfinite` is folded to True and a diverging run goes unnoticed."""
+
+IN_ORDER = FASTMATH - {"reassoc"}
+"""For a sum whose order must be that of the source: vectorised it would depend on the length of the vectors."""
 
 # error_model "numpy": a loop that may raise on division is not vectorised. nogil: a bar may be drawn beside it.
 _OPTIONS = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True}
@@ -42,7 +63,10 @@ _NO_WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 def _compile(function: Function, **options: Any) -> Any:
     dispatcher = numba.njit(**{**_OPTIONS, **options})(function)
     if not numba.config.DISABLE_JIT:
-        dispatcher._cache = CompiledCode(function, lambda: _name_callees(function), lambda: _load_callees(function))
+        set_cache(
+            dispatcher,
+            CompiledCode(function, lambda: _name_callees(function), lambda: _load_callees(function)),
+        )
     return dispatcher
 
 
@@ -80,7 +104,7 @@ def linked(*arguments: Any, returns: Any = numba.types.void, **options: Any) -> 
     def decorate(function: Function) -> Function:
         dispatcher = _compile(function, **_NO_WRAPPERS, **options)
         if not numba.config.DISABLE_JIT:
-            dispatcher.__class__ = _Linked
+            change_class(dispatcher, _Linked)
             dispatcher.linked_signature = returns(*arguments)
         compiled: Function = dispatcher
         return compiled
@@ -112,21 +136,17 @@ def load(dispatcher: Any) -> None:
     signature = dispatcher.linked_signature
     dispatcher.compile(signature)
     dispatcher.disable_compile()
-    result = dispatcher.get_compile_result(signature)
-    _make_known(_name_of(dispatcher), result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
-    by_name = copy.copy(result.fndesc)
-    by_name.mangled_name = _name_of(dispatcher)
-    result.target_context.remove_user_function(result.entry_point)
-    result.target_context.insert_user_function(result.entry_point, by_name, ())
+    name = _name_of(dispatcher)
+    _make_known(name, make_known_by_name(dispatcher.get_compile_result(signature), name))
 
 
 def keep_linked(functions: Iterable[Any]) -> None:
     """Keep the machine code of linked functions, each behind those that it calls, for `load_kept`."""
-    if cache_folder is None:
+    if not can_keep():
         return
     objects = {}
     for function in functions if not numba.config.DISABLE_JIT else ():
-        found = function._cache.object_code(function.linked_signature, cpu_target.target_context)
+        found = cache_of(function).object_code(function.linked_signature, cpu_target.target_context)
         if found is None:  # it could not be written: the next start compiles it, and keeps all
             return
         objects[_name_of(function)] = found
@@ -140,10 +160,9 @@ def load_kept() -> bool:
         return False
     _start_threads()
     rtsys.initialize(cpu_target.target_context)
-    engine = cpu_target.target_context.codegen()._engine
     for name, (symbol, code) in objects.items():
-        engine._ee.add_object_file(llvm.ObjectFileRef.from_data(code))
-        _make_known(name, engine.get_function_address(symbol))
+        add_object_code(code)
+        _make_known(name, address_of(symbol))
     return True
 
 
@@ -167,6 +186,8 @@ def linked_callees(function: Any) -> tuple[Any, ...]:
         value = python.__globals__.get(name)
         if isinstance(value, Dispatcher):
             found |= dict.fromkeys([value] if is_linked(value) else linked_callees(value))
+        else:  # a switch calls any of several
+            found |= dict.fromkeys(getattr(value, "linked_functions", ()))
     return tuple(found)
 
 

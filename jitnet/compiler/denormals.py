@@ -13,9 +13,9 @@ from typing import Any
 import llvmlite.binding as llvm
 import llvmlite.ir as ir
 from numba import config, types
-from numba.core import cgutils
 
 from jitnet.compiler.intrinsics import intrinsic
+from jitnet.compiler.numba_parts import cgutils
 
 __all__ = ["flush_denormals", "restore_float_flags"]
 

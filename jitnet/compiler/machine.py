@@ -5,15 +5,16 @@ import platform
 import re
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 
 import llvmlite.binding as llvm
 import numba
 
+from jitnet.compiler import numba_parts
 from jitnet.compiler.environment import CORES, FEATURES, HAS_AVX512
+from jitnet.errors import JitnetError
 
-__all__ = ["Machine", "describe_machine", "set_threads"]
+__all__ = ["Machine", "describe_machine", "set_threads", "threads_are_lost"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class Machine:
 
     cpu: the processor's name. vector_bits: width of its vectors. affinity: cores this process may run on.
     quota: cores' worth of time that the container allows, None without a limit. cores: the threads that can truly run
-    at once, the smaller of both; cores_reason says which one bound. threading_layer: who runs the parallel regions.
+    at once, the smaller of both, and 1 where `threads_are_lost`; cores_reason says which one bound. threading_layer:
+    who runs the parallel regions.
     """
 
     cpu: str
@@ -44,6 +46,8 @@ def describe_machine() -> Machine:
     cores, reason = affinity, f"{affinity} core{'s' * (affinity != 1)} by affinity"
     if quota is not None and quota < cores:
         cores, reason = max(1, int(quota)), f"CPU quota of {quota:g} cores"
+    if _lost:
+        cores, reason = 1, "forked after threads had started"
     version = ".".join(str(part) for part in llvm.llvm_version_info[:2])
     return Machine(
         _cpu_name(), _vector_bits(), affinity, quota, cores, reason, _threading_layer(), numba.__version__, version
@@ -53,16 +57,35 @@ def describe_machine() -> Machine:
 _bound: set[int] = set()
 """The cores that OpenMP has bound the main thread to, once it was freed of them."""
 
+_lost = False
+"""See `threads_are_lost`."""
+
+
+def threads_are_lost() -> bool:
+    """Whether this process was forked from one that had started threads for parallel regions.
+
+    A fork copies the calling thread alone, and the first region would end the process: GNU OpenMP cannot start its
+    threads again. Everything runs here on one thread, and no region is entered.
+    """
+    return _lost
+
 
 def set_threads(threads: int) -> None:
     """Run the next parallel regions entered from this Python thread on `threads` threads (1 to the cores available).
 
     OpenMP binds this thread to one core. Alone it needs no place of its own, and is let go: two programs on one thread
-    each would share the first core while the others are idle.
+    each would share the first core while the others are idle. JitnetError for several threads where they are lost.
     """
     global _bound
+    if _lost:
+        if threads > 1:
+            raise JitnetError(
+                f"{threads} threads cannot run here: this process was forked after its parent had started threads; "
+                'use one thread, or start it with multiprocessing.get_context("spawn")'
+            )
+        return
     numba.set_num_threads(threads)
-    if not CORES or os.environ.get("OMP_PROC_BIND") != "true":
+    if not _is_bound_by_openmp():
         return
     if threads == 1 and len(CORES) > 1:
         here = os.sched_getaffinity(0)
@@ -72,6 +95,24 @@ def set_threads(threads: int) -> None:
     elif _bound:
         os.sched_setaffinity(0, _bound)
         _bound = set()
+
+
+def _is_bound_by_openmp() -> bool:
+    return bool(CORES) and os.environ.get("OMP_PROC_BIND") == "true"
+
+
+def _after_fork() -> None:
+    """In a forked process: note that threads are lost, and let this thread use all cores again."""
+    global _lost
+    if numba_parts.threads_have_started():
+        _lost = True
+        describe_machine.cache_clear()
+        if _is_bound_by_openmp():
+            os.sched_setaffinity(0, CORES)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _quota() -> float | None:
@@ -105,7 +146,7 @@ def _threading_layer() -> str:
     """The layer that Numba will load: the first of its priority list that can be imported."""
     for layer in numba.config.THREADING_LAYER_PRIORITY:
         try:
-            import_module(f"numba.np.ufunc.{layer}pool" if layer != "workqueue" else "numba.np.ufunc.workqueue")
+            numba_parts.load_threading_layer(layer)
         except ImportError:
             continue
         return str(layer)

@@ -14,12 +14,11 @@ from typing import Any
 import llvmlite.ir as ir
 import numpy as np
 from numba import config, types
-from numba.core import cgutils
-from numba.core.typing.templates import AttributeTemplate
 from numba.extending import infer_getattr, lower_getattr_generic, models, register_model
 
 from jitnet.compiler.decorators import kernel
 from jitnet.compiler.intrinsics import intrinsic
+from jitnet.compiler.numba_parts import AttributeTemplate, array_without_owner, cgutils
 
 __all__ = ["Reference", "Struct", "by_reference", "reference_to"]
 
@@ -130,7 +129,5 @@ else:
         value = builder.load(place)
         if isinstance(kind, types.Array):
             # Without what its references are counted in: nothing here outlives the tuple.
-            array = context.make_array(kind)(context, builder, value)
-            array.meminfo = cgutils.get_null_value(array.meminfo.type)
-            return array._getvalue()
+            return array_without_owner(context, builder, kind, value)
         return value

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from numba.core import event
-
-from jitnet.compiler.cache import cache_folder
+from jitnet.compiler.cache import cache_folder, can_keep
 from jitnet.compiler.decorators import linked_callees, load
 from jitnet.compiler.environment import CORES
+from jitnet.compiler.numba_parts import event
 
 try:
     import fcntl
@@ -94,7 +93,7 @@ def load_all(functions: Sequence[Any], *, backwards: bool = False) -> None:
 @contextmanager
 def _claim(function: Any) -> Iterator[bool]:
     """Whether no other process compiles this function just now. A claim ends with the process that has it."""
-    if cache_folder is None or fcntl is None:
+    if cache_folder is None or not can_keep() or fcntl is None:
         yield True
         return
     with (cache_folder / f"{function.py_func.__module__}.{function.py_func.__name__}.claim").open("w") as file:

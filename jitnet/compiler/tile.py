@@ -22,11 +22,11 @@ from typing import Any
 import llvmlite.ir as ir
 import numpy as np
 from numba import config, types
-from numba.core import cgutils
 from numba.extending import models, overload, register_model
 
 from jitnet.compiler.blocks import LANES, PANEL, PANEL_COLS
 from jitnet.compiler.intrinsics import intrinsic
+from jitnet.compiler.numba_parts import cgutils
 
 __all__ = [
     "prefetch",

@@ -2,13 +2,15 @@
 
 choices.py    what can be chosen, activations and optimizers: their names, and what each brings
 network.py    the fields of a network             training.py   the fields of a training
-checking.py   how a wrong value is told           recipes/      named parts of both, one TOML file each
+checking.py   how a wrong value is reported       recipes/      named parts of both, one TOML file each
+describing.py the fields in words                 nearest.py    what a misspelt name may mean
 
 Nothing here loads Numba or NumPy.
 """
 
-from jitnet.config.checking import build, expected
+from jitnet.config.checking import build, check_arguments, expected
 from jitnet.config.choices import ACTIVATIONS, HYPERPARAMETERS, OPTIMIZERS
+from jitnet.config.describing import describe_fields
 from jitnet.config.network import ModelConfig
 from jitnet.config.recipes import recipe, recipe_names
 from jitnet.config.training import MAX_THREADS, AugmentConfig, TrainConfig
@@ -22,7 +24,12 @@ __all__ = [
     "ModelConfig",
     "TrainConfig",
     "build",
+    "check_arguments",
+    "describe_fields",
     "expected",
     "recipe",
     "recipe_names",
 ]
+
+for _kind in (ModelConfig, TrainConfig, AugmentConfig):
+    _kind.__doc__ = f"{_kind.__doc__}\n\n    Fields, each given by its name:\n{describe_fields(_kind)}\n    "

@@ -1,22 +1,68 @@
-"""How a config is made from a user's values, and how a wrong one is told: in one line."""
+"""How a config is made from a user's values, and how a wrong one is reported: in one line."""
 
 import re
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Self, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from jitnet.config.nearest import nearest
 from jitnet.errors import UsageError
 
-__all__ = ["CheckedConfig", "Fraction", "any_of", "build", "expected"]
+__all__ = ["CheckedConfig", "Fraction", "any_of", "build", "check_arguments", "expected"]
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
+LONGEST = 60
+"""Characters of a wrong value that a message quotes."""
+
 
 class CheckedConfig(BaseModel):
-    """A set of fields that is frozen, and checked when it is made."""
+    """A set of fields that is frozen, and checked when it is made: UsageError names the field that is wrong."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def __init__(self, /, **values: Any) -> None:
+        with _in_one_line(type(self), {}):
+            super().__init__(**values)
+
+    # Without this mark pydantic makes a table inside a config by a call of this constructor. The error would then name
+    # the field without its table.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        """Return a config from a dict of its fields; UsageError where one does not fit."""
+        with _in_one_line(cls, {}):
+            return super().model_validate(obj, **options)
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+        """Return a config from a JSON object of its fields; UsageError where one does not fit."""
+        with _in_one_line(cls, {}):
+            return super().model_validate_json(json_data, **options)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a config with the fields of `update` replaced; UsageError where one does not fit."""
+        if not update:
+            return super().model_copy(deep=deep)
+        chosen = {field: getattr(self, field) for field in type(self).model_fields if field in self.model_fields_set}
+        return type(self)(**{**chosen, **update})
+
+    if not TYPE_CHECKING:  # a type checker would take a class with this method to have any attribute
+
+        def __setattr__(self, name: str, value: Any) -> NoReturn:
+            kind = type(self)
+            if name not in kind.model_fields:
+                raise UsageError(_no_such_field(name, kind, name))
+            raise UsageError(
+                f"{name}: a {kind.__name__} cannot be changed; "
+                f"make another: config.model_copy(update={{{name!r}: {_quoted(value)}}})"
+            )
+
+        def __delattr__(self, name: str) -> NoReturn:
+            raise UsageError(f"{name}: a {type(self).__name__} cannot be changed")
 
     def gave(self, field: str) -> bool:
         """Whether the user set this field. Where every field is set, the config is a copy of a whole one, and what the
@@ -33,17 +79,21 @@ def any_of(names: Sequence[str]) -> str:
     return f"{', '.join(first)} or {last}" if first else last
 
 
-def expected(kind: type[CheckedConfig], field: str) -> str:
-    """What a field takes, for people: "a whole number from 1 to 1,000,000", "a number above 0, up to 1,000"."""
+def expected(kind: type[CheckedConfig], field: str, *, typed: bool = True) -> str:
+    """Return what a field takes, for people: "a whole number from 1 to 1,000,000", "a number above 0, up to 1,000".
+
+    typed: whether the value is typed in a terminal, or else is a Python object.
+    """
     info = kind.model_fields[field]
     if get_origin(info.annotation) is tuple:
         number, *notes = get_args(get_args(info.annotation)[0])
         limits = [limit for note in notes for limit in note.metadata]
-        return f"{'whole ' if number is int else ''}numbers {_range(limits)}, separated by commas"
+        numbers = f"{'whole ' if number is int else ''}numbers {_range(limits)}"
+        return f"{numbers}, separated by commas" if typed else f"a tuple of {numbers}"
     if get_origin(info.annotation) is Literal:
         return any_of(get_args(info.annotation))
     if info.annotation is bool:
-        return "yes or no"
+        return "yes or no" if typed else "True or False"
     if isinstance(info.annotation, type) and issubclass(info.annotation, CheckedConfig):
         return f"a table of {', '.join(info.annotation.model_fields)}"
     return f"a {'whole ' if info.annotation is int else ''}number {_range(info.metadata)}"
@@ -64,21 +114,47 @@ def _range(limits: list[Any]) -> str:
 
 
 def build(kind: type[Config], values: dict[str, Any], names: dict[str, str] | None = None) -> Config:
-    """Make a config from `values`.
+    """Return a config made from `values`.
 
     `names` gives what the user calls a field (an option's name), used in messages in place of the field's own; a field
     of a table is `table.field` there. Raises UsageError with one line: the field, the value found and the range.
     """
+    with _in_one_line(kind, names or {}):
+        return super(CheckedConfig, kind).model_validate(values)
+
+
+def check_arguments(call: str, **arguments: tuple[object, type | tuple[type, ...]]) -> None:
+    """Raise UsageError where an argument is not of its parameter's type.
+
+    call: the function and its parameters, as in "train(model, dataset, config)". arguments: by parameter the value and
+    the types that it may have.
+    """
+    for name, (value, kinds) in arguments.items():
+        if not isinstance(value, kinds):
+            wanted = [
+                "None" if kind is type(None) else kind.__name__
+                for kind in (kinds if isinstance(kinds, tuple) else (kinds,))
+            ]
+            raise UsageError(
+                f"{name} is of type {type(value).__name__}; expected {any_of(wanted)}; call {call} in this order"
+            )
+
+
+@contextmanager
+def _in_one_line(kind: type[CheckedConfig], names: dict[str, str]) -> Iterator[None]:
+    """Turn what pydantic raises into a UsageError of one line."""
     try:
-        return kind(**values)
+        yield
     except ValidationError as error:
-        raise UsageError(_complaint(kind, error.errors()[0], names or {})) from None
+        raise UsageError(_complaint(kind, error.errors(include_url=False)[0], names)) from None
 
 
 def _complaint(kind: type[CheckedConfig], error: Any, names: dict[str, str]) -> str:
     if error["type"] == "value_error":  # from a validator of the whole, which writes its own line
         message = str(error["msg"]).removeprefix("Value error, ")
         return re.sub(r"<([\w.]+)>", lambda field: names.get(field[1], field[1]), message)
+    if not error["loc"]:
+        return f"{kind.__name__}: expected its fields and their values, found {_quoted(error['input'])}"
     field, *rest = (str(part) for part in error["loc"])
     path = field
     while field in kind.model_fields and rest:
@@ -89,6 +165,23 @@ def _complaint(kind: type[CheckedConfig], error: Any, names: dict[str, str]) -> 
         path += "." + field
     name = names.get(path, path)
     if field not in kind.model_fields:
-        return f"{name}: there is no such field; there are {', '.join(kind.model_fields)}"
-    found = "nothing" if error["type"] == "missing" else repr(error["input"])
-    return f"{name}: expected {expected(kind, field)}, found {found}"
+        return _no_such_field(name, kind, field)
+    found = "nothing" if error["type"] == "missing" else _quoted(error["input"])
+    choices = get_args(kind.model_fields[field].annotation) if error["type"] == "literal_error" else ()
+    near = nearest(str(error["input"]), choices)
+    wanted = expected(kind, field, typed=path in names)
+    return f"{name}: expected {wanted}, found {found}{_did_you_mean(near)}"
+
+
+def _no_such_field(name: str, kind: type[CheckedConfig], field: str) -> str:
+    near = nearest(field, kind.model_fields)
+    return f"{name}: there is no such field; there are {', '.join(kind.model_fields)}{_did_you_mean(near)}"
+
+
+def _did_you_mean(near: str | None) -> str:
+    return f"; did you mean {near}?" if near else ""
+
+
+def _quoted(value: object) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -103,19 +103,19 @@ else:
 class OptimizerFields(CheckedConfig):
     """What steers an update. A field that is not given takes the chosen optimizer's own default, where it has one."""
 
-    optimizer: OptimizerName = Field("sgd", description="The rule that turns a gradient into an update.")
+    optimizer: OptimizerName = Field(default="sgd", description="The rule that turns a gradient into an update.")
     learning_rate: Annotated[float, Field(gt=0.0, le=1000.0)] = Field(
-        OPTIMIZERS["sgd"].defaults["learning_rate"], description="Peak step size."
+        default=OPTIMIZERS["sgd"].defaults["learning_rate"], description="Peak step size."
     )
-    momentum: Fraction = Field(0.9, description="Decay of the velocity.")
-    beta1: Fraction = Field(0.9, description="Decay of the mean gradient.")
-    beta2: Fraction = Field(0.999, description="Decay of the mean squared gradient.")
-    rho: Fraction = Field(0.99, description="Decay of the mean squared gradient.")
+    momentum: Fraction = Field(default=0.9, description="Decay of the velocity.")
+    beta1: Fraction = Field(default=0.9, description="Decay of the mean gradient.")
+    beta2: Fraction = Field(default=0.999, description="Decay of the mean squared gradient.")
+    rho: Fraction = Field(default=0.99, description="Decay of the mean squared gradient.")
     epsilon: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
-        1e-8, description="Added to a root that is divided by, lest it be zero."
+        default=1e-8, description="Added to a root that is divided by, so that it is never zero."
     )
     weight_decay: Annotated[float, Field(ge=0.0, le=10.0)] = Field(
-        0.0, description="L2 penalty on weights and biases; decoupled in adamw and lion."
+        default=0.0, description="L2 penalty on weights and biases; decoupled in adamw and lion."
     )
 
     @model_validator(mode="after")

@@ -16,18 +16,20 @@ class AugmentConfig(CheckedConfig):
     """Random distortions of each image, drawn anew for every epoch; zero turns one off."""
 
     shift: Annotated[float, Field(ge=0.0, le=32.0)] = Field(
-        0.0, description="Largest shift along each axis, in pixels."
+        default=0.0, description="Largest shift along each axis, in pixels."
     )
-    rotation: Annotated[float, Field(ge=0.0, le=180.0)] = Field(0.0, description="Largest rotation, in degrees.")
+    rotation: Annotated[float, Field(ge=0.0, le=180.0)] = Field(
+        default=0.0, description="Largest rotation, in degrees."
+    )
     scaling: Annotated[float, Field(ge=0.0, le=0.9)] = Field(
-        0.0, description="Largest change of size along each axis, as a fraction."
+        default=0.0, description="Largest change of size along each axis, as a fraction."
     )
-    shear: Annotated[float, Field(ge=0.0, le=60.0)] = Field(0.0, description="Largest shear, in degrees.")
+    shear: Annotated[float, Field(ge=0.0, le=60.0)] = Field(default=0.0, description="Largest shear, in degrees.")
     elastic: Annotated[float, Field(ge=0.0, le=100.0)] = Field(
-        0.0, description="Strength of the elastic distortion (alpha of Simard et al. 2003), in pixels."
+        default=0.0, description="Strength of the elastic distortion (alpha of Simard et al. 2003), in pixels."
     )
     elastic_sigma: Annotated[float, Field(ge=0.5, le=20.0)] = Field(
-        4.0, description="Smoothness of the elastic distortion: the Gaussian's standard deviation, in pixels."
+        default=4.0, description="Smoothness of the elastic distortion: the Gaussian's standard deviation, in pixels."
     )
 
     @model_validator(mode="after")
@@ -59,48 +61,56 @@ ONLY_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
 class TrainConfig(OptimizerFields):
     """How a network is trained."""
 
-    epochs: Annotated[int, Field(ge=1, le=1_000_000)] = Field(10, description="Passes over the training data.")
-    batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = Field(32, description="Samples a step.")
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)] = Field(default=10, description="Passes over the training data.")
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = Field(default=32, description="Samples a step.")
     schedule: Literal["constant", "step", "exponential", "cosine", "one-cycle"] = Field(
-        "one-cycle", description="How the learning rate changes, step by step."
+        default="one-cycle", description="How the learning rate changes, step by step."
     )
-    warmup: Annotated[float, Field(ge=0.0)] = Field(0.0, description="Epochs of linear warm-up before the schedule.")
+    warmup: Annotated[float, Field(ge=0.0)] = Field(
+        default=0.0, description="Epochs of linear warm-up before the schedule."
+    )
     step_every: Annotated[float, Field(gt=0.0)] = Field(
-        3.0, description="Epochs between the step schedule's reductions."
+        default=3.0, description="Epochs between the step schedule's reductions."
     )
     decay: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
-        0.5, description="Factor of the step schedule at each reduction, and of the exponential schedule in each epoch."
+        default=0.5,
+        description="Factor of the step schedule at each reduction, and of the exponential schedule in each epoch.",
     )
     final_fraction: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
-        0.0, description="Learning rate at the end of cosine and one-cycle, as a fraction of the peak."
+        default=0.0, description="Learning rate at the end of cosine and one-cycle, as a fraction of the peak."
     )
     dropout: tuple[Fraction, ...] = Field(
-        (), description="Rate at which hidden units are dropped: one for all hidden layers, or one for each."
+        default=(), description="Rate at which hidden units are dropped: one for all hidden layers, or one for each."
     )
-    input_dropout: Fraction = Field(0.0, description="Rate at which inputs are dropped.")
+    input_dropout: Fraction = Field(default=0.0, description="Rate at which inputs are dropped.")
     max_norm: Annotated[float, Field(ge=0.0)] = Field(
-        0.0, description="Largest norm of a hidden unit's incoming weights; 0 is off."
+        default=0.0, description="Largest norm of a hidden unit's incoming weights; 0 is off."
     )
-    label_smoothing: Fraction = Field(0.0, description="Share of the target spread evenly over the classes.")
-    clip_norm: Annotated[float, Field(ge=0.0)] = Field(0.0, description="Largest norm of the whole gradient; 0 is off.")
-    ema: Fraction = Field(0.0, description="Decay of the moving average of the weights, a step; 0 is off.")
-    augment: AugmentConfig = Field(AugmentConfig(), description="Random distortions of the images.")
+    label_smoothing: Fraction = Field(default=0.0, description="Share of the target spread evenly over the classes.")
+    clip_norm: Annotated[float, Field(ge=0.0)] = Field(
+        default=0.0, description="Largest norm of the whole gradient; 0 is off."
+    )
+    ema: Fraction = Field(default=0.0, description="Decay of the moving average of the weights, a step; 0 is off.")
+    augment: AugmentConfig = Field(default=AugmentConfig(), description="Random distortions of the images.")
     val_split: Annotated[float, Field(ge=0.0, le=0.9)] = Field(
-        0.0, description="Share of the training data held out to watch."
+        default=0.0, description="Share of the training data held out to watch."
     )
     patience: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
-        0, description="Epochs without improvement before an early stop; 0 is off."
+        default=0, description="Epochs without improvement before an early stop; 0 is off."
     )
     monitor: Literal["accuracy", "loss"] = Field(
-        "accuracy", description="What early stopping watches on the held-out data."
+        default="accuracy", description="What early stopping watches on the held-out data."
     )
     target_accuracy: Annotated[float, Field(ge=0.0, le=100.0)] = Field(
-        0.0, description="Stop once this accuracy, in percent, is reached on held-out or else on test data; 0 is off."
+        default=0.0,
+        description="Stop once this accuracy, in percent, is reached on held-out or else on test data; 0 is off.",
     )
-    shuffle: bool = Field(True, description="Whether the samples are drawn in a new order in each epoch.")
-    drop_last: bool = Field(False, description="Whether a last batch that is not full is left out.")
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="Where all random numbers come from.")
-    threads: Annotated[int, Field(ge=0, le=MAX_THREADS)] = Field(0, description="Threads to train on; 0 chooses.")
+    shuffle: bool = Field(default=True, description="Whether the samples are drawn in a new order in each epoch.")
+    drop_last: bool = Field(default=False, description="Whether a last batch that is not full is left out.")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(default=0, description="Where all random numbers come from.")
+    threads: Annotated[int, Field(ge=0, le=MAX_THREADS)] = Field(
+        default=0, description="Threads to train on; 0 chooses."
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -108,6 +118,11 @@ class TrainConfig(OptimizerFields):
             raise ValueError(
                 f"<warmup> is {self.warmup:g}, longer than the whole run of {self.epochs} epochs (<epochs>); "
                 f"expected a number from 0 to {self.epochs}"
+            )
+        if 0.0 < self.target_accuracy < 1.0:
+            raise ValueError(
+                f"<target_accuracy> is {self.target_accuracy:g}, below one percent; did you mean "
+                f"{100.0 * self.target_accuracy:g}?"
             )
         if self.patience and not self.val_split:
             raise ValueError(

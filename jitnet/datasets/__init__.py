@@ -3,9 +3,9 @@
 `load` gives a `Dataset`: images as stored (uint8 or float32), labels, names of classes, and how values are scaled.
 """
 
-from jitnet.datasets.assemble import from_arrays
+from jitnet.datasets.assemble import Parts, from_arrays, hold_out
 from jitnet.datasets.conversion import Converted, Layout, convert
-from jitnet.datasets.dataset import Dataset, Progress, Scaling, Split, stratified_split
+from jitnet.datasets.dataset import Dataset, Progress, Scaling, Split, held_out_rows, stratified_split
 from jitnet.datasets.description import ClassShare, Description, Sample, describe
 from jitnet.datasets.generation import synthetic
 from jitnet.datasets.registry import Fetched, Listing, fetch, listing, load, names
@@ -18,6 +18,7 @@ __all__ = [
     "Fetched",
     "Layout",
     "Listing",
+    "Parts",
     "Progress",
     "Sample",
     "Scaling",
@@ -26,6 +27,8 @@ __all__ = [
     "describe",
     "fetch",
     "from_arrays",
+    "held_out_rows",
+    "hold_out",
     "listing",
     "load",
     "names",

@@ -4,24 +4,33 @@ Whole numbers in 0..255 are kept as uint8. Fractions in 0..1 that all are k/255 
 bytes; other fractions in 0..1 as float32, unscaled. Anything else is kept as float32 and standardised: per feature, the
 training split's mean becomes 0 and its standard deviation 1. uint8 images are divided by 255 (by their largest value
 where that is below 128: they have fewer grey levels); uint8 values that are no image are standardised.
+
+All of this is found from the rows that are trained on. Test data are stored in the same unit, as float32 where they are
+no bytes; and where rows are held out, `hold_out` finds it again from the others.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isqrt, prod
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from jitnet.datasets.dataset import Dataset, Scaling, Split
+from jitnet.datasets.columns import as_labels, as_numbers
+from jitnet.datasets.dataset import Dataset, Given, Scaling, Split, held_out_rows
+from jitnet.datasets.kind import unlike
 from jitnet.datasets.labels import resolve
 from jitnet.datasets.raw import Raw, RawData
 from jitnet.errors import DataError
 
-__all__ = ["assemble", "from_arrays"]
+__all__ = ["Parts", "assemble", "from_arrays", "hold_out"]
 
 CHUNK_VALUES = 1 << 20
 LEVEL_TOLERANCE = 1e-4
 """How far, in grey levels, a float32 k/255 may lie from k: some writers divide, some multiply by 1/255."""
+FEW_ROWS = 20
+"""In so few rows every one may well have a class of its own."""
 LARGEST = float(np.finfo(np.float32).max) / 2
 """The largest magnitude of a value: the difference of two such still is a float32."""
 LEAST_DEVIATION = float(np.finfo(np.float32).tiny)
@@ -38,30 +47,59 @@ class _Survey:
     levels: bool
 
 
+class _Form(NamedTuple):
+    """How the rows that are trained on are kept and scaled: as bytes or floats, times which factor, as images of which
+    shape; scaling: of what is kept so, None where it is to be standardised."""
+
+    bytes: bool
+    factor: float
+    image_shape: tuple[int, int] | None
+    scaling: Scaling | None
+
+
+class Parts(NamedTuple):
+    """A data set with rows held out. Each split is stored and scaled by what the rows left to train on show.
+
+    scaling: the same for values as the data set stores them; image_shape: as found from those rows.
+    """
+
+    train: Split
+    held_out: Split
+    test: Split | None
+    scaling: Scaling
+    image_shape: tuple[int, int] | None
+
+
 def from_arrays(
-    train_images: np.ndarray,
-    train_labels: np.ndarray,
-    test_images: np.ndarray | None = None,
-    test_labels: np.ndarray | None = None,
+    train_images: npt.ArrayLike,
+    train_labels: npt.ArrayLike,
+    test_images: npt.ArrayLike | None = None,
+    test_labels: npt.ArrayLike | None = None,
     *,
     name: str = "arrays",
     class_names: Sequence[str] | None = None,
     image_shape: tuple[int, int] | None = None,
 ) -> Dataset:
-    """Make a data set from arrays, checked and stored by the rules of this room.
+    """Make a data set from arrays or tables, checked and stored by the rules of this room.
 
+    A pandas DataFrame of numbers is taken like an array, and a Series of words, numbers or categories like labels.
     Images: (n, features), (n, h, w), (n, 1, h, w) or (n, h, w, 1), any real type; uint8 arrays are not copied.
-    Labels: (n,) whole numbers from 0 or words, or (n, n_classes) one-hot.
+    Labels: (n,) whole numbers or words, whose distinct values are the classes; or (n, n_classes) one-hot. With
+    class_names whole numbers are positions in that list.
     Raises DataError where the arrays do not fit together.
     """
-    train = Raw(np.asarray(train_images), np.asarray(train_labels), "train_images", "train_labels")
+    train = _raw(train_images, train_labels, "train_images", "train_labels")
     test = None
     if test_images is not None and test_labels is not None:
-        test = Raw(np.asarray(test_images), np.asarray(test_labels), "test_images", "test_labels")
+        test = _raw(test_images, test_labels, "test_images", "test_labels")
     elif test_images is not None or test_labels is not None:
         raise DataError("test_images and test_labels belong together; one of them is missing")
     names = tuple(class_names) if class_names is not None else None
     return assemble(RawData(train, test, names), name=name, source="arrays", image_shape=image_shape)
+
+
+def _raw(images: npt.ArrayLike, labels: npt.ArrayLike, images_from: str, labels_from: str) -> Raw:
+    return Raw(as_numbers(images, images_from), as_labels(labels, labels_from), images_from, labels_from)
 
 
 def assemble(
@@ -97,34 +135,93 @@ def assemble(
             counts = f"{raw.images_from} holds {len(flat)} images and {raw.labels_from} {len(own)} labels"
             raise DataError(f"{counts}; expected as many labels as images")
 
-    surveys = [_survey(flat, raw.images_from) for flat, raw in zip(flats, raws, strict=True)]
-    low, high = min(s.low for s in surveys), max(s.high for s in surveys)
-    floats = any(flat.dtype.kind == "f" for flat in flats)
-    fractions = low >= 0 and high <= 1 and floats
-    levels = fractions and all(s.levels for s in surveys)
-    bytes_ = levels or (low >= 0 and high <= 255 and not fractions and all(s.whole for s in surveys))
-    side = isqrt(features)
-    if image_shape is None and side >= 5 and side * side == features and (bytes_ or fractions):
-        image_shape = (side, side)
     if image_shape is not None and prod(image_shape) != features:
         raise DataError(
             f"{source}: samples have {features} values; images of {image_shape} would have {prod(image_shape)}"
         )
+    surveys = [_survey(flat, raw.images_from) for flat, raw in zip(flats, raws, strict=True)]
+    fractions = flats[0].dtype.kind == "f" and not data.is_text
+    form = _form(surveys[0], features, fractions, image_shape)
+    stored = [_store_as(form, flat, survey) for flat, survey in zip(flats, surveys, strict=True)]
+    scaling = form.scaling or _standardise(stored[0])
+    for flat, images, raw in zip(flats[1:], stored[1:], raws[1:], strict=True):
+        # Fractions that are kept as bytes are named as they were given. A few rows say little of how far others lie.
+        judged = form.scaling is not None or len(flats[0]) >= FEW_ROWS
+        if reason := judged and unlike(Scaling() if form.factor != 1.0 else scaling, flat):
+            raise DataError(f"{raw.images_from}: {reason}; expected values like those of {raws[0].images_from}")
+        _check_reach(images, scaling, raw.images_from)
+    splits = [Split(images, own) for images, own in zip(stored, labels, strict=True)]
+    given = Given(form.factor, fractions, image_shape, scaling)
+    test = splits[1] if len(splits) > 1 else None
+    return Dataset(
+        name, splits[0], test, names, form.image_shape, scaling, source, _doubt(data, splits[0], classes), given
+    )
 
-    stored = [_store(flat, np.dtype(np.uint8 if bytes_ else np.float32), 255.0 if levels else 1.0) for flat in flats]
-    peak = surveys[0].high
+
+def hold_out(dataset: Dataset, fraction: float, seed: int) -> Parts:
+    """Hold out a share of the training rows; what is learned from data is learned from the others.
+
+    The rows are those of `stratified_split`. A scaling that the caller chose stays.
+    Raises UsageError and DataError as `stratified_split` does, DataError where a value that is held out or tested on is
+    too far from what the others show.
+    """
+    held = held_out_rows(dataset.train, fraction, seed)
+    train, held_out, test, given = dataset.train.take(~held), dataset.train.take(held), dataset.test, dataset.given
+    unchanged = Parts(train, held_out, test, dataset.scaling, dataset.image_shape)
+    # Rows that all are k/255 stay so when there are fewer.
+    if given is None or given.scaling != dataset.scaling or given.factor != 1.0:
+        return unchanged
+    form = _form(_survey(train.images, dataset.source), dataset.in_features, given.fractions, given.image_shape)
+
+    def stored(split: Split) -> Split:
+        return replace(split, images=_store_as(form, split.images, _survey(split.images, dataset.source)))
+
+    train, held_out, test = stored(train), stored(held_out), stored(test) if test is not None else None
+    scaling = form.scaling or _standardise(train.images)
+    _check_reach(held_out.images, scaling, f"{dataset.source}, held-out rows")
+    if test is not None:
+        _check_reach(test.images, scaling, f"{dataset.source}, test data")
+        test = replace(test, scaling=scaling)
+    as_given = Scaling() if form.factor != 1.0 else scaling
+    return Parts(replace(train, scaling=scaling), replace(held_out, scaling=scaling), test, as_given, form.image_shape)
+
+
+def _form(survey: _Survey, features: int, fractions: bool, image_shape: tuple[int, int] | None) -> _Form:
+    """How rows of this range are kept and scaled; fractions, image_shape: as in `Given`."""
+    low, high = survey.low, survey.high
+    fractions = low >= 0 and high <= 1 and (fractions or not survey.whole)
+    levels = fractions and survey.levels
+    bytes_ = levels or (low >= 0 and high <= 255 and not fractions and survey.whole)
+    side = isqrt(features)
+    if image_shape is None and side >= 5 and side * side == features and (bytes_ or fractions):
+        image_shape = (side, side)
+    scaling = None
     if levels:
         scaling = Scaling(0.0, 1 / 255)
     elif fractions:
         scaling = Scaling()
     elif bytes_ and image_shape is not None:
-        scaling = Scaling(0.0, 1 / peak if 0 < peak < 128 else 1 / 255)
-    else:
-        scaling = _standardise(stored[0])
-        for images, raw in zip(stored[1:], raws[1:], strict=True):
-            _check_reach(images, scaling, raw)
-    splits = [Split(images, own) for images, own in zip(stored, labels, strict=True)]
-    return Dataset(name, splits[0], splits[1] if len(splits) > 1 else None, names, image_shape, scaling, source)
+        scaling = Scaling(0.0, 1 / high if 0 < high < 128 else 1 / 255)
+    return _Form(bytes_, 255.0 if levels else 1.0, image_shape, scaling)
+
+
+def _store_as(form: _Form, images: np.ndarray, survey: _Survey) -> np.ndarray:
+    """Rows in the unit of `form`: as bytes where the form says so and they are some, else as float32."""
+    whole = survey.whole or (survey.levels and form.factor != 1.0)
+    fits = survey.low >= 0 and survey.high * form.factor <= 255 and whole
+    return _store(images, np.dtype(np.uint8 if form.bytes and fits else np.float32), form.factor)
+
+
+def _doubt(data: RawData, train: Split, classes: Sequence[str] | None) -> str:
+    """A notice where nearly every row has a class of its own, as where the label is in another column; else nothing."""
+    found = len(np.unique(train.labels))
+    if data.train is None or classes is not None or len(train) < FEW_ROWS or found <= len(train) / 2:
+        return ""
+    where = data.train.labels_from
+    return (
+        f"{where}: nearly every row has a class of its own, {found:,} classes in {len(train):,} rows; expected labels "
+        f"that many rows share{data.labels_hint}"
+    )
 
 
 def _flatten(raw: Raw) -> tuple[np.ndarray, tuple[int, int] | None]:
@@ -156,7 +253,8 @@ def _chunks(images: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
 
 def _survey(images: np.ndarray, where: str) -> _Survey:
     if images.dtype.kind != "f":
-        return _Survey(float(images.min()), float(images.max()), whole=True, levels=False)
+        low, high = float(images.min()), float(images.max())
+        return _Survey(low, high, whole=True, levels=low >= 0 and high <= 1)
     survey = _Survey(np.inf, -np.inf, whole=True, levels=True)
     for start, chunk in _chunks(images):
         low, high = float(chunk.min()), float(chunk.max())
@@ -179,7 +277,7 @@ def _are_levels(fractions: np.ndarray) -> bool:
 
 
 def _store(images: np.ndarray, dtype: np.dtype, factor: float) -> np.ndarray:
-    """(n, features) of `dtype`, holding images * factor, rounded where that is uint8.
+    """(n, features) of `dtype`, holding images * factor, as uint8 rounded.
 
     Always aligned, contiguous and writable: compiled loops are compiled anew for any other kind of array.
     """
@@ -188,7 +286,8 @@ def _store(images: np.ndarray, dtype: np.dtype, factor: float) -> np.ndarray:
         return images
     out = np.empty(images.shape, dtype)
     for start, chunk in _chunks(images):
-        out[start : start + len(chunk)] = chunk if factor == 1.0 else np.rint(chunk * np.float32(factor))
+        scaled = chunk if factor == 1.0 else chunk * np.float32(factor)
+        out[start : start + len(chunk)] = np.rint(scaled) if dtype == np.uint8 and factor != 1.0 else scaled
     return out
 
 
@@ -203,12 +302,14 @@ def _standardise(images: np.ndarray) -> Scaling:
     return Scaling(np.asarray(mean, np.float32), np.asarray(1 / np.where(varies, deviation, 1.0), np.float32))
 
 
-def _check_reach(images: np.ndarray, scaling: Scaling, raw: Raw) -> None:
+def _check_reach(images: np.ndarray, scaling: Scaling, where: str) -> None:
     """DataError where values that were standardised by other data are no float32 any more."""
+    if not np.ndim(scaling.scale):
+        return
     reach = scaling.reach(images)
     if reach.max() > LARGEST:
         feature = int(reach.argmax())
         raise DataError(
-            f"{raw.images_from}: value {feature} (from 0) of a sample lies {reach[feature]:.2g} standard deviations "
+            f"{where}: value {feature} (from 0) of a sample lies {reach[feature]:.2g} standard deviations "
             "from the training data's mean; expected data of the same kind"
         )

@@ -12,11 +12,12 @@ from typing import Literal
 
 import numpy as np
 
+from jitnet.config import check_arguments
 from jitnet.datasets import idx, npz, safetensors_file
 from jitnet.datasets.dataset import Dataset, Split
 from jitnet.errors import DataError, OutputError, UsageError
 
-__all__ = ["LAYOUTS", "Converted", "Layout", "convert"]
+__all__ = ["LAYOUTS", "Converted", "Layout", "check_target", "convert"]
 
 Layout = Literal["jitnet", "original"]
 LAYOUTS: tuple[Layout, ...] = ("jitnet", "original")
@@ -42,18 +43,10 @@ def convert(dataset: Dataset, target: str | Path, layout: Layout = "jitnet") -> 
     Raises UsageError for another suffix or layout, DataError for data the layout cannot hold, OutputError where the
     target exists or cannot be written.
     """
+    check_arguments("convert(dataset, target)", dataset=(dataset, Dataset), target=(target, (str, Path)))
     path = Path(target).expanduser()
     suffix = path.suffix.lower()
-    if suffix not in (".safetensors", ".npz", ""):
-        raise UsageError(
-            f"{path}: cannot write {suffix} files; expected NAME.safetensors, NAME.npz, or a folder for IDX"
-        )
-    if layout not in LAYOUTS:
-        raise UsageError(f"layout: there is no {layout!r}; expected {' or '.join(LAYOUTS)}")
-    if layout == "original" and suffix != ".safetensors":
-        raise UsageError(f"{path}: the original's layout is one of .safetensors files; name the target so")
-    if path.exists() and (suffix or not path.is_dir() or any(path.iterdir())):
-        raise OutputError(f"{path}: exists already and is not overwritten; give another name")
+    check_target(path, layout)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,6 +75,21 @@ def convert(dataset: Dataset, target: str | Path, layout: Layout = "jitnet") -> 
         0 if dataset.test is None else len(dataset.test),
         sum(file.stat().st_size for file in files),
     )
+
+
+def check_target(target: Path, layout: str = "jitnet") -> None:
+    """Check, before data is read, what can be known of a target: raises what `convert` raises."""
+    path, suffix = target.expanduser(), target.suffix.lower()
+    if suffix not in (".safetensors", ".npz", ""):
+        raise UsageError(
+            f"{path}: cannot write {suffix} files; expected NAME.safetensors, NAME.npz, or a folder for IDX"
+        )
+    if layout not in LAYOUTS:
+        raise UsageError(f"layout: there is no {layout!r}; expected {' or '.join(LAYOUTS)}")
+    if layout == "original" and suffix != ".safetensors":
+        raise UsageError(f"{path}: the original's layout is one of .safetensors files; name the target so")
+    if path.exists() and (suffix or not path.is_dir() or any(path.iterdir())):
+        raise OutputError(f"{path}: exists already and is not overwritten; give another name")
 
 
 def _arrays(dataset: Dataset, layout: Layout) -> dict[str, np.ndarray]:

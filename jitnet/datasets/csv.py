@@ -20,6 +20,7 @@ from jitnet.errors import DataError
 __all__ = ["read"]
 
 LINES_AT_ONCE = 4096
+LAST = "; the last column looks like labels: if it holds them, move it to the front"
 SEPARATORS = ",;\t"
 HEADINGS = {"label", "labels", "class", "target", "y"}
 """A first line that begins with one of these is a header, even where the other columns are numbered."""
@@ -45,7 +46,9 @@ def read(path: Path) -> RawData:
             raise DataError(f"{path}: holds no samples; expected one a line, the label first")
         kind = np.dtype(np.uint8 if all(piece.dtype == np.uint8 for piece in pieces) else np.float32)
         images = np.concatenate([piece.astype(kind, copy=False) for piece in pieces])
-    return RawData(Raw(images, _labels(words, path), str(path), f"{path}: first column"), None, labels_are_names=True)
+    hint = LAST if _may_be_labels(images[:, -1]) else ""
+    raw = Raw(images, _labels(words, path, hint), str(path), f"{path}: first column")
+    return RawData(raw, None, is_text=True, labels_hint=hint)
 
 
 def _pieces(file: TextIO, path: Path) -> Iterator[tuple[list[str], np.ndarray]]:
@@ -120,7 +123,9 @@ def _is_header(start: list[tuple[int, str]], separator: str) -> bool:
 
 
 def _complain(path: Path, chunk: list[tuple[int, str]], separator: str, n_values: int) -> None:
-    """Find what `loadtxt` stumbled over and say where it stands."""
+    """Find what `loadtxt` stumbled over and say where it is."""
+    last = [line.split(separator)[-1].strip() for _, line in chunk]
+    hint = LAST if all(cell and _number(cell) is None for cell in last) else ""
     for number, line in chunk:
         cells = _cut(line, separator)[1].split(separator)
         if len(cells) != n_values:
@@ -130,14 +135,21 @@ def _complain(path: Path, chunk: list[tuple[int, str]], separator: str, n_values
             if value is None or not abs(value) <= float(np.finfo(np.float32).max):
                 where = f"{path}, line {number}, column {column}"
                 raise DataError(
-                    f"{where}: {cell.strip()[:40]!r} is no finite number; expected the label first, then numbers"
+                    f"{where}: {cell.strip()[:40]!r} is no finite number; expected the label first, then numbers{hint}"
                 )
     raise DataError(f"{path}, lines {chunk[0][0]} to {chunk[-1][0]}: expected the label first, then numbers")
 
 
-def _labels(words: list[str], path: Path) -> np.ndarray:
-    """(n,) int64 where all labels are whole numbers, else words."""
-    numbers = {word: _number(word) for word in set(words)}
+def _may_be_labels(column: np.ndarray) -> bool:
+    """Whether a column of numbers has few distinct values, all whole, as labels are."""
+    distinct = np.unique(column)
+    return 1 < len(distinct) <= len(column) / 2 and bool((distinct == np.rint(distinct)).all())
+
+
+def _labels(words: list[str], path: Path, hint: str) -> np.ndarray:
+    """(n,) int64 where all labels are whole numbers, else words; DataError for the first that is neither, with a hint
+    where labels may be instead."""
+    numbers = {word: _number(word) for word in dict.fromkeys(words)}
     numeric = all(number is not None for number in numbers.values())
     for word, number in numbers.items():
         finite = number is None or np.isfinite(number)
@@ -147,5 +159,5 @@ def _labels(words: list[str], path: Path) -> np.ndarray:
             or (numeric and number is not None and not (number.is_integer() and abs(number) < 2**53))
         ):
             where = f"{path}: the label of sample {words.index(word)} (from 0), in the first column,"
-            raise DataError(f"{where} is {word or 'empty'}; expected a word or a whole number")
+            raise DataError(f"{where} is {word or 'empty'}; expected a word or a whole number{hint}")
     return np.array([int(numbers[word] or 0) for word in words], np.int64) if numeric else np.array(words, np.str_)

@@ -9,7 +9,7 @@ import numpy as np
 
 from jitnet.errors import DataError, UsageError
 
-__all__ = ["Dataset", "Progress", "Scaling", "Split", "stratified_split"]
+__all__ = ["Dataset", "Given", "Progress", "Scaling", "Split", "held_out_rows", "stratified_split"]
 
 Progress = Callable[[str, int, int | None], None]
 """Called with what is being done, the bytes done, and the bytes in all (None where unknown)."""
@@ -42,15 +42,36 @@ class Split:
 
     images: (n, features), C-contiguous, uint8 or float32, as stored: not scaled.
     labels: (n,) int64, each in 0 .. n_classes - 1.
-    scaling: how its values become inputs; a `Dataset` hands its own on. None where nobody said.
+    scaling: how its values become inputs; class_names: one name a class. A `Dataset` passes its own to its splits;
+    None where they are not known.
     """
 
     images: np.ndarray
     labels: np.ndarray
     scaling: Scaling | None = None
+    class_names: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def take(self, rows: np.ndarray) -> "Split":
+        """A copy of some samples; rows: indices, or a mask."""
+        return replace(self, images=self.images[rows], labels=self.labels[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What scaling was found from, besides the rows: enough to find it again from fewer of them.
+
+    factor: a stored value is the source's times this, 255 where fractions k/255 are kept as bytes. fractions: whether
+    values from 0 to 1 are fractions even where all are whole, as in an array of floats. image_shape: (height, width) as
+    the source or the caller has it, None where neither said. scaling: what was found.
+    """
+
+    factor: float
+    fractions: bool
+    image_shape: tuple[int, int] | None
+    scaling: Scaling
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +83,7 @@ class Dataset:
     class_names: one name a class, in the order of the labels.
     image_shape: (height, width) of a sample, None where samples are not grey images.
     notice: a line that the user should see (a fall-back that was taken), or empty.
+    given: what `scaling` was found from; None where the caller chose it.
     """
 
     name: str
@@ -72,12 +94,13 @@ class Dataset:
     scaling: Scaling
     source: str
     notice: str = ""
+    given: Given | None = None
 
     def __post_init__(self) -> None:
-        # A split that is used alone, to judge a model by, still tells what form its values have.
-        object.__setattr__(self, "train", replace(self.train, scaling=self.scaling))
-        if self.test is not None:
-            object.__setattr__(self, "test", replace(self.test, scaling=self.scaling))
+        # A split that is used alone, to judge a model by, still tells its values' form and its classes.
+        for name, split in (("train", self.train), ("test", self.test)):
+            if split is not None:
+                object.__setattr__(self, name, replace(split, scaling=self.scaling, class_names=self.class_names))
 
     @property
     def test_or_train(self) -> Split:
@@ -113,6 +136,12 @@ def stratified_split(split: Split, fraction: float, seed: int) -> tuple[Split, S
     the same everywhere. Both parts keep the samples' order and are copies.
     Raises UsageError where fraction is not between 0 and 1, DataError where one part would be empty.
     """
+    held = held_out_rows(split, fraction, seed)
+    return split.take(~held), split.take(held)
+
+
+def held_out_rows(split: Split, fraction: float, seed: int) -> np.ndarray:
+    """(n,) bool, True for the samples that `stratified_split` holds out; raises as it does."""
     if not 0.0 < fraction < 1.0:
         raise UsageError(f"the share to hold out is {fraction:g}; it must lie between 0 and 1, 0.1 for example")
     n = len(split)
@@ -130,11 +159,7 @@ def stratified_split(split: Split, fraction: float, seed: int) -> tuple[Split, S
     rank = np.arange(n) - first[split.labels[order]]
     held = np.zeros(n, bool)
     held[order] = rank < take[split.labels[order]]
-
-    def part(chosen: np.ndarray) -> Split:
-        return Split(split.images[chosen], split.labels[chosen], split.scaling)
-
-    return part(~held), part(held)
+    return held
 
 
 def _hashes(seed: int, n: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jitnet.config import check_arguments
 from jitnet.datasets.dataset import Dataset
 
 __all__ = ["ClassShare", "Description", "Sample", "describe"]
@@ -33,7 +34,8 @@ class Description:
     """What `describe` found.
 
     value_type: "uint8" or "float32"; low, high: the range of stored values in all splits; density: the share of
-    training values that are not zero; in_memory_bytes: images and labels; samples: the first of each class.
+    training values that are not zero; in_memory_bytes: images and labels; samples: the first of each class; notice: the
+    data set's, a line that the user should see, or empty.
     """
 
     name: str
@@ -50,10 +52,12 @@ class Description:
     in_memory_bytes: int
     classes: tuple[ClassShare, ...]
     samples: tuple[Sample, ...]
+    notice: str = ""
 
 
 def describe(dataset: Dataset, n_samples: int = 10) -> Description:
     """Describe a data set; takes one pass over its values. `n_samples` is the most samples given, one a class."""
+    check_arguments("describe(dataset)", dataset=(dataset, Dataset))
     splits = [dataset.train] if dataset.test is None else [dataset.train, dataset.test]
     counts = [np.bincount(split.labels, minlength=dataset.n_classes) for split in splits]
     tested = counts[1] if len(counts) > 1 else np.zeros_like(counts[0])
@@ -83,4 +87,5 @@ def describe(dataset: Dataset, n_samples: int = 10) -> Description:
         in_memory_bytes=sum(split.images.nbytes + split.labels.nbytes for split in splits),
         classes=classes,
         samples=samples,
+        notice=dataset.notice,
     )

@@ -1,10 +1,12 @@
 """From labels as a file held them to class indices and class names.
 
-IDX, safetensors and npz files hold positions in a list of classes: 0, 1, 2, …. A CSV file's first column holds names,
-words or whole numbers, which need not be contiguous. One-hot rows are positions too, in as many classes as they have
-columns.
+One rule for all sources. Where the source lists its classes (`class_names`, `classes.txt`), whole numbers are positions
+in that list, from 0. One-hot rows have as many classes as columns. Elsewhere the classes are the distinct labels of the
+training data, words or whole numbers, in order: 0, 1, 2 are three classes, and so are 1, 2, 3. A class that has no
+training sample could not be learned, so a test label that the training data lack is an error.
 """
 
+import difflib
 import unicodedata
 from collections.abc import Sequence
 
@@ -13,13 +15,13 @@ import numpy as np
 from jitnet.datasets.raw import RawData
 from jitnet.errors import DataError
 
-__all__ = ["MAX_CLASSES", "resolve"]
+__all__ = ["MAX_CLASSES", "match", "resolve"]
 
 MAX_CLASSES = 65_536
 
 MAX_GAP = 16
-"""Neighbouring classes without a sample that are let pass (or as many as there are classes with samples): a small
-extract lacks a class or two, but a 200 among labels 0..9 is damage."""
+"""Numbers without a sample between two labels, or as many as there are classes, beyond which a lone label is damage: a
+200 among labels 0..9 that one sample has."""
 
 
 def resolve(data: RawData, classes: Sequence[str] | None) -> tuple[tuple[str, ...], list[np.ndarray]]:
@@ -32,7 +34,7 @@ def resolve(data: RawData, classes: Sequence[str] | None) -> tuple[tuple[str, ..
     values, widths = zip(*(_values(labels, where) for labels, where in splits), strict=True)
     wheres = [where for _, where in splits]
     if len({array.dtype.kind for array in values}) > 1:
-        if not data.labels_are_names:
+        if not data.is_text:
             raise DataError(
                 f"{wheres[1]}: labels are of another kind than in {wheres[0]}; expected words or numbers in both"
             )
@@ -46,19 +48,21 @@ def resolve(data: RawData, classes: Sequence[str] | None) -> tuple[tuple[str, ..
             _check_range(labels, where, len(names))
     elif classes is not None:
         names, values = _by_name(values, wheres, _distinct(np.concatenate(values)))
-    elif words or data.labels_are_names:
-        names, values = _by_name(values, wheres, names or _distinct(values[0]))
     else:
-        names = _count_classes(values, wheres)
+        if not words:
+            _check_strays(values[0], wheres[0])
+        names, values = _by_name(values, wheres, names or _distinct(values[0]))
 
     if classes is not None:
-        return tuple(classes), _translate(values, wheres, names, tuple(classes))
+        chosen = tuple(classes)
+        return chosen, [match(own, names, chosen, where) for own, where in zip(values, wheres, strict=True)]
     _check_names(names, wheres[0])
     if len(names) > MAX_CLASSES:
         raise DataError(f"{wheres[0]}: has {len(names)} classes; jitnet takes at most {MAX_CLASSES}")
     if (values[0] == values[0][0]).all():
         raise DataError(
             f"{wheres[0]}: all {len(values[0])} labels are {names[values[0][0]]!r}; expected two classes or more"
+            f"{data.labels_hint}"
         )
     return names, list(values)
 
@@ -111,25 +115,18 @@ def _check_names(names: Sequence[str], where: str) -> None:
             raise DataError(f"{where}: the class {name!r} has a control character in its name; expected plain text")
 
 
-def _count_classes(values: Sequence[np.ndarray], wheres: Sequence[str]) -> tuple[str, ...]:
-    """Names "0" … for positions in a list of classes whose length nobody gave: the training labels tell it."""
-    found = np.unique(values[0])
-    allowed = max(MAX_GAP, len(found))
-    gaps = np.diff(found, prepend=-1) - 1
-    if found[0] < 0:
-        _check_range(values[0], wheres[0], int(found[-1]) + 1 if found[-1] >= 0 else 1)
-    if (gaps > allowed).any():
-        at = int((gaps > allowed).argmax())
-        sample = int((values[0] == found[at]).argmax())
-        below = f"the labels below it are {found[0]} to {found[at - 1]}" if at else "there are none below it"
+def _check_strays(labels: np.ndarray, where: str) -> None:
+    """DataError for a label that one sample alone has, below 0 or far above the run 0, 1, 2, … of all the others."""
+    found, first, counts = np.unique(labels, return_index=True, return_counts=True)
+    far = np.diff(found, prepend=found[0]) - 1 > max(MAX_GAP, len(found))
+    lone = (counts == 1) & (np.maximum.accumulate(far) | (found < 0))
+    rest = found[~lone]
+    if lone.any() and len(rest) > 1 and np.array_equal(rest, np.arange(len(rest))):
+        sample = int(first[lone].min())
         raise DataError(
-            f"{wheres[0]}: label {found[at]} of sample {sample} (from 0) is out of range: {below}; "
-            "labels count classes from 0"
+            f"{where}: label {labels[sample]} of sample {sample} (from 0) is out of range; expected 0 to "
+            f"{len(rest) - 1}, as all the others are"
         )
-    names = tuple(str(c) for c in range(int(found[-1]) + 1))
-    for labels, where in zip(values[1:], wheres[1:], strict=True):
-        _check_range(labels, where, len(names))
-    return names
 
 
 def _distinct(values: np.ndarray) -> tuple[str, ...]:
@@ -144,35 +141,49 @@ def _by_name(
     position = {name: index for index, name in enumerate(names)}
     result = []
     for labels, where in zip(values, wheres, strict=True):
-        found, inverse = np.unique(labels, return_inverse=True)
-        for value in found:
-            if str(value) not in position:
-                at = int((labels == value).argmax())
-                raise DataError(
-                    f"{where}: label {str(value)!r} of sample {at} (from 0) is no class; expected one of {_list(names)}"
-                )
-        result.append(np.array([position[str(v)] for v in found], np.int64)[inverse.reshape(-1)])
+        found, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+        places = np.array([position.get(str(value), -1) for value in found], np.int64)
+        if (places < 0).any():
+            at = int(first[places < 0].min())
+            label = repr(str(labels[at])) if labels.dtype.kind == "U" else labels[at]
+            raise DataError(
+                f"{where}: label {label} of sample {at} (from 0) is no class of the training data; {_expected(names)}"
+            )
+        result.append(places[inverse.reshape(-1)])
     return names, tuple(result)
 
 
-def _translate(
-    values: Sequence[np.ndarray], wheres: Sequence[str], names: tuple[str, ...], classes: tuple[str, ...]
-) -> list[np.ndarray]:
-    """Indices into `names` as indices into `classes`: by name, or by position where names are mere numbers."""
+def match(labels: np.ndarray, names: Sequence[str], classes: Sequence[str], where: str) -> np.ndarray:
+    """Positions in `names` as positions in `classes`, (n,) int64: by name, whatever the order of the two.
+
+    Where all names are numbers and no class is one, numbers are positions in `classes`. Raises DataError for the first
+    sample whose class is not among them; a name that no sample has does not matter.
+    """
+    names, classes = tuple(names), tuple(classes)
     if names == classes:
-        return list(values)
+        return labels
     position = {name: index for index, name in enumerate(classes)}
     table = np.array([position.get(name, -1) for name in names], np.int64)
-    used = np.unique(np.concatenate(values))
-    if (table[used] < 0).any() and all(name.isdigit() for name in names):
+    if all(name.isdecimal() for name in names) and not any(name.isdecimal() for name in classes):
         table = np.array([int(name) if int(name) < len(classes) else -1 for name in names], np.int64)
-    for labels, where in zip(values, wheres, strict=True):
-        bad = table[labels] < 0
-        if bad.any():
-            raise DataError(
-                f"{where}: class {names[labels[bad.argmax()]]!r} is not among the classes expected, {_list(classes)}"
-            )
-    return [table[labels] for labels in values]
+    bad = table[labels] < 0
+    if bad.any():
+        at = int(bad.argmax())
+        raise DataError(
+            f"{where}: the class of sample {at} (from 0), {names[labels[at]]!r}, is not among those that the model "
+            f"knows; {_expected(classes, names[labels[at]])}"
+        )
+    return table[labels]
+
+
+def _expected(names: Sequence[str], found: str = "") -> str:
+    """Which classes were expected, and of words the ones that are spelled most alike to what was found."""
+    if list(names) == [str(c) for c in range(len(names))]:
+        return f"expected 0 to {len(names) - 1}"
+    lower = {name.lower(): name for name in names}
+    close = [lower[name] for name in difflib.get_close_matches(found.lower(), lower, 3)]
+    hint = f"; did you mean {' or '.join(close)}?" if close and not found.isdecimal() else ""
+    return f"expected one of {_list(names)}{hint}"
 
 
 def _list(names: Sequence[str]) -> str:

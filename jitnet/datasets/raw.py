@@ -29,13 +29,16 @@ class RawData:
     """What a reader found.
 
     class_names: as the file gives them, else None.
-    labels_are_names: whole numbers in the labels are names of classes, not positions in a list of classes.
+    labels_hint: what to add to a message that doubts the labels: where else they may be, from "; " on.
+    is_text: numbers were read from text, whose spelling says nothing of their type: labels may be words in one split
+    and numbers in the other, and 0 and 1 among fractions are no bytes.
     """
 
     train: Raw | None
     test: Raw | None
     class_names: tuple[str, ...] | None = None
-    labels_are_names: bool = False
+    is_text: bool = False
+    labels_hint: str = ""
 
     def only(self, source: str) -> Raw:
         """The split to test on: the test split where there is one, else the only split."""

@@ -7,12 +7,13 @@ itself, labels that are Fashion-MNIST's are not taken for MNIST's, and only thos
 """
 
 import dataclasses
-import difflib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from jitnet.config import check_arguments
+from jitnet.config.nearest import nearest
 from jitnet.datasets import digits, idx
 from jitnet.datasets.assemble import assemble
 from jitnet.datasets.dataset import Dataset, Progress
@@ -161,6 +162,11 @@ def load(
     progress: told about downloads; download: whether there may be any.
     Raises DataError for data that are missing, broken or do not fit together; DownloadError and OutputError as `fetch`.
     """
+    check_arguments(
+        "load(name_or_path, test_data)",
+        name_or_path=(name_or_path, (str, Path, type(None))),
+        test_data=(test_data, (str, Path, type(None))),
+    )
     notice = ""
     if name_or_path is None:
         name_or_path = DEFAULT
@@ -209,8 +215,8 @@ def _fetch_or_refuse(name: str, progress: Progress | None, may_download: bool) -
 
 
 def _unknown(name: str) -> str:
-    close = difflib.get_close_matches(name, names(), 1)
-    hint = f"; did you mean {close[0]}?" if close else ""
+    near = nearest(name, names())
+    hint = f"; did you mean {near}?" if near else ""
     return f"{name}: there is no data set and no file of that name; known by name are {', '.join(names())}{hint}"
 
 

@@ -77,7 +77,8 @@ def write(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -
     codes = {np.dtype(code): name for name, code in TYPES.items()}
     # The format wants each array aligned for its type, which falling sizes give.
     order = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))
-    header: dict[str, object] = {"__metadata__": metadata}
+    # Of a file that was read, the metadata come in any order.
+    header: dict[str, object] = {"__metadata__": dict(sorted(metadata.items()))}
     end = 0
     for name in order:
         start, end = end, end + arrays[name].nbytes
@@ -86,7 +87,8 @@ def write(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -
             "shape": list(arrays[name].shape),
             "data_offsets": [start, end],
         }
-    text = json.dumps(header, ensure_ascii=False).encode()
+    # A file name may hold bytes that are no UTF-8, which the format wants: there is a ? for each.
+    text = json.dumps(header, ensure_ascii=False).encode("utf-8", "replace")
     text += b" " * (-len(text) % 8)
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)

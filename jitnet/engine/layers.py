@@ -9,8 +9,9 @@ import numpy as np
 
 from jitnet.compiler.blocks import PANEL, SPARSE_BLOCK
 from jitnet.compiler.decorators import helper
-from jitnet.engine.output import replica
-from jitnet.engine.state import operation
+from jitnet.engine.costs import Cost, Sizes, gradient_bytes, linear_cost, sparse_linear_cost
+from jitnet.engine.operation import operation
+from jitnet.engine.places import entry_lists, inputs, replica
 from jitnet.kernels.activation import activation_backward, activation_forward
 from jitnet.kernels.dropout import dropout
 from jitnet.kernels.gather import gather_bytes, gather_floats
@@ -38,40 +39,44 @@ __all__ = [
 ]
 
 
-@operation
+def _gather_cost(s: Sizes) -> Cost:
+    return Cost(2 * s.n * s.i if s.item == 1 else 0, (s.item + 4) * s.n * s.i)
+
+
+@operation("samples", _gather_cost, ("n", "i"))
 def gather(run, batch, layer, part, first, last):
     """Own samples as network inputs, into the buffer whose turn it is."""
     this = run.layers[0]
-    x = run.state.work[this.input_offset + batch.buffer * this.buffer_stride :]
+    x = run.state.work[inputs(run, batch, layer, part) :]
     if run.call.has_bytes:
         gather_bytes(run.data.images, batch.indices, run.state.byte_values, x, this.input_stride, first, last)
     else:
         gather_floats(run.data.features, batch.indices, x, this.input_stride, first, last)
 
 
-@operation
+@operation("units", linear_cost, ("n", "i", "o"), product="forward")
 def forward(run, batch, layer, part, first, last):
     """What goes into the activation of own units, from dense inputs, for all samples."""
     this = run.layers[layer]
     work, params = run.state.work, run.state.params
-    x = work[this.input_offset + batch.buffer * this.buffer_stride :]
+    x = work[inputs(run, batch, layer, part) :]
     w, b = params[this.weight_offset :], params[this.bias_offset :]
     out, size = work[this.preactivation_offset + replica(run, layer, part) :], batch.size
     linear_forward(x, this.input_stride, w, b, out, this.output_stride, size, this.in_features, first, last)
 
 
-@operation
+@operation("units", sparse_linear_cost, ("n", "i", "o"), on_entries=True)
 def forward_sparse(run, batch, layer, part, first, last):
     """The same of the first layer, from lists of the inputs that are not zero."""
-    this, data, state = run.layers[layer], run.data, run.state
+    this, state = run.layers[layer], run.state
     w, b = state.params[this.weight_offset :], state.params[this.bias_offset :]
     out, cursors = state.work[this.preactivation_offset + replica(run, layer, part) :], state.cursors[part]
-    indices, values = batch.indices, state.byte_values
+    indptr, entries, indices = entry_lists(run, batch, part)
     sparse_forward(
-        data.indptr,
-        data.entries,
+        indptr,
+        entries,
         indices,
-        values,
+        state.byte_values,
         w,
         b,
         out,
@@ -96,7 +101,12 @@ def _clear_gradient(run, first, last):
         clear(run.state.grads, first, last)
 
 
-@operation
+def _backward_input_cost(s: Sizes) -> Cost:
+    """What comes out is written twice, samples first and last."""
+    return Cost(2 * s.n * s.i * s.o, 4 * (s.n * s.o + s.i * s.o + 2 * s.n * s.i))
+
+
+@operation("units below", _backward_input_cost, ("n", "i", "o"), product="input")
 def backward_input(run, batch, layer, part, first, last):
     """The gradient of own inputs: of what the units below gave."""
     this, below, network, work = run.layers[layer], run.layers[layer - 1], run.network, run.state.work
@@ -109,13 +119,16 @@ def backward_input(run, batch, layer, part, first, last):
     transpose(dx_t[first * stride :], stride, dx, below.output_stride, last - first, 0, size)
 
 
-@operation
+def _backward_weight_cost(s: Sizes) -> Cost:
+    return Cost(2 * s.n * s.i * s.o, 4 * (s.n * s.i + s.n * s.o) + gradient_bytes(s, s.i * s.o))
+
+
+@operation("units below", _backward_weight_cost, ("n", "i", "o"), product="weight")
 def backward_weight(run, batch, layer, part, first, last):
     """The gradient of the weights that leave own inputs; of the first layer, of the weights of own units."""
     this, work = run.layers[layer], run.state.work
     target = _weight_gradient(run)[this.weight_offset :]
-    own = replica(run, layer - 1, part) if layer > 0 else np.int64(0)
-    x = work[this.input_offset + own + batch.buffer * this.buffer_stride :]
+    x = work[inputs(run, batch, layer, part) :]
     dout = work[this.grad_offset + replica(run, layer, part) :]
     size, units = batch.size, this.padded_features
     if layer == 0:
@@ -144,7 +157,12 @@ def backward_weight(run, batch, layer, part, first, last):
     )
 
 
-@operation
+def _backward_sparse_cost(s: Sizes) -> Cost:
+    weights = s.i if s.update else s.columns  # kept apart, all of the gradient is cleared
+    return Cost(2 * s.entries * s.o, 4 * (s.entries + s.n * s.o) + gradient_bytes(s, weights * s.o))
+
+
+@operation("units", _backward_sparse_cost, ("n", "i", "o"), on_entries=True)
 def backward_sparse(run, batch, layer, part, first, last):
     """The gradient of the first layer's weights of own units, from lists of the inputs that are not zero."""
     this, data, state = run.layers[layer], run.data, run.state
@@ -174,7 +192,12 @@ def backward_sparse(run, batch, layer, part, first, last):
         )
 
 
-@operation
+def _backward_bias_cost(s: Sizes) -> Cost:
+    """By multiply-adds with one."""
+    return Cost(2 * s.n * s.o, 4 * s.n * s.o + gradient_bytes(s, s.o))
+
+
+@operation("panels", _backward_bias_cost, ("n", "o"))
 def backward_bias(run, batch, layer, part, first, last):
     """The gradient of own units' biases."""
     this, work = run.layers[layer], run.state.work
@@ -184,7 +207,11 @@ def backward_bias(run, batch, layer, part, first, last):
     linear_backward_bias(dout, this.output_stride, target, batch.size, first, last)
 
 
-@operation
+def _activate_cost(s: Sizes) -> Cost:
+    return Cost(s.activation * s.n * s.o, 8 * s.n * s.o)
+
+
+@operation("units", _activate_cost, ("n", "o"), activates=True)
 def activate(run, batch, layer, part, first, last):
     """The activation of own units."""
     this, work = run.layers[layer], run.state.work
@@ -193,7 +220,12 @@ def activate(run, batch, layer, part, first, last):
     activation_forward(run.settings.activation, x, out, this.output_stride, batch.size, first, last)
 
 
-@operation
+def _activate_back_cost(s: Sizes) -> Cost:
+    """With the scaling by the learning rate."""
+    return Cost((s.activation_back + 1) * s.n * s.o, (16 if s.transposed else 12) * s.n * s.o)
+
+
+@operation("units", _activate_back_cost, ("n", "o"), activates=True)
 def activate_back(run, batch, layer, part, first, last):
     """The gradient of what went into own units' activation; also samples last, where a layer below needs it.
 
@@ -213,7 +245,11 @@ def activate_back(run, batch, layer, part, first, last):
     scale_rows(dout, stride, size, np.float32(batch.grad_scale), first, last)
 
 
-@operation
+def _drop_cost(s: Sizes) -> Cost:
+    return Cost(s.n * s.o, 8 * s.n * s.o)
+
+
+@operation("units", _drop_cost, ("n", "o"))
 def drop(run, batch, layer, part, first, last):
     """Dropout of own units."""
     this = run.layers[layer]
@@ -221,7 +257,7 @@ def drop(run, batch, layer, part, first, last):
     dropout(out, this.output_stride, size, run.settings.seed, batch.step, layer, this.dropout, first, last)
 
 
-@operation
+@operation("units", _drop_cost, ("n", "o"))
 def drop_back(run, batch, layer, part, first, last):
     """The gradient of own units where they were dropped: zero."""
     this = run.layers[layer]

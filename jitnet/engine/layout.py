@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from jitnet.compiler.blocks import LANES, NORM_BLOCK, PANEL
+from jitnet.compiler.blocks import LANES, PANEL, PARTIAL_UNITS
 from jitnet.compiler.signatures import make_record, make_records
 from jitnet.config import ModelConfig
 from jitnet.kernels.activation import ACTIVATION_KERNELS
@@ -26,8 +26,10 @@ LAYER = np.dtype(
         ("padded_features", np.int64),  # outputs, with those that fill up the last panel
         ("weight_offset", np.int64),  # in params: panels of (in_features, PANEL)
         ("bias_offset", np.int64),
+        ("squares_offset", np.int64),  # in squares: a number for each vector of units
         ("input_offset", np.int64),  # in work, as all that follow
         ("input_stride", np.int64),
+        ("input_part_stride", np.int64),  # from one part's own inputs to the next's; 0: one for all
         ("buffer_stride", np.int64),  # from this batch's inputs to the next one's; 0 where there is one buffer
         ("preactivation_offset", np.int64),  # what goes into the activation; output_offset where that overwrites it
         ("output_offset", np.int64),
@@ -50,7 +52,6 @@ NETWORK = np.dtype(
         ("partials_offset", np.int64),  # in work: (2, n_partials, batch_room, PANEL), two buffers that take turns
         ("partial_stride", np.int64),  # from one group's contributions to the next one's
         ("sample_stride", np.int64),  # from one part's own losses and right guesses to the next's; 0: one for all
-        ("work_stride", np.int64),  # from one part's work to the next's in prediction
     ],
     align=True,
 )
@@ -87,12 +88,12 @@ class Layout:
     @property
     def fused(self) -> bool:
         """Whether each part has logits and losses of its own: it does the output for itself."""
-        return bool(self.layers[-1].part_stride > 0)
+        return bool(self.network.sample_stride > 0)
 
     @property
-    def norm_blocks(self) -> int:
-        """Blocks of parameters whose squares are summed apart."""
-        return -(-self.params // NORM_BLOCK)
+    def squares(self) -> int:
+        """Vectors of units, of all layers: so many sums of squares the gradient's norm is made of."""
+        return sum(-(-int(row.out_features) // LANES) for row in self.layers)
 
 
 def row_stride(features: int) -> int:
@@ -126,16 +127,17 @@ def lay_out(
     config: ModelConfig, batch_size: int, threads: int, *, skips_zeros: bool, training: bool, dropout: Any = 0.0
 ) -> Layout:
     """Give everything its place. skips_zeros: the first layer walks lists of entries, and has no dense inputs.
-    dropout: a rate for each layer."""
+    training: with gradients; else each part has work of its own. dropout: a rate for each layer."""
     n_layers = len(config.widths) - 1
     layers, network = make_records(LAYER, n_layers), make_record(NETWORK)
     layers.group, layers.dropout = PANEL, dropout
     network.batch_room = -(-batch_size // _ROWS_TOGETHER) * _ROWS_TOGETHER
     network.grad_t_stride = row_stride(padded(int(network.batch_room)))
-    params, work = _Room(), _Room(PANEL)  # work begins with a panel of zeros
+    params, squares, work = _Room(), _Room(), _Room(PANEL)  # work begins with a panel of zeros
     for layer, (before, after) in enumerate(itertools.pairwise(config.widths)):
         row = layers[layer]
         _place_parameters(row, before, after, params)
+        row.squares_offset = squares.take(-(-after // LANES))
         if layer == 0:
             buffers = 0 if skips_zeros else 2 if training else 1
             _place_inputs(row, int(network.batch_room), buffers, work)
@@ -144,10 +146,13 @@ def lay_out(
         hidden = layer < n_layers - 1
         _place_outputs(row, network, hidden and ACTIVATION_KERNELS[config.activation].keeps == "input", training, work)
     replicas = threads if skips_zeros and training else 1
-    if training and n_layers > 1 and layers[-1].padded_features == PANEL:
+    if training and n_layers > 1 and layers[-1].out_features <= LANES:
         _place_partials(layers, network, replicas, skips_zeros, work)
-    network.work_stride = work.end + GAP_BYTES // 4
-    return Layout(layers, network, params.end, int(network.work_stride), replicas)
+    end = work.end + GAP_BYTES // 4
+    if not training:
+        layers.part_stride = layers[0].input_part_stride = end
+    layers.input_part_stride[1:] = layers.part_stride[:-1]
+    return Layout(layers, network, params.end, end, replicas)
 
 
 def _place_parameters(row: Any, before: int, after: int, params: _Room) -> None:
@@ -178,10 +183,10 @@ def _place_partials(layers: Any, network: Any, replicas: int, skips_zeros: bool,
     """With few classes each group of the last hidden layer's units contributes to the logits apart, and the logits are
     added up. Where zeros are skipped too a step is short, and each part adds them up for itself."""
     below = layers[-2]
-    panels = int(below.padded_features) // PANEL
-    together = max(2, -(-panels // MOST_PARTIALS))
-    below.group = together * PANEL
-    network.n_partials = -(-panels // together)
+    groups = -(-int(below.out_features) // PARTIAL_UNITS)
+    together = -(-groups // MOST_PARTIALS)
+    below.group = together * PARTIAL_UNITS
+    network.n_partials = -(-groups // together)
     network.partial_stride = int(network.batch_room) * PANEL + GAP_BYTES // 4
     if skips_zeros:
         _place_replicas(layers, network, replicas, work)

@@ -1,20 +1,29 @@
-"""Operations on the output layer: logits, loss, and the gradient of the logits. A part owns samples, or does all."""
+"""Operations on the output layer: logits, predictions, loss, and the gradient of the logits. A part works on samples of
+its own, or on all."""
 
 import numpy as np
 
-from jitnet.compiler.blocks import PANEL, PANEL_COLS
-from jitnet.compiler.decorators import helper
+from jitnet.compiler.blocks import LANES, PANEL, PANEL_COLS
 from jitnet.compiler.tile import tile_load, tile_store
-from jitnet.engine.state import operation
+from jitnet.engine.costs import Cost, Sizes, linear_cost, sparse_linear_cost
+from jitnet.engine.operation import operation
+from jitnet.engine.places import entry_lists, inputs, loss_replica, replica
 from jitnet.kernels.linear import linear_forward
-from jitnet.kernels.loss import softmax_cross_entropy
+from jitnet.kernels.loss import softmax, softmax_cross_entropy
 from jitnet.kernels.memory import scale_rows, transpose
 from jitnet.kernels.sparse import sparse_forward
 
-__all__ = ["add_partials", "logits", "logits_sparse", "loss", "partial_logits", "replica"]
+__all__ = ["add_partials", "link", "logits", "logits_sparse", "loss", "partial_logits"]
 
 
-@operation
+def _partial_logits_cost(s: Sizes) -> Cost:
+    """Of a hidden layer of o units. The last group begins with the biases, others with zeros."""
+    begins = s.classes if s.partials == 1 else 2 * s.classes
+    logits_bytes = 4 * s.partials * s.n * s.classes
+    return Cost(2 * s.n * s.classes * s.o, 4 * (s.n * s.o + s.classes * s.o + begins) + logits_bytes)
+
+
+@operation("units", _partial_logits_cost, ("n", "o", "classes"), product="forward")
 def partial_logits(run, batch, layer, part, first, last):
     """What own groups of units of the last hidden layer contribute to the logits; the last group adds the bias.
 
@@ -22,52 +31,40 @@ def partial_logits(run, batch, layer, part, first, last):
     """
     this, above, network = run.layers[layer], run.layers[layer + 1], run.network
     work, params = run.state.work, run.state.params
-    size, own = network.partial_stride, replica(run, layer, part)
+    size = network.partial_stride
     buffer = network.partials_offset + (batch.step & 1) * network.n_partials * size
     for begin in range(first, last, this.group):
         end = min(above.in_features, begin + this.group)
         b = params[above.bias_offset :] if end == above.in_features else work[:PANEL]
-        x, w = work[above.input_offset + own + begin :], params[above.weight_offset + begin * PANEL :]
+        x, w = work[inputs(run, batch, layer + 1, part) + begin :], params[above.weight_offset + begin * PANEL :]
         out = work[buffer + begin // this.group * size :]
         linear_forward(x, above.input_stride, w, b, out, PANEL, batch.size, end - begin, 0, PANEL)
 
 
-@helper
-def replica(run, layer, part):
-    """How far a part's own outputs of a layer and their gradients are from the first part's; 0 where all parts share
-    them."""
-    return part * run.layers[layer].part_stride
-
-
-@helper
-def _own_samples(run, part):
-    """How far a part's own losses are from the first part's; likewise."""
-    return part * run.network.sample_stride
-
-
-@operation
+@operation("vectors of samples", linear_cost, ("n", "i", "o"), product="forward")
 def logits(run, batch, layer, part, first, last):
     """The logits of own samples."""
     this = run.layers[layer]
     work, params = run.state.work, run.state.params
-    x = work[this.input_offset + batch.buffer * this.buffer_stride + first * this.input_stride :]
+    x = work[inputs(run, batch, layer, part) + first * this.input_stride :]
     w, b = params[this.weight_offset :], params[this.bias_offset :]
-    out = work[this.preactivation_offset + first * this.output_stride :]
+    out = work[this.preactivation_offset + replica(run, layer, part) + first * this.output_stride :]
     size, units = last - first, this.padded_features
     linear_forward(x, this.input_stride, w, b, out, this.output_stride, size, this.in_features, 0, units)
 
 
-@operation
+@operation("vectors of samples", sparse_linear_cost, ("n", "i", "o"), on_entries=True)
 def logits_sparse(run, batch, layer, part, first, last):
     """The same of a network without hidden layers, from lists of the inputs that are not zero."""
-    this, data, state = run.layers[layer], run.data, run.state
+    this, state = run.layers[layer], run.state
     w, b = state.params[this.weight_offset :], state.params[this.bias_offset :]
-    out, cursors = state.work[this.preactivation_offset + first * this.output_stride :], state.cursors[part]
-    indices, units = batch.indices[first:last], this.padded_features
+    out = state.work[this.preactivation_offset + replica(run, layer, part) + first * this.output_stride :]
+    indptr, entries, indices = entry_lists(run, batch, part)
+    cursors, units = state.cursors[part], this.padded_features
     sparse_forward(
-        data.indptr,
-        data.entries,
-        indices,
+        indptr,
+        entries,
+        indices[first:last],
         state.byte_values,
         w,
         b,
@@ -80,7 +77,11 @@ def logits_sparse(run, batch, layer, part, first, last):
     )
 
 
-@operation
+def _add_partials_cost(s: Sizes) -> Cost:
+    return Cost((s.partials - 1) * s.n * s.o, 4 * (s.partials + 1) * s.n * s.o)
+
+
+@operation("vectors of samples", _add_partials_cost, ("n", "o"))
 def add_partials(run, batch, layer, part, first, last):
     """The logits of own samples, added up from what groups of units contributed."""
     this, network, work = run.layers[layer], run.network, run.state.work
@@ -94,7 +95,13 @@ def add_partials(run, batch, layer, part, first, last):
         tile_store(total, out, n * this.output_stride, PANEL)
 
 
-@operation
+def _loss_cost(s: Sizes) -> Cost:
+    """26 FLOP a logit for softmax and loss and 1 to scale, 8 a sample. The gradient is written twice; a sample has a
+    label, a loss and whether it was right."""
+    return Cost((27 * s.o + 8) * s.n, 12 * (s.o + 1) * s.n)
+
+
+@operation("vectors of samples", _loss_cost, ("n", "o"))
 def loss(run, batch, layer, part, first, last):
     """Losses, right guesses, and the gradient of the logits, of own samples.
 
@@ -102,7 +109,7 @@ def loss(run, batch, layer, part, first, last):
     is where plain SGD's learning rate comes in.
     """
     this, network, work = run.layers[layer], run.network, run.state.work
-    at, own = replica(run, layer, part), _own_samples(run, part)
+    at, own = replica(run, layer, part), loss_replica(run, part)
     stride, grad_t_stride, n_classes = this.output_stride, network.grad_t_stride, this.out_features
     out = work[this.preactivation_offset + at + first * stride :]
     dout_t = work[this.grad_t_offset + at :]
@@ -125,3 +132,22 @@ def loss(run, batch, layer, part, first, last):
     )
     transpose(dout_t[first:], grad_t_stride, dout, stride, n_classes, 0, last - first)
     scale_rows(dout, stride, last - first, np.float32(batch.grad_scale), 0, n_classes)
+
+
+def _link_cost(s: Sizes) -> Cost:
+    """Of softmax, in place, which adds up a vector at its end; probabilities are then written out."""
+    return Cost((24 * s.o + LANES) * s.n, 12 * s.n * s.o)
+
+
+@operation("samples", _link_cost, ("n", "o"))
+def link(run, batch, layer, part, first, last):
+    """Predictions from the outputs of own samples: the probability of each class."""
+    this, work = run.layers[layer], run.state.work
+    at = this.preactivation_offset + replica(run, layer, part)
+    for n in range(first, last):
+        row = at + n * this.output_stride
+        outputs = work[row : row + this.padded_features]
+        softmax(outputs, this.out_features)
+        predictions = run.outputs.predictions[batch.indices[n]]
+        for c in range(this.out_features):
+            predictions[c] = outputs[c]

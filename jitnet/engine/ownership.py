@@ -12,14 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numba import types
 
-from jitnet.compiler.barrier import add_at_once
-from jitnet.compiler.blocks import LANES, PANEL, PREDICT_BLOCK
+from jitnet.compiler.blocks import LANES, PANEL, PREDICT_BLOCK, UPDATE_BLOCK
 from jitnet.compiler.decorators import helper, linked
 from jitnet.compiler.signatures import INT
 from jitnet.engine.state import BATCH, RUN
 
 __all__ = [
-    "AS_IT_COMES",
+    "MEETINGS",
     "SAMPLES_AT_A_TIME",
     "SPLITS",
     "Parts",
@@ -35,16 +34,19 @@ SPLITS = {
     "samples": 3,  # of the batch
     "vectors of samples": 4,  # the same, LANES of them together
     "every part": 5,  # each part does all samples, for itself
-    "blocks": 6,  # of NORM_BLOCK parameters
-    "data": 7,  # samples of the data set
-    "data as it comes": 8,  # the next ones that nobody has yet, each time it is asked for
+    "blocks": 6,  # of UPDATE_BLOCK parameters
 }
-UNITS, UNITS_BELOW, PANELS, SAMPLES, VECTORS, EVERY_PART, BLOCKS, DATA, AS_IT_COMES = (
-    np.int64(code) for code in SPLITS.values()
-)
+UNITS, UNITS_BELOW, PANELS, SAMPLES, VECTORS, EVERY_PART, BLOCKS = (np.int64(code) for code in SPLITS.values())
+
+MEETINGS = {
+    "barriers": 0,  # one parallel loop for all steps of a call: parts wait for each other between regions
+    "region ends": 1,  # each region of each step is a parallel loop of its own
+    "never": 2,  # a part does all of a step, and takes the next that is free: one beside a busy neighbour does fewer
+}
+"""How the parts of a program meet, by name."""
 
 SAMPLES_AT_A_TIME = 4 * PREDICT_BLOCK
-"""Samples that a part takes at a time, where it takes them as they come: a fraction of a millisecond's work."""
+"""Samples of a step of a program on the data set: a fraction of a millisecond's work."""
 
 _REGION_FLOP = 400_000
 """Work that pays for one more thread: what starting a region costs is about this much at a core's usual pace."""
@@ -96,9 +98,4 @@ def own_range(run, batch, split, layer, part, parts):
         return first * LANES, min(size, last * LANES)
     if split == EVERY_PART:
         return np.int64(0), np.int64(size)
-    if split == BLOCKS:
-        return part_of(run.state.squares.shape[0], part, parts)
-    if split == AS_IT_COMES:
-        begin = min(run.call.n_samples, add_at_once(run.barrier, 0, SAMPLES_AT_A_TIME))
-        return begin, min(run.call.n_samples, begin + SAMPLES_AT_A_TIME)
-    return part_of(run.call.n_samples, part, parts)
+    return part_of((run.state.params.shape[0] + UPDATE_BLOCK - 1) // UPDATE_BLOCK, part, parts)

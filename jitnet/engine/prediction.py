@@ -6,16 +6,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from jitnet.compiler.barrier import barrier_words
 from jitnet.compiler.blocks import PREDICT_BLOCK
-from jitnet.compiler.machine import describe_machine, set_threads
+from jitnet.compiler.machine import describe_machine, set_threads, threads_are_lost
 from jitnet.compiler.reference import Struct
 from jitnet.compiler.signatures import make_record
 from jitnet.config import ModelConfig, TrainConfig
-from jitnet.engine.costs import Sizes
-from jitnet.engine.density import predicts_skipping
+from jitnet.engine.density import density, predicts_skipping, used_columns
 from jitnet.engine.layout import lay_out
 from jitnet.engine.loop import load_loop, run_steps
-from jitnet.engine.program import on_data
+from jitnet.engine.ownership import MEETINGS
+from jitnet.engine.program import Program, Step, predicting
 from jitnet.engine.setup import make_settings
 from jitnet.engine.state import CALL, Run, allocate, byte_values, empty_run, pack
 
@@ -25,7 +26,7 @@ Floats = npt.NDArray[np.float32]
 
 
 class Predictor:
-    """Gives the probabilities of samples: `predictor(images, features, threads)`.
+    """Predicts samples: `predictor(images, features, threads)`; `activations` of all layers.
 
     A call on a few samples copies them into memory that compiled code knows already; it costs a few microseconds beside
     the arithmetic.
@@ -42,13 +43,11 @@ class Predictor:
         self._values = np.zeros(256, np.float32)
         if np.ndim(offset) == 0 and np.ndim(scale) == 0:
             self._values = byte_values(float(offset), float(scale))
-        self._pairs = sum(a * b for a, b in zip(shape.widths[:-1], shape.widths[1:], strict=True))
         self._run = self._allocated(1)
-        self._few: dict[bool, tuple[Run, Any, npt.NDArray[Any]]] = {}
+        self._few: dict[tuple[bool, bool], tuple[Run, Struct, npt.NDArray[Any]]] = {}
 
     def _allocated(self, parts: int) -> Run:
         """A run with the network's parameters, and work for so many parts."""
-        features = self._shape.in_features
         state = allocate(self._layout, works=parts, listed_samples=PREDICT_BLOCK, marked_columns=1)
         pack(state.params, self._layout.layers, self._weights, self._biases)
         state.byte_values[:] = self._values
@@ -57,64 +56,89 @@ class Predictor:
             layers=self._layout.layers,
             network=self._layout.network,
             settings=make_settings(self._shape, TrainConfig()),
-            call=make_record(CALL, n_steps=1),
             state=state,
-            program=on_data(["predict"], Sizes(1, features, self._shape.n_classes, network=self._pairs), 1).table(),
         )
 
     def __call__(self, images: npt.NDArray[np.uint8], features: Floats, threads: int) -> Floats:
-        """images (n, in_features) uint8 or features (n, in_features) float32, the other empty; (n, n_classes)
+        """images (n, in_features) uint8 or features (n, in_features) float32, the other empty; (n, out_features)
         float32."""
-        has_bytes = len(images) > 0
-        samples: npt.NDArray[Any] = images if has_bytes else features
-        skips_zeros = has_bytes and self._values[0] == 0.0 and predicts_skipping(images)
-        if len(samples) <= PREDICT_BLOCK:
-            return self._predict_few(samples, has_bytes, skips_zeros)
-        program = on_data(
-            ["predict"],
-            Sizes(len(samples), self._shape.in_features, self._shape.n_classes, network=self._pairs),
-            threads or describe_machine().cores,
-        )
+        if len(images) + len(features) <= PREDICT_BLOCK:
+            return self._predict_few(*self._kind(images, features))
+        program, run = self.prepare(images, features, threads or describe_machine().cores)
+        if program.threads > 1 and not threads_are_lost():
+            set_threads(program.threads)
+        run_steps(Struct(run), 0, np.zeros(3))
+        return run.outputs.predictions
+
+    def prepare(self, images: npt.NDArray[np.uint8], features: Floats, threads: int) -> tuple[Program, Run]:
+        """The program that predicts these samples on at most so many threads, and a run of it with room for the
+        predictions."""
+        samples, has_bytes, skips_zeros = self._kind(images, features)
+        share, columns = (density(images), used_columns(images, PREDICT_BLOCK)) if skips_zeros else (1.0, 1.0)
+        program = self._program(len(samples), threads, has_bytes, skips_zeros, share, columns)
         if program.threads > self._parts:
             self._run = self._allocated(program.threads)
             self._few = {}
-        out = np.empty((len(samples), self._shape.n_classes), np.float32)
-        call = make_record(CALL, n_steps=1, n_samples=len(samples), has_bytes=has_bytes, skips_zeros=skips_zeros)
-        run = self._run._replace(
+        return program, self._prepared(program, samples, has_bytes, skips_zeros)
+
+    def _kind(self, images: npt.NDArray[np.uint8], features: Floats) -> tuple[npt.NDArray[Any], bool, bool]:
+        """The samples, whether they are bytes, and whether only inputs that are not zero are walked."""
+        if len(images) == 0:
+            return features, False, False
+        return images, True, bool(self._values[0] == 0.0) and predicts_skipping(images)
+
+    def _program(
+        self, n_samples: int, threads: int, has_bytes: bool, skips_zeros: bool, share: float = 1.0, columns: float = 1.0
+    ) -> Program:
+        """share, columns: as `Step` has density and columns; costs depend on them, and nothing else."""
+        item = 1 if has_bytes else 4
+        step = Step(self._shape, TrainConfig(), PREDICT_BLOCK, threads, share, skips_zeros, item, columns)
+        return predicting(step, self._layout, n_samples)
+
+    def _prepared(self, program: Program, samples: npt.NDArray[Any], has_bytes: bool, skips_zeros: bool) -> Run:
+        """A run of a program over samples, with room for their predictions."""
+        return self._run._replace(
             program=program.table(),
-            call=call,
-            barrier=np.zeros(1, np.int64),
+            call=make_record(
+                CALL,
+                batch_size=PREDICT_BLOCK,
+                n_steps=-(-len(samples) // PREDICT_BLOCK),
+                has_bytes=has_bytes,
+                lists_batches=skips_zeros,
+                meeting=MEETINGS[program.meeting],
+            ),
+            barrier=barrier_words(program.threads),
             order=np.arange(len(samples), dtype=np.int32),
-            data=self._run.data._replace(images=images, features=features),
-            outputs=self._run.outputs._replace(probabilities=out),
+            data=self._run.data._replace(**{"images" if has_bytes else "features": samples}),
+            outputs=self._run.outputs._replace(predictions=np.empty((len(samples), self._shape.n_classes), np.float32)),
         )
-        if program.threads > 1:
-            set_threads(program.threads)
-        run_steps(Struct(run), 0, np.zeros(3))
-        return out
+
+    def activations(self, images: npt.NDArray[np.uint8], features: Floats) -> list[Floats]:
+        """What each layer computes on the way to the predictions of the same samples: a new array (n, out_features)
+        float32 a layer."""
+        samples, has_bytes, skips_zeros = self._kind(images, features)
+        found = [np.empty((len(samples), width), np.float32) for width in self._shape.widths[1:]]
+        for begin in range(0, len(samples), PREDICT_BLOCK):
+            block = slice(begin, begin + PREDICT_BLOCK)
+            self._predict_few(samples[block], has_bytes, skips_zeros)
+            work = self._few[has_bytes, skips_zeros][0].state.work  # a block leaves every layer's outputs there
+            for layer, array in zip(self._layout.layers, found, strict=True):
+                rows = array[block]
+                end = int(layer.output_offset) + len(rows) * int(layer.output_stride)
+                outputs = work[int(layer.output_offset) : end].reshape(len(rows), -1)
+                rows[:] = outputs[:, : rows.shape[1]]
+        return found
 
     def _predict_few(self, samples: npt.NDArray[Any], has_bytes: bool, skips_zeros: bool) -> Floats:
-        if has_bytes not in self._few:
-            self._few[has_bytes] = self._room_for_few(has_bytes)
-        run, struct, room = self._few[has_bytes]
+        kind = has_bytes, skips_zeros
+        if kind not in self._few:
+            room = np.zeros((PREDICT_BLOCK, self._shape.in_features), np.uint8 if has_bytes else np.float32)
+            run = self._prepared(self._program(PREDICT_BLOCK, 1, *kind), room, *kind)
+            self._few[kind] = run, Struct(run), room
+            self._totals = np.zeros(3)
+        run, struct, room = self._few[kind]
         n = len(samples)
         room[:n] = samples
-        run.call.n_samples, run.call.skips_zeros = n, skips_zeros
+        run.call.batch_size, run.call.n_steps = n, min(n, 1)
         run_steps(struct, 0, self._totals)
-        return run.outputs.probabilities[:n].copy()
-
-    def _room_for_few(self, has_bytes: bool) -> tuple[Run, Any, npt.NDArray[Any]]:
-        """A run on memory for up to PREDICT_BLOCK samples, its struct, and where the samples go."""
-        shape = (PREDICT_BLOCK, self._shape.in_features)
-        room: npt.NDArray[Any] = np.zeros(shape, np.uint8 if has_bytes else np.float32)
-        data = self._run.data._replace(**{"images" if has_bytes else "features": room})
-        run = self._run._replace(
-            call=make_record(CALL, n_steps=1, has_bytes=has_bytes),
-            order=np.arange(PREDICT_BLOCK, dtype=np.int32),
-            data=data,
-            outputs=self._run.outputs._replace(
-                probabilities=np.zeros((PREDICT_BLOCK, self._shape.n_classes), np.float32)
-            ),
-        )
-        self._totals = np.zeros(3)
-        return run, Struct(run), room
+        return run.outputs.predictions[:n].copy()

@@ -19,45 +19,45 @@ every part's backward, and each part does it for all samples, for itself. A netw
 a step.
 
 Where the update must wait for the whole gradient (clipping, max-norm), it is regions of its own behind the backward.
+
+Training, measuring and predicting are three programs of the same forward lines. In the first two parts share each step.
+In prediction, as in whatever works on samples one by one, parts share the steps.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from jitnet.compiler.barrier import BARRIERS
 from jitnet.compiler.signatures import make_records
 from jitnet.config import ModelConfig, TrainConfig
 from jitnet.engine.costs import Cost, Sizes
 from jitnet.engine.layout import Layout, parameter_count
-from jitnet.engine.operations import OPERATIONS
-from jitnet.engine.ownership import SPLITS, Parts, choose_parts
+from jitnet.engine.operations import CODES, OPERATIONS
+from jitnet.engine.ownership import SAMPLES_AT_A_TIME, SPLITS, Parts, choose_parts
 from jitnet.engine.state import LINE
 from jitnet.kernels.activation import ACTIVATION_KERNELS
 from jitnet.kernels.optimizer import OPTIMIZER_KERNELS
 
 __all__ = [
-    "WHOLE_NETWORK",
     "Line",
     "Program",
     "Step",
     "adds_directly",
     "measuring",
     "on_data",
+    "predicting",
     "table_of",
     "training",
     "updates_late",
 ]
 
 
-WHOLE_NETWORK = ("norm", "update_all")
-"""Operations on the parameters of all layers."""
-
-
 @dataclass(frozen=True)
 class Line:
     """One line. region: its number. operation: a name in OPERATIONS. layer: counted from 0. split: a name in SPLITS.
     parts, reason: in how many parts, and why so many. cost: FLOP and bytes of all parts. next_batch: on the next batch.
-    idle: kernels that the operation may call, but does not here."""
+    unused: kernels that the operation may call, but does not here. extents: of its problem, as batch, inputs, units."""
 
     region: int
     operation: str
@@ -67,26 +67,29 @@ class Line:
     reason: str
     cost: Cost
     next_batch: bool = False
-    idle: frozenset[str] = frozenset()
+    unused: frozenset[str] = frozenset()
+    extents: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
         """For people: operation and layer, as "forward 1, next batch"; no layer where it works on all of them."""
-        layer = "" if self.operation in WHOLE_NETWORK else f" {self.layer}"
+        layer = "" if OPERATIONS[self.operation].whole_network else f" {self.layer}"
         return f"{self.operation}{layer}{', next batch' * self.next_batch}"
 
     @property
     def kernels(self) -> tuple[str, ...]:
         """What it calls, by name. Only who prints a program asks: reading it from the code takes milliseconds."""
-        return tuple(name for name in OPERATIONS[self.operation].kernels if name not in self.idle)
+        return tuple(name for name in OPERATIONS[self.operation].kernels if name not in self.unused)
 
 
 @dataclass(frozen=True)
 class Program:
-    """first: the lines before the first step of a call. step: the lines of every step."""
+    """first: the lines before the first step of a call. step: the lines of every step. meeting: how parts meet, a name
+    in ownership.MEETINGS."""
 
     first: tuple[Line, ...]
     step: tuple[Line, ...]
+    meeting: str = "region ends"
 
     @property
     def lines(self) -> tuple[Line, ...]:
@@ -102,11 +105,6 @@ class Program:
         return max(line.region for line in self.lines)
 
     @property
-    def losses_last(self) -> bool:
-        """Whether a step ends with the region that makes its losses: parts then see all of them only behind it."""
-        return any(line.operation == "loss" and line.region == self.regions for line in self.step)
-
-    @property
     def threads(self) -> int:
         """Parts of the region that has the most."""
         return max(line.parts for line in self.lines)
@@ -116,7 +114,7 @@ def table_of(lines: Sequence[Line]) -> Any:
     """Lines as the compiled loop walks them."""
     table = make_records(LINE, len(lines))
     for row, line in zip(table, lines, strict=True):
-        row.region, row.operation, row.layer = line.region, OPERATIONS[line.operation].code, line.layer
+        row.region, row.operation, row.layer = line.region, CODES[line.operation], line.layer
         row.split, row.parts, row.next_batch = SPLITS[line.split], line.parts, line.next_batch
     return table
 
@@ -167,8 +165,7 @@ class _Writer:
 
     def add(self, operation: str, layer: int, split: str = "", *, next_batch: bool = False) -> None:
         """A line in the region at hand. split: another than the operation's own."""
-        chosen = OPERATIONS[operation]
-        cost = Cost(*(float(number) for number in chosen.cost(self._sizes(layer, operation))))
+        chosen, sizes = OPERATIONS[operation], self._sizes(layer, operation)
         self.lines.append(
             Line(
                 self._region,
@@ -177,27 +174,26 @@ class _Writer:
                 split or chosen.split,
                 self._parts.count,
                 self._parts.reason,
-                cost,
+                _cost(operation, sizes),
                 next_batch,
-                self._idle(layer),
+                self._unused(layer),
+                tuple(int(getattr(sizes, extent)) for extent in chosen.extents),
             )
         )
 
-    def _idle(self, layer: int) -> frozenset[str]:
+    def _unused(self, layer: int) -> frozenset[str]:
         """Kernels that an operation may call but does not on this layer of this step."""
         shape, config = self.step.shape, self.step.config
-        idle = {"gather_floats" if self.step.item == 1 else "gather_bytes"}
-        idle |= {"update", "clear"} if adds_directly(shape, config) else set()
-        idle |= {"average"} if config.ema == 0.0 else set()
-        idle |= {"transpose"} if layer == 0 else set()
-        return frozenset(idle | ({"limit_norms"} if layer == self.last else set()))
+        unused = {"gather_floats" if self.step.item == 1 else "gather_bytes"}
+        unused |= {"update", "clear"} if adds_directly(shape, config) else set()
+        unused |= {"average"} if config.ema == 0.0 else set()
+        unused |= {"transpose"} if layer == 0 else set()
+        return frozenset(unused | ({"limit_norms"} if layer == self.last else set()))
 
     def _sizes(self, layer: int, operation: str) -> Sizes:
         step, shape = self.step, self.step.shape
         activation, optimizer = ACTIVATION_KERNELS[shape.activation], OPTIMIZER_KERNELS[step.config.optimizer]
         i, o = shape.widths[layer : layer + 2]
-        if operation == "partial_logits":
-            i = shape.n_classes
         direct = adds_directly(shape, step.config)
         return Sizes(
             step.batch_size,
@@ -216,11 +212,13 @@ class _Writer:
             average=step.config.ema > 0.0 and not (operation == "update_all" and step.config.max_norm > 0.0),
             limited=layer < self.last,
             item=step.item,
+            classes=shape.n_classes,
         )
 
     # How many parts a region is worth.
 
-    def _flop(self, layer: int) -> float:
+    def layer_flop(self, layer: int) -> float:
+        """Of a layer's product in a step."""
         before, after = self.step.shape.widths[layer : layer + 2]
         dense = 2.0 * self.step.batch_size * before * after
         return dense * self.step.density if layer == 0 and self.step.skips_zeros else dense
@@ -233,19 +231,19 @@ class _Writer:
     def forward_parts(self, layer: int) -> Parts:
         if layer == 0 and self.last > 0:
             return self.first_parts()
-        return self._units(self._flop(layer), layer)
+        return self._units(self.layer_flop(layer), layer)
 
     def output_parts(self) -> Parts:
-        return choose_parts(self._flop(self.last), self.step.threads, self.step.threads, "")
+        return choose_parts(self.layer_flop(self.last), self.step.threads, self.step.threads, "")
 
     def backward_parts(self, layer: int) -> Parts:
-        return self._units(2.0 * self._flop(layer), layer - 1)
+        return self._units(2.0 * self.layer_flop(layer), layer - 1)
 
     def first_parts(self) -> Parts:
         """Of the region in which the first layer's backward and forward are, and the second one's backward."""
         if self.last == 0:
-            return self._units(2.0 * self._flop(0), 0)
-        return self._units(2.0 * (self._flop(0) + self._flop(1)), 0)
+            return self._units(2.0 * self.layer_flop(0), 0)
+        return self._units(2.0 * (self.layer_flop(0) + self.layer_flop(1)), 0)
 
     def parameter_parts(self) -> Parts:
         flop = 10.0 * self.layout.params
@@ -301,7 +299,8 @@ class _Writer:
         config = self.step.config
         if config.clip_norm > 0.0:
             self.region(self.parameter_parts())
-            self.add("norm", 0)
+            for layer in range(self.last + 1):
+                self.add("norm", layer)
         self.region(self.parameter_parts())
         self.add("update_all", 0)
         if config.max_norm > 0.0:
@@ -347,7 +346,11 @@ def training(step: Step, layout: Layout) -> Program:
         writer.forward_lines(0, next_batch=True)
     if late:
         writer.late_lines()
-    return Program(first, tuple(writer.lines[len(first) :]))
+    step_lines = tuple(writer.lines[len(first) :])
+    # Where the last region makes the losses, no part sees all of them ahead of its end.
+    losses_last = any(line.operation == "loss" and line.region == step_lines[-1].region for line in step_lines)
+    at_barriers = BARRIERS and (writer.fused or not losses_last)
+    return Program(first, step_lines, "barriers" if at_barriers else "region ends")
 
 
 def measuring(step: Step, layout: Layout) -> Program:
@@ -364,16 +367,34 @@ def measuring(step: Step, layout: Layout) -> Program:
     return Program((), tuple(writer.lines))
 
 
+def predicting(step: Step, layout: Layout, n_samples: int) -> Program:
+    """The program that predicts n_samples: forward and link, in steps of batch_size. Each part does all of a step, and
+    takes the next that is free."""
+    writer = _Writer(step, layout)
+    n_steps = -(-n_samples // step.batch_size)
+    flop = n_steps * sum(writer.layer_flop(layer) for layer in range(writer.last + 1))
+    writer.region(choose_parts(flop, step.threads, max(1, n_steps), f"batch{'es' * (n_steps != 1)}"))
+    writer.add("list_inputs" if step.skips_zeros else "gather", 0)
+    for layer in range(writer.last):
+        writer.forward_lines(layer, dropout=False)
+    writer.add("logits_sparse" if writer.last == 0 and step.skips_zeros else "logits", writer.last)
+    writer.add("link", writer.last)
+    return Program((), tuple(writer.lines), "never")
+
+
 def on_data(operations: Sequence[str], sizes: Sizes, threads: int) -> Program:
-    """A program on the data set: list its entries, distort, predict. One region; each part owns samples. Where there is
-    one operation, parts take them as they come: a thread beside a busy neighbour then does fewer."""
-    costs = [Cost(*(float(number) for number in OPERATIONS[name].cost(sizes))) for name in operations]
+    """A program on the data set: list its entries, make an epoch's samples; in steps of SAMPLES_AT_A_TIME, as
+    `predicting` shares them. sizes, and costs: of all samples."""
+    costs = [_cost(name, sizes) for name in operations]
     # A byte moved is worth about ten multiply-adds.
     work = sum(cost.flop + 10.0 * cost.bytes for cost in costs)
-    parts = choose_parts(work, threads, int(sizes.n), "samples")
-    split = "data as it comes" if parts.count > 1 and len(operations) == 1 else ""
+    parts = choose_parts(work, threads, max(1, -(-int(sizes.n) // SAMPLES_AT_A_TIME)), "lots of samples")
     lines = (
-        Line(1, name, 0, split or OPERATIONS[name].split, parts.count, parts.reason, cost)
+        Line(1, name, 0, OPERATIONS[name].split, parts.count, parts.reason, cost)
         for name, cost in zip(operations, costs, strict=True)
     )
-    return Program((), tuple(lines))
+    return Program((), tuple(lines), "never")
+
+
+def _cost(operation: str, sizes: Sizes) -> Cost:
+    return Cost(*(float(number) for number in OPERATIONS[operation].cost(sizes)))

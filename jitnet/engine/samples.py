@@ -72,5 +72,5 @@ class SampleMaker:
         program = on_data(self._operations, self._sizes._replace(n=float(len(indices))), self._threads)
         run = self._run._replace(order=indices, outputs=outputs)
         run.call.epoch = epoch
-        run_on_data(run, program, len(indices), times)
+        run_on_data(run, program, times=times)
         return outputs.images, outputs.features

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.compiler.barrier import BARRIERS, barrier_words
+from jitnet.compiler.barrier import barrier_words
 from jitnet.compiler.clock import tick_s
 from jitnet.compiler.reference import Struct
 from jitnet.compiler.signatures import make_record
@@ -15,6 +15,7 @@ from jitnet.config import ModelConfig, TrainConfig
 from jitnet.engine.costs import Sizes
 from jitnet.engine.layout import Layout
 from jitnet.engine.loop import load_loop, run_steps
+from jitnet.engine.ownership import MEETINGS, SAMPLES_AT_A_TIME
 from jitnet.engine.program import Program, Step, adds_directly, on_data, updates_late
 from jitnet.engine.state import CALL, SETTINGS, Buffer, Data, Run, allocate, clock_for, empty_run, no_data
 from jitnet.kernels.activation import ACTIVATION_KERNELS
@@ -58,27 +59,33 @@ def training_run(step: Step, layout: Layout, program: Program, n_steps: int) -> 
             CALL,
             batch_size=step.batch_size,
             has_bytes=step.item == 1,
-            skips_zeros=step.skips_zeros,
-            together=BARRIERS and (layout.fused or not program.losses_last),
+            meeting=MEETINGS[program.meeting],
         ),
         barrier=barrier_words(program.threads),
         state=allocate(layout, optional=optional, marked_columns=marked),
     )
 
 
-def run_on_data(run: Run, program: Program, n_samples: int, times: dict[str, float] | None = None) -> None:
-    """Walk a program on the data set once. times: gains the seconds of each of its operations, means over parts."""
+def run_on_data(
+    run: Run, program: Program, batch_size: int = SAMPLES_AT_A_TIME, times: dict[str, float] | None = None
+) -> None:
+    """Walk a program whose parts share the steps over all samples of the run's order, once.
+
+    times: gains the seconds of each of its operations, means over parts.
+    """
     load_loop()
-    run = run._replace(program=program.table(), call=run.call.copy(), barrier=np.zeros(1, np.int64))
-    run.call.batch_size, run.call.n_steps, run.call.n_samples = 0, 1, n_samples
+    run = run._replace(program=program.table(), call=run.call.copy(), barrier=barrier_words(program.threads))
+    n_steps = -(-len(run.order) // batch_size)
+    run.call.batch_size, run.call.n_steps, run.call.meeting = batch_size, n_steps, MEETINGS[program.meeting]
     if times is not None:
-        run = run._replace(clock=clock_for(program.threads, len(program.lines), program.regions, steps=1))
-        run.call.clocked = True
+        run = run._replace(clock=clock_for(program.threads, len(program.lines), program.regions, steps=n_steps))
+        run.call.clocked = n_steps > 0
     run_steps(Struct(run), 0, np.zeros(3))
     if times is not None:
         for place, line in enumerate(program.lines):
-            ticks = np.diff(run.clock.lines[0, : line.parts, place]).mean()
-            times[line.operation] = times.get(line.operation, 0.0) + float(ticks) * tick_s()
+            readings = run.clock.lines[:, :, place]  # zeros where a part did not do a step
+            ticks = float(np.sum(readings[..., 1] - readings[..., 0])) / line.parts
+            times[line.operation] = times.get(line.operation, 0.0) + ticks * tick_s()
 
 
 @cache
@@ -107,12 +114,12 @@ def make_data(
         return data
     sizes = Sizes(len(images), images.shape[1], item=1)
     data = data._replace(indptr=np.zeros(len(images) + 1, np.int64))
-    run = _blank_run()._replace(data=data)
-    run_on_data(run, on_data(["count_entries"], sizes, threads), len(images), times)
+    run = _blank_run()._replace(data=data, order=np.arange(len(images), dtype=np.int32))
+    run_on_data(run, on_data(["count_entries"], sizes, threads), times=times)
     np.cumsum(data.indptr, out=data.indptr)
     count = int(data.indptr[-1])
     data = data._replace(entries=entries.take(count) if entries else _small_pages(count, np.uint32))
-    run_on_data(run._replace(data=data), on_data(["list_entries"], sizes, threads), len(images), times)
+    run_on_data(run._replace(data=data), on_data(["list_entries"], sizes, threads), times=times)
     return data
 
 

@@ -13,9 +13,8 @@ from numba import typeof
 
 from jitnet.compiler.barrier import barrier_words
 from jitnet.compiler.blocks import LANES
-from jitnet.compiler.decorators import linked
 from jitnet.compiler.reference import Reference
-from jitnet.compiler.signatures import INT, make_record, make_records
+from jitnet.compiler.signatures import make_record, make_records
 from jitnet.config import AugmentConfig, ModelConfig, TrainConfig
 from jitnet.engine.layout import GAP_BYTES, LAYER, NETWORK, Layout, lay_out
 from jitnet.kernels import optimizer, schedule
@@ -45,7 +44,6 @@ __all__ = [
     "no_clock",
     "no_data",
     "no_outputs",
-    "operation",
     "pack",
     "unpack",
 ]
@@ -100,14 +98,14 @@ CALL = np.dtype(
         ("first_batch", np.int64),  # of `order`
         ("n_steps", np.int64),
         ("first_step", np.int64),  # of the run: steps before this call
-        ("n_samples", np.int64),  # that a program on the data set works on
         ("has_bytes", np.bool_),  # samples are data.images, else data.features
-        ("skips_zeros", np.bool_),  # only inputs that are not zero are walked
+        ("lists_batches", np.bool_),  # lists of inputs that are not zero are each batch's own, not the data set's
         ("epoch", np.uint64),
         ("height", np.int64),  # of an image
         ("width", np.int64),
         ("clocked", np.bool_),  # the clock runs; only where the run has room for its readings
-        ("together", np.bool_),  # parts stay in one parallel region for all steps, where they can
+        ("meeting", np.int64),  # how parts meet, a code of ownership.MEETINGS
+        ("in_turn", np.bool_),  # parts run one after another on this thread: no parallel region can be entered
     ],
     align=True,
 )
@@ -119,8 +117,8 @@ class State(NamedTuple):
     16 elements. work: float32, inputs, activations and their gradients. byte_values: (256,) float32, the network input
     of each byte. marks: (parts, in_features) uint64 and cursors: (parts, batch) int64, each part's marks of columns and
     places in lists, with a gap behind them. losses: float32 and correct: int32, of each sample of the batch, once or
-    once for each part. squares: (blocks,) float64. indptr, entries, pixels: (parts, …), each part's lists and scratch
-    of its own.
+    once for each part. squares: float64, see LAYER.squares_offset. indptr, entries, pixels: (parts, …), each
+    part's lists and scratch.
     """
 
     params: Floats
@@ -153,9 +151,9 @@ class Data(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """What programs other than training fill: probabilities (samples, n_classes), new samples (samples, features)."""
+    """What programs other than training fill: predictions (samples, out_features), new samples (samples, features)."""
 
-    probabilities: Floats
+    predictions: Floats
     images: npt.NDArray[np.uint8]
     features: Floats
 
@@ -192,12 +190,14 @@ class Run(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What one step works on. indices, next_indices: its samples and the next step's, (batch,) int32. size: how many it
-    has. step: its number in the run. buffer: which of two buffers is its own. rate: its learning rate. grad_scale: what
-    gradients are scaled by on their way to the weights, -rate where they are added straight to them, else 1."""
+    """What one step works on. indices, next_indices: its samples and the next step's, (batch,) int32. begin: the place
+    of its first one in the order. size: how many it has. step: its number in the run. buffer: which of two buffers it
+    uses. rate: its learning rate. grad_scale: what gradients are scaled by on their way to the weights, -rate where
+    they are added straight to them, else 1."""
 
     indices: npt.NDArray[np.int32]
     next_indices: npt.NDArray[np.int32]
+    begin: int
     size: int
     step: int
     buffer: int
@@ -329,7 +329,7 @@ def allocate(
         (parts * (room + gap), np.int64),
         (own_samples, np.float32),
         (own_samples, np.int32),
-        (layout.norm_blocks, np.float64),
+        (layout.squares, np.float64),
     )
     in_features = int(layout.layers[0].in_features)
     return State(
@@ -364,8 +364,5 @@ _EXAMPLE = empty_run()
 RUN = Reference(typeof(_EXAMPLE))
 """The type of a run in compiled code, by reference."""
 
-BATCH = Reference(typeof(Batch(_EXAMPLE.order, _EXAMPLE.order, 0, 0, 0, 0.0, 0.0)))
+BATCH = Reference(typeof(Batch(_EXAMPLE.order, _EXAMPLE.order, 0, 0, 0, 0, 0.0, 0.0)))
 """The type of a batch, likewise."""
-
-operation = linked(RUN, BATCH, INT, INT, INT, INT)
-"""Compiles an operation of a program: (run, batch, layer, part, first, last), see `operations`."""

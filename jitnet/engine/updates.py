@@ -6,10 +6,11 @@ parameters are shared out in blocks.
 
 import math
 
-from jitnet.compiler.blocks import NORM_BLOCK, PANEL
+from jitnet.compiler.blocks import LANES, PANEL, UPDATE_BLOCK
 from jitnet.compiler.decorators import helper
-from jitnet.engine.state import operation
-from jitnet.kernels.norms import limit_norms, square_sum
+from jitnet.engine.costs import Cost, Sizes
+from jitnet.engine.operation import operation
+from jitnet.kernels.norms import limit_norms, square_sum, sum_in_order
 from jitnet.kernels.optimizer import average, update
 
 __all__ = ["limit", "norm", "update_all", "update_bias", "update_weights"]
@@ -42,7 +43,17 @@ def _average(run, first, last):
         average(run.state.params, run.state.average, run.settings.average_decay, first, last)
 
 
-@operation
+def _average_cost(s: Sizes, at_hand: float, others: float = 0.0) -> Cost:
+    """Of parameters that the operation has read anyway, and of others."""
+    return Cost(3 * (at_hand + others), 8 * at_hand + 12 * others) if s.average else Cost(0, 0)
+
+
+def _update_cost(s: Sizes, parameters: float) -> Cost:
+    average = _average_cost(s, parameters) if s.update else _average_cost(s, 0, parameters)
+    return Cost(s.update * parameters + average.flop, s.update_bytes * parameters + average.bytes)
+
+
+@operation("units below", lambda s: _update_cost(s, s.i * s.o), ("i", "o"))
 def update_weights(run, batch, layer, part, first, last):
     """The weights whose gradients the part has just made, and their moving average."""
     this = run.layers[layer]
@@ -58,7 +69,7 @@ def update_weights(run, batch, layer, part, first, last):
             _average(run, panel + first * PANEL, panel + last * PANEL)
 
 
-@operation
+@operation("panels", lambda s: _update_cost(s, s.o), ("o",))
 def update_bias(run, batch, layer, part, first, last):
     """Own units' biases, and their moving average."""
     this = run.layers[layer]
@@ -66,32 +77,43 @@ def update_bias(run, batch, layer, part, first, last):
     _average(run, this.bias_offset + first, this.bias_offset + last)
 
 
-@operation
+def _norm_cost(s: Sizes) -> Cost:
+    return Cost(2 * (s.i + 1) * s.o, 4 * (s.i + 1) * s.o)
+
+
+@operation("panels", _norm_cost, ("i", "o"))
 def norm(run, batch, layer, part, first, last):
-    """Squares of the gradient, own blocks of parameters."""
-    state = run.state
-    for block in range(first, last):
-        begin = block * NORM_BLOCK
-        state.squares[block] = square_sum(state.grads, begin, min(state.params.shape[0], begin + NORM_BLOCK))
+    """Squares of the gradient, of a part's units: a sum for each vector of them, whatever the panels."""
+    this, state = run.layers[layer], run.state
+    for o in range(first, min(last, this.out_features), LANES):
+        column = this.weight_offset + o // PANEL * PANEL * this.in_features + o % PANEL
+        biases = square_sum(state.grads, this.bias_offset + o, 1, PANEL, 0.0)
+        total = square_sum(state.grads, column, this.in_features, PANEL, biases)
+        state.squares[this.squares_offset + o // LANES] = total
 
 
-@operation
+@operation("blocks", lambda s: _update_cost(s, s.parameters), ("parameters",), whole_network=True)
 def update_all(run, batch, layer, part, first, last):
     """Own blocks of parameters, the whole gradient first scaled down to the largest norm allowed (Pascanu et al.
     2013)."""
     state, factor = run.state, 1.0
     if run.settings.clip_norm > 0.0:
-        total = 0.0
-        for block in range(state.squares.shape[0]):
-            total += state.squares[block]
-        factor = min(1.0, run.settings.clip_norm / (math.sqrt(total) + 1e-6))
-    begin, end = first * NORM_BLOCK, min(state.params.shape[0], last * NORM_BLOCK)
+        factor = min(1.0, run.settings.clip_norm / (math.sqrt(sum_in_order(state.squares)) + 1e-6))
+    begin, end = first * UPDATE_BLOCK, min(state.params.shape[0], last * UPDATE_BLOCK)
     _update(run, batch, factor, begin, end)
     if run.settings.max_norm == 0.0:
         _average(run, begin, end)
 
 
-@operation
+def _limit_cost(s: Sizes) -> Cost:
+    """With the moving average, where there is one: of the biases too."""
+    if not s.limited:
+        return _average_cost(s, 0, (s.i + 1) * s.o)
+    average = _average_cost(s, s.i * s.o, s.o)
+    return Cost((3 * s.i + 2) * s.o + average.flop, 8 * s.i * s.o + average.bytes)
+
+
+@operation("panels", _limit_cost, ("i", "o"))
 def limit(run, batch, layer, part, first, last):
     """Norms of own units' weights, the last layer's aside; then the moving average, of the weights as the step leaves
     them."""

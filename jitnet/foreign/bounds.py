@@ -4,8 +4,9 @@ import operator
 from typing import Any
 
 import numpy as np
-from numba.core import ir, types
+from numba import types
 
+from jitnet.compiler.numba_parts import ir
 from jitnet.foreign.typed_function import TypedFunction, is_signed, operator_of
 
 __all__ = ["bounds"]

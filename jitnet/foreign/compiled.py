@@ -9,11 +9,9 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba.core import types
-from numba.core.caching import NullCache
-from numba.core.dispatcher import Dispatcher
-from numba.core.registry import cpu_target
+from numba import types
 
+from jitnet.compiler.numba_parts import Dispatcher, copy_dispatcher, cpu_target, folded_types, is_open, without_cache
 from jitnet.foreign.hints import Kind
 from jitnet.foreign.places import Answer, Hints, line_of_def, place
 from jitnet.foreign.subject import Subject
@@ -44,11 +42,10 @@ class Compiled:
         dispatcher = self.subject.dispatcher
         if _is_dispatcher(dispatcher):
             kinds = tuple(numba.typeof(argument) for argument in self.arguments)
-            if dispatcher._can_compile and kinds not in dispatcher.overloads:
+            if is_open(dispatcher) and kinds not in dispatcher.overloads:
                 # Its callees come from the cache where they are there, as in the user's own start.
-                dispatcher._cache = NullCache()
-                signature = dispatcher._compiler.fold_argument_types(kinds, {})[1]
-                dispatcher.compile(signature)
+                without_cache(dispatcher)
+                dispatcher.compile(folded_types(dispatcher, kinds))
                 self.seconds = _outermost(self.events[self.loaded :])
 
     def count(self) -> int:
@@ -89,8 +86,7 @@ class Compiled:
         dispatcher = self.subject.dispatcher
         if not _is_dispatcher(dispatcher):
             return None
-        kinds = tuple(numba.typeof(argument) for argument in self.arguments)
-        kinds = tuple(dispatcher._compiler.fold_argument_types(kinds, {})[1])
+        kinds = folded_types(dispatcher, tuple(numba.typeof(argument) for argument in self.arguments))
         if kinds in dispatcher.overloads:
             return kinds
         # Declared types that these are converted to: Numba's own rules choose.
@@ -170,7 +166,7 @@ class Compiled:
         mine = {id(summary.function) for summary, _ in self.reachable()} | {id(self.subject.function)}
         now = _by_function(self.events[self.loaded :])
         for function, made in _by_function(self.events).items():
-            if function not in now or not made[0][0]._can_compile:
+            if function not in now or not is_open(made[0][0]):
                 continue  # with its module, for the types that it is declared for
             kinds = list({_plain(arguments): arguments for _, arguments, _ in made})
             if len(kinds) < 2 or function not in mine:
@@ -210,9 +206,7 @@ def _is_dispatcher(value: Any) -> bool:
 def _compile_copy(dispatcher: Any, signature: Any) -> None:
     """Compile a function once more, apart, for nothing but its types to be read; what fails is left out."""
     try:
-        copy = type(dispatcher)(
-            dispatcher.py_func, locals=dispatcher.locals, targetoptions=dict(dispatcher.targetoptions)
-        )
+        copy = copy_dispatcher(dispatcher)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             copy.compile(tuple(signature))

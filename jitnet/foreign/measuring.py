@@ -11,10 +11,14 @@ from statistics import median
 from typing import Any
 
 import numba
-from numba.core import event
-from numba.core.errors import NumbaParallelSafetyWarning, NumbaPerformanceWarning
-from numba.core.registry import cpu_target
 
+from jitnet.compiler.numba_parts import (
+    NumbaParallelSafetyWarning,
+    NumbaPerformanceWarning,
+    address_of,
+    event,
+    wrap_loop_bodies,
+)
 from jitnet.foreign.arguments import make_arguments, read_words
 from jitnet.foreign.compiled import Compiled
 from jitnet.foreign.flags import look_for_denormals
@@ -100,19 +104,19 @@ def _arguments(request: Answer) -> tuple[Any, ...] | None:
 
 def _remember_regions() -> dict[str, tuple[str, int]]:
     """From now on, know the line of each parallel loop by the name that Numba gives its body."""
-    from numba.parfors import parfor_lowering
-
     places: dict[str, tuple[str, int]] = {}
-    create = parfor_lowering._create_gufunc_for_parfor_body
 
-    def create_and_remember(lowerer: Any, parfor: Any, *rest: Any, **named: Any) -> Any:
-        made = create(lowerer, parfor, *rest, **named)
-        file = str(parfor.loc.filename)
-        file = str(lowerer.func_ir.func_id.filename) if file.startswith("<") else file
-        places[region_of(str(made[0].fndesc.mangled_name))] = file, int(parfor.loc.line)
-        return made
+    def remembering(create: Any) -> Any:
+        def create_and_remember(lowerer: Any, parfor: Any, *rest: Any, **named: Any) -> Any:
+            made = create(lowerer, parfor, *rest, **named)
+            file = str(parfor.loc.filename)
+            file = str(lowerer.func_ir.func_id.filename) if file.startswith("<") else file
+            places[region_of(str(made[0].fndesc.mangled_name))] = file, int(parfor.loc.line)
+            return made
 
-    parfor_lowering._create_gufunc_for_parfor_body = create_and_remember
+        return create_and_remember
+
+    wrap_loop_bodies(remembering)
     return places
 
 
@@ -276,7 +280,7 @@ class _Measuring:
         self._races()
         self.code.object_mode(self.hints)
         self.code.compiled_again(self.hints)
-        found = self.symbols.found(_address_of) if self.threads.timed or self.request["perf_map"] else []
+        found = self.symbols.found(address_of) if self.threads.timed or self.request["perf_map"] else []
         described = self.threads.regions(lambda body: self._place_of(body, found), self.counts, self.hints)
         shares = self.threads.shares()
         self.notes += [note for note in [disturbed(shares)] if note]
@@ -403,10 +407,6 @@ def _all_counts(most: int) -> list[int]:
     while counts[-1] * 2 <= most:
         counts.append(counts[-1] * 2)
     return sorted({*counts, most})
-
-
-def _address_of(name: str) -> int:
-    return int(cpu_target.target_context.codegen()._engine.get_function_address(name))
 
 
 def _options(options: dict[str, Any]) -> str:

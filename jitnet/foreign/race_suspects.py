@@ -3,8 +3,9 @@
 import operator
 from typing import Any
 
-from numba.core import ir, types
+from numba import types
 
+from jitnet.compiler.numba_parts import ir
 from jitnet.foreign.summary import SharedWrite
 from jitnet.foreign.typed_function import SIGNS, TypedFunction, is_expression, operator_of, static_parts
 

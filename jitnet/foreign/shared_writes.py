@@ -14,7 +14,8 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba.core.dispatcher import Dispatcher
+
+from jitnet.compiler.numba_parts import Dispatcher
 
 __all__ = ["Meeting", "Watch", "watch_run"]
 

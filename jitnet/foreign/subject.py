@@ -49,9 +49,9 @@ def remember_ufuncs() -> None:
 
     Such a ufunc, as target="parallel" makes, is a plain numpy.ufunc that has forgotten where it comes from.
     """
-    from numba.np.ufunc import ufuncbuilder
+    from jitnet.compiler.numba_parts import GUFuncBuilder, UFuncBuilder
 
-    for builder in (ufuncbuilder.UFuncBuilder, ufuncbuilder.GUFuncBuilder):
+    for builder in (UFuncBuilder, GUFuncBuilder):
         builder.build_ufunc = _remembering(builder.build_ufunc)
 
 
@@ -135,14 +135,13 @@ def _load_file(path: Path) -> Any:
 
 def _subject(found: Any) -> Subject | None:
     import numpy as np
-    from numba.core.dispatcher import Dispatcher
-    from numba.np.ufunc.dufunc import DUFunc
-    from numba.np.ufunc.gufunc import GUFunc
+
+    from jitnet.compiler.numba_parts import Dispatcher, DUFunc, GUFunc, ufunc_dispatcher
 
     if isinstance(found, Dispatcher):
         return Subject(found, found.py_func, "njit", found, dict(found.targetoptions))
     if isinstance(found, DUFunc):
-        inner = found._dispatcher
+        inner = ufunc_dispatcher(found)
         return Subject(found, inner.py_func, "vectorize", inner, dict(inner.targetoptions))
     if isinstance(found, GUFunc):
         builder = found.gufunc_builder

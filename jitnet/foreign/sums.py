@@ -4,8 +4,9 @@ import operator
 from collections.abc import Iterator
 from typing import Any
 
-from numba.core import ir, types
+from numba import types
 
+from jitnet.compiler.numba_parts import ir
 from jitnet.foreign.typed_function import TypedFunction, is_expression, operator_of
 
 __all__ = ["ordered_sums"]

@@ -30,23 +30,10 @@ class Symbols:
     """Keeps every object file that Numba compiles or loads from its cache, from the moment it is made."""
 
     def __init__(self) -> None:
-        from numba.core.codegen import CPUCodeLibrary
+        from jitnet.compiler.numba_parts import wrap_object_hooks
 
         self._objects: list[bytes] = []
-        compiled, loaded = CPUCodeLibrary._object_compiled_hook.__func__, CPUCodeLibrary._object_getbuffer_hook.__func__
-
-        def keep_compiled(cls: Any, module: Any, content: bytes) -> None:
-            self._objects.append(content)
-            compiled(cls, module, content)
-
-        def keep_loaded(cls: Any, module: Any) -> Any:
-            content = loaded(cls, module)
-            if content:
-                self._objects.append(content)
-            return content
-
-        CPUCodeLibrary._object_compiled_hook = classmethod(keep_compiled)
-        CPUCodeLibrary._object_getbuffer_hook = classmethod(keep_loaded)
+        wrap_object_hooks(self._objects.append)
 
     def found(self, address_of: Any) -> list[Symbol]:
         """Every function that is in memory now, by address. address_of: the address of a name, 0 where it has none."""

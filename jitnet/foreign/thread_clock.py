@@ -12,12 +12,13 @@ finds its own.
 import ctypes
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import llvmlite.binding as llvm
-from numba.np.ufunc import parallel
+
+from jitnet.compiler.numba_parts import when_threads_start
 
 __all__ = ["Entry", "ThreadClock"]
 
@@ -206,19 +207,22 @@ class ThreadClock:
         )
         self._before = 0
         self.in_place = False
-        launch = parallel._launch_threads
 
-        def launch_and_wrap() -> None:
-            if not self.in_place and cores and hasattr(os, "sched_setaffinity"):
-                # Another library's OpenMP may have bound this thread to one core: Numba's threads would all share it.
-                os.sched_setaffinity(0, cores)
-            launch()
-            if not self.in_place:
-                self.in_place = True
-                self._global("real").value = llvm.address_of_symbol("numba_parallel_for")
-                llvm.add_symbol("numba_parallel_for", self._engine.get_function_address("parallel_for"))
+        def wrapping(launch: Callable[[], None]) -> Callable[[], None]:
+            def launch_and_wrap() -> None:
+                if not self.in_place and cores and hasattr(os, "sched_setaffinity"):
+                    # Another library's OpenMP may have bound this thread to one core: Numba's threads would all share
+                    # it.
+                    os.sched_setaffinity(0, cores)
+                launch()
+                if not self.in_place:
+                    self.in_place = True
+                    self._global("real").value = llvm.address_of_symbol("numba_parallel_for")
+                    llvm.add_symbol("numba_parallel_for", self._engine.get_function_address("parallel_for"))
 
-        parallel._launch_threads = launch_and_wrap
+            return launch_and_wrap
+
+        when_threads_start(wrapping)
 
     def _global(self, name: str, kind: Any = ctypes.c_int64) -> Any:
         return kind.from_address(self._engine.get_global_value_address(name))

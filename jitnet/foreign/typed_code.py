@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core import ir, types
-from numba.core.dispatcher import Dispatcher
+from numba import types
 
+from jitnet.compiler.numba_parts import BaseTypeInference, Dispatcher, ir
 from jitnet.foreign.bounds import bounds
 from jitnet.foreign.hints import Kind
 from jitnet.foreign.race_suspects import race_suspects
@@ -35,9 +35,7 @@ DIVIDING = {operator.truediv, operator.itruediv, operator.floordiv, operator.ifl
 
 def watch_compiler(summaries: list[Summary]) -> None:
     """From now on, read every function of the user's as it is compiled, and add what was found to `summaries`."""
-    from numba.core import typed_passes
-
-    infer = typed_passes.BaseTypeInference.run_pass
+    infer = BaseTypeInference.run_pass
 
     def infer_and_read(self: Any, state: Any) -> Any:
         done = infer(self, state)
@@ -50,7 +48,7 @@ def watch_compiler(summaries: list[Summary]) -> None:
                 failures.append(f"{state.func_id.func_qualname}: {type(error).__name__}: {error}")
         return done
 
-    typed_passes.BaseTypeInference.run_pass = infer_and_read
+    BaseTypeInference.run_pass = infer_and_read
 
 
 failures: list[str] = []

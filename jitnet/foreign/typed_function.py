@@ -7,8 +7,9 @@ import operator
 from collections.abc import Iterator
 from typing import Any
 
-from numba.core import ir, types
-from numba.core.analysis import compute_cfg_from_blocks
+from numba import types
+
+from jitnet.compiler.numba_parts import compute_cfg_from_blocks, ir
 
 __all__ = ["SIGNS", "TypedFunction", "is_expression", "is_signed", "number_type", "operator_of", "static_parts"]
 

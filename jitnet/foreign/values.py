@@ -5,7 +5,8 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba.core.dispatcher import Dispatcher
+
+from jitnet.compiler.numba_parts import Dispatcher
 
 __all__ = ["for_formula", "type_in_words"]
 

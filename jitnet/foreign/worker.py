@@ -1,8 +1,9 @@
 """In the child: one request in, one answer out, both JSON. Run as `python -m jitnet.foreign.worker REQUEST`.
 
-A process of its own, for Numba, its settings and its cache shall be the user's, as `jitnet.compiler` would not leave
-them. REQUEST is what `profiling.py` asks for; its "channel" is the descriptor to which lines of JSON go: {"stage": …}
-on the way, and at the end one of {"answer": …}, {"refused": …} and {"raised": …}. Standard output is the user's code's.
+A process of its own, for Numba, its settings and its cache shall be the user's, as `jitnet.compiler.cache` would not
+leave them. REQUEST is what `profiling.py` asks for; its "channel" is the descriptor to which lines of JSON go:
+{"stage": …} on the way, and at the end one of {"answer": …}, {"refused": …} and {"raised": …}. Standard output is the
+user's code's.
 """
 
 import faulthandler
@@ -56,7 +57,8 @@ def main() -> None:
 def _described(error: BaseException) -> str:
     """One line: what was raised, and where in the user's code."""
     import numba
-    from numba.core.errors import NumbaError
+
+    from jitnet.compiler.numba_parts import NumbaError
 
     name, text = type(error).__name__, str(error)
     place = ""

@@ -14,8 +14,8 @@ from jitnet.compiler.blocks import LANES
 from jitnet.compiler.decorators import driver, linked
 from jitnet.compiler.denormals import flush_denormals, restore_float_flags
 from jitnet.compiler.signatures import FLOATS, INDICES, INT, SINGLE
-from jitnet.compiler.tile import tile_larger, tile_load, tile_store, tile_zero
-from jitnet.kernels.exponential import exp, tile_exp
+from jitnet.compiler.tile import tile_larger, tile_load, tile_store, tile_sum, tile_zero
+from jitnet.kernels.exponential import tile_exp
 
 __all__ = ["cross_entropy", "softmax", "softmax_cross_entropy"]
 
@@ -24,20 +24,21 @@ _F = np.float32
 
 @linked(FLOATS, INT)
 def softmax(row, n_classes):
-    """Turn one sample's logits into probabilities, in place; row may be longer than n_classes, and is zeroed there."""
+    """Turn one sample's logits into probabilities, in place; row has room for whole vectors of LANES logits, and what
+    is behind n_classes there is zeroed. Lanes are summed by themselves and then together: the same bits on every
+    processor."""
     largest = row[0]
     for c in range(1, n_classes):
         largest = row[c] if row[c] > largest else largest
-    # Whole vectors: the filling is computed too, and zeroed afterwards. Ten classes alone would be ten scalar exps.
-    for c in range(row.shape[0]):
-        row[c] = exp(row[c] - largest)
-    for c in range(n_classes, row.shape[0]):
-        row[c] = _F(0.0)
-    total = _F(0.0)
-    for c in range(row.shape[0]):
-        total += row[c]
-    scale = _F(1.0) / total
-    for c in range(row.shape[0]):
+    total = tile_zero(1, 1)
+    for c in range(0, n_classes, LANES):
+        # The filling is computed too, and zeroed afterwards. Ten classes alone would be ten scalar exps.
+        tile_store(tile_exp(tile_load(1, 1, row, c, 0) - largest), row, c, 0)
+        for k in range(n_classes, c + LANES):
+            row[k] = _F(0.0)
+        total = total + tile_load(1, 1, row, c, 0)
+    scale = _F(1.0) / tile_sum(total)
+    for c in range(n_classes):
         row[c] *= scale
 
 

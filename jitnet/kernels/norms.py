@@ -3,19 +3,32 @@
 import numpy as np
 
 from jitnet.compiler.blocks import LANES, PANEL
-from jitnet.compiler.decorators import helper
+from jitnet.compiler.decorators import IN_ORDER, helper, linked
+from jitnet.compiler.signatures import DOUBLES, FLOATS, INT, REAL
 from jitnet.compiler.tile import tile_load, tile_max, tile_sqrt, tile_store, tile_sum, tile_zero
 
-__all__ = ["limit_norms", "square_sum"]
+__all__ = ["limit_norms", "square_sum", "sum_in_order"]
 
 
-@helper
-def square_sum(dw, first, last):
-    """Sum of dw[k]**2 over a range (multiples of LANES), as float64, in a fixed order. 2 FLOP and 4 bytes a number."""
-    total = 0.0
-    for k in range(first, last, LANES):
-        tile = tile_load(1, 1, dw, k, 0)
+@linked(FLOATS, INT, INT, INT, REAL, returns=REAL, fastmath=IN_ORDER)
+def square_sum(dw, first, count, stride, total):
+    """`total` and the sum of dw[k]**2 over `count` vectors of LANES numbers, the first at `first`, each next one
+    `stride` numbers on; as float64, one vector after the other. 2 FLOP and 4 bytes a number.
+
+    A vector holds the same units in panels of any width, so the sum has the same bits.
+    """
+    for k in range(count):
+        tile = tile_load(1, 1, dw, first + k * stride, 0)
         total += np.float64(tile_sum(tile * tile))
+    return total
+
+
+@linked(DOUBLES, returns=REAL, fastmath=IN_ORDER)
+def sum_in_order(x):
+    """Sum of x, float64, from the first number to the last. 1 FLOP and 8 bytes a number."""
+    total = 0.0
+    for k in range(x.shape[0]):
+        total += x[k]
     return total
 
 

@@ -8,28 +8,21 @@ import pickle
 import re
 import sys
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from jitnet.machine_code.line_table import name_wrapped
 from jitnet.machine_code.strides import lines_for_one_step
 
-__all__ = ["Wrong", "keep_nothing", "look_at"]
+__all__ = ["Wrong", "look_at"]
 
 
 class Wrong(Exception):
     """The request names something that is not there."""
 
 
-def keep_nothing() -> None:
-    """Let Numba load from the user's cache what modules compile as they are imported, and never write there."""
-    caching = importlib.import_module("numba.core.caching")
-    caching._Cache.save_overload = caching.Cache.save_overload = lambda self, signature, data: None
-
-
 def forget(function: Any, seen: set[int] | None = None) -> None:
     """Have a compiled function and all that it calls compiled anew: what came from a cache has no table of lines."""
-    from numba.core.caching import NullCache
-    from numba.core.dispatcher import Dispatcher
+    from jitnet.compiler.numba_parts import Dispatcher, forget_code
 
     seen = set() if seen is None else seen
     python = getattr(function, "py_func", function)
@@ -41,12 +34,7 @@ def forget(function: Any, seen: set[int] | None = None) -> None:
         if isinstance(called, Dispatcher):
             forget(called, seen)
     if isinstance(function, Dispatcher):
-        known = cast(Any, function)
-        known._cache = NullCache()
-        if known.overloads:
-            known._make_finalizer()()
-            known._reset_overloads()
-            known._can_compile = True
+        forget_code(function)
 
 
 def cell_has_content(cell: Any) -> bool:
@@ -100,20 +88,17 @@ def own_types(function: Any, names: list[str], signatures: Any) -> tuple[Any, ..
 
 def look_at_foreign(target: dict[str, Any]) -> dict[str, Any]:
     function: Any = find(target)
-    from numba.core.dispatcher import Dispatcher
-    from numba.np.ufunc.dufunc import DUFunc
-    from numba.np.ufunc.gufunc import GUFunc
+    from jitnet.compiler.numba_parts import Dispatcher, DUFunc, GUFunc, copy_dispatcher
 
     if isinstance(function, DUFunc):
         return look_at_ufunc(function, target)
     if isinstance(function, GUFunc):
         return look_at_gufunc(function, target)
     if isinstance(function, Dispatcher):
-        function = cast(Any, function)
         options, python = function.targetoptions, function.py_func
         forget(function)
         # A new one: what this one compiled while its module was imported is in it already, or came from a cache.
-        new = type(function)(python, function.locals, dict(options), pipeline_class=function._compiler.pipeline_class)
+        new = copy_dispatcher(function)
     elif callable(function) and hasattr(function, "__code__"):
         import numba
 
@@ -209,15 +194,15 @@ def elements(given: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def look_at_ufunc(function: Any, target: dict[str, Any]) -> dict[str, Any]:
-    from numba.np.ufunc import ufuncbuilder
+    from jitnet.compiler.numba_parts import UFuncBuilder, build_ufunc_wrapper, ufunc_dispatcher
 
-    dispatcher = function._dispatcher
-    builder = ufuncbuilder.UFuncBuilder(dispatcher.py_func, targetoptions=dict(function.targetoptions))
+    dispatcher = ufunc_dispatcher(function)
+    builder = UFuncBuilder(dispatcher.py_func, targetoptions=dict(function.targetoptions))
     given = elements(argument_types(target))[: function.nin]
     result = builder.add(given)
     context = result.target_context
     name_wrapped(dispatcher.py_func)
-    info = ufuncbuilder.build_ufunc_wrapper(
+    info = build_ufunc_wrapper(
         result.library, context, result.fndesc.llvm_func_name, result.signature, result.objectmode, result
     )
     info.library.finalize()
@@ -226,10 +211,11 @@ def look_at_ufunc(function: Any, target: dict[str, Any]) -> dict[str, Any]:
 
 def look_at_gufunc(function: Any, target: dict[str, Any]) -> dict[str, Any]:
     from numba import types
-    from numba.np.ufunc import ufuncbuilder, wrappers
+
+    from jitnet.compiler.numba_parts import GUFuncBuilder, build_gufunc_wrapper
 
     own = function.gufunc_builder
-    builder = ufuncbuilder.GUFuncBuilder(own.py_func, own.signature, targetoptions=dict(own.targetoptions))
+    builder = GUFuncBuilder(own.py_func, own.signature, targetoptions=dict(own.targetoptions))
     # The core's arrays have the dimensions of the layout, an output at least one; strides are known only in a call.
     dims = [len(term) for term in own.sin] + [max(1, len(term)) for term in own.sout]
     given = elements(argument_types(target))
@@ -238,15 +224,17 @@ def look_at_gufunc(function: Any, target: dict[str, Any]) -> dict[str, Any]:
     shaped = tuple(types.Array(kind, count, "A") if count else kind for kind, count in zip(given, dims, strict=True))
     result = builder.add(shaped)
     name_wrapped(own.py_func)
-    info = wrappers.build_gufunc_wrapper(own.py_func, result, builder.sin, builder.sout, cache=False, is_parfors=False)
+    info = build_gufunc_wrapper(own.py_func, result, builder.sin, builder.sout, cache=False, is_parfors=False)
     info.library.finalize()
     return made(own.py_func, target["module"], result, "guvectorize", [info.name], [info.library])
 
 
 def made(python: Any, module: str, result: Any, kind: str, roots: list[str], libraries: list[Any]) -> dict[str, Any]:
+    from jitnet.compiler.numba_parts import finish
+
     code = python.__code__
     for library in libraries:
-        library._ensure_finalized()  # until then it is optimised by halves
+        finish(library)  # until then it is optimised by halves
     return {
         "function": python.__qualname__.replace("<locals>.", ""),
         "module": module,

@@ -1,6 +1,5 @@
 """In the worker: a table of lines beside the machine code, as debuggers read it, without any other code for it."""
 
-import importlib
 import os
 from typing import Any
 
@@ -13,9 +12,9 @@ def write_lines() -> None:
     Its own way, `debug=True`, also keeps variables in memory, checks bounds and forbids inlining: other code. And it
     writes the lines of what it copied from another file, or into the body of a `prange`, under the wrong file.
     """
-    from numba.core import base, codegen, debuginfo, lowering
+    from jitnet.compiler.numba_parts import BaseContext, CPUCodeLibrary, DIBuilder, Lower, wrap_loop_bodies
 
-    class Lines(debuginfo.DIBuilder):  # type: ignore[misc]
+    class Lines(DIBuilder):  # type: ignore[misc]
         """A scope for each file whose lines come up in a function."""
 
         here: Any = None
@@ -47,6 +46,9 @@ def write_lines() -> None:
                 path, line = os.path.abspath(place.filename), place.line if place is prange else line
             return self.module.add_debug_info("DILocation", {"line": line, "column": 1, "scope": self._scope(path)})
 
+        def location(self, line: int) -> Any:
+            return self._di_location(line)
+
         def _scope(self, path: str) -> Any:
             function = self.subprograms[-1]
             if path == self.filepath:
@@ -57,29 +59,30 @@ def write_lines() -> None:
                 self._scopes[key] = self.module.add_debug_info("DILexicalBlockFile", block)
             return self._scopes[key]
 
-    base.BaseContext.enable_debuginfo = True
-    base.BaseContext.DIBuilder = Lines
-    before = lowering.Lower.lower_inst
+    BaseContext.enable_debuginfo = True
+    BaseContext.DIBuilder = Lines
+    before = Lower.lower_inst
 
     def lower_inst(self: Any, inst: Any) -> Any:
         if isinstance(self.debuginfo, Lines):
             self.debuginfo.here = self.loc
         return before(self, inst)
 
-    lowering.Lower.lower_inst = lower_inst
-    parfor_lowering: Any = importlib.import_module("numba.parfors.parfor_lowering")
-    make = parfor_lowering._create_gufunc_for_parfor_body
+    Lower.lower_inst = lower_inst
 
-    def make_body(lowerer: Any, parfor: Any, *args: Any, **kwargs: Any) -> Any:
-        global prange
-        before, prange = prange, parfor.loc
-        try:
-            return make(lowerer, parfor, *args, **kwargs)
-        finally:
-            prange = before
+    def noting_place(make: Any) -> Any:
+        def make_body(lowerer: Any, parfor: Any, *args: Any, **kwargs: Any) -> Any:
+            global prange
+            before, prange = prange, parfor.loc
+            try:
+                return make(lowerer, parfor, *args, **kwargs)
+            finally:
+                prange = before
 
-    parfor_lowering._create_gufunc_for_parfor_body = make_body
-    add = codegen.CPUCodeLibrary.add_ir_module
+        return make_body
+
+    wrap_loop_bodies(noting_place)
+    add = CPUCodeLibrary.add_ir_module
 
     def add_ir_module(self: Any, module: Any) -> None:
         # What is copied into a function without a table of lines loses its own: NumPy's loops and threads come in so.
@@ -88,14 +91,14 @@ def write_lines() -> None:
                 file, line = wrapped
                 table = Lines(module, file, None, False)
                 table.mark_subprogram(function, function.name, (), (), line)
-                place = table._di_location(line)
+                place = table.location(line)
                 for block in function.blocks:
                     for instruction in block.instructions:
                         instruction.set_metadata("dbg", place)
                 table.finalize()
         add(self, module)
 
-    codegen.CPUCodeLibrary.add_ir_module = add_ir_module
+    CPUCodeLibrary.add_ir_module = add_ir_module
 
 
 prange: Any = None

@@ -1,13 +1,10 @@
 """In the worker: the processor that is compiled for, this one or another."""
 
-import importlib
 import os
-from typing import Any
 
 import llvmlite.binding as llvm
-from llvmlite.binding import targets as llvm_targets
 
-__all__ = ["become", "never_run", "vector_bits"]
+__all__ = ["become", "vector_bits"]
 
 
 def become(processor: dict[str, str]) -> int:
@@ -17,13 +14,13 @@ def become(processor: dict[str, str]) -> int:
     for name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "JITNET_BLOCKS"):
         os.environ.pop(name, None)
     bits = vector_bits(processor)
-    features = llvm_targets.FeatureMap()
+    features = llvm.targets.FeatureMap()
     if processor["triple"].startswith("x86"):
         features.update({"avx": bits >= 256, "avx512f": bits >= 512})
         for name, there in list(features.items()):
             if not there:
                 del features[name]  # what the name does not have is not to be taken from it twice
-    for module in (llvm, llvm_targets):
+    for module in (llvm, llvm.targets):
         module.get_process_triple = lambda: processor["triple"]
         module.get_default_triple = lambda: processor["triple"]
         module.get_host_cpu_name = lambda: processor["name"]
@@ -49,19 +46,3 @@ def vector_bits(processor: dict[str, str] | None) -> int:
     )
     text = machine.emit_assembly(module)
     return 512 if "%zmm" in text else 256 if "%ymm" in text else 128
-
-
-def never_run() -> None:
-    """Compile without making code that could run; calls from Python run the Python function instead."""
-    codegen, cpu, dispatcher = (
-        importlib.import_module(f"numba.core.{one}") for one in ("codegen", "cpu", "dispatcher")
-    )
-
-    def keep(self: Any, result: Any) -> None:
-        self.overloads[tuple(result.signature.args)] = result
-
-    codegen.JITCodeLibrary._finalize_specific = lambda self: None
-    codegen.JITCodeLibrary.get_pointer_to_function = lambda self, name: 0
-    cpu.CPUContext.get_executable = lambda self, library, fndesc, env: object()  # by which others know the function
-    dispatcher.Dispatcher._compile_for_args = lambda self, *args, **kwargs: self.py_func(*args, **kwargs)
-    dispatcher.Dispatcher.add_overload = keep

@@ -45,7 +45,8 @@ _DRIVEN = {
     "engine.loop.steps": "INT, INT, REALS",
 }
 
-_DISPATCH_ONLY = ("perform", "region", "walk", "steps", "repeat_lines")  # nothing but calls, and everything below them
+# Nothing but calls, and everything below them.
+_DISPATCH_ONLY = ("perform", "walk", "team", "do_lines", "steps", "repeat_lines")
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,9 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
-from jitnet.machine_code.compile_targets import Wrong, keep_nothing, look_at
+from jitnet.machine_code.compile_targets import Wrong, look_at
 from jitnet.machine_code.line_table import write_lines
-from jitnet.machine_code.processor import become, never_run, vector_bits
+from jitnet.machine_code.processor import become, vector_bits
 
 __all__: list[str] = []
 
@@ -52,14 +52,14 @@ def main() -> None:
             bits = become(request["processor"]) if request["processor"] else vector_bits(None)
             import numba  # noqa: F401  (only now: it asks for the processor)
 
+            from jitnet.compiler.numba_parts import global_compiler_lock, keep_nothing, never_run
+
             if request["processor"] or own:
                 never_run()
             keep_nothing()
             if request["lines"]:
                 write_lines()
             answer(vector_bits=bits)
-            from numba.core.compiler_lock import global_compiler_lock
-
             with remarks() as said, global_compiler_lock:
                 for number, target in enumerate(request["targets"]):
                     answer(start=target["name"], number=number)

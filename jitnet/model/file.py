@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jitnet.config import ModelConfig, build
-from jitnet.datasets import Scaling
+from jitnet.datasets import Scaling, safetensors_file
 from jitnet.errors import ModelError, OutputError, UsageError
 
 __all__ = ["FILE_NAME", "StoredModel", "read", "write"]
@@ -40,13 +40,10 @@ class StoredModel(NamedTuple):
 
 
 def write(path: Path, model: StoredModel) -> None:
-    """Write a model, whole or not at all; OutputError where it cannot be written."""
-    from safetensors.numpy import save
-
+    """Write a model, whole or not at all, and the same model with the same bytes; OutputError where that fails."""
     tensors = {}
     for layer, (weight, bias) in enumerate(zip(model.weights, model.biases, strict=True)):
-        tensors[f"{2 * layer}.weight"] = np.ascontiguousarray(weight)
-        tensors[f"{2 * layer}.bias"] = np.ascontiguousarray(bias)
+        tensors[f"{2 * layer}.weight"], tensors[f"{2 * layer}.bias"] = weight, bias
     scaling = {name: np.asarray(getattr(model.scaling, name), np.float64).tolist() for name in ("offset", "scale")}
     about = {
         "format": "pt",
@@ -59,7 +56,7 @@ def write(path: Path, model: StoredModel) -> None:
     }
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_bytes(save(tensors, metadata={**model.metadata, **about}))
+        safetensors_file.write(temporary, tensors, {**model.metadata, **about})
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -72,6 +69,8 @@ def read(path: Path) -> StoredModel:
     """Read a model from a safetensors file or a run folder; ModelError names what was found and expected."""
     if path.is_dir():
         if not (path / FILE_NAME).exists():
+            if (path / "config.json").exists():  # as it is where the process was killed
+                raise ModelError(f"{path}: this run ended before its first epoch did, and left no model; train again")
             raise ModelError(f"{path}: the folder holds no {FILE_NAME}; name a run folder or a .safetensors file")
         path = path / FILE_NAME
     tensors, about = _read(path)

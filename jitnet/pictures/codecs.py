@@ -1,6 +1,6 @@
 """Picture files as grey values, and grey values as picture files.
 
-PGM and `.npy` are read here; PNG, JPEG and the like need pillow, `pip install 'jitnet[images]'`.
+PGM and `.npy` are read here; PNG, JPEG and the like need pillow, `pip install pillow`.
 """
 
 import io
@@ -44,7 +44,7 @@ MAGIC = {
     b"MM\0+": "TIFF",
     b"P6": "PPM",
 }
-INSTALL = "install it with: pip install 'jitnet[images]'"
+INSTALL = "install it with: pip install pillow"
 
 LEAST_CONTRAST = 8.0
 """Grey levels between ink and ground below which a picture counts as blank."""

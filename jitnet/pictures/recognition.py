@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jitnet.config import check_arguments
 from jitnet.errors import ModelError, PictureError
 from jitnet.model import Model
 from jitnet.pictures import load_picture, normalise_picture
@@ -31,6 +32,7 @@ def recognise(model: Model, path: str | Path) -> Recognition:
     Raises PictureError for a picture of no use, MissingExtra where reading it needs pillow, and ModelError for
     a model that was not trained on grey images.
     """
+    check_arguments("recognise(model, path)", model=(model, Model), path=(path, (str, Path)))
     if model.image_shape is None:
         raise ModelError(f"the model knows no image shape: it was trained on {model.config.in_features} plain numbers")
     offset, scale = model.scaling.offset, model.scaling.scale

@@ -84,6 +84,8 @@ def _step(profile: Profile) -> dict[str, Any]:
         "by_thread": [asdict(thread) for thread in profile.threads_rows],
         "probes": [asdict(probes) for probes in (*profile.fewer, profile.probes)],
         "measure_s": profile.measure_s,
+        "predicted": profile.predicted,
+        "prediction": [_row(row, profile.threads) for row in profile.prediction],
     }
 
 

@@ -13,17 +13,20 @@ import numpy.typing as npt
 from jitnet.bench.limits import cache_bytes, probe_cases, probes_of
 from jitnet.bench.lines import shape_of
 from jitnet.bench.records import Probes
+from jitnet.bench.subject import Prediction, prepare_prediction
 from jitnet.bench.timing import measure
+from jitnet.bench.verdict import judge
 from jitnet.compiler.clock import tick_s
 from jitnet.config import TrainConfig
 from jitnet.datasets import Dataset
 from jitnet.engine.costs import Cost, Sizes
 from jitnet.engine.operations import OPERATIONS
 from jitnet.engine.program import Line
+from jitnet.engine.state import clock_for
 from jitnet.kernels.augment import distortion_settings
 from jitnet.model import Model
 from jitnet.profile.records import Profile, RegionRow, Row, Slice, ThreadRow, typical_pairs
-from jitnet.profile.verdict import judge, judge_region
+from jitnet.profile.verdict import judge_region
 from jitnet.training.trainer import Chunk, Trainer
 
 __all__ = ["BUDGET_S", "run_profile"]
@@ -74,7 +77,9 @@ def run_profile(
     plain_s, clocked_s = (tuple(chunk.seconds / chunk.steps for chunk in chunks) for chunks in (plain, clocked))
     typical = typical_pairs(plain_s, clocked_s)
     step_s = fmean(plain_s[place] for place in typical)
-    found = _Clocked(trainer, clocked, typical, step_s, {limits.threads: limits for limits in probes})
+    by_threads = {limits.threads: limits for limits in probes}
+    found = _Clocked(trainer, clocked, typical, step_s, by_threads)
+    predicted, prediction = _prediction(trainer, by_threads, budget_s / 8)
     return Profile(
         machine=plan.machine,
         settings=_settings(trainer),
@@ -94,7 +99,58 @@ def run_profile(
         fewer=tuple(probes[:-1]),
         input_reason=f"{plan.input_loops} loops: {plan.input_reason}",
         measure_s=time.perf_counter() - begin,
+        prediction=prediction,
+        predicted=predicted,
     )
+
+
+def _prediction(trainer: Trainer, probes: dict[int, Probes], budget_s: float) -> tuple[int, tuple[Row, ...]]:
+    """How many samples are predicted, and a row for each line of that program: predicted again and again with the
+    clock, for budget_s seconds. A step is a batch; its seconds are those of all parts side by side."""
+    ready = prepare_prediction(trainer.model, trainer.dataset.test_or_train, trainer.plan.threads)
+    program, n_steps = ready.program, int(ready.run.call.n_steps)
+    run = ready.run._replace(clock=clock_for(program.threads, len(program.lines), program.regions, steps=n_steps))
+    clocked = Prediction(program, run)
+    clocked.predict()
+    run.call.clocked = True
+    begin, spent, walls = time.perf_counter(), list[Times](), list[float]()
+    while len(walls) < LEAST_CHUNKS or time.perf_counter() - begin < budget_s:
+        run.clock.lines[:] = 0  # a part that does not do a step writes nothing
+        entered = time.perf_counter()
+        clocked.predict()
+        walls.append((time.perf_counter() - entered) / n_steps)
+        ticks = np.diff(run.clock.lines[:, :, : len(program.lines)], axis=3)[..., 0].sum(axis=0)
+        spent.append(ticks * tick_s() / n_steps)  # (parts, lines), of a step
+    rows = []
+    for place, line in enumerate(program.lines):
+        samples = tuple(float(each[:, place].mean()) for each in spent)
+        by_thread = tuple(np.mean([each[:, place] for each in spent], axis=0).tolist())
+        operation = OPERATIONS[line.operation]
+        i, o = trainer.model.config.widths[line.layer : line.layer + 2]
+        nominal = 2.0 * line.extents[0] * i * o if operation.on_entries else line.cost.flop
+        limits = probes[min((count for count in probes if count >= line.parts), default=max(probes))]
+        found = judge(median(samples), *line.cost, limits, nominal_flop=nominal)
+        rows.append(
+            Row(
+                line.region,
+                line.operation,
+                line.layer,
+                False,
+                line.split,
+                line.parts,
+                shape_of(line),
+                *line.cost,
+                nominal,
+                n_steps * len(walls),
+                samples,
+                by_thread,
+                sum(samples) / sum(walls),
+                found.roof,
+                found.binds,
+                found.verdict,
+            )
+        )
+    return len(run.order), tuple(rows)
 
 
 def _settings(trainer: Trainer) -> dict[str, Any]:
@@ -227,7 +283,7 @@ class _Clocked:
         samples = tuple(self._line_samples(place).tolist())
         by_thread = tuple(self._told(self._busy[:, place, part]) for part in range(line.parts))
         step, layer = self._plan.step, line.layer
-        skips = line.operation.endswith("_sparse")
+        skips = OPERATIONS[line.operation].on_entries
         i, o = step.shape.widths[layer : layer + 2]
         nominal = 2.0 * step.batch_size * i * o if skips else line.cost.flop
         found = judge(
@@ -245,7 +301,7 @@ class _Clocked:
             line.next_batch,
             line.split,
             line.parts,
-            shape_of(line, step, self._plan.layout.params),
+            shape_of(line),
             *line.cost,
             nominal,
             sum(min(chunk.steps, len(chunk.readings.whole_steps)) for chunk in self._chunks if chunk.readings),

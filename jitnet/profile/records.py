@@ -3,12 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, median, quantiles
+from statistics import fmean, median, stdev
 from typing import Any
 
 from jitnet.bench.records import Probes
 from jitnet.compiler.machine import Machine
-from jitnet.engine.program import WHOLE_NETWORK
+from jitnet.engine.operations import OPERATIONS
 from jitnet.profile.spread import spread
 
 __all__ = ["Profile", "RegionRow", "Row", "Slice", "ThreadRow", "typical_pairs"]
@@ -57,7 +57,8 @@ class Row:
     @property
     def name(self) -> str:
         """As the line's: "forward_sparse 0, next batch"."""
-        layer = "" if self.region == 0 or self.operation in WHOLE_NETWORK else f" {self.layer}"
+        known = OPERATIONS.get(self.operation)  # a file may be of a version that had others
+        layer = "" if self.region == 0 or (known and known.whole_network) else f" {self.layer}"
         return f"{self.operation}{layer}{', next batch' * self.next_batch}"
 
     @property
@@ -135,7 +136,8 @@ class Profile:
     fewer: the same for the parts of regions that have fewer. plain_s, clocked_s: seconds a step, one a chunk of steps,
     in turn without and with the clock. waiting_s, starting_s, rest_s: of a step in typical chunks: waiting for the
     slowest part, and entering and leaving regions, means over the parts; all that is outside lines and regions. slices:
-    of some hundred steps one after another. measure_s: what all this took.
+    of some hundred steps one after another. prediction: the lines of a prediction of `predicted` samples, as rows,
+    their shares of its whole time. measure_s: what all this took.
     """
 
     machine: Machine
@@ -156,6 +158,8 @@ class Profile:
     fewer: tuple[Probes, ...] = ()
     input_reason: str = ""
     measure_s: float = 0.0
+    prediction: tuple[Row, ...] = ()
+    predicted: int = 0
 
     @property
     def typical(self) -> tuple[int, ...]:
@@ -168,17 +172,23 @@ class Profile:
         return fmean(self.plain_s[place] for place in self.typical)
 
     @property
+    def clocked_step_s(self) -> float:
+        """A step as it runs with the clock: the mean of the same chunks."""
+        return fmean(self.clocked_s[place] for place in self.typical)
+
+    @property
     def cost(self) -> float:
-        """What the clock costs, as a share of the step: the median over neighbouring chunks."""
-        return median(clocked / plain for clocked, plain in zip(self.clocked_s, self.plain_s, strict=True)) - 1.0
+        """What the clock costs, as a share of the step: of the two means."""
+        return self.clocked_step_s / self.step_s - 1.0
 
     @property
     def cost_error(self) -> float:
-        """Half the width in which the median of the cost lies, with a chance of two in three."""
-        costs = [clocked / plain for clocked, plain in zip(self.clocked_s, self.plain_s, strict=True)]
-        low, _, high = quantiles(costs, n=4, method="inclusive") if len(costs) > 1 else (1.0, 1.0, 1.0)
-        # The quartiles of a normal distribution are 1.35 deviations apart, and its median's error 1.25 that of a mean.
-        return 1.25 * (high - low) / 1.35 / math.sqrt(len(costs))
+        """Half the width in which the cost lies, with a chance of 19 in 20: two standard errors of the mean difference
+        of neighbouring chunks; infinite where there are fewer than two pairs."""
+        differences = [self.clocked_s[place] - self.plain_s[place] for place in self.typical]
+        if len(differences) < 2:
+            return math.inf
+        return 2.0 * stdev(differences) / math.sqrt(len(differences)) / self.step_s
 
     @property
     def accounted(self) -> float:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jitnet.render.measurement import bench, changes, measuring
     from jitnet.render.profiling import step_profile
     from jitnet.render.program import program_table
-    from jitnet.render.progress import TrainingView, compiling, downloads, working
+    from jitnet.render.progress import TrainingView, compiling, downloads, not_kept, working
     from jitnet.render.reports import description, evaluation, listing, network, plan, prediction
     from jitnet.render.roofline import roofline_picture, roofline_svg
     from jitnet.render.scaling import scaling_table
@@ -43,6 +43,7 @@ _HOME = {
     "make_console": "console",
     "measuring": "measurement",
     "network": "reports",
+    "not_kept": "progress",
     "notice": "console",
     "picture": "drawing",
     "pictures": "drawing",
@@ -82,6 +83,7 @@ __all__ = [
     "make_console",
     "measuring",
     "network",
+    "not_kept",
     "notice",
     "picture",
     "pictures",

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
-from rich.text import Text
 
-from jitnet.render.console import FAINT, facts
-from jitnet.render.drawing import GAP, PAGE, common_crop, draw, pictures
+from jitnet.render.console import FAINT, facts, say
+from jitnet.render.drawing import first_pictures
 
 if TYPE_CHECKING:
     from jitnet.config import AugmentConfig
@@ -19,12 +18,11 @@ __all__ = ["distortions", "sheet"]
 
 def distortions(console: Console, config: "AugmentConfig") -> None:
     """Which distortions are on, and how strong."""
-    plus_minus = "+-" if console.options.ascii_only else "±"
     pairs = [
-        ("shift", f"{plus_minus}{config.shift:g} pixels along each axis", config.shift),
-        ("rotation", f"{plus_minus}{config.rotation:g} degrees", config.rotation),
-        ("scaling", f"{plus_minus}{config.scaling:.3g} of the size along each axis", config.scaling),
-        ("shear", f"{plus_minus}{config.shear:g} degrees", config.shear),
+        ("shift", f"±{config.shift:g} pixels along each axis", config.shift),
+        ("rotation", f"±{config.rotation:g} degrees", config.rotation),
+        ("scaling", f"±{config.scaling:.3g} of the size along each axis", config.scaling),
+        ("shear", f"±{config.shear:g} degrees", config.shear),
         ("elastic", f"{config.elastic:g} pixels, smoothed over {config.elastic_sigma:g}", config.elastic),
     ]
     facts(console, [(name, text) for name, text, strength in pairs if strength])
@@ -36,13 +34,12 @@ def sheet(console: Console, samples: npt.NDArray[np.uint8], captions: Sequence[s
     samples: uint8 of (n, 1 + distortions, height, width), the original first, then what epochs 1, 2, … see.
     captions: one a sample.
     """
-    room = min(console.width, PAGE)
     for row, caption in zip(samples, captions, strict=True):
-        width = draw(console, common_crop(list(row))[0])[0].cell_len
-        shown = list(row[: max(2, (room + GAP) // (width + GAP))])
         console.print()
-        pictures(console, shown, [caption] + [f"epoch {number}" for number in range(1, len(shown))])
+        first_pictures(console, list(row), [caption, *(f"epoch {number}" for number in range(1, len(row)))])
     if samples.shape[1] > 2:
         console.print()
-        note = f"each sample as {samples.shape[1] - 1} epochs would see it; a row shows as many as fit"
-        console.print(Text(note, style=FAINT))
+        note = (
+            f"each sample as {samples.shape[1] - 1} epochs would see it; a row shows as many as fit, cut at the sides"
+        )
+        say(console, note, FAINT)

@@ -1,9 +1,12 @@
 """Where text goes: which stream, how wide, with or without colour; and the few lines that every command may say.
 
 What was asked for goes to standard output, progress and errors to standard error. A stream that is no terminal gets
-plain lines: no control codes, no bars, and no wrapping, so that a row stays a row.
+plain lines: no control codes, no bars, and no wrapping, so that a row stays a row. On a terminal text is broken between
+words and never inside one: a path or a name that is longer than a line is left to the terminal, so that it can be
+copied whole. Where the encoding has ASCII only, other characters are replaced by what people write in their place.
 """
 
+import codecs
 import io
 import os
 import re
@@ -12,16 +15,53 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO, cast
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.style import Style
-from rich.table import Table
 from rich.text import Text
 
-__all__ = ["ACCENT", "BAD", "FAINT", "GOOD", "WARN", "Consoles", "consoles", "error", "facts", "make_console", "notice"]
+__all__ = [
+    "ACCENT",
+    "BAD",
+    "FAINT",
+    "GOOD",
+    "IN_ASCII",
+    "WARN",
+    "Consoles",
+    "consoles",
+    "error",
+    "facts",
+    "make_console",
+    "notice",
+    "say",
+    "tied",
+    "wrapped",
+    "written",
+]
 
 ACCENT, GOOD, BAD, WARN, FAINT = (Style.parse(style) for style in ("cyan", "green", "bold red", "yellow", "dim"))
 
 UNBROKEN = 10_000  # columns of a stream that is no terminal
+
+ASCII = {"±": "+-", "×": "x", "µ": "u", "·": ".", "–": "-", "—": "-", "…": "...", "→": "->", "≤": "<=", "≥": ">="}
+"""What is written where a terminal has ASCII only."""
+
+LITTLE = 20  # columns in which prose is hard to read
+
+IN_ASCII = "jitnet.ascii"
+"""Name of the error handler that encodes characters as ASCII says, and others as a question mark."""
+
+TIE = "\ue000"
+"""Where no line may break: a space once it is shown."""
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(ASCII.get(letter, "?") for letter in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error(IN_ASCII, _in_ascii)
 
 
 @dataclass(frozen=True)
@@ -38,10 +78,14 @@ class Consoles:
 
 
 def consoles(json: bool = False, quiet: bool = False) -> Consoles:
-    """The consoles of a command: `json` leaves standard output alone, `quiet` shows only results and errors."""
+    """The consoles of a command: `json` leaves standard output alone, `quiet` shows only results and errors.
+
+    OutputError where standard output is closed: before the work, whose result would be lost.
+    """
+    sys.stdout.write("")  # raises where it is closed
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # an old terminal's encoding lacks some characters: show a ? there
-            stream.reconfigure(errors="replace")
+        if isinstance(stream, io.TextIOWrapper):  # an old terminal's encoding lacks some characters
+            stream.reconfigure(errors=IN_ASCII)
     out = make_console(sys.stderr if json else sys.stdout, silent=json and quiet)
     if quiet:
         silent = make_console(sys.stderr, silent=True)
@@ -96,18 +140,71 @@ def error(message: str, console: Console | None = None) -> None:
     (console or make_console(sys.stderr)).print(text, soft_wrap=True)
 
 
+def written(console: Console, text: str | Text) -> Text:
+    """A text as the console can show it: where that has ASCII only, with the characters that stand for others there."""
+    made = text if isinstance(text, Text) else Text(text)
+    if console.options.ascii_only and not made.plain.isascii():
+        for letter in set(made.plain) & ASCII.keys():
+            made = Text(ASCII[letter]).join(made.split(letter, allow_blank=True))
+    return made
+
+
+def tied(text: str) -> str:
+    """A text, a name with its number for example, that `wrapped` does not break."""
+    return text.replace(" ", TIE)
+
+
+def wrapped(console: Console, text: str | Text, width: int) -> list[Text]:
+    """The lines of a text at so many columns, broken between words; a longer word has a line to itself, unbroken."""
+    lines = list[Text]()
+    for line in written(console, text).split("\n", allow_blank=True):
+        breaks, column = list[int](), 0
+        for word in re.finditer(r"\s*\S+\s*", line.plain):
+            if column and column + cell_len(word[0].rstrip()) > width:
+                breaks.append(word.start())
+                column = 0
+            column += cell_len(word[0])
+        for piece in line.divide(breaks):
+            piece.rstrip()
+            piece.plain = piece.plain.replace(TIE, " ")
+            lines.append(piece)
+    return lines
+
+
+def say(console: Console, text: str | Text, style: Style | str = "") -> None:
+    """Print prose, broken between words."""
+    for line in wrapped(console, text, console.width):
+        line.stylize_before(style)
+        console.print(line, soft_wrap=True)
+
+
 def notice(console: Console, text: str) -> None:
     """One notice that cannot be overlooked: set apart by a mark and, on a terminal, by its colour."""
-    grid = Table.grid(padding=(0, 1))
-    grid.add_row(Text("!", style=WARN + Style(bold=True)), Text(" ".join(text.split()), style=WARN))
-    console.print(grid)
+    mark = Text("! ", style=WARN + Style(bold=True))
+    for line in wrapped(console, " ".join(text.split()), console.width - len(mark)):
+        console.print(Text.assemble(mark, (line.plain, WARN)), soft_wrap=True)
+        mark = Text("  ")
 
 
-def facts(console: Console, pairs: Sequence[tuple[str, str | Text]]) -> None:
-    """Lines of a faint label and what it is, aligned; long ones go on below their start."""
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True, style=FAINT)
-    grid.add_column(overflow="fold")
+def facts(console: Console, pairs: Sequence[tuple[str, str | Text]], indent: int = 0) -> None:
+    """Lines of a faint label and what it is, aligned; long ones go on below their start.
+
+    Where that has little room, or too little for a whole word, it begins below its label.
+    """
+    start = indent + max((cell_len(label) for label, _ in pairs), default=0) + 2
+    room = console.width - start
     for label, value in pairs:
-        grid.add_row(label, value if isinstance(value, Text) else Text(value))
-    console.print(grid)
+        lines = wrapped(console, value, room)
+        front = Text(f"{'':{indent}}{label}", style=FAINT)
+        margin = start
+        if any(line.cell_len > room for line in lines) or (len(lines) > 1 and room < LITTLE):
+            console.print(front)
+            margin = indent + 2
+            lines = wrapped(console, value, console.width - margin)
+            front = Text()
+        for line in lines:
+            # A word that no line has room for begins at the edge: a terminal breaks it once less.
+            column = margin if line.cell_len <= console.width - margin else 0
+            front.append(" " * (column - front.cell_len))
+            console.print(front.append_text(line), soft_wrap=True)
+            front = Text()

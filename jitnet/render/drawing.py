@@ -11,14 +11,15 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+from rich.cells import cell_len
 from rich.color import Color
 from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from jitnet.render.console import ACCENT, FAINT
+from jitnet.render.console import ACCENT, FAINT, say, written
 
-__all__ = ["GAP", "PAGE", "braille", "common_crop", "draw", "picture", "pictures", "plot", "to_grey"]
+__all__ = ["braille", "draw", "first_pictures", "picture", "pictures", "plot", "to_grey"]
 
 DENSITY = " .:-=+*#%@"
 FOUR_GREYS = (0, 8, 7, 15)  # among the 16 colours: black, bright black, white, bright white
@@ -50,9 +51,13 @@ def _has_four_greys(console: Console) -> bool:
     return console.color_system == "standard" and not console.no_color and not console.options.ascii_only
 
 
-def _fit(image: npt.NDArray[np.uint8], columns: int) -> npt.NDArray[np.uint8]:
+def _is_tiny(image: npt.NDArray[np.uint8], columns: int) -> bool:
+    return image.shape[1] * 2 <= min(columns, 24)
+
+
+def _fit(image: npt.NDArray[np.uint8], columns: int, doubled: bool | None = None) -> npt.NDArray[np.uint8]:
     """The image at the size it is drawn in: tiny ones doubled, too wide ones averaged down, an even number of rows."""
-    if image.shape[1] * 2 <= min(columns, 24):
+    if _is_tiny(image, columns) if doubled is None else doubled:
         image = np.kron(image, np.ones((2, 2), np.uint8))
     factor = -(-image.shape[1] // columns)
     if factor > 1:
@@ -74,9 +79,12 @@ def _pair_of_four_style(top: int, bottom: int) -> Style:
     return Style(color=Color.from_ansi(FOUR_GREYS[top]), bgcolor=Color.from_ansi(FOUR_GREYS[bottom]))
 
 
-def draw(console: Console, image: npt.NDArray[np.uint8], columns: int = WIDEST) -> list[Text]:
-    """The lines of one picture, uint8 of (height, width), at most `columns` wide; 0 is black."""
-    image = _fit(image, max(1, columns))
+def draw(
+    console: Console, image: npt.NDArray[np.uint8], columns: int = WIDEST, doubled: bool | None = None
+) -> list[Text]:
+    """The lines of one picture, uint8 of (height, width), at most `columns` wide; 0 is black. doubled: whether at twice
+    its size; None where it is tiny."""
+    image = _fit(image, max(1, columns), doubled)
     pair_style = _pair_style if has_greys(console) else None
     if _has_four_greys(console):
         image, pair_style = np.digitize(image, FOUR_ABOVE).astype(np.uint8), _pair_of_four_style
@@ -98,17 +106,29 @@ def picture(console: Console, image: npt.NDArray[np.uint8]) -> None:
         console.print(line, end="\n")
 
 
-def common_crop(images: Sequence[npt.NDArray[np.uint8]]) -> list[npt.NDArray[np.uint8]]:
-    """Pictures of one shape without the black margin that all have, but for a pixel: more fit side by side."""
+def _extent(bright: npt.ArrayLike) -> slice:
+    """From the first true place to the last one, and one more on both sides; everything where none is."""
+    places = np.nonzero(np.asarray(bright))[0]
+    return slice(max(0, places[0] - 1), places[-1] + 2) if len(places) else slice(None)
+
+
+def _common_crop(images: Sequence[npt.NDArray[np.uint8]], *, sides: bool = False) -> list[npt.NDArray[np.uint8]]:
+    """Pictures of one shape without the black margin that all have, but for a pixel: more fit side by side.
+
+    sides: whether each loses all of its black margin on the left and on the right.
+    """
     if len({image.shape for image in images}) != 1:
         return list(images)
-    brightest = np.max(np.stack(list(images)), axis=0)
-    rows, columns = np.nonzero(brightest.max(axis=1) > 0)[0], np.nonzero(brightest.max(axis=0) > 0)[0]
-    if len(rows) == 0:
-        return list(images)
-    top, bottom = max(0, rows[0] - 1), rows[-1] + 2
-    left, right = max(0, columns[0] - 1), columns[-1] + 2
-    return [image[top:bottom, left:right] for image in images]
+    bright = np.stack(list(images)) > 0
+    rows, columns = _extent(bright.any(axis=(0, 2))), _extent(bright.any(axis=(0, 1)))
+    return [
+        image[rows, _extent(own.any(axis=0)) if sides else columns] for image, own in zip(images, bright, strict=True)
+    ]
+
+
+def _room(console: Console) -> int:
+    """Columns that pictures side by side may take."""
+    return console.width if console.is_terminal else min(console.width, PAGE)
 
 
 def pictures(console: Console, images: Sequence[npt.NDArray[np.uint8]], captions: Sequence[str]) -> None:
@@ -116,30 +136,55 @@ def pictures(console: Console, images: Sequence[npt.NDArray[np.uint8]], captions
 
     images: uint8 of (height, width). captions: one each; a line break starts a second line.
     """
-    room = min(console.width, PAGE)
-    blocks = [draw(console, image, min(WIDEST, room)) for image in common_crop(images)]
-    texts = [caption.split("\n") for caption in captions]
-    widths = [
-        max(lines[0].cell_len, *(len(text) for text in caption)) for lines, caption in zip(blocks, texts, strict=True)
-    ]
-    width = min(max(widths, default=0), room)
+    room = _room(console)
+    blocks = [draw(console, image, min(WIDEST, room)) for image in _common_crop(images)]
+    width = min(max(_widths(blocks, captions), default=0), room)
     a_row = max(1, (room + GAP) // (width + GAP))
     for start in range(0, len(blocks), a_row):
         if start:
             console.print()
-        row, row_texts = blocks[start : start + a_row], texts[start : start + a_row]
-        for number in range(max(len(lines) for lines in row)):
-            _print_cells(console, [lines[number] if number < len(lines) else Text() for lines in row], width)
-        for number in range(max(len(text) for text in row_texts)):
-            cells = [Text(text[number] if number < len(text) else "") for text in row_texts]
-            _print_cells(console, cells, width)
+        row = blocks[start : start + a_row]
+        _print_row(console, row, captions[start : start + a_row], [width] * len(row))
 
 
-def _print_cells(console: Console, cells: list[Text], width: int) -> None:
+def first_pictures(console: Console, images: Sequence[npt.NDArray[np.uint8]], captions: Sequence[str]) -> None:
+    """Draw as many of the pictures, of one shape, as fit side by side, two at least, without margins at their sides.
+
+    images, captions: as `pictures` takes them.
+    """
+    room = _room(console)
+    columns = min(WIDEST, room)
+    doubled = _is_tiny(images[0], columns)  # not the narrow ones among them alone
+    blocks = [draw(console, image, columns, doubled) for image in _common_crop(images, sides=True)]
+    widths = _widths(blocks, captions)
+    count = sum(sum(widths[:number]) + GAP * (number - 1) <= room for number in range(1, len(widths) + 1))
+    if count < 2:
+        return pictures(console, images[:2], captions[:2])
+    shown = _common_crop(images[:count], sides=True)
+    _print_row(console, [draw(console, image, columns, doubled) for image in shown], captions[:count], widths[:count])
+
+
+def _widths(blocks: Sequence[list[Text]], captions: Sequence[str]) -> list[int]:
+    """Columns of each picture or its caption."""
+    return [
+        max(lines[0].cell_len, *(cell_len(text) for text in caption.split("\n")))
+        for lines, caption in zip(blocks, captions, strict=True)
+    ]
+
+
+def _print_row(console: Console, blocks: Sequence[list[Text]], captions: Sequence[str], widths: Sequence[int]) -> None:
+    texts = [caption.split("\n") for caption in captions]
+    for number in range(max(len(lines) for lines in blocks)):
+        _print_cells(console, [lines[number] if number < len(lines) else Text() for lines in blocks], widths)
+    for number in range(max(len(text) for text in texts)):
+        _print_cells(console, [Text(text[number] if number < len(text) else "") for text in texts], widths)
+
+
+def _print_cells(console: Console, cells: Sequence[Text], widths: Sequence[int]) -> None:
     line = Text(no_wrap=True, overflow="ellipsis")
-    for number, cell in enumerate(cells):
-        cell = cell.copy()
-        cell.truncate(width, overflow="ellipsis")
+    for number, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+        cell = written(console, cell).copy()
+        cell.truncate(width, overflow="crop" if console.options.ascii_only else "ellipsis")
         line.append_text(cell)
         if number < len(cells) - 1:
             line.append(" " * (width - cell.cell_len + GAP))
@@ -153,21 +198,23 @@ def plot(
     *,
     title: str = "",
     x_label: str = "",
+    x_ends: tuple[float, float] | None = None,
     width: int | None = None,
     height: int = 12,
 ) -> None:
     """A curve through the points (xs, ys), with its axes.
 
+    x_ends: where the axis begins and ends; None where the points do.
     width: in columns; None takes what the console has, up to 80. height: in rows. Drawn with braille dots, two by four
     a character, or with `*` where the console has ASCII only. Values that are NaN or infinite are left out.
     """
     points = [(x, y) for x, y in zip(xs, ys, strict=True) if np.isfinite(x) and np.isfinite(y)]
     if title:
-        console.print(Text(title, style="bold"))
+        say(console, title, "bold")
     if not points:
         console.print(Text("nothing to draw", style=FAINT))
         return
-    left, right = min(x for x, _ in points), max(x for x, _ in points)
+    left, right = x_ends or (min(x for x, _ in points), max(x for x, _ in points))
     low, high = min(y for _, y in points), max(y for _, y in points)
     if 0 <= low < high / 2:
         low = 0.0  # a curve that starts near zero is read from zero

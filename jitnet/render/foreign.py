@@ -6,12 +6,11 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from jitnet.foreign.hints import RULES, Kind
 from jitnet.profile.spread import spread
-from jitnet.render.console import ACCENT, FAINT, GOOD, WARN, facts
+from jitnet.render.console import ACCENT, FAINT, GOOD, WARN, facts, say
 from jitnet.render.machine_code import code_view
 from jitnet.render.tables import Cell, bar, table
 
@@ -44,7 +43,7 @@ def function_profile(console: Console, profile: "FunctionProfile", *, asm: bool 
         code_view(console, profile.lines, asm=asm)
     _hints(console, profile)
     for note in profile.notes:
-        console.print(Text(f"{note[:1].upper()}{note[1:]}.", style=FAINT))
+        say(console, f"{note[:1].upper()}{note[1:]}.", FAINT)
 
 
 def _heading(console: Console, profile: "FunctionProfile") -> None:
@@ -121,6 +120,7 @@ def _counts(console: Console, profile: "FunctionProfile") -> None:
         ["threads", "a call", "±", "calls", "speed-up", "efficiency", "speed"],
         rows,
         title="Threads",
+        spare=["speed", "calls", "±", "efficiency"],
     )
 
 
@@ -142,9 +142,10 @@ def _threads(console: Console, profile: "FunctionProfile") -> None:
     console.print()
     table(
         console,
-        ["thread", "busy", "on a core", "waiting", "starting", "leaving", "busy"],
+        ["thread", "busy", "on a core", "waiting", "starting", "leaving", "share"],
         rows,
         title=f"By thread, in a mean call on {_many(profile.threads, 'thread')}",
+        spare=["share", "leaving", "starting", "on a core"],
         footnotes=[
             "On a core: what of that the processor gave it. Waiting: for the slowest thread. "
             f"Outside its parallel loops a call spends {_duration(profile.outside_s)}."
@@ -170,6 +171,7 @@ def _regions(console: Console, profile: "FunctionProfile") -> None:
         ["parallel loop", "entered", "once", "busiest", "starting", "uneven"],
         rows,
         title="Parallel loops",
+        spare=["starting", "entered", "busiest"],
         footnotes=["Entered: times a call. Uneven: how much longer its busiest thread computes than the mean."],
     )
 
@@ -189,7 +191,7 @@ def _functions(console: Console, profile: "FunctionProfile") -> None:
         for each in others
     ]
     console.print()
-    table(console, ["calls", "in", "compiled in", "for"], rows)
+    table(console, ["calls", "in", "compiled in", "for"], rows, spare=["for", "compiled in"])
 
 
 def _signatures(signatures: tuple[str, ...]) -> str:
@@ -209,29 +211,22 @@ def _hints(console: Console, profile: "FunctionProfile") -> None:
     for kind, hints in groupby(profile.hints, key=lambda hint: hint.kind):
         _kind(console, RULES[Kind(kind)].title, list(hints))
     for kind, reason in profile.unsearched:
-        console.print(Text(f"Not looked for: {RULES[Kind(kind)].title} ({reason}).", style=FAINT))
+        say(console, f"Not looked for: {RULES[Kind(kind)].title} ({reason}).", FAINT)
 
 
 def _kind(console: Console, title: str, hints: "list[Hint]") -> None:
     """Hints of one kind: each with its place and reason, and once what to do."""
     console.print()
-    console.print(Text(title, style=WARN))
+    say(console, title, WARN)
+    pairs: list[tuple[str, str | Text]] = []
     for hint in hints:
         share = f", {hint.share:.0%} of the time" if hint.share else ""
-        _item(console, "at", Text(f"{_path(hint.place.file)}:{hint.place.line}{share}"))
+        pairs.append(("at", f"{_path(hint.place.file)}:{hint.place.line}{share}"))
         if hint.place.source:
-            _item(console, "", Text(hint.place.source, style=ACCENT))
-        _item(console, "why", Text(_sentence(hint.reason)))
-    for advice in dict.fromkeys(hint.advice for hint in hints):
-        _item(console, "do", Text(_sentence(advice), style=GOOD))
-
-
-def _item(console: Console, label: str, text: Text) -> None:
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True, style=FAINT, width=5)
-    grid.add_column(overflow="fold")
-    grid.add_row(f"  {label}", text)
-    console.print(grid)
+            pairs.append(("", Text(hint.place.source, style=ACCENT)))
+        pairs.append(("why", _sentence(hint.reason)))
+    pairs += [("do", Text(_sentence(advice), style=GOOD)) for advice in dict.fromkeys(hint.advice for hint in hints)]
+    facts(console, pairs, indent=2)
 
 
 def _sentence(text: str) -> str:

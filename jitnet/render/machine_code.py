@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from jitnet.render.console import ACCENT, FAINT, GOOD, WARN, facts
+from jitnet.render.console import ACCENT, FAINT, GOOD, WARN, facts, say, written
 from jitnet.render.tables import Cell, table
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ __all__ = ["code_summary", "code_view", "code_views", "verdict"]
 
 WIDE = 100
 """Columns from which indentation is shown as it is written, and more is counted."""
+
+CODE = 36
+"""Columns that a line of code has at least, its number included."""
 
 SHORT = 10
 """Calls and other things that are named one by one, at the most."""
@@ -42,25 +45,24 @@ def code_view(console: Console, view: "CodeView", *, asm: bool = False) -> None:
 
     asm: also the instructions of innermost loops, each under the line of source that it was made for.
     """
-    wide = console.width >= WIDE
     facts(
         console,
         [
-            ("function", Text(f"{view.function}{view.signature}", overflow="fold")),
+            ("function", f"{view.function}{view.signature}"),
             ("processor", _processor(view)),
             ("machine code", _size(view)),
         ],
     )
-    columns = _columns(view, wide)
+    columns = _columns(console, view)
     for source in view.sources:
         console.print()
         _source(console, view, source, columns, asm)
     elsewhere = [loop for loop in view.loops if not any(_holds(source, loop) for source in view.sources)]
     for loop in elsewhere:
-        console.print(Text(f"{_short(loop.file)}:{loop.line}  {verdict(loop)}"))
+        say(console, f"{_short(loop.file)}:{loop.line}  {verdict(loop)}")
     console.print()
     for note in (*_legend(view), *view.notes):
-        console.print(Text(note, style=FAINT))
+        say(console, note, FAINT)
 
 
 def code_summary(console: Console, views: "Sequence[CodeView]") -> None:
@@ -69,7 +71,6 @@ def code_summary(console: Console, views: "Sequence[CodeView]") -> None:
         return
     facts(console, [("functions", f"{len(views)}"), ("processor", _processor(views[0]))])
     console.print()
-    wide = console.width >= WIDE
     rows: list[list[Cell]] = []
     for view in views:
         name = view.function
@@ -78,31 +79,33 @@ def code_summary(console: Console, views: "Sequence[CodeView]") -> None:
             if main is None or not main.innermost or not loop.innermost:
                 continue
             counts = main.counts
-            numbers: list[Cell] = [_pair(counts.fma_packed, counts.fma_scalar)]
-            numbers += [_pair(counts.flop_packed, counts.flop_scalar)] if wide else []
-            numbers += [counts.loads, counts.stores]
-            numbers += [counts.spills] if wide else []
-            numbers += [counts.instructions, _cycles(main)]
+            numbers: list[Cell] = [
+                _pair(counts.fma_packed, counts.fma_scalar),
+                _pair(counts.flop_packed, counts.flop_scalar),
+                counts.loads,
+                counts.stores,
+                counts.spills,
+                counts.instructions,
+                _cycles(main),
+            ]
             place = str(loop.line)
             if loop.function != view.function:
-                place = f"{_cut(loop.function, 99 if wide else 13)} {loop.line}"
-            rows.append(
-                [name if wide else _cut(name, 18), place, Text(_short_verdict(loop), style=_style(loop)), *numbers]
-            )
+                place = f"{loop.function} {loop.line}"
+            rows.append([name, place, Text(_short_verdict(loop), style=_style(loop)), *numbers])
             name = ""
-    head = ["function", "line", "vectors", "fma p/s"] + ["other p/s"] * wide + ["loads", "stores"]
-    head += ["spills"] * wide + ["instr", "cycles"]
-    table(console, head, rows, title="Innermost loops, one turn of the machine code")
+    head = ["function", "line", "vectors", "fma p/s", "other p/s", "loads", "stores", "spills", "instr", "cycles"]
+    spare = ["spills", "other p/s", "stores", "loads", "instr", "cycles", "fma p/s"]
+    title = "Innermost loops, one turn of the machine code"
+    table(console, head, rows, title=title, prose=["line"], spare=spare)
     console.print()
-    console.print(
-        Text(
-            "vectors: how many numbers each has, × how many side by side; tile: in vectors as it is written; scalar: "
-            "one number at a time, × turns written out. A name before a line is the function's that was copied in.",
-            style=FAINT,
-        )
+    say(
+        console,
+        "vectors: how many numbers each has, × how many side by side; tile: in vectors as it is written; scalar: "
+        "one number at a time, × turns written out. A name before a line is the function's that was copied in.",
+        FAINT,
     )
     for note in dict.fromkeys([*(note for view in views for note in _legend(view)), *_shared_notes(views)]):
-        console.print(Text(note, style=FAINT))
+        say(console, note, FAINT)
 
 
 def _shared_notes(views: "Sequence[CodeView]") -> list[str]:
@@ -159,11 +162,17 @@ class _Column:
     width: int
 
 
-def _columns(view: "CodeView", wide: bool) -> list[_Column]:
-    heads = ["fma p/s"] + ["other p/s"] * wide + ["loads", "stores", "instr"]
+def _columns(console: Console, view: "CodeView") -> list[_Column]:
+    """What is counted beside the source; less of it where code would have no room."""
+    heads = ["fma p/s"] + ["other p/s"] * (console.width >= WIDE) + ["loads", "stores", "instr"]
     if any(loop.main and loop.main.mca and loop.main.mca.cycles for loop in view.loops):
         heads.append("cycles")
-    return [_Column(head, max(len(head), 5)) for head in heads]
+    found = [_Column(head, max(len(head), 5)) for head in heads]
+    for spare in ("instr", "stores", "loads", "cycles"):
+        if console.width >= CODE + sum(column.width + 1 for column in found):
+            break
+        found = [column for column in found if column.head != spare]
+    return found
 
 
 def _row(body: "Body", columns: Sequence[_Column]) -> str:
@@ -201,11 +210,11 @@ def _source(console: Console, view: "CodeView", source: "Source", columns: Seque
     headed = [len(code[number]) for number, found in loops_at.items() if found and number in code]
     room = min(console.width - gutter - len(counted) - 2, max([*headed, len(_title(source, view))], default=0))
     head = Text(f"{_cut(_title(source, view), gutter + room):<{gutter + room}}", style="bold")
-    console.print(head.append("  " + counted, style="not bold dim"), no_wrap=True, overflow="crop", crop=True)
+    _put(console, head.append("  " + counted, style="not bold dim"))
     before = source.first_line - 1
     for number, text in code.items():
         if number != before + 1:
-            console.print(Text(f"{'':>{gutter - 3}} {bar} {'…' if not ascii_only else '...'}", style=FAINT))
+            _put(console, Text(f"{'':>{gutter - 3}} {bar} …", style=FAINT))
         before = number
         line = Text(f"{number:>{gutter - 3}} {bar} ", style=FAINT)
         found = loops_at.get(number, [])
@@ -215,11 +224,11 @@ def _source(console: Console, view: "CodeView", source: "Source", columns: Seque
         if counts and counts[0].main is not None:
             line.append(" " * (room - min(len(text), width)) + "  ")
             line.append(_row(counts[0].main, columns), style="not dim bold")
-        console.print(line, no_wrap=True, overflow="crop", crop=True)
+        _put(console, line)
         for place, loop in enumerate(found):
             if place and loop.main is not None and loop.main.innermost:
                 more = f"{_which(loop)}{'':>{room + gutter}}"[: room + gutter]
-                console.print(Text(more + "  " + _row(loop.main, columns)), no_wrap=True, overflow="crop", crop=True)
+                _put(console, Text(more + "  " + _row(loop.main, columns)))
             _below(console, loop, gutter, len(text) - len(text.lstrip()), corner)
             if asm and loop.main is not None and loop.main.innermost:
                 _assembly(console, loop.main, gutter)
@@ -231,7 +240,7 @@ def _below(console: Console, loop: "Loop", gutter: int, indent: int, corner: str
     if not told:
         return
     first, rest = told[0], told[1:]
-    start = " " * (gutter + indent) + corner + " "
+    start = " " * (gutter + min(indent, max(0, console.width - gutter - CODE))) + corner + " "
     hanging = " " * len(start)
     _wrapped(console, start, hanging, first, _style(loop))
     for part in rest:
@@ -239,12 +248,12 @@ def _below(console: Console, loop: "Loop", gutter: int, indent: int, corner: str
 
 
 def _wrapped(console: Console, start: str, hanging: str, text: str, style: str) -> None:
-    lines = textwrap.wrap(
-        text, max(30, console.width - len(start)), break_long_words=False, break_on_hyphens=False
-    ) or [""]
+    lines = textwrap.wrap(text, max(1, console.width - len(start)), break_long_words=False, break_on_hyphens=False) or [
+        ""
+    ]
     for number, line in enumerate(lines):
         shown = Text(hanging if number else start, style=FAINT)
-        console.print(shown.append(line, style=style), no_wrap=True, overflow="crop", crop=True)
+        _put(console, shown.append(line, style=style))
 
 
 def _prefixed(loop: "Loop") -> str:
@@ -316,12 +325,17 @@ def _assembly(console: Console, body: "Body", gutter: int) -> None:
     width = len(str(len(body.instructions)))
     for (file, line), found in sorted(lines.items()):
         place = f"{os.path.basename(file)}:{line}  {linecache.getline(file, line).strip()}" if line else "no line"
-        console.print(Text(_cut(f"{'':>{gutter}}{place}", console.width), style=ACCENT))
+        _put(console, Text(_cut(f"{'':>{gutter}}{place}", console.width), style=ACCENT))
         for number, instruction in found:
             name, _, operands = instruction.text.partition("\t")
             text = Text(f"{'':>{gutter}}{number:>{width + 2}}  ", style=FAINT)
             text.append(f"{name:<14} {operands}".rstrip(), style="not dim")
-            console.print(text, no_wrap=True, overflow="crop", crop=True)
+            _put(console, text)
+
+
+def _put(console: Console, line: Text) -> None:
+    """Print a line, cut where the terminal ends."""
+    console.print(written(console, line), no_wrap=True, overflow="crop", crop=True)
 
 
 # Pieces --------------------------------------------------------------------------------------------------------------

@@ -5,22 +5,31 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from jitnet.render.console import ACCENT, BAD, FAINT, GOOD, WARN, Consoles, facts
+from jitnet.render.console import ACCENT, BAD, FAINT, GOOD, WARN, Consoles, facts, say
 from jitnet.render.tables import Cell, bar, microseconds, table, threads_text
 
 if TYPE_CHECKING:
     from jitnet.bench.comparison import Change
-    from jitnet.bench.records import Bench
+    from jitnet.bench.records import Bench, Result
 
-__all__ = ["bench", "changes", "measuring"]
+__all__ = ["LATENCY", "bench", "changes", "measuring"]
+
+LATENCY = (
+    "latency: neither arithmetic nor a memory is busy for half the time. The loop waits for single results, or is over "
+    "before it is at its pace."
+)
+"""What that word in a column means."""
 
 REFRESH_S = 0.2
+BAR = 16
+"""Columns that a bar and its percentage take at least."""
+
 LADDER_BAR = 16
 
 
@@ -44,20 +53,23 @@ def measuring(consoles: Consoles) -> Iterator[Callable[[str, int, int], None]]:
         yield begin
         return
     live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False)
-    drawn_s = 0.0
+    drawn_s, widest = 0.0, len("repetition 99 of 99")
 
     def report(what: str, done: int, total: int) -> None:
-        nonlocal drawn_s
+        nonlocal drawn_s, widest
+        widest = max(widest, len(what))  # so that the bar does not move with each name
         now_s = time.perf_counter()
         if now_s - drawn_s < REFRESH_S:
             return
         drawn_s = now_s
         line = Table.grid(expand=True, padding=(0, 2, 0, 0))
-        line.add_column(no_wrap=True, width=len("repetition 99 of 99"))
-        line.add_column(ratio=1)
+        shown: list[RenderableType] = [Text(what), Text(f"{done / max(1, total):4.0%}")]
+        line.add_column(width=min(widest, max(1, console.width - 6)))
+        if console.width >= widest + BAR:
+            line.add_column(ratio=1)
+            shown.insert(1, ProgressBar(total=total, completed=done, complete_style=ACCENT, finished_style=ACCENT))
         line.add_column(no_wrap=True, justify="right")
-        shown = ProgressBar(total=total, completed=done, complete_style=ACCENT, finished_style=ACCENT)
-        line.add_row(Text(what), shown, Text(f"{done / max(1, total):4.0%}"))
+        line.add_row(*shown)
         live.start()  # only now, and once: what is compiled before shows a line of its own
         live.update(line, refresh=True)
 
@@ -73,6 +85,13 @@ def bench(console: Console, measured: "Bench", peers: Sequence[str]) -> None:
     _limits(console, measured)
     for count in sorted({result.threads for result in measured.group("operation")}):
         _operations(console, measured, count)
+    predictions = measured.group("prediction")
+    for count in sorted({result.threads for result in predictions}):
+        console.print()
+        title = f"Prediction on {threads_text(count)}, where each does batches of its own"
+        _rows(console, measured, [row for row in predictions if row.threads == count], title)
+    if measured.group("operation"):
+        say(console, LATENCY, FAINT)
     _steps(console, measured)
     if measured.group("ladder"):
         _ladder(console, measured)
@@ -80,12 +99,11 @@ def bench(console: Console, measured: "Bench", peers: Sequence[str]) -> None:
         _versus(console, measured, peers)
     console.print()
     repetitions = len(measured.results[0].samples_s)
-    console.print(
-        Text(
-            f"Median of {repetitions} repetitions in random order; ± is half the distance between the quartiles. "
-            f"Measured in {measured.measure_s:.0f} s, after {measured.compile_s:.1f} s of compiling or loading.",
-            style=FAINT,
-        )
+    say(
+        console,
+        f"Median of {repetitions} repetitions in random order; ± is half the distance between the quartiles. "
+        f"Measured in {measured.measure_s:.0f} s, after {measured.compile_s:.1f} s of compiling or loading.",
+        FAINT,
     )
 
 
@@ -108,7 +126,8 @@ def _machine(console: Console, measured: "Bench") -> None:
 
 def _limits(console: Console, measured: "Bench") -> None:
     """Peak, bandwidths and an empty region at each count of threads."""
-    names = ["1st cache", "2nd cache", "last cache", "memory"]
+    from jitnet.bench.verdict import LEVELS
+
     rows: list[list[Cell]] = []
     for probes in measured.probes:
         bandwidths: list[Cell] = [f"{level.triad_gbs:,.0f}" for level in probes.levels]
@@ -117,52 +136,58 @@ def _limits(console: Console, measured: "Bench") -> None:
     last = measured.probes[0].levels[-1].size_bytes / 2**20
     cache = f"{measured.cache_bytes / 2**20:.0f} MiB" if measured.cache_bytes else "unknown size"
     notes = [
-        "FMA: multiply-adds on registers, GFLOP/s. Caches and memory: GB/s of a = b + s c over arrays of "
+        "GFLOP/s: of multiply-adds on registers. Caches and memory: GB/s of a = b + s c over arrays of "
         f"{', '.join(f'{level.size_bytes / 1024:,.0f}' for level in measured.probes[0].levels[:-1])} KiB a thread "
         f"and {last:.0f} MiB in all (last-level cache: {cache}).",
     ]
     if measured.cache_bytes * 2 > measured.probes[0].levels[-1].size_bytes:
         notes.append("The last-level cache is large beside these arrays: memory itself may be slower.")
     console.print()
-    table(console, ["threads", "FMA", *names, "next region"], rows, title="What the machine can do", footnotes=notes)
+    table(
+        console,
+        ["threads", "GFLOP/s", *LEVELS, "next region"],
+        rows,
+        title="What the machine can do",
+        footnotes=notes,
+        spare=["next region", "last cache", "second cache"],
+    )
 
 
 def _operations(console: Console, measured: "Bench", threads: int) -> None:
-    probes = measured.at(threads)
+    """The rows of this training, and those of others: what they cost where they are on."""
+    found = [result for result in measured.group("operation") if result.threads == threads]
+    console.print()
+    _rows(console, measured, [row for row in found if row.used], f"Operations on {threads_text(threads)}")
+    others = [row for row in found if not row.used]
+    if others:
+        console.print()
+        _rows(console, measured, others, f"Operations that this training does not use, on {threads_text(threads)}")
+
+
+def _rows(console: Console, measured: "Bench", results: "Sequence[Result]", title: str) -> None:
+    from jitnet.bench.verdict import judge
+
     rows: list[list[Cell]] = []
-    above = noted = False
-    for result in measured.group("operation"):
-        if result.threads != threads:
-            continue
-        share, binds = probes.roof(result)
-        above, noted = above or share > 1, noted or not result.used
-        roof = Text(f"{share:.0%}" + ("*" if share > 1 else ""), style=BAD if share > 1 else "")
-        name = Text(result.name + ("" if result.used else " °"), style="" if result.used else FAINT)
-        arithmetic = f"{result.gflops:.1f}" if result.flop else "-"
-        intensity = f"{result.intensity:.2f}" if result.flop else "-"
+    judged = [judge(row.median_s, row.flop, row.bytes, measured.limits_of(row)) for row in results]
+    for result, found in zip(results, judged, strict=True):
         rows.append(
             [
-                name,
+                result.name,
                 result.shape,
                 microseconds(result.median_s),
                 f"±{result.spread:.0%}",
-                arithmetic,
+                f"{result.gflops:.1f}" if result.flop else "-",
                 f"{result.gbs:.1f}",
-                intensity,
-                roof,
-                binds,
+                f"{result.intensity:.2f}" if result.flop else "-",
+                Text(f"{found.roof:.0%}" + "*" * (found.roof > 1), style=BAD if found.roof > 1 else ""),
+                found.binds,
             ]
         )
-    notes = []
-    if noted:
-        notes.append("° not part of this training: what it costs where it is on.")
-    if above:
-        notes.append(
-            "* above the roof: a count is wrong, work was skipped, or data came from a nearer cache than its size says."
-        )
-    columns = ["operation", "shape", "µs", "±", "GFLOP/s", "GB/s", "FLOP/B", "roof", "bound"]
-    console.print()
-    table(console, columns, rows, title=f"Operations on {threads_text(threads)}", footnotes=notes)
+    above = "* above the roof: a count is wrong, work was skipped, or data came from a nearer cache than its size says."
+    notes = [above] if any(found.roof > 1 for found in judged) else []
+    columns = ["operation", "shape", "µs", "±", "GFLOP/s", "GB/s", "FLOP/B", "roof", "binds"]
+    spare = ["FLOP/B", "GB/s", "±", "shape", "GFLOP/s", "binds"]
+    table(console, columns, rows, title=title, footnotes=notes, spare=spare)
 
 
 def _steps(console: Console, measured: "Bench") -> None:
@@ -189,7 +214,15 @@ def _steps(console: Console, measured: "Bench") -> None:
     notes += [f"< recommended: --threads {best}, the fewest within 3% of the fastest. Training gave {bits}."]
     columns = ["threads", "µs a step", "±", "samples/s", "speed-up", "efficiency", "rows", "what limits it"]
     console.print()
-    table(console, columns, rows, title="A whole training step", footnotes=notes)
+    table(
+        console,
+        columns,
+        rows,
+        title="A whole training step",
+        footnotes=notes,
+        prose=["what limits it"],
+        spare=["rows", "±", "samples/s", "efficiency", "what limits it"],
+    )
 
 
 def _ladder(console: Console, measured: "Bench") -> None:
@@ -222,6 +255,8 @@ def _ladder(console: Console, measured: "Bench") -> None:
         rows,
         title=f"The ladder: one product, {rungs[0].shape}",
         footnotes=["Each equal to the float64 product before it was timed. The loops: jitnet/kernels/matmul.py."],
+        prose=["the idea"],
+        spare=["", "±", "the idea"],
     )
 
 
@@ -253,6 +288,7 @@ def _versus(console: Console, measured: "Bench", peers: Sequence[str]) -> None:
         footnotes=[
             f"{'; '.join(peers)}: in a process of its own for each count of threads, interleaved. Dense on both sides."
         ],
+        spare=["shape", "GFLOP/s", "jitnet µs", "NumPy µs"],
     )
 
 
@@ -277,6 +313,7 @@ def changes(console: Console, found: "Sequence[Change]", threshold: float, title
     console.print()
     if rows:
         columns = ["row", "shape", "threads", "before µs", "now µs", "change", "p", "verdict"]
-        table(console, columns, rows, title=title, footnotes=[note])
+        spare = ["p", "shape", "before µs", "now µs", "threads"]
+        table(console, columns, rows, title=title, footnotes=[note], spare=spare)
     else:
-        console.print(Text(f"{title}: {note}"))
+        say(console, f"{title}: {note}")

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from jitnet.render.console import BAD, FAINT, WARN, facts
+from jitnet.render.measurement import LATENCY
 from jitnet.render.tables import Cell, bar, microseconds, table, threads_text
 
 if TYPE_CHECKING:
@@ -13,13 +14,17 @@ if TYPE_CHECKING:
 
 __all__ = ["step_profile"]
 
-SHAPES, ROOMY = 100, 180
-"""Columns from which shapes and counts have room, and from which a verdict stands beside its row."""
+NAMES, ROOMY = 100, 180
+"""Columns from which names have room, and from which a verdict stands beside its row."""
 
 OTHER = (("waiting for the slowest", "waiting_s"), ("starting threads", "starting_s"), ("all else", "rest_s"))
 """What a step takes beside its rows."""
 
 BAR = 24
+
+COLUMNS = ("operation", "shape", "calls", "µs", "±", "share", "GFLOP/s", "GB/s", "FLOP/B", "roof", "binds")
+SPARE = ("calls", "shape", "FLOP/B", "GB/s", "±", "GFLOP/s", "roof", "binds")
+"""The columns of rows, and those that a narrow terminal leaves out, the first first."""
 
 
 def step_profile(console: Console, measured: "Profile") -> None:
@@ -35,13 +40,15 @@ def step_profile(console: Console, measured: "Profile") -> None:
     if any(region.parts > 1 for region in measured.regions):
         console.print()
         _regions(console, measured)
+    if measured.prediction:
+        console.print()
+        _prediction(console, measured)
 
 
 def _facts(console: Console, measured: "Profile") -> None:
     machine, probes, settings = measured.machine, measured.probes, measured.settings
     widths = "-".join(map(str, (settings["in_features"], *settings["hidden"], settings["n_classes"])))
     levels = ", ".join(f"{level.best_gbs:,.0f}" for level in probes.levels)
-    plain_us, clocked_us = measured.step_s * 1e6, sorted(measured.clocked_s)[len(measured.clocked_s) // 2] * 1e6
     facts(
         console,
         [
@@ -50,57 +57,93 @@ def _facts(console: Console, measured: "Profile") -> None:
             ("data", f"{settings['data']}: {measured.input_reason}"),
             ("threads", f"{measured.threads} ({measured.threads_reason})"),
             ("limits", f"{probes.peak_gflops:,.0f} GFLOP/s; {levels} GB/s from first, second, last cache and memory"),
-            ("step", f"{plain_us:.1f} µs; {clocked_us:.1f} with the clock, which costs {_cost(measured)}"),
+            ("step", f"{measured.step_s * 1e6:,.4g} µs; {_clocked(measured)}"),
         ],
     )
 
 
-def _cost(measured: "Profile") -> str:
-    return f"{measured.cost:.1%} ± {measured.cost_error:.1%}"
+def _clocked(measured: "Profile") -> str:
+    """What a step takes with the clock and what that costs, where it can be told from nothing."""
+    cost = f"{measured.cost:.1%} ± {measured.cost_error:.1%}"
+    if measured.cost <= measured.cost_error:
+        return f"no measurable cost of the clock ({cost})"
+    return f"{measured.clocked_step_s * 1e6:,.4g} with the clock, which costs {cost}"
 
 
 def _rows(console: Console, measured: "Profile") -> None:
-    shapes, roomy = console.width >= SHAPES, console.width >= ROOMY
+    roomy = console.width >= ROOMY
     rows: list[list[Cell]] = []
     before = None
     for row in measured.rows:
         region, before = str(row.region or "-") if row.region != before else "", row.region
-        cells: list[Cell] = [region, row.name if shapes else row.name.replace(" batch", "")]
-        cells += [row.shape, f"{row.calls:,}"] if shapes else []
-        cells += [microseconds(row.median_s), f"±{row.spread:.0%}", f"{row.share:.0%}", _gflops(row), f"{row.gbs:.1f}"]
-        cells += [f"{row.intensity:.2f}" if row.flop else "-"] if shapes else []
-        cells += [_roof(row), row.binds]
-        rows.append(cells + ([row.verdict] if roomy else []))
-    width = 2 + 2 * shapes
+        rows.append([region, *_cells(console, row), *([row.verdict] if roomy else [])])
     for name, field in OTHER:
         seconds = getattr(measured, field)
-        front: list[Cell] = ["", Text(name, style=FAINT), "", ""]
-        cells = [*front[:width], microseconds(seconds), "", f"{seconds / measured.step_s:.0%}"]
-        rows.append(cells + [""] * (4 + shapes + roomy))
-    columns = ["", "operation", *(["shape", "calls"] if shapes else []), "µs", "±", "share", "GFLOP/s", "GB/s"]
-    columns += [*(["FLOP/B"] if shapes else []), "roof", "binds", *(["why"] if roomy else [])]
+        cells: list[Cell] = [
+            "",
+            Text(name, style=FAINT),
+            "",
+            "",
+            microseconds(seconds),
+            "",
+            f"{seconds / measured.step_s:.0%}",
+        ]
+        rows.append(cells + [""] * (5 + roomy))
     notes = [
         f"Rows and rest add up to {measured.accounted:.1%} of the step without the clock. µs: median over "
         f"{len(measured.clocked_s)} chunks of steps, ± half the distance between the quartiles; share: in the middle "
         "half of the chunks. Lines of one region run without waiting for each other; next: on the next batch.",
     ]
     if any(row.binds == "latency" for row in measured.rows):
-        notes.append(
-            "latency: neither arithmetic nor a memory is busy for half the time. The loop waits for single results, or "
-            "is over before it is at its pace."
-        )
+        notes.append(LATENCY)
     if any(row.region == 0 for row in measured.rows):
         notes.append("- in front: makes the samples of steps to come, ahead of them.")
     if any(row.skips_zeros for row in measured.rows):
         notes.append("a/b GFLOP/s: done, and with the products by zero that were skipped.")
     if any(row.roof > 1 for row in measured.rows):
         notes.append("* above the roof, which is impossible: a count or the clock is wrong.")
-    table(console, columns, rows, title=f"A training step on {threads_text(measured.threads)}", footnotes=notes)
+    table(
+        console,
+        ["", *COLUMNS, *["why"] * roomy],
+        rows,
+        title=f"A training step on {threads_text(measured.threads)}",
+        footnotes=notes,
+        prose=["why"],
+        spare=SPARE,
+    )
+
+
+def _cells(console: Console, row: "Row") -> list[Cell]:
+    """A row under COLUMNS."""
+    cells: list[Cell] = [_name(console, row.name), row.shape, f"{row.calls:,}"]
+    cells += [microseconds(row.median_s), f"±{row.spread:.0%}", f"{row.share:.0%}", _gflops(row), f"{row.gbs:.1f}"]
+    return [*cells, f"{row.intensity:.2f}" if row.flop else "-", _roof(row), row.binds]
+
+
+def _prediction(console: Console, measured: "Profile") -> None:
+    parts = measured.prediction[0].parts
+    table(
+        console,
+        COLUMNS,
+        [_cells(console, row) for row in measured.prediction],
+        title=f"Predicting {measured.predicted:,} samples on {threads_text(parts)}: a batch of "
+        f"{measured.prediction[0].shape.split('×')[0]}",
+        footnotes=["Each thread does batches of its own and waits for no other. share: of the whole prediction."],
+        spare=SPARE,
+    )
+
+
+def _name(console: Console, name: str) -> str:
+    """A row's name, in fewer words where room is short."""
+    return name if console.width >= NAMES else name.replace(" batch", "")
 
 
 def _verdicts(console: Console, measured: "Profile") -> None:
-    rows: list[list[Cell]] = [[row.name, row.verdict] for row in sorted(measured.rows, key=lambda row: -row.share)]
-    table(console, ["operation", "why it takes as long as it does, the longest first"], rows)
+    rows: list[list[Cell]] = [
+        [_name(console, row.name), row.verdict] for row in sorted(measured.rows, key=lambda row: -row.share)
+    ]
+    why = "why it takes as long as it does, the longest first"
+    table(console, ["operation", why], rows, prose=[why])
 
 
 def _threads(console: Console, measured: "Profile") -> None:
@@ -110,7 +153,7 @@ def _threads(console: Console, measured: "Profile") -> None:
         share = row.busy_s / measured.step_s
         rows.append([row.thread, *map(microseconds, parts), f"{share:.0%}", bar(console, share, BAR)])
     columns = ["thread", "busy µs", "waiting", "starting", "joining", "busy", ""]
-    table(console, columns, rows, title="Threads, in a mean step")
+    table(console, columns, rows, title="Threads, in a mean step", spare=["", "joining", "starting"])
 
 
 def _regions(console: Console, measured: "Profile") -> None:
@@ -118,8 +161,9 @@ def _regions(console: Console, measured: "Profile") -> None:
     for row in measured.regions:
         times = map(microseconds, (row.wall_s, row.busy_s, row.waiting_s, row.starting_s))
         rows.append([row.region, row.parts, *times, Text(row.verdict or "-", style=WARN if row.verdict else FAINT)])
-    columns = ["region", "parts", "µs", "busy", "waiting", "starting", "what its threads cost"]
-    table(console, columns, rows)
+    cost = "what its threads cost"
+    columns = ["region", "parts", "µs", "busy", "waiting", "starting", cost]
+    table(console, columns, rows, prose=[cost], spare=["starting", "waiting", "busy", "parts"])
 
 
 def _gflops(row: "Row") -> str:

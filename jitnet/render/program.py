@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.text import Text
 
-from jitnet.render.console import FAINT, facts
+from jitnet.render.console import FAINT, facts, say
 from jitnet.render.tables import Cell, table
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def program_table(console: Console, found: "Explanation") -> None:
         _kernels_table(console, found.lines)
     console.print()
     for note in NOTES:
-        console.print(Text(note, style=FAINT))
+        say(console, note, FAINT)
 
 
 def _wide(console: Console, lines: "Sequence[ExplainedLine]", title: str) -> None:
@@ -61,7 +60,8 @@ def _wide(console: Console, lines: "Sequence[ExplainedLine]", title: str) -> Non
         what = [_name(line), ", ".join(line.kernels) or "-", line.split, str(line.parts), _owners(line), reason]
         rows.append([region, *what, *numbers])
     columns = ["region", "operation, layer", "kernels", "split by", "parts", "part by part", "why so many"]
-    table(console, [*columns, "FLOP", "bytes"], rows, title=title)
+    spare = ["kernels", "bytes", "FLOP"]
+    table(console, [*columns, "FLOP", "bytes"], rows, title=title, prose=["kernels", "why so many"], spare=spare)
 
 
 def _narrow(console: Console, lines: "Sequence[ExplainedLine]", title: str) -> None:
@@ -71,19 +71,19 @@ def _narrow(console: Console, lines: "Sequence[ExplainedLine]", title: str) -> N
         region, before = str(line.region) if line.region != before else "", line.region
         rows.append([region, _name(line), line.split, _owners(line, 2), _count(line.flop), _count(line.bytes)])
     columns = ["region", "operation, layer", "split by", "part by part", "FLOP", "bytes"]
-    table(console, columns, rows, title=title)
+    table(console, columns, rows, title=title, spare=["split by", "bytes", "FLOP", "part by part"])
 
 
 def _regions_table(console: Console, lines: "Sequence[ExplainedLine]") -> None:
     found = {line.region: line for line in reversed(lines)}
     rows: list[list[Cell]] = [[str(region), str(found[region].parts), found[region].reason] for region in sorted(found)]
-    table(console, ["region", "parts", "why so many"], rows)
+    table(console, ["region", "parts", "why so many"], rows, prose=["why so many"])
 
 
 def _kernels_table(console: Console, lines: "Sequence[ExplainedLine]") -> None:
     kernels = {line.operation: ", ".join(line.kernels) or "-" for line in lines}
     rows: list[list[Cell]] = [[operation, names] for operation, names in kernels.items()]
-    table(console, ["operation", "kernels that it calls"], rows)
+    table(console, ["operation", "kernels that it calls"], rows, prose=["kernels that it calls"])
 
 
 def _name(line: "ExplainedLine") -> str:

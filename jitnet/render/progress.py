@@ -3,6 +3,7 @@
 On a terminal a live line on standard error that goes away when it is done; elsewhere a plain line now and then.
 """
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -25,16 +26,18 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
-from jitnet.render.console import ACCENT, FAINT, GOOD, Consoles, facts
+from jitnet.render.console import ACCENT, FAINT, GOOD, Consoles, facts, make_console, notice, tied
 
 if TYPE_CHECKING:
     from jitnet.training.history import EpochReport, StepReport
 
-__all__ = ["TrainingView", "compiling", "downloads", "working"]
+__all__ = ["TrainingView", "compiling", "downloads", "not_kept", "working"]
 
+BAR = 8  # columns of a bar at least
+DOWNLOAD = 70  # columns that a download's name, bar, size, speed and time take
 REFRESH_S = 0.05  # a bar drawn more often costs time and shows no more
 
 
@@ -44,12 +47,17 @@ def downloads(consoles: Consoles) -> Iterator[Callable[[str, int, int | None], N
     if not consoles.err.is_interactive:
         yield _plain_download(consoles.err)
         return
-    bar = Progress(
+    columns: list[ProgressColumn] = [
         TextColumn("{task.description}", style=FAINT, markup=False),
         BarColumn(bar_width=None),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(compact=True),
+    ]
+    if consoles.err.width < DOWNLOAD:
+        columns = [columns[0], columns[2]]
+    bar = Progress(
+        *columns,
         console=consoles.err,
         transient=True,
         expand=True,
@@ -104,7 +112,7 @@ def working(consoles: Consoles, what: str) -> Iterator[Callable[[str], None]]:
         return
     spinner = Progress(
         SpinnerColumn("line" if console.options.ascii_only else "dots", style=ACCENT),
-        TextColumn("{task.fields[what]}", markup=False),
+        TextColumn("{task.fields[what]}", markup=False, table_column=Column()),
         _Seconds(),
         console=console,
         transient=True,
@@ -119,21 +127,40 @@ def working(consoles: Consoles, what: str) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def compiling(consoles: Consoles, what: str = "the loops") -> Iterator[None]:
-    """Where something inside is compiled: says so, that it happens once, and at the end how long it took."""
-    from jitnet.compiler.startup import when_compiling  # only here: it imports numba
+    """Where something inside is compiled: says so, and at the end how long it took.
+
+    Whether it happens once, or at every start because it cannot be kept; the latter on standard error even if quiet.
+    """
+    from jitnet.compiler.cache import can_keep  # only here: these import numba
+    from jitnet.compiler.startup import when_compiling
 
     begun: list[float] = []
     with ExitStack() as spinner:
 
         def begin() -> None:
             begun.append(time.perf_counter())
-            spinner.enter_context(working(consoles, f"Compiling {what} for this processor; this happens once"))
+            once = "; this happens once" if can_keep() else ""
+            spinner.enter_context(working(consoles, f"Compiling {what} for this processor{once}"))
 
         with when_compiling(begin):
             yield
     if begun:
         seconds = time.perf_counter() - begun[0]
-        consoles.err.print(Text(f"Compiled {what} in {seconds:.1f} s; later starts load them.", style=FAINT))
+        later = "; later starts load them" if can_keep() else ""
+        consoles.err.print(Text(f"Compiled {what} in {seconds:.1f} s{later}.", style=FAINT))
+    not_kept()
+
+
+def not_kept() -> None:
+    """A line on standard error where something was compiled that cannot be kept, and will be at every start."""
+    from jitnet.compiler import cache
+
+    if problem := cache.not_kept():
+        notice(
+            make_console(sys.stderr),
+            f"{problem}: compiled loops cannot be cached here, so every start compiles them again; make the folder "
+            "writable, or set JITNET_CACHE to another one",
+        )
 
 
 class _Seconds(ProgressColumn):
@@ -158,6 +185,9 @@ class _Unit:
         amount = seconds / self.seconds
         return f"<{least:g}" if 0.0 < amount < least / 2 else f"{amount:.{self.decimals}f}"
 
+
+ABOUT_ZERO = 1e-4
+"""Share of the highest learning rate below which one is 0 to whoever looks on."""
 
 SECONDS = _Unit("seconds", "s", 1.0, 2)
 MILLISECONDS = _Unit("milliseconds", "ms", 1e-3, 1)
@@ -190,9 +220,11 @@ class TrainingView:
     Nothing is drawn from another thread: `step` redraws the bar when it is called and some time has passed.
     """
 
-    def __init__(self, consoles: Consoles, n_epochs: int) -> None:
+    def __init__(self, consoles: Consoles, n_epochs: int, peak_rate: float = 0.0) -> None:
+        """peak_rate: the schedule's highest learning rate, beside which others are said to be 0."""
         self._consoles = consoles
         self._n_epochs = n_epochs
+        self._peak_rate = peak_rate
         self._unit = SECONDS
         self._live: Live | None = None
         self._drawn_s = time.perf_counter()
@@ -221,18 +253,25 @@ class TrainingView:
 
     def _bar(self, report: "StepReport") -> Table:
         digits = len(str(report.n_epochs))
-        line = Table.grid(expand=True, padding=(0, 2, 0, 0))
-        line.add_column(no_wrap=True)
-        line.add_column(ratio=1)
-        for _ in range(4):
-            line.add_column(no_wrap=True, justify="right")
-        line.add_row(
-            Text(f"epoch {report.epoch:>{digits}}/{report.n_epochs}", style="bold"),
-            ProgressBar(total=report.n_steps, completed=report.step, complete_style=ACCENT, finished_style=ACCENT),
+        console = self._consoles.err
+        epoch = Text(f"epoch {report.epoch:>{digits}}/{report.n_epochs}", style="bold")
+        told = [
             Text(f"{report.step / max(1, report.n_steps):4.0%}"),
             Text(f"loss {report.train_loss:.4f}"),
             Text(f"{report.train_accuracy:.2%}"),
             Text(f"{report.samples_per_second:,.0f}/s", style=FAINT),
+        ]
+        while told and console.width < BAR + sum(text.cell_len + 2 for text in (epoch, *told)):
+            told.pop()
+        line = Table.grid(expand=True, padding=(0, 2, 0, 0))
+        line.add_column(no_wrap=True)
+        line.add_column(ratio=1)
+        for _ in told:
+            line.add_column(no_wrap=True, justify="right")
+        line.add_row(
+            epoch,
+            ProgressBar(total=report.n_steps, completed=report.step, complete_style=ACCENT, finished_style=ACCENT),
+            *told,
         )
         return line
 
@@ -264,7 +303,9 @@ class TrainingView:
         console.print(line)
 
     def _cells(self, report: "EpochReport") -> list[tuple[str, int, str]]:
-        """Name, width and text of each column; the same columns for every epoch of a run."""
+        """Name, width and text of each column; the same columns for every epoch of a run.
+
+        Where the terminal has no room for all, those that matter least are left out."""
         digits = len(str(self._n_epochs))
         cells = [
             ("epoch", 2 * digits + 4, f"{report.epoch:>{digits}}/{self._n_epochs}"),
@@ -278,8 +319,17 @@ class TrainingView:
             cells.append(("test", 9, _percent(report.test_accuracy)))
         cells.append((self._unit.name, len(self._unit.name) + 2, self._unit.number(report.seconds)))
         cells.append(("samples/s", 11, f"{report.samples_per_second:,.0f}"))
-        cells.append(("rate", 10, f"{report.learning_rate:.4g}"))
+        cells.append(("rate", 10, self._rate(report)))
+        for spare in ("rate", "samples/s", self._unit.name, "train"):
+            if sum(width for _, width, _ in cells) <= self._consoles.info.width:
+                break
+            cells = [cell for cell in cells if cell[0] != spare]
         return cells
+
+    def _rate(self, report: "EpochReport") -> str:
+        """The learning rate: 0 where a schedule has all but ended there."""
+        peak = max([self._peak_rate, *(one.learning_rate for one in self._reports)])
+        return "0" if report.learning_rate < ABOUT_ZERO * peak else f"{report.learning_rate:.4g}"
 
     def _plain_row(self, report: "EpochReport") -> str:
         digits = len(str(self._n_epochs))
@@ -295,7 +345,7 @@ class TrainingView:
         parts += [
             f"{self._unit.number(report.seconds)} {self._unit.symbol}",
             f"{report.samples_per_second:,.0f} samples/s",
-            f"rate {report.learning_rate:.4g}",
+            f"rate {self._rate(report)}",
         ]
         return "  ".join(parts)
 
@@ -340,6 +390,10 @@ class TrainingView:
             if final_test is not None:
                 accuracy = Text(f"{final_test[1]:.2%}", style="bold green")
                 pairs.append(("test accuracy", accuracy.append(", looked at once", style="not bold default")))
+        elif last is not None:
+            accuracy = Text(f"{last.train_accuracy:.2%}", style="bold green")
+            said = " on the rows it was trained on, in the last epoch; there are no others to judge by"
+            pairs.append(("training accuracy", accuracy.append(said, style="not bold default")))
         if last is not None:
             seconds = sum(report.seconds for report in self._reports)
             count = len(self._reports)
@@ -347,9 +401,8 @@ class TrainingView:
         if threads:
             pairs.append(("threads", threads))
         if costliest:
-            pairs.append(
-                ("costliest loops", ", ".join(f"{name.replace(', ', ' on ')} {share:.0%}" for name, share in costliest))
-            )
+            loops = (tied(f"{name.replace(', ', ' on ')} {share:.0%}") for name, share in costliest)
+            pairs.append(("costliest loops", ", ".join(loops)))
         if model is not None:
             pairs.append(("model", Text(str(model), style="bold")))
         if console.is_terminal:

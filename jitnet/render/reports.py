@@ -1,8 +1,7 @@
 """What the commands found, on the screen: machine and network, evaluation, prediction, data sets."""
 
-from collections.abc import Sequence
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +11,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from jitnet.render.console import ACCENT, FAINT, GOOD, facts
+from jitnet.render.console import ACCENT, FAINT, GOOD, WARN, facts, say, written
 from jitnet.render.drawing import draw, has_greys, pictures, to_grey
 from jitnet.render.tables import Cell, bar, empty_table, table
 
@@ -29,15 +28,25 @@ MATRIX_CLASSES = 20  # with more classes a matrix fits no screen
 WORST = 15
 MOST_CLASSES = 50
 SHORT_NAME = 5
+PARTS = {"test": "test part", "train": "training part, which the model was trained on", "only": "its only part"}
 
 
 def plan(
-    console: Console, plan: "Plan", *, data: str = "", n_train: int = 0, n_held_out: int = 0, n_test: int = 0
+    console: Console,
+    plan: "Plan",
+    *,
+    data: str = "",
+    n_train: int = 0,
+    n_held_out: int = 0,
+    n_test: int = 0,
+    n_classes: int = 0,
+    threads_settled: bool = True,
 ) -> None:
     """What is trained on, where, and how.
 
     data: the data set's name; n_train, n_held_out, n_test: its samples to train on, to watch and to test. Then
-    processor, vectors and threading layer; threads and why that number; loops over the inputs and why.
+    processor, vectors and threading layer; threads and why that number, where that is settled and not measured first;
+    loops over the inputs and why.
     """
     machine = plan.machine
     layer = {"omp": "OpenMP", "tbb": "TBB"}.get(machine.threading_layer, machine.threading_layer)
@@ -48,25 +57,23 @@ def plan(
         if n_held_out:
             sizes.append(f"{n_held_out:,} held out")
         sizes.append(f"{n_test:,} to test" if n_test else "none to test")
+        if n_classes:
+            sizes.append(f"{n_classes:,} classes")
         pairs.append(("data", Text.assemble((data, "bold"), f": {', '.join(sizes)}")))
-    pairs += [
-        ("machine", f"{machine.cpu}, {machine.vector_bits}-bit vectors, {layer} threading layer"),
-        ("threads", threads.append(f" ({plan.threads_reason})", style="not bold")),
-        ("inputs", f"{plan.input_loops} loops ({plan.input_reason})"),
-    ]
+    cores = "" if threads_settled else f"{machine.cores_reason}, "
+    pairs.append(("machine", f"{machine.cpu}, {cores}{machine.vector_bits}-bit vectors, {layer} threading layer"))
+    if threads_settled:
+        pairs.append(("threads", threads.append(f" ({plan.threads_reason})", style="not bold")))
+    pairs.append(("inputs", f"{plan.input_loops} loops ({plan.input_reason})"))
     facts(console, pairs)
 
 
 def network(console: Console, config: "ModelConfig") -> None:
     """The network's layers with their shapes and parameters, and the sum of these."""
-    widths = config.widths
-    last = len(widths) - 2
     arrow = "->" if console.options.ascii_only else "→"
-    rows: list[list[Cell]] = []
-    for number, (before, after) in enumerate(pairwise(widths)):
-        has_bias = number < last or config.output_bias
-        follows = config.activation if number < last else "softmax"
-        rows.append([f"{before:,} {arrow} {after:,}", follows, (before + has_bias) * after])
+    rows: list[list[Cell]] = [
+        [f"{before:,} {arrow} {after:,}", follows, parameters] for before, after, follows, parameters in config.layers
+    ]
     rows.append([Text("network", style="bold"), "", Text(f"{config.n_parameters:,}", style="bold")])
     table(console, ["layer", "followed by", "parameters"], rows)
 
@@ -76,15 +83,23 @@ def evaluation(
     result: "Evaluation",
     images: npt.NDArray[np.generic] | None = None,
     image_shape: tuple[int, int] | None = None,
+    data: Mapping[str, Any] | None = None,
 ) -> None:
-    """Loss, accuracy, a table of scores per class, the confusion matrix, and the most confident mistakes.
+    """What it was judged by, loss, accuracy, scores per class, the confusion matrix, the most confident mistakes.
 
     images: (n, features) as in the split that was evaluated, to draw the mistakes from; left out where there is no
-    image_shape. With more than 20 classes only the worst confusions are listed.
+    image_shape. data: name of the data, part ("test", "train" or "only"), n rows and n_classes found in them. With more
+    than 20 classes only the worst confusions are listed.
     """
     wrong = result.n - round(result.accuracy * result.n)
     accuracy = Text(f"{result.accuracy:.2%}", style="bold green")
-    pairs: list[tuple[str, str | Text]] = [
+    pairs: list[tuple[str, str | Text]] = []
+    if data is not None:
+        known = len(result.classes)
+        found = f"{known:,} classes" if data["n_classes"] == known else f"{data['n_classes']:,} of {known:,} classes"
+        part = f"{PARTS[data['part']]}, {data['n']:,} row{'s' * (data['n'] != 1)}, {found}"
+        pairs.append(("data", Text.assemble((data["name"], "bold"), f": {part}")))
+    pairs += [
         ("accuracy", accuracy.append(f" ({wrong:,} of {result.n:,} wrong)", style="not bold default")),
         ("loss", f"{result.loss:.4f}"),
     ]
@@ -94,11 +109,17 @@ def evaluation(
         [score.name, _percent(score.precision), _percent(score.recall), _percent(score.f1), score.support]
         for score in result.classes
     ]
-    table(console, ["class", "precision", "recall", "F1", "samples"], rows)
+    table(
+        console,
+        ["class", "precision", "recall", "F1", "samples"],
+        rows,
+        spare=["samples", "precision", "recall"],
+    )
     console.print()
     names = [score.name for score in result.classes]
     made = _matrix(console, result.confusion, names) if len(names) <= MATRIX_CLASSES else None
     if made is not None and _needs(console, made) <= console.width:
+        say(console, "Confusion: true class in rows, predicted in columns", "bold")
         console.print(made)
     else:
         _worst_confusions(console, result.confusion, names)
@@ -127,7 +148,7 @@ def _matrix(console: Console, confusion: npt.NDArray[np.int64], names: Sequence[
     short = all(len(name) <= SHORT_NAME for name in names)
     heads = list(names) if short else [str(number) for number in range(len(names))]
     labels = list(names) if short else [f"{number} {name}" for number, name in enumerate(names)]
-    made = empty_table(console, "Confusion: true class in rows, predicted in columns")
+    made = empty_table(console)
     made.padding = (0, 0)
     made.add_column("", no_wrap=True, style="bold")
     width = max(3, len(str(confusion.max(initial=0))), *(len(head) for head in heads)) + 1
@@ -139,7 +160,7 @@ def _matrix(console: Console, confusion: npt.NDArray[np.int64], names: Sequence[
     for true, label in enumerate(labels):
         cells = []
         for predicted, count in enumerate(confusion[true].tolist()):
-            text = f"{count}" if count else "·"
+            text = f"{count}" if count else written(console, "·").plain
             style = _heat(float(shares[true, predicted]), true == predicted, count) if coloured else Style.null()
             if true == predicted:
                 style += Style(bold=True)
@@ -176,14 +197,15 @@ def _worst_confusions(console: Console, confusion: npt.NDArray[np.int64], names:
                 [Text(names[true]), Text(names[predicted]), count, f"{share:.1%}", bar(console, share, 16, "red")]
             )
     if rows:
-        table(console, ["true", "predicted", "times", "of the class", ""], rows, title="Worst confusions")
+        columns = ["true", "predicted", "times", "of the class", ""]
+        table(console, columns, rows, title="Worst confusions", spare=["", "of the class"])
     else:
         console.print(Text("No confusions: every sample was recognised.", style=GOOD))
 
 
 def prediction(console: Console, found: "Recognition", top: int = 3) -> None:
     """The most probable classes with bars, beside the picture as the network saw it."""
-    console.print(Text(str(found.path), style="bold", overflow="fold"))
+    say(console, str(found.path), "bold")
     grid = Table.grid(padding=(0, 3))
     grid.add_column(no_wrap=True)
     grid.add_column(vertical="middle")
@@ -216,6 +238,7 @@ def description(console: Console, found: "Description") -> None:
             ("values", f"{found.value_type}, {found.low:g} to {found.high:g}, {found.density:.1%} of them not zero"),
             ("in memory", f"{found.in_memory_bytes / 1e6:,.1f} MB"),
             ("sha256", found.checksum),
+            *([("notice", Text(found.notice, style=WARN))] if found.notice else []),
         ],
     )
     console.print()
@@ -230,6 +253,7 @@ def description(console: Console, found: "Description") -> None:
         ["class", "training", "testing", "share", ""],
         rows,
         footnotes=[f"and {more:,} more classes"] if more > 0 else [],
+        spare=["", "share", "testing"],
     )
     if found.image_shape and found.samples:
         console.print()
@@ -244,7 +268,7 @@ def listing(console: Console, known: Sequence["Listing"]) -> None:
             Text(one.name, style="bold"),
             Text(one.title),
             Text(one.licence),
-            Text(str(one.found), style=GOOD, overflow="fold") if one.found else Text("not here", style=FAINT),
+            Text(str(one.found), style=GOOD) if one.found else Text("not here", style=FAINT),
         ]
         for one in known
     ]
@@ -254,4 +278,5 @@ def listing(console: Console, known: Sequence["Listing"]) -> None:
         ["name", "what it is", "licence", "where"],
         rows,
         footnotes=[f"To get one: jitnet data fetch {missing[0]}"] if missing else [],
+        prose=["what it is", "licence"],
     )

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from jitnet.render.console import ACCENT, BAD, FAINT
+from jitnet.render.console import ACCENT, BAD, FAINT, say
 from jitnet.render.drawing import braille
 from jitnet.render.tables import Cell, table
 
@@ -154,7 +154,7 @@ def roofline_picture(console: Console, found: "Roofline") -> None:
         if not canvas.label(text, list(_beside(canvas, bandwidth.gbs, found.peak_gflops, len(text)))):
             unnamed.append(text)
 
-    console.print(Text(found.title, style="bold"))
+    say(console, found.title, "bold")
     console.print(Text(f"{'GFLOP/s':>{margin}}", style=FAINT))
     at_row = {canvas.cell(extent.left, gflops)[0]: name for gflops, name in y_names.items()}
     for row in range(rows):
@@ -201,7 +201,7 @@ def _legend(console: Console, found: "Roofline", names: Sequence[str], unnamed: 
     notes += [f"Roofs without room for their names: {', '.join(unnamed)}."] if unnamed else []
     columns = ["", "operation", "FLOP/B", "GFLOP/s", *["nominal"] * nominal, "roof", *["binds"] * binds]
     console.print()
-    table(console, columns, rows, footnotes=notes)
+    table(console, columns, rows, footnotes=notes, spare=["nominal", "FLOP/B", "GFLOP/s", "binds"])
 
 
 def _impossible(points: "Sequence[Point]") -> bool:

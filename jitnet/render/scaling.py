@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from jitnet.render.console import WARN
+from jitnet.render.console import WARN, say
 from jitnet.render.tables import Cell, microseconds, table
 
 if TYPE_CHECKING:
@@ -14,30 +14,27 @@ if TYPE_CHECKING:
 
 __all__ = ["scaling_table"]
 
-WIDE = 110
-"""Columns from which shapes are shown too."""
-
 
 def scaling_table(console: Console, found: "Scaling") -> None:
     """A row for each operation with its time on each count of threads, and a sentence on what holds the step back."""
     counts = found.threads
-    wide = console.width >= WIDE
     rows: list[list[Cell]] = []
     for row in (*found.rows, found.step):
         stops = row is found.stops
         style = WARN if stops else Style(bold=True) if row is found.step else Style()
-        shape: list[Cell] = [row.shape or "-"] if wide else []
+        shape: Cell = row.shape or "-"
         times_us: list[Cell] = ["-" if time_s is None else microseconds(time_s) for time_s in row.times_s]
-        rows.append([Text(row.name + " <" * stops, style=style), *shape, *times_us, *_shrinking(row)])
+        rows.append([Text(row.name + " <" * stops, style=style), shape, *times_us, *_shrinking(row)])
     times = [f"µs on {counts[0]}", *(f"on {count}" for count in counts[1:])]
-    columns = ["operation", *["shape"] * wide, *times, "speed-up", "efficiency", "lost µs"]
+    columns = ["operation", "shape", *times, "speed-up", "efficiency", "lost µs"]
     notes = [
         f"Speed-up, efficiency and loss: on {counts[-1]} threads against {counts[0]}. Lost: above an even share of the "
         f"time on {counts[0]}. < holds the step back most.",
         "An operation's time is the mean over its threads; the step is timed without a clock.",
     ]
-    table(console, columns, rows, title="How the step scales with threads", footnotes=notes)
-    console.print(Text(found.verdict))
+    spare = ["shape", "efficiency", *times[1:-1], "speed-up"]
+    table(console, columns, rows, title="How the step scales with threads", footnotes=notes, spare=spare)
+    say(console, found.verdict)
 
 
 def _shrinking(row: "ScalingRow") -> list[Cell]:

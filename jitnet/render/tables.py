@@ -4,19 +4,20 @@ import re
 from collections.abc import Sequence
 
 from rich.box import ASCII2, SIMPLE_HEAD
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, JustifyMethod
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from jitnet.render.console import FAINT
+from jitnet.render.console import FAINT, facts, say, wrapped, written
 
 __all__ = ["Cell", "bar", "empty_table", "microseconds", "table", "threads_text"]
 
 Cell = str | int | float | Text | None
 
-NUMBER = re.compile(r"[-+±]?[\d,.]+([eE][-+]?\d+)?(/[\d,.]+)?\s*(%|x|×|[a-zµ/]{1,4})?\*?|[-–—·]|")
-LONGEST_WHOLE = 20  # longer words, paths mostly, are broken before others
+NUMBER = re.compile(r"(\+-|[-+±])?[\d,.]+([eE][-+]?\d+)?(/[\d,.]+)?\s*(%|x|×|[a-zµ/]{1,4})?\*?|[-–—·.]|")
+PROSE = 20  # columns that a column of prose is narrowed to at the most
 GAP = 2  # columns between two columns of a table
 EIGHTHS = " ▏▎▍▌▋▊▉"
 
@@ -29,13 +30,10 @@ def _as_text(cell: Cell) -> Text:
     return Text(f"{cell:,}" if isinstance(cell, int) else f"{cell:.4g}" if isinstance(cell, float) else cell)
 
 
-def empty_table(console: Console, title: str = "") -> Table:
+def empty_table(console: Console) -> Table:
     """A table in the house's style: a bold head, one thin line below it, no frame."""
     return Table(
         box=ASCII2 if console.options.ascii_only else SIMPLE_HEAD,
-        title=Text(title, style="bold") if title else None,
-        title_justify="left",
-        title_style=Style.null(),
         header_style="bold",
         border_style=FAINT,
         pad_edge=False,
@@ -51,39 +49,86 @@ def table(
     *,
     title: str = "",
     footnotes: Sequence[str] = (),
+    prose: Sequence[str] = (),
+    spare: Sequence[str] = (),
 ) -> None:
-    """An aligned table. A column of numbers is set to the right; where room is short, text goes on in a further line.
+    """An aligned table. A column of numbers is set to the right.
 
-    Integers get thousands' commas, floats four digits, None a dash; strings and styled Text stay as they are.
+    Integers get thousands' commas, floats four digits, None a dash; strings and styled Text stay as they are. Where
+    room is short, heads go on in a further line, and so do the cells of the columns that `prose` names. Then the
+    columns that `spare` names are left out, the first of them first. Where even the others have no room, each row is
+    shown as a list, a line a cell. No other cell is ever broken.
     """
-    texts = [[_as_text(cell) for cell in row] for row in rows]
-    made = empty_table(console, title)
-    cells = [[name, *(row[number].plain for row in texts)] for number, name in enumerate(columns)]
-    widths = _fit(
-        [max(Text(cell).cell_len for cell in column) for column in cells],
-        [max(len(word) for cell in column for word in [*cell.split(), ""]) for column in cells],
-        console.width - GAP * (len(columns) - 1),
-    )
-    for name, column, width in zip(columns, cells, widths, strict=True):
-        numbers = len(column) > 1 and all(NUMBER.fullmatch(cell.strip()) for cell in column[1:])
-        made.add_column(Text(name), justify="right" if numbers else "left", overflow="fold", width=width)
-    for row in texts:
+    heads = [written(console, name) for name in columns]
+    texts = [[written(console, _as_text(cell)) for cell in row] for row in rows]
+    found = [_Column(heads[k], [row[k] for row in texts], name in prose) for k, name in enumerate(columns)]
+    shown = list(range(len(columns)))
+    leaving = [k for name in spare for k, column in enumerate(columns) if column == name]
+    while (lacking := _room(console, shown) - sum(found[k].least for k in shown)) < 0 and leaving:
+        shown.remove(leaving.pop(0))
+    if title:
+        say(console, title, "bold")
+    if lacking < 0:
+        _records(console, found)
+    else:
+        _print_aligned(console, [found[k] for k in shown])
+    for footnote in footnotes:
+        say(console, footnote, FAINT)
+
+
+class _Column:
+    """A column's head and cells, and between how many columns of the terminal it can take: `least` and `most`."""
+
+    def __init__(self, head: Text, cells: Sequence[Text], is_prose: bool) -> None:
+        self.head, self.cells = head, cells
+        widest = max((cell.cell_len for cell in cells), default=0)
+        self.most = max(head.cell_len, widest)
+        words = [cell_len(word) for text in (head, *(cells if is_prose else ())) for word in text.plain.split()]
+        self.least = max([min(self.most, PROSE) if is_prose else widest, *words])
+
+    @property
+    def is_numbers(self) -> bool:
+        texts = [cell.plain.strip() for cell in self.cells]
+        return re.search(r"\d", "".join(texts)) is not None and all(NUMBER.fullmatch(text) for text in texts)
+
+
+def _room(console: Console, shown: Sequence[object]) -> int:
+    return console.width - GAP * (len(shown) - 1)
+
+
+def _print_aligned(console: Console, columns: Sequence[_Column]) -> None:
+    widths = [column.most for column in columns]
+    while sum(widths) > _room(console, columns):  # taken from where there is the most to take
+        spare, number = max((width - columns[k].least, k) for k, width in enumerate(widths))
+        if spare <= 0:
+            break
+        widths[number] -= 1
+    made = empty_table(console)
+    for column, width in zip(columns, widths, strict=True):
+        justify: JustifyMethod = "right" if column.is_numbers else "left"
+        made.add_column(_broken(console, column.head, width), justify=justify, width=width, overflow="fold")
+    cells = [[_broken(console, cell, width) for cell in c.cells] for c, width in zip(columns, widths, strict=True)]
+    for row in zip(*cells, strict=True):
         made.add_row(*row)
     console.print(made)
-    for footnote in footnotes:
-        console.print(Text(footnote, style=FAINT))
 
 
-def _fit(widths: list[int], words: list[int], room: int) -> list[int]:
-    """Widths narrowed to `room` in all: first where text can go on between words, then where it is widest."""
-    widths = list(widths)
-    for least in ([min(word, LONGEST_WHOLE) for word in words], [1] * len(words)):
-        while sum(widths) > room:
-            spare, number = max((width - least[number], number) for number, width in enumerate(widths))
-            if spare <= 0:
-                break
-            widths[number] -= 1
-    return widths
+def _broken(console: Console, text: Text, width: int) -> Text:
+    return Text("\n").join(wrapped(console, text, width))
+
+
+def _records(console: Console, columns: Sequence[_Column]) -> None:
+    """Each row as a heading, its first cell under a head, and below it a line for each of its other cells."""
+    first = next((k for k, column in enumerate(columns) if column.head.plain), 0)
+    others = [column for k, column in enumerate(columns) if k != first and column.head.plain]
+    say(console, columns[first].head, "bold")
+    if len(others) == 1:
+        say(console, Text(f"  {others[0].head.plain}"), "bold")
+    for number, heading in enumerate(columns[first].cells):
+        say(console, heading)
+        named = len(others) > 1
+        told = [(column.head.plain if named else "", column.cells[number]) for column in others]
+        facts(console, [pair for pair in told if pair[1].plain], indent=2 if named else 0)
 
 
 def bar(console: Console, share: float, width: int, style: Style | str = "cyan") -> Text:

@@ -74,9 +74,9 @@ def _bare_run(plan: Plan) -> tuple[Run, Batch]:
     """What `own_range` looks at: the layout and a whole batch; no arrays of numbers."""
     run = empty_run()
     indices = np.zeros(plan.step.batch_size, np.int32)
-    state = run.state._replace(squares=np.zeros(plan.layout.norm_blocks))
+    state = run.state._replace(params=np.zeros(plan.layout.params, np.float32))
     return run._replace(layers=plan.layout.layers, network=plan.layout.network, state=state), Batch(
-        indices, indices, len(indices), 0, 0, 0.0, 1.0
+        indices, indices, 0, len(indices), 0, 0, 0.0, 1.0
     )
 
 

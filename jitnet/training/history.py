@@ -2,6 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 __all__ = ["EpochReport", "History", "StepReport"]
 
@@ -44,14 +48,33 @@ class EpochReport:
         return self.test_accuracy if self.val_accuracy is None else self.val_accuracy
 
 
+class _Column(property):
+    """A field of the reports as an array, one number an epoch."""
+
+    def __init__(self, field: str, about: str) -> None:
+        def column(history: "History") -> npt.NDArray[np.float64]:
+            return np.array([getattr(report, field) for report in history.epochs], np.float64)
+
+        super().__init__(column)
+        self.__doc__ = f"{about}: (epochs,) float64."
+
+    if TYPE_CHECKING:  # of a plain property made by a call, a type checker knows no type
+
+        def __get__(  # type: ignore[override]
+            self, history: Any, owner: type | None = None, /
+        ) -> npt.NDArray[np.float64]: ...
+
+
 @dataclass(frozen=True, repr=False)
 class History:
     """What a run gave.
 
-    epochs: a report each. outcome: why it ended, in words. stopped: whether it was asked to. reached: whether the last
-    watched accuracy is what was aimed at; True without an aim. kept: the epoch whose parameters the model has, where
-    held-out data decided that. final_test: loss and accuracy on the test set where it is looked at once, at the end.
-    costliest: the three operations that took longest, by name, and their shares of the steps' time.
+    epochs: a report each; it can be iterated too. Each field of the reports is an array as well, one number an epoch:
+    `history.train_loss`. outcome: why the run ended, in words. stopped: whether it was stopped before its end, by
+    request, by a callback or by its caller. reached: whether the last watched accuracy is what was aimed at; True
+    without an aim. kept: the epoch whose parameters the model has, where held-out data decided that. final_test: loss
+    and accuracy on the test set where it is looked at once, at the end. costliest: the three operations that took
+    longest, by name, and their shares of the steps' time.
     """
 
     epochs: tuple[EpochReport, ...]
@@ -61,6 +84,16 @@ class History:
     kept: int | None = None
     final_test: tuple[float, float] | None = None
     costliest: tuple[tuple[str, float], ...] = ()
+
+    train_loss = _Column("train_loss", "Mean training loss of each epoch, in nats")
+    train_accuracy = _Column("train_accuracy", "Share of right guesses on the training data in each epoch")
+    test_loss = _Column("test_loss", "Mean loss on the test data after each epoch, in nats; NaN where not measured")
+    test_accuracy = _Column("test_accuracy", "Share of right guesses on the test data; NaN where not measured")
+    val_loss = _Column("val_loss", "Mean loss on the held-out data after each epoch, in nats; NaN where there are none")
+    val_accuracy = _Column("val_accuracy", "Share of right guesses on the held-out data; NaN where there are none")
+    seconds = _Column("seconds", "Seconds of training in each epoch")
+    samples_per_second = _Column("samples_per_second", "Samples trained on in a second of each epoch")
+    learning_rate = _Column("learning_rate", "Learning rate of each epoch's last step")
 
     @property
     def best(self) -> EpochReport | None:

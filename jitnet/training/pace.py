@@ -31,7 +31,8 @@ def counts_to_try(threads: int) -> tuple[int, ...]:
 class Pace:
     """Counts of threads, and what a step takes on each.
 
-    counts: to choose from; the last is where a run begins. threads: what the next chunk runs on.
+    counts: to choose from; the last is where a run begins. threads: what the next chunk runs on. settled: whether every
+    count has been tried, so that one was chosen.
     """
 
     def __init__(self, counts: Sequence[int]) -> None:
@@ -39,11 +40,17 @@ class Pace:
         self._times: dict[int, deque[float]] = {count: deque(maxlen=TRIALS) for count in self._counts}
         self._waited: dict[int, int] = dict.fromkeys(self._counts, 0)
         self._best = self.threads = self._counts[-1]
+        self.settled = len(self._counts) == 1
+
+    @property
+    def chooses(self) -> bool:
+        """Whether there is more than one count to choose from."""
+        return len(self._counts) > 1
 
     @property
     def trying(self) -> bool:
         """Whether a count is being tried."""
-        return len(self._counts) > 1 and any(len(times) < TRIALS for times in self._times.values())
+        return self.chooses and any(len(times) < TRIALS for times in self._times.values())
 
     def step_s(self) -> dict[int, float]:
         """Seconds that a step takes on each count that was tried; the one that runs first."""
@@ -56,6 +63,7 @@ class Pace:
         for count in self._counts:
             self._waited[count] = 0 if count == self.threads else self._waited[count] + 1
         if not self.trying:
+            self.settled = True
             self._choose()
         if self.trying:
             self.threads = min(self._counts, key=lambda count: (len(self._times[count]), -count))

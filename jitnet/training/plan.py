@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from jitnet.compiler.machine import Machine, describe_machine
 from jitnet.config import ModelConfig, TrainConfig
-from jitnet.datasets import Split
+from jitnet.datasets import Scaling, Split
 from jitnet.engine.density import density, trains_skipping, used_columns
 from jitnet.engine.layout import Layout, lay_out
 from jitnet.engine.program import Program, Step, measuring, training
@@ -17,6 +17,7 @@ from jitnet.engine.setup import make_data, training_run
 from jitnet.engine.state import Data, Run, State, aligned, byte_values, clock_for, pack
 from jitnet.errors import UsageError
 from jitnet.model import Model
+from jitnet.model.encoding import encode
 
 __all__ = ["Plan", "begin_run", "data_of", "make_plan", "on_threads", "plain_values"]
 
@@ -54,14 +55,24 @@ class Plan:
         return measuring(self.step, self.layout)
 
 
-def make_plan(model: Model, samples: Split, config: TrainConfig, batch_size: int, *, skip_zeros: bool = True) -> Plan:
+def make_plan(
+    model: Model,
+    samples: Split,
+    config: TrainConfig,
+    batch_size: int,
+    *,
+    skip_zeros: bool = True,
+    scaling: Scaling | None = None,
+) -> Plan:
     """Choose threads and loops; UsageError where more threads are asked for than there are cores to bind them to, or
     the dropout rates are not one or one a hidden layer.
 
-    skip_zeros: whether zeros may be skipped where that pays.
+    skip_zeros: whether zeros may be skipped where that pays. scaling: of the samples, here and below the model's where
+    it is left out.
     """
     here = describe_machine()
-    share, loops, reason = _input_loops(model, samples, batch_size)
+    scaling = scaling or model.scaling
+    share, loops, reason = _input_loops(scaling, samples, batch_size)
     if not skip_zeros:
         loops, reason = "dense", "as asked"
     if config.threads > here.affinity:
@@ -69,7 +80,7 @@ def make_plan(model: Model, samples: Split, config: TrainConfig, batch_size: int
             f"--threads is {config.threads}; this process may use 1 to {here.affinity} (cores by affinity)"
         )
     sparse = loops == "zero-skipping"
-    item = 4 if _scaled_before(model, samples) else 1
+    item = 4 if _scaled_before(scaling, samples) else 1
     rates = _dropout(model.config, config)
     columns = used_columns(samples.images, batch_size) if sparse else 1.0
 
@@ -94,15 +105,14 @@ def on_threads(plan: Plan, threads: int) -> Plan:
     return replace(plan, threads=threads, step=step, layout=layout)
 
 
-def _scaled_before(model: Model, samples: Split) -> bool:
+def _scaled_before(scaling: Scaling, samples: Split) -> bool:
     """Whether samples are floats for the loop: no bytes, or scaled feature by feature."""
-    scaling = model.scaling
     return samples.images.dtype != np.uint8 or np.ndim(scaling.offset) > 0 or np.ndim(scaling.scale) > 0
 
 
-def _input_loops(model: Model, samples: Split, batch_size: int) -> tuple[float, str, str]:
-    images, scaling = samples.images, model.scaling
-    if _scaled_before(model, samples):
+def _input_loops(scaling: Scaling, samples: Split, batch_size: int) -> tuple[float, str, str]:
+    images = samples.images
+    if _scaled_before(scaling, samples):
         return 1.0, "dense", "inputs are not bytes"
     share = density(images)
     if scaling.offset:
@@ -120,9 +130,11 @@ def _dropout(shape: ModelConfig, config: TrainConfig) -> tuple[float, ...]:
     return rates or (0.0,) * hidden
 
 
-def begin_run(model: Model, plan: Plan, n_steps: int, parameters: State | None = None) -> Run:
+def begin_run(
+    model: Model, plan: Plan, n_steps: int, parameters: State | None = None, scaling: Scaling | None = None
+) -> Run:
     """A run with the model's parameters in it, its clock standing still; n_steps: of an epoch. parameters: of another
-    run of this model, to be shared with it, gradients and moments included."""
+    run of this model, to be shared with it, gradients and moments included. scaling: of the samples."""
     config, program = plan.step.config, plan.program
     run = training_run(plan.step, plan.layout, program, n_steps)
     run = run._replace(clock=clock_for(program.threads, len(program.lines), program.regions))
@@ -133,20 +145,22 @@ def begin_run(model: Model, plan: Plan, n_steps: int, parameters: State | None =
         if config.ema > 0.0:
             run.state.average[:] = run.state.params
     # What input dropout keeps is scaled up to make good for what it drops.
-    run.state.byte_values[:] = plain_values(model) / np.float32(1.0 - config.input_dropout)
+    run.state.byte_values[:] = plain_values(model, scaling) / np.float32(1.0 - config.input_dropout)
     return run
 
 
-def plain_values(model: Model) -> npt.NDArray[np.float32]:
-    """(256,) float32: the network input of each byte; zeros where inputs are not bytes."""
-    offset, scale = model.scaling.offset, model.scaling.scale
+def plain_values(model: Model, scaling: Scaling | None = None) -> npt.NDArray[np.float32]:
+    """(256,) float32: the network input of each byte, by the model's scaling or another; zeros where inputs are not
+    bytes."""
+    scaling = scaling or model.scaling
+    offset, scale = scaling.offset, scaling.scale
     values = aligned(256)
     if np.ndim(offset) == 0 and np.ndim(scale) == 0:
         values[:] = byte_values(float(offset), float(scale))
     return values
 
 
-def data_of(split: Split, model: Model, plan: Plan, **options: Any) -> Data:
+def data_of(split: Split, model: Model, plan: Plan, *, scaling: Scaling | None = None, **options: Any) -> Data:
     """A split as the loop walks it."""
-    images, features = model.inputs(split.images)
+    images, features = encode(split.images, scaling or model.scaling)
     return make_data(images, features, split.labels, skips_zeros=plan.skips_zeros, threads=plan.threads, **options)

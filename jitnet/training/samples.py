@@ -5,12 +5,13 @@ import numpy as np
 import numpy.typing as npt
 
 from jitnet.config import TrainConfig
-from jitnet.datasets import Split
+from jitnet.datasets import Scaling, Split
 from jitnet.engine.samples import SampleMaker
 from jitnet.engine.setup import make_data
 from jitnet.engine.state import Buffer, Data
 from jitnet.errors import UsageError
 from jitnet.model import Model
+from jitnet.model.encoding import encode
 from jitnet.training.plan import Plan
 
 __all__ = ["NewSamples"]
@@ -20,10 +21,17 @@ class NewSamples:
     """Makes an epoch's samples, chunk by chunk. counting: 0, 1, 2, … int32, the order of a chunk's samples."""
 
     def __init__(
-        self, split: Split, image_shape: tuple[int, int] | None, model: Model, config: TrainConfig, plan: Plan
+        self,
+        split: Split,
+        image_shape: tuple[int, int] | None,
+        model: Model,
+        config: TrainConfig,
+        plan: Plan,
+        scaling: Scaling | None = None,
     ) -> None:
-        """UsageError where images are to be distorted that have no shape, or are no bytes."""
-        images, features = model.inputs(split.images)
+        """UsageError where images are to be distorted that have no shape, or are no bytes. scaling: of the samples, the
+        model's where it is left out."""
+        images, features = encode(split.images, scaling or model.scaling)
         if config.augment.active:
             lacking = "an image shape" if image_shape is None else "" if len(images) else "one byte a pixel"
             if lacking:

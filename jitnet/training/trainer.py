@@ -6,19 +6,23 @@ bar and for Ctrl-C. Where a chunk ends does not show in the result.
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.config import TrainConfig
-from jitnet.datasets import Dataset, Split, stratified_split
+from jitnet.config import TrainConfig, check_arguments, describe_fields
+from jitnet.datasets import Dataset, Split, hold_out, stratified_split
+from jitnet.engine.ownership import MEETINGS
 from jitnet.engine.program import Program
 from jitnet.engine.state import Clock, Run, clock_readings, no_clock
 from jitnet.errors import DivergedError, UsageError
 from jitnet.model import Model
+from jitnet.model.encoding import encode
+from jitnet.model.fit import check_scaling, labels_for, loss_and_accuracy
 from jitnet.training.history import EpochReport, History, StepReport
 from jitnet.training.pace import Pace, counts_to_try
 from jitnet.training.plan import Plan, begin_run, data_of, make_plan, on_threads, plain_values
@@ -73,16 +77,28 @@ class Trainer:
     plan: how the work will be done. `prepare` compiles or loads the loops; `run` trains; `epochs` does so too, and
     yields a report after each epoch. keeps_readings: whether chunks come with the clock's readings. history: what the
     run gave, so far. A trainer trains once.
+
+    What is learned from data is learned from the rows that are trained on: with held-out rows, the scaling of a model
+    on which no training has begun is found again without them. A trained model keeps the scaling that it has.
     """
 
-    def __init__(self, model: Model, dataset: Dataset, config: TrainConfig) -> None:
-        """UsageError where the config asks for what this machine or data cannot do, ModelError where model and data
-        differ."""
-        model.check_fits(dataset)
+    def __init__(self, model: Model, dataset: Dataset, config: TrainConfig | None = None) -> None:
+        """config: None is a config of defaults. UsageError where it asks for what this machine or data cannot do,
+        ModelError or DataError where model and data differ. Classes are matched by name."""
+        config = TrainConfig() if config is None else config
+        check_arguments(
+            "Trainer(model, dataset, config)",
+            model=(model, Model),
+            dataset=(dataset, Dataset),
+            config=(config, TrainConfig),
+        )
+        model.check_features(dataset)
+        if not model.learns_scaling(dataset):
+            check_scaling(model, dataset.train)
         self.model, self.dataset, self.config = model, dataset, config
-        self._training, self._held_out = dataset.train, None
-        if config.val_split:
-            self._training, self._held_out = stratified_split(dataset.train, config.val_split, config.seed)
+        self._image_shape = dataset.image_shape
+        self._training, self._held_out, self._test = self._split()
+        self._scaling = model.scaling
         if config.target_accuracy and self._held_out is None and dataset.test is None:
             raise UsageError(
                 "--target-acc needs data to test on; name some with --test-data, or hold some out with --val-split"
@@ -94,14 +110,36 @@ class Trainer:
             )
         self._batch_size = min(config.batch_size, samples)
         self.n_steps = samples // self._batch_size if config.drop_last else -(-samples // self._batch_size)
-        self.plan: Plan = make_plan(model, self._training, config, self._batch_size)
+        self.plan: Plan = make_plan(model, self._training, config, self._batch_size, scaling=self._training.scaling)
         self._pace = Pace((config.threads,) if config.threads else counts_to_try(self.plan.threads))
         self._new = None
         if config.augment.active or config.input_dropout:
-            self._new = NewSamples(self._training, dataset.image_shape, model, config, self.plan)
+            self._new = NewSamples(self._training, self._image_shape, model, config, self.plan, self._training.scaling)
         self.history = History((), "not started", reached=not config.target_accuracy)
         self._asked_to_stop = self._begun = self._ready = self.keeps_readings = False
+        self._stopped_by = ""
         self._chunk_steps = 1  # of the next chunk; more once it is known what a step takes
+
+    def _split(self) -> tuple[Split, Split | None, Split | None]:
+        """The samples to train on, those held out, and those to test on, with labels of the model's classes; each
+        split says how it is scaled."""
+        model, dataset, config = self.model, self.dataset, self.config
+
+        def own(split: Split, what: str) -> Split:
+            labels = labels_for(model, split, f"{dataset.source}, {what} data")
+            return replace(split, labels=labels, class_names=model.class_names, scaling=model.scaling)
+
+        training, held_out = own(dataset.train, "training"), None
+        test = own(dataset.test, "test") if dataset.test is not None else None
+        if not config.val_split:
+            return training, held_out, test
+        if not model.learns_scaling(dataset):
+            return *stratified_split(training, config.val_split, config.seed), test
+        matched = replace(dataset, train=training, test=test, class_names=model.class_names)
+        parts = hold_out(matched, config.val_split, config.seed)
+        model.learn_scaling(parts.scaling, parts.image_shape)
+        self._image_shape = parts.image_shape
+        return parts.train, parts.held_out, parts.test
 
     @property
     def n_samples(self) -> tuple[int, int]:
@@ -117,19 +155,23 @@ class Trainer:
         from jitnet.engine.loop import load_loop, run_steps
         from jitnet.kernels.random import shuffle
 
+        if self.model.scaling != self._scaling:
+            raise UsageError("the model's scaling has changed since this trainer was made; make another Trainer")
         load_loop()
         self._run_steps, self._shuffle, self._struct_of = run_steps, shuffle, Struct
-        self._run = begin_run(self.model, self.plan, self.n_steps)
+        self._run = begin_run(self.model, self.plan, self.n_steps, scaling=self._training.scaling)
         self._run.call.clocked = True
         self._order = np.arange(len(self._training), dtype=np.int32)
         if self._new is None:
-            self._run = self._run._replace(order=self._order, data=data_of(self._training, self.model, self.plan))
+            self._run = self._run._replace(
+                order=self._order, data=data_of(self._training, self.model, self.plan, scaling=self._training.scaling)
+            )
         else:
             self._new.draw(0, np.zeros(1, np.int32))
         self._ways = {self.plan.threads: _way_of(self.plan, self._run, Struct)}
         # Called once: it would be compiled or loaded in the first epoch otherwise.
         self._shuffle(np.uint64(0), np.uint64(0), np.zeros(1, np.int32))
-        splits = {"val": self._held_out, "test": self.dataset.test}
+        splits = {"val": self._held_out, "test": self._test}
         self._measured = {name: self._measuring(split) for name, split in splits.items() if split is not None}
         self._ready = True
 
@@ -137,62 +179,79 @@ class Trainer:
         """End the run within a chunk of batches; safe in a signal handler."""
         self._asked_to_stop = True
 
+    def _listen(self, name: str, answer: object) -> None:
+        """End the run where a callback returned True."""
+        if isinstance(answer, (bool, np.bool_)) and answer:
+            self._stopped_by = f" by {name}"
+            self.request_stop()
+
+    def _stopped(self, when: str) -> str:
+        """The outcome of a run that was asked to stop; nothing where it was not."""
+        return f"stopped{self._stopped_by} {when}" if self._asked_to_stop else ""
+
     def run(
         self,
-        on_epoch: Callable[[EpochReport], None] | None = None,
-        on_steps: Callable[[StepReport], None] | None = None,
+        on_epoch: Callable[[EpochReport], object] | None = None,
+        on_steps: Callable[[StepReport], object] | None = None,
     ) -> History:
-        """Train; gives what the run gave. on_epoch: called after each epoch, on_steps: between chunks of batches.
+        """Train and return the run's `History`. on_epoch: called after each epoch, on_steps: between chunks of batches.
+        One that returns True ends the run.
 
         Raises as `epochs` does.
         """
-        for report in self.epochs(on_steps):
-            if on_epoch is not None:
-                on_epoch(report)
+        with closing(self.epochs(on_steps)) as reports:
+            for report in reports:
+                if on_epoch is not None:
+                    self._listen("on_epoch", on_epoch(report))
         return self.history
 
-    def epochs(self, on_steps: Callable[[StepReport], None] | None = None) -> Iterator[EpochReport]:
+    def epochs(self, on_steps: Callable[[StepReport], object] | None = None) -> Generator[EpochReport, None, None]:
         """Train while this is iterated; yield a report after each epoch, the model's parameters then being up to date.
 
-        on_steps is called between chunks of batches. With held-out data the model ends with the parameters of its best
-        epoch. Raises DivergedError where the loss becomes NaN or infinite; the model then keeps the parameters of the
-        last whole epoch. Raises UsageError where this trainer has begun a training before.
+        on_steps is called between chunks of batches; where it returns True the run ends. With held-out data the model
+        ends with the parameters of its best epoch. A `break` ends the run as well: the model then keeps the parameters
+        of the epoch that was reported last. Raises DivergedError where the loss becomes NaN or infinite; the model then
+        keeps the parameters of the last whole epoch. Raises UsageError where this trainer has begun a training before.
         """
         if self._begun:
             raise UsageError("this trainer has begun a training already; make another Trainer to train again")
         self._begun = True
         return self._epochs(on_steps)
 
-    def _epochs(self, on_steps: Callable[[StepReport], None] | None) -> Iterator[EpochReport]:
+    def _epochs(self, on_steps: Callable[[StepReport], object] | None) -> Generator[EpochReport, None, None]:
         self.prepare()
+        self.model.begin_training()
         config, stopping = self.config, EarlyStopping(self.config)
         reports: list[EpochReport] = []
-        outcome = f"trained for {config.epochs} epoch{'s' * (config.epochs != 1)}"
+        outcome = f"trained for {_epochs(config.epochs)}"
         for epoch in range(1, config.epochs + 1):
             totals, seconds = np.zeros(3), 0.0
-            for chunk in self.chunks(epoch, totals):
-                seconds += chunk.seconds
-                if on_steps is not None:
-                    samples = min(chunk.done * self._batch_size, len(self._order))
-                    pace = samples / max(seconds, 1e-9)
-                    loss, accuracy = totals[:2] / samples
-                    step = StepReport(
-                        epoch, config.epochs, chunk.done, self.n_steps, pace, float(loss), float(accuracy)
-                    )
-                    on_steps(step)
+            try:
+                for chunk in self.chunks(epoch, totals):
+                    seconds += chunk.seconds
+                    if on_steps is not None:
+                        self._listen("on_steps", on_steps(self._step_report(epoch, chunk.done, totals, seconds)))
+            except BaseException as error:
+                self.history = replace(self.history, outcome=f"ended in epoch {epoch}: {type(error).__name__}")
+                raise
             self._update_model()
-            if self._asked_to_stop:
-                outcome = f"stopped in epoch {epoch}"
+            if stopped := self._stopped(f"in epoch {epoch}"):
+                outcome = stopped
                 break
             report = self._report(epoch, totals, seconds)
             reports.append(report)
             ending = stopping.look(report, self.model)
+            done = f"{epoch} of {_epochs(config.epochs)}"
             self.history = History(
-                tuple(reports), ending or outcome, reached=stopping.reached, costliest=self._costliest()
+                tuple(reports), f"{done} so far", reached=stopping.reached, costliest=self._costliest()
             )
-            yield report
-            if ending:
-                outcome = ending
+            try:
+                yield report
+            except GeneratorExit:
+                self.history = replace(self.history, outcome=f"stopped by its caller after {done}", stopped=True)
+                raise
+            if ended := ending or self._stopped(f"after {done}"):
+                outcome = ended
                 break
         kept, final_test = None, None
         if stopping.best is not None:
@@ -205,6 +264,22 @@ class Trainer:
         self.history = History(
             tuple(reports), outcome, self._asked_to_stop, stopping.reached, kept, final_test, self._costliest()
         )
+
+    def _step_report(self, epoch: int, done: int, totals: npt.NDArray[np.float64], seconds: float) -> StepReport:
+        samples = min(done * self._batch_size, len(self._order))
+        loss, accuracy = totals[:2] / samples
+        pace = samples / max(seconds, 1e-9)
+        return StepReport(epoch, self.config.epochs, done, self.n_steps, pace, float(loss), float(accuracy))
+
+    @property
+    def measures_threads(self) -> bool:
+        """Whether the count of threads is chosen while it trains, by what a step takes."""
+        return self._pace.chooses
+
+    @property
+    def threads_settled(self) -> bool:
+        """Whether the count of threads is known: as asked, the only one, or chosen since each was tried."""
+        return self._pace.settled
 
     @property
     def step_s(self) -> dict[int, float]:
@@ -226,7 +301,7 @@ class Trainer:
         totals (3,) float64 gains the sum of the samples' losses and the count of right guesses, and has the last step's
         learning rate. Raises DivergedError where the loss becomes NaN or infinite. `prepare` comes first.
         """
-        from jitnet.compiler.machine import set_threads
+        from jitnet.compiler.machine import set_threads, threads_are_lost
 
         begin = time.perf_counter()
         if self.config.shuffle:
@@ -236,7 +311,8 @@ class Trainer:
             count = min(self._chunk_steps, self.n_steps - done)
             making: dict[str, float] = {}
             threads = self._pace.threads
-            set_threads(threads)
+            if not threads_are_lost():
+                set_threads(threads)
             way = self._way(threads)
             entered = time.perf_counter()
             trained = self._chunk(way, epoch, done, count, totals, making)
@@ -263,7 +339,7 @@ class Trainer:
         """The run on so many threads: another program and work of its own, and the same parameters."""
         if threads not in self._ways:
             plan, own = on_threads(self.plan, threads), self._run.state
-            run = begin_run(self.model, plan, self.n_steps, parameters=own)
+            run = begin_run(self.model, plan, self.n_steps, parameters=own, scaling=self._training.scaling)
             run = run._replace(call=self._run.call, order=self._run.order, data=self._run.data)
             self._ways[threads] = _way_of(plan, run, self._struct_of)
         return self._ways[threads]
@@ -322,35 +398,45 @@ class Trainer:
         for params in (state.params, *([state.average] if self.config.ema > 0.0 else [])):
             pack(params, self._run.layers, self.model.weights, self.model.biases)
 
-    def _measuring(self, split: Split) -> "tuple[int, Struct]":
-        """The samples of a split, and a struct that measures the parameters so far on it."""
+    def _measuring(self, split: Split) -> "tuple[int, Struct] | Split":
+        """The samples of a split, and a struct that measures the parameters so far on it; the split itself where the
+        rows that are trained on are bytes and its are none, which the program cannot walk."""
         samples, run = len(split), self._run
+        of_bytes = self.plan.step.item == 1
+        if of_bytes and split.images.dtype != np.uint8:
+            return split
+        if not of_bytes:
+            split = replace(split, images=split.images.astype(np.float32, copy=False))
         state = run.state
         if self.config.ema > 0.0:
             state = state._replace(params=state.average)
         if self.config.input_dropout:
-            state = state._replace(byte_values=plain_values(self.model))
+            state = state._replace(byte_values=plain_values(self.model, split.scaling))
         settings, call = run.settings.copy(), run.call.copy()
         settings.label_smoothing = 0.0
         call.n_steps = -(-samples // self._batch_size)
         call.first_batch = call.first_step = 0
-        call.clocked = call.together = False
+        call.clocked, call.meeting = False, MEETINGS[self.plan.measuring_program.meeting]
         measured = run._replace(
             program=self.plan.measuring_program.table(),
             settings=settings,
             call=call,
             order=np.arange(samples, dtype=np.int32),
             state=state,
-            data=data_of(split, self.model, self.plan),
+            data=data_of(split, self.model, self.plan, scaling=split.scaling),
             clock=no_clock(),
         )
         return samples, self._struct_of(measured)
 
     def _measure(self, name: str) -> tuple[float | None, float | None]:
         """Mean loss and accuracy on a split by the parameters so far; None where there is no such split."""
-        if name not in self._measured:
+        measured = self._measured.get(name)
+        if measured is None:
             return None, None
-        samples, struct = self._measured[name]
+        if isinstance(measured, Split):
+            inputs = encode(measured.images, measured.scaling or self._scaling)
+            return loss_and_accuracy(self.model.predict_inputs(*inputs), measured.labels)
+        samples, struct = measured
         totals = np.zeros(3)
         self._run_steps(struct, 0, totals)
         return float(totals[0] / samples), float(totals[1] / samples)
@@ -374,13 +460,37 @@ class Trainer:
         )
 
 
+def _epochs(count: int) -> str:
+    return f"{count} epoch{'s' * (count != 1)}"
+
+
 def train(
     model: Model,
     dataset: Dataset,
-    config: TrainConfig,
-    on_epoch: Callable[[EpochReport], None] | None = None,
-    on_steps: Callable[[StepReport], None] | None = None,
+    config: TrainConfig | None = None,
+    on_epoch: Callable[[EpochReport], object] | None = None,
+    on_steps: Callable[[StepReport], object] | None = None,
 ) -> History:
-    """Train a model in place; gives what the run gave, a `History`. See `Trainer.run`, of which this is the short form;
-    `Trainer(model, dataset, config).epochs()` trains while it is iterated."""
+    """Train a model in place and return the run's `History`: a report for each epoch, and how the run ended.
+
+    model: gets the parameters after the last epoch, or those of the best one where `config.val_split` holds data out.
+    dataset: what to train on; where it has test data, those are looked at after each epoch.
+    config: how to train; None is a config of defaults.
+    on_epoch: called with an `EpochReport` after each epoch. Where it returns True, the run ends.
+    on_steps: called with a `StepReport` a few dozen times a second. Where it returns True, the run ends.
+
+    `Trainer(model, dataset, config).epochs()` trains while it is iterated. Raises UsageError where the config asks for
+    what this machine or data cannot do, ModelError where model and data differ, DivergedError where the loss becomes
+    NaN or infinite.
+    """
+    check_arguments(
+        "train(model, dataset, config)",
+        model=(model, Model),
+        dataset=(dataset, Dataset),
+        config=(config, (TrainConfig, type(None))),
+    )
     return Trainer(model, dataset, config).run(on_epoch, on_steps)
+
+
+_FIELDS = f"    Fields of config, each given by its name:\n{describe_fields(TrainConfig)}"
+train.__doc__ = f"{train.__doc__}\n{_FIELDS}\n    "

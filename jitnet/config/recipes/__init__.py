@@ -4,6 +4,7 @@ import tomllib
 from importlib import resources
 from typing import Any
 
+from jitnet.config.nearest import nearest
 from jitnet.errors import UsageError
 
 __all__ = ["recipe", "recipe_names"]
@@ -18,7 +19,9 @@ def recipe_names() -> list[str]:
 def recipe(name: str) -> dict[str, dict[str, Any]]:
     """The tables `model` and `train` of a named recipe; UsageError lists the names where there is none such."""
     if name not in recipe_names():
-        raise UsageError(f"--recipe: there is no recipe {name!r}; there are {', '.join(recipe_names())}")
+        near = nearest(name, recipe_names())
+        hint = f"; did you mean {near}?" if near else ""
+        raise UsageError(f"--recipe: there is no recipe {name!r}; there are {', '.join(recipe_names())}{hint}")
     text = (resources.files(__name__) / f"{name}.toml").read_text(encoding="utf-8")
     tables = tomllib.loads(text)
     return {

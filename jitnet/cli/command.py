@@ -1,0 +1,136 @@
+"""What every command does with what was typed: it refuses what cannot be meant, and suggests what may be.
+
+A word in the place of another, a data set in that of a model for example, is recognised by what it names.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+from jitnet.config import recipe_names
+from jitnet.config.nearest import nearest
+from jitnet.errors import UsageError
+
+__all__ = ["Command", "expect_data", "expect_model", "kind_of", "meant_by"]
+
+DATA_NAMES = ("mnist", "fashion-mnist", "digits")
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".npy")
+LONGEST_HEADER = 1 << 24  # bytes of a .safetensors file's header
+
+ANSWER_THEMSELVES = ("LIST", "NUMBER", "PERCENT", "TEXT")
+"""What an option takes where an empty value has a meaning, or where its own message says what is expected."""
+
+
+class Command(TyperCommand):
+    """A command that refuses empty names and paths, and suggests what a wrong option or argument may mean."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read what was typed; UsageError, or one of typer's errors, where it cannot be meant."""
+        try:
+            if ctx.resilient_parsing:  # a word is to be completed
+                return super().parse_args(ctx, args)
+            self._check(ctx, list(args))
+            ctx.allow_extra_args = True  # what is too much is refused here
+            rest = super().parse_args(ctx, args)
+            if rest:
+                meant = meant_by(rest[0], _flags(self.get_params(ctx)))
+                hint = f"; did you mean {meant}?" if meant else ""
+                ctx.fail(f"unexpected extra argument(s) ({' '.join(rest)}){hint}")
+            return rest
+        except typer.TyperException as error:
+            if getattr(error, "ctx", None) is None:
+                error.ctx = ctx  # type: ignore[attr-defined]
+            if hasattr(error, "possibilities"):  # no such option; what typer suggests may share hardly a letter
+                near = nearest(error.option_name, _flags(self.get_params(ctx)))  # type: ignore[attr-defined]
+                error.possibilities = None
+                error.message += f"; did you mean {near}?" if near else ""
+            raise
+
+    def _check(self, ctx: Any, args: list[str]) -> None:
+        typed, _, _ = self.make_parser(ctx).parse_args(args=args)
+        for parameter in [] if typed.get("help") else self.get_params(ctx):
+            found = typed.get(parameter.name)
+            for text in found if isinstance(found, list | tuple) else [found]:
+                if isinstance(text, str):
+                    _check_text(parameter, text)
+
+
+def _flags(parameters: Sequence[Any]) -> list[str]:
+    return [flag for parameter in parameters for flag in parameter.opts if flag.startswith("--")]
+
+
+def _check_text(parameter: Any, text: str) -> None:
+    """UsageError for an empty name or path, and for a number out of its range."""
+    takes = (parameter.metavar or parameter.name.upper()).strip("[]")
+    name = parameter.opts[0] if parameter.opts[0].startswith("-") else takes
+    if not text.strip() and takes not in ANSWER_THEMSELVES:
+        raise UsageError(f"{name} is empty; expected {takes if takes != name else 'a name or a path'}")
+    least, most = getattr(parameter, "min", None), getattr(parameter, "max", None)
+    if least is not None:
+        digits = text.strip().removeprefix("+")
+        if not (digits.isascii() and digits.isdigit() and least <= int(digits) <= (most or int(digits))):
+            scale = f"from {least:,} to {most:,}" if most is not None else f"of {least:,} or more"
+            raise UsageError(f"{name}: expected a whole number {scale}, found {text!r}")
+
+
+def meant_by(word: str, flags: Sequence[str]) -> str:
+    """What may have been meant by an argument too many, of a command with these options; "" where that is unknown."""
+    kind = kind_of(word)
+    if "--data" in flags and kind == "data":
+        return f"--data {_data_name(word) or word}"
+    if "--recipe" in flags and (near := nearest(word, recipe_names())):
+        return f"--recipe {near}"
+    return {"picture": f"jitnet predict MODEL {word}", "model": f"jitnet eval {word}"}.get(kind, "")
+
+
+def expect_model(path: Path | None) -> Path | None:
+    """The path, as typed for a model; UsageError where it names a picture or data: the arguments are swapped."""
+    if path is not None:
+        kind = kind_of(str(path))
+        if kind == "picture":
+            raise UsageError(f"{path} is a picture; the model comes first: jitnet predict MODEL {path}")
+        if kind == "data":
+            raise UsageError(f"{path} is data; the model comes first: jitnet eval MODEL --data {path}")
+    return path
+
+
+def expect_data(word: str | None) -> str | None:
+    """The word, as typed for data; UsageError where it names a model."""
+    if word is not None and kind_of(word) == "model":
+        raise UsageError(f"{word} is a model; expected data: {', '.join(DATA_NAMES)}, or a file or folder of samples")
+    return word
+
+
+def kind_of(word: str) -> str:
+    """What a word names: "model", "picture" or "data"; "" where that is unknown. Of a file only the header is read."""
+    path, suffix = Path(word).expanduser(), Path(word).suffix.lower()
+    try:
+        if suffix in PICTURES:
+            return "picture"
+        if suffix in (".csv", ".npz"):
+            return "data"
+        if path.is_dir():
+            from jitnet.model import FILE_NAME
+
+            return "model" if (path / FILE_NAME).is_file() else "data" if any(path.glob("*-idx*-ubyte*")) else ""
+        if suffix == ".safetensors":
+            names = _tensor_names(path)
+            return "model" if "0.weight" in names else "data" if "train_images" in names else ""
+        return "data" if not path.exists() and _data_name(word) else ""
+    except (OSError, ValueError):
+        return ""
+
+
+def _data_name(word: str) -> str | None:
+    return nearest(word, DATA_NAMES)
+
+
+def _tensor_names(path: Path) -> set[str]:
+    """The names in a .safetensors file's header; OSError or ValueError where there is none."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        return set(json.loads(file.read(min(length, LONGEST_HEADER))))

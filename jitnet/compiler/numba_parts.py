@@ -1,0 +1,532 @@
+"""All that this package uses of Numba and llvmlite beside their public interface.
+
+Numba may rename or drop any of it in a new version. So everything else takes it from here, and `PARTS` has a line for
+each: what is relied on, and what breaks without it. `missing` goes through them. pyproject.toml allows the versions
+that were tried.
+
+Nothing is imported before it is asked for, and nothing here settles Numba's environment: worker processes that run the
+user's own Numba code use this module too.
+"""
+
+import copy
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+from jitnet.errors import JitnetError
+
+__all__ = [
+    "PARTS",
+    "TRIED",
+    "Part",
+    "add_object_code",
+    "address_of",
+    "array_without_owner",
+    "cache_of",
+    "change_class",
+    "copy_dispatcher",
+    "files_of",
+    "finish",
+    "folded_types",
+    "forget_code",
+    "is_open",
+    "keep_nothing",
+    "load_threading_layer",
+    "make_known_by_name",
+    "missing",
+    "never_run",
+    "read_object_code",
+    "read_overload",
+    "set_cache",
+    "threads_have_started",
+    "ufunc_dispatcher",
+    "when_threads_start",
+    "without_cache",
+    "wrap_loop_bodies",
+    "wrap_object_hooks",
+]  # fmt: skip
+
+TRIED = "0.68"
+"""The version of Numba that all this was tried with."""
+
+
+class Part(NamedTuple):
+    """A part of Numba or llvmlite that neither promises to keep.
+
+    name: under which this module offers it, or what it is called here. place: `module:name`, a module, or one of
+    `_EXAMPLES`. attributes: what must be there, dotted. relies: what is relied on. breaks: what fails without it.
+    """
+
+    name: str
+    place: str
+    attributes: tuple[str, ...]
+    relies: str
+    breaks: str
+
+
+_CODE, _LINES, _PROFILE = "jitnet's loops do not compile", "`jitnet profile` shows no lines", "`jitnet profile` fails"
+
+PARTS = (
+    # Compiling and keeping jitnet's loops.
+    Part(
+        "cgutils",
+        "numba.core.cgutils",
+        ("alloca_once", "get_null_value", "get_or_insert_function", "unpack_tuple"),
+        "intrinsics call LLVM's functions and take places on the stack by it",
+        _CODE,
+    ),
+    Part(
+        "AttributeTemplate",
+        "numba.core.typing.templates:AttributeTemplate",
+        ("generic_resolve",),
+        "its subclass with a `generic_resolve` types the fields of a reference",
+        _CODE,
+    ),
+    Part(
+        "intrinsics",
+        "numba.core.typing.templates:_IntrinsicTemplate",
+        ("generic", "get_impl_key"),
+        "the code of an intrinsic is found by the argument types of the signature that it returns, and by nothing else",
+        "variants of a tile's functions run each other's code",
+    ),
+    Part(
+        "Dispatcher",
+        "numba.core.dispatcher:Dispatcher",
+        ("_compile_for_args", "add_overload", "get_compile_result"),
+        "every compiled function is one; and its methods can be replaced",
+        "linked functions are not found, and `jitnet profile` takes compiled functions for plain ones",
+    ),
+    Part(
+        "CPUDispatcher",
+        "numba.core.registry:CPUDispatcher",
+        ("__call__",),
+        "what njit returns is one, and may change its class to a subclass",
+        "a linked function called from Python ends the process",
+    ),
+    Part(
+        "cpu_target",
+        "numba.core.registry:cpu_target",
+        ("target_context", "typing_context.resolve_overload"),
+        "the one compiler of this process, and its choice among declared types",
+        "kept machine code is not loaded",
+    ),
+    Part("rtsys", "numba.core.runtime:rtsys", ("initialize",), "it makes the counting of references known to LLVM",
+         "code from the cache ends the process"),
+    Part(
+        "event",
+        "numba.core.event",
+        ("Listener", "RecordingListener", "install_listener", "register"),
+        "`numba:compile` is announced before each function that is compiled, and after it, not where it is loaded",
+        "nothing says that loops are being compiled, nor how long that took",
+    ),
+    Part("caching", "numba.core.caching", ("Cache.save_overload", "_Cache.save_overload"),
+         "all that writes to a cache goes through them", "worker processes write to the user's cache"),
+    Part("NullCache", "numba.core.caching:NullCache", (), "a cache without files",
+         "what came from a cache cannot be compiled again"),
+    Part("FunctionCache", "numba.core.caching:FunctionCache", ("_impl_class", "save_overload"),
+         "its subclass may look for its folder in another way", "nothing is kept from one start to the next"),
+    Part("CacheImplementation", "numba.core.caching:CompileResultCacheImpl", ("_locator_classes",),
+         "it asks these classes for the folder", "nothing is kept from one start to the next"),
+    Part("CacheLocator", "numba.core.caching:UserProvidedCacheLocator", ("from_function", "ensure_cache_path"),
+         "it is made by `from_function`, which alone asks whether its folder can be written",
+         "a cache that cannot be written is not read"),
+    Part(
+        "files",
+        "a function's cache",
+        ("_guard_against_spurious_io_errors", "_load_overload", "_index_key", "_cache_file.load", "flush"),
+        "a file holds the library with its object code first, and then the description",
+        "nothing is kept from one start to the next",
+    ),
+    Part("dispatcher's cache", "a dispatcher", ("_cache",), "it is asked for code before anything is compiled",
+         "every start compiles everything"),
+    Part(
+        "dispatcher's overloads",
+        "a dispatcher",
+        ("_can_compile", "_make_finalizer", "_reset_overloads", "disable_compile", "overloads", "targetoptions",
+         "locals"),
+        "what is compiled can be taken out of it, and compiled again",
+        _LINES,
+    ),
+    Part("dispatcher's compiler", "a dispatcher", ("_compiler.fold_argument_types", "_compiler.pipeline_class"),
+         "it brings arguments into the order of the parameters, with those that are left out", _PROFILE),
+    Part(
+        "compile result",
+        "a compile result",
+        ("entry_point", "fndesc.llvm_func_name", "fndesc.mangled_name", "library.get_pointer_to_function",
+         "library._ensure_finalized", "objectmode", "signature", "target_context.insert_user_function",
+         "target_context.remove_user_function"),
+        "a function is called by the mangled name of its description",
+        "a linked function is not found by those that call it",
+    ),
+    Part("engine", "the engine", ("_ee.add_object_file", "get_function_address"),
+         "object code can be added to the process, and asked for its functions", "kept machine code is not loaded"),
+    Part("arrays", "numba.core.base:BaseContext", ("make_array", "get_abi_sizeof", "get_dummy_value"),
+         "an array in compiled code has `data` and `meminfo`, and `_getvalue` builds it", _CODE),
+    # Threads.
+    Part(
+        "parallel",
+        "numba.np.ufunc.parallel",
+        ("_is_initialized", "_launch_threads"),
+        "regions start the threads by `_launch_threads`, which notes it in `_is_initialized`",
+        "a forked process does not know that its threads are lost and is ended, and `jitnet profile` cannot time "
+        "threads",
+    ),
+    # `jitnet profile` of a user's function, and the view of a loop's lines; both in processes of their own.
+    Part("ir", "numba.core.ir", ("Assign", "Const", "Expr", "FreeVar", "Global", "SetItem", "StaticSetItem", "Var"),
+         "the statements of a function as the compiler has them", _PROFILE),
+    Part("compute_cfg_from_blocks", "numba.core.analysis:compute_cfg_from_blocks", (),
+         "it finds the loops of a function", _PROFILE),
+    Part("BaseTypeInference", "numba.core.typed_passes:BaseTypeInference", ("run_pass",),
+         "every function passes through it, and has its types after it", "`jitnet profile` has no hints"),
+    Part("NumbaError", "numba.core.errors:NumbaError", (), "all that the compiler raises is one",
+         "what a user's function fails with is shown as a page"),
+    Part("NumbaParallelSafetyWarning", "numba.core.errors:NumbaParallelSafetyWarning", (),
+         "the compiler warns so of a variable that several threads write", "`jitnet profile` misses a race"),
+    Part("NumbaPerformanceWarning", "numba.core.errors:NumbaPerformanceWarning", (),
+         "the compiler warns so where nothing runs in parallel", "`jitnet profile` does not say so"),
+    Part("global_compiler_lock", "numba.core.compiler_lock:global_compiler_lock", (),
+         "only who holds it compiles", "remarks of two functions are mixed"),
+    Part("DUFunc", "numba.np.ufunc.dufunc:DUFunc", (), "what vectorize returns is one", _PROFILE),
+    Part("GUFunc", "numba.np.ufunc.gufunc:GUFunc", (), "what guvectorize returns is one", _PROFILE),
+    Part("ufunc", "a ufunc", ("_dispatcher.py_func", "nin", "targetoptions"), "it holds its dispatcher", _PROFILE),
+    Part(
+        "gufunc",
+        "a gufunc",
+        ("gufunc_builder.nb_func", "gufunc_builder.py_func", "gufunc_builder.signature", "gufunc_builder.sin",
+         "gufunc_builder.sout", "gufunc_builder.targetoptions"),
+        "it holds its builder",
+        _PROFILE,
+    ),
+    Part("UFuncBuilder", "numba.np.ufunc.ufuncbuilder:UFuncBuilder", ("add", "build_ufunc"),
+         "it compiles the function of a ufunc, and builds the ufunc", _PROFILE),
+    Part("GUFuncBuilder", "numba.np.ufunc.ufuncbuilder:GUFuncBuilder", ("add", "build_ufunc"),
+         "the same for one on arrays", _PROFILE),
+    Part("build_ufunc_wrapper", "numba.np.ufunc.ufuncbuilder:build_ufunc_wrapper", (),
+         "it writes the loop round a function", _LINES),
+    Part("build_gufunc_wrapper", "numba.np.ufunc.wrappers:build_gufunc_wrapper", (), "the same for one on arrays",
+         _LINES),
+    Part("parfor_lowering", "numba.parfors.parfor_lowering", ("_create_gufunc_for_parfor_body",),
+         "every `prange` has its body compiled by it, with the loop's place",
+         "`jitnet profile` does not know the line of a parallel loop"),
+    Part("BaseContext", "numba.core.base:BaseContext", ("DIBuilder", "enable_debuginfo"),
+         "it makes one DIBuilder for each module, where `enable_debuginfo` is set", _LINES),
+    Part(
+        "DIBuilder",
+        "numba.core.debuginfo:DIBuilder",
+        ("_di_compile_unit", "_di_file", "_di_location", "_di_subroutine_type", "finalize", "mark_subprogram",
+         "mark_variable"),
+        "its methods, each of which a subclass may replace, write a table of lines",
+        _LINES,
+    ),
+    Part("Lower", "numba.core.lowering:Lower", ("lower_inst",), "every statement goes through it, and `loc` is its "
+         "place", _LINES),
+    Part(
+        "CPUCodeLibrary",
+        "numba.core.codegen:CPUCodeLibrary",
+        ("_object_compiled_hook", "_object_getbuffer_hook", "add_ir_module", "get_asm_str", "get_llvm_str"),
+        "it sees every module before LLVM does, and every object file that was compiled or loaded",
+        _LINES,
+    ),
+    Part("JITCodeLibrary", "numba.core.codegen:JITCodeLibrary", ("_finalize_specific", "get_pointer_to_function"),
+         "they alone make code that can run", "the code of another processor cannot be looked at"),
+    Part("CPUContext", "numba.core.cpu:CPUContext", ("get_executable",), "it alone asks where compiled code is",
+         "the code of another processor cannot be looked at"),
+    Part(
+        "processor",
+        "llvmlite.binding.targets",
+        ("FeatureMap", "get_default_triple", "get_host_cpu_features", "get_host_cpu_name", "get_process_triple"),
+        "Numba asks them for the processor, at each use",
+        "the code of another processor cannot be looked at",
+    ),
+)  # fmt: skip
+"""A name may stand in `place` and `attributes` only as long as Numba has it; `missing` says which it has not."""
+
+
+def _example(x: Any) -> Any:
+    return x
+
+
+@cache
+def _compiled() -> Any:
+    import numba
+
+    dispatcher = numba.njit(_example)
+    dispatcher.compile((numba.types.int64,))
+    return dispatcher
+
+
+def _ufunc() -> Any:
+    import numba
+
+    return numba.vectorize(_example)
+
+
+def _gufunc() -> Any:
+    import numba
+
+    return numba.guvectorize("(n)->(n)")(lambda x, out: None)
+
+
+_EXAMPLES: dict[str, Callable[[], Any]] = {
+    "a dispatcher": _compiled,
+    "a compile result": lambda: next(iter(_compiled().overloads.values())),
+    "a function's cache": lambda: files_of(_example),
+    "the engine": lambda: _engine(),
+    "a ufunc": _ufunc,
+    "a gufunc": _gufunc,
+}
+"""What only an object has, not its class, is looked for on one."""
+
+
+def _found(part: Part) -> Any:
+    if part.place in _EXAMPLES:
+        return _EXAMPLES[part.place]()
+    module, _, name = part.place.partition(":")
+    return getattr(import_module(module), name) if name else import_module(module)
+
+
+def __getattr__(name: str) -> Any:
+    return _part(name)
+
+
+def _part(name: str) -> Any:
+    for part in PARTS:
+        if part.name == name and part.place not in _EXAMPLES:
+            try:
+                value = _found(part)
+            except (ImportError, AttributeError):
+                raise JitnetError(f"{_gone(part)}; install numba {TRIED}") from None
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _gone(part: Part, attribute: str = "") -> str:
+    import numba
+
+    place = part.place.replace(":", ".") + (f".{attribute}" if attribute else "")
+    return f"Numba {numba.__version__} has no {place} any more: {part.relies}; without it {part.breaks}"
+
+
+def missing() -> list[str]:
+    """A line for each part that the Numba that is installed does not have: what is gone, and what breaks."""
+    gone = []
+    for part in PARTS:
+        try:
+            found = _found(part)
+        except (ImportError, AttributeError):
+            gone.append(_gone(part))
+            continue
+        for attribute in part.attributes:
+            try:
+                attrgetter(attribute)(found)
+            except AttributeError:
+                gone.append(_gone(part, attribute))
+    return gone
+
+
+# Keeping and loading machine code.
+
+
+def _engine() -> Any:
+    return _part("cpu_target").target_context.codegen()._engine
+
+
+def address_of(symbol: str) -> int:
+    """The address of a function by its name in machine code; 0 where there is none of this name."""
+    return int(_engine().get_function_address(symbol))
+
+
+def add_object_code(code: bytes) -> None:
+    """Add an object file to the process."""
+    import llvmlite.binding as llvm
+
+    _engine()._ee.add_object_file(llvm.ObjectFileRef.from_data(code))
+
+
+@cache
+def _files_class() -> Any:
+    from numba.core import caching
+
+    class Locator(caching.UserProvidedCacheLocator):  # type: ignore[misc]
+        @classmethod
+        def from_function(cls, python: Any, file: str) -> Any:
+            return cls(python, file)  # without trying to write: what cannot be written may still be read
+
+    class Implementation(caching.CompileResultCacheImpl):  # type: ignore[misc]
+        _locator_classes = (Locator,)
+
+    class Files(caching.FunctionCache):  # type: ignore[misc]
+        _impl_class = Implementation
+
+    return Files
+
+
+def files_of(function: Callable[..., Any]) -> Any:
+    """Numba's files for a function in `numba.config.CACHE_DIR`, whether or not that can be written."""
+    return _files_class()(function)
+
+
+def read_overload(files: Any, signature: Any, target_context: Any) -> Any:
+    """Numba's result of compiling for this signature, from its file; None where there is no such file."""
+    with files._guard_against_spurious_io_errors():
+        return files._load_overload(signature, target_context)
+
+
+def read_object_code(files: Any, signature: Any, target_context: Any) -> tuple[str, bytes] | None:
+    """A function's name in its machine code, and that code; None where there is no such file."""
+    with files._guard_against_spurious_io_errors():
+        found = files._cache_file.load(files._index_key(signature, target_context.codegen()))
+        if found is not None:
+            (_, _, (code, _)), description = found[:2]
+            return description.llvm_func_name, code
+    return None
+
+
+def set_cache(dispatcher: Any, kept: Any) -> None:
+    """Have a dispatcher look for its code there before it compiles."""
+    dispatcher._cache = kept
+
+
+def cache_of(dispatcher: Any) -> Any:
+    """What `set_cache` put there."""
+    return dispatcher._cache
+
+
+def without_cache(dispatcher: Any) -> None:
+    """Have a dispatcher compile what it has not in memory."""
+    set_cache(dispatcher, _part("NullCache")())
+
+
+def keep_nothing() -> None:
+    """Let Numba load from the user's cache what modules compile as they are imported, and never write there."""
+    from numba.core import caching
+
+    caching._Cache.save_overload = caching.Cache.save_overload = lambda self, signature, data: None
+
+
+# A compiled function.
+
+
+def change_class(dispatcher: Any, kind: Any) -> None:
+    """Make a dispatcher one of a subclass of its class."""
+    dispatcher.__class__ = kind
+
+
+def make_known_by_name(result: Any, name: str) -> int:
+    """Have all that is compiled from now on call a compiled function by this name; returns its address."""
+    by_name = copy.copy(result.fndesc)
+    by_name.mangled_name = name
+    result.target_context.remove_user_function(result.entry_point)
+    result.target_context.insert_user_function(result.entry_point, by_name, ())
+    return int(result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
+
+
+def is_open(dispatcher: Any) -> bool:
+    """Whether it compiles for new types, other than one whose types were declared."""
+    return bool(dispatcher._can_compile)
+
+
+def folded_types(dispatcher: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The types of all parameters of a call with arguments of these types, those that are left out included."""
+    return tuple(dispatcher._compiler.fold_argument_types(kinds, {})[1])
+
+
+def forget_code(dispatcher: Any) -> None:
+    """Have a dispatcher compile again what it has compiled or loaded."""
+    without_cache(dispatcher)
+    if dispatcher.overloads:
+        dispatcher._make_finalizer()()
+        dispatcher._reset_overloads()
+        dispatcher._can_compile = True
+
+
+def copy_dispatcher(dispatcher: Any) -> Any:
+    """Another dispatcher of the same function, with the same options and nothing compiled."""
+    return type(dispatcher)(
+        dispatcher.py_func,
+        dispatcher.locals,
+        dict(dispatcher.targetoptions),
+        pipeline_class=dispatcher._compiler.pipeline_class,
+    )
+
+
+def ufunc_dispatcher(ufunc: Any) -> Any:
+    """The dispatcher of a DUFunc."""
+    return ufunc._dispatcher
+
+
+def finish(library: Any) -> None:
+    """Optimise a library's code to the end."""
+    library._ensure_finalized()
+
+
+def array_without_owner(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+    """In an intrinsic: an array that does not count references to its memory."""
+    array = context.make_array(kind)(context, builder, value)
+    array.meminfo = _part("cgutils").get_null_value(array.meminfo.type)
+    return array._getvalue()
+
+
+# Threads.
+
+
+def threads_have_started() -> bool:
+    """Whether the threads of parallel regions were started, by this process or by one that it was forked from."""
+    return bool(_part("parallel")._is_initialized)
+
+
+def when_threads_start(wrap: Callable[[Callable[[], None]], Callable[[], None]]) -> None:
+    """Put `wrap(start)` in the place of the function that starts the threads, and is called at each use of them."""
+    parallel = _part("parallel")
+    parallel._launch_threads = wrap(parallel._launch_threads)
+
+
+def load_threading_layer(layer: str) -> None:
+    """Import a layer, "omp", "tbb" or "workqueue"; ImportError where it is not there."""
+    import_module(f"numba.np.ufunc.{layer}{'' if layer == 'workqueue' else 'pool'}")
+
+
+# Looking on while Numba compiles.
+
+
+def wrap_loop_bodies(wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    """Put `wrap(make)` in the place of make(lowerer, parfor, …), which compiles the body of a `prange`."""
+    lowering = _part("parfor_lowering")
+    lowering._create_gufunc_for_parfor_body = wrap(lowering._create_gufunc_for_parfor_body)
+
+
+def wrap_object_hooks(keep: Callable[[bytes], None]) -> None:
+    """Call `keep` with every object file that is compiled, or loaded from a cache."""
+    library = _part("CPUCodeLibrary")
+    compiled, loaded = library._object_compiled_hook.__func__, library._object_getbuffer_hook.__func__
+
+    def keep_compiled(cls: Any, module: Any, content: bytes) -> None:
+        keep(content)
+        compiled(cls, module, content)
+
+    def keep_loaded(cls: Any, module: Any) -> Any:
+        content = loaded(cls, module)
+        if content:
+            keep(content)
+        return content
+
+    library._object_compiled_hook = classmethod(keep_compiled)
+    library._object_getbuffer_hook = classmethod(keep_loaded)
+
+
+def never_run() -> None:
+    """Compile without making code that could run; calls from Python run the Python function instead."""
+    library, dispatcher = _part("JITCodeLibrary"), _part("Dispatcher")
+
+    def keep(self: Any, result: Any) -> None:
+        self.overloads[tuple(result.signature.args)] = result
+
+    library._finalize_specific = lambda self: None
+    library.get_pointer_to_function = lambda self, name: 0
+    # By this object others know the function.
+    _part("CPUContext").get_executable = lambda self, library, fndesc, env: object()
+    dispatcher._compile_for_args = lambda self, *args, **kwargs: self.py_func(*args, **kwargs)
+    dispatcher.add_overload = keep

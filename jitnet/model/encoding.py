@@ -1,0 +1,38 @@
+"""Samples as the loops take them: bytes as they are stored, or floats that are scaled."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from jitnet.datasets import Scaling
+from jitnet.errors import DataError, ModelError
+
+__all__ = ["encode"]
+
+Floats = npt.NDArray[np.float32]
+
+_NO_IMAGES, _NO_FEATURES = np.empty((0, 0), np.uint8), np.empty((0, 0), np.float32)
+
+
+def encode(rows: npt.NDArray[Any], scaling: Scaling) -> tuple[npt.NDArray[np.uint8], Floats]:
+    """Rows (n, features), as stored, as the loops take them: bytes and no floats, or no bytes and scaled floats.
+
+    Raises ModelError for what is no number, DataError for the first value that is NaN, infinite, or too large for
+    float32 once it is scaled.
+    """
+    offset, scale = scaling.offset, scaling.scale
+    if rows.dtype == np.uint8 and not isinstance(scale, np.ndarray) and not isinstance(offset, np.ndarray):
+        # Asked for one image, `require` alone takes as long as its prediction.
+        fits = rows.flags.c_contiguous and rows.flags.writeable
+        return rows if fits else np.require(rows, requirements=["C", "W"]), _NO_FEATURES
+    if rows.dtype.kind not in "fiub":
+        raise ModelError(f"samples of type {rows.dtype} are no numbers; the model expects uint8 or float32")
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = (rows.astype(np.float32) - np.float32(offset)) * np.float32(scale)
+    finite = np.isfinite(scaled)
+    if not finite.all():
+        row, column = (int(place) for place in np.argwhere(~finite)[0])
+        found = f"value {column} of sample {row} (both counted from 0) is {rows[row, column]}"
+        raise DataError(f"{found}; expected finite numbers of the kind that the model was trained on")
+    return _NO_IMAGES, np.require(scaled, np.float32, ["C", "W"])

@@ -1,0 +1,84 @@
+"""Whether data fit a network: their classes, and the form of their values."""
+
+import numpy as np
+import numpy.typing as npt
+
+from jitnet.datasets import Dataset, Scaling, Split
+from jitnet.datasets.kind import MOST_APART, form, peak, unlike
+from jitnet.datasets.labels import match
+from jitnet.errors import DataError, ModelError
+from jitnet.model.network import Model
+
+__all__ = ["check_scaling", "labels_for", "loss_and_accuracy"]
+
+Floats = npt.NDArray[np.float32]
+
+
+def labels_for(model: Model, split: Split, where: str) -> npt.NDArray[np.int64]:
+    """The labels of a split, (n,) int64, as positions in the model's classes, matched by name.
+
+    Where one of the two has no names, labels are positions. Raises DataError for the first sample of a class that the
+    model does not know, ModelError for a label that is out of range.
+    """
+    names, n_classes = split.class_names, model.config.n_classes
+    try:
+        labels = split.labels if names is None else match(split.labels, names, model.class_names, where)
+    except DataError:
+        if model.is_named or names is None or len(names) != n_classes:
+            raise
+        labels = split.labels
+    bad = (labels < 0) | (labels >= n_classes)
+    if bad.any():
+        raise ModelError(
+            f"{where}: sample {int(bad.argmax())} (from 0) has the label {int(labels[bad.argmax()])}, the model "
+            f"knows classes 0 to {n_classes - 1}; use the kind of data that it was trained on"
+        )
+    return labels
+
+
+def loss_and_accuracy(probabilities: Floats, labels: npt.NDArray[np.int64]) -> tuple[float, float]:
+    """Mean cross-entropy in nats, and the share of samples whose most probable class is their label."""
+    at_label = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    loss = float(-np.log(np.maximum(at_label, np.finfo(np.float32).tiny)).mean())
+    return loss, float((probabilities.argmax(axis=1) == labels).mean())
+
+
+def check_scaling(model: Model, data: Dataset | Split) -> None:
+    """ModelError where values are in another form than those that the model was trained on.
+
+    Training fixes how values are scaled, so data in another form would be scaled wrongly without a word. Two data sets
+    that are standardised each by its own mean are in one form.
+    """
+    split, where = (data.test_or_train, data.source) if isinstance(data, Dataset) else (data, "the data")
+    if split.scaling is None:
+        return
+    # A file that PyTorch wrote says nothing of its data: that they went up to 255 is a guess.
+    most_apart = MOST_APART if "data" in model.metadata else 255
+    if not _is_alike(model.scaling, split.scaling, split.images, most_apart):
+        raise ModelError(
+            f"{where}: holds {form(split.scaling, split.images)}, the model expects {form(model.scaling)} as it was "
+            "trained on; bring the values into that form, or train on data like these"
+        )
+    if np.ndim(model.scaling.scale) and split.images.shape[1] == model.config.in_features:
+        reach = model.scaling.reach(split.images)
+        if reach.max() > np.finfo(np.float32).max / 2:
+            raise ModelError(
+                f"{where}: value {int(reach.argmax())} (from 0) of a sample lies {reach.max():.2g} standard deviations "
+                "from the mean of what the model was trained on; use the kind of data that it was trained on"
+            )
+
+
+def _is_alike(expected: Scaling, found: Scaling, images: np.ndarray, most_apart: int) -> bool:
+    """Whether images that would be scaled as `found` by themselves may be scaled as `expected`.
+
+    most_apart: how many times as large one peak of grey levels may be as the other.
+    """
+    if np.ndim(found.scale) and not np.ndim(expected.scale) and images.dtype != np.uint8:
+        return not unlike(expected, images)
+    if levels := peak(expected):
+        # A table of bytes says nothing of images and would be standardised; its values are grey levels still.
+        other = int(images.max()) if np.ndim(found.scale) else peak(found)
+        return max(levels, other) <= most_apart * min(levels, other)
+    if peak(found):
+        return False
+    return not np.ndim(found.scale) or bool(np.ndim(expected.scale)) or int(images.max()) <= 1
