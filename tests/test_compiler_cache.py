@@ -12,6 +12,7 @@ from conftest import environment
 
 import jitnet
 from jitnet.compiler import cache
+from jitnet.compiler.environment import BLOCKS
 from jitnet.compiler.machine import describe_machine
 from jitnet.compiler.startup import compile_beside, when_compiling
 
@@ -33,6 +34,8 @@ def copied_package(tmp_path, monkeypatch):
         "compiler/decorators.py",
         "compiler/tile.py",
         "compiler/blocks.py",
+        "compiler/intrinsics.py",
+        "config/choices.py",
         "kernels/loss.py",
         "engine/state.py",
         "engine/loop.py",
@@ -71,6 +74,8 @@ def test_every_room_that_compiles_is_in_the_fingerprint():
     [
         ("NUMBA_BOUNDSCHECK", "1", True),
         ("NUMBA_CPU_FEATURES", "", True),
+        ("NUMBA_CPU_NAME", "haswell", True),
+        ("NUMBA_OPT", "1", True),
         ("NUMBA_NUM_THREADS", "1", False),
         ("NUMBA_CACHE_DIR", "x", False),
         ("HOME", "x", False),
@@ -81,6 +86,39 @@ def test_what_changes_the_code_changes_the_folder(monkeypatch, name, value, diff
     before = cache._fingerprint()
     monkeypatch.setenv(name, value)
     assert (cache._fingerprint() != before) == differs
+
+
+def test_numbas_file_of_settings_changes_the_folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    before = cache._fingerprint()
+    (tmp_path / ".numba_config.yaml").write_text("boundscheck: 1\n")
+    assert cache._fingerprint() != before
+
+
+def test_each_kind_of_block_sizes_has_a_folder_of_its_own_and_helpers_have_the_same(tmp_path):
+    """A process that helps to compile imports the package for itself: it must come to the same sizes and folder."""
+    (other,) = {"avx2", "avx512"} - {BLOCKS}
+    report = tmp_path / "helper"
+    look = (
+        "from jitnet.compiler import blocks, cache; said = f'{blocks.PANEL} {blocks.TILE_UNITS} {cache.cache_folder}'"
+    )
+    beside = f"{look}; open({str(report)!r}, 'w').write(said)"
+    code = f"{look}; print(said)\nfrom jitnet.compiler.startup import compile_beside\ncompile_beside({beside!r}).wait()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment(JITNET_BLOCKS=other), check=True
+    )
+    panel, units, folder = done.stdout.split()
+    assert report.read_text().split() == [panel, units, folder]
+    assert (int(panel), int(units)) == {"avx2": (16, 16), "avx512": (32, 64)}[other]
+    assert Path(folder) != cache.cache_folder
+
+
+def test_unknown_block_sizes_are_refused_in_a_line(tmp_path):
+    command = [sys.executable, "-m", "jitnet", "train", "--data", "digits"]
+    made = environment(JITNET_BLOCKS="sse")
+    done = subprocess.run(command, capture_output=True, text=True, env=made, cwd=tmp_path, check=False)
+    expected = "jitnet: error: JITNET_BLOCKS=sse: expected avx2 or avx512; leave it out for the sizes that fit this "
+    assert (done.returncode, done.stdout, " ".join(done.stderr.split())) == (2, "", expected + "processor")
 
 
 def test_options_are_in_the_fingerprint(copied_package):

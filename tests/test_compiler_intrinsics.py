@@ -55,7 +55,7 @@ CALLS = {
     reference.by_reference: (types.UniTuple(INT, 2),),
     reference._store: (types.UniTuple(INT, 2), types.Array(types.uint64, 1, "C")),
     loop._run_at: (INT,),
-    loop.run_operation: (INT, types.StarArgTuple(ARGUMENTS)),
+    loop.run_operation: (INT, *ARGUMENTS),
 }
 
 

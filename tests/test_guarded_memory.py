@@ -43,6 +43,16 @@ def test_every_program_stays_within_its_arrays(blocks):
     assert (done.returncode, said[-1]) == (0, "done"), done.stderr[-2000:]
 
 
+def test_the_kernels_stay_within_their_arrays():
+    """The orders of compiling, in another file, run on guarded memory too, with both kinds of block sizes."""
+    files = [path.name for path in sorted(TESTS.glob("test_kernels_*.py")) if path.stem != "test_kernels_other_sizes"]
+    done = run("-m", "pytest", "-v", "-m", "small", "-p", "no:cacheprovider", "-p", "guarded", *files)
+    said = done.stdout.splitlines() or ["nothing"]
+    assert done.returncode != SIGSEGV, f"{said[-1]}: a kernel went out of its range\n{done.stderr[-2000:]}"
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert " passed" in said[-1]
+
+
 # Each loop in a process of its own, on an array of five numbers, once at its last number and once behind it.
 LOOPS = """
 import os

@@ -3,6 +3,7 @@
 environment.py   what Numba reads from the environment, settled before it is imported
 cache.py         where compiled code is kept, and when it is not trusted
 decorators.py    the four ways to compile a function, their options and why
+intrinsics.py    instructions written by hand, and what their code may depend on
 reference.py     many arrays handed on as one pointer
 switch.py        one call of any of several functions
 barrier.py       parts of one parallel region wait for each other

@@ -44,6 +44,9 @@ def _fingerprint() -> str:
     for room in COMPILED_ROOMS:
         for path in sorted((package / room).glob("*.py")):
             digest.update(path.name.encode() + path.read_bytes())
+    numba_file = Path(".numba_config.yaml")  # settings that Numba reads beside its variables
+    if numba_file.is_file():
+        digest.update(numba_file.read_bytes())
     settings = [
         f"{name}={os.environ[name]}"
         for name in sorted(os.environ)
