@@ -9,8 +9,6 @@ import pytest
 from conftest import environment
 from numba import config
 
-from jitnet.compiler.environment import BLOCKS
-
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="guarded memory is for Linux"),
     pytest.mark.skipif(bool(config.DISABLE_JIT), reason="without the compiler Python checks every index"),
@@ -35,9 +33,7 @@ def run(*arguments, **variables):
 
 @pytest.mark.parametrize("blocks", ["avx2", "avx512"])
 def test_every_program_stays_within_its_arrays(blocks):
-    # The sizes of another processor are compiled for this alone, and optimised less for that.
-    quick = {} if blocks == BLOCKS else {"NUMBA_OPT": "1"}
-    done = run("guarded_programs.py", JITNET_BLOCKS=blocks, **quick)
+    done = run("guarded_programs.py", JITNET_BLOCKS=blocks)
     said = done.stdout.splitlines() or ["nothing"]
     assert done.returncode != SIGSEGV, f"{said[-1]}: a kernel went out of its range\n{done.stderr[-2000:]}"
     assert (done.returncode, said[-1]) == (0, "done"), done.stderr[-2000:]
