@@ -99,7 +99,7 @@ def prepare_prediction(model: Model, split: Split, threads: int) -> Prediction:
     images, features = model.inputs(split.images[:PREDICTED])
     scaling = model.scaling
     predictor = Predictor(model.config, model.weights, model.biases, scaling.offset, scaling.scale)
-    return Prediction(*predictor.prepare(images, features, threads))
+    return Prediction(*predictor.prepare(images, features, threads, costs=True))
 
 
 @dataclass(frozen=True)

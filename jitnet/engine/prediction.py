@@ -70,11 +70,15 @@ class Predictor:
         run_steps(Struct(run), 0, np.zeros(3))
         return run.outputs.predictions
 
-    def prepare(self, images: npt.NDArray[np.uint8], features: Floats, threads: int) -> tuple[Program, Run]:
+    def prepare(
+        self, images: npt.NDArray[np.uint8], features: Floats, threads: int, *, costs: bool = False
+    ) -> tuple[Program, Run]:
         """The program that predicts these samples on at most so many threads, and a run of it with room for the
-        predictions."""
+        predictions. costs: whether its lines' costs are those of these samples, which takes a millisecond to find."""
         samples, has_bytes, skips_zeros = self._kind(images, features)
-        share, columns = (density(images), used_columns(images, PREDICT_BLOCK)) if skips_zeros else (1.0, 1.0)
+        share, columns = 1.0, 1.0
+        if costs and skips_zeros:
+            share, columns = density(images), used_columns(images, PREDICT_BLOCK)
         program = self._program(len(samples), threads, has_bytes, skips_zeros, share, columns)
         if program.threads > self._parts:
             self._run = self._allocated(program.threads)
