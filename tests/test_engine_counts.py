@@ -184,7 +184,7 @@ def predicted(skips_zeros: bool) -> Iterator[Row]:
     """The lines of a prediction, as `Predictor` has them, of bytes."""
     problem, n = Problem((INPUTS, 2 * PANEL, PANEL), BATCH), BATCH
     shape = ModelConfig(in_features=INPUTS, hidden=(2 * PANEL,), n_classes=PANEL)
-    predictor = Predictor(shape, problem.weights, problem.biases, 0.0, 1 / 255)
+    predictor = Predictor(shape, problem.parameters(shape), 0.0, 1 / 255)
     step = Step(shape, TrainConfig(), n, 1, ENTRIES / INPUTS, skips_zeros, 1, COLUMNS / INPUTS)
     program = predicting(step, predictor._layout, n)
     run = predictor._prepared(program, images(n), True, skips_zeros)
