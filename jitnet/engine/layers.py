@@ -286,7 +286,7 @@ def drop_back(run, batch, layer, part, first, last):
 
 def _normalise_cost(s: Sizes) -> Cost:
     """Of a sample also two sums' vectors, and five numbers."""
-    return Cost((7 * s.o + 2 * LANES + 3) * s.n, 4 * (4 * s.n * s.o + 2 * s.o + s.n))
+    return Cost((7 * s.o + 2 * LANES + 3) * s.n, 4 * (3 * s.n * s.o + 2 * s.o + s.n))
 
 
 @operation("vectors of samples", _normalise_cost, ("n", "o"))
