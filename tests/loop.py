@@ -13,6 +13,7 @@ from jitnet.config import ModelConfig, TrainConfig
 from jitnet.engine.costs import Cost
 from jitnet.engine.layout import lay_out
 from jitnet.engine.loop import load_loop, run_steps
+from jitnet.engine.ownership import MEETINGS
 from jitnet.engine.program import Line, Program, Step, measuring, training
 from jitnet.engine.setup import make_data, run_on_data, training_run
 from jitnet.engine.state import Data, clock_for, empty_run, pack, unpack
@@ -145,6 +146,7 @@ class Loop:
         call.first_batch = call.first_step = 0
         call.n_steps = -(-len(self.problem.order) // self.batch_size)
         program = measuring(self.step, self.layout)
+        call.meeting = MEETINGS[program.meeting]
         struct = Struct(run._replace(program=program.table(), settings=settings, call=call))
         run_steps(struct, len(program.first), totals)
         return totals[:2]

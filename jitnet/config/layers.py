@@ -14,10 +14,11 @@ __all__ = ["LAYERS", "NORMS", "Layer", "LayerKind", "NormName", "layers_of"]
 
 @dataclass(frozen=True)
 class LayerKind:
-    """about: what it computes, in one line. option: the field of `ModelConfig` that asks for it; empty where every network
-    has it. parameters: their names, as PyTorch has them, each with what a vector of it begins with. vectors: whether they
-    are vectors, else the weights are a matrix. module: PyTorch's module that computes the same; empty where none is needed. folded:
-    whether a saved model has them in the weights of the layer behind, and starts again from factors of one.
+    """about: what it computes, in one line. option: the field of `ModelConfig` that asks for it; empty where every
+    network has it. parameters: their names, as PyTorch has them, each with what a vector of it begins with. vectors:
+    whether they are vectors, else the weights are a matrix. module: PyTorch's module that computes the same; empty
+    where none is needed. folded: whether a saved model has them in the weights of the layer behind, so that a training
+    begins with new ones.
     """
 
     about: str

@@ -15,13 +15,13 @@ from jitnet.engine.places import entry_lists, forward_weights, inputs, replica
 from jitnet.kernels.activation import activation_backward, activation_forward
 from jitnet.kernels.dropout import dropout
 from jitnet.kernels.gather import gather_bytes, gather_floats
+from jitnet.kernels.input_scale import scale_weights, scale_weights_backward
 from jitnet.kernels.linear import (
     linear_backward_bias,
     linear_backward_input,
     linear_backward_weight,
     linear_forward,
 )
-from jitnet.kernels.input_scale import scale_weights, scale_weights_backward
 from jitnet.kernels.memory import clear, scale_rows, transpose
 from jitnet.kernels.normalisation import layer_norm_backward, layer_norm_forward, layer_norm_gradient
 from jitnet.kernels.residual import residual_backward, residual_branch, residual_forward

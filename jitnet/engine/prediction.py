@@ -33,7 +33,8 @@ class Predictor:
     """
 
     def __init__(self, shape: ModelConfig, parameters: Mapping[str, Floats], offset: Any, scale: Any) -> None:
-        """parameters: by their names in PyTorch. offset, scale: of bytes on their way to inputs, both numbers; arrays where samples are scaled before."""
+        """parameters: by their names in PyTorch. offset, scale: of bytes on their way to inputs, both numbers; arrays
+        where samples are scaled before."""
         load_loop()
         self._shape = shape
         self._layout = lay_out(shape, PREDICT_BLOCK, 1, skips_zeros=False, training=False)

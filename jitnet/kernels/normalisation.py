@@ -9,7 +9,7 @@ over units, so samples make it.
 
 Sums go through the units by vectors of LANES, lanes by themselves and then together: the same bits whatever the width
 of panels. Matrices are flat float32 in rows of `stride`, which have room for whole vectors. What fills up the last
-vector of a row is set to zero.
+vector of a row is zero, and is left zero.
 """
 
 import numpy as np
