@@ -207,6 +207,10 @@ class _Conversion:
 class _CountingNumPy:
     float32, float64 = _Conversion(np.float32), _Conversion(np.float64)
 
+    @staticmethod
+    def sqrt(value: Any) -> Any:
+        return _computed(np.sqrt(_taken(value)))
+
     def __getattr__(self, name: str) -> Any:
         return getattr(np, name)
 

@@ -1,6 +1,7 @@
 """Drives the engine on small made-up problems, and its reference beside it."""
 
 import itertools
+from collections.abc import Mapping
 from typing import Any
 
 import naive
@@ -12,6 +13,7 @@ from jitnet.config import ModelConfig, TrainConfig
 from jitnet.engine.costs import Cost
 from jitnet.engine.layout import lay_out
 from jitnet.engine.loop import load_loop, run_steps
+from jitnet.engine.ownership import MEETINGS
 from jitnet.engine.program import Line, Program, Step, measuring, training
 from jitnet.engine.setup import make_data, run_on_data, training_run
 from jitnet.engine.state import Data, clock_for, empty_run, pack, unpack
@@ -37,6 +39,18 @@ class Problem:
         self.biases = [(rng.normal(size=after) * 0.1).astype(np.float32) for after in widths[1:]]
         self.order = rng.permutation(n_samples).astype(np.int32)
 
+    def parameters(self, shape: ModelConfig) -> dict[str, Array]:
+        """The weights and biases by their names, and gains and biases of norms, from a seed."""
+        rng, found = np.random.default_rng(1), dict[str, Array]()
+        for layer in shape.saved_layers:
+            if layer.kind == "linear":
+                found[layer.key("weight")] = self.weights[layer.block]
+                found[layer.key("bias")] = self.biases[layer.block]
+            elif layer.kind == "layer_norm":
+                found[layer.key("weight")] = (1 + 0.3 * rng.normal(size=layer.out_features)).astype(np.float32)
+                found[layer.key("bias")] = (0.3 * rng.normal(size=layer.out_features)).astype(np.float32)
+        return found
+
     @property
     def inputs(self) -> Array:
         return self.images.astype(np.float32) * BYTE
@@ -54,6 +68,9 @@ class Loop:
         threads: int = 1,
         activation: str = "relu",
         output_bias: bool = True,
+        norm: str = "none",
+        residual: bool = False,
+        input_scale: bool = False,
         dropout: tuple[float, ...] = (),
         clocked_steps: int = 0,
         **options: Any,
@@ -67,6 +84,9 @@ class Loop:
             n_classes=problem.widths[-1],
             activation=activation,
             output_bias=output_bias,
+            norm=norm,
+            residual=residual,
+            input_scale=input_scale,
         )
         self.config = TrainConfig(schedule="constant", **options)
         hidden = len(self.shape.hidden)
@@ -82,7 +102,7 @@ class Loop:
             run = run._replace(clock=room)
             run.call.clocked = True
         self.engine_run, self.state, self.layers = run, run.state, run.layers
-        pack(run.state.params, run.layers, problem.weights, problem.biases)
+        pack(run.state.params, run.layers, self.shape, problem.parameters(self.shape))
         if self.config.ema > 0:
             run.state.average[:] = run.state.params
         run.state.byte_values[:] = np.arange(256, dtype=np.float32) * BYTE
@@ -126,6 +146,7 @@ class Loop:
         call.first_batch = call.first_step = 0
         call.n_steps = -(-len(self.problem.order) // self.batch_size)
         program = measuring(self.step, self.layout)
+        call.meeting = MEETINGS[program.meeting]
         struct = Struct(run._replace(program=program.table(), settings=settings, call=call))
         run_steps(struct, len(program.first), totals)
         return totals[:2]
@@ -143,8 +164,13 @@ class Loop:
         return self._unpacked(self.state.average)
 
     def _unpacked(self, flat: Array) -> list[Array]:
-        weights, biases = unpack(flat, self.layers)
-        return weights + biases
+        return in_order(self.shape, unpack(flat, self.layers, self.shape))
+
+
+def in_order(shape: ModelConfig, parameters: Mapping[str, Array]) -> list[Array]:
+    """Weights of all linear layers, then their biases, then gains and biases of the norms."""
+    kinds = [(kind, name) for kind in ("linear", "layer_norm") for name in ("weight", "bias")]
+    return [parameters[layer.key(name)] for kind, name in kinds for layer in shape.saved_layers if layer.kind == kind]
 
 
 def _compile() -> None:
@@ -185,11 +211,22 @@ def walk_data(operation: str, parts: int, order: Array, **fields: Any) -> None:
     run_on_data(run, Program((), (line,), "never"), batch_size=2)
 
 
+def reference_of(problem: Problem, **options: Any) -> naive.Network:
+    """The network in float64, with the gains and biases of norms that a loop starts from."""
+    norm = options.pop("norm", "none")
+    if norm == "none":
+        return naive.Network(problem.weights, problem.biases, **options)
+    widths, hidden = problem.widths, len(problem.widths) - 2
+    shape = ModelConfig(in_features=widths[0], hidden=widths[1:-1], n_classes=widths[-1], norm=norm)
+    norms = in_order(shape, problem.parameters(shape))[2 * hidden + 2 :]
+    return naive.Network(problem.weights, problem.biases, gains=norms[:hidden], shifts=norms[hidden:], **options)
+
+
 def reference_run(
     problem: Problem, batch_size: int, rate: float, epochs: int = 1, **options: Any
 ) -> tuple[naive.Network, float]:
     """The same training in float64; the network and the sum of all samples' losses."""
-    network, total = naive.Network(problem.weights, problem.biases, **options), 0.0
+    network, total = reference_of(problem, **options), 0.0
     for _ in range(epochs):
         for begin in range(0, len(problem.order), batch_size):
             rows = problem.order[begin : begin + batch_size]

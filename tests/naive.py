@@ -180,14 +180,47 @@ def dropout_factors(seed: int, step: int, layer: int, batch: int, units: int, ra
     return factors
 
 
+EPSILON = 1e-5
+"""Of layer normalisation."""
+
+
+def layer_norm(x: Array) -> tuple[Array, Array]:
+    """Each sample's numbers, normalised, and what they were divided by."""
+    deviation = np.sqrt(np.var(x, axis=1, keepdims=True) + EPSILON)
+    return (x - np.mean(x, axis=1, keepdims=True)) / deviation, deviation
+
+
+def layer_norm_back(g: Array, normed: Array, deviation: Array) -> Array:
+    """The gradient of x, from that of what `layer_norm` returns first."""
+    along = np.mean(g * normed, axis=1, keepdims=True)
+    return (g - np.mean(g, axis=1, keepdims=True) - normed * along) / deviation
+
+
+class Pass(NamedTuple):
+    """What a forward pass leaves, of each layer: its input; the linear part; what goes into the activation; what that
+    was normalised to, and divided by; what dropout multiplies by."""
+
+    inputs: list[Array]
+    linear: list[Array]
+    sums: list[Array]
+    normed: list[tuple[Array, Array]]
+    factors: list[Array]
+
+
 class Network:
     """A network in training: the whole of what the compiled loop does, a line an idea."""
 
     def __init__(self, weights: list[Array], biases: list[Array], *, activation: str = "relu", optimizer: str = "sgd",
-                 dropout: tuple[float, ...] = (), seed: int = 0, **options: float) -> None:  # fmt: skip
+                 dropout: tuple[float, ...] = (), seed: int = 0, gains: list[Array] | None = None,
+                 shifts: list[Array] | None = None, residual: bool = False, input_scale: bool = False,
+                 **options: float) -> None:  # fmt: skip
         self.weights = [np.array(weight, np.float64) for weight in weights]
         self.biases = [np.array(bias, np.float64) for bias in biases]
+        self.gains = [np.array(gain, np.float64) for gain in gains or []]
+        self.shifts = [np.array(shift, np.float64) for shift in shifts or []]
+        self.scales = [np.ones(self.weights[0].shape[1])] if input_scale else []
         self.activation, self.optimizer, self.seed, self.options = activation, optimizer, seed, options
+        self.residual = residual
         self.dropout = (*dropout, *[0.0] * (len(weights) - 1 - len(dropout)))
         self.moments = [(np.zeros_like(array), np.zeros_like(array)) for array in self.parameters]
         self.averages = [array.copy() for array in self.parameters]
@@ -195,43 +228,77 @@ class Network:
 
     @property
     def parameters(self) -> list[Array]:
-        return self.weights + self.biases
+        return self.weights + self.biases + self.gains + self.shifts + self.scales
+
+    def saved(self, parameters: list[Array]) -> list[Array]:
+        """The same with the inputs' factors folded into the first weights."""
+        if not self.scales:
+            return parameters
+        return [parameters[0] * parameters[-1], *parameters[1:-1]]
+
+    def adds(self, layer: int) -> bool:
+        """Whether a hidden layer adds its input to its output."""
+        return self.residual and layer > 0 and self.weights[layer].shape[0] == self.weights[layer].shape[1]
+
+    def passed(self, x: Array) -> Pass:
+        found = Pass([np.asarray(x, np.float64)], [], [], [], [])
+        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            scaled = found.inputs[-1] * (self.scales[0] if self.scales and layer == 0 else 1.0)
+            found.linear.append(linear(scaled, weight, bias))
+            found.sums.append(found.linear[-1])
+            if layer < len(self.weights) - 1:
+                if self.gains:
+                    found.normed.append(layer_norm(found.linear[-1]))
+                    found.sums[-1] = found.normed[-1][0] * self.gains[layer] + self.shifts[layer]
+                hidden = activation(self.activation, found.sums[-1])
+                found.factors.append(np.ones_like(hidden))
+                if self.dropout[layer] > 0:
+                    found.factors[-1] = dropout_factors(
+                        self.seed, self.steps, layer, *hidden.shape, self.dropout[layer]
+                    )
+                result = hidden * found.factors[-1]
+                found.inputs.append(result + found.inputs[-1] if self.adds(layer) else result)
+        return found
 
     def forward(self, x: Array) -> tuple[list[Array], list[Array], list[Array]]:
         """Inputs of each layer, the sums before each activation, and what dropout multiplies by."""
-        inputs, sums, factors = [np.asarray(x, np.float64)], [], []
-        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            sums.append(linear(inputs[-1], weight, bias))
-            if layer < len(self.weights) - 1:
-                hidden = activation(self.activation, sums[-1])
-                factors.append(np.ones_like(hidden))
-                if self.dropout[layer] > 0:
-                    factors[-1] = dropout_factors(self.seed, self.steps, layer, *hidden.shape, self.dropout[layer])
-                inputs.append(hidden * factors[-1])
-        return inputs, sums, factors
+        found = self.passed(x)
+        return found.inputs, found.sums, found.factors
 
     def losses(self, x: Array, labels: Array) -> Array:
         return cross_entropy(self.forward(x)[1][-1], labels, self.options.get("label_smoothing", 0.0))
 
     def gradients(self, x: Array, labels: Array) -> list[Array]:
-        """Of the mean loss, for weights and then biases."""
-        inputs, sums, factors = self.forward(x)
-        n_classes = sums[-1].shape[1]
-        g = (softmax(sums[-1]) - targets(labels, n_classes, self.options.get("label_smoothing", 0.0))) / len(x)
-        dw, db = [], []
+        """Of the mean loss, in the order of `parameters`."""
+        found = self.passed(x)
+        n_classes = found.sums[-1].shape[1]
+        smoothing = self.options.get("label_smoothing", 0.0)
+        g = (softmax(found.sums[-1]) - targets(labels, n_classes, smoothing)) / len(x)
+        dw, db, dgain, dshift, dscale = [], [], [], [], []
         for layer in reversed(range(len(self.weights))):
-            dw.insert(0, g.T @ inputs[layer])
+            skipped = np.zeros(())
+            if layer < len(self.weights) - 1:
+                skipped = g if self.adds(layer) else skipped
+                g = g * found.factors[layer] * derivative(self.activation, found.sums[layer])
+                if self.gains:
+                    normed, deviation = found.normed[layer]
+                    dgain.insert(0, (g * normed).sum(axis=0))
+                    dshift.insert(0, g.sum(axis=0))
+                    g = layer_norm_back(g * self.gains[layer], normed, deviation)
+            dw.insert(0, g.T @ found.inputs[layer])
             db.insert(0, g.sum(axis=0))
-            if layer:
-                g = g @ self.weights[layer] * factors[layer - 1] * derivative(self.activation, sums[layer - 1])
-        return dw + db
+            if layer == 0 and self.scales:
+                dscale = [(dw[0] * self.weights[0]).sum(axis=0)]
+                dw[0] = dw[0] * self.scales[0]
+            g = g @ self.weights[layer] + skipped
+        return dw + db + dgain + dshift + dscale
 
     def step(self, x: Array, labels: Array, rate: float) -> float:
         """Train on a batch; gives the sum of its samples' losses before the step."""
         loss = float(self.losses(x, labels).sum())
         gradients = self.gradients(x, labels)
         if not self.options.get("output_bias", True):
-            gradients[-1][:] = 0
+            gradients[2 * len(self.weights) - 1][:] = 0
         if clip := self.options.get("clip_norm", 0.0):
             norm = math.sqrt(sum(float((gradient**2).sum()) for gradient in gradients))
             gradients = [gradient * min(1.0, clip / (norm + 1e-6)) for gradient in gradients]

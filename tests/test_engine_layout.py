@@ -8,7 +8,7 @@ from layouts import to_panels
 
 from jitnet.compiler.blocks import LANES, PANEL
 from jitnet.config import ACTIVATIONS, ModelConfig
-from jitnet.engine.layout import GAP_BYTES, LAYER, lay_out, parameter_count, row_stride
+from jitnet.engine.layout import GAP_BYTES, LAYER, lay_out, row_stride
 from jitnet.engine.state import aligned, allocate, byte_values, pack, unpack
 from jitnet.kernels.activation import ACTIVATION_KERNELS as KERNELS
 
@@ -110,7 +110,7 @@ def test_parameters_lie_one_behind_the_other(widths):
         assert after <= row.padded_features < after + PANEL
         assert (row.weight_offset, row.bias_offset) == (at, at + before * row.padded_features)
         at = int(row.bias_offset + row.padded_features)
-    assert at == layout.params == parameter_count(shape_of(widths))
+    assert at == layout.params
     for below, row in itertools.pairwise(layout.layers):
         assert (row.input_offset, row.input_stride) == (below.output_offset, below.output_stride)
 
@@ -132,10 +132,13 @@ def test_weights_come_out_as_they_went_in_and_what_fills_up_panels_is_zero(width
     weights = [rng.normal(size=(after, before)).astype(np.float32) for before, after in itertools.pairwise(widths)]
     biases = [rng.normal(size=after).astype(np.float32) for after in widths[1:]]
     state = allocate(layout)
-    pack(state.params, layout.layers, weights, biases)
-    out_weights, out_biases = unpack(state.params, layout.layers)
-    for array, expected in zip(out_weights + out_biases, weights + biases, strict=True):
-        np.testing.assert_array_equal(array, expected)
+    shape = shape_of(widths)
+    parameters = dict(zip(shape.parameter_shapes, itertools.chain(*zip(weights, biases, strict=True)), strict=True))
+    pack(state.params, layout.layers, shape, parameters)
+    found = unpack(state.params, layout.layers, shape)
+    assert list(found) == list(parameters)
+    for name, expected in parameters.items():
+        np.testing.assert_array_equal(found[name], expected)
     for row, weight, bias in zip(layout.layers, weights, biases, strict=True):
         np.testing.assert_array_equal(state.params[row.weight_offset : row.bias_offset], to_panels(weight))
         np.testing.assert_array_equal(state.params[row.bias_offset :][: len(bias)], bias)

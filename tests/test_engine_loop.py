@@ -8,7 +8,7 @@ import naive
 import numpy as np
 import pytest
 from gradcheck import central_differences
-from loop import Loop, Problem, reference_run
+from loop import Loop, Problem, in_order, reference_run
 from numba import config
 from tables import OPTIMIZER_OPTIONS
 
@@ -171,13 +171,13 @@ def test_the_gradient_is_that_of_the_loop_s_own_loss(activation):
     problem = Problem((3, 4, 2), 4)
     loop = Loop(problem, 4, activation=activation, **KEEPS_GRADIENTS)
     loop.run(0.0)
-    weights, biases = unpack(loop.state.params, loop.layers)
-    for array, gradient in zip(weights + biases, loop.gradients(), strict=True):
+    parameters = unpack(loop.state.params, loop.layers, loop.shape)
+    for array, gradient in zip(in_order(loop.shape, parameters), loop.gradients(), strict=True):
 
         def loss(at, array=array):
             kept = array.copy()
             array[...] = at
-            pack(loop.state.params, loop.layers, weights, biases)
+            pack(loop.state.params, loop.layers, loop.shape, parameters)
             array[...] = kept
             return loop.measure()[0] / 4
 

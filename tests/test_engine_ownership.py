@@ -46,6 +46,7 @@ def whole(run, size, split, layer):
         "panels": (row.padded_features, PANEL),
         "samples": (size, 1),
         "vectors of samples": (size, LANES),
+        "inputs": (row.in_features, LANES),
         "blocks": (-(-run.state.params.size // UPDATE_BLOCK), 1),
     }[split]
 

@@ -22,6 +22,8 @@ from jitnet.engine.program import measuring, on_data, predicting, table_of
 pytestmark = pytest.mark.small
 
 WIDTHS = [(5, 3), (6, 5 * PANEL + 1, 4), (5, 3 * PANEL, 2 * PANEL + 1), (5, 2 * PANEL, 7, 3)]
+EQUAL_WIDTHS = (5, 2 * PANEL, 2 * PANEL, 2 * PANEL, 3)
+"""Of which hidden layers add their inputs to their outputs, where they may."""
 OPTIONS = [
     {},
     {"output_bias": False},
@@ -32,6 +34,11 @@ OPTIONS = [
     {"max_norm": 0.3},
     {"clip_norm": 0.1, "max_norm": 0.3, "ema": 0.9, "optimizer": "adam", "output_bias": False},
     {"dropout": (0.5, 0.2), "activation": "gelu"},
+    {"norm": "layer"},
+    {"norm": "layer", "optimizer": "adam", "ema": 0.9, "residual": True, "dropout": (0.5, 0.2), "activation": "gelu"},
+    {"residual": True, "clip_norm": 0.1},
+    {"input_scale": True, "ema": 0.9},
+    {"norm": "layer", "residual": True, "input_scale": True, "clip_norm": 0.1, "max_norm": 0.3, "ema": 0.9},
 ]
 ON_DATA = ["count_entries", "list_entries", "augment", "drop_samples"]
 
@@ -53,8 +60,9 @@ def made(widths, options, inputs, threads):
 @cache
 def every_loop():
     """Made once: every test here has them under the same price of a region, and trains none."""
-    every = itertools.product(WIDTHS, OPTIONS, ("dense", "sparse", "floats"), (1, 3))
-    return tuple(made(widths, options, inputs, threads) for widths, options, inputs, threads in every)
+    networks = [*itertools.product(WIDTHS, OPTIONS), *((EQUAL_WIDTHS, options) for options in OPTIONS[-5:])]
+    every = itertools.product(networks, ("dense", "sparse", "floats"), (1, 3))
+    return tuple(made(*network, inputs, threads) for network, inputs, threads in every)
 
 
 def predictions(each):
@@ -96,15 +104,22 @@ def test_regions_follow_one_another_and_their_lines_share_parts():
 def needed(line):
     """What of a line's reading is written in other pieces than it is read in: (operation, layer)."""
     below, own, backward = line.layer - 1, line.layer, ("backward_weight", "backward_sparse", "backward_bias")
-    units_below = [("activate", below), ("drop", below)]
+    units_below = [("activate", below), ("drop", below), ("add_input", below)]
     own_gradient = [("activate_back", own), ("drop_back", own)]
-    everything = [(name, layer) for name in backward for layer in range(9)]
+    everything = [(name, layer) for name in (*backward, "backward_norm", "backward_scale") for layer in range(9)]
+    # A sample's units all together, and each unit of all samples.
+    normalised, undone = [("normalise", own)], [("normalise_back", own)]
     return {
         "forward": units_below if own else [("gather", 0)],
         "logits": [*units_below, ("gather", 0)],
         "add_partials": [("partial_logits", below)],
         # Of the first layer each part reads what it has written itself.
-        **{name: own_gradient if own else [] for name in ("backward_input", *backward)},
+        **{name: [*(own_gradient if own else []), *undone] for name in ("backward_input", *backward)},
+        "normalise": [("forward", own), ("forward_sparse", own)],
+        "activate": normalised,
+        "normalise_back": [*own_gradient, ("backward_norm", own)],
+        "add_input": units_below,
+        "backward_scale": [(name, own) for name in backward],
         "norm": everything,
         "update_all": [("norm", 0), *everything],
         "limit": [("update_all", 0)],
@@ -146,7 +161,18 @@ def owner(each, place):
             return "weights", layer
         if row.bias_offset <= place < row.bias_offset + row.padded_features:
             return "biases", layer
+        if row.gain_offset and row.gain_offset <= place < row.shift_offset + row.padded_features:
+            return "norm", layer
+        if row.scale_offset and row.scale_offset <= place < row.scale_offset + row.in_features:
+            return "scale", layer
     raise AssertionError(f"{place} is nobody's")
+
+
+def all_of(each):
+    """What there is to train."""
+    found = {(what, layer) for what in ("weights", "biases") for layer in range(len(each.layers))}
+    found |= {("norm", layer) for layer, row in enumerate(each.layers) if row.gain_offset}
+    return found | {("scale", 0)} if each.layers[0].scale_offset else found
 
 
 @pytest.mark.parametrize("inputs", ["dense", "sparse"])
@@ -164,7 +190,7 @@ def test_every_layer_s_weights_are_written_by_one_line(widths, options, inputs):
             writers.setdefault(what, []).append((operation, layer))
             assert operation == "update_all" or layer == what[1]
     n_layers = len(widths) - 1
-    expected = {("weights", layer) for layer in range(n_layers)} | {("biases", layer) for layer in range(n_layers)}
+    expected = all_of(each)
     if not options.get("output_bias", True):
         expected.remove(("biases", n_layers - 1))
     assert set(writers) == expected
@@ -179,7 +205,7 @@ def test_every_average_is_written_by_one_line(options):
         for what in {owner(each, place) for place in places}:
             writers.setdefault(what, []).append((operation, layer))
     kept = {("biases", 2)} if not options.get("output_bias", True) else set()
-    expected = {(what, layer) for what in ("weights", "biases") for layer in range(3)} - kept
+    expected = all_of(each) - kept
     assert set(writers) == expected
     assert {len(lines) for lines in writers.values()} == {1}
 
@@ -187,7 +213,7 @@ def test_every_average_is_written_by_one_line(options):
 @pytest.mark.parametrize("inputs", ["dense", "sparse"])
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_line_by_line_is_the_step(options, inputs):
-    one, whole = (made(WIDTHS[3], options, inputs, 3) for _ in range(2))
+    one, whole = (made(EQUAL_WIDTHS, options, inputs, 3) for _ in range(2))
     changes(one, one.state.params)
     assert whole.run(0.1) == 1
     np.testing.assert_array_equal(one.state.params, whole.state.params)
@@ -199,8 +225,8 @@ def test_measuring_has_the_forward_lines_alone():
         program = measuring(each.step, each.layout)
         assert program.first == ()
         names = {line.operation for line in program.lines}
-        assert not any(name.startswith(("backward", "update", "drop", "norm", "limit")) for name in names)
-        assert "activate_back" not in names
+        assert not any(name.startswith(("backward", "update", "drop", "limit", "branch", "join")) for name in names)
+        assert not {"activate_back", "normalise_back", "norm"} & set(names)
         assert not any(line.next_batch for line in program.lines)
         assert program.lines[-1].operation == "loss"
 
@@ -212,7 +238,7 @@ def test_predicting_has_the_forward_lines_alone():
         forward = [name for name in names if name.startswith(("forward", "logits"))]
         assert len(forward) == len(each.problem.widths) - 1
         assert names[-1] == "link"
-        allowed = {*forward, "gather", "list_inputs", "activate", "link"}
+        allowed = {*forward, "gather", "list_inputs", "normalise", "activate", "add_input", "link"}
         assert set(names) <= allowed
         assert (program.meeting, program.first) == ("never", ())
 

@@ -98,7 +98,7 @@ def prepare_prediction(model: Model, split: Split, threads: int) -> Prediction:
     """Predicting up to PREDICTED samples of a split on at most so many threads."""
     images, features = model.inputs(split.images[:PREDICTED])
     scaling = model.scaling
-    predictor = Predictor(model.config, model.weights, model.biases, scaling.offset, scaling.scale)
+    predictor = Predictor(model.config, model.parameters, scaling.offset, scaling.scale)
     return Prediction(*predictor.prepare(images, features, threads, costs=True))
 
 

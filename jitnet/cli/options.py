@@ -102,6 +102,9 @@ FIELDS: dict[str, tuple[Field, ...]] = {
     "Network": (
         Field(ModelConfig, "hidden", ("--hidden",), 'For example 256,128; "" is softmax regression.'),
         Field(ModelConfig, "activation", ("--activation",)),
+        Field(ModelConfig, "norm", ("--norm",)),
+        Field(ModelConfig, "residual", ("--residual",)),
+        Field(ModelConfig, "input_scale", ("--input-scale",)),
     ),
     "Training": (
         Field(TrainConfig, "epochs", ("--epochs",)),

@@ -1,6 +1,7 @@
 """What a network is and how it is trained: every field with its unit, range and default; named recipes.
 
 choices.py    what can be chosen, activations and optimizers: their names, and what each brings
+layers.py     the kinds of layer, and a network as the list of its layers
 network.py    the fields of a network             training.py   the fields of a training
 checking.py   how a wrong value is reported       recipes/      named parts of both, one TOML file each
 describing.py the fields in words                 nearest.py    what a misspelt name may mean
@@ -11,6 +12,7 @@ Nothing here loads Numba or NumPy.
 from jitnet.config.checking import build, check_arguments, expected
 from jitnet.config.choices import ACTIVATIONS, HYPERPARAMETERS, OPTIMIZERS
 from jitnet.config.describing import describe_fields
+from jitnet.config.layers import LAYERS, Layer, layers_of
 from jitnet.config.network import ModelConfig
 from jitnet.config.recipes import recipe, recipe_names
 from jitnet.config.training import MAX_THREADS, AugmentConfig, TrainConfig
@@ -18,15 +20,18 @@ from jitnet.config.training import MAX_THREADS, AugmentConfig, TrainConfig
 __all__ = [
     "ACTIVATIONS",
     "HYPERPARAMETERS",
+    "LAYERS",
     "MAX_THREADS",
     "OPTIMIZERS",
     "AugmentConfig",
+    "Layer",
     "ModelConfig",
     "TrainConfig",
     "build",
     "check_arguments",
     "describe_fields",
     "expected",
+    "layers_of",
     "recipe",
     "recipe_names",
 ]

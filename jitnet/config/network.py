@@ -1,5 +1,6 @@
-"""The fields of a network."""
+"""The fields of a network, and the list of layers that they stand for."""
 
+from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Literal
 
@@ -7,6 +8,7 @@ from pydantic import Field
 
 from jitnet.config.checking import CheckedConfig
 from jitnet.config.choices import ActivationName
+from jitnet.config.layers import LAYERS, Layer, NormName, layers_of
 
 __all__ = ["ModelConfig"]
 
@@ -22,6 +24,20 @@ class ModelConfig(CheckedConfig):
     )
     n_classes: Annotated[int, Field(ge=2, le=65_536)] = Field(description="Classes, and so logits.")
     activation: ActivationName = Field(default="relu", description="What follows every hidden layer.")
+    norm: NormName = Field(
+        default="none",
+        description="What follows every hidden layer's linear part, ahead of its activation: layer is layer "
+        "normalisation with a learned gain and bias (Ba et al. 2016).",
+    )
+    residual: bool = Field(
+        default=False,
+        description="Whether a hidden layer adds its input to its output, where it has as many units as the hidden "
+        "layer below (He et al. 2016).",
+    )
+    input_scale: bool = Field(
+        default=False,
+        description="Whether training learns a factor for each input, which the saved first layer's weights include.",
+    )
     init: Literal["he", "normal"] = Field(
         default="he",
         description="Start: He's N(0, 2/in_features) with zero biases, or N(0, 1) for weights and hidden biases.",
@@ -35,21 +51,47 @@ class ModelConfig(CheckedConfig):
         """Features before the first layer and after each one."""
         return (self.in_features, *self.hidden, self.n_classes)
 
-    @property
-    def layers(self) -> tuple[tuple[int, int, str, int], ...]:
-        """Each layer's inputs and outputs, the function that follows it, and the parameters that training changes."""
-        last = len(self.hidden)
-        return tuple(
-            (
-                before,
-                after,
-                "softmax" if layer == last else self.activation,
-                (before + (layer < last or self.output_bias)) * after,
-            )
-            for layer, (before, after) in enumerate(pairwise(self.widths))
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """The network as a list of layers, first to last."""
+        return layers_of(
+            self.widths,
+            norm=self.norm,
+            residual=self.residual,
+            input_scale=self.input_scale,
+            output_bias=self.output_bias,
         )
 
     @property
+    def blocks(self) -> tuple[tuple[Layer, ...], ...]:
+        """The same in blocks: each linear layer with all that belongs to it."""
+        last = len(self.hidden)
+        return tuple(tuple(layer for layer in self.layers if layer.block == block) for block in range(last + 1))
+
+    @property
+    def saved_layers(self) -> tuple[Layer, ...]:
+        """Those whose parameters a saved model has; it has the others' in the weights of the layer behind."""
+        return tuple(layer for layer in self.layers if not LAYERS[layer.kind].folded)
+
+    @property
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each parameter that a saved model has, by its name in PyTorch."""
+        return {layer.key(name): shape for layer in self.saved_layers for name, shape in layer.shapes.items()}
+
+    @property
+    def summary_rows(self) -> tuple[tuple[int, int, str, int], ...]:
+        """Each block's inputs and outputs, what follows its linear layer, and the parameters that training changes."""
+        rows = []
+        for block, (before, after) in enumerate(pairwise(self.widths)):
+            kinds = [layer.kind for layer in self.blocks[block]]
+            follows = ["layer norm"] * ("layer_norm" in kinds)
+            follows += [self.activation if block < len(self.hidden) else "softmax"]
+            follows += ["plus its input"] * ("residual" in kinds)
+            trained = sum(layer.trained for layer in self.blocks[block])
+            rows.append((before, after, ", ".join(follows), trained))
+        return tuple(rows)
+
+    @property
     def n_parameters(self) -> int:
-        """Weights and biases that training changes."""
-        return sum(parameters for *_, parameters in self.layers)
+        """Numbers that training changes."""
+        return sum(layer.trained for layer in self.layers)

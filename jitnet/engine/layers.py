@@ -7,14 +7,15 @@ common.
 
 import numpy as np
 
-from jitnet.compiler.blocks import PANEL, SPARSE_BLOCK
+from jitnet.compiler.blocks import LANES, PANEL, SPARSE_BLOCK
 from jitnet.compiler.decorators import helper
 from jitnet.engine.costs import Cost, Sizes, gradient_bytes, linear_cost, sparse_linear_cost
 from jitnet.engine.operation import operation
-from jitnet.engine.places import entry_lists, inputs, replica
+from jitnet.engine.places import entry_lists, forward_weights, inputs, replica
 from jitnet.kernels.activation import activation_backward, activation_forward
 from jitnet.kernels.dropout import dropout
 from jitnet.kernels.gather import gather_bytes, gather_floats
+from jitnet.kernels.input_scale import scale_weights, scale_weights_backward
 from jitnet.kernels.linear import (
     linear_backward_bias,
     linear_backward_input,
@@ -22,20 +23,30 @@ from jitnet.kernels.linear import (
     linear_forward,
 )
 from jitnet.kernels.memory import clear, scale_rows, transpose
+from jitnet.kernels.normalisation import layer_norm_backward, layer_norm_forward, layer_norm_gradient
+from jitnet.kernels.residual import residual_backward, residual_branch, residual_forward
 from jitnet.kernels.sparse import mark_columns, sparse_backward_weight, sparse_forward
 
 __all__ = [
     "activate",
     "activate_back",
+    "add_input",
     "backward_bias",
     "backward_input",
+    "backward_norm",
+    "backward_scale",
     "backward_sparse",
     "backward_weight",
+    "branch_gradient",
     "drop",
     "drop_back",
+    "fold_scale",
     "forward",
     "forward_sparse",
     "gather",
+    "join_gradient",
+    "normalise",
+    "normalise_back",
 ]
 
 
@@ -56,12 +67,12 @@ def gather(run, batch, layer, part, first, last):
 
 @operation("units", linear_cost, ("n", "i", "o"), product="forward")
 def forward(run, batch, layer, part, first, last):
-    """What goes into the activation of own units, from dense inputs, for all samples."""
+    """The linear part of own units, from dense inputs, for all samples."""
     this = run.layers[layer]
     work, params = run.state.work, run.state.params
     x = work[inputs(run, batch, layer, part) :]
-    w, b = params[this.weight_offset :], params[this.bias_offset :]
-    out, size = work[this.preactivation_offset + replica(run, layer, part) :], batch.size
+    w, b = forward_weights(run, layer), params[this.bias_offset :]
+    out, size = work[this.linear_offset + replica(run, layer, part) :], batch.size
     linear_forward(x, this.input_stride, w, b, out, this.output_stride, size, this.in_features, first, last)
 
 
@@ -69,8 +80,8 @@ def forward(run, batch, layer, part, first, last):
 def forward_sparse(run, batch, layer, part, first, last):
     """The same of the first layer, from lists of the inputs that are not zero."""
     this, state = run.layers[layer], run.state
-    w, b = state.params[this.weight_offset :], state.params[this.bias_offset :]
-    out, cursors = state.work[this.preactivation_offset + replica(run, layer, part) :], state.cursors[part]
+    w, b = forward_weights(run, layer), state.params[this.bias_offset :]
+    out, cursors = state.work[this.linear_offset + replica(run, layer, part) :], state.cursors[part]
     indptr, entries, indices = entry_lists(run, batch, part)
     sparse_forward(
         indptr,
@@ -115,7 +126,7 @@ def backward_input(run, batch, layer, part, first, last):
     dout_t, dx_t = work[this.grad_t_offset + replica(run, layer, part) :], work[below.grad_t_offset + own :]
     w = run.state.params[this.weight_offset :]
     linear_backward_input(dout_t, w, dx_t, stride, size, this.in_features, this.out_features, first, last)
-    dx = work[below.grad_offset + own + first :]
+    dx = work[below.result_grad_offset + own + first :]
     transpose(dx_t[first * stride :], stride, dx, below.output_stride, last - first, 0, size)
 
 
@@ -221,7 +232,9 @@ def activate(run, batch, layer, part, first, last):
 
 
 def _activate_back_cost(s: Sizes) -> Cost:
-    """With the scaling by the learning rate."""
+    """With the scaling by the learning rate; ahead of a norm neither that nor a second copy."""
+    if s.normalised:
+        return Cost(s.activation_back * s.n * s.o, 12 * s.n * s.o)
     return Cost((s.activation_back + 1) * s.n * s.o, (16 if s.transposed else 12) * s.n * s.o)
 
 
@@ -229,7 +242,8 @@ def _activate_back_cost(s: Sizes) -> Cost:
 def activate_back(run, batch, layer, part, first, last):
     """The gradient of what went into own units' activation; also samples last, where a layer below needs it.
 
-    The rows are then scaled by grad_scale, for the weights: that is where plain SGD's learning rate comes in.
+    The rows are then scaled by grad_scale, for the weights: that is where plain SGD's learning rate comes in. Where the
+    units were normalised the rest is left to `normalise_back`.
     """
     this, work, size = run.layers[layer], run.state.work, batch.size
     last = min(last, this.out_features)
@@ -238,6 +252,8 @@ def activate_back(run, batch, layer, part, first, last):
     dout = work[this.grad_offset + own :]
     stride, keep = this.output_stride, 1.0 - this.dropout
     activation_backward(run.settings.activation, x, out, dout, stride, size, keep, first, last)
+    if this.gain_offset > 0:
+        return
     if layer > 0:
         grad_t_stride = run.network.grad_t_stride
         dout_t = work[this.grad_t_offset + own + first * grad_t_stride :]
@@ -263,3 +279,120 @@ def drop_back(run, batch, layer, part, first, last):
     this = run.layers[layer]
     dout, size = run.state.work[this.grad_offset + replica(run, layer, part) :], batch.size
     dropout(dout, this.output_stride, size, run.settings.seed, batch.step, layer, this.dropout, first, last)
+
+
+# ---- Layer normalisation ----
+
+
+def _normalise_cost(s: Sizes) -> Cost:
+    """Of a sample also two sums' vectors, and five numbers."""
+    return Cost((7 * s.o + 2 * LANES + 3) * s.n, 4 * (3 * s.n * s.o + 2 * s.o + s.n))
+
+
+@operation("vectors of samples", _normalise_cost, ("n", "o"))
+def normalise(run, batch, layer, part, first, last):
+    """What goes into the activation, of own samples: the linear part, normalised, times gain and plus bias."""
+    this, work, params = run.layers[layer], run.state.work, run.state.params
+    own = replica(run, layer, part)
+    x, out = work[this.linear_offset + own :], work[this.preactivation_offset + own :]
+    gain, bias, inverse = params[this.gain_offset :], params[this.shift_offset :], work[this.inverse_offset + own :]
+    layer_norm_forward(x, gain, bias, out, inverse, this.output_stride, this.out_features, first, last)
+
+
+def _backward_norm_cost(s: Sizes) -> Cost:
+    return Cost(4 * s.n * s.o + 4 * s.o, 4 * (3 * s.n * s.o + s.o * bool(s.update)) + gradient_bytes(s, 2 * s.o))
+
+
+@operation("units", _backward_norm_cost, ("n", "o"))
+def backward_norm(run, batch, layer, part, first, last):
+    """The gradients of the gain and the bias of own units' norm, scaled by grad_scale; and of what the gain was
+    multiplied by."""
+    this, work = run.layers[layer], run.state.work
+    _clear_gradient(run, this.gain_offset + first, this.gain_offset + last)
+    _clear_gradient(run, this.shift_offset + first, this.shift_offset + last)
+    target, own = _weight_gradient(run), replica(run, layer, part)
+    gain, dgain, dbias = run.state.params[this.gain_offset :], target[this.gain_offset :], target[this.shift_offset :]
+    dout, normed = work[this.grad_offset + own :], work[this.linear_offset + own :]
+    factor = np.float32(batch.grad_scale)
+    layer_norm_gradient(dout, normed, gain, this.output_stride, batch.size, factor, dgain, dbias, first, last)
+
+
+def _normalise_back_cost(s: Sizes) -> Cost:
+    """With the scaling by the learning rate; of a sample also two sums' vectors."""
+    return Cost((8 * s.o + 2 * LANES) * s.n, 4 * ((4 if s.transposed else 3) * s.n * s.o + s.n))
+
+
+@operation("vectors of samples", _normalise_back_cost, ("n", "o"))
+def normalise_back(run, batch, layer, part, first, last):
+    """The gradient of the linear part of own samples, as `activate_back` leaves it where there is no norm: also samples
+    last, where a layer below needs it, and the rows scaled by grad_scale."""
+    this, work, own = run.layers[layer], run.state.work, replica(run, layer, part)
+    stride, units, grad_t_stride = this.output_stride, this.out_features, run.network.grad_t_stride
+    dout, normed = work[this.grad_offset + own :], work[this.linear_offset + own :]
+    inverse = work[this.inverse_offset + own :]
+    layer_norm_backward(dout, normed, inverse, stride, units, first, last)
+    rows, count = dout[first * stride :], last - first
+    if layer > 0:
+        transpose(rows, stride, work[this.grad_t_offset + own + first :], grad_t_stride, count, 0, units)
+    scale_rows(rows, stride, count, np.float32(batch.grad_scale), 0, units)
+
+
+# ---- The residual sum ----
+
+
+def _sum_cost(s: Sizes) -> Cost:
+    return Cost(s.n * s.o, 12 * s.n * s.o)
+
+
+@operation("units", _sum_cost, ("n", "o"))
+def add_input(run, batch, layer, part, first, last):
+    """The block's input added to the output of own units."""
+    this, work, own = run.layers[layer], run.state.work, replica(run, layer, part)
+    x, branch, out = work[inputs(run, batch, layer, part) :], work[this.output_offset + own :], this.result_offset + own
+    residual_forward(x, this.input_stride, branch, work[out:], this.output_stride, batch.size, first, last)
+
+
+@operation("units", lambda s: Cost(0, 8 * s.n * s.o), ("n", "o"))
+def branch_gradient(run, batch, layer, part, first, last):
+    """The gradient of own units' output, which is that of the sum; the sum's is still needed for the block's input."""
+    this, work, own = run.layers[layer], run.state.work, replica(run, layer, part)
+    dout, dbranch = work[this.result_grad_offset + own :], work[this.grad_offset + own :]
+    residual_branch(dout, dbranch, this.output_stride, batch.size, first, last)
+
+
+@operation("units below", _sum_cost, ("n", "o"))
+def join_gradient(run, batch, layer, part, first, last):
+    """The gradient of the sum, added to that of own inputs, which came back through the block."""
+    this, below, work = run.layers[layer], run.layers[layer - 1], run.state.work
+    dout = work[this.result_grad_offset + replica(run, layer, part) :]
+    dx = work[below.result_grad_offset + replica(run, layer - 1, part) :]
+    residual_backward(dout, this.output_stride, dx, below.output_stride, batch.size, first, last)
+
+
+# ---- A learned factor for each input ----
+
+
+def _fold_cost(s: Sizes) -> Cost:
+    return Cost(s.i * s.o, 4 * (2 * s.i * s.o + s.i))
+
+
+@operation("units", _fold_cost, ("i", "o"))
+def fold_scale(run, batch, layer, part, first, last):
+    """Own units' weights times the factors of the inputs."""
+    this, state = run.layers[layer], run.state
+    w, scale = state.params[this.weight_offset :], state.params[this.scale_offset :]
+    scale_weights(w, scale, state.work[this.folded_offset :], this.in_features, first, last)
+
+
+def _backward_scale_cost(s: Sizes) -> Cost:
+    """Of an input also a sum's vector."""
+    return Cost(3 * s.i * s.o + (LANES - 1) * s.i, 4 * (3 * s.i * s.o + 2 * s.i))
+
+
+@operation("inputs", _backward_scale_cost, ("i", "o"))
+def backward_scale(run, batch, layer, part, first, last):
+    """The gradients of own inputs' weights and factors, from that of their products."""
+    this, state = run.layers[layer], run.state
+    w, scale = state.params[this.weight_offset :], state.params[this.scale_offset :]
+    dw, dscale = state.grads[this.weight_offset :], state.grads[this.scale_offset :]
+    scale_weights_backward(w, scale, dw, dscale, this.in_features, this.padded_features, first, last)

@@ -5,17 +5,17 @@ another, `params`, and gradients, moments and averages in arrays of the same lay
 start of its array, a stride numbers from one row to the next.
 """
 
-import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from jitnet.compiler.blocks import LANES, PANEL, PARTIAL_UNITS
 from jitnet.compiler.signatures import Record, Records, make_record, make_records, record_type
-from jitnet.config import ModelConfig
-from jitnet.kernels.activation import ACTIVATION_KERNELS
+from jitnet.config import LAYERS, ModelConfig
+from jitnet.engine.kinds import KINDS
 from jitnet.kernels.linear import padded
 
-__all__ = ["GAP_BYTES", "LAYER", "NETWORK", "Layout", "lay_out", "parameter_count", "row_stride"]
+__all__ = ["GAP_BYTES", "LAYER", "NETWORK", "Layout", "Places", "lay_out", "row_stride"]
 
 
 class LayerRecord(Record, Protocol):
@@ -26,14 +26,23 @@ class LayerRecord(Record, Protocol):
     padded_features: int  # outputs, with those that fill up the last panel
     weight_offset: int  # in params: panels of (in_features, PANEL)
     bias_offset: int
+    gain_offset: int  # of the norm behind the linear layer; 0: there is none
+    shift_offset: int  # the norm's bias
+    scale_offset: int  # a factor for each input; 0: there are none
     squares_offset: int  # in squares: a number for each vector of units
+    scale_squares_offset: int  # and for each vector of factors
     input_offset: int  # in work, as all that follow
     input_stride: int
     input_part_stride: int  # from one part's own inputs to the next's; 0: one for all
     buffer_stride: int  # from this batch's inputs to the next one's; 0 where there is one buffer
+    folded_offset: int  # the weights times the inputs' factors, in panels
+    linear_offset: int  # what the linear layer makes; preactivation_offset where no norm follows
+    inverse_offset: int  # of each sample 1 over its standard deviation, by which the norm divides
     preactivation_offset: int  # what goes into the activation; output_offset where that overwrites it
-    output_offset: int
-    output_stride: int  # also of the preactivation and the gradient
+    output_offset: int  # what comes out of it
+    result_offset: int  # what the next layer takes; output_offset where no input is added to it
+    output_stride: int  # of all of these and of the gradients
+    result_grad_offset: int  # gradient of the result; grad_offset where no input is added
     grad_offset: int  # gradient of the preactivation, samples as rows
     grad_t_offset: int  # the same, samples last
     part_stride: int  # from one part's own outputs and their gradients to the next's; 0: one for all
@@ -76,24 +85,20 @@ _LONG_ROW = 32
 
 @dataclass(frozen=True)
 class Layout:
-    """layers: (n_layers,) records. params, work: numbers in all. replicas: parts
-    that each have marks, cursors and losses of their own."""
+    """layers: (n_layers,) records. params, work: numbers in all. replicas: parts that each have marks, cursors and
+    losses of their own. squares: numbers that the gradient's norm is summed of."""
 
     layers: Records[LayerRecord]
     network: NetworkRecord
     params: int
     work: int
     replicas: int
+    squares: int
 
     @property
     def fused(self) -> bool:
         """Whether each part has logits and losses of its own: it does the output for itself."""
         return bool(self.network.sample_stride > 0)
-
-    @property
-    def squares(self) -> int:
-        """Vectors of units, of all layers: so many sums of squares the gradient's norm is made of."""
-        return sum(-(-int(row.out_features) // LANES) for row in self.layers)
 
 
 def row_stride(features: int) -> int:
@@ -107,11 +112,6 @@ def row_stride(features: int) -> int:
     return (lines | 1 if lines >= _LONG_ROW else ((lines + 1) // 2 | 1) * 2) * LANES
 
 
-def parameter_count(config: ModelConfig) -> int:
-    """float32 numbers in `params`: every layer's panels, filled up, and its biases."""
-    return sum(padded(after) * (before + 1) for before, after in itertools.pairwise(config.widths))
-
-
 class _Room:
     """Hands out places in an array, one behind the other."""
 
@@ -123,60 +123,77 @@ class _Room:
         return self.end - count
 
 
+class Places:
+    """Hands out places to the kinds of layers (see `kinds`).
+
+    params, squares, work: the arrays. network: the record of the whole. training: with gradients. activation: its name.
+    """
+
+    def __init__(self, config: ModelConfig, layers: Any, network: Any, skips_zeros: bool, training: bool) -> None:
+        self.layers, self.network, self.training, self.activation = layers, network, training, config.activation
+        self.params, self.squares, self.work = _Room(), _Room(), _Room(PANEL)  # work begins with a panel of zeros
+        self._buffers = 0 if skips_zeros else 2 if training else 1
+        self._later: list[Callable[[], None]] = []
+
+    def take_outputs(self, row: Any) -> int:
+        """Room for a number of each unit and sample."""
+        return self.work.take(int(self.network.batch_room) * int(row.output_stride))
+
+    def connect(self, row: Any, block: int) -> None:
+        """Say where a block's inputs are, and how far its rows of outputs are apart. While a step is in one buffer of
+        dense inputs of the first layer, the next one's are gathered into the other."""
+        row.output_stride = row_stride(int(row.padded_features))
+        if block > 0:
+            below = self.layers[block - 1]
+            row.input_offset, row.input_stride = below.result_offset, below.output_stride
+            return
+        row.input_stride = row_stride(padded(int(row.in_features)))
+        size = int(self.network.batch_room) * int(row.input_stride)
+        row.input_offset = self.work.take(self._buffers * size)
+        row.buffer_stride = size if self._buffers == 2 else 0
+
+    def later(self, take: Callable[[], None]) -> None:
+        """Take places at the end of the block."""
+        self._later.append(take)
+
+    def end_block(self, row: Any) -> None:
+        """Room for the gradients of a block's linear part."""
+        if self.training:
+            row.grad_offset = self.take_outputs(row)
+            row.grad_t_offset = self.work.take(
+                -(-int(row.out_features) // LANES) * LANES * int(self.network.grad_t_stride)
+            )
+            if row.result_grad_offset == 0:
+                row.result_grad_offset = row.grad_offset
+        for take in self._later:
+            take()
+        self._later.clear()
+
+
 def lay_out(
     config: ModelConfig, batch_size: int, threads: int, *, skips_zeros: bool, training: bool, dropout: Any = 0.0
 ) -> Layout:
     """Give everything its place. skips_zeros: the first layer walks lists of entries, and has no dense inputs.
     training: with gradients; else each part has work of its own. dropout: a rate for each layer."""
-    n_layers = len(config.widths) - 1
-    layers, network = make_records(LAYER, n_layers), make_record(NETWORK)
+    layers, network = make_records(LAYER, len(config.blocks)), make_record(NETWORK)
     layers.group, layers.dropout = PANEL, dropout
     network.batch_room = -(-batch_size // _ROWS_TOGETHER) * _ROWS_TOGETHER
     network.grad_t_stride = row_stride(padded(int(network.batch_room)))
-    params, squares, work = _Room(), _Room(), _Room(PANEL)  # work begins with a panel of zeros
-    for layer, (before, after) in enumerate(itertools.pairwise(config.widths)):
-        row = layers[layer]
-        _place_parameters(row, before, after, params)
-        row.squares_offset = squares.take(-(-after // LANES))
-        if layer == 0:
-            buffers = 0 if skips_zeros else 2 if training else 1
-            _place_inputs(row, int(network.batch_room), buffers, work)
-        else:
-            row.input_offset, row.input_stride = layers[layer - 1].output_offset, layers[layer - 1].output_stride
-        hidden = layer < n_layers - 1
-        _place_outputs(row, network, hidden and ACTIVATION_KERNELS[config.activation].keeps == "input", training, work)
+    places = Places(config, layers, network, skips_zeros, training)
+    for row, block in zip(layers, config.blocks, strict=True):
+        for layer in block:
+            if training or not LAYERS[layer.kind].folded:
+                KINDS[layer.kind].place(places, row, layer)
+        places.end_block(row)
+    work = places.work
     replicas = threads if skips_zeros and training else 1
-    if training and n_layers > 1 and layers[-1].out_features <= LANES:
+    if training and len(layers) > 1 and layers[-1].out_features <= LANES:
         _place_partials(layers, network, replicas, skips_zeros, work)
     end = work.end + GAP_BYTES // 4
     if not training:
         layers.part_stride = layers[0].input_part_stride = end
     layers.input_part_stride[1:] = layers.part_stride[:-1]
-    return Layout(layers, network, params.end, end, replicas)
-
-
-def _place_parameters(row: Any, before: int, after: int, params: _Room) -> None:
-    row.in_features, row.out_features, row.padded_features = before, after, padded(after)
-    row.weight_offset = params.take(int(row.padded_features) * before)
-    row.bias_offset = params.take(int(row.padded_features))
-
-
-def _place_inputs(row: Any, room: int, buffers: int, work: _Room) -> None:
-    """Dense inputs of the first layer: while a step is in one buffer, the next one's are gathered into the other."""
-    row.input_stride = row_stride(padded(int(row.in_features)))
-    size = room * int(row.input_stride)
-    row.input_offset = work.take(buffers * size)
-    row.buffer_stride = size if buffers == 2 else 0
-
-
-def _place_outputs(row: Any, network: Any, keeps_input: bool, training: bool, work: _Room) -> None:
-    row.output_stride = row_stride(int(row.padded_features))
-    size = int(network.batch_room) * int(row.output_stride)
-    row.preactivation_offset = work.take(size)
-    row.output_offset = work.take(size) if keeps_input else row.preactivation_offset
-    if training:
-        row.grad_offset = work.take(size)
-        row.grad_t_offset = work.take(-(-int(row.out_features) // LANES) * LANES * int(network.grad_t_stride))
+    return Layout(layers, network, places.params.end, end, replicas, places.squares.end)
 
 
 def _place_partials(layers: Any, network: Any, replicas: int, skips_zeros: bool, work: _Room) -> None:
@@ -195,10 +212,10 @@ def _place_partials(layers: Any, network: Any, replicas: int, skips_zeros: bool,
 
 def _place_replicas(layers: Any, network: Any, replicas: int, work: _Room) -> None:
     """Logits, their gradients and losses for each part. In a network of one hidden layer no part needs another one's
-    hidden units either: each has room for all of them, uses its own, and nobody else comes near."""
+    hidden units either: each has room for all of them, uses its own, and nobody else comes near. A norm needs them."""
     gap = GAP_BYTES // 4
     network.sample_stride = int(network.batch_room) + gap
-    own = layers[-2:] if len(layers) == 2 else layers[-1:]
+    own = layers[-2:] if len(layers) == 2 and layers[0].gain_offset == 0 else layers[-1:]
     if 4 * replicas * (work.end - int(own[0].preactivation_offset) + gap) > _OWN_BYTES:
         own = layers[-1:]
     own.part_stride = work.end - int(own[0].preactivation_offset) + gap

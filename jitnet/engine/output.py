@@ -7,7 +7,7 @@ from jitnet.compiler.blocks import LANES, PANEL, PANEL_COLS
 from jitnet.compiler.tile import tile_load, tile_store
 from jitnet.engine.costs import Cost, Sizes, linear_cost, sparse_linear_cost
 from jitnet.engine.operation import operation
-from jitnet.engine.places import entry_lists, inputs, loss_replica, replica
+from jitnet.engine.places import entry_lists, forward_weights, inputs, loss_replica, replica
 from jitnet.kernels.linear import linear_forward
 from jitnet.kernels.loss import softmax, softmax_cross_entropy
 from jitnet.kernels.memory import scale_rows, transpose
@@ -47,7 +47,7 @@ def logits(run, batch, layer, part, first, last):
     this = run.layers[layer]
     work, params = run.state.work, run.state.params
     x = work[inputs(run, batch, layer, part) + first * this.input_stride :]
-    w, b = params[this.weight_offset :], params[this.bias_offset :]
+    w, b = forward_weights(run, layer), params[this.bias_offset :]
     out = work[this.preactivation_offset + replica(run, layer, part) + first * this.output_stride :]
     size, units = last - first, this.padded_features
     linear_forward(x, this.input_stride, w, b, out, this.output_stride, size, this.in_features, 0, units)
@@ -57,7 +57,7 @@ def logits(run, batch, layer, part, first, last):
 def logits_sparse(run, batch, layer, part, first, last):
     """The same of a network without hidden layers, from lists of the inputs that are not zero."""
     this, state = run.layers[layer], run.state
-    w, b = state.params[this.weight_offset :], state.params[this.bias_offset :]
+    w, b = forward_weights(run, layer), state.params[this.bias_offset :]
     out = state.work[this.preactivation_offset + replica(run, layer, part) + first * this.output_stride :]
     indptr, entries, indices = entry_lists(run, batch, part)
     cursors, units = state.cursors[part], this.padded_features

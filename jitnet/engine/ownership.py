@@ -35,8 +35,9 @@ SPLITS = {
     "vectors of samples": 4,  # the same, LANES of them together
     "every part": 5,  # each part does all samples, for itself
     "blocks": 6,  # of UPDATE_BLOCK parameters
+    "inputs": 7,  # of this layer, LANES of them together
 }
-UNITS, UNITS_BELOW, PANELS, SAMPLES, VECTORS, EVERY_PART, BLOCKS = (np.int64(code) for code in SPLITS.values())
+UNITS, UNITS_BELOW, PANELS, SAMPLES, VECTORS, EVERY_PART, BLOCKS, INPUTS = (np.int64(code) for code in SPLITS.values())
 
 MEETINGS = {
     "barriers": 0,  # one parallel loop for all steps of a call: parts wait for each other between regions
@@ -79,8 +80,8 @@ def part_of(count, part, parts):
 
 @linked(RUN, BATCH, INT, INT, INT, INT, returns=types.UniTuple(INT, 2))
 def own_range(run, batch, split, layer, part, parts):
-    """First and last of what `part` of `parts` owns of a layer, by a line's split: units (filling included), samples or
-    blocks of parameters."""
+    """First and last of what `part` of `parts` owns of a layer, by a line's split: units (filling included), samples,
+    inputs or blocks of parameters."""
     this = run.layers[layer]
     if split in (UNITS, UNITS_BELOW):
         owner = this if split == UNITS else run.layers[layer - 1]
@@ -98,4 +99,7 @@ def own_range(run, batch, split, layer, part, parts):
         return first * LANES, min(size, last * LANES)
     if split == EVERY_PART:
         return np.int64(0), np.int64(size)
+    if split == INPUTS:
+        first, last = part_of((this.in_features + LANES - 1) // LANES, part, parts)
+        return first * LANES, min(this.in_features, last * LANES)
     return part_of((run.state.params.shape[0] + UPDATE_BLOCK - 1) // UPDATE_BLOCK, part, parts)

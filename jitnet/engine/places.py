@@ -2,7 +2,7 @@
 
 from jitnet.compiler.decorators import helper
 
-__all__ = ["entry_lists", "inputs", "loss_replica", "replica"]
+__all__ = ["entry_lists", "forward_weights", "inputs", "loss_replica", "replica"]
 
 
 @helper
@@ -23,6 +23,13 @@ def inputs(run, batch, layer, part):
     """The place in work of what goes into a layer."""
     this = run.layers[layer]
     return this.input_offset + batch.buffer * this.buffer_stride + part * this.input_part_stride
+
+
+@helper
+def forward_weights(run, layer):
+    """The weights that a layer's inputs are multiplied by: with a factor for each input, their products."""
+    this = run.layers[layer]
+    return run.state.work[this.folded_offset :] if this.scale_offset > 0 else run.state.params[this.weight_offset :]
 
 
 @helper

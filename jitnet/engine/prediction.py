@@ -1,6 +1,6 @@
 """Prediction: packed weights and room to work in, made once for a network's parameters."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -32,14 +32,13 @@ class Predictor:
     the arithmetic.
     """
 
-    def __init__(
-        self, shape: ModelConfig, weights: Sequence[Floats], biases: Sequence[Floats], offset: Any, scale: Any
-    ) -> None:
-        """offset, scale: of bytes on their way to inputs, both numbers; arrays where samples are scaled before."""
+    def __init__(self, shape: ModelConfig, parameters: Mapping[str, Floats], offset: Any, scale: Any) -> None:
+        """parameters: by their names in PyTorch. offset, scale: of bytes on their way to inputs, both numbers; arrays
+        where samples are scaled before."""
         load_loop()
         self._shape = shape
         self._layout = lay_out(shape, PREDICT_BLOCK, 1, skips_zeros=False, training=False)
-        self._weights, self._biases = weights, biases
+        self._parameters = parameters
         self._values = np.zeros(256, np.float32)
         if np.ndim(offset) == 0 and np.ndim(scale) == 0:
             self._values = byte_values(float(offset), float(scale))
@@ -49,7 +48,7 @@ class Predictor:
     def _allocated(self, parts: int) -> Run:
         """A run with the network's parameters, and work for so many parts."""
         state = allocate(self._layout, works=parts, listed_samples=PREDICT_BLOCK, marked_columns=1)
-        pack(state.params, self._layout.layers, self._weights, self._biases)
+        pack(state.params, self._layout.layers, self._shape, self._parameters)
         state.byte_values[:] = self._values
         self._parts = parts
         return empty_run()._replace(
@@ -128,8 +127,8 @@ class Predictor:
             work = self._few[has_bytes, skips_zeros][0].state.work  # a block leaves every layer's outputs there
             for layer, array in zip(self._layout.layers, found, strict=True):
                 rows = array[block]
-                end = int(layer.output_offset) + len(rows) * int(layer.output_stride)
-                outputs = work[int(layer.output_offset) : end].reshape(len(rows), -1)
+                end = int(layer.result_offset) + len(rows) * int(layer.output_stride)
+                outputs = work[int(layer.result_offset) : end].reshape(len(rows), -1)
                 rows[:] = outputs[:, : rows.shape[1]]
         return found
 

@@ -29,10 +29,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from jitnet.compiler.barrier import BARRIERS
+from jitnet.compiler.blocks import LANES
 from jitnet.compiler.signatures import make_records
-from jitnet.config import ModelConfig, TrainConfig
+from jitnet.config import LAYERS, Layer, ModelConfig, TrainConfig
 from jitnet.engine.costs import Cost, Sizes
-from jitnet.engine.layout import Layout, parameter_count
+from jitnet.engine.kinds import KINDS
+from jitnet.engine.layout import Layout
 from jitnet.engine.operations import CODES, OPERATIONS
 from jitnet.engine.ownership import SAMPLES_AT_A_TIME, SPLITS, Parts, choose_parts
 from jitnet.engine.state import LINE
@@ -43,6 +45,7 @@ __all__ = [
     "Line",
     "Program",
     "Step",
+    "Writer",
     "adds_directly",
     "measuring",
     "on_data",
@@ -136,7 +139,7 @@ class Step(NamedTuple):
 
 def updates_late(shape: ModelConfig, config: TrainConfig) -> bool:
     """Whether the update must wait for the whole gradient."""
-    return config.clip_norm > 0.0 or (config.max_norm > 0.0 and len(shape.hidden) > 0)
+    return config.clip_norm > 0.0 or (config.max_norm > 0.0 and len(shape.hidden) > 0) or shape.input_scale
 
 
 def adds_directly(shape: ModelConfig, config: TrainConfig) -> bool:
@@ -145,13 +148,17 @@ def adds_directly(shape: ModelConfig, config: TrainConfig) -> bool:
     return plain and not updates_late(shape, config)
 
 
-class _Writer:
-    """Writes lines; knows the step, its layout, and which region is being written."""
+class Writer:
+    """Writes lines; knows the step, its layout, and which region is being written.
 
-    def __init__(self, step: Step, layout: Layout) -> None:
-        self.step, self.layout = step, layout
+    meets: whether parts share each step, and so meet. dropout: whether units are dropped.
+    """
+
+    def __init__(self, step: Step, layout: Layout, *, meets: bool = True, dropout: bool = False) -> None:
+        self.step, self.layout, self.meets, self.dropout = step, layout, meets, dropout
+        self._blocks = step.shape.blocks
         self.lines: list[Line] = []
-        self._region = 0
+        self._region = 1
         self._parts = Parts(1, "")
 
     @property
@@ -160,8 +167,26 @@ class _Writer:
 
     def region(self, parts: Parts) -> None:
         """Begin a region of so many parts."""
-        self._region += 1
+        self._region = self.lines[-1].region + 1 if self.lines else 1
         self._parts = parts
+
+    def meet(self) -> None:
+        """Begin a region of as many parts: what follows needs what others have made."""
+        if self.meets:
+            self.region(self._parts)
+
+    def apart(self, operation: str, layer: int, *, next_batch: bool = False) -> None:
+        """A line by samples in a region of its own, and behind it a region of as many parts as before."""
+        parts = self._parts
+        if self.meets:
+            self.region(self.sample_parts(operation, layer))
+        self.add(operation, layer, next_batch=next_batch)
+        if self.meets:
+            self.region(parts)
+
+    def drops(self, layer: int) -> bool:
+        """Whether units of a layer are dropped."""
+        return self.dropout and bool(self.layout.layers[layer].dropout > 0.0)
 
     def add(self, operation: str, layer: int, split: str = "", *, next_batch: bool = False) -> None:
         """A line in the region at hand. split: another than the operation's own."""
@@ -176,19 +201,24 @@ class _Writer:
                 self._parts.reason,
                 _cost(operation, sizes),
                 next_batch,
-                self._unused(layer),
+                self._unused(layer, operation),
                 tuple(int(getattr(sizes, extent)) for extent in chosen.extents),
             )
         )
 
-    def _unused(self, layer: int) -> frozenset[str]:
+    def _unused(self, layer: int, operation: str) -> frozenset[str]:
         """Kernels that an operation may call but does not on this layer of this step."""
         shape, config = self.step.shape, self.step.config
         unused = {"gather_floats" if self.step.item == 1 else "gather_bytes"}
         unused |= {"update", "clear"} if adds_directly(shape, config) else set()
         unused |= {"average"} if config.ema == 0.0 else set()
         unused |= {"transpose"} if layer == 0 else set()
+        if operation == "activate_back" and self._normalised(layer):
+            unused |= {"transpose", "scale_rows"}
         return frozenset(unused | ({"limit_norms"} if layer == self.last else set()))
+
+    def _normalised(self, layer: int) -> bool:
+        return bool(self.layout.layers[layer].gain_offset > 0)
 
     def _sizes(self, layer: int, operation: str) -> Sizes:
         step, shape = self.step, self.step.shape
@@ -202,7 +232,7 @@ class _Writer:
             entries=step.batch_size * shape.in_features * step.density,
             columns=shape.in_features * step.columns,
             partials=int(self.layout.network.n_partials),
-            parameters=parameter_count(shape),
+            parameters=self.layout.params,
             activation=activation.forward_flop,
             activation_back=activation.backward_flop,
             transposed=layer > 0,
@@ -211,6 +241,8 @@ class _Writer:
             # With max-norm the weights are averaged as `limit` leaves them.
             average=step.config.ema > 0.0 and not (operation == "update_all" and step.config.max_norm > 0.0),
             limited=layer < self.last,
+            normalised=self._normalised(layer),
+            more=2 * o * self._normalised(layer) + i * bool(self.layout.layers[layer].scale_offset > 0),
             item=step.item,
             classes=shape.n_classes,
         )
@@ -245,6 +277,12 @@ class _Writer:
             return self._units(2.0 * self.layer_flop(0), 0)
         return self._units(2.0 * (self.layer_flop(0) + self.layer_flop(1)), 0)
 
+    def sample_parts(self, operation: str, layer: int) -> Parts:
+        """Of an operation by samples between regions by units."""
+        vectors = -(-self.step.batch_size // LANES)
+        flop = _cost(operation, self._sizes(layer, operation)).flop
+        return choose_parts(flop, self.step.threads, vectors, f"vector{'s' * (vectors != 1)} of samples")
+
     def parameter_parts(self) -> Parts:
         flop = 10.0 * self.layout.params
         return choose_parts(flop, self.step.threads, self.step.threads, "")
@@ -256,17 +294,21 @@ class _Writer:
         """Whether the output is done by every part for itself, at the start of the backward."""
         return self.layout.fused
 
-    def forward_lines(self, layer: int, *, next_batch: bool = False, dropout: bool = True) -> None:
-        row = self.layout.layers[layer]
-        self.add("forward_sparse" if layer == 0 and self.step.skips_zeros else "forward", layer, next_batch=next_batch)
-        self.add("activate", layer, next_batch=next_batch)
-        if row.dropout > 0.0 and dropout:
-            self.add("drop", layer, next_batch=next_batch)
-        if layer == self.last - 1 and self.layout.network.n_partials > 0:
-            self.add("partial_logits", layer, next_batch=next_batch)
+    def forward_lines(self, block: int, *, next_batch: bool = False) -> None:
+        """All of a hidden block's layers, first to last."""
+        for layer in self._placed(block):
+            KINDS[layer.kind].forward(self, block, next_batch)
+        if block == self.last - 1 and self.layout.network.n_partials > 0:
+            self.add("partial_logits", block, next_batch=next_batch)
+
+    def _placed(self, block: int) -> list[Layer]:
+        """The layers of a block that this program has: in prediction the saved weights have some of them inside."""
+        return [layer for layer in self._blocks[block] if self.meets or not LAYERS[layer.kind].folded]
 
     def output_lines(self, split: str = "") -> None:
         sparse = self.last == 0 and self.step.skips_zeros
+        for layer in self._placed(self.last):
+            KINDS[layer.kind].forward(self, self.last, False)
         if self.layout.network.n_partials > 0:
             self.add("add_partials", self.last, split)
         else:
@@ -290,10 +332,18 @@ class _Writer:
             self.add("backward_bias", layer, split)
             if updates:
                 self.add("update_bias", layer, split)
-        if layer > 0:
-            if self.layout.layers[layer - 1].dropout > 0.0:
-                self.add("drop_back", layer - 1)
-            self.add("activate_back", layer - 1)
+        for each in self._blocks[layer]:
+            KINDS[each.kind].joins(self, layer)
+        ahead, _ = self._around_linear(layer)
+        _, behind = self._around_linear(layer - 1) if layer > 0 else ([], [])
+        for each in reversed([*behind, *ahead]):
+            KINDS[each.kind].backward(self, each.block)
+
+    def _around_linear(self, block: int) -> tuple[list[Layer], list[Layer]]:
+        """A block's layers ahead of its linear one, and behind it."""
+        layers = list(self._blocks[block])
+        place = [layer.kind for layer in layers].index("linear")
+        return layers[:place], layers[place + 1 :]
 
     def late_lines(self) -> None:
         config = self.step.config
@@ -312,7 +362,7 @@ class _Writer:
 
 def training(step: Step, layout: Layout) -> Program:
     """The program of a training step."""
-    writer = _Writer(step, layout)
+    writer = Writer(step, layout, dropout=True)
     last, late = writer.last, updates_late(step.shape, step.config)
     dense = not step.skips_zeros
     if dense:
@@ -355,13 +405,13 @@ def training(step: Step, layout: Layout) -> Program:
 
 def measuring(step: Step, layout: Layout) -> Program:
     """The program that measures: forward and loss, without dropout, batch after batch."""
-    writer = _Writer(step, layout)
+    writer = Writer(step, layout)
     if not step.skips_zeros:
         writer.region(writer.forward_parts(0))
         writer.add("gather", 0)
     for layer in range(writer.last):
         writer.region(writer.forward_parts(layer))
-        writer.forward_lines(layer, dropout=False)
+        writer.forward_lines(layer)
     writer.region(Parts(1, "each part would do all") if writer.fused else writer.output_parts())
     writer.output_lines()
     return Program((), tuple(writer.lines))
@@ -370,13 +420,13 @@ def measuring(step: Step, layout: Layout) -> Program:
 def predicting(step: Step, layout: Layout, n_samples: int) -> Program:
     """The program that predicts n_samples: forward and link, in steps of batch_size. Each part does all of a step, and
     takes the next that is free."""
-    writer = _Writer(step, layout)
+    writer = Writer(step, layout, meets=False)
     n_steps = -(-n_samples // step.batch_size)
     flop = n_steps * sum(writer.layer_flop(layer) for layer in range(writer.last + 1))
     writer.region(choose_parts(flop, step.threads, max(1, n_steps), f"batch{'es' * (n_steps != 1)}"))
     writer.add("list_inputs" if step.skips_zeros else "gather", 0)
     for layer in range(writer.last):
-        writer.forward_lines(layer, dropout=False)
+        writer.forward_lines(layer)
     writer.add("logits_sparse" if writer.last == 0 and step.skips_zeros else "logits", writer.last)
     writer.add("link", writer.last)
     return Program((), tuple(writer.lines), "never")

@@ -4,7 +4,7 @@
 a record in `layers`, not a type. Compiled functions get it by reference.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
@@ -15,7 +15,8 @@ from jitnet.compiler.barrier import barrier_words
 from jitnet.compiler.blocks import LANES
 from jitnet.compiler.reference import Reference
 from jitnet.compiler.signatures import Record, Records, make_record, make_records, record_type
-from jitnet.config import AugmentConfig, ModelConfig, TrainConfig
+from jitnet.config import LAYERS, AugmentConfig, Layer, ModelConfig, TrainConfig
+from jitnet.engine.kinds import KINDS
 from jitnet.engine.layout import GAP_BYTES, LAYER, NETWORK, LayerRecord, Layout, NetworkRecord, lay_out
 from jitnet.kernels import optimizer, schedule
 from jitnet.kernels.augment import Distortion, distortion_settings
@@ -347,18 +348,43 @@ def allocate(
     )
 
 
-def pack(params: Floats, layers: Records[LayerRecord], weights: Sequence[Floats], biases: Sequence[Floats]) -> None:
-    """Write PyTorch's (out, in) weights and (out,) biases into the panels of `params`."""
-    for row, weight, bias in zip(layers, weights, biases, strict=True):
-        params[row.weight_offset : row.bias_offset] = in_panels(weight).reshape(-1)
-        params[row.bias_offset : row.bias_offset + row.out_features] = bias
+def pack(params: Floats, layers: Records[LayerRecord], config: ModelConfig, parameters: Mapping[str, Floats]) -> None:
+    """Write parameters by their names in PyTorch, as "0.weight" (out, in) and "0.bias" (out,), into `params`. What a
+    saved model has in other weights begins as it begins in a new network."""
+    for layer, name, place in _placed(layers, config):
+        if LAYERS[layer.kind].folded:
+            params[place : place + layer.in_features] = LAYERS[layer.kind].parameters[name]
+            continue
+        values = parameters[layer.key(name)]
+        flat = in_panels(values).reshape(-1) if values.ndim == 2 else values
+        params[place : place + len(flat)] = flat
 
 
-def unpack(params: Floats, layers: Records[LayerRecord]) -> tuple[list[Floats], list[Floats]]:
-    """The weights (out, in) and biases (out,) of every layer, as new arrays in PyTorch's layout."""
-    weights = [from_panels(params[row.weight_offset : row.bias_offset], row.out_features) for row in layers]
-    biases = [params[row.bias_offset : row.bias_offset + row.out_features].copy() for row in layers]
-    return weights, biases
+def unpack(params: Floats, layers: Records[LayerRecord], config: ModelConfig) -> dict[str, Floats]:
+    """The parameters by their names in PyTorch, as new arrays in its layout; the inputs' factors are folded into the
+    weights."""
+    found: dict[str, Floats] = {}
+    for layer, name, place in _placed(layers, config):
+        if LAYERS[layer.kind].folded:
+            continue
+        (out_features, *inputs), row = layer.shapes[name], layers[layer.block]
+        if not inputs:
+            found[layer.key(name)] = params[place : place + out_features].copy()
+            continue
+        weight = from_panels(params[place : place + int(row.padded_features) * inputs[0]], out_features)
+        if row.scale_offset:
+            weight *= params[row.scale_offset : row.scale_offset + inputs[0]]
+        found[layer.key(name)] = weight
+    return found
+
+
+def _placed(layers: Records[LayerRecord], config: ModelConfig) -> Iterator[tuple[Layer, str, int]]:
+    """Each parameter that has a place in params: its layer, its name there, and its place."""
+    for layer in config.layers:
+        for name, field in KINDS[layer.kind].parameters.items():
+            place = int(getattr(layers[layer.block], field))
+            if place or not LAYERS[layer.kind].folded:
+                yield layer, name, place
 
 
 _EXAMPLE = empty_run()

@@ -69,27 +69,49 @@ def update_weights(run, batch, layer, part, first, last):
             _average(run, panel + first * PANEL, panel + last * PANEL)
 
 
-@operation("panels", lambda s: _update_cost(s, s.o), ("o",))
+@helper
+def _average_vectors(run, layer, first, last):
+    """The moving average of own units' biases, and of the gains and biases of their norm."""
+    this = run.layers[layer]
+    _average(run, this.bias_offset + first, this.bias_offset + last)
+    if this.gain_offset > 0:
+        _average(run, this.gain_offset + first, this.gain_offset + last)
+        _average(run, this.shift_offset + first, this.shift_offset + last)
+
+
+@operation("panels", lambda s: _update_cost(s, s.o + s.more), ("o",))
 def update_bias(run, batch, layer, part, first, last):
-    """Own units' biases, and their moving average."""
+    """Own units' biases, the gains and biases of their norm, and the moving average of all."""
     this = run.layers[layer]
     _update(run, batch, 1.0, this.bias_offset + first, this.bias_offset + last)
-    _average(run, this.bias_offset + first, this.bias_offset + last)
+    if this.gain_offset > 0:
+        _update(run, batch, 1.0, this.gain_offset + first, this.gain_offset + last)
+        _update(run, batch, 1.0, this.shift_offset + first, this.shift_offset + last)
+    _average_vectors(run, layer, first, last)
 
 
 def _norm_cost(s: Sizes) -> Cost:
-    return Cost(2 * (s.i + 1) * s.o, 4 * (s.i + 1) * s.o)
+    parameters = (s.i + 1) * s.o + s.more
+    return Cost(2 * parameters, 4 * parameters)
 
 
 @operation("panels", _norm_cost, ("i", "o"))
 def norm(run, batch, layer, part, first, last):
-    """Squares of the gradient, of a part's units: a sum for each vector of them, whatever the panels."""
+    """Squares of the gradient, of a part's units: a sum for each vector of them, whatever the panels. With the first
+    units those of the inputs' factors."""
     this, state = run.layers[layer], run.state
     for o in range(first, min(last, this.out_features), LANES):
         column = this.weight_offset + o // PANEL * PANEL * this.in_features + o % PANEL
         biases = square_sum(state.grads, this.bias_offset + o, 1, PANEL, 0.0)
+        if this.gain_offset > 0:
+            biases = square_sum(state.grads, this.gain_offset + o, 1, PANEL, biases)
+            biases = square_sum(state.grads, this.shift_offset + o, 1, PANEL, biases)
         total = square_sum(state.grads, column, this.in_features, PANEL, biases)
         state.squares[this.squares_offset + o // LANES] = total
+    if this.scale_offset > 0 and first == 0:
+        for i in range(0, this.in_features, LANES):
+            total = square_sum(state.grads, this.scale_offset + i, 1, PANEL, 0.0)
+            state.squares[this.scale_squares_offset + i // LANES] = total
 
 
 @operation("blocks", lambda s: _update_cost(s, s.parameters), ("parameters",), whole_network=True)
@@ -106,10 +128,10 @@ def update_all(run, batch, layer, part, first, last):
 
 
 def _limit_cost(s: Sizes) -> Cost:
-    """With the moving average, where there is one: of the biases too."""
+    """With the moving average, where there is one: of the vectors too."""
     if not s.limited:
-        return _average_cost(s, 0, (s.i + 1) * s.o)
-    average = _average_cost(s, s.i * s.o, s.o)
+        return _average_cost(s, 0, (s.i + 1) * s.o + s.more)
+    average = _average_cost(s, s.i * s.o, s.o + s.more)
     return Cost((3 * s.i + 2) * s.o + average.flop, 8 * s.i * s.o + average.bytes)
 
 
@@ -121,4 +143,6 @@ def limit(run, batch, layer, part, first, last):
     if layer < run.layers.shape[0] - 1:
         limit_norms(run.state.params[this.weight_offset :], this.in_features, run.settings.max_norm, first, last)
     _average(run, this.weight_offset + first * this.in_features, this.weight_offset + last * this.in_features)
-    _average(run, this.bias_offset + first, this.bias_offset + last)
+    _average_vectors(run, layer, first, last)
+    if this.scale_offset > 0 and first == 0:
+        _average(run, this.scale_offset, this.scale_offset + (this.in_features + LANES - 1) // LANES * LANES)

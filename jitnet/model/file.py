@@ -1,21 +1,21 @@
 """The file that holds a network: safetensors in PyTorch's layout, and metadata for what PyTorch does not store.
 
 Keys are `0.weight` (out_features, in_features), `0.bias`, `2.weight`, …, so that they load into
-`nn.Sequential(nn.Linear, nn.ReLU, …, nn.Linear)`.
+`nn.Sequential(nn.Linear, nn.ReLU, …, nn.Linear)`; with other layers those of `ModelConfig.layers`.
 """
 
 import json
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.config import ModelConfig, build
+from jitnet.config import ModelConfig, build, layers_of
 from jitnet.datasets import Scaling, safetensors_file
 from jitnet.errors import ModelError, OutputError, UsageError
 
@@ -31,8 +31,7 @@ class StoredModel(NamedTuple):
     """What a file holds; the fields are those of `Model`."""
 
     config: ModelConfig
-    weights: Sequence[Floats]
-    biases: Sequence[Floats]
+    parameters: Mapping[str, Floats]
     class_names: Sequence[str]
     image_shape: tuple[int, int] | None
     scaling: Scaling
@@ -41,9 +40,6 @@ class StoredModel(NamedTuple):
 
 def write(path: Path, model: StoredModel) -> None:
     """Write a model, whole or not at all, and the same model with the same bytes; OutputError where that fails."""
-    tensors = {}
-    for layer, (weight, bias) in enumerate(zip(model.weights, model.biases, strict=True)):
-        tensors[f"{2 * layer}.weight"], tensors[f"{2 * layer}.bias"] = weight, bias
     scaling = {name: np.asarray(getattr(model.scaling, name), np.float64).tolist() for name in ("offset", "scale")}
     about = {
         "format": "pt",
@@ -56,7 +52,7 @@ def write(path: Path, model: StoredModel) -> None:
     }
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        safetensors_file.write(temporary, tensors, {**model.metadata, **about})
+        safetensors_file.write(temporary, dict(model.parameters), {**model.metadata, **about})
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -74,10 +70,13 @@ def read(path: Path) -> StoredModel:
             raise ModelError(f"{path}: the folder holds no {FILE_NAME}; name a run folder or a .safetensors file")
         path = path / FILE_NAME
     tensors, about = _read(path)
-    layers = _layers(path, tensors)
-    widths = [layers[0][0].shape[1], *(weight.shape[0] for weight, _ in layers)]
     try:
         stored = json.loads(about["config"]) if "config" in about else {"activation": about.get("activation", "relu")}
+        stored |= _kinds(tensors) if "norm" not in stored else {}
+    except (ValueError, TypeError) as error:
+        raise _not_understood(path, error) from None
+    widths = _checked_widths(path, tensors, stored)
+    try:
         shape = {"in_features": widths[0], "hidden": widths[1:-1], "n_classes": widths[-1]}
         config = build(ModelConfig, {**stored, **shape})
         scaling = json.loads(about["scaling"]) if "scaling" in about else {"offset": 0.0, "scale": 1.0 / 255.0}
@@ -89,17 +88,20 @@ def read(path: Path) -> StoredModel:
             raise ModelError(f"{path}: image shape {image_shape} in the metadata; expected {widths[0]} pixels")
         parts = [_scaling_part(scaling[name], widths[0]) for name in ("offset", "scale")]
     except (ValueError, KeyError, TypeError, UsageError) as error:
-        raise ModelError(f"{path}: the metadata cannot be understood ({error}); save the model again") from None
+        raise _not_understood(path, error) from None
     known = {"format", "architecture", "config", "activation", "class_names", "image_shape", "scaling"}
     return StoredModel(
         config,
-        [weight for weight, _ in layers],
-        [bias for _, bias in layers],
+        tensors,
         names,
         None if image_shape is None else (int(image_shape[0]), int(image_shape[1])),
         Scaling(*parts),
         {name: text for name, text in about.items() if name not in known},
     )
+
+
+def _not_understood(path: Path, error: Exception) -> ModelError:
+    return ModelError(f"{path}: the metadata cannot be understood ({error}); save the model again")
 
 
 def _square(features: int) -> tuple[int, int] | None:
@@ -127,38 +129,61 @@ def _read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
         raise ModelError(f"{path}: not a whole safetensors file ({error}); copy or train it again") from None
 
 
-def _layers(path: Path, tensors: dict[str, npt.NDArray[Any]]) -> list[tuple[Floats, Floats]]:
-    """Weight and bias of each layer, every key, shape and type checked."""
-    numbers = sorted({int(match[1]) for name in tensors if (match := re.fullmatch(r"(\d+)\.(weight|bias)", name))})
-    expected = [f"{2 * k}.{part}" for k in range(max(1, len(numbers))) for part in ("weight", "bias")]
+def _modules(tensors: Mapping[str, npt.NDArray[Any]]) -> list[str]:
+    """The modules that have parameters, as "0" or "3.1", first to last."""
+    found = {match[1] for name in tensors if (match := re.fullmatch(r"(\d+(?:\.\d+)?)\.(weight|bias)", name))}
+    return sorted(found, key=lambda module: [int(number) for number in module.split(".")])
+
+
+def _kinds(tensors: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:
+    """What the tensors of a file without a config say of the network's kinds of layers."""
+    modules = _modules(tensors)
+    vectors = any(np.ndim(tensors.get(f"{module}.weight", [[]])) == 1 for module in modules[1:2])
+    return {"norm": "layer" if vectors else "none", "residual": any("." in module for module in modules)}
+
+
+def _checked_widths(path: Path, tensors: dict[str, npt.NDArray[Any]], stored: Mapping[str, Any]) -> list[int]:
+    """The network's widths, every key, shape and type of its tensors checked."""
+    norm, residual, modules = str(stored.get("norm", "none")), bool(stored.get("residual")), _modules(tensors) or ["0"]
+    weights = [tensors.get(f"{module}.weight") for module in (modules[::2] if norm == "layer" else modules)]
+    # What is no matrix has a width of its own, and is named further down.
+    widths = [
+        -1 - place if weight is None or weight.ndim != 2 else weight.shape[0] for place, weight in enumerate(weights)
+    ]
+    first = -1 if weights[0] is None or weights[0].ndim != 2 else weights[0].shape[1]
+    widths = [first, *widths]
+    layers = [layer for layer in layers_of(widths, norm=norm, residual=residual) if layer.shapes]
+    expected = [layer.key(name) for layer in layers for name in layer.shapes]
     if sorted(tensors) != sorted(expected):
         found = ", ".join(sorted(tensors)[:8]) or "nothing"
         raise ModelError(
             f"{path}: found the tensors {found}; expected {', '.join(expected[:8])} as of an nn.Sequential"
         )
-    layers: list[tuple[Floats, Floats]] = []
-    for k in range(len(numbers)):
-        weight, bias = tensors[f"{2 * k}.weight"], tensors[f"{2 * k}.bias"]
-        for name, array, rank in ((f"{2 * k}.weight", weight, 2), (f"{2 * k}.bias", bias, 1)):
-            if array.dtype != np.float32:
-                raise ModelError(f"{path}: {name} is {array.dtype}; expected float32")
-            if array.ndim != rank or 0 in array.shape:
-                raise ModelError(f"{path}: {name} has shape {array.shape}; expected {rank} dimension{'s' * (rank > 1)}")
-            if not np.isfinite(array).all():
-                raise ModelError(
-                    f"{path}: {name} holds NaN or infinite numbers; train again with a lower learning rate"
-                )
+    units = 0
+    for layer in layers:
+        for name, shape in layer.shapes.items():
+            _check_tensor(path, layer.key(name), tensors[layer.key(name)], len(shape))
+        weight, bias = (tensors[layer.key(name)] for name in ("weight", "bias"))
         if bias.shape[0] != weight.shape[0]:
             raise ModelError(
-                f"{path}: {2 * k}.bias has {bias.shape[0]} numbers; expected {weight.shape[0]}, as "
-                f"{2 * k}.weight has rows"
+                f"{path}: {layer.key('bias')} has {bias.shape[0]} numbers; expected {weight.shape[0]}, as "
+                f"{layer.key('weight')} has rows"
             )
-        if layers and weight.shape[1] != layers[-1][0].shape[0]:
+        if units and weight.shape[-1] != units:
             raise ModelError(
-                f"{path}: {2 * k}.weight has shape {weight.shape}; expected (…, {layers[-1][0].shape[0]}) "
-                "after the layer before"
+                f"{path}: {layer.key('weight')} has shape {weight.shape}; expected "
+                f"({'…, ' * (weight.ndim - 1)}{units}{',' * (weight.ndim == 1)}) after the layer before"
             )
-        layers.append((weight, bias))
-    if layers[-1][0].shape[0] < 2:
-        raise ModelError(f"{path}: the last layer has {layers[-1][0].shape[0]} output; expected at least 2 classes")
-    return layers
+        units = weight.shape[0]
+    if units < 2:
+        raise ModelError(f"{path}: the last layer has {units} output; expected at least 2 classes")
+    return widths
+
+
+def _check_tensor(path: Path, name: str, array: npt.NDArray[Any], rank: int) -> None:
+    if array.dtype != np.float32:
+        raise ModelError(f"{path}: {name} is {array.dtype}; expected float32")
+    if array.ndim != rank or 0 in array.shape:
+        raise ModelError(f"{path}: {name} has shape {array.shape}; expected {rank} dimension{'s' * (rank > 1)}")
+    if not np.isfinite(array).all():
+        raise ModelError(f"{path}: {name} holds NaN or infinite numbers; train again with a lower learning rate")

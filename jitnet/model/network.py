@@ -2,15 +2,16 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.config import ModelConfig, check_arguments
+from jitnet.config import LAYERS, Layer, ModelConfig, check_arguments
 from jitnet.datasets import Dataset, Scaling
 from jitnet.datasets.columns import as_numbers
 from jitnet.datasets.kind import MOST_APART, peak, unlike
@@ -64,6 +65,7 @@ class Model:
         self.scaling = scaling if scaling is not None else Scaling(0.0, 1.0 / 255.0)
         self.metadata = dict(metadata or {})
         self._learned: Scaling | None = None
+        self._parameters = _first_parameters(config)
         self.set_parameters(weights, biases)
 
     @classmethod
@@ -121,7 +123,7 @@ class Model:
     def summary(self) -> str:
         """Return the network as a table, a line a layer, and what it was made for; a prompt shows it as it prints."""
         rows = [("layer", "followed by", "parameters")]
-        for before, after, follows, parameters in self.config.layers:
+        for before, after, follows, parameters in self.config.summary_rows:
             rows.append((f"{before:,} → {after:,}", follows, f"{parameters:,}"))
         rows.append(("network", "", f"{self.config.n_parameters:,}"))
         left, middle, right = (max(len(row[k]) for row in rows) for k in range(3))
@@ -168,16 +170,26 @@ class Model:
     @property
     def weights(self) -> tuple[Floats, ...]:
         """Each layer's weights, (out_features, in_features) float32, read-only."""
-        return self._weights
+        return tuple(self._parameters[layer.key("weight")] for layer in self._linear)
 
     @property
     def biases(self) -> tuple[Floats, ...]:
         """Each layer's biases, (out_features,) float32, read-only."""
-        return self._biases
+        return tuple(self._parameters[layer.key("bias")] for layer in self._linear)
+
+    @property
+    def parameters(self) -> Mapping[str, Floats]:
+        """All parameters by their names in PyTorch, as "0.weight" and "0.bias": float32, read-only."""
+        return MappingProxyType(self._parameters)
+
+    @property
+    def _linear(self) -> list[Layer]:
+        return [layer for layer in self.config.layers if layer.kind == "linear"]
 
     def set_parameters(self, weights: Sequence[Floats], biases: Sequence[Floats]) -> None:
-        """Replace all weights and biases; ModelError where their number or a shape is not the config's."""
-        widths, n_layers = self.config.widths, len(self.config.layers)
+        """Replace all weights and biases of linear layers; ModelError where their number or a shape is not the
+        config's. Those of other layers stay."""
+        widths, n_layers = self.config.widths, len(self._linear)
         if not len(weights) == len(biases) == n_layers:
             raise ModelError(
                 f"found {len(weights)} arrays of weights and {len(biases)} of biases; expected {n_layers} of each, "
@@ -187,8 +199,21 @@ class Model:
             for name, array, shape in (("weight", weights[layer], (after, before)), ("bias", biases[layer], (after,))):
                 if array.shape != shape:
                     raise ModelError(f"layer {layer}: {name} has shape {array.shape}; expected {shape}")
-        self._weights = tuple(_frozen(weight) for weight in weights)
-        self._biases = tuple(_frozen(bias) for bias in biases)
+        arrays = [{"weight": weight, "bias": bias} for weight, bias in zip(weights, biases, strict=True)]
+        named = {
+            layer.key(name): array[name] for layer, array in zip(self._linear, arrays, strict=True) for name in array
+        }
+        self.replace_parameters({**self._parameters, **named})
+
+    def replace_parameters(self, parameters: Mapping[str, Floats]) -> None:
+        """Replace all parameters, named as in `parameters`; ModelError where a name or a shape is not the config's."""
+        shapes = self.config.parameter_shapes
+        if set(parameters) != set(shapes):
+            raise ModelError(f"found the parameters {', '.join(parameters)}; expected {', '.join(shapes)}")
+        for name, shape in shapes.items():
+            if parameters[name].shape != shape:
+                raise ModelError(f"{name} has shape {parameters[name].shape}; expected {shape}")
+        self._parameters = {name: _frozen(parameters[name]) for name in shapes}
         self.__dict__.pop("_predictor", None)
 
     def check_features(self, dataset: Dataset) -> None:
@@ -265,7 +290,7 @@ class Model:
     def _predictor(self) -> "Predictor":
         from jitnet.engine.prediction import Predictor
 
-        return Predictor(self.config, self._weights, self._biases, self.scaling.offset, self.scaling.scale)
+        return Predictor(self.config, self._parameters, self.scaling.offset, self.scaling.scale)
 
     def save(self, path: str | Path) -> None:
         """Write the model to a safetensors file, whole or not at all; OutputError where it cannot be written."""
@@ -273,8 +298,7 @@ class Model:
             Path(path),
             StoredModel(
                 self.config,
-                self._weights,
-                self._biases,
+                self._parameters,
                 self.class_names,
                 self.image_shape,
                 self.scaling,
@@ -290,15 +314,26 @@ class Model:
         """
         check_arguments("Model.load(path)", path=(path, (str, Path)))
         found = read(Path(path))
-        return cls(
+        linear = [layer for layer in found.config.layers if layer.kind == "linear"]
+        model = cls(
             found.config,
-            found.weights,
-            found.biases,
+            *([found.parameters[layer.key(name)] for layer in linear] for name in ("weight", "bias")),
             class_names=found.class_names,
             image_shape=found.image_shape,
             scaling=found.scaling,
             metadata=found.metadata,
         )
+        model.replace_parameters(found.parameters)
+        return model
+
+
+def _first_parameters(config: ModelConfig) -> dict[str, Floats]:
+    """What parameters begin with: zeros for those of linear layers."""
+    return {
+        layer.key(name): np.full(shape, LAYERS[layer.kind].parameters[name], np.float32)
+        for layer in config.saved_layers
+        for name, shape in layer.shapes.items()
+    }
 
 
 def _frozen(array: Floats) -> Floats:

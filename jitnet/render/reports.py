@@ -72,7 +72,8 @@ def network(console: Console, config: "ModelConfig") -> None:
     """The network's layers with their shapes and parameters, and the sum of these."""
     arrow = "->" if console.options.ascii_only else "→"
     rows: list[list[Cell]] = [
-        [f"{before:,} {arrow} {after:,}", follows, parameters] for before, after, follows, parameters in config.layers
+        [f"{before:,} {arrow} {after:,}", follows, parameters]
+        for before, after, follows, parameters in config.summary_rows
     ]
     rows.append([Text("network", style="bold"), "", Text(f"{config.n_parameters:,}", style="bold")])
     table(console, ["layer", "followed by", "parameters"], rows)

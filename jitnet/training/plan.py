@@ -141,7 +141,7 @@ def begin_run(
     if parameters is not None:
         run = run._replace(state=run.state._replace(**{name: getattr(parameters, name) for name in PARAMETERS}))
     else:
-        pack(run.state.params, run.layers, model.weights, model.biases)
+        pack(run.state.params, run.layers, model.config, model.parameters)
         if config.ema > 0.0:
             run.state.average[:] = run.state.params
     # What input dropout keeps is scaled up to make good for what it drops.

@@ -1,6 +1,7 @@
 """Early stopping: when a run has reached its aim or gets no better, and which epoch was best on held-out data."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +17,13 @@ Floats = npt.NDArray[np.float32]
 
 class EarlyStopping:
     """Watches the reports. reached: whether the last accuracy is what was aimed at. best: the best epoch on held-out
-    data, with its weights and biases."""
+    data, with its parameters."""
 
     def __init__(self, config: TrainConfig) -> None:
         self._config = config
         self._best_score = -math.inf
         self.reached = not config.target_accuracy
-        self.best: tuple[int, tuple[Floats, ...], tuple[Floats, ...]] | None = None
+        self.best: tuple[int, Mapping[str, Floats]] | None = None
 
     def look(self, report: EpochReport, model: Model) -> str:
         """Take note of a report and the model that it is of; gives why to stop, or nothing."""
@@ -30,7 +31,7 @@ class EarlyStopping:
         if report.val_accuracy is not None and report.val_loss is not None:
             score = report.val_accuracy if config.monitor == "accuracy" else -report.val_loss
             if score > self._best_score:
-                self._best_score, self.best = score, (report.epoch, model.weights, model.biases)
+                self._best_score, self.best = score, (report.epoch, model.parameters)
         accuracy = report.watched_accuracy or 0.0
         self.reached = 100.0 * accuracy >= config.target_accuracy
         if config.target_accuracy and self.reached:

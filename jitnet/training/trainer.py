@@ -255,8 +255,8 @@ class Trainer:
                 break
         kept, final_test = None, None
         if stopping.best is not None:
-            kept, *best = stopping.best
-            self.model.set_parameters(*best)
+            kept, best = stopping.best
+            self.model.replace_parameters(best)
             self._update_run()
         if self._held_out is not None and not self._asked_to_stop:
             loss, accuracy = self._measure("test")
@@ -388,7 +388,7 @@ class Trainer:
 
         state = self._run.state
         params = state.average if self.config.ema > 0.0 else state.params
-        self.model.set_parameters(*unpack(params, self._run.layers))
+        self.model.replace_parameters(unpack(params, self._run.layers, self.model.config))
 
     def _update_run(self) -> None:
         """Bring the run up to date with the model."""
@@ -396,7 +396,7 @@ class Trainer:
 
         state = self._run.state
         for params in (state.params, *([state.average] if self.config.ema > 0.0 else [])):
-            pack(params, self._run.layers, self.model.weights, self.model.biases)
+            pack(params, self._run.layers, self.model.config, self.model.parameters)
 
     def _measuring(self, split: Split) -> "tuple[int, Struct] | Split":
         """The samples of a split, and a struct that measures the parameters so far on it; the split itself where the

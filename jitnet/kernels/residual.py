@@ -1,0 +1,66 @@
+"""The residual sum, out = x + f(x) (He, Zhang, Ren and Sun 2016, equation 1): forward, and beside it its gradients.
+
+The gradient of out goes to f(x) as it is, and is added to what comes back through f: dx = df/dx dout + dout. The
+product comes first, then the sum: one order, whatever the parts.
+
+Matrices are flat float32 in rows of their strides.
+"""
+
+from numba import prange
+
+from jitnet.compiler.decorators import driver, helper
+from jitnet.compiler.denormals import flush_denormals, restore_float_flags
+
+__all__ = ["apply_residual", "residual_backward", "residual_branch", "residual_forward"]
+
+
+@helper
+def residual_forward(x, x_stride, branch, out, stride, batch, first, last):
+    """out[n, o] = x[n, o] + branch[n, o] for n < batch and first <= o < last; branch is f(x).
+
+    x in rows of x_stride, branch and out in rows of stride. 1 FLOP and 12 bytes a number.
+    """
+    for n in range(batch):
+        inputs = x[n * x_stride + first : n * x_stride + last]
+        values, row = branch[n * stride + first : n * stride + last], out[n * stride + first : n * stride + last]
+        for o in range(row.shape[0]):
+            row[o] = inputs[o] + values[o]
+
+
+@helper
+def residual_branch(dout, dbranch, stride, batch, first, last):
+    """dbranch[n, o] = dout[n, o] for n < batch and first <= o < last: the gradient of f(x). 8 bytes a number."""
+    for n in range(batch):
+        source = dout[n * stride + first : n * stride + last]
+        row = dbranch[n * stride + first : n * stride + last]
+        for o in range(row.shape[0]):
+            row[o] = source[o]
+
+
+@helper
+def residual_backward(dout, stride, dx, x_stride, batch, first, last):
+    """dx[n, i] += dout[n, i] for n < batch and first <= i < last, behind what came back through f.
+
+    dout in rows of stride, dx in rows of x_stride. 1 FLOP and 12 bytes a number.
+    """
+    for n in range(batch):
+        source = dout[n * stride + first : n * stride + last]
+        row = dx[n * x_stride + first : n * x_stride + last]
+        for i in range(row.shape[0]):
+            row[i] += source[i]
+
+
+@driver
+def apply_residual(x, branch, out, parts):
+    """out = x + branch on plain arrays (batch, units) float32, the samples split in parts."""
+    batch, units = x.shape
+    for part in prange(parts):
+        flags = flush_denormals()
+        first, last = batch * part // parts, batch * (part + 1) // parts
+        own_x, own_branch, own_out = (
+            x[first:last].reshape(-1),
+            branch[first:last].reshape(-1),
+            out[first:last].reshape(-1),
+        )
+        residual_forward(own_x, units, own_branch, own_out, units, last - first, 0, units)
+        restore_float_flags(flags)
