@@ -87,6 +87,31 @@ def cross_entropy(logits: Array, labels: Array, smoothing: float = 0.0) -> Array
     return -(targets(labels, np.shape(logits)[-1], smoothing) * log_softmax(logits)).sum(axis=-1)
 
 
+def squared_error(outputs: Array, numbers: Array, smoothing: float = 0.0) -> Array:
+    """The loss of each sample: a mean over its targets."""
+    return ((np.asarray(outputs, np.float64) - numbers) ** 2).mean(axis=-1)
+
+
+class Loss(NamedTuple):
+    """value: of each sample, from outputs and targets; gradient: of each sample's loss, by its outputs; link: from
+    outputs to predictions."""
+
+    value: Callable[[Array, Array, float], Array]
+    gradient: Callable[[Array, Array, float], Array]
+    link: Callable[[Array], Array]
+
+
+LOSSES: dict[str, Loss] = {
+    "cross-entropy": Loss(
+        cross_entropy, lambda out, labels, share: softmax(out) - targets(labels, out.shape[1], share), softmax
+    ),
+    "squared-error": Loss(
+        squared_error, lambda out, numbers, share: 2 * (out - numbers) / out.shape[1], lambda out: out
+    ),
+}
+"""Each by its name in `jitnet.config`; a name that is missing here fails the tests."""
+
+
 # Optimizers: the weights after a step. w weights, g the loss's gradient, m and v the moments, which are changed in
 # place; t the step, counted from 1; r the learning rate; o the hyperparameters and weight_decay.
 
@@ -184,10 +209,11 @@ class Network:
     """A network in training: the whole of what the compiled loop does, a line an idea."""
 
     def __init__(self, weights: list[Array], biases: list[Array], *, activation: str = "relu", optimizer: str = "sgd",
-                 dropout: tuple[float, ...] = (), seed: int = 0, **options: float) -> None:  # fmt: skip
+                 loss: str = "cross-entropy", dropout: tuple[float, ...] = (), seed: int = 0, **options: float) -> None:  # fmt: skip
         self.weights = [np.array(weight, np.float64) for weight in weights]
         self.biases = [np.array(bias, np.float64) for bias in biases]
         self.activation, self.optimizer, self.seed, self.options = activation, optimizer, seed, options
+        self.loss = LOSSES[loss]
         self.dropout = (*dropout, *[0.0] * (len(weights) - 1 - len(dropout)))
         self.moments = [(np.zeros_like(array), np.zeros_like(array)) for array in self.parameters]
         self.averages = [array.copy() for array in self.parameters]
@@ -211,13 +237,12 @@ class Network:
         return inputs, sums, factors
 
     def losses(self, x: Array, labels: Array) -> Array:
-        return cross_entropy(self.forward(x)[1][-1], labels, self.options.get("label_smoothing", 0.0))
+        return self.loss.value(self.forward(x)[1][-1], labels, self.options.get("label_smoothing", 0.0))
 
     def gradients(self, x: Array, labels: Array) -> list[Array]:
         """Of the mean loss, for weights and then biases."""
         inputs, sums, factors = self.forward(x)
-        n_classes = sums[-1].shape[1]
-        g = (softmax(sums[-1]) - targets(labels, n_classes, self.options.get("label_smoothing", 0.0))) / len(x)
+        g = self.loss.gradient(sums[-1], labels, self.options.get("label_smoothing", 0.0)) / len(x)
         dw, db = [], []
         for layer in reversed(range(len(self.weights))):
             dw.insert(0, g.T @ inputs[layer])

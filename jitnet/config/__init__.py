@@ -1,6 +1,6 @@
 """What a network is and how it is trained: every field with its unit, range and default; named recipes.
 
-choices.py    what can be chosen, activations and optimizers: their names, and what each brings
+choices.py    what can be chosen, activations, losses and optimizers: their names, and what each brings
 network.py    the fields of a network             training.py   the fields of a training
 checking.py   how a wrong value is reported       recipes/      named parts of both, one TOML file each
 describing.py the fields in words                 nearest.py    what a misspelt name may mean
@@ -9,17 +9,19 @@ Nothing here loads Numba or NumPy.
 """
 
 from jitnet.config.checking import build, check_arguments, expected
-from jitnet.config.choices import ACTIVATIONS, HYPERPARAMETERS, OPTIMIZERS
+from jitnet.config.choices import ACTIVATIONS, HYPERPARAMETERS, LOSSES, OPTIMIZERS, TASKS
 from jitnet.config.describing import describe_fields
-from jitnet.config.network import ModelConfig
+from jitnet.config.network import ModelConfig, losses_of
 from jitnet.config.recipes import recipe, recipe_names
 from jitnet.config.training import MAX_THREADS, AugmentConfig, TrainConfig
 
 __all__ = [
     "ACTIVATIONS",
     "HYPERPARAMETERS",
+    "LOSSES",
     "MAX_THREADS",
     "OPTIMIZERS",
+    "TASKS",
     "AugmentConfig",
     "ModelConfig",
     "TrainConfig",
@@ -27,6 +29,7 @@ __all__ = [
     "check_arguments",
     "describe_fields",
     "expected",
+    "losses_of",
     "recipe",
     "recipe_names",
 ]

@@ -30,13 +30,14 @@ from typing import Any, NamedTuple
 
 from jitnet.compiler.barrier import BARRIERS
 from jitnet.compiler.signatures import make_records
-from jitnet.config import ModelConfig, TrainConfig
+from jitnet.config import LOSSES, ModelConfig, TrainConfig
 from jitnet.engine.costs import Cost, Sizes
 from jitnet.engine.layout import Layout, parameter_count
 from jitnet.engine.operations import CODES, OPERATIONS
 from jitnet.engine.ownership import SAMPLES_AT_A_TIME, SPLITS, Parts, choose_parts
 from jitnet.engine.state import LINE
 from jitnet.kernels.activation import ACTIVATION_KERNELS
+from jitnet.kernels.loss import LINK_KERNELS, LOSS_KERNELS
 from jitnet.kernels.optimizer import OPTIMIZER_KERNELS
 
 __all__ = [
@@ -188,6 +189,10 @@ class _Writer:
         unused |= {"update", "clear"} if adds_directly(shape, config) else set()
         unused |= {"average"} if config.ema == 0.0 else set()
         unused |= {"transpose"} if layer == 0 else set()
+        link = LOSSES[shape.loss].link
+        others = [kernel for name, kernel in LOSS_KERNELS.items() if name != shape.loss]
+        other_links = [kernel for name, kernel in LINK_KERNELS.items() if name != link]
+        unused |= {kernel.function.__name__ for kernel in (*others, *other_links)}
         return frozenset(unused | ({"limit_norms"} if layer == self.last else set()))
 
     def _sizes(self, layer: int, operation: str) -> Sizes:
@@ -212,7 +217,9 @@ class _Writer:
             average=step.config.ema > 0.0 and not (operation == "update_all" and step.config.max_norm > 0.0),
             limited=layer < self.last,
             item=step.item,
-            classes=shape.n_classes,
+            outputs=shape.out_features,
+            loss=LOSS_KERNELS[shape.loss].price,
+            link=LINK_KERNELS[LOSSES[shape.loss].link].price,
         )
 
     # How many parts a region is worth.

@@ -80,6 +80,8 @@ LINE = np.dtype(
 SETTINGS = np.dtype(
     [
         ("activation", np.int64),  # its code
+        ("loss_code", np.int64),
+        ("link_code", np.int64),
         ("adds_directly", np.bool_),  # gradients scaled by -learning rate are added straight to the weights
         ("label_smoothing", np.float64),
         ("clip_norm", np.float64),
@@ -141,13 +143,14 @@ class State(NamedTuple):
 class Data(NamedTuple):
     """The samples: images (samples, features) uint8, or where that is empty features (samples, features) float32; and
     for images that are mostly zero the lists of what is not, indptr (samples + 1,) int64 and entries uint32 (see
-    kernels.sparse). labels: (samples,) int32."""
+    kernels.sparse). labels: (samples,) int32, or where that is empty targets: (samples, out_features) float32."""
 
     images: npt.NDArray[np.uint8]
     features: Floats
     indptr: npt.NDArray[np.int64]
     entries: npt.NDArray[np.uint32]
     labels: npt.NDArray[np.int32]
+    targets: Floats
 
 
 class Outputs(NamedTuple):
@@ -213,6 +216,7 @@ def no_data() -> Data:
         np.zeros(1, np.int64),
         np.zeros(0, np.uint32),
         np.zeros(0, np.int32),
+        np.zeros((0, 0), np.float32),
     )
 
 
