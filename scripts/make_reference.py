@@ -3,8 +3,8 @@
 Needs torch alone. The inputs are kept beside the results, so that the tests draw nothing themselves:
 
 optimizers  weights after 50 steps with gradients given beforehand, for each optimizer with and without weight decay
-networks    ten losses, each of a batch before its step of SGD, of a network 12-7-5 for each activation; and likewise for
-            each loss whose targets are numbers
+networks    ten losses, each of a batch before its step of SGD, of a network 12-7-5 for each activation; and likewise
+            for each loss whose targets are numbers
 """
 
 import itertools

@@ -209,7 +209,8 @@ class Network:
     """A network in training: the whole of what the compiled loop does, a line an idea."""
 
     def __init__(self, weights: list[Array], biases: list[Array], *, activation: str = "relu", optimizer: str = "sgd",
-                 loss: str = "cross-entropy", dropout: tuple[float, ...] = (), seed: int = 0, **options: float) -> None:  # fmt: skip
+                 loss: str = "cross-entropy", dropout: tuple[float, ...] = (), seed: int = 0,
+                 **options: float) -> None:  # fmt: skip
         self.weights = [np.array(weight, np.float64) for weight in weights]
         self.biases = [np.array(bias, np.float64) for bias in biases]
         self.activation, self.optimizer, self.seed, self.options = activation, optimizer, seed, options

@@ -143,7 +143,9 @@ def test_a_reference_s_gradient_is_that_of_its_loss(name):
 def test_a_loss_and_its_gradient_are_those_of_its_reference(name):
     losses, gradient = computed(name, OUTPUTS)
     np.testing.assert_allclose(losses, naive.LOSSES[name].value(OUTPUTS, target_of(name), 0.0), rtol=1e-6)
-    np.testing.assert_allclose(gradient, naive.LOSSES[name].gradient(OUTPUTS, target_of(name), 0.0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        gradient, naive.LOSSES[name].gradient(OUTPUTS, target_of(name), 0.0), rtol=1e-5, atol=1e-6
+    )
     assert np.abs(gradient).max() > 0.1
 
 

@@ -269,7 +269,14 @@ def test_what_is_counted_is_not_nothing(found: Counted) -> None:
     assert {row.case.split(", ")[1] for row in found.rows if row.operation == "link" and row.flop == 0} == {
         "squared-error"
     }
-    assert without - {"link"} == {"add_partials", "count_entries", "list_entries", "list_inputs", "gather", "drop_samples"}
+    assert without - {"link"} == {
+        "add_partials",
+        "count_entries",
+        "list_entries",
+        "list_inputs",
+        "gather",
+        "drop_samples",
+    }
     for row in found.rows:
         if row.flop == 0 and row.operation in ("gather", "drop_samples"):
             assert ("floats" in row.case) == (row.operation == "gather"), row

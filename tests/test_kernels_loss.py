@@ -125,7 +125,18 @@ def test_a_range_of_samples_leaves_the_others():
     rows = np.arange(4 * LANES, dtype=np.int32)
     own, smoothing, factor = slice(LANES, 3 * LANES), np.float32(0), np.float32(1)
     softmax_cross_entropy(
-        logits_t.reshape(-1), 4 * LANES, labels, NO_NUMBERS, rows, losses, correct, 3, smoothing, factor, LANES, 3 * LANES
+        logits_t.reshape(-1),
+        4 * LANES,
+        labels,
+        NO_NUMBERS,
+        rows,
+        losses,
+        correct,
+        3,
+        smoothing,
+        factor,
+        LANES,
+        3 * LANES,
     )
     expected = naive.softmax(before[:, own].T) - naive.targets(labels[own], 3, 0.0)
     np.testing.assert_allclose(logits_t[:, own], expected.T, rtol=1e-5, atol=3e-7)
@@ -146,7 +157,9 @@ def test_the_driver_in_any_number_of_parts(n_classes, vectors, smoothing):
     for parts in (1, 2, 3):
         gradient_t = np.ascontiguousarray(logits.T)
         losses, correct = np.full(batch, MARK, np.float32), np.full(batch, 7, np.int32)
-        apply_loss(LOSS_KERNELS["cross-entropy"].code, gradient_t, labels, NO_NUMBERS, losses, correct, smoothing, parts)
+        apply_loss(
+            LOSS_KERNELS["cross-entropy"].code, gradient_t, labels, NO_NUMBERS, losses, correct, smoothing, parts
+        )
         results.append((gradient_t, losses, correct))
     gradient_t, losses, correct = results[0]
     expected = (naive.softmax(logits) - naive.targets(labels, n_classes, smoothing)) / batch

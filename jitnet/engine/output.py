@@ -1,5 +1,5 @@
-"""Operations on the output layer: outputs, predictions, loss, and the gradient of the outputs, called logits here. A part works on samples of
-its own, or on all."""
+"""Operations on the output layer: its outputs, called logits here, predictions, loss, and the gradient of the logits. A
+part works on samples of its own, or on all."""
 
 import numpy as np
 

@@ -190,9 +190,8 @@ class _Writer:
         unused |= {"average"} if config.ema == 0.0 else set()
         unused |= {"transpose"} if layer == 0 else set()
         link = LOSSES[shape.loss].link
-        others = [kernel for name, kernel in LOSS_KERNELS.items() if name != shape.loss]
-        other_links = [kernel for name, kernel in LINK_KERNELS.items() if name != link]
-        unused |= {kernel.function.__name__ for kernel in (*others, *other_links)}
+        unused |= {kernel.function.__name__ for name, kernel in LOSS_KERNELS.items() if name != shape.loss}
+        unused |= {kernel.function.__name__ for name, kernel in LINK_KERNELS.items() if name != link}
         return frozenset(unused | ({"limit_norms"} if layer == self.last else set()))
 
     def _sizes(self, layer: int, operation: str) -> Sizes:

@@ -11,14 +11,14 @@ identity       the outputs themselves
 
 An output that is NaN or infinite stays visible in every loss.
 
-A new loss is: its formula above, its function with LOSS_ARGUMENTS and a line in LOSS_KERNELS; and its name, its task, its
-link and its metrics in `config/choices.py`. A new link is its function and a line in LINK_KERNELS. Every other room asks
-these tables.
+A new loss is: its formula above, its function with LOSS_ARGUMENTS and a line in LOSS_KERNELS; and its name, task, link
+and metrics in `config/choices.py`. A new link is its function and a line in LINK_KERNELS. Every other room asks these
+tables.
 """
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import prange
@@ -62,12 +62,14 @@ class LossKernel(NamedTuple):
     """What else must be known of a loss.
 
     code: its number in compiled code, its place in the table. function: computes it. price: of the function, without
-    the outputs themselves, which it overwrites.
+    the outputs themselves, which it overwrites. judge: its mean over samples, of predictions (n, n_outputs) and labels
+    (n,) or targets (n, n_outputs), for those that are at hand already; plain NumPy, in float64.
     """
 
     code: int
     function: Callable[..., None]
     price: Price
+    judge: Callable[[Any, Any], float]
 
 
 class LinkKernel(NamedTuple):
@@ -119,9 +121,9 @@ def softmax_cross_entropy(
     loss and whether the guess was right.
 
     logits_t (n_classes, batch) float32, flat, samples last in rows of stride; the label of sample n is
-    labels[indices[n]]; targets are not read. losses (batch,) float32, correct (batch,) int32. Sixteen samples are one vector: first is a
-    multiple of LANES, and logits_t and losses have room up to the next one after last. A logit that is NaN or infinite
-    gives a loss that is NaN. 26 FLOP and 8 bytes a logit.
+    labels[indices[n]]; targets are not used. losses (batch,) float32, correct (batch,) int32. Sixteen samples are one
+    vector: first is a multiple of LANES, and logits_t and losses have room up to the next one after last. A logit that
+    is NaN or infinite gives a loss that is NaN. 26 FLOP and 8 bytes a logit.
     """
     sure = _F(1.0) - smoothing
     for n in range(first, last, LANES):
@@ -188,9 +190,20 @@ def squared_error(
         tile_store(total * mean, losses, n, 0)
 
 
+def _judge_cross_entropy(probabilities: Any, labels: Any) -> float:
+    """Mean of -log p[label]."""
+    at_label = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return float(-np.log(np.maximum(at_label, np.finfo(np.float32).tiny)).mean())
+
+
+def _judge_squared_error(predictions: Any, targets: Any) -> float:
+    """Mean of (prediction - t)^2."""
+    return float(((predictions.astype(np.float64) - targets) ** 2).mean())
+
+
 LOSS_KERNELS: dict[str, LossKernel] = {
-    "cross-entropy": LossKernel(0, softmax_cross_entropy, Price(26, 8, 0, 12)),
-    "squared-error": LossKernel(1, squared_error, Price(4, 1, 4, 4)),
+    "cross-entropy": LossKernel(0, softmax_cross_entropy, Price(26, 8, 0, 12), _judge_cross_entropy),
+    "squared-error": LossKernel(1, squared_error, Price(4, 1, 4, 4), _judge_squared_error),
 }
 
 LINK_KERNELS: dict[str, LinkKernel] = {
@@ -222,7 +235,5 @@ def apply_loss(loss, outputs_t, labels, targets, losses, correct, smoothing, par
         first, last = batch // LANES * part // parts * LANES, batch // LANES * (part + 1) // parts * LANES
         factor, flat = _F(1.0 / batch), outputs_t.reshape(-1)
         share = _F(smoothing)
-        run_loss(
-            loss, flat, batch, labels, targets, indices, losses, correct, n_outputs, share, factor, first, last
-        )
+        run_loss(loss, flat, batch, labels, targets, indices, losses, correct, n_outputs, share, factor, first, last)
         restore_float_flags(flags)

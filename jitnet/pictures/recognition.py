@@ -30,9 +30,11 @@ def recognise(model: Model, path: str | Path) -> Recognition:
     """Read a picture, bring it into the form of the model's training images, and predict.
 
     Raises PictureError for a picture of no use, MissingExtra where reading it needs pillow, and ModelError for
-    a model that was not trained on grey images.
+    a model that was not trained on grey images, or that predicts numbers.
     """
     check_arguments("recognise(model, path)", model=(model, Model), path=(path, (str, Path)))
+    if not model.class_names:
+        raise ModelError("the model predicts numbers, not classes: call its `predict` from Python")
     if model.image_shape is None:
         raise ModelError(f"the model knows no image shape: it was trained on {model.config.in_features} plain numbers")
     offset, scale = model.scaling.offset, model.scaling.scale

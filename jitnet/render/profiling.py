@@ -47,7 +47,9 @@ def step_profile(console: Console, measured: "Profile") -> None:
 
 def _facts(console: Console, measured: "Profile") -> None:
     machine, probes, settings = measured.machine, measured.probes, measured.settings
-    widths = "-".join(map(str, (settings["in_features"], *settings["hidden"], settings["n_classes"])))
+    widths = "-".join(
+        map(str, (settings["in_features"], *settings["hidden"], settings["n_targets"] or settings["n_classes"]))
+    )
     levels = ", ".join(f"{level.best_gbs:,.0f}" for level in probes.levels)
     facts(
         console,
