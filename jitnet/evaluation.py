@@ -1,6 +1,8 @@
-"""How good a network is: loss, accuracy, precision, recall and F1 per class, confusions, and its most confident
-mistakes."""
+"""How good a network is. One that tells classes apart: loss, accuracy, precision, recall and F1 per class, confusions,
+and its most confident mistakes. One that predicts numbers: loss, RMSE, MAE and R² per target, and its largest errors.
+"""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +12,21 @@ from jitnet.config import check_arguments
 from jitnet.datasets import Dataset, Split
 from jitnet.errors import ModelError
 from jitnet.model import Model
-from jitnet.model.fit import check_scaling, labels_for, loss_and_accuracy
+from jitnet.model.fit import check_scaling, fitted, loss_and_accuracy
 
-__all__ = ["ClassScore", "Evaluation", "Mistake", "check_scaling", "evaluate"]
+__all__ = [
+    "ClassScore",
+    "Deviation",
+    "Evaluation",
+    "Mistake",
+    "NumbersEvaluation",
+    "TargetScore",
+    "check_scaling",
+    "evaluate",
+]
+
+
+Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -51,12 +65,47 @@ class Evaluation:
     n: int
 
 
-def evaluate(model: Model, data: Dataset | Split, *, n_mistakes: int = 10) -> Evaluation:
-    """Judge a model by data of its kind.
+@dataclass(frozen=True)
+class Deviation:
+    """A prediction that is far off: its place in the split, and the numbers there, true and predicted."""
+
+    index: int
+    targets: tuple[float, ...]
+    predicted: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class TargetScore:
+    """How well a target is predicted, in its unit. rmse: root of the mean squared error. mae: mean absolute error. r2:
+    1 - mean squared error / variance, 1 at best, 0 for predicting the mean; NaN where the target never changes."""
+
+    name: str
+    rmse: float
+    mae: float
+    r2: float
+
+
+@dataclass(frozen=True, eq=False)
+class NumbersEvaluation:
+    """loss: mean loss, of targets standardised as in training. rmse, mae, r2: means over targets. targets: each of
+    them. deviations: the largest errors first, by the standardised targets. n: samples."""
+
+    loss: float
+    rmse: float
+    mae: float
+    r2: float
+    targets: tuple[TargetScore, ...]
+    deviations: tuple[Deviation, ...]
+    n: int
+
+
+def evaluate(model: Model, data: Dataset | Split, *, n_mistakes: int = 10) -> Evaluation | NumbersEvaluation:
+    """Judge a model by data of its kind: an `Evaluation`, or where targets are numbers a `NumbersEvaluation`.
 
     data: a data set, whose test split is taken (its only one, the training data, where it has but one), or a split.
     Classes are matched by name, whatever their order; data may lack some of the model's. A split that belongs to no
     data set does not tell its classes and how it is scaled: its labels are positions in the model's classes.
+    n_mistakes: the most mistakes or large errors that are listed.
     Raises ModelError or DataError where features, classes or the form of the values do not fit.
     """
     check_arguments("evaluate(model, data)", model=(model, Model), data=(data, (Dataset, Split)))
@@ -65,12 +114,37 @@ def evaluate(model: Model, data: Dataset | Split, *, n_mistakes: int = 10) -> Ev
         model.check_features(data)
     if len(split) == 0:
         raise ModelError(f"{where}: there are no samples to evaluate on; name data that has some")
-    labels = labels_for(model, split, where)
+    split = fitted(model, split, where)
     check_scaling(model, data)
-    probabilities = model.predict(split.images)
-    guesses = probabilities.argmax(axis=1)
-    loss, accuracy = loss_and_accuracy(probabilities, labels)
-    confusion = np.zeros((model.config.n_classes,) * 2, np.int64)
+    predictions = model.predict(split.images)
+    if split.targets is None:
+        return _judge_classes(model, predictions, split, n_mistakes)
+    return _judge_numbers(model, predictions, split, n_mistakes)
+
+
+def _judge_numbers(model: Model, predictions: Floats, split: Split, n_mistakes: int) -> NumbersEvaluation:
+    targets = np.asarray(split.targets)
+    loss, _ = loss_and_accuracy(model, predictions, split)
+    errors = predictions.astype(np.float64) - targets
+    scores = tuple(_target_score(name, errors[:, k], targets[:, k]) for k, name in enumerate(model.target_names))
+    rmse, mae, r2 = (float(np.mean([getattr(score, name) for score in scores])) for name in ("rmse", "mae", "r2"))
+    far = np.argsort(-((errors * model.target_scaling.scale) ** 2).sum(axis=1), kind="stable")[:n_mistakes]
+    deviations = tuple(
+        Deviation(int(row), tuple(map(float, targets[row])), tuple(map(float, predictions[row]))) for row in far
+    )
+    return NumbersEvaluation(loss, rmse, mae, r2, scores, deviations, len(split))
+
+
+def _target_score(name: str, errors: npt.NDArray[np.float64], targets: npt.NDArray[np.float64]) -> TargetScore:
+    square, variance = float((errors**2).mean()), float(targets.var())
+    r2 = 1.0 - square / variance if variance > 0.0 else math.nan
+    return TargetScore(name, math.sqrt(square), float(np.abs(errors).mean()), r2)
+
+
+def _judge_classes(model: Model, probabilities: Floats, split: Split, n_mistakes: int) -> Evaluation:
+    labels, guesses = split.labels, probabilities.argmax(axis=1)
+    loss, accuracy = loss_and_accuracy(model, probabilities, split)
+    confusion = np.zeros((len(model.class_names),) * 2, np.int64)
     np.add.at(confusion, (labels, guesses), 1)
 
     wrong = np.flatnonzero(guesses != labels)
@@ -79,7 +153,7 @@ def evaluate(model: Model, data: Dataset | Split, *, n_mistakes: int = 10) -> Ev
         Mistake(int(index), int(labels[index]), int(guesses[index]), float(probabilities[index, guesses[index]]))
         for index in wrong[np.argsort(-sure, kind="stable")[:n_mistakes]]
     )
-    return Evaluation(loss, accuracy, _scores(model.class_names, confusion), confusion, mistakes, len(labels))
+    return Evaluation(loss, accuracy or 0.0, _scores(model.class_names, confusion), confusion, mistakes, len(labels))
 
 
 def _scores(names: tuple[str, ...], confusion: npt.NDArray[np.int64]) -> tuple[ClassScore, ...]:

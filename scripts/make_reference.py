@@ -3,11 +3,13 @@
 Needs torch alone. The inputs are kept beside the results, so that the tests draw nothing themselves:
 
 optimizers  weights after 50 steps with gradients given beforehand, for each optimizer with and without weight decay
-networks    ten losses, each of a batch before its step of SGD, of a network 12-7-5 for each activation
+networks    ten losses, each of a batch before its step of SGD, of a network 12-7-5 for each activation; and likewise
+            for each loss whose targets are numbers
 """
 
 import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
 }
 DECAYS = (0.0, 0.1)
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU}
+LOSSES_OF_NUMBERS = {"squared-error": nn.MSELoss()}
 
 
 def numbers(tensor: torch.Tensor) -> Any:
@@ -52,7 +55,12 @@ def optimizer_case(name: str, decay: float, start: torch.Tensor, gradients: torc
 
 
 def network_losses(
-    activation: str, weights: list[torch.Tensor], biases: list[torch.Tensor], images: torch.Tensor, labels: torch.Tensor
+    activation: str,
+    weights: list[torch.Tensor],
+    biases: list[torch.Tensor],
+    images: torch.Tensor,
+    targets: torch.Tensor,
+    loss_of: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = nn.functional.cross_entropy,
 ) -> Any:
     """The loss of each batch, each before its step."""
     features, hidden, classes = WIDTHS
@@ -63,8 +71,8 @@ def network_losses(
             layer.bias.copy_(bias)
     optimizer = torch.optim.SGD(network.parameters(), lr=RATE)
     losses = []
-    for picture, label in zip(images.float().mul(1 / 255).split(BATCH), labels.split(BATCH), strict=True):
-        loss = nn.functional.cross_entropy(network(picture), label)
+    for picture, target in zip(images.float().mul(1 / 255).split(BATCH), targets.split(BATCH), strict=True):
+        loss = loss_of(network(picture), target)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -83,6 +91,7 @@ def main() -> None:
     shape = (N_BATCHES * BATCH, WIDTHS[0])
     images = torch.randint(1, 256, shape) * (torch.rand(shape) < 0.4)
     labels = torch.randint(0, WIDTHS[-1], (N_BATCHES * BATCH,))
+    targets = torch.randn(N_BATCHES * BATCH, WIDTHS[-1])
     reference = {
         "torch": torch.__version__,
         "start": numbers(start),
@@ -95,6 +104,11 @@ def main() -> None:
         "batch": BATCH,
         "rate": RATE,
         "losses": {name: network_losses(name, weights, biases, images, labels) for name in ACTIVATIONS},
+        "targets": numbers(targets),
+        "losses_of_numbers": {
+            name: network_losses("tanh", weights, biases, images, targets, loss_of)
+            for name, loss_of in LOSSES_OF_NUMBERS.items()
+        },
     }
     rows = [f'"{name}": {json.dumps(value)}' for name, value in reference.items()]
     TARGET.write_text("{\n" + ",\n".join(rows) + "\n}\n")

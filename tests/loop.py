@@ -9,7 +9,7 @@ import numpy as np
 from numba import config
 
 from jitnet.compiler.reference import Struct
-from jitnet.config import ModelConfig, TrainConfig
+from jitnet.config import LOSSES, ModelConfig, TrainConfig
 from jitnet.engine.costs import Cost
 from jitnet.engine.layout import lay_out
 from jitnet.engine.loop import load_loop, run_steps
@@ -38,6 +38,11 @@ class Problem:
         ]
         self.biases = [(rng.normal(size=after) * 0.1).astype(np.float32) for after in widths[1:]]
         self.order = rng.permutation(n_samples).astype(np.int32)
+        self.numbers = rng.normal(size=(n_samples, widths[-1])).astype(np.float32)
+
+    def targets(self, loss: str = "cross-entropy") -> Array:
+        """What the loss compares with: classes or numbers."""
+        return self.labels if LOSSES[loss].task == "classify" else self.numbers
 
     def parameters(self, shape: ModelConfig) -> dict[str, Array]:
         """The weights and biases by their names, and gains and biases of norms, from a seed."""
@@ -67,6 +72,7 @@ class Loop:
         inputs: str = "dense",
         threads: int = 1,
         activation: str = "relu",
+        loss: str = "cross-entropy",
         output_bias: bool = True,
         norm: str = "none",
         residual: bool = False,
@@ -81,7 +87,8 @@ class Loop:
         self.shape = ModelConfig(
             in_features=problem.widths[0],
             hidden=problem.widths[1:-1],
-            n_classes=problem.widths[-1],
+            **{"n_classes" if LOSSES[loss].task == "classify" else "n_targets": problem.widths[-1]},
+            loss=loss,
             activation=activation,
             output_bias=output_bias,
             norm=norm,
@@ -96,7 +103,7 @@ class Loop:
         self.layout = lay_out(self.shape, batch_size, threads, skips_zeros=sparse, training=True, dropout=rates)
         self.program = training(self.step, self.layout)
         run = training_run(self.step, self.layout, self.program, -(-len(problem.order) // batch_size))
-        run = run._replace(order=problem.order, data=data_of(problem, inputs))
+        run = run._replace(order=problem.order, data=data_of(problem, inputs, loss))
         if clocked_steps:
             room = clock_for(self.program.threads, len(self.program.lines), self.program.regions, steps=clocked_steps)
             run = run._replace(clock=room)
@@ -179,12 +186,16 @@ def _compile() -> None:
         load_loop()
 
 
-def data_of(problem: Problem, inputs: str) -> Data:
+def data_of(problem: Problem, inputs: str, loss: str = "cross-entropy") -> Data:
     """The samples as the loop walks them."""
+    of_classes = LOSSES[loss].task == "classify"
+    labels, options = problem.labels, {"threads": 1, "skips_zeros": inputs == "sparse"}
+    if not of_classes:
+        labels, options["targets"] = labels[:0], problem.numbers
     no_images, no_features = np.zeros((0, 0), np.uint8), np.zeros((0, 0), np.float32)
     if inputs == "floats":
-        return make_data(no_images, problem.inputs, problem.labels, skips_zeros=False, threads=1)
-    return make_data(problem.images, no_features, problem.labels, skips_zeros=inputs == "sparse", threads=1)
+        return make_data(no_images, problem.inputs, labels, **options)
+    return make_data(problem.images, no_features, labels, **options)
 
 
 def walk_data(operation: str, parts: int, order: Array, **fields: Any) -> None:
@@ -227,8 +238,9 @@ def reference_run(
 ) -> tuple[naive.Network, float]:
     """The same training in float64; the network and the sum of all samples' losses."""
     network, total = reference_of(problem, **options), 0.0
+    targets = problem.targets(options.get("loss", "cross-entropy"))
     for _ in range(epochs):
         for begin in range(0, len(problem.order), batch_size):
             rows = problem.order[begin : begin + batch_size]
-            total += network.step(problem.inputs[rows], problem.labels[rows], rate)
+            total += network.step(problem.inputs[rows], targets[rows], rate)
     return network, total

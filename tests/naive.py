@@ -87,6 +87,31 @@ def cross_entropy(logits: Array, labels: Array, smoothing: float = 0.0) -> Array
     return -(targets(labels, np.shape(logits)[-1], smoothing) * log_softmax(logits)).sum(axis=-1)
 
 
+def squared_error(outputs: Array, numbers: Array, smoothing: float = 0.0) -> Array:
+    """The loss of each sample: a mean over its targets."""
+    return ((np.asarray(outputs, np.float64) - numbers) ** 2).mean(axis=-1)
+
+
+class Loss(NamedTuple):
+    """value: of each sample, from outputs and targets; gradient: of each sample's loss, by its outputs; link: from
+    outputs to predictions."""
+
+    value: Callable[[Array, Array, float], Array]
+    gradient: Callable[[Array, Array, float], Array]
+    link: Callable[[Array], Array]
+
+
+LOSSES: dict[str, Loss] = {
+    "cross-entropy": Loss(
+        cross_entropy, lambda out, labels, share: softmax(out) - targets(labels, out.shape[1], share), softmax
+    ),
+    "squared-error": Loss(
+        squared_error, lambda out, numbers, share: 2 * (out - numbers) / out.shape[1], lambda out: out
+    ),
+}
+"""Each by its name in `jitnet.config`; a name that is missing here fails the tests."""
+
+
 # Optimizers: the weights after a step. w weights, g the loss's gradient, m and v the moments, which are changed in
 # place; t the step, counted from 1; r the learning rate; o the hyperparameters and weight_decay.
 
@@ -211,8 +236,9 @@ class Network:
     """A network in training: the whole of what the compiled loop does, a line an idea."""
 
     def __init__(self, weights: list[Array], biases: list[Array], *, activation: str = "relu", optimizer: str = "sgd",
-                 dropout: tuple[float, ...] = (), seed: int = 0, gains: list[Array] | None = None,
-                 shifts: list[Array] | None = None, residual: bool = False, input_scale: bool = False,
+                 loss: str = "cross-entropy", dropout: tuple[float, ...] = (), seed: int = 0,
+                 gains: list[Array] | None = None, shifts: list[Array] | None = None, residual: bool = False,
+                 input_scale: bool = False,
                  **options: float) -> None:  # fmt: skip
         self.weights = [np.array(weight, np.float64) for weight in weights]
         self.biases = [np.array(bias, np.float64) for bias in biases]
@@ -221,6 +247,7 @@ class Network:
         self.scales = [np.ones(self.weights[0].shape[1])] if input_scale else []
         self.activation, self.optimizer, self.seed, self.options = activation, optimizer, seed, options
         self.residual = residual
+        self.loss = LOSSES[loss]
         self.dropout = (*dropout, *[0.0] * (len(weights) - 1 - len(dropout)))
         self.moments = [(np.zeros_like(array), np.zeros_like(array)) for array in self.parameters]
         self.averages = [array.copy() for array in self.parameters]
@@ -266,14 +293,12 @@ class Network:
         return found.inputs, found.sums, found.factors
 
     def losses(self, x: Array, labels: Array) -> Array:
-        return cross_entropy(self.forward(x)[1][-1], labels, self.options.get("label_smoothing", 0.0))
+        return self.loss.value(self.forward(x)[1][-1], labels, self.options.get("label_smoothing", 0.0))
 
     def gradients(self, x: Array, labels: Array) -> list[Array]:
         """Of the mean loss, in the order of `parameters`."""
         found = self.passed(x)
-        n_classes = found.sums[-1].shape[1]
-        smoothing = self.options.get("label_smoothing", 0.0)
-        g = (softmax(found.sums[-1]) - targets(labels, n_classes, smoothing)) / len(x)
+        g = self.loss.gradient(found.sums[-1], labels, self.options.get("label_smoothing", 0.0)) / len(x)
         dw, db, dgain, dshift, dscale = [], [], [], [], []
         for layer in reversed(range(len(self.weights))):
             skipped = np.zeros(())

@@ -1,4 +1,4 @@
-"""Every activation and every optimizer that can be chosen: it has a kernel, a reference and a place in `--help`, its
+"""Every activation, loss and optimizer that can be chosen: it has a kernel, a reference and a place in `--help`, its
 gradient is right, and networks learn with it. None is named here: a new one is tested as soon as it is in the tables.
 """
 
@@ -14,8 +14,10 @@ from tables import OPTIMIZER_OPTIONS
 
 import jitnet
 from jitnet.compiler.blocks import LANES
-from jitnet.config import ACTIVATIONS, HYPERPARAMETERS, OPTIMIZERS, TrainConfig
+from jitnet.config import ACTIVATIONS, HYPERPARAMETERS, LOSSES, OPTIMIZERS, TASKS, TrainConfig, losses_of
+from jitnet.evaluation import TargetScore
 from jitnet.kernels import activation as activation_kernels
+from jitnet.kernels import loss as loss_kernels
 from jitnet.kernels import optimizer as optimizer_kernels
 from jitnet.kernels.optimizer import optimizer_settings
 
@@ -25,6 +27,7 @@ update = direct(optimizer_kernels.update)
 
 TABLES = {
     "activations": (ACTIVATIONS, activation_kernels.ACTIVATION_KERNELS, naive.ACTIVATIONS),
+    "losses": (LOSSES, loss_kernels.LOSS_KERNELS, naive.LOSSES),
     "optimizers": (OPTIMIZERS, optimizer_kernels.OPTIMIZER_KERNELS, naive.OPTIMIZERS),
 }
 
@@ -97,6 +100,115 @@ def test_a_network_with_it_learns_and_comes_back_from_its_file(name, tmp_path):
     expected = naive.softmax(network.forward(inputs)[1][-1])
     np.testing.assert_allclose(again.predict(data.test.images), expected, rtol=1e-3, atol=1e-5)
     np.testing.assert_array_equal(again.predict(data.test.images), model.predict(data.test.images))
+
+
+# ---- Losses ----
+
+OUTPUTS = np.array([[0.3, -1.2, 2.0, 0.7], [1.5, 0.2, -0.4, -2.2], [0.1, 0.9, 0.8, 3.1]])
+
+
+def target_of(name):
+    """Targets for three samples."""
+    if LOSSES[name].task == "classify":
+        return np.array([2, 0, 1])
+    return np.array([[0.5, 1.5, -2.0, 0.1], [1.0, 1.1, 1.2, 1.3], [-3.0, 0.2, 0.9, 2.0]])
+
+
+def computed(name, outputs):
+    """Losses of three samples, and the gradient of their sum."""
+    outputs_t = np.zeros((4, LANES), np.float32)
+    outputs_t[:, :3] = outputs.T
+    labels, targets = np.zeros(0, np.int32), np.zeros((0, 0), np.float32)
+    if LOSSES[name].task == "classify":
+        labels = target_of(name).astype(np.int32)
+    else:
+        targets = target_of(name).astype(np.float32)
+    losses, rows, correct = np.zeros(LANES, np.float32), np.arange(3, dtype=np.int32), np.zeros(3, np.int32)
+    kernel = direct(loss_kernels.LOSS_KERNELS[name].function)
+    share, factor = np.float32(0.0), np.float32(1.0)
+    kernel(outputs_t.reshape(-1), LANES, labels, targets, rows, losses, correct, 4, share, factor, 0, 3)
+    return losses[:3], outputs_t[:, :3].T
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("name", naive.LOSSES)
+def test_a_reference_s_gradient_is_that_of_its_loss(name):
+    reference, target = naive.LOSSES[name], target_of(name)
+    expected = central_differences(lambda at: float(reference.value(at, target, 0.0).sum()), OUTPUTS)
+    np.testing.assert_allclose(reference.gradient(OUTPUTS, target, 0.0), expected, rtol=1e-7, atol=1e-8)
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_and_its_gradient_are_those_of_its_reference(name):
+    losses, gradient = computed(name, OUTPUTS)
+    np.testing.assert_allclose(losses, naive.LOSSES[name].value(OUTPUTS, target_of(name), 0.0), rtol=1e-6)
+    np.testing.assert_allclose(
+        gradient, naive.LOSSES[name].gradient(OUTPUTS, target_of(name), 0.0), rtol=1e-5, atol=1e-6
+    )
+    assert np.abs(gradient).max() > 0.1
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_s_link_is_that_of_its_reference(name):
+    link = direct(loss_kernels.LINK_KERNELS[LOSSES[name].link].function)
+    for outputs in OUTPUTS:
+        row = np.zeros(LANES, np.float32)
+        row[:4] = outputs
+        link(row, 4)
+        np.testing.assert_allclose(row[:4], naive.LOSSES[name].link(outputs), rtol=1e-6)
+
+
+@pytest.mark.small
+def test_links_and_metrics_are_known_and_each_task_has_a_loss():
+    links = loss_kernels.LINK_KERNELS
+    assert {loss.link for loss in LOSSES.values()} == set(links)
+    assert sorted(kernel.code for kernel in links.values()) == list(range(len(links)))
+    for loss in LOSSES.values():
+        fields = {"accuracy"} if loss.task == "classify" else set(TargetScore.__dataclass_fields__) - {"name"}
+        assert set(loss.metrics) <= fields
+    assert all(losses_of(task) for task in TASKS)
+
+
+@pytest.mark.parametrize("inputs", ["sparse", "dense", "floats"])
+@pytest.mark.parametrize("widths", [(9, 5), (9, 17, 3), (9, 17, 5, 1), (6, 8, 33)], ids=str)
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_loop_trains_for_it_as_plain_float64_does(name, widths, inputs):
+    if LOSSES[name].task == "classify" and widths[-1] == 1:
+        pytest.skip("there are two classes or more")
+    problem = Problem(widths, 11)
+    for optimizer in ("sgd", "adam"):
+        options = {"optimizer": optimizer, **OPTIMIZER_OPTIONS[optimizer]}
+        loop = Loop(problem, 4, inputs=inputs, loss=name, **options)
+        loop.run(0.03, epochs=2)
+        network, total = reference_run(problem, 4, 0.03, 2, loss=name, **options)
+        assert loop.totals[0] == pytest.approx(total, rel=1e-5)
+        for array, expected in zip(loop.parameters(), network.parameters, strict=True):
+            np.testing.assert_allclose(array, expected, rtol=1e-4, atol=2e-5)
+        assert loop.measure()[0] == pytest.approx(
+            float(network.losses(problem.inputs, problem.targets(name)).sum()), rel=1e-4
+        )
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_its_gradient_in_the_loop_is_that_of_the_whole_network(name):
+    problem = Problem((4, 5, 3), 5)
+    loop = Loop(problem, 5, activation="tanh", loss=name, optimizer="momentum")  # plain SGD keeps no gradients
+    loop.run(0.0)
+    network = naive.Network(problem.weights, problem.biases, activation="tanh", loss=name)
+    for array, gradient in zip(network.parameters, loop.gradients(), strict=True):
+
+        def loss(at, array=array):
+            kept = array.copy()
+            array[...] = at
+            value = float(network.losses(problem.inputs, problem.targets(name)).mean())
+            array[...] = kept
+            return value
+
+        expected = central_differences(loss, array.copy(), 1e-6)
+        assert np.abs(expected).max() > 1e-3
+        np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-6)
 
 
 # ---- Optimizers ----
@@ -227,7 +339,7 @@ def test_a_network_learns_with_its_defaults_and_is_kept(name, tmp_path):
 # ---- Where people meet them ----
 
 
-@pytest.mark.parametrize("table", [ACTIVATIONS, OPTIMIZERS], ids=["activations", "optimizers"])
+@pytest.mark.parametrize("table", [ACTIVATIONS, LOSSES, OPTIMIZERS], ids=["activations", "losses", "optimizers"])
 def test_every_one_is_told_in_the_help(call, table):
     code, out, _ = call("train", "--help")
     text = " ".join(out.split())

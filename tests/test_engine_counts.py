@@ -19,7 +19,7 @@ from loop import Loop, Problem
 from numba import config
 
 from jitnet.compiler.blocks import LANES, PANEL
-from jitnet.config import AugmentConfig, ModelConfig, TrainConfig
+from jitnet.config import LOSSES, AugmentConfig, ModelConfig, TrainConfig
 from jitnet.engine import ownership
 from jitnet.engine.costs import Sizes
 from jitnet.engine.operations import OPERATIONS
@@ -46,6 +46,8 @@ TRAININGS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "everything late": ((2 * PANEL, PANEL), {"clip_norm": 0.1, "max_norm": 0.3, "ema": 0.9, "activation": "gelu"}),
     "max-norm": ((2 * PANEL, PANEL), {"max_norm": 0.3, "optimizer": "momentum", "activation": "tanh"}),
     "average": ((PANEL, PANEL), {"ema": 0.9}),
+    "squared error": ((2 * PANEL, PANEL), {"loss": "squared-error"}),
+    "squared error, no hidden layer": ((PANEL,), {"loss": "squared-error", "inputs": "sparse"}),
     "average, weight decay": ((PANEL, PANEL), {"ema": 0.9, "weight_decay": 0.01}),
     "norm": ((2 * PANEL, 2 * PANEL, PANEL), {"norm": "layer"}),
     "norm, adam": ((2 * PANEL, PANEL), {"norm": "layer", "optimizer": "adam", "ema": 0.9, "inputs": "sparse"}),
@@ -113,7 +115,7 @@ def count_everything() -> Counted:
     price, ownership._REGION_FLOP = ownership._REGION_FLOP, 1  # small networks are split too
     try:
         rows = [row for name in TRAININGS for row in trained(name)]
-        rows += [row for skips_zeros in (False, True) for row in predicted(skips_zeros)]
+        rows += [row for loss in LOSSES for skips_zeros in (False, True) for row in predicted(loss, skips_zeros)]
         rows += [row for name, (run, line) in data_lines() for row in counted(name, run, Program((), (line,)))]
     finally:
         ownership._REGION_FLOP = price
@@ -189,16 +191,17 @@ def data_line(name: str, sizes: Sizes, order: Any, **fields: Any) -> tuple[Run, 
     return run, on_data([name], sizes, 1).lines[0]
 
 
-def predicted(skips_zeros: bool) -> Iterator[Row]:
+def predicted(loss: str, skips_zeros: bool) -> Iterator[Row]:
     """The lines of a prediction, as `Predictor` has them, of bytes."""
     problem, n = Problem((INPUTS, 2 * PANEL, PANEL), BATCH), BATCH
-    shape = ModelConfig(in_features=INPUTS, hidden=(2 * PANEL,), n_classes=PANEL)
+    outputs = {"n_classes" if LOSSES[loss].task == "classify" else "n_targets": PANEL}
+    shape = ModelConfig(in_features=INPUTS, hidden=(2 * PANEL,), loss=loss, **outputs)
     predictor = Predictor(shape, problem.parameters(shape), 0.0, 1 / 255)
     step = Step(shape, TrainConfig(), n, 1, ENTRIES / INPUTS, skips_zeros, 1, COLUMNS / INPUTS)
     program = predicting(step, predictor._layout, n)
     run = predictor._prepared(program, images(n), True, skips_zeros)
     run.call.batch_size = n
-    yield from counted(f"prediction, {'zero-skipping' if skips_zeros else 'dense'}", run, program)
+    yield from counted(f"prediction, {loss}, {'zero-skipping' if skips_zeros else 'dense'}", run, program)
 
 
 def kernels() -> Iterator[tuple[str, KernelCount]]:
@@ -272,7 +275,11 @@ def test_what_is_counted_is_not_nothing(found: Counted) -> None:
     """Operations without arithmetic are those that are meant to have none."""
     without = {row.operation for row in found.rows if row.flop == 0}
     moving = {"add_partials", "count_entries", "list_entries", "list_inputs", "gather", "drop_samples"}
-    assert without == moving | {"branch_gradient"}
+    # Numbers are predicted by the outputs themselves.
+    assert {row.case.split(", ")[1] for row in found.rows if row.operation == "link" and row.flop == 0} == {
+        "squared-error"
+    }
+    assert without - {"link"} == moving | {"branch_gradient"}
     for row in found.rows:
         if row.flop == 0 and row.operation in ("gather", "drop_samples"):
             assert ("floats" in row.case) == (row.operation == "gather"), row

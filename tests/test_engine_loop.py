@@ -68,6 +68,21 @@ def test_ten_losses_beside_pytorchs(activation, inputs):
     assert losses == pytest.approx(REFERENCE["losses"][activation], rel=3e-6)
 
 
+@pytest.mark.parametrize("inputs", ["dense", "sparse"])
+@pytest.mark.parametrize("loss", REFERENCE["losses_of_numbers"])
+def test_ten_losses_of_numbers_beside_pytorchs(loss, inputs):
+    problem = Problem((12, 7, 5), len(REFERENCE["labels"]))
+    problem.images[:], problem.numbers[:] = REFERENCE["images"], REFERENCE["targets"]
+    problem.order[:] = range(len(problem.order))
+    problem.weights[:] = [np.array(weight, np.float32) for weight in REFERENCE["weights"]]
+    problem.biases[:] = [np.array(bias, np.float32) for bias in REFERENCE["biases"]]
+    loop = Loop(problem, REFERENCE["batch"], inputs=inputs, activation="tanh", loss=loss)
+    losses = loop.losses(REFERENCE["rate"])
+    assert len(losses) == 10
+    assert losses == pytest.approx(REFERENCE["losses_of_numbers"][loss], rel=3e-6)
+    assert loop.totals[1] == 0
+
+
 @pytest.mark.parametrize("inputs", ["sparse", "dense", "floats"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("widths", NETWORKS, ids=str)

@@ -1,4 +1,4 @@
-"""Softmax and cross-entropy: against float64, by central differences, at logits of any size, and with NaN in sight."""
+"""Losses and links: against float64, by central differences, at outputs of any size, and with NaN in sight."""
 
 import naive
 import numpy as np
@@ -9,9 +9,12 @@ from layouts import MARK
 
 from jitnet.compiler.blocks import LANES, PANEL
 from jitnet.kernels import loss as losses_room
-from jitnet.kernels.loss import cross_entropy
+from jitnet.kernels.loss import LOSS_KERNELS, apply_loss
 
 softmax, softmax_cross_entropy = direct(losses_room.softmax), direct(losses_room.softmax_cross_entropy)
+squared_error, identity = direct(losses_room.squared_error), direct(losses_room.identity)
+
+NO_NUMBERS, NO_LABELS = np.zeros((0, 0), np.float32), np.zeros(0, np.int32)
 
 CLASSES = [1, 2, 10, PANEL - 1, PANEL, PANEL + 1, 101]
 
@@ -29,6 +32,7 @@ def run(logits, label, smoothing=0.0, factor=1.0, samples=1, at=0):
         logits_t.reshape(-1),
         room,
         labels,
+        NO_NUMBERS,
         rows,
         losses,
         correct,
@@ -121,7 +125,18 @@ def test_a_range_of_samples_leaves_the_others():
     rows = np.arange(4 * LANES, dtype=np.int32)
     own, smoothing, factor = slice(LANES, 3 * LANES), np.float32(0), np.float32(1)
     softmax_cross_entropy(
-        logits_t.reshape(-1), 4 * LANES, labels, rows, losses, correct, 3, smoothing, factor, LANES, 3 * LANES
+        logits_t.reshape(-1),
+        4 * LANES,
+        labels,
+        NO_NUMBERS,
+        rows,
+        losses,
+        correct,
+        3,
+        smoothing,
+        factor,
+        LANES,
+        3 * LANES,
     )
     expected = naive.softmax(before[:, own].T) - naive.targets(labels[own], 3, 0.0)
     np.testing.assert_allclose(logits_t[:, own], expected.T, rtol=1e-5, atol=3e-7)
@@ -142,13 +157,91 @@ def test_the_driver_in_any_number_of_parts(n_classes, vectors, smoothing):
     for parts in (1, 2, 3):
         gradient_t = np.ascontiguousarray(logits.T)
         losses, correct = np.full(batch, MARK, np.float32), np.full(batch, 7, np.int32)
-        cross_entropy(gradient_t, labels, losses, correct, smoothing, parts)
+        apply_loss(
+            LOSS_KERNELS["cross-entropy"].code, gradient_t, labels, NO_NUMBERS, losses, correct, smoothing, parts
+        )
         results.append((gradient_t, losses, correct))
     gradient_t, losses, correct = results[0]
     expected = (naive.softmax(logits) - naive.targets(labels, n_classes, smoothing)) / batch
     np.testing.assert_allclose(gradient_t.T, expected, rtol=1e-5, atol=3e-7)
     np.testing.assert_allclose(losses, naive.cross_entropy(logits, labels, smoothing), rtol=2e-6, atol=2e-6)
     np.testing.assert_array_equal(correct, logits.argmax(axis=1) == labels)
+    for result in results[1:]:
+        for array, reference in zip(result, results[0], strict=True):
+            np.testing.assert_array_equal(array, reference)
+
+
+# ---- Squared error ----
+
+
+def squares(outputs, numbers, factor=1.0, samples=1, at=0):
+    """Loss and gradient of sample `at` among others."""
+    n_targets, room = len(outputs), -(-samples // LANES) * LANES
+    rng = np.random.default_rng(1)
+    outputs_t = rng.normal(size=(n_targets, room)).astype(np.float32)
+    outputs_t[:, at] = outputs
+    targets = rng.normal(size=(samples + 3, n_targets)).astype(np.float32)
+    targets[at + 3] = numbers
+    rows = np.arange(3, samples + 3, dtype=np.int32)
+    losses, correct = np.zeros(room, np.float32), np.full(samples, 7, np.int32)
+    last = np.float32(factor), 0, samples
+    squared_error(
+        outputs_t.reshape(-1), room, NO_LABELS, targets, rows, losses, correct, n_targets, np.float32(0), *last
+    )
+    assert (correct == 7).all()
+    return float(losses[at]), outputs_t[:, at]
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("n_targets", CLASSES)
+def test_squared_error_and_its_gradient(n_targets):
+    rng = np.random.default_rng(n_targets)
+    for samples, at in [(1, 0), (LANES, 7), (LANES + 1, LANES), (3 * LANES, 20)]:
+        outputs, numbers = rng.normal(size=(2, n_targets)).astype(np.float32) * 3
+        loss, gradient = squares(outputs, numbers, 0.25, samples, at)
+        assert loss == pytest.approx(float(naive.squared_error(outputs, numbers)), rel=2e-6)
+        np.testing.assert_allclose(gradient, 2 * (outputs - numbers) / n_targets * 0.25, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("n_targets", [1, 3])
+def test_the_gradient_is_that_of_the_squared_error(n_targets):
+    outputs, numbers = np.array([0.3, -1.2, 2.0])[:n_targets], np.array([0.5, 1.5, -2.0])[:n_targets]
+    gradient = squares(outputs, numbers)[1]
+    expected = central_differences(lambda at: float(naive.squared_error(at, numbers)), outputs)
+    by_kernel = central_differences(lambda at: squares(at, numbers)[0], outputs, step=1e-2)
+    np.testing.assert_allclose(gradient, expected, atol=1e-6)
+    np.testing.assert_allclose(gradient, by_kernel, atol=1e-4)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("at", [0, 2])
+def test_an_output_that_is_not_finite_shows_in_the_squared_error(bad, at):
+    outputs = np.array([0.5, 1.0, -1.0])
+    outputs[at] = bad
+    assert not np.isfinite(squares(outputs, np.zeros(3))[0])
+
+
+@pytest.mark.small
+def test_the_identity_leaves_outputs():
+    row = np.array([1.5, -2.0, MARK], np.float32)
+    identity(row, 2)
+    np.testing.assert_array_equal(row, [1.5, -2.0, MARK])
+
+
+@pytest.mark.small
+@pytest.mark.parametrize(("n_targets", "vectors"), [(1, 1), (2, 3), (PANEL + 1, 5)])
+def test_squared_error_in_any_number_of_parts(n_targets, vectors):
+    batch = vectors * LANES
+    outputs, numbers = np.random.default_rng(n_targets).normal(size=(2, batch, n_targets)).astype(np.float32)
+    results = []
+    for parts in (1, 2, 3):
+        gradient_t, losses = outputs.T.copy(), np.full(batch, MARK, np.float32)
+        code = LOSS_KERNELS["squared-error"].code
+        apply_loss(code, gradient_t, NO_LABELS, numbers, losses, np.zeros(batch, np.int32), 0.0, parts)
+        results.append((gradient_t, losses))
+    np.testing.assert_allclose(results[0][0].T, 2 * (outputs - numbers) / n_targets / batch, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(results[0][1], naive.squared_error(outputs, numbers), rtol=2e-6)
     for result in results[1:]:
         for array, reference in zip(result, results[0], strict=True):
             np.testing.assert_array_equal(array, reference)

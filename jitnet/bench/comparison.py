@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from jitnet.bench.records import Bench, Key
+from jitnet.bench.records import WITHOUT_LOSS, Bench, Key
 from jitnet.errors import UsageError
 
 __all__ = [
@@ -95,7 +95,7 @@ def read_baseline(path: Path) -> Baseline:
         }
         if not all(len(own) > 1 and all(s > 0 and math.isfinite(s) for s in own) for own in samples.values()):
             raise ValueError
-        return Baseline(path, str(document["machine"]["cpu"]), dict(document["settings"]), samples)
+        return Baseline(path, str(document["machine"]["cpu"]), {**WITHOUT_LOSS, **document["settings"]}, samples)
     except (KeyError, TypeError, ValueError):
         raise UsageError(
             f"--baseline {path}: is not of the form {FORMAT!r}; expected what jitnet bench --json > FILE writes"

@@ -74,6 +74,8 @@ def run_bench(
         shape.activation,
         subject.batch_size,
         subject.plan.input_loops,
+        shape.n_targets,
+        shape.loss,
     )
     bench = Bench(
         describe_machine(),

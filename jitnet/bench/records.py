@@ -114,6 +114,10 @@ class Probes:
         return (fitting[-1] if fitting else self.levels[0]).best_gbs
 
 
+WITHOUT_LOSS = {"n_targets": None, "loss": "cross-entropy"}
+"""Settings that a document of a network of classes may leave out."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """What was measured: the network and its data. Two measurements can be compared where these are equal."""
@@ -121,10 +125,12 @@ class Settings:
     data: str
     in_features: int
     hidden: tuple[int, ...]
-    n_classes: int
+    n_classes: int | None
     activation: str
     batch_size: int
     input_loops: str
+    n_targets: int | None = None
+    loss: str = "cross-entropy"
 
 
 @dataclass(frozen=True)

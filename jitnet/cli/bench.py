@@ -8,7 +8,7 @@ import typer
 
 from jitnet.bench.options import parse_share, parse_threads
 from jitnet.cli.common import DataOption, Json, Quiet, print_json
-from jitnet.cli.options import FIELDS, CommandWithFields, configure, with_fields
+from jitnet.cli.options import FIELDS, NETWORK_NAMES, CommandWithFields, configure, sizes_of, task_for, with_fields
 from jitnet.errors import UsageError
 
 __all__ = ["app"]
@@ -120,10 +120,10 @@ def bench(
     screen = render.consoles(json, quiet)
     notices = render.make_console(sys.stderr)
     with render.downloads(screen) as progress:
-        dataset = load(data, progress=progress)
+        dataset = load(data, task=task_for(network), progress=progress)
     if dataset.notice:
         render.notice(notices, dataset.notice)
-    shape = build(ModelConfig, {**network, "in_features": dataset.in_features, "n_classes": dataset.n_classes})
+    shape = build(ModelConfig, {**network, **sizes_of(dataset)}, NETWORK_NAMES)
     if before is not None:
         check_fits(before, _settings(dataset.name, shape, min(config.batch_size, len(dataset.train))))
         check_threads(before, counts)
@@ -166,6 +166,8 @@ def _settings(data: str, shape: Any, batch_size: int) -> dict[str, Any]:
         "in_features": shape.in_features,
         "hidden": list(shape.hidden),
         "n_classes": shape.n_classes,
+        "n_targets": shape.n_targets,
+        "loss": shape.loss,
         "activation": shape.activation,
         "batch_size": batch_size,
     }

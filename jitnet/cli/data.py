@@ -218,7 +218,7 @@ def augment(
     with render.compiling(consoles):
         indices, samples = distorted_samples(dataset, distortions, seed=config.seed, count=count)
     grey = render.to_grey(samples.reshape(-1, dataset.in_features), samples.shape[2:]).reshape(samples.shape)
-    names = [dataset.class_names[label] for label in dataset.train.labels[indices]]
+    names = [dataset.train.in_words(index) for index in indices]
     render.distortions(consoles.out, distortions)
     render.sheet(consoles.out, grey, [f"{name}  #{index}" for name, index in zip(names, indices, strict=True)])
     if out is not None:

@@ -42,12 +42,14 @@ def evaluate(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Evaluate a model: loss, accuracy, scores per class, confusions, and the most confident mistakes, drawn.
+    """Evaluate a model: loss, accuracy, scores per class, confusions, and the most confident mistakes, drawn; where it
+    predicts numbers, loss, RMSE, MAE and R² per target, and the largest errors.
 
     Says first on which data, which part of them, and how many rows and classes that part has.
     """
     from jitnet import render
     from jitnet.datasets import load, names
+    from jitnet.evaluation import Evaluation
     from jitnet.evaluation import evaluate as evaluate_
     from jitnet.model import Model
 
@@ -59,7 +61,7 @@ def evaluate(
     # Classes without names are matched by position, which `evaluate` does.
     classes = network.class_names if network.is_named else None
     with render.downloads(screen) as progress:
-        dataset = load(source, test_data, classes=classes, progress=progress)
+        dataset = load(source, test_data, classes=classes, task=network.config.task, progress=progress)
     with render.compiling(screen):
         result = evaluate_(network, dataset)
     part = "test" if dataset.test is not None else "train" if _is_trained_on(network, source) else "only"
@@ -75,8 +77,9 @@ def evaluate(
         "source": dataset.source,
         "part": part,
         "n": len(judged),
-        "n_classes": len(set(judged.labels.tolist())),
     }
+    of_classes = judged.targets is None
+    about |= {"n_classes": len(set(judged.labels.tolist()))} if of_classes else {"n_targets": dataset.n_targets}
     if json:
         print_json(_document(model, about, result))
         return
@@ -85,8 +88,11 @@ def evaluate(
         render.notice(
             render.make_console(sys.stderr), f"{dataset.source} has changed since the model was trained on it"
         )
-    shown = dataset.name if source in names() else dataset.source
-    render.evaluation(screen.out, result, judged.images, dataset.image_shape, {**about, "name": shown})
+    about["name"] = dataset.name if source in names() else dataset.source
+    if isinstance(result, Evaluation):
+        render.evaluation(screen.out, result, judged.images, dataset.image_shape, about)
+    else:
+        render.numbers_evaluation(screen.out, result, judged.images, dataset.image_shape, about)
 
 
 def _own_data(network: "Model", model: Path) -> tuple[str, Path | None]:

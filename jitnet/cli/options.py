@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import typer
 
@@ -17,16 +17,30 @@ from jitnet.cli.common import DATA, OUTPUT
 from jitnet.config import (
     ACTIVATIONS,
     HYPERPARAMETERS,
+    LOSSES,
     OPTIMIZERS,
     ModelConfig,
     TrainConfig,
     build,
     expected,
+    losses_of,
     recipe,
 )
 from jitnet.config.describing import default_in_words, describe_field
 
-__all__ = ["FIELDS", "CommandWithFields", "Field", "configure", "with_fields"]
+if TYPE_CHECKING:
+    from jitnet.datasets import Dataset
+
+__all__ = [
+    "FIELDS",
+    "NETWORK_NAMES",
+    "CommandWithFields",
+    "Field",
+    "configure",
+    "sizes_of",
+    "task_for",
+    "with_fields",
+]
 
 Config = ModelConfig | TrainConfig
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -100,11 +114,22 @@ _HEADINGS = (
 
 FIELDS: dict[str, tuple[Field, ...]] = {
     "Network": (
-        Field(ModelConfig, "hidden", ("--hidden",), 'For example 256,128; "" is softmax regression.'),
+        Field(
+            ModelConfig,
+            "hidden",
+            ("--hidden",),
+            'For example 256,128; "" is a linear model, softmax regression of classes.',
+        ),
         Field(ModelConfig, "activation", ("--activation",)),
         Field(ModelConfig, "norm", ("--norm",)),
         Field(ModelConfig, "residual", ("--residual",)),
         Field(ModelConfig, "input_scale", ("--input-scale",)),
+        Field(
+            ModelConfig,
+            "loss",
+            ("--loss",),
+            "With squared-error labels are numbers to predict, also where all are whole.",
+        ),
     ),
     "Training": (
         Field(TrainConfig, "epochs", ("--epochs",)),
@@ -180,6 +205,7 @@ def _choices() -> dict[str, tuple[str, list[tuple[str, str]]]]:
     width = max(map(len, OPTIMIZERS))
     return {
         "activation": ("Activations", [(name, kind.about) for name, kind in ACTIVATIONS.items()]),
+        "loss": ("Losses", [(name, kind.about) for name, kind in LOSSES.items()]),
         "optimizer": (
             "Optimizers and their default learning rates",
             [(f"{name:{width}}  {rates[name]}", kind.about) for name, kind in OPTIMIZERS.items()],
@@ -238,10 +264,25 @@ def _leave_out_of_another_optimizer(recipe_fields: dict[str, Any], typed: str | 
             recipe_fields.pop(name, None)
 
 
+NETWORK_NAMES = {field.name: field.flags[0] for field in FIELDS["Network"]}
+"""What the user calls the fields of a network."""
+
+
+def sizes_of(dataset: "Dataset") -> dict[str, Any]:
+    """The fields of a network that its data decide."""
+    outputs = ("n_classes", dataset.n_classes) if dataset.n_targets is None else ("n_targets", dataset.n_targets)
+    return {"in_features": dataset.in_features, **dict([outputs])}
+
+
+def task_for(network: dict[str, Any]) -> str:
+    """What data must be for to fit the loss that was asked for; "auto" where none was."""
+    return LOSSES[network["loss"]].task if "loss" in network else "auto"
+
+
 def configure(values: dict[str, Any], recipe_name: str | None) -> tuple[dict[str, Any], TrainConfig]:
     """The network's fields and the training's config: defaults, then the recipe's fields, then what was typed.
 
-    The network still lacks what only the data set knows, `in_features` and `n_classes`; all else is checked here, so
+    The network still lacks what only the data set knows, see `sizes_of`; all else is checked here, so
     that a slip is found before a download. Raises UsageError, which names the option.
     """
     tables = recipe(recipe_name) if recipe_name is not None else {"model": {}, "train": {}}
@@ -258,5 +299,7 @@ def configure(values: dict[str, Any], recipe_name: str | None) -> tuple[dict[str
         if table:
             target = target.setdefault(table, {})
         target[leaf] = field.read(typed)
-    build(ModelConfig, {**chosen[ModelConfig], "in_features": 1, "n_classes": 2}, names)
+    loss = chosen[ModelConfig].get("loss")
+    outputs = {"n_targets": 1} if loss in losses_of("regress") else {"n_classes": 2}
+    build(ModelConfig, {**chosen[ModelConfig], "in_features": 1, **outputs}, names)
     return chosen[ModelConfig], build(TrainConfig, chosen[TrainConfig], names)

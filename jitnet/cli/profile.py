@@ -9,7 +9,7 @@ import typer
 
 from jitnet.cli.command import meant_by
 from jitnet.cli.common import DataOption, Json, Quiet, check_output, print_json, recipe_completion, write_output
-from jitnet.cli.options import FIELDS, CommandWithFields, configure, with_fields
+from jitnet.cli.options import FIELDS, NETWORK_NAMES, CommandWithFields, configure, sizes_of, task_for, with_fields
 from jitnet.config.checking import any_of
 from jitnet.errors import MissingExtra, UsageError
 
@@ -284,10 +284,10 @@ def _steps(
     screen = render.consoles(json, quiet)
     notices = render.make_console(sys.stderr)
     with render.downloads(screen) as downloading:
-        dataset = load(data, progress=downloading)
+        dataset = load(data, task=task_for(network), progress=downloading)
     if dataset.notice:
         render.notice(notices, dataset.notice)
-    shape = build(ModelConfig, {**network, "in_features": dataset.in_features, "n_classes": dataset.n_classes})
+    shape = build(ModelConfig, {**network, **sizes_of(dataset)}, NETWORK_NAMES)
     measured = []
     with render.measuring(screen) as report:
         for count in counts:

@@ -16,11 +16,12 @@ import typer
 
 import jitnet
 from jitnet.cli.common import Beside, DataOption, Json, Quiet, TestData, print_json, recipe_completion
-from jitnet.cli.options import FIELDS, CommandWithFields, configure, with_fields
+from jitnet.cli.options import FIELDS, NETWORK_NAMES, CommandWithFields, configure, sizes_of, task_for, with_fields
 from jitnet.config import OPTIMIZERS
 from jitnet.errors import TargetMissed, UsageError
 
 if TYPE_CHECKING:
+    from jitnet.config import ModelConfig
     from jitnet.datasets import Dataset, Progress
     from jitnet.training.history import EpochReport, History
     from jitnet.training.trainer import Trainer
@@ -105,7 +106,7 @@ def train(
 
     screen = render.consoles(json, quiet)
     with render.downloads(screen) as progress:
-        reading = Beside(lambda: _read(data, test_data, progress))
+        reading = Beside(lambda: _read(data, test_data, task_for(network), progress))
         from jitnet.compiler.cache import all_compiled
         from jitnet.config import ModelConfig, build
         from jitnet.engine.loop import compile_ahead, load_loop
@@ -118,7 +119,7 @@ def train(
     own = Path(data).expanduser() if data is not None and data not in names() else None
     if dataset.notice:
         render.notice(render.make_console(sys.stderr), dataset.notice)
-    shape = build(ModelConfig, {**network, "in_features": dataset.in_features, "n_classes": dataset.n_classes})
+    shape = build(ModelConfig, {**network, **sizes_of(dataset)}, NETWORK_NAMES)
     if not (explain or print_schedule):
         compile_ahead()
     model = Model.create(shape, dataset, seed=config.seed)
@@ -143,7 +144,7 @@ def train(
             n_train=n_train,
             n_held_out=n_held_out,
             n_test=0 if dataset.test is None else len(dataset.test),
-            n_classes=dataset.n_classes,
+            outputs=_outputs(shape),
             threads_settled=not trainer.measures_threads,
         )
         render.network(screen.info, shape)
@@ -167,7 +168,7 @@ def train(
                 model.save(run.model_path)
     if json:
         threads = next(iter(trainer.step_s), trainer.plan.threads)
-        print_json(_document(run.folder, settings | {"threads": threads}, history))
+        print_json(_document(run.folder, settings | {"threads": threads}, history, shape.task))
     else:
         view.summary(
             model=run.model_path,
@@ -201,6 +202,12 @@ def _explain(trainer: "Trainer", json: bool) -> int:
     return 0
 
 
+def _outputs(shape: "ModelConfig") -> str:
+    """How many classes or targets there are, in words."""
+    count = shape.out_features
+    return f"{count:,} classes" if shape.task == "classify" else f"{count:,} target{'s' * (count != 1)}"
+
+
 def _threads_told(trainer: "Trainer") -> str:
     """On how many threads it ended, and why; nothing where that was settled before it began."""
     if not trainer.measures_threads:
@@ -215,7 +222,9 @@ def _threads_told(trainer: "Trainer") -> str:
 def _doubt(report: "EpochReport", trainer: "Trainer") -> str:
     """What to say where a network does no better than guessing after an epoch; nothing where it does."""
     # The training loss is a mean over the epoch. Where a loss was measured at its end and is clearly less, that counts.
-    guessing = math.log(trainer.model.config.n_classes)
+    # Of classes a guess takes all for alike. Of numbers it is their mean, and targets have the variance 1.
+    shape = trainer.model.config
+    guessing = math.log(shape.out_features) if shape.task == "classify" else 1.0
     measured = [loss for loss in (report.val_loss, report.test_loss) if loss is not None]
     learned = report.train_loss < guessing or min(measured, default=guessing) < _CLEARLY * guessing
     if learned or report.epoch * trainer.n_steps < _ENOUGH:
@@ -254,11 +263,11 @@ def _print_schedule(trainer: "Trainer", json: bool) -> int:
     return 0
 
 
-def _read(data: str | None, test_data: Path | None, progress: "Progress") -> "Dataset":
+def _read(data: str | None, test_data: Path | None, task: str, progress: "Progress") -> "Dataset":
     """The data set, its checksum made."""
     from jitnet.datasets import load
 
-    dataset = load(data, test_data, progress=progress)
+    dataset = load(data, test_data, task=task, progress=progress)
     _ = dataset.checksum
     return dataset
 
@@ -284,22 +293,29 @@ def _settings(trainer: "Trainer", recipe: str | None) -> dict[str, Any]:
     }
 
 
-def _document(folder: Path, settings: dict[str, Any], history: "History") -> dict[str, Any]:
+def _document(folder: Path, settings: dict[str, Any], history: "History", trained_for: str) -> dict[str, Any]:
     """The document of `--json`."""
     from jitnet.runs import MODEL, record
 
-    accuracies = [report.test_accuracy for report in history if report.test_accuracy is not None]
+    measure = "accuracy" if trained_for == "classify" else "loss"
+    seen = [value for report in history if (value := report.measured("test")) is not None]
+    best = max(seen, default=None) if measure == "accuracy" else min(seen, default=None)
     return {
         "run": folder,
         "saved": folder / MODEL,
         **settings,
         "epochs": [record(report) for report in history],
-        "best_test_accuracy": max(accuracies, default=None),
-        "last_test_accuracy": accuracies[-1] if accuracies else None,
+        f"best_test_{measure}": best,
+        f"last_test_{measure}": seen[-1] if seen else None,
         "outcome": history.outcome,
         "costliest": [{"operation": name, "share": share} for name, share in history.costliest],
         "best_epoch": history.kept,
-        "final_test": history.final_test and dict(zip(("loss", "accuracy"), history.final_test, strict=True)),
+        "final_test": history.final_test
+        and {
+            name: value
+            for name, value in zip(("loss", "accuracy"), history.final_test, strict=True)
+            if value is not None
+        },
     }
 
 

@@ -22,6 +22,7 @@ def switch(functions: Sequence[Any], arguments: Sequence[Any]) -> Callable[..., 
             if 0 <= number < len(functions):
                 functions[number](*given)
 
+        choose.linked_functions = tuple(functions)  # type: ignore[attr-defined]
         return choose
 
     called = types.void(*arguments)

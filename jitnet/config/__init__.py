@@ -1,6 +1,6 @@
 """What a network is and how it is trained: every field with its unit, range and default; named recipes.
 
-choices.py    what can be chosen, activations and optimizers: their names, and what each brings
+choices.py    what can be chosen, activations, losses and optimizers: their names, and what each brings
 layers.py     the kinds of layer, and a network as the list of its layers
 network.py    the fields of a network             training.py   the fields of a training
 checking.py   how a wrong value is reported       recipes/      named parts of both, one TOML file each
@@ -10,10 +10,10 @@ Nothing here loads Numba or NumPy.
 """
 
 from jitnet.config.checking import build, check_arguments, expected
-from jitnet.config.choices import ACTIVATIONS, HYPERPARAMETERS, OPTIMIZERS
+from jitnet.config.choices import ACTIVATIONS, HYPERPARAMETERS, LOSSES, OPTIMIZERS, TASKS
 from jitnet.config.describing import describe_fields
 from jitnet.config.layers import LAYERS, Layer, layers_of
-from jitnet.config.network import ModelConfig
+from jitnet.config.network import ModelConfig, losses_of
 from jitnet.config.recipes import recipe, recipe_names
 from jitnet.config.training import MAX_THREADS, AugmentConfig, TrainConfig
 
@@ -21,8 +21,10 @@ __all__ = [
     "ACTIVATIONS",
     "HYPERPARAMETERS",
     "LAYERS",
+    "LOSSES",
     "MAX_THREADS",
     "OPTIMIZERS",
+    "TASKS",
     "AugmentConfig",
     "Layer",
     "ModelConfig",
@@ -32,6 +34,7 @@ __all__ = [
     "describe_fields",
     "expected",
     "layers_of",
+    "losses_of",
     "recipe",
     "recipe_names",
 ]

@@ -85,9 +85,11 @@ def expected(kind: type[CheckedConfig], field: str, *, typed: bool = True) -> st
     typed: whether the value is typed in a terminal, or else is a Python object.
     """
     info = kind.model_fields[field]
+    if type(None) in get_args(info.annotation):  # a field that may be left out
+        number, limits = _number(get_args(info.annotation)[0])
+        return f"a {'whole ' if number is int else ''}number {_range(limits)}"
     if get_origin(info.annotation) is tuple:
-        number, *notes = get_args(get_args(info.annotation)[0])
-        limits = [limit for note in notes for limit in note.metadata]
+        number, limits = _number(get_args(info.annotation)[0])
         numbers = f"{'whole ' if number is int else ''}numbers {_range(limits)}"
         return f"{numbers}, separated by commas" if typed else f"a tuple of {numbers}"
     if get_origin(info.annotation) is Literal:
@@ -97,6 +99,12 @@ def expected(kind: type[CheckedConfig], field: str, *, typed: bool = True) -> st
     if isinstance(info.annotation, type) and issubclass(info.annotation, CheckedConfig):
         return f"a table of {', '.join(info.annotation.model_fields)}"
     return f"a {'whole ' if info.annotation is int else ''}number {_range(info.metadata)}"
+
+
+def _number(annotation: Any) -> tuple[type, list[Any]]:
+    """The type of an annotated number, and its limits."""
+    number, *notes = get_args(annotation)
+    return number, [limit for note in notes for limit in note.metadata]
 
 
 def _range(limits: list[Any]) -> str:

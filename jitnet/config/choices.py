@@ -1,8 +1,8 @@
-"""What can be chosen: the one table of activations and of optimizers, and the fields that optimizers bring.
+"""What can be chosen: the one table of activations, of losses and of optimizers, and the fields that optimizers bring.
 
-A new activation is a line in `ACTIVATIONS`, a new optimizer one in `OPTIMIZERS`. A hyperparameter that no optimizer had
-before is a field in `OptimizerFields` as well. What is accepted, the messages and `--help` follow from these; the loops
-are in `jitnet/kernels`.
+A new activation is a line in `ACTIVATIONS`, a new loss one in `LOSSES`, a new optimizer one in `OPTIMIZERS`. A
+hyperparameter that no optimizer had before is a field in `OptimizerFields` as well. What is accepted, the messages and
+`--help` follow from these; the loops are in `jitnet/kernels`.
 """
 
 from dataclasses import dataclass
@@ -15,9 +15,13 @@ from jitnet.config.checking import CheckedConfig, Fraction
 __all__ = [
     "ACTIVATIONS",
     "HYPERPARAMETERS",
+    "LOSSES",
     "OPTIMIZERS",
+    "TASKS",
     "Activation",
     "ActivationName",
+    "Loss",
+    "LossName",
     "Optimizer",
     "OptimizerFields",
     "OptimizerName",
@@ -29,6 +33,24 @@ class Activation:
     """about: what it computes, in one line."""
 
     about: str
+
+
+TASKS: dict[str, str] = {"classify": "classes", "regress": "numbers"}
+"""What a network is for, and what its targets are: a class for each sample, or a number, or several numbers."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """about: what is made small, in one line.
+
+    task: the kind of target that it takes, a name in `TASKS`. link: from the outputs to the predictions, "softmax" or
+    "identity". metrics: what a network is judged by beside the loss.
+    """
+
+    about: str
+    task: str
+    link: str
+    metrics: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -52,6 +74,14 @@ ACTIVATIONS: dict[str, Activation] = {
     "mish": Activation("x times tanh(log(1 + e^x))"),
     "selu": Activation("x, or 1.67 (e^x - 1) below zero, times 1.05"),
 }
+
+LOSSES: dict[str, Loss] = {
+    "cross-entropy": Loss("-log of the probability of a sample's class", "classify", "softmax", ("accuracy",)),
+    "squared-error": Loss(
+        "squared difference to the target, mean over targets", "regress", "identity", ("rmse", "mae", "r2")
+    ),
+}
+"""The first of a task is its default."""
 
 OPTIMIZERS: dict[str, Optimizer] = {
     "sgd": Optimizer(
@@ -94,9 +124,11 @@ OPTIMIZERS: dict[str, Optimizer] = {
 # A type checker cannot read a Literal out of a table.
 if TYPE_CHECKING:
     ActivationName = str
+    LossName = str
     OptimizerName = str
 else:
     ActivationName = Literal[tuple(ACTIVATIONS)]
+    LossName = Literal[tuple(LOSSES)]
     OptimizerName = Literal[tuple(OPTIMIZERS)]
 
 

@@ -2,27 +2,44 @@
 
 from functools import cached_property
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from jitnet.config.checking import CheckedConfig
-from jitnet.config.choices import ActivationName
+from jitnet.config.checking import CheckedConfig, any_of
+from jitnet.config.choices import LOSSES, TASKS, ActivationName, LossName
 from jitnet.config.layers import LAYERS, Layer, NormName, layers_of
 
-__all__ = ["ModelConfig"]
+__all__ = ["ModelConfig", "losses_of"]
 
 Units = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
+def losses_of(task: str) -> list[str]:
+    """The names of the losses of a task, its default first."""
+    return [name for name, loss in LOSSES.items() if loss.task == task]
+
+
 class ModelConfig(CheckedConfig):
-    """Shape and start of a fully connected network: in_features → hidden … → n_classes logits."""
+    """Shape, loss and start of a fully connected network: in_features → hidden … → an output for each class or target.
+
+    One of n_classes and n_targets is given.
+    """
 
     in_features: Units = Field(description="Numbers in one sample.")
     hidden: tuple[Units, ...] = Field(
-        default=(128,), description="Units of each hidden layer, first to last; empty for softmax regression."
+        default=(128,), description="Units of each hidden layer, first to last; empty for a linear model."
     )
-    n_classes: Annotated[int, Field(ge=2, le=65_536)] = Field(description="Classes, and so logits.")
+    n_classes: Annotated[int, Field(ge=2, le=65_536)] | None = Field(
+        default=None, description="Classes to tell apart, each with an output of its own."
+    )
+    n_targets: Annotated[int, Field(ge=1, le=65_536)] | None = Field(
+        default=None, description="Numbers to predict, in place of classes, each with an output of its own."
+    )
+    loss: LossName = Field(
+        default="cross-entropy",
+        description="What training makes small. Without it squared-error where n_targets is given.",
+    )
     activation: ActivationName = Field(default="relu", description="What follows every hidden layer.")
     norm: NormName = Field(
         default="none",
@@ -46,10 +63,42 @@ class ModelConfig(CheckedConfig):
         default=True, description="Whether the last layer's bias is trained; without it the bias stays zero."
     )
 
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.n_classes is not None and self.n_targets is not None:
+            raise ValueError(
+                f"<n_targets> is {self.n_targets}, beside <n_classes> {self.n_classes}; give one: a network predicts "
+                "classes or numbers"
+            )
+        if self.n_classes is None and self.n_targets is None:
+            raise ValueError(
+                "<n_classes>: expected a whole number from 2 to 65,536, found nothing; give <n_targets> where the "
+                "targets are numbers"
+            )
+        if self.n_targets is not None and "loss" not in self.model_fields_set:
+            self.__dict__["loss"] = losses_of("regress")[0]  # past the freeze, and not among the fields that are set
+        task = "classify" if self.n_targets is None else "regress"
+        if LOSSES[self.loss].task != task:
+            raise ValueError(
+                f"<loss> is {self.loss}, whose targets are {TASKS[LOSSES[self.loss].task]}; these targets are "
+                f"{TASKS[task]}: expected {any_of(losses_of(task))}"
+            )
+        return self
+
+    @property
+    def task(self) -> str:
+        """What the network is for, a name in `TASKS`."""
+        return LOSSES[self.loss].task
+
+    @property
+    def out_features(self) -> int:
+        """Outputs: one for each class or target."""
+        return self.n_targets or self.n_classes or 0
+
     @property
     def widths(self) -> tuple[int, ...]:
         """Features before the first layer and after each one."""
-        return (self.in_features, *self.hidden, self.n_classes)
+        return (self.in_features, *self.hidden, self.out_features)
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
@@ -85,7 +134,7 @@ class ModelConfig(CheckedConfig):
         for block, (before, after) in enumerate(pairwise(self.widths)):
             kinds = [layer.kind for layer in self.blocks[block]]
             follows = ["layer norm"] * ("layer_norm" in kinds)
-            follows += [self.activation if block < len(self.hidden) else "softmax"]
+            follows += [self.activation if block < len(self.hidden) else LOSSES[self.loss].link]
             follows += ["plus its input"] * ("residual" in kinds)
             trained = sum(layer.trained for layer in self.blocks[block])
             rows.append((before, after, ", ".join(follows), trained))

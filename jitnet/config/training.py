@@ -99,7 +99,8 @@ class TrainConfig(OptimizerFields):
         default=0, description="Epochs without improvement before an early stop; 0 is off."
     )
     monitor: Literal["accuracy", "loss"] = Field(
-        default="accuracy", description="What early stopping watches on the held-out data."
+        default="accuracy",
+        description="What early stopping watches on the held-out data; where targets are numbers always the loss.",
     )
     target_accuracy: Annotated[float, Field(ge=0.0, le=100.0)] = Field(
         default=0.0,

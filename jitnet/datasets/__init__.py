@@ -6,7 +6,7 @@
 from jitnet.datasets.assemble import Parts, from_arrays, hold_out
 from jitnet.datasets.conversion import Converted, Layout, convert
 from jitnet.datasets.dataset import Dataset, Progress, Scaling, Split, held_out_rows, stratified_split
-from jitnet.datasets.description import ClassShare, Description, Sample, describe
+from jitnet.datasets.description import ClassShare, Description, Sample, TargetRange, describe
 from jitnet.datasets.generation import synthetic
 from jitnet.datasets.registry import Fetched, Listing, fetch, listing, load, names
 
@@ -23,6 +23,7 @@ __all__ = [
     "Sample",
     "Scaling",
     "Split",
+    "TargetRange",
     "convert",
     "describe",
     "fetch",

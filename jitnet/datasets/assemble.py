@@ -17,11 +17,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.datasets.columns import as_labels, as_numbers
+from jitnet.datasets.columns import as_labels, as_numbers, names_of
 from jitnet.datasets.dataset import Dataset, Given, Scaling, Split, held_out_rows
 from jitnet.datasets.kind import unlike
 from jitnet.datasets.labels import resolve
 from jitnet.datasets.raw import Raw, RawData
+from jitnet.datasets.targets import resolve_numbers, standardise_targets, task_of
 from jitnet.errors import DataError
 
 __all__ = ["Parts", "assemble", "from_arrays", "hold_out"]
@@ -31,6 +32,7 @@ LEVEL_TOLERANCE = 1e-4
 """How far, in grey levels, a float32 k/255 may lie from k: some writers divide, some multiply by 1/255."""
 FEW_ROWS = 20
 """In so few rows every one may well have a class of its own."""
+_NO_LABELS = np.zeros(0, np.int64)
 LARGEST = float(np.finfo(np.float32).max) / 2
 """The largest magnitude of a value: the difference of two such still is a float32."""
 LEAST_DEVIATION = float(np.finfo(np.float32).tiny)
@@ -79,6 +81,8 @@ def from_arrays(
     name: str = "arrays",
     class_names: Sequence[str] | None = None,
     image_shape: tuple[int, int] | None = None,
+    task: str = "auto",
+    target_names: Sequence[str] | None = None,
 ) -> Dataset:
     """Make a data set from arrays or tables, checked and stored by the rules of this room.
 
@@ -86,6 +90,9 @@ def from_arrays(
     Images: (n, features), (n, h, w), (n, 1, h, w) or (n, h, w, 1), any real type; uint8 arrays are not copied.
     Labels: (n,) whole numbers or words, whose distinct values are the classes; or (n, n_classes) one-hot. With
     class_names whole numbers are positions in that list.
+    task: "classify", where labels are classes; "regress", where they are numbers to predict, (n,) or (n, n_targets);
+    "auto", numbers where they are floats with fractions, else classes. target_names: one a target; a DataFrame has them
+    as the names of its columns.
     Raises DataError where the arrays do not fit together.
     """
     train = _raw(train_images, train_labels, "train_images", "train_labels")
@@ -95,7 +102,11 @@ def from_arrays(
     elif test_images is not None or test_labels is not None:
         raise DataError("test_images and test_labels belong together; one of them is missing")
     names = tuple(class_names) if class_names is not None else None
-    return assemble(RawData(train, test, names), name=name, source="arrays", image_shape=image_shape)
+    targets = tuple(target_names) if target_names is not None else None
+    data = RawData(train, test, names, target_names=targets)
+    if targets is None and task_of(data, task) == "regress":
+        data = replace(data, target_names=names_of(train_labels))
+    return assemble(data, name=name, source="arrays", image_shape=image_shape, task=task)
 
 
 def _raw(images: npt.ArrayLike, labels: npt.ArrayLike, images_from: str, labels_from: str) -> Raw:
@@ -109,10 +120,12 @@ def assemble(
     source: str,
     classes: Sequence[str] | None = None,
     image_shape: tuple[int, int] | None = None,
+    task: str = "auto",
 ) -> Dataset:
     """Check raw splits and store them by the rules of this room.
 
     classes: the classes to sort the labels into (those of a model, say); without it the file or the labels tell them.
+    task: a name in TASKS, or "auto" for the rule of `targets`.
     Raises DataError with one line that names the file or field, what was found and what was expected.
     """
     if data.train is None:
@@ -129,8 +142,9 @@ def assemble(
             f"{raws[-1].images_from}: samples have {flats[-1].shape[1]} values; "
             f"expected {features}, as in {raws[0].images_from}"
         )
-    names, labels = resolve(data, classes)
-    for raw, flat, own in zip(raws, flats, labels, strict=True):
+    of_classes = task_of(data, task) == "classify"
+    names, outcomes = resolve(data, classes) if of_classes else resolve_numbers(data)
+    for raw, flat, own in zip(raws, flats, outcomes, strict=True):
         if len(flat) != len(own):
             counts = f"{raw.images_from} holds {len(flat)} images and {raw.labels_from} {len(own)} labels"
             raise DataError(f"{counts}; expected as many labels as images")
@@ -150,11 +164,25 @@ def assemble(
         if reason := judged and unlike(Scaling() if form.factor != 1.0 else scaling, flat):
             raise DataError(f"{raw.images_from}: {reason}; expected values like those of {raws[0].images_from}")
         _check_reach(images, scaling, raw.images_from)
-    splits = [Split(images, own) for images, own in zip(stored, labels, strict=True)]
-    given = Given(form.factor, fractions, image_shape, scaling)
+    if of_classes:
+        splits = [Split(images, own) for images, own in zip(stored, outcomes, strict=True)]
+    else:
+        splits = [Split(images, _NO_LABELS, targets=own) for images, own in zip(stored, outcomes, strict=True)]
+    target_scaling = None if of_classes else standardise_targets(outcomes[0])
+    given = Given(form.factor, fractions, image_shape, scaling, target_scaling)
     test = splits[1] if len(splits) > 1 else None
     return Dataset(
-        name, splits[0], test, names, form.image_shape, scaling, source, _doubt(data, splits[0], classes), given
+        name,
+        splits[0],
+        test,
+        names if of_classes else (),
+        form.image_shape,
+        scaling,
+        source,
+        _doubt(data, splits[0], classes) if of_classes else "",
+        given,
+        () if of_classes else names,
+        target_scaling,
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from jitnet.errors import DataError
 
-__all__ = ["as_labels", "as_numbers"]
+__all__ = ["as_labels", "as_numbers", "names_of"]
 
 
 def as_numbers(values: Any, where: str) -> np.ndarray:
@@ -54,6 +54,15 @@ def as_labels(values: Any, where: str) -> np.ndarray:
         return array.astype(str)
     whole = all(isinstance(value, (numbers.Integral, np.bool_)) for value in array.flat)
     return array.astype(np.int64 if whole else np.float64)
+
+
+def names_of(values: Any) -> tuple[str, ...] | None:
+    """The names of a table's columns, or of a column; None where it has none."""
+    columns = getattr(values, "columns", None)
+    if columns is not None:
+        return tuple(str(name) for name in columns)
+    name = getattr(values, "name", None)
+    return (name,) if isinstance(name, str) and name else None
 
 
 def _as_array(values: Any, where: str) -> np.ndarray:

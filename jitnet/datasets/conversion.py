@@ -47,16 +47,23 @@ def convert(dataset: Dataset, target: str | Path, layout: Layout = "jitnet") -> 
     path = Path(target).expanduser()
     suffix = path.suffix.lower()
     check_target(path, layout)
+    of_classes = dataset.task == "classify"
+    kind, names = ("class_names", dataset.class_names) if of_classes else ("target_names", dataset.target_names)
+    if not of_classes and (layout == "original" or not suffix):
+        raise DataError(
+            f"{dataset.name}: its targets are numbers, which {'the original layout' if suffix else 'an IDX folder'} "
+            "cannot hold; write NAME.npz or NAME.safetensors"
+        )
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             if suffix == ".safetensors":
-                metadata = {"class_names": json.dumps(dataset.class_names), "name": dataset.name}
+                metadata = {kind: json.dumps(names), "name": dataset.name}
                 safetensors_file.write(temporary, _arrays(dataset, layout), metadata)
             elif suffix == ".npz":
                 arrays = {KERAS_NAMES[name]: array for name, array in _arrays(dataset, layout).items()}
-                npz.write(temporary, arrays | {"class_names": np.array(dataset.class_names)})
+                npz.write(temporary, arrays | {kind: np.array(names)})
             else:
                 _write_idx(temporary, dataset)
             temporary.replace(path)
@@ -107,11 +114,13 @@ def _images(dataset: Dataset, split: Split) -> np.ndarray:
 
 
 def _labels(dataset: Dataset, split: Split) -> np.ndarray:
-    return split.labels.astype(np.min_scalar_type(dataset.n_classes - 1))
+    if split.targets is not None:
+        return split.targets
+    return split.labels.astype(np.min_scalar_type(len(dataset.class_names) - 1))
 
 
 def _one_hot(dataset: Dataset, split: Split) -> np.ndarray:
-    rows = np.zeros((len(split), dataset.n_classes), np.int64)
+    rows = np.zeros((len(split), len(dataset.class_names)), np.int64)
     rows[np.arange(len(split)), split.labels] = 1
     return rows
 
@@ -132,5 +141,5 @@ def _write_idx(folder: Path, dataset: Dataset) -> None:
             images, labels = _images(dataset, split), _labels(dataset, split)
             idx.write(folder / f"{part}-images-idx{images.ndim}-ubyte", images)
             idx.write(folder / f"{part}-labels-idx1-ubyte", labels)
-    if dataset.class_names != tuple(str(c) for c in range(dataset.n_classes)):
+    if dataset.class_names != tuple(str(c) for c in range(len(dataset.class_names))):
         (folder / "classes.txt").write_text("\n".join(dataset.class_names) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What a data set is: images as stored, labels, names of classes, and how values become network inputs."""
+"""What a data set is: images as stored, labels or numbers, their names, and how values become network inputs."""
 
 import hashlib
 from collections.abc import Callable
@@ -38,25 +38,42 @@ class Scaling:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Samples and their classes.
+    """Samples and their classes, or the numbers to predict from them.
 
     images: (n, features), C-contiguous, uint8 or float32, as stored: not scaled.
-    labels: (n,) int64, each in 0 .. n_classes - 1.
-    scaling: how its values become inputs; class_names: one name a class. A `Dataset` passes its own to its splits;
-    None where they are not known.
+    labels: (n,) int64, each in 0 .. n_classes - 1; empty where targets are numbers.
+    scaling: how its values become inputs; class_names, target_names: one name a class or target. A `Dataset` passes its
+    own to its splits; None where they are not known.
+    targets: (n, n_targets) float64, as stored: not standardised; None where the samples have classes.
     """
 
     images: np.ndarray
     labels: np.ndarray
     scaling: Scaling | None = None
     class_names: tuple[str, ...] | None = None
+    targets: np.ndarray | None = None
+    target_names: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.labels) if self.targets is None else len(self.targets)
 
     def take(self, rows: np.ndarray) -> "Split":
         """A copy of some samples; rows: indices, or a mask."""
-        return replace(self, images=self.images[rows], labels=self.labels[rows])
+        if self.targets is None:
+            return replace(self, images=self.images[rows], labels=self.labels[rows])
+        return replace(self, images=self.images[rows], targets=self.targets[rows])
+
+    @property
+    def strata(self) -> np.ndarray:
+        """(n,) int64: samples of one number are held out in its share. Classes; numbers are all of one stratum."""
+        return self.labels if self.targets is None else np.zeros(len(self), np.int64)
+
+    def in_words(self, row: int) -> str:
+        """A sample's class by name, or its numbers."""
+        if self.targets is not None:
+            return ", ".join(f"{number:.4g}" for number in self.targets[row])
+        label = int(self.labels[row])
+        return self.class_names[label] if self.class_names else str(label)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,13 +82,14 @@ class Given:
 
     factor: a stored value is the source's times this, 255 where fractions k/255 are kept as bytes. fractions: whether
     values from 0 to 1 are fractions even where all are whole, as in an array of floats. image_shape: (height, width) as
-    the source or the caller has it, None where neither said. scaling: what was found.
+    the source or the caller has it, None where neither said. scaling, target_scaling: what was found.
     """
 
     factor: float
     fractions: bool
     image_shape: tuple[int, int] | None
     scaling: Scaling
+    target_scaling: Scaling | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,10 +98,12 @@ class Dataset:
 
     name: what it is called; source: where it came from, for people.
     test: None where the source held training data alone.
-    class_names: one name a class, in the order of the labels.
+    class_names: one name a class, in the order of the labels; empty where targets are numbers.
     image_shape: (height, width) of a sample, None where samples are not grey images.
     notice: a line that the user should see (a fall-back that was taken), or empty.
     given: what `scaling` was found from; None where the caller chose it.
+    target_names: one name a target, where targets are numbers. target_scaling: how they become what a network is
+    trained on, each of the two (n_targets,) float64.
     """
 
     name: str
@@ -95,12 +115,18 @@ class Dataset:
     source: str
     notice: str = ""
     given: Given | None = None
+    target_names: tuple[str, ...] = ()
+    target_scaling: Scaling | None = None
 
     def __post_init__(self) -> None:
         # A split that is used alone, to judge a model by, still tells its values' form and its classes.
+        of_classes = self.task == "classify"
+        names, targets = (self.class_names, None) if of_classes else (None, self.target_names)
         for name, split in (("train", self.train), ("test", self.test)):
             if split is not None:
-                object.__setattr__(self, name, replace(split, scaling=self.scaling, class_names=self.class_names))
+                object.__setattr__(
+                    self, name, replace(split, scaling=self.scaling, class_names=names, target_names=targets)
+                )
 
     @property
     def test_or_train(self) -> Split:
@@ -108,9 +134,19 @@ class Dataset:
         return self.train if self.test is None else self.test
 
     @property
-    def n_classes(self) -> int:
-        """Number of classes."""
-        return len(self.class_names)
+    def task(self) -> str:
+        """What the data are for: "classify", or "regress" where targets are numbers."""
+        return "classify" if self.train.targets is None else "regress"
+
+    @property
+    def n_classes(self) -> int | None:
+        """Number of classes; None where targets are numbers."""
+        return len(self.class_names) if self.task == "classify" else None
+
+    @property
+    def n_targets(self) -> int | None:
+        """Numbers to predict from a sample; None where samples have classes."""
+        return None if self.train.targets is None else int(self.train.targets.shape[1])
 
     @property
     def in_features(self) -> int:
@@ -123,14 +159,15 @@ class Dataset:
         digest = hashlib.sha256()
         for name, split in (("train", self.train), ("test", self.test)):
             if split is not None:
-                for part, array in (("images", split.images), ("labels", split.labels)):
+                outcome = ("labels", split.labels) if split.targets is None else ("targets", split.targets)
+                for part, array in (("images", split.images), outcome):
                     digest.update(f"{name}_{part} {array.dtype.str} {array.shape};".encode())
                     digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
 
 def stratified_split(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
-    """Part a split in two: (the rest, the share `fraction` held out), with each class in its share.
+    """Part a split in two: (the rest, the share `fraction` held out), with each class, where there are, in its share.
 
     The held-out part has round(fraction * n) samples; within a class the choice depends on the seed alone, so it is
     the same everywhere. Both parts keep the samples' order and are copies.
@@ -148,17 +185,18 @@ def held_out_rows(split: Split, fraction: float, seed: int) -> np.ndarray:
     total = round(fraction * n)
     if not 0 < total < n:
         raise DataError(f"holding out {fraction:g} of {n} samples leaves a part empty; use another share or more data")
-    counts = np.bincount(split.labels)
+    strata = split.strata
+    counts = np.bincount(strata)
     quota = counts * (total / n)
     take = np.floor(quota).astype(np.int64)
     # The samples left over by rounding down go to the classes that lost most by it.
     take[np.argsort(take - quota, kind="stable")[: total - int(take.sum())]] += 1
 
-    order = np.lexsort((_hashes(seed, n), split.labels))
+    order = np.lexsort((_hashes(seed, n), strata))
     first = np.cumsum(counts) - counts
-    rank = np.arange(n) - first[split.labels[order]]
+    rank = np.arange(n) - first[strata[order]]
     held = np.zeros(n, bool)
-    held[order] = rank < take[split.labels[order]]
+    held[order] = rank < take[strata[order]]
     return held
 
 

@@ -1,4 +1,5 @@
-"""What is in a data set, as a record: counts, shapes, range of values, classes with their shares, sample images."""
+"""What is in a data set, as a record: counts, shapes, range of values, classes with their shares or
+targets with their range, sample images."""
 
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ import numpy as np
 from jitnet.config import check_arguments
 from jitnet.datasets.dataset import Dataset
 
-__all__ = ["ClassShare", "Description", "Sample", "describe"]
+__all__ = ["ClassShare", "Description", "Sample", "TargetRange", "describe"]
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,21 @@ class ClassShare:
     share: float
 
 
+@dataclass(frozen=True)
+class TargetRange:
+    """A target that is a number: its range, mean and standard deviation in the training split."""
+
+    name: str
+    low: float
+    high: float
+    mean: float
+    deviation: float
+
+
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A training sample: its index, its class and its stored values, (h, w) for images, else (features,)."""
+    """A training sample: its index, its class or its targets in words, and its stored values, (h, w) for images, else
+    (features,)."""
 
     index: int
     class_name: str
@@ -34,8 +47,9 @@ class Description:
     """What `describe` found.
 
     value_type: "uint8" or "float32"; low, high: the range of stored values in all splits; density: the share of
-    training values that are not zero; in_memory_bytes: images and labels; samples: the first of each class; notice: the
-    data set's, a line that the user should see, or empty.
+    training values that are not zero; in_memory_bytes: images, and labels or targets; samples: the first of each class,
+    or of all; notice: the data set's, a line that the user should see, or empty. classes is empty where targets are
+    numbers, else targets is.
     """
 
     name: str
@@ -53,30 +67,22 @@ class Description:
     classes: tuple[ClassShare, ...]
     samples: tuple[Sample, ...]
     notice: str = ""
+    targets: tuple[TargetRange, ...] = ()
 
 
 def describe(dataset: Dataset, n_samples: int = 10) -> Description:
     """Describe a data set; takes one pass over its values. `n_samples` is the most samples given, one a class."""
     check_arguments("describe(dataset)", dataset=(dataset, Dataset))
     splits = [dataset.train] if dataset.test is None else [dataset.train, dataset.test]
-    counts = [np.bincount(split.labels, minlength=dataset.n_classes) for split in splits]
-    tested = counts[1] if len(counts) > 1 else np.zeros_like(counts[0])
-    n_train = len(dataset.train)
-    classes = tuple(
-        ClassShare(name, int(a), int(b), float(a / n_train))
-        for name, a, b in zip(dataset.class_names, counts[0], tested, strict=True)
-    )
-    shape = dataset.image_shape or (dataset.in_features,)
-    _, first = np.unique(dataset.train.labels, return_index=True)
     train = dataset.train
-    samples = tuple(
-        Sample(int(i), dataset.class_names[train.labels[i]], train.images[i].reshape(shape)) for i in first[:n_samples]
-    )
+    shape = dataset.image_shape or (dataset.in_features,)
+    first = np.arange(len(train)) if train.targets is not None else np.unique(train.labels, return_index=True)[1]
+    samples = tuple(Sample(int(i), train.in_words(i), train.images[i].reshape(shape)) for i in first[:n_samples])
     return Description(
         name=dataset.name,
         source=dataset.source,
         checksum=dataset.checksum,
-        n_train=n_train,
+        n_train=len(train),
         n_test=0 if dataset.test is None else len(dataset.test),
         in_features=dataset.in_features,
         image_shape=dataset.image_shape,
@@ -84,8 +90,37 @@ def describe(dataset: Dataset, n_samples: int = 10) -> Description:
         low=float(min(split.images.min() for split in splits)),
         high=float(max(split.images.max() for split in splits)),
         density=float(np.count_nonzero(dataset.train.images) / dataset.train.images.size),
-        in_memory_bytes=sum(split.images.nbytes + split.labels.nbytes for split in splits),
-        classes=classes,
+        in_memory_bytes=sum(
+            split.images.nbytes + split.labels.nbytes + (0 if split.targets is None else split.targets.nbytes)
+            for split in splits
+        ),
+        classes=_classes(dataset),
         samples=samples,
         notice=dataset.notice,
+        targets=_targets(dataset),
+    )
+
+
+def _classes(dataset: Dataset) -> tuple[ClassShare, ...]:
+    """Each class; nothing where targets are numbers."""
+    counts = [
+        np.bincount(split.labels, minlength=len(dataset.class_names)) if split is not None else None
+        for split in (dataset.train, dataset.test)
+    ]
+    trained, tested = counts
+    assert trained is not None
+    return tuple(
+        ClassShare(
+            name, int(trained[c]), 0 if tested is None else int(tested[c]), float(trained[c] / len(dataset.train))
+        )
+        for c, name in enumerate(dataset.class_names)
+    )
+
+
+def _targets(dataset: Dataset) -> tuple[TargetRange, ...]:
+    """Each target; nothing where samples have classes."""
+    columns = () if dataset.train.targets is None else dataset.train.targets.T
+    return tuple(
+        TargetRange(name, float(own.min()), float(own.max()), float(own.mean()), float(own.std()))
+        for name, own in zip(dataset.target_names, columns, strict=True)
     )

@@ -85,7 +85,8 @@ def _values(labels: np.ndarray, where: str) -> tuple[np.ndarray, int]:
         bad = ~(((labels == 0) | (labels == 1)).all(axis=1) & ((labels == 1).sum(axis=1) == 1))
         if bad.any():
             raise DataError(
-                f"{where}: row {int(bad.argmax())} (from 0) is not one-hot; expected a single 1 among {labels.shape[1]}"
+                f"{where}: row {int(bad.argmax())} (from 0) is not one-hot; expected a single 1 among "
+                f"{labels.shape[1]}, or task='regress' where these are numbers to predict"
             )
         return labels.argmax(axis=1).astype(np.int64), labels.shape[1]
     if labels.dtype.kind == "U":
@@ -94,7 +95,8 @@ def _values(labels: np.ndarray, where: str) -> tuple[np.ndarray, int]:
         bad = ~((labels == np.floor(labels)) & (np.abs(labels.astype(np.float64)) < 2.0**53))
         if bad.any():
             raise DataError(
-                f"{where}: label {labels[bad.argmax()]} of sample {int(bad.argmax())} (from 0) is no whole number"
+                f"{where}: label {labels[bad.argmax()]} of sample {int(bad.argmax())} (from 0) is no whole number; "
+                "expected classes, or task='regress' where these are numbers to predict"
             )
     return np.ascontiguousarray(labels, dtype=np.int64), 0
 

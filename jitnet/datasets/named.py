@@ -39,11 +39,15 @@ def pick(path: Path, found: Collection[str]) -> tuple[str | None, ...]:
 
 
 def gather(
-    path: Path, names: tuple[str | None, ...], arrays: Mapping[str, np.ndarray], class_names: tuple[str, ...] | None
+    path: Path,
+    names: tuple[str | None, ...],
+    arrays: Mapping[str, np.ndarray],
+    class_names: tuple[str, ...] | None,
+    target_names: tuple[str, ...] | None = None,
 ) -> RawData:
     """The splits made of the arrays that `pick` chose."""
     splits = []
     for images, labels in ((names[0], names[1]), (names[2], names[3])):
         whole = images is not None and labels is not None
         splits.append(Raw(arrays[images], arrays[labels], f"{path}: {images}", f"{path}: {labels}") if whole else None)  # type: ignore[index]
-    return RawData(splits[0], splits[1], class_names)
+    return RawData(splits[0], splits[1], class_names, target_names=target_names)

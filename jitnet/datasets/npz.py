@@ -1,4 +1,5 @@
-"""NumPy archives in Keras's layout: `x_train`, `y_train`, `x_test`, `y_test`; `class_names` may name the classes.
+"""NumPy archives in Keras's layout: `x_train`, `y_train`, `x_test`, `y_test`; `class_names` may name the classes, and
+`target_names` the targets, which are numbers then.
 
 Objects are never unpickled, and what an array declares is checked against the archive before memory is taken for it.
 """
@@ -36,14 +37,17 @@ def read(path: Path) -> RawData:
         entries = [info for info in archive.infolist() if info.filename.endswith(".npy")]
         members = {info.filename.removesuffix(".npy"): info for info in entries}
         names = pick(path, members)
-        wanted = [name for name in (*names, "class_names") if name in members]
+        wanted = [name for name in (*names, "class_names", "target_names") if name in members]
         total = sum(members[name].file_size for name in wanted)
         if total > max(ALWAYS_ALLOWED_BYTES, MOST_TIMES_PACKED * size):
             raise DataError(f"{path}: its {size} bytes claim to unpack to {total}, as a zip bomb does; not unpacked")
         arrays = {name: _member(archive, members[name], f"{path}: {name}") for name in wanted}
-    class_names = arrays.pop("class_names", None)
-    words = None if class_names is None else tuple(str(name) for name in class_names.reshape(-1))
-    return gather(path, names, arrays, words)
+    words = {
+        key: tuple(str(name) for name in arrays.pop(key).reshape(-1))
+        for key in ("class_names", "target_names")
+        if key in arrays
+    }
+    return gather(path, names, arrays, words.get("class_names"), words.get("target_names"))
 
 
 @contextmanager

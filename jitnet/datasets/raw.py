@@ -14,7 +14,7 @@ class Raw:
     """One split as a file held it.
 
     images: (n, features), (n, h, w), (n, 1, h, w) or (n, h, w, 1), any real type.
-    labels: (n,) or (n, 1) whole numbers or words, or (n, n_classes) one-hot.
+    labels: (n,) or (n, 1) whole numbers or words, or (n, n_classes) one-hot; or (n,) or (n, n_targets) numbers.
     images_from, labels_from: the file and field, for messages.
     """
 
@@ -28,7 +28,7 @@ class Raw:
 class RawData:
     """What a reader found.
 
-    class_names: as the file gives them, else None.
+    class_names, target_names: as the file has them, else None.
     labels_hint: what to add to a message that doubts the labels: where else they may be, from "; " on.
     is_text: numbers were read from text, whose spelling says nothing of their type: labels may be words in one split
     and numbers in the other, and 0 and 1 among fractions are no bytes.
@@ -39,6 +39,7 @@ class RawData:
     class_names: tuple[str, ...] | None = None
     is_text: bool = False
     labels_hint: str = ""
+    target_names: tuple[str, ...] | None = None
 
     def only(self, source: str) -> Raw:
         """The split to test on: the test split where there is one, else the only split."""

@@ -151,6 +151,7 @@ def load(
     test_data: str | Path | None = None,
     *,
     classes: Sequence[str] | None = None,
+    task: str = "auto",
     progress: Progress | None = None,
     download: bool = True,
 ) -> Dataset:
@@ -159,6 +160,8 @@ def load(
     None is MNIST, and where MNIST is neither there nor to be had the embedded digits, with a `notice` that says so.
     test_data: a path whose test split (its only split, where it has one) takes the place of the data set's own.
     classes: the classes to sort labels into, a model's for example, where a file alone would not tell them all.
+    task: "classify" or "regress": whether labels are classes or numbers to predict; "auto": numbers where they are
+    floats with fractions in a .npz or .safetensors file.
     progress: told about downloads; download: whether there may be any.
     Raises DataError for data that are missing, broken or do not fit together; DownloadError and OutputError as `fetch`.
     """
@@ -187,7 +190,7 @@ def load(
         test = other.only(str(test_path))
         data = dataclasses.replace(data, test=test)
         source = f"{source}, tested on {test_path}"
-    dataset = assemble(data, name=name, source=source, classes=classes)
+    dataset = assemble(data, name=name, source=source, classes=classes, task=task)
     return dataclasses.replace(dataset, notice=notice) if notice else dataset
 
 

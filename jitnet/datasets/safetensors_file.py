@@ -1,6 +1,7 @@
 """Safetensors files: `train_images`, `train_labels`, `test_images`, `test_labels`, in one of two layouts.
 
-"jitnet": images uint8 (n, h, w) as stored, labels whole numbers, names of classes in the metadata.
+"jitnet": images uint8 (n, h, w) as stored, labels whole numbers, names of classes in the metadata; or numbers to
+predict, with names of targets.
 "original": images float32 (n, 1, h, w) in 0..1, labels int64 one-hot, as the Rust original reads.
 """
 
@@ -45,7 +46,8 @@ def read(path: Path) -> RawData:
         header.pop("__metadata__", None)
         names = pick(path, header)
         arrays = {name: _map(path, name, header[name], 8 + length) for name in names if name}
-    return gather(path, names, arrays, _class_names(path, metadata.get("class_names")))
+    words = {key: _names(path, key, metadata.get(key)) for key in ("class_names", "target_names")}
+    return gather(path, names, arrays, words["class_names"], words["target_names"])
 
 
 def _map(path: Path, name: str, entry: dict[str, Any], offset: int) -> np.ndarray:
@@ -57,7 +59,7 @@ def _map(path: Path, name: str, entry: dict[str, Any], offset: int) -> np.ndarra
     return np.memmap(path, dtype, mode="c", offset=offset + entry["data_offsets"][0], shape=shape).view(np.ndarray)
 
 
-def _class_names(path: Path, text: str | None) -> tuple[str, ...] | None:
+def _names(path: Path, key: str, text: str | None) -> tuple[str, ...] | None:
     if text is None:
         return None
     try:
@@ -65,7 +67,7 @@ def _class_names(path: Path, text: str | None) -> tuple[str, ...] | None:
     except (json.JSONDecodeError, RecursionError):
         names = None
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise DataError(f"{path}: its metadata has class_names {text[:60]!r}; expected a JSON list of words")
+        raise DataError(f"{path}: its metadata has {key} {text[:60]!r}; expected a JSON list of words")
     return tuple(names)
 
 

@@ -17,6 +17,8 @@ once.
 
 from typing import NamedTuple
 
+from jitnet.kernels.loss import Price
+
 __all__ = ["Cost", "Sizes", "gradient_bytes", "linear_cost", "sparse_linear_cost"]
 
 
@@ -30,14 +32,14 @@ class Cost(NamedTuple):
 class Sizes(NamedTuple):
     """What costs are computed from.
 
-    n: samples in the batch, or of the data. i, o: in_features and out_features of the layer. classes: of the network.
+    n: samples in the batch, or of the data. i, o: in_features and out_features of the layer. outputs: of the network.
     entries: inputs of the n samples that are not zero, columns: of the i that any of them has. partials: groups that
     contribute to the logits. parameters: all of them, filling included. activation, activation_back: FLOP a number.
     transposed: whether a layer below needs the gradient samples last. update, update_bytes: FLOP and bytes a parameter,
     0 where the gradient is added straight to the weights. average: whether the operation keeps the moving average.
     limited: whether the norms of the layer's units are. normalised: whether a norm follows the linear layer. more: the
-    layer's parameters beside weights and biases. item: bytes of an input as stored. taps: weights of the
-    Gaussian that smooths distortions, height and width: of an image.
+    layer's parameters beside weights and biases. item: bytes of an input as stored. taps: weights of the Gaussian that
+    smooths distortions, height and width: of an image. loss, link: of the network's loss and link.
     """
 
     n: float
@@ -60,7 +62,9 @@ class Sizes(NamedTuple):
     taps: float = 0.0
     height: float = 0.0
     width: float = 0.0
-    classes: float = 0.0
+    outputs: float = 0.0
+    loss: Price = Price()
+    link: Price = Price()
 
 
 def linear_cost(s: Sizes) -> Cost:

@@ -79,6 +79,9 @@ def _kernels_called(function: Any) -> tuple[str, ...]:
     code, names = plain(function), list[str]()
     for name in [step.argval for step in dis.get_instructions(code) if step.opname == "LOAD_GLOBAL"]:
         value = code.__globals__.get(name)
+        if chosen_from := getattr(value, "linked_functions", ()):  # a switch calls any of several
+            names += [function.__name__ for function in chosen_from]
+            continue
         room = getattr(value, "__module__", "")
         if room.startswith("jitnet.kernels") and callable(value):
             names.append(name)

@@ -1,15 +1,15 @@
-"""Operations on the output layer: logits, predictions, loss, and the gradient of the logits. A part works on samples of
-its own, or on all."""
+"""Operations on the output layer: its outputs, called logits here, predictions, loss, and the gradient of the logits. A
+part works on samples of its own, or on all."""
 
 import numpy as np
 
-from jitnet.compiler.blocks import LANES, PANEL, PANEL_COLS
+from jitnet.compiler.blocks import PANEL, PANEL_COLS
 from jitnet.compiler.tile import tile_load, tile_store
 from jitnet.engine.costs import Cost, Sizes, linear_cost, sparse_linear_cost
 from jitnet.engine.operation import operation
 from jitnet.engine.places import entry_lists, forward_weights, inputs, loss_replica, replica
 from jitnet.kernels.linear import linear_forward
-from jitnet.kernels.loss import softmax, softmax_cross_entropy
+from jitnet.kernels.loss import run_link, run_loss
 from jitnet.kernels.memory import scale_rows, transpose
 from jitnet.kernels.sparse import sparse_forward
 
@@ -18,12 +18,12 @@ __all__ = ["add_partials", "link", "logits", "logits_sparse", "loss", "partial_l
 
 def _partial_logits_cost(s: Sizes) -> Cost:
     """Of a hidden layer of o units. The last group begins with the biases, others with zeros."""
-    begins = s.classes if s.partials == 1 else 2 * s.classes
-    logits_bytes = 4 * s.partials * s.n * s.classes
-    return Cost(2 * s.n * s.classes * s.o, 4 * (s.n * s.o + s.classes * s.o + begins) + logits_bytes)
+    begins = s.outputs if s.partials == 1 else 2 * s.outputs
+    logits_bytes = 4 * s.partials * s.n * s.outputs
+    return Cost(2 * s.n * s.outputs * s.o, 4 * (s.n * s.o + s.outputs * s.o + begins) + logits_bytes)
 
 
-@operation("units", _partial_logits_cost, ("n", "o", "classes"), product="forward")
+@operation("units", _partial_logits_cost, ("n", "o", "outputs"), product="forward")
 def partial_logits(run, batch, layer, part, first, last):
     """What own groups of units of the last hidden layer contribute to the logits; the last group adds the bias.
 
@@ -96,58 +96,62 @@ def add_partials(run, batch, layer, part, first, last):
 
 
 def _loss_cost(s: Sizes) -> Cost:
-    """26 FLOP a logit for softmax and loss and 1 to scale, 8 a sample. The gradient is written twice; a sample has a
-    label, a loss and whether it was right."""
-    return Cost((27 * s.o + 8) * s.n, 12 * (s.o + 1) * s.n)
+    """Of the loss itself, and 1 FLOP an output to scale. The gradient is written twice."""
+    price = s.loss
+    flop, moved = (price.output_flop + 1) * s.o + price.sample_flop, (price.output_bytes + 12) * s.o
+    return Cost(flop * s.n, (moved + price.sample_bytes) * s.n)
 
 
 @operation("vectors of samples", _loss_cost, ("n", "o"))
 def loss(run, batch, layer, part, first, last):
-    """Losses, right guesses, and the gradient of the logits, of own samples.
+    """Losses, right guesses where targets are classes, and the gradient of the logits, of own samples.
 
     The gradient stands twice: samples last for the layer below, and as rows for the weights, scaled by grad_scale. That
     is where plain SGD's learning rate comes in.
     """
     this, network, work = run.layers[layer], run.network, run.state.work
     at, own = replica(run, layer, part), loss_replica(run, part)
-    stride, grad_t_stride, n_classes = this.output_stride, network.grad_t_stride, this.out_features
+    stride, grad_t_stride, n_outputs = this.output_stride, network.grad_t_stride, this.out_features
     out = work[this.preactivation_offset + at + first * stride :]
     dout_t = work[this.grad_t_offset + at :]
     dout = work[this.grad_offset + at + first * stride :]
     losses, correct = run.state.losses[own:], run.state.correct[own:]
     smoothing, mean = np.float32(run.settings.label_smoothing), np.float32(1.0 / batch.size)
-    transpose(out, stride, dout_t[first:], grad_t_stride, last - first, 0, n_classes)
-    softmax_cross_entropy(
+    transpose(out, stride, dout_t[first:], grad_t_stride, last - first, 0, n_outputs)
+    run_loss(
+        run.settings.loss_code,
         dout_t,
         grad_t_stride,
         run.data.labels,
+        run.data.targets,
         batch.indices,
         losses,
         correct,
-        n_classes,
+        n_outputs,
         smoothing,
         mean,
         first,
         last,
     )
-    transpose(dout_t[first:], grad_t_stride, dout, stride, n_classes, 0, last - first)
-    scale_rows(dout, stride, last - first, np.float32(batch.grad_scale), 0, n_classes)
+    transpose(dout_t[first:], grad_t_stride, dout, stride, n_outputs, 0, last - first)
+    scale_rows(dout, stride, last - first, np.float32(batch.grad_scale), 0, n_outputs)
 
 
 def _link_cost(s: Sizes) -> Cost:
-    """Of softmax, in place, which adds up a vector at its end; probabilities are then written out."""
-    return Cost((24 * s.o + LANES) * s.n, 12 * s.n * s.o)
+    """Of the link, in place; predictions are then written out."""
+    price = s.link
+    return Cost((price.output_flop * s.o + price.sample_flop) * s.n, (price.output_bytes + 4) * s.n * s.o)
 
 
 @operation("samples", _link_cost, ("n", "o"))
 def link(run, batch, layer, part, first, last):
-    """Predictions from the outputs of own samples: the probability of each class."""
+    """Predictions from the outputs of own samples: the probability of each class, or the numbers themselves."""
     this, work = run.layers[layer], run.state.work
     at = this.preactivation_offset + replica(run, layer, part)
     for n in range(first, last):
         row = at + n * this.output_stride
         outputs = work[row : row + this.padded_features]
-        softmax(outputs, this.out_features)
+        run_link(run.settings.link_code, outputs, this.out_features)
         predictions = run.outputs.predictions[batch.indices[n]]
         for c in range(this.out_features):
             predictions[c] = outputs[c]

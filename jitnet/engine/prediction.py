@@ -113,7 +113,9 @@ class Predictor:
             barrier=barrier_words(program.threads),
             order=np.arange(len(samples), dtype=np.int32),
             data=self._run.data._replace(**{"images" if has_bytes else "features": samples}),
-            outputs=self._run.outputs._replace(predictions=np.empty((len(samples), self._shape.n_classes), np.float32)),
+            outputs=self._run.outputs._replace(
+                predictions=np.empty((len(samples), self._shape.out_features), np.float32)
+            ),
         )
 
     def activations(self, images: npt.NDArray[np.uint8], features: Floats) -> list[Floats]:

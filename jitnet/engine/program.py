@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 from jitnet.compiler.barrier import BARRIERS
 from jitnet.compiler.blocks import LANES
 from jitnet.compiler.signatures import make_records
-from jitnet.config import LAYERS, Layer, ModelConfig, TrainConfig
+from jitnet.config import LAYERS, LOSSES, Layer, ModelConfig, TrainConfig
 from jitnet.engine.costs import Cost, Sizes
 from jitnet.engine.kinds import KINDS
 from jitnet.engine.layout import Layout
@@ -39,6 +39,7 @@ from jitnet.engine.operations import CODES, OPERATIONS
 from jitnet.engine.ownership import SAMPLES_AT_A_TIME, SPLITS, Parts, choose_parts
 from jitnet.engine.state import LINE
 from jitnet.kernels.activation import ACTIVATION_KERNELS
+from jitnet.kernels.loss import LINK_KERNELS, LOSS_KERNELS
 from jitnet.kernels.optimizer import OPTIMIZER_KERNELS
 
 __all__ = [
@@ -215,6 +216,9 @@ class Writer:
         unused |= {"transpose"} if layer == 0 else set()
         if operation == "activate_back" and self._normalised(layer):
             unused |= {"transpose", "scale_rows"}
+        link = LOSSES[shape.loss].link
+        unused |= {kernel.function.__name__ for name, kernel in LOSS_KERNELS.items() if name != shape.loss}
+        unused |= {kernel.function.__name__ for name, kernel in LINK_KERNELS.items() if name != link}
         return frozenset(unused | ({"limit_norms"} if layer == self.last else set()))
 
     def _normalised(self, layer: int) -> bool:
@@ -244,7 +248,9 @@ class Writer:
             normalised=self._normalised(layer),
             more=2 * o * self._normalised(layer) + i * bool(self.layout.layers[layer].scale_offset > 0),
             item=step.item,
-            classes=shape.n_classes,
+            outputs=shape.out_features,
+            loss=LOSS_KERNELS[shape.loss].price,
+            link=LINK_KERNELS[LOSSES[shape.loss].link].price,
         )
 
     # How many parts a region is worth.

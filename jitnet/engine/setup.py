@@ -11,7 +11,7 @@ from jitnet.compiler.barrier import barrier_words
 from jitnet.compiler.clock import tick_s
 from jitnet.compiler.reference import Struct
 from jitnet.compiler.signatures import make_record
-from jitnet.config import ModelConfig, TrainConfig
+from jitnet.config import LOSSES, ModelConfig, TrainConfig
 from jitnet.engine.costs import Sizes
 from jitnet.engine.layout import Layout
 from jitnet.engine.loop import load_loop, run_steps
@@ -19,6 +19,7 @@ from jitnet.engine.ownership import MEETINGS, SAMPLES_AT_A_TIME
 from jitnet.engine.program import Program, Step, adds_directly, on_data, updates_late
 from jitnet.engine.state import CALL, SETTINGS, Buffer, Data, Run, allocate, clock_for, empty_run, no_data
 from jitnet.kernels.activation import ACTIVATION_KERNELS
+from jitnet.kernels.loss import LINK_KERNELS, LOSS_KERNELS
 from jitnet.kernels.optimizer import OPTIMIZER_KERNELS, optimizer_settings
 from jitnet.kernels.schedule import schedule_settings
 
@@ -30,6 +31,8 @@ def make_settings(shape: ModelConfig, config: TrainConfig) -> Any:
     return make_record(
         SETTINGS,
         activation=ACTIVATION_KERNELS[shape.activation].code,
+        loss_code=LOSS_KERNELS[shape.loss].code,
+        link_code=LINK_KERNELS[LOSSES[shape.loss].link].code,
         adds_directly=adds_directly(shape, config),
         label_smoothing=config.label_smoothing,
         clip_norm=config.clip_norm,
@@ -101,15 +104,18 @@ def make_data(
     *,
     skips_zeros: bool,
     threads: int,
+    targets: npt.NDArray[np.float32] | None = None,
     entries: Buffer | None = None,
     times: dict[str, float] | None = None,
 ) -> Data:
     """Samples as the loop walks them: bytes as they are stored, with lists of what is not zero where asked for.
 
-    entries: where their lists go, where they are for one call and not for the whole run. times: gains the seconds of
-    each operation.
+    labels: (n,), empty where targets are numbers: targets, (n, n_targets). entries: where their lists go, where they
+    are for one call and not for the whole run. times: gains the seconds of each operation.
     """
     data = no_data()._replace(images=images, features=features, labels=np.require(labels, np.int32, ["C", "W"]))
+    if targets is not None:
+        data = data._replace(targets=np.require(targets, np.float32, ["C", "W"]))
     if not skips_zeros:
         return data
     sizes = Sizes(len(images), images.shape[1], item=1)

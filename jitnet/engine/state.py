@@ -84,6 +84,8 @@ class SettingsRecord(Record, Protocol):
     """The options that steer a step. The optimizer's and the schedule's are records of their own."""
 
     activation: int  # its code
+    loss_code: int
+    link_code: int
     adds_directly: bool  # gradients scaled by -learning rate are added straight to the weights
     label_smoothing: float
     clip_norm: float
@@ -145,13 +147,14 @@ class State(NamedTuple):
 class Data(NamedTuple):
     """The samples: images (samples, features) uint8, or where that is empty features (samples, features) float32; and
     for images that are mostly zero the lists of what is not, indptr (samples + 1,) int64 and entries uint32 (see
-    kernels.sparse). labels: (samples,) int32."""
+    kernels.sparse). labels: (samples,) int32, or where that is empty targets: (samples, out_features) float32."""
 
     images: npt.NDArray[np.uint8]
     features: Floats
     indptr: npt.NDArray[np.int64]
     entries: npt.NDArray[np.uint32]
     labels: npt.NDArray[np.int32]
+    targets: Floats
 
 
 class Outputs(NamedTuple):
@@ -216,6 +219,7 @@ def no_data() -> Data:
         np.zeros(1, np.int64),
         np.zeros(0, np.uint32),
         np.zeros(0, np.int32),
+        np.zeros((0, 0), np.float32),
     )
 
 

@@ -1,11 +1,24 @@
-"""Softmax and cross-entropy: probabilities, loss, and the gradient of the logits in place.
+"""Losses: each with its gradient in the place of the outputs, the links from outputs to predictions, and their costs.
 
-loss = -sum_c t[c] log p[c], with p = softmax(logits) and t the target: 1 at the label, or with label smoothing s
-1 - s + s / n_classes there and s / n_classes elsewhere (Szegedy et al. 2016). Its gradient is p - t.
-The largest logit is subtracted first, so that nothing overflows; a NaN or an infinite logit stays visible in the loss.
+cross-entropy  loss = -sum_c t[c] log p[c], with p = softmax(logits) and t the target: 1 at the label, or with label
+               smoothing s 1 - s + s / n_classes there and s / n_classes elsewhere (Szegedy et al. 2016). Its gradient
+               is p - t. The largest logit is subtracted first, so that nothing overflows.
+squared-error  loss = sum_c (out[c] - t[c])^2 / n_targets, with t the targets of a sample: averaged over samples the
+               value of torch.nn.MSELoss(). Its gradient is 2 (out - t) / n_targets.
+
+softmax        p[c] = e^out[c] / sum_c e^out[c]
+identity       the outputs themselves
+
+An output that is NaN or infinite stays visible in every loss.
+
+A new loss is: its formula above, its function with LOSS_ARGUMENTS and a line in LOSS_KERNELS; and its name, task, link
+and metrics in `config/choices.py`. A new link is its function and a line in LINK_KERNELS. Every other room asks these
+tables.
 """
 
 import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import prange
@@ -13,16 +26,69 @@ from numba import prange
 from jitnet.compiler.blocks import LANES
 from jitnet.compiler.decorators import driver, linked
 from jitnet.compiler.denormals import flush_denormals, restore_float_flags
-from jitnet.compiler.signatures import FLOATS, INDICES, INT, SINGLE
+from jitnet.compiler.signatures import FLOATS, FLOATS_2D, INDICES, INT, SINGLE
+from jitnet.compiler.switch import switch
 from jitnet.compiler.tile import tile_larger, tile_load, tile_store, tile_sum, tile_zero
 from jitnet.kernels.exponential import tile_exp
 
-__all__ = ["cross_entropy", "softmax", "softmax_cross_entropy"]
+__all__ = [
+    "LINK_KERNELS",
+    "LOSS_KERNELS",
+    "LinkKernel",
+    "LossKernel",
+    "Price",
+    "apply_loss",
+    "identity",
+    "run_link",
+    "run_loss",
+    "softmax",
+    "softmax_cross_entropy",
+    "squared_error",
+]
 
 _F = np.float32
 
 
-@linked(FLOATS, INT)
+class Price(NamedTuple):
+    """FLOP and bytes, for each output of each sample and for each sample, counted as `engine.costs` says."""
+
+    output_flop: float = 0.0
+    sample_flop: float = 0.0
+    output_bytes: float = 0.0
+    sample_bytes: float = 0.0
+
+
+class LossKernel(NamedTuple):
+    """What else must be known of a loss.
+
+    code: its number in compiled code, its place in the table. function: computes it. price: of the function, without
+    the outputs themselves, which it overwrites. judge: its mean over samples, of predictions (n, n_outputs) and labels
+    (n,) or targets (n, n_outputs), for those that are at hand already; plain NumPy, in float64.
+    """
+
+    code: int
+    function: Callable[..., None]
+    price: Price
+    judge: Callable[[Any, Any], float]
+
+
+class LinkKernel(NamedTuple):
+    """The same of a link from outputs to predictions. price: outputs included, which it overwrites or leaves."""
+
+    code: int
+    function: Callable[..., None]
+    price: Price
+
+
+LOSS_ARGUMENTS = (FLOATS, INT, INDICES, FLOATS_2D, INDICES, FLOATS, INDICES, INT, SINGLE, SINGLE, INT, INT)
+"""Types of what every loss takes: outputs_t, stride, labels, targets, indices, losses, correct, n_outputs, smoothing,
+factor, first, last. See `softmax_cross_entropy`, and `squared_error` for targets that are numbers."""
+
+LINK_ARGUMENTS = (FLOATS, INT)
+"""Types of what every link takes: the outputs of a sample, and how many they are."""
+
+
+@linked(*LINK_ARGUMENTS)
 def softmax(row, n_classes):
     """Turn one sample's logits into probabilities, in place; row has room for whole vectors of LANES logits, and what
     is behind n_classes there is zeroed. Lanes are summed by themselves and then together: the same bits on every
@@ -42,17 +108,22 @@ def softmax(row, n_classes):
         row[c] *= scale
 
 
-@linked(FLOATS, INT, INDICES, INDICES, FLOATS, INDICES, INT, SINGLE, SINGLE, INT, INT)
+@linked(*LINK_ARGUMENTS)
+def identity(row, n_outputs):
+    """Leave one sample's outputs as they are."""
+
+
+@linked(*LOSS_ARGUMENTS)
 def softmax_cross_entropy(
-    logits_t, stride, labels, indices, losses, correct, n_classes, smoothing, factor, first, last
+    logits_t, stride, labels, targets, indices, losses, correct, n_classes, smoothing, factor, first, last
 ):
     """Turn the logits of samples first <= n < last into the gradient (p - t) * factor, in place; write each sample's
     loss and whether the guess was right.
 
     logits_t (n_classes, batch) float32, flat, samples last in rows of stride; the label of sample n is
-    labels[indices[n]]. losses (batch,) float32, correct (batch,) int32. Sixteen samples are one vector: first is a
-    multiple of LANES, and logits_t and losses have room up to the next one after last. A logit that is NaN or infinite
-    gives a loss that is NaN. 26 FLOP and 8 bytes a logit.
+    labels[indices[n]]; targets are not used. losses (batch,) float32, correct (batch,) int32. Sixteen samples are one
+    vector: first is a multiple of LANES, and logits_t and losses have room up to the next one after last. A logit that
+    is NaN or infinite gives a loss that is NaN. 26 FLOP and 8 bytes a logit.
     """
     sure = _F(1.0) - smoothing
     for n in range(first, last, LANES):
@@ -94,22 +165,75 @@ def softmax_cross_entropy(
         tile_store(tile_load(1, 1, losses, n, 0) + loss, losses, n, 0)
 
 
+@linked(*LOSS_ARGUMENTS)
+def squared_error(
+    outputs_t, stride, labels, targets, indices, losses, correct, n_targets, smoothing, factor, first, last
+):
+    """Turn the outputs of samples first <= n < last into the gradient 2 (out - t) / n_targets * factor, in place; write
+    each sample's loss, the mean over its targets of (out - t)^2.
+
+    outputs_t (n_targets, batch) float32, flat, samples last in rows of stride; t of sample n is targets[indices[n]],
+    targets (samples, n_targets) float32. losses (batch,) float32. labels, correct and smoothing are not used. Vectors
+    of samples and their room as in `softmax_cross_entropy`. 4 FLOP and 12 bytes an output.
+    """
+    mean = _F(1.0) / _F(n_targets)
+    slope = _F(2.0) * mean * factor
+    for n in range(first, last, LANES):
+        total = tile_zero(1, 1)
+        for c in range(n_targets):
+            # The targets of sixteen samples lie apart: brought together where the losses will be.
+            for k in range(n, min(last, n + LANES)):
+                losses[k] = targets[indices[k], c]
+            error = tile_load(1, 1, outputs_t, c * stride + n, 0) - tile_load(1, 1, losses, n, 0)
+            total = total + error * error
+            tile_store(error * slope, outputs_t, c * stride + n, 0)
+        tile_store(total * mean, losses, n, 0)
+
+
+def _judge_cross_entropy(probabilities: Any, labels: Any) -> float:
+    """Mean of -log p[label]."""
+    at_label = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return float(-np.log(np.maximum(at_label, np.finfo(np.float32).tiny)).mean())
+
+
+def _judge_squared_error(predictions: Any, targets: Any) -> float:
+    """Mean of (prediction - t)^2."""
+    return float(((predictions.astype(np.float64) - targets) ** 2).mean())
+
+
+LOSS_KERNELS: dict[str, LossKernel] = {
+    "cross-entropy": LossKernel(0, softmax_cross_entropy, Price(26, 8, 0, 12), _judge_cross_entropy),
+    "squared-error": LossKernel(1, squared_error, Price(4, 1, 4, 4), _judge_squared_error),
+}
+
+LINK_KERNELS: dict[str, LinkKernel] = {
+    "softmax": LinkKernel(0, softmax, Price(24, LANES, 8, 0)),
+    "identity": LinkKernel(1, identity, Price(0, 0, 4, 0)),
+}
+
+run_loss = switch([kernel.function for kernel in LOSS_KERNELS.values()], LOSS_ARGUMENTS)
+"""Does what the loss of a code does: (code, *LOSS_ARGUMENTS)."""
+
+run_link = switch([kernel.function for kernel in LINK_KERNELS.values()], LINK_ARGUMENTS)
+"""Does what the link of a code does: (code, *LINK_ARGUMENTS)."""
+
+
 @driver
-def cross_entropy(logits_t, labels, losses, correct, smoothing, parts):
-    """`softmax_cross_entropy` of plain arrays, with the mean's gradient: logits_t (n_classes, batch) float32, which
-    becomes the gradient, labels (batch,) int32, losses (batch,) float32, correct (batch,) int32.
+def apply_loss(loss, outputs_t, labels, targets, losses, correct, smoothing, parts):
+    """A loss of plain arrays, with the mean's gradient. loss: its code. outputs_t (n_outputs, batch) float32, which
+    becomes the gradient, labels (batch,) int32 or targets (batch, n_outputs) float32, the other empty; losses (batch,)
+    float32, correct (batch,) int32.
 
     The batch is a multiple of LANES; whole vectors of samples are split in parts.
     """
-    n_classes, batch = logits_t.shape
+    n_outputs, batch = outputs_t.shape
     indices = np.empty(batch, np.int32)
     for n in range(batch):
         indices[n] = n
     for part in prange(parts):
         flags = flush_denormals()
         first, last = batch // LANES * part // parts * LANES, batch // LANES * (part + 1) // parts * LANES
-        factor = _F(1.0 / batch)
-        softmax_cross_entropy(
-            logits_t.reshape(-1), batch, labels, indices, losses, correct, n_classes, _F(smoothing), factor, first, last
-        )
+        factor, flat = _F(1.0 / batch), outputs_t.reshape(-1)
+        share = _F(smoothing)
+        run_loss(loss, flat, batch, labels, targets, indices, losses, correct, n_outputs, share, factor, first, last)
         restore_float_flags(flags)

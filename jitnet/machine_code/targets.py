@@ -28,7 +28,7 @@ _DRIVEN = {
     "kernels.linear.forward": "FLOATS_2D, FLOATS_2D, FLOATS, FLOATS_2D, INT",
     "kernels.linear.gradient_of_input": "FLOATS_2D, FLOATS_2D, FLOATS_2D, INT",
     "kernels.linear.gradient_of_weight": "FLOATS_2D, FLOATS_2D, FLOATS_2D, FLOATS, INT",
-    "kernels.loss.cross_entropy": "FLOATS_2D, INDICES, FLOATS, INDICES, REAL, INT",
+    "kernels.loss.apply_loss": "INT, FLOATS_2D, INDICES, FLOATS_2D, FLOATS, INDICES, REAL, INT",
     "kernels.matmul._columns": "FLOATS_2D, FLOATS_2D, FLOATS_2D, INT",
     "kernels.matmul._dots": "FLOATS_2D, FLOATS_2D, FLOATS_2D, INT, INT",
     "kernels.matmul.blocked": "FLOATS_2D, FLOATS_2D, FLOATS_2D",

@@ -1,4 +1,4 @@
-"""Samples as the loops take them: bytes as they are stored, or floats that are scaled."""
+"""Samples as the loops take them: bytes as they are stored, or floats that are scaled; and targets that are numbers."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy.typing as npt
 from jitnet.datasets import Scaling
 from jitnet.errors import DataError, ModelError
 
-__all__ = ["encode"]
+__all__ = ["decode_targets", "encode", "encode_targets"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -36,3 +36,13 @@ def encode(rows: npt.NDArray[Any], scaling: Scaling) -> tuple[npt.NDArray[np.uin
         found = f"value {column} of sample {row} (both counted from 0) is {rows[row, column]}"
         raise DataError(f"{found}; expected finite numbers of the kind that the model was trained on")
     return _NO_IMAGES, np.require(scaled, np.float32, ["C", "W"])
+
+
+def encode_targets(targets: npt.NDArray[Any], scaling: Scaling) -> Floats:
+    """Targets (n, n_targets), in their own unit, as a network is trained on them: standardised."""
+    return np.ascontiguousarray((targets - scaling.offset) * scaling.scale, np.float32)
+
+
+def decode_targets(outputs: Floats, scaling: Scaling) -> Floats:
+    """A network's outputs (n, n_targets) in the targets' unit."""
+    return (outputs / scaling.scale + scaling.offset).astype(np.float32)

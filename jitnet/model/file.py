@@ -36,11 +36,12 @@ class StoredModel(NamedTuple):
     image_shape: tuple[int, int] | None
     scaling: Scaling
     metadata: dict[str, str]
+    target_names: Sequence[str] = ()
+    target_scaling: Scaling | None = None
 
 
 def write(path: Path, model: StoredModel) -> None:
     """Write a model, whole or not at all, and the same model with the same bytes; OutputError where that fails."""
-    scaling = {name: np.asarray(getattr(model.scaling, name), np.float64).tolist() for name in ("offset", "scale")}
     about = {
         "format": "pt",
         "architecture": "-".join(map(str, model.config.widths)),
@@ -48,8 +49,12 @@ def write(path: Path, model: StoredModel) -> None:
         "activation": model.config.activation,
         "class_names": json.dumps(model.class_names),
         "image_shape": json.dumps(model.image_shape),
-        "scaling": json.dumps(scaling),
+        "scaling": _scaling_text(model.scaling),
     }
+    if model.target_names:
+        del about["class_names"]
+        about["target_names"] = json.dumps(model.target_names)
+        about["target_scaling"] = _scaling_text(model.target_scaling or Scaling())
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         safetensors_file.write(temporary, dict(model.parameters), {**model.metadata, **about})
@@ -76,20 +81,31 @@ def read(path: Path) -> StoredModel:
     except (ValueError, TypeError) as error:
         raise _not_understood(path, error) from None
     widths = _checked_widths(path, tensors, stored)
+    outputs = "n_targets" if stored.get("n_targets") is not None else "n_classes"
+    if outputs == "n_classes" and widths[-1] < 2:
+        raise ModelError(f"{path}: the last layer has {widths[-1]} output; expected at least 2 classes")
     try:
-        shape = {"in_features": widths[0], "hidden": widths[1:-1], "n_classes": widths[-1]}
+        shape = {"in_features": widths[0], "hidden": widths[1:-1], outputs: widths[-1]}
         config = build(ModelConfig, {**stored, **shape})
         scaling = json.loads(about["scaling"]) if "scaling" in about else {"offset": 0.0, "scale": 1.0 / 255.0}
         image_shape = json.loads(about["image_shape"]) if "image_shape" in about else _square(widths[0])
         names = json.loads(about.get("class_names", "[]"))
-        if names and len(names) != widths[-1]:
-            raise ModelError(f"{path}: {len(names)} class names in the metadata; expected {widths[-1]}")
+        targets = json.loads(about.get("target_names", "[]"))
+        for kind, found in (("class", names), ("target", targets)):
+            if found and len(found) != widths[-1]:
+                raise ModelError(f"{path}: {len(found)} {kind} names in the metadata; expected {widths[-1]}")
         if image_shape is not None and math.prod(image_shape) != widths[0]:
             raise ModelError(f"{path}: image shape {image_shape} in the metadata; expected {widths[0]} pixels")
         parts = [_scaling_part(scaling[name], widths[0]) for name in ("offset", "scale")]
+        of_targets = json.loads(about["target_scaling"]) if "target_scaling" in about else None
+        target_scaling = None
+        if of_targets is not None:
+            pair = (_scaling_part(of_targets[name], widths[-1], np.float64) for name in ("offset", "scale"))
+            target_scaling = Scaling(*pair)
     except (ValueError, KeyError, TypeError, UsageError) as error:
         raise _not_understood(path, error) from None
     known = {"format", "architecture", "config", "activation", "class_names", "image_shape", "scaling"}
+    known |= {"target_names", "target_scaling"}
     return StoredModel(
         config,
         tensors,
@@ -97,6 +113,8 @@ def read(path: Path) -> StoredModel:
         None if image_shape is None else (int(image_shape[0]), int(image_shape[1])),
         Scaling(*parts),
         {name: text for name, text in about.items() if name not in known},
+        targets,
+        target_scaling,
     )
 
 
@@ -104,16 +122,20 @@ def _not_understood(path: Path, error: Exception) -> ModelError:
     return ModelError(f"{path}: the metadata cannot be understood ({error}); save the model again")
 
 
+def _scaling_text(scaling: Scaling) -> str:
+    return json.dumps({name: np.asarray(getattr(scaling, name), np.float64).tolist() for name in ("offset", "scale")})
+
+
 def _square(features: int) -> tuple[int, int] | None:
     side = math.isqrt(features)
     return (side, side) if side * side == features else None
 
 
-def _scaling_part(value: Any, features: int) -> float | Floats:
+def _scaling_part(value: Any, count: int, kind: Any = np.float32) -> float | npt.NDArray[Any]:
     if isinstance(value, list):
-        if len(value) != features:
-            raise ValueError(f"scaling of {len(value)} features, expected {features}")
-        return np.array(value, np.float32)
+        if len(value) != count:
+            raise ValueError(f"scaling of {len(value)} numbers, expected {count}")
+        return np.array(value, kind)
     return float(value)
 
 
@@ -175,8 +197,6 @@ def _checked_widths(path: Path, tensors: dict[str, npt.NDArray[Any]], stored: Ma
                 f"({'…, ' * (weight.ndim - 1)}{units}{',' * (weight.ndim == 1)}) after the layer before"
             )
         units = weight.shape[0]
-    if units < 2:
-        raise ModelError(f"{path}: the last layer has {units} output; expected at least 2 classes")
     return widths
 
 

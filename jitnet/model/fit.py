@@ -1,4 +1,6 @@
-"""Whether data fit a network: their classes, and the form of their values."""
+"""Whether data fit a network, their classes or targets and the form of their values; and how well it predicts them."""
+
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -6,12 +8,28 @@ import numpy.typing as npt
 from jitnet.datasets import Dataset, Scaling, Split
 from jitnet.datasets.kind import MOST_APART, form, peak, unlike
 from jitnet.datasets.labels import match
+from jitnet.datasets.targets import default_names, in_order
 from jitnet.errors import DataError, ModelError
+from jitnet.model.encoding import encode_targets
 from jitnet.model.network import Model
 
-__all__ = ["check_scaling", "labels_for", "loss_and_accuracy"]
+__all__ = ["check_scaling", "fitted", "labels_for", "loss_and_accuracy"]
 
 Floats = npt.NDArray[np.float32]
+
+
+def fitted(model: Model, split: Split, where: str) -> Split:
+    """A split with labels of the model's classes, or with targets in the model's order, matched by name.
+
+    Raises DataError or ModelError where its classes or targets are not the model's, or one has classes and the other
+    numbers.
+    """
+    model.check_task("regress" if split.targets is not None else "classify", where)
+    if split.targets is None:
+        return replace(split, labels=labels_for(model, split, where), class_names=model.class_names)
+    names = split.target_names or default_names(split.targets.shape[1])
+    targets = in_order(names, model.target_names, split.targets, where)
+    return replace(split, targets=targets, target_names=model.target_names)
 
 
 def labels_for(model: Model, split: Split, where: str) -> npt.NDArray[np.int64]:
@@ -20,7 +38,7 @@ def labels_for(model: Model, split: Split, where: str) -> npt.NDArray[np.int64]:
     Where one of the two has no names, labels are positions. Raises DataError for the first sample of a class that the
     model does not know, ModelError for a label that is out of range.
     """
-    names, n_classes = split.class_names, model.config.n_classes
+    names, n_classes = split.class_names, model.config.out_features
     try:
         labels = split.labels if names is None else match(split.labels, names, model.class_names, where)
     except DataError:
@@ -36,11 +54,16 @@ def labels_for(model: Model, split: Split, where: str) -> npt.NDArray[np.int64]:
     return labels
 
 
-def loss_and_accuracy(probabilities: Floats, labels: npt.NDArray[np.int64]) -> tuple[float, float]:
-    """Mean cross-entropy in nats, and the share of samples whose most probable class is their label."""
-    at_label = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    loss = float(-np.log(np.maximum(at_label, np.finfo(np.float32).tiny)).mean())
-    return loss, float((probabilities.argmax(axis=1) == labels).mean())
+def loss_and_accuracy(model: Model, predictions: Floats, split: Split) -> tuple[float, float | None]:
+    """Mean loss of predictions for a fitted split, and the share of samples whose most probable class is their label;
+    None where targets are numbers."""
+    from jitnet.kernels.loss import LOSS_KERNELS  # only here: it imports numba
+
+    judge = LOSS_KERNELS[model.config.loss].judge
+    if split.targets is None:
+        return judge(predictions, split.labels), float((predictions.argmax(axis=1) == split.labels).mean())
+    scaling = model.target_scaling
+    return judge(encode_targets(predictions, scaling), encode_targets(split.targets, scaling)), None
 
 
 def check_scaling(model: Model, data: Dataset | Split) -> None:

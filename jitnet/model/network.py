@@ -1,4 +1,4 @@
-"""A network and what it needs to be used: weights, activation, class names, image shape and scaling."""
+"""A network and what it needs to be used: weights, activation, names of classes or targets, image shape, scaling."""
 
 import itertools
 import math
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.config import LAYERS, Layer, ModelConfig, check_arguments
+from jitnet.config import LAYERS, TASKS, Layer, ModelConfig, check_arguments
 from jitnet.datasets import Dataset, Scaling
 from jitnet.datasets.columns import as_numbers
 from jitnet.datasets.kind import MOST_APART, peak, unlike
+from jitnet.datasets.targets import default_names
 from jitnet.errors import DataError, ModelError
-from jitnet.model.encoding import encode
+from jitnet.model.encoding import decode_targets, encode
 from jitnet.model.file import StoredModel, read, write
 from jitnet.version import __version__
 
@@ -43,8 +44,10 @@ class Model:
     """A fully connected network.
 
     config: its shape. weights: a (out_features, in_features) float32 array a layer, biases: (out_features,) float32;
-    both read-only, replaced whole by `set_parameters`. class_names: one a class. image_shape: (height, width) of a
-    sample or None. scaling: how stored values become inputs. metadata: where it came from, text by name.
+    both read-only, replaced whole by `set_parameters`. class_names: one a class; empty where targets are numbers.
+    image_shape: (height, width) of a sample or None. scaling: how stored values become inputs. metadata: where it came
+    from, text by name. target_names: one a target, where targets are numbers. target_scaling: how those become what the
+    network is trained on, (target - offset) * scale; it predicts in the targets' unit.
     """
 
     def __init__(
@@ -57,20 +60,26 @@ class Model:
         image_shape: tuple[int, int] | None = None,
         scaling: Scaling | None = None,
         metadata: dict[str, str] | None = None,
+        target_names: Sequence[str] = (),
+        target_scaling: Scaling | None = None,
     ) -> None:
         check_arguments("Model(config, weights, biases)", config=(config, ModelConfig))
         self.config = config
-        self.class_names = tuple(class_names) or tuple(str(c) for c in range(config.n_classes))
+        of_classes = config.task == "classify"
+        self.class_names = (tuple(class_names) or _numbered(config.out_features)) if of_classes else ()
+        self.target_names = () if of_classes else tuple(target_names) or default_names(config.out_features)
+        self.target_scaling = target_scaling or Scaling()
         self.image_shape = image_shape
         self.scaling = scaling if scaling is not None else Scaling(0.0, 1.0 / 255.0)
         self.metadata = dict(metadata or {})
         self._learned: Scaling | None = None
         self._parameters = _first_parameters(config)
+        self._learned_targets: Scaling | None = None
         self.set_parameters(weights, biases)
 
     @classmethod
     def create(cls, config: ModelConfig, dataset: Dataset | None = None, *, seed: int = 0) -> Self:
-        """A network before training; names, image shape and scaling are the data set's.
+        """A network before training; names, image shape and scalings are the data set's.
 
         Weights are drawn as `config.init` says (He et al. 2015), the same for a seed everywhere; biases are zero, but
         for N(0, 1) hidden biases with init "normal". Raises ModelError where the data set has other features or classes
@@ -106,8 +115,21 @@ class Model:
             image_shape=dataset.image_shape,
             scaling=dataset.scaling,
             metadata=metadata,
+            target_names=dataset.target_names,
+            target_scaling=dataset.target_scaling,
         )
         model.check_features(dataset)
+        if dataset.task != config.task:
+            raise ModelError(
+                f"{dataset.name}: its targets are {TASKS[dataset.task]}, those of the config are "
+                f"{TASKS[config.task]}; give n_{'classes' if dataset.task == 'classify' else 'targets'}=data."
+                f"n_{'classes' if dataset.task == 'classify' else 'targets'}"
+            )
+        if dataset.n_targets != config.n_targets:
+            raise ModelError(
+                f"{dataset.name}: there are {dataset.n_targets} targets, the config says {config.n_targets}; give "
+                "n_targets=data.n_targets"
+            )
         if dataset.n_classes != config.n_classes:
             raise ModelError(
                 f"{dataset.name}: there are {dataset.n_classes} classes, the config says {config.n_classes}; give "
@@ -129,8 +151,9 @@ class Model:
         left, middle, right = (max(len(row[k]) for row in rows) for k in range(3))
         lines = [f"{layer:<{left}}  {follows:<{middle}}  {count:>{right}}" for layer, follows, count in rows]
         lines.insert(1, "─" * len(lines[0]))
-        names = list(self.class_names)
-        lines.append(f"classes: {', '.join(names if len(names) <= 12 else [*names[:10], '…', names[-1]])}")
+        names = list(self.class_names or self.target_names)
+        shown = names if len(names) <= 12 else [*names[:10], "…", names[-1]]
+        lines.append(f"{'classes' if self.class_names else 'targets'}: {', '.join(shown)}")
         if self.image_shape is not None:
             lines.append(f"samples: images of {self.image_shape[0]}×{self.image_shape[1]}")
         if "data" in self.metadata:
@@ -151,6 +174,17 @@ class Model:
         self.scaling = self._learned = scaling
         self.image_shape = image_shape
 
+    def learns_targets(self, dataset: Dataset) -> bool:
+        """The same of the scaling of targets that are numbers."""
+        found = None if dataset.given is None else dataset.given.target_scaling
+        if self.trained or found is None:
+            return False
+        return self.target_scaling == found or self.target_scaling is self._learned_targets
+
+    def learn_targets(self, scaling: Scaling) -> None:
+        """Take the scaling of targets that the rows to train on show."""
+        self.target_scaling = self._learned_targets = scaling
+
     def begin_training(self) -> None:
         """Note that a training has begun: from now on the scaling belongs to the parameters."""
         self.metadata.pop(UNTRAINED, None)
@@ -158,7 +192,7 @@ class Model:
     @property
     def is_named(self) -> bool:
         """Whether its classes have names: the data's or the caller's, not the mere numbers of an unknown data set."""
-        return "data" in self.metadata or self.class_names != tuple(str(c) for c in range(self.config.n_classes))
+        return "data" in self.metadata or self.class_names != _numbered(len(self.class_names))
 
     @property
     def judges_values(self) -> bool:
@@ -224,6 +258,14 @@ class Model:
                 f"{self.config.in_features}; use the kind of data that it was trained on"
             )
 
+    def check_task(self, task: str, where: str) -> None:
+        """ModelError where data have classes and the network predicts numbers, or the other way round."""
+        if task != self.config.task:
+            raise ModelError(
+                f"{where}: its targets are {TASKS[task]}, the model predicts {TASKS[self.config.task]}; use the kind "
+                f"of data that it was trained on, or load it with task={self.config.task!r}"
+            )
+
     def inputs(self, images: npt.ArrayLike) -> tuple[npt.NDArray[np.uint8], Floats]:
         """Samples as the loops take them: (n, in_features) bytes and no floats, or no bytes and scaled floats.
 
@@ -262,7 +304,8 @@ class Model:
             raise DataError(f"{reason}; {hint}")
 
     def predict(self, images: npt.ArrayLike, *, threads: int = 0) -> Floats:
-        """Probabilities (n, n_classes) float32 of samples as stored in a data set: not scaled.
+        """Predictions for samples as stored in a data set: not scaled. Probabilities (n, n_classes), or where targets
+        are numbers these, (n, n_targets) in their unit; float32.
 
         images: (n, in_features), (in_features,) or (n, height, width); uint8 or numbers, or a table of numbers.
         threads: 0 chooses by the work. Raises ModelError where the samples' shape or type does not fit, DataError where
@@ -274,17 +317,19 @@ class Model:
         return self.predict_inputs(*encode(rows, self.scaling), threads=threads)
 
     def predict_inputs(self, images: npt.NDArray[np.uint8], features: Floats, *, threads: int = 0) -> Floats:
-        """Probabilities (n, n_classes) float32 of samples in the form that `inputs` returns."""
-        return self._predictor(images, features, threads)
+        """The same of samples in the form that `inputs` returns."""
+        outputs = self._predictor(images, features, threads)
+        return outputs if self.class_names else decode_targets(outputs, self.target_scaling)
 
     def activations(self, images: npt.ArrayLike) -> list[Floats]:
         """What each layer gives for samples, first to last: an (n, units) float32 array a layer.
 
-        Those of hidden layers are what follows their activation function; the last are the probabilities, the very
+        Those of hidden layers are what follows their activation function; the last are the predictions, the very
         numbers of `predict`. images: as `predict` takes them. Raises ModelError where the samples' shape or type does
         not fit.
         """
-        return self._predictor.activations(*self.inputs(images))
+        *hidden, outputs = self._predictor.activations(*self.inputs(images))
+        return [*hidden, outputs if self.class_names else decode_targets(outputs, self.target_scaling)]
 
     @cached_property
     def _predictor(self) -> "Predictor":
@@ -303,6 +348,8 @@ class Model:
                 self.image_shape,
                 self.scaling,
                 self.metadata,
+                self.target_names,
+                self.target_scaling,
             ),
         )
 
@@ -322,6 +369,8 @@ class Model:
             image_shape=found.image_shape,
             scaling=found.scaling,
             metadata=found.metadata,
+            target_names=found.target_names,
+            target_scaling=found.target_scaling,
         )
         model.replace_parameters(found.parameters)
         return model
@@ -334,6 +383,11 @@ def _first_parameters(config: ModelConfig) -> dict[str, Floats]:
         for layer in config.saved_layers
         for name, shape in layer.shapes.items()
     }
+
+
+def _numbered(count: int) -> tuple[str, ...]:
+    """Names of classes that have none."""
+    return tuple(str(c) for c in range(count))
 
 
 def _frozen(array: Floats) -> Floats:

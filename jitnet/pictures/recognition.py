@@ -34,6 +34,8 @@ class Recognition:
 
 def check_sees_pictures(model: Model) -> None:
     """ModelError where a model was not trained on grey images: no picture can be brought into its data's form."""
+    if not model.class_names:
+        raise ModelError("the model predicts numbers, not classes: call its `predict` from Python")
     data = model.metadata.get("data", "")
     trained = f"it was trained on {f'{data}, ' if data else ''}"
     if model.image_shape is None:

@@ -111,7 +111,7 @@ def _machine(console: Console, measured: "Bench") -> None:
     machine, settings = measured.machine, measured.settings
     layer = {"omp": "OpenMP", "tbb": "TBB"}.get(machine.threading_layer, machine.threading_layer)
     cores = f"{machine.affinity} by affinity, {f'{machine.quota:g} by quota' if machine.quota else 'no quota'}"
-    widths = "-".join(map(str, (settings.in_features, *settings.hidden, settings.n_classes)))
+    widths = "-".join(map(str, (settings.in_features, *settings.hidden, settings.n_targets or settings.n_classes)))
     facts(
         console,
         [

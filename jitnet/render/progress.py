@@ -258,7 +258,7 @@ class TrainingView:
         told = [
             Text(f"{report.step / max(1, report.n_steps):4.0%}"),
             Text(f"loss {report.train_loss:.4f}"),
-            Text(f"{report.train_accuracy:.2%}"),
+            *([] if report.train_accuracy is None else [Text(f"{report.train_accuracy:.2%}")]),
             Text(f"{report.samples_per_second:,.0f}/s", style=FAINT),
         ]
         while told and console.width < BAR + sum(text.cell_len + 2 for text in (epoch, *told)):
@@ -297,8 +297,8 @@ class TrainingView:
             console.print(Text(names, style="bold", no_wrap=True, overflow="ellipsis"))
         line = Text(no_wrap=True, overflow="ellipsis")
         for name, width, value in self._cells(report):
-            watched = name == ("validation" if report.val_accuracy is not None else "test")
-            is_best = watched and (best is None or (_watched(report) or 0.0) > (_watched(best) or 0.0))
+            watched = name == _watched_part(report)
+            is_best = watched and report.is_better(best)
             line.append(f"{value:>{width}}", style=GOOD if is_best else FAINT if name in ("samples/s", "rate") else "")
         console.print(line)
 
@@ -310,13 +310,13 @@ class TrainingView:
         cells = [
             ("epoch", 2 * digits + 4, f"{report.epoch:>{digits}}/{self._n_epochs}"),
             ("loss", 9, f"{report.train_loss:.4f}"),
-            ("train", 9, f"{report.train_accuracy:.2%}"),
         ]
         first = self._reports[0]
-        if first.val_accuracy is not None:
-            cells.append(("validation", 12, _percent(report.val_accuracy)))
-        if first.test_accuracy is not None:
-            cells.append(("test", 9, _percent(report.test_accuracy)))
+        if first.measure != "loss":  # which stands there already
+            cells.append(("train", 9, report.in_words(report.measured("train"))))
+        for name, part, width in (("validation", "val", 12), ("test", "test", 9)):
+            if first.measured(part) is not None:
+                cells.append((name, width, report.in_words(report.measured(part))))
         cells.append((self._unit.name, len(self._unit.name) + 2, self._unit.number(report.seconds)))
         cells.append(("samples/s", 11, f"{report.samples_per_second:,.0f}"))
         cells.append(("rate", 10, self._rate(report)))
@@ -336,12 +336,12 @@ class TrainingView:
         parts = [
             f"epoch {report.epoch:>{digits}}/{self._n_epochs}",
             f"loss {report.train_loss:.4f}",
-            f"train {report.train_accuracy:.2%}",
         ]
-        if report.val_accuracy is not None:
-            parts.append(f"validation {report.val_accuracy:.2%}")
-        if report.test_accuracy is not None:
-            parts.append(f"test {report.test_accuracy:.2%}")
+        if report.measure != "loss":
+            parts.append(f"train {report.in_words(report.measured('train'))}")
+        for name, part in (("validation", "val"), ("test", "test")):
+            if (value := report.measured(part)) is not None:
+                parts.append(f"{name} {report.in_words(value)}")
         parts += [
             f"{self._unit.number(report.seconds)} {self._unit.symbol}",
             f"{report.samples_per_second:,.0f} samples/s",
@@ -350,9 +350,11 @@ class TrainingView:
         return "  ".join(parts)
 
     def _best(self) -> "EpochReport | None":
-        """The first epoch with the highest accuracy that was watched."""
-        seen = [report for report in self._reports if _watched(report) is not None]
-        return max(seen, key=lambda report: _watched(report) or 0.0, default=None)
+        """The first epoch with the best of what was watched."""
+        best: EpochReport | None = None
+        for report in self._reports:
+            best = report if report.is_better(best) else best
+        return best
 
     def summary(
         self,
@@ -361,11 +363,11 @@ class TrainingView:
         suggestions: Sequence[str] = (),
         outcome: str = "",
         kept: int | None = None,
-        final_test: tuple[float, float] | None = None,
+        final_test: tuple[float, float | None] | None = None,
         costliest: Sequence[tuple[str, float]] = (),
         threads: str = "",
     ) -> None:
-        """Best and last accuracy, where the model lies, and what to type next.
+        """Best and last accuracy, or loss where targets are numbers, where the model lies, and what to type next.
 
         outcome: why the training ended, where that is not because all epochs were done. kept: the epoch whose weights
         the model has, where held-out data decided it. final_test: loss and accuracy on the test data, looked at once.
@@ -379,21 +381,19 @@ class TrainingView:
             pairs.append(("ended", outcome))
         best, last = self._best(), self._reports[-1] if self._reports else None
         if best is not None and last is not None:
-            split = "validation" if best.val_accuracy is not None else "test"
-            accuracy = Text(f"{_watched(best):.2%}", style="bold green")
-            pairs.append(
-                (f"best {split} accuracy", accuracy.append(f" in epoch {best.epoch}", style="not bold default"))
-            )
-            pairs.append((f"last {split} accuracy", _percent(_watched(last))))
+            split, measure = _watched_part(best), best.measure
+            found = Text(best.in_words(best.watched), style="bold green")
+            pairs.append((f"best {split} {measure}", found.append(f" in epoch {best.epoch}", style="not bold default")))
+            pairs.append((f"last {split} {measure}", last.in_words(last.watched)))
             if kept is not None:
                 pairs.append(("kept", f"the weights of epoch {kept}, the best on the held-out data"))
             if final_test is not None:
-                accuracy = Text(f"{final_test[1]:.2%}", style="bold green")
-                pairs.append(("test accuracy", accuracy.append(", looked at once", style="not bold default")))
+                found = Text(last.in_words(final_test[measure == "accuracy"]), style="bold green")
+                pairs.append((f"test {measure}", found.append(", looked at once", style="not bold default")))
         elif last is not None:
-            accuracy = Text(f"{last.train_accuracy:.2%}", style="bold green")
+            found = Text(last.in_words(last.measured("train")), style="bold green")
             said = " on the rows it was trained on, in the last epoch; there are no others to judge by"
-            pairs.append(("training accuracy", accuracy.append(said, style="not bold default")))
+            pairs.append((f"training {last.measure}", found.append(said, style="not bold default")))
         if last is not None:
             seconds = sum(report.seconds for report in self._reports)
             count = len(self._reports)
@@ -416,9 +416,6 @@ class TrainingView:
                 console.print(Text(f"  {suggestion}", style=ACCENT), soft_wrap=True)
 
 
-def _watched(report: "EpochReport") -> float | None:
-    return report.val_accuracy if report.val_accuracy is not None else report.test_accuracy
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.2%}"
+def _watched_part(report: "EpochReport") -> str:
+    """The heading of the part whose measure is watched."""
+    return "test" if report.measured("val") is None else "validation"

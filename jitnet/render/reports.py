@@ -18,11 +18,11 @@ from jitnet.render.tables import Cell, bar, empty_table, table
 if TYPE_CHECKING:
     from jitnet.config import ModelConfig
     from jitnet.datasets import Description, Listing
-    from jitnet.evaluation import Evaluation
+    from jitnet.evaluation import Evaluation, NumbersEvaluation
     from jitnet.pictures.recognition import Recognition
     from jitnet.training.plan import Plan
 
-__all__ = ["description", "evaluation", "listing", "network", "plan", "prediction"]
+__all__ = ["description", "evaluation", "listing", "network", "numbers_evaluation", "plan", "prediction"]
 
 MATRIX_CLASSES = 20  # with more classes a matrix fits no screen
 WORST = 15
@@ -39,12 +39,13 @@ def plan(
     n_train: int = 0,
     n_held_out: int = 0,
     n_test: int = 0,
-    n_classes: int = 0,
+    outputs: str = "",
     threads_settled: bool = True,
 ) -> None:
     """What is trained on, where, and how.
 
-    data: the data set's name; n_train, n_held_out, n_test: its samples to train on, to watch and to test. Then
+    data: the data set's name; n_train, n_held_out, n_test: its samples to train on, to watch and to test; outputs: how
+    many classes or targets, in words. Then
     processor, vectors and threading layer; threads and why that number, where that is settled and not measured first;
     loops over the inputs and why.
     """
@@ -57,8 +58,8 @@ def plan(
         if n_held_out:
             sizes.append(f"{n_held_out:,} held out")
         sizes.append(f"{n_test:,} to test" if n_test else "none to test")
-        if n_classes:
-            sizes.append(f"{n_classes:,} classes")
+        if outputs:
+            sizes.append(outputs)
         pairs.append(("data", Text.assemble((data, "bold"), f": {', '.join(sizes)}")))
     cores = "" if threads_settled else f"{machine.cores_reason}, "
     pairs.append(("machine", f"{machine.cpu}, {cores}{machine.vector_bits}-bit vectors, {layer} threading layer"))
@@ -133,6 +134,52 @@ def evaluation(
             for mistake in result.mistakes
         ]
         pictures(console, list(shown), captions)
+
+
+def numbers_evaluation(
+    console: Console,
+    result: "NumbersEvaluation",
+    images: npt.NDArray[np.generic] | None = None,
+    image_shape: tuple[int, int] | None = None,
+    data: Mapping[str, Any] | None = None,
+) -> None:
+    """What it was judged by, loss, errors and R² of each target, and the largest errors; arguments as in
+    `evaluation`."""
+    pairs: list[tuple[str, str | Text]] = []
+    count = len(result.targets)
+    if data is not None:
+        part = f"{PARTS[data['part']]}, {data['n']:,} row{'s' * (data['n'] != 1)}, {count:,} target{'s' * (count != 1)}"
+        pairs.append(("data", Text.assemble((data["name"], "bold"), f": {part}")))
+    facts(console, [*pairs, ("R²", Text(f"{result.r2:.4f}", style="bold green")), ("loss", f"{result.loss:.4f}")])
+    console.print()
+    rows: list[list[Cell]] = [
+        [score.name, f"{score.rmse:.4g}", f"{score.mae:.4g}", f"{score.r2:.4f}"]
+        for score in result.targets[:MOST_CLASSES]
+    ]
+    more = count - len(rows)
+    if count > 1:
+        rows.append([Text("mean", style="bold"), f"{result.rmse:.4g}", f"{result.mae:.4g}", f"{result.r2:.4f}"])
+    footnotes = [f"and {more:,} more targets"] if more > 0 else []
+    table(console, ["target", "RMSE", "MAE", "R²"], rows, footnotes=footnotes, spare=["MAE"])
+    if not result.deviations:
+        return
+    console.print()
+    far = [(f"{_numbers(one.predicted)} for {_numbers(one.targets)}", f"#{one.index}") for one in result.deviations]
+    if images is not None and image_shape is not None:
+        console.print(Text("Largest errors", style="bold"))
+        shown = to_grey(images[[one.index for one in result.deviations]], image_shape)
+        pictures(console, list(shown), [f"{words}\n{index}" for words, index in far])
+    else:
+        found: list[list[Cell]] = [
+            [f"#{one.index}", _numbers(one.targets), _numbers(one.predicted)] for one in result.deviations
+        ]
+        table(console, ["sample", "true", "predicted"], found, title="Largest errors")
+
+
+def _numbers(values: Sequence[float]) -> str:
+    """The first few numbers, for people."""
+    shown = ", ".join(f"{value:.4g}" for value in values[:3])
+    return shown if len(values) <= 3 else f"{shown}, …"
 
 
 def _needs(console: Console, made: Table) -> int:
@@ -227,15 +274,17 @@ def prediction(console: Console, found: "Recognition", top: int = 3) -> None:
 
 
 def description(console: Console, found: "Description") -> None:
-    """A data set: counts, shape, range, classes with their shares, and a sample of each."""
+    """A data set: counts, shape, range, classes with their shares and a sample of each, or targets with their range."""
     shape = f"{found.image_shape[0]}x{found.image_shape[1]}" if found.image_shape else f"{found.in_features:,} numbers"
+    count = len(found.targets)
+    outputs = f"{count} target{'s' * (count != 1)}" if count else f"{len(found.classes)} classes"
     facts(
         console,
         [
             ("name", Text(found.name, style="bold")),
             ("source", found.source),
             ("samples", f"{found.n_train:,} for training, {found.n_test:,} for testing"),
-            ("shape", f"{shape}, {len(found.classes)} classes"),
+            ("shape", f"{shape}, {outputs}"),
             ("values", f"{found.value_type}, {found.low:g} to {found.high:g}, {found.density:.1%} of them not zero"),
             ("in memory", f"{found.in_memory_bytes / 1e6:,.1f} MB"),
             ("sha256", found.checksum),
@@ -243,6 +292,23 @@ def description(console: Console, found: "Description") -> None:
         ],
     )
     console.print()
+    if found.targets:
+        ranges: list[list[Cell]] = [
+            [one.name, *(f"{value:.4g}" for value in (one.low, one.high, one.mean, one.deviation))]
+            for one in found.targets[:MOST_CLASSES]
+        ]
+        beyond = count - len(ranges)
+        more_targets = [f"and {beyond:,} more targets"] if beyond > 0 else []
+        table(console, ["target", "lowest", "highest", "mean", "deviation"], ranges, footnotes=more_targets)
+    else:
+        _class_shares(console, found)
+    if found.image_shape and found.samples:
+        console.print()
+        shown = to_grey(np.stack([sample.image for sample in found.samples]), found.image_shape)
+        pictures(console, list(shown), [f"{sample.class_name}  #{sample.index}" for sample in found.samples])
+
+
+def _class_shares(console: Console, found: "Description") -> None:
     largest = max((share.share for share in found.classes), default=1.0) or 1.0
     rows: list[list[Cell]] = [
         [Text(one.name), one.n_train, one.n_test, f"{one.share:.1%}", bar(console, one.share / largest, 24)]
@@ -256,10 +322,6 @@ def description(console: Console, found: "Description") -> None:
         footnotes=[f"and {more:,} more classes"] if more > 0 else [],
         spare=["", "share", "testing"],
     )
-    if found.image_shape and found.samples:
-        console.print()
-        shown = to_grey(np.stack([sample.image for sample in found.samples]), found.image_shape)
-        pictures(console, list(shown), [f"{sample.class_name}  #{sample.index}" for sample in found.samples])
 
 
 def listing(console: Console, known: Sequence["Listing"]) -> None:

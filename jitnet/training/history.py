@@ -12,7 +12,8 @@ __all__ = ["EpochReport", "History", "StepReport"]
 
 @dataclass(frozen=True)
 class StepReport:
-    """Where an epoch is: epochs and steps count from 1; loss and accuracy are means over its samples so far."""
+    """Where an epoch is: epochs and steps count from 1; loss and accuracy are means over its samples so far. The
+    accuracy is None where targets are numbers."""
 
     epoch: int
     n_epochs: int
@@ -20,20 +21,21 @@ class StepReport:
     n_steps: int
     samples_per_second: float
     train_loss: float
-    train_accuracy: float
+    train_accuracy: float | None
 
 
 @dataclass(frozen=True)
 class EpochReport:
-    """What an epoch gave. Losses in nats, accuracies as fractions; train_* are means over the epoch while it learned.
+    """What an epoch gave: losses (of classes in nats, of numbers of the standardised targets), accuracies as fractions;
+    train_* are means over the epoch while it learned.
 
-    test_* and val_* are None where there is no such split or it was not looked at. seconds: of training alone.
-    learning_rate: of the epoch's last step.
+    Where targets are numbers, accuracies are None. test_* and val_* are None where there is no such split or it was not
+    looked at. seconds: of training alone. learning_rate: of the epoch's last step.
     """
 
     epoch: int
     train_loss: float
-    train_accuracy: float
+    train_accuracy: float | None
     test_loss: float | None
     test_accuracy: float | None
     val_loss: float | None
@@ -46,6 +48,34 @@ class EpochReport:
     def watched_accuracy(self) -> float | None:
         """On held-out data, or else on test data."""
         return self.test_accuracy if self.val_accuracy is None else self.val_accuracy
+
+    @property
+    def measure(self) -> str:
+        """What a network is judged by while it trains: "accuracy", or where targets are numbers "loss"."""
+        return "loss" if self.train_accuracy is None else "accuracy"
+
+    def measured(self, part: str) -> float | None:
+        """That measure on a part of the data: "train", "val" or "test"."""
+        value: float | None = getattr(self, f"{part}_{self.measure}")
+        return value
+
+    @property
+    def watched(self) -> float | None:
+        """That measure on held-out data, or else on test data."""
+        held_out = self.measured("val")
+        return self.measured("test") if held_out is None else held_out
+
+    def is_better(self, other: "EpochReport | None") -> bool:
+        """Whether its watched measure is better than another's; True where the other has none."""
+        if self.watched is None or other is None or other.watched is None:
+            return self.watched is not None
+        return self.watched > other.watched if self.measure == "accuracy" else self.watched < other.watched
+
+    def in_words(self, value: float | None) -> str:
+        """A value of that measure: an accuracy in percent, a loss as a number."""
+        if value is None:
+            return "-"
+        return f"{value:.2%}" if self.measure == "accuracy" else f"{value:.4f}"
 
 
 class _Column(property):
@@ -73,8 +103,8 @@ class History:
     `history.train_loss`. outcome: why the run ended, in words. stopped: whether it was stopped before its end, by
     request, by a callback or by its caller. reached: whether the last watched accuracy is what was aimed at; True
     without an aim. kept: the epoch whose parameters the model has, where held-out data decided that. final_test: loss
-    and accuracy on the test set where it is looked at once, at the end. costliest: the three operations that took
-    longest, by name, and their shares of the steps' time.
+    and accuracy (None where targets are numbers) on the test set where it is looked at once, at the end. costliest: the
+    three operations that took longest, by name, and their shares of the steps' time.
     """
 
     epochs: tuple[EpochReport, ...]
@@ -82,7 +112,7 @@ class History:
     stopped: bool = False
     reached: bool = True
     kept: int | None = None
-    final_test: tuple[float, float] | None = None
+    final_test: tuple[float, float | None] | None = None
     costliest: tuple[tuple[str, float], ...] = ()
 
     train_loss = _Column("train_loss", "Mean training loss of each epoch, in nats")
@@ -97,9 +127,12 @@ class History:
 
     @property
     def best(self) -> EpochReport | None:
-        """The first epoch with the highest watched accuracy; None where none was watched."""
-        seen = [report for report in self.epochs if report.watched_accuracy is not None]
-        return max(seen, key=lambda report: report.watched_accuracy or 0.0, default=None)
+        """The first epoch with the highest watched accuracy, or where targets are numbers with the lowest watched loss;
+        None where none was watched."""
+        best: EpochReport | None = None
+        for report in self.epochs:
+            best = report if report.is_better(best) else best
+        return best
 
     @property
     def last_accuracy(self) -> float:
@@ -115,7 +148,7 @@ class History:
     def __repr__(self) -> str:
         """A short table: the first epochs, the last ones, and how it ended."""
         names = ["epoch", "loss", "train", "validation", "test"]
-        shown = [name for name in names if name not in ("validation", "test") or self._has(name)]
+        shown = [name for name in names if name == "epoch" or self._has(name)]
         most = 12
         reports: list[EpochReport | None] = list(self.epochs)
         if len(reports) > most:
@@ -127,12 +160,19 @@ class History:
         if self.kept is not None:
             lines.append(f"kept: epoch {self.kept}, the best on the held-out data")
         if self.final_test is not None:
-            lines.append(f"test accuracy {self.final_test[1]:.2%}, looked at once")
+            last = self.epochs[-1]
+            value = self.final_test[last.measure == "accuracy"]
+            lines.append(f"test {last.measure} {last.in_words(value)}, looked at once")
         return "\n".join(lines)
 
     def _has(self, name: str) -> bool:
-        field = {"validation": "val_accuracy", "test": "test_accuracy"}[name]
-        return any(getattr(report, field) is not None for report in self.epochs)
+        if name == "train":  # else it would be the loss once more
+            return any(report.measure == "accuracy" for report in self.epochs)
+        return name == "loss" or any(report.measured(_PARTS[name]) is not None for report in self.epochs)
+
+
+_PARTS = {"train": "train", "validation": "val", "test": "test"}
+"""Columns of the measure, by the heading."""
 
 
 def _cell(report: EpochReport, name: str) -> str:
@@ -140,5 +180,4 @@ def _cell(report: EpochReport, name: str) -> str:
         return str(report.epoch)
     if name == "loss":
         return f"{report.train_loss:.4f}"
-    share = {"train": report.train_accuracy, "validation": report.val_accuracy, "test": report.test_accuracy}[name]
-    return "-" if share is None else f"{share:.2%}"
+    return report.in_words(report.measured(_PARTS[name]))

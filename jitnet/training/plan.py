@@ -17,7 +17,7 @@ from jitnet.engine.setup import make_data, training_run
 from jitnet.engine.state import Data, Run, State, aligned, byte_values, clock_for, pack
 from jitnet.errors import UsageError
 from jitnet.model import Model
-from jitnet.model.encoding import encode
+from jitnet.model.encoding import encode, encode_targets
 
 __all__ = ["Plan", "begin_run", "data_of", "make_plan", "on_threads", "plain_values"]
 
@@ -163,4 +163,6 @@ def plain_values(model: Model, scaling: Scaling | None = None) -> npt.NDArray[np
 def data_of(split: Split, model: Model, plan: Plan, *, scaling: Scaling | None = None, **options: Any) -> Data:
     """A split as the loop walks it."""
     images, features = encode(split.images, scaling or model.scaling)
+    if split.targets is not None:
+        options["targets"] = encode_targets(split.targets, model.target_scaling)
     return make_data(images, features, split.labels, skips_zeros=plan.skips_zeros, threads=plan.threads, **options)

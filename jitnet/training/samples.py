@@ -11,7 +11,7 @@ from jitnet.engine.setup import make_data
 from jitnet.engine.state import Buffer, Data
 from jitnet.errors import UsageError
 from jitnet.model import Model
-from jitnet.model.encoding import encode
+from jitnet.model.encoding import encode, encode_targets
 from jitnet.training.plan import Plan
 
 __all__ = ["NewSamples"]
@@ -40,6 +40,7 @@ class NewSamples:
                     f"this data lacks {lacking}"
                 )
         self._labels = np.require(split.labels, np.int32, ["C", "W"])
+        self._targets = None if split.targets is None else encode_targets(split.targets, model.target_scaling)
         self._plan, self._maker = plan, SampleMaker(images, features, image_shape, config, plan.threads)
         self.counting = np.zeros(0, np.int32)
         self._entries = Buffer(np.uint32)
@@ -52,8 +53,14 @@ class NewSamples:
         """
         if len(indices) > len(self.counting):
             self.counting = np.arange(len(indices), dtype=np.int32)
-        plan, labels = self._plan, self._labels[indices]
+        plan, of_classes = self._plan, self._targets is None
         made = self._maker.make(epoch, indices, times)
         return make_data(
-            *made, labels, skips_zeros=plan.skips_zeros, threads=plan.threads, entries=self._entries, times=times
+            *made,
+            self._labels[indices] if of_classes else self._labels,
+            skips_zeros=plan.skips_zeros,
+            threads=plan.threads,
+            targets=None if self._targets is None else self._targets[indices],
+            entries=self._entries,
+            times=times,
         )

@@ -16,11 +16,13 @@ Floats = npt.NDArray[np.float32]
 
 
 class EarlyStopping:
-    """Watches the reports. reached: whether the last accuracy is what was aimed at. best: the best epoch on held-out
-    data, with its parameters."""
+    """Watches the reports: what the config says, or the loss where targets are numbers. reached: whether the last
+    accuracy is what was aimed at. best: the best epoch on held-out data, with its parameters."""
 
-    def __init__(self, config: TrainConfig) -> None:
+    def __init__(self, config: TrainConfig, task: str = "classify") -> None:
+        """task: a name in TASKS."""
         self._config = config
+        self._monitor = config.monitor if task == "classify" else "loss"
         self._best_score = -math.inf
         self.reached = not config.target_accuracy
         self.best: tuple[int, Mapping[str, Floats]] | None = None
@@ -28,8 +30,9 @@ class EarlyStopping:
     def look(self, report: EpochReport, model: Model) -> str:
         """Take note of a report and the model that it is of; gives why to stop, or nothing."""
         config = self._config
-        if report.val_accuracy is not None and report.val_loss is not None:
-            score = report.val_accuracy if config.monitor == "accuracy" else -report.val_loss
+        score = report.val_accuracy if self._monitor == "accuracy" else report.val_loss
+        if score is not None:
+            score = score if self._monitor == "accuracy" else -score
             if score > self._best_score:
                 self._best_score, self.best = score, (report.epoch, model.parameters)
         accuracy = report.watched_accuracy or 0.0
@@ -37,5 +40,5 @@ class EarlyStopping:
         if config.target_accuracy and self.reached:
             return f"reached {accuracy:.2%} in epoch {report.epoch}"
         if config.patience and self.best is not None and report.epoch - self.best[0] >= config.patience:
-            return f"no better {config.monitor} on the held-out data for {config.patience} epochs"
+            return f"no better {self._monitor} on the held-out data for {config.patience} epochs"
         return ""

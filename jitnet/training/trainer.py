@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.config import TrainConfig, check_arguments, describe_fields
+from jitnet.config import LOSSES, TrainConfig, check_arguments, describe_fields
 from jitnet.datasets import Dataset, Split, hold_out, stratified_split
+from jitnet.datasets.targets import standardise_targets
 from jitnet.engine.ownership import MEETINGS
 from jitnet.engine.program import Program
 from jitnet.engine.state import Clock, Run, clock_readings, no_clock
 from jitnet.errors import DivergedError, UsageError
 from jitnet.model import Model
 from jitnet.model.encoding import encode
-from jitnet.model.fit import check_scaling, labels_for, loss_and_accuracy
+from jitnet.model.fit import check_scaling, fitted, loss_and_accuracy
 from jitnet.training.history import EpochReport, History, StepReport
 from jitnet.training.pace import Pace, counts_to_try
 from jitnet.training.plan import Plan, begin_run, data_of, make_plan, on_threads, plain_values
@@ -93,12 +94,15 @@ class Trainer:
             config=(config, TrainConfig),
         )
         model.check_features(dataset)
+        _check_task(model, config)
         if not model.learns_scaling(dataset):
             check_scaling(model, dataset.train)
         self.model, self.dataset, self.config = model, dataset, config
         self._image_shape = dataset.image_shape
         self._training, self._held_out, self._test = self._split()
-        self._scaling = model.scaling
+        if self._training.targets is not None and config.val_split and model.learns_targets(dataset):
+            model.learn_targets(standardise_targets(self._training.targets))
+        self._scalings = model.scaling, model.target_scaling
         if config.target_accuracy and self._held_out is None and dataset.test is None:
             raise UsageError(
                 "--target-acc needs data to test on; name some with --test-data, or hold some out with --val-split"
@@ -121,13 +125,12 @@ class Trainer:
         self._chunk_steps = 1  # of the next chunk; more once it is known what a step takes
 
     def _split(self) -> tuple[Split, Split | None, Split | None]:
-        """The samples to train on, those held out, and those to test on, with labels of the model's classes; each
-        split says how it is scaled."""
+        """The samples to train on, those held out, and those to test on, with labels of the model's classes or targets
+        in its order; each split says how it is scaled."""
         model, dataset, config = self.model, self.dataset, self.config
 
         def own(split: Split, what: str) -> Split:
-            labels = labels_for(model, split, f"{dataset.source}, {what} data")
-            return replace(split, labels=labels, class_names=model.class_names, scaling=model.scaling)
+            return replace(fitted(model, split, f"{dataset.source}, {what} data"), scaling=model.scaling)
 
         training, held_out = own(dataset.train, "training"), None
         test = own(dataset.test, "test") if dataset.test is not None else None
@@ -135,7 +138,8 @@ class Trainer:
             return training, held_out, test
         if not model.learns_scaling(dataset):
             return *stratified_split(training, config.val_split, config.seed), test
-        matched = replace(dataset, train=training, test=test, class_names=model.class_names)
+        names, targets = model.class_names, model.target_names
+        matched = replace(dataset, train=training, test=test, class_names=names, target_names=targets)
         parts = hold_out(matched, config.val_split, config.seed)
         model.learn_scaling(parts.scaling, parts.image_shape)
         self._image_shape = parts.image_shape
@@ -155,7 +159,7 @@ class Trainer:
         from jitnet.engine.loop import load_loop, run_steps
         from jitnet.kernels.random import shuffle
 
-        if self.model.scaling != self._scaling:
+        if (self.model.scaling, self.model.target_scaling) != self._scalings:
             raise UsageError("the model's scaling has changed since this trainer was made; make another Trainer")
         load_loop()
         self._run_steps, self._shuffle, self._struct_of = run_steps, shuffle, Struct
@@ -221,7 +225,7 @@ class Trainer:
     def _epochs(self, on_steps: Callable[[StepReport], object] | None) -> Generator[EpochReport, None, None]:
         self.prepare()
         self.model.begin_training()
-        config, stopping = self.config, EarlyStopping(self.config)
+        config, stopping = self.config, EarlyStopping(self.config, self.model.config.task)
         reports: list[EpochReport] = []
         outcome = f"trained for {_epochs(config.epochs)}"
         for epoch in range(1, config.epochs + 1):
@@ -260,7 +264,7 @@ class Trainer:
             self._update_run()
         if self._held_out is not None and not self._asked_to_stop:
             loss, accuracy = self._measure("test")
-            final_test = None if loss is None or accuracy is None else (loss, accuracy)
+            final_test = None if loss is None else (loss, accuracy)
         self.history = History(
             tuple(reports), outcome, self._asked_to_stop, stopping.reached, kept, final_test, self._costliest()
         )
@@ -269,7 +273,13 @@ class Trainer:
         samples = min(done * self._batch_size, len(self._order))
         loss, accuracy = totals[:2] / samples
         pace = samples / max(seconds, 1e-9)
-        return StepReport(epoch, self.config.epochs, done, self.n_steps, pace, float(loss), float(accuracy))
+        share = float(accuracy) if self._counts_hits else None
+        return StepReport(epoch, self.config.epochs, done, self.n_steps, pace, float(loss), share)
+
+    @property
+    def _counts_hits(self) -> bool:
+        """Whether there is an accuracy: not where targets are numbers."""
+        return "accuracy" in LOSSES[self.model.config.loss].metrics
 
     @property
     def measures_threads(self) -> bool:
@@ -429,17 +439,18 @@ class Trainer:
         return samples, self._struct_of(measured)
 
     def _measure(self, name: str) -> tuple[float | None, float | None]:
-        """Mean loss and accuracy on a split by the parameters so far; None where there is no such split."""
+        """Mean loss and accuracy on a split by the parameters so far; None where there is no such split, or no
+        accuracy."""
         measured = self._measured.get(name)
         if measured is None:
             return None, None
         if isinstance(measured, Split):
-            inputs = encode(measured.images, measured.scaling or self._scaling)
-            return loss_and_accuracy(self.model.predict_inputs(*inputs), measured.labels)
+            inputs = encode(measured.images, measured.scaling or self._scalings[0])
+            return loss_and_accuracy(self.model, self.model.predict_inputs(*inputs), measured)
         samples, struct = measured
         totals = np.zeros(3)
         self._run_steps(struct, 0, totals)
-        return float(totals[0] / samples), float(totals[1] / samples)
+        return float(totals[0] / samples), float(totals[1] / samples) if self._counts_hits else None
 
     def _report(self, epoch: int, totals: npt.NDArray[np.float64], seconds: float) -> EpochReport:
         samples = min(self.n_steps * self._batch_size, len(self._training))
@@ -449,7 +460,7 @@ class Trainer:
         return EpochReport(
             epoch,
             float(totals[0] / samples),
-            float(totals[1] / samples),
+            float(totals[1] / samples) if self._counts_hits else None,
             test_loss,
             test_accuracy,
             val_loss,
@@ -458,6 +469,23 @@ class Trainer:
             samples / seconds,
             float(totals[2]),
         )
+
+
+def _check_task(model: Model, config: TrainConfig) -> None:
+    """UsageError for options that only a network that tells classes apart has a use for."""
+    metrics = LOSSES[model.config.loss].metrics
+    if "accuracy" in metrics:
+        return
+    found = ""
+    if config.gave("monitor") and config.monitor == "accuracy":
+        found = "--monitor is accuracy"
+    elif config.target_accuracy:
+        found = f"--target-acc is {config.target_accuracy:g}"
+    elif config.label_smoothing:
+        found = f"--label-smoothing is {config.label_smoothing:g}"
+    if found:
+        expected = "expected loss" if "monitor" in found else "leave it out"
+        raise UsageError(f"{found}, and the targets are numbers, not classes; {expected}")
 
 
 def _epochs(count: int) -> str:

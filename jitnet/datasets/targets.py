@@ -1,0 +1,115 @@
+"""Targets that are numbers: which data have them, and how they become what a network is trained on.
+
+One rule for all sources. Labels are classes where they are words, whole numbers, booleans or one-hot rows, and where
+the source names classes. They are numbers where an array of floats holds fractions, where the source names targets, and
+where the caller says so. Text, as in a CSV file, is not judged: its labels are classes unless the caller says that they
+are numbers.
+
+A network is trained on standardised targets, as it is on standardised features: of the rows that are trained on, each
+target's mean becomes 0 and its standard deviation 1. What it predicts is brought back into their unit.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from jitnet.config import TASKS
+from jitnet.config.checking import any_of
+from jitnet.datasets.dataset import Scaling
+from jitnet.datasets.raw import RawData
+from jitnet.errors import DataError, UsageError
+
+__all__ = ["default_names", "in_order", "resolve_numbers", "standardise_targets", "task_of"]
+
+Numbers = npt.NDArray[np.float64]
+
+LARGEST = float(np.finfo(np.float32).max) / 2
+
+
+def task_of(data: RawData, asked: str = "auto") -> str:
+    """What data are for, a name in TASKS; asked: one of these, or "auto" for the rule above."""
+    if asked != "auto":
+        if asked not in TASKS:
+            raise UsageError(f"task: there is no {asked!r}; expected {any_of(['auto', *TASKS])}")
+        return asked
+    if data.target_names is not None:
+        return "regress"
+    if data.class_names is not None or data.is_text or data.train is None:
+        return "classify"
+    labels = np.asarray(data.train.labels)
+    if labels.dtype.kind != "f":
+        return "classify"
+    finite = labels[np.isfinite(labels)]
+    return "regress" if (finite != np.floor(finite)).any() else "classify"
+
+
+def default_names(count: int) -> tuple[str, ...]:
+    """What targets are called that have no names."""
+    return ("target",) if count == 1 else tuple(f"target {k}" for k in range(count))
+
+
+def resolve_numbers(data: RawData) -> tuple[tuple[str, ...], list[Numbers]]:
+    """Names of the targets, and (n, n_targets) float64 for the training split and, where there is one, the test split.
+
+    Raises DataError for what is no finite number, for as many targets as the other split does not have, and for
+    targets that are all alike.
+    """
+    splits = [(raw.labels, raw.labels_from) for raw in (data.train, data.test) if raw is not None]
+    found = [_numbers(labels, where) for labels, where in splits]
+    count, where = found[0].shape[1], splits[0][1]
+    if found[-1].shape[1] != count:
+        raise DataError(f"{splits[-1][1]}: has {found[-1].shape[1]} targets a sample; expected {count}, as in {where}")
+    names = tuple(data.target_names or default_names(count))
+    if len(names) != count:
+        raise DataError(f"{where}: has {count} targets a sample, and {len(names)} names of targets; expected one each")
+    if (found[0] == found[0][0]).all():
+        values = ", ".join(f"{value:g}" for value in found[0][0])
+        raise DataError(f"{where}: all {len(found[0])} targets are {values}; expected numbers that differ")
+    return names, found
+
+
+def _numbers(labels: np.ndarray, where: str) -> Numbers:
+    labels = np.asarray(labels)
+    if not labels.size:
+        raise DataError(f"{where}: holds no targets")
+    if labels.dtype.kind not in "buif" or labels.ndim not in (1, 2):
+        raise DataError(
+            f"{where}: targets are of type {labels.dtype} and shape {labels.shape}; expected numbers, (samples,) or "
+            "(samples, targets)"
+        )
+    numbers = np.ascontiguousarray(labels, np.float64).reshape(len(labels), -1)
+    bad = ~(np.abs(numbers) <= LARGEST)
+    if bad.any():
+        row, column = (int(place) for place in np.argwhere(bad)[0])
+        which = (
+            f"target {column} of sample {row} (both counted from 0)"
+            if labels.ndim == 2
+            else f"target of sample {row} (from 0)"
+        )
+        raise DataError(
+            f"{where}: the {which} is {numbers[row, column]:g}; expected finite numbers up to {LARGEST:.2g}"
+        )
+    return numbers
+
+
+def standardise_targets(targets: Numbers) -> Scaling:
+    """Mean and inverse standard deviation of each target, (n_targets,) float64; one that never changes has scale 1."""
+    mean, deviation = targets.mean(axis=0), targets.std(axis=0)
+    varies = (targets.min(axis=0) < targets.max(axis=0)) & (deviation > 0.0)
+    return Scaling(mean, 1.0 / np.where(varies, deviation, 1.0))
+
+
+def in_order(names: Sequence[str], wanted: Sequence[str], targets: Numbers, where: str) -> Numbers:
+    """Targets of these names in the order of others, by name; by position where one of the two has no names.
+
+    Raises DataError where the names differ, or how many they are.
+    """
+    if len(names) != len(wanted):
+        raise DataError(f"{where}: has {len(names)} targets a sample, the model predicts {len(wanted)}")
+    unnamed = default_names(len(wanted))
+    if tuple(names) == tuple(wanted) or unnamed in (tuple(names), tuple(wanted)):
+        return targets
+    if set(names) != set(wanted):
+        raise DataError(f"{where}: has the targets {', '.join(names)}; the model predicts {', '.join(wanted)}")
+    return np.ascontiguousarray(targets[:, [list(names).index(name) for name in wanted]])

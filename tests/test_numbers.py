@@ -1,0 +1,429 @@
+"""Targets that are numbers, end to end: told from classes, trained on, judged, saved, and read back."""
+
+import dataclasses
+import json
+import math
+
+import naive
+import numpy as np
+import pytest
+
+import jitnet
+from jitnet.config import ModelConfig, TrainConfig
+from jitnet.datasets import Scaling, hold_out
+from jitnet.datasets.targets import standardise_targets
+from jitnet.errors import DataError, ModelError, UsageError
+
+N, FEATURES = 240, 5
+
+
+def made(n_targets=2, n=N, seed=0):
+    """Features, and numbers far from 0 and 1 that follow from them."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, FEATURES))
+    w = rng.normal(size=(FEATURES, n_targets))
+    y = 1000.0 + 250.0 * (np.tanh(x @ w) + 0.3 * x[:, :1])
+    return x, y if n_targets > 1 else y[:, 0]
+
+
+def dataset(n_targets=2, **options):
+    x, y = made(n_targets)
+    return jitnet.from_arrays(x[:200], y[:200], x[200:], y[200:], **options)
+
+
+def create(data, hidden=(16,), **fields):
+    config = ModelConfig(
+        in_features=data.in_features, n_classes=data.n_classes, n_targets=data.n_targets, hidden=hidden, **fields
+    )
+    return jitnet.Model.create(config, data)
+
+
+def trained(n_targets=2, **options):
+    data = dataset(n_targets)
+    model = create(data)
+    config = TrainConfig(**{"epochs": 40, "optimizer": "adam", "learning_rate": 0.01, **options})
+    return data, model, jitnet.train(model, data, config)
+
+
+# ---- Which data have numbers as targets ----
+
+
+@pytest.mark.parametrize(
+    ("labels", "task"),
+    [
+        (["a", "b"] * 3, "classify"),
+        ([0, 1, 2] * 2, "classify"),
+        ([True, False] * 3, "classify"),
+        ([0.0, 1.0, 2.0] * 2, "classify"),
+        (np.eye(3)[[0, 1, 2, 0, 1, 2]], "classify"),
+        ([0.5, 1.0, 2.0] * 2, "regress"),
+        (np.float32([0.5, 1.0, 2.0] * 2), "regress"),
+        (np.array([[0.5, 1.0], [2.0, 3.0], [1.0, 1.0]] * 2), "regress"),
+        ([[0.25], [1.0], [2.0]] * 2, "regress"),
+    ],
+    ids=str,
+)
+def test_the_task_follows_from_the_labels(labels, task):
+    data = jitnet.from_arrays(np.arange(12.0).reshape(6, 2), labels)
+    assert data.task == task
+    assert (data.n_classes is None) == (task == "regress")
+    assert (data.n_targets is None) == (task == "classify")
+    assert len(data.train) == 6
+
+
+def test_the_task_can_be_said():
+    x, counts = np.arange(12.0).reshape(6, 2), [3, 1, 2, 3, 1, 2]
+    assert jitnet.from_arrays(x, counts, task="regress").train.targets[:, 0].tolist() == counts
+    assert jitnet.from_arrays(x, counts, task="classify").class_names == ("1", "2", "3")
+    with pytest.raises(UsageError, match="task: there is no 'regression'; expected auto, classify or regress"):
+        jitnet.from_arrays(x, counts, task="regression")
+    with pytest.raises(DataError, match=r"label 0.5 of sample 0 .* is no whole number; expected .*task='regress'"):
+        jitnet.from_arrays(x, [0.5, 1, 2, 3, 1, 2], task="classify")
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "message"),
+    [
+        ([0.5, np.nan, 1, 2], None, r"train_labels: the target of sample 1 \(from 0\) is nan; expected finite numbers"),
+        ([0.5, -np.inf, 1, 2], None, "sample 1 .* is -inf"),
+        ([[0.5, 1], [1, 1e300], [1, 2], [3, 4]], None, "target 1 of sample 1 .* is 1e.300; expected finite"),
+        ([0.5] * 4, None, "all 4 targets are 0.5; expected numbers that differ"),
+        (np.full((4, 2, 2), 0.5), None, r"of type float64 and shape \(4, 2, 2\); expected numbers"),
+        ([0.5, 1, 2], None, "4 images .* 3 labels"),
+        ([0.5, 1, 2, 3], [[1.5, 2]] * 4, "test_labels: has 2 targets a sample; expected 1, as in train_labels"),
+        (["a", "b"] * 2, None, "targets are of type"),
+    ],
+)
+def test_targets_that_cannot_be_used_are_one_line(train, test, message):
+    x = np.arange(8.0).reshape(4, 2)
+    more = (x, test) if test is not None else ()
+    with pytest.raises(DataError, match=message) as caught:
+        jitnet.from_arrays(x, train, *more, task="regress")
+    assert "\n" not in str(caught.value)
+
+
+def test_targets_have_names():
+    pandas = pytest.importorskip("pandas")
+    x, y = made()
+    table = pandas.DataFrame(y, columns=["width", "height"])
+    assert jitnet.from_arrays(x, table).target_names == ("width", "height")
+    assert jitnet.from_arrays(x, table["height"]).target_names == ("height",)
+    assert jitnet.from_arrays(x, y, target_names=["a", "b"]).target_names == ("a", "b")
+    assert jitnet.from_arrays(x, y).target_names == ("target 0", "target 1")
+    assert jitnet.from_arrays(x, y[:, 0]).target_names == ("target",)
+    with pytest.raises(DataError, match="2 targets a sample, and 1 names"):
+        jitnet.from_arrays(x, y, target_names=["a"])
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+def test_numbers_come_back_from_a_file(tmp_path, suffix):
+    x, y = made()
+    data = jitnet.from_arrays(x, np.rint(y), task="regress", target_names=["a", "b"])  # whole, and still numbers
+    path = tmp_path / f"data{suffix}"
+    jitnet.convert(data, path)
+    again = jitnet.load(path)
+    assert (again.task, again.target_names) == ("regress", ("a", "b"))
+    np.testing.assert_array_equal(again.train.targets, data.train.targets)
+    with pytest.raises(DataError, match="its targets are numbers, which an IDX folder cannot hold"):
+        jitnet.convert(data, tmp_path / "folder")
+
+
+def test_a_description_has_the_targets():
+    found = jitnet.describe(dataset())
+    targets = dataset().train.targets
+    assert found.classes == ()
+    assert [one.name for one in found.targets] == ["target 0", "target 1"]
+    assert found.targets[1].high == targets[:, 1].max()
+    assert found.targets[0].deviation == pytest.approx(targets[:, 0].std())
+
+
+# ---- The network's config ----
+
+
+def test_a_config_has_classes_or_targets_and_a_loss_that_fits():
+    assert ModelConfig(in_features=4, n_classes=3).loss == "cross-entropy"
+    config = ModelConfig(in_features=4, hidden=(5,), n_targets=3)
+    assert (config.loss, config.task, config.widths, config.out_features) == (
+        "squared-error",
+        "regress",
+        (4, 5, 3),
+        3,
+    )
+    assert ModelConfig(**json.loads(config.model_dump_json())) == config
+    assert ModelConfig(in_features=4, n_targets=1).model_copy(update={"n_targets": 2}).loss == "squared-error"
+    for fields, message in [
+        ({}, "n_classes: expected a whole number from 2 to 65,536, found nothing; give n_targets"),
+        ({"n_classes": 2, "n_targets": 1}, "n_targets is 1, beside n_classes 2; give one"),
+        ({"n_targets": 0}, "n_targets: expected a whole number from 1 to 65,536, found 0"),
+        ({"n_classes": 2, "loss": "squared-error"}, "loss is squared-error, whose targets are numbers; these targets"),
+        ({"n_targets": 2, "loss": "cross-entropy"}, "are numbers: expected squared-error"),
+        ({"n_targets": 2, "loss": "square-error"}, "did you mean squared-error"),
+    ]:
+        with pytest.raises(UsageError, match=message):
+            ModelConfig(in_features=4, **fields)
+
+
+def test_a_model_is_made_for_the_data_s_targets():
+    data = dataset()
+    with pytest.raises(ModelError, match="its targets are numbers, those of the config are classes; give n_targets="):
+        jitnet.Model.create(ModelConfig(in_features=FEATURES, n_classes=2), data)
+    with pytest.raises(ModelError, match="there are 2 targets, the config says 3"):
+        jitnet.Model.create(ModelConfig(in_features=FEATURES, n_targets=3), data)
+    with pytest.raises(ModelError, match="its targets are classes"):
+        jitnet.Model.create(ModelConfig(in_features=64, n_targets=3), jitnet.load("digits"))
+    model = create(data)
+    assert (model.class_names, model.target_names) == ((), data.target_names)
+    assert "targets: target 0, target 1" in model.summary()
+
+
+# ---- Training ----
+
+
+@pytest.mark.parametrize("n_targets", [1, 2, 20])
+def test_a_network_learns_numbers(n_targets):
+    data, model, history = trained(n_targets)
+    assert history.train_loss[-1] < 0.05
+    assert history.test_loss[-1] < 0.2
+    scores = jitnet.evaluate(model, data)
+    assert scores.r2 > 0.8
+    assert scores.loss == pytest.approx(history.test_loss[-1], rel=1e-3)
+    assert model.predict(data.test.images).shape == (40, n_targets)
+
+
+def test_nothing_says_accuracy():
+    _, _, history = trained(epochs=3)
+    report = history.epochs[0]
+    assert report.train_accuracy is report.test_accuracy is report.val_accuracy is None
+    assert np.isnan(history.train_accuracy).all()
+    assert history.best.test_loss == history.test_loss.min()
+    assert "%" not in repr(history)
+    assert repr(history).splitlines()[0].split() == ["epoch", "loss", "test"]
+
+
+def test_the_loss_is_pytorch_s_mean_over_samples_and_targets_of_the_standardised_targets():
+    data = dataset()
+    model = create(data)
+    outputs = naive.Network(model.weights, model.biases).forward(
+        (data.train.images - data.scaling.offset) * data.scaling.scale
+    )[1][-1]
+    targets = (data.train.targets - data.train.targets.mean(axis=0)) / data.train.targets.std(axis=0)
+    history = jitnet.train(model, data, TrainConfig(epochs=1, batch_size=200, learning_rate=1e-9))
+    assert history.train_loss[0] == pytest.approx(float(((outputs - targets) ** 2).mean()), rel=1e-5)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_same_seed_gives_the_same_bits(threads):
+    _, one, _ = trained(threads=1, epochs=3)
+    _, other, _ = trained(threads=threads, epochs=3)
+    for a, b in zip((*one.weights, *one.biases), (*other.weights, *other.biases), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_scaling_of_targets_is_learned_from_the_rows_that_are_trained_on():
+    data, model, _ = trained(val_split=0.25, epochs=1, seed=3)
+    rest = hold_out(data, 0.25, 3).train
+    assert len(rest) == 150
+    assert model.target_scaling == standardise_targets(rest.targets)
+    assert model.target_scaling != data.target_scaling
+
+
+def test_a_scaling_of_targets_that_the_caller_chose_stays():
+    data = dataclasses.replace(dataset(), target_scaling=Scaling(1000.0, 0.01))
+    model = create(data)
+    history = jitnet.train(model, data, TrainConfig(epochs=1, val_split=0.25, batch_size=150, learning_rate=1e-9))
+    assert model.target_scaling == Scaling(1000.0, 0.01)
+    rest = hold_out(data, 0.25, 0).train
+    errors = (model.predict(rest.images) - rest.targets) / 100
+    assert history.train_loss[0] == pytest.approx(float((errors**2).mean()), rel=1e-2)
+
+
+def test_early_stopping_watches_the_loss():
+    data, model, history = trained(epochs=200, val_split=0.2, patience=3, learning_rate=0.05)
+    assert history.outcome == "no better loss on the held-out data for 3 epochs"
+    assert history.kept == int(history.val_loss.argmin()) + 1
+    assert history.final_test == (pytest.approx(jitnet.evaluate(model, data).loss, rel=1e-3), None)
+    assert f"test loss {history.final_test[0]:.4f}, looked at once" in repr(history)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"monitor": "accuracy", "val_split": 0.1}, "--monitor is accuracy, and the targets are numbers"),
+        ({"target_accuracy": 90.0}, "--target-acc is 90, and the targets are numbers"),
+        ({"label_smoothing": 0.1}, "--label-smoothing is 0.1, and the targets are numbers"),
+    ],
+)
+def test_what_only_classes_have_is_refused(options, message):
+    data = dataset()
+    with pytest.raises(UsageError, match=message):
+        jitnet.Trainer(create(data), data, TrainConfig(**options))
+
+
+def test_monitor_loss_is_taken():
+    trained(monitor="loss", val_split=0.1, epochs=1)
+
+
+def test_input_dropout_keeps_samples_and_their_targets_together():
+    _, _, history = trained(input_dropout=0.001, shuffle=True)
+    assert history.train_loss[-1] < 0.1
+
+
+def test_a_loss_that_runs_away_is_said():
+    with pytest.raises(jitnet.DivergedError, match="the loss became NaN or infinite"):
+        trained(optimizer="sgd", learning_rate=900.0)
+
+
+# ---- Judging ----
+
+
+def test_scores_are_those_of_their_formulas():
+    data, model, _ = trained(epochs=4)
+    scores = jitnet.evaluate(model, data, n_mistakes=3)
+    predicted, targets = model.predict(data.test.images).astype(np.float64), data.test.targets
+    errors = predicted - targets
+    for k, score in enumerate(scores.targets):
+        assert score.name == f"target {k}"
+        assert score.rmse == pytest.approx(math.sqrt((errors[:, k] ** 2).mean()))
+        assert score.mae == pytest.approx(np.abs(errors[:, k]).mean())
+        assert score.r2 == pytest.approx(1 - (errors[:, k] ** 2).sum() / ((targets - targets.mean(0))[:, k] ** 2).sum())
+    for name in ("rmse", "mae", "r2"):
+        assert getattr(scores, name) == pytest.approx(np.mean([getattr(one, name) for one in scores.targets]))
+    assert (scores.n, len(scores.deviations)) == (40, 3)
+    far = ((errors / data.train.targets.std(0)) ** 2).sum(axis=1)
+    assert scores.deviations[0].index == far.argmax()
+    assert scores.deviations[0].targets == pytest.approx(targets[far.argmax()])
+
+
+def test_targets_meet_the_model_by_name():
+    x, y = made()
+    data = jitnet.from_arrays(x, y, target_names=["a", "b"])
+    model = create(data)
+    jitnet.train(model, data, TrainConfig(epochs=2))
+    expected = jitnet.evaluate(model, data)
+    swapped = jitnet.from_arrays(x, y[:, ::-1], target_names=["b", "a"])
+    assert jitnet.evaluate(model, swapped).targets == expected.targets
+    assert jitnet.evaluate(model, jitnet.from_arrays(x, y)).targets == expected.targets
+    with pytest.raises(DataError, match="has the targets a, c; the model predicts a, b"):
+        jitnet.evaluate(model, jitnet.from_arrays(x, y, target_names=["a", "c"]))
+    with pytest.raises(DataError, match="has 1 targets a sample, the model predicts 2"):
+        jitnet.evaluate(model, jitnet.from_arrays(x, y[:, 0]))
+    with pytest.raises(ModelError, match="its targets are classes, the model predicts numbers"):
+        jitnet.evaluate(model, jitnet.from_arrays(x, np.arange(N) % 2))
+
+
+# ---- The file ----
+
+
+def test_a_model_of_numbers_comes_back_from_its_file(tmp_path):
+    data, model, _ = trained(epochs=2)
+    model.save(tmp_path / "model.safetensors")
+    again = jitnet.Model.load(tmp_path / "model.safetensors")
+    assert again.config == model.config
+    assert (again.target_names, again.class_names) == (model.target_names, ())
+    assert again.target_scaling == model.target_scaling
+    np.testing.assert_array_equal(again.predict(data.test.images), model.predict(data.test.images))
+    np.testing.assert_array_equal(again.activations(data.test.images)[-1], model.predict(data.test.images))
+
+
+@pytest.mark.parametrize("n_targets", [1, 2])
+def test_what_a_file_holds_predicts_the_same_by_its_formula(tmp_path, n_targets):
+    """As a reader of the documents would use it in PyTorch: scaled inputs, the layers, outputs scaled back."""
+    from safetensors import safe_open
+
+    data, model, _ = trained(n_targets, epochs=2)
+    model.save(tmp_path / "model.safetensors")
+    with safe_open(str(tmp_path / "model.safetensors"), framework="numpy") as file:
+        weights = [file.get_tensor(f"{k}.weight") for k in (0, 2)]
+        biases = [file.get_tensor(f"{k}.bias") for k in (0, 2)]
+        about = file.metadata()
+    scaling, back = json.loads(about["scaling"]), json.loads(about["target_scaling"])
+    x = (data.test.images - np.array(scaling["offset"])) * np.array(scaling["scale"])
+    outputs = naive.Network(weights, biases).forward(x)[1][-1]
+    expected = outputs / np.array(back["scale"]) + np.array(back["offset"])
+    np.testing.assert_allclose(model.predict(data.test.images), expected, rtol=1e-4)
+    assert json.loads(about["target_names"]) == list(data.target_names)
+
+
+def test_training_goes_on_in_the_scaling_that_the_model_has(tmp_path):
+    _, model, history = trained(epochs=20)
+    model.save(tmp_path / "model.safetensors")
+    again = jitnet.Model.load(tmp_path / "model.safetensors")
+    x, y = made()
+    other = jitnet.from_arrays(x[:100], y[:100])
+    more = jitnet.train(again, other, TrainConfig(epochs=1, learning_rate=1e-6, optimizer="adam", val_split=0.2))
+    assert again.target_scaling == model.target_scaling
+    assert more.train_loss[0] < 2 * history.train_loss[-1]
+
+
+# ---- The command line ----
+
+
+@pytest.fixture
+def npz(tmp_path):
+    x, y = made()
+    path = tmp_path / "numbers.npz"
+    np.savez(path, x_train=x[:200], y_train=y[:200], x_test=x[200:], y_test=y[200:])
+    return path
+
+
+def test_train_eval_and_profile_of_numbers(call, npz):
+    code, out, err = call("train", "--data", npz, "--epochs", "4", "--optimizer", "adam", "--out", "run")
+    assert code == 0, err
+    assert "200 samples to train on, 40 to test, 2 targets" in err
+    assert "accuracy" not in out + err
+    assert "best test loss" in out
+    lines = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    assert all(line["train_accuracy"] is None and line["test_loss"] > 0 for line in lines)
+    code, out, err = call("eval", "run")
+    assert code == 0, err
+    assert "R²" in out
+    assert "RMSE" in out
+    document = json.loads(call("eval", "run", "--json").out)
+    assert document["data"]["n_targets"] == 2
+    assert document["targets"][1]["name"] == "target 1"
+    assert document["r2"] == pytest.approx(np.mean([one["r2"] for one in document["targets"]]))
+
+
+def test_json_of_a_training_of_numbers(call, npz):
+    code, out, err = call("train", "--data", npz, "--epochs", "2", "--out", "run", "--json", "-q")
+    assert code == 0, err
+    document = json.loads(out)
+    assert document["best_test_loss"] == min(epoch["test_loss"] for epoch in document["epochs"])
+    assert "best_test_accuracy" not in document
+    assert document["model"]["n_targets"] == 2
+    assert document["model"]["loss"] == "squared-error"
+
+
+def test_explain_names_the_loss_s_kernel(call, npz):
+    for data, kernel, other in ((npz, "squared_error", "softmax"), ("digits", "softmax_cross_entropy", "squared")):
+        code, out, err = call("train", "--data", data, "--explain", "--json")
+        assert code == 0, err
+        (line,) = (line for line in json.loads(out)["lines"] if line["operation"] == "loss")
+        assert kernel in line["kernels"]
+        assert not any(other in name for name in line["kernels"] if name != kernel)
+
+
+def test_whole_numbers_are_predicted_where_the_loss_says_so(call, tmp_path):
+    x, y = made()
+    np.savez(tmp_path / "counts.npz", x_train=x, y_train=np.rint(y[:, 0] / 10).astype(int))
+    command = ("train", "--data", tmp_path / "counts.npz", "--epochs", "1", "--out")
+    code, out, err = call(*command, "numbers", "--loss", "squared-error")
+    assert code == 0, err
+    assert "1 target" in err
+    assert call("eval", "numbers").code == 0
+    code, _, err = call("train", "--data", "digits", "--loss", "square-error")
+    assert code == 2
+    assert "--loss: expected cross-entropy or squared-error" in err
+
+
+def test_options_of_classes_are_one_line(call, npz):
+    code, _, err = call("train", "--data", npz, "--target-acc", "90", "--out", "run")
+    assert code in (1, 2)
+    assert "--target-acc is 90, and the targets are numbers, not classes; leave it out" in err
+
+
+def test_info_of_numbers(call, npz):
+    code, out, _ = call("data", "info", npz)
+    assert code == 0
+    assert "2 targets" in out
+    assert "deviation" in out
