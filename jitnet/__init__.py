@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     )
     from jitnet.evaluation import Evaluation, evaluate
     from jitnet.model import Model
-    from jitnet.pictures import load_picture, normalise_picture
+    from jitnet.pictures import Picture, load_picture, load_pictures, normalise_picture
     from jitnet.pictures.recognition import Recognition, recognise
     from jitnet.training.history import EpochReport, History, StepReport
     from jitnet.training.trainer import Trainer, train
@@ -63,6 +63,7 @@ _HOME = {
     "ModelConfig": "config",
     "ModelError": "errors",
     "OutputError": "errors",
+    "Picture": "pictures",
     "PictureError": "errors",
     "Recognition": "pictures.recognition",
     "Scaling": "datasets",
@@ -79,6 +80,7 @@ _HOME = {
     "from_arrays": "datasets",
     "load": "datasets",
     "load_picture": "pictures",
+    "load_pictures": "pictures",
     "normalise_picture": "pictures",
     "recognise": "pictures.recognition",
     "train": "training.trainer",
@@ -99,6 +101,7 @@ __all__ = [
     "ModelConfig",
     "ModelError",
     "OutputError",
+    "Picture",
     "PictureError",
     "Recognition",
     "Scaling",
@@ -116,6 +119,7 @@ __all__ = [
     "from_arrays",
     "load",
     "load_picture",
+    "load_pictures",
     "normalise_picture",
     "recognise",
     "train",

@@ -38,6 +38,7 @@ from jitnet.kernels import matmul
 from jitnet.machine_code.look import look
 from jitnet.machine_code.records import CodeView, Counts, Loop, Target
 from jitnet.profile.roofline import Bandwidth, Ceiling, Point, Roofline, bandwidths_of
+from jitnet.render.roofline_figure import roofline_file
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, PICTURE = ROOT / "docs" / "loops.md", ROOT / "docs" / "loops.svg"
@@ -278,7 +279,8 @@ def picture(found: Measured) -> Roofline:
     bandwidths: Sequence[Bandwidth] = bandwidths_of(found.one)
     title = f"One product in six steps, {BATCH}×{INPUTS}×{OUTPUTS}"
     peak = found.one.peak_gflops
-    return Roofline(title, peak, tuple(bandwidths), tuple(points), (), tuple(ceilings), "one thread")
+    subtitle = (machine_line(machine()),)
+    return Roofline(title, peak, tuple(bandwidths), tuple(points), (), tuple(ceilings), "one thread", subtitle)
 
 
 def sections(found: Measured, views: Sequence[tuple[CodeView, Loop]]) -> dict[str, str]:
@@ -315,7 +317,7 @@ def main() -> None:
     found = measure_all()
     page = renew(PAGE.read_text(encoding="utf-8"), sections(found, views))
     PAGE.write_text(page, encoding="utf-8")
-    PICTURE.write_text(render.roofline_svg(picture(found)), encoding="utf-8")
+    PICTURE.write_bytes(roofline_file(picture(found), "svg"))
 
 
 if __name__ == "__main__":

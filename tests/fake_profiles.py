@@ -9,7 +9,15 @@ from jitnet.profile.records import Profile, Row, Slice, ThreadRow
 
 MACHINE = Machine("A CPU of 2 cores", 256, 2, None, 2, "2 cores by affinity", "omp", "0.68.1", "20.1")
 
-SETTINGS = {"data": "mnist", "hidden": [128], "batch_size": 32, "optimizer": "sgd"}
+SETTINGS = {
+    "data": "mnist",
+    "in_features": 784,
+    "hidden": [128],
+    "n_classes": 10,
+    "activation": "relu",
+    "batch_size": 32,
+    "optimizer": "sgd",
+}
 
 KIB, MIB = 1024, 1024 * 1024
 

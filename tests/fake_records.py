@@ -101,7 +101,7 @@ def images(n: int = 200, size: int = 28) -> np.ndarray:
 
 def recognition(size: int = 28) -> SimpleNamespace:
     guesses = (("0", 0.9712), ("6", 0.0251), ("9", 0.0022), ("8", 0.0015))
-    return SimpleNamespace(path=Path("pictures/ring [bold].png"), image=ring(size), guesses=guesses)
+    return SimpleNamespace(name="pictures/ring [bold].png", image=ring(size), guesses=guesses, notices=())
 
 
 def description(names: tuple[str, ...] = DIGITS, image_shape: tuple[int, int] | None = (28, 28)) -> Description:

@@ -384,7 +384,7 @@ def test_screen_and_json(call, tmp_path):
     assert document["settings"]["hidden"] == [24]
     assert document["same_bits"] is True
     groups = {row["group"] for row in document["results"]}
-    assert groups == {"machine", "operation", "step", "ladder", "numpy"}
+    assert groups == {"machine", "operation", "prediction", "step", "ladder", "numpy"}
     for row in document["results"]:
         assert len(row["samples_s"]) == 9
         assert row["median_s"] == sorted(row["samples_s"])[4]

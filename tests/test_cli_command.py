@@ -116,7 +116,8 @@ def test_what_a_word_names_is_recognised(things):
     ("typed", "said"),
     [
         ("eval one.pgm run", "one.pgm is a picture; the model comes first: jitnet predict MODEL one.pgm"),
-        ("predict one.pgm run", "one.pgm is a picture; the model comes first: jitnet predict MODEL one.pgm"),
+        ("predict one.pgm run", "one.pgm is not a model, run is; the model comes first: jitnet predict run one.pgm"),
+        ("predict one.pgm two.pgm", "one.pgm is a picture; the model comes first: jitnet predict MODEL one.pgm"),
         ("eval mnist run", "mnist is data; the model comes first: jitnet eval MODEL --data mnist"),
         ("eval rows.safetensors", "rows.safetensors is data; the model comes first"),
         ("eval run one.pgm", "did you mean jitnet predict MODEL one.pgm?"),

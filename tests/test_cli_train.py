@@ -1,4 +1,4 @@
-"""`jitnet train`, `eval` and `predict` from end to end, on the embedded digits."""
+"""`jitnet train` and `eval` from end to end, on the embedded digits."""
 
 import json
 import os
@@ -21,7 +21,6 @@ from jitnet import runs
 from jitnet.cli import run
 from jitnet.datasets import convert, from_arrays, load
 from jitnet.errors import DivergedError
-from jitnet.pictures import write_pgm
 from jitnet.training.trainer import EpochReport, Trainer
 
 METRICS = ("epoch", "train_loss", "train_accuracy", "test_accuracy", "seconds", "samples_per_second", "learning_rate")
@@ -33,19 +32,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained") / "run"
     assert run(["train", "--data", "digits", "--hidden", "32", "--epochs", "8", "--quiet", "--out", str(folder)]) == 0
     return folder
-
-
-@pytest.fixture
-def digits_pgm(tmp_path: Path) -> list[tuple[Path, str]]:
-    """Test digits as pictures, with what each shows."""
-    test = load("digits").test
-    made = []
-    for index in range(8):
-        image = test.images[index].reshape(8, 8).astype(np.float64) * (255 / 16)
-        path = tmp_path / f"digit{index}.pgm"
-        write_pgm(path, image.astype(np.uint8))
-        made.append((path, str(test.labels[index])))
-    return made
 
 
 def metrics(folder: Path) -> list[dict]:
@@ -381,45 +367,6 @@ def test_a_bad_model_is_one_line(call, trained, command, model):
     code, out, err = call(*command, model, *(["x.pgm"] if command == ["predict"] else []))
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert model in err
-
-
-def test_predict_recognises_digits(call, trained, digits_pgm):
-    found = json.loads(call("predict", trained, *(path for path, _ in digits_pgm), "--json").out)
-    right = sum(one["guesses"][0]["class"] == label for one, (_, label) in zip(found, digits_pgm, strict=True))
-    assert right >= 7
-    for one in found:
-        shares = [guess["probability"] for guess in one["guesses"]]
-        assert len(shares) == 3
-        assert shares == sorted(shares, reverse=True)
-        assert np.shape(one["image"]) == (8, 8)
-
-
-def test_predict_shows_the_picture(call, trained, digits_pgm):
-    path = digits_pgm[0][0]
-    code, out, err = call("predict", trained, path, "--top", "2")
-    assert (code, err) == (0, "")
-    assert out.startswith(f"{path}\n")
-    assert len(re.findall(r"\d\.\d%", out)) == 2
-
-
-@pytest.mark.parametrize("name", ["missing.png", "blank.pgm", "cut.pgm", "words.png", "folder"])
-def test_a_bad_picture_is_one_line(call, trained, name):
-    write_pgm("blank.pgm", np.full((20, 20), 200, np.uint8))
-    Path("cut.pgm").write_bytes(b"P5 20 20 255\n123")
-    Path("words.png").write_text("not a picture")
-    Path("folder").mkdir()
-    code, out, err = call("predict", trained, name)
-    assert (code, out, err.count("\n")) == (1, "", 1)
-    assert name in err
-
-
-def test_a_model_of_plain_numbers_sees_no_pictures(call, digits_pgm):
-    rows = np.array([[n % 2, n % 2 * 1000.5, n] for n in range(10)])
-    np.savetxt("plain.csv", rows, "%g", ",")
-    assert call("train", "--data", "plain.csv", "--epochs", "1", "--out", "run", "--quiet").code == 0
-    code, _, err = call("predict", "run", digits_pgm[0][0])
-    assert (code, err.count("\n")) == (1, 1)
-    assert "no image shape" in err
 
 
 def start(tmp_path: Path, *options: str, **streams: object) -> subprocess.Popen:

@@ -32,6 +32,7 @@ ONLY_IN = {
     "numba": {"compiler", "engine", "foreign", "kernels", "machine_code"},
     "llvmlite": {"compiler", "foreign", "machine_code"},
     "PIL": {"pictures"},
+    "matplotlib": {"render"},
 }
 
 
@@ -163,6 +164,7 @@ def test_public_names():
         "ModelConfig",
         "ModelError",
         "OutputError",
+        "Picture",
         "PictureError",
         "Recognition",
         "Scaling",
@@ -180,6 +182,7 @@ def test_public_names():
         "from_arrays",
         "load",
         "load_picture",
+        "load_pictures",
         "normalise_picture",
         "recognise",
         "train",

@@ -36,7 +36,7 @@ SWAPPED = [
     ),
     (lambda: jitnet.describe(MODEL), "dataset is of type Model; expected Dataset; call describe(dataset)"),
     (lambda: jitnet.convert("a.npz", DATA), "dataset is of type str; expected Dataset; call convert(dataset, target)"),
-    (lambda: jitnet.recognise("a.png", MODEL), "model is of type str; expected Model; call recognise(model, path)"),
+    (lambda: jitnet.recognise("a.png", MODEL), "model is of type str; expected Model; call recognise(model, picture)"),
 ]
 
 

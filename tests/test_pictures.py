@@ -15,7 +15,17 @@ import numpy as np
 import pytest
 
 from jitnet.errors import MissingExtra, OutputError, PictureError
-from jitnet.pictures import MAX_PIXELS, load_picture, normalise_picture, write_pgm, write_png
+from jitnet.pictures import (
+    MAX_PIXELS,
+    load_picture,
+    load_pictures,
+    normalise_picture,
+    pictures_in,
+    write_pgm,
+    write_png,
+)
+from jitnet.pictures.normalisation import normalise_with_ink
+from jitnet.pictures.shapes import doubts
 
 
 def draw(size: int, *, thickness: float = 0.09) -> np.ndarray:
@@ -83,7 +93,6 @@ def test_pgm_written_is_read_back(tmp_path):
         (np.array([[-1.0, 0.0, 1.0]]), [[0, 128, 255]]),
         (RAMP[:, :, None], RAMP),
         (np.stack([RAMP] * 3, axis=2), RAMP),
-        (np.stack([RAMP.reshape(2, 6)] * 3, axis=0), RAMP.reshape(2, 6)),
         (np.array([[[255, 0, 0]], [[0, 255, 0]]], np.uint8), [[76], [150]]),
         (np.array([[[0, 0, 0, 0]], [[0, 0, 0, 255]]], np.uint8), [[255], [0]]),
     ],
@@ -111,6 +120,40 @@ def test_npy_of_extreme_numbers(tmp_path, array, expected):
 def test_npy_in_fortran_order(tmp_path):
     np.save(tmp_path / "picture.npy", np.asfortranarray(RAMP))
     assert np.array_equal(load_picture(tmp_path / "picture.npy"), RAMP)
+
+
+@pytest.mark.parametrize("shape", [(3, 28, 28), (1, 5, 6), (4, 5, 6), (28, 28, 28), (2, 5, 6, 1)])
+def test_npy_of_a_stack_is_several_pictures(tmp_path, shape):
+    stack = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    path = tmp_path / "stack.npy"
+    np.save(path, stack)
+    found = load_pictures(path)
+    assert [one.name for one in found] == [f"{path}[{index}]" for index in range(shape[0])]
+    for one, picture in zip(found, stack.reshape(shape[:3]), strict=True):
+        assert np.array_equal(one.grey, picture)
+        assert (one.path, one.notices) == (path, ())
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_npy_of_several_colour_pictures(tmp_path, n):
+    stack = np.random.default_rng(0).integers(0, 256, (n, 5, 6, 3), np.uint8)
+    np.save(tmp_path / "stack.npy", stack)
+    found = load_pictures(tmp_path / "stack.npy")
+    for one, picture in zip(found, stack, strict=True):
+        np.save(tmp_path / "alone.npy", picture)
+        assert np.array_equal(one.grey, load_picture(tmp_path / "alone.npy"))
+
+
+def test_a_stack_is_no_single_picture(tmp_path):
+    np.save(tmp_path / "stack.npy", np.zeros((3, 4, 6), np.uint8))
+    with pytest.raises(PictureError, match=r"stack\.npy: holds 3 pictures, expected one; load_pictures reads them all"):
+        load_picture(tmp_path / "stack.npy")
+
+
+def test_one_range_for_a_whole_stack(tmp_path):
+    """A stack of fractions is one of fractions, also where one of its pictures alone could be something else."""
+    np.save(tmp_path / "stack.npy", np.stack([np.full((2, 5), 1.0), np.full((2, 5), 200.0)]))
+    assert [one.grey[0, 0] for one in load_pictures(tmp_path / "stack.npy")] == [1, 200]
 
 
 def header_only_npy(shape: str, descr: str = "'|u1'") -> bytes:
@@ -162,6 +205,11 @@ def npy(array: np.ndarray, **options: bool) -> bytes:
         (header_only_npy("(-3, -4)"), "header is broken: it gives the shape (-3, -4)"),
         (header_only_npy("(3L, 4L)"), "cut short"),
         (npy(np.zeros((2, 2, 2, 2))), "has shape (2, 2, 2, 2), expected (height, width)"),
+        (npy(np.zeros((2, 3, 5, 6))), "or (n, height, width, 3 or 4) in colour"),
+        (npy(np.zeros((2, 2, 3, 5, 6))), "has shape (2, 2, 3, 5, 6), expected (height, width)"),
+        (npy(np.zeros((0, 5, 6))), "has shape (0, 5, 6): a stack of no pictures"),
+        (header_only_npy("(99999, 99, 99)"), "99,999 pictures of 99x99 pixels, at most 64,000,000 pixels are read"),
+        (header_only_npy("(7, 8, 8)"), "cut short"),
         (npy(np.zeros(5)), "has shape (5,)"),
         (npy(np.array([[np.nan, 1.0]])), "NaN or infinite"),
         (npy(np.array([[{}]], dtype=object), allow_pickle=True), "expected bool, integers or floats"),
@@ -244,9 +292,9 @@ def test_what_is_no_file(tmp_path):
 def test_without_pillow(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
     (tmp_path / "a.png").write_bytes(png_of(1, 1, b"\0\0"))
-    with pytest.raises(MissingExtra, match=r"a\.png: reading PNG needs pillow; .*pip install pillow$"):
+    with pytest.raises(MissingExtra, match=r"a\.png: reading PNG needs Pillow; .*pip install pillow$"):
         load_picture(tmp_path / "a.png")
-    with pytest.raises(MissingExtra, match=r"pip install pillow$"):
+    with pytest.raises(MissingExtra, match=r"needs Pillow .*pip install pillow$"):
         write_png(tmp_path / "b.png", RAMP)
     (tmp_path / "text").write_text("no picture")
     with pytest.raises(PictureError, match="no picture that jitnet reads"):
@@ -293,6 +341,64 @@ def test_orientation_of_a_camera(tmp_path):
     picture = load_picture(tmp_path / "a.jpg")
     assert picture.shape == (24, 8)
     assert picture[:7].max() < 20 < 235 < picture[9:].min()
+
+
+def frames(n: int, **options: object) -> bytes:
+    """An animation or a document of several pages: RAMP, then lighter and lighter ones."""
+    image_module = pytest.importorskip("PIL.Image")
+    made = [image_module.fromarray(np.kron(RAMP, np.ones((8, 8), np.uint8)) + 10 * number) for number in range(n)]
+    file = io.BytesIO()
+    made[0].save(file, save_all=True, append_images=made[1:], **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"format": "GIF"}, ("holds 3 frames; this is the first",)),
+        ({"format": "PNG"}, ("holds 3 frames; this is the first",)),
+        ({"format": "WEBP", "lossless": True}, ("holds 3 frames; this is the first",)),
+        ({"format": "TIFF"}, ("holds 3 pages; this is the first",)),
+    ],
+)
+def test_of_several_frames_the_first_is_read_and_said(options, said):
+    (one,) = load_pictures(frames(3, **options), "a")
+    assert one.notices == said
+    assert np.abs(one.grey[::8, ::8].astype(int) - RAMP).max() <= 1
+    (alone,) = load_pictures(frames(1, **options), "a")
+    assert alone.notices == ()
+
+
+def test_an_animation_that_is_cut_short_still_has_its_first_frame():
+    whole = frames(3, format="GIF")
+    (one,) = load_pictures(whole[:-20], "a")
+    assert np.array_equal(one.grey, load_pictures(whole, "a")[0].grey)
+
+
+@pytest.mark.parametrize(("kind", "part"), [("TIFF", "page"), ("GIF", "frame")])
+def test_what_is_broken_after_the_first_frame_is_said(kind, part):
+    whole = frames(3, format=kind)
+    first, said = load_pictures(whole, "a")[0].grey, set()
+    for at in range(len(whole) // 3, len(whole) - 4):
+        with contextlib.suppress(PictureError):
+            (one,) = load_pictures(whole[:at] + b"\xff\xff\xff\xff" + whole[at + 4 :], "a")
+            if one.notices and "broken" in one.notices[0] and np.array_equal(one.grey, first):
+                said |= set(one.notices)
+    assert said == {f"is broken after its first {part}; this is the first"}
+
+
+def test_pictures_of_a_folder(tmp_path):
+    for name in ("b10.pgm", "b9.PGM", "a.npy", ".hidden.pgm"):
+        (tmp_path / name).touch()
+    (tmp_path / "scan").write_bytes(b"P5 1 1 255 \0")
+    (tmp_path / "sound").write_bytes(b"RIFF\1\1\1\1WAVEfmt ")
+    (tmp_path / "notes.txt").write_text("BMW drivers")
+    (tmp_path / "c.png").mkdir()
+    found, others = pictures_in(tmp_path)
+    assert [path.name for path in found] == ["a.npy", "b9.PGM", "b10.pgm", "scan"]
+    assert [path.name for path in others] == ["c.png", "notes.txt", "sound"]
+    with pytest.raises(PictureError, match="missing: cannot be read"):
+        pictures_in(tmp_path / "missing")
 
 
 # Normalising
@@ -409,14 +515,125 @@ def test_tiny_pictures_never_crash(shape):
         np.zeros((28, 28), np.uint8),
         np.full((50, 40), 255, np.uint8),
         np.add.outer(np.arange(100), np.arange(80)).astype(np.uint8),
-        np.random.default_rng(0).normal(128, 20, (200, 200)).clip(0, 255).astype(np.uint8),
         np.full((30, 30), 7) + np.eye(30, dtype=int),
     ],
-    ids=["black", "white", "shading", "noise", "faint"],
+    ids=["black", "white", "shading", "faint"],
 )
 def test_blank(picture):
     with pytest.raises(PictureError, match="is blank"):
         normalise_picture(picture, (28, 28))
+
+
+@pytest.mark.parametrize("size", [28, 60, 200, 500])
+def test_what_noise_hides_is_not_called_blank(size):
+    generator = np.random.default_rng(0)
+    grey = generator.normal(128, 20, (size, size)).clip(0, 255).astype(np.uint8)
+    for picture in (grey, generator.integers(0, 256, (size, size), np.uint8)):
+        with pytest.raises(PictureError, match="does not look like a stroke: nothing stands out from the noise"):
+            normalise_picture(picture, (28, 28))
+
+
+# What a picture's ink cannot be
+
+
+def said(picture: np.ndarray, shape: tuple[int, int] = (28, 28), *, writing: bool = True) -> str:
+    return " ".join(doubts(normalise_with_ink(picture.astype(np.uint8), shape)[1], writing=writing))
+
+
+@pytest.mark.parametrize("share", [0.03, 0.1, 0.3, 0.5])
+@pytest.mark.parametrize("size", [28, 100, 300])
+def test_scattered_ink_is_no_stroke(size, share):
+    picture = (np.random.default_rng(1).random((size, size)) < share) * 255
+    assert "scattered as noise is and does not look like a stroke" in said(picture)
+
+
+def test_a_filled_area_is_no_stroke():
+    y, x = np.mgrid[:90, :90]
+    disc = (np.hypot(y - 40, x - 50) < 25) * 255
+    assert "fills an area and does not look like a stroke" in said(disc)
+    assert said(disc, writing=False) == "", "clothes may"
+
+
+@pytest.mark.parametrize("negative", [False, True], ids=["light on dark", "dark on light"])
+@pytest.mark.parametrize(("n", "count"), [(2, "two"), (3, "3"), (12, "12")])
+def test_figures_side_by_side_are_counted(n, count, negative):
+    row = np.concatenate([on_canvas(draw(60), 80, 66, 10, 9)] * n, axis=1)
+    picture = np.pad(row, 30)
+    assert f"shows {count} separate shapes" in said(255 - picture if negative else picture)
+
+
+def test_figures_below_each_other_are_two():
+    assert "shows two separate shapes" in said(np.pad(np.concatenate([on_canvas(draw(60), 80, 66, 10, 9)] * 2), 30))
+
+
+def test_two_figures_in_an_image_of_the_data_sets_form():
+    picture = np.zeros((28, 28))
+    picture[4:24, 5:10] = picture[4:24, 16:21] = 255
+    assert "shows two separate shapes" in said(picture)
+
+
+def five(gap: int) -> np.ndarray:
+    """A 5 whose bar is `gap` pixels from the rest, to the right and above."""
+    picture = np.zeros((120, 100))
+    picture[50 : 60 + gap, 20:28] = 255
+    y, x = np.mgrid[:120, :100]
+    ring = np.abs(np.hypot(y - 80, x - 40) - 26) < 4
+    picture[ring & ((x > 30) | (y > 90))] = 255
+    picture[20:58, 20:28] = 255
+    picture[20:28, 28 + gap : 75] = 255
+    return picture
+
+
+@pytest.mark.parametrize("gap", [0, 3, 8])
+def test_a_five_with_its_bar_apart_is_one_figure(gap):
+    assert said(np.pad(five(gap), 20)) == ""
+    assert said(255 - np.pad(five(gap), 40)) == ""
+
+
+def test_a_flat_bar_above_the_rest_is_no_figure():
+    picture = np.zeros((140, 100))
+    picture[10:20, 20:80] = 255
+    picture[45:52, 25:70] = picture[45:100, 62:70] = picture[92:100, 20:70] = 255
+    assert said(np.pad(picture, 20)) == ""
+
+
+def test_a_scratch_beside_a_figure_is_no_figure():
+    picture = on_canvas(draw(60), 100, 120, 20, 20)
+    picture[30:70, 90:92] = 255
+    assert said(picture) == ""
+
+
+def test_a_line_that_is_cut_across_is_one_figure():
+    picture = on_canvas(np.full((100, 10), 255.0), 140, 140, 20, 65)
+    picture[68:72] = 0
+    picture[70:, 67:80] = np.roll(picture[70:, 67:80], 2, axis=1)
+    assert said(picture) == ""
+    assert said(255 - picture) == ""
+
+
+def test_broken_strokes_are_one_figure():
+    picture = on_canvas(draw(200), 280, 280, 40, 60)
+    for top in (75, 120, 190):
+        picture[top : top + 5] = 0
+    assert said(picture) == ""
+    for left in (100, 160):
+        picture[:, left : left + 3] = 0
+    assert said(255 - picture) == ""
+
+
+def test_shading_noise_and_specks_raise_no_doubt():
+    generator = np.random.default_rng(3)
+    picture = on_canvas(draw(150), 320, 400, 120, 60) * 0.6
+    for top, left in generator.integers(0, 300, (30, 2)):
+        picture[top : top + 3, left : left + 3] = 130
+    picture += 30 + generator.normal(0, 8, picture.shape)
+    assert said(picture.clip(0, 255)) == ""
+
+
+def test_mnists_digits_raise_no_doubt(mnist_folder):
+    packed = next(path for path in mnist_folder.rglob("t10k-images*") if path.suffix == ".gz")
+    images = np.frombuffer(gzip.decompress(packed.read_bytes()), np.uint8, offset=16).reshape(-1, 28, 28)[:1000]
+    assert [index for index, image in enumerate(images) if said(image)] == [856], "a 5 in two halves"
 
 
 def test_not_a_picture():

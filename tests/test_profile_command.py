@@ -1,6 +1,8 @@
 """`jitnet profile` on the command line: what it prints, writes and refuses."""
 
 import json
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,7 @@ def test_every_operation_and_what_is_beside_them_is_shown(call):
     for text in ("forward 0, next batch", "backward_weight 1", "waiting for the slowest", "all else", "binds"):
         assert text in found.out
     assert "Roofline on 1 thread" in found.out
-    assert "which costs" in found.out
+    assert re.search(r"^step .* µs; .*(which costs|no measurable cost)", found.out, re.MULTILINE)
     # In a pipe a row is a line: no control codes, and nothing is wrapped.
     assert "\x1b" not in found.out + found.err
     assert found.err.count("Measuring") == 1
@@ -36,9 +38,28 @@ def test_counts_of_threads_side_by_side_a_picture_and_a_timeline(call):
     found = call("profile", *SHORT, "--threads", counts, "--roofline", "r.svg", "--trace", "t.json")
     assert found.code == 0
     assert ("How the step scales with threads" in found.out) == (counts == "1,2")
-    assert Path("r.svg").read_text().startswith("<svg")
+    text = Path("r.svg").read_text()
+    assert "<svg" in text
+    title = [f"Roofline on {counts[-1]} thread{'s' * (counts != '1')}", describe_machine().cpu, "64-24-10, relu, sgd"]
+    assert all(part in text for part in title)
     events = json.loads(Path("t.json").read_text())["traceEvents"]
     assert any(event.get("name") == "backward_weight 1" for event in events)
+
+
+def test_without_matplotlib_it_is_one_line_before_anything_is_measured(call, monkeypatch):
+    from jitnet.profile import measurement
+
+    monkeypatch.setattr(measurement, "run_profile", None)
+    monkeypatch.delitem(sys.modules, "jitnet.render.roofline_figure", raising=False)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    found = call("profile", *SHORT, "--roofline", "r.png")
+    assert (found.code, found.out) == (1, "")
+    assert found.err.startswith("jitnet: error: --roofline r.png: drawing needs matplotlib (")
+    assert found.err.endswith("install it with: pip install matplotlib\n")
+    assert found.err.count("\n") == 1
+    assert not Path("r.png").exists()
 
 
 def test_the_document_can_be_compared(call):
@@ -71,7 +92,7 @@ def test_the_document_can_be_compared(call):
         (["--threads", "0"], "--threads: expected all, or whole numbers"),
         (["--optimizer", "adams"], "--optimizer"),
         (["--roofline", "nowhere/r.svg"], "nowhere does not exist; make it first"),
-        (["--roofline", "r.png"], "--roofline: expected a name that ends in .svg, found 'r.png'"),
+        (["--roofline", "r.jpg"], "--roofline: expected a name that ends in .svg, .png or .pdf, found 'r.jpg'"),
         (["--trace", "t.txt"], "--trace: expected a name that ends in .json, found 't.txt'"),
         (["--roofline", "folder.svg"], "--roofline folder.svg: cannot be written: is a directory"),
         (["mnist"], "mnist: expected MODULE:FUNCTION; did you mean --data mnist?"),

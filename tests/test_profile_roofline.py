@@ -1,18 +1,26 @@
-"""The roofline: where its lines and points lie, in the terminal and in the SVG picture."""
+"""The roofline: where its lines and points are, in the terminal and in the picture of a file."""
 
 import io
 import itertools
 import math
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
 import fake_profiles as fake
+import matplotlib
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.path import Path as OutlinePath
+from matplotlib.text import Text
+from matplotlib.transforms import Affine2D
 
 from jitnet import render
 from jitnet.profile.roofline import Bandwidth, Ceiling, Point, Roofline, level_names, roofline_of, ticks
-from jitnet.render.roofline import DOT, INK, MARKS, NOMINAL, ROOF, WRONG, _box, _overlap, marks
+from jitnet.render.roofline import MARKS, NOMINAL, marks
+from jitnet.render.roofline_figure import roofline_figure, roofline_file
 
 SIMPLE = Roofline("a test", 100.0, (Bandwidth("first cache", 200.0), Bandwidth("memory", 20.0)), ())
 
@@ -158,97 +166,171 @@ def test_a_mark_stands_where_its_numbers_say():
         assert lines.index(line) == int(len(lines) * math.log(extent.high / gflops) / height)
 
 
-# ---- The SVG picture ----
+# ---- The picture in a file ----
 
 
-def texts(svg: str) -> list[ElementTree.Element]:
-    return ElementTree.fromstring(svg).findall(".//{*}text")
+def lines_of(figure: Figure) -> dict[str, list[tuple[float, float]]]:
+    """The ends of each line, and the place of each point, by its name."""
+    [axes] = figure.axes
+    named = [line for line in axes.lines if not line.get_label().startswith("_")]
+    found = {line.get_label(): list(zip(*line.get_data(), strict=True)) for line in named if line.get_label()}
+    assert len(found) == sum(bool(line.get_label()) for line in named), "a name twice"
+    return found
 
 
-@pytest.mark.parametrize("found", PICTURES.values(), ids=PICTURES)
-def test_the_svg_is_one_document_that_needs_nothing_else(found):
-    svg = render.roofline_svg(found)
-    root = ElementTree.fromstring(svg)
-    assert root.tag == "{http://www.w3.org/2000/svg}svg"
-    assert not re.search(r"href|url\(|<script|<style|@import", svg)
-    titles = [title.text for title in root.findall(".//{*}g/{*}title")]
-    assert len(titles) == len(found.points)
-    for title, point in zip(titles, found.points, strict=True):
-        assert title.startswith(f"{point.name}: ")
-        assert ("impossible" in title) == point.impossible
-        assert ("nominal" in title) == bool(point.nominal)
-    circles = root.findall(".//{*}circle")
-    assert len(circles) == len(found.points) + sum(bool(point.nominal) for point in found.points)
-    shown_texts = {text.text for text in texts(svg)}
-    assert {f"{one.name} {one.gbs:,.0f} GB/s" for one in found.bandwidths} <= shown_texts
-    assert {point.name for point in found.points} <= shown_texts
-    for name in (found.peak_name, *(ceiling.name for ceiling in found.ceilings)):
-        assert any(re.fullmatch(rf"{name} [\d.]+ GFLOP/s", text) for text in shown_texts)
-    _, _, width, height = map(float, root.get("viewBox").split())
-    for text in texts(svg):
-        assert 0 <= float(text.get("x")) <= width
-        assert 0 <= float(text.get("y")) <= height
+@pytest.fixture(scope="module")
+def figures() -> dict[str, Figure]:
+    return {name: roofline_figure(found) for name, found in PICTURES.items()}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_the_figure_has_every_roof_and_every_point_at_its_place(figures, name):
+    found, figure = PICTURES[name], figures[name]
+    [axes] = figure.axes
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+    extent, drawn = found.extent(), lines_of(figure)
+    assert (*axes.get_xlim(), *axes.get_ylim()) == (extent.left, extent.right, extent.low, extent.high)
+    for level, bandwidth in enumerate(found.bandwidths):
+        low, ridge = drawn.pop(f"{bandwidth.name} {bandwidth.gbs:,.0f} GB/s")
+        assert low[1] == pytest.approx(bandwidth.gbs * low[0])
+        assert ridge == pytest.approx((found.ridge(level), found.peak_gflops))
+    assert drawn.pop(f"{found.peak_name} {found.peak_gflops:,.0f} GFLOP/s") == [
+        pytest.approx((found.ridge(0), found.peak_gflops)),
+        pytest.approx((extent.right, found.peak_gflops)),
+    ]
+    for ceiling in found.ceilings:
+        ends = drawn.pop(f"{ceiling.name} {ceiling.gflops:g} GFLOP/s")
+        assert ends == [(extent.left, ceiling.gflops), (extent.right, ceiling.gflops)]
+    for point in found.points:
+        assert drawn.pop(point.name) == [(point.intensity, point.gflops)]
+        assert drawn.pop(f"nominal {point.name}", [None]) == [point.nominal]
+    assert not drawn
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_the_figure_names_every_roof_and_marks_every_point(figures, name):
+    found = PICTURES[name]
+    names = [f"{one.name} {one.gbs:,.0f} GB/s" for one in found.bandwidths]
+    names.append(f"{found.peak_name} {found.peak_gflops:,.0f} GFLOP/s")
+    names += [f"{ceiling.name} {ceiling.gflops:g} GFLOP/s" for ceiling in found.ceilings]
+    assert sorted(text.get_text() for text in figures[name].axes[0].texts) == sorted([*names, *marks(found.points)])
+
+
+def test_above_the_roof_has_another_form_and_nominal_is_hollow(figures):
+    """So that print in grey shows it."""
+    forms = {line.get_label(): line for line in figures["many"].axes[0].lines}
+    for point in many().points:
+        assert forms[point.name].get_marker() == ("X" if point.impossible else "o")
+        assert forms[point.name].get_fillstyle() == "full"
+        if point.nominal:
+            assert forms[f"nominal {point.name}"].get_fillstyle() == "none"
+
+
+def test_title_and_legend_say_what_was_measured(figures):
+    text = [text.get_text() for text in figures["default"].texts]
+    assert text[:3] == [
+        "Roofline on 2 threads",
+        "A CPU of 2 cores, 256-bit vectors",
+        "784-128-10, relu, sgd, batch 32, mnist",
+    ]
+    heads = ["", "operation", "FLOP/B", "GFLOP/s", "nominal", "roof", "binds"]
+    table = text[3 : 3 + 6 * len(heads)]
+    rows = list(zip(*(table[at : at + 6] for at in range(0, len(table), 6)), strict=True))
+    assert list(rows[0]) == heads
+    assert rows[4] == ("D", "backward_sparse 0", "1.46", "75.0", "400.0", "60%", "arithmetic")
+    assert "No arithmetic, so no place here: gather 0." in text
+
+
+def outline(text: Text, renderer: object) -> OutlinePath:
+    """The rectangle of a text as it is drawn, turned."""
+    angle, middle = text.get_rotation(), text.get_transform().transform(text.get_position())
+    text.set_rotation(0.0)
+    box = text.get_window_extent(renderer)
+    text.set_rotation(angle)
+    return OutlinePath(
+        Affine2D().rotate_deg_around(*middle, angle).transform(box.corners()[[0, 1, 3, 2, 0]]), closed=True
+    )
+
+
+def crowded(threads: int) -> Roofline:
+    found = roofline_of(fake.profile(threads))
+    return replace(
+        found, points=tuple(replace(point, intensity=1.0 + k / 50, gflops=9.0) for k, point in enumerate(found.points))
+    )
+
+
+@pytest.mark.parametrize(
+    "found", [PICTURES["default"], crowded(1), crowded(2), with_ceilings()], ids=["default", "one", "two", "ceilings"]
+)
+def test_no_text_overlaps_another_or_leaves_the_figure(found):
+    figure = roofline_figure(found)
+    renderer = figure.canvas.get_renderer()
+    axis = figure.axes[0]
+    ticks_and_names = [*axis.get_xticklabels(), *axis.get_yticklabels(), axis.xaxis.label, axis.yaxis.label]
+    figure.draw(renderer)
+    every = [(text.get_text(), outline(text, renderer)) for text in (*figure.texts, *axis.texts)]
+    every += [
+        (text.get_text(), OutlinePath(text.get_window_extent(renderer).corners()[[0, 1, 3, 2, 0]]))
+        for text in ticks_and_names
+    ]
+    every = [(name, path) for name, path in every if name]
+    assert len(every) > 40
+    for (a, first), (b, second) in itertools.combinations(every, 2):
+        assert not first.intersects_path(second), (a, b)
+    right, top = figure.bbox.size
+    for name, path in every:
+        assert (path.vertices >= 0).all(), name
+        assert (path.vertices <= (right, top)).all(), name
+
+
+def test_names_of_slopes_that_run_side_by_side_are_off_both():
+    """The lower one of a close pair has its name below, the upper one above."""
+    close = (Bandwidth("first cache", 150.0), Bandwidth("second cache", 80.0), Bandwidth("last cache", 75.0))
+    figure = roofline_figure(replace(SIMPLE, bandwidths=close))
+    [axes] = figure.axes
+    names = [text for text in axes.texts if text.get_rotation()]
+    slopes = [OutlinePath(axes.transData.transform(line.get_xydata())) for line in axes.lines]
+    assert len(names) == 3
+    for text, slope in itertools.product(names, slopes):
+        name = outline(text, figure.canvas.get_renderer())
+        assert not name.intersects_path(slope, filled=False), f"a line runs through {text.get_text()}"
+
+
+def test_a_name_is_turned_as_its_line_is(figures):
+    [axes] = figures["default"].axes
+    for text in axes.texts:
+        if text.get_text().endswith("GB/s"):
+            [line] = [line for line in axes.lines if line.get_label() == text.get_text()]
+            (x0, y0), (x1, y1) = axes.transData.transform(line.get_xydata())
+            assert text.get_rotation() == pytest.approx(math.degrees(math.atan2(y1 - y0, x1 - x0)))
+
+
+@pytest.mark.parametrize(("kind", "magic"), [("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF")])
+def test_the_same_roofline_is_the_same_file_and_leaves_no_trace(monkeypatch, kind, magic):
+    """Whatever the user's style is, and whenever it is drawn."""
+    first = roofline_file(SIMPLE, kind)
+    assert first.startswith(magic)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    before = dict(matplotlib.rcParams)
+    with matplotlib.rc_context({"font.size": 17.0, "axes.facecolor": "black", "lines.markersize": 20.0}):
+        assert roofline_file(SIMPLE, kind) == first
+        assert matplotlib.rcParams["font.size"] == 17.0
+    assert dict(matplotlib.rcParams) == before
 
 
 def test_what_a_name_holds_does_not_break_the_svg():
-    found = replace(SIMPLE, points=(Point("a < b & c", 1.0, 1.0, 0.1),), left_out=("<none>",))
-    svg = render.roofline_svg(found)
-    assert "a < b & c" in {text.text for text in texts(svg)}
-    assert "No arithmetic: <none>." in {text.text for text in texts(svg)}
+    found = replace(SIMPLE, points=(Point("a < b & $\\frac$", 1.0, 1.0, 0.1),), left_out=("<none>",))
+    svg = roofline_file(found, "svg")
+    assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
+    assert b"a &lt; b &amp; $\\frac$" in svg
 
 
-def corners_of(text: ElementTree.Element) -> list[tuple[float, float]]:
-    """The place of a text, as the picture reckons it."""
-    size = float(text.get("font-size", 13))
-    width, x, y = len(text.text) * size * 0.58, float(text.get("x")), float(text.get("y"))
-    x -= {"start": 0.0, "middle": width / 2, "end": width}[text.get("text-anchor", "start")]
-    turn = re.match(r"rotate\((-?[\d.]+)", text.get("transform", "rotate(0"))
-    return _box(x, y, width, size * 0.75, -math.radians(float(turn[1])))
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-def test_no_text_lies_over_another(threads):
-    found = roofline_of(fake.profile(threads))
-    crowded = tuple(replace(point, intensity=1.0 + k / 50, gflops=9.0) for k, point in enumerate(found.points))
-    for one in (found, replace(found, points=crowded), with_ceilings()):
-        every = texts(render.roofline_svg(one))
-        assert len(every) > 20
-        for a, b in itertools.combinations(every, 2):
-            assert not _overlap(corners_of(a), corners_of(b)), (a.text, b.text)
-
-
-def test_names_of_slopes_that_run_side_by_side_lie_off_both():
-    """The lower one of a close pair has its name below, the upper one above."""
-    close = (Bandwidth("first cache", 150.0), Bandwidth("second cache", 80.0), Bandwidth("last cache", 75.0))
-    found = replace(SIMPLE, bandwidths=close)
-    lines = ElementTree.fromstring(render.roofline_svg(found)).findall("{*}line")
-    slopes = [line for line in lines if line.get("stroke") == ROOF and line.get("y1") != line.get("y2")]
-    names = [text for text in texts(render.roofline_svg(found)) if text.get("transform")]
-    for text, line in itertools.product(names, slopes):
-        x0, y0, x1, y1 = (float(line.get(end)) for end in ("x1", "y1", "x2", "y2"))
-        sides = {(x1 - x0) * (y - y0) - (y1 - y0) * (x - x0) > 0 for x, y in corners_of(text)}
-        assert len(sides) == 1, f"a slope runs through {text.text}"
-
-
-def test_turned_rectangles_overlap_where_they_share_a_place():
-    flat = _box(0.0, 0.0, 10.0, 2.0)
-    assert _overlap(flat, _box(9.0, 1.0, 10.0, 2.0))
-    assert not _overlap(flat, _box(10.5, 0.0, 10.0, 2.0))
-    slanting = _box(0.0, 0.0, 100.0, 5.0, math.pi / 4)
-    assert not _overlap(slanting, _box(60.0, 0.0, 10.0, 10.0)), "within its upright frame, yet beside it"
-    assert _overlap(slanting, _box(30.0, -25.0, 10.0, 10.0))
-
-
-def brightness(colour: str) -> float:
-    """Relative luminance of a colour (WCAG 2)."""
-    parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-
-
-@pytest.mark.parametrize("page", ["#ffffff", "#0d1117", "#000000"])
-def test_colours_can_be_read_on_light_and_dark(page):
-    """4 to 1 for what is read, where 4.5 is the most that both a white and a black page allow; 3 to 1 for shapes."""
-    for colour, least in ((INK, 4.0), (ROOF, 4.0), (WRONG, 3.8), (DOT, 3.0)):
-        light, dark = sorted((brightness(colour), brightness(page)), reverse=True)
-        assert (light + 0.05) / (dark + 0.05) >= least, colour
+def test_drawing_opens_no_window_and_no_global_figure():
+    code = (
+        "import sys; from jitnet.profile.roofline import Bandwidth, Roofline; "
+        "from jitnet.render.roofline_figure import roofline_file; "
+        "roofline_file(Roofline('t', 1.0, (Bandwidth('memory', 2.0),), ()), 'png'); "
+        "print('matplotlib.pyplot' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]

@@ -12,7 +12,7 @@ from jitnet.config import ModelConfig, TrainConfig
 from jitnet.datasets import from_arrays, load
 from jitnet.errors import ModelError, PictureError
 from jitnet.model import Model
-from jitnet.pictures import normalise_picture, write_pgm, write_png
+from jitnet.pictures import load_pictures, normalise_picture, write_pgm, write_png
 from jitnet.pictures.recognition import recognise
 from jitnet.training.trainer import train
 
@@ -108,7 +108,7 @@ def test_drawn_digits_are_recognised(model, tmp_path, size, dark):
         for place, suffix in zip([(0.5, 0.5), (0.05, 0.1), (0.9, 0.97)], suffixes, strict=True):
             path = write(tmp_path / f"picture{suffix}", as_photo(figure, rng, place, dark=dark))
             found = recognise(model, path)
-            assert found.path == path
+            assert (found.path, found.name, found.notices) == (path, str(path), ())
             assert sum(probability for _, probability in found.guesses) == pytest.approx(1, abs=1e-4)
             if found.guesses[0][0] != str(digit):
                 wrong.append((digit, place, found.guesses[:2]))
@@ -194,3 +194,39 @@ def test_what_cannot_be_recognised(digits_model, tmp_path):
     plain = Model.create(ModelConfig(in_features=7, n_classes=3), from_arrays(rows, np.arange(30) % 3))
     with pytest.raises(ModelError, match="plain numbers"):
         recognise(plain, blank)
+    tables = Model.create(
+        ModelConfig(in_features=64, n_classes=3), from_arrays(np.ones((30, 64)) * rows[:, :1], np.arange(30) % 3)
+    )
+    with pytest.raises(ModelError, match=r"64 plain numbers a sample; name a model of images"):
+        recognise(tables, blank)
+
+
+def test_each_picture_of_a_stack(digits_model, digits, tmp_path):
+    path = tmp_path / "stack.npy"
+    np.save(path, digits.test.images[:3].reshape(3, 8, 8))
+    found = [recognise(digits_model, picture) for picture in load_pictures(path)]
+    assert [one.name for one in found] == [f"{path}[{index}]" for index in range(3)]
+    for one, image in zip(found, digits.test.images, strict=False):
+        assert one.path == path
+        assert one.guesses == recognise(digits_model, write(tmp_path / "one.npy", image.reshape(8, 8))).guesses
+    with pytest.raises(PictureError, match=r"stack\.npy: holds 3 pictures, expected one"):
+        recognise(digits_model, path)
+
+
+def test_what_cannot_be_known_is_said(digits_model, tmp_path):
+    rng = np.random.default_rng(8)
+    one = as_photo(draw(3, 100), rng, (0.3, 0.6), dark=True)
+    assert recognise(digits_model, write(tmp_path / "one.pgm", one)).notices == ()
+    pair = write(tmp_path / "pair.pgm", np.concatenate([one, as_photo(draw(8, 100), rng, (0.6, 0.3), dark=True)], 1))
+    assert recognise(digits_model, pair).notices[0].startswith("shows two separate shapes")
+    specks = write(tmp_path / "noise.pgm", ((rng.random((90, 90)) < 0.2) * 255).astype(np.uint8))
+    assert "does not look like a stroke" in recognise(digits_model, specks).notices[0]
+
+
+def test_the_digits_raise_no_doubt(digits_model, digits, tmp_path):
+    doubted = [
+        index
+        for index, image in enumerate(digits.test.images)
+        if recognise(digits_model, write(tmp_path / "one.npy", image.reshape(8, 8))).notices
+    ]
+    assert doubted == []

@@ -87,14 +87,13 @@ def meant_by(word: str, flags: Sequence[str]) -> str:
     return {"picture": f"jitnet predict MODEL {word}", "model": f"jitnet eval {word}"}.get(kind, "")
 
 
-def expect_model(path: Path | None) -> Path | None:
+def expect_model(path: Path) -> Path:
     """The path, as typed for a model; UsageError where it names a picture or data: the arguments are swapped."""
-    if path is not None:
-        kind = kind_of(str(path))
-        if kind == "picture":
-            raise UsageError(f"{path} is a picture; the model comes first: jitnet predict MODEL {path}")
-        if kind == "data":
-            raise UsageError(f"{path} is data; the model comes first: jitnet eval MODEL --data {path}")
+    kind = kind_of(str(path))
+    if kind == "picture":
+        raise UsageError(f"{path} is a picture; the model comes first: jitnet predict MODEL {path}")
+    if kind == "data":
+        raise UsageError(f"{path} is data; the model comes first: jitnet eval MODEL --data {path}")
     return path
 
 

@@ -15,6 +15,7 @@ from jitnet.errors import OutputError, UsageError
 __all__ = [
     "DATA",
     "KINDS",
+    "MODEL_HELP",
     "OUTPUT",
     "Beside",
     "DataArgument",
@@ -83,14 +84,9 @@ TestData = Annotated[
         rich_help_panel=DATA,
     ),
 ]
+MODEL_HELP = "A .safetensors file, or a run folder that holds one."
 ModelPath = Annotated[
-    Path,
-    typer.Argument(
-        metavar="MODEL-OR-RUN",
-        show_default=False,
-        callback=expect_model,
-        help="A .safetensors file, or a run folder that holds one.",
-    ),
+    Path, typer.Argument(metavar="MODEL-OR-RUN", show_default=False, callback=expect_model, help=MODEL_HELP)
 ]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else there.")
@@ -127,10 +123,10 @@ def check_output(option: str, path: Path | None, endings: Sequence[str]) -> None
         raise _cannot_write(option, path, error) from None
 
 
-def write_output(option: str, path: Path, text: str) -> None:
-    """Write a text file, with a line's end at its end; OutputError names the option."""
+def write_output(option: str, path: Path, content: str | bytes) -> None:
+    """Write a file: bytes as they are, or text with a line's end at its end; OutputError names the option."""
     try:
-        path.write_text(text + "\n", encoding="utf-8")
+        path.write_bytes(content if isinstance(content, bytes) else f"{content}\n".encode())
     except OSError as error:
         raise _cannot_write(option, path, error) from None
 

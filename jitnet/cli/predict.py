@@ -1,12 +1,20 @@
 """`jitnet predict`."""
 
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jitnet.cli.command import Command
-from jitnet.cli.common import Json, ModelPath, print_json
+from jitnet.cli.command import Command, expect_model
+from jitnet.cli.common import MODEL_HELP, Json, print_json
+from jitnet.errors import JitnetError, MissingExtra, ModelError, PictureError, UsageError
+
+if TYPE_CHECKING:
+    from jitnet.pictures.recognition import Recognition
 
 __all__ = ["app"]
 
@@ -15,20 +23,25 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 EXAMPLES = """\b
 Examples:
   jitnet predict runs/2026-03-14-mnist seven.png
-  jitnet predict model.safetensors *.pgm --json
+  jitnet predict model.safetensors scans/ --json
+  curl -s https://example.org/seven.png | jitnet predict model.safetensors -
 """
 
 
 @app.command(cls=Command, epilog=EXAMPLES)
 def predict(
-    model: ModelPath,
+    # Checked further down: of pictures and a model in each other's place the whole command in order can be shown.
+    model: Annotated[Path, typer.Argument(metavar="MODEL-OR-RUN", show_default=False, help=MODEL_HELP)],
     files: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="FILE",
             show_default=False,
-            help="Pictures of one thing each, of any size, dark on light or light on dark. PGM and .npy are read as "
-            "they are; PNG, JPEG and others need pillow: pip install pillow.",
+            help="Pictures of one thing each, of any size, dark on light or light on dark; folders, of which every "
+            "picture is read in natural order; or - for the bytes of one file on standard input. PGM and .npy need "
+            "nothing; PNG, JPEG, GIF, BMP, TIFF and WebP need Pillow: pip install pillow. A .npy of shape (n, height, "
+            "width) is n pictures; only a last axis of 3 or 4 is colour. Of an animated picture the first frame is "
+            "read.",
         ),
     ],
     top: Annotated[
@@ -36,28 +49,130 @@ def predict(
     ] = 3,
     json: Json = False,
 ) -> None:
-    """Tell what is in a picture: the most probable classes, and the picture as the network saw it."""
+    """Tell what is in a picture: the most probable classes, and the picture as the network saw it.
+
+    Every picture gets its answer. What cannot be read or recognised is reported after the answers, a line each, and the
+    exit code is then 1. A notice says where the picture may not be what an answer can be given for: several separate
+    shapes, or ink that does not look like a stroke. With --json, one document holds answers, errors and notices.
+    """
     from jitnet import render
     from jitnet.model import Model
-    from jitnet.pictures.recognition import recognise
+    from jitnet.pictures import load_pictures
+    from jitnet.pictures.recognition import check_sees_pictures, recognise
 
     screen = render.consoles(json)
+    _check_arguments(model, files)
     network = Model.load(model)
-    with render.compiling(screen):
-        found = [recognise(network, path) for path in files]
+    try:
+        check_sees_pictures(network)
+    except ModelError as error:
+        raise ModelError(f"{model}: {error}") from None
+    answers: list[Recognition] = []
+    errors: list[tuple[str, JitnetError]] = []
+    notices: list[str] = []
+
+    def notice(text: str) -> None:
+        notices.append(text)
+        render.notice(screen.err, text)
+
+    def refuse(name: str, error: JitnetError) -> None:
+        errors.append((name, error))
+
+    for source, name in _sources(files, notice, refuse):
+        try:
+            pictures = load_pictures(source, name)
+        except (PictureError, MissingExtra) as error:
+            refuse(name, error)
+            continue
+        for picture in pictures:
+            try:
+                with render.compiling(screen):
+                    answer = recognise(network, picture)
+            except PictureError as error:
+                refuse(picture.name, error)
+                continue
+            if not json:
+                if answers:
+                    screen.out.print()
+                render.prediction(screen.out, answer, top)
+            answers.append(answer)
+            for sentence in answer.notices:
+                notice(f"{answer.name}: {sentence}")
     if json:
-        print_json(
-            [
-                {
-                    "file": one.path,
-                    "guesses": [{"class": name, "probability": share} for name, share in one.guesses[:top]],
-                    "image": one.image,
-                }
-                for one in found
-            ]
-        )
-        return
-    for number, one in enumerate(found):
-        if number:
-            screen.out.print()
-        render.prediction(screen.out, one, top)
+        print_json(_document(answers, errors, notices, top))
+    for _, refused in errors:
+        render.error(str(refused))
+    if errors:
+        raise typer.Exit(1)
+
+
+def _sources(
+    files: list[str], notice: Callable[[str], None], refuse: Callable[[str, JitnetError], None]
+) -> Iterator[tuple[Path | bytes, str]]:
+    """Each file that was named or is in a folder that was named, or its bytes; and what messages call it."""
+    from jitnet.pictures import MAX_BYTES, pictures_in
+
+    for name in files:
+        if name == "-":
+            try:
+                yield sys.stdin.buffer.read(MAX_BYTES + 1), "standard input"
+            except OSError as error:
+                refuse("standard input", PictureError(f"standard input: cannot be read: {error.strerror or error}"))
+        elif not os.path.isdir(name):
+            yield Path(name), name
+        else:
+            try:
+                found, others = pictures_in(name)
+            except PictureError as error:
+                refuse(name, error)
+                continue
+            if not found:
+                refuse(
+                    name, PictureError(f"{name}: the folder holds no picture; expected PNG, JPEG, PGM or .npy files")
+                )
+                continue
+            if others:
+                listed = ", ".join(path.name for path in others[:3]) + (", …" if len(others) > 3 else "")
+                notice(f"{name}: skipped {len(others)} of {len(found) + len(others)} entries: not pictures ({listed})")
+            for path in found:
+                yield path, str(path)
+
+
+def _check_arguments(model: Path, files: list[str]) -> None:
+    """UsageError for a picture in the model's place, and for standard input that cannot be read as asked for."""
+    models = [name for name in files if _is_model(Path(name))]
+    if models and not _is_model(model) and (model.exists() or str(model) == "-"):
+        pictures = [str(model), *(name for name in files if name not in models)]
+        order = shlex.join(["jitnet", "predict", models[0], *pictures])
+        raise UsageError(f"{model} is not a model, {models[0]} is; the model comes first: {order}")
+    expect_model(model)
+    if files.count("-") > 1:
+        raise UsageError("-: standard input holds one file; name it once")
+    if "-" in files and (sys.stdin is None or sys.stdin.isatty()):
+        found = "closed" if sys.stdin is None else "a terminal"
+        raise UsageError(f"-: standard input is {found}; pipe a picture into it, or name a file")
+
+
+def _is_model(path: Path) -> bool:
+    from jitnet.model.file import FILE_NAME
+
+    return (path / FILE_NAME).is_file() or (path.suffix == ".safetensors" and path.is_file())
+
+
+def _document(
+    answers: list["Recognition"], errors: list[tuple[str, JitnetError]], notices: list[str], top: int
+) -> dict[str, Any]:
+    return {
+        "answers": [
+            {
+                "file": one.path,
+                "name": one.name,
+                "guesses": [{"class": name, "probability": share} for name, share in one.guesses[:top]],
+                "image": one.image,
+                "notices": one.notices,
+            }
+            for one in answers
+        ],
+        "errors": [{"name": name, "error": str(error)} for name, error in errors],
+        "notices": notices,
+    }

@@ -1,8 +1,9 @@
 """`jitnet profile`."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,7 +11,10 @@ from jitnet.cli.command import meant_by
 from jitnet.cli.common import DataOption, Json, Quiet, check_output, print_json, recipe_completion, write_output
 from jitnet.cli.options import FIELDS, CommandWithFields, configure, with_fields
 from jitnet.config.checking import any_of
-from jitnet.errors import UsageError
+from jitnet.errors import MissingExtra, UsageError
+
+if TYPE_CHECKING:
+    from jitnet.profile.roofline import Roofline
 
 __all__ = ["app"]
 
@@ -89,9 +93,10 @@ def profile(
         Path | None,
         typer.Option(
             "--roofline",
-            metavar="FILE.svg",
+            metavar="FILE",
             show_default=False,
-            help="Also write the roofline as a picture.",
+            help="Also write the roofline as a picture, .svg, .png or .pdf. It needs matplotlib: pip install "
+            "matplotlib.",
             rich_help_panel=MEASUREMENT,
         ),
     ] = None,
@@ -224,7 +229,7 @@ def profile(
         **{field.flags[0]: fields.get(field.parameter) is not None for under in STEP.values() for field in under},
     }
     _check_belongs(modes[0], [name for name, typed in given.items() if typed])
-    check_output("--roofline", roofline, (".svg",))
+    check_output("--roofline", roofline, (".svg", ".png", ".pdf"))
     check_output("--trace", trace, (".json",))
     if compare is not None:
         return _compare(*compare, json)
@@ -260,6 +265,7 @@ def _steps(
 ) -> int:
     """A training step, on each count of threads."""
     network, config = configure(fields, recipe)
+    draw = _drawing(roofline) if roofline is not None else None
     from jitnet import render
     from jitnet.bench.options import parse_threads
     from jitnet.compiler.machine import describe_machine
@@ -299,8 +305,8 @@ def _steps(
     if trace is not None:
         write_output("--trace", trace, as_json(as_trace(measured[-1])))
     found = roofline_of(measured[-1])
-    if roofline is not None:
-        write_output("--roofline", roofline, render.roofline_svg(found))
+    if roofline is not None and draw is not None:
+        write_output("--roofline", roofline, draw(found))
     if json:
         print_json(as_document(measured))
         return 0
@@ -311,6 +317,17 @@ def _steps(
         screen.out.print()
         render.scaling_table(screen.out, scaling_of(measured))
     return 0
+
+
+def _drawing(path: Path) -> "Callable[[Roofline], bytes]":
+    """What draws a roofline into a file of this name; MissingExtra, before the work, where matplotlib is missing."""
+    try:
+        from jitnet.render.roofline_figure import roofline_file
+    except ImportError as error:
+        raise MissingExtra(
+            f"--roofline {path}: drawing needs matplotlib ({error}); install it with: pip install matplotlib"
+        ) from None
+    return lambda found: roofline_file(found, path.suffix.lower().removeprefix("."))
 
 
 def _loop(kernel: str, cpu: str | None, asm: bool, json: bool, quiet: bool) -> int:

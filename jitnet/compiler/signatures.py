@@ -1,6 +1,7 @@
 """Numba's types of what linked functions take; and records, which carry their settings by name."""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Protocol, Self, TypeVar, get_type_hints
 
 import numpy as np
 from numba import types
@@ -19,9 +20,14 @@ __all__ = [
     "REAL",
     "SINGLE",
     "WORDS",
+    "Record",
+    "Records",
     "make_record",
     "make_records",
+    "record_type",
 ]
+
+Row = TypeVar("Row", covariant=True)
 
 INT, KEY, REAL, SINGLE = types.int64, types.uint64, types.float64, types.float32
 
@@ -34,6 +40,33 @@ COUNTS = types.Array(types.int64, 1, "C")
 WORDS = types.Array(types.uint64, 1, "C")
 ENTRIES = types.Array(types.uint32, 1, "C")
 INDICES = types.Array(types.int32, 1, "C")
+
+
+STORED = {int: np.int64, float: np.float64, bool: np.bool_}
+"""What Python's types are in a record; NumPy's are themselves."""
+
+
+class Record(Protocol):
+    """What every record has. A subclass annotates the fields of its own, for readers and the type checker: a record is
+    a row of an array, and no instance of the class."""
+
+    def copy(self) -> Self: ...
+
+
+class Records(Protocol[Row]):
+    """An array of records (np.recarray): a row each, whose fields are read as attributes."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, place: int, /) -> Row: ...
+    def __iter__(self) -> Iterator[Row]: ...
+
+
+def record_type(fields: type) -> "np.dtype[Any]":
+    """The structured type of a record, from the class that annotates its fields."""
+    stored = [(name, STORED.get(kind, kind)) for name, kind in get_type_hints(fields).items()]
+    return np.dtype(stored, align=True)
 
 
 def make_records(kind: "np.dtype[Any]", count: int) -> Any:

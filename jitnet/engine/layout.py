@@ -7,55 +7,55 @@ start of its array, a stride numbers from one row to the next.
 
 import itertools
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from typing import Any, Protocol
 
 from jitnet.compiler.blocks import LANES, PANEL, PARTIAL_UNITS
-from jitnet.compiler.signatures import make_record, make_records
+from jitnet.compiler.signatures import Record, Records, make_record, make_records, record_type
 from jitnet.config import ModelConfig
 from jitnet.kernels.activation import ACTIVATION_KERNELS
 from jitnet.kernels.linear import padded
 
 __all__ = ["GAP_BYTES", "LAYER", "NETWORK", "Layout", "lay_out", "parameter_count", "row_stride"]
 
-LAYER = np.dtype(
-    [
-        ("in_features", np.int64),
-        ("out_features", np.int64),
-        ("padded_features", np.int64),  # outputs, with those that fill up the last panel
-        ("weight_offset", np.int64),  # in params: panels of (in_features, PANEL)
-        ("bias_offset", np.int64),
-        ("squares_offset", np.int64),  # in squares: a number for each vector of units
-        ("input_offset", np.int64),  # in work, as all that follow
-        ("input_stride", np.int64),
-        ("input_part_stride", np.int64),  # from one part's own inputs to the next's; 0: one for all
-        ("buffer_stride", np.int64),  # from this batch's inputs to the next one's; 0 where there is one buffer
-        ("preactivation_offset", np.int64),  # what goes into the activation; output_offset where that overwrites it
-        ("output_offset", np.int64),
-        ("output_stride", np.int64),  # also of the preactivation and the gradient
-        ("grad_offset", np.int64),  # gradient of the preactivation, samples as rows
-        ("grad_t_offset", np.int64),  # the same, samples last
-        ("part_stride", np.int64),  # from one part's own outputs and their gradients to the next's; 0: one for all
-        ("group", np.int64),  # units that stay together when units are shared out
-        ("dropout", np.float64),  # rate
-    ],
-    align=True,
-)
-"""One layer. Arrays of outputs are (batch, padded_features), of transposed gradients (out_features, batch)."""
 
-NETWORK = np.dtype(
-    [
-        ("batch_room", np.int64),  # the largest batch, rounded up
-        ("grad_t_stride", np.int64),  # of every layer's transposed gradient
-        ("n_partials", np.int64),  # groups of units that contribute to the logits apart; 0 where they do not
-        ("partials_offset", np.int64),  # in work: (2, n_partials, batch_room, PANEL), two buffers that take turns
-        ("partial_stride", np.int64),  # from one group's contributions to the next one's
-        ("sample_stride", np.int64),  # from one part's own losses and right guesses to the next's; 0: one for all
-    ],
-    align=True,
-)
-"""What belongs to the whole network."""
+class LayerRecord(Record, Protocol):
+    """One layer. Arrays of outputs are (batch, padded_features), of transposed gradients (out_features, batch)."""
+
+    in_features: int
+    out_features: int
+    padded_features: int  # outputs, with those that fill up the last panel
+    weight_offset: int  # in params: panels of (in_features, PANEL)
+    bias_offset: int
+    squares_offset: int  # in squares: a number for each vector of units
+    input_offset: int  # in work, as all that follow
+    input_stride: int
+    input_part_stride: int  # from one part's own inputs to the next's; 0: one for all
+    buffer_stride: int  # from this batch's inputs to the next one's; 0 where there is one buffer
+    preactivation_offset: int  # what goes into the activation; output_offset where that overwrites it
+    output_offset: int
+    output_stride: int  # also of the preactivation and the gradient
+    grad_offset: int  # gradient of the preactivation, samples as rows
+    grad_t_offset: int  # the same, samples last
+    part_stride: int  # from one part's own outputs and their gradients to the next's; 0: one for all
+    group: int  # units that stay together when units are shared out
+    dropout: float  # rate
+
+
+LAYER = record_type(LayerRecord)
+
+
+class NetworkRecord(Record, Protocol):
+    """What belongs to the whole network."""
+
+    batch_room: int  # the largest batch, rounded up
+    grad_t_stride: int  # of every layer's transposed gradient
+    n_partials: int  # groups of units that contribute to the logits apart; 0 where they do not
+    partials_offset: int  # in work: (2, n_partials, batch_room, PANEL), two buffers that take turns
+    partial_stride: int  # from one group's contributions to the next one's
+    sample_stride: int  # from one part's own losses and right guesses to the next's; 0: one for all
+
+
+NETWORK = record_type(NetworkRecord)
 
 MOST_PARTIALS = 8
 """Groups of units that contribute to the logits apart: so many parts can share a network of one hidden layer."""
@@ -76,11 +76,11 @@ _LONG_ROW = 32
 
 @dataclass(frozen=True)
 class Layout:
-    """layers: (n_layers,) records of LAYER. network: a record of NETWORK. params, work: numbers in all. replicas: parts
+    """layers: (n_layers,) records. params, work: numbers in all. replicas: parts
     that each have marks, cursors and losses of their own."""
 
-    layers: Any
-    network: Any
+    layers: Records[LayerRecord]
+    network: NetworkRecord
     params: int
     work: int
     replicas: int

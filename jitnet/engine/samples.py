@@ -71,6 +71,6 @@ class SampleMaker:
         outputs = no_outputs()._replace(**{"images" if self._has_bytes else "features": made})
         program = on_data(self._operations, self._sizes._replace(n=float(len(indices))), self._threads)
         run = self._run._replace(order=indices, outputs=outputs)
-        run.call.epoch = epoch
+        run.call.epoch = np.uint64(epoch)
         run_on_data(run, program, times=times)
         return outputs.images, outputs.features

@@ -5,7 +5,7 @@ a record in `layers`, not a type. Compiled functions get it by reference.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,9 @@ from numba import typeof
 from jitnet.compiler.barrier import barrier_words
 from jitnet.compiler.blocks import LANES
 from jitnet.compiler.reference import Reference
-from jitnet.compiler.signatures import make_record, make_records
+from jitnet.compiler.signatures import Record, Records, make_record, make_records, record_type
 from jitnet.config import AugmentConfig, ModelConfig, TrainConfig
-from jitnet.engine.layout import GAP_BYTES, LAYER, NETWORK, Layout, lay_out
+from jitnet.engine.layout import GAP_BYTES, LAYER, NETWORK, LayerRecord, Layout, NetworkRecord, lay_out
 from jitnet.kernels import optimizer, schedule
 from jitnet.kernels.augment import Distortion, distortion_settings
 from jitnet.kernels.linear import from_panels, in_panels
@@ -64,52 +64,55 @@ CLOCKED_STEPS = 512
 _CLOCK_LINES = _LINE_BYTES // 16
 """Lines whose readings fill a whole start of memory, so that two threads never write to one."""
 
-LINE = np.dtype(
-    [
-        ("region", np.int64),  # lines of one number share a parallel region
-        ("operation", np.int64),
-        ("layer", np.int64),
-        ("split", np.int64),
-        ("parts", np.int64),
-        ("next_batch", np.int64),  # 1: on the next batch
-    ],
-    align=True,
-)
-"""A line of a program, as the loop walks it."""
 
-SETTINGS = np.dtype(
-    [
-        ("activation", np.int64),  # its code
-        ("adds_directly", np.bool_),  # gradients scaled by -learning rate are added straight to the weights
-        ("label_smoothing", np.float64),
-        ("clip_norm", np.float64),
-        ("max_norm", np.float64),
-        ("average_decay", np.float64),  # of the moving average of the weights; 0: there is none
-        ("input_dropout", np.float64),
-        ("seed", np.uint64),
-    ],
-    align=True,
-)
-"""The options that steer a step. The optimizer's and the schedule's are records of their own."""
+class LineRecord(Record, Protocol):
+    """A line of a program, as the loop walks it."""
 
-CALL = np.dtype(
-    [
-        ("batch_size", np.int64),
-        ("first_batch", np.int64),  # of `order`
-        ("n_steps", np.int64),
-        ("first_step", np.int64),  # of the run: steps before this call
-        ("has_bytes", np.bool_),  # samples are data.images, else data.features
-        ("lists_batches", np.bool_),  # lists of inputs that are not zero are each batch's own, not the data set's
-        ("epoch", np.uint64),
-        ("height", np.int64),  # of an image
-        ("width", np.int64),
-        ("clocked", np.bool_),  # the clock runs; only where the run has room for its readings
-        ("meeting", np.int64),  # how parts meet, a code of ownership.MEETINGS
-        ("in_turn", np.bool_),  # parts run one after another on this thread: no parallel region can be entered
-    ],
-    align=True,
-)
-"""What differs from call to call."""
+    region: int  # lines of one number share a parallel region
+    operation: int
+    layer: int
+    split: int
+    parts: int
+    next_batch: int  # 1: on the next batch
+
+
+LINE = record_type(LineRecord)
+
+
+class SettingsRecord(Record, Protocol):
+    """The options that steer a step. The optimizer's and the schedule's are records of their own."""
+
+    activation: int  # its code
+    adds_directly: bool  # gradients scaled by -learning rate are added straight to the weights
+    label_smoothing: float
+    clip_norm: float
+    max_norm: float
+    average_decay: float  # of the moving average of the weights; 0: there is none
+    input_dropout: float
+    seed: np.uint64
+
+
+SETTINGS = record_type(SettingsRecord)
+
+
+class CallRecord(Record, Protocol):
+    """What differs from call to call."""
+
+    batch_size: int
+    first_batch: int  # of `order`
+    n_steps: int
+    first_step: int  # of the run: steps before this call
+    has_bytes: bool  # samples are data.images, else data.features
+    lists_batches: bool  # lists of inputs that are not zero are each batch's own, not the data set's
+    epoch: np.uint64
+    height: int  # of an image
+    width: int
+    clocked: bool  # the clock runs; only where the run has room for its readings
+    meeting: int  # how parts meet, a code of ownership.MEETINGS
+    in_turn: bool  # parts run one after another on this thread: no parallel region can be entered
+
+
+CALL = record_type(CallRecord)
 
 
 class State(NamedTuple):
@@ -169,17 +172,16 @@ class Clock(NamedTuple):
 
 
 class Run(NamedTuple):
-    """All of it. program: records of LINE; layers: of LAYER; network: a record of NETWORK; settings: of SETTINGS;
-    call: of CALL; order: (samples,) int32, batch k is order[k * batch_size : (k + 1) * batch_size]; barrier: words of
-    compiler.barrier."""
+    """All of it. optimizer: a record with its code, weight_decay and each of HYPERPARAMETERS; order: (samples,) int32,
+    batch k is order[k * batch_size : (k + 1) * batch_size]; barrier: words of compiler.barrier."""
 
-    program: Any
-    layers: Any
-    network: Any
-    settings: Any
-    optimizer: Any
-    schedule: Any
-    call: Any
+    program: Records[LineRecord]
+    layers: Records[LayerRecord]
+    network: NetworkRecord
+    settings: SettingsRecord
+    optimizer: np.record
+    schedule: schedule.ScheduleRecord
+    call: CallRecord
     distortion: Distortion
     order: npt.NDArray[np.int32]
     state: State
@@ -345,14 +347,14 @@ def allocate(
     )
 
 
-def pack(params: Floats, layers: Any, weights: Sequence[Floats], biases: Sequence[Floats]) -> None:
+def pack(params: Floats, layers: Records[LayerRecord], weights: Sequence[Floats], biases: Sequence[Floats]) -> None:
     """Write PyTorch's (out, in) weights and (out,) biases into the panels of `params`."""
     for row, weight, bias in zip(layers, weights, biases, strict=True):
         params[row.weight_offset : row.bias_offset] = in_panels(weight).reshape(-1)
         params[row.bias_offset : row.bias_offset + row.out_features] = bias
 
 
-def unpack(params: Floats, layers: Any) -> tuple[list[Floats], list[Floats]]:
+def unpack(params: Floats, layers: Records[LayerRecord]) -> tuple[list[Floats], list[Floats]]:
     """The weights (out, in) and biases (out,) of every layer, as new arrays in PyTorch's layout."""
     weights = [from_panels(params[row.weight_offset : row.bias_offset], row.out_features) for row in layers]
     biases = [params[row.bias_offset : row.bias_offset + row.out_features].copy() for row in layers]

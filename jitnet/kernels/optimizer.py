@@ -18,7 +18,7 @@ The loops work on one vector of 16 at a time: three streams that are stored to w
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import prange, typeof
@@ -71,7 +71,7 @@ OPTIMIZER_SETTINGS = np.dtype(
 _RECORDS = np.dtype((np.record, OPTIMIZER_SETTINGS))
 
 
-def optimizer_settings(config: OptimizerFields) -> Any:
+def optimizer_settings(config: OptimizerFields) -> np.record:
     """The record that `update` takes, of what people write."""
     fields = {name: getattr(config, name) for name in ("weight_decay", *HYPERPARAMETERS)}
     return make_record(OPTIMIZER_SETTINGS, code=OPTIMIZER_KERNELS[config.optimizer].code, **fields)

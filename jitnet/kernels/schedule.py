@@ -10,13 +10,13 @@ one-cycle     up from peak / 25 over the first 30%, down to final over the rest 
 """
 
 import math
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from numba import typeof
 
 from jitnet.compiler.decorators import helper, kernel, linked
-from jitnet.compiler.signatures import INT, REAL, make_record
+from jitnet.compiler.signatures import INT, REAL, Record, make_record, record_type
 from jitnet.config import TrainConfig
 
 __all__ = ["SCHEDULES", "learning_rate", "learning_rates", "schedule_settings"]
@@ -27,23 +27,24 @@ CONSTANT, STEP, EXPONENTIAL, COSINE, ONE_CYCLE = (np.int64(code) for code in SCH
 _RISE = 0.3
 _START = 1.0 / 25.0
 
-SCHEDULE_SETTINGS = np.dtype(
-    [
-        ("code", np.int64),
-        ("peak", np.float64),
-        ("final", np.float64),
-        ("decay", np.float64),
-        ("step_every", np.float64),
-        ("epochs", np.int64),
-        ("steps_per_epoch", np.int64),
-        ("warmup_steps", np.int64),
-    ],
-    align=True,
-)
-"""A record of a schedule: its code, and what it needs to know of the run."""
+
+class ScheduleRecord(Record, Protocol):
+    """A record of a schedule: its code, and what it needs to know of the run."""
+
+    code: int
+    peak: float
+    final: float
+    decay: float
+    step_every: float
+    epochs: int
+    steps_per_epoch: int
+    warmup_steps: int
 
 
-def schedule_settings(config: TrainConfig, steps_per_epoch: int) -> Any:
+SCHEDULE_SETTINGS = record_type(ScheduleRecord)
+
+
+def schedule_settings(config: TrainConfig, steps_per_epoch: int) -> ScheduleRecord:
     """The record that `learning_rate` takes, of what people write."""
     return make_record(
         SCHEDULE_SETTINGS,

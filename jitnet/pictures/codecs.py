@@ -1,6 +1,6 @@
 """Picture files as grey values, and grey values as picture files.
 
-PGM and `.npy` are read here; PNG, JPEG and the like need pillow, `pip install pillow`.
+PGM is read here and `.npy` by NumPy; PNG, JPEG and the like need Pillow, `pip install pillow`.
 """
 
 import io
@@ -9,7 +9,8 @@ import re
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, redirect_stderr
+from contextlib import contextmanager, nullcontext, redirect_stderr, suppress
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,20 @@ import numpy.typing as npt
 from jitnet.datasets.npy import read_header
 from jitnet.errors import JitnetError, MissingExtra, OutputError, PictureError
 
-__all__ = ["LEAST_CONTRAST", "MAX_PIXELS", "Grey", "Reals", "load_picture", "to_bytes", "write_pgm", "write_png"]
+__all__ = [
+    "LEAST_CONTRAST",
+    "MAX_BYTES",
+    "MAX_PIXELS",
+    "Grey",
+    "Picture",
+    "Reals",
+    "load_picture",
+    "load_pictures",
+    "pictures_in",
+    "to_bytes",
+    "write_pgm",
+    "write_png",
+]
 
 Grey = npt.NDArray[np.uint8]
 Reals = npt.NDArray[np.float64]
@@ -32,43 +46,117 @@ MAX_SIDE = 30_000
 MAX_BYTES = 512 * 1024 * 1024
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
-MAGIC = {
-    b"\x89PNG": "PNG",
-    b"\xff\xd8\xff": "JPEG",
-    b"GIF8": "GIF",
-    b"BM": "BMP",
-    b"RIFF": "WebP",
-    b"II*\0": "TIFF",
-    b"MM\0*": "TIFF",
-    b"II+\0": "TIFF",
-    b"MM\0+": "TIFF",
-    b"P6": "PPM",
+ANIMATED = ("GIF", "PNG", "TIFF", "WEBP")
+"""Formats of which a file can hold several pictures. A JPEG can too, but those are its own previews."""
+BEGINNINGS = {
+    "PGM": rb"P[25][ \t\r\n#]",
+    ".npy": rb"\x93NUMPY",
+    "PNG": rb"\x89PNG",
+    "JPEG": rb"\xff\xd8\xff",
+    "GIF": rb"GIF8",
+    "BMP": rb"BM....\0\0\0\0",
+    "WebP": rb"RIFF....WEBP",
+    "TIFF": rb"II[*+]\0|MM\0[*+]",
+    "PPM": rb"P6[ \t\r\n#]",
+}
+"""The formats that are read, and what their files begin with, as patterns."""
+SUFFIXES = {
+    *(".pgm", ".ppm", ".pnm", ".npy", ".png", ".apng", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff"),
 }
 INSTALL = "install it with: pip install pillow"
+NPY_SHAPES = (
+    "(height, width), (height, width, 3 or 4) in colour, (n, height, width), or (n, height, width, 3 or 4) in colour"
+)
 
 LEAST_CONTRAST = 8.0
 """Grey levels between ink and ground below which a picture counts as blank."""
 
 
+@dataclass(frozen=True)
+class Picture:
+    """One picture that was read.
+
+    name: its file's path, and its place in a stack: `digits.npy[3]`. grey: (height, width) uint8, 0 black to 255 white.
+    notices: what a user should know of it, as sentences that go on after its name. path: its file.
+    """
+
+    name: str
+    grey: Grey
+    notices: tuple[str, ...] = ()
+    path: Path = Path("-")
+
+
 def load_picture(path: str | Path) -> Grey:
     """The picture in a file as grey values: uint8 of (height, width), 0 black to 255 white.
 
-    Reads PGM (P2, P5) and `.npy` (2-D, or 3-D with 1, 3 or 4 colour channels first or last; bool, integers, or floats
-    in 0..1 or 0..255), and with pillow PNG, JPEG, BMP, GIF, TIFF and WebP. A camera's orientation is applied, and what
-    is transparent is shown on white. Colours are weighed as ITU-R 601 does: 0.299 R + 0.587 G + 0.114 B. Raises
-    PictureError for a file that is missing, empty, cut short, too large or no picture, MissingExtra where pillow is
-    needed and not installed.
+    As `load_pictures` reads it. Raises PictureError also for a stack of more pictures than one.
     """
-    path = Path(path)
-    data = _read(path)
+    found = load_pictures(path)
+    if len(found) > 1:
+        raise PictureError(f"{path}: holds {len(found)} pictures, expected one; load_pictures reads them all")
+    return found[0].grey
+
+
+def load_pictures(source: str | Path | bytes, name: str | None = None) -> list[Picture]:
+    """The pictures in a file, or in its bytes: one, or each of a stack in a `.npy`.
+
+    Reads PGM (P2, P5) and `.npy`, and with Pillow PNG, JPEG, BMP, GIF, TIFF, PPM and WebP. Of an animated picture, or a
+    TIFF of several pages, the first is read, and a notice says so. A `.npy` holds (height, width), also with a last
+    axis of 1, 3 or 4 colour channels, or a stack: (n, height, width), also with that last axis. Its values are bool,
+    integers, or floats in 0..1 or 0..255. A camera's orientation is applied, and what is transparent is shown on white.
+    Colours are weighed as ITU-R 601 does: 0.299 R + 0.587 G + 0.114 B.
+
+    name: what messages call it, the path where None. Raises PictureError for a file that is missing, empty, cut short,
+    too large or no picture, MissingExtra where Pillow is needed and not installed.
+    """
+    path = Path("-") if isinstance(source, bytes) else Path(source)
+    name = str(path) if name is None else name
+    data = source if isinstance(source, bytes) else _read(path)
     try:
-        if data[:2] in (b"P2", b"P5") and data[2:3] in b" \t\r\n#":
-            return _parse_pgm(data)
-        if data[:6] == b"\x93NUMPY":
-            return _parse_npy(data)
-        return _open_with_pillow(data)
+        if len(data) > MAX_BYTES:
+            raise PictureError(f"has more than {MAX_BYTES:,} bytes, which is the most that is read as one picture")
+        if not data:
+            raise PictureError("is empty, expected a picture (PNG, JPEG, PGM or .npy)")
+        kind = _kind(data)
+        if kind == ".npy":
+            greys, is_stack = _parse_npy(data)
+            names = [f"{name}[{index}]" for index in range(len(greys))] if is_stack else [name]
+            return [Picture(one, grey, path=path) for one, grey in zip(names, greys, strict=True)]
+        grey, notices = (_parse_pgm(data), ()) if kind == "PGM" else _open_with_pillow(data, kind)
+        return [Picture(name, grey, notices, path)]
     except JitnetError as error:
-        raise type(error)(f"{path}: {error}") from None
+        raise type(error)(f"{name}: {error}") from None
+
+
+def pictures_in(folder: str | Path) -> tuple[list[Path], list[Path]]:
+    """The picture files of a folder, and what else is in it: both in natural order, `2.png` before `10.png`.
+
+    A file is a picture's by its suffix or by what it begins with, so a broken one counts. Hidden files are left out of
+    both lists. Sub-folders are not searched. Raises PictureError for a folder that cannot be read.
+    """
+    try:
+        found = sorted((path for path in Path(folder).iterdir() if not path.name.startswith(".")), key=_natural_order)
+    except OSError as error:
+        raise PictureError(f"{folder}: cannot be read: {error.strerror or error}") from None
+    wanted = [path for path in found if _is_picture_file(path)]
+    return wanted, [path for path in found if path not in set(wanted)]
+
+
+def _natural_order(path: Path) -> tuple[list[str | int], str]:
+    parts = re.split(r"([0-9]+)", path.name.casefold())
+    return [int(part) if number % 2 else part for number, part in enumerate(parts)], path.name
+
+
+def _is_picture_file(path: Path) -> bool:
+    if path.is_dir():
+        return False
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    with suppress(OSError):
+        if path.is_file():
+            with path.open("rb") as file:
+                return _kind(file.read(16)) is not None
+    return False
 
 
 def _read(path: Path) -> bytes:
@@ -83,14 +171,11 @@ def _read(path: Path) -> bytes:
             raise PictureError(
                 f"{path}: has {path.stat().st_size:,} bytes, at most {MAX_BYTES:,} are read as one picture"
             )
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise PictureError(f"{path}: cannot be read: {error.strerror or error}") from None
     except ValueError:
         raise PictureError(f"{str(path)!r}: is no file name") from None
-    if not data:
-        raise PictureError(f"{path}: is empty, expected a picture (PNG, JPEG, PGM or .npy)")
-    return data
 
 
 def _check_size(height: int, width: int) -> None:
@@ -136,28 +221,39 @@ def _parse_pgm(data: bytes) -> Grey:
     return to_bytes(values.reshape(height, width) * (255.0 / top))
 
 
-def _parse_npy(data: bytes) -> Grey:
+def _parse_npy(data: bytes) -> tuple[list[Grey], bool]:
+    """The pictures in an array, and whether it is a stack of them. NumPy reads what the header's checks have passed."""
     file = io.BytesIO(data)
     try:
-        shape, fortran, dtype = read_header(file)
+        shape, _, dtype = read_header(file)
     except ValueError as error:
         raise PictureError(f"its .npy header is broken: it {error}") from None
     if dtype.kind not in "buif":
         raise PictureError(f"holds {dtype}, expected bool, integers or floats")
-    channels_first = len(shape) == 3 and shape[0] in (1, 3, 4) and shape[2] not in (1, 3, 4)
-    channels_last = len(shape) == 3 and shape[2] in (1, 3, 4)
-    if len(shape) != 2 and not channels_first and not channels_last:
-        raise PictureError(f"has shape {shape}, expected (height, width), or one with 1, 3 or 4 colour channels")
-    _check_size(*(shape[1:] if channels_first else shape[:2]))
+    has_channels = len(shape) in (3, 4) and shape[-1] in (1, 3, 4)
+    stack = shape[:-1] if has_channels else shape
+    if len(stack) not in (2, 3):
+        raise PictureError(f"has shape {shape}, expected {NPY_SHAPES}")
+    n = stack[0] if len(stack) == 3 else 1
+    if n < 1:
+        raise PictureError(f"has shape {shape}: a stack of no pictures; expected at least one")
+    _check_size(*stack[-2:])
+    if prod(stack) > MAX_PIXELS:
+        raise PictureError(
+            f"holds {n:,} pictures of {stack[-1]}x{stack[-2]} pixels, at most {MAX_PIXELS:,} pixels are read from one "
+            "file; divide it"
+        )
     if len(data) - file.tell() < prod(shape) * dtype.itemsize:
         raise PictureError(f"is cut short: shape {shape} of {dtype} is more than it holds")
-    array = np.frombuffer(data, dtype, prod(shape), file.tell()).reshape(shape, order="F" if fortran else "C")
-    grey_levels = _levels(array)
-    if channels_first:
-        grey_levels = np.moveaxis(grey_levels, 0, -1)
-    if grey_levels.ndim == 3:
-        grey_levels = _weigh_channels(grey_levels)
-    return to_bytes(grey_levels)
+    file.seek(0)
+    with warnings.catch_warnings(action="ignore"):
+        grey_levels = _levels(np.load(file, allow_pickle=False))
+    if has_channels:
+        grey_levels = grey_levels.reshape(n, *shape[-3:])
+        greys = [to_bytes(_weigh_channels(one)) for one in grey_levels]
+    else:
+        greys = list(to_bytes(grey_levels.reshape(n, *stack[-2:])))
+    return greys, len(stack) == 3
 
 
 def _levels(array: npt.NDArray[Any]) -> Reals:
@@ -195,18 +291,18 @@ def _on_white(grey: Reals, alpha: Reals) -> Reals:
 
 
 def _kind(data: bytes) -> str | None:
-    """The format that a file's first bytes announce, of those that pillow reads."""
-    return next((name for magic, name in MAGIC.items() if data.startswith(magic)), None)
+    """The format that a file's first bytes announce, of those that are read."""
+    return next((name for name, begins in BEGINNINGS.items() if re.match(begins, data[:16], re.DOTALL)), None)
 
 
-def _open_with_pillow(data: bytes) -> Grey:
+def _open_with_pillow(data: bytes, kind: str | None) -> tuple[Grey, tuple[str, ...]]:
+    """A picture, and notices of it. kind: the format that its first bytes announce."""
     try:
         from PIL import Image, ImageOps, UnidentifiedImageError
     except ImportError:
-        name = _kind(data)
-        if name is None:
+        if kind is None:
             raise PictureError("is no picture that jitnet reads, expected PNG, JPEG, PGM or .npy") from None
-        raise MissingExtra(f"reading {name} needs pillow; {INSTALL}") from None
+        raise MissingExtra(f"reading {kind} needs Pillow; {INSTALL}") from None
     try:
         with (
             warnings.catch_warnings(action="ignore"),
@@ -214,22 +310,39 @@ def _open_with_pillow(data: bytes) -> Grey:
             Image.open(io.BytesIO(data), formats=FORMATS) as image,
         ):
             _check_size(image.height, image.width)
-            turned = ImageOps.exif_transpose(image)
-            if turned.mode[:1] in "IF":  # 16 bits or more a pixel, which pillow would cut off instead of scaling
-                return to_bytes(_levels(np.asarray(turned)))
-            if turned.has_transparency_data:
-                return to_bytes(_weigh_channels(np.asarray(turned.convert("RGBA"), np.float64)))
-            return np.array(turned.convert("L"), np.uint8)
+            grey = _grey_of(ImageOps.exif_transpose(image))
+            return grey, _first_of_several(image)
     except UnidentifiedImageError:
-        if name := _kind(data):
-            raise PictureError(f"starts as a {name} picture, but is broken or cut short") from None
+        if kind is not None:
+            raise PictureError(f"starts as a {kind} picture, but is broken or cut short") from None
         raise PictureError("is no picture that jitnet reads, expected PNG, JPEG, PGM or .npy") from None
     except (Image.DecompressionBombError, MemoryError):
         raise PictureError(f"unpacks to more than the {MAX_PIXELS:,} pixels that are read; make it smaller") from None
     except PictureError:
         raise
-    except Exception as error:  # pillow's readers raise whatever a broken file makes them trip over
+    except Exception as error:  # Pillow's readers raise whatever a broken file makes them trip over
         raise PictureError(f"is broken or cut short: {' '.join(str(error).split()) or type(error).__name__}") from None
+
+
+def _grey_of(image: Any) -> Grey:
+    """A picture of Pillow's, of any mode, as grey values."""
+    if image.mode[:1] in "IF":  # 16 bits or more a pixel, which Pillow would cut off instead of scaling
+        return to_bytes(_levels(np.asarray(image)))
+    if image.has_transparency_data:
+        return to_bytes(_weigh_channels(np.asarray(image.convert("RGBA"), np.float64)))
+    return np.array(image.convert("L"), np.uint8)
+
+
+def _first_of_several(image: Any) -> tuple[str, ...]:
+    """A notice where a file holds several pictures, of which the first was read."""
+    if image.format not in ANIMATED:
+        return ()
+    kind = "page" if image.format == "TIFF" else "frame"
+    try:
+        n_pictures = getattr(image, "n_frames", 1)
+    except Exception:  # what is broken after the first picture does no harm to it
+        return (f"is broken after its first {kind}; this is the first",)
+    return (f"holds {n_pictures:,} {kind}s; this is the first",) if n_pictures > 1 else ()
 
 
 _muting = threading.Lock()
@@ -241,7 +354,7 @@ def _mute_standard_error() -> Iterator[None]:
 
     One thread at a time: a second one would take the muted stream for the one to give back.
     """
-    with _muting, redirect_stderr(io.StringIO()):  # pillow's own log goes to Python's stream, wherever that leads
+    with _muting, redirect_stderr(io.StringIO()):  # Pillow's log goes to Python's stream, wherever that leads
         try:
             kept = os.dup(2)
         except OSError:  # there is no standard error
@@ -269,11 +382,11 @@ def write_pgm(path: str | Path, grey: Grey) -> None:
 
 
 def write_png(path: str | Path, grey: Grey) -> None:
-    """Write grey values, uint8 of (height, width), as a PNG. Raises MissingExtra without pillow, or OutputError."""
+    """Write grey values, uint8 of (height, width), as a PNG. Raises MissingExtra without Pillow, or OutputError."""
     try:
         from PIL import Image
     except ImportError:
-        raise MissingExtra(f"{path}: writing PNG needs pillow (a .pgm needs nothing); {INSTALL}") from None
+        raise MissingExtra(f"{path}: writing PNG needs Pillow (a .pgm needs nothing); {INSTALL}") from None
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(grey, np.uint8)).save(buffer, "PNG")
     _write(Path(path), buffer.getvalue())

@@ -1,17 +1,18 @@
 """What was done to MNIST's digits, done to any picture: ink found, cropped, scaled into a box, placed by its mass."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from jitnet.errors import PictureError
 from jitnet.pictures.codecs import LEAST_CONTRAST, Grey, Reals, to_bytes
+from jitnet.pictures.shapes import SPECK, connected_parts, neighbours_max, outline_length
 
-__all__ = ["normalise_picture"]
+__all__ = ["normalise_picture", "normalise_with_ink"]
 
 WORK_SIZE = 320  # longest side on which ink is looked for; a photo's own resolution only costs time
 SMALLEST_INK = 64  # ink smaller than this on the work size is looked at again in the original's resolution
+
+EXPECTED = "expected one thing, dark on light or light on dark"
 
 
 def normalise_picture(grey: npt.ArrayLike, image_shape: tuple[int, int], *, peak: int = 255) -> Grey:
@@ -22,7 +23,15 @@ def normalise_picture(grey: npt.ArrayLike, image_shape: tuple[int, int], *, peak
     cut out of its ground, scaled with its aspect kept into a box of 20/28 of `image_shape` and placed by its centre of
     mass, as MNIST's digits were (LeCun et al. 1998). Where `image_shape` is 12 or smaller, as for the UCI digits, the
     box is the whole image, the ink stands in its middle, and strokes keep their shades. Raises PictureError for a
-    blank picture.
+    picture that is blank, or whose noise hides whatever may be in it.
+    """
+    return normalise_with_ink(grey, image_shape, peak=peak)[0]
+
+
+def normalise_with_ink(grey: npt.ArrayLike, image_shape: tuple[int, int], *, peak: int = 255) -> tuple[Grey, Reals]:
+    """What `normalise_picture` returns, and the ink that was found: 0 to 1, cropped, in the resolution it was found in.
+
+    Nothing is thickened or placed in it, so that it shows what the picture is made of.
     """
     picture = np.asarray(grey)
     if picture.ndim != 2 or picture.size == 0:
@@ -32,8 +41,9 @@ def normalise_picture(grey: npt.ArrayLike, image_shape: tuple[int, int], *, peak
         for candidate in (picture, 255.0 - picture):
             if _is_as_data_set(candidate):
                 scaled = candidate if candidate.max() <= peak else candidate * (peak / 255.0)
-                return to_bytes(scaled)
-    return to_bytes(_place(_find_ink(picture, shades=_is_small(image_shape)), image_shape) * peak)
+                return to_bytes(scaled), _cropped(candidate / candidate.max())
+    ink = _find_ink(picture, shades=_is_small(image_shape))
+    return to_bytes(_place(_thicken(ink), image_shape) * peak), ink
 
 
 def _is_small(image_shape: tuple[int, int]) -> bool:
@@ -115,10 +125,10 @@ def _find_ink(picture: Reals, *, shades: bool = False) -> Reals:
     if shrink < 1.0:
         work = _resize(picture, max(1, round(picture.shape[0] * shrink)), max(1, round(picture.shape[1] * shrink)))
     rise, noise = _rise_over_ground(work)
-    if rise.max() < max(LEAST_CONTRAST, 5 * noise):
-        raise PictureError(
-            "is blank: nothing stands out from its ground; expected one thing, dark on light or light on dark"
-        )
+    if rise.max() < LEAST_CONTRAST:
+        raise PictureError(f"is blank: nothing stands out from its ground; {EXPECTED}")
+    if rise.max() < 5 * noise:
+        raise PictureError(f"does not look like a stroke: nothing stands out from the noise of its ground; {EXPECTED}")
     threshold = max(_otsu(rise), 3 * noise, LEAST_CONTRAST / 2)
     ground, full = threshold / 2, np.median(rise[rise > threshold])
     if shades:
@@ -133,7 +143,12 @@ def _find_ink(picture: Reals, *, shades: bool = False) -> Reals:
         rows = slice(int(max(0, top - margin) / shrink), int((bottom + margin) / shrink) + 1)
         columns = slice(int(max(0, left - margin) / shrink), int((right + margin) / shrink) + 1)
         return _find_ink(picture[rows, columns], shades=shades)
-    return _thicken(ink[top:bottom, left:right])
+    return ink[top:bottom, left:right]
+
+
+def _cropped(ink: Reals) -> Reals:
+    top, bottom, left, right = _bounds(ink)
+    return ink[top:bottom, left:right]
 
 
 def _bounds(ink: Reals) -> tuple[int, int, int, int]:
@@ -185,35 +200,15 @@ def _otsu(values: Reals) -> float:
 def _without_specks(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """The mask of everything but specks: parts below 6% of the largest one's area, found on a grid of cells."""
     cell = -(-max(mask.shape) // 96)
-    tall, wide = (-(-extent // cell) for extent in mask.shape)
-    padded = np.zeros((tall * cell, wide * cell), bool)
-    padded[: mask.shape[0], : mask.shape[1]] = mask
-    area = padded.reshape(tall, cell, wide, cell).sum(axis=(1, 3))
-    labels = np.where(area > 0, np.arange(1, area.size + 1).reshape(area.shape), 0)
-    while True:  # the largest label flows through each part
-        grown = np.where(area > 0, _neighbours_max(labels), 0)
-        if np.array_equal(grown, labels):
-            break
-        labels = grown
-    areas = np.bincount(labels.ravel(), weights=area.ravel())
-    areas[0] = 0
-    keep = _neighbours_max((areas >= 0.06 * areas.max())[labels] & (labels > 0))  # one cell more, for the soft edges
+    labels, areas = connected_parts(mask, cell)
+    keep = neighbours_max((areas >= SPECK * areas.max())[labels] & (labels > 0))  # one more cell, for the soft edges
     return np.repeat(np.repeat(keep, cell, axis=0), cell, axis=1)[: mask.shape[0], : mask.shape[1]]
-
-
-def _neighbours_max(cells: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The maximum over each cell and its eight neighbours."""
-    padded = np.pad(cells, 1)
-    rows = np.maximum(np.maximum(padded[:-2], padded[1:-1]), padded[2:])
-    return np.maximum(np.maximum(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:])
 
 
 def _thicken(ink: Reals) -> Reals:
     """Strokes at least 7% of the ink's size wide, as a pen's on a form are: a hairline would fade when scaled down."""
-    strokes = np.pad(ink > 0.5, 1)
-    edge = (strokes[1:] != strokes[:-1]).sum() + (strokes[:, 1:] != strokes[:, :-1]).sum()
-    # A slanted edge counts its steps along both axes, 4/pi times its length on average.
-    stroke_width = 2 * strokes.sum() / max(1.0, edge * np.pi / 4)
+    strokes = ink > 0.5
+    stroke_width = 2 * strokes.sum() / max(1.0, outline_length(strokes))
     for _ in range(round((0.07 * max(ink.shape) - stroke_width) / 2)):
-        ink = _neighbours_max(np.pad(ink, 1))
+        ink = neighbours_max(np.pad(ink, 1))
     return ink

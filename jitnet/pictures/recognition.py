@@ -1,4 +1,4 @@
-"""From a picture file to what a trained network takes it for."""
+"""From a picture to what a trained network takes it for."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,47 +8,80 @@ import numpy as np
 from jitnet.config import check_arguments
 from jitnet.errors import ModelError, PictureError
 from jitnet.model import Model
-from jitnet.pictures import load_picture, normalise_picture
+from jitnet.pictures.codecs import Picture, load_pictures
+from jitnet.pictures.normalisation import normalise_with_ink
+from jitnet.pictures.shapes import doubts
 
-__all__ = ["Recognition", "recognise"]
+__all__ = ["Recognition", "check_sees_pictures", "recognise"]
 
 
 @dataclass(frozen=True)
 class Recognition:
     """What a network takes a picture for.
 
-    path: the picture. image: (height, width) uint8, 0 to 255, the picture as the network saw it.
-    guesses: every class's name and probability, most probable first.
+    path: the picture's file. image: (height, width) uint8, 0 to 255, the picture as the network saw it.
+    guesses: every class's name and probability, most probable first. name: the path, and the picture's place where the
+    file holds a stack: `digits.npy[3]`. notices: why the answer may not be what was asked for, as sentences that go on
+    after the name: the first frame of several, several shapes, ink that is no stroke.
     """
 
     path: Path
     image: np.ndarray
     guesses: tuple[tuple[str, float], ...]
+    name: str
+    notices: tuple[str, ...] = ()
 
 
-def recognise(model: Model, path: str | Path) -> Recognition:
-    """Read a picture, bring it into the form of the model's training images, and predict.
-
-    Raises PictureError for a picture of no use, MissingExtra where reading it needs pillow, and ModelError for
-    a model that was not trained on grey images.
-    """
-    check_arguments("recognise(model, path)", model=(model, Model), path=(path, (str, Path)))
+def check_sees_pictures(model: Model) -> None:
+    """ModelError where a model was not trained on grey images: no picture can be brought into its data's form."""
+    data = model.metadata.get("data", "")
+    trained = f"it was trained on {f'{data}, ' if data else ''}"
     if model.image_shape is None:
-        raise ModelError(f"the model knows no image shape: it was trained on {model.config.in_features} plain numbers")
+        raise ModelError(
+            f"the model knows no image shape: {trained}{model.config.in_features:,} plain numbers a sample; "
+            "name a model of images"
+        )
     offset, scale = model.scaling.offset, model.scaling.scale
     if not (np.ndim(offset) == 0 and np.ndim(scale) == 0 and float(offset) == 0.0 and float(scale) > 0):
-        raise ModelError("the model was trained on standardised values, not grey levels: no picture has their form")
+        raise ModelError(
+            f"the model sees no pictures: {trained}standardised values instead of grey levels; name a model of images"
+        )
+
+
+def recognise(model: Model, picture: str | Path | Picture) -> Recognition:
+    """Read a picture, bring it into the form of the model's training images, and predict.
+
+    picture: a file of one picture, or one that `load_pictures` read. Raises PictureError for a picture of no use,
+    MissingExtra where reading it needs Pillow, and ModelError for a model that was not trained on grey images.
+    """
+    check_arguments("recognise(model, picture)", model=(model, Model), picture=(picture, (str, Path, Picture)))
+    check_sees_pictures(model)
+    assert model.image_shape is not None
+    if not isinstance(picture, Picture):
+        found = load_pictures(picture)
+        if len(found) > 1:
+            raise PictureError(
+                f"{picture}: holds {len(found)} pictures, expected one; load_pictures reads them all, for one call each"
+            )
+        picture = found[0]
     # White is the value that training scaled to 1: data of bytes say by their scale which one, floats have 1 there.
-    peak = round(1.0 / float(scale))
+    scale = float(model.scaling.scale)
+    peak = round(1.0 / scale)
     of_bytes = 1 < peak <= 255
     try:
-        seen = normalise_picture(load_picture(path), model.image_shape, peak=peak if of_bytes else 255)
+        seen, ink = normalise_with_ink(picture.grey, model.image_shape, peak=peak if of_bytes else 255)
     except PictureError as error:
-        raise PictureError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
-    sample = seen if of_bytes else seen.astype(np.float32) * np.float32(1.0 / (255.0 * float(scale)))
+        raise PictureError(f"{picture.name}: {error}") from None
+    sample = seen if of_bytes else seen.astype(np.float32) * np.float32(1.0 / (255.0 * scale))
     image = np.rint(seen * (255.0 / peak)).astype(np.uint8) if of_bytes else seen
     probabilities = model.predict(sample.reshape(1, -1))[0]
     order = np.argsort(-probabilities, kind="stable")
+    # Digits and letters are lines of a pen; other things, as clothes, may be filled areas.
+    writing = all(len(name) == 1 for name in model.class_names)
     return Recognition(
-        Path(path), image, tuple((model.class_names[index], float(probabilities[index])) for index in order)
+        picture.path,
+        image,
+        tuple((model.class_names[index], float(probabilities[index])) for index in order),
+        picture.name,
+        (*picture.notices, *doubts(ink, writing=writing)),
     )

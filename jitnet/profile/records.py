@@ -162,6 +162,18 @@ class Profile:
     predicted: int = 0
 
     @property
+    def machine_text(self) -> str:
+        """The processor, for people: its name, and its vectors' bits."""
+        return f"{self.machine.cpu}, {self.machine.vector_bits}-bit vectors"
+
+    @property
+    def network_text(self) -> str:
+        """Network and training, for people: "784-128-10, relu, sgd, batch 32"."""
+        settings = self.settings
+        widths = "-".join(map(str, (settings["in_features"], *settings["hidden"], settings["n_classes"])))
+        return f"{widths}, {settings['activation']}, {settings['optimizer']}, batch {settings['batch_size']}"
+
+    @property
     def typical(self) -> tuple[int, ...]:
         """Places of the pairs of chunks that took neither very short nor very long: the middle half."""
         return typical_pairs(self.plain_s, self.clocked_s)

@@ -79,7 +79,7 @@ class Extent:
 class Roofline:
     """title: what was measured, for people. bandwidths: the fastest first. points: in the order of the program.
     left_out: names of those that have no place, for they do no arithmetic, or move no bytes. ceilings: flat lines
-    beside the peak. peak_name: what the peak is of."""
+    beside the peak. peak_name: what the peak is of. subtitle: lines that say where it was measured, and of what."""
 
     title: str
     peak_gflops: float
@@ -88,6 +88,7 @@ class Roofline:
     left_out: tuple[str, ...] = ()
     ceilings: tuple[Ceiling, ...] = ()
     peak_name: str = "multiply-adds"
+    subtitle: tuple[str, ...] = ()
 
     def attainable(self, intensity: float, level: int = 0) -> float:
         """GFLOP/s under the roof of one level: the first, or another by its place."""
@@ -138,7 +139,14 @@ def roofline_of(profile: Profile) -> Roofline:
         nominal = (row.intensity * more, row.gflops * more) if row.skips_zeros else None
         points.append(Point(row.name, row.intensity, row.gflops, row.roof, row.binds, nominal))
     title = f"Roofline on {profile.threads} thread{'s' * (profile.threads != 1)}"
-    return Roofline(title, profile.probes.peak_gflops, bandwidths_of(profile.probes), tuple(points), tuple(left_out))
+    return Roofline(
+        title,
+        profile.probes.peak_gflops,
+        bandwidths_of(profile.probes),
+        tuple(points),
+        tuple(left_out),
+        subtitle=(profile.machine_text, f"{profile.network_text}, {profile.settings['data']}"),
+    )
 
 
 def ticks(low: float, high: float) -> Sequence[float]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jitnet.render.program import program_table
     from jitnet.render.progress import TrainingView, compiling, downloads, not_kept, working
     from jitnet.render.reports import description, evaluation, listing, network, plan, prediction
-    from jitnet.render.roofline import roofline_picture, roofline_svg
+    from jitnet.render.roofline import roofline_picture
     from jitnet.render.scaling import scaling_table
     from jitnet.render.tables import bar, table
 
@@ -52,7 +52,6 @@ _HOME = {
     "prediction": "reports",
     "program_table": "program",
     "roofline_picture": "roofline",
-    "roofline_svg": "roofline",
     "scaling_table": "scaling",
     "sheet": "augmentation",
     "step_profile": "profiling",
@@ -92,7 +91,6 @@ __all__ = [
     "prediction",
     "program_table",
     "roofline_picture",
-    "roofline_svg",
     "scaling_table",
     "sheet",
     "step_profile",

@@ -46,14 +46,13 @@ def step_profile(console: Console, measured: "Profile") -> None:
 
 
 def _facts(console: Console, measured: "Profile") -> None:
-    machine, probes, settings = measured.machine, measured.probes, measured.settings
-    widths = "-".join(map(str, (settings["in_features"], *settings["hidden"], settings["n_classes"])))
+    probes, settings = measured.probes, measured.settings
     levels = ", ".join(f"{level.best_gbs:,.0f}" for level in probes.levels)
     facts(
         console,
         [
-            ("machine", f"{machine.cpu}, {machine.vector_bits}-bit vectors"),
-            ("network", f"{widths}, {settings['activation']}, {settings['optimizer']}, batch {settings['batch_size']}"),
+            ("machine", measured.machine_text),
+            ("network", measured.network_text),
             ("data", f"{settings['data']}: {measured.input_reason}"),
             ("threads", f"{measured.threads} ({measured.threads_reason})"),
             ("limits", f"{probes.peak_gflops:,.0f} GFLOP/s; {levels} GB/s from first, second, last cache and memory"),

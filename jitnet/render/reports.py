@@ -11,7 +11,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from jitnet.render.console import ACCENT, FAINT, GOOD, WARN, facts, say, written
+from jitnet.render.console import ACCENT, FAINT, GOOD, WARN, facts, say
 from jitnet.render.drawing import draw, has_greys, pictures, to_grey
 from jitnet.render.tables import Cell, bar, empty_table, table
 
@@ -160,7 +160,7 @@ def _matrix(console: Console, confusion: npt.NDArray[np.int64], names: Sequence[
     for true, label in enumerate(labels):
         cells = []
         for predicted, count in enumerate(confusion[true].tolist()):
-            text = f"{count}" if count else written(console, "·").plain
+            text = f"{count}" if count else "·"
             style = _heat(float(shares[true, predicted]), true == predicted, count) if coloured else Style.null()
             if true == predicted:
                 style += Style(bold=True)
@@ -205,7 +205,7 @@ def _worst_confusions(console: Console, confusion: npt.NDArray[np.int64], names:
 
 def prediction(console: Console, found: "Recognition", top: int = 3) -> None:
     """The most probable classes with bars, beside the picture as the network saw it."""
-    say(console, str(found.path), "bold")
+    say(console, found.name, "bold")
     grid = Table.grid(padding=(0, 3))
     grid.add_column(no_wrap=True)
     grid.add_column(vertical="middle")
