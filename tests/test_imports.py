@@ -162,6 +162,7 @@ def test_public_names():
         "Model",
         "ModelConfig",
         "ModelError",
+        "NumbersEvaluation",
         "OutputError",
         "PictureError",
         "Recognition",
