@@ -163,6 +163,7 @@ def test_public_names():
         "Model",
         "ModelConfig",
         "ModelError",
+        "NumbersEvaluation",
         "OutputError",
         "Picture",
         "PictureError",

@@ -26,6 +26,7 @@ from jitnet.config import (
     losses_of,
     recipe,
 )
+from jitnet.config.choices import Loss
 from jitnet.config.describing import default_in_words, describe_field
 
 if TYPE_CHECKING:
@@ -205,12 +206,17 @@ def _choices() -> dict[str, tuple[str, list[tuple[str, str]]]]:
     width = max(map(len, OPTIMIZERS))
     return {
         "activation": ("Activations", [(name, kind.about) for name, kind in ACTIVATIONS.items()]),
-        "loss": ("Losses", [(name, kind.about) for name, kind in LOSSES.items()]),
+        "loss": ("Losses", [(name, _about_loss(kind)) for name, kind in LOSSES.items()]),
         "optimizer": (
             "Optimizers and their default learning rates",
             [(f"{name:{width}}  {rates[name]}", kind.about) for name, kind in OPTIMIZERS.items()],
         ),
     }
+
+
+def _about_loss(loss: Loss) -> str:
+    own = ", ".join(f"{rate:g} with {optimizer}" for optimizer, rate in loss.learning_rates.items())
+    return f"{loss.about}; default learning rates {own}, else the optimizers'" if own else loss.about
 
 
 def with_fields(fields: dict[str, tuple[Field, ...]]) -> Callable[[Function], Function]:

@@ -17,7 +17,7 @@ import typer
 import jitnet
 from jitnet.cli.common import Beside, DataOption, Json, Quiet, TestData, print_json, recipe_completion
 from jitnet.cli.options import FIELDS, NETWORK_NAMES, CommandWithFields, configure, sizes_of, task_for, with_fields
-from jitnet.config import OPTIMIZERS
+from jitnet.config.choices import default_rate
 from jitnet.errors import TargetMissed, UsageError
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def train(
         doubt = ""
         with (
             _interrupts(trainer.request_stop),
-            render.TrainingView(screen, config.epochs, config.learning_rate) as view,
+            render.TrainingView(screen, config.epochs, trainer.config.learning_rate) as view,
         ):
             for report in trainer.epochs(on_steps=view.step):
                 model.save(run.model_path)
@@ -230,7 +230,7 @@ def _doubt(report: "EpochReport", trainer: "Trainer") -> str:
     if learned or report.epoch * trainer.n_steps < _ENOUGH:
         return ""
     optimizer, rate = trainer.config.optimizer, trainer.config.learning_rate
-    own = OPTIMIZERS[optimizer].defaults["learning_rate"]
+    own = default_rate(optimizer, shape.loss)
     if rate == own:
         trial = f"a lower one, --lr {rate / 10:g} for example"
     else:

@@ -25,6 +25,7 @@ __all__ = [
     "Optimizer",
     "OptimizerFields",
     "OptimizerName",
+    "default_rate",
 ]
 
 
@@ -44,13 +45,15 @@ class Loss:
     """about: what is made small, in one line.
 
     task: the kind of target that it takes, a name in `TASKS`. link: from the outputs to the predictions, "softmax" or
-    "identity". metrics: what a network is judged by beside the loss.
+    "identity". metrics: what a network is judged by beside the loss. learning_rates: by the optimizer, where it takes
+    another default than the optimizer's.
     """
 
     about: str
     task: str
     link: str
     metrics: tuple[str, ...]
+    learning_rates: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -76,9 +79,14 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 
 LOSSES: dict[str, Loss] = {
-    "cross-entropy": Loss("-log of the probability of a sample's class", "classify", "softmax", ("accuracy",)),
+    "cross-entropy": Loss("-log of the probability of a sample's class", "classify", "softmax", ("accuracy",), {}),
     "squared-error": Loss(
-        "squared difference to the target, mean over targets", "regress", "identity", ("rmse", "mae", "r2")
+        "squared difference to the target, mean over targets",
+        "regress",
+        "identity",
+        ("rmse", "mae", "r2"),
+        # Its gradient grows with the error, and softmax's does not: a first step may be far too long.
+        {"sgd": 0.01, "momentum": 0.002, "nesterov": 0.002},
     ),
 }
 """The first of a task is its default."""
@@ -130,6 +138,11 @@ else:
     ActivationName = Literal[tuple(ACTIVATIONS)]
     LossName = Literal[tuple(LOSSES)]
     OptimizerName = Literal[tuple(OPTIMIZERS)]
+
+
+def default_rate(optimizer: str, loss: str) -> float:
+    """The learning rate of an optimizer with a loss, where none is chosen."""
+    return LOSSES[loss].learning_rates.get(optimizer, OPTIMIZERS[optimizer].defaults["learning_rate"])
 
 
 class OptimizerFields(CheckedConfig):

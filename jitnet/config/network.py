@@ -38,7 +38,7 @@ class ModelConfig(CheckedConfig):
     )
     loss: LossName = Field(
         default="cross-entropy",
-        description="What training makes small. Without it squared-error where n_targets is given.",
+        description="What training makes small; where targets are numbers, squared-error is the default.",
     )
     activation: ActivationName = Field(default="relu", description="What follows every hidden layer.")
     norm: NormName = Field(

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from jitnet.config.checking import CheckedConfig, Fraction, any_of
-from jitnet.config.choices import HYPERPARAMETERS, OPTIMIZERS, OptimizerFields
+from jitnet.config.choices import HYPERPARAMETERS, OPTIMIZERS, OptimizerFields, default_rate
 
 __all__ = ["MAX_THREADS", "ONLY_WITH", "AugmentConfig", "TrainConfig"]
 
@@ -112,6 +112,13 @@ class TrainConfig(OptimizerFields):
     threads: Annotated[int, Field(ge=0, le=MAX_THREADS)] = Field(
         default=0, description="Threads to train on; 0 chooses."
     )
+
+    def for_loss(self, loss: str) -> Self:
+        """The same with the loss's own default learning rate, where none was chosen and it has another."""
+        rate = default_rate(self.optimizer, loss)
+        if "learning_rate" in self.model_fields_set or rate == self.learning_rate:
+            return self
+        return self.model_copy(update={"learning_rate": rate})
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

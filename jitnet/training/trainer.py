@@ -84,8 +84,9 @@ class Trainer:
     """
 
     def __init__(self, model: Model, dataset: Dataset, config: TrainConfig | None = None) -> None:
-        """config: None is a config of defaults. UsageError where it asks for what this machine or data cannot do,
-        ModelError or DataError where model and data differ. Classes are matched by name."""
+        """config: None is a config of defaults; without a learning rate it takes that of the optimizer and loss.
+        UsageError where it asks for what this machine or data cannot do, ModelError or DataError where model and data
+        differ. Classes are matched by name."""
         config = TrainConfig() if config is None else config
         check_arguments(
             "Trainer(model, dataset, config)",
@@ -95,6 +96,7 @@ class Trainer:
         )
         model.check_features(dataset)
         _check_task(model, config)
+        config = config.for_loss(model.config.loss)
         if not model.learns_scaling(dataset):
             check_scaling(model, dataset.train)
         self.model, self.dataset, self.config = model, dataset, config
