@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 from jitnet.bench.records import Bench, Key
+from jitnet.config import with_defaults
 from jitnet.errors import UsageError
 
 __all__ = [
@@ -104,8 +105,9 @@ def read_baseline(path: Path) -> Baseline:
 
 def check_fits(baseline: Baseline, settings: Mapping[str, Any]) -> None:
     """UsageError where the baseline is of other settings than these: it names the first difference."""
+    measured = with_defaults(baseline.settings)
     for name, mine in settings.items():
-        theirs = baseline.settings.get(name)
+        theirs = measured.get(name)
         if theirs != mine:
             raise UsageError(
                 f"--baseline {baseline.path}: was measured with {name} {theirs}, this run has {mine}; "

@@ -69,6 +69,9 @@ def run_bench(
         shape.activation,
         subject.batch_size,
         subject.plan.input_loops,
+        shape.norm,
+        shape.residual,
+        shape.input_scale,
     )
     bench = Bench(
         describe_machine(),

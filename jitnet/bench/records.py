@@ -125,6 +125,9 @@ class Settings:
     activation: str
     batch_size: int
     input_loops: str
+    norm: str = "none"
+    residual: bool = False
+    input_scale: bool = False
 
 
 @dataclass(frozen=True)

@@ -166,5 +166,8 @@ def _settings(data: str, shape: Any, batch_size: int) -> dict[str, Any]:
         "hidden": list(shape.hidden),
         "n_classes": shape.n_classes,
         "activation": shape.activation,
+        "norm": shape.norm,
+        "residual": shape.residual,
+        "input_scale": shape.input_scale,
         "batch_size": batch_size,
     }

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
+from jitnet.config import layers_in_words
 from jitnet.render.console import BAD, FAINT, WARN, facts
 from jitnet.render.measurement import LATENCY
 from jitnet.render.tables import Cell, bar, microseconds, table, threads_text
@@ -41,12 +42,13 @@ def step_profile(console: Console, measured: "Profile") -> None:
 def _facts(console: Console, measured: "Profile") -> None:
     machine, probes, settings = measured.machine, measured.probes, measured.settings
     widths = "-".join(map(str, (settings["in_features"], *settings["hidden"], settings["n_classes"])))
+    layers = layers_in_words(settings)
     levels = ", ".join(f"{level.best_gbs:,.0f}" for level in probes.levels)
     facts(
         console,
         [
             ("machine", f"{machine.cpu}, {machine.vector_bits}-bit vectors"),
-            ("network", f"{widths}, {settings['activation']}, {settings['optimizer']}, batch {settings['batch_size']}"),
+            ("network", f"{widths}, {layers}, {settings['optimizer']}, batch {settings['batch_size']}"),
             ("data", f"{settings['data']}: {measured.input_reason}"),
             ("threads", f"{measured.threads} ({measured.threads_reason})"),
             ("limits", f"{probes.peak_gflops:,.0f} GFLOP/s; {levels} GB/s from first, second, last cache and memory"),
