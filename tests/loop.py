@@ -62,7 +62,8 @@ class Problem:
 
 
 class Loop:
-    """A problem's network in training. inputs: "sparse", "dense" (bytes) or "floats". options: `TrainConfig`'s."""
+    """A problem's network in training. inputs: "sparse", "dense" (bytes) or "floats". norm, residual: where its widths
+    have room for them. options: `TrainConfig`'s."""
 
     def __init__(
         self,
@@ -84,6 +85,7 @@ class Loop:
         """clocked_steps: how many the clock has room for; 0 for none, and it stands still."""
         _compile()
         self.problem, self.batch_size = problem, batch_size
+        hidden_widths = problem.widths[1:-1]
         self.shape = ModelConfig(
             in_features=problem.widths[0],
             hidden=problem.widths[1:-1],
@@ -91,8 +93,8 @@ class Loop:
             loss=loss,
             activation=activation,
             output_bias=output_bias,
-            norm=norm,
-            residual=residual,
+            norm=norm if hidden_widths else "none",
+            residual=residual and any(before == after for before, after in itertools.pairwise(hidden_widths)),
             input_scale=input_scale,
         )
         self.config = TrainConfig(schedule="constant", **options)

@@ -8,7 +8,8 @@ from layouts import to_panels
 
 from jitnet.compiler.blocks import LANES, PANEL
 from jitnet.config import ACTIVATIONS, ModelConfig
-from jitnet.engine.layout import GAP_BYTES, LAYER, lay_out, row_stride
+from jitnet.engine.layout import GAP_BYTES, LAYER, lay_out
+from jitnet.engine.room import row_stride
 from jitnet.engine.state import aligned, allocate, byte_values, pack, unpack
 from jitnet.kernels.activation import ACTIVATION_KERNELS as KERNELS
 
@@ -18,8 +19,12 @@ WIDTHS = [(3, 2), (5, PANEL, 3), (700, 9 * PANEL + 3, 10), (4, PANEL - 1, 3 * PA
 CASES = list(itertools.product(WIDTHS, (1, 33), (1, 3), (False, True), (False, True)))
 
 
-def shape_of(widths, activation="relu"):
-    return ModelConfig(in_features=widths[0], hidden=widths[1:-1], n_classes=widths[-1], activation=activation)
+EVERYTHING = {"norm": "layer", "residual": True, "input_scale": True}
+
+
+def shape_of(widths, activation="relu", **layers):
+    shape = {"in_features": widths[0], "hidden": widths[1:-1], "n_classes": widths[-1]}
+    return ModelConfig(**shape, activation=activation, **layers)
 
 
 def places(layout, batch_size, keeps_input, training, sparse):
@@ -45,6 +50,17 @@ def places(layout, batch_size, keeps_input, training, sparse):
                 yield f"outputs {layer} {replica}", row.output_offset + at, row.output_offset + at + size
             else:
                 assert row.output_offset == row.preactivation_offset
+        if row.gain_offset:
+            yield f"linear {layer}", row.linear_offset, row.linear_offset + size
+            yield f"inverse {layer}", row.inverse_offset, row.inverse_offset + rows
+        else:
+            assert row.linear_offset == row.preactivation_offset
+        if row.result_offset != row.output_offset:
+            yield f"result {layer}", row.result_offset, row.result_offset + size
+        if row.result_grad_offset != row.grad_offset:
+            yield f"result_grad {layer}", row.result_grad_offset, row.result_grad_offset + size
+        if row.scale_offset:
+            yield "folded", row.folded_offset, row.folded_offset + row.in_features * row.padded_features
     network = layout.network
     for group in range(2 * network.n_partials):
         at = network.partials_offset + group * network.partial_stride
@@ -70,6 +86,29 @@ def test_no_two_arrays_overlap_and_all_have_room(widths, batch_size, threads, sp
     assert all(first % LANES == 0 for _, first, _ in found)
     assert layout.fused == (layout.network.n_partials > 0 and sparse)
     assert (layout.network.sample_stride > 0) == layout.fused
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+def test_no_two_arrays_of_other_layers_overlap(training, sparse, activation):
+    shape = shape_of((5, PANEL + 1, PANEL + 1, 3), activation, **EVERYTHING)
+    layout = lay_out(shape, 33, 2, skips_zeros=sparse, training=training)
+    found = sorted(
+        places(layout, 33, KERNELS[activation].keeps == "input", training, sparse), key=lambda place: place[1]
+    )
+    names = {name.split()[0] for name, _, _ in found}
+    expected = {"linear", "inverse", "result"} | ({"result_grad", "folded"} if training else set())
+    assert expected <= names
+    assert ("folded" in names) == training  # in prediction the weights have the factors in them
+    for (name, _, last), (other, first, _) in itertools.pairwise(found):
+        assert last <= first, f"{name} and {other}"
+    assert found[-1][2] <= layout.work
+    assert all(first % LANES == 0 for _, first, _ in found)
+    vectors = [int(row[field]) for row in layout.layers for field in ("bias_offset", "gain_offset", "shift_offset")]
+    vectors = sorted([at for at in vectors if at] + [int(layout.layers[0].scale_offset)] * training)
+    assert all(after - before >= PANEL for before, after in itertools.pairwise(vectors))
+    assert vectors[-1] + PANEL <= layout.params
 
 
 def test_what_parts_write_lies_pages_apart():

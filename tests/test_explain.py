@@ -25,6 +25,10 @@ OPTIONS = {
     "plain": {},
     "adam": {"optimizer": "adam", "clip_norm": 1.0, "max_norm": 2.0, "ema": 0.99},
     "dropout": {"dropout": (0.5,), "weight_decay": 0.01},
+    "layers": {
+        "network": {"hidden": (64, 64), "norm": "layer", "residual": True, "input_scale": True},
+        "clip_norm": 1.0,
+    },
 }
 
 
@@ -35,10 +39,14 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> Callable[..., plans.Plan]:
     monkeypatch.setattr(plans, "describe_machine", lambda: here)
 
     def make(
-        hidden: tuple[int, ...] = (128, 64), threads: int = MANY, batch_size: int = 70, **fields: object
+        hidden: tuple[int, ...] = (128, 64),
+        threads: int = MANY,
+        batch_size: int = 70,
+        network: dict[str, object] | None = None,
+        **fields: object,
     ) -> plans.Plan:
         digits = load("digits")
-        shape = jitnet.ModelConfig(in_features=64, n_classes=10, hidden=hidden)
+        shape = jitnet.ModelConfig(**{"in_features": 64, "n_classes": 10, "hidden": hidden, **(network or {})})
         config = jitnet.TrainConfig(threads=threads, **fields)
         return plans.make_plan(jitnet.Model.create(shape, digits), digits.train, config, batch_size)
 
@@ -69,6 +77,7 @@ def to_be_owned(plan: plans.Plan, split: str, layer: int) -> int:
         "panels": int(plan.layout.layers[layer].padded_features),
         "samples": plan.step.batch_size,
         "vectors of samples": plan.step.batch_size,
+        "inputs": int(plan.layout.layers[layer].in_features),
         "blocks": -(-plan.layout.params // UPDATE_BLOCK),
     }[split]
 

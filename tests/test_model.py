@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import naive
 import numpy as np
@@ -10,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 import jitnet
 from jitnet.config import ACTIVATIONS
-from jitnet.errors import ModelError, OutputError
+from jitnet.errors import ModelError, OutputError, UsageError
 
 
 def make(hidden: tuple[int, ...] = (20, 7), activation: str = "relu", seed: int = 3) -> jitnet.Model:
@@ -282,3 +283,151 @@ def test_a_missing_file_and_a_place_that_cannot_be_written_are_named(tmp_path: P
         jitnet.Model.load(tmp_path / "none.safetensors")
     with pytest.raises(OutputError, match="cannot be written"):
         make().save(tmp_path / "no" / "folder.safetensors")
+
+
+# ---- Networks with more kinds of layers ----
+
+KINDS = {"norm": "layer", "residual": True, "input_scale": True}
+
+
+def deep(**fields: Any) -> jitnet.Model:
+    """Widths 30-20-20-7-4, with gains, biases and weights from a seed."""
+    shape = jitnet.ModelConfig(in_features=30, hidden=(20, 20, 7), n_classes=4, **fields)
+    model, rng = jitnet.Model.create(shape, seed=3), np.random.default_rng(5)
+    model.replace_parameters(
+        {name: rng.normal(0.2, 0.3, value.shape).astype(np.float32) for name, value in model.parameters.items()}
+    )
+    return model
+
+
+def by_hand(model: jitnet.Model, inputs: np.ndarray) -> list[np.ndarray]:
+    """Each block's outputs by the names in the file alone, as PyTorch's modules compute them."""
+    values, found = {name: array.astype(np.float64) for name, array in model.parameters.items()}, [inputs]
+    linear = ["0", "3.0", "4", "7"] if model.config.residual else ["0", "3", "6", "9"]
+    norms = ["1", "3.1", "5"] if model.config.residual else ["1", "4", "7"]
+    for place, name in enumerate(linear):
+        out = found[-1] @ values[f"{name}.weight"].T + values[f"{name}.bias"]
+        if place < 3:
+            normed = naive.layer_norm(out)[0] * values[f"{norms[place]}.weight"] + values[f"{norms[place]}.bias"]
+            out = np.maximum(normed, 0) + (found[-1] if model.config.residual and place == 1 else 0)
+        found.append(out)
+    return [*found[1:-1], naive.softmax(found[-1])]
+
+
+@pytest.mark.parametrize("n", [1, 7, 130])
+@pytest.mark.parametrize("fields", [{"norm": "layer"}, KINDS], ids=str)
+def test_norm_and_residual_are_those_of_pytorch_s_modules(n, fields):
+    model = deep(**fields)
+    images = np.random.default_rng(1).integers(0, 256, (n, 30), np.uint8)
+    expected = by_hand(model, images / 255.0)
+    np.testing.assert_allclose(model.predict(images), expected[-1], rtol=1e-4, atol=1e-6)
+    for found, values in zip(model.activations(images), expected, strict=True):
+        np.testing.assert_allclose(found, values, rtol=1e-4, atol=2e-6)
+    alone = [model.predict(image)[0] for image in images[:3]]
+    np.testing.assert_array_equal(alone, model.predict(images, threads=2)[:3])
+
+
+@pytest.mark.parametrize("metadata", [True, False])
+@pytest.mark.parametrize("fields", [{"norm": "layer"}, {"residual": True}, KINDS], ids=str)
+def test_every_parameter_comes_back_from_its_file(tmp_path: Path, fields, metadata):
+    model, path = deep(**fields), tmp_path / "m.safetensors"
+    model.save(path)
+    if not metadata:  # as PyTorch saves it: the names and shapes say what there is
+        save_file(load_file(path), path)
+    again = jitnet.Model.load(path)
+    for name in ("norm", "residual", *(["input_scale"] if metadata else [])):
+        assert getattr(again.config, name) == getattr(model.config, name)
+    assert list(again.parameters) == list(model.parameters)
+    for name, array in model.parameters.items():
+        np.testing.assert_array_equal(again.parameters[name], array)
+    images = np.random.default_rng(1).integers(0, 256, (9, 30), np.uint8)
+    np.testing.assert_array_equal(again.predict(images), model.predict(images))
+
+
+def test_a_norm_s_file_that_does_not_fit_is_named(tmp_path: Path):
+    path = tmp_path / "m.safetensors"
+    for name, change, message in [
+        ("1.weight", lambda array: array[1:], "1.bias has 20 numbers; expected 19"),
+        ("1.bias", lambda array: array * np.float32(np.nan), "1.bias holds NaN"),
+        ("3.1.weight", lambda array: array.reshape(1, -1), r"3.1.weight has shape \(1, 20\); expected 1 dim"),
+    ]:
+        model = deep(**KINDS)
+        model.save(path)
+        tensors = load_file(path)
+        tensors[name] = np.ascontiguousarray(change(tensors[name]))
+        save_file(tensors, path, metadata={"config": model.config.model_dump_json()})
+        with pytest.raises(ModelError, match=message):
+            jitnet.Model.load(path)
+
+
+def test_what_is_replaced_by_name_must_fit():
+    model = deep(**KINDS)
+    with pytest.raises(ModelError, match=r"found the parameters 0.weight; expected 0.weight, 0.bias, 1.weight, .*"):
+        model.replace_parameters({"0.weight": model.weights[0]})
+    with pytest.raises(ModelError, match=r"1.weight has shape \(3,\); expected \(20,\)"):
+        model.replace_parameters({**model.parameters, "1.weight": np.zeros(3, np.float32)})
+    with pytest.raises(TypeError):
+        model.parameters["0.weight"] = model.weights[0]  # type: ignore[index]
+
+
+def test_layers_that_a_network_has_no_room_for_are_refused():
+    with pytest.raises(UsageError, match="norm is layer, with no hidden layer to normalise"):
+        jitnet.ModelConfig(in_features=3, n_classes=2, hidden=(), norm="layer")
+    with pytest.raises(UsageError, match=r"residual is on, and in hidden 8,4 no layer .* 8,8 for example"):
+        jitnet.ModelConfig(in_features=3, n_classes=2, hidden=(8, 4), residual=True)
+
+
+def test_a_summary_shows_every_layer():
+    lines = deep(**KINDS).summary().splitlines()
+    assert [line.split() for line in lines[2:7]] == [
+        ["30", "→", "30", "input", "scale", "30"],
+        ["30", "→", "20", "layer", "norm,", "relu", "660"],
+        ["20", "→", "20", "layer", "norm,", "relu,", "plus", "its", "input", "460"],
+        ["20", "→", "7", "layer", "norm,", "relu", "161"],
+        ["7", "→", "4", "softmax", "32"],
+    ]
+    assert repr(deep(**KINDS)) == (
+        "Model(30 → 20 → 20 → 7 → 4, layer norm, relu, residual, input scale, 1,343 parameters)"
+    )
+
+
+@pytest.mark.parametrize("more", [{}, {"ema": 0.9, "val_split": 0.2}], ids=str)
+def test_a_trained_network_is_what_was_measured_and_saved(tmp_path: Path, more):
+    data = jitnet.load("digits")
+    shape = jitnet.ModelConfig(in_features=64, hidden=(32, 32), n_classes=10, **KINDS)
+    model = jitnet.Model.create(shape, data)
+    history = jitnet.train(model, data, jitnet.TrainConfig(epochs=4, learning_rate=0.1, **more))
+    assert history.last_accuracy > 0.9
+    model.save(tmp_path / "m.safetensors")
+    again = jitnet.Model.load(tmp_path / "m.safetensors")
+    scores = jitnet.evaluate(again, data)
+    measured = history.final_test or (history.epochs[-1].test_loss, history.epochs[-1].test_accuracy)
+    assert (scores.loss, scores.accuracy) == pytest.approx(measured, rel=1e-5)
+    assert (np.abs(model.parameters["1.weight"] - 1) > 1e-3).any()
+    # A second training goes on from there; the factors begin at one, in weights that have the first ones' in them.
+    more_epochs = jitnet.train(again, data, jitnet.TrainConfig(epochs=1, learning_rate=1e-6))
+    assert more_epochs.last_accuracy == pytest.approx(scores.accuracy, abs=0.01)
+
+
+def test_pytorch_computes_the_same_from_the_file(tmp_path: Path):
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    from torch import nn
+
+    class Residual(nn.Sequential):
+        def forward(self, x):
+            return x + super().forward(x)
+
+    net = nn.Sequential(
+        *(nn.Linear(30, 20), nn.LayerNorm(20), nn.ReLU()),
+        Residual(nn.Linear(20, 20), nn.LayerNorm(20), nn.ReLU()),
+        *(nn.Linear(20, 7), nn.LayerNorm(7), nn.ReLU()),
+        nn.Linear(7, 4),
+    )
+    model = deep(**KINDS)
+    model.save(tmp_path / "m.safetensors")
+    net.load_state_dict(
+        {name: torch.from_numpy(array) for name, array in load_file(tmp_path / "m.safetensors").items()}
+    )
+    images = np.random.default_rng(1).integers(0, 256, (9, 30), np.uint8)
+    expected = net(torch.from_numpy(images / np.float32(255))).softmax(dim=1).detach().numpy()
+    np.testing.assert_allclose(model.predict(images), expected, rtol=1e-4, atol=1e-6)

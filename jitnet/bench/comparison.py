@@ -9,7 +9,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from jitnet.bench.records import WITHOUT_LOSS, Bench, Key
+from jitnet.bench.records import Bench, Key
+from jitnet.config import with_defaults
 from jitnet.errors import UsageError
 
 __all__ = [
@@ -95,7 +96,7 @@ def read_baseline(path: Path) -> Baseline:
         }
         if not all(len(own) > 1 and all(s > 0 and math.isfinite(s) for s in own) for own in samples.values()):
             raise ValueError
-        return Baseline(path, str(document["machine"]["cpu"]), {**WITHOUT_LOSS, **document["settings"]}, samples)
+        return Baseline(path, str(document["machine"]["cpu"]), dict(document["settings"]), samples)
     except (KeyError, TypeError, ValueError):
         raise UsageError(
             f"--baseline {path}: is not of the form {FORMAT!r}; expected what jitnet bench --json > FILE writes"
@@ -104,8 +105,9 @@ def read_baseline(path: Path) -> Baseline:
 
 def check_fits(baseline: Baseline, settings: Mapping[str, Any]) -> None:
     """UsageError where the baseline is of other settings than these: it names the first difference."""
+    measured = with_defaults(baseline.settings)
     for name, mine in settings.items():
-        theirs = baseline.settings.get(name)
+        theirs = measured.get(name)
         if theirs != mine:
             raise UsageError(
                 f"--baseline {baseline.path}: was measured with {name} {theirs}, this run has {mine}; "

@@ -76,6 +76,9 @@ def run_bench(
         subject.plan.input_loops,
         shape.n_targets,
         shape.loss,
+        shape.norm,
+        shape.residual,
+        shape.input_scale,
     )
     bench = Bench(
         describe_machine(),

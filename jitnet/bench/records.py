@@ -114,10 +114,6 @@ class Probes:
         return (fitting[-1] if fitting else self.levels[0]).best_gbs
 
 
-WITHOUT_LOSS = {"n_targets": None, "loss": "cross-entropy"}
-"""Settings that a document of a network of classes may leave out."""
-
-
 @dataclass(frozen=True)
 class Settings:
     """What was measured: the network and its data. Two measurements can be compared where these are equal."""
@@ -131,6 +127,9 @@ class Settings:
     input_loops: str
     n_targets: int | None = None
     loss: str = "cross-entropy"
+    norm: str = "none"
+    residual: bool = False
+    input_scale: bool = False
 
 
 @dataclass(frozen=True)

@@ -169,5 +169,8 @@ def _settings(data: str, shape: Any, batch_size: int) -> dict[str, Any]:
         "n_targets": shape.n_targets,
         "loss": shape.loss,
         "activation": shape.activation,
+        "norm": shape.norm,
+        "residual": shape.residual,
+        "input_scale": shape.input_scale,
         "batch_size": batch_size,
     }

@@ -13,7 +13,7 @@ from jitnet.config.checking import build, check_arguments, expected
 from jitnet.config.choices import ACTIVATIONS, HYPERPARAMETERS, LOSSES, OPTIMIZERS, TASKS
 from jitnet.config.describing import describe_fields
 from jitnet.config.layers import LAYERS, Layer, layers_of
-from jitnet.config.network import ModelConfig, losses_of
+from jitnet.config.network import ModelConfig, layers_in_words, losses_of, with_defaults
 from jitnet.config.recipes import recipe, recipe_names
 from jitnet.config.training import MAX_THREADS, AugmentConfig, TrainConfig
 
@@ -33,10 +33,12 @@ __all__ = [
     "check_arguments",
     "describe_fields",
     "expected",
+    "layers_in_words",
     "layers_of",
     "losses_of",
     "recipe",
     "recipe_names",
+    "with_defaults",
 ]
 
 for _kind in (ModelConfig, TrainConfig, AugmentConfig):

@@ -1,8 +1,9 @@
 """The fields of a network, and the list of layers that they stand for."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -10,7 +11,7 @@ from jitnet.config.checking import CheckedConfig, any_of
 from jitnet.config.choices import LOSSES, TASKS, ActivationName, LossName
 from jitnet.config.layers import LAYERS, Layer, NormName, layers_of
 
-__all__ = ["ModelConfig", "losses_of"]
+__all__ = ["ModelConfig", "layers_in_words", "losses_of", "with_defaults"]
 
 Units = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -100,6 +101,21 @@ class ModelConfig(CheckedConfig):
         """Features before the first layer and after each one."""
         return (self.in_features, *self.hidden, self.out_features)
 
+    @model_validator(mode="after")
+    def _has_what_its_layers_need(self) -> Self:
+        if self.norm != "none" and not self.hidden:
+            raise ValueError(
+                f"<norm> is {self.norm}, with no hidden layer to normalise; give <hidden> a number of units"
+            )
+        if self.residual and all(before != after for before, after in pairwise(self.hidden)):
+            widths = ",".join(map(str, self.hidden)) or "empty"
+            units = self.hidden[0] if self.hidden else 128
+            raise ValueError(
+                f"<residual> is on, and in <hidden> {widths} no layer has as many units as the one below; "
+                f"expected two alike, {units},{units} for example"
+            )
+        return self
+
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
         """The network as a list of layers, first to last."""
@@ -129,14 +145,16 @@ class ModelConfig(CheckedConfig):
 
     @property
     def summary_rows(self) -> tuple[tuple[int, int, str, int], ...]:
-        """Each block's inputs and outputs, what follows its linear layer, and the parameters that training changes."""
-        rows = []
+        """Each block's inputs and outputs, what follows its linear layer, and the parameters that training changes.
+        Ahead of them the inputs' factors, where they are learned."""
+        scales = [layer for layer in self.layers if layer.kind == "input_scale"]
+        rows = [(layer.in_features, layer.in_features, "input scale", layer.trained) for layer in scales]
         for block, (before, after) in enumerate(pairwise(self.widths)):
             kinds = [layer.kind for layer in self.blocks[block]]
             follows = ["layer norm"] * ("layer_norm" in kinds)
             follows += [self.activation if block < len(self.hidden) else LOSSES[self.loss].link]
             follows += ["plus its input"] * ("residual" in kinds)
-            trained = sum(layer.trained for layer in self.blocks[block])
+            trained = sum(layer.trained for layer in self.blocks[block] if layer not in scales)
             rows.append((before, after, ", ".join(follows), trained))
         return tuple(rows)
 
@@ -144,3 +162,16 @@ class ModelConfig(CheckedConfig):
     def n_parameters(self) -> int:
         """Numbers that training changes."""
         return sum(layer.trained for layer in self.layers)
+
+
+def layers_in_words(fields: Mapping[str, Any]) -> str:
+    """What a network with these fields of `ModelConfig` has behind and beside its linear layers, in a few words."""
+    norm = f"{fields['norm']} norm" if fields.get("norm", "none") != "none" else ""
+    more = [name.replace("_", " ") for name in ("residual", "input_scale") if fields.get(name)]
+    return ", ".join(filter(None, [norm, str(fields["activation"]), *more]))
+
+
+def with_defaults(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a network, those that an earlier version did not have at their defaults."""
+    defaults = {name: info.default for name, info in ModelConfig.model_fields.items() if not info.is_required()}
+    return {**defaults, **fields}

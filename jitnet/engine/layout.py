@@ -5,7 +5,6 @@ another, `params`, and gradients, moments and averages in arrays of the same lay
 start of its array, a stride numbers from one row to the next.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,9 +12,10 @@ from jitnet.compiler.blocks import LANES, PANEL, PARTIAL_UNITS
 from jitnet.compiler.signatures import Record, Records, make_record, make_records, record_type
 from jitnet.config import LAYERS, ModelConfig
 from jitnet.engine.kinds import KINDS
+from jitnet.engine.room import Places, Room, row_stride
 from jitnet.kernels.linear import padded
 
-__all__ = ["GAP_BYTES", "LAYER", "NETWORK", "Layout", "Places", "lay_out", "row_stride"]
+__all__ = ["GAP_BYTES", "LAYER", "NETWORK", "Layout", "lay_out"]
 
 
 class LayerRecord(Record, Protocol):
@@ -79,9 +79,6 @@ _OWN_BYTES = 8 << 20
 _ROWS_TOGETHER = 32
 """Rows are given room in such numbers: whole vectors of samples, and 128 bytes of a number each."""
 
-_LONG_ROW = 32
-"""Cache lines of a row that is long: 512 numbers."""
-
 
 @dataclass(frozen=True)
 class Layout:
@@ -99,75 +96,6 @@ class Layout:
     def fused(self) -> bool:
         """Whether each part has logits and losses of its own: it does the output for itself."""
         return bool(self.network.sample_stride > 0)
-
-
-def row_stride(features: int) -> int:
-    """Numbers from one row of so many (whole panels) to the next: an odd count of cache lines, so that a column's rows
-    spread over all sets of the first cache.
-
-    Of short rows twice an odd count: units of different threads then never lie in the same two neighbouring lines,
-    which processors fetch together and take from each other. In long rows that is one pair of hundreds.
-    """
-    lines = features // LANES
-    return (lines | 1 if lines >= _LONG_ROW else ((lines + 1) // 2 | 1) * 2) * LANES
-
-
-class _Room:
-    """Hands out places in an array, one behind the other."""
-
-    def __init__(self, first: int = 0) -> None:
-        self.end = first
-
-    def take(self, count: int) -> int:
-        self.end += count
-        return self.end - count
-
-
-class Places:
-    """Hands out places to the kinds of layers (see `kinds`).
-
-    params, squares, work: the arrays. network: the record of the whole. training: with gradients. activation: its name.
-    """
-
-    def __init__(self, config: ModelConfig, layers: Any, network: Any, skips_zeros: bool, training: bool) -> None:
-        self.layers, self.network, self.training, self.activation = layers, network, training, config.activation
-        self.params, self.squares, self.work = _Room(), _Room(), _Room(PANEL)  # work begins with a panel of zeros
-        self._buffers = 0 if skips_zeros else 2 if training else 1
-        self._later: list[Callable[[], None]] = []
-
-    def take_outputs(self, row: Any) -> int:
-        """Room for a number of each unit and sample."""
-        return self.work.take(int(self.network.batch_room) * int(row.output_stride))
-
-    def connect(self, row: Any, block: int) -> None:
-        """Say where a block's inputs are, and how far its rows of outputs are apart. While a step is in one buffer of
-        dense inputs of the first layer, the next one's are gathered into the other."""
-        row.output_stride = row_stride(int(row.padded_features))
-        if block > 0:
-            below = self.layers[block - 1]
-            row.input_offset, row.input_stride = below.result_offset, below.output_stride
-            return
-        row.input_stride = row_stride(padded(int(row.in_features)))
-        size = int(self.network.batch_room) * int(row.input_stride)
-        row.input_offset = self.work.take(self._buffers * size)
-        row.buffer_stride = size if self._buffers == 2 else 0
-
-    def later(self, take: Callable[[], None]) -> None:
-        """Take places at the end of the block."""
-        self._later.append(take)
-
-    def end_block(self, row: Any) -> None:
-        """Room for the gradients of a block's linear part."""
-        if self.training:
-            row.grad_offset = self.take_outputs(row)
-            row.grad_t_offset = self.work.take(
-                -(-int(row.out_features) // LANES) * LANES * int(self.network.grad_t_stride)
-            )
-            if row.result_grad_offset == 0:
-                row.result_grad_offset = row.grad_offset
-        for take in self._later:
-            take()
-        self._later.clear()
 
 
 def lay_out(
@@ -196,7 +124,7 @@ def lay_out(
     return Layout(layers, network, places.params.end, end, replicas, places.squares.end)
 
 
-def _place_partials(layers: Any, network: Any, replicas: int, skips_zeros: bool, work: _Room) -> None:
+def _place_partials(layers: Any, network: Any, replicas: int, skips_zeros: bool, work: Room) -> None:
     """With few classes each group of the last hidden layer's units contributes to the logits apart, and the logits are
     added up. Where zeros are skipped too a step is short, and each part adds them up for itself."""
     below = layers[-2]
@@ -210,7 +138,7 @@ def _place_partials(layers: Any, network: Any, replicas: int, skips_zeros: bool,
     network.partials_offset = work.take(2 * int(network.n_partials) * int(network.partial_stride))
 
 
-def _place_replicas(layers: Any, network: Any, replicas: int, work: _Room) -> None:
+def _place_replicas(layers: Any, network: Any, replicas: int, work: Room) -> None:
     """Logits, their gradients and losses for each part. In a network of one hidden layer no part needs another one's
     hidden units either: each has room for all of them, uses its own, and nobody else comes near. A norm needs them."""
     gap = GAP_BYTES // 4

@@ -166,6 +166,10 @@ class Writer:
     def last(self) -> int:
         return len(self.layout.layers) - 1
 
+    @property
+    def skips_zeros(self) -> bool:
+        return self.step.skips_zeros
+
     def region(self, parts: Parts) -> None:
         """Begin a region of so many parts."""
         self._region = self.lines[-1].region + 1 if self.lines else 1
@@ -184,6 +188,11 @@ class Writer:
         self.add(operation, layer, next_batch=next_batch)
         if self.meets:
             self.region(parts)
+
+    def behind(self, operation: str, layer: int) -> None:
+        """A line on a layer's parameters, in a region behind its gradients."""
+        self.region(self.parameter_parts())
+        self.add(operation, layer)
 
     def drops(self, layer: int) -> bool:
         """Whether units of a layer are dropped."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.config import LAYERS, TASKS, Layer, ModelConfig, check_arguments
+from jitnet.config import LAYERS, TASKS, Layer, ModelConfig, check_arguments, layers_in_words
 from jitnet.datasets import Dataset, Scaling
 from jitnet.datasets.columns import as_numbers
 from jitnet.datasets.kind import MOST_APART, peak, unlike
@@ -138,9 +138,9 @@ class Model:
         return model
 
     def __repr__(self) -> str:
-        """The network in a line: its widths, its activation, and how many parameters it has."""
+        """The network in a line: its widths, its activation and other layers, and how many parameters it has."""
         widths, parameters = " → ".join(map(str, self.config.widths)), self.config.n_parameters
-        return f"Model({widths}, {self.config.activation}, {parameters:,} parameters)"
+        return f"Model({widths}, {layers_in_words(self.config.model_dump())}, {parameters:,} parameters)"
 
     def summary(self) -> str:
         """Return the network as a table, a line a layer, and what it was made for; a prompt shows it as it prints."""

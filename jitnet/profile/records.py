@@ -8,6 +8,7 @@ from typing import Any
 
 from jitnet.bench.records import Probes
 from jitnet.compiler.machine import Machine
+from jitnet.config import layers_in_words
 from jitnet.engine.operations import OPERATIONS
 from jitnet.profile.spread import spread
 
@@ -170,8 +171,9 @@ class Profile:
     def network_text(self) -> str:
         """Network and training, for people: "784-128-10, relu, sgd, batch 32"."""
         settings = self.settings
-        widths = "-".join(map(str, (settings["in_features"], *settings["hidden"], settings["n_classes"])))
-        return f"{widths}, {settings['activation']}, {settings['optimizer']}, batch {settings['batch_size']}"
+        outputs = settings.get("n_targets") or settings["n_classes"]
+        widths = "-".join(map(str, (settings["in_features"], *settings["hidden"], outputs)))
+        return f"{widths}, {layers_in_words(settings)}, {settings['optimizer']}, batch {settings['batch_size']}"
 
     @property
     def typical(self) -> tuple[int, ...]:

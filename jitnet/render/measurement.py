@@ -11,6 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from jitnet.config import layers_in_words
 from jitnet.render.console import ACCENT, BAD, FAINT, GOOD, WARN, Consoles, facts, say
 from jitnet.render.tables import Cell, bar, microseconds, table, threads_text
 
@@ -118,7 +119,7 @@ def _machine(console: Console, measured: "Bench") -> None:
             ("machine", f"{machine.cpu}, {machine.vector_bits}-bit vectors"),
             ("cores", f"{cores}; {layer} threading layer"),
             ("versions", f"Numba {machine.numba}, LLVM {machine.llvm}"),
-            ("network", f"{widths}, {settings.activation}, batch {settings.batch_size}, SGD"),
+            ("network", f"{widths}, {layers_in_words(vars(settings))}, batch {settings.batch_size}, SGD"),
             ("data", f"{settings.data}: {settings.input_loops} loops ({measured.input_reason})"),
         ],
     )
