@@ -105,9 +105,12 @@ def test_help_has_the_options_under_headings(call):
 @pytest.mark.parametrize("command", ["train", "bench"])
 def test_help_has_every_option_once(call, command):
     lines = [line.strip() for line in call(command, "--help").out.splitlines() if line.startswith("  -")]
-    listed = [flag for line in lines for flag in line.split("  ")[0].replace(",", "").split() if flag[:2] == "--"]
+    named = [line.split("  ")[0].replace(",", "").split() for line in lines]
+    listed = [flag for words in named for flag in words if flag[:2] == "--"]
     parameters = get_command(import_module(COMMANDS[command][0]).app).params
-    flags = [flag for parameter in parameters for flag in parameter.opts if flag[:2] == "--"]
+    # A switch has two: --residual and --no-residual.
+    both = [flag for parameter in parameters for flag in (*parameter.opts, *parameter.secondary_opts)]
+    flags = [flag for flag in both if flag[:2] == "--"]
     assert sorted(listed) == sorted([*flags, "--help"])
 
 

@@ -19,7 +19,7 @@ SIZES = Sizes(
     activation_back=9,
     update=2,
     update_bytes=12,
-    classes=5,
+    outputs=5,
 )
 """3 samples of 5 inputs, 4 units: 15 inputs, 12 outputs and 20 weights in all, 12 of them at columns that are used."""
 

@@ -24,6 +24,10 @@ ROOMS = ("kernels", "engine")
 _DRIVEN = {
     "kernels.activation.apply_activation": "INT, FLOATS_2D, FLOATS_2D, INT",
     "kernels.activation.apply_activation_backward": "INT, FLOATS_2D, FLOATS_2D, FLOATS_2D, INT",
+    "kernels.input_scale.apply_input_scale": "FLOATS_2D, FLOATS, FLOATS_2D, INT, INT",
+    "kernels.normalisation.apply_layer_norm": "FLOATS_2D, FLOATS, FLOATS, FLOATS_2D, FLOATS, INT",
+    "kernels.normalisation.apply_layer_norm_backward": "FLOATS_2D, FLOATS_2D, FLOATS, INT",
+    "kernels.residual.apply_residual": "FLOATS_2D, FLOATS_2D, FLOATS_2D, INT",
     "kernels.initial.fill_normal": "FLOATS_2D, REAL, KEY, INT",
     "kernels.linear.forward": "FLOATS_2D, FLOATS_2D, FLOATS, FLOATS_2D, INT",
     "kernels.linear.gradient_of_input": "FLOATS_2D, FLOATS_2D, FLOATS_2D, INT",
