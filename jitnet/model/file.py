@@ -17,7 +17,9 @@ import numpy.typing as npt
 
 from jitnet.config import ModelConfig, build
 from jitnet.datasets import Scaling, safetensors_file
-from jitnet.errors import ModelError, OutputError, UsageError
+from jitnet.datasets.dataset import is_shape
+from jitnet.datasets.labels import check_names
+from jitnet.errors import DataError, ModelError, OutputError, UsageError
 
 __all__ = ["FILE_NAME", "StoredModel", "read", "write"]
 
@@ -82,13 +84,13 @@ def read(path: Path) -> StoredModel:
         config = build(ModelConfig, {**stored, **shape})
         scaling = json.loads(about["scaling"]) if "scaling" in about else {"offset": 0.0, "scale": 1.0 / 255.0}
         image_shape = json.loads(about["image_shape"]) if "image_shape" in about else _square(widths[0])
-        names = json.loads(about.get("class_names", "[]"))
+        names = check_names(json.loads(about.get("class_names", "[]")), "class_names")
         if names and len(names) != widths[-1]:
             raise ModelError(f"{path}: {len(names)} class names in the metadata; expected {widths[-1]}")
-        if image_shape is not None and math.prod(image_shape) != widths[0]:
+        if image_shape is not None and not is_shape(image_shape, widths[0]):
             raise ModelError(f"{path}: image shape {image_shape} in the metadata; expected {widths[0]} pixels")
         parts = [_scaling_part(scaling[name], widths[0]) for name in ("offset", "scale")]
-    except (ValueError, KeyError, TypeError, UsageError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, UsageError, DataError) as error:
         raise ModelError(f"{path}: the metadata cannot be understood ({error}); save the model again") from None
     known = {"format", "architecture", "config", "activation", "class_names", "image_shape", "scaling"}
     return StoredModel(
@@ -108,11 +110,16 @@ def _square(features: int) -> tuple[int, int] | None:
 
 
 def _scaling_part(value: Any, features: int) -> float | Floats:
+    part: float | Floats
     if isinstance(value, list):
         if len(value) != features:
             raise ValueError(f"scaling of {len(value)} features, expected {features}")
-        return np.array(value, np.float32)
-    return float(value)
+        part = np.array(value, np.float32)
+    else:
+        part = float(value)
+    if not np.isfinite(part).all():
+        raise ValueError("scaling by a number that is not finite")
+    return part
 
 
 def _read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:

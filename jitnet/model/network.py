@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.config import ModelConfig, check_arguments
+from jitnet.config import ModelConfig, TrainConfig, build, check_arguments
+from jitnet.config.checking import quoted
 from jitnet.datasets import Dataset, Scaling
 from jitnet.datasets.columns import as_numbers
+from jitnet.datasets.dataset import is_shape
 from jitnet.datasets.kind import MOST_APART, peak, unlike
-from jitnet.errors import DataError, ModelError
+from jitnet.datasets.labels import check_names
+from jitnet.errors import DataError, ModelError, OutputError, UsageError
 from jitnet.model.encoding import encode
 from jitnet.model.file import StoredModel, read, write
 from jitnet.version import __version__
@@ -59,9 +62,20 @@ class Model:
     ) -> None:
         check_arguments("Model(config, weights, biases)", config=(config, ModelConfig))
         self.config = config
-        self.class_names = tuple(class_names) or tuple(str(c) for c in range(config.n_classes))
-        self.image_shape = image_shape
+        try:
+            names = check_names(class_names, "class_names")
+        except DataError as error:
+            raise ModelError(str(error)) from None
+        self.class_names = names or tuple(str(c) for c in range(config.n_classes))
+        if len(self.class_names) != config.n_classes:
+            raise ModelError(f"class_names: there are {len(names)}; expected {config.n_classes}, one a class")
+        if image_shape is not None and not is_shape(image_shape, config.in_features):
+            raise ModelError(f"image_shape: {quoted(image_shape)} is no (height, width) of {config.in_features} pixels")
+        self.image_shape = image_shape and (int(image_shape[0]), int(image_shape[1]))
         self.scaling = scaling if scaling is not None else Scaling(0.0, 1.0 / 255.0)
+        for name, part in (("offset", self.scaling.offset), ("scale", self.scaling.scale)):
+            if np.shape(part) not in ((), (config.in_features,)) or not np.isfinite(part).all():
+                raise ModelError(f"scaling: {name} is {quoted(part)}; expected a finite number, or one a feature")
         self.metadata = dict(metadata or {})
         self._learned: Scaling | None = None
         self.set_parameters(weights, biases)
@@ -79,6 +93,7 @@ class Model:
             config=(config, ModelConfig),
             dataset=(dataset, (Dataset, type(None))),
         )
+        seed = build(TrainConfig, {"seed": seed}).seed
         from jitnet.kernels.initial import fill_normal
 
         weights, biases = [], []
@@ -112,6 +127,10 @@ class Model:
                 "n_classes=data.n_classes"
             )
         return model
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle of it holds: not the memory that predictions are computed in."""
+        return {name: value for name, value in self.__dict__.items() if name != "_predictor"}
 
     def __repr__(self) -> str:
         """The network in a line: its widths, its activation, and how many parameters it has."""
@@ -177,6 +196,7 @@ class Model:
 
     def set_parameters(self, weights: Sequence[Floats], biases: Sequence[Floats]) -> None:
         """Replace all weights and biases; ModelError where their number or a shape is not the config's."""
+        weights, biases = _numbers(weights, "weights"), _numbers(biases, "biases")
         widths, n_layers = self.config.widths, len(self.config.layers)
         if not len(weights) == len(biases) == n_layers:
             raise ModelError(
@@ -207,14 +227,15 @@ class Model:
         """
         return encode(self._rows(images), self.scaling)
 
-    def _rows(self, images: npt.ArrayLike) -> npt.NDArray[Any]:
+    def _rows(self, images: Any) -> npt.NDArray[Any]:
         """Samples, (n, in_features); ModelError where their shape does not fit."""
-        raw = images if isinstance(images, np.ndarray) else as_numbers(images, "samples")
+        plain = type(images) is np.ndarray and images.dtype.kind != "O"
+        raw = images if plain else as_numbers(images, "samples")
         features = self.config.in_features
         if raw.ndim == 1 or (raw.ndim == 2 and self.image_shape is not None and raw.shape == self.image_shape):
             raw = raw.reshape(1, -1)
         elif raw.ndim > 2:
-            raw = raw.reshape(len(raw), -1)
+            raw = raw.reshape(len(raw), math.prod(raw.shape[1:]))
         if raw.ndim != 2 or raw.shape[1] != features:
             raise ModelError(f"samples of shape {np.shape(images)} do not fit; the model expects (n, {features})")
         return raw
@@ -240,16 +261,16 @@ class Model:
         """Probabilities (n, n_classes) float32 of samples as stored in a data set: not scaled.
 
         images: (n, in_features), (in_features,) or (n, height, width); uint8 or numbers, or a table of numbers.
-        threads: 0 chooses by the work. Raises ModelError where the samples' shape or type does not fit, DataError where
-        a value of a table is no number, is not finite, or cannot be of the kind that the model was trained on, as
-        images / 255 where it was trained on bytes.
+        threads: how many at most; 0 chooses by the work. Raises ModelError where the samples' shape or type does not
+        fit, DataError where a value of a table is no number, is not finite, or cannot be of the kind that the model was
+        trained on, as images / 255 where it was trained on bytes.
         """
-        rows = self._rows(images)
-        self._check_values(rows)
-        return self.predict_inputs(*encode(rows, self.scaling), threads=threads)
+        return self.predict_inputs(*self._inputs(images), threads=threads)
 
     def predict_inputs(self, images: npt.NDArray[np.uint8], features: Floats, *, threads: int = 0) -> Floats:
         """Probabilities (n, n_classes) float32 of samples in the form that `inputs` returns."""
+        if not isinstance(threads, (int, np.integer)) or threads < 0:
+            raise UsageError(f"threads: expected a whole number of 0 or more, found {quoted(threads)}")
         return self._predictor(images, features, threads)
 
     def activations(self, images: npt.ArrayLike) -> list[Floats]:
@@ -257,9 +278,15 @@ class Model:
 
         Those of hidden layers are what follows their activation function; the last are the probabilities, the very
         numbers of `predict`. images: as `predict` takes them. Raises ModelError where the samples' shape or type does
-        not fit.
+        not fit, DataError as `predict` does.
         """
-        return self._predictor.activations(*self.inputs(images))
+        return self._predictor.activations(*self._inputs(images))
+
+    def _inputs(self, images: npt.ArrayLike) -> tuple[npt.NDArray[np.uint8], Floats]:
+        """As `inputs`, of values that can be of the kind that the model was trained on; else DataError."""
+        rows = self._rows(images)
+        self._check_values(rows)
+        return encode(rows, self.scaling)
 
     @cached_property
     def _predictor(self) -> "Predictor":
@@ -269,6 +296,9 @@ class Model:
 
     def save(self, path: str | Path) -> None:
         """Write the model to a safetensors file, whole or not at all; OutputError where it cannot be written."""
+        check_arguments("model.save(path)", path=(path, (str, Path)))
+        if not Path(path).name:
+            raise OutputError(f"{str(path)!r} is no name of a file; name one, as in model.save('model.safetensors')")
         write(
             Path(path),
             StoredModel(
@@ -299,6 +329,20 @@ class Model:
             scaling=found.scaling,
             metadata=found.metadata,
         )
+
+
+def _numbers(arrays: object, name: str) -> list[npt.NDArray[Any]]:
+    """A layer's numbers as an array each; ModelError for what is no sequence of those."""
+    if not isinstance(arrays, Sequence):
+        raise ModelError(f"{name}: expected a list of arrays, one a layer, found {quoted(arrays)}")
+    try:
+        found = [as_numbers(array, name) for array in arrays]
+    except DataError as error:
+        raise ModelError(str(error)) from None
+    for array in found:
+        if array.dtype.kind not in "fiub":
+            raise ModelError(f"{name}: an array is of type {array.dtype}; expected float32")
+    return found
 
 
 def _frozen(array: Floats) -> Floats:
