@@ -207,6 +207,12 @@ class Model:
         """
         return encode(self._rows(images), self.scaling)
 
+    def _checked_inputs(self, images: npt.ArrayLike) -> tuple[npt.NDArray[np.uint8], Floats]:
+        """Samples as `inputs` returns them; DataError where they cannot be of the kind that was trained on."""
+        rows = self._rows(images)
+        self._check_values(rows)
+        return encode(rows, self.scaling)
+
     def _rows(self, images: npt.ArrayLike) -> npt.NDArray[Any]:
         """Samples, (n, in_features); ModelError where their shape does not fit."""
         raw = images if isinstance(images, np.ndarray) else as_numbers(images, "samples")
@@ -244,22 +250,19 @@ class Model:
         a value of a table is no number, is not finite, or cannot be of the kind that the model was trained on, as
         images / 255 where it was trained on bytes.
         """
-        rows = self._rows(images)
-        self._check_values(rows)
-        return self.predict_inputs(*encode(rows, self.scaling), threads=threads)
+        return self.predict_inputs(*self._checked_inputs(images), threads=threads)
 
     def predict_inputs(self, images: npt.NDArray[np.uint8], features: Floats, *, threads: int = 0) -> Floats:
         """Probabilities (n, n_classes) float32 of samples in the form that `inputs` returns."""
         return self._predictor(images, features, threads)
 
     def activations(self, images: npt.ArrayLike) -> list[Floats]:
-        """What each layer gives for samples, first to last: an (n, units) float32 array a layer.
+        """What each layer computes for samples, first to last: an (n, units) float32 array a layer.
 
         Those of hidden layers are what follows their activation function; the last are the probabilities, the very
-        numbers of `predict`. images: as `predict` takes them. Raises ModelError where the samples' shape or type does
-        not fit.
+        numbers of `predict`. images: as `predict` takes them, and refused by the same errors.
         """
-        return self._predictor.activations(*self.inputs(images))
+        return self._predictor.activations(*self._checked_inputs(images))
 
     @cached_property
     def _predictor(self) -> "Predictor":
