@@ -274,7 +274,7 @@ class Model:
         return self._predictor(images, features, threads)
 
     def activations(self, images: npt.ArrayLike) -> list[Floats]:
-        """What each layer gives for samples, first to last: an (n, units) float32 array a layer.
+        """What each layer computes for samples, first to last: an (n, units) float32 array a layer.
 
         Those of hidden layers are what follows their activation function; the last are the probabilities, the very
         numbers of `predict`. images: as `predict` takes them. Raises ModelError where the samples' shape or type does
