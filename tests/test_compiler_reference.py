@@ -1,5 +1,6 @@
 """A tuple handed on by reference is read as it is, in any thread, and its owner keeps what belongs to him."""
 
+import copy
 import gc
 import sys
 from typing import NamedTuple
@@ -126,3 +127,14 @@ def test_referring_leaves_the_owners_references_as_they_were() -> None:
         before = [sys.getrefcount(array) for array in arrays]
         run()
         assert [sys.getrefcount(array) for array in arrays] == before
+
+
+def test_a_copy_of_a_struct_is_of_copied_arrays():
+    """Its memory holds addresses: copied as it is, it would be read after the first one's arrays are gone."""
+    first = Struct(example())
+    second = copy.deepcopy(first)
+    first.value.inner.numbers[:] = 100.0
+    del first
+    gc.collect()
+    _whole(second.address, 1)
+    np.testing.assert_array_equal(second.value.results, [2.5, 3.0, 3.5])

@@ -10,8 +10,8 @@ WORDS = ["tall", "short", "tall", "short"] * 5
 TABLE = np.arange(80.0).reshape(20, 4) ** 1.5
 
 
-def made(labels: object, table: object = TABLE) -> jitnet.Dataset:
-    return jitnet.from_arrays(table, labels)
+def made(labels: object, table: object = TABLE, **options: object) -> jitnet.Dataset:
+    return jitnet.from_arrays(table, labels, **options)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,10 @@ def test_objects_that_are_numbers_are_numbers(labels):
     data = made(np.array(labels, object))
     assert data.class_names == ("0", "1")
     assert data.train.labels.tolist() == [0, 1] * 10
+
+
+def test_class_names_may_be_numbers():
+    assert made([0, 1] * 10, class_names=np.array([10, 20])).class_names == ("10", "20")
 
 
 @pytest.mark.parametrize("dtype", ["str", "string", "object", "category"])
@@ -91,6 +95,22 @@ BAD = [
     ({"labels": WORDS, "table": np.array([[1, 10**400]], object)}, "train_images: holds a number beyond float64"),
     ({"labels": WORDS, "table": None}, r"train_images: value 0 \(from 0\) is None; expected numbers"),
     ({"labels": TABLE, "table": WORDS}, "train_images: "),
+    ({"labels": None}, "train_labels: is None; expected a label for each sample"),
+    ({"labels": {"a": 1}}, r"train_labels: is \{'a': 1\}; expected a label for each sample"),
+    ({"labels": "tall"}, "train_labels: is 'tall'; expected a label for each sample"),
+    ({"labels": ["tall", " "] * 10}, r"train_labels: the label of sample 1 \(from 0\) is empty; expected a word"),
+    (
+        {"labels": WORDS, "table": np.ma.masked_greater(TABLE, TABLE.max() - 1)},
+        "train_images: 1 of the values are masked",
+    ),
+    ({"labels": np.ma.masked_equal([0, 1] * 10, 1)}, "train_labels: 10 of the values are masked"),
+    ({"labels": WORDS, "class_names": ["tall", "short", "tall"]}, "class_names: two classes have the name 'tall'"),
+    ({"labels": WORDS, "class_names": ["tall", None]}, "class_names: a class has the name None; expected a word"),
+    ({"labels": WORDS, "class_names": ["tall", ""]}, "class_names: a class has the name ''; expected a word"),
+    ({"labels": WORDS, "class_names": "ab"}, "class_names: is 'ab'; expected a sequence of names"),
+    ({"labels": WORDS, "image_shape": (-2, -2)}, r"expected a \(height, width\) of as many, found \(-2, -2\)"),
+    ({"labels": WORDS, "image_shape": 2}, r"expected a \(height, width\) of as many, found 2"),
+    ({"labels": WORDS, "image_shape": (2, 2, 1)}, r"expected a \(height, width\) of as many, found \(2, 2, 1\)"),
 ]
 
 
@@ -98,3 +118,8 @@ BAD = [
 def test_what_does_not_fit_is_named(arguments, message):
     with pytest.raises(DataError, match=message):
         made(**arguments)
+
+
+def test_a_long_value_is_cut_in_a_message():
+    with pytest.raises(DataError, match=r"^train_images: value 0 \(from 0\) is [^\n]{1,60}; expected numbers alone$"):
+        made(WORDS, made(WORDS))

@@ -14,7 +14,7 @@ import pytest
 
 from jitnet.datasets import digits, fetch, idx, listing, load, names, registry
 from jitnet.datasets.download import Patience, RemoteFile
-from jitnet.errors import DataError, DownloadError, OutputError
+from jitnet.errors import DataError, DownloadError, OutputError, UsageError
 
 NOWHERE = "http://127.0.0.1:9/"
 QUICK = Patience(connect_s=1.0, attempts=1)
@@ -216,3 +216,9 @@ def test_mnist_itself(mnist_folder, monkeypatch):
     assert dataset.checksum == "2afb48a2fdb30478e11ff3dbe37c54967a16d70c0ae29ef10d9def6ab80a0d67"
     assert dataset.image_shape == (28, 28)
     assert dataset.scaling.scale == 1 / 255
+
+
+@pytest.mark.parametrize("name", [None, 3, []], ids=str)
+def test_what_is_no_name_of_a_data_set_is_refused(name):
+    with pytest.raises(UsageError, match=r"^name is of type .*; expected str; call fetch\(name\)"):
+        fetch(name)

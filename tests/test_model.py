@@ -1,17 +1,21 @@
 """Models: predictions beside plain float64, and files that PyTorch would load."""
 
+import copy
 import json
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import naive
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 import jitnet
 from jitnet.config import ACTIVATIONS
-from jitnet.errors import ModelError, OutputError, UsageError
+from jitnet.errors import DataError, ModelError, OutputError, UsageError
 
 
 def make(hidden: tuple[int, ...] = (20, 7), activation: str = "relu", seed: int = 3) -> jitnet.Model:
@@ -90,8 +94,8 @@ def test_activations_of_sparse_bytes_and_of_floats_stay_when_others_are_asked_fo
     kept = [array.copy() for array in first]
     model.scaling = jitnet.Scaling(np.zeros(30, np.float32), np.full(30, 1 / 255, np.float32))
     floats = make((48,)).activations(images)
-    for array, copy, other in zip(first, kept, floats, strict=True):
-        np.testing.assert_array_equal(array, copy)
+    for array, same, other in zip(first, kept, floats, strict=True):
+        np.testing.assert_array_equal(array, same)
         np.testing.assert_allclose(array, other, rtol=1e-4, atol=1e-6)
     np.testing.assert_array_equal(first[-1], make((48,)).predict(images))
 
@@ -431,3 +435,132 @@ def test_pytorch_computes_the_same_from_the_file(tmp_path: Path):
     images = np.random.default_rng(1).integers(0, 256, (9, 30), np.uint8)
     expected = net(torch.from_numpy(images / np.float32(255))).softmax(dim=1).detach().numpy()
     np.testing.assert_allclose(model.predict(images), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_predictions_from_several_python_threads_are_those_of_one():
+    model = make((64,))
+    images = np.random.default_rng(0).integers(0, 256, (900, 30), dtype=np.uint8)
+    together = model.predict(images)
+
+    def is_alike(k: int) -> bool:
+        rows = slice(k * 37 % 800, k * 37 % 800 + k % 90 + 1)
+        answers = model.activations(images[rows])[-1] if k % 5 == 0 else model.predict(images[rows])
+        return bool(np.array_equal(answers, together[rows]))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(is_alike, range(400)))
+
+
+COPIES = {"deepcopy": copy.deepcopy, "copy": copy.copy, "pickle": lambda model: pickle.loads(pickle.dumps(model))}
+
+
+@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+def test_a_copy_predicts_in_its_own_memory(copied):
+    """Addresses of the first one's memory would be read after it is gone."""
+    model = make()
+    images = np.random.default_rng(0).integers(0, 256, (3, 30), dtype=np.uint8)
+    expected = model.predict(images)
+    other = copied(model)
+    assert not other.__dict__.keys() & {"_predictor"}
+    other.set_parameters([0 * weight for weight in other.weights], [0 * bias for bias in other.biases])
+    np.testing.assert_array_equal(other.predict(images), np.full((3, 4), 0.25, np.float32))
+    np.testing.assert_array_equal(model.predict(images), expected)
+
+
+@pytest.mark.parametrize("shape", [(0, 30), (0, 5, 6), (0, 1, 5, 6)])
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_no_samples_have_no_predictions(shape, kind):
+    model, none = make(), np.zeros(shape, kind)
+    assert model.predict(none).shape == (0, 4)
+    assert [array.shape for array in model.activations(none)] == [(0, 20), (0, 7), (0, 4)]
+
+
+def test_more_threads_than_there_are_predict_on_those_there_are():
+    model = make((64,))
+    images = np.random.default_rng(0).integers(0, 256, (3000, 30), dtype=np.uint8)
+    np.testing.assert_array_equal(model.predict(images, threads=1000), model.predict(images))
+
+
+@pytest.mark.parametrize("threads", [-1, 1.5, "2", None])
+def test_threads_that_are_no_count_are_refused(threads):
+    with pytest.raises(UsageError, match=r"^threads: expected a whole number of 0 or more, found "):
+        make().predict(np.zeros((1, 30), np.uint8), threads=threads)
+
+
+def test_activations_refuse_the_values_that_predict_refuses():
+    images = np.random.default_rng(0).random((3, 30))
+    for ask in (make().predict, make().activations):
+        with pytest.raises(DataError, match="divided by 255 already"):
+            ask(images)
+
+
+def test_numbers_as_objects_are_numbers():
+    images = np.random.default_rng(0).integers(0, 256, (3, 30), dtype=np.uint8)
+    np.testing.assert_array_equal(make().predict(images.astype(object)), make().predict(images))
+
+
+ZEROS = [np.zeros((4, 30), np.float32)], [np.zeros(4, np.float32)]
+NOT_MODELS = {
+    "one name twice": ({"class_names": ["a", "b", "c", "a"]}, "class_names: two classes have the name 'a'"),
+    "few names": ({"class_names": ["a", "b"]}, "class_names: there are 2; expected 4"),
+    "a name that is none": ({"class_names": ["a", "b", None, "d"]}, "class_names: a class has the name None"),
+    "a word": ({"class_names": "abcd"}, "class_names: is 'abcd'; expected a sequence of names"),
+    "another shape": ({"image_shape": (5, 5)}, r"image_shape: \(5, 5\) is no \(height, width\) of 30 pixels"),
+    "sides below 0": ({"image_shape": (-5, -6)}, "image_shape: "),
+    "an infinite scale": ({"scaling": jitnet.Scaling(0.0, np.inf)}, "scaling: scale is inf"),
+    "scales of few": ({"scaling": jitnet.Scaling(np.zeros(3), 1.0)}, "scaling: offset is "),
+    "no weights": ({"weights": None}, "weights: expected a list of arrays, one a layer, found None"),
+    "words": ({"weights": [ZEROS[0][0].astype(str)]}, "weights: an array is of type <U"),
+}
+
+
+@pytest.mark.parametrize(("fields", "match"), NOT_MODELS.values(), ids=NOT_MODELS)
+def test_what_makes_no_model_is_named(fields, match):
+    weights, biases = ZEROS
+    config = jitnet.ModelConfig(in_features=30, hidden=(), n_classes=4)
+    with pytest.raises(ModelError, match=f"^{match}"):
+        jitnet.Model(config, **{"weights": weights, "biases": biases, **fields})
+
+
+def test_weights_may_be_lists():
+    config = jitnet.ModelConfig(in_features=2, hidden=(), n_classes=2)
+    model = jitnet.Model(config, [[[1, 2], [3, 4]]], [[5, 6]])
+    assert model.weights[0].tolist() == [[1, 2], [3, 4]]
+    assert model.biases[0].tolist() == [5, 6]
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64, 1.5, "x", None])
+def test_a_seed_that_is_none_is_refused(seed):
+    with pytest.raises(UsageError, match=r"^seed: expected a whole number from 0 "):
+        jitnet.Model.create(jitnet.ModelConfig(in_features=4, n_classes=3), seed=seed)
+
+
+def test_a_model_is_saved_under_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"^path is of type NoneType; expected str or Path"):
+        make().save(None)
+    with pytest.raises(OutputError, match="is no name of a file"):
+        make().save("")
+
+
+BAD_METADATA = {
+    "class_names": ['["a", "b", "c", "a"]', "[1, 2, null, 4]", "null", '"abcd"', "[" * 100_000],
+    "image_shape": ["[-5, -6]", "[5, 6, 1]", "[30.0, 1]"],
+    "scaling": ['{"offset": NaN, "scale": 1}', '{"offset": 0, "scale": 1e400}'],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [(name, text) for name, texts in BAD_METADATA.items() for text in texts],
+    ids=[f"{name}-{place}" for name, texts in BAD_METADATA.items() for place in range(len(texts))],
+)
+def test_metadata_that_fit_no_model_are_refused_in_a_line(tmp_path, name, text):
+    path = tmp_path / "model.safetensors"
+    model = make()
+    model.save(path)
+    with safe_open(path, "numpy") as file:
+        metadata = file.metadata()
+    save_file(load_file(path), path, metadata | {name: text})
+    with pytest.raises(ModelError, match=r"^[^\n]*model\.safetensors: [^\n]+$"):
+        jitnet.Model.load(path)

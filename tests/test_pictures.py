@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jitnet.errors import MissingExtra, OutputError, PictureError
+from jitnet.errors import MissingExtra, OutputError, PictureError, UsageError
 from jitnet.pictures import (
     MAX_PIXELS,
     load_picture,
@@ -657,3 +657,10 @@ def test_mnist_from_pictures(mnist_folder):
 
 def test_pixel_limit_is_stated():
     assert MAX_PIXELS == 64_000_000
+
+
+@pytest.mark.parametrize("source", [None, 3, np.zeros((28, 28))], ids=["None", "3", "array"])
+@pytest.mark.parametrize("read", [load_picture, load_pictures])
+def test_what_is_no_path_of_a_picture_is_refused(read, source):
+    with pytest.raises(UsageError, match=r"^source is of type .*; expected str, Path or bytes; call load_pictures"):
+        read(source)

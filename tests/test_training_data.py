@@ -314,6 +314,8 @@ def test_values_that_a_model_of_bytes_cannot_have_seen(digits, reader, change, s
         reader.predict(change(images))
     assert "\n" not in str(caught.value)
     with pytest.raises(DataError, match=said):
+        reader.activations(change(images))
+    with pytest.raises(DataError, match=said):
         jitnet.evaluate(reader, jitnet.Split(change(images), digits.test.labels[:40]))
 
 

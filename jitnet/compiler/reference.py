@@ -51,6 +51,10 @@ class Struct:
             self.address = self._memory.ctypes.data
             _write_struct(value, self._memory)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy is made of a copy of the tuple: the addresses in memory are those of this one's arrays."""
+        return Struct, (self.value,)
+
 
 if config.DISABLE_JIT:
 

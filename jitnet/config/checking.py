@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from jitnet.config.nearest import nearest
 from jitnet.errors import UsageError
 
-__all__ = ["CheckedConfig", "Fraction", "any_of", "build", "check_arguments", "expected"]
+__all__ = ["CheckedConfig", "Fraction", "any_of", "build", "check_arguments", "expected", "quoted"]
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -58,7 +58,7 @@ class CheckedConfig(BaseModel):
                 raise UsageError(_no_such_field(name, kind, name))
             raise UsageError(
                 f"{name}: a {kind.__name__} cannot be changed; "
-                f"make another: config.model_copy(update={{{name!r}: {_quoted(value)}}})"
+                f"make another: config.model_copy(update={{{name!r}: {quoted(value)}}})"
             )
 
         def __delattr__(self, name: str) -> NoReturn:
@@ -162,7 +162,7 @@ def _complaint(kind: type[CheckedConfig], error: Any, names: dict[str, str]) -> 
         message = str(error["msg"]).removeprefix("Value error, ")
         return re.sub(r"<([\w.]+)>", lambda field: names.get(field[1], field[1]), message)
     if not error["loc"]:
-        return f"{kind.__name__}: expected its fields and their values, found {_quoted(error['input'])}"
+        return f"{kind.__name__}: expected its fields and their values, found {quoted(error['input'])}"
     field, *rest = (str(part) for part in error["loc"])
     path = field
     while field in kind.model_fields and rest:
@@ -174,7 +174,7 @@ def _complaint(kind: type[CheckedConfig], error: Any, names: dict[str, str]) -> 
     name = names.get(path, path)
     if field not in kind.model_fields:
         return _no_such_field(name, kind, field)
-    found = "nothing" if error["type"] == "missing" else _quoted(error["input"])
+    found = "nothing" if error["type"] == "missing" else quoted(error["input"])
     choices = get_args(kind.model_fields[field].annotation) if error["type"] == "literal_error" else ()
     near = nearest(str(error["input"]), choices)
     wanted = expected(kind, field, typed=path in names)
@@ -190,6 +190,7 @@ def _did_you_mean(near: str | None) -> str:
     return f"; did you mean {near}?" if near else ""
 
 
-def _quoted(value: object) -> str:
+def quoted(value: object) -> str:
+    """Return a wrong value as a message shows it: in one line, and cut where it is long."""
     text = " ".join(repr(value).split())
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

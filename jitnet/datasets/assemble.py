@@ -11,16 +11,17 @@ no bytes; and where rows are held out, `hold_out` finds it again from the others
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import isqrt, prod
+from math import isqrt
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from jitnet.config.checking import quoted
 from jitnet.datasets.columns import as_labels, as_numbers, names_of
-from jitnet.datasets.dataset import Dataset, Given, Scaling, Split, held_out_rows
+from jitnet.datasets.dataset import Dataset, Given, Scaling, Split, held_out_rows, is_shape
 from jitnet.datasets.kind import unlike
-from jitnet.datasets.labels import resolve
+from jitnet.datasets.labels import check_names, resolve
 from jitnet.datasets.raw import Raw, RawData
 from jitnet.datasets.targets import resolve_numbers, standardise_targets, task_of
 from jitnet.errors import DataError
@@ -101,7 +102,7 @@ def from_arrays(
         test = _raw(test_images, test_labels, "test_images", "test_labels")
     elif test_images is not None or test_labels is not None:
         raise DataError("test_images and test_labels belong together; one of them is missing")
-    names = tuple(class_names) if class_names is not None else None
+    names = check_names(class_names, "class_names") if class_names is not None else None
     targets = tuple(target_names) if target_names is not None else None
     data = RawData(train, test, names, target_names=targets)
     if targets is None and task_of(data, task) == "regress":
@@ -149,10 +150,12 @@ def assemble(
             counts = f"{raw.images_from} holds {len(flat)} images and {raw.labels_from} {len(own)} labels"
             raise DataError(f"{counts}; expected as many labels as images")
 
-    if image_shape is not None and prod(image_shape) != features:
+    if image_shape is not None and not is_shape(image_shape, features):
         raise DataError(
-            f"{source}: samples have {features} values; images of {image_shape} would have {prod(image_shape)}"
+            f"{source}: samples have {features} values; expected a (height, width) of as many, found "
+            f"{quoted(image_shape)}"
         )
+    image_shape = image_shape and (int(image_shape[0]), int(image_shape[1]))
     surveys = [_survey(flat, raw.images_from) for flat, raw in zip(flats, raws, strict=True)]
     fractions = flats[0].dtype.kind == "f" and not data.is_text
     form = _form(surveys[0], features, fractions, image_shape)

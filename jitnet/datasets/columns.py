@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from jitnet.config.checking import quoted
 from jitnet.errors import DataError
 
 __all__ = ["as_labels", "as_numbers", "names_of"]
@@ -24,7 +25,7 @@ def as_numbers(values: Any, where: str) -> np.ndarray:
         return array
     for at, value in np.ndenumerate(array):
         if not isinstance(value, (numbers.Real, np.bool_)):
-            raise DataError(f"{where}: {_place(values, at)} is {value!r}; expected numbers alone")
+            raise DataError(f"{where}: {_place(values, at)} is {quoted(value)}; expected numbers alone")
     try:
         return array.astype(np.float64)
     except OverflowError:
@@ -37,6 +38,8 @@ def as_labels(values: Any, where: str) -> np.ndarray:
     Raises DataError for a label that is missing or of another kind than the first: it names the sample.
     """
     array = _as_array(values, where)
+    if array.ndim == 0:
+        raise DataError(f"{where}: is {quoted(values)}; expected a label for each sample")
     if array.dtype.kind == "T":
         array = array.astype(object)
     if array.dtype.kind != "O" or not array.size:
@@ -45,7 +48,7 @@ def as_labels(values: Any, where: str) -> np.ndarray:
     for at, value in np.ndenumerate(array):
         if not isinstance(value, str if words else (numbers.Real, np.bool_)):
             missing = value is None or value != value or type(value).__name__ == "NAType"
-            found = "missing" if missing else f"{value!r}"
+            found = "missing" if missing else quoted(value)
             raise DataError(
                 f"{where}: the label of sample {at[0]} (from 0) is {found}; expected {'words' if words else 'numbers'}"
                 f", as the first one is {array.flat[0]!r}"
@@ -66,6 +69,9 @@ def names_of(values: Any) -> tuple[str, ...] | None:
 
 
 def _as_array(values: Any, where: str) -> np.ndarray:
+    if np.ma.is_masked(values):
+        masked = np.ma.count_masked(values)
+        raise DataError(f"{where}: {masked:,} of the values are masked; fill them, or leave their samples out")
     try:
         return np.asarray(values)
     except ValueError:  # NumPy makes no array of rows of different lengths

@@ -1,6 +1,7 @@
 """What a data set is: images as stored, labels or numbers, their names, and how values become network inputs."""
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,7 +10,7 @@ import numpy as np
 
 from jitnet.errors import DataError, UsageError
 
-__all__ = ["Dataset", "Given", "Progress", "Scaling", "Split", "held_out_rows", "stratified_split"]
+__all__ = ["Dataset", "Given", "Progress", "Scaling", "Split", "held_out_rows", "is_shape", "stratified_split"]
 
 Progress = Callable[[str, int, int | None], None]
 """Called with what is being done, the bytes done, and the bytes in all (None where unknown)."""
@@ -164,6 +165,14 @@ class Dataset:
                     digest.update(f"{name}_{part} {array.dtype.str} {array.shape};".encode())
                     digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
+
+
+def is_shape(image_shape: object, pixels: int) -> bool:
+    """Whether this is a (height, width) of so many pixels."""
+    if not isinstance(image_shape, (tuple, list)) or len(image_shape) != 2:
+        return False
+    whole = all(isinstance(extent, (int, np.integer)) and extent > 0 for extent in image_shape)
+    return whole and math.prod(image_shape) == pixels
 
 
 def stratified_split(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:

@@ -7,15 +7,17 @@ training sample could not be learned, so a test label that the training data lac
 """
 
 import difflib
+import numbers
 import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
 
+from jitnet.config.checking import quoted
 from jitnet.datasets.raw import RawData
 from jitnet.errors import DataError
 
-__all__ = ["MAX_CLASSES", "match", "resolve"]
+__all__ = ["MAX_CLASSES", "check_names", "match", "resolve"]
 
 MAX_CLASSES = 65_536
 
@@ -53,10 +55,10 @@ def resolve(data: RawData, classes: Sequence[str] | None) -> tuple[tuple[str, ..
             _check_strays(values[0], wheres[0])
         names, values = _by_name(values, wheres, names or _distinct(values[0]))
 
+    _check_text(names, wheres[0])
     if classes is not None:
         chosen = tuple(classes)
         return chosen, [match(own, names, chosen, where) for own, where in zip(values, wheres, strict=True)]
-    _check_names(names, wheres[0])
     if len(names) > MAX_CLASSES:
         raise DataError(f"{wheres[0]}: has {len(names)} classes; jitnet takes at most {MAX_CLASSES}")
     if (values[0] == values[0][0]).all():
@@ -77,7 +79,7 @@ def _values(labels: np.ndarray, where: str) -> tuple[np.ndarray, int]:
     if labels.dtype.kind not in "buifU" or labels.ndim > 2 or labels.ndim == 0:
         raise DataError(
             f"{where}: labels are of type {labels.dtype} and shape {labels.shape}; "
-            "expected whole numbers or one-hot rows"
+            "expected whole numbers, words or one-hot rows"
         )
     if labels.ndim == 2:
         if labels.dtype.kind == "U":
@@ -90,6 +92,9 @@ def _values(labels: np.ndarray, where: str) -> tuple[np.ndarray, int]:
             )
         return labels.argmax(axis=1).astype(np.int64), labels.shape[1]
     if labels.dtype.kind == "U":
+        empty = np.char.str_len(np.char.strip(labels)) == 0
+        if empty.any():
+            raise DataError(f"{where}: the label of sample {int(empty.argmax())} (from 0) is empty; expected a word")
         return labels, 0
     if labels.dtype.kind in "fu":
         bad = ~((labels == np.floor(labels)) & (np.abs(labels.astype(np.float64)) < 2.0**53))
@@ -110,9 +115,29 @@ def _check_range(labels: np.ndarray, where: str, n_classes: int) -> None:
         )
 
 
-def _check_names(names: Sequence[str], where: str) -> None:
-    """DataError for a name that can be neither shown nor written as UTF-8."""
+def check_names(names: object, where: str) -> tuple[str, ...]:
+    """Return names of classes as text, whole numbers by their digits.
+
+    Raises DataError for what is no sequence of names, for one that is there twice, as classes are told apart by their
+    names, and for one that can be neither shown nor written as UTF-8.
+    """
+    if isinstance(names, str) or not isinstance(names, (Sequence, np.ndarray)):
+        raise DataError(f"{where}: is {quoted(names)}; expected a sequence of names")
     for name in names:
+        if not isinstance(name, (str, numbers.Integral)):
+            raise DataError(f"{where}: a class has the name {quoted(name)}; expected a word")
+    checked = tuple(str(name) for name in names)
+    _check_text(checked, where)
+    return checked
+
+
+def _check_text(names: Sequence[str], where: str) -> None:
+    if len(set(names)) < len(names):
+        twice = next(name for place, name in enumerate(names) if name in names[:place])
+        raise DataError(f"{where}: two classes have the name {twice!r}; expected another name for each")
+    for name in names:
+        if not name.strip():
+            raise DataError(f"{where}: a class has the name {name!r}; expected a word")
         if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
             raise DataError(f"{where}: the class {name!r} has a control character in its name; expected plain text")
 

@@ -128,6 +128,7 @@ def fetch(
     Raises DataError for an unknown name, DownloadError where no mirror delivers, OutputError where the folder cannot
     be written.
     """
+    check_arguments("fetch(name)", name=(name, str))
     if name not in names():
         raise DataError(_unknown(name))
     if name == "digits":

@@ -1,6 +1,7 @@
 """Prediction: packed weights and room to work in, made once for a network's parameters."""
 
 from collections.abc import Mapping
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ class Predictor:
     """Predicts samples: `predictor(images, features, threads)`; `activations` of all layers.
 
     A call on a few samples copies them into memory that compiled code knows already; it costs a few microseconds beside
-    the arithmetic.
+    the arithmetic. Calls from several Python threads wait for one another, as they use the same memory.
     """
 
     def __init__(self, shape: ModelConfig, parameters: Mapping[str, Floats], offset: Any, scale: Any) -> None:
@@ -44,6 +45,7 @@ class Predictor:
             self._values = byte_values(float(offset), float(scale))
         self._run = self._allocated(1)
         self._few: dict[tuple[bool, bool], tuple[Run, Struct, npt.NDArray[Any]]] = {}
+        self._in_use = Lock()
 
     def _allocated(self, parts: int) -> Run:
         """A run with the network's parameters, and work for so many parts."""
@@ -61,13 +63,15 @@ class Predictor:
     def __call__(self, images: npt.NDArray[np.uint8], features: Floats, threads: int) -> Floats:
         """images (n, in_features) uint8 or features (n, in_features) float32, the other empty; (n, out_features)
         float32."""
-        if len(images) + len(features) <= PREDICT_BLOCK:
-            return self._predict_few(*self._kind(images, features))
-        program, run = self.prepare(images, features, threads or describe_machine().cores)
-        if program.threads > 1 and not threads_are_lost():
-            set_threads(program.threads)
-        run_steps(Struct(run), 0, np.zeros(3))
-        return run.outputs.predictions
+        with self._in_use:
+            if len(images) + len(features) <= PREDICT_BLOCK:
+                return self._predict_few(*self._kind(images, features))
+            here = describe_machine()
+            program, run = self.prepare(images, features, min(threads, here.affinity) or here.cores)
+            if program.threads > 1 and not threads_are_lost():
+                set_threads(program.threads)
+            run_steps(Struct(run), 0, np.zeros(3))
+            return run.outputs.predictions
 
     def prepare(
         self, images: npt.NDArray[np.uint8], features: Floats, threads: int, *, costs: bool = False
@@ -87,7 +91,7 @@ class Predictor:
     def _kind(self, images: npt.NDArray[np.uint8], features: Floats) -> tuple[npt.NDArray[Any], bool, bool]:
         """The samples, whether they are bytes, and whether only inputs that are not zero are walked."""
         if len(images) == 0:
-            return features, False, False
+            return features.reshape(len(features), self._shape.in_features), False, False
         return images, True, bool(self._values[0] == 0.0) and predicts_skipping(images)
 
     def _program(
@@ -123,16 +127,22 @@ class Predictor:
         float32 a layer."""
         samples, has_bytes, skips_zeros = self._kind(images, features)
         found = [np.empty((len(samples), width), np.float32) for width in self._shape.widths[1:]]
-        for begin in range(0, len(samples), PREDICT_BLOCK):
-            block = slice(begin, begin + PREDICT_BLOCK)
-            self._predict_few(samples[block], has_bytes, skips_zeros)
-            work = self._few[has_bytes, skips_zeros][0].state.work  # a block leaves every layer's outputs there
-            for layer, array in zip(self._layout.layers, found, strict=True):
-                rows = array[block]
-                end = int(layer.result_offset) + len(rows) * int(layer.output_stride)
-                outputs = work[int(layer.result_offset) : end].reshape(len(rows), -1)
-                rows[:] = outputs[:, : rows.shape[1]]
+        with self._in_use:
+            for begin in range(0, len(samples), PREDICT_BLOCK):
+                self._fill(found, begin, samples[begin : begin + PREDICT_BLOCK], has_bytes, skips_zeros)
         return found
+
+    def _fill(
+        self, found: list[Floats], begin: int, samples: npt.NDArray[Any], has_bytes: bool, skips_zeros: bool
+    ) -> None:
+        """Predict some samples, and copy what each layer computed into its array, from row `begin` on."""
+        self._predict_few(samples, has_bytes, skips_zeros)
+        work = self._few[has_bytes, skips_zeros][0].state.work  # a block leaves every layer's outputs there
+        for layer, array in zip(self._layout.layers, found, strict=True):
+            rows = array[begin : begin + len(samples)]
+            end = int(layer.result_offset) + len(rows) * int(layer.output_stride)
+            outputs = work[int(layer.result_offset) : end].reshape(len(rows), -1)
+            rows[:] = outputs[:, : rows.shape[1]]
 
     def _predict_few(self, samples: npt.NDArray[Any], has_bytes: bool, skips_zeros: bool) -> Floats:
         kind = has_bytes, skips_zeros

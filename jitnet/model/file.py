@@ -17,7 +17,9 @@ import numpy.typing as npt
 
 from jitnet.config import ModelConfig, build, layers_of
 from jitnet.datasets import Scaling, safetensors_file
-from jitnet.errors import ModelError, OutputError, UsageError
+from jitnet.datasets.dataset import is_shape
+from jitnet.datasets.labels import check_names
+from jitnet.errors import DataError, ModelError, OutputError, UsageError
 
 __all__ = ["FILE_NAME", "StoredModel", "read", "write"]
 
@@ -89,12 +91,12 @@ def read(path: Path) -> StoredModel:
         config = build(ModelConfig, {**stored, **shape})
         scaling = json.loads(about["scaling"]) if "scaling" in about else {"offset": 0.0, "scale": 1.0 / 255.0}
         image_shape = json.loads(about["image_shape"]) if "image_shape" in about else _square(widths[0])
-        names = json.loads(about.get("class_names", "[]"))
+        names = check_names(json.loads(about.get("class_names", "[]")), "class_names")
         targets = json.loads(about.get("target_names", "[]"))
         for kind, found in (("class", names), ("target", targets)):
             if found and len(found) != widths[-1]:
                 raise ModelError(f"{path}: {len(found)} {kind} names in the metadata; expected {widths[-1]}")
-        if image_shape is not None and math.prod(image_shape) != widths[0]:
+        if image_shape is not None and not is_shape(image_shape, widths[0]):
             raise ModelError(f"{path}: image shape {image_shape} in the metadata; expected {widths[0]} pixels")
         parts = [_scaling_part(scaling[name], widths[0]) for name in ("offset", "scale")]
         of_targets = json.loads(about["target_scaling"]) if "target_scaling" in about else None
@@ -102,7 +104,7 @@ def read(path: Path) -> StoredModel:
         if of_targets is not None:
             pair = (_scaling_part(of_targets[name], widths[-1], np.float64) for name in ("offset", "scale"))
             target_scaling = Scaling(*pair)
-    except (ValueError, KeyError, TypeError, UsageError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, UsageError, DataError) as error:
         raise _not_understood(path, error) from None
     known = {"format", "architecture", "config", "activation", "class_names", "image_shape", "scaling"}
     known |= {"target_names", "target_scaling"}
@@ -132,11 +134,16 @@ def _square(features: int) -> tuple[int, int] | None:
 
 
 def _scaling_part(value: Any, count: int, kind: Any = np.float32) -> float | npt.NDArray[Any]:
+    part: float | npt.NDArray[Any]
     if isinstance(value, list):
         if len(value) != count:
             raise ValueError(f"scaling of {len(value)} numbers, expected {count}")
-        return np.array(value, kind)
-    return float(value)
+        part = np.array(value, kind)
+    else:
+        part = float(value)
+    if not np.isfinite(part).all():
+        raise ValueError("scaling by a number that is not finite")
+    return part
 
 
 def _read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:

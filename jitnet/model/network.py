@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.config import LAYERS, TASKS, Layer, ModelConfig, check_arguments, layers_in_words
+from jitnet.config import LAYERS, TASKS, Layer, ModelConfig, TrainConfig, build, check_arguments, layers_in_words
+from jitnet.config.checking import quoted
 from jitnet.datasets import Dataset, Scaling
 from jitnet.datasets.columns import as_numbers
+from jitnet.datasets.dataset import is_shape
 from jitnet.datasets.kind import MOST_APART, peak, unlike
+from jitnet.datasets.labels import check_names
 from jitnet.datasets.targets import default_names
-from jitnet.errors import DataError, ModelError
+from jitnet.errors import DataError, ModelError, OutputError, UsageError
 from jitnet.model.encoding import decode_targets, encode
 from jitnet.model.file import StoredModel, read, write
 from jitnet.version import __version__
@@ -65,12 +68,23 @@ class Model:
     ) -> None:
         check_arguments("Model(config, weights, biases)", config=(config, ModelConfig))
         self.config = config
+        try:
+            names = check_names(class_names, "class_names")
+        except DataError as error:
+            raise ModelError(str(error)) from None
         of_classes = config.task == "classify"
-        self.class_names = (tuple(class_names) or _numbered(config.out_features)) if of_classes else ()
+        self.class_names = (names or _numbered(config.out_features)) if of_classes else ()
+        if of_classes and len(self.class_names) != config.out_features:
+            raise ModelError(f"class_names: there are {len(names)}; expected {config.out_features}, one a class")
         self.target_names = () if of_classes else tuple(target_names) or default_names(config.out_features)
         self.target_scaling = target_scaling or Scaling()
-        self.image_shape = image_shape
+        if image_shape is not None and not is_shape(image_shape, config.in_features):
+            raise ModelError(f"image_shape: {quoted(image_shape)} is no (height, width) of {config.in_features} pixels")
+        self.image_shape = image_shape and (int(image_shape[0]), int(image_shape[1]))
         self.scaling = scaling if scaling is not None else Scaling(0.0, 1.0 / 255.0)
+        for name, part in (("offset", self.scaling.offset), ("scale", self.scaling.scale)):
+            if np.shape(part) not in ((), (config.in_features,)) or not np.isfinite(part).all():
+                raise ModelError(f"scaling: {name} is {quoted(part)}; expected a finite number, or one a feature")
         self.metadata = dict(metadata or {})
         self._learned: Scaling | None = None
         self._parameters = _first_parameters(config)
@@ -90,6 +104,7 @@ class Model:
             config=(config, ModelConfig),
             dataset=(dataset, (Dataset, type(None))),
         )
+        seed = build(TrainConfig, {"seed": seed}).seed
         from jitnet.kernels.initial import fill_normal
 
         weights, biases = [], []
@@ -136,6 +151,10 @@ class Model:
                 "n_classes=data.n_classes"
             )
         return model
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle of it holds: not the memory that predictions are computed in."""
+        return {name: value for name, value in self.__dict__.items() if name != "_predictor"}
 
     def __repr__(self) -> str:
         """The network in a line: its widths, its activation and other layers, and how many parameters it has."""
@@ -223,6 +242,7 @@ class Model:
     def set_parameters(self, weights: Sequence[Floats], biases: Sequence[Floats]) -> None:
         """Replace all weights and biases of linear layers; ModelError where their number or a shape is not the
         config's. Those of other layers stay."""
+        weights, biases = _numbers(weights, "weights"), _numbers(biases, "biases")
         widths, n_layers = self.config.widths, len(self._linear)
         if not len(weights) == len(biases) == n_layers:
             raise ModelError(
@@ -274,14 +294,15 @@ class Model:
         """
         return encode(self._rows(images), self.scaling)
 
-    def _rows(self, images: npt.ArrayLike) -> npt.NDArray[Any]:
+    def _rows(self, images: Any) -> npt.NDArray[Any]:
         """Samples, (n, in_features); ModelError where their shape does not fit."""
-        raw = images if isinstance(images, np.ndarray) else as_numbers(images, "samples")
+        plain = type(images) is np.ndarray and images.dtype.kind != "O"
+        raw = images if plain else as_numbers(images, "samples")
         features = self.config.in_features
         if raw.ndim == 1 or (raw.ndim == 2 and self.image_shape is not None and raw.shape == self.image_shape):
             raw = raw.reshape(1, -1)
         elif raw.ndim > 2:
-            raw = raw.reshape(len(raw), -1)
+            raw = raw.reshape(len(raw), math.prod(raw.shape[1:]))
         if raw.ndim != 2 or raw.shape[1] != features:
             raise ModelError(f"samples of shape {np.shape(images)} do not fit; the model expects (n, {features})")
         return raw
@@ -308,28 +329,34 @@ class Model:
         are numbers these, (n, n_targets) in their unit; float32.
 
         images: (n, in_features), (in_features,) or (n, height, width); uint8 or numbers, or a table of numbers.
-        threads: 0 chooses by the work. Raises ModelError where the samples' shape or type does not fit, DataError where
-        a value of a table is no number, is not finite, or cannot be of the kind that the model was trained on, as
-        images / 255 where it was trained on bytes.
+        threads: how many at most; 0 chooses by the work. Raises ModelError where the samples' shape or type does not
+        fit, DataError where a value of a table is no number, is not finite, or cannot be of the kind that the model was
+        trained on, as images / 255 where it was trained on bytes.
         """
-        rows = self._rows(images)
-        self._check_values(rows)
-        return self.predict_inputs(*encode(rows, self.scaling), threads=threads)
+        return self.predict_inputs(*self._inputs(images), threads=threads)
 
     def predict_inputs(self, images: npt.NDArray[np.uint8], features: Floats, *, threads: int = 0) -> Floats:
         """The same of samples in the form that `inputs` returns."""
+        if not isinstance(threads, (int, np.integer)) or threads < 0:
+            raise UsageError(f"threads: expected a whole number of 0 or more, found {quoted(threads)}")
         outputs = self._predictor(images, features, threads)
         return outputs if self.class_names else decode_targets(outputs, self.target_scaling)
 
     def activations(self, images: npt.ArrayLike) -> list[Floats]:
-        """What each layer gives for samples, first to last: an (n, units) float32 array a layer.
+        """What each layer computes for samples, first to last: an (n, units) float32 array a layer.
 
         Those of hidden layers are what follows their activation function; the last are the predictions, the very
         numbers of `predict`. images: as `predict` takes them. Raises ModelError where the samples' shape or type does
-        not fit.
+        not fit, DataError as `predict` does.
         """
-        *hidden, outputs = self._predictor.activations(*self.inputs(images))
+        *hidden, outputs = self._predictor.activations(*self._inputs(images))
         return [*hidden, outputs if self.class_names else decode_targets(outputs, self.target_scaling)]
+
+    def _inputs(self, images: npt.ArrayLike) -> tuple[npt.NDArray[np.uint8], Floats]:
+        """As `inputs`, of values that can be of the kind that the model was trained on; else DataError."""
+        rows = self._rows(images)
+        self._check_values(rows)
+        return encode(rows, self.scaling)
 
     @cached_property
     def _predictor(self) -> "Predictor":
@@ -339,6 +366,9 @@ class Model:
 
     def save(self, path: str | Path) -> None:
         """Write the model to a safetensors file, whole or not at all; OutputError where it cannot be written."""
+        check_arguments("model.save(path)", path=(path, (str, Path)))
+        if not Path(path).name:
+            raise OutputError(f"{str(path)!r} is no name of a file; name one, as in model.save('model.safetensors')")
         write(
             Path(path),
             StoredModel(
@@ -388,6 +418,20 @@ def _first_parameters(config: ModelConfig) -> dict[str, Floats]:
 def _numbered(count: int) -> tuple[str, ...]:
     """Names of classes that have none."""
     return tuple(str(c) for c in range(count))
+
+
+def _numbers(arrays: object, name: str) -> list[npt.NDArray[Any]]:
+    """A layer's numbers as an array each; ModelError for what is no sequence of those."""
+    if not isinstance(arrays, Sequence):
+        raise ModelError(f"{name}: expected a list of arrays, one a layer, found {quoted(arrays)}")
+    try:
+        found = [as_numbers(array, name) for array in arrays]
+    except DataError as error:
+        raise ModelError(str(error)) from None
+    for array in found:
+        if array.dtype.kind not in "fiub":
+            raise ModelError(f"{name}: an array is of type {array.dtype}; expected float32")
+    return found
 
 
 def _frozen(array: Floats) -> Floats:

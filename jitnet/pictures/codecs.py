@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from jitnet.config import check_arguments
 from jitnet.datasets.npy import read_header
 from jitnet.errors import JitnetError, MissingExtra, OutputError, PictureError
 
@@ -109,6 +110,7 @@ def load_pictures(source: str | Path | bytes, name: str | None = None) -> list[P
     name: what messages call it, the path where None. Raises PictureError for a file that is missing, empty, cut short,
     too large or no picture, MissingExtra where Pillow is needed and not installed.
     """
+    check_arguments("load_pictures(source)", source=(source, (str, Path, bytes)))
     path = Path("-") if isinstance(source, bytes) else Path(source)
     name = str(path) if name is None else name
     data = source if isinstance(source, bytes) else _read(path)
