@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         TargetMissed,
         UsageError,
     )
-    from jitnet.evaluation import Evaluation, NumbersEvaluation, evaluate
+    from jitnet.evaluation import Evaluation, evaluate
     from jitnet.model import Model
     from jitnet.pictures import load_picture, normalise_picture
     from jitnet.pictures.recognition import Recognition, recognise
@@ -62,7 +62,6 @@ _HOME = {
     "Model": "model",
     "ModelConfig": "config",
     "ModelError": "errors",
-    "NumbersEvaluation": "evaluation",
     "OutputError": "errors",
     "PictureError": "errors",
     "Recognition": "pictures.recognition",
@@ -99,7 +98,6 @@ __all__ = [
     "Model",
     "ModelConfig",
     "ModelError",
-    "NumbersEvaluation",
     "OutputError",
     "PictureError",
     "Recognition",

@@ -162,7 +162,6 @@ def test_public_names():
         "Model",
         "ModelConfig",
         "ModelError",
-        "NumbersEvaluation",
         "OutputError",
         "PictureError",
         "Recognition",
