@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         TargetMissed,
         UsageError,
     )
-    from jitnet.evaluation import Evaluation, NumbersEvaluation, evaluate
+    from jitnet.evaluation import Evaluation, evaluate
     from jitnet.model import Model
     from jitnet.pictures import Picture, load_picture, load_pictures, normalise_picture
     from jitnet.pictures.recognition import Recognition, recognise
@@ -62,7 +62,6 @@ _HOME = {
     "Model": "model",
     "ModelConfig": "config",
     "ModelError": "errors",
-    "NumbersEvaluation": "evaluation",
     "OutputError": "errors",
     "Picture": "pictures",
     "PictureError": "errors",
@@ -101,7 +100,6 @@ __all__ = [
     "Model",
     "ModelConfig",
     "ModelError",
-    "NumbersEvaluation",
     "OutputError",
     "Picture",
     "PictureError",

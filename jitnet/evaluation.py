@@ -3,7 +3,8 @@ and its most confident mistakes. One that predicts numbers: loss, RMSE, MAE and 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,6 @@ __all__ = [
     "Deviation",
     "Evaluation",
     "Mistake",
-    "NumbersEvaluation",
     "TargetScore",
     "check_scaling",
     "evaluate",
@@ -52,19 +52,6 @@ class ClassScore:
     support: int
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """loss: mean cross-entropy in nats. accuracy: share of right guesses. n: samples. confusion: (true, predicted)
-    int64. mistakes: the most confident first."""
-
-    loss: float
-    accuracy: float
-    classes: tuple[ClassScore, ...]
-    confusion: npt.NDArray[np.int64]
-    mistakes: tuple[Mistake, ...]
-    n: int
-
-
 @dataclass(frozen=True)
 class Deviation:
     """A prediction that is far off: its place in the split, and the numbers there, true and predicted."""
@@ -86,21 +73,40 @@ class TargetScore:
 
 
 @dataclass(frozen=True, eq=False)
-class NumbersEvaluation:
-    """loss: mean loss, of targets standardised as in training. rmse, mae, r2: means over targets. targets: each of
-    them. deviations: the largest errors first, by the standardised targets. n: samples."""
+class Evaluation:
+    """loss: the mean, in nats where it is cross-entropy; of targets standardised as in training where they are numbers.
+    n: samples. task: "classify" or "regress"; what only the other one has is empty or NaN.
+
+    Of classes. accuracy: share of right guesses. classes: scores of each. confusion: (true, predicted) int64. mistakes:
+    the most confident first.
+
+    Of numbers. rmse, mae, r2: means over targets. targets: scores of each. deviations: the largest errors first, by the
+    standardised targets.
+    """
 
     loss: float
-    rmse: float
-    mae: float
-    r2: float
-    targets: tuple[TargetScore, ...]
-    deviations: tuple[Deviation, ...]
     n: int
+    task: str
+    accuracy: float = math.nan
+    classes: tuple[ClassScore, ...] = ()
+    confusion: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+    mistakes: tuple[Mistake, ...] = ()
+    rmse: float = math.nan
+    mae: float = math.nan
+    r2: float = math.nan
+    targets: tuple[TargetScore, ...] = ()
+    deviations: tuple[Deviation, ...] = ()
+
+    def as_record(self) -> dict[str, Any]:
+        """The fields that the task has, plain; those of a file of results."""
+        of_classes = {"accuracy", "classes", "confusion", "mistakes"}
+        of_numbers = {"rmse", "mae", "r2", "targets", "deviations"}
+        lacking = of_numbers if self.task == "classify" else of_classes
+        return {name: value for name, value in asdict(self).items() if name not in lacking}
 
 
-def evaluate(model: Model, data: Dataset | Split, *, n_mistakes: int = 10) -> Evaluation | NumbersEvaluation:
-    """Judge a model by data of its kind: an `Evaluation`, or where targets are numbers a `NumbersEvaluation`.
+def evaluate(model: Model, data: Dataset | Split, *, n_mistakes: int = 10) -> Evaluation:
+    """Judge a model by data of its kind.
 
     data: a data set, whose test split is taken (its only one, the training data, where it has but one), or a split.
     Classes are matched by name, whatever their order; data may lack some of the model's. A split that belongs to no
@@ -122,7 +128,7 @@ def evaluate(model: Model, data: Dataset | Split, *, n_mistakes: int = 10) -> Ev
     return _judge_numbers(model, predictions, split, n_mistakes)
 
 
-def _judge_numbers(model: Model, predictions: Floats, split: Split, n_mistakes: int) -> NumbersEvaluation:
+def _judge_numbers(model: Model, predictions: Floats, split: Split, n_mistakes: int) -> Evaluation:
     targets = np.asarray(split.targets)
     loss, _ = loss_and_accuracy(model, predictions, split)
     errors = predictions.astype(np.float64) - targets
@@ -132,7 +138,7 @@ def _judge_numbers(model: Model, predictions: Floats, split: Split, n_mistakes: 
     deviations = tuple(
         Deviation(int(row), tuple(map(float, targets[row])), tuple(map(float, predictions[row]))) for row in far
     )
-    return NumbersEvaluation(loss, rmse, mae, r2, scores, deviations, len(split))
+    return Evaluation(loss, len(split), "regress", rmse=rmse, mae=mae, r2=r2, targets=scores, deviations=deviations)
 
 
 def _target_score(name: str, errors: npt.NDArray[np.float64], targets: npt.NDArray[np.float64]) -> TargetScore:
@@ -153,7 +159,8 @@ def _judge_classes(model: Model, probabilities: Floats, split: Split, n_mistakes
         Mistake(int(index), int(labels[index]), int(guesses[index]), float(probabilities[index, guesses[index]]))
         for index in wrong[np.argsort(-sure, kind="stable")[:n_mistakes]]
     )
-    return Evaluation(loss, accuracy or 0.0, _scores(model.class_names, confusion), confusion, mistakes, len(labels))
+    scores = _scores(model.class_names, confusion)
+    return Evaluation(loss, len(labels), "classify", accuracy or 0.0, scores, confusion, mistakes)
 
 
 def _scores(names: tuple[str, ...], confusion: npt.NDArray[np.int64]) -> tuple[ClassScore, ...]:

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
 from jitnet.datasets import ClassShare, Description, Listing, Sample
+from jitnet.evaluation import Deviation, Evaluation, TargetScore
+from jitnet.training.history import EpochReport
 
 FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 DIGITS = tuple(str(digit) for digit in range(10))
@@ -40,8 +43,8 @@ def plan() -> SimpleNamespace:
     )
 
 
-def epoch(number: int, n_epochs: int = 10, **fields: object) -> SimpleNamespace:
-    made = {
+def epoch(number: int, n_epochs: int = 10, **fields: object) -> EpochReport:
+    made: dict[str, Any] = {
         "epoch": number,
         "train_loss": 0.6 / number,
         "train_accuracy": 1 - 0.15 / number,
@@ -53,7 +56,7 @@ def epoch(number: int, n_epochs: int = 10, **fields: object) -> SimpleNamespace:
         "samples_per_second": 192_307.6,
         "learning_rate": 0.1,
     }
-    return SimpleNamespace(**(made | fields))
+    return EpochReport(**(made | fields))
 
 
 def step(number: int, epoch_number: int = 3, n_epochs: int = 10, n_steps: int = 1875) -> SimpleNamespace:
@@ -90,9 +93,22 @@ def evaluation(names: tuple[str, ...] = DIGITS, n_mistakes: int = 10) -> SimpleN
         for i in range(n_mistakes)
     )
     total = int(confusion.sum())
+    accuracy = right.sum() / total
     return SimpleNamespace(
-        loss=0.0812, accuracy=right.sum() / total, classes=classes, confusion=confusion, mistakes=mistakes, n=total
+        loss=0.0812,
+        n=total,
+        task="classify",
+        accuracy=accuracy,
+        classes=classes,
+        confusion=confusion,
+        mistakes=mistakes,
     )
+
+
+def numbers_evaluation(names: tuple[str, ...] = ("width in mm", "height"), n: int = 5) -> Evaluation:
+    scores = tuple(TargetScore(name, 12.3456, 9.8765, 0.9123) for name in names)
+    far = tuple(Deviation(7 * k, tuple(1000.25 for _ in names), tuple(987.5 for _ in names)) for k in range(n))
+    return Evaluation(0.0812, 360, "regress", rmse=12.3456, mae=9.8765, r2=0.9123, targets=scores, deviations=far)
 
 
 def images(n: int = 200, size: int = 28) -> np.ndarray:

@@ -4,7 +4,7 @@ Whether it is what the operations do, `test_engine_counts` says."""
 
 import pytest
 
-from jitnet.engine.costs import Sizes
+from jitnet.engine.costs import Price, Sizes
 from jitnet.engine.operations import OPERATIONS
 
 SIZES = Sizes(
@@ -20,6 +20,8 @@ SIZES = Sizes(
     update=2,
     update_bytes=12,
     outputs=5,
+    loss=Price(26, 8, 0, 12),
+    link=Price(24, 16, 8, 0),
 )
 """3 samples of 5 inputs, 4 units: 15 inputs, 12 outputs and 20 weights in all, 12 of them at columns that are used."""
 
@@ -51,6 +53,14 @@ BY_HAND = {
     "drop_samples": (0, 30),
     "list_inputs": (0, 15 + 24),
     "link": (3 * (24 * 4 + 16), 12 * 12),
+    "normalise": (7 * 12 + 3 * 35, 4 * (3 * 12 + 2 * 4 + 3)),  # of a sample two sums of 16 numbers, and three more
+    "backward_norm": (4 * 12 + 4 * 4, 4 * (3 * 12 + 4 + 2 * 4)),
+    "normalise_back": (8 * 12 + 3 * 32, 4 * (4 * 12 + 3)),
+    "add_input": (12, 4 * 3 * 12),
+    "branch_gradient": (0, 4 * 2 * 12),
+    "join_gradient": (12, 4 * 3 * 12),
+    "fold_scale": (20, 4 * (2 * 20 + 5)),
+    "backward_scale": (3 * 20 + 5 * 15, 4 * (3 * 20 + 2 * 5)),  # of an input a sum of 16 numbers
 }
 
 

@@ -163,7 +163,6 @@ def test_public_names():
         "Model",
         "ModelConfig",
         "ModelError",
-        "NumbersEvaluation",
         "OutputError",
         "Picture",
         "PictureError",

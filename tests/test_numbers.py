@@ -73,6 +73,13 @@ def test_the_task_follows_from_the_labels(labels, task):
     assert len(data.train) == 6
 
 
+def test_whole_labels_with_a_fraction_among_them_are_numbers_and_that_is_said():
+    data = jitnet.from_arrays(np.arange(12.0).reshape(6, 2), [0, 1, 1.5, 0, 1, 2])
+    assert data.task == "regress"
+    assert "train_labels: 1.5 of sample 2 (from 0) is no whole number, and so all labels are taken for" in data.notice
+    assert dataset().notice == ""
+
+
 def test_the_task_can_be_said():
     x, counts = np.arange(12.0).reshape(6, 2), [3, 1, 2, 3, 1, 2]
     assert jitnet.from_arrays(x, counts, task="regress").train.targets[:, 0].tolist() == counts

@@ -61,6 +61,7 @@ def show_everything(screen: Screen) -> None:
     render.network(console, ModelConfig(in_features=784, n_classes=10, hidden=(1024, 256)))
     render.evaluation(console, fake.evaluation(), fake.images(), (28, 28))
     render.evaluation(console, fake.evaluation(fake.FASHION, 0))
+    render.evaluation(console, fake.numbers_evaluation(), fake.images(), (28, 28))
     render.evaluation(console, fake.evaluation(tuple(f"class number {i}" for i in range(30)), 0))
     render.prediction(console, fake.recognition())
     render.description(console, fake.description())
@@ -489,6 +490,31 @@ def test_a_narrow_terminal_gets_no_broken_matrix():
     render.evaluation(screen.console, fake.evaluation(fake.FASHION, 0))
     screen.check_width()
     assert find(screen, "^Worst confusions")
+
+
+def test_evaluation_of_numbers():
+    screen = Screen()
+    render.evaluation(screen.console, fake.numbers_evaluation())
+    screen.check_width()
+    assert find(screen, r"^R² +0\.9123")
+    assert find(screen, r"width in mm +12\.35 +9\.877 +0\.9123")
+    assert find(screen, r"^ *mean +12\.35")
+    assert find(screen, r"#7 +1000, 1000 +987\.5, 987\.5")
+    assert not any("accuracy" in line or "class" in line for line in screen.lines)
+
+
+def test_a_training_of_numbers_shows_its_losses():
+    screen = Screen()
+    numbers = {"train_accuracy": None, "test_accuracy": None}
+    with render.TrainingView(screen.consoles(), 3) as view:
+        for number in (1, 2, 3):
+            view.epoch(fake.epoch(number, 3, **numbers, test_loss=(0.5, 0.25, 0.375)[number - 1]))
+        view.summary()
+    screen.check_width()
+    assert find(screen, r"^ *epoch +loss +test +")
+    assert find(screen, r"^best test loss +0\.2500 in epoch 2")
+    assert find(screen, r"^last test loss +0\.3750")
+    assert not any("%" in line or "train " in line for line in screen.lines)
 
 
 def test_evaluation_without_mistakes():

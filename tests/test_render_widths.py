@@ -118,6 +118,10 @@ SCREENS: dict[str, Callable[[Console], None]] = {
     "training, held out": lambda console: training(console, val_accuracy=0.93),
     "training, short": lambda console: training(console, seconds=0.000_031),
     "evaluation": lambda console: render.evaluation(console, fake.evaluation()),
+    "evaluation, numbers": lambda console: render.evaluation(console, fake.numbers_evaluation()),
+    "evaluation, many targets": lambda console: render.evaluation(
+        console, fake.numbers_evaluation(tuple(f"target {k}" for k in range(60)))
+    ),
     "evaluation, two classes": lambda console: render.evaluation(console, fake.evaluation(("no", "yes"), 0)),
     "evaluation, long names": lambda console: render.evaluation(console, fake.evaluation(fake.FASHION, 0)),
     "evaluation, many classes": lambda console: render.evaluation(

@@ -49,7 +49,6 @@ def evaluate(
     """
     from jitnet import render
     from jitnet.datasets import load, names
-    from jitnet.evaluation import Evaluation
     from jitnet.evaluation import evaluate as evaluate_
     from jitnet.model import Model
 
@@ -88,11 +87,8 @@ def evaluate(
         render.notice(
             render.make_console(sys.stderr), f"{dataset.source} has changed since the model was trained on it"
         )
-    about["name"] = dataset.name if source in names() else dataset.source
-    if isinstance(result, Evaluation):
-        render.evaluation(screen.out, result, judged.images, dataset.image_shape, about)
-    else:
-        render.numbers_evaluation(screen.out, result, judged.images, dataset.image_shape, about)
+    shown = dataset.name if source in names() else dataset.source
+    render.evaluation(screen.out, result, judged.images, dataset.image_shape, {**about, "name": shown})
 
 
 def _own_data(network: "Model", model: Path) -> tuple[str, Path | None]:
@@ -115,6 +111,4 @@ def _is_trained_on(network: "Model", source: str) -> bool:
 
 
 def _document(model: Path, data: dict[str, Any], result: Any) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return {"model": model, "data": data, **asdict(result)}
+    return {"model": model, "data": data, **result.as_record()}

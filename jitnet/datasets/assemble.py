@@ -23,7 +23,7 @@ from jitnet.datasets.dataset import Dataset, Given, Scaling, Split, held_out_row
 from jitnet.datasets.kind import unlike
 from jitnet.datasets.labels import check_names, resolve
 from jitnet.datasets.raw import Raw, RawData
-from jitnet.datasets.targets import resolve_numbers, standardise_targets, task_of
+from jitnet.datasets.targets import doubt, resolve_numbers, standardise_targets, task_of
 from jitnet.errors import DataError
 
 __all__ = ["Parts", "assemble", "from_arrays", "hold_out"]
@@ -182,7 +182,7 @@ def assemble(
         form.image_shape,
         scaling,
         source,
-        _doubt(data, splits[0], classes) if of_classes else "",
+        _doubt(data, splits[0], classes) if of_classes else doubt(data, task),
         given,
         () if of_classes else names,
         target_scaling,

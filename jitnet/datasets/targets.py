@@ -20,7 +20,7 @@ from jitnet.datasets.dataset import Scaling
 from jitnet.datasets.raw import RawData
 from jitnet.errors import DataError, UsageError
 
-__all__ = ["default_names", "in_order", "resolve_numbers", "standardise_targets", "task_of"]
+__all__ = ["default_names", "doubt", "in_order", "resolve_numbers", "standardise_targets", "task_of"]
 
 Numbers = npt.NDArray[np.float64]
 
@@ -42,6 +42,21 @@ def task_of(data: RawData, asked: str = "auto") -> str:
         return "classify"
     finite = labels[np.isfinite(labels)]
     return "regress" if (finite != np.floor(finite)).any() else "classify"
+
+
+def doubt(data: RawData, asked: str) -> str:
+    """A notice where nobody asked for numbers and most are whole, as where a class is damaged; else nothing."""
+    if asked != "auto" or data.target_names is not None or data.train is None:
+        return ""
+    labels = np.asarray(data.train.labels, np.float64)
+    broken = labels != np.floor(labels)
+    if 2 * np.count_nonzero(broken) >= broken.size:
+        return ""
+    at = tuple(np.argwhere(broken)[0])
+    return (
+        f"{data.train.labels_from}: {labels[at]:g} of sample {at[0]} (from 0) is no whole number, and so all labels "
+        "are taken for numbers to predict; where they are classes, mend it, or say task='classify'"
+    )
 
 
 def default_names(count: int) -> tuple[str, ...]:

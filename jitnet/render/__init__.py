@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jitnet.render.profiling import step_profile
     from jitnet.render.program import program_table
     from jitnet.render.progress import TrainingView, compiling, downloads, not_kept, working
-    from jitnet.render.reports import description, evaluation, listing, network, numbers_evaluation, plan, prediction
+    from jitnet.render.reports import description, evaluation, listing, network, plan, prediction
     from jitnet.render.roofline import roofline_picture
     from jitnet.render.scaling import scaling_table
     from jitnet.render.tables import bar, table
@@ -43,7 +43,6 @@ _HOME = {
     "make_console": "console",
     "measuring": "measurement",
     "network": "reports",
-    "numbers_evaluation": "reports",
     "not_kept": "progress",
     "notice": "console",
     "picture": "drawing",
@@ -85,7 +84,6 @@ __all__ = [
     "network",
     "not_kept",
     "notice",
-    "numbers_evaluation",
     "picture",
     "pictures",
     "plan",

@@ -43,7 +43,19 @@ ACCENT, GOOD, BAD, WARN, FAINT = (Style.parse(style) for style in ("cyan", "gree
 
 UNBROKEN = 10_000  # columns of a stream that is no terminal
 
-ASCII = {"±": "+-", "×": "x", "µ": "u", "·": ".", "–": "-", "—": "-", "…": "...", "→": "->", "≤": "<=", "≥": ">="}
+ASCII = {
+    "±": "+-",
+    "×": "x",
+    "µ": "u",
+    "·": ".",
+    "–": "-",
+    "—": "-",
+    "…": "...",
+    "→": "->",
+    "≤": "<=",
+    "≥": ">=",
+    "²": "2",
+}
 """What is written where a terminal has ASCII only."""
 
 LITTLE = 20  # columns in which prose is hard to read

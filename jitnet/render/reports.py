@@ -18,11 +18,11 @@ from jitnet.render.tables import Cell, bar, empty_table, table
 if TYPE_CHECKING:
     from jitnet.config import ModelConfig
     from jitnet.datasets import Description, Listing
-    from jitnet.evaluation import Evaluation, NumbersEvaluation
+    from jitnet.evaluation import Evaluation
     from jitnet.pictures.recognition import Recognition
     from jitnet.training.plan import Plan
 
-__all__ = ["description", "evaluation", "listing", "network", "numbers_evaluation", "plan", "prediction"]
+__all__ = ["description", "evaluation", "listing", "network", "plan", "prediction"]
 
 MATRIX_CLASSES = 20  # with more classes a matrix fits no screen
 WORST = 15
@@ -87,12 +87,16 @@ def evaluation(
     image_shape: tuple[int, int] | None = None,
     data: Mapping[str, Any] | None = None,
 ) -> None:
-    """What it was judged by, loss, accuracy, scores per class, the confusion matrix, the most confident mistakes.
+    """What it was judged by, loss, accuracy, scores per class, the confusion matrix, the most confident mistakes; or of
+    numbers loss, errors and R² of each target, and the largest errors.
 
     images: (n, features) as in the split that was evaluated, to draw the mistakes from; left out where there is no
-    image_shape. data: name of the data, part ("test", "train" or "only"), n rows and n_classes found in them. With more
-    than 20 classes only the worst confusions are listed.
+    image_shape. data: name of the data, part ("test", "train" or "only"), n rows, and of classes the n_classes found in
+    them. With more than 20 classes only the worst confusions are listed.
     """
+    if result.task == "regress":
+        _numbers_evaluation(console, result, images, image_shape, data)
+        return
     wrong = result.n - round(result.accuracy * result.n)
     accuracy = Text(f"{result.accuracy:.2%}", style="bold green")
     pairs: list[tuple[str, str | Text]] = []
@@ -136,15 +140,13 @@ def evaluation(
         pictures(console, list(shown), captions)
 
 
-def numbers_evaluation(
+def _numbers_evaluation(
     console: Console,
-    result: "NumbersEvaluation",
-    images: npt.NDArray[np.generic] | None = None,
-    image_shape: tuple[int, int] | None = None,
-    data: Mapping[str, Any] | None = None,
+    result: "Evaluation",
+    images: npt.NDArray[np.generic] | None,
+    image_shape: tuple[int, int] | None,
+    data: Mapping[str, Any] | None,
 ) -> None:
-    """What it was judged by, loss, errors and R² of each target, and the largest errors; arguments as in
-    `evaluation`."""
     pairs: list[tuple[str, str | Text]] = []
     count = len(result.targets)
     if data is not None:
