@@ -95,7 +95,7 @@ def read_baseline(path: Path) -> Baseline:
         }
         if not all(len(own) > 1 and all(s > 0 and math.isfinite(s) for s in own) for own in samples.values()):
             raise ValueError
-        return Baseline(path, str(document["machine"]["cpu"]), {**WITHOUT_LOSS, **document["settings"]}, samples)
+        return Baseline(path, str(document["machine"]["cpu"]), dict(document["settings"]), samples)
     except (KeyError, TypeError, ValueError):
         raise UsageError(
             f"--baseline {path}: is not of the form {FORMAT!r}; expected what jitnet bench --json > FILE writes"
@@ -105,7 +105,7 @@ def read_baseline(path: Path) -> Baseline:
 def check_fits(baseline: Baseline, settings: Mapping[str, Any]) -> None:
     """UsageError where the baseline is of other settings than these: it names the first difference."""
     for name, mine in settings.items():
-        theirs = baseline.settings.get(name)
+        theirs = baseline.settings.get(name, WITHOUT_LOSS.get(name))
         if theirs != mine:
             raise UsageError(
                 f"--baseline {baseline.path}: was measured with {name} {theirs}, this run has {mine}; "

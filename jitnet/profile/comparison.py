@@ -6,6 +6,7 @@ from itertools import pairwise
 from statistics import median
 
 from jitnet.bench.comparison import Change, Pair, changes_of
+from jitnet.bench.records import WITHOUT_LOSS
 from jitnet.errors import UsageError
 from jitnet.profile.document import Document
 
@@ -39,7 +40,7 @@ def compare(before: Document, after: Document, threshold: float = THRESHOLD, opt
     if before.format != after.format:
         raise UsageError(f"{both}: one is of the form {before.format!r}, the other {after.format!r}; give two of one")
     for name in dict.fromkeys([*before.settings, *after.settings]):
-        old, new = (one.settings.get(name, "nothing") for one in (before, after))
+        old, new = (one.settings.get(name, WITHOUT_LOSS.get(name, "nothing")) for one in (before, after))
         if old != new:
             raise UsageError(f"{both}: {name} is {old} in one and {new} in the other; measure the same in both")
     shared = [key for key in after.samples_s if key in before.samples_s]

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from jitnet.bench.records import WITHOUT_LOSS
 from jitnet.errors import UsageError
 from jitnet.profile.records import Profile, Row
 from jitnet.version import __version__
@@ -120,10 +119,7 @@ def read_document(path: Path, option: str = "--compare") -> Document:
                 raise ValueError(f"row {name!r} has fewer than two samples, or one that is no time")
         if not samples_s:
             raise ValueError("there are no rows")
-        settings = dict(found["settings"])
-        if written == FORMAT:
-            settings = {**WITHOUT_LOSS, **settings}
-        return Document(path, written, str(found["machine"]["cpu"]), settings, samples_s)
+        return Document(path, written, str(found["machine"]["cpu"]), dict(found["settings"]), samples_s)
     except KeyError as error:
         wrong = f"{error} is missing"
     except (TypeError, ValueError) as error:
