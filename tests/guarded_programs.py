@@ -129,10 +129,17 @@ def networks() -> Iterator[dict[str, Any]]:
 
 def predict(widths: tuple[int, ...], activation: str) -> None:
     chance = np.random.default_rng(1)
-    shape = ModelConfig(in_features=widths[0], hidden=widths[1:-1], n_classes=widths[-1], activation=activation)
-    pairs = list(itertools.pairwise(widths))
-    weights = [chance.normal(size=(after, before)).astype(np.float32) for before, after in pairs]
-    predictor = Predictor(shape, weights, [np.zeros(after, np.float32) for _, after in pairs], 0.0, 1 / 255)
+    shape = ModelConfig(
+        in_features=widths[0],
+        hidden=widths[1:-1],
+        n_classes=widths[-1],
+        activation=activation,
+        norm="layer" if len(widths) > 2 and widths[0] % 2 else "none",
+    )
+    parameters = {
+        name: chance.normal(size=extents).astype(np.float32) for name, extents in shape.parameter_shapes.items()
+    }
+    predictor = Predictor(shape, parameters, 0.0, 1 / 255)
     no_images, no_features = np.zeros((0, 0), np.uint8), np.zeros((0, 0), np.float32)
     for n in (1, PREDICT_BLOCK, PREDICT_BLOCK + 1, 2 * ownership.SAMPLES_AT_A_TIME + 1):
         dense = chance.integers(0, 256, (n, widths[0])).astype(np.uint8)

@@ -16,6 +16,7 @@ from jitnet.compiler.intrinsics import intrinsic
 from jitnet.compiler.signatures import COUNTS, FLOATS, INT
 from jitnet.engine import loop
 from jitnet.engine.operation import ARGUMENTS
+from jitnet.kernels import loss
 
 if config.DISABLE_JIT:
     pytest.skip("without the compiler there are no intrinsics", allow_module_level=True)
@@ -56,6 +57,8 @@ CALLS = {
     reference._store: (types.UniTuple(INT, 2), types.Array(types.uint64, 1, "C")),
     loop._run_at: (INT,),
     loop.run_operation: (INT, *ARGUMENTS),
+    loss.run_loss: (INT, *loss.LOSS_ARGUMENTS),
+    loss.run_link: (INT, *loss.LINK_ARGUMENTS),
 }
 
 

@@ -105,13 +105,13 @@ class Program:
 
     @property
     def regions(self) -> int:
-        """The last region's number."""
-        return max(line.region for line in self.lines)
+        """The last region's number, 0 where there is nothing to do."""
+        return max((line.region for line in self.lines), default=0)
 
     @property
     def threads(self) -> int:
-        """Parts of the region that has the most."""
-        return max(line.parts for line in self.lines)
+        """Parts of the region that has the most, 1 where there is nothing to do."""
+        return max((line.parts for line in self.lines), default=1)
 
 
 def table_of(lines: Sequence[Line]) -> Any:
