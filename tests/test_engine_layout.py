@@ -105,6 +105,9 @@ def test_no_two_arrays_of_other_layers_overlap(training, sparse, activation):
         assert last <= first, f"{name} and {other}"
     assert found[-1][2] <= layout.work
     assert all(first % LANES == 0 for _, first, _ in found)
+    for row in layout.layers[:-1]:  # as the update walks them
+        assert row.gain_offset == row.bias_offset + row.padded_features
+        assert row.shift_offset == row.gain_offset + row.padded_features
     vectors = [int(row[field]) for row in layout.layers for field in ("bias_offset", "gain_offset", "shift_offset")]
     vectors = sorted([at for at in vectors if at] + [int(layout.layers[0].scale_offset)] * training)
     assert all(after - before >= PANEL for before, after in itertools.pairwise(vectors))

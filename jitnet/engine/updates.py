@@ -70,24 +70,19 @@ def update_weights(run, batch, layer, part, first, last):
 
 
 @helper
-def _average_vectors(run, layer, first, last):
-    """The moving average of own units' biases, and of the gains and biases of their norm."""
-    this = run.layers[layer]
-    _average(run, this.bias_offset + first, this.bias_offset + last)
-    if this.gain_offset > 0:
-        _average(run, this.gain_offset + first, this.gain_offset + last)
-        _average(run, this.shift_offset + first, this.shift_offset + last)
+def _vectors(this):
+    """How many vectors a layer has behind its weights: its bias, and behind that the gain and the bias of its norm."""
+    return 3 if this.gain_offset > 0 else 1
 
 
 @operation("panels", lambda s: _update_cost(s, s.o + s.more), ("o",))
 def update_bias(run, batch, layer, part, first, last):
     """Own units' biases, the gains and biases of their norm, and the moving average of all."""
     this = run.layers[layer]
-    _update(run, batch, 1.0, this.bias_offset + first, this.bias_offset + last)
-    if this.gain_offset > 0:
-        _update(run, batch, 1.0, this.gain_offset + first, this.gain_offset + last)
-        _update(run, batch, 1.0, this.shift_offset + first, this.shift_offset + last)
-    _average_vectors(run, layer, first, last)
+    for k in range(_vectors(this)):
+        begin = this.bias_offset + k * this.padded_features
+        _update(run, batch, 1.0, begin + first, begin + last)
+        _average(run, begin + first, begin + last)
 
 
 def _norm_cost(s: Sizes) -> Cost:
@@ -102,11 +97,8 @@ def norm(run, batch, layer, part, first, last):
     this, state = run.layers[layer], run.state
     for o in range(first, min(last, this.out_features), LANES):
         column = this.weight_offset + o // PANEL * PANEL * this.in_features + o % PANEL
-        biases = square_sum(state.grads, this.bias_offset + o, 1, PANEL, 0.0)
-        if this.gain_offset > 0:
-            biases = square_sum(state.grads, this.gain_offset + o, 1, PANEL, biases)
-            biases = square_sum(state.grads, this.shift_offset + o, 1, PANEL, biases)
-        total = square_sum(state.grads, column, this.in_features, PANEL, biases)
+        vectors = square_sum(state.grads, this.bias_offset + o, _vectors(this), this.padded_features, 0.0)
+        total = square_sum(state.grads, column, this.in_features, PANEL, vectors)
         state.squares[this.squares_offset + o // LANES] = total
     if this.scale_offset > 0 and first == 0:
         for i in range(0, this.in_features, LANES):
@@ -143,6 +135,8 @@ def limit(run, batch, layer, part, first, last):
     if layer < run.layers.shape[0] - 1:
         limit_norms(run.state.params[this.weight_offset :], this.in_features, run.settings.max_norm, first, last)
     _average(run, this.weight_offset + first * this.in_features, this.weight_offset + last * this.in_features)
-    _average_vectors(run, layer, first, last)
+    for k in range(_vectors(this)):
+        begin = this.bias_offset + k * this.padded_features
+        _average(run, begin + first, begin + last)
     if this.scale_offset > 0 and first == 0:
         _average(run, this.scale_offset, this.scale_offset + (this.in_features + LANES - 1) // LANES * LANES)

@@ -3,13 +3,16 @@
 The gradient of out goes to f(x) as it is, and is added to what comes back through f: dx = df/dx dout + dout. The
 product comes first, then the sum: one order, whatever the parts.
 
-Matrices are flat float32 in rows of their strides.
+Matrices are flat float32 in rows of their strides, ranges of units multiples of LANES. By tiles of one vector: whether
+the arrays overlap is then no question for the compiler.
 """
 
 from numba import prange
 
+from jitnet.compiler.blocks import LANES
 from jitnet.compiler.decorators import driver, helper
 from jitnet.compiler.denormals import flush_denormals, restore_float_flags
+from jitnet.compiler.tile import tile_load, tile_store
 
 __all__ = ["apply_residual", "residual_backward", "residual_branch", "residual_forward"]
 
@@ -21,20 +24,18 @@ def residual_forward(x, x_stride, branch, out, stride, batch, first, last):
     x in rows of x_stride, branch and out in rows of stride. 1 FLOP and 12 bytes a number.
     """
     for n in range(batch):
-        inputs = x[n * x_stride + first : n * x_stride + last]
-        values, row = branch[n * stride + first : n * stride + last], out[n * stride + first : n * stride + last]
-        for o in range(row.shape[0]):
-            row[o] = inputs[o] + values[o]
+        for o in range(first, last, LANES):
+            at = n * stride + o
+            total = tile_load(1, 1, x, n * x_stride + o, 0) + tile_load(1, 1, branch, at, 0)
+            tile_store(total, out, at, 0)
 
 
 @helper
 def residual_branch(dout, dbranch, stride, batch, first, last):
     """dbranch[n, o] = dout[n, o] for n < batch and first <= o < last: the gradient of f(x). 8 bytes a number."""
     for n in range(batch):
-        source = dout[n * stride + first : n * stride + last]
-        row = dbranch[n * stride + first : n * stride + last]
-        for o in range(row.shape[0]):
-            row[o] = source[o]
+        for k in range(n * stride + first, n * stride + last, LANES):
+            tile_store(tile_load(1, 1, dout, k, 0), dbranch, k, 0)
 
 
 @helper
@@ -44,15 +45,15 @@ def residual_backward(dout, stride, dx, x_stride, batch, first, last):
     dout in rows of stride, dx in rows of x_stride. 1 FLOP and 12 bytes a number.
     """
     for n in range(batch):
-        source = dout[n * stride + first : n * stride + last]
-        row = dx[n * x_stride + first : n * x_stride + last]
-        for i in range(row.shape[0]):
-            row[i] += source[i]
+        for i in range(first, last, LANES):
+            at = n * x_stride + i
+            tile_store(tile_load(1, 1, dx, at, 0) + tile_load(1, 1, dout, n * stride + i, 0), dx, at, 0)
 
 
 @driver
 def apply_residual(x, branch, out, parts):
-    """out = x + branch on plain arrays (batch, units) float32, the samples split in parts."""
+    """out = x + branch on plain arrays (batch, units) float32 with a multiple of LANES units, the samples
+    split in parts."""
     batch, units = x.shape
     for part in prange(parts):
         flags = flush_denormals()
