@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.config import ModelConfig, check_arguments
+from jitnet.config import MAX_THREADS, ModelConfig, check_arguments, check_whole_number
 from jitnet.datasets import Dataset, Scaling
 from jitnet.datasets.columns import as_numbers
 from jitnet.datasets.kind import MOST_APART, peak, unlike
@@ -71,14 +71,15 @@ class Model:
         """A network before training; names, image shape and scaling are the data set's.
 
         Weights are drawn as `config.init` says (He et al. 2015), the same for a seed everywhere; biases are zero, but
-        for N(0, 1) hidden biases with init "normal". Raises ModelError where the data set has other features or classes
-        than the config.
+        for N(0, 1) hidden biases with init "normal". seed: a whole number from 0 to below 2^63, or UsageError. Raises
+        ModelError where the data set has other features or classes than the config.
         """
         check_arguments(
             "Model.create(config, dataset)",
             config=(config, ModelConfig),
             dataset=(dataset, (Dataset, type(None))),
         )
+        seed = check_whole_number("seed", seed, 0, 2**63 - 1)
         from jitnet.kernels.initial import fill_normal
 
         weights, biases = [], []
@@ -246,10 +247,11 @@ class Model:
         """Probabilities (n, n_classes) float32 of samples as stored in a data set: not scaled.
 
         images: (n, in_features), (in_features,) or (n, height, width); uint8 or numbers, or a table of numbers.
-        threads: 0 chooses by the work. Raises ModelError where the samples' shape or type does not fit, DataError where
-        a value of a table is no number, is not finite, or cannot be of the kind that the model was trained on, as
-        images / 255 where it was trained on bytes.
+        threads: 0 chooses by the work. Raises UsageError for threads out of range, ModelError where the samples' shape
+        or type does not fit, DataError where a value of a table is no number, is not finite, or cannot be of the kind
+        that the model was trained on, as images / 255 where it was trained on bytes.
         """
+        threads = check_whole_number("threads", threads, 0, MAX_THREADS)
         return self.predict_inputs(*self._checked_inputs(images), threads=threads)
 
     def predict_inputs(self, images: npt.NDArray[np.uint8], features: Floats, *, threads: int = 0) -> Floats:
