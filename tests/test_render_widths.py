@@ -393,7 +393,8 @@ def test_bench_and_profile_use_the_same_words_for_network_data_and_what_is_above
     same = [
         "network 784-128-10, relu, sgd, batch 32",
         "data mnist: zero-skipping loops (18% of the inputs are not zero)",
-        "* above the roof, which is impossible: a count is wrong, or a roof, measured while other programs were running.",
+        "* above the roof, which is impossible: a count is wrong, or a roof, measured while other programs were "
+        "running.",
     ]
     for screen in (
         lambda console: render.bench(console, replace(measured, results=fast), []),
