@@ -47,6 +47,28 @@ def test_swapped_arguments_are_named(call, message):
     assert str(caught.value).startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: jitnet.Model.create(SHAPE, DATA, seed=-1), "seed: expected a whole number from 0 to 9,223,372,036,"),
+        (lambda: jitnet.Model.create(SHAPE, DATA, seed=2**63), "seed: expected a whole number from 0 to 9,223,372,0"),
+        (lambda: jitnet.Model.create(SHAPE, DATA, seed=0.5), "seed: expected a whole number from 0 to 9,223,372,036"),
+        (lambda: MODEL.predict(DATA.test.images, threads=-1), "threads: expected a whole number from 0 to 1,024, fou"),
+        (lambda: MODEL.predict(DATA.test.images, threads="a"), "threads: expected a whole number from 0 to 1,024, f"),
+        (lambda: jitnet.train(MODEL, DATA, on_epoch=3), "on_epoch is of type int; expected a function or None"),
+        (lambda: jitnet.train(MODEL, DATA, on_steps="a"), "on_steps is of type str; expected a function or None"),
+        (lambda: jitnet.Trainer(MODEL, DATA).epochs([]), "on_steps is of type list; expected a function or None"),
+        (lambda: TrainConfig(5), "TrainConfig: expected fields by name, as in TrainConfig(optimizer=...), found 5"),
+    ],
+)
+def test_a_wrong_argument_is_named_before_anything_is_done(call, message):
+    before = MODEL.weights
+    with pytest.raises(UsageError) as caught:
+        call()
+    assert str(caught.value).startswith(message)
+    assert all(weight is kept for weight, kept in zip(MODEL.weights, before, strict=True))
+
+
 def test_help_of_train_describes_every_field():
     text = " ".join(pydoc.plain(pydoc.render_doc(jitnet.train)).split())
     assert "Train a model in place and return the run's `History`" in text

@@ -483,7 +483,7 @@ def test_more_threads_than_there_are_predict_on_those_there_are():
 
 @pytest.mark.parametrize("threads", [-1, 1.5, "2", None])
 def test_threads_that_are_no_count_are_refused(threads):
-    with pytest.raises(UsageError, match=r"^threads: expected a whole number of 0 or more, found "):
+    with pytest.raises(UsageError, match=r"^threads: expected a whole number from 0 to 1,024, found "):
         make().predict(np.zeros((1, 30), np.uint8), threads=threads)
 
 

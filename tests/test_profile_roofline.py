@@ -146,7 +146,7 @@ def test_the_picture_has_every_mark_once_and_its_row_below():
     assert any(line.startswith("No arithmetic") and "gather 0" in line for line in lines)
     [wrong] = [line for line in shown(many(), 120) if "operation 36 " in line]
     assert "102%*" in wrong
-    assert [line for line in shown(many(), 120) if line.startswith("* above the roof is impossible")]
+    assert [line for line in shown(many(), 120) if line.startswith("* above the roof, which is impossible")]
 
 
 def test_a_mark_stands_where_its_numbers_say():

@@ -72,7 +72,7 @@ def test_what_is_impossible_is_marked_and_skipped_zeros_have_two_figures(profile
 
     profile = profiles["default"]
     first, second, *rest = profile.rows
-    first = replace(first, roof=1.3, verdict="impossible: 130% of the multiply-add peak; a count or the clock is wrong")
+    first = replace(first, roof=1.3, verdict="impossible: 130% of the multiply-add peak; a count or a roof is wrong")
     second = replace(second, nominal_flop=5 * second.flop)
     lines = shown(replace(profile, rows=(first, second, *rest)), None)
     marked = next(line for line in lines if first.name in line)

@@ -59,7 +59,7 @@ def profile(threads: int = 2, **fields: object) -> Profile:
     settings = fake_profiles.SETTINGS | {"in_features": 784, "n_classes": 10, "n_targets": None, "activation": "relu"}
     verdict = "waiting for the slowest part takes 2.3 of 44 µs: serial is faster below 128 units"
     regions = (RegionRow(1, threads, 4e-5, 3e-5, 2e-6, 3e-6, verdict),)
-    reason = "zero-skipping loops: 18% of the inputs are not zero"
+    reason = "zero-skipping loops (18% of the inputs are not zero)"
     return fake_profiles.profile(threads, settings=settings, regions=regions, input_reason=reason, **fields)
 
 
@@ -388,3 +388,21 @@ def test_a_cost_within_its_uncertainty_is_not_called_one():
     plain, other = (70.0 * chance.normal(1, 0.05, (2, 40))).tolist()
     assert "no measurable cost" in clocked(plain, other)
     assert "no measurable cost" in clocked([70.0] * 9, [69.0] * 9), "a clock makes nothing faster"
+
+
+def test_bench_and_profile_use_the_same_words_for_network_data_and_what_is_above_the_roof():
+    measured, profiled = bench(), profile()
+    fast = tuple(replace(result, samples_s=(1e-9,) * 3) for result in measured.results)
+    above = tuple(replace(row, roof=1.3) for row in profiled.rows)
+    same = [
+        "network 784-128-10, relu, sgd, batch 32",
+        "data mnist: zero-skipping loops (18% of the inputs are not zero)",
+        "* above the roof, which is impossible: a count is wrong, or a roof, measured while other programs were "
+        "running.",
+    ]
+    for screen in (
+        lambda console: render.bench(console, replace(measured, results=fast), []),
+        lambda console: render.step_profile(console, replace(profiled, rows=above)),
+    ):
+        lines = {" ".join(line.split()) for line in lines_of(screen, 120)}
+        assert lines.issuperset(same)

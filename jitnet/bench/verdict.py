@@ -60,7 +60,7 @@ def judge(
     of_peak, of_level = f"{arithmetic:.0%} of the multiply-add peak", f"{memory:.0%} of the {level}'s bandwidth"
     nearest, which = (of_peak, "arithmetic") if arithmetic >= memory else (of_level, level)
     if roof > 1.0:
-        return Judgement(roof, which, f"impossible: {nearest}; a count or the clock is wrong")
+        return Judgement(roof, which, f"impossible: {nearest}; a count or a roof is wrong")
     if starts:
         binds, verdict = "starting threads", "starting threads takes longer than the work of this region"
     elif roof >= BINDS:

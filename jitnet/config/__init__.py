@@ -9,7 +9,7 @@ describing.py the fields in words                 nearest.py    what a misspelt 
 Nothing here loads Numba or NumPy.
 """
 
-from jitnet.config.checking import build, check_arguments, expected
+from jitnet.config.checking import build, check_arguments, check_callback, check_whole_number, expected
 from jitnet.config.choices import ACTIVATIONS, HYPERPARAMETERS, LOSSES, OPTIMIZERS, TASKS
 from jitnet.config.describing import describe_fields
 from jitnet.config.layers import LAYERS, Layer, layers_of
@@ -31,6 +31,8 @@ __all__ = [
     "TrainConfig",
     "build",
     "check_arguments",
+    "check_callback",
+    "check_whole_number",
     "describe_fields",
     "expected",
     "layers_in_words",

@@ -3,14 +3,24 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Self, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Self, SupportsIndex, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jitnet.config.nearest import nearest
 from jitnet.errors import UsageError
 
-__all__ = ["CheckedConfig", "Fraction", "any_of", "build", "check_arguments", "expected", "quoted"]
+__all__ = [
+    "CheckedConfig",
+    "Fraction",
+    "any_of",
+    "build",
+    "check_arguments",
+    "check_callback",
+    "check_whole_number",
+    "expected",
+    "quoted",
+]
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -23,8 +33,15 @@ class CheckedConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    def __init__(self, /, **values: Any) -> None:
-        with _in_one_line(type(self), {}):
+    def __init__(self, /, *unnamed: Any, **values: Any) -> None:
+        kind = type(self)
+        if unnamed:
+            first = next(iter(kind.model_fields))
+            raise UsageError(
+                f"{kind.__name__}: expected fields by name, as in {kind.__name__}({first}=...), "
+                f"found {quoted(unnamed[0])} without a name"
+            )
+        with _in_one_line(kind, {}):
             super().__init__(**values)
 
     # Without this mark pydantic makes a table inside a config by a call of this constructor. The error would then name
@@ -146,6 +163,19 @@ def check_arguments(call: str, **arguments: tuple[object, type | tuple[type, ...
             raise UsageError(
                 f"{name} is of type {type(value).__name__}; expected {any_of(wanted)}; call {call} in this order"
             )
+
+
+def check_whole_number(name: str, value: object, least: int, most: int) -> int:
+    """Return value as an int; UsageError where it is no whole number from least to most."""
+    if isinstance(value, SupportsIndex) and least <= (number := value.__index__()) <= most:
+        return number
+    raise UsageError(f"{name}: expected a whole number from {least:,d} to {most:,d}, found {quoted(value)}")
+
+
+def check_callback(name: str, value: object) -> None:
+    """Raise UsageError where value is neither None nor a function."""
+    if value is not None and not callable(value):
+        raise UsageError(f"{name} is of type {type(value).__name__}; expected a function or None")
 
 
 @contextmanager

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.config import LAYERS, TASKS, Layer, ModelConfig, TrainConfig, build, check_arguments, layers_in_words
+from jitnet.config import (
+    LAYERS,
+    MAX_THREADS,
+    TASKS,
+    Layer,
+    ModelConfig,
+    check_arguments,
+    check_whole_number,
+    layers_in_words,
+)
 from jitnet.config.checking import quoted
 from jitnet.datasets import Dataset, Scaling
 from jitnet.datasets.columns import as_numbers
@@ -19,7 +28,7 @@ from jitnet.datasets.dataset import is_shape
 from jitnet.datasets.kind import MOST_APART, peak, unlike
 from jitnet.datasets.labels import check_names
 from jitnet.datasets.targets import default_names
-from jitnet.errors import DataError, ModelError, OutputError, UsageError
+from jitnet.errors import DataError, ModelError, OutputError
 from jitnet.model.encoding import decode_targets, encode
 from jitnet.model.file import StoredModel, read, write
 from jitnet.version import __version__
@@ -96,15 +105,15 @@ class Model:
         """A network before training; names, image shape and scalings are the data set's.
 
         Weights are drawn as `config.init` says (He et al. 2015), the same for a seed everywhere; biases are zero, but
-        for N(0, 1) hidden biases with init "normal". Raises ModelError where the data set has other features or classes
-        than the config.
+        for N(0, 1) hidden biases with init "normal". seed: a whole number from 0 to below 2^63, or UsageError. Raises
+        ModelError where the data set has other features or classes than the config.
         """
         check_arguments(
             "Model.create(config, dataset)",
             config=(config, ModelConfig),
             dataset=(dataset, (Dataset, type(None))),
         )
-        seed = build(TrainConfig, {"seed": seed}).seed
+        seed = check_whole_number("seed", seed, 0, 2**63 - 1)
         from jitnet.kernels.initial import fill_normal
 
         weights, biases = [], []
@@ -337,8 +346,7 @@ class Model:
 
     def predict_inputs(self, images: npt.NDArray[np.uint8], features: Floats, *, threads: int = 0) -> Floats:
         """The same of samples in the form that `inputs` returns."""
-        if not isinstance(threads, (int, np.integer)) or threads < 0:
-            raise UsageError(f"threads: expected a whole number of 0 or more, found {quoted(threads)}")
+        threads = check_whole_number("threads", threads, 0, MAX_THREADS)
         outputs = self._predictor(images, features, threads)
         return outputs if self.class_names else decode_targets(outputs, self.target_scaling)
 

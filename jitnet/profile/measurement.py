@@ -97,7 +97,7 @@ def run_profile(
         slices=found.slices(),
         regions=found.regions(),
         fewer=tuple(probes[:-1]),
-        input_reason=f"{plan.input_loops} loops: {plan.input_reason}",
+        input_reason=f"{plan.input_loops} loops ({plan.input_reason})",
         measure_s=time.perf_counter() - begin,
         prediction=prediction,
         predicted=predicted,

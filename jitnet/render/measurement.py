@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from jitnet.bench.comparison import Change
     from jitnet.bench.records import Bench, Result
 
-__all__ = ["LATENCY", "bench", "changes", "measuring"]
+__all__ = ["IMPOSSIBLE", "LATENCY", "bench", "changes", "measuring"]
+
+IMPOSSIBLE = (
+    "* above the roof, which is impossible: a count is wrong, or a roof, measured while other programs were running."
+)
 
 LATENCY = (
     "latency: neither arithmetic nor a memory is busy for half the time. The loop waits for single results, or is over "
@@ -119,7 +123,7 @@ def _machine(console: Console, measured: "Bench") -> None:
             ("machine", f"{machine.cpu}, {machine.vector_bits}-bit vectors"),
             ("cores", f"{cores}; {layer} threading layer"),
             ("versions", f"Numba {machine.numba}, LLVM {machine.llvm}"),
-            ("network", f"{widths}, {layers_in_words(vars(settings))}, batch {settings.batch_size}, SGD"),
+            ("network", f"{widths}, {layers_in_words(vars(settings))}, sgd, batch {settings.batch_size}"),
             ("data", f"{settings.data}: {settings.input_loops} loops ({measured.input_reason})"),
         ],
     )
@@ -184,8 +188,7 @@ def _rows(console: Console, measured: "Bench", results: "Sequence[Result]", titl
                 found.binds,
             ]
         )
-    above = "* above the roof: a count is wrong, work was skipped, or data came from a nearer cache than its size says."
-    notes = [above] if any(found.roof > 1 for found in judged) else []
+    notes = [IMPOSSIBLE] if any(found.roof > 1 for found in judged) else []
     columns = ["operation", "shape", "µs", "±", "GFLOP/s", "GB/s", "FLOP/B", "roof", "binds"]
     spare = ["FLOP/B", "GB/s", "±", "shape", "GFLOP/s", "binds"]
     table(console, columns, rows, title=title, footnotes=notes, spare=spare)

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from jitnet.render.console import BAD, FAINT, WARN, facts
-from jitnet.render.measurement import LATENCY
+from jitnet.render.measurement import IMPOSSIBLE, LATENCY
 from jitnet.render.tables import Cell, bar, microseconds, table, threads_text
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _rows(console: Console, measured: "Profile") -> None:
     if any(row.skips_zeros for row in measured.rows):
         notes.append("a/b GFLOP/s: done, and with the products by zero that were skipped.")
     if any(row.roof > 1 for row in measured.rows):
-        notes.append("* above the roof, which is impossible: a count or the clock is wrong.")
+        notes.append(IMPOSSIBLE)
     table(
         console,
         ["", *COLUMNS, *["why"] * roomy],

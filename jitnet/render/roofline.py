@@ -13,6 +13,7 @@ from rich.text import Text
 
 from jitnet.render.console import ACCENT, BAD, FAINT, say
 from jitnet.render.drawing import braille
+from jitnet.render.measurement import IMPOSSIBLE
 from jitnet.render.tables import Cell, table
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def legend(found: "Roofline") -> tuple[list[str], list[list[str]], list[str]]:
         rows.append([*row, f"{point.share:.0%}{'*' * point.impossible}", *[point.binds] * binds])
     notes = [f"{NOMINAL}: nominal, as if the zeros that were skipped had been multiplied too."] if nominal else []
     if any(point.impossible for point in found.points):
-        notes.append("* above the roof is impossible: a count or a roof is wrong.")
+        notes.append(IMPOSSIBLE)
     if found.left_out:
         notes.append(f"No arithmetic, so no place here: {', '.join(found.left_out)}.")
     return ["", "operation", "FLOP/B", "GFLOP/s", *["nominal"] * nominal, "roof", *["binds"] * binds], rows, notes

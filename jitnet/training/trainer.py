@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.config import LOSSES, TrainConfig, check_arguments, describe_fields
+from jitnet.config import LOSSES, TrainConfig, check_arguments, check_callback, describe_fields
 from jitnet.datasets import Dataset, Split, hold_out, stratified_split
 from jitnet.datasets.targets import standardise_targets
 from jitnet.engine.ownership import MEETINGS
@@ -205,6 +205,7 @@ class Trainer:
 
         Raises as `epochs` does.
         """
+        check_callback("on_epoch", on_epoch)
         with closing(self.epochs(on_steps)) as reports:
             for report in reports:
                 if on_epoch is not None:
@@ -221,6 +222,7 @@ class Trainer:
         """
         if self._begun:
             raise UsageError("this trainer has begun a training already; make another Trainer to train again")
+        check_callback("on_steps", on_steps)
         self._begun = True
         return self._epochs(on_steps)
 
