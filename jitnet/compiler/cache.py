@@ -151,7 +151,7 @@ class CompiledCode:
             return read_overload(self._files, signature, target_context)
         except Exception:
             # A file cut short, or one that names what this process does not have. Numba would end here, and at every
-            # start from now on; what cannot be read is compiled anew.
+            # start from now on; what cannot be read is compiled again.
             with suppress(OSError):
                 self._files.flush()
             return None
