@@ -10,7 +10,10 @@
 ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
-PYTEST := $(BIN)/python -m pytest -q
+# Two processes share the suite by its files: most of a test compiles or waits, on one core.
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile
+# Compiled once, ahead of both.
+COMPILE := $(BIN)/python -c 'from jitnet.engine.loop import load_loop; load_loop()'
 CANDIDATES := $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
@@ -21,8 +24,10 @@ train: $(VENV)/.stamp-train
 test cover: export JITNET_CACHE := $(CURDIR)/$(VENV)/kernels
 
 test: $(VENV)/.stamp-test
+	$(COMPILE)
 	$(PYTEST) $(ARGS)
 	NUMBA_DISABLE_JIT=1 $(PYTEST) -m small $(ARGS)
+	NUMBA_BOUNDSCHECK=1 $(COMPILE)
 	NUMBA_BOUNDSCHECK=1 $(PYTEST) -m small $(ARGS)
 
 check: $(VENV)/.stamp-test
@@ -32,6 +37,7 @@ check: $(VENV)/.stamp-test
 
 # Compiled loops are invisible to the tracer, so the lines inside them are counted in a run without the compiler.
 cover: $(VENV)/.stamp-test
+	$(COMPILE)
 	$(PYTEST) --cov --cov-report= $(ARGS)
 	NUMBA_DISABLE_JIT=1 \
 		$(PYTEST) -m small --cov --cov-append --cov-report=term --cov-report=html $(ARGS)
