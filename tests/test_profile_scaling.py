@@ -28,8 +28,8 @@ def test_what_is_shared_out_shrinks_and_what_each_thread_does_does_not():
     assert found.stops is loss
     assert found.step.speed_up == pytest.approx(48 / 18)
     assert found.step.lost_s == pytest.approx(6e-6)
-    assert "2.67 times as fast on 4 threads as on 1. loss 1 holds it back most: 8.0 µs of a step on 1" in found.verdict
-    assert "where an even share is 2.0 µs" in found.verdict
+    assert "2.67 times as fast on 4 threads as on 1. loss 1 holds it back most: 8.00 µs of a step on 1" in found.verdict
+    assert "where an even share is 2.00 µs" in found.verdict
 
 
 def test_waiting_may_be_what_holds_it_back():
@@ -41,10 +41,10 @@ def test_waiting_may_be_what_holds_it_back():
         "starting and joining": pytest.approx(2e-6),
         "outside all regions": 0.0,
     }
-    assert "waiting for others holds it back most: nothing of a step on 1, 5.0 µs on 2." in found.verdict
-    assert found.verdict.endswith("That is 5.0 µs of the 7.0 µs that the step loses.")
+    assert "waiting for others holds it back most: nothing of a step on 1, 5.00 µs on 2." in found.verdict
+    assert found.verdict.endswith("That is 5.00 µs of the 7.00 µs that the step loses.")
     found = scaling_of([on(1, 40.0, 0.4), on(2, 21.0, 0.2, waiting_s=5e-6)])
-    assert found.verdict.endswith(" Of the operations forward 0 loses most, 1.0 µs.")
+    assert found.verdict.endswith(" Of the operations forward 0 loses most, 1.00 µs.")
 
 
 def test_a_line_that_only_one_program_has():

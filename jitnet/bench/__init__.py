@@ -6,5 +6,5 @@ subject.py       the network at hand            steps.py    a whole step, a row 
 records.py       what a measurement is          rungs.py    one product, from textbook to tile
 comparison.py    against one kept in a file     blas.py     NumPy's BLAS, in its own process
 options.py       what was asked for             document.py what `--json` prints
-verdict.py       what binds a row
+verdict.py       what binds a row                figures.py spreads, and times in words
 """

@@ -1,14 +1,41 @@
 """What a measurement is: a case to be timed, the samples that it gave, and what they mean."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from statistics import median, quantiles
+from statistics import median
 
+from jitnet.bench.figures import spread
 from jitnet.compiler.machine import Machine
 
-__all__ = ["Bench", "Case", "Level", "Probes", "Result", "Settings"]
+__all__ = ["Bench", "Case", "Level", "Probes", "Result", "Settings", "Timed"]
 
 Key = tuple[str, str, str, int]
+
+
+class Timed:
+    """The figures of a loop that was timed, from its samples, each the seconds of a call, and the FLOP and bytes of a
+    call."""
+
+    flop: float
+    bytes: float
+    samples_s: tuple[float, ...]
+
+    @property
+    def median_s(self) -> float:
+        return median(self.samples_s)
+
+    @property
+    def spread(self) -> float:
+        return spread(self.samples_s)
+
+    @property
+    def gflops(self) -> float:
+        return self.flop / self.median_s / 1e9
+
+    @property
+    def gbs(self) -> float:
+        return self.bytes / self.median_s / 1e9
 
 
 @dataclass(frozen=True)
@@ -39,7 +66,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Result:
+class Result(Timed):
     """What a case gave. samples_s: seconds a call, one a repetition, each the mean of `repeats` calls."""
 
     group: str
@@ -59,27 +86,9 @@ class Result:
         return self.group, self.name, self.shape, self.threads
 
     @property
-    def median_s(self) -> float:
-        return median(self.samples_s)
-
-    @property
-    def spread(self) -> float:
-        """Half the distance between the quartiles, as a share of the median."""
-        low, _, high = quantiles(self.samples_s, n=4, method="inclusive")
-        return (high - low) / 2 / self.median_s
-
-    @property
-    def gflops(self) -> float:
-        return self.flop / self.median_s / 1e9
-
-    @property
-    def gbs(self) -> float:
-        return self.bytes / self.median_s / 1e9
-
-    @property
     def intensity(self) -> float:
-        """FLOP per byte."""
-        return self.flop / self.bytes if self.bytes else float("inf")
+        """FLOP per byte; infinite where no bytes are counted."""
+        return self.flop / self.bytes if self.bytes else math.inf
 
 
 @dataclass(frozen=True)

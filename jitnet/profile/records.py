@@ -3,14 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, median, stdev
+from statistics import fmean, stdev
 from typing import Any
 
-from jitnet.bench.records import Probes
+from jitnet.bench.records import Probes, Timed
 from jitnet.compiler.machine import Machine
 from jitnet.config import layers_in_words
 from jitnet.engine.operations import OPERATIONS
-from jitnet.profile.spread import spread
 
 __all__ = ["Profile", "RegionRow", "Row", "Slice", "ThreadRow", "typical_pairs"]
 
@@ -23,7 +22,7 @@ def typical_pairs(plain_s: Sequence[float], clocked_s: Sequence[float]) -> tuple
 
 
 @dataclass(frozen=True)
-class Row:
+class Row(Timed):
     """A line of the step's program, as it was measured.
 
     region, operation, layer, next_batch, split, parts: as the line has them. shape: extents of the problem, for people.
@@ -61,22 +60,6 @@ class Row:
         known = OPERATIONS.get(self.operation)  # a file may be of a version that had others
         layer = "" if self.region == 0 or (known and known.whole_network) else f" {self.layer}"
         return f"{self.operation}{layer}{', next batch' * self.next_batch}"
-
-    @property
-    def median_s(self) -> float:
-        return median(self.samples_s)
-
-    @property
-    def spread(self) -> float:
-        return spread(self.samples_s)
-
-    @property
-    def gflops(self) -> float:
-        return self.flop / self.median_s / 1e9
-
-    @property
-    def gbs(self) -> float:
-        return self.bytes / self.median_s / 1e9
 
     @property
     def intensity(self) -> float:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from jitnet.bench.figures import duration
 from jitnet.profile.records import Profile
 
 __all__ = ["Scaling", "ScalingRow", "scaling_of"]
@@ -90,14 +91,11 @@ def _verdict(step: ScalingRow, stops: ScalingRow | None, operation: ScalingRow |
     if stops is None:
         return f"{times}: no operation takes longer than its share."
     first_s, last_s = stops.times_s[0] or 0.0, stops.times_s[-1] or 0.0
-    share = f", where an even share is {_us(first_s * few / many)}" if first_s else ""
-    of = f" of the {_us(step.lost_s)} that the step loses" if step.lost_s > stops.lost_s else ""
-    also = f" Of the operations {operation.name} loses most, {_us(operation.lost_s)}." if operation else ""
+    first = duration(first_s) if first_s else "nothing"
+    share = f", where an even share is {duration(first_s * few / many)}" if first_s else ""
+    of = f" of the {duration(step.lost_s)} that the step loses" if step.lost_s > stops.lost_s else ""
+    also = f" Of the operations {operation.name} loses most, {duration(operation.lost_s)}." if operation else ""
     return (
-        f"{times}. {stops.name} holds it back most: {_us(first_s)} of a step on {few}, {_us(last_s)} on {many}{share}. "
-        f"That is {_us(stops.lost_s)}{of}.{also if operation is not stops else ''}"
+        f"{times}. {stops.name} holds it back most: {first} of a step on {few}, {duration(last_s)} on {many}{share}. "
+        f"That is {duration(stops.lost_s)}{of}.{also if operation is not stops else ''}"
     )
-
-
-def _us(seconds: float) -> str:
-    return f"{seconds * 1e6:.1f} µs" if seconds else "nothing"

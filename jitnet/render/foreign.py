@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
+from jitnet.bench.figures import duration, spread
 from jitnet.foreign.hints import RULES, Kind
-from jitnet.profile.spread import spread
 from jitnet.render.console import ACCENT, FAINT, GOOD, WARN, facts, say
 from jitnet.render.machine_code import code_view
 from jitnet.render.tables import Cell, bar, table
@@ -49,7 +49,7 @@ def function_profile(console: Console, profile: "FunctionProfile", *, asm: bool 
 def _heading(console: Console, profile: "FunctionProfile") -> None:
     best = profile.best
     calls = f"{best.calls:,} call{'s' * (best.calls != 1)}"
-    time = f"{_duration(best.median_s)} a call"
+    time = f"{duration(best.median_s)} a call"
     if len(best.samples_s) > 1:
         time += f" ±{spread(best.samples_s):.0%}"
     time += f", median of {calls}" if best.calls > 1 else ", of one call"
@@ -71,7 +71,7 @@ def _heading(console: Console, profile: "FunctionProfile") -> None:
     if profile.cpu_share < SLEEPS:
         pairs.append(("waits", f"{1 - profile.cpu_share:.0%} of a call: it gives its core away, asleep or waiting"))
     if profile.dispatch_s is not None:
-        pairs.append(("calling it", f"{_duration(profile.dispatch_s)} of that is the way from Python into it and back"))
+        pairs.append(("calling it", f"{duration(profile.dispatch_s)} of that is the way from Python into it and back"))
     compiled = "before: with its module, or kept in Numba's cache"
     if profile.compile_s is not None:
         compiled = f"in {profile.compile_s:.2f} s"
@@ -106,7 +106,7 @@ def _counts(console: Console, profile: "FunctionProfile") -> None:
         rows.append(
             [
                 Text(str(count.threads), style=GOOD if count is profile.best else ""),
-                _duration(count.median_s),
+                duration(count.median_s),
                 f"±{spread(count.samples_s):.0%}" if len(count.samples_s) > 1 else None,
                 count.calls,
                 f"{speed_up:.2f}x",
@@ -130,11 +130,11 @@ def _threads(console: Console, profile: "FunctionProfile") -> None:
     rows: list[list[Cell]] = [
         [
             share.thread,
-            _duration(share.busy_s),
-            _duration(share.computing_s),
-            _duration(share.waiting_s),
-            _duration(share.starting_s),
-            _duration(share.joining_s),
+            duration(share.busy_s),
+            duration(share.computing_s),
+            duration(share.waiting_s),
+            duration(share.starting_s),
+            duration(share.joining_s),
             bar(console, share.busy_s / longest, BAR),
         ]
         for share in shares
@@ -148,7 +148,7 @@ def _threads(console: Console, profile: "FunctionProfile") -> None:
         spare=["share", "leaving", "starting", "on a core"],
         footnotes=[
             "On a core: what of that the processor gave it. Waiting: for the slowest thread. "
-            f"Outside its parallel loops a call spends {_duration(profile.outside_s)}."
+            f"Outside its parallel loops a call spends {duration(profile.outside_s)}."
         ],
     )
 
@@ -158,9 +158,9 @@ def _regions(console: Console, profile: "FunctionProfile") -> None:
         [
             f"{_path(region.place.file)}:{region.place.line}",
             f"{region.entries:.4g}",
-            _duration(region.region_s),
-            _duration(max(region.busy_s)),
-            _duration(region.starting_s),
+            duration(region.region_s),
+            duration(max(region.busy_s)),
+            duration(region.starting_s),
             f"{region.uneven:.0%}",
         ]
         for region in profile.regions
@@ -185,7 +185,7 @@ def _functions(console: Console, profile: "FunctionProfile") -> None:
         [
             each.name,
             f"{_path(each.place.file)}:{each.place.line}",
-            _duration(each.compile_s),
+            duration(each.compile_s),
             _signatures(each.signatures),
         ]
         for each in others
@@ -252,18 +252,3 @@ def _written(how: str) -> str:
 
 def _many(count: int, what: str) -> str:
     return f"{count} {what}{'s' * (count != 1)}"
-
-
-def _duration(seconds: float) -> str:
-    """With about three digits, in a unit that suits."""
-    for size, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
-        if seconds >= size:
-            value = seconds / size
-            return (
-                f"{value:,.0f} {unit}"
-                if value >= 100
-                else f"{value:.1f} {unit}"
-                if value >= 10
-                else f"{value:.2f} {unit}"
-            )
-    return f"{seconds * 1e9:.0f} ns"

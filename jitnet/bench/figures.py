@@ -1,0 +1,26 @@
+"""Figures of samples, and times in words; apart from the records, so that what shows one need not load Numba for it."""
+
+from collections.abc import Sequence
+from statistics import median, quantiles
+
+__all__ = ["duration", "spread"]
+
+UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
+
+
+def spread(samples: Sequence[float]) -> float:
+    """Half the distance between the quartiles, as a share of the median; 0 for a single sample."""
+    if len(samples) < 2:
+        return 0.0
+    low, _, high = quantiles(samples, n=4, method="inclusive")
+    middle = median(samples)
+    return (high - low) / 2 / middle if middle else 0.0
+
+
+def duration(seconds: float) -> str:
+    """A time with about three digits, in a unit that suits: "1.25 s", "40.0 µs", "3 ns"."""
+    for size, unit in UNITS:
+        if seconds >= size:
+            amount = seconds / size
+            return f"{amount:,.{0 if amount >= 100 else 1 if amount >= 10 else 2}f} {unit}"
+    return f"{seconds * 1e9:.0f} ns"
