@@ -124,6 +124,7 @@ def test_a_loop_of_our_own_is_shown_with_its_code(call):
             ["--kernel", "count_rows"],
             "--kernel count_rows: no kernel or operation of that name; did you mean count_row",
         ),
+        (["--kernel", "bits"], "--kernel bits: a helper, copied into each loop that calls it; name one of augment, "),
         (["--kernel", "count_row", "--cpu", "znver33"], "--cpu znver33"),
         (["nowhere.py:f"], "TARGET nowhere.py: there is no such file"),
         (["nowhere:f", "--args", "f4[3]", "--setup", "nowhere:g"], "--args and --setup"),

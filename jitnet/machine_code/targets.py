@@ -5,7 +5,7 @@ import difflib
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -73,13 +73,20 @@ def _kernels() -> tuple[_Kernel, ...]:
     for room in ROOMS:
         for path in sorted((package / room).glob("*.py")):
             for node in ast.parse(path.read_text(encoding="utf-8")).body:
-                if isinstance(node, ast.FunctionDef):
-                    for decorator in node.decorator_list:
-                        called = decorator.func if isinstance(decorator, ast.Call) else decorator
-                        kind = ast.unparse(called)
-                        if kind in ("kernel", "driver", "linked", "operation", "helper"):
-                            found.append(_Kernel(f"jitnet.{room}.{path.stem}", node.name, kind))
+                for name, decorator in _decorated(node):
+                    called = decorator.func if isinstance(decorator, ast.Call) else decorator
+                    kind = ast.unparse(called)
+                    if kind in ("kernel", "driver", "linked", "operation", "helper"):
+                        found.append(_Kernel(f"jitnet.{room}.{path.stem}", name, kind))
     return tuple(found)
+
+
+def _decorated(node: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
+    """The names that a statement defines, each with its decorator: above a function, or as in `bits = helper(f)`."""
+    if isinstance(node, ast.FunctionDef):
+        yield from ((node.name, decorator) for decorator in node.decorator_list)
+    elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+        yield from ((target.id, node.value.func) for target in node.targets if isinstance(target, ast.Name))
 
 
 def kernel_names() -> list[str]:
