@@ -35,9 +35,9 @@ from jitnet.bench.timing import measure, timed
 from jitnet.compiler.blocks import TILE_ROWS, TILE_UNITS
 from jitnet.compiler.machine import describe_machine, set_threads
 from jitnet.kernels import matmul
-from jitnet.machine_code.look import look
-from jitnet.machine_code.records import CodeView, Counts, Loop, Target
-from jitnet.profile.roofline import Bandwidth, Ceiling, Point, Roofline, bandwidths_of
+from jitnet.profile.code.code_view import CodeView, Counts, Loop, Target
+from jitnet.profile.code.look import look
+from jitnet.profile.step.roofline import Bandwidth, Ceiling, Point, Roofline, bandwidths_of
 from jitnet.render.roofline_figure import roofline_file
 
 ROOT = Path(__file__).resolve().parents[1]

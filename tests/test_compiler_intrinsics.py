@@ -72,7 +72,7 @@ def test_every_intrinsic_of_the_package_is_checked_as_it_is_defined():
     direct = re.compile(r"numba\.extending import .*\bintrinsic\b|extending\.intrinsic")
     files = [path for path in PACKAGE.rglob("*.py") if direct.search(path.read_text(encoding="utf-8"))]
     assert [path.relative_to(PACKAGE).as_posix() for path in files] == ["compiler/intrinsics.py"]
-    rooms = [f"jitnet.{room}" for room in (*COMPILED_ROOMS, "foreign")]
+    rooms = [f"jitnet.{room}" for room in (*COMPILED_ROOMS, "profile.functions.worker")]
     names = [
         f"{room}.{each.name}" for room in rooms for each in pkgutil.iter_modules(importlib.import_module(room).__path__)
     ]

@@ -20,17 +20,31 @@ ROWS = [
     ["engine"],
     ["model"],
     ["training", "pictures", "evaluation"],
-    ["runs", "bench", "machine_code", "profile", "foreign"],
+    ["runs", "bench", "profile"],
     ["render"],
     ["cli", "__main__", ""],
 ]
 
-# Libraries that only some rooms may know.
+# Floors of a room, with the others of that room that each may import; "" is what is in the room itself.
+FLOORS = {"profile": {"": set(), "step": {""}, "code": {""}, "functions": {"", "code"}}}
+
+# Folders whose modules run in a worker process, with those modules of the room that both sides import. From the rest of
+# the room they are apart: the worker process runs with other settings, and its modules may not run in jitnet's own.
+WORKERS = {
+    "jitnet.profile.code.worker": set(),
+    "jitnet.profile.functions.worker": {
+        "jitnet.profile.demangling",
+        "jitnet.profile.functions.arguments",
+        "jitnet.profile.functions.hints",
+    },
+}
+
+# Libraries that only some rooms, floors or folders may know.
 ONLY_IN = {
     "rich": {"render"},
     "typer": {"cli", "__main__"},
-    "numba": {"compiler", "engine", "foreign", "kernels", "machine_code"},
-    "llvmlite": {"compiler", "foreign", "machine_code"},
+    "numba": {"compiler", "engine", "kernels", "profile.code.worker", "profile.functions.worker"},
+    "llvmlite": {"compiler", "profile.code", "profile.functions.worker"},
     "PIL": {"pictures"},
     "matplotlib": {"render"},
 }
@@ -39,6 +53,16 @@ ONLY_IN = {
 def room(module: str) -> str:
     """`jitnet.kernels.loss` -> `kernels`, and the package itself -> nothing."""
     return module.removeprefix("jitnet").removeprefix(".").split(".")[0]
+
+
+def floor(module: str) -> str:
+    """`jitnet.profile.code.look` -> `code`, and a module in the room itself -> nothing."""
+    parts = module.split(".")
+    return parts[2] if len(parts) > 2 and parts[2] in FLOORS[room(module)] else ""
+
+
+def is_within(module: str, place: str) -> bool:
+    return f"{module}.".startswith(f"{place}.")
 
 
 def row(module: str) -> int:
@@ -95,6 +119,31 @@ def test_an_arrow_to_the_package_itself_is_seen(tmp_path, line):
     assert row("jitnet") > row("jitnet.bench")
 
 
+def test_floors_import_only_what_they_may():
+    wrong = [
+        f"{module} imports {target}: {floor(module) or 'the room itself'} may not import {floor(target)}"
+        for module, path in modules().items()
+        for target in inside(module, path)
+        if room(module) in FLOORS and room(target) == room(module) and floor(target) != floor(module)
+        if floor(target) not in FLOORS[room(module)][floor(module)]
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("folder", WORKERS)
+def test_a_worker_process_is_apart(folder):
+    assert any(is_within(module, folder) for module in modules())
+    wrong = []
+    for module, path in modules().items():
+        for target in inside(module, path):
+            if is_within(target, folder) and not is_within(module, folder):
+                wrong.append(f"{module} imports {target}, which runs in the worker process")
+            same_room = room(target) == room(folder) and not is_within(target, folder)
+            if is_within(module, folder) and same_room and target not in WORKERS[folder]:
+                wrong.append(f"{module} runs in the worker process and imports {target}, which does not")
+    assert not wrong, "\n".join(wrong)
+
+
 def test_imports_have_no_circle():
     graph = {module: inside(module, path) - {module} for module, path in modules().items()}
     try:
@@ -109,7 +158,7 @@ def test_library_stays_in_its_rooms(library):
         f"{module} imports {library}"
         for module, path in modules().items()
         for name in imports(module, path)
-        if name.split(".")[0] == library and room(module) not in ONLY_IN[library]
+        if name.split(".")[0] == library and not any(is_within(module, f"jitnet.{place}") for place in ONLY_IN[library])
     ]
     assert not wrong, "\n".join(wrong)
 

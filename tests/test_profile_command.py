@@ -13,7 +13,7 @@ SHORT = ("--data", "digits", "--hidden", "24")
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tenth of a second of steps, and of the machine's limits."""
-    from jitnet.profile import measurement
+    from jitnet.profile.step import profiler as measurement
 
     monkeypatch.setattr(measurement, "BUDGET_S", 0.2)
     monkeypatch.setattr(measurement, "PROBES_S", 0.1)
@@ -47,7 +47,7 @@ def test_counts_of_threads_side_by_side_a_picture_and_a_timeline(call):
 
 
 def test_without_matplotlib_it_is_one_line_before_anything_is_measured(call, monkeypatch):
-    from jitnet.profile import measurement
+    from jitnet.profile.step import profiler as measurement
 
     monkeypatch.setattr(measurement, "run_profile", None)
     monkeypatch.delitem(sys.modules, "jitnet.render.roofline_figure", raising=False)

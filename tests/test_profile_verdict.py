@@ -3,8 +3,7 @@
 import pytest
 
 from jitnet.bench.records import Level, Probes
-from jitnet.bench.verdict import judge, level_of
-from jitnet.profile.verdict import judge_region
+from jitnet.bench.verdict import judge, judge_region, level_of
 
 KIB = 1024
 PROBES = Probes(
