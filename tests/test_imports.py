@@ -97,6 +97,33 @@ def imports(module: str, path: Path) -> set[str]:
     return found
 
 
+HIDDEN = {"sys.modules", "sys.modules.get", "importlib.import_module", "import_module", "__import__"}
+
+
+def hidden(module: str, path: Path) -> list[str]:
+    """Where a file names a module of the package in a text, to look it up or to import it.
+
+    A package may import its own modules so, for names that it offers and imports as each is asked for.
+    """
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and node.args:
+            what, name = node.func, node.args[0]
+        elif isinstance(node, ast.Subscript):
+            what, name = node.value, node.slice
+        elif isinstance(node, ast.Compare):
+            what, name = node.comparators[0], node.left
+        else:
+            continue
+        first = name.values[0] if isinstance(name, ast.JoinedStr) and name.values else name
+        text = first.value if isinstance(first, ast.Constant) else None
+        if ast.unparse(what) in HIDDEN and isinstance(text, str) and is_within(text, "jitnet"):
+            if text.startswith(f"{module}."):
+                continue
+            found.append(f"{path}:{node.lineno}: {ast.unparse(node)}")
+    return found
+
+
 def inside(module: str, path: Path) -> set[str]:
     return {name for name in imports(module, path) if name == "jitnet" or name.startswith("jitnet.")}
 
@@ -142,6 +169,27 @@ def test_a_worker_process_is_apart(folder):
             if is_within(module, folder) and same_room and target not in WORKERS[folder]:
                 wrong.append(f"{module} runs in the worker process and imports {target}, which does not")
     assert not wrong, "\n".join(wrong)
+
+
+def test_no_import_is_hidden_in_a_text():
+    wrong = [line for module, path in modules().items() for line in hidden(module, path)]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "sys.modules['jitnet.compiler.environment'].CORES",
+        "getattr(sys.modules.get('jitnet.compiler.environment'), 'CORES', [])",
+        "'jitnet.compiler' in sys.modules",
+        "importlib.import_module('jitnet.bench')",
+        "import_module(f'jitnet.{name}')",
+    ],
+)
+def test_a_hidden_import_is_seen(tmp_path, line):
+    path = tmp_path / "look.py"
+    path.write_text(f"import sys\n\nprint({line})\n")
+    assert len(hidden("jitnet.profile.code.look", path)) == 1
 
 
 def test_imports_have_no_circle():

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import jitnet
+from jitnet.compiler.environment import AS_FOUND
 from jitnet.errors import JitnetError, UsageError
 from jitnet.profile.functions import profiling
 from jitnet.profile.functions.function_profile import FunctionProfile
@@ -247,14 +248,14 @@ def test_wrong_usage_is_seen_before_anything_is_started(monkeypatch, target, opt
     assert told in str(caught.value)
 
 
-def test_the_child_has_the_users_settings_and_not_ours(monkeypatch):
+def test_the_worker_process_has_the_users_settings_and_not_ours(monkeypatch):
     monkeypatch.setenv("NUMBA_OPT", "2")
     monkeypatch.delenv("OMP_PLACES", raising=False)
     environment, bound = profiling._environment()
     assert environment["NUMBA_OPT"] == "2"
-    ours = {name for name, value in profiling.AS_FOUND.items() if value is None}
+    ours = {name for name, value in AS_FOUND.items() if value is None}
     assert not ours & set(environment) - {"OMP_PROC_BIND"}
-    assert bound == (profiling.AS_FOUND["OMP_PROC_BIND"] is None)
+    assert bound == (AS_FOUND["OMP_PROC_BIND"] is None)
     monkeypatch.setenv("OMP_PLACES", "cores")
     assert profiling._environment()[1] is False
 

@@ -18,6 +18,7 @@ from numba import prange
 from jitnet.compiler.blocks import LANES
 from jitnet.compiler.decorators import driver, helper
 from jitnet.compiler.denormals import flush_denormals, restore_float_flags
+from jitnet.compiler.signatures import FLOATS, FLOATS_2D, INT
 from jitnet.compiler.tile import tile_load, tile_store, tile_sum, tile_zero
 
 __all__ = [
@@ -113,7 +114,7 @@ def _clear_filling(values, row, features):
         values[np.uint64(k)] = _F(0.0)
 
 
-@driver
+@driver(FLOATS_2D, FLOATS, FLOATS, FLOATS_2D, FLOATS, INT)
 def apply_layer_norm(x, gain, bias, out, inverse, parts):
     """`layer_norm_forward` of plain arrays, the samples split in parts: x, out (batch, features) float32 with a
     multiple of LANES features, gain, bias (features,), inverse (batch,)."""
@@ -125,7 +126,7 @@ def apply_layer_norm(x, gain, bias, out, inverse, parts):
         restore_float_flags(flags)
 
 
-@driver
+@driver(FLOATS_2D, FLOATS_2D, FLOATS, INT)
 def apply_layer_norm_backward(dout, normed, inverse, parts):
     """`layer_norm_backward` of plain arrays, likewise; dout: of normed, which is the output's gradient times the
     gain."""

@@ -52,7 +52,7 @@ def triad(values, a, b, c, first, last):
         tile_store(tile_add_scaled(tile, np.float32(0.5), values, c + k, LANES), values, a + k, LANES)
 
 
-@driver
+@driver(INT, FLOATS, FLOATS, INT, INT, INT, INT)
 def repeat_probe(probe, values, out, count, gap, repeats, parts):
     """A probe `repeats` times inside one region, each part on its own share: nothing but the work itself is timed.
 

@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from jitnet.compiler.decorators import helper, kernel
+from jitnet.compiler.signatures import INDICES, KEY
 from jitnet.kernels import splitmix
 
 __all__ = ["AUGMENT", "DROPOUT", "INIT", "ORDER", "SPLIT", "bits", "key", "normal", "permutation", "shuffle", "uniform"]
@@ -60,7 +61,7 @@ def permutation(key, order):
         order[j] = swap
 
 
-@kernel
+@kernel(KEY, KEY, INDICES)
 def shuffle(seed, epoch, order):
     """Fill order (n,) int32 with the samples' order in an epoch; seed and epoch uint64."""
     permutation(key(seed, ORDER, epoch, np.uint64(0)), order)

@@ -16,39 +16,6 @@ __all__ = ["kernel_names", "kernel_targets"]
 ALL = "all"
 ROOMS = ("kernels", "engine")
 
-# What `linked` functions are compiled for stands beside them. Those that Python calls are compiled at their first call;
-# these are the types that training, the bench and the tests hand them, of the names in compiler/signatures.py.
-_DRIVEN = {
-    "kernels.activation.apply_activation": "INT, FLOATS_2D, FLOATS_2D, INT",
-    "kernels.activation.apply_activation_backward": "INT, FLOATS_2D, FLOATS_2D, FLOATS_2D, INT",
-    "kernels.input_scale.apply_input_scale": "FLOATS_2D, FLOATS, FLOATS_2D, INT, INT",
-    "kernels.normalisation.apply_layer_norm": "FLOATS_2D, FLOATS, FLOATS, FLOATS_2D, FLOATS, INT",
-    "kernels.normalisation.apply_layer_norm_backward": "FLOATS_2D, FLOATS_2D, FLOATS, INT",
-    "kernels.residual.apply_residual": "FLOATS_2D, FLOATS_2D, FLOATS_2D, INT",
-    "kernels.initial.fill_normal": "FLOATS_2D, REAL, KEY, INT",
-    "kernels.linear.forward": "FLOATS_2D, FLOATS_2D, FLOATS, FLOATS_2D, INT",
-    "kernels.linear.gradient_of_input": "FLOATS_2D, FLOATS_2D, FLOATS_2D, INT",
-    "kernels.linear.gradient_of_weight": "FLOATS_2D, FLOATS_2D, FLOATS_2D, FLOATS, INT",
-    "kernels.loss.apply_loss": "INT, FLOATS_2D, INDICES, FLOATS_2D, FLOATS, INDICES, REAL, INT",
-    "kernels.matmul._columns": "FLOATS_2D, FLOATS_2D, FLOATS_2D, INT",
-    "kernels.matmul._dots": "FLOATS_2D, FLOATS_2D, FLOATS_2D, INT, INT",
-    "kernels.matmul.blocked": "FLOATS_2D, FLOATS_2D, FLOATS_2D",
-    "kernels.matmul.matmul": "FLOATS_2D, FLOATS_2D, FLOATS_2D",
-    "kernels.matmul.reordered": "FLOATS_2D, FLOATS_2D, FLOATS_2D",
-    "kernels.matmul.summed": "FLOATS_2D, FLOATS_2D, FLOATS_2D",
-    "kernels.matmul.textbook": "FLOATS_2D, FLOATS_2D, FLOATS_2D",
-    "kernels.matmul.tiled": "FLOATS_2D, FLOATS_2D, FLOATS_2D",
-    "kernels.optimizer.update_parameters": "SETTINGS, FLOATS_2D, FLOATS_2D, FLOATS_2D, FLOATS_2D, INT, REAL, INT",
-    "kernels.probe.repeat_probe": "INT, FLOATS, FLOATS, INT, INT, INT, INT",
-    "kernels.random.shuffle": "KEY, KEY, INDICES",
-    "kernels.schedule.learning_rates": "SETTINGS, COUNTS, REALS",
-    "engine.loop.repeat_lines": "INT, INT, INT, INT, INT, INT, BOOLEAN",
-    "engine.loop.steps": "INT, INT, REALS",
-}
-
-# Nothing but calls, and everything below them.
-_DISPATCH_ONLY = ("perform", "walk", "team", "do_lines", "steps", "repeat_lines")
-
 
 @dataclass(frozen=True)
 class _Kernel:
@@ -99,13 +66,12 @@ def kernel_targets(name: str) -> list[Target]:
     Raises UsageError for a name that is none, is a helper's, or is shared by two.
     """
     if name == ALL:
-        chosen = [one for one in _kernels() if one.decorator in ("linked", "operation")]
-        return [_target(one) for one in chosen if one.name not in _DISPATCH_ONLY]
+        return [Target(one.place) for one in _kernels() if one.decorator in ("linked", "operation")]
     path = name.removeprefix("jitnet.")
     found = [one for one in _kernels() if f".{one.place}".endswith(f".{path}")]
     lookable = [one for one in found if one.decorator != "helper"]
     if len(lookable) == 1:
-        return [_target(lookable[0])]
+        return [Target(lookable[0].place)]
     if lookable:
         among = " or ".join(".".join(one.place.split(".")[1:]) for one in lookable)
         raise UsageError(f"--kernel {name}: {len(lookable)} functions have that name; write {among}")
@@ -137,9 +103,3 @@ def _callers(helper: _Kernel) -> str:
                         named[node.name] = None
                         wanted |= {node.name} if known[node.name].decorator == "helper" else set()
     return ", ".join(sorted(name for name in named if known[name].decorator != "helper"))
-
-
-def _target(kernel: _Kernel) -> Target:
-    if kernel.decorator not in ("kernel", "driver"):
-        return Target(kernel.place)  # it carries its types
-    return Target(kernel.place, arguments=tuple(_DRIVEN[kernel.place].split(", ")))

@@ -12,6 +12,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import jitnet.version
+from jitnet.compiler.environment import CORES, as_found
 from jitnet.errors import JitnetError, UsageError
 from jitnet.profile.code.analysers import HINT, analyse, analyser_name
 from jitnet.profile.code.assembly import MachineFunction, MachineLoop, count, read_assembly
@@ -94,7 +96,7 @@ class _Worker:
                     "targets": [asdict(target) for target in targets],
                     "processor": {"name": processor.name, "triple": processor.triple} if processor else None,
                     "lines": lines,
-                    "cores": getattr(sys.modules.get("jitnet.compiler.environment"), "CORES", []),
+                    "cores": CORES,
                     "out": str(self._out),
                 }
             ),
@@ -162,13 +164,10 @@ def _environment(folder: Path, *, own: bool) -> dict[str, str]:
     For functions that are not ours it has no settings of ours: with them they would be other code than they are. Their
     modules may load from the user's cache what they compile as they are imported.
     """
-    ours = sys.modules.get("jitnet.compiler.environment")
-    found: dict[str, str | None] = {} if ours is None or own else ours.AS_FOUND
-    made = {name: value for name, value in os.environ.items() if name not in found}
-    made |= {name: value for name, value in found.items() if value is not None}
+    made = dict(os.environ) if own else as_found()
     for name in ("NUMBA_DISABLE_JIT", "NUMBA_DEBUGINFO", "NUMBA_BOUNDSCHECK"):
         made.pop(name, None)
-    package = str(Path(__file__).parents[2])
+    package = str(Path(jitnet.version.__file__).parents[1])
     made["PYTHONPATH"] = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
     made["JITNET_CACHE"] = os.devnull  # no folder can be made there: nothing is looked for, nothing kept
     if own:

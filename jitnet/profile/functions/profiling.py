@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
-from jitnet.compiler.environment import AS_FOUND, CORES
+from jitnet.compiler.environment import CORES, as_found
 from jitnet.errors import JitnetError, UsageError
 from jitnet.profile.code.code_view import CodeView, Target
 from jitnet.profile.code.look import look
@@ -169,8 +169,7 @@ def _environment() -> tuple[dict[str, str], bool]:
     They are where the user says nothing of it: unbound, OpenMP's threads meet on one core now and then, and a region
     takes milliseconds.
     """
-    made = {name: value for name, value in os.environ.items() if name not in AS_FOUND}
-    made |= {name: value for name, value in AS_FOUND.items() if value is not None}
+    made = as_found()
     bound = not any(name in made for name in ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY"))
     return made | ({"OMP_PROC_BIND": "true"} if bound else {}), bound
 

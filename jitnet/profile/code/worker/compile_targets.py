@@ -46,12 +46,12 @@ def cell_has_content(cell: Any) -> bool:
 
 def look_at(target: dict[str, Any]) -> dict[str, Any]:
     """Compile one function; what was made of it as an answer has it."""
-    return look_at_foreign(target) if target["module"] else look_at_own(target)
+    return look_at_function(target) if target["module"] else look_at_kernel(target)
 
 
-def look_at_own(target: dict[str, Any]) -> dict[str, Any]:
+def look_at_kernel(target: dict[str, Any]) -> dict[str, Any]:
     module, _, name = f"jitnet.{target['name']}".rpartition(".")
-    from jitnet.compiler import decorators, signatures
+    from jitnet.compiler import decorators
 
     function = getattr(importlib.import_module(module), name)
     if decorators.is_linked(function):
@@ -60,33 +60,14 @@ def look_at_own(target: dict[str, Any]) -> dict[str, Any]:
     else:
         for callee in decorators.linked_callees(function):
             decorators.load(callee)
-        signature = own_types(function, target["arguments"], signatures)
+        signature = function.declared_types
         function.compile(signature)
     result = function.overloads[tuple(getattr(signature, "args", signature))]
     kind = "parallel" if function.targetoptions.get("parallel") else "njit"
     return made(function.py_func, module, result, kind, [result.fndesc.mangled_name], [result.library])
 
 
-def own_types(function: Any, names: list[str], signatures: Any) -> tuple[Any, ...]:
-    """Numba's types for the names that `targets` has for a kernel."""
-    from numba import typeof, types
-
-    found = []
-    for name in names:
-        if name == "SETTINGS":
-            from jitnet.compiler.signatures import make_record
-            from jitnet.kernels import optimizer, schedule
-
-            module = schedule if function.py_func.__module__.endswith("schedule") else optimizer
-            kind = module.SCHEDULE_SETTINGS if module is schedule else module.OPTIMIZER_SETTINGS
-            found.append(typeof(make_record(kind)))
-        else:
-            more = {"BOOLEAN": types.boolean, "REALS": types.Array(types.float64, 1, "C")}
-            found.append(more.get(name) or getattr(signatures, name))
-    return tuple(found)
-
-
-def look_at_foreign(target: dict[str, Any]) -> dict[str, Any]:
+def look_at_function(target: dict[str, Any]) -> dict[str, Any]:
     function: Any = find(target)
     from jitnet.compiler.numba_parts import Dispatcher, DUFunc, GUFunc, copy_dispatcher
 
