@@ -19,8 +19,8 @@ from harness import Spread, commit, interleave, machine, machine_line, spread
 from report import replace_section
 
 from jitnet import Dataset, ModelConfig
-from jitnet.bench.subject import BATCHES, Subject, Training
 from jitnet.bench.timing import timed
+from jitnet.bench.workload import BATCHES, Subject, Training
 from jitnet.compiler.blocks import PANEL
 from jitnet.compiler.machine import set_threads
 from jitnet.engine.loop import repeat_lines

@@ -29,7 +29,7 @@ from harness import commit, machine, machine_line, use_all_cores
 
 from jitnet import render
 from jitnet.bench.limits import probe_cases, probes_of
-from jitnet.bench.records import Case, Probes, Result
+from jitnet.bench.results import Case, Probes, Result
 from jitnet.bench.rungs import RUNGS, product_cases
 from jitnet.bench.timing import measure, timed
 from jitnet.compiler.blocks import TILE_ROWS, TILE_UNITS

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from jitnet.bench.records import Level, Probes
+from jitnet.bench.results import Level, Probes
 from jitnet.compiler.machine import Machine
 from jitnet.profile.step.step_profile import Profile, Row, Slice, ThreadRow
 

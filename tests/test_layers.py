@@ -18,7 +18,7 @@ from jitnet.engine import ownership
 from jitnet.engine.kinds import KINDS
 from jitnet.engine.state import unpack
 from jitnet.kernels.input_scale import apply_input_scale, scale_weights_backward
-from jitnet.kernels.normalisation import (
+from jitnet.kernels.layer_norm import (
     apply_layer_norm,
     apply_layer_norm_backward,
     layer_norm_backward,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from jitnet.bench.records import Level, Probes, Result
+from jitnet.bench.results import Level, Probes, Result
 from jitnet.bench.rungs import RUNGS
 from jitnet.compiler.decorators import plain
 from jitnet.kernels import matmul

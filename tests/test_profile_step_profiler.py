@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import jitnet
-from jitnet.bench.records import Level, Probes
+from jitnet.bench.results import Level, Probes
 from jitnet.compiler.clock import tick_s
 from jitnet.compiler.machine import describe_machine
 from jitnet.engine.state import clock_for

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jitnet.bench.records import Level, Probes
+from jitnet.bench.results import Level, Probes
 from jitnet.bench.verdict import judge, judge_region, level_of
 
 KIB = 1024

@@ -17,9 +17,8 @@ import test_render_functions
 from rich.console import Console
 
 from jitnet import render
-from jitnet.bench.comparison import Change
-from jitnet.bench.document import as_document
-from jitnet.bench.records import Bench, Result, Settings, StepRow
+from jitnet.bench.comparison import Change, as_document
+from jitnet.bench.results import Bench, Result, Settings, StepRow
 from jitnet.bench.verdict import judge
 from jitnet.config import AugmentConfig, ModelConfig
 from jitnet.profile.step.roofline import roofline_of

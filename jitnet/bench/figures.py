@@ -1,9 +1,12 @@
-"""Figures of samples, and times in words; apart from the records, so that what shows one need not load Numba for it."""
+"""Figures of samples, times in words, and counts of threads: what also those need that may not load Numba."""
 
 from collections.abc import Sequence
 from statistics import median, quantiles
 
-__all__ = ["duration", "spread"]
+__all__ = ["all_counts", "duration", "spread"]
+
+EVERY_UP_TO = 4
+"""Counts of threads up to this one are all measured."""
 
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 
@@ -24,3 +27,9 @@ def duration(seconds: float) -> str:
             amount = seconds / size
             return f"{amount:,.{0 if amount >= 100 else 1 if amount >= 10 else 2}f} {unit}"
     return f"{seconds * 1e9:.0f} ns"
+
+
+def all_counts(cores: int) -> tuple[int, ...]:
+    """Counts of threads that stand for all: each up to 4, then powers of two, and the number of cores."""
+    powers = {2**power for power in range(cores.bit_length())}
+    return tuple(sorted(count for count in {*range(1, EVERY_UP_TO + 1), *powers, cores} if count <= cores))

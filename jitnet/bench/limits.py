@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.bench.records import Case, Level, Probes, Result
+from jitnet.bench.results import Case, Level, Probes, Result
 from jitnet.bench.timing import timed
 from jitnet.compiler.barrier import BARRIERS, barrier_words
 from jitnet.compiler.blocks import LANES

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.bench.records import Case
-from jitnet.bench.subject import BATCHES, Prediction, Subject, Training, prepare_prediction
+from jitnet.bench.results import Case
 from jitnet.bench.timing import timed
+from jitnet.bench.workload import BATCHES, Prediction, Subject, Training, prepare_prediction
 from jitnet.compiler.machine import set_threads
 from jitnet.config import ACTIVATIONS, OPTIMIZERS, AugmentConfig, TrainConfig
 from jitnet.engine.costs import Sizes

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from jitnet.bench.records import Case
-from jitnet.bench.subject import Subject
+from jitnet.bench.results import Case
 from jitnet.bench.timing import timed
+from jitnet.bench.workload import Subject
 from jitnet.compiler.blocks import PANEL
 from jitnet.compiler.machine import set_threads
 from jitnet.engine.state import aligned

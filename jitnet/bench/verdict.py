@@ -7,7 +7,7 @@ neither binds, but latency: it waits for single results, or is over before its l
 
 from dataclasses import dataclass
 
-from jitnet.bench.records import Probes
+from jitnet.bench.results import Probes
 
 __all__ = ["LEVELS", "Judgement", "judge", "judge_region", "level_of"]
 

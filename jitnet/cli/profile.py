@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jitnet.cli.command import meant_by
-from jitnet.cli.common import DataOption, Json, Quiet, check_output, print_json, recipe_completion, write_output
+from jitnet.cli.common import (
+    DataOption,
+    Json,
+    Quiet,
+    check_output,
+    parse_threads,
+    print_json,
+    recipe_completion,
+    write_output,
+)
 from jitnet.cli.options import FIELDS, NETWORK_NAMES, CommandWithFields, configure, sizes_of, task_for, with_fields
 from jitnet.config.checking import any_of
 from jitnet.errors import MissingExtra, UsageError
@@ -267,7 +276,6 @@ def _steps(
     network, config = configure(fields, recipe)
     draw = _drawing(roofline) if roofline is not None else None
     from jitnet import render
-    from jitnet.bench.options import parse_threads
     from jitnet.compiler.machine import describe_machine
     from jitnet.config import ModelConfig, build
     from jitnet.datasets import load
@@ -348,7 +356,6 @@ def _loop(kernel: str, cpu: str | None, asm: bool, json: bool, quiet: bool) -> i
 def _function(target: str, threads: str | None, asked: dict[str, Any], asm: bool, json: bool, quiet: bool) -> int:
     """A function of the user's own."""
     from jitnet import render
-    from jitnet.bench.options import parse_threads
     from jitnet.compiler.machine import describe_machine
     from jitnet.profile.functions.function_profile import as_document
     from jitnet.profile.functions.profiling import profile_function

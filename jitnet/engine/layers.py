@@ -16,6 +16,7 @@ from jitnet.kernels.activation import activation_backward, activation_forward
 from jitnet.kernels.dropout import dropout
 from jitnet.kernels.gather import gather_bytes, gather_floats
 from jitnet.kernels.input_scale import scale_weights, scale_weights_backward
+from jitnet.kernels.layer_norm import layer_norm_backward, layer_norm_forward, layer_norm_gradient
 from jitnet.kernels.linear import (
     linear_backward_bias,
     linear_backward_input,
@@ -23,7 +24,6 @@ from jitnet.kernels.linear import (
     linear_forward,
 )
 from jitnet.kernels.memory import clear, scale_rows, transpose
-from jitnet.kernels.normalisation import layer_norm_backward, layer_norm_forward, layer_norm_gradient
 from jitnet.kernels.residual import residual_backward, residual_branch, residual_forward
 from jitnet.kernels.sparse import mark_columns, sparse_backward_weight, sparse_forward
 

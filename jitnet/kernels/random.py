@@ -10,10 +10,23 @@ import math
 import numpy as np
 
 from jitnet.compiler.decorators import helper, kernel
-from jitnet.compiler.signatures import INDICES, KEY
+from jitnet.compiler.signatures import FLOATS_2D, INDICES, INT, KEY, REAL
 from jitnet.kernels import splitmix
 
-__all__ = ["AUGMENT", "DROPOUT", "INIT", "ORDER", "SPLIT", "bits", "key", "normal", "permutation", "shuffle", "uniform"]
+__all__ = [
+    "AUGMENT",
+    "DROPOUT",
+    "INIT",
+    "ORDER",
+    "SPLIT",
+    "bits",
+    "fill_normal",
+    "key",
+    "normal",
+    "permutation",
+    "shuffle",
+    "uniform",
+]
 
 # Purposes: the first number folded in after the seed, so that no two uses share a stream.
 INIT, ORDER, DROPOUT, AUGMENT, SPLIT = (np.uint64(purpose) for purpose in range(1, 6))
@@ -65,3 +78,13 @@ def permutation(key, order):
 def shuffle(seed, epoch, order):
     """Fill order (n,) int32 with the samples' order in an epoch; seed and epoch uint64."""
     permutation(key(seed, ORDER, epoch, np.uint64(0)), order)
+
+
+@kernel(FLOATS_2D, REAL, KEY, INT)
+def fill_normal(values, deviation, seed, layer):
+    """values (out, in) float32 drawn from N(0, deviation**2); seed uint64, layer int64."""
+    for o in range(values.shape[0]):
+        stream = key(seed, INIT, np.uint64(layer), np.uint64(o))
+        row = values[o]
+        for i in range(row.shape[0]):
+            row[i] = normal(stream, np.uint64(i)) * np.float32(deviation)

@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from jitnet.bench.limits import cache_bytes, probe_cases, probes_of
 from jitnet.bench.lines import shape_of
-from jitnet.bench.records import Probes
-from jitnet.bench.subject import Prediction, prepare_prediction
+from jitnet.bench.results import Probes
 from jitnet.bench.timing import measure
 from jitnet.bench.verdict import judge, judge_region
+from jitnet.bench.workload import Prediction, prepare_prediction
 from jitnet.compiler.clock import tick_s
 from jitnet.config import TrainConfig
 from jitnet.datasets import Dataset

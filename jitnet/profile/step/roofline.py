@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jitnet.bench.records import Probes
+from jitnet.bench.results import Probes
 from jitnet.profile.step.step_profile import Profile
 
 __all__ = [

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from jitnet.bench.records import Probes, Timed
+from jitnet.bench.results import Probes, Timed
 from jitnet.compiler.machine import Machine
 from jitnet.config import layers_in_words
 from jitnet.engine.operations import OPERATIONS

@@ -12,6 +12,7 @@ from typing import Any
 
 import numba
 
+from jitnet.bench.figures import all_counts
 from jitnet.compiler.numba_parts import (
     NumbaParallelSafetyWarning,
     NumbaPerformanceWarning,
@@ -204,7 +205,7 @@ class _Measuring:
         most = numba.config.NUMBA_NUM_THREADS
         counts = [1]
         if self.entries:
-            counts = self.request["threads"] or _all_counts(most)
+            counts = self.request["threads"] or list(all_counts(most))
             if max(counts) > most:
                 raise Refused(
                     f"--threads {max(counts)}: Numba has {most} here; NUMBA_NUM_THREADS or the affinity says so"
@@ -407,14 +408,6 @@ class _Measuring:
 
         write_map(path, found, named)
         return str(path)
-
-
-def _all_counts(most: int) -> list[int]:
-    """1 to all: each up to 4, then doubled."""
-    counts = [count for count in (1, 2, 3, 4) if count <= most]
-    while counts[-1] * 2 <= most:
-        counts.append(counts[-1] * 2)
-    return sorted({*counts, most})
 
 
 def _options(options: dict[str, Any]) -> str:
