@@ -221,7 +221,7 @@ def _counting() -> Iterator[None]:
     integers, and what is drawn once an image counts for nothing."""
     drawn = ("jitnet.kernels.random", "jitnet.kernels.splitmix")
     names = [name for name in sys.modules if name.startswith("jitnet.kernels.") and name not in drawn]
-    modules = [sys.modules[name] for name in (*names, "jitnet.compiler.tile") if hasattr(sys.modules[name], "np")]
+    modules = [sys.modules[name] for name in (*names, "jitnet.machine.tile") if hasattr(sys.modules[name], "np")]
     try:
         for module in modules:
             module.np = _CountingNumPy()

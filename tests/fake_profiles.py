@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from jitnet.bench.results import Level, Probes
-from jitnet.compiler.machine import Machine
+from jitnet.machine.host import Machine
 from jitnet.profile.step.step_profile import Profile, Row, Slice, ThreadRow
 
 MACHINE = Machine("A CPU of 2 cores", 256, 2, None, 2, "2 cores by affinity", "omp", "0.68.1", "20.1")

@@ -15,9 +15,9 @@ from jitnet.bench.limits import probes_of
 from jitnet.bench.results import Case, Level, Probes, Result
 from jitnet.bench.verdict import judge
 from jitnet.cli.common import parse_share, parse_threads
-from jitnet.compiler.machine import describe_machine
 from jitnet.config import ACTIVATIONS, OPTIMIZERS
 from jitnet.errors import JitnetError, UsageError
+from jitnet.machine.host import describe_machine
 
 two_cores = pytest.mark.skipif(describe_machine().affinity < 2, reason="needs two cores")
 
@@ -120,8 +120,8 @@ def test_measuring_is_interleaved_and_counts_calls():
 
 def test_ladder_is_the_product_or_says_no():
     from jitnet.bench import rungs
-    from jitnet.compiler.blocks import PANEL, TILE_ROWS
     from jitnet.config import ModelConfig
+    from jitnet.machine.blocks import PANEL, TILE_ROWS
 
     def cases_of(batch: int, features: int, units: int) -> list[Case]:
         shape = ModelConfig(in_features=features, hidden=(units,), n_classes=2)

@@ -10,13 +10,14 @@ import pytest
 from numba import config, types
 
 import jitnet
-from jitnet.compiler import barrier, clock, denormals, reference, tile, words
+from jitnet.compiler import reference
 from jitnet.compiler.cache import COMPILED_ROOMS
 from jitnet.compiler.intrinsics import intrinsic
 from jitnet.compiler.signatures import COUNTS, FLOATS, INT
 from jitnet.engine import loop
 from jitnet.engine.operation import ARGUMENTS
 from jitnet.kernels import loss
+from jitnet.machine import barrier, clock, denormals, tile, words
 
 if config.DISABLE_JIT:
     pytest.skip("without the compiler there are no intrinsics", allow_module_level=True)

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -16,6 +17,7 @@ PACKAGE = Path(jitnet.__file__).parent
 # The package itself, "", offers what all rooms have: only the last row may look at it.
 ROWS = [
     ["errors", "version", "config", "compiler"],
+    ["machine"],
     ["kernels", "datasets"],
     ["engine"],
     ["model"],
@@ -43,8 +45,8 @@ WORKERS = {
 ONLY_IN = {
     "rich": {"render"},
     "typer": {"cli", "__main__"},
-    "numba": {"compiler", "engine", "kernels", "profile.code.worker", "profile.functions.worker"},
-    "llvmlite": {"compiler", "profile.code", "profile.functions.worker"},
+    "numba": {"compiler", "engine", "kernels", "machine", "profile.code.worker", "profile.functions.worker"},
+    "llvmlite": {"compiler", "machine", "profile.code", "profile.functions.worker"},
     "PIL": {"pictures"},
     "matplotlib": {"render"},
 }
@@ -72,6 +74,7 @@ def row(module: str) -> int:
     raise AssertionError(f"{module} stands in no row: give it one in ROWS")
 
 
+@cache
 def modules() -> dict[str, Path]:
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
@@ -80,6 +83,7 @@ def modules() -> dict[str, Path]:
     return found
 
 
+@cache
 def imports(module: str, path: Path) -> set[str]:
     """Every module that a file names in an import, at the top or inside a function."""
     tree = ast.parse(path.read_text(encoding="utf-8"))

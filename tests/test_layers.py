@@ -12,7 +12,6 @@ from loop import Loop, Problem, in_order, reference_of, reference_run
 from numba import config
 from tables import OPTIMIZER_OPTIONS
 
-from jitnet.compiler.blocks import LANES, PANEL
 from jitnet.config import LAYERS, OPTIMIZERS
 from jitnet.engine import ownership
 from jitnet.engine.kinds import KINDS
@@ -26,6 +25,7 @@ from jitnet.kernels.layer_norm import (
     layer_norm_gradient,
 )
 from jitnet.kernels.residual import apply_residual
+from jitnet.machine.blocks import LANES, PANEL
 
 EVERYTHING = {"norm": "layer", "residual": True, "input_scale": True}
 LAYERS_ON = [{name: value} for name, value in EVERYTHING.items()] + [EVERYTHING]

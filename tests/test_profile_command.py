@@ -32,7 +32,7 @@ def test_every_operation_and_what_is_beside_them_is_shown(call):
 
 
 def test_counts_of_threads_side_by_side_a_picture_and_a_timeline(call):
-    from jitnet.compiler.machine import describe_machine
+    from jitnet.machine.host import describe_machine
 
     counts = "1,2" if describe_machine().affinity > 1 else "1"
     found = call("profile", *SHORT, "--threads", counts, "--roofline", "r.svg", "--trace", "t.json")

@@ -5,9 +5,9 @@ import pytest
 
 import jitnet
 from jitnet.bench.results import Level, Probes
-from jitnet.compiler.clock import tick_s
-from jitnet.compiler.machine import describe_machine
 from jitnet.engine.state import clock_for
+from jitnet.machine.clock import tick_s
+from jitnet.machine.host import describe_machine
 from jitnet.profile.step.profiler import _Clocked, run_profile
 from jitnet.profile.step.step_profile import typical_pairs
 from jitnet.training.trainer import Chunk

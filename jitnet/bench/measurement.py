@@ -12,9 +12,9 @@ from jitnet.bench.rungs import ladder_cases
 from jitnet.bench.steps import same_bits, step_cases, step_rows
 from jitnet.bench.timing import measure
 from jitnet.bench.workload import Subject
-from jitnet.compiler.machine import describe_machine, set_threads
 from jitnet.config import ModelConfig
 from jitnet.datasets import Dataset
+from jitnet.machine.host import describe_machine, set_threads
 
 __all__ = ["BUDGET_S", "run_bench"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from jitnet.bench.figures import spread
-from jitnet.compiler.machine import Machine
+from jitnet.machine.host import Machine
 
 __all__ = ["Bench", "Case", "Level", "Probes", "Result", "Settings", "Timed"]
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.compiler.machine import set_threads
 from jitnet.compiler.reference import Struct
 from jitnet.config import ModelConfig, TrainConfig
 from jitnet.datasets import Dataset, Split
@@ -16,6 +15,7 @@ from jitnet.engine.loop import load_loop, run_steps
 from jitnet.engine.prediction import Predictor
 from jitnet.engine.program import Line, Program
 from jitnet.engine.state import Data, Run
+from jitnet.machine.host import set_threads
 from jitnet.model import Model
 from jitnet.training.plan import Plan, begin_run, data_of, make_plan
 

@@ -108,9 +108,9 @@ def bench(
     from jitnet import render
     from jitnet.bench.comparison import as_document, check_fits, check_threads, compare, read_baseline
     from jitnet.bench.measurement import run_bench
-    from jitnet.compiler.machine import describe_machine
     from jitnet.config import ModelConfig, build
     from jitnet.datasets import load
+    from jitnet.machine.host import describe_machine
 
     here = describe_machine()
     counts = parse_threads(threads, here.cores, here.affinity)

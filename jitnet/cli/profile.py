@@ -276,9 +276,9 @@ def _steps(
     network, config = configure(fields, recipe)
     draw = _drawing(roofline) if roofline is not None else None
     from jitnet import render
-    from jitnet.compiler.machine import describe_machine
     from jitnet.config import ModelConfig, build
     from jitnet.datasets import load
+    from jitnet.machine.host import describe_machine
     from jitnet.model import Model
     from jitnet.profile.step import profiler
     from jitnet.profile.step.export import as_document, as_trace
@@ -356,7 +356,7 @@ def _loop(kernel: str, cpu: str | None, asm: bool, json: bool, quiet: bool) -> i
 def _function(target: str, threads: str | None, asked: dict[str, Any], asm: bool, json: bool, quiet: bool) -> int:
     """A function of the user's own."""
     from jitnet import render
-    from jitnet.compiler.machine import describe_machine
+    from jitnet.machine.host import describe_machine
     from jitnet.profile.functions.function_profile import as_document
     from jitnet.profile.functions.profiling import profile_function
 

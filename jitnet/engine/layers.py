@@ -7,7 +7,6 @@ common.
 
 import numpy as np
 
-from jitnet.compiler.blocks import LANES, PANEL, SPARSE_BLOCK
 from jitnet.compiler.decorators import helper
 from jitnet.engine.costs import Cost, Sizes, gradient_bytes, linear_cost, sparse_linear_cost
 from jitnet.engine.operation import operation
@@ -26,6 +25,7 @@ from jitnet.kernels.linear import (
 from jitnet.kernels.memory import clear, scale_rows, transpose
 from jitnet.kernels.residual import residual_backward, residual_branch, residual_forward
 from jitnet.kernels.sparse import mark_columns, sparse_backward_weight, sparse_forward
+from jitnet.machine.blocks import LANES, PANEL, SPARSE_BLOCK
 
 __all__ = [
     "activate",

@@ -18,9 +18,9 @@ import numpy as np
 from numba import prange
 
 from jitnet.compiler.decorators import driver, helper, linked
-from jitnet.compiler.denormals import flush_denormals, restore_float_flags
 from jitnet.compiler.signatures import FLOATS, FLOATS_2D, INT, REAL
 from jitnet.kernels.exponential import exp
+from jitnet.machine.denormals import flush_denormals, restore_float_flags
 
 __all__ = [
     "ACTIVATION_KERNELS",

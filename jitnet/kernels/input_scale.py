@@ -11,11 +11,11 @@ and then together: the same bits whatever the width of panels.
 import numpy as np
 from numba import prange
 
-from jitnet.compiler.blocks import LANES, PANEL, PANEL_COLS
 from jitnet.compiler.decorators import driver, helper
-from jitnet.compiler.denormals import flush_denormals, restore_float_flags
 from jitnet.compiler.signatures import FLOATS, FLOATS_2D, INT
-from jitnet.compiler.tile import tile_load, tile_store, tile_sum, tile_zero
+from jitnet.machine.blocks import LANES, PANEL, PANEL_COLS
+from jitnet.machine.denormals import flush_denormals, restore_float_flags
+from jitnet.machine.tile import tile_load, tile_store, tile_sum, tile_zero
 
 __all__ = ["apply_input_scale", "scale_weights", "scale_weights_backward"]
 

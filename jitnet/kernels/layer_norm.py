@@ -15,11 +15,11 @@ vector of a row is zero, and is left zero.
 import numpy as np
 from numba import prange
 
-from jitnet.compiler.blocks import LANES
 from jitnet.compiler.decorators import driver, helper
-from jitnet.compiler.denormals import flush_denormals, restore_float_flags
 from jitnet.compiler.signatures import FLOATS, FLOATS_2D, INT
-from jitnet.compiler.tile import tile_load, tile_store, tile_sum, tile_zero
+from jitnet.machine.blocks import LANES
+from jitnet.machine.denormals import flush_denormals, restore_float_flags
+from jitnet.machine.tile import tile_load, tile_store, tile_sum, tile_zero
 
 __all__ = [
     "EPSILON",

@@ -20,7 +20,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import prange
 
-from jitnet.compiler.blocks import (
+from jitnet.compiler.decorators import driver, helper, linked
+from jitnet.compiler.signatures import FLOATS, FLOATS_2D, INT
+from jitnet.machine.blocks import (
     COPIED_DEPTH,
     COPIED_FROM,
     COPIED_INPUTS,
@@ -40,10 +42,8 @@ from jitnet.compiler.blocks import (
     WEIGHT_INPUTS,
     WEIGHT_TERMS,
 )
-from jitnet.compiler.decorators import driver, helper, linked
-from jitnet.compiler.denormals import flush_denormals, restore_float_flags
-from jitnet.compiler.signatures import FLOATS, FLOATS_2D, INT
-from jitnet.compiler.tile import (
+from jitnet.machine.denormals import flush_denormals, restore_float_flags
+from jitnet.machine.tile import (
     tile_add_outer,
     tile_add_scaled,
     tile_load,

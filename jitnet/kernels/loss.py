@@ -23,13 +23,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import prange
 
-from jitnet.compiler.blocks import LANES
 from jitnet.compiler.decorators import driver, linked
-from jitnet.compiler.denormals import flush_denormals, restore_float_flags
 from jitnet.compiler.signatures import FLOATS, FLOATS_2D, INDICES, INT, REAL, SINGLE
 from jitnet.compiler.switch import switch
-from jitnet.compiler.tile import tile_larger, tile_load, tile_store, tile_sum, tile_zero
 from jitnet.kernels.exponential import tile_exp
+from jitnet.machine.blocks import LANES
+from jitnet.machine.denormals import flush_denormals, restore_float_flags
+from jitnet.machine.tile import tile_larger, tile_load, tile_store, tile_sum, tile_zero
 
 __all__ = [
     "LINK_KERNELS",

@@ -10,10 +10,10 @@ in which memory is walked and what stays in registers. out_features is a multipl
 import numpy as np
 from numba import prange
 
-from jitnet.compiler.blocks import PANEL, TILE_COLS, TILE_PANELS, TILE_ROWS, TILE_UNITS
 from jitnet.compiler.decorators import driver, kernel
 from jitnet.compiler.signatures import FLOATS_2D, INT
-from jitnet.compiler.tile import tile_add_outer, tile_store, tile_zero
+from jitnet.machine.blocks import PANEL, TILE_COLS, TILE_PANELS, TILE_ROWS, TILE_UNITS
+from jitnet.machine.tile import tile_add_outer, tile_store, tile_zero
 
 __all__ = ["blocked", "matmul", "reordered", "summed", "textbook", "tiled"]
 

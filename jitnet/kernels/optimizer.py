@@ -23,12 +23,12 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange, typeof
 
-from jitnet.compiler.blocks import LANES
 from jitnet.compiler.decorators import driver, helper, linked
-from jitnet.compiler.denormals import flush_denormals, restore_float_flags
 from jitnet.compiler.signatures import FLOATS, FLOATS_2D, INT, REAL, make_record
-from jitnet.compiler.tile import tile_load, tile_max, tile_sqrt, tile_store, tile_zero
 from jitnet.config.choices import HYPERPARAMETERS, OptimizerFields
+from jitnet.machine.blocks import LANES
+from jitnet.machine.denormals import flush_denormals, restore_float_flags
+from jitnet.machine.tile import tile_load, tile_max, tile_sqrt, tile_store, tile_zero
 
 __all__ = ["OPTIMIZER_KERNELS", "OptimizerKernel", "average", "optimizer_settings", "update", "update_parameters"]
 

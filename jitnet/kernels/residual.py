@@ -9,11 +9,11 @@ the arrays overlap is then no question for the compiler.
 
 from numba import prange
 
-from jitnet.compiler.blocks import LANES
 from jitnet.compiler.decorators import driver, helper
-from jitnet.compiler.denormals import flush_denormals, restore_float_flags
 from jitnet.compiler.signatures import FLOATS_2D, INT
-from jitnet.compiler.tile import tile_load, tile_store
+from jitnet.machine.blocks import LANES
+from jitnet.machine.denormals import flush_denormals, restore_float_flags
+from jitnet.machine.tile import tile_load, tile_store
 
 __all__ = ["apply_residual", "residual_backward", "residual_branch", "residual_forward"]
 

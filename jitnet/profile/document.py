@@ -17,9 +17,9 @@ from statistics import median
 from typing import Any
 
 from jitnet.bench.comparison import Change, Pair, changes_of
-from jitnet.compiler.machine import Machine
 from jitnet.config import with_defaults
 from jitnet.errors import UsageError
+from jitnet.machine.host import Machine
 from jitnet.version import __version__
 
 __all__ = ["FORMAT", "FUNCTION_FORMAT", "THRESHOLD", "Comparison", "Document", "compare", "document", "read_document"]

@@ -198,7 +198,7 @@ def as_document(profile: FunctionProfile) -> dict[str, Any]:
     Two documents can be compared where function, arguments and options are the same.
     """
     from jitnet.bench.limits import cache_bytes  # here, since they load Numba
-    from jitnet.compiler.machine import describe_machine
+    from jitnet.machine.host import describe_machine
     from jitnet.profile.document import FUNCTION_FORMAT, document
 
     settings = {"target": profile.target, "signature": profile.signature, "options": profile.options}

@@ -16,7 +16,6 @@ from jitnet.bench.results import Probes
 from jitnet.bench.timing import measure
 from jitnet.bench.verdict import judge, judge_region
 from jitnet.bench.workload import Prediction, prepare_prediction
-from jitnet.compiler.clock import tick_s
 from jitnet.config import TrainConfig
 from jitnet.datasets import Dataset
 from jitnet.engine.costs import Cost, Sizes
@@ -24,6 +23,7 @@ from jitnet.engine.operations import OPERATIONS
 from jitnet.engine.program import Line
 from jitnet.engine.state import clock_for
 from jitnet.kernels.augment import distortion_settings
+from jitnet.machine.clock import tick_s
 from jitnet.model import Model
 from jitnet.profile.step.step_profile import Profile, RegionRow, Row, Slice, ThreadRow, typical_pairs
 from jitnet.training.trainer import Chunk, Trainer

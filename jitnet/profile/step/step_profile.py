@@ -7,9 +7,9 @@ from statistics import fmean, stdev
 from typing import Any
 
 from jitnet.bench.results import Probes, Timed
-from jitnet.compiler.machine import Machine
 from jitnet.config import layers_in_words
 from jitnet.engine.operations import OPERATIONS
+from jitnet.machine.host import Machine
 
 __all__ = ["Profile", "RegionRow", "Row", "Slice", "ThreadRow", "typical_pairs"]
 

@@ -3,13 +3,13 @@
 import numba
 import pytest
 
-from jitnet.compiler import machine
+from jitnet.machine import host
 
 
 @pytest.fixture
 def system(tmp_path, monkeypatch):
     """Files of the system, in a folder of the test's; gives a function that writes one."""
-    monkeypatch.setattr(machine, "Path", lambda path: tmp_path / str(path).lstrip("/"))
+    monkeypatch.setattr(host, "Path", lambda path: tmp_path / str(path).lstrip("/"))
 
     def write(path, text):
         target = tmp_path / path.lstrip("/")
@@ -20,7 +20,7 @@ def system(tmp_path, monkeypatch):
 
 
 def test_machine():
-    found = machine.describe_machine()
+    found = host.describe_machine()
     assert found.cpu
     assert found.vector_bits in (128, 256, 512)
     assert 1 <= found.cores <= found.affinity
@@ -28,7 +28,7 @@ def test_machine():
     assert found.threading_layer in ("omp", "tbb", "workqueue")
     assert found.numba
     assert found.llvm
-    assert machine.describe_machine() is found
+    assert host.describe_machine() is found
 
 
 @pytest.mark.parametrize(
@@ -46,12 +46,12 @@ def test_machine():
 def test_quota_of_the_container(system, path, text, quota):
     system("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n")
     system(path, text)
-    assert machine._quota() == quota
+    assert host._quota() == quota
 
 
 def test_a_quota_without_its_period_is_none(system):
     system("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "400000\n")
-    assert machine._quota() is None
+    assert host._quota() is None
 
 
 @pytest.mark.parametrize(
@@ -59,22 +59,22 @@ def test_a_quota_without_its_period_is_none(system):
     [(None, 8, "affinity"), (3.0, 3, "quota"), (2.5, 2, "quota"), (0.5, 1, "quota"), (16.0, 8, "affinity")],
 )
 def test_the_smaller_of_cores_and_quota_binds(monkeypatch, quota, cores, word):
-    monkeypatch.setattr(machine, "_quota", lambda: quota)
-    monkeypatch.setattr(machine.numba.config, "NUMBA_NUM_THREADS", 8)
-    found = machine.describe_machine.__wrapped__()
+    monkeypatch.setattr(host, "_quota", lambda: quota)
+    monkeypatch.setattr(host.numba.config, "NUMBA_NUM_THREADS", 8)
+    found = host.describe_machine.__wrapped__()
     assert (found.cores, found.affinity, found.quota) == (cores, 8, quota)
     assert word in found.cores_reason
 
 
 def test_the_processor_s_name(system):
     system("/proc/cpuinfo", "processor\t: 0\nmodel name\t: Abacus 9000\nflags\t\t: fpu\n")
-    assert machine._cpu_name() == "Abacus 9000"
+    assert host._cpu_name() == "Abacus 9000"
 
 
 def test_threads_are_set_for_the_next_region():
     before = numba.get_num_threads()
     try:
-        machine.set_threads(1)
+        host.set_threads(1)
         assert numba.get_num_threads() == 1
     finally:
-        machine.set_threads(before)
+        host.set_threads(before)

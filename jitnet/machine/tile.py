@@ -24,9 +24,9 @@ import numpy as np
 from numba import config, types
 from numba.extending import models, overload, register_model
 
-from jitnet.compiler.blocks import LANES, PANEL, PANEL_COLS
 from jitnet.compiler.intrinsics import intrinsic
 from jitnet.compiler.numba_parts import cgutils
+from jitnet.machine.blocks import LANES, PANEL, PANEL_COLS
 
 __all__ = [
     "prefetch",

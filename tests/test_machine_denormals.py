@@ -9,13 +9,13 @@ from loop import Loop, Problem
 from numba import config, prange
 
 import jitnet
-from jitnet.compiler.blocks import LANES, PANEL
 from jitnet.compiler.decorators import driver, kernel
-from jitnet.compiler.denormals import flush_denormals, restore_float_flags
-from jitnet.compiler.machine import describe_machine
 from jitnet.config import OPTIMIZERS
 from jitnet.engine import ownership
 from jitnet.kernels import activation, linear, loss, optimizer
+from jitnet.machine.blocks import LANES, PANEL
+from jitnet.machine.denormals import flush_denormals, restore_float_flags
+from jitnet.machine.host import describe_machine
 
 pytestmark = pytest.mark.skipif(
     config.DISABLE_JIT, reason="without the compiler NumPy does the arithmetic, by its rules"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jitnet.compiler.decorators import kernel
-from jitnet.compiler.words import lowest_bit, mask_word, word_at
+from jitnet.machine.words import lowest_bit, mask_word, word_at
 
 pytestmark = pytest.mark.small
 

@@ -6,9 +6,9 @@ import pytest
 from layouts import MARK
 from numba import config
 
-from jitnet.compiler.blocks import LANES, PANEL, PANEL_COLS, SPARSE_PANELS, TILE_ROWS
 from jitnet.compiler.decorators import kernel
-from jitnet.compiler.tile import (
+from jitnet.machine.blocks import LANES, PANEL, PANEL_COLS, SPARSE_PANELS, TILE_ROWS
+from jitnet.machine.tile import (
     prefetch,
     tile_add_outer,
     tile_add_scaled,

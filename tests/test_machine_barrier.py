@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numba import config, prange
 
-from jitnet.compiler.barrier import add_at_once, all_here, barrier_words, forget_barrier, may_wait, wait_for_all
 from jitnet.compiler.decorators import driver, kernel
-from jitnet.compiler.machine import describe_machine, set_threads
+from jitnet.machine.barrier import add_at_once, all_here, barrier_words, forget_barrier, may_wait, wait_for_all
+from jitnet.machine.host import describe_machine, set_threads
 
 compiled = pytest.mark.skipif(config.DISABLE_JIT, reason="without the compiler nothing runs at the same time")
 
