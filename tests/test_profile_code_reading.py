@@ -11,7 +11,7 @@ from jitnet.profile.code.code_view import Instruction
 from jitnet.profile.code.instructions import read_aarch64, read_x86
 from jitnet.profile.code.remarks import fates, in_plain_words, read_remarks
 from jitnet.profile.code.worker.strides import lines_for_one_step
-from jitnet.profile.demangling import demangle
+from jitnet.profile.readable import demangle
 
 AVX512 = """\
 	.file	"<string>"

@@ -151,7 +151,7 @@ def test_addresses_of_symbols_are_where_the_function_is(module):
     """Read back in the process itself: what Numba calls for the function lies in the symbol of its name."""
     code = f"""
         import sys
-        from jitnet.profile.demangling import demangle
+        from jitnet.profile.readable import demangle
         from jitnet.profile.functions.worker.symbols import Symbols
         symbols = Symbols()
         from numba.core.registry import cpu_target
@@ -285,6 +285,6 @@ def test_the_worker_process_loads_no_room_that_changes_numba():
     # numba_parts and figures settle nothing, nor do the packages of their folders.
     assert done.stdout.split() == [
         *("jitnet.bench", "jitnet.bench.figures", "jitnet.compiler", "jitnet.compiler.numba_parts", "jitnet.errors"),
-        *("jitnet.profile", "jitnet.profile.demangling", "jitnet.profile.functions"),
-        *("jitnet.profile.functions.arguments", "jitnet.profile.functions.hints", "jitnet.version"),
+        *("jitnet.profile", "jitnet.profile.functions", "jitnet.profile.functions.arguments"),
+        *("jitnet.profile.functions.hints", "jitnet.profile.readable", "jitnet.version"),
     ]

@@ -56,7 +56,7 @@ def bench() -> Bench:
 
 def profile(threads: int = 2, **fields: object) -> Profile:
     settings = fake_profiles.SETTINGS | {"in_features": 784, "n_classes": 10, "n_targets": None, "activation": "relu"}
-    verdict = "waiting for the slowest part takes 2.3 of 44 µs: serial is faster below 128 units"
+    verdict = "waiting for the slowest part takes 2.30 µs of 44.0 µs: serial is faster below 128 units"
     regions = (RegionRow(1, threads, 4e-5, 3e-5, 2e-6, 3e-6, verdict),)
     reason = "zero-skipping loops (18% of the inputs are not zero)"
     return fake_profiles.profile(threads, settings=settings, regions=regions, input_reason=reason, **fields)

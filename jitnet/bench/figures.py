@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from statistics import median, quantiles
 
-__all__ = ["all_counts", "duration", "spread"]
+__all__ = ["all_counts", "duration", "spread", "threads_text", "three_digits"]
 
 EVERY_UP_TO = 4
 """Counts of threads up to this one are all measured."""
@@ -24,9 +24,18 @@ def duration(seconds: float) -> str:
     """A time with about three digits, in a unit that suits: "1.25 s", "40.0 µs", "3 ns"."""
     for size, unit in UNITS:
         if seconds >= size:
-            amount = seconds / size
-            return f"{amount:,.{0 if amount >= 100 else 1 if amount >= 10 else 2}f} {unit}"
+            return f"{three_digits(seconds / size)} {unit}"
     return f"{seconds * 1e9:.0f} ns"
+
+
+def three_digits(amount: float) -> str:
+    """A number of any size with about three digits: "1.25", "40.0", "1,250"."""
+    return f"{amount:,.{0 if amount >= 100 else 1 if amount >= 10 else 2}f}"
+
+
+def threads_text(count: int) -> str:
+    """ "1 thread", "2 threads"."""
+    return f"{count} thread{'s' * (count != 1)}"
 
 
 def all_counts(cores: int) -> tuple[int, ...]:

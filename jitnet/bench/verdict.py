@@ -7,6 +7,7 @@ neither binds, but latency: it waits for single results, or is over before its l
 
 from dataclasses import dataclass
 
+from jitnet.bench.figures import duration
 from jitnet.bench.results import Probes
 
 __all__ = ["LEVELS", "Judgement", "judge", "judge_region", "level_of"]
@@ -71,7 +72,7 @@ def judge(
     elif seconds < SHORT_S:
         binds, verdict = (
             "latency",
-            f"latency binds: over after {microseconds(seconds)} µs, before a loop is at its pace",
+            f"latency binds: over after {duration(seconds)}, before a loop is at its pace",
         )
     else:
         binds = "latency"
@@ -93,8 +94,8 @@ def judge_region(
     if parts == 1:
         return ""
     idle_s = wall_s - busy_s
-    waiting = f"waiting for the slowest part takes {microseconds(waiting_s)} of {microseconds(wall_s)} µs"
-    told = f"starting threads takes {microseconds(starting_s)} of {microseconds(wall_s)} µs"
+    waiting = f"waiting for the slowest part takes {duration(waiting_s)} of {duration(wall_s)}"
+    told = f"starting threads takes {duration(starting_s)} of {duration(wall_s)}"
     if busy_s * (parts - 1) < idle_s:
         # One thread would take parts * busy_s; work shrinks with the extent, starting does not.
         least = extent * idle_s / (busy_s * (parts - 1)) if busy_s else float("inf")
@@ -107,9 +108,3 @@ def judge_region(
     if waiting_s > COUNTS * wall_s:
         return waiting
     return ""
-
-
-def microseconds(seconds: float) -> str:
-    """Microseconds in two or three digits."""
-    us = seconds * 1e6
-    return f"{us:,.0f}" if us >= 10 else f"{us:.1f}"

@@ -17,6 +17,7 @@ from statistics import median
 from typing import Any
 
 from jitnet.bench.comparison import Change, Pair, changes_of
+from jitnet.bench.figures import threads_text
 from jitnet.config import with_defaults
 from jitnet.errors import UsageError
 from jitnet.machine.host import Machine
@@ -128,7 +129,7 @@ def compare(before: Document, after: Document, threshold: float = THRESHOLD, opt
         notices.append(f"{before.path} was measured on another machine, {before.cpu}; {after.path} on {after.cpu}")
     for one, other in ((before, after), (after, before)):
         alone = [
-            f"{name} ({_threads(threads)})"
+            f"{name} ({threads_text(threads)})"
             for name, shape, threads in one.samples_s
             if (name, shape, threads) not in other.samples_s
         ]
@@ -142,7 +143,3 @@ def _lots(samples_s: Sequence[float]) -> list[float]:
     count = min(BLOCKS, len(samples_s))
     bounds = [len(samples_s) * place // count for place in range(count + 1)]
     return [median(samples_s[first:last]) for first, last in pairwise(bounds)]
-
-
-def _threads(count: int) -> str:
-    return f"{count} thread{'s' * (count != 1)}"

@@ -389,7 +389,7 @@ def _short(file: str) -> str:
 
 
 def _readable(symbol: str) -> str:
-    from jitnet.profile.demangling import demangle
+    from jitnet.profile.readable import demangle
 
     return demangle(symbol).replace("<locals>.", "") or "a function that is known at run time"
 

@@ -21,7 +21,7 @@ from jitnet.profile.code.code_view import Body, CodeView, Loop, Mca, Source, Tar
 from jitnet.profile.code.processors import Processor, find_processor
 from jitnet.profile.code.remarks import Fate, fates, read_remarks
 from jitnet.profile.code.source import SourceLoop, function_source, loop_at, match, place_of
-from jitnet.profile.demangling import demangle
+from jitnet.profile.readable import demangle
 
 __all__ = ["look", "view"]
 

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
+from jitnet.bench.figures import threads_text
 from jitnet.profile.code.code_view import CodeView
 
 __all__ = [
@@ -186,10 +187,7 @@ class FunctionProfile:
     @property
     def samples(self) -> dict[str, tuple[float, ...]]:
         """Seconds a call for each row that two profiles can be compared by: the function at each count of threads."""
-        return {
-            f"{self.target} on {count.threads} thread{'s' * (count.threads != 1)}": count.samples_s
-            for count in self.counts
-        }
+        return {f"{self.target} on {threads_text(count.threads)}": count.samples_s for count in self.counts}
 
 
 def as_document(profile: FunctionProfile) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from jitnet.profile.code.code_view import Body, CodeView, Instruction, Loop
-from jitnet.profile.demangling import demangle
 from jitnet.profile.functions.function_profile import Hint, Place
 from jitnet.profile.functions.hints import RULES, Kind
+from jitnet.profile.readable import demangle
 
 __all__ = ["NUMBA", "borne_out", "calls_and_divisions"]
 

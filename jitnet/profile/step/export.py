@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from jitnet.bench.figures import threads_text
 from jitnet.profile.document import FORMAT, document
 from jitnet.profile.step.step_profile import Profile, Row
 
@@ -85,7 +86,7 @@ def as_trace(profile: Profile) -> dict[str, Any]:
     and arguments are equal. The number of a step stands at the step.
     """
     threads = sorted({*range(profile.threads), *(one.thread for one in profile.slices)})
-    events = [_named("process_name", STEPS, name=f"jitnet, {_threads(profile.threads)}")]
+    events = [_named("process_name", STEPS, name=f"jitnet, {threads_text(profile.threads)}")]
     for place, name in ((STEPS, "steps"), *((1 + thread, f"thread {thread}") for thread in threads)):
         events += [_named("thread_name", place, name=name), _named("thread_sort_index", place, sort_index=place)]
     ends: dict[int, tuple[float, float]] = {}
@@ -131,7 +132,3 @@ def _slice(name: str, kind: str, track: int, begin_s: float, end_s: float, argum
         "dur": (end_ns - begin_ns) / 1e3,
         "args": arguments,
     }
-
-
-def _threads(count: int) -> str:
-    return f"{count} thread{'s' * (count != 1)}"

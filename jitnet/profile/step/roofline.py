@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from jitnet.bench.figures import threads_text
 from jitnet.bench.results import Probes
 from jitnet.profile.step.step_profile import Profile
 
@@ -138,7 +139,7 @@ def roofline_of(profile: Profile) -> Roofline:
         more = row.nominal_flop / row.flop
         nominal = (row.intensity * more, row.gflops * more) if row.skips_zeros else None
         points.append(Point(row.name, row.intensity, row.gflops, row.roof, row.binds, nominal))
-    title = f"Roofline on {profile.threads} thread{'s' * (profile.threads != 1)}"
+    title = f"Roofline on {threads_text(profile.threads)}"
     return Roofline(
         title,
         profile.probes.peak_gflops,

@@ -12,7 +12,6 @@ wrong.
 
 import json
 import os
-import re
 import sys
 import tempfile
 import traceback
@@ -27,6 +26,7 @@ import llvmlite.binding as llvm
 from jitnet.profile.code.worker.compile_targets import Wrong, look_at
 from jitnet.profile.code.worker.cross_compile import become, vector_bits
 from jitnet.profile.code.worker.line_table import write_lines
+from jitnet.profile.readable import message_lines
 
 __all__: list[str] = []
 
@@ -72,10 +72,7 @@ def main() -> None:
 
 def describe(error: Exception) -> str:
     """The reason why something could not be compiled, in a line; Numba's own say much more."""
-    text = re.sub(r"\x1b\[[\d;]*m", "", str(error)) or type(error).__name__
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    told = [line for line in lines if not line.startswith(("Failed in", "File ", "This error", "During:", "<source"))]
-    kept = " ".join(told or lines)
+    kept = " ".join(message_lines(error))
     if not isinstance(error, Exception) or type(error).__module__.startswith("numba"):
         return kept[:400]
     last = traceback.extract_tb(error.__traceback__)[-1]

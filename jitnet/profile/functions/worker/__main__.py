@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from jitnet.profile.functions.worker.subject import Refused
+from jitnet.profile.readable import message_lines
 
 __all__ = ["main"]
 
@@ -64,9 +65,7 @@ def _described(error: BaseException) -> str:
     place = ""
     if isinstance(error, NumbaError):
         # Such a message is a page: the first line that says something, and the last place that it names.
-        lines = [line.strip() for line in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()]
-        told = [line for line in lines if line and not line.startswith(("Failed in", "During:", "File ", ">>>"))]
-        text = told[0] if told else name
+        text = message_lines(error)[0]
         places = re.findall(r'File "([^"]+)", line (\d+)', str(error))
         place = f"{os.path.abspath(places[-1][0])}:{places[-1][1]}" if places else ""
     homes = (HERE, str(Path(numba.__file__).parent), os.path.dirname(os.__file__) + os.sep + "importlib", "<frozen")

@@ -20,7 +20,6 @@ from jitnet.compiler.numba_parts import (
     event,
     wrap_loop_bodies,
 )
-from jitnet.profile.demangling import demangle
 from jitnet.profile.functions.arguments import make_arguments, read_words
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.worker.calls import Calls, interleaved
@@ -42,6 +41,7 @@ from jitnet.profile.functions.worker.symbols import Symbol, Symbols, map_file, r
 from jitnet.profile.functions.worker.thread_clock import ThreadClock
 from jitnet.profile.functions.worker.typed_code import failures, watch_compiler
 from jitnet.profile.functions.worker.values import for_formula, type_in_words
+from jitnet.profile.readable import demangle, without_colours
 
 __all__ = ["Observers", "measure", "observe"]
 
@@ -419,7 +419,7 @@ def _warned(warned: list[Any]) -> list[Answer]:
     found = []
     for each in warned:
         if issubclass(each.category, NumbaParallelSafetyWarning):
-            text = re.sub(r"\x1b\[[0-9;]*m", "", str(each.message))
+            text = without_colours(str(each.message))
             named = re.search(r'File "([^"]+)", line (\d+)', text)
             name = re.search(r"Variable (\S+)", text)
             if named and name:

@@ -1,8 +1,11 @@
-"""Names of functions as Python has them, from the symbols that Numba makes of them: nothing else is imported for it."""
+"""What Numba writes, made readable: its errors, and the symbols that it makes of names. Loads nothing of Numba."""
 
 import re
 
-__all__ = ["demangle"]
+__all__ = ["demangle", "message_lines", "without_colours"]
+
+PLACES = ("Failed in", "File ", "This error", "During:", "<source", ">>>")
+"""How lines of an error begin that say where, and not what."""
 
 
 def demangle(name: str) -> str:
@@ -24,3 +27,14 @@ def demangle(name: str) -> str:
     for written, meant in (("_3clocals_3e", "<locals>"), ("_3cdynamic_3e", "<dynamic>"), ("_3clambda_3e", "<lambda>")):
         text = text.replace(written, meant)
     return f"{text}[from_Python]" if from_python else f"{text}[from_C]" if prefix == "cfunc." else text
+
+
+def without_colours(text: str) -> str:
+    """The text without a terminal's control sequences."""
+    return re.sub(r"\x1b\[[\d;]*m", "", text)
+
+
+def message_lines(error: BaseException) -> list[str]:
+    """The lines of an error that say what is wrong; Numba's errors are a page, mostly of places."""
+    lines = [line.strip() for line in without_colours(str(error)).splitlines() if line.strip()]
+    return [line for line in lines if not line.startswith(PLACES)] or lines or [type(error).__name__]
