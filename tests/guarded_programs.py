@@ -17,8 +17,8 @@ from tables import OPTIMIZER_OPTIONS
 from jitnet.compiler.reference import Struct
 from jitnet.config import ACTIVATIONS, AugmentConfig, ModelConfig, TrainConfig
 from jitnet.engine import ownership
+from jitnet.engine.augmentation import SampleMaker
 from jitnet.engine.prediction import Predictor
-from jitnet.engine.samples import SampleMaker
 from jitnet.engine.setup import make_data
 from jitnet.engine.state import Buffer
 from jitnet.machine.blocks import (
