@@ -310,6 +310,21 @@ def test_no_module_has_the_name_of_what_its_package_offers():
     assert not wrong, "\n".join(wrong)
 
 
+SAME_NAMES = {"__init__", "__main__"}
+"""What Python calls a package itself, and what it runs of one."""
+
+
+def test_no_two_modules_have_one_name():
+    """A name says what is in a module, wherever it is. Only what draws it (render), or is its command (cli), may share
+    the name."""
+    named: dict[str, list[str]] = {}
+    for module, path in modules().items():
+        if room(module) not in ("render", "cli") and path.stem not in SAME_NAMES:
+            named.setdefault(path.stem, []).append(module)
+    wrong = [f"{name}: {' and '.join(found)}" for name, found in named.items() if len(found) > 1]
+    assert not wrong, "\n".join(wrong)
+
+
 def test_unknown_name():
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         jitnet.nonsense  # noqa: B018
