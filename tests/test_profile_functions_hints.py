@@ -68,7 +68,7 @@ def case(name: str, file: str, args: str | None) -> dict:
 
 
 def measured(cases: list[dict]) -> list[dict]:
-    """What the child answers to each request."""
+    """What the worker process answers to each request."""
     environment, _ = _environment()
     environment["PYTHONPATH"] = str(Path(jitnet.__file__).parents[1])
     done = subprocess.run(
@@ -84,7 +84,7 @@ def measured(cases: list[dict]) -> list[dict]:
 
 @pytest.fixture(scope="module")
 def answers() -> dict[str, dict]:
-    """What the child answers for each planted function."""
+    """What the worker process answers for each planted function."""
     cases = [case(name, "faults.py", args) for name, (args, _) in FAULTS.items()]
     cases += [case(name, "clean.py", args) for name, args in CLEAN.items()]
     return dict(zip([*FAULTS, *CLEAN], measured(cases), strict=True))
