@@ -303,6 +303,21 @@ def test_a_function_that_cannot_be_looked_at(target, told):
         look([target], compared=False)
 
 
+def test_a_file_inside_a_package_is_a_part_of_it(tmp_path):
+    """So that its relative imports work."""
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "factors.py").write_text("FACTOR = 3.0\n")
+    file = folder / "loops.py"
+    file.write_text(
+        "from numba import njit\n\nfrom .factors import FACTOR\n\n\n"
+        "@njit\ndef scaled(x, y):\n    for i in range(x.shape[0]):\n        y[i] = FACTOR * x[i]\n"
+    )
+    (view,) = look([Target("scaled", str(file), (DOUBLES, DOUBLES))], analysed=False, compared=False)
+    assert [(Path(loop.file), loop.line) for loop in view.loops] == [(file, 8)]
+
+
 def test_what_numba_cannot_compile_is_one_line():
     with pytest.raises(JitnetError, match="cannot compile vectorises: ") as error:
         look([Target("vectorises", FILE, ("unicode_type", FLOATS))], compared=False)

@@ -286,5 +286,5 @@ def test_the_worker_process_loads_no_room_that_changes_numba():
     assert done.stdout.split() == [
         *("jitnet.bench", "jitnet.bench.figures", "jitnet.compiler", "jitnet.compiler.numba_parts", "jitnet.errors"),
         *("jitnet.profile", "jitnet.profile.functions", "jitnet.profile.functions.arguments"),
-        *("jitnet.profile.functions.hints", "jitnet.profile.readable", "jitnet.version"),
+        *("jitnet.profile.functions.hints", "jitnet.profile.loading", "jitnet.profile.readable", "jitnet.version"),
     ]

@@ -12,6 +12,7 @@ from typing import Any
 
 from jitnet.profile.code.worker.line_table import name_wrapped
 from jitnet.profile.code.worker.strides import lines_for_one_step
+from jitnet.profile.loading import load_module
 
 __all__ = ["Wrong", "look_at"]
 
@@ -103,19 +104,9 @@ def find(target: dict[str, Any]) -> Any:
     module_name, path = target["module"], target["name"]
     sys.path[:0] = [*target["path"], os.getcwd()]
     try:
-        if module_name.endswith(".py"):
-            file = Path(module_name)
-            if not file.is_file():
-                raise Wrong(f"{module_name}: no such file")
-            sys.path.insert(0, str(file.parent.absolute()))
-            spec = importlib.util.spec_from_file_location(file.stem, file.absolute())
-            assert spec is not None
-            assert spec.loader is not None
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[file.stem] = module
-            spec.loader.exec_module(module)
-        else:
-            module = importlib.import_module(module_name)
+        if module_name.endswith(".py") and not Path(module_name).is_file():
+            raise Wrong(f"{module_name}: no such file")
+        module = load_module(module_name)
     except ModuleNotFoundError as error:
         raise Wrong(f"{module_name}: cannot be imported ({error})") from None
     found: Any = module

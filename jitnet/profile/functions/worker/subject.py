@@ -1,15 +1,12 @@
 """The function that was asked for, whatever decorator made it, and the arguments to call it with."""
 
-import importlib
-import importlib.util
 import inspect
-import sys
 import types
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from jitnet.profile.functions.arguments import EXAMPLE
+from jitnet.profile.loading import load_module
 
 __all__ = ["Refused", "Subject", "check_arguments", "find", "made_by_setup", "remember_ufuncs"]
 
@@ -98,10 +95,8 @@ def _resolve(target: str, option: str) -> Any:
 
 
 def _load(where: str, option: str, target: str) -> Any:
-    if where.endswith(".py") or "/" in where:
-        return _load_file(Path(where).resolve())
     try:
-        return importlib.import_module(where)
+        return load_module(where)
     except ModuleNotFoundError as error:
         if error.name and (where == error.name or where.startswith(f"{error.name}.")):
             raise Refused(
@@ -109,28 +104,6 @@ def _load(where: str, option: str, target: str) -> Any:
                 "path, or start where `import` finds it"
             ) from None
         raise
-
-
-def _load_file(path: Path) -> Any:
-    """A file as a module of its own name; one inside a package as that package's part, so that its imports work."""
-    folder, parts = path.parent, [path.stem]
-    while (folder / "__init__.py").exists():
-        parts.insert(0, folder.name)
-        folder = folder.parent
-    sys.path.insert(0, str(folder))
-    name = ".".join(parts)
-    if len(parts) > 1:
-        return importlib.import_module(name)
-    if name in sys.modules and getattr(sys.modules[name], "__file__", None) == str(path):
-        return sys.modules[name]
-    name = name if name not in sys.modules and name not in sys.stdlib_module_names else f"{name}_profiled"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def _subject(found: Any) -> Subject | None:
