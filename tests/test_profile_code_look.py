@@ -318,6 +318,14 @@ def test_a_file_inside_a_package_is_a_part_of_it(tmp_path):
     assert [(Path(loop.file), loop.line) for loop in view.loops] == [(file, 8)]
 
 
+def test_a_function_of_nothing_but_a_docstring_has_a_view(tmp_path):
+    """Numba's own search for a function's first line fails there, and so would the view of all that calls it."""
+    file = tmp_path / "nothing.py"
+    file.write_text('from numba import njit\n\n\n@njit\ndef nothing(x):\n    """Leave x as it is."""\n')
+    (view,) = look([Target("nothing", str(file), (DOUBLES,))], analysed=False, compared=False)
+    assert (view.function, view.loops) == ("nothing", ())
+
+
 def test_what_numba_cannot_compile_is_one_line():
     with pytest.raises(JitnetError, match="cannot compile vectorises: ") as error:
         look([Target("vectorises", FILE, ("unicode_type", FLOATS))], compared=False)

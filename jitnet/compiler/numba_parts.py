@@ -220,8 +220,8 @@ PARTS = (
         "its methods, each of which a subclass may replace, write a table of lines",
         _LINES,
     ),
-    Part("Lower", "numba.core.lowering:Lower", ("lower_inst",), "every statement goes through it, and `loc` is its "
-         "place", _LINES),
+    Part("Lower", "numba.core.lowering:Lower", ("_compute_def_location", "lower_inst"), "every statement goes through "
+         "it, and `loc` is its place; it finds the line that a function begins in", _LINES),
     Part(
         "CPUCodeLibrary",
         "numba.core.codegen:CPUCodeLibrary",

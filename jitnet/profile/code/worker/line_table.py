@@ -69,6 +69,15 @@ def write_lines() -> None:
         return before(self, inst)
 
     Lower.lower_inst = lower_inst
+    place_of = Lower._compute_def_location
+
+    def compute_def_location(self: Any) -> Any:
+        try:
+            return place_of(self)
+        except IndexError:  # Numba looks for a statement behind the docstring of a function that has none
+            return self.func_ir.loc
+
+    Lower._compute_def_location = compute_def_location
 
     def noting_place(make: Any) -> Any:
         def make_body(lowerer: Any, parfor: Any, *args: Any, **kwargs: Any) -> Any:
