@@ -12,7 +12,14 @@ def write_lines() -> None:
     Its own way, `debug=True`, also keeps variables in memory, checks bounds and forbids inlining: other code. And it
     writes the lines of what it copied from another file, or into the body of a `prange`, under the wrong file.
     """
-    from jitnet.compiler.numba_parts import BaseContext, CPUCodeLibrary, DIBuilder, Lower, wrap_loop_bodies
+    from jitnet.compiler.numba_parts import (
+        BaseContext,
+        CPUCodeLibrary,
+        DIBuilder,
+        Lower,
+        wrap_first_lines,
+        wrap_loop_bodies,
+    )
 
     class Lines(DIBuilder):  # type: ignore[misc]
         """A scope for each file whose lines come up in a function."""
@@ -69,15 +76,17 @@ def write_lines() -> None:
         return before(self, inst)
 
     Lower.lower_inst = lower_inst
-    place_of = Lower._compute_def_location
 
-    def compute_def_location(self: Any) -> Any:
-        try:
-            return place_of(self)
-        except IndexError:  # Numba looks for a statement behind the docstring of a function that has none
-            return self.func_ir.loc
+    def without_statements(find: Any) -> Any:
+        def find_first_line(lowerer: Any) -> Any:
+            try:
+                return find(lowerer)
+            except IndexError:  # Numba looks for a statement behind the docstring of a function that has none
+                return lowerer.func_ir.loc
 
-    Lower._compute_def_location = compute_def_location
+        return find_first_line
+
+    wrap_first_lines(without_statements)
 
     def noting_place(make: Any) -> Any:
         def make_body(lowerer: Any, parfor: Any, *args: Any, **kwargs: Any) -> Any:
