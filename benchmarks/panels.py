@@ -19,12 +19,12 @@ from harness import Spread, commit, interleave, machine, machine_line, spread
 from report import replace_section
 
 from jitnet import Dataset, ModelConfig
-from jitnet.bench.subject import BATCHES, Subject, Training
 from jitnet.bench.timing import timed
-from jitnet.compiler.blocks import PANEL
-from jitnet.compiler.machine import set_threads
+from jitnet.bench.workload import BATCHES, Subject, Training
 from jitnet.engine.loop import repeat_lines
 from jitnet.engine.program import Line
+from jitnet.machine.blocks import PANEL
+from jitnet.machine.host import set_threads
 
 BATCH, MOST_UNITS, SAMPLES = 32, 640, 4096
 SAMPLE_S = 0.004

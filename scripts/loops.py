@@ -29,15 +29,15 @@ from harness import commit, machine, machine_line, use_all_cores
 
 from jitnet import render
 from jitnet.bench.limits import probe_cases, probes_of
-from jitnet.bench.records import Case, Probes, Result
+from jitnet.bench.results import Case, Probes, Result
 from jitnet.bench.rungs import RUNGS, product_cases
 from jitnet.bench.timing import measure, timed
-from jitnet.compiler.blocks import TILE_ROWS, TILE_UNITS
-from jitnet.compiler.machine import describe_machine, set_threads
 from jitnet.kernels import matmul
-from jitnet.machine_code.look import look
-from jitnet.machine_code.records import CodeView, Counts, Loop, Target
-from jitnet.profile.roofline import Bandwidth, Ceiling, Point, Roofline, bandwidths_of
+from jitnet.machine.blocks import TILE_ROWS, TILE_UNITS
+from jitnet.machine.host import describe_machine, set_threads
+from jitnet.profile.code.code_view import CodeView, Counts, Loop, Target
+from jitnet.profile.code.look import look
+from jitnet.profile.step.roofline import Bandwidth, Ceiling, Point, Roofline, bandwidths_of
 from jitnet.render.roofline_figure import roofline_file
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -88,7 +88,7 @@ STEPS = (
     Step("reordered", ((LADDER, "reordered"),), 2, 1, 1),
     Step("blocked", ((LADDER, "blocked"),), 5, 1, 4),
     Step("named sums", ((LADDER, "summed"),), 6, 0, 8),
-    Step("register tile", ((LADDER, "_columns"), ("jitnet/compiler/tile.py", "tile_add_outer")), *TILE),
+    Step("register tile", ((LADDER, "_columns"), ("jitnet/machine/tile.py", "tile_add_outer")), *TILE),
     Step("parallel tile", ((LADDER, "matmul"),), *TILE),
 )
 

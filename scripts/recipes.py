@@ -34,8 +34,8 @@ from harness import environment, machine, machine_line, use_all_cores
 from report import replace_section, rows_in, section
 
 import jitnet
-from jitnet.compiler.machine import describe_machine
 from jitnet.config import OPTIMIZERS, recipe
+from jitnet.machine.host import describe_machine
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "recipes.md"
 REPORTED = ("default", "fast", "affine", "elastic", "dropout", "best")

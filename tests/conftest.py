@@ -17,7 +17,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "error::numba.core.errors.NumbaWarning")
     config.addinivalue_line("filterwarnings", "error::RuntimeWarning")
     # Without the compiler NumPy's scalars do the arithmetic, and say so where random numbers wrap round, as they shall.
-    wraps = "ignore:overflow encountered in scalar:RuntimeWarning:jitnet.kernels.random"
+    wraps = "ignore:overflow encountered in scalar:RuntimeWarning:jitnet.kernels.splitmix"
     config.addinivalue_line("filterwarnings", wraps)
 
 

@@ -219,8 +219,9 @@ class _CountingNumPy:
 def _counting() -> Iterator[None]:
     """Kernels convert numbers without losing sight of them. Random numbers come in as constants: they are reckoned in
     integers, and what is drawn once an image counts for nothing."""
-    names = [name for name in sys.modules if name.startswith("jitnet.kernels.") and name != "jitnet.kernels.random"]
-    modules = [sys.modules[name] for name in (*names, "jitnet.compiler.tile") if hasattr(sys.modules[name], "np")]
+    drawn = ("jitnet.kernels.random", "jitnet.kernels.splitmix")
+    names = [name for name in sys.modules if name.startswith("jitnet.kernels.") and name not in drawn]
+    modules = [sys.modules[name] for name in (*names, "jitnet.machine.tile") if hasattr(sys.modules[name], "np")]
     try:
         for module in modules:
             module.np = _CountingNumPy()

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from jitnet.bench.records import Level, Probes
-from jitnet.compiler.machine import Machine
-from jitnet.profile.records import Profile, Row, Slice, ThreadRow
+from jitnet.bench.results import Level, Probes
+from jitnet.machine.host import Machine
+from jitnet.profile.step.step_profile import Profile, Row, Slice, ThreadRow
 
 MACHINE = Machine("A CPU of 2 cores", 256, 2, None, 2, "2 cores by affinity", "omp", "0.68.1", "20.1")
 

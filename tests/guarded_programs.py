@@ -14,7 +14,14 @@ import numpy as np
 from loop import Loop, Problem
 from tables import OPTIMIZER_OPTIONS
 
-from jitnet.compiler.blocks import (
+from jitnet.compiler.reference import Struct
+from jitnet.config import ACTIVATIONS, AugmentConfig, ModelConfig, TrainConfig
+from jitnet.engine import ownership
+from jitnet.engine.augmentation import SampleMaker
+from jitnet.engine.prediction import Predictor
+from jitnet.engine.setup import make_data
+from jitnet.engine.state import Buffer
+from jitnet.machine.blocks import (
     COPIED_FROM,
     COPIED_SAMPLES,
     FORWARD_DEPTH,
@@ -29,13 +36,6 @@ from jitnet.compiler.blocks import (
     TILE_UNITS,
     WEIGHT_DEPTH,
 )
-from jitnet.compiler.reference import Struct
-from jitnet.config import ACTIVATIONS, AugmentConfig, ModelConfig, TrainConfig
-from jitnet.engine import ownership
-from jitnet.engine.prediction import Predictor
-from jitnet.engine.samples import SampleMaker
-from jitnet.engine.setup import make_data
-from jitnet.engine.state import Buffer
 
 WIDTHS = sorted(
     {1, 2, 3, 7, 13, 37}

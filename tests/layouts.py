@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from jitnet.compiler.blocks import LANES, PANEL
+from jitnet.machine.blocks import LANES, PANEL
 
 Array = np.ndarray[Any, Any]
 

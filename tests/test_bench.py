@@ -12,12 +12,12 @@ import pytest
 
 from jitnet.bench.comparison import rank_test, read_baseline
 from jitnet.bench.limits import probes_of
-from jitnet.bench.options import parse_share, parse_threads
-from jitnet.bench.records import Case, Level, Probes, Result
+from jitnet.bench.results import Case, Level, Probes, Result
 from jitnet.bench.verdict import judge
-from jitnet.compiler.machine import describe_machine
+from jitnet.cli.common import parse_share, parse_threads
 from jitnet.config import ACTIVATIONS, OPTIMIZERS
 from jitnet.errors import JitnetError, UsageError
+from jitnet.machine.host import describe_machine
 
 two_cores = pytest.mark.skipif(describe_machine().affinity < 2, reason="needs two cores")
 
@@ -120,8 +120,8 @@ def test_measuring_is_interleaved_and_counts_calls():
 
 def test_ladder_is_the_product_or_says_no():
     from jitnet.bench import rungs
-    from jitnet.compiler.blocks import PANEL, TILE_ROWS
     from jitnet.config import ModelConfig
+    from jitnet.machine.blocks import PANEL, TILE_ROWS
 
     def cases_of(batch: int, features: int, units: int) -> list[Case]:
         shape = ModelConfig(in_features=features, hidden=(units,), n_classes=2)
@@ -149,7 +149,7 @@ def test_ladder_is_the_product_or_says_no():
 
 @pytest.fixture(scope="module")
 def subject():
-    from jitnet.bench.subject import Subject
+    from jitnet.bench.workload import Subject
     from jitnet.config import ModelConfig
     from jitnet.datasets import load
 
@@ -232,7 +232,7 @@ def test_a_repeated_line_does_its_work_each_time(subject, monkeypatch):
 
 def test_zero_skipping_rows_where_training_skips():
     from jitnet.bench.lines import line_cases
-    from jitnet.bench.subject import Subject
+    from jitnet.bench.workload import Subject
     from jitnet.config import ModelConfig
     from jitnet.datasets import from_arrays
 
@@ -253,7 +253,7 @@ def test_zero_skipping_rows_where_training_skips():
 
 def test_rows_for_samples_made_anew(subject):
     from jitnet.bench.lines import ELASTIC, line_cases
-    from jitnet.bench.subject import Subject
+    from jitnet.bench.workload import Subject
     from jitnet.config import ModelConfig
     from jitnet.datasets import from_arrays
     from jitnet.kernels.augment import distortion_settings
@@ -342,7 +342,7 @@ def test_the_machine_s_limits_are_its_best_samples():
 @two_cores
 def test_same_bits(subject, monkeypatch):
     from jitnet.bench import steps
-    from jitnet.bench import subject as subjects
+    from jitnet.bench import workload as subjects
 
     assert steps.same_bits(subject, (1, 2))
     monkeypatch.setattr(subjects.Training, "train", lambda self, steps: self.run.state.params.fill(self.plan.threads))

@@ -14,13 +14,13 @@ from loop import Loop, Problem, reference_run
 from tables import OPTIMIZER_OPTIONS
 
 import jitnet
-from jitnet.compiler.blocks import LANES
 from jitnet.config import ACTIVATIONS, HYPERPARAMETERS, LOSSES, OPTIMIZERS, TASKS, TrainConfig, losses_of
 from jitnet.evaluation import TargetScore
 from jitnet.kernels import activation as activation_kernels
 from jitnet.kernels import loss as loss_kernels
 from jitnet.kernels import optimizer as optimizer_kernels
 from jitnet.kernels.optimizer import optimizer_settings
+from jitnet.machine.blocks import LANES
 
 activation_forward = direct(activation_kernels.activation_forward)
 activation_backward = direct(activation_kernels.activation_backward)

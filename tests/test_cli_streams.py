@@ -61,7 +61,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is measured is measured in a moment."""
     from jitnet.bench import limits, timing
-    from jitnet.profile import measurement
+    from jitnet.profile.step import profiler as measurement
 
     for name in ("SHORTEST_S", "LONGEST_S", "STEP_S"):
         monkeypatch.setattr(timing, name, 1e-5)

@@ -13,8 +13,8 @@ from conftest import environment
 import jitnet
 from jitnet.compiler import cache
 from jitnet.compiler.environment import BLOCKS
-from jitnet.compiler.machine import describe_machine
 from jitnet.compiler.startup import compile_beside, when_compiling
+from jitnet.machine.host import describe_machine
 
 PACKAGE = Path(jitnet.__file__).parent
 
@@ -32,8 +32,8 @@ def copied_package(tmp_path, monkeypatch):
     "source",
     [
         "compiler/decorators.py",
-        "compiler/tile.py",
-        "compiler/blocks.py",
+        "machine/tile.py",
+        "machine/blocks.py",
         "compiler/intrinsics.py",
         "config/choices.py",
         "kernels/loss.py",
@@ -100,7 +100,8 @@ def test_each_kind_of_block_sizes_has_a_folder_of_its_own_and_helpers_have_the_s
     (other,) = {"avx2", "avx512"} - {BLOCKS}
     report = tmp_path / "helper"
     look = (
-        "from jitnet.compiler import blocks, cache; said = f'{blocks.PANEL} {blocks.TILE_UNITS} {cache.cache_folder}'"
+        "from jitnet.compiler import cache; from jitnet.machine import blocks; "
+        "said = f'{blocks.PANEL} {blocks.TILE_UNITS} {cache.cache_folder}'"
     )
     beside = f"{look}; open({str(report)!r}, 'w').write(said)"
     code = f"{look}; print(said)\nfrom jitnet.compiler.startup import compile_beside\ncompile_beside({beside!r}).wait()"
@@ -375,7 +376,7 @@ def test_the_user_is_told_once_before_anything_is_compiled():
 @pytest.mark.skipif(describe_machine().affinity < 2, reason="needs two cores")
 def test_what_compiles_beside_is_bound_to_no_core(tmp_path):
     found = tmp_path / "cores"
-    loaded = "from jitnet.compiler import tile; import numba; numba.get_num_threads()"  # this binds threads
+    loaded = "from jitnet.machine import tile; import numba; numba.get_num_threads()"  # this binds threads
     numba.get_num_threads()
     compile_beside(f"import os; {loaded}; open({str(found)!r}, 'w').write(str(len(os.sched_getaffinity(0))))").wait()
     assert int(found.read_text()) == describe_machine().affinity

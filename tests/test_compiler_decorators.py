@@ -12,10 +12,10 @@ from direct import direct
 from layouts import MARK
 
 from jitnet.compiler import cache
-from jitnet.compiler.blocks import LANES
 from jitnet.compiler.decorators import FASTMATH, helper, kernel, linked, load
 from jitnet.compiler.signatures import FLOATS, INT, REAL
 from jitnet.kernels.memory import clear
+from jitnet.machine.blocks import LANES
 
 COMPILED = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="asks what the compiler makes")
 

@@ -10,13 +10,14 @@ import pytest
 from numba import config, types
 
 import jitnet
-from jitnet.compiler import barrier, clock, denormals, reference, tile, words
+from jitnet.compiler import reference
 from jitnet.compiler.cache import COMPILED_ROOMS
 from jitnet.compiler.intrinsics import intrinsic
 from jitnet.compiler.signatures import COUNTS, FLOATS, INT
 from jitnet.engine import loop
 from jitnet.engine.operation import ARGUMENTS
 from jitnet.kernels import loss
+from jitnet.machine import barrier, clock, denormals, tile, words
 
 if config.DISABLE_JIT:
     pytest.skip("without the compiler there are no intrinsics", allow_module_level=True)
@@ -72,7 +73,7 @@ def test_every_intrinsic_of_the_package_is_checked_as_it_is_defined():
     direct = re.compile(r"numba\.extending import .*\bintrinsic\b|extending\.intrinsic")
     files = [path for path in PACKAGE.rglob("*.py") if direct.search(path.read_text(encoding="utf-8"))]
     assert [path.relative_to(PACKAGE).as_posix() for path in files] == ["compiler/intrinsics.py"]
-    rooms = [f"jitnet.{room}" for room in (*COMPILED_ROOMS, "foreign")]
+    rooms = [f"jitnet.{room}" for room in (*COMPILED_ROOMS, "profile.functions.worker")]
     names = [
         f"{room}.{each.name}" for room in rooms for each in pkgutil.iter_modules(importlib.import_module(room).__path__)
     ]

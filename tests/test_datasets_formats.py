@@ -15,6 +15,7 @@ from jitnet.datasets import (
     convert,
     describe,
     from_arrays,
+    held_out_rows,
     idx,
     load,
     safetensors_file,
@@ -393,6 +394,11 @@ def test_stratified_split_gives_each_class_its_share(fraction):
     other = stratified_split(Split(images, labels), fraction, seed=4)[1]
     assert np.array_equal(again.images, held.images)
     assert not np.array_equal(other.images, held.images)
+
+
+def test_the_rows_held_out_are_the_same_in_every_version():
+    split = Split(np.zeros((20, 1), np.uint8), np.repeat([0, 1], 10).astype(np.int64))
+    assert np.flatnonzero(held_out_rows(split, 0.3, seed=3)).tolist() == [3, 7, 8, 12, 13, 15]
 
 
 @pytest.mark.parametrize(("fraction", "error"), [(0.0, UsageError), (1.0, UsageError), (0.001, DataError)])

@@ -5,8 +5,8 @@ import pytest
 from loop import Loop, Problem
 from tables import OPTIMIZER_OPTIONS
 
-from jitnet.compiler.blocks import PANEL
 from jitnet.engine import ownership
+from jitnet.machine.blocks import PANEL
 
 WIDE = 8 * PANEL + 3
 NETWORKS = [(70, WIDE), (70, WIDE, 10), (40, WIDE, 2 * PANEL + 1, 5), (33, WIDE, PANEL, 3 * PANEL, 7)]

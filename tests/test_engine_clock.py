@@ -7,10 +7,10 @@ import pytest
 from loop import Loop, Problem
 from numba import config
 
-from jitnet.compiler.blocks import PANEL
-from jitnet.compiler.clock import _both, tick_s
-from jitnet.compiler.machine import describe_machine, set_threads
 from jitnet.engine.state import clock_for, clock_readings
+from jitnet.machine.blocks import PANEL
+from jitnet.machine.clock import _both, tick_s
+from jitnet.machine.host import describe_machine, set_threads
 
 pytestmark = pytest.mark.small
 

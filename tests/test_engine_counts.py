@@ -18,7 +18,6 @@ from counting import Count, count_calls, count_line, watch, watched
 from loop import Loop, Problem
 from numba import config
 
-from jitnet.compiler.blocks import LANES, PANEL
 from jitnet.config import LOSSES, AugmentConfig, ModelConfig, TrainConfig
 from jitnet.engine import ownership
 from jitnet.engine.costs import Sizes
@@ -30,6 +29,7 @@ from jitnet.engine.state import Run, empty_run, no_data, no_outputs
 from jitnet.kernels.activation import ACTIVATION_KERNELS, activation_backward, activation_forward
 from jitnet.kernels.augment import distortion_settings, scratch_size
 from jitnet.kernels.optimizer import OPTIMIZER_KERNELS, optimizer_settings, update
+from jitnet.machine.blocks import LANES, PANEL
 
 BATCH, INPUTS, COLUMNS, ENTRIES = 2 * LANES, 2 * LANES, 16, 8
 """Samples of a batch, inputs of one, how many of these any sample has, and how many each."""

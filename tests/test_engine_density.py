@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 import jitnet
-from jitnet.compiler.blocks import (
+from jitnet.engine.density import density, predicts_skipping, trains_skipping, used_columns
+from jitnet.machine.blocks import (
     SKIPPING_BELOW,
     SKIPPING_BELOW_IN_LARGE,
     SKIPPING_BELOW_IN_PREDICTION,
     SKIPPING_LARGE,
 )
-from jitnet.engine.density import density, predicts_skipping, trains_skipping, used_columns
 from jitnet.training.plan import make_plan
 
 pytestmark = pytest.mark.small

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from layouts import to_panels
 
-from jitnet.compiler.blocks import LANES, PANEL
 from jitnet.config import ACTIVATIONS, ModelConfig
 from jitnet.engine.layout import GAP_BYTES, LAYER, lay_out
 from jitnet.engine.room import row_stride
 from jitnet.engine.state import aligned, allocate, byte_values, pack, unpack
 from jitnet.kernels.activation import ACTIVATION_KERNELS as KERNELS
+from jitnet.machine.blocks import LANES, PANEL
 
 pytestmark = pytest.mark.small
 

@@ -12,10 +12,10 @@ from loop import Loop, Problem, in_order, reference_run
 from numba import config
 from tables import OPTIMIZER_OPTIONS
 
-from jitnet.compiler.blocks import PANEL, SPARSE_BLOCK
 from jitnet.config import ACTIVATIONS, OPTIMIZERS
 from jitnet.engine.loop import run_steps
 from jitnet.engine.state import pack, unpack
+from jitnet.machine.blocks import PANEL, SPARSE_BLOCK
 
 pytestmark = pytest.mark.small
 

@@ -9,7 +9,6 @@ import pytest
 from loop import Loop, Problem
 from numba import config
 
-from jitnet.compiler.blocks import PANEL
 from jitnet.compiler.reference import Struct
 from jitnet.engine import loop, ownership
 from jitnet.engine.costs import Sizes
@@ -18,6 +17,7 @@ from jitnet.engine.loop import run_steps
 from jitnet.engine.operations import CODES, OPERATIONS
 from jitnet.engine.ownership import SPLITS
 from jitnet.engine.program import measuring, on_data, predicting, table_of
+from jitnet.machine.blocks import PANEL
 
 pytestmark = pytest.mark.small
 

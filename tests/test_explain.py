@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import jitnet
-from jitnet.compiler.blocks import UPDATE_BLOCK
 from jitnet.datasets import load
 from jitnet.engine.operations import OPERATIONS
 from jitnet.engine.ownership import SPLITS
+from jitnet.machine.blocks import UPDATE_BLOCK
 from jitnet.render import make_console, program_table
 from jitnet.training import plan as plans
 from jitnet.training.explanation import Explanation, explain

@@ -18,7 +18,7 @@ BEGIN = """
 import multiprocessing, os
 import numpy as np
 import jitnet
-from jitnet.compiler.machine import describe_machine, set_threads, threads_are_lost
+from jitnet.machine.host import describe_machine, set_threads, threads_are_lost
 
 data = jitnet.load("digits")
 shape = jitnet.ModelConfig(in_features=data.in_features, n_classes=data.n_classes, hidden=(64, 32))

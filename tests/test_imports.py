@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -16,21 +17,37 @@ PACKAGE = Path(jitnet.__file__).parent
 # The package itself, "", offers what all rooms have: only the last row may look at it.
 ROWS = [
     ["errors", "version", "config", "compiler"],
+    ["machine"],
     ["kernels", "datasets"],
     ["engine"],
     ["model"],
     ["training", "pictures", "evaluation"],
-    ["runs", "bench", "machine_code", "profile", "foreign"],
+    ["runs", "bench", "profile"],
     ["render"],
     ["cli", "__main__", ""],
 ]
 
-# Libraries that only some rooms may know.
+# Floors of a room, with the others of that room that each may import; "" is what is in the room itself.
+FLOORS = {"profile": {"": set(), "step": {""}, "code": {""}, "functions": {"", "code"}}}
+
+# Folders whose modules run in a worker process, with those modules of the room that both sides import. From the rest of
+# the room they are apart: the worker process runs with other settings, and its modules may not run in jitnet's own.
+WORKERS = {
+    "jitnet.profile.code.worker": {"jitnet.profile.loading", "jitnet.profile.readable"},
+    "jitnet.profile.functions.worker": {
+        "jitnet.profile.readable",
+        "jitnet.profile.functions.arguments",
+        "jitnet.profile.functions.hints",
+        "jitnet.profile.loading",
+    },
+}
+
+# Libraries that only some rooms, floors or folders may know.
 ONLY_IN = {
     "rich": {"render"},
     "typer": {"cli", "__main__"},
-    "numba": {"compiler", "engine", "foreign", "kernels", "machine_code"},
-    "llvmlite": {"compiler", "foreign", "machine_code"},
+    "numba": {"compiler", "engine", "kernels", "machine", "profile.code.worker", "profile.functions.worker"},
+    "llvmlite": {"compiler", "machine", "profile.code", "profile.functions.worker"},
     "PIL": {"pictures"},
     "matplotlib": {"render"},
 }
@@ -41,6 +58,16 @@ def room(module: str) -> str:
     return module.removeprefix("jitnet").removeprefix(".").split(".")[0]
 
 
+def floor(module: str) -> str:
+    """`jitnet.profile.code.look` -> `code`, and a module in the room itself -> nothing."""
+    parts = module.split(".")
+    return parts[2] if len(parts) > 2 and parts[2] in FLOORS[room(module)] else ""
+
+
+def is_within(module: str, place: str) -> bool:
+    return f"{module}.".startswith(f"{place}.")
+
+
 def row(module: str) -> int:
     for number, rooms in enumerate(ROWS):
         if room(module) in rooms:
@@ -48,6 +75,7 @@ def row(module: str) -> int:
     raise AssertionError(f"{module} stands in no row: give it one in ROWS")
 
 
+@cache
 def modules() -> dict[str, Path]:
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
@@ -56,6 +84,7 @@ def modules() -> dict[str, Path]:
     return found
 
 
+@cache
 def imports(module: str, path: Path) -> set[str]:
     """Every module that a file names in an import, at the top or inside a function."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -70,6 +99,33 @@ def imports(module: str, path: Path) -> set[str]:
             assert node.level == 0, f"{path}:{node.lineno}: write imports in full, from jitnet.…"
             names = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= {name if name in known else str(node.module) for name in names}
+    return found
+
+
+HIDDEN = {"sys.modules", "sys.modules.get", "importlib.import_module", "import_module", "__import__"}
+
+
+def hidden(module: str, path: Path) -> list[str]:
+    """Where a file names a module of the package in a text, to look it up or to import it.
+
+    A package may import its own modules so, for names that it offers and imports as each is asked for.
+    """
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and node.args:
+            what, name = node.func, node.args[0]
+        elif isinstance(node, ast.Subscript):
+            what, name = node.value, node.slice
+        elif isinstance(node, ast.Compare):
+            what, name = node.comparators[0], node.left
+        else:
+            continue
+        first = name.values[0] if isinstance(name, ast.JoinedStr) and name.values else name
+        text = first.value if isinstance(first, ast.Constant) else None
+        if ast.unparse(what) in HIDDEN and isinstance(text, str) and is_within(text, "jitnet"):
+            if text.startswith(f"{module}."):
+                continue
+            found.append(f"{path}:{node.lineno}: {ast.unparse(node)}")
     return found
 
 
@@ -95,6 +151,52 @@ def test_an_arrow_to_the_package_itself_is_seen(tmp_path, line):
     assert row("jitnet") > row("jitnet.bench")
 
 
+def test_floors_import_only_what_they_may():
+    wrong = [
+        f"{module} imports {target}: {floor(module) or 'the room itself'} may not import {floor(target)}"
+        for module, path in modules().items()
+        for target in inside(module, path)
+        if room(module) in FLOORS and room(target) == room(module) and floor(target) != floor(module)
+        if floor(target) not in FLOORS[room(module)][floor(module)]
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("folder", WORKERS)
+def test_a_worker_process_is_apart(folder):
+    assert any(is_within(module, folder) for module in modules())
+    wrong = []
+    for module, path in modules().items():
+        for target in inside(module, path):
+            if is_within(target, folder) and not is_within(module, folder):
+                wrong.append(f"{module} imports {target}, which runs in the worker process")
+            same_room = room(target) == room(folder) and not is_within(target, folder)
+            if is_within(module, folder) and same_room and target not in WORKERS[folder]:
+                wrong.append(f"{module} runs in the worker process and imports {target}, which does not")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_import_is_hidden_in_a_text():
+    wrong = [line for module, path in modules().items() for line in hidden(module, path)]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "sys.modules['jitnet.compiler.environment'].CORES",
+        "getattr(sys.modules.get('jitnet.compiler.environment'), 'CORES', [])",
+        "'jitnet.compiler' in sys.modules",
+        "importlib.import_module('jitnet.bench')",
+        "import_module(f'jitnet.{name}')",
+    ],
+)
+def test_a_hidden_import_is_seen(tmp_path, line):
+    path = tmp_path / "look.py"
+    path.write_text(f"import sys\n\nprint({line})\n")
+    assert len(hidden("jitnet.profile.code.look", path)) == 1
+
+
 def test_imports_have_no_circle():
     graph = {module: inside(module, path) - {module} for module, path in modules().items()}
     try:
@@ -109,7 +211,7 @@ def test_library_stays_in_its_rooms(library):
         f"{module} imports {library}"
         for module, path in modules().items()
         for name in imports(module, path)
-        if name.split(".")[0] == library and room(module) not in ONLY_IN[library]
+        if name.split(".")[0] == library and not any(is_within(module, f"jitnet.{place}") for place in ONLY_IN[library])
     ]
     assert not wrong, "\n".join(wrong)
 
@@ -206,6 +308,21 @@ def test_no_module_has_the_name_of_what_its_package_offers():
         )
         if f"{package}.{name}" in known and not (isinstance(node, ast.ImportFrom) and node.module == package)
     ]
+    assert not wrong, "\n".join(wrong)
+
+
+SAME_NAMES = {"__init__", "__main__"}
+"""What Python calls a package itself, and what it runs of one."""
+
+
+def test_no_two_modules_have_one_name():
+    """A name says what is in a module, wherever it is. Only what draws it (render), or is its command (cli), may share
+    the name."""
+    named: dict[str, list[str]] = {}
+    for module, path in modules().items():
+        if room(module) not in ("render", "cli") and path.stem not in SAME_NAMES:
+            named.setdefault(path.stem, []).append(module)
+    wrong = [f"{name}: {' and '.join(found)}" for name, found in named.items() if len(found) > 1]
     assert not wrong, "\n".join(wrong)
 
 

@@ -9,13 +9,13 @@ from direct import direct
 from gradcheck import central_differences
 from layouts import MARK
 
-from jitnet.compiler.blocks import LANES
 from jitnet.compiler.decorators import kernel
-from jitnet.compiler.tile import tile_load, tile_store
 from jitnet.kernels import activation as activations
 from jitnet.kernels.activation import ACTIVATION_KERNELS, apply_activation, apply_activation_backward
 from jitnet.kernels.exponential import exp as linked_exp
 from jitnet.kernels.exponential import tile_exp
+from jitnet.machine.blocks import LANES
+from jitnet.machine.tile import tile_load, tile_store
 
 activation_forward, activation_backward = (
     direct(function) for function in (activations.activation_forward, activations.activation_backward)

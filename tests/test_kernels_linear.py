@@ -12,7 +12,9 @@ from direct import direct
 from gradcheck import central_differences
 from layouts import MARK, filled, from_panels, rounded, rows, to_panels
 
-from jitnet.compiler.blocks import (
+from jitnet.kernels import linear
+from jitnet.kernels.linear import forward, gradient_of_input, gradient_of_weight, padded, weight_index
+from jitnet.machine.blocks import (
     COPIED_DEPTH,
     COPIED_FROM,
     COPIED_INPUTS,
@@ -28,8 +30,6 @@ from jitnet.compiler.blocks import (
     WEIGHT_DEPTH,
     WEIGHT_INPUTS,
 )
-from jitnet.kernels import linear
-from jitnet.kernels.linear import forward, gradient_of_input, gradient_of_weight, padded, weight_index
 
 linear_forward, linear_backward_weight, linear_backward_bias, linear_backward_input = (
     direct(function)

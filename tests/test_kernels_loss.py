@@ -7,9 +7,9 @@ from direct import direct
 from gradcheck import central_differences
 from layouts import MARK
 
-from jitnet.compiler.blocks import LANES, PANEL
 from jitnet.kernels import loss as losses_room
 from jitnet.kernels.loss import LOSS_KERNELS, apply_loss
+from jitnet.machine.blocks import LANES, PANEL
 
 softmax, softmax_cross_entropy = direct(losses_room.softmax), direct(losses_room.softmax_cross_entropy)
 squared_error, identity = direct(losses_room.squared_error), direct(losses_room.identity)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from layouts import MARK
 
-from jitnet.compiler.blocks import PANEL, TILE_ROWS
-from jitnet.compiler.machine import describe_machine, set_threads
 from jitnet.kernels import matmul
 from jitnet.kernels.matmul import BLOCK_COLUMNS, BLOCK_ROWS, SUM_ROWS
+from jitnet.machine.blocks import PANEL, TILE_ROWS
+from jitnet.machine.host import describe_machine, set_threads
 
 pytestmark = pytest.mark.small
 

@@ -5,8 +5,8 @@ import pytest
 from direct import direct
 from layouts import MARK
 
-from jitnet.compiler.blocks import LANES
 from jitnet.kernels import memory
+from jitnet.machine.blocks import LANES
 
 clear, scale_rows, transpose = direct(memory.clear), direct(memory.scale_rows), direct(memory.transpose)
 

@@ -5,8 +5,8 @@ import pytest
 from direct import direct
 from layouts import MARK, from_panels, to_panels
 
-from jitnet.compiler.blocks import LANES, PANEL
 from jitnet.kernels import norms
+from jitnet.machine.blocks import LANES, PANEL
 
 limit_norms, square_sum = direct(norms.limit_norms), direct(norms.square_sum)
 sum_in_order = direct(norms.sum_in_order)

@@ -9,10 +9,10 @@ import pytest
 from direct import direct
 from layouts import filled
 
-from jitnet.compiler.blocks import LANES
 from jitnet.config import HYPERPARAMETERS, TrainConfig
 from jitnet.kernels import optimizer
 from jitnet.kernels.optimizer import OPTIMIZER_KERNELS, optimizer_settings, update_parameters
+from jitnet.machine.blocks import LANES
 
 average, update = direct(optimizer.average), direct(optimizer.update)
 

@@ -14,7 +14,7 @@ from conftest import environment
 from jitnet.compiler.environment import BLOCKS
 
 TESTS = Path(__file__).parent
-FILES = ["test_compiler_tile.py", "test_kernels_linear.py", "test_kernels_sparse.py", "test_kernels_matmul.py"]
+FILES = ["test_machine_tile.py", "test_kernels_linear.py", "test_kernels_sparse.py", "test_kernels_matmul.py"]
 
 PROBE = "test_kernels_probe.py::test_the_peak_adds_up_in_its_tile[1]"  # whole tiles: no count of panels is given
 FORWARD, INPUT, TOGETHER = (

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from layouts import MARK
 
-from jitnet.compiler.blocks import LANES
 from jitnet.kernels.probe import PROBE_BLOCK, PROBES, SUMS, repeat_probe
+from jitnet.machine.blocks import LANES
 
 pytestmark = pytest.mark.small
 

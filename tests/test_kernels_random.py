@@ -4,8 +4,20 @@ import naive
 import numpy as np
 import pytest
 
-from jitnet.kernels.initial import fill_normal
-from jitnet.kernels.random import AUGMENT, DROPOUT, INIT, ORDER, SPLIT, bits, key, normal, permutation, shuffle, uniform
+from jitnet.kernels.random import (
+    AUGMENT,
+    DROPOUT,
+    INIT,
+    ORDER,
+    SPLIT,
+    bits,
+    fill_normal,
+    key,
+    normal,
+    permutation,
+    shuffle,
+    uniform,
+)
 
 N = 20_000
 

@@ -5,8 +5,8 @@ import pytest
 from direct import direct
 from layouts import MARK, filled, rounded, rows, to_panels
 
-from jitnet.compiler.blocks import PANEL, SPARSE_BLOCK, SPARSE_LAST, SPARSE_PANELS, TILE_ROWS
 from jitnet.kernels import gather, linear, sparse
+from jitnet.machine.blocks import PANEL, SPARSE_BLOCK, SPARSE_LAST, SPARSE_PANELS, TILE_ROWS
 
 gather_bytes = direct(gather.gather_bytes)
 linear_forward, linear_backward_weight = direct(linear.linear_forward), direct(linear.linear_backward_weight)

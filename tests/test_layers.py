@@ -12,13 +12,12 @@ from loop import Loop, Problem, in_order, reference_of, reference_run
 from numba import config
 from tables import OPTIMIZER_OPTIONS
 
-from jitnet.compiler.blocks import LANES, PANEL
 from jitnet.config import LAYERS, OPTIMIZERS
 from jitnet.engine import ownership
 from jitnet.engine.kinds import KINDS
 from jitnet.engine.state import unpack
 from jitnet.kernels.input_scale import apply_input_scale, scale_weights_backward
-from jitnet.kernels.normalisation import (
+from jitnet.kernels.layer_norm import (
     apply_layer_norm,
     apply_layer_norm_backward,
     layer_norm_backward,
@@ -26,6 +25,7 @@ from jitnet.kernels.normalisation import (
     layer_norm_gradient,
 )
 from jitnet.kernels.residual import apply_residual
+from jitnet.machine.blocks import LANES, PANEL
 
 EVERYTHING = {"norm": "layer", "residual": True, "input_scale": True}
 LAYERS_ON = [{name: value} for name, value in EVERYTHING.items()] + [EVERYTHING]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from jitnet.bench.records import Level, Probes, Result
+from jitnet.bench.results import Level, Probes, Result
 from jitnet.bench.rungs import RUNGS
 from jitnet.compiler.decorators import plain
 from jitnet.kernels import matmul
@@ -77,7 +77,10 @@ def test_the_pages_loops_are_those_of_the_source(loops, sections):
 
 def test_a_quote_is_the_whole_function_without_its_description(loops):
     quoted = loops.source(loops.STEPS[0])
-    assert quoted.startswith("```python\n# jitnet/kernels/matmul.py\n@kernel\ndef textbook(x, w, out):\n    for n in")
+    assert quoted.startswith(
+        "```python\n# jitnet/kernels/matmul.py\n"
+        "@kernel(FLOATS_2D, FLOATS_2D, FLOATS_2D)\ndef textbook(x, w, out):\n    for n in"
+    )
     assert quoted.endswith("out[n, o] = total\n```")
     for step in loops.STEPS:
         text = re.match(r"```python\n(.*?)```", loops.source(step), re.DOTALL)[1]

@@ -13,7 +13,7 @@ SHORT = ("--data", "digits", "--hidden", "24")
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tenth of a second of steps, and of the machine's limits."""
-    from jitnet.profile import measurement
+    from jitnet.profile.step import profiler as measurement
 
     monkeypatch.setattr(measurement, "BUDGET_S", 0.2)
     monkeypatch.setattr(measurement, "PROBES_S", 0.1)
@@ -32,7 +32,7 @@ def test_every_operation_and_what_is_beside_them_is_shown(call):
 
 
 def test_counts_of_threads_side_by_side_a_picture_and_a_timeline(call):
-    from jitnet.compiler.machine import describe_machine
+    from jitnet.machine.host import describe_machine
 
     counts = "1,2" if describe_machine().affinity > 1 else "1"
     found = call("profile", *SHORT, "--threads", counts, "--roofline", "r.svg", "--trace", "t.json")
@@ -47,7 +47,7 @@ def test_counts_of_threads_side_by_side_a_picture_and_a_timeline(call):
 
 
 def test_without_matplotlib_it_is_one_line_before_anything_is_measured(call, monkeypatch):
-    from jitnet.profile import measurement
+    from jitnet.profile.step import profiler as measurement
 
     monkeypatch.setattr(measurement, "run_profile", None)
     monkeypatch.delitem(sys.modules, "jitnet.render.roofline_figure", raising=False)
@@ -124,6 +124,7 @@ def test_a_loop_of_our_own_is_shown_with_its_code(call):
             ["--kernel", "count_rows"],
             "--kernel count_rows: no kernel or operation of that name; did you mean count_row",
         ),
+        (["--kernel", "bits"], "--kernel bits: a helper, copied into each loop that calls it; name one of augment, "),
         (["--kernel", "count_row", "--cpu", "znver33"], "--cpu znver33"),
         (["nowhere.py:f"], "TARGET nowhere.py: there is no such file"),
         (["nowhere:f", "--args", "f4[3]", "--setup", "nowhere:g"], "--args and --setup"),

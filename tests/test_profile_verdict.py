@@ -2,9 +2,8 @@
 
 import pytest
 
-from jitnet.bench.records import Level, Probes
-from jitnet.bench.verdict import judge, level_of
-from jitnet.profile.verdict import judge_region
+from jitnet.bench.results import Level, Probes
+from jitnet.bench.verdict import judge, judge_region, level_of
 
 KIB = 1024
 PROBES = Probes(
@@ -68,20 +67,20 @@ def test_a_thread_that_takes_longer_is_named():
 
 
 def test_what_is_over_at_once_is_not_measured_by_a_roof():
-    assert judge(3e-7, 1e3, 1e3, PROBES).verdict == "latency binds: over after 0.3 µs, before a loop is at its pace"
+    assert judge(3e-7, 1e3, 1e3, PROBES).verdict == "latency binds: over after 300 ns, before a loop is at its pace"
 
 
 def test_a_region_in_which_starting_takes_longest():
     assert judge(2e-6, 1e5, 1e5, PROBES, starts=True).binds == "starting threads"
     # Two parts of 2 µs, and 6 of 8 µs for starting: one thread takes 4. With three times the units both take 12.
     told = judge_region(2, 8e-6, 2e-6, 6e-6, 0.0, 32, "units")
-    assert told == "starting threads takes 6.0 of 8.0 µs: serial is faster below 96 units"
+    assert told == "starting threads takes 6.00 µs of 8.00 µs: serial is faster below 96 units"
 
 
 def test_a_region_that_waits_or_starts_much_is_told_and_a_good_one_is_not():
-    assert judge_region(2, 100e-6, 80e-6, 15e-6, 5e-6, 64, "units") == "starting threads takes 15 of 100 µs"
+    assert judge_region(2, 100e-6, 80e-6, 15e-6, 5e-6, 64, "units") == "starting threads takes 15.0 µs of 100 µs"
     assert judge_region(2, 100e-6, 80e-6, 5e-6, 15e-6, 64, "units") == (
-        "waiting for the slowest part takes 15 of 100 µs"
+        "waiting for the slowest part takes 15.0 µs of 100 µs"
     )
     assert judge_region(2, 100e-6, 95e-6, 3e-6, 2e-6, 64, "units") == ""
     assert judge_region(1, 100e-6, 10e-6, 90e-6, 0.0, 64, "units") == ""

@@ -6,10 +6,10 @@ import pytest
 
 import jitnet
 from jitnet import render
-from jitnet.profile import measurement
-from jitnet.profile.measurement import run_profile
-from jitnet.profile.records import Profile
-from jitnet.profile.roofline import roofline_of
+from jitnet.profile.step import profiler as measurement
+from jitnet.profile.step.profiler import run_profile
+from jitnet.profile.step.roofline import roofline_of
+from jitnet.profile.step.step_profile import Profile
 
 NETWORKS = {
     "default": ((32,), {}),

@@ -12,19 +12,18 @@ import fake_profiles
 import fake_records as fake
 import numpy as np
 import pytest
-import test_foreign_render
-import test_render_machine_code
+import test_render_code
+import test_render_functions
 from rich.console import Console
 
 from jitnet import render
-from jitnet.bench.comparison import Change
-from jitnet.bench.document import as_document
-from jitnet.bench.records import Bench, Result, Settings, StepRow
+from jitnet.bench.comparison import Change, as_document
+from jitnet.bench.results import Bench, Result, Settings, StepRow
 from jitnet.bench.verdict import judge
 from jitnet.config import AugmentConfig, ModelConfig
-from jitnet.profile.records import Profile, RegionRow
-from jitnet.profile.roofline import roofline_of
-from jitnet.profile.scaling import scaling_of
+from jitnet.profile.step.roofline import roofline_of
+from jitnet.profile.step.scaling import scaling_of
+from jitnet.profile.step.step_profile import Profile, RegionRow
 from jitnet.render.console import IN_ASCII, facts, tied
 from jitnet.training.explanation import ExplainedLine, Explanation
 
@@ -57,7 +56,7 @@ def bench() -> Bench:
 
 def profile(threads: int = 2, **fields: object) -> Profile:
     settings = fake_profiles.SETTINGS | {"in_features": 784, "n_classes": 10, "n_targets": None, "activation": "relu"}
-    verdict = "waiting for the slowest part takes 2.3 of 44 µs: serial is faster below 128 units"
+    verdict = "waiting for the slowest part takes 2.30 µs of 44.0 µs: serial is faster below 128 units"
     regions = (RegionRow(1, threads, 4e-5, 3e-5, 2e-6, 3e-6, verdict),)
     reason = "zero-skipping loops (18% of the inputs are not zero)"
     return fake_profiles.profile(threads, settings=settings, regions=regions, input_reason=reason, **fields)
@@ -144,12 +143,12 @@ SCREENS: dict[str, Callable[[Console], None]] = {
     "roofline": lambda console: render.roofline_picture(console, roofline_of(profile())),
     "scaling": lambda console: render.scaling_table(console, scaling_of([profile(n) for n in (1, 2, 4, 8)])),
     "explain": lambda console: render.program_table(console, explanation()),
-    "kernel": lambda console: render.code_views(console, [test_render_machine_code.VIEW], asm=True),
+    "kernel": lambda console: render.code_views(console, [test_render_code.VIEW], asm=True),
     "kernels": lambda console: render.code_views(
-        console, [replace(test_render_machine_code.VIEW, function="softmax_cross_entropy")] * 2
+        console, [replace(test_render_code.VIEW, function="softmax_cross_entropy")] * 2
     ),
     "function": lambda console: render.function_profile(
-        console, replace(test_foreign_render.PROFILE, lines=test_render_machine_code.VIEW)
+        console, replace(test_render_functions.PROFILE, lines=test_render_code.VIEW)
     ),
 }
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import jitnet
-from jitnet.compiler import machine
-from jitnet.compiler.machine import describe_machine, set_threads
+from jitnet.machine import host
+from jitnet.machine.host import describe_machine, set_threads
 from jitnet.training.pace import AGAIN, TRIALS, Pace, counts_to_try
 
 
@@ -129,7 +129,7 @@ class Changing:
 
 
 @pytest.mark.skipif(
-    not machine.CORES or len(machine.CORES) < 2 or os.environ.get("OMP_PROC_BIND") != "true",
+    not host.CORES or len(host.CORES) < 2 or os.environ.get("OMP_PROC_BIND") != "true",
     reason="threads are not bound to cores here",
 )
 def test_one_thread_may_go_where_it_likes_and_more_are_bound():
@@ -140,7 +140,7 @@ def test_one_thread_may_go_where_it_likes_and_more_are_bound():
     bound = os.sched_getaffinity(0)
     assert len(bound) == 1
     set_threads(1)
-    assert os.sched_getaffinity(0) == set(machine.CORES)
+    assert os.sched_getaffinity(0) == set(host.CORES)
     set_threads(2)
     assert os.sched_getaffinity(0) == bound
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import jitnet
-from jitnet.compiler.machine import describe_machine
 from jitnet.errors import UsageError
+from jitnet.machine.host import describe_machine
 from jitnet.training import plan as plans
 
 IMAGES = np.random.default_rng(0).integers(1, 256, (200, 64)).astype(np.uint8)

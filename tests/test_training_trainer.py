@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 import jitnet
-from jitnet.compiler.barrier import BARRIERS
-from jitnet.compiler.machine import describe_machine
 from jitnet.engine.ownership import MEETINGS
 from jitnet.errors import DivergedError, ModelError, UsageError
 from jitnet.kernels.schedule import learning_rates, schedule_settings
+from jitnet.machine.barrier import BARRIERS
+from jitnet.machine.host import describe_machine
 from jitnet.training import trainer as trainer_module
 
 

@@ -9,12 +9,12 @@ import protocol
 from protocol import Row
 
 import jitnet
-from jitnet.compiler.blocks import PANEL
-from jitnet.compiler.machine import set_threads
 from jitnet.config import ModelConfig, TrainConfig
 from jitnet.datasets import Dataset, Scaling, Split
 from jitnet.engine.state import aligned
 from jitnet.kernels import linear
+from jitnet.machine.blocks import PANEL
+from jitnet.machine.host import set_threads
 from jitnet.model import Model
 from jitnet.training.trainer import Trainer
 

@@ -7,8 +7,8 @@ import numpy as np
 import protocol
 from protocol import Row
 
-from jitnet.compiler.machine import describe_machine, set_threads
 from jitnet.kernels.probe import PROBES, SUMS, repeat_probe
+from jitnet.machine.host import describe_machine, set_threads
 
 TERMS = 200_000
 FLOP = 2.0 * SUMS * TERMS

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from jitnet.bench.records import Case
+from jitnet.bench.results import Case
 from jitnet.engine.operations import OPERATIONS
 from jitnet.errors import JitnetError
 

@@ -1,4 +1,5 @@
-"""Faster or slower than a measurement kept in a file: a rank test for each row, and the change of its median."""
+"""A measurement as a document, and faster or slower than one kept in a file: a rank test for each row, and the change
+of its median."""
 
 import json
 import math
@@ -9,15 +10,20 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from jitnet.bench.records import Bench, Key
+import numpy as np
+
+from jitnet.bench.results import Bench, Key
+from jitnet.bench.verdict import judge
 from jitnet.config import with_defaults
 from jitnet.errors import UsageError
+from jitnet.version import __version__
 
 __all__ = [
     "FORMAT",
     "Baseline",
     "Change",
     "Pair",
+    "as_document",
     "changes_of",
     "check_fits",
     "check_threads",
@@ -72,6 +78,34 @@ class Change:
     change: float
     p: float
     verdict: str
+
+
+def as_document(bench: Bench, peers: Sequence[str]) -> dict[str, Any]:
+    """What `--json` prints: machine, settings, every raw sample in seconds, and what was made of them."""
+    results = []
+    for result in bench.results:
+        row = asdict(result)
+        row |= {"median_s": result.median_s, "spread": result.spread, "gflops": result.gflops, "gbs": result.gbs}
+        if result.group in ("operation", "prediction", "ladder"):
+            found = judge(result.median_s, result.flop, result.bytes, bench.limits_of(result))
+            row |= {"roof": found.roof, "binds": found.binds, "verdict": found.verdict}
+        results.append(row)
+    return {
+        "format": FORMAT,
+        "jitnet": __version__,
+        "numpy": np.__version__,
+        "machine": {**asdict(bench.machine), "cache_bytes": bench.cache_bytes},
+        "settings": asdict(bench.settings),
+        "threads": bench.threads,
+        "input_reason": bench.input_reason,
+        "same_bits": bench.same_bits,
+        "compile_s": bench.compile_s,
+        "measure_s": bench.measure_s,
+        "peers": peers,
+        "probes": [asdict(probes) for probes in bench.probes],
+        "steps": [asdict(row) for row in bench.steps],
+        "results": results,
+    }
 
 
 def read_baseline(path: Path) -> Baseline:

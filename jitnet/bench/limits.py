@@ -7,11 +7,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.bench.records import Case, Level, Probes, Result
+from jitnet.bench.results import Case, Level, Probes, Result
 from jitnet.bench.timing import timed
-from jitnet.compiler.barrier import BARRIERS, barrier_words
-from jitnet.compiler.blocks import LANES
-from jitnet.compiler.machine import set_threads
 from jitnet.compiler.reference import Struct
 from jitnet.compiler.signatures import make_record
 from jitnet.engine.costs import Cost
@@ -20,6 +17,9 @@ from jitnet.engine.ownership import MEETINGS
 from jitnet.engine.program import Line, table_of
 from jitnet.engine.state import CALL, aligned, empty_run
 from jitnet.kernels.probe import PROBE_BLOCK, PROBES, SUMS, repeat_probe
+from jitnet.machine.barrier import BARRIERS, barrier_words
+from jitnet.machine.blocks import LANES
+from jitnet.machine.host import set_threads
 
 __all__ = ["cache_bytes", "probe_cases", "probes_of"]
 

@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.bench.records import Case
-from jitnet.bench.subject import BATCHES, Prediction, Subject, Training, prepare_prediction
+from jitnet.bench.results import Case
 from jitnet.bench.timing import timed
-from jitnet.compiler.machine import set_threads
+from jitnet.bench.workload import BATCHES, Prediction, Subject, Training, prepare_prediction
 from jitnet.config import ACTIVATIONS, OPTIMIZERS, AugmentConfig, TrainConfig
 from jitnet.engine.costs import Sizes
 from jitnet.engine.loop import repeat_lines
@@ -23,6 +22,7 @@ from jitnet.engine.program import Line
 from jitnet.engine.setup import make_data
 from jitnet.engine.state import Buffer
 from jitnet.kernels.augment import distortion_settings
+from jitnet.machine.host import set_threads
 from jitnet.training.samples import NewSamples
 
 __all__ = ["line_cases", "prediction_cases", "shape_of"]

@@ -7,14 +7,14 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from jitnet.bench.blas import numpy_cases, numpy_peers
 from jitnet.bench.limits import cache_bytes, probe_cases, probes_of
 from jitnet.bench.lines import line_cases, prediction_cases
-from jitnet.bench.records import Bench, Settings
+from jitnet.bench.results import Bench, Settings
 from jitnet.bench.rungs import ladder_cases
 from jitnet.bench.steps import same_bits, step_cases, step_rows
-from jitnet.bench.subject import Subject
 from jitnet.bench.timing import measure
-from jitnet.compiler.machine import describe_machine, set_threads
+from jitnet.bench.workload import Subject
 from jitnet.config import ModelConfig
 from jitnet.datasets import Dataset
+from jitnet.machine.host import describe_machine, set_threads
 
 __all__ = ["BUDGET_S", "run_bench"]
 

@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from jitnet.bench.records import Case
-from jitnet.bench.subject import Subject
+from jitnet.bench.results import Case
 from jitnet.bench.timing import timed
-from jitnet.compiler.blocks import PANEL
-from jitnet.compiler.machine import set_threads
+from jitnet.bench.workload import Subject
 from jitnet.engine.state import aligned
 from jitnet.errors import JitnetError
 from jitnet.kernels import matmul
+from jitnet.machine.blocks import PANEL
+from jitnet.machine.host import set_threads
 
 __all__ = ["RUNGS", "check", "ladder_cases", "product_cases"]
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-from jitnet.bench.records import Case, Probes, Result, StepRow
-from jitnet.bench.subject import Subject
+from jitnet.bench.results import Case, Probes, Result, StepRow
 from jitnet.bench.timing import timed
+from jitnet.bench.workload import Subject
 from jitnet.engine.program import Program
 
 __all__ = ["same_bits", "step_cases", "step_rows"]

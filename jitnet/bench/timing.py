@@ -4,7 +4,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 
-from jitnet.bench.records import Case, Result
+from jitnet.bench.results import Case, Result
 
 __all__ = ["LEAST", "Progress", "measure", "timed"]
 

@@ -7,9 +7,10 @@ neither binds, but latency: it waits for single results, or is over before its l
 
 from dataclasses import dataclass
 
-from jitnet.bench.records import Probes
+from jitnet.bench.figures import duration
+from jitnet.bench.results import Probes
 
-__all__ = ["LEVELS", "Judgement", "judge", "level_of", "microseconds"]
+__all__ = ["LEVELS", "Judgement", "judge", "judge_region", "level_of"]
 
 LEVELS = ("first cache", "second cache", "last cache", "memory")
 """What the levels of `Probes` are called, the smallest arrays first."""
@@ -22,6 +23,9 @@ SHORT_S = 1e-6
 
 UNEVEN = 1.2
 """Times the mean that the longest part may take."""
+
+COUNTS = 0.1
+"""Share of a region's time from which starting or waiting is worth a sentence."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def judge(
     elif seconds < SHORT_S:
         binds, verdict = (
             "latency",
-            f"latency binds: over after {microseconds(seconds)} µs, before a loop is at its pace",
+            f"latency binds: over after {duration(seconds)}, before a loop is at its pace",
         )
     else:
         binds = "latency"
@@ -83,7 +87,24 @@ def judge(
     return Judgement(roof, binds, verdict)
 
 
-def microseconds(seconds: float) -> str:
-    """Microseconds in two or three digits."""
-    us = seconds * 1e6
-    return f"{us:,.0f}" if us >= 10 else f"{us:.1f}"
+def judge_region(
+    parts: int, wall_s: float, busy_s: float, starting_s: float, waiting_s: float, extent: int, unit: str
+) -> str:
+    """What is to be said of a region's threads, "" where nothing is. extent: in how many `unit`s its work is split."""
+    if parts == 1:
+        return ""
+    idle_s = wall_s - busy_s
+    waiting = f"waiting for the slowest part takes {duration(waiting_s)} of {duration(wall_s)}"
+    told = f"starting threads takes {duration(starting_s)} of {duration(wall_s)}"
+    if busy_s * (parts - 1) < idle_s:
+        # One thread would take parts * busy_s; work shrinks with the extent, starting does not.
+        least = extent * idle_s / (busy_s * (parts - 1)) if busy_s else float("inf")
+        below = f" below {least:,.0f} {unit}" if least < 1e6 else ""
+        if starting_s >= waiting_s:
+            return f"{told}: serial is faster{below}"
+        return f"{waiting}: serial is faster{below}"
+    if starting_s > COUNTS * wall_s:
+        return told
+    if waiting_s > COUNTS * wall_s:
+        return waiting
+    return ""

@@ -6,8 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jitnet.bench.options import parse_share, parse_threads
-from jitnet.cli.common import DataOption, Json, Quiet, print_json
+from jitnet.cli.common import DataOption, Json, Quiet, parse_share, parse_threads, print_json
 from jitnet.cli.options import FIELDS, NETWORK_NAMES, CommandWithFields, configure, sizes_of, task_for, with_fields
 from jitnet.errors import UsageError
 
@@ -107,12 +106,11 @@ def bench(
         raise UsageError("--fail-above needs something to compare with; name it with --baseline FILE")
 
     from jitnet import render
-    from jitnet.bench.comparison import check_fits, check_threads, compare, read_baseline
-    from jitnet.bench.document import as_document
+    from jitnet.bench.comparison import as_document, check_fits, check_threads, compare, read_baseline
     from jitnet.bench.measurement import run_bench
-    from jitnet.compiler.machine import describe_machine
     from jitnet.config import ModelConfig, build
     from jitnet.datasets import load
+    from jitnet.machine.host import describe_machine
 
     here = describe_machine()
     counts = parse_threads(threads, here.cores, here.affinity)

@@ -8,13 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jitnet.cli.command import meant_by
-from jitnet.cli.common import DataOption, Json, Quiet, check_output, print_json, recipe_completion, write_output
+from jitnet.cli.common import (
+    DataOption,
+    Json,
+    Quiet,
+    check_output,
+    parse_threads,
+    print_json,
+    recipe_completion,
+    write_output,
+)
 from jitnet.cli.options import FIELDS, NETWORK_NAMES, CommandWithFields, configure, sizes_of, task_for, with_fields
 from jitnet.config.checking import any_of
 from jitnet.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
-    from jitnet.profile.roofline import Roofline
+    from jitnet.profile.step.roofline import Roofline
 
 __all__ = ["app"]
 
@@ -267,16 +276,14 @@ def _steps(
     network, config = configure(fields, recipe)
     draw = _drawing(roofline) if roofline is not None else None
     from jitnet import render
-    from jitnet.bench.options import parse_threads
-    from jitnet.compiler.machine import describe_machine
     from jitnet.config import ModelConfig, build
     from jitnet.datasets import load
+    from jitnet.machine.host import describe_machine
     from jitnet.model import Model
-    from jitnet.profile import measurement
-    from jitnet.profile.document import as_document
-    from jitnet.profile.roofline import roofline_of
-    from jitnet.profile.scaling import scaling_of
-    from jitnet.profile.trace import as_trace
+    from jitnet.profile.step import profiler
+    from jitnet.profile.step.export import as_document, as_trace
+    from jitnet.profile.step.roofline import roofline_of
+    from jitnet.profile.step.scaling import scaling_of
     from jitnet.runs import as_json
 
     here = describe_machine()
@@ -293,11 +300,11 @@ def _steps(
         for count in counts:
             chosen = config.model_copy(update={"threads": count})
             measured.append(
-                measurement.run_profile(
+                profiler.run_profile(
                     Model.create(shape, dataset, seed=config.seed),
                     dataset,
                     chosen,
-                    budget_s=measurement.BUDGET_S / len(counts),
+                    budget_s=profiler.BUDGET_S / len(counts),
                     preparing=lambda: render.compiling(screen, "the training loops"),
                     progress=report,
                 )
@@ -333,8 +340,8 @@ def _drawing(path: Path) -> "Callable[[Roofline], bytes]":
 def _loop(kernel: str, cpu: str | None, asm: bool, json: bool, quiet: bool) -> int:
     """What the compiler made of jitnet's own loops."""
     from jitnet import render
-    from jitnet.machine_code.look import look
-    from jitnet.machine_code.targets import kernel_targets
+    from jitnet.profile.code.kernel_names import kernel_targets
+    from jitnet.profile.code.look import look
 
     screen = render.consoles(json, quiet)
     with render.measuring(screen) as report:
@@ -349,10 +356,9 @@ def _loop(kernel: str, cpu: str | None, asm: bool, json: bool, quiet: bool) -> i
 def _function(target: str, threads: str | None, asked: dict[str, Any], asm: bool, json: bool, quiet: bool) -> int:
     """A function of the user's own."""
     from jitnet import render
-    from jitnet.bench.options import parse_threads
-    from jitnet.compiler.machine import describe_machine
-    from jitnet.foreign.document import as_document
-    from jitnet.foreign.profiling import profile_function
+    from jitnet.machine.host import describe_machine
+    from jitnet.profile.functions.function_profile import as_document
+    from jitnet.profile.functions.profiling import profile_function
 
     here = describe_machine()
     counts = parse_threads(threads, here.cores, here.affinity) if threads is not None else None
@@ -369,8 +375,7 @@ def _function(target: str, threads: str | None, asked: dict[str, Any], asm: bool
 def _compare(before: Path, after: Path, json: bool) -> int:
     """What became faster or slower from one document to another."""
     from jitnet import render
-    from jitnet.profile.comparison import THRESHOLD, compare
-    from jitnet.profile.document import read_document
+    from jitnet.profile.document import THRESHOLD, compare, read_document
 
     found = compare(read_document(before), read_document(after))
     for text in found.notices:

@@ -1,4 +1,4 @@
-"""How loops are compiled: the room that every kernel stands on, and that knows no kernel.
+"""How loops are compiled: the room that every kernel is built on, and that knows no kernel and no processor.
 
 environment.py   what Numba reads from the environment, settled before it is imported
 cache.py         where compiled code is kept, and when it is not trusted
@@ -6,11 +6,7 @@ decorators.py    the four ways to compile a function, their options and why
 intrinsics.py    instructions written by hand, and what their code may depend on
 reference.py     many arrays handed on as one pointer
 switch.py        one call of any of several functions
-barrier.py       parts of one parallel region wait for each other
-denormals.py     numbers below 1e-38 become zero inside compiled code
-blocks.py        the sizes of tiles and blocks, one table
-tile.py          a tile of sums in registers
-machine.py       what machine this is, how many threads it can run
+signatures.py    Numba's types, and records with named fields
 startup.py       a first start: two processes compile, and the user is told
 numba_parts.py   all that is used of Numba beside its public interface
 """

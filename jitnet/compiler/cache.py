@@ -33,7 +33,7 @@ __all__ = [
     "read_all",
 ]  # fmt: skip
 
-COMPILED_ROOMS = ("compiler", "config", "engine", "kernels")
+COMPILED_ROOMS = ("compiler", "config", "engine", "kernels", "machine")
 """The rooms whose sources decide what machine code there is. The configuration's names are fields of records."""
 
 

@@ -13,6 +13,7 @@ is compiled.
 
 from collections.abc import Callable, Iterable
 from functools import cache
+from inspect import isfunction
 from typing import Any, TypeVar
 
 import llvmlite.binding as llvm
@@ -70,10 +71,13 @@ def _compile(function: Function, **options: Any) -> Any:
     return dispatcher
 
 
-def kernel(function: Function) -> Function:
-    """Compile a serial loop at its first call."""
-    compiled: Function = _compile(function)
-    return compiled
+def kernel(*arguments: Any) -> Any:
+    """Compile a serial loop at its first call, for whatever it is called with.
+
+    arguments: Numba types that the package calls it with, for what looks at its code without a call; `@kernel` alone
+    names none.
+    """
+    return _at_first_call(arguments)
 
 
 def helper(function: Function) -> Function:
@@ -82,10 +86,20 @@ def helper(function: Function) -> Function:
     return compiled
 
 
-def driver(function: Function) -> Function:
-    """Compile a thin parallel loop at its first call: one `prange`, each part done by a serial kernel."""
-    compiled: Function = _compile(function, parallel=True)
-    return compiled
+def driver(*arguments: Any) -> Any:
+    """Compile a thin parallel loop at its first call: one `prange`, each part done by a serial kernel. arguments: as
+    `kernel` has them."""
+    return _at_first_call(arguments, parallel=True)
+
+
+def _at_first_call(arguments: tuple[Any, ...], **options: Any) -> Any:
+    def decorate(function: Function) -> Function:
+        compiled: Any = _compile(function, **options)
+        compiled.declared_types = () if bare else arguments
+        return compiled
+
+    bare = len(arguments) == 1 and isfunction(arguments[0])
+    return decorate(arguments[0]) if bare else decorate
 
 
 class _Linked(CPUDispatcher):  # type: ignore[misc]

@@ -19,7 +19,7 @@ import llvmlite.binding as llvm
 
 from jitnet.errors import UsageError
 
-__all__ = ["AS_FOUND", "BLOCKS", "CORES", "FEATURES", "HAS_AVX512", "affinity"]
+__all__ = ["AS_FOUND", "BLOCKS", "CORES", "FEATURES", "HAS_AVX512", "affinity", "as_found"]
 
 AS_FOUND = {
     name: os.environ.get(name)
@@ -32,7 +32,7 @@ AS_FOUND = {
         "NUMBA_THREADING_LAYER_PRIORITY",
     )
 }
-"""What this room sets, as the user has it: a process that runs the user's own Numba code gets these back."""
+"""What this room sets, as the user has it, None where it is not set."""
 
 FEATURES = llvm.get_host_cpu_features()
 """The processor's features, as LLVM names them."""
@@ -64,6 +64,12 @@ asking."""
 def affinity() -> int:
     """How many cores this process may run on."""
     return len(CORES) or os.cpu_count() or 1
+
+
+def as_found() -> dict[str, str]:
+    """The environment as the user has it, without what is set here: for a process that runs the user's Numba code."""
+    left = {name: value for name, value in os.environ.items() if name not in AS_FOUND}
+    return left | {name: value for name, value in AS_FOUND.items() if value is not None}
 
 
 def _settle() -> None:

@@ -44,6 +44,7 @@ __all__ = [
     "ufunc_dispatcher",
     "when_threads_start",
     "without_cache",
+    "wrap_first_lines",
     "wrap_loop_bodies",
     "wrap_object_hooks",
 ]  # fmt: skip
@@ -220,8 +221,8 @@ PARTS = (
         "its methods, each of which a subclass may replace, write a table of lines",
         _LINES,
     ),
-    Part("Lower", "numba.core.lowering:Lower", ("lower_inst",), "every statement goes through it, and `loc` is its "
-         "place", _LINES),
+    Part("Lower", "numba.core.lowering:Lower", ("_compute_def_location", "lower_inst"), "every statement goes through "
+         "it, and `loc` is its place; it finds the line that a function begins in", _LINES),
     Part(
         "CPUCodeLibrary",
         "numba.core.codegen:CPUCodeLibrary",
@@ -496,6 +497,12 @@ def wrap_loop_bodies(wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -
     """Put `wrap(make)` in the place of make(lowerer, parfor, …), which compiles the body of a `prange`."""
     lowering = _part("parfor_lowering")
     lowering._create_gufunc_for_parfor_body = wrap(lowering._create_gufunc_for_parfor_body)
+
+
+def wrap_first_lines(wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    """Put `wrap(find)` in the place of find(lowerer), which finds the line that a function begins in."""
+    lowering = _part("Lower")
+    lowering._compute_def_location = wrap(lowering._compute_def_location)
 
 
 def wrap_object_hooks(keep: Callable[[bytes], None]) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from numba import types
 
 __all__ = [
+    "BOOLEAN",
     "BYTES",
     "BYTES_2D",
     "COUNTS",
@@ -29,7 +30,7 @@ __all__ = [
 
 Row = TypeVar("Row", covariant=True)
 
-INT, KEY, REAL, SINGLE = types.int64, types.uint64, types.float64, types.float32
+INT, KEY, REAL, SINGLE, BOOLEAN = types.int64, types.uint64, types.float64, types.float32, types.boolean
 
 FLOATS = types.Array(types.float32, 1, "C")
 FLOATS_2D = types.Array(types.float32, 2, "C")

@@ -2,7 +2,7 @@
 
 choices.py    what can be chosen, activations, losses and optimizers: their names, and what each brings
 layers.py     the kinds of layer, and a network as the list of its layers
-network.py    the fields of a network             training.py   the fields of a training
+model.py      the fields of a network             training.py   the fields of a training
 checking.py   how a wrong value is reported       recipes/      named parts of both, one TOML file each
 describing.py the fields in words                 nearest.py    what a misspelt name may mean
 
@@ -13,7 +13,7 @@ from jitnet.config.checking import build, check_arguments, check_callback, check
 from jitnet.config.choices import ACTIVATIONS, HYPERPARAMETERS, LOSSES, OPTIMIZERS, TASKS
 from jitnet.config.describing import describe_fields
 from jitnet.config.layers import LAYERS, Layer, layers_of
-from jitnet.config.network import ModelConfig, layers_in_words, losses_of, with_defaults
+from jitnet.config.model import ModelConfig, layers_in_words, losses_of, with_defaults
 from jitnet.config.recipes import recipe, recipe_names
 from jitnet.config.training import MAX_THREADS, AugmentConfig, TrainConfig
 

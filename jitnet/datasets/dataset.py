@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from jitnet.errors import DataError, UsageError
+from jitnet.kernels import splitmix
 
 __all__ = ["Dataset", "Given", "Progress", "Scaling", "Split", "held_out_rows", "is_shape", "stratified_split"]
 
@@ -210,9 +211,5 @@ def held_out_rows(split: Split, fraction: float, seed: int) -> np.ndarray:
 
 
 def _hashes(seed: int, n: int) -> np.ndarray:
-    """(n,) uint64: splitmix64 of (seed, index), so that the choice does not hang on a library's generator."""
-    golden, full = 0x9E3779B97F4A7C15, 0xFFFFFFFFFFFFFFFF
-    z = np.arange(1, n + 1, dtype=np.uint64) * np.uint64(golden) + np.uint64(seed * 0xD1342543DE82EF95 & full)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+    """(n,) uint64: hashes of (seed, index), so that the choice does not hang on a library's generator."""
+    return splitmix.bits(np.uint64(seed * 0xD1342543DE82EF95 & 0xFFFFFFFFFFFFFFFF), np.arange(n, dtype=np.uint64))

@@ -1,13 +1,13 @@
 """How much of a data set is not zero, and whether walking only that is faster than the dense loops.
 
 What the zero-skipping loops cost grows with the density, what the dense ones cost does not. From some density on the
-dense loops are faster; where that is, the batch and the processor decide (see `compiler.blocks`).
+dense loops are faster; where that is, the batch and the processor decide (see `machine.blocks`).
 """
 
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.compiler.blocks import (
+from jitnet.machine.blocks import (
     SKIPPING_BELOW,
     SKIPPING_BELOW_IN_LARGE,
     SKIPPING_BELOW_IN_PREDICTION,

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from jitnet.compiler.blocks import LANES
 from jitnet.config import Layer
 from jitnet.engine.room import Places
 from jitnet.kernels.activation import ACTIVATION_KERNELS
 from jitnet.kernels.linear import padded
+from jitnet.machine.blocks import LANES
 
 __all__ = ["KINDS", "Kind", "Writer"]
 

@@ -8,12 +8,12 @@ start of its array, a stride numbers from one row to the next.
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from jitnet.compiler.blocks import LANES, PANEL, PARTIAL_UNITS
 from jitnet.compiler.signatures import Record, Records, make_record, make_records, record_type
 from jitnet.config import LAYERS, ModelConfig
 from jitnet.engine.kinds import KINDS
 from jitnet.engine.room import Places, Room, row_stride
 from jitnet.kernels.linear import padded
+from jitnet.machine.blocks import LANES, PANEL, PARTIAL_UNITS
 
 __all__ = ["GAP_BYTES", "LAYER", "NETWORK", "Layout", "lay_out"]
 

@@ -21,14 +21,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import prange
 
-from jitnet.compiler.barrier import add_at_once, all_here, forget_barrier, may_wait, wait_for_all
 from jitnet.compiler.cache import all_compiled, can_keep
-from jitnet.compiler.clock import read_clock
 from jitnet.compiler.decorators import IN_ORDER, helper, keep_linked, kernel, linked, load_kept
-from jitnet.compiler.denormals import flush_denormals, restore_float_flags
-from jitnet.compiler.machine import describe_machine, threads_are_lost
 from jitnet.compiler.reference import Struct, by_reference, reference_to
-from jitnet.compiler.signatures import COUNTS, DOUBLES, INT
+from jitnet.compiler.signatures import BOOLEAN, COUNTS, DOUBLES, INT
 from jitnet.compiler.startup import compile_beside, linked_functions, load_all
 from jitnet.compiler.switch import switch
 from jitnet.engine.operation import ARGUMENTS
@@ -37,6 +33,10 @@ from jitnet.engine.ownership import MEETINGS, own_range
 from jitnet.engine.state import RUN, Batch, empty_run
 from jitnet.kernels.random import shuffle
 from jitnet.kernels.schedule import learning_rate
+from jitnet.machine.barrier import add_at_once, all_here, forget_barrier, may_wait, wait_for_all
+from jitnet.machine.clock import read_clock
+from jitnet.machine.denormals import flush_denormals, restore_float_flags
+from jitnet.machine.host import describe_machine, threads_are_lost
 
 if TYPE_CHECKING:
     import subprocess
@@ -217,7 +217,7 @@ def do_lines(run, first_line, last_line, first_step, last_step, parts):
 _run_at = reference_to(RUN)
 
 
-@kernel
+@kernel(INT, INT, DOUBLES)
 def steps(address, first_lines, totals):
     """The steps of a call; returns how many were done.
 
@@ -271,7 +271,7 @@ def run_steps(struct: Struct, first_lines: int, totals: npt.NDArray[np.float64])
     return int(steps(struct.address, first_lines, totals))
 
 
-@kernel
+@kernel(INT, INT, INT, INT, INT, INT, BOOLEAN)
 def repeat_lines(address, first_line, last_line, repeats, batches, parts, regions):
     """The bench's loop: `repeats` times some lines, each time on the next of `batches` batches, inside one region of
     `parts`; or with `regions` in a region each time again."""

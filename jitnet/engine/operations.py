@@ -1,6 +1,6 @@
 """The table of all operations, each with its record beside its function.
 
-layers.py       a layer: forward beside backward        updates.py      parameters: optimizer, norms, average
+propagation.py  a layer: forward beside backward        updates.py      parameters: optimizer, norms, average
 output.py       logits, loss, predictions               whole_data.py   a data set: lists of entries, new samples
 
 A new operation is its function under `@operation(…)` in one of these, and the lines of the programs that have it.
@@ -8,7 +8,7 @@ A new operation is its function under `@operation(…)` in one of these, and the
 
 from types import ModuleType
 
-from jitnet.engine import layers, output, updates, whole_data
+from jitnet.engine import output, propagation, updates, whole_data
 from jitnet.engine.operation import Operation, record_of
 
 __all__ = ["CODES", "OPERATIONS"]
@@ -21,7 +21,7 @@ def _defined_in(module: ModuleType) -> list[Operation]:
 
 
 OPERATIONS: dict[str, Operation] = {
-    record.name: record for module in (layers, output, updates, whole_data) for record in _defined_in(module)
+    record.name: record for module in (propagation, output, updates, whole_data) for record in _defined_in(module)
 }
 """Every operation by its name."""
 

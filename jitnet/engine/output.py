@@ -3,8 +3,6 @@ part works on samples of its own, or on all."""
 
 import numpy as np
 
-from jitnet.compiler.blocks import PANEL, PANEL_COLS
-from jitnet.compiler.tile import tile_load, tile_store
 from jitnet.engine.costs import Cost, Sizes, linear_cost, sparse_linear_cost
 from jitnet.engine.operation import operation
 from jitnet.engine.places import entry_lists, forward_weights, inputs, loss_replica, replica
@@ -12,6 +10,8 @@ from jitnet.kernels.linear import linear_forward
 from jitnet.kernels.loss import run_link, run_loss
 from jitnet.kernels.memory import scale_rows, transpose
 from jitnet.kernels.sparse import sparse_forward
+from jitnet.machine.blocks import PANEL, PANEL_COLS
+from jitnet.machine.tile import tile_load, tile_store
 
 __all__ = ["add_partials", "link", "logits", "logits_sparse", "loss", "partial_logits"]
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numba import types
 
-from jitnet.compiler.blocks import LANES, PANEL, PREDICT_BLOCK, UPDATE_BLOCK
 from jitnet.compiler.decorators import helper, linked
 from jitnet.compiler.signatures import INT
 from jitnet.engine.state import BATCH, RUN
+from jitnet.machine.blocks import LANES, PANEL, PREDICT_BLOCK, UPDATE_BLOCK
 
 __all__ = [
     "MEETINGS",

@@ -7,9 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.compiler.barrier import barrier_words
-from jitnet.compiler.blocks import PREDICT_BLOCK
-from jitnet.compiler.machine import describe_machine, set_threads, threads_are_lost
 from jitnet.compiler.reference import Struct
 from jitnet.compiler.signatures import make_record
 from jitnet.config import ModelConfig, TrainConfig
@@ -20,6 +17,9 @@ from jitnet.engine.ownership import MEETINGS
 from jitnet.engine.program import Program, Step, predicting
 from jitnet.engine.setup import make_settings
 from jitnet.engine.state import CALL, Run, allocate, byte_values, empty_run, pack
+from jitnet.machine.barrier import barrier_words
+from jitnet.machine.blocks import PREDICT_BLOCK
+from jitnet.machine.host import describe_machine, set_threads, threads_are_lost
 
 __all__ = ["Predictor"]
 

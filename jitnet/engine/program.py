@@ -28,8 +28,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from jitnet.compiler.barrier import BARRIERS
-from jitnet.compiler.blocks import LANES
 from jitnet.compiler.signatures import make_records
 from jitnet.config import LAYERS, LOSSES, Layer, ModelConfig, TrainConfig
 from jitnet.engine.costs import Cost, Sizes
@@ -41,6 +39,8 @@ from jitnet.engine.state import LINE
 from jitnet.kernels.activation import ACTIVATION_KERNELS
 from jitnet.kernels.loss import LINK_KERNELS, LOSS_KERNELS
 from jitnet.kernels.optimizer import OPTIMIZER_KERNELS
+from jitnet.machine.barrier import BARRIERS
+from jitnet.machine.blocks import LANES
 
 __all__ = [
     "Line",

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from jitnet.compiler.blocks import LANES, PANEL
 from jitnet.config import ModelConfig
 from jitnet.kernels.linear import padded
+from jitnet.machine.blocks import LANES, PANEL
 
 __all__ = ["Places", "Room", "row_stride"]
 

@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.compiler.barrier import barrier_words
-from jitnet.compiler.clock import tick_s
 from jitnet.compiler.reference import Struct
 from jitnet.compiler.signatures import make_record
 from jitnet.config import LOSSES, ModelConfig, TrainConfig
@@ -22,6 +20,8 @@ from jitnet.kernels.activation import ACTIVATION_KERNELS
 from jitnet.kernels.loss import LINK_KERNELS, LOSS_KERNELS
 from jitnet.kernels.optimizer import OPTIMIZER_KERNELS, optimizer_settings
 from jitnet.kernels.schedule import schedule_settings
+from jitnet.machine.barrier import barrier_words
+from jitnet.machine.clock import tick_s
 
 __all__ = ["make_data", "make_settings", "run_on_data", "training_run"]
 

@@ -11,8 +11,6 @@ import numpy as np
 import numpy.typing as npt
 from numba import typeof
 
-from jitnet.compiler.barrier import barrier_words
-from jitnet.compiler.blocks import LANES
 from jitnet.compiler.reference import Reference
 from jitnet.compiler.signatures import Record, Records, make_record, make_records, record_type
 from jitnet.config import LAYERS, AugmentConfig, Layer, ModelConfig, TrainConfig
@@ -21,6 +19,8 @@ from jitnet.engine.layout import GAP_BYTES, LAYER, NETWORK, LayerRecord, Layout,
 from jitnet.kernels import optimizer, schedule
 from jitnet.kernels.augment import Distortion, distortion_settings
 from jitnet.kernels.linear import from_panels, in_panels
+from jitnet.machine.barrier import barrier_words
+from jitnet.machine.blocks import LANES
 
 __all__ = [
     "BATCH",
@@ -166,7 +166,7 @@ class Outputs(NamedTuple):
 
 
 class Clock(NamedTuple):
-    """When each line of each step began and ended, int64 ticks (see compiler.clock). Step k of a call writes into place
+    """When each line of each step began and ended, int64 ticks (see machine.clock). Step k of a call writes into place
     k % CLOCKED_STEPS. lines: (CLOCKED_STEPS, parts, lines, 2), begin and end. regions: (CLOCKED_STEPS, regions + 1, 2),
     as the thread that enters them sees them. whole_steps: (CLOCKED_STEPS, 2)."""
 
@@ -177,7 +177,7 @@ class Clock(NamedTuple):
 
 class Run(NamedTuple):
     """All of it. optimizer: a record with its code, weight_decay and each of HYPERPARAMETERS; order: (samples,) int32,
-    batch k is order[k * batch_size : (k + 1) * batch_size]; barrier: words of compiler.barrier."""
+    batch k is order[k * batch_size : (k + 1) * batch_size]; barrier: words of machine.barrier."""
 
     program: Records[LineRecord]
     layers: Records[LayerRecord]

@@ -6,12 +6,12 @@ parameters are shared out in blocks.
 
 import math
 
-from jitnet.compiler.blocks import LANES, PANEL, UPDATE_BLOCK
 from jitnet.compiler.decorators import helper
 from jitnet.engine.costs import Cost, Sizes
 from jitnet.engine.operation import operation
 from jitnet.kernels.norms import limit_norms, square_sum, sum_in_order
 from jitnet.kernels.optimizer import average, update
+from jitnet.machine.blocks import LANES, PANEL, UPDATE_BLOCK
 
 __all__ = ["limit", "norm", "update_all", "update_bias", "update_weights"]
 

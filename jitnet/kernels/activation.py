@@ -18,9 +18,9 @@ import numpy as np
 from numba import prange
 
 from jitnet.compiler.decorators import driver, helper, linked
-from jitnet.compiler.denormals import flush_denormals, restore_float_flags
-from jitnet.compiler.signatures import FLOATS, INT, REAL
+from jitnet.compiler.signatures import FLOATS, FLOATS_2D, INT, REAL
 from jitnet.kernels.exponential import exp
+from jitnet.machine.denormals import flush_denormals, restore_float_flags
 
 __all__ = [
     "ACTIVATION_KERNELS",
@@ -254,7 +254,7 @@ def activation_backward(activation, x, out, dout, stride, batch, keep, first, la
                 row[o] = selu_backward(row[o], kept[o] * keep)
 
 
-@driver
+@driver(INT, FLOATS_2D, FLOATS_2D, INT)
 def apply_activation(activation, x, out, parts):
     """out = activation(x), on plain arrays: x, out (batch, units) float32; the samples are split in parts."""
     batch, units = x.shape
@@ -269,7 +269,7 @@ def apply_activation(activation, x, out, parts):
         restore_float_flags(flags)
 
 
-@driver
+@driver(INT, FLOATS_2D, FLOATS_2D, FLOATS_2D, INT)
 def apply_activation_backward(activation, x, out, dout, parts):
     """dout *= the derivative at x, where out = activation(x): plain arrays as in `apply_activation`."""
     batch, units = x.shape

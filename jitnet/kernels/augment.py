@@ -25,12 +25,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.compiler.blocks import BLUR_ROWS, LANES
 from jitnet.compiler.decorators import helper, linked, plain
 from jitnet.compiler.signatures import BYTES, FLOATS, INT, KEY, REAL
-from jitnet.compiler.tile import tile_add_scaled, tile_store, tile_zero
 from jitnet.config import AugmentConfig
 from jitnet.kernels.random import bits, uniform
+from jitnet.machine.blocks import BLUR_ROWS, LANES
+from jitnet.machine.tile import tile_add_scaled, tile_store, tile_zero
 
 __all__ = [
     "Distortion",

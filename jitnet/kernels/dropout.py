@@ -8,8 +8,8 @@ import numpy as np
 
 from jitnet.compiler.decorators import helper, linked
 from jitnet.compiler.signatures import BYTES_2D, FLOATS, FLOATS_2D, INDICES, INT, KEY, REAL
-from jitnet.compiler.words import mask_word
 from jitnet.kernels.random import DROPOUT, bits, key
+from jitnet.machine.words import mask_word
 
 __all__ = ["drop_input_bytes", "drop_input_floats", "dropout"]
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from jitnet.compiler.decorators import helper
-from jitnet.compiler.tile import tile_floor, tile_larger, tile_power2, tile_zero
+from jitnet.machine.tile import tile_floor, tile_larger, tile_power2, tile_zero
 
 __all__ = ["exp", "tile_exp"]
 

@@ -11,10 +11,11 @@ and then together: the same bits whatever the width of panels.
 import numpy as np
 from numba import prange
 
-from jitnet.compiler.blocks import LANES, PANEL, PANEL_COLS
 from jitnet.compiler.decorators import driver, helper
-from jitnet.compiler.denormals import flush_denormals, restore_float_flags
-from jitnet.compiler.tile import tile_load, tile_store, tile_sum, tile_zero
+from jitnet.compiler.signatures import FLOATS, FLOATS_2D, INT
+from jitnet.machine.blocks import LANES, PANEL, PANEL_COLS
+from jitnet.machine.denormals import flush_denormals, restore_float_flags
+from jitnet.machine.tile import tile_load, tile_store, tile_sum, tile_zero
 
 __all__ = ["apply_input_scale", "scale_weights", "scale_weights_backward"]
 
@@ -48,7 +49,7 @@ def scale_weights_backward(w, scale, dw, dscale, in_features, units, first, last
         dscale[np.uint64(i)] = tile_sum(total)
 
 
-@driver
+@driver(FLOATS_2D, FLOATS, FLOATS_2D, INT, INT)
 def apply_input_scale(w, scale, folded, in_features, parts):
     """`scale_weights` of whole matrices of panels (panels * in_features, PANEL) float32, the panels split in parts."""
     panels = w.shape[0] // in_features

@@ -20,7 +20,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import prange
 
-from jitnet.compiler.blocks import (
+from jitnet.compiler.decorators import driver, helper, linked
+from jitnet.compiler.signatures import FLOATS, FLOATS_2D, INT
+from jitnet.machine.blocks import (
     COPIED_DEPTH,
     COPIED_FROM,
     COPIED_INPUTS,
@@ -40,10 +42,8 @@ from jitnet.compiler.blocks import (
     WEIGHT_INPUTS,
     WEIGHT_TERMS,
 )
-from jitnet.compiler.decorators import driver, helper, linked
-from jitnet.compiler.denormals import flush_denormals, restore_float_flags
-from jitnet.compiler.signatures import FLOATS, INT
-from jitnet.compiler.tile import (
+from jitnet.machine.denormals import flush_denormals, restore_float_flags
+from jitnet.machine.tile import (
     tile_add_outer,
     tile_add_scaled,
     tile_load,
@@ -312,7 +312,7 @@ def _copy_weights_in_order(w, in_features, in_order, first_unit, last_unit, firs
 # w (units / PANEL * in_features, PANEL). units is a multiple of PANEL.
 
 
-@driver
+@driver(FLOATS_2D, FLOATS_2D, FLOATS, FLOATS_2D, INT)
 def forward(x, w, b, out, parts):
     """out = x w + b, the units split in parts. x (batch, in_features), b (units,), out (batch, units), all float32."""
     batch, in_features = x.shape
@@ -326,7 +326,7 @@ def forward(x, w, b, out, parts):
         restore_float_flags(flags)
 
 
-@driver
+@driver(FLOATS_2D, FLOATS_2D, FLOATS_2D, FLOATS, INT)
 def gradient_of_weight(x, dout, dw, db, parts):
     """dw += x^T dout and db += the sum of dout over the samples, the units split in parts. Arrays as in `forward`."""
     batch, in_features = x.shape
@@ -351,7 +351,7 @@ def gradient_of_weight(x, dout, dw, db, parts):
         restore_float_flags(flags)
 
 
-@driver
+@driver(FLOATS_2D, FLOATS_2D, FLOATS_2D, INT)
 def gradient_of_input(dout_t, w, dx_t, parts):
     """dx_t = w dout_t, the inputs split in parts. dout_t (out_features, batch), dx_t (in_features, batch) float32, the
     batch a multiple of PANEL."""

@@ -23,13 +23,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import prange
 
-from jitnet.compiler.blocks import LANES
 from jitnet.compiler.decorators import driver, linked
-from jitnet.compiler.denormals import flush_denormals, restore_float_flags
-from jitnet.compiler.signatures import FLOATS, FLOATS_2D, INDICES, INT, SINGLE
+from jitnet.compiler.signatures import FLOATS, FLOATS_2D, INDICES, INT, REAL, SINGLE
 from jitnet.compiler.switch import switch
-from jitnet.compiler.tile import tile_larger, tile_load, tile_store, tile_sum, tile_zero
 from jitnet.kernels.exponential import tile_exp
+from jitnet.machine.blocks import LANES
+from jitnet.machine.denormals import flush_denormals, restore_float_flags
+from jitnet.machine.tile import tile_larger, tile_load, tile_store, tile_sum, tile_zero
 
 __all__ = [
     "LINK_KERNELS",
@@ -218,7 +218,7 @@ run_link = switch([kernel.function for kernel in LINK_KERNELS.values()], LINK_AR
 """Does what the link of a code does: (code, *LINK_ARGUMENTS)."""
 
 
-@driver
+@driver(INT, FLOATS_2D, INDICES, FLOATS_2D, FLOATS, INDICES, REAL, INT)
 def apply_loss(loss, outputs_t, labels, targets, losses, correct, smoothing, parts):
     """A loss of plain arrays, with the mean's gradient. loss: its code. outputs_t (n_outputs, batch) float32, which
     becomes the gradient, labels (batch,) int32 or targets (batch, n_outputs) float32, the other empty; losses (batch,)

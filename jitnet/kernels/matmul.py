@@ -10,9 +10,10 @@ in which memory is walked and what stays in registers. out_features is a multipl
 import numpy as np
 from numba import prange
 
-from jitnet.compiler.blocks import PANEL, TILE_COLS, TILE_PANELS, TILE_ROWS, TILE_UNITS
 from jitnet.compiler.decorators import driver, kernel
-from jitnet.compiler.tile import tile_add_outer, tile_store, tile_zero
+from jitnet.compiler.signatures import FLOATS_2D, INT
+from jitnet.machine.blocks import PANEL, TILE_COLS, TILE_PANELS, TILE_ROWS, TILE_UNITS
+from jitnet.machine.tile import tile_add_outer, tile_store, tile_zero
 
 __all__ = ["blocked", "matmul", "reordered", "summed", "textbook", "tiled"]
 
@@ -27,7 +28,7 @@ SUM_ROWS = 4
 that they share, of the sixteen registers that AVX2 has."""
 
 
-@kernel
+@kernel(FLOATS_2D, FLOATS_2D, FLOATS_2D)
 def textbook(x, w, out):
     """As it is written: for each output one sum. w is walked down its columns, one number from each cache line."""
     for n in range(out.shape[0]):
@@ -38,7 +39,7 @@ def textbook(x, w, out):
             out[n, o] = total
 
 
-@kernel
+@kernel(FLOATS_2D, FLOATS_2D, FLOATS_2D)
 def reordered(x, w, out):
     """The same with the two inner loops exchanged: w and out are walked along their rows, a vector at a time."""
     for n in range(out.shape[0]):
@@ -51,7 +52,7 @@ def reordered(x, w, out):
                 row[o] += factor * weights[o]
 
 
-@kernel
+@kernel(FLOATS_2D, FLOATS_2D, FLOATS_2D)
 def blocked(x, w, out):
     """Reordered, on one block of w after another: a block is fetched once and then used by every sample. Four of its
     rows are added at a time, so that a sum is loaded and stored once for four multiply-adds."""
@@ -76,7 +77,7 @@ def blocked(x, w, out):
                         row[o] += factor * weights[o]
 
 
-@kernel
+@kernel(FLOATS_2D, FLOATS_2D, FLOATS_2D, INT, INT)
 def _dots(x, turned, out, n, left):
     """One row of out, PANEL columns from `left` on: a dot product each."""
     row = x[n]
@@ -87,7 +88,7 @@ def _dots(x, turned, out, n, left):
         out[n, left + o] = total
 
 
-@kernel
+@kernel(FLOATS_2D, FLOATS_2D, FLOATS_2D)
 def summed(x, w, out):
     """Eight sums with names of their own, which stay in registers while i runs: six numbers are loaded for eight
     multiply-adds, and none is stored. PANEL columns of w are copied first, so that i walks along rows of both."""
@@ -120,7 +121,7 @@ def summed(x, w, out):
             _dots(x, turned, out, n, left)
 
 
-@kernel
+@kernel(FLOATS_2D, FLOATS_2D, FLOATS_2D, INT)
 def _columns(x, w, out, left):
     """TILE_UNITS columns of the product from column `left` on, or as many panels as are left over: TILE_ROWS x
     TILE_UNITS sums stay in registers while i runs."""
@@ -142,7 +143,7 @@ def _columns(x, w, out, left):
         tile_store(row, flat_out, n * stride + left, stride, PANEL, panels)
 
 
-@kernel
+@kernel(FLOATS_2D, FLOATS_2D, FLOATS_2D)
 def tiled(x, w, out):
     """A tile of sums in registers: nothing is stored until a sum is whole, and each number that is loaded serves
     many."""
@@ -150,7 +151,7 @@ def tiled(x, w, out):
         _columns(x, w, out, left)
 
 
-@driver
+@driver(FLOATS_2D, FLOATS_2D, FLOATS_2D)
 def matmul(x, w, out):
     """The tiles' columns spread over the threads: every output has one writer."""
     for column in prange((out.shape[1] + TILE_UNITS - 1) // TILE_UNITS):

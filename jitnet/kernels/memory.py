@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from jitnet.compiler.blocks import LANES
 from jitnet.compiler.decorators import helper, linked
 from jitnet.compiler.signatures import FLOATS, INT
-from jitnet.compiler.tile import tile_load, tile_store, tile_transpose
+from jitnet.machine.blocks import LANES
+from jitnet.machine.tile import tile_load, tile_store, tile_transpose
 
 __all__ = ["clear", "scale_rows", "transpose"]
 

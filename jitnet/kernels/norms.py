@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from jitnet.compiler.blocks import LANES, PANEL
 from jitnet.compiler.decorators import IN_ORDER, helper, linked
 from jitnet.compiler.signatures import DOUBLES, FLOATS, INT, REAL
-from jitnet.compiler.tile import tile_load, tile_max, tile_sqrt, tile_store, tile_sum, tile_zero
+from jitnet.machine.blocks import LANES, PANEL
+from jitnet.machine.tile import tile_load, tile_max, tile_sqrt, tile_store, tile_sum, tile_zero
 
 __all__ = ["limit_norms", "square_sum", "sum_in_order"]
 

@@ -23,12 +23,12 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange, typeof
 
-from jitnet.compiler.blocks import LANES
 from jitnet.compiler.decorators import driver, helper, linked
-from jitnet.compiler.denormals import flush_denormals, restore_float_flags
-from jitnet.compiler.signatures import FLOATS, INT, REAL, make_record
-from jitnet.compiler.tile import tile_load, tile_max, tile_sqrt, tile_store, tile_zero
+from jitnet.compiler.signatures import FLOATS, FLOATS_2D, INT, REAL, make_record
 from jitnet.config.choices import HYPERPARAMETERS, OptimizerFields
+from jitnet.machine.blocks import LANES
+from jitnet.machine.denormals import flush_denormals, restore_float_flags
+from jitnet.machine.tile import tile_load, tile_max, tile_sqrt, tile_store, tile_zero
 
 __all__ = ["OPTIMIZER_KERNELS", "OptimizerKernel", "average", "optimizer_settings", "update", "update_parameters"]
 
@@ -178,7 +178,7 @@ def average(w, mean, decay, first, last):
         tile_store(tile_load(1, 1, mean, k, 0) * keep + tile_load(1, 1, w, k, 0) * new, mean, k, 0)
 
 
-@driver
+@driver(typeof(make_record(OPTIMIZER_SETTINGS)), FLOATS_2D, FLOATS_2D, FLOATS_2D, FLOATS_2D, INT, REAL, INT)
 def update_parameters(settings, w, dw, m, v, step, learning_rate, parts):
     """`update` of whole matrices, in parts: w, dw, m, v float32 (rows, columns), with a multiple of LANES numbers."""
     vectors = w.size // LANES

@@ -3,10 +3,10 @@
 import numpy as np
 from numba import prange
 
-from jitnet.compiler.blocks import LANES, TILE_COLS, TILE_ROWS, TILE_UNITS
 from jitnet.compiler.decorators import driver, linked
 from jitnet.compiler.signatures import FLOATS, INT
-from jitnet.compiler.tile import tile_add_outer, tile_add_scaled, tile_load, tile_store, tile_zero
+from jitnet.machine.blocks import LANES, TILE_COLS, TILE_ROWS, TILE_UNITS
+from jitnet.machine.tile import tile_add_outer, tile_add_scaled, tile_load, tile_store, tile_zero
 
 __all__ = ["PROBES", "PROBE_BLOCK", "SUMS", "repeat_probe"]
 
@@ -52,7 +52,7 @@ def triad(values, a, b, c, first, last):
         tile_store(tile_add_scaled(tile, np.float32(0.5), values, c + k, LANES), values, a + k, LANES)
 
 
-@driver
+@driver(INT, FLOATS, FLOATS, INT, INT, INT, INT)
 def repeat_probe(probe, values, out, count, gap, repeats, parts):
     """A probe `repeats` times inside one region, each part on its own share: nothing but the work itself is timed.
 

@@ -1,7 +1,7 @@
 """Random numbers as functions of where they are used: the same bits at any thread count, and across stop and resume.
 
 There is no state to carry. `key` folds what a draw belongs to (seed, purpose, epoch, sample or layer) into 64 bits, and
-the n-th number under a key is a hash of key + n: splitmix64 (Steele, Lea, Flood 2014), which passes BigCrush.
+the n-th number under a key is a hash of key + n (see splitmix).
 All integers are uint64, so that nothing is ever promoted to float.
 """
 
@@ -10,26 +10,32 @@ import math
 import numpy as np
 
 from jitnet.compiler.decorators import helper, kernel
+from jitnet.compiler.signatures import FLOATS_2D, INDICES, INT, KEY, REAL
+from jitnet.kernels import splitmix
 
-__all__ = ["AUGMENT", "DROPOUT", "INIT", "ORDER", "SPLIT", "bits", "key", "normal", "permutation", "shuffle", "uniform"]
+__all__ = [
+    "AUGMENT",
+    "DROPOUT",
+    "INIT",
+    "ORDER",
+    "SPLIT",
+    "bits",
+    "fill_normal",
+    "key",
+    "normal",
+    "permutation",
+    "shuffle",
+    "uniform",
+]
 
 # Purposes: the first number folded in after the seed, so that no two uses share a stream.
 INIT, ORDER, DROPOUT, AUGMENT, SPLIT = (np.uint64(purpose) for purpose in range(1, 6))
 
-_STEP = np.uint64(0x9E3779B97F4A7C15)
-_MULTIPLY_1 = np.uint64(0xBF58476D1CE4E5B9)
-_MULTIPLY_2 = np.uint64(0x94D049BB133111EB)
-_30, _27, _31, _40 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(40)
+_40 = np.uint64(40)
 _UNIT = np.float32(2.0**-24)
 
-
-@helper
-def bits(key, index):
-    """64 random bits: number `index` of the stream `key` (both uint64)."""
-    z = key + (index + np.uint64(1)) * _STEP
-    z = (z ^ (z >> _30)) * _MULTIPLY_1
-    z = (z ^ (z >> _27)) * _MULTIPLY_2
-    return z ^ (z >> _31)
+bits = helper(splitmix.bits)
+"""64 random bits: number `index` of the stream `key` (both uint64)."""
 
 
 @helper
@@ -68,7 +74,17 @@ def permutation(key, order):
         order[j] = swap
 
 
-@kernel
+@kernel(KEY, KEY, INDICES)
 def shuffle(seed, epoch, order):
     """Fill order (n,) int32 with the samples' order in an epoch; seed and epoch uint64."""
     permutation(key(seed, ORDER, epoch, np.uint64(0)), order)
+
+
+@kernel(FLOATS_2D, REAL, KEY, INT)
+def fill_normal(values, deviation, seed, layer):
+    """values (out, in) float32 drawn from N(0, deviation**2); seed uint64, layer int64."""
+    for o in range(values.shape[0]):
+        stream = key(seed, INIT, np.uint64(layer), np.uint64(o))
+        row = values[o]
+        for i in range(row.shape[0]):
+            row[i] = normal(stream, np.uint64(i)) * np.float32(deviation)

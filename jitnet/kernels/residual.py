@@ -9,10 +9,11 @@ the arrays overlap is then no question for the compiler.
 
 from numba import prange
 
-from jitnet.compiler.blocks import LANES
 from jitnet.compiler.decorators import driver, helper
-from jitnet.compiler.denormals import flush_denormals, restore_float_flags
-from jitnet.compiler.tile import tile_load, tile_store
+from jitnet.compiler.signatures import FLOATS_2D, INT
+from jitnet.machine.blocks import LANES
+from jitnet.machine.denormals import flush_denormals, restore_float_flags
+from jitnet.machine.tile import tile_load, tile_store
 
 __all__ = ["apply_residual", "residual_backward", "residual_branch", "residual_forward"]
 
@@ -50,7 +51,7 @@ def residual_backward(dout, stride, dx, x_stride, batch, first, last):
             tile_store(tile_load(1, 1, dx, at, 0) + tile_load(1, 1, dout, n * stride + i, 0), dx, at, 0)
 
 
-@driver
+@driver(FLOATS_2D, FLOATS_2D, FLOATS_2D, INT)
 def apply_residual(x, branch, out, parts):
     """out = x + branch on plain arrays (batch, units) float32 with a multiple of LANES units, the samples
     split in parts."""

@@ -16,7 +16,7 @@ import numpy as np
 from numba import typeof
 
 from jitnet.compiler.decorators import helper, kernel, linked
-from jitnet.compiler.signatures import INT, REAL, Record, make_record, record_type
+from jitnet.compiler.signatures import COUNTS, DOUBLES, INT, REAL, Record, make_record, record_type
 from jitnet.config import TrainConfig
 
 __all__ = ["SCHEDULES", "learning_rate", "learning_rates", "schedule_settings"]
@@ -89,7 +89,7 @@ def learning_rate(settings, step):
     return settings.peak
 
 
-@kernel
+@kernel(typeof(make_record(SCHEDULE_SETTINGS)), COUNTS, DOUBLES)
 def learning_rates(settings, steps, rates):
     """rates[k] = the learning rate of step steps[k]; steps int64, rates float64."""
     for k in range(steps.shape[0]):

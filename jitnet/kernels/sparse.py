@@ -11,11 +11,11 @@ and the last group may have any number up to SPARSE_LAST.
 
 import numpy as np
 
-from jitnet.compiler.blocks import PANEL, PANEL_COLS, SPARSE_BLOCK, SPARSE_LAST, SPARSE_PANELS, SPARSE_WEIGHTS
 from jitnet.compiler.decorators import helper, linked
 from jitnet.compiler.signatures import BYTES, COUNTS, ENTRIES, FLOATS, INDICES, INT, WORDS
-from jitnet.compiler.tile import prefetch, tile_add_scaled, tile_load, tile_store
-from jitnet.compiler.words import lowest_bit, word_at
+from jitnet.machine.blocks import PANEL, PANEL_COLS, SPARSE_BLOCK, SPARSE_LAST, SPARSE_PANELS, SPARSE_WEIGHTS
+from jitnet.machine.tile import prefetch, tile_add_scaled, tile_load, tile_store
+from jitnet.machine.words import lowest_bit, word_at
 
 __all__ = ["count_row", "list_row", "mark_columns", "sparse_backward_weight", "sparse_forward"]
 

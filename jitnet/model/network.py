@@ -114,7 +114,7 @@ class Model:
             dataset=(dataset, (Dataset, type(None))),
         )
         seed = check_whole_number("seed", seed, 0, 2**63 - 1)
-        from jitnet.kernels.initial import fill_normal
+        from jitnet.kernels.random import fill_normal
 
         weights, biases = [], []
         widths = config.widths

@@ -1,7 +1,13 @@
-"""`jitnet profile`: a training step with a clock round each line. Nothing here prints.
+"""`jitnet profile`: what loops cost, and why. Nothing here prints.
 
-records.py       what a profile is              clock.py        the ring of times that the loop fills
-measurement.py   real steps, with and without   verdict.py      what a region's threads cost
-scaling.py       counts of threads side by side comparison.py   two profiles: faster or slower
-trace.py         a timeline for Perfetto        document.py     what `--json` writes and `--compare` reads
+step/        a training step, with a clock round each line
+code/        what the compiler made of a loop: source lines beside machine code
+functions/   any Numba function: how long, on which threads, why, and what to change
+
+document.py    documents of step/ and functions/, read back and compared
+loading.py     modules of the user's, for worker processes
+readable.py    errors of Numba's and names in machine code, for people
+
+What changes Numba, or runs code of the user's, runs in a worker process: the folders `worker` in code/ and functions/.
+A worker folder and the modules beside it import only what describes a request and its answer from each other.
 """

@@ -1,6 +1,6 @@
-"""The document of `jitnet profile --json`, and reading one back, to be compared.
+"""Documents of `jitnet profile --json`: read back, and two compared by the bench's rank test, row by row.
 
-Profiles of training steps and of other people's functions have a format each. Both have what a comparison reads:
+Profiles of training steps and of functions have a format each. Both have what a comparison reads:
 
     machine    an object, in it `cpu`
     settings   an object: what was measured; equal where two documents can be compared
@@ -11,28 +11,36 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-import numpy as np
-
+from jitnet.bench.comparison import Change, Pair, changes_of
+from jitnet.bench.figures import threads_text
+from jitnet.config import with_defaults
 from jitnet.errors import UsageError
-from jitnet.profile.records import Profile, Row
+from jitnet.machine.host import Machine
 from jitnet.version import __version__
 
-__all__ = ["FORMAT", "FUNCTION_FORMAT", "WHOLE_STEP", "Document", "as_document", "read_document"]
+__all__ = ["FORMAT", "FUNCTION_FORMAT", "THRESHOLD", "Comparison", "Document", "compare", "document", "read_document"]
 
 FORMAT = "jitnet profile 1"
 FUNCTION_FORMAT = "jitnet profile function 1"
-
-WHOLE_STEP = "whole step"
-"""Name of the row that has the step as it runs without a clock."""
 
 HOW = {
     FORMAT: "jitnet profile --json > FILE",
     FUNCTION_FORMAT: "jitnet profile MODULE:FUNCTION --json > FILE",
 }
 """What writes each format."""
+
+THRESHOLD = 0.1
+"""Share of its median by which a row must have changed."""
+
+BLOCKS = 25
+"""Samples of a row that are tested at the most. Steps that follow one another are alike, for the machine's slow moments
+last longer than a step; a rank test, which takes samples for independent, would be too sure. So neighbours are put
+together, and the median of each lot is one sample."""
 
 RowKey = tuple[str, str, int]
 
@@ -48,55 +56,18 @@ class Document:
     samples_s: dict[RowKey, list[float]]
 
 
-def as_document(profiles: Sequence[Profile]) -> dict[str, Any]:
-    """What `--json` writes: profiles of one training, on one count of threads or several, without their slices.
-
-    steps has an object for each count of threads, rows one for each row of each; first among the rows of a count stands
-    the whole step. Every sample is there, in seconds.
-    """
-    first = profiles[0]
+def document(
+    form: str, machine: Machine, cache_bytes: int, settings: dict[str, Any], rows: list[dict[str, Any]], **more: Any
+) -> dict[str, Any]:
+    """What `--json` writes, in a format: what a comparison reads, and whatever else such a profile has."""
     return {
-        "format": FORMAT,
+        "format": form,
         "jitnet": __version__,
-        "numpy": np.__version__,
-        "machine": {**asdict(first.machine), "cache_bytes": first.cache_bytes},
-        "settings": first.settings,
-        "threads": [profile.threads for profile in profiles],
-        "steps": [_step(profile) for profile in profiles],
-        "rows": [row for profile in profiles for row in _rows(profile)],
+        "machine": {**asdict(machine), "cache_bytes": cache_bytes},
+        "settings": settings,
+        "rows": rows,
+        **more,
     }
-
-
-def _step(profile: Profile) -> dict[str, Any]:
-    return {
-        "threads": profile.threads,
-        "threads_reason": profile.threads_reason,
-        "step_s": profile.step_s,
-        "plain_s": profile.plain_s,
-        "clocked_s": profile.clocked_s,
-        "cost": profile.cost,
-        "accounted": profile.accounted,
-        "waiting_s": profile.waiting_s,
-        "starting_s": profile.starting_s,
-        "rest_s": profile.rest_s,
-        "input_reason": profile.input_reason,
-        "regions": [asdict(region) for region in profile.regions],
-        "by_thread": [asdict(thread) for thread in profile.threads_rows],
-        "probes": [asdict(probes) for probes in (*profile.fewer, profile.probes)],
-        "measure_s": profile.measure_s,
-        "predicted": profile.predicted,
-        "prediction": [_row(row, profile.threads) for row in profile.prediction],
-    }
-
-
-def _rows(profile: Profile) -> list[dict[str, Any]]:
-    whole = {"name": WHOLE_STEP, "shape": "", "threads": profile.threads, "samples_s": profile.plain_s}
-    return [{**whole, "median_s": profile.step_s}, *(_row(row, profile.threads) for row in profile.rows)]
-
-
-def _row(row: Row, threads: int) -> dict[str, Any]:
-    made = {"median_s": row.median_s, "spread": row.spread, "gflops": row.gflops, "gbs": row.gbs}
-    return {"name": row.name, "threads": threads, **asdict(row), **made, "intensity": row.intensity}
 
 
 def read_document(path: Path, option: str = "--compare") -> Document:
@@ -125,3 +96,50 @@ def read_document(path: Path, option: str = "--compare") -> Document:
     except (TypeError, ValueError) as error:
         wrong = str(error)
     raise UsageError(f"{option} {path}: is broken: {wrong}; make it anew with {HOW[written]}")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """changes: of the rows that both have, in the order of the second. notices: what a reader should know, a sentence
+    each: another machine, rows that only one of both has."""
+
+    changes: tuple[Change, ...]
+    notices: tuple[str, ...]
+
+
+def compare(before: Document, after: Document, threshold: float = THRESHOLD, option: str = "--compare") -> Comparison:
+    """What changed from one document to another, of training steps or of functions.
+
+    A row is slower where its median grew by more than `threshold` (0.1 is 10%) and the rank test is sure of it. Raises
+    UsageError where both are not of the same thing: it names the first difference.
+    """
+    both = f"{option} {before.path} {after.path}"
+    if before.format != after.format:
+        raise UsageError(f"{both}: one is of the form {before.format!r}, the other {after.format!r}; give two of one")
+    for name in dict.fromkeys([*before.settings, *after.settings]):
+        old, new = (with_defaults(one.settings).get(name, "nothing") for one in (before, after))
+        if old != new:
+            raise UsageError(f"{both}: {name} is {old} in one and {new} in the other; measure the same in both")
+    shared = [key for key in after.samples_s if key in before.samples_s]
+    if not shared:
+        raise UsageError(f"{both}: no row is in both, at the same threads; measure the same in both")
+    pairs = [Pair(*key, _lots(before.samples_s[key]), _lots(after.samples_s[key])) for key in shared]
+    notices = []
+    if before.cpu != after.cpu:
+        notices.append(f"{before.path} was measured on another machine, {before.cpu}; {after.path} on {after.cpu}")
+    for one, other in ((before, after), (after, before)):
+        alone = [
+            f"{name} ({threads_text(threads)})"
+            for name, shape, threads in one.samples_s
+            if (name, shape, threads) not in other.samples_s
+        ]
+        if alone:
+            notices.append(f"only in {one.path}: {', '.join(alone)}")
+    return Comparison(tuple(changes_of(pairs, threshold)), tuple(notices))
+
+
+def _lots(samples_s: Sequence[float]) -> list[float]:
+    """Medians of neighbouring samples, BLOCKS of them; the samples themselves where there are no more."""
+    count = min(BLOCKS, len(samples_s))
+    bounds = [len(samples_s) * place // count for place in range(count + 1)]
+    return [median(samples_s[first:last]) for first, last in pairwise(bounds)]

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jitnet.render.augmentation import distortions, sheet
+    from jitnet.render.code import code_summary, code_view, code_views
     from jitnet.render.console import Consoles, consoles, error, facts, make_console, notice
     from jitnet.render.drawing import picture, pictures, plot, to_grey
-    from jitnet.render.foreign import function_profile
-    from jitnet.render.machine_code import code_summary, code_view, code_views
+    from jitnet.render.functions import function_profile
     from jitnet.render.measurement import bench, changes, measuring
     from jitnet.render.profiling import step_profile
     from jitnet.render.program import program_table
@@ -27,9 +27,9 @@ _HOME = {
     "bar": "tables",
     "bench": "measurement",
     "changes": "measurement",
-    "code_summary": "machine_code",
-    "code_view": "machine_code",
-    "code_views": "machine_code",
+    "code_summary": "code",
+    "code_view": "code",
+    "code_views": "code",
     "compiling": "progress",
     "consoles": "console",
     "description": "reports",
@@ -38,7 +38,7 @@ _HOME = {
     "error": "console",
     "evaluation": "reports",
     "facts": "console",
-    "function_profile": "foreign",
+    "function_profile": "functions",
     "listing": "reports",
     "make_console": "console",
     "measuring": "measurement",

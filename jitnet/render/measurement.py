@@ -17,7 +17,7 @@ from jitnet.render.tables import Cell, bar, microseconds, table, threads_text
 
 if TYPE_CHECKING:
     from jitnet.bench.comparison import Change
-    from jitnet.bench.records import Bench, Result
+    from jitnet.bench.results import Bench, Result
 
 __all__ = ["IMPOSSIBLE", "LATENCY", "bench", "changes", "measuring"]
 

@@ -10,7 +10,7 @@ from jitnet.render.measurement import IMPOSSIBLE, LATENCY
 from jitnet.render.tables import Cell, bar, microseconds, table, threads_text
 
 if TYPE_CHECKING:
-    from jitnet.profile.records import Profile, Row
+    from jitnet.profile.step.step_profile import Profile, Row
 
 __all__ = ["step_profile"]
 

@@ -10,7 +10,7 @@ from jitnet.render.console import WARN, say
 from jitnet.render.tables import Cell, microseconds, table
 
 if TYPE_CHECKING:
-    from jitnet.profile.scaling import Scaling, ScalingRow
+    from jitnet.profile.step.scaling import Scaling, ScalingRow
 
 __all__ = ["scaling_table"]
 

@@ -10,6 +10,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from jitnet.bench.figures import threads_text, three_digits
 from jitnet.render.console import FAINT, facts, say, wrapped, written
 
 __all__ = ["Cell", "bar", "empty_table", "microseconds", "table", "threads_text"]
@@ -142,10 +143,4 @@ def bar(console: Console, share: float, width: int, style: Style | str = "cyan")
 
 def microseconds(seconds: float) -> str:
     """Microseconds with about three digits."""
-    us = seconds * 1e6
-    return f"{us:,.0f}" if us >= 100 else f"{us:.1f}" if us >= 10 else f"{us:.2f}"
-
-
-def threads_text(count: int) -> str:
-    """ "1 thread", "2 threads"."""
-    return f"{count} thread{'s' * (count != 1)}"
+    return three_digits(seconds * 1e6)

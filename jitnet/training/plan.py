@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.compiler.machine import Machine, describe_machine
 from jitnet.config import ModelConfig, TrainConfig
 from jitnet.datasets import Scaling, Split
 from jitnet.engine.density import density, trains_skipping, used_columns
@@ -16,6 +15,7 @@ from jitnet.engine.program import Program, Step, measuring, training
 from jitnet.engine.setup import make_data, training_run
 from jitnet.engine.state import Data, Run, State, aligned, byte_values, clock_for, pack
 from jitnet.errors import UsageError
+from jitnet.machine.host import Machine, describe_machine
 from jitnet.model import Model
 from jitnet.model.encoding import encode, encode_targets
 

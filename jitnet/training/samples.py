@@ -6,7 +6,7 @@ import numpy.typing as npt
 
 from jitnet.config import TrainConfig
 from jitnet.datasets import Scaling, Split
-from jitnet.engine.samples import SampleMaker
+from jitnet.engine.augmentation import SampleMaker
 from jitnet.engine.setup import make_data
 from jitnet.engine.state import Buffer, Data
 from jitnet.errors import UsageError

@@ -315,7 +315,7 @@ class Trainer:
         totals (3,) float64 gains the sum of the samples' losses and the count of right guesses, and has the last step's
         learning rate. Raises DivergedError where the loss becomes NaN or infinite. `prepare` comes first.
         """
-        from jitnet.compiler.machine import set_threads, threads_are_lost
+        from jitnet.machine.host import set_threads, threads_are_lost
 
         begin = time.perf_counter()
         if self.config.shuffle:

@@ -1,8 +1,8 @@
 """Measure the functions of a list, one after another in one process: `python measured.py CASES CORES`.
 
-CASES is a JSON list of requests, as jitnet/foreign/worker.py gets them; CORES one of cores to run on, for whoever
-starts this may be bound to one of them. Prints a JSON list of the answers. A process for each is what users run, and
-would take a minute of the suite; times are cut short, for no test looks at them.
+CASES is a JSON list of requests, as `jitnet.profile.functions.worker` gets them; CORES one of cores to run on, since
+the process that starts this may be bound to one of them. Prints a JSON list of the answers. A process for each is what
+users run, and would take a minute of the suite; times are cut short, for no test looks at them.
 """
 
 import json
@@ -13,7 +13,7 @@ cores = json.loads(sys.argv[2])
 if cores:
     os.sched_setaffinity(0, cores)
 
-from jitnet.foreign import measuring  # noqa: E402  (Numba counts the cores as it is imported)
+from jitnet.profile.functions.worker import measuring  # noqa: E402  (Numba counts the cores as it is imported)
 
 measuring.TIMING_S = measuring.CLOCK_S = measuring.FLAGS_S = 0.03
 

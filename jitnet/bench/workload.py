@@ -1,0 +1,159 @@
+"""The network and data at hand, laid out as training lays them out: what every measurement runs on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from jitnet.compiler.reference import Struct
+from jitnet.config import ModelConfig, TrainConfig
+from jitnet.datasets import Dataset, Split
+from jitnet.engine.loop import load_loop, run_steps
+from jitnet.engine.prediction import Predictor
+from jitnet.engine.program import Line, Program
+from jitnet.engine.state import Data, Run
+from jitnet.machine.host import set_threads
+from jitnet.model import Model
+from jitnet.training.plan import Plan, begin_run, data_of, make_plan
+
+__all__ = ["BATCHES", "Prediction", "Subject", "Training", "prepare_prediction"]
+
+BATCHES = 1024
+"""Batches that a line is repeated on, one after another: more than a cache keeps."""
+
+PREDICTED = 10_000
+"""Samples that are predicted, where there are so many."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network on a data set, in batches of `batch_size` (fewer where there are fewer samples)."""
+
+    shape: ModelConfig
+    dataset: Dataset
+    batch_size: int
+    data: dict[bool, Data] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @cached_property
+    def model(self) -> Model:
+        return Model.create(self.shape, self.dataset, seed=0)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """How training would do it by itself, with plain SGD."""
+        return self.training(0).plan
+
+    @cached_property
+    def order(self) -> npt.NDArray[np.int32]:
+        """Samples in random order, as an epoch has them, in BATCHES batches."""
+        shuffled = np.random.default_rng(0).permutation(len(self.dataset.train)).astype(np.int32)
+        return np.resize(shuffled, BATCHES * self.batch_size)
+
+    @cached_property
+    def entries(self) -> float:
+        """Inputs of a batch that are not zero, on average."""
+        return self.batch_size * self.shape.in_features * (self.plan.density if self.plan.skips_zeros else 1.0)
+
+    def training(self, threads: int, *, dense: bool = False, activation: str = "", **options: Any) -> "Training":
+        """A training of this network on so many threads, 0 as it would choose; options: fields of TrainConfig.
+
+        activation: another than the network's. dense: without skipping zeros.
+        """
+        config = TrainConfig(**{"batch_size": self.batch_size, "threads": threads, **options})
+        model = self.model
+        if activation:
+            shape = self.shape.model_copy(update={"activation": activation})
+            model = Model(shape, model.weights, model.biases, scaling=model.scaling)
+        plan = make_plan(model, self.dataset.train, config, self.batch_size, skip_zeros=not dense)
+        return Training(self, model, plan)
+
+    def data_for(self, plan: Plan) -> Data:
+        """The samples as a plan walks them, made once."""
+        if plan.skips_zeros not in self.data:
+            self.data[plan.skips_zeros] = data_of(self.dataset.train, self.model, plan)
+        return self.data[plan.skips_zeros]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A prediction of some samples by the network at hand, prepared: its program, and what it runs on."""
+
+    program: Program
+    run: Run
+
+    @cached_property
+    def struct(self) -> Struct:
+        return Struct(self.run)
+
+    def predict(self) -> None:
+        """All samples, once."""
+        set_threads(max(1, self.program.threads))
+        run_steps(self.struct, 0, np.zeros(3))
+
+
+def prepare_prediction(model: Model, split: Split, threads: int) -> Prediction:
+    """Predicting up to PREDICTED samples of a split on at most so many threads."""
+    images, features = model.inputs(split.images[:PREDICTED])
+    scaling = model.scaling
+    predictor = Predictor(model.config, model.parameters, scaling.offset, scaling.scale)
+    return Prediction(*predictor.prepare(images, features, threads, costs=True))
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training that stands still: learning rate 0, so that however often a line runs the parameters stay."""
+
+    subject: Subject
+    model: Model
+    plan: Plan
+
+    @cached_property
+    def run(self) -> Run:
+        """Filled by a few steps, so that activations and gradients are as they are in training."""
+        load_loop()
+        run = begin_run(self.model, self.plan, BATCHES)
+        run = run._replace(order=self.subject.order, data=self.subject.data_for(self.plan))
+        run.schedule.peak = run.schedule.final = 0.0
+        return run
+
+    @cached_property
+    def struct(self) -> Struct:
+        return Struct(self.run)
+
+    @cached_property
+    def _kept(self) -> list[npt.NDArray[Any]]:
+        """What a few steps have left in the arrays that a line reads and writes."""
+        self.train(2)
+        return [array.copy() for array in self._arrays]
+
+    @property
+    def _arrays(self) -> Sequence[npt.NDArray[Any]]:
+        state = self.run.state
+        return state.work, state.params, state.grads, state.first_moment, state.second_moment, state.average
+
+    def restore(self) -> None:
+        """All numbers as a few steps of training left them."""
+        for array, kept in zip(self._arrays, self._kept, strict=True):
+            array[:] = kept
+        self.run.call.n_steps = BATCHES
+
+    def train(self, steps: int) -> None:
+        """Train for some steps, in calls of up to BATCHES."""
+        set_threads(max(1, self.plan.threads))
+        totals, call = np.zeros(3), self.run.call
+        for begin in range(0, steps, BATCHES):
+            call.first_batch, call.n_steps = 0, min(BATCHES, steps - begin)
+            run_steps(self.struct, len(self.plan.program.first), totals)
+
+    def lines(self, operations: Sequence[str] = ()) -> list[tuple[int, Line]]:
+        """The lines of the program with their places, one for each operation and layer; all, or of these operations.
+
+        A line on the next batch is left out where the same line is there for this one."""
+        found: dict[tuple[str, int], tuple[int, Line]] = {}
+        for place, line in enumerate(self.plan.program.lines):
+            if not operations or line.operation in operations:
+                found.setdefault((line.operation, line.layer), (place, replace(line, next_batch=False)))
+        return list(found.values())

@@ -1,0 +1,229 @@
+"""Loops of the source, and which of them each loop of the machine code is.
+
+The line table says of every instruction which line it was made for. The jump that closes a machine loop has the line of
+the source loop's head; where it has none, the lines of the instructions decide.
+"""
+
+import ast
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from jitnet.profile.code.assembly import MachineFunction, MachineLoop
+from jitnet.profile.code.code_view import Source
+
+__all__ = ["SourceLoop", "function_source", "loop_at", "match", "module_loops", "place_of"]
+
+FEW = 0.1
+"""Share of a machine loop's instructions that may have strayed in from other loops."""
+
+
+@dataclass(frozen=True)
+class SourceLoop:
+    """A `for`, `while` or comprehension; or a line without one that became a loop, an array expression. Fields as
+    `Loop` has them; head: the last line of its head. prange: whether it is a parallel one. written: False for a line
+    that became a loop by itself."""
+
+    file: str
+    line: int
+    last_line: int
+    function: str
+    depth: int
+    innermost: bool
+    head: int = 0
+    prange: bool = False
+    written: bool = True
+
+
+@dataclass(frozen=True)
+class _Function:
+    name: str
+    line: int
+    last_line: int
+
+
+@dataclass(frozen=True)
+class _Module:
+    lines: tuple[str, ...]
+    functions: tuple[_Function, ...]
+    loops: tuple[SourceLoop, ...]
+
+
+@cache
+def _module(file: str) -> _Module | None:
+    """A file's functions and loops; None where there is no such file, or it is not Python."""
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+        tree = ast.parse(text)
+    except (OSError, SyntaxError, ValueError):
+        return None
+    functions: list[_Function] = []
+    loops: list[SourceLoop] = []
+
+    def visit(node: ast.AST, function: str, depth: int) -> bool:
+        """Whether a loop is in what was visited."""
+        inside = False
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+                name = getattr(child, "name", function or "lambda")
+                if not isinstance(child, ast.Lambda):
+                    functions.append(_Function(name, child.lineno, child.end_lineno or child.lineno))
+                visit(child, name, 0)
+            elif isinstance(child, (ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
+                loops.append(_loop(file, child, function, depth + 1, visit(child, function, depth + 1)))
+                inside = True
+            else:
+                inside |= visit(child, function, depth)
+        return inside
+
+    visit(tree, "", 0)
+    return _Module(tuple(text.splitlines()), tuple(functions), tuple(loops))
+
+
+def _loop(file: str, node: ast.AST, function: str, depth: int, has_loops: bool) -> SourceLoop:
+    line, last = node.lineno, node.end_lineno  # type: ignore[attr-defined]
+    head, parallel = line, False
+    if isinstance(node, ast.For):
+        head = node.iter.end_lineno or line
+        parallel = isinstance(node.iter, ast.Call) and ast.unparse(node.iter.func).split(".")[-1] in (
+            "prange",
+            "pndindex",
+        )
+        last = max(statement.end_lineno or line for statement in node.body)
+    elif isinstance(node, ast.While):
+        head = node.test.end_lineno or line
+        last = max(statement.end_lineno or line for statement in node.body)
+    return SourceLoop(file, line, last, function, depth, not has_loops, head, parallel)
+
+
+def module_loops(file: str) -> tuple[SourceLoop, ...]:
+    """All loops of a file; none where it is missing or not Python."""
+    found = _module(file)
+    return found.loops if found else ()
+
+
+@cache
+def loop_at(file: str, line: int) -> SourceLoop | None:
+    """The innermost loop round a line, its head included; None outside all loops."""
+    round_it = [loop for loop in module_loops(file) if loop.line <= line <= loop.last_line]
+    return max(round_it, key=lambda loop: (loop.depth, loop.line), default=None)
+
+
+@cache
+def function_source(file: str, line: int) -> Source | None:
+    """The innermost function round a line, or the one whose decorators stand there."""
+    found = _module(file)
+    if found is None:
+        return None
+    round_it = [one for one in found.functions if one.line <= line <= one.last_line]
+    behind = [one for one in found.functions if one.line > line]
+    if not round_it and not behind:
+        return None
+    chosen = max(round_it, key=lambda one: one.line) if round_it else min(behind, key=lambda one: one.line)
+    return Source(file, chosen.name, chosen.line, found.lines[chosen.line - 1 : chosen.last_line])
+
+
+def match(functions: Sequence[MachineFunction]) -> Iterator[tuple[SourceLoop, MachineFunction, MachineLoop]]:
+    """Each machine loop with the loop of the source it is; those of code without a source are left out."""
+    for function in functions:
+        for loop in function.loops:
+            for machine, source in _match(function, loop):
+                if source is not None:
+                    yield source, function, machine
+
+
+def _match(function: MachineFunction, loop: MachineLoop) -> list[tuple[MachineLoop, SourceLoop | None]]:
+    """A machine loop and those inside it, outermost first."""
+    found: list[tuple[MachineLoop, SourceLoop | None]] = []
+    children: list[SourceLoop] = []
+    for child in loop.inside:
+        inner = _match(function, child)
+        children += [inner[0][1]] if inner[0][1] is not None else []
+        found += inner
+    own = _own(loop, children)
+    if own is None:
+        own = _alone(loop, function.symbol)
+    elif own in children:
+        # The same one twice: what is inside is a line that became a loop by itself, if it is only one.
+        found = [
+            (machine, _alone(machine, "") or source) if source == own and machine in loop.inside else (machine, source)
+            for machine, source in found
+        ]
+    return [(loop, own), *found]
+
+
+def _own(loop: MachineLoop, children: Sequence[SourceLoop]) -> SourceLoop | None:
+    """The written loop that a machine loop is, which is round those that are inside."""
+    closing = loop_at(loop.back.file, loop.back.line)
+    if closing is not None and all(_may_be_round(closing, child) for child in children):
+        return closing
+    if children:
+        return _round(children[0])
+    votes = Counter(loop_at(one.file, one.line) for one in loop.instructions if one.line)
+    heard = [one for one, count in votes.items() if one is not None and count >= FEW * votes.total()]
+    if not heard:
+        return None
+    # What all of them are in: turns of a loop inside may have been written out.
+    common = heard[0]
+    for one in heard[1:]:
+        while not (common.file == one.file and common.line <= one.line and one.last_line <= common.last_line):
+            outer = _round(common)
+            if outer is None:
+                return max(heard, key=lambda each: votes[each])
+            common = outer
+    return common
+
+
+def _may_be_round(outer: SourceLoop, inner: SourceLoop) -> bool:
+    """Another function's loop may be: it was copied into this one."""
+    if (outer.file, outer.function) != (inner.file, inner.function):
+        return True
+    return outer.line <= inner.line and inner.last_line <= outer.last_line
+
+
+def _round(loop: SourceLoop) -> SourceLoop | None:
+    """The next loop round one, in its function."""
+    return next(
+        (
+            one
+            for one in module_loops(loop.file)
+            if one.function == loop.function
+            and one.depth == loop.depth - 1
+            and one.line <= loop.line <= loop.last_line <= one.last_line
+        ),
+        None,
+    )
+
+
+def _alone(loop: MachineLoop, symbol: str) -> SourceLoop | None:
+    """The line that a machine loop without `for` was made of; where Numba made it of a whole function, that."""
+    lines = Counter((one.file, one.line) for one in loop.instructions if one.line and _module(one.file))
+    if not lines:
+        return None
+    (file, line), _ = lines.most_common(1)[0]
+    source = function_source(file, line)
+    if "__numba_parfor_gufunc" in symbol and loop.inside:
+        return None  # goes through a thread's shares of a `prange`, one mostly
+    if symbol.startswith(("__ufunc__", "__gufunc__")):
+        line = source.first_line if source is not None else line
+    elif loop.inside and loop_at(file, line) is not None:
+        return None
+    found = place_of(file, line)
+    return found if found is not None and not found.written else None
+
+
+@cache
+def place_of(file: str, line: int) -> SourceLoop | None:
+    """The innermost loop round a line; where none is, the line as a loop of its own, or the function that begins
+    there, whose elements Numba goes through. None outside all functions."""
+    round_it, source = loop_at(file, line), function_source(file, line)
+    if source is None or (round_it is not None and round_it.line <= line <= round_it.head):
+        return round_it
+    if line <= source.first_line:
+        last = source.first_line + len(source.lines) - 1
+        alone = not any(source.first_line <= one.line <= last for one in module_loops(file))
+        return SourceLoop(file, source.first_line, last, source.function, 0, alone, source.first_line, written=False)
+    depth = round_it.depth + 1 if round_it else 1
+    return SourceLoop(file, line, line, source.function, depth, True, line, written=False)

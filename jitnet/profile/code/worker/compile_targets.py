@@ -1,0 +1,239 @@
+"""The functions that are asked for, found and compiled."""
+
+import base64
+import importlib
+import importlib.util
+import os
+import pickle
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from jitnet.profile.code.worker.line_table import name_wrapped
+from jitnet.profile.code.worker.strides import lines_for_one_step
+from jitnet.profile.loading import load_module
+
+__all__ = ["Wrong", "look_at"]
+
+
+class Wrong(Exception):
+    """The request names something that is not there."""
+
+
+def forget(function: Any, seen: set[int] | None = None) -> None:
+    """Have a compiled function and all that it calls compiled anew: what came from a cache has no table of lines."""
+    from jitnet.compiler.numba_parts import Dispatcher, forget_code
+
+    seen = set() if seen is None else seen
+    python = getattr(function, "py_func", function)
+    if id(python) in seen or not hasattr(python, "__code__"):
+        return
+    seen.add(id(python))
+    cells = [cell.cell_contents for cell in python.__closure__ or () if cell_has_content(cell)]
+    for called in [*(python.__globals__.get(name) for name in python.__code__.co_names), *cells]:
+        if isinstance(called, Dispatcher):
+            forget(called, seen)
+    if isinstance(function, Dispatcher):
+        forget_code(function)
+
+
+def cell_has_content(cell: Any) -> bool:
+    try:
+        return cell.cell_contents is not cell
+    except ValueError:
+        return False
+
+
+def look_at(target: dict[str, Any]) -> dict[str, Any]:
+    """Compile one function; what was made of it as an answer has it."""
+    return look_at_function(target) if target["module"] else look_at_kernel(target)
+
+
+def look_at_kernel(target: dict[str, Any]) -> dict[str, Any]:
+    module, _, name = f"jitnet.{target['name']}".rpartition(".")
+    from jitnet.compiler import decorators
+
+    function = getattr(importlib.import_module(module), name)
+    if decorators.is_linked(function):
+        decorators.load(function)
+        signature = function.linked_signature
+    else:
+        for callee in decorators.linked_callees(function):
+            decorators.load(callee)
+        signature = function.declared_types
+        function.compile(signature)
+    result = function.overloads[tuple(getattr(signature, "args", signature))]
+    kind = "parallel" if function.targetoptions.get("parallel") else "njit"
+    return made(function.py_func, module, result, kind, [result.fndesc.mangled_name], [result.library])
+
+
+def look_at_function(target: dict[str, Any]) -> dict[str, Any]:
+    function: Any = find(target)
+    from jitnet.compiler.numba_parts import Dispatcher, DUFunc, GUFunc, copy_dispatcher
+
+    if isinstance(function, DUFunc):
+        return look_at_ufunc(function, target)
+    if isinstance(function, GUFunc):
+        return look_at_gufunc(function, target)
+    if isinstance(function, Dispatcher):
+        options, python = function.targetoptions, function.py_func
+        forget(function)
+        # A new one: what this one compiled while its module was imported is in it already, or came from a cache.
+        new = copy_dispatcher(function)
+    elif callable(function) and hasattr(function, "__code__"):
+        import numba
+
+        python = function
+        new = numba.njit(parallel=target["kind"] == "parallel")(function)
+        options = new.targetoptions
+    else:
+        raise Wrong(
+            f"{target['module']}:{target['name']} is {type(function).__name__}; expected a Python function, or one "
+            "compiled by numba.njit, vectorize or guvectorize for the target cpu"
+        )
+    given = with_defaults(python, argument_types(target))
+    new.compile(given)
+    result = new.overloads[given] if given in new.overloads else next(iter(new.overloads.values()))
+    kind = "parallel" if options.get("parallel") else "njit"
+    return made(python, target["module"], result, kind, [result.fndesc.mangled_name], [result.library])
+
+
+def find(target: dict[str, Any]) -> Any:
+    """The object that a request names, its module imported."""
+    module_name, path = target["module"], target["name"]
+    sys.path[:0] = [*target["path"], os.getcwd()]
+    try:
+        if module_name.endswith(".py") and not Path(module_name).is_file():
+            raise Wrong(f"{module_name}: no such file")
+        module = load_module(module_name)
+    except ModuleNotFoundError as error:
+        raise Wrong(f"{module_name}: cannot be imported ({error})") from None
+    found: Any = module
+    for part in path.split("."):
+        if not hasattr(found, part):
+            raise Wrong(f"{module_name} has no {path}")
+        found = getattr(found, part)
+    return found
+
+
+def argument_types(target: dict[str, Any]) -> tuple[Any, ...]:
+    """Numba's types of the arguments."""
+    if target["pickled"]:
+        return tuple(pickle.loads(base64.b64decode(target["pickled"])))
+    import numba
+    import numpy as np
+    from numba import types
+
+    names = {
+        **vars(np),
+        **vars(numba),
+        **vars(types),
+        "bool": types.boolean,
+        "int": types.int64,
+        "float": types.float64,
+    }
+    found = []
+    for text in target["arguments"]:
+        try:
+            kind = eval(text, names)
+            assert isinstance(kind, types.Type)
+        except Exception:
+            raise Wrong(f"{text!r} is no type of Numba's; expected one such as float32[:, ::1] or int64") from None
+        found.append(kind)
+    return tuple(found)
+
+
+def with_defaults(python: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The types with those of arguments that are left to their defaults."""
+    import inspect
+
+    from numba import types
+
+    parameters = list(inspect.signature(python).parameters.values())
+    left = parameters[len(given) :]
+    if any(one.kind is one.VAR_POSITIONAL for one in parameters):
+        return given
+    needed = [one.name for one in left if one.default is one.empty]
+    if needed or len(given) > len(parameters):
+        wanted = ", ".join(one.name for one in parameters)
+        raise Wrong(f"{python.__name__} takes ({wanted}); {len(given)} types were given")
+    return (*given, *(types.Omitted(one.default) for one in left))
+
+
+def elements(given: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(getattr(one, "dtype", one) for one in given)
+
+
+def look_at_ufunc(function: Any, target: dict[str, Any]) -> dict[str, Any]:
+    from jitnet.compiler.numba_parts import UFuncBuilder, build_ufunc_wrapper, ufunc_dispatcher
+
+    dispatcher = ufunc_dispatcher(function)
+    builder = UFuncBuilder(dispatcher.py_func, targetoptions=dict(function.targetoptions))
+    given = elements(argument_types(target))[: function.nin]
+    result = builder.add(given)
+    context = result.target_context
+    name_wrapped(dispatcher.py_func)
+    info = build_ufunc_wrapper(
+        result.library, context, result.fndesc.llvm_func_name, result.signature, result.objectmode, result
+    )
+    info.library.finalize()
+    return made(dispatcher.py_func, target["module"], result, "vectorize", [info.name], [info.library])
+
+
+def look_at_gufunc(function: Any, target: dict[str, Any]) -> dict[str, Any]:
+    from numba import types
+
+    from jitnet.compiler.numba_parts import GUFuncBuilder, build_gufunc_wrapper
+
+    own = function.gufunc_builder
+    builder = GUFuncBuilder(own.py_func, own.signature, targetoptions=dict(own.targetoptions))
+    # The core's arrays have the dimensions of the layout, an output at least one; strides are known only in a call.
+    dims = [len(term) for term in own.sin] + [max(1, len(term)) for term in own.sout]
+    given = elements(argument_types(target))
+    if len(given) != len(dims):
+        raise Wrong(f"{target['name']} takes {len(dims)} arguments, outputs among them; {len(given)} types were given")
+    shaped = tuple(types.Array(kind, count, "A") if count else kind for kind, count in zip(given, dims, strict=True))
+    result = builder.add(shaped)
+    name_wrapped(own.py_func)
+    info = build_gufunc_wrapper(own.py_func, result, builder.sin, builder.sout, cache=False, is_parfors=False)
+    info.library.finalize()
+    return made(own.py_func, target["module"], result, "guvectorize", [info.name], [info.library])
+
+
+def made(python: Any, module: str, result: Any, kind: str, roots: list[str], libraries: list[Any]) -> dict[str, Any]:
+    from jitnet.compiler.numba_parts import finish
+
+    code = python.__code__
+    for library in libraries:
+        finish(library)  # until then it is optimised by halves
+    return {
+        "function": python.__qualname__.replace("<locals>.", ""),
+        "module": module,
+        "file": os.path.abspath(code.co_filename),
+        "line": code.co_firstlineno,
+        "signature": f"({', '.join(type_text(kind) for kind in result.signature.args)})"
+        + (f" -> {type_text(result.signature.return_type)}" if str(result.signature.return_type) != "none" else ""),
+        "kind": kind,
+        "roots": roots,
+        "object_mode": bool(result.objectmode),
+        "one_step": sorted(place for library in libraries for place in lines_for_one_step(library.get_llvm_str())),
+        "assembly": "\n".join(library.get_asm_str() for library in libraries),
+    }
+
+
+def type_text(kind: Any) -> str:
+    """A type as a signature would have it: float32[:, ::1]."""
+    from numba import types
+
+    if isinstance(kind, types.Array):
+        axes = [":"] * kind.ndim
+        if kind.layout == "C" and axes:
+            axes[-1] = "::1"
+        elif kind.layout == "F" and axes:
+            axes[0] = "::1"
+        return f"{type_text(kind.dtype)}[{', '.join(axes)}]" if len(str(kind.dtype)) < 40 else "records"
+    if isinstance(kind, types.Omitted):
+        return f"{kind.value!r}"
+    text = str(kind)
+    return text if len(text) < 60 else re.split(r"[(\[]", text)[0].lower()

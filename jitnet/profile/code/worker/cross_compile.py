@@ -1,0 +1,48 @@
+"""The processor that is compiled for, this one or another."""
+
+import os
+
+import llvmlite.binding as llvm
+
+__all__ = ["become", "vector_bits"]
+
+
+def become(processor: dict[str, str]) -> int:
+    """Let LLVM, Numba and this project take the machine for another one; gives the bits of its vectors."""
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    for name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "JITNET_BLOCKS"):
+        os.environ.pop(name, None)
+    bits = vector_bits(processor)
+    features = llvm.targets.FeatureMap()
+    if processor["triple"].startswith("x86"):
+        features.update({"avx": bits >= 256, "avx512f": bits >= 512})
+        for name, there in list(features.items()):
+            if not there:
+                del features[name]  # what the name does not have is not to be taken from it twice
+    for module in (llvm, llvm.targets):
+        module.get_process_triple = lambda: processor["triple"]
+        module.get_default_triple = lambda: processor["triple"]
+        module.get_host_cpu_name = lambda: processor["name"]
+        module.get_host_cpu_features = lambda: features
+    return bits
+
+
+def vector_bits(processor: dict[str, str] | None) -> int:
+    """The widest vectors that a processor has: those that an addition of 16 float32 is made of there."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    triple = processor["triple"] if processor else llvm.get_process_triple()
+    x86 = triple.startswith(("x86_64", "amd64"))
+    features = "" if processor else llvm.get_host_cpu_features().flatten()
+    if x86:
+        features = f"{features},-prefer-256-bit".strip(",")
+    name = processor["name"] if processor else llvm.get_host_cpu_name()
+    machine = llvm.Target.from_triple(triple).create_target_machine(cpu=name, features=features)
+    vector = "<16 x float>"
+    module = llvm.parse_assembly(
+        f'target triple = "{triple}"\n'
+        f"define {vector} @add({vector} %a, {vector} %b) {{ %c = fadd {vector} %a, %b\n ret {vector} %c }}"
+    )
+    text = machine.emit_assembly(module)
+    return 512 if "%zmm" in text else 256 if "%ymm" in text else 128

@@ -1,0 +1,132 @@
+"""A table of lines beside the machine code, as debuggers read it, without any other code for it."""
+
+import os
+from typing import Any
+
+__all__ = ["name_wrapped", "write_lines"]
+
+
+def write_lines() -> None:
+    """Let Numba write a table of lines, of every function and into the right files, and change nothing else.
+
+    Its own way, `debug=True`, also keeps variables in memory, checks bounds and forbids inlining: other code. And it
+    writes the lines of what it copied from another file, or into the body of a `prange`, under the wrong file.
+    """
+    from jitnet.compiler.numba_parts import (
+        BaseContext,
+        CPUCodeLibrary,
+        DIBuilder,
+        Lower,
+        wrap_first_lines,
+        wrap_loop_bodies,
+    )
+
+    class Lines(DIBuilder):  # type: ignore[misc]
+        """A scope for each file whose lines come up in a function."""
+
+        here: Any = None
+
+        def __init__(self, module: Any, filepath: str, cgctx: Any, directives_only: bool) -> None:
+            self._scopes: dict[tuple[int, str], Any] = {}
+            super().__init__(module, filepath, cgctx, directives_only)
+
+        def _di_compile_unit(self) -> Any:
+            self.emission_kind = "LineTablesOnly"
+            return super()._di_compile_unit()
+
+        def _di_file(self, path: str = "") -> Any:
+            path = path or self.filepath
+            return self.module.add_debug_info("DIFile", {"directory": os.path.dirname(path), "filename": path})
+
+        def _di_subroutine_type(self, line: int, function: Any, argmap: Any) -> Any:
+            empty = self.module.add_metadata([])
+            return self.module.add_debug_info("DISubroutineType", {"types": empty})
+
+        def mark_variable(self, *args: Any, **kwargs: Any) -> None:
+            pass
+
+        def _di_location(self, line: int) -> Any:
+            path = self.filepath
+            if self.here is not None:
+                # What Numba writes round the body of a `prange` has no file: the loop itself stands for it.
+                place = prange if prange is not None and self.here.filename == "<string>" else self.here
+                path, line = os.path.abspath(place.filename), place.line if place is prange else line
+            return self.module.add_debug_info("DILocation", {"line": line, "column": 1, "scope": self._scope(path)})
+
+        def location(self, line: int) -> Any:
+            return self._di_location(line)
+
+        def _scope(self, path: str) -> Any:
+            function = self.subprograms[-1]
+            if path == self.filepath:
+                return function
+            key = (len(self.subprograms), path)
+            if key not in self._scopes:
+                block = {"scope": function, "file": self._di_file(path), "discriminator": 0}
+                self._scopes[key] = self.module.add_debug_info("DILexicalBlockFile", block)
+            return self._scopes[key]
+
+    BaseContext.enable_debuginfo = True
+    BaseContext.DIBuilder = Lines
+    before = Lower.lower_inst
+
+    def lower_inst(self: Any, inst: Any) -> Any:
+        if isinstance(self.debuginfo, Lines):
+            self.debuginfo.here = self.loc
+        return before(self, inst)
+
+    Lower.lower_inst = lower_inst
+
+    def without_statements(find: Any) -> Any:
+        def find_first_line(lowerer: Any) -> Any:
+            try:
+                return find(lowerer)
+            except IndexError:  # Numba looks for a statement behind the docstring of a function that has none
+                return lowerer.func_ir.loc
+
+        return find_first_line
+
+    wrap_first_lines(without_statements)
+
+    def noting_place(make: Any) -> Any:
+        def make_body(lowerer: Any, parfor: Any, *args: Any, **kwargs: Any) -> Any:
+            global prange
+            before, prange = prange, parfor.loc
+            try:
+                return make(lowerer, parfor, *args, **kwargs)
+            finally:
+                prange = before
+
+        return make_body
+
+    wrap_loop_bodies(noting_place)
+    add = CPUCodeLibrary.add_ir_module
+
+    def add_ir_module(self: Any, module: Any) -> None:
+        # What is copied into a function without a table of lines loses its own: NumPy's loops and threads come in so.
+        for function in getattr(module, "functions", ()):
+            if function.blocks and function.name.startswith(("__ufunc__", "__gufunc__")):
+                file, line = wrapped
+                table = Lines(module, file, None, False)
+                table.mark_subprogram(function, function.name, (), (), line)
+                place = table.location(line)
+                for block in function.blocks:
+                    for instruction in block.instructions:
+                        instruction.set_metadata("dbg", place)
+                table.finalize()
+        add(self, module)
+
+    CPUCodeLibrary.add_ir_module = add_ir_module
+
+
+prange: Any = None
+"""Numba's location of the `prange` whose body is being compiled."""
+
+wrapped = ("<numba>", 0)
+"""File and line of the function that Numba wraps in a loop over elements just now."""
+
+
+def name_wrapped(python: Any) -> None:
+    """From now on, what Numba wraps in a loop over elements is this function."""
+    global wrapped
+    wrapped = (os.path.abspath(python.__code__.co_filename), python.__code__.co_firstlineno)

@@ -1,0 +1,213 @@
+"""What the profile of a function is."""
+
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+from jitnet.bench.figures import threads_text
+from jitnet.profile.code.code_view import CodeView
+
+__all__ = [
+    "Argument",
+    "CompiledFunction",
+    "Count",
+    "FunctionProfile",
+    "Hint",
+    "Place",
+    "Region",
+    "ThreadShare",
+    "as_document",
+]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line of a source file; `source` is what stands there, without its indent, "" where it cannot be read."""
+
+    file: str
+    line: int
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument of the timed calls.
+
+    type: as Numba has it, with extents: "float32[1000, 1000] C". written: "" where the call leaves it alone, "again"
+    where each call writes the same once more, "restored" where it was put back before every call.
+    """
+
+    name: str
+    type: str
+    written: str
+
+
+@dataclass(frozen=True)
+class CompiledFunction:
+    """A function of the user's that was compiled on the way, the profiled one or one that it calls.
+
+    signatures: as text, one for each time that it was compiled. compile_s: for all of them, without those it calls.
+    """
+
+    name: str
+    place: Place
+    signatures: tuple[str, ...]
+    compile_s: float
+
+
+@dataclass(frozen=True)
+class Count:
+    """The function on so many threads. samples_s: seconds a call, each the mean of `repeats` calls."""
+
+    threads: int
+    repeats: int
+    samples_s: tuple[float, ...]
+
+    @property
+    def calls(self) -> int:
+        return self.repeats * len(self.samples_s)
+
+    @property
+    def median_s(self) -> float:
+        return median(self.samples_s)
+
+
+@dataclass(frozen=True)
+class ThreadShare:
+    """What one thread does in a mean call, in seconds: its share; waiting for the slowest; until it starts; and from
+    the slowest's end until the region is left. What a call spends outside regions is not in it. computing_s: its share
+    again, counted while it has a core; much less than busy_s where other processes want the cores too, or it sleeps."""
+
+    thread: int
+    busy_s: float
+    computing_s: float
+    waiting_s: float
+    starting_s: float
+    joining_s: float
+
+
+@dataclass(frozen=True)
+class Region:
+    """A parallel loop, on as many threads as there are.
+
+    entries: times a call enters it. region_s: of one entry, from before its threads start until all are back.
+    busy_s: of one entry, the mean of each thread. uneven: how much longer the busiest thread computes than the mean,
+    0.5 is half as long again; by the threads' time on their cores, so that one that was put aside does not count.
+    """
+
+    place: Place
+    entries: float
+    region_s: float
+    busy_s: tuple[float, ...]
+    starting_s: float
+    uneven: float
+
+
+@dataclass(frozen=True)
+class Hint:
+    """Something to change, at a place.
+
+    kind: one of `hints.Kind`, by name. reason: what was found there, in one sentence. advice: what to do. share: of the
+    call's time that it concerns, None where that is not known. source: what it was found in: "types", "machine code",
+    "clock", "flags", "arrays" or "a run in Python".
+    """
+
+    kind: str
+    place: Place
+    reason: str
+    advice: str
+    source: str
+    share: float | None = None
+
+
+@dataclass(frozen=True)
+class FunctionProfile:
+    """One function, its arguments, its time, its threads, and what to change.
+
+    target: as it was asked for. kind: "njit", "njit, parallel", "vectorize", "guvectorize" and so on. signature: of the
+    call that was timed. options: of its decorator, as text. compile_s: of this signature with all that was compiled for
+    it, None where that came from Numba's cache or was compiled as the module was loaded. import_s: loading the module.
+    counts: one a count of threads, a single one where nothing is parallel. threads: of the table by thread and of the
+    regions. outside_s: of a mean call, outside regions. dispatch_s: what a call from Python costs without the work,
+    None where it is too little to matter. cpu_share: computing time of a call's time on one thread; far below 1 it
+    sleeps or waits. flop, bytes: of a call, None where no formula was given. functions: compiled on the way.
+    unsearched: hints that could not be looked for, each with the reason. notes: what else to know, a sentence each.
+    lines: what LLVM made of it, None where that could not be read.
+    """
+
+    target: str
+    kind: str
+    place: Place
+    signature: str
+    options: str
+    arguments: tuple[Argument, ...]
+    returns: str
+    compile_s: float | None
+    import_s: float
+    counts: tuple[Count, ...]
+    threads: int
+    thread_shares: tuple[ThreadShare, ...]
+    regions: tuple[Region, ...]
+    outside_s: float
+    dispatch_s: float | None
+    cpu_share: float
+    flop: float | None
+    bytes: float | None
+    flop_formula: str
+    bytes_formula: str
+    functions: tuple[CompiledFunction, ...]
+    hints: tuple[Hint, ...]
+    unsearched: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+    threading_layer: str
+    numba: str
+    python: str
+    perf_map: str
+    lines: CodeView | None = None
+
+    @property
+    def best(self) -> Count:
+        """The fastest count of threads."""
+        return min(self.counts, key=lambda count: count.median_s)
+
+    @property
+    def full(self) -> Count:
+        """The largest count of threads."""
+        return max(self.counts, key=lambda count: count.threads)
+
+    @property
+    def gflops(self) -> float | None:
+        """At the fastest count of threads."""
+        return None if self.flop is None else self.flop / self.best.median_s / 1e9
+
+    @property
+    def gbs(self) -> float | None:
+        return None if self.bytes is None else self.bytes / self.best.median_s / 1e9
+
+    @property
+    def samples(self) -> dict[str, tuple[float, ...]]:
+        """Seconds a call for each row that two profiles can be compared by: the function at each count of threads."""
+        return {f"{self.target} on {threads_text(count.threads)}": count.samples_s for count in self.counts}
+
+
+def as_document(profile: FunctionProfile) -> dict[str, Any]:
+    """What `jitnet profile MODULE:FUNCTION --json` prints: everything that was found.
+
+    Two documents can be compared where function, arguments and options are the same.
+    """
+    from jitnet.bench.limits import cache_bytes  # here, since they load Numba
+    from jitnet.machine.host import describe_machine
+    from jitnet.profile.document import FUNCTION_FORMAT, document
+
+    settings = {"target": profile.target, "signature": profile.signature, "options": profile.options}
+    rows = [
+        {
+            "name": profile.target.rpartition(":")[2],
+            "shape": ", ".join(argument.type for argument in profile.arguments),
+            "threads": count.threads,
+            "samples_s": count.samples_s,
+        }
+        for count in profile.counts
+    ]
+    figures = {"gflops": profile.gflops, "gbs": profile.gbs, **asdict(profile)}
+    return document(FUNCTION_FORMAT, describe_machine(), cache_bytes(), settings, rows, **figures)

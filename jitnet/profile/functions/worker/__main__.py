@@ -1,0 +1,85 @@
+"""One request in, one answer out, both JSON. Run as `python -m jitnet.profile.functions.worker REQUEST`.
+
+A process of its own, for Numba, its settings and its cache shall be the user's, as `jitnet.compiler.cache` would not
+leave them. REQUEST is what `profiling.py` asks for; its "channel" is the descriptor to which lines of JSON go:
+{"stage": …} on the way, and at the end one of {"answer": …}, {"refused": …} and {"raised": …}. Standard output is the
+user's code's.
+"""
+
+import faulthandler
+import json
+import os
+import re
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from jitnet.profile.functions.worker.subject import Refused
+from jitnet.profile.readable import message_lines
+
+__all__ = ["main"]
+
+HERE = str(Path(__file__).parents[1])
+
+
+def main() -> None:
+    request = json.loads(sys.argv[1])
+    channel = os.fdopen(request["channel"], "w", encoding="utf-8")
+    os.set_inheritable(channel.fileno(), False)
+    faulthandler.enable()
+    if request["cores"] and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, request["cores"])
+    stage = ""
+
+    def tell(message: dict[str, Any]) -> None:
+        nonlocal stage
+        stage = message.get("stage", stage)
+        channel.write(json.dumps(message) + "\n")
+        channel.flush()
+
+    try:
+        tell({"stage": "starting Numba"})
+        from jitnet.profile.functions.worker.measuring import measure, observe
+
+        observers = observe(request["cores"] if request["bound"] else ())
+        tell({"answer": measure(request, observers, lambda what: tell({"stage": what}))})
+    except Refused as refused:
+        tell({"refused": str(refused), "usage": refused.usage})
+    except BaseException as error:
+        tell({"raised": _described(error), "stage": stage})
+    finally:
+        channel.close()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)  # threads and exit handlers of the user's code are not waited for
+
+
+def _described(error: BaseException) -> str:
+    """One line: what was raised, and where in the user's code."""
+    import numba
+
+    from jitnet.compiler.numba_parts import NumbaError
+
+    name, text = type(error).__name__, str(error)
+    place = ""
+    if isinstance(error, NumbaError):
+        # Such a message is a page: the first line that says something, and the last place that it names.
+        text = message_lines(error)[0]
+        places = re.findall(r'File "([^"]+)", line (\d+)', str(error))
+        place = f"{os.path.abspath(places[-1][0])}:{places[-1][1]}" if places else ""
+    homes = (HERE, str(Path(numba.__file__).parent), os.path.dirname(os.__file__) + os.sep + "importlib", "<frozen")
+    for frame in traceback.extract_tb(error.__traceback__):
+        if (not place and not frame.filename.startswith(homes)) or (
+            not isinstance(error, NumbaError) and not frame.filename.startswith(homes)
+        ):
+            place = f"{frame.filename}:{frame.lineno}"
+    if isinstance(error, SyntaxError) and error.filename:
+        place, text = f"{error.filename}:{error.lineno}", error.msg
+    text = " ".join(text.split())
+    text = text if len(text) <= 300 else f"{text[:300]} …"
+    return f"{name}{f': {text}' if text else ''}{f' ({place})' if place else ''}"
+
+
+if __name__ == "__main__":
+    main()

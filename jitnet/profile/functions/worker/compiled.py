@@ -1,0 +1,275 @@
+"""What the compiler made of a function and of all that it calls, what for, and in which time."""
+
+import base64
+import pickle
+import time
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+import numba
+import numpy as np
+from numba import types
+
+from jitnet.compiler.numba_parts import Dispatcher, copy_dispatcher, cpu_target, folded_types, is_open, without_cache
+from jitnet.profile.functions.hints import Kind
+from jitnet.profile.functions.worker.diagnostics import Answer, Hints, line_of_def, place
+from jitnet.profile.functions.worker.subject import Subject
+from jitnet.profile.functions.worker.summary import Summary
+from jitnet.profile.functions.worker.typed_code import failures
+
+__all__ = ["Compiled"]
+
+KINDS: Any = types  # its own annotations do not know all that is in it
+
+
+class Compiled:
+    """One function, and the code that was made of it for these arguments.
+
+    summaries: what was read of each function as it was compiled. events: begin and end of each compiling. seconds: what
+    compiling it took, None where its code was there before.
+    """
+
+    def __init__(
+        self, subject: Subject, arguments: tuple[Any, ...], summaries: list[Summary], events: list[Any]
+    ) -> None:
+        self.subject, self.arguments, self.summaries, self.events = subject, arguments, summaries, events
+        self.loaded = len(events)
+        self.seconds: float | None = None
+
+    def compile(self) -> None:
+        """Compile for these arguments, not from Numba's cache, and without a call where Numba can do that."""
+        dispatcher = self.subject.dispatcher
+        if _is_dispatcher(dispatcher):
+            kinds = tuple(numba.typeof(argument) for argument in self.arguments)
+            if is_open(dispatcher) and kinds not in dispatcher.overloads:
+                # Its callees come from the cache where they are there, as in the user's own start.
+                without_cache(dispatcher)
+                dispatcher.compile(folded_types(dispatcher, kinds))
+                self.seconds = _outermost(self.events[self.loaded :])
+
+    def count(self) -> int:
+        """For how many types it is compiled."""
+        return len(getattr(self.subject.dispatcher, "overloads", ()))
+
+    def read_alone(self, budget_s: float) -> int:
+        """Compile copies of functions that came from Numba's cache, only to have their types read.
+
+        Gives how many were left out for want of time.
+        """
+        ends = time.perf_counter() + budget_s
+        dispatcher = self.subject.dispatcher
+        if _is_dispatcher(dispatcher) and not self.own():
+            for signature in list(dispatcher.overloads)[:1] if self.used() is None else [self.used()]:
+                _compile_copy(dispatcher, signature)
+        missing = 0
+        for called, signature in self._unread():
+            if time.perf_counter() > ends:
+                missing += 1
+                continue
+            _compile_copy(called, signature)
+        return missing
+
+    def _unread(self) -> Iterable[tuple[Any, Any]]:
+        """Functions that are called and were not compiled here; more may come up as these are read."""
+        known = {id(summary.function) for summary in self.summaries}
+        at = 0
+        while at < len(self.summaries):
+            for called in self.summaries[at].calls:
+                if id(called.dispatcher.py_func) not in known and called.signature is not None:
+                    known.add(id(called.dispatcher.py_func))
+                    yield called.dispatcher, called.signature
+            at += 1
+
+    def used(self) -> Any:
+        """The types of the overload that these arguments run."""
+        dispatcher = self.subject.dispatcher
+        if not _is_dispatcher(dispatcher):
+            return None
+        kinds = folded_types(dispatcher, tuple(numba.typeof(argument) for argument in self.arguments))
+        if kinds in dispatcher.overloads:
+            return kinds
+        # Declared types that these are converted to: Numba's own rules choose.
+        cases = [made.signature for made in dispatcher.overloads.values()]
+        found = cpu_target.typing_context.resolve_overload(dispatcher, cases, kinds, {}) if cases else None
+        return tuple(found.args) if found else None
+
+    def own(self) -> list[Summary]:
+        """What is known of the function itself, for the types in use where they are known."""
+        mine = [each for each in self.summaries if each.function is self.subject.function]
+        used = self.used()
+        exact = [each for each in mine if used is not None and tuple(each.arguments) == tuple(used)]
+        return exact or mine
+
+    def reachable(self) -> list[tuple[Summary, bool]]:
+        """The function's summaries and those of all that it calls; and whether each is called in a loop."""
+        looped = self.subject.kind != "njit"
+        todo = [(summary, looped) for summary in self.own()]
+        found: dict[int, tuple[Summary, bool]] = {}
+        while todo:
+            summary, inside = todo.pop()
+            known = found.get(id(summary))
+            if known is not None and (known[1] or not inside):
+                continue
+            found[id(summary)] = summary, inside
+            for called in summary.calls:
+                for each in self.summaries:
+                    if each.function is called.dispatcher.py_func and each is not summary:
+                        todo.append((each, inside or called.inside))
+        return list(found.values())
+
+    def signature(self) -> tuple[str, str]:
+        """The types of its arguments in the code that ran, and of what it returns."""
+        used = self.used()
+        if used is not None:
+            made = self.subject.dispatcher.overloads[used].signature
+            return f"({', '.join(map(str, made.args))})", str(made.return_type)
+        own = self.own()
+        if not own:
+            return "", ""
+        made = getattr(self.subject.dispatcher, "overloads", ())
+        returns = [each.return_type for each in made if tuple(each.args) == own[-1].arguments]
+        return own[-1].signature, str(returns[0]) if returns else ""
+
+    def pickled(self) -> str:
+        """The types of its arguments in the code that ran, pickled, in base64; those at the end that are not given left
+        out, and the outputs of a guvectorize among them. "" where they cannot be told or pickled."""
+        used = self.used()
+        if self.subject.kind == "njit":
+            kinds = used
+        else:
+            given = [np.dtype(str(_element(numba.typeof(argument)))) for argument in self.arguments]
+            made = [tuple(each.args) for each in getattr(self.subject.dispatcher, "overloads", ())]
+            fitting = [each for each in made if _casts(given, each)]
+            kinds = next((each for each in fitting if _casts(given, each, "no")), fitting[0] if fitting else None)
+        while kinds and isinstance(kinds[-1], (KINDS.Omitted, KINDS.NoneType)):
+            kinds = kinds[:-1]
+        try:
+            return base64.b64encode(pickle.dumps(kinds)).decode() if kinds is not None else ""
+        except Exception:  # a type that cannot be sent to the line view, which then says so
+            return ""
+
+    def object_mode(self, hints: Hints) -> None:
+        """Code that Numba could make only calls into the interpreter of."""
+        overloads = getattr(self.subject.dispatcher, "overloads", {})
+        for made in overloads.values() if isinstance(overloads, dict) else ():
+            if getattr(made, "objectmode", False):
+                lifted = list(getattr(made, "lifted", ()) or ())
+                told = f"; {len(lifted)} loop{'s' * (len(lifted) != 1)} in it could be compiled" if lifted else ""
+                reason = f"it runs in object mode: every operation is a call into the interpreter{told}"
+                code = self.subject.function.__code__
+                line = line_of_def(code.co_filename, code.co_firstlineno)
+                hints.add(Kind.OBJECT_MODE, code.co_filename, line, reason, "types")
+
+    def compiled_again(self, hints: Hints) -> None:
+        """Functions of the user's that were compiled more than once."""
+        mine = {id(summary.function) for summary, _ in self.reachable()} | {id(self.subject.function)}
+        now = _by_function(self.events[self.loaded :])
+        for function, made in _by_function(self.events).items():
+            if function not in now or not is_open(made[0][0]):
+                continue  # with its module, for the types that it is declared for
+            kinds = list({_plain(arguments): arguments for _, arguments, _ in made})
+            if len(kinds) < 2 or function not in mine:
+                continue
+            dispatcher = made[0][0]
+            file, line = dispatcher.py_func.__code__.co_filename, dispatcher.py_func.__code__.co_firstlineno
+            calls = [called for summary, _ in self.reachable() for called in summary.calls]
+            lines = sorted({called.line for called in calls if called.dispatcher is dispatcher})
+            where = f", called in line{'s' * (len(lines) > 1)} {' and '.join(map(str, lines))}" if lines else ""
+            more = sum(taken for _, _, taken in made[1:])
+            told = _differences(dispatcher.py_func, kinds)
+            reason = f"{dispatcher.py_func.__name__} was compiled {len(kinds)} times, {told}{where}: {more:.2f} s more"
+            hints.add(Kind.COMPILED_AGAIN, file, line_of_def(file, line), reason, "types")
+
+    def functions(self) -> list[Answer]:
+        """The user's functions that were compiled: the types that each was compiled for, and in which time."""
+        mine = {id(summary.function) for summary, _ in self.reachable()} | {id(self.subject.function)}
+        found = []
+        for function, made in _by_function(self.events).items():
+            if function in mine:
+                code = made[0][0].py_func.__code__
+                found.append(
+                    {
+                        "name": made[0][0].py_func.__name__,
+                        "place": place(code.co_filename, line_of_def(code.co_filename, code.co_firstlineno)),
+                        "signatures": [f"({', '.join(map(str, arguments))})" for _, arguments, _ in made],
+                        "compile_s": sum(taken for _, _, taken in made),
+                    }
+                )
+        return found
+
+
+def _is_dispatcher(value: Any) -> bool:
+    return isinstance(value, Dispatcher)
+
+
+def _compile_copy(dispatcher: Any, signature: Any) -> None:
+    """Compile a function once more, apart, for nothing but its types to be read; what fails is left out."""
+    try:
+        copy = copy_dispatcher(dispatcher)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            copy.compile(tuple(signature))
+    except Exception as error:
+        failures.append(f"{dispatcher.py_func.__name__}: {type(error).__name__}")
+
+
+def _plain(arguments: tuple[Any, ...]) -> tuple[str, ...]:
+    """Types as they matter to the user: not what Numba tries first of a constant, nor the unsigned index that it makes
+    of a parallel loop's own."""
+    return tuple(str(getattr(kind, "literal_type", kind)).replace("uint64", "int64") for kind in arguments)
+
+
+def _differences(function: Any, kinds: list[tuple[str, ...]]) -> str:
+    """In which arguments types differ: "value as int64 and float64"."""
+    names = function.__code__.co_varnames
+    if len({len(each) for each in kinds}) > 1:
+        return "with more arguments and with fewer"
+    told = [
+        f"{names[at] if at < len(names) else f'argument {at + 1}'} as {' and '.join(dict.fromkeys(column))}"
+        for at, column in enumerate(zip(*kinds, strict=True))
+        if len(set(column)) > 1
+    ]
+    return "with " + "; ".join(told)
+
+
+def _outermost(events: list[Any]) -> float:
+    """Seconds of compiling, in events that may lie inside one another."""
+    depth, spent, begin = 0, 0.0, 0.0
+    for at, each in events:
+        if each.is_start:
+            begin = at if depth == 0 else begin
+            depth += 1
+        else:
+            depth -= 1
+            spent += at - begin if depth == 0 else 0.0
+    return spent
+
+
+def _by_function(events: list[Any]) -> dict[int, list[tuple[Any, Any, float]]]:
+    """For each function that was compiled, in that order: its dispatcher, the types, and its own seconds."""
+    open_: list[list[Any]] = []
+    found: dict[int, list[tuple[Any, Any, float]]] = {}
+    for at, each in events:
+        if each.is_start:
+            open_.append([at, 0.0])
+            continue
+        begin, inside = open_.pop()
+        taken = at - begin
+        if open_:
+            open_[-1][1] += taken
+        dispatcher = each.data["dispatcher"]
+        function = getattr(dispatcher, "py_func", None)
+        if function is not None and type(dispatcher).__name__ == "CPUDispatcher":
+            found.setdefault(id(function), []).append((dispatcher, tuple(each.data["args"]), taken - inside))
+    return found
+
+
+def _element(kind: Any) -> Any:
+    return getattr(kind, "dtype", kind)
+
+
+def _casts(given: list[Any], kinds: tuple[Any, ...], how: Any = "safe") -> bool:
+    """Whether NumPy hands arguments of these types to a loop that was compiled for `kinds`."""
+    pairs = zip(given, kinds, strict=False)
+    return all(np.can_cast(mine, np.dtype(str(_element(kind))), how) for mine, kind in pairs)

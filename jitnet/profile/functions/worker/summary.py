@@ -1,0 +1,74 @@
+"""What is known of a function, once it has been read."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from jitnet.profile.functions.hints import Kind
+
+__all__ = ["Called", "Finding", "SharedWrite", "Summary"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A hint in the making. advice: "" for the rule's own."""
+
+    kind: Kind
+    file: str
+    line: int
+    reason: str
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class SharedWrite:
+    """A place in a parallel loop where several turns may meet at one element.
+
+    sure: whether each turn writes the same element. reads: whether it is a read of what another turn writes.
+    """
+
+    line: int
+    loop_line: int
+    array: str
+    sure: bool
+    reads: bool
+    called: bool = False
+
+
+@dataclass(frozen=True)
+class Called:
+    """A call of another compiled function. signature: types of its arguments, None where they are not plain."""
+
+    dispatcher: Any
+    signature: Any
+    line: int
+    inside: bool
+
+
+@dataclass
+class Summary:
+    """What is known of one function compiled for one signature.
+
+    in_loops_only: findings that matter where the function is called in a loop. shared: suspects of races. innermost:
+    lines of innermost loops. divisions: for the line of each in an innermost loop, why it need not be one, or "".
+    pointers: for a line, the name of what is called there through its address alone. reads, writes: for each argument
+    that is an array, the line where it is first read or written.
+    """
+
+    function: Any
+    file: str
+    name: str
+    line: int
+    signature: str
+    arguments: tuple[Any, ...]
+    parallel: bool
+    fastmath: frozenset[str]
+    error_model: str
+    findings: list[Finding] = field(default_factory=list)
+    in_loops_only: list[Finding] = field(default_factory=list)
+    shared: list[SharedWrite] = field(default_factory=list)
+    calls: list[Called] = field(default_factory=list)
+    innermost: list[int] = field(default_factory=list)
+    divisions: dict[int, str] = field(default_factory=dict)
+    pointers: dict[int, str] = field(default_factory=dict)
+    reads: dict[str, int] = field(default_factory=dict)
+    writes: dict[str, int] = field(default_factory=dict)

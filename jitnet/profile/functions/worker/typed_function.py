@@ -1,0 +1,202 @@
+"""A function as Numba has it after type inference, asked about its names and its loops.
+
+One variable has one type there, each use names its line, and a `prange` is still a call.
+"""
+
+import operator
+from collections.abc import Iterator
+from typing import Any
+
+from numba import types
+
+from jitnet.compiler.numba_parts import compute_cfg_from_blocks, ir
+
+__all__ = ["SIGNS", "TypedFunction", "is_expression", "is_signed", "number_type", "operator_of", "static_parts"]
+
+SIGNS = {
+    operator.add: "+", operator.iadd: "+=", operator.sub: "-", operator.isub: "-=", operator.mul: "*",
+    operator.imul: "*=", operator.truediv: "/", operator.itruediv: "/=", operator.floordiv: "//",
+    operator.ifloordiv: "//=", operator.mod: "%", operator.imod: "%=", operator.pow: "**", operator.ipow: "**=",
+    operator.lshift: "<<", operator.rshift: ">>", operator.and_: "&", operator.or_: "|", operator.xor: "^",
+    operator.lt: "<", operator.le: "<=", operator.gt: ">", operator.ge: ">=", operator.eq: "==", operator.ne: "!=",
+    operator.matmul: "@",
+}  # fmt: skip
+
+
+class TypedFunction:
+    """What the compiler has in hand of one function, for one signature.
+
+    types: of each variable. blocks: its code. calltypes: the signature of each call. defined: what each variable was
+    given, in which block and line. loops: by the block of their head; innermost: the heads of those without another
+    inside. turns: for each variable that counts a for loop's turns, the head of that loop.
+    """
+
+    def __init__(self, state: Any) -> None:
+        self.types: dict[str, Any] = dict(state.typemap)
+        self.blocks: dict[int, Any] = state.func_ir.blocks
+        self.calltypes: Any = state.calltypes
+        self.defined: dict[str, tuple[Any, int, int]] = {}
+        for label, block in self.blocks.items():
+            for statement in block.body:
+                if isinstance(statement, ir.Assign):
+                    self.defined[statement.target.name] = statement.value, label, statement.loc.line
+        self.loops: dict[int, Any] = dict(compute_cfg_from_blocks(self.blocks).loops())
+        self.innermost = {
+            header
+            for header, loop in self.loops.items()
+            if not any(other != header and other in loop.body for other in self.loops)
+        }
+        self.turns: dict[str, int] = {}
+        for header in self.loops:
+            for name in self._turn_variables(header):
+                self.turns[name] = header
+
+    # What a name stands for.
+
+    def value(self, name: str) -> Any:
+        """What a name was given, through copies of copies; None for an argument and for what is not known."""
+        seen = set()
+        while name in self.defined and name not in seen:
+            seen.add(name)
+            value = self.defined[name][0]
+            if not isinstance(value, ir.Var):
+                return value
+            name = value.name
+        return None
+
+    def root(self, name: str) -> str:
+        """The first name of a chain of copies."""
+        seen = set()
+        while name in self.defined and name not in seen and isinstance(self.defined[name][0], ir.Var):
+            seen.add(name)
+            name = self.defined[name][0].name
+        return name
+
+    def callee(self, expression: Any) -> tuple[str, Any]:
+        """What a call calls: its name, and the function where it is known."""
+        value = self.value(expression.func.name)
+        if isinstance(value, (ir.Global, ir.FreeVar)):
+            return str(getattr(value.value, "__name__", value.name)), value.value
+        if isinstance(value, ir.Expr) and value.op == "getattr":
+            owner = self.value(value.value.name)
+            if isinstance(owner, (ir.Global, ir.FreeVar)):
+                return str(value.attr), getattr(owner.value, value.attr, None)
+            return str(value.attr), None
+        return "", None
+
+    def shown(self, name: str) -> str:
+        """A name as the user wrote it: `s` for `s.2`; what stands for an expression as that expression."""
+        while name.startswith("$") and name in self.defined and isinstance(self.defined[name][0], ir.Var):
+            name = self.defined[name][0].name
+        if not name.startswith("$"):
+            return name.split(".")[0]
+        value = self.value(name)
+        if isinstance(value, (ir.Const, ir.Global, ir.FreeVar)):
+            return repr(value.value) if isinstance(value, ir.Const) else str(value.name)
+        if isinstance(value, ir.Expr):
+            if value.op == "getattr":
+                return f"{self.shown(value.value.name)}.{value.attr}"
+            if value.op == "getitem":
+                return f"{self.shown(value.value.name)}[{self.shown(value.index.name)}]"
+            if value.op == "static_getitem":
+                return f"{self.shown(value.value.name)}[{value.index}]"
+            if value.op in ("binop", "inplace_binop"):
+                sign = SIGNS.get(value.fn, "?").removesuffix("=")
+                return f"{self.shown(value.lhs.name)} {sign} {self.shown(value.rhs.name)}"
+            if value.op == "unary":
+                return f"-{self.shown(value.value.name)}"
+            if value.op == "build_tuple":
+                return ", ".join(self.shown(item.name) for item in value.items)
+            if value.op == "call":
+                return f"{self.callee(value)[0]}(…)"
+            if value.op == "cast":
+                return self.shown(value.value.name)
+        return "…"
+
+    # Loops.
+
+    def _turn_variables(self, header: int) -> Iterator[str]:
+        """Names of a for loop's own variable."""
+        pairs = set()
+        for statement in self.blocks[header].body:
+            if not isinstance(statement, ir.Assign) or not isinstance(statement.value, ir.Expr):
+                continue
+            if statement.value.op == "iternext":
+                pairs.add(statement.target.name)
+            elif statement.value.op == "pair_first" and statement.value.value.name in pairs:
+                yield statement.target.name
+
+    def range_of(self, header: int) -> tuple[str, list[str]]:
+        """What a for loop walks over: "range", "prange" or "", and the names of its arguments."""
+        for statement in self.blocks[header].body:
+            value = getattr(statement, "value", None)
+            if isinstance(value, ir.Expr) and value.op == "iternext":
+                made = self.value(value.value.name)
+                if isinstance(made, ir.Expr) and made.op == "getiter":
+                    called = self.value(made.value.name)
+                    if isinstance(called, ir.Expr) and called.op == "call":
+                        name, function = self.callee(called)
+                        name = "prange" if "prange" in name else name
+                        if name == "prange" or function is range:
+                            return name, [argument.name for argument in called.args]
+        return "", []
+
+    def is_parallel(self, header: int) -> bool:
+        """Whether a loop's turns are shared out among threads."""
+        return self.range_of(header)[0] == "prange"
+
+    def line_of_loop(self, header: int) -> int:
+        """The line of a loop's head."""
+        return int(self.blocks[header].loc.line)
+
+    def depends_on(self, name: str, on: str, seen: set[str] | None = None) -> bool:
+        """Whether a value is made of another, in any number of steps."""
+        seen = set() if seen is None else seen
+        name = self.root(name)
+        if name == on:
+            return True
+        if name in seen:
+            return False
+        seen.add(name)
+        value = self.value(name)
+        if not isinstance(value, ir.Expr):
+            return False
+        return any(self.depends_on(used.name, on, seen) for used in value.list_vars())
+
+    def is_extent(self, value: Any) -> bool:
+        """Whether a value is an array's size, or one of its shape."""
+        if value.op == "getattr":
+            return value.attr in ("size", "ndim", "nbytes")
+        owner = self.value(value.value.name)
+        while isinstance(owner, ir.Expr) and owner.op == "exhaust_iter":
+            owner = self.value(owner.value.name)
+        return isinstance(owner, ir.Expr) and owner.op == "getattr" and owner.attr == "shape"
+
+
+def is_expression(value: Any, *operations: str) -> bool:
+    """Whether a value is an expression of one of these kinds."""
+    return isinstance(value, ir.Expr) and value.op in operations
+
+
+def operator_of(value: Any) -> Any:
+    """Python's function for a binary expression; for `+=` that of `+`."""
+    return value.immutable_fn if value.op == "inplace_binop" else value.fn
+
+
+def is_signed(kind: Any) -> bool:
+    """Whether a type of whole numbers has a sign."""
+    return bool(kind.signed)
+
+
+def number_type(kind: Any) -> Any:
+    """The type of a number, or of an array's elements; literals as their plain type."""
+    if isinstance(kind, types.Array):
+        return kind.dtype
+    if isinstance(kind, types.Literal):
+        return kind.literal_type
+    return kind
+
+
+def static_parts(index: Any) -> list[Any]:
+    """Parts of an index that was known to the compiler, wrapped so that none of them looks like a name."""
+    return [("constant", part) for part in index] if isinstance(index, tuple) else [("constant", index)]

@@ -1,0 +1,45 @@
+"""Arguments in words, and as a formula may use them."""
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+
+from jitnet.compiler.numba_parts import Dispatcher
+
+__all__ = ["for_formula", "type_in_words"]
+
+
+def type_in_words(value: Any) -> str:
+    """An argument's type with its extents, for people."""
+    if isinstance(value, np.ndarray):
+        layout = "C" if value.flags.c_contiguous else "F" if value.flags.f_contiguous else "A"
+        extents = ", ".join(map(str, value.shape))
+        return f"{value.dtype}[{extents}] {layout}" + ("" if value.flags.writeable else ", read-only")
+    try:
+        kind = str(numba.typeof(value))
+    except Exception:  # no type of Numba's: its Python type tells enough
+        kind = type(value).__name__
+    if isinstance(value, Dispatcher):
+        return f"the function {value.py_func.__name__}"
+    return f"{value} ({kind})" if isinstance(value, (bool, int, float, np.number)) else kind
+
+
+def for_formula(value: Any) -> Any:
+    """An argument as `--flop` and `--bytes` may use it: an array as its extents; None where it is of no use."""
+    if isinstance(value, np.ndarray):
+        return {
+            "shape": list(value.shape),
+            "size": value.size,
+            "nbytes": value.nbytes,
+            "ndim": value.ndim,
+            "itemsize": value.itemsize,
+        }
+    if isinstance(value, tuple):
+        return [for_formula(part) for part in value]
+    if isinstance(value, (int, np.integer, np.bool_)):
+        return int(value)
+    if isinstance(value, (float, np.floating)) and math.isfinite(value):
+        return float(value)
+    return None

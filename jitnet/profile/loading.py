@@ -1,0 +1,38 @@
+"""Modules of the user's, by their names or files: for worker processes, since loading one runs its code."""
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+__all__ = ["load_module"]
+
+
+def load_module(where: str) -> ModuleType:
+    """Import a module: a dotted name, or the path of a file. Raises what its code raises."""
+    if where.endswith(".py") or "/" in where:
+        return _load_file(Path(where).resolve())
+    return importlib.import_module(where)
+
+
+def _load_file(path: Path) -> ModuleType:
+    """A file as a module of its own name; one inside a package as that package's part, so that its imports work."""
+    folder, parts = path.parent, [path.stem]
+    while (folder / "__init__.py").exists():
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    sys.path.insert(0, str(folder))
+    name = ".".join(parts)
+    if len(parts) > 1:
+        return importlib.import_module(name)
+    if name in sys.modules and getattr(sys.modules[name], "__file__", None) == str(path):
+        return sys.modules[name]
+    name = name if name not in sys.modules and name not in sys.stdlib_module_names else f"{name}_profiled"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module

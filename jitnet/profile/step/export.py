@@ -1,0 +1,134 @@
+"""A profile as files: the document of `jitnet profile --json`; and a timeline of some training steps in Chrome's trace
+event format, which Perfetto and speedscope open.
+
+The timeline's format is the JSON object form of "Trace Event Format" (the Chromium authors): complete events ("X") with
+`ts` and `dur` in microseconds, and metadata ("M") that names processes and threads. One track has the steps, and each
+thread has one with its lines. Times are rounded to whole nanoseconds, and an end is rounded like the begin that follows
+it, so that neighbours never overlap.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from jitnet.bench.figures import threads_text
+from jitnet.profile.document import FORMAT, document
+from jitnet.profile.step.step_profile import Profile, Row
+
+__all__ = ["WHOLE_STEP", "as_document", "as_trace"]
+
+WHOLE_STEP = "whole step"
+"""Name of the row that has the step as it runs without a clock."""
+
+PROCESS = 1
+STEPS = 0
+"""Track of the steps; those of the threads follow from 1 on."""
+
+
+def as_document(profiles: Sequence[Profile]) -> dict[str, Any]:
+    """What `--json` writes: profiles of one training, on one count of threads or several, without their slices.
+
+    steps has an object for each count of threads, rows one for each row of each; first among the rows of a count stands
+    the whole step. Every sample is there, in seconds.
+    """
+    first = profiles[0]
+    return document(
+        FORMAT,
+        first.machine,
+        first.cache_bytes,
+        first.settings,
+        [row for profile in profiles for row in _rows(profile)],
+        numpy=np.__version__,
+        threads=[profile.threads for profile in profiles],
+        steps=[_step(profile) for profile in profiles],
+    )
+
+
+def _step(profile: Profile) -> dict[str, Any]:
+    return {
+        "threads": profile.threads,
+        "threads_reason": profile.threads_reason,
+        "step_s": profile.step_s,
+        "plain_s": profile.plain_s,
+        "clocked_s": profile.clocked_s,
+        "cost": profile.cost,
+        "accounted": profile.accounted,
+        "waiting_s": profile.waiting_s,
+        "starting_s": profile.starting_s,
+        "rest_s": profile.rest_s,
+        "input_reason": profile.input_reason,
+        "regions": [asdict(region) for region in profile.regions],
+        "by_thread": [asdict(thread) for thread in profile.threads_rows],
+        "probes": [asdict(probes) for probes in (*profile.fewer, profile.probes)],
+        "measure_s": profile.measure_s,
+        "predicted": profile.predicted,
+        "prediction": [_row(row, profile.threads) for row in profile.prediction],
+    }
+
+
+def _rows(profile: Profile) -> list[dict[str, Any]]:
+    whole = {"name": WHOLE_STEP, "shape": "", "threads": profile.threads, "samples_s": profile.plain_s}
+    return [{**whole, "median_s": profile.step_s}, *(_row(row, profile.threads) for row in profile.rows)]
+
+
+def _row(row: Row, threads: int) -> dict[str, Any]:
+    made = {"median_s": row.median_s, "spread": row.spread, "gflops": row.gflops, "gbs": row.gbs}
+    return {"name": row.name, "threads": threads, **asdict(row), **made, "intensity": row.intensity}
+
+
+def as_trace(profile: Profile) -> dict[str, Any]:
+    """The document: a slice for each line, thread and step, and one for each step; a step is from its first line's
+    begin to its last one's end.
+
+    A slice has what belongs to its row as arguments, the same in every step: speedscope adds up slices only where names
+    and arguments are equal. The number of a step stands at the step.
+    """
+    threads = sorted({*range(profile.threads), *(one.thread for one in profile.slices)})
+    events = [_named("process_name", STEPS, name=f"jitnet, {threads_text(profile.threads)}")]
+    for place, name in ((STEPS, "steps"), *((1 + thread, f"thread {thread}") for thread in threads)):
+        events += [_named("thread_name", place, name=name), _named("thread_sort_index", place, sort_index=place)]
+    ends: dict[int, tuple[float, float]] = {}
+    for one in profile.slices:
+        begin_s, end_s = ends.get(one.step, (one.begin_s, one.end_s))
+        ends[one.step] = min(begin_s, one.begin_s), max(end_s, one.end_s)
+    for step, (begin_s, end_s) in sorted(ends.items()):
+        events.append(_slice(f"step {step}", "step", STEPS, begin_s, end_s, {"step": step}))
+    arguments = [_arguments(row) for row in profile.rows]
+    for one in sorted(profile.slices, key=lambda one: (one.begin_s, one.thread)):
+        name = profile.rows[one.row].name
+        events.append(_slice(name, "operation", 1 + one.thread, one.begin_s, one.end_s, arguments[one.row]))
+    return {
+        "displayTimeUnit": "ns",
+        "otherData": {"cpu": profile.machine.cpu, **profile.settings, "threads": profile.threads},
+        "traceEvents": events,
+    }
+
+
+def _arguments(row: Row) -> dict[str, Any]:
+    found: dict[str, Any] = {"shape": row.shape, "FLOP": row.flop, "bytes": row.bytes}
+    if row.flop:
+        found["GFLOP/s"] = round(row.gflops, 3)
+    if row.skips_zeros:
+        found["FLOP with zeros"] = row.nominal_flop
+    return {**found, "split by": row.split, "parts": row.parts, "region": row.region}
+
+
+def _named(what: str, track: int, **arguments: Any) -> dict[str, Any]:
+    """A metadata event. The format asks for no time here, but speedscope does."""
+    return {"ph": "M", "name": what, "cat": "__metadata", "pid": PROCESS, "tid": track, "ts": 0, "args": arguments}
+
+
+def _slice(name: str, kind: str, track: int, begin_s: float, end_s: float, arguments: dict[str, Any]) -> dict[str, Any]:
+    begin_ns, end_ns = round(begin_s * 1e9), round(end_s * 1e9)
+    return {
+        "ph": "X",
+        "name": name,
+        "cat": kind,
+        "pid": PROCESS,
+        "tid": track,
+        "ts": begin_ns / 1e3,
+        "dur": (end_ns - begin_ns) / 1e3,
+        "args": arguments,
+    }

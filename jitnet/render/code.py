@@ -1,0 +1,418 @@
+"""What LLVM made of a function, beside its source: `jitnet profile --kernel`."""
+
+import ast
+import linecache
+import os
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from jitnet.render.console import ACCENT, FAINT, GOOD, WARN, facts, say, written
+from jitnet.render.tables import Cell, table
+
+if TYPE_CHECKING:
+    from jitnet.profile.code.code_view import Body, CodeView, Counts, Instruction, Loop, Source
+
+__all__ = ["code_summary", "code_view", "code_views", "verdict"]
+
+WIDE = 100
+"""Columns from which indentation is shown as it is written, and more is counted."""
+
+CODE = 36
+"""Columns that a line of code has at least, its number included."""
+
+SHORT = 10
+"""Calls and other things that are named one by one, at the most."""
+
+
+def code_views(console: Console, views: "Sequence[CodeView]", *, asm: bool = False) -> None:
+    """One function whole; of several a row for each innermost loop, and with `asm` each whole."""
+    if len(views) > 1 and not asm:
+        code_summary(console, views)
+        return
+    for number, view in enumerate(views):
+        if number:
+            console.print()
+        code_view(console, view, asm=asm)
+
+
+def code_view(console: Console, view: "CodeView", *, asm: bool = False) -> None:
+    """A function's source, with what became of each loop below its first line, and what one turn of the innermost does.
+
+    asm: also the instructions of innermost loops, each under the line of source that it was made for.
+    """
+    facts(
+        console,
+        [
+            ("function", f"{view.function}{view.signature}"),
+            ("processor", _processor(view)),
+            ("machine code", _size(view)),
+        ],
+    )
+    columns = _columns(console, view)
+    for source in view.sources:
+        console.print()
+        _source(console, view, source, columns, asm)
+    elsewhere = [loop for loop in view.loops if not any(_holds(source, loop) for source in view.sources)]
+    for loop in elsewhere:
+        say(console, f"{_short(loop.file)}:{loop.line}  {verdict(loop)}")
+    console.print()
+    for note in (*_legend(view), *view.notes):
+        say(console, note, FAINT)
+
+
+def code_summary(console: Console, views: "Sequence[CodeView]") -> None:
+    """A row for each innermost loop of several functions, without its source."""
+    if not views:
+        return
+    facts(console, [("functions", f"{len(views)}"), ("processor", _processor(views[0]))])
+    console.print()
+    rows: list[list[Cell]] = []
+    for view in views:
+        name = view.function
+        for loop in view.loops:
+            main = loop.main
+            if main is None or not main.innermost or not loop.innermost:
+                continue
+            counts = main.counts
+            numbers: list[Cell] = [
+                _pair(counts.fma_packed, counts.fma_scalar),
+                _pair(counts.flop_packed, counts.flop_scalar),
+                counts.loads,
+                counts.stores,
+                counts.spills,
+                counts.instructions,
+                _cycles(main),
+            ]
+            place = str(loop.line)
+            if loop.function != view.function:
+                place = f"{loop.function} {loop.line}"
+            rows.append([name, place, Text(_short_verdict(loop), style=_style(loop)), *numbers])
+            name = ""
+    head = ["function", "line", "vectors", "fma p/s", "other p/s", "loads", "stores", "spills", "instr", "cycles"]
+    spare = ["spills", "other p/s", "stores", "loads", "instr", "cycles", "fma p/s"]
+    title = "Innermost loops, one turn of the machine code"
+    table(console, head, rows, title=title, prose=["line"], spare=spare)
+    console.print()
+    say(
+        console,
+        "vectors: how many numbers each has, × how many side by side; tile: in vectors as it is written; scalar: "
+        "one number at a time, × turns written out. A name before a line is the function's that was copied in.",
+        FAINT,
+    )
+    for note in dict.fromkeys([*(note for view in views for note in _legend(view)), *_shared_notes(views)]):
+        say(console, note, FAINT)
+
+
+def _shared_notes(views: "Sequence[CodeView]") -> list[str]:
+    return list(dict.fromkeys(note for view in views for note in view.notes))
+
+
+def verdict(loop: "Loop") -> str:
+    """What became of a loop: "vectorised: 8 numbers, 4 vectors a turn", "not vectorised: why"."""
+    if loop.unrolled == 0 and loop.main is None:
+        return "all its turns are written out"
+    main = loop.main
+    if loop.vectorised:
+        told = f"vectorised ×{'at least ' * loop.scalable}{loop.width}"
+        told += f", {loop.interleaved} vectors a turn" if loop.interleaved > 1 else ""
+    elif main is None:
+        return ""
+    elif main.innermost and _as_written(loop):
+        told = f"in vectors as it is written, {main.counts.vector_bits} bits"
+    elif main.innermost:
+        told = "not vectorised" + (f": {loop.reason}" if loop.reason else "")
+    else:
+        return ""
+    if main is not None and not loop.vectorised and main.iterations > 1:
+        told += f"; unrolled ×{main.iterations}"
+    return told
+
+
+def _short_verdict(loop: "Loop") -> str:
+    main = loop.main
+    told = f"{loop.width}" if loop.vectorised else "tile" if _as_written(loop) else "scalar"
+    turns = loop.interleaved if loop.vectorised else main.iterations if main else 1
+    return told + (f" ×{turns}" if turns > 1 else "")
+
+
+def _style(loop: "Loop") -> str:
+    if loop.vectorised or _as_written(loop):
+        return str(GOOD)
+    return str(WARN) if loop.main is not None and loop.main.innermost else ""
+
+
+def _as_written(loop: "Loop") -> bool:
+    """Whether vectors are in it that LLVM's loop vectoriser did not make: a tile, or neighbours that were packed."""
+    counts = loop.counts
+    packed = counts.fma_packed + counts.flop_packed
+    return not loop.vectorised and (packed > 0 or counts.vector_bits > 128)
+
+
+# The source ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Column:
+    head: str
+    width: int
+
+
+def _columns(console: Console, view: "CodeView") -> list[_Column]:
+    """What is counted beside the source; less of it where code would have no room."""
+    heads = ["fma p/s"] + ["other p/s"] * (console.width >= WIDE) + ["loads", "stores", "instr"]
+    if any(loop.main and loop.main.mca and loop.main.mca.cycles for loop in view.loops):
+        heads.append("cycles")
+    found = [_Column(head, max(len(head), 5)) for head in heads]
+    for spare in ("instr", "stores", "loads", "cycles"):
+        if console.width >= CODE + sum(column.width + 1 for column in found):
+            break
+        found = [column for column in found if column.head != spare]
+    return found
+
+
+def _row(body: "Body", columns: Sequence[_Column]) -> str:
+    counts = body.counts
+    cells = {
+        "fma p/s": _pair(counts.fma_packed, counts.fma_scalar),
+        "other p/s": _pair(counts.flop_packed, counts.flop_scalar),
+        "loads": str(counts.loads),
+        "stores": str(counts.stores),
+        "instr": str(counts.instructions),
+        "cycles": _cycles(body) or "-",
+    }
+    return " ".join(f"{cells[column.head]:>{column.width}}" for column in columns)
+
+
+def _pair(packed: int, scalar: int) -> str:
+    return f"{packed}/{scalar}"
+
+
+def _cycles(body: "Body") -> str:
+    return f"{body.mca.cycles:.1f}" if body.mca is not None and body.mca.cycles else ""
+
+
+def _source(console: Console, view: "CodeView", source: "Source", columns: Sequence[_Column], asm: bool) -> None:
+    ascii_only = console.options.ascii_only
+    bar, corner = ("|", "`-") if ascii_only else ("│", "└")
+    last_line = source.first_line + len(source.lines)
+    gutter = len(str(last_line)) + 3
+    loops_at: dict[int, list[Loop]] = {number: [] for number in range(source.first_line, last_line)}
+    for loop in view.loops:
+        if _holds(source, loop):
+            loops_at[loop.line].append(loop)
+    counted = " ".join(f"{column.head:>{column.width}}" for column in columns)
+    code = {number: _code(text, console.width >= WIDE) for number, text in _shown(source)}
+    headed = [len(code[number]) for number, found in loops_at.items() if found and number in code]
+    room = min(console.width - gutter - len(counted) - 2, max([*headed, len(_title(source, view))], default=0))
+    head = Text(f"{_cut(_title(source, view), gutter + room):<{gutter + room}}", style="bold")
+    _put(console, head.append("  " + counted, style="not bold dim"))
+    before = source.first_line - 1
+    for number, text in code.items():
+        if number != before + 1:
+            _put(console, Text(f"{'':>{gutter - 3}} {bar} …", style=FAINT))
+        before = number
+        line = Text(f"{number:>{gutter - 3}} {bar} ", style=FAINT)
+        found = loops_at.get(number, [])
+        counts = [loop for loop in found if loop.main is not None and loop.main.innermost]
+        width = room if counts else console.width - gutter
+        line.append(_cut(text, width), style="not dim")
+        if counts and counts[0].main is not None:
+            line.append(" " * (room - min(len(text), width)) + "  ")
+            line.append(_row(counts[0].main, columns), style="not dim bold")
+        _put(console, line)
+        for place, loop in enumerate(found):
+            if place and loop.main is not None and loop.main.innermost:
+                more = f"{_which(loop)}{'':>{room + gutter}}"[: room + gutter]
+                _put(console, Text(more + "  " + _row(loop.main, columns)))
+            _below(console, loop, gutter, len(text) - len(text.lstrip()), corner)
+            if asm and loop.main is not None and loop.main.innermost:
+                _assembly(console, loop.main, gutter)
+
+
+def _below(console: Console, loop: "Loop", gutter: int, indent: int, corner: str) -> None:
+    """The verdict, and what else a turn does, below a loop's first line."""
+    told = [part for part in (_prefixed(loop), _also(loop)) if part]
+    if not told:
+        return
+    first, rest = told[0], told[1:]
+    start = " " * (gutter + min(indent, max(0, console.width - gutter - CODE))) + corner + " "
+    hanging = " " * len(start)
+    _wrapped(console, start, hanging, first, _style(loop))
+    for part in rest:
+        _wrapped(console, hanging, hanging, part, str(FAINT))
+
+
+def _wrapped(console: Console, start: str, hanging: str, text: str, style: str) -> None:
+    lines = textwrap.wrap(text, max(1, console.width - len(start)), break_long_words=False, break_on_hyphens=False) or [
+        ""
+    ]
+    for number, line in enumerate(lines):
+        shown = Text(hanging if number else start, style=FAINT)
+        _put(console, shown.append(line, style=style))
+
+
+def _prefixed(loop: "Loop") -> str:
+    told = verdict(loop)
+    where = _which(loop)
+    return f"{where}: {told}" if where and told else told
+
+
+def _which(loop: "Loop") -> str:
+    return {"body": "in each thread", "serial": "where it runs serially", None: ""}[loop.parallel]
+
+
+def _also(loop: "Loop") -> str:
+    """What a turn does beside what stands in the columns."""
+    main = loop.main
+    if main is None:
+        return ""
+    counts, told = main.counts, []
+    if main.innermost:
+        if loop.vectorised and main.iterations > 1:
+            told.append(f"a turn does {main.iterations} of the source's")
+        if counts.flop:
+            told.append(f"{counts.flop} FLOP")
+        if counts.load_bytes or counts.store_bytes:
+            told.append(f"{counts.load_bytes} B read, {counts.store_bytes} B written")
+    told += _named(counts, [] if loop.reason.startswith("it calls") else main.instructions, main.innermost)
+    if main.mca is not None and main.innermost:
+        if main.mca.note and not main.mca.cycles:
+            told.append(f"{main.mca.program}: {main.mca.note}")
+        elif main.mca.binds:
+            told.append(f"{main.mca.binds} binds")
+    if loop.innermost and main.innermost and loop.has_rest:
+        told.append("another loop does what is left over")
+    return "; ".join(told)
+
+
+def _named(counts: "Counts", instructions: "Sequence[Instruction]", innermost: bool) -> list[str]:
+    told = []
+    if innermost:
+        numbers = (
+            (counts.divisions, "division"),
+            (counts.square_roots, "square root"),
+            (counts.conversions, "conversion"),
+            (counts.spills, "access to the stack", "accesses to the stack"),
+            (counts.wraps, "index wrapped round", "indices wrapped round"),
+        )
+        told += [_many(*each) for each in numbers if each[0]]
+        if counts.widenings:
+            place = next(number for number, text in enumerate(told) if "conversion" in text)
+            told[place] += f" ({counts.widenings} from float32 to float64)"
+    names = list(dict.fromkeys(_readable(one.callee) for one in instructions if one.kind == "call"))
+    if names:
+        told.append(f"calls {', '.join(names[:SHORT])}")
+    return told
+
+
+def _many(count: int, one: str, more: str = "") -> str:
+    return f"{count} {one if count == 1 else more or one + 's'}"
+
+
+def _assembly(console: Console, body: "Body", gutter: int) -> None:
+    """Instructions under their lines of source; the number says which it is in the machine code's own order."""
+    lines: dict[tuple[str, int], list[tuple[int, Instruction]]] = {}
+    before = ("", 0)
+    for number, instruction in enumerate(body.instructions, 1):
+        if instruction.line:
+            before = (instruction.file, instruction.line)
+        lines.setdefault(before, []).append((number, instruction))
+    width = len(str(len(body.instructions)))
+    for (file, line), found in sorted(lines.items()):
+        place = f"{os.path.basename(file)}:{line}  {linecache.getline(file, line).strip()}" if line else "no line"
+        _put(console, Text(_cut(f"{'':>{gutter}}{place}", console.width), style=ACCENT))
+        for number, instruction in found:
+            name, _, operands = instruction.text.partition("\t")
+            text = Text(f"{'':>{gutter}}{number:>{width + 2}}  ", style=FAINT)
+            text.append(f"{name:<14} {operands}".rstrip(), style="not dim")
+            _put(console, text)
+
+
+def _put(console: Console, line: Text) -> None:
+    """Print a line, cut where the terminal ends."""
+    console.print(written(console, line), no_wrap=True, overflow="crop", crop=True)
+
+
+# Pieces --------------------------------------------------------------------------------------------------------------
+
+
+def _shown(source: "Source") -> list[tuple[int, str]]:
+    """Lines with their numbers, without what stands in the docstring behind its first line."""
+    numbered = list(enumerate(source.lines, source.first_line))
+    try:
+        tree = ast.parse(textwrap.dedent("\n".join(source.lines)))
+        function = tree.body[0]
+        first = function.body[0] if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)) else function
+    except (SyntaxError, IndexError):
+        return numbered
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+        begin, end = first.lineno, first.end_lineno or first.lineno
+        return [(number, text) for place, (number, text) in enumerate(numbered, 1) if not begin < place <= end]
+    return numbered
+
+
+def _code(text: str, whole: bool) -> str:
+    """A line of code, its indentation halved where room is short."""
+    text = text.expandtabs(4).rstrip()
+    if whole:
+        return text
+    indent = len(text) - len(text.lstrip())
+    return " " * (indent // 2) + text.lstrip()
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: max(0, width - 1)] + "…"
+
+
+def _holds(source: "Source", loop: "Loop") -> bool:
+    return source.file == loop.file and source.first_line <= loop.line < source.first_line + len(source.lines)
+
+
+def _title(source: "Source", view: "CodeView") -> str:
+    return f"{_short(source.file)}:{source.first_line}"
+
+
+def _short(file: str) -> str:
+    """A path from here where that is shorter, and its last three parts where it lies in a library."""
+    if "site-packages" in file:
+        return file.rpartition("site-packages" + os.sep)[2]
+    try:
+        here = os.path.relpath(file)
+    except ValueError:
+        return file
+    return here if not here.startswith("..") else os.sep.join(file.split(os.sep)[-3:])
+
+
+def _readable(symbol: str) -> str:
+    from jitnet.profile.readable import demangle
+
+    return demangle(symbol).replace("<locals>.", "") or "a function that is known at run time"
+
+
+def _processor(view: "CodeView") -> str:
+    return f"{view.cpu}, vectors of {view.vector_bits} bits" + (", read and not run" if view.foreign else "")
+
+
+def _size(view: "CodeView") -> str:
+    told = f"{view.instructions:,} instructions"
+    if view.plain_instructions:
+        same = view.plain_instructions == view.instructions
+        told += " as it runs" if same else f", {view.plain_instructions:,} without the table of lines"
+    return told + (f"; {view.kind}" if view.kind != "njit" else "")
+
+
+def _legend(view: "CodeView") -> list[str]:
+    told = [
+        "p/s: on vectors (packed) and on single numbers (scalar). fma: multiply-adds, 2 FLOP a number; other: "
+        "additions, subtractions, multiplications. Counts are of one turn of the machine code's loop."
+    ]
+    models = {(loop.main.mca.program, loop.main.mca.cpu) for loop in view.loops if loop.main and loop.main.mca}
+    for program, cpu in sorted(models):
+        taken = "" if cpu == view.cpu else f", the nearest that it has to {view.cpu}"
+        told.append(f"cycles: {program}'s for {cpu}{taken}, with all data in the first cache and every jump foreseen.")
+    return told

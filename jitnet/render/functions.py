@@ -1,0 +1,254 @@
+"""`jitnet profile MODULE:FUNCTION` on the screen: a function's time, threads and lines, and what to change."""
+
+import os
+import sys
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from jitnet.bench.figures import duration, spread
+from jitnet.profile.functions.hints import RULES, Kind
+from jitnet.render.code import code_view
+from jitnet.render.console import ACCENT, FAINT, GOOD, WARN, facts, say
+from jitnet.render.tables import Cell, bar, table
+
+if TYPE_CHECKING:
+    from jitnet.profile.functions.function_profile import FunctionProfile, Hint
+
+__all__ = ["function_profile"]
+
+BAR = 24
+SHORT = 60
+"""Characters of a signature that is shown whole."""
+
+SLEEPS = 0.5
+"""Below this share of computing, a call is said to wait."""
+
+
+def function_profile(console: Console, profile: "FunctionProfile", *, asm: bool = False) -> None:
+    """The whole profile of a function. asm: with the instructions of its innermost loops."""
+    _heading(console, profile)
+    if len(profile.counts) > 1:
+        _counts(console, profile)
+    if profile.thread_shares:
+        _threads(console, profile)
+    if len(profile.regions) > 1:
+        _regions(console, profile)
+    _functions(console, profile)
+    if profile.lines is not None:
+        console.print()
+        console.print(Text("Lines", style="bold"))
+        code_view(console, profile.lines, asm=asm)
+    _hints(console, profile)
+    for note in profile.notes:
+        say(console, f"{note[:1].upper()}{note[1:]}.", FAINT)
+
+
+def _heading(console: Console, profile: "FunctionProfile") -> None:
+    best = profile.best
+    calls = f"{best.calls:,} call{'s' * (best.calls != 1)}"
+    time = f"{duration(best.median_s)} a call"
+    if len(best.samples_s) > 1:
+        time += f" ±{spread(best.samples_s):.0%}"
+    time += f", median of {calls}" if best.calls > 1 else ", of one call"
+    if len(profile.counts) > 1 or best.threads > 1:
+        time += f" on {_many(best.threads, 'thread')}"
+    pairs: list[tuple[str, str | Text]] = [
+        ("function", f"{_name(profile)}, {', '.join([profile.kind.split(',')[0], *filter(None, [profile.options])])}"),
+        ("in", f"{_path(profile.place.file)}:{profile.place.line}"),
+    ]
+    if profile.arguments:
+        for number, each in enumerate(profile.arguments):
+            told = f"{each.name} {each.type}{_written(each.written)}"
+            pairs.append(("called with" if number == 0 else "", told))
+    if profile.returns:
+        pairs.append(("returns", profile.returns))
+    pairs.append(("time", Text(time, style="bold")))
+    if profile.gflops is not None or profile.gbs is not None:
+        pairs.append(("rate", _rate(profile)))
+    if profile.cpu_share < SLEEPS:
+        pairs.append(("waits", f"{1 - profile.cpu_share:.0%} of a call: it gives its core away, asleep or waiting"))
+    if profile.dispatch_s is not None:
+        pairs.append(("calling it", f"{duration(profile.dispatch_s)} of that is the way from Python into it and back"))
+    compiled = "before: with its module, or kept in Numba's cache"
+    if profile.compile_s is not None:
+        compiled = f"in {profile.compile_s:.2f} s"
+    pairs.append(("compiled", f"{compiled}; its module loaded in {profile.import_s:.1f} s"))
+    layer = {"omp": "OpenMP", "tbb": "TBB", "workqueue": "Numba's work queue"}.get(profile.threading_layer)
+    threads = f", threads by {layer}" if layer else ""
+    pairs.append(("with", f"Numba {profile.numba}, Python {profile.python}{threads}"))
+    if profile.perf_map:
+        pairs.append(("names for perf", profile.perf_map))
+    facts(console, pairs)
+
+
+def _rate(profile: "FunctionProfile") -> str:
+    parts = []
+    if profile.gflops is not None:
+        parts.append(f"{profile.gflops:.3g} GFLOP/s")
+    if profile.gbs is not None:
+        parts.append(f"{profile.gbs:.3g} GB/s")
+    if profile.flop is not None and profile.bytes:
+        parts.append(f"{profile.flop / profile.bytes:.3g} FLOP per byte")
+    given = " and ".join(
+        option for option, formula in (("--flop", profile.flop_formula), ("--bytes", profile.bytes_formula)) if formula
+    )
+    return f"{', '.join(parts)} (counted by {given})"
+
+
+def _counts(console: Console, profile: "FunctionProfile") -> None:
+    first = profile.counts[0]
+    rows: list[list[Cell]] = []
+    for count in profile.counts:
+        speed_up = first.median_s / count.median_s
+        rows.append(
+            [
+                Text(str(count.threads), style=GOOD if count is profile.best else ""),
+                duration(count.median_s),
+                f"±{spread(count.samples_s):.0%}" if len(count.samples_s) > 1 else None,
+                count.calls,
+                f"{speed_up:.2f}x",
+                f"{speed_up * first.threads / count.threads:.0%}",
+                bar(console, min(1.0, profile.best.median_s / count.median_s), BAR),
+            ]
+        )
+    console.print()
+    table(
+        console,
+        ["threads", "a call", "±", "calls", "speed-up", "efficiency", "speed"],
+        rows,
+        title="Threads",
+        spare=["speed", "calls", "±", "efficiency"],
+    )
+
+
+def _threads(console: Console, profile: "FunctionProfile") -> None:
+    shares = profile.thread_shares
+    longest = max(share.busy_s + share.waiting_s + share.starting_s + share.joining_s for share in shares) or 1.0
+    rows: list[list[Cell]] = [
+        [
+            share.thread,
+            duration(share.busy_s),
+            duration(share.computing_s),
+            duration(share.waiting_s),
+            duration(share.starting_s),
+            duration(share.joining_s),
+            bar(console, share.busy_s / longest, BAR),
+        ]
+        for share in shares
+    ]
+    console.print()
+    table(
+        console,
+        ["thread", "busy", "on a core", "waiting", "starting", "leaving", "share"],
+        rows,
+        title=f"By thread, in a mean call on {_many(profile.threads, 'thread')}",
+        spare=["share", "leaving", "starting", "on a core"],
+        footnotes=[
+            "On a core: what of that the processor gave it. Waiting: for the slowest thread. "
+            f"Outside its parallel loops a call spends {duration(profile.outside_s)}."
+        ],
+    )
+
+
+def _regions(console: Console, profile: "FunctionProfile") -> None:
+    rows: list[list[Cell]] = [
+        [
+            f"{_path(region.place.file)}:{region.place.line}",
+            f"{region.entries:.4g}",
+            duration(region.region_s),
+            duration(max(region.busy_s)),
+            duration(region.starting_s),
+            f"{region.uneven:.0%}",
+        ]
+        for region in profile.regions
+    ]
+    console.print()
+    table(
+        console,
+        ["parallel loop", "entered", "once", "busiest", "starting", "uneven"],
+        rows,
+        title="Parallel loops",
+        spare=["starting", "entered", "busiest"],
+        footnotes=["Entered: times a call. Uneven: how much longer its busiest thread computes than the mean."],
+    )
+
+
+def _functions(console: Console, profile: "FunctionProfile") -> None:
+    """What else of the user's was compiled for it."""
+    others = [each for each in profile.functions if each.place != profile.place]
+    if not others:
+        return
+    rows: list[list[Cell]] = [
+        [
+            each.name,
+            f"{_path(each.place.file)}:{each.place.line}",
+            duration(each.compile_s),
+            _signatures(each.signatures),
+        ]
+        for each in others
+    ]
+    console.print()
+    table(console, ["calls", "in", "compiled in", "for"], rows, spare=["for", "compiled in"])
+
+
+def _signatures(signatures: tuple[str, ...]) -> str:
+    """One signature where it is short; else how many there are, and of how many arguments."""
+    if len(signatures) == 1 and len(signatures[0]) <= SHORT:
+        return signatures[0]
+    return f"{_many(len(signatures), 'signature')} of {_many(signatures[0].count(', ') + 1, 'argument')}"
+
+
+def _hints(console: Console, profile: "FunctionProfile") -> None:
+    console.print()
+    if profile.hints:
+        console.print(Text(f"{_many(len(profile.hints), 'hint')}", style="bold"))
+    else:
+        searched = len(Kind) - len({kind for kind, _ in profile.unsearched})
+        console.print(Text(f"No hint: none of {searched} kinds was found", style="bold"))
+    for kind, hints in groupby(profile.hints, key=lambda hint: hint.kind):
+        _kind(console, RULES[Kind(kind)].title, list(hints))
+    for kind, reason in profile.unsearched:
+        say(console, f"Not looked for: {RULES[Kind(kind)].title} ({reason}).", FAINT)
+
+
+def _kind(console: Console, title: str, hints: "list[Hint]") -> None:
+    """Hints of one kind: each with its place and reason, and once what to do."""
+    console.print()
+    say(console, title, WARN)
+    pairs: list[tuple[str, str | Text]] = []
+    for hint in hints:
+        share = f", {hint.share:.0%} of the time" if hint.share else ""
+        pairs.append(("at", f"{_path(hint.place.file)}:{hint.place.line}{share}"))
+        if hint.place.source:
+            pairs.append(("", Text(hint.place.source, style=ACCENT)))
+        pairs.append(("why", _sentence(hint.reason)))
+    pairs += [("do", Text(_sentence(advice), style=GOOD)) for advice in dict.fromkeys(hint.advice for hint in hints)]
+    facts(console, pairs, indent=2)
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith(".") else f"{text}."
+
+
+def _path(file: str) -> str:
+    """As short as it can be written: from here, or from where it is imported."""
+    for folder in ("", *sorted(sys.path, key=len, reverse=True)):
+        start = os.path.abspath(folder) + os.sep
+        if file.startswith(start):
+            return file.removeprefix(start)
+    return file
+
+
+def _name(profile: "FunctionProfile") -> str:
+    return f"{profile.target.rpartition(':')[2]}({', '.join(each.name for each in profile.arguments)})"
+
+
+def _written(how: str) -> str:
+    return {"again": ", written", "restored": ", written and put back"}.get(how, "")
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"

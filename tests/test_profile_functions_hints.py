@@ -1,0 +1,215 @@
+"""Every kind of hint is found where it was planted, and clean functions get none."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import jitnet
+from jitnet.compiler.environment import CORES
+from jitnet.profile.code.code_view import Target
+from jitnet.profile.code.look import look
+from jitnet.profile.functions.function_profile import Hint, Place
+from jitnet.profile.functions.hints import Kind
+from jitnet.profile.functions.machine_hints import borne_out, calls_and_divisions
+from jitnet.profile.functions.profiling import _environment
+
+PLANTED = Path(__file__).parent / "planted"
+
+# What each planted fault is called with, and the kind of hint that names its marked line.
+FAULTS = {
+    "promotes": ("f4[1000] f4[1000]", Kind.PROMOTION),
+    "promotes_in_a_sum": ("f4[1000]", Kind.PROMOTION),
+    "promotes_by_element": ("f4[1000]", Kind.PROMOTION),
+    "strided": ("f8[1000]A", Kind.LAYOUT),
+    "wraps": ("f8[1000] f8[1000] 0", Kind.WRAPAROUND),
+    "keeps_order": ("f8[1000] f8[1000]", Kind.REDUCTION),
+    "allocates": ("f8[100,10]", Kind.ALLOCATION),
+    "allocates_by_row": ("f8[100,10]", Kind.ALLOCATION),
+    "races": ("f8[1000] f8[4]", Kind.RACE),
+    "races_on_one": ("f8[1000] f8[4]", Kind.RACE),
+    "races_through_indices": ("f8[1000] i8[1000] f8[1000]", Kind.RACE),
+    "reads_its_neighbour": ("f8[1000]", Kind.RACE),
+    "uneven": ("f8[64] 500", Kind.UNEVEN),
+    "short": ("f8[64]", Kind.SHORT_REGION),
+    "short_by_element": ("f8[100] f8[100]", Kind.SHORT_REGION),
+    "decays": ("f8[1000] 7000", Kind.DENORMALS),
+    "compiles_again": ("1000", Kind.COMPILED_AGAIN),
+    "interprets": ("i8[100]", Kind.OBJECT_MODE),
+    "asks_the_interpreter": ("f8[10]", Kind.OBJECT_MODE),
+}
+ALONE = {"races", "races_on_one", "races_through_indices", "reads_its_neighbour", "decays", "keeps_order", "strided"}
+"""Faults beside which nothing else is to be found."""
+
+CLEAN = {
+    "saxpy": "f4(2.5) f4[1000] f4[1000]",
+    "dot": "f4[1000] f4[1000]",
+    "stencil": "f4[1000] f4[1000]",
+    "matmul": "f4[60,60] f4[60,60] f4[60,60] 16",
+    "row_sums": "f4[3000,1000] f4[3000]",
+    "total": "f8[3000000]",
+    "permutes": None,
+    "by_blocks": "f8[3000000] f8[3000000] 1000",
+    "adds": "f4[1000] f4[1000]",
+    "doubles": "f4[100,1000]",
+    "through_a_helper": "f4[1000] f4[1000]",
+}
+NEEDS_TIME = {Kind.UNEVEN.value, Kind.SHORT_REGION.value}
+"""Kinds that a busy machine can bring about in anything that runs on threads."""
+
+
+def case(name: str, file: str, args: str | None) -> dict:
+    setup = None if args is not None else f"{PLANTED / file}:permutation"
+    common = {"threads": None, "perf_map": False}
+    return {"target": f"{PLANTED / file}:{name}", "args": args, "setup": setup, **common}
+
+
+def measured(cases: list[dict]) -> list[dict]:
+    """What the worker process answers to each request."""
+    environment, _ = _environment()
+    environment["PYTHONPATH"] = str(Path(jitnet.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, str(PLANTED / "measured.py"), json.dumps(cases), json.dumps(CORES)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def answers() -> dict[str, dict]:
+    """What the worker process answers for each planted function."""
+    cases = [case(name, "faults.py", args) for name, (args, _) in FAULTS.items()]
+    cases += [case(name, "clean.py", args) for name, args in CLEAN.items()]
+    return dict(zip([*FAULTS, *CLEAN], measured(cases), strict=True))
+
+
+def marked(name: str) -> list[int]:
+    """Lines of the planted function that end in `# here`; where it has none, of the one that it calls."""
+    lines = (PLANTED / "faults.py").read_text().splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith(f"def {name}("))
+    last = next(
+        (number for number in range(first + 1, len(lines)) if lines[number].startswith(("def ", "@"))), len(lines)
+    )
+    found = [number + 1 for number in range(first, last) if lines[number].endswith("# here")]
+    return found or [number + 1 for number, line in enumerate(lines) if line.startswith("def square(")]
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_planted_fault_is_named_with_its_line(answers, name):
+    args, kind = FAULTS[name]
+    for _ in range(5):
+        hints = [hint for hint in answers[name]["hints"] if hint["kind"] == kind.value]
+        if hints or kind.value not in NEEDS_TIME:
+            break
+        # A neighbour on one of the cores can hide what the threads' clocks would tell.
+        answers[name] = measured([case(name, "faults.py", args)])[0]
+    assert [(hint["place"]["file"], hint["place"]["line"]) for hint in hints] == [
+        (str(PLANTED / "faults.py"), line) for line in marked(name)
+    ]
+    assert all(hint["place"]["source"].endswith("# here") for hint in hints)
+    assert all(hint["reason"] for hint in hints)
+
+
+@pytest.mark.parametrize("name", sorted(ALONE))
+def test_nothing_else_is_found_beside_it(answers, name):
+    kinds = {hint["kind"] for hint in answers[name]["hints"]} - NEEDS_TIME
+    assert kinds == {FAULTS[name][1].value}
+
+
+@pytest.mark.parametrize("name", CLEAN)
+def test_a_clean_function_gets_no_hint(answers, name):
+    assert [hint for hint in answers[name]["hints"] if hint["kind"] not in NEEDS_TIME] == []
+
+
+# What the machine code has to say, of faults and of clean functions: for each, the types that it is compiled for.
+COMPILED = {
+    "calls_exp": (["float64[::1]"] * 2, Kind.CALL),
+    "sleeps": (["float64[::1]", "int64"], Kind.CALL),
+    "divides": (["float64[::1]"] * 3, Kind.DIVISION),
+    "roots": (["float64[::1]"] * 2, Kind.DIVISION),
+    "wraps": (["float64[::1]", "float64[::1]", "int64"], Kind.WRAPAROUND),
+    "keeps_order": (["float64[::1]"] * 2, Kind.REDUCTION),
+    "promotes": (["float32[::1]"] * 2, Kind.PROMOTION),
+    "saxpy": (["float32", "float32[::1]", "float32[::1]"], None),
+    "dot": (["float32[::1]"] * 2, None),
+}
+
+
+@pytest.fixture(scope="module")
+def views() -> dict:
+    """How each was compiled."""
+    targets = [
+        Target(name, str(PLANTED / ("faults.py" if kind else "clean.py")), tuple(types))
+        for name, (types, kind) in COMPILED.items()
+    ]
+    return dict(zip(COMPILED, look(targets, analysed=False), strict=True))
+
+
+def at(name: str) -> dict:
+    """The marked place of a planted fault."""
+    return {"file": str(PLANTED / "faults.py"), "line": marked(name)[0]}
+
+
+def from_types(name: str) -> list[Hint]:
+    """Hints of the kinds that the machine code is asked about, as the types give them, at the marked line."""
+    kind = COMPILED[name][1]
+    if kind not in (Kind.WRAPAROUND, Kind.REDUCTION, Kind.PROMOTION):
+        return []
+    return [Hint(kind.value, Place(str(PLANTED / "faults.py"), line), "", "", "types") for line in marked(name)]
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_what_the_machine_code_tells(views, name):
+    kind = COMPILED[name][1]
+    known = {"divisions": [], "pointers": [at("sleeps") | {"name": "usleep"}]}
+    found = borne_out(from_types(name), views[name]) + calls_and_divisions(views[name], known, 1.0)
+    lines = marked(name) if kind else []
+    assert [(hint.kind, hint.place.file, hint.place.line) for hint in found] == [
+        (kind.value, str(PLANTED / "faults.py"), line) for line in lines
+    ]
+
+
+def test_a_call_is_named_and_has_the_time_in_which_nothing_is_computed(views):
+    known = {"divisions": [], "pointers": [at("sleeps") | {"name": "usleep"}]}
+    (sleeping,) = calls_and_divisions(views["sleeps"], known, 0.1)
+    assert sleeping.reason.startswith("usleep is called")
+    assert sleeping.share == pytest.approx(0.9)
+    (counting,) = calls_and_divisions(views["calls_exp"], {"divisions": [], "pointers": []}, 1.0)
+    assert counting.reason.startswith("exp is called")
+    assert counting.share is None
+
+
+def test_a_division_says_why_it_need_not_be_one(views):
+    known = {"divisions": [at("divides") | {"told": "scale is the same in every turn", "checks": True}], "pointers": []}
+    (hint,) = calls_and_divisions(views["divides"], known, 1.0)
+    assert "scale is the same in every turn" in hint.reason
+    assert "reciprocal" in hint.advice
+    assert 'error_model="numpy"' in hint.advice
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("saxpy", Kind.PROMOTION), ("saxpy", Kind.WRAPAROUND), ("dot", Kind.REDUCTION)]
+)
+def test_a_hint_from_types_falls_where_the_compiler_has_removed_its_cost(views, name, kind):
+    (loop,) = views[name].loops
+    hint = Hint(kind.value, Place(loop.file, loop.line + 1), "", "", "types")
+    assert borne_out([hint], views[name]) == []
+    elsewhere = Hint(kind.value, Place(loop.file, 1), "", "", "types")
+    assert borne_out([elsewhere], views[name]) == [elsewhere]
+    other = Hint(Kind.LAYOUT.value, Place(loop.file, loop.line + 1), "", "", "types")
+    assert borne_out([other], views[name]) == [other]
+
+
+def test_a_sum_of_a_few_terms_that_are_written_out_is_no_loop_to_speed_up(views):
+    view = views["keeps_order"]
+    hints = borne_out(from_types("keeps_order"), view)
+    assert [hint.kind for hint in hints] == [Kind.REDUCTION.value]
+    gone = replace(view, loops=tuple(replace(loop, unrolled=0) for loop in view.loops))
+    assert borne_out(from_types("keeps_order"), gone) == []

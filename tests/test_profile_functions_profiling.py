@@ -1,0 +1,290 @@
+"""A function's profile from the outside: what comes back, and one line for whatever goes wrong in the user's code."""
+
+import re
+import subprocess
+import sys
+import textwrap
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+import jitnet
+from jitnet.compiler.environment import AS_FOUND
+from jitnet.errors import JitnetError, UsageError
+from jitnet.profile.functions import profiling
+from jitnet.profile.functions.function_profile import FunctionProfile
+from jitnet.profile.functions.profiling import profile_function
+from jitnet.profile.functions.worker.subject import Refused, check_arguments, find
+
+MODULE = """
+    import ctypes
+
+    import numpy as np
+    from numba import njit, prange
+
+    print("printed as the module is loaded")
+    strlen = ctypes.CDLL(None).strlen
+    strlen.argtypes, strlen.restype = [ctypes.c_size_t], ctypes.c_size_t
+
+
+    @njit(parallel=True)
+    def scaled(x, out, by=2.0):
+        for i in prange(x.shape[0]):
+            out[i] = x[i] * by
+
+
+    @njit
+    def adds_up(x):
+        for i in range(1, x.shape[0]):
+            x[i] += x[i - 1]
+        return x[-1]
+
+
+    @njit
+    def raises(x):
+        if x.size > 3:
+            raise ValueError("too many of them")
+        return x
+
+
+    @njit
+    def untyped(x):
+        return x.nothing
+
+
+    @njit
+    def never_ends(x):
+        while x[0] >= 0:
+            x[0] += 1
+
+
+    @njit
+    def crashes(x):
+        return strlen(1) + x.size
+
+
+    @njit("float64(float64[::1])")
+    def declared(x):
+        return x[0]
+
+
+    def plain(x):
+        return adds_up(x)
+
+
+    def made():
+        print("printed as the arguments are made")
+        return np.arange(1.0, 9.0), np.zeros(8)
+
+
+    class Box:
+        inner = adds_up
+"""
+
+
+@pytest.fixture(scope="module")
+def module(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("users") / "theirs.py"
+    path.write_text(textwrap.dedent(MODULE))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def no_second_look(monkeypatch):
+    """Its machine code is read elsewhere; here it would cost a compile a test."""
+    monkeypatch.setattr(profiling, "_look", lambda profile, answer, cpu: (None, "not asked for"))
+
+
+@pytest.fixture(scope="module")
+def line_of(module):
+    lines = module.read_text().splitlines()
+    return lambda text: next(number for number, line in enumerate(lines, 1) if text in line)
+
+
+@pytest.fixture(scope="module")
+def scaled(module) -> FunctionProfile:
+    before = profiling._look
+    profiling._look = lambda profile, answer, cpu: (None, "not asked for")
+    try:
+        return profile_function(
+            f"{module}:scaled", setup=f"{module}:made", flop="x.size", bytes="x.nbytes + out.nbytes", perf_map=True
+        )
+    finally:
+        profiling._look = before
+
+
+def test_a_parallel_function(scaled, module, line_of):
+    assert scaled.kind == "njit, parallel"
+    assert (scaled.place.file, scaled.place.line) == (str(module), line_of("def scaled"))
+    assert [(each.name, each.type, each.written) for each in scaled.arguments] == [
+        ("x", "float64[8] C", ""),
+        ("out", "float64[8] C", "again"),
+    ]
+    assert scaled.signature.startswith("(array(float64, 1d, C), array(float64, 1d, C)")
+    assert scaled.compile_s is not None
+    assert scaled.counts[0].threads == 1
+    assert all(count.calls >= 1 and min(count.samples_s) > 0 for count in scaled.counts)
+    assert len(scaled.thread_shares) == scaled.threads == scaled.counts[-1].threads
+    (region,) = scaled.regions
+    assert region.place.line == line_of("for i in prange")
+    assert region.entries == 1
+    assert scaled.threading_layer
+    assert (scaled.flop, scaled.bytes) == (8, 128)
+    assert scaled.gflops == pytest.approx(8 / scaled.best.median_s / 1e9)
+    assert scaled.samples[f"{module}:scaled on 1 thread"] == scaled.counts[0].samples_s
+    assert asdict(scaled)["regions"][0]["place"]["line"] == region.place.line
+
+
+def test_the_map_for_perf_names_the_function_and_its_parallel_loop(scaled, line_of):
+    path = Path(scaled.perf_map)
+    assert re.fullmatch(r"perf-\d+\.map", path.name)
+    rows = [line.split(" ", 2) for line in path.read_text().splitlines()]
+    path.unlink()
+    assert all(int(address, 16) > 0 and int(size, 16) > 0 for address, size, _ in rows)
+    names = [name for _, _, name in rows]
+    assert "theirs.scaled" in names
+    assert any(name.endswith(f"[prange_line_{line_of('for i in prange')}]") for name in names)
+
+
+def test_addresses_of_symbols_are_where_the_function_is(module):
+    """Read back in the process itself: what Numba calls for the function lies in the symbol of its name."""
+    code = f"""
+        import sys
+        from jitnet.profile.readable import demangle
+        from jitnet.profile.functions.worker.symbols import Symbols
+        symbols = Symbols()
+        from numba.core.registry import cpu_target
+        import numpy as np
+        sys.path.insert(0, {str(module.parent)!r})
+        import theirs
+        theirs.adds_up(np.ones(3))
+        (made,) = theirs.adds_up.overloads.values()
+        engine = cpu_target.target_context.codegen()._engine
+        at = made.library.get_pointer_to_function(made.fndesc.llvm_func_name)
+        (own,) = [each for each in symbols.found(engine.get_function_address) if each.address == at]
+        assert demangle(own.name) == "theirs.adds_up", own
+        assert 20 < own.size < 2000, own
+    """
+    environment, _ = profiling._environment()
+    environment["PYTHONPATH"] = str(Path(jitnet.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_goes_on_changing_is_put_back(module):
+    profile = profile_function(f"{module}:Box.inner", args="f8[8]")
+    assert [each.written for each in profile.arguments] == ["restored"]
+    assert any("put back" in note for note in profile.notes)
+    assert profile.hints == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "line"),
+    [
+        ("raises", "ValueError: too many of them", "raise ValueError"),
+        ("untyped", "Unknown attribute 'nothing'", "return x.nothing"),
+        ("crashes", "ended by SIGSEGV", "def crashes"),
+        ("never_ends", "nothing came back for more than 1 s", "def never_ends"),
+    ],
+)
+def test_what_goes_wrong_in_the_users_code_is_one_line_with_its_place(module, line_of, name, told, line):
+    with pytest.raises(JitnetError) as caught:
+        profile_function(f"{module}:{name}", args="f8[8]", limit_s=1 if name == "never_ends" else 60)
+    assert caught.value.exit_code == 1
+    assert told in str(caught.value)
+    assert f"{module}:{line_of(line)}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_plain_python_is_wrong_usage(module):
+    with pytest.raises(UsageError, match=r"plain Python, not compiled; it calls .*:adds_up"):
+        profile_function(f"{module}:plain", args="f8[8]")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "told"),
+    [
+        ("adds_up", None, "adds_up(x) needs arguments: give them with --args"),
+        ("declared", None, "declared for"),
+        ("adds_up", (1, 2), "takes 1 argument, 2 given"),
+        ("scaled", (1,), "takes 2 to 3 arguments, 1 given"),
+        ("nothing", None, "has no 'nothing'; compiled there: adds_up"),
+        ("Box.outer", None, "has no 'outer'"),
+        ("Box", None, "is of type type"),
+        ("np.zeros", None, "is of type builtin_function_or_method"),
+    ],
+)
+def test_what_cannot_be_profiled_says_what_is_missing(module, capsys, name, arguments, told):
+    with pytest.raises(Refused) as caught:
+        check_arguments(find(f"{module}:{name}"), arguments)
+    assert told in str(caught.value)
+    assert caught.value.usage
+
+
+def test_a_module_that_is_not_there(module):
+    with pytest.raises(Refused, match="no module 'nowhere_at_all'"):
+        find("nowhere_at_all.kernels:f")
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "told"),
+    [
+        ("scaled", {}, "expected module:function"),
+        ("nowhere/theirs.py:scaled", {}, "no such file"),
+        ("m:f", {"args": "3", "setup": "m:g"}, "give one"),
+        ("m:f", {"args": "g4[3]"}, "'g4' is no type"),
+        ("m:f", {"setup": "g"}, "--setup g"),
+        ("m:f", {"flop": "open('x')"}, "--flop"),
+        ("m:f", {"setup": "nowhere/g.py:g"}, "no such file"),
+    ],
+)
+def test_wrong_usage_is_seen_before_anything_is_started(monkeypatch, target, options, told):
+    monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: pytest.fail("a process was started"))
+    with pytest.raises(UsageError) as caught:
+        profile_function(target, **options)
+    assert told in str(caught.value)
+
+
+def test_the_worker_process_has_the_users_settings_and_not_ours(monkeypatch):
+    monkeypatch.setenv("NUMBA_OPT", "2")
+    monkeypatch.delenv("OMP_PLACES", raising=False)
+    environment, bound = profiling._environment()
+    assert environment["NUMBA_OPT"] == "2"
+    ours = {name for name, value in AS_FOUND.items() if value is None}
+    assert not ours & set(environment) - {"OMP_PROC_BIND"}
+    assert bound == (AS_FOUND["OMP_PROC_BIND"] is None)
+    monkeypatch.setenv("OMP_PLACES", "cores")
+    assert profiling._environment()[1] is False
+
+
+def test_a_function_whose_types_cannot_be_read_is_named(module):
+    code = (
+        "import json\n"
+        "from jitnet.profile.functions.worker import measuring, typed_code\n"
+        "def fails(state): raise KeyError('phi')\n"
+        "typed_code.read_types = fails\n"
+        "from jitnet.profile.functions.worker.measuring import measure, observe\n"
+        f"target = {f'{module}:scaled'!r}\n"
+        "request = dict(target=target, args='f4[100] f4[100]', setup=None, threads=[1], perf_map=False)\n"
+        "print(json.dumps(measure(request, observe(), str)['notes']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "no hints from the types of scaled: KeyError: 'phi'" in done.stdout.splitlines()[-1]
+
+
+def test_the_worker_process_loads_no_room_that_changes_numba():
+    code = (
+        "import sys, jitnet.profile.functions.worker.__main__, jitnet.profile.functions.worker.measuring\n"
+        "print(*sorted(name for name in sys.modules if name.startswith('jitnet.') and "
+        "not name.startswith('jitnet.profile.functions.worker')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    # numba_parts and figures settle nothing, nor do the packages of their folders.
+    assert done.stdout.split() == [
+        *("jitnet.bench", "jitnet.bench.figures", "jitnet.compiler", "jitnet.compiler.numba_parts", "jitnet.errors"),
+        *("jitnet.profile", "jitnet.profile.functions", "jitnet.profile.functions.arguments"),
+        *("jitnet.profile.functions.hints", "jitnet.profile.loading", "jitnet.profile.readable", "jitnet.version"),
+    ]
