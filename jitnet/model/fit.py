@@ -13,7 +13,7 @@ from jitnet.errors import DataError, ModelError
 from jitnet.model.encoding import encode_targets
 from jitnet.model.network import Model
 
-__all__ = ["check_scaling", "fitted", "labels_for", "loss_and_accuracy"]
+__all__ = ["check_scaling", "fitted", "labels_for", "loss_and_accuracy", "loss_of_guessing"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -64,6 +64,19 @@ def loss_and_accuracy(model: Model, predictions: Floats, split: Split) -> tuple[
         return judge(predictions, split.labels), float((predictions.argmax(axis=1) == split.labels).mean())
     scaling = model.target_scaling
     return judge(encode_targets(predictions, scaling), encode_targets(split.targets, scaling)), None
+
+
+def loss_of_guessing(model: Model, split: Split) -> float:
+    """Mean loss on a fitted split of predictions that are the same for every sample: all classes alike, or each
+    target's mean."""
+    from jitnet.kernels.loss import LOSS_KERNELS
+
+    judge = LOSS_KERNELS[model.config.loss].judge
+    if split.targets is None:
+        outputs = model.config.out_features
+        return judge(np.broadcast_to(1.0 / outputs, (len(split), outputs)), split.labels)
+    targets = encode_targets(split.targets, model.target_scaling)
+    return judge(np.broadcast_to(targets.mean(axis=0), targets.shape), targets)
 
 
 def check_scaling(model: Model, data: Dataset | Split) -> None:

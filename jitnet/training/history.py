@@ -115,11 +115,11 @@ class History:
     final_test: tuple[float, float | None] | None = None
     costliest: tuple[tuple[str, float], ...] = ()
 
-    train_loss = _Column("train_loss", "Mean training loss of each epoch, in nats")
+    train_loss = _Column("train_loss", "Mean training loss of each epoch")
     train_accuracy = _Column("train_accuracy", "Share of right guesses on the training data in each epoch")
-    test_loss = _Column("test_loss", "Mean loss on the test data after each epoch, in nats; NaN where not measured")
+    test_loss = _Column("test_loss", "Mean loss on the test data after each epoch; NaN where not measured")
     test_accuracy = _Column("test_accuracy", "Share of right guesses on the test data; NaN where not measured")
-    val_loss = _Column("val_loss", "Mean loss on the held-out data after each epoch, in nats; NaN where there are none")
+    val_loss = _Column("val_loss", "Mean loss on the held-out data after each epoch; NaN where there are none")
     val_accuracy = _Column("val_accuracy", "Share of right guesses on the held-out data; NaN where there are none")
     seconds = _Column("seconds", "Seconds of training in each epoch")
     samples_per_second = _Column("samples_per_second", "Samples trained on in a second of each epoch")

@@ -16,13 +16,11 @@ Floats = npt.NDArray[np.float32]
 
 
 class EarlyStopping:
-    """Watches the reports: what the config says, or the loss where targets are numbers. reached: whether the last
-    accuracy is what was aimed at. best: the best epoch on held-out data, with its parameters."""
+    """Watches the reports for what the config names. reached: whether the last accuracy is what was aimed at. best: the
+    best epoch on held-out data, with its parameters."""
 
-    def __init__(self, config: TrainConfig, task: str = "classify") -> None:
-        """task: a name in TASKS."""
-        self._config = config
-        self._monitor = config.monitor if task == "classify" else "loss"
+    def __init__(self, config: TrainConfig) -> None:
+        self._config, self._monitor = config, config.monitor
         self._best_score = -math.inf
         self.reached = not config.target_accuracy
         self.best: tuple[int, Mapping[str, Floats]] | None = None

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ from jitnet.engine.state import Clock, Run, clock_readings, no_clock
 from jitnet.errors import DivergedError, UsageError
 from jitnet.model import Model
 from jitnet.model.encoding import encode
-from jitnet.model.fit import check_scaling, fitted, loss_and_accuracy
+from jitnet.model.fit import check_scaling, fitted, loss_and_accuracy, loss_of_guessing
 from jitnet.training.history import EpochReport, History, StepReport
 from jitnet.training.pace import Pace, counts_to_try
 from jitnet.training.plan import Plan, begin_run, data_of, make_plan, on_threads, plain_values
@@ -152,6 +153,11 @@ class Trainer:
         """Samples that are trained on, and that are held out."""
         return len(self._training), 0 if self._held_out is None else len(self._held_out)
 
+    @cached_property
+    def guessing_loss(self) -> float:
+        """The mean loss on the rows that are trained on where a network predicts the same for all of them."""
+        return loss_of_guessing(self.model, self._training)
+
     def prepare(self) -> None:
         """Compile or load every loop, and lay out the state: seconds at the first start, a moment from the second
         on."""
@@ -229,7 +235,7 @@ class Trainer:
     def _epochs(self, on_steps: Callable[[StepReport], object] | None) -> Generator[EpochReport, None, None]:
         self.prepare()
         self.model.begin_training()
-        config, stopping = self.config, EarlyStopping(self.config, self.model.config.task)
+        config, stopping = self.config, EarlyStopping(self.config)
         reports: list[EpochReport] = []
         outcome = f"trained for {_epochs(config.epochs)}"
         for epoch in range(1, config.epochs + 1):
