@@ -225,12 +225,14 @@ def test_every_loss_and_every_layer_is_measured(loss, layers):
     shape = ModelConfig(in_features=6, hidden=(20, 20), loss=loss, **outputs, **layers)
     subject = Subject(shape, data, 32)
     cases = {case.name: case for case in line_cases(subject, (1,))}
-    row, price = cases["loss 2"], LOSS_KERNELS[loss].price
-    assert row.used
-    assert row.flop == 32 * (3 * price.output_flop + price.sample_flop)
     others = set(losses_of(task)) - {loss}
     assert {name for name in cases if name.startswith("loss 2,")} == {f"loss 2, {name}" for name in others}
-    assert not any(cases[f"loss 2, {name}"].used for name in others)
+    assert cases["loss 2"].used
+    for name in others:
+        assert not cases[f"loss 2, {name}"].used
+        prices = [LOSS_KERNELS[each].price for each in (loss, name)]
+        own, other = (32 * (3 * price.output_flop + price.sample_flop) for price in prices)
+        assert cases["loss 2"].flop - cases[f"loss 2, {name}"].flop == own - other
     for operation in ("normalise", "add_input", "fold_scale"):
         assert any(name.startswith(operation) for name in cases) == bool(layers)
     for case in [*cases.values(), *prediction_cases(subject, (1,))]:

@@ -546,7 +546,11 @@ def test_what_only_a_model_of_classes_can_is_one_line(call, npz):
     for command, code, message in [
         (("predict", "run", "picture.pgm"), 1, "run: the model predicts numbers, not classes"),
         (("eval", "run", "--data", "digits"), 1, "samples have 64 values, the model expects 5"),
-        (("train", "--data", npz, "--loss", "cross-entropy", "--out", "other"), 1, "is no whole number"),
+        (
+            ("train", "--data", npz, "--loss", "cross-entropy", "--out", "other"),
+            1,
+            "y_train: row 0 (from 0) is not one-hot",
+        ),
         (("train", "--data", "words.csv", "--loss", "squared-error", "--out", "other"), 1, "words.csv"),
         (("profile", "--data", npz, "--label-smoothing", "0.1"), 2, "--label-smoothing is 0.1, and the targets are"),
     ]:

@@ -110,7 +110,7 @@ def test_losses_and_weights_are_pytorch_s(loss, outputs, layers):
             optimizer.zero_grad()
             value.backward()
             optimizer.step()
-            total += float(value) * len(rows)
+            total += float(value.detach()) * len(rows)
         expected.append(total / N)
     assert history.train_loss.tolist() == pytest.approx(expected, rel=2e-5)
     assert expected[-1] < 0.8 * expected[0]
@@ -129,7 +129,7 @@ def test_gradients_are_pytorch_s(loss, layers):
     targets = torch.from_numpy(targets.astype(np.int64) if LOSSES[loss].task == "classify" else targets)
     value = getattr(nn, naive.LOSSES[loss].module)()(network(torch.from_numpy(problem.inputs)), targets)
     value.backward()
-    assert loop.totals[0] / 11 == pytest.approx(float(value), rel=1e-5)
+    assert loop.totals[0] / 11 == pytest.approx(float(value.detach()), rel=1e-5)
     found, factors = loop.raw(loop.state.grads)
     for name, parameter in network.layers.named_parameters():
         np.testing.assert_allclose(found[name], parameter.grad.numpy(), rtol=1e-4, atol=2e-6, err_msg=name)

@@ -115,12 +115,12 @@ class TrainConfig(OptimizerFields):
 
     def for_loss(self, loss: str) -> Self:
         """The same as a loss needs it: with its default learning rate, where none was chosen and it has another; and
-        watching the loss, where it has no accuracy."""
+        with the loss to watch on held-out data, where it has no accuracy."""
         changes: dict[str, object] = {}
         rate = default_rate(self.optimizer, loss)
         if "learning_rate" not in self.model_fields_set and rate != self.learning_rate:
             changes["learning_rate"] = rate
-        if self.monitor not in ("loss", *LOSSES[loss].metrics):
+        if self.val_split and self.monitor not in ("loss", *LOSSES[loss].metrics):
             changes["monitor"] = "loss"
         return self.model_copy(update=changes) if changes else self
 
