@@ -306,7 +306,7 @@ def _document(folder: Path, settings: dict[str, Any], history: "History", traine
     from jitnet.runs import MODEL, record
 
     measure = "accuracy" if trained_for == "classify" else "loss"
-    seen = [value for report in history if (value := report.measured("test")) is not None]
+    seen = [value for report in history if (value := report.score("test")) is not None]
     best = max(seen, default=None) if measure == "accuracy" else min(seen, default=None)
     return {
         "run": folder,

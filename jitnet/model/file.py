@@ -176,7 +176,7 @@ def _checked_widths(path: Path, tensors: dict[str, npt.NDArray[Any]], stored: Ma
     """The network's widths, every key, shape and type of its tensors checked."""
     norm, residual, modules = str(stored.get("norm", "none")), bool(stored.get("residual")), _modules(tensors) or ["0"]
     weights = [tensors.get(f"{module}.weight") for module in (modules[::2] if norm == "layer" else modules)]
-    # What is no matrix has a width of its own, and is named further down.
+    # What is not a matrix gets a width that no other has, and is named further down.
     widths = [
         -1 - place if weight is None or weight.ndim != 2 else weight.shape[0] for place, weight in enumerate(weights)
     ]

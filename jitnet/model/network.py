@@ -43,7 +43,7 @@ Floats = npt.NDArray[np.float32]
 UNTRAINED = "untrained"
 """In the metadata of a network on which no training has begun."""
 OWN_SCALING = "own_scaling"
-"""In the metadata of a network whose data had a scaling of the caller's choice, which does not tell their form."""
+"""In the metadata of a network whose data had a scaling of the caller's choice, which does not show their form."""
 
 
 class _Text(str):
@@ -82,7 +82,9 @@ class Model:
         self.target_scaling = target_scaling or Scaling()
         _check_target_scaling(config, self.target_scaling)
         if image_shape is not None and not is_shape(image_shape, config.in_features):
-            raise ModelError(f"image_shape: {quoted(image_shape)} is no (height, width) of {config.in_features} pixels")
+            raise ModelError(
+                f"image_shape: {quoted(image_shape)} is not (height, width) of {config.in_features} pixels"
+            )
         self.image_shape = image_shape and (int(image_shape[0]), int(image_shape[1]))
         self.scaling = scaling if scaling is not None else Scaling(0.0, 1.0 / 255.0)
         for name, part in (("offset", self.scaling.offset), ("scale", self.scaling.scale)):
@@ -203,7 +205,7 @@ class Model:
 
     @property
     def judges_values(self) -> bool:
-        """Whether its scaling tells which values it can have been trained on."""
+        """Whether its scaling shows which values it can have been trained on."""
         if OWN_SCALING in self.metadata:
             return False
         return "data" in self.metadata or peak(self.scaling) > 0
@@ -298,8 +300,8 @@ class Model:
     def _check_values(self, rows: npt.NDArray[Any]) -> None:
         """DataError where rows, as stored, cannot be of the kind that the model was trained on.
 
-        Of a model whose file says nothing of its data, only what can be no grey levels is refused, unless it was given
-        another scaling.
+        For a model whose file does not describe its data, only what cannot be grey levels is refused, unless another
+        scaling was assigned to it.
         """
         scale = self.scaling.scale
         # Any byte may be one of 64 grey levels or more. One image is predicted in little more time than a check takes.
@@ -318,8 +320,8 @@ class Model:
 
         images: (n, in_features), (in_features,) or (n, height, width); uint8 or numbers, or a table of numbers.
         threads: how many at most; 0 chooses by the work. Raises ModelError where the samples' shape or type does not
-        fit, DataError where a value of a table is no number, is not finite, or cannot be of the kind that the model was
-        trained on, as images / 255 where it was trained on bytes.
+        fit, DataError where a value of a table is not a number, is not finite, or cannot be of the kind that the model
+        was trained on, as images / 255 where it was trained on bytes.
         """
         return self.predict_inputs(*self._inputs(images), threads=threads)
 
@@ -359,7 +361,9 @@ class Model:
         """Write the model to a safetensors file, whole or not at all; OutputError where it cannot be written."""
         check_arguments("model.save(path)", path=(path, (str, Path)))
         if not Path(path).name:
-            raise OutputError(f"{str(path)!r} is no name of a file; name one, as in model.save('model.safetensors')")
+            raise OutputError(
+                f"{str(path)!r} is not the name of a file; name one, as in model.save('model.safetensors')"
+            )
         write(
             Path(path),
             StoredModel(
@@ -454,7 +458,7 @@ def _numbered(count: int) -> tuple[str, ...]:
 
 
 def _numbers(arrays: object, name: str) -> list[npt.NDArray[Any]]:
-    """A layer's numbers as an array each; ModelError for what is no sequence of those."""
+    """A layer's numbers as an array each; ModelError for what is not a sequence of those."""
     if not isinstance(arrays, Sequence):
         raise ModelError(f"{name}: expected a list of arrays, one a layer, found {quoted(arrays)}")
     try:
