@@ -112,6 +112,12 @@ LOSSES: dict[str, Loss] = {
     "squared-error": Loss(
         squared_error, lambda out, numbers, share: 2 * (out - numbers) / out.shape[1], lambda out: out, "MSELoss"
     ),
+    "absolute-error": Loss(
+        lambda out, numbers, share: np.abs(out - numbers).mean(axis=-1),
+        lambda out, numbers, share: np.sign(out - numbers) / out.shape[1],
+        lambda out: out,
+        "L1Loss",
+    ),
 }
 """Each by its name in `jitnet.config`; a name that is missing here fails the tests."""
 
