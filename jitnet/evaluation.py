@@ -1,5 +1,5 @@
-"""How good a network is. One that tells classes apart: loss, accuracy, precision, recall and F1 per class, confusions,
-and its most confident mistakes. One that predicts numbers: loss, RMSE, MAE and R² per target, and its largest errors.
+"""The evaluation of a network. Of a classifier: loss, accuracy, precision, recall and F1 per class, the confusion
+matrix, and its most confident mistakes. Of a regressor: loss, RMSE, MAE and R² per target, and its largest errors.
 """
 
 import math
@@ -31,8 +31,8 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Mistake:
-    """A sample that was taken for another class: its place in the split, its label, the guess and the guess's
-    probability."""
+    """A sample that was taken for another class: its index in the split, its label, the predicted class and the
+    probability of that."""
 
     index: int
     label: int
@@ -42,8 +42,8 @@ class Mistake:
 
 @dataclass(frozen=True)
 class ClassScore:
-    """precision: share of the guesses for this class that are right; recall: share of its samples that are found;
-    f1: their harmonic mean; support: its samples. A share of nothing is 0."""
+    """precision: share of the predictions of this class that are right; recall: share of its samples that are predicted
+    as it; f1: their harmonic mean; support: its samples. A share of nothing is 0."""
 
     name: str
     precision: float
@@ -54,7 +54,7 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Deviation:
-    """A prediction that is far off: its place in the split, and the numbers there, true and predicted."""
+    """A prediction with a large error: its index in the split, and its numbers, true and predicted."""
 
     index: int
     targets: tuple[float, ...]
@@ -63,7 +63,7 @@ class Deviation:
 
 @dataclass(frozen=True)
 class TargetScore:
-    """How well a target is predicted, in its unit. rmse: root of the mean squared error. mae: mean absolute error. r2:
+    """The scores of a target, in its unit. rmse: root of the mean squared error. mae: mean absolute error. r2:
     1 - mean squared error / variance, 1 at best, 0 for predicting the mean; NaN where the target never changes."""
 
     name: str
@@ -75,10 +75,10 @@ class TargetScore:
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """loss: the mean, in nats where it is cross-entropy; of targets standardised as in training where they are numbers.
-    n: samples. task: "classify" or "regress"; what only the other one has is empty or NaN.
+    n: samples. task: "classify" or "regress"; the fields of the other task are empty or NaN.
 
-    Of classes. accuracy: share of right guesses. classes: scores of each. confusion: (true, predicted) int64. mistakes:
-    the most confident first.
+    Of classes. accuracy: share of right predictions. classes: scores of each. confusion: (true, predicted) int64.
+    mistakes: the most confident first.
 
     Of numbers. rmse, mae, r2: means over targets. targets: scores of each. deviations: the largest errors first, by the
     standardised targets.
@@ -98,7 +98,7 @@ class Evaluation:
     deviations: tuple[Deviation, ...] = ()
 
     def as_record(self) -> dict[str, Any]:
-        """The fields that the task has, plain; those of a file of results."""
+        """The fields that the task has, as plain values."""
         of_classes = {"accuracy", "classes", "confusion", "mistakes"}
         of_numbers = {"rmse", "mae", "r2", "targets", "deviations"}
         lacking = of_numbers if self.task == "classify" else of_classes
@@ -106,12 +106,12 @@ class Evaluation:
 
 
 def evaluate(model: Model, data: Dataset | Split, *, n_mistakes: int = 10) -> Evaluation:
-    """Judge a model by data of its kind.
+    """Evaluate a model on data of its task.
 
     data: a data set, whose test split is taken (its only one, the training data, where it has but one), or a split.
-    Classes are matched by name, whatever their order; data may lack some of the model's. A split that belongs to no
-    data set does not tell its classes and how it is scaled: its labels are positions in the model's classes.
-    n_mistakes: the most mistakes or large errors that are listed.
+    Classes are matched by name, whatever their order; data may lack some of the model's. A split without a
+    data set does not name its classes or say how it is scaled: its labels are positions in the model's classes.
+    n_mistakes: how many mistakes or large errors are listed at most.
     Raises ModelError or DataError where features, classes or the form of the values do not fit.
     """
     check_arguments("evaluate(model, data)", model=(model, Model), data=(data, (Dataset, Split)))

@@ -41,7 +41,7 @@ def as_json(value: Any, *, indent: int | None = None) -> str:
     Takes what the configuration and the reports hold: dicts, sequences, dataclasses, paths, NumPy scalars and arrays.
     """
     text = json.dumps(_plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
-    # A file name may hold bytes that are no UTF-8: Python has half characters for them, and JSON an escape.
+    # A file name may hold bytes that are not UTF-8: Python has surrogates for them, and JSON an escape.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -51,9 +51,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [_plain(each) for each in value]
     if is_dataclass(value) and not isinstance(value, type):
         return _plain(asdict(value))
     if hasattr(value, "tolist"):  # NumPy scalars and arrays, without importing NumPy
@@ -97,7 +97,7 @@ class Run:
             raise _cannot_write(self.folder / CONFIG, error) from None
 
     def append(self, report: Any) -> None:
-        """Add one epoch's line to metrics.jsonl; a line that cannot be written whole is taken back."""
+        """Add one epoch's line to metrics.jsonl; a line that cannot be written whole is removed again."""
         path = self.folder / METRICS
         line = (as_json(record(report)) + "\n").encode()
         try:
@@ -111,7 +111,7 @@ class Run:
 
 
 def create(name: str, base: Path = Path("runs")) -> Run:
-    """A new folder `base/DATE-NAME`, with -2, -3, … where there is one already."""
+    """Make a new folder `base/DATE-NAME`, with -2, -3, … where that exists already."""
     stem = f"{date.today().isoformat()}-{name}"
     try:
         made = _make(base)
@@ -129,7 +129,7 @@ def create(name: str, base: Path = Path("runs")) -> Run:
 
 
 def claim(folder: Path) -> Run:
-    """The folder that the user named: made where it is missing, refused where it holds a run already."""
+    """Take the folder that the user named: made where it is missing, refused where it holds a run already."""
     try:
         made = _make(folder)
         present = [name for name in (CONFIG, METRICS, MODEL) if (folder / name).exists()]

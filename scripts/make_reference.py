@@ -1,6 +1,6 @@
 """Make `tests/reference.json`, PyTorch's numbers, which the tests compare with: python scripts/make_reference.py
 
-Needs torch alone. The inputs are kept beside the results, so that the tests draw nothing themselves:
+Needs torch. The inputs are kept beside the results, so that the tests draw nothing themselves:
 
 optimizers  weights after 50 steps with gradients given beforehand, for each optimizer with and without weight decay
 networks    ten losses, each of a batch before its step of SGD, of a network 12-7-5 for each activation; and likewise
@@ -9,6 +9,7 @@ networks    ten losses, each of a batch before its step of SGD, of a network 12-
 
 import itertools
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,11 @@ from typing import Any
 import torch
 from torch import nn
 
-TARGET = Path(__file__).parents[1] / "tests" / "reference.json"
+from jitnet.config import losses_of
+
+TESTS = Path(__file__).parents[1] / "tests"
+TARGET = TESTS / "reference.json"
+sys.path.insert(0, str(TESTS))
 N_PARAMETERS, N_STEPS = 21, 50
 WIDTHS, BATCH, N_BATCHES, RATE = (12, 7, 5), 8, 10, 0.5
 
@@ -30,7 +35,6 @@ OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
 }
 DECAYS = (0.0, 0.1)
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU}
-LOSSES_OF_NUMBERS = {"squared-error": nn.MSELoss()}
 
 
 def numbers(tensor: torch.Tensor) -> Any:
@@ -82,6 +86,8 @@ def network_losses(
 
 def main() -> None:
     """Draw the inputs, run PyTorch, write both."""
+    import naive
+
     torch.manual_seed(0)
     torch.set_num_threads(1)
     start = torch.randn(N_PARAMETERS)
@@ -106,8 +112,8 @@ def main() -> None:
         "losses": {name: network_losses(name, weights, biases, images, labels) for name in ACTIVATIONS},
         "targets": numbers(targets),
         "losses_of_numbers": {
-            name: network_losses("tanh", weights, biases, images, targets, loss_of)
-            for name, loss_of in LOSSES_OF_NUMBERS.items()
+            name: network_losses("tanh", weights, biases, images, targets, getattr(nn, naive.LOSSES[name].module)())
+            for name in losses_of("regress")
         },
     }
     rows = [f'"{name}": {json.dumps(value)}' for name, value in reference.items()]

@@ -15,7 +15,7 @@ from loop import Loop, Problem
 from tables import OPTIMIZER_OPTIONS
 
 from jitnet.compiler.reference import Struct
-from jitnet.config import ACTIVATIONS, AugmentConfig, ModelConfig, TrainConfig
+from jitnet.config import ACTIVATIONS, LOSSES, AugmentConfig, ModelConfig, TrainConfig
 from jitnet.engine import ownership
 from jitnet.engine.augmentation import SampleMaker
 from jitnet.engine.prediction import Predictor
@@ -105,9 +105,9 @@ def train(widths: tuple[int, ...], batch: int, samples: int, **options: Any) -> 
 
 
 def networks() -> Iterator[dict[str, Any]]:
-    """Each kind of input on each count of threads with each optimizer; activations and updates in turn, sizes by
-    chance."""
-    chance, activations = np.random.default_rng(0), list(ACTIVATIONS)
+    """Each kind of input on each count of threads with each optimizer; activations, losses and updates in turn, sizes
+    by chance."""
+    chance, activations, losses = np.random.default_rng(0), list(ACTIVATIONS), list(LOSSES)
     kinds = itertools.product(("sparse", "dense", "floats"), (1, 2, 3), OPTIMIZER_OPTIONS)
     for number, (inputs, threads, optimizer) in enumerate(kinds):
         depth, batch = int(chance.integers(0, 4)), int(chance.choice(BATCHES))
@@ -119,6 +119,10 @@ def networks() -> Iterator[dict[str, Any]]:
             "inputs": inputs,
             "threads": threads,
             "activation": activations[number % len(activations)],
+            "loss": losses[number % len(losses)],
+            "norm": ("none", "layer")[number % 2],
+            "residual": number % 3 == 0,
+            "input_scale": number % 4 == 0,
             "output_bias": number % 5 > 0,
             "dropout": tuple(chance.choice([0.0, 0.5], depth).tolist()),
             "optimizer": optimizer,
@@ -127,12 +131,14 @@ def networks() -> Iterator[dict[str, Any]]:
         }
 
 
-def predict(widths: tuple[int, ...], activation: str) -> None:
+def predict(widths: tuple[int, ...], activation: str, loss: str) -> None:
     chance = np.random.default_rng(1)
+    outputs = {"n_classes" if LOSSES[loss].task == "classify" else "n_targets": widths[-1]}
     shape = ModelConfig(
         in_features=widths[0],
         hidden=widths[1:-1],
-        n_classes=widths[-1],
+        **outputs,
+        loss=loss,
         activation=activation,
         norm="layer" if len(widths) > 2 and widths[0] % 2 else "none",
     )
@@ -145,7 +151,7 @@ def predict(widths: tuple[int, ...], activation: str) -> None:
         dense = chance.integers(0, 256, (n, widths[0])).astype(np.uint8)
         sparse = dense * (chance.random(dense.shape) < 0.1).astype(np.uint8)
         for threads in (1, 2, 3):
-            say("predict", widths, activation, f"{n} samples, {threads} threads")
+            say("predict", widths, activation, loss, f"{n} samples, {threads} threads")
             for images in (dense, sparse):
                 assert np.isfinite(predictor(images, no_features, threads)).all()
             assert np.isfinite(predictor(no_images, dense.astype(np.float32), threads)).all()
@@ -177,8 +183,10 @@ def main() -> None:
     for (widths, batch), inputs in itertools.product(LONG, ("sparse", "dense")):
         train(widths, batch, batch + 3, inputs=inputs, threads=2, optimizer="momentum")
     for number, activation in enumerate(ACTIVATIONS):
-        predict((WIDTHS[number], WIDTHS[-number - 1], WIDTHS[number + 1]), activation)
-    predict((2 * PANEL + 1, PANEL + 1), "relu")
+        loss = list(LOSSES)[number % len(LOSSES)]
+        predict((WIDTHS[number], WIDTHS[-number - 1], WIDTHS[number + 1]), activation, loss)
+    for loss in LOSSES:
+        predict((2 * PANEL + 1, PANEL + 1), "relu", loss)
     for number, (height, width) in enumerate(IMAGE_SHAPES):
         for augment in DISTORTIONS:
             make_samples(height, width, TrainConfig(augment=augment, input_dropout=0.2), number % 3 + 1)

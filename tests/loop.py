@@ -172,6 +172,14 @@ class Loop:
     def averages(self) -> list[Array]:
         return self._unpacked(self.state.average)
 
+    def raw(self, flat: Array) -> tuple[dict[str, Array], Array]:
+        """Parameters or gradients by name as they are in training, nothing folded; and those of the inputs' factors,
+        empty where there are none."""
+        layers, scaled = self.layers.copy(), self.shape.input_scale
+        factors = flat[int(layers[0].scale_offset) :][: layers[0].in_features * scaled]
+        layers.scale_offset = 0
+        return unpack(flat, layers, self.shape.model_copy(update={"input_scale": False})), factors
+
     def _unpacked(self, flat: Array) -> list[Array]:
         return in_order(self.shape, unpack(flat, self.layers, self.shape))
 

@@ -94,19 +94,29 @@ def squared_error(outputs: Array, numbers: Array, smoothing: float = 0.0) -> Arr
 
 class Loss(NamedTuple):
     """value: of each sample, from outputs and targets; gradient: of each sample's loss, by its outputs; link: from
-    outputs to predictions."""
+    outputs to predictions; module: the name in `torch.nn` of what computes the mean over samples."""
 
     value: Callable[[Array, Array, float], Array]
     gradient: Callable[[Array, Array, float], Array]
     link: Callable[[Array], Array]
+    module: str
 
 
 LOSSES: dict[str, Loss] = {
     "cross-entropy": Loss(
-        cross_entropy, lambda out, labels, share: softmax(out) - targets(labels, out.shape[1], share), softmax
+        cross_entropy,
+        lambda out, labels, share: softmax(out) - targets(labels, out.shape[1], share),
+        softmax,
+        "CrossEntropyLoss",
     ),
     "squared-error": Loss(
-        squared_error, lambda out, numbers, share: 2 * (out - numbers) / out.shape[1], lambda out: out
+        squared_error, lambda out, numbers, share: 2 * (out - numbers) / out.shape[1], lambda out: out, "MSELoss"
+    ),
+    "absolute-error": Loss(
+        lambda out, numbers, share: np.abs(out - numbers).mean(axis=-1),
+        lambda out, numbers, share: np.sign(out - numbers) / out.shape[1],
+        lambda out: out,
+        "L1Loss",
     ),
 }
 """Each by its name in `jitnet.config`; a name that is missing here fails the tests."""

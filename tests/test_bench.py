@@ -15,7 +15,7 @@ from jitnet.bench.limits import probes_of
 from jitnet.bench.results import Case, Level, Probes, Result
 from jitnet.bench.verdict import judge
 from jitnet.cli.common import parse_share, parse_threads
-from jitnet.config import ACTIVATIONS, OPTIMIZERS
+from jitnet.config import ACTIVATIONS, LOSSES, OPTIMIZERS, losses_of
 from jitnet.errors import JitnetError, UsageError
 from jitnet.machine.host import describe_machine
 
@@ -206,6 +206,40 @@ def test_every_activation_and_every_optimizer_is_a_row(subject):
         assert {f"activate 0, {activation}", f"activate_back 0, {activation}"} <= names
     assert {f"update_all, {optimizer}" for optimizer in OPTIMIZERS} <= names
     assert {"drop 0", "drop_back 0", "norm 0", "limit 0"} <= names
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("layers", [{}, {"norm": "layer", "residual": True, "input_scale": True}], ids=["plain", "all"])
+def test_every_loss_and_every_layer_is_measured(loss, layers):
+    """What can be trained can be measured: rows of its program with what they cost, and those of the task's others."""
+    from jitnet.bench.lines import line_cases, prediction_cases
+    from jitnet.bench.workload import Subject
+    from jitnet.config import ModelConfig
+    from jitnet.datasets import from_arrays
+    from jitnet.kernels.loss import LOSS_KERNELS
+
+    rng, task = np.random.default_rng(0), LOSSES[loss].task
+    labels = np.arange(90) % 3 if task == "classify" else rng.normal(size=(90, 3))
+    data = from_arrays(rng.normal(size=(90, 6)), labels)
+    outputs = {"n_classes": data.n_classes, "n_targets": data.n_targets}
+    shape = ModelConfig(in_features=6, hidden=(20, 20), loss=loss, **outputs, **layers)
+    subject = Subject(shape, data, 32)
+    cases = {case.name: case for case in line_cases(subject, (1,))}
+    others = set(losses_of(task)) - {loss}
+    assert {name for name in cases if name.startswith("loss 2,")} == {f"loss 2, {name}" for name in others}
+    assert cases["loss 2"].used
+    for name in others:
+        assert not cases[f"loss 2, {name}"].used
+        prices = [LOSS_KERNELS[each].price for each in (loss, name)]
+        own, other = (32 * (3 * price.output_flop + price.sample_flop) for price in prices)
+        assert cases["loss 2"].flop - cases[f"loss 2, {name}"].flop == own - other
+    for operation in ("normalise", "add_input", "fold_scale"):
+        assert any(name.startswith(operation) for name in cases) == bool(layers)
+    for case in [*cases.values(), *prediction_cases(subject, (1,))]:
+        case.prepare()
+        assert case.run(3) > 0
+        if hasattr(case.prepare, "__self__") and hasattr(case.prepare.__self__, "restore"):
+            assert np.isfinite(states(case).work).all(), case.name
 
 
 def test_a_repeated_line_does_its_work_each_time(subject, monkeypatch):

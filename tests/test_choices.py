@@ -21,6 +21,7 @@ from jitnet.kernels import loss as loss_kernels
 from jitnet.kernels import optimizer as optimizer_kernels
 from jitnet.kernels.optimizer import optimizer_settings
 from jitnet.machine.blocks import LANES
+from jitnet.profile.step.profiler import run_profile
 
 activation_forward = direct(activation_kernels.activation_forward)
 activation_backward = direct(activation_kernels.activation_backward)
@@ -210,6 +211,74 @@ def test_its_gradient_in_the_loop_is_that_of_the_whole_network(name):
         expected = central_differences(loss, array.copy(), 1e-6)
         assert np.abs(expected).max() > 1e-3
         np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def data_of():
+    """A data set for each task."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(240, 5))
+    y = 1000.0 + 250.0 * (np.tanh(0.4 * x @ rng.normal(size=(5, 2))) + 0.3 * x[:, :1])
+    numbers = jitnet.from_arrays(x[:200], y[:200], x[200:], y[200:])
+    return {"classify": jitnet.load("digits"), "regress": numbers}
+
+
+def network_for(name, data):
+    shape = jitnet.ModelConfig(
+        in_features=data.in_features, hidden=(32,), n_classes=data.n_classes, n_targets=data.n_targets, loss=name
+    )
+    return jitnet.Model.create(shape, data)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_network_learns_by_a_loss_s_default_rates_and_comes_back_from_its_file(name, optimizer, data_of, tmp_path):
+    data = data_of[LOSSES[name].task]
+    model = network_for(name, data)
+    history = jitnet.train(model, data, TrainConfig(epochs=80, optimizer=optimizer))
+    assert history.train_loss[-1] < 0.5 * history.train_loss[0]
+    assert history.best.test_loss is not None
+    scores = jitnet.evaluate(model, data)
+    assert scores.loss == pytest.approx(history.test_loss[-1], rel=1e-3)
+    assert {"accuracy", "r2"} & scores.as_record().keys() == (
+        {"accuracy"} if "accuracy" in LOSSES[name].metrics else {"r2"}
+    )
+    assert scores.accuracy > 0.85 if data.task == "classify" else scores.r2 > 0.8
+    model.save(tmp_path / "model.safetensors")
+    again = jitnet.Model.load(tmp_path / "model.safetensors")
+    assert again.config == model.config
+    np.testing.assert_array_equal(again.predict(data.test.images), model.predict(data.test.images))
+    assert jitnet.evaluate(again, data).loss == scores.loss
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_is_profiled(name, data_of):
+    data = data_of[LOSSES[name].task]
+    model, config = network_for(name, data), TrainConfig(threads=1)
+    (line,) = (line for line in jitnet.Trainer(model, data, config).plan.program.step if line.operation == "loss")
+    found = run_profile(model, data, config, budget_s=0.2)
+    (row,) = (row for row in found.rows if row.operation == "loss")
+    assert (row.flop, row.bytes) == line.cost
+    assert row.median_s > 0
+    assert found.settings["loss"] == name
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_is_trained_explained_judged_and_measured_by_the_command_line(name, call, data_of, tmp_path):
+    data = data_of[LOSSES[name].task]
+    jitnet.convert(data, tmp_path / "data.npz")
+    network = ("--data", "data.npz", "--loss", name, "--hidden", "16")
+    for command in (
+        ("train", *network, "--epochs", "2", "--out", "run"),
+        ("eval", "run"),
+        ("eval", "run", "--json"),
+        ("train", *network, "--explain"),
+    ):
+        code, out, err = call(*command)
+        assert code == 0, err
+    assert loss_kernels.LOSS_KERNELS[name].function.__name__ in out
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["model"]["loss"] == name
 
 
 # ---- Optimizers ----

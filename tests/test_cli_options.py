@@ -167,7 +167,8 @@ def test_one_loss_below_guessing_is_enough(train_loss, test_loss, told):
     """Over the epoch it may have been worse on the mean, or on other data: it has learned something."""
     report = EpochReport(1, train_loss, 0.5, test_loss, 0.5, None, None, 1.0, 1.0, 0.1)
     shape = ModelConfig(in_features=2, n_classes=10)
-    trainer = SimpleNamespace(model=SimpleNamespace(config=shape), n_steps=64, config=TrainConfig())
+    model = SimpleNamespace(config=shape)
+    trainer = SimpleNamespace(model=model, n_steps=64, config=TrainConfig(), guessing_loss=math.log(10))
     assert bool(_doubt(report, trainer)) == told
 
 

@@ -7,6 +7,7 @@ from direct import direct
 from gradcheck import central_differences
 from layouts import MARK
 
+from jitnet.config import LOSSES
 from jitnet.kernels import loss as losses_room
 from jitnet.kernels.loss import LOSS_KERNELS, apply_loss
 from jitnet.machine.blocks import LANES, PANEL
@@ -166,6 +167,82 @@ def test_the_driver_in_any_number_of_parts(n_classes, vectors, smoothing):
     np.testing.assert_allclose(gradient_t.T, expected, rtol=1e-5, atol=3e-7)
     np.testing.assert_allclose(losses, naive.cross_entropy(logits, labels, smoothing), rtol=2e-6, atol=2e-6)
     np.testing.assert_array_equal(correct, logits.argmax(axis=1) == labels)
+    for result in results[1:]:
+        for array, reference in zip(result, results[0], strict=True):
+            np.testing.assert_array_equal(array, reference)
+
+
+# ---- Every loss ----
+
+
+def problem_of(name, batch, outputs):
+    """Outputs (batch, outputs), and the labels and targets that a loss takes, one of them empty."""
+    rng = np.random.default_rng(outputs)
+    values = (rng.normal(size=(batch, outputs)) * 3).astype(np.float32)
+    if LOSSES[name].task == "classify":
+        return values, rng.integers(0, outputs, batch).astype(np.int32), NO_NUMBERS
+    return values, NO_LABELS, rng.normal(size=(batch, outputs)).astype(np.float32)
+
+
+def reference_of(name, values, labels, targets):
+    """Losses and the gradient of their sum, in float64."""
+    reference, right = naive.LOSSES[name], targets if len(targets) else labels
+    return reference.value(values, right, 0.0), reference.gradient(values.astype(np.float64), right, 0.0)
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("outputs", CLASSES)
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_writes_its_range_alone(name, outputs):
+    batch, own = 4 * LANES, slice(LANES, 3 * LANES - 5)
+    values, labels, targets = problem_of(name, batch, outputs)
+    # Rows in another order than the samples, and a batch whose last vector is not full.
+    rows = np.random.default_rng(1).permutation(batch).astype(np.int32)
+    outputs_t = values.T.copy()
+    losses, correct = np.full(batch, MARK, np.float32), np.full(batch, 7, np.int32)
+    ends = np.float32(0), np.float32(0.25), own.start, own.stop
+    function = direct(LOSS_KERNELS[name].function)
+    function(outputs_t.reshape(-1), batch, labels, targets, rows, losses, correct, outputs, *ends)
+    expected, gradient = reference_of(
+        name, values, labels[rows] if len(labels) else labels, targets[rows] if len(targets) else targets
+    )
+    np.testing.assert_allclose(losses[own], expected[own], rtol=3e-6, atol=3e-6)
+    np.testing.assert_allclose(outputs_t.T[own], 0.25 * gradient[own], rtol=1e-5, atol=3e-7)
+    vectors = slice(LANES, 3 * LANES)  # whole vectors are written
+    np.testing.assert_array_equal(np.delete(outputs_t, vectors, axis=1), np.delete(values.T, vectors, axis=1))
+    assert (np.delete(losses, vectors) == MARK).all()
+    assert (np.delete(correct, own) == 7).all()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("at", [0, 2])
+@pytest.mark.parametrize("name", LOSSES)
+def test_an_output_that_is_not_finite_shows_in_every_loss(name, at, bad):
+    values, labels, targets = problem_of(name, LANES, 3)
+    values[5, at] = bad
+    losses, correct = np.zeros(LANES, np.float32), np.zeros(LANES, np.int32)
+    code, outputs_t = LOSS_KERNELS[name].code, values.T.copy()
+    with np.errstate(all="ignore"):
+        apply_loss(code, outputs_t, labels, targets, losses, correct, 0.0, 1)
+    assert not np.isfinite(losses[5])
+    assert np.isfinite(np.delete(losses, 5)).all()
+
+
+@pytest.mark.small
+@pytest.mark.parametrize(("outputs", "vectors"), [(1, 1), (2, 3), (PANEL + 1, 5)])
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_is_the_same_in_any_number_of_parts(name, outputs, vectors):
+    batch = vectors * LANES
+    values, labels, targets = problem_of(name, batch, outputs)
+    results = []
+    for parts in (1, 2, 3):
+        gradient_t, losses = values.T.copy(), np.full(batch, MARK, np.float32)
+        code = LOSS_KERNELS[name].code
+        apply_loss(code, gradient_t, labels, targets, losses, np.zeros(batch, np.int32), 0.0, parts)
+        results.append((gradient_t, losses))
+    expected, gradient = reference_of(name, values, labels, targets)
+    np.testing.assert_allclose(results[0][0].T, gradient / batch, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(results[0][1], expected, rtol=3e-6, atol=3e-6)
     for result in results[1:]:
         for array, reference in zip(result, results[0], strict=True):
             np.testing.assert_array_equal(array, reference)

@@ -15,7 +15,6 @@ from tables import OPTIMIZER_OPTIONS
 from jitnet.config import LAYERS, OPTIMIZERS
 from jitnet.engine import ownership
 from jitnet.engine.kinds import KINDS
-from jitnet.engine.state import unpack
 from jitnet.kernels.input_scale import apply_input_scale, scale_weights_backward
 from jitnet.kernels.layer_norm import (
     apply_layer_norm,
@@ -114,12 +113,8 @@ def test_what_limits_and_averages_weights_reaches_every_parameter(layers, option
 
 def raw(loop, flat):
     """Parameters or gradients as they are in training, in the order of the reference: nothing folded."""
-    plain = loop.shape.model_copy(update={"input_scale": False})
-    layers = loop.layers.copy()
-    scale = int(layers[0].scale_offset)
-    layers.scale_offset = 0
-    found = in_order(plain, unpack(flat, layers, plain))
-    return [*found, flat[scale : scale + layers[0].in_features]]
+    found, factors = loop.raw(flat)
+    return [*in_order(loop.shape, found), factors]
 
 
 @pytest.mark.small

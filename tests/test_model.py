@@ -130,7 +130,7 @@ def test_shapes_that_fit_are_taken_and_others_named():
     assert model.predict(np.zeros((2, 30), np.float64)).shape == (2, 4)
     with pytest.raises(ModelError, match=r"\(3, 31\).*expects \(n, 30\)"):
         model.predict(np.zeros((3, 31), np.uint8))
-    with pytest.raises(ModelError, match="no numbers"):
+    with pytest.raises(ModelError, match="are not numbers"):
         model.predict(np.full((1, 30), "a"))
 
 
@@ -505,7 +505,7 @@ NOT_MODELS = {
     "few names": ({"class_names": ["a", "b"]}, "class_names: there are 2; expected 4"),
     "a name that is none": ({"class_names": ["a", "b", None, "d"]}, "class_names: a class has the name None"),
     "a word": ({"class_names": "abcd"}, "class_names: is 'abcd'; expected a sequence of names"),
-    "another shape": ({"image_shape": (5, 5)}, r"image_shape: \(5, 5\) is no \(height, width\) of 30 pixels"),
+    "another shape": ({"image_shape": (5, 5)}, r"image_shape: \(5, 5\) is not \(height, width\) of 30 pixels"),
     "sides below 0": ({"image_shape": (-5, -6)}, "image_shape: "),
     "an infinite scale": ({"scaling": jitnet.Scaling(0.0, np.inf)}, "scaling: scale is inf"),
     "scales of few": ({"scaling": jitnet.Scaling(np.zeros(3), 1.0)}, "scaling: offset is "),
@@ -539,7 +539,7 @@ def test_a_model_is_saved_under_a_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=r"^path is of type NoneType; expected str or Path"):
         make().save(None)
-    with pytest.raises(OutputError, match="is no name of a file"):
+    with pytest.raises(OutputError, match="is not the name of a file"):
         make().save("")
 
 

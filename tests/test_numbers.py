@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import jitnet
-from jitnet.config import ModelConfig, TrainConfig
+from jitnet.config import LOSSES, ModelConfig, TrainConfig, losses_of
+from jitnet.config.checking import any_of
 from jitnet.datasets import Scaling, hold_out
 from jitnet.datasets.targets import standardise_targets
 from jitnet.errors import DataError, ModelError, UsageError
@@ -101,6 +102,10 @@ def test_the_task_can_be_said():
         ([0.5, 1, 2], None, "4 images .* 3 labels"),
         ([0.5, 1, 2, 3], [[1.5, 2]] * 4, "test_labels: has 2 targets a sample; expected 1, as in train_labels"),
         (["a", "b"] * 2, None, "targets are of type"),
+        ([], None, "train_labels: holds no targets"),
+        (np.ones((4, 0)), None, "train_labels: holds no targets"),
+        ([0.5, 1, 2, 3], [0.5, 1, np.nan, 2], r"test_labels: the target of sample 2 \(from 0\) is nan"),
+        ([1 + 2j] * 4, None, "train_labels"),
     ],
 )
 def test_targets_that_cannot_be_used_are_one_line(train, test, message):
@@ -120,8 +125,28 @@ def test_targets_have_names():
     assert jitnet.from_arrays(x, y, target_names=["a", "b"]).target_names == ("a", "b")
     assert jitnet.from_arrays(x, y).target_names == ("target 0", "target 1")
     assert jitnet.from_arrays(x, y[:, 0]).target_names == ("target",)
-    with pytest.raises(DataError, match="2 targets a sample, and 1 names"):
-        jitnet.from_arrays(x, y, target_names=["a"])
+    for names, message in [
+        (["a"], "2 targets a sample, and 1 names"),
+        (["a", "a"], "target_names: two targets have the name 'a'"),
+        ("ab", "target_names: is 'ab'; expected a sequence of names"),
+        (["a", None], "target_names: a target has the name None"),
+    ]:
+        with pytest.raises(DataError, match=message):
+            jitnet.from_arrays(x, y, target_names=names)
+    with pytest.raises(DataError, match="train_labels: two targets have the name 'width'"):
+        jitnet.from_arrays(x, pandas.DataFrame(y, columns=["width", "width"]))
+    with pytest.raises(DataError, match="target_names are of numbers to predict, and these labels are classes"):
+        jitnet.from_arrays(x, np.arange(N) % 2, target_names=["a"], task="classify")
+
+
+def test_no_samples_are_one_line():
+    with pytest.raises(DataError, match="train_images"):
+        jitnet.from_arrays(np.zeros((0, 3)), np.zeros(0), task="regress")
+    data, model, _ = trained(epochs=1)
+    none = dataclasses.replace(data.test, images=data.test.images[:0], targets=data.test.targets[:0])
+    with pytest.raises(ModelError, match="the data: there are no samples to evaluate on"):
+        jitnet.evaluate(model, none)
+    assert model.predict(np.zeros((0, FEATURES), np.float32)).shape == (0, 2)
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
@@ -165,7 +190,10 @@ def test_a_config_has_classes_or_targets_and_a_loss_that_fits():
         ({"n_classes": 2, "n_targets": 1}, "n_targets is 1, beside n_classes 2; give one"),
         ({"n_targets": 0}, "n_targets: expected a whole number from 1 to 65,536, found 0"),
         ({"n_classes": 2, "loss": "squared-error"}, "loss is squared-error, whose targets are numbers; these targets"),
-        ({"n_targets": 2, "loss": "cross-entropy"}, "are numbers: expected squared-error"),
+        (
+            {"n_targets": 2, "loss": "cross-entropy"},
+            f"are numbers: expected {any_of(losses_of('regress'))}",
+        ),
         ({"n_targets": 2, "loss": "square-error"}, "did you mean squared-error"),
     ]:
         with pytest.raises(UsageError, match=message):
@@ -183,6 +211,41 @@ def test_a_model_is_made_for_the_data_s_targets():
     model = create(data)
     assert (model.class_names, model.target_names) == ((), data.target_names)
     assert "targets: target 0, target 1" in model.summary()
+
+
+NOT_MODELS = {
+    "class names": ({"class_names": ["a", "b"]}, "class_names: the network predicts numbers; leave them out"),
+    "few names": ({"target_names": ["a"]}, "target_names: there are 1; expected 2, one a target"),
+    "one name twice": ({"target_names": ["a", "a"]}, "target_names: two targets have the name 'a'"),
+    "a word": ({"target_names": "ab"}, "target_names: is 'ab'; expected a sequence of names"),
+    "a scale of zero": ({"target_scaling": Scaling(0.0, 0.0)}, "target_scaling: scale is 0.0; expected numbers other"),
+    "an infinite offset": ({"target_scaling": Scaling(np.inf, 1.0)}, "target_scaling: offset is inf"),
+    "scales of many": ({"target_scaling": Scaling(0.0, np.ones(3))}, "target_scaling: scale is "),
+}
+
+
+@pytest.mark.parametrize(("fields", "match"), NOT_MODELS.values(), ids=NOT_MODELS)
+def test_what_makes_no_model_of_numbers_is_named(fields, match):
+    config = ModelConfig(in_features=3, hidden=(), n_targets=2)
+    with pytest.raises(ModelError, match=f"^{match}"):
+        jitnet.Model(config, [np.zeros((2, 3))], [np.zeros(2)], **fields)
+    classes = ModelConfig(in_features=3, hidden=(), n_classes=2)
+    with pytest.raises(ModelError, match=r"^target_names: the network predicts classes; leave them out"):
+        jitnet.Model(classes, [np.zeros((2, 3))], [np.zeros(2)], target_names=["a", "b"])
+
+
+def test_data_of_the_other_task_are_one_line():
+    numbers, x = dataset(), made()[0]
+    classes = jitnet.from_arrays(x, np.arange(N) % 2)
+    of_classes = jitnet.Model.create(ModelConfig(in_features=FEATURES, n_classes=2), classes)
+    for model, data, message in [
+        (create(numbers), classes, "its targets are classes, the model predicts numbers; use .* task='regress'"),
+        (of_classes, numbers, "its targets are numbers, the model predicts classes; use .* task='classify'"),
+    ]:
+        for act in (jitnet.evaluate, jitnet.train):
+            with pytest.raises(ModelError, match=message) as caught:
+                act(model, data)
+            assert "\n" not in str(caught.value)
 
 
 # ---- Training ----
@@ -303,6 +366,31 @@ def test_scores_are_those_of_their_formulas():
     assert scores.deviations[0].targets == pytest.approx(targets[far.argmax()])
 
 
+def test_a_target_that_never_changes_has_no_r2(call, npz):
+    x, y = made()
+    y[:, 1] = 7.0
+    data = jitnet.from_arrays(x, y)  # of two, one may
+    model = create(data)
+    jitnet.train(model, data, TrainConfig(epochs=2))
+    scores = jitnet.evaluate(model, data)
+    assert scores.targets[0].r2 == scores.targets[0].r2
+    assert math.isnan(scores.targets[1].r2)
+    assert math.isnan(scores.r2)
+    assert scores.rmse > 0
+    assert call("train", "--data", npz, "--epochs", "1", "--out", "run").code == 0
+    np.savez("alike.npz", x_train=x, y_train=np.full((N, 2), 1.5), target_names=["target 0", "target 1"])
+    code, out, err = call("train", "--data", "alike.npz", "--out", "other")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "all 240 targets are 1.5, 1.5; expected numbers that differ" in err
+    np.savez("some.npz", x_train=x, y_train=made()[1], x_test=x[:9], y_test=np.full((9, 2), 1.5))
+    code, out, err = call("eval", "run", "--data", "some.npz")
+    assert code == 0, err
+    assert "nan" not in out
+    assert out.count(" -") >= 2
+    document = json.loads(call("eval", "run", "--data", "some.npz", "--json").out)
+    assert document["r2"] is document["targets"][0]["r2"] is None
+
+
 def test_targets_meet_the_model_by_name():
     x, y = made()
     data = jitnet.from_arrays(x, y, target_names=["a", "b"])
@@ -351,6 +439,32 @@ def test_what_a_file_holds_predicts_the_same_by_its_formula(tmp_path, n_targets)
     expected = outputs / np.array(back["scale"]) + np.array(back["offset"])
     np.testing.assert_allclose(model.predict(data.test.images), expected, rtol=1e-4)
     assert json.loads(about["target_names"]) == list(data.target_names)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("target_names", '["a", "a"]'),
+        ("target_names", '"ab"'),
+        ("target_names", "null"),
+        ("target_names", '["a"]'),
+        ("target_scaling", '{"offset": 0.0, "scale": 0.0}'),
+        ("target_scaling", '{"offset": [0.0, NaN], "scale": 1.0}'),
+        ("target_scaling", '{"offset": [1.0, 2.0, 3.0], "scale": 1.0}'),
+        ("target_scaling", "{}"),
+    ],
+)
+def test_metadata_that_fit_no_model_of_numbers_are_one_line(tmp_path, name, text):
+    from safetensors import safe_open
+    from safetensors.numpy import load_file, save_file
+
+    path = tmp_path / "model.safetensors"
+    create(dataset()).save(path)
+    with safe_open(path, "numpy") as file:
+        metadata = file.metadata()
+    save_file(load_file(path), path, metadata | {name: text})
+    with pytest.raises(ModelError, match=r"^[^\n]*model\.safetensors: [^\n]+$"):
+        jitnet.Model.load(path)
 
 
 def test_training_goes_on_in_the_scaling_that_the_model_has(tmp_path):
@@ -422,7 +536,58 @@ def test_whole_numbers_are_predicted_where_the_loss_says_so(call, tmp_path):
     assert call("eval", "numbers").code == 0
     code, _, err = call("train", "--data", "digits", "--loss", "square-error")
     assert code == 2
-    assert "--loss: expected cross-entropy or squared-error" in err
+    assert f"--loss: expected {any_of(list(LOSSES))}" in err
+
+
+def test_what_only_a_model_of_classes_can_is_one_line(call, npz):
+    assert call("train", "--data", npz, "--epochs", "1", "--out", "run").code == 0
+    Path("picture.pgm").write_bytes(b"P5 2 2 255 " + bytes(4))
+    Path("words.csv").write_text("".join(f"{k},{k % 7},{'ab'[k % 2]}\n" for k in range(40)))
+    for command, code, message in [
+        (("predict", "run", "picture.pgm"), 1, "run: the model predicts numbers, not classes"),
+        (("eval", "run", "--data", "digits"), 1, "samples have 64 values, the model expects 5"),
+        (
+            ("train", "--data", npz, "--loss", "cross-entropy", "--out", "other"),
+            1,
+            "y_train: row 0 (from 0) is not one-hot",
+        ),
+        (("train", "--data", "words.csv", "--loss", "squared-error", "--out", "other"), 1, "words.csv"),
+        (("profile", "--data", npz, "--label-smoothing", "0.1"), 2, "--label-smoothing is 0.1, and the targets are"),
+    ]:
+        found = call(*command)
+        assert found.code == code, found.err
+        assert message in found.err
+        assert found.err.count("\n") == 1, found.err
+        assert found.out == ""
+
+
+def test_no_command_is_suggested_that_would_be_refused(call, npz):
+    found = call("train", "--data", npz, "--epochs", "1", "--out", "run")
+    assert "jitnet eval run" in found.out
+    assert "jitnet predict" not in found.out
+    found = call("train", "--data", "digits", "--epochs", "1", "--out", "digits")
+    assert "jitnet predict digits FILE" in found.out
+
+
+def test_a_run_says_what_it_watched_and_which_loss_it_had(call, npz):
+    found = call("train", "--data", npz, "--epochs", "1", "--val-split", "0.2", "--out", "run")
+    assert found.code == 0, found.err
+    settings = json.loads(Path("run/config.json").read_text())
+    assert settings["train"]["monitor"] == "loss"
+    assert TrainConfig(**settings["train"]).monitor == "loss"
+    assert repr(jitnet.Model.load("run")) == "Model(5 → 128 → 2, relu, squared-error, 1,026 parameters)"
+
+
+@pytest.mark.parametrize("loss", losses_of("regress"))
+def test_a_network_that_predicts_the_mean_alone_is_told(call, npz, loss):
+    """What guessing costs is the loss's own: the mean squared error of standardised targets is 1, others are less."""
+    options = ("--loss", loss, "--optimizer", "adam", "--lr", "1000", "--batch-size", "2")
+    found = call("train", "--data", npz, "--epochs", "1", *options, "--out", "run")
+    assert found.code == 0, found.err
+    data = jitnet.load(npz)
+    standard = (data.train.targets - data.target_scaling.offset) * data.target_scaling.scale
+    guessing = naive.LOSSES[loss].value(0.0 * standard, standard, 0.0).mean()
+    assert f"no better than guessing, {guessing:.4g}" in found.err
 
 
 def test_options_of_classes_are_one_line(call, npz):

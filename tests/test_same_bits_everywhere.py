@@ -16,13 +16,14 @@ from numba import config
 
 import jitnet
 from jitnet.compiler.environment import BLOCKS, HAS_AVX512
-from jitnet.config import ACTIVATIONS, OPTIMIZERS
+from jitnet.config import ACTIVATIONS, LAYERS, LOSSES, OPTIMIZERS, TASKS, ModelConfig
 
 if config.DISABLE_JIT:
     pytest.skip("plain Python has no vectors", allow_module_level=True)
 
 FEATURES, BATCH = 37, 33
 LATE = {"clip_norm": 0.5, "max_norm": 2.0, "ema": 0.9, "dropout": (0.2,)}
+LAYERS_ON = {kind.option: "layer" if kind.option == "norm" else True for kind in LAYERS.values() if kind.option}
 TRAININGS = {
     "no hidden layer": ((), {}),
     "clipped, no hidden layer": ((), {"clip_norm": 0.5}),
@@ -32,8 +33,11 @@ TRAININGS = {
     **{f"{name}, at once": ((70, 33), {"optimizer": name, "weight_decay": 0.02}) for name in OPTIMIZERS},
     **{f"{name}, late": ((70, 33), {"optimizer": name, "weight_decay": 0.02, **LATE}) for name in OPTIMIZERS},
     **{name: ((40, 24), {"activation": name}) for name in ACTIVATIONS},
+    **{name: ((40, 25), {"loss": name}) for name in LOSSES},
+    **{name: ((45, 45), {name: value}) for name, value in LAYERS_ON.items()},
+    "all layers, late": ((45, 45), {**LAYERS_ON, **LATE, "dropout": (0.2, 0.1), "optimizer": "adam"}),
 }
-CLASSES = 3, 20  # one vector of logits, and two
+OUTPUTS = 3, 20  # one vector of logits, and two
 
 AVX2 = "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2,+lzcnt,+popcnt,+f16c,+movbe"
 KINDS = {f"{name}'s block sizes": {"JITNET_BLOCKS": name} for name in {"avx2", "avx512"} - {BLOCKS}}
@@ -44,28 +48,30 @@ if HAS_AVX512:
 def found_here() -> dict[str, list[str]]:
     """Hashes of the weights, losses and predictions of every training."""
     found = {}
-    for n_classes in CLASSES:
+    for outputs in OUTPUTS:
         for skipping in (False, True):
-            data = made_data(n_classes, skipping)
+            data_of = {task: made_data(outputs, skipping, task) for task in TASKS}
             for name, (hidden, options) in TRAININGS.items():
-                fields = {field: options[field] for field in ("activation",) if field in options}
+                fields = {field: value for field, value in options.items() if field in ModelConfig.model_fields}
                 others = {field: value for field, value in options.items() if field not in fields}
-                shape = jitnet.ModelConfig(in_features=FEATURES, hidden=hidden, n_classes=n_classes, **fields)
+                data = data_of[LOSSES[str(fields.get("loss", "cross-entropy"))].task]
+                sizes = {"n_classes": data.n_classes, "n_targets": data.n_targets}
+                shape = jitnet.ModelConfig(in_features=FEATURES, hidden=hidden, **sizes, **fields)
                 model = jitnet.Model.create(shape, data, seed=1)
                 history = jitnet.train(model, data, jitnet.TrainConfig(epochs=2, batch_size=BATCH, **others))
                 losses = [(each.train_loss, each.test_loss) for each in history.epochs]
                 predictions = model.predict(data.train.images)
-                hashes = [digest(*model.weights, *model.biases), digest(np.array(losses)), digest(predictions)]
-                found[f"{name}, {n_classes} classes, {'zero-skipping' if skipping else 'dense'}"] = hashes
+                hashes = [digest(*model.parameters.values()), digest(np.array(losses)), digest(predictions)]
+                found[f"{name}, {outputs} outputs, {'zero-skipping' if skipping else 'dense'}"] = hashes
     return found
 
 
-def made_data(n_classes: int, skipping: bool) -> jitnet.Dataset:
-    rng = np.random.default_rng(n_classes)
+def made_data(outputs: int, skipping: bool, task: str) -> jitnet.Dataset:
+    rng = np.random.default_rng(outputs)
     images = rng.integers(1, 256, (300, FEATURES)).astype(np.uint8)
     if skipping:  # so few that every kind of processor skips the zeros
         images *= (rng.random(images.shape) < 0.15).astype(np.uint8)
-    labels = np.arange(len(images)) % n_classes
+    labels = np.arange(len(images)) % outputs if task == "classify" else rng.normal(size=(len(images), outputs))
     return jitnet.from_arrays(images, labels, images[:60], labels[:60])
 
 

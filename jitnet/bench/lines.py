@@ -1,9 +1,9 @@
 """A row for each line of a program: the operations of training and of prediction, timed by the loop that runs them.
 
 Each line of the step's own program is a row, on the parts that training gives it. Behind these stand lines of other
-programs of the same network, marked as not part of this training: other activations and optimizers, dropout, clipping,
-dense inputs where zeros are skipped, and what makes new samples. FLOP and bytes are what the operation declares (see
-`engine.costs`).
+programs of the same network, marked as not part of this training: other activations, losses and optimizers, dropout,
+clipping, dense inputs where zeros are skipped, and what makes new samples. FLOP and bytes are what the operation
+declares (see `engine.costs`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from jitnet.bench.results import Case
 from jitnet.bench.timing import timed
 from jitnet.bench.workload import BATCHES, Prediction, Subject, Training, prepare_prediction
-from jitnet.config import ACTIVATIONS, OPTIMIZERS, AugmentConfig, TrainConfig
+from jitnet.config import ACTIVATIONS, OPTIMIZERS, AugmentConfig, TrainConfig, losses_of
 from jitnet.engine.costs import Sizes
 from jitnet.engine.loop import repeat_lines
 from jitnet.engine.operations import OPERATIONS
@@ -55,9 +55,12 @@ def _other_lines(subject: Subject, threads: int) -> Iterator[Case]:
     if subject.shape.hidden:
         for name in ACTIVATIONS:
             if name != subject.shape.activation:
-                other = subject.training(threads, activation=name)
+                other = subject.training(threads, fields={"activation": name})
                 yield from _cases(other, ["activate", "activate_back"], name, layer=0)
         yield from _cases(subject.training(threads, dropout=(RATE,)), ["drop", "drop_back"], layer=0)
+    for name in losses_of(subject.shape.task):
+        if name != subject.shape.loss:
+            yield from _cases(subject.training(threads, fields={"loss": name}), ["loss"], name)
     for name in OPTIMIZERS:
         # Clipping puts the update of all parameters in one line.
         yield from _cases(subject.training(threads, optimizer=name, clip_norm=1.0), ["update_all"], name)

@@ -1,6 +1,6 @@
 """The network and data at hand, laid out as training lays them out: what every measurement runs on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -57,16 +57,22 @@ class Subject:
         """Inputs of a batch that are not zero, on average."""
         return self.batch_size * self.shape.in_features * (self.plan.density if self.plan.skips_zeros else 1.0)
 
-    def training(self, threads: int, *, dense: bool = False, activation: str = "", **options: Any) -> "Training":
+    def training(
+        self, threads: int, *, dense: bool = False, fields: Mapping[str, Any] | None = None, **options: Any
+    ) -> "Training":
         """A training of this network on so many threads, 0 as it would choose; options: fields of TrainConfig.
 
-        activation: another than the network's. dense: without skipping zeros.
+        dense: without skipping zeros. fields: those of ModelConfig in which the network differs, its activation or its
+        loss.
         """
         config = TrainConfig(**{"batch_size": self.batch_size, "threads": threads, **options})
         model = self.model
-        if activation:
-            shape = self.shape.model_copy(update={"activation": activation})
-            model = Model(shape, model.weights, model.biases, scaling=model.scaling)
+        if fields:
+            shape = self.shape.model_copy(update=dict(fields))
+            model = Model(
+                shape, model.weights, model.biases, scaling=model.scaling, target_scaling=model.target_scaling
+            )
+            model.replace_parameters(self.model.parameters)
         plan = make_plan(model, self.dataset.train, config, self.batch_size, skip_zeros=not dense)
         return Training(self, model, plan)
 

@@ -129,7 +129,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
             ModelConfig,
             "loss",
             ("--loss",),
-            "With squared-error labels are numbers to predict, also where all are whole.",
+            "With a loss of numbers, labels are numbers to predict, also where all are whole.",
         ),
     ),
     "Training": (

@@ -1,11 +1,10 @@
 """`jitnet train`."""
 
 import gc
-import math
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
@@ -18,11 +17,12 @@ import jitnet
 from jitnet.cli.common import Beside, DataOption, Json, Quiet, TestData, print_json, recipe_completion
 from jitnet.cli.options import FIELDS, NETWORK_NAMES, CommandWithFields, configure, sizes_of, task_for, with_fields
 from jitnet.config.choices import default_rate
-from jitnet.errors import TargetMissed, UsageError
+from jitnet.errors import ModelError, TargetMissed, UsageError
 
 if TYPE_CHECKING:
     from jitnet.config import ModelConfig
     from jitnet.datasets import Dataset, Progress
+    from jitnet.model import Model
     from jitnet.training.history import EpochReport, History
     from jitnet.training.trainer import Trainer
 
@@ -172,7 +172,7 @@ def train(
     else:
         view.summary(
             model=run.model_path,
-            suggestions=[f"jitnet eval {quote(str(run.folder))}", f"jitnet predict {quote(str(run.folder))} FILE"],
+            suggestions=[f"jitnet eval {quote(str(run.folder))}", *_predicting(model, run.folder)],
             outcome=history.outcome if len(history) < config.epochs else "",
             kept=history.kept,
             final_test=history.final_test,
@@ -187,6 +187,16 @@ def train(
             f"{100.0 * history.last_accuracy:.2f}%; train longer or aim lower"
         )
     return 0
+
+
+def _predicting(model: "Model", folder: Path) -> list[str]:
+    """The command that predicts with a model that sees pictures; nothing where it does not."""
+    from jitnet.pictures.recognition import check_sees_pictures
+
+    with suppress(ModelError):
+        check_sees_pictures(model)
+        return [f"jitnet predict {quote(str(folder))} FILE"]
+    return []
 
 
 def _explain(trainer: "Trainer", json: bool) -> int:
@@ -222,9 +232,7 @@ def _threads_told(trainer: "Trainer") -> str:
 def _doubt(report: "EpochReport", trainer: "Trainer") -> str:
     """What to say where a network does no better than guessing after an epoch; nothing where it does."""
     # The training loss is a mean over the epoch. Where a loss was measured at its end and is clearly less, that counts.
-    # Of classes a guess takes all for alike. Of numbers it is their mean, and targets have the variance 1.
-    shape = trainer.model.config
-    guessing = math.log(shape.out_features) if shape.task == "classify" else 1.0
+    shape, guessing = trainer.model.config, trainer.guessing_loss
     measured = [loss for loss in (report.val_loss, report.test_loss) if loss is not None]
     learned = report.train_loss < guessing or min(measured, default=guessing) < _CLEARLY * guessing
     if learned or report.epoch * trainer.n_steps < _ENOUGH:
@@ -298,7 +306,7 @@ def _document(folder: Path, settings: dict[str, Any], history: "History", traine
     from jitnet.runs import MODEL, record
 
     measure = "accuracy" if trained_for == "classify" else "loss"
-    seen = [value for report in history if (value := report.measured("test")) is not None]
+    seen = [value for report in history if (value := report.score("test")) is not None]
     best = max(seen, default=None) if measure == "accuracy" else min(seen, default=None)
     return {
         "run": folder,

@@ -88,6 +88,13 @@ LOSSES: dict[str, Loss] = {
         # Its gradient grows with the error, and softmax's does not: a first step may be far too long.
         {"sgd": 0.01, "momentum": 0.002, "nesterov": 0.002},
     ),
+    "absolute-error": Loss(
+        "distance to the target, mean over targets; outliers count less",
+        "regress",
+        "identity",
+        ("rmse", "mae", "r2"),
+        {},
+    ),
 }
 """The first of a task is its default."""
 

@@ -39,7 +39,7 @@ class ModelConfig(CheckedConfig):
     )
     loss: LossName = Field(
         default="cross-entropy",
-        description="What training makes small; where targets are numbers, squared-error is the default.",
+        description=f"What training makes small; where targets are numbers, {losses_of('regress')[0]} is the default.",
     )
     activation: ActivationName = Field(default="relu", description="What follows every hidden layer.")
     norm: NormName = Field(
@@ -165,9 +165,12 @@ class ModelConfig(CheckedConfig):
 
 
 def layers_in_words(fields: Mapping[str, Any]) -> str:
-    """What a network with these fields of `ModelConfig` has behind and beside its linear layers, in a few words."""
+    """What a network with these fields of `ModelConfig` has behind and beside its linear layers, in a few words; and
+    its loss, where that is not the default of classes."""
     norm = f"{fields['norm']} norm" if fields.get("norm", "none") != "none" else ""
     more = [name.replace("_", " ") for name in ("residual", "input_scale") if fields.get(name)]
+    loss = fields.get("loss", losses_of("classify")[0])
+    more += [loss] * (loss != losses_of("classify")[0])
     return ", ".join(filter(None, [norm, str(fields["activation"]), *more]))
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from jitnet.config.checking import CheckedConfig, Fraction, any_of
-from jitnet.config.choices import HYPERPARAMETERS, OPTIMIZERS, OptimizerFields, default_rate
+from jitnet.config.choices import HYPERPARAMETERS, LOSSES, OPTIMIZERS, OptimizerFields, default_rate
 
 __all__ = ["MAX_THREADS", "ONLY_WITH", "AugmentConfig", "TrainConfig"]
 
@@ -114,11 +114,15 @@ class TrainConfig(OptimizerFields):
     )
 
     def for_loss(self, loss: str) -> Self:
-        """The same with the loss's own default learning rate, where none was chosen and it has another."""
+        """The same as a loss needs it: with its default learning rate, where none was chosen and it has another; and
+        with the loss to watch on held-out data, where it has no accuracy."""
+        changes: dict[str, object] = {}
         rate = default_rate(self.optimizer, loss)
-        if "learning_rate" in self.model_fields_set or rate == self.learning_rate:
-            return self
-        return self.model_copy(update={"learning_rate": rate})
+        if "learning_rate" not in self.model_fields_set and rate != self.learning_rate:
+            changes["learning_rate"] = rate
+        if self.val_split and self.monitor not in ("loss", *LOSSES[loss].metrics):
+            changes["monitor"] = "loss"
+        return self.model_copy(update=changes) if changes else self
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

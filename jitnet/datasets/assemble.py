@@ -103,7 +103,9 @@ def from_arrays(
     elif test_images is not None or test_labels is not None:
         raise DataError("test_images and test_labels belong together; one of them is missing")
     names = check_names(class_names, "class_names") if class_names is not None else None
-    targets = tuple(target_names) if target_names is not None else None
+    targets = check_names(target_names, "target_names", "target") if target_names is not None else None
+    if targets is not None and (names is not None or task == "classify"):
+        raise DataError("target_names are of numbers to predict, and these labels are classes; give class_names alone")
     data = RawData(train, test, names, target_names=targets)
     if targets is None and task_of(data, task) == "regress":
         data = replace(data, target_names=names_of(train_labels))

@@ -115,31 +115,32 @@ def _check_range(labels: np.ndarray, where: str, n_classes: int) -> None:
         )
 
 
-def check_names(names: object, where: str) -> tuple[str, ...]:
-    """Return names of classes as text, whole numbers by their digits.
+def check_names(names: object, where: str, kind: str = "class") -> tuple[str, ...]:
+    """Return names of classes or targets as text, whole numbers by their digits. kind: "class" or "target".
 
-    Raises DataError for what is no sequence of names, for one that is there twice, as classes are told apart by their
-    names, and for one that can be neither shown nor written as UTF-8.
+    Raises DataError for what is not a sequence of names, for a name that two of them have, as they are told apart by
+    their names, and for one that can be neither shown nor written as UTF-8.
     """
     if isinstance(names, str) or not isinstance(names, (Sequence, np.ndarray)):
         raise DataError(f"{where}: is {quoted(names)}; expected a sequence of names")
     for name in names:
         if not isinstance(name, (str, numbers.Integral)):
-            raise DataError(f"{where}: a class has the name {quoted(name)}; expected a word")
+            raise DataError(f"{where}: a {kind} has the name {quoted(name)}; expected a word")
     checked = tuple(str(name) for name in names)
-    _check_text(checked, where)
+    _check_text(checked, where, kind)
     return checked
 
 
-def _check_text(names: Sequence[str], where: str) -> None:
+def _check_text(names: Sequence[str], where: str, kind: str = "class") -> None:
     if len(set(names)) < len(names):
         twice = next(name for place, name in enumerate(names) if name in names[:place])
-        raise DataError(f"{where}: two classes have the name {twice!r}; expected another name for each")
+        kinds = "classes" if kind == "class" else "targets"
+        raise DataError(f"{where}: two {kinds} have the name {twice!r}; expected another name for each")
     for name in names:
         if not name.strip():
-            raise DataError(f"{where}: a class has the name {name!r}; expected a word")
+            raise DataError(f"{where}: a {kind} has the name {name!r}; expected a word")
         if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
-            raise DataError(f"{where}: the class {name!r} has a control character in its name; expected plain text")
+            raise DataError(f"{where}: the {kind} {name!r} has a control character in its name; expected plain text")
 
 
 def _check_strays(labels: np.ndarray, where: str) -> None:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from jitnet.config import TASKS
 from jitnet.config.checking import any_of
 from jitnet.datasets.dataset import Scaling
+from jitnet.datasets.labels import check_names
 from jitnet.datasets.raw import RawData
 from jitnet.errors import DataError, UsageError
 
@@ -75,7 +76,7 @@ def resolve_numbers(data: RawData) -> tuple[tuple[str, ...], list[Numbers]]:
     count, where = found[0].shape[1], splits[0][1]
     if found[-1].shape[1] != count:
         raise DataError(f"{splits[-1][1]}: has {found[-1].shape[1]} targets a sample; expected {count}, as in {where}")
-    names = tuple(data.target_names or default_names(count))
+    names = check_names(data.target_names or default_names(count), where, "target")
     if len(names) != count:
         raise DataError(f"{where}: has {count} targets a sample, and {len(names)} names of targets; expected one each")
     if (found[0] == found[0][0]).all():

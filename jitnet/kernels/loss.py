@@ -5,6 +5,8 @@ cross-entropy  loss = -sum_c t[c] log p[c], with p = softmax(logits) and t the t
                is p - t. The largest logit is subtracted first, so that nothing overflows.
 squared-error  loss = sum_c (out[c] - t[c])^2 / n_targets, with t the targets of a sample: averaged over samples the
                value of torch.nn.MSELoss(). Its gradient is 2 (out - t) / n_targets.
+absolute-error loss = sum_c |out[c] - t[c]| / n_targets: averaged over samples the value of torch.nn.L1Loss(). Its
+               gradient is the sign of out - t, over n_targets; 0 where the two are equal.
 
 softmax        p[c] = e^out[c] / sum_c e^out[c]
 identity       the outputs themselves
@@ -37,6 +39,7 @@ __all__ = [
     "LinkKernel",
     "LossKernel",
     "Price",
+    "absolute_error",
     "apply_loss",
     "identity",
     "run_link",
@@ -190,6 +193,33 @@ def squared_error(
         tile_store(total * mean, losses, n, 0)
 
 
+@linked(*LOSS_ARGUMENTS)
+def absolute_error(
+    outputs_t, stride, labels, targets, indices, losses, correct, n_targets, smoothing, factor, first, last
+):
+    """Turn the outputs of samples first <= n < last into the gradient sign(out - t) / n_targets * factor, in place;
+    write each sample's loss, the mean over its targets of |out - t|.
+
+    Arguments as in `squared_error`. 3 FLOP and 12 bytes an output.
+    """
+    mean = _F(1.0) / _F(n_targets)
+    slope = mean * factor
+    for n in range(first, last, LANES):
+        total = tile_zero(1, 1)
+        for c in range(n_targets):
+            for k in range(n, min(last, n + LANES)):
+                losses[k] = targets[indices[k], c]
+            output, target = tile_load(1, 1, outputs_t, c * stride + n, 0), tile_load(1, 1, losses, n, 0)
+            error = output - target
+            total = total + tile_larger(error, target - output)
+            tile_store(error, outputs_t, c * stride + n, 0)
+            for k in range(c * stride + n, c * stride + min(last, n + LANES)):
+                # What is neither above nor below zero is zero, or NaN, which stays.
+                above, below = outputs_t[k] > _F(0.0), outputs_t[k] < _F(0.0)
+                outputs_t[k] = slope if above else -slope if below else outputs_t[k]
+        tile_store(total * mean, losses, n, 0)
+
+
 def _judge_cross_entropy(probabilities: Any, labels: Any) -> float:
     """Mean of -log p[label]."""
     at_label = probabilities[np.arange(len(labels)), labels].astype(np.float64)
@@ -201,9 +231,15 @@ def _judge_squared_error(predictions: Any, targets: Any) -> float:
     return float(((predictions.astype(np.float64) - targets) ** 2).mean())
 
 
+def _judge_absolute_error(predictions: Any, targets: Any) -> float:
+    """Mean of |prediction - t|."""
+    return float(np.abs(predictions.astype(np.float64) - targets).mean())
+
+
 LOSS_KERNELS: dict[str, LossKernel] = {
     "cross-entropy": LossKernel(0, softmax_cross_entropy, Price(26, 8, 0, 12), _judge_cross_entropy),
     "squared-error": LossKernel(1, squared_error, Price(4, 1, 4, 4), _judge_squared_error),
+    "absolute-error": LossKernel(2, absolute_error, Price(3, 1, 4, 4), _judge_absolute_error),
 }
 
 LINK_KERNELS: dict[str, LinkKernel] = {

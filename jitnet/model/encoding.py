@@ -18,16 +18,16 @@ _NO_IMAGES, _NO_FEATURES = np.empty((0, 0), np.uint8), np.empty((0, 0), np.float
 def encode(rows: npt.NDArray[Any], scaling: Scaling) -> tuple[npt.NDArray[np.uint8], Floats]:
     """Rows (n, features), as stored, as the loops take them: bytes and no floats, or no bytes and scaled floats.
 
-    Raises ModelError for what is no number, DataError for the first value that is NaN, infinite, or too large for
+    Raises ModelError for what is not a number, DataError for the first value that is NaN, infinite, or too large for
     float32 once it is scaled.
     """
     offset, scale = scaling.offset, scaling.scale
     if rows.dtype == np.uint8 and not isinstance(scale, np.ndarray) and not isinstance(offset, np.ndarray):
-        # Asked for one image, `require` alone takes as long as its prediction.
+        # For one image a call of `require` takes as long as the prediction.
         fits = rows.flags.c_contiguous and rows.flags.writeable
         return rows if fits else np.require(rows, requirements=["C", "W"]), _NO_FEATURES
     if rows.dtype.kind not in "fiub":
-        raise ModelError(f"samples of type {rows.dtype} are no numbers; the model expects uint8 or float32")
+        raise ModelError(f"samples of type {rows.dtype} are not numbers; the model expects uint8 or float32")
     with np.errstate(over="ignore", invalid="ignore"):
         scaled = (rows.astype(np.float32) - np.float32(offset)) * np.float32(scale)
     finite = np.isfinite(scaled)
@@ -39,7 +39,7 @@ def encode(rows: npt.NDArray[Any], scaling: Scaling) -> tuple[npt.NDArray[np.uin
 
 
 def encode_targets(targets: npt.NDArray[Any], scaling: Scaling) -> Floats:
-    """Targets (n, n_targets), in their own unit, as a network is trained on them: standardised."""
+    """Targets (n, n_targets), given in their unit, as a network is trained on them: standardised."""
     return np.ascontiguousarray((targets - scaling.offset) * scaling.scale, np.float32)
 
 

@@ -91,11 +91,10 @@ def read(path: Path) -> StoredModel:
         config = build(ModelConfig, {**stored, **shape})
         scaling = json.loads(about["scaling"]) if "scaling" in about else {"offset": 0.0, "scale": 1.0 / 255.0}
         image_shape = json.loads(about["image_shape"]) if "image_shape" in about else _square(widths[0])
-        names = check_names(json.loads(about.get("class_names", "[]")), "class_names")
-        targets = json.loads(about.get("target_names", "[]"))
-        for kind, found in (("class", names), ("target", targets)):
-            if found and len(found) != widths[-1]:
-                raise ModelError(f"{path}: {len(found)} {kind} names in the metadata; expected {widths[-1]}")
+        kind = "class" if outputs == "n_classes" else "target"
+        names = check_names(json.loads(about.get(f"{kind}_names", "[]")), f"{kind}_names", kind)
+        if names and len(names) != widths[-1]:
+            raise ModelError(f"{path}: {len(names)} {kind} names in the metadata; expected {widths[-1]}")
         if image_shape is not None and not is_shape(image_shape, widths[0]):
             raise ModelError(f"{path}: image shape {image_shape} in the metadata; expected {widths[0]} pixels")
         parts = [_scaling_part(scaling[name], widths[0]) for name in ("offset", "scale")]
@@ -104,6 +103,8 @@ def read(path: Path) -> StoredModel:
         if of_targets is not None:
             pair = (_scaling_part(of_targets[name], widths[-1], np.float64) for name in ("offset", "scale"))
             target_scaling = Scaling(*pair)
+            if not np.all(target_scaling.scale):
+                raise ValueError("target_scaling by zero")
     except (ValueError, KeyError, TypeError, RecursionError, UsageError, DataError) as error:
         raise _not_understood(path, error) from None
     known = {"format", "architecture", "config", "activation", "class_names", "image_shape", "scaling"}
@@ -111,11 +112,11 @@ def read(path: Path) -> StoredModel:
     return StoredModel(
         config,
         tensors,
-        names,
+        names if kind == "class" else (),
         None if image_shape is None else (int(image_shape[0]), int(image_shape[1])),
         Scaling(*parts),
         {name: text for name, text in about.items() if name not in known},
-        targets,
+        names if kind == "target" else (),
         target_scaling,
     )
 
@@ -175,7 +176,7 @@ def _checked_widths(path: Path, tensors: dict[str, npt.NDArray[Any]], stored: Ma
     """The network's widths, every key, shape and type of its tensors checked."""
     norm, residual, modules = str(stored.get("norm", "none")), bool(stored.get("residual")), _modules(tensors) or ["0"]
     weights = [tensors.get(f"{module}.weight") for module in (modules[::2] if norm == "layer" else modules)]
-    # What is no matrix has a width of its own, and is named further down.
+    # What is not a matrix gets a width that no other has, and is named further down.
     widths = [
         -1 - place if weight is None or weight.ndim != 2 else weight.shape[0] for place, weight in enumerate(weights)
     ]

@@ -13,7 +13,7 @@ from jitnet.errors import DataError, ModelError
 from jitnet.model.encoding import encode_targets
 from jitnet.model.network import Model
 
-__all__ = ["check_scaling", "fitted", "labels_for", "loss_and_accuracy"]
+__all__ = ["check_scaling", "fitted", "labels_for", "loss_and_accuracy", "loss_of_guessing"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -57,7 +57,7 @@ def labels_for(model: Model, split: Split, where: str) -> npt.NDArray[np.int64]:
 def loss_and_accuracy(model: Model, predictions: Floats, split: Split) -> tuple[float, float | None]:
     """Mean loss of predictions for a fitted split, and the share of samples whose most probable class is their label;
     None where targets are numbers."""
-    from jitnet.kernels.loss import LOSS_KERNELS  # only here: it imports numba
+    from jitnet.kernels.loss import LOSS_KERNELS  # imports Numba, so it comes late
 
     judge = LOSS_KERNELS[model.config.loss].judge
     if split.targets is None:
@@ -66,16 +66,29 @@ def loss_and_accuracy(model: Model, predictions: Floats, split: Split) -> tuple[
     return judge(encode_targets(predictions, scaling), encode_targets(split.targets, scaling)), None
 
 
+def loss_of_guessing(model: Model, split: Split) -> float:
+    """Mean loss on a fitted split of predictions that are the same for every sample: all classes alike, or each
+    target's mean."""
+    from jitnet.kernels.loss import LOSS_KERNELS
+
+    judge = LOSS_KERNELS[model.config.loss].judge
+    if split.targets is None:
+        outputs = model.config.out_features
+        return judge(np.broadcast_to(1.0 / outputs, (len(split), outputs)), split.labels)
+    targets = encode_targets(split.targets, model.target_scaling)
+    return judge(np.broadcast_to(targets.mean(axis=0), targets.shape), targets)
+
+
 def check_scaling(model: Model, data: Dataset | Split) -> None:
     """ModelError where values are in another form than those that the model was trained on.
 
     Training fixes how values are scaled, so data in another form would be scaled wrongly without a word. Two data sets
-    that are standardised each by its own mean are in one form.
+    that are each standardised by their mean are in one form.
     """
     split, where = (data.test_or_train, data.source) if isinstance(data, Dataset) else (data, "the data")
     if split.scaling is None:
         return
-    # A file that PyTorch wrote says nothing of its data: that they went up to 255 is a guess.
+    # A file that PyTorch wrote does not describe its data: that they went up to 255 is a guess.
     most_apart = MOST_APART if "data" in model.metadata else 255
     if not _is_alike(model.scaling, split.scaling, split.images, most_apart):
         raise ModelError(
@@ -86,20 +99,20 @@ def check_scaling(model: Model, data: Dataset | Split) -> None:
         reach = model.scaling.reach(split.images)
         if reach.max() > np.finfo(np.float32).max / 2:
             raise ModelError(
-                f"{where}: value {int(reach.argmax())} (from 0) of a sample lies {reach.max():.2g} standard deviations "
+                f"{where}: value {int(reach.argmax())} (from 0) of a sample is {reach.max():.2g} standard deviations "
                 "from the mean of what the model was trained on; use the kind of data that it was trained on"
             )
 
 
 def _is_alike(expected: Scaling, found: Scaling, images: np.ndarray, most_apart: int) -> bool:
-    """Whether images that would be scaled as `found` by themselves may be scaled as `expected`.
+    """Whether images whose scaling is `found` may be scaled as `expected`.
 
     most_apart: how many times as large one peak of grey levels may be as the other.
     """
     if np.ndim(found.scale) and not np.ndim(expected.scale) and images.dtype != np.uint8:
         return not unlike(expected, images)
     if levels := peak(expected):
-        # A table of bytes says nothing of images and would be standardised; its values are grey levels still.
+        # A table of bytes is not known to hold images and would be standardised; its values are grey levels still.
         other = int(images.max()) if np.ndim(found.scale) else peak(found)
         return max(levels, other) <= most_apart * min(levels, other)
     if peak(found):

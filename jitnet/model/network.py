@@ -43,7 +43,7 @@ Floats = npt.NDArray[np.float32]
 UNTRAINED = "untrained"
 """In the metadata of a network on which no training has begun."""
 OWN_SCALING = "own_scaling"
-"""In the metadata of a network whose data had a scaling of the caller's choice, which does not tell their form."""
+"""In the metadata of a network whose data had a scaling of the caller's choice, which does not show their form."""
 
 
 class _Text(str):
@@ -77,18 +77,14 @@ class Model:
     ) -> None:
         check_arguments("Model(config, weights, biases)", config=(config, ModelConfig))
         self.config = config
-        try:
-            names = check_names(class_names, "class_names")
-        except DataError as error:
-            raise ModelError(str(error)) from None
-        of_classes = config.task == "classify"
-        self.class_names = (names or _numbered(config.out_features)) if of_classes else ()
-        if of_classes and len(self.class_names) != config.out_features:
-            raise ModelError(f"class_names: there are {len(names)}; expected {config.out_features}, one a class")
-        self.target_names = () if of_classes else tuple(target_names) or default_names(config.out_features)
+        self.class_names = _names(config, class_names, "class")
+        self.target_names = _names(config, target_names, "target")
         self.target_scaling = target_scaling or Scaling()
+        _check_target_scaling(config, self.target_scaling)
         if image_shape is not None and not is_shape(image_shape, config.in_features):
-            raise ModelError(f"image_shape: {quoted(image_shape)} is no (height, width) of {config.in_features} pixels")
+            raise ModelError(
+                f"image_shape: {quoted(image_shape)} is not (height, width) of {config.in_features} pixels"
+            )
         self.image_shape = image_shape and (int(image_shape[0]), int(image_shape[1]))
         self.scaling = scaling if scaling is not None else Scaling(0.0, 1.0 / 255.0)
         for name, part in (("offset", self.scaling.offset), ("scale", self.scaling.scale)):
@@ -128,6 +124,7 @@ class Model:
         metadata = {"jitnet": __version__, "seed": str(seed), UNTRAINED: "yes"}
         if dataset is None:
             return cls(config, weights, biases, metadata=metadata)
+        _check_outputs(config, dataset)
         metadata |= {"data": dataset.name, "data_source": dataset.source, "data_checksum": dataset.checksum}
         if dataset.given is None and unlike(dataset.scaling, dataset.train.images):
             metadata[OWN_SCALING] = "yes"
@@ -143,22 +140,6 @@ class Model:
             target_scaling=dataset.target_scaling,
         )
         model.check_features(dataset)
-        if dataset.task != config.task:
-            raise ModelError(
-                f"{dataset.name}: its targets are {TASKS[dataset.task]}, those of the config are "
-                f"{TASKS[config.task]}; give n_{'classes' if dataset.task == 'classify' else 'targets'}=data."
-                f"n_{'classes' if dataset.task == 'classify' else 'targets'}"
-            )
-        if dataset.n_targets != config.n_targets:
-            raise ModelError(
-                f"{dataset.name}: there are {dataset.n_targets} targets, the config says {config.n_targets}; give "
-                "n_targets=data.n_targets"
-            )
-        if dataset.n_classes != config.n_classes:
-            raise ModelError(
-                f"{dataset.name}: there are {dataset.n_classes} classes, the config says {config.n_classes}; give "
-                "n_classes=data.n_classes"
-            )
         return model
 
     def __getstate__(self) -> dict[str, Any]:
@@ -181,7 +162,7 @@ class Model:
         lines.insert(1, "─" * len(lines[0]))
         names = list(self.class_names or self.target_names)
         shown = names if len(names) <= 12 else [*names[:10], "…", names[-1]]
-        lines.append(f"{'classes' if self.class_names else 'targets'}: {', '.join(shown)}")
+        lines.append(f"{'classes' if self.config.task == 'classify' else 'targets'}: {', '.join(shown)}")
         if self.image_shape is not None:
             lines.append(f"samples: images of {self.image_shape[0]}×{self.image_shape[1]}")
         if "data" in self.metadata:
@@ -224,7 +205,7 @@ class Model:
 
     @property
     def judges_values(self) -> bool:
-        """Whether its scaling tells which values it can have been trained on."""
+        """Whether its scaling shows which values it can have been trained on."""
         if OWN_SCALING in self.metadata:
             return False
         return "data" in self.metadata or peak(self.scaling) > 0
@@ -319,8 +300,8 @@ class Model:
     def _check_values(self, rows: npt.NDArray[Any]) -> None:
         """DataError where rows, as stored, cannot be of the kind that the model was trained on.
 
-        Of a model whose file says nothing of its data, only what can be no grey levels is refused, unless it was given
-        another scaling.
+        For a model whose file does not describe its data, only what cannot be grey levels is refused, unless another
+        scaling was assigned to it.
         """
         scale = self.scaling.scale
         # Any byte may be one of 64 grey levels or more. One image is predicted in little more time than a check takes.
@@ -339,8 +320,8 @@ class Model:
 
         images: (n, in_features), (in_features,) or (n, height, width); uint8 or numbers, or a table of numbers.
         threads: how many at most; 0 chooses by the work. Raises ModelError where the samples' shape or type does not
-        fit, DataError where a value of a table is no number, is not finite, or cannot be of the kind that the model was
-        trained on, as images / 255 where it was trained on bytes.
+        fit, DataError where a value of a table is not a number, is not finite, or cannot be of the kind that the model
+        was trained on, as images / 255 where it was trained on bytes.
         """
         return self.predict_inputs(*self._inputs(images), threads=threads)
 
@@ -348,7 +329,11 @@ class Model:
         """The same of samples in the form that `inputs` returns."""
         threads = check_whole_number("threads", threads, 0, MAX_THREADS)
         outputs = self._predictor(images, features, threads)
-        return outputs if self.class_names else decode_targets(outputs, self.target_scaling)
+        return self._in_unit(outputs)
+
+    def _in_unit(self, outputs: Floats) -> Floats:
+        """The network's outputs as predictions: probabilities as they are, targets in their unit."""
+        return outputs if self.config.task == "classify" else decode_targets(outputs, self.target_scaling)
 
     def activations(self, images: npt.ArrayLike) -> list[Floats]:
         """What each layer computes for samples, first to last: an (n, units) float32 array a layer.
@@ -358,7 +343,7 @@ class Model:
         not fit, DataError as `predict` does.
         """
         *hidden, outputs = self._predictor.activations(*self._inputs(images))
-        return [*hidden, outputs if self.class_names else decode_targets(outputs, self.target_scaling)]
+        return [*hidden, self._in_unit(outputs)]
 
     def _inputs(self, images: npt.ArrayLike) -> tuple[npt.NDArray[np.uint8], Floats]:
         """As `inputs`, of values that can be of the kind that the model was trained on; else DataError."""
@@ -376,7 +361,9 @@ class Model:
         """Write the model to a safetensors file, whole or not at all; OutputError where it cannot be written."""
         check_arguments("model.save(path)", path=(path, (str, Path)))
         if not Path(path).name:
-            raise OutputError(f"{str(path)!r} is no name of a file; name one, as in model.save('model.safetensors')")
+            raise OutputError(
+                f"{str(path)!r} is not the name of a file; name one, as in model.save('model.safetensors')"
+            )
         write(
             Path(path),
             StoredModel(
@@ -423,13 +410,55 @@ def _first_parameters(config: ModelConfig) -> dict[str, Floats]:
     }
 
 
+def _names(config: ModelConfig, names: Sequence[str], kind: str) -> tuple[str, ...]:
+    """Names of the outputs, one a class or one a target; nothing where the network has none of that kind. kind: "class"
+    or "target"."""
+    if (kind == "class") != (config.task == "classify"):
+        if names:
+            raise ModelError(f"{kind}_names: the network predicts {TASKS[config.task]}; leave them out")
+        return ()
+    try:
+        checked = check_names(names, f"{kind}_names", kind)
+    except DataError as error:
+        raise ModelError(str(error)) from None
+    if not checked:
+        return (_numbered if kind == "class" else default_names)(config.out_features)
+    if len(checked) != config.out_features:
+        raise ModelError(f"{kind}_names: there are {len(checked)}; expected {config.out_features}, one a {kind}")
+    return checked
+
+
+def _check_target_scaling(config: ModelConfig, scaling: Scaling) -> None:
+    for name, part in (("offset", scaling.offset), ("scale", scaling.scale)):
+        if np.shape(part) not in ((), (config.out_features,)) or not np.isfinite(part).all():
+            raise ModelError(f"target_scaling: {name} is {quoted(part)}; expected a finite number, or one a target")
+    if not np.all(scaling.scale):
+        raise ModelError(f"target_scaling: scale is {quoted(scaling.scale)}; expected numbers other than zero")
+
+
+def _check_outputs(config: ModelConfig, dataset: Dataset) -> None:
+    """ModelError where a data set has not the classes or targets that a config says."""
+    field = "n_classes" if dataset.task == "classify" else "n_targets"
+    if dataset.task != config.task:
+        raise ModelError(
+            f"{dataset.name}: its targets are {TASKS[dataset.task]}, those of the config are {TASKS[config.task]}; "
+            f"give {field}=data.{field}"
+        )
+    found, expected = getattr(dataset, field), getattr(config, field)
+    if found != expected:
+        raise ModelError(
+            f"{dataset.name}: there are {found} {field.removeprefix('n_')}, the config says {expected}; give "
+            f"{field}=data.{field}"
+        )
+
+
 def _numbered(count: int) -> tuple[str, ...]:
     """Names of classes that have none."""
     return tuple(str(c) for c in range(count))
 
 
 def _numbers(arrays: object, name: str) -> list[npt.NDArray[Any]]:
-    """A layer's numbers as an array each; ModelError for what is no sequence of those."""
+    """A layer's numbers as an array each; ModelError for what is not a sequence of those."""
     if not isinstance(arrays, Sequence):
         raise ModelError(f"{name}: expected a list of arrays, one a layer, found {quoted(arrays)}")
     try:

@@ -312,11 +312,11 @@ class TrainingView:
             ("loss", 9, f"{report.train_loss:.4f}"),
         ]
         first = self._reports[0]
-        if first.measure != "loss":  # which stands there already
-            cells.append(("train", 9, report.in_words(report.measured("train"))))
+        if first.metric != "loss":  # which stands there already
+            cells.append(("train", 9, report.in_words(report.score("train"))))
         for name, part, width in (("validation", "val", 12), ("test", "test", 9)):
-            if first.measured(part) is not None:
-                cells.append((name, width, report.in_words(report.measured(part))))
+            if first.score(part) is not None:
+                cells.append((name, width, report.in_words(report.score(part))))
         cells.append((self._unit.name, len(self._unit.name) + 2, self._unit.number(report.seconds)))
         cells.append(("samples/s", 11, f"{report.samples_per_second:,.0f}"))
         cells.append(("rate", 10, self._rate(report)))
@@ -337,10 +337,10 @@ class TrainingView:
             f"epoch {report.epoch:>{digits}}/{self._n_epochs}",
             f"loss {report.train_loss:.4f}",
         ]
-        if report.measure != "loss":
-            parts.append(f"train {report.in_words(report.measured('train'))}")
+        if report.metric != "loss":
+            parts.append(f"train {report.in_words(report.score('train'))}")
         for name, part in (("validation", "val"), ("test", "test")):
-            if (value := report.measured(part)) is not None:
+            if (value := report.score(part)) is not None:
                 parts.append(f"{name} {report.in_words(value)}")
         parts += [
             f"{self._unit.number(report.seconds)} {self._unit.symbol}",
@@ -381,7 +381,7 @@ class TrainingView:
             pairs.append(("ended", outcome))
         best, last = self._best(), self._reports[-1] if self._reports else None
         if best is not None and last is not None:
-            split, measure = _watched_part(best), best.measure
+            split, measure = _watched_part(best), best.metric
             found = Text(best.in_words(best.watched), style="bold green")
             pairs.append((f"best {split} {measure}", found.append(f" in epoch {best.epoch}", style="not bold default")))
             pairs.append((f"last {split} {measure}", last.in_words(last.watched)))
@@ -391,9 +391,9 @@ class TrainingView:
                 found = Text(last.in_words(final_test[measure == "accuracy"]), style="bold green")
                 pairs.append((f"test {measure}", found.append(", looked at once", style="not bold default")))
         elif last is not None:
-            found = Text(last.in_words(last.measured("train")), style="bold green")
+            found = Text(last.in_words(last.score("train")), style="bold green")
             said = " on the rows it was trained on, in the last epoch; there are no others to judge by"
-            pairs.append((f"training {last.measure}", found.append(said, style="not bold default")))
+            pairs.append((f"training {last.metric}", found.append(said, style="not bold default")))
         if last is not None:
             seconds = sum(report.seconds for report in self._reports)
             count = len(self._reports)
@@ -418,4 +418,4 @@ class TrainingView:
 
 def _watched_part(report: "EpochReport") -> str:
     """The heading of the part whose measure is watched."""
-    return "test" if report.measured("val") is None else "validation"
+    return "test" if report.score("val") is None else "validation"

@@ -152,15 +152,15 @@ def _numbers_evaluation(
     if data is not None:
         part = f"{PARTS[data['part']]}, {data['n']:,} row{'s' * (data['n'] != 1)}, {count:,} target{'s' * (count != 1)}"
         pairs.append(("data", Text.assemble((data["name"], "bold"), f": {part}")))
-    facts(console, [*pairs, ("R²", Text(f"{result.r2:.4f}", style="bold green")), ("loss", f"{result.loss:.4f}")])
+    facts(console, [*pairs, ("R²", Text(_share(result.r2), style="bold green")), ("loss", f"{result.loss:.4f}")])
     console.print()
     rows: list[list[Cell]] = [
-        [score.name, f"{score.rmse:.4g}", f"{score.mae:.4g}", f"{score.r2:.4f}"]
+        [score.name, f"{score.rmse:.4g}", f"{score.mae:.4g}", _share(score.r2)]
         for score in result.targets[:MOST_CLASSES]
     ]
     more = count - len(rows)
     if count > 1:
-        rows.append([Text("mean", style="bold"), f"{result.rmse:.4g}", f"{result.mae:.4g}", f"{result.r2:.4f}"])
+        rows.append([Text("mean", style="bold"), f"{result.rmse:.4g}", f"{result.mae:.4g}", _share(result.r2)])
     footnotes = [f"and {more:,} more targets"] if more > 0 else []
     table(console, ["target", "RMSE", "MAE", "R²"], rows, footnotes=footnotes, spare=["MAE"])
     if not result.deviations:
@@ -176,6 +176,11 @@ def _numbers_evaluation(
             [f"#{one.index}", _numbers(one.targets), _numbers(one.predicted)] for one in result.deviations
         ]
         table(console, ["sample", "true", "predicted"], found, title="Largest errors")
+
+
+def _share(r2: float) -> str:
+    """R² for people; a dash where the target never changes."""
+    return f"{r2:.4f}" if r2 == r2 else "-"
 
 
 def _numbers(values: Sequence[float]) -> str:

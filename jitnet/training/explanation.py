@@ -1,4 +1,5 @@
-"""The program of a training step, told: each line, what it calls, how it is split and why, and which part owns what."""
+"""The program of a training step, explained: each line, what it calls, how it is split and why, and which part owns
+what."""
 
 from dataclasses import dataclass
 
@@ -51,11 +52,11 @@ class Explanation:
 
 
 def explain(plan: Plan) -> Explanation:
-    """Tell a plan's program. Nothing is compiled or trained."""
+    """Return the explanation of a plan's program. Nothing is compiled or trained."""
     program = plan.program
     run, batch = _bare_run(plan)
-    lines = [_told(line, "first step", run, batch) for line in program.first]
-    lines += [_told(line, "every step", run, batch) for line in program.step]
+    lines = [_explained(line, "first step", run, batch) for line in program.first]
+    lines += [_explained(line, "every step", run, batch) for line in program.step]
     return Explanation(
         plan.step.shape.widths,
         plan.step.batch_size,
@@ -80,9 +81,9 @@ def _bare_run(plan: Plan) -> tuple[Run, Batch]:
     )
 
 
-def _told(line: Line, when: str, run: Run, batch: Batch) -> ExplainedLine:
-    owns, split = plain(own_range), SPLITS[line.split]
-    owners = [owns(run, batch, split, line.layer, part, line.parts) for part in range(line.parts)]
+def _explained(line: Line, when: str, run: Run, batch: Batch) -> ExplainedLine:
+    range_of, split = plain(own_range), SPLITS[line.split]
+    owners = [range_of(run, batch, split, line.layer, part, line.parts) for part in range(line.parts)]
     return ExplainedLine(
         when,
         line.region,

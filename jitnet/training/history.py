@@ -1,4 +1,4 @@
-"""What a training reports: where an epoch is, what an epoch gave, and the whole run."""
+"""What a training reports: the progress of an epoch, the results of an epoch, and the whole run."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ __all__ = ["EpochReport", "History", "StepReport"]
 
 @dataclass(frozen=True)
 class StepReport:
-    """Where an epoch is: epochs and steps count from 1; loss and accuracy are means over its samples so far. The
+    """The progress of an epoch: epochs and steps count from 1; loss and accuracy are means over its samples so far. The
     accuracy is None where targets are numbers."""
 
     epoch: int
@@ -26,11 +26,11 @@ class StepReport:
 
 @dataclass(frozen=True)
 class EpochReport:
-    """What an epoch gave: losses (of classes in nats, of numbers of the standardised targets), accuracies as fractions;
-    train_* are means over the epoch while it learned.
+    """The results of an epoch: losses (of classes in nats, of numbers of the standardised targets), accuracies as
+    fractions; train_* are means over the epoch while it learned.
 
-    Where targets are numbers, accuracies are None. test_* and val_* are None where there is no such split or it was not
-    looked at. seconds: of training alone. learning_rate: of the epoch's last step.
+    Where targets are numbers, accuracies are None. test_* and val_* are None where the data have no such split or it
+    was not measured. seconds: of training alone. learning_rate: of the epoch's last step.
     """
 
     epoch: int
@@ -50,32 +50,32 @@ class EpochReport:
         return self.test_accuracy if self.val_accuracy is None else self.val_accuracy
 
     @property
-    def measure(self) -> str:
+    def metric(self) -> str:
         """What a network is judged by while it trains: "accuracy", or where targets are numbers "loss"."""
         return "loss" if self.train_accuracy is None else "accuracy"
 
-    def measured(self, part: str) -> float | None:
-        """That measure on a part of the data: "train", "val" or "test"."""
-        value: float | None = getattr(self, f"{part}_{self.measure}")
+    def score(self, part: str) -> float | None:
+        """The metric on a part of the data: "train", "val" or "test"."""
+        value: float | None = getattr(self, f"{part}_{self.metric}")
         return value
 
     @property
     def watched(self) -> float | None:
-        """That measure on held-out data, or else on test data."""
-        held_out = self.measured("val")
-        return self.measured("test") if held_out is None else held_out
+        """The metric on held-out data, or else on test data."""
+        held_out = self.score("val")
+        return self.score("test") if held_out is None else held_out
 
     def is_better(self, other: "EpochReport | None") -> bool:
-        """Whether its watched measure is better than another's; True where the other has none."""
+        """Whether its watched metric is better than another's; True where the other has none."""
         if self.watched is None or other is None or other.watched is None:
             return self.watched is not None
-        return self.watched > other.watched if self.measure == "accuracy" else self.watched < other.watched
+        return self.watched > other.watched if self.metric == "accuracy" else self.watched < other.watched
 
     def in_words(self, value: float | None) -> str:
-        """A value of that measure: an accuracy in percent, a loss as a number."""
+        """A value of the metric as text: an accuracy in percent, a loss as a number."""
         if value is None:
             return "-"
-        return f"{value:.2%}" if self.measure == "accuracy" else f"{value:.4f}"
+        return f"{value:.2%}" if self.metric == "accuracy" else f"{value:.4f}"
 
 
 class _Column(property):
@@ -97,14 +97,14 @@ class _Column(property):
 
 @dataclass(frozen=True, repr=False)
 class History:
-    """What a run gave.
+    """The reports of a run, and how it ended.
 
     epochs: a report each; it can be iterated too. Each field of the reports is an array as well, one number an epoch:
     `history.train_loss`. outcome: why the run ended, in words. stopped: whether it was stopped before its end, by
-    request, by a callback or by its caller. reached: whether the last watched accuracy is what was aimed at; True
-    without an aim. kept: the epoch whose parameters the model has, where held-out data decided that. final_test: loss
-    and accuracy (None where targets are numbers) on the test set where it is looked at once, at the end. costliest: the
-    three operations that took longest, by name, and their shares of the steps' time.
+    request, by a callback or by its caller. reached: whether the last watched accuracy is the target accuracy or more;
+    True without a target. kept: the epoch whose parameters the model has, where held-out data decided that. final_test:
+    loss and accuracy (None where targets are numbers) on the test set where it is measured once, at the end. costliest:
+    the three operations that took longest, by name, and their shares of the steps' time.
     """
 
     epochs: tuple[EpochReport, ...]
@@ -115,11 +115,11 @@ class History:
     final_test: tuple[float, float | None] | None = None
     costliest: tuple[tuple[str, float], ...] = ()
 
-    train_loss = _Column("train_loss", "Mean training loss of each epoch, in nats")
+    train_loss = _Column("train_loss", "Mean training loss of each epoch")
     train_accuracy = _Column("train_accuracy", "Share of right guesses on the training data in each epoch")
-    test_loss = _Column("test_loss", "Mean loss on the test data after each epoch, in nats; NaN where not measured")
+    test_loss = _Column("test_loss", "Mean loss on the test data after each epoch; NaN where not measured")
     test_accuracy = _Column("test_accuracy", "Share of right guesses on the test data; NaN where not measured")
-    val_loss = _Column("val_loss", "Mean loss on the held-out data after each epoch, in nats; NaN where there are none")
+    val_loss = _Column("val_loss", "Mean loss on the held-out data after each epoch; NaN where there are none")
     val_accuracy = _Column("val_accuracy", "Share of right guesses on the held-out data; NaN where there are none")
     seconds = _Column("seconds", "Seconds of training in each epoch")
     samples_per_second = _Column("samples_per_second", "Samples trained on in a second of each epoch")
@@ -149,10 +149,10 @@ class History:
         """A short table: the first epochs, the last ones, and how it ended."""
         names = ["epoch", "loss", "train", "validation", "test"]
         shown = [name for name in names if name == "epoch" or self._has(name)]
-        most = 12
+        limit = 12
         reports: list[EpochReport | None] = list(self.epochs)
-        if len(reports) > most:
-            reports = [*reports[: most // 2], None, *reports[-most // 2 :]]
+        if len(reports) > limit:
+            reports = [*reports[: limit // 2], None, *reports[-limit // 2 :]]
         rows = [shown] + [["…"] * len(shown) if r is None else [_cell(r, name) for name in shown] for r in reports]
         widths = [max(len(row[k]) for row in rows) for k in range(len(shown))]
         lines = ["  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
@@ -161,18 +161,18 @@ class History:
             lines.append(f"kept: epoch {self.kept}, the best on the held-out data")
         if self.final_test is not None:
             last = self.epochs[-1]
-            value = self.final_test[last.measure == "accuracy"]
-            lines.append(f"test {last.measure} {last.in_words(value)}, looked at once")
+            value = self.final_test[last.metric == "accuracy"]
+            lines.append(f"test {last.metric} {last.in_words(value)}, looked at once")
         return "\n".join(lines)
 
     def _has(self, name: str) -> bool:
         if name == "train":  # else it would be the loss once more
-            return any(report.measure == "accuracy" for report in self.epochs)
-        return name == "loss" or any(report.measured(_PARTS[name]) is not None for report in self.epochs)
+            return any(report.metric == "accuracy" for report in self.epochs)
+        return name == "loss" or any(report.score(_PARTS[name]) is not None for report in self.epochs)
 
 
 _PARTS = {"train": "train", "validation": "val", "test": "test"}
-"""Columns of the measure, by the heading."""
+"""The part of the data under each heading."""
 
 
 def _cell(report: EpochReport, name: str) -> str:
@@ -180,4 +180,4 @@ def _cell(report: EpochReport, name: str) -> str:
         return str(report.epoch)
     if name == "loss":
         return f"{report.train_loss:.4f}"
-    return report.in_words(report.measured(_PARTS[name]))
+    return report.in_words(report.score(_PARTS[name]))

@@ -1,9 +1,9 @@
 """On how many threads the next steps run, chosen by how long the steps before took.
 
 The bits do not depend on the threads, so a run may change their number whenever it likes. The first chunks of a run try
-each count in turn. Then the fastest goes on, until it becomes slower than another was: a neighbour may have come who
-wants the cores too. The other is then tried anew, for the neighbour may be in its way as well, and takes over where it
-is faster now. Now and then another is tried without such a reason, for the neighbour may have gone.
+each count in turn. Then the fastest goes on, until it becomes slower than another was: another process may use the
+cores now. The other count is then tried again, for that process may slow it down as well, and takes over where it is
+faster now. Now and then another count is tried without such a reason, for the other process may have ended.
 """
 
 from collections import deque
@@ -19,7 +19,7 @@ CLEARLY = 0.97
 """Share of its time below which another count takes the place of the one at hand: a change leaves the caches cold."""
 
 AGAIN = 32
-"""Chunks, about a second, after which another count is tried anew. Where it took longer by some ratio, its third power
+"""Chunks, about a second, after which another count is tried again. Where it took longer by some ratio, its third power
 times as many: a trial of what is four times as slow must be rare."""
 
 
@@ -55,7 +55,7 @@ class Pace:
     def step_s(self) -> dict[int, float]:
         """Seconds that a step takes on each count that was tried; the one that runs first."""
         known = {count: median(times) for count, times in self._times.items() if times}
-        return dict(sorted(known.items(), key=lambda item: (item[0] != self._best, item[0])))
+        return dict(sorted(known.items(), key=lambda pair: (pair[0] != self._best, pair[0])))
 
     def note(self, step_s: float) -> None:
         """Note what a step of the last chunk took, and choose what the next one runs on."""
@@ -69,7 +69,7 @@ class Pace:
             self.threads = min(self._counts, key=lambda count: (len(self._times[count]), -count))
 
     def _choose(self) -> None:
-        times = {count: median(own) for count, own in self._times.items()}
+        times = {count: median(taken) for count, taken in self._times.items()}
         fastest = min(self._counts, key=lambda count: times[count])
         if times[fastest] < CLEARLY * times[self._best]:
             if self._waited[fastest] > TRIALS * len(self._counts):

@@ -30,7 +30,7 @@ PARAMETERS = ("params", "grads", "first_moment", "second_moment", "average")
 class Plan:
     """threads, threads_reason: how many, and why. input_loops: "zero-skipping" or "dense", the loops of the first
     layer; density: share of the inputs that are not zero; input_reason: why those loops. step: what the program is made
-    for; layout: where everything lies; program: the lines of a training step."""
+    for; layout: where everything is stored; program: the lines of a training step."""
 
     threads: int
     threads_reason: str
@@ -51,7 +51,7 @@ class Plan:
         return training(self.step, self.layout)
 
     @cached_property
-    def measuring_program(self) -> Program:
+    def evaluation_program(self) -> Program:
         return measuring(self.step, self.layout)
 
 
@@ -133,7 +133,7 @@ def _dropout(shape: ModelConfig, config: TrainConfig) -> tuple[float, ...]:
 def begin_run(
     model: Model, plan: Plan, n_steps: int, parameters: State | None = None, scaling: Scaling | None = None
 ) -> Run:
-    """A run with the model's parameters in it, its clock standing still; n_steps: of an epoch. parameters: of another
+    """A run with the model's parameters in it, its clock stopped; n_steps: of an epoch. parameters: of another
     run of this model, to be shared with it, gradients and moments included. scaling: of the samples."""
     config, program = plan.step.config, plan.program
     run = training_run(plan.step, plan.layout, program, n_steps)

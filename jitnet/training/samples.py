@@ -1,5 +1,4 @@
-"""Samples made anew for every epoch, a chunk of batches at a time, beside the training: there is no second copy of the
-data set."""
+"""Samples made for every epoch, a chunk of batches at a time, beside the training: the data set is not copied."""
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +28,8 @@ class NewSamples:
         plan: Plan,
         scaling: Scaling | None = None,
     ) -> None:
-        """UsageError where images are to be distorted that have no shape, or are no bytes. scaling: of the samples, the
-        model's where it is left out."""
+        """UsageError where images are to be distorted that have no shape, or are not bytes. scaling: of the samples,
+        the model's where it is left out."""
         images, features = encode(split.images, scaling or model.scaling)
         if config.augment.active:
             lacking = "an image shape" if image_shape is None else "" if len(images) else "one byte a pixel"
@@ -46,8 +45,8 @@ class NewSamples:
         self._entries = Buffer(np.uint32)
 
     def draw(self, epoch: int, indices: npt.NDArray[np.int32], times: dict[str, float] | None = None) -> Data:
-        """The samples `indices` of the data set as they are in this epoch, in that order; good until the next call,
-        which writes over them.
+        """The samples `indices` of the data set as they are in this epoch, in that order; valid until the next call,
+        which overwrites them.
 
         times: gains the seconds of each operation that makes them.
         """

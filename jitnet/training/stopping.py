@@ -1,4 +1,5 @@
-"""Early stopping: when a run has reached its aim or gets no better, and which epoch was best on held-out data."""
+"""Early stopping: when a run has reached its target or no longer improves, and which epoch was best on held-out
+data."""
 
 import math
 from collections.abc import Mapping
@@ -16,19 +17,17 @@ Floats = npt.NDArray[np.float32]
 
 
 class EarlyStopping:
-    """Watches the reports: what the config says, or the loss where targets are numbers. reached: whether the last
-    accuracy is what was aimed at. best: the best epoch on held-out data, with its parameters."""
+    """Watches the reports for what the config names. reached: whether the last accuracy is the target accuracy or more.
+    best: the best epoch on held-out data, with its parameters."""
 
-    def __init__(self, config: TrainConfig, task: str = "classify") -> None:
-        """task: a name in TASKS."""
-        self._config = config
-        self._monitor = config.monitor if task == "classify" else "loss"
+    def __init__(self, config: TrainConfig) -> None:
+        self._config, self._monitor = config, config.monitor
         self._best_score = -math.inf
         self.reached = not config.target_accuracy
         self.best: tuple[int, Mapping[str, Floats]] | None = None
 
     def look(self, report: EpochReport, model: Model) -> str:
-        """Take note of a report and the model that it is of; gives why to stop, or nothing."""
+        """Record a report and its model; return why to stop, or an empty string."""
         config = self._config
         score = report.val_accuracy if self._monitor == "accuracy" else report.val_loss
         if score is not None:

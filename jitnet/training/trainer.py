@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ from jitnet.engine.state import Clock, Run, clock_readings, no_clock
 from jitnet.errors import DivergedError, UsageError
 from jitnet.model import Model
 from jitnet.model.encoding import encode
-from jitnet.model.fit import check_scaling, fitted, loss_and_accuracy
+from jitnet.model.fit import check_scaling, fitted, loss_and_accuracy, loss_of_guessing
 from jitnet.training.history import EpochReport, History, StepReport
 from jitnet.training.pace import Pace, counts_to_try
 from jitnet.training.plan import Plan, begin_run, data_of, make_plan, on_threads, plain_values
@@ -38,7 +39,6 @@ __all__ = ["Chunk", "Trainer", "train"]
 _CHUNK_S = 0.03
 """Seconds that a chunk of batches should take."""
 
-
 _TRIAL_S = 0.01
 """The same while counts of threads are tried."""
 
@@ -47,8 +47,8 @@ _COSTLIEST = 3
 
 class Chunk(NamedTuple):
     """Steps trained in one call. done: of the epoch, these included. steps: how many. program: what ran. readings: of
-    the clock, None where it stood still or nobody wants them; making: seconds that each operation took that made these
-    samples, where any did."""
+    the clock, None where it was stopped or they were not asked for; making: seconds that each operation took that made
+    these samples, where any did."""
 
     done: int
     steps: int
@@ -75,9 +75,9 @@ def _way_of(plan: Plan, run: Run, struct_of: "Callable[[Run], Struct]") -> _Way:
 class Trainer:
     """One training run of a model on a data set.
 
-    plan: how the work will be done. `prepare` compiles or loads the loops; `run` trains; `epochs` does so too, and
-    yields a report after each epoch. keeps_readings: whether chunks come with the clock's readings. history: what the
-    run gave, so far. A trainer trains once.
+    plan: how the work is done. `prepare` compiles or loads the loops; `run` trains; `epochs` does so too, and
+    yields a report after each epoch. keeps_readings: whether chunks come with the clock's readings. history: the
+    reports of the run, so far. A trainer trains once.
 
     What is learned from data is learned from the rows that are trained on: with held-out rows, the scaling of a model
     on which no training has begun is found again without them. A trained model keeps the scaling that it has.
@@ -131,18 +131,18 @@ class Trainer:
         in its order; each split says how it is scaled."""
         model, dataset, config = self.model, self.dataset, self.config
 
-        def own(split: Split, what: str) -> Split:
+        def matched(split: Split, what: str) -> Split:
             return replace(fitted(model, split, f"{dataset.source}, {what} data"), scaling=model.scaling)
 
-        training, held_out = own(dataset.train, "training"), None
-        test = own(dataset.test, "test") if dataset.test is not None else None
+        training, held_out = matched(dataset.train, "training"), None
+        test = matched(dataset.test, "test") if dataset.test is not None else None
         if not config.val_split:
             return training, held_out, test
         if not model.learns_scaling(dataset):
             return *stratified_split(training, config.val_split, config.seed), test
         names, targets = model.class_names, model.target_names
-        matched = replace(dataset, train=training, test=test, class_names=names, target_names=targets)
-        parts = hold_out(matched, config.val_split, config.seed)
+        ordered = replace(dataset, train=training, test=test, class_names=names, target_names=targets)
+        parts = hold_out(ordered, config.val_split, config.seed)
         model.learn_scaling(parts.scaling, parts.image_shape)
         self._image_shape = parts.image_shape
         return parts.train, parts.held_out, parts.test
@@ -151,6 +151,11 @@ class Trainer:
     def n_samples(self) -> tuple[int, int]:
         """Samples that are trained on, and that are held out."""
         return len(self._training), 0 if self._held_out is None else len(self._held_out)
+
+    @cached_property
+    def guessing_loss(self) -> float:
+        """The mean loss on the rows that are trained on where a network predicts the same for all of them."""
+        return loss_of_guessing(self.model, self._training)
 
     def prepare(self) -> None:
         """Compile or load every loop, and lay out the state: seconds at the first start, a moment from the second
@@ -178,16 +183,16 @@ class Trainer:
         # Called once: it would be compiled or loaded in the first epoch otherwise.
         self._shuffle(np.uint64(0), np.uint64(0), np.zeros(1, np.int32))
         splits = {"val": self._held_out, "test": self._test}
-        self._measured = {name: self._measuring(split) for name, split in splits.items() if split is not None}
+        self._splits = {name: self._prepared(split) for name, split in splits.items() if split is not None}
         self._ready = True
 
     def request_stop(self) -> None:
         """End the run within a chunk of batches; safe in a signal handler."""
         self._asked_to_stop = True
 
-    def _listen(self, name: str, answer: object) -> None:
+    def _stop_if(self, returned: object, name: str) -> None:
         """End the run where a callback returned True."""
-        if isinstance(answer, (bool, np.bool_)) and answer:
+        if isinstance(returned, (bool, np.bool_)) and returned:
             self._stopped_by = f" by {name}"
             self.request_stop()
 
@@ -209,7 +214,7 @@ class Trainer:
         with closing(self.epochs(on_steps)) as reports:
             for report in reports:
                 if on_epoch is not None:
-                    self._listen("on_epoch", on_epoch(report))
+                    self._stop_if(on_epoch(report), "on_epoch")
         return self.history
 
     def epochs(self, on_steps: Callable[[StepReport], object] | None = None) -> Generator[EpochReport, None, None]:
@@ -229,7 +234,7 @@ class Trainer:
     def _epochs(self, on_steps: Callable[[StepReport], object] | None) -> Generator[EpochReport, None, None]:
         self.prepare()
         self.model.begin_training()
-        config, stopping = self.config, EarlyStopping(self.config, self.model.config.task)
+        config, stopping = self.config, EarlyStopping(self.config)
         reports: list[EpochReport] = []
         outcome = f"trained for {_epochs(config.epochs)}"
         for epoch in range(1, config.epochs + 1):
@@ -238,7 +243,7 @@ class Trainer:
                 for chunk in self.chunks(epoch, totals):
                     seconds += chunk.seconds
                     if on_steps is not None:
-                        self._listen("on_steps", on_steps(self._step_report(epoch, chunk.done, totals, seconds)))
+                        self._stop_if(on_steps(self._step_report(epoch, chunk.done, totals, seconds)), "on_steps")
             except BaseException as error:
                 self.history = replace(self.history, outcome=f"ended in epoch {epoch}: {type(error).__name__}")
                 raise
@@ -267,7 +272,7 @@ class Trainer:
             self.model.replace_parameters(best)
             self._update_run()
         if self._held_out is not None and not self._asked_to_stop:
-            loss, accuracy = self._measure("test")
+            loss, accuracy = self._evaluate("test")
             final_test = None if loss is None else (loss, accuracy)
         self.history = History(
             tuple(reports), outcome, self._asked_to_stop, stopping.reached, kept, final_test, self._costliest()
@@ -302,7 +307,7 @@ class Trainer:
 
     @property
     def clocked(self) -> bool:
-        """Whether each line of a step is timed, as it is where nobody says otherwise."""
+        """Whether each line of a step is timed; it is by default."""
         return bool(self._run.call.clocked)
 
     @clocked.setter
@@ -350,10 +355,10 @@ class Trainer:
             begin = time.perf_counter()
 
     def _way(self, threads: int) -> "_Way":
-        """The run on so many threads: another program and work of its own, and the same parameters."""
+        """The run on so many threads: its program and its work arrays, and the shared parameters."""
         if threads not in self._ways:
-            plan, own = on_threads(self.plan, threads), self._run.state
-            run = begin_run(self.model, plan, self.n_steps, parameters=own, scaling=self._training.scaling)
+            plan, state = on_threads(self.plan, threads), self._run.state
+            run = begin_run(self.model, plan, self.n_steps, parameters=state, scaling=self._training.scaling)
             run = run._replace(call=self._run.call, order=self._run.order, data=self._run.data)
             self._ways[threads] = _way_of(plan, run, self._struct_of)
         return self._ways[threads]
@@ -367,7 +372,7 @@ class Trainer:
         totals: npt.NDArray[np.float64],
         making: dict[str, float],
     ) -> int:
-        """Train on the next `count` batches; gives how many went well."""
+        """Train on the next `count` batches; return how many had a finite loss."""
         call, struct = way.run.call, way.struct
         call.first_batch, call.n_steps, call.first_step = done, count, (epoch - 1) * self.n_steps + done
         if self._new is not None:
@@ -412,9 +417,9 @@ class Trainer:
         for params in (state.params, *([state.average] if self.config.ema > 0.0 else [])):
             pack(params, self._run.layers, self.model.config, self.model.parameters)
 
-    def _measuring(self, split: Split) -> "tuple[int, Struct] | Split":
-        """The samples of a split, and a struct that measures the parameters so far on it; the split itself where the
-        rows that are trained on are bytes and its are none, which the program cannot walk."""
+    def _prepared(self, split: Split) -> "tuple[int, Struct] | Split":
+        """The samples of a split, and a struct that evaluates the parameters so far on it; the split itself where the
+        rows that are trained on are bytes and those of the split are not, which the program cannot walk."""
         samples, run = len(split), self._run
         of_bytes = self.plan.step.item == 1
         if of_bytes and split.images.dtype != np.uint8:
@@ -430,9 +435,9 @@ class Trainer:
         settings.label_smoothing = 0.0
         call.n_steps = -(-samples // self._batch_size)
         call.first_batch = call.first_step = 0
-        call.clocked, call.meeting = False, MEETINGS[self.plan.measuring_program.meeting]
-        measured = run._replace(
-            program=self.plan.measuring_program.table(),
+        call.clocked, call.meeting = False, MEETINGS[self.plan.evaluation_program.meeting]
+        evaluating = run._replace(
+            program=self.plan.evaluation_program.table(),
             settings=settings,
             call=call,
             order=np.arange(samples, dtype=np.int32),
@@ -440,27 +445,27 @@ class Trainer:
             data=data_of(split, self.model, self.plan, scaling=split.scaling),
             clock=no_clock(),
         )
-        return samples, self._struct_of(measured)
+        return samples, self._struct_of(evaluating)
 
-    def _measure(self, name: str) -> tuple[float | None, float | None]:
-        """Mean loss and accuracy on a split by the parameters so far; None where there is no such split, or no
-        accuracy."""
-        measured = self._measured.get(name)
-        if measured is None:
+    def _evaluate(self, name: str) -> tuple[float | None, float | None]:
+        """Mean loss and accuracy on a split by the parameters so far; None where the data have no such split, or the
+        task no accuracy."""
+        prepared = self._splits.get(name)
+        if prepared is None:
             return None, None
-        if isinstance(measured, Split):
-            inputs = encode(measured.images, measured.scaling or self._scalings[0])
-            return loss_and_accuracy(self.model, self.model.predict_inputs(*inputs), measured)
-        samples, struct = measured
+        if isinstance(prepared, Split):
+            inputs = encode(prepared.images, prepared.scaling or self._scalings[0])
+            return loss_and_accuracy(self.model, self.model.predict_inputs(*inputs), prepared)
+        samples, struct = prepared
         totals = np.zeros(3)
         self._run_steps(struct, 0, totals)
         return float(totals[0] / samples), float(totals[1] / samples) if self._counts_hits else None
 
     def _report(self, epoch: int, totals: npt.NDArray[np.float64], seconds: float) -> EpochReport:
         samples = min(self.n_steps * self._batch_size, len(self._training))
-        val_loss, val_accuracy = self._measure("val")
-        # With held-out data the test set is looked at once, at the end, so that nothing is chosen by it.
-        test_loss, test_accuracy = (None, None) if self._held_out is not None else self._measure("test")
+        val_loss, val_accuracy = self._evaluate("val")
+        # With held-out data the test set is measured once, at the end, so that nothing is chosen by it.
+        test_loss, test_accuracy = (None, None) if self._held_out is not None else self._evaluate("test")
         return EpochReport(
             epoch,
             float(totals[0] / samples),
@@ -476,7 +481,7 @@ class Trainer:
 
 
 def _check_task(model: Model, config: TrainConfig) -> None:
-    """UsageError for options that only a network that tells classes apart has a use for."""
+    """UsageError for options that only a classifier uses."""
     metrics = LOSSES[model.config.loss].metrics
     if "accuracy" in metrics:
         return
@@ -506,7 +511,7 @@ def train(
     """Train a model in place and return the run's `History`: a report for each epoch, and how the run ended.
 
     model: gets the parameters after the last epoch, or those of the best one where `config.val_split` holds data out.
-    dataset: what to train on; where it has test data, those are looked at after each epoch.
+    dataset: what to train on; where it has test data, the model is tested on them after each epoch.
     config: how to train; None is a config of defaults.
     on_epoch: called with an `EpochReport` after each epoch. Where it returns True, the run ends.
     on_steps: called with a `StepReport` a few dozen times a second. Where it returns True, the run ends.
