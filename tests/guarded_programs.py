@@ -32,10 +32,10 @@ from jitnet.compiler.blocks import (
 from jitnet.compiler.reference import Struct
 from jitnet.config import ACTIVATIONS, AugmentConfig, ModelConfig, TrainConfig
 from jitnet.engine import ownership
+from jitnet.engine.arena import Buffer
 from jitnet.engine.prediction import Predictor
 from jitnet.engine.samples import SampleMaker
 from jitnet.engine.setup import make_data
-from jitnet.engine.state import Buffer
 
 WIDTHS = sorted(
     {1, 2, 3, 7, 13, 37}

@@ -14,9 +14,11 @@ from jitnet.engine.costs import Cost
 from jitnet.engine.layout import lay_out
 from jitnet.engine.loop import load_loop, run_steps
 from jitnet.engine.ownership import MEETINGS
+from jitnet.engine.packing import pack, unpack
 from jitnet.engine.program import Line, Program, Step, measuring, training
 from jitnet.engine.setup import make_data, run_on_data, training_run
-from jitnet.engine.state import Data, clock_for, empty_run, pack, unpack
+from jitnet.engine.state import Data, empty_run
+from jitnet.engine.step_clock import clock_for
 
 Array = np.ndarray[Any, Any]
 
@@ -111,7 +113,7 @@ class Loop:
             run = run._replace(clock=room)
             run.call.clocked = True
         self.engine_run, self.state, self.layers = run, run.state, run.layers
-        pack(run.state.params, run.layers, self.shape, problem.parameters(self.shape))
+        pack(run.state.params, run.parameters, self.shape, problem.parameters(self.shape))
         if self.config.ema > 0:
             run.state.average[:] = run.state.params
         run.state.byte_values[:] = np.arange(256, dtype=np.float32) * BYTE
@@ -173,7 +175,7 @@ class Loop:
         return self._unpacked(self.state.average)
 
     def _unpacked(self, flat: Array) -> list[Array]:
-        return in_order(self.shape, unpack(flat, self.layers, self.shape))
+        return in_order(self.shape, unpack(flat, self.engine_run.parameters, self.shape))
 
 
 def in_order(shape: ModelConfig, parameters: Mapping[str, Array]) -> list[Array]:

@@ -10,7 +10,7 @@ from numba import config
 from jitnet.compiler.blocks import PANEL
 from jitnet.compiler.clock import _both, tick_s
 from jitnet.compiler.machine import describe_machine, set_threads
-from jitnet.engine.state import clock_for, clock_readings
+from jitnet.engine.step_clock import clock_for, clock_readings
 
 pytestmark = pytest.mark.small
 

@@ -8,9 +8,12 @@ from layouts import to_panels
 
 from jitnet.compiler.blocks import LANES, PANEL
 from jitnet.config import ACTIVATIONS, ModelConfig
-from jitnet.engine.layout import GAP_BYTES, LAYER, lay_out
+from jitnet.engine.allocation import allocate, byte_values
+from jitnet.engine.arena import GAP_BYTES, aligned
+from jitnet.engine.layout import lay_out
+from jitnet.engine.loop_records import LAYER
+from jitnet.engine.packing import pack, unpack
 from jitnet.engine.room import row_stride
-from jitnet.engine.state import aligned, allocate, byte_values, pack, unpack
 from jitnet.kernels.activation import ACTIVATION_KERNELS as KERNELS
 
 pytestmark = pytest.mark.small
@@ -176,8 +179,8 @@ def test_weights_come_out_as_they_went_in_and_what_fills_up_panels_is_zero(width
     state = allocate(layout)
     shape = shape_of(widths)
     parameters = dict(zip(shape.parameter_shapes, itertools.chain(*zip(weights, biases, strict=True)), strict=True))
-    pack(state.params, layout.layers, shape, parameters)
-    found = unpack(state.params, layout.layers, shape)
+    pack(state.params, layout.parameters, shape, parameters)
+    found = unpack(state.params, layout.parameters, shape)
     assert list(found) == list(parameters)
     for name, expected in parameters.items():
         np.testing.assert_array_equal(found[name], expected)

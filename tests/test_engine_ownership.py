@@ -9,9 +9,10 @@ from direct import direct
 from jitnet.compiler.blocks import LANES, PANEL, UPDATE_BLOCK
 from jitnet.config import ModelConfig
 from jitnet.engine import ownership
+from jitnet.engine.allocation import allocate
 from jitnet.engine.layout import lay_out
 from jitnet.engine.ownership import SPLITS, Parts, choose_parts
-from jitnet.engine.state import Batch, allocate, empty_run
+from jitnet.engine.state import Batch, empty_run
 
 pytestmark = pytest.mark.small
 

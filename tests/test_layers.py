@@ -16,7 +16,7 @@ from jitnet.compiler.blocks import LANES, PANEL
 from jitnet.config import LAYERS, OPTIMIZERS
 from jitnet.engine import ownership
 from jitnet.engine.kinds import KINDS
-from jitnet.engine.state import unpack
+from jitnet.engine.packing import trained_values
 from jitnet.kernels.input_scale import apply_input_scale, scale_weights_backward
 from jitnet.kernels.normalisation import (
     apply_layer_norm,
@@ -114,12 +114,11 @@ def test_what_limits_and_averages_weights_reaches_every_parameter(layers, option
 
 def raw(loop, flat):
     """Parameters or gradients as they are in training, in the order of the reference: nothing folded."""
-    plain = loop.shape.model_copy(update={"input_scale": False})
-    layers = loop.layers.copy()
-    scale = int(layers[0].scale_offset)
-    layers.scale_offset = 0
-    found = in_order(plain, unpack(flat, layers, plain))
-    return [*found, flat[scale : scale + layers[0].in_features]]
+    found = trained_values(flat, loop.engine_run.parameters, loop.shape)
+    named = {}
+    for layer, values in zip(loop.shape.layers, found, strict=True):
+        named |= {layer.key(name): array for name, array in values.items()}
+    return [*in_order(loop.shape, named), found[0]["scale"]]
 
 
 @pytest.mark.small

@@ -7,7 +7,7 @@ import jitnet
 from jitnet.bench.records import Level, Probes
 from jitnet.compiler.clock import tick_s
 from jitnet.compiler.machine import describe_machine
-from jitnet.engine.state import clock_for
+from jitnet.engine.step_clock import clock_for
 from jitnet.profile.measurement import _Clocked, run_profile
 from jitnet.profile.records import typical_pairs
 from jitnet.training.trainer import Chunk

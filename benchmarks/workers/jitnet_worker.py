@@ -13,7 +13,7 @@ from jitnet.compiler.blocks import PANEL
 from jitnet.compiler.machine import set_threads
 from jitnet.config import ModelConfig, TrainConfig
 from jitnet.datasets import Dataset, Scaling, Split
-from jitnet.engine.state import aligned
+from jitnet.engine.arena import aligned
 from jitnet.kernels import linear
 from jitnet.model import Model
 from jitnet.training.trainer import Trainer

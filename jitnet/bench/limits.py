@@ -14,11 +14,13 @@ from jitnet.compiler.blocks import LANES
 from jitnet.compiler.machine import set_threads
 from jitnet.compiler.reference import Struct
 from jitnet.compiler.signatures import make_record
+from jitnet.engine.arena import aligned
 from jitnet.engine.costs import Cost
 from jitnet.engine.loop import run_steps
+from jitnet.engine.loop_records import CALL
 from jitnet.engine.ownership import MEETINGS
 from jitnet.engine.program import Line, table_of
-from jitnet.engine.state import CALL, aligned, empty_run
+from jitnet.engine.state import empty_run
 from jitnet.kernels.probe import PROBE_BLOCK, PROBES, SUMS, repeat_probe
 
 __all__ = ["cache_bytes", "probe_cases", "probes_of"]

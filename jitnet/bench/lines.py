@@ -16,12 +16,12 @@ from jitnet.bench.subject import BATCHES, Prediction, Subject, Training, prepare
 from jitnet.bench.timing import timed
 from jitnet.compiler.machine import set_threads
 from jitnet.config import ACTIVATIONS, OPTIMIZERS, AugmentConfig, TrainConfig
+from jitnet.engine.arena import Buffer
 from jitnet.engine.costs import Sizes
 from jitnet.engine.loop import repeat_lines
 from jitnet.engine.operations import OPERATIONS
 from jitnet.engine.program import Line
 from jitnet.engine.setup import make_data
-from jitnet.engine.state import Buffer
 from jitnet.kernels.augment import distortion_settings
 from jitnet.training.samples import NewSamples
 

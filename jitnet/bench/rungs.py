@@ -10,7 +10,7 @@ from jitnet.bench.subject import Subject
 from jitnet.bench.timing import timed
 from jitnet.compiler.blocks import PANEL
 from jitnet.compiler.machine import set_threads
-from jitnet.engine.state import aligned
+from jitnet.engine.arena import aligned
 from jitnet.errors import JitnetError
 from jitnet.kernels import matmul
 

@@ -37,9 +37,9 @@ class Sizes(NamedTuple):
     contribute to the logits. parameters: all of them, filling included. activation, activation_back: FLOP a number.
     transposed: whether a layer below needs the gradient samples last. update, update_bytes: FLOP and bytes a parameter,
     0 where the gradient is added straight to the weights. average: whether the operation keeps the moving average.
-    limited: whether the norms of the layer's units are. normalised: whether a norm follows the linear layer. more: the
-    layer's parameters beside weights and biases. item: bytes of an input as stored. taps: weights of the Gaussian that
-    smooths distortions, height and width: of an image. loss, link: of the network's loss and link.
+    limited: whether the norms of the layer's units are. between: whether a layer is between the linear one and the
+    activation. more: the layer's parameters beside weights and biases. item: bytes of an input as stored. taps: weights
+    of the Gaussian that smooths distortions, height and width: of an image. loss, link: of the network's loss and link.
     """
 
     n: float
@@ -56,7 +56,7 @@ class Sizes(NamedTuple):
     update_bytes: float = 0.0
     average: bool = False
     limited: bool = True
-    normalised: bool = False
+    between: bool = False
     more: float = 0.0
     item: float = 1.0
     taps: float = 0.0

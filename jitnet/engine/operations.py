@@ -1,14 +1,15 @@
 """The table of all operations, each with its record beside its function.
 
-layers.py       a layer: forward beside backward        updates.py      parameters: optimizer, norms, average
-output.py       logits, loss, predictions               whole_data.py   a data set: lists of entries, new samples
+kind_….py       a kind of layer: forward beside backward    updates.py      parameters: optimizer, norms, average
+output.py       logits, loss, predictions                   whole_data.py   samples as they are stored
 
 A new operation is its function under `@operation(…)` in one of these, and the lines of the programs that have it.
 """
 
 from types import ModuleType
 
-from jitnet.engine import layers, output, updates, whole_data
+from jitnet.engine import output, updates, whole_data
+from jitnet.engine.kinds import KIND_MODULES
 from jitnet.engine.operation import Operation, record_of
 
 __all__ = ["CODES", "OPERATIONS"]
@@ -20,9 +21,9 @@ def _defined_in(module: ModuleType) -> list[Operation]:
     return [record for name, record in found if record and record.function.__module__ == module.__name__]
 
 
-OPERATIONS: dict[str, Operation] = {
-    record.name: record for module in (layers, output, updates, whole_data) for record in _defined_in(module)
-}
+_MODULES = (*KIND_MODULES.values(), output, updates, whole_data)
+
+OPERATIONS: dict[str, Operation] = {record.name: record for module in _MODULES for record in _defined_in(module)}
 """Every operation by its name."""
 
 CODES: dict[str, int] = {name: code for code, name in enumerate(OPERATIONS)}

@@ -5,9 +5,9 @@ import numpy as np
 
 from jitnet.compiler.blocks import PANEL, PANEL_COLS
 from jitnet.compiler.tile import tile_load, tile_store
+from jitnet.engine.addressing import entry_lists, forward_weights, inputs, loss_replica, replica
 from jitnet.engine.costs import Cost, Sizes, linear_cost, sparse_linear_cost
 from jitnet.engine.operation import operation
-from jitnet.engine.places import entry_lists, forward_weights, inputs, loss_replica, replica
 from jitnet.kernels.linear import linear_forward
 from jitnet.kernels.loss import run_link, run_loss
 from jitnet.kernels.memory import scale_rows, transpose

@@ -13,13 +13,16 @@ from jitnet.compiler.machine import describe_machine, set_threads, threads_are_l
 from jitnet.compiler.reference import Struct
 from jitnet.compiler.signatures import make_record
 from jitnet.config import ModelConfig, TrainConfig
+from jitnet.engine.allocation import allocate, byte_values
 from jitnet.engine.density import density, predicts_skipping, used_columns
 from jitnet.engine.layout import lay_out
 from jitnet.engine.loop import load_loop, run_steps
+from jitnet.engine.loop_records import CALL
 from jitnet.engine.ownership import MEETINGS
+from jitnet.engine.packing import pack
 from jitnet.engine.program import Program, Step, predicting
 from jitnet.engine.setup import make_settings
-from jitnet.engine.state import CALL, Run, allocate, byte_values, empty_run, pack
+from jitnet.engine.state import Run, empty_run
 
 __all__ = ["Predictor"]
 
@@ -50,11 +53,12 @@ class Predictor:
     def _allocated(self, parts: int) -> Run:
         """A run with the network's parameters, and work for so many parts."""
         state = allocate(self._layout, works=parts, listed_samples=PREDICT_BLOCK, marked_columns=1)
-        pack(state.params, self._layout.layers, self._shape, self._parameters)
+        pack(state.params, self._layout.parameters, self._shape, self._parameters)
         state.byte_values[:] = self._values
         self._parts = parts
         return empty_run()._replace(
             layers=self._layout.layers,
+            parameters=self._layout.parameters,
             network=self._layout.network,
             settings=make_settings(self._shape, TrainConfig()),
             state=state,

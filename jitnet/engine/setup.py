@@ -12,12 +12,16 @@ from jitnet.compiler.clock import tick_s
 from jitnet.compiler.reference import Struct
 from jitnet.compiler.signatures import make_record
 from jitnet.config import LOSSES, ModelConfig, TrainConfig
+from jitnet.engine.allocation import allocate
+from jitnet.engine.arena import Buffer
 from jitnet.engine.costs import Sizes
 from jitnet.engine.layout import Layout
 from jitnet.engine.loop import load_loop, run_steps
+from jitnet.engine.loop_records import CALL, SETTINGS
 from jitnet.engine.ownership import MEETINGS, SAMPLES_AT_A_TIME
 from jitnet.engine.program import Program, Step, adds_directly, on_data, updates_late
-from jitnet.engine.state import CALL, SETTINGS, Buffer, Data, Run, allocate, clock_for, empty_run, no_data
+from jitnet.engine.state import Data, Run, empty_run, no_data
+from jitnet.engine.step_clock import clock_for
 from jitnet.kernels.activation import ACTIVATION_KERNELS
 from jitnet.kernels.loss import LINK_KERNELS, LOSS_KERNELS
 from jitnet.kernels.optimizer import OPTIMIZER_KERNELS, optimizer_settings
@@ -54,6 +58,7 @@ def training_run(step: Step, layout: Layout, program: Program, n_steps: int) -> 
     return empty_run()._replace(
         program=program.table(),
         layers=layout.layers,
+        parameters=layout.parameters,
         network=layout.network,
         settings=settings,
         optimizer=optimizer_settings(config),

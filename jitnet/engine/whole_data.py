@@ -1,15 +1,32 @@
-"""Operations on samples as they are stored: list what is not zero, make an epoch's samples."""
+"""Operations on samples as they are stored: gather a batch, list what is not zero, make an epoch's samples."""
 
 import numpy as np
 
+from jitnet.engine.addressing import inputs
 from jitnet.engine.costs import Cost, Sizes
 from jitnet.engine.operation import operation
 from jitnet.kernels.augment import augment_image
 from jitnet.kernels.dropout import drop_input_bytes, drop_input_floats
+from jitnet.kernels.gather import gather_bytes, gather_floats
 from jitnet.kernels.random import AUGMENT, key
 from jitnet.kernels.sparse import count_row, list_row
 
-__all__ = ["augment", "count_entries", "drop_samples", "list_entries", "list_inputs"]
+__all__ = ["augment", "count_entries", "drop_samples", "gather", "list_entries", "list_inputs"]
+
+
+def _gather_cost(s: Sizes) -> Cost:
+    return Cost(2 * s.n * s.i if s.item == 1 else 0, (s.item + 4) * s.n * s.i)
+
+
+@operation("samples", _gather_cost, ("n", "i"))
+def gather(run, batch, layer, part, first, last):
+    """Own samples as network inputs, into the buffer whose turn it is."""
+    this = run.layers[0]
+    x = run.state.work[inputs(run, batch, layer, part) :]
+    if run.call.has_bytes:
+        gather_bytes(run.data.images, batch.indices, run.state.byte_values, x, this.input_stride, first, last)
+    else:
+        gather_floats(run.data.features, batch.indices, x, this.input_stride, first, last)
 
 
 def _count_cost(s: Sizes) -> Cost:

@@ -22,7 +22,7 @@ from jitnet.datasets import Dataset
 from jitnet.engine.costs import Cost, Sizes
 from jitnet.engine.operations import OPERATIONS
 from jitnet.engine.program import Line
-from jitnet.engine.state import clock_for
+from jitnet.engine.step_clock import clock_for
 from jitnet.kernels.augment import distortion_settings
 from jitnet.model import Model
 from jitnet.profile.records import Profile, RegionRow, Row, Slice, ThreadRow, typical_pairs

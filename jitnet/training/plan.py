@@ -10,11 +10,15 @@ import numpy.typing as npt
 from jitnet.compiler.machine import Machine, describe_machine
 from jitnet.config import ModelConfig, TrainConfig
 from jitnet.datasets import Scaling, Split
+from jitnet.engine.allocation import byte_values
+from jitnet.engine.arena import aligned
 from jitnet.engine.density import density, trains_skipping, used_columns
 from jitnet.engine.layout import Layout, lay_out
+from jitnet.engine.packing import pack
 from jitnet.engine.program import Program, Step, measuring, training
 from jitnet.engine.setup import make_data, training_run
-from jitnet.engine.state import Data, Run, State, aligned, byte_values, clock_for, pack
+from jitnet.engine.state import Data, Run, State
+from jitnet.engine.step_clock import clock_for
 from jitnet.errors import UsageError
 from jitnet.model import Model
 from jitnet.model.encoding import encode, encode_targets
@@ -141,7 +145,7 @@ def begin_run(
     if parameters is not None:
         run = run._replace(state=run.state._replace(**{name: getattr(parameters, name) for name in PARAMETERS}))
     else:
-        pack(run.state.params, run.layers, model.config, model.parameters)
+        pack(run.state.params, run.parameters, model.config, model.parameters)
         if config.ema > 0.0:
             run.state.average[:] = run.state.params
     # What input dropout keeps is scaled up to make good for what it drops.

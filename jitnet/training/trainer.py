@@ -19,7 +19,8 @@ from jitnet.datasets import Dataset, Split, hold_out, stratified_split
 from jitnet.datasets.targets import standardise_targets
 from jitnet.engine.ownership import MEETINGS
 from jitnet.engine.program import Program
-from jitnet.engine.state import Clock, Run, clock_readings, no_clock
+from jitnet.engine.state import Run
+from jitnet.engine.step_clock import Clock, clock_readings, no_clock
 from jitnet.errors import DivergedError, UsageError
 from jitnet.model import Model
 from jitnet.model.encoding import encode
@@ -398,19 +399,19 @@ class Trainer:
 
     def _update_model(self) -> None:
         """Bring the model up to date with the run."""
-        from jitnet.engine.state import unpack
+        from jitnet.engine.packing import unpack
 
         state = self._run.state
         params = state.average if self.config.ema > 0.0 else state.params
-        self.model.replace_parameters(unpack(params, self._run.layers, self.model.config))
+        self.model.replace_parameters(unpack(params, self._run.parameters, self.model.config))
 
     def _update_run(self) -> None:
         """Bring the run up to date with the model."""
-        from jitnet.engine.state import pack
+        from jitnet.engine.packing import pack
 
         state = self._run.state
         for params in (state.params, *([state.average] if self.config.ema > 0.0 else [])):
-            pack(params, self._run.layers, self.model.config, self.model.parameters)
+            pack(params, self._run.parameters, self.model.config, self.model.parameters)
 
     def _measuring(self, split: Split) -> "tuple[int, Struct] | Split":
         """The samples of a split, and a struct that measures the parameters so far on it; the split itself where the

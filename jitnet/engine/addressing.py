@@ -1,8 +1,17 @@
-"""Where a part finds what it works on, where each part may have its own: inputs, outputs, losses, lists of entries."""
+"""Where an operation finds its arrays: helpers for all of them, as each part may have some for itself."""
 
 from jitnet.compiler.decorators import helper
+from jitnet.kernels.memory import clear
 
-__all__ = ["entry_lists", "forward_weights", "inputs", "loss_replica", "replica"]
+__all__ = [
+    "clear_gradient",
+    "entry_lists",
+    "forward_weights",
+    "inputs",
+    "loss_replica",
+    "replica",
+    "weight_gradient",
+]
 
 
 @helper
@@ -27,9 +36,10 @@ def inputs(run, batch, layer, part):
 
 @helper
 def forward_weights(run, layer):
-    """The weights that a layer's inputs are multiplied by: with a factor for each input, their products."""
+    """The weights that a layer's inputs are multiplied by: the parameters, or what a layer ahead has folded into
+    them."""
     this = run.layers[layer]
-    return run.state.work[this.folded_offset :] if this.scale_offset > 0 else run.state.params[this.weight_offset :]
+    return run.state.work[this.folded_offset :] if this.folded_offset > 0 else run.state.params[this.weight_offset :]
 
 
 @helper
@@ -39,3 +49,16 @@ def entry_lists(run, batch, part):
     if run.call.lists_batches:
         return run.state.indptr[part], run.state.entries[part], run.order[: batch.size]
     return run.data.indptr, run.data.entries, batch.indices
+
+
+@helper
+def weight_gradient(run):
+    """Where gradients go: to the weights themselves, or to an array of their own."""
+    return run.state.params if run.settings.adds_directly else run.state.grads
+
+
+@helper
+def clear_gradient(run, first, last):
+    """Clear own gradients, unless they are added to the weights."""
+    if not run.settings.adds_directly:
+        clear(run.state.grads, first, last)
