@@ -1,11 +1,14 @@
-"""Where an operation finds its arrays: helpers for all of them, as each part may have some for itself."""
+"""What operations on layers have in common: where a part finds its arrays, and what becomes of a gradient."""
+
+import numpy as np
 
 from jitnet.compiler.decorators import helper
-from jitnet.kernels.memory import clear
+from jitnet.kernels.memory import clear, scale_rows, transpose
 
 __all__ = [
     "clear_gradient",
     "entry_lists",
+    "finish_gradient",
     "forward_weights",
     "inputs",
     "loss_replica",
@@ -62,3 +65,17 @@ def clear_gradient(run, first, last):
     """Clear own gradients, unless they are added to the weights."""
     if not run.settings.adds_directly:
         clear(run.state.grads, first, last)
+
+
+@helper
+def finish_gradient(run, batch, layer, part, first, last):
+    """Of units' gradient of the linear part make what the linear layer's backward needs: also samples last, where a
+    layer below needs it; and the rows scaled by grad_scale, for the weights: that is where plain SGD's learning rate
+    comes in."""
+    this, work, size = run.layers[layer], run.state.work, batch.size
+    last, own = min(last, this.out_features), replica(run, layer, part)
+    dout, stride, grad_t_stride = work[this.grad_offset + own :], this.output_stride, run.network.grad_t_stride
+    if layer > 0:
+        dout_t = work[this.grad_t_offset + own + first * grad_t_stride :]
+        transpose(dout[first:], stride, dout_t, grad_t_stride, size, 0, last - first)
+    scale_rows(dout, stride, size, np.float32(batch.grad_scale), first, last)

@@ -3,17 +3,14 @@
 
 from typing import Any
 
-import numpy as np
-
 from jitnet.config import Layer
-from jitnet.engine.addressing import replica
+from jitnet.engine.addressing import finish_gradient, replica
 from jitnet.engine.costs import Cost, Sizes
 from jitnet.engine.layer_kind import Kind, Writer
 from jitnet.engine.operation import operation
 from jitnet.engine.room import Places
 from jitnet.kernels.activation import ACTIVATION_KERNELS, activation_backward, activation_forward
 from jitnet.kernels.dropout import dropout
-from jitnet.kernels.memory import scale_rows, transpose
 
 __all__ = ["KIND", "activate", "activate_back", "drop", "drop_back"]
 
@@ -40,11 +37,8 @@ def _activate_back_cost(s: Sizes) -> Cost:
 
 @operation("units", _activate_back_cost, ("n", "o"), activates=True)
 def activate_back(run, batch, layer, part, first, last):
-    """The gradient of what went into own units' activation; also samples last, where a layer below needs it.
-
-    The rows are then scaled by grad_scale, for the weights: that is where plain SGD's learning rate comes in. Where
-    another layer is between the linear one and the activation, that is left to it.
-    """
+    """The gradient of what went into own units' activation. Where another layer is between the linear one and the
+    activation, what the linear layer needs beside it is left to that."""
     this, work, size = run.layers[layer], run.state.work, batch.size
     last = min(last, this.out_features)
     own = replica(run, layer, part)
@@ -52,13 +46,8 @@ def activate_back(run, batch, layer, part, first, last):
     dout = work[this.grad_offset + own :]
     stride, keep = this.output_stride, 1.0 - this.dropout
     activation_backward(run.settings.activation, x, out, dout, stride, size, keep, first, last)
-    if this.preactivation_offset != this.linear_offset:
-        return
-    if layer > 0:
-        grad_t_stride = run.network.grad_t_stride
-        dout_t = work[this.grad_t_offset + own + first * grad_t_stride :]
-        transpose(dout[first:], stride, dout_t, grad_t_stride, size, 0, last - first)
-    scale_rows(dout, stride, size, np.float32(batch.grad_scale), first, last)
+    if this.preactivation_offset == this.linear_offset:
+        finish_gradient(run, batch, layer, part, first, last)
 
 
 def _drop_cost(s: Sizes) -> Cost:

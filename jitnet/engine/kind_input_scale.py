@@ -4,13 +4,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from jitnet.compiler.blocks import LANES
 from jitnet.config import Layer
 from jitnet.engine.costs import Cost, Sizes
-from jitnet.engine.layer_kind import Kind, Parameter, Writer
+from jitnet.engine.layer_kind import Kind, Parameter, Values, Writer
 from jitnet.engine.operation import operation
 from jitnet.engine.room import Places
 from jitnet.kernels.input_scale import scale_weights, scale_weights_backward
@@ -60,7 +57,8 @@ def _backward_lines(writer: Writer, block: int) -> None:
     writer.behind("backward_scale", block)
 
 
-def _fold(values: Mapping[str, npt.NDArray[np.float32]], weight: npt.NDArray[np.float32]) -> None:
+def _fold(values: Values, others: Mapping[str, Values]) -> None:
+    weight = others["linear"]["weight"]
     weight *= values["scale"]
 
 

@@ -20,7 +20,10 @@ import numpy.typing as npt
 from jitnet.config import Layer
 from jitnet.engine.room import Places
 
-__all__ = ["Kind", "Parameter", "Writer"]
+__all__ = ["Kind", "Parameter", "Values", "Writer"]
+
+Values = Mapping[str, npt.NDArray[np.float32]]
+"""A layer's parameters by their names, in PyTorch's layout."""
 
 
 class Writer(Protocol):
@@ -63,7 +66,7 @@ def _no_lines(writer: Writer, block: int) -> None:
     pass
 
 
-def _fold_nothing(values: Mapping[str, npt.NDArray[np.float32]], weight: npt.NDArray[np.float32]) -> None:
+def _fold_nothing(values: Values, others: Mapping[str, Values]) -> None:
     pass
 
 
@@ -71,9 +74,10 @@ def _fold_nothing(values: Mapping[str, npt.NDArray[np.float32]], weight: npt.NDA
 class Kind:
     """forward, backward: write its lines in the region at hand; forward's last argument: on the next batch. parameters:
     by their names in config.LAYERS. place: takes what the layer needs of `work`, and sets its fields of a block's
-    record. joins: lines behind the gradient of the block's input. fold: changes the block's weights (out, in) in place
-    to those that a saved model has, by this layer's values; of a kind that is folded. whole_samples: reads all units of
-    a sample. late: some of its gradients need those of all units, so that every update waits for the whole gradient.
+    record. joins: lines behind the gradient of the block's input. fold: of a kind that is folded; multiplies this
+    layer's values into those of the block's others, by their kinds, in place, as a saved model has them. whole_samples:
+    reads all units of a sample. late: some of its gradients need those of all units, so that every update waits for the
+    whole gradient.
     """
 
     forward: Callable[[Writer, int, bool], None]
@@ -81,6 +85,6 @@ class Kind:
     parameters: dict[str, Parameter] = field(default_factory=dict)
     place: Callable[[Places, Any, Layer], None] = _no_places
     joins: Callable[[Writer, int], None] = _no_lines
-    fold: Callable[[Mapping[str, npt.NDArray[np.float32]], npt.NDArray[np.float32]], None] = _fold_nothing
+    fold: Callable[[Values, Mapping[str, Values]], None] = _fold_nothing
     whole_samples: bool = False
     late: bool = False

@@ -154,33 +154,39 @@ def account(run, totals, done, step):
         done[_FAILED] = 1
 
 
-@linked(RUN, DOUBLES, COUNTS, INT, INT, INT)
-def walk(run, totals, done, first_lines, part, parts):
-    """Part `part` of all steps of a call, where all parts run at the same time; else nothing, and done[0] stays -1."""
-    if all_here(run.barrier, part, parts) == 0:
-        return
-    if part == 0:
-        done[0] = 0
-    meetings = 0
+@helper
+def _walk_steps(run, totals, done, first_lines, part, parts, do_lines, meet):
+    """Part `part` of all steps of a call, region after region. do_lines: does the lines of a region. meet: waits for
+    all parts behind a region, by its number in the call. The first part does what is done once."""
+    regions = 0
     for step in range(run.call.n_steps):
         entered = _now(run)
         begin = np.int64(0) if step == 0 else first_lines
         while begin < run.program.shape[0]:
             end = _end_of_region(run, begin)
             region_entered = _now(run)
-            perform(run, begin, end, step, step + 1, part)
+            do_lines(run, begin, end, step, step + 1, part)
             if part == 0 and end == run.program.shape[0]:
-                # Ahead of the last barrier: behind it others write the next step's, and read whether there is one.
+                # Ahead of the last meeting: behind it others write the next step's, and read whether there is one.
                 account(run, totals, done, step)
-            meetings += 1
-            wait_for_all(run.barrier, part, parts, meetings)
+            regions += 1
+            meet(run.barrier, part, parts, regions)
             if part == 0:
                 _note_region(run, step, begin, region_entered)
             begin = end
         if done[_FAILED] == 1:
-            return
+            break
         if part == 0:
             _note_step(run, step, entered)
+
+
+@linked(RUN, DOUBLES, COUNTS, INT, INT, INT)
+def walk(run, totals, done, first_lines, part, parts):
+    """Part `part` of all steps of a call, where all parts run at the same time; else nothing, and done[0] stays -1."""
+    if all_here(run.barrier, part, parts) == 1:
+        if part == 0:
+            done[0] = 0
+        _walk_steps(run, totals, done, first_lines, part, parts, perform, wait_for_all)
 
 
 @linked(RUN, DOUBLES, COUNTS, INT, INT, INT, INT, INT, INT, parallel=True)
@@ -214,6 +220,17 @@ def do_lines(run, first_line, last_line, first_step, last_step, parts):
             perform(run, first_line, last_line, first_step, last_step, np.int64(part))
 
 
+@helper
+def _do_region(run, first_line, last_line, first_step, last_step, part):
+    """All parts of lines that share a region."""
+    do_lines(run, first_line, last_line, first_step, last_step, _most_parts(run, first_line, last_line))
+
+
+@helper
+def _go_on(words, part, parts, number):
+    """Nothing: all parts have met at the end of the region."""
+
+
 _run_at = reference_to(RUN)
 
 
@@ -242,19 +259,7 @@ def steps(address, first_lines, totals):
         if done[0] >= 0:
             return done[0]
         done[0] = 0
-    for step in range(n_steps):
-        entered = _now(run)
-        begin = np.int64(0) if step == 0 else first_lines
-        while begin < n_lines:
-            end = _end_of_region(run, begin)
-            region_entered = _now(run)
-            do_lines(run, begin, end, step, step + 1, _most_parts(run, begin, end))
-            _note_region(run, step, begin, region_entered)
-            begin = end
-        account(run, totals, done, step)
-        if done[_FAILED] == 1:
-            break
-        _note_step(run, step, entered)
+    _walk_steps(run, totals, done, first_lines, np.int64(0), parts, _do_region, _go_on)
     return done[0]
 
 

@@ -42,13 +42,12 @@ def trained_values(params: Floats, records: Records[ParameterRecord], config: Mo
 
 def unpack(params: Floats, records: Records[ParameterRecord], config: ModelConfig) -> dict[str, Floats]:
     """The parameters by their names in PyTorch, as a saved model has them: new arrays in its layout, with those that
-    are folded in the weights of their block."""
+    are folded in the others of their block."""
     found = trained_values(params, records, config)
     pairs = list(zip(config.layers, found, strict=True))
-    weights = {layer.block: values["weight"] for layer, values in pairs if layer.kind == "linear"}
     for layer, values in pairs:
         if LAYERS[layer.kind].folded and values:
-            KINDS[layer.kind].fold(values, weights[layer.block])
+            KINDS[layer.kind].fold(values, {each.kind: of for each, of in pairs if each.block == layer.block})
     saved = [(layer, values) for layer, values in pairs if not LAYERS[layer.kind].folded]
     return {layer.key(name): values[name] for layer, values in saved for name in layer.shapes}
 
