@@ -44,7 +44,7 @@ LAYERS: dict[str, LayerKind] = {
         "norm",
         {"weight": 1.0, "bias": 0.0},
         module="LayerNorm",
-        fields=("gain_offset", "shift_offset", "inverse_offset"),
+        fields=("gain_offset", "shift_offset", "inverse_offset", "normalised_offset"),
     ),
     "activation": LayerKind("the activation function", module="activation"),
     "residual": LayerKind("what goes into the layers before it, plus what comes out", "residual"),

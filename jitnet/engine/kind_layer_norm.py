@@ -28,10 +28,10 @@ def _normalise_cost(s: Sizes) -> Cost:
 
 @operation("vectors of samples", _normalise_cost, ("n", "o"))
 def normalise(run, batch, layer, part, first, last):
-    """What goes into the activation, of own samples: the linear part, normalised, times gain and plus bias."""
+    """The linear part of own samples, normalised, times gain and plus bias."""
     this, work, params = run.layers[layer], run.state.work, run.state.params
     own = replica(run, layer, part)
-    x, out = work[this.linear_offset + own :], work[this.preactivation_offset + own :]
+    x, out = work[this.linear_offset + own :], work[this.normalised_offset + own :]
     gain, bias, inverse = params[this.gain_offset :], params[this.shift_offset :], work[this.inverse_offset + own :]
     layer_norm_forward(x, gain, bias, out, inverse, this.output_stride, this.out_features, first, last)
 
@@ -76,7 +76,8 @@ def normalise_back(run, batch, layer, part, first, last):
 
 def _place(places: Places, row: Any, layer: Layer) -> None:
     row.inverse_offset = places.work.take(int(places.network.batch_room))
-    row.preactivation_offset = row.output_offset = row.result_offset = places.take_outputs(row)
+    row.normalised_offset = places.take_outputs(row)
+    row.preactivation_offset = row.output_offset = row.result_offset = row.normalised_offset
 
 
 def _forward_lines(writer: Writer, block: int, next_batch: bool) -> None:
