@@ -87,8 +87,8 @@ def test_an_operation_costs_what_it_is_counted_to(name):
         ("activate_back", {"transposed": False}, (120, 144)),
         ("partial_logits", {"partials": 1}, (120, 4 * (12 + 20 + 5 + 15))),
         # Floats are neither looked up nor turned into floats.
-        ("gather", {"item": 4}, (0, 120)),
-        ("drop_samples", {"item": 4}, (15, 120)),
+        ("gather", {"bytes_per_input": 4}, (0, 120)),
+        ("drop_samples", {"bytes_per_input": 4}, (15, 120)),
         # 2 x 3 pixels and 3 taps: random numbers for 4 x 5, blurred to 2 x 5 and then to 2 x 3, twice.
         ("augment", {"i": 6, "taps": 3, "height": 2, "width": 3}, (3 * (120 + 2 * (40 + 60 + 36)), 36)),
     ],

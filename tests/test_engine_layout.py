@@ -75,7 +75,7 @@ def places(layout, batch_size, keeps_input, training, sparse):
 def test_no_two_arrays_overlap_and_all_have_room(widths, batch_size, threads, sparse, training, activation):
     layout = lay_out(shape_of(widths, activation), batch_size, threads, skips_zeros=sparse, training=training)
     assert layout.replicas == (threads if sparse and training else 1)
-    keeps_input = KERNELS[activation].keeps == "input"
+    keeps_input = KERNELS[activation].derivative_of == "input"
     found = sorted(places(layout, batch_size, keeps_input, training, sparse), key=lambda place: place[1])
     assert found[0][1] >= PANEL  # what stands before is zeros
     for (name, _, last), (other, first, _) in itertools.pairwise(found):
@@ -98,7 +98,7 @@ def test_no_two_arrays_of_other_layers_overlap(training, sparse, activation):
     shape = shape_of((5, PANEL + 1, PANEL + 1, 3), activation, **EVERYTHING)
     layout = lay_out(shape, 33, 2, skips_zeros=sparse, training=training)
     found = sorted(
-        places(layout, 33, KERNELS[activation].keeps == "input", training, sparse), key=lambda place: place[1]
+        places(layout, 33, KERNELS[activation].derivative_of == "input", training, sparse), key=lambda place: place[1]
     )
     names = {name.split()[0] for name, _, _ in found}
     expected = {"linear", "inverse", "result"} | ({"result_grad", "folded"} if training else set())

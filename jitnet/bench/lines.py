@@ -153,7 +153,7 @@ def _drawing(subject: Subject, threads: int, operation: str, variant: str, confi
     sizes = Sizes(
         subject.batch_size,
         subject.shape.in_features,
-        item=dense.step.item,
+        bytes_per_input=dense.step.bytes_per_input,
         taps=len(distortion_settings(config.augment).gaussian),
         height=height,
         width=width,

@@ -56,13 +56,13 @@ def entry_lists(run, batch, part):
 
 @helper
 def weight_gradient(run):
-    """Where gradients go: to the weights themselves, or to an array of their own."""
+    """Where gradients go: to the weights themselves, or to a separate array."""
     return run.state.params if run.settings.adds_directly else run.state.grads
 
 
 @helper
 def clear_gradient(run, first, last):
-    """Clear own gradients, unless they are added to the weights."""
+    """Clear assigned gradients, unless they are added to the weights."""
     if not run.settings.adds_directly:
         clear(run.state.grads, first, last)
 
@@ -73,9 +73,9 @@ def finish_gradient(run, batch, layer, part, first, last):
     layer below needs it; and the rows scaled by grad_scale, for the weights: that is where plain SGD's learning rate
     comes in."""
     this, work, size = run.layers[layer], run.state.work, batch.size
-    last, own = min(last, this.out_features), replica(run, layer, part)
-    dout, stride, grad_t_stride = work[this.grad_offset + own :], this.output_stride, run.network.grad_t_stride
+    last, at = min(last, this.out_features), replica(run, layer, part)
+    dout, stride, grad_t_stride = work[this.grad_offset + at :], this.output_stride, run.network.grad_t_stride
     if layer > 0:
-        dout_t = work[this.grad_t_offset + own + first * grad_t_stride :]
+        dout_t = work[this.grad_t_offset + at + first * grad_t_stride :]
         transpose(dout[first:], stride, dout_t, grad_t_stride, size, 0, last - first)
     scale_rows(dout, stride, size, np.float32(batch.grad_scale), first, last)

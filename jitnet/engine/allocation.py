@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float32]
 
 
 def byte_values(offset: float, scale: float) -> Floats:
-    """(256,) float32: the network input (byte - offset) * scale, linear in the byte exactly as the loops reckon it."""
+    """(256,) float32: the network input (byte - offset) * scale, linear in the byte exactly as the loops compute it."""
     slope, start = np.float32(scale), np.float32(-offset * scale)
     return np.arange(256, dtype=np.float32) * slope + start
 
@@ -34,7 +34,7 @@ def allocate(
     """Zeroed arrays for a layout.
 
     optional: which of grads, first_moment, second_moment and average are used. marked_columns: columns that each part
-    marks. works: parts that each have their own work, in prediction, and their own lists of listed_samples.
+    marks. works: parts that each have work, in prediction, and lists of listed_samples.
     scratch_pixels: float32 numbers of scratch for each of as many parts.
     """
     params, replicas, room = layout.params, layout.replicas, int(layout.network.batch_room)

@@ -27,7 +27,7 @@ class Buffer:
         self._array: npt.NDArray[Any] = np.empty(0, kind)
 
     def take(self, count: int) -> npt.NDArray[Any]:
-        """So many numbers, whatever stands there; those that were taken before are given up."""
+        """So many numbers, whatever they are; those that were taken before must not be used any more."""
         if len(self._array) < count:
             self._array = np.empty(count + count // 8, self._array.dtype)
         return self._array[:count]
@@ -39,7 +39,7 @@ def aligned(count: int) -> npt.NDArray[np.float32]:
 
 
 def zeroed(*wanted: tuple[int, type]) -> list[npt.NDArray[Any]]:
-    """Zeros, so many of each type, each array on a start of its own in one block of memory."""
+    """Zeros, so many of each type, each array at a start in one block of memory."""
     sizes = [-(-count * np.dtype(kind).itemsize // _LINE_BYTES) * _LINE_BYTES for count, kind in wanted]
     huge = sum(sizes) >= _HUGE_PAGE // 8
     raw = np.empty(max(sum(sizes) + _HUGE_PAGE, _HUGE_FROM) if huge else sum(sizes) + _LINE_BYTES, np.uint8)

@@ -1,4 +1,4 @@
-"""The activation and its dropout: places, lines, and operations, forward beside backward. A part owns units."""
+"""The activation and its dropout: places, lines, and operations, forward beside backward. A part is assigned units."""
 # mypy: allow-untyped-defs, allow-incomplete-defs
 
 from typing import Any
@@ -21,10 +21,10 @@ def _activate_cost(s: Sizes) -> Cost:
 
 @operation("units", _activate_cost, ("n", "o"), activates=True)
 def activate(run, batch, layer, part, first, last):
-    """The activation of own units."""
+    """The activation of assigned units."""
     this, work = run.layers[layer], run.state.work
-    own = replica(run, layer, part)
-    x, out = work[this.preactivation_offset + own :], work[this.output_offset + own :]
+    at = replica(run, layer, part)
+    x, out = work[this.preactivation_offset + at :], work[this.output_offset + at :]
     activation_forward(run.settings.activation, x, out, this.output_stride, batch.size, first, last)
 
 
@@ -37,13 +37,13 @@ def _activate_back_cost(s: Sizes) -> Cost:
 
 @operation("units", _activate_back_cost, ("n", "o"), activates=True)
 def activate_back(run, batch, layer, part, first, last):
-    """The gradient of what went into own units' activation. Where another layer is between the linear one and the
+    """The gradient of what went into assigned units' activation. Where another layer is between the linear one and the
     activation, what the linear layer needs beside it is left to that."""
     this, work, size = run.layers[layer], run.state.work, batch.size
     last = min(last, this.out_features)
-    own = replica(run, layer, part)
-    x, out = work[this.preactivation_offset + own :], work[this.output_offset + own :]
-    dout = work[this.grad_offset + own :]
+    at = replica(run, layer, part)
+    x, out = work[this.preactivation_offset + at :], work[this.output_offset + at :]
+    dout = work[this.grad_offset + at :]
     stride, keep = this.output_stride, 1.0 - this.dropout
     activation_backward(run.settings.activation, x, out, dout, stride, size, keep, first, last)
     if this.preactivation_offset == this.linear_offset:
@@ -56,7 +56,7 @@ def _drop_cost(s: Sizes) -> Cost:
 
 @operation("units", _drop_cost, ("n", "o"))
 def drop(run, batch, layer, part, first, last):
-    """Dropout of own units."""
+    """Dropout of assigned units."""
     this = run.layers[layer]
     out, size = run.state.work[this.output_offset + replica(run, layer, part) :], batch.size
     dropout(out, this.output_stride, size, run.settings.seed, batch.step, layer, this.dropout, first, last)
@@ -64,14 +64,14 @@ def drop(run, batch, layer, part, first, last):
 
 @operation("units", _drop_cost, ("n", "o"))
 def drop_back(run, batch, layer, part, first, last):
-    """The gradient of own units where they were dropped: zero."""
+    """The gradient of assigned units where they were dropped: zero."""
     this = run.layers[layer]
     dout, size = run.state.work[this.grad_offset + replica(run, layer, part) :], batch.size
     dropout(dout, this.output_stride, size, run.settings.seed, batch.step, layer, this.dropout, first, last)
 
 
 def _place(places: Places, row: Any, layer: Layer) -> None:
-    if ACTIVATION_KERNELS[places.activation].keeps == "input":
+    if ACTIVATION_KERNELS[places.activation].derivative_of == "input":
         row.output_offset = row.result_offset = places.take_outputs(row)
 
 

@@ -21,7 +21,7 @@ def _fold_cost(s: Sizes) -> Cost:
 
 @operation("units", _fold_cost, ("i", "o"))
 def fold_scale(run, batch, layer, part, first, last):
-    """Own units' weights times the factors of the inputs."""
+    """Assigned units' weights times the factors of the inputs."""
     this, state = run.layers[layer], run.state
     w, scale = state.params[this.weight_offset :], state.params[this.scale_offset :]
     scale_weights(w, scale, state.work[this.folded_offset :], this.in_features, first, last)
@@ -34,7 +34,7 @@ def _backward_scale_cost(s: Sizes) -> Cost:
 
 @operation("inputs", _backward_scale_cost, ("i", "o"))
 def backward_scale(run, batch, layer, part, first, last):
-    """The gradients of own inputs' weights and factors, from that of their products."""
+    """The gradients of assigned inputs' weights and factors, from that of their products."""
     this, state = run.layers[layer], run.state
     w, scale = state.params[this.weight_offset :], state.params[this.scale_offset :]
     dw, dscale = state.grads[this.weight_offset :], state.grads[this.scale_offset :]

@@ -1,6 +1,6 @@
 """Layer normalisation: places, lines, and operations, forward beside backward.
 
-Its sums over units need a sample's units all together: their operations are split by samples, in regions of their own.
+Its sums over units need a sample's units all together: their operations are split by samples, in separate regions.
 """
 # mypy: allow-untyped-defs, allow-incomplete-defs
 
@@ -28,11 +28,11 @@ def _normalise_cost(s: Sizes) -> Cost:
 
 @operation("vectors of samples", _normalise_cost, ("n", "o"))
 def normalise(run, batch, layer, part, first, last):
-    """The linear part of own samples, normalised, times gain and plus bias."""
+    """The linear part of assigned samples, normalised, times gain and plus bias."""
     this, work, params = run.layers[layer], run.state.work, run.state.params
-    own = replica(run, layer, part)
-    x, out = work[this.linear_offset + own :], work[this.normalised_offset + own :]
-    gain, bias, inverse = params[this.gain_offset :], params[this.shift_offset :], work[this.inverse_offset + own :]
+    at = replica(run, layer, part)
+    x, out = work[this.linear_offset + at :], work[this.normalised_offset + at :]
+    gain, bias, inverse = params[this.gain_offset :], params[this.shift_offset :], work[this.inverse_offset + at :]
     layer_norm_forward(x, gain, bias, out, inverse, this.output_stride, this.out_features, first, last)
 
 
@@ -42,14 +42,14 @@ def _backward_norm_cost(s: Sizes) -> Cost:
 
 @operation("units", _backward_norm_cost, ("n", "o"))
 def backward_norm(run, batch, layer, part, first, last):
-    """The gradients of the gain and the bias of own units' norm, scaled by grad_scale; and of what the gain was
+    """The gradients of the gain and the bias of assigned units' norm, scaled by grad_scale; and of what the gain was
     multiplied by."""
     this, work = run.layers[layer], run.state.work
     clear_gradient(run, this.gain_offset + first, this.gain_offset + last)
     clear_gradient(run, this.shift_offset + first, this.shift_offset + last)
-    target, own = weight_gradient(run), replica(run, layer, part)
+    target, at = weight_gradient(run), replica(run, layer, part)
     gain, dgain, dbias = run.state.params[this.gain_offset :], target[this.gain_offset :], target[this.shift_offset :]
-    dout, normed = work[this.grad_offset + own :], work[this.linear_offset + own :]
+    dout, normed = work[this.grad_offset + at :], work[this.linear_offset + at :]
     factor = np.float32(batch.grad_scale)
     layer_norm_gradient(dout, normed, gain, this.output_stride, batch.size, factor, dgain, dbias, first, last)
 
@@ -61,16 +61,16 @@ def _normalise_back_cost(s: Sizes) -> Cost:
 
 @operation("vectors of samples", _normalise_back_cost, ("n", "o"))
 def normalise_back(run, batch, layer, part, first, last):
-    """The gradient of the linear part of own samples, as `activate_back` leaves it where there is no norm: also samples
-    last, where a layer below needs it, and the rows scaled by grad_scale."""
-    this, work, own = run.layers[layer], run.state.work, replica(run, layer, part)
+    """The gradient of the linear part of assigned samples, as `activate_back` leaves it where there is no norm: also
+    samples last, where a layer below needs it, and the rows scaled by grad_scale."""
+    this, work, at = run.layers[layer], run.state.work, replica(run, layer, part)
     stride, units, grad_t_stride = this.output_stride, this.out_features, run.network.grad_t_stride
-    dout, normed = work[this.grad_offset + own :], work[this.linear_offset + own :]
-    inverse = work[this.inverse_offset + own :]
+    dout, normed = work[this.grad_offset + at :], work[this.linear_offset + at :]
+    inverse = work[this.inverse_offset + at :]
     layer_norm_backward(dout, normed, inverse, stride, units, first, last)
     rows, count = dout[first * stride :], last - first
     if layer > 0:
-        transpose(rows, stride, work[this.grad_t_offset + own + first :], grad_t_stride, count, 0, units)
+        transpose(rows, stride, work[this.grad_t_offset + at + first :], grad_t_stride, count, 0, units)
     scale_rows(rows, stride, count, np.float32(batch.grad_scale), 0, units)
 
 

@@ -1,7 +1,8 @@
 """A linear layer: places, lines, and its operations, forward beside backward.
 
-Forward, a part owns units of the layer. Backward, a part owns inputs of the layer, which are units of the layer below:
-the gradient that it makes for them is the one that it needs there. The output layer's forward is in `output`.
+Forward, a part is assigned units of the layer. Backward, a part is assigned inputs of the layer, which are units of the
+layer below: the gradient that it makes for them is the one that it needs there. The output layer's forward is in
+`output`.
 """
 # mypy: allow-untyped-defs, allow-incomplete-defs
 
@@ -38,7 +39,7 @@ __all__ = [
 
 @operation("units", linear_cost, ("n", "i", "o"), product="forward")
 def forward(run, batch, layer, part, first, last):
-    """The linear part of own units, from dense inputs, for all samples."""
+    """The linear part of assigned units, from dense inputs, for all samples."""
     this = run.layers[layer]
     work, params = run.state.work, run.state.params
     x = work[inputs(run, batch, layer, part) :]
@@ -77,14 +78,14 @@ def _backward_input_cost(s: Sizes) -> Cost:
 
 @operation("units below", _backward_input_cost, ("n", "i", "o"), product="input")
 def backward_input(run, batch, layer, part, first, last):
-    """The gradient of own inputs: of what the units below gave."""
+    """The gradient of assigned inputs: of what the units below returned."""
     this, below, network, work = run.layers[layer], run.layers[layer - 1], run.network, run.state.work
     stride, size, last = network.grad_t_stride, batch.size, min(last, this.in_features)
-    own = replica(run, layer - 1, part)
-    dout_t, dx_t = work[this.grad_t_offset + replica(run, layer, part) :], work[below.grad_t_offset + own :]
+    at = replica(run, layer - 1, part)
+    dout_t, dx_t = work[this.grad_t_offset + replica(run, layer, part) :], work[below.grad_t_offset + at :]
     w = run.state.params[this.weight_offset :]
     linear_backward_input(dout_t, w, dx_t, stride, size, this.in_features, this.out_features, first, last)
-    dx = work[below.result_grad_offset + own + first :]
+    dx = work[below.result_grad_offset + at + first :]
     transpose(dx_t[first * stride :], stride, dx, below.output_stride, last - first, 0, size)
 
 
@@ -94,7 +95,7 @@ def _backward_weight_cost(s: Sizes) -> Cost:
 
 @operation("units below", _backward_weight_cost, ("n", "i", "o"), product="weight")
 def backward_weight(run, batch, layer, part, first, last):
-    """The gradient of the weights that leave own inputs; of the first layer, of the weights of own units."""
+    """The gradient of the weights that leave assigned inputs; of the first layer, of the weights of assigned units."""
     this, work = run.layers[layer], run.state.work
     target = weight_gradient(run)[this.weight_offset :]
     x = work[inputs(run, batch, layer, part) :]
@@ -131,18 +132,18 @@ def _backward_sparse_cost(s: Sizes) -> Cost:
 
 @operation("units", _backward_sparse_cost, ("n", "i", "o"), on_entries=True)
 def backward_sparse(run, batch, layer, part, first, last):
-    """The gradient of the first layer's weights of own units, from lists of the inputs that are not zero."""
+    """The gradient of the first layer's weights of assigned units, from lists of the inputs that are not zero."""
     this, data, state = run.layers[layer], run.data, run.state
     clear_gradient(run, this.weight_offset + first * this.in_features, this.weight_offset + last * this.in_features)
     target = weight_gradient(run)[this.weight_offset :]
-    marks, cursors, own = state.marks[part, : this.in_features], state.cursors[part], replica(run, layer, part)
+    marks, cursors, at = state.marks[part, : this.in_features], state.cursors[part], replica(run, layer, part)
     size, coming = batch.size, batch.next_indices.shape[0]
     for n in range(0, size, SPARSE_BLOCK):
         end = min(size, n + SPARSE_BLOCK)
         indices = batch.indices[n:end]
         # Asked for: the samples of this many steps ahead, at the pace at which these are marked.
         mark_columns(data.indptr, data.entries, indices, batch.next_indices[n : min(end, coming)], marks)
-        dout = state.work[this.grad_offset + own + n * this.output_stride :]
+        dout = state.work[this.grad_offset + at + n * this.output_stride :]
         sparse_backward_weight(
             marks,
             data.indptr,
@@ -166,7 +167,7 @@ def _backward_bias_cost(s: Sizes) -> Cost:
 
 @operation("panels", _backward_bias_cost, ("n", "o"))
 def backward_bias(run, batch, layer, part, first, last):
-    """The gradient of own units' biases."""
+    """The gradient of assigned units' biases."""
     this, work = run.layers[layer], run.state.work
     clear_gradient(run, this.bias_offset + first, this.bias_offset + last)
     target = weight_gradient(run)[this.bias_offset :]
@@ -185,14 +186,14 @@ def _forward_lines(writer: Writer, block: int, next_batch: bool) -> None:
 
 
 def _backward_lines(writer: Writer, block: int) -> None:
-    own = "units" if block == 0 else "units below"
+    split = "units" if block == 0 else "units below"
     if block > 0:
         writer.add("backward_input", block)
     if block == 0 and writer.skips_zeros:
         writer.add("backward_sparse", block)
     else:
-        writer.add("backward_weight", block, own)
-    writer.update("update_weights", block, own)
+        writer.add("backward_weight", block, split)
+    writer.update("update_weights", block, split)
     if block < writer.last or writer.output_bias:
         split = "units" if block == 0 and writer.last > 0 else "panels"
         writer.add("backward_bias", block, split)

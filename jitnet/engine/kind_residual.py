@@ -1,4 +1,4 @@
-"""The residual sum: places, lines, and operations, forward beside backward. A part owns units."""
+"""The residual sum: places, lines, and operations, forward beside backward. A part is assigned units."""
 # mypy: allow-untyped-defs, allow-incomplete-defs
 
 from typing import Any
@@ -20,23 +20,24 @@ def _sum_cost(s: Sizes) -> Cost:
 
 @operation("units", _sum_cost, ("n", "o"))
 def add_input(run, batch, layer, part, first, last):
-    """The block's input added to the output of own units."""
-    this, work, own = run.layers[layer], run.state.work, replica(run, layer, part)
-    x, branch, out = work[inputs(run, batch, layer, part) :], work[this.output_offset + own :], this.result_offset + own
+    """The block's input added to the output of assigned units."""
+    this, work, at = run.layers[layer], run.state.work, replica(run, layer, part)
+    x, branch, out = work[inputs(run, batch, layer, part) :], work[this.output_offset + at :], this.result_offset + at
     residual_forward(x, this.input_stride, branch, work[out:], this.output_stride, batch.size, first, last)
 
 
 @operation("units", lambda s: Cost(0, 8 * s.n * s.o), ("n", "o"))
 def branch_gradient(run, batch, layer, part, first, last):
-    """The gradient of own units' output, which is that of the sum; the sum's is still needed for the block's input."""
-    this, work, own = run.layers[layer], run.state.work, replica(run, layer, part)
-    dout, dbranch = work[this.result_grad_offset + own :], work[this.grad_offset + own :]
+    """The gradient of assigned units' output, which is that of the sum; the sum's is still needed for the block's
+    input."""
+    this, work, at = run.layers[layer], run.state.work, replica(run, layer, part)
+    dout, dbranch = work[this.result_grad_offset + at :], work[this.grad_offset + at :]
     residual_branch(dout, dbranch, this.output_stride, batch.size, first, last)
 
 
 @operation("units below", _sum_cost, ("n", "o"))
 def join_gradient(run, batch, layer, part, first, last):
-    """The gradient of the sum, added to that of own inputs, which came back through the block."""
+    """The gradient of the sum, added to that of assigned inputs, which came back through the block."""
     this, below, work = run.layers[layer], run.layers[layer - 1], run.state.work
     dout = work[this.result_grad_offset + replica(run, layer, part) :]
     dx = work[below.result_grad_offset + replica(run, layer - 1, part) :]

@@ -1,6 +1,6 @@
 """What a kind of layer brings to a network in training: parameters, places in `work`, lines forward and backward.
 
-Each kind has a file of its own, `kind_…`, with its operations and its KIND. A place or a line is asked for through what
+Each kind has a file, `kind_…`, with its operations and its KIND. A place or a line is asked for through what
 is passed in: `Places` of `room` hands out places, `Writer` of `program` writes lines. Layers of one block share a
 record of LAYER.
 

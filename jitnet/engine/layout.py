@@ -30,8 +30,8 @@ __all__ = ["Layout", "lay_out"]
 MOST_PARTIALS = 8
 """Groups of units that contribute to the logits apart: so many parts can share a network of one hidden layer."""
 
-_OWN_BYTES = 8 << 20
-"""Bytes up to which all parts together have outputs of their own. Where they are more, a step is long."""
+_REPLICATED_BYTES = 8 << 20
+"""Bytes up to which all parts together have separate outputs. Where they are more, a step is long."""
 
 _ROWS_TOGETHER = 32
 """Rows are given room in such numbers: whole vectors of samples, and 128 bytes of a number each."""
@@ -40,7 +40,7 @@ _ROWS_TOGETHER = 32
 @dataclass(frozen=True)
 class Layout:
     """layers: (n_layers,) records. parameters: (n_parameters,) records, block after block. params, work: numbers in
-    all. replicas: parts that each have marks, cursors and losses of their own. squares: numbers that the gradient's
+    all. replicas: parts that each have marks, cursors and losses. squares: numbers that the gradient's
     norm is summed of."""
 
     layers: Records[LayerRecord]
@@ -53,7 +53,7 @@ class Layout:
 
     @property
     def fused(self) -> bool:
-        """Whether each part has logits and losses of its own: it does the output for itself."""
+        """Whether each part has separate logits and losses: it does the output for itself."""
         return bool(self.network.sample_stride > 0)
 
 
@@ -61,7 +61,7 @@ def lay_out(
     config: ModelConfig, batch_size: int, threads: int, *, skips_zeros: bool, training: bool, dropout: Any = 0.0
 ) -> Layout:
     """Give everything its place. skips_zeros: the first layer walks lists of entries, and has no dense inputs.
-    training: with gradients; else each part has work of its own. dropout: a rate for each layer."""
+    training: with gradients; else each part has separate work. dropout: a rate for each layer."""
     layers, network = make_records(LAYER, len(config.blocks)), make_record(NETWORK)
     layers.group, layers.dropout = PANEL, dropout
     network.batch_room = -(-batch_size // _ROWS_TOGETHER) * _ROWS_TOGETHER
@@ -136,12 +136,12 @@ def _place_partials(layers: Any, network: Any, replicas: int, skips_zeros: bool,
 
 def _place_replicas(layers: Any, network: Any, replicas: int, work: Room, shared: bool) -> None:
     """Logits, their gradients and losses for each part. In a network of one hidden layer no part needs another one's
-    hidden units either: each has room for all of them, uses its own, and nobody else comes near. shared: a layer needs
-    those of all parts."""
+    hidden units either: each has room for all of them, uses its assigned ones, and no other thread touches them.
+    shared: a layer needs those of all parts."""
     gap = GAP_BYTES // 4
     network.sample_stride = int(network.batch_room) + gap
-    own = layers[-2:] if len(layers) == 2 and not shared else layers[-1:]
-    if 4 * replicas * (work.end - int(own[0].linear_offset) + gap) > _OWN_BYTES:
-        own = layers[-1:]
-    own.part_stride = work.end - int(own[0].linear_offset) + gap
-    work.take((replicas - 1) * int(own[0].part_stride))
+    replicated = layers[-2:] if len(layers) == 2 and not shared else layers[-1:]
+    if 4 * replicas * (work.end - int(replicated[0].linear_offset) + gap) > _REPLICATED_BYTES:
+        replicated = layers[-1:]
+    replicated.part_stride = work.end - int(replicated[0].linear_offset) + gap
+    work.take((replicas - 1) * int(replicated[0].part_stride))

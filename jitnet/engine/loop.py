@@ -33,7 +33,7 @@ from jitnet.compiler.startup import compile_beside, linked_functions, load_all
 from jitnet.compiler.switch import switch
 from jitnet.engine.operation import ARGUMENTS
 from jitnet.engine.operations import OPERATIONS
-from jitnet.engine.ownership import MEETINGS, own_range
+from jitnet.engine.ownership import MEETINGS, assigned_range
 from jitnet.engine.state import RUN, Batch, empty_run
 from jitnet.kernels.random import shuffle
 from jitnet.kernels.schedule import learning_rate
@@ -104,15 +104,15 @@ def perform(run, first_line, last_line, first_step, last_step, part):
     """
     flags = flush_denormals()
     began = _now(run)
-    alone = run.call.meeting == NEVER
+    parts_share_steps = run.call.meeting == NEVER
     for step in range(first_step, last_step):
         rate = learning_rate(run.schedule, run.call.first_step + step)
         for k in range(first_line, last_line):
             line = run.program[k]
-            share, shares = (np.int64(0), np.int64(1)) if alone else (part, line.parts)
+            share, shares = (np.int64(0), np.int64(1)) if parts_share_steps else (part, line.parts)
             if share < shares:
                 batch = by_reference(_batch_of(run, step + line.next_batch, rate))
-                first, last = own_range(run, batch, line.split, line.layer, share, shares)
+                first, last = assigned_range(run, batch, line.split, line.layer, share, shares)
                 run_operation(line.operation, run, batch, line.layer, part, first, last)
                 began = _note_line(run, step, k, part, began)
     restore_float_flags(flags)
@@ -209,7 +209,7 @@ def team(run, totals, done, first_line, last_line, first_step, last_step, parts,
 def do_lines(run, first_line, last_line, first_step, last_step, parts):
     """Lines of the program that share a region, or where parts never meet all of them, for some steps; without threads
     one part after another, or where any part could do each step, the first alone."""
-    if parts > 1 and not run.call.in_turn:
+    if parts > 1 and not run.call.one_by_one:
         totals, done = np.zeros(0, np.float64), np.zeros(0, np.int64)
         meeting = AT_REGION_ENDS
         if run.call.meeting == NEVER:
@@ -252,7 +252,7 @@ def steps(address, first_lines, totals):
         do_lines(run, 0, n_lines, 0, n_steps, parts)
         return n_steps
     done = np.zeros(2, np.int64)
-    if run.call.meeting == AT_BARRIERS and not run.call.in_turn and may_wait(run.barrier, parts):
+    if run.call.meeting == AT_BARRIERS and not run.call.one_by_one and may_wait(run.barrier, parts):
         done[0] = -1
         forget_barrier(run.barrier, parts)
         team(run, totals, done, first_lines, n_lines, 0, n_steps, parts, AT_BARRIERS)
@@ -272,7 +272,7 @@ def run_steps(struct: Struct, first_lines: int, totals: npt.NDArray[np.float64])
     if totals.shape != (3,) or totals.dtype != np.float64:
         raise ValueError(f"totals is {totals.dtype} of shape {totals.shape}; expected float64 of shape (3,)")
     if threads_are_lost():
-        struct.value.call.in_turn = True
+        struct.value.call.one_by_one = True
     return int(steps(struct.address, first_lines, totals))
 
 
@@ -297,8 +297,8 @@ def compile_other_end() -> None:
 
 @cache
 def compile_ahead() -> "subprocess.Popen[bytes] | None":
-    """Have a second process compile too, where anything has to be compiled. `load_loop` does so as well; whoever knows
-    earlier that it will be called saves the time between. It ends with this process at the latest."""
+    """Have a second process compile too, where anything has to be compiled. `load_loop` does so as well; a caller that
+    knows earlier that it will be called saves the time between. It ends with this process at the latest."""
     if all_compiled() or not can_keep() or describe_machine().cores == 1:
         return None
     beside = compile_beside("from jitnet.engine.loop import compile_other_end; compile_other_end()")

@@ -56,7 +56,7 @@ class LayerRecord(Record, Protocol):
     squares_offset: int  # in squares: a number for each vector of units
     input_offset: int  # in work, as all that follow
     input_stride: int
-    input_part_stride: int  # from one part's own inputs to the next's; 0: one for all
+    input_part_stride: int  # from one part's assigned inputs to the next's; 0: one for all
     buffer_stride: int  # from this batch's inputs to the next one's; 0 where there is one buffer
     folded_offset: int  # the weights as inputs are multiplied by them; 0: as they are in params
     linear_offset: int  # what the linear layer makes; preactivation_offset where the activation follows
@@ -67,7 +67,7 @@ class LayerRecord(Record, Protocol):
     result_grad_offset: int  # gradient of the result; grad_offset where no input is added
     grad_offset: int  # gradient of the preactivation, samples as rows
     grad_t_offset: int  # the same, samples last
-    part_stride: int  # from one part's own outputs and their gradients to the next's; 0: one for all
+    part_stride: int  # from one part's outputs and their gradients to the next's; 0: one for all
     group: int  # units that stay together when units are shared out
     dropout: float  # rate
 
@@ -107,16 +107,16 @@ class NetworkRecord(Record, Protocol):
     batch_room: int  # the largest batch, rounded up
     grad_t_stride: int  # of every layer's transposed gradient
     n_partials: int  # groups of units that contribute to the logits apart; 0 where they do not
-    partials_offset: int  # in work: (2, n_partials, batch_room, PANEL), two buffers that take turns
+    partials_offset: int  # in work: (2, n_partials, batch_room, PANEL), two buffers, for even steps and odd
     partial_stride: int  # from one group's contributions to the next one's
-    sample_stride: int  # from one part's own losses and right guesses to the next's; 0: one for all
+    sample_stride: int  # from one part's losses and right guesses to the next's; 0: one for all
 
 
 NETWORK = record_type(NetworkRecord)
 
 
 class SettingsRecord(Record, Protocol):
-    """The options that steer a step. The optimizer's and the schedule's are records of their own."""
+    """The options that steer a step. The optimizer's and the schedule's are separate records."""
 
     activation: int  # its code
     loss_code: int
@@ -141,13 +141,13 @@ class CallRecord(Record, Protocol):
     n_steps: int
     first_step: int  # of the run: steps before this call
     has_bytes: bool  # samples are data.images, else data.features
-    lists_batches: bool  # lists of inputs that are not zero are each batch's own, not the data set's
+    lists_batches: bool  # lists of inputs that are not zero are of each batch, not of the data set
     epoch: np.uint64
     height: int  # of an image
     width: int
     clocked: bool  # the clock runs; only where the run has room for its readings
     meeting: int  # how parts meet, a code of ownership.MEETINGS
-    in_turn: bool  # parts run one after another on this thread: no parallel region can be entered
+    one_by_one: bool  # parts run one after another on this thread: no parallel region can be entered
 
 
 CALL = record_type(CallRecord)

@@ -16,7 +16,7 @@ __all__ = ["CODES", "OPERATIONS"]
 
 
 def _defined_in(module: ModuleType) -> list[Operation]:
-    """The records of a module's own operations, in the order of the source."""
+    """The records of the operations that a module defines, in the order of the source."""
     found = [(name, record_of(value)) for name, value in vars(module).items()]
     return [record for name, record in found if record and record.function.__module__ == module.__name__]
 

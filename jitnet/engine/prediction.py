@@ -102,8 +102,8 @@ class Predictor:
         self, n_samples: int, threads: int, has_bytes: bool, skips_zeros: bool, share: float = 1.0, columns: float = 1.0
     ) -> Program:
         """share, columns: as `Step` has density and columns; costs depend on them, and nothing else."""
-        item = 1 if has_bytes else 4
-        step = Step(self._shape, TrainConfig(), PREDICT_BLOCK, threads, share, skips_zeros, item, columns)
+        bytes_per_input = 1 if has_bytes else 4
+        step = Step(self._shape, TrainConfig(), PREDICT_BLOCK, threads, share, skips_zeros, bytes_per_input, columns)
         return predicting(step, self._layout, n_samples)
 
     def _prepared(self, program: Program, samples: npt.NDArray[Any], has_bytes: bool, skips_zeros: bool) -> Run:

@@ -4,21 +4,21 @@ A line is an operation on a layer, split by something in so many parts. Within a
 the next without waiting for the others. A region ends where a part needs what others have made: there they wait for
 each other.
 
-    forward     hidden layers, first to last         each part owns units
-    output      logits and loss                      each part owns samples, or does all of them
-    backward    the last layer to the second         each part owns inputs of the layer, that is units of the one below:
+    forward     hidden layers, first to last         a part is assigned units
+    output      logits and loss                      a part is assigned samples, or does all of them
+    backward    the last layer to the second         a part is assigned inputs of the layer, units of the one below:
                                                      their gradient, that of the weights that leave them, the update
-    first       the first layer                      each part owns units
+    first       the first layer                      a part is assigned units
 
 The first layer's backward needs nothing of other parts but what the second layer's left in the same part, so both are
 one region. The first layer's forward for the next batch joins them: its weights are in the core's cache.
 
 With few classes each group of the last hidden layer's units contributes to the logits as soon as it is done, and the
-output only adds up. Where zeros are skipped too a step is short; then the output is no region of its own but begins
+output only adds up. Where zeros are skipped too a step is short; then the output is no separate region but begins
 every part's backward, and each part does it for all samples, for itself. A network with one hidden layer has one region
 a step.
 
-Where the update must wait for the whole gradient (clipping, max-norm), it is regions of its own behind the backward.
+Where the update must wait for the whole gradient (clipping, max-norm), it has separate regions behind the backward.
 
 Training, measuring and predicting are three programs of the same forward lines. In the first two parts share each step.
 In prediction, as in whatever works on samples one by one, parts share the steps.
@@ -125,8 +125,8 @@ def table_of(lines: Sequence[Line]) -> Any:
 
 class Step(NamedTuple):
     """What a program is made for. batch_size: of a whole batch. threads: at the most. density: share of the inputs that
-    are not zero, skips_zeros: whether only those are walked. item: bytes of an input as it is stored. columns: share of
-    the inputs that any sample of a batch has."""
+    are not zero, skips_zeros: whether only those are walked. bytes_per_input: bytes of an input as it is stored.
+    columns: share of the inputs that any sample of a batch has."""
 
     shape: ModelConfig
     config: TrainConfig
@@ -134,7 +134,7 @@ class Step(NamedTuple):
     threads: int
     density: float
     skips_zeros: bool
-    item: int
+    bytes_per_input: int
     columns: float = 1.0
 
 
@@ -188,7 +188,7 @@ class Writer:
             self.region(self._parts)
 
     def apart(self, operation: str, layer: int, *, next_batch: bool = False) -> None:
-        """A line by samples in a region of its own, and behind it a region of as many parts as before."""
+        """A line by samples in a separate region, and behind it a region of as many parts as before."""
         parts = self._parts
         if self.meets:
             self.region(self.sample_parts(operation, layer))
@@ -211,7 +211,7 @@ class Writer:
         return self.dropout and bool(self.layout.layers[layer].dropout > 0.0)
 
     def add(self, operation: str, layer: int, split: str = "", *, next_batch: bool = False) -> None:
-        """A line in the region at hand. split: another than the operation's own."""
+        """A line in the region at hand. split: another than the operation's."""
         chosen, sizes = OPERATIONS[operation], self._sizes(layer, operation)
         self.lines.append(
             Line(
@@ -231,7 +231,7 @@ class Writer:
     def _unused(self, layer: int, operation: str) -> frozenset[str]:
         """Kernels that an operation may call but does not on this layer of this step."""
         shape, config = self.step.shape, self.step.config
-        unused = {"gather_floats" if self.step.item == 1 else "gather_bytes"}
+        unused = {"gather_floats" if self.step.bytes_per_input == 1 else "gather_bytes"}
         unused |= {"update", "clear"} if adds_directly(shape, config) else set()
         unused |= {"average"} if config.ema == 0.0 else set()
         unused |= {"transpose"} if layer == 0 else set()
@@ -270,7 +270,7 @@ class Writer:
             limited=layer < self.last,
             between=self._has_layer_between(layer),
             more=sum(each.trained for each in self._blocks[layer] if each.kind != "linear"),
-            item=step.item,
+            bytes_per_input=step.bytes_per_input,
             outputs=shape.out_features,
             loss=LOSS_KERNELS[shape.loss].price,
             link=LINK_KERNELS[LOSSES[shape.loss].link].price,

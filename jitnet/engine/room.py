@@ -16,7 +16,7 @@ def row_stride(features: int) -> int:
     """Numbers from one row of so many (whole panels) to the next: an odd count of cache lines, so that a column's rows
     spread over all sets of the first cache.
 
-    Of short rows twice an odd count: units of different threads then never lie in the same two neighbouring lines,
+    Of short rows twice an odd count: units of different threads are then never in the same two neighbouring lines,
     which processors fetch together and take from each other. In long rows that is one pair of hundreds.
     """
     lines = features // LANES

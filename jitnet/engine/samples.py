@@ -49,7 +49,7 @@ class SampleMaker:
         self._sizes = Sizes(
             1,
             (images if self._has_bytes else features).shape[1],
-            item=1.0 if self._has_bytes else 4.0,
+            bytes_per_input=1.0 if self._has_bytes else 4.0,
             taps=len(distortion.gaussian),
             height=height,
             width=width,

@@ -51,7 +51,7 @@ def training_run(step: Step, layout: Layout, program: Program, n_steps: int) -> 
     """A run of a program on zeroed arrays, still without samples; n_steps: of an epoch."""
     shape, config = step.shape, step.config
     settings = make_settings(shape, config)
-    optional = [*OPTIMIZER_KERNELS[config.optimizer].keeps]
+    optional = [*OPTIMIZER_KERNELS[config.optimizer].moments]
     optional += [] if settings.adds_directly else ["grads"]
     optional += ["average"] if config.ema > 0.0 else []
     marked = shape.in_features if step.skips_zeros else 1
@@ -66,7 +66,7 @@ def training_run(step: Step, layout: Layout, program: Program, n_steps: int) -> 
         call=make_record(
             CALL,
             batch_size=step.batch_size,
-            has_bytes=step.item == 1,
+            has_bytes=step.bytes_per_input == 1,
             meeting=MEETINGS[program.meeting],
         ),
         barrier=barrier_words(program.threads),
@@ -98,7 +98,7 @@ def run_on_data(
 
 @cache
 def _blank_run() -> Run:
-    """One run that does nothing, for all; nobody writes to it."""
+    """One run that does nothing, for all; it is never written to."""
     return empty_run()
 
 
@@ -123,7 +123,7 @@ def make_data(
         data = data._replace(targets=np.require(targets, np.float32, ["C", "W"]))
     if not skips_zeros:
         return data
-    sizes = Sizes(len(images), images.shape[1], item=1)
+    sizes = Sizes(len(images), images.shape[1], bytes_per_input=1)
     data = data._replace(indptr=np.zeros(len(images) + 1, np.int64))
     run = _blank_run()._replace(data=data, order=np.arange(len(images), dtype=np.int32))
     run_on_data(run, on_data(["count_entries"], sizes, threads), times=times)

@@ -33,7 +33,7 @@ def _of_units(parameter, first, last):
 
 @helper
 def _update(run, batch, factor, first, last):
-    """Own parameters from their gradients, where these were not added to them directly."""
+    """Assigned parameters from their gradients, where these were not added to them directly."""
     if run.settings.adds_directly:
         return
     state = run.state
@@ -53,7 +53,7 @@ def _update(run, batch, factor, first, last):
 
 @helper
 def _average(run, first, last):
-    """The moving average of own parameters, where there is one."""
+    """The moving average of assigned parameters, where there is one."""
     if run.settings.average_decay > 0.0:
         average(run.state.params, run.state.average, run.settings.average_decay, first, last)
 
@@ -72,7 +72,8 @@ def _update_cost(s: Sizes, parameters: float) -> Cost:
 def update_weights(run, batch, layer, part, first, last):
     """The weights whose gradients the part has just made, and their moving average."""
     this = run.layers[layer]
-    pieces, width = this.padded_features // PANEL, np.int64(PANEL)  # of each panel own inputs, or own panels as a whole
+    # Of each panel the assigned inputs; of the first layer the assigned panels as a whole.
+    pieces, width = this.padded_features // PANEL, np.int64(PANEL)
     if layer == 0:
         pieces, width = np.int64(1), this.in_features
     else:
@@ -88,7 +89,7 @@ def update_weights(run, batch, layer, part, first, last):
 
 @operation("panels", lambda s: _update_cost(s, s.o + s.more), ("o",))
 def update_vectors(run, batch, layer, part, first, last):
-    """Vectors of own units, as their biases and a norm's gains, and the moving average of these."""
+    """Vectors of assigned units, as their biases and a norm's gains, and the moving average of these."""
     this = run.layers[layer]
     for k in range(this.first_parameter, this.end_parameter):
         parameter = run.parameters[k]
@@ -125,7 +126,7 @@ def norm(run, batch, layer, part, first, last):
 
 @operation("blocks", lambda s: _update_cost(s, s.parameters), ("parameters",), whole_network=True)
 def update_all(run, batch, layer, part, first, last):
-    """Own blocks of parameters, the whole gradient first scaled down to the largest norm allowed (Pascanu et al.
+    """Assigned blocks of parameters, the whole gradient first scaled down to the largest norm allowed (Pascanu et al.
     2013)."""
     state, factor = run.state, 1.0
     if run.settings.clip_norm > 0.0:
@@ -146,7 +147,7 @@ def _limit_cost(s: Sizes) -> Cost:
 
 @operation("panels", _limit_cost, ("i", "o"))
 def limit(run, batch, layer, part, first, last):
-    """Norms of own units' weights, the last layer's aside; then the moving average, of the parameters as the step
+    """Norms of assigned units' weights, the last layer's aside; then the moving average, of the parameters as the step
     leaves them."""
     this, params = run.layers[layer], run.state.params
     for k in range(this.first_parameter, this.end_parameter):

@@ -324,7 +324,7 @@ class _Clocked:
                 n,
                 i,
                 entries=n * i * step.density,
-                item=step.item,
+                bytes_per_input=step.bytes_per_input,
                 taps=len(distortion.gaussian),
                 height=height,
                 width=width,

@@ -84,12 +84,14 @@ def make_plan(
             f"--threads is {config.threads}; this process may use 1 to {here.affinity} (cores by affinity)"
         )
     sparse = loops == "zero-skipping"
-    item = 4 if _scaled_before(scaling, samples) else 1
+    bytes_per_input = 4 if _scaled_before(scaling, samples) else 1
     rates = _dropout(model.config, config)
     columns = used_columns(samples.images, batch_size) if sparse else 1.0
 
     def on(threads: int) -> tuple[Step, Layout]:
-        step = Step(model.config, config, batch_size, threads, share if sparse else 1.0, sparse, item, columns)
+        step = Step(
+            model.config, config, batch_size, threads, share if sparse else 1.0, sparse, bytes_per_input, columns
+        )
         return step, lay_out(
             model.config, batch_size, threads, skips_zeros=sparse, training=True, dropout=(*rates, 0.0)
         )

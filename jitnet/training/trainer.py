@@ -417,7 +417,7 @@ class Trainer:
         """The samples of a split, and a struct that measures the parameters so far on it; the split itself where the
         rows that are trained on are bytes and its are none, which the program cannot walk."""
         samples, run = len(split), self._run
-        of_bytes = self.plan.step.item == 1
+        of_bytes = self.plan.step.bytes_per_input == 1
         if of_bytes and split.images.dtype != np.uint8:
             return split
         if not of_bytes:
