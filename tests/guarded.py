@@ -133,10 +133,10 @@ def _guard_compiled_loops() -> None:
 
 
 def _guard_engine() -> None:
-    from jitnet.engine import setup, state
+    from jitnet.engine import allocation, arena, setup
 
-    state._arena = lambda *wanted: [np.zeros(count, kind) for count, kind in wanted]
-    state.Buffer.take = lambda self, count: np.zeros(count, self._array.dtype)
+    arena.zeroed = allocation.zeroed = lambda *wanted: [np.zeros(count, kind) for count, kind in wanted]
+    arena.Buffer.take = lambda self, count: np.zeros(count, self._array.dtype)
     setup._small_pages = np.zeros
 
 

@@ -14,9 +14,11 @@ from jitnet.engine.costs import Cost
 from jitnet.engine.layout import lay_out
 from jitnet.engine.loop import load_loop, run_steps
 from jitnet.engine.ownership import MEETINGS
+from jitnet.engine.packing import pack, trained_values, unpack
 from jitnet.engine.program import Line, Program, Step, measuring, training
 from jitnet.engine.setup import make_data, run_on_data, training_run
-from jitnet.engine.state import Data, clock_for, empty_run, pack, unpack
+from jitnet.engine.state import Data, empty_run
+from jitnet.engine.step_clock import clock_for
 
 Array = np.ndarray[Any, Any]
 
@@ -111,7 +113,7 @@ class Loop:
             run = run._replace(clock=room)
             run.call.clocked = True
         self.engine_run, self.state, self.layers = run, run.state, run.layers
-        pack(run.state.params, run.layers, self.shape, problem.parameters(self.shape))
+        pack(run.state.params, run.parameters, self.shape, problem.parameters(self.shape))
         if self.config.ema > 0:
             run.state.average[:] = run.state.params
         run.state.byte_values[:] = np.arange(256, dtype=np.float32) * BYTE
@@ -175,13 +177,13 @@ class Loop:
     def raw(self, flat: Array) -> tuple[dict[str, Array], Array]:
         """Parameters or gradients by name as they are in training, nothing folded; and those of the inputs' factors,
         empty where there are none."""
-        layers, scaled = self.layers.copy(), self.shape.input_scale
-        factors = flat[int(layers[0].scale_offset) :][: layers[0].in_features * scaled]
-        layers.scale_offset = 0
-        return unpack(flat, layers, self.shape.model_copy(update={"input_scale": False})), factors
+        found = trained_values(flat, self.engine_run.parameters, self.shape)
+        pairs = list(zip(self.shape.layers, found, strict=True))
+        named = {layer.key(name): array for layer, values in pairs for name, array in values.items()}
+        return named, next((values["scale"] for _, values in pairs if "scale" in values), np.zeros(0, np.float32))
 
     def _unpacked(self, flat: Array) -> list[Array]:
-        return in_order(self.shape, unpack(flat, self.layers, self.shape))
+        return in_order(self.shape, unpack(flat, self.engine_run.parameters, self.shape))
 
 
 def in_order(shape: ModelConfig, parameters: Mapping[str, Array]) -> list[Array]:

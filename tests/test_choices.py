@@ -82,7 +82,7 @@ def test_backward_is_the_derivative_of_forward(name):
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_an_activation_says_what_it_keeps_and_costs(name):
     kernel = activation_kernels.ACTIVATION_KERNELS[name]
-    assert kernel.keeps in ("input", "output")
+    assert kernel.derivative_of in ("input", "output")
     assert kernel.forward_flop > 0
     assert kernel.backward_flop >= 0  # to choose is no FLOP
 
@@ -344,7 +344,7 @@ def test_what_an_optimizer_uses_is_what_its_table_says(name, field):
 def test_the_moments_that_an_optimizer_keeps_are_those_that_it_changes(name):
     _, m, v = steps(name, **hyperparameters(name))
     changed = (m != start()[1]).any(), (v != start()[2]).any()
-    keeps = optimizer_kernels.OPTIMIZER_KERNELS[name].keeps
+    keeps = optimizer_kernels.OPTIMIZER_KERNELS[name].moments
     assert set(keeps) <= {"first_moment", "second_moment"}
     assert changed == ("first_moment" in keeps, "second_moment" in keeps)
 
@@ -355,7 +355,7 @@ def test_an_optimizer_says_what_it_costs_and_whether_it_is_plain(name):
     kernel = optimizer_kernels.OPTIMIZER_KERNELS[name]
     assert kernel.flop > 0
     # Weights and moments are read and written, gradients read.
-    assert kernel.bytes == 12 + 8 * len(kernel.keeps)
+    assert kernel.bytes == 12 + 8 * len(kernel.moments)
     w, m, v = start()
     dw = np.linspace(-2, 2, SIZE, dtype=np.float32)
     update(settings_of(name, **hyperparameters(name)), w, dw, m, v, 1, 0.05, 1.0, 0, SIZE)

@@ -7,7 +7,7 @@ import pytest
 from loop import Loop, Problem
 from numba import config
 
-from jitnet.engine.state import clock_for, clock_readings
+from jitnet.engine.step_clock import clock_for, clock_readings
 from jitnet.machine.blocks import PANEL
 from jitnet.machine.clock import _both, tick_s
 from jitnet.machine.host import describe_machine, set_threads

@@ -43,7 +43,7 @@ BY_HAND = {
     "drop_back": (12, 96),
     "activate_back": (120, 192),
     "update_weights": (40, 240),
-    "update_bias": (8, 48),
+    "update_vectors": (8, 48),
     "norm": (48, 96),  # with the biases
     "update_all": (48, 288),
     "limit": (68, 160),
@@ -74,7 +74,7 @@ def test_an_operation_costs_what_it_is_counted_to(name):
     [
         # A moving average takes 3 FLOP and 8 bytes a parameter more; 12 where the parameter is not at hand.
         ("update_weights", {"average": True}, (100, 400)),
-        ("update_bias", {"average": True}, (20, 80)),
+        ("update_vectors", {"average": True}, (20, 80)),
         ("update_all", {"average": True}, (120, 480)),
         ("limit", {"average": True}, (140, 160 + 160 + 48)),
         ("limit", {"average": True, "limited": False}, (72, 288)),
@@ -87,8 +87,8 @@ def test_an_operation_costs_what_it_is_counted_to(name):
         ("activate_back", {"transposed": False}, (120, 144)),
         ("partial_logits", {"partials": 1}, (120, 4 * (12 + 20 + 5 + 15))),
         # Floats are neither looked up nor turned into floats.
-        ("gather", {"item": 4}, (0, 120)),
-        ("drop_samples", {"item": 4}, (15, 120)),
+        ("gather", {"bytes_per_input": 4}, (0, 120)),
+        ("drop_samples", {"bytes_per_input": 4}, (15, 120)),
         # 2 x 3 pixels and 3 taps: random numbers for 4 x 5, blurred to 2 x 5 and then to 2 x 3, twice.
         ("augment", {"i": 6, "taps": 3, "height": 2, "width": 3}, (3 * (120 + 2 * (40 + 60 + 36)), 36)),
     ],

@@ -179,7 +179,7 @@ def data_lines() -> Iterator[tuple[str, tuple[Run, Line]]]:
 
     for name, kind, item in (("bytes", np.uint8, 1), ("floats", np.float32, 4)):
         outputs = no_outputs()._replace(**{"images" if item == 1 else "features": images(n).astype(kind)})
-        run, line = data_line("drop_samples", Sizes(n, INPUTS, item=item), order, outputs=outputs)
+        run, line = data_line("drop_samples", Sizes(n, INPUTS, bytes_per_input=item), order, outputs=outputs)
         run.call.has_bytes, run.settings.input_dropout = item == 1, 0.3
         yield f"drop_samples, {name}", (run, line)
 

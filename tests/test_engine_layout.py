@@ -7,9 +7,12 @@ import pytest
 from layouts import to_panels
 
 from jitnet.config import ACTIVATIONS, ModelConfig
-from jitnet.engine.layout import GAP_BYTES, LAYER, lay_out
+from jitnet.engine.allocation import allocate, byte_values
+from jitnet.engine.arena import GAP_BYTES, aligned
+from jitnet.engine.layout import lay_out
+from jitnet.engine.loop_records import LAYER
+from jitnet.engine.packing import pack, unpack
 from jitnet.engine.room import row_stride
-from jitnet.engine.state import aligned, allocate, byte_values, pack, unpack
 from jitnet.kernels.activation import ACTIVATION_KERNELS as KERNELS
 from jitnet.machine.blocks import LANES, PANEL
 
@@ -72,7 +75,7 @@ def places(layout, batch_size, keeps_input, training, sparse):
 def test_no_two_arrays_overlap_and_all_have_room(widths, batch_size, threads, sparse, training, activation):
     layout = lay_out(shape_of(widths, activation), batch_size, threads, skips_zeros=sparse, training=training)
     assert layout.replicas == (threads if sparse and training else 1)
-    keeps_input = KERNELS[activation].keeps == "input"
+    keeps_input = KERNELS[activation].derivative_of == "input"
     found = sorted(places(layout, batch_size, keeps_input, training, sparse), key=lambda place: place[1])
     assert found[0][1] >= PANEL  # what stands before is zeros
     for (name, _, last), (other, first, _) in itertools.pairwise(found):
@@ -95,7 +98,7 @@ def test_no_two_arrays_of_other_layers_overlap(training, sparse, activation):
     shape = shape_of((5, PANEL + 1, PANEL + 1, 3), activation, **EVERYTHING)
     layout = lay_out(shape, 33, 2, skips_zeros=sparse, training=training)
     found = sorted(
-        places(layout, 33, KERNELS[activation].keeps == "input", training, sparse), key=lambda place: place[1]
+        places(layout, 33, KERNELS[activation].derivative_of == "input", training, sparse), key=lambda place: place[1]
     )
     names = {name.split()[0] for name, _, _ in found}
     expected = {"linear", "inverse", "result"} | ({"result_grad", "folded"} if training else set())
@@ -176,8 +179,8 @@ def test_weights_come_out_as_they_went_in_and_what_fills_up_panels_is_zero(width
     state = allocate(layout)
     shape = shape_of(widths)
     parameters = dict(zip(shape.parameter_shapes, itertools.chain(*zip(weights, biases, strict=True)), strict=True))
-    pack(state.params, layout.layers, shape, parameters)
-    found = unpack(state.params, layout.layers, shape)
+    pack(state.params, layout.parameters, shape, parameters)
+    found = unpack(state.params, layout.parameters, shape)
     assert list(found) == list(parameters)
     for name, expected in parameters.items():
         np.testing.assert_array_equal(found[name], expected)

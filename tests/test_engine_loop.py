@@ -14,7 +14,7 @@ from tables import OPTIMIZER_OPTIONS
 
 from jitnet.config import ACTIVATIONS, OPTIMIZERS
 from jitnet.engine.loop import run_steps
-from jitnet.engine.state import pack, unpack
+from jitnet.engine.packing import pack, unpack
 from jitnet.machine.blocks import PANEL, SPARSE_BLOCK
 
 pytestmark = pytest.mark.small
@@ -186,13 +186,13 @@ def test_the_gradient_is_that_of_the_loop_s_own_loss(activation):
     problem = Problem((3, 4, 2), 4)
     loop = Loop(problem, 4, activation=activation, **KEEPS_GRADIENTS)
     loop.run(0.0)
-    parameters = unpack(loop.state.params, loop.layers, loop.shape)
+    parameters = unpack(loop.state.params, loop.engine_run.parameters, loop.shape)
     for array, gradient in zip(in_order(loop.shape, parameters), loop.gradients(), strict=True):
 
         def loss(at, array=array):
             kept = array.copy()
             array[...] = at
-            pack(loop.state.params, loop.layers, loop.shape, parameters)
+            pack(loop.state.params, loop.engine_run.parameters, loop.shape, parameters)
             array[...] = kept
             return loop.measure()[0] / 4
 

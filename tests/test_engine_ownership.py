@@ -8,14 +8,15 @@ from direct import direct
 
 from jitnet.config import ModelConfig
 from jitnet.engine import ownership
+from jitnet.engine.allocation import allocate
 from jitnet.engine.layout import lay_out
 from jitnet.engine.ownership import SPLITS, Parts, choose_parts
-from jitnet.engine.state import Batch, allocate, empty_run
+from jitnet.engine.state import Batch, empty_run
 from jitnet.machine.blocks import LANES, PANEL, UPDATE_BLOCK
 
 pytestmark = pytest.mark.small
 
-own_range = direct(ownership.own_range)
+assigned_range = direct(ownership.assigned_range)
 
 WIDTHS = [(3, 2), (5, PANEL, 3), (5, PANEL + 1, 4), (7, 9 * PANEL + 3, 2), (4, 3 * PANEL, 2 * PANEL + 1, PANEL, 5)]
 BATCHES = [0, 1, LANES - 1, LANES, LANES + 1, 61]
@@ -34,7 +35,7 @@ def batch_of(size):
 
 
 def ranges(run, batch, split, layer, parts):
-    return [tuple(own_range(run, batch, SPLITS[split], layer, part, parts)) for part in range(parts)]
+    return [tuple(assigned_range(run, batch, SPLITS[split], layer, part, parts)) for part in range(parts)]
 
 
 def whole(run, size, split, layer):

@@ -250,7 +250,7 @@ def test_the_loop_calls_the_operation_of_each_line():
         "flush_denormals": lambda: 0,
         "restore_float_flags": lambda flags: None,
         "learning_rate": lambda schedule, step: 0.1,
-        "own_range": lambda run, batch, split, layer, part, parts: (10 * part, parts),
+        "assigned_range": lambda run, batch, split, layer, part, parts: (10 * part, parts),
         "by_reference": lambda batch: batch,
         "_batch_of": lambda run, step, rate: f"batch {step}",
         "_now": lambda run: 0,

@@ -54,7 +54,7 @@ LOOPS = """
 import os
 import numba, numpy as np
 import jitnet.compiler, guarded
-from jitnet.engine.state import Buffer, aligned
+from jitnet.engine.arena import Buffer, aligned
 from jitnet.engine import setup
 
 guarded.guard_memory()

@@ -15,6 +15,7 @@ from tables import OPTIMIZER_OPTIONS
 from jitnet.config import LAYERS, OPTIMIZERS
 from jitnet.engine import ownership
 from jitnet.engine.kinds import KINDS
+from jitnet.engine.loop_records import LAYER
 from jitnet.kernels.input_scale import apply_input_scale, scale_weights_backward
 from jitnet.kernels.layer_norm import (
     apply_layer_norm,
@@ -60,6 +61,27 @@ def test_every_kind_has_a_row_in_both_tables():
     assert list(KINDS) == list(LAYERS)
     for name, kind in LAYERS.items():
         assert list(KINDS[name].parameters) == list(kind.parameters)
+        assert {parameter.field for parameter in KINDS[name].parameters.values()} <= set(LAYER.names)
+
+
+@pytest.mark.small
+def test_every_parameter_has_one_record_with_room_of_its_own():
+    loop = Loop(Problem((9, PANEL + 1, PANEL + 1, 3), 11), 4, **EVERYTHING)
+    records, layers = loop.engine_run.parameters, loop.shape.layers
+    named = {name_of(loop, record) for record in records}
+    assert len(named) == len(records) == sum(len(layer.shapes) for layer in layers)
+    ends = sorted((int(record.offset), int(record.offset + record.count)) for record in records)
+    assert ends[0][0] == 0
+    assert ends[-1][1] == loop.layout.params
+    assert all(last == first for (_, last), (first, _) in itertools.pairwise(ends))
+    for row, of_block in ((row, records[row.first_parameter : row.end_parameter]) for row in loop.layers):
+        assert [layers[record.layer].block for record in of_block] == [layers[of_block[0].layer].block] * len(of_block)
+        assert of_block[0].offset == row.weight_offset  # its squares are added last
+
+
+def name_of(loop, record):
+    layer = loop.shape.layers[record.layer]
+    return layer.key(list(layer.shapes)[record.number])
 
 
 @pytest.mark.small

@@ -5,7 +5,7 @@ import pytest
 
 import jitnet
 from jitnet.bench.results import Level, Probes
-from jitnet.engine.state import clock_for
+from jitnet.engine.step_clock import clock_for
 from jitnet.machine.clock import tick_s
 from jitnet.machine.host import describe_machine
 from jitnet.profile.step.profiler import _Clocked, run_profile

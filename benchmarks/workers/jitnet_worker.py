@@ -11,7 +11,7 @@ from protocol import Row
 import jitnet
 from jitnet.config import ModelConfig, TrainConfig
 from jitnet.datasets import Dataset, Scaling, Split
-from jitnet.engine.state import aligned
+from jitnet.engine.arena import aligned
 from jitnet.kernels import linear
 from jitnet.machine.blocks import PANEL
 from jitnet.machine.host import set_threads

@@ -11,11 +11,13 @@ from jitnet.bench.results import Case, Level, Probes, Result
 from jitnet.bench.timing import timed
 from jitnet.compiler.reference import Struct
 from jitnet.compiler.signatures import make_record
+from jitnet.engine.arena import aligned
 from jitnet.engine.costs import Cost
 from jitnet.engine.loop import run_steps
+from jitnet.engine.loop_records import CALL
 from jitnet.engine.ownership import MEETINGS
 from jitnet.engine.program import Line, table_of
-from jitnet.engine.state import CALL, aligned, empty_run
+from jitnet.engine.state import empty_run
 from jitnet.kernels.probe import PROBE_BLOCK, PROBES, SUMS, repeat_probe
 from jitnet.machine.barrier import BARRIERS, barrier_words
 from jitnet.machine.blocks import LANES

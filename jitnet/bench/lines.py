@@ -15,12 +15,12 @@ from jitnet.bench.results import Case
 from jitnet.bench.timing import timed
 from jitnet.bench.workload import BATCHES, Prediction, Subject, Training, prepare_prediction
 from jitnet.config import ACTIVATIONS, OPTIMIZERS, AugmentConfig, TrainConfig, losses_of
+from jitnet.engine.arena import Buffer
 from jitnet.engine.costs import Sizes
 from jitnet.engine.loop import repeat_lines
 from jitnet.engine.operations import OPERATIONS
 from jitnet.engine.program import Line
 from jitnet.engine.setup import make_data
-from jitnet.engine.state import Buffer
 from jitnet.kernels.augment import distortion_settings
 from jitnet.machine.host import set_threads
 from jitnet.training.samples import NewSamples
@@ -156,7 +156,7 @@ def _drawing(subject: Subject, threads: int, operation: str, variant: str, confi
     sizes = Sizes(
         subject.batch_size,
         subject.shape.in_features,
-        item=dense.step.item,
+        bytes_per_input=dense.step.bytes_per_input,
         taps=len(distortion_settings(config.augment).gaussian),
         height=height,
         width=width,

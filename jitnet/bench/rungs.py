@@ -8,7 +8,7 @@ import numpy as np
 from jitnet.bench.results import Case
 from jitnet.bench.timing import timed
 from jitnet.bench.workload import Subject
-from jitnet.engine.state import aligned
+from jitnet.engine.arena import aligned
 from jitnet.errors import JitnetError
 from jitnet.kernels import matmul
 from jitnet.machine.blocks import PANEL

@@ -1,7 +1,7 @@
 """What a network is made of: the one table of layers, and how a network's fields become the list of its layers.
 
 A new kind of layer is a line in `LAYERS`, its field in `ModelConfig`, and its place in `layers_of`. The loops are in
-`jitnet/kernels`; what it brings to a training step is its row in `jitnet/engine/kinds.py`.
+`jitnet/kernels`; what it brings to a training step is `jitnet/engine/kind_*.py`, with its name for the star.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ class LayerKind:
     network has it. parameters: their names, as PyTorch has them, each with what a vector of it begins with. vectors:
     whether they are vectors, else the weights are a matrix. module: PyTorch's module that computes the same; empty
     where none is needed. folded: whether a saved model has them in the weights of the layer behind, so that a training
-    begins with new ones.
+    begins with new ones. fields: what its loops look up in a block's record: where its parameters and its arrays are.
     """
 
     about: str
@@ -27,16 +27,24 @@ class LayerKind:
     vectors: bool = True
     module: str = ""
     folded: bool = False
+    fields: tuple[str, ...] = ()
 
 
 LAYERS: dict[str, LayerKind] = {
-    "input_scale": LayerKind("x times a learned factor for each input", "input_scale", {"scale": 1.0}, folded=True),
+    "input_scale": LayerKind(
+        "x times a learned factor for each input",
+        "input_scale",
+        {"scale": 1.0},
+        folded=True,
+        fields=("scale_offset",),
+    ),
     "linear": LayerKind("w x + b", "", {"weight": 0.0, "bias": 0.0}, vectors=False, module="Linear"),
     "layer_norm": LayerKind(
         "each sample's x, less its mean, over its standard deviation; times a learned gain, plus a learned bias",
         "norm",
         {"weight": 1.0, "bias": 0.0},
         module="LayerNorm",
+        fields=("gain_offset", "shift_offset", "inverse_offset", "normalised_offset"),
     ),
     "activation": LayerKind("the activation function", module="activation"),
     "residual": LayerKind("what goes into the layers before it, plus what comes out", "residual"),

@@ -7,10 +7,12 @@ import numpy.typing as npt
 
 from jitnet.compiler.signatures import make_record
 from jitnet.config import TrainConfig
+from jitnet.engine.arena import Buffer, aligned
 from jitnet.engine.costs import Sizes
+from jitnet.engine.loop_records import SETTINGS
 from jitnet.engine.program import on_data
 from jitnet.engine.setup import run_on_data
-from jitnet.engine.state import SETTINGS, Buffer, aligned, empty_run, no_outputs
+from jitnet.engine.state import empty_run, no_outputs
 from jitnet.kernels.augment import distortion_settings, scratch_size
 
 __all__ = ["SampleMaker"]
@@ -47,7 +49,7 @@ class SampleMaker:
         self._sizes = Sizes(
             1,
             (images if self._has_bytes else features).shape[1],
-            item=1.0 if self._has_bytes else 4.0,
+            bytes_per_input=1.0 if self._has_bytes else 4.0,
             taps=len(distortion.gaussian),
             height=height,
             width=width,

@@ -1,4 +1,4 @@
-"""What an operation costs: FLOP and bytes of a whole line, all parts together. Each has its own beside it.
+"""What an operation costs: FLOP and bytes of a whole line, all parts together. Each operation declares it.
 
 FLOP are useful ones: sums, differences, products, quotients and roots of numbers that exist, no filling-up of panels. A
 multiply-add is two, and a polynomial counts term by term. Comparisons, the larger of two, signs, rounding, conversions
@@ -9,7 +9,7 @@ float32: what must move even if the caches were perfect. Where zeros are skipped
 sample of the batch has an entry in it.
 
 Left out is what steers a loop (the samples' order, starts of lists, marks and cursors), tables, sums of blocks, and a
-part's own scratch; also arithmetic that a line, an image or a row has once. What every part does for itself counts
+part's scratch; also arithmetic that a line, an image or a row has once. What every part does for itself counts
 once.
 
 `tests/test_engine_counts.py` holds all of it against what the operations are seen to do in plain Python.
@@ -37,9 +37,10 @@ class Sizes(NamedTuple):
     contribute to the logits. parameters: all of them, filling included. activation, activation_back: FLOP a number.
     transposed: whether a layer below needs the gradient samples last. update, update_bytes: FLOP and bytes a parameter,
     0 where the gradient is added straight to the weights. average: whether the operation keeps the moving average.
-    limited: whether the norms of the layer's units are. normalised: whether a norm follows the linear layer. more: the
-    layer's parameters beside weights and biases. item: bytes of an input as stored. taps: weights of the Gaussian that
-    smooths distortions, height and width: of an image. loss, link: of the network's loss and link.
+    limited: whether the norms of the layer's units are. between: whether a layer is between the linear one and the
+    activation. more: the layer's parameters beside weights and biases. bytes_per_input: bytes of an input as stored.
+    taps: weights of the Gaussian that smooths distortions, height and width: of an image. loss, link: of the network's
+    loss and link.
     """
 
     n: float
@@ -56,9 +57,9 @@ class Sizes(NamedTuple):
     update_bytes: float = 0.0
     average: bool = False
     limited: bool = True
-    normalised: bool = False
+    between: bool = False
     more: float = 0.0
-    item: float = 1.0
+    bytes_per_input: float = 1.0
     taps: float = 0.0
     height: float = 0.0
     width: float = 0.0

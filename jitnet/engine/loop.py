@@ -29,7 +29,7 @@ from jitnet.compiler.startup import compile_beside, linked_functions, load_all
 from jitnet.compiler.switch import switch
 from jitnet.engine.operation import ARGUMENTS
 from jitnet.engine.operations import OPERATIONS
-from jitnet.engine.ownership import MEETINGS, own_range
+from jitnet.engine.ownership import MEETINGS, assigned_range
 from jitnet.engine.state import RUN, Batch, empty_run
 from jitnet.kernels.random import shuffle
 from jitnet.kernels.schedule import learning_rate
@@ -104,15 +104,15 @@ def perform(run, first_line, last_line, first_step, last_step, part):
     """
     flags = flush_denormals()
     began = _now(run)
-    alone = run.call.meeting == NEVER
+    parts_share_steps = run.call.meeting == NEVER
     for step in range(first_step, last_step):
         rate = learning_rate(run.schedule, run.call.first_step + step)
         for k in range(first_line, last_line):
             line = run.program[k]
-            share, shares = (np.int64(0), np.int64(1)) if alone else (part, line.parts)
+            share, shares = (np.int64(0), np.int64(1)) if parts_share_steps else (part, line.parts)
             if share < shares:
                 batch = by_reference(_batch_of(run, step + line.next_batch, rate))
-                first, last = own_range(run, batch, line.split, line.layer, share, shares)
+                first, last = assigned_range(run, batch, line.split, line.layer, share, shares)
                 run_operation(line.operation, run, batch, line.layer, part, first, last)
                 began = _note_line(run, step, k, part, began)
     restore_float_flags(flags)
@@ -154,33 +154,39 @@ def account(run, totals, done, step):
         done[_FAILED] = 1
 
 
-@linked(RUN, DOUBLES, COUNTS, INT, INT, INT)
-def walk(run, totals, done, first_lines, part, parts):
-    """Part `part` of all steps of a call, where all parts run at the same time; else nothing, and done[0] stays -1."""
-    if all_here(run.barrier, part, parts) == 0:
-        return
-    if part == 0:
-        done[0] = 0
-    meetings = 0
+@helper
+def _walk_steps(run, totals, done, first_lines, part, parts, do_lines, meet):
+    """Part `part` of all steps of a call, region after region. do_lines: does the lines of a region. meet: waits for
+    all parts behind a region, by its number in the call. The first part does what is done once."""
+    regions = 0
     for step in range(run.call.n_steps):
         entered = _now(run)
         begin = np.int64(0) if step == 0 else first_lines
         while begin < run.program.shape[0]:
             end = _end_of_region(run, begin)
             region_entered = _now(run)
-            perform(run, begin, end, step, step + 1, part)
+            do_lines(run, begin, end, step, step + 1, part)
             if part == 0 and end == run.program.shape[0]:
-                # Ahead of the last barrier: behind it others write the next step's, and read whether there is one.
+                # Ahead of the last meeting: behind it others write the next step's, and read whether there is one.
                 account(run, totals, done, step)
-            meetings += 1
-            wait_for_all(run.barrier, part, parts, meetings)
+            regions += 1
+            meet(run.barrier, part, parts, regions)
             if part == 0:
                 _note_region(run, step, begin, region_entered)
             begin = end
         if done[_FAILED] == 1:
-            return
+            break
         if part == 0:
             _note_step(run, step, entered)
+
+
+@linked(RUN, DOUBLES, COUNTS, INT, INT, INT)
+def walk(run, totals, done, first_lines, part, parts):
+    """Part `part` of all steps of a call, where all parts run at the same time; else nothing, and done[0] stays -1."""
+    if all_here(run.barrier, part, parts) == 1:
+        if part == 0:
+            done[0] = 0
+        _walk_steps(run, totals, done, first_lines, part, parts, perform, wait_for_all)
 
 
 @linked(RUN, DOUBLES, COUNTS, INT, INT, INT, INT, INT, INT, parallel=True)
@@ -203,7 +209,7 @@ def team(run, totals, done, first_line, last_line, first_step, last_step, parts,
 def do_lines(run, first_line, last_line, first_step, last_step, parts):
     """Lines of the program that share a region, or where parts never meet all of them, for some steps; without threads
     one part after another, or where any part could do each step, the first alone."""
-    if parts > 1 and not run.call.in_turn:
+    if parts > 1 and not run.call.one_by_one:
         totals, done = np.zeros(0, np.float64), np.zeros(0, np.int64)
         meeting = AT_REGION_ENDS
         if run.call.meeting == NEVER:
@@ -212,6 +218,17 @@ def do_lines(run, first_line, last_line, first_step, last_step, parts):
     else:
         for part in range(1 if run.call.meeting == NEVER else parts):
             perform(run, first_line, last_line, first_step, last_step, np.int64(part))
+
+
+@helper
+def _do_region(run, first_line, last_line, first_step, last_step, part):
+    """All parts of lines that share a region."""
+    do_lines(run, first_line, last_line, first_step, last_step, _most_parts(run, first_line, last_line))
+
+
+@helper
+def _go_on(words, part, parts, number):
+    """Nothing: all parts have met at the end of the region."""
 
 
 _run_at = reference_to(RUN)
@@ -235,26 +252,14 @@ def steps(address, first_lines, totals):
         do_lines(run, 0, n_lines, 0, n_steps, parts)
         return n_steps
     done = np.zeros(2, np.int64)
-    if run.call.meeting == AT_BARRIERS and not run.call.in_turn and may_wait(run.barrier, parts):
+    if run.call.meeting == AT_BARRIERS and not run.call.one_by_one and may_wait(run.barrier, parts):
         done[0] = -1
         forget_barrier(run.barrier, parts)
         team(run, totals, done, first_lines, n_lines, 0, n_steps, parts, AT_BARRIERS)
         if done[0] >= 0:
             return done[0]
         done[0] = 0
-    for step in range(n_steps):
-        entered = _now(run)
-        begin = np.int64(0) if step == 0 else first_lines
-        while begin < n_lines:
-            end = _end_of_region(run, begin)
-            region_entered = _now(run)
-            do_lines(run, begin, end, step, step + 1, _most_parts(run, begin, end))
-            _note_region(run, step, begin, region_entered)
-            begin = end
-        account(run, totals, done, step)
-        if done[_FAILED] == 1:
-            break
-        _note_step(run, step, entered)
+    _walk_steps(run, totals, done, first_lines, np.int64(0), parts, _do_region, _go_on)
     return done[0]
 
 
@@ -267,7 +272,7 @@ def run_steps(struct: Struct, first_lines: int, totals: npt.NDArray[np.float64])
     if totals.shape != (3,) or totals.dtype != np.float64:
         raise ValueError(f"totals is {totals.dtype} of shape {totals.shape}; expected float64 of shape (3,)")
     if threads_are_lost():
-        struct.value.call.in_turn = True
+        struct.value.call.one_by_one = True
     return int(steps(struct.address, first_lines, totals))
 
 
@@ -292,8 +297,8 @@ def compile_other_end() -> None:
 
 @cache
 def compile_ahead() -> "subprocess.Popen[bytes] | None":
-    """Have a second process compile too, where anything has to be compiled. `load_loop` does so as well; whoever knows
-    earlier that it will be called saves the time between. It ends with this process at the latest."""
+    """Have a second process compile too, where anything has to be compiled. `load_loop` does so as well; a caller that
+    knows earlier that it will be called saves the time between. It ends with this process at the latest."""
     if all_compiled() or not can_keep() or describe_machine().cores == 1:
         return None
     beside = compile_beside("from jitnet.engine.loop import compile_other_end; compile_other_end()")

@@ -1,7 +1,7 @@
 """An operation of a program: a function that does one part of a line, and the record that says all else about it.
 
-A function has the arguments `run` and `batch`, by reference; the layer; which part this is, for what each part has of
-its own; and the first and last of its range, in units or samples as the line's split says (see `ownership`). It says
+A function has the arguments `run` and `batch`, by reference; the layer; which part this is, for what each part has
+separately; and the first and last of its range, in units or samples as the line's split says (see `ownership`). It says
 which kernels work on that range and nothing else. Which operations a step has, which share a region and what they are
 split by is said in `program`.
 """

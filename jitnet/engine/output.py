@@ -1,11 +1,11 @@
 """Operations on the output layer: its outputs, called logits here, predictions, loss, and the gradient of the logits. A
-part works on samples of its own, or on all."""
+part works on its samples, or on all."""
 
 import numpy as np
 
+from jitnet.engine.addressing import entry_lists, forward_weights, inputs, loss_replica, replica
 from jitnet.engine.costs import Cost, Sizes, linear_cost, sparse_linear_cost
 from jitnet.engine.operation import operation
-from jitnet.engine.places import entry_lists, forward_weights, inputs, loss_replica, replica
 from jitnet.kernels.linear import linear_forward
 from jitnet.kernels.loss import run_link, run_loss
 from jitnet.kernels.memory import scale_rows, transpose
@@ -25,9 +25,9 @@ def _partial_logits_cost(s: Sizes) -> Cost:
 
 @operation("units", _partial_logits_cost, ("n", "o", "outputs"), product="forward")
 def partial_logits(run, batch, layer, part, first, last):
-    """What own groups of units of the last hidden layer contribute to the logits; the last group adds the bias.
+    """What assigned groups of units of the last hidden layer contribute to the logits; the last group adds the bias.
 
-    The logits are one panel: the part that owns the last group adds all of their biases.
+    The logits are one panel: the part of the last group adds all of their biases.
     """
     this, above, network = run.layers[layer], run.layers[layer + 1], run.network
     work, params = run.state.work, run.state.params
@@ -43,7 +43,7 @@ def partial_logits(run, batch, layer, part, first, last):
 
 @operation("vectors of samples", linear_cost, ("n", "i", "o"), product="forward")
 def logits(run, batch, layer, part, first, last):
-    """The logits of own samples."""
+    """The logits of assigned samples."""
     this = run.layers[layer]
     work, params = run.state.work, run.state.params
     x = work[inputs(run, batch, layer, part) + first * this.input_stride :]
@@ -83,7 +83,7 @@ def _add_partials_cost(s: Sizes) -> Cost:
 
 @operation("vectors of samples", _add_partials_cost, ("n", "o"))
 def add_partials(run, batch, layer, part, first, last):
-    """The logits of own samples, added up from what groups of units contributed."""
+    """The logits of assigned samples, added up from what groups of units contributed."""
     this, network, work = run.layers[layer], run.network, run.state.work
     out = work[this.preactivation_offset + replica(run, layer, part) :]
     size = network.partial_stride
@@ -104,18 +104,18 @@ def _loss_cost(s: Sizes) -> Cost:
 
 @operation("vectors of samples", _loss_cost, ("n", "o"))
 def loss(run, batch, layer, part, first, last):
-    """Losses, right guesses where targets are classes, and the gradient of the logits, of own samples.
+    """Losses, right guesses where targets are classes, and the gradient of the logits, of assigned samples.
 
-    The gradient stands twice: samples last for the layer below, and as rows for the weights, scaled by grad_scale. That
-    is where plain SGD's learning rate comes in.
+    The gradient is stored twice: samples last for the layer below, and as rows for the weights, scaled by grad_scale.
+    That is where plain SGD's learning rate comes in.
     """
     this, network, work = run.layers[layer], run.network, run.state.work
-    at, own = replica(run, layer, part), loss_replica(run, part)
+    at, losses_at = replica(run, layer, part), loss_replica(run, part)
     stride, grad_t_stride, n_outputs = this.output_stride, network.grad_t_stride, this.out_features
     out = work[this.preactivation_offset + at + first * stride :]
     dout_t = work[this.grad_t_offset + at :]
     dout = work[this.grad_offset + at + first * stride :]
-    losses, correct = run.state.losses[own:], run.state.correct[own:]
+    losses, correct = run.state.losses[losses_at:], run.state.correct[losses_at:]
     smoothing, mean = np.float32(run.settings.label_smoothing), np.float32(1.0 / batch.size)
     transpose(out, stride, dout_t[first:], grad_t_stride, last - first, 0, n_outputs)
     run_loss(
@@ -145,7 +145,7 @@ def _link_cost(s: Sizes) -> Cost:
 
 @operation("samples", _link_cost, ("n", "o"))
 def link(run, batch, layer, part, first, last):
-    """Predictions from the outputs of own samples: the probability of each class, or the numbers themselves."""
+    """Predictions from the outputs of assigned samples: the probability of each class, or the numbers themselves."""
     this, work = run.layers[layer], run.state.work
     at = this.preactivation_offset + replica(run, layer, part)
     for n in range(first, last):

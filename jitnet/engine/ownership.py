@@ -1,6 +1,7 @@
-"""Who does what part: the one place that decides how work is split, in how many parts, and which part owns what.
+"""Who does what part: the one place that decides how work is split, in how many parts, and which range each part is
+assigned.
 
-A line of the program says what it is split by. `own_range` gives the range that one part owns, in compiled code and in
+A line of the program says what it is split by. `assigned_range` returns the range of one part, in compiled code and in
 Python alike; an operation works on that range and on nothing else. Every number has one writer and one order of
 summing, whatever the number of parts, so the bits do not depend on it.
 
@@ -22,8 +23,8 @@ __all__ = [
     "SAMPLES_AT_A_TIME",
     "SPLITS",
     "Parts",
+    "assigned_range",
     "choose_parts",
-    "own_range",
     "part_of",
 ]
 
@@ -41,7 +42,7 @@ UNITS, UNITS_BELOW, PANELS, SAMPLES, VECTORS, EVERY_PART, BLOCKS, INPUTS = (np.i
 
 MEETINGS = {
     "barriers": 0,  # one parallel loop for all steps of a call: parts wait for each other between regions
-    "region ends": 1,  # each region of each step is a parallel loop of its own
+    "region ends": 1,  # each region of each step is a separate parallel loop
     "never": 2,  # a part does all of a step, and takes the next that is free: one beside a busy neighbour does fewer
 }
 """How the parts of a program meet, by name."""
@@ -61,27 +62,27 @@ class Parts:
     reason: str
 
 
-def choose_parts(flop: float, threads: int, most: int, of_what: str) -> Parts:
+def choose_parts(flop: float, threads: int, most: int, what: str) -> Parts:
     """Parts for so much work on so many threads, where `most` is what it can be split into at the most."""
     worth = int(max(1, flop // _REGION_FLOP + 1))
     count = min(threads, worth, most)
     if count == threads:
         return Parts(count, "a thread each" if threads > 1 else "one thread")
     if count == most:
-        return Parts(count, f"{most} {of_what}")
+        return Parts(count, f"{most} {what}")
     return Parts(count, f"{flop / 1e6:.2g} MFLOP pay for no more")
 
 
 @helper
 def part_of(count, part, parts):
-    """First and last of what `part` of `parts` owns of a row of so many."""
+    """First and last of what `part` of `parts` is assigned of a row of so many."""
     return count * part // parts, count * (part + 1) // parts
 
 
 @linked(RUN, BATCH, INT, INT, INT, INT, returns=types.UniTuple(INT, 2))
-def own_range(run, batch, split, layer, part, parts):
-    """First and last of what `part` of `parts` owns of a layer, by a line's split: units (filling included), samples,
-    inputs or blocks of parameters."""
+def assigned_range(run, batch, split, layer, part, parts):
+    """First and last of what `part` of `parts` is assigned of a layer, by a line's split: units (filling included),
+    samples, inputs or blocks of parameters."""
     this = run.layers[layer]
     if split in (UNITS, UNITS_BELOW):
         owner = this if split == UNITS else run.layers[layer - 1]

@@ -10,13 +10,16 @@ import numpy.typing as npt
 from jitnet.compiler.reference import Struct
 from jitnet.compiler.signatures import make_record
 from jitnet.config import ModelConfig, TrainConfig
+from jitnet.engine.allocation import allocate, byte_values
 from jitnet.engine.density import density, predicts_skipping, used_columns
 from jitnet.engine.layout import lay_out
 from jitnet.engine.loop import load_loop, run_steps
+from jitnet.engine.loop_records import CALL
 from jitnet.engine.ownership import MEETINGS
+from jitnet.engine.packing import pack
 from jitnet.engine.program import Program, Step, predicting
 from jitnet.engine.setup import make_settings
-from jitnet.engine.state import CALL, Run, allocate, byte_values, empty_run, pack
+from jitnet.engine.state import Run, empty_run
 from jitnet.machine.barrier import barrier_words
 from jitnet.machine.blocks import PREDICT_BLOCK
 from jitnet.machine.host import describe_machine, set_threads, threads_are_lost
@@ -50,11 +53,12 @@ class Predictor:
     def _allocated(self, parts: int) -> Run:
         """A run with the network's parameters, and work for so many parts."""
         state = allocate(self._layout, works=parts, listed_samples=PREDICT_BLOCK, marked_columns=1)
-        pack(state.params, self._layout.layers, self._shape, self._parameters)
+        pack(state.params, self._layout.parameters, self._shape, self._parameters)
         state.byte_values[:] = self._values
         self._parts = parts
         return empty_run()._replace(
             layers=self._layout.layers,
+            parameters=self._layout.parameters,
             network=self._layout.network,
             settings=make_settings(self._shape, TrainConfig()),
             state=state,
@@ -98,8 +102,8 @@ class Predictor:
         self, n_samples: int, threads: int, has_bytes: bool, skips_zeros: bool, share: float = 1.0, columns: float = 1.0
     ) -> Program:
         """share, columns: as `Step` has density and columns; costs depend on them, and nothing else."""
-        item = 1 if has_bytes else 4
-        step = Step(self._shape, TrainConfig(), PREDICT_BLOCK, threads, share, skips_zeros, item, columns)
+        bytes_per_input = 1 if has_bytes else 4
+        step = Step(self._shape, TrainConfig(), PREDICT_BLOCK, threads, share, skips_zeros, bytes_per_input, columns)
         return predicting(step, self._layout, n_samples)
 
     def _prepared(self, program: Program, samples: npt.NDArray[Any], has_bytes: bool, skips_zeros: bool) -> Run:

@@ -4,21 +4,21 @@ A line is an operation on a layer, split by something in so many parts. Within a
 the next without waiting for the others. A region ends where a part needs what others have made: there they wait for
 each other.
 
-    forward     hidden layers, first to last         each part owns units
-    output      logits and loss                      each part owns samples, or does all of them
-    backward    the last layer to the second         each part owns inputs of the layer, that is units of the one below:
+    forward     hidden layers, first to last         a part is assigned units
+    output      logits and loss                      a part is assigned samples, or does all of them
+    backward    the last layer to the second         a part is assigned inputs of the layer, units of the one below:
                                                      their gradient, that of the weights that leave them, the update
-    first       the first layer                      each part owns units
+    first       the first layer                      a part is assigned units
 
 The first layer's backward needs nothing of other parts but what the second layer's left in the same part, so both are
 one region. The first layer's forward for the next batch joins them: its weights are in the core's cache.
 
 With few classes each group of the last hidden layer's units contributes to the logits as soon as it is done, and the
-output only adds up. Where zeros are skipped too a step is short; then the output is no region of its own but begins
+output only adds up. Where zeros are skipped too a step is short; then the output is no separate region but begins
 every part's backward, and each part does it for all samples, for itself. A network with one hidden layer has one region
 a step.
 
-Where the update must wait for the whole gradient (clipping, max-norm), it is regions of its own behind the backward.
+Where the update must wait for the whole gradient (clipping, max-norm), it has separate regions behind the backward.
 
 Training, measuring and predicting are three programs of the same forward lines. In the first two parts share each step.
 In prediction, as in whatever works on samples one by one, parts share the steps.
@@ -33,9 +33,9 @@ from jitnet.config import LAYERS, LOSSES, Layer, ModelConfig, TrainConfig
 from jitnet.engine.costs import Cost, Sizes
 from jitnet.engine.kinds import KINDS
 from jitnet.engine.layout import Layout
+from jitnet.engine.loop_records import LINE
 from jitnet.engine.operations import CODES, OPERATIONS
 from jitnet.engine.ownership import SAMPLES_AT_A_TIME, SPLITS, Parts, choose_parts
-from jitnet.engine.state import LINE
 from jitnet.kernels.activation import ACTIVATION_KERNELS
 from jitnet.kernels.loss import LINK_KERNELS, LOSS_KERNELS
 from jitnet.kernels.optimizer import OPTIMIZER_KERNELS
@@ -125,8 +125,8 @@ def table_of(lines: Sequence[Line]) -> Any:
 
 class Step(NamedTuple):
     """What a program is made for. batch_size: of a whole batch. threads: at the most. density: share of the inputs that
-    are not zero, skips_zeros: whether only those are walked. item: bytes of an input as it is stored. columns: share of
-    the inputs that any sample of a batch has."""
+    are not zero, skips_zeros: whether only those are walked. bytes_per_input: bytes of an input as it is stored.
+    columns: share of the inputs that any sample of a batch has."""
 
     shape: ModelConfig
     config: TrainConfig
@@ -134,13 +134,14 @@ class Step(NamedTuple):
     threads: int
     density: float
     skips_zeros: bool
-    item: int
+    bytes_per_input: int
     columns: float = 1.0
 
 
 def updates_late(shape: ModelConfig, config: TrainConfig) -> bool:
     """Whether the update must wait for the whole gradient."""
-    return config.clip_norm > 0.0 or (config.max_norm > 0.0 and len(shape.hidden) > 0) or shape.input_scale
+    limited = config.max_norm > 0.0 and len(shape.hidden) > 0
+    return config.clip_norm > 0.0 or limited or any(KINDS[layer.kind].late for layer in shape.layers)
 
 
 def adds_directly(shape: ModelConfig, config: TrainConfig) -> bool:
@@ -158,6 +159,8 @@ class Writer:
     def __init__(self, step: Step, layout: Layout, *, meets: bool = True, dropout: bool = False) -> None:
         self.step, self.layout, self.meets, self.dropout = step, layout, meets, dropout
         self._blocks = step.shape.blocks
+        late = updates_late(step.shape, step.config)
+        self._updates = not late and (not adds_directly(step.shape, step.config) or step.config.ema > 0.0)
         self.lines: list[Line] = []
         self._region = 1
         self._parts = Parts(1, "")
@@ -170,6 +173,10 @@ class Writer:
     def skips_zeros(self) -> bool:
         return self.step.skips_zeros
 
+    @property
+    def output_bias(self) -> bool:
+        return self.step.shape.output_bias
+
     def region(self, parts: Parts) -> None:
         """Begin a region of so many parts."""
         self._region = self.lines[-1].region + 1 if self.lines else 1
@@ -181,13 +188,18 @@ class Writer:
             self.region(self._parts)
 
     def apart(self, operation: str, layer: int, *, next_batch: bool = False) -> None:
-        """A line by samples in a region of its own, and behind it a region of as many parts as before."""
+        """A line by samples in a separate region, and behind it a region of as many parts as before."""
         parts = self._parts
         if self.meets:
             self.region(self.sample_parts(operation, layer))
         self.add(operation, layer, next_batch=next_batch)
         if self.meets:
             self.region(parts)
+
+    def update(self, operation: str, layer: int, split: str = "") -> None:
+        """A line that updates parameters, where that need not wait for the whole gradient and is not done already."""
+        if self._updates:
+            self.add(operation, layer, split)
 
     def behind(self, operation: str, layer: int) -> None:
         """A line on a layer's parameters, in a region behind its gradients."""
@@ -199,7 +211,7 @@ class Writer:
         return self.dropout and bool(self.layout.layers[layer].dropout > 0.0)
 
     def add(self, operation: str, layer: int, split: str = "", *, next_batch: bool = False) -> None:
-        """A line in the region at hand. split: another than the operation's own."""
+        """A line in the region at hand. split: another than the operation's."""
         chosen, sizes = OPERATIONS[operation], self._sizes(layer, operation)
         self.lines.append(
             Line(
@@ -219,19 +231,21 @@ class Writer:
     def _unused(self, layer: int, operation: str) -> frozenset[str]:
         """Kernels that an operation may call but does not on this layer of this step."""
         shape, config = self.step.shape, self.step.config
-        unused = {"gather_floats" if self.step.item == 1 else "gather_bytes"}
+        unused = {"gather_floats" if self.step.bytes_per_input == 1 else "gather_bytes"}
         unused |= {"update", "clear"} if adds_directly(shape, config) else set()
         unused |= {"average"} if config.ema == 0.0 else set()
         unused |= {"transpose"} if layer == 0 else set()
-        if operation == "activate_back" and self._normalised(layer):
+        if operation == "activate_back" and self._has_layer_between(layer):
             unused |= {"transpose", "scale_rows"}
         link = LOSSES[shape.loss].link
         unused |= {kernel.function.__name__ for name, kernel in LOSS_KERNELS.items() if name != shape.loss}
         unused |= {kernel.function.__name__ for name, kernel in LINK_KERNELS.items() if name != link}
         return frozenset(unused | ({"limit_norms"} if layer == self.last else set()))
 
-    def _normalised(self, layer: int) -> bool:
-        return bool(self.layout.layers[layer].gain_offset > 0)
+    def _has_layer_between(self, layer: int) -> bool:
+        """Whether a block has a layer between its linear one and its activation."""
+        row = self.layout.layers[layer]
+        return row.preactivation_offset != row.linear_offset
 
     def _sizes(self, layer: int, operation: str) -> Sizes:
         step, shape = self.step, self.step.shape
@@ -254,9 +268,9 @@ class Writer:
             # With max-norm the weights are averaged as `limit` leaves them.
             average=step.config.ema > 0.0 and not (operation == "update_all" and step.config.max_norm > 0.0),
             limited=layer < self.last,
-            normalised=self._normalised(layer),
-            more=2 * o * self._normalised(layer) + i * bool(self.layout.layers[layer].scale_offset > 0),
-            item=step.item,
+            between=self._has_layer_between(layer),
+            more=sum(each.trained for each in self._blocks[layer] if each.kind != "linear"),
+            bytes_per_input=step.bytes_per_input,
             outputs=shape.out_features,
             loss=LOSS_KERNELS[shape.loss].price,
             link=LINK_KERNELS[LOSSES[shape.loss].link].price,
@@ -330,29 +344,16 @@ class Writer:
             self.add("logits_sparse" if sparse else "logits", self.last, split)
         self.add("loss", self.last, split)
 
-    def backward_lines(self, layer: int) -> None:
-        late = updates_late(self.step.shape, self.step.config)
-        updates = not late and (not adds_directly(self.step.shape, self.step.config) or self.step.config.ema > 0.0)
-        own = "units" if layer == 0 else "units below"
-        if layer > 0:
-            self.add("backward_input", layer)
-        if layer == 0 and self.step.skips_zeros:
-            self.add("backward_sparse", layer)
-        else:
-            self.add("backward_weight", layer, own)
-        if updates:
-            self.add("update_weights", layer, own)
-        if layer < self.last or self.step.shape.output_bias:
-            split = "units" if layer == 0 and self.last > 0 else "panels"
-            self.add("backward_bias", layer, split)
-            if updates:
-                self.add("update_bias", layer, split)
-        for each in self._blocks[layer]:
-            KINDS[each.kind].joins(self, layer)
-        ahead, _ = self._around_linear(layer)
-        _, behind = self._around_linear(layer - 1) if layer > 0 else ([], [])
-        for each in reversed([*behind, *ahead]):
-            KINDS[each.kind].backward(self, each.block)
+    def backward_lines(self, block: int) -> None:
+        """The linear layer's; its shares of its input's gradient; then layers that need these, from the last to the
+        first: those ahead of it, and of the block below those behind the linear one."""
+        KINDS["linear"].backward(self, block)
+        for layer in self._blocks[block]:
+            KINDS[layer.kind].joins(self, block)
+        ahead, _ = self._around_linear(block)
+        _, behind = self._around_linear(block - 1) if block > 0 else ([], [])
+        for layer in reversed([*behind, *ahead]):
+            KINDS[layer.kind].backward(self, layer.block)
 
     def _around_linear(self, block: int) -> tuple[list[Layer], list[Layer]]:
         """A block's layers ahead of its linear one, and behind it."""

@@ -10,12 +10,16 @@ import numpy.typing as npt
 from jitnet.compiler.reference import Struct
 from jitnet.compiler.signatures import make_record
 from jitnet.config import LOSSES, ModelConfig, TrainConfig
+from jitnet.engine.allocation import allocate
+from jitnet.engine.arena import Buffer
 from jitnet.engine.costs import Sizes
 from jitnet.engine.layout import Layout
 from jitnet.engine.loop import load_loop, run_steps
+from jitnet.engine.loop_records import CALL, SETTINGS
 from jitnet.engine.ownership import MEETINGS, SAMPLES_AT_A_TIME
 from jitnet.engine.program import Program, Step, adds_directly, on_data, updates_late
-from jitnet.engine.state import CALL, SETTINGS, Buffer, Data, Run, allocate, clock_for, empty_run, no_data
+from jitnet.engine.state import Data, Run, empty_run, no_data
+from jitnet.engine.step_clock import clock_for
 from jitnet.kernels.activation import ACTIVATION_KERNELS
 from jitnet.kernels.loss import LINK_KERNELS, LOSS_KERNELS
 from jitnet.kernels.optimizer import OPTIMIZER_KERNELS, optimizer_settings
@@ -47,13 +51,14 @@ def training_run(step: Step, layout: Layout, program: Program, n_steps: int) -> 
     """A run of a program on zeroed arrays, still without samples; n_steps: of an epoch."""
     shape, config = step.shape, step.config
     settings = make_settings(shape, config)
-    optional = [*OPTIMIZER_KERNELS[config.optimizer].keeps]
+    optional = [*OPTIMIZER_KERNELS[config.optimizer].moments]
     optional += [] if settings.adds_directly else ["grads"]
     optional += ["average"] if config.ema > 0.0 else []
     marked = shape.in_features if step.skips_zeros else 1
     return empty_run()._replace(
         program=program.table(),
         layers=layout.layers,
+        parameters=layout.parameters,
         network=layout.network,
         settings=settings,
         optimizer=optimizer_settings(config),
@@ -61,7 +66,7 @@ def training_run(step: Step, layout: Layout, program: Program, n_steps: int) -> 
         call=make_record(
             CALL,
             batch_size=step.batch_size,
-            has_bytes=step.item == 1,
+            has_bytes=step.bytes_per_input == 1,
             meeting=MEETINGS[program.meeting],
         ),
         barrier=barrier_words(program.threads),
@@ -93,7 +98,7 @@ def run_on_data(
 
 @cache
 def _blank_run() -> Run:
-    """One run that does nothing, for all; nobody writes to it."""
+    """One run that does nothing, for all; it is never written to."""
     return empty_run()
 
 
@@ -118,7 +123,7 @@ def make_data(
         data = data._replace(targets=np.require(targets, np.float32, ["C", "W"]))
     if not skips_zeros:
         return data
-    sizes = Sizes(len(images), images.shape[1], item=1)
+    sizes = Sizes(len(images), images.shape[1], bytes_per_input=1)
     data = data._replace(indptr=np.zeros(len(images) + 1, np.int64))
     run = _blank_run()._replace(data=data, order=np.arange(len(images), dtype=np.int32))
     run_on_data(run, on_data(["count_entries"], sizes, threads), times=times)

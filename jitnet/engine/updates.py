@@ -1,4 +1,5 @@
-"""Operations on parameters: the optimizer's step, norms, and the moving average of the weights.
+"""Operations on parameters: the optimizer's step, norms, and the moving average of the weights. They walk the records
+of a block's parameters, and know of no kind of layer.
 
 Where the update need not wait for the whole gradient, a part updates what it has just made the gradient of. Else the
 parameters are shared out in blocks.
@@ -6,19 +7,33 @@ parameters are shared out in blocks.
 
 import math
 
+import numpy as np
+
 from jitnet.compiler.decorators import helper
 from jitnet.engine.costs import Cost, Sizes
+from jitnet.engine.loop_records import WALKS
 from jitnet.engine.operation import operation
 from jitnet.kernels.norms import limit_norms, square_sum, sum_in_order
 from jitnet.kernels.optimizer import average, update
 from jitnet.machine.blocks import LANES, PANEL, UPDATE_BLOCK
 
-__all__ = ["limit", "norm", "update_all", "update_bias", "update_weights"]
+__all__ = ["limit", "norm", "update_all", "update_vectors", "update_weights"]
+
+IN_PANELS, BY_UNITS, BY_INPUTS = (np.int64(code) for code in WALKS.values())
+
+
+@helper
+def _of_units(parameter, first, last):
+    """First and last of a parameter's numbers that belong to units first <= o < last, whole panels. A vector by inputs
+    belongs to the first panel as a whole."""
+    if parameter.walk == BY_INPUTS:
+        return parameter.offset, parameter.offset + (parameter.count if first == 0 and last > 0 else 0)
+    return parameter.offset + first * parameter.per_unit, parameter.offset + last * parameter.per_unit
 
 
 @helper
 def _update(run, batch, factor, first, last):
-    """Own parameters from their gradients, where these were not added to them directly."""
+    """Assigned parameters from their gradients, where these were not added to them directly."""
     if run.settings.adds_directly:
         return
     state = run.state
@@ -38,7 +53,7 @@ def _update(run, batch, factor, first, last):
 
 @helper
 def _average(run, first, last):
-    """The moving average of own parameters, where there is one."""
+    """The moving average of assigned parameters, where there is one."""
     if run.settings.average_decay > 0.0:
         average(run.state.params, run.state.average, run.settings.average_decay, first, last)
 
@@ -57,32 +72,31 @@ def _update_cost(s: Sizes, parameters: float) -> Cost:
 def update_weights(run, batch, layer, part, first, last):
     """The weights whose gradients the part has just made, and their moving average."""
     this = run.layers[layer]
+    # Of each panel the assigned inputs; of the first layer the assigned panels as a whole.
+    pieces, width = this.padded_features // PANEL, np.int64(PANEL)
     if layer == 0:
-        begin, end = this.weight_offset + first * this.in_features, this.weight_offset + last * this.in_features
-        _update(run, batch, 1.0, begin, end)
-        _average(run, begin, end)
+        pieces, width = np.int64(1), this.in_features
     else:
         last = min(last, this.in_features)
-        for o in range(0, this.padded_features, PANEL):
-            panel = this.weight_offset + o * this.in_features
-            _update(run, batch, 1.0, panel + first * PANEL, panel + last * PANEL)
-            _average(run, panel + first * PANEL, panel + last * PANEL)
-
-
-@helper
-def _vectors(this):
-    """How many vectors a layer has behind its weights: its bias, and behind that the gain and the bias of its norm."""
-    return 3 if this.gain_offset > 0 else 1
+    for k in range(this.first_parameter, this.end_parameter):
+        parameter = run.parameters[k]
+        if parameter.walk == IN_PANELS:
+            for piece in range(pieces):
+                begin = parameter.offset + piece * PANEL * this.in_features
+                _update(run, batch, 1.0, begin + first * width, begin + last * width)
+                _average(run, begin + first * width, begin + last * width)
 
 
 @operation("panels", lambda s: _update_cost(s, s.o + s.more), ("o",))
-def update_bias(run, batch, layer, part, first, last):
-    """Own units' biases, the gains and biases of their norm, and the moving average of all."""
+def update_vectors(run, batch, layer, part, first, last):
+    """Vectors of assigned units, as their biases and a norm's gains, and the moving average of these."""
     this = run.layers[layer]
-    for k in range(_vectors(this)):
-        begin = this.bias_offset + k * this.padded_features
-        _update(run, batch, 1.0, begin + first, begin + last)
-        _average(run, begin + first, begin + last)
+    for k in range(this.first_parameter, this.end_parameter):
+        parameter = run.parameters[k]
+        if parameter.walk != IN_PANELS:
+            begin, end = _of_units(parameter, first, last)
+            _update(run, batch, 1.0, begin, end)
+            _average(run, begin, end)
 
 
 def _norm_cost(s: Sizes) -> Cost:
@@ -92,23 +106,27 @@ def _norm_cost(s: Sizes) -> Cost:
 
 @operation("panels", _norm_cost, ("i", "o"))
 def norm(run, batch, layer, part, first, last):
-    """Squares of the gradient, of a part's units: a sum for each vector of them, whatever the panels. With the first
-    units those of the inputs' factors."""
-    this, state = run.layers[layer], run.state
+    """Squares of the gradient, of a part's units: a sum for each LANES of them, whatever the panels. With the first
+    units those of vectors by inputs."""
+    this, grads, squares = run.layers[layer], run.state.grads, run.state.squares
     for o in range(first, min(last, this.out_features), LANES):
-        column = this.weight_offset + o // PANEL * PANEL * this.in_features + o % PANEL
-        vectors = square_sum(state.grads, this.bias_offset + o, _vectors(this), this.padded_features, 0.0)
-        total = square_sum(state.grads, column, this.in_features, PANEL, vectors)
-        state.squares[this.squares_offset + o // LANES] = total
-    if this.scale_offset > 0 and first == 0:
-        for i in range(0, this.in_features, LANES):
-            total = square_sum(state.grads, this.scale_offset + i, 1, PANEL, 0.0)
-            state.squares[this.scale_squares_offset + i // LANES] = total
+        total = 0.0
+        for k in range(this.end_parameter - 1, this.first_parameter - 1, -1):  # the weights, which are first, at last
+            parameter = run.parameters[k]
+            column = parameter.offset + o // PANEL * PANEL * parameter.per_unit + o % PANEL
+            total = square_sum(grads, column, parameter.per_unit, PANEL, total)
+        squares[this.squares_offset + o // LANES] = total
+    for k in range(this.first_parameter, this.end_parameter):
+        parameter = run.parameters[k]
+        if parameter.walk == BY_INPUTS and first == 0 and last > 0:
+            for i in range(0, this.in_features, LANES):
+                total = square_sum(grads, parameter.offset + i, 1, PANEL, 0.0)
+                squares[parameter.squares_offset + i // LANES] = total
 
 
 @operation("blocks", lambda s: _update_cost(s, s.parameters), ("parameters",), whole_network=True)
 def update_all(run, batch, layer, part, first, last):
-    """Own blocks of parameters, the whole gradient first scaled down to the largest norm allowed (Pascanu et al.
+    """Assigned blocks of parameters, the whole gradient first scaled down to the largest norm allowed (Pascanu et al.
     2013)."""
     state, factor = run.state, 1.0
     if run.settings.clip_norm > 0.0:
@@ -129,14 +147,12 @@ def _limit_cost(s: Sizes) -> Cost:
 
 @operation("panels", _limit_cost, ("i", "o"))
 def limit(run, batch, layer, part, first, last):
-    """Norms of own units' weights, the last layer's aside; then the moving average, of the weights as the step leaves
-    them."""
-    this = run.layers[layer]
-    if layer < run.layers.shape[0] - 1:
-        limit_norms(run.state.params[this.weight_offset :], this.in_features, run.settings.max_norm, first, last)
-    _average(run, this.weight_offset + first * this.in_features, this.weight_offset + last * this.in_features)
-    for k in range(_vectors(this)):
-        begin = this.bias_offset + k * this.padded_features
-        _average(run, begin + first, begin + last)
-    if this.scale_offset > 0 and first == 0:
-        _average(run, this.scale_offset, this.scale_offset + (this.in_features + LANES - 1) // LANES * LANES)
+    """Norms of assigned units' weights, the last layer's aside; then the moving average, of the parameters as the step
+    leaves them."""
+    this, params = run.layers[layer], run.state.params
+    for k in range(this.first_parameter, this.end_parameter):
+        parameter = run.parameters[k]
+        if parameter.walk == IN_PANELS and layer < run.layers.shape[0] - 1:
+            limit_norms(params[parameter.offset :], parameter.per_unit, run.settings.max_norm, first, last)
+        begin, end = _of_units(parameter, first, last)
+        _average(run, begin, end)

@@ -37,13 +37,13 @@ _F = np.float32
 class ActivationKernel(NamedTuple):
     """What else must be known of an activation.
 
-    code: its number in compiled code. keeps: what its derivative is made from, "output" or "input"; one that keeps its
-    output overwrites its input with it, and so needs no room of its own. forward_flop, backward_flop: for each number,
-    counted as `engine.costs` says; of a choice between two sides both, as a vector reckons both.
+    code: its number in compiled code. derivative_of: what its derivative is computed from, "output" or "input"; where
+    that is the output, it overwrites the input, and needs no array beside it. forward_flop, backward_flop: for each
+    number, counted as `engine.costs` says; of a choice between two sides both, as a vector computes both.
     """
 
     code: int
-    keeps: str
+    derivative_of: str
     forward_flop: int
     backward_flop: int
 
@@ -196,8 +196,8 @@ def selu_backward(dout, out):
 def activation_forward(activation, x, out, stride, batch, first, last):
     """out[n, o] = activation(x[n, o]) for all n and first <= o < last.
 
-    activation: its code. x, out (batch, units) float32, flat in rows of stride; where the activation keeps its output,
-    x is not read: its input stands in out. FLOP a number: forward_flop of ACTIVATION_KERNELS; 8 bytes.
+    activation: its code. x, out (batch, units) float32, flat in rows of stride; where the derivative is computed from
+    the output, x is not read: the input is in out. FLOP a number: forward_flop of ACTIVATION_KERNELS; 8 bytes.
     """
     for n in range(batch):
         source = x[n * stride + first : n * stride + last]
@@ -264,8 +264,8 @@ def apply_activation(activation, x, out, parts):
         for n in range(first, last):
             for o in range(units):
                 out[n, o] = x[n, o]
-        own_x, own_out = x[first:last].reshape(-1), out[first:last].reshape(-1)
-        activation_forward(activation, own_x, own_out, units, last - first, 0, units)
+        x_rows, out_rows = x[first:last].reshape(-1), out[first:last].reshape(-1)
+        activation_forward(activation, x_rows, out_rows, units, last - first, 0, units)
         restore_float_flags(flags)
 
 
@@ -276,8 +276,8 @@ def apply_activation_backward(activation, x, out, dout, parts):
     for part in prange(parts):
         flags = flush_denormals()
         first, last = batch * part // parts, batch * (part + 1) // parts
-        own_x, own_out = x[first:last].reshape(-1), out[first:last].reshape(-1)
+        x_rows, out_rows = x[first:last].reshape(-1), out[first:last].reshape(-1)
         activation_backward(
-            activation, own_x, own_out, dout[first:last].reshape(-1), units, last - first, 1.0, 0, units
+            activation, x_rows, out_rows, dout[first:last].reshape(-1), units, last - first, 1.0, 0, units
         )
         restore_float_flags(flags)

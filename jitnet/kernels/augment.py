@@ -1,6 +1,6 @@
-"""Augmentation: random distortions of uint8 images, made anew for every epoch.
+"""Augmentation: random distortions of uint8 images, made again for every epoch.
 
-A distorted image is the original looked up elsewhere: pixel (x, y) takes the value that stands at
+A distorted image is the original looked up elsewhere: pixel (x, y) takes the value at
 
     source(x, y) = centre + M^-1 ((x, y) - centre - shift) + elastic * (dx(x, y), dy(x, y))
 
@@ -50,7 +50,7 @@ _LANE = np.uint64(0xFFFF)
 _UNIT = np.float32(2.0**-15)
 _HALF = np.float32(0.5)
 _ZERO = np.float32(0.0)
-_ONE = np.int64(1)  # NumPy integers: for plain constants the functions they go to would be compiled anew
+_ONE = np.int64(1)  # NumPy integers: for plain constants the functions they go to would be compiled again
 _NO_TAPS = np.int64(0)
 
 
@@ -129,7 +129,7 @@ def draw_map(key, settings, height, width):
 def fill_noise(key, first, noise):
     """noise[i] uniform in (-1, 1), a multiple of 2**-16, from the draws of `key` from `first` on.
 
-    A draw of 64 bits gives four numbers, one to each quarter: four plain stores, which vectorise, where four neighbours
+    A draw of 64 bits makes four numbers, one to each quarter: four plain stores, which vectorise, where four neighbours
     would not. noise is flat float32, a multiple of four long.
     """
     quarter = noise.shape[0] // 4
@@ -224,7 +224,7 @@ def _locate(height, width, columns, a, b, e, c, d, f, elastic, dx, dy, places):
 
 @linked(FLOATS, INT, INT, INT, FLOATS, FLOATS, FLOATS, BYTES)
 def _look_up(padded, height, width, columns, dx, dy, places, out):
-    """out = what stands between the four pixels at each place; apart from `_locate`, whose loop vectorises."""
+    """out = what is between the four pixels at each place; apart from `_locate`, whose loop vectorises."""
     pitch = width + 3
     above, below = padded[: (height + 2) * pitch], padded[pitch:]
     above_next, below_next = padded[1:], padded[pitch + 1 :]

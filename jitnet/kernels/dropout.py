@@ -37,7 +37,7 @@ def dropout(values, stride, batch, seed, step, layer, rate, first, last):
             draw = bits(stream, np.uint64(quad + first // 4))
             for lane in range(4):
                 kept = (draw >> (np.uint64(lane) * _LANE)) & _MASK >= threshold
-                # Multiplied by 0, not set to it: that vectorises. What is infinite turns NaN, and the loss shows it.
+                # Multiplied by 0, not set to it: that vectorises. What is infinite becomes NaN, and the loss shows it.
                 row[quad * 4 + lane] *= scale if kept else np.float32(0.0)
 
 

@@ -2,7 +2,7 @@
 
 The first layer computes (scale * x) w, which is x (scale * w). So the factors are folded into its weights, once a step
 and not once a sample, and all loops over inputs stay as they are, those that skip zeros too. The gradient of the folded
-weights dv then gives both: dw[i, o] = scale[i] dv[i, o] and dscale[i] = sum_o w[i, o] dv[i, o].
+weights dv then makes both: dw[i, o] = scale[i] dv[i, o] and dscale[i] = sum_o w[i, o] dv[i, o].
 
 Weights are flat float32 in panels (see `linear`). Sums go through the units by vectors of LANES, lanes by themselves
 and then together: the same bits whatever the width of panels.

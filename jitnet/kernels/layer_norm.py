@@ -75,12 +75,12 @@ def layer_norm_gradient(dout, normed, gain, stride, batch, factor, dgain, dbias,
     gain and bias themselves: that is a step of SGD. 4 FLOP and 12 bytes a number.
     """
     for o in range(first, last, LANES):
-        gains, biases, own_gain = tile_zero(1, 1), tile_zero(1, 1), tile_load(1, 1, gain, o, 0)
+        gains, biases, scale = tile_zero(1, 1), tile_zero(1, 1), tile_load(1, 1, gain, o, 0)
         for n in range(batch):
             gradient = tile_load(1, 1, dout, n * stride + o, 0)
             gains = gains + gradient * tile_load(1, 1, normed, n * stride + o, 0)
             biases = biases + gradient
-            tile_store(gradient * own_gain, dout, n * stride + o, 0)
+            tile_store(gradient * scale, dout, n * stride + o, 0)
         tile_store(tile_load(1, 1, dgain, o, 0) + gains * factor, dgain, o, 0)
         tile_store(tile_load(1, 1, dbias, o, 0) + biases * factor, dbias, o, 0)
 

@@ -4,10 +4,10 @@ Layouts, all flat float32 in one arena:
 
 * activations x (batch, in_features) in rows of x_stride numbers, samples as rows;
 * weights in panels of PANEL units, w[panel, in_features, PANEL], so that the innermost loops walk memory in order: the
-  weights of units o .. o + PANEL begin at o * in_features. PyTorch's w[o, i] stands at `weight_index(o, i)`. Units that
+  weights of units o .. o + PANEL begin at o * in_features. PyTorch's w[o, i] is at `weight_index(o, i)`. Units that
   fill up the last panel have zero weights.
 
-Each kernel does a range of units or of inputs, and everything outside its range is left alone: who runs which range is
+Each kernel does a range of units or of inputs, and everything outside its range is not touched: who runs which range is
 decided elsewhere, and every number has one writer and one order of summing, whatever the split. A range of units is of
 whole panels.
 
@@ -76,7 +76,7 @@ def padded(features):
 
 
 def weight_index(o, i, in_features):
-    """Where PyTorch's weight[o, i] stands in a layer's panels."""
+    """Where PyTorch's weight[o, i] is in a layer's panels."""
     return (o // PANEL * in_features + i) * PANEL + o % PANEL
 
 
@@ -104,8 +104,8 @@ def linear_forward(x, x_stride, w, b, out, out_stride, batch, in_features, first
     """
     whole, panel = batch - batch % TILE_ROWS, in_features * PANEL
     for depth in range(0, in_features, FORWARD_DEPTH):
-        deep = min(in_features, depth + FORWARD_DEPTH)
-        whole_turns = deep - (deep - depth) % TERMS
+        end_depth = min(in_features, depth + FORWARD_DEPTH)
+        unrolled = end_depth - (end_depth - depth) % TERMS
         for o in range(first, last, TILE_UNITS):
             panels, weights = min(TILE_PANELS, (last - o) // PANEL), o * in_features
             for n in range(0, whole, TILE_ROWS):
@@ -115,11 +115,11 @@ def linear_forward(x, x_stride, w, b, out, out_stride, batch, in_features, first
                 else:
                     tile = tile_load(TILE_ROWS, TILE_COLS, out, at, out_stride, PANEL, panels)
                 tile_prefetch(TILE_ROWS, TILE_COLS, out, at + TILE_ROWS * out_stride, out_stride)
-                for turn in range(depth, whole_turns, TERMS):
-                    for i in range(turn, turn + TERMS):
+                for k0 in range(depth, unrolled, TERMS):
+                    for i in range(k0, k0 + TERMS):
                         place = weights + i * PANEL
                         tile = tile_add_outer(tile, x, n * x_stride + i, x_stride, w, place, panel, panels)
-                for i in range(whole_turns, deep):
+                for i in range(unrolled, end_depth):
                     tile = tile_add_outer(tile, x, n * x_stride + i, x_stride, w, weights + i * PANEL, panel, panels)
                 tile_store(tile, out, at, out_stride, PANEL, panels)
     for n in range(whole, batch):
@@ -144,67 +144,67 @@ def linear_backward_weight(
     """
     whole, panel = last_input - (last_input - first_input) % TILE_ROWS, in_features * PANEL
     copied = last - first >= COPIED_FROM
-    most, width = (COPIED_DEPTH, COPIED_INPUTS) if copied else (WEIGHT_DEPTH, WEIGHT_INPUTS)
-    in_order = np.empty(most * width if copied else 0, np.float32)
-    own_dout = np.empty(most * TILE_UNITS if copied else 0, np.float32)
-    source, step = (in_order, TILE_ROWS) if copied else (x, x_stride)
-    factors, next_factors = (own_dout, TILE_UNITS) if copied else (dout, dout_stride)
-    for depth in range(0, batch, most):
-        deep = min(batch, depth + most)
-        whole_turns = deep - (deep - depth) % WEIGHT_TERMS
+    block_depth, width = (COPIED_DEPTH, COPIED_INPUTS) if copied else (WEIGHT_DEPTH, WEIGHT_INPUTS)
+    packed_a = np.empty(block_depth * width if copied else 0, np.float32)
+    packed_b = np.empty(block_depth * TILE_UNITS if copied else 0, np.float32)
+    source, step = (packed_a, TILE_ROWS) if copied else (x, x_stride)
+    factors, next_factors = (packed_b, TILE_UNITS) if copied else (dout, dout_stride)
+    for depth in range(0, batch, block_depth):
+        end_depth = min(batch, depth + block_depth)
+        unrolled = end_depth - (end_depth - depth) % WEIGHT_TERMS
         for block in range(first_input, whole, width):
             end = min(whole, block + width)
             if copied:
-                _copy_in_order(x, x_stride, in_order, depth, deep, block, end)
+                _pack_samples(x, x_stride, packed_a, depth, end_depth, block, end)
             for o in range(first, last, TILE_UNITS):
                 panels = min(TILE_PANELS, (last - o) // PANEL)
                 if copied:
-                    _copy_rows(dout, dout_stride, o, own_dout, depth, deep, panels)
+                    _pack_rows(dout, dout_stride, o, packed_b, depth, end_depth, panels)
                 for i in range(block, end, TILE_ROWS):
                     at = o * in_features + i * PANEL
-                    there = 0 if copied else depth * dout_stride + o
+                    factor = 0 if copied else depth * dout_stride + o
                     tile = tile_load(TILE_ROWS, TILE_COLS, dw, at, PANEL, panel, panels)
                     tile_prefetch(TILE_ROWS, TILE_COLS, dw, at + TILE_ROWS * PANEL, PANEL, panel)
-                    place = (i - block) * (deep - depth) if copied else depth * x_stride + i
-                    for turn in range(depth, whole_turns, WEIGHT_TERMS):
-                        for _ in range(turn, turn + WEIGHT_TERMS):
-                            tile = tile_add_outer(tile, source, place, 1, factors, there, PANEL, panels)
+                    place = (i - block) * (end_depth - depth) if copied else depth * x_stride + i
+                    for k0 in range(depth, unrolled, WEIGHT_TERMS):
+                        for _ in range(k0, k0 + WEIGHT_TERMS):
+                            tile = tile_add_outer(tile, source, place, 1, factors, factor, PANEL, panels)
                             place += step
-                            there += next_factors
-                    for _ in range(whole_turns, deep):
-                        tile = tile_add_outer(tile, source, place, 1, factors, there, PANEL, panels)
+                            factor += next_factors
+                    for _ in range(unrolled, end_depth):
+                        tile = tile_add_outer(tile, source, place, 1, factors, factor, PANEL, panels)
                         place += step
-                        there += next_factors
+                        factor += next_factors
                     tile_store(tile, dw, at, PANEL, panel, panels)
         for i in range(whole, last_input):
             for o in range(first, last, SPARSE_PANELS * PANEL):
                 at, panels = o * in_features + i * PANEL, min(SPARSE_PANELS, (last - o) // PANEL)
                 row = tile_load(1, _ROW_COLS, dw, at, 0, panel, panels)
-                for n in range(depth, deep):
+                for n in range(depth, end_depth):
                     value = x[np.uint64(n * x_stride + i)]
                     row = tile_add_scaled(row, value, dout, n * dout_stride + o, 0, PANEL, panels)
                 tile_store(row, dw, at, 0, panel, panels)
 
 
 @helper
-def _copy_in_order(x, x_stride, in_order, first_sample, last_sample, first, last):
+def _pack_samples(x, x_stride, packed_a, first_sample, last_sample, first, last):
     """TILE_ROWS inputs after TILE_ROWS inputs, each with all samples: x in the order in which the weight gradient's
     tiles walk it."""
     place = 0
     for i in range(first, last, TILE_ROWS):
         for n in range(first_sample, last_sample):
             for r in range(TILE_ROWS):
-                in_order[np.uint64(place + r)] = x[np.uint64(n * x_stride + i + r)]
+                packed_a[np.uint64(place + r)] = x[np.uint64(n * x_stride + i + r)]
             place += TILE_ROWS
 
 
 @helper
-def _copy_rows(dout, stride, first, own_dout, first_row, last_row, panels):
-    """TILE_UNITS numbers of each row, side by side: as they stand each row's are in a page of its own, and addresses of
+def _pack_rows(dout, stride, first, packed_b, first_row, last_row, panels):
+    """TILE_UNITS numbers of each row, side by side: unpacked, each row's are in another page, and addresses of
     so many pages take longer than the arithmetic."""
     for row in range(first_row, last_row):
         numbers = tile_load(1, TILE_COLS, dout, row * stride + first, 0, PANEL, panels)
-        tile_store(numbers, own_dout, (row - first_row) * TILE_UNITS, 0, PANEL, panels)
+        tile_store(numbers, packed_b, (row - first_row) * TILE_UNITS, 0, PANEL, panels)
 
 
 @linked(FLOATS, INT, FLOATS, INT, INT, INT)
@@ -221,32 +221,32 @@ def linear_backward_bias(dout, dout_stride, db, batch, first, last):
 def linear_backward_input(dout_t, w, dx_t, stride, batch, in_features, out_features, first, last):
     """dx_t[i, n] = sum_o w[i, o] dout_t[o, n] for first <= i < last and n < batch; dx_t is overwritten.
 
-    dout_t (out_features, batch) and dx_t (in_features, batch) stand samples last, both in rows of stride, so that a
-    vector is sixteen samples and the weights are walked in order. batch is rounded up to PANEL: rows have room for
+    dout_t (out_features, batch) and dx_t (in_features, batch) are stored samples last, both in rows of stride, so that
+    a vector is sixteen samples and the weights are walked in order. batch is rounded up to PANEL: rows have room for
     that. 2 batch (last - first) out_features FLOP; 4 bytes for each number of dout_t, w and dx_t.
     """
     whole = last - (last - first) % TILE_ROWS
     copied = batch >= COPIED_SAMPLES
-    most, width = (COPIED_DEPTH, COPIED_INPUTS) if copied else (INPUT_DEPTH, INPUT_INPUTS)
-    room = min(most, out_features) if copied else 0
-    in_order, own_dout = np.empty(room * min(width, whole - first), np.float32), np.empty(room * TILE_UNITS, np.float32)
-    for depth in range(0, out_features, most):
-        deep = min(out_features, depth + most)
+    block_depth, width = (COPIED_DEPTH, COPIED_INPUTS) if copied else (INPUT_DEPTH, INPUT_INPUTS)
+    room = min(block_depth, out_features) if copied else 0
+    packed_a, packed_b = np.empty(room * min(width, whole - first), np.float32), np.empty(room * TILE_UNITS, np.float32)
+    for depth in range(0, out_features, block_depth):
+        end_depth = min(out_features, depth + block_depth)
         for block in range(first, whole, width):
             end = min(whole, block + width)
             if copied:
-                _copy_weights_in_order(w, in_features, in_order, depth, deep, block, end)
-                _copied_input_tiles(dout_t, in_order, own_dout, dx_t, stride, batch, depth, deep, block, end)
+                _pack_weights(w, in_features, packed_a, depth, end_depth, block, end)
+                _copied_input_tiles(dout_t, packed_a, packed_b, dx_t, stride, batch, depth, end_depth, block, end)
             else:
-                _input_tiles(TILE_ROWS, dout_t, w, dx_t, stride, batch, in_features, depth, deep, block, end)
-        _input_tiles(1, dout_t, w, dx_t, stride, batch, in_features, depth, deep, whole, last)
+                _input_tiles(TILE_ROWS, dout_t, w, dx_t, stride, batch, in_features, depth, end_depth, block, end)
+        _input_tiles(1, dout_t, w, dx_t, stride, batch, in_features, depth, end_depth, whole, last)
 
 
 @helper
-def _input_tiles(rows, dout_t, w, dx_t, stride, batch, in_features, depth, deep, first, last):
-    """`linear_backward_input` by tiles of so many rows, whole ones, for the terms depth <= o < deep."""
+def _input_tiles(rows, dout_t, w, dx_t, stride, batch, in_features, depth, end_depth, first, last):
+    """`linear_backward_input` by tiles of so many rows, whole ones, for the terms depth <= o < end_depth."""
     for n in range(0, batch, TILE_UNITS):
-        # Samples stand in panels of PANEL here as units do elsewhere.
+        # Samples are stored in panels of PANEL here as units are elsewhere.
         panels = min(TILE_PANELS, (batch - n + PANEL - 1) // PANEL)
         for i in range(first, last, rows):
             at = i * stride + n
@@ -255,47 +255,47 @@ def _input_tiles(rows, dout_t, w, dx_t, stride, batch, in_features, depth, deep,
             else:
                 tile = tile_load(rows, TILE_COLS, dx_t, at, stride, PANEL, panels)
             tile_prefetch(rows, TILE_COLS, dx_t, at + rows * stride, stride)
-            for o in range(depth, deep, PANEL):
-                weights, units = o * in_features + i * PANEL, min(PANEL, deep - o)
-                whole_turns = units - units % TERMS
-                for turn in range(0, whole_turns, TERMS):
-                    for k in range(turn, turn + TERMS):
+            for o in range(depth, end_depth, PANEL):
+                weights, units = o * in_features + i * PANEL, min(PANEL, end_depth - o)
+                unrolled = units - units % TERMS
+                for k0 in range(0, unrolled, TERMS):
+                    for k in range(k0, k0 + TERMS):
                         tile = tile_add_outer(tile, w, weights + k, PANEL, dout_t, (o + k) * stride + n, PANEL, panels)
-                for k in range(whole_turns, units):
+                for k in range(unrolled, units):
                     tile = tile_add_outer(tile, w, weights + k, PANEL, dout_t, (o + k) * stride + n, PANEL, panels)
             tile_store(tile, dx_t, at, stride, PANEL, panels)
 
 
 @helper
-def _copied_input_tiles(dout_t, in_order, own_dout, dx_t, stride, batch, depth, deep, first, last):
+def _copied_input_tiles(dout_t, packed_a, packed_b, dx_t, stride, batch, depth, end_depth, first, last):
     """The same from copies: the weights in the order in which the tiles walk them, and of dout_t what a row of tiles
     needs."""
-    terms = deep - depth
-    whole_turns = terms - terms % TERMS
+    terms = end_depth - depth
+    unrolled = terms - terms % TERMS
     for n in range(0, batch, TILE_UNITS):
         panels = min(TILE_PANELS, (batch - n + PANEL - 1) // PANEL)
-        _copy_rows(dout_t, stride, n, own_dout, depth, deep, panels)
+        _pack_rows(dout_t, stride, n, packed_b, depth, end_depth, panels)
         for i in range(first, last, TILE_ROWS):
-            at, place, there = i * stride + n, (i - first) * terms, np.int64(0)
+            at, place, factor = i * stride + n, (i - first) * terms, np.int64(0)
             if depth == 0:
                 tile = tile_zero(TILE_ROWS, TILE_COLS)
             else:
                 tile = tile_load(TILE_ROWS, TILE_COLS, dx_t, at, stride, PANEL, panels)
             tile_prefetch(TILE_ROWS, TILE_COLS, dx_t, at + TILE_ROWS * stride, stride)
-            for turn in range(0, whole_turns, TERMS):
-                for _ in range(turn, turn + TERMS):
-                    tile = tile_add_outer(tile, in_order, place, 1, own_dout, there, PANEL, panels)
+            for k0 in range(0, unrolled, TERMS):
+                for _ in range(k0, k0 + TERMS):
+                    tile = tile_add_outer(tile, packed_a, place, 1, packed_b, factor, PANEL, panels)
                     place += TILE_ROWS
-                    there += TILE_UNITS
-            for _ in range(whole_turns, terms):
-                tile = tile_add_outer(tile, in_order, place, 1, own_dout, there, PANEL, panels)
+                    factor += TILE_UNITS
+            for _ in range(unrolled, terms):
+                tile = tile_add_outer(tile, packed_a, place, 1, packed_b, factor, PANEL, panels)
                 place += TILE_ROWS
-                there += TILE_UNITS
+                factor += TILE_UNITS
             tile_store(tile, dx_t, at, stride, PANEL, panels)
 
 
 @helper
-def _copy_weights_in_order(w, in_features, in_order, first_unit, last_unit, first, last):
+def _pack_weights(w, in_features, packed_a, first_unit, last_unit, first, last):
     """TILE_ROWS inputs after TILE_ROWS inputs, each with all units: w in the order in which the input gradient's tiles
     walk it."""
     place = 0
@@ -304,12 +304,12 @@ def _copy_weights_in_order(w, in_features, in_order, first_unit, last_unit, firs
             panel = w[o * in_features + i * PANEL :]
             for k in range(min(PANEL, last_unit - o)):
                 for r in range(TILE_ROWS):
-                    in_order[np.uint64(place + r)] = panel[np.uint64(r * PANEL + k)]
+                    packed_a[np.uint64(place + r)] = panel[np.uint64(r * PANEL + k)]
                 place += TILE_ROWS
 
 
-# The same three on plain arrays, each split as training splits it. Weights stand in panels as rows of PANEL numbers:
-# w (units / PANEL * in_features, PANEL). units is a multiple of PANEL.
+# The same three on plain arrays, each split as training splits it. Weights are stored in panels as rows of PANEL
+# numbers: w (units / PANEL * in_features, PANEL). units is a multiple of PANEL.
 
 
 @driver(FLOATS_2D, FLOATS_2D, FLOATS, FLOATS_2D, INT)

@@ -126,7 +126,7 @@ def softmax_cross_entropy(
     logits_t (n_classes, batch) float32, flat, samples last in rows of stride; the label of sample n is
     labels[indices[n]]; targets are not used. losses (batch,) float32, correct (batch,) int32. Sixteen samples are one
     vector: first is a multiple of LANES, and logits_t and losses have room up to the next one after last. A logit that
-    is NaN or infinite gives a loss that is NaN. 26 FLOP and 8 bytes a logit.
+    is NaN or infinite makes a loss that is NaN. 26 FLOP and 8 bytes a logit.
     """
     sure = _F(1.0) - smoothing
     for n in range(first, last, LANES):
@@ -184,7 +184,7 @@ def squared_error(
     for n in range(first, last, LANES):
         total = tile_zero(1, 1)
         for c in range(n_targets):
-            # The targets of sixteen samples lie apart: brought together where the losses will be.
+            # The targets of sixteen samples are apart: brought together where the losses will be.
             for k in range(n, min(last, n + LANES)):
                 losses[k] = targets[indices[k], c]
             error = tile_load(1, 1, outputs_t, c * stride + n, 0) - tile_load(1, 1, losses, n, 0)

@@ -90,7 +90,7 @@ def _dots(x, turned, out, n, left):
 
 @kernel(FLOATS_2D, FLOATS_2D, FLOATS_2D)
 def summed(x, w, out):
-    """Eight sums with names of their own, which stay in registers while i runs: six numbers are loaded for eight
+    """Eight sums, each with a name, which stay in registers while i runs: six numbers are loaded for eight
     multiply-adds, and none is stored. PANEL columns of w are copied first, so that i walks along rows of both."""
     batch, in_features = x.shape
     turned = np.empty((PANEL, in_features), np.float32)

@@ -38,13 +38,13 @@ _F = np.float32
 class OptimizerKernel(NamedTuple):
     """What else must be known of an optimizer.
 
-    code: its number in compiled code. keeps: which moments it keeps from step to step. plain: without weight decay its
-    update is w -= r g and nothing else, so that the gradient may be added straight to the weights. flop, bytes: of
+    code: its number in compiled code. moments: which of them it keeps from step to step. plain: without weight decay
+    its update is w -= r g and nothing else, so that the gradient may be added straight to the weights. flop, bytes: of
     `update` for each parameter, counted as `engine.costs` says.
     """
 
     code: int
-    keeps: tuple[str, ...]
+    moments: tuple[str, ...]
     plain: bool
     flop: int
     bytes: int

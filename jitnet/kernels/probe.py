@@ -54,7 +54,7 @@ def triad(values, a, b, c, first, last):
 
 @driver(INT, FLOATS, FLOATS, INT, INT, INT, INT)
 def repeat_probe(probe, values, out, count, gap, repeats, parts):
-    """A probe `repeats` times inside one region, each part on its own share: nothing but the work itself is timed.
+    """A probe `repeats` times inside one region, each part on its share: nothing but the work itself is timed.
 
     probe: its code in PROBES. values: float32; of peak (parts, 2 SUMS) flat, count being the terms of each sum; of read
     `count` numbers; of triad three arrays of `count` numbers, `gap` apart. out: (parts * PROBE_BLOCK,) float32.

@@ -59,10 +59,10 @@ def apply_residual(x, branch, out, parts):
     for part in prange(parts):
         flags = flush_denormals()
         first, last = batch * part // parts, batch * (part + 1) // parts
-        own_x, own_branch, own_out = (
+        x_rows, branch_rows, out_rows = (
             x[first:last].reshape(-1),
             branch[first:last].reshape(-1),
             out[first:last].reshape(-1),
         )
-        residual_forward(own_x, units, own_branch, own_out, units, last - first, 0, units)
+        residual_forward(x_rows, units, branch_rows, out_rows, units, last - first, 0, units)
         restore_float_flags(flags)

@@ -69,7 +69,7 @@ def _between(start, end, share):
 def learning_rate(settings, step):
     """The learning rate, float64, of a step of the run, counted from 0. settings: as `schedule_settings` makes them.
 
-    Without FASTMATH: it gives what Python gives, to the last bit.
+    Without FASTMATH: it returns what Python does, to the last bit.
     """
     if step < settings.warmup_steps:
         return settings.peak * (step + 1) / (settings.warmup_steps + 1)

@@ -1,12 +1,12 @@
 """The first layer on inputs that are mostly zero: loops that walk only what is not zero.
 
-A sample's pixels that are not zero stand in a list of entries, `column << 8 | value` in one uint32 each; `indptr` says
-where each sample's list begins (compressed rows, as in Tinney and Walker 1967). MNIST has 19% of its pixels in the
+A sample's pixels that are not zero are stored in a list of entries, `column << 8 | value` in one uint32 each; `indptr`
+says where each sample's list begins (compressed rows, as in Tinney and Walker 1967). MNIST has 19% of its pixels in the
 lists, so forward and weight gradient do a fifth of the dense work. The value is turned into a float32 by a table of
 256.
 
-Weights lie in panels (see `linear`): a panel holds PANEL units for every input. SPARSE_PANELS are worked on together,
-and the last group may have any number up to SPARSE_LAST.
+Weights are stored in panels (see `linear`): a panel holds PANEL units for every input. SPARSE_PANELS are worked on
+together, and the last group may have any number up to SPARSE_LAST.
 """
 
 import numpy as np
@@ -45,7 +45,7 @@ def _list_some(row, entries, at, first, last):
 
 @linked(BYTES, ENTRIES, INT, INT, returns=INT)
 def list_row(row, entries, at, end):
-    """Write one sample's entries, row (features,) uint8, to entries[at:end], by column; gives the place behind them.
+    """Write one sample's entries, row (features,) uint8, to entries[at:end], by column; returns the place behind them.
 
     Eight pixels that are all zero are passed over in one comparison: most of MNIST's are. Any other is written and,
     where it is zero, written over by the next, which costs less than asking each.
@@ -53,7 +53,7 @@ def list_row(row, entries, at, end):
     words = row.shape[0] // 8
     for word in range(words):
         if word_at(row, word * 8) != _NONE:
-            # What lies behind the last entry may be another thread's: nothing is written from `end` on. Asked once for
+            # What is behind the last entry may be another thread's: nothing is written from `end` on. Asked once for
             # eight pixels.
             if at + 8 <= end:
                 for i in range(word * 8, word * 8 + 8):
@@ -69,7 +69,7 @@ def mark_columns(indptr, entries, indices, next_indices, marks):
     """Which of up to SPARSE_BLOCK samples have a column: bit n of marks[i] says it of sample indices[n].
 
     indices (batch,) int32; marks (in_features,) uint64 is overwritten. Marks, not lists of entries: they stay in the
-    first cache. next_indices names the samples that will be marked next: their entries lie at random places in memory,
+    first cache. next_indices names the samples that will be marked next: their entries are at random places in memory,
     and asking for them now hides that. 4 bytes an entry and 8 a column.
     """
     for n in range(next_indices.shape[0]):
@@ -90,25 +90,25 @@ def sparse_forward(indptr, entries, indices, byte_values, w, b, out, out_stride,
 
     indptr (samples + 1,) int64, entries uint32, indices (batch,) int32, byte_values (256,) float32, w in panels, b
     (units,), out (batch, units) flat in rows of out_stride; out is overwritten, and cursors (at least SPARSE_BLOCK or
-    the batch,) int64: where each sample's next entry stands. 2 FLOP for each entry and unit.
+    the batch,) int64: where each sample's next entry is. 2 FLOP for each entry and unit.
     """
     # Samples inside, some columns at a time: their weights of one group of panels stay in the first cache, and the
     # samples' sums in the second.
     for block in range(0, indices.shape[0], SPARSE_BLOCK):
-        own, rows = indices[block : block + SPARSE_BLOCK], block * out_stride
+        samples, rows = indices[block : block + SPARSE_BLOCK], block * out_stride
         o = first
         while o < last:
             panels = _panels_together(o, last)
             columns, weights, panel = SPARSE_WEIGHTS // PANEL // panels, w[o * in_features :], in_features * PANEL
-            _point_at_first(indptr, own, cursors)
+            _point_at_first(indptr, samples, cursors)
             for column in range(0, in_features, columns):
                 limit = np.uint64(column + columns) << np.uint64(_VALUE_BITS)
-                for n in range(own.shape[0]):
+                for n in range(samples.shape[0]):
                     at = rows + n * out_stride + o
                     if column == 0:
                         bias = tile_load(1, _LAST, b, o, 0, PANEL, panels)
                         tile_store(bias, out, at, 0, PANEL, panels)
-                    e, end = cursors[n], indptr[own[n] + 1]
+                    e, end = cursors[n], indptr[samples[n] + 1]
                     if panels == SPARSE_PANELS:
                         cursors[n] = _add_entries(
                             _GROUP, SPARSE_PANELS, out, at, entries, e, end, limit, byte_values, weights, panel
@@ -150,11 +150,11 @@ def sparse_backward_weight(
     first <= o < last.
 
     marks as `mark_columns` left them for these samples, SPARSE_BLOCK at most; cursors (batch,) int64 is overwritten:
-    where each sample's next entry stands. dout flat in rows of dout_stride, beginning at the first of the samples; dw
+    where each sample's next entry is. dout flat in rows of dout_stride, beginning at the first of the samples; dw
     in panels. With dout scaled by -learning_rate, dw may be the weights themselves: that is a step of SGD. Columns
     without entries are not touched. 2 FLOP for each entry and unit.
     """
-    # Columns inside: a group's gradients stay in the first cache. A sample's entries stand in the order of the columns.
+    # Columns inside: a group's gradients stay in the first cache. A sample's entries are in the order of the columns.
     o, panel = first, in_features * PANEL
     while o < last:
         panels, rows, to = _panels_together(o, last), dout[o:], dw[o * in_features :]
@@ -190,6 +190,6 @@ def _add_samples(cols, panels, mark, entries, cursors, byte_values, dout, dout_s
 
 @helper
 def _point_at_first(indptr, indices, cursors):
-    """cursors[n] = where the first entry of sample indices[n] stands."""
+    """cursors[n] = where the first entry of sample indices[n] is."""
     for n in range(indices.shape[0]):
         cursors[n] = indptr[indices[n]]

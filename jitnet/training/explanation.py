@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jitnet.compiler.decorators import plain
-from jitnet.engine.ownership import SPLITS, own_range
+from jitnet.engine.ownership import SPLITS, assigned_range
 from jitnet.engine.program import Line
 from jitnet.engine.state import Batch, Run, empty_run
 from jitnet.training.plan import Plan
@@ -72,7 +72,7 @@ def explain(plan: Plan) -> Explanation:
 
 
 def _bare_run(plan: Plan) -> tuple[Run, Batch]:
-    """What `own_range` looks at: the layout and a whole batch; no arrays of numbers."""
+    """What `assigned_range` looks at: the layout and a whole batch; no arrays of numbers."""
     run = empty_run()
     indices = np.zeros(plan.step.batch_size, np.int32)
     state = run.state._replace(params=np.zeros(plan.layout.params, np.float32))
@@ -82,7 +82,7 @@ def _bare_run(plan: Plan) -> tuple[Run, Batch]:
 
 
 def _explained(line: Line, when: str, run: Run, batch: Batch) -> ExplainedLine:
-    range_of, split = plain(own_range), SPLITS[line.split]
+    range_of, split = plain(assigned_range), SPLITS[line.split]
     owners = [range_of(run, batch, split, line.layer, part, line.parts) for part in range(line.parts)]
     return ExplainedLine(
         when,

@@ -9,11 +9,15 @@ import numpy.typing as npt
 
 from jitnet.config import ModelConfig, TrainConfig
 from jitnet.datasets import Scaling, Split
+from jitnet.engine.allocation import byte_values
+from jitnet.engine.arena import aligned
 from jitnet.engine.density import density, trains_skipping, used_columns
 from jitnet.engine.layout import Layout, lay_out
+from jitnet.engine.packing import pack
 from jitnet.engine.program import Program, Step, measuring, training
 from jitnet.engine.setup import make_data, training_run
-from jitnet.engine.state import Data, Run, State, aligned, byte_values, clock_for, pack
+from jitnet.engine.state import Data, Run, State
+from jitnet.engine.step_clock import clock_for
 from jitnet.errors import UsageError
 from jitnet.machine.host import Machine, describe_machine
 from jitnet.model import Model
@@ -80,12 +84,14 @@ def make_plan(
             f"--threads is {config.threads}; this process may use 1 to {here.affinity} (cores by affinity)"
         )
     sparse = loops == "zero-skipping"
-    item = 4 if _scaled_before(scaling, samples) else 1
+    bytes_per_input = 4 if _scaled_before(scaling, samples) else 1
     rates = _dropout(model.config, config)
     columns = used_columns(samples.images, batch_size) if sparse else 1.0
 
     def on(threads: int) -> tuple[Step, Layout]:
-        step = Step(model.config, config, batch_size, threads, share if sparse else 1.0, sparse, item, columns)
+        step = Step(
+            model.config, config, batch_size, threads, share if sparse else 1.0, sparse, bytes_per_input, columns
+        )
         return step, lay_out(
             model.config, batch_size, threads, skips_zeros=sparse, training=True, dropout=(*rates, 0.0)
         )
@@ -141,7 +147,7 @@ def begin_run(
     if parameters is not None:
         run = run._replace(state=run.state._replace(**{name: getattr(parameters, name) for name in PARAMETERS}))
     else:
-        pack(run.state.params, run.layers, model.config, model.parameters)
+        pack(run.state.params, run.parameters, model.config, model.parameters)
         if config.ema > 0.0:
             run.state.average[:] = run.state.params
     # What input dropout keeps is scaled up to make good for what it drops.

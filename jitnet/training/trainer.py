@@ -20,7 +20,8 @@ from jitnet.datasets import Dataset, Split, hold_out, stratified_split
 from jitnet.datasets.targets import standardise_targets
 from jitnet.engine.ownership import MEETINGS
 from jitnet.engine.program import Program
-from jitnet.engine.state import Clock, Run, clock_readings, no_clock
+from jitnet.engine.state import Run
+from jitnet.engine.step_clock import Clock, clock_readings, no_clock
 from jitnet.errors import DivergedError, UsageError
 from jitnet.model import Model
 from jitnet.model.encoding import encode
@@ -403,25 +404,25 @@ class Trainer:
 
     def _update_model(self) -> None:
         """Bring the model up to date with the run."""
-        from jitnet.engine.state import unpack
+        from jitnet.engine.packing import unpack
 
         state = self._run.state
         params = state.average if self.config.ema > 0.0 else state.params
-        self.model.replace_parameters(unpack(params, self._run.layers, self.model.config))
+        self.model.replace_parameters(unpack(params, self._run.parameters, self.model.config))
 
     def _update_run(self) -> None:
         """Bring the run up to date with the model."""
-        from jitnet.engine.state import pack
+        from jitnet.engine.packing import pack
 
         state = self._run.state
         for params in (state.params, *([state.average] if self.config.ema > 0.0 else [])):
-            pack(params, self._run.layers, self.model.config, self.model.parameters)
+            pack(params, self._run.parameters, self.model.config, self.model.parameters)
 
     def _prepared(self, split: Split) -> "tuple[int, Struct] | Split":
         """The samples of a split, and a struct that evaluates the parameters so far on it; the split itself where the
         rows that are trained on are bytes and those of the split are not, which the program cannot walk."""
         samples, run = len(split), self._run
-        of_bytes = self.plan.step.item == 1
+        of_bytes = self.plan.step.bytes_per_input == 1
         if of_bytes and split.images.dtype != np.uint8:
             return split
         if not of_bytes:

@@ -21,7 +21,7 @@ from jitnet.datasets import Dataset
 from jitnet.engine.costs import Cost, Sizes
 from jitnet.engine.operations import OPERATIONS
 from jitnet.engine.program import Line
-from jitnet.engine.state import clock_for
+from jitnet.engine.step_clock import clock_for
 from jitnet.kernels.augment import distortion_settings
 from jitnet.machine.clock import tick_s
 from jitnet.model import Model
@@ -323,7 +323,7 @@ class _Clocked:
                 n,
                 i,
                 entries=n * i * step.density,
-                item=step.item,
+                bytes_per_input=step.bytes_per_input,
                 taps=len(distortion.gaussian),
                 height=height,
                 width=width,

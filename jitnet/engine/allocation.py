@@ -1,0 +1,64 @@
+"""The arrays of a run, allocated for a layout."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from jitnet.engine.arena import GAP_BYTES, aligned, zeroed
+from jitnet.engine.layout import Layout
+from jitnet.engine.state import State
+from jitnet.machine.blocks import LANES
+
+__all__ = ["allocate", "byte_values"]
+
+Floats = npt.NDArray[np.float32]
+
+
+def byte_values(offset: float, scale: float) -> Floats:
+    """(256,) float32: the network input (byte - offset) * scale, linear in the byte exactly as the loops compute it."""
+    slope, start = np.float32(scale), np.float32(-offset * scale)
+    return np.arange(256, dtype=np.float32) * slope + start
+
+
+def allocate(
+    layout: Layout,
+    *,
+    optional: Sequence[str] = (),
+    marked_columns: int = 1,
+    works: int = 1,
+    listed_samples: int = 0,
+    scratch_pixels: int = 0,
+) -> State:
+    """Zeroed arrays for a layout.
+
+    optional: which of grads, first_moment, second_moment and average are used. marked_columns: columns that each part
+    marks. works: parts that each have work, in prediction, and lists of listed_samples.
+    scratch_pixels: float32 numbers of scratch for each of as many parts.
+    """
+    params, replicas, room = layout.params, layout.replicas, int(layout.network.batch_room)
+    parts, gap = max(works, replicas), GAP_BYTES // 8
+    own_samples = (replicas - 1) * int(layout.network.sample_stride) + room
+    fields = ("grads", "first_moment", "second_moment", "average")
+    sizes = [params, *(params if field in optional else LANES for field in fields), works * layout.work, 256]
+    *numbers, marks, cursors, losses, correct, squares = zeroed(
+        *[(size, np.float32) for size in sizes],
+        (parts * (marked_columns + gap), np.uint64),
+        (parts * (room + gap), np.int64),
+        (own_samples, np.float32),
+        (own_samples, np.int32),
+        (layout.squares, np.float64),
+    )
+    in_features = int(layout.layers[0].in_features)
+    return State(
+        *cast(tuple[Floats, Floats, Floats, Floats, Floats, Floats, Floats], tuple(numbers)),
+        marks.reshape(parts, -1),
+        cursors.reshape(parts, -1),
+        losses,
+        correct,
+        squares,
+        np.zeros((works, listed_samples + 1 + gap), np.int64),
+        np.zeros((works, listed_samples * in_features), np.uint32),
+        aligned(works * scratch_pixels).reshape(works, -1),
+    )

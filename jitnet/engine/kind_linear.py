@@ -1,0 +1,208 @@
+"""A linear layer: places, lines, and its operations, forward beside backward.
+
+Forward, a part is assigned units of the layer. Backward, a part is assigned inputs of the layer, which are units of the
+layer below: the gradient that it makes for them is the one that it needs there. The output layer's forward is in
+`output`.
+"""
+# mypy: allow-untyped-defs, allow-incomplete-defs
+
+from typing import Any
+
+import numpy as np
+
+from jitnet.config import Layer
+from jitnet.engine.addressing import clear_gradient, entry_lists, forward_weights, inputs, replica, weight_gradient
+from jitnet.engine.costs import Cost, Sizes, gradient_bytes, linear_cost, sparse_linear_cost
+from jitnet.engine.layer_kind import Kind, Parameter, Writer
+from jitnet.engine.operation import operation
+from jitnet.engine.room import Places
+from jitnet.kernels.linear import (
+    linear_backward_bias,
+    linear_backward_input,
+    linear_backward_weight,
+    linear_forward,
+)
+from jitnet.kernels.memory import transpose
+from jitnet.kernels.sparse import mark_columns, sparse_backward_weight, sparse_forward
+from jitnet.machine.blocks import PANEL, SPARSE_BLOCK
+
+__all__ = [
+    "KIND",
+    "backward_bias",
+    "backward_input",
+    "backward_sparse",
+    "backward_weight",
+    "forward",
+    "forward_sparse",
+]
+
+
+@operation("units", linear_cost, ("n", "i", "o"), product="forward")
+def forward(run, batch, layer, part, first, last):
+    """The linear part of assigned units, from dense inputs, for all samples."""
+    this = run.layers[layer]
+    work, params = run.state.work, run.state.params
+    x = work[inputs(run, batch, layer, part) :]
+    w, b = forward_weights(run, layer), params[this.bias_offset :]
+    out, size = work[this.linear_offset + replica(run, layer, part) :], batch.size
+    linear_forward(x, this.input_stride, w, b, out, this.output_stride, size, this.in_features, first, last)
+
+
+@operation("units", sparse_linear_cost, ("n", "i", "o"), on_entries=True)
+def forward_sparse(run, batch, layer, part, first, last):
+    """The same of the first layer, from lists of the inputs that are not zero."""
+    this, state = run.layers[layer], run.state
+    w, b = forward_weights(run, layer), state.params[this.bias_offset :]
+    out, cursors = state.work[this.linear_offset + replica(run, layer, part) :], state.cursors[part]
+    indptr, entries, indices = entry_lists(run, batch, part)
+    sparse_forward(
+        indptr,
+        entries,
+        indices,
+        state.byte_values,
+        w,
+        b,
+        out,
+        this.output_stride,
+        cursors,
+        this.in_features,
+        first,
+        last,
+    )
+
+
+def _backward_input_cost(s: Sizes) -> Cost:
+    """What comes out is written twice, samples first and last."""
+    return Cost(2 * s.n * s.i * s.o, 4 * (s.n * s.o + s.i * s.o + 2 * s.n * s.i))
+
+
+@operation("units below", _backward_input_cost, ("n", "i", "o"), product="input")
+def backward_input(run, batch, layer, part, first, last):
+    """The gradient of assigned inputs: of what the units below returned."""
+    this, below, network, work = run.layers[layer], run.layers[layer - 1], run.network, run.state.work
+    stride, size, last = network.grad_t_stride, batch.size, min(last, this.in_features)
+    at = replica(run, layer - 1, part)
+    dout_t, dx_t = work[this.grad_t_offset + replica(run, layer, part) :], work[below.grad_t_offset + at :]
+    w = run.state.params[this.weight_offset :]
+    linear_backward_input(dout_t, w, dx_t, stride, size, this.in_features, this.out_features, first, last)
+    dx = work[below.result_grad_offset + at + first :]
+    transpose(dx_t[first * stride :], stride, dx, below.output_stride, last - first, 0, size)
+
+
+def _backward_weight_cost(s: Sizes) -> Cost:
+    return Cost(2 * s.n * s.i * s.o, 4 * (s.n * s.i + s.n * s.o) + gradient_bytes(s, s.i * s.o))
+
+
+@operation("units below", _backward_weight_cost, ("n", "i", "o"), product="weight")
+def backward_weight(run, batch, layer, part, first, last):
+    """The gradient of the weights that leave assigned inputs; of the first layer, of the weights of assigned units."""
+    this, work = run.layers[layer], run.state.work
+    target = weight_gradient(run)[this.weight_offset :]
+    x = work[inputs(run, batch, layer, part) :]
+    dout = work[this.grad_offset + replica(run, layer, part) :]
+    size, units = batch.size, this.padded_features
+    if layer == 0:
+        first_input, last_input = np.int64(0), this.in_features
+        clear_gradient(run, this.weight_offset + first * this.in_features, this.weight_offset + last * this.in_features)
+    else:
+        first_input, last_input = first, min(last, this.in_features)
+        for o in range(0, units, PANEL):
+            panel = this.weight_offset + o * this.in_features
+            clear_gradient(run, panel + first_input * PANEL, panel + last_input * PANEL)
+        first, last = np.int64(0), units
+    linear_backward_weight(
+        x,
+        this.input_stride,
+        dout,
+        this.output_stride,
+        target,
+        size,
+        this.in_features,
+        first_input,
+        last_input,
+        first,
+        last,
+    )
+
+
+def _backward_sparse_cost(s: Sizes) -> Cost:
+    weights = s.i if s.update else s.columns  # kept apart, all of the gradient is cleared
+    return Cost(2 * s.entries * s.o, 4 * (s.entries + s.n * s.o) + gradient_bytes(s, weights * s.o))
+
+
+@operation("units", _backward_sparse_cost, ("n", "i", "o"), on_entries=True)
+def backward_sparse(run, batch, layer, part, first, last):
+    """The gradient of the first layer's weights of assigned units, from lists of the inputs that are not zero."""
+    this, data, state = run.layers[layer], run.data, run.state
+    clear_gradient(run, this.weight_offset + first * this.in_features, this.weight_offset + last * this.in_features)
+    target = weight_gradient(run)[this.weight_offset :]
+    marks, cursors, at = state.marks[part, : this.in_features], state.cursors[part], replica(run, layer, part)
+    size, coming = batch.size, batch.next_indices.shape[0]
+    for n in range(0, size, SPARSE_BLOCK):
+        end = min(size, n + SPARSE_BLOCK)
+        indices = batch.indices[n:end]
+        # Asked for: the samples of this many steps ahead, at the pace at which these are marked.
+        mark_columns(data.indptr, data.entries, indices, batch.next_indices[n : min(end, coming)], marks)
+        dout = state.work[this.grad_offset + at + n * this.output_stride :]
+        sparse_backward_weight(
+            marks,
+            data.indptr,
+            data.entries,
+            indices,
+            state.byte_values,
+            dout,
+            this.output_stride,
+            target,
+            cursors,
+            this.in_features,
+            first,
+            last,
+        )
+
+
+def _backward_bias_cost(s: Sizes) -> Cost:
+    """By multiply-adds with one."""
+    return Cost(2 * s.n * s.o, 4 * s.n * s.o + gradient_bytes(s, s.o))
+
+
+@operation("panels", _backward_bias_cost, ("n", "o"))
+def backward_bias(run, batch, layer, part, first, last):
+    """The gradient of assigned units' biases."""
+    this, work = run.layers[layer], run.state.work
+    clear_gradient(run, this.bias_offset + first, this.bias_offset + last)
+    target = weight_gradient(run)[this.bias_offset :]
+    dout = work[this.grad_offset + replica(run, layer, part) :]
+    linear_backward_bias(dout, this.output_stride, target, batch.size, first, last)
+
+
+def _place(places: Places, row: Any, layer: Layer) -> None:
+    row.linear_offset = row.preactivation_offset = row.output_offset = row.result_offset = places.take_outputs(row)
+
+
+def _forward_lines(writer: Writer, block: int, next_batch: bool) -> None:
+    if block < writer.last:
+        sparse = block == 0 and writer.skips_zeros
+        writer.add("forward_sparse" if sparse else "forward", block, next_batch=next_batch)
+
+
+def _backward_lines(writer: Writer, block: int) -> None:
+    split = "units" if block == 0 else "units below"
+    if block > 0:
+        writer.add("backward_input", block)
+    if block == 0 and writer.skips_zeros:
+        writer.add("backward_sparse", block)
+    else:
+        writer.add("backward_weight", block, split)
+    writer.update("update_weights", block, split)
+    if block < writer.last or writer.output_bias:
+        split = "units" if block == 0 and writer.last > 0 else "panels"
+        writer.add("backward_bias", block, split)
+        writer.update("update_vectors", block, split)
+
+
+KIND = Kind(
+    _forward_lines,
+    _backward_lines,
+    {"weight": Parameter("weight_offset", "panels"), "bias": Parameter("bias_offset")},
+    _place,
+)
