@@ -5,9 +5,11 @@ AVX-512 the code and the sizes of a processor with AVX2 run as well.
 """
 
 import hashlib
+import itertools
 import json
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,14 +18,14 @@ from numba import config
 
 import jitnet
 from jitnet.compiler.environment import BLOCKS, HAS_AVX512
-from jitnet.config import ACTIVATIONS, LAYERS, LOSSES, OPTIMIZERS, TASKS, ModelConfig
+from jitnet.config import ACTIVATIONS, LAYERS, LOSSES, OPTIMIZERS
 
 if config.DISABLE_JIT:
     pytest.skip("plain Python has no vectors", allow_module_level=True)
 
 FEATURES, BATCH = 37, 33
 LATE = {"clip_norm": 0.5, "max_norm": 2.0, "ema": 0.9, "dropout": (0.2,)}
-LAYERS_ON = {kind.option: "layer" if kind.option == "norm" else True for kind in LAYERS.values() if kind.option}
+EVERYTHING = {"norm": "layer", "residual": True, "input_scale": True}
 TRAININGS = {
     "no hidden layer": ((), {}),
     "clipped, no hidden layer": ((), {"clip_norm": 0.5}),
@@ -33,11 +35,18 @@ TRAININGS = {
     **{f"{name}, at once": ((70, 33), {"optimizer": name, "weight_decay": 0.02}) for name in OPTIMIZERS},
     **{f"{name}, late": ((70, 33), {"optimizer": name, "weight_decay": 0.02, **LATE}) for name in OPTIMIZERS},
     **{name: ((40, 24), {"activation": name}) for name in ACTIVATIONS},
-    **{name: ((40, 25), {"loss": name}) for name in LOSSES},
-    **{name: ((45, 45), {name: value}) for name, value in LAYERS_ON.items()},
-    "all layers, late": ((45, 45), {**LAYERS_ON, **LATE, "dropout": (0.2, 0.1), "optimizer": "adam"}),
+    **{f"{field} alone": ((50, 50), {field: value}) for field, value in EVERYTHING.items()},
+    "input scale, no hidden layer": ((), {"input_scale": True}),
+    "all layers": ((70, 33, 33), {**EVERYTHING, "optimizer": "adam"}),
+    "all layers, late": ((70, 33, 33), {**EVERYTHING, "optimizer": "momentum", "activation": "gelu", **LATE}),
 }
-OUTPUTS = 3, 20  # one vector of logits, and two
+OUTPUTS = [
+    {"n_classes": 3},  # one vector of logits, and two
+    {"n_classes": 20},
+    *({"n_targets": n, "loss": name} for name, loss in LOSSES.items() if loss.task == "regress" for n in (1, 20)),
+]
+FEW = ["no hidden layer", "part of a panel", "three layers", "adam, late", "all layers, late"]
+"""Trainings of losses on numbers: the others would differ from those on classes in the loss alone."""
 
 AVX2 = "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2,+lzcnt,+popcnt,+f16c,+movbe"
 KINDS = {f"{name}'s block sizes": {"JITNET_BLOCKS": name} for name in {"avx2", "avx512"} - {BLOCKS}}
@@ -46,37 +55,44 @@ if HAS_AVX512:
 
 
 def found_here() -> dict[str, list[str]]:
-    """Hashes of the weights, losses and predictions of every training."""
+    """Hashes of the parameters, losses and predictions of every training."""
     found = {}
-    for outputs in OUTPUTS:
-        for skipping in (False, True):
-            data_of = {task: made_data(outputs, skipping, task) for task in TASKS}
-            for name, (hidden, options) in TRAININGS.items():
-                fields = {field: value for field, value in options.items() if field in ModelConfig.model_fields}
-                others = {field: value for field, value in options.items() if field not in fields}
-                data = data_of[LOSSES[str(fields.get("loss", "cross-entropy"))].task]
-                sizes = {"n_classes": data.n_classes, "n_targets": data.n_targets}
-                shape = jitnet.ModelConfig(in_features=FEATURES, hidden=hidden, **sizes, **fields)
-                model = jitnet.Model.create(shape, data, seed=1)
-                history = jitnet.train(model, data, jitnet.TrainConfig(epochs=2, batch_size=BATCH, **others))
-                losses = [(each.train_loss, each.test_loss) for each in history.epochs]
-                predictions = model.predict(data.train.images)
-                hashes = [digest(*model.parameters.values()), digest(np.array(losses)), digest(predictions)]
-                found[f"{name}, {outputs} outputs, {'zero-skipping' if skipping else 'dense'}"] = hashes
+    for outputs, skipping in itertools.product(OUTPUTS, (False, True)):
+        data = made_data(outputs, skipping)
+        for name in TRAININGS if "n_classes" in outputs else FEW:
+            hidden, options = TRAININGS[name]
+            fields = {field: value for field, value in options.items() if field in jitnet.ModelConfig.model_fields}
+            others = {field: value for field, value in options.items() if field not in fields}
+            if "n_targets" in outputs:
+                others["learning_rate"] = 0.002
+            shape = jitnet.ModelConfig(in_features=FEATURES, hidden=hidden, **outputs, **fields)
+            model = jitnet.Model.create(shape, data, seed=1)
+            history = jitnet.train(model, data, jitnet.TrainConfig(epochs=2, batch_size=BATCH, **others))
+            losses = np.array([(each.train_loss, each.test_loss) for each in history.epochs])
+            assert np.isfinite(losses).all(), name
+            arrays = [digest(*model.parameters.values()), digest(losses), digest(model.predict(data.train.images))]
+            found[f"{name}, {outputs}, {'zero-skipping' if skipping else 'dense'}"] = arrays
     return found
 
 
-def made_data(outputs: int, skipping: bool, task: str) -> jitnet.Dataset:
-    rng = np.random.default_rng(outputs)
+def made_data(outputs: dict[str, Any], skipping: bool) -> jitnet.Dataset:
+    rng = np.random.default_rng(sum(value for value in outputs.values() if isinstance(value, int)))
     images = rng.integers(1, 256, (300, FEATURES)).astype(np.uint8)
     if skipping:  # so few that every kind of processor skips the zeros
         images *= (rng.random(images.shape) < 0.15).astype(np.uint8)
-    labels = np.arange(len(images)) % outputs if task == "classify" else rng.normal(size=(len(images), outputs))
-    return jitnet.from_arrays(images, labels, images[:60], labels[:60])
+    if "n_classes" in outputs:
+        targets = np.arange(len(images)) % outputs["n_classes"]
+    else:
+        targets = rng.normal(size=(len(images), outputs["n_targets"])).astype(np.float32)
+    return jitnet.from_arrays(images, targets, images[:60], targets[:60])
 
 
 def digest(*arrays: np.ndarray) -> str:
     return hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest()[:16]
+
+
+def test_every_layer_that_can_be_chosen_is_among_the_trainings():
+    assert set(EVERYTHING) == {kind.option for kind in LAYERS.values() if kind.option}
 
 
 @pytest.mark.parametrize("kind", KINDS)
