@@ -34,7 +34,7 @@ from jitnet.config import ACTIVATIONS, AugmentConfig, ModelConfig, TrainConfig
 from jitnet.engine import ownership
 from jitnet.engine.arena import Buffer
 from jitnet.engine.prediction import Predictor
-from jitnet.engine.samples import SampleMaker
+from jitnet.engine.sample_maker import SampleMaker
 from jitnet.engine.setup import make_data
 
 WIDTHS = sorted(
