@@ -18,8 +18,8 @@ from jitnet.compiler.reference import Struct
 from jitnet.config import ACTIVATIONS, LOSSES, AugmentConfig, ModelConfig, TrainConfig
 from jitnet.engine import ownership
 from jitnet.engine.arena import Buffer
-from jitnet.engine.augmentation import SampleMaker
 from jitnet.engine.prediction import Predictor
+from jitnet.engine.sample_maker import SampleMaker
 from jitnet.engine.setup import make_data
 from jitnet.machine.blocks import (
     COPIED_FROM,

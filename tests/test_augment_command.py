@@ -126,7 +126,7 @@ def test_help_gives_ranges_and_an_example(call):
 
 
 def test_the_sheet_shows_what_each_epoch_trains_on():
-    from jitnet.engine.augmentation import SampleMaker
+    from jitnet.engine.sample_maker import SampleMaker
 
     dataset = load("digits")
     config = AugmentConfig(rotation=20, elastic=3, elastic_sigma=1)

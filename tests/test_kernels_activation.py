@@ -33,7 +33,7 @@ ACCURACY = {"relu": (0, 0), "tanh": (4e-7, SUBNORMAL), "gelu": (4e-7, 3e-7)}
 
 def room_for(name, z):
     """What a forward pass writes to: its input, or where the derivative is made from that another place."""
-    return np.full_like(z, MARK) if ACTIVATION_KERNELS[name].keeps == "input" else z.copy()
+    return np.full_like(z, MARK) if ACTIVATION_KERNELS[name].derivative_of == "input" else z.copy()
 
 
 def many(name, values):
@@ -161,7 +161,7 @@ def test_nan_passes_through(name):
 
 @pytest.mark.small
 @pytest.mark.parametrize(
-    "name", [name for name, activation in ACTIVATION_KERNELS.items() if activation.keeps == "output"]
+    "name", [name for name, activation in ACTIVATION_KERNELS.items() if activation.derivative_of == "output"]
 )
 def test_who_keeps_the_output_knows_the_slope_from_one_that_dropout_scaled(name):
     z = np.array([-2.0, -0.5, 0.25, 1.5], np.float32)

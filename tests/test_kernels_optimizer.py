@@ -77,7 +77,7 @@ def test_a_scaled_gradient_and_only_the_range(name, decay):
 @pytest.mark.parametrize("name", OPTIMIZER_KERNELS)
 def test_moments_that_an_optimizer_does_not_keep_may_be_empty(name):
     m, v = (
-        np.ones(SIZE if field in OPTIMIZER_KERNELS[name].keeps else 0, np.float32)
+        np.ones(SIZE if field in OPTIMIZER_KERNELS[name].moments else 0, np.float32)
         for field in ("first_moment", "second_moment")
     )
     w = np.ones(SIZE, np.float32)

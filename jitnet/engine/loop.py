@@ -309,10 +309,10 @@ def compile_ahead() -> "subprocess.Popen[bytes] | None":
 @cache
 def load_loop() -> None:
     """Compile or load the loop and all that it calls, in two processes where it has to be compiled."""
-    there = load_kept()
-    if not there:
+    kept = load_kept()
+    if not kept:
         compile_ahead()
         load_all(linked_functions(steps))
     run_steps(Struct(empty_run()), 0, np.zeros(3))
-    if not there:
+    if not kept:
         keep_linked(linked_functions(steps))

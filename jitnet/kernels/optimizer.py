@@ -169,7 +169,7 @@ def update(settings, w, dw, m, v, step, learning_rate, factor, first, last):
         _lion(settings, w, dw, m, learning_rate, factor, first, last)
 
 
-@helper
+@linked(FLOATS, FLOATS, REAL, INT, INT)
 def average(w, mean, decay, first, last):
     """mean = decay * mean + (1 - decay) * w over a range (multiples of LANES): exponential moving average of the
     weights. 3 FLOP and 12 bytes a parameter."""

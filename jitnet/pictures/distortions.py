@@ -41,7 +41,7 @@ def distorted_samples(
     out. Values are as stored, not scaled.
     Raises UsageError where the data are no images of whole numbers.
     """
-    from jitnet.engine.augmentation import SampleMaker  # only here: it loads Numba
+    from jitnet.engine.sample_maker import SampleMaker  # only here: it loads Numba
 
     images, shape = dataset.train.images, dataset.image_shape
     if shape is None:

@@ -6,7 +6,7 @@ import numpy.typing as npt
 from jitnet.config import TrainConfig
 from jitnet.datasets import Scaling, Split
 from jitnet.engine.arena import Buffer
-from jitnet.engine.augmentation import SampleMaker
+from jitnet.engine.sample_maker import SampleMaker
 from jitnet.engine.setup import make_data
 from jitnet.engine.state import Data
 from jitnet.errors import UsageError
