@@ -62,7 +62,7 @@ def bench(
             "--vs",
             metavar="TEXT",
             show_default=False,
-            help="Beside whom to measure the products: numpy.",
+            help="Another library to measure the same products with: numpy.",
             rich_help_panel=MEASUREMENT,
         ),
     ] = None,
@@ -79,7 +79,7 @@ def bench(
     ] = LEAST,
     baseline: Annotated[
         Path | None,
-        typer.Option("--baseline", metavar="FILE", show_default=False, help="Compare with what --json printed before."),
+        typer.Option("--baseline", metavar="FILE", show_default=False, help="Compare with an earlier --json document."),
     ] = None,
     fail_above: Annotated[
         str | None,
@@ -87,17 +87,17 @@ def bench(
             "--fail-above",
             metavar="PERCENT",
             show_default=False,
-            help="Exit with 3 where a row's median grew by more than this and a rank test is sure of it.",
+            help="Exit with 3 where a row's median grew by more than this and a rank test finds it significant.",
         ),
     ] = None,
     json: Json = False,
     quiet: Quiet = False,
     **fields: Any,
 ) -> int:
-    """Measure what each loop costs here, beside what the machine can do.
+    """Measure what each loop costs on this machine, next to what the machine can do.
 
-    The machine's own limits, a row for each line of a training step's program, and a row for each count of threads.
-    Takes less than 30 seconds at the default network, and compiles first where that has not been done.
+    The machine's limits, a row for each line of a training step's program, and a row for each count of threads.
+    Takes less than 30 seconds for the default network, and compiles first where that has not been done.
     """
     network, config = configure(fields, None)
     if versus not in (None, "numpy"):
@@ -130,9 +130,7 @@ def bench(
         if before.cpu != here.cpu:
             render.notice(notices, f"{baseline} was measured on another machine, {before.cpu}")
     if len(dataset.train) < config.batch_size:
-        render.notice(
-            notices, f"--batch-size is {config.batch_size}; measured with the {len(dataset.train)} samples there are"
-        )
+        render.notice(notices, f"--batch-size is {config.batch_size}; measured with all {len(dataset.train)} samples")
 
     with render.measuring(screen) as report:
         measured, peers = run_bench(
