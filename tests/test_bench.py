@@ -360,8 +360,8 @@ def _quick(monkeypatch):
     monkeypatch.setattr(timing, "SHORTEST_S", 1e-4)
     monkeypatch.setattr(timing, "LONGEST_S", 1e-4)
     monkeypatch.setattr(timing, "STEP_S", 1e-4)
-    monkeypatch.setattr(limits, "LEAST_BYTES", 4 * limits.MIB)
-    monkeypatch.setattr(limits, "MOST_BYTES", 4 * limits.MIB)
+    monkeypatch.setattr(limits, "MIN_BYTES", 4 * limits.MIB)
+    monkeypatch.setattr(limits, "MAX_BYTES", 4 * limits.MIB)
 
 
 def test_screen_and_json(call, tmp_path):

@@ -15,7 +15,7 @@ __all__ = ["as_document"]
 
 
 def as_document(bench: Bench, peers: Sequence[str]) -> dict[str, Any]:
-    """What `--json` prints: machine, settings, every raw sample in seconds, and what was made of them."""
+    """What `--json` prints: machine, settings, every raw sample in seconds, and what follows from them."""
     results = []
     for result in bench.results:
         row = asdict(result)

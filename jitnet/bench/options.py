@@ -1,4 +1,4 @@
-"""What `jitnet bench` is asked for, read from text."""
+"""Options of `jitnet bench`, parsed from text."""
 
 from jitnet.errors import UsageError
 
@@ -10,8 +10,8 @@ EVERY_UP_TO = 4
 def parse_threads(text: str | None, cores: int, affinity: int) -> tuple[int, ...]:
     """The counts that `--threads` names: "1,2,4", "all", or 1 and all cores where nothing is named; sorted.
 
-    all: every count up to 4, then powers of two, and the number of cores. UsageError for what is no count, or above the
-    cores that this process may use.
+    all: every count up to 4, then powers of two, and the number of cores. UsageError for what is not a count, or above
+    the cores that this process may use.
     """
     if text is None:
         return tuple(sorted({1, cores}))
@@ -33,7 +33,7 @@ def parse_threads(text: str | None, cores: int, affinity: int) -> tuple[int, ...
 def parse_share(text: str) -> float:
     """ "10%" or "10" as 0.1, for --fail-above; UsageError for anything but a percentage from 0 to 1000.
 
-    A fraction, as 0.1 without a sign, is taken for a slip.
+    A fraction, as 0.1 without a sign, is taken for a mistake.
     """
     try:
         percent = float(text.strip().removesuffix("%"))
