@@ -124,7 +124,7 @@ def test_a_serial_function_has_no_tables_of_threads():
     assert "1.10 µs a call ±5%, median of 30 calls" in text
     assert "94% of a call" in text
     assert "200 ns of that is the call from Python and the return" in text
-    assert "before: with its module, or kept in Numba's cache" in text
+    assert "before: with its module, or loaded from Numba's cache" in text
 
 
 def test_one_call_is_not_called_a_median():

@@ -80,7 +80,7 @@ def _jitnet(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line on `arguments` (the process's own where None) and leave with its exit code."""
+    """Run the command line on `arguments` (those of the process where None) and leave with its exit code."""
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 

@@ -118,12 +118,12 @@ OPTIMIZERS: dict[str, Optimizer] = {
         {"learning_rate": 0.005},
     ),
     "adamw": Optimizer(
-        "adam, with weight decay apart from the gradient",
+        "adam, with decoupled weight decay",
         ("beta1", "beta2", "epsilon"),
         {"learning_rate": 0.005},
     ),
     "lion": Optimizer(
-        "against the sign of a mean gradient, weight decay apart",
+        "against the sign of a mean gradient, decoupled weight decay",
         ("beta1", "beta2"),
         {"learning_rate": 0.001, "beta2": 0.99},
     ),

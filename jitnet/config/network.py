@@ -1,4 +1,4 @@
-"""The fields of a network, and the list of layers that they stand for."""
+"""The fields of a network, and the list of layers that they describe."""
 
 from collections.abc import Mapping
 from functools import cached_property

@@ -298,7 +298,7 @@ def _named(counts: "Counts", instructions: "Sequence[Instruction]", innermost: b
             (counts.square_roots, "square root"),
             (counts.conversions, "conversion"),
             (counts.spills, "access to the stack", "accesses to the stack"),
-            (counts.wraps, "index wrapped round", "indices wrapped round"),
+            (counts.wraps, "index wrapped around", "indices wrapped around"),
         )
         details += [_many(*each) for each in numbers if each[0]]
         if counts.widenings:

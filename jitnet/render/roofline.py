@@ -143,7 +143,7 @@ class _Canvas:
 
 
 def roofline_picture(console: Console, found: "Roofline") -> None:
-    """The roofs as lines with their names, a letter for each point, and below these what each letter stands for."""
+    """The roofs as lines with their names, a letter for each point, and below these what each letter means."""
     from jitnet.profile.roofline import ticks
 
     ascii_only = console.options.ascii_only
