@@ -20,7 +20,7 @@ from jitnet.datasets.dataset import Scaling
 from jitnet.datasets.raw import RawData
 from jitnet.errors import DataError, UsageError
 
-__all__ = ["default_names", "fractions_notice", "in_order", "resolve_numbers", "standardise_targets", "task_of"]
+__all__ = ["default_names", "fractions_notice", "match_targets", "resolve_numbers", "standardise_targets", "task_of"]
 
 Numbers = npt.NDArray[np.float64]
 
@@ -119,7 +119,7 @@ def standardise_targets(targets: Numbers) -> Scaling:
     return Scaling(mean, 1.0 / np.where(varies, deviation, 1.0))
 
 
-def in_order(names: Sequence[str], wanted: Sequence[str], targets: Numbers, where: str) -> Numbers:
+def match_targets(names: Sequence[str], wanted: Sequence[str], targets: Numbers, where: str) -> Numbers:
     """Targets of these names in the order of others, by name; by position where one of the two has no names.
 
     Raises DataError where the names, or their numbers, differ.
