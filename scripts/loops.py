@@ -265,8 +265,8 @@ def limits(found: Measured) -> str:
 
 def where() -> str:
     """Machine, versions and commit of the figures."""
-    here = describe_machine()
-    versions = f"Numba {here.numba}, LLVM {here.llvm}, NumPy {np.__version__}"
+    cpu = describe_machine()
+    versions = f"Numba {cpu.numba}, LLVM {cpu.llvm}, NumPy {np.__version__}"
     return f"{machine_line(machine())}  \n{versions}, {commit()}  \nx is {BATCH}×{INPUTS}, w {INPUTS}×{OUTPUTS}"
 
 

@@ -340,8 +340,8 @@ def merged(old: list[list[str]], new: list[list[str]]) -> list[list[str]]:
 
 def markdown(lines: list[list[str]]) -> str:
     """A table, with the machine, the versions and the day above it."""
-    here = describe_machine()
-    versions = f"jitnet {jitnet.__version__}, Numba {here.numba}, LLVM {here.llvm}"
+    cpu = describe_machine()
+    versions = f"jitnet {jitnet.__version__}, Numba {cpu.numba}, LLVM {cpu.llvm}"
     header = f"{machine_line(machine())}  \n{versions}, {date.today().isoformat()}"
     head, *body = lines
     rows = "\n".join("| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *body))

@@ -114,8 +114,8 @@ def bench(
     from jitnet.config import ModelConfig, build
     from jitnet.datasets import load
 
-    here = describe_machine()
-    counts = parse_threads(threads, here.cores, here.affinity)
+    machine = describe_machine()
+    counts = parse_threads(threads, machine.cores, machine.affinity)
     before = read_baseline(baseline) if baseline is not None else None
     screen = render.consoles(json, quiet)
     notices = render.make_console(sys.stderr)
@@ -127,7 +127,7 @@ def bench(
     if before is not None:
         check_fits(before, _settings(dataset.name, shape, min(config.batch_size, len(dataset.train))))
         check_threads(before, counts)
-        if before.cpu != here.cpu:
+        if before.cpu != machine.cpu:
             render.notice(notices, f"{baseline} was measured on another machine, {before.cpu}")
     if len(dataset.train) < config.batch_size:
         render.notice(notices, f"--batch-size is {config.batch_size}; measured with all {len(dataset.train)} samples")

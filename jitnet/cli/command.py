@@ -69,11 +69,11 @@ def _check_text(parameter: Any, text: str) -> None:
     name = parameter.opts[0] if parameter.opts[0].startswith("-") else takes
     if not text.strip() and takes not in CHECKED_LATER:
         raise UsageError(f"{name} is empty; expected {takes if takes != name else 'a name or a path'}")
-    least, most = getattr(parameter, "min", None), getattr(parameter, "max", None)
-    if least is not None:
+    low, high = getattr(parameter, "min", None), getattr(parameter, "max", None)
+    if low is not None:
         digits = text.strip().removeprefix("+")
-        if not (digits.isascii() and digits.isdigit() and least <= int(digits) <= (most or int(digits))):
-            scale = f"from {least:,} to {most:,}" if most is not None else f"of {least:,} or more"
+        if not (digits.isascii() and digits.isdigit() and low <= int(digits) <= (high or int(digits))):
+            scale = f"from {low:,} to {high:,}" if high is not None else f"of {low:,} or more"
             raise UsageError(f"{name}: expected a whole number {scale}, found {text!r}")
 
 

@@ -238,8 +238,15 @@ def profile(
     if target is not None:
         if ":" not in target and (meant := meant_by(target, ("--data", "--recipe"))):
             raise UsageError(f"{target}: expected MODULE:FUNCTION; did you mean {meant}?")
-        asked = {"args": arguments, "setup": setup, "flop": flop, "bytes": size_bytes, "cpu": cpu, "perf_map": perf_map}
-        return _function(target, threads, asked, asm, json, quiet)
+        options = {
+            "args": arguments,
+            "setup": setup,
+            "flop": flop,
+            "bytes": size_bytes,
+            "cpu": cpu,
+            "perf_map": perf_map,
+        }
+        return _function(target, threads, options, asm, json, quiet)
     return _steps(data, recipe, threads, roofline, trace, json, quiet, fields)
 
 
@@ -279,8 +286,8 @@ def _steps(
     from jitnet.profile.trace import as_trace
     from jitnet.runs import as_json
 
-    here = describe_machine()
-    counts = parse_threads(threads, here.cores, here.affinity) if threads is not None else (0,)
+    machine = describe_machine()
+    counts = parse_threads(threads, machine.cores, machine.affinity) if threads is not None else (0,)
     screen = render.consoles(json, quiet)
     notices = render.make_console(sys.stderr)
     with render.downloads(screen) as downloading:
@@ -346,7 +353,7 @@ def _loop(kernel: str, cpu: str | None, asm: bool, json: bool, quiet: bool) -> i
     return 0
 
 
-def _function(target: str, threads: str | None, asked: dict[str, Any], asm: bool, json: bool, quiet: bool) -> int:
+def _function(target: str, threads: str | None, options: dict[str, Any], asm: bool, json: bool, quiet: bool) -> int:
     """Profile a function of the user's."""
     from jitnet import render
     from jitnet.bench.options import parse_threads
@@ -354,11 +361,11 @@ def _function(target: str, threads: str | None, asked: dict[str, Any], asm: bool
     from jitnet.foreign.document import as_document
     from jitnet.foreign.profiling import profile_function
 
-    here = describe_machine()
-    counts = parse_threads(threads, here.cores, here.affinity) if threads is not None else None
+    machine = describe_machine()
+    counts = parse_threads(threads, machine.cores, machine.affinity) if threads is not None else None
     screen = render.consoles(json, quiet)
     with render.working(screen, f"Profiling {target}") as say:
-        found = profile_function(target, threads=counts, progress=say, **asked)
+        found = profile_function(target, threads=counts, progress=say, **options)
     if json:
         print_json(as_document(found))
     else:

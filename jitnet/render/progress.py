@@ -181,9 +181,9 @@ class _Unit:
 
     def number(self, seconds: float) -> str:
         """A time in this unit; what would round to zero is shown as less than the last digit."""
-        least = 10.0**-self.decimals
+        smallest = 10.0**-self.decimals
         amount = seconds / self.seconds
-        return f"<{least:g}" if 0.0 < amount < least / 2 else f"{amount:.{self.decimals}f}"
+        return f"<{smallest:g}" if 0.0 < amount < smallest / 2 else f"{amount:.{self.decimals}f}"
 
 
 ABOUT_ZERO = 1e-4

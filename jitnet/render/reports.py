@@ -197,12 +197,12 @@ def _matrix(console: Console, confusion: npt.NDArray[np.int64], names: Sequence[
     short = all(len(name) <= SHORT_NAME for name in names)
     heads = list(names) if short else [str(number) for number in range(len(names))]
     labels = list(names) if short else [f"{number} {name}" for number, name in enumerate(names)]
-    made = empty_table(console)
-    made.padding = (0, 0)
-    made.add_column("", no_wrap=True, style="bold")
+    matrix = empty_table(console)
+    matrix.padding = (0, 0)
+    matrix.add_column("", no_wrap=True, style="bold")
     width = max(3, len(str(confusion.max(initial=0))), *(len(head) for head in heads)) + 1
     for head in heads:
-        made.add_column(Text(f"{head:>{width}}"), justify="right", no_wrap=True, min_width=width)
+        matrix.add_column(Text(f"{head:>{width}}"), justify="right", no_wrap=True, min_width=width)
     totals = np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     shares = confusion / totals
     coloured = has_greys(console)
@@ -214,8 +214,8 @@ def _matrix(console: Console, confusion: npt.NDArray[np.int64], names: Sequence[
             if true == predicted:
                 style += Style(bold=True)
             cells.append(Text(f"{text:>{width}}", style=style if count else FAINT))
-        made.add_row(Text(label + " "), *cells)
-    return made
+        matrix.add_row(Text(label + " "), *cells)
+    return matrix
 
 
 def _heat(share: float, right: bool, count: int) -> Style:

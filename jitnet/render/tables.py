@@ -103,14 +103,14 @@ def _print_aligned(console: Console, columns: Sequence[_Column]) -> None:
         if spare <= 0:
             break
         widths[number] -= 1
-    made = empty_table(console)
+    aligned = empty_table(console)
     for column, width in zip(columns, widths, strict=True):
         justify: JustifyMethod = "right" if column.is_numbers else "left"
-        made.add_column(_broken(console, column.head, width), justify=justify, width=width, overflow="fold")
+        aligned.add_column(_broken(console, column.head, width), justify=justify, width=width, overflow="fold")
     cells = [[_broken(console, cell, width) for cell in c.cells] for c, width in zip(columns, widths, strict=True)]
     for row in zip(*cells, strict=True):
-        made.add_row(*row)
-    console.print(made)
+        aligned.add_row(*row)
+    console.print(aligned)
 
 
 def _broken(console: Console, text: Text, width: int) -> Text:
