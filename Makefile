@@ -1,5 +1,5 @@
 # Needs make, pip and a Python of 3.11 or later; everything else goes into .venv.
-#   make train ARGS="--epochs 3"     trains, with options passed on to `jitnet train`
+#   make train ARGS="--epochs 3"     trains, with these options of `jitnet train`
 #   make test                        the whole suite, in three modes
 #   make check | cover | bench       lint and types | coverage | benchmarks
 #   make clean                       removes .venv and every cache; keeps data and runs
@@ -49,7 +49,7 @@ clean:
 	rm -rf $(VENV) build dist htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# A Python whose venv module lacks ensurepip (Debian without python3-venv) gets pip from its own pip.
+# A Python whose venv module lacks ensurepip (Debian without python3-venv) gets pip from that Python's pip.
 $(BIN)/python:
 	@python=$$(for p in $(CANDIDATES); do $$p -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$p && break; done); \
 	if [ -z "$$python" ]; then echo "jitnet needs Python 3.11 or later; found none of: $(CANDIDATES)" >&2; exit 1; fi; \

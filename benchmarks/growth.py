@@ -1,9 +1,9 @@
 """How the cost grows with the work: python benchmarks/growth.py
 
 Around 784-128-10 with batches of 32, one size at a time grows: units of the hidden layer, hidden layers, samples of a
-batch, samples of the training set. All points of one curve take turns in a random order; the exponent is the slope of a
-straight line through the medians on two logarithmic scales, over the whole curve and over its upper half, where what
-does not grow no longer counts.
+batch, samples of the training set. All points of one curve are interleaved in random order; the exponent is the slope
+of a straight line through the medians on two logarithmic scales, over the whole curve and over its upper half, where
+constant costs no longer matter.
 """
 
 import argparse
@@ -29,7 +29,7 @@ FEATURES, CLASSES, BLOCK = 784, 10, 10_000
 
 @dataclass
 class Curve:
-    """One size that grows. `hidden`, `batch` and `samples` give the training at a size; `per` is step or epoch."""
+    """One size that grows. `hidden`, `batch` and `samples` return the training's at a size; `per` is step or epoch."""
 
     name: str
     sizes: Sequence[int]
@@ -48,7 +48,7 @@ class Curve:
 
 
 def slope(sizes: Sequence[float], costs: Sequence[float]) -> float:
-    """k of the curve cost = c sizeᵏ that is nearest in the squares of the logarithms."""
+    """k of the curve cost = c sizeᵏ, a least-squares fit of the logarithms."""
     xs, ys = [math.log(size) for size in sizes], [math.log(cost) for cost in costs]
     x_mean, y_mean = sum(xs) / len(xs), sum(ys) / len(ys)
     above = sum((x - x_mean) * (y - y_mean) for x, y in zip(xs, ys, strict=True))
@@ -56,12 +56,12 @@ def slope(sizes: Sequence[float], costs: Sequence[float]) -> float:
 
 
 def curves(quick: bool) -> list[Curve]:
-    """The four curves; a quick try leaves out the largest sizes."""
+    """The four curves; `quick` leaves out the largest sizes."""
     powers = [2**k for k in range(13)]
     found = [
         Curve("hidden units", powers[5:], "step", hidden=lambda size: (size,)),
         Curve("hidden layers of 128", list(range(1, 9)), "step", hidden=lambda size: (128,) * size),
-        Curve("samples a batch", powers, "step", batch=lambda size: size, samples=lambda size: max(4096, 4 * size)),
+        Curve("samples per batch", powers, "step", batch=lambda size: size, samples=lambda size: max(4096, 4 * size)),
         Curve(
             "samples", [1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000], "epoch", samples=lambda size: size
         ),
@@ -72,26 +72,26 @@ def curves(quick: bool) -> list[Curve]:
     return found
 
 
-def made(samples: int) -> Dataset:
-    """Images as sparse as MNIST's, four fifths zero and some pixels in all of them; labels that a line can tell."""
+def generated(samples: int) -> Dataset:
+    """Images as sparse as MNIST's, four fifths zero and some pixels always zero; labels that are linearly separable."""
     draw = np.random.default_rng(0)
     block = draw.integers(1, 256, (BLOCK, FEATURES), np.uint8)
     block *= draw.random((BLOCK, FEATURES)) < np.linspace(0.0, 0.4, FEATURES)
     labels = (block @ draw.standard_normal((FEATURES, CLASSES), np.float32)).argmax(axis=1)
     repeats = -(-samples // BLOCK)
     return Dataset(
-        name="made",
+        name="generated",
         train=Split(np.tile(block, (repeats, 1))[:samples], np.tile(labels, repeats)[:samples]),
         test=None,
         class_names=tuple(str(c) for c in range(CLASSES)),
         image_shape=(28, 28),
         scaling=Scaling(0.0, 1 / 255),
-        source="made",
+        source="generated",
     )
 
 
 def epoch(data: Dataset, hidden: tuple[int, ...], batch: int) -> Callable[[], float]:
-    """What trains one more epoch of such a network and gives its seconds."""
+    """A function that trains one more epoch of such a network and returns its seconds."""
     model = Model.create(ModelConfig(in_features=FEATURES, hidden=hidden, n_classes=CLASSES), data)
     config = TrainConfig(epochs=1_000_000, batch_size=batch, learning_rate=0.01, schedule="constant")
     trainer = Trainer(model, data, config)
@@ -108,7 +108,7 @@ def epoch(data: Dataset, hidden: tuple[int, ...], batch: int) -> Callable[[], fl
 
 
 def run(curve: Curve, data: Dataset, rounds: int, draw: random.Random) -> None:
-    """Fill in the curve's times: seconds a step or an epoch, one a round."""
+    """Fill in the curve's times: seconds per step or epoch, one for each round."""
     measures = {}
     for size in curve.sizes:
         part = Split(data.train.images[: curve.samples(size)], data.train.labels[: curve.samples(size)])
@@ -173,16 +173,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[2])
     parser.add_argument("--picture", type=Path, default=DOCUMENT.with_name("growth.svg"), help="PNG or SVG")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--quick", action="store_true", help="the smaller half of the sizes, three rounds: a try")
+    parser.add_argument("--quick", action="store_true", help="the smaller half of the sizes, three rounds: a trial")
     parser.add_argument("--json", type=Path, metavar="FILE", help="every raw sample")
     parser.add_argument(
         "--update-docs", action="store_true", help="table and picture into docs/performance.md, between its markers"
     )
     options = parser.parse_args()
     if options.quick and options.update_docs:
-        parser.error("--update-docs: leave out --quick, which is a try and no result")
+        parser.error("--update-docs: leave out --quick, which is a trial and not a result")
     found, draw, rounds = curves(options.quick), random.Random(0), 3 if options.quick else options.rounds
-    data = made(max(curve.samples(size) for curve in found for size in curve.sizes))
+    data = generated(max(curve.samples(size) for curve in found for size in curve.sizes))
     for curve in found:
         print(f"{curve.name} …", file=sys.stderr, flush=True)
         run(curve, data, rounds, draw)
@@ -196,7 +196,7 @@ def main() -> None:
     try:
         picture(found, options.picture, header)
     except ImportError:
-        sys.exit("growth.py: no picture: matplotlib is not installed; `pip install matplotlib` brings it")
+        sys.exit("growth.py: no picture: matplotlib is not installed; install it with: pip install matplotlib")
     if options.update_docs:
         lines.insert(1, ["---"] * len(lines[0]))
         rows = "\n".join("| " + " | ".join(line) + " |" for line in lines)

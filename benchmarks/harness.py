@@ -1,7 +1,7 @@
-"""Workers in processes of their own, measured one at a time and in random order, and what their times say.
+"""Worker processes, measured one at a time and in random order, and statistics of their times.
 
-Only one worker runs at any time: the others are stopped as processes (SIGSTOP), so that no thread of theirs spins or
-wakes beside a measurement. This room needs nothing but Python, and stays small: a child inherits its parent's peak
+Only one worker runs at any time: the others are stopped as processes (SIGSTOP), so that none of their threads spins or
+wakes during a measurement. This module needs only Python, and stays small: a child process inherits its parent's peak
 memory, as Linux counts it.
 """
 
@@ -23,14 +23,14 @@ from typing import Any, NamedTuple, TypeVar
 HERE = Path(__file__).parent
 SYSTEMS = {"jitnet": "jitnet", "torch": "PyTorch", "jax": "JAX", "sklearn": "scikit-learn", "numpy": "NumPy"}
 OURS = ("jitnet", "peak")
-"""Workers that are told their number of threads in the row; the others take it from their environment, once."""
-PATIENCE_S = 600
+"""Workers that read their number of threads from the row; the others read it once from their environment."""
+TIMEOUT_S = 600
 
 Key = TypeVar("Key", bound=Hashable)
 
 
 class WorkerError(Exception):
-    """A worker is not to be had, or could not do what it was asked; one line that says why."""
+    """A worker is not available, or failed at a request; one line that says why."""
 
 
 class Spread(NamedTuple):
@@ -49,23 +49,23 @@ def spread(samples: Sequence[float]) -> Spread:
     return Spread(median(samples), low, high)
 
 
-# Asked for before a thread library binds this thread to one of them.
+# Read before a thread library binds this thread to one of them.
 _CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
 
 
 def cores() -> int:
-    """Cores that this process was given."""
+    """Cores that this process may use."""
     return len(_CORES)
 
 
 def use_all_cores() -> None:
-    """Undo a thread library's binding: a child inherits it, and would share one core among its threads."""
+    """Undo a thread library's binding: a child process inherits it, and would share one core among its threads."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, _CORES)
 
 
 def environment(system: str, threads: int) -> dict[str, str]:
-    """Variables that give a system so many threads, whichever library does its work; 0 leaves the choice to it."""
+    """Variables that set a system's number of threads, for any library; 0 leaves the choice to the system."""
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "OPENBLAS_", "MKL_"))
     }
@@ -78,12 +78,12 @@ def environment(system: str, threads: int) -> dict[str, str]:
 
 
 def command(system: str, pythons: Mapping[str, str]) -> list[str]:
-    """What starts a system's worker; `pythons` names interpreters other than this one."""
+    """The command that starts a system's worker; `pythons` names interpreters other than this one."""
     return [pythons.get(system, sys.executable), str(HERE / "workers" / f"{system}_worker.py")]
 
 
 class Worker:
-    """One system in a process of its own, stopped whenever it is not its turn."""
+    """One system in a worker process, which is stopped except during a request."""
 
     def __init__(self, system: str, threads: int, pythons: Mapping[str, str]) -> None:
         self.system, self.threads = system, threads
@@ -99,10 +99,10 @@ class Worker:
             )
         except OSError as error:
             raise WorkerError(str(error)) from None
-        self.versions: dict[str, str] = self.ask(do="hello")["versions"]
+        self.versions: dict[str, str] = self.request(do="hello")["versions"]
 
-    def ask(self, **message: Any) -> dict[str, Any]:
-        """Wake the worker, let it do one thing, and stop it again. Raises WorkerError where it could not."""
+    def request(self, **message: Any) -> dict[str, Any]:
+        """Wake the worker, let it do one request, and stop it again. Raises WorkerError where it failed."""
         pipe_in, pipe_out = self.process.stdin, self.process.stdout
         assert pipe_in is not None
         assert pipe_out is not None
@@ -110,24 +110,24 @@ class Worker:
             self.process.send_signal(signal.SIGCONT)
             pipe_in.write(json.dumps(message) + "\n")
             pipe_in.flush()
-            ready, _, _ = select.select([pipe_out], [], [], PATIENCE_S)
+            ready, _, _ = select.select([pipe_out], [], [], TIMEOUT_S)
             line = pipe_out.readline() if ready else ""
         except BrokenPipeError:
             line = ""
         if not line:
-            raise WorkerError(self._last_words())
+            raise WorkerError(self._last_message())
         self.process.send_signal(signal.SIGSTOP)
-        answer: dict[str, Any] = json.loads(line)
-        if "error" in answer:
-            raise WorkerError(answer["error"])
-        return answer
+        reply: dict[str, Any] = json.loads(line)
+        if "error" in reply:
+            raise WorkerError(reply["error"])
+        return reply
 
-    def _last_words(self) -> str:
+    def _last_message(self) -> str:
         self.process.kill()
         self.errors.seek(0)
         lines = [line for line in self.errors.read().splitlines() if line.strip()]
         self.close()
-        return lines[-1] if lines else f"the {self.system} worker ended or fell silent for {PATIENCE_S} s"
+        return lines[-1] if lines else f"the {self.system} worker ended or did not reply for {TIMEOUT_S} s"
 
     def close(self) -> None:
         if self.process.poll() is None:
@@ -137,7 +137,7 @@ class Worker:
 
 
 class Pool:
-    """The workers, started when first needed and kept, so that no row pays for an import."""
+    """The workers, started when first needed and kept running, so that no row pays for an import."""
 
     def __init__(self, pythons: Mapping[str, str]) -> None:
         self.pythons = pythons
@@ -145,7 +145,7 @@ class Pool:
         self.missing: dict[str, str] = {}
 
     def get(self, system: str, threads: int) -> Worker:
-        """The system's worker at so many threads (0: its own choice). Raises WorkerError where it is not installed."""
+        """The system's worker with so many threads (0: it chooses). Raises WorkerError where it is not installed."""
         if system in self.missing:
             raise WorkerError(self.missing[system])
         if (system, threads) not in self.workers:
@@ -157,7 +157,7 @@ class Pool:
         return self.workers[system, threads]
 
     def drop(self, worker: Worker) -> None:
-        """End a worker that broke off, so that the next row starts a fresh one."""
+        """End a worker that failed, so that the next row starts a new one."""
         worker.close()
         self.workers.pop((worker.system, worker.threads), None)
 
@@ -177,7 +177,7 @@ class Pool:
 
 
 def interleave(measures: Mapping[Key, Callable[[], float]], rounds: int, draw: random.Random) -> dict[Key, list[float]]:
-    """Each measure once a round, in a new random order every round; sample k of every list is from the same round."""
+    """Each measure once per round, in a new random order every round; sample k of every list is from the same round."""
     samples: dict[Key, list[float]] = {key: [] for key in measures}
     for _ in range(rounds):
         for key in draw.sample(list(measures), len(measures)):
@@ -211,7 +211,7 @@ def machine() -> dict[str, Any]:
 
 
 def commit() -> str:
-    """The commit that is measured, with a word where the files differ from it; empty outside a Git checkout."""
+    """The measured commit, and whether the files differ from it; empty outside a Git checkout."""
     root = HERE.parent
 
     def git(*words: str) -> str:

@@ -1,9 +1,9 @@
 """How fast the first layer's loops are for every count of panels: python benchmarks/panels.py
 
-784 inputs in batches of 32, and hidden units from one panel to 640, a panel more each time: the lines of training's own
-program, forward and weight gradient, zero-skipping and dense, on one thread and on two. All points take turns in a
-random order, and each is the upper quartile of its samples: neighbours only take away. A loop that suits some counts of
-panels only shows as teeth; the table has the deepest: how far a point lies below the best one with fewer units.
+784 inputs in batches of 32, and hidden units from one panel to 640, a panel more each time: the lines of training's
+program, forward and weight gradient, zero-skipping and dense, on one thread and on two. All points are interleaved in
+random order, and each is the upper quartile of its samples: other programs only take time away. A loop that suits only
+some counts of panels shows as dips; the table has the deepest: how far a point is below the best one with fewer units.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from growth import CLASSES, DOCUMENT, FEATURES, made
+from growth import CLASSES, DOCUMENT, FEATURES, generated
 from harness import Spread, commit, interleave, machine, machine_line, spread
 from report import replace_section
 
@@ -26,9 +26,9 @@ from jitnet.engine.program import Line
 from jitnet.machine.blocks import PANEL
 from jitnet.machine.host import set_threads
 
-BATCH, MOST_UNITS, SAMPLES = 32, 640, 4096
+BATCH, MAX_UNITS, SAMPLES = 32, 640, 4096
 SAMPLE_S = 0.004
-"""What one sample takes, roughly."""
+"""The time of one sample, roughly."""
 
 LOOPS = {
     "forward_sparse": "forward, zero-skipping",
@@ -48,7 +48,7 @@ class Point:
 
 
 def points(data: Dataset, units: int, threads: int) -> Iterator[tuple[Point, float, Callable[[], float]]]:
-    """Each of LOOPS: which point it is, its FLOP, and what gives the seconds that it takes once."""
+    """Each of LOOPS: its point, its FLOP, and a function that returns the seconds of one call."""
     subject = Subject(ModelConfig(in_features=FEATURES, hidden=(units,), n_classes=CLASSES), data, BATCH)
     for dense in (False, True):
         training = subject.training(threads, dense=dense)
@@ -59,7 +59,7 @@ def points(data: Dataset, units: int, threads: int) -> Iterator[tuple[Point, flo
 
 
 def measured(training: Training, place: int, line: Line) -> Callable[[], float]:
-    """What repeats a line on one batch after another, as long as a sample takes, and gives the seconds of one time."""
+    """A function that repeats a line on one batch after another for one sample, and returns the seconds of one call."""
 
     def run(repeats: int) -> float:
         set_threads(line.parts)
@@ -86,14 +86,14 @@ def gflops(data: Dataset, sizes: Sequence[int], threads: Sequence[int], rounds: 
 
 def curve(found: dict[Point, Spread], operation: str, threads: int) -> dict[int, Spread]:
     """One loop's points by their units."""
-    own = {
+    rates = {
         point.units: rate for point, rate in found.items() if (point.operation, point.threads) == (operation, threads)
     }
-    return dict(sorted(own.items()))
+    return dict(sorted(rates.items()))
 
 
-def deepest_tooth(rates: dict[int, Spread]) -> tuple[float, int]:
-    """How far a point lies below the best one with fewer units, as a share of that, and how many units it has."""
+def deepest_dip(rates: dict[int, Spread]) -> tuple[float, int]:
+    """How far a point is below the best one with fewer units, as a share of that, and how many units it has."""
     best, found = 0.0, (0.0, min(rates))
     for units, rate in rates.items():
         if best > 0:
@@ -103,12 +103,12 @@ def deepest_tooth(rates: dict[int, Spread]) -> tuple[float, int]:
 
 
 def table(found: dict[Point, Spread], threads: Sequence[int]) -> list[list[str]]:
-    lines = [["loop", "threads", f"{PANEL} units", "at best", "with units", "deepest tooth", "at units"]]
+    lines = [["loop", "threads", f"{PANEL} units", "at best", "with units", "deepest dip", "at units"]]
     for operation, name in LOOPS.items():
         for count in threads:
             rates = curve(found, operation, count)
             best = max(rates, key=lambda units: rates[units].high)
-            depth, at = deepest_tooth(rates)
+            depth, at = deepest_dip(rates)
             first = rates[min(rates)].high
             lines.append(
                 [name, f"{count}", f"{first:.0f}", f"{rates[best].high:.0f}", f"{best}", f"{depth:.0%}", f"{at}"]
@@ -133,7 +133,7 @@ def picture(found: dict[Point, Spread], threads: Sequence[int], path: Path, titl
             (line,) = axis.plot(list(rates), high, marker="o", markersize=3, linewidth=1.2, label=label)
             axis.fill_between(list(rates), middle, high, color=line.get_color(), alpha=0.2, linewidth=0)
         axis.set(title=name, xlabel="hidden units", ylabel="GFLOP/s", xlim=(0, None), ylim=(0, None))
-        axis.set_xticks(range(0, MOST_UNITS + 1, 128))
+        axis.set_xticks(range(0, MAX_UNITS + 1, 128))
         axis.grid(True, which="major", alpha=0.3)
         axis.legend(loc="lower right", frameon=False)
     figure.suptitle(title, fontsize=9)
@@ -145,19 +145,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[2])
     parser.add_argument("--picture", type=Path, default=DOCUMENT.with_name("panels.svg"), help="PNG or SVG")
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--quick", action="store_true", help="up to 160 units, three rounds: a try")
+    parser.add_argument("--quick", action="store_true", help="up to 160 units, three rounds: a trial")
     parser.add_argument(
         "--update-docs", action="store_true", help="table and picture into docs/performance.md, between its markers"
     )
     options = parser.parse_args()
     if options.quick and options.update_docs:
-        parser.error("--update-docs: leave out --quick, which is a try and no result")
+        parser.error("--update-docs: leave out --quick, which is a trial and not a result")
     sizes, rounds = (
-        range(PANEL, (160 if options.quick else MOST_UNITS) + 1, PANEL),
+        range(PANEL, (160 if options.quick else MAX_UNITS) + 1, PANEL),
         3 if options.quick else options.rounds,
     )
     threads = (1, 2)
-    found = gflops(made(SAMPLES), sizes, threads, rounds)
+    found = gflops(generated(SAMPLES), sizes, threads, rounds)
     lines = table(found, threads)
     widths = [max(len(line[at]) for line in lines) for at in range(len(lines[0]))]
     header = machine_line(machine())
@@ -165,7 +165,7 @@ def main() -> None:
     try:
         picture(found, threads, options.picture, header)
     except ImportError:
-        sys.exit("panels.py: no picture: matplotlib is not installed; `pip install matplotlib` brings it")
+        sys.exit("panels.py: no picture: matplotlib is not installed; install it with: pip install matplotlib")
     if options.update_docs:
         lines.insert(1, ["---"] * len(lines[0]))
         rows = "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,8 +1,8 @@
-"""jitnet beside PyTorch, JAX, scikit-learn and NumPy, every row of the table: python benchmarks/peers.py
+"""jitnet and PyTorch, JAX, scikit-learn and NumPy, every row of the table: python benchmarks/peers.py
 
-Each system runs in a process of its own, with all cores and the number of threads that suits it best, tried before each
-row. Within a row the systems take turns, one measurement each in a random order, for at least seven rounds; ratios are
-formed within a round, and their median is what a target is held against. After the same number of epochs from the same
+Each system runs in a separate process, with all cores and the number of threads that suits it best, tried before each
+row. Within a row the systems are interleaved, one measurement each in random order, for at least seven rounds; ratios
+are computed within a round, and a target is compared with their median. After the same number of epochs from the same
 weights, every system must have reached the same test accuracy, and every kernel and prediction the same numbers.
 """
 
@@ -32,19 +32,19 @@ IN_README = (
     "10,000 images",
     "second start, prompt to first step",
 )
-"""Rows of the table that README.md repeats: one of every kind, also where jitnet is not the fastest."""
+"""Rows of the table that README.md repeats: one of every kind, including those where jitnet is not the fastest."""
 TUNING_SAMPLES = 6_400
 
 
 def settings(entry: Entry) -> list[int]:
-    """Numbers of threads that the entry may run with: its own, jitnet's choice (0), or for a peer one and all cores."""
+    """Numbers of threads that the entry may run with: its own, jitnet's choice (0), or for other systems 1 and all."""
     if entry.threads or entry.system in OURS:
         return [entry.threads]
     return sorted({1, cores()})
 
 
 def choose(pool: Pool, work: Work, entry: Entry, result: Result) -> Worker:
-    """The worker at the setting that suits this row best, found on a part of the work."""
+    """The worker with the fastest setting for this row, measured on a part of the work."""
     workers = [pool.get(entry.system, threads) for threads in settings(entry)]
     if len(workers) == 1:
         return workers[0]
@@ -52,37 +52,37 @@ def choose(pool: Pool, work: Work, entry: Entry, result: Result) -> Worker:
     if row["work"] == "train":
         row["samples"] = min(row["samples"] or TUNING_SAMPLES, TUNING_SAMPLES)
     for worker in workers:
-        worker.ask(do="prepare", row=row)
-        worker.ask(do="measure")
+        worker.request(do="prepare", row=row)
+        worker.request(do="measure")
     times = interleave({w.threads: partial(seconds, w) for w in workers}, 3, random.Random(0))
     result.tuning[entry.system] = {f"{threads} threads": median(found) for threads, found in times.items()}
     return min(workers, key=lambda worker: median(times[worker.threads]))
 
 
 def seconds(worker: Worker) -> float:
-    return float(worker.ask(do="measure")["seconds"])
+    return float(worker.request(do="measure")["seconds"])
 
 
 def run(pool: Pool, work: Work, rounds: int, draw: random.Random) -> Result:
-    """Measure one row; a system that cannot take part is named in the result's failures, and the rest go on."""
+    """Measure one row; a system that fails is named in the result's failures, and the others continue."""
     result = Result(work)
-    taking_part: dict[Entry, Worker] = {}
+    workers: dict[Entry, Worker] = {}
     for entry in work.entries:
         try:
             worker = choose(pool, work, entry, result)
-            worker.ask(do="prepare", row=work.row | {"threads": entry.threads})
-            worker.ask(do="measure")  # warms caches and threads; an epoch here counts for the accuracy
+            worker.request(do="prepare", row=work.row | {"threads": entry.threads})
+            worker.request(do="measure")  # warms caches and threads; an epoch here counts for the accuracy
         except WorkerError as error:
             result.failures[entry.system] = str(error)
             continue
-        taking_part[entry] = worker
+        workers[entry] = worker
         result.threads[entry] = worker.threads
     try:
-        result.samples = interleave({e: partial(seconds, w) for e, w in taking_part.items()}, rounds, draw)
-        result.checks = {entry: worker.ask(do="check") for entry, worker in taking_part.items()}
+        result.samples = interleave({e: partial(seconds, w) for e, w in workers.items()}, rounds, draw)
+        result.checks = {entry: worker.request(do="check") for entry, worker in workers.items()}
     except WorkerError as error:
         result.samples, result.failures[work.name] = {}, str(error)
-        for worker in taking_part.values():
+        for worker in workers.values():
             pool.drop(worker)
         return result
     compare(result, rounds + 1)
@@ -90,7 +90,7 @@ def run(pool: Pool, work: Work, rounds: int, draw: random.Random) -> Result:
 
 
 def compare(result: Result, epochs: int) -> None:
-    """Say whether all systems computed the same, by what the row is: accuracy or loss, numbers, or bits."""
+    """Set whether all systems computed the same, by the kind of row: accuracy or loss, numbers, or bits."""
     checks = [check for entry, check in result.checks.items() if entry.system != PEAK]
     row = result.work.row
     if len(checks) < 2:
@@ -103,7 +103,7 @@ def compare(result: Result, epochs: int) -> None:
         result.agreement, result.agrees = f"loss {low:.3f}–{high:.3f} after {epochs} epochs", high - low <= 0.05
     elif row["work"] == "train":
         low, high = min(c["accuracy"] for c in checks), max(c["accuracy"] for c in checks)
-        tolerance = 0.02 if row["samples"] else 0.005  # a part of the data leaves more to the order of the samples
+        tolerance = 0.02 if row["samples"] else 0.005  # on a part of the data the order of the samples matters more
         result.agreement = f"accuracy {low:.1%}–{high:.1%} after {epochs} epochs"
         result.agrees = high - low <= tolerance
     else:
@@ -127,16 +127,19 @@ def notes(results: list[Result]) -> list[str]:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[2])
     parser.add_argument("--data", default=os.environ.get("JITNET_DATA", "data"), help="folder with MNIST's four files")
-    parser.add_argument("--systems", default=",".join(SYSTEMS), help="which of them, by comma")
+    parser.add_argument("--systems", default=",".join(SYSTEMS), help="which of them, separated by commas")
     parser.add_argument(
-        "--rows", default="", metavar="TEXT", help="only rows with one of these texts in group or name, by comma"
+        "--rows",
+        default="",
+        metavar="TEXT",
+        help="only rows whose group or name has one of these texts, separated by commas",
     )
     parser.add_argument("--rounds", type=int, default=7, help="rounds of a row (default 7; short rows take 15)")
     parser.add_argument(
-        "--quick", action="store_true", help="a tenth of the data and three rounds: a try, not a result"
+        "--quick", action="store_true", help="a tenth of the data and three rounds: a trial, not a result"
     )
     parser.add_argument(
-        "--python-of", action="append", default=[], metavar="SYSTEM=PYTHON", help="interpreter that has it"
+        "--python-of", action="append", default=[], metavar="SYSTEM=PYTHON", help="interpreter that has the system"
     )
     parser.add_argument("--compile", action="store_true", help="PyTorch through torch.compile instead of eager")
     parser.add_argument("--seed", type=int, default=0, help="of the order of measurements")
@@ -150,7 +153,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--from-docs",
         action="store_true",
-        help="only make README.md's rows anew from the table in docs/performance.md, and measure nothing",
+        help="only update README.md's rows from the table in docs/performance.md, and measure nothing",
     )
     options = parser.parse_args()
     options.systems = options.systems.split(",")
@@ -178,7 +181,7 @@ def parse() -> argparse.Namespace:
 
 
 def selected(options: argparse.Namespace) -> list[Work]:
-    """The rows asked for, with their data and with only the systems asked for."""
+    """The selected rows, with their data and with only the selected systems."""
     words = [word.strip().lower() for word in options.rows.split(",") if word.strip()]
     works = []
     for work in rows(cores(), options.quick):
@@ -225,7 +228,7 @@ def main() -> None:
         rounds = 2 if options.quick else options.rounds
         results += start.measure(str(options.data), options.pythons, options.systems, rounds, long_epochs, draw)
     found = machine()
-    quick = ["A quick try on a part of the data: no result."] if options.quick else []
+    quick = ["A quick trial on a part of the data: not a result."] if options.quick else []
     names = [f"{name} {version}" for name, version in sorted(versions.items())]
     header = [machine_line(found), ", ".join(filter(None, [*names, commit()])), *quick]
     remarks = notes(results)

@@ -1,4 +1,4 @@
-"""What the samples of a row say, and how the table shows it: in the terminal, as Markdown, as JSON."""
+"""Statistics of a row's samples, and the table that shows them: in the terminal, as Markdown, as JSON."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,11 +13,11 @@ from rows import PEAK, Entry, Target, Work
 
 @dataclass
 class Result:
-    """A row measured: seconds (or bytes) a sample, lists as long as the rounds; round k is the same one in every list.
+    """A measured row: seconds (or bytes) per sample, lists as long as the rounds; item k of every list is of round k.
 
-    threads: the setting that each entry ran with. tuning: what the other settings took. checks: what each computed.
-    agreement: what the comparison of those came to; agrees: whether they are the same.
-    failures: who could not, and why. base: what growth is counted from.
+    threads: the setting that each entry ran with. tuning: the times of the other settings. checks: what each computed.
+    agreement: the result of comparing those; agrees: whether they are the same.
+    failures: which systems failed, and why. base: what growth is relative to.
     """
 
     work: Work
@@ -36,7 +36,7 @@ class Result:
         return next(found, [])
 
     def judge(self, target: Target) -> Spread | None:
-        """The number that the target bounds, from each round on its own; None where a part of it is missing."""
+        """The number that the target bounds, computed within each round; None where a part of it is missing."""
         ours = self.of("jitnet")
         if target.kind == "speedup":
             counts = [entry.threads for entry in self.samples]
@@ -59,7 +59,7 @@ def _ratios(above: Sequence[float], below: Sequence[float]) -> Spread | None:
 
 
 def quantity(value: float, unit: str) -> str:
-    """A number with its unit, in three digits."""
+    """A number with its unit, with three digits."""
     if unit == "MB":
         return f"{value / 1e6:.0f} MB"
     if unit != "s":
@@ -97,11 +97,11 @@ def verdict(result: Result, target: Target) -> tuple[str, str]:
 
 
 def table(results: Sequence[Result]) -> list[list[str]]:
-    """A group's table: a head, then a line for each row; a row with several targets goes on in lines of its own."""
+    """A group's table: a head, then a line for each row; each further target of a row has another line."""
 
     def head(entry: Entry) -> str:
         if "speedup" in (target.kind for target in results[0].work.targets):
-            return f"{entry.threads} thread{'s' * (entry.threads != 1)}" if entry.threads else "its own choice"
+            return f"{entry.threads} thread{'s' * (entry.threads != 1)}" if entry.threads else "chosen by jitnet"
         return "" if entry.system == PEAK else SYSTEMS[entry.system]
 
     heads = list(dict.fromkeys(head(e) for result in results for e in result.work.entries if head(e)))
@@ -157,7 +157,7 @@ def rows_in(text: str) -> list[list[str]]:
 
 
 def without_targets(text: str) -> str:
-    """A Markdown table, and what stands above it, without the columns of targets and of whether they were met."""
+    """A Markdown table, and what is above it, without the columns of targets and of whether they were met."""
     rows = rows_in(text)
     at = rows[0].index("target")
     kept = [row[:at] + row[at + 2 :] for row in rows]
@@ -167,7 +167,7 @@ def without_targets(text: str) -> str:
 
 
 def extract(text: str, names: Sequence[str]) -> str:
-    """The rows so named of what `markdown` made, as one table without targets, under the same header.
+    """The rows with these names in a text made by `markdown`, as one table without targets, under the same header.
 
     Raises ValueError where a row is missing, or does not have the columns of the first one.
     """
@@ -183,24 +183,24 @@ def extract(text: str, names: Sequence[str]) -> str:
         if name not in found:
             raise ValueError(f"the table has no row {name!r}; measure all rows")
         if found[name][0] != found[names[0]][0]:
-            raise ValueError(f"the row {name!r} has other columns than {names[0]!r}; choose rows with the same")
+            raise ValueError(f"the row {name!r} has other columns than {names[0]!r}; choose rows with the same columns")
     columns = found[names[0]][0]
     lines = [columns, ["---"] * len(columns), *(found[name][1] for name in names)]
     return header + "\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 def _parts(path: Path, name: str) -> list[str]:
-    """A file in five: before a section's first marker, that, what stands between the two, the last, and behind it."""
+    """A file in five: before a section's first marker, that, what is between the two, the last, and after it."""
     first, last = f"<!-- {name}:start -->", f"<!-- {name}:end -->"
     before, start, rest = path.read_text(encoding="utf-8").partition(first)
     between, end, after = rest.partition(last)
     if not (start and end):
-        raise ValueError(f"{path} does not hold {first} and after it {last}; add both lines where the text shall stand")
+        raise ValueError(f"{path} does not hold {first} and after it {last}; add both lines where the text should be")
     return [before, start, between, end, after]
 
 
 def section(path: Path, name: str) -> str:
-    """What stands between the section's two markers. Raises ValueError where the file does not hold both, in order."""
+    """What is between the section's two markers. Raises ValueError where the file does not hold both, in order."""
     return _parts(path, name)[2]
 
 

@@ -1,4 +1,4 @@
-"""The rows of the table: what each measures, by whom, and what it must come to."""
+"""The rows of the table: what each measures, with which systems, and its targets."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -8,12 +8,12 @@ from harness import SYSTEMS
 
 ALL = tuple(SYSTEMS)
 PEAK = "peak"
-"""The entry that measures the machine: its task is nothing but fused multiply-adds on registers."""
+"""The entry that measures the machine: its task is only fused multiply-adds on registers."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Who takes part in a row. `threads` fixes the number; 0 lets jitnet choose, and a peer try one and all cores."""
+    """A system in a row. `threads` fixes the number; 0 lets jitnet choose, and tries 1 and all cores for the others."""
 
     system: str
     threads: int = 0
@@ -25,8 +25,8 @@ class Target:
 
     time: jitnet's time over that of `against`, at most `limit`. rate: jitnet's GFLOP/s over those of `against`, at
     least. peak: jitnet's share of the measured peak of fused multiply-adds, at least. speedup: the time at one thread
-    over that at all, at least. seconds, bytes, growth: jitnet's own number, at most; growth is what 100 epochs need
-    beyond 1, as a fraction. A `goal` is shown and judged, and misses nothing.
+    over that at all, at least. seconds, bytes, growth: jitnet's number, at most; growth is what 100 epochs need beyond
+    1, as a fraction. A `goal` is shown and compared, and is not reported as missed.
     """
 
     kind: Literal["time", "rate", "peak", "speedup", "seconds", "bytes", "growth"]
@@ -60,8 +60,8 @@ class Target:
 class Work:
     """One row.
 
-    row: what the workers are told. flop: the arithmetic of one measurement with no zero skipped. unit: what the table
-    shows; samples are seconds, or bytes for MB. rounds: the row's own least number of rounds, 0 for the usual.
+    row: what is sent to the workers. flop: the arithmetic of one measurement with no zero skipped. unit: what the table
+    shows; samples are seconds, or bytes for MB. rounds: the row's least number of rounds, 0 for the default.
     """
 
     group: str
@@ -75,13 +75,13 @@ class Work:
 
 
 def train_flop(widths: list[int], samples: int) -> float:
-    """Forward and weight gradients, and input gradients after the first layer: 2 FLOP a weight and sample each."""
+    """Forward and weight gradients, and input gradients after the first layer: 2 FLOP per weight and sample each."""
     products = [n_in * n_out for n_in, n_out in pairwise(widths)]
     return 2.0 * samples * (3 * sum(products) - products[0])
 
 
 def training(name: str, hidden: list[int], targets: tuple[Target, ...], **changes: Any) -> Work:
-    """A row of training on MNIST, an epoch a measurement, by every system and the machine's peak beside them."""
+    """A row of training on MNIST, one epoch per measurement, by every system, and the machine's peak."""
     widths = [784, *hidden, 10]
     row: dict[str, Any] = {
         "work": "train",
@@ -118,7 +118,7 @@ def kernels(threads: int) -> list[Work]:
 
 
 def thread_rows(cores: int, some: int) -> list[Work]:
-    """jitnet against itself at one thread and at all, with the same bits; and what it chooses by itself."""
+    """jitnet on one thread and on all, with the same bits; and with the number that it chooses."""
     works = []
     for hidden, samples in ((128, some), (512, some), (2048, 6_000)):
         row = {"work": "train", "widths": [784, hidden, 10], "batch": 32, "optimizer": "sgd", "rate": 0.1}
@@ -130,7 +130,7 @@ def thread_rows(cores: int, some: int) -> list[Work]:
 
 
 def rows(cores: int, quick: bool) -> list[Work]:
-    """Every row but those of starting and memory, in the order of the table."""
+    """Every row except those of starting and memory, in the order of the table."""
     some = 6_400 if quick else 0
     noise = {"data": "noise", "samples": 1024 if quick else 4096, "batch": 512, "rate": 0.01}
     predict = {"work": "predict", "widths": [784, 128, 10], "samples": 1}

@@ -1,20 +1,20 @@
-"""How long until MNIST is known to 98, 98.5, 99 and 99.5%, as a user feels it: python benchmarks/speedrun.py
+"""How long until MNIST is recognised to 98, 98.5, 99 and 99.5%, for a user: python benchmarks/speedrun.py
 
 The rules:
 
 1. The time is that of the whole command, from the prompt to its exit: Python's start, imports, reading the data,
-   training, testing, writing the model. It is `jitnet train --recipe NAME --seed N`, and nothing else.
-2. Compiled code is in the cache, and the data lies on disk as it was downloaded. A run before the first, which is not
-   counted, sees to both.
-3. A row stands where the *mean* accuracy on the test images, after the last epoch, is above its threshold over at least
-   twenty seeds. No run is left out, and no run stops early because of what it sees.
+   training, evaluating, writing the model. It is `jitnet train --recipe NAME --seed N`, and nothing else.
+2. Compiled code is in the cache, and the data is on disk as it was downloaded. A run before the first, which is not
+   counted, ensures both.
+3. A row is valid if the *mean* accuracy on the test images, after the last epoch, is above its threshold over at least
+   twenty seeds. No run is left out, and no run stops early because of a result.
 4. Nothing is chosen by the test images: neither the recipe nor its length, nor the epoch that is kept. Recipes were
    chosen on images held out of the training set (`scripts/recipes.py choose NAME`).
-5. It uses what the machine gives: all cores, no GPU. Machine and commit stand beside the figures. A row's runs are all
+5. It uses all cores of the machine, and no GPU. Machine and commit are stated with the figures. A row's runs are all
    of one commit; rows may differ.
 
-These are the rules of the CIFAR speedruns (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU"), but for the
-clock: theirs starts once everything is loaded, this one when the command is typed.
+These are the rules of the CIFAR speedruns (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU"), except for
+the clock: theirs starts once everything is loaded, this one when the command is typed.
 """
 
 import argparse
@@ -49,19 +49,19 @@ class Row:
 
     @property
     def passes(self) -> bool:
-        """Whether rule 3 holds."""
+        """Whether the row is valid by rule 3."""
         return len(self.accuracies) >= SEEDS and mean(self.accuracies) > self.threshold
 
     def cells(self) -> list[str]:
         """As the table has them."""
         seeds = f"{len(self.accuracies)} seeds"
         found = f"{mean(self.accuracies):.3f}% ({min(self.accuracies):.2f}–{max(self.accuracies):.2f}, {seeds})"
-        told = f"{median(self.seconds):.2f} s ({min(self.seconds):.2f}–{max(self.seconds):.2f})"
+        times = f"{median(self.seconds):.2f} s ({min(self.seconds):.2f}–{max(self.seconds):.2f})"
         verdict = "met" if median(self.seconds) <= self.target_s else "**MISSED**"
         if not self.passes:
             verdict = "**below the threshold**" if len(self.accuracies) >= SEEDS else "too few seeds"
-        own = commit().removeprefix("commit ")
-        return [f"{self.threshold:g}%", f"`{self.recipe}`", found, told, f"≤ {self.target_s:g} s", verdict, own]
+        revision = commit().removeprefix("commit ")
+        return [f"{self.threshold:g}%", f"`{self.recipe}`", found, times, f"≤ {self.target_s:g} s", verdict, revision]
 
 
 ROWS = (Row(98, "fast", 1.5), Row(98.5, "affine", 4), Row(99, "elastic", 30), Row(99.5, "best", 300))
@@ -83,27 +83,27 @@ def run(recipe: str, seed: int, data: str) -> tuple[float, float]:
         )
         seconds = time.perf_counter() - began
     if done.returncode:
-        raise SystemExit(f"speedrun: {recipe}, seed {seed}: {(done.stderr.splitlines() or ['no word'])[-1]}")
+        raise SystemExit(f"speedrun: {recipe}, seed {seed}: {(done.stderr.splitlines() or ['no message'])[-1]}")
     return seconds, 100.0 * json.loads(done.stdout)["last_test_accuracy"]
 
 
 def markdown(rows: Sequence[Row], before: str = "") -> str:
-    """The table, with the machine above it. before: an older table, whose other rows stay if this machine made them."""
+    """The table, with the machine above it. before: an older table, whose other rows stay if of the same machine."""
     where = machine_line(machine())
     cells = {row[0]: row for row in rows_in(before) if row != HEAD} if where in before.splitlines() else {}
-    cells |= {own[0]: own for own in (row.cells() for row in rows)}
+    cells |= {found[0]: found for found in (row.cells() for row in rows)}
     lines = [HEAD, ["---"] * len(HEAD), *(cells[name] for name in sorted(cells, key=lambda name: float(name[:-1])))]
     return "\n".join([where, "", *("| " + " | ".join(line) + " |" for line in lines), ""])
 
 
 def results(text: str) -> str:
-    """What `markdown` made, without the targets, and without the rows that do not stand."""
+    """The table of `markdown`, without the targets, and without the rows that are not valid."""
     unproven = ("too few seeds", "**below the threshold**")
     return without_targets("\n".join(line for line in text.splitlines() if not any(word in line for word in unproven)))
 
 
 def main() -> None:
-    """Run the rows that are asked for."""
+    """Run the selected rows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", default="98,98.5,99,99.5", help="thresholds, separated by commas")
     parser.add_argument("--seeds", type=int, default=SEEDS, help=f"runs of each row; fewer than {SEEDS} do not count")
@@ -111,7 +111,7 @@ def main() -> None:
     parser.add_argument(
         "--update-docs",
         action="store_true",
-        help="write the rows into the table of docs/performance.md, those that this machine made before stay, and the "
+        help="write the rows into the table of docs/performance.md, where other rows of this machine stay, and the "
         "results without their targets into README.md",
     )
     options = parser.parse_args()

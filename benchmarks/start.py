@@ -1,7 +1,7 @@
 """Starting and memory of `jitnet train`: python benchmarks/start.py
 
-Measures, in fresh processes: from the prompt to the first step with everything compiled before (the second start) and
-with an empty cache (the first start), an epoch, the most memory held, and whether another network compiles anything.
+Measures, in new processes: from the prompt to the first step with everything compiled before (the second start) and
+with an empty cache (the first start), an epoch, the peak memory, and whether another network compiles anything.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from rows import Entry, Target, Work
 
 
 class Start(NamedTuple):
-    """One run of a fresh process. ready_s: from the prompt to the first step of training; epoch_s: the last epoch."""
+    """One run in a new process. ready_s: from the prompt to the first step of training; epoch_s: the last epoch."""
 
     ready_s: float
     epoch_s: float
@@ -33,9 +33,9 @@ class Start(NamedTuple):
 def train(data: str, cache: Path, options: Sequence[str] = (), python: str = sys.executable) -> Start:
     """Run `jitnet train` once, as from a prompt. Raises WorkerError with its last line where it fails.
 
-    The first epoch's line in metrics.jsonl is written once the epoch is trained and tested: the time of that less the
-    epoch's own seconds is when training began. The test is counted as part of the start, so the number is no less
-    than the true one. Of several epochs, ready_s is not to be had and is NaN.
+    The first epoch's line in metrics.jsonl is written once the epoch is trained and evaluated: the time of that less
+    the epoch's seconds is when training began. The evaluation is counted as part of the start, so the number is at
+    least the true one. With several epochs ready_s is unknown, and NaN.
     """
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as output:
         run = Path(folder) / "run"
@@ -59,7 +59,7 @@ def train(data: str, cache: Path, options: Sequence[str] = (), python: str = sys
 
 
 def peer(system: str, row: Mapping[str, object], pythons: Mapping[str, str]) -> Start:
-    """Run a peer's worker once in a fresh process: imports, data, compilation, a first step, then one epoch."""
+    """Run another system's worker once in a new process: imports, data, compilation, a first step, then one epoch."""
     words = [*command(system, pythons), "start", json.dumps(dict(row))]
     with tempfile.TemporaryFile("w+") as errors:
         began = time.perf_counter()
@@ -76,8 +76,8 @@ def peer(system: str, row: Mapping[str, object], pythons: Mapping[str, str]) -> 
         if process.wait() or not ready or not last:
             errors.seek(0)
             raise WorkerError(([""] + [line for line in errors.read().splitlines() if line.strip()])[-1])
-        answer = json.loads(last)
-        return Start(seconds, answer["seconds"], answer["peak_bytes"])
+        reply = json.loads(last)
+        return Start(seconds, reply["seconds"], reply["peak_bytes"])
 
 
 def compiled(cache: Path) -> set[Path]:
@@ -103,7 +103,7 @@ def first_starts(data: str, runs: int, python: str) -> tuple[list[Start], str]:
 def measure(
     data: str, pythons: Mapping[str, str], systems: Sequence[str], rounds: int, long_epochs: int, draw: random.Random
 ) -> list[Result]:
-    """The rows of starting and memory. Peers take part in the first three rounds: their starts are long and even."""
+    """The rows of starting and memory. Other systems run in the first three rounds: their starts are long and even."""
     python = pythons.get("jitnet", sys.executable)
     row = {"work": "train", "widths": [784, 128, 10], "batch": 32, "optimizer": "sgd", "rate": 0.1}
     row |= {"samples": 0, "data": data}
@@ -146,10 +146,10 @@ def measure(
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description="Measure how jitnet starts, how long an epoch takes, what memory it holds."
+        description="Measure how fast jitnet starts, how long an epoch takes, and its peak memory."
     )
     parser.add_argument("--data", default=os.environ.get("JITNET_DATA", "data"), help="folder with MNIST's files")
-    parser.add_argument("--runs", type=int, default=7, help="fresh processes to take the median of")
+    parser.add_argument("--runs", type=int, default=7, help="processes to take the median of")
     parser.add_argument("--long", type=int, default=100, metavar="EPOCHS", help="epochs of the long run for memory")
     options = parser.parse_args()
     data = str(Path(options.data).resolve())

@@ -11,7 +11,7 @@
     model.save("model.safetensors")
     model = jitnet.Model.load("model.safetensors")
 
-To look on while it trains:
+To watch it train:
 
     for report in jitnet.Trainer(model, data, jitnet.TrainConfig(epochs=10)).epochs():
         print(report.epoch, report.train_loss, report.test_accuracy)    # an EpochReport after each epoch

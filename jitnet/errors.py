@@ -1,15 +1,15 @@
 """Every error that jitnet raises on purpose, as one tree.
 
-    JitnetError          exit 1   anything a user can cause and mend
+    JitnetError          exit 1   anything a user can cause and fix
     ├── UsageError       exit 2   an option or argument out of range, or options that contradict each other
     ├── DataError        exit 1   a data set that is missing, broken or does not fit
-    │   └── DownloadError         a data set that no mirror delivered whole
+    │   └── DownloadError         a data set that no mirror delivered completely
     ├── ModelError       exit 1   a model file that is missing, broken or does not fit the data
     ├── PictureError     exit 1   a picture that cannot be read or holds nothing to recognise
     ├── OutputError      exit 1   a file or folder that cannot be written
     ├── DivergedError    exit 1   a loss that became NaN or infinite
     ├── MissingExtra     exit 1   an optional library that is not installed
-    └── TargetMissed     exit 4   training ended below the accuracy that was asked for
+    └── TargetMissed     exit 4   training ended below the requested accuracy
 
 A message is one line: it names the file, field or option, what was found, what was expected
 and what to do about it. The command line prints it and leaves with `exit_code`.
@@ -43,8 +43,8 @@ class JitnetError(Exception):
 
 def _escaped(character: str) -> str:
     """A character, or how Python would write it where it cannot be shown in a line."""
-    unshown = unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
-    return character.encode("unicode_escape").decode() if unshown else character
+    unprintable = unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+    return character.encode("unicode_escape").decode() if unprintable else character
 
 
 class UsageError(JitnetError):
@@ -58,7 +58,7 @@ class DataError(JitnetError):
 
 
 class DownloadError(DataError):
-    """No mirror delivered a file whole; the message names each mirror and what went wrong there."""
+    """No mirror delivered a file completely; the message names each mirror and what went wrong there."""
 
 
 class ModelError(JitnetError):
@@ -82,6 +82,6 @@ class MissingExtra(JitnetError):
 
 
 class TargetMissed(JitnetError):
-    """Training ended below the accuracy that was asked for."""
+    """Training ended below the requested accuracy."""
 
     exit_code = 4

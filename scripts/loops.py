@@ -1,14 +1,14 @@
-"""Renew what docs/loops.md shows of one product in six steps, and its picture: python scripts/loops.py
+"""Update what docs/loops.md shows of one product in six steps, and its picture: python scripts/loops.py
 
-The page is written by hand. Between two marks stands what this script makes of the tool itself:
+The page is written by hand. Between two marks is what this script writes:
 
     <!-- loops: figures 1 -->      what step 1 reached
     …
     <!-- end -->
 
-`machine` is where and of what all this was measured, `limits` what the machine can do, `table` all steps; `source`,
-`lines` and `figures` with a number are a step's loop as it stands in the source, what the compiler made of it, and what
-it reached. docs/loops.svg has all steps under one roof. Takes a minute; leave the machine alone meanwhile.
+`machine` is where and with what all this was measured, `limits` what the machine can do, `table` all steps; `source`,
+`lines` and `figures` with a number are a step's loop as it is in the source, what the compiler made of it, and what it
+reached. docs/loops.svg has all steps under one roof. Takes a minute; leave the machine idle meanwhile.
 """
 
 import ast
@@ -48,7 +48,7 @@ BATCH, INPUTS, OUTPUTS = 120, 784, 480
 cache."""
 
 REPETITIONS, BUDGET_S = 60, 6.0
-"""Many short runs: the fastest of them is to be one that nobody disturbed."""
+"""Many short samples, so that the fastest of them is an undisturbed one."""
 
 CHAIN = 200_000
 WIDEST = 100
@@ -60,8 +60,9 @@ SECTION = re.compile(r"(<!-- loops: ([a-z]+(?: \d)?) -->\n)(.*?)(<!-- end -->)",
 @dataclass(frozen=True)
 class Step:
     """rung: its name on the ladder. quoted: files and functions that the page shows; the first one's innermost loop
-    does the work, but for the last step, which calls the one before. A turn of it, as the source has it, loads and
-    stores so many numbers for so many multiply-adds. strided: whether the copy for columns that are no neighbours runs.
+    does the work, except in the last step, which calls the one before. An iteration of it, as the source has it, loads
+    and stores so many numbers for so many multiply-adds. strided: whether the version for columns that are not adjacent
+    runs.
     """
 
     rung: str
@@ -72,13 +73,13 @@ class Step:
     strided: bool = False
 
     @property
-    def bytes_a_turn(self) -> int:
+    def bytes_per_iteration(self) -> int:
         return 4 * (self.loads + self.stores)
 
     @property
     def intensity(self) -> float:
-        """FLOP for each byte that the loop asks for, wherever it comes from."""
-        return 2 * self.multiply_adds / self.bytes_a_turn
+        """FLOP for each byte that the loop loads or stores, from any level of memory."""
+        return 2 * self.multiply_adds / self.bytes_per_iteration
 
 
 TILE = TILE_ROWS + TILE_UNITS, 0, TILE_ROWS * TILE_UNITS
@@ -95,8 +96,8 @@ STEPS = (
 
 @dataclass(frozen=True)
 class Measured:
-    """What the page is made of. results: one a step. one, every: the limits of one thread and of all. chain: of one sum
-    at a time, GFLOP/s."""
+    """What the page is made of. results: one per step. one, every: the limits of one thread and of all. chain: of one
+    sum at a time, GFLOP/s."""
 
     results: tuple[Result, ...]
     one: Probes
@@ -104,7 +105,7 @@ class Measured:
     chain: float
 
     def gflops(self, place: int) -> float:
-        """Of a step's fastest run, as the limits are: the others measure the machine's other guests too."""
+        """Of a step's fastest sample, as the limits are: the others measure the machine's other work too."""
         result = self.results[place]
         return result.flop / min(result.samples_s) / 1e9
 
@@ -112,7 +113,7 @@ class Measured:
         return self.every if STEPS[place].rung == "parallel tile" else self.one
 
     def attainable(self, place: int) -> float:
-        """GFLOP/s that a step's loop may reach: what its multiply-adds or its bytes from the first cache allow."""
+        """GFLOP/s that a step's loop can reach: what its multiply-adds or its bytes from the first cache allow."""
         probes = self.probes(place)
         return min(probes.peak_gflops, STEPS[place].intensity * bandwidths_of(probes)[0].gbs)
 
@@ -140,7 +141,7 @@ def _repeat_chain(repeats: int, factor: Any, term: Any) -> None:
 
 
 def measure_all() -> Measured:
-    """All steps and the machine's limits, in one pot."""
+    """All steps and the machine's limits, interleaved."""
     cores = describe_machine().cores
     counts = sorted({1, cores})
     cases = [*product_cases(BATCH, INPUTS, OUTPUTS, [cores]), *probe_cases(counts), chain_case()]
@@ -155,7 +156,7 @@ def measure_all() -> Measured:
     return Measured(results, probes_of(found, 1), probes_of(found, cores), fastest)
 
 
-# ---- What stands between the marks ----
+# ---- What is between the marks ----
 
 
 def source(step: Step) -> str:
@@ -164,7 +165,7 @@ def source(step: Step) -> str:
 
 
 def _quote(path: Path, name: str) -> str:
-    """The first function of this name, from its decorator on; ... stands for what is left out."""
+    """The first function of this name, from its decorator on, without its docstring."""
     text = path.read_text(encoding="utf-8")
     found = next(node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef) and node.name == name)
     lines = text.splitlines()
@@ -174,7 +175,7 @@ def _quote(path: Path, name: str) -> str:
 
 
 def line_views() -> list[tuple[CodeView, Loop]]:
-    """What the compiler made of all steps but the last, and in each the innermost loop that does the work."""
+    """What the compiler made of all steps except the last, and in each the innermost loop that does the work."""
     arrays = ("float32[:, ::1]",) * 3
     names = [step.quoted[0][1] for step in STEPS[:-1]]
     targets = [Target(name, matmul.__name__, (*arrays, *["int64"] * (name == "_columns"))) for name in names]
@@ -183,13 +184,14 @@ def line_views() -> list[tuple[CodeView, Loop]]:
 
 
 def lines(step: Step, view: CodeView, loop: Loop) -> str:
-    """The line view of a step's innermost loop: what one turn of the machine's loop does, and for how many turns of the
-    source's. SystemExit where that is not what the page says of it."""
-    # Of several copies the one that does most in a turn, with the fewest bytes: a tile's narrower ones run at the edge.
+    """The line view of a step's innermost loop: what one iteration of the compiled loop does, and for how many
+    iterations of the source's. SystemExit where that is not what the page says about it."""
+    # Of several versions the one that does most in an iteration, with the fewest bytes: a tile's narrower ones run at
+    # the edge.
     bodies = [("", max(loop.bodies, key=lambda body: (body.counts.flop / body.iterations, _intensity(body.counts))))]
-    if step.strided:  # LLVM made a copy for a w of one column, should it ever come
-        apart = max((body for body in loop.bodies if body.counts.fma_scalar), key=lambda body: body.iterations)
-        bodies = [("if w has one column", bodies[0][1]), ("otherwise", apart)]
+    if step.strided:  # LLVM made a version for a w of one column
+        strided = max((body for body in loop.bodies if body.counts.fma_scalar), key=lambda body: body.iterations)
+        bodies = [("if w has one column", bodies[0][1]), ("otherwise", strided)]
     rows: list[list[Any]] = []
     for when, body in bodies:
         counts = body.counts
@@ -198,10 +200,10 @@ def lines(step: Step, view: CodeView, loop: Loop) -> str:
         rows.append([*([when] if step.strided else []), *numbers, body.iterations])
     intensity = _intensity(bodies[-1][1].counts)
     if not math.isclose(intensity, step.intensity, rel_tol=0.02):
-        sys.exit(f"{step.rung}: {step.intensity:.3g} FLOP a byte on the page, {intensity:.3g} in the machine code")
+        sys.exit(f"{step.rung}: {step.intensity:.3g} FLOP per byte on the page, {intensity:.3g} in the machine code")
     table = io.StringIO()
-    head = ["lanes", "multiply-adds", "loads", "stores", "instructions", "turns"]
-    render.table(render.make_console(table), [*["copy"] * step.strided, *head], rows)
+    head = ["lanes", "multiply-adds", "loads", "stores", "instructions", "iterations"]
+    render.table(render.make_console(table), [*["version"] * step.strided, *head], rows)
     source = next(source for source in view.sources if source.function == loop.function)
     inside = [line.strip() for line in source.lines[loop.line + 1 - source.first_line :]][: loop.last_line - loop.line]
     where = f"line {loop.line + 1}" + (f" to {loop.last_line}" if len(inside) > 1 else "")
@@ -211,12 +213,12 @@ def lines(step: Step, view: CodeView, loop: Loop) -> str:
 
 
 def _intensity(counts: Counts) -> float:
-    """FLOP for each byte that a turn loads and stores."""
+    """FLOP for each byte that an iteration loads and stores."""
     return counts.flop / max(1, counts.load_bytes + counts.store_bytes)
 
 
 def figures(found: Measured, place: int) -> str:
-    """What a step reached, beside what it might, and beside the step before."""
+    """What a step reached, compared with what it could reach, and with the step before."""
     step, probes = STEPS[place], found.probes(place)
     peak = "one thread's peak" if probes is found.one else f"the peak of {probes.threads} threads"
     share = found.gflops(place) / probes.peak_gflops
@@ -224,19 +226,20 @@ def figures(found: Measured, place: int) -> str:
     if place:
         first += f", {found.gflops(place) / found.gflops(place - 1):.2g} times step {place}"
     adds = f"{step.multiply_adds} multiply-add{'s' * (step.multiply_adds != 1)}"
-    turn = f"{_count(step.loads, 'load')} and {_count(step.stores, 'store')}"
+    accesses = f"{_count(step.loads, 'load')}, {_count(step.stores, 'store')}"
     under = step.intensity * bandwidths_of(probes)[0].gbs
     allowed = f"{under:,.0f} GFLOP/s" if under < probes.peak_gflops else "more than the peak"
     return textwrap.fill(
-        f"{first}. A turn of the innermost loop asks for {turn}, and makes {adds}: {step.intensity:.2g} FLOP for each "
-        f"byte. The first cache is fast enough for {allowed}.",
+        f"{first}. An iteration of the innermost loop does {accesses} and {adds}: {step.intensity:.2g} FLOP per byte. "
+        f"The first cache is fast enough for {allowed}.",
         120,
+        break_on_hyphens=False,
     )
 
 
 def table(found: Measured) -> str:
     """All steps in a Markdown table."""
-    lines = ["| step | idea | GFLOP/s | median | of the peak | FLOP a byte |", "|---|---|---|---|---|---|"]
+    lines = ["| step | idea | GFLOP/s | median | of the peak | FLOP per byte |", "|---|---|---|---|---|---|"]
     for place, (step, result) in enumerate(zip(STEPS, found.results, strict=True)):
         best = found.gflops(place)
         share = _percent(best / found.probes(place).peak_gflops)
@@ -262,13 +265,13 @@ def limits(found: Measured) -> str:
 
 def where() -> str:
     """Machine, versions and commit of the figures."""
-    here = describe_machine()
-    versions = f"Numba {here.numba}, LLVM {here.llvm}, NumPy {np.__version__}"
+    cpu = describe_machine()
+    versions = f"Numba {cpu.numba}, LLVM {cpu.llvm}, NumPy {np.__version__}"
     return f"{machine_line(machine())}  \n{versions}, {commit()}  \nx is {BATCH}×{INPUTS}, w {INPUTS}×{OUTPUTS}"
 
 
 def picture(found: Measured) -> Roofline:
-    """All steps under the roofs of one thread, by the bytes that their innermost loops ask for."""
+    """All steps under the roofs of one thread, by the bytes that their innermost loops load and store."""
     points = []
     for place, step in enumerate(STEPS):
         share = found.gflops(place) / found.attainable(place)
@@ -284,23 +287,23 @@ def picture(found: Measured) -> Roofline:
 
 
 def sections(found: Measured, views: Sequence[tuple[CodeView, Loop]]) -> dict[str, str]:
-    """What stands under each mark."""
-    made = {"machine": where(), "limits": limits(found), "table": table(found)}
+    """What is written under each mark."""
+    texts = {"machine": where(), "limits": limits(found), "table": table(found)}
     for place, step in enumerate(STEPS):
-        made[f"source {place + 1}"] = source(step)
-        made[f"figures {place + 1}"] = figures(found, place)
+        texts[f"source {place + 1}"] = source(step)
+        texts[f"figures {place + 1}"] = figures(found, place)
     for place, (step, view) in enumerate(zip(STEPS, views, strict=False)):
-        made[f"lines {place + 1}"] = lines(step, *view)
-    return made
+        texts[f"lines {place + 1}"] = lines(step, *view)
+    return texts
 
 
-def renew(page: str, made: Mapping[str, str]) -> str:
-    """A page with what was made under its marks; SystemExit where a mark is unknown, or one is missing."""
+def update(page: str, texts: Mapping[str, str]) -> str:
+    """A page with these texts under its marks; SystemExit where a mark is unknown, or one is missing."""
     marked = [name for _, name, _, _ in SECTION.findall(page)]
-    if sorted(marked) != sorted(made):
-        odd = sorted(set(marked).symmetric_difference(made)) or marked
+    if sorted(marked) != sorted(texts):
+        odd = sorted(set(marked).symmetric_difference(texts)) or marked
         sys.exit(f"{PAGE.name}: its marks and the script's differ: {', '.join(odd)}")
-    return SECTION.sub(lambda mark: f"{mark[1]}{made[mark[2]]}\n{mark[4]}", page)
+    return SECTION.sub(lambda mark: f"{mark[1]}{texts[mark[2]]}\n{mark[4]}", page)
 
 
 def _count(number: int, name: str) -> str:
@@ -315,7 +318,7 @@ def main() -> None:
     use_all_cores()
     views = line_views()
     found = measure_all()
-    page = renew(PAGE.read_text(encoding="utf-8"), sections(found, views))
+    page = update(PAGE.read_text(encoding="utf-8"), sections(found, views))
     PAGE.write_text(page, encoding="utf-8")
     PICTURE.write_bytes(roofline_file(picture(found), "svg"))
 

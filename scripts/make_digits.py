@@ -1,6 +1,6 @@
 """Make `data/digits.safetensors` from the digits that scikit-learn ships: python scripts/make_digits.py
 
-Needs scikit-learn. What is changed is said in `data/README.md`.
+Needs scikit-learn. `data/README.md` says what is changed.
 """
 
 from pathlib import Path

@@ -1,8 +1,8 @@
 """Make `tests/reference.json`, PyTorch's numbers, which the tests compare with: python scripts/make_reference.py
 
-Needs torch. The inputs are kept beside the results, so that the tests draw nothing themselves:
+Needs torch. The inputs are stored with the results, so that the tests draw no random numbers:
 
-optimizers  weights after 50 steps with gradients given beforehand, for each optimizer with and without weight decay
+optimizers  weights after 50 steps with given gradients, for each optimizer with and without weight decay
 networks    ten losses, each of a batch before its step of SGD, of a network 12-7-5 for each activation; and likewise
             for each loss whose targets are numbers
 """
@@ -38,7 +38,7 @@ ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU}
 
 
 def numbers(tensor: torch.Tensor) -> Any:
-    """Nested lists; nine digits tell every float32 apart."""
+    """Nested lists; nine digits identify every float32."""
     values = tensor.detach().tolist()
 
     def short(value: Any) -> Any:
@@ -48,7 +48,7 @@ def numbers(tensor: torch.Tensor) -> Any:
 
 
 def optimizer_case(name: str, decay: float, start: torch.Tensor, gradients: torch.Tensor) -> dict[str, Any]:
-    """The weights that an optimizer ends at."""
+    """The weights after all steps of an optimizer."""
     kind, options = OPTIMIZERS[name]
     weights = start.clone().requires_grad_()
     optimizer = kind([weights], **options, weight_decay=decay)

@@ -1,13 +1,13 @@
-"""Renew what the documents show of the command line, in README.md and docs/: python scripts/printed.py
+"""Update what the documents show of the command line, in README.md and docs/: python scripts/printed.py
 
-A mark stands above a block of code whose first line is a command, and says which lines of its output are shown:
+A mark above a block of code whose first line is a command says which lines of its output are shown:
 
     <!-- printed -->                 all of them
-    <!-- printed: [:12] [-4:] -->    slices, as Python writes them; … stands where lines are left out
+    <!-- printed: [:12] [-4:] -->    slices, as Python writes them; … replaces lines that are left out
 
-The commands run one after another in a new folder, on a plain terminal of 80 columns, the pages in the order that
-README.md, then the names of those in docs/, give. A run folder carries the day of its training, so all pages name
-today's. `seven.png` is the first test image of MNIST; writing it needs pillow.
+The commands run one after another in a new folder, on a plain terminal of 80 columns: README.md first, then the pages
+in docs/ by name. A run folder has the day of its training in its name, so all pages name today's. `seven.png` is the
+first test image of MNIST; writing it needs pillow.
 """
 
 import os
@@ -29,8 +29,8 @@ SLICE = re.compile(r"\[(-?\d*):(-?\d*)\]")
 RUN_FOLDER = re.compile(r"\bruns/\d{4}-\d\d-\d\d-")
 
 
-def renew(page: str, run: Callable[[str], Sequence[str]]) -> str:
-    """A page with what `run` gives of each marked command's arguments: its lines of output."""
+def update(page: str, run: Callable[[str], Sequence[str]]) -> str:
+    """A page with the lines of output that `run` returns for each marked command's arguments."""
 
     def block(found: re.Match[str]) -> str:
         return "\n".join([found[1].rstrip(), *cut(run(found[3]), found[2]), found[4]])
@@ -49,7 +49,7 @@ def cut(lines: Sequence[str], slices: str) -> list[str]:
 
 
 def run_in(folder: Path) -> Callable[[str], list[str]]:
-    """Runs the command line in a folder; the lines that it wrote to its terminal."""
+    """A function that runs the command line in a folder, and returns the lines that it wrote to its terminal."""
     unset = ("FORCE_COLOR", "NO_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
     environment = {name: value for name, value in os.environ.items() if name not in unset}
     environment |= {"TERM": "dumb", "COLUMNS": "80", "LINES": "25"}
@@ -68,7 +68,7 @@ def run_in(folder: Path) -> Callable[[str], list[str]]:
         try:
             while piece := os.read(reading, 65536):
                 written += piece
-        except OSError:  # so the system says that the other end was closed
+        except OSError:  # the other end was closed
             pass
         os.close(reading)
         if code := process.wait():
@@ -85,16 +85,16 @@ def main() -> None:
     import jitnet
 
     with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
-        for command in ("train --epochs 1", "profile"):  # compiles, and fetches the data: neither is to be shown
+        for command in ("train --epochs 1", "profile"):  # compiles, and downloads the data: neither should be shown
             run_in(Path(first))(command)
         folder = Path(second)
         test = jitnet.load("mnist").test_or_train
         Image.fromarray(test.images[0].reshape(28, 28)).save(folder / "seven.png")
         for path in PAGES:
             page = path.read_text(encoding="utf-8")
-            renewed = renew(RUN_FOLDER.sub(f"runs/{date.today().isoformat()}-", page), run_in(folder))
-            if renewed != page:
-                path.write_text(renewed, encoding="utf-8")
+            updated = update(RUN_FOLDER.sub(f"runs/{date.today().isoformat()}-", page), run_in(folder))
+            if updated != page:
+                path.write_text(updated, encoding="utf-8")
                 print(path.relative_to(ROOT))
 
 

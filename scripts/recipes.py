@@ -4,15 +4,14 @@
     python scripts/recipes.py choose adam        the same for an optimizer's learning rate; any optimizer
     python scripts/recipes.py report             every recipe at three seeds, on the test data, as a Markdown table
                                                     (--update-docs: into docs/recipes.md, between its markers; with
-                                                    names, only their rows, for `dropout` and `best` take long)
+                                                    names, only their rows, because `dropout` and `best` take long)
 
 `choose` holds out a tenth of the training images (stratified, from the seed), trains every candidate at each seed
-without any early stop, and ranks them by the mean accuracy on the held-out images after the last epoch. The winner was
+without early stopping, and ranks them by the mean accuracy on the held-out images after the last epoch. The winner was
 written into jitnet/config/recipes/, or for the default into jitnet/config/. `report` trains on all training images.
 
-For an optimizer all else is the default, and the rates are 1, 2 and 5 times powers of ten, about the default there is.
-Where the best lies at the end of these, the next one is tried as well. The winner was written into
-jitnet/config/choices.py.
+For an optimizer all else is the default, and the rates are 1, 2 and 5 times powers of ten, around the current default.
+If the best is at the end of these, the next one is tried as well. The winner was written into jitnet/config/choices.py.
 """
 
 import argparse
@@ -41,7 +40,7 @@ DOCUMENT = Path(__file__).parent.parent / "docs" / "recipes.md"
 REPORTED = ("default", "fast", "affine", "elastic", "dropout", "best")
 SEEDS = 3
 TARGET = "98"
-"""Percent, at which `fast` may stop."""
+"""Percent, at which `fast` stops."""
 RATES = [float(f"{digit}e{power}") for power in range(-6, 3) for digit in (1, 2, 5)]
 """The learning rates that are tried for an optimizer."""
 
@@ -289,8 +288,8 @@ def heading(seeds: int) -> list[str]:
 
 
 def report(data: jitnet.Dataset, where: str, names: list[str], seeds: int, threads: int) -> Iterator[list[str]]:
-    """What the recipes reach on the test data, a line for each. where: what --data names; threads: 0 is their own
-    choice."""
+    """What the recipes reach on the test data, a line for each. where: the value of --data; threads: 0 leaves the
+    choice to training."""
     for name in names:
         tables = {"model": {}, "train": {}} if name == "default" else recipe(name)
         runs = [train({**tables["model"], **tables["train"]}, data, seed, threads=threads) for seed in range(seeds)]
@@ -316,7 +315,7 @@ def _line(name: str, widths: str, epochs: list[int], scores: list[float], spent:
 
 
 def prompt_to_exit(where: str, seed: int) -> tuple[float, dict[str, Any]]:
-    """`jitnet train --recipe fast --target-acc 98` in a process of its own: its seconds, and what it writes as JSON.
+    """`jitnet train --recipe fast --target-acc 98` in a new process: its seconds, and its JSON document.
 
     Ends the program where it fails, with its last line; an end below the target is a result.
     """
@@ -341,12 +340,13 @@ def merged(old: list[list[str]], new: list[list[str]]) -> list[list[str]]:
 
 def markdown(lines: list[list[str]]) -> str:
     """A table, with the machine, the versions and the day above it."""
-    here = describe_machine()
-    versions = f"jitnet {jitnet.__version__}, Numba {here.numba}, LLVM {here.llvm}"
+    cpu = describe_machine()
+    versions = f"jitnet {jitnet.__version__}, Numba {cpu.numba}, LLVM {cpu.llvm}"
     header = f"{machine_line(machine())}  \n{versions}, {date.today().isoformat()}"
     head, *body = lines
     rows = "\n".join("| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *body))
-    return f"{header}\n\n{rows}\n\nTimes are the mean over the seeds: training and testing unless the line says more.\n"
+    times = "Times are the mean over the seeds: training and evaluation unless the line says more."
+    return f"{header}\n\n{rows}\n\n{times}\n"
 
 
 def main() -> None:
@@ -361,7 +361,7 @@ def main() -> None:
     parser.add_argument("--data", default="mnist")
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument(
-        "--threads", type=int, default=0, help="of a training in report; 0, the default: its own choice"
+        "--threads", type=int, default=0, help="of a training in report; 0, the default, leaves the choice to training"
     )
     parser.add_argument("--update-docs", action="store_true", help="report into docs/recipes.md, between its markers")
     options = parser.parse_args()

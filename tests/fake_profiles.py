@@ -46,7 +46,7 @@ def row(operation: str, us: float, **fields: object) -> Row:
         "share": 0.2,
         "roof": 0.5,
         "binds": "arithmetic",
-        "verdict": "arithmetic binds: half of what the processor can do",
+        "verdict": "bound by arithmetic: half of what the processor can do",
     } | fields
     made.setdefault("nominal_flop", made["flop"])
     made.setdefault("by_thread_s", (us * 1e-6,) * made["parts"])

@@ -132,7 +132,7 @@ def test_ladder_is_the_product_or_says_no():
         assert [case.name for case in cases] == list(rungs.RUNGS)
         outputs = -(-units // PANEL) * PANEL
         assert {case.flop for case in cases} == {2.0 * batch * features * outputs}
-    assert cases_of(4096, 1000, 4096)[0].flop <= rungs.MOST_FLOP
+    assert cases_of(4096, 1000, 4096)[0].flop <= rungs.MAX_FLOP
 
     x = w = np.ones((4, 4), np.float32)
     reference = np.full((4, 4), 4.0)
@@ -394,8 +394,8 @@ def _quick(monkeypatch):
     monkeypatch.setattr(timing, "SHORTEST_S", 1e-4)
     monkeypatch.setattr(timing, "LONGEST_S", 1e-4)
     monkeypatch.setattr(timing, "STEP_S", 1e-4)
-    monkeypatch.setattr(limits, "LEAST_BYTES", 4 * limits.MIB)
-    monkeypatch.setattr(limits, "MOST_BYTES", 4 * limits.MIB)
+    monkeypatch.setattr(limits, "MIN_BYTES", 4 * limits.MIB)
+    monkeypatch.setattr(limits, "MAX_BYTES", 4 * limits.MIB)
 
 
 def test_screen_and_json(call, tmp_path):
@@ -473,7 +473,7 @@ def test_baseline_sees_a_kernel_slowed_on_purpose(call, tmp_path, monkeypatch):
     assert "another machine, Another CPU" in call(*compared).err
     other = call(*ARGUMENTS, "--batch-size", "8", "--baseline", "a.json")
     assert other.code == 2
-    assert "batch_size 16, this run has 8" in other.err
+    assert "batch_size 16, this one has 8" in other.err
     document["results"] = [{**row, "threads": 7} for row in document["results"]]
     Path("a.json").write_text(json.dumps(document))
     fewer = call(*compared)
@@ -491,7 +491,7 @@ def test_a_file_that_is_no_baseline(tmp_path):
         with pytest.raises(UsageError, match=r"--baseline .*jitnet bench --json > FILE"):
             read_baseline(path)
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(UsageError, match="is no JSON"):
+    with pytest.raises(UsageError, match="is not JSON"):
         read_baseline(path)
 
 

@@ -267,7 +267,7 @@ def test_growth_goes_into_its_document_with_the_picture_beside_it(monkeypatch, t
     curve = growth.Curve("samples", sizes, "epoch", times={size: [0.002 * size] * 3 for size in sizes})
     monkeypatch.setattr(growth, "DOCUMENT", document)
     monkeypatch.setattr(growth, "curves", lambda quick: [curve])
-    monkeypatch.setattr(growth, "made", lambda samples: None)
+    monkeypatch.setattr(growth, "generated", lambda samples: None)
     monkeypatch.setattr(growth, "run", lambda *_: None)
     monkeypatch.setattr(growth, "picture", lambda *_: None)
     monkeypatch.setattr(
@@ -287,11 +287,11 @@ def test_a_worker_trains_and_two_runs_agree():
     row |= {"data": "noise", "samples": 100}
     worker = Worker("numpy", 1, {})
     try:
-        worker.ask(do="prepare", row=row)
-        before = worker.ask(do="check")["loss"]
+        worker.request(do="prepare", row=row)
+        before = worker.request(do="check")["loss"]
         for _ in range(30):
-            assert worker.ask(do="measure")["seconds"] > 0
-        assert worker.ask(do="check")["loss"] < before - 0.05
+            assert worker.request(do="measure")["seconds"] > 0
+        assert worker.request(do="check")["loss"] < before - 0.05
     finally:
         worker.close()
 
@@ -498,14 +498,14 @@ def test_a_speedrun_that_fails_says_which(tmp_path, monkeypatch):
         run("fast", 3, str(tmp_path / "nothing"))
 
 
-def test_a_tooth_is_a_point_below_a_better_one_with_fewer_units():
+def test_a_dip_is_a_point_below_a_better_one_with_fewer_units():
     pytest.importorskip("jitnet.training")
     from harness import Spread
-    from panels import deepest_tooth
+    from panels import deepest_dip
 
     def rates(*points):
         return {16 * at: Spread(0.0, 0.0, point) for at, point in enumerate(points, 1)}
 
-    assert deepest_tooth(rates(5.0, 6.0, 8.0)) == (0.0, 16)
-    assert deepest_tooth(rates(5.0, 10.0, 8.0, 12.0, 11.0)) == (pytest.approx(0.2), 48)
-    assert deepest_tooth(rates(10.0, 9.0, 20.0, 15.0, 25.0)) == (pytest.approx(0.25), 64)
+    assert deepest_dip(rates(5.0, 6.0, 8.0)) == (0.0, 16)
+    assert deepest_dip(rates(5.0, 10.0, 8.0, 12.0, 11.0)) == (pytest.approx(0.2), 48)
+    assert deepest_dip(rates(10.0, 9.0, 20.0, 15.0, 25.0)) == (pytest.approx(0.25), 64)

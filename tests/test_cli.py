@@ -270,7 +270,7 @@ def test_data_convert_to_nothing_known(call):
 def test_data_fetch_of_what_is_there(call):
     code, out, _ = call("data", "fetch", "digits")
     assert code == 0
-    assert out.startswith("digits is there already: ")
+    assert out.startswith("digits is already in ")
 
 
 def test_data_fetch_without_a_network(call):

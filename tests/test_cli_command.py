@@ -79,7 +79,7 @@ def test_help_is_shown_whatever_is_typed_beside_it(call):
         ("bench digits", "did you mean --data digits?"),
         ("profile mnits", "mnits: expected MODULE:FUNCTION; did you mean --data mnist?"),
         ("eval run mnist", "unexpected extra argument(s) (mnist); did you mean --data mnist?"),
-        ("train --data MNIST", "MNIST: there is no data set and no file of that name; known by name are mnist,"),
+        ("train --data MNIST", "MNIST: there is no data set and no file of that name; known names are mnist,"),
         ("train --data MNIST", "; did you mean mnist?"),
         ("data fetch Fashion_MNIST", "did you mean fashion-mnist?"),
         ("train --data gpu", "fashion-mnist, digits\n"),

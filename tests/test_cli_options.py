@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from jitnet.cli.options import configure
-from jitnet.cli.train import _doubt
+from jitnet.cli.train import _warning
 from jitnet.config import OPTIMIZERS, ModelConfig, TrainConfig, recipe_names
 from jitnet.training.history import EpochReport
 
@@ -169,7 +169,7 @@ def test_one_loss_below_guessing_is_enough(train_loss, test_loss, told):
     shape = ModelConfig(in_features=2, n_classes=10)
     model = SimpleNamespace(config=shape)
     trainer = SimpleNamespace(model=model, n_steps=64, config=TrainConfig(), guessing_loss=math.log(10))
-    assert bool(_doubt(report, trainer)) == told
+    assert bool(_warning(report, trainer)) == told
 
 
 def test_a_network_that_falls_back_to_guessing_is_told(call, tmp_path):

@@ -65,7 +65,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for name in ("SHORTEST_S", "LONGEST_S", "STEP_S"):
         monkeypatch.setattr(timing, name, 1e-5)
-    for name in ("LEAST_BYTES", "MOST_BYTES"):
+    for name in ("MIN_BYTES", "MAX_BYTES"):
         monkeypatch.setattr(limits, name, 4 * limits.MIB)
     monkeypatch.setattr(measurement, "BUDGET_S", 0.1)
     monkeypatch.setattr(measurement, "PROBES_S", 0.1)
@@ -143,6 +143,6 @@ def test_a_reader_that_left_is_exit_141_and_nothing_said(tmp_path):
     assert done.stdout.endswith("\n141\n")
     assert done.stderr == ""
     documented = (Path(__file__).parents[1] / "docs" / "training.md").read_text(encoding="utf-8")
-    assert "\n| 141 | the reader of a pipe has left" in documented
+    assert "\n| 141 | the reader of a pipe has closed it" in documented
     # It is gone, or holds what was trained so far.
     assert not (tmp_path / "run").exists() or (tmp_path / "run" / runs.MODEL).exists()

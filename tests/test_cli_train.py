@@ -96,7 +96,7 @@ def test_without_data_and_network_it_trains_on_digits_and_says_so(call):
     notice = " ".join(err.split())
     for said in ("MNIST", "127.0.0.1:1", "digits", "jitnet data fetch mnist", "JITNET_DATA"):
         assert said in notice
-    assert err.count("could not be had") == 1
+    assert err.count("could not be loaded") == 1
 
 
 def test_json_is_one_document(call):
@@ -322,9 +322,9 @@ def test_a_column_of_distinct_numbers_as_labels_is_noticed(call):
     assert code == 0
     assert out.splitlines()[0] == "data     x: 200 samples to train on, none to test, 200 classes"
     said = " ".join(err.split())
-    assert "x.csv: first column: nearly every row has a class of its own, 200 classes in 200 rows" in said
+    assert "x.csv: first column: nearly every row has a different class, 200 classes in 200 rows" in said
     assert "the last column looks like labels: if it holds them, move it to the front" in said
-    assert "nearly every row has a class of its own" in " ".join(call("data", "info", "x.csv").out.split())
+    assert "nearly every row has a different class" in " ".join(call("data", "info", "x.csv").out.split())
     np.savetxt("x.csv", rows[:, ::-1], "%.6g", ",")
     assert call("train", "--data", "x.csv", "--epochs", "1", "--hidden", "4").err == ""
 
@@ -463,7 +463,7 @@ def test_a_file_name_that_is_no_utf_8(call):
     assert json.loads((Path("run") / runs.CONFIG).read_text())["data"]["source"] == os.fsdecode(b"\xff.csv")
     code, _, err = call("eval", "run")
     assert (code, err.count("\n")) == (1, 1)
-    assert "?.csv, is not here; name data with --data" in err
+    assert "?.csv, was not found; name data with --data" in err
 
 
 def test_eval_notices_that_the_data_changed(call):

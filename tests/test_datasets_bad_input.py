@@ -58,9 +58,9 @@ def spoil(path: Path, content: bytes, packed: bool) -> None:
         (lambda b: b[:16], "cut short"),
         (lambda b: b[:9], "cut short.*header"),
         (lambda b: b + b"\0", "too long"),
-        (lambda b: b"\x89PNG" + b[4:], "no IDX file.*89 50 4e 47.*expected"),
-        (lambda b: b"\0\0\x07\x03" + b[4:], "no IDX file"),
-        (lambda b: b"\0\0\x08\x00" + b[4:], "no IDX file"),
+        (lambda b: b"\x89PNG" + b[4:], "not an IDX file.*89 50 4e 47.*expected"),
+        (lambda b: b"\0\0\x07\x03" + b[4:], "not an IDX file"),
+        (lambda b: b"\0\0\x08\x00" + b[4:], "not an IDX file"),
         (lambda b: b[:4] + struct.pack(">III", 2**32 - 1, 2**32 - 1, 2**32 - 1) + b[16:], "cut short"),
         (lambda b: b[:4] + struct.pack(">III", 0, 5, 5), "no samples"),
         (lambda b: b[:4] + struct.pack(">III", 6, 0, 5), "no values"),
@@ -123,7 +123,7 @@ def test_two_data_sets_in_a_folder(folder):
 
 
 def test_folder_for_a_file_and_file_for_a_folder(folder, tmp_path):
-    refuse(folder / "train-images-idx3-ubyte", "single IDX file; give the folder")
+    refuse(folder / "train-images-idx3-ubyte", "single IDX file; pass the folder")
     for name in ("x.csv", "x.npz", "x.safetensors"):
         (tmp_path / name).mkdir()
         refuse(tmp_path / name, "is a folder; expected")
@@ -136,7 +136,7 @@ def test_folder_for_a_file_and_file_for_a_folder(folder, tmp_path):
 
 def test_unknown_kinds_and_names(tmp_path):
     (tmp_path / "x.parquet").write_bytes(b"PAR1")
-    refuse(tmp_path / "x.parquet", "no known kind; expected")
+    refuse(tmp_path / "x.parquet", "unknown kind; expected")
     with pytest.raises(DataError, match=r"minst: .*did you mean mnist\?"):
         load("minst")
 
@@ -270,7 +270,7 @@ def test_test_data_out_of_reach_of_the_training_data():
     test[2, 1] = 1e35
     with (
         warnings.catch_warnings(action="error"),
-        pytest.raises(DataError, match=r"test_images: value 1 .* lies 1\.7e\+41 standard deviations"),
+        pytest.raises(DataError, match=r"test_images: value 1 .* is 1\.7e\+41 standard deviations"),
     ):
         from_arrays(train, labels, test, labels[:4])
     test[2, 1] = 1e20
@@ -288,12 +288,12 @@ def npz_member(shape: tuple[int, ...], n_bytes: int) -> bytes:
     [
         (npz_member((1 << 40, 5), 10), "header declares"),
         (npz_member((2, 5), 99), "header declares"),
-        (b"\x93NUMPY\x01\x00", "is no NumPy array"),
-        (b"no array", "is no NumPy array"),
-        (npz_member((2, 5), 10).replace(b"(2, 5)", b"(2, 5 "), "is no NumPy array.*header cannot be understood"),
-        (npz_member((2, 5), 10).replace(b"'|u1'", b"'|u1 "), "is no NumPy array.*header cannot be understood"),
+        (b"\x93NUMPY\x01\x00", "is not a NumPy array"),
+        (b"no array", "is not a NumPy array"),
+        (npz_member((2, 5), 10).replace(b"(2, 5)", b"(2, 5 "), "is not a NumPy array.*header cannot be understood"),
+        (npz_member((2, 5), 10).replace(b"'|u1'", b"'|u1 "), "is not a NumPy array.*header cannot be understood"),
         (npz_member((2, 5), 10).replace(b"(2, 5)", b"(2L,5)"), "all 2 labels are '0'"),
-        (npz_member((2, 5), 10).replace(b"(2, 5), }", b"(-2, -5)}"), r"is no NumPy array.*the shape \(-2, -5\)"),
+        (npz_member((2, 5), 10).replace(b"(2, 5), }", b"(-2, -5)}"), r"is not a NumPy array.*the shape \(-2, -5\)"),
     ],
 )
 def test_npz_whose_arrays_lie(tmp_path, content, match):
@@ -329,9 +329,9 @@ def test_npz_whose_member_names_would_steer_a_terminal(tmp_path):
 def test_npz_whose_words_are_no_text(tmp_path, names):
     words = names if names.dtype.kind == "S" else names.view("U1")
     np.savez(tmp_path / "x.npz", x_train=IMAGES, y_train=LABELS, class_names=words)
-    refuse(tmp_path / "x.npz", "class_names: holds bytes that are no text")
+    refuse(tmp_path / "x.npz", "class_names: holds bytes that are not text")
     np.savez(tmp_path / "y.npz", x_train=IMAGES, y_train=words[[0, 1, 2, 0, 1, 2]])
-    refuse(tmp_path / "y.npz", "y_train: holds bytes that are no text")
+    refuse(tmp_path / "y.npz", "y_train: holds bytes that are not text")
 
 
 def test_npz_whose_lzma_does_not_unpack(tmp_path):
@@ -384,7 +384,7 @@ def safetensors(header: bytes, data: bytes) -> bytes:
 )
 def test_broken_safetensors(tmp_path, content):
     (tmp_path / "x.safetensors").write_bytes(content)
-    refuse(tmp_path / "x.safetensors", "cut short, or no safetensors file")
+    refuse(tmp_path / "x.safetensors", "cut short, or not a safetensors file")
 
 
 @pytest.mark.parametrize(
@@ -424,11 +424,11 @@ def test_safetensors_with_other_content(tmp_path, header, n_bytes, match):
         ("0,1,2\n1,3\n", "line 2: has 2 columns; the first line has 3"),
         ("0,1,2\n1,3,4,5\n", "line 2: has 4 columns; the first line has 3"),
         ("0,1,2\n1,3,4,5\n0,1\n", "line 2: has 4 columns"),
-        ("0,1,2\n1,3,cat\n", "line 2, column 3: 'cat' is no finite number"),
-        ("label,x,y\n0,1,2\n\n1,,4\n", "line 4, column 2: '' is no finite number"),
-        ("0,1,2\n1,3,nan\n", "line 2, column 3: 'nan' is no finite number"),
+        ("0,1,2\n1,3,cat\n", "line 2, column 3: 'cat' is not a finite number"),
+        ("label,x,y\n0,1,2\n\n1,,4\n", "line 4, column 2: '' is not a finite number"),
+        ("0,1,2\n1,3,nan\n", "line 2, column 3: 'nan' is not a finite number"),
         ("0,1,2\n1,3,1e99\n", "line 2, column 3"),
-        ("0,\n1,\n", "line 2, column 2: '' is no finite number"),
+        ("0,\n1,\n", "line 2, column 2: '' is not a finite number"),
         ("label,x,y\n", "no samples"),
         ("\n\n", "no samples"),
         ("1\n2\n", "has one column"),

@@ -68,7 +68,7 @@ def test_what_is_no_number_in_a_frame_is_named_by_its_column():
     pandas = pytest.importorskip("pandas", reason="needs pandas")
     frame = pandas.DataFrame(TABLE, columns=list("abcd"))
     frame["name"] = WORDS
-    with pytest.raises(DataError, match=r"train_images: column 'name' of sample 0 \(from 0\) is 'tall'; expected numb"):
+    with pytest.raises(DataError, match=r"train_images: column 'name' of sample 0 \(from 0\) is 'tall'; expected only"):
         made(WORDS, frame)
     frame["name"] = pandas.Series([1] * 19 + [None], dtype="Int64")
     with pytest.raises(DataError, match=r"train_images: column 'name' of sample 19 \(from 0\) is <NA>"):
@@ -93,7 +93,7 @@ BAD = [
     ({"labels": WORDS, "table": [[1, 2], [3]]}, "train_images: rows have different lengths"),
     ({"labels": [[0], [0, 1]]}, "train_labels: rows have different lengths"),
     ({"labels": WORDS, "table": np.array([[1, 10**400]], object)}, "train_images: holds a number beyond float64"),
-    ({"labels": WORDS, "table": None}, r"train_images: value 0 \(from 0\) is None; expected numbers"),
+    ({"labels": WORDS, "table": None}, r"train_images: value 0 \(from 0\) is None; expected only numbers"),
     ({"labels": TABLE, "table": WORDS}, "train_images: "),
     ({"labels": None}, "train_labels: is None; expected a label for each sample"),
     ({"labels": {"a": 1}}, r"train_labels: is \{'a': 1\}; expected a label for each sample"),
@@ -121,5 +121,5 @@ def test_what_does_not_fit_is_named(arguments, message):
 
 
 def test_a_long_value_is_cut_in_a_message():
-    with pytest.raises(DataError, match=r"^train_images: value 0 \(from 0\) is [^\n]{1,60}; expected numbers alone$"):
+    with pytest.raises(DataError, match=r"^train_images: value 0 \(from 0\) is [^\n]{1,60}; expected only numbers$"):
         made(WORDS, made(WORDS))

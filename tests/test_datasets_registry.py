@@ -173,7 +173,7 @@ def test_fetch_of_what_cannot_be_had(tmp_path, monkeypatch):
         fetch("mnist", patience=QUICK)
     with pytest.raises(DownloadError, match=r"127.0.0.1:9"):
         load("mnist")
-    with pytest.raises(DataError, match="known by name are mnist, fashion-mnist, digits"):
+    with pytest.raises(DataError, match="known names are mnist, fashion-mnist, digits"):
         fetch("cifar")
     assert fetch("digits").folder == digits.where()
     (tmp_path / "file").write_text("")

@@ -219,7 +219,7 @@ def test_marks_of_printed_blocks_stand_above_a_command(page, printed):
 def test_printed_blocks_are_renewed_and_cut(printed):
     page = "a\n<!-- printed: [:1] [2:-1] -->\n```\n$ jitnet eval x\nold\n```\nb\n```\n$ jitnet train\nkept\n```\n"
     asked = []
-    renewed = printed.renew(page, lambda arguments: asked.append(arguments) or ["1", "2", "3", "4"])
+    renewed = printed.update(page, lambda arguments: asked.append(arguments) or ["1", "2", "3", "4"])
     assert asked == ["eval x"]
     assert renewed == page.replace("old", "1\n…\n3\n…")
     assert printed.cut(["1", "2"], "") == ["1", "2"]

@@ -55,19 +55,19 @@ def test_the_page_and_the_script_have_the_same_marks(loops, sections, views):
     assert sections.keys() == made.keys()
     assert PAGE.count("<!-- loops: ") == PAGE.count("<!-- end -->") == len(made)
     assert all(sections.values()), "a mark with nothing under it"
-    assert loops.renew(PAGE, sections) == PAGE
-    again = loops.renew(PAGE, {**sections, "table": "| new |"})
+    assert loops.update(PAGE, sections) == PAGE
+    again = loops.update(PAGE, {**sections, "table": "| new |"})
     assert again != PAGE
     assert "<!-- loops: table -->\n| new |\n<!-- end -->" in again
 
 
 def test_marks_that_do_not_agree_are_refused(loops, sections):
     with pytest.raises(SystemExit, match="differ: extra"):
-        loops.renew(PAGE, {**sections, "extra": ""})
+        loops.update(PAGE, {**sections, "extra": ""})
     with pytest.raises(SystemExit, match="differ: table"):
-        loops.renew(PAGE, {name: text for name, text in sections.items() if name != "table"})
+        loops.update(PAGE, {name: text for name, text in sections.items() if name != "table"})
     with pytest.raises(SystemExit, match="differ"):
-        loops.renew(PAGE + "<!-- loops: table -->\n<!-- end -->\n", sections)
+        loops.update(PAGE + "<!-- loops: table -->\n<!-- end -->\n", sections)
 
 
 def test_the_pages_loops_are_those_of_the_source(loops, sections):
@@ -117,7 +117,7 @@ def test_the_line_views_are_of_these_loops_and_say_what_the_page_says(loops, vie
     textbook = loops.lines(loops.STEPS[0], *views[0])
     [apart] = [line.split() for line in textbook.splitlines() if line.startswith("otherwise")]
     assert apart[1] == "1", "its columns are walked number by number"
-    with pytest.raises(SystemExit, match=r"named sums: 0.667 FLOP a byte on the page, 0.333 in the machine code"):
+    with pytest.raises(SystemExit, match=r"named sums: 0.667 FLOP per byte on the page, 0.333 in the machine code"):
         loops.lines(loops.STEPS[3], *views[2])
 
 
@@ -125,10 +125,10 @@ def test_figures_by_hand(loops):
     found = measured(loops)
     made = loops.sections(found, ())
     assert made["figures 1"].replace("\n", " ") == (
-        "**1.0 GFLOP/s**, 2.0% of one thread's peak. A turn of the innermost loop asks for 2 loads and no stores, and "
-        "makes 1 multiply-add: 0.25 FLOP for each byte. The first cache is fast enough for 15 GFLOP/s."
+        "**1.0 GFLOP/s**, 2.0% of one thread's peak. An iteration of the innermost loop does 2 loads, no stores and "
+        "1 multiply-add: 0.25 FLOP per byte. The first cache is fast enough for 15 GFLOP/s."
     )
-    assert made["figures 2"].startswith("**10.0 GFLOP/s**, 20% of one thread's peak, 10 times step 1. A turn")
+    assert made["figures 2"].startswith("**10.0 GFLOP/s**, 20% of one thread's peak, 10 times step 1. An iteration")
     last = made["figures 6"].replace("\n", " ")
     assert last.startswith("**90.0 GFLOP/s**, 90% of the peak of 2 threads, 2.2 times step 5.")
     assert last.endswith("fast enough for more than the peak.")

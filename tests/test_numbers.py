@@ -77,7 +77,7 @@ def test_the_task_follows_from_the_labels(labels, task):
 def test_whole_labels_with_a_fraction_among_them_are_numbers_and_that_is_said():
     data = jitnet.from_arrays(np.arange(12.0).reshape(6, 2), [0, 1, 1.5, 0, 1, 2])
     assert data.task == "regress"
-    assert "train_labels: 1.5 of sample 2 (from 0) is no whole number, and so all labels are taken for" in data.notice
+    assert "train_labels: 1.5 of sample 2 (from 0) is not a whole number, so all labels are taken as" in data.notice
     assert dataset().notice == ""
 
 
@@ -87,7 +87,7 @@ def test_the_task_can_be_said():
     assert jitnet.from_arrays(x, counts, task="classify").class_names == ("1", "2", "3")
     with pytest.raises(UsageError, match="task: there is no 'regression'; expected auto, classify or regress"):
         jitnet.from_arrays(x, counts, task="regression")
-    with pytest.raises(DataError, match=r"label 0.5 of sample 0 .* is no whole number; expected .*task='regress'"):
+    with pytest.raises(DataError, match=r"label 0.5 of sample 0 .* is not a whole number; expected .*task='regress'"):
         jitnet.from_arrays(x, [0.5, 1, 2, 3, 1, 2], task="classify")
 
 
@@ -100,7 +100,7 @@ def test_the_task_can_be_said():
         ([0.5] * 4, None, "all 4 targets are 0.5; expected numbers that differ"),
         (np.full((4, 2, 2), 0.5), None, r"of type float64 and shape \(4, 2, 2\); expected numbers"),
         ([0.5, 1, 2], None, "4 images .* 3 labels"),
-        ([0.5, 1, 2, 3], [[1.5, 2]] * 4, "test_labels: has 2 targets a sample; expected 1, as in train_labels"),
+        ([0.5, 1, 2, 3], [[1.5, 2]] * 4, "test_labels: has 2 targets per sample; expected 1, as in train_labels"),
         (["a", "b"] * 2, None, "targets are of type"),
         ([], None, "train_labels: holds no targets"),
         (np.ones((4, 0)), None, "train_labels: holds no targets"),
@@ -126,7 +126,7 @@ def test_targets_have_names():
     assert jitnet.from_arrays(x, y).target_names == ("target 0", "target 1")
     assert jitnet.from_arrays(x, y[:, 0]).target_names == ("target",)
     for names, message in [
-        (["a"], "2 targets a sample, and 1 names"),
+        (["a"], "2 targets per sample, and 1 names"),
         (["a", "a"], "target_names: two targets have the name 'a'"),
         ("ab", "target_names: is 'ab'; expected a sequence of names"),
         (["a", None], "target_names: a target has the name None"),
@@ -186,8 +186,8 @@ def test_a_config_has_classes_or_targets_and_a_loss_that_fits():
     assert ModelConfig(**json.loads(config.model_dump_json())) == config
     assert ModelConfig(in_features=4, n_targets=1).model_copy(update={"n_targets": 2}).loss == "squared-error"
     for fields, message in [
-        ({}, "n_classes: expected a whole number from 2 to 65,536, found nothing; give n_targets"),
-        ({"n_classes": 2, "n_targets": 1}, "n_targets is 1, beside n_classes 2; give one"),
+        ({}, "n_classes: expected a whole number from 2 to 65,536, found nothing; set n_targets"),
+        ({"n_classes": 2, "n_targets": 1}, "n_targets is 1, and n_classes 2; set one"),
         ({"n_targets": 0}, "n_targets: expected a whole number from 1 to 65,536, found 0"),
         ({"n_classes": 2, "loss": "squared-error"}, "loss is squared-error, whose targets are numbers; these targets"),
         (
@@ -402,7 +402,7 @@ def test_targets_meet_the_model_by_name():
     assert jitnet.evaluate(model, jitnet.from_arrays(x, y)).targets == expected.targets
     with pytest.raises(DataError, match="has the targets a, c; the model predicts a, b"):
         jitnet.evaluate(model, jitnet.from_arrays(x, y, target_names=["a", "c"]))
-    with pytest.raises(DataError, match="has 1 targets a sample, the model predicts 2"):
+    with pytest.raises(DataError, match="has 1 targets per sample, the model predicts 2"):
         jitnet.evaluate(model, jitnet.from_arrays(x, y[:, 0]))
     with pytest.raises(ModelError, match="its targets are classes, the model predicts numbers"):
         jitnet.evaluate(model, jitnet.from_arrays(x, np.arange(N) % 2))

@@ -25,7 +25,7 @@ from jitnet.pictures import (
     write_png,
 )
 from jitnet.pictures.normalisation import normalise_with_ink
-from jitnet.pictures.shapes import doubts
+from jitnet.pictures.shapes import notices
 
 
 def draw(size: int, *, thickness: float = 0.09) -> np.ndarray:
@@ -180,11 +180,11 @@ def npy(array: np.ndarray, **options: bool) -> bytes:
     ("data", "message"),
     [
         (b"", "is empty"),
-        (b"hello there, no picture", "no picture that jitnet reads"),
+        (b"hello there, no picture", "not a picture that jitnet reads"),
         (b"P5\n4 4\n255\n\x00\x00", "cut short: 4x4 pixels need 16 bytes, found 2"),
         (b"P2\n2 2\n255\n1 2 3", "cut short: 2x2 pixels need 4 numbers, found 3"),
-        (b"P2\n2 1\n255\n1 x", "no whole number"),
-        (b"P2\n2 1\n255\n1 99999999999999999999999", "no whole number"),
+        (b"P2\n2 1\n255\n1 x", "not a whole number"),
+        (b"P2\n2 1\n255\n1 99999999999999999999999", "not a whole number"),
         (b"P2\n2 1\n15\n1 16", "its header allows 0 to 15"),
         (b"P5\n2", "PGM header is broken"),
         (b"P5\n0 4\n255\n", "has 0x4 pixels"),
@@ -202,7 +202,7 @@ def npy(array: np.ndarray, **options: bool) -> bytes:
         (header_only_npy("'(3, 4)"), "header is broken"),
         (header_only_npy("(3, 4)", "'|u1\\d'"), "header is broken"),
         (header_only_npy("(1if 1 else 2, 4)"), "header is broken"),
-        (header_only_npy("(-3, -4)"), "header is broken: it gives the shape (-3, -4)"),
+        (header_only_npy("(-3, -4)"), "header is broken: it has the shape (-3, -4)"),
         (header_only_npy("(3L, 4L)"), "cut short"),
         (npy(np.zeros((2, 2, 2, 2))), "has shape (2, 2, 2, 2), expected (height, width)"),
         (npy(np.zeros((2, 3, 5, 6))), "or (n, height, width, 3 or 4) in colour"),
@@ -297,7 +297,7 @@ def test_without_pillow(tmp_path, monkeypatch):
     with pytest.raises(MissingExtra, match=r"needs Pillow .*pip install pillow$"):
         write_png(tmp_path / "b.png", RAMP)
     (tmp_path / "text").write_text("no picture")
-    with pytest.raises(PictureError, match="no picture that jitnet reads"):
+    with pytest.raises(PictureError, match="not a picture that jitnet reads"):
         load_picture(tmp_path / "text")
     write_pgm(tmp_path / "c.pgm", RAMP)
     assert np.array_equal(load_picture(tmp_path / "c.pgm"), RAMP)
@@ -529,7 +529,9 @@ def test_what_noise_hides_is_not_called_blank(size):
     generator = np.random.default_rng(0)
     grey = generator.normal(128, 20, (size, size)).clip(0, 255).astype(np.uint8)
     for picture in (grey, generator.integers(0, 256, (size, size), np.uint8)):
-        with pytest.raises(PictureError, match="does not look like a stroke: nothing stands out from the noise"):
+        with pytest.raises(
+            PictureError, match="does not look like a stroke: nothing stands out from the background noise"
+        ):
             normalise_picture(picture, (28, 28))
 
 
@@ -537,14 +539,14 @@ def test_what_noise_hides_is_not_called_blank(size):
 
 
 def said(picture: np.ndarray, shape: tuple[int, int] = (28, 28), *, writing: bool = True) -> str:
-    return " ".join(doubts(normalise_with_ink(picture.astype(np.uint8), shape)[1], writing=writing))
+    return " ".join(notices(normalise_with_ink(picture.astype(np.uint8), shape)[1], writing=writing))
 
 
 @pytest.mark.parametrize("share", [0.03, 0.1, 0.3, 0.5])
 @pytest.mark.parametrize("size", [28, 100, 300])
 def test_scattered_ink_is_no_stroke(size, share):
     picture = (np.random.default_rng(1).random((size, size)) < share) * 255
-    assert "scattered as noise is and does not look like a stroke" in said(picture)
+    assert "scattered like noise and does not look like a stroke" in said(picture)
 
 
 def test_a_filled_area_is_no_stroke():

@@ -45,7 +45,7 @@ def test_predict_recognises_digits(call, trained, digits_pgm):
     code, out, err = call("predict", trained, *(path for path, _ in digits_pgm), "--json")
     document = json.loads(out)
     assert (code, err, document["errors"], document["notices"]) == (0, "", [], [])
-    found = document["answers"]
+    found = document["predictions"]
     right = sum(one["guesses"][0]["class"] == label for one, (_, label) in zip(found, digits_pgm, strict=True))
     assert right >= 7
     for one, (path, _) in zip(found, digits_pgm, strict=True):
@@ -91,7 +91,7 @@ def test_every_answer_then_the_errors(call, trained, digits_pgm):
     code, out, also = call("predict", trained, *asked, "--json")
     document = json.loads(out)
     assert (code, also) == (1, err)
-    assert [one["name"] for one in document["answers"]] == [str(first), str(second)]
+    assert [one["name"] for one in document["predictions"]] == [str(first), str(second)]
     assert [one["name"] for one in document["errors"]] == ["broken.png", "missing.pgm"]
     assert [f"jitnet: error: {one['error']}" for one in document["errors"]] == lines
 
@@ -119,7 +119,7 @@ def test_a_folder_is_all_its_pictures(call, trained):
     code, out, err = call("predict", trained, "scans", "--json")
     document = json.loads(out)
     assert code == 1
-    assert [one["name"] for one in document["answers"]] == ["scans/1.pgm", "scans/9.pgm", "scans/10.pgm"]
+    assert [one["name"] for one in document["predictions"]] == ["scans/1.pgm", "scans/9.pgm", "scans/10.pgm"]
     assert document["notices"] == ["scans: skipped 2 of 6 entries: not pictures (b.csv, notes.txt)"]
     assert err.splitlines()[0] == f"! {document['notices'][0]}"
     assert err.splitlines()[1].startswith("jitnet: error: scans/5.pgm: is cut short")
@@ -141,7 +141,7 @@ def give(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
 
 def test_standard_input(call, trained, digits_pgm, monkeypatch):
     path = digits_pgm[2][0]
-    expected = json.loads(call("predict", trained, path, "--json").out)["answers"][0]
+    expected = json.loads(call("predict", trained, path, "--json").out)["predictions"][0]
     stack = io.BytesIO()
     np.save(stack, np.stack([digit(2), digit(3)]))
     for data, names in (
@@ -150,7 +150,7 @@ def test_standard_input(call, trained, digits_pgm, monkeypatch):
     ):
         give(monkeypatch, data)
         code, out, err = call("predict", trained, "-", "--json")
-        found = json.loads(out)["answers"]
+        found = json.loads(out)["predictions"]
         assert (code, err) == (0, "")
         assert [one["name"] for one in found] == names
         assert found[0]["guesses"] == expected["guesses"]
@@ -194,9 +194,9 @@ def test_what_cannot_be_known_is_said(call, trained):
     lines = err.splitlines()
     assert len(lines) == 2
     assert lines[0].startswith("! pair.pgm: shows two separate shapes")
-    assert lines[1].startswith("! specks.pgm: its ink is scattered as noise is and does not look like a stroke")
+    assert lines[1].startswith("! specks.pgm: its ink is scattered like noise and does not look like a stroke")
     document = json.loads(call("predict", trained, "pair.pgm", "--json").out)
-    assert [f"! pair.pgm: {sentence}" for sentence in document["answers"][0]["notices"]] == lines[:1]
+    assert [f"! pair.pgm: {sentence}" for sentence in document["predictions"][0]["notices"]] == lines[:1]
 
 
 def test_of_an_animation_the_first_frame_is_said(call, trained):
@@ -225,5 +225,5 @@ def test_a_model_of_plain_numbers_sees_no_pictures(call, digits_pgm):
     for files in ([digits_pgm[0][0]], ["missing.png"]):
         code, _, err = call("predict", "run", *files)
         assert (code, err.count("\n")) == (1, 1)
-        assert "run: the model knows no image shape: it was trained on plain, 2 plain numbers a sample" in err
+        assert "run: the model has no image shape: it was trained on plain, 2 plain numbers per sample" in err
         assert "name a model of images" in err

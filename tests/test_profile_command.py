@@ -22,7 +22,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_operation_and_what_is_beside_them_is_shown(call):
     found = call("profile", *SHORT, "--threads", "1")
     assert found.code == 0
-    for text in ("forward 0, next batch", "backward_weight 1", "waiting for the slowest", "all else", "binds"):
+    for text in ("forward 0, next batch", "backward_weight 1", "waiting for the slowest", "all else", "bound by"):
         assert text in found.out
     assert "Roofline on 1 thread" in found.out
     assert re.search(r"^step .* µs; .*(which costs|no measurable cost)", found.out, re.MULTILINE)

@@ -233,7 +233,7 @@ def test_title_and_legend_say_what_was_measured(figures):
         "A CPU of 2 cores, 256-bit vectors",
         "784-128-10, relu, sgd, batch 32, mnist",
     ]
-    heads = ["", "operation", "FLOP/B", "GFLOP/s", "nominal", "roof", "binds"]
+    heads = ["", "operation", "FLOP/B", "GFLOP/s", "nominal", "roof", "bound by"]
     table = text[3 : 3 + 6 * len(heads)]
     rows = list(zip(*(table[at : at + 6] for at in range(0, len(table), 6)), strict=True))
     assert list(rows[0]) == heads

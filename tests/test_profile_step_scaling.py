@@ -78,7 +78,7 @@ def test_the_table(width):
     render.scaling_table(console, scaling_of([fake.profile(1), fake.profile(2), fake.profile(4), waiting]))
     lines = file.getvalue().splitlines()
     assert all(len(line) <= (width or 400) for line in lines)
-    [held] = [line for line in lines if " < " in line and "µs" not in line and "holds" not in line]
+    [held] = [line for line in lines if " < " in line and "µs" not in line and "limits" not in line]
     assert held.startswith("waiting for others <")
     assert held.split()[-1] == "+30.0"
     [step] = [line for line in lines if line.startswith("whole step")]

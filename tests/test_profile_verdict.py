@@ -31,10 +31,10 @@ def test_the_level_is_the_largest_that_was_measured_within_the_size(size, level,
 @pytest.mark.parametrize(
     ("flop", "size", "binds", "sentence"),
     [
-        (1.4e6, 1e5, "arithmetic", "arithmetic binds: 70% of the multiply-add peak"),
-        (1e5, 1.2e6, "second cache", "second cache binds: 75% of the second cache's bandwidth"),
-        (1e5, 1.5e5, "latency", "latency binds: 5% of the multiply-add peak, 5% of the first cache"),
-        (0.0, 1.2e6, "second cache", "second cache binds: 75% of the second cache's bandwidth"),
+        (1.4e6, 1e5, "arithmetic", "bound by arithmetic: 70% of the multiply-add peak"),
+        (1e5, 1.2e6, "second cache", "bound by second cache: 75% of the second cache's bandwidth"),
+        (1e5, 1.5e5, "latency", "bound by latency: 5% of the multiply-add peak, 5% of the first cache"),
+        (0.0, 1.2e6, "second cache", "bound by second cache: 75% of the second cache's bandwidth"),
         (0.0, 0.0, "latency", "nothing is counted here: no roof"),
     ],
 )
@@ -67,7 +67,10 @@ def test_a_thread_that_takes_longer_is_named():
 
 
 def test_what_is_over_at_once_is_not_measured_by_a_roof():
-    assert judge(3e-7, 1e3, 1e3, PROBES).verdict == "latency binds: over after 300 ns, before a loop is at its pace"
+    assert (
+        judge(3e-7, 1e3, 1e3, PROBES).verdict
+        == "bound by latency: it ends after 300 ns, before a loop reaches full speed"
+    )
 
 
 def test_a_region_in_which_starting_takes_longest():

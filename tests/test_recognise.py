@@ -197,7 +197,7 @@ def test_what_cannot_be_recognised(digits_model, tmp_path):
     tables = Model.create(
         ModelConfig(in_features=64, n_classes=3), from_arrays(np.ones((30, 64)) * rows[:, :1], np.arange(30) % 3)
     )
-    with pytest.raises(ModelError, match=r"64 plain numbers a sample; name a model of images"):
+    with pytest.raises(ModelError, match=r"64 plain numbers per sample; name a model of images"):
         recognise(tables, blank)
 
 

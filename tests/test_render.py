@@ -559,7 +559,7 @@ def test_listing():
     screen = Screen(120)
     render.listing(screen.console, fake.listing())
     assert "/home/someone/data/mnist" in find(screen, "^mnist")
-    assert "not here" in find(screen, "^fashion-mnist")
+    assert "not downloaded" in find(screen, "^fashion-mnist")
     assert find(screen, "jitnet data fetch fashion-mnist")
 
 

@@ -118,11 +118,11 @@ def test_counts_stand_beside_their_loop_and_the_verdict_below(width):
     for column, number in {"fma p/s": "4/0", "loads": "8", "stores": "3", "instr": "15", "cycles": "6.1"}.items():
         end = head.index(column) + len(column)
         assert lines[row][:end].split()[-1] == number, column
-    assert "vectorised ×8, 4 vectors a turn" in lines[row + 1]
+    assert "vectorised ×8, 4 vectors an iteration" in lines[row + 1]
     told = " ".join(line.strip() for line in lines[row + 2 : row_of(lines, "48 │")])
-    assert "a turn does 32 of the source's; 64 FLOP; 256 B read" in told
-    assert "HWPort23 binds" in told
-    assert "another loop does what is left over" in told
+    assert "an iteration does 32 of the source's; 64 FLOP; 256 B read" in told
+    assert "bound by HWPort23" in told
+    assert "another loop does the remainder" in told
 
 
 @pytest.mark.parametrize("width", [80, 120, None])
@@ -138,7 +138,7 @@ def test_a_reason_is_wrapped_below_its_loop(width):
 
 def test_a_loop_that_is_gone_and_lines_without_loops():
     lines = shown(120)
-    assert "all its turns are written out" in lines[row_of(lines, "46 │") + 1]
+    assert "fully unrolled" in lines[row_of(lines, "46 │") + 1]
     assert lines[row_of(lines, "52 │")] == "52 │     return total"
 
 
@@ -167,7 +167,7 @@ def test_the_end_says_whose_cycles_these_are():
 
 def test_code_that_the_table_of_lines_changed_says_so():
     lines = " ".join(shown(120, views=(replace(VIEW, plain_instructions=90),)))
-    assert "120 instructions, 90 without the table of lines" in lines
+    assert "120 instructions, 90 without the line table" in lines
 
 
 def test_several_functions_are_a_table():

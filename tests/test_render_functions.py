@@ -79,7 +79,7 @@ def test_it_fits_the_terminal_and_says_all(width):
     text = " ".join(" ".join(lines).split())
     for told in (
         "smooth(x, out), njit, parallel=True",
-        "out float32[1000, 1000] C, written and put back",
+        "out float32[1000, 1000] C, written and restored",
         "1.10 ms a call ±5%, median of 3 calls on 2 threads",
         "3.64 GFLOP/s, 7.27 GB/s, 0.5 FLOP per byte (counted by --flop and --bytes)",
         "in 1.25 s; its module loaded in 0.5 s",
@@ -94,7 +94,7 @@ def test_it_fits_the_terminal_and_says_all(width):
         "/somewhere/else/theirs.py:12, 25% of the time",
         "the source of line 20",
         "reason 14.",
-        "Not looked for: a call that was not inlined (it takes 44 s to compile).",
+        "Not checked: a call that was not inlined (it takes 44 s to compile).",
         "What it writes was put back before every call.",
     ):
         assert told in text
@@ -123,8 +123,8 @@ def test_a_serial_function_has_no_tables_of_threads():
     assert "By thread" not in text
     assert "1.10 µs a call ±5%, median of 30 calls" in text
     assert "94% of a call" in text
-    assert "200 ns of that is the way from Python into it and back" in text
-    assert "before: with its module, or kept in Numba's cache" in text
+    assert "200 ns of that is the call from Python and the return" in text
+    assert "before: with its module, or loaded from Numba's cache" in text
 
 
 def test_one_call_is_not_called_a_median():

@@ -348,7 +348,7 @@ def test_the_first_value_that_is_not_finite_is_named(form, value):
     [
         ("fractions", lambda images: (images * 255).astype(np.uint8), r"cannot be values from 0 to 1: too large"),
         ("fractions", lambda images: (images - 0.5) / 0.28, "cannot be values from 0 to 1"),
-        ("normal", lambda images: images * 1000, "lie more than 8 standard deviations from the mean"),
+        ("normal", lambda images: images * 1000, "are more than 8 standard deviations from the training data's mean"),
         ("shifted", lambda images: (images - images.mean(axis=0)) / images.std(axis=0), "standardised already"),
     ],
 )

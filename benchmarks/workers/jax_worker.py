@@ -76,7 +76,7 @@ class Train:
         self.epoch = lowered.compile()
 
     def first_step(self) -> None:
-        """Nothing: once the epoch is compiled, the first step is under way within microseconds."""
+        """Nothing: once the epoch is compiled, the first step begins within microseconds."""
 
     def measure(self) -> float:
         begin = time.perf_counter()

@@ -20,10 +20,10 @@ from jitnet.training.trainer import Trainer
 
 
 def dataset(row: Row) -> tuple[Dataset, protocol.Data]:
-    """The row's data without a test split: peers do not test after each epoch either."""
+    """The row's data without a test split: the other systems do not evaluate after each epoch either."""
     data = protocol.load(row)
     names = tuple(str(c) for c in range(row["widths"][-1]))
-    made = Dataset(
+    found = Dataset(
         name=Path(row["data"]).name,
         train=Split(data.images, data.labels),
         test=None,
@@ -32,7 +32,7 @@ def dataset(row: Row) -> tuple[Dataset, protocol.Data]:
         scaling=Scaling(0.0, 1 / 255),
         source="benchmarks",
     )
-    return made, data
+    return found, data
 
 
 def network(row: Row, data: Dataset) -> Model:
@@ -45,8 +45,8 @@ def network(row: Row, data: Dataset) -> Model:
 
 class Train:
     def __init__(self, row: Row) -> None:
-        made, self.data = dataset(row)
-        self.model = network(row, made)
+        training, self.data = dataset(row)
+        self.model = network(row, training)
         config = TrainConfig(
             epochs=1_000_000,
             batch_size=row["batch"],
@@ -55,12 +55,12 @@ class Train:
             optimizer=row["optimizer"],
             threads=row.get("threads", 0),
         )
-        self.trainer = Trainer(self.model, made, config)
+        self.trainer = Trainer(self.model, training, config)
         self.trainer.prepare()
         self.epochs = self.trainer.epochs()
 
     def measure(self) -> float:
-        """By the clock outside, so that whatever the library does between epochs counts too."""
+        """Seconds of an epoch, timed from outside, so that all work of the library between epochs counts too."""
         start = time.perf_counter()
         next(self.epochs)
         return time.perf_counter() - start
@@ -74,8 +74,8 @@ class Train:
 
 class Predict:
     def __init__(self, row: Row) -> None:
-        made, data = dataset(row)
-        self.images, self.model = data.test_images[: row["count"]], network(row, made)
+        training, data = dataset(row)
+        self.images, self.model = data.test_images[: row["count"]], network(row, training)
         self.measure = protocol.Repeated(self.predict).measure
 
     def predict(self) -> np.ndarray:
@@ -111,7 +111,7 @@ class Kernel:
         self.measure = protocol.Repeated(self.call).measure
 
     def check(self) -> dict[str, float]:
-        """Of one call on zeros, for the gradient is added to what is there; in the order that peers have."""
+        """Of one call on zeros, because the gradient is added to the output; in the order of the other systems."""
         self.out[:] = 0
         self.call()
         if self.kernel == "forward":

@@ -1,4 +1,4 @@
-"""The machine's peak: fused multiply-adds on registers and nothing else, on as many threads as the row has."""
+"""The machine's peak: only fused multiply-adds on registers, on as many threads as the row has."""
 
 import time
 
@@ -21,7 +21,7 @@ class Peak:
         set_threads(self.parts)
 
     def measure(self) -> float:
-        """Seconds a GFLOP, the best of five tries: a peak is what the machine can do, not what it did on average."""
+        """Seconds per GFLOP, the best of five trials: a peak is what the machine can do, not what it did on average."""
         times = []
         for _ in range(5):
             start = time.perf_counter()

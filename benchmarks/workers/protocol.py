@@ -1,15 +1,15 @@
-"""What every worker shares: the conversation with the harness, the data, the starting weights, and what is compared.
+"""What every worker shares: the protocol with the harness, the data, the starting weights, and what is compared.
 
-A worker is one system in one process. It reads one JSON object a line on standard input and answers each with one line:
+A worker is one system in one process. It reads one JSON object per line on standard input and replies with one line:
 
     {"do": "hello"}              {"versions": {...}}
     {"do": "prepare", "row": …}  {"ready": true}       imports are done, data is loaded, everything is compiled
     {"do": "measure"}            {"seconds": …}        one measurement: an epoch, or enough calls to time one
-    {"do": "check"}              {…}                   what came out, for the comparison between systems
+    {"do": "check"}              {…}                   the results, for the comparison between systems
 
-A row says what to do: `work` names the task, the rest are its sizes. What goes wrong is answered as {"error": …}.
-`WORKER.py start ROW` is the other way to run one: a fresh process that takes a first step, says so, trains one epoch,
-and reports the most memory that it held.
+A row says what to do: `work` names the task, the rest are its sizes. The reply to a failed request is {"error": …}.
+`WORKER.py start ROW` is the other way to run one: a new process that performs a first step, reports it, trains one
+epoch, and reports its peak memory.
 """
 
 import ctypes
@@ -61,7 +61,7 @@ def load(row: Row) -> Data:
 
 
 def scaled(images: np.ndarray) -> np.ndarray:
-    """What the network sees: float32 in 0..1."""
+    """The network's inputs: float32 in 0..1."""
     return images.astype(np.float32) / np.float32(255)
 
 
@@ -85,7 +85,7 @@ def kernel_inputs(row: Row) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def factors(kernel: str, x: Any, w: Any, dout: Any) -> tuple[Any, Any]:
-    """The two matrices whose product a kernel is; anything with `.T` will do."""
+    """The two matrices whose product a kernel is; of any type with `.T`."""
     return {"forward": (x, w.T), "weight_gradient": (dout.T, x), "input_gradient": (dout, w)}[kernel]
 
 
@@ -113,7 +113,7 @@ def bits(arrays: list[np.ndarray]) -> str:
 
 
 class Repeated:
-    """A measurement of something short: so many calls in a row that they fill `seconds`, then the time of one."""
+    """A measurement of something short: so many consecutive calls that they take `seconds`, then the time of one."""
 
     def __init__(self, call: Callable[[], object], seconds: float = 0.03) -> None:
         self.call, self.calls = call, 1
@@ -129,7 +129,7 @@ class Repeated:
 
 
 def peak_bytes() -> int:
-    """The most memory that this process held. Not getrusage's number, which a child inherits from its parent."""
+    """The peak memory of this process. Not getrusage's number, which a child process inherits from its parent."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
@@ -140,25 +140,25 @@ def peak_bytes() -> int:
 
 
 def _die_with_parent() -> None:
-    """A worker is often stopped; on Linux, the harness's end then ends it too."""
+    """End with the harness, on Linux: a stopped worker would not notice that it ended."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def serve(versions: Mapping[str, str], tasks: Mapping[str, Callable[[Row], Any]]) -> None:
-    """Answer the harness until it hangs up. Whatever a library prints goes to standard error, out of the way."""
-    answers = os.fdopen(os.dup(1), "w")
+    """Reply to the harness until it closes the pipe. What a library prints goes to standard error."""
+    replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
-    def answer(**message: Any) -> None:
-        answers.write(json.dumps(message) + "\n")
-        answers.flush()
+    def reply(**message: Any) -> None:
+        replies.write(json.dumps(message) + "\n")
+        replies.flush()
 
     if sys.argv[1:2] == ["start"]:
         task = tasks["train"](json.loads(sys.argv[2]))
         task.first_step()
-        answer(ready=True)
-        answer(seconds=task.measure(), peak_bytes=peak_bytes())
+        reply(ready=True)
+        reply(seconds=task.measure(), peak_bytes=peak_bytes())
         return
     _die_with_parent()
     task = None
@@ -167,14 +167,14 @@ def serve(versions: Mapping[str, str], tasks: Mapping[str, Callable[[Row], Any]]
         try:
             match message["do"]:
                 case "hello":
-                    answer(versions=dict(versions))
+                    reply(versions=dict(versions))
                 case "prepare":
-                    task = None  # the last row's arrays go before the next ones come
+                    task = None  # frees the last row's arrays before the next ones are made
                     task = tasks[message["row"]["work"]](message["row"])
-                    answer(ready=True)
+                    reply(ready=True)
                 case "measure":
-                    answer(seconds=task.measure())
+                    reply(seconds=task.measure())
                 case "check":
-                    answer(**task.check())
+                    reply(**task.check())
         except Exception as error:
-            answer(error=f"{type(error).__name__}: {error}".splitlines()[0])
+            reply(error=f"{type(error).__name__}: {error}".splitlines()[0])

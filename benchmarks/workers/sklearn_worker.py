@@ -11,7 +11,7 @@ from sklearn.neural_network import MLPClassifier
 
 
 def network(row: Row, images: np.ndarray, labels: np.ndarray) -> MLPClassifier:
-    """A classifier with the common starting weights; fitting it once, on a few samples, is how it gets any."""
+    """A classifier with the common starting weights; it has weights only after fitting it once, on a few samples."""
     model = MLPClassifier(
         hidden_layer_sizes=tuple(row["widths"][1:-1]),
         solver=row.get("optimizer", "sgd"),

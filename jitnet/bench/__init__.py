@@ -1,10 +1,10 @@
-"""`jitnet bench`: what each loop costs on this machine, beside what the machine can do. Nothing here prints.
+"""`jitnet bench`: what each loop costs on this machine, next to what the machine can do. Nothing here prints.
 
 measurement.py   all cases of a network          limits.py   peak, bandwidth, going to the next region
-timing.py        in one pot, in random order     lines.py    a row a line of the program
-workload.py      the network at hand             steps.py    a whole step, a row a count of threads
+timing.py        interleaved, in random order    lines.py    one row per line of the program
+workload.py      the measured network            steps.py    a whole step, one row per count of threads
 results.py       what a measurement is           rungs.py    one product, from textbook to tile
-comparison.py    what `--json` prints, and against one kept in a file
-verdict.py       what binds a row                blas.py     NumPy's BLAS, in its own process
+comparison.py    what `--json` prints, and against one stored in a file
+verdict.py       what a row is bound by          blas.py     NumPy's BLAS, in a separate process
 figures.py       spreads, times in words, counts of threads
 """

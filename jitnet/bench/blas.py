@@ -1,4 +1,4 @@
-"""The same products in NumPy's BLAS: a process of its own for each count of threads, asked in between our samples."""
+"""The same products in NumPy's BLAS: a worker process for each count of threads, called in between our samples."""
 
 import os
 import subprocess
@@ -21,36 +21,36 @@ SETTLE_S = 0.005
 
 @dataclass
 class Peer:
-    """A worker on `threads` threads, and what it says of itself."""
+    """A worker process on `threads` threads, and its library's version."""
 
     threads: int
     process: "subprocess.Popen[str]"
     version: str = ""
 
-    def ask(self, line: str) -> str:
-        """A line to the worker and its answer; JitnetError where it is gone."""
+    def request(self, line: str) -> str:
+        """Send a line to the worker and return its reply; JitnetError where it has ended."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         try:
             self.process.stdin.write(line + "\n")
             self.process.stdin.flush()
-            answer = self.process.stdout.readline()
+            reply = self.process.stdout.readline()
         except OSError:
-            answer = ""
-        if not answer:
+            reply = ""
+        if not reply:
             raise JitnetError(
                 f"the process that measures NumPy on {self.threads} threads ended; try without --vs numpy"
             )
-        return answer.strip()
+        return reply.strip()
 
 
 @contextmanager
 def numpy_peers(threads: Sequence[int]) -> Iterator[list[Peer]]:
-    """A worker for each count of threads: BLAS reads the count once, as it is loaded."""
+    """A worker for each count of threads: BLAS reads the count only when it is loaded."""
     with ExitStack() as stack:
         peers = [stack.enter_context(_peer(count)) for count in threads]
         for peer in peers:
-            peer.version = peer.ask("version")
+            peer.version = peer.request("version")
         yield peers
 
 
@@ -60,7 +60,7 @@ def _peer(threads: int) -> Iterator[Peer]:
     environment |= {
         f"{library}_NUM_THREADS": str(threads) for library in ("OMP", "OPENBLAS", "MKL", "BLIS", "VECLIB_MAXIMUM")
     }
-    # Its threads shall sleep soon after their work, not spin: they share the cores with what is measured next.
+    # Its threads should sleep soon after their work, not spin: they share the cores with what is measured next.
     environment["OPENBLAS_THREAD_TIMEOUT"] = "16"
     worker = Path(__file__).with_name("blas_worker.py")
     process = subprocess.Popen(
@@ -79,7 +79,7 @@ def _peer(threads: int) -> Iterator[Peer]:
 
 
 def _cores() -> set[int]:
-    """The cores of all threads of this process: the main one alone may be bound to one of them."""
+    """The cores of all threads of this process: the main one may be bound to one of them."""
     if not hasattr(os, "sched_getaffinity"):
         return set()
     cores = set(os.sched_getaffinity(0))
@@ -92,7 +92,7 @@ def _cores() -> set[int]:
 
 
 def numpy_cases(cases: Sequence[Case], peers: Sequence[Peer]) -> list[Case]:
-    """A case for each of our rows that is a matrix product, of its name and shape, on the worker of as many threads."""
+    """A case for each of our rows that is a matrix product: its name and shape, on the worker of as many threads."""
     by_threads = {peer.threads: peer for peer in peers}
     found = []
     for case in cases:
@@ -108,7 +108,7 @@ def numpy_cases(cases: Sequence[Case], peers: Sequence[Peer]) -> list[Case]:
 def _runner(peer: Peer, kind: str, n: int, i: int, o: int) -> Callable[[int], float]:
     def run(repeats: int) -> float:
         time.sleep(SETTLE_S)
-        seconds = float(peer.ask(f"{kind} {n} {i} {o} {repeats}"))
+        seconds = float(peer.request(f"{kind} {n} {i} {o} {repeats}"))
         time.sleep(SETTLE_S)
         return seconds
 

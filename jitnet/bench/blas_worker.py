@@ -1,8 +1,8 @@
-"""NumPy's matrix products, timed in a process of their own; run as a file, and needs nothing but NumPy.
+"""NumPy's matrix products, timed in a worker process; run as a file, and needs only NumPy.
 
 Arguments: the cores to run on, separated by commas. It reads lines `KIND BATCH INPUTS OUTPUTS REPEATS` on standard
-input, KIND being forward (x w), input (g w^T) or weight (x^T g), and answers each with the seconds that it took;
-`version` is answered with NumPy's version and BLAS.
+input, KIND being forward (x w), input (g w^T) or weight (x^T g), and replies to each with the seconds that it took;
+the reply to `version` is NumPy's version and BLAS.
 """
 
 import contextlib
@@ -18,18 +18,18 @@ if cores:
 
 import numpy as np  # noqa: E402  (its threads are started on the cores chosen above)
 
-made: dict[tuple[str, int, int, int], tuple[Any, Any, Any]] = {}
+cached: dict[tuple[str, int, int, int], tuple[Any, Any, Any]] = {}
 
 
 def operands(kind: str, n: int, i: int, o: int) -> tuple[Any, Any, Any]:
     """Factors in the order in which they are multiplied, and the result's array."""
     key = kind, n, i, o
-    if key not in made:
-        chance = np.random.default_rng(0)
-        x, w, g = (chance.standard_normal(shape, np.float32) for shape in ((n, i), (i, o), (n, o)))
+    if key not in cached:
+        rng = np.random.default_rng(0)
+        x, w, g = (rng.standard_normal(shape, np.float32) for shape in ((n, i), (i, o), (n, o)))
         left, right = {"forward": (x, w), "input": (g, w.T), "weight": (x.T, g)}[kind]
-        made[key] = left, right, np.empty((left.shape[0], right.shape[1]), np.float32)
-    return made[key]
+        cached[key] = left, right, np.empty((left.shape[0], right.shape[1]), np.float32)
+    return cached[key]
 
 
 for line in sys.stdin:

@@ -1,4 +1,4 @@
-"""A measurement as a document, and faster or slower than one kept in a file: a rank test for each row, and the change
+"""A measurement as a document, and faster or slower than one stored in a file: a rank test for each row, and the change
 of its median."""
 
 import json
@@ -35,15 +35,15 @@ __all__ = [
 FORMAT = "jitnet bench 2"
 
 GROUPS = ("operation", "prediction", "step", "ladder")
-"""What is jitnet's own, and so compared."""
+"""The groups of jitnet's loops, which are compared."""
 
-SURE = 0.01
-"""Chance of calling any row of a comparison slower or faster where nothing has changed; shared out over the rows."""
+SIGNIFICANCE = 0.01
+"""Chance of calling any row of a comparison slower or faster where nothing has changed; divided among the rows."""
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """A measurement from a file: its machine and settings as they were written, and each row's samples in seconds."""
+    """A measurement from a file: its machine and settings as written, and each row's samples in seconds."""
 
     path: Path
     cpu: str
@@ -64,9 +64,9 @@ class Pair:
 
 @dataclass(frozen=True)
 class Change:
-    """A row beside the baseline's.
+    """A row compared with the baseline's.
 
-    change: of the median, 0.1 is 10% more time. p: chance of so clear a difference by luck alone, in the change's
+    change: of the median, 0.1 is 10% more time. p: probability of so large a difference by chance, in the change's
     direction. verdict: "slower", "faster" or "same".
     """
 
@@ -81,7 +81,7 @@ class Change:
 
 
 def as_document(bench: Bench, peers: Sequence[str]) -> dict[str, Any]:
-    """What `--json` prints: machine, settings, every raw sample in seconds, and what was made of them."""
+    """What `--json` prints: machine, settings, every raw sample in seconds, and what follows from them."""
     results = []
     for result in bench.results:
         row = asdict(result)
@@ -117,7 +117,7 @@ def read_baseline(path: Path) -> Baseline:
             f"--baseline {path}: cannot be read ({error.strerror}); make one with jitnet bench --json > FILE"
         ) from None
     except ValueError:
-        raise UsageError(f"--baseline {path}: is no JSON; expected what jitnet bench --json > FILE writes") from None
+        raise UsageError(f"--baseline {path}: is not JSON; expected what jitnet bench --json > FILE writes") from None
     try:
         if document["format"] != FORMAT:
             raise ValueError
@@ -128,7 +128,7 @@ def read_baseline(path: Path) -> Baseline:
             for row in document["results"]
             if row["group"] in GROUPS
         }
-        if not all(len(own) > 1 and all(s > 0 and math.isfinite(s) for s in own) for own in samples.values()):
+        if not all(len(row) > 1 and all(s > 0 and math.isfinite(s) for s in row) for row in samples.values()):
             raise ValueError
         return Baseline(path, str(document["machine"]["cpu"]), dict(document["settings"]), samples)
     except (KeyError, TypeError, ValueError):
@@ -140,11 +140,11 @@ def read_baseline(path: Path) -> Baseline:
 def check_fits(baseline: Baseline, settings: Mapping[str, Any]) -> None:
     """UsageError where the baseline is of other settings than these: it names the first difference."""
     measured = with_defaults(baseline.settings)
-    for name, mine in settings.items():
+    for name, ours in settings.items():
         theirs = measured.get(name)
-        if theirs != mine:
+        if theirs != ours:
             raise UsageError(
-                f"--baseline {baseline.path}: was measured with {name} {theirs}, this run has {mine}; "
+                f"--baseline {baseline.path}: was measured with {name} {theirs}, this one has {ours}; "
                 "measure the same in both"
             )
 
@@ -171,8 +171,8 @@ def compare(bench: Bench, baseline: Baseline, threshold: float) -> list[Change]:
 def changes_of(pairs: Sequence[Pair], threshold: float) -> list[Change]:
     """A change for each row.
 
-    A row is slower where its median grew by more than `threshold` (0.1 is 10%) and the rank test is sure of the
-    direction, with SURE shared out over the rows (Bonferroni); faster likewise.
+    A row is slower where its median grew by more than `threshold` (0.1 is 10%) and the rank test finds the direction
+    significant, with SIGNIFICANCE divided among the rows (Bonferroni); faster likewise.
     """
     changes = []
     for pair in pairs:
@@ -181,17 +181,18 @@ def changes_of(pairs: Sequence[Pair], threshold: float) -> list[Change]:
         low, high = (pair.before_s, pair.after_s) if change >= 0 else (pair.after_s, pair.before_s)
         p = rank_test(low, high)
         verdict = "same"
-        if p < SURE / len(pairs):
+        if p < SIGNIFICANCE / len(pairs):
             verdict = "slower" if change > threshold else "faster" if change < -threshold else "same"
         changes.append(Change(pair.name, pair.shape, pair.threads, before_s, after_s, change, p, verdict))
     return changes
 
 
 def rank_test(low: Sequence[float], high: Sequence[float]) -> float:
-    """Chance that `high` would lie this far above `low` if both came from one distribution (Mann and Whitney 1947).
+    """Probability that `high` is this far above `low` if both have one distribution (Mann and Whitney 1947).
 
-    U counts the pairs in which high's is larger, ties half. Without ties the chance is exact, by counting arrangements;
-    with ties a normal distribution with the ties' variance and a correction for continuity stands for it.
+    U counts the pairs in which high's is larger, ties half. Without ties the probability is exact, by counting
+    arrangements; with ties it is approximated by a normal distribution with the ties' variance and a continuity
+    correction.
     """
     a, b = len(low), len(high)
     u = sum(1.0 if y > x else 0.5 if y == x else 0.0 for x in low for y in high)
@@ -215,6 +216,6 @@ def _arrangements(a: int, b: int) -> list[int]:
     ways = [[1] + [0] * (a * b) for _ in range(a + 1)]
     for _ in range(b):
         for k in range(1, a + 1):
-            below, own = ways[k - 1], ways[k]
-            ways[k] = [below[u] + (own[u - k] if u >= k else 0) for u in range(a * b + 1)]
+            below, same = ways[k - 1], ways[k]
+            ways[k] = [below[u] + (same[u - k] if u >= k else 0) for u in range(a * b + 1)]
     return ways[a]

@@ -1,4 +1,4 @@
-"""What this machine can do at most, measured: multiply-adds, bandwidth of each level of memory, the next region."""
+"""This machine's limits, measured: multiply-adds, bandwidth of each level of memory, going to the next region."""
 
 import contextlib
 from collections.abc import Sequence
@@ -31,17 +31,18 @@ KIB, MIB = 1024, 1024 * 1024
 SMALL = (24 * KIB, 192 * KIB, 3 * MIB)
 """Bytes of three arrays together, for each thread: within the first cache, the second, and (mostly) the last."""
 
-LEAST_BYTES, MOST_BYTES = 64 * MIB, 256 * MIB
+MIN_BYTES, MAX_BYTES = 64 * MIB, 256 * MIB
 
 TERMS = 20_000
 """Terms of each sum in one call of the peak."""
 
 GAP = 5 * LANES
-"""Numbers between the arrays of the triad: without a gap a load and a store meet in the same place of a page."""
+"""Numbers between the arrays of the triad: without a gap a load and a store have the same offset in a page (4K
+aliasing)."""
 
 
 def cache_bytes() -> int:
-    """The last-level cache as the system states it, in bytes; 0 where it does not."""
+    """The size of the last-level cache as the system reports it, in bytes; 0 where it does not."""
     largest = 0
     for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
         with contextlib.suppress(OSError, ValueError):
@@ -51,12 +52,12 @@ def cache_bytes() -> int:
 
 
 def memory_bytes() -> int:
-    """Bytes that the widest walk covers: four times the last-level cache, between 64 and 256 MiB."""
-    return min(MOST_BYTES, max(LEAST_BYTES, 4 * cache_bytes()))
+    """Bytes of the largest arrays: four times the last-level cache, between 64 and 256 MiB."""
+    return min(MAX_BYTES, max(MIN_BYTES, 4 * cache_bytes()))
 
 
 def _sizes(threads: int) -> list[int]:
-    """Bytes in all of each walk, on so many threads."""
+    """Total bytes of the arrays of each level, on so many threads."""
     unit = 12 * PROBE_BLOCK * threads
     return [size // unit * unit for size in (*(small * threads for small in SMALL), memory_bytes())]
 
@@ -64,11 +65,11 @@ def _sizes(threads: int) -> list[int]:
 def probe_cases(threads: Sequence[int]) -> list[Case]:
     """Cases of the group "machine".
 
-    peak: 2 SUMS TERMS FLOP a thread on registers. read, triad: bytes are those of the numbers summed, or of the three
+    peak: 2 SUMS TERMS FLOP per thread on registers. read, triad: bytes are those of the numbers summed, or of the three
     arrays of a = b + s c (McCalpin 1995); a fetch before a store is not counted. All are repeated inside one region;
-    region: going to one that has nothing to do.
+    region: going to an empty one.
     """
-    # One array for all walks: it is the memory that counts, not what stands there.
+    # One array for all: only the memory matters, not its content.
     memory, out = aligned(memory_bytes() // 4 + 4 * GAP), aligned(PROBE_BLOCK * max(threads))
     memory[:] = np.float32(1e-3)
     cases = []
@@ -95,7 +96,7 @@ def _probe(
 
 
 def _region(threads: int) -> Case:
-    """A step of one region whose parts have nothing to do, as training does steps."""
+    """A step of one region whose parts are empty, performed as training performs steps."""
     line = Line(1, "gather", 0, "samples", threads, "", Cost(0.0, 0.0))
     call = make_record(CALL, meeting=MEETINGS["barriers" if BARRIERS else "region ends"])
     run = empty_run()._replace(program=table_of([line]), call=call, barrier=barrier_words(threads))
@@ -110,9 +111,10 @@ def _region(threads: int) -> Case:
 
 
 def probes_of(results: Sequence[Result], threads: int) -> Probes:
-    """The measured limits at a count of threads. The peak is the best sample: nothing runs faster than it can."""
-    own = [result for result in results if result.group == "machine" and result.threads == threads]
-    by_name = {name: [result for result in own if result.name == name] for name in ("peak", "read", "triad", "region")}
+    """The measured limits at a count of threads. The peak is the best sample: noise only makes a sample slower."""
+    found = [result for result in results if result.group == "machine" and result.threads == threads]
+    names = ("peak", "read", "triad", "region")
+    by_name = {name: [result for result in found if result.name == name] for name in names}
     peak = by_name["peak"][0]
     levels = [
         Level(int(read.bytes), *(result.bytes / min(result.samples_s) / 1e9 for result in (read, triad)))

@@ -1,8 +1,8 @@
 """A row for each line of a program: the operations of training and of prediction, timed by the loop that runs them.
 
-Each line of the step's own program is a row, on the parts that training gives it. Behind these stand lines of other
+Each line of the step's program is a row, with the parts that it has in training. After these come lines of other
 programs of the same network, marked as not part of this training: other activations, losses and optimizers, dropout,
-clipping, dense inputs where zeros are skipped, and what makes new samples. FLOP and bytes are what the operation
+clipping, dense inputs where zeros are skipped, and the making of new samples. FLOP and bytes are what the operation
 declares (see `engine.costs`).
 """
 
@@ -29,7 +29,7 @@ __all__ = ["line_cases", "prediction_cases", "shape_of"]
 
 AFFINE = AugmentConfig(shift=2.0, rotation=10.0, scaling=0.1, shear=5.0)
 ELASTIC = AugmentConfig(elastic=34.0)
-"""Simard's strength and smoothness. The time depends on the smoothness alone, not on how much is distorted."""
+"""Simard's strength and smoothness. The time depends only on the smoothness, not on the strength."""
 
 RATE = 0.5
 """Of dropout, where it is timed; the time does not depend on it."""
@@ -37,10 +37,10 @@ RATE = 0.5
 
 def line_cases(subject: Subject, threads: Sequence[int]) -> list[Case]:
     """A case for each line and count of threads. `used`: whether this training runs it."""
-    return [case for count in threads for case in (*_own_lines(subject, count), *_other_lines(subject, count))]
+    return [case for count in threads for case in (*_training_lines(subject, count), *_other_lines(subject, count))]
 
 
-def _own_lines(subject: Subject, threads: int) -> Iterator[Case]:
+def _training_lines(subject: Subject, threads: int) -> Iterator[Case]:
     training = subject.training(threads)
     for place, line in training.lines():
         yield _case(training, place, line, used=True)
@@ -48,8 +48,8 @@ def _own_lines(subject: Subject, threads: int) -> Iterator[Case]:
 
 def _other_lines(subject: Subject, threads: int) -> Iterator[Case]:
     """Lines of other trainings of this network."""
-    own = {line.operation for _, line in subject.training(threads).lines()}
-    if "gather" not in own:
+    used = {line.operation for _, line in subject.training(threads).lines()}
+    if "gather" not in used:
         dense = subject.training(threads, dense=True)
         yield from _cases(dense, ["gather", "forward", "logits", "backward_weight"], layer=0)
     if subject.shape.hidden:
@@ -70,7 +70,7 @@ def _other_lines(subject: Subject, threads: int) -> Iterator[Case]:
 
 
 def prediction_cases(subject: Subject, threads: Sequence[int]) -> list[Case]:
-    """A case for each line of a prediction and count of threads: a step of it, of which each thread does its own."""
+    """A case for each line of a prediction and count of threads: one step of it, all of which one thread does."""
     cases = []
     for count in threads:
         prediction = prepare_prediction(subject.model, subject.dataset.test_or_train, count)
@@ -124,11 +124,11 @@ def _case(training: Training, place: int, line: Line, *, used: bool, variant: st
 
 
 def shape_of(line: Line) -> str:
-    """The extents of a line's problem: batch×inputs×units, or as many of them as it knows."""
+    """The extents of a line's problem: batch×inputs×units, or those of them that it has."""
     return "×".join(map(str, line.extents)) if len(line.extents) > 1 else f"{line.extents[0]:,}"
 
 
-# ---- What makes samples: lines of programs on the data set, on a chunk of batches ----
+# ---- Making samples: lines of programs on the data set, on a chunk of batches ----
 
 
 def _sample_cases(subject: Subject, threads: int) -> Iterator[Case]:

@@ -1,4 +1,4 @@
-"""A whole measurement: every case of a network on a data set, in one pot."""
+"""A whole measurement: every case of a network on a data set, interleaved."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from jitnet.machine.host import describe_machine, set_threads
 __all__ = ["BUDGET_S", "run_bench"]
 
 BUDGET_S = 8.0
-"""What all samples take together by default; with warming up, and what is not timed, less than 30 s."""
+"""The time of all samples together by default; with warm-up, and what is not timed, less than 30 s."""
 
 
 def run_bench(
@@ -35,14 +35,14 @@ def run_bench(
     preparing: Callable[[], AbstractContextManager[object]] = nullcontext,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> tuple[Bench, tuple[str, ...]]:
-    """Measure a network on a data set; gives the measurement, and the versions of the peers that took part.
+    """Measure a network on a data set; return the measurement, and the versions of the peers that were measured.
 
-    preparing: entered while everything is compiled or loaded. progress: told what is done, between samples. Raises
-    UsageError, and JitnetError where a rung of the ladder is not the product.
+    preparing: entered while everything is compiled or loaded. progress: called between samples. Raises UsageError, and
+    JitnetError where a rung of the ladder is not the product.
     """
     subject = Subject(shape, dataset, min(batch_size, len(dataset.train)))
     counts = tuple(threads)
-    ends = tuple(sorted({counts[0], counts[-1]}))  # lines at every count would be more than one can read
+    ends = tuple(sorted({counts[0], counts[-1]}))  # lines at every count would be too many to read
     with ExitStack() as stack:
         # Before the first parallel region, which binds this process's main thread to one core.
         peers = stack.enter_context(numpy_peers(ends)) if numpy else []
@@ -55,7 +55,7 @@ def run_bench(
                 *prediction_cases(subject, ends),
             ]
             cases += ladder_cases(subject, ends) if ladder else []
-            agree = same_bits(subject, counts)
+            is_same = same_bits(subject, counts)
             for case in cases:
                 case.prepare()
                 case.run(1)
@@ -88,7 +88,7 @@ def run_bench(
         results,
         step_rows(subject, results, probes),
         subject.plan.input_reason,
-        agree,
+        is_same,
         cache_bytes(),
         compile_s,
         measure_s,

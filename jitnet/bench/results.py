@@ -1,4 +1,4 @@
-"""What a measurement is: a case to be timed, the samples that it gave, and what they mean."""
+"""What a measurement is: a case to be timed, its samples, and what they mean."""
 
 import math
 from collections.abc import Callable
@@ -42,10 +42,10 @@ class Timed:
 class Case:
     """Something to be timed.
 
-    group: "machine", "operation", "prediction", "step", "ladder" or "numpy". shape: of the problem, for people.
-    threads: what runs it. flop, bytes: of one call, as the operation declares it. used: whether the training at hand
-    runs it. parts: how many of the threads have work in it, 0 for all. run: times `repeats` calls, and gives seconds
-    for all. prepare: puts everything in place before that, not timed.
+    group: "machine", "operation", "prediction", "step", "ladder" or "numpy". shape: of the problem, as text. threads:
+    how many run it. flop, bytes: of one call, as the operation declares it. used: whether the measured training runs
+    it. parts: how many of the threads have work in it, 0 for all. run: times `repeats` calls, and returns seconds for
+    all. prepare: sets everything up before that, not timed.
     """
 
     group: str
@@ -67,7 +67,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Result(Timed):
-    """What a case gave. samples_s: seconds a call, one a repetition, each the mean of `repeats` calls."""
+    """The samples of a case. samples_s: seconds per call, one per repetition, each the mean of `repeats` calls."""
 
     group: str
     name: str
@@ -93,7 +93,7 @@ class Result(Timed):
 
 @dataclass(frozen=True)
 class Level:
-    """Measured bandwidth, GB/s, on arrays of `size_bytes` in all: of a sum over them, and of the triad a = b + s c."""
+    """Measured bandwidth, GB/s, on arrays of `size_bytes` together: of a sum, and of the triad a = b + s c."""
 
     size_bytes: int
     read_gbs: float
@@ -106,10 +106,10 @@ class Level:
 
 @dataclass(frozen=True)
 class Probes:
-    """What the machine was measured to do on `threads` threads.
+    """The machine's measured limits on `threads` threads.
 
     levels: smallest arrays first, the last beyond the caches.
-    region_us: from one region to the next, where there is nothing to do; None on one thread, where there is none.
+    region_us: from one empty region to the next; None on one thread, where there is none.
     """
 
     threads: int
@@ -118,7 +118,7 @@ class Probes:
     region_us: float | None
 
     def bandwidth(self, size_bytes: float) -> float:
-        """GB/s that a loop over so many different bytes may have: of the largest arrays measured within that size."""
+        """GB/s that a loop over so many distinct bytes can reach: of the largest arrays measured within that size."""
         fitting = [level for level in self.levels if level.size_bytes <= size_bytes]
         return (fitting[-1] if fitting else self.levels[0]).best_gbs
 
@@ -145,9 +145,9 @@ class Settings:
 class Bench:
     """A whole measurement.
 
-    threads: the counts asked for. compile_s: what compiling or loading took, apart from all else. input_reason: why the
-    first layer runs the loops that it does. same_bits: whether a few steps of training gave the same parameters at
-    every count of threads.
+    threads: the requested counts. compile_s: the time of compiling or loading alone. input_reason: why the first layer
+    runs the loops that it does. same_bits: whether a few steps of training had the same parameters at every count of
+    threads.
     """
 
     machine: Machine

@@ -1,4 +1,4 @@
-"""One product from the textbook's loops to the tile on all cores: what each idea brings on this machine."""
+"""One product from the textbook's loops to the tile on all cores: what each idea gains on this machine."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from jitnet.machine.host import set_threads
 
 __all__ = ["RUNGS", "check", "ladder_cases", "product_cases"]
 
-MOST_FLOP = 2.0**27
+MAX_FLOP = 2.0**27
 """The textbook loop would take seconds for a larger product."""
 
 RUNGS: dict[str, tuple[Callable[..., None], str]] = {
@@ -24,23 +24,23 @@ RUNGS: dict[str, tuple[Callable[..., None], str]] = {
     "reordered": (matmul.reordered, "the innermost loop walks memory in order"),
     "blocked": (matmul.blocked, "a block of weights stays in the first cache, four terms at a time"),
     "named sums": (matmul.summed, "eight sums stay in registers, in flight side by side"),
-    "register tile": (matmul.tiled, "a tile of sums stays in registers, w is walked as it lies"),
+    "register tile": (matmul.tiled, "a tile of sums stays in registers, w is read in place"),
     "parallel tile": (matmul.matmul, "the tiles are spread over the threads"),
 }
-"""Each rung's loop, and its idea in a line; they are in `jitnet/kernels/matmul.py`."""
+"""Each rung's loop, and its idea in one line; they are in `jitnet/kernels/matmul.py`."""
 
 TOLERANCE = 1e-6
-"""Of the sum of the terms' sizes, and for each 64 terms: what float32's roundings (6e-8 each) may add up to."""
+"""What float32's rounding (6e-8 each) may add up to for each 64 terms, relative to the sum of their magnitudes."""
 
 
 def ladder_cases(subject: Subject, threads: Sequence[int]) -> list[Case]:
     """A case for each rung, on the first layer's product.
 
-    Batch and outputs are halved until the textbook's loop can do it in a moment; outputs are rounded up to whole
-    panels. Raises JitnetError where a rung's result is not the product.
+    Batch and outputs are halved until the textbook's loop is fast enough; outputs are rounded up to whole panels.
+    Raises JitnetError where a rung's result is not the product.
     """
     batch, inputs, outputs = subject.batch_size, subject.shape.in_features, subject.shape.widths[1]
-    while 2.0 * batch * inputs * outputs > MOST_FLOP and max(batch, outputs) > PANEL:
+    while 2.0 * batch * inputs * outputs > MAX_FLOP and max(batch, outputs) > PANEL:
         batch, outputs = (batch // 2, outputs) if batch > outputs else (batch, outputs // 2)
     return product_cases(batch, inputs, -(-outputs // PANEL) * PANEL, threads)
 
@@ -50,8 +50,8 @@ def product_cases(batch: int, inputs: int, outputs: int, threads: Sequence[int])
 
     outputs: whole panels. 2 n i o FLOP, 4 (n i + i o + n o) bytes. JitnetError where a result is not the product.
     """
-    chance = np.random.default_rng(0)
-    x, w = (_filled(chance, shape) for shape in ((batch, inputs), (inputs, outputs)))
+    rng = np.random.default_rng(0)
+    x, w = (_filled(rng, shape) for shape in ((batch, inputs), (inputs, outputs)))
     reference = x.astype(np.float64) @ w.astype(np.float64)
     scale = np.abs(x).astype(np.float64) @ np.abs(w).astype(np.float64)
     out = aligned(batch * outputs).reshape(batch, outputs)
@@ -68,7 +68,7 @@ def product_cases(batch: int, inputs: int, outputs: int, threads: Sequence[int])
 def check(
     name: str, rung: Callable[..., None], x: Any, w: Any, out: Any, reference: Any, scale: Any, threads: int
 ) -> None:
-    """Run a rung once and compare it with the float64 product; a result that is not it raises JitnetError."""
+    """Run a rung once and compare it with the float64 product; JitnetError where they differ."""
     out[:] = np.nan
     set_threads(threads)
     rung(x, w, out)
@@ -77,9 +77,9 @@ def check(
         raise JitnetError(f"the ladder's rung {name!r} is not the product: off by {worst:.2g} of its terms; not timed")
 
 
-def _filled(chance: np.random.Generator, shape: tuple[int, int]) -> Any:
+def _filled(rng: np.random.Generator, shape: tuple[int, int]) -> Any:
     array = aligned(shape[0] * shape[1]).reshape(shape)
-    array[:] = chance.standard_normal(shape, np.float32)
+    array[:] = rng.standard_normal(shape, np.float32)
     return array
 
 

@@ -1,4 +1,4 @@
-"""A whole training step on each count of threads: what another thread brings, and what holds it back."""
+"""A whole training step on each count of threads: what another thread gains, and what limits it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,13 +13,13 @@ from jitnet.engine.program import Program
 __all__ = ["same_bits", "step_cases", "step_rows"]
 
 AS_FAST = 1.03
-"""A count within 3% of the fastest is as good, and the smallest such is recommended: a core left over is worth more."""
+"""A count within 3% of the fastest is as good, and the smallest of these is recommended: an idle core is worth more."""
 
 LEARNING_RATE = 1e-3
 """Of the few steps whose bits are compared."""
 
-LITTLE = 0.1
-"""A share of a step below which nothing is said to limit it."""
+NEGLIGIBLE = 0.1
+"""The share of a step below which a cause is not reported as its limit."""
 
 
 def step_cases(subject: Subject, threads: Sequence[int]) -> list[Case]:
@@ -49,7 +49,7 @@ def _case(subject: Subject, threads: int) -> Case:
 
 
 def same_bits(subject: Subject, threads: Sequence[int], steps: int = 4) -> bool:
-    """Whether a few steps give the same parameters, bit for bit, at every count."""
+    """Whether a few steps have the same parameters, bit for bit, at every count."""
     found = set()
     for count in threads:
         training = subject.training(count)
@@ -60,7 +60,7 @@ def same_bits(subject: Subject, threads: Sequence[int], steps: int = 4) -> bool:
 
 
 def step_rows(subject: Subject, results: Sequence[Result], probes: Sequence[Probes]) -> tuple[StepRow, ...]:
-    """A row a count; speed-up and efficiency are against the first."""
+    """One row per count; speed-up and efficiency are against the first."""
     by_threads = {result.threads: result for result in results if result.group == "step"}
     first = by_threads[min(by_threads)]
     fastest = min(result.median_s for result in by_threads.values())
@@ -91,7 +91,7 @@ def step_rows(subject: Subject, results: Sequence[Result], probes: Sequence[Prob
 def _accounted(program: Program, step: Result, results: Sequence[Result], probes: Probes) -> float | None:
     """Share of a measured step that the rows of its lines and the starting of its regions add up to.
 
-    The lines on the next batch are those of this one, a step later, and are counted as they stand in the program.
+    The lines on the next batch are those of this one, a step later, and are counted as in the program.
     """
     rows = {
         result.name.split(",")[0]: result.median_s
@@ -111,12 +111,11 @@ def regions(program: Program) -> int:
 
 
 def _limit(result: Result, first: Result, probes: Probes, program: Program, layer: Any, parts: int) -> str:
-    """What holds a step back on this count of threads, in words: the first of these that is true.
+    """What limits a step on this count of threads, in words: the first of these that is true.
 
     The split: a step has too little work for all, or panels that do not divide evenly. Regions: their number times an
-    empty one's cost is a tenth of the step. Else what speed-up S says of the share e that does not shrink with n
-    threads (Karp and Flatt 1990: e = (1/S - 1/n) / (1 - 1/n)); and where that is small, how near the arithmetic is to
-    the peak.
+    empty one's cost is a tenth of the step. Else the serial share e that follows from the speed-up S on n threads (Karp
+    and Flatt 1990: e = (1/S - 1/n) / (1 - 1/n)); and where that is small, how near the arithmetic is to the peak.
     """
     threads, share = result.threads, result.gflops / probes.peak_gflops
     near = f"arithmetic: {share:.0%} of the multiply-add peak"
@@ -125,14 +124,14 @@ def _limit(result: Result, first: Result, probes: Probes, program: Program, laye
     if parts < threads:
         return f"too little work: split in {parts} part{'s' * (parts != 1)}"
     starting = regions(program) * (probes.region_us or 0.0) * 1e-6 / result.median_s
-    if starting > LITTLE:
+    if starting > NEGLIGIBLE:
         return f"regions: going through {regions(program)} takes {starting:.0%}"
     groups = -(-int(layer.padded_features) // int(layer.group))
     uneven = 1 - groups / (-(-groups // parts) * parts)
-    if uneven > LITTLE:
+    if uneven > NEGLIGIBLE:
         return f"uneven split: {groups} groups of units over {parts} threads"
     n, speed_up = threads / first.threads, first.median_s / result.median_s
     if speed_up < 1:
         return f"slower than on {first.threads}: busy cores, or the threads wait for each other"
     serial = (1 / speed_up - 1 / n) / (1 - 1 / n)
-    return f"{serial:.0%} serial or shared (caches, memory)" if serial > LITTLE else near
+    return f"{serial:.0%} serial or shared (caches, memory)" if serial > NEGLIGIBLE else near

@@ -1,4 +1,4 @@
-"""Timing: all cases in one pot, in random order, repetition after repetition."""
+"""Timing: all cases interleaved, in random order, repetition after repetition."""
 
 import random
 import time
@@ -9,11 +9,11 @@ from jitnet.bench.results import Case, Result
 __all__ = ["LEAST", "Progress", "measure", "timed"]
 
 LEAST = 9
-"""Fewest repetitions that a rank test and a median deserve."""
+"""Fewest repetitions for a rank test and a median."""
 
 SHORTEST_S, LONGEST_S, STEP_S = 0.005, 0.02, 0.05
-"""A sample's length: entering compiled code must not show in it, and all samples together must not take long. A whole
-step has more, for its call does more."""
+"""A sample's length: entering compiled code must be negligible in it, and all samples together must not take long. A
+whole step has more, because its call does more."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -21,24 +21,24 @@ Progress = Callable[[str, int, int], None]
 def measure(
     cases: Sequence[Case], repetitions: int, budget_s: float, progress: Progress, seed: int = 0
 ) -> list[Result]:
-    """Time every case `repetitions` times; a slow moment of the machine meets all of them alike.
+    """Time every case `repetitions` times; a slow moment of the machine affects all of them equally.
 
-    Warm-up: each case runs until its time is known, which also says how many calls a sample is to have, so that all
-    samples take about budget_s together. A call that is longer than its share of that is one sample.
+    Warm-up: each case runs until its time is known, which also determines the calls of a sample, so that all samples
+    take about budget_s together. A call that is longer than its share of that is one sample.
     """
     share_s = min(LONGEST_S, max(SHORTEST_S, budget_s / (len(cases) * repetitions)))
-    in_all = len(cases) * (repetitions + 1)
+    total = len(cases) * (repetitions + 1)
     repeats = []
     for number, case in enumerate(cases):
-        progress("warming up", number, in_all)
+        progress("warming up", number, total)
         repeats.append(_calls(case, STEP_S if case.group == "step" else share_s))
     samples: list[list[float]] = [[] for _ in cases]
-    order, chance = list(range(len(cases))), random.Random(seed)
+    order, rng = list(range(len(cases))), random.Random(seed)
     done = len(cases)
     for repetition in range(repetitions):
-        chance.shuffle(order)
+        rng.shuffle(order)
         for number in order:
-            progress(f"repetition {repetition + 1} of {repetitions}", done, in_all)
+            progress(f"repetition {repetition + 1} of {repetitions}", done, total)
             case, count = cases[number], repeats[number]
             case.prepare()
             if case.group != "numpy":
@@ -54,12 +54,12 @@ def measure(
             case.flop,
             case.bytes,
             count,
-            tuple(own),
+            tuple(seconds),
             case.used,
             case.note,
             case.parts,
         )
-        for case, count, own in zip(cases, repeats, samples, strict=True)
+        for case, count, seconds in zip(cases, repeats, samples, strict=True)
     ]
 
 

@@ -1,8 +1,8 @@
-"""What binds an operation, and a plain sentence that says so: of a bench's row and of a profile's alike.
+"""What an operation is bound by, and a plain sentence about it: for rows of the bench and of a profile.
 
-A row is held beside its roof (Williams, Waterman and Patterson 2009): the time that its arithmetic would take at the
+A row is compared with its roof (Williams, Waterman and Patterson 2009): the time that its arithmetic would take at the
 measured peak, and its bytes at the measured bandwidth of the nearest memory that holds them. Where it is far from both,
-neither binds, but latency: it waits for single results, or is over before its loops are at their pace.
+it is bound by latency: it waits for single results, or ends before its loops reach full speed.
 """
 
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from jitnet.bench.results import Probes
 __all__ = ["LEVELS", "Judgement", "judge", "judge_region", "level_of"]
 
 LEVELS = ("first cache", "second cache", "last cache", "memory")
-"""What the levels of `Probes` are called, the smallest arrays first."""
+"""The names of the levels of `Probes`, the smallest arrays first."""
 
 BINDS = 0.5
-"""Share of a roof from which that is what binds."""
+"""Share of a roof from which a row is bound by it."""
 
 SHORT_S = 1e-6
-"""Below this a row's loops begin and end more than they run."""
+"""Below this a row's loops take longer to begin and end than to run."""
 
 UNEVEN = 1.2
 """Times the mean that the longest part may take."""
@@ -30,7 +30,7 @@ COUNTS = 0.1
 
 @dataclass(frozen=True)
 class Judgement:
-    """roof: share of the roof that was reached; binds: what binds; verdict: one sentence."""
+    """roof: share of the roof that was reached; binds: what the row is bound by; verdict: one sentence."""
 
     roof: float
     binds: str
@@ -38,7 +38,7 @@ class Judgement:
 
 
 def level_of(probes: Probes, size_bytes: float) -> tuple[str, float]:
-    """The level whose bandwidth a loop over so many different bytes may have, and that in GB/s."""
+    """The level whose bandwidth a loop over so many distinct bytes can reach, and that in GB/s."""
     bandwidth = probes.bandwidth(size_bytes)
     number = next(number for number, level in enumerate(probes.levels) if level.best_gbs == bandwidth)
     return LEVELS[min(number, len(LEVELS) - 1)], bandwidth
@@ -54,29 +54,29 @@ def judge(
     by_thread_s: tuple[float, ...] = (),
     starts: bool = False,
 ) -> Judgement:
-    """Judge a row. seconds: of all parts side by side. probes: for so many threads. nominal_flop: with the zeros that
-    were skipped. starts: whether starting its region takes longer than what is done in it."""
+    """Judge a row. seconds: of all parts in parallel. probes: for so many threads. nominal_flop: with the zeros that
+    were skipped. starts: whether starting its region takes longer than the work in it."""
     if not flop and not size_bytes:
         return Judgement(0.0, "latency", "nothing is counted here: no roof")
     level, bandwidth = level_of(probes, size_bytes)
     arithmetic, memory = flop / (probes.peak_gflops * 1e9 * seconds), size_bytes / (bandwidth * 1e9 * seconds)
     roof = max(arithmetic, memory)
     of_peak, of_level = f"{arithmetic:.0%} of the multiply-add peak", f"{memory:.0%} of the {level}'s bandwidth"
-    nearest, which = (of_peak, "arithmetic") if arithmetic >= memory else (of_level, level)
+    nearest, bound = (of_peak, "arithmetic") if arithmetic >= memory else (of_level, level)
     if roof > 1.0:
-        return Judgement(roof, which, f"impossible: {nearest}; a count or a roof is wrong")
+        return Judgement(roof, bound, f"impossible: {nearest}; a count or a roof is wrong")
     if starts:
         binds, verdict = "starting threads", "starting threads takes longer than the work of this region"
     elif roof >= BINDS:
-        binds, verdict = which, f"{which} binds: {nearest}"
+        binds, verdict = bound, f"bound by {bound}: {nearest}"
     elif seconds < SHORT_S:
         binds, verdict = (
             "latency",
-            f"latency binds: over after {duration(seconds)}, before a loop is at its pace",
+            f"bound by latency: it ends after {duration(seconds)}, before a loop reaches full speed",
         )
     else:
         binds = "latency"
-        verdict = f"latency binds: {arithmetic:.0%} of the multiply-add peak, {memory:.0%} of the {level}"
+        verdict = f"bound by latency: {arithmetic:.0%} of the multiply-add peak, {memory:.0%} of the {level}"
     if nominal_flop > flop:
         skipped, nominal = 1.0 - flop / nominal_flop, nominal_flop / seconds / 1e9
         verdict += f"; {skipped:.0%} of its products are by zero and skipped ({nominal:.0f} GFLOP/s with them)"

@@ -1,4 +1,4 @@
-"""The network and data at hand, laid out as training lays them out: what every measurement runs on."""
+"""The measured network and data, laid out as training lays them out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,10 +22,10 @@ from jitnet.training.plan import Plan, begin_run, data_of, make_plan
 __all__ = ["BATCHES", "Prediction", "Subject", "Training", "prepare_prediction"]
 
 BATCHES = 1024
-"""Batches that a line is repeated on, one after another: more than a cache keeps."""
+"""Batches that a line is repeated on, one after another: more than a cache holds."""
 
 PREDICTED = 10_000
-"""Samples that are predicted, where there are so many."""
+"""Samples that are predicted, or all where there are fewer."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Subject:
 
     @cached_property
     def plan(self) -> Plan:
-        """How training would do it by itself, with plain SGD."""
+        """What training would choose, with plain SGD."""
         return self.training(0).plan
 
     @cached_property
@@ -60,7 +60,7 @@ class Subject:
     def training(
         self, threads: int, *, dense: bool = False, fields: Mapping[str, Any] | None = None, **options: Any
     ) -> "Training":
-        """A training of this network on so many threads, 0 as it would choose; options: fields of TrainConfig.
+        """A training of this network on so many threads, 0: as training chooses; options: fields of TrainConfig.
 
         dense: without skipping zeros. fields: those of ModelConfig in which the network differs, its activation or its
         loss.
@@ -85,7 +85,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Prediction:
-    """A prediction of some samples by the network at hand, prepared: its program, and what it runs on."""
+    """A prepared prediction of some samples by the measured network: its program, and what it runs on."""
 
     program: Program
     run: Run
@@ -110,7 +110,7 @@ def prepare_prediction(model: Model, split: Split, threads: int) -> Prediction:
 
 @dataclass(frozen=True)
 class Training:
-    """A training that stands still: learning rate 0, so that however often a line runs the parameters stay."""
+    """A training with learning rate 0, so that the parameters do not change however often a line runs."""
 
     subject: Subject
     model: Model
@@ -118,7 +118,7 @@ class Training:
 
     @cached_property
     def run(self) -> Run:
-        """Filled by a few steps, so that activations and gradients are as they are in training."""
+        """Filled by a few steps, so that activations and gradients are as in training."""
         load_loop()
         run = begin_run(self.model, self.plan, BATCHES)
         run = run._replace(order=self.subject.order, data=self.subject.data_for(self.plan))
@@ -130,7 +130,7 @@ class Training:
         return Struct(self.run)
 
     @cached_property
-    def _kept(self) -> list[npt.NDArray[Any]]:
+    def _saved(self) -> list[npt.NDArray[Any]]:
         """What a few steps have left in the arrays that a line reads and writes."""
         self.train(2)
         return [array.copy() for array in self._arrays]
@@ -142,8 +142,8 @@ class Training:
 
     def restore(self) -> None:
         """All numbers as a few steps of training left them."""
-        for array, kept in zip(self._arrays, self._kept, strict=True):
-            array[:] = kept
+        for array, saved in zip(self._arrays, self._saved, strict=True):
+            array[:] = saved
         self.run.call.n_steps = BATCHES
 
     def train(self, steps: int) -> None:
@@ -157,7 +157,7 @@ class Training:
     def lines(self, operations: Sequence[str] = ()) -> list[tuple[int, Line]]:
         """The lines of the program with their places, one for each operation and layer; all, or of these operations.
 
-        A line on the next batch is left out where the same line is there for this one."""
+        A line on the next batch is left out where the program has the same line for this one."""
         found: dict[tuple[str, int], tuple[int, Line]] = {}
         for place, line in enumerate(self.plan.program.lines):
             if not operations or line.operation in operations:

@@ -3,10 +3,10 @@
     0    done                              3    bench --fail-above: a row is slower than in the baseline
     1    a known error, one line           4    train --target-acc: the epochs ended below it, the model is kept
     2    usage: an option that cannot be   130  stopped by Ctrl-C, with the model so far kept
-                                           141  the reader of a pipe has left, as `head` does
+                                           141  the reader of a pipe has closed it, as `head` does
 
-What a command was asked for goes to standard output; progress, notices and errors go to standard error. Numba and NumPy
-are imported inside the commands, so that `--help` and `--version` answer at once.
+Results go to standard output; progress, notices and errors go to standard error. Numba and NumPy are imported inside
+the commands, so that `--help` and `--version` print at once.
 """
 
 import gc
@@ -25,9 +25,9 @@ from jitnet.errors import JitnetError
 __all__ = ["app", "main", "run"]
 
 COMMANDS = {
-    "train": ("jitnet.cli.train", "Train a network, show how it learns, and keep it."),
+    "train": ("jitnet.cli.train", "Train a network, show how it learns, and save it."),
     "eval": ("jitnet.cli.evaluate", "Evaluate a model on a data set."),
-    "predict": ("jitnet.cli.predict", "Tell what is in a picture."),
+    "predict": ("jitnet.cli.predict", "Recognise what is in a picture."),
     "bench": ("jitnet.cli.bench", "Measure what each loop costs on this machine."),
     "profile": ("jitnet.cli.profile", "Show what each loop costs, and why: jitnet's, or your own."),
     "data": ("jitnet.cli.data", "List, fetch, describe and convert data sets."),
@@ -36,7 +36,7 @@ COMMANDS = {
 
 
 class _Commands(TyperGroup):
-    """Imports a command's module once the command is called for: setting up its options takes the longest."""
+    """Imports a command's module when the command is called: setting up its options takes the longest."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
@@ -80,7 +80,7 @@ def _jitnet(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line on `arguments` (the process's own where None) and leave with its exit code."""
+    """Run the command line on `arguments` (those of the process where None) and leave with its exit code."""
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -91,8 +91,8 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    # Imports and loaded code are a million objects that all stay: looking through them for garbage took a tenth of
-    # a start. `jitnet train` goes on collecting once its loops are loaded.
+    # Imports and loaded code are a million objects that are never freed: collecting garbage among them takes a tenth
+    # of a start. `jitnet train` collects again once its loops are loaded.
     collecting = gc.isenabled()
     gc.disable()
     try:

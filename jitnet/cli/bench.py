@@ -61,7 +61,7 @@ def bench(
             "--vs",
             metavar="TEXT",
             show_default=False,
-            help="Beside whom to measure the products: numpy.",
+            help="Another library to measure the same products with: numpy.",
             rich_help_panel=MEASUREMENT,
         ),
     ] = None,
@@ -78,7 +78,7 @@ def bench(
     ] = LEAST,
     baseline: Annotated[
         Path | None,
-        typer.Option("--baseline", metavar="FILE", show_default=False, help="Compare with what --json printed before."),
+        typer.Option("--baseline", metavar="FILE", show_default=False, help="Compare with an earlier --json document."),
     ] = None,
     fail_above: Annotated[
         str | None,
@@ -86,17 +86,17 @@ def bench(
             "--fail-above",
             metavar="PERCENT",
             show_default=False,
-            help="Exit with 3 where a row's median grew by more than this and a rank test is sure of it.",
+            help="Exit with 3 where a row's median grew by more than this and a rank test finds it significant.",
         ),
     ] = None,
     json: Json = False,
     quiet: Quiet = False,
     **fields: Any,
 ) -> int:
-    """Measure what each loop costs here, beside what the machine can do.
+    """Measure what each loop costs on this machine, next to what the machine can do.
 
-    The machine's own limits, a row for each line of a training step's program, and a row for each count of threads.
-    Takes less than 30 seconds at the default network, and compiles first where that has not been done.
+    The machine's limits, a row for each line of a training step's program, and a row for each count of threads.
+    Takes less than 30 seconds for the default network, and compiles first where that has not been done.
     """
     network, config = configure(fields, None)
     if versus not in (None, "numpy"):
@@ -112,8 +112,8 @@ def bench(
     from jitnet.datasets import load
     from jitnet.machine.host import describe_machine
 
-    here = describe_machine()
-    counts = parse_threads(threads, here.cores, here.affinity)
+    machine = describe_machine()
+    counts = parse_threads(threads, machine.cores, machine.affinity)
     before = read_baseline(baseline) if baseline is not None else None
     screen = render.consoles(json, quiet)
     notices = render.make_console(sys.stderr)
@@ -125,12 +125,10 @@ def bench(
     if before is not None:
         check_fits(before, _settings(dataset.name, shape, min(config.batch_size, len(dataset.train))))
         check_threads(before, counts)
-        if before.cpu != here.cpu:
+        if before.cpu != machine.cpu:
             render.notice(notices, f"{baseline} was measured on another machine, {before.cpu}")
     if len(dataset.train) < config.batch_size:
-        render.notice(
-            notices, f"--batch-size is {config.batch_size}; measured with the {len(dataset.train)} samples there are"
-        )
+        render.notice(notices, f"--batch-size is {config.batch_size}; measured with all {len(dataset.train)} samples")
 
     with render.measuring(screen) as report:
         measured, peers = run_bench(

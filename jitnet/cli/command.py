@@ -1,6 +1,6 @@
-"""What every command does with what was typed: it refuses what cannot be meant, and suggests what may be.
+"""How every command reads its arguments: it rejects those that cannot be right, and suggests what may be meant.
 
-A word in the place of another, a data set in that of a model for example, is recognised by what it names.
+Swapped arguments, a data set in place of a model for example, are recognised by what they name.
 """
 
 import json
@@ -21,20 +21,20 @@ DATA_NAMES = ("mnist", "fashion-mnist", "digits")
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".npy")
 LONGEST_HEADER = 1 << 24  # bytes of a .safetensors file's header
 
-ANSWER_THEMSELVES = ("LIST", "NUMBER", "PERCENT", "TEXT")
-"""What an option takes where an empty value has a meaning, or where its own message says what is expected."""
+CHECKED_LATER = ("LIST", "NUMBER", "PERCENT", "TEXT")
+"""Metavars of options for which an empty value has a meaning, or whose own check says what is expected."""
 
 
 class Command(TyperCommand):
-    """A command that refuses empty names and paths, and suggests what a wrong option or argument may mean."""
+    """A command that rejects empty names and paths, and suggests what a wrong option or argument may mean."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read what was typed; UsageError, or one of typer's errors, where it cannot be meant."""
+        """Parse the arguments; UsageError, or one of typer's errors, where they cannot be right."""
         try:
-            if ctx.resilient_parsing:  # a word is to be completed
+            if ctx.resilient_parsing:  # completing a word
                 return super().parse_args(ctx, args)
             self._check(ctx, list(args))
-            ctx.allow_extra_args = True  # what is too much is refused here
+            ctx.allow_extra_args = True  # they are rejected here
             rest = super().parse_args(ctx, args)
             if rest:
                 meant = meant_by(rest[0], _flags(self.get_params(ctx)))
@@ -44,7 +44,7 @@ class Command(TyperCommand):
         except typer.TyperException as error:
             if getattr(error, "ctx", None) is None:
                 error.ctx = ctx  # type: ignore[attr-defined]
-            if hasattr(error, "possibilities"):  # no such option; what typer suggests may share hardly a letter
+            if hasattr(error, "possibilities"):  # no such option; typer's suggestions may be far from it
                 near = nearest(error.option_name, _flags(self.get_params(ctx)))  # type: ignore[attr-defined]
                 error.possibilities = None
                 error.message += f"; did you mean {near}?" if near else ""
@@ -67,18 +67,18 @@ def _check_text(parameter: Any, text: str) -> None:
     """UsageError for an empty name or path, and for a number out of its range."""
     takes = (parameter.metavar or parameter.name.upper()).strip("[]")
     name = parameter.opts[0] if parameter.opts[0].startswith("-") else takes
-    if not text.strip() and takes not in ANSWER_THEMSELVES:
+    if not text.strip() and takes not in CHECKED_LATER:
         raise UsageError(f"{name} is empty; expected {takes if takes != name else 'a name or a path'}")
-    least, most = getattr(parameter, "min", None), getattr(parameter, "max", None)
-    if least is not None:
+    low, high = getattr(parameter, "min", None), getattr(parameter, "max", None)
+    if low is not None:
         digits = text.strip().removeprefix("+")
-        if not (digits.isascii() and digits.isdigit() and least <= int(digits) <= (most or int(digits))):
-            scale = f"from {least:,} to {most:,}" if most is not None else f"of {least:,} or more"
+        if not (digits.isascii() and digits.isdigit() and low <= int(digits) <= (high or int(digits))):
+            scale = f"from {low:,} to {high:,}" if high is not None else f"of {low:,} or more"
             raise UsageError(f"{name}: expected a whole number {scale}, found {text!r}")
 
 
 def meant_by(word: str, flags: Sequence[str]) -> str:
-    """What may have been meant by an argument too many, of a command with these options; "" where that is unknown."""
+    """What an extra argument may mean to a command with these options; "" where that is unknown."""
     kind = kind_of(word)
     if "--data" in flags and kind == "data":
         return f"--data {_data_name(word) or word}"

@@ -18,7 +18,7 @@ __all__ = [
     "KINDS",
     "MODEL_HELP",
     "OUTPUT",
-    "Beside",
+    "Background",
     "DataArgument",
     "DataOption",
     "Json",
@@ -37,7 +37,7 @@ __all__ = [
 Value = TypeVar("Value")
 
 DATA, OUTPUT = "Data", "Output"
-"""Headings of `--help` for what several commands share; commands without headings pass over them."""
+"""Headings of `--help` for what several commands share; commands without headings ignore them."""
 
 KINDS = "mnist, fashion-mnist, digits, a folder of IDX files, or a .safetensors, .npz or .csv file"
 
@@ -63,7 +63,7 @@ DataOption = Annotated[
         autocompletion=data_names,
         callback=expect_data,
         help=f"What to train on: {KINDS}. A name is searched in $JITNET_DATA, ./data and the cache folder, then "
-        "downloaded. [default: mnist; digits where it cannot be had]",
+        "downloaded. [default: mnist; digits where mnist is unavailable]",
         rich_help_panel=DATA,
     ),
 ]
@@ -83,7 +83,7 @@ TestData = Annotated[
         "--test-data",
         metavar="PATH",
         show_default=False,
-        help="What to test on, in place of the data's own test part.",
+        help="Data to test on, in place of the data set's test part.",
         rich_help_panel=DATA,
     ),
 ]
@@ -107,7 +107,7 @@ def print_json(document: Any) -> None:
 def check_output(option: str, path: Path | None, endings: Sequence[str]) -> None:
     """Check, before the work, that a file can be written; UsageError for another ending of its name, else OutputError.
 
-    A file that is there keeps what it holds, and none is left where there was none. path: None where not typed.
+    An existing file keeps its content, and a missing one is not created. path: None where not typed.
     """
     if path is None:
         return
@@ -117,17 +117,17 @@ def check_output(option: str, path: Path | None, endings: Sequence[str]) -> None
     if not folder.is_dir():
         raise OutputError(f"{option} {path}: cannot be written: the folder {folder} does not exist; make it first")
     try:
-        was_there = path.exists()
-        if not was_there or path.is_file() or path.is_dir():  # opening a pipe would wait for its reader
+        existed = path.exists()
+        if not existed or path.is_file() or path.is_dir():  # opening a pipe would wait for its reader
             path.open("ab").close()
-        if not was_there:
+        if not existed:
             path.unlink()
     except OSError as error:
         raise _cannot_write(option, path, error) from None
 
 
 def write_output(option: str, path: Path, content: str | bytes) -> None:
-    """Write a file: bytes as they are, or text with a line's end at its end; OutputError names the option."""
+    """Write a file: bytes as they are, or text that ends with a newline; OutputError names the option."""
     try:
         path.write_bytes(content if isinstance(content, bytes) else f"{content}\n".encode())
     except OSError as error:
@@ -139,10 +139,11 @@ def _cannot_write(option: str, path: Path, error: OSError) -> OutputError:
     return OutputError(f"{option} {path}: cannot be written: {reason}; choose another place")
 
 
-class Beside(Generic[Value]):
-    """A call that goes on beside the main thread, from now on; where the main thread ends first, it is dropped.
+class Background(Generic[Value]):
+    """A call in a background thread, which starts at once; where the main thread ends first, it is dropped.
 
-    The interpreter's turns become short: whoever works in C, as unpacking and linking do, waits up to a turn to go on.
+    The interpreter switches threads more often meanwhile: a thread that leaves C code, of unpacking or linking for
+    example, waits up to a switch interval to go on.
     """
 
     def __init__(self, call: Callable[[], Value]) -> None:
@@ -159,7 +160,7 @@ class Beside(Generic[Value]):
             self._outcome = error
 
     def result(self) -> Value:
-        """What the call gave, once it is done; raises what it raised."""
+        """The call's return value, once it is done; raises what it raised."""
         self._thread.join()
         sys.setswitchinterval(0.005)
         if isinstance(self._outcome, BaseException):
@@ -170,8 +171,8 @@ class Beside(Generic[Value]):
 def parse_threads(text: str | None, cores: int, affinity: int) -> tuple[int, ...]:
     """The counts that `--threads` names: "1,2,4", "all", or 1 and all cores where nothing is named; sorted.
 
-    all: every count up to 4, then powers of two, and the number of cores. UsageError for what is no count, or above the
-    cores that this process may use.
+    all: every count up to 4, then powers of two, and the number of cores. UsageError for what is not a count, or above
+    the cores that this process may use.
     """
     if text is None:
         return tuple(sorted({1, cores}))
@@ -192,7 +193,7 @@ def parse_threads(text: str | None, cores: int, affinity: int) -> tuple[int, ...
 def parse_share(text: str) -> float:
     """ "10%" or "10" as 0.1, for --fail-above; UsageError for anything but a percentage from 0 to 1000.
 
-    A fraction, as 0.1 without a sign, is taken for a slip.
+    A fraction, as 0.1 without a sign, is taken for a mistake.
     """
     try:
         percent = float(text.strip().removesuffix("%"))

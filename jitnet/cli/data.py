@@ -1,4 +1,4 @@
-"""`jitnet data`: what data sets there are, and what is in one."""
+"""`jitnet data`: which data sets are known, and what is in one."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -59,10 +59,10 @@ def fetch(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Download a data set, unless it is there already.
+    """Download a data set, unless it has been downloaded already.
 
-    Tries the mirrors in order, goes on where a transfer broke off, and keeps a file only once its checksum holds. It is
-    put into $JITNET_DATA, or else into the cache folder.
+    Tries the mirrors in order, resumes interrupted transfers, and keeps a file only if its checksum matches. Files are
+    stored in $JITNET_DATA, or else in the cache folder.
     """
     from jitnet import render
     from jitnet.datasets import fetch as fetch_
@@ -72,7 +72,7 @@ def fetch(
     if json:
         print_json(fetched)
     else:
-        print(f"{name} {'downloaded to' if fetched.downloaded else 'is there already:'} {fetched.folder}")
+        print(f"{name} {'downloaded to' if fetched.downloaded else 'is already in'} {fetched.folder}")
 
 
 @app.command(
@@ -164,7 +164,7 @@ def augment(
             show_default=False,
             autocompletion=data_names,
             callback=expect_data,
-            help=f"One of {KINDS}. [default: mnist; digits where it cannot be had]",
+            help=f"One of {KINDS}. [default: mnist; digits where mnist is unavailable]",
         ),
     ] = None,
     *,
@@ -189,10 +189,10 @@ def augment(
     quiet: Quiet = False,
     **fields: Any,
 ) -> None:
-    """Show samples of a data set beside what augmentation makes of them.
+    """Show samples of a data set next to what augmentation makes of them.
 
     Where no distortion is named, all are shown at a strength that suits the size of the images; where some are, the
-    others are off, as in training. Beside each sample stands what epoch 1, 2 and so on of a training with the same seed
+    others are off, as in training. Next to each sample is what epoch 1, 2 and so on of a training with the same seed
     and options would make of it, where no data is held out.
     """
     typed = {field: fields[field.parameter] for field in [*DISTORTIONS, SEED] if fields[field.parameter] is not None}
@@ -201,7 +201,7 @@ def augment(
     config = build(TrainConfig, chosen, {field.name: field.flags[0] for field in [*DISTORTIONS, SEED]})
     check_output("--out", out, (".png", ".pgm"))
     if given and not config.augment.active:
-        raise UsageError("every distortion named is 0, so that there is nothing to show; try --rotation 15")
+        raise UsageError("every named distortion is 0, so there is nothing to show; try --rotation 15")
 
     from jitnet import render
     from jitnet.datasets import load
@@ -225,4 +225,4 @@ def augment(
         write = write_png if out.suffix.lower() == ".png" else write_pgm
         write(out, as_one_picture(grey))
         shown = f"{len(indices)} sample{'s' * (len(indices) != 1)}"
-        print(f"wrote {out}: {shown}, each beside {samples.shape[1] - 1} distortions")
+        print(f"wrote {out}: {shown}, each with {samples.shape[1] - 1} distortions")

@@ -34,7 +34,7 @@ def evaluate(
             metavar="NAME-OR-PATH",
             show_default=False,
             callback=expect_data,
-            help="What to evaluate on: the test part, or all where there is but one part. Classes are matched by name. "
+            help="Data to evaluate on: the test part, or all where there is no other. Classes are matched by name. "
             "[default: the data that the model was trained on]",
         ),
     ] = None,
@@ -45,7 +45,7 @@ def evaluate(
     """Evaluate a model: loss, accuracy, scores per class, confusions, and the most confident mistakes, drawn; where it
     predicts numbers, loss, RMSE, MAE and R² per target, and the largest errors.
 
-    Says first on which data, which part of them, and how many rows and classes that part has.
+    First shows on which data, which part of them, and how many rows and classes that part has.
     """
     from jitnet import render
     from jitnet.datasets import load, names
@@ -54,9 +54,9 @@ def evaluate(
 
     screen = render.consoles(json, quiet)
     network = Model.load(model)
-    own = data is None and test_data is None
-    source, own_test = (data, None) if data is not None else _own_data(network, model)
-    test_data = test_data or own_test
+    is_default = data is None and test_data is None
+    source, default_test = (data, None) if data is not None else _training_data(network, model)
+    test_data = test_data or default_test
     # Classes without names are matched by position, which `evaluate` does.
     classes = network.class_names if network.is_named else None
     with render.downloads(screen) as progress:
@@ -68,44 +68,44 @@ def evaluate(
         render.notice(
             render.make_console(sys.stderr),
             f"{dataset.source} has no test part: these are the rows that the model was trained on, and what it scores "
-            "on them says little of other data; name some with --test-data",
+            "on them says little about other data; name other data with --test-data",
         )
-    judged = dataset.test_or_train
+    evaluated = dataset.test_or_train
     about = {
         "name": dataset.name,
         "source": dataset.source,
         "part": part,
-        "n": len(judged),
+        "n": len(evaluated),
     }
-    of_classes = judged.targets is None
-    about |= {"n_classes": len(set(judged.labels.tolist()))} if of_classes else {"n_targets": dataset.n_targets}
+    of_classes = evaluated.targets is None
+    about |= {"n_classes": len(set(evaluated.labels.tolist()))} if of_classes else {"n_targets": dataset.n_targets}
     if json:
         print_json(_document(model, about, result))
         return
     known = network.metadata.get("data_checksum")
-    if own and known and known != dataset.checksum:
+    if is_default and known and known != dataset.checksum:
         render.notice(
             render.make_console(sys.stderr), f"{dataset.source} has changed since the model was trained on it"
         )
     shown = dataset.name if source in names() else dataset.source
-    render.evaluation(screen.out, result, judged.images, dataset.image_shape, {**about, "name": shown})
+    render.evaluation(screen.out, result, evaluated.images, dataset.image_shape, {**about, "name": shown})
 
 
-def _own_data(network: "Model", model: Path) -> tuple[str, Path | None]:
-    """The data that a model was trained on, and the other file that it was tested on, where there was one."""
+def _training_data(network: "Model", model: Path) -> tuple[str, Path | None]:
+    """The data that a model was trained on, and the separate file that it was tested on, where there was one."""
     from jitnet.datasets import names
 
     about = network.metadata
     data, test = about.get("data_path", about.get("data", "")), about.get("test_data_path")
     if not data or (data not in names() and not Path(data).exists()):
         raise ModelError(
-            f"{model}: what it was trained on, {data or 'unknown data'}, is not here; name data with --data"
+            f"{model}: what it was trained on, {data or 'unknown data'}, was not found; name data with --data"
         )
     return data, Path(test) if test else None
 
 
 def _is_trained_on(network: "Model", source: str) -> bool:
-    """Whether data by name or path are those that a model was trained on."""
+    """Whether data, by name or path, are those that a model was trained on."""
     path = network.metadata.get("data_path")
     return source == network.metadata.get("data") if path is None else Path(source).expanduser().resolve() == Path(path)
 

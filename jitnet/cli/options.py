@@ -1,7 +1,6 @@
-"""Options that set a field of a config: one line each in `FIELDS`, under the heading that `--help` gives them.
+"""Options that set a field of a config: one line each in `FIELDS`, under their heading in `--help`.
 
-Help text, range, default and choices are those of the field in `jitnet.config`; they are written there and nowhere
-else.
+Help text, range, default and choices are those of the field in `jitnet.config`; they are written only there.
 """
 
 import inspect
@@ -52,7 +51,7 @@ class Field:
     """An option for one field of a config.
 
     kind: the config. name: the field, dotted inside a table (`augment.shift`). flags: what is typed, the long first.
-    note: what the help adds to the field's own description.
+    note: what the help adds to the field's description.
     """
 
     kind: type[Config]
@@ -85,14 +84,14 @@ class Field:
 
     @property
     def _default(self) -> str:
-        """The field's default; where each optimizer has its own, where those are listed."""
+        """The field's default; where it depends on the optimizer, where the defaults are listed."""
         kind, leaf = self.home
         if all(leaf in optimizer.defaults for optimizer in OPTIMIZERS.values()):
-            return "the optimizer's own, below"
+            return "the optimizer's, below"
         return default_in_words(kind, leaf, typed=True)
 
     def read(self, text: Any) -> Any:
-        """What is typed, as the config takes it: a list from commas. Whether it fits is left for the config to say."""
+        """What was typed, as the config takes it: a list is split at commas. Whether it fits, the config checks."""
         kind, leaf = self.home
         if get_origin(kind.model_fields[leaf].annotation) is not tuple:
             return text
@@ -111,7 +110,7 @@ _HEADINGS = (
     "Measurement",
     OUTPUT,
 )
-"""In the order of `--help`. An option without a heading stands under the last."""
+"""In the order of `--help`. An option without a heading is listed under the last."""
 
 FIELDS: dict[str, tuple[Field, ...]] = {
     "Network": (
@@ -129,7 +128,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
             ModelConfig,
             "loss",
             ("--loss",),
-            "With a loss of numbers, labels are numbers to predict, also where all are whole.",
+            "With a loss of numbers, labels are numbers to predict, even if all are whole numbers.",
         ),
     ),
     "Training": (
@@ -157,7 +156,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field(TrainConfig, "input_dropout", ("--input-dropout",)),
         Field(TrainConfig, "max_norm", ("--max-norm",)),
         Field(TrainConfig, "label_smoothing", ("--label-smoothing",)),
-        Field(TrainConfig, "ema", ("--ema",), "The averages are tested and saved in place of the weights."),
+        Field(TrainConfig, "ema", ("--ema",), "The averages are evaluated and saved in place of the weights."),
     ),
     "Augmentation": (
         Field(TrainConfig, "augment.shift", ("--shift",)),
@@ -168,7 +167,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field(TrainConfig, "augment.elastic_sigma", ("--elastic-sigma",)),
     ),
     "Held-out data": (
-        Field(TrainConfig, "val_split", ("--val-split",), "The test data is then looked at once, at the end."),
+        Field(TrainConfig, "val_split", ("--val-split",), "The test data is then used once, at the end."),
         Field(TrainConfig, "patience", ("--patience",), "The best epoch's weights are kept."),
         Field(TrainConfig, "monitor", ("--monitor",)),
         Field(TrainConfig, "target_accuracy", ("--target-acc",), "Where the epochs end below it, the exit code is 4."),
@@ -182,7 +181,7 @@ class CommandWithFields(Command):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the options; after those of a heading, what can be chosen there."""
-        # Typer itself shows headings only in boxes, and calls them panels.
+        # Typer shows headings only in boxes, and calls them panels.
         by_heading: dict[str, list[Any]] = {heading: [] for heading in _HEADINGS}
         for parameter in self.get_params(ctx):
             by_heading.setdefault(getattr(parameter, "rich_help_panel", None) or OUTPUT, []).append(parameter)
@@ -201,7 +200,7 @@ class CommandWithFields(Command):
 
 
 def _choices() -> dict[str, tuple[str, list[tuple[str, str]]]]:
-    """The options whose choices need a word each: a title, and the choices."""
+    """The options whose choices need a description each: a title, and the choices."""
     rates = {name: f"{kind.defaults['learning_rate']:g}" for name, kind in OPTIMIZERS.items()}
     width = max(map(len, OPTIMIZERS))
     return {
@@ -215,19 +214,19 @@ def _choices() -> dict[str, tuple[str, list[tuple[str, str]]]]:
 
 
 def _about_loss(loss: Loss) -> str:
-    own = ", ".join(f"{rate:g} with {optimizer}" for optimizer, rate in loss.learning_rates.items())
-    return f"{loss.about}; default learning rates {own}, else the optimizers'" if own else loss.about
+    rates = ", ".join(f"{rate:g} with {optimizer}" for optimizer, rate in loss.learning_rates.items())
+    return f"{loss.about}; default learning rates {rates}, else the optimizers'" if rates else loss.about
 
 
 def with_fields(fields: dict[str, tuple[Field, ...]]) -> Callable[[Function], Function]:
-    """Give a command an option for each field; their values reach it as keyword arguments, None where not typed.
+    """Add an option for each field to a command; their values reach it as keyword arguments, None where not typed.
 
-    fields: by the heading under which `--help` shows them, as in `FIELDS`. The command's own options come after them.
+    fields: by the heading under which `--help` shows them, as in `FIELDS`. The command's other options follow them.
     """
 
     def decorate(function: Function) -> Function:
         signature = inspect.signature(function)
-        own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        others = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
         added = [
             inspect.Parameter(
                 field.parameter, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_annotation(field, heading)
@@ -235,7 +234,7 @@ def with_fields(fields: dict[str, tuple[Field, ...]]) -> Callable[[Function], Fu
             for heading, under in fields.items()
             for field in under
         ]
-        parameters = sorted(added + own, key=lambda parameter: parameter.kind)
+        parameters = sorted(added + others, key=lambda parameter: parameter.kind)
         function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         function.__annotations__ = {p.name: p.annotation for p in parameters}
         return function
@@ -263,8 +262,8 @@ def _annotation(field: Field, heading: str) -> Any:
     return Annotated[bool | None if flag else str | None, option]
 
 
-def _leave_out_of_another_optimizer(recipe_fields: dict[str, Any], typed: str | None) -> None:
-    """Where another optimizer is typed than the recipe's, its learning rate and hyperparameters do not fit."""
+def _drop_other_optimizers_fields(recipe_fields: dict[str, Any], typed: str | None) -> None:
+    """Remove the recipe's learning rate and hyperparameters where another optimizer than the recipe's was typed."""
     if typed is not None and typed != recipe_fields.get("optimizer", TrainConfig.model_fields["optimizer"].default):
         for name in ("learning_rate", *HYPERPARAMETERS):
             recipe_fields.pop(name, None)
@@ -281,7 +280,7 @@ def sizes_of(dataset: "Dataset") -> dict[str, Any]:
 
 
 def task_for(network: dict[str, Any]) -> str:
-    """What data must be for to fit the loss that was asked for; "auto" where none was."""
+    """The task that data must have to fit the chosen loss; "auto" where none was chosen."""
     return LOSSES[network["loss"]].task if "loss" in network else "auto"
 
 
@@ -289,11 +288,11 @@ def configure(values: dict[str, Any], recipe_name: str | None) -> tuple[dict[str
     """The network's fields and the training's config: defaults, then the recipe's fields, then what was typed.
 
     The network still lacks what only the data set knows, see `sizes_of`; all else is checked here, so
-    that a slip is found before a download. Raises UsageError, which names the option.
+    that a mistake is found before a download. Raises UsageError, which names the option.
     """
     tables = recipe(recipe_name) if recipe_name is not None else {"model": {}, "train": {}}
     chosen = {ModelConfig: dict(tables["model"]), TrainConfig: dict(tables["train"])}
-    _leave_out_of_another_optimizer(chosen[TrainConfig], values.get("optimizer"))
+    _drop_other_optimizers_fields(chosen[TrainConfig], values.get("optimizer"))
     names = {}
     for field in chain(*FIELDS.values()):
         names[field.name] = field.flags[0]

@@ -30,7 +30,7 @@ Examples:
 
 @app.command(cls=Command, epilog=EXAMPLES)
 def predict(
-    # Checked further down: of pictures and a model in each other's place the whole command in order can be shown.
+    # Checked below, where the message can show the whole command in the right order.
     model: Annotated[Path, typer.Argument(metavar="MODEL-OR-RUN", show_default=False, help=MODEL_HELP)],
     files: Annotated[
         list[str],
@@ -49,25 +49,25 @@ def predict(
     ] = 3,
     json: Json = False,
 ) -> None:
-    """Tell what is in a picture: the most probable classes, and the picture as the network saw it.
+    """Recognise what is in a picture: the most probable classes, and the picture as the network saw it.
 
-    Every picture gets its answer. What cannot be read or recognised is reported after the answers, a line each, and the
-    exit code is then 1. A notice says where the picture may not be what an answer can be given for: several separate
-    shapes, or ink that does not look like a stroke. With --json, one document holds answers, errors and notices.
+    Every picture gets a prediction. What cannot be read or recognised is reported after them, a line each, and the
+    exit code is then 1. A notice says where the picture may not be one that can be recognised: several separate
+    shapes, or ink that does not look like a stroke. With --json, one document holds predictions, errors and notices.
     """
     from jitnet import render
     from jitnet.model import Model
     from jitnet.pictures import load_pictures
-    from jitnet.pictures.recognition import check_sees_pictures, recognise
+    from jitnet.pictures.recognition import check_takes_pictures, recognise
 
     screen = render.consoles(json)
     _check_arguments(model, files)
     network = Model.load(model)
     try:
-        check_sees_pictures(network)
+        check_takes_pictures(network)
     except ModelError as error:
         raise ModelError(f"{model}: {error}") from None
-    answers: list[Recognition] = []
+    predictions: list[Recognition] = []
     errors: list[tuple[str, JitnetError]] = []
     notices: list[str] = []
 
@@ -87,19 +87,19 @@ def predict(
         for picture in pictures:
             try:
                 with render.compiling(screen):
-                    answer = recognise(network, picture)
+                    found = recognise(network, picture)
             except PictureError as error:
                 refuse(picture.name, error)
                 continue
             if not json:
-                if answers:
+                if predictions:
                     screen.out.print()
-                render.prediction(screen.out, answer, top)
-            answers.append(answer)
-            for sentence in answer.notices:
-                notice(f"{answer.name}: {sentence}")
+                render.prediction(screen.out, found, top)
+            predictions.append(found)
+            for sentence in found.notices:
+                notice(f"{found.name}: {sentence}")
     if json:
-        print_json(_document(answers, errors, notices, top))
+        print_json(_document(predictions, errors, notices, top))
     for _, refused in errors:
         render.error(str(refused))
     if errors:
@@ -109,7 +109,7 @@ def predict(
 def _sources(
     files: list[str], notice: Callable[[str], None], refuse: Callable[[str, JitnetError], None]
 ) -> Iterator[tuple[Path | bytes, str]]:
-    """Each file that was named or is in a folder that was named, or its bytes; and what messages call it."""
+    """Each named file, each picture in a named folder, or the bytes of one; and its name in messages."""
     from jitnet.pictures import MAX_BYTES, pictures_in
 
     for name in files:
@@ -160,10 +160,10 @@ def _is_model(path: Path) -> bool:
 
 
 def _document(
-    answers: list["Recognition"], errors: list[tuple[str, JitnetError]], notices: list[str], top: int
+    predictions: list["Recognition"], errors: list[tuple[str, JitnetError]], notices: list[str], top: int
 ) -> dict[str, Any]:
     return {
-        "answers": [
+        "predictions": [
             {
                 "file": one.path,
                 "name": one.name,
@@ -171,7 +171,7 @@ def _document(
                 "image": one.image,
                 "notices": one.notices,
             }
-            for one in answers
+            for one in predictions
         ],
         "errors": [{"name": name, "error": str(error)} for name, error in errors],
         "notices": notices,

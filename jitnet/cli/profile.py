@@ -46,19 +46,19 @@ STEP = {
     heading: tuple(field for field in fields if field.name not in ("threads", "patience", "monitor", "target_accuracy"))
     for heading, fields in FIELDS.items()
 }
-"""What changes a step: all of training's options but when it ends, and its threads, of which there can be several
-here."""
+"""What changes a step: all training options except when training ends, and its threads, of which several can be
+measured here."""
 
 
-STEPS, LOOP, OWN, TWO = "a training step", "--kernel", "MODULE:FUNCTION", "--compare"
-BELONGS = {
+STEPS, LOOP, TARGET, COMPARISON = "a training step", "--kernel", "MODULE:FUNCTION", "--compare"
+OPTIONS = {
     STEPS: {
         *("--data", "--recipe", "--threads", "--roofline", "--trace"),
         *(field.flags[0] for fields in STEP.values() for field in fields),
     },
     LOOP: {"--cpu", "--asm"},
-    OWN: {"--args", "--setup", "--flop", "--bytes", "--perf-map", "--threads", "--cpu", "--asm"},
-    TWO: set[str](),
+    TARGET: {"--args", "--setup", "--flop", "--bytes", "--perf-map", "--threads", "--cpu", "--asm"},
+    COMPARISON: set[str](),
 }
 """The kinds of profile, and the options that each of them reads."""
 
@@ -93,7 +93,7 @@ def profile(
             "--threads",
             metavar="LIST",
             show_default=False,
-            help="Counts to measure: 2, or 1,2,4, or all; with several, which operation stops the step from scaling. "
+            help="Counts to measure: 2, or 1,2,4, or all; with several, also which operation limits the scaling. "
             "[default: what training would choose; for a function 1 to all cores]",
             rich_help_panel=MEASUREMENT,
         ),
@@ -115,7 +115,7 @@ def profile(
             "--trace",
             metavar="FILE.json",
             show_default=False,
-            help="Also write some hundred steps as a timeline, for Perfetto, speedscope or chrome://tracing.",
+            help="Also write a few hundred steps as a timeline, for Perfetto, speedscope or chrome://tracing.",
             rich_help_panel=MEASUREMENT,
         ),
     ] = None,
@@ -125,7 +125,7 @@ def profile(
             "--compare",
             metavar="BEFORE.json AFTER.json",
             show_default=False,
-            help="Measure nothing: tell what became faster or slower between two documents of --json.",
+            help="Measure nothing: show what became faster or slower between two documents of --json.",
             rich_help_panel=MEASUREMENT,
         ),
     ] = None,
@@ -135,7 +135,7 @@ def profile(
             "--kernel",
             metavar="NAME",
             show_default=False,
-            help="Measure nothing: show what LLVM made of this loop of jitnet's, or of all: its source, which loops "
+            help="Measure nothing: show what LLVM made of this kernel of jitnet, or of all: its source, which loops "
             "are vectorised and why others are not, and the instructions of each.",
             rich_help_panel=CODE,
         ),
@@ -164,7 +164,7 @@ def profile(
             "--args",
             metavar="TEXT",
             show_default=False,
-            help='What to call it with, for example "f4[1000,1000] f4[5,5] 3 2.5": arrays are filled with numbers.',
+            help='Its arguments, for example "f4[1000,1000] f4[5,5] 3 2.5": arrays are filled with numbers.',
             rich_help_panel=FUNCTION,
         ),
     ] = None,
@@ -174,7 +174,7 @@ def profile(
             "--setup",
             metavar="MODULE:FUNCTION",
             show_default=False,
-            help="A function that gives the arguments, as a tuple, in place of --args.",
+            help="A function that returns the arguments, as a tuple, in place of --args.",
             rich_help_panel=FUNCTION,
         ),
     ] = None,
@@ -202,7 +202,7 @@ def profile(
         bool,
         typer.Option(
             "--perf-map",
-            help="Write the map file by which perf names compiled functions.",
+            help="Write the map file from which perf takes the names of compiled functions.",
             rich_help_panel=FUNCTION,
         ),
     ] = False,
@@ -212,13 +212,13 @@ def profile(
 ) -> int:
     """Show what each loop costs, and why.
 
-    Trains for some seconds, on real data, with a clock round each operation of a step: a row each, what binds it, each
+    Trains for some seconds, on real data, and times each operation of a step: a row each, what limits it, each
     thread's work and waiting, and a roofline. With --kernel what the compiler made of a loop. With MODULE:FUNCTION all
     of this for a Numba function of your own, which is not changed; running a file runs its code.
 
     Takes less than 20 seconds, and compiles first where that has not been done.
     """
-    wanted = {OWN: target is not None, LOOP: kernel is not None, TWO: compare is not None}
+    wanted = {TARGET: target is not None, LOOP: kernel is not None, COMPARISON: compare is not None}
     modes = [name for name, is_wanted in wanted.items() if is_wanted] or [STEPS]
     if len(modes) > 1:
         raise UsageError(f"{modes[1]} cannot be combined with {modes[0]}: they are two kinds of profile")
@@ -237,7 +237,7 @@ def profile(
         "--recipe": recipe is not None,
         **{field.flags[0]: fields.get(field.parameter) is not None for under in STEP.values() for field in under},
     }
-    _check_belongs(modes[0], [name for name, typed in given.items() if typed])
+    _check_options(modes[0], [name for name, typed in given.items() if typed])
     check_output("--roofline", roofline, (".svg", ".png", ".pdf"))
     check_output("--trace", trace, (".json",))
     if compare is not None:
@@ -247,15 +247,22 @@ def profile(
     if target is not None:
         if ":" not in target and (meant := meant_by(target, ("--data", "--recipe"))):
             raise UsageError(f"{target}: expected MODULE:FUNCTION; did you mean {meant}?")
-        asked = {"args": arguments, "setup": setup, "flop": flop, "bytes": size_bytes, "cpu": cpu, "perf_map": perf_map}
-        return _function(target, threads, asked, asm, json, quiet)
+        options = {
+            "args": arguments,
+            "setup": setup,
+            "flop": flop,
+            "bytes": size_bytes,
+            "cpu": cpu,
+            "perf_map": perf_map,
+        }
+        return _function(target, threads, options, asm, json, quiet)
     return _steps(data, recipe, threads, roofline, trace, json, quiet, fields)
 
 
-def _check_belongs(mode: str, given: list[str]) -> None:
+def _check_options(mode: str, given: list[str]) -> None:
     """UsageError where an option was typed that this kind of profile does not read."""
     for name in given:
-        fitting = [other for other, names in BELONGS.items() if name in names]
+        fitting = [other for other, names in OPTIONS.items() if name in names]
         if mode not in fitting:
             if mode == STEPS:
                 raise UsageError(f"{name} needs {any_of(fitting)}; a profile of {STEPS} does not use it")
@@ -272,7 +279,7 @@ def _steps(
     quiet: bool,
     fields: dict[str, Any],
 ) -> int:
-    """A training step, on each count of threads."""
+    """Profile a training step, on each count of threads."""
     network, config = configure(fields, recipe)
     draw = _drawing(roofline) if roofline is not None else None
     from jitnet import render
@@ -286,8 +293,8 @@ def _steps(
     from jitnet.profile.step.scaling import scaling_of
     from jitnet.runs import as_json
 
-    here = describe_machine()
-    counts = parse_threads(threads, here.cores, here.affinity) if threads is not None else (0,)
+    machine = describe_machine()
+    counts = parse_threads(threads, machine.cores, machine.affinity) if threads is not None else (0,)
     screen = render.consoles(json, quiet)
     notices = render.make_console(sys.stderr)
     with render.downloads(screen) as downloading:
@@ -327,7 +334,7 @@ def _steps(
 
 
 def _drawing(path: Path) -> "Callable[[Roofline], bytes]":
-    """What draws a roofline into a file of this name; MissingExtra, before the work, where matplotlib is missing."""
+    """The function that draws a roofline for a file of this name; MissingExtra, before the work, without matplotlib."""
     try:
         from jitnet.render.roofline_figure import roofline_file
     except ImportError as error:
@@ -338,7 +345,7 @@ def _drawing(path: Path) -> "Callable[[Roofline], bytes]":
 
 
 def _loop(kernel: str, cpu: str | None, asm: bool, json: bool, quiet: bool) -> int:
-    """What the compiler made of jitnet's own loops."""
+    """Show what the compiler made of jitnet's loops."""
     from jitnet import render
     from jitnet.profile.code.kernel_names import kernel_targets
     from jitnet.profile.code.look import look
@@ -353,18 +360,18 @@ def _loop(kernel: str, cpu: str | None, asm: bool, json: bool, quiet: bool) -> i
     return 0
 
 
-def _function(target: str, threads: str | None, asked: dict[str, Any], asm: bool, json: bool, quiet: bool) -> int:
-    """A function of the user's own."""
+def _function(target: str, threads: str | None, options: dict[str, Any], asm: bool, json: bool, quiet: bool) -> int:
+    """Profile a function of the user's."""
     from jitnet import render
     from jitnet.machine.host import describe_machine
     from jitnet.profile.functions.function_profile import as_document
     from jitnet.profile.functions.profiling import profile_function
 
-    here = describe_machine()
-    counts = parse_threads(threads, here.cores, here.affinity) if threads is not None else None
+    machine = describe_machine()
+    counts = parse_threads(threads, machine.cores, machine.affinity) if threads is not None else None
     screen = render.consoles(json, quiet)
     with render.working(screen, f"Profiling {target}") as say:
-        found = profile_function(target, threads=counts, progress=say, **asked)
+        found = profile_function(target, threads=counts, progress=say, **options)
     if json:
         print_json(as_document(found))
     else:
@@ -373,7 +380,7 @@ def _function(target: str, threads: str | None, asked: dict[str, Any], asm: bool
 
 
 def _compare(before: Path, after: Path, json: bool) -> int:
-    """What became faster or slower from one document to another."""
+    """Show what became faster or slower from one document to another."""
     from jitnet import render
     from jitnet.profile.document import THRESHOLD, compare, read_document
 

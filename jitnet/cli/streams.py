@@ -1,8 +1,8 @@
 """Standard output and standard error of a command, and what happens where one of them cannot be written.
 
-Standard output holds what the command was asked for: where it is closed or full, the command fails with `OutputError`,
-and where the reader of a pipe has left, it ends with `ReaderLeft`. Standard error holds progress and notices: what
-cannot be written there is dropped, and the command goes on.
+Standard output holds results: where it is closed or full, the command fails with `OutputError`, and where the reader of
+a pipe has closed it, the command ends with `ReaderLeft`. Standard error holds progress and notices: what cannot be
+written there is dropped, and the command goes on.
 """
 
 import io
@@ -18,14 +18,14 @@ __all__ = ["ReaderLeft", "guarded_streams"]
 
 
 class ReaderLeft(Exception):
-    """The program that read standard output through a pipe has ended, as `head` does: there is nothing more to do."""
+    """The program that read standard output through a pipe has ended, as `head` does: nothing is left to do."""
 
     exit_code = 141
     """What a shell reports of a program that the signal SIGPIPE ended."""
 
 
 class _Output(io.RawIOBase):
-    """The bytes of standard output. It raises no OSError, of which rich and typer would make something else."""
+    """The bytes of standard output. It raises no OSError, which rich and typer would turn into something else."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -45,7 +45,7 @@ class _Output(io.RawIOBase):
             self._file.flush()
             return written
         except OSError as error:
-            self._file = io.BytesIO()  # what is still buffered has nowhere to go
+            self._file = io.BytesIO()  # takes what is still buffered
             return self._failed(error, len(data))
 
     def _failed(self, error: OSError, size: int) -> int:
@@ -73,7 +73,7 @@ class _Closed(io.TextIOBase):
 
 @contextmanager
 def guarded_streams() -> Iterator[None]:
-    """Inside, standard output and standard error keep to the rules above."""
+    """A context in which standard output and standard error follow the rules above."""
     # A file that is opened later must not get the number of a closed stream: libraries write to 1 and 2.
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass

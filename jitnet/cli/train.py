@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import jitnet
-from jitnet.cli.common import Beside, DataOption, Json, Quiet, TestData, print_json, recipe_completion
+from jitnet.cli.common import Background, DataOption, Json, Quiet, TestData, print_json, recipe_completion
 from jitnet.cli.options import FIELDS, NETWORK_NAMES, CommandWithFields, configure, sizes_of, task_for, with_fields
 from jitnet.config.choices import default_rate
 from jitnet.errors import ModelError, TargetMissed, UsageError
@@ -40,11 +40,11 @@ Examples:
   jitnet train --json --quiet > result.json
 """
 
-_CLEARLY = 0.95
+_LEARNED = 0.95
 """Share of the loss of guessing below which a network has clearly learned something."""
 
-_ENOUGH = 64
-"""Steps after which a network that learns does better than guessing, also where the schedule begins low."""
+_MIN_STEPS = 64
+"""Steps after which a network that learns does better than guessing, even if the schedule begins low."""
 
 
 @app.command(cls=CommandWithFields, epilog=EXAMPLES)
@@ -59,7 +59,7 @@ def train(
             "--recipe",
             metavar="NAME",
             autocompletion=recipe_completion,
-            help="Start from a named set of options; those typed beside it go first. "
+            help="Start from a named set of options; those that are typed as well override it. "
             "seed and seed-readme repeat the Rust original as its code and as its README has it.",
             rich_help_panel="Training",
         ),
@@ -70,7 +70,7 @@ def train(
             "--out",
             metavar="FOLDER",
             show_default=False,
-            help="Where the run goes; must not hold a run yet. [default: a new folder runs/DATE-NAME]",
+            help="Folder of the run; must not hold a run yet. [default: a new folder runs/DATE-NAME]",
         ),
     ] = None,
     print_schedule: Annotated[
@@ -93,9 +93,9 @@ def train(
     quiet: Quiet = False,
     **fields: Any,
 ) -> int:
-    """Train a network, show how it learns, and keep it.
+    """Train a network, show how it learns, and save it.
 
-    Leaves a run folder with model.safetensors, config.json and metrics.jsonl (one line an epoch). Ctrl-C stops within a
+    Writes a run folder with model.safetensors, config.json and metrics.jsonl (one line an epoch). Ctrl-C stops within a
     second and keeps the model so far. The first start compiles the loops; later ones load them.
     """
     if explain and print_schedule:
@@ -106,7 +106,7 @@ def train(
 
     screen = render.consoles(json, quiet)
     with render.downloads(screen) as progress:
-        reading = Beside(lambda: _read(data, test_data, task_for(network), progress))
+        reading = Background(lambda: _read(data, test_data, task_for(network), progress))
         from jitnet.compiler.cache import all_compiled
         from jitnet.config import ModelConfig, build
         from jitnet.engine.loop import compile_ahead, load_loop
@@ -116,7 +116,7 @@ def train(
         if all_compiled() and not (explain or print_schedule):  # else it compiles, further down and with a notice
             load_loop()
         dataset = reading.result()
-    own = Path(data).expanduser() if data is not None and data not in names() else None
+    data_path = Path(data).expanduser() if data is not None and data not in names() else None
     if dataset.notice:
         render.notice(render.make_console(sys.stderr), dataset.notice)
     shape = build(ModelConfig, {**network, **sizes_of(dataset)}, NETWORK_NAMES)
@@ -125,7 +125,7 @@ def train(
     model = Model.create(shape, dataset, seed=config.seed)
     # With these `jitnet eval` finds the data again, from any folder.
     model.metadata |= {
-        name: str(path.resolve()) for name, path in (("data_path", own), ("test_data_path", test_data)) if path
+        name: str(path.resolve()) for name, path in (("data_path", data_path), ("test_data_path", test_data)) if path
     }
     trainer = Trainer(model, dataset, config)
     if explain:
@@ -152,7 +152,7 @@ def train(
             trainer.prepare()
         gc.freeze()
         gc.enable()
-        doubt = ""
+        warning = ""
         with (
             _interrupts(trainer.request_stop),
             render.TrainingView(screen, config.epochs, trainer.config.learning_rate) as view,
@@ -161,8 +161,8 @@ def train(
                 model.save(run.model_path)
                 run.append(report)
                 view.epoch(report)
-                if not doubt and (doubt := _doubt(report, trainer)):
-                    render.notice(render.make_console(sys.stderr), doubt)
+                if not warning and (warning := _warning(report, trainer)):
+                    render.notice(render.make_console(sys.stderr), warning)
             history = trainer.history
             if history.stopped or history.kept is not None:
                 model.save(run.model_path)
@@ -177,7 +177,7 @@ def train(
             kept=history.kept,
             final_test=history.final_test,
             costliest=history.costliest,
-            threads=_threads_told(trainer),
+            threads=_threads_chosen(trainer),
         )
     if history.stopped:
         return 130
@@ -190,11 +190,11 @@ def train(
 
 
 def _predicting(model: "Model", folder: Path) -> list[str]:
-    """The command that predicts with a model that sees pictures; nothing where it does not."""
-    from jitnet.pictures.recognition import check_sees_pictures
+    """The command that predicts with a model that takes pictures; nothing where it does not."""
+    from jitnet.pictures.recognition import check_takes_pictures
 
     with suppress(ModelError):
-        check_sees_pictures(model)
+        check_takes_pictures(model)
         return [f"jitnet predict {quote(str(folder))} FILE"]
     return []
 
@@ -218,31 +218,32 @@ def _outputs(shape: "ModelConfig") -> str:
     return f"{count:,} classes" if shape.task == "classify" else f"{count:,} target{'s' * (count != 1)}"
 
 
-def _threads_told(trainer: "Trainer") -> str:
-    """On how many threads it ended, and why; nothing where that was settled before it began."""
+def _threads_chosen(trainer: "Trainer") -> str:
+    """On how many threads it ended, and why; "" where that was settled before it began."""
     if not trainer.measures_threads:
         return ""
     if not trainer.threads_settled:
         return f"{trainer.plan.threads} ({trainer.plan.threads_reason}); too short to measure whether fewer are faster"
     chosen, *others = trainer.step_s.items()
-    beside = ", ".join(f"{step_s * 1e6:,.0f} on {count}" for count, step_s in others)
-    return f"{chosen[0]}, as measured: a step takes {chosen[1] * 1e6:,.0f} µs, {beside}"
+    slower = ", ".join(f"{step_s * 1e6:,.0f} on {count}" for count, step_s in others)
+    return f"{chosen[0]}, as measured: a step takes {chosen[1] * 1e6:,.0f} µs, {slower}"
 
 
-def _doubt(report: "EpochReport", trainer: "Trainer") -> str:
-    """What to say where a network does no better than guessing after an epoch; nothing where it does."""
-    # The training loss is a mean over the epoch. Where a loss was measured at its end and is clearly less, that counts.
+def _warning(report: "EpochReport", trainer: "Trainer") -> str:
+    """A warning where a network does no better than guessing after an epoch; "" where it does."""
+    # The training loss is a mean over the epoch. Where a loss was evaluated at its end and is clearly less, that
+    # counts.
     shape, guessing = trainer.model.config, trainer.guessing_loss
-    measured = [loss for loss in (report.val_loss, report.test_loss) if loss is not None]
-    learned = report.train_loss < guessing or min(measured, default=guessing) < _CLEARLY * guessing
-    if learned or report.epoch * trainer.n_steps < _ENOUGH:
+    evaluated = [loss for loss in (report.val_loss, report.test_loss) if loss is not None]
+    learned = report.train_loss < guessing or min(evaluated, default=guessing) < _LEARNED * guessing
+    if learned or report.epoch * trainer.n_steps < _MIN_STEPS:
         return ""
     optimizer, rate = trainer.config.optimizer, trainer.config.learning_rate
-    own = default_rate(optimizer, shape.loss)
-    if rate == own:
+    default = default_rate(optimizer, shape.loss)
+    if rate == default:
         trial = f"a lower one, --lr {rate / 10:g} for example"
     else:
-        trial = f"{'a lower' if rate > own else 'another'} one; the default of {optimizer} is --lr {own:g}"
+        trial = f"{'a lower' if rate > default else 'another'} one; the default of {optimizer} is --lr {default:g}"
     return (
         f"after epoch {report.epoch} the training loss is {report.train_loss:.4g}, no better than guessing, "
         f"{guessing:.4g}: the learning rate {rate:g} may not fit; try {trial}"
@@ -258,9 +259,9 @@ def _print_schedule(trainer: "Trainer", json: bool) -> int:
 
     config, steps = trainer.config, trainer.n_steps * trainer.config.epochs
     chosen = sorted({*range(0, steps, max(1, steps // 1000)), steps - 1})
-    made = np.zeros(len(chosen))
-    learning_rates(schedule_settings(config, trainer.n_steps), np.array(chosen), made)
-    rates = made.tolist()
+    out = np.zeros(len(chosen))
+    learning_rates(schedule_settings(config, trainer.n_steps), np.array(chosen), out)
+    rates = out.tolist()
     epochs = [step / trainer.n_steps for step in chosen]
     if json:
         print_json({"schedule": config.schedule, "n_steps": steps, "epochs": epochs, "learning_rates": rates})
@@ -272,7 +273,7 @@ def _print_schedule(trainer: "Trainer", json: bool) -> int:
 
 
 def _read(data: str | None, test_data: Path | None, task: str, progress: "Progress") -> "Dataset":
-    """The data set, its checksum made."""
+    """The data set, with its checksum computed."""
     from jitnet.datasets import load
 
     dataset = load(data, test_data, task=task, progress=progress)
@@ -281,7 +282,7 @@ def _read(data: str | None, test_data: Path | None, task: str, progress: "Progre
 
 
 def _settings(trainer: "Trainer", recipe: str | None) -> dict[str, Any]:
-    """What config.json says: enough to run the same again."""
+    """The content of config.json: enough to repeat the run."""
     dataset, machine = trainer.dataset, trainer.plan.machine
     return {
         "jitnet": jitnet.__version__,
@@ -301,11 +302,11 @@ def _settings(trainer: "Trainer", recipe: str | None) -> dict[str, Any]:
     }
 
 
-def _document(folder: Path, settings: dict[str, Any], history: "History", trained_for: str) -> dict[str, Any]:
+def _document(folder: Path, settings: dict[str, Any], history: "History", task: str) -> dict[str, Any]:
     """The document of `--json`."""
     from jitnet.runs import MODEL, record
 
-    measure = "accuracy" if trained_for == "classify" else "loss"
+    measure = "accuracy" if task == "classify" else "loss"
     seen = [value for report in history if (value := report.score("test")) is not None]
     best = max(seen, default=None) if measure == "accuracy" else min(seen, default=None)
     return {
@@ -329,7 +330,7 @@ def _document(folder: Path, settings: dict[str, Any], history: "History", traine
 
 @contextmanager
 def _interrupts(request_stop: Callable[[], None]) -> Iterator[None]:
-    """Let Ctrl-C ask for a stop and raise nothing: the epoch ends early and its model is saved, however often."""
+    """Let Ctrl-C request a stop and raise nothing, however often: the epoch ends early and its model is saved."""
 
     def ask(signal_number: int, frame: FrameType | None) -> None:
         request_stop()

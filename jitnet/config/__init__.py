@@ -1,10 +1,10 @@
 """What a network is and how it is trained: every field with its unit, range and default; named recipes.
 
-choices.py    what can be chosen, activations, losses and optimizers: their names, and what each brings
+choices.py    what can be chosen, activations, losses and optimizers: their names and properties
 layers.py     the kinds of layer, and a network as the list of its layers
 model.py      the fields of a network             training.py   the fields of a training
 checking.py   how a wrong value is reported       recipes/      named parts of both, one TOML file each
-describing.py the fields in words                 nearest.py    what a misspelt name may mean
+describing.py the fields in words                 nearest.py    what a misspelled name may mean
 
 Nothing here loads Numba or NumPy.
 """
@@ -44,4 +44,4 @@ __all__ = [
 ]
 
 for _kind in (ModelConfig, TrainConfig, AugmentConfig):
-    _kind.__doc__ = f"{_kind.__doc__}\n\n    Fields, each given by its name:\n{describe_fields(_kind)}\n    "
+    _kind.__doc__ = f"{_kind.__doc__}\n\n    Fields, each passed by its name:\n{describe_fields(_kind)}\n    "

@@ -1,4 +1,4 @@
-"""How a config is made from a user's values, and how a wrong one is reported: in one line."""
+"""How a config is made from a user's values, and how a wrong value is reported: in one line."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,8 +44,8 @@ class CheckedConfig(BaseModel):
         with _in_one_line(kind, {}):
             super().__init__(**values)
 
-    # Without this mark pydantic makes a table inside a config by a call of this constructor. The error would then name
-    # the field without its table.
+    # Without this mark pydantic makes a table inside a config by calling this constructor, and the error names the
+    # field without its table.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
     @classmethod
@@ -82,8 +82,8 @@ class CheckedConfig(BaseModel):
             raise UsageError(f"{name}: a {type(self).__name__} cannot be changed")
 
     def gave(self, field: str) -> bool:
-        """Whether the user set this field. Where every field is set, the config is a copy of a whole one, and what the
-        user meant cannot be told: then no field was."""
+        """Whether the user set this field. Where every field is set, the config is a copy of a complete one, and what
+        the user set is unknown: then the result is False for all."""
         return field in self.model_fields_set and self.model_fields_set != set(type(self).model_fields)
 
 
@@ -97,7 +97,7 @@ def any_of(names: Sequence[str]) -> str:
 
 
 def expected(kind: type[CheckedConfig], field: str, *, typed: bool = True) -> str:
-    """Return what a field takes, for people: "a whole number from 1 to 1,000,000", "a number above 0, up to 1,000".
+    """Return what a field takes, in words: "a whole number from 1 to 1,000,000", "a number above 0, up to 1,000".
 
     typed: whether the value is typed in a terminal, or else is a Python object.
     """
@@ -141,8 +141,8 @@ def _range(limits: list[Any]) -> str:
 def build(kind: type[Config], values: dict[str, Any], names: dict[str, str] | None = None) -> Config:
     """Return a config made from `values`.
 
-    `names` gives what the user calls a field (an option's name), used in messages in place of the field's own; a field
-    of a table is `table.field` there. Raises UsageError with one line: the field, the value found and the range.
+    `names` maps a field to the user's name for it (an option's), which messages use; a field of a table is
+    `table.field` there. Raises UsageError with one line: the field, the value found and the range.
     """
     with _in_one_line(kind, names or {}):
         return super(CheckedConfig, kind).model_validate(values)
@@ -151,8 +151,8 @@ def build(kind: type[Config], values: dict[str, Any], names: dict[str, str] | No
 def check_arguments(call: str, **arguments: tuple[object, type | tuple[type, ...]]) -> None:
     """Raise UsageError where an argument is not of its parameter's type.
 
-    call: the function and its parameters, as in "train(model, dataset, config)". arguments: by parameter the value and
-    the types that it may have.
+    call: the function and its parameters, as in "train(model, dataset, config)". arguments: for each parameter the
+    value and the types that it may have.
     """
     for name, (value, kinds) in arguments.items():
         if not isinstance(value, kinds):
@@ -165,11 +165,11 @@ def check_arguments(call: str, **arguments: tuple[object, type | tuple[type, ...
             )
 
 
-def check_whole_number(name: str, value: object, least: int, most: int) -> int:
-    """Return value as an int; UsageError where it is no whole number from least to most."""
-    if isinstance(value, SupportsIndex) and least <= (number := value.__index__()) <= most:
+def check_whole_number(name: str, value: object, low: int, high: int) -> int:
+    """Return value as an int; UsageError where it is not a whole number from low to high."""
+    if isinstance(value, SupportsIndex) and low <= (number := value.__index__()) <= high:
         return number
-    raise UsageError(f"{name}: expected a whole number from {least:,d} to {most:,d}, found {quoted(value)}")
+    raise UsageError(f"{name}: expected a whole number from {low:,d} to {high:,d}, found {quoted(value)}")
 
 
 def check_callback(name: str, value: object) -> None:
@@ -184,11 +184,11 @@ def _in_one_line(kind: type[CheckedConfig], names: dict[str, str]) -> Iterator[N
     try:
         yield
     except ValidationError as error:
-        raise UsageError(_complaint(kind, error.errors(include_url=False)[0], names)) from None
+        raise UsageError(_message(kind, error.errors(include_url=False)[0], names)) from None
 
 
-def _complaint(kind: type[CheckedConfig], error: Any, names: dict[str, str]) -> str:
-    if error["type"] == "value_error":  # from a validator of the whole, which writes its own line
+def _message(kind: type[CheckedConfig], error: Any, names: dict[str, str]) -> str:
+    if error["type"] == "value_error":  # from a validator of the whole config, which writes the line itself
         message = str(error["msg"]).removeprefix("Value error, ")
         return re.sub(r"<([\w.]+)>", lambda field: names.get(field[1], field[1]), message)
     if not error["loc"]:
@@ -221,6 +221,6 @@ def _did_you_mean(near: str | None) -> str:
 
 
 def quoted(value: object) -> str:
-    """Return a wrong value as a message shows it: in one line, and cut where it is long."""
+    """Return a wrong value as a message shows it: in one line, and shortened where it is long."""
     text = " ".join(repr(value).split())
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

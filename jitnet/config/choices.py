@@ -1,4 +1,4 @@
-"""What can be chosen: the one table of activations, of losses and of optimizers, and the fields that optimizers bring.
+"""What can be chosen: the one table of activations, of losses and of optimizers, and the fields of optimizers.
 
 A new activation is a line in `ACTIVATIONS`, a new loss one in `LOSSES`, a new optimizer one in `OPTIMIZERS`. A
 hyperparameter that no optimizer had before is a field in `OptimizerFields` as well. What is accepted, the messages and
@@ -42,11 +42,11 @@ TASKS: dict[str, str] = {"classify": "classes", "regress": "numbers"}
 
 @dataclass(frozen=True)
 class Loss:
-    """about: what is made small, in one line.
+    """about: what is minimised, in one line.
 
     task: the kind of target that it takes, a name in `TASKS`. link: from the outputs to the predictions, "softmax" or
-    "identity". metrics: what a network is judged by beside the loss. learning_rates: by the optimizer, where it takes
-    another default than the optimizer's.
+    "identity". metrics: what an evaluation reports besides the loss. learning_rates: by optimizer, where the default
+    differs from the optimizer's.
     """
 
     about: str
@@ -60,8 +60,8 @@ class Loss:
 class Optimizer:
     """about: which way it moves the weights, in one line.
 
-    hyperparameters: the fields of `OptimizerFields` that only some optimizers use, and this one does. defaults: its own
-    `learning_rate`, and each hyperparameter whose default is another than the field's.
+    hyperparameters: the fields of `OptimizerFields` that only some optimizers use, and this one does. defaults: its
+    `learning_rate`, and each hyperparameter whose default differs from the field's.
     """
 
     about: str
@@ -85,7 +85,7 @@ LOSSES: dict[str, Loss] = {
         "regress",
         "identity",
         ("rmse", "mae", "r2"),
-        # Its gradient grows with the error, and softmax's does not: a first step may be far too long.
+        # Its gradient grows with the error, and softmax's does not: a first step may be far too large.
         {"sgd": 0.01, "momentum": 0.002, "nesterov": 0.002},
     ),
     "absolute-error": Loss(
@@ -125,12 +125,12 @@ OPTIMIZERS: dict[str, Optimizer] = {
         {"learning_rate": 0.005},
     ),
     "adamw": Optimizer(
-        "adam, with weight decay apart from the gradient",
+        "adam, with decoupled weight decay",
         ("beta1", "beta2", "epsilon"),
         {"learning_rate": 0.005},
     ),
     "lion": Optimizer(
-        "against the sign of a mean gradient, weight decay apart",
+        "against the sign of a mean gradient, decoupled weight decay",
         ("beta1", "beta2"),
         {"learning_rate": 0.001, "beta2": 0.99},
     ),
@@ -153,7 +153,7 @@ def default_rate(optimizer: str, loss: str) -> float:
 
 
 class OptimizerFields(CheckedConfig):
-    """What steers an update. A field that is not given takes the chosen optimizer's own default, where it has one."""
+    """The fields of an update. One that is not set takes the chosen optimizer's default, where it has one."""
 
     optimizer: OptimizerName = Field(default="sgd", description="The rule that turns a gradient into an update.")
     learning_rate: Annotated[float, Field(gt=0.0, le=1000.0)] = Field(
@@ -164,17 +164,17 @@ class OptimizerFields(CheckedConfig):
     beta2: Fraction = Field(default=0.999, description="Decay of the mean squared gradient.")
     rho: Fraction = Field(default=0.99, description="Decay of the mean squared gradient.")
     epsilon: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
-        default=1e-8, description="Added to a root that is divided by, so that it is never zero."
+        default=1e-8, description="Added to the root in a denominator, so that it is never zero."
     )
     weight_decay: Annotated[float, Field(ge=0.0, le=10.0)] = Field(
         default=0.0, description="L2 penalty on weights and biases; decoupled in adamw and lion."
     )
 
     @model_validator(mode="after")
-    def _own_defaults(self) -> Self:
+    def _optimizer_defaults(self) -> Self:
         for field, default in OPTIMIZERS[self.optimizer].defaults.items():
             if field not in self.model_fields_set:
-                self.__dict__[field] = default  # past the freeze, and not among the fields that the user set
+                self.__dict__[field] = default  # in spite of the freeze, and not as a field that the user set
         return self
 
 

@@ -1,4 +1,4 @@
-"""The table of fields in words: for `--help`, and for the docstrings of the configs and of what takes one."""
+"""The fields in words: for `--help`, and for the docstrings of the configs and of functions that take one."""
 
 from functools import cache
 from typing import Literal, get_origin
@@ -29,16 +29,18 @@ def describe_field(kind: type[CheckedConfig], field: str, *, typed: bool) -> lis
 
 
 def default_in_words(kind: type[CheckedConfig], field: str, *, typed: bool) -> str:
-    """Return a field's default, and the optimizers' own where they have one; nothing where a value is required."""
+    """Return a field's default, and the optimizers' where they have one; "" where a value is required."""
     info = kind.model_fields[field]
     if info.is_required():
         return ""
-    own = {name: optimizer.defaults[field] for name, optimizer in OPTIMIZERS.items() if field in optimizer.defaults}
+    defaults = {
+        name: optimizer.defaults[field] for name, optimizer in OPTIMIZERS.items() if field in optimizer.defaults
+    }
     shown = f"{info.default}"
     if typed and isinstance(info.default, tuple):
         shown = ",".join(map(str, info.default)) or "none"
-    parts = [] if len(own) == len(OPTIMIZERS) else [shown]
-    return "; ".join([*parts, *(f"{value:g} with {name}" for name, value in own.items())])
+    parts = [] if len(defaults) == len(OPTIMIZERS) else [shown]
+    return "; ".join([*parts, *(f"{value:g} with {name}" for name, value in defaults.items())])
 
 
 @cache

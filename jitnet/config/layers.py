@@ -1,7 +1,8 @@
 """What a network is made of: the one table of layers, and how a network's fields become the list of its layers.
 
 A new kind of layer is a line in `LAYERS`, its field in `ModelConfig`, and its place in `layers_of`. The loops are in
-`jitnet/kernels`; what it brings to a training step is `jitnet/engine/kind_*.py`, with its name for the star.
+`jitnet/kernels`; what it brings to a training step is a file `jitnet/engine/kind_NAME.py`, and its line in `kinds.py`
+there.
 """
 
 from collections.abc import Sequence
@@ -14,11 +15,11 @@ __all__ = ["LAYERS", "NORMS", "Layer", "LayerKind", "NormName", "layers_of"]
 
 @dataclass(frozen=True)
 class LayerKind:
-    """about: what it computes, in one line. option: the field of `ModelConfig` that asks for it; empty where every
-    network has it. parameters: their names, as PyTorch has them, each with what a vector of it begins with. vectors:
-    whether they are vectors, else the weights are a matrix. module: PyTorch's module that computes the same; empty
-    where none is needed. folded: whether a saved model has them in the weights of the layer behind, so that a training
-    begins with new ones. fields: what its loops look up in a block's record: where its parameters and its arrays are.
+    """about: what it computes, in one line. option: the field of `ModelConfig` that turns it on; empty where every
+    network has it. parameters: their names in PyTorch, each with the initial value of a vector. vectors: whether they
+    are vectors, else the weights are a matrix. module: PyTorch's module that computes the same; empty where none is
+    needed. folded: whether a saved model has them in the weights of the next layer, so that a training begins with new
+    ones. fields: of a block's record, where its parameters and its arrays are.
     """
 
     about: str
@@ -52,7 +53,7 @@ LAYERS: dict[str, LayerKind] = {
 """Every kind of layer by its name."""
 
 NORMS = ("none", "layer")
-"""What may stand between a hidden layer's linear part and its activation."""
+"""What may be between a hidden layer's linear part and its activation."""
 
 # A type checker cannot read a Literal out of a table.
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ else:
 class Layer:
     """One layer of a network. kind: a name in LAYERS. block: counted from 0; a block is a linear layer with all that
     belongs to it. name: its place in PyTorch's `nn.Sequential`, as "2" or "3.0"; empty where it has none. shapes: of
-    its parameters, by their names. trained: how many numbers of them training changes."""
+    its parameters, by their names. trained: how many numbers training changes."""
 
     kind: str
     block: int
@@ -76,7 +77,7 @@ class Layer:
     trained: int
 
     def key(self, parameter: str) -> str:
-        """What a parameter is called in a file, as "0.weight"."""
+        """The name of a parameter in a file, as "0.weight"."""
         return f"{self.name}.{parameter}"
 
 
@@ -91,7 +92,7 @@ def layers_of(
     """The layers of a network, first to last.
 
     A hidden block is linear, norm, activation and, where it has as many units as the hidden block below, the sum with
-    what went into it. Blocks that end in such a sum are a sequence of their own in PyTorch: "3.0", "3.1" and so on.
+    its input. Blocks that end in such a sum are a nested sequence in PyTorch: "3.0", "3.1" and so on.
     """
     found: list[Layer] = []
     last, place = len(widths) - 2, 0

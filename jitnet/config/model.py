@@ -1,4 +1,4 @@
-"""The fields of a network, and the list of layers that they stand for."""
+"""The fields of a network, and the list of layers that they describe."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -24,7 +24,7 @@ def losses_of(task: str) -> list[str]:
 class ModelConfig(CheckedConfig):
     """Shape, loss and start of a fully connected network: in_features → hidden … → an output for each class or target.
 
-    One of n_classes and n_targets is given.
+    Exactly one of n_classes and n_targets is set.
     """
 
     in_features: Units = Field(description="Numbers in one sample.")
@@ -32,19 +32,19 @@ class ModelConfig(CheckedConfig):
         default=(128,), description="Units of each hidden layer, first to last; empty for a linear model."
     )
     n_classes: Annotated[int, Field(ge=2, le=65_536)] | None = Field(
-        default=None, description="Classes to tell apart, each with an output of its own."
+        default=None, description="Classes to distinguish, one output for each."
     )
     n_targets: Annotated[int, Field(ge=1, le=65_536)] | None = Field(
-        default=None, description="Numbers to predict, in place of classes, each with an output of its own."
+        default=None, description="Numbers to predict, in place of classes, one output for each."
     )
     loss: LossName = Field(
         default="cross-entropy",
-        description=f"What training makes small; where targets are numbers, {losses_of('regress')[0]} is the default.",
+        description=f"What training minimises; where targets are numbers, {losses_of('regress')[0]} is the default.",
     )
     activation: ActivationName = Field(default="relu", description="What follows every hidden layer.")
     norm: NormName = Field(
         default="none",
-        description="What follows every hidden layer's linear part, ahead of its activation: layer is layer "
+        description="What follows every hidden layer's linear part, before its activation: layer is layer "
         "normalisation with a learned gain and bias (Ba et al. 2016).",
     )
     residual: bool = Field(
@@ -68,16 +68,16 @@ class ModelConfig(CheckedConfig):
     def _fits_together(self) -> Self:
         if self.n_classes is not None and self.n_targets is not None:
             raise ValueError(
-                f"<n_targets> is {self.n_targets}, beside <n_classes> {self.n_classes}; give one: a network predicts "
+                f"<n_targets> is {self.n_targets}, and <n_classes> {self.n_classes}; set one: a network predicts "
                 "classes or numbers"
             )
         if self.n_classes is None and self.n_targets is None:
             raise ValueError(
-                "<n_classes>: expected a whole number from 2 to 65,536, found nothing; give <n_targets> where the "
+                "<n_classes>: expected a whole number from 2 to 65,536, found nothing; set <n_targets> where the "
                 "targets are numbers"
             )
         if self.n_targets is not None and "loss" not in self.model_fields_set:
-            self.__dict__["loss"] = losses_of("regress")[0]  # past the freeze, and not among the fields that are set
+            self.__dict__["loss"] = losses_of("regress")[0]  # in spite of the freeze, and not as a field that is set
         task = "classify" if self.n_targets is None else "regress"
         if LOSSES[self.loss].task != task:
             raise ValueError(
@@ -105,14 +105,14 @@ class ModelConfig(CheckedConfig):
     def _has_what_its_layers_need(self) -> Self:
         if self.norm != "none" and not self.hidden:
             raise ValueError(
-                f"<norm> is {self.norm}, with no hidden layer to normalise; give <hidden> a number of units"
+                f"<norm> is {self.norm}, with no hidden layer to normalise; set <hidden> to a number of units"
             )
         if self.residual and all(before != after for before, after in pairwise(self.hidden)):
             widths = ",".join(map(str, self.hidden)) or "empty"
             units = self.hidden[0] if self.hidden else 128
             raise ValueError(
                 f"<residual> is on, and in <hidden> {widths} no layer has as many units as the one below; "
-                f"expected two alike, {units},{units} for example"
+                f"expected two equal ones, {units},{units} for example"
             )
         return self
 
@@ -135,7 +135,7 @@ class ModelConfig(CheckedConfig):
 
     @property
     def saved_layers(self) -> tuple[Layer, ...]:
-        """Those whose parameters a saved model has; it has the others' in the weights of the layer behind."""
+        """The layers whose parameters a saved model has; the others' are in the weights of the next layer."""
         return tuple(layer for layer in self.layers if not LAYERS[layer.kind].folded)
 
     @property
@@ -146,7 +146,7 @@ class ModelConfig(CheckedConfig):
     @property
     def summary_rows(self) -> tuple[tuple[int, int, str, int], ...]:
         """Each block's inputs and outputs, what follows its linear layer, and the parameters that training changes.
-        Ahead of them the inputs' factors, where they are learned."""
+        Before them the inputs' factors, where they are learned."""
         scales = [layer for layer in self.layers if layer.kind == "input_scale"]
         rows = [(layer.in_features, layer.in_features, "input scale", layer.trained) for layer in scales]
         for block, (before, after) in enumerate(pairwise(self.widths)):
@@ -165,8 +165,8 @@ class ModelConfig(CheckedConfig):
 
 
 def layers_in_words(fields: Mapping[str, Any]) -> str:
-    """What a network with these fields of `ModelConfig` has behind and beside its linear layers, in a few words; and
-    its loss, where that is not the default of classes."""
+    """What a network with these fields of `ModelConfig` has besides its linear layers, in a few words; and its loss,
+    where that is not the default for classes."""
     norm = f"{fields['norm']} norm" if fields.get("norm", "none") != "none" else ""
     more = [name.replace("_", " ") for name in ("residual", "input_scale") if fields.get(name)]
     loss = fields.get("loss", losses_of("classify")[0])
@@ -175,6 +175,6 @@ def layers_in_words(fields: Mapping[str, Any]) -> str:
 
 
 def with_defaults(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of a network, those that an earlier version did not have at their defaults."""
+    """Fields of a network, with defaults for those that an earlier version did not have."""
     defaults = {name: info.default for name, info in ModelConfig.model_fields.items() if not info.is_required()}
     return {**defaults, **fields}

@@ -13,7 +13,7 @@ MAX_THREADS = 1024
 
 
 class AugmentConfig(CheckedConfig):
-    """Random distortions of each image, drawn anew for every epoch; zero turns one off."""
+    """Random distortions of each image, drawn again for every epoch; zero turns one off."""
 
     shift: Annotated[float, Field(ge=0.0, le=32.0)] = Field(
         default=0.0, description="Largest shift along each axis, in pixels."
@@ -55,14 +55,14 @@ ONLY_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
     "decay": ("schedule", ("step", "exponential")),
     "final_fraction": ("schedule", ("cosine", "one-cycle")),
 }
-"""Fields that do nothing but with some choices of another: setting one without is a slip, and is said."""
+"""Fields that have an effect only with some choices of another: setting one without is reported as a mistake."""
 
 
 class TrainConfig(OptimizerFields):
     """How a network is trained."""
 
     epochs: Annotated[int, Field(ge=1, le=1_000_000)] = Field(default=10, description="Passes over the training data.")
-    batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = Field(default=32, description="Samples a step.")
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = Field(default=32, description="Samples per step.")
     schedule: Literal["constant", "step", "exponential", "cosine", "one-cycle"] = Field(
         default="one-cycle", description="How the learning rate changes, step by step."
     )
@@ -90,10 +90,10 @@ class TrainConfig(OptimizerFields):
     clip_norm: Annotated[float, Field(ge=0.0)] = Field(
         default=0.0, description="Largest norm of the whole gradient; 0 is off."
     )
-    ema: Fraction = Field(default=0.0, description="Decay of the moving average of the weights, a step; 0 is off.")
+    ema: Fraction = Field(default=0.0, description="Decay of the moving average of the weights, per step; 0 is off.")
     augment: AugmentConfig = Field(default=AugmentConfig(), description="Random distortions of the images.")
     val_split: Annotated[float, Field(ge=0.0, le=0.9)] = Field(
-        default=0.0, description="Share of the training data held out to watch."
+        default=0.0, description="Share of the training data held out for validation."
     )
     patience: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
         default=0, description="Epochs without improvement before an early stop; 0 is off."
@@ -108,14 +108,14 @@ class TrainConfig(OptimizerFields):
     )
     shuffle: bool = Field(default=True, description="Whether the samples are drawn in a new order in each epoch.")
     drop_last: bool = Field(default=False, description="Whether a last batch that is not full is left out.")
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(default=0, description="Where all random numbers come from.")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(default=0, description="Seed of all random numbers.")
     threads: Annotated[int, Field(ge=0, le=MAX_THREADS)] = Field(
         default=0, description="Threads to train on; 0 chooses."
     )
 
     def for_loss(self, loss: str) -> Self:
-        """The same as a loss needs it: with its default learning rate, where none was chosen and it has another; and
-        with the loss to watch on held-out data, where it has no accuracy."""
+        """The same as a loss needs it: with its default learning rate, where none was chosen and it differs; and
+        monitoring the loss on held-out data, where it has no accuracy."""
         changes: dict[str, object] = {}
         rate = default_rate(self.optimizer, loss)
         if "learning_rate" not in self.model_fields_set and rate != self.learning_rate:

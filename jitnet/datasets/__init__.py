@@ -1,6 +1,6 @@
-"""Data sets: known by name or read from a path, downloaded with checksums, embedded, or made.
+"""Data sets: known by name or read from a path, downloaded with checksums, embedded, or generated.
 
-`load` gives a `Dataset`: images as stored (uint8 or float32), labels, names of classes, and how values are scaled.
+`load` returns a `Dataset`: images as stored (uint8 or float32), labels, names of classes, and how values are scaled.
 """
 
 from jitnet.datasets.assemble import Parts, from_arrays, hold_out

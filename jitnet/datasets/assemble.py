@@ -1,12 +1,12 @@
-"""From arrays as a file held them to a checked `Dataset`: the same rules for every format.
+"""From arrays as read from a file to a checked `Dataset`: the same rules for every format.
 
-Whole numbers in 0..255 are kept as uint8. Fractions in 0..1 that all are k/255 are kept as uint8 too, a quarter of the
-bytes; other fractions in 0..1 as float32, unscaled. Anything else is kept as float32 and standardised: per feature, the
-training split's mean becomes 0 and its standard deviation 1. uint8 images are divided by 255 (by their largest value
-where that is below 128: they have fewer grey levels); uint8 values that are no image are standardised.
+Whole numbers in 0..255 are stored as uint8. Fractions in 0..1 that all are k/255 are stored as uint8 too, a quarter of
+the bytes; other fractions in 0..1 as float32, unscaled. Anything else is stored as float32 and standardised: per
+feature, the training split's mean becomes 0 and its standard deviation 1. uint8 images are divided by 255 (by their
+largest value where that is below 128: they have fewer grey levels); uint8 values that are not images are standardised.
 
-All of this is found from the rows that are trained on. Test data are stored in the same unit, as float32 where they are
-no bytes; and where rows are held out, `hold_out` finds it again from the others.
+All of this is determined from the rows that are trained on. Test data are stored in the same unit, as float32 where
+they are not bytes; and where rows are held out, `hold_out` determines it again from the others.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,26 +23,26 @@ from jitnet.datasets.dataset import Dataset, Given, Scaling, Split, held_out_row
 from jitnet.datasets.kind import unlike
 from jitnet.datasets.labels import check_names, resolve
 from jitnet.datasets.raw import Raw, RawData
-from jitnet.datasets.targets import doubt, resolve_numbers, standardise_targets, task_of
+from jitnet.datasets.targets import fractions_notice, resolve_numbers, standardise_targets, task_of
 from jitnet.errors import DataError
 
 __all__ = ["Parts", "assemble", "from_arrays", "hold_out"]
 
 CHUNK_VALUES = 1 << 20
 LEVEL_TOLERANCE = 1e-4
-"""How far, in grey levels, a float32 k/255 may lie from k: some writers divide, some multiply by 1/255."""
+"""How far, in grey levels, a float32 k/255 may be from k: some writers divide, some multiply by 1/255."""
 FEW_ROWS = 20
-"""In so few rows every one may well have a class of its own."""
+"""In so few rows each may well have a different class."""
 _NO_LABELS = np.zeros(0, np.int64)
 LARGEST = float(np.finfo(np.float32).max) / 2
-"""The largest magnitude of a value: the difference of two such still is a float32."""
+"""The largest magnitude of a value: the difference of two such values still fits float32."""
 LEAST_DEVIATION = float(np.finfo(np.float32).tiny)
 """A feature that varies by less counts as constant: the inverse of less would be beyond float32."""
 
 
 @dataclass
 class _Survey:
-    """What the values of a split allow: their range, whether all are whole, whether all are k/255."""
+    """Properties of a split's values: their range, whether all are whole, whether all are k/255."""
 
     low: float
     high: float
@@ -51,8 +51,8 @@ class _Survey:
 
 
 class _Form(NamedTuple):
-    """How the rows that are trained on are kept and scaled: as bytes or floats, times which factor, as images of which
-    shape; scaling: of what is kept so, None where it is to be standardised."""
+    """How the rows that are trained on are stored and scaled: as bytes or floats, times which factor, as images of
+    which shape; scaling: of the stored values, None where they are to be standardised."""
 
     bytes: bool
     factor: float
@@ -61,9 +61,9 @@ class _Form(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """A data set with rows held out. Each split is stored and scaled by what the rows left to train on show.
+    """A data set with rows held out. Each split is stored and scaled as the rows left for training determine.
 
-    scaling: the same for values as the data set stores them; image_shape: as found from those rows.
+    scaling: the same for values as the data set stores them; image_shape: as determined from those rows.
     """
 
     train: Split
@@ -85,15 +85,15 @@ def from_arrays(
     task: str = "auto",
     target_names: Sequence[str] | None = None,
 ) -> Dataset:
-    """Make a data set from arrays or tables, checked and stored by the rules of this room.
+    """Make a data set from arrays or tables, checked and stored by the rules of this package.
 
-    A pandas DataFrame of numbers is taken like an array, and a Series of words, numbers or categories like labels.
+    A pandas DataFrame of numbers is accepted like an array, and a Series of words, numbers or categories like labels.
     Images: (n, features), (n, h, w), (n, 1, h, w) or (n, h, w, 1), any real type; uint8 arrays are not copied.
     Labels: (n,) whole numbers or words, whose distinct values are the classes; or (n, n_classes) one-hot. With
     class_names whole numbers are positions in that list.
     task: "classify", where labels are classes; "regress", where they are numbers to predict, (n,) or (n, n_targets);
-    "auto", numbers where they are floats with fractions, else classes. target_names: one a target; a DataFrame has them
-    as the names of its columns.
+    "auto", numbers where they are floats with fractions, else classes. target_names: one per target; a DataFrame has
+    them as the names of its columns.
     Raises DataError where the arrays do not fit together.
     """
     train = _raw(train_images, train_labels, "train_images", "train_labels")
@@ -125,14 +125,14 @@ def assemble(
     image_shape: tuple[int, int] | None = None,
     task: str = "auto",
 ) -> Dataset:
-    """Check raw splits and store them by the rules of this room.
+    """Check raw splits and store them by the rules of this package.
 
-    classes: the classes to sort the labels into (those of a model, say); without it the file or the labels tell them.
+    classes: the classes to assign the labels to (a model's, say); without it the file or the labels determine them.
     task: a name in TASKS, or "auto" for the rule of `targets`.
     Raises DataError with one line that names the file or field, what was found and what was expected.
     """
     if data.train is None:
-        raise DataError(f"{source}: holds no training data; give it as test data, beside a data set to train on")
+        raise DataError(f"{source}: holds no training data; pass it as test data, with a data set to train on")
     raws = [data.train] if data.test is None else [data.train, data.test]
     flats = []
     for raw in raws:
@@ -147,9 +147,9 @@ def assemble(
         )
     of_classes = task_of(data, task) == "classify"
     names, outcomes = resolve(data, classes) if of_classes else resolve_numbers(data)
-    for raw, flat, own in zip(raws, flats, outcomes, strict=True):
-        if len(flat) != len(own):
-            counts = f"{raw.images_from} holds {len(flat)} images and {raw.labels_from} {len(own)} labels"
+    for raw, flat, outcome in zip(raws, flats, outcomes, strict=True):
+        if len(flat) != len(outcome):
+            counts = f"{raw.images_from} holds {len(flat)} images and {raw.labels_from} {len(outcome)} labels"
             raise DataError(f"{counts}; expected as many labels as images")
 
     if image_shape is not None and not is_shape(image_shape, features):
@@ -164,15 +164,15 @@ def assemble(
     stored = [_store_as(form, flat, survey) for flat, survey in zip(flats, surveys, strict=True)]
     scaling = form.scaling or _standardise(stored[0])
     for flat, images, raw in zip(flats[1:], stored[1:], raws[1:], strict=True):
-        # Fractions that are kept as bytes are named as they were given. A few rows say little of how far others lie.
-        judged = form.scaling is not None or len(flats[0]) >= FEW_ROWS
-        if reason := judged and unlike(Scaling() if form.factor != 1.0 else scaling, flat):
+        # Fractions that are stored as bytes are reported as passed. A few rows show little of how far others may be.
+        is_checked = form.scaling is not None or len(flats[0]) >= FEW_ROWS
+        if reason := is_checked and unlike(Scaling() if form.factor != 1.0 else scaling, flat):
             raise DataError(f"{raw.images_from}: {reason}; expected values like those of {raws[0].images_from}")
         _check_reach(images, scaling, raw.images_from)
     if of_classes:
-        splits = [Split(images, own) for images, own in zip(stored, outcomes, strict=True)]
+        splits = [Split(images, labels) for images, labels in zip(stored, outcomes, strict=True)]
     else:
-        splits = [Split(images, _NO_LABELS, targets=own) for images, own in zip(stored, outcomes, strict=True)]
+        splits = [Split(images, _NO_LABELS, targets=found) for images, found in zip(stored, outcomes, strict=True)]
     target_scaling = None if of_classes else standardise_targets(outcomes[0])
     given = Given(form.factor, fractions, image_shape, scaling, target_scaling)
     test = splits[1] if len(splits) > 1 else None
@@ -184,7 +184,7 @@ def assemble(
         form.image_shape,
         scaling,
         source,
-        _doubt(data, splits[0], classes) if of_classes else doubt(data, task),
+        _classes_notice(data, splits[0], classes) if of_classes else fractions_notice(data, task),
         given,
         () if of_classes else names,
         target_scaling,
@@ -194,9 +194,9 @@ def assemble(
 def hold_out(dataset: Dataset, fraction: float, seed: int) -> Parts:
     """Hold out a share of the training rows; what is learned from data is learned from the others.
 
-    The rows are those of `stratified_split`. A scaling that the caller chose stays.
+    The rows are those of `stratified_split`. A scaling that the caller chose is kept.
     Raises UsageError and DataError as `stratified_split` does, DataError where a value that is held out or tested on is
-    too far from what the others show.
+    too far from the others.
     """
     held = held_out_rows(dataset.train, fraction, seed)
     train, held_out, test, given = dataset.train.take(~held), dataset.train.take(held), dataset.test, dataset.given
@@ -220,7 +220,7 @@ def hold_out(dataset: Dataset, fraction: float, seed: int) -> Parts:
 
 
 def _form(survey: _Survey, features: int, fractions: bool, image_shape: tuple[int, int] | None) -> _Form:
-    """How rows of this range are kept and scaled; fractions, image_shape: as in `Given`."""
+    """How rows of this range are stored and scaled; fractions, image_shape: as in `Given`."""
     low, high = survey.low, survey.high
     fractions = low >= 0 and high <= 1 and (fractions or not survey.whole)
     levels = fractions and survey.levels
@@ -239,26 +239,26 @@ def _form(survey: _Survey, features: int, fractions: bool, image_shape: tuple[in
 
 
 def _store_as(form: _Form, images: np.ndarray, survey: _Survey) -> np.ndarray:
-    """Rows in the unit of `form`: as bytes where the form says so and they are some, else as float32."""
+    """Rows in the unit of `form`: as bytes where the form has bytes and the rows fit them, else as float32."""
     whole = survey.whole or (survey.levels and form.factor != 1.0)
     fits = survey.low >= 0 and survey.high * form.factor <= 255 and whole
     return _store(images, np.dtype(np.uint8 if form.bytes and fits else np.float32), form.factor)
 
 
-def _doubt(data: RawData, train: Split, classes: Sequence[str] | None) -> str:
-    """A notice where nearly every row has a class of its own, as where the label is in another column; else nothing."""
+def _classes_notice(data: RawData, train: Split, classes: Sequence[str] | None) -> str:
+    """A notice where nearly every row has a different class, as when the label is in another column; else ""."""
     found = len(np.unique(train.labels))
     if data.train is None or classes is not None or len(train) < FEW_ROWS or found <= len(train) / 2:
         return ""
     where = data.train.labels_from
     return (
-        f"{where}: nearly every row has a class of its own, {found:,} classes in {len(train):,} rows; expected labels "
+        f"{where}: nearly every row has a different class, {found:,} classes in {len(train):,} rows; expected labels "
         f"that many rows share{data.labels_hint}"
     )
 
 
 def _flatten(raw: Raw) -> tuple[np.ndarray, tuple[int, int] | None]:
-    """(n, features) view of the images, and the shape of one where the array tells it."""
+    """(n, features) view of the images, and the shape of one where the array has it."""
     images = np.asarray(raw.images)
     shape = images.shape
     if images.dtype.kind not in "buif":
@@ -278,7 +278,7 @@ def _flatten(raw: Raw) -> tuple[np.ndarray, tuple[int, int] | None]:
 
 
 def _chunks(images: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """(first row, rows) of pieces small enough that temporary arrays stay a few MB."""
+    """(first row, rows) of chunks so small that temporary arrays have a few MB."""
     rows = max(1, CHUNK_VALUES // images.shape[1])
     for start in range(0, len(images), rows):
         yield start, images[start : start + rows]
@@ -312,7 +312,7 @@ def _are_levels(fractions: np.ndarray) -> bool:
 def _store(images: np.ndarray, dtype: np.dtype, factor: float) -> np.ndarray:
     """(n, features) of `dtype`, holding images * factor, as uint8 rounded.
 
-    Always aligned, contiguous and writable: compiled loops are compiled anew for any other kind of array.
+    Always aligned, contiguous and writable: loops would be compiled again for any other kind of array.
     """
     flags = images.flags
     if images.dtype == dtype and factor == 1.0 and flags.c_contiguous and flags.aligned and flags.writeable:
@@ -336,13 +336,13 @@ def _standardise(images: np.ndarray) -> Scaling:
 
 
 def _check_reach(images: np.ndarray, scaling: Scaling, where: str) -> None:
-    """DataError where values that were standardised by other data are no float32 any more."""
+    """DataError where values that were standardised by other data do not fit float32 any more."""
     if not np.ndim(scaling.scale):
         return
     reach = scaling.reach(images)
     if reach.max() > LARGEST:
         feature = int(reach.argmax())
         raise DataError(
-            f"{where}: value {feature} (from 0) of a sample lies {reach[feature]:.2g} standard deviations "
+            f"{where}: value {feature} (from 0) of a sample is {reach[feature]:.2g} standard deviations "
             "from the training data's mean; expected data of the same kind"
         )

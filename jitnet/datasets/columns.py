@@ -1,6 +1,6 @@
-"""Arrays and tables as a caller has them, pandas' included, as plain NumPy arrays.
+"""A caller's arrays and tables, pandas' included, as plain NumPy arrays.
 
-Nothing here imports pandas: what it makes can be read as an array of objects.
+Nothing here imports pandas: its objects can be read as an array of objects.
 """
 
 import numbers
@@ -17,15 +17,15 @@ __all__ = ["as_labels", "as_numbers", "names_of"]
 def as_numbers(values: Any, where: str) -> np.ndarray:
     """Return samples as an array of numbers: of an array, a list, or a table whose columns all are numbers.
 
-    where: what the values are called in messages. Raises DataError for rows of different lengths, and for a value that
-    is no number: it names row and column.
+    where: the name of the values in messages. Raises DataError for rows of different lengths, and for a value that is
+    not a number: it names row and column.
     """
     array = _as_array(values, where)
     if array.dtype.kind != "O":
         return array
     for at, value in np.ndenumerate(array):
         if not isinstance(value, (numbers.Real, np.bool_)):
-            raise DataError(f"{where}: {_place(values, at)} is {quoted(value)}; expected numbers alone")
+            raise DataError(f"{where}: {_place(values, at)} is {quoted(value)}; expected only numbers")
     try:
         return array.astype(np.float64)
     except OverflowError:
@@ -74,8 +74,8 @@ def _as_array(values: Any, where: str) -> np.ndarray:
         raise DataError(f"{where}: {masked:,} of the values are masked; fill them, or leave their samples out")
     try:
         return np.asarray(values)
-    except ValueError:  # NumPy makes no array of rows of different lengths
-        raise DataError(f"{where}: rows have different lengths; expected as many values in each") from None
+    except ValueError:  # NumPy rejects rows of different lengths
+        raise DataError(f"{where}: rows have different lengths; expected the same number of values in each") from None
 
 
 def _place(values: Any, at: tuple[int, ...]) -> str:

@@ -1,6 +1,6 @@
 """Writing a data set in another format: .safetensors (two layouts), .npz, or a folder of IDX files.
 
-Nothing is ever overwritten, and nothing half-written stays: a file grows under a temporary name beside its target.
+Nothing is ever overwritten, and no partial file is left: a file is written under a temporary name next to its target.
 """
 
 import json
@@ -85,7 +85,7 @@ def convert(dataset: Dataset, target: str | Path, layout: Layout = "jitnet") -> 
 
 
 def check_target(target: Path, layout: str = "jitnet") -> None:
-    """Check, before data is read, what can be known of a target: raises what `convert` raises."""
+    """Check a target as far as possible before data is read: raises what `convert` raises."""
     path, suffix = target.expanduser(), target.suffix.lower()
     if suffix not in (".safetensors", ".npz", ""):
         raise UsageError(
@@ -94,9 +94,9 @@ def check_target(target: Path, layout: str = "jitnet") -> None:
     if layout not in LAYOUTS:
         raise UsageError(f"layout: there is no {layout!r}; expected {' or '.join(LAYOUTS)}")
     if layout == "original" and suffix != ".safetensors":
-        raise UsageError(f"{path}: the original's layout is one of .safetensors files; name the target so")
+        raise UsageError(f"{path}: the original layout is for .safetensors files; expected NAME.safetensors")
     if path.exists() and (suffix or not path.is_dir() or any(path.iterdir())):
-        raise OutputError(f"{path}: exists already and is not overwritten; give another name")
+        raise OutputError(f"{path}: exists already and is not overwritten; choose another name")
 
 
 def _arrays(dataset: Dataset, layout: Layout) -> dict[str, np.ndarray]:
@@ -128,9 +128,9 @@ def _one_hot(dataset: Dataset, split: Split) -> np.ndarray:
 def _original_images(dataset: Dataset, split: Split) -> np.ndarray:
     scale, offset = dataset.scaling.scale, dataset.scaling.offset
     if not isinstance(scale, float) or offset != 0.0:
-        raise DataError(f"{dataset.name}: values do not scale to 0..1, which the original's layout wants; use 'jitnet'")
+        raise DataError(f"{dataset.name}: values do not scale to 0..1, as the original layout requires; use 'jitnet'")
     shape = (1, *dataset.image_shape) if dataset.image_shape else (dataset.in_features,)
-    # Dividing gives the floats that the original's own file has; multiplying by 1/255 would differ in the last bit.
+    # Dividing results in the floats of the original's file; multiplying by 1/255 would differ in the last bit.
     return np.divide(split.images, np.float32(1 / scale), dtype=np.float32).reshape(-1, *shape)
 
 

@@ -1,4 +1,4 @@
-"""CSV files: a sample a line, the label first, then its values; with or without a header line.
+"""CSV files: one sample per line, the label first, then its values; with or without a header line.
 
 Labels are words or whole numbers, and are names of classes. UTF-8, with commas, semicolons or tabs between the columns.
 One file holds one split.
@@ -23,13 +23,13 @@ LINES_AT_ONCE = 4096
 LAST = "; the last column looks like labels: if it holds them, move it to the front"
 SEPARATORS = ",;\t"
 HEADINGS = {"label", "labels", "class", "target", "y"}
-"""A first line that begins with one of these is a header, even where the other columns are numbered."""
+"""A first line that begins with one of these is a header, even if the other columns are numbered."""
 
 
 def read(path: Path) -> RawData:
     """The one split in a CSV file, as training data.
 
-    Values that are all whole numbers in 0..255 come as uint8, others as float32. It takes 4 s for MNIST.
+    Values that are all whole numbers in 0..255 are uint8, others float32.
     Raises DataError, with line and column counted from 1, for ragged lines, words among the values, and missing labels.
     """
     check_file(path, "a CSV file")
@@ -43,7 +43,7 @@ def read(path: Path) -> RawData:
         except UnicodeDecodeError:
             raise DataError(f"{path}: is not UTF-8 text; expected a CSV file") from None
         if not pieces:
-            raise DataError(f"{path}: holds no samples; expected one a line, the label first")
+            raise DataError(f"{path}: holds no samples; expected one per line, the label first")
         kind = np.dtype(np.uint8 if all(piece.dtype == np.uint8 for piece in pieces) else np.float32)
         images = np.concatenate([piece.astype(kind, copy=False) for piece in pieces])
     hint = LAST if _may_be_labels(images[:, -1]) else ""
@@ -71,17 +71,17 @@ def _pieces(file: TextIO, path: Path) -> Iterator[tuple[list[str], np.ndarray]]:
         cut = [_cut(line, separator) for _, line in chunk]
         values = _table([rest for _, rest in cut], separator, n_values)
         if values is None or not np.isfinite(values).all():
-            _complain(path, chunk, separator, n_values)
+            _raise_error(path, chunk, separator, n_values)
         else:
             small = values.min() >= 0 and values.max() <= 255 and (values == np.floor(values)).all()
             yield [label for label, _ in cut], values.astype(np.uint8 if small else np.float32)
 
 
 def _table(rows: list[str], separator: str, n_values: int) -> np.ndarray | None:
-    """(rows, values) whole numbers or floats; None where the rows are no table of numbers."""
+    """(rows, values) whole numbers or floats; None where the rows are not a table of numbers."""
     shape = (len(rows), n_values)
     try:
-        # Whole numbers, as pixels are, parse four times as fast as floats. Older NumPys only warn of what is no number.
+        # Whole numbers, as pixels are, parse four times as fast as floats. Older NumPys only warn about a non-number.
         with warnings.catch_warnings():
             warnings.simplefilter("error", DeprecationWarning)
             whole = np.fromstring(separator.join(rows), np.int64, sep=separator)
@@ -91,7 +91,7 @@ def _table(rows: list[str], separator: str, n_values: int) -> np.ndarray | None:
     except (ValueError, DeprecationWarning):
         pass
     try:
-        with warnings.catch_warnings(action="ignore"):  # that there is nothing, or too large a number: found below
+        with warnings.catch_warnings(action="ignore"):  # of no rows, or of too large a number: both are found below
             table = np.loadtxt(rows, np.float32, delimiter=separator, comments=None, quotechar='"', ndmin=2)
     except ValueError:
         return None
@@ -122,8 +122,8 @@ def _is_header(start: list[tuple[int, str]], separator: str) -> bool:
     return len(start) > 1 and _number(label) is None and _number(_cut(start[1][1], separator)[0]) is not None
 
 
-def _complain(path: Path, chunk: list[tuple[int, str]], separator: str, n_values: int) -> None:
-    """Find what `loadtxt` stumbled over and say where it is."""
+def _raise_error(path: Path, chunk: list[tuple[int, str]], separator: str, n_values: int) -> None:
+    """DataError for the place that cannot be read as numbers."""
     last = [line.split(separator)[-1].strip() for _, line in chunk]
     hint = LAST if all(cell and _number(cell) is None for cell in last) else ""
     for number, line in chunk:
@@ -134,20 +134,19 @@ def _complain(path: Path, chunk: list[tuple[int, str]], separator: str, n_values
             value = _number(cell)
             if value is None or not abs(value) <= float(np.finfo(np.float32).max):
                 where = f"{path}, line {number}, column {column}"
-                raise DataError(
-                    f"{where}: {cell.strip()[:40]!r} is no finite number; expected the label first, then numbers{hint}"
-                )
+                found = f"{cell.strip()[:40]!r} is not a finite number"
+                raise DataError(f"{where}: {found}; expected the label first, then numbers{hint}")
     raise DataError(f"{path}, lines {chunk[0][0]} to {chunk[-1][0]}: expected the label first, then numbers")
 
 
 def _may_be_labels(column: np.ndarray) -> bool:
-    """Whether a column of numbers has few distinct values, all whole, as labels are."""
+    """Whether a column of numbers has few distinct values, all whole, as labels do."""
     distinct = np.unique(column)
     return 1 < len(distinct) <= len(column) / 2 and bool((distinct == np.rint(distinct)).all())
 
 
 def _labels(words: list[str], path: Path, hint: str) -> np.ndarray:
-    """(n,) int64 where all labels are whole numbers, else words; DataError for the first that is neither, with a hint
+    """(n,) int64 if all labels are whole numbers, else words; DataError for the first that is neither, with a hint
     where labels may be instead."""
     numbers = {word: _number(word) for word in dict.fromkeys(words)}
     numeric = all(number is not None for number in numbers.values())

@@ -14,7 +14,7 @@ from jitnet.kernels import splitmix
 __all__ = ["Dataset", "Given", "Progress", "Scaling", "Split", "held_out_rows", "is_shape", "stratified_split"]
 
 Progress = Callable[[str, int, int | None], None]
-"""Called with what is being done, the bytes done, and the bytes in all (None where unknown)."""
+"""Called with what is being done, the bytes done, and the total bytes (None where unknown)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +44,8 @@ class Split:
 
     images: (n, features), C-contiguous, uint8 or float32, as stored: not scaled.
     labels: (n,) int64, each in 0 .. n_classes - 1; empty where targets are numbers.
-    scaling: how its values become inputs; class_names, target_names: one name a class or target. A `Dataset` passes its
-    own to its splits; None where they are not known.
+    scaling: how its values become inputs; class_names, target_names: one name per class or target. A `Dataset` sets
+    them in its splits; None where they are not known.
     targets: (n, n_targets) float64, as stored: not standardised; None where the samples have classes.
     """
 
@@ -67,7 +67,7 @@ class Split:
 
     @property
     def strata(self) -> np.ndarray:
-        """(n,) int64: samples of one number are held out in its share. Classes; numbers are all of one stratum."""
+        """(n,) int64: each sample's stratum for a stratified split. The classes; for numbers one stratum."""
         return self.labels if self.targets is None else np.zeros(len(self), np.int64)
 
     def in_words(self, row: int) -> str:
@@ -80,11 +80,11 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """What scaling was found from, besides the rows: enough to find it again from fewer of them.
+    """What scaling was determined from, besides the rows: enough to determine it again from fewer of them.
 
-    factor: a stored value is the source's times this, 255 where fractions k/255 are kept as bytes. fractions: whether
-    values from 0 to 1 are fractions even where all are whole, as in an array of floats. image_shape: (height, width) as
-    the source or the caller has it, None where neither said. scaling, target_scaling: what was found.
+    factor: a stored value is the source's times this, 255 where fractions k/255 are stored as bytes. fractions: whether
+    values from 0 to 1 are fractions even if all are whole, as in an array of floats. image_shape: (height, width) of
+    the source or the caller, None where neither has one. scaling, target_scaling: the result.
     """
 
     factor: float
@@ -98,13 +98,13 @@ class Given:
 class Dataset:
     """A data set ready for training.
 
-    name: what it is called; source: where it came from, for people.
-    test: None where the source held training data alone.
-    class_names: one name a class, in the order of the labels; empty where targets are numbers.
+    name: its name; source: where it came from, in words.
+    test: None where the source had only training data.
+    class_names: one name per class, in the order of the labels; empty where targets are numbers.
     image_shape: (height, width) of a sample, None where samples are not grey images.
-    notice: a line that the user should see (a fall-back that was taken), or empty.
-    given: what `scaling` was found from; None where the caller chose it.
-    target_names: one name a target, where targets are numbers. target_scaling: how they become what a network is
+    notice: a line that the user should see (a fallback that was used), or empty.
+    given: what `scaling` was determined from; None where the caller chose it.
+    target_names: one name per target, where targets are numbers. target_scaling: how they become what a network is
     trained on, each of the two (n_targets,) float64.
     """
 
@@ -121,7 +121,7 @@ class Dataset:
     target_scaling: Scaling | None = None
 
     def __post_init__(self) -> None:
-        # A split that is used alone, to judge a model by, still tells its values' form and its classes.
+        # A split that is used alone, to evaluate a model on, still has its values' form and its classes.
         of_classes = self.task == "classify"
         names, targets = (self.class_names, None) if of_classes else (None, self.target_names)
         for name, split in (("train", self.train), ("test", self.test)):
@@ -132,7 +132,7 @@ class Dataset:
 
     @property
     def test_or_train(self) -> Split:
-        """The split to judge a model by: the test split, or where there is but one the training split."""
+        """The split to evaluate a model on: the test split, or the training split where there is no other."""
         return self.train if self.test is None else self.test
 
     @property
@@ -157,7 +157,7 @@ class Dataset:
 
     @cached_property
     def checksum(self) -> str:
-        """SHA-256 (hex) over names, types, shapes and bytes of all arrays, made when first asked for."""
+        """SHA-256 (hex) over names, types, shapes and bytes of all arrays, computed at the first use."""
         digest = hashlib.sha256()
         for name, split in (("train", self.train), ("test", self.test)):
             if split is not None:
@@ -177,10 +177,10 @@ def is_shape(image_shape: object, pixels: int) -> bool:
 
 
 def stratified_split(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
-    """Part a split in two: (the rest, the share `fraction` held out), with each class, where there are, in its share.
+    """Divide a split in two: (the rest, the share `fraction` held out), stratified by class where there are classes.
 
-    The held-out part has round(fraction * n) samples; within a class the choice depends on the seed alone, so it is
-    the same everywhere. Both parts keep the samples' order and are copies.
+    The held-out part has round(fraction * n) samples; within a class the choice depends only on the seed, so it is the
+    same everywhere. Both parts keep the samples' order and are copies.
     Raises UsageError where fraction is not between 0 and 1, DataError where one part would be empty.
     """
     held = held_out_rows(split, fraction, seed)
@@ -190,7 +190,7 @@ def stratified_split(split: Split, fraction: float, seed: int) -> tuple[Split, S
 def held_out_rows(split: Split, fraction: float, seed: int) -> np.ndarray:
     """(n,) bool, True for the samples that `stratified_split` holds out; raises as it does."""
     if not 0.0 < fraction < 1.0:
-        raise UsageError(f"the share to hold out is {fraction:g}; it must lie between 0 and 1, 0.1 for example")
+        raise UsageError(f"the share to hold out is {fraction:g}; it must be between 0 and 1, 0.1 for example")
     n = len(split)
     total = round(fraction * n)
     if not 0 < total < n:
@@ -199,7 +199,7 @@ def held_out_rows(split: Split, fraction: float, seed: int) -> np.ndarray:
     counts = np.bincount(strata)
     quota = counts * (total / n)
     take = np.floor(quota).astype(np.int64)
-    # The samples left over by rounding down go to the classes that lost most by it.
+    # The samples left over by rounding down are added to the classes that lost most by it.
     take[np.argsort(take - quota, kind="stable")[: total - int(take.sum())]] += 1
 
     order = np.lexsort((_hashes(seed, n), strata))
@@ -211,5 +211,5 @@ def held_out_rows(split: Split, fraction: float, seed: int) -> np.ndarray:
 
 
 def _hashes(seed: int, n: int) -> np.ndarray:
-    """(n,) uint64: hashes of (seed, index), so that the choice does not hang on a library's generator."""
+    """(n,) uint64: hashes of (seed, index), so that the choice does not depend on a library's generator."""
     return splitmix.bits(np.uint64(seed * 0xD1342543DE82EF95 & 0xFFFFFFFFFFFFFFFF), np.arange(n, dtype=np.uint64))

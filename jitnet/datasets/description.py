@@ -71,7 +71,7 @@ class Description:
 
 
 def describe(dataset: Dataset, n_samples: int = 10) -> Description:
-    """Describe a data set; takes one pass over its values. `n_samples` is the most samples given, one a class."""
+    """Describe a data set; takes one pass over its values. `n_samples` is the most samples returned, one per class."""
     check_arguments("describe(dataset)", dataset=(dataset, Dataset))
     splits = [dataset.train] if dataset.test is None else [dataset.train, dataset.test]
     train = dataset.train
@@ -102,7 +102,7 @@ def describe(dataset: Dataset, n_samples: int = 10) -> Description:
 
 
 def _classes(dataset: Dataset) -> tuple[ClassShare, ...]:
-    """Each class; nothing where targets are numbers."""
+    """Each class; empty where targets are numbers."""
     counts = [
         np.bincount(split.labels, minlength=len(dataset.class_names)) if split is not None else None
         for split in (dataset.train, dataset.test)
@@ -118,9 +118,9 @@ def _classes(dataset: Dataset) -> tuple[ClassShare, ...]:
 
 
 def _targets(dataset: Dataset) -> tuple[TargetRange, ...]:
-    """Each target; nothing where samples have classes."""
+    """Each target; empty where samples have classes."""
     columns = () if dataset.train.targets is None else dataset.train.targets.T
     return tuple(
-        TargetRange(name, float(own.min()), float(own.max()), float(own.mean()), float(own.std()))
-        for name, own in zip(dataset.target_names, columns, strict=True)
+        TargetRange(name, float(column.min()), float(column.max()), float(column.mean()), float(column.std()))
+        for name, column in zip(dataset.target_names, columns, strict=True)
     )

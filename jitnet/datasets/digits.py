@@ -1,7 +1,7 @@
 """The embedded data set: the UCI digits that scikit-learn ships, 1,797 images of 8x8 with 17 grey levels.
 
-It lies in `data/digits.safetensors`, in an installed jitnet as well as in a checkout; `data/README.md` beside it gives
-credit and licence.
+It is stored in `data/digits.safetensors`, in an installed jitnet as well as in a checkout; `data/README.md` next to it
+has credit and licence.
 """
 
 from importlib import resources
@@ -25,9 +25,9 @@ def where() -> Path:
     for path in (packaged, checkout):
         if path.is_file():
             return path
-    raise DataError(f"{packaged}: the embedded data set is missing from this installation; install jitnet anew")
+    raise DataError(f"{packaged}: the embedded data set is missing from this installation; install jitnet again")
 
 
 def read() -> RawData:
-    """Its splits: 1,437 samples to train on and 360 to test on, each with the ten classes in their shares."""
+    """Its splits: 1,437 samples to train on and 360 to test on, stratified by the ten classes."""
     return safetensors_file.read(where())

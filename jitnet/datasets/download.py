@@ -1,7 +1,7 @@
-"""Fetching files over HTTP from mirrors that may be slow, broken or wrong.
+"""Downloading files over HTTP from mirrors that may be slow, broken or wrong.
 
-A file is believed once its checksum holds and not before: it grows under a temporary name, continues after a break
-where it stood (or anew where a server cannot do that), and gets its own name at the end.
+A file is accepted only if its checksum matches: it is written under a temporary name, resumed after an interruption (or
+started again where a server cannot do that), and renamed at the end.
 """
 
 import hashlib
@@ -20,8 +20,8 @@ from jitnet.errors import DownloadError, OutputError
 __all__ = ["Patience", "RemoteFile", "digest", "download"]
 
 PIECE_BYTES = 1 << 16
-MOST_BYTES = 1 << 30
-"""Where the size of a file is not known, a server that sends more than this is not believed."""
+MAX_BYTES = 1 << 30
+"""Where the size of a file is not known, more than this is rejected."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,11 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to put up with a mirror.
+    """Time limits and retries for a mirror.
 
-    connect_s: until it answers at all, name lookup included. stall_s: the time in which `stall_bytes` must arrive.
-    attempts: how often a mirror that answers is asked for one file; pause_s: before the second, doubled each time.
+    connect_s: until it responds at all, name lookup included. stall_s: the time in which `stall_bytes` must arrive.
+    attempts: how often one file is requested from a mirror that responds; pause_s: before the second, doubled each
+    time.
     """
 
     connect_s: float = 5.0
@@ -50,7 +51,7 @@ class Patience:
 
 
 class _Failure(Exception):
-    """What went wrong at a mirror; `final` where asking it again is of no use."""
+    """What went wrong at a mirror; `final` where another attempt is useless."""
 
     def __init__(self, reason: str, *, final: bool = False) -> None:
         super().__init__(reason)
@@ -65,9 +66,9 @@ def download(
     progress: Progress | None = None,
     patience: Patience | None = None,
 ) -> Path:
-    """Fetch one file into `folder` from the first of `mirrors` (http or https addresses of folders) that delivers it.
+    """Download one file into `folder` from the first of `mirrors` (http or https addresses of folders) that has it.
 
-    A part that one mirror delivered is continued at the next. Returns the path of the file.
+    A part that one mirror delivered is resumed at the next. Returns the path of the file.
     Raises DownloadError, which names each mirror and what went wrong there, and OutputError where the folder cannot
     be written.
     """
@@ -97,7 +98,7 @@ def download(
 def _from_mirror(
     file: RemoteFile, address: str, part: Path, progress: Progress | None, patience: Patience
 ) -> str | None:
-    """Complete `part` from one mirror; None once its checksum holds, else why it does not."""
+    """Complete `part` from one mirror; None if its checksum matches, else the reason why not."""
     reason = ""
     for attempt in range(patience.attempts):
         if attempt:
@@ -115,37 +116,37 @@ def _from_mirror(
             return None
         reason = f"wrong bytes: {file.algorithm} {found[:12]}…, expected {file.digest[:12]}…"
         part.write_bytes(b"")
-        # A file made of two transfers may have been joined wrongly; one that came in one piece is wrong at its source.
+        # A file of two transfers may have been joined wrongly; one of a single transfer is wrong at its source.
         if not before:
             return reason
     return reason
 
 
 def _receive(file: RemoteFile, address: str, part: Path, progress: Progress | None, patience: Patience) -> None:
-    """Append to `part` what it lacks. Raises _Failure where it is not complete afterwards; what came stays."""
+    """Append to `part` what it lacks. Raises _Failure where it is not complete afterwards; received bytes are kept."""
     import http.client
     import urllib.error
 
     have = part.stat().st_size
-    answered = False
+    received = False
     try:
-        with _open(address, have, patience) as answer:
-            have = _resume_at(answer, have)
-            length = answer.headers.get("Content-Length", "")
+        with _open(address, have, patience) as response:
+            have = _resume_at(response, have)
+            length = response.headers.get("Content-Length", "")
             total = file.n_bytes or (have + int(length) if length.isdigit() else None)
             with part.open("r+b") as out:
                 out.seek(have)
                 out.truncate()
                 mark_s, mark = time.monotonic(), have
-                while have != file.n_bytes and (piece := _piece(answer)):
-                    answered = True
+                while have != file.n_bytes and (piece := _piece(response)):
+                    received = True
                     out.write(piece)
                     have += len(piece)
                     if progress is not None:
                         progress(file.name, have, total)
-                    if have > (file.n_bytes or MOST_BYTES):
+                    if have > (file.n_bytes or MAX_BYTES):
                         out.truncate(0)
-                        raise _Failure(f"sent more than the {file.n_bytes or MOST_BYTES} bytes expected", final=True)
+                        raise _Failure(f"sent more than the {file.n_bytes or MAX_BYTES} bytes expected", final=True)
                     now_s = time.monotonic()
                     if have - mark >= patience.stall_bytes:
                         mark_s, mark = now_s, have
@@ -155,59 +156,59 @@ def _receive(file: RemoteFile, address: str, part: Path, progress: Progress | No
         if error.code == 416:
             part.write_bytes(b"")
         raise _Failure(
-            f"answered {error.code} {error.reason}", final=error.code not in (416, 429, 500, 502, 503, 504)
+            f"responded {error.code} {error.reason}", final=error.code not in (416, 429, 500, 502, 503, 504)
         ) from None
     except (TimeoutError, urllib.error.URLError, ValueError, http.client.HTTPException) as error:
-        raise _Failure(_why(error), final=not answered) from None
+        raise _Failure(_why(error), final=not received) from None
     if total is not None and have < total:
-        raise _Failure(f"broke off after {have} of {total} bytes")
+        raise _Failure(f"stopped after {have} of {total} bytes")
 
 
 def _open(address: str, have: int, patience: Patience) -> Any:
-    """The answer to a request for the bytes from `have` on.
+    """The response to a request for the bytes from `have` on.
 
-    The request runs in a thread of its own, because looking up a name knows no time-out.
+    The request runs in a separate thread, because a name lookup has no timeout.
     """
     from urllib.request import Request, urlopen
 
     if not address.startswith(("http://", "https://")):
-        raise _Failure("is no http:// or https:// address", final=True)
+        raise _Failure("is not an http:// or https:// address", final=True)
     headers = {"User-Agent": "jitnet", "Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
-    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    responses: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
-    def ask() -> None:
+    def request() -> None:
         try:
-            answers.put(urlopen(Request(address, headers=headers), timeout=patience.connect_s))
+            responses.put(urlopen(Request(address, headers=headers), timeout=patience.connect_s))
         except Exception as error:
-            answers.put(error)
+            responses.put(error)
 
-    threading.Thread(target=ask, daemon=True).start()
+    threading.Thread(target=request, daemon=True).start()
     try:
-        answer = answers.get(timeout=patience.connect_s)
+        response = responses.get(timeout=patience.connect_s)
     except queue.Empty:
-        raise _Failure(f"no answer within {patience.connect_s:g} s", final=True) from None
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
+        raise _Failure(f"no response within {patience.connect_s:g} s", final=True) from None
+    if isinstance(response, Exception):
+        raise response
+    return response
 
 
-def _resume_at(answer: Any, have: int) -> int:
-    """Where the bytes of an answer begin: at `have` where the server continues, at 0 where it starts again."""
-    if answer.status != 206:
+def _resume_at(response: Any, have: int) -> int:
+    """Where the bytes of a response begin: at `have` where the server resumes, at 0 where it starts again."""
+    if response.status != 206:
         return 0
-    unit, _, rest = answer.headers.get("Content-Range", "").partition(" ")
+    unit, _, rest = response.headers.get("Content-Range", "").partition(" ")
     start = rest.partition("-")[0]
     if unit != "bytes" or not start.isdigit() or int(start) > have:
-        raise _Failure(f"answered with a wrong range, {answer.headers.get('Content-Range', '')!r}", final=True)
+        raise _Failure(f"responded with a wrong range, {response.headers.get('Content-Range', '')!r}", final=True)
     return int(start)
 
 
-def _piece(answer: Any) -> bytes:
-    """The next bytes, empty at the end or where the connection broke: what came until then stays of use."""
+def _piece(response: Any) -> bytes:
+    """The next bytes, empty at the end or where the connection broke: the bytes before that are still usable."""
     try:
-        return answer.read1(PIECE_BYTES)
+        return response.read1(PIECE_BYTES)
     except TimeoutError:
         raise
     except OSError:
@@ -217,7 +218,7 @@ def _piece(answer: Any) -> bytes:
 def _why(error: Exception) -> str:
     reason = getattr(error, "reason", error)
     if isinstance(reason, TimeoutError):
-        return "no byte came for too long"
+        return "timed out: no data arrived"
     text = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
     return text[0].lower() + text[1:]
 

@@ -1,4 +1,4 @@
-"""Opening a user's file, with every way in which that fails turned into one clear line."""
+"""Opening a user's file; every way in which that fails is reported in one clear line."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ __all__ = ["check_file", "reading"]
 
 
 def check_file(path: Path, kind: str) -> int:
-    """Size in bytes of a file that must exist, be no folder and not be empty; `kind` says what was expected."""
+    """Size in bytes of a file that must exist, not be a folder and not be empty; `kind`: what is expected."""
     with reading(path):
         if path.is_dir():
             raise DataError(f"{path}: is a folder; expected {kind}")
@@ -22,13 +22,13 @@ def check_file(path: Path, kind: str) -> int:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn what the operating system says while `path` is read into a DataError, and running out of memory too."""
+    """Turn the operating system's errors while `path` is read into a DataError, and running out of memory too."""
     try:
         yield
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file or folder") from None
     except (IsADirectoryError, NotADirectoryError):
-        raise DataError(f"{path}: a folder stands where a file is meant, or a file where a folder is") from None
+        raise DataError(f"{path}: is a folder where a file is expected, or a file where a folder is") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
     except MemoryError:

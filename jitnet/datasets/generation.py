@@ -1,4 +1,4 @@
-"""Made data for benchmarks: any size, any share of zeros, and classes that can be learned."""
+"""Generated data for benchmarks: any size, any share of zeros, and classes that can be learned."""
 
 import numpy as np
 
@@ -12,14 +12,14 @@ ROWS_AT_ONCE = 4096
 
 
 def synthetic(n: int, features: int, n_classes: int, seed: int, density: float = 1.0) -> Dataset:
-    """Make n samples of uint8 noise about one random pattern a class, and a tenth as many to test on.
+    """Make n samples of uint8 noise around one random pattern per class, and a tenth as many to test on.
 
-    density: the share of values that are not zero, 0 to 1; at 1.0 none is zero. The labels go round the classes.
+    density: the share of values that are not zero, 0 to 1; at 1.0 none is zero. The labels cycle through the classes.
     Takes 1.1 n features bytes. Raises UsageError for sizes below 1 (classes: 2) or a density outside 0..1.
     """
-    for name, value, least in (("n", n, n_classes), ("features", features, 1), ("n_classes", n_classes, 2)):
-        if value < least:
-            raise UsageError(f"{name} is {value}; expected {least} or more")
+    for name, value, minimum in (("n", n, n_classes), ("features", features, 1), ("n_classes", n_classes, 2)):
+        if value < minimum:
+            raise UsageError(f"{name} is {value}; expected {minimum} or more")
     if not 0.0 <= density <= 1.0:
         raise UsageError(f"density is {density:g}; expected 0 to 1")
     rng = np.random.default_rng(seed)

@@ -1,8 +1,8 @@
-"""IDX files, MNIST's own format: two zero bytes, type, number of dimensions, their sizes (big-endian), the values.
+"""IDX files, the format of MNIST: two zero bytes, type, number of dimensions, their sizes (big-endian), the values.
 
-Plain or gzipped, told apart by content. A folder holds up to four of them, under MNIST's names, with `.` or `-` before
-`idx`: train-images-idx3-ubyte, train-labels.idx1-ubyte, t10k-images-idx3-ubyte.gz, …; `classes.txt` may name the
-classes, one a line.
+Plain or gzipped, by content. A folder holds up to four of them, under MNIST's names, with `.` or `-` before `idx`:
+train-images-idx3-ubyte, train-labels.idx1-ubyte, t10k-images-idx3-ubyte.gz, …; `classes.txt` may name the classes, one
+per line.
 """
 
 import re
@@ -25,28 +25,28 @@ TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: 
 NAME = re.compile(r"(?:.+-)?(train|t10k|test)-(images|labels)[.-]idx\d-[a-z0-9]+(\.gz)?", re.IGNORECASE)
 MAP_ABOVE_BYTES = 1 << 20
 PIECE_BYTES = 1 << 21
-"""Packed bytes at a time. Python's lock is free while a piece is unpacked, and waited for after each, which takes long
-beside a thread that imports: so few pieces."""
+"""Packed bytes at a time. The GIL is released while a piece is unpacked and acquired again after each, which takes long
+while another thread imports: so few pieces."""
 GZIP = 31
 """zlib's window size for a stream with gzip's header and checksum."""
-ANEW = "; get the file anew"
+GET_AGAIN = "; get the file again"
 DEFLATE_LIMIT = 1032
-"""Deflate shrinks data no further than this; a header that claims more lies, and no memory need be taken to see it."""
+"""Deflate compresses data no further than this; a header that claims more is rejected before memory is allocated."""
 
 
 def looks_like_idx(path: Path) -> bool:
-    """Whether a file is named as an IDX file is."""
+    """Whether a file has the name of an IDX file."""
     return NAME.fullmatch(path.name) is not None
 
 
 def find(folder: Path) -> dict[str, Path]:
-    """The IDX files of a folder by role (`ROLES`); a plain file goes before a gzipped one.
+    """The IDX files of a folder by role (`ROLES`); a plain file is preferred to a gzipped one.
 
-    Raises DataError where two different data sets lie in the folder.
+    Raises DataError where two different data sets are in the folder.
     """
     found: dict[str, Path] = {}
     with reading(folder):
-        # Gzipped names sort after plain ones here, so that the plain file is met first.
+        # Gzipped names sort after plain ones here, so that the plain file is found first.
         entries = sorted(folder.iterdir(), key=lambda entry: (entry.name.endswith(".gz"), entry.name))
     for entry in entries:
         match = NAME.fullmatch(entry.name)
@@ -66,7 +66,7 @@ def _stem(path: Path) -> str:
 def read_folder(folder: Path) -> RawData:
     """The splits in a folder of IDX files.
 
-    Raises DataError where the folder has none, where images lack their labels, and for whatever `read` refuses.
+    Raises DataError where the folder has none, where images lack their labels, and for whatever `read` rejects.
     """
     found = find(folder)
     if not found:
@@ -88,7 +88,7 @@ def _class_names(path: Path) -> tuple[str, ...] | None:
         try:
             return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()) or None
         except UnicodeDecodeError:
-            raise DataError(f"{path}: is not UTF-8 text; expected one class name a line") from None
+            raise DataError(f"{path}: is not UTF-8 text; expected one class name per line") from None
 
 
 def read(path: Path) -> np.ndarray:
@@ -96,7 +96,7 @@ def read(path: Path) -> np.ndarray:
 
     Plain files of bytes above 1 MB are mapped, not read (copy-on-write: the file is never changed); gzipped ones are
     unpacked straight into the array.
-    Raises DataError for a file that is missing, empty, no IDX file, cut short or too long.
+    Raises DataError for a file that is missing, empty, not an IDX file, cut short or too long.
     """
     size = check_file(path, "an IDX file")
     with reading(path), path.open("rb") as raw:
@@ -107,9 +107,9 @@ def read(path: Path) -> np.ndarray:
         dtype, shape, offset = _header(raw, path)
         expected = prod(shape) * dtype.itemsize
         if size - offset < expected:
-            raise DataError(f"{path}: is cut short: {_declared(shape, expected)}, it has {size - offset}{ANEW}")
+            raise DataError(f"{path}: is cut short: {_declared(shape, expected)}, it has {size - offset}{GET_AGAIN}")
         if size - offset > expected:
-            raise DataError(f"{path}: is too long: {_declared(shape, expected)}, it has {size - offset}{ANEW}")
+            raise DataError(f"{path}: is too long: {_declared(shape, expected)}, it has {size - offset}{GET_AGAIN}")
         if dtype.itemsize == 1 and expected >= MAP_ABOVE_BYTES:
             mapped = np.memmap(path, dtype.newbyteorder("="), mode="c", offset=offset, shape=shape)
             return mapped.view(np.ndarray)
@@ -127,34 +127,34 @@ def _read_packed(raw: BinaryIO, size: int, path: Path) -> np.ndarray:
         expected = prod(shape) * dtype.itemsize
         if expected > size * DEFLATE_LIMIT:
             raise DataError(
-                f"{path}: is cut short: {_declared(shape, expected)}, more than {size} packed ones hold{ANEW}"
+                f"{path}: is cut short: {_declared(shape, expected)}, more than {size} packed ones hold{GET_AGAIN}"
             )
         array = np.empty(shape, dtype)
         target = array.reshape(-1).view(np.uint8).data
         done = 0
         while piece := stream.read(expected - done + 1):
             if done + len(piece) > expected:
-                raise DataError(f"{path}: is too long: {_declared(shape, expected)}, and more follow{ANEW}")
+                raise DataError(f"{path}: is too long: {_declared(shape, expected)}, and more follow{GET_AGAIN}")
             target[done : done + len(piece)] = piece
             done += len(piece)
     except EOFError:
-        raise DataError(f"{path}: is cut short: its gzip stream ends in the middle{ANEW}") from None
+        raise DataError(f"{path}: is cut short: its gzip stream ends in the middle{GET_AGAIN}") from None
     except zlib.error as error:
-        raise DataError(f"{path}: is damaged: its gzip stream does not unpack ({error}){ANEW}") from None
+        raise DataError(f"{path}: is damaged: its gzip stream does not unpack ({error}){GET_AGAIN}") from None
     if done < expected:
-        raise DataError(f"{path}: is cut short: {_declared(shape, expected)}, it has {done}{ANEW}")
+        raise DataError(f"{path}: is cut short: {_declared(shape, expected)}, it has {done}{GET_AGAIN}")
     return array.astype(dtype.newbyteorder("="), copy=False)
 
 
 class _Unpacked:
-    """What a gzip file holds, piece by piece; a third faster than the gzip module, whose pieces are small."""
+    """The content of a gzip file, piece by piece; a third faster than the gzip module, whose pieces are small."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._engine = zlib.decompressobj(GZIP)
 
-    def read(self, most: int) -> bytes:
-        """One to `most` bytes, none at the end; EOFError where the file ends before its stream does."""
+    def read(self, size: int) -> bytes:
+        """One to `size` bytes, none at the end; EOFError where the file ends before its stream does."""
         while True:
             packed = self._engine.unconsumed_tail or self._engine.unused_data or self._file.read(PIECE_BYTES)
             if self._engine.eof:
@@ -163,7 +163,7 @@ class _Unpacked:
                 self._engine = zlib.decompressobj(GZIP)
             elif not packed:
                 raise EOFError
-            if piece := self._engine.decompress(packed, most):
+            if piece := self._engine.decompress(packed, size):
                 return piece
 
 
@@ -173,11 +173,11 @@ def _header(file: "BinaryIO | _Unpacked", path: Path) -> tuple[np.dtype, tuple[i
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES or not 1 <= magic[3] <= 4:
         start = magic.hex(" ") or "nothing"
         raise DataError(
-            f"{path}: is no IDX file: it begins with {start}; expected 00 00 08 03 (images) or 00 00 08 01 (labels)"
+            f"{path}: is not an IDX file: it begins with {start}; expected 00 00 08 03 (images) or 00 00 08 01 (labels)"
         )
     sizes = file.read(4 * magic[3])
     if len(sizes) < 4 * magic[3]:
-        raise DataError(f"{path}: is cut short: it ends within its header{ANEW}")
+        raise DataError(f"{path}: is cut short: it ends within its header{GET_AGAIN}")
     return np.dtype(TYPES[magic[2]]), struct.unpack(f">{magic[3]}I", sizes), 4 + len(sizes)
 
 

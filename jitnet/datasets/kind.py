@@ -1,7 +1,7 @@
 """Which kind of values a scaling is for, and whether given values can be of that kind.
 
 A network takes values in the form that it was trained on: grey levels, fractions from 0 to 1, or values that are
-standardised for each feature. In another form they would be scaled wrongly, and the answers be wrong without an error.
+standardised for each feature. In another form they would be scaled wrongly, and predictions be wrong without an error.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ MOST_APART = 4
 """Grey levels of one kind reach about the same peak: 15 and 16, or 200 and 255, but not 16 and 255."""
 
 FAR = 8.0
-"""In standard deviations. Of what was trained on, at most 1 value in 64 is so far from the mean (Chebyshev)."""
+"""In standard deviations. At most 1 training value in 64 is so far from the mean (Chebyshev)."""
 
 
 def peak(scaling: Scaling) -> int:
@@ -25,7 +25,7 @@ def peak(scaling: Scaling) -> int:
 
 
 def form(scaling: Scaling, images: np.ndarray | None = None) -> str:
-    """The kind of values in words; images: of which the range is named, where values are standardised."""
+    """The kind of values in words; images: their range is included where values are standardised."""
     if levels := peak(scaling):
         return f"grey levels (0 to {levels})"
     if np.ndim(scaling.scale) == 0:
@@ -37,20 +37,20 @@ def form(scaling: Scaling, images: np.ndarray | None = None) -> str:
 def unlike(scaling: Scaling, images: np.ndarray) -> str:
     """Why images, as stored, cannot be of the kind that `scaling` is for; empty where they can.
 
-    images: (n, features), any real type. Values that are not finite are not judged here. Bytes on grey levels up to 64
-    and more are not even looked at: they always can be.
+    images: (n, features), any real type. Values that are not finite are not checked here. Bytes are not even read where
+    grey levels reach 64 and more: they always can be of that kind.
     """
     if np.ndim(scaling.scale) or np.ndim(scaling.offset):
         return _unlike_standardised(scaling, images)
     levels = peak(scaling)
     if scaling.offset != 0.0 or not (levels or scaling.scale == 1.0):
         return ""  # a scaling of the caller's choice
-    most = MOST_APART * levels if levels else 1.5
-    if not images.size or (images.dtype == np.uint8 and most >= 255):
+    limit = MOST_APART * levels if levels else 1.5
+    if not images.size or (images.dtype == np.uint8 and limit >= 255):
         return ""
     low, high = float(images.min()), float(images.max())
     reason = ""
-    if high > most:
+    if high > limit:
         reason = "too large"
     elif not levels and low < -0.5:
         reason = "standardised already, perhaps"
@@ -70,6 +70,6 @@ def _unlike_standardised(scaling: Scaling, images: np.ndarray) -> str:
     if not images.size or np.count_nonzero(deviations > FAR) <= deviations.size / 2:
         return ""
     return (
-        f"most of the values, {images.min():.4g} to {images.max():.4g}, lie more than {FAR:g} standard deviations from "
-        "the mean of what was trained on: standardised already, or in another unit, perhaps"
+        f"most of the values, {images.min():.4g} to {images.max():.4g}, are more than {FAR:g} standard deviations from "
+        "the training data's mean: standardised already, or in another unit, perhaps"
     )

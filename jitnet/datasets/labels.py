@@ -1,4 +1,4 @@
-"""From labels as a file held them to class indices and class names.
+"""From labels as read from a file to class indices and class names.
 
 One rule for all sources. Where the source lists its classes (`class_names`, `classes.txt`), whole numbers are positions
 in that list, from 0. One-hot rows have as many classes as columns. Elsewhere the classes are the distinct labels of the
@@ -22,15 +22,15 @@ __all__ = ["MAX_CLASSES", "check_names", "match", "resolve"]
 MAX_CLASSES = 65_536
 
 MAX_GAP = 16
-"""Numbers without a sample between two labels, or as many as there are classes, beyond which a lone label is damage: a
-200 among labels 0..9 that one sample has."""
+"""Numbers without a sample between two labels, or as many as there are classes, beyond which the label of a single
+sample is taken for damage: a 200 among labels 0..9."""
 
 
 def resolve(data: RawData, classes: Sequence[str] | None) -> tuple[tuple[str, ...], list[np.ndarray]]:
     """Names of the classes, and (n,) int64 labels for the training split and, where there is one, the test split.
 
-    classes: the classes to sort the labels into; names of the file that equal one of them go there, and numbers that
-    are no name go by position. Raises DataError for a label that is no class, and for fewer than two classes.
+    classes: the classes to assign the labels to: by name, and numbers that are not names by position. Raises DataError
+    for a label that is not a class, and for fewer than two classes.
     """
     splits = [(raw.labels, raw.labels_from) for raw in (data.train, data.test) if raw is not None]
     values, widths = zip(*(_values(labels, where) for labels, where in splits), strict=True)
@@ -58,7 +58,7 @@ def resolve(data: RawData, classes: Sequence[str] | None) -> tuple[tuple[str, ..
     _check_text(names, wheres[0])
     if classes is not None:
         chosen = tuple(classes)
-        return chosen, [match(own, names, chosen, where) for own, where in zip(values, wheres, strict=True)]
+        return chosen, [match(labels, names, chosen, where) for labels, where in zip(values, wheres, strict=True)]
     if len(names) > MAX_CLASSES:
         raise DataError(f"{wheres[0]}: has {len(names)} classes; jitnet takes at most {MAX_CLASSES}")
     if (values[0] == values[0][0]).all():
@@ -83,7 +83,7 @@ def _values(labels: np.ndarray, where: str) -> tuple[np.ndarray, int]:
         )
     if labels.ndim == 2:
         if labels.dtype.kind == "U":
-            raise DataError(f"{where}: labels are words in the shape {labels.shape}; expected one a sample")
+            raise DataError(f"{where}: labels are words in the shape {labels.shape}; expected one per sample")
         bad = ~(((labels == 0) | (labels == 1)).all(axis=1) & ((labels == 1).sum(axis=1) == 1))
         if bad.any():
             raise DataError(
@@ -100,7 +100,7 @@ def _values(labels: np.ndarray, where: str) -> tuple[np.ndarray, int]:
         bad = ~((labels == np.floor(labels)) & (np.abs(labels.astype(np.float64)) < 2.0**53))
         if bad.any():
             raise DataError(
-                f"{where}: label {labels[bad.argmax()]} of sample {int(bad.argmax())} (from 0) is no whole number; "
+                f"{where}: label {labels[bad.argmax()]} of sample {int(bad.argmax())} (from 0) is not a whole number; "
                 "expected classes, or task='regress' where these are numbers to predict"
             )
     return np.ascontiguousarray(labels, dtype=np.int64), 0
@@ -118,7 +118,7 @@ def _check_range(labels: np.ndarray, where: str, n_classes: int) -> None:
 def check_names(names: object, where: str, kind: str = "class") -> tuple[str, ...]:
     """Return names of classes or targets as text, whole numbers by their digits. kind: "class" or "target".
 
-    Raises DataError for what is not a sequence of names, for a name that two of them have, as they are told apart by
+    Raises DataError for what is not a sequence of names, for a duplicate, as classes and targets are identified by
     their names, and for one that can be neither shown nor written as UTF-8.
     """
     if isinstance(names, str) or not isinstance(names, (Sequence, np.ndarray)):
@@ -133,9 +133,9 @@ def check_names(names: object, where: str, kind: str = "class") -> tuple[str, ..
 
 def _check_text(names: Sequence[str], where: str, kind: str = "class") -> None:
     if len(set(names)) < len(names):
-        twice = next(name for place, name in enumerate(names) if name in names[:place])
+        duplicate = next(name for place, name in enumerate(names) if name in names[:place])
         kinds = "classes" if kind == "class" else "targets"
-        raise DataError(f"{where}: two {kinds} have the name {twice!r}; expected another name for each")
+        raise DataError(f"{where}: two {kinds} have the name {duplicate!r}; expected another name for each")
     for name in names:
         if not name.strip():
             raise DataError(f"{where}: a {kind} has the name {name!r}; expected a word")
@@ -144,7 +144,7 @@ def _check_text(names: Sequence[str], where: str, kind: str = "class") -> None:
 
 
 def _check_strays(labels: np.ndarray, where: str) -> None:
-    """DataError for a label that one sample alone has, below 0 or far above the run 0, 1, 2, … of all the others."""
+    """DataError for a label that only one sample has, below 0 or far above the labels 0, 1, 2, … of all others."""
     found, first, counts = np.unique(labels, return_index=True, return_counts=True)
     far = np.diff(found, prepend=found[0]) - 1 > max(MAX_GAP, len(found))
     lone = (counts == 1) & (np.maximum.accumulate(far) | (found < 0))
@@ -174,9 +174,8 @@ def _by_name(
         if (places < 0).any():
             at = int(first[places < 0].min())
             label = repr(str(labels[at])) if labels.dtype.kind == "U" else labels[at]
-            raise DataError(
-                f"{where}: label {label} of sample {at} (from 0) is no class of the training data; {_expected(names)}"
-            )
+            problem = f"label {label} of sample {at} (from 0) is not a class of the training data"
+            raise DataError(f"{where}: {problem}; {_expected(names)}")
         result.append(places[inverse.reshape(-1)])
     return names, tuple(result)
 
@@ -184,7 +183,7 @@ def _by_name(
 def match(labels: np.ndarray, names: Sequence[str], classes: Sequence[str], where: str) -> np.ndarray:
     """Positions in `names` as positions in `classes`, (n,) int64: by name, whatever the order of the two.
 
-    Where all names are numbers and no class is one, numbers are positions in `classes`. Raises DataError for the first
+    If all names are numbers and no class is one, numbers are positions in `classes`. Raises DataError for the first
     sample whose class is not among them; a name that no sample has does not matter.
     """
     names, classes = tuple(names), tuple(classes)
@@ -205,7 +204,7 @@ def match(labels: np.ndarray, names: Sequence[str], classes: Sequence[str], wher
 
 
 def _expected(names: Sequence[str], found: str = "") -> str:
-    """Which classes were expected, and of words the ones that are spelled most alike to what was found."""
+    """Which classes were expected, and of words those that are spelled most like the one that was found."""
     if list(names) == [str(c) for c in range(len(names))]:
         return f"expected 0 to {len(names) - 1}"
     lower = {name.lower(): name for name in names}

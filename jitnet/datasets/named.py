@@ -1,4 +1,4 @@
-"""The names under which safetensors and npz files hold their arrays, and what follows from which of them are there."""
+"""The names under which safetensors and npz files hold their arrays, and which splits follow from those in a file."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -16,11 +16,11 @@ LAYOUTS = (
     ("images", "labels", None, None),
     ("x", "y", None, None),
 )
-"""(training images, training labels, test images, test labels), the more usual first."""
+"""(training images, training labels, test images, test labels), the more common first."""
 
 
 def pick(path: Path, found: Collection[str]) -> tuple[str | None, ...]:
-    """The names to read, in `LAYOUTS`' order, None for what is not there.
+    """The names to read, in the order of `LAYOUTS`, None for what is missing.
 
     Raises DataError where the file has arrays of no layout, or images without labels.
     """

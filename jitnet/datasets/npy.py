@@ -10,14 +10,14 @@ from numpy.lib import format as npy
 __all__ = ["read_header"]
 
 MAX_HEADER_BYTES = 10_000
-"""NumPy's own limit. A plain array's header has some 120 bytes."""
+"""NumPy's limit. A plain array's header has about 120 bytes."""
 
 
 def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """(shape, whether the order is Fortran's, type) of a `.npy` file; what `file` gives next are the array's values.
+    """(shape, whether the order is Fortran's, type) of a `.npy` file; what `file` reads next are the array's values.
 
-    Raises ValueError, whose text goes on after "its .npy header", for anything that is no such header. What reading
-    `file` raises comes through as it is.
+    Raises ValueError, whose text continues "its .npy header", for anything that is not such a header. Errors of reading
+    `file` are not changed.
     """
     magic = file.read(npy.MAGIC_LEN)
     if len(magic) < npy.MAGIC_LEN:
@@ -34,11 +34,11 @@ def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
         raise ValueError("is cut short")
     parse = npy.read_array_header_1_0 if width == 2 else npy.read_array_header_2_0
     try:
-        # A broken header can look like Python of another age, of which NumPy and Python warn.
+        # A broken header can look like old Python syntax, about which NumPy and Python warn.
         with warnings.catch_warnings(action="ignore"):
             shape, fortran, dtype = parse(io.BytesIO(size + header))
-    except Exception:  # it is read as Python's own text is, and whatever that trips over comes up
+    except Exception:  # it is parsed as Python source, which can raise many kinds of error
         raise ValueError("cannot be understood") from None
     if any(extent < 0 for extent in shape):
-        raise ValueError(f"gives the shape {shape}; expected no extent below 0")
+        raise ValueError(f"has the shape {shape}; expected no extent below 0")
     return shape, fortran, dtype

@@ -1,7 +1,8 @@
 """NumPy archives in Keras's layout: `x_train`, `y_train`, `x_test`, `y_test`; `class_names` may name the classes, and
 `target_names` the targets, which are numbers then.
 
-Objects are never unpickled, and what an array declares is checked against the archive before memory is taken for it.
+Objects are never unpickled, and the size that an array declares is checked against the archive before memory is
+allocated for it.
 """
 
 import sys
@@ -23,14 +24,14 @@ __all__ = ["read", "write"]
 
 PIECE_BYTES = 1 << 20
 ALWAYS_ALLOWED_BYTES = 64 << 20
-MOST_TIMES_PACKED = 200
+MAX_PACKING = 200
 """An archive that unpacks to more than this many times its size (and 64 MB) is taken for a bomb; MNIST reaches 5."""
 
 
 def read(path: Path) -> RawData:
     """The splits in an .npz file.
 
-    Raises DataError for a damaged archive, pickled objects, an archive that unpacks to absurd size, and missing arrays.
+    Raises DataError for a damaged archive, pickled objects, an archive that unpacks to far more, and missing arrays.
     """
     size = check_file(path, "an .npz file")
     with reading(path), _unpacking(path), zipfile.ZipFile(path) as archive:
@@ -39,7 +40,7 @@ def read(path: Path) -> RawData:
         names = pick(path, members)
         wanted = [name for name in (*names, "class_names", "target_names") if name in members]
         total = sum(members[name].file_size for name in wanted)
-        if total > max(ALWAYS_ALLOWED_BYTES, MOST_TIMES_PACKED * size):
+        if total > max(ALWAYS_ALLOWED_BYTES, MAX_PACKING * size):
             raise DataError(f"{path}: its {size} bytes claim to unpack to {total}, as a zip bomb does; not unpacked")
         arrays = {name: _member(archive, members[name], f"{path}: {name}") for name in wanted}
     words = {
@@ -52,14 +53,14 @@ def read(path: Path) -> RawData:
 
 @contextmanager
 def _unpacking(path: Path) -> Iterator[None]:
-    """Turn what a damaged archive makes zipfile raise into a DataError."""
+    """Turn what zipfile raises for a damaged archive into a DataError."""
     try:
         yield
     except (DataError, OSError, MemoryError):
         raise
-    except Exception as error:  # zipfile and what unpacks for it raise whatever they trip over
+    except Exception as error:  # zipfile and its decompressors raise many kinds of error
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{path}: is no .npz file, or a damaged one ({reason}); get the file anew") from None
+        raise DataError(f"{path}: is not an .npz file, or is damaged ({reason}); get the file again") from None
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> np.ndarray:
@@ -68,13 +69,13 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> np.n
         try:
             shape, fortran, dtype = read_header(file)
         except ValueError as error:
-            raise DataError(f"{where}: is no NumPy array: its .npy header {error}; get the file anew") from None
+            raise DataError(f"{where}: is not a NumPy array: its .npy header {error}; get the file again") from None
         if dtype.hasobject:
             raise DataError(f"{where}: holds Python objects, which could run code and are not loaded; expected numbers")
         expected = prod(shape) * dtype.itemsize
         if expected > info.file_size:
             raise DataError(
-                f"{where}: its header declares {expected} bytes, it has {info.file_size}; get the file anew"
+                f"{where}: its header declares {expected} bytes, it has {info.file_size}; get the file again"
             )
         if not expected:
             raise DataError(f"{where}: holds no samples, its shape is {shape}")
@@ -84,9 +85,9 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> np.n
         while done < expected and (piece := file.read(min(PIECE_BYTES, expected - done))):
             target[done : done + len(piece)] = piece
             done += len(piece)
-        # Reading on to the end makes the archive's checksum be compared.
+        # Reading to the end compares the archive's checksum.
         if done < expected or file.read(1):
-            raise DataError(f"{where}: its header declares {expected} bytes, it has others; get the file anew")
+            raise DataError(f"{where}: its header declares {expected} bytes, it has others; get the file again")
     if not dtype.isnative:
         flat = flat.astype(dtype.newbyteorder("="))
     if dtype.kind in "SU":
@@ -95,14 +96,14 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> np.n
 
 
 def _words(flat: np.ndarray, where: str) -> np.ndarray:
-    """Text and bytes as text; DataError for what is none."""
+    """Text and bytes as text; DataError for what is not text."""
     try:
         if flat.dtype.kind == "S":
             return np.char.decode(flat, "utf-8")
-        # Text is stored as its characters' numbers, of which some are no character.
+        # Text is stored as code points, of which some are not characters.
         flat.tobytes().decode("utf-32-le" if sys.byteorder == "little" else "utf-32-be")
     except UnicodeDecodeError:
-        raise DataError(f"{where}: holds bytes that are no text; expected words in Unicode or UTF-8") from None
+        raise DataError(f"{where}: holds bytes that are not text; expected words in Unicode or UTF-8") from None
     return flat
 
 

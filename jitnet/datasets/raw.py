@@ -1,4 +1,4 @@
-"""What every reader gives: arrays as a file held them, not yet checked, and where in the file they stood."""
+"""What every reader returns: arrays as they are in a file, not yet checked, and where in the file they are."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ __all__ = ["Raw", "RawData"]
 
 @dataclass(frozen=True, eq=False)
 class Raw:
-    """One split as a file held it.
+    """One split as it is in a file.
 
     images: (n, features), (n, h, w), (n, 1, h, w) or (n, h, w, 1), any real type.
     labels: (n,) or (n, 1) whole numbers or words, or (n, n_classes) one-hot; or (n,) or (n, n_targets) numbers.
@@ -29,9 +29,9 @@ class RawData:
     """What a reader found.
 
     class_names, target_names: as the file has them, else None.
-    labels_hint: what to add to a message that doubts the labels: where else they may be, from "; " on.
-    is_text: numbers were read from text, whose spelling says nothing of their type: labels may be words in one split
-    and numbers in the other, and 0 and 1 among fractions are no bytes.
+    labels_hint: what to add to a message about wrong labels: where else they may be, from "; " on.
+    is_text: numbers were read from text, whose spelling does not determine their type: labels may be words in one split
+    and numbers in the other, and 0 and 1 among fractions are not bytes.
     """
 
     train: Raw | None

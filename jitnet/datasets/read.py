@@ -15,7 +15,7 @@ READERS = {".safetensors": safetensors_file.read, ".npz": npz.read, ".csv": csv.
 def read_path(path: Path) -> RawData:
     """The splits that a folder of IDX files, a .safetensors, .npz or .csv file holds.
 
-    Raises DataError with one line for anything else, and for whatever the reader refuses.
+    Raises DataError with one line for anything else, and for whatever the reader rejects.
     """
     with reading(path):
         is_folder = path.is_dir()
@@ -26,7 +26,7 @@ def read_path(path: Path) -> RawData:
         return idx.read_folder(path)
     check_file(path, "a data set")
     if idx.looks_like_idx(path):
-        raise DataError(f"{path}: is a single IDX file; give the folder that holds it and the others, {path.parent}")
+        raise DataError(f"{path}: is a single IDX file; pass the folder that holds it and the others, {path.parent}")
     raise DataError(
-        f"{path}: is of no known kind; expected a folder of IDX files, or one of {', '.join(READERS)} files"
+        f"{path}: is of an unknown kind; expected a folder of IDX files, or one of {', '.join(READERS)} files"
     )

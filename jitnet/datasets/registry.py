@@ -1,9 +1,9 @@
 """Data sets known by name: where each is looked for, where it comes from, and what is used where MNIST is missing.
 
 A name is looked for in `$JITNET_DATA`, then `./data`, then `$XDG_CACHE_HOME/jitnet` (`~/.cache/jitnet`); in each first
-in a sub-folder of that name, then in the place itself. MNIST and Fashion-MNIST have the same file names: in a place
+in a sub-folder of that name, then in the folder itself. MNIST and Fashion-MNIST have the same file names: in the folder
 itself, labels that are Fashion-MNIST's are not taken for MNIST's, and only those are taken for Fashion-MNIST's.
-`$JITNET_MIRROR`, an http(s) address with a folder for each data set, stands in for the mirrors.
+`$JITNET_MIRROR`, an http(s) address with a folder for each data set, replaces the mirrors.
 """
 
 import dataclasses
@@ -84,7 +84,7 @@ KNOWN = {
 
 @dataclass(frozen=True)
 class Listing:
-    """A data set known by name, and where it lies; `found` is None where it would have to be downloaded first."""
+    """A data set known by name, and where it is stored; `found` is None where it would have to be downloaded first."""
 
     name: str
     title: str
@@ -95,7 +95,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Fetched:
-    """Where a data set lies now, and whether it had to be downloaded."""
+    """Where a data set is stored, and whether it had to be downloaded."""
 
     name: str
     folder: Path
@@ -121,9 +121,9 @@ def fetch(
     progress: Progress | None = None,
     patience: Patience | None = None,
 ) -> Fetched:
-    """Download a data set unless it is there already.
+    """Download a data set unless it is stored already.
 
-    folder: where to, and then the only place looked at; by default NAME in `$JITNET_DATA`, else in the cache folder.
+    folder: the target, and then the only place searched; by default NAME in `$JITNET_DATA`, else in the cache folder.
     mirrors: in place of the known ones. progress: called with (file name, bytes so far, bytes of that file).
     Raises DataError for an unknown name, DownloadError where no mirror delivers, OutputError where the folder cannot
     be written.
@@ -137,11 +137,11 @@ def fetch(
     if found is not None:
         return Fetched(name, found, downloaded=False)
     known = KNOWN[name]
-    own = os.environ.get("JITNET_MIRROR", "").rstrip("/")
-    mirrors = mirrors if mirrors is not None else (f"{own}/{name}/",) if own else known.mirrors
+    mirror = os.environ.get("JITNET_MIRROR", "").rstrip("/")
+    mirrors = mirrors if mirrors is not None else (f"{mirror}/{name}/",) if mirror else known.mirrors
     target = folder or (_data_folder() or _cache_folder()) / name
     for file in known.files:
-        # What an earlier, broken off call left whole is not fetched again.
+        # Files that an earlier, interrupted call completed are not downloaded again.
         if not _holds(target / file.name, file):
             download(file, mirrors, target, progress=progress, patience=patience)
     return Fetched(name, target, downloaded=True)
@@ -158,12 +158,12 @@ def load(
 ) -> Dataset:
     """Load a data set by name (`names`) or from a path: a folder of IDX files, a .safetensors, .npz or .csv file.
 
-    None is MNIST, and where MNIST is neither there nor to be had the embedded digits, with a `notice` that says so.
-    test_data: a path whose test split (its only split, where it has one) takes the place of the data set's own.
-    classes: the classes to sort labels into, a model's for example, where a file alone would not tell them all.
+    None is MNIST, or the embedded digits with a `notice` where MNIST is neither stored nor can be downloaded.
+    test_data: a path whose test split (its only split, where it has one) replaces the data set's test split.
+    classes: the classes to assign labels to, a model's for example, where a file alone may not have them all.
     task: "classify" or "regress": whether labels are classes or numbers to predict; "auto": numbers where they are
     floats with fractions in a .npz or .safetensors file.
-    progress: told about downloads; download: whether there may be any.
+    progress: called during downloads; download: whether to download at all.
     Raises DataError for data that are missing, broken or do not fit together; DownloadError and OutputError as `fetch`.
     """
     check_arguments(
@@ -176,11 +176,11 @@ def load(
         name_or_path = DEFAULT
         if _find(DEFAULT) is None:
             try:
-                _fetch_or_refuse(DEFAULT, progress, download)
+                _fetch_or_raise(DEFAULT, progress, download)
             except (DataError, OutputError) as error:
                 name_or_path = "digits"
                 notice = (
-                    f"MNIST is not on this machine and could not be had: {error}. The embedded UCI digits (8x8) are "
+                    f"MNIST is not on this machine and could not be loaded: {error}. The embedded UCI digits (8x8) are "
                     "used instead. To get MNIST, run `jitnet data fetch mnist` with a network, or set JITNET_DATA to "
                     "a folder that holds its four IDX files."
                 )
@@ -200,7 +200,7 @@ def _read(name_or_path: str | Path, progress: Progress | None, may_download: boo
     if name_or_path == "digits":
         return "digits", "embedded in jitnet", digits.read()
     if isinstance(name_or_path, str) and name_or_path in KNOWN:
-        folder = _find(name_or_path) or _fetch_or_refuse(name_or_path, progress, may_download)
+        folder = _find(name_or_path) or _fetch_or_raise(name_or_path, progress, may_download)
         data = idx.read_folder(folder)
         return name_or_path, str(folder), dataclasses.replace(data, class_names=KNOWN[name_or_path].class_names)
     path = Path(name_or_path).expanduser()
@@ -211,7 +211,7 @@ def _read(name_or_path: str | Path, progress: Progress | None, may_download: boo
     return name, str(path), read_path(path)
 
 
-def _fetch_or_refuse(name: str, progress: Progress | None, may_download: bool) -> Path:
+def _fetch_or_raise(name: str, progress: Progress | None, may_download: bool) -> Path:
     if may_download:
         return fetch(name, progress=progress).folder
     looked = ", ".join(str(place) for place in _places(name))
@@ -221,7 +221,7 @@ def _fetch_or_refuse(name: str, progress: Progress | None, may_download: bool) -
 def _unknown(name: str) -> str:
     near = nearest(name, names())
     hint = f"; did you mean {near}?" if near else ""
-    return f"{name}: there is no data set and no file of that name; known by name are {', '.join(names())}{hint}"
+    return f"{name}: there is no data set and no file of that name; known names are {', '.join(names())}{hint}"
 
 
 def _data_folder() -> Path | None:
@@ -231,7 +231,7 @@ def _data_folder() -> Path | None:
 
 def _cache_folder() -> Path:
     value = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG specification demands that a relative path be ignored.
+    # The XDG specification requires that a relative path be ignored.
     return (Path(value) if os.path.isabs(value) else Path("~/.cache").expanduser()) / "jitnet"
 
 
@@ -255,7 +255,7 @@ def _is_complete(folder: Path) -> bool:
 
 
 def _is_fashion(folder: Path) -> bool:
-    """Whether training labels are Fashion-MNIST's: by checksum where gzipped, else by their even balance."""
+    """Whether training labels are Fashion-MNIST's: by checksum if gzipped, else by their exact balance."""
     path = idx.find(folder)["train-labels"]
     if _holds(path, KNOWN["fashion-mnist"].files[1]):
         return True

@@ -27,7 +27,7 @@ TYPES = {
 def read(path: Path) -> RawData:
     """The splits in a safetensors file; the arrays are mapped copy-on-write, so that only what is used is read.
 
-    Raises DataError for a file that is cut short, whose header lies, or that holds other arrays.
+    Raises DataError for a file that is cut short, whose header is wrong, or that holds other arrays.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -39,7 +39,7 @@ def read(path: Path) -> RawData:
                 metadata = dict(file.metadata() or {})
         except SafetensorError as error:
             reason = f"{str(error).splitlines()[0]}, {size} bytes"
-            raise DataError(f"{path}: is cut short, or no safetensors file ({reason}); get the file anew") from None
+            raise DataError(f"{path}: is cut short, or not a safetensors file ({reason}); get the file again") from None
         with path.open("rb") as raw:
             length = int.from_bytes(raw.read(8), "little")
             header = json.loads(raw.read(length))
@@ -72,14 +72,14 @@ def _names(path: Path, key: str, text: str | None) -> tuple[str, ...] | None:
 
 
 def write(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
-    """Write arrays and metadata; `class_names`, where given, must be a JSON list. The same input gives the same bytes.
+    """Write arrays and metadata; `class_names`, if present, must be a JSON list. The same input gives the same bytes.
 
-    The library writes metadata in a new order each time, and copies all arrays first.
+    The safetensors library writes metadata in a new order each time, and copies all arrays first.
     """
     codes = {np.dtype(code): name for name, code in TYPES.items()}
-    # The format wants each array aligned for its type, which falling sizes give.
+    # The format requires each array to be aligned for its type, which decreasing item sizes ensure.
     order = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))
-    # Of a file that was read, the metadata come in any order.
+    # Metadata read from a file can be in any order.
     header: dict[str, object] = {"__metadata__": dict(sorted(metadata.items()))}
     end = 0
     for name in order:
@@ -89,7 +89,7 @@ def write(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -
             "shape": list(arrays[name].shape),
             "data_offsets": [start, end],
         }
-    # A file name may hold bytes that are no UTF-8, which the format wants: there is a ? for each.
+    # A file name may hold bytes that are not UTF-8, which the format requires: each becomes a ?.
     text = json.dumps(header, ensure_ascii=False).encode("utf-8", "replace")
     text += b" " * (-len(text) % 8)
     with path.open("wb") as file:

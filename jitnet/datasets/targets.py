@@ -2,11 +2,11 @@
 
 One rule for all sources. Labels are classes where they are words, whole numbers, booleans or one-hot rows, and where
 the source names classes. They are numbers where an array of floats holds fractions, where the source names targets, and
-where the caller says so. Text, as in a CSV file, is not judged: its labels are classes unless the caller says that they
-are numbers.
+where the caller says so. Text, as in a CSV file, is not examined: its labels are classes unless the caller says that
+they are numbers.
 
 A network is trained on standardised targets, as it is on standardised features: of the rows that are trained on, each
-target's mean becomes 0 and its standard deviation 1. What it predicts is brought back into their unit.
+target's mean becomes 0 and its standard deviation 1. Predictions are converted back to their unit.
 """
 
 from collections.abc import Sequence
@@ -21,19 +21,19 @@ from jitnet.datasets.labels import check_names
 from jitnet.datasets.raw import RawData
 from jitnet.errors import DataError, UsageError
 
-__all__ = ["default_names", "doubt", "in_order", "resolve_numbers", "standardise_targets", "task_of"]
+__all__ = ["default_names", "fractions_notice", "match_targets", "resolve_numbers", "standardise_targets", "task_of"]
 
 Numbers = npt.NDArray[np.float64]
 
 LARGEST = float(np.finfo(np.float32).max) / 2
 
 
-def task_of(data: RawData, asked: str = "auto") -> str:
-    """What data are for, a name in TASKS; asked: one of these, or "auto" for the rule above."""
-    if asked != "auto":
-        if asked not in TASKS:
-            raise UsageError(f"task: there is no {asked!r}; expected {any_of(['auto', *TASKS])}")
-        return asked
+def task_of(data: RawData, task: str = "auto") -> str:
+    """What data are for, a name in TASKS; task: one of these, or "auto" for the rule above."""
+    if task != "auto":
+        if task not in TASKS:
+            raise UsageError(f"task: there is no {task!r}; expected {any_of(['auto', *TASKS])}")
+        return task
     if data.target_names is not None:
         return "regress"
     if data.class_names is not None or data.is_text or data.train is None:
@@ -45,9 +45,9 @@ def task_of(data: RawData, asked: str = "auto") -> str:
     return "regress" if (finite != np.floor(finite)).any() else "classify"
 
 
-def doubt(data: RawData, asked: str) -> str:
-    """A notice where nobody asked for numbers and most are whole, as where a class is damaged; else nothing."""
-    if asked != "auto" or data.target_names is not None or data.train is None:
+def fractions_notice(data: RawData, task: str) -> str:
+    """A notice where numbers were not requested and most labels are whole, as when a class is damaged; else ""."""
+    if task != "auto" or data.target_names is not None or data.train is None:
         return ""
     labels = np.asarray(data.train.labels, np.float64)
     broken = labels != np.floor(labels)
@@ -55,30 +55,34 @@ def doubt(data: RawData, asked: str) -> str:
         return ""
     at = tuple(np.argwhere(broken)[0])
     return (
-        f"{data.train.labels_from}: {labels[at]:g} of sample {at[0]} (from 0) is no whole number, and so all labels "
-        "are taken for numbers to predict; where they are classes, mend it, or say task='classify'"
+        f"{data.train.labels_from}: {labels[at]:g} of sample {at[0]} (from 0) is not a whole number, so all labels are "
+        "taken as numbers to predict; if they are classes, correct it, or pass task='classify'"
     )
 
 
 def default_names(count: int) -> tuple[str, ...]:
-    """What targets are called that have no names."""
+    """The names of targets that have none."""
     return ("target",) if count == 1 else tuple(f"target {k}" for k in range(count))
 
 
 def resolve_numbers(data: RawData) -> tuple[tuple[str, ...], list[Numbers]]:
     """Names of the targets, and (n, n_targets) float64 for the training split and, where there is one, the test split.
 
-    Raises DataError for what is no finite number, for as many targets as the other split does not have, and for
-    targets that are all alike.
+    Raises DataError for what is not a finite number, for another number of targets than the other split has, and for
+    targets that are all equal.
     """
     splits = [(raw.labels, raw.labels_from) for raw in (data.train, data.test) if raw is not None]
     found = [_numbers(labels, where) for labels, where in splits]
     count, where = found[0].shape[1], splits[0][1]
     if found[-1].shape[1] != count:
-        raise DataError(f"{splits[-1][1]}: has {found[-1].shape[1]} targets a sample; expected {count}, as in {where}")
+        raise DataError(
+            f"{splits[-1][1]}: has {found[-1].shape[1]} targets per sample; expected {count}, as in {where}"
+        )
     names = check_names(data.target_names or default_names(count), where, "target")
     if len(names) != count:
-        raise DataError(f"{where}: has {count} targets a sample, and {len(names)} names of targets; expected one each")
+        raise DataError(
+            f"{where}: has {count} targets per sample, and {len(names)} names of targets; expected one each"
+        )
     if (found[0] == found[0][0]).all():
         values = ", ".join(f"{value:g}" for value in found[0][0])
         raise DataError(f"{where}: all {len(found[0])} targets are {values}; expected numbers that differ")
@@ -97,14 +101,14 @@ def _numbers(labels: np.ndarray, where: str) -> Numbers:
     numbers = np.ascontiguousarray(labels, np.float64).reshape(len(labels), -1)
     bad = ~(np.abs(numbers) <= LARGEST)
     if bad.any():
-        row, column = (int(place) for place in np.argwhere(bad)[0])
-        which = (
+        row, column = (int(k) for k in np.argwhere(bad)[0])
+        place = (
             f"target {column} of sample {row} (both counted from 0)"
             if labels.ndim == 2
             else f"target of sample {row} (from 0)"
         )
         raise DataError(
-            f"{where}: the {which} is {numbers[row, column]:g}; expected finite numbers up to {LARGEST:.2g}"
+            f"{where}: the {place} is {numbers[row, column]:g}; expected finite numbers up to {LARGEST:.2g}"
         )
     return numbers
 
@@ -116,13 +120,13 @@ def standardise_targets(targets: Numbers) -> Scaling:
     return Scaling(mean, 1.0 / np.where(varies, deviation, 1.0))
 
 
-def in_order(names: Sequence[str], wanted: Sequence[str], targets: Numbers, where: str) -> Numbers:
+def match_targets(names: Sequence[str], wanted: Sequence[str], targets: Numbers, where: str) -> Numbers:
     """Targets of these names in the order of others, by name; by position where one of the two has no names.
 
-    Raises DataError where the names differ, or how many they are.
+    Raises DataError where the names, or their numbers, differ.
     """
     if len(names) != len(wanted):
-        raise DataError(f"{where}: has {len(names)} targets a sample, the model predicts {len(wanted)}")
+        raise DataError(f"{where}: has {len(names)} targets per sample, the model predicts {len(wanted)}")
     unnamed = default_names(len(wanted))
     if tuple(names) == tuple(wanted) or unnamed in (tuple(names), tuple(wanted)):
         return targets

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from jitnet.datasets import Dataset, Scaling, Split
 from jitnet.datasets.kind import MOST_APART, form, peak, unlike
 from jitnet.datasets.labels import match
-from jitnet.datasets.targets import default_names, in_order
+from jitnet.datasets.targets import default_names, match_targets
 from jitnet.errors import DataError, ModelError
 from jitnet.model.encoding import encode_targets
 from jitnet.model.network import Model
@@ -28,7 +28,7 @@ def fitted(model: Model, split: Split, where: str) -> Split:
     if split.targets is None:
         return replace(split, labels=labels_for(model, split, where), class_names=model.class_names)
     names = split.target_names or default_names(split.targets.shape[1])
-    targets = in_order(names, model.target_names, split.targets, where)
+    targets = match_targets(names, model.target_names, split.targets, where)
     return replace(split, targets=targets, target_names=model.target_names)
 
 

@@ -41,14 +41,14 @@ Grey = npt.NDArray[np.uint8]
 Reals = npt.NDArray[np.float64]
 
 MAX_PIXELS = 64_000_000
-"""A larger picture is refused before it is unpacked: a few kilobytes of PNG can claim gigabytes."""
+"""A larger picture is rejected before it is unpacked: a few kilobytes of PNG can claim gigabytes."""
 MAX_SIDE = 30_000
 """So is one with a longer side: shrinking it takes memory for each pixel along it and each of its new size."""
 MAX_BYTES = 512 * 1024 * 1024
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 ANIMATED = ("GIF", "PNG", "TIFF", "WEBP")
-"""Formats of which a file can hold several pictures. A JPEG can too, but those are its own previews."""
+"""Formats of which a file can hold several pictures. A JPEG can too, but those are previews."""
 BEGINNINGS = {
     "PGM": rb"P[25][ \t\r\n#]",
     ".npy": rb"\x93NUMPY",
@@ -70,7 +70,7 @@ NPY_SHAPES = (
 )
 
 LEAST_CONTRAST = 8.0
-"""Grey levels between ink and ground below which a picture counts as blank."""
+"""Grey levels between ink and background below which a picture counts as blank."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Picture:
     """One picture that was read.
 
     name: its file's path, and its place in a stack: `digits.npy[3]`. grey: (height, width) uint8, 0 black to 255 white.
-    notices: what a user should know of it, as sentences that go on after its name. path: its file.
+    notices: what a user should know about it, as sentences that continue its name. path: its file.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Picture:
 def load_picture(path: str | Path) -> Grey:
     """The picture in a file as grey values: uint8 of (height, width), 0 black to 255 white.
 
-    As `load_pictures` reads it. Raises PictureError also for a stack of more pictures than one.
+    Read as by `load_pictures`. Raises PictureError also for a stack of several pictures.
     """
     found = load_pictures(path)
     if len(found) > 1:
@@ -105,10 +105,10 @@ def load_pictures(source: str | Path | bytes, name: str | None = None) -> list[P
     TIFF of several pages, the first is read, and a notice says so. A `.npy` holds (height, width), also with a last
     axis of 1, 3 or 4 colour channels, or a stack: (n, height, width), also with that last axis. Its values are bool,
     integers, or floats in 0..1 or 0..255. A camera's orientation is applied, and what is transparent is shown on white.
-    Colours are weighed as ITU-R 601 does: 0.299 R + 0.587 G + 0.114 B.
+    Colours are weighted as in ITU-R 601: 0.299 R + 0.587 G + 0.114 B.
 
-    name: what messages call it, the path where None. Raises PictureError for a file that is missing, empty, cut short,
-    too large or no picture, MissingExtra where Pillow is needed and not installed.
+    name: its name in messages, the path where None. Raises PictureError for a file that is missing, empty, cut short,
+    too large or not a picture, MissingExtra where Pillow is needed and not installed.
     """
     check_arguments("load_pictures(source)", source=(source, (str, Path, bytes)))
     path = Path("-") if isinstance(source, bytes) else Path(source)
@@ -133,8 +133,8 @@ def load_pictures(source: str | Path | bytes, name: str | None = None) -> list[P
 def pictures_in(folder: str | Path) -> tuple[list[Path], list[Path]]:
     """The picture files of a folder, and what else is in it: both in natural order, `2.png` before `10.png`.
 
-    A file is a picture's by its suffix or by what it begins with, so a broken one counts. Hidden files are left out of
-    both lists. Sub-folders are not searched. Raises PictureError for a folder that cannot be read.
+    A file is a picture by its suffix or by its first bytes, so a broken one counts. Hidden files are left out of both
+    lists. Sub-folders are not searched. Raises PictureError for a folder that cannot be read.
     """
     try:
         found = sorted((path for path in Path(folder).iterdir() if not path.name.startswith(".")), key=_natural_order)
@@ -177,7 +177,7 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         raise PictureError(f"{path}: cannot be read: {error.strerror or error}") from None
     except ValueError:
-        raise PictureError(f"{str(path)!r}: is no file name") from None
+        raise PictureError(f"{str(path)!r}: is not a file name") from None
 
 
 def _check_size(height: int, width: int) -> None:
@@ -191,7 +191,7 @@ def _check_size(height: int, width: int) -> None:
 
 def _parse_pgm(data: bytes) -> Grey:
     """Netpbm's grey map: magic, width, height, largest value, with comments between them; then text or bytes."""
-    # A blank or a comment at a time: with runs of blanks there would be as many ways to part them as they allow.
+    # A blank or a comment at a time: runs of blanks could be divided in many ways, and each would be tried.
     number = rb"(?:\s|#[^\n\r]*[\n\r])+(\d+)"
     header = re.match(rb"P[25]" + number * 3 + rb"(?:#[^\n\r]*)?\s", data)
     if header is None:
@@ -201,7 +201,7 @@ def _parse_pgm(data: bytes) -> Grey:
     width, height, top = (int(number) for number in header.groups())
     _check_size(height, width)
     if not 1 <= top <= 65_535:
-        raise PictureError(f"PGM header gives {top} as the largest value, expected 1 to 65535")
+        raise PictureError(f"PGM header has {top} as the largest value, expected 1 to 65535")
     body = data[header.end() :]
     count = width * height
     if data[:2] == b"P5":
@@ -215,7 +215,7 @@ def _parse_pgm(data: bytes) -> Grey:
         try:
             values = np.array(re.sub(rb"#[^\n\r]*", b"", body).split()[:count], dtype=np.int64)
         except (ValueError, OverflowError):
-            raise PictureError("PGM text holds something that is no whole number") from None
+            raise PictureError("PGM text holds something that is not a whole number") from None
         if len(values) < count:
             raise PictureError(f"is cut short: {width}x{height} pixels need {count:,} numbers, found {len(values):,}")
     if int(values.max()) > top or int(values.min()) < 0:
@@ -252,15 +252,15 @@ def _parse_npy(data: bytes) -> tuple[list[Grey], bool]:
         grey_levels = _levels(np.load(file, allow_pickle=False))
     if has_channels:
         grey_levels = grey_levels.reshape(n, *shape[-3:])
-        greys = [to_bytes(_weigh_channels(one)) for one in grey_levels]
+        greys = [to_bytes(_weight_channels(one)) for one in grey_levels]
     else:
         greys = list(to_bytes(grey_levels.reshape(n, *stack[-2:])))
     return greys, len(stack) == 3
 
 
 def _levels(array: npt.NDArray[Any]) -> Reals:
-    """Numbers of any type as levels from 0 to 255, by what their type or their range says they are."""
-    with np.errstate(over="ignore", invalid="ignore"):  # what is no float64 becomes infinite or NaN, and is refused
+    """Numbers of any type as levels from 0 to 255, as their type or their range implies."""
+    with np.errstate(over="ignore", invalid="ignore"):  # what does not fit float64 becomes infinite, and is rejected
         values = array.astype(np.float64)
     if not np.isfinite(values).all():
         raise PictureError("holds NaN or infinite values, expected numbers from 0 to 1 or from 0 to 255")
@@ -273,13 +273,13 @@ def _levels(array: npt.NDArray[Any]) -> Reals:
         return values / 257.0
     if low == high:
         return np.zeros_like(values)
-    # Parts of the largest value: differences of numbers near float64's limits would be infinite, or nothing.
+    # As fractions of the largest value: differences of numbers near float64's limits would be infinite, or zero.
     largest = max(abs(low), abs(high))
     low, high = low / largest, high / largest
     return (values / largest - low) / (high - low) * 255.0
 
 
-def _weigh_channels(levels: Reals) -> Reals:
+def _weight_channels(levels: Reals) -> Reals:
     if levels.shape[2] == 1:
         return levels[:, :, 0]
     grey = levels[:, :, 0] * 0.299 + levels[:, :, 1] * 0.587 + levels[:, :, 2] * 0.114
@@ -287,23 +287,23 @@ def _weigh_channels(levels: Reals) -> Reals:
 
 
 def _on_white(grey: Reals, alpha: Reals) -> Reals:
-    """A transparent picture over white; over black where nothing of it would be seen on white."""
+    """A transparent picture over white; over black where it would be invisible on white."""
     over_white = grey * alpha + 255.0 * (1.0 - alpha)
     return over_white if np.ptp(over_white) >= LEAST_CONTRAST else grey * alpha
 
 
 def _kind(data: bytes) -> str | None:
-    """The format that a file's first bytes announce, of those that are read."""
+    """The format of a file by its first bytes, of those that are read."""
     return next((name for name, begins in BEGINNINGS.items() if re.match(begins, data[:16], re.DOTALL)), None)
 
 
 def _open_with_pillow(data: bytes, kind: str | None) -> tuple[Grey, tuple[str, ...]]:
-    """A picture, and notices of it. kind: the format that its first bytes announce."""
+    """A picture, and notices about it. kind: the format by its first bytes."""
     try:
         from PIL import Image, ImageOps, UnidentifiedImageError
     except ImportError:
         if kind is None:
-            raise PictureError("is no picture that jitnet reads, expected PNG, JPEG, PGM or .npy") from None
+            raise PictureError("is not a picture that jitnet reads, expected PNG, JPEG, PGM or .npy") from None
         raise MissingExtra(f"reading {kind} needs Pillow; {INSTALL}") from None
     try:
         with (
@@ -317,21 +317,21 @@ def _open_with_pillow(data: bytes, kind: str | None) -> tuple[Grey, tuple[str, .
     except UnidentifiedImageError:
         if kind is not None:
             raise PictureError(f"starts as a {kind} picture, but is broken or cut short") from None
-        raise PictureError("is no picture that jitnet reads, expected PNG, JPEG, PGM or .npy") from None
+        raise PictureError("is not a picture that jitnet reads, expected PNG, JPEG, PGM or .npy") from None
     except (Image.DecompressionBombError, MemoryError):
         raise PictureError(f"unpacks to more than the {MAX_PIXELS:,} pixels that are read; make it smaller") from None
     except PictureError:
         raise
-    except Exception as error:  # Pillow's readers raise whatever a broken file makes them trip over
+    except Exception as error:  # Pillow's readers raise many kinds of error for a broken file
         raise PictureError(f"is broken or cut short: {' '.join(str(error).split()) or type(error).__name__}") from None
 
 
 def _grey_of(image: Any) -> Grey:
-    """A picture of Pillow's, of any mode, as grey values."""
+    """A Pillow image of any mode, as grey values."""
     if image.mode[:1] in "IF":  # 16 bits or more a pixel, which Pillow would cut off instead of scaling
         return to_bytes(_levels(np.asarray(image)))
     if image.has_transparency_data:
-        return to_bytes(_weigh_channels(np.asarray(image.convert("RGBA"), np.float64)))
+        return to_bytes(_weight_channels(np.asarray(image.convert("RGBA"), np.float64)))
     return np.array(image.convert("L"), np.uint8)
 
 
@@ -342,7 +342,7 @@ def _first_of_several(image: Any) -> tuple[str, ...]:
     kind = "page" if image.format == "TIFF" else "frame"
     try:
         n_pictures = getattr(image, "n_frames", 1)
-    except Exception:  # what is broken after the first picture does no harm to it
+    except Exception:  # what is broken after the first picture does not affect it
         return (f"is broken after its first {kind}; this is the first",)
     return (f"holds {n_pictures:,} {kind}s; this is the first",) if n_pictures > 1 else ()
 
@@ -352,33 +352,33 @@ _muting = threading.Lock()
 
 @contextmanager
 def _mute_standard_error() -> Iterator[None]:
-    """Drop what is written to standard error: libtiff, which knows nothing of Python, complains there by itself.
+    """Drop what is written to standard error: libtiff, a C library, writes its messages there.
 
-    One thread at a time: a second one would take the muted stream for the one to give back.
+    One thread at a time: a second one would save the muted stream as the one to restore.
     """
-    with _muting, redirect_stderr(io.StringIO()):  # Pillow's log goes to Python's stream, wherever that leads
+    with _muting, redirect_stderr(io.StringIO()):  # Pillow's log goes to Python's stream, which may be another
         try:
-            kept = os.dup(2)
+            saved = os.dup(2)
         except OSError:  # there is no standard error
             yield
             return
-        nowhere = os.open(os.devnull, os.O_WRONLY)
+        null = os.open(os.devnull, os.O_WRONLY)
         try:
-            os.dup2(nowhere, 2)
+            os.dup2(null, 2)
             yield
         finally:
-            os.dup2(kept, 2)
-            os.close(nowhere)
-            os.close(kept)
+            os.dup2(saved, 2)
+            os.close(null)
+            os.close(saved)
 
 
 def to_bytes(levels: Reals) -> Grey:
-    """Levels rounded to uint8, what is beyond 0..255 cut off."""
+    """Levels rounded to uint8 and clipped to 0..255."""
     return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
 
 
 def write_pgm(path: str | Path, grey: Grey) -> None:
-    """Write grey values, uint8 of (height, width), as a binary PGM. Raises OutputError where that cannot be done."""
+    """Write grey values, uint8 of (height, width), as a binary PGM. Raises OutputError where it cannot be written."""
     height, width = grey.shape
     _write(Path(path), b"P5\n%d %d\n255\n" % (width, height) + np.ascontiguousarray(grey, np.uint8).tobytes())
 

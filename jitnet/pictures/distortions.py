@@ -1,4 +1,4 @@
-"""A sheet of samples beside their distortions: what augmentation makes of a data set, to look at."""
+"""A sheet of samples next to their distortions, to show what augmentation makes of a data set."""
 
 from typing import TYPE_CHECKING
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 __all__ = ["as_one_picture", "distorted_samples", "fitting_distortions"]
 
-GROUND = 96  # between the pictures: a grey that neither ink nor black ground has at an edge
-LEAST_SIDE = 84  # pixels that the longer side of one picture gets at least, by whole multiples
+GAP_GREY = 96  # between the pictures: a grey that neither ink nor a black background has at an edge
+MIN_SIDE = 84  # the fewest pixels of the longer side of one picture, reached by whole multiples
 
 
 def fitting_distortions(image_shape: tuple[int, int]) -> AugmentConfig:
-    """All distortions at once, of a strength that suits images of this size: for 28x28 what suits MNIST."""
+    """All distortions together, of a strength that suits images of this size: for 28x28 what suits MNIST."""
     size = min(image_shape) / 28.0
     return AugmentConfig(
         shift=min(32.0, round(2.0 * size, 1)),
@@ -34,12 +34,12 @@ def fitting_distortions(image_shape: tuple[int, int]) -> AugmentConfig:
 def distorted_samples(
     dataset: "Dataset", config: AugmentConfig, *, seed: int = 0, count: int = 5, variants: int = 9
 ) -> tuple[list[int], npt.NDArray[np.uint8]]:
-    """Training samples beside their distortions: indices, and uint8 of (count, 1 + variants, height, width).
+    """Training samples with their distortions: indices, and uint8 of (count, 1 + variants, height, width).
 
-    The first sample of each class comes first, then the others in order, `count` in all or as many as there are. The
-    original stands at 0; at n stands what epoch n trains on under the same seed and settings, where no data is held
-    out. Values are as stored, not scaled.
-    Raises UsageError where the data are no images of whole numbers.
+    The first sample of each class comes first, then the others in order, `count` in total or as many as there are. The
+    original is at 0; at n is what epoch n trains on with the same seed and settings, where no data is held out. Values
+    are as stored, not scaled.
+    Raises UsageError where the data are not images of whole numbers.
     """
     from jitnet.engine.sample_maker import SampleMaker  # only here: it loads Numba
 
@@ -51,7 +51,7 @@ def distorted_samples(
         )
     if images.dtype != np.uint8:
         raise UsageError(
-            f"{dataset.name}: its values are {images.dtype} that are no whole grey levels; only uint8 images can be "
+            f"{dataset.name}: its values are {images.dtype} that are not whole grey levels; only uint8 images can be "
             "distorted (0 to 255, or k/255 as floats)"
         )
     _, first = np.unique(dataset.train.labels, return_index=True)
@@ -66,11 +66,11 @@ def distorted_samples(
 def as_one_picture(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Pictures, uint8 of (rows, columns, height, width), as one picture with lines between; small ones enlarged."""
     rows, columns, height, width = pictures.shape
-    factor = -(-LEAST_SIDE // max(height, width))
+    factor = -(-MIN_SIDE // max(height, width))
     enlarged = pictures.repeat(factor, axis=2).repeat(factor, axis=3)
     gap = 4
     down, across = height * factor + gap, width * factor + gap
-    sheet = np.full((rows * down + gap, columns * across + gap), GROUND, np.uint8)
+    sheet = np.full((rows * down + gap, columns * across + gap), GAP_GREY, np.uint8)
     for row in range(rows):
         for column in range(columns):
             top, left = gap + row * down, gap + column * across

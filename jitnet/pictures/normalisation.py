@@ -1,4 +1,4 @@
-"""What was done to MNIST's digits, done to any picture: ink found, cropped, scaled into a box, placed by its mass."""
+"""MNIST's preprocessing for any picture: ink is found, cropped, scaled into a box, and placed by its centre of mass."""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,21 +9,21 @@ from jitnet.pictures.shapes import SPECK, connected_parts, neighbours_max, outli
 
 __all__ = ["normalise_picture", "normalise_with_ink"]
 
-WORK_SIZE = 320  # longest side on which ink is looked for; a photo's own resolution only costs time
-SMALLEST_INK = 64  # ink smaller than this on the work size is looked at again in the original's resolution
+WORK_SIZE = 320  # longest side on which ink is looked for; a photo's full resolution only costs time
+SMALLEST_INK = 64  # ink smaller than this on the work size is looked for again in the original's resolution
 
 EXPECTED = "expected one thing, dark on light or light on dark"
 
 
 def normalise_picture(grey: npt.ArrayLike, image_shape: tuple[int, int], *, peak: int = 255) -> Grey:
-    """A picture as the data set's images are: uint8 of `image_shape`, bright on dark, 0 to `peak`.
+    """A picture in the form of the data set's images: uint8 of `image_shape`, bright on dark, 0 to `peak`.
 
-    grey: (height, width) of any size, 0 to 255, dark on light or light on dark, also with shading and noise. A new
-    array is made. A picture that already is as the data set's images, or their negative, keeps its pixels. Any other is
-    cut out of its ground, scaled with its aspect kept into a box of 20/28 of `image_shape` and placed by its centre of
-    mass, as MNIST's digits were (LeCun et al. 1998). Where `image_shape` is 12 or smaller, as for the UCI digits, the
-    box is the whole image, the ink stands in its middle, and strokes keep their shades. Raises PictureError for a
-    picture that is blank, or whose noise hides whatever may be in it.
+    grey: (height, width) of any size, 0 to 255, dark on light or light on dark, also with shading and noise. Returns a
+    new array. A picture that already looks like the data set's images, or their negative, keeps its pixels. Any other
+    is cut out of its background, scaled with its aspect kept into a box of 20/28 of `image_shape` and placed by its
+    centre of mass, as MNIST's digits were (LeCun et al. 1998). Where `image_shape` is 12 or smaller, as for the UCI
+    digits, the box is the whole image, the ink is centred, and strokes keep their shades. Raises PictureError for a
+    picture that is blank, or too noisy to find ink in it.
     """
     return normalise_with_ink(grey, image_shape, peak=peak)[0]
 
@@ -31,7 +31,7 @@ def normalise_picture(grey: npt.ArrayLike, image_shape: tuple[int, int], *, peak
 def normalise_with_ink(grey: npt.ArrayLike, image_shape: tuple[int, int], *, peak: int = 255) -> tuple[Grey, Reals]:
     """What `normalise_picture` returns, and the ink that was found: 0 to 1, cropped, in the resolution it was found in.
 
-    Nothing is thickened or placed in it, so that it shows what the picture is made of.
+    The ink is neither thickened nor placed, so that it shows the picture's strokes.
     """
     picture = np.asarray(grey)
     if picture.ndim != 2 or picture.size == 0:
@@ -39,7 +39,7 @@ def normalise_with_ink(grey: npt.ArrayLike, image_shape: tuple[int, int], *, pea
     picture = picture.astype(np.float64)
     if picture.shape == tuple(image_shape):
         for candidate in (picture, 255.0 - picture):
-            if _is_as_data_set(candidate):
+            if _looks_like_data_set(candidate):
                 scaled = candidate if candidate.max() <= peak else candidate * (peak / 255.0)
                 return to_bytes(scaled), _cropped(candidate / candidate.max())
     ink = _find_ink(picture, shades=_is_small(image_shape))
@@ -55,8 +55,8 @@ def _inner_box(image_shape: tuple[int, int]) -> tuple[float, float]:
     return (height, width) if _is_small(image_shape) else (height * 20 / 28, width * 20 / 28)
 
 
-def _is_as_data_set(picture: Reals) -> bool:
-    """Whether a picture of the right size is bright on black, and fills the frame or stands in it as MNIST's digits."""
+def _looks_like_data_set(picture: Reals) -> bool:
+    """Whether a picture of the right size is bright on black, and fills the frame or is placed like MNIST's digits."""
     height, width = picture.shape
     top = picture.max()
     border = np.concatenate([picture[0], picture[-1], picture[1:-1, 0], picture[1:-1, -1]])
@@ -82,7 +82,7 @@ def _centre_of_mass(picture: Reals) -> tuple[float, float]:
 def _place(ink: Reals, image_shape: tuple[int, int]) -> Reals:
     """Ink of any size scaled into the inner box, in an image of zeros, its centre of mass at the image's centre.
 
-    In a small image it is the ink's box that stands at the centre: there a pixel is a large part of a stroke.
+    In a small image the ink's box is centred instead: there a pixel is a large part of a stroke.
     """
     height, width = image_shape
     box_height, box_width = _inner_box(image_shape)
@@ -116,26 +116,26 @@ def _overlaps(before: int, after: int) -> Reals:
 
 
 def _find_ink(picture: Reals, *, shades: bool = False) -> Reals:
-    """The ink alone, cropped to its bounding box: 0 on the ground, up to 1 in the strokes.
+    """The ink alone, cropped to its bounding box: 0 on the background, up to 1 in the strokes.
 
-    Strokes are made even, and their soft edges cut off halfway, unless `shades` keeps both.
+    Strokes are made even, and their soft edges cut off halfway, unless `shades`.
     """
     shrink = min(1.0, WORK_SIZE / max(picture.shape))
     work = picture
     if shrink < 1.0:
         work = _resize(picture, max(1, round(picture.shape[0] * shrink)), max(1, round(picture.shape[1] * shrink)))
-    rise, noise = _rise_over_ground(work)
+    rise, noise = _rise_over_background(work)
     if rise.max() < LEAST_CONTRAST:
-        raise PictureError(f"is blank: nothing stands out from its ground; {EXPECTED}")
+        raise PictureError(f"is blank: nothing stands out from its background; {EXPECTED}")
     if rise.max() < 5 * noise:
-        raise PictureError(f"does not look like a stroke: nothing stands out from the noise of its ground; {EXPECTED}")
+        raise PictureError(f"does not look like a stroke: nothing stands out from the background noise; {EXPECTED}")
     threshold = max(_otsu(rise), 3 * noise, LEAST_CONTRAST / 2)
-    ground, full = threshold / 2, np.median(rise[rise > threshold])
+    background, full = threshold / 2, np.median(rise[rise > threshold])
     if shades:
-        ground = min(ground, max(3 * noise, LEAST_CONTRAST / 2))
+        background = min(background, max(3 * noise, LEAST_CONTRAST / 2))
         full = np.quantile(rise[rise > threshold], 0.9)
-    ink = np.clip((rise - ground) / (full - ground), 0.0, 1.0)
-    ink *= _without_specks(rise > (ground if shades else threshold))
+    ink = np.clip((rise - background) / (full - background), 0.0, 1.0)
+    ink *= _without_specks(rise > (background if shades else threshold))
     top, bottom, left, right = _bounds(ink)
     tall, wide = bottom - top, right - left
     if shrink < 1.0 and max(tall, wide) < SMALLEST_INK:
@@ -156,11 +156,11 @@ def _bounds(ink: Reals) -> tuple[int, int, int, int]:
     return int(rows.min()), int(rows.max()) + 1, int(columns.min()), int(columns.max()) + 1
 
 
-def _rise_over_ground(picture: Reals) -> tuple[Reals, float]:
-    """How far each pixel stands out from its ground towards the ink (grey levels), and the ground's noise.
+def _rise_over_background(picture: Reals) -> tuple[Reals, float]:
+    """How far each pixel differs from its background towards the ink (grey levels), and the background's noise.
 
-    The ground is a quadratic surface fitted to a ring along the border, without what sticks out of it there: it follows
-    paper that is darker on one side. Ink is rare and far from the ground, so the third moment's sign is its polarity.
+    The background is a quadratic surface fitted to a ring along the border, without outliers there: it follows paper
+    that is darker on one side. Ink is rare and far from the background, so the third moment's sign is its polarity.
     """
     height, width = picture.shape
     y, x = (axis.ravel() for axis in np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij"))
@@ -180,21 +180,21 @@ def _rise_over_ground(picture: Reals) -> tuple[Reals, float]:
             break
         coefficients = np.linalg.lstsq(terms_on_ring[usual], values[usual], rcond=None)[0]
         fit = terms_on_ring @ coefficients
-    ground = np.full(picture.shape, np.median(values)) if flat else (terms @ coefficients).reshape(picture.shape)
-    difference = picture - np.clip(ground, values[usual].min() - 10, values[usual].max() + 10)
+    background = np.full(picture.shape, np.median(values)) if flat else (terms @ coefficients).reshape(picture.shape)
+    difference = picture - np.clip(background, values[usual].min() - 10, values[usual].max() + 10)
     sign = 1.0 if (difference**3).sum() >= 0 else -1.0
     return np.maximum(sign * difference, 0.0), noise
 
 
 def _otsu(values: Reals) -> float:
-    """The threshold that parts values into the two classes farthest from each other (Otsu 1979)."""
+    """The threshold that separates values into the two classes farthest from each other (Otsu 1979)."""
     counts, edges = np.histogram(values, bins=128)
     middles = (edges[:-1] + edges[1:]) / 2
     below, sums = np.cumsum(counts)[:-1], np.cumsum(counts * middles)[:-1]
     above = counts.sum() - below
     with np.errstate(divide="ignore", invalid="ignore"):
-        apart = below * above * (sums / below - ((counts * middles).sum() - sums) / above) ** 2
-    return float(edges[1:-1][np.nanargmax(apart)])
+        separation = below * above * (sums / below - ((counts * middles).sum() - sums) / above) ** 2
+    return float(edges[1:-1][np.nanargmax(separation)])
 
 
 def _without_specks(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -206,7 +206,7 @@ def _without_specks(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
 
 
 def _thicken(ink: Reals) -> Reals:
-    """Strokes at least 7% of the ink's size wide, as a pen's on a form are: a hairline would fade when scaled down."""
+    """Ink with strokes at least 7% of its size wide, as of a pen on a form: a hairline would fade when scaled down."""
     strokes = ink > 0.5
     stroke_width = 2 * strokes.sum() / max(1.0, outline_length(strokes))
     for _ in range(round((0.07 * max(ink.shape) - stroke_width) / 2)):

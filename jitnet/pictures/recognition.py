@@ -1,4 +1,4 @@
-"""From a picture to what a trained network takes it for."""
+"""From a picture to a trained network's prediction."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,19 +10,19 @@ from jitnet.errors import ModelError, PictureError
 from jitnet.model import Model
 from jitnet.pictures.codecs import Picture, load_pictures
 from jitnet.pictures.normalisation import normalise_with_ink
-from jitnet.pictures.shapes import doubts
+from jitnet.pictures.shapes import notices
 
-__all__ = ["Recognition", "check_sees_pictures", "recognise"]
+__all__ = ["Recognition", "check_takes_pictures", "recognise"]
 
 
 @dataclass(frozen=True)
 class Recognition:
-    """What a network takes a picture for.
+    """A network's prediction for a picture.
 
     path: the picture's file. image: (height, width) uint8, 0 to 255, the picture as the network saw it.
     guesses: every class's name and probability, most probable first. name: the path, and the picture's place where the
-    file holds a stack: `digits.npy[3]`. notices: why the answer may not be what was asked for, as sentences that go on
-    after the name: the first frame of several, several shapes, ink that is no stroke.
+    file holds a stack: `digits.npy[3]`. notices: why the prediction may be unreliable, as sentences that continue the
+    name: the first frame of several, several shapes, ink that is not a stroke.
     """
 
     path: Path
@@ -32,32 +32,32 @@ class Recognition:
     notices: tuple[str, ...] = ()
 
 
-def check_sees_pictures(model: Model) -> None:
-    """ModelError where a model was not trained on grey images: no picture can be brought into its data's form."""
+def check_takes_pictures(model: Model) -> None:
+    """ModelError where a model was not trained on grey images: no picture can be converted to its data's form."""
     if not model.class_names:
         raise ModelError("the model predicts numbers, not classes: call its `predict` from Python")
     data = model.metadata.get("data", "")
     trained = f"it was trained on {f'{data}, ' if data else ''}"
     if model.image_shape is None:
         raise ModelError(
-            f"the model knows no image shape: {trained}{model.config.in_features:,} plain numbers a sample; "
+            f"the model has no image shape: {trained}{model.config.in_features:,} plain numbers per sample; "
             "name a model of images"
         )
     offset, scale = model.scaling.offset, model.scaling.scale
     if not (np.ndim(offset) == 0 and np.ndim(scale) == 0 and float(offset) == 0.0 and float(scale) > 0):
         raise ModelError(
-            f"the model sees no pictures: {trained}standardised values instead of grey levels; name a model of images"
+            f"the model takes no pictures: {trained}standardised values instead of grey levels; name a model of images"
         )
 
 
 def recognise(model: Model, picture: str | Path | Picture) -> Recognition:
-    """Read a picture, bring it into the form of the model's training images, and predict.
+    """Read a picture, convert it to the form of the model's training images, and predict.
 
-    picture: a file of one picture, or one that `load_pictures` read. Raises PictureError for a picture of no use,
-    MissingExtra where reading it needs Pillow, and ModelError for a model that was not trained on grey images.
+    picture: a file of one picture, or one that `load_pictures` read. Raises PictureError for a picture that cannot be
+    used, MissingExtra where reading it needs Pillow, and ModelError for a model that was not trained on grey images.
     """
     check_arguments("recognise(model, picture)", model=(model, Model), picture=(picture, (str, Path, Picture)))
-    check_sees_pictures(model)
+    check_takes_pictures(model)
     assert model.image_shape is not None
     if not isinstance(picture, Picture):
         found = load_pictures(picture)
@@ -66,7 +66,7 @@ def recognise(model: Model, picture: str | Path | Picture) -> Recognition:
                 f"{picture}: holds {len(found)} pictures, expected one; load_pictures reads them all, for one call each"
             )
         picture = found[0]
-    # White is the value that training scaled to 1: data of bytes say by their scale which one, floats have 1 there.
+    # White is the value that training scaled to 1: for bytes the scale determines it, for floats it is 1.
     scale = float(model.scaling.scale)
     peak = round(1.0 / scale)
     of_bytes = 1 < peak <= 255
@@ -78,12 +78,12 @@ def recognise(model: Model, picture: str | Path | Picture) -> Recognition:
     image = np.rint(seen * (255.0 / peak)).astype(np.uint8) if of_bytes else seen
     probabilities = model.predict(sample.reshape(1, -1))[0]
     order = np.argsort(-probabilities, kind="stable")
-    # Digits and letters are lines of a pen; other things, as clothes, may be filled areas.
+    # Digits and letters are pen strokes; other things, as clothes, may be filled areas.
     writing = all(len(name) == 1 for name in model.class_names)
     return Recognition(
         picture.path,
         image,
         tuple((model.class_names[index], float(probabilities[index])) for index in order),
         picture.name,
-        (*picture.notices, *doubts(ink, writing=writing)),
+        (*picture.notices, *notices(ink, writing=writing)),
     )

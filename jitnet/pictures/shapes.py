@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["SPECK", "connected_parts", "doubts", "neighbours_max", "outline_length"]
+__all__ = ["SPECK", "connected_parts", "neighbours_max", "notices", "outline_length"]
 
 SPECK = 0.06
 """A part with less than this share of the largest part's area is a speck."""
 CELLS = 40
-"""Cells from top to bottom in which shapes are told apart: a gap within a cell is a break in a pen's stroke."""
+"""Cells from top to bottom in which shapes are separated: a gap within a cell is a break in a stroke."""
 FAINT = 0.25
 """Ink above this share of full ink connects parts."""
 MOST_PARTS = 8
@@ -20,20 +20,20 @@ LONGEST_LINE = 8.0
 WIDEST_LINE = 0.45
 """A line wider than this share of the ink's size is a filled area. MNIST's widest is 0.42."""
 LEAST_SHARE = 0.2
-"""A shape apart has at least this share of the largest shape's area, ..."""
+"""A separate shape has at least this share of the largest shape's area, ..."""
 LEAST_HEIGHT = 0.5
-"""... and of the tallest one's height: the bar of a 5 or the foot of a 2 that is apart is flat."""
+"""... and of the tallest one's height: a separate bar of a 5 or foot of a 2 is flat."""
 LEAST_GAP_BELOW = 0.12
-"""Shapes one below the other are this share of the height apart: a broken stroke is more often cut across."""
+"""Shapes one below the other are this share of the height apart: a broken stroke is more often broken across."""
 
 Mask = npt.NDArray[np.bool_]
 
 
-def doubts(ink: npt.NDArray[np.float64], *, writing: bool = True) -> tuple[str, ...]:
-    """What speaks against a picture of one drawn figure, as sentences to go on after the picture's name.
+def notices(ink: npt.NDArray[np.float64], *, writing: bool = True) -> tuple[str, ...]:
+    """Why a picture may not be one drawn figure, as sentences that continue the picture's name.
 
-    ink: (height, width), 0 on the ground, 1 in full ink, cropped to its bounding box. writing: whether a line of a pen
-    is expected; clothes and the like may be filled areas.
+    ink: (height, width), 0 on the background, 1 in full ink, cropped to its bounding box. writing: whether pen strokes
+    are expected; clothes and the like may be filled areas.
     """
     strokes = ink > 0.5
     line = outline_length(strokes) / 2
@@ -42,17 +42,17 @@ def doubts(ink: npt.NDArray[np.float64], *, writing: bool = True) -> tuple[str, 
     n_parts = int((areas >= SPECK * areas.max()).sum())
     n_shapes = max(_shapes_along(axis, labels, areas) for axis in (0, 1))
     if line > LONGEST_LINE * size or n_parts > max(MOST_PARTS, 2 * n_shapes):
-        return ("its ink is scattered as noise is and does not look like a stroke; the answer means little",)
+        return ("its ink is scattered like noise and does not look like a stroke; the prediction is unreliable",)
     if writing and strokes.sum() > WIDEST_LINE * size * line:
-        return ("its ink fills an area and does not look like a stroke; the answer means little",)
+        return ("its ink fills an area and does not look like a stroke; the prediction is unreliable",)
     if n_shapes > 1:
         count = "two" if n_shapes == 2 else str(n_shapes)
-        return (f"shows {count} separate shapes; the answer takes them together for one, so crop each one out",)
+        return (f"shows {count} separate shapes; the prediction treats them as one, so crop each one out",)
     return ()
 
 
 def _shapes_along(axis: int, labels: npt.NDArray[np.int64], areas: npt.NDArray[np.float64]) -> int:
-    """How many shapes follow each other along an axis, 0 down and 1 across, with empty ground between them."""
+    """How many shapes follow each other along an axis, 0 down and 1 across, with empty background between them."""
     kept = np.flatnonzero(areas >= SPECK * areas.max())
     boxes = [(*_extent(labels == label, axis), *_extent(labels == label, 0), float(areas[label])) for label in kept]
     length = max(end for _, end, *_ in boxes) - min(start for start, *_ in boxes)
@@ -87,14 +87,15 @@ def outline_length(mask: Mask) -> float:
 def connected_parts(mask: Mask, cell: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """The parts of a mask that touch, diagonals included, in cells of `cell` by `cell` pixels.
 
-    Returns each cell's label, 0 on the ground, and each label's area in pixels, 0.0 for the ground and unused labels.
+    Returns each cell's label, 0 on the background, and each label's area in pixels, 0.0 for the background and unused
+    labels.
     """
     tall, wide = (-(-extent // cell) for extent in mask.shape)
     padded = np.zeros((tall * cell, wide * cell), bool)
     padded[: mask.shape[0], : mask.shape[1]] = mask
     area = padded.reshape(tall, cell, wide, cell).sum(axis=(1, 3))
     labels = np.where(area > 0, np.arange(1, area.size + 1).reshape(area.shape), 0)
-    while True:  # the largest label flows through each part
+    while True:  # the largest label spreads through each part
         grown = np.where(area > 0, neighbours_max(labels), 0)
         if np.array_equal(grown, labels):
             break

@@ -29,7 +29,7 @@ def distortions(console: Console, config: "AugmentConfig") -> None:
 
 
 def sheet(console: Console, samples: npt.NDArray[np.uint8], captions: Sequence[str]) -> None:
-    """Draw each sample in a row of its own: the original with its caption, then as many distortions as fit.
+    """Draw each sample in its own row: the original with its caption, then as many distortions as fit.
 
     samples: uint8 of (n, 1 + distortions, height, width), the original first, then what epochs 1, 2, … see.
     captions: one a sample.

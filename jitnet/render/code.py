@@ -1,4 +1,4 @@
-"""What LLVM made of a function, beside its source: `jitnet profile --kernel`."""
+"""What LLVM made of a function, next to its source: `jitnet profile --kernel`."""
 
 import ast
 import linecache
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 __all__ = ["code_summary", "code_view", "code_views", "verdict"]
 
 WIDE = 100
-"""Columns from which indentation is shown as it is written, and more is counted."""
+"""Columns from which indentation is shown in full, and more counts are shown."""
 
 CODE = 36
-"""Columns that a line of code has at least, its number included."""
+"""The fewest columns for a line of code, its number included."""
 
 SHORT = 10
-"""Calls and other things that are named one by one, at the most."""
+"""The most calls that are named one by one."""
 
 
 def code_views(console: Console, views: "Sequence[CodeView]", *, asm: bool = False) -> None:
@@ -41,7 +41,7 @@ def code_views(console: Console, views: "Sequence[CodeView]", *, asm: bool = Fal
 
 
 def code_view(console: Console, view: "CodeView", *, asm: bool = False) -> None:
-    """A function's source, with what became of each loop below its first line, and what one turn of the innermost does.
+    """A function's source, with what became of each loop below its first line, and what an innermost iteration does.
 
     asm: also the instructions of innermost loops, each under the line of source that it was made for.
     """
@@ -95,13 +95,13 @@ def code_summary(console: Console, views: "Sequence[CodeView]") -> None:
             name = ""
     head = ["function", "line", "vectors", "fma p/s", "other p/s", "loads", "stores", "spills", "instr", "cycles"]
     spare = ["spills", "other p/s", "stores", "loads", "instr", "cycles", "fma p/s"]
-    title = "Innermost loops, one turn of the machine code"
+    title = "Innermost loops, one iteration of the machine code"
     table(console, head, rows, title=title, prose=["line"], spare=spare)
     console.print()
     say(
         console,
-        "vectors: how many numbers each has, × how many side by side; tile: in vectors as it is written; scalar: "
-        "one number at a time, × turns written out. A name before a line is the function's that was copied in.",
+        "vectors: how many numbers each has, × how many are interleaved; tile: in vectors as it is written; scalar: "
+        "one number at a time, × iterations unrolled. A name before a line is that of an inlined function.",
         FAINT,
     )
     for note in dict.fromkeys([*(note for view in views for note in _legend(view)), *_shared_notes(views)]):
@@ -113,31 +113,31 @@ def _shared_notes(views: "Sequence[CodeView]") -> list[str]:
 
 
 def verdict(loop: "Loop") -> str:
-    """What became of a loop: "vectorised: 8 numbers, 4 vectors a turn", "not vectorised: why"."""
+    """What became of a loop: "vectorised ×8, 4 vectors an iteration", "not vectorised: why"."""
     if loop.unrolled == 0 and loop.main is None:
-        return "all its turns are written out"
+        return "fully unrolled"
     main = loop.main
     if loop.vectorised:
-        told = f"vectorised ×{'at least ' * loop.scalable}{loop.width}"
-        told += f", {loop.interleaved} vectors a turn" if loop.interleaved > 1 else ""
+        text = f"vectorised ×{'at least ' * loop.scalable}{loop.width}"
+        text += f", {loop.interleaved} vectors an iteration" if loop.interleaved > 1 else ""
     elif main is None:
         return ""
     elif main.innermost and _as_written(loop):
-        told = f"in vectors as it is written, {main.counts.vector_bits} bits"
+        text = f"in vectors as it is written, {main.counts.vector_bits} bits"
     elif main.innermost:
-        told = "not vectorised" + (f": {loop.reason}" if loop.reason else "")
+        text = "not vectorised" + (f": {loop.reason}" if loop.reason else "")
     else:
         return ""
     if main is not None and not loop.vectorised and main.iterations > 1:
-        told += f"; unrolled ×{main.iterations}"
-    return told
+        text += f"; unrolled ×{main.iterations}"
+    return text
 
 
 def _short_verdict(loop: "Loop") -> str:
     main = loop.main
-    told = f"{loop.width}" if loop.vectorised else "tile" if _as_written(loop) else "scalar"
-    turns = loop.interleaved if loop.vectorised else main.iterations if main else 1
-    return told + (f" ×{turns}" if turns > 1 else "")
+    text = f"{loop.width}" if loop.vectorised else "tile" if _as_written(loop) else "scalar"
+    factor = loop.interleaved if loop.vectorised else main.iterations if main else 1
+    return text + (f" ×{factor}" if factor > 1 else "")
 
 
 def _style(loop: "Loop") -> str:
@@ -147,7 +147,7 @@ def _style(loop: "Loop") -> str:
 
 
 def _as_written(loop: "Loop") -> bool:
-    """Whether vectors are in it that LLVM's loop vectoriser did not make: a tile, or neighbours that were packed."""
+    """Whether it has vectors that LLVM's loop vectoriser did not make: a tile, or packed neighbours."""
     counts = loop.counts
     packed = counts.fma_packed + counts.flop_packed
     return not loop.vectorised and (packed > 0 or counts.vector_bits > 128)
@@ -163,7 +163,7 @@ class _Column:
 
 
 def _columns(console: Console, view: "CodeView") -> list[_Column]:
-    """What is counted beside the source; less of it where code would have no room."""
+    """What is counted next to the source; less of it where code would have no room."""
     heads = ["fma p/s"] + ["other p/s"] * (console.width >= WIDE) + ["loads", "stores", "instr"]
     if any(loop.main and loop.main.mca and loop.main.mca.cycles for loop in view.loops):
         heads.append("cycles")
@@ -227,7 +227,7 @@ def _source(console: Console, view: "CodeView", source: "Source", columns: Seque
         _put(console, line)
         for place, loop in enumerate(found):
             if place and loop.main is not None and loop.main.innermost:
-                more = f"{_which(loop)}{'':>{room + gutter}}"[: room + gutter]
+                more = f"{_parallel_text(loop)}{'':>{room + gutter}}"[: room + gutter]
                 _put(console, Text(more + "  " + _row(loop.main, columns)))
             _below(console, loop, gutter, len(text) - len(text.lstrip()), corner)
             if asm and loop.main is not None and loop.main.innermost:
@@ -235,11 +235,11 @@ def _source(console: Console, view: "CodeView", source: "Source", columns: Seque
 
 
 def _below(console: Console, loop: "Loop", gutter: int, indent: int, corner: str) -> None:
-    """The verdict, and what else a turn does, below a loop's first line."""
-    told = [part for part in (_prefixed(loop), _also(loop)) if part]
-    if not told:
+    """The verdict, and what else an iteration does, below a loop's first line."""
+    parts = [part for part in (_prefixed(loop), _details(loop)) if part]
+    if not parts:
         return
-    first, rest = told[0], told[1:]
+    first, rest = parts[0], parts[1:]
     start = " " * (gutter + min(indent, max(0, console.width - gutter - CODE))) + corner + " "
     hanging = " " * len(start)
     _wrapped(console, start, hanging, first, _style(loop))
@@ -257,57 +257,57 @@ def _wrapped(console: Console, start: str, hanging: str, text: str, style: str) 
 
 
 def _prefixed(loop: "Loop") -> str:
-    told = verdict(loop)
-    where = _which(loop)
-    return f"{where}: {told}" if where and told else told
+    text = verdict(loop)
+    where = _parallel_text(loop)
+    return f"{where}: {text}" if where and text else text
 
 
-def _which(loop: "Loop") -> str:
+def _parallel_text(loop: "Loop") -> str:
     return {"body": "in each thread", "serial": "where it runs serially", None: ""}[loop.parallel]
 
 
-def _also(loop: "Loop") -> str:
-    """What a turn does beside what stands in the columns."""
+def _details(loop: "Loop") -> str:
+    """What an iteration does in addition to what the columns show."""
     main = loop.main
     if main is None:
         return ""
-    counts, told = main.counts, []
+    counts, details = main.counts, []
     if main.innermost:
         if loop.vectorised and main.iterations > 1:
-            told.append(f"a turn does {main.iterations} of the source's")
+            details.append(f"an iteration does {main.iterations} of the source's")
         if counts.flop:
-            told.append(f"{counts.flop} FLOP")
+            details.append(f"{counts.flop} FLOP")
         if counts.load_bytes or counts.store_bytes:
-            told.append(f"{counts.load_bytes} B read, {counts.store_bytes} B written")
-    told += _named(counts, [] if loop.reason.startswith("it calls") else main.instructions, main.innermost)
+            details.append(f"{counts.load_bytes} B read, {counts.store_bytes} B written")
+    details += _named(counts, [] if loop.reason.startswith("it calls") else main.instructions, main.innermost)
     if main.mca is not None and main.innermost:
         if main.mca.note and not main.mca.cycles:
-            told.append(f"{main.mca.program}: {main.mca.note}")
+            details.append(f"{main.mca.program}: {main.mca.note}")
         elif main.mca.binds:
-            told.append(f"{main.mca.binds} binds")
+            details.append(f"bound by {main.mca.binds}")
     if loop.innermost and main.innermost and loop.has_rest:
-        told.append("another loop does what is left over")
-    return "; ".join(told)
+        details.append("another loop does the remainder")
+    return "; ".join(details)
 
 
 def _named(counts: "Counts", instructions: "Sequence[Instruction]", innermost: bool) -> list[str]:
-    told = []
+    details = []
     if innermost:
         numbers = (
             (counts.divisions, "division"),
             (counts.square_roots, "square root"),
             (counts.conversions, "conversion"),
             (counts.spills, "access to the stack", "accesses to the stack"),
-            (counts.wraps, "index wrapped round", "indices wrapped round"),
+            (counts.wraps, "index wrapped around", "indices wrapped around"),
         )
-        told += [_many(*each) for each in numbers if each[0]]
+        details += [_many(*each) for each in numbers if each[0]]
         if counts.widenings:
-            place = next(number for number, text in enumerate(told) if "conversion" in text)
-            told[place] += f" ({counts.widenings} from float32 to float64)"
+            place = next(number for number, text in enumerate(details) if "conversion" in text)
+            details[place] += f" ({counts.widenings} from float32 to float64)"
     names = list(dict.fromkeys(_readable(one.callee) for one in instructions if one.kind == "call"))
     if names:
-        told.append(f"calls {', '.join(names[:SHORT])}")
-    return told
+        details.append(f"calls {', '.join(names[:SHORT])}")
+    return details
 
 
 def _many(count: int, one: str, more: str = "") -> str:
@@ -315,7 +315,7 @@ def _many(count: int, one: str, more: str = "") -> str:
 
 
 def _assembly(console: Console, body: "Body", gutter: int) -> None:
-    """Instructions under their lines of source; the number says which it is in the machine code's own order."""
+    """Instructions under their lines of source; each number is the place in the order of the machine code."""
     lines: dict[tuple[str, int], list[tuple[int, Instruction]]] = {}
     before = ("", 0)
     for number, instruction in enumerate(body.instructions, 1):
@@ -342,7 +342,7 @@ def _put(console: Console, line: Text) -> None:
 
 
 def _shown(source: "Source") -> list[tuple[int, str]]:
-    """Lines with their numbers, without what stands in the docstring behind its first line."""
+    """Lines with their numbers, without the docstring's lines after the first."""
     numbered = list(enumerate(source.lines, source.first_line))
     try:
         tree = ast.parse(textwrap.dedent("\n".join(source.lines)))
@@ -357,7 +357,7 @@ def _shown(source: "Source") -> list[tuple[int, str]]:
 
 
 def _code(text: str, whole: bool) -> str:
-    """A line of code, its indentation halved where room is short."""
+    """A line of code, its indentation halved unless `whole`."""
     text = text.expandtabs(4).rstrip()
     if whole:
         return text
@@ -378,20 +378,20 @@ def _title(source: "Source", view: "CodeView") -> str:
 
 
 def _short(file: str) -> str:
-    """A path from here where that is shorter, and its last three parts where it lies in a library."""
+    """A path relative to the current folder if it is below it, to site-packages in a library, else its last 3 parts."""
     if "site-packages" in file:
         return file.rpartition("site-packages" + os.sep)[2]
     try:
-        here = os.path.relpath(file)
+        relative = os.path.relpath(file)
     except ValueError:
         return file
-    return here if not here.startswith("..") else os.sep.join(file.split(os.sep)[-3:])
+    return relative if not relative.startswith("..") else os.sep.join(file.split(os.sep)[-3:])
 
 
 def _readable(symbol: str) -> str:
     from jitnet.profile.readable import demangle
 
-    return demangle(symbol).replace("<locals>.", "") or "a function that is known at run time"
+    return demangle(symbol).replace("<locals>.", "") or "a function that is known only at run time"
 
 
 def _processor(view: "CodeView") -> str:
@@ -399,20 +399,20 @@ def _processor(view: "CodeView") -> str:
 
 
 def _size(view: "CodeView") -> str:
-    told = f"{view.instructions:,} instructions"
+    text = f"{view.instructions:,} instructions"
     if view.plain_instructions:
         same = view.plain_instructions == view.instructions
-        told += " as it runs" if same else f", {view.plain_instructions:,} without the table of lines"
-    return told + (f"; {view.kind}" if view.kind != "njit" else "")
+        text += " as it runs" if same else f", {view.plain_instructions:,} without the line table"
+    return text + (f"; {view.kind}" if view.kind != "njit" else "")
 
 
 def _legend(view: "CodeView") -> list[str]:
-    told = [
+    notes = [
         "p/s: on vectors (packed) and on single numbers (scalar). fma: multiply-adds, 2 FLOP a number; other: "
-        "additions, subtractions, multiplications. Counts are of one turn of the machine code's loop."
+        "additions, subtractions, multiplications. Counts are of one iteration of the machine code's loop."
     ]
     models = {(loop.main.mca.program, loop.main.mca.cpu) for loop in view.loops if loop.main and loop.main.mca}
     for program, cpu in sorted(models):
-        taken = "" if cpu == view.cpu else f", the nearest that it has to {view.cpu}"
-        told.append(f"cycles: {program}'s for {cpu}{taken}, with all data in the first cache and every jump foreseen.")
-    return told
+        nearest = "" if cpu == view.cpu else f", the nearest that it has to {view.cpu}"
+        notes.append(f"cycles: {program}'s for {cpu}{nearest}, with all data in L1 and every branch predicted.")
+    return notes

@@ -1,7 +1,7 @@
-"""Where text goes: which stream, how wide, with or without colour; and the few lines that every command may say.
+"""Where text goes: which stream, how wide, with or without colour; and the few lines that every command may print.
 
-What was asked for goes to standard output, progress and errors to standard error. A stream that is no terminal gets
-plain lines: no control codes, no bars, and no wrapping, so that a row stays a row. On a terminal text is broken between
+Results go to standard output, progress and errors to standard error. A stream that is not a terminal gets plain
+lines: no control codes, no bars, and no wrapping, so that a row stays a row. On a terminal text is broken between
 words and never inside one: a path or a name that is longer than a line is left to the terminal, so that it can be
 copied whole. Where the encoding has ASCII only, other characters are replaced by what people write in their place.
 """
@@ -41,7 +41,7 @@ __all__ = [
 
 ACCENT, GOOD, BAD, WARN, FAINT = (Style.parse(style) for style in ("cyan", "green", "bold red", "yellow", "dim"))
 
-UNBROKEN = 10_000  # columns of a stream that is no terminal
+UNBROKEN = 10_000  # columns of a stream that is not a terminal
 
 ASCII = {
     "±": "+-",
@@ -56,15 +56,15 @@ ASCII = {
     "≥": ">=",
     "²": "2",
 }
-"""What is written where a terminal has ASCII only."""
+"""What is written where a terminal can show ASCII only."""
 
-LITTLE = 20  # columns in which prose is hard to read
+NARROW = 20  # columns in which prose is hard to read
 
 IN_ASCII = "jitnet.ascii"
 """Name of the error handler that encodes characters as ASCII says, and others as a question mark."""
 
 TIE = "\ue000"
-"""Where no line may break: a space once it is shown."""
+"""A space at which no line may break; shown as a space."""
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:
@@ -80,8 +80,8 @@ codecs.register_error(IN_ASCII, _in_ascii)
 class Consoles:
     """The streams of one command.
 
-    out: results. info: what is said on the way to them (machine, network, epochs). err: bars and notices.
-    json and quiet, as `consoles` got them, are settled here: what is not to be seen is a console that shows nothing.
+    out: results. info: what is printed before them (machine, network, epochs). err: bars and notices.
+    json and quiet, as passed to `consoles`, are applied here: what should not be seen is a console that shows nothing.
     """
 
     out: Console
@@ -128,13 +128,13 @@ def make_console(
 ) -> Console:
     """A console on a stream, which shows text literally: no markup, no emoji names, no guessed highlights.
 
-    terminal, width: None asks the stream. colour: False for none, whatever the stream. silent: shows nothing.
+    terminal, width: None asks the stream. colour: False for none on any stream. silent: shows nothing.
     """
     is_terminal = bool(file.isatty()) if terminal is None else terminal
     return Console(
         file=file if is_terminal else cast(TextIO, _Trimmed(file)),
         width=width if width or is_terminal else UNBROKEN,
-        # Left to rich, FORCE_COLOR would colour a pipe, which users of it want, and TERM=dumb would not be a terminal.
+        # None leaves it to rich: FORCE_COLOR colours a pipe, as its users want, and TERM=dumb is not a terminal.
         force_terminal=terminal,
         force_interactive=is_terminal and os.environ.get("TERM") != "dumb",
         color_system="auto" if colour else None,
@@ -153,12 +153,12 @@ def error(message: str, console: Console | None = None) -> None:
 
 
 def written(console: Console, text: str | Text) -> Text:
-    """A text as the console can show it: where that has ASCII only, with the characters that stand for others there."""
-    made = text if isinstance(text, Text) else Text(text)
-    if console.options.ascii_only and not made.plain.isascii():
-        for letter in set(made.plain) & ASCII.keys():
-            made = Text(ASCII[letter]).join(made.split(letter, allow_blank=True))
-    return made
+    """A text as the console can show it: where that has ASCII only, other characters are replaced."""
+    shown = text if isinstance(text, Text) else Text(text)
+    if console.options.ascii_only and not shown.plain.isascii():
+        for letter in set(shown.plain) & ASCII.keys():
+            shown = Text(ASCII[letter]).join(shown.split(letter, allow_blank=True))
+    return shown
 
 
 def tied(text: str) -> str:
@@ -167,7 +167,7 @@ def tied(text: str) -> str:
 
 
 def wrapped(console: Console, text: str | Text, width: int) -> list[Text]:
-    """The lines of a text at so many columns, broken between words; a longer word has a line to itself, unbroken."""
+    """The lines of a text in `width` columns, broken between words; a longer word has a line to itself, unbroken."""
     lines = list[Text]()
     for line in written(console, text).split("\n", allow_blank=True):
         breaks, column = list[int](), 0
@@ -191,7 +191,7 @@ def say(console: Console, text: str | Text, style: Style | str = "") -> None:
 
 
 def notice(console: Console, text: str) -> None:
-    """One notice that cannot be overlooked: set apart by a mark and, on a terminal, by its colour."""
+    """One notice that stands out by a mark and, on a terminal, by its colour."""
     mark = Text("! ", style=WARN + Style(bold=True))
     for line in wrapped(console, " ".join(text.split()), console.width - len(mark)):
         console.print(Text.assemble(mark, (line.plain, WARN)), soft_wrap=True)
@@ -199,9 +199,9 @@ def notice(console: Console, text: str) -> None:
 
 
 def facts(console: Console, pairs: Sequence[tuple[str, str | Text]], indent: int = 0) -> None:
-    """Lines of a faint label and what it is, aligned; long ones go on below their start.
+    """Lines of a faint label and its value, aligned; long values continue below their start.
 
-    Where that has little room, or too little for a whole word, it begins below its label.
+    Where there is little room for a value, or too little for a whole word, it begins below its label.
     """
     start = indent + max((cell_len(label) for label, _ in pairs), default=0) + 2
     room = console.width - start
@@ -209,13 +209,13 @@ def facts(console: Console, pairs: Sequence[tuple[str, str | Text]], indent: int
         lines = wrapped(console, value, room)
         front = Text(f"{'':{indent}}{label}", style=FAINT)
         margin = start
-        if any(line.cell_len > room for line in lines) or (len(lines) > 1 and room < LITTLE):
+        if any(line.cell_len > room for line in lines) or (len(lines) > 1 and room < NARROW):
             console.print(front)
             margin = indent + 2
             lines = wrapped(console, value, console.width - margin)
             front = Text()
         for line in lines:
-            # A word that no line has room for begins at the edge: a terminal breaks it once less.
+            # A word that is longer than a line begins at the edge: a terminal breaks it once less.
             column = margin if line.cell_len <= console.width - margin else 0
             front.append(" " * (column - front.cell_len))
             console.print(front.append_text(line), soft_wrap=True)

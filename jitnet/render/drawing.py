@@ -1,8 +1,8 @@
 """Pictures and curves drawn with characters.
 
-A picture takes one column a pixel and one row two pixels: the upper half block has the upper pixel as its colour and
-the lower one as its ground. A terminal of 16 colours has four greys for that. Without colours a denser character stands
-for a brighter pair.
+A picture takes one column a pixel and one row for two pixels: the upper half block has the upper pixel as its colour
+and the lower one as its background. A terminal of 16 colours has four greys for that. Without colours a denser
+character means a brighter pair.
 """
 
 from collections.abc import Sequence
@@ -83,7 +83,7 @@ def draw(
     console: Console, image: npt.NDArray[np.uint8], columns: int = WIDEST, doubled: bool | None = None
 ) -> list[Text]:
     """The lines of one picture, uint8 of (height, width), at most `columns` wide; 0 is black. doubled: whether at twice
-    its size; None where it is tiny."""
+    its size; None: only if it is tiny."""
     image = _fit(image, max(1, columns), doubled)
     pair_style = _pair_style if has_greys(console) else None
     if _has_four_greys(console):
@@ -107,13 +107,13 @@ def picture(console: Console, image: npt.NDArray[np.uint8]) -> None:
 
 
 def _extent(bright: npt.ArrayLike) -> slice:
-    """From the first true place to the last one, and one more on both sides; everything where none is."""
+    """From one before the first true place to one behind the last; everything where none is true."""
     places = np.nonzero(np.asarray(bright))[0]
     return slice(max(0, places[0] - 1), places[-1] + 2) if len(places) else slice(None)
 
 
 def _common_crop(images: Sequence[npt.NDArray[np.uint8]], *, sides: bool = False) -> list[npt.NDArray[np.uint8]]:
-    """Pictures of one shape without the black margin that all have, but for a pixel: more fit side by side.
+    """Pictures of one shape with only a pixel of the black margin that all have: more fit side by side.
 
     sides: whether each loses all of its black margin on the left and on the right.
     """
@@ -122,7 +122,7 @@ def _common_crop(images: Sequence[npt.NDArray[np.uint8]], *, sides: bool = False
     bright = np.stack(list(images)) > 0
     rows, columns = _extent(bright.any(axis=(0, 2))), _extent(bright.any(axis=(0, 1)))
     return [
-        image[rows, _extent(own.any(axis=0)) if sides else columns] for image, own in zip(images, bright, strict=True)
+        image[rows, _extent(lit.any(axis=0)) if sides else columns] for image, lit in zip(images, bright, strict=True)
     ]
 
 
@@ -139,12 +139,12 @@ def pictures(console: Console, images: Sequence[npt.NDArray[np.uint8]], captions
     room = _room(console)
     blocks = [draw(console, image, min(WIDEST, room)) for image in _common_crop(images)]
     width = min(max(_widths(blocks, captions), default=0), room)
-    a_row = max(1, (room + GAP) // (width + GAP))
-    for start in range(0, len(blocks), a_row):
+    per_row = max(1, (room + GAP) // (width + GAP))
+    for start in range(0, len(blocks), per_row):
         if start:
             console.print()
-        row = blocks[start : start + a_row]
-        _print_row(console, row, captions[start : start + a_row], [width] * len(row))
+        row = blocks[start : start + per_row]
+        _print_row(console, row, captions[start : start + per_row], [width] * len(row))
 
 
 def first_pictures(console: Console, images: Sequence[npt.NDArray[np.uint8]], captions: Sequence[str]) -> None:
@@ -154,7 +154,7 @@ def first_pictures(console: Console, images: Sequence[npt.NDArray[np.uint8]], ca
     """
     room = _room(console)
     columns = min(WIDEST, room)
-    doubled = _is_tiny(images[0], columns)  # not the narrow ones among them alone
+    doubled = _is_tiny(images[0], columns)  # the same for all
     blocks = [draw(console, image, columns, doubled) for image in _common_crop(images, sides=True)]
     widths = _widths(blocks, captions)
     count = sum(sum(widths[:number]) + GAP * (number - 1) <= room for number in range(1, len(widths) + 1))
@@ -247,7 +247,7 @@ def plot(
 
 
 def braille(cell: npt.NDArray[np.bool_]) -> str:
-    """The braille character of a (4, 2) cell of dots; a blank where there are none."""
+    """The braille character of a (4, 2) cell of dots; a blank if there are none."""
     if not cell.any():
         return " "
     weights = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])

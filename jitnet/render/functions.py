@@ -24,7 +24,7 @@ SHORT = 60
 """Characters of a signature that is shown whole."""
 
 SLEEPS = 0.5
-"""Below this share of computing, a call is said to wait."""
+"""Below this share of computing, a call is reported as waiting."""
 
 
 def function_profile(console: Console, profile: "FunctionProfile", *, asm: bool = False) -> None:
@@ -61,18 +61,18 @@ def _heading(console: Console, profile: "FunctionProfile") -> None:
     ]
     if profile.arguments:
         for number, each in enumerate(profile.arguments):
-            told = f"{each.name} {each.type}{_written(each.written)}"
-            pairs.append(("called with" if number == 0 else "", told))
+            text = f"{each.name} {each.type}{_written(each.written)}"
+            pairs.append(("called with" if number == 0 else "", text))
     if profile.returns:
         pairs.append(("returns", profile.returns))
     pairs.append(("time", Text(time, style="bold")))
     if profile.gflops is not None or profile.gbs is not None:
         pairs.append(("rate", _rate(profile)))
     if profile.cpu_share < SLEEPS:
-        pairs.append(("waits", f"{1 - profile.cpu_share:.0%} of a call: it gives its core away, asleep or waiting"))
+        pairs.append(("waits", f"{1 - profile.cpu_share:.0%} of a call: it releases its core, asleep or waiting"))
     if profile.dispatch_s is not None:
-        pairs.append(("calling it", f"{duration(profile.dispatch_s)} of that is the way from Python into it and back"))
-    compiled = "before: with its module, or kept in Numba's cache"
+        pairs.append(("calling it", f"{duration(profile.dispatch_s)} of that is the call from Python and the return"))
+    compiled = "before: with its module, or loaded from Numba's cache"
     if profile.compile_s is not None:
         compiled = f"in {profile.compile_s:.2f} s"
     pairs.append(("compiled", f"{compiled}; its module loaded in {profile.import_s:.1f} s"))
@@ -92,10 +92,10 @@ def _rate(profile: "FunctionProfile") -> str:
         parts.append(f"{profile.gbs:.3g} GB/s")
     if profile.flop is not None and profile.bytes:
         parts.append(f"{profile.flop / profile.bytes:.3g} FLOP per byte")
-    given = " and ".join(
+    formulas = " and ".join(
         option for option, formula in (("--flop", profile.flop_formula), ("--bytes", profile.bytes_formula)) if formula
     )
-    return f"{', '.join(parts)} (counted by {given})"
+    return f"{', '.join(parts)} (counted by {formulas})"
 
 
 def _counts(console: Console, profile: "FunctionProfile") -> None:
@@ -142,12 +142,12 @@ def _threads(console: Console, profile: "FunctionProfile") -> None:
     console.print()
     table(
         console,
-        ["thread", "busy", "on a core", "waiting", "starting", "leaving", "share"],
+        ["thread", "busy", "on a core", "waiting", "starting", "joining", "share"],
         rows,
         title=f"By thread, in a mean call on {_many(profile.threads, 'thread')}",
-        spare=["share", "leaving", "starting", "on a core"],
+        spare=["share", "joining", "starting", "on a core"],
         footnotes=[
-            "On a core: what of that the processor gave it. Waiting: for the slowest thread. "
+            "On a core: the part of that in which it ran. Waiting: for the slowest thread. "
             f"Outside its parallel loops a call spends {duration(profile.outside_s)}."
         ],
     )
@@ -177,7 +177,7 @@ def _regions(console: Console, profile: "FunctionProfile") -> None:
 
 
 def _functions(console: Console, profile: "FunctionProfile") -> None:
-    """What else of the user's was compiled for it."""
+    """The user's other functions that were compiled for it."""
     others = [each for each in profile.functions if each.place != profile.place]
     if not others:
         return
@@ -211,7 +211,7 @@ def _hints(console: Console, profile: "FunctionProfile") -> None:
     for kind, hints in groupby(profile.hints, key=lambda hint: hint.kind):
         _kind(console, RULES[Kind(kind)].title, list(hints))
     for kind, reason in profile.unsearched:
-        say(console, f"Not looked for: {RULES[Kind(kind)].title} ({reason}).", FAINT)
+        say(console, f"Not checked: {RULES[Kind(kind)].title} ({reason}).", FAINT)
 
 
 def _kind(console: Console, title: str, hints: "list[Hint]") -> None:
@@ -234,7 +234,7 @@ def _sentence(text: str) -> str:
 
 
 def _path(file: str) -> str:
-    """As short as it can be written: from here, or from where it is imported."""
+    """A path relative to the current folder, or to where it is imported from."""
     for folder in ("", *sorted(sys.path, key=len, reverse=True)):
         start = os.path.abspath(folder) + os.sep
         if file.startswith(start):
@@ -247,7 +247,7 @@ def _name(profile: "FunctionProfile") -> str:
 
 
 def _written(how: str) -> str:
-    return {"again": ", written", "restored": ", written and put back"}.get(how, "")
+    return {"again": ", written", "restored": ", written and restored"}.get(how, "")
 
 
 def _many(count: int, what: str) -> str:

@@ -26,24 +26,24 @@ IMPOSSIBLE = (
 )
 
 LATENCY = (
-    "latency: neither arithmetic nor a memory is busy for half the time. The loop waits for single results, or is over "
-    "before it is at its pace."
+    "latency: neither arithmetic nor a memory is busy for half the time. The loop waits for single results, or ends "
+    "before it reaches full speed."
 )
 """What that word in a column means."""
 
 REFRESH_S = 0.2
 BAR = 16
-"""Columns that a bar and its percentage take at least."""
+"""The fewest columns for a bar and its percentage."""
 
 LADDER_BAR = 16
 
 
 @contextmanager
 def measuring(consoles: Consoles) -> Iterator[Callable[[str, int, int], None]]:
-    """Gives the function that a measurement reports to: (what, done, in all).
+    """Yields the function that a measurement reports to: (what, done, total).
 
-    It draws a bar, and only when it is called: nothing runs beside what is being timed. Without a terminal one line
-    says that it has begun.
+    It draws a bar, and only when it is called: nothing else runs while something is timed. Without a terminal it prints
+    one line at the start.
     """
     console = consoles.err
     if not console.is_interactive:
@@ -75,7 +75,7 @@ def measuring(consoles: Consoles) -> Iterator[Callable[[str, int, int], None]]:
             shown.insert(1, ProgressBar(total=total, completed=done, complete_style=ACCENT, finished_style=ACCENT))
         line.add_column(no_wrap=True, justify="right")
         line.add_row(*shown)
-        live.start()  # only now, and once: what is compiled before shows a line of its own
+        live.start()  # only now, and once: compiling, before this, shows its own line
         live.update(line, refresh=True)
 
     try:
@@ -93,7 +93,7 @@ def bench(console: Console, measured: "Bench", peers: Sequence[str]) -> None:
     predictions = measured.group("prediction")
     for count in sorted({result.threads for result in predictions}):
         console.print()
-        title = f"Prediction on {threads_text(count)}, where each does batches of its own"
+        title = f"Prediction on {threads_text(count)}, each on whole batches"
         _rows(console, measured, [row for row in predictions if row.threads == count], title)
     if measured.group("operation"):
         say(console, LATENCY, FAINT)
@@ -146,7 +146,7 @@ def _limits(console: Console, measured: "Bench") -> None:
         f"and {last:.0f} MiB in all (last-level cache: {cache}).",
     ]
     if measured.cache_bytes * 2 > measured.probes[0].levels[-1].size_bytes:
-        notes.append("The last-level cache is large beside these arrays: memory itself may be slower.")
+        notes.append("The last-level cache is large compared with these arrays: memory may be slower.")
     console.print()
     table(
         console,
@@ -159,7 +159,7 @@ def _limits(console: Console, measured: "Bench") -> None:
 
 
 def _operations(console: Console, measured: "Bench", threads: int) -> None:
-    """The rows of this training, and those of others: what they cost where they are on."""
+    """The rows of this training, and those of operations that it does not use."""
     found = [result for result in measured.group("operation") if result.threads == threads]
     console.print()
     _rows(console, measured, [row for row in found if row.used], f"Operations on {threads_text(threads)}")
@@ -189,8 +189,8 @@ def _rows(console: Console, measured: "Bench", results: "Sequence[Result]", titl
             ]
         )
     notes = [IMPOSSIBLE] if any(found.roof > 1 for found in judged) else []
-    columns = ["operation", "shape", "µs", "±", "GFLOP/s", "GB/s", "FLOP/B", "roof", "binds"]
-    spare = ["FLOP/B", "GB/s", "±", "shape", "GFLOP/s", "binds"]
+    columns = ["operation", "shape", "µs", "±", "GFLOP/s", "GB/s", "FLOP/B", "roof", "bound by"]
+    spare = ["FLOP/B", "GB/s", "±", "shape", "GFLOP/s", "bound by"]
     table(console, columns, rows, title=title, footnotes=notes, spare=spare)
 
 
@@ -210,12 +210,12 @@ def _steps(console: Console, measured: "Bench") -> None:
                 row.limit,
             ]
         )
-    bits = "the same bits at every count" if measured.same_bits else "NOT the same bits at every count: this is a fault"
+    bits = "the same bits at every count" if measured.same_bits else "NOT the same bits at every count: this is a bug"
     best = next(row.threads for row in measured.steps if row.recommended)
     notes = [
-        "rows: share of the measured step that the rows of its operations above, and going to each region, add up to."
+        "rows: share of the measured step that the rows of its operations above, and entering each region, add up to."
     ]
-    notes += [f"< recommended: --threads {best}, the fewest within 3% of the fastest. Training gave {bits}."]
+    notes += [f"< recommended: --threads {best}, the fewest within 3% of the fastest. Training has {bits}."]
     columns = ["threads", "µs a step", "±", "samples/s", "speed-up", "efficiency", "rows", "what limits it"]
     console.print()
     table(
@@ -258,25 +258,25 @@ def _ladder(console: Console, measured: "Bench") -> None:
         ["rung", "µs", "±", "GFLOP/s", "faster", "", "the idea"],
         rows,
         title=f"The ladder: one product, {rungs[0].shape}",
-        footnotes=["Each equal to the float64 product before it was timed. The loops: jitnet/kernels/matmul.py."],
+        footnotes=["Each was compared with the float64 product before timing. The loops: jitnet/kernels/matmul.py."],
         prose=["the idea"],
         spare=["", "±", "the idea"],
     )
 
 
 def _versus(console: Console, measured: "Bench", peers: Sequence[str]) -> None:
-    own = {result.key[1:]: result for result in measured.group("operation")}
+    operations = {result.key[1:]: result for result in measured.group("operation")}
     rows: list[list[Cell]] = []
     for theirs in measured.group("numpy"):
-        mine = own[theirs.key[1:]]
-        times = theirs.median_s / mine.median_s
+        ours = operations[theirs.key[1:]]
+        times = theirs.median_s / ours.median_s
         rows.append(
             [
                 theirs.name,
                 theirs.shape,
                 theirs.threads,
-                microseconds(mine.median_s),
-                f"{mine.gflops:.1f}",
+                microseconds(ours.median_s),
+                f"{ours.gflops:.1f}",
                 microseconds(theirs.median_s),
                 f"{theirs.gflops:.1f}",
                 Text(f"{times:.2f}x", style=GOOD if times >= 1 else WARN),
@@ -288,9 +288,9 @@ def _versus(console: Console, measured: "Bench", peers: Sequence[str]) -> None:
         console,
         columns,
         rows,
-        title="Beside NumPy's BLAS",
+        title="Compared with NumPy's BLAS",
         footnotes=[
-            f"{'; '.join(peers)}: in a process of its own for each count of threads, interleaved. Dense on both sides."
+            f"{'; '.join(peers)}: in a separate process for each count of threads, interleaved. Dense on both sides."
         ],
         spare=["shape", "GFLOP/s", "jitnet µs", "NumPy µs"],
     )
@@ -298,7 +298,7 @@ def _versus(console: Console, measured: "Bench", peers: Sequence[str]) -> None:
 
 def changes(console: Console, found: "Sequence[Change]", threshold: float, title: str = "Against the baseline") -> None:
     """What became slower or faster than before, and how many rows did not change."""
-    told = [change for change in found if change.verdict != "same"]
+    changed = [change for change in found if change.verdict != "same"]
     rows: list[list[Cell]] = [
         [
             change.name,
@@ -310,10 +310,10 @@ def changes(console: Console, found: "Sequence[Change]", threshold: float, title
             f"{change.p:.1g}",
             Text(change.verdict, style=BAD if change.verdict == "slower" else GOOD),
         ]
-        for change in sorted(told, key=lambda change: -change.change)
+        for change in sorted(changed, key=lambda change: -change.change)
     ]
-    same = len(found) - len(told)
-    note = f"{same} of {len(found)} rows: no change above {threshold:.0%} that a rank test is sure of."
+    same = len(found) - len(changed)
+    note = f"{same} of {len(found)} rows: no change above {threshold:.0%} that a rank test finds significant."
     console.print()
     if rows:
         columns = ["row", "shape", "threads", "before µs", "now µs", "change", "p", "verdict"]

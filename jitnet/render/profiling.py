@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 __all__ = ["step_profile"]
 
 NAMES, ROOMY = 100, 180
-"""Columns from which names have room, and from which a verdict stands beside its row."""
+"""Columns from which names have room, and from which a verdict is shown in its row."""
 
 OTHER = (("waiting for the slowest", "waiting_s"), ("starting threads", "starting_s"), ("all else", "rest_s"))
-"""What a step takes beside its rows."""
+"""What a step spends outside its rows."""
 
 BAR = 24
 
-COLUMNS = ("operation", "shape", "calls", "µs", "±", "share", "GFLOP/s", "GB/s", "FLOP/B", "roof", "binds")
-SPARE = ("calls", "shape", "FLOP/B", "GB/s", "±", "GFLOP/s", "roof", "binds")
-"""The columns of rows, and those that a narrow terminal leaves out, the first first."""
+COLUMNS = ("operation", "shape", "calls", "µs", "±", "share", "GFLOP/s", "GB/s", "FLOP/B", "roof", "bound by")
+SPARE = ("calls", "shape", "FLOP/B", "GB/s", "±", "GFLOP/s", "roof", "bound by")
+"""The columns of rows, and those that a narrow terminal leaves out, in this order."""
 
 
 def step_profile(console: Console, measured: "Profile") -> None:
@@ -62,7 +62,7 @@ def _facts(console: Console, measured: "Profile") -> None:
 
 
 def _clocked(measured: "Profile") -> str:
-    """What a step takes with the clock and what that costs, where it can be told from nothing."""
+    """What a step takes with the clock, and what that costs where it is measurable."""
     cost = f"{measured.cost:.1%} ± {measured.cost_error:.1%}"
     if measured.cost <= measured.cost_error:
         return f"no measurable cost of the clock ({cost})"
@@ -96,9 +96,9 @@ def _rows(console: Console, measured: "Profile") -> None:
     if any(row.binds == "latency" for row in measured.rows):
         notes.append(LATENCY)
     if any(row.region == 0 for row in measured.rows):
-        notes.append("- in front: makes the samples of steps to come, ahead of them.")
+        notes.append("- in front: makes the samples of later steps in advance.")
     if any(row.skips_zeros for row in measured.rows):
-        notes.append("a/b GFLOP/s: done, and with the products by zero that were skipped.")
+        notes.append("a/b GFLOP/s: computed, and with the products by zero that were skipped.")
     if any(row.roof > 1 for row in measured.rows):
         notes.append(IMPOSSIBLE)
     table(
@@ -127,13 +127,13 @@ def _prediction(console: Console, measured: "Profile") -> None:
         [_cells(console, row) for row in measured.prediction],
         title=f"Predicting {measured.predicted:,} samples on {threads_text(parts)}: a batch of "
         f"{measured.prediction[0].shape.split('×')[0]}",
-        footnotes=["Each thread does batches of its own and waits for no other. share: of the whole prediction."],
+        footnotes=["Each thread takes whole batches and waits for no other. share: of the whole prediction."],
         spare=SPARE,
     )
 
 
 def _name(console: Console, name: str) -> str:
-    """A row's name, in fewer words where room is short."""
+    """A row's name, shorter where there is little room."""
     return name if console.width >= NAMES else name.replace(" batch", "")
 
 
@@ -168,8 +168,8 @@ def _regions(console: Console, measured: "Profile") -> None:
 def _gflops(row: "Row") -> str:
     if not row.flop:
         return "-"
-    done = f"{row.gflops:.1f}"
-    return f"{done}/{row.nominal_flop / row.median_s / 1e9:.0f}" if row.skips_zeros else done
+    computed = f"{row.gflops:.1f}"
+    return f"{computed}/{row.nominal_flop / row.median_s / 1e9:.0f}" if row.skips_zeros else computed
 
 
 def _roof(row: "Row") -> Text:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["program_table"]
 
 WIDE = 150
-"""Columns from which kernels and reasons stand in the same row as their operation."""
+"""Columns from which kernels and reasons are in the same row as their operation."""
 
 NOTES = (
     "Lines that share a region run in one parallel loop: each part goes on to the next line without waiting for the "
@@ -90,10 +90,10 @@ def _name(line: "ExplainedLine") -> str:
     return f"{line.operation} {line.layer}" + (", next batch" if line.batch == "next" else "")
 
 
-def _owners(line: "ExplainedLine", most: int = 4) -> str:
-    """ "0–63 64–127": what each part owns; the first and the last where there are many."""
-    told = [f"{first}–{last - 1}" if last > first else "-" for first, last in line.owners]
-    return " ".join(told if len(told) <= most else [told[0], "…", told[-1]])
+def _owners(line: "ExplainedLine", limit: int = 4) -> str:
+    """ "0–63 64–127": what each part owns; only the first and the last of more than `limit`."""
+    ranges = [f"{first}–{last - 1}" if last > first else "-" for first, last in line.owners]
+    return " ".join(ranges if len(ranges) <= limit else [ranges[0], "…", ranges[-1]])
 
 
 def _regions(count: int) -> str:

@@ -1,6 +1,6 @@
 """What moves while the user waits: downloads, compiling, training. Each is a context manager.
 
-On a terminal a live line on standard error that goes away when it is done; elsewhere a plain line now and then.
+On a terminal a live line on standard error that disappears at the end; elsewhere a few plain lines.
 """
 
 import sys
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 
 __all__ = ["TrainingView", "compiling", "downloads", "not_kept", "working"]
 
-BAR = 8  # columns of a bar at least
+BAR = 8  # fewest columns of a bar
 DOWNLOAD = 70  # columns that a download's name, bar, size, speed and time take
-REFRESH_S = 0.05  # a bar drawn more often costs time and shows no more
+REFRESH_S = 0.05  # drawing a bar more often costs time and shows no more
 
 
 @contextmanager
 def downloads(consoles: Consoles) -> Iterator[Callable[[str, int, int | None], None]]:
-    """Gives the function that a download reports to: (what, bytes done, bytes in all or None)."""
+    """Yields the function that a download reports to: (what, bytes done, total bytes or None)."""
     if not consoles.err.is_interactive:
         yield _plain_download(consoles.err)
         return
@@ -81,7 +81,7 @@ def downloads(consoles: Consoles) -> Iterator[Callable[[str, int, int | None], N
 
 
 def _plain_download(console: Console) -> Callable[[str, int, int | None], None]:
-    """One line as a file starts and one when it is whole."""
+    """One line when a file starts and one when it is complete."""
     begun: set[str] = set()
 
     def report(what: str, done: int, total: int | None) -> None:
@@ -101,9 +101,9 @@ def _megabytes(count: int) -> str:
 
 @contextmanager
 def working(consoles: Consoles, what: str) -> Iterator[Callable[[str], None]]:
-    """A spinner with the seconds passed, for work that cannot tell how far it is; without a terminal a plain line.
+    """A spinner with the elapsed seconds, for work that cannot report its progress; without a terminal a plain line.
 
-    Gives a function that says which stage the work is in.
+    Yields a function that sets the stage to show.
     """
     console = consoles.err
     if not console.is_interactive:
@@ -118,7 +118,7 @@ def working(consoles: Consoles, what: str) -> Iterator[Callable[[str], None]]:
         transient=True,
         redirect_stdout=False,
         redirect_stderr=False,
-        refresh_per_second=4,  # it may stand beside something that is being timed
+        refresh_per_second=4,  # it may run while something is being timed
     )
     with spinner:
         task = spinner.add_task("", total=None, what=what)
@@ -127,9 +127,9 @@ def working(consoles: Consoles, what: str) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def compiling(consoles: Consoles, what: str = "the loops") -> Iterator[None]:
-    """Where something inside is compiled: says so, and at the end how long it took.
+    """A context that reports when something inside is compiled, and at the end how long that took.
 
-    Whether it happens once, or at every start because it cannot be kept; the latter on standard error even if quiet.
+    Also whether it happens once, or at every start because the code cannot be stored; the latter even if quiet.
     """
     from jitnet.compiler.cache import can_keep  # only here: these import numba
     from jitnet.compiler.startup import when_compiling
@@ -152,7 +152,7 @@ def compiling(consoles: Consoles, what: str = "the loops") -> Iterator[None]:
 
 
 def not_kept() -> None:
-    """A line on standard error where something was compiled that cannot be kept, and will be at every start."""
+    """A line on standard error if something was compiled that cannot be stored, so that every start compiles it."""
     from jitnet.compiler import cache
 
     if problem := cache.not_kept():
@@ -172,7 +172,7 @@ class _Seconds(ProgressColumn):
 
 @dataclass(frozen=True)
 class _Unit:
-    """A unit of time: its name and symbol, its length, and the decimals that a number of them is given."""
+    """A unit of time: its name and symbol, its length, and the number of decimals."""
 
     name: str
     symbol: str
@@ -180,14 +180,14 @@ class _Unit:
     decimals: int
 
     def number(self, seconds: float) -> str:
-        """A time in this unit; what would be rounded to nothing is said to be less than the last digit."""
-        least = 10.0**-self.decimals
+        """A time in this unit; what would round to zero is shown as less than the last digit."""
+        smallest = 10.0**-self.decimals
         amount = seconds / self.seconds
-        return f"<{least:g}" if 0.0 < amount < least / 2 else f"{amount:.{self.decimals}f}"
+        return f"<{smallest:g}" if 0.0 < amount < smallest / 2 else f"{amount:.{self.decimals}f}"
 
 
 ABOUT_ZERO = 1e-4
-"""Share of the highest learning rate below which one is 0 to whoever looks on."""
+"""Share of the highest learning rate below which one is shown as 0."""
 
 SECONDS = _Unit("seconds", "s", 1.0, 2)
 MILLISECONDS = _Unit("milliseconds", "ms", 1e-3, 1)
@@ -221,7 +221,7 @@ class TrainingView:
     """
 
     def __init__(self, consoles: Consoles, n_epochs: int, peak_rate: float = 0.0) -> None:
-        """peak_rate: the schedule's highest learning rate, beside which others are said to be 0."""
+        """peak_rate: the schedule's highest learning rate; rates far below it are shown as 0."""
         self._consoles = consoles
         self._n_epochs = n_epochs
         self._peak_rate = peak_rate
@@ -238,7 +238,7 @@ class TrainingView:
         self._clear()
 
     def step(self, report: "StepReport") -> None:
-        """Redraw the bar of the epoch under way, if there is a terminal and it is time to."""
+        """Redraw the bar of the current epoch, if there is a terminal and enough time has passed."""
         console = self._consoles.err
         now_s = time.perf_counter()
         if not console.is_interactive or now_s - self._drawn_s < REFRESH_S:
@@ -255,23 +255,23 @@ class TrainingView:
         digits = len(str(report.n_epochs))
         console = self._consoles.err
         epoch = Text(f"epoch {report.epoch:>{digits}}/{report.n_epochs}", style="bold")
-        told = [
+        texts = [
             Text(f"{report.step / max(1, report.n_steps):4.0%}"),
             Text(f"loss {report.train_loss:.4f}"),
             *([] if report.train_accuracy is None else [Text(f"{report.train_accuracy:.2%}")]),
             Text(f"{report.samples_per_second:,.0f}/s", style=FAINT),
         ]
-        while told and console.width < BAR + sum(text.cell_len + 2 for text in (epoch, *told)):
-            told.pop()
+        while texts and console.width < BAR + sum(text.cell_len + 2 for text in (epoch, *texts)):
+            texts.pop()
         line = Table.grid(expand=True, padding=(0, 2, 0, 0))
         line.add_column(no_wrap=True)
         line.add_column(ratio=1)
-        for _ in told:
+        for _ in texts:
             line.add_column(no_wrap=True, justify="right")
         line.add_row(
             epoch,
             ProgressBar(total=report.n_steps, completed=report.step, complete_style=ACCENT, finished_style=ACCENT),
-            *told,
+            *texts,
         )
         return line
 
@@ -281,7 +281,7 @@ class TrainingView:
             self._live = None
 
     def epoch(self, report: "EpochReport") -> None:
-        """Put the row of an epoch that ended."""
+        """Print the row of an epoch that ended."""
         self._clear()
         self._drawn_s = time.perf_counter()
         best = self._best()
@@ -305,14 +305,14 @@ class TrainingView:
     def _cells(self, report: "EpochReport") -> list[tuple[str, int, str]]:
         """Name, width and text of each column; the same columns for every epoch of a run.
 
-        Where the terminal has no room for all, those that matter least are left out."""
+        Where the terminal has no room for all, the least important ones are left out."""
         digits = len(str(self._n_epochs))
         cells = [
             ("epoch", 2 * digits + 4, f"{report.epoch:>{digits}}/{self._n_epochs}"),
             ("loss", 9, f"{report.train_loss:.4f}"),
         ]
         first = self._reports[0]
-        if first.metric != "loss":  # which stands there already
+        if first.metric != "loss":  # which has a column already
             cells.append(("train", 9, report.in_words(report.score("train"))))
         for name, part, width in (("validation", "val", 12), ("test", "test", 9)):
             if first.score(part) is not None:
@@ -327,7 +327,7 @@ class TrainingView:
         return cells
 
     def _rate(self, report: "EpochReport") -> str:
-        """The learning rate: 0 where a schedule has all but ended there."""
+        """The learning rate: 0 where a schedule has almost reached it."""
         peak = max([self._peak_rate, *(one.learning_rate for one in self._reports)])
         return "0" if report.learning_rate < ABOUT_ZERO * peak else f"{report.learning_rate:.4g}"
 
@@ -350,7 +350,7 @@ class TrainingView:
         return "  ".join(parts)
 
     def _best(self) -> "EpochReport | None":
-        """The first epoch with the best of what was watched."""
+        """The first epoch with the best value of the watched measure."""
         best: EpochReport | None = None
         for report in self._reports:
             best = report if report.is_better(best) else best
@@ -367,10 +367,10 @@ class TrainingView:
         costliest: Sequence[tuple[str, float]] = (),
         threads: str = "",
     ) -> None:
-        """Best and last accuracy, or loss where targets are numbers, where the model lies, and what to type next.
+        """Best and last accuracy, or loss where targets are numbers, where the model is stored, and what to type next.
 
-        outcome: why the training ended, where that is not because all epochs were done. kept: the epoch whose weights
-        the model has, where held-out data decided it. final_test: loss and accuracy on the test data, looked at once.
+        outcome: why the training ended, unless all epochs were done. kept: the epoch whose weights the model has, where
+        held-out data decided it. final_test: loss and accuracy on the test data, evaluated once.
         costliest: operations that took longest, and their shares of the steps' time. threads: how many it ended on,
         and why.
         """
@@ -389,11 +389,11 @@ class TrainingView:
                 pairs.append(("kept", f"the weights of epoch {kept}, the best on the held-out data"))
             if final_test is not None:
                 found = Text(last.in_words(final_test[measure == "accuracy"]), style="bold green")
-                pairs.append((f"test {measure}", found.append(", looked at once", style="not bold default")))
+                pairs.append((f"test {measure}", found.append(", evaluated once", style="not bold default")))
         elif last is not None:
             found = Text(last.in_words(last.score("train")), style="bold green")
-            said = " on the rows it was trained on, in the last epoch; there are no others to judge by"
-            pairs.append((f"training {last.metric}", found.append(said, style="not bold default")))
+            note = " on the rows it was trained on, in the last epoch; there are no others to evaluate on"
+            pairs.append((f"training {last.metric}", found.append(note, style="not bold default")))
         if last is not None:
             seconds = sum(report.seconds for report in self._reports)
             count = len(self._reports)
@@ -412,7 +412,7 @@ class TrainingView:
             console.print()
             console.print(Text("Next:", style=FAINT))
             for suggestion in suggestions:
-                # Left to the terminal to break, so that it can be copied whole.
+                # The terminal breaks the line, so that it can be copied whole.
                 console.print(Text(f"  {suggestion}", style=ACCENT), soft_wrap=True)
 
 

@@ -44,10 +44,9 @@ def plan(
 ) -> None:
     """What is trained on, where, and how.
 
-    data: the data set's name; n_train, n_held_out, n_test: its samples to train on, to watch and to test; outputs: how
-    many classes or targets, in words. Then
-    processor, vectors and threading layer; threads and why that number, where that is settled and not measured first;
-    loops over the inputs and why.
+    data: the data set's name; n_train, n_held_out, n_test: its samples to train on, to validate and to test; outputs:
+    how many classes or targets, in words. Then processor, vectors and threading layer; threads and why that number,
+    where that is settled and not measured first; loops over the inputs and why.
     """
     machine = plan.machine
     layer = {"omp": "OpenMP", "tbb": "TBB"}.get(machine.threading_layer, machine.threading_layer)
@@ -70,7 +69,7 @@ def plan(
 
 
 def network(console: Console, config: "ModelConfig") -> None:
-    """The network's layers with their shapes and parameters, and the sum of these."""
+    """The network's layers with their shapes and parameters, and the total."""
     arrow = "->" if console.options.ascii_only else "→"
     rows: list[list[Cell]] = [
         [f"{before:,} {arrow} {after:,}", follows, parameters]
@@ -87,12 +86,12 @@ def evaluation(
     image_shape: tuple[int, int] | None = None,
     data: Mapping[str, Any] | None = None,
 ) -> None:
-    """What it was judged by, loss, accuracy, scores per class, the confusion matrix, the most confident mistakes; or of
-    numbers loss, errors and R² of each target, and the largest errors.
+    """The data, loss, accuracy, scores per class, the confusion matrix, the most confident mistakes; or of numbers
+    loss, errors and R² of each target, and the largest errors.
 
     images: (n, features) as in the split that was evaluated, to draw the mistakes from; left out where there is no
-    image_shape. data: name of the data, part ("test", "train" or "only"), n rows, and of classes the n_classes found in
-    them. With more than 20 classes only the worst confusions are listed.
+    image_shape. data: name of the data, part ("test", "train" or "only"), n rows, and for classes the n_classes found
+    in them. With more than 20 classes only the worst confusions are listed.
     """
     if result.task == "regress":
         _numbers_evaluation(console, result, images, image_shape, data)
@@ -123,10 +122,10 @@ def evaluation(
     )
     console.print()
     names = [score.name for score in result.classes]
-    made = _matrix(console, result.confusion, names) if len(names) <= MATRIX_CLASSES else None
-    if made is not None and _needs(console, made) <= console.width:
+    matrix = _matrix(console, result.confusion, names) if len(names) <= MATRIX_CLASSES else None
+    if matrix is not None and _full_width(console, matrix) <= console.width:
         say(console, "Confusion: true class in rows, predicted in columns", "bold")
-        console.print(made)
+        console.print(matrix)
     else:
         _worst_confusions(console, result.confusion, names)
     if images is not None and image_shape is not None and result.mistakes:
@@ -184,14 +183,14 @@ def _share(r2: float) -> str:
 
 
 def _numbers(values: Sequence[float]) -> str:
-    """The first few numbers, for people."""
+    """The first few numbers, as text."""
     shown = ", ".join(f"{value:.4g}" for value in values[:3])
     return shown if len(values) <= 3 else f"{shown}, …"
 
 
-def _needs(console: Console, made: Table) -> int:
+def _full_width(console: Console, found: Table) -> int:
     """Columns that a table takes uncut."""
-    return console.measure(made, options=console.options.update(width=1000)).maximum
+    return console.measure(found, options=console.options.update(width=1000)).maximum
 
 
 def _percent(value: float) -> str:
@@ -199,16 +198,16 @@ def _percent(value: float) -> str:
 
 
 def _matrix(console: Console, confusion: npt.NDArray[np.int64], names: Sequence[str]) -> Table:
-    """Rows are true classes, columns predicted ones; the deeper the colour, the larger the share of its row."""
+    """Rows are true classes, columns predicted ones; the stronger the colour, the larger the share of its row."""
     short = all(len(name) <= SHORT_NAME for name in names)
     heads = list(names) if short else [str(number) for number in range(len(names))]
     labels = list(names) if short else [f"{number} {name}" for number, name in enumerate(names)]
-    made = empty_table(console)
-    made.padding = (0, 0)
-    made.add_column("", no_wrap=True, style="bold")
+    matrix = empty_table(console)
+    matrix.padding = (0, 0)
+    matrix.add_column("", no_wrap=True, style="bold")
     width = max(3, len(str(confusion.max(initial=0))), *(len(head) for head in heads)) + 1
     for head in heads:
-        made.add_column(Text(f"{head:>{width}}"), justify="right", no_wrap=True, min_width=width)
+        matrix.add_column(Text(f"{head:>{width}}"), justify="right", no_wrap=True, min_width=width)
     totals = np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     shares = confusion / totals
     coloured = has_greys(console)
@@ -220,12 +219,12 @@ def _matrix(console: Console, confusion: npt.NDArray[np.int64], names: Sequence[
             if true == predicted:
                 style += Style(bold=True)
             cells.append(Text(f"{text:>{width}}", style=style if count else FAINT))
-        made.add_row(Text(label + " "), *cells)
-    return made
+        matrix.add_row(Text(label + " "), *cells)
+    return matrix
 
 
 def _heat(share: float, right: bool, count: int) -> Style:
-    """A ground from dark to bright: green where right; red where wrong, where a tenth of the row is bright already."""
+    """A background from dark to bright: green if right; red if wrong, where a tenth of the row is bright already."""
     if not count:
         return FAINT
     depth = share if right else min(1.0, 0.12 + (share * 10) ** 0.5 * 0.88)
@@ -259,7 +258,7 @@ def _worst_confusions(console: Console, confusion: npt.NDArray[np.int64], names:
 
 
 def prediction(console: Console, found: "Recognition", top: int = 3) -> None:
-    """The most probable classes with bars, beside the picture as the network saw it."""
+    """The most probable classes with bars, next to the picture as the network saw it."""
     say(console, found.name, "bold")
     grid = Table.grid(padding=(0, 3))
     grid.add_column(no_wrap=True)
@@ -332,13 +331,13 @@ def _class_shares(console: Console, found: "Description") -> None:
 
 
 def listing(console: Console, known: Sequence["Listing"]) -> None:
-    """The data sets known by name: what each is, and where it lies, or that it is not here yet."""
+    """The data sets known by name: what each is, and where it is stored, or that it has not been downloaded."""
     rows: list[list[Cell]] = [
         [
             Text(one.name, style="bold"),
             Text(one.title),
             Text(one.licence),
-            Text(str(one.found), style=GOOD) if one.found else Text("not here", style=FAINT),
+            Text(str(one.found), style=GOOD) if one.found else Text("not downloaded", style=FAINT),
         ]
         for one in known
     ]

@@ -24,14 +24,14 @@ __all__ = ["flat_names", "legend", "marks", "roofline_picture", "slope_name"]
 NOMINAL = "o"
 MARKS = string.ascii_uppercase + string.ascii_lowercase.replace(NOMINAL, "") + string.digits
 UNMARKED = "+"
-"""Of points beyond all marks."""
+"""The mark of points for which no other is left."""
 
 WIDEST = 100
-"""Columns of the picture at most."""
+"""The most columns of the picture."""
 
 
 def marks(points: "Sequence[Point]") -> list[str]:
-    """A character for each point: its own, or else the next letter."""
+    """A character for each point: its `mark`, or else the next letter."""
     letters = iter(MARKS)
     return [point.mark or next(letters, UNMARKED) for point in points]
 
@@ -43,7 +43,7 @@ def flat_names(found: "Roofline") -> list[tuple[str, float]]:
 
 
 def slope_name(bandwidth: "Bandwidth") -> str:
-    """The name of the line that a level of memory has."""
+    """The name of the line of a level of memory."""
     return f"{bandwidth.name} {bandwidth.gbs:,.0f} GB/s"
 
 
@@ -60,7 +60,7 @@ def legend(found: "Roofline") -> tuple[list[str], list[list[str]], list[str]]:
         notes.append(IMPOSSIBLE)
     if found.left_out:
         notes.append(f"No arithmetic, so no place here: {', '.join(found.left_out)}.")
-    return ["", "operation", "FLOP/B", "GFLOP/s", *["nominal"] * nominal, "roof", *["binds"] * binds], rows, notes
+    return ["", "operation", "FLOP/B", "GFLOP/s", *["nominal"] * nominal, "roof", *["bound by"] * binds], rows, notes
 
 
 # ---- In the terminal ----
@@ -76,11 +76,11 @@ class _Canvas:
         self.written: dict[tuple[int, int], tuple[str, Style]] = {}
 
     def x(self, intensity: float) -> float:
-        """Where an intensity lies, from 0 to 1."""
+        """The position of an intensity, from 0 to 1."""
         return math.log(intensity / self.extent.left) / math.log(self.extent.right / self.extent.left)
 
     def y(self, gflops: float) -> float:
-        """Where GFLOP/s lie, from 0 at the top to 1."""
+        """The position of GFLOP/s, from 0 at the top to 1."""
         return math.log(self.extent.high / gflops) / math.log(self.extent.high / self.extent.low)
 
     def cell(self, intensity: float, gflops: float) -> tuple[int, int]:
@@ -89,7 +89,7 @@ class _Canvas:
         return min(self.rows - 1, max(0, int(row))), min(self.columns - 1, max(0, int(column)))
 
     def roof(self, peak: float, gbs: float) -> None:
-        """Dots of one level's roof, from where it comes into the picture."""
+        """Dots of one level's roof, where it is inside the picture."""
         height, width = self.dots.shape
         step = math.log(self.extent.right / self.extent.left) / width
         for place in range(width):
@@ -104,7 +104,7 @@ class _Canvas:
         self.dots[row, :: 2 * self.across] = True
 
     def mark(self, intensity: float, gflops: float, mark: str, style: Style) -> None:
-        """A character at its place, or at the nearest one that is free."""
+        """A character at its place, or at the nearest free one."""
         row, column = self.cell(intensity, gflops)
         free = (cell for cell in itertools.product(range(self.rows), range(self.columns)) if cell not in self.written)
         # A row is twice as high as a column is wide.
@@ -132,18 +132,18 @@ class _Canvas:
         return self.dots[row * self.down : (row + 1) * self.down, max(0, first) * self.across : last * self.across]
 
     def line(self, row: int) -> Text:
-        made = Text(no_wrap=True, end="")
+        text = Text(no_wrap=True, end="")
         for column in range(self.columns):
             if (row, column) in self.written:
-                made.append(*self.written[row, column])
+                text.append(*self.written[row, column])
                 continue
             dots = self._dots_of(row, column, column + 1)
-            made.append(("." if dots.any() else " ") if self.ascii_only else braille(dots), ACCENT)
-        return made
+            text.append(("." if dots.any() else " ") if self.ascii_only else braille(dots), ACCENT)
+        return text
 
 
 def roofline_picture(console: Console, found: "Roofline") -> None:
-    """The roofs as lines with their names, a letter for each point, and below these what each letter stands for."""
+    """The roofs as lines with their names, a letter for each point, and below these what each letter means."""
     from jitnet.profile.step.roofline import ticks
 
     ascii_only = console.options.ascii_only
@@ -172,7 +172,7 @@ def roofline_picture(console: Console, found: "Roofline") -> None:
             unnamed.append(name)
     for bandwidth in found.bandwidths:
         text = slope_name(bandwidth)
-        if not canvas.label(text, list(_beside(canvas, bandwidth.gbs, found.peak_gflops, len(text)))):
+        if not canvas.label(text, list(_cells_along(canvas, bandwidth.gbs, found.peak_gflops, len(text)))):
             unnamed.append(text)
 
     say(console, found.title, "bold")
@@ -197,8 +197,8 @@ def roofline_picture(console: Console, found: "Roofline") -> None:
     _legend(console, found, unnamed)
 
 
-def _beside(canvas: _Canvas, gbs: float, peak: float, length: int) -> Iterator[tuple[int, int]]:
-    """Cells where a text may begin that belongs to a slope: right below it, or ending right above it."""
+def _cells_along(canvas: _Canvas, gbs: float, peak: float, length: int) -> Iterator[tuple[int, int]]:
+    """Cells where the name of a slope may begin: right below it, or so that it ends right above it."""
     extent = canvas.extent
     for column in range(canvas.columns):
         intensity = extent.left * (extent.right / extent.left) ** ((column + 0.5) / canvas.columns)
@@ -216,4 +216,4 @@ def _legend(console: Console, found: "Roofline", unnamed: Sequence[str]) -> None
         row[share] = Text(str(row[share]), style=BAD if point.impossible else "")
     notes += [f"Roofs without room for their names: {', '.join(unnamed)}."] if unnamed else []
     console.print()
-    table(console, columns, cells, footnotes=notes, spare=["nominal", "FLOP/B", "GFLOP/s", "binds"])
+    table(console, columns, cells, footnotes=notes, spare=["nominal", "FLOP/B", "GFLOP/s", "bound by"])

@@ -1,8 +1,8 @@
 """A roofline as a file: PNG, SVG or PDF, drawn by matplotlib.
 
-matplotlib is an optional library that takes long to import, and only this module knows it. Import it where a file was
-asked for, not from the package. The figure belongs to no window and to no global state, and neither a style nor the
-date has a say in it: the same roofline is the same file.
+matplotlib is an optional library that takes long to import, and only this module uses it. Import this module where a
+file was asked for, not from the package. The figure uses no window and no global state, and does not depend on a style
+or on the date: the same roofline is the same file.
 """
 
 import io
@@ -31,13 +31,13 @@ __all__ = ["roofline_figure", "roofline_file"]
 METADATA: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
 """What leaves the date out of each kind of file."""
 
-# Told apart by lightness and form too, for print in grey.
+# They differ in lightness and form too, for print in grey.
 ROOF, POINT, WRONG, INK, FAINT = "#2166ac", "#1a1a1a", "#c1121f", "#262626", "#595959"
 
 WIDTH, PLOT, LEFT, RIGHT = 9.0, 4.8, 0.75, 0.25
 TITLE, LINE, AXIS, EDGE, GAP = 0.3, 0.19, 0.6, 0.15, 0.25
 """Inches: the figure and its axes, from its sides to the axes; the height of the title, of a line of text, and of what
-is written below the axes; what stays free above and below, and between two columns."""
+is written below the axes; the margin above and below, and between two columns."""
 
 SIZE, SMALL = 9.0, 8.0  # points
 WRAPPED = 110  # characters of a line of text across the figure
@@ -50,8 +50,8 @@ FROM_LINE = 8.0
 DISTANCES = (11.0, 15.0, 20.0, 28.0, 38.0, 50.0, 64.0, 80.0)
 """Points from a point to the middle of its mark; the nearest that is free is taken."""
 
-DIRECTIONS = [turn * math.pi / 8 for turn in (14, 6, 0, 8, 12, 4, 2, 10, 15, 13, 5, 7, 1, 9, 3, 11)]
-"""In which a mark may be: first below to the right, off the slopes, then the others by how well they read."""
+DIRECTIONS = [eighth * math.pi / 8 for eighth in (14, 6, 0, 8, 12, 4, 2, 10, 15, 13, 5, 7, 1, 9, 3, 11)]
+"""Where a mark may be: first below to the right, off the slopes, then the others by legibility."""
 
 Place = tuple[float, float]
 Floats = npt.NDArray[np.float64]
@@ -71,8 +71,8 @@ def roofline_file(found: "Roofline", kind: str) -> bytes:
 def roofline_figure(found: "Roofline") -> Figure:
     """The roofs with their names along them, the points with their marks, and the legend below.
 
-    A line's label, in matplotlib's sense, is the name of the roof or the point that it shows; that of a nominal place
-    has "nominal" before it.
+    A line's label, in matplotlib's sense, is the name of the roof or the point that it shows, with "nominal" before it
+    for a nominal place.
     """
     heads, rows, notes = legend(found)
     subtitle, below = _wrapped(found.subtitle), _wrapped(notes)
@@ -118,7 +118,7 @@ def _column(figure: Figure, canvas: FigureCanvasAgg, x: float, top: float, cells
     for text in (head, *rest):
         if cells[0] == "":
             text.set_fontweight("bold")
-        elif cells[0] not in ("operation", "binds"):
+        elif cells[0] not in ("operation", "bound by"):
             text.set(ha="right", x=(x + width) / WIDTH)
     return x + width + GAP
 
@@ -137,7 +137,7 @@ def _scales(axes: Axes, found: "Roofline") -> None:
 
 
 def _draw(drawing: "_Drawing", found: "Roofline") -> None:
-    """Lines and dots first: names and marks are written where these leave room."""
+    """Draw lines and dots first; names and marks are written where these leave room."""
     extent, peak = found.extent(), found.peak_gflops
     ridges = [found.ridge(level) for level in range(len(found.bandwidths))]
     flat = flat_names(found)
@@ -165,8 +165,8 @@ def _draw(drawing: "_Drawing", found: "Roofline") -> None:
 
 
 class _Drawing:
-    """Axes, and what of them is taken already: boxes that no text may touch, and lines that it should not cross, both
-    as the corners of rectangles, in pixels."""
+    """Axes, and which places are taken: boxes that no text may touch, and lines that it should not cross, both as the
+    corners of rectangles, in pixels."""
 
     def __init__(self, axes: Axes, canvas: FigureCanvasAgg) -> None:
         self.axes, self.canvas = axes, canvas
@@ -190,7 +190,7 @@ class _Drawing:
         self.boxes.append(_rectangles([self.pixels(place)], (7 * POINT_SIZE, 7 * POINT_SIZE))[0])
 
     def name(self, name: str, begin: Place, end: Place, from_end: bool = False) -> None:
-        """A line's name along it, above or below, as near to its begin or its end as there is room."""
+        """A line's name along it, above or below, as near to its beginning or its end as there is room."""
         first, last = self.pixels(begin), self.pixels(end)
         length = float(np.hypot(*(last - first)))
         along = (last - first) / length
@@ -202,28 +202,30 @@ class _Drawing:
         self._write(name, middles, np.zeros(len(middles)), math.atan2(along[1], along[0]), fontsize=SMALL, color=ROOF)
 
     def mark(self, mark: str, place: Place) -> None:
-        """A point's mark beside it, with a line to it where it had to go farther away."""
+        """A point's mark next to it, with a line to it where the mark is farther away."""
         at = self.pixels(place)
         middles = [
             at + distance * POINT_SIZE * np.array([math.cos(angle), math.sin(angle)])
             for distance, angle in product(DISTANCES, DIRECTIONS)
         ]
-        prices = np.repeat(np.arange(len(DISTANCES), dtype=float), len(DIRECTIONS))
-        middle = self._write(mark, middles, prices, fontsize=SIZE, weight="bold", color=INK)
+        penalties = np.repeat(np.arange(len(DISTANCES), dtype=float), len(DIRECTIONS))
+        middle = self._write(mark, middles, penalties, fontsize=SIZE, weight="bold", color=INK)
         if np.hypot(*(middle - at)) > DISTANCES[1] * POINT_SIZE + 1:
             begin, end = self.axes.transData.inverted().transform([at, at + 0.7 * (middle - at)])
             self.axes.plot(*zip(begin, end, strict=True), label="", color=FAINT, linewidth=0.6)
 
-    def _write(self, text: str, middles: Sequence[Floats], prices: Floats, angle: float = 0.0, **style: Any) -> Floats:
-        """A text at the cheapest of these middles, which it returns: crossing a line has a price too, and a much higher
-        one touching a box, or leaving the axes."""
+    def _write(
+        self, text: str, middles: Sequence[Floats], penalties: Floats, angle: float = 0.0, **style: Any
+    ) -> Floats:
+        """Write a text at the middle with the smallest penalty, which is returned: crossing a line has a penalty too,
+        and touching a box or leaving the axes a much higher one."""
         written = self.axes.text(0, 0, text, ha="center", va="center", **style)
         extent = written.get_window_extent(self.canvas.get_renderer())
         places = _rectangles(middles, (extent.width + 3 * POINT_SIZE, extent.height + 3 * POINT_SIZE), angle)
         (left, low), *_, (right, high) = self.axes.bbox.corners()
         outside = ((places < (left, low)) | (places > (right, high))).any((1, 2))
         crossed, touched = (_touching(places, others).sum(1) for others in (self.lines, self.boxes))
-        best = int(np.argmin(prices + 2 * crossed + 100 * touched + 100 * outside))
+        best = int(np.argmin(penalties + 2 * crossed + 100 * touched + 100 * outside))
         position = self.axes.transData.inverted().transform(middles[best])
         written.set(position=position, rotation=math.degrees(angle), rotation_mode="anchor")
         self.boxes.append(places[best])
@@ -231,18 +233,18 @@ class _Drawing:
 
 
 def _rectangles(middles: Sequence[Floats], size: Place, angle: float = 0.0) -> Floats:
-    """(n, 4, 2) corners of rectangles of one size round n middles, turned to the left."""
+    """(n, 4, 2) corners of rectangles of one size around n middles, rotated to the left."""
     corners = np.array([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)]) * size
-    turn = np.array([(math.cos(angle), math.sin(angle)), (-math.sin(angle), math.cos(angle))])
-    return np.asarray(middles)[:, None] + corners @ turn
+    rotation = np.array([(math.cos(angle), math.sin(angle)), (-math.sin(angle), math.cos(angle))])
+    return np.asarray(middles)[:, None] + corners @ rotation
 
 
-def _touching(some: Floats, others: Sequence[Floats]) -> npt.NDArray[np.bool_]:
-    """(n, m): which of n rectangles share a place with which of m others: no line parallel to a side parts them."""
-    a, b = some[:, None], np.reshape(others, (1, -1, 4, 2))
-    apart = np.zeros((a.shape[0], b.shape[1]), bool)
+def _touching(boxes: Floats, others: Sequence[Floats]) -> npt.NDArray[np.bool_]:
+    """(n, m): which of n rectangles overlap which of m others: no line parallel to a side separates them."""
+    a, b = boxes[:, None], np.reshape(others, (1, -1, 4, 2))
+    separated = np.zeros((a.shape[0], b.shape[1]), bool)
     for owner, corner in product((a, b), (0, 1)):
         side = (owner[..., corner + 1, :] - owner[..., corner, :])[..., None, :]
         along_a, along_b = (a * side).sum(-1), (b * side).sum(-1)
-        apart |= (along_a.max(-1) <= along_b.min(-1)) | (along_b.max(-1) <= along_a.min(-1))
-    return ~apart
+        separated |= (along_a.max(-1) <= along_b.min(-1)) | (along_b.max(-1) <= along_a.min(-1))
+    return ~separated

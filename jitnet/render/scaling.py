@@ -16,7 +16,7 @@ __all__ = ["scaling_table"]
 
 
 def scaling_table(console: Console, found: "Scaling") -> None:
-    """A row for each operation with its time on each count of threads, and a sentence on what holds the step back."""
+    """A row for each operation with its time on each count of threads, and a sentence on what limits the scaling."""
     counts = found.threads
     rows: list[list[Cell]] = []
     for row in (*found.rows, found.step):
@@ -24,12 +24,12 @@ def scaling_table(console: Console, found: "Scaling") -> None:
         style = WARN if stops else Style(bold=True) if row is found.step else Style()
         shape: Cell = row.shape or "-"
         times_us: list[Cell] = ["-" if time_s is None else microseconds(time_s) for time_s in row.times_s]
-        rows.append([Text(row.name + " <" * stops, style=style), shape, *times_us, *_shrinking(row)])
+        rows.append([Text(row.name + " <" * stops, style=style), shape, *times_us, *_speed_up_cells(row)])
     times = [f"µs on {counts[0]}", *(f"on {count}" for count in counts[1:])]
     columns = ["operation", "shape", *times, "speed-up", "efficiency", "lost µs"]
     notes = [
         f"Speed-up, efficiency and loss: on {counts[-1]} threads against {counts[0]}. Lost: above an even share of the "
-        f"time on {counts[0]}. < holds the step back most.",
+        f"time on {counts[0]}. < limits the step most.",
         "An operation's time is the mean over its threads; the step is timed without a clock.",
     ]
     spare = ["shape", "efficiency", *times[1:-1], "speed-up"]
@@ -37,7 +37,7 @@ def scaling_table(console: Console, found: "Scaling") -> None:
     say(console, found.verdict)
 
 
-def _shrinking(row: "ScalingRow") -> list[Cell]:
+def _speed_up_cells(row: "ScalingRow") -> list[Cell]:
     speed_up, efficiency = row.speed_up, row.efficiency
     return [
         "-" if speed_up is None else f"{speed_up:.2f}x",

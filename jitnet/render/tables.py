@@ -18,7 +18,7 @@ __all__ = ["Cell", "bar", "empty_table", "microseconds", "table", "threads_text"
 Cell = str | int | float | Text | None
 
 NUMBER = re.compile(r"(\+-|[-+±])?[\d,.]+([eE][-+]?\d+)?(/[\d,.]+)?\s*(%|x|×|[a-zµ/]{1,4})?\*?|[-–—·.]|")
-PROSE = 20  # columns that a column of prose is narrowed to at the most
+PROSE = 20  # the narrowest that a column of prose becomes
 GAP = 2  # columns between two columns of a table
 EIGHTHS = " ▏▎▍▌▋▊▉"
 
@@ -32,7 +32,7 @@ def _as_text(cell: Cell) -> Text:
 
 
 def empty_table(console: Console) -> Table:
-    """A table in the house's style: a bold head, one thin line below it, no frame."""
+    """A table in the style of all tables here: a bold head, one thin line below it, no frame."""
     return Table(
         box=ASCII2 if console.options.ascii_only else SIMPLE_HEAD,
         header_style="bold",
@@ -53,23 +53,23 @@ def table(
     prose: Sequence[str] = (),
     spare: Sequence[str] = (),
 ) -> None:
-    """An aligned table. A column of numbers is set to the right.
+    """An aligned table. A column of numbers is right-aligned.
 
-    Integers get thousands' commas, floats four digits, None a dash; strings and styled Text stay as they are. Where
-    room is short, heads go on in a further line, and so do the cells of the columns that `prose` names. Then the
-    columns that `spare` names are left out, the first of them first. Where even the others have no room, each row is
-    shown as a list, a line a cell. No other cell is ever broken.
+    Integers have thousands separators, floats four digits, None a dash; strings and styled Text stay as they are. Where
+    room is short, heads wrap, and so do the cells of the columns that `prose` names. Then the columns that `spare`
+    names are left out, in that order. Where even the others have no room, each row is shown as a list, one line per
+    cell. No other cell is ever broken.
     """
     heads = [written(console, name) for name in columns]
     texts = [[written(console, _as_text(cell)) for cell in row] for row in rows]
     found = [_Column(heads[k], [row[k] for row in texts], name in prose) for k, name in enumerate(columns)]
     shown = list(range(len(columns)))
-    leaving = [k for name in spare for k, column in enumerate(columns) if column == name]
-    while (lacking := _room(console, shown) - sum(found[k].least for k in shown)) < 0 and leaving:
-        shown.remove(leaving.pop(0))
+    removable = [k for name in spare for k, column in enumerate(columns) if column == name]
+    while (room_left := _room(console, shown) - sum(found[k].min_width for k in shown)) < 0 and removable:
+        shown.remove(removable.pop(0))
     if title:
         say(console, title, "bold")
-    if lacking < 0:
+    if room_left < 0:
         _records(console, found)
     else:
         _print_aligned(console, [found[k] for k in shown])
@@ -78,14 +78,14 @@ def table(
 
 
 class _Column:
-    """A column's head and cells, and between how many columns of the terminal it can take: `least` and `most`."""
+    """A column's head and cells, and how many columns of the terminal it can take: `min_width` to `max_width`."""
 
     def __init__(self, head: Text, cells: Sequence[Text], is_prose: bool) -> None:
         self.head, self.cells = head, cells
         widest = max((cell.cell_len for cell in cells), default=0)
-        self.most = max(head.cell_len, widest)
+        self.max_width = max(head.cell_len, widest)
         words = [cell_len(word) for text in (head, *(cells if is_prose else ())) for word in text.plain.split()]
-        self.least = max([min(self.most, PROSE) if is_prose else widest, *words])
+        self.min_width = max([min(self.max_width, PROSE) if is_prose else widest, *words])
 
     @property
     def is_numbers(self) -> bool:
@@ -98,20 +98,20 @@ def _room(console: Console, shown: Sequence[object]) -> int:
 
 
 def _print_aligned(console: Console, columns: Sequence[_Column]) -> None:
-    widths = [column.most for column in columns]
-    while sum(widths) > _room(console, columns):  # taken from where there is the most to take
-        spare, number = max((width - columns[k].least, k) for k, width in enumerate(widths))
+    widths = [column.max_width for column in columns]
+    while sum(widths) > _room(console, columns):  # narrow the column that can spare the most
+        spare, number = max((width - columns[k].min_width, k) for k, width in enumerate(widths))
         if spare <= 0:
             break
         widths[number] -= 1
-    made = empty_table(console)
+    aligned = empty_table(console)
     for column, width in zip(columns, widths, strict=True):
         justify: JustifyMethod = "right" if column.is_numbers else "left"
-        made.add_column(_broken(console, column.head, width), justify=justify, width=width, overflow="fold")
+        aligned.add_column(_broken(console, column.head, width), justify=justify, width=width, overflow="fold")
     cells = [[_broken(console, cell, width) for cell in c.cells] for c, width in zip(columns, widths, strict=True)]
     for row in zip(*cells, strict=True):
-        made.add_row(*row)
-    console.print(made)
+        aligned.add_row(*row)
+    console.print(aligned)
 
 
 def _broken(console: Console, text: Text, width: int) -> Text:
@@ -119,7 +119,7 @@ def _broken(console: Console, text: Text, width: int) -> Text:
 
 
 def _records(console: Console, columns: Sequence[_Column]) -> None:
-    """Each row as a heading, its first cell under a head, and below it a line for each of its other cells."""
+    """Each row as a heading, its first cell, and below it a line for each of its other cells."""
     first = next((k for k, column in enumerate(columns) if column.head.plain), 0)
     others = [column for k, column in enumerate(columns) if k != first and column.head.plain]
     say(console, columns[first].head, "bold")
@@ -128,8 +128,8 @@ def _records(console: Console, columns: Sequence[_Column]) -> None:
     for number, heading in enumerate(columns[first].cells):
         say(console, heading)
         named = len(others) > 1
-        told = [(column.head.plain if named else "", column.cells[number]) for column in others]
-        facts(console, [pair for pair in told if pair[1].plain], indent=2 if named else 0)
+        pairs = [(column.head.plain if named else "", column.cells[number]) for column in others]
+        facts(console, [pair for pair in pairs if pair[1].plain], indent=2 if named else 0)
 
 
 def bar(console: Console, share: float, width: int, style: Style | str = "cyan") -> Text:

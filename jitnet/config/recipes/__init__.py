@@ -17,7 +17,7 @@ def recipe_names() -> list[str]:
 
 
 def recipe(name: str) -> dict[str, dict[str, Any]]:
-    """The tables `model` and `train` of a named recipe; UsageError lists the names where there is none such."""
+    """The tables `model` and `train` of a named recipe; UsageError lists the names where there is none."""
     if name not in recipe_names():
         near = nearest(name, recipe_names())
         hint = f"; did you mean {near}?" if near else ""
