@@ -37,7 +37,7 @@ def test_a_named_distortion_stands_alone(call):
 def test_the_sheet_as_a_file(call, tmp_path, name):
     code, out, _ = call("data", "augment", "digits", "--seed", "4", "--count", "3", "--out", name)
     assert code == 0
-    assert f"wrote {name}: 3 samples, each beside 9 distortions" in out
+    assert f"wrote {name}: 3 samples, each with 9 distortions" in out
     dataset = load("digits")
     _, samples = distorted_samples(dataset, fitting_distortions((8, 8)), seed=4, count=3)
     grey = np.rint(samples * (255.0 / samples.max())).astype(np.uint8)
@@ -86,7 +86,7 @@ def test_one_picture_places_every_pixel():
         (["--seed", "-1"], "--seed: expected a whole number from 0"),
         (["--count", "0"], "--count: expected a whole number from 1 to 1,000, found '0'"),
         (["--out", "sheet.jpg"], "--out: expected a name that ends in .png or .pgm, found 'sheet.jpg'"),
-        (["--shift", "0"], "every distortion named is 0"),
+        (["--shift", "0"], "every named distortion is 0"),
         (["--elastic-sigma", "2.5"], "--elastic-sigma is 2.5, with --elastic off; set that too"),
     ],
 )
