@@ -48,6 +48,7 @@ class Predictor:
             self._values = byte_values(float(offset), float(scale))
         self._run = self._allocated(1)
         self._few: dict[tuple[bool, bool], tuple[Run, Struct, npt.NDArray[Any]]] = {}
+        self._few_sizes: dict[tuple[bool, bool], int] = {}
         self._in_use = Lock()
 
     def _allocated(self, parts: int) -> Run:
@@ -153,11 +154,13 @@ class Predictor:
         if kind not in self._few:
             room = np.zeros((PREDICT_BLOCK, self._shape.in_features), np.uint8 if has_bytes else np.float32)
             run = self._prepared(self._program(PREDICT_BLOCK, 1, *kind), room, *kind)
-            self._few[kind] = run, Struct(run), room
+            self._few[kind], self._few_sizes[kind] = (run, Struct(run), room), -1
             self._totals = np.zeros(3)
         run, struct, room = self._few[kind]
         n = len(samples)
         room[:n] = samples
-        run.call.batch_size, run.call.n_steps = n, min(n, 1)
+        if n != self._few_sizes[kind]:  # writing a record's fields takes as long as a small layer
+            run.call.batch_size, run.call.n_steps = n, min(n, 1)
+            self._few_sizes[kind] = n
         run_steps(struct, 0, self._totals)
         return run.outputs.predictions[:n].copy()
