@@ -74,7 +74,7 @@ RULES = {
         "types",
     ),
     Kind.REDUCTION: Rule(
-        "a sum that keeps its order",
+        "a sum in a fixed order",
         'fastmath={"reassoc", "contract", "nsz"} lets the sum be vectorised; its last digits change.',
         "types",
     ),

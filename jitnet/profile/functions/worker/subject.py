@@ -15,7 +15,7 @@ ufuncs: dict[int, tuple[Any, Any, Any]] = {}
 
 
 UNLIMITED = 1 << 30
-"""Arguments that a function with *args takes at limit."""
+"""The most arguments of a function with *args."""
 
 
 class Refused(Exception):
