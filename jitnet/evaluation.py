@@ -31,8 +31,8 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Mistake:
-    """A sample that was taken for another class: its index in the split, its label, the predicted class and the
-    probability of that."""
+    """A sample with a wrong prediction: its index in the split, its label, the predicted class and the
+    probability of that class."""
 
     index: int
     label: int
@@ -98,20 +98,20 @@ class Evaluation:
     deviations: tuple[Deviation, ...] = ()
 
     def as_record(self) -> dict[str, Any]:
-        """The fields that the task has, as plain values."""
+        """Return the fields of the task, as plain values."""
         of_classes = {"accuracy", "classes", "confusion", "mistakes"}
         of_numbers = {"rmse", "mae", "r2", "targets", "deviations"}
-        lacking = of_numbers if self.task == "classify" else of_classes
-        return {name: value for name, value in asdict(self).items() if name not in lacking}
+        other_task = of_numbers if self.task == "classify" else of_classes
+        return {name: value for name, value in asdict(self).items() if name not in other_task}
 
 
 def evaluate(model: Model, data: Dataset | Split, *, n_mistakes: int = 10) -> Evaluation:
     """Evaluate a model on data of its task.
 
-    data: a data set, whose test split is taken (its only one, the training data, where it has but one), or a split.
-    Classes are matched by name, whatever their order; data may lack some of the model's. A split without a
-    data set does not name its classes or say how it is scaled: its labels are positions in the model's classes.
-    n_mistakes: how many mistakes or large errors are listed at most.
+    data: a data set, whose test split is used, or the training data where it has no other, or a split. Classes are
+    matched by name, in any order; data may lack some of the model's. A split without a data set has no class names and
+    no scaling: its labels are indices of the model's classes. n_mistakes: how many mistakes or large errors are listed
+    at most.
     Raises ModelError or DataError where features, classes or the form of the values do not fit.
     """
     check_arguments("evaluate(model, data)", model=(model, Model), data=(data, (Dataset, Split)))
@@ -134,9 +134,9 @@ def _judge_numbers(model: Model, predictions: Floats, split: Split, n_mistakes: 
     errors = predictions.astype(np.float64) - targets
     scores = tuple(_target_score(name, errors[:, k], targets[:, k]) for k, name in enumerate(model.target_names))
     rmse, mae, r2 = (float(np.mean([getattr(score, name) for score in scores])) for name in ("rmse", "mae", "r2"))
-    far = np.argsort(-((errors * model.target_scaling.scale) ** 2).sum(axis=1), kind="stable")[:n_mistakes]
+    largest = np.argsort(-((errors * model.target_scaling.scale) ** 2).sum(axis=1), kind="stable")[:n_mistakes]
     deviations = tuple(
-        Deviation(int(row), tuple(map(float, targets[row])), tuple(map(float, predictions[row]))) for row in far
+        Deviation(int(row), tuple(map(float, targets[row])), tuple(map(float, predictions[row]))) for row in largest
     )
     return Evaluation(loss, len(split), "regress", rmse=rmse, mae=mae, r2=r2, targets=scores, deviations=deviations)
 
@@ -148,15 +148,15 @@ def _target_score(name: str, errors: npt.NDArray[np.float64], targets: npt.NDArr
 
 
 def _judge_classes(model: Model, probabilities: Floats, split: Split, n_mistakes: int) -> Evaluation:
-    labels, guesses = split.labels, probabilities.argmax(axis=1)
+    labels, predicted = split.labels, probabilities.argmax(axis=1)
     loss, accuracy = loss_and_accuracy(model, probabilities, split)
     confusion = np.zeros((len(model.class_names),) * 2, np.int64)
-    np.add.at(confusion, (labels, guesses), 1)
+    np.add.at(confusion, (labels, predicted), 1)
 
-    wrong = np.flatnonzero(guesses != labels)
-    sure = probabilities[wrong, guesses[wrong]]
+    wrong = np.flatnonzero(predicted != labels)
+    sure = probabilities[wrong, predicted[wrong]]
     mistakes = tuple(
-        Mistake(int(index), int(labels[index]), int(guesses[index]), float(probabilities[index, guesses[index]]))
+        Mistake(int(index), int(labels[index]), int(predicted[index]), float(probabilities[index, predicted[index]]))
         for index in wrong[np.argsort(-sure, kind="stable")[:n_mistakes]]
     )
     scores = _scores(model.class_names, confusion)
@@ -166,9 +166,9 @@ def _judge_classes(model: Model, probabilities: Floats, split: Split, n_mistakes
 def _scores(names: tuple[str, ...], confusion: npt.NDArray[np.int64]) -> tuple[ClassScore, ...]:
     scores = []
     for c, name in enumerate(names):
-        hits, guessed, support = int(confusion[c, c]), int(confusion[:, c].sum()), int(confusion[c].sum())
-        precision = hits / guessed if guessed else 0.0
+        hits, predictions, support = int(confusion[c, c]), int(confusion[:, c].sum()), int(confusion[c].sum())
+        precision = hits / predictions if predictions else 0.0
         recall = hits / support if support else 0.0
-        f1 = 2 * hits / (guessed + support) if guessed + support else 0.0
+        f1 = 2 * hits / (predictions + support) if predictions + support else 0.0
         scores.append(ClassScore(name, precision, recall, f1, support))
     return tuple(scores)

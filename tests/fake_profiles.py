@@ -83,9 +83,9 @@ def slices(rows: Sequence[Row], threads: int, steps: int = 3) -> tuple[Slice, ..
 
 def profile(threads: int = 2, rows: Sequence[Row] | None = None, **fields: object) -> Profile:
     """A profile of these rows, by default of the default network's, whose parts add up to the step."""
-    own = tuple(default_rows(threads) if rows is None else rows)
+    chosen = tuple(default_rows(threads) if rows is None else rows)
     waiting_s, starting_s, rest_s = (3e-6, 2e-6, 1e-6) if threads > 1 else (0.0, 0.0, 1e-6)
-    step_s = sum(one.median_s for one in own) + waiting_s + starting_s + rest_s
+    step_s = sum(one.median_s for one in chosen) + waiting_s + starting_s + rest_s
     made = Profile(
         MACHINE,
         SETTINGS,
@@ -93,13 +93,13 @@ def profile(threads: int = 2, rows: Sequence[Row] | None = None, **fields: objec
         f"{threads} cores by affinity",
         32 * MIB,
         probes(threads),
-        own,
+        chosen,
         tuple(ThreadRow(thread, step_s - 6e-6, waiting_s, 1e-6, 1e-6) for thread in range(threads)),
         tuple(step_s * factor for factor in (0.98, 1.0, 1.02)),
         tuple(step_s * factor for factor in (0.99, 1.01, 1.03)),
         waiting_s,
         starting_s,
         rest_s,
-        slices(own, threads),
+        slices(chosen, threads),
     )
     return replace(made, **fields)

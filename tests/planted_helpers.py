@@ -1,4 +1,4 @@
-"""A few lines that are copied into the loops of `planted_loops`, from a file of their own."""
+"""A few lines that are copied into the loops of `planted_loops`, from another file."""
 
 from numba import njit
 

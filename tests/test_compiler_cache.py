@@ -1,4 +1,4 @@
-"""Where compiled code is kept, when it is not trusted, and that a second start compiles nothing."""
+"""Where compiled code is stored, when it is not trusted, and that a second start compiles nothing."""
 
 import os
 import shutil
@@ -42,7 +42,7 @@ def copied_package(tmp_path, monkeypatch):
         "engine/operations.py",
     ],
 )
-def test_an_edited_source_has_a_folder_of_its_own(copied_package, source):
+def test_an_edited_source_has_another_folder(copied_package, source):
     before = cache._fingerprint()
     assert cache._fingerprint() == before
     path = copied_package / source
@@ -51,14 +51,14 @@ def test_an_edited_source_has_a_folder_of_its_own(copied_package, source):
 
 
 @pytest.mark.parametrize("room", cache.COMPILED_ROOMS)
-def test_a_new_kernel_has_a_folder_of_its_own(copied_package, room):
+def test_a_new_kernel_has_another_folder(copied_package, room):
     before = cache._fingerprint()
     (copied_package / room / "another.py").write_text("")
     assert cache._fingerprint() != before
 
 
 def test_every_room_that_compiles_is_in_the_fingerprint():
-    """An edited function that another file calls is noticed by the folder's name alone."""
+    """An edited function that another file calls only changes the folder's name."""
     words = ("@kernel", "@exact_kernel", "@helper", "@driver", "@linked(", "@intrinsic")
     compiled = {
         path.relative_to(PACKAGE).parts[0]
@@ -118,7 +118,7 @@ def test_unknown_block_sizes_are_refused_in_a_line(tmp_path):
     command = [sys.executable, "-m", "jitnet", "train", "--data", "digits"]
     made = environment(JITNET_BLOCKS="sse")
     done = subprocess.run(command, capture_output=True, text=True, env=made, cwd=tmp_path, check=False)
-    expected = "jitnet: error: JITNET_BLOCKS=sse: expected avx2 or avx512; leave it out for the sizes that fit this "
+    expected = "jitnet: error: JITNET_BLOCKS=sse: expected avx2 or avx512; unset it for the sizes that fit this "
     assert (done.returncode, done.stdout, " ".join(done.stderr.split())) == (2, "", expected + "processor")
 
 
@@ -149,7 +149,7 @@ def test_where_the_cache_is(monkeypatch, tmp_path):
 def test_loops_run_where_no_folder_can_be_written(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
-    # A folder below a file can be made by nobody, not even by root. `activate` is parallel and calls a linked kernel.
+    # A folder below a file cannot be made, not even by root. `activate` is parallel and calls a linked kernel.
     code = (
         "import numpy as np\n"
         "from jitnet.compiler import cache\n"
@@ -207,7 +207,7 @@ def test_the_whole_loop_is_loaded_from_a_cache_that_cannot_be_written():
     from jitnet.engine.loop import load_loop
 
     if not cache.can_keep():
-        pytest.skip("there is no folder to keep compiled code in")
+        pytest.skip("there is no folder to store compiled code in")
     load_loop()
     code = (
         "from jitnet.compiler import cache\n"
@@ -244,7 +244,7 @@ def test_a_file_that_is_broken_in_a_cache_that_cannot_be_written_is_compiled(mon
     assert code.load_overload((), cache.numba.core.registry.cpu_target.target_context) is None
 
 
-def test_a_disk_that_fills_up_costs_what_is_kept_and_nothing_else(monkeypatch, tmp_path):
+def test_a_full_disk_only_prevents_storing(monkeypatch, tmp_path):
     class Files:
         def save_overload(self, signature, data):
             raise OSError(28, "No space left on device")
@@ -252,8 +252,8 @@ def test_a_disk_that_fills_up_costs_what_is_kept_and_nothing_else(monkeypatch, t
     code = cache.CompiledCode(lambda: None, lambda: None, lambda: None)
     code._files = Files()
     monkeypatch.setattr(cache, "cache_folder", tmp_path)
-    monkeypatch.setattr(cache, "_problem", "")
-    monkeypatch.setattr(cache, "_missed", False)
+    monkeypatch.setattr(cache, "_write_error", "")
+    monkeypatch.setattr(cache, "_not_stored", False)
     assert (cache.can_keep(), cache.not_kept()) == (True, "")
     code.save_overload((), None)
     assert (cache.can_keep(), cache.not_kept()) == (False, f"{tmp_path}: No space left on device")
@@ -263,16 +263,16 @@ def test_a_first_compile_that_was_broken_off_is_not_all(monkeypatch, tmp_path):
     monkeypatch.setattr(cache, "cache_folder", tmp_path)
     (tmp_path / "loop.steps-62.py311.nbi").write_text("")
     assert not cache.all_compiled()
-    cache.keep_all({})
+    cache.write_all({})
     assert cache.all_compiled()
 
 
 @pytest.mark.parametrize("spoil", [lambda old: old[:-1], lambda old: old[:40] + b"?" + old[41:], lambda old: b""])
-def test_code_that_is_kept_is_read_as_it_was_written_or_not_at_all(monkeypatch, tmp_path, spoil):
+def test_stored_code_is_read_unchanged_or_not_at_all(monkeypatch, tmp_path, spoil):
     monkeypatch.setattr(cache, "cache_folder", tmp_path)
     assert cache.read_all() is None
     objects = {name: cache.ObjectCode(f"_Z{name}", name.encode() * 9) for name in ("second", "first")}
-    cache.keep_all(objects)
+    cache.write_all(objects)
     assert list(cache.read_all().items()) == list(objects.items())
     (kept,) = tmp_path.iterdir()
     kept.write_bytes(spoil(kept.read_bytes()))
@@ -299,7 +299,7 @@ def test_a_second_start_compiles_nothing(tmp_path):
     ("kind", "spoil"),
     [("nbi", lambda old: old[:-9]), ("nbi", lambda old: b"?" * len(old)), ("nbc", lambda old: old[: len(old) // 2])],
 )
-def test_what_cannot_be_read_is_compiled_anew(tmp_path, kind, spoil):
+def test_what_cannot_be_read_is_compiled_again(tmp_path, kind, spoil):
     code = (
         "import numpy as np; from jitnet.kernels.random import permutation\n"
         "order = np.zeros(3, np.int32); permutation(np.uint64(1), order)\n"
@@ -321,7 +321,7 @@ def test_a_second_start_of_the_whole_loop_compiles_nothing():
     from jitnet.engine.loop import load_loop
 
     if cache.cache_folder is None:
-        pytest.skip("there is no folder to keep compiled code in")
+        pytest.skip("there is no folder to store compiled code in")
     load_loop()
     code = (
         "from jitnet.compiler.startup import when_compiling\n"
@@ -335,7 +335,7 @@ def test_a_second_start_of_the_whole_loop_compiles_nothing():
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), timeout=120, check=True
     )
-    assert done.stdout == "loaded 0\n"  # none by Numba's own files: all at once
+    assert done.stdout == "loaded 0\n"  # none from Numba's files: all from one file
 
 
 def test_what_was_loaded_by_name_alone_can_be_called_by_what_is_compiled_later(tmp_path):
@@ -360,17 +360,17 @@ def test_what_was_loaded_by_name_alone_can_be_called_by_what_is_compiled_later(t
     assert (done.returncode, done.stdout) == (0, "[1.0, 0.0, 0.0, 0.0, 0.0]\n"), done.stderr
 
 
-def test_the_user_is_told_once_before_anything_is_compiled():
-    told = []
+def test_the_user_is_informed_once_before_anything_is_compiled():
+    calls = []
     first, second = (numba.njit(lambda value, more=more: value + more) for more in (1, 2))
-    with when_compiling(lambda: told.append(first.signatures)):
-        assert told == []
+    with when_compiling(lambda: calls.append(first.signatures)):
+        assert calls == []
         first(1)
         second(1)
-        assert told == [[]]
-    with when_compiling(lambda: told.append("again")):
+        assert calls == [[]]
+    with when_compiling(lambda: calls.append("again")):
         assert first(1) == 2
-    assert len(told) == 1
+    assert len(calls) == 1
 
 
 @pytest.mark.skipif(describe_machine().affinity < 2, reason="needs two cores")

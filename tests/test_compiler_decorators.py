@@ -37,7 +37,7 @@ def _twice(values):
 
 @linked(FLOATS, returns=REAL)
 def _first(values):
-    """Called by nobody but a helper."""
+    """Called only by a helper."""
     return np.float64(values[0]) / 2.0
 
 
@@ -86,7 +86,7 @@ def test_a_caller_holds_a_linked_function_s_name_and_no_copy(monkeypatch, by_hel
 
 @COMPILED
 def test_a_process_that_loads_a_caller_loads_what_it_calls_too():
-    """Of compiled code from the cache nobody asks the compiler which functions it needs."""
+    """The compiler is not run for code from the cache, so its callees must be found without it."""
     code = (
         "import numpy as np; from jitnet.kernels import activation\n"
         "x = np.arange(-8, 8, dtype=np.float32).reshape(1, 16); out = x.copy()\n"
@@ -132,7 +132,7 @@ def _free(value, vast):
 
 
 @pytest.mark.small
-def test_without_fastmath_a_linked_function_gives_what_python_gives():
+def test_without_fastmath_a_linked_function_returns_what_python_returns():
     for value in (0.3, 1.7, -2.9):
         assert _by_name(value, 1e16) == (value + 1e16) - 1e16
     if not numba.config.DISABLE_JIT:
@@ -150,8 +150,8 @@ def test_helpers_become_part_of_whoever_calls_them(size):
 
 @COMPILED
 def test_python_s_call_of_a_linked_function_is_refused_not_a_crash():
-    with pytest.raises(TypeError, match="_weighted is compiled for compiled callers alone"):
+    with pytest.raises(TypeError, match="_weighted can only be called from compiled code"):
         _weighted(2, np.ones(3, np.float32))
     load(_weighted)
-    with pytest.raises(TypeError, match="compiled callers"):
+    with pytest.raises(TypeError, match="from compiled code"):
         _weighted(2, np.ones(3, np.float32))

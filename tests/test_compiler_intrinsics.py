@@ -1,4 +1,4 @@
-"""Intrinsics: no two calls that become other code share a signature, for Numba keeps one code generator for both."""
+"""Intrinsics: no two calls with different code share a signature, since Numba stores one code generator for both."""
 
 import importlib
 import inspect
@@ -84,7 +84,7 @@ def test_every_intrinsic_of_the_package_is_checked_as_it_is_defined():
 
 @pytest.mark.parametrize("function", CALLS, ids=lambda function: function.__name__)
 def test_a_code_generator_knows_nothing_of_a_call_but_its_signature(function):
-    """Two calls of one signature become one code whichever Numba keeps: the generators are the same."""
+    """Two calls of one signature have the same code, whichever generator Numba stores: the generators are equal."""
     first, second = (function._defn(None, *CALLS[function]) for _ in range(2))
     assert first[0] == second[0]
     assert first[1].__code__ is second[1].__code__
@@ -119,7 +119,7 @@ def test_a_generator_that_reads_the_typing_is_refused():
 
         return types.int64(types.int64), codegen
 
-    with pytest.raises(TypeError, match=r"intrinsic depends reads more of the typing around it; .* signature"):
+    with pytest.raises(TypeError, match=r"intrinsic depends reads more of the typing function; .* signature"):
         intrinsic(depends)
 
 

@@ -1,4 +1,4 @@
-"""What is used of Numba beside its public interface: it is all there, does what is relied on, and has one home."""
+"""What is used of Numba's private interface: it exists, does what is relied on, and is used in one module."""
 
 import ast
 import ctypes
@@ -32,11 +32,11 @@ def part(name):
 
 
 @compiled
-def test_all_parts_are_there():
+def test_all_parts_exist():
     assert numba_parts.missing() == []
 
 
-def test_each_part_has_a_name_of_its_own_and_says_what_for():
+def test_each_part_has_a_unique_name_and_a_purpose():
     assert len(set(NAMES)) == len(NAMES)
     for each in PARTS:
         assert each.relies
@@ -46,7 +46,7 @@ def test_each_part_has_a_name_of_its_own_and_says_what_for():
 
 @compiled
 @pytest.mark.parametrize(
-    ("owner", "attribute", "told"),
+    ("owner", "attribute", "expected"),
     [
         ("numba.core.cgutils", "alloca_once", "numba.core.cgutils.alloca_once"),
         ("numba.core.registry.CPUDispatcher", None, "numba.core.registry.CPUDispatcher"),
@@ -57,29 +57,29 @@ def test_each_part_has_a_name_of_its_own_and_says_what_for():
         ("numba.np.ufunc.parallel", "_launch_threads", "numba.np.ufunc.parallel._launch_threads"),
     ],
 )
-def test_a_part_that_is_gone_is_named(monkeypatch, owner, attribute, told):
+def test_a_missing_part_is_named(monkeypatch, owner, attribute, expected):
     monkeypatch.delattr(f"{owner}.{attribute}" if attribute else owner)
     lines = numba_parts.missing()
     assert lines
     for line in lines:  # more than one where several rely on it
-        assert line.startswith(f"Numba {numba.__version__} has no ")
+        assert line.startswith(f"Numba {numba.__version__} no longer has ")
         assert "without it" in line
-    assert any(told in line for line in lines), lines
+    assert any(expected in line for line in lines), lines
 
 
-def test_who_asks_for_a_part_that_is_gone_gets_one_line(monkeypatch):
+def test_importing_a_missing_part_raises_one_line(monkeypatch):
     monkeypatch.delattr("numba.core.registry.CPUDispatcher")
     monkeypatch.delitem(vars(numba_parts), "CPUDispatcher", raising=False)
     with pytest.raises(
-        JitnetError, match=r"has no numba\.core\.registry\.CPUDispatcher any more: .*install numba 0"
-    ) as told:
+        JitnetError, match=r"no longer has numba\.core\.registry\.CPUDispatcher: .*install numba 0"
+    ) as expected:
         from jitnet.compiler.numba_parts import CPUDispatcher  # noqa: F401
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(expected.value)
     with pytest.raises(AttributeError, match="nonsense"):
         numba_parts.nonsense  # noqa: B018
 
 
-# What is relied on, tried out. A name is a part's; each raises or gives False where the part has changed.
+# What is relied on, tested. A name is a part's; each raises or returns False where the part has changed.
 
 
 def change_of_class():
@@ -121,7 +121,7 @@ def calls_by_name():
     inner, name = numba.njit(lambda x: x + 1, no_cpython_wrapper=True), "jitnet.tries.names"
     inner.compile((types.int64,))
     result = inner.get_compile_result(types.int64(types.int64))
-    llvm.add_symbol(name, numba_parts.make_known_by_name(result, name))
+    llvm.add_symbol(name, numba_parts.register_symbol(result, name))
     outer = numba.njit(lambda x: inner(x))
     return outer(1) == 2 and name in next(iter(outer.overloads.values())).library.get_llvm_str()
 
@@ -160,7 +160,7 @@ def cache_is_asked():
 def code_is_forgotten():
     dispatcher = numba.njit("int64(int64)")(lambda x: x)
     closed = not numba_parts.is_open(dispatcher)
-    numba_parts.forget_code(dispatcher)
+    numba_parts.discard_code(dispatcher)
     return closed and numba_parts.is_open(dispatcher) and not dispatcher.overloads and dispatcher(1) == 1
 
 
@@ -272,8 +272,8 @@ BEHAVIOURS = {
 
 def gone(name, monkeypatch):
     """What no longer holds of a part, in a line; "" where it does."""
-    tried, told = BEHAVIOURS[name], part(name)
-    line = f"{told.name} ({told.place}): no longer so: {told.relies}; then {told.breaks}"
+    tried, expected = BEHAVIOURS[name], part(name)
+    line = f"{expected.name} ({expected.place}): no longer so: {expected.relies}; then {expected.breaks}"
     try:
         holds = tried(monkeypatch) if "monkeypatch" in tried.__code__.co_varnames else tried()
     except Exception as error:
@@ -304,7 +304,7 @@ def test_what_no_longer_holds_is_named(name, owner, attribute, replaced, monkeyp
     assert gone(name, monkeypatch).startswith(f"{name} ({part(name).place}): no longer so: {part(name).relies}")
 
 
-# Nothing else uses them.
+# No other module uses them.
 
 PRIVATE = re.compile(r"\bnumba\.(core|np|cpython|parfors|misc|typed_passes)\b|\bllvmlite\.binding\.\w+\b")
 TUPLES = {"_replace", "_fields", "_asdict"}  # of any NamedTuple
@@ -312,7 +312,7 @@ PYTHON = {"os._exit", "sys._getframe"}
 
 
 def uses(source):
-    """Places in a module that reach for what Numba keeps to itself: its line, and what it names."""
+    """Places in a module that use Numba's private names: the line, and the name."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         names = []
@@ -370,18 +370,18 @@ def test_what_is_public_is_not(line):
     assert not list(uses(line))
 
 
-def test_only_versions_that_were_tried_are_allowed():
+def test_only_tested_versions_are_allowed():
     project = PACKAGE.parent / "pyproject.toml"
     if not project.exists():
         pytest.skip("the package is installed without its sources")
     (wanted,) = (
         each for each in tomllib.loads(project.read_text())["project"]["dependencies"] if each.startswith("numba")
     )
-    major, minor = map(int, numba_parts.TRIED.split("."))
+    major, minor = map(int, numba_parts.TESTED.split("."))
     assert wanted == f"numba>={major}.{minor},<{major}.{minor + 1}"
 
 
-def test_a_process_of_the_user_s_own_code_keeps_its_settings():
+def test_a_process_with_the_users_code_keeps_its_settings():
     code = (
         "import os, numba, sys\nbefore = dict(os.environ)\n"
         "from jitnet.compiler.numba_parts import Dispatcher, event, ir\n"
@@ -392,7 +392,7 @@ def test_a_process_of_the_user_s_own_code_keeps_its_settings():
         made.pop(name, None)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=made, check=True)
     assert done.stdout == "True False\n"
-    # Where Numba is not there yet, what jitnet's loops need is settled first.
+    # Where Numba is not imported yet, the settings of jitnet's loops are set first.
     own = "import os, jitnet.compiler.numba_parts as parts; print('OMP_PROC_BIND' in os.environ, bool(parts.event))"
     done = subprocess.run([sys.executable, "-c", own], capture_output=True, text=True, env=made, check=True)
     assert done.stdout == "True True\n"

@@ -72,10 +72,10 @@ def _handed_on(outer):
 
 @kernel
 def _renewed(address):
-    """Refers to another tuple in every turn of a loop, as a step does to its batch."""
+    """Refers to another tuple in every iteration of a loop, as a step does to its batch."""
     outer = outer_at(address)
-    for turn in range(3):
-        _region(by_reference(Outer(outer.inner, outer.results, outer.count, float(turn))), outer.count)
+    for iteration in range(3):
+        _region(by_reference(Outer(outer.inner, outer.results, outer.count, float(iteration))), outer.count)
 
 
 def test_every_part_of_a_region_sees_what_is_referred_to() -> None:

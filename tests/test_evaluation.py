@@ -1,4 +1,4 @@
-"""How good a network is: the numbers, worked by hand, and data that do not fit it, which are refused."""
+"""The evaluation of a network: figures worked by hand, and data that do not fit it, which are refused."""
 
 import warnings
 from pathlib import Path
@@ -15,7 +15,7 @@ from jitnet.model import Model
 
 
 def sure_of_the_brightest(n: int = 3, scale: float = 8.0) -> Model:
-    """A network of one layer whose guess is the largest of its n inputs."""
+    """A network of one layer that predicts the largest of its n inputs."""
     dataset = from_arrays(np.eye(n, dtype=np.float32) * 0.9, np.arange(n), class_names=[f"c{i}" for i in range(n)])
     model = Model.create(ModelConfig(in_features=n, n_classes=n, hidden=()), dataset)
     model.set_parameters([scale * np.eye(n, dtype=np.float32)], [np.zeros(n, np.float32)])
@@ -23,7 +23,7 @@ def sure_of_the_brightest(n: int = 3, scale: float = 8.0) -> Model:
 
 
 def test_a_case_worked_by_hand():
-    """Samples of classes 0 0 0 1 1 2, guessed 0 0 1 1 0 1: the mistakes by how sure the network was of them."""
+    """Samples of classes 0 0 0 1 1 2, predicted 0 0 1 1 0 1: the mistakes in the order of their probabilities."""
     rows = np.array([[1, 0, 0], [1, 0, 0], [0, 0.5, 0], [0, 1, 0], [1, 0, 0], [0, 0.25, 0]], np.float32)
     found = evaluate(sure_of_the_brightest(), Split(rows, np.array([0, 0, 0, 1, 1, 2])))
     assert found.n == 6
@@ -40,7 +40,7 @@ def test_a_case_worked_by_hand():
     assert len(evaluate(sure_of_the_brightest(), Split(rows, np.zeros(6, int)), n_mistakes=2).mistakes) == 2
 
 
-def test_a_data_set_is_judged_by_its_test_split_or_its_only_one():
+def test_a_data_set_is_evaluated_on_its_test_split_or_its_only_one():
     rows = np.eye(3, dtype=np.float32) * 0.9
     names = ["c0", "c1", "c2"]
     both = from_arrays(rows, np.arange(3), rows[:2], np.array([1, 1]), class_names=names)
@@ -86,7 +86,7 @@ def dataset_of(form: str, shape: tuple[int, ...] = (30, 8, 8)) -> Dataset:
 
 
 @pytest.mark.parametrize(
-    ("trained_on", "judged_by", "said"),
+    ("trained_on", "evaluated_on", "expected"),
     [
         ("bytes", "fractions", r"holds values from 0 to 1, the model expects grey levels \(0 to 255\)"),
         ("few levels", "fractions", r"holds values from 0 to 1, the model expects grey levels \(0 to 16\)"),
@@ -107,17 +107,17 @@ def dataset_of(form: str, shape: tuple[int, ...] = (30, 8, 8)) -> Dataset:
         ("standardised", "standardised", ""),
     ],
 )
-def test_data_in_another_form_than_the_models(trained_on, judged_by, said):
+def test_data_in_another_form_than_the_models(trained_on, evaluated_on, expected):
     model = Model.create(ModelConfig(in_features=64, n_classes=3), dataset_of(trained_on))
-    data = dataset_of(judged_by)
-    if not said:
+    data = dataset_of(evaluated_on)
+    if not expected:
         check_scaling(model, data)
         assert jitnet.evaluate(model, data).n == jitnet.evaluate(model, data.train).n == 30
         return
-    with pytest.raises(ModelError, match=said):
+    with pytest.raises(ModelError, match=expected):
         check_scaling(model, data)
     for judged in (data, data.train, stratified_split(data.train, 0.5, seed=0)[1]):
-        with pytest.raises(ModelError, match=said):
+        with pytest.raises(ModelError, match=expected):
             jitnet.evaluate(model, judged)
 
 
@@ -135,7 +135,7 @@ def test_one_peak_of_grey_levels_may_be_four_times_the_other(peak, other, fits):
         check_scaling(model, split)
 
 
-def test_a_model_that_says_nothing_of_its_data_takes_grey_levels_of_any_peak():
+def test_a_model_without_scaling_accepts_grey_levels_of_any_peak():
     model = Model.create(ModelConfig(in_features=64, n_classes=3))
     assert jitnet.evaluate(model, dataset_of("few levels")).n == 30
     with pytest.raises(ModelError, match="holds values from 0 to 1"):
@@ -143,7 +143,7 @@ def test_a_model_that_says_nothing_of_its_data_takes_grey_levels_of_any_peak():
 
 
 @pytest.mark.parametrize(
-    ("trained_on", "judged_by", "fits"),
+    ("trained_on", "evaluated_on", "fits"),
     [
         ("bytes", "dark bytes", True),
         ("bytes", "fractions", False),
@@ -154,10 +154,10 @@ def test_a_model_that_says_nothing_of_its_data_takes_grey_levels_of_any_peak():
         ("standardised", "fractions", True),
     ],
 )
-def test_a_split_of_ones_own_is_judged_by_its_values(trained_on, judged_by, fits):
-    """It belongs to no data set that tells its form: values that the model cannot have been trained on are refused."""
+def test_a_split_alone_is_checked_by_its_values(trained_on, evaluated_on, fits):
+    """It has no data set with a scaling: values that the model cannot have been trained on are refused."""
     model = Model.create(ModelConfig(in_features=64, n_classes=3), dataset_of(trained_on))
-    data = dataset_of(judged_by)
+    data = dataset_of(evaluated_on)
     split = Split(data.train.images, data.train.labels)
     if fits:
         assert jitnet.evaluate(model, split).n == 30
@@ -177,7 +177,7 @@ def test_values_that_scaling_takes_beyond_float32():
 
 
 def test_bytes_in_a_table_suit_a_model_of_bytes():
-    """A table of bytes that says nothing of images would be standardised itself, yet holds what the model expects."""
+    """A table of bytes without an image shape would be standardised by itself, yet it is what the model expects."""
     model = Model.create(ModelConfig(in_features=60, n_classes=3), dataset_of("bytes", (30, 6, 10)))
     table = dataset_of("bytes", (30, 60))
     assert np.ndim(table.scaling.scale) == 1

@@ -35,7 +35,7 @@ def views(loops: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def sections(loops: Any) -> dict[str, str]:
-    """What stands under each mark of the page."""
+    """The text under each mark of the page."""
     return {name: text.rstrip("\n") for _, name, text, _ in loops.SECTION.findall(PAGE)}
 
 
@@ -84,9 +84,9 @@ def test_a_quote_is_the_whole_function_without_its_description(loops):
     assert quoted.endswith("out[n, o] = total\n```")
     for step in loops.STEPS:
         text = re.match(r"```python\n(.*?)```", loops.source(step), re.DOTALL)[1]
-        own = ast.parse(inspect.getsource(plain(getattr(matmul, step.quoted[0][1])))).body[0]
-        assert isinstance(own.body.pop(0), ast.Expr)
-        assert ast.dump(ast.parse(text)) == ast.dump(ast.Module([own], []))
+        original = ast.parse(inspect.getsource(plain(getattr(matmul, step.quoted[0][1])))).body[0]
+        assert isinstance(original.body.pop(0), ast.Expr)
+        assert ast.dump(ast.parse(text)) == ast.dump(ast.Module([original], []))
 
 
 def test_the_steps_are_the_rungs_of_the_ladder(loops):
@@ -105,7 +105,7 @@ def test_what_a_turn_asks_for(loops):
 
 
 def test_the_line_views_are_of_these_loops_and_say_what_the_page_says(loops, views):
-    """That a turn asks for what the page says it does is checked as the text is made."""
+    """Whether an iteration loads and stores what the page says is checked when the text is made."""
     assert len(views) == 5
     for step, (view, loop) in zip(loops.STEPS, views, strict=False):
         assert view.function == step.quoted[0][1]

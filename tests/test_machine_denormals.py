@@ -1,4 +1,4 @@
-"""Numbers below 1.2e-38 become zero inside compiled code, and nowhere else: what is left of them after much training.
+"""Numbers below 1.2e-38 become zero inside compiled code, and nowhere else: none remain after long training.
 
 Told by what is computed, not by time: some processors hide most of what such numbers cost.
 """
@@ -30,7 +30,7 @@ def denormals(array):
 
 
 def numpy_keeps_them():
-    """Whether this thread's own arithmetic still has denormal numbers."""
+    """Whether this thread's arithmetic outside compiled code still has denormal numbers."""
     return np.float32(1e-40) * np.float32(1) == DENORMAL and (np.full(5, DENORMAL) * np.float32(0.5) > 0).all()
 
 
@@ -45,7 +45,7 @@ def _scale(values, factor, flush):
 
 @kernel
 def _halve_twice(values, others):
-    """What flushes inside what flushes puts back flags that flush."""
+    """Nested: the inner function restores flags that flush."""
     flags = flush_denormals()
     _scale(others, np.float32(0.5), True)
     for k in range(values.shape[0]):
@@ -72,14 +72,14 @@ def test_denormal_results_and_operands_are_zero_while_the_flags_are_set(value, f
     assert numpy_keeps_them()
 
 
-def test_other_numbers_are_left_alone():
+def test_other_numbers_are_not_changed():
     values = np.array([1.0, -3e38, 2.5 * TINY, np.inf, 0.0], np.float32)
     flushed = values.copy()
     _scale(flushed, np.float32(0.5), True)
     np.testing.assert_array_equal(flushed, values * np.float32(0.5))
 
 
-def test_flags_are_put_back_as_they_were_found():
+def test_flags_are_restored():
     values, others = np.full((2, 33), DENORMAL)
     _halve_twice(values, others)
     assert not values.any()
@@ -88,12 +88,12 @@ def test_flags_are_put_back_as_they_were_found():
 
 
 def long_problem(batch_size, n_steps):
-    """The first batch shows inputs that are zero ever after, so that their weights' moments decay."""
+    """The first batch has inputs that are zero in all later ones, so that their weights' moments decay."""
     problem = Problem((24, 2 * PANEL + 1, 5), 2 * batch_size)
     problem.images[batch_size:, 8:16] = 0
     problem.images[:, 16:] = 0
     problem.labels[:] = np.arange(len(problem.labels)) % 4
-    problem.biases[-1][4] = -300  # a class that never is: its probability is next to nothing
+    problem.biases[-1][4] = -300  # a class that never occurs: its probability is close to 0
     problem.order = np.resize(np.arange(batch_size, 2 * batch_size, dtype=np.int32), n_steps * batch_size)
     problem.order[:batch_size] = np.arange(batch_size)
     return problem
@@ -214,7 +214,7 @@ def drive_optimizer():
         drive_optimizer,
     ],
 )
-def test_the_drivers_flush_and_put_back(drive):
+def test_the_drivers_flush_and_restore(drive):
     assert denormals(drive()) == 0
     values = tiny(10_000)
     _halve_in_parts(values)

@@ -1,4 +1,4 @@
-"""What is known of the machine, and how many threads the next region runs on."""
+"""The description of the machine, and how many threads the next region runs on."""
 
 import numba
 import pytest
@@ -8,7 +8,7 @@ from jitnet.machine import host
 
 @pytest.fixture
 def system(tmp_path, monkeypatch):
-    """Files of the system, in a folder of the test's; gives a function that writes one."""
+    """Files of the system, in the test's folder; returns a function that writes one."""
     monkeypatch.setattr(host, "Path", lambda path: tmp_path / str(path).lstrip("/"))
 
     def write(path, text):
@@ -58,7 +58,7 @@ def test_a_quota_without_its_period_is_none(system):
     ("quota", "cores", "word"),
     [(None, 8, "affinity"), (3.0, 3, "quota"), (2.5, 2, "quota"), (0.5, 1, "quota"), (16.0, 8, "affinity")],
 )
-def test_the_smaller_of_cores_and_quota_binds(monkeypatch, quota, cores, word):
+def test_the_smaller_of_cores_and_quota_is_the_limit(monkeypatch, quota, cores, word):
     monkeypatch.setattr(host, "_quota", lambda: quota)
     monkeypatch.setattr(host.numba.config, "NUMBA_NUM_THREADS", 8)
     found = host.describe_machine.__wrapped__()

@@ -1,4 +1,4 @@
-"""Tiles: every operation does what its plain Python form says, in the plain form and in the compiled one."""
+"""Tiles: every operation equals its definition, in plain Python and compiled."""
 
 import numba
 import numpy as np
@@ -66,7 +66,7 @@ def _scaled(source, scale, added, at, stride, target):
 
 @kernel
 def _some_panels(source, at, stride, apart, panels, factors, row, target):
-    """Rows of three panels, of which there are so many: loaded, added to in both ways, stored."""
+    """Rows of three panels, of which so many are in use: loaded, added to in both ways, stored."""
     tile = tile_load(2, COLS, source, at, stride, apart, panels)
     tile = tile_add_outer(tile, factors, 1, 2, row, 5, PANEL + 2, panels)
     tile = tile_add_scaled(tile, np.float32(0.5), source, at, stride, apart, panels)
@@ -76,7 +76,7 @@ def _some_panels(source, at, stride, apart, panels, factors, row, target):
 
 @kernel
 def _every_panel(source, at, stride, apart, factors, row, target):
-    """The same without a number of panels: rows of three, all there."""
+    """The same without a number of panels: rows of three, all in use."""
     tile = tile_load(2, COLS, source, at, stride, apart)
     tile = tile_add_outer(tile, factors, 1, 2, row, 5, PANEL + 2)
     tile = tile_add_scaled(tile, np.float32(0.5), source, at, stride, apart)
@@ -154,7 +154,7 @@ def test_a_store_writes_its_rows_and_nothing_between_them():
 
 @pytest.mark.parametrize("panels", [1, 2, 3])
 @pytest.mark.parametrize(("stride", "apart"), [(3 * PANEL + 1, PANEL), (PANEL, 2 * PANEL + 3)])
-def test_of_a_row_only_the_panels_that_are_there_are_read_and_written(panels, stride, apart):
+def test_only_the_panels_in_use_are_read_and_written(panels, stride, apart):
     rng = np.random.default_rng(panels)
     source, row = (rng.normal(size=7 * PANEL + 30).astype(np.float32) for _ in range(2))
     factors = rng.normal(size=4).astype(np.float32)
@@ -170,12 +170,12 @@ def test_of_a_row_only_the_panels_that_are_there_are_read_and_written(panels, st
 
 
 def _again(function):
-    """The function, compiled once more and not kept."""
+    """The function, compiled again and not cached."""
     return function if config.DISABLE_JIT else numba.njit(function.py_func)
 
 
 def test_what_was_compiled_before_does_not_matter():
-    """A whole tile after a part of one, then a part again: Numba has typed that before, and takes it from there."""
+    """A whole tile after a part of one, then a part again: Numba has typed that before, and reuses it."""
     source, row, target = (np.zeros(9 * PANEL, np.float32) for _ in range(3))
     factors, stride = np.ones(4, np.float32), 3 * PANEL
     for _ in range(2):
@@ -185,9 +185,9 @@ def test_what_was_compiled_before_does_not_matter():
     target[:] = MARK
     _again(_some_panels)(source, 0, stride, PANEL, 2, factors, row, target)
     _again(_repeat_panels)(source, 0, 1, target, stride)
-    there = target.reshape(-1, 3 * PANEL)[:2]
-    assert (there[:, : 2 * PANEL] == 0).all()
-    assert (there[:, 2 * PANEL :] == MARK).all()
+    target_rows = target.reshape(-1, 3 * PANEL)[:2]
+    assert (target_rows[:, : 2 * PANEL] == 0).all()
+    assert (target_rows[:, 2 * PANEL :] == MARK).all()
     assert (target[2 * stride :] == MARK).all()
     target[:] = MARK
     _again(_every_panel)(source, 0, stride, PANEL, factors, row, target)
@@ -196,7 +196,7 @@ def test_what_was_compiled_before_does_not_matter():
 
 
 @pytest.mark.parametrize("panels", [1, 2, 3])
-def test_a_repeated_row_has_the_panels_that_are_there(source, panels):
+def test_a_repeated_row_has_the_panels_in_use(source, panels):
     stride, source = 3 * PANEL + 1, np.resize(source, 4 * PANEL)
     target = np.full(2 * stride, MARK, np.float32)
     _repeat_panels(source, 2, panels, target, stride)
@@ -212,7 +212,7 @@ def test_a_load_takes_rows_at_any_offset(source, at):
     np.testing.assert_array_equal(target.reshape(TILE_ROWS, PANEL), block(source, at, STRIDE))
 
 
-def test_a_repeated_row_stands_in_every_row(source):
+def test_a_repeated_row_is_in_every_row(source):
     target = np.full(TILE_ROWS * PANEL, MARK, np.float32)
     _repeat(source, 3, target, PANEL)
     np.testing.assert_array_equal(target.reshape(TILE_ROWS, PANEL), np.tile(source[3 : 3 + PANEL], (TILE_ROWS, 1)))
@@ -284,6 +284,6 @@ def test_a_sum_counts_every_number_once():
     assert _sum(values) == values.size * (values.size + 1) / 2
 
 
-def test_asking_for_memory_changes_nothing_and_is_harmless_anywhere():
+def test_prefetching_changes_nothing_and_takes_any_address():
     for kind in (np.float32, np.uint32, np.int64):
         assert _ask(np.zeros(3, kind), 10**9) == 10**9

@@ -314,7 +314,7 @@ def test_early_stopping_watches_the_loss():
     assert history.outcome == "no better loss on the held-out data for 3 epochs"
     assert history.kept == int(history.val_loss.argmin()) + 1
     assert history.final_test == (pytest.approx(jitnet.evaluate(model, data).loss, rel=1e-3), None)
-    assert f"test loss {history.final_test[0]:.4f}, looked at once" in repr(history)
+    assert f"test loss {history.final_test[0]:.4f}, evaluated once" in repr(history)
 
 
 @pytest.mark.parametrize(

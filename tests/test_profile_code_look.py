@@ -41,12 +41,12 @@ PLANTED = {
 
 @pytest.fixture(scope="module")
 def views() -> dict[str, CodeView]:
-    """The planted functions as a processor with AVX2 has them."""
+    """The planted functions, compiled for a processor with AVX2."""
     targets = [Target(name, FILE, arguments) for name, arguments in PLANTED.items()]
-    told: list[tuple[str, int, int]] = []
-    found = look(targets, "haswell", progress=lambda *each: told.append(each))
-    assert [what for what, _, _ in told][:-1] == list(PLANTED)
-    assert told[-1][1:] == (len(PLANTED), len(PLANTED))
+    expected: list[tuple[str, int, int]] = []
+    found = look(targets, "haswell", progress=lambda *each: expected.append(each))
+    assert [what for what, _, _ in expected][:-1] == list(PLANTED)
+    assert expected[-1][1:] == (len(PLANTED), len(PLANTED))
     return {view.function: view for view in found}
 
 
@@ -86,11 +86,11 @@ def test_a_loop_that_vectorises(views):
 
 
 def test_vectors_that_would_not_run_are_not_shown(views):
-    """LLVM makes vectors here for a matrix of one column, and says that it vectorised the loop."""
+    """LLVM makes vectors here for a matrix of one column, and reports that it vectorised the loop."""
     (inner,) = [loop for loop in views["walks_columns"].loops if loop.innermost]
     assert not inner.vectorised
     assert "vectorized loop" in inner.remark
-    assert "steps of one element" in inner.reason
+    assert "a stride of one element" in inner.reason
     assert (inner.counts.fma_packed, inner.counts.vector_bits) == (0, 0)
     assert inner.counts.fma_scalar == inner.main.iterations
     assert any(body.counts.fma_packed for body in inner.bodies)
@@ -198,16 +198,16 @@ def sums_of(loop: Loop) -> int:
     return len({one.text.split(",")[-1].strip() for one in loop.main.instructions if one.kind == "fma"})
 
 
-def test_own_kernels_for_a_processor_with_avx512(monkeypatch):
-    monkeypatch.setenv("JITNET_BLOCKS", "avx2")  # which is for loops that run here
+def test_kernels_for_a_processor_with_avx512(monkeypatch):
+    monkeypatch.setenv("JITNET_BLOCKS", "avx2")  # only for loops that run here
     names = ("linear_forward", "sparse_forward", "textbook")
     forward, sparse, textbook = look([kernel_targets(name)[0] for name in names], "icelake-server")
     assert forward.vector_bits == 512
     assert forward.foreign
     assert any("did not run" in note for note in forward.notes)
-    own = [loop for loop in forward.loops if loop.function == "linear_forward" and loop.bodies]
-    deepest = max(own, key=lambda loop: loop.depth)
-    # A tile of 24 sums: the block sizes of that processor, whatever this one's are.
+    written = [loop for loop in forward.loops if loop.function == "linear_forward" and loop.bodies]
+    deepest = max(written, key=lambda loop: loop.depth)
+    # A tile of 24 sums: the block sizes of that processor, not of this one.
     assert sums_of(deepest) == 24
     assert deepest.counts.fma_packed % 24 == 0
     assert deepest.counts.vector_bits == 512
@@ -216,14 +216,14 @@ def test_own_kernels_for_a_processor_with_avx512(monkeypatch):
     assert entries
     for loop in entries:
         assert (loop.counts.vector_bits, loop.counts.stores, loop.counts.fma_scalar) == (512, 0, 0)
-    # One that carries no types of its own: the textbook's sum is walked down a column, a number from each row.
+    # One without declared types: the textbook's sum is walked down a column, a number from each row.
     (inner,) = [loop for loop in textbook.loops if loop.depth == 3]
     assert textbook.signature.startswith("(float32[:, ::1], ")
     assert (inner.function, inner.vectorised, inner.counts.vector_bits) == ("textbook", False, 0)
     assert inner.counts.fma_scalar == inner.main.iterations
 
 
-def test_own_kernels_for_arm():
+def test_kernels_for_arm():
     (view,) = look(kernel_targets("linear.linear_forward"), "apple-m1", compared=False)
     deepest = max((loop for loop in view.loops if loop.bodies), key=lambda loop: loop.depth)
     # Six rows of sixteen numbers, four to a vector.
@@ -233,15 +233,15 @@ def test_own_kernels_for_arm():
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "expected"),
     [
         ("linear_forwrd", "did you mean linear_forward"),
         ("forward", "linear.forward or kind_linear.forward"),
         ("relu", "activation_forward"),
     ],
 )
-def test_a_kernel_that_is_none(name, told):
-    with pytest.raises(UsageError, match=told):
+def test_an_unknown_kernel(name, expected):
+    with pytest.raises(UsageError, match=expected):
         kernel_targets(name)
 
 
@@ -271,7 +271,7 @@ def test_all_is_every_linked_function_once():
 
 
 def test_kernels_that_python_calls_declare_their_types():
-    """Each as many as it has arguments; what they are is only seen when one is compiled."""
+    """As many as there are arguments; whether they are right only shows when one is compiled."""
     compiled = functions("kernels") | functions("engine")
     for name in kernel_names():
         (target,) = kernel_targets(name)
@@ -281,25 +281,25 @@ def test_kernels_that_python_calls_declare_their_types():
 
 
 @pytest.mark.parametrize(
-    ("name", "near"), [("icelake-servr", "icelake-server"), ("znver33", "znver3"), ("qqq", "apple-m1")]
+    ("name", "similar"), [("icelake-servr", "icelake-server"), ("znver33", "znver3"), ("qqq", "apple-m1")]
 )
-def test_a_processor_that_llvm_does_not_know(name, near):
-    with pytest.raises(UsageError, match=f"--cpu {name}: LLVM knows no such processor.*{near}"):
+def test_a_processor_that_llvm_does_not_know(name, similar):
+    with pytest.raises(UsageError, match=f"--cpu {name}: LLVM knows no such processor.*{similar}"):
         find_processor(name)
 
 
 @pytest.mark.parametrize(
-    ("target", "told"),
+    ("target", "expected"),
     [
         (Target("vectorises", FILE, (FLOATS,)), r"takes \(x, y\); 1 types were given"),
-        (Target("vectorises", FILE, (FLOATS, "float33")), "'float33' is no type"),
+        (Target("vectorises", FILE, (FLOATS, "float33")), "'float33' is not a type"),
         (Target("NOT_A_FUNCTION", FILE), "is int; expected"),
         (Target("f", "no_such_module_here"), "cannot be imported"),
     ],
     ids=["arguments", "type", "number", "module"],
 )
-def test_a_function_that_cannot_be_looked_at(target, told):
-    with pytest.raises(UsageError, match=told):
+def test_a_function_that_cannot_be_shown(target, expected):
+    with pytest.raises(UsageError, match=expected):
         look([target], compared=False)
 
 
@@ -319,7 +319,7 @@ def test_a_file_inside_a_package_is_a_part_of_it(tmp_path):
 
 
 def test_a_function_of_nothing_but_a_docstring_has_a_view(tmp_path):
-    """Numba's own search for a function's first line fails there, and so would the view of all that calls it."""
+    """Numba's search for a function's first line fails there, and so would the view of all that calls it."""
     file = tmp_path / "nothing.py"
     file.write_text('from numba import njit\n\n\n@njit\ndef nothing(x):\n    """Leave x as it is."""\n')
     (view,) = look([Target("nothing", str(file), (DOUBLES,))], analysed=False, compared=False)
@@ -333,10 +333,10 @@ def test_what_numba_cannot_compile_is_one_line():
     assert not isinstance(error.value, UsageError)
 
 
-def test_the_worker_leaves_the_users_settings_alone(tmp_path):
-    """Vectors of full width and a folder of our own are our kernels' settings, not those of functions of others."""
-    ours = _environment(tmp_path, own=True)
-    others = _environment(tmp_path, own=False)
+def test_the_worker_does_not_change_the_users_settings(tmp_path):
+    """Full vector width and a cache folder are settings for jitnet's kernels, not for the user's functions."""
+    ours = _environment(tmp_path, kernels=True)
+    others = _environment(tmp_path, kernels=False)
     assert ours["NUMBA_CACHE_DIR"].startswith(str(tmp_path))
     assert ("NUMBA_CPU_FEATURES" in ours) == HAS_AVX512
     for name in ("NUMBA_CACHE_DIR", "NUMBA_CPU_FEATURES", "NUMBA_CPU_NAME"):
@@ -351,7 +351,7 @@ def test_a_function_from_numbas_cache_has_its_lines_and_nothing_is_written_there
         "@njit(cache=True)\ndef outer(x, y):\n    inner(x, y)\n"
     )
     run = "import cached, numpy as np\ncached.outer(np.ones(4), np.ones(4))"
-    subprocess.run([sys.executable, "-c", run], cwd=tmp_path, env=_environment(tmp_path, own=False), check=True)
+    subprocess.run([sys.executable, "-c", run], cwd=tmp_path, env=_environment(tmp_path, kernels=False), check=True)
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb?")}
     assert kept
     target = Target("outer", str(file), ("float64[::1]", "float64[::1]"))

@@ -10,7 +10,7 @@ from jitnet.profile.code.assembly import count, read_assembly
 from jitnet.profile.code.code_view import Instruction
 from jitnet.profile.code.instructions import read_aarch64, read_x86
 from jitnet.profile.code.remarks import fates, in_plain_words, read_remarks
-from jitnet.profile.code.worker.strides import lines_for_one_step
+from jitnet.profile.code.worker.strides import lines_for_stride_one
 from jitnet.profile.readable import demangle
 
 AVX512 = """\
@@ -117,7 +117,7 @@ def test_loops_of_avx512():
     assert (counts.load_bytes, counts.store_bytes) == (64 + 64 + 4, 2 * 64)
     assert counts.flop == 2 * 2 * 16
     assert counts.instructions == 8
-    # The outer loop's own instructions are without the inner one's; what is called is known by the register's value.
+    # The outer loop's instructions are without the inner one's; the callee is known by the register's value.
     assert [one.kind for one in outer.instructions if one.kind in ("call", "fma")] == ["call"]
     assert count(outer.instructions).calls == 1
     (call,) = [one for one in outer.instructions if one.kind == "call"]
@@ -246,7 +246,7 @@ def test_what_became_of_each_loop():
 
     found = fates(read_remarks(REMARKS), loop_at)
     assert (found[22].vectorised, found[22].missed, found[22].unrolled) == (False, True, 8)
-    # The first reason counts: later ones are of the copies that were made of the loop.
+    # The first reason counts: later ones are of copies of the loop.
     assert found[22].remark == "cannot prove it is safe to reorder floating-point operations"
     assert "reassoc" in found[22].reason
     assert (found[30].vectorised, found[30].width, found[30].interleaved, found[30].reason) == (True, 8, 4, "")
@@ -258,11 +258,11 @@ def test_a_reason_that_is_not_known_stays_as_it_is():
     assert in_plain_words("something new of LLVM's") == "something new of LLVM's"
     assert (
         in_plain_words("unsafe dependent memory operations in loop. Use #pragma …")
-        == "a turn may need what another turn writes"
+        == "an iteration may need what another one writes"
     )
 
 
-# Vectors for steps of one element -----------------------------------------------------------------------------------
+# Vectors for a stride of one element --------------------------------------------------------------------------------
 
 GUARDED = """\
 define i32 @sum(i64 %step, i64 %count) !dbg !3 {
@@ -294,15 +294,15 @@ exit:
 
 
 def test_vectors_behind_the_question_for_a_step_of_one():
-    assert lines_for_one_step(GUARDED) == {("/a.py", 12)}
-    # Where everything is behind the question, all of it is.
-    assert lines_for_one_step(GUARDED.replace("br label %vector.body9\nvector", "ret i32 1\nvector")) == {
+    assert lines_for_stride_one(GUARDED) == {("/a.py", 12)}
+    # Where everything is after the test, all of it is.
+    assert lines_for_stride_one(GUARDED.replace("br label %vector.body9\nvector", "ret i32 1\nvector")) == {
         ("/a.py", 12),
         ("/b.py", 20),
     }
-    assert lines_for_one_step(GUARDED.replace("ident.check", "another.question")) == set()
-    # A line of which there are other vectors too.
-    assert lines_for_one_step(GUARDED.replace("%b, !dbg !6", "%b, !dbg !5")) == set()
+    assert lines_for_stride_one(GUARDED.replace("ident.check", "another.question")) == set()
+    # A line that is also in other vectors.
+    assert lines_for_stride_one(GUARDED.replace("%b, !dbg !6", "%b, !dbg !5")) == set()
 
 
 # Analysers -----------------------------------------------------------------------------------------------------------
@@ -335,7 +335,7 @@ LOOP = [Instruction(text) for text in ("vmovups\t(%rdi), %ymm0", "vmystery\t%ymm
 
 @pytest.fixture
 def program(tmp_path, monkeypatch):
-    """Puts a program of one's own on the path, in place of any that is there."""
+    """Puts a program on the path, in place of any that is there."""
 
     def put(name: str, script: str) -> None:
         path = tmp_path / name
@@ -354,7 +354,7 @@ def program(tmp_path, monkeypatch):
 
 
 def mca(report: str, refused: str = "nothing") -> str:
-    """A llvm-mca that knows two processors, and ends at an instruction that holds `refused`."""
+    """A llvm-mca that knows two processors, and stops at an instruction that contains `refused`."""
     return f"""
 case "$*" in
   *--version*) echo "LLVM (http://llvm.org/): LLVM version 14.0.6"; exit 0;;
@@ -404,10 +404,10 @@ def test_unknown_instructions_are_counted_and_too_many_give_no_bound(program):
     assert "1 of 3 instructions are unknown" in many.note
 
 
-def test_a_program_that_fails_gives_no_bound(program):
+def test_a_program_that_fails_has_no_bound(program):
     program("llvm-mca", 'case "$*" in *--version*) echo "version 14";; *) echo broken; exit 1;; esac')
     found = analysers.analyse(LOOP, "haswell", False)
-    assert (found.cycles, found.note) == (0.0, "it gave no answer")
+    assert (found.cycles, found.note) == (0.0, "it returned no result")
 
 
 OSACA = """\

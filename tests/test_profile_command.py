@@ -72,8 +72,8 @@ def test_the_document_can_be_compared(call):
     changed = call("profile", "--compare", "before.json", "after.json")
     assert changed.code == 0
     assert "before.json" in changed.out
-    told = call("profile", "--compare", "before.json", "after.json", "--json")
-    assert len(json.loads(told.out)["changes"]) == len(rows)
+    printed = call("profile", "--compare", "before.json", "after.json", "--json")
+    assert len(json.loads(printed.out)["changes"]) == len(rows)
 
 
 @pytest.mark.parametrize(
@@ -113,8 +113,8 @@ def test_a_loop_of_our_own_is_shown_with_its_code(call):
     assert found.code == 0
     assert "def count_row(row):" in found.out
     assert "vectorised" in found.out
-    told = call("profile", "--kernel", "count_row", "--cpu", "icelake-server", "--json")
-    assert json.loads(told.out)["views"][0]["cpu"] == "icelake-server"
+    printed = call("profile", "--kernel", "count_row", "--cpu", "icelake-server", "--json")
+    assert json.loads(printed.out)["views"][0]["cpu"] == "icelake-server"
 
 
 @pytest.mark.parametrize(

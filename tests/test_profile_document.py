@@ -12,7 +12,7 @@ import pytest
 from jitnet import render
 from jitnet.bench.comparison import rank_test
 from jitnet.errors import UsageError
-from jitnet.profile.document import BLOCKS, FORMAT, FUNCTION_FORMAT, compare, read_document
+from jitnet.profile.document import FORMAT, FUNCTION_FORMAT, MOST_GROUPS, compare, read_document
 from jitnet.profile.step.export import as_document
 from jitnet.runs import as_json
 
@@ -66,7 +66,7 @@ def test_a_document_has_every_sample_and_what_was_made_of_them(tmp_path):
     assert row["verdict"]
 
 
-def test_reading_gives_what_was_written(tmp_path):
+def test_reading_returns_what_was_written(tmp_path):
     found = read_document(write(tmp_path / "a.json", as_document(measured())))
     assert (found.format, found.cpu, found.settings) == (FORMAT, fake.MACHINE.cpu, fake.SETTINGS)
     assert len(found.samples_s) == 8
@@ -74,7 +74,7 @@ def test_reading_gives_what_was_written(tmp_path):
 
 
 BROKEN = {
-    "{": "is no JSON",
+    "{": "is not JSON",
     "[]": "names no form; expected 'jitnet profile 1'",
     '{"format": 1}': "names no form",
     '{"format": "jitnet bench 2"}': "is of the form 'jitnet bench 2'; expected 'jitnet profile 1'",
@@ -85,7 +85,7 @@ BROKEN = {
         "row 'f' has fewer than two samples"
     ),
     '{"format": "jitnet profile 1", "rows": [{"name": "f", "shape": "", "threads": 1, "samples_s": [1, -1]}]}': (
-        "one that is no time"
+        "one that is not a time"
     ),
     '{"format": "jitnet profile 1", "rows": [{"name": "f", "shape": "", "threads": 1, "samples_s": [1, 2]}]}': (
         "'machine' is missing"
@@ -94,7 +94,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("text", BROKEN)
-def test_a_file_that_is_no_profile(tmp_path, text):
+def test_a_file_that_is_not_a_profile(tmp_path, text):
     path = tmp_path / "a.json"
     path.write_text(text)
     with pytest.raises(UsageError) as caught:
@@ -112,7 +112,7 @@ def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(UsageError, match="cannot be read"):
         read_document(tmp_path)
     (tmp_path / "b.json").write_bytes(b"\xff\xfe")
-    with pytest.raises(UsageError, match=r"^--other .*is no JSON"):
+    with pytest.raises(UsageError, match=r"^--other .*is not JSON"):
         read_document(tmp_path / "b.json", option="--other")
 
 
@@ -145,7 +145,7 @@ def test_a_slow_moment_that_lasts_is_no_proof(tmp_path):
     change = compare(*documents, threshold=0.0).changes[1]
     assert change.verdict == "same"
     assert change.p > 0.005
-    assert BLOCKS < 50
+    assert MOST_GROUPS < 50
 
 
 def test_functions_are_compared_by_the_same_rows(tmp_path):
@@ -165,7 +165,7 @@ def test_functions_are_compared_by_the_same_rows(tmp_path):
         compare(before, step)
 
 
-def test_what_cannot_be_compared_is_refused_and_what_differs_is_told(tmp_path):
+def test_what_cannot_be_compared_is_refused_and_differences_are_reported(tmp_path):
     before = read_document(write(tmp_path / "a.json", as_document(measured())))
     other = {**fake.SETTINGS, "batch_size": 64, "optimizer": "adam"}
     with pytest.raises(UsageError, match="batch_size is 32 in one and 64 in the other; measure the same"):
@@ -174,9 +174,11 @@ def test_what_cannot_be_compared_is_refused_and_what_differs_is_told(tmp_path):
         compare(before, replace(before, settings={**fake.SETTINGS, "dropout": 0.5}))
     with pytest.raises(UsageError, match="no row is in both"):
         compare(before, replace(before, samples_s={("forward 0", "1", 1): [1.0, 2.0]}))
-    fewer = {key: own for key, own in before.samples_s.items() if key[2] == 1 and key[0] != "loss 0"}
+    fewer = {key: samples for key, samples in before.samples_s.items() if key[2] == 1 and key[0] != "loss 0"}
     found = compare(before, replace(before, cpu="Another", path=Path("b.json"), samples_s=fewer))
     assert len(found.changes) == 3
-    machine, alone = found.notices
+    machine, other_rows = found.notices
     assert "on another machine, A CPU of 2 cores; b.json on Another" in machine
-    assert alone.startswith(f"only in {before.path}: loss 0 (1 thread), whole step (2 threads), forward 0 (2 threads)")
+    assert other_rows.startswith(
+        f"only in {before.path}: loss 0 (1 thread), whole step (2 threads), forward 0 (2 threads)"
+    )

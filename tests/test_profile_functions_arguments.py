@@ -1,4 +1,4 @@
-"""`--args`: what each word stands for, and what is no word."""
+"""`--args`: what each word describes, and words that are not valid."""
 
 import numpy as np
 import pytest
@@ -49,13 +49,13 @@ def test_plain_values():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("f4[10", "neither an array nor a number"),
-        ("g4[10]", "'g4' is no type"),
+        ("g4[10]", "'g4' is not a type"),
         ("f4[10,-1]", "whole numbers"),
         ("f4[ten]", "whole numbers"),
-        ("f4[10]Z", "'Z' is no layout"),
+        ("f4[10]Z", "'Z' is not a layout"),
         ("f8[100000,100000]", "GiB"),
         ("x", "neither an array nor a number"),
         ("f4(abc)", "neither an array nor a number"),
@@ -63,7 +63,7 @@ def test_plain_values():
         ("[1,2]", "neither an array nor a number"),
     ],
 )
-def test_what_is_no_argument_is_named(text, told):
+def test_an_invalid_argument_is_named(text, expected):
     with pytest.raises(UsageError, match="--args") as caught:
         read_words(f"3 {text}")
-    assert told in str(caught.value)
+    assert expected in str(caught.value)

@@ -1,4 +1,4 @@
-"""Calls that all do the same work: what a function writes, what is put back, and rounds through several settings."""
+"""Calls that all do the same work: what a function writes, what is restored, and rounds through several settings."""
 
 import time
 from itertools import pairwise
@@ -15,21 +15,21 @@ class Pair(NamedTuple):
     right: np.ndarray
 
 
-def settled(function, *arguments, names="xyz"):
+def called_twice(function, *arguments, names="xyz"):
     calls = Calls(function, arguments, names[: len(arguments)])
     calls.first()
     calls.second()
     return calls
 
 
-def test_what_goes_on_changing_is_put_back_before_every_call():
+def test_an_array_that_keeps_changing_is_restored_before_every_call():
     seen = []
 
     def grows(x):
         seen.append(x[0])
         x += 1
 
-    calls = settled(grows, np.ones(3))
+    calls = called_twice(grows, np.ones(3))
     assert calls.written == {"x": "restored"}
     seen.clear()
     calls.one()
@@ -39,9 +39,9 @@ def test_what_goes_on_changing_is_put_back_before_every_call():
     assert len(seen) > 5
 
 
-def test_what_is_written_again_is_left_as_it_is():
+def test_an_array_with_the_same_values_again_is_not_restored():
     x, out = np.arange(3.0), np.zeros(3)
-    calls = settled(lambda x, out: np.multiply(x, 2, out=out), x, out)
+    calls = called_twice(lambda x, out: np.multiply(x, 2, out=out), x, out)
     assert calls.written == {"y": "again"}
     calls.sample(3)
     assert np.array_equal(out, [0, 2, 4])
@@ -49,19 +49,19 @@ def test_what_is_written_again_is_left_as_it_is():
     assert not out.any()
 
 
-def test_where_one_array_goes_on_changing_all_that_are_written_are_put_back():
+def test_where_one_array_keeps_changing_all_that_are_written_are_restored():
     def moves(x, out):
         out[:] = 1.0
         x += 1
 
-    calls = settled(moves, np.zeros(2), np.zeros(2))
+    calls = called_twice(moves, np.zeros(2), np.zeros(2))
     assert calls.written == {"x": "restored", "y": "restored"}
 
 
 def test_nan_is_equal_to_itself_and_read_only_arrays_are_left_alone():
     frozen = np.ones(2)
     frozen.flags.writeable = False
-    calls = settled(lambda x, y: None, np.array([np.nan, 1.0]), frozen)
+    calls = called_twice(lambda x, y: None, np.array([np.nan, 1.0]), frozen)
     assert calls.written == {}
 
 
@@ -73,7 +73,7 @@ def test_arrays_inside_tuples_have_names():
     def writes(pair):
         pair.right[0] += 1
 
-    assert settled(writes, Pair(first, second)).written == {"x.right": "restored"}
+    assert called_twice(writes, Pair(first, second)).written == {"x.right": "restored"}
 
 
 def test_what_a_function_raises_is_not_swallowed():
@@ -85,9 +85,9 @@ def test_what_a_function_raises_is_not_swallowed():
         calls.first()
 
 
-def test_every_setting_is_measured_in_turn():
+def test_the_settings_are_measured_alternately():
     order, now = [], [0]
-    calls = settled(lambda: order.append(now[0]))
+    calls = called_twice(lambda: order.append(now[0]))
     order.clear()
     found = interleaved(calls, [1, 2], lambda count: now.__setitem__(0, count), 0.05, lambda: None)
     assert set(found) == {1, 2}
@@ -112,8 +112,8 @@ def test_a_call_longer_than_the_budget_is_measured_once():
     assert samples[0] >= 0.03
 
 
-def test_a_function_that_sleeps_is_told_from_one_that_computes():
-    sleeping = settled(lambda: time.sleep(0.005))
+def test_a_function_that_sleeps_is_distinguished_from_one_that_computes():
+    sleeping = called_twice(lambda: time.sleep(0.005))
     assert sleeping.computing_share(0.1) < 0.5
-    computing = settled(lambda: sum(range(200_000)))
+    computing = called_twice(lambda: sum(range(200_000)))
     assert computing.computing_share(0.1) > 0.5

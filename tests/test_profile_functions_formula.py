@@ -30,12 +30,12 @@ NAMES = {
         ("7 % 4", 3),
     ],
 )
-def test_a_formula_gives_its_number(formula, value):
+def test_a_formula_has_its_value(formula, value):
     assert evaluate("--flop", formula, NAMES) == value
 
 
 @pytest.mark.parametrize(
-    ("formula", "told"),
+    ("formula", "expected"),
     [
         ("y.size", "'y' is unknown"),
         ("x.shape[3]", "index"),
@@ -45,13 +45,13 @@ def test_a_formula_gives_its_number(formula, value):
         ("-n", "-5"),
         ("x.shape", "[4, 6]"),
         ("name * 2", "arithmetic needs numbers"),
-        ("n.size", "no array"),
+        ("n.size", "not an array"),
     ],
 )
-def test_a_formula_that_gives_no_number_says_why(formula, told):
+def test_a_formula_without_a_number_says_why(formula, expected):
     with pytest.raises(UsageError, match="--flop") as caught:
         evaluate("--flop", formula, NAMES)
-    assert told in str(caught.value)
+    assert expected in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_formula_that_gives_no_number_says_why(formula, told):
     ["", "2 *", "__import__('os').getcwd()", "x.__class__", "open('a')", "[n for n in x]", "x if n else n", "n == 2",
      "lambda: 1", "n and 1", "f'{n}'", "x.shape.index(4)", "max.__self__", "(1, 2)[n:=0]", "min(*x)", "{n}"],
 )  # fmt: skip
-def test_whatever_else_is_refused_before_it_is_looked_at(formula):
+def test_everything_else_is_refused_before_it_is_evaluated(formula):
     with pytest.raises(UsageError, match="--bytes"):
         evaluate("--bytes", formula, NAMES)
 

@@ -14,7 +14,7 @@ from jitnet.profile.code.code_view import Target
 from jitnet.profile.code.look import look
 from jitnet.profile.functions.function_profile import Hint, Place
 from jitnet.profile.functions.hints import Kind
-from jitnet.profile.functions.machine_hints import borne_out, calls_and_divisions
+from jitnet.profile.functions.machine_hints import calls_and_divisions, confirmed
 from jitnet.profile.functions.profiling import _environment
 
 PLANTED = Path(__file__).parent / "planted"
@@ -26,7 +26,7 @@ FAULTS = {
     "promotes_by_element": ("f4[1000]", Kind.PROMOTION),
     "strided": ("f8[1000]A", Kind.LAYOUT),
     "wraps": ("f8[1000] f8[1000] 0", Kind.WRAPAROUND),
-    "keeps_order": ("f8[1000] f8[1000]", Kind.REDUCTION),
+    "sums_in_order": ("f8[1000] f8[1000]", Kind.REDUCTION),
     "allocates": ("f8[100,10]", Kind.ALLOCATION),
     "allocates_by_row": ("f8[100,10]", Kind.ALLOCATION),
     "races": ("f8[1000] f8[4]", Kind.RACE),
@@ -41,8 +41,8 @@ FAULTS = {
     "interprets": ("i8[100]", Kind.OBJECT_MODE),
     "asks_the_interpreter": ("f8[10]", Kind.OBJECT_MODE),
 }
-ALONE = {"races", "races_on_one", "races_through_indices", "reads_its_neighbour", "decays", "keeps_order", "strided"}
-"""Faults beside which nothing else is to be found."""
+ONLY = {"races", "races_on_one", "races_through_indices", "reads_its_neighbour", "decays", "sums_in_order", "strided"}
+"""Faults with no other hints."""
 
 CLEAN = {
     "saxpy": "f4(2.5) f4[1000] f4[1000]",
@@ -58,7 +58,7 @@ CLEAN = {
     "through_a_helper": "f4[1000] f4[1000]",
 }
 NEEDS_TIME = {Kind.UNEVEN.value, Kind.SHORT_REGION.value}
-"""Kinds that a busy machine can bring about in anything that runs on threads."""
+"""Kinds that a busy machine can cause in anything that runs on threads."""
 
 
 def case(name: str, file: str, args: str | None) -> dict:
@@ -68,7 +68,7 @@ def case(name: str, file: str, args: str | None) -> dict:
 
 
 def measured(cases: list[dict]) -> list[dict]:
-    """What the worker process answers to each request."""
+    """The worker process's reply to each request."""
     environment, _ = _environment()
     environment["PYTHONPATH"] = str(Path(jitnet.__file__).parents[1])
     done = subprocess.run(
@@ -83,8 +83,8 @@ def measured(cases: list[dict]) -> list[dict]:
 
 
 @pytest.fixture(scope="module")
-def answers() -> dict[str, dict]:
-    """What the worker process answers for each planted function."""
+def replies() -> dict[str, dict]:
+    """The worker process's reply for each planted function."""
     cases = [case(name, "faults.py", args) for name, (args, _) in FAULTS.items()]
     cases += [case(name, "clean.py", args) for name, args in CLEAN.items()]
     return dict(zip([*FAULTS, *CLEAN], measured(cases), strict=True))
@@ -102,14 +102,14 @@ def marked(name: str) -> list[int]:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_planted_fault_is_named_with_its_line(answers, name):
+def test_a_planted_fault_is_named_with_its_line(replies, name):
     args, kind = FAULTS[name]
     for _ in range(5):
-        hints = [hint for hint in answers[name]["hints"] if hint["kind"] == kind.value]
+        hints = [hint for hint in replies[name]["hints"] if hint["kind"] == kind.value]
         if hints or kind.value not in NEEDS_TIME:
             break
-        # A neighbour on one of the cores can hide what the threads' clocks would tell.
-        answers[name] = measured([case(name, "faults.py", args)])[0]
+        # Another process on one of the cores can hide what the threads' clocks would show.
+        replies[name] = measured([case(name, "faults.py", args)])[0]
     assert [(hint["place"]["file"], hint["place"]["line"]) for hint in hints] == [
         (str(PLANTED / "faults.py"), line) for line in marked(name)
     ]
@@ -117,25 +117,25 @@ def test_a_planted_fault_is_named_with_its_line(answers, name):
     assert all(hint["reason"] for hint in hints)
 
 
-@pytest.mark.parametrize("name", sorted(ALONE))
-def test_nothing_else_is_found_beside_it(answers, name):
-    kinds = {hint["kind"] for hint in answers[name]["hints"]} - NEEDS_TIME
+@pytest.mark.parametrize("name", sorted(ONLY))
+def test_nothing_else_is_found(replies, name):
+    kinds = {hint["kind"] for hint in replies[name]["hints"]} - NEEDS_TIME
     assert kinds == {FAULTS[name][1].value}
 
 
 @pytest.mark.parametrize("name", CLEAN)
-def test_a_clean_function_gets_no_hint(answers, name):
-    assert [hint for hint in answers[name]["hints"] if hint["kind"] not in NEEDS_TIME] == []
+def test_a_clean_function_gets_no_hint(replies, name):
+    assert [hint for hint in replies[name]["hints"] if hint["kind"] not in NEEDS_TIME] == []
 
 
-# What the machine code has to say, of faults and of clean functions: for each, the types that it is compiled for.
+# Hints from the machine code, of faults and of clean functions: for each, the types that it is compiled for.
 COMPILED = {
     "calls_exp": (["float64[::1]"] * 2, Kind.CALL),
     "sleeps": (["float64[::1]", "int64"], Kind.CALL),
     "divides": (["float64[::1]"] * 3, Kind.DIVISION),
     "roots": (["float64[::1]"] * 2, Kind.DIVISION),
     "wraps": (["float64[::1]", "float64[::1]", "int64"], Kind.WRAPAROUND),
-    "keeps_order": (["float64[::1]"] * 2, Kind.REDUCTION),
+    "sums_in_order": (["float64[::1]"] * 2, Kind.REDUCTION),
     "promotes": (["float32[::1]"] * 2, Kind.PROMOTION),
     "saxpy": (["float32", "float32[::1]", "float32[::1]"], None),
     "dot": (["float32[::1]"] * 2, None),
@@ -158,7 +158,7 @@ def at(name: str) -> dict:
 
 
 def from_types(name: str) -> list[Hint]:
-    """Hints of the kinds that the machine code is asked about, as the types give them, at the marked line."""
+    """Hints of the kinds that are checked against the machine code, as from the types, at the marked line."""
     kind = COMPILED[name][1]
     if kind not in (Kind.WRAPAROUND, Kind.REDUCTION, Kind.PROMOTION):
         return []
@@ -166,10 +166,10 @@ def from_types(name: str) -> list[Hint]:
 
 
 @pytest.mark.parametrize("name", COMPILED)
-def test_what_the_machine_code_tells(views, name):
+def test_hints_from_the_machine_code(views, name):
     kind = COMPILED[name][1]
     known = {"divisions": [], "pointers": [at("sleeps") | {"name": "usleep"}]}
-    found = borne_out(from_types(name), views[name]) + calls_and_divisions(views[name], known, 1.0)
+    found = confirmed(from_types(name), views[name]) + calls_and_divisions(views[name], known, 1.0)
     lines = marked(name) if kind else []
     assert [(hint.kind, hint.place.file, hint.place.line) for hint in found] == [
         (kind.value, str(PLANTED / "faults.py"), line) for line in lines
@@ -186,10 +186,13 @@ def test_a_call_is_named_and_has_the_time_in_which_nothing_is_computed(views):
     assert counting.share is None
 
 
-def test_a_division_says_why_it_need_not_be_one(views):
-    known = {"divisions": [at("divides") | {"told": "scale is the same in every turn", "checks": True}], "pointers": []}
+def test_a_division_says_why_it_can_be_replaced(views):
+    known = {
+        "divisions": [at("divides") | {"reason": "scale is the same in every iteration", "checks": True}],
+        "pointers": [],
+    }
     (hint,) = calls_and_divisions(views["divides"], known, 1.0)
-    assert "scale is the same in every turn" in hint.reason
+    assert "scale is the same in every iteration" in hint.reason
     assert "reciprocal" in hint.advice
     assert 'error_model="numpy"' in hint.advice
 
@@ -197,19 +200,19 @@ def test_a_division_says_why_it_need_not_be_one(views):
 @pytest.mark.parametrize(
     ("name", "kind"), [("saxpy", Kind.PROMOTION), ("saxpy", Kind.WRAPAROUND), ("dot", Kind.REDUCTION)]
 )
-def test_a_hint_from_types_falls_where_the_compiler_has_removed_its_cost(views, name, kind):
+def test_a_hint_from_types_is_dropped_where_the_compiler_removed_its_cost(views, name, kind):
     (loop,) = views[name].loops
     hint = Hint(kind.value, Place(loop.file, loop.line + 1), "", "", "types")
-    assert borne_out([hint], views[name]) == []
+    assert confirmed([hint], views[name]) == []
     elsewhere = Hint(kind.value, Place(loop.file, 1), "", "", "types")
-    assert borne_out([elsewhere], views[name]) == [elsewhere]
+    assert confirmed([elsewhere], views[name]) == [elsewhere]
     other = Hint(Kind.LAYOUT.value, Place(loop.file, loop.line + 1), "", "", "types")
-    assert borne_out([other], views[name]) == [other]
+    assert confirmed([other], views[name]) == [other]
 
 
-def test_a_sum_of_a_few_terms_that_are_written_out_is_no_loop_to_speed_up(views):
-    view = views["keeps_order"]
-    hints = borne_out(from_types("keeps_order"), view)
+def test_a_sum_that_is_unrolled_completely_gets_no_hint(views):
+    view = views["sums_in_order"]
+    hints = confirmed(from_types("sums_in_order"), view)
     assert [hint.kind for hint in hints] == [Kind.REDUCTION.value]
     gone = replace(view, loops=tuple(replace(loop, unrolled=0) for loop in view.loops))
-    assert borne_out(from_types("keeps_order"), gone) == []
+    assert confirmed(from_types("sums_in_order"), gone) == []

@@ -1,4 +1,4 @@
-"""A function's profile from the outside: what comes back, and one line for whatever goes wrong in the user's code."""
+"""A function's profile as users see it: what is returned, and one line for all that goes wrong in the user's code."""
 
 import re
 import subprocess
@@ -92,8 +92,8 @@ def module(tmp_path_factory) -> Path:
 
 @pytest.fixture(autouse=True)
 def no_second_look(monkeypatch):
-    """Its machine code is read elsewhere; here it would cost a compile a test."""
-    monkeypatch.setattr(profiling, "_look", lambda profile, answer, cpu: (None, "not asked for"))
+    """Machine code is tested elsewhere; here it would cost a compile a test."""
+    monkeypatch.setattr(profiling, "_look", lambda profile, reply, cpu: (None, "not requested"))
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def line_of(module):
 @pytest.fixture(scope="module")
 def scaled(module) -> FunctionProfile:
     before = profiling._look
-    profiling._look = lambda profile, answer, cpu: (None, "not asked for")
+    profiling._look = lambda profile, reply, cpu: (None, "not requested")
     try:
         return profile_function(
             f"{module}:scaled", setup=f"{module}:made", flop="x.size", bytes="x.nbytes + out.nbytes", perf_map=True
@@ -148,7 +148,7 @@ def test_the_map_for_perf_names_the_function_and_its_parallel_loop(scaled, line_
 
 
 def test_addresses_of_symbols_are_where_the_function_is(module):
-    """Read back in the process itself: what Numba calls for the function lies in the symbol of its name."""
+    """Read in the process itself: the address that Numba calls is in the symbol of the function's name."""
     code = f"""
         import sys
         from jitnet.profile.readable import demangle
@@ -162,9 +162,9 @@ def test_addresses_of_symbols_are_where_the_function_is(module):
         (made,) = theirs.adds_up.overloads.values()
         engine = cpu_target.target_context.codegen()._engine
         at = made.library.get_pointer_to_function(made.fndesc.llvm_func_name)
-        (own,) = [each for each in symbols.found(engine.get_function_address) if each.address == at]
-        assert demangle(own.name) == "theirs.adds_up", own
-        assert 20 < own.size < 2000, own
+        (symbol,) = [each for each in symbols.found(engine.get_function_address) if each.address == at]
+        assert demangle(symbol.name) == "theirs.adds_up", symbol
+        assert 20 < symbol.size < 2000, symbol
     """
     environment, _ = profiling._environment()
     environment["PYTHONPATH"] = str(Path(jitnet.__file__).parents[1])
@@ -174,27 +174,27 @@ def test_addresses_of_symbols_are_where_the_function_is(module):
     assert done.returncode == 0, done.stderr
 
 
-def test_what_goes_on_changing_is_put_back(module):
+def test_an_array_that_keeps_changing_is_restored(module):
     profile = profile_function(f"{module}:Box.inner", args="f8[8]")
     assert [each.written for each in profile.arguments] == ["restored"]
-    assert any("put back" in note for note in profile.notes)
+    assert any("was restored" in note for note in profile.notes)
     assert profile.hints == ()
 
 
 @pytest.mark.parametrize(
-    ("name", "told", "line"),
+    ("name", "expected", "line"),
     [
         ("raises", "ValueError: too many of them", "raise ValueError"),
         ("untyped", "Unknown attribute 'nothing'", "return x.nothing"),
-        ("crashes", "ended by SIGSEGV", "def crashes"),
-        ("never_ends", "nothing came back for more than 1 s", "def never_ends"),
+        ("crashes", "killed by SIGSEGV", "def crashes"),
+        ("never_ends", "no reply for more than 1 s", "def never_ends"),
     ],
 )
-def test_what_goes_wrong_in_the_users_code_is_one_line_with_its_place(module, line_of, name, told, line):
+def test_what_goes_wrong_in_the_users_code_is_one_line_with_its_place(module, line_of, name, expected, line):
     with pytest.raises(JitnetError) as caught:
         profile_function(f"{module}:{name}", args="f8[8]", limit_s=1 if name == "never_ends" else 60)
     assert caught.value.exit_code == 1
-    assert told in str(caught.value)
+    assert expected in str(caught.value)
     assert f"{module}:{line_of(line)}" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -205,9 +205,9 @@ def test_plain_python_is_wrong_usage(module):
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "told"),
+    ("name", "arguments", "expected"),
     [
-        ("adds_up", None, "adds_up(x) needs arguments: give them with --args"),
+        ("adds_up", None, "adds_up(x) needs arguments: pass them with --args"),
         ("declared", None, "declared for"),
         ("adds_up", (1, 2), "takes 1 argument, 2 given"),
         ("scaled", (1,), "takes 2 to 3 arguments, 1 given"),
@@ -217,10 +217,10 @@ def test_plain_python_is_wrong_usage(module):
         ("np.zeros", None, "is of type builtin_function_or_method"),
     ],
 )
-def test_what_cannot_be_profiled_says_what_is_missing(module, capsys, name, arguments, told):
+def test_what_cannot_be_profiled_says_what_is_missing(module, capsys, name, arguments, expected):
     with pytest.raises(Refused) as caught:
         check_arguments(find(f"{module}:{name}"), arguments)
-    assert told in str(caught.value)
+    assert expected in str(caught.value)
     assert caught.value.usage
 
 
@@ -230,22 +230,22 @@ def test_a_module_that_is_not_there(module):
 
 
 @pytest.mark.parametrize(
-    ("target", "options", "told"),
+    ("target", "options", "expected"),
     [
         ("scaled", {}, "expected module:function"),
         ("nowhere/theirs.py:scaled", {}, "no such file"),
-        ("m:f", {"args": "3", "setup": "m:g"}, "give one"),
-        ("m:f", {"args": "g4[3]"}, "'g4' is no type"),
+        ("m:f", {"args": "3", "setup": "m:g"}, "use one"),
+        ("m:f", {"args": "g4[3]"}, "'g4' is not a type"),
         ("m:f", {"setup": "g"}, "--setup g"),
         ("m:f", {"flop": "open('x')"}, "--flop"),
         ("m:f", {"setup": "nowhere/g.py:g"}, "no such file"),
     ],
 )
-def test_wrong_usage_is_seen_before_anything_is_started(monkeypatch, target, options, told):
+def test_wrong_usage_is_seen_before_anything_is_started(monkeypatch, target, options, expected):
     monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: pytest.fail("a process was started"))
     with pytest.raises(UsageError) as caught:
         profile_function(target, **options)
-    assert told in str(caught.value)
+    assert expected in str(caught.value)
 
 
 def test_the_worker_process_has_the_users_settings_and_not_ours(monkeypatch):
@@ -282,7 +282,7 @@ def test_the_worker_process_loads_no_room_that_changes_numba():
         "not name.startswith('jitnet.profile.functions.worker')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    # numba_parts and figures settle nothing, nor do the packages of their folders.
+    # numba_parts and figures change no setting, nor do the packages of their folders.
     assert done.stdout.split() == [
         *("jitnet.bench", "jitnet.bench.figures", "jitnet.compiler", "jitnet.compiler.numba_parts", "jitnet.errors"),
         *("jitnet.profile", "jitnet.profile.functions", "jitnet.profile.functions.arguments"),

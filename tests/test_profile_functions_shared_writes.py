@@ -1,4 +1,4 @@
-"""Who writes what in a parallel loop, as a run without the compiler finds it; and the processor's flags."""
+"""Races in a parallel loop, as a run without the compiler finds them; and the processor's flags."""
 
 import platform
 import subprocess
@@ -21,7 +21,7 @@ def every_fourth(x, out):
         out[i % 4] += x[i]
 
 
-def own_rows(x, out):
+def separate_rows(x, out):
     for i in numba.prange(x.shape[0]):
         row = out[i]
         for j in range(x.shape[1]):
@@ -37,9 +37,9 @@ def one_row(x, out):
 def made_inside(x):
     shared = np.zeros(2)
     for i in prange(x.shape[0]):
-        mine = np.zeros(2)
-        mine[0] = x[i]
-        shared[1] = mine[0]
+        private = np.zeros(2)
+        private[0] = x[i]
+        shared[1] = private[0]
     return shared
 
 
@@ -62,13 +62,13 @@ def inside_another(x, out):
 
 
 @njit
-def put(out, i, value):
+def store_half(out, i, value):
     out[i // 2] = value
 
 
 def through_a_call(x, out):
     for i in prange(x.shape[0]):
-        put(out, i, x[i])
+        store_half(out, i, x[i])
 
 
 def line(function, text: str) -> int:
@@ -81,7 +81,7 @@ X, ROWS = np.arange(1.0, 9.0), np.ones((4, 3))
 
 
 @pytest.mark.parametrize(
-    ("function", "arguments", "text", "turns"),
+    ("function", "arguments", "text", "iterations"),
     [
         (every_fourth, (X, np.zeros(4)), "out[i % 4]", (0, 4)),
         (one_row, (ROWS, np.zeros((4, 3))), "row[:] =", (0, 1)),
@@ -89,24 +89,24 @@ X, ROWS = np.arange(1.0, 9.0), np.ones((4, 3))
         (neighbour, (X.copy(),), "x[i] = x[i - 1]", (0, 1)),
     ],
 )
-def test_two_turns_at_one_element_are_named(function, arguments, text, turns):
+def test_two_iterations_at_one_element_are_named(function, arguments, text, iterations):
     suspect = line(function, text)
     watch = watch_run(function, arguments, {suspect}, 5.0)
-    assert set(watch.meetings) == {suspect}
-    assert watch.meetings[suspect][:2] == turns
-    assert not watch.complete, "it ends once all suspects are settled"
+    assert set(watch.conflicts) == {suspect}
+    assert watch.conflicts[suspect][:2] == iterations
+    assert not watch.complete, "it ends once all suspects are confirmed"
 
 
 def test_a_compiled_function_that_is_called_is_watched_too():
     watch = watch_run(through_a_call, (X, np.zeros(4)), {1}, 5.0)
-    assert watch.meetings[line(put.py_func, "out[i // 2]")][:2] == (0, 1)
+    assert watch.conflicts[line(store_half.py_func, "out[i // 2]")][:2] == (0, 1)
     assert watch.complete
 
 
 @pytest.mark.parametrize(
     ("function", "arguments"),
     [
-        (own_rows, (ROWS, np.zeros((4, 3)))),
+        (separate_rows, (ROWS, np.zeros((4, 3)))),
         (loop_after_loop, (X, np.zeros(8))),
         (inside_another, (X, np.zeros(8))),
         (every_fourth, (X[:4], np.zeros(4))),
@@ -115,19 +115,19 @@ def test_a_compiled_function_that_is_called_is_watched_too():
 def test_elements_with_one_writer_a_loop_are_no_race(function, arguments):
     watch = watch_run(function, arguments, {1}, 5.0)
     assert watch.complete
-    assert watch.meetings == {}
+    assert watch.conflicts == {}
 
 
-def test_the_users_arrays_are_left_alone():
+def test_the_users_arrays_are_not_changed():
     out = np.zeros(4)
     watch_run(every_fourth, (X, out), set(), 5.0)
     assert not out.any()
 
 
 def test_time_that_is_over_ends_the_run():
-    watch = watch_run(own_rows, (np.ones((100_000, 10)), np.zeros((100_000, 10))), {1}, 0.05)
+    watch = watch_run(separate_rows, (np.ones((100_000, 10)), np.zeros((100_000, 10))), {1}, 0.05)
     assert not watch.complete
-    assert watch.meetings == {}
+    assert watch.conflicts == {}
 
 
 def test_what_the_function_raises_ends_the_run():
@@ -138,20 +138,20 @@ def test_what_the_function_raises_ends_the_run():
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="needs the flags of x86")
-def test_flags_tell_of_denormal_numbers_and_flushing_removes_them():
+def test_flags_show_denormal_numbers_and_flushing_removes_them():
     code = """
         from jitnet.profile.functions.worker.thread_clock import DENORMAL_OPERAND, ThreadClock
         clock, tiny = ThreadClock(), 1e-310
-        clock.watch_flags(flush=False)
+        clock.clear_flags(flush=False)
         kept = tiny * 2.0
-        assert clock.seen_flags() & DENORMAL_OPERAND
-        clock.watch_flags(flush=False)
-        assert not clock.seen_flags() & DENORMAL_OPERAND, "cleared"
-        clock.watch_flags(flush=True)
+        assert clock.read_flags() & DENORMAL_OPERAND
+        clock.clear_flags(flush=False)
+        assert not clock.read_flags() & DENORMAL_OPERAND, "cleared"
+        clock.clear_flags(flush=True)
         flushed = tiny * 2.0
-        clock.seen_flags()
+        clock.read_flags()
         assert (kept > 0.0, flushed) == (True, 0.0)
-        assert tiny * 2.0 == kept, "put back"
+        assert tiny * 2.0 == kept, "restored"
     """
     environment = profiling._environment()[0] | {"PYTHONPATH": str(Path(jitnet.__file__).parents[1])}
     command = [sys.executable, "-c", textwrap.dedent(code)]

@@ -1,4 +1,4 @@
-"""The timeline: a document that keeps the trace event format's rules, and says what ran when."""
+"""The timeline: a document that follows the trace event format's rules, and says what ran when."""
 
 import json
 import math
@@ -18,7 +18,7 @@ NAMES_SOMETHING = {"process_name": "name", "thread_name": "name", "thread_sort_i
 
 
 def faults(text: str) -> list[str]:
-    """What a document breaks of the rules of "Trace Event Format", where it has complete events and metadata alone.
+    """The rules of "Trace Event Format" that a document breaks, where it has only complete events and metadata.
 
     JSON that any reader takes; an object with a list under `traceEvents`; `displayTimeUnit` ms or ns. In each event:
     `ph`, `name`, whole `pid` and `tid`, `args` an object. A complete event has finite `ts` and `dur`, neither below 0,
@@ -26,9 +26,9 @@ def faults(text: str) -> list[str]:
     its argument, and says it once for a process or thread. Viewers also want a time on every event.
     """
     try:
-        document = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+        document = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     except ValueError:
-        return ["is no JSON"]
+        return ["is not JSON"]
     if not isinstance(document, dict) or not isinstance(document.get("traceEvents"), list):
         return ["no list of traceEvents"]
     found = [] if document.get("displayTimeUnit") in ("ms", "ns") else ["displayTimeUnit"]
@@ -84,7 +84,7 @@ def trace_of(**fields: object) -> dict:
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_the_document_keeps_the_formats_rules(threads):
+def test_the_document_follows_the_formats_rules(threads):
     assert faults(as_json(trace_of(threads=threads))) == []
 
 
@@ -109,7 +109,7 @@ def test_a_broken_document_is_noticed(fault):
     document = deepcopy(trace_of(threads=1))
     BREAKS[fault](document["traceEvents"])
     assert [text for text in faults(json.dumps(document)) if fault in text]
-    assert faults("{") == ["is no JSON"]
+    assert faults("{") == ["is not JSON"]
     assert faults("[]") == faults('{"traceEvents": {}}') == ["no list of traceEvents"]
 
 
@@ -141,7 +141,7 @@ def test_a_slice_says_what_ran_where_and_when():
     assert "GFLOP/s" not in gather
 
 
-def test_neighbours_that_meet_between_two_nanoseconds_do_not_overlap():
+def test_adjacent_slices_do_not_overlap_after_rounding():
     ends = [0.0, 1.0000004e-6, 2.0000006e-6, 3.0000005e-6, 3.00000051e-6]
     slices = tuple(Slice(0, 0, 0, begin, end) for begin, end in pairwise(ends))
     assert faults(as_json(trace_of(threads=1, slices=slices))) == []

@@ -1,4 +1,4 @@
-"""The profile of a training step: what it makes of readings, and a short one of real steps."""
+"""The profile of a training step: from given readings, and a short one of real steps."""
 
 import numpy as np
 import pytest
@@ -72,13 +72,13 @@ def test_rows_and_rest_are_what_the_readings_say(digits):
         assert row.share == pytest.approx(0.01, rel=0.01)
         assert row.calls == 8
     for region in regions:
-        own = [row for row in rows if row.region == region.region]
+        lines = [row for row in rows if row.region == region.region]
         late = (region.parts - 1) / 2  # part k begins k µs late, so the mean part does by that
-        assert region.busy_s == pytest.approx(len(own) * 1e-6, rel=0.01)
+        assert region.busy_s == pytest.approx(len(lines) * 1e-6, rel=0.01)
         assert region.starting_s == pytest.approx((2 + late + 3) * 1e-6, rel=0.01)
         assert region.waiting_s == pytest.approx(late * 1e-6, rel=0.01, abs=1e-9)
-    told = sum(row.median_s for row in rows) + found.waiting_s + found.starting_s + found.rest_s
-    assert told == pytest.approx(100e-6)
+    total = sum(row.median_s for row in rows) + found.waiting_s + found.starting_s + found.rest_s
+    assert total == pytest.approx(100e-6)
     assert found.rest_s == pytest.approx(100e-6 - sum(region.wall_s for region in regions), rel=0.01)
 
 
@@ -89,7 +89,7 @@ def test_the_middle_half_of_the_pairs_is_typical():
     assert typical_pairs((1.0, 2.0, 3.0), (1.0, 2.0, 3.0)) == (0, 1, 2)
 
 
-def test_the_thread_that_the_others_wait_for_is_seen(digits):
+def test_the_thread_that_the_others_wait_for_is_found(digits):
     made = trainer(digits)
     if made.plan.program.threads < 2:
         pytest.skip("needs two cores")
@@ -129,7 +129,7 @@ def test_a_short_profile_of_real_steps(digits, hidden, options):
     assert len(profile.plain_s) == len(profile.clocked_s) >= 8
     assert all(row.median_s > 0 and len(row.samples_s) == len(profile.clocked_s) for row in profile.rows)
     assert all(row.verdict for row in profile.rows)
-    # All of a step is told: what rows and rest add up to is the step with the clock, in the same chunks.
+    # All of a step is reported: rows and rest add up to the step with the clock, in the same chunks.
     with_clock = np.mean([profile.clocked_s[place] for place in profile.typical])
     assert profile.accounted == pytest.approx(with_clock / profile.step_s, rel=1e-6)
     assert profile.settings["optimizer"] == options.get("optimizer", "sgd")

@@ -131,7 +131,7 @@ def test_lines_are_whole_and_fit(width, encoding, found):
 
 
 def plotted(lines: list[str]) -> list[str]:
-    """The rows of the picture, without what stands left of its axis."""
+    """The rows of the picture, without what is left of its axis."""
     return [re.split("[│┤]", line, maxsplit=1)[1] for line in lines if re.match(r"^ *[\d,.]* [│┤]", line)]
 
 
@@ -149,7 +149,7 @@ def test_the_picture_has_every_mark_once_and_its_row_below():
     assert [line for line in shown(many(), 120) if line.startswith("* above the roof, which is impossible")]
 
 
-def test_a_mark_stands_where_its_numbers_say():
+def test_a_mark_is_where_its_numbers_say():
     """On the peak's row, and on the column of its ridge: on a drawn roof, where it takes the place of its dots."""
     points = (Point("ridge", 0.5, 100.0, 1.0, mark="@"), Point("below", 5.0, 10.0, 0.1, mark="#"))
     lines = plotted(shown(replace(SIMPLE, points=points)))
@@ -242,7 +242,7 @@ def test_title_and_legend_say_what_was_measured(figures):
 
 
 def outline(text: Text, renderer: object) -> OutlinePath:
-    """The rectangle of a text as it is drawn, turned."""
+    """The rectangle of a text as it is drawn, rotated."""
     angle, middle = text.get_rotation(), text.get_transform().transform(text.get_position())
     text.set_rotation(0.0)
     box = text.get_window_extent(renderer)
@@ -296,7 +296,7 @@ def test_names_of_slopes_that_run_side_by_side_are_off_both():
         assert not name.intersects_path(slope, filled=False), f"a line runs through {text.get_text()}"
 
 
-def test_a_name_is_turned_as_its_line_is(figures):
+def test_a_name_is_rotated_as_its_line_is(figures):
     [axes] = figures["default"].axes
     for text in axes.texts:
         if text.get_text().endswith("GB/s"):
@@ -307,7 +307,7 @@ def test_a_name_is_turned_as_its_line_is(figures):
 
 @pytest.mark.parametrize(("kind", "magic"), [("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF")])
 def test_the_same_roofline_is_the_same_file_and_leaves_no_trace(monkeypatch, kind, magic):
-    """Whatever the user's style is, and whenever it is drawn."""
+    """With any style of the user's, and at any time."""
     first = roofline_file(SIMPLE, kind)
     assert first.startswith(magic)
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")

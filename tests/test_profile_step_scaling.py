@@ -10,14 +10,14 @@ from jitnet.profile.step.scaling import scaling_of
 
 
 def on(threads: int, forward_us: float, loss_us: float, **fields: object) -> object:
-    """Two operations on so many threads: what is not theirs takes nothing, unless told."""
+    """Two operations on so many threads: all else takes no time, unless specified."""
     rows = [fake.row("forward", forward_us, parts=threads), fake.row("loss", loss_us, layer=1, parts=threads)]
     plain = ((forward_us + loss_us) * 1e-6,) * 3
     made = {"plain_s": plain, "waiting_s": 0.0, "starting_s": 0.0, "rest_s": 0.0} | fields
     return fake.profile(threads, rows, **made)
 
 
-def test_what_is_shared_out_shrinks_and_what_each_thread_does_does_not():
+def test_what_is_split_among_threads_gets_faster_and_what_each_does_does_not():
     found = scaling_of([on(4, 10.0, 8.0), on(1, 40.0, 8.0), on(2, 20.0, 8.0)])
     assert found.threads == (1, 2, 4)
     forward, loss, *others = found.rows
@@ -32,7 +32,7 @@ def test_what_is_shared_out_shrinks_and_what_each_thread_does_does_not():
     assert "where an even share is 2.00 µs" in found.verdict
 
 
-def test_waiting_may_be_what_holds_it_back():
+def test_waiting_may_be_the_limit():
     found = scaling_of([on(1, 40.0, 0.4), on(2, 20.0, 0.2, waiting_s=5e-6, starting_s=2e-6, plain_s=(27.2e-6,) * 3)])
     assert found.stops.name == "waiting for others"
     assert found.stops.speed_up is None

@@ -76,8 +76,8 @@ def test_what_is_over_at_once_is_not_measured_by_a_roof():
 def test_a_region_in_which_starting_takes_longest():
     assert judge(2e-6, 1e5, 1e5, PROBES, starts=True).binds == "starting threads"
     # Two parts of 2 µs, and 6 of 8 µs for starting: one thread takes 4. With three times the units both take 12.
-    told = judge_region(2, 8e-6, 2e-6, 6e-6, 0.0, 32, "units")
-    assert told == "starting threads takes 6.00 µs of 8.00 µs: serial is faster below 96 units"
+    verdict = judge_region(2, 8e-6, 2e-6, 6e-6, 0.0, 32, "units")
+    assert verdict == "starting threads takes 6.00 µs of 8.00 µs: serial is faster below 96 units"
 
 
 def test_a_region_that_waits_or_starts_much_is_told_and_a_good_one_is_not():

@@ -343,8 +343,8 @@ def test_loops_that_cannot_be_cached_are_reported_also_where_it_is_quiet(monkeyp
     from jitnet.compiler import cache
     from jitnet.compiler.decorators import kernel
 
-    monkeypatch.setattr(cache, "_problem", "/cache: Read-only file system")
-    monkeypatch.setattr(cache, "_missed", False)
+    monkeypatch.setattr(cache, "_write_error", "/cache: Read-only file system")
+    monkeypatch.setattr(cache, "_not_stored", False)
     pipe = Screen(None, terminal=False)
     for consoles in (pipe.consoles(), render.consoles(quiet=True), render.consoles(json=True, quiet=True)):
         with render.compiling(consoles, "two loops"):

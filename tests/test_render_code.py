@@ -1,4 +1,4 @@
-"""The line view on the screen: beside its loop stands what it counts, below it why."""
+"""The line view on the screen: counts are beside their loop, reasons below it."""
 
 import io
 from dataclasses import replace
@@ -119,19 +119,19 @@ def test_counts_stand_beside_their_loop_and_the_verdict_below(width):
         end = head.index(column) + len(column)
         assert lines[row][:end].split()[-1] == number, column
     assert "vectorised ×8, 4 vectors an iteration" in lines[row + 1]
-    told = " ".join(line.strip() for line in lines[row + 2 : row_of(lines, "48 │")])
-    assert "an iteration does 32 of the source's; 64 FLOP; 256 B read" in told
-    assert "bound by HWPort23" in told
-    assert "another loop does the remainder" in told
+    text = " ".join(line.strip() for line in lines[row + 2 : row_of(lines, "48 │")])
+    assert "an iteration does 32 of the source's; 64 FLOP; 256 B read" in text
+    assert "bound by HWPort23" in text
+    assert "another loop does the remainder" in text
 
 
 @pytest.mark.parametrize("width", [80, 120, None])
 def test_a_reason_is_wrapped_below_its_loop(width):
     lines = shown(width)
     row, end = row_of(lines, "50 │"), row_of(lines, "51 │")
-    told = " ".join(line.strip(" └") for line in lines[row + 1 : end])
-    assert f"in each thread: not vectorised: {REASON}" in told
-    assert "2 divisions; 2 conversions (1 from float32 to float64); calls log" in told
+    text = " ".join(line.strip(" └") for line in lines[row + 1 : end])
+    assert f"in each thread: not vectorised: {REASON}" in text
+    assert "2 divisions; 2 conversions (1 from float32 to float64); calls log" in text
     if width is None:
         assert end - row == 3  # a pipe's lines are not broken
 
@@ -151,18 +151,18 @@ def test_a_docstring_is_cut_to_its_first_line():
 def test_instructions_stand_under_their_lines():
     lines = shown(80, asm=True)
     place = next(number for number, line in enumerate(lines) if line.strip().startswith("mine.py:47"))
-    told = [" ".join(line.split()) for line in lines[place : place + 6]]
-    assert told[0] == "mine.py:47"
-    # What has no line of its own goes with what comes before it.
-    assert told[1:3] == ["3 addq $8, %rdx", "4 jne .LBB0_1"]
-    assert told[3:6] == ["mine.py:48", "1 vmovups (%rdi), %ymm0", "2 vfmadd213ps (%rsi), %ymm1, %ymm0"]
+    rows = [" ".join(line.split()) for line in lines[place : place + 6]]
+    assert rows[0] == "mine.py:47"
+    # An instruction without a line goes with the one before it.
+    assert rows[1:3] == ["3 addq $8, %rdx", "4 jne .LBB0_1"]
+    assert rows[3:6] == ["mine.py:48", "1 vmovups (%rdi), %ymm0", "2 vfmadd213ps (%rsi), %ymm1, %ymm0"]
 
 
 def test_the_end_says_whose_cycles_these_are():
-    told = " ".join(shown(120))
-    assert "llvm-mca 14's for haswell, the nearest that it has to znver9" in told
-    assert "compiled for znver9 and read; it did not run" in told
-    assert "120 instructions as it runs" in told
+    text = " ".join(shown(120))
+    assert "llvm-mca 14's for haswell, the nearest that it has to znver9" in text
+    assert "compiled for znver9 and read; it did not run" in text
+    assert "120 instructions as it runs" in text
 
 
 def test_code_that_the_table_of_lines_changed_says_so():

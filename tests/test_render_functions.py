@@ -58,7 +58,7 @@ PROFILE = FunctionProfile(
     ),
     hints=(hint(Kind.RACE, 14), hint(Kind.UNEVEN, 12, 0.25), hint(Kind.UNEVEN, 20, 0.5)),
     unsearched=((Kind.CALL.value, "it takes 44 s to compile"),),
-    notes=("what it writes was put back before every call",),
+    notes=("what it writes was restored before every call",),
     threading_layer="omp",
     numba="0.68.1",
     python="3.11.7",
@@ -77,7 +77,7 @@ def test_it_fits_the_terminal_and_says_all(width):
     lines = shown(PROFILE, width)
     assert max(map(len, lines)) <= width
     text = " ".join(" ".join(lines).split())
-    for told in (
+    for expected in (
         "smooth(x, out), njit, parallel=True",
         "out float32[1000, 1000] C, written and restored",
         "1.10 ms a call ±5%, median of 3 calls on 2 threads",
@@ -95,9 +95,9 @@ def test_it_fits_the_terminal_and_says_all(width):
         "the source of line 20",
         "reason 14.",
         "Not checked: a call that was not inlined (it takes 44 s to compile).",
-        "What it writes was put back before every call.",
+        "What it writes was restored before every call.",
     ):
-        assert told in text
+        assert expected in text
     assert text.count(RULES[Kind.UNEVEN].advice) == 1, "hints of one kind say once what to do"
 
 

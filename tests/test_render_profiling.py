@@ -60,7 +60,7 @@ def test_in_a_pipe_a_row_is_a_line(profiles, name):
     assert not any(line != line.rstrip() for line in lines if "│" not in line and "┤" not in line)
 
 
-def test_waiting_threads_and_regions_are_told(profiles):
+def test_waiting_threads_and_regions_are_shown(profiles):
     lines = "\n".join(shown(profiles["default"], 120))
     for words in ("waiting for the slowest", "starting threads", "all else", "Threads, in a mean step"):
         assert words in lines

@@ -66,7 +66,7 @@ def test_its_text_says_which_epoch_was_kept_and_what_the_test_data_gave():
         "    2  0.5000  90.00%      70.00%",
         "no better",
         "kept: epoch 1, the best on the held-out data",
-        "test accuracy 87.50%, looked at once",
+        "test accuracy 87.50%, evaluated once",
     ]
 
 

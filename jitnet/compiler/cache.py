@@ -1,11 +1,11 @@
-"""Where compiled code is kept from one start to the next, and when it is not trusted.
+"""Where compiled code is stored for later starts, and when it is not trusted.
 
-Numba keeps a file for each function: its machine code, and all that is needed to compile a caller of it. A start that
-compiles nothing needs the machine code alone, so that of the training loop is kept a second time, in one file that is
-loaded in a small part of the time.
+Numba stores a file for each function: its machine code, and all that is needed to compile a caller of it. A start that
+compiles nothing needs only the machine code, so that of the training loop is stored a second time, in one file that
+loads much faster.
 
-A folder that can be read but not written serves too: what is there is loaded, what is not is compiled at each start,
-and `not_kept` says why.
+A read-only folder works too: what is in it is loaded, what is missing is compiled at each start, and `not_kept` returns
+the reason.
 
 The folder's name is a hash of all kernel sources, options and versions. Numba itself does not notice an edited callee
 in another file, a changed option or bounds checking, and would run stale code.
@@ -29,16 +29,23 @@ import llvmlite.binding as llvm
 from jitnet.compiler.environment import BLOCKS, FEATURES
 
 __all__ = [
-    "COMPILED_ROOMS", "CompiledCode", "ObjectCode", "all_compiled", "cache_folder", "can_keep", "keep_all", "not_kept",
+    "COMPILED_ROOMS",
+    "CompiledCode",
+    "ObjectCode",
+    "all_compiled",
+    "cache_folder",
+    "can_keep",
+    "not_kept",
     "read_all",
+    "write_all",
 ]  # fmt: skip
 
 COMPILED_ROOMS = ("compiler", "config", "engine", "kernels", "machine")
-"""The rooms whose sources decide what machine code there is. The configuration's names are fields of records."""
+"""The rooms whose sources determine the machine code. The configuration's names are fields of records."""
 
 
 def _fingerprint() -> str:
-    """Hash of everything that decides what machine code a kernel becomes."""
+    """Return the hash of everything that determines a kernel's machine code."""
     digest = hashlib.sha256()
     package = Path(__file__).parent.parent
     for room in COMPILED_ROOMS:
@@ -65,46 +72,46 @@ def _user_cache() -> Path:
     return Path(home) / "jitnet" / "kernels"
 
 
-_problem = ""
-"""Why nothing can be kept, in a line; "" where it can."""
+_write_error = ""
+"""Why nothing can be stored, in a line; "" where it can."""
 
-_missed = False
-"""Whether anything was compiled that could not be kept."""
+_not_stored = False
+"""Whether anything was compiled that could not be stored."""
 
 
 def _prepare() -> Path | None:
-    """The folder for this fingerprint, or None where it is not there and cannot be made."""
-    global _problem
+    """Return the folder for this fingerprint, or None where it is missing and cannot be made."""
+    global _write_error
     folder = _user_cache() / _fingerprint()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(bytes(4096))  # a full disk lets files be made
+            file.write(bytes(4096))  # empty files can be made on a full disk
             file.flush()
     except OSError as error:
-        _note_problem(folder, error)
+        _set_write_error(folder, error)
     else:
-        _problem = ""
+        _write_error = ""
     return folder if os.path.isdir(folder) else None
 
 
-def _note_problem(folder: Path, error: OSError) -> None:
-    global _problem
-    _problem = f"{folder}: {error.strerror or error}"
+def _set_write_error(folder: Path, error: OSError) -> None:
+    global _write_error
+    _write_error = f"{folder}: {error.strerror or error}"
 
 
 def can_keep() -> bool:
-    """Whether compiled code can be kept for later starts, as far as is known."""
-    return cache_folder is not None and not _problem
+    """Whether compiled code can be stored for later starts, as far as is known."""
+    return cache_folder is not None and not _write_error
 
 
 def not_kept() -> str:
-    """Where and why compiled code of this start could not be kept, in a line; "" where all of it was."""
-    return _problem if _missed else ""
+    """Return where and why compiled code of this start could not be stored, in a line; "" where all of it was."""
+    return _write_error if _not_stored else ""
 
 
 cache_folder: Path | None = _prepare()
-"""Where compiled code is kept; None where there is no such folder, and every start compiles."""
+"""Where compiled code is stored; None where there is no such folder, and every start compiles."""
 if cache_folder is not None:
     os.environ["NUMBA_CACHE_DIR"] = str(cache_folder)
 
@@ -113,18 +120,18 @@ import numba  # noqa: E402  (only now: it reads the variables set above)
 from jitnet.compiler.numba_parts import files_of, read_object_code, read_overload, rtsys  # noqa: E402
 
 if cache_folder is not None:
-    numba.config.CACHE_DIR = str(cache_folder)  # where numba was imported before jitnet, it has read them already
+    numba.config.CACHE_DIR = str(cache_folder)  # for Numba imported before jitnet, which has read them already
 
 
 class CompiledCode:
     """A function's compiled code in the cache folder, loaded without what only compiling needs.
 
-    Numba's own registers every function that it can compile before it loads the first, which takes a tenth of a second
-    start and more where SciPy is installed; the compiler does so again by itself where something has to be compiled.
-    And it looks for its folder at the first use, not for all functions of which most are linked into others.
+    Numba's cache registers every function that it can compile before it loads the first, which is a tenth of a second
+    start and more where SciPy is installed; the compiler does so anyway where something has to be compiled. And this
+    one looks for its folder at the first use, not for all functions, of which most are linked into others.
 
-    before_use: called before the code is loaded; it brings in what the code calls by name. before_compiling: called
-    where there is no such code; it brings in what the compiler must know of what is called.
+    before_use: called before the code is loaded; it loads what the code calls by symbol. before_compiling: called where
+    there is no such code; it loads what the compiler must know of callees.
     """
 
     def __init__(
@@ -140,7 +147,7 @@ class CompiledCode:
         found = None
         if cache_folder is not None:
             self._before_use()
-            rtsys.initialize(target_context)  # the functions that count references, which loaded code refers to
+            rtsys.initialize(target_context)  # the functions for reference counting, which loaded code calls
             found = self._load(signature, target_context)
         if found is None:
             self._before_compiling()
@@ -150,32 +157,32 @@ class CompiledCode:
         try:
             return read_overload(self._files, signature, target_context)
         except Exception:
-            # A file cut short, or one that names what this process does not have. Numba would end here, and at every
-            # start from now on; what cannot be read is compiled again.
+            # A truncated file, or one that refers to what this process does not have. Numba would fail here, and at
+            # every later start; what cannot be read is compiled again.
             with suppress(OSError):
                 self._files.flush()
             return None
 
     def object_code(self, signature: Any, target_context: Any) -> "ObjectCode | None":
-        """The machine code in Numba's file for this function; None where there is no such file."""
+        """Return the machine code in Numba's file for this function; None where there is no such file."""
         found = read_object_code(self._files, signature, target_context)
         return None if found is None else ObjectCode(*found)
 
     def save_overload(self, signature: Any, data: Any) -> None:
-        global _missed
+        global _not_stored
         if cache_folder is not None and can_keep():
             try:
                 self._files.save_overload(signature, data)
-            except OSError as error:  # a disk that is full by now
-                _note_problem(cache_folder, error)
-        _missed = _missed or not can_keep()
+            except OSError as error:  # the disk is full now
+                _set_write_error(cache_folder, error)
+        _not_stored = _not_stored or not can_keep()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._files, name)
 
 
 class ObjectCode(NamedTuple):
-    """A function's machine code as the compiler left it, ELF on Linux. symbol: its name in there."""
+    """A function's machine code from the compiler, ELF on Linux. symbol: its name in it."""
 
     symbol: str
     code: bytes
@@ -185,14 +192,14 @@ _ALL = "training.objects"  # a file in the cache folder
 
 
 def all_compiled() -> bool:
-    """Whether everything that training runs was compiled here before, so that a start needs only load it."""
+    """Whether everything that training runs is compiled already, so that a start only loads it."""
     return cache_folder is not None and (cache_folder / _ALL).exists()
 
 
-def keep_all(objects: dict[str, ObjectCode]) -> None:
-    """Keep the machine code of everything that training runs, by the names that callers know, for later starts.
+def write_all(objects: dict[str, ObjectCode]) -> None:
+    """Store the machine code of everything that training runs, by its symbols, for later starts.
 
-    A start whose compiling was broken off must not, for the next goes on with it.
+    Not to be called where compiling was interrupted, since the next start must continue it.
     """
     if cache_folder is None or not can_keep():
         return
@@ -207,7 +214,7 @@ def keep_all(objects: dict[str, ObjectCode]) -> None:
 
 
 def read_all() -> dict[str, ObjectCode] | None:
-    """What `keep_all` kept, in the same order; None, and gone, where it is not as it was written."""
+    """Return what `write_all` stored, in the same order; None where it is damaged, and then it is deleted."""
     if cache_folder is None:
         return None
     try:

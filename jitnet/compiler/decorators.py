@@ -1,14 +1,13 @@
 """The four ways to compile a function, their options and why.
 
 kernel       a serial loop that Python may call, and other loops
-helper       a few lines that only other loops call, and that become part of each
+helper       a few lines that only other loops call, inlined into each
 linked       a loop compiled once, for one signature, and called by name: an operation, or a large kernel
 driver       a thin parallel loop, one `prange`, over serial kernels
 
-Numba copies a function into each caller and optimises it there again. For a large loop that took most of a first start.
-A linked one is machine code under a name of its own, as in any other language; callers hold that name and no copy.
-Whoever calls one brings it in first: by its name alone where the caller is loaded, and with its types where the caller
-is compiled.
+Numba copies a function into each caller and optimises it there again. For large loops that is most of a first start. A
+linked function is machine code with a symbol, as in any other language; callers have the symbol and no copy. It is
+loaded before a caller: its machine code where the caller is loaded, and also its types where the caller is compiled.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,7 +18,7 @@ from typing import Any, TypeVar
 import llvmlite.binding as llvm
 import numba
 
-from jitnet.compiler.cache import CompiledCode, can_keep, keep_all, read_all
+from jitnet.compiler.cache import CompiledCode, can_keep, read_all, write_all
 from jitnet.compiler.numba_parts import (
     CPUDispatcher,
     Dispatcher,
@@ -28,7 +27,7 @@ from jitnet.compiler.numba_parts import (
     cache_of,
     change_class,
     cpu_target,
-    make_known_by_name,
+    register_symbol,
     rtsys,
     set_cache,
 )
@@ -50,13 +49,13 @@ __all__ = [
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 FASTMATH = {"contract", "reassoc", "nsz"}
-"""Contract gives fused multiply-add, reassoc lets sums be vectorised, nsz drops the sign of zero. Never nnan or ninf:
+"""Contract allows fused multiply-add, reassoc vectorised sums, nsz drops the sign of zero. Never nnan or ninf:
 with them `isfinite` is folded to True and a diverging run goes unnoticed."""
 
 IN_ORDER = FASTMATH - {"reassoc"}
 """For a sum whose order must be that of the source: vectorised it would depend on the length of the vectors."""
 
-# error_model "numpy": a loop that may raise on division is not vectorised. nogil: a bar may be drawn beside it.
+# error_model "numpy": a loop that may raise on division is not vectorised. nogil: a progress bar is drawn meanwhile.
 _OPTIONS = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True}
 _NO_WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
@@ -72,10 +71,10 @@ def _compile(function: Function, **options: Any) -> Any:
 
 
 def kernel(*arguments: Any) -> Any:
-    """Compile a serial loop at its first call, for whatever it is called with.
+    """Compile a serial loop at its first call, for the types of that call.
 
-    arguments: Numba types that the package calls it with, for what looks at its code without a call; `@kernel` alone
-    names none.
+    arguments: the Numba types that the package calls it with, for the line view, which needs no call; plain `@kernel`
+    has none.
     """
     return _at_first_call(arguments)
 
@@ -88,7 +87,7 @@ def helper(function: Function) -> Function:
 
 def driver(*arguments: Any) -> Any:
     """Compile a thin parallel loop at its first call: one `prange`, each part done by a serial kernel. arguments: as
-    `kernel` has them."""
+    for `kernel`."""
     return _at_first_call(arguments, parallel=True)
 
 
@@ -103,11 +102,11 @@ def _at_first_call(arguments: tuple[Any, ...], **options: Any) -> Any:
 
 
 class _Linked(CPUDispatcher):  # type: ignore[misc]
-    """A dispatcher without wrappers for Python: a call from there is refused, where it would end the process."""
+    """A dispatcher without wrappers for Python: a call from Python raises, since it would crash the process."""
 
     def __call__(self, *arguments: Any) -> Any:
         raise TypeError(
-            f"{self.py_func.__name__} is compiled for compiled callers alone; call a driver of its file, or compile "
+            f"{self.py_func.__name__} can only be called from compiled code; call a driver of its file, or compile "
             f"it for Python with numba.njit({self.py_func.__name__}.py_func)"
         )
 
@@ -127,48 +126,48 @@ def linked(*arguments: Any, returns: Any = numba.types.void, **options: Any) -> 
 
 
 _named: set[str] = set()
-"""Linked functions that loaded code can call by now."""
+"""Linked functions that loaded code can call already."""
 
 
 def _name_of(dispatcher: Any) -> str:
-    """The name that callers know. Numba's own symbol holds a number that differs from process to process, and two may
-    compile side by side."""
+    """Return the symbol that callers use. Numba's symbol has a number that differs between processes, and two may
+    compile at the same time."""
     return f"{dispatcher.py_func.__module__}.{dispatcher.py_func.__name__}"
 
 
-def _make_known(name: str, address: int) -> None:
+def _register(name: str, address: int) -> None:
     llvm.add_symbol(name, address)
     _named.add(name)
 
 
 @cache
 def load(dispatcher: Any) -> None:
-    """Bring in a linked function, compiled or from the cache: from now on compiled code can call it by its name, and
-    what calls it can be compiled."""
+    """Compile a linked function, or load it from the cache: from now on compiled code can call it by its symbol, and
+    its callers can be compiled."""
     if numba.config.DISABLE_JIT:
         return
     signature = dispatcher.linked_signature
     dispatcher.compile(signature)
     dispatcher.disable_compile()
     name = _name_of(dispatcher)
-    _make_known(name, make_known_by_name(dispatcher.get_compile_result(signature), name))
+    _register(name, register_symbol(dispatcher.get_compile_result(signature), name))
 
 
 def keep_linked(functions: Iterable[Any]) -> None:
-    """Keep the machine code of linked functions, each behind those that it calls, for `load_kept`."""
+    """Store the machine code of linked functions, each after those that it calls, for `load_kept`."""
     if not can_keep():
         return
     objects = {}
     for function in functions if not numba.config.DISABLE_JIT else ():
         found = cache_of(function).object_code(function.linked_signature, cpu_target.target_context)
-        if found is None:  # it could not be written: the next start compiles it, and keeps all
+        if found is None:  # it could not be written: the next start compiles it, and stores all
             return
         objects[_name_of(function)] = found
-    keep_all(objects)
+    write_all(objects)
 
 
 def load_kept() -> bool:
-    """Bring in all that `keep_linked` kept, by name alone, in one go; False where nothing is kept."""
+    """Load all machine code that `keep_linked` stored; False where nothing is stored."""
     objects = read_all()
     if objects is None:
         return False
@@ -176,24 +175,24 @@ def load_kept() -> bool:
     rtsys.initialize(cpu_target.target_context)
     for name, (symbol, code) in objects.items():
         add_object_code(code)
-        _make_known(name, address_of(symbol))
+        _register(name, address_of(symbol))
     return True
 
 
 def plain(function: Any) -> Callable[..., Any]:
-    """The Python function that a compiled one was made of, to be called or read without compiling anything."""
+    """Return the Python function of a compiled one, to call or read without compiling anything."""
     python: Callable[..., Any] = getattr(function, "py_func", function)
     return python
 
 
 def is_linked(function: Any) -> bool:
-    """Whether callers call this function by name."""
+    """Whether callers call this function by its symbol."""
     return hasattr(function, "linked_signature")
 
 
 @cache
 def linked_callees(function: Any) -> tuple[Any, ...]:
-    """The linked functions that a compiled function names in its code, also by way of helpers copied into it."""
+    """Return the linked functions that a compiled function names in its code, also through inlined helpers."""
     python = plain(function)
     found: dict[Any, None] = {}
     for name in python.__code__.co_names:
@@ -206,7 +205,7 @@ def linked_callees(function: Any) -> tuple[Any, ...]:
 
 
 def _name_callees(function: Any) -> None:
-    """See to it that a function from the cache finds those that it calls."""
+    """Load what a function from the cache calls, so that its symbols are found."""
     _start_threads()
     for callee in linked_callees(function):
         if _name_of(callee) not in _named:
@@ -214,7 +213,7 @@ def _name_callees(function: Any) -> None:
 
 
 def _load_callees(function: Any) -> None:
-    """See to it that a function can be compiled: Numba must know the types of those that it calls."""
+    """Load what a function calls, so that it can be compiled: Numba must know the types of its callees."""
     _start_threads()
     for callee in linked_callees(function):
         load(callee)
@@ -222,6 +221,6 @@ def _load_callees(function: Any) -> None:
 
 @cache
 def _start_threads() -> None:
-    """Start the threads that parallel regions run on. Code from the cache that holds a region needs functions of their
-    library, which Numba makes known only here; without them LLVM ends the process."""
+    """Start the threads that parallel regions run on. Cached code with a region needs functions of their library, which
+    Numba registers only here; without them LLVM ends the process."""
     numba.get_num_threads()

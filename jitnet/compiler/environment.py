@@ -1,16 +1,16 @@
-"""What Numba and OpenMP read from the environment, settled before Numba is imported; and which block sizes there are.
+"""What Numba and OpenMP read from the environment, set before Numba is imported; and the choice of block sizes.
 
 * The full vector width. On CPUs with AVX-512 LLVM prefers 256-bit vectors, which halves the peak; `-prefer-256-bit` in
-  the feature string undoes that. Other CPUs are left as they are.
-* OpenMP as threading layer. A parallel region costs a tenth there of what it costs with Numba's own work queue. Its
-  threads are bound to cores, without which a region sometimes took milliseconds.
-* All cores that this process may use. Binding leaves the main thread one; where Numba counts again later, it would find
-  that one and give up.
+  the feature string overrides that. Other CPUs keep their settings.
+* OpenMP as threading layer. A parallel region costs a tenth of what it costs with Numba's work queue. Its threads are
+  bound to cores, without which a region sometimes takes milliseconds.
+* All cores that this process may use. Binding leaves the main thread one core; where Numba counts again later, it would
+  find only that one and fail.
 
-A variable that the user has set already is left alone.
+A variable that the user has set already is not changed.
 
-The block sizes are those of the processor that is compiled for, or of the kind that JITNET_BLOCKS names. Every process
-that a process starts reads the same variables, so all choose the same, and the compiled code's folder is named by it.
+The block sizes are those of the processor that is compiled for, or of the kind that JITNET_BLOCKS names. Worker
+processes read the same variables, so all choose the same, and the name of the compiled code's folder depends on it.
 """
 
 import os
@@ -32,13 +32,13 @@ AS_FOUND = {
         "NUMBA_THREADING_LAYER_PRIORITY",
     )
 }
-"""What this room sets, as the user has it, None where it is not set."""
+"""The user's values of what this room sets, None where a variable is not set."""
 
 FEATURES = llvm.get_host_cpu_features()
 """The processor's features, as LLVM names them."""
 
 HAS_AVX512 = "+avx512f" in (os.environ.get("NUMBA_CPU_FEATURES") or FEATURES.flatten()).split(",")
-"""Whether the processor that is compiled for has vectors of 512 bits: this one, or what NUMBA_CPU_FEATURES says."""
+"""Whether the processor that is compiled for has vectors of 512 bits: this one, or by NUMBA_CPU_FEATURES."""
 
 _KINDS = ("avx2", "avx512")
 
@@ -47,32 +47,32 @@ def _blocks() -> str:
     found = os.environ.get("JITNET_BLOCKS", "")
     if found and found not in _KINDS:
         raise UsageError(
-            f"JITNET_BLOCKS={found}: expected avx2 or avx512; leave it out for the sizes that fit this processor"
+            f"JITNET_BLOCKS={found}: expected avx2 or avx512; unset it for the sizes that fit this processor"
         )
     return found or ("avx512" if HAS_AVX512 else "avx2")
 
 
 BLOCKS = _blocks()
-"""Whose block sizes there are, "avx2" or "avx512": what JITNET_BLOCKS says, or else what fits the processor. Either
-runs anywhere, since LLVM splits vectors that are too long; NEON runs those of AVX2."""
+"""The kind of the block sizes, "avx2" or "avx512": JITNET_BLOCKS, or else what fits the processor. Both run on all
+processors, since LLVM splits vectors that are too long; NEON uses those of AVX2."""
 
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-"""The cores of this process, asked for before OpenMP binds this thread to one of them; empty where there is no
-asking."""
+"""The cores of this process, read before OpenMP binds this thread to one of them; empty where the system does not
+report them."""
 
 
 def affinity() -> int:
-    """How many cores this process may run on."""
+    """Return how many cores this process may run on."""
     return len(CORES) or os.cpu_count() or 1
 
 
 def as_found() -> dict[str, str]:
-    """The environment as the user has it, without what is set here: for a process that runs the user's Numba code."""
-    left = {name: value for name, value in os.environ.items() if name not in AS_FOUND}
-    return left | {name: value for name, value in AS_FOUND.items() if value is not None}
+    """Return the user's environment, without what is set here: for a process that runs the user's Numba code."""
+    environment = {name: value for name, value in os.environ.items() if name not in AS_FOUND}
+    return environment | {name: value for name, value in AS_FOUND.items() if value is not None}
 
 
-def _settle() -> None:
+def _set_defaults() -> None:
     defaults = {
         "OMP_PROC_BIND": "true",
         "NUMBA_THREADING_LAYER_PRIORITY": "omp tbb workqueue",
@@ -85,4 +85,4 @@ def _settle() -> None:
         os.environ.setdefault(name, value)
 
 
-_settle()
+_set_defaults()

@@ -1,11 +1,11 @@
-"""All that this package uses of Numba and llvmlite beside their public interface.
+"""All that this package uses of Numba's and llvmlite's private interfaces.
 
-Numba may rename or drop any of it in a new version. So everything else takes it from here, and `PARTS` has a line for
-each: what is relied on, and what breaks without it. `missing` goes through them. pyproject.toml allows the versions
-that were tried.
+Numba may rename or drop any of it in a new version. So all other modules import it from here, and `PARTS` has a line
+for each: what is relied on, and what breaks without it. `missing` checks them. pyproject.toml allows the versions that
+were tested.
 
-Nothing is imported before it is asked for, and nothing here settles Numba's environment: worker processes that run the
-user's own Numba code use this module too.
+Parts are imported at their first use, and nothing here sets Numba's environment: worker processes that run the user's
+Numba code use this module too.
 """
 
 import copy
@@ -19,7 +19,7 @@ from jitnet.errors import JitnetError
 
 __all__ = [
     "PARTS",
-    "TRIED",
+    "TESTED",
     "Part",
     "add_object_code",
     "address_of",
@@ -27,18 +27,18 @@ __all__ = [
     "cache_of",
     "change_class",
     "copy_dispatcher",
+    "disable_cache_writes",
+    "disable_execution",
+    "discard_code",
     "files_of",
     "finish",
     "folded_types",
-    "forget_code",
     "is_open",
-    "keep_nothing",
     "load_threading_layer",
-    "make_known_by_name",
     "missing",
-    "never_run",
     "read_object_code",
     "read_overload",
+    "register_symbol",
     "set_cache",
     "threads_have_started",
     "ufunc_dispatcher",
@@ -49,15 +49,15 @@ __all__ = [
     "wrap_object_hooks",
 ]  # fmt: skip
 
-TRIED = "0.68"
-"""The version of Numba that all this was tried with."""
+TESTED = "0.68"
+"""The version of Numba that all this was tested with."""
 
 
 class Part(NamedTuple):
-    """A part of Numba or llvmlite that neither promises to keep.
+    """A private part of Numba or llvmlite, which a new version may change.
 
-    name: under which this module offers it, or what it is called here. place: `module:name`, a module, or one of
-    `_EXAMPLES`. attributes: what must be there, dotted. relies: what is relied on. breaks: what fails without it.
+    name: its name in this module. place: `module:name`, a module, or one of `_EXAMPLES`. attributes: those that must
+    exist, dotted. relies: what is relied on. breaks: what fails without it.
     """
 
     name: str
@@ -70,12 +70,12 @@ class Part(NamedTuple):
 _CODE, _LINES, _PROFILE = "jitnet's loops do not compile", "`jitnet profile` shows no lines", "`jitnet profile` fails"
 
 PARTS = (
-    # Compiling and keeping jitnet's loops.
+    # Compiling and storing jitnet's loops.
     Part(
         "cgutils",
         "numba.core.cgutils",
         ("alloca_once", "get_null_value", "get_or_insert_function", "unpack_tuple"),
-        "intrinsics call LLVM's functions and take places on the stack by it",
+        "intrinsics call LLVM's functions and allocate on the stack with it",
         _CODE,
     ),
     Part(
@@ -89,7 +89,7 @@ PARTS = (
         "intrinsics",
         "numba.core.typing.templates:_IntrinsicTemplate",
         ("generic", "get_impl_key"),
-        "the code of an intrinsic is found by the argument types of the signature that it returns, and by nothing else",
+        "the code of an intrinsic is found by the argument types of the signature that it returns, and only by them",
         "variants of a tile's functions run each other's code",
     ),
     Part(
@@ -103,7 +103,7 @@ PARTS = (
         "CPUDispatcher",
         "numba.core.registry:CPUDispatcher",
         ("__call__",),
-        "what njit returns is one, and may change its class to a subclass",
+        "njit returns one, whose class may be changed to a subclass",
         "a linked function called from Python ends the process",
     ),
     Part(
@@ -111,47 +111,47 @@ PARTS = (
         "numba.core.registry:cpu_target",
         ("target_context", "typing_context.resolve_overload"),
         "the one compiler of this process, and its choice among declared types",
-        "kept machine code is not loaded",
+        "stored machine code is not loaded",
     ),
-    Part("rtsys", "numba.core.runtime:rtsys", ("initialize",), "it makes the counting of references known to LLVM",
+    Part("rtsys", "numba.core.runtime:rtsys", ("initialize",), "it makes reference counting known to LLVM",
          "code from the cache ends the process"),
     Part(
         "event",
         "numba.core.event",
         ("Listener", "RecordingListener", "install_listener", "register"),
-        "`numba:compile` is announced before each function that is compiled, and after it, not where it is loaded",
-        "nothing says that loops are being compiled, nor how long that took",
+        "`numba:compile` is sent before and after each function that is compiled, not where it is loaded",
+        "nothing shows that loops are being compiled, or how long that took",
     ),
     Part("caching", "numba.core.caching", ("Cache.save_overload", "_Cache.save_overload"),
-         "all that writes to a cache goes through them", "worker processes write to the user's cache"),
+         "everything that is written to a cache goes through them", "worker processes write to the user's cache"),
     Part("NullCache", "numba.core.caching:NullCache", (), "a cache without files",
          "what came from a cache cannot be compiled again"),
     Part("FunctionCache", "numba.core.caching:FunctionCache", ("_impl_class", "save_overload"),
-         "its subclass may look for its folder in another way", "nothing is kept from one start to the next"),
+         "its subclass may choose its folder", "nothing is stored for later starts"),
     Part("CacheImplementation", "numba.core.caching:CompileResultCacheImpl", ("_locator_classes",),
-         "it asks these classes for the folder", "nothing is kept from one start to the next"),
+         "it gets the folder from these classes", "nothing is stored for later starts"),
     Part("CacheLocator", "numba.core.caching:UserProvidedCacheLocator", ("from_function", "ensure_cache_path"),
-         "it is made by `from_function`, which alone asks whether its folder can be written",
+         "it is made by `from_function`, which alone checks whether its folder can be written",
          "a cache that cannot be written is not read"),
     Part(
         "files",
         "a function's cache",
         ("_guard_against_spurious_io_errors", "_load_overload", "_index_key", "_cache_file.load", "flush"),
         "a file holds the library with its object code first, and then the description",
-        "nothing is kept from one start to the next",
+        "nothing is stored for later starts",
     ),
-    Part("dispatcher's cache", "a dispatcher", ("_cache",), "it is asked for code before anything is compiled",
+    Part("dispatcher's cache", "a dispatcher", ("_cache",), "it is searched for code before anything is compiled",
          "every start compiles everything"),
     Part(
         "dispatcher's overloads",
         "a dispatcher",
         ("_can_compile", "_make_finalizer", "_reset_overloads", "disable_compile", "overloads", "targetoptions",
          "locals"),
-        "what is compiled can be taken out of it, and compiled again",
+        "compiled code can be removed from it, and compiled again",
         _LINES,
     ),
     Part("dispatcher's compiler", "a dispatcher", ("_compiler.fold_argument_types", "_compiler.pipeline_class"),
-         "it brings arguments into the order of the parameters, with those that are left out", _PROFILE),
+         "it puts arguments into the order of the parameters, with defaults included", _PROFILE),
     Part(
         "compile result",
         "a compile result",
@@ -162,7 +162,7 @@ PARTS = (
         "a linked function is not found by those that call it",
     ),
     Part("engine", "the engine", ("_ee.add_object_file", "get_function_address"),
-         "object code can be added to the process, and asked for its functions", "kept machine code is not loaded"),
+         "object code can be added to the process, and its functions looked up", "stored machine code is not loaded"),
     Part("arrays", "numba.core.base:BaseContext", ("make_array", "get_abi_sizeof", "get_dummy_value"),
          "an array in compiled code has `data` and `meminfo`, and `_getvalue` builds it", _CODE),
     # Threads.
@@ -170,27 +170,27 @@ PARTS = (
         "parallel",
         "numba.np.ufunc.parallel",
         ("_is_initialized", "_launch_threads"),
-        "regions start the threads by `_launch_threads`, which notes it in `_is_initialized`",
-        "a forked process does not know that its threads are lost and is ended, and `jitnet profile` cannot time "
+        "regions start the threads with `_launch_threads`, which sets `_is_initialized`",
+        "a forked process does not know that its threads are lost and crashes, and `jitnet profile` cannot time "
         "threads",
     ),
-    # `jitnet profile` of a user's function, and the view of a loop's lines; both in processes of their own.
+    # `jitnet profile` of a user's function, and the line view of a loop; both in worker processes.
     Part("ir", "numba.core.ir", ("Assign", "Const", "Expr", "FreeVar", "Global", "SetItem", "StaticSetItem", "Var"),
-         "the statements of a function as the compiler has them", _PROFILE),
+         "the statements of a function in the compiler", _PROFILE),
     Part("compute_cfg_from_blocks", "numba.core.analysis:compute_cfg_from_blocks", (),
          "it finds the loops of a function", _PROFILE),
     Part("BaseTypeInference", "numba.core.typed_passes:BaseTypeInference", ("run_pass",),
-         "every function passes through it, and has its types after it", "`jitnet profile` has no hints"),
-    Part("NumbaError", "numba.core.errors:NumbaError", (), "all that the compiler raises is one",
-         "what a user's function fails with is shown as a page"),
+         "every function goes through it, and has its types after it", "`jitnet profile` has no hints"),
+    Part("NumbaError", "numba.core.errors:NumbaError", (), "all errors of the compiler are of this class",
+         "errors in a user's function are shown as a page"),
     Part("NumbaParallelSafetyWarning", "numba.core.errors:NumbaParallelSafetyWarning", (),
-         "the compiler warns so of a variable that several threads write", "`jitnet profile` misses a race"),
+         "the compiler's warning of a variable that several threads write", "`jitnet profile` misses a race"),
     Part("NumbaPerformanceWarning", "numba.core.errors:NumbaPerformanceWarning", (),
-         "the compiler warns so where nothing runs in parallel", "`jitnet profile` does not say so"),
+         "the compiler's warning where nothing runs in parallel", "`jitnet profile` does not report it"),
     Part("global_compiler_lock", "numba.core.compiler_lock:global_compiler_lock", (),
-         "only who holds it compiles", "remarks of two functions are mixed"),
-    Part("DUFunc", "numba.np.ufunc.dufunc:DUFunc", (), "what vectorize returns is one", _PROFILE),
-    Part("GUFunc", "numba.np.ufunc.gufunc:GUFunc", (), "what guvectorize returns is one", _PROFILE),
+         "only its holder compiles", "remarks of two functions are mixed"),
+    Part("DUFunc", "numba.np.ufunc.dufunc:DUFunc", (), "vectorize returns one", _PROFILE),
+    Part("GUFunc", "numba.np.ufunc.gufunc:GUFunc", (), "guvectorize returns one", _PROFILE),
     Part("ufunc", "a ufunc", ("_dispatcher.py_func", "nin", "targetoptions"), "it holds its dispatcher", _PROFILE),
     Part(
         "gufunc",
@@ -205,11 +205,11 @@ PARTS = (
     Part("GUFuncBuilder", "numba.np.ufunc.ufuncbuilder:GUFuncBuilder", ("add", "build_ufunc"),
          "the same for one on arrays", _PROFILE),
     Part("build_ufunc_wrapper", "numba.np.ufunc.ufuncbuilder:build_ufunc_wrapper", (),
-         "it writes the loop round a function", _LINES),
+         "it writes the loop around a function", _LINES),
     Part("build_gufunc_wrapper", "numba.np.ufunc.wrappers:build_gufunc_wrapper", (), "the same for one on arrays",
          _LINES),
     Part("parfor_lowering", "numba.parfors.parfor_lowering", ("_create_gufunc_for_parfor_body",),
-         "every `prange` has its body compiled by it, with the loop's place",
+         "it compiles the body of every `prange`, with the loop's location",
          "`jitnet profile` does not know the line of a parallel loop"),
     Part("BaseContext", "numba.core.base:BaseContext", ("DIBuilder", "enable_debuginfo"),
          "it makes one DIBuilder for each module, where `enable_debuginfo` is set", _LINES),
@@ -218,11 +218,11 @@ PARTS = (
         "numba.core.debuginfo:DIBuilder",
         ("_di_compile_unit", "_di_file", "_di_location", "_di_subroutine_type", "finalize", "mark_subprogram",
          "mark_variable"),
-        "its methods, each of which a subclass may replace, write a table of lines",
+        "its methods, each of which a subclass may replace, write a line table",
         _LINES,
     ),
     Part("Lower", "numba.core.lowering:Lower", ("_compute_def_location", "lower_inst"), "every statement goes through "
-         "it, and `loc` is its place; it finds the line that a function begins in", _LINES),
+         "it, and `loc` is its location; it finds the first line of a function", _LINES),
     Part(
         "CPUCodeLibrary",
         "numba.core.codegen:CPUCodeLibrary",
@@ -231,18 +231,18 @@ PARTS = (
         _LINES,
     ),
     Part("JITCodeLibrary", "numba.core.codegen:JITCodeLibrary", ("_finalize_specific", "get_pointer_to_function"),
-         "they alone make code that can run", "the code of another processor cannot be looked at"),
-    Part("CPUContext", "numba.core.cpu:CPUContext", ("get_executable",), "it alone asks where compiled code is",
-         "the code of another processor cannot be looked at"),
+         "only they make executable code", "the code of another processor cannot be shown"),
+    Part("CPUContext", "numba.core.cpu:CPUContext", ("get_executable",), "only it looks up addresses of compiled code",
+         "the code of another processor cannot be shown"),
     Part(
         "processor",
         "llvmlite.binding.targets",
         ("FeatureMap", "get_default_triple", "get_host_cpu_features", "get_host_cpu_name", "get_process_triple"),
-        "Numba asks them for the processor, at each use",
-        "the code of another processor cannot be looked at",
+        "Numba reads the processor from them, at each use",
+        "the code of another processor cannot be shown",
     ),
 )  # fmt: skip
-"""A name may stand in `place` and `attributes` only as long as Numba has it; `missing` says which it has not."""
+"""All names in `place` and `attributes` must exist in Numba; `missing` reports those that do not."""
 
 
 def _example(x: Any) -> Any:
@@ -278,7 +278,7 @@ _EXAMPLES: dict[str, Callable[[], Any]] = {
     "a ufunc": _ufunc,
     "a gufunc": _gufunc,
 }
-"""What only an object has, not its class, is looked for on one."""
+"""Attributes of objects, which their classes do not have, are checked on these examples."""
 
 
 def _found(part: Part) -> Any:
@@ -298,37 +298,37 @@ def _part(name: str) -> Any:
             try:
                 value = _found(part)
             except (ImportError, AttributeError):
-                raise JitnetError(f"{_gone(part)}; install numba {TRIED}") from None
+                raise JitnetError(f"{_describe_missing(part)}; install numba {TESTED}") from None
             globals()[name] = value
             return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def _gone(part: Part, attribute: str = "") -> str:
+def _describe_missing(part: Part, attribute: str = "") -> str:
     import numba
 
     place = part.place.replace(":", ".") + (f".{attribute}" if attribute else "")
-    return f"Numba {numba.__version__} has no {place} any more: {part.relies}; without it {part.breaks}"
+    return f"Numba {numba.__version__} no longer has {place}: {part.relies}; without it {part.breaks}"
 
 
 def missing() -> list[str]:
-    """A line for each part that the Numba that is installed does not have: what is gone, and what breaks."""
-    gone = []
+    """Return a line for each part that the installed Numba does not have: what is missing, and what breaks."""
+    lines = []
     for part in PARTS:
         try:
             found = _found(part)
         except (ImportError, AttributeError):
-            gone.append(_gone(part))
+            lines.append(_describe_missing(part))
             continue
         for attribute in part.attributes:
             try:
                 attrgetter(attribute)(found)
             except AttributeError:
-                gone.append(_gone(part, attribute))
-    return gone
+                lines.append(_describe_missing(part, attribute))
+    return lines
 
 
-# Keeping and loading machine code.
+# Storing and loading machine code.
 
 
 def _engine() -> Any:
@@ -336,7 +336,7 @@ def _engine() -> Any:
 
 
 def address_of(symbol: str) -> int:
-    """The address of a function by its name in machine code; 0 where there is none of this name."""
+    """Return the address of a function by its symbol; 0 where there is none."""
     return int(_engine().get_function_address(symbol))
 
 
@@ -354,7 +354,7 @@ def _files_class() -> Any:
     class Locator(caching.UserProvidedCacheLocator):  # type: ignore[misc]
         @classmethod
         def from_function(cls, python: Any, file: str) -> Any:
-            return cls(python, file)  # without trying to write: what cannot be written may still be read
+            return cls(python, file)  # without trying to write: a read-only folder can still be read
 
     class Implementation(caching.CompileResultCacheImpl):  # type: ignore[misc]
         _locator_classes = (Locator,)
@@ -366,18 +366,18 @@ def _files_class() -> Any:
 
 
 def files_of(function: Callable[..., Any]) -> Any:
-    """Numba's files for a function in `numba.config.CACHE_DIR`, whether or not that can be written."""
+    """Return Numba's files for a function in `numba.config.CACHE_DIR`, which may be read-only."""
     return _files_class()(function)
 
 
 def read_overload(files: Any, signature: Any, target_context: Any) -> Any:
-    """Numba's result of compiling for this signature, from its file; None where there is no such file."""
+    """Return Numba's compile result for this signature, from its file; None where there is no such file."""
     with files._guard_against_spurious_io_errors():
         return files._load_overload(signature, target_context)
 
 
 def read_object_code(files: Any, signature: Any, target_context: Any) -> tuple[str, bytes] | None:
-    """A function's name in its machine code, and that code; None where there is no such file."""
+    """Return a function's symbol, and its machine code; None where there is no such file."""
     with files._guard_against_spurious_io_errors():
         found = files._cache_file.load(files._index_key(signature, target_context.codegen()))
         if found is not None:
@@ -386,23 +386,23 @@ def read_object_code(files: Any, signature: Any, target_context: Any) -> tuple[s
     return None
 
 
-def set_cache(dispatcher: Any, kept: Any) -> None:
-    """Have a dispatcher look for its code there before it compiles."""
-    dispatcher._cache = kept
+def set_cache(dispatcher: Any, store: Any) -> None:
+    """Let a dispatcher look for its code in `store` before it compiles."""
+    dispatcher._cache = store
 
 
 def cache_of(dispatcher: Any) -> Any:
-    """What `set_cache` put there."""
+    """Return what `set_cache` set."""
     return dispatcher._cache
 
 
 def without_cache(dispatcher: Any) -> None:
-    """Have a dispatcher compile what it has not in memory."""
+    """Let a dispatcher compile all that is not in memory."""
     set_cache(dispatcher, _part("NullCache")())
 
 
-def keep_nothing() -> None:
-    """Let Numba load from the user's cache what modules compile as they are imported, and never write there."""
+def disable_cache_writes() -> None:
+    """Let Numba load from the user's cache what modules compile when imported, and never write to it."""
     from numba.core import caching
 
     caching._Cache.save_overload = caching.Cache.save_overload = lambda self, signature, data: None
@@ -412,12 +412,12 @@ def keep_nothing() -> None:
 
 
 def change_class(dispatcher: Any, kind: Any) -> None:
-    """Make a dispatcher one of a subclass of its class."""
+    """Change a dispatcher's class to a subclass."""
     dispatcher.__class__ = kind
 
 
-def make_known_by_name(result: Any, name: str) -> int:
-    """Have all that is compiled from now on call a compiled function by this name; returns its address."""
+def register_symbol(result: Any, name: str) -> int:
+    """Let all that is compiled from now on call a compiled function by this symbol; return its address."""
     by_name = copy.copy(result.fndesc)
     by_name.mangled_name = name
     result.target_context.remove_user_function(result.entry_point)
@@ -426,17 +426,17 @@ def make_known_by_name(result: Any, name: str) -> int:
 
 
 def is_open(dispatcher: Any) -> bool:
-    """Whether it compiles for new types, other than one whose types were declared."""
+    """Whether a dispatcher compiles for new types, unlike one whose types were declared."""
     return bool(dispatcher._can_compile)
 
 
 def folded_types(dispatcher: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The types of all parameters of a call with arguments of these types, those that are left out included."""
+    """Return the types of all parameters of a call with arguments of these types, defaults included."""
     return tuple(dispatcher._compiler.fold_argument_types(kinds, {})[1])
 
 
-def forget_code(dispatcher: Any) -> None:
-    """Have a dispatcher compile again what it has compiled or loaded."""
+def discard_code(dispatcher: Any) -> None:
+    """Discard what a dispatcher has compiled or loaded, so that it compiles again."""
     without_cache(dispatcher)
     if dispatcher.overloads:
         dispatcher._make_finalizer()()
@@ -445,7 +445,7 @@ def forget_code(dispatcher: Any) -> None:
 
 
 def copy_dispatcher(dispatcher: Any) -> Any:
-    """Another dispatcher of the same function, with the same options and nothing compiled."""
+    """Make another dispatcher of the same function, with the same options and nothing compiled."""
     return type(dispatcher)(
         dispatcher.py_func,
         dispatcher.locals,
@@ -455,17 +455,17 @@ def copy_dispatcher(dispatcher: Any) -> Any:
 
 
 def ufunc_dispatcher(ufunc: Any) -> Any:
-    """The dispatcher of a DUFunc."""
+    """Return the dispatcher of a DUFunc."""
     return ufunc._dispatcher
 
 
 def finish(library: Any) -> None:
-    """Optimise a library's code to the end."""
+    """Finish the optimisation of a library's code."""
     library._ensure_finalized()
 
 
 def array_without_owner(context: Any, builder: Any, kind: Any, value: Any) -> Any:
-    """In an intrinsic: an array that does not count references to its memory."""
+    """Return, in an intrinsic, an array without a reference count of its memory."""
     array = context.make_array(kind)(context, builder, value)
     array.meminfo = _part("cgutils").get_null_value(array.meminfo.type)
     return array._getvalue()
@@ -480,60 +480,60 @@ def threads_have_started() -> bool:
 
 
 def when_threads_start(wrap: Callable[[Callable[[], None]], Callable[[], None]]) -> None:
-    """Put `wrap(start)` in the place of the function that starts the threads, and is called at each use of them."""
+    """Replace the function that starts the threads, which is called at each use of them, by `wrap(start)`."""
     parallel = _part("parallel")
     parallel._launch_threads = wrap(parallel._launch_threads)
 
 
 def load_threading_layer(layer: str) -> None:
-    """Import a layer, "omp", "tbb" or "workqueue"; ImportError where it is not there."""
+    """Import a layer, "omp", "tbb" or "workqueue"; ImportError where it is missing."""
     import_module(f"numba.np.ufunc.{layer}{'' if layer == 'workqueue' else 'pool'}")
 
 
-# Looking on while Numba compiles.
+# Observing Numba while it compiles.
 
 
 def wrap_loop_bodies(wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-    """Put `wrap(make)` in the place of make(lowerer, parfor, …), which compiles the body of a `prange`."""
+    """Replace make(lowerer, parfor, …), which compiles the body of a `prange`, by `wrap(make)`."""
     lowering = _part("parfor_lowering")
     lowering._create_gufunc_for_parfor_body = wrap(lowering._create_gufunc_for_parfor_body)
 
 
 def wrap_first_lines(wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-    """Put `wrap(find)` in the place of find(lowerer), which finds the line that a function begins in."""
+    """Replace find(lowerer), which finds the first line of a function, by `wrap(find)`."""
     lowering = _part("Lower")
     lowering._compute_def_location = wrap(lowering._compute_def_location)
 
 
-def wrap_object_hooks(keep: Callable[[bytes], None]) -> None:
-    """Call `keep` with every object file that is compiled, or loaded from a cache."""
+def wrap_object_hooks(store: Callable[[bytes], None]) -> None:
+    """Call `store` with every object file that is compiled, or loaded from a cache."""
     library = _part("CPUCodeLibrary")
     compiled, loaded = library._object_compiled_hook.__func__, library._object_getbuffer_hook.__func__
 
-    def keep_compiled(cls: Any, module: Any, content: bytes) -> None:
-        keep(content)
+    def store_compiled(cls: Any, module: Any, content: bytes) -> None:
+        store(content)
         compiled(cls, module, content)
 
-    def keep_loaded(cls: Any, module: Any) -> Any:
+    def store_loaded(cls: Any, module: Any) -> Any:
         content = loaded(cls, module)
         if content:
-            keep(content)
+            store(content)
         return content
 
-    library._object_compiled_hook = classmethod(keep_compiled)
-    library._object_getbuffer_hook = classmethod(keep_loaded)
+    library._object_compiled_hook = classmethod(store_compiled)
+    library._object_getbuffer_hook = classmethod(store_loaded)
 
 
-def never_run() -> None:
-    """Compile without making code that could run; calls from Python run the Python function instead."""
+def disable_execution() -> None:
+    """Compile without making executable code; calls from Python run the Python function instead."""
     library, dispatcher = _part("JITCodeLibrary"), _part("Dispatcher")
 
-    def keep(self: Any, result: Any) -> None:
+    def store(self: Any, result: Any) -> None:
         self.overloads[tuple(result.signature.args)] = result
 
     library._finalize_specific = lambda self: None
     library.get_pointer_to_function = lambda self, name: 0
-    # By this object others know the function.
+    # Callers refer to the function by this object.
     _part("CPUContext").get_executable = lambda self, library, fndesc, env: object()
     dispatcher._compile_for_args = lambda self, *args, **kwargs: self.py_func(*args, **kwargs)
-    dispatcher.add_overload = keep
+    dispatcher.add_overload = store

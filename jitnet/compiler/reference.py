@@ -1,11 +1,11 @@
-"""A NamedTuple of arrays handed on by reference: one pointer in place of some two hundred numbers.
+"""A NamedTuple of arrays passed by reference: one pointer in place of some two hundred numbers.
 
-Numba takes a tuple that is an argument apart, to one number for every array, extent and stride, in each call anew. A
-reference is the address of the tuple; `run.state.params` reads through it what it reads of the tuple itself.
+Numba unpacks a tuple argument into numbers for every array, extent and stride, again in each call. A reference is the
+address of the tuple; `run.state.params` reads the same through it as from the tuple itself.
 
-Where the tuple lies: `Struct` keeps it in memory for as long as Python wants, and calls hand its address on.
-`by_reference` makes a reference to a tuple made in compiled code, good until the function that made it returns.
-What is read through a reference does not count references to arrays: the `Struct` keeps them alive.
+`Struct` stores the tuple in memory for as long as Python holds it, and calls pass its address. `by_reference` makes a
+reference to a tuple made in compiled code, valid until that function returns. Arrays that are read through a reference
+are not reference-counted: the `Struct` keeps them alive.
 """
 
 from collections.abc import Callable
@@ -22,8 +22,8 @@ from jitnet.compiler.numba_parts import AttributeTemplate, array_without_owner, 
 
 __all__ = ["Reference", "Struct", "by_reference", "reference_to"]
 
-_ROOM = 1 << 14
-"""Bytes that a struct may take."""
+_CAPACITY = 1 << 14
+"""Bytes of a struct's memory."""
 
 
 class Reference(types.Type):  # type: ignore[misc]
@@ -35,11 +35,11 @@ class Reference(types.Type):  # type: ignore[misc]
 
 
 class Struct:
-    """A NamedTuple as compiled code has it, kept in memory.
+    """A NamedTuple stored in memory in the form that compiled code reads.
 
     value: the tuple. address: what a kernel takes, and turns into a reference by `reference_to`; without the compiler
-    the tuple itself. Making one takes some 50 times as long as a call that hands its address on. What its records and
-    arrays hold may change; which arrays they are may not.
+    the tuple itself. Making one takes some 50 times as long as a call that passes its address. The contents of its
+    records and arrays may change; the arrays themselves may not.
     """
 
     def __init__(self, value: Any) -> None:
@@ -47,23 +47,23 @@ class Struct:
         if config.DISABLE_JIT:
             self.address: Any = value
         else:
-            self._memory = np.empty(_ROOM // 8, np.uint64)
+            self._memory = np.empty(_CAPACITY // 8, np.uint64)
             self.address = self._memory.ctypes.data
             _write_struct(value, self._memory)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A copy is made of a copy of the tuple: the addresses in memory are those of this one's arrays."""
+        """Copy by copying the tuple, since the addresses in memory are those of this struct's arrays."""
         return Struct, (self.value,)
 
 
 if config.DISABLE_JIT:
 
     def reference_to(kind: Any) -> Callable[[Any], Any]:
-        """A function that turns a `Struct`'s address into a reference; `kind` is the `Reference` type of its tuple."""
+        """Return a function from a `Struct`'s address to a reference. kind: the `Reference` type of its tuple."""
         return lambda address: address
 
     def by_reference(value: Any) -> Any:
-        """A reference to `value`, a NamedTuple of arrays, numbers and records. Without the compiler, itself."""
+        """Return a reference to `value`, a NamedTuple of arrays, numbers and records; `value` without the compiler."""
         return value
 
 else:
@@ -97,8 +97,8 @@ else:
     @intrinsic
     def _store(typing, value, memory):
         def codegen(context, builder, signature, args):
-            if context.get_abi_sizeof(args[0].type) > _ROOM:
-                raise ValueError(f"a struct takes more than {_ROOM} bytes: {signature.args[0]}")
+            if context.get_abi_sizeof(args[0].type) > _CAPACITY:
+                raise ValueError(f"a struct takes more than {_CAPACITY} bytes: {signature.args[0]}")
             data = context.make_array(signature.args[1])(context, builder, args[1]).data
             builder.store(args[0], builder.bitcast(data, args[0].type.as_pointer()), align=8)
             return context.get_dummy_value()
@@ -111,7 +111,7 @@ else:
 
     @infer_getattr
     class ReferenceFields(AttributeTemplate):  # type: ignore[misc]
-        """A field that is a tuple itself is given by reference again."""
+        """Types of fields; a field that is a tuple is a reference too."""
 
         key = Reference
 
@@ -132,6 +132,6 @@ else:
             return place
         value = builder.load(place)
         if isinstance(kind, types.Array):
-            # Without what its references are counted in: nothing here outlives the tuple.
+            # Without a reference count: nothing here outlives the tuple.
             return array_without_owner(context, builder, kind, value)
         return value

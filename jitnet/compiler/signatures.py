@@ -1,4 +1,4 @@
-"""Numba's types of what linked functions take; and records, which carry their settings by name."""
+"""Numba's types of the arguments of linked functions; and records, whose fields have names."""
 
 from collections.abc import Iterator
 from typing import Any, Protocol, Self, TypeVar, get_type_hints
@@ -44,12 +44,12 @@ INDICES = types.Array(types.int32, 1, "C")
 
 
 STORED = {int: np.int64, float: np.float64, bool: np.bool_}
-"""What Python's types are in a record; NumPy's are themselves."""
+"""How Python's types are stored in a record; NumPy's are stored as they are."""
 
 
 class Record(Protocol):
-    """What every record has. A subclass annotates the fields of its own, for readers and the type checker: a record is
-    a row of an array, and no instance of the class."""
+    """What every record has. A subclass annotates its fields, for readers and the type checker: a record is a row of an
+    array, and not an instance of the class."""
 
     def copy(self) -> Self: ...
 
@@ -65,18 +65,18 @@ class Records(Protocol[Row]):
 
 
 def record_type(fields: type) -> "np.dtype[Any]":
-    """The structured type of a record, from the class that annotates its fields."""
+    """Return the structured type of a record, from the class that annotates its fields."""
     stored = [(name, STORED.get(kind, kind)) for name, kind in get_type_hints(fields).items()]
     return np.dtype(stored, align=True)
 
 
 def make_records(kind: "np.dtype[Any]", count: int) -> Any:
-    """Zeroed records of a structured type, their fields read as attributes."""
+    """Make zeroed records of a structured type, their fields read as attributes."""
     return np.zeros(count, kind).view(np.recarray)
 
 
 def make_record(kind: "np.dtype[Any]", **values: Any) -> Any:
-    """One record of a structured type, its fields read as attributes; a field that is not named is zero."""
+    """Make a record of a structured type, its fields read as attributes; a field that is not named is zero."""
     record = make_records(kind, 1)[0]
     for name, value in values.items():
         setattr(record, name, value)

@@ -1,4 +1,4 @@
-"""A first start: two processes share the compiling, and the user is told that it happens."""
+"""A first start: two processes share the compiling, and the user sees that it happens."""
 
 import os
 import subprocess
@@ -43,9 +43,9 @@ def when_compiling(begin: Callable[[], None]) -> Iterator[None]:
 
 
 def compile_beside(statement: str) -> "subprocess.Popen[bytes]":
-    """Run a statement that compiles, in a process of its own: its code is in the cache once that ends.
+    """Run a statement that compiles in a worker process: its code is in the cache once that ends.
 
-    This thread is bound to one core by now, and a child would inherit that and be bound to the same one itself.
+    This thread is bound to one core, and a worker process would inherit that and share the core.
     """
     free = f"import os; os.sched_setaffinity(0, {CORES}); " if CORES else ""
     return subprocess.Popen(
@@ -58,7 +58,7 @@ def compile_beside(statement: str) -> "subprocess.Popen[bytes]":
 
 
 def linked_functions(function: Any) -> list[Any]:
-    """All linked functions that a function needs, each behind those that it calls."""
+    """Return all linked functions that a function needs, each after those that it calls."""
     found: dict[Any, None] = {}
 
     def visit(caller: Any) -> None:
@@ -72,31 +72,31 @@ def linked_functions(function: Any) -> list[Any]:
 
 
 def load_all(functions: Sequence[Any], *, backwards: bool = False) -> None:
-    """Bring in linked functions, each once all that it calls are there; backwards: the last that is ready first.
+    """Load linked functions, each once all that it calls are loaded; backwards: the last that is ready first.
 
-    Processes that do so at the same time share the work: one that compiles a function claims it, the others go on to
-    the next and find it in the cache later.
+    Processes that do so at the same time share the work: one that compiles a function locks it, the others continue
+    with the next and find it in the cache later.
     """
-    waiting = dict.fromkeys(functions)
-    while waiting:
-        ready = [function for function in waiting if not any(callee in waiting for callee in linked_callees(function))]
+    pending = dict.fromkeys(functions)
+    while pending:
+        ready = [function for function in pending if not any(callee in pending for callee in linked_callees(function))]
         for function in reversed(ready) if backwards else ready:
-            with _claim(function) as claimed:
-                if claimed:
+            with _lock(function) as locked:
+                if locked:
                     load(function)
-                    del waiting[function]
+                    del pending[function]
                     break
         else:
             time.sleep(_WAIT_S)
 
 
 @contextmanager
-def _claim(function: Any) -> Iterator[bool]:
-    """Whether no other process compiles this function just now. A claim ends with the process that has it."""
+def _lock(function: Any) -> Iterator[bool]:
+    """Lock a function; yield False where another process compiles it now. A lock ends with its process."""
     if cache_folder is None or not can_keep() or fcntl is None:
         yield True
         return
-    with (cache_folder / f"{function.py_func.__module__}.{function.py_func.__name__}.claim").open("w") as file:
+    with (cache_folder / f"{function.py_func.__module__}.{function.py_func.__name__}.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

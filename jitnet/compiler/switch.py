@@ -11,16 +11,16 @@ __all__ = ["switch"]
 
 
 def switch(functions: Sequence[Any], arguments: Sequence[Any]) -> Callable[..., None]:
-    """A function of (number, *arguments) that calls functions[number]; a number beyond them calls none.
+    """Return a function of (number, *arguments) that calls functions[number]; another number calls none.
 
-    functions: linked, without a result, all of these arguments, which are Numba types. Compiled it is a jump by a
-    table. Without the compiler it is a look into the sequence.
+    functions: linked, without a result, all with these arguments, which are Numba types. Compiled it is a jump table,
+    without the compiler a lookup in the sequence.
     """
     if config.DISABLE_JIT:
 
-        def choose(number: int, *given: Any) -> None:
+        def choose(number: int, *values: Any) -> None:
             if 0 <= number < len(functions):
-                functions[number](*given)
+                functions[number](*values)
 
         choose.linked_functions = tuple(functions)  # type: ignore[attr-defined]
         return choose
@@ -28,7 +28,7 @@ def switch(functions: Sequence[Any], arguments: Sequence[Any]) -> Callable[..., 
     called = types.void(*arguments)
 
     @intrinsic
-    def choose_compiled(typing, number, *given):
+    def choose_compiled(typing, number, *values):
         def codegen(context, builder, signature, args):
             values = [builder.extract_value(args[1], place) for place in range(len(arguments))]
             done = builder.append_basic_block("done")

@@ -1,9 +1,9 @@
-"""The sizes of tiles and blocks, all of them: what fits the registers and the caches of the processor at hand, or of
-the kind that JITNET_BLOCKS names.
+"""All sizes of tiles and blocks: what fits the registers and the caches of this processor, or of the kind that
+JITNET_BLOCKS names.
 
 Names in brackets are those of BLIS (Van Zee and van de Geijn 2015; Goto and van de Geijn 2008). A kernel that walks a
-matrix product keeps MR x NR sums in registers, KC terms of each at a time, and MC rows of one factor in a cache. What
-each size was measured to bring stands in docs/performance.md.
+matrix product keeps MR x NR sums in registers, KC terms of each at a time, and MC rows of one factor in a cache. The
+measured effect of each size is in docs/performance.md.
 """
 
 from jitnet.compiler.environment import BLOCKS
@@ -44,7 +44,7 @@ __all__ = [
 _AVX512 = BLOCKS == "avx512"
 
 LANES = 16
-"""float32 numbers in one vector. LLVM splits it where the CPU's are shorter: AVX2 in two, NEON in four."""
+"""float32 numbers in a vector. LLVM splits it where the CPU's are shorter: AVX2 in two, NEON in four."""
 
 PANEL_COLS = 2 if _AVX512 else 1
 """Vectors in a panel of weights."""
@@ -59,44 +59,44 @@ TILE_COLS, TILE_UNITS = TILE_PANELS * PANEL_COLS, TILE_PANELS * PANEL
 """Vectors in a row of the tile, and columns of the tile (NR)."""
 
 TILE_ROWS = 6
-"""Rows of the tile (MR): as many sums as fit the registers, 6 x 16 for AVX2 and NEON, 6 x 64 for AVX-512. Few rows and
-wide ones: each row of the tile costs an instruction that spreads one number over a vector, and there a busy neighbour
-on the same core leaves three instructions a cycle."""
+"""Rows of the tile (MR): as many sums as fit the registers, 6 x 16 for AVX2 and NEON, 6 x 64 for AVX-512. The rows are
+few and wide: each costs an instruction that broadcasts one number to a vector, and a busy hyperthread on the same core
+leaves only three instructions a cycle."""
 
 TERMS, WEIGHT_TERMS = 4, 4 if _AVX512 else 1
-"""Terms that a tile takes in one turn of its loop, so that they share the steps of its addresses. For the weight
-gradient AVX2 has no use of it: that steps along one row of x and one of dout, not along six."""
+"""Terms that a tile adds in one iteration of its loop, so that they share the increments of its addresses. The weight
+gradient on AVX2 does not need it: that walks along one row of x and one of dout, not along six."""
 
 FORWARD_DEPTH = 192 if _AVX512 else 384
-"""Terms of forward's sums done in one go (KC): their weights, TILE_UNITS of each, are 24 KiB for AVX2 and 48 KiB for
+"""Terms of forward's sums in one block (KC): their weights, TILE_UNITS of each, are 24 KiB for AVX2 and 48 KiB for
 AVX-512: three quarters of the first cache and all of it."""
 
 WEIGHT_DEPTH = 96 if _AVX512 else 160
-"""Samples that the weight gradient sums in one go (KC): each takes TILE_UNITS of dout and a whole line of x, of which a
-tile uses TILE_ROWS numbers; together less than two thirds of the first cache."""
+"""Samples that the weight gradient sums in a block (KC): each takes TILE_UNITS of dout and a whole line of x, of which
+a tile uses TILE_ROWS numbers; together less than two thirds of the first cache."""
 
 WEIGHT_INPUTS = 240
 """Inputs that the weight gradient works on at a time (MC), a multiple of TILE_ROWS: WEIGHT_DEPTH x WEIGHT_INPUTS floats
-of x are less than a third of a 512 KiB cache, and every panel of units passes over them there."""
+of x are less than a third of a 512 KiB cache, and every panel of units reads them from there."""
 
 COPIED_DEPTH, COPIED_INPUTS = 128 if _AVX512 else 256, 240
-"""The same for both gradients where their factors are copied first, so that a tile finds its TILE_ROWS and its
-TILE_UNITS numbers of every term side by side, and not each in a cache line or a page of its own."""
+"""The same for both gradients where their factors are packed first, so that the TILE_ROWS and TILE_UNITS numbers of
+every term are contiguous, and not each in another cache line or page."""
 
 COPIED_FROM, COPIED_SAMPLES = 64 * PANEL, 256
 """Units from which that pays for the weight gradient, samples from which it pays for the input gradient."""
 
 INPUT_DEPTH, INPUT_INPUTS = (128, 240) if _AVX512 else (64, 480)
 """Units and inputs that the input gradient works on at a time (KC, MC), whole panels and whole tiles; every vector of
-samples passes over so many weights. Few units at a time: where in_features is a power of two, equal places of all
-panels share one set of a cache."""
+samples reads so many weights. Few units at a time: where in_features is a power of two, the same index of all panels
+maps to one set of a cache."""
 
 SPARSE_PANELS = 4
-"""Panels that the zero-skipping loops hold at once: so many sums in flight hide the cycles that an addition takes."""
+"""Panels that the zero-skipping loops hold at once: so many sums in flight hide the latency of an addition."""
 
 SPARSE_LAST = 7
-"""Panels of the last group at most, where SPARSE_PANELS does not divide their number: what is left over is too little
-to hide those cycles, so the group before joins it."""
+"""Panels of the last group at most, where SPARSE_PANELS does not divide their number: the remainder is too small to
+hide that latency, so it is joined with the group before it."""
 
 SPARSE_WEIGHTS = 12544
 """Weights that the zero-skipping forward works on at a time, of a group of panels: 49 KiB, of which a batch of MNIST's
@@ -108,7 +108,7 @@ SKIPPING_LARGE samples and in larger ones, whose dense products are faster. With
 zero-skipping loops takes 1.6 times as long beside one of the tile as with AVX2."""
 
 SKIPPING_BELOW_IN_PREDICTION = 0.2 if _AVX512 else 0.31
-"""The same in prediction, which lists the inputs that are not zero for one pass alone."""
+"""The same in prediction, which lists the inputs that are not zero for a single pass."""
 
 SPARSE_BLOCK = 64
 """Samples that the zero-skipping loops work on at a time: as many as a column's mark has bits."""

@@ -1,7 +1,7 @@
 """Reading the time inside compiled code: a counter of the processor, the same on every core.
 
-On x86 it is the time stamp counter, on ARM the generic timer. Other processors are asked by way of the system's clock,
-which takes longer. Its unit is a tick; how long that is, `tick_s` finds by comparing with the system's clock.
+On x86 it is the time stamp counter, on ARM the generic timer. On other processors it is the system's clock, which takes
+longer to read. Its unit is a tick; `tick_s` measures its length with the system's clock.
 """
 
 import time
@@ -26,12 +26,12 @@ _COUNTERS = {
 _COUNTER = _COUNTERS.get(llvm.get_process_triple().split("-")[0])
 
 _MONOTONIC = 6 if "darwin" in llvm.get_process_triple() else 1
-"""What the system calls the clock that never goes back."""
+"""The system's number of the monotonic clock."""
 
 if config.DISABLE_JIT:
 
     def read_clock() -> int:
-        """Ticks since some moment, int64."""
+        """Return ticks since some moment, int64."""
         return time.perf_counter_ns()
 
 else:
@@ -60,15 +60,15 @@ def _ticks():
 
 @cache
 def tick_s() -> float:
-    """Seconds that a tick takes; measured over a twentieth of a second, once."""
-    begin, first = _both()
+    """Return the seconds of a tick; measured over a twentieth of a second, once."""
+    begin, first = _read_both()
     time.sleep(0.05)
-    end, last = _both()
+    end, last = _read_both()
     return (end - begin) / (last - first)
 
 
-def _both() -> tuple[float, int]:
-    """The system's time in seconds, and the ticks at that moment: of several readings the one that took least."""
+def _read_both() -> tuple[float, int]:
+    """Return the system's time in seconds, and the ticks at that moment: the fastest of several readings."""
     readings = []
     for _ in range(9):
         before = time.perf_counter()

@@ -2,8 +2,8 @@
 
 A moment of a weight whose input is always zero decays at every step, and after some 800 steps is denormal. On Intel
 every operation on such a number takes about a hundred cycles, and adam takes three times as long. So each compiled call
-and each part of a parallel region sets its thread's flags to flush them to zero, and puts back what it found: the same
-thread also runs the user's NumPy.
+and each part of a parallel region sets its thread's flags to flush them to zero, and restores the flags at its end: the
+same thread also runs the user's NumPy.
 
 On x86 the flags are bits 15 and 6 of MXCSR (flush to zero, denormals are zero), on ARM bit 24 of FPCR.
 """
@@ -27,14 +27,14 @@ _FLUSH = 0x8040 if _X86 else 1 << 24 if _ARM else 0
 if config.DISABLE_JIT:
 
     def flush_denormals() -> int:
-        """Flush denormal numbers to zero on this thread from now on; gives the flags as they were.
+        """Flush denormal numbers to zero on this thread from now on; return the previous flags.
 
-        Without the compiler NumPy does the arithmetic, by its own rules, and this does nothing.
+        Without the compiler NumPy does the arithmetic, by its rules, and this does nothing.
         """
         return 0
 
     def restore_float_flags(flags: int) -> None:
-        """Set this thread's flags as `flush_denormals` found them."""
+        """Restore this thread's flags, as `flush_denormals` returned them."""
 
 else:
 

@@ -1,4 +1,4 @@
-"""What machine this is, how many threads it can run, and running regions on so many."""
+"""Which machine this is, how many threads it can run, and setting the threads of parallel regions."""
 
 import os
 import platform
@@ -19,12 +19,12 @@ __all__ = ["Machine", "describe_machine", "set_threads", "threads_are_lost"]
 
 @dataclass(frozen=True)
 class Machine:
-    """What the loops run on.
+    """The machine that the loops run on.
 
     cpu: the processor's name. vector_bits: width of its vectors. affinity: cores this process may run on.
-    quota: cores' worth of time that the container allows, None without a limit. cores: the threads that can truly run
-    at once, the smaller of both, and 1 where `threads_are_lost`; cores_reason says which one bound. threading_layer:
-    who runs the parallel regions.
+    quota: cores' worth of time that the container allows, None without a limit. cores: the threads that can run at
+    once, the smaller of both, and 1 where `threads_are_lost`; cores_reason: which of them is the limit.
+    threading_layer: what runs the parallel regions.
     """
 
     cpu: str
@@ -40,7 +40,7 @@ class Machine:
 
 @cache
 def describe_machine() -> Machine:
-    """Describe this machine; cheap, and the same at every call."""
+    """Describe this machine; cached, the same at every call."""
     affinity = int(numba.config.NUMBA_NUM_THREADS)
     quota = _quota()
     cores, reason = affinity, f"{affinity} core{'s' * (affinity != 1)} by affinity"
@@ -55,7 +55,7 @@ def describe_machine() -> Machine:
 
 
 _bound: set[int] = set()
-"""The cores that OpenMP has bound the main thread to, once it was freed of them."""
+"""The cores that OpenMP bound the main thread to, while it is unbound."""
 
 _lost = False
 """See `threads_are_lost`."""
@@ -64,7 +64,7 @@ _lost = False
 def threads_are_lost() -> bool:
     """Whether this process was forked from one that had started threads for parallel regions.
 
-    A fork copies the calling thread alone, and the first region would end the process: GNU OpenMP cannot start its
+    A fork copies only the calling thread, and the first region would crash the process: GNU OpenMP cannot start its
     threads again. Everything runs here on one thread, and no region is entered.
     """
     return _lost
@@ -73,8 +73,8 @@ def threads_are_lost() -> bool:
 def set_threads(threads: int) -> None:
     """Run the next parallel regions entered from this Python thread on `threads` threads (1 to the cores available).
 
-    OpenMP binds this thread to one core. Alone it needs no place of its own, and is let go: two programs on one thread
-    each would share the first core while the others are idle. JitnetError for several threads where they are lost.
+    OpenMP binds this thread to one core. For a single thread that is undone: two programs with one thread each would
+    share the first core while the others are idle. JitnetError for several threads where they are lost.
     """
     global _bound
     if _lost:
@@ -102,7 +102,7 @@ def _is_bound_by_openmp() -> bool:
 
 
 def _after_fork() -> None:
-    """In a forked process: note that threads are lost, and let this thread use all cores again."""
+    """In a forked process: record that threads are lost, and let this thread use all cores again."""
     global _lost
     if numba_parts.threads_have_started():
         _lost = True
@@ -116,7 +116,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _quota() -> float | None:
-    """Cores' worth of CPU time of the container's control group (version 2, then 1)."""
+    """Return the cores' worth of CPU time of the container's control group (version 2, then 1)."""
     try:
         limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         return None if limit == "max" else int(limit) / int(period)
@@ -143,7 +143,7 @@ def _vector_bits() -> int:
 
 
 def _threading_layer() -> str:
-    """The layer that Numba will load: the first of its priority list that can be imported."""
+    """Return the layer that Numba will load: the first of its priority list that can be imported."""
     for layer in numba.config.THREADING_LAYER_PRIORITY:
         try:
             numba_parts.load_threading_layer(layer)

@@ -1,18 +1,17 @@
 """A tile: rows x cols vectors of 16 float32, held in registers as one value inside a kernel.
 
-The loops stay explicit and in the kernels; a tile only says which numbers are in registers while a loop runs. That is
-what a compiler cannot see by itself here: it has no promise that two arrays do not overlap, so it keeps sums in memory.
-LLVM splits a 16-lane vector where the CPU's are shorter (AVX2: two halves, NEON: four quarters), so one source serves
-all.
+The loops stay explicit and in the kernels; a tile only says which numbers are in registers while a loop runs. A
+compiler cannot decide that here: it does not know that two arrays do not overlap, so it keeps sums in memory. LLVM
+splits a 16-lane vector where the CPU's are shorter (AVX2: two halves, NEON: four quarters), so one source serves all.
 
-Every operation is written twice below: as plain Python over NumPy, which says what it means and runs when compilation
-is off (`NUMBA_DISABLE_JIT=1`), and as the few LLVM instructions that it becomes. All arrays are flat and float32;
-offsets and strides count elements. Nothing is bounds-checked: a kernel's caller sizes its arrays.
+Every operation is written twice below: as plain Python over NumPy, which defines it and runs when compilation is off
+(`NUMBA_DISABLE_JIT=1`), and as the few LLVM instructions that it becomes. All arrays are flat and float32; offsets and
+strides count elements. Nothing is bounds-checked: a kernel's caller sizes its arrays.
 
-How many rows and columns the kernels' tiles have stands in `blocks`. A row is whole panels; `apart` counts from a
-panel's numbers to those of the next, which stand side by side where it is not given. `panels` says how many of a tile's
-panels there are, at least one: the others are left as they are, and nothing is read or stored for them. So one loop
-serves any number of panels up to a tile's, and LLVM makes a loop of each.
+`blocks` has the rows and columns of the kernels' tiles. A row is whole panels; `apart` is the distance from a panel to
+the next, which are contiguous by default. `panels` is how many of a tile's panels are in use, at least one: the others
+do not change, and nothing is read or stored for them. So one loop serves any number of panels up to a tile's, and LLVM
+makes a loop for each.
 """
 
 import operator
@@ -50,11 +49,11 @@ __all__ = [
 Place = int | np.integer[Any]
 
 _ALL = 1 << 30
-"""Panels of a tile, where all are there."""
+"""All panels of a tile."""
 
 
-def _pieces(cols: int, panels: int) -> list[tuple[int, int]]:
-    """The number of each panel of a row that is there, and how much of it the tile takes."""
+def _panel_widths(cols: int, panels: int) -> list[tuple[int, int]]:
+    """Return the index of each panel in use, and how many of its columns the tile has."""
     columns = min(cols * LANES, panels * PANEL)
     return [(panel, min(PANEL, columns - panel * PANEL)) for panel in range(-(-columns // PANEL))]
 
@@ -67,9 +66,9 @@ def tile_zero(rows: int, cols: int) -> np.ndarray:
 def tile_load(
     rows: int, cols: int, source: np.ndarray, offset: Place, stride: int, apart: int = PANEL, panels: int = _ALL
 ) -> np.ndarray:
-    """tile[r, c] = source[offset + r * stride + c]. Panels that are not there are left out, compiled they are zero."""
+    """tile[r, c] = source[offset + r * stride + c]. Panels that are not in use are left out, compiled they are zero."""
     begins = [offset + r * stride for r in range(rows)]
-    pieces = _pieces(cols, panels)
+    pieces = _panel_widths(cols, panels)
     return np.stack([np.concatenate([source[at + p * apart : at + p * apart + n] for p, n in pieces]) for at in begins])
 
 
@@ -83,13 +82,13 @@ def tile_store(
 ) -> None:
     """target[offset + r * stride + c] = tile[r, c]."""
     for r, row in enumerate(tile):
-        for panel, count in _pieces(len(row) // LANES, panels):
+        for panel, count in _panel_widths(len(row) // LANES, panels):
             at = offset + r * stride + panel * apart
             target[at : at + count] = row[panel * PANEL : panel * PANEL + count]
 
 
 def tile_prefetch(rows: int, cols: int, source: np.ndarray, offset: int, stride: int, apart: int = PANEL) -> None:
-    """Ask for the cache lines that `tile_load` would read, without waiting; harmless anywhere."""
+    """Prefetch the cache lines that `tile_load` would read; any address is allowed."""
 
 
 def tile_add_outer(
@@ -124,9 +123,9 @@ def tile_add_scaled(
     return tile[:, : added.shape[1]] + np.float32(scale) * added
 
 
-def tile_max(tile: np.ndarray, least: np.float32) -> np.ndarray:
-    """The larger of each number and `least`; a NaN stays."""
-    return np.where(tile < np.float32(least), np.float32(least), tile)
+def tile_max(tile: np.ndarray, minimum: np.float32) -> np.ndarray:
+    """The larger of each number and `minimum`; a NaN stays NaN."""
+    return np.where(tile < np.float32(minimum), np.float32(minimum), tile)
 
 
 def tile_larger(left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -160,8 +159,8 @@ def tile_transpose(tile: np.ndarray) -> np.ndarray:
 
 
 def prefetch(source: np.ndarray, offset: int) -> None:
-    """Ask for the cache line that holds source[offset] to come to the second cache, without waiting; of any element
-    type, and harmless anywhere."""
+    """Prefetch the cache line of source[offset] into the second cache; of any element type, and any address is
+    allowed."""
 
 
 class TileType(types.Type):  # type: ignore[misc]
@@ -182,8 +181,8 @@ class TileModel(models.PrimitiveModel):  # type: ignore[misc]
 
 _VECTOR = ir.VectorType(ir.FloatType(), LANES)
 _INDEX = types.intp
-# Numba gives the decorator's flags to instructions that have none. With `reassoc` and `contract` LLVM may round each
-# copy of a loop differently, and nesterov's bits depended on where a range began.
+# Numba adds the decorator's flags to instructions that have none. With `reassoc` and `contract` LLVM may round each
+# copy of a loop differently, and the bits of nesterov would depend on where a range begins.
 _EXACT = ("nsz",)
 
 
@@ -205,7 +204,7 @@ def _splat(builder: Any, scalar: Any) -> Any:
 
 
 def _shuffle(builder: Any, left: Any, right: Any, lanes: list[int]) -> Any:
-    """A vector of the lanes named: those of `left`, and from LANES on those of `right`."""
+    """Return a vector of these lanes: those of `left`, and from LANES on those of `right`."""
     return builder.shuffle_vector(left, right, ir.Constant(ir.VectorType(ir.IntType(32), LANES), lanes))
 
 
@@ -226,7 +225,7 @@ def _unpack(builder: Any, tile: TileType, value: Any) -> list[Any]:
 
 
 def _addresses(builder: Any, tile: TileType, data: Any, offset: Any, stride: Any, apart: Any) -> list[Any]:
-    """Where each vector of a tile stands."""
+    """Return the address of each vector of a tile."""
     addresses = []
     for r in range(tile.rows):
         row = builder.add(offset, builder.mul(stride, _constant(r)))
@@ -244,61 +243,61 @@ def _zeros(tile: TileType) -> list[Any]:
 def _panel_by_panel(
     builder: Any, tile: TileType, panels: Any, before: list[Any], make: Callable[[int], Any]
 ) -> list[Any]:
-    """make(k) for each vector k of the panels that there are, and `before` for the others; panels None: all are there.
+    """Return make(k) for each vector k of the panels in use, and `before` for the others; panels None: all are in use.
 
-    After each panel it asks whether there is another. A loop asks the same in every turn, so LLVM takes the question
-    out of it and makes a loop for each answer; it does so up to some size only, and this way is the shortest.
+    After each panel there is a branch if there is another. It is invariant in a loop, so LLVM unswitches the loop: one
+    for each result. It does so up to some code size only, and this form is the shortest.
     """
     if panels is None:
         return [make(k) for k in range(len(before))]
-    end, after, ways = builder.append_basic_block("end"), list(before), []
+    end, after, branches = builder.append_basic_block("end"), list(before), []
     for panel in range(tile.cols // PANEL_COLS):
         if panel > 0:
             another = builder.append_basic_block("another")
-            ways.append((list(after), builder.block))
+            branches.append((list(after), builder.block))
             builder.cbranch(builder.icmp_signed(">", panels, _constant(panel)), another, end)
             builder.position_at_end(another)
         for k in range(len(before)):
             if k % tile.cols // PANEL_COLS == panel:
                 after[k] = make(k)
-    return _meet(builder, end, [*ways, (after, builder.block)])
+    return _join(builder, end, [*branches, (after, builder.block)])
 
 
 def _by_count(builder: Any, tile: TileType, panels: Any, compute: Callable[[int], list[Any]]) -> list[Any]:
-    """compute(count) for the count of panels that there is; panels None: all are there.
+    """Return compute(count) for the count of panels in use; panels None: all are in use.
 
-    Each count has code of its own, which may go through the rows one after the other, as few factors at a time as fit
-    the registers beside the sums.
+    Each count has separate code, which may go through the rows one after the other, with as few factors at a time as
+    fit the registers beside the sums.
     """
-    most = tile.cols // PANEL_COLS
-    if panels is None or most == 1:
-        return compute(most)
-    end, ways = builder.append_basic_block("end"), []
-    for count in range(1, most):
+    all_panels = tile.cols // PANEL_COLS
+    if panels is None or all_panels == 1:
+        return compute(all_panels)
+    end, branches = builder.append_basic_block("end"), []
+    for count in range(1, all_panels):
         these, more = builder.append_basic_block("these"), builder.append_basic_block("more")
         builder.cbranch(builder.icmp_signed("==", panels, _constant(count)), these, more)
         builder.position_at_end(these)
-        ways.append((compute(count), builder.block))
+        branches.append((compute(count), builder.block))
         builder.branch(end)
         builder.position_at_end(more)
-    return _meet(builder, end, [*ways, (compute(most), builder.block)])
+    return _join(builder, end, [*branches, (compute(all_panels), builder.block)])
 
 
-def _meet(builder: Any, end: Any, ways: list[tuple[list[Any], Any]]) -> list[Any]:
-    """The vectors at `end`, where the blocks of all ways go on; the builder stands in the last of them."""
+def _join(builder: Any, end: Any, branches: list[tuple[list[Any], Any]]) -> list[Any]:
+    """Return the vectors at `end`, where the blocks of all branches join; the builder is in the last of them."""
     builder.branch(end)
     builder.position_at_end(end)
     vectors = []
-    for k in range(len(ways[0][0])):
+    for k in range(len(branches[0][0])):
         vector = builder.phi(_VECTOR)
-        for values, block in ways:
+        for values, block in branches:
             vector.add_incoming(values[k], block)
         vectors.append(vector)
     return vectors
 
 
 def _prefetch(builder: Any, pointer: Any, locality: int) -> None:
-    """locality: 3 is the first cache, 2 the second."""
+    """Emit a prefetch. locality: 3 is the first cache, 2 the second."""
     pointer = builder.bitcast(pointer, ir.IntType(8).as_pointer())
     kind = ir.FunctionType(ir.VoidType(), [pointer.type, *[ir.IntType(32)] * 3])
     function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
@@ -315,15 +314,15 @@ if not config.DISABLE_JIT:
         return _tile(rows, cols)(rows, cols), codegen
 
     def _tile(rows: Any, cols: Any) -> TileType:
-        """The type of a tile, of the types of two numbers that are written in a call."""
+        """Return the type of a tile, from the types of two literal numbers in a call."""
         return TileType(rows.literal_value, cols.literal_value)
 
     def _count(panels: Any) -> Any:
-        """The type of `panels` in a signature: a type of its own where it was not given, for that is other code."""
+        """Return the type of `panels` in a signature: another type where it has its default, since the code differs."""
         return types.literal(_ALL) if panels == _ALL else _INDEX
 
-    def _some(signature: Any, args: Any) -> Any:
-        """The last argument, a number of panels; None where it was not given, and all are there."""
+    def _panels_in_use(signature: Any, args: Any) -> Any:
+        """Return the last argument, a number of panels; None where it has its default, and all are in use."""
         return None if isinstance(signature.args[-1], types.Literal) else args[-1]
 
     @intrinsic(prefer_literal=True)
@@ -336,7 +335,7 @@ if not config.DISABLE_JIT:
             def load(k):
                 return builder.load(addresses[k], align=4)
 
-            return _pack(builder, _panel_by_panel(builder, tile, _some(signature, args), _zeros(tile), load))
+            return _pack(builder, _panel_by_panel(builder, tile, _panels_in_use(signature, args), _zeros(tile), load))
 
         return _tile(rows, cols)(rows, cols, source, _INDEX, _INDEX, _INDEX, _count(panels)), codegen
 
@@ -351,7 +350,7 @@ if not config.DISABLE_JIT:
             def load(k):
                 return builder.load(addresses[k], align=4)
 
-            row = _panel_by_panel(builder, line, _some(signature, args), _zeros(line), load)
+            row = _panel_by_panel(builder, line, _panels_in_use(signature, args), _zeros(line), load)
             return _pack(builder, row * tile.rows)
 
         return _tile(rows, cols)(rows, cols, source, _INDEX, _count(panels)), codegen
@@ -367,7 +366,7 @@ if not config.DISABLE_JIT:
                 builder.store(vectors[k], addresses[k], align=4)
                 return vectors[k]
 
-            _panel_by_panel(builder, tile, _some(signature, args), vectors, store)
+            _panel_by_panel(builder, tile, _panels_in_use(signature, args), vectors, store)
 
         return types.void(tile, target, _INDEX, _INDEX, _INDEX, _count(panels)), codegen
 
@@ -401,7 +400,7 @@ if not config.DISABLE_JIT:
                         after[k] = _call(builder, "fma", factor, vector, sums[k])
                 return after
 
-            return _pack(builder, _by_count(builder, tile, _some(signature, args), add))
+            return _pack(builder, _by_count(builder, tile, _panels_in_use(signature, args), add))
 
         return tile(tile, column, _INDEX, _INDEX, row, _INDEX, _INDEX, _count(panels)), codegen
 
@@ -416,12 +415,12 @@ if not config.DISABLE_JIT:
             def add(k):
                 return _call(builder, "fma", factor, builder.load(addresses[k], align=4), sums[k])
 
-            return _pack(builder, _panel_by_panel(builder, tile, _some(signature, args), sums, add))
+            return _pack(builder, _panel_by_panel(builder, tile, _panels_in_use(signature, args), sums, add))
 
         return tile(tile, types.float32, source, _INDEX, _INDEX, _INDEX, _count(panels)), codegen
 
     @intrinsic
-    def tile_max(typing, tile, least):
+    def tile_max(typing, tile, minimum):
         def codegen(context, builder, signature, args):
             floor = _splat(builder, args[1])
             vectors = []
@@ -486,7 +485,7 @@ if not config.DISABLE_JIT:
 
     @intrinsic
     def tile_transpose(typing, tile):
-        """Squares of half the side change places, then within each those of a quarter, … : four vectors of one."""
+        """Swap squares of half the side, then within each those of a quarter, and so on down to single numbers."""
 
         def codegen(context, builder, signature, args):
             vectors, side = _unpack(builder, signature.return_type, args[0]), LANES // 2
@@ -512,7 +511,7 @@ if not config.DISABLE_JIT:
         return types.void(source, _INDEX), codegen
 
     def _arithmetic(operation: Callable[..., Any], instruction: str) -> None:
-        """Let `operation` work between tiles of one shape, and between a tile and a number on its right."""
+        """Define `operation` for tiles of one shape, and for a tile and a number on its right."""
 
         @intrinsic
         def between(typing, left, right):

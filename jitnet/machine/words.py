@@ -1,6 +1,6 @@
-"""Eight bytes as one number: a comparison or a mask then does for all of them.
+"""Eight bytes as one number, so that one comparison or mask serves all of them.
 
-Numba's own way, a view of another type, takes a second to compile.
+Numba's way, a view of another type, takes a second to compile.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ __all__ = ["lowest_bit", "mask_word", "word_at"]
 if config.DISABLE_JIT:
 
     def word_at(row: "np.ndarray[Any, Any]", at: int) -> np.uint64:
-        """The eight bytes row[at : at + 8] as one uint64; row uint8, flat. Nothing is checked."""
+        """Return the eight bytes row[at : at + 8] as one uint64; row uint8, flat. Nothing is checked."""
         return np.uint64(int.from_bytes(row[at : at + 8].tobytes(), "little"))
 
     def mask_word(row: "np.ndarray[Any, Any]", at: int, mask: np.uint64) -> None:
@@ -24,7 +24,7 @@ if config.DISABLE_JIT:
         row[at : at + 8] &= np.frombuffer(int(mask).to_bytes(8, "little"), np.uint8)
 
     def lowest_bit(word: np.uint64) -> np.int64:
-        """Place of the lowest bit that is set, counted from 0; at least one must be."""
+        """Return the index of the lowest bit that is set, counted from 0; at least one must be."""
         return np.int64((int(word) & -int(word)).bit_length() - 1)
 
 else:

@@ -1,6 +1,6 @@
-"""Documents of `jitnet profile --json`: read back, and two compared by the bench's rank test, row by row.
+"""Documents of `jitnet profile --json`: read, and two compared by the bench's rank test, row by row.
 
-Profiles of training steps and of functions have a format each. Both have what a comparison reads:
+Profiles of training steps and of functions have different formats. A comparison reads what both have:
 
     machine    an object, in it `cpu`
     settings   an object: what was measured; equal where two documents can be compared
@@ -32,22 +32,22 @@ HOW = {
     FORMAT: "jitnet profile --json > FILE",
     FUNCTION_FORMAT: "jitnet profile MODULE:FUNCTION --json > FILE",
 }
-"""What writes each format."""
+"""The command that writes each format."""
 
 THRESHOLD = 0.1
 """Share of its median by which a row must have changed."""
 
-BLOCKS = 25
-"""Samples of a row that are tested at the most. Steps that follow one another are alike, for the machine's slow moments
-last longer than a step; a rank test, which takes samples for independent, would be too sure. So neighbours are put
-together, and the median of each lot is one sample."""
+MOST_GROUPS = 25
+"""The most samples of a row that are tested. Neighbouring steps are correlated, since the machine's slow moments last
+longer than a step; a rank test, which assumes independent samples, would be too sure. So neighbours are grouped, and
+the median of each group is one sample."""
 
 RowKey = tuple[str, str, int]
 
 
 @dataclass(frozen=True)
 class Document:
-    """A profile from a file, as far as a comparison needs it. samples_s: by name, shape and threads of each row."""
+    """What a comparison needs of a profile in a file. samples_s: by name, shape and threads of each row."""
 
     path: Path
     format: str
@@ -59,7 +59,7 @@ class Document:
 def document(
     form: str, machine: Machine, cache_bytes: int, settings: dict[str, Any], rows: list[dict[str, Any]], **more: Any
 ) -> dict[str, Any]:
-    """What `--json` writes, in a format: what a comparison reads, and whatever else such a profile has."""
+    """Return what `--json` writes: what a comparison reads, and `more`, the rest of the profile."""
     return {
         "format": form,
         "jitnet": __version__,
@@ -71,23 +71,23 @@ def document(
 
 
 def read_document(path: Path, option: str = "--compare") -> Document:
-    """Read what `--json` wrote; UsageError where it is missing or something else. option: what the user named it by."""
+    """Read what `--json` wrote; UsageError where it is missing or something else. option: the one that names it."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{option} {path}: cannot be read ({error.strerror}); make one with {HOW[FORMAT]}") from None
     except ValueError:
-        raise UsageError(f"{option} {path}: is no JSON; expected what {HOW[FORMAT]} writes") from None
+        raise UsageError(f"{option} {path}: is not JSON; expected what {HOW[FORMAT]} writes") from None
     written = found.get("format") if isinstance(found, dict) else None
     if written not in HOW:
         what = f"is of the form {written!r}" if isinstance(written, str) else "names no form"
         raise UsageError(f"{option} {path}: {what}; expected {FORMAT!r}, which {HOW[FORMAT]} writes")
     try:
         rows = [(str(row["name"]), str(row["shape"]), int(row["threads"]), row["samples_s"]) for row in found["rows"]]
-        samples_s = {(name, shape, threads): [float(s) for s in own] for name, shape, threads, own in rows}
-        for (name, _, _), own in samples_s.items():
-            if len(own) < 2 or not all(s > 0 and math.isfinite(s) for s in own):
-                raise ValueError(f"row {name!r} has fewer than two samples, or one that is no time")
+        samples_s = {(name, shape, threads): [float(s) for s in samples] for name, shape, threads, samples in rows}
+        for (name, _, _), samples in samples_s.items():
+            if len(samples) < 2 or not all(s > 0 and math.isfinite(s) for s in samples):
+                raise ValueError(f"row {name!r} has fewer than two samples, or one that is not a time")
         if not samples_s:
             raise ValueError("there are no rows")
         return Document(path, written, str(found["machine"]["cpu"]), dict(found["settings"]), samples_s)
@@ -95,27 +95,29 @@ def read_document(path: Path, option: str = "--compare") -> Document:
         wrong = f"{error} is missing"
     except (TypeError, ValueError) as error:
         wrong = str(error)
-    raise UsageError(f"{option} {path}: is broken: {wrong}; make it anew with {HOW[written]}")
+    raise UsageError(f"{option} {path}: is broken: {wrong}; write it again with {HOW[written]}")
 
 
 @dataclass(frozen=True)
 class Comparison:
     """changes: of the rows that both have, in the order of the second. notices: what a reader should know, a sentence
-    each: another machine, rows that only one of both has."""
+    each: another machine, rows that only one of them has."""
 
     changes: tuple[Change, ...]
     notices: tuple[str, ...]
 
 
 def compare(before: Document, after: Document, threshold: float = THRESHOLD, option: str = "--compare") -> Comparison:
-    """What changed from one document to another, of training steps or of functions.
+    """Return what changed from one document to another, of training steps or of functions.
 
-    A row is slower where its median grew by more than `threshold` (0.1 is 10%) and the rank test is sure of it. Raises
-    UsageError where both are not of the same thing: it names the first difference.
+    A row is slower where its median grew by more than `threshold` (0.1 is 10%) and the rank test finds it significant.
+    Raises UsageError where the two are not of the same measurement: it names the first difference.
     """
     both = f"{option} {before.path} {after.path}"
     if before.format != after.format:
-        raise UsageError(f"{both}: one is of the form {before.format!r}, the other {after.format!r}; give two of one")
+        raise UsageError(
+            f"{both}: one is of the form {before.format!r}, the other {after.format!r}; compare two of one form"
+        )
     for name in dict.fromkeys([*before.settings, *after.settings]):
         old, new = (with_defaults(one.settings).get(name, "nothing") for one in (before, after))
         if old != new:
@@ -123,23 +125,23 @@ def compare(before: Document, after: Document, threshold: float = THRESHOLD, opt
     shared = [key for key in after.samples_s if key in before.samples_s]
     if not shared:
         raise UsageError(f"{both}: no row is in both, at the same threads; measure the same in both")
-    pairs = [Pair(*key, _lots(before.samples_s[key]), _lots(after.samples_s[key])) for key in shared]
+    pairs = [Pair(*key, _group_medians(before.samples_s[key]), _group_medians(after.samples_s[key])) for key in shared]
     notices = []
     if before.cpu != after.cpu:
         notices.append(f"{before.path} was measured on another machine, {before.cpu}; {after.path} on {after.cpu}")
     for one, other in ((before, after), (after, before)):
-        alone = [
+        unmatched = [
             f"{name} ({threads_text(threads)})"
             for name, shape, threads in one.samples_s
             if (name, shape, threads) not in other.samples_s
         ]
-        if alone:
-            notices.append(f"only in {one.path}: {', '.join(alone)}")
+        if unmatched:
+            notices.append(f"only in {one.path}: {', '.join(unmatched)}")
     return Comparison(tuple(changes_of(pairs, threshold)), tuple(notices))
 
 
-def _lots(samples_s: Sequence[float]) -> list[float]:
-    """Medians of neighbouring samples, BLOCKS of them; the samples themselves where there are no more."""
-    count = min(BLOCKS, len(samples_s))
+def _group_medians(samples_s: Sequence[float]) -> list[float]:
+    """Return medians of groups of neighbouring samples, MOST_GROUPS of them; all samples where these are fewer."""
+    count = min(MOST_GROUPS, len(samples_s))
     bounds = [len(samples_s) * place // count for place in range(count + 1)]
     return [median(samples_s[first:last]) for first, last in pairwise(bounds)]

@@ -1,4 +1,4 @@
-"""Modules of the user's, by their names or files: for worker processes, since loading one runs its code."""
+"""The user's modules, by their names or files: for worker processes, since loading one runs its code."""
 
 import importlib
 import importlib.util
@@ -17,7 +17,7 @@ def load_module(where: str) -> ModuleType:
 
 
 def _load_file(path: Path) -> ModuleType:
-    """A file as a module of its own name; one inside a package as that package's part, so that its imports work."""
+    """Load a file as a module of its name; one inside a package as part of that package, so that its imports work."""
     folder, parts = path.parent, [path.stem]
     while (folder / "__init__.py").exists():
         parts.insert(0, folder.name)

@@ -1,17 +1,17 @@
-"""What Numba writes, made readable: its errors, and the symbols that it makes of names. Loads nothing of Numba."""
+"""Numba's errors and the symbols of its functions, as readable text. Does not load Numba."""
 
 import re
 
 __all__ = ["demangle", "message_lines", "without_colours"]
 
 PLACES = ("Failed in", "File ", "This error", "During:", "<source", ">>>")
-"""How lines of an error begin that say where, and not what."""
+"""How lines of an error begin that name a place, and not what is wrong."""
 
 
 def demangle(name: str) -> str:
-    """Return the name that Python has for a function, `module.function`, from the linker's; other names as they are.
+    """Return a function's Python name, `module.function`, from its linker name; other names unchanged.
 
-    Numba's begin with _ZN, then each part with its length; what may not stand in a name is written in hexadecimal.
+    Numba's begin with _ZN, then each part with its length; characters that a name may not have are in hexadecimal.
     """
     prefix = name[: max(0, name.find("_ZN"))]
     rest = name[len(prefix) + 3 :] if "_ZN" in name else ""
@@ -30,11 +30,11 @@ def demangle(name: str) -> str:
 
 
 def without_colours(text: str) -> str:
-    """The text without a terminal's control sequences."""
+    """Return the text without a terminal's control sequences."""
     return re.sub(r"\x1b\[[\d;]*m", "", text)
 
 
 def message_lines(error: BaseException) -> list[str]:
-    """The lines of an error that say what is wrong; Numba's errors are a page, mostly of places."""
+    """Return the lines of an error that say what is wrong; Numba's errors are a page, mostly of places."""
     lines = [line.strip() for line in without_colours(str(error)).splitlines() if line.strip()]
     return [line for line in lines if not line.startswith(PLACES)] or lines or [type(error).__name__]

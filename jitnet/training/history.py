@@ -27,10 +27,10 @@ class StepReport:
 @dataclass(frozen=True)
 class EpochReport:
     """The results of an epoch: losses (of classes in nats, of numbers of the standardised targets), accuracies as
-    fractions; train_* are means over the epoch while it learned.
+    fractions; train_* are means over the epoch, while the weights change.
 
     Where targets are numbers, accuracies are None. test_* and val_* are None where the data have no such split or it
-    was not measured. seconds: of training alone. learning_rate: of the epoch's last step.
+    was not measured. seconds: of training only. learning_rate: of the epoch's last step.
     """
 
     epoch: int
@@ -51,7 +51,7 @@ class EpochReport:
 
     @property
     def metric(self) -> str:
-        """What a network is judged by while it trains: "accuracy", or where targets are numbers "loss"."""
+        """The metric of training: "accuracy", or where targets are numbers "loss"."""
         return "loss" if self.train_accuracy is None else "accuracy"
 
     def score(self, part: str) -> float | None:
@@ -88,7 +88,7 @@ class _Column(property):
         super().__init__(column)
         self.__doc__ = f"{about}: (epochs,) float64."
 
-    if TYPE_CHECKING:  # of a plain property made by a call, a type checker knows no type
+    if TYPE_CHECKING:  # a type checker does not infer the type of a property made by a call
 
         def __get__(  # type: ignore[override]
             self, history: Any, owner: type | None = None, /
@@ -102,7 +102,7 @@ class History:
     epochs: a report each; it can be iterated too. Each field of the reports is an array as well, one number an epoch:
     `history.train_loss`. outcome: why the run ended, in words. stopped: whether it was stopped before its end, by
     request, by a callback or by its caller. reached: whether the last watched accuracy is the target accuracy or more;
-    True without a target. kept: the epoch whose parameters the model has, where held-out data decided that. final_test:
+    True without a target. kept: the epoch whose parameters the model has, where held-out data chose it. final_test:
     loss and accuracy (None where targets are numbers) on the test set where it is measured once, at the end. costliest:
     the three operations that took longest, by name, and their shares of the steps' time.
     """
@@ -116,11 +116,11 @@ class History:
     costliest: tuple[tuple[str, float], ...] = ()
 
     train_loss = _Column("train_loss", "Mean training loss of each epoch")
-    train_accuracy = _Column("train_accuracy", "Share of right guesses on the training data in each epoch")
+    train_accuracy = _Column("train_accuracy", "Share of right predictions on the training data in each epoch")
     test_loss = _Column("test_loss", "Mean loss on the test data after each epoch; NaN where not measured")
-    test_accuracy = _Column("test_accuracy", "Share of right guesses on the test data; NaN where not measured")
+    test_accuracy = _Column("test_accuracy", "Share of right predictions on the test data; NaN where not measured")
     val_loss = _Column("val_loss", "Mean loss on the held-out data after each epoch; NaN where there are none")
-    val_accuracy = _Column("val_accuracy", "Share of right guesses on the held-out data; NaN where there are none")
+    val_accuracy = _Column("val_accuracy", "Share of right predictions on the held-out data; NaN where there are none")
     seconds = _Column("seconds", "Seconds of training in each epoch")
     samples_per_second = _Column("samples_per_second", "Samples trained on in a second of each epoch")
     learning_rate = _Column("learning_rate", "Learning rate of each epoch's last step")
@@ -162,11 +162,11 @@ class History:
         if self.final_test is not None:
             last = self.epochs[-1]
             value = self.final_test[last.metric == "accuracy"]
-            lines.append(f"test {last.metric} {last.in_words(value)}, looked at once")
+            lines.append(f"test {last.metric} {last.in_words(value)}, evaluated once")
         return "\n".join(lines)
 
     def _has(self, name: str) -> bool:
-        if name == "train":  # else it would be the loss once more
+        if name == "train":  # otherwise it would repeat the loss
             return any(report.metric == "accuracy" for report in self.epochs)
         return name == "loss" or any(report.score(_PARTS[name]) is not None for report in self.epochs)
 

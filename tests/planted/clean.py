@@ -1,4 +1,4 @@
-"""Functions in which there is nothing to hint at, each with what makes it so."""
+"""Functions without a reason for a hint, each with what avoids it."""
 
 import numpy as np
 from numba import guvectorize, njit, prange, vectorize

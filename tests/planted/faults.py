@@ -1,4 +1,4 @@
-"""One fault a function. The line that a hint is to name ends in `# here`; tests read the lines from this file."""
+"""One fault a function. The line that a hint must name ends in `# here`; tests read the lines from this file."""
 
 import ctypes
 import time
@@ -46,7 +46,7 @@ def wraps(x, out, shift):
 
 
 @njit
-def keeps_order(x, y):
+def sums_in_order(x, y):
     total = 0.0
     for i in range(x.shape[0]):
         total += x[i] * y[i]  # here

@@ -1,8 +1,8 @@
 """Measure the functions of a list, one after another in one process: `python measured.py CASES CORES`.
 
 CASES is a JSON list of requests, as `jitnet.profile.functions.worker` gets them; CORES one of cores to run on, since
-the process that starts this may be bound to one of them. Prints a JSON list of the answers. A process for each is what
-users run, and would take a minute of the suite; times are cut short, for no test looks at them.
+the process that starts this may be bound to one of them. Prints a JSON list of the replies. A process for each is what
+users run, but would take a minute of the suite; times are cut short, since no test reads them.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""What llvm-mca or OSACA reckons for a loop, where one of them is installed. They are programs, called and never
+"""What llvm-mca or OSACA computes for a loop, where one of them is installed. They are programs, called and never
 imported.
 
-Both take the loop's instructions as they stand and assume that all data is in the first cache and every jump foreseen:
+Both take the loop's instructions unchanged and assume that all data is in the first cache and every jump is predicted:
 a bound, not a time.
 """
 
@@ -18,12 +18,12 @@ from jitnet.profile.code.code_view import Instruction, Mca
 
 __all__ = ["HINT", "analyse", "analyser_name"]
 
-HINT = "cycles per turn: install llvm-mca (part of LLVM, the package `llvm`) or OSACA (`pip install osaca`)"
+HINT = "cycles per iteration: install llvm-mca (part of LLVM, the package `llvm`) or OSACA (`pip install osaca`)"
 
 TIMEOUT_S = 20.0
 ITERATIONS = 100
 MOST_UNKNOWN = 0.05
-"""Share of instructions that a model may lack; above it, it gives no bound."""
+"""Share of instructions that a model may lack; above it, there is no bound."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ def analyser_name() -> str:
 
 
 def analyse(instructions: Sequence[Instruction], cpu: str, aarch64: bool) -> Mca | None:
-    """Cycles that a turn of a loop takes on a processor, and what binds it; None where no program is installed.
+    """Return the cycles of a loop's iteration on a processor, and what limits it; None where no program is installed.
 
-    The model is the processor's own where the program has it, otherwise the newest that has its instructions; calls
-    and jumps count as instructions and lead nowhere.
+    The model is the processor's where the program has it, otherwise the newest that has its instructions; calls and
+    jumps count as instructions and are not followed.
     """
     if (program := _llvm_mca()) is not None:
         return _by_llvm_mca(program, instructions, cpu, aarch64)
@@ -70,7 +70,7 @@ def analyse(instructions: Sequence[Instruction], cpu: str, aarch64: bool) -> Mca
 
 
 def _run(command: list[str], text: str = "") -> tuple[int, str]:
-    """Exit code and all that a program wrote; -1 where it cannot be run or takes too long."""
+    """Run a program; return its exit code and output, -1 where it cannot be run or takes too long."""
     try:
         done = subprocess.run(
             command, input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=TIMEOUT_S
@@ -82,7 +82,7 @@ def _run(command: list[str], text: str = "") -> tuple[int, str]:
 
 # llvm-mca ------------------------------------------------------------------------------------------------------------
 
-# Where a version does not know a processor: models to take instead, the newest first. The first that it knows serves.
+# Where a version does not know a processor: models to use instead, the newest first. The first known one is used.
 _X86_512 = ("sapphirerapids", "icelake-server", "skylake-avx512")
 _X86_AMD = ("znver4", "znver3", "znver2")
 _X86_256 = ("alderlake", "haswell", "skylake")
@@ -120,30 +120,30 @@ def _by_llvm_mca(program: _Program, instructions: Sequence[Instruction], cpu: st
         code, output = _run(command, "\n".join(lines) + "\n")
         if code == 0:
             break
-        # It ends at what it cannot read, and names the line; what it has no times for, it quotes.
+        # It stops at what it cannot read, and names the line; an instruction without times it quotes.
         wrong = {int(number) for number in re.findall(r"<stdin>:(\d+):\d+: error", output)}
         quoted = re.search(r"note: instruction:\s+(\S+)", output)
         if quoted and not wrong:
             wrong = {n for n, line in enumerate(lines, 1) if line.split()[0] == quoted.group(1)}
         if not wrong or code == -1:
-            return Mca(program.name, model, note="it gave no answer")
+            return Mca(program.name, model, note="it returned no result")
         unknown += len(wrong)
         if unknown > MOST_UNKNOWN * len(instructions):
             return Mca(program.name, model, unknown=unknown, note=_too_many(unknown, len(instructions)))
         lines = [line for number, line in enumerate(lines, 1) if number not in wrong]
     cycles = re.search(r"Total Cycles:\s+(\d+)", output)
     if cycles is None:
-        return Mca(program.name, model, unknown=unknown, note="it gave no answer")
-    turn = int(cycles.group(1)) / ITERATIONS
-    return Mca(program.name, model, turn, _binds(output, turn), unknown)
+        return Mca(program.name, model, unknown=unknown, note="it returned no result")
+    iteration = int(cycles.group(1)) / ITERATIONS
+    return Mca(program.name, model, iteration, _binds(output, iteration), unknown)
 
 
 def _too_many(unknown: int, of: int) -> str:
     return f"{unknown} of {of} instructions are unknown to it: no bound"
 
 
-def _binds(output: str, turn: float) -> str:
-    """The busiest resource of llvm-mca's report; "front end" or "latency" where no resource takes the whole turn."""
+def _binds(output: str, iteration: float) -> str:
+    """Return the busiest resource of llvm-mca's report; "front end" or "latency" where none is busy throughout."""
     names = dict(re.findall(r"^\[([\d.]+)\]\s+- (\S+)", output, re.MULTILINE))
     table = re.search(r"Resource pressure per iteration:\n(.*)\n(.*)\n", output)
     busiest, pressure = "", 0.0
@@ -155,7 +155,7 @@ def _binds(output: str, turn: float) -> str:
     micro = re.search(r"Total uOps:\s+(\d+)", output)
     width = re.search(r"Dispatch Width:\s+(\d+)", output)
     front = int(micro.group(1)) / ITERATIONS / int(width.group(1)) if micro and width and int(width.group(1)) else 0.0
-    if max(pressure, front) < 0.85 * turn:
+    if max(pressure, front) < 0.85 * iteration:
         return "latency"
     return "front end" if front > pressure else busiest
 
@@ -184,7 +184,7 @@ def _by_osaca(program: _Program, instructions: Sequence[Instruction], cpu: str, 
         return Mca(program.name, model, unknown=unknown, note=_too_many(unknown, len(instructions)))
     ports, carried = _sums(output)
     if code != 0 or not ports:
-        return Mca(program.name, model, unknown=unknown, note="it gave no answer")
+        return Mca(program.name, model, unknown=unknown, note="it returned no result")
     busiest = max(ports, key=lambda name: ports[name])
     if carried > ports[busiest]:
         return Mca(program.name, model, carried, "latency", unknown)
@@ -192,8 +192,8 @@ def _by_osaca(program: _Program, instructions: Sequence[Instruction], cpu: str, 
 
 
 def _sums(output: str) -> tuple[dict[str, float], float]:
-    """The cycles of each port, and the longest path from turn to turn: the line of sums below OSACA's table, whose
-    numbers stand under the columns they belong to."""
+    """Return the cycles of each port, and the longest path between iterations: the line of sums below OSACA's table,
+    whose numbers are under their columns."""
     head = re.search(r"^ +\|.*\|\| +CP +\| +LCD +\|$", output, re.MULTILINE)
     sums = re.search(r"^ {4,}\d+\.\d+[ \d.]*$", output[head.end() :], re.MULTILINE) if head else None
     if head is None or sums is None:

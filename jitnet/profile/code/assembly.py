@@ -1,7 +1,7 @@
 """Assembly text to functions, loops and counts: x86-64 in AT&T's syntax, AArch64 in ELF's.
 
-A loop here is what the machine code has: a jump back to a block that every way into it passes (a natural loop; Aho,
-Sethi and Ullman 1986, 10.4). Which loop of the source it is, `source.py` finds by the line table.
+A loop here is one of the machine code: a jump back to a block that dominates it (a natural loop; Aho, Sethi and Ullman
+1986, 10.4). `source.py` finds its loop of the source by the line table.
 """
 
 import re
@@ -17,9 +17,9 @@ __all__ = ["MachineFunction", "MachineLoop", "count", "read_assembly"]
 
 @dataclass(frozen=True)
 class MachineLoop:
-    """A loop of one function: `instructions` are its own, in the order of the text, without those of loops inside it.
+    """A loop of one function: `instructions` in the order of the text, without those of loops inside it.
 
-    depth: loops around it, itself included. inside: the loops right inside it. back: the jump that leads back.
+    depth: loops around it, itself included. inside: the loops directly inside it. back: the jump back.
     """
 
     depth: int
@@ -31,7 +31,7 @@ class MachineLoop:
 @dataclass(frozen=True)
 class MachineFunction:
     """symbol: its name in the assembly. loops: the outermost, in the order of the text. straight: instructions outside
-    all loops. names: the symbols that its code names, those of other functions among them."""
+    all loops. names: the symbols in its code, also those of other functions."""
 
     symbol: str
     instructions: tuple[Instruction, ...]
@@ -61,7 +61,7 @@ _ARM_SET = re.compile(
 
 
 def read_assembly(text: str) -> list[MachineFunction]:
-    """The functions of an assembly text, in its order. What is no function (constants, tables of jumps) is left out."""
+    """Return the functions of an assembly text, in its order. Constants and jump tables are left out."""
     arm = _is_aarch64(text)
     files: dict[str, str] = {}
     functions: list[MachineFunction] = []
@@ -101,7 +101,7 @@ def read_assembly(text: str) -> list[MachineFunction]:
 
 
 def count(instructions: Iterable[Instruction]) -> Counts:
-    """What these instructions do, added up."""
+    """Return the sums of what these instructions do."""
     kinds: Counter[tuple[str, bool]] = Counter()
     totals: Counter[str] = Counter()
     vector_bits, before = 0, ""
@@ -133,14 +133,14 @@ def count(instructions: Iterable[Instruction]) -> Counts:
 
 
 def _wraps(before: str, text: str) -> bool:
-    """Whether these two bring a signed index back into range: its sign, spread over the word, masks the extent."""
+    """Whether these two wrap a signed index into range: its sign, spread over the word, masks the extent."""
     if "asr #63" in text and text.startswith("and\t"):
         return True
     return before.startswith("sarq\t$63") and text.startswith("andq\t")
 
 
 def _is_aarch64(text: str) -> bool:
-    """AT&T's syntax writes a register as %rax; there is no % before those of ARM."""
+    """AT&T's syntax writes a register as %rax; those of ARM have no %."""
     return not re.search(r"^\t[a-z].*%[a-z]", text, re.MULTILINE)
 
 
@@ -149,7 +149,7 @@ def _without_comment(operands: str, arm: bool) -> str:
 
 
 def _begin_block(blocks: list[_Block]) -> _Block:
-    """The block that comes next; an empty one, behind a label, goes on to be used."""
+    """Return the next block; an empty one, after a label, is used again."""
     if blocks[-1].instructions:
         blocks.append(_Block())
     return blocks[-1]
@@ -171,7 +171,7 @@ _ARM_ENDS = ("ret", "br", "brk", "udf")
 
 
 def _follow(block: _Block, operation: str, operands: str, arm: bool) -> None:
-    """Where control goes after this instruction, if it jumps."""
+    """Store where control goes after this instruction, if it jumps."""
     target = operands.split(",")[-1].strip()
     if arm:
         if operation == "b" or operation.startswith("b.") or operation in ("cbz", "cbnz", "tbz", "tbnz"):
@@ -212,7 +212,7 @@ def _function(symbol: str, blocks: list[_Block], tables: dict[str, list[str]], a
 
 
 def _name_calls(blocks: Sequence[_Block], arm: bool) -> None:
-    """Name what is called by way of a register: code that may lie anywhere in memory calls nearly everything so."""
+    """Name what is called through a register: position-independent code calls nearly everything that way."""
     held: dict[str, str] = {}
     for block in blocks:
         for place, instruction in enumerate(block.instructions):
@@ -226,8 +226,8 @@ def _name_calls(blocks: Sequence[_Block], arm: bool) -> None:
 
 
 def _loops(blocks: Sequence[_Block], successors: Sequence[Sequence[int]]) -> tuple[tuple[MachineLoop, ...], list[int]]:
-    """The outermost loops, and the blocks that are in none."""
-    over = _dominators(successors)
+    """Return the outermost loops, and the blocks that are in none."""
+    dominator = _dominators(successors)
     members: dict[int, set[int]] = {}
     backs: dict[int, int] = {}
     before: list[list[int]] = [[] for _ in successors]
@@ -236,15 +236,15 @@ def _loops(blocks: Sequence[_Block], successors: Sequence[Sequence[int]]) -> tup
             before[target].append(number)
     for number, after in enumerate(successors):
         for head in after:
-            if _dominates(over, head, number):
+            if _dominates(dominator, head, number):
                 inside = members.setdefault(head, {head})
                 backs[head] = max(number, backs.get(head, -1))
-                waiting = [number]
-                while waiting:
-                    block = waiting.pop()
+                pending = [number]
+                while pending:
+                    block = pending.pop()
                     if block not in inside:
                         inside.add(block)
-                        waiting += [one for one in before[block] if over[one] is not None]
+                        pending += [one for one in before[block] if dominator[one] is not None]
 
     ordered = sorted(members, key=lambda head: len(members[head]))
     parent = {
@@ -254,8 +254,8 @@ def _loops(blocks: Sequence[_Block], successors: Sequence[Sequence[int]]) -> tup
 
     def made(head: int, depth: int) -> MachineLoop:
         children = sorted(child for child in ordered if parent[child] == head)
-        own = members[head].difference(*(members[child] for child in children))
-        instructions = tuple(instruction for number in sorted(own) for instruction in blocks[number].instructions)
+        body = members[head].difference(*(members[child] for child in children))
+        instructions = tuple(instruction for number in sorted(body) for instruction in blocks[number].instructions)
         back = blocks[backs[head]].instructions[-1]
         return MachineLoop(depth, instructions, tuple(made(child, depth + 1) for child in children), back)
 
@@ -265,8 +265,7 @@ def _loops(blocks: Sequence[_Block], successors: Sequence[Sequence[int]]) -> tup
 
 
 def _dominators(successors: Sequence[Sequence[int]]) -> list[int | None]:
-    """The block that every way to a block passes last, for each that can be reached (Cooper, Harvey and Kennedy
-    2001)."""
+    """Return the immediate dominator of each reachable block (Cooper, Harvey and Kennedy 2001)."""
     if not successors:
         return []
     order: list[int] = []
@@ -287,29 +286,29 @@ def _dominators(successors: Sequence[Sequence[int]]) -> list[int | None]:
     for block in order:
         for after in successors[block]:
             before.setdefault(after, []).append(block)
-    over: list[int | None] = [None] * len(successors)
-    over[0] = 0
+    dominator: list[int | None] = [None] * len(successors)
+    dominator[0] = 0
     changed = True
     while changed:
         changed = False
         for block in reversed(order[:-1]):
-            known = [one for one in before[block] if over[one] is not None]
+            known = [one for one in before[block] if dominator[one] is not None]
             new = known[0]
             for other in known[1:]:
                 one: int = other
                 while one != new:
                     while place[one] < place[new]:
-                        one = over[one]  # type: ignore[assignment]
+                        one = dominator[one]  # type: ignore[assignment]
                     while place[new] < place[one]:
-                        new = over[new]  # type: ignore[assignment]
-            if over[block] != new:
-                over[block], changed = new, True
-    return over
+                        new = dominator[new]  # type: ignore[assignment]
+            if dominator[block] != new:
+                dominator[block], changed = new, True
+    return dominator
 
 
-def _dominates(over: Sequence[int | None], head: int, block: int) -> bool:
-    if over[block] is None:
+def _dominates(dominator: Sequence[int | None], head: int, block: int) -> bool:
+    if dominator[block] is None:
         return False
-    while block != head and over[block] != block:
-        block = over[block]  # type: ignore[assignment]
+    while block != head and dominator[block] != block:
+        block = dominator[block]  # type: ignore[assignment]
     return block == head

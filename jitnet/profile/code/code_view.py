@@ -1,4 +1,4 @@
-"""What the line view holds: a function's source, its loops, and what the machine code of each does in one turn."""
+"""The records of the line view: a function's source, its loops, and what an iteration of each does."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 __all__ = ["Body", "CodeView", "Counts", "Instruction", "Kind", "Loop", "Mca", "Source", "Target"]
 
 Kind = str
-"""What an instruction does: "fma", "add" (also a subtraction), "multiply", "divide", "sqrt" of floating-point numbers;
+"""What an instruction does: "fma", "add" (also subtractions), "multiply", "divide", "sqrt" of floating-point numbers;
 "convert" between float32 and float64 or between a float and an integer; "load", "store", "call", "jump"; "other"."""
 
 
@@ -14,13 +14,13 @@ Kind = str
 class Target:
     """A function to compile and look at.
 
-    name: of one of this project's own kernels or operations, as `kernel_names` gives them, where `module` is empty;
+    name: of one of this project's kernels or operations, as `kernel_names` returns them, where `module` is empty;
     otherwise the function's name in `module`, a dotted module or the path of a Python file. arguments: the Numba types
-    of its arguments as text, one each, as in "float32[:, ::1]"; empty for own kernels, which carry theirs, and for
-    functions of no arguments. kind: how a plain Python function is to be compiled, "njit"; a function that is compiled
-    by a decorator of Numba already keeps its own options, and `kind` is not looked at. path: folders to put before
-    `sys.path` while the module is imported. pickled: Numba's types themselves, pickled as a tuple and
-    written in base64; used in place of `arguments` where given, for types that have no text.
+    of its arguments as text, one each, as in "float32[:, ::1]"; empty for this project's kernels, whose types are
+    declared, and for functions without arguments. kind: how to compile a plain Python function, "njit"; a function
+    under a decorator of Numba keeps its options, and `kind` is ignored. path: folders to put before `sys.path` while
+    the module is imported. pickled: Numba's types, pickled as a tuple and in base64; used in place of `arguments` where
+    it is not empty, for types without a text form.
     """
 
     name: str
@@ -35,12 +35,12 @@ class Target:
 class Instruction:
     """One machine instruction.
 
-    text: as the assembler reads it, without its tab. file, line: the line of source it was made for, "" and 0 where
-    none is known. kind: what it does. lanes: numbers that it works on at once, 1 where it is scalar; bits: of each.
-    flop: 2 a lane of a multiply-add, 1 of any other arithmetic. load_bytes, store_bytes: what it moves from and to
-    memory, also as part of arithmetic. spill: whether that memory is the stack: a value that found no register. widens:
-    whether it makes float64 of float32. callee: the name of what it calls, for a call, "" where that is known only at
-    run time. vector_bits: of its registers, 0 where it is scalar.
+    text: as the assembler reads it, without its tab. file, line: the source line it was made for, "" and 0 where it is
+    unknown. kind: what it does. lanes: numbers that it works on at once, 1 where it is scalar; bits: of each. flop: 2 a
+    lane of a multiply-add, 1 of any other arithmetic. load_bytes, store_bytes: what it moves from and to memory, also
+    as part of arithmetic. spill: whether that memory is the stack: a value without a register. widens: whether it
+    converts float32 to float64. callee: the name of what a call calls, "" where that is known only at run time.
+    vector_bits: of its registers, 0 where it is scalar.
     """
 
     text: str
@@ -60,13 +60,13 @@ class Instruction:
 
 @dataclass(frozen=True)
 class Counts:
-    """What one turn of a machine loop does, the loops inside it left out.
+    """What one iteration of a machine loop does, without the loops inside it.
 
     fma_packed, fma_scalar: fused multiply-adds on vectors and on single numbers. flop_packed, flop_scalar: additions,
     subtractions and multiplications, likewise. divisions, square_roots: of both. loads, stores: instructions that read
-    or write memory, arithmetic that reads it among them. spills: those of them on the stack. conversions: between
-    floats of different widths, and between floats and integers. widenings: conversions from float32 to float64. calls.
-    wraps: signed indices brought back into range, `index + n if index < 0`. instructions: all. flop, load_bytes,
+    or write memory, also arithmetic that reads it. spills: those of them on the stack. conversions: between floats of
+    different widths, and between floats and integers. widenings: conversions from float32 to float64. calls. wraps:
+    signed indices that are wrapped into range, `index + n if index < 0`. instructions: all. flop, load_bytes,
     store_bytes: their sums. vector_bits: the widest vector that arithmetic or a load used, 0 where all is scalar.
     """
 
@@ -92,11 +92,11 @@ class Counts:
 
 @dataclass(frozen=True)
 class Mca:
-    """What llvm-mca or OSACA says of a loop's instructions, run again and again with all data in the first cache.
+    """What llvm-mca or OSACA computes for a loop's instructions, repeated with all data in the first cache.
 
-    program: "llvm-mca 14" or "OSACA 0.6". cpu: the model it reckoned with. cycles: a turn. binds: the port or resource
-    that is busiest, or "latency" where a chain of results is longer than any. unknown: instructions that the model does
-    not know. note: why there are no cycles, where `cycles` is 0.
+    program: "llvm-mca 14" or "OSACA 0.6". cpu: the model it used. cycles: an iteration. binds: the busiest port or
+    resource, or "latency" where a chain of results takes longer than any. unknown: instructions that the model does not
+    know. note: why there are no cycles, where `cycles` is 0.
     """
 
     program: str
@@ -113,9 +113,9 @@ class Body:
 
     symbol: the compiled function it is in. depth: loops around it there, itself included. innermost: whether no loop is
     inside. role: "main" for the copy of a source loop with the widest vectors, "rest" for those that do what is left
-    over or that run where arrays overlap. iterations: turns of the source's loop that one turn makes, as far as LLVM
-    told: vector width times interleaving times unrolling. counts, instructions: of one turn, in the order of the
-    machine code, loops inside left out. mca: for the main innermost body, where such a program is installed.
+    over or that run where arrays overlap. iterations: of the source's loop in one of this loop's, as LLVM reports it:
+    vector width times interleaving times unrolling. counts, instructions: of one iteration, in the order of the machine
+    code, without inner loops. mca: for the main innermost body, where such a program is installed.
     """
 
     symbol: str
@@ -130,16 +130,16 @@ class Body:
 
 @dataclass(frozen=True)
 class Loop:
-    """A loop of the source, with what LLVM did with it.
+    """A loop of the source, and what LLVM made of it.
 
-    file, line, last_line: where it stands; a loop that Numba makes of an array expression is one line. function: the
-    Python function it is written in. depth: loops of the source around it in that function, itself included; innermost:
+    file, line, last_line: where it is; a loop that Numba makes of an array expression is one line. function: the Python
+    function it is written in. depth: loops of the source around it in that function, itself included; innermost:
     whether none is inside. parallel: None outside a `prange`, else "body" for the copy that threads run, and "serial"
-    for one that runs where it is not parallel. vectorised: whether LLVM did. width: numbers in a vector. scalable:
-    whether the processor decides how often the width fits a vector. interleaved: vectors side by side. unrolled: turns
-    that LLVM wrote one after another, 1 where it did not; 0 for a loop that is gone because all its turns were.
-    reason: why it is not vectorised, in plain words; remark: LLVM's own words. bodies: its loops in the machine code,
-    the main one first; none where it was unrolled whole, or where vectors took it over entirely.
+    for one that runs where it is not parallel. vectorised: whether LLVM vectorised it. width: numbers in a vector.
+    scalable: whether the processor decides how often the width fits a vector. interleaved: vectors in parallel.
+    unrolled: iterations that LLVM put into one, 1 without unrolling; 0 for a loop that is completely unrolled. reason:
+    why it is not vectorised, in plain words; remark: LLVM's words. bodies: its loops in the machine code, the main one
+    first; none where it was completely unrolled or became vectors without a loop.
     """
 
     file: str
@@ -165,12 +165,12 @@ class Loop:
 
     @property
     def counts(self) -> Counts:
-        """Of one turn of the main body; zeros where there is none."""
+        """Of one iteration of the main body; zeros where there is none."""
         return self.bodies[0].counts if self.bodies else Counts()
 
     @property
     def has_rest(self) -> bool:
-        """Whether another copy does what the main one leaves over."""
+        """Whether another copy does the remaining iterations."""
         return len(self.bodies) > 1
 
 
@@ -189,12 +189,12 @@ class CodeView:
     """A function as it was compiled for one processor.
 
     function: its name. signature: the types it was compiled for, as text. kind: "njit", "parallel", "vectorize" or
-    "guvectorize". cpu: LLVM's name of the processor; foreign: whether it is another than this machine's, so that the
-    code was read and never run. vector_bits: the widest vectors it has. sources: the function, and what was copied into
-    it, as far as loops of it are in the machine code; the function itself first. loops: in the order of `sources` and
-    lines. instructions: of all that was compiled, and plain_instructions of the same without a line table, where that
-    was compared: where they differ, what is shown is not quite what runs. straight: instructions of the function
-    outside all loops. notes: sentences for people, such as that no analyser is installed.
+    "guvectorize". cpu: LLVM's name of the processor; foreign: whether it is not this machine's, so that the code was
+    read and never run. vector_bits: the widest vectors it has. sources: the function itself first, then inlined ones
+    whose loops are in the machine code. loops: in the order of `sources` and lines. instructions: of all that was
+    compiled, and plain_instructions of the same without a line table, where that was compared: where they differ, the
+    code that runs differs slightly from the code shown. straight: instructions of the function outside all loops.
+    notes: sentences for the user, such as that no analyser is installed.
     """
 
     function: str

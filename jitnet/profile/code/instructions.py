@@ -34,7 +34,7 @@ _X86_SOURCE_BITS = {
     "sh": 16,
 }
 
-# Read their memory operand, though it stands last.
+# Read their memory operand, although it is last.
 _X86_ONLY_READ = re.compile(
     r"^(cmp|test|bt[lq]?$|push|v?u?comis|idiv|div|mul|imul|jmp|call|prefetch|fld|fild|fadd|fmul|vptest|vtest|fcom)"
 )
@@ -46,7 +46,7 @@ _MEMORY = re.compile(r"\([^)]*\)|^[a-zA-Z_.][\w.+-]*$")
 
 
 def read_x86(operation: str, operands: str, file: str, line: int) -> Instruction:
-    """One instruction of x86-64; operands in AT&T's order, the result last."""
+    """Read one instruction of x86-64; operands in AT&T's order, the result last."""
     text = f"{operation}\t{operands}" if operands else operation
     parts = _split(operands)
     base: dict[str, Any] = {"text": text, "file": file, "line": line}
@@ -70,7 +70,7 @@ def read_x86(operation: str, operands: str, file: str, line: int) -> Instruction
         lanes = 1 if scalar else width // bits
         widens = source in ("ss", "ps") and target in ("sd", "pd")
     load_bytes, store_bytes, spill = _x86_memory(operation, parts, width, lanes, bits)
-    # Narrow registers hold single numbers too; wide ones are there for vectors alone.
+    # Narrow registers hold single numbers too; wide ones only vectors.
     in_vectors = width > 128 and kind == "other" and not operation.startswith(("vmovs", "vzero"))
     if kind == "other" and (load_bytes or store_bytes):
         kind = "store" if store_bytes else "load"
@@ -90,7 +90,7 @@ def read_x86(operation: str, operands: str, file: str, line: int) -> Instruction
 
 
 def _split(operands: str) -> list[str]:
-    """Operands apart; commas inside brackets do not count."""
+    """Split operands at commas outside brackets."""
     parts, depth, start = [], 0, 0
     for place, letter in enumerate(operands):
         depth += (letter in "([{") - (letter in ")]}")
@@ -195,7 +195,7 @@ _ARM_STORE = re.compile(r"^(st|str|stp|stur|stnp|stlr)")
 
 
 def read_aarch64(operation: str, operands: str, file: str, line: int) -> Instruction:
-    """One instruction of AArch64; the result stands first, except of a store."""
+    """Read one instruction of AArch64; the result is first, except in a store."""
     text = f"{operation}\t{operands}" if operands else operation
     base: dict[str, Any] = {"text": text, "file": file, "line": line}
     if operation in ("bl", "blr"):
@@ -248,8 +248,8 @@ def read_aarch64(operation: str, operands: str, file: str, line: int) -> Instruc
 
 
 def _arm_shape(operand: str) -> tuple[int, int]:
-    """Lanes and bits of each: (4, 32) of v0.4s, (1, 64) of d3, (1, 32) of v2.s[1]. A vector of a length that the
-    processor decides, z0.s, is counted as the 128 bits that it has at the least."""
+    """Return lanes and the bits of each: (4, 32) for v0.4s, (1, 64) for d3, (1, 32) for v2.s[1]. A vector whose length
+    the processor decides, z0.s, counts as 128 bits, the minimum."""
     if found := _ARRANGED.search(operand):
         bits = _ELEMENT_BITS[found.group(3)]
         if "z" in operand[: found.end()]:
@@ -262,7 +262,7 @@ def _arm_shape(operand: str) -> tuple[int, int]:
 
 
 def _arm_bytes(operation: str, parts: list[str]) -> int:
-    """Bytes that a load or store moves."""
+    """Return the bytes that a load or store moves."""
     if found := re.match(r"^(?:ld|st)[nu]?(?:r|ur|ar|apr|xr|lr)(sb|sh|sw|b|h)$", operation):
         return {"sb": 1, "b": 1, "sh": 2, "h": 2, "sw": 4}[found.group(1)]
     if parts[0].startswith("{"):

@@ -1,4 +1,4 @@
-"""This project's kernels and operations by name: what `--kernel` can look at."""
+"""This project's kernels and operations by name: what `--kernel` accepts."""
 
 import ast
 import difflib
@@ -31,7 +31,7 @@ class _Kernel:
 
 @cache
 def _kernels() -> tuple[_Kernel, ...]:
-    """Every decorated function of the compiled rooms, read from their sources: nothing is imported for it."""
+    """Return the decorated functions of the compiled rooms, read from their sources: nothing is imported."""
     package = Path(jitnet.version.__file__).parent
     found = []
     for room in ROOMS:
@@ -46,7 +46,7 @@ def _kernels() -> tuple[_Kernel, ...]:
 
 
 def _decorated(node: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
-    """The names that a statement defines, each with its decorator: above a function, or as in `bits = helper(f)`."""
+    """Yield the names that a statement defines, with decorators: above a function, or as in `bits = helper(f)`."""
     if isinstance(node, ast.FunctionDef):
         yield from ((node.name, decorator) for decorator in node.decorator_list)
     elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
@@ -54,16 +54,16 @@ def _decorated(node: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
 
 
 def kernel_names() -> list[str]:
-    """The names that `kernel_targets` takes, sorted: a function's, with its module's before it where two share one."""
+    """Return the names that `kernel_targets` accepts, sorted: a function's, after its module's where two share one."""
     lookable = [one for one in _kernels() if one.decorator != "helper"]
     names = [one.name for one in lookable]
     return sorted(one.name if names.count(one.name) == 1 else ".".join(one.place.split(".")[1:]) for one in lookable)
 
 
 def kernel_targets(name: str) -> list[Target]:
-    """What to look at for a name: one kernel or operation, or `all`: the linked ones.
+    """Return the targets of a name: one kernel or operation, or for `all` the linked ones.
 
-    Raises UsageError for a name that is none, is a helper's, or is shared by two.
+    Raises UsageError for a name that is unknown, is a helper's, or is shared by two.
     """
     if name == ALL:
         return [Target(one.place) for one in _kernels() if one.decorator in ("linked", "operation")]
@@ -79,16 +79,18 @@ def kernel_targets(name: str) -> list[Target]:
         raise UsageError(
             f"--kernel {name}: a helper, copied into each loop that calls it; name one of {_callers(found[0])}"
         )
-    near = difflib.get_close_matches(name, kernel_names(), 4, 0.5)
+    similar = difflib.get_close_matches(name, kernel_names(), 4, 0.5)
     examples = ", ".join(("linear_forward", "sparse_forward", "update"))
     advice = (
-        f"did you mean {' or '.join(near)}?" if near else f"expected all, or a name from jitnet/kernels: {examples}"
+        f"did you mean {' or '.join(similar)}?"
+        if similar
+        else f"expected all, or a name from jitnet/kernels: {examples}"
     )
     raise UsageError(f"--kernel {name}: no kernel or operation of that name; {advice}")
 
 
 def _callers(helper: _Kernel) -> str:
-    """Functions that name a helper, in the order of the rooms; through other helpers too."""
+    """Return the functions that use a helper, directly or through other helpers."""
     package = Path(jitnet.version.__file__).parent
     wanted, named = {helper.name}, dict[str, None]()
     known = {one.name: one for one in _kernels()}

@@ -32,40 +32,40 @@ _ONLY_32_BITS = re.compile(r"i[3-6]86|pentium|athlon(-|$)|k6|c3|geode|lakemont|w
 
 @cache
 def _known_processors() -> dict[str, str]:
-    """Every name that LLVM knows, with its triple. LLVM prints its list once a process, so each has one of its own."""
-    asked = [
+    """Return all names that LLVM knows, with triples. LLVM prints its list once a process: one process for each."""
+    processes = [
         subprocess.Popen(
             [sys.executable, "-c", _LIST, triple], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         for triple in _TRIPLES
     ]
     found: dict[str, str] = {}
-    for triple, process in zip(_TRIPLES, asked, strict=True):
+    for triple, process in zip(_TRIPLES, processes, strict=True):
         text, _ = process.communicate()
         listed = text.partition("Available CPUs")[2].partition("Available features")[0]
         for name in re.findall(r"^\s+(\S+)\s+- Select the", listed, re.MULTILINE):
             if not _ONLY_32_BITS.match(name):
                 found.setdefault(name, triple)
     if not found:
-        raise JitnetError("LLVM gives no list of processors here; leave --cpu out to look at this machine's code")
+        raise JitnetError("LLVM prints no list of processors here; leave --cpu out to look at this machine's code")
     return found
 
 
 def find_processor(name: str) -> Processor:
-    """LLVM's processor of this name. Raises UsageError where LLVM knows none, with the names that are near."""
+    """Return LLVM's processor of this name. Raises UsageError where there is none, with similar names."""
     known = _known_processors()
     if name not in known:
-        near = _near(name, [one for one in known if "_" not in one])
-        raise UsageError(f"--cpu {name}: LLVM knows no such processor; {near}")
+        similar = _similar(name, [one for one in known if "_" not in one])
+        raise UsageError(f"--cpu {name}: LLVM knows no such processor; {similar}")
     return Processor(name, known[name])
 
 
-def _near(name: str, names: Sequence[str]) -> str:
-    """Names that are spelt alike or begin alike."""
+def _similar(name: str, names: Sequence[str]) -> str:
+    """Return names with a similar spelling or the same beginning."""
     plain = name.lower().replace("_", "-")
     found = difflib.get_close_matches(plain, names, 4, 0.6)
     stem = re.split(r"[-\d]", plain)[0]
     found += [one for one in names if len(stem) >= 3 and one.startswith(stem) and one not in found][: 6 - len(found)]
     if found:
-        return f"near: {', '.join(found)}"
+        return f"similar names: {', '.join(found)}"
     return "some that it knows: icelake-server, sapphirerapids, znver3, znver4, apple-m1, neoverse-n1"

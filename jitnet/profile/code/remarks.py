@@ -1,8 +1,8 @@
-"""What LLVM says of its loops, read from its remarks, and the reasons in plain words.
+"""LLVM's remarks on its loops, and their reasons in plain words.
 
-LLVM says *missed* where it did not vectorise a loop, and why not only as an *analysis*, often at another line: at the
-statement that stands in the way. The same loop comes several times, once for each of its copies and once more when the
-function is linked into another; the first reason is the one that counts.
+LLVM reports *missed* where it did not vectorise a loop, and the reason only as an *analysis*, often at another line: at
+the statement that prevents it. The same loop is reported several times, once for each of its copies and again when the
+function is linked into another; the first reason counts.
 """
 
 import re
@@ -18,7 +18,7 @@ Where = TypeVar("Where", bound=Hashable)
 @dataclass(frozen=True)
 class Remark:
     """kind: "vectorised", "interleaved", "unrolled", "unrolled whole", "missed", "reason". width, scalable,
-    interleaved, factor: as far as the kind has them. text: LLVM's words."""
+    interleaved, factor: where the kind has them. text: LLVM's words."""
 
     kind: str
     file: str
@@ -32,8 +32,8 @@ class Remark:
 
 @dataclass(frozen=True)
 class Fate:
-    """What became of a loop of the source; fields as `Loop` has them. missed: LLVM said that it did not vectorise.
-    one_step: its vectors are only for steps of one element."""
+    """What became of a loop of the source; fields as in `Loop`. missed: LLVM reported that it did not vectorise.
+    one_step: its vectors are only for a stride of one element."""
 
     vectorised: bool = False
     width: int = 0
@@ -64,7 +64,7 @@ _NO_REASONS = (
 
 
 def read_remarks(text: str) -> list[Remark]:
-    """The remarks of the passes on loops in what a compiler wrote, in its order; those without a place are left out."""
+    """Return the remarks on loops in a compiler's output, in its order; those without a place are left out."""
     found = []
     for raw in text.splitlines():
         if not (match := _REMARK.match(raw)) or match.group(2) == "0":
@@ -87,23 +87,23 @@ def read_remarks(text: str) -> list[Remark]:
 
 
 def fates(remarks: Iterable[Remark], loop_at: Callable[[str, int], Where | None]) -> dict[Where, Fate]:
-    """What became of each loop. loop_at: the innermost loop of the source round a line of a file, None outside."""
+    """Return what became of each loop. loop_at: the innermost loop of the source around a line of a file, else None."""
     found: dict[Where, Fate] = {}
-    waiting: list[Remark] = []  # reasons that came before the verdict they belong to
+    pending: list[Remark] = []  # reasons that came before their verdict
     for remark in remarks:
         loop = loop_at(remark.file, remark.line)
         if loop is None:
             continue
         fate = found.get(loop, Fate())
         if remark.kind == "reason":
-            waiting.append(remark)
+            pending.append(remark)
             if not fate.reason:
                 fate = replace(fate, reason=in_plain_words(remark.text), remark=remark.text)
         elif remark.kind == "missed":
             fate = replace(fate, missed=True)
-            if waiting and not fate.reason:
-                fate = replace(fate, reason=in_plain_words(waiting[0].text), remark=waiting[0].text)
-            waiting = []
+            if pending and not fate.reason:
+                fate = replace(fate, reason=in_plain_words(pending[0].text), remark=pending[0].text)
+            pending = []
         elif remark.kind == "vectorised":
             if remark.width * remark.interleaved > fate.width * fate.interleaved or not fate.vectorised:
                 fate = replace(
@@ -126,40 +126,40 @@ _WORDS = (
     ),
     (
         "could not be identified as reduction",
-        "a value goes from turn to turn and on behind the loop, and is no plain sum, product, minimum or maximum",
+        "a value is carried between iterations and used after the loop, and is not a sum, product, minimum or maximum",
     ),
     (
         "cannot identify array bounds",
-        "LLVM cannot tell which memory a turn touches, so not whether two turns touch the same",
+        "LLVM does not know which memory an iteration accesses, so two iterations may access the same",
     ),
-    ("unsafe dependent memory operations", "a turn may need what another turn writes"),
-    ("write to a loop invariant address", "every turn writes to the same element"),
+    ("unsafe dependent memory operations", "an iteration may need what another one writes"),
+    ("write to a loop invariant address", "every iteration writes to the same element"),
     (
         "memory checks",
         "so many arrays might overlap that checking them first would cost too much",
     ),
-    ("runtime pointer checks needed", "arrays might overlap, and the code seems to run too seldom to check that first"),
-    ("potentially faulting load", "it may be left in the middle, and reading on from there might fault"),
+    ("runtime pointer checks needed", "arrays might overlap, and the code seems to run too rarely to check that first"),
+    ("potentially faulting load", "it may exit early, and reading beyond that might fault"),
     ("cannot check memory dependencies at runtime", "arrays might overlap in a way that cannot be checked first"),
     ("call instruction cannot be vectorized", "it calls a function that works on one number at a time"),
     (
         "instruction return type cannot be vectorized",
-        "it works on values that no vector holds; those of a tile are vectors already",
+        "its values cannot be elements of a vector; those of a tile are vectors already",
     ),
-    ("instruction cannot be vectorized", "one of its instructions has no form for vectors"),
-    ("could not determine number of loop iterations", "how often it turns is not known when it begins"),
-    ("uncountable", "how often it turns is not known when it begins"),
-    ("early exit", "it may be left in the middle: by break, return or an exception"),
+    ("instruction cannot be vectorized", "one of its instructions has no vector form"),
+    ("could not determine number of loop iterations", "its number of iterations is not known when it begins"),
+    ("uncountable", "its number of iterations is not known when it begins"),
+    ("early exit", "it may exit early: by break, return or an exception"),
     ("switch", "it branches in more than two ways at once"),
-    ("control flow is not understood", "its branches are too tangled, or it can be left in several places"),
+    ("control flow is not understood", "its branches are too complex, or it has several exits"),
     ("control flow cannot be substituted for a select", "a branch inside does more than choose between two values"),
-    ("vectorization is not beneficial", "LLVM reckons that vectors would not be faster"),
-    ("induction variable could not be identified", "it has no counter that grows by the same amount each turn"),
+    ("vectorization is not beneficial", "LLVM estimates that vectors would not be faster"),
+    ("induction variable could not be identified", "it has no counter that grows by the same amount in each iteration"),
     ("not the innermost loop", "another loop is inside it"),
     ("outer loop", "another loop is inside it"),
 )
 
 
 def in_plain_words(text: str) -> str:
-    """LLVM's reason in plain words; a reason that is not known here, as LLVM has it."""
+    """Return LLVM's reason in plain words; an unknown reason in LLVM's words."""
     return next((words for pattern, words in _WORDS if pattern.lower() in text.lower()), text)

@@ -1,7 +1,7 @@
-"""Loops of the source, and which of them each loop of the machine code is.
+"""Loops of the source, and which of them each loop of the machine code comes from.
 
-The line table says of every instruction which line it was made for. The jump that closes a machine loop has the line of
-the source loop's head; where it has none, the lines of the instructions decide.
+The line table has the source line of every instruction. The jump that closes a machine loop has the line of the source
+loop's header; where it has none, the lines of the instructions decide.
 """
 
 import ast
@@ -17,14 +17,14 @@ from jitnet.profile.code.code_view import Source
 __all__ = ["SourceLoop", "function_source", "loop_at", "match", "module_loops", "place_of"]
 
 FEW = 0.1
-"""Share of a machine loop's instructions that may have strayed in from other loops."""
+"""Share of a machine loop's instructions that may have been moved in from other loops."""
 
 
 @dataclass(frozen=True)
 class SourceLoop:
-    """A `for`, `while` or comprehension; or a line without one that became a loop, an array expression. Fields as
-    `Loop` has them; head: the last line of its head. prange: whether it is a parallel one. written: False for a line
-    that became a loop by itself."""
+    """A `for`, `while` or comprehension; or a line that became a loop without one, an array expression. Fields as in
+    `Loop`; head: the last line of its header. prange: whether it is a parallel one. written: False for a line without
+    a loop."""
 
     file: str
     line: int
@@ -53,7 +53,7 @@ class _Module:
 
 @cache
 def _module(file: str) -> _Module | None:
-    """A file's functions and loops; None where there is no such file, or it is not Python."""
+    """Return a file's functions and loops; None where there is no such file, or it is not Python."""
     try:
         text = Path(file).read_text(encoding="utf-8")
         tree = ast.parse(text)
@@ -63,7 +63,7 @@ def _module(file: str) -> _Module | None:
     loops: list[SourceLoop] = []
 
     def visit(node: ast.AST, function: str, depth: int) -> bool:
-        """Whether a loop is in what was visited."""
+        """Visit a node; return whether it contains a loop."""
         inside = False
         for child in ast.iter_child_nodes(node):
             if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
@@ -99,34 +99,34 @@ def _loop(file: str, node: ast.AST, function: str, depth: int, has_loops: bool) 
 
 
 def module_loops(file: str) -> tuple[SourceLoop, ...]:
-    """All loops of a file; none where it is missing or not Python."""
+    """Return all loops of a file; none where it is missing or not Python."""
     found = _module(file)
     return found.loops if found else ()
 
 
 @cache
 def loop_at(file: str, line: int) -> SourceLoop | None:
-    """The innermost loop round a line, its head included; None outside all loops."""
-    round_it = [loop for loop in module_loops(file) if loop.line <= line <= loop.last_line]
-    return max(round_it, key=lambda loop: (loop.depth, loop.line), default=None)
+    """Return the innermost loop around a line, which may be its header; None outside all loops."""
+    around = [loop for loop in module_loops(file) if loop.line <= line <= loop.last_line]
+    return max(around, key=lambda loop: (loop.depth, loop.line), default=None)
 
 
 @cache
 def function_source(file: str, line: int) -> Source | None:
-    """The innermost function round a line, or the one whose decorators stand there."""
+    """Return the innermost function around a line, or the one whose decorators are there."""
     found = _module(file)
     if found is None:
         return None
-    round_it = [one for one in found.functions if one.line <= line <= one.last_line]
-    behind = [one for one in found.functions if one.line > line]
-    if not round_it and not behind:
+    around = [one for one in found.functions if one.line <= line <= one.last_line]
+    after = [one for one in found.functions if one.line > line]
+    if not around and not after:
         return None
-    chosen = max(round_it, key=lambda one: one.line) if round_it else min(behind, key=lambda one: one.line)
+    chosen = max(around, key=lambda one: one.line) if around else min(after, key=lambda one: one.line)
     return Source(file, chosen.name, chosen.line, found.lines[chosen.line - 1 : chosen.last_line])
 
 
 def match(functions: Sequence[MachineFunction]) -> Iterator[tuple[SourceLoop, MachineFunction, MachineLoop]]:
-    """Each machine loop with the loop of the source it is; those of code without a source are left out."""
+    """Yield each machine loop with its loop of the source; those of code without a source are left out."""
     for function in functions:
         for loop in function.loops:
             for machine, source in _match(function, loop):
@@ -135,56 +135,58 @@ def match(functions: Sequence[MachineFunction]) -> Iterator[tuple[SourceLoop, Ma
 
 
 def _match(function: MachineFunction, loop: MachineLoop) -> list[tuple[MachineLoop, SourceLoop | None]]:
-    """A machine loop and those inside it, outermost first."""
+    """Match a machine loop and those inside it, outermost first."""
     found: list[tuple[MachineLoop, SourceLoop | None]] = []
     children: list[SourceLoop] = []
     for child in loop.inside:
         inner = _match(function, child)
         children += [inner[0][1]] if inner[0][1] is not None else []
         found += inner
-    own = _own(loop, children)
-    if own is None:
-        own = _alone(loop, function.symbol)
-    elif own in children:
-        # The same one twice: what is inside is a line that became a loop by itself, if it is only one.
+    matched = _written_loop(loop, children)
+    if matched is None:
+        matched = _loop_without_for(loop, function.symbol)
+    elif matched in children:
+        # Matched twice: the inner one is a line that became a loop without `for`, if it is only one line.
         found = [
-            (machine, _alone(machine, "") or source) if source == own and machine in loop.inside else (machine, source)
+            (machine, _loop_without_for(machine, "") or source)
+            if source == matched and machine in loop.inside
+            else (machine, source)
             for machine, source in found
         ]
-    return [(loop, own), *found]
+    return [(loop, matched), *found]
 
 
-def _own(loop: MachineLoop, children: Sequence[SourceLoop]) -> SourceLoop | None:
-    """The written loop that a machine loop is, which is round those that are inside."""
+def _written_loop(loop: MachineLoop, children: Sequence[SourceLoop]) -> SourceLoop | None:
+    """Return the written loop that a machine loop comes from; it contains those of `children`."""
     closing = loop_at(loop.back.file, loop.back.line)
-    if closing is not None and all(_may_be_round(closing, child) for child in children):
+    if closing is not None and all(_may_contain(closing, child) for child in children):
         return closing
     if children:
-        return _round(children[0])
+        return _parent(children[0])
     votes = Counter(loop_at(one.file, one.line) for one in loop.instructions if one.line)
-    heard = [one for one, count in votes.items() if one is not None and count >= FEW * votes.total()]
-    if not heard:
+    candidates = [one for one, count in votes.items() if one is not None and count >= FEW * votes.total()]
+    if not candidates:
         return None
-    # What all of them are in: turns of a loop inside may have been written out.
-    common = heard[0]
-    for one in heard[1:]:
+    # The loop that contains all of them: an inner loop may have been unrolled.
+    common = candidates[0]
+    for one in candidates[1:]:
         while not (common.file == one.file and common.line <= one.line and one.last_line <= common.last_line):
-            outer = _round(common)
+            outer = _parent(common)
             if outer is None:
-                return max(heard, key=lambda each: votes[each])
+                return max(candidates, key=lambda each: votes[each])
             common = outer
     return common
 
 
-def _may_be_round(outer: SourceLoop, inner: SourceLoop) -> bool:
-    """Another function's loop may be: it was copied into this one."""
+def _may_contain(outer: SourceLoop, inner: SourceLoop) -> bool:
+    """Whether one loop may contain another; a loop of another function may, since it was inlined."""
     if (outer.file, outer.function) != (inner.file, inner.function):
         return True
     return outer.line <= inner.line and inner.last_line <= outer.last_line
 
 
-def _round(loop: SourceLoop) -> SourceLoop | None:
-    """The next loop round one, in its function."""
+def _parent(loop: SourceLoop) -> SourceLoop | None:
+    """Return the next loop around one, in its function."""
     return next(
         (
             one
@@ -197,15 +199,15 @@ def _round(loop: SourceLoop) -> SourceLoop | None:
     )
 
 
-def _alone(loop: MachineLoop, symbol: str) -> SourceLoop | None:
-    """The line that a machine loop without `for` was made of; where Numba made it of a whole function, that."""
+def _loop_without_for(loop: MachineLoop, symbol: str) -> SourceLoop | None:
+    """Return the line that became a machine loop without `for`; the function where Numba made the loop of all of it."""
     lines = Counter((one.file, one.line) for one in loop.instructions if one.line and _module(one.file))
     if not lines:
         return None
     (file, line), _ = lines.most_common(1)[0]
     source = function_source(file, line)
     if "__numba_parfor_gufunc" in symbol and loop.inside:
-        return None  # goes through a thread's shares of a `prange`, one mostly
+        return None  # the loop over a thread's shares of a `prange`, usually one
     if symbol.startswith(("__ufunc__", "__gufunc__")):
         line = source.first_line if source is not None else line
     elif loop.inside and loop_at(file, line) is not None:
@@ -216,14 +218,16 @@ def _alone(loop: MachineLoop, symbol: str) -> SourceLoop | None:
 
 @cache
 def place_of(file: str, line: int) -> SourceLoop | None:
-    """The innermost loop round a line; where none is, the line as a loop of its own, or the function that begins
-    there, whose elements Numba goes through. None outside all functions."""
-    round_it, source = loop_at(file, line), function_source(file, line)
-    if source is None or (round_it is not None and round_it.line <= line <= round_it.head):
-        return round_it
+    """Return the innermost loop around a line; without one, the line as a loop, or the function that begins there and
+    that Numba calls for each element. None outside all functions."""
+    around, source = loop_at(file, line), function_source(file, line)
+    if source is None or (around is not None and around.line <= line <= around.head):
+        return around
     if line <= source.first_line:
         last = source.first_line + len(source.lines) - 1
-        alone = not any(source.first_line <= one.line <= last for one in module_loops(file))
-        return SourceLoop(file, source.first_line, last, source.function, 0, alone, source.first_line, written=False)
-    depth = round_it.depth + 1 if round_it else 1
+        innermost = not any(source.first_line <= one.line <= last for one in module_loops(file))
+        return SourceLoop(
+            file, source.first_line, last, source.function, 0, innermost, source.first_line, written=False
+        )
+    depth = around.depth + 1 if around else 1
     return SourceLoop(file, line, line, source.function, depth, True, line, written=False)

@@ -1,10 +1,10 @@
 """The profile of any Numba function: how long, on which threads, why, and what to change.
 
-The user's code is never imported by jitnet's own process. A worker process loads, compiles and times it, and answers in
+The user's code is never imported by jitnet's process. A worker process loads, compiles and times it, and replies in
 JSON; what goes wrong there becomes one line here.
 
 function_profile.py  what such a profile is           profiling.py      asks the worker process, makes the profile
-hints.py             the closed list of hints         machine_hints.py  those that the machine code gives
+hints.py             the closed list of hints         machine_hints.py  hints from the machine code
 arguments.py         `--args` as words and as arrays  formula.py        `--flop` and `--bytes`
 
 worker/              the worker process

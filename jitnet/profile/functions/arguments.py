@@ -1,4 +1,4 @@
-"""`--args`: a line of words, one an argument, and the arrays and numbers that they stand for.
+"""`--args`: a line of words, one an argument, and the arrays and numbers that they describe.
 
     f4[1000,1000]    an array, in rows (C); the type as NumPy writes it, or in full: float32
     f4[100,100]F     in columns
@@ -7,8 +7,8 @@
     f4(2.5)          one number of that type; f4 alone is 1
     3  2.5  1e-3     an int, a float; also True, False, None, 'text' and (1, 2.5)
 
-Arrays hold reproducible random numbers: floats from 0.1 to 1, and integers that are fit as indices of every array in
-the line.
+Arrays hold reproducible random numbers: floats from 0.1 to 1, and integers that are valid indices of every array in the
+line.
 """
 
 import ast
@@ -36,7 +36,7 @@ NUMBER = re.compile(r"(\w+)\((.*)\)")
 EXAMPLE = '--args "f4[1000,1000] f4[5,5] 3 2.5"'
 
 LARGEST_BYTES = 1 << 33
-"""Of one array. More than that is a slip of the keyboard, or a case for --setup."""
+"""Of one array. More is a typing error, or a case for --setup."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,12 @@ class Word:
 
 
 def read_words(text: str) -> list[Word]:
-    """The arguments in a line; UsageError that names the first that is none."""
+    """Return the arguments in a line; UsageError that names the first word that is not one."""
     return [_word(word) for word in _split(text)]
 
 
 def _split(text: str) -> list[str]:
-    """At spaces outside brackets and quotes."""
+    """Split at spaces outside brackets and quotes."""
     words, depth, quote = [""], 0, ""
     for character in text:
         if quote:
@@ -85,7 +85,7 @@ def _word(text: str) -> Word:
 
 def _array(text: str, dtype: str, extents: str, layout: str) -> Word:
     if dtype not in NAMES:
-        raise UsageError(f"--args {text}: {dtype!r} is no type; known are {', '.join(TYPES)} and their full names")
+        raise UsageError(f"--args {text}: {dtype!r} is not a type; known are {', '.join(TYPES)} and their full names")
     try:
         shape = tuple(int(extent) for extent in extents.split(",")) if extents else ()
     except ValueError:
@@ -93,12 +93,14 @@ def _array(text: str, dtype: str, extents: str, layout: str) -> Word:
     if any(extent < 0 for extent in shape):
         raise UsageError(f"--args {text}: extents are whole numbers of 0 or more, as in f4[1000,1000]")
     if layout not in ("", "C", "F", "A", "R"):
-        raise UsageError(f"--args {text}: {layout!r} is no layout; C rows, F columns, A strided, R read-only")
+        raise UsageError(f"--args {text}: {layout!r} is not a layout; C rows, F columns, A strided, R read-only")
     size = ITEM_BYTES.get(NAMES[dtype], int(re.sub(r"\D", "", NAMES[dtype]) or 8) // 8)
     for extent in shape:
         size *= extent
     if size > LARGEST_BYTES:
-        raise UsageError(f"--args {text}: an array of {size / 2**30:.0f} GiB; up to {LARGEST_BYTES >> 30} GiB are made")
+        raise UsageError(
+            f"--args {text}: an array of {size / 2**30:.0f} GiB; expected at most {LARGEST_BYTES >> 30} GiB"
+        )
     return Word(text, NAMES[dtype], shape, layout or "C")
 
 
@@ -113,21 +115,21 @@ def _literal(word: str, text: str, kinds: tuple[type, ...]) -> Any:
 
 
 def make_arguments(words: list[Word]) -> tuple[Any, ...]:
-    """What the words stand for, always the same numbers. Needs NumPy."""
+    """Make the arguments that the words describe, always with the same numbers. Needs NumPy."""
     import numpy as np
 
-    chance = np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     extents = [extent for word in words for extent in word.shape or () if extent > 0]
-    below = min(extents, default=8)
+    index_limit = min(extents, default=8)
 
     def values(kind: Any, shape: tuple[int, ...]) -> Any:
         if kind.kind == "b":
-            return np.asarray(chance.integers(0, 2, shape), bool)
+            return np.asarray(generator.integers(0, 2, shape), bool)
         if kind.kind in "iu":
-            return np.asarray(chance.integers(0, min(below, int(np.iinfo(kind).max) + 1), shape), kind)
+            return np.asarray(generator.integers(0, min(index_limit, int(np.iinfo(kind).max) + 1), shape), kind)
         if kind.kind == "c":
-            return np.asarray(chance.uniform(0.1, 1, shape) + 1j * chance.uniform(0.1, 1, shape), kind)
-        return np.asarray(chance.uniform(0.1, 1, shape), kind)
+            return np.asarray(generator.uniform(0.1, 1, shape) + 1j * generator.uniform(0.1, 1, shape), kind)
+        return np.asarray(generator.uniform(0.1, 1, shape), kind)
 
     def made(word: Word) -> Any:
         if not word.dtype:

@@ -34,7 +34,7 @@ LARGEST_POWER = 64
 
 
 def check_formula(option: str, formula: str) -> None:
-    """UsageError where a formula is not of the form that `evaluate` knows, whatever its names stand for."""
+    """Raise UsageError where a formula is not of the form that `evaluate` knows. Its names are not looked up."""
     for node in ast.walk(_parsed(option, formula)):
         known = (ast.Expression, ast.Constant, ast.Name, ast.BinOp, ast.UnaryOp, ast.Tuple, ast.expr_context)
         if isinstance(node, (*known, *OPERATORS)):
@@ -45,15 +45,15 @@ def check_formula(option: str, formula: str) -> None:
             continue
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FUNCTIONS:
             continue
-        raise _unfit(option, formula, f"{ast.unparse(node) or type(node).__name__} is not part of a formula")
+        raise _error(option, formula, f"{ast.unparse(node) or type(node).__name__} is not part of a formula")
 
 
 def evaluate(option: str, formula: str, names: Mapping[str, Any]) -> float:
-    """What a formula gives for these arguments.
+    """Return the value of a formula for these arguments.
 
-    names: for each argument a number, a list of what a tuple holds, or for an array {"shape", "size", "nbytes", "ndim",
+    names: for each argument a number, a list for a tuple, or for an array {"shape", "size", "nbytes", "ndim",
     "itemsize"}. Known are + - * / // % **, min, max, len, sqrt, log2, x.shape[0], x.size, x.nbytes, x.ndim, x.itemsize
-    and the numbers by name. UsageError where a name is unknown or the result is no number of 0 or more.
+    and the numbers by name. UsageError where a name is unknown or the result is not a number of 0 or more.
     """
     check_formula(option, formula)
     try:
@@ -61,9 +61,9 @@ def evaluate(option: str, formula: str, names: Mapping[str, Any]) -> float:
     except (ArithmeticError, TypeError, ValueError, IndexError, KeyError) as error:
         known = ", ".join(names) or "none"
         what = f"{error.args[0]!r} is unknown" if isinstance(error, KeyError) else str(error)
-        raise _unfit(option, formula, f"{what}; the arguments are {known}") from None
+        raise _error(option, formula, f"{what}; the arguments are {known}") from None
     if isinstance(result, bool) or not isinstance(result, (int, float)) or not 0 <= result < math.inf:
-        raise _unfit(option, formula, f"it gives {result!r}, expected a number of 0 or more")
+        raise _error(option, formula, f"its value is {result!r}, expected a number of 0 or more")
     return float(result)
 
 
@@ -71,10 +71,10 @@ def _parsed(option: str, formula: str) -> ast.Expression:
     try:
         return ast.parse(formula.strip(), mode="eval")
     except (SyntaxError, ValueError, MemoryError, RecursionError):
-        raise _unfit(option, formula, "it cannot be read") from None
+        raise _error(option, formula, "it cannot be read") from None
 
 
-def _unfit(option: str, formula: str, what: str) -> UsageError:
+def _error(option: str, formula: str, what: str) -> UsageError:
     return UsageError(f'{option} "{formula}": {what}; write it like "2 * x.shape[0] * x.shape[1]" or "3 * x.nbytes"')
 
 
@@ -95,13 +95,13 @@ def _value(node: ast.expr, names: Mapping[str, Any]) -> Any:
     if isinstance(node, ast.Attribute):
         value = _value(node.value, names)
         if not isinstance(value, Mapping):
-            raise TypeError(f"{ast.unparse(node.value)} is no array")
+            raise TypeError(f"{ast.unparse(node.value)} is not an array")
         return value[node.attr]
     if isinstance(node, ast.Subscript):
         value, index = _value(node.value, names), _value(node.slice, names)
         if not isinstance(value, (list, tuple)) or not isinstance(index, int):
-            raise TypeError(f"{ast.unparse(node)} has no such place")
+            raise TypeError(f"{ast.unparse(node)} is out of range")
         return value[index]
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
         return FUNCTIONS[node.func.id](*(_value(argument, names) for argument in node.args))
-    raise TypeError(f"{ast.unparse(node)} is no number")
+    raise TypeError(f"{ast.unparse(node)} is not a number")

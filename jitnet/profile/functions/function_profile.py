@@ -22,7 +22,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Place:
-    """A line of a source file; `source` is what stands there, without its indent, "" where it cannot be read."""
+    """A line of a source file; `source` is its text without the indent, "" where it cannot be read."""
 
     file: str
     line: int
@@ -33,8 +33,8 @@ class Place:
 class Argument:
     """An argument of the timed calls.
 
-    type: as Numba has it, with extents: "float32[1000, 1000] C". written: "" where the call leaves it alone, "again"
-    where each call writes the same once more, "restored" where it was put back before every call.
+    type: Numba's, with extents: "float32[1000, 1000] C". written: "" where the call does not change it, "again" where
+    each call writes the same values, "restored" where it was restored before every call.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class CompiledFunction:
-    """A function of the user's that was compiled on the way, the profiled one or one that it calls.
+    """A function of the user's that was compiled for this, the profiled one or one that it calls.
 
     signatures: as text, one for each time that it was compiled. compile_s: for all of them, without those it calls.
     """
@@ -74,9 +74,9 @@ class Count:
 
 @dataclass(frozen=True)
 class ThreadShare:
-    """What one thread does in a mean call, in seconds: its share; waiting for the slowest; until it starts; and from
-    the slowest's end until the region is left. What a call spends outside regions is not in it. computing_s: its share
-    again, counted while it has a core; much less than busy_s where other processes want the cores too, or it sleeps."""
+    """What one thread does in a mean call, in seconds: its work; waiting for the slowest; until it starts; and from
+    the slowest's end until the region is left. What a call spends outside regions is not in it. computing_s: its work
+    by its CPU time; much less than busy_s where other processes use the cores too, or it sleeps."""
 
     thread: int
     busy_s: float
@@ -90,9 +90,9 @@ class ThreadShare:
 class Region:
     """A parallel loop, on as many threads as there are.
 
-    entries: times a call enters it. region_s: of one entry, from before its threads start until all are back.
+    entries: times a call enters it. region_s: of one entry, from before its threads start until all have ended.
     busy_s: of one entry, the mean of each thread. uneven: how much longer the busiest thread computes than the mean,
-    0.5 is half as long again; by the threads' time on their cores, so that one that was put aside does not count.
+    0.5 is half as long again; by the threads' CPU time, so that a preempted thread does not count.
     """
 
     place: Place
@@ -108,7 +108,7 @@ class Hint:
     """Something to change, at a place.
 
     kind: one of `hints.Kind`, by name. reason: what was found there, in one sentence. advice: what to do. share: of the
-    call's time that it concerns, None where that is not known. source: what it was found in: "types", "machine code",
+    call's time that it affects, None where that is not known. source: what it was found in: "types", "machine code",
     "clock", "flags", "arrays" or "a run in Python".
     """
 
@@ -124,13 +124,13 @@ class Hint:
 class FunctionProfile:
     """One function, its arguments, its time, its threads, and what to change.
 
-    target: as it was asked for. kind: "njit", "njit, parallel", "vectorize", "guvectorize" and so on. signature: of the
-    call that was timed. options: of its decorator, as text. compile_s: of this signature with all that was compiled for
-    it, None where that came from Numba's cache or was compiled as the module was loaded. import_s: loading the module.
-    counts: one a count of threads, a single one where nothing is parallel. threads: of the table by thread and of the
-    regions. outside_s: of a mean call, outside regions. dispatch_s: what a call from Python costs without the work,
-    None where it is too little to matter. cpu_share: computing time of a call's time on one thread; far below 1 it
-    sleeps or waits. flop, bytes: of a call, None where no formula was given. functions: compiled on the way.
+    target: as the user named it. kind: "njit", "njit, parallel", "vectorize", "guvectorize" and so on. signature: of
+    the call that was timed. options: of its decorator, as text. compile_s: of this signature with all that was compiled
+    for it, None where that came from Numba's cache or was compiled as the module was loaded. import_s: loading the
+    module. counts: one a count of threads, a single one where nothing is parallel. threads: of the table by thread and
+    of the regions. outside_s: of a mean call, outside regions. dispatch_s: what a call from Python costs without the
+    work, None where it is negligible. cpu_share: CPU time as a share of a call's time on one thread; far below 1 it
+    sleeps or waits. flop, bytes: of a call, None without a formula. functions: those that were compiled for it.
     unsearched: hints that could not be looked for, each with the reason. notes: what else to know, a sentence each.
     lines: what LLVM made of it, None where that could not be read.
     """
@@ -186,14 +186,14 @@ class FunctionProfile:
 
     @property
     def samples(self) -> dict[str, tuple[float, ...]]:
-        """Seconds a call for each row that two profiles can be compared by: the function at each count of threads."""
+        """Seconds a call for each row that a comparison has: the function at each count of threads."""
         return {f"{self.target} on {threads_text(count.threads)}": count.samples_s for count in self.counts}
 
 
 def as_document(profile: FunctionProfile) -> dict[str, Any]:
-    """What `jitnet profile MODULE:FUNCTION --json` prints: everything that was found.
+    """Return what `jitnet profile MODULE:FUNCTION --json` prints: everything that was found.
 
-    Two documents can be compared where function, arguments and options are the same.
+    Two documents can be compared where function, arguments and options are equal.
     """
     from jitnet.bench.limits import cache_bytes  # here, since they load Numba
     from jitnet.machine.host import describe_machine

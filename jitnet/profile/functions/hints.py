@@ -1,4 +1,4 @@
-"""The closed list of hints: what each is called, where it is looked for, and what to do about it."""
+"""The closed list of hints: the name of each, where it is looked for, and what to do about it."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -7,7 +7,7 @@ __all__ = ["RULES", "Kind", "Rule"]
 
 
 class Kind(Enum):
-    """What a hint can be, the gravest first: wrong results, then what tends to cost most."""
+    """The kinds of hints, the most serious first: wrong results, then what tends to cost most."""
 
     RACE = "race"
     OBJECT_MODE = "object mode"
@@ -26,11 +26,10 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Rule:
-    """title: what the hint is called. advice: what to do, where the finder has nothing better. found: where one looks.
+    """title: the hint's name. advice: what to do, unless the finder has better advice. found: where it is looked for.
 
-    `found` names what Numba knows of types ("types"), the instructions of the innermost loops ("machine code"), the
-    times of threads ("clock"), the processor's floating-point flags ("flags"), or a run without the compiler
-    ("a run in Python").
+    `found` is Numba's types ("types"), the instructions of the innermost loops ("machine code"), the times of threads
+    ("clock"), the processor's floating-point flags ("flags"), or a run without the compiler ("a run in Python").
     """
 
     title: str
@@ -41,12 +40,12 @@ class Rule:
 RULES = {
     Kind.RACE: Rule(
         "an array element written by several threads",
-        "Give each element one writer: let a turn of the loop write its own element, and combine them behind the loop.",
+        "Give each element one writer: let each iteration write its element, and combine them after the loop.",
         "types, then a run in Python",
     ),
     Kind.OBJECT_MODE: Rule(
         "object mode",
-        "Use njit, and only types that Numba knows; what needs Python belongs before or behind the loop.",
+        "Use njit, and only types that Numba knows; move what needs Python before or after the loop.",
         "types",
     ),
     Kind.DENORMALS: Rule(
@@ -56,7 +55,7 @@ RULES = {
     ),
     Kind.UNEVEN: Rule(
         "work split unevenly",
-        "Deal the work out in smaller pieces, with numba.set_parallel_chunksize or a loop over pieces of equal work.",
+        "Split the work into smaller pieces, with numba.set_parallel_chunksize or a loop over pieces of equal work.",
         "clock",
     ),
     Kind.SHORT_REGION: Rule(
@@ -66,7 +65,7 @@ RULES = {
     ),
     Kind.CALL: Rule(
         "a call that was not inlined",
-        "Move the call out of the loop, or write what it does in the loop itself.",
+        "Move the call out of the loop, or write its code into the loop.",
         "machine code",
     ),
     Kind.ALLOCATION: Rule(
@@ -75,13 +74,13 @@ RULES = {
         "types",
     ),
     Kind.REDUCTION: Rule(
-        "a sum that keeps its order",
-        'fastmath={"reassoc", "contract", "nsz"} lets the sum go on in vectors; its last digits change.',
+        "a sum in a fixed order",
+        'fastmath={"reassoc", "contract", "nsz"} lets the sum be vectorised; its last digits change.',
         "types",
     ),
     Kind.DIVISION: Rule(
-        "a division or square root that binds",
-        "Multiply by the reciprocal, taken once before the loop.",
+        "a division or square root that is the bottleneck",
+        "Multiply by the reciprocal, computed once before the loop.",
         "machine code",
     ),
     Kind.PROMOTION: Rule(
@@ -101,7 +100,7 @@ RULES = {
     ),
     Kind.COMPILED_AGAIN: Rule(
         "compiled again for another signature",
-        "Call it with one set of types throughout: each further one is compiled and kept apart.",
+        "Call it with one set of types throughout: each further set is compiled and stored separately.",
         "types",
     ),
 }

@@ -1,4 +1,4 @@
-"""Hints from the machine code of the innermost loops; and those from types that the machine code does not bear out."""
+"""Hints from the machine code of the innermost loops; and a check of those from types against the machine code."""
 
 import linecache
 import os
@@ -14,10 +14,10 @@ from jitnet.profile.functions.function_profile import Hint, Place
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.readable import demangle
 
-__all__ = ["NUMBA", "borne_out", "calls_and_divisions"]
+__all__ = ["NUMBA", "calls_and_divisions", "confirmed"]
 
 RUNTIME = ("NRT_", "nrt_", "numba_", "Py", "_Py", "memset", "memcpy", "memmove")
-"""Calls that say nothing: Numba's memory, of which the allocation tells, errors on their way out, and copies."""
+"""Calls that are not hints: Numba's memory, which has the hint of an allocation, the raising of errors, and copies."""
 
 LIBRARY = re.compile(
     r"(exp|exp2|expm1|log|log2|log10|log1p|pow|a?sin|a?cos|a?tan|atan2|sinh|cosh|tanh|erfc?|cbrt|hypot|fmod|[lt]gamma)f?"
@@ -29,38 +29,38 @@ MATHEMATICS = (
 )
 
 DIVISION_CYCLES = {("divide", 32): 5, ("divide", 64): 8, ("sqrt", 32): 6, ("sqrt", 64): 12}
-"""Cycles that a vector of 256 bits keeps the divider busy, about, on processors of 2018 to 2024 (uops.info); half of
+"""About how many cycles a vector of 256 bits keeps the divider busy, on processors of 2018 to 2024 (uops.info); half of
 that for narrower ones, double for wider."""
 
 INTEGER_DIVISION_CYCLES = 12
 """Of 64 bits; up to 40 on older processors."""
 
 SLEEPS = 0.5
-"""Below this share of computing, a call's time is said to be spent in what it calls."""
+"""Below this share of computing, a call's time is attributed to what it calls."""
 
 CLEARLY = 1.25
-"""How much longer than all else divisions have to take: both are reckoned, and neither is exact."""
+"""How much longer than all else divisions have to take: both are estimates."""
 
 NUMBA = str(Path(getattr(find_spec("numba"), "origin", None) or "numba").parent) + os.sep
-"""Where Numba's own source lies."""
+"""The folder of Numba's source."""
 
 ISSUED = 4
-"""Instructions a cycle, about, that a loop of other work gets through."""
+"""About how many instructions a cycle a loop of other work completes."""
 
 
 def calls_and_divisions(view: CodeView, known: dict[str, Any], cpu_share: float) -> list[Hint]:
-    """Calls in innermost loops, and divisions and square roots that take longer than all else there.
+    """Return hints of calls in innermost loops, and of divisions and square roots that take longer than all else there.
 
-    known: what the types told. "divisions": for a line, "told", why it could be a product, and "checks", whether a
-    division by zero is looked for; "pointers": for a line, the name of what is called through its address. cpu_share:
-    computing share of a call's time; what is missing was spent in the calls.
+    known: what was found in the types. "divisions": for a line, "reason", why it could be a product, and "checks",
+    whether the divisor is tested for zero; "pointers": for a line, the name of what is called through its address.
+    cpu_share: computing share of a call's time; the rest was spent in the calls.
     """
     divisions = {(each["file"], each["line"]): each for each in known["divisions"]}
     pointers = {(each["file"], each["line"]): each["name"] for each in known["pointers"]}
     found: dict[tuple[str, Place], Hint] = {}
     for loop, body in _innermost(view):
         for place, names in _calls(view, loop, body, pointers).items():
-            reason = f"{' and '.join(names)} is called in every turn of the innermost loop"
+            reason = f"{' and '.join(names)} is called in every iteration of the innermost loop"
             advice = MATHEMATICS if all(map(LIBRARY.fullmatch, names)) else RULES[Kind.CALL].advice
             hint = Hint(Kind.CALL.value, place, reason, advice, "machine code")
             found.setdefault((hint.kind, place), hint)
@@ -70,21 +70,21 @@ def calls_and_divisions(view: CodeView, known: dict[str, Any], cpu_share: float)
     callers = [key for key in found if key[0] == Kind.CALL.value]
     if cpu_share < SLEEPS and len(callers) == 1:
         hint = found[callers[0]]
-        told = f"{hint.reason}, and {1 - cpu_share:.0%} of the time nothing is computed"
-        found[callers[0]] = replace(hint, reason=told, share=1 - cpu_share)
+        reason = f"{hint.reason}, and {1 - cpu_share:.0%} of the time nothing is computed"
+        found[callers[0]] = replace(hint, reason=reason, share=1 - cpu_share)
     return list(found.values())
 
 
-def borne_out(hints: Sequence[Hint], view: CodeView) -> list[Hint]:
-    """The hints, without those from types whose cost the compiler has removed.
+def confirmed(hints: Sequence[Hint], view: CodeView) -> list[Hint]:
+    """Return the hints, without those from types whose cost the compiler has removed.
 
-    A sum that went on in vectors after all; a conversion that LLVM has done without; an index whose wrapping is gone. A
-    hint whose line is not in the machine code stays as it is.
+    A sum that was vectorised after all; a conversion that LLVM removed; an index that is not wrapped any more. A hint
+    whose line is not in the machine code is kept.
     """
-    return [hint for hint in hints if _stands(hint, view)]
+    return [hint for hint in hints if _is_confirmed(hint, view)]
 
 
-def _stands(hint: Hint, view: CodeView) -> bool:
+def _is_confirmed(hint: Hint, view: CodeView) -> bool:
     kinds = (Kind.REDUCTION.value, Kind.PROMOTION.value, Kind.WRAPAROUND.value)
     if hint.kind not in kinds:
         return True
@@ -95,9 +95,11 @@ def _stands(hint: Hint, view: CodeView) -> bool:
     if hint.kind == Kind.REDUCTION.value:
         inner = [loop for loop in loops if loop.innermost] or loops
         if any(loop.unrolled == 0 for loop in inner):
-            return False  # its few turns are written out, and the loop round them can go on in vectors
-        told = " ".join(f"{loop.remark} {loop.reason}" for loop in inner).lower()
-        return not all(loop.vectorised for loop in inner) and (not told.strip() or "reorder" in told or "order" in told)
+            return False  # it is unrolled completely, and the loop around it can be vectorised
+        remarks = " ".join(f"{loop.remark} {loop.reason}" for loop in inner).lower()
+        return not all(loop.vectorised for loop in inner) and (
+            not remarks.strip() or "reorder" in remarks or "order" in remarks
+        )
     if hint.kind == Kind.PROMOTION.value:
         return any(body.counts.conversions for body in bodies)
     return any(body.counts.wraps for body in bodies)
@@ -110,7 +112,7 @@ def _touches(loop: Loop, place: Place) -> bool:
 
 
 def _innermost(view: CodeView) -> Iterator[tuple[Loop, Body]]:
-    """Innermost loops of the user's with their main bodies; not those inside Numba's own functions."""
+    """Yield the user's innermost loops with their main bodies; not those inside Numba's functions."""
     for loop in view.loops:
         for body in loop.bodies:
             if body.innermost and body.role == "main" and loop.parallel != "serial" and not loop.file.startswith(NUMBA):
@@ -120,9 +122,9 @@ def _innermost(view: CodeView) -> Iterator[tuple[Loop, Body]]:
 def _calls(view: CodeView, loop: Loop, body: Body, pointers: dict[tuple[str, int], str]) -> dict[Place, list[str]]:
     found: dict[Place, list[str]] = {}
     for each in body.instructions:
-        own = view.kind == "guvectorize" and demangle(each.callee).split(".")[-1] == view.function
-        # The loop that a guvectorize puts round its function is no loop of the user's.
-        if each.kind != "call" or each.callee.startswith(RUNTIME) or own:
+        core = view.kind == "guvectorize" and demangle(each.callee).split(".")[-1] == view.function
+        # The loop that guvectorize adds around its function is not the user's.
+        if each.kind != "call" or each.callee.startswith(RUNTIME) or core:
             continue
         place = _place(view, loop, body, each)
         names = found.setdefault(place, [])
@@ -135,7 +137,7 @@ def _calls(view: CodeView, loop: Loop, body: Body, pointers: dict[tuple[str, int
 
 
 def _division(view: CodeView, loop: Loop, body: Body, known: dict[tuple[str, int], dict[str, Any]]) -> Hint | None:
-    """A hint where the divider is busy for longer than all other instructions of a turn take."""
+    """Return a hint where the divider is busy for longer than all other instructions of an iteration take."""
     dividing = [each for each in body.instructions if each.kind in ("divide", "sqrt") or _is_integer(each)]
     calls = [each for each in body.instructions if each.kind == "call"]
     if not dividing or calls:
@@ -151,20 +153,22 @@ def _division(view: CodeView, loop: Loop, body: Body, known: dict[tuple[str, int
         inside = [line for file, line in known if file == loop.file and loop.line <= line <= loop.last_line]
         place = _at(view, loop.file, min(inside)) if inside else place
     what = "a square root" if first.kind == "sqrt" else "a division"
-    reason = f"{what} keeps the divider busy for about {cycles:.0f} cycles a turn, all else takes about {others:.0f}"
+    reason = (
+        f"{what} keeps the divider busy for about {cycles:.0f} cycles an iteration, all else takes about {others:.0f}"
+    )
     facts = known.get((place.file, place.line), {})
     advice = []
     if first.kind == "sqrt":
-        advice.append("Compare and sum squares where the root itself is not needed, or take it once behind the loop.")
-    elif facts.get("told"):
-        reason += f"; {facts['told']}"
+        advice.append("Compare and sum squares where the root itself is not needed, or take it once after the loop.")
+    elif facts.get("reason"):
+        reason += f"; {facts['reason']}"
         advice.append("Take its reciprocal once before the loop, and multiply.")
     elif first.bits == 64 and not _is_integer(first):
         advice.append("In float32 it takes half as long, where that is exact enough.")
     else:
-        advice.append("Divide less often: by a sum of several, or once behind the loop.")
+        advice.append("Divide less often: by a sum of several, or once after the loop.")
     if facts.get("checks") and first.kind != "sqrt":
-        advice.append('error_model="numpy" leaves out the question whether the divisor is 0, which also bars vectors.')
+        advice.append('error_model="numpy" omits the test for a divisor of 0, which also prevents vectorisation.')
     return Hint(Kind.DIVISION.value, place, reason, " ".join(advice), "machine code")
 
 
@@ -181,8 +185,8 @@ def _cycles(each: Instruction) -> float:
 
 
 def _place(view: CodeView, loop: Loop, body: Body, each: Instruction) -> Place:
-    """Where an instruction comes from. What LLVM made of a function of its own, a root for one, has no line: then it is
-    the line that most of the loop's instructions have, not counting the one that counts its turns."""
+    """Return where an instruction comes from. What LLVM makes of its intrinsics, a root for one, has no line: then it
+    is the line of most of the loop's instructions, the loop's header left out."""
     file, line = each.file, each.line
     if not line or file.startswith(NUMBA):
         others = [(one.file, one.line) for one in body.instructions if one.line and not one.file.startswith(NUMBA)]

@@ -1,4 +1,4 @@
-"""The profile of a function: a worker process measures it, and what it answers becomes records."""
+"""The profile of a function: a worker process measures it, and its reply becomes records."""
 
 import json
 import os
@@ -31,24 +31,24 @@ from jitnet.profile.functions.function_profile import (
     ThreadShare,
 )
 from jitnet.profile.functions.hints import RULES, Kind
-from jitnet.profile.functions.machine_hints import NUMBA, borne_out, calls_and_divisions
+from jitnet.profile.functions.machine_hints import NUMBA, calls_and_divisions, confirmed
 
 __all__ = ["LIMIT_S", "profile_function"]
 
 LIMIT_S = 60.0
-"""A worker process that has sent nothing for so long is ended: the function does not return. What comes before a call,
-as loading a module and compiling, takes minutes now and then, and has PATIENCE times as long."""
+"""A worker process that has sent nothing for so long is killed: the function does not return. What comes before a call,
+loading a module and compiling, may take minutes, and is allowed PATIENCE times as long."""
 
 PATIENCE = 10
 
 LOOK_S = 15.0
-"""A function that takes longer to compile is not compiled once more for its line view."""
+"""A function that takes longer to compile is not compiled again for its line view."""
 
 COMPARED_S = 1.5
-"""One that takes longer to load and compile is not compiled a third time, without a table of lines, to be compared."""
+"""One that takes longer to load and compile is not compiled a third time, without a line table, for comparison."""
 
 OUTPUT_KEPT = 4096
-"""Characters of the worker process's last output that are looked through for what went wrong."""
+"""Characters of the worker process's last output that are searched for what went wrong."""
 
 
 def profile_function(
@@ -64,16 +64,16 @@ def profile_function(
     limit_s: float = LIMIT_S,
     progress: Callable[[str], None] = lambda what: None,
 ) -> FunctionProfile:
-    """Profile the Numba function that `target` names; its code runs in a process of its own and is not changed.
+    """Profile the Numba function that `target` names; its code runs in a worker process and is not changed.
 
-    target: "package.module:function" or "path/file.py:function". args: words as `arguments.py` knows them; or setup:
+    target: "package.module:function" or "path/file.py:function". args: words as `arguments.py` reads them; or setup:
     the same form as target, a function that returns the arguments. threads: counts to time a parallel function on, 1 to
-    all where None. flop, bytes: formulas of a call, as `formula.evaluate` knows them. cpu: LLVM's name of a processor
+    all where None. flop, bytes: formulas of a call, as `formula.evaluate` reads them. cpu: LLVM's name of a processor
     to compile the line view for, this one where None. perf_map: also write the map that perf looks for. limit_s:
-    seconds that a call may take; what comes before it gets ten times as long. progress: told what is being done.
+    seconds that a call may take; what comes before it gets ten times as long. progress: called with what is being done.
 
     UsageError where the request cannot be met; JitnetError, one line with file and line, where the user's code raised,
-    crashed or did not come back.
+    crashed or did not return.
     """
     where, colon, name = target.rpartition(":")
     if not (colon and where and name):
@@ -84,7 +84,7 @@ def profile_function(
     if setup is not None and not setup.rpartition(":")[0]:
         raise UsageError(f"--setup {setup}: expected module:function or file.py:function, as in mypkg.bench:make_args")
     if args is not None and setup is not None:
-        raise UsageError("--args and --setup: both say what to call it with; give one")
+        raise UsageError("--args and --setup: both say what to call it with; use one of them")
     if args is not None:
         read_words(args)
     for option, formula in (("--flop", flop), ("--bytes", bytes)):
@@ -93,17 +93,17 @@ def profile_function(
     if cpu is not None:
         find_processor(cpu)
     if perf_map and not sys.platform.startswith("linux"):
-        raise UsageError("--perf-map: perf is Linux's, and so are its maps; leave the option out")
+        raise UsageError("--perf-map: perf and its maps exist on Linux alone; leave the option out")
     counts = sorted(set(threads)) if threads is not None else None
     request = {"target": target, "args": args, "setup": setup, "threads": counts, "perf_map": perf_map}
-    answer = _ask(request, target, limit_s, progress)
-    profile = _profile(target, answer, flop, bytes)
+    reply = _ask(request, target, limit_s, progress)
+    profile = _profile(target, reply, flop, bytes)
     progress("reading its machine code")
-    return _with_lines(profile, answer, cpu)
+    return _with_lines(profile, reply, cpu)
 
 
 def _ask(request: dict[str, Any], target: str, limit_s: float, progress: Callable[[str], None]) -> dict[str, Any]:
-    """The worker process's answer to a request."""
+    """Send a request to a worker process and return its reply."""
     environment, bound = _environment()
     reading, writing = os.pipe()
     asked = json.dumps(request | {"channel": writing, "cores": CORES, "bound": bound})
@@ -125,8 +125,8 @@ def _ask(request: dict[str, Any], target: str, limit_s: float, progress: Callabl
                 raise JitnetError(f"{target}: {_crash(worker.wait(), output, stage)}")
         except TimeoutError as error:
             raise JitnetError(
-                f"{target}: nothing came back for more than {limit_s:.0f} s while {error}; give it smaller arguments, "
-                "or see whether it waits for something"
+                f"{target}: no reply for more than {limit_s:.0f} s while {error}; use smaller arguments, "
+                "or check whether it waits for something"
             ) from None
         finally:
             if worker.poll() is None:
@@ -136,13 +136,13 @@ def _ask(request: dict[str, Any], target: str, limit_s: float, progress: Callabl
         raise (UsageError if message["usage"] else JitnetError)(message["refused"])
     if "raised" in message:
         raise JitnetError(f"{target}: {message['raised']}, while {message['stage']}")
-    return dict(message["answer"])
+    return dict(message["reply"])
 
 
 def _listen(channel: IO[bytes], limit_s: float, progress: Callable[[str], None]) -> tuple[dict[str, Any] | None, str]:
-    """The worker process's last message, None where it ended without one, and what it was doing then.
+    """Return the worker process's last message, None where it ended without one, and what it was doing then.
 
-    TimeoutError with what it was doing, where it says nothing for too long.
+    TimeoutError with what it was doing, where it is silent for too long.
     """
     stage, rest = "starting Python", b""
     with selectors.DefaultSelector() as selector:
@@ -164,10 +164,10 @@ def _listen(channel: IO[bytes], limit_s: float, progress: Callable[[str], None])
 
 
 def _environment() -> tuple[dict[str, str], bool]:
-    """The user's environment, without what jitnet sets for its own loops; and whether threads are bound to cores here.
+    """Return the user's environment, without what jitnet sets for its loops; and whether threads are bound to cores.
 
-    They are where the user says nothing of it: unbound, OpenMP's threads meet on one core now and then, and a region
-    takes milliseconds.
+    They are where the user has not set it: unbound, two of OpenMP's threads may share a core, and a region then takes
+    milliseconds.
     """
     made = as_found()
     bound = not any(name in made for name in ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY"))
@@ -175,7 +175,7 @@ def _environment() -> tuple[dict[str, str], bool]:
 
 
 def _crash(code: int, output: IO[bytes], stage: str) -> str:
-    """What a worker process that ended without an answer left: the signal, and the line of Python where it was."""
+    """Describe a worker process that ended without a reply: the signal, and the line of Python where it was."""
     output.seek(0, os.SEEK_END)
     output.seek(max(0, output.tell() - OUTPUT_KEPT))
     lines = output.read().decode("utf-8", "replace").splitlines()
@@ -184,79 +184,79 @@ def _crash(code: int, output: IO[bytes], stage: str) -> str:
     place = next((f"{file}:{line}" for file, line in places if not file.startswith(homes)), "")
     how = f"the process that ran it ended with code {code}"
     if code < 0:
-        how = f"the process that ran it was ended by {signal.Signals(-code).name}"
+        how = f"the process that ran it was killed by {signal.Signals(-code).name}"
     last = next((line.strip() for line in reversed(lines) if line.strip()), "") if not place and code > 0 else ""
-    told = f" ({place})" if place else f": {last[:200]}" if last else ""
-    return f"{how} while {stage}{told}"
+    detail = f" ({place})" if place else f": {last[:200]}" if last else ""
+    return f"{how} while {stage}{detail}"
 
 
-def _profile(target: str, answer: dict[str, Any], flop: str | None, bytes_: str | None) -> FunctionProfile:
-    values = answer["values"]
+def _profile(target: str, reply: dict[str, Any], flop: str | None, bytes_: str | None) -> FunctionProfile:
+    values = reply["values"]
     return FunctionProfile(
         target=target,
-        kind=answer["kind"],
-        place=_place(answer["place"]),
-        signature=answer["signature"],
-        options=answer["options"],
-        arguments=tuple(Argument(**each) for each in answer["arguments"]),
-        returns=answer["returns"],
-        compile_s=answer["compile_s"],
-        import_s=answer["import_s"],
-        counts=tuple(Count(each["threads"], each["repeats"], tuple(each["samples_s"])) for each in answer["counts"]),
-        threads=answer["threads"],
-        thread_shares=tuple(ThreadShare(**each) for each in answer["thread_shares"]),
+        kind=reply["kind"],
+        place=_place(reply["place"]),
+        signature=reply["signature"],
+        options=reply["options"],
+        arguments=tuple(Argument(**each) for each in reply["arguments"]),
+        returns=reply["returns"],
+        compile_s=reply["compile_s"],
+        import_s=reply["import_s"],
+        counts=tuple(Count(each["threads"], each["repeats"], tuple(each["samples_s"])) for each in reply["counts"]),
+        threads=reply["threads"],
+        thread_shares=tuple(ThreadShare(**each) for each in reply["thread_shares"]),
         regions=tuple(
             Region(**each | {"place": _place(each["place"]), "busy_s": tuple(each["busy_s"])})
-            for each in answer["regions"]
+            for each in reply["regions"]
         ),
-        outside_s=answer["outside_s"],
-        dispatch_s=answer["dispatch_s"],
-        cpu_share=answer["cpu_share"],
+        outside_s=reply["outside_s"],
+        dispatch_s=reply["dispatch_s"],
+        cpu_share=reply["cpu_share"],
         flop=None if flop is None else evaluate("--flop", flop, values),
         bytes=None if bytes_ is None else evaluate("--bytes", bytes_, values),
         flop_formula=flop or "",
         bytes_formula=bytes_ or "",
         functions=tuple(
             CompiledFunction(each["name"], _place(each["place"]), tuple(each["signatures"]), each["compile_s"])
-            for each in answer["functions"]
+            for each in reply["functions"]
         ),
-        hints=_hints(answer["hints"]),
+        hints=_hints(reply["hints"]),
         unsearched=(),
-        notes=tuple(answer["notes"]),
-        threading_layer=answer["threading_layer"],
-        numba=answer["numba"],
-        python=answer["python"],
-        perf_map=answer["perf_map"],
+        notes=tuple(reply["notes"]),
+        threading_layer=reply["threading_layer"],
+        numba=reply["numba"],
+        python=reply["python"],
+        perf_map=reply["perf_map"],
     )
 
 
-def _with_lines(profile: FunctionProfile, answer: dict[str, Any], cpu: str | None) -> FunctionProfile:
-    """The profile with the line view, and with what the machine code says of hints.
+def _with_lines(profile: FunctionProfile, reply: dict[str, Any], cpu: str | None) -> FunctionProfile:
+    """Return the profile with the line view, its hints checked against the machine code.
 
-    Hints are about what ran: for another processor they are left as the types gave them.
+    Hints are about what ran: for another processor they are left as the types suggest them.
     """
-    view, reason = _look(profile, answer, cpu)
-    own = [(kind.value, reason) for kind in (Kind.CALL, Kind.DIVISION)]
+    view, reason = _look(profile, reply, cpu)
+    unsearched = [(kind.value, reason) for kind in (Kind.CALL, Kind.DIVISION)]
     if view is None:
-        return replace(profile, unsearched=tuple(own))
+        return replace(profile, unsearched=tuple(unsearched))
     if view.foreign:
-        own = [(kind, f"the machine code is {view.cpu}'s, which did not run") for kind, _ in own]
-        return replace(profile, lines=view, unsearched=tuple(own))
-    found = borne_out(profile.hints, view) + calls_and_divisions(view, answer, profile.cpu_share)
+        unsearched = [(kind, f"the machine code is {view.cpu}'s, which did not run") for kind, _ in unsearched]
+        return replace(profile, lines=view, unsearched=tuple(unsearched))
+    found = confirmed(profile.hints, view) + calls_and_divisions(view, reply, profile.cpu_share)
     return replace(profile, lines=view, hints=_ordered(found))
 
 
-def _look(profile: FunctionProfile, answer: dict[str, Any], cpu: str | None) -> tuple[CodeView | None, str]:
-    """The line view, or None and the reason."""
-    if not answer["pickled"]:
-        return None, "what it was compiled for cannot be handed on, so it cannot be compiled once more"
-    if answer["compile_s"] is not None and answer["compile_s"] > LOOK_S:
-        return None, f"it takes {answer['compile_s']:.0f} s to compile, and would have to be compiled once more"
+def _look(profile: FunctionProfile, reply: dict[str, Any], cpu: str | None) -> tuple[CodeView | None, str]:
+    """Return the line view, or None and the reason."""
+    if not reply["pickled"]:
+        return None, "the types of its arguments cannot be pickled, so it cannot be compiled again"
+    if reply["compile_s"] is not None and reply["compile_s"] > LOOK_S:
+        return None, f"it takes {reply['compile_s']:.0f} s to compile, and would have to be compiled again"
     where, _, name = profile.target.rpartition(":")
     folder = str(Path(where).resolve().parent) if where.endswith(".py") else os.getcwd()
-    target = Target(name, where, path=(folder,), pickled=answer["pickled"])
+    target = Target(name, where, path=(folder,), pickled=reply["pickled"])
     try:
-        # The comparison with the code that ran loads and compiles once more: only where that takes little.
+        # The comparison with the code that ran loads and compiles again: only where that is quick.
         quick = profile.import_s + (profile.compile_s or 0.0) < COMPARED_S
         return look([target], cpu, compared=quick)[0], ""
     except JitnetError as error:
@@ -282,6 +282,6 @@ def _hints(found: list[dict[str, Any]]) -> tuple[Hint, ...]:
 
 
 def _ordered(hints: Iterable[Hint]) -> tuple[Hint, ...]:
-    """The gravest kinds first, as `Kind` has them, and by line within a kind."""
+    """Sort the most serious kinds first, as in `Kind`, and by line within a kind."""
     order = [kind.value for kind in Kind]
     return tuple(sorted(hints, key=lambda hint: (order.index(hint.kind), hint.place.file, hint.place.line)))

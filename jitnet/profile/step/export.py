@@ -3,8 +3,8 @@ event format, which Perfetto and speedscope open.
 
 The timeline's format is the JSON object form of "Trace Event Format" (the Chromium authors): complete events ("X") with
 `ts` and `dur` in microseconds, and metadata ("M") that names processes and threads. One track has the steps, and each
-thread has one with its lines. Times are rounded to whole nanoseconds, and an end is rounded like the begin that follows
-it, so that neighbours never overlap.
+thread has a track with its lines. Times are rounded to whole nanoseconds, and an end is rounded like the begin that
+follows it, so that neighbours never overlap.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from jitnet.profile.step.step_profile import Profile, Row
 __all__ = ["WHOLE_STEP", "as_document", "as_trace"]
 
 WHOLE_STEP = "whole step"
-"""Name of the row that has the step as it runs without a clock."""
+"""Name of the row of the whole step without a clock."""
 
 PROCESS = 1
 STEPS = 0
@@ -28,10 +28,10 @@ STEPS = 0
 
 
 def as_document(profiles: Sequence[Profile]) -> dict[str, Any]:
-    """What `--json` writes: profiles of one training, on one count of threads or several, without their slices.
+    """Return what `--json` writes: profiles of one training, on one count of threads or several, without their slices.
 
-    steps has an object for each count of threads, rows one for each row of each; first among the rows of a count stands
-    the whole step. Every sample is there, in seconds.
+    steps has an object for each count of threads, rows one for each row of each; the first row of a count is the whole
+    step. All samples are included, in seconds.
     """
     first = profiles[0]
     return document(
@@ -79,11 +79,11 @@ def _row(row: Row, threads: int) -> dict[str, Any]:
 
 
 def as_trace(profile: Profile) -> dict[str, Any]:
-    """The document: a slice for each line, thread and step, and one for each step; a step is from its first line's
-    begin to its last one's end.
+    """Return the timeline: a slice for each line, thread and step, and one for each step, from its first line's begin
+    to its last one's end.
 
-    A slice has what belongs to its row as arguments, the same in every step: speedscope adds up slices only where names
-    and arguments are equal. The number of a step stands at the step.
+    A slice has its row's figures as arguments, the same in every step: speedscope adds up slices only where names and
+    arguments are equal. The slice of a step has its number.
     """
     threads = sorted({*range(profile.threads), *(one.thread for one in profile.slices)})
     events = [_named("process_name", STEPS, name=f"jitnet, {threads_text(profile.threads)}")]
@@ -116,7 +116,7 @@ def _arguments(row: Row) -> dict[str, Any]:
 
 
 def _named(what: str, track: int, **arguments: Any) -> dict[str, Any]:
-    """A metadata event. The format asks for no time here, but speedscope does."""
+    """Return a metadata event. The format requires no time here, but speedscope does."""
     return {"ph": "M", "name": what, "cat": "__metadata", "pid": PROCESS, "tid": track, "ts": 0, "args": arguments}
 
 

@@ -1,4 +1,4 @@
-"""Real training steps, chunks of them in turn with the clock and without."""
+"""Real training steps, in chunks alternately with the clock and without."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -31,16 +31,16 @@ from jitnet.training.trainer import Chunk, Trainer
 __all__ = ["BUDGET_S", "run_profile"]
 
 BUDGET_S = 8.0
-"""What the steps take by default; with compiled code loaded and the machine's limits measured, less than 20 s."""
+"""Seconds for the steps by default; with loading compiled code and measuring the machine's limits, less than 20 s."""
 
 PROBES_S = 2.0
-"""What measuring the machine's limits takes, at each count of threads."""
+"""Seconds for measuring the machine's limits, at each count of threads."""
 
 TRACED_STEPS = 200
 """Steps in the timeline."""
 
-LEAST_CHUNKS = 8
-"""Fewest pairs of chunks that are measured, however long they take."""
+FEWEST_CHUNKS = 8
+"""At least so many pairs of chunks are measured, even beyond the budget."""
 
 Progress = Callable[[str, int, int], None]
 Times = npt.NDArray[np.float64]
@@ -57,8 +57,8 @@ def run_profile(
 ) -> Profile:
     """Train `model` as `config` says, epoch after epoch, for budget_s seconds (None: BUDGET_S), with and without clock.
 
-    preparing: entered while everything is compiled or loaded. progress: told what is done, between chunks. The epochs
-    begin again where the config has fewer than there is time for. Raises as `Trainer` does.
+    preparing: entered while everything is compiled or loaded. progress: called with what is being done, between chunks.
+    The epochs start again where the config has fewer than fit into the budget. Raises as `Trainer` does.
     """
     begin, budget_s = time.perf_counter(), BUDGET_S if budget_s is None else budget_s
     trainer = Trainer(model, dataset, config)
@@ -104,8 +104,8 @@ def run_profile(
 
 
 def _prediction(trainer: Trainer, probes: dict[int, Probes], budget_s: float) -> tuple[int, tuple[Row, ...]]:
-    """How many samples are predicted, and a row for each line of that program: predicted again and again with the
-    clock, for budget_s seconds. A step is a batch; its seconds are those of all parts side by side."""
+    """Return how many samples are predicted, and a row for each line of that program: predicted repeatedly with the
+    clock, for budget_s seconds. A step is a batch; its seconds are those of all parts in parallel."""
     ready = prepare_prediction(trainer.model, trainer.dataset.test_or_train, trainer.plan.threads)
     program, n_steps = ready.program, int(ready.run.call.n_steps)
     run = ready.run._replace(clock=clock_for(program.threads, len(program.lines), program.regions, steps=n_steps))
@@ -113,7 +113,7 @@ def _prediction(trainer: Trainer, probes: dict[int, Probes], budget_s: float) ->
     clocked.predict()
     run.call.clocked = True
     begin, spent, walls = time.perf_counter(), list[Times](), list[float]()
-    while len(walls) < LEAST_CHUNKS or time.perf_counter() - begin < budget_s:
+    while len(walls) < FEWEST_CHUNKS or time.perf_counter() - begin < budget_s:
         run.clock.lines[:] = 0  # a part that does not do a step writes nothing
         entered = time.perf_counter()
         clocked.predict()
@@ -153,7 +153,7 @@ def _prediction(trainer: Trainer, probes: dict[int, Probes], budget_s: float) ->
 
 
 def _settings(trainer: Trainer) -> dict[str, Any]:
-    """What two profiles must have in common to be compared; threads are a property of each of a document's profiles."""
+    """Return what two profiles must have in common to be compared; each profile of a document has its threads."""
     train = trainer.config.model_dump(exclude={"threads", "epochs"})
     return {"data": trainer.dataset.name, **trainer.model.config.model_dump(), **train}
 
@@ -168,7 +168,7 @@ def _named(progress: Progress, what: str) -> Progress:
 
 
 def _chunks(trainer: Trainer) -> Iterator[Chunk]:
-    """Chunks of epoch after epoch, without end."""
+    """Yield chunks of epoch after epoch, without end."""
     totals = np.zeros(3)
     while True:
         for epoch in range(1, trainer.config.epochs + 1):
@@ -176,7 +176,7 @@ def _chunks(trainer: Trainer) -> Iterator[Chunk]:
 
 
 def _pairs(trainer: Trainer, budget_s: float, progress: Progress) -> tuple[list[Chunk], list[Chunk]]:
-    """Neighbouring chunks of about as many steps, one without and one with the clock, in turn which comes first."""
+    """Return neighbouring chunks of about equal length, one without and one with the clock, in alternating order."""
     plain: list[Chunk] = []
     clocked: list[Chunk] = []
     before: Chunk | None = None
@@ -195,17 +195,17 @@ def _pairs(trainer: Trainer, budget_s: float, progress: Progress) -> tuple[list[
         one, other = (before, chunk) if before.readings is None else (chunk, before)
         plain.append(one)
         clocked.append(other)
-        before = None  # and the next pair begins with what this one ended with
+        before = None  # the next pair begins as this one ended
         progress("training steps", min(99, int(100 * spent_s / budget_s)), 100)
-        if spent_s >= budget_s and len(plain) >= LEAST_CHUNKS:
+        if spent_s >= budget_s and len(plain) >= FEWEST_CHUNKS:
             break
     return plain, clocked
 
 
 class _Clocked:
-    """What the clock's readings of many chunks say. Times are seconds; per chunk, means over its steps.
+    """Times from the clock's readings of many chunks. Times are seconds; per chunk, means over its steps.
 
-    typical: places of the chunks whose means are told. step_s: a step as it runs without a clock.
+    typical: indices of the chunks whose means are reported. step_s: a step without a clock.
     """
 
     def __init__(
@@ -232,26 +232,26 @@ class _Clocked:
         waiting = np.sum([self._mean(self._waiting, k) for k in range(len(self._numbers))], axis=0)
         starting = self._joining.sum(axis=1)
         starting = starting + np.sum([self._mean(self._starting, k) for k in range(len(self._numbers))], axis=0)
-        self.waiting_s, self.starting_s = self._told(waiting), self._told(starting)
-        self.rest_s = self._told(steps - rows - waiting - starting)
+        self.waiting_s, self.starting_s = self._typical_mean(waiting), self._typical_mean(starting)
+        self.rest_s = self._typical_mean(steps - rows - waiting - starting)
 
-    def _told(self, samples: Times | Sequence[float]) -> float:
-        """The mean over typical chunks."""
+    def _typical_mean(self, samples: Times | Sequence[float]) -> float:
+        """Return the mean over typical chunks."""
         return float(np.asarray(samples)[self._typical].mean())
 
     def _parts(self, number: int) -> int:
         return max(line.parts for line in self._lines if line.region == self._numbers[number])
 
     def _mean(self, times: Times, number: int) -> Times:
-        """(chunks,): the mean over a region's parts."""
+        """Return (chunks,): the mean over a region's parts."""
         return times[:, number, : self._parts(number)].mean(axis=1)
 
     def _line_samples(self, place: int) -> Times:
-        """(chunks,): a line's time, the mean over the parts of its region."""
+        """Return (chunks,): a line's time, the mean over the parts of its region."""
         return self._busy[:, place, : self._lines[place].parts].mean(axis=1)
 
     def _read(self, chunk: Chunk) -> tuple[Times, Times, Times, Times]:
-        """Of a mean step of a chunk: busy (lines, parts), waiting and starting (regions, parts), joining (regions,)."""
+        """Return of a mean step: busy (lines, parts), waiting and starting (regions, parts), joining (regions,)."""
         readings, threads = chunk.readings, self._plan.program.threads
         assert readings is not None
         lines = readings.lines[:, :, self._first :]
@@ -259,8 +259,8 @@ class _Clocked:
         waiting, starting = np.zeros((len(self._numbers), threads)), np.zeros((len(self._numbers), threads))
         joining = np.zeros(len(self._numbers))
         for place, line in enumerate(self._lines):
-            own = lines[:, : line.parts, place]
-            busy[place, : line.parts] = (own[..., 1] - own[..., 0]).mean(axis=0)
+            times = lines[:, : line.parts, place]
+            busy[place, : line.parts] = (times[..., 1] - times[..., 0]).mean(axis=0)
         for number, region in enumerate(self._numbers):
             places = [place for place, line in enumerate(self._lines) if line.region == region]
             parts = self._parts(number)
@@ -280,7 +280,7 @@ class _Clocked:
 
     def _row(self, place: int, line: Line, starts: bool) -> Row:
         samples = tuple(self._line_samples(place).tolist())
-        by_thread = tuple(self._told(self._busy[:, place, part]) for part in range(line.parts))
+        by_thread = tuple(self._typical_mean(self._busy[:, place, part]) for part in range(line.parts))
         step, layer = self._plan.step, line.layer
         skips = OPERATIONS[line.operation].on_entries
         i, o = step.shape.widths[layer : layer + 2]
@@ -306,14 +306,14 @@ class _Clocked:
             sum(min(chunk.steps, len(chunk.readings.whole_steps)) for chunk in self._chunks if chunk.readings),
             samples,
             by_thread,
-            self._told(samples) / self._step_s,
+            self._typical_mean(samples) / self._step_s,
             found.roof,
             found.binds,
             found.verdict,
         )
 
     def _made_row(self, name: str) -> Row:
-        """Of an operation that makes a step's samples."""
+        """Return the row of an operation that makes a step's samples."""
         step, samples = self._plan.step, self._making[name]
         distortion = distortion_settings(step.config.augment)
         height, width = self._trainer.dataset.image_shape or (0, 0)
@@ -343,8 +343,8 @@ class _Clocked:
             cost.flop,
             sum(chunk.steps for chunk in self._chunks),
             samples,
-            (self._told(samples),) * self._plan.threads,
-            self._told(samples) / self._step_s,
+            (self._typical_mean(samples),) * self._plan.threads,
+            self._typical_mean(samples) / self._step_s,
             found.roof,
             found.binds,
             found.verdict,
@@ -357,36 +357,36 @@ class _Clocked:
         lines = [line for line in self._lines if line.region == self._numbers[number]]
         places = [place for place, line in enumerate(self._lines) if line in lines]
         parts = self._parts(number)
-        busy = self._told(np.sum([self._line_samples(place) for place in places], axis=0))
-        waiting = self._told(self._mean(self._waiting, number))
-        starting = self._told(self._mean(self._starting, number) + self._joining[:, number])
+        busy = self._typical_mean(np.sum([self._line_samples(place) for place in places], axis=0))
+        waiting = self._typical_mean(self._mean(self._waiting, number))
+        starting = self._typical_mean(self._mean(self._starting, number) + self._joining[:, number])
         wall = busy + waiting + starting
         extent, unit = _extent(lines, self._plan.step.shape.widths, self._plan.step.batch_size)
         verdict = judge_region(parts, wall, busy, starting, waiting, extent, unit)
         return RegionRow(self._numbers[number], parts, wall, busy, starting, waiting, verdict)
 
     def threads(self) -> tuple[ThreadRow, ...]:
-        made = sum(self._told(samples) for samples in self._making.values())
+        made = sum(self._typical_mean(samples) for samples in self._making.values())
         rows = []
         for thread in range(self._plan.program.threads):
-            idle = [number for number in range(len(self._numbers)) if thread >= self._parts(number)]
+            without = [number for number in range(len(self._numbers)) if thread >= self._parts(number)]
             waits = self._waiting[:, :, thread].sum(axis=1)
-            for number in idle:  # the others' region, from begin to end
+            for number in without:  # it waits for the whole region of the others
                 places = [k for k, line in enumerate(self._lines) if line.region == self._numbers[number]]
                 waits = waits + sum(self._line_samples(place) for place in places)
             rows.append(
                 ThreadRow(
                     thread,
-                    self._told(self._busy[:, :, thread].sum(axis=1)) + made,
-                    self._told(waits),
-                    self._told(self._starting[:, :, thread].sum(axis=1)),
-                    self._told(self._joining.sum(axis=1)),
+                    self._typical_mean(self._busy[:, :, thread].sum(axis=1)) + made,
+                    self._typical_mean(waits),
+                    self._typical_mean(self._starting[:, :, thread].sum(axis=1)),
+                    self._typical_mean(self._joining.sum(axis=1)),
                 )
             )
         return tuple(rows)
 
     def slices(self) -> tuple[Slice, ...]:
-        """The first steps of the last chunk."""
+        """Return the first steps of the last chunk."""
         readings = self._chunks[-1].readings
         assert readings is not None
         made = len(self._making)
@@ -401,7 +401,7 @@ class _Clocked:
 
 
 def _extent(lines: Sequence[Line], widths: Sequence[int], batch_size: int) -> tuple[int, str]:
-    """In how many of what the work of a region is split."""
+    """Return into how many of which units the work of a region is split."""
     for line in lines:
         if line.split == "units":
             return widths[line.layer + 1], "units"

@@ -1,4 +1,4 @@
-"""How a step's time shrinks with threads, operation by operation, and what keeps it from shrinking further."""
+"""How a step's time falls with threads, operation by operation, and what limits it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from jitnet.profile.step.step_profile import Profile
 __all__ = ["Scaling", "ScalingRow", "scaling_of"]
 
 WAITING, STARTING, REST = "waiting for others", "starting and joining", "outside all regions"
-"""What is no operation: names of its rows."""
+"""Names of the rows that are not operations."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class ScalingRow:
     """One line's time on each count of threads.
 
     times_s: seconds of a step that it takes, the mean over its threads; None where that program has no such line.
-    lost_s: its time at the most threads, less its share there: the time at the fewest, split evenly among as many more.
+    lost_s: its time at the most threads, minus the ideal: its time at the fewest, divided by the ratio of threads.
     """
 
     name: str
@@ -31,21 +31,21 @@ class ScalingRow:
 
     @property
     def speed_up(self) -> float | None:
-        """Times faster at the most threads than at the fewest; None where one of both is nothing."""
+        """Speed-up from the fewest threads to the most; None where one of the times is 0 or missing."""
         first, last = self.times_s[0], self.times_s[-1]
         return first / last if first and last else None
 
     @property
     def efficiency(self) -> float | None:
-        """Speed-up as a share of what so many more threads could bring."""
+        """Speed-up as a share of the ideal."""
         return None if self.speed_up is None else self.speed_up * self.threads[0] / self.threads[-1]
 
 
 @dataclass(frozen=True)
 class Scaling:
     """threads: the counts, in order. step: the whole step, without a clock. rows: lines of the program, then waiting,
-    starting and what is outside regions. stops: the row that loses the most, None where none loses any. verdict: the
-    same in words, and the operation that loses the most where that row is none."""
+    starting and what is outside regions. stops: the row that loses most, None where none loses any. verdict: the same
+    in words, and the operation that loses most where that row is not one."""
 
     threads: tuple[int, ...]
     step: ScalingRow
@@ -55,7 +55,7 @@ class Scaling:
 
 
 def scaling_of(profiles: Sequence[Profile]) -> Scaling:
-    """Two profiles or more of one training on different counts of threads, beside each other.
+    """Compare two or more profiles of one training on different counts of threads.
 
     Raises ValueError for fewer, or where two have the same count.
     """
@@ -64,10 +64,10 @@ def scaling_of(profiles: Sequence[Profile]) -> Scaling:
     if len(threads) < 2 or len(set(threads)) < len(threads):
         raise ValueError(f"scaling needs profiles on different counts of threads, found {threads}")
     lines = [{row.name: row for row in profile.rows} for profile in found]
-    shapes = {name: row.shape for own in reversed(lines) for name, row in own.items()}
+    shapes = {name: row.shape for by_name in reversed(lines) for name, row in by_name.items()}
     rows = []
     for name, shape in shapes.items():
-        times_s = tuple(own[name].median_s if name in own else None for own in lines)
+        times_s = tuple(by_name[name].median_s if name in by_name else None for by_name in lines)
         rows.append(ScalingRow(name, shape, threads, times_s))
     operations = len(rows)
     rows += [
@@ -76,12 +76,12 @@ def scaling_of(profiles: Sequence[Profile]) -> Scaling:
         ScalingRow(REST, "", threads, tuple(profile.rest_s for profile in found)),
     ]
     step = ScalingRow("whole step", "", threads, tuple(profile.step_s for profile in found))
-    stops, operation = _loser(rows), _loser(rows[:operations])
+    stops, operation = _largest_loss(rows), _largest_loss(rows[:operations])
     return Scaling(threads, step, tuple(rows), stops, _verdict(step, stops, operation))
 
 
-def _loser(rows: Sequence[ScalingRow]) -> ScalingRow | None:
-    """The row that loses the most, if it loses anything."""
+def _largest_loss(rows: Sequence[ScalingRow]) -> ScalingRow | None:
+    """Return the row that loses most, if it loses anything."""
     return max((row for row in rows if row.lost_s > 0.0), key=lambda row: row.lost_s, default=None)
 
 
@@ -94,8 +94,8 @@ def _verdict(step: ScalingRow, stops: ScalingRow | None, operation: ScalingRow |
     first = duration(first_s) if first_s else "nothing"
     share = f", where an even share is {duration(first_s * few / many)}" if first_s else ""
     of = f" of the {duration(step.lost_s)} that the step loses" if step.lost_s > stops.lost_s else ""
-    also = f" Of the operations {operation.name} loses most, {duration(operation.lost_s)}." if operation else ""
+    others = f" Of the operations {operation.name} loses most, {duration(operation.lost_s)}." if operation else ""
     return (
         f"{times}. {stops.name} holds it back most: {first} of a step on {few}, {duration(last_s)} on {many}{share}. "
-        f"That is {duration(stops.lost_s)}{of}.{also if operation is not stops else ''}"
+        f"That is {duration(stops.lost_s)}{of}.{others if operation is not stops else ''}"
     )

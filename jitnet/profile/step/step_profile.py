@@ -1,4 +1,4 @@
-"""What a profile is: the rows of a training step, the threads, and the step as it runs without a clock."""
+"""The records of a profile: the rows of a training step, the threads, and the step without a clock."""
 
 import math
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ __all__ = ["Profile", "RegionRow", "Row", "Slice", "ThreadRow", "typical_pairs"]
 
 
 def typical_pairs(plain_s: Sequence[float], clocked_s: Sequence[float]) -> tuple[int, ...]:
-    """The middle half of the pairs, by what both took. Means over these add up, as medians do not, and yet a machine's
-    slow moments do not count."""
+    """Return the middle half of the pairs, by the sum of both times. Means over these add up, unlike medians, and the
+    machine's slow moments are left out."""
     order = sorted(range(len(plain_s)), key=lambda place: plain_s[place] + clocked_s[place])
     return tuple(sorted(order[len(order) // 4 : max(len(order) // 4 + 1, -(-3 * len(order) // 4))]))
 
@@ -25,13 +25,13 @@ def typical_pairs(plain_s: Sequence[float], clocked_s: Sequence[float]) -> tuple
 class Row(Timed):
     """A line of the step's program, as it was measured.
 
-    region, operation, layer, next_batch, split, parts: as the line has them. shape: extents of the problem, for people.
-    flop, bytes: done in a step by all parts. nominal_flop: what dense loops would do; more than flop where zeros are
+    region, operation, layer, next_batch, split, parts: the line's. shape: extents of the problem, as text.
+    flop, bytes: of a step, by all parts. nominal_flop: what dense loops would do; more than flop where zeros are
     skipped. calls: steps in which it was timed. samples_s: seconds of a step that it takes, one for each chunk of steps
-    with the clock: means over its steps and parts. by_thread_s: the mean of each part alone. share: of the step's time;
-    this and the former in typical chunks. roof: share of the roof that it reaches, 0 where it counts neither FLOP nor
-    bytes; above 1 is impossible. binds: "arithmetic", "first cache", "second cache", "last cache", "memory", "latency"
-    or "starting threads". verdict: one sentence.
+    with the clock: means over its steps and parts. by_thread_s: the mean of each part. share: of the step's time; this
+    and by_thread_s over typical chunks. roof: share of the roof that it reaches, 0 where it counts neither FLOP nor
+    bytes; above 1 is impossible. binds: what limits it: "arithmetic", "first cache", "second cache", "last cache",
+    "memory", "latency" or "starting threads". verdict: one sentence.
 
     An operation that makes samples ahead of the step has region 0, and its seconds are those of a step's samples.
     """
@@ -56,7 +56,7 @@ class Row(Timed):
 
     @property
     def name(self) -> str:
-        """As the line's: "forward_sparse 0, next batch"."""
+        """The line's name: "forward_sparse 0, next batch"."""
         known = OPERATIONS.get(self.operation)  # a file may be of a version that had others
         layer = "" if self.region == 0 or (known and known.whole_network) else f" {self.layer}"
         return f"{self.operation}{layer}{', next batch' * self.next_batch}"
@@ -75,7 +75,7 @@ class Row(Timed):
 class RegionRow:
     """A parallel region of a mean step, in seconds: number and parts; wall_s from entering to leaving; busy_s: the
     lines in it, the mean over its parts; starting_s: until a part begins and from the last one's end until it is left;
-    waiting_s: for the slowest part. verdict: one sentence where these count, else ""."""
+    waiting_s: for the slowest part. verdict: one sentence where these matter, else ""."""
 
     region: int
     parts: int
@@ -116,12 +116,12 @@ class Profile:
     """A training step on `threads` threads.
 
     settings: network, data and options of training; two profiles can be compared where these are equal. input_reason:
-    why the first layer runs the loops that it does. probes: what the machine was measured to do on so many threads;
+    why the first layer runs its loops, dense or sparse. probes: the machine's measured limits on so many threads;
     fewer: the same for the parts of regions that have fewer. plain_s, clocked_s: seconds a step, one a chunk of steps,
-    in turn without and with the clock. waiting_s, starting_s, rest_s: of a step in typical chunks: waiting for the
+    alternately without and with the clock. waiting_s, starting_s, rest_s: of a step in typical chunks: waiting for the
     slowest part, and entering and leaving regions, means over the parts; all that is outside lines and regions. slices:
-    of some hundred steps one after another. prediction: the lines of a prediction of `predicted` samples, as rows,
-    their shares of its whole time. measure_s: what all this took.
+    of a few hundred consecutive steps. prediction: the lines of a prediction of `predicted` samples, as rows, with
+    shares of its whole time. measure_s: seconds for all of this.
     """
 
     machine: Machine
@@ -147,12 +147,12 @@ class Profile:
 
     @property
     def machine_text(self) -> str:
-        """The processor, for people: its name, and its vectors' bits."""
+        """The processor, as text: its name, and the bits of its vectors."""
         return f"{self.machine.cpu}, {self.machine.vector_bits}-bit vectors"
 
     @property
     def network_text(self) -> str:
-        """Network and training, for people: "784-128-10, relu, sgd, batch 32"."""
+        """Network and training, as text: "784-128-10, relu, sgd, batch 32"."""
         settings = self.settings
         outputs = settings.get("n_targets") or settings["n_classes"]
         widths = "-".join(map(str, (settings["in_features"], *settings["hidden"], outputs)))
@@ -160,28 +160,28 @@ class Profile:
 
     @property
     def typical(self) -> tuple[int, ...]:
-        """Places of the pairs of chunks that took neither very short nor very long: the middle half."""
+        """Indices of the typical pairs of chunks: the middle half by time."""
         return typical_pairs(self.plain_s, self.clocked_s)
 
     @property
     def step_s(self) -> float:
-        """A step as it runs without a clock: the mean of the typical chunks."""
+        """Seconds of a step without a clock: the mean of the typical chunks."""
         return fmean(self.plain_s[place] for place in self.typical)
 
     @property
     def clocked_step_s(self) -> float:
-        """A step as it runs with the clock: the mean of the same chunks."""
+        """Seconds of a step with the clock: the mean of the same chunks."""
         return fmean(self.clocked_s[place] for place in self.typical)
 
     @property
     def cost(self) -> float:
-        """What the clock costs, as a share of the step: of the two means."""
+        """The clock's cost, as a share of the step: from the two means."""
         return self.clocked_step_s / self.step_s - 1.0
 
     @property
     def cost_error(self) -> float:
-        """Half the width in which the cost lies, with a chance of 19 in 20: two standard errors of the mean difference
-        of neighbouring chunks; infinite where there are fewer than two pairs."""
+        """Half the width of the cost's 95% confidence interval: two standard errors of the mean difference of
+        neighbouring chunks; infinite where there are fewer than two pairs."""
         differences = [self.clocked_s[place] - self.plain_s[place] for place in self.typical]
         if len(differences) < 2:
             return math.inf
@@ -189,5 +189,5 @@ class Profile:
 
     @property
     def accounted(self) -> float:
-        """Rows and rest, added up, as a share of the step without a clock."""
+        """The sum of rows and rest, as a share of the step without a clock."""
         return sum(row.share for row in self.rows) + (self.waiting_s + self.starting_s + self.rest_s) / self.step_s

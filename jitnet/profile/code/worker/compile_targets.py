@@ -1,4 +1,4 @@
-"""The functions that are asked for, found and compiled."""
+"""The requested functions, found and compiled."""
 
 import base64
 import importlib
@@ -10,20 +10,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from jitnet.profile.code.worker.line_table import name_wrapped
-from jitnet.profile.code.worker.strides import lines_for_one_step
+from jitnet.profile.code.worker.line_table import set_wrapped
+from jitnet.profile.code.worker.strides import lines_for_stride_one
 from jitnet.profile.loading import load_module
 
 __all__ = ["Wrong", "look_at"]
 
 
 class Wrong(Exception):
-    """The request names something that is not there."""
+    """The request names something that does not exist."""
 
 
-def forget(function: Any, seen: set[int] | None = None) -> None:
-    """Have a compiled function and all that it calls compiled anew: what came from a cache has no table of lines."""
-    from jitnet.compiler.numba_parts import Dispatcher, forget_code
+def discard_all_code(function: Any, seen: set[int] | None = None) -> None:
+    """Discard the code of a function and of all that it calls: code from a cache has no line table."""
+    from jitnet.compiler.numba_parts import Dispatcher, discard_code
 
     seen = set() if seen is None else seen
     python = getattr(function, "py_func", function)
@@ -33,9 +33,9 @@ def forget(function: Any, seen: set[int] | None = None) -> None:
     cells = [cell.cell_contents for cell in python.__closure__ or () if cell_has_content(cell)]
     for called in [*(python.__globals__.get(name) for name in python.__code__.co_names), *cells]:
         if isinstance(called, Dispatcher):
-            forget(called, seen)
+            discard_all_code(called, seen)
     if isinstance(function, Dispatcher):
-        forget_code(function)
+        discard_code(function)
 
 
 def cell_has_content(cell: Any) -> bool:
@@ -46,7 +46,7 @@ def cell_has_content(cell: Any) -> bool:
 
 
 def look_at(target: dict[str, Any]) -> dict[str, Any]:
-    """Compile one function; what was made of it as an answer has it."""
+    """Compile one function and return the reply for it."""
     return look_at_function(target) if target["module"] else look_at_kernel(target)
 
 
@@ -78,8 +78,8 @@ def look_at_function(target: dict[str, Any]) -> dict[str, Any]:
         return look_at_gufunc(function, target)
     if isinstance(function, Dispatcher):
         options, python = function.targetoptions, function.py_func
-        forget(function)
-        # A new one: what this one compiled while its module was imported is in it already, or came from a cache.
+        discard_all_code(function)
+        # A copy, since this one holds what was compiled when its module was imported, or loaded from a cache.
         new = copy_dispatcher(function)
     elif callable(function) and hasattr(function, "__code__"):
         import numba
@@ -100,7 +100,7 @@ def look_at_function(target: dict[str, Any]) -> dict[str, Any]:
 
 
 def find(target: dict[str, Any]) -> Any:
-    """The object that a request names, its module imported."""
+    """Import the module of a request and return the object that it names."""
     module_name, path = target["module"], target["name"]
     sys.path[:0] = [*target["path"], os.getcwd()]
     try:
@@ -118,7 +118,7 @@ def find(target: dict[str, Any]) -> Any:
 
 
 def argument_types(target: dict[str, Any]) -> tuple[Any, ...]:
-    """Numba's types of the arguments."""
+    """Return Numba's types of the arguments."""
     if target["pickled"]:
         return tuple(pickle.loads(base64.b64decode(target["pickled"])))
     import numba
@@ -139,13 +139,13 @@ def argument_types(target: dict[str, Any]) -> tuple[Any, ...]:
             kind = eval(text, names)
             assert isinstance(kind, types.Type)
         except Exception:
-            raise Wrong(f"{text!r} is no type of Numba's; expected one such as float32[:, ::1] or int64") from None
+            raise Wrong(f"{text!r} is not a type of Numba's; expected one such as float32[:, ::1] or int64") from None
         found.append(kind)
     return tuple(found)
 
 
 def with_defaults(python: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The types with those of arguments that are left to their defaults."""
+    """Return the types, completed with those of arguments that have their defaults."""
     import inspect
 
     from numba import types
@@ -173,7 +173,7 @@ def look_at_ufunc(function: Any, target: dict[str, Any]) -> dict[str, Any]:
     given = elements(argument_types(target))[: function.nin]
     result = builder.add(given)
     context = result.target_context
-    name_wrapped(dispatcher.py_func)
+    set_wrapped(dispatcher.py_func)
     info = build_ufunc_wrapper(
         result.library, context, result.fndesc.llvm_func_name, result.signature, result.objectmode, result
     )
@@ -186,19 +186,19 @@ def look_at_gufunc(function: Any, target: dict[str, Any]) -> dict[str, Any]:
 
     from jitnet.compiler.numba_parts import GUFuncBuilder, build_gufunc_wrapper
 
-    own = function.gufunc_builder
-    builder = GUFuncBuilder(own.py_func, own.signature, targetoptions=dict(own.targetoptions))
-    # The core's arrays have the dimensions of the layout, an output at least one; strides are known only in a call.
-    dims = [len(term) for term in own.sin] + [max(1, len(term)) for term in own.sout]
+    original = function.gufunc_builder
+    builder = GUFuncBuilder(original.py_func, original.signature, targetoptions=dict(original.targetoptions))
+    # The core's arrays have the dimensions of the layout, an output at least one; strides are known only at run time.
+    dims = [len(term) for term in original.sin] + [max(1, len(term)) for term in original.sout]
     given = elements(argument_types(target))
     if len(given) != len(dims):
         raise Wrong(f"{target['name']} takes {len(dims)} arguments, outputs among them; {len(given)} types were given")
     shaped = tuple(types.Array(kind, count, "A") if count else kind for kind, count in zip(given, dims, strict=True))
     result = builder.add(shaped)
-    name_wrapped(own.py_func)
-    info = build_gufunc_wrapper(own.py_func, result, builder.sin, builder.sout, cache=False, is_parfors=False)
+    set_wrapped(original.py_func)
+    info = build_gufunc_wrapper(original.py_func, result, builder.sin, builder.sout, cache=False, is_parfors=False)
     info.library.finalize()
-    return made(own.py_func, target["module"], result, "guvectorize", [info.name], [info.library])
+    return made(original.py_func, target["module"], result, "guvectorize", [info.name], [info.library])
 
 
 def made(python: Any, module: str, result: Any, kind: str, roots: list[str], libraries: list[Any]) -> dict[str, Any]:
@@ -206,7 +206,7 @@ def made(python: Any, module: str, result: Any, kind: str, roots: list[str], lib
 
     code = python.__code__
     for library in libraries:
-        finish(library)  # until then it is optimised by halves
+        finish(library)  # before that it is not fully optimised
     return {
         "function": python.__qualname__.replace("<locals>.", ""),
         "module": module,
@@ -217,13 +217,13 @@ def made(python: Any, module: str, result: Any, kind: str, roots: list[str], lib
         "kind": kind,
         "roots": roots,
         "object_mode": bool(result.objectmode),
-        "one_step": sorted(place for library in libraries for place in lines_for_one_step(library.get_llvm_str())),
+        "one_step": sorted(place for library in libraries for place in lines_for_stride_one(library.get_llvm_str())),
         "assembly": "\n".join(library.get_asm_str() for library in libraries),
     }
 
 
 def type_text(kind: Any) -> str:
-    """A type as a signature would have it: float32[:, ::1]."""
+    """Return a type as in a signature: float32[:, ::1]."""
     from numba import types
 
     if isinstance(kind, types.Array):

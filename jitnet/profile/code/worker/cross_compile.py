@@ -1,14 +1,14 @@
-"""The processor that is compiled for, this one or another."""
+"""The processor to compile for, this one or another."""
 
 import os
 
 import llvmlite.binding as llvm
 
-__all__ = ["become", "vector_bits"]
+__all__ = ["emulate", "vector_bits"]
 
 
-def become(processor: dict[str, str]) -> int:
-    """Let LLVM, Numba and this project take the machine for another one; gives the bits of its vectors."""
+def emulate(processor: dict[str, str]) -> int:
+    """Let LLVM, Numba and this project see another processor; return the bits of its vectors."""
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
     for name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "JITNET_BLOCKS"):
@@ -17,9 +17,9 @@ def become(processor: dict[str, str]) -> int:
     features = llvm.targets.FeatureMap()
     if processor["triple"].startswith("x86"):
         features.update({"avx": bits >= 256, "avx512f": bits >= 512})
-        for name, there in list(features.items()):
-            if not there:
-                del features[name]  # what the name does not have is not to be taken from it twice
+        for name, supported in list(features.items()):
+            if not supported:
+                del features[name]  # LLVM rejects removing a feature that the processor does not have
     for module in (llvm, llvm.targets):
         module.get_process_triple = lambda: processor["triple"]
         module.get_default_triple = lambda: processor["triple"]
@@ -29,7 +29,7 @@ def become(processor: dict[str, str]) -> int:
 
 
 def vector_bits(processor: dict[str, str] | None) -> int:
-    """The widest vectors that a processor has: those that an addition of 16 float32 is made of there."""
+    """Return the bits of a processor's widest vectors, from the code for an addition of 16 float32."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     triple = processor["triple"] if processor else llvm.get_process_triple()

@@ -1,16 +1,16 @@
-"""A table of lines beside the machine code, as debuggers read it, without any other code for it."""
+"""A line table for the machine code, as debuggers read it, without any change to the code."""
 
 import os
 from typing import Any
 
-__all__ = ["name_wrapped", "write_lines"]
+__all__ = ["set_wrapped", "write_lines"]
 
 
 def write_lines() -> None:
-    """Let Numba write a table of lines, of every function and into the right files, and change nothing else.
+    """Let Numba write a line table of every function, with the right files, and change nothing else.
 
-    Its own way, `debug=True`, also keeps variables in memory, checks bounds and forbids inlining: other code. And it
-    writes the lines of what it copied from another file, or into the body of a `prange`, under the wrong file.
+    Numba's option for it, `debug=True`, also keeps variables in memory, checks bounds and forbids inlining: other code.
+    And it writes the lines of what was inlined from another file, or into the body of a `prange`, under the wrong file.
     """
     from jitnet.compiler.numba_parts import (
         BaseContext,
@@ -22,7 +22,7 @@ def write_lines() -> None:
     )
 
     class Lines(DIBuilder):  # type: ignore[misc]
-        """A scope for each file whose lines come up in a function."""
+        """A scope for each file whose lines occur in a function."""
 
         here: Any = None
 
@@ -48,7 +48,7 @@ def write_lines() -> None:
         def _di_location(self, line: int) -> Any:
             path = self.filepath
             if self.here is not None:
-                # What Numba writes round the body of a `prange` has no file: the loop itself stands for it.
+                # What Numba generates around the body of a `prange` has no file: use the loop's.
                 place = prange if prange is not None and self.here.filename == "<string>" else self.here
                 path, line = os.path.abspath(place.filename), place.line if place is prange else line
             return self.module.add_debug_info("DILocation", {"line": line, "column": 1, "scope": self._scope(path)})
@@ -77,18 +77,18 @@ def write_lines() -> None:
 
     Lower.lower_inst = lower_inst
 
-    def without_statements(find: Any) -> Any:
+    def tolerating(find: Any) -> Any:
         def find_first_line(lowerer: Any) -> Any:
             try:
                 return find(lowerer)
-            except IndexError:  # Numba looks for a statement behind the docstring of a function that has none
+            except IndexError:  # Numba looks for a statement after the docstring of a function that has none
                 return lowerer.func_ir.loc
 
         return find_first_line
 
-    wrap_first_lines(without_statements)
+    wrap_first_lines(tolerating)
 
-    def noting_place(make: Any) -> Any:
+    def storing_place(make: Any) -> Any:
         def make_body(lowerer: Any, parfor: Any, *args: Any, **kwargs: Any) -> Any:
             global prange
             before, prange = prange, parfor.loc
@@ -99,11 +99,11 @@ def write_lines() -> None:
 
         return make_body
 
-    wrap_loop_bodies(noting_place)
+    wrap_loop_bodies(storing_place)
     add = CPUCodeLibrary.add_ir_module
 
     def add_ir_module(self: Any, module: Any) -> None:
-        # What is copied into a function without a table of lines loses its own: NumPy's loops and threads come in so.
+        # What is inlined into a function without a line table loses its lines: NumPy's loops and threads do that.
         for function in getattr(module, "functions", ()):
             if function.blocks and function.name.startswith(("__ufunc__", "__gufunc__")):
                 file, line = wrapped
@@ -123,10 +123,10 @@ prange: Any = None
 """Numba's location of the `prange` whose body is being compiled."""
 
 wrapped = ("<numba>", 0)
-"""File and line of the function that Numba wraps in a loop over elements just now."""
+"""File and line of the function that Numba currently wraps in a loop over elements."""
 
 
-def name_wrapped(python: Any) -> None:
-    """From now on, what Numba wraps in a loop over elements is this function."""
+def set_wrapped(python: Any) -> None:
+    """Set the function that Numba wraps in a loop over elements next."""
     global wrapped
     wrapped = (os.path.abspath(python.__code__.co_filename), python.__code__.co_firstlineno)

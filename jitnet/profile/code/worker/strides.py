@@ -1,15 +1,15 @@
-"""Vectors that LLVM made only for the case that a step through memory is one element.
+"""Vectors that LLVM made only for a stride of one element.
 
-Where a loop walks an array in steps that are known only when it runs, a column of a matrix for instance, LLVM may make
-vectors for a step of 1, ask for that first, and leave the loop as it was for all others. Its remark says "vectorized
-loop" of both. The question has a name in LLVM's own text, `ident.check`: what can only be reached past it is such code.
+Where an array's stride is known only at run time, a column of a matrix for instance, LLVM may make vectors for a stride
+of 1, test for that first, and leave the loop scalar for all others. Its remark says "vectorized loop" in both cases.
+The test has a name in LLVM's code, `ident.check`: what can only be reached after it is such code.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-__all__ = ["lines_for_one_step"]
+__all__ = ["lines_for_stride_one"]
 
 MARK = "ident.check"
 
@@ -28,8 +28,8 @@ _BRANCH = re.compile(r'^\s+br i1 %("[^"]+"|[\w.$-]+), label %("[^"]+"|[\w.$-]+),
 _DEBUG = re.compile(r"!dbg !(\d+)")
 
 
-def lines_for_one_step(text: str) -> set[tuple[str, int]]:
-    """File and line of what is in vector loops that only run for a step of one element; text: LLVM's, of a module."""
+def lines_for_stride_one(text: str) -> set[tuple[str, int]]:
+    """Return file and line of code in vector loops that only run for a stride of one; text: a module in LLVM IR."""
     if MARK not in text:
         return set()
     found: dict[bool, set[str]] = {True: set(), False: set()}
@@ -38,12 +38,12 @@ def lines_for_one_step(text: str) -> set[tuple[str, int]]:
         for name, block in blocks.items():
             if "vector.body" in name:
                 found[name in guarded] |= {number for line in block.lines for number in _DEBUG.findall(line)}
-    # A line that is in other vectors too runs in these.
+    # A line that is also in other vectors runs there.
     return _places(text, found[True]) - _places(text, found[False])
 
 
 def _functions(text: str) -> Iterator[dict[str, _Block]]:
-    """The blocks of each function, the one that it begins with first."""
+    """Yield the blocks of each function, its entry block first."""
     blocks: dict[str, _Block] | None = None
     current = _Block()
     for line in text.splitlines():
@@ -66,8 +66,8 @@ def _functions(text: str) -> Iterator[dict[str, _Block]]:
 
 
 def _guarded(blocks: dict[str, _Block]) -> set[str]:
-    """Blocks that are reached only where the question was answered one way."""
-    asked: set[str] = set()
+    """Return the blocks that are reached only for one result of the test."""
+    tested: set[str] = set()
     for _ in range(2):  # a result may be used further up, in a loop
         for block in blocks.values():
             for line in block.lines:
@@ -77,35 +77,35 @@ def _guarded(blocks: dict[str, _Block]) -> set[str]:
                 name, operation = found.groups()
                 used = set(_USED.findall(line[found.end() :]))
                 if name.startswith(MARK) or (
-                    operation in ("select", "or", "and", "xor", "freeze", "phi") and used & asked
+                    operation in ("select", "or", "and", "xor", "freeze", "phi") and used & tested
                 ):
-                    asked.add(name)
+                    tested.add(name)
     every = _reached(blocks, None)
     guarded: set[str] = set()
     for name, block in blocks.items():
         for line in block.lines:
             found = _BRANCH.match(line)
-            if found is not None and found.group(1) in asked:
+            if found is not None and found.group(1) in tested:
                 for target in found.groups()[1:]:
                     guarded |= every - _reached(blocks, (name, target))
     return guarded
 
 
 def _reached(blocks: dict[str, _Block], without: tuple[str, str] | None) -> set[str]:
-    """Blocks that can be reached, with one way from block to block left out."""
+    """Return the blocks that can be reached, with one edge left out."""
     first = next(iter(blocks))
-    waiting, seen = [first], {first}
-    while waiting:
-        name = waiting.pop()
+    pending, seen = [first], {first}
+    while pending:
+        name = pending.pop()
         for target in blocks[name].after:
             if (name, target) != without and target not in seen and target in blocks:
                 seen.add(target)
-                waiting.append(target)
+                pending.append(target)
     return seen
 
 
 def _places(text: str, numbers: set[str]) -> set[tuple[str, int]]:
-    """Files and lines of LLVM's numbered locations."""
+    """Return files and lines of LLVM's numbered locations."""
     named = dict(re.findall(r"^!(\d+) = (.*)$", text, re.MULTILINE))
 
     def file_of(number: str) -> str:

@@ -1,16 +1,16 @@
 """The worker process that runs the user's function. It imports nothing that changes Numba's settings.
 
-__main__.py        from the request to the answer      measuring.py      calls it, and gathers all that follows
-subject.py         finds the function, whatever made it
-calls.py           calls that all do the same work     values.py         arguments in words and for formulas
+__main__.py        from the request to the reply       measuring.py      calls it, and collects all results
+subject.py         finds the function, under any decorator
+calls.py           calls that all do the same work     values.py         arguments as text and for formulas
 compiled.py        what the compiler made of it        diagnostics.py    lines of the user's files, hints at them
 symbols.py         names and addresses of machine code, and the map that perf reads
 
-thread_clock.py    each thread's share of a region     regions.py        what the shares come to
-flags.py           denormal numbers                    shared_writes.py  who writes what, in one thread that plays many
+thread_clock.py    each thread's time in a region      regions.py        times and hints from these
+flags.py           denormal numbers                    shared_writes.py  races, found by a run on one thread
 
-summary.py         what is known of a function         typed_code.py     reads it, statement after statement
+summary.py         what is known of a function         typed_code.py     reads it, statement by statement
 typed_function.py  its names and loops, as Numba types them
-bounds.py          how large an index can be           sums.py           sums whose order is kept
+bounds.py          the range of an index               sums.py           sums whose order is fixed
 race_suspects.py   elements that several iterations may write
 """

@@ -1,9 +1,9 @@
-"""One request in, one answer out, both JSON. Run as `python -m jitnet.profile.functions.worker REQUEST`.
+"""One request in, one reply out, both JSON. Run as `python -m jitnet.profile.functions.worker REQUEST`.
 
-A process of its own, for Numba, its settings and its cache shall be the user's, as `jitnet.compiler.cache` would not
-leave them. REQUEST is what `profiling.py` asks for; its "channel" is the descriptor to which lines of JSON go:
-{"stage": …} on the way, and at the end one of {"answer": …}, {"refused": …} and {"raised": …}. Standard output is the
-user's code's.
+A separate process, since Numba, its settings and its cache must be the user's, and `jitnet.compiler.cache` changes
+them. REQUEST is written by `profiling.py`; its "channel" is the file descriptor to which lines of JSON go: {"stage": …}
+on the way, and at the end one of {"reply": …}, {"refused": …} and {"raised": …}. Standard output belongs to the user's
+code.
 """
 
 import faulthandler
@@ -32,31 +32,31 @@ def main() -> None:
         os.sched_setaffinity(0, request["cores"])
     stage = ""
 
-    def tell(message: dict[str, Any]) -> None:
+    def send(message: dict[str, Any]) -> None:
         nonlocal stage
         stage = message.get("stage", stage)
         channel.write(json.dumps(message) + "\n")
         channel.flush()
 
     try:
-        tell({"stage": "starting Numba"})
+        send({"stage": "starting Numba"})
         from jitnet.profile.functions.worker.measuring import measure, observe
 
         observers = observe(request["cores"] if request["bound"] else ())
-        tell({"answer": measure(request, observers, lambda what: tell({"stage": what}))})
+        send({"reply": measure(request, observers, lambda what: send({"stage": what}))})
     except Refused as refused:
-        tell({"refused": str(refused), "usage": refused.usage})
+        send({"refused": str(refused), "usage": refused.usage})
     except BaseException as error:
-        tell({"raised": _described(error), "stage": stage})
+        send({"raised": _described(error), "stage": stage})
     finally:
         channel.close()
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)  # threads and exit handlers of the user's code are not waited for
+        os._exit(0)  # do not wait for threads and exit handlers of the user's code
 
 
 def _described(error: BaseException) -> str:
-    """One line: what was raised, and where in the user's code."""
+    """Return one line: what was raised, and where in the user's code."""
     import numba
 
     from jitnet.compiler.numba_parts import NumbaError
@@ -64,7 +64,7 @@ def _described(error: BaseException) -> str:
     name, text = type(error).__name__, str(error)
     place = ""
     if isinstance(error, NumbaError):
-        # Such a message is a page: the first line that says something, and the last place that it names.
+        # Such a message is a page: take the first line that says what is wrong, and the last place.
         text = message_lines(error)[0]
         places = re.findall(r'File "([^"]+)", line (\d+)', str(error))
         place = f"{os.path.abspath(places[-1][0])}:{places[-1][1]}" if places else ""

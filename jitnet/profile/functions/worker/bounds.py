@@ -1,4 +1,4 @@
-"""Bounds of a whole number, as far as the code tells them: what LLVM can tell too."""
+"""Bounds of an integer that follow from the code: those that LLVM can find too."""
 
 import operator
 from typing import Any
@@ -12,16 +12,16 @@ from jitnet.profile.functions.worker.typed_function import TypedFunction, is_sig
 __all__ = ["bounds"]
 
 Bounds = tuple[float, float]
-"""The least and the most that a number can be."""
+"""The smallest and the largest value that a number can have."""
 
 UNKNOWN: Bounds = (-np.inf, np.inf)
 
 DEPTH = 24
-"""How many expressions in expressions are looked through."""
+"""How deep nested expressions are followed."""
 
 
 def bounds(code: TypedFunction, name: str, assumed: dict[str, Bounds] | None = None, depth: int = 0) -> Bounds:
-    """The least and the most that a variable can be. assumed: of other variables, what is taken for granted."""
+    """Return the smallest and the largest value that a variable can have. assumed: bounds of other variables."""
     kind = code.types.get(name)
     unsigned = isinstance(kind, types.Integer) and not is_signed(kind)
     low, high = _plain_bounds(code, name, assumed or {}, depth)
@@ -37,9 +37,9 @@ def _plain_bounds(code: TypedFunction, name: str, assumed: dict[str, Bounds], de
     kind = code.types.get(name)
     if isinstance(kind, types.IntegerLiteral):
         return float(kind.literal_value), float(kind.literal_value)
-    header = code.turns.get(name)
+    header = code.induction.get(name)
     if header is not None:
-        return _turn_bounds(code, header, assumed, depth)
+        return _induction_bounds(code, header, assumed, depth)
     value = code.value(name)
     if isinstance(value, (ir.Const, ir.Global, ir.FreeVar)):
         number = value.value
@@ -73,8 +73,8 @@ def _plain_bounds(code: TypedFunction, name: str, assumed: dict[str, Bounds], de
     return UNKNOWN
 
 
-def _turn_bounds(code: TypedFunction, header: int, assumed: dict[str, Bounds], depth: int) -> Bounds:
-    """Of a variable that counts the turns of a loop."""
+def _induction_bounds(code: TypedFunction, header: int, assumed: dict[str, Bounds], depth: int) -> Bounds:
+    """Return the bounds of the induction variable of a for loop."""
     _, names = code.range_of(header)
     if not names:
         return UNKNOWN
@@ -89,7 +89,7 @@ def _turn_bounds(code: TypedFunction, header: int, assumed: dict[str, Bounds], d
 
 
 def _phi_bounds(code: TypedFunction, name: str, value: Any, assumed: dict[str, Bounds], depth: int) -> Bounds:
-    """A counter that begins at `low` and only grows stays above it: assumed, and then held against every way."""
+    """A counter that begins at `low` and only grows stays above it: assumed, then checked for every incoming value."""
     incoming = [each.name for each in value.incoming_values if isinstance(each, ir.Var)]
     begins = [each for each in incoming if not code.depends_on(each, name)]
     if not begins:
@@ -105,14 +105,14 @@ def _phi_bounds(code: TypedFunction, name: str, value: Any, assumed: dict[str, B
 
 
 def _arithmetic(function: Any, left: Bounds, right: Bounds) -> Bounds:
-    """Bounds of a result from those of its sides."""
+    """Return the bounds of a result from those of its operands."""
     if function is operator.add:
         return left[0] + right[0], left[1] + right[1]
     if function is operator.sub:
         return left[0] - right[1], left[1] - right[0]
     if function is operator.mul:
         if left[0] >= 0 and right[0] >= 0:
-            return _times(left[0], right[0]), _times(left[1], right[1])
+            return _product(left[0], right[0]), _product(left[1], right[1])
         return UNKNOWN
     if function is operator.mod:
         return (0.0, right[1] - 1) if right[0] >= 0 else UNKNOWN
@@ -125,5 +125,5 @@ def _arithmetic(function: Any, left: Bounds, right: Bounds) -> Bounds:
     return UNKNOWN
 
 
-def _times(a: float, b: float) -> float:
+def _product(a: float, b: float) -> float:
     return 0.0 if a == 0 or b == 0 else a * b

@@ -1,4 +1,4 @@
-"""Calls of one function with the same arguments, such that every call does the same work."""
+"""Calls of one function with the same arguments, so that every call does the same work."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,13 +11,13 @@ import numpy as np
 __all__ = ["Calls", "arrays_in", "interleaved"]
 
 SAMPLE_S = 0.002
-"""Length of a sample where calls are shorter: the clock must not show in it."""
+"""Length of a sample where calls are shorter, so that reading the clock is negligible."""
 
 MOST_SAMPLES, FEWEST_SAMPLES = 60, 5
 
 
 def arrays_in(value: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """Each array in an argument, with its name: of the argument itself, or of a tuple's parts."""
+    """Yield each array in an argument, with its name: the argument itself, or the parts of a tuple."""
     if isinstance(value, np.ndarray):
         yield name, value
     elif isinstance(value, tuple):
@@ -27,7 +27,7 @@ def arrays_in(value: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Equal element for element, and NaN equal to itself."""
+    """Whether all elements are equal, NaN being equal to NaN."""
     if a.dtype.kind in "fc":
         return bool(np.array_equal(a, b, equal_nan=True))
     return bool(np.array_equal(a, b))
@@ -43,17 +43,17 @@ class _Written:
 class Calls:
     """The function with its arguments, ready to be called again and again.
 
-    `first` calls it once and `second` once more; together they tell what the function writes. written: for each array
-    that it changes, "again" where a second call leaves the same as the first did, and "restored" where it does not, so
-    that it has to be put back before every call. result: what the first call returned. first_s: how long that took.
+    `first` calls it once and `second` again; comparing both shows what the function writes. written: for each array
+    that it changes, "again" where a second call writes the same values as the first, and "restored" where it does not,
+    so that it must be restored before every call. result: what the first call returned. first_s: how long that took.
     """
 
     def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...], names: Sequence[str]) -> None:
         self._function, self._arguments = function, arguments
         self._arrays = [
             (name, array)
-            for argument, own in zip(arguments, names, strict=True)
-            for name, array in arrays_in(argument, own)
+            for argument, label in zip(arguments, names, strict=True)
+            for name, array in arrays_in(argument, label)
             if array.flags.writeable and not array.dtype.hasobject
         ]
         self._pristine = [np.array(array, copy=True) for _, array in self._arrays]
@@ -68,26 +68,26 @@ class Calls:
         self.first_s = time.perf_counter() - begin
 
     def changed(self) -> list[str]:
-        """Names of the arrays that are not as they were given."""
+        """Return the names of the arrays that differ from the original ones."""
         pairs = zip(self._arrays, self._pristine, strict=True)
         return [name for (name, array), pristine in pairs if not _same(array, pristine)]
 
     def second(self) -> None:
-        """Call once more, on what the first call left, and settle what is restored from now on."""
+        """Call again, on what the first call wrote, and decide what is restored from now on."""
         changed = set(self.changed())
         after_first = {name: np.array(array, copy=True) for name, array in self._arrays if name in changed}
         begin = time.perf_counter()
         self._function(*self._arguments)
         self.second_s = time.perf_counter() - begin
         again = set(self.changed())
-        # Where one array goes on changing, the others may follow from it: all are put back then.
-        settled = again == changed and all(
+        # Where one array keeps changing, the others may depend on it: all are restored then.
+        unchanged = again == changed and all(
             _same(array, after_first[name]) for name, array in self._arrays if name in changed
         )
         for (name, array), pristine in zip(self._arrays, self._pristine, strict=True):
             if name in changed | again:
-                self.written[name] = "again" if settled else "restored"
-                if not settled:
+                self.written[name] = "again" if unchanged else "restored"
+                if not unchanged:
                     self._restore.append((array, pristine))
 
     def restore(self) -> None:
@@ -95,7 +95,7 @@ class Calls:
             np.copyto(array, pristine)
 
     def reset(self) -> None:
-        """All arrays as they were given, those that are written again too."""
+        """Restore all arrays, also those to which each call writes the same values."""
         for (_, array), pristine in zip(self._arrays, self._pristine, strict=True):
             np.copyto(array, pristine)
 
@@ -104,14 +104,14 @@ class Calls:
         return bool(self._restore)
 
     def one(self) -> float:
-        """Seconds of one call."""
+        """Call once and return the seconds."""
         self.restore()
         begin = time.perf_counter()
         self._function(*self._arguments)
         return time.perf_counter() - begin
 
     def sample(self, repeats: int) -> float:
-        """Seconds a call, the mean of `repeats` calls, with what is restored between them left out."""
+        """Return seconds a call, the mean of `repeats` calls, without the restoring between them."""
         if self._restore:
             return sum(self.one() for _ in range(repeats)) / repeats
         function, arguments = self._function, self._arguments
@@ -121,70 +121,70 @@ class Calls:
         return (time.perf_counter() - begin) / repeats
 
     def computing_share(self, budget_s: float) -> float:
-        """Computing time of a call's time, on this thread: 1 where it computes throughout, 0 where it sleeps.
+        """Return this thread's CPU time as a share of a call's time: 1 where it computes, 0 where it sleeps.
 
-        A thread that was put aside for another one is not asleep: only where it gave its core away itself, once a call
-        or more often, the share is below 1.
+        A preempted thread does not sleep: the share is below 1 only where the thread itself released its core, once a
+        call or more often.
         """
         begin = time.perf_counter()
         spent = computing = 0.0
-        calls = given_away = 0
+        calls = voluntary = 0
         while spent < 0.02 and time.perf_counter() - begin < budget_s:
             self.restore()
             switches, busy, at = _switches(), time.thread_time(), time.perf_counter()
             self._function(*self._arguments)
             spent += time.perf_counter() - at
             computing += time.thread_time() - busy
-            given_away += _switches() - switches
+            voluntary += _switches() - switches
             calls += 1
-        return min(1.0, computing / spent) if calls and given_away >= calls else 1.0
+        return min(1.0, computing / spent) if calls and voluntary >= calls else 1.0
 
 
 def _switches() -> int:
-    """How often this thread has given its core away of its own will."""
+    """Return the number of voluntary context switches of this thread."""
     import resource
 
     return int(resource.getrusage(getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)).ru_nvcsw)
 
 
 def interleaved(
-    calls: Calls, settings: Sequence[Any], put: Callable[[Any], None], budget_s: float, beat: Callable[[], None]
+    calls: Calls, settings: Sequence[Any], apply: Callable[[Any], None], budget_s: float, heartbeat: Callable[[], None]
 ) -> dict[Any, tuple[int, list[float]]]:
-    """For each setting, which `put` puts in place: repeats in a sample, and the samples in seconds a call.
+    """Return for each setting, which `apply` sets: calls in a sample, and the samples in seconds a call.
 
-    Round after round through all settings, so that a slow moment of the machine meets all alike, until the budget is
-    used up. A setting gets one call at least. beat: called now and then.
+    Rounds through all settings, so that a slow moment of the machine affects all equally, until the budget is spent.
+    Each setting gets at fewest one call. heartbeat: called now and then.
     """
     begin = time.perf_counter()
     repeats: dict[Any, int] = {}
     samples: dict[Any, list[float]] = {setting: [] for setting in settings}
     share_s = budget_s / len(settings)
     for setting in settings:
-        put(setting)
-        alone = calls.one()
-        if alone * FEWEST_SAMPLES > share_s:
+        apply(setting)
+        call_s = calls.one()
+        if call_s * FEWEST_SAMPLES > share_s:
             repeats[setting] = 1
-            samples[setting].append(alone)
-            beat()
+            samples[setting].append(call_s)
+            heartbeat()
             continue
-        alone = median([alone, calls.one(), calls.one()])
-        repeats[setting] = max(1, min(10_000, round(SAMPLE_S / max(alone, 1e-8))))
+        call_s = median([call_s, calls.one(), calls.one()])
+        repeats[setting] = max(1, min(10_000, round(SAMPLE_S / max(call_s, 1e-8))))
     while time.perf_counter() - begin < budget_s:
-        least = min(len(own) for own in samples.values())
-        if least >= MOST_SAMPLES:
+        fewest = min(len(each) for each in samples.values())
+        if fewest >= MOST_SAMPLES:
             break
         for setting in settings:
-            put(setting)
+            apply(setting)
             if samples[setting] and sum(samples[setting]) * repeats[setting] > share_s:
                 continue
             if repeats[setting] > 1 and not calls.restores:
-                calls.one()  # the caches, and the threads, as this setting leaves them
+                calls.one()  # warm the caches and the threads for this setting
             samples[setting].append(calls.sample(repeats[setting]))
-            beat()
-        if all(sum(own) * repeats[setting] > share_s for setting, own in samples.items()):
+            heartbeat()
+        if all(sum(each) * repeats[setting] > share_s for setting, each in samples.items()):
             break
     for setting in settings:
         if not samples[setting]:
-            put(setting)
+            apply(setting)
             samples[setting].append(calls.sample(1))
     return {setting: (repeats[setting], samples[setting]) for setting in settings}

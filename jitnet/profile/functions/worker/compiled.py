@@ -1,4 +1,4 @@
-"""What the compiler made of a function and of all that it calls, what for, and in which time."""
+"""What the compiler made of a function and of all that it calls, for which types, and how long it took."""
 
 import base64
 import pickle
@@ -13,21 +13,21 @@ from numba import types
 
 from jitnet.compiler.numba_parts import Dispatcher, copy_dispatcher, cpu_target, folded_types, is_open, without_cache
 from jitnet.profile.functions.hints import Kind
-from jitnet.profile.functions.worker.diagnostics import Answer, Hints, line_of_def, place
+from jitnet.profile.functions.worker.diagnostics import Hints, JsonObject, line_of_def, place
 from jitnet.profile.functions.worker.subject import Subject
 from jitnet.profile.functions.worker.summary import Summary
 from jitnet.profile.functions.worker.typed_code import failures
 
 __all__ = ["Compiled"]
 
-KINDS: Any = types  # its own annotations do not know all that is in it
+KINDS: Any = types  # its annotations lack some of its names
 
 
 class Compiled:
     """One function, and the code that was made of it for these arguments.
 
-    summaries: what was read of each function as it was compiled. events: begin and end of each compiling. seconds: what
-    compiling it took, None where its code was there before.
+    summaries: what was read of each function as it was compiled. events: start and end of each compilation. seconds:
+    what compiling it took, None where it was compiled before.
     """
 
     def __init__(
@@ -38,28 +38,28 @@ class Compiled:
         self.seconds: float | None = None
 
     def compile(self) -> None:
-        """Compile for these arguments, not from Numba's cache, and without a call where Numba can do that."""
+        """Compile for these arguments, not from Numba's cache, and without a call where Numba supports it."""
         dispatcher = self.subject.dispatcher
         if _is_dispatcher(dispatcher):
             kinds = tuple(numba.typeof(argument) for argument in self.arguments)
             if is_open(dispatcher) and kinds not in dispatcher.overloads:
-                # Its callees come from the cache where they are there, as in the user's own start.
+                # Its callees are loaded from the cache where they are in it, as when the user runs it.
                 without_cache(dispatcher)
                 dispatcher.compile(folded_types(dispatcher, kinds))
                 self.seconds = _outermost(self.events[self.loaded :])
 
     def count(self) -> int:
-        """For how many types it is compiled."""
+        """Return for how many signatures it is compiled."""
         return len(getattr(self.subject.dispatcher, "overloads", ()))
 
-    def read_alone(self, budget_s: float) -> int:
-        """Compile copies of functions that came from Numba's cache, only to have their types read.
+    def read_cached(self, budget_s: float) -> int:
+        """Compile copies of functions that came from Numba's cache, only to read their types.
 
-        Gives how many were left out for want of time.
+        Returns how many were skipped for lack of time.
         """
         ends = time.perf_counter() + budget_s
         dispatcher = self.subject.dispatcher
-        if _is_dispatcher(dispatcher) and not self.own():
+        if _is_dispatcher(dispatcher) and not self.main_summaries():
             for signature in list(dispatcher.overloads)[:1] if self.used() is None else [self.used()]:
                 _compile_copy(dispatcher, signature)
         missing = 0
@@ -71,7 +71,7 @@ class Compiled:
         return missing
 
     def _unread(self) -> Iterable[tuple[Any, Any]]:
-        """Functions that are called and were not compiled here; more may come up as these are read."""
+        """Yield functions that are called and were not compiled here; reading one may add others."""
         known = {id(summary.function) for summary in self.summaries}
         at = 0
         while at < len(self.summaries):
@@ -82,7 +82,7 @@ class Compiled:
             at += 1
 
     def used(self) -> Any:
-        """The types of the overload that these arguments run."""
+        """Return the types of the overload that these arguments run."""
         dispatcher = self.subject.dispatcher
         if not _is_dispatcher(dispatcher):
             return None
@@ -94,17 +94,17 @@ class Compiled:
         found = cpu_target.typing_context.resolve_overload(dispatcher, cases, kinds, {}) if cases else None
         return tuple(found.args) if found else None
 
-    def own(self) -> list[Summary]:
-        """What is known of the function itself, for the types in use where they are known."""
-        mine = [each for each in self.summaries if each.function is self.subject.function]
+    def main_summaries(self) -> list[Summary]:
+        """Return the summaries of the function itself, for the types in use where they are known."""
+        found = [each for each in self.summaries if each.function is self.subject.function]
         used = self.used()
-        exact = [each for each in mine if used is not None and tuple(each.arguments) == tuple(used)]
-        return exact or mine
+        exact = [each for each in found if used is not None and tuple(each.arguments) == tuple(used)]
+        return exact or found
 
     def reachable(self) -> list[tuple[Summary, bool]]:
-        """The function's summaries and those of all that it calls; and whether each is called in a loop."""
+        """Return the function's summaries and those of all that it calls; and whether each is called in a loop."""
         looped = self.subject.kind != "njit"
-        todo = [(summary, looped) for summary in self.own()]
+        todo = [(summary, looped) for summary in self.main_summaries()]
         found: dict[int, tuple[Summary, bool]] = {}
         while todo:
             summary, inside = todo.pop()
@@ -119,21 +119,21 @@ class Compiled:
         return list(found.values())
 
     def signature(self) -> tuple[str, str]:
-        """The types of its arguments in the code that ran, and of what it returns."""
+        """Return the types of its arguments in the code that ran, and of its result."""
         used = self.used()
         if used is not None:
             made = self.subject.dispatcher.overloads[used].signature
             return f"({', '.join(map(str, made.args))})", str(made.return_type)
-        own = self.own()
-        if not own:
+        summaries = self.main_summaries()
+        if not summaries:
             return "", ""
         made = getattr(self.subject.dispatcher, "overloads", ())
-        returns = [each.return_type for each in made if tuple(each.args) == own[-1].arguments]
-        return own[-1].signature, str(returns[0]) if returns else ""
+        returns = [each.return_type for each in made if tuple(each.args) == summaries[-1].arguments]
+        return summaries[-1].signature, str(returns[0]) if returns else ""
 
     def pickled(self) -> str:
-        """The types of its arguments in the code that ran, pickled, in base64; those at the end that are not given left
-        out, and the outputs of a guvectorize among them. "" where they cannot be told or pickled."""
+        """Return the types of its arguments in the code that ran, pickled, in base64; without trailing ones that were
+        not passed, and with the outputs of a guvectorize. "" where they are unknown or cannot be pickled."""
         used = self.used()
         if self.subject.kind == "njit":
             kinds = used
@@ -146,30 +146,30 @@ class Compiled:
             kinds = kinds[:-1]
         try:
             return base64.b64encode(pickle.dumps(kinds)).decode() if kinds is not None else ""
-        except Exception:  # a type that cannot be sent to the line view, which then says so
+        except Exception:  # a type that cannot be sent to the line view, which then reports it
             return ""
 
     def object_mode(self, hints: Hints) -> None:
-        """Code that Numba could make only calls into the interpreter of."""
+        """Add a hint where Numba compiled only calls into the interpreter."""
         overloads = getattr(self.subject.dispatcher, "overloads", {})
         for made in overloads.values() if isinstance(overloads, dict) else ():
             if getattr(made, "objectmode", False):
                 lifted = list(getattr(made, "lifted", ()) or ())
-                told = f"; {len(lifted)} loop{'s' * (len(lifted) != 1)} in it could be compiled" if lifted else ""
-                reason = f"it runs in object mode: every operation is a call into the interpreter{told}"
+                loops = f"; {len(lifted)} loop{'s' * (len(lifted) != 1)} in it could be compiled" if lifted else ""
+                reason = f"it runs in object mode: every operation is a call into the interpreter{loops}"
                 code = self.subject.function.__code__
                 line = line_of_def(code.co_filename, code.co_firstlineno)
                 hints.add(Kind.OBJECT_MODE, code.co_filename, line, reason, "types")
 
     def compiled_again(self, hints: Hints) -> None:
-        """Functions of the user's that were compiled more than once."""
-        mine = {id(summary.function) for summary, _ in self.reachable()} | {id(self.subject.function)}
+        """Add a hint for each of the user's functions that was compiled more than once."""
+        users = {id(summary.function) for summary, _ in self.reachable()} | {id(self.subject.function)}
         now = _by_function(self.events[self.loaded :])
         for function, made in _by_function(self.events).items():
             if function not in now or not is_open(made[0][0]):
-                continue  # with its module, for the types that it is declared for
+                continue  # compiled with its module, for its declared types
             kinds = list({_plain(arguments): arguments for _, arguments, _ in made})
-            if len(kinds) < 2 or function not in mine:
+            if len(kinds) < 2 or function not in users:
                 continue
             dispatcher = made[0][0]
             file, line = dispatcher.py_func.__code__.co_filename, dispatcher.py_func.__code__.co_firstlineno
@@ -177,16 +177,16 @@ class Compiled:
             lines = sorted({called.line for called in calls if called.dispatcher is dispatcher})
             where = f", called in line{'s' * (len(lines) > 1)} {' and '.join(map(str, lines))}" if lines else ""
             more = sum(taken for _, _, taken in made[1:])
-            told = _differences(dispatcher.py_func, kinds)
-            reason = f"{dispatcher.py_func.__name__} was compiled {len(kinds)} times, {told}{where}: {more:.2f} s more"
+            how = _differences(dispatcher.py_func, kinds)
+            reason = f"{dispatcher.py_func.__name__} was compiled {len(kinds)} times, {how}{where}: {more:.2f} s more"
             hints.add(Kind.COMPILED_AGAIN, file, line_of_def(file, line), reason, "types")
 
-    def functions(self) -> list[Answer]:
-        """The user's functions that were compiled: the types that each was compiled for, and in which time."""
-        mine = {id(summary.function) for summary, _ in self.reachable()} | {id(self.subject.function)}
+    def functions(self) -> list[JsonObject]:
+        """Return the user's functions that were compiled, with the types and the time of each."""
+        users = {id(summary.function) for summary, _ in self.reachable()} | {id(self.subject.function)}
         found = []
         for function, made in _by_function(self.events).items():
-            if function in mine:
+            if function in users:
                 code = made[0][0].py_func.__code__
                 found.append(
                     {
@@ -204,7 +204,7 @@ def _is_dispatcher(value: Any) -> bool:
 
 
 def _compile_copy(dispatcher: Any, signature: Any) -> None:
-    """Compile a function once more, apart, for nothing but its types to be read; what fails is left out."""
+    """Compile a copy of a function, only to read its types; one that fails is skipped."""
     try:
         copy = copy_dispatcher(dispatcher)
         with warnings.catch_warnings():
@@ -215,26 +215,26 @@ def _compile_copy(dispatcher: Any, signature: Any) -> None:
 
 
 def _plain(arguments: tuple[Any, ...]) -> tuple[str, ...]:
-    """Types as they matter to the user: not what Numba tries first of a constant, nor the unsigned index that it makes
-    of a parallel loop's own."""
+    """Return types as they matter to the user: without the literal types that Numba tries first, and with signed
+    indices of parallel loops, which Numba makes unsigned."""
     return tuple(str(getattr(kind, "literal_type", kind)).replace("uint64", "int64") for kind in arguments)
 
 
 def _differences(function: Any, kinds: list[tuple[str, ...]]) -> str:
-    """In which arguments types differ: "value as int64 and float64"."""
+    """Return in which arguments types differ: "value as int64 and float64"."""
     names = function.__code__.co_varnames
     if len({len(each) for each in kinds}) > 1:
         return "with more arguments and with fewer"
-    told = [
+    differences = [
         f"{names[at] if at < len(names) else f'argument {at + 1}'} as {' and '.join(dict.fromkeys(column))}"
         for at, column in enumerate(zip(*kinds, strict=True))
         if len(set(column)) > 1
     ]
-    return "with " + "; ".join(told)
+    return "with " + "; ".join(differences)
 
 
 def _outermost(events: list[Any]) -> float:
-    """Seconds of compiling, in events that may lie inside one another."""
+    """Return the seconds of compiling, in events that may be nested."""
     depth, spent, begin = 0, 0.0, 0.0
     for at, each in events:
         if each.is_start:
@@ -247,7 +247,7 @@ def _outermost(events: list[Any]) -> float:
 
 
 def _by_function(events: list[Any]) -> dict[int, list[tuple[Any, Any, float]]]:
-    """For each function that was compiled, in that order: its dispatcher, the types, and its own seconds."""
+    """Return for each compiled function, in that order: its dispatcher, the types, and its seconds without callees."""
     open_: list[list[Any]] = []
     found: dict[int, list[tuple[Any, Any, float]]] = {}
     for at, each in events:
@@ -270,6 +270,6 @@ def _element(kind: Any) -> Any:
 
 
 def _casts(given: list[Any], kinds: tuple[Any, ...], how: Any = "safe") -> bool:
-    """Whether NumPy hands arguments of these types to a loop that was compiled for `kinds`."""
+    """Whether NumPy passes arguments of these types to a loop that was compiled for `kinds`."""
     pairs = zip(given, kinds, strict=False)
-    return all(np.can_cast(mine, np.dtype(str(_element(kind))), how) for mine, kind in pairs)
+    return all(np.can_cast(one, np.dtype(str(_element(kind))), how) for one, kind in pairs)

@@ -1,4 +1,4 @@
-"""Denormal numbers, in what goes in, what comes out and what is made in between."""
+"""Denormal numbers, in the arguments, in the results and in between."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,15 +12,15 @@ from jitnet.profile.functions.worker.thread_clock import DENORMAL_OPERAND, X86, 
 __all__ = ["Denormals", "look_for_denormals"]
 
 COST_S, MOST_CALLS = 0.5, 50
-"""For how long, and how often at most, a call is timed as it is and with denormal numbers flushed to zero."""
+"""For how long, and how often at most, a call is timed with denormal numbers and with these flushed to zero."""
 
 COST = 1.1
 """A call that takes this many times as long with them as without is slowed down by them."""
 
 
 class Denormals(NamedTuple):
-    """name: of the array that has the most of them, "" where they are only made in between. share: of the call's time
-    that they cost."""
+    """name: of the array that has the most of them, "" where they only occur in between. share: of the call's time that
+    they cost."""
 
     name: str
     reason: str
@@ -30,7 +30,7 @@ class Denormals(NamedTuple):
 def look_for_denormals(
     calls: Calls, arguments: Sequence[Any], names: Sequence[str], clock: ThreadClock
 ) -> Denormals | None:
-    """Look in the arrays, and where the processor has a flag for it, at one call; None where there are none."""
+    """Look in the arrays, and at the processor's flag after a call; None where there are no denormal numbers."""
 
     def arrays(results: bool) -> Iterator[tuple[str, Any]]:
         for argument, name in zip(arguments, names, strict=True):
@@ -39,49 +39,49 @@ def look_for_denormals(
             yield from arrays_in(calls.result, "the result")
 
     calls.reset()
-    given, seen = _counted(arrays(False)), 0
+    before, flags = _count_denormals(arrays(False)), 0
     if X86:
         calls.restore()
-        clock.watch_flags(flush=False)
+        clock.clear_flags(flush=False)
         try:
             calls.one()
         finally:
-            seen = clock.seen_flags()
+            flags = clock.read_flags()
     else:
         calls.one()
-    left = _counted(arrays(True))
-    name, count, size = max((*given, *left), key=lambda found: found[1], default=("", 0, 0))
-    if not count and not seen & DENORMAL_OPERAND:
+    after = _count_denormals(arrays(True))
+    name, count, size = max((*before, *after), key=lambda found: found[1], default=("", 0, 0))
+    if not count and not flags & DENORMAL_OPERAND:
         return None
     cost = _cost(calls, clock) if X86 else 1.0
     if not count and cost < COST:
         return None
     what = f"{count:,} of {size:,} numbers of {name} are denormal" if count else "numbers in between are denormal"
-    told = (
-        f"the call takes {cost:.1f} times as long as with such numbers taken for zero"
+    effect = (
+        f"the call takes {cost:.1f} times as long as with such numbers flushed to zero"
         if cost >= COST
         else "it costs nothing on this processor; on many each operation on one takes a hundred cycles"
     )
-    return Denormals(name, f"{what}: {told}", 1 - 1 / cost if cost >= COST else 0.0)
+    return Denormals(name, f"{what}: {effect}", 1 - 1 / cost if cost >= COST else 0.0)
 
 
 def _cost(calls: Calls, clock: ThreadClock) -> float:
-    """Time of a call as it is, over its time with denormal numbers flushed to zero."""
-    taken: dict[bool, list[float]] = {False: [], True: []}
+    """Return the time of a call, over its time with denormal numbers flushed to zero."""
+    times: dict[bool, list[float]] = {False: [], True: []}
     begin = time.perf_counter()
-    while (time.perf_counter() - begin < COST_S and len(taken[True]) < MOST_CALLS) or not taken[True]:
+    while (time.perf_counter() - begin < COST_S and len(times[True]) < MOST_CALLS) or not times[True]:
         for flush in (False, True):
             calls.reset()
-            clock.watch_flags(flush)
+            clock.clear_flags(flush)
             try:
-                taken[flush].append(calls.one())
+                times[flush].append(calls.one())
             finally:
-                clock.seen_flags()
-    return min(taken[False]) / max(min(taken[True]), 1e-9)
+                clock.read_flags()
+    return min(times[False]) / max(min(times[True]), 1e-9)
 
 
-def _counted(arrays: Iterable[tuple[str, Any]]) -> list[tuple[str, int, int]]:
-    """For each array of floats: its name, how many of its numbers are denormal, and how many there are."""
+def _count_denormals(arrays: Iterable[tuple[str, Any]]) -> list[tuple[str, int, int]]:
+    """Return for each array of floats: its name, how many of its numbers are denormal, and how many there are."""
     found = []
     for name, array in arrays:
         if array.dtype.kind == "f" and array.size:

@@ -1,4 +1,4 @@
-"""Elements that several turns of a parallel loop may write."""
+"""Elements that several iterations of a parallel loop may write."""
 
 import operator
 from typing import Any
@@ -19,7 +19,7 @@ __all__ = ["race_suspects"]
 
 
 def race_suspects(code: TypedFunction) -> list[SharedWrite]:
-    """Suspects of races, in the outermost parallel loops of a function; only a run tells which of them are."""
+    """Return suspected races in the outermost parallel loops of a function; only a run shows which of them are."""
     parallel = {header: loop for header, loop in code.loops.items() if code.is_parallel(header)}
     found: list[SharedWrite] = []
     for header, loop in parallel.items():
@@ -29,14 +29,14 @@ def race_suspects(code: TypedFunction) -> list[SharedWrite]:
 
 
 class _ParallelLoop:
-    """One loop whose turns are shared out among threads, and the arrays that they index."""
+    """One loop whose iterations are split among threads, and the arrays that they index."""
 
     def __init__(self, code: TypedFunction, header: int, body: Any) -> None:
         self.code, self.header, self.body = code, header, body
         self.found: list[SharedWrite] = []
 
     def suspects(self) -> list[SharedWrite]:
-        """Places where several turns may meet at one element."""
+        """Return the places where several iterations may access one element."""
         writes: list[tuple[str, list[Any]]] = []
         for label in self.body:
             for statement in self.code.blocks[label].body:
@@ -49,10 +49,10 @@ class _ParallelLoop:
                     else:
                         parts = [*before, *static_parts(statement.index)]
                     writes.append((base, parts))
-                    found = {self._in_turn(part) for part in parts}
-                    if found & {"own", "scaled"}:
+                    found = {self._variation(part) for part in parts}
+                    if found & {"distinct", "scaled"}:
                         continue
-                    sure = found <= {"same", "inner"} and label in self._every_turn()
+                    sure = found <= {"invariant", "inner"} and label in self._every_iteration()
                     self._share(statement.loc.line, base, sure, False)
                 elif isinstance(statement, ir.Assign) and is_expression(statement.value, "call"):
                     self._shared_call(statement)
@@ -63,7 +63,7 @@ class _ParallelLoop:
         return self.found
 
     def _base(self, name: str) -> tuple[str, list[Any]]:
-        """The array that a view is of, as far back as it lies inside the loop, and the indices on the way to it."""
+        """Return the array that a view refers to, followed back inside the loop, and the indices on the way to it."""
         indices: list[Any] = []
         for _ in range(32):
             name = self.code.root(name)
@@ -83,8 +83,8 @@ class _ParallelLoop:
         value = self.code.value(index)
         return [each.name for each in value.items] if is_expression(value, "build_tuple") else [index]
 
-    def _every_turn(self) -> set[int]:
-        """Blocks that every turn of a loop goes through: those without which its head is not reached again."""
+    def _every_iteration(self) -> set[int]:
+        """Return the blocks that every iteration executes: those without which the header is not reached again."""
         ends = {label for label in self.body if self.header in self._next(label)}
         found = set()
         for label in self.body:
@@ -102,22 +102,23 @@ class _ParallelLoop:
         return found
 
     def _next(self, label: int) -> list[int]:
-        """Blocks of the loop that may come right after one of them."""
+        """Return the blocks of the loop that may directly follow one of them."""
         return [target for target in self.code.blocks[label].terminator.get_targets() if target in self.body]
 
     def _is_private(self, base: str) -> bool:
-        """Whether an array is made inside the loop, and so belongs to a turn alone."""
+        """Whether an array is made inside the loop, and so is private to an iteration."""
         if base not in self.code.defined or self.code.defined[base][1] not in self.body:
             return False
         return not is_expression(self.code.defined[base][0], "phi")
 
     def _share(self, line: int, base: str, sure: bool, reads: bool, called: bool = False) -> None:
-        found = SharedWrite(int(line), self.code.line_of_loop(self.header), self.code.shown(base), sure, reads, called)
+        loop_line, array = self.code.line_of_loop(self.header), self.code.as_written(base)
+        found = SharedWrite(int(line), loop_line, array, sure, reads, called)
         if not any(other.line == found.line and other.array == found.array for other in self.found):
             self.found.append(found)
 
     def _shared_call(self, statement: Any) -> None:
-        """A function of the user's that is given an array of all turns: only a run tells what it writes."""
+        """Add a call that passes a shared array to a function of the user's: only a run shows what it writes."""
         called = self.code.types.get(statement.value.func.name)
         if not isinstance(called, types.Dispatcher):
             return
@@ -135,17 +136,17 @@ class _ParallelLoop:
         after = self._parts(value.index.name) if value.op == "getitem" else static_parts(value.index)
         parts = [*before, *after]
         for array, written in writes:
-            if array != base or not any(self._in_turn(part) == "own" for part in written):
+            if array != base or not any(self._variation(part) == "distinct" for part in written):
                 continue
             pairs = list(zip(written, parts, strict=False))
-            if any(self._in_turn(mine) == "own" and self._key(mine) == self._key(theirs) for mine, theirs in pairs):
+            if any(self._variation(a) == "distinct" and self._key(a) == self._key(b) for a, b in pairs):
                 continue
-            if any(self._in_turn(part) == "scaled" for part in parts):
+            if any(self._variation(part) == "scaled" for part in parts):
                 continue
             self._share(statement.loc.line, base, False, True)
 
     def _key(self, part: Any, depth: int = 0) -> str:
-        """An index as text, the same for two that are surely equal."""
+        """Return an index as text, the same for two that are certainly equal."""
         if not isinstance(part, str):
             return repr(part)
         name = self.code.root(part)
@@ -162,58 +163,65 @@ class _ParallelLoop:
                 return f"{self.code.callee(value)[0]}({self._key(value.args[0].name, depth + 1)})"
         return name
 
-    def _in_turn(self, part: Any, depth: int = 0) -> str:
-        """How an index goes with the turns of this loop.
+    def _variation(self, part: Any, depth: int = 0) -> str:
+        """Return how an index varies with the iterations of this loop.
 
-        "own": another value in each. "scaled": its turn times an extent, and more. "same": one value in all. "inner":
-        what an inner loop gives it, the same in each turn. "other": several turns may share a value.
+        "distinct": another value in each. "scaled": the induction variable times an extent, plus more. "invariant": one
+        value in all. "inner": the index of an inner loop, with the same values in each. "other": several iterations may
+        share a value.
         """
         if not isinstance(part, str):
-            return "same"
+            return "invariant"
         name = self.code.root(part)
         if depth > 24:
             return "other"
-        if self.code.turns.get(name) == self.header:
-            return "own"
+        if self.code.induction.get(name) == self.header:
+            return "distinct"
         if name not in self.code.defined or self.code.defined[name][1] not in self.body:
-            return "same"
-        if name in self.code.turns:
-            _, names = self.code.range_of(self.code.turns[name])
+            return "invariant"
+        if name in self.code.induction:
+            _, names = self.code.range_of(self.code.induction[name])
             start = names[0] if len(names) > 1 else ""
-            begins = self._in_turn(start, depth + 1) if start else "same"
-            # From its turn on to the end of the array is no range of its own: a range that ends with its turn is.
-            ends = self._in_turn(names[1], depth + 1) if start else "same"
-            both = {"own", "scaled", "other"}
-            return "scaled" if begins in both and ends in both else "inner" if begins in ("same", "inner") else "other"
+            begins = self._variation(start, depth + 1) if start else "invariant"
+            # A range is disjoint only where its end varies too: one from here to the array's end overlaps with others.
+            ends = self._variation(names[1], depth + 1) if start else "invariant"
+            both = {"distinct", "scaled", "other"}
+            return (
+                "scaled"
+                if begins in both and ends in both
+                else "inner"
+                if begins in ("invariant", "inner")
+                else "other"
+            )
         value = self.code.defined[name][0]
         if isinstance(value, (ir.Const, ir.Global, ir.FreeVar)):
-            return "same"
+            return "invariant"
         if not isinstance(value, ir.Expr):
             return "other"
         if value.op in ("cast", "unary", "getattr", "exhaust_iter"):
-            return self._in_turn(value.value.name, depth + 1)
+            return self._variation(value.value.name, depth + 1)
         if value.op == "call":
-            return self._call_in_turn(value, depth)
+            return self._variation_of_call(value, depth)
         if value.op in ("binop", "inplace_binop"):
-            mine = operator_of(value)
-            left = self._in_turn(value.lhs.name, depth + 1)
-            right = self._in_turn(value.rhs.name, depth + 1)
-            return _combined(mine, left, right, _is_one(self.code.value(value.rhs.name)))
+            function = operator_of(value)
+            left = self._variation(value.lhs.name, depth + 1)
+            right = self._variation(value.rhs.name, depth + 1)
+            return _combined(function, left, right, _is_one(self.code.value(value.rhs.name)))
         if value.op in ("getitem", "static_getitem"):
-            inside = {self._in_turn(used.name, depth + 1) for used in value.list_vars()}
-            return "same" if inside == {"same"} else "other"
+            inside = {self._variation(used.name, depth + 1) for used in value.list_vars()}
+            return "invariant" if inside == {"invariant"} else "other"
         return "other"
 
-    def _call_in_turn(self, value: Any, depth: int) -> str:
+    def _variation_of_call(self, value: Any, depth: int) -> str:
         name, _ = self.code.callee(value)
-        inside = [self._in_turn(argument.name, depth + 1) for argument in value.args]
+        inside = [self._variation(argument.name, depth + 1) for argument in value.args]
         if name in ("get_thread_id", "_get_thread_id"):
-            return "own"
+            return "distinct"
         if name in ("int", "uint64", "int64", "intp", "uintp", "int32", "uint32") and len(inside) == 1:
             return inside[0]
         if name == "slice" and inside:
-            return inside[0] if inside[0] in ("own", "scaled") else "other" if "other" in inside else "same"
-        return "same" if all(each == "same" for each in inside) else "other"
+            return inside[0] if inside[0] in ("distinct", "scaled") else "other" if "other" in inside else "invariant"
+        return "invariant" if all(each == "invariant" for each in inside) else "other"
 
 
 def _is_one(value: Any) -> bool:
@@ -221,26 +229,26 @@ def _is_one(value: Any) -> bool:
 
 
 def _combined(function: Any, left: str, right: str, by_one: bool) -> str:
-    """How a sum or a product of two indices goes with the turns of a parallel loop."""
-    if left == right == "same":
-        return "same"
+    """Return how a sum or a product of two indices varies with the iterations of a parallel loop."""
+    if left == right == "invariant":
+        return "invariant"
     if "other" in (left, right):
         return "other"
-    own = [side for side in (left, right) if side in ("own", "scaled")]
+    varying = [side for side in (left, right) if side in ("distinct", "scaled")]
     if function in (operator.add, operator.sub):
-        if not own:
+        if not varying:
             return "inner"
-        rest = right if left in ("own", "scaled") else left
-        if len(own) == 2:
+        rest = right if left in ("distinct", "scaled") else left
+        if len(varying) == 2:
             return "other"
-        if rest == "same":
-            return own[0]
-        return "scaled" if own[0] == "scaled" else "other"
+        if rest == "invariant":
+            return varying[0]
+        return "scaled" if varying[0] == "scaled" else "other"
     if function is operator.mul:
-        if not own:
+        if not varying:
             return "inner"
-        rest = right if left in ("own", "scaled") else left
-        return ("own" if by_one else "scaled") if rest == "same" else "other"
-    if not own:
+        rest = right if left in ("distinct", "scaled") else left
+        return ("distinct" if by_one else "scaled") if rest == "invariant" else "other"
+    if not varying:
         return "inner"
     return "other"

@@ -1,4 +1,4 @@
-"""Parallel regions and each thread's share of them, from the clock's readings."""
+"""Parallel regions and each thread's time in them, from the clock's readings."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -6,27 +6,27 @@ from statistics import median
 
 from jitnet.bench.figures import duration
 from jitnet.profile.functions.hints import Kind
-from jitnet.profile.functions.worker.diagnostics import Answer, Hints, place
+from jitnet.profile.functions.worker.diagnostics import Hints, JsonObject, place
 from jitnet.profile.functions.worker.thread_clock import Entry
 
 __all__ = ["ThreadTimes", "disturbed"]
 
 PAYS = 0.8
-"""Threads that bring a call below this share of its time on one pay, however short their region is."""
+"""Threads that bring a call below this share of its time on one are worth it, even in a short region."""
 
 DISTURBED = 0.8
-"""A share of its time that a thread should have a core for, at the least."""
+"""The share of its time for which a thread should at least have a core."""
 
 UNEVEN, SHORT_SHARE, SHORT_S, CONCERNS = 0.2, 0.3, 1e-3, 0.02
-"""When a hint is given: the busiest thread a fifth above the mean; a third of a region below a millisecond spent on
+"""When there is a hint: the busiest thread a fifth above the mean; a third of a region below a millisecond spent on
 starting and ending it; and in a region that has a fiftieth of the call's time."""
 
 
 class ThreadTimes:
     """What the threads did in some calls.
 
-    timed: for each call, its regions by the clock on the wall. computed: for other calls, by the clocks of the cores,
-    which stand still while another program has the core. call_s: seconds of each timed call. threads: how many ran.
+    timed: for each call, its regions in wall-clock time. computed: for other calls, in CPU time, which stops while
+    another program has the core. call_s: seconds of each timed call. threads: how many ran.
     """
 
     def __init__(self, threads: int) -> None:
@@ -40,8 +40,8 @@ class ThreadTimes:
         place_of: Callable[[int], tuple[str, int]],
         counts: Sequence[tuple[int, int, list[float]]],
         hints: Hints,
-    ) -> list[Answer]:
-        """Each parallel loop, and the hints that its threads' times give.
+    ) -> list[JsonObject]:
+        """Return a description of each parallel loop, and add the hints that follow from its threads' times.
 
         place_of: the file and line of a loop, by the address of its body. counts: for each count of threads the
         count, the calls in a sample, and the seconds of each sample.
@@ -56,8 +56,8 @@ class ThreadTimes:
                 for thread, begin, end in entry.shares:
                     if numbers[thread] < self.threads:
                         busy[numbers[thread]] += (end - begin) / len(entries)
-            whole = _quarter([entry.end_s - entry.begin_s for entry in entries])
-            longest = _quarter([_longest(entry) for entry in entries])
+            whole = _lower_quartile([entry.end_s - entry.begin_s for entry in entries])
+            longest = _lower_quartile([_longest(entry) for entry in entries])
             lost = max(0.0, min(entry.end_s - entry.begin_s - _longest(entry) for entry in entries))
             uneven = median(_unevenness(entry, self.threads) for entry in computed[kernel])
             starting = median(min(begin for _, begin, _ in entry.shares) - entry.begin_s for entry in entries)
@@ -73,32 +73,32 @@ class ThreadTimes:
                 }
             )
             if self.threads > 1 and share >= CONCERNS:
-                told = self._short(longest + lost, lost, share, counts)
-                if told:
+                reason = self._short(longest + lost, lost, share, counts)
+                if reason:
                     part = share * lost / (longest + lost)
-                    hints.add(Kind.SHORT_REGION, file, line, told, "clock", share=part)
+                    hints.add(Kind.SHORT_REGION, file, line, reason, "clock", share=part)
                 elif uneven > UNEVEN:
-                    told = f"its busiest thread works {uneven:.0%} longer than the mean of {self.threads}: the others "
-                    told += "wait for it"
-                    hints.add(Kind.UNEVEN, file, line, told, "clock", share=share * uneven / (1 + uneven))
+                    reason = f"its busiest thread works {uneven:.0%} longer than the mean of {self.threads}: the "
+                    reason += "others wait for it"
+                    hints.add(Kind.UNEVEN, file, line, reason, "clock", share=share * uneven / (1 + uneven))
         return described
 
     def _short(
         self, whole_s: float, lost_s: float, share: float, counts: Sequence[tuple[int, int, list[float]]]
     ) -> str:
-        """Why a region is too short for its threads; "" where it is not."""
-        one = [median(own) for count, _, own in counts if count == 1]
-        many = [median(own) for count, _, own in counts if count == self.threads]
+        """Return why a region is too short for its threads; "" where it is not."""
+        one = [median(samples) for count, _, samples in counts if count == 1]
+        many = [median(samples) for count, _, samples in counts if count == self.threads]
         pays = share > 0.5 and one and many and many[0] < PAYS * one[0]
         if whole_s >= SHORT_S or lost_s <= SHORT_SHARE * whole_s or pays:
             return ""
-        told = f"starting and ending its threads takes {duration(lost_s)} of {duration(whole_s)}"
+        reason = f"starting and ending its threads takes {duration(lost_s)} of {duration(whole_s)}"
         if one and many and share > 0.5:
-            told += f"; the call takes {duration(many[0])} on {self.threads} threads and {duration(one[0])} on one"
-        return told
+            reason += f"; the call takes {duration(many[0])} on {self.threads} threads and {duration(one[0])} on one"
+        return reason
 
     def _thread_numbers(self) -> dict[int, int]:
-        """The caller's thread is 0, the others follow as they first began."""
+        """Number the threads: the caller's is 0, the others follow in the order in which they first began."""
         seen: dict[int, int] = {}
         begins = sorted((begin, thread) for calls in self.timed for entry in calls for thread, begin, _ in entry.shares)
         main = threading.main_thread().ident
@@ -107,21 +107,21 @@ class ThreadTimes:
             seen[thread] = len(seen)
         return seen
 
-    def shares(self) -> list[Answer]:
-        """For each thread and a mean call: busy, computing, waiting, starting, joining."""
+    def shares(self) -> list[JsonObject]:
+        """Return for each thread and a mean call: busy, computing, waiting, starting, joining."""
         if not self.timed:
             return []
         numbers, calls = self._thread_numbers(), len(self.timed)
         names = ("busy_s", "computing_s", "waiting_s", "starting_s", "joining_s")
-        rows: list[Answer] = [dict.fromkeys(names, 0.0) | {"thread": at} for at in range(self.threads)]
+        rows: list[JsonObject] = [dict.fromkeys(names, 0.0) | {"thread": at} for at in range(self.threads)]
         for entry in (entry for entries in self.timed for entry in entries):
             first = min(begin for _, begin, _ in entry.shares)
             last = max(end for _, _, end in entry.shares)
-            mine: dict[int, list[tuple[float, float]]] = {}
+            by_thread: dict[int, list[tuple[float, float]]] = {}
             for thread, begin, end in entry.shares:
-                mine.setdefault(numbers[thread], []).append((begin, end))
+                by_thread.setdefault(numbers[thread], []).append((begin, end))
             for row in rows:
-                parts = mine.get(int(row["thread"]), [])
+                parts = by_thread.get(int(row["thread"]), [])
                 busy = sum(end - begin for begin, end in parts)
                 begins = min((begin for begin, _ in parts), default=first)
                 row["busy_s"] += busy / calls
@@ -135,21 +135,21 @@ class ThreadTimes:
         return rows
 
     def outside_s(self) -> float:
-        """Seconds of a mean call outside its regions."""
+        """Return the seconds of a mean call outside its regions."""
         if not self.timed:
             return 0.0
         inside = sum(entry.end_s - entry.begin_s for entries in self.timed for entry in entries)
         return max(0.0, (sum(self.call_s) - inside) / len(self.call_s))
 
 
-def disturbed(shares: Sequence[Answer]) -> str:
-    """A line where the threads of `ThreadTimes.shares` had no core for much of their time; else ""."""
+def disturbed(shares: Sequence[JsonObject]) -> str:
+    """Return a line where the threads of `ThreadTimes.shares` had no core for much of their time; else ""."""
     busy, computing = (sum(row[name] for row in shares) for name in ("busy_s", "computing_s"))
     if computing >= DISTURBED * busy:
         return ""
     return (
-        f"its threads had a core for {computing / busy:.0%} of their time: other programs are at work, or it waits in "
-        "its parallel loops; the times by thread are longer than they need be"
+        f"its threads had a core for {computing / busy:.0%} of their time: other programs are running, or it waits in "
+        "its parallel loops; the times by thread are too long"
     )
 
 
@@ -160,8 +160,8 @@ def _by_kernel(calls: list[list[Entry]]) -> dict[int, list[Entry]]:
     return found
 
 
-def _quarter(values: list[float]) -> float:
-    """The lower quartile: what disturbs a measurement only adds."""
+def _lower_quartile(values: list[float]) -> float:
+    """Return the lower quartile: disturbances only add time."""
     return sorted(values)[len(values) // 4]
 
 

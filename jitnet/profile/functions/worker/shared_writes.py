@@ -1,7 +1,7 @@
-"""Who writes what in a parallel loop, found by running the function in Python, one turn after another.
+"""Races in parallel loops, found by running the function in Python, one iteration after another.
 
-Every array element remembers which turn of the loop wrote it last. A turn that meets another turn's element has found a
-race, however many threads there will be. The run ends when all suspects are settled or its time is over; so large
+For each array element the iteration that wrote it last is stored. An iteration that accesses an element of another one
+is a race, on any number of threads. The run ends when all suspects are confirmed or its time is over; so large
 arguments cost no more than small ones.
 """
 
@@ -17,94 +17,94 @@ import numpy as np
 
 from jitnet.compiler.numba_parts import Dispatcher
 
-__all__ = ["Meeting", "Watch", "watch_run"]
+__all__ = ["Conflict", "Watch", "watch_run"]
 
-NOBODY = -1
-
-
-class _Over(BaseException):
-    """The run has seen enough, or its time is over; no code of the user's catches it."""
+NO_WRITER = -1
 
 
-class Meeting(tuple[int, int, str]):
-    """Two turns at one element: the turn that wrote it, the turn that came after, and "written" or "read"."""
+class _Stop(BaseException):
+    """The run can end, or its time is over. A BaseException, so that the user's code does not catch it."""
+
+
+class Conflict(tuple[int, int, str]):
+    """Two iterations at one element: the one that wrote it, the later one, and "written" or "read"."""
 
 
 class Watch:
-    """What a run has seen. meetings: by line. complete: whether it came to its end."""
+    """What a run has found. conflicts: by line. complete: whether it reached its end."""
 
     def __init__(self, budget_s: float, suspects: set[int]) -> None:
-        self.meetings: dict[int, Meeting] = {}
+        self.conflicts: dict[int, Conflict] = {}
         self.complete = False
         self._suspects = suspects
         self._ends = time.thread_time() + budget_s
         self._base = 0
-        self.turn = NOBODY
+        self.iteration = NO_WRITER
 
-    def look(self, owners: Any, index: Any, line: int, what: str) -> None:
-        """Whether another turn of this loop wrote these elements; what == "written": they are this turn's now."""
-        if self.turn == NOBODY:
+    def look(self, writers: Any, index: Any, line: int, what: str) -> None:
+        """Check whether another iteration of this loop wrote these elements; what == "written": store this one."""
+        if self.iteration == NO_WRITER:
             return
-        before = np.atleast_1d(owners[index])
-        others = before[(before >= self._base) & (before != self.turn)]
+        before = np.atleast_1d(writers[index])
+        others = before[(before >= self._base) & (before != self.iteration)]
         if others.size:
-            self._met(line, int(others.flat[0]), what)
+            self._record(line, int(others.flat[0]), what)
         if what == "written":
-            owners[index] = self.turn
+            writers[index] = self.iteration
         if time.thread_time() > self._ends:
-            raise _Over
+            raise _Stop
 
-    def _met(self, line: int, other: int, what: str) -> None:
-        self.meetings.setdefault(line, Meeting((other - self._base, self.turn - self._base, what)))
-        if self._suspects <= set(self.meetings):
-            raise _Over
+    def _record(self, line: int, other: int, what: str) -> None:
+        self.conflicts.setdefault(line, Conflict((other - self._base, self.iteration - self._base, what)))
+        if self._suspects <= set(self.conflicts):
+            raise _Stop
 
-    def turns(self, *bounds: Any) -> Iterator[Any]:
-        """`prange`, one turn after the other; inside another it is a plain `range`, as it is for Numba."""
-        if self.turn != NOBODY:
+    def prange(self, *bounds: Any) -> Iterator[Any]:
+        """`prange`, one iteration after the other; inside another one a plain `range`, as for Numba."""
+        if self.iteration != NO_WRITER:
             yield from builtins.range(*bounds)
             return
         count = 0
         for count, value in enumerate(builtins.range(*bounds), 1):
-            self.turn = self._base + count - 1
+            self.iteration = self._base + count - 1
             yield value
             if time.thread_time() > self._ends:
-                raise _Over
-        self.turn = NOBODY
+                raise _Stop
+        self.iteration = NO_WRITER
         self._base += count
 
 
 class _Watched(np.ndarray):
-    """An array that tells a watch of every element that is read or written, with the array of their owners."""
+    """An array that reports each access to a watch, with an array of the iterations that wrote its elements."""
 
     watch: Watch
-    owners: Any
+    writers: Any
 
     def __array_finalize__(self, base: Any) -> None:
-        self.owners = None
+        self.writers = None
 
     def __getitem__(self, index: Any) -> Any:
         found = super().__getitem__(index)
-        if self.owners is None:
+        if self.writers is None:
             return found
         if isinstance(found, _Watched):
             if np.shares_memory(found, self):
-                found.owners, found.watch = self.owners[index], self.watch
+                found.writers, found.watch = self.writers[index], self.watch
             return found
-        self.watch.look(self.owners, index, sys._getframe(1).f_lineno, "read")
+        self.watch.look(self.writers, index, sys._getframe(1).f_lineno, "read")
         return found
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        if self.owners is not None:
-            self.watch.look(self.owners, index, sys._getframe(1).f_lineno, "written")
+        if self.writers is not None:
+            self.watch.look(self.writers, index, sys._getframe(1).f_lineno, "written")
         super().__setitem__(index, value)
 
 
 def _watched(value: Any, watch: Watch) -> Any:
     if isinstance(value, np.ndarray) and not isinstance(value, _Watched):
-        own = np.array(value, copy=True).view(_Watched)
-        own.owners, own.watch = np.full(value.shape, NOBODY, np.int64), watch
-        return own
+        copy = np.array(value, copy=True).view(_Watched)
+        copy.writers, copy.watch = np.full(value.shape, NO_WRITER, np.int64), watch
+        return copy
     if isinstance(value, tuple):
         parts = [_watched(part, watch) for part in value]
         return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
@@ -112,7 +112,7 @@ def _watched(value: Any, watch: Watch) -> Any:
 
 
 class _Allocating:
-    """NumPy, with arrays that are watched where they are allocated outside a parallel loop."""
+    """NumPy, whose arrays are watched where they are allocated outside a parallel loop."""
 
     NAMES = ("zeros", "empty", "ones", "full", "zeros_like", "empty_like", "ones_like", "full_like")
 
@@ -126,7 +126,7 @@ class _Allocating:
 
         def allocate(*arguments: Any, **options: Any) -> Any:
             made = found(*arguments, **options)
-            return _watched(made, self._watch) if self._watch.turn == NOBODY else made
+            return _watched(made, self._watch) if self._watch.iteration == NO_WRITER else made
 
         return allocate
 
@@ -136,34 +136,34 @@ class _Numba:
         self._watch = watch
 
     def __getattr__(self, name: str) -> Any:
-        return self._watch.turns if name == "prange" else getattr(numba, name)
+        return self._watch.prange if name == "prange" else getattr(numba, name)
 
 
 def watch_run(function: Callable[..., Any], arguments: tuple[Any, ...], lines: set[int], budget_s: float) -> Watch:
     """Run a Python function whose compiled form has parallel loops, on copies of its arguments.
 
-    lines: the suspects; the run ends once all are seen to be shared. budget_s: the computing time that it may take.
-    What the function raises ends the run and is not passed on: it may need the compiler.
+    lines: the suspects; the run ends once all are confirmed. budget_s: the CPU time that it may take. An exception of
+    the function ends the run and is not raised again: the function may need the compiler.
     """
     watch = Watch(budget_s, lines)
     made: dict[Any, Any] = {}
 
-    def plain(own: Any) -> Any:
-        """A function with the same code, whose compiled callees, `prange` and `numpy` are stood in for."""
-        if own in made:
-            return made[own]
-        names = dict(own.__globals__)
-        copy = types.FunctionType(own.__code__, names, own.__name__, own.__defaults__, own.__closure__)
-        copy.__kwdefaults__ = own.__kwdefaults__
-        made[own] = copy
-        for name in _names(own.__code__):
+    def plain(python: Any) -> Any:
+        """Return a function with the same code, whose compiled callees, `prange` and `numpy` are replaced."""
+        if python in made:
+            return made[python]
+        names = dict(python.__globals__)
+        copy = types.FunctionType(python.__code__, names, python.__name__, python.__defaults__, python.__closure__)
+        copy.__kwdefaults__ = python.__kwdefaults__
+        made[python] = copy
+        for name in _names(python.__code__):
             if name in names:
-                names[name] = stand_in(names[name])
+                names[name] = replacement(names[name])
         return copy
 
-    def stand_in(value: Any) -> Any:
+    def replacement(value: Any) -> Any:
         if value is numba.prange:
-            return watch.turns
+            return watch.prange
         if value is np:
             return _Allocating(watch)
         if value is numba:
@@ -175,8 +175,8 @@ def watch_run(function: Callable[..., Any], arguments: tuple[Any, ...], lines: s
     try:
         plain(function)(*(_watched(argument, watch) for argument in arguments))
         watch.complete = True
-    except (_Over, Exception):
-        # The time is over, or Python cannot run what Numba compiles: the watch is incomplete, and a hint says "may".
+    except (_Stop, Exception):
+        # The time is over, or Python cannot run what Numba compiles: the watch is incomplete, and hints say "may".
         return watch
     return watch
 

@@ -1,4 +1,4 @@
-"""The function that was asked for, whatever decorator made it, and the arguments to call it with."""
+"""The requested function, under any of Numba's decorators, and the arguments to call it with."""
 
 import inspect
 import types
@@ -11,7 +11,11 @@ from jitnet.profile.loading import load_module
 __all__ = ["Refused", "Subject", "check_arguments", "find", "made_by_setup", "remember_ufuncs"]
 
 ufuncs: dict[int, tuple[Any, Any, Any]] = {}
-"""For each ufunc that Numba built ahead: the ufunc (so that its id stays its own), its function, its options."""
+"""For each ufunc that Numba built ahead: the ufunc (kept alive, so that its id is unique), function and options."""
+
+
+UNLIMITED = 1 << 30
+"""The most arguments of a function with *args."""
 
 
 class Refused(Exception):
@@ -42,9 +46,9 @@ class Subject:
 
 
 def remember_ufuncs() -> None:
-    """From now on, know the function of each ufunc that Numba builds ahead of its first call.
+    """From now on, store the function of each ufunc that Numba builds ahead of its first call.
 
-    Such a ufunc, as target="parallel" makes, is a plain numpy.ufunc that has forgotten where it comes from.
+    Such a ufunc, as target="parallel" makes, is a plain numpy.ufunc without a reference to its function.
     """
     from jitnet.compiler.numba_parts import GUFuncBuilder, UFuncBuilder
 
@@ -62,7 +66,7 @@ def _remembering(build: Any) -> Any:
 
 
 def find(target: str) -> Subject:
-    """The function of `package.module:function` or `path/file.py:function`, the last part perhaps dotted."""
+    """Return the function of `package.module:function` or `path/file.py:function`; its name may be dotted."""
     found = _resolve(target, "TARGET")
     subject = _subject(found)
     if subject is not None:
@@ -71,7 +75,7 @@ def find(target: str) -> Subject:
 
 
 def made_by_setup(setup: str) -> tuple[Any, ...]:
-    """What the function of `--setup` returns, as a tuple of arguments."""
+    """Call the function of `--setup` and return its result as a tuple of arguments."""
     function = _resolve(setup, "--setup")
     if not callable(function):
         raise Refused(
@@ -88,9 +92,10 @@ def _resolve(target: str, option: str) -> Any:
         try:
             found = getattr(found, part)
         except AttributeError:
-            names = [own for own, value in vars(found).items() if _subject(value)] if hasattr(found, "__dict__") else []
-            told = f"; compiled there: {', '.join(sorted(names)[:8])}" if names and option == "TARGET" else ""
-            raise Refused(f"{option} {target}: {where} has no {part!r}{told}") from None
+            known = vars(found) if hasattr(found, "__dict__") else {}
+            names = sorted(each for each, value in known.items() if _subject(value))
+            others = f"; compiled there: {', '.join(names[:8])}" if names and option == "TARGET" else ""
+            raise Refused(f"{option} {target}: {where} has no {part!r}{others}") from None
     return found
 
 
@@ -100,7 +105,7 @@ def _load(where: str, option: str, target: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name and (where == error.name or where.startswith(f"{error.name}.")):
             raise Refused(
-                f"{option} {target}: there is no module {error.name!r} that this Python can import; give the file's "
+                f"{option} {target}: there is no module {error.name!r} that this Python can import; use the file's "
                 "path, or start where `import` finds it"
             ) from None
         raise
@@ -127,18 +132,18 @@ def _subject(found: Any) -> Subject | None:
 
 
 def compiled_in(function: Any) -> list[str]:
-    """Names of the compiled functions that a Python function mentions."""
+    """Return the names of the compiled functions that a Python function uses."""
     names = getattr(getattr(function, "__code__", None), "co_names", ())
-    own = getattr(function, "__globals__", {})
-    return [name for name in names if name in own and _subject(own[name])]
+    module = getattr(function, "__globals__", {})
+    return [name for name in names if name in module and _subject(module[name])]
 
 
 def _not_compiled(target: str, found: Any) -> str:
     if isinstance(found, types.FunctionType):
-        told = compiled_in(inspect.unwrap(found))
+        called = compiled_in(inspect.unwrap(found))
         module = target.rpartition(":")[0]
-        if told:
-            calls = " and ".join(f"{module}:{name}" for name in told[:3])
+        if called:
+            calls = " and ".join(f"{module}:{name}" for name in called[:3])
             return f"TARGET {target}: is plain Python, not compiled; it calls {calls}: profile one of these"
         place = f"{found.__code__.co_filename}:{found.__code__.co_firstlineno}"
         return f"TARGET {target}: is plain Python, not compiled ({place}); put @numba.njit above it"
@@ -149,26 +154,28 @@ def _not_compiled(target: str, found: Any) -> str:
 
 
 def check_arguments(subject: Subject, arguments: tuple[Any, ...] | None) -> tuple[Any, ...]:
-    """The arguments, or () for a function without any; Refused where they are too few or too many."""
+    """Return the arguments, or () for a function without any; Refused where they are too few or too many."""
     parameters = inspect.signature(subject.function).parameters.values()
     name = subject.function.__name__
     if subject.kind != "njit":
-        least, most = subject.call.nin, subject.call.nargs
+        fewest, limit = subject.call.nin, subject.call.nargs
     else:
         positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         plain = [one for one in parameters if one.kind in positional]
-        least = sum(one.default is inspect.Parameter.empty for one in plain)
-        most = 1 << 30 if any(one.kind is inspect.Parameter.VAR_POSITIONAL for one in parameters) else len(plain)
+        fewest = sum(one.default is inspect.Parameter.empty for one in plain)
+        limit = UNLIMITED if any(one.kind is inspect.Parameter.VAR_POSITIONAL for one in parameters) else len(plain)
     wanted = f"{name}({', '.join(map(str, parameters))})"
     if arguments is None:
-        if least == 0:
+        if fewest == 0:
             return ()
         raise Refused(
-            f"{wanted} needs arguments: give them with {EXAMPLE} or --setup module:function, a function that "
+            f"{wanted} needs arguments: pass them with {EXAMPLE} or --setup module:function, a function that "
             f"returns them{_declared(subject)}"
         )
-    if not least <= len(arguments) <= most:
-        count = str(least) if least == most else f"{least} or more" if most == 1 << 30 else f"{least} to {most}"
+    if not fewest <= len(arguments) <= limit:
+        count = (
+            str(fewest) if fewest == limit else f"{fewest} or more" if limit == UNLIMITED else f"{fewest} to {limit}"
+        )
         raise Refused(
             f"{wanted} takes {count} argument{'s' * (count != '1')}, {len(arguments)} given{_declared(subject)}"
         )

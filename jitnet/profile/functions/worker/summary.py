@@ -1,4 +1,4 @@
-"""What is known of a function, once it has been read."""
+"""What was found in the code of a function."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +10,7 @@ __all__ = ["Called", "Finding", "SharedWrite", "Summary"]
 
 @dataclass(frozen=True)
 class Finding:
-    """A hint in the making. advice: "" for the rule's own."""
+    """A hint that may follow. advice: "" for the rule's."""
 
     kind: Kind
     file: str
@@ -21,9 +21,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class SharedWrite:
-    """A place in a parallel loop where several turns may meet at one element.
+    """A place in a parallel loop where several iterations may access one element.
 
-    sure: whether each turn writes the same element. reads: whether it is a read of what another turn writes.
+    sure: whether each iteration writes the same element. reads: whether it reads what another iteration writes.
+    called: whether the access is in a function that is called there.
     """
 
     line: int
@@ -46,11 +47,11 @@ class Called:
 
 @dataclass
 class Summary:
-    """What is known of one function compiled for one signature.
+    """What was found in one function compiled for one signature.
 
     in_loops_only: findings that matter where the function is called in a loop. shared: suspects of races. innermost:
-    lines of innermost loops. divisions: for the line of each in an innermost loop, why it need not be one, or "".
-    pointers: for a line, the name of what is called there through its address alone. reads, writes: for each argument
+    lines of innermost loops. divisions: for the line of each in an innermost loop, why it can be replaced, or "".
+    pointers: for a line, the name of what is called there through its address. reads, writes: for each argument
     that is an array, the line where it is first read or written.
     """
 

@@ -1,4 +1,4 @@
-"""Sums in innermost loops whose order the compiler has to keep."""
+"""Sums in innermost loops whose order the compiler must not change."""
 
 import operator
 from collections.abc import Iterator
@@ -12,22 +12,22 @@ from jitnet.profile.functions.worker.typed_function import TypedFunction, is_exp
 __all__ = ["ordered_sums"]
 
 SLOW_CALLS = {"exp", "log", "sin", "cos", "tan", "tanh", "pow", "log1p", "expm1", "log2", "log10", "erf", "gamma"}
-"""Calls that keep a loop from being vectorised, whatever its sum may do."""
+"""Calls that prevent the vectorisation of a loop, in any order of its sum."""
 
 ADDING = {operator.add, operator.iadd, operator.sub, operator.isub}
 MULTIPLYING = {operator.mul, operator.imul}
 
 LONGEST = 64
-"""Operations of a sum in one turn that are followed."""
+"""Operations of a sum in one iteration that are followed."""
 
 
 def ordered_sums(code: TypedFunction, header: int) -> Iterator[tuple[int, str]]:
-    """Sums in a loop that could go on in vectors if their order were free: the line of each, and its name.
+    """Yield the sums of a loop that could be vectorised if their order were free: the line of each, and its name.
 
-    A loop with two ways out, or with a call that has no vector form, could not.
+    A loop with two exits, or with a call that has no vector form, could not.
     """
     body = code.loops[header].body
-    if _ways_out(code, body) > 1 or _has_slow_call(code, body):
+    if _count_exits(code, body) > 1 or _has_slow_call(code, body):
         return
     used: dict[str, int] = {}
     for label in body:
@@ -43,14 +43,14 @@ def ordered_sums(code: TypedFunction, header: int) -> Iterator[tuple[int, str]]:
             if isinstance(code.types.get(name), types.Float):
                 for incoming in statement.value.incoming_values:
                     if isinstance(incoming, ir.Var) and code.defined.get(incoming.name, (None, None))[1] in body:
-                        line = _chain(code, incoming.name, name, used)
+                        line = _line_of_sum(code, incoming.name, name, used)
                         if line:
-                            yield line, code.shown(name)
+                            yield line, code.as_written(name)
 
 
-def _chain(code: TypedFunction, end: str, begin: str, used: dict[str, int]) -> int:
-    """The line of the last addition (or multiplication) on the way from a sum's old value to its new one; 0 where
-    the way has something else in it, or where a value on it is used elsewhere too."""
+def _line_of_sum(code: TypedFunction, end: str, begin: str, used: dict[str, int]) -> int:
+    """Return the line of the last addition (or multiplication) between a sum's old value and its new one; 0 where
+    there is another operation between them, or where a value on the way is used elsewhere too."""
     line, family = 0, None
     name = end
     for _ in range(LONGEST):
@@ -61,33 +61,33 @@ def _chain(code: TypedFunction, end: str, begin: str, used: dict[str, int]) -> i
         if name not in code.defined:
             return 0
         value, _, at = code.defined[name]
-        if is_expression(value, "phi"):  # a sum inside an if: the way through it is the one that adds
-            ways = [
+        if is_expression(value, "phi"):  # a sum inside an if: follow the branch that adds
+            branches = [
                 each.name
                 for each in value.incoming_values
                 if isinstance(each, ir.Var) and code.root(each.name) != begin
             ]
-            if len(ways) != 1:
+            if len(branches) != 1:
                 return 0
-            name = ways[0]
+            name = branches[0]
             continue
         if not is_expression(value, "binop", "inplace_binop"):
             return 0
-        mine = operator_of(value)
-        family = family or (ADDING if mine in ADDING else MULTIPLYING if mine in MULTIPLYING else None)
-        if family is None or mine not in family:
+        function = operator_of(value)
+        family = family or (ADDING if function in ADDING else MULTIPLYING if function in MULTIPLYING else None)
+        if family is None or function not in family:
             return 0
         line = line or at
-        sides = [value.lhs.name] + ([value.rhs.name] if mine not in (operator.sub, operator.isub) else [])
-        on = [side for side in sides if code.depends_on(side, begin)]
-        if len(on) != 1:
+        sides = [value.lhs.name] + ([value.rhs.name] if function not in (operator.sub, operator.isub) else [])
+        operands = [side for side in sides if code.depends_on(side, begin)]
+        if len(operands) != 1:
             return 0
-        name = on[0]
+        name = operands[0]
     return 0
 
 
-def _ways_out(code: TypedFunction, body: Any) -> int:
-    """To how many places a loop can be left."""
+def _count_exits(code: TypedFunction, body: Any) -> int:
+    """Return the number of blocks that follow a loop."""
     return len(
         {target for label in body for target in code.blocks[label].terminator.get_targets() if target not in body}
     )

@@ -1,7 +1,7 @@
-"""Which function lies at which address, from the object files that LLVM made; and the map for perf.
+"""Which function is at which address, from the object files that LLVM made; and the map for perf.
 
-An object file holds each function's place in its section and its length. Where the linker put the section, one function
-that can be asked for by its name tells.
+An object file holds each function's offset in its section and its length. The section's address follows from that of
+one function, which can be looked up by its name.
 """
 
 import re
@@ -19,7 +19,7 @@ FUNCTION, SYMBOL_TABLE, GLOBAL, WEAK = 2, 2, 1, 2
 
 @dataclass(frozen=True)
 class Symbol:
-    """A function in memory: its address, its length in bytes, and its name as the linker has it."""
+    """A function in memory: its address, its length in bytes, and its linker name."""
 
     address: int
     size: int
@@ -36,7 +36,7 @@ class Symbols:
         wrap_object_hooks(self._objects.append)
 
     def found(self, address_of: Any) -> list[Symbol]:
-        """Every function that is in memory now, by address. address_of: the address of a name, 0 where it has none."""
+        """Return all functions in memory, by address. address_of: the address of a name, 0 where it has none."""
         symbols: dict[int, Symbol] = {}
         for content in self._objects:
             sections: dict[int, list[tuple[str, int, int, bytes, bool]]] = {}
@@ -50,31 +50,31 @@ class Symbols:
         return sorted(symbols.values(), key=lambda symbol: symbol.address)
 
     def _base(self, functions: list[tuple[str, int, int, bytes, bool]], address_of: Any) -> int:
-        """Where the linker put a section; 0 where that cannot be told.
+        """Return the address of a section; 0 where it is unknown.
 
-        Several objects may hold a function of one name, and the name leads to one of them: so what lies there is
-        compared with the object's own code, which the linker changes only where it fills in addresses.
+        Several objects may hold a function of one name, and the name leads to one of them: so the memory there is
+        compared with the object's code, which the linker changes only where it fills in addresses.
         """
         for name, offset, _, _, linked in functions:
             base = address_of(name) - offset if linked else 0
-            if base > 0 and all(_lies_at(base + at, code) for _, at, _, code, _ in functions):
+            if base > 0 and all(_is_at(base + at, code) for _, at, _, code, _ in functions):
                 return int(base)
         return 0
 
 
-def _lies_at(address: int, code: bytes) -> bool:
+def _is_at(address: int, code: bytes) -> bool:
     try:
         with open("/proc/self/mem", "rb", buffering=0) as memory:
             memory.seek(address)
             found = memory.read(len(code))
     except (OSError, ValueError, OverflowError):
         return False
-    equal = sum(mine == theirs for mine, theirs in zip(code, found, strict=False))
+    equal = sum(a == b for a, b in zip(code, found, strict=False))
     return len(found) == len(code) and equal >= 0.6 * len(code)
 
 
 def _functions(content: bytes) -> Iterator[tuple[str, int, int, bytes, bool]]:
-    """Name, section, offset, code of each function in an ELF file of 64 bits, and whether others can link to it."""
+    """Yield name, section, offset, code of each function in a 64-bit ELF file, and whether others can link to it."""
     if content[:5] != b"\x7fELF\x02":
         return
     order = "<" if content[5] == 1 else ">"
@@ -95,17 +95,17 @@ def _functions(content: bytes) -> Iterator[tuple[str, int, int, bytes, bool]]:
 
 
 def map_file(process: int) -> Path:
-    """Where perf looks for the names of a process's own code: always /tmp, whatever $TMPDIR says."""
+    """Return where perf looks for the names of code that a process compiled: in /tmp, also where $TMPDIR is set."""
     return Path("/tmp" if Path("/tmp").is_dir() else tempfile.gettempdir()) / f"perf-{process}.map"
 
 
 def write_map(path: Path, symbols: list[Symbol], names: Any = str) -> None:
-    """One line a function: address and length in hexadecimal, and its name as `names` makes it of the linker's."""
+    """Write one line a function: address and length in hexadecimal, and its linker name as `names` converts it."""
     lines = [f"{symbol.address:x} {symbol.size:x} {names(symbol.name)}" for symbol in symbols]
     path.write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 
 def region_of(name: str) -> str:
-    """The part of a linker's name that tells one parallel loop from all others; "" for other functions."""
+    """Return the part of a linker name that identifies a parallel loop; "" for other functions."""
     match = re.search(r"__numba_parfor_gufunc_0x[0-9a-f]+", name)
     return match[0] if match else ""

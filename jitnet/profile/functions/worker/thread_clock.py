@@ -1,12 +1,12 @@
-"""Each thread's share of every parallel region, in code that is not ours, and the processor's flags.
+"""Each thread's time in every parallel region of the user's code, and the processor's flags.
 
-Numba's parallel code calls `numba_parallel_for(kernel, …)`, which hands the kernel a share of the work on each thread.
-Under that name stands from the first start of the threads on a wrapper of a few instructions, which calls the real one
-with a kernel that reads the clock before and after the user's. Code from Numba's cache is linked to it in the same way,
-and so are ufuncs with target="parallel". Switched off, the wrapper hands the call on as it is.
+Numba's parallel code calls `numba_parallel_for(kernel, …)`, which calls the kernel for a share of the work on each
+thread. From the first start of the threads on, that name is linked to a wrapper of a few instructions, which calls the
+original with a kernel that reads the clock before and after the user's. Code from Numba's cache is linked to it in the
+same way, and so are ufuncs with target="parallel". Switched off, the wrapper passes the call on unchanged.
 
-The wrapped kernel is found through the region's own frame and not through a global, so that a region inside another one
-finds its own.
+The wrapped kernel is found through the region's stack frame and not through a global variable, so that nested regions
+work.
 """
 
 import ctypes
@@ -22,14 +22,14 @@ from jitnet.compiler.numba_parts import when_threads_start
 
 __all__ = ["Entry", "ThreadClock"]
 
-ROOM = 1 << 16
-"""Shares that there is room for; what comes after is not kept."""
+CAPACITY = 1 << 16
+"""Shares and entries that are stored; later ones are dropped."""
 
 DENORMAL_OPERAND, UNDERFLOW = 0x02, 0x10
-"""Bits of x86's MXCSR that stay set once an instruction had a denormal operand, and once a result was too small."""
+"""Sticky bits of x86's MXCSR: an instruction had a denormal operand; a result underflowed."""
 
 FLUSH = 0x8040
-"""Bits 15 and 6: results flushed to zero, denormal operands taken for zero."""
+"""Bits 15 and 6: flush results to zero, treat denormal operands as zero."""
 
 CLOCK = time.CLOCK_MONOTONIC
 
@@ -172,7 +172,7 @@ END_FLAGS = """
 
 @dataclass(frozen=True)
 class Entry:
-    """A region that was entered once: which kernel, from when until when, and each share: thread, begin, end; in s."""
+    """One entry of a region: its kernel, its begin and end, and each share: thread, begin, end; in seconds."""
 
     kernel: int
     begin_s: float
@@ -181,17 +181,17 @@ class Entry:
 
 
 class ThreadClock:
-    """Puts the wrapper in place of Numba's `numba_parallel_for` as soon as Numba starts its threads.
+    """Replaces Numba's `numba_parallel_for` by the wrapper as soon as Numba starts its threads.
 
-    Only for a process of its own: what is compiled there calls the wrapper for good.
+    Only for a worker process: code compiled there always calls the wrapper.
     """
 
     def __init__(self, cores: Sequence[int] = ()) -> None:
-        """cores: on which the threads shall be started, where OpenMP binds them; () leaves that to Numba alone."""
+        """cores: those to start the threads on, where OpenMP binds them; () leaves that to Numba."""
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
         text = MODULE.format(
-            room=ROOM,
+            room=CAPACITY,
             clock=CLOCK,
             declarations=DECLARATIONS if X86 else "",
             begin_flags=BEGIN_FLAGS if X86 else "    ret i32 0",
@@ -199,24 +199,24 @@ class ThreadClock:
         )
         module = llvm.parse_assembly(text)
         machine = llvm.Target.from_default_triple().create_target_machine()
-        self._engine = llvm.create_mcjit_compiler(module, machine)  # kept: its code lives as long
+        self._engine = llvm.create_mcjit_compiler(module, machine)  # kept alive, and its code with it
         self._engine.finalize_object()
         self._begin_flags = ctypes.CFUNCTYPE(ctypes.c_uint32)(self._engine.get_function_address("begin_flags"))
         self._end_flags = ctypes.CFUNCTYPE(ctypes.c_uint32, ctypes.c_uint32)(
             self._engine.get_function_address("end_flags")
         )
         self._before = 0
-        self.in_place = False
+        self.installed = False
 
         def wrapping(launch: Callable[[], None]) -> Callable[[], None]:
             def launch_and_wrap() -> None:
-                if not self.in_place and cores and hasattr(os, "sched_setaffinity"):
-                    # Another library's OpenMP may have bound this thread to one core: Numba's threads would all share
-                    # it.
+                if not self.installed and cores and hasattr(os, "sched_setaffinity"):
+                    # Another library's OpenMP may have bound this thread to one core: all of Numba's threads would
+                    # share it.
                     os.sched_setaffinity(0, cores)
                 launch()
-                if not self.in_place:
-                    self.in_place = True
+                if not self.installed:
+                    self.installed = True
                     self._global("real").value = llvm.address_of_symbol("numba_parallel_for")
                     llvm.add_symbol("numba_parallel_for", self._engine.get_function_address("parallel_for"))
 
@@ -229,30 +229,30 @@ class ThreadClock:
 
     @property
     def entered(self) -> int:
-        """Regions entered since the last `start`."""
+        """The number of regions entered since the last `start`."""
         return int(self._global("entered").value)
 
     def start(self, computing: bool = False) -> None:
-        """Time regions from now on, and forget those before.
+        """Time regions from now on, and clear those before.
 
-        computing: by each thread's own time on a core, so that a thread that was put aside looks no busier. Then only
-        differences within one share mean something.
+        computing: in each thread's CPU time, so that preemption does not count. Then only differences within one share
+        have a meaning.
         """
         self._global("clock", ctypes.c_int32).value = time.CLOCK_THREAD_CPUTIME_ID if computing else CLOCK
         self._global("filled").value = self._global("entered").value = 0
         self._global("timing").value = 1
 
     def stop(self) -> list[Entry]:
-        """Time no longer; gives the regions since `start`, as far as there was room."""
+        """Stop timing and return the regions since `start`, at most CAPACITY of them."""
         self._global("timing").value = 0
         self._global("clock", ctypes.c_int32).value = CLOCK
-        entered = min(self.entered, ROOM)
-        filled = min(int(self._global("filled").value), ROOM)
+        entered = min(self.entered, CAPACITY)
+        filled = min(int(self._global("filled").value), CAPACITY)
         entries = self._table("entries", entered)
         shares: dict[int, list[tuple[int, float, float]]] = {}
         for number, thread, begin, end in self._table("shares", filled):
             shares.setdefault(number, []).append((thread, begin / 1e9, end / 1e9))
-        whole = filled < ROOM
+        whole = filled < CAPACITY
         return [
             Entry(kernel, begin / 1e9, end / 1e9, tuple(shares[number]))
             for number, (kernel, begin, end, _) in enumerate(entries)
@@ -265,10 +265,10 @@ class ThreadClock:
         flat = list(values)
         return [flat[at : at + 4] for at in range(0, 4 * rows, 4)]
 
-    def watch_flags(self, flush: bool) -> None:
-        """Clear the floating-point flags of this thread, and of the others at each region; flush: denormals to zero.
+    def clear_flags(self, flush: bool) -> None:
+        """Clear the floating-point flags of this thread, and of the others in each region. flush: denormals to zero.
 
-        Regions are timed meanwhile, for the flags of other threads are set where their shares begin.
+        Regions are timed meanwhile, since the flags of other threads are cleared where their shares begin.
         """
         self._global("flush", ctypes.c_uint32).value = FLUSH if flush else 0
         self._global("flags", ctypes.c_uint32).value = 0
@@ -276,9 +276,9 @@ class ThreadClock:
         self._global("timing").value = 1
         self._before = self._begin_flags()
 
-    def seen_flags(self) -> int:
-        """The flags that were set since `watch_flags`, on any thread; the thread's own are put back."""
-        own = int(self._end_flags(self._before))
+    def read_flags(self) -> int:
+        """Return the flags that were set since `clear_flags`, on any thread, and restore this thread's flags."""
+        flags = int(self._end_flags(self._before))
         self._global("timing").value = 0
         self._global("flush", ctypes.c_uint32).value = 0
-        return own | int(self._global("flags", ctypes.c_uint32).value)
+        return flags | int(self._global("flags", ctypes.c_uint32).value)

@@ -1,8 +1,7 @@
-"""What the types that Numba inferred, and the shape of the code, say of each loop.
+"""Hints from the types that Numba inferred, and from the structure of the code.
 
-Each function of the user's is read as it is compiled, statement after statement, right after type inference and before
-anything is rewritten (`typed_function`). What takes a look at a whole loop has a file of its own: `sums`, and
-`race_suspects`.
+Each function of the user's is read as it is compiled, statement by statement, directly after type inference and before
+anything is rewritten (`typed_function`). What concerns a whole loop is in separate files: `sums` and `race_suspects`.
 """
 
 import operator
@@ -31,16 +30,16 @@ __all__ = ["failures", "read_types", "watch_compiler"]
 NUMBA_HOME = str(Path(numba.__file__).parent)
 
 VIEWS = {"reshape", "transpose", "view", "swapaxes", "squeeze", "expand_dims", "broadcast_to", "asarray", "ravel"}
-"""Functions and methods that give an array and, as a rule, allocate none."""
+"""Functions and methods that return an array and usually do not allocate one."""
 
 PLAIN_CALLS = {"int", "int32", "int64", "intp", "len", "min", "max", "abs"}
-"""Calls that leave an index what it is."""
+"""Calls whose result is still a plain index."""
 
 DIVIDING = {operator.truediv, operator.itruediv, operator.floordiv, operator.ifloordiv, operator.mod, operator.imod}
 
 
 def watch_compiler(summaries: list[Summary]) -> None:
-    """From now on, read every function of the user's as it is compiled, and add what was found to `summaries`."""
+    """From now on, read every function of the user's as it is compiled, and append its summary to `summaries`."""
     infer = BaseTypeInference.run_pass
 
     def infer_and_read(self: Any, state: Any) -> Any:
@@ -58,11 +57,11 @@ def watch_compiler(summaries: list[Summary]) -> None:
 
 
 failures: list[str] = []
-"""Functions that could not be read, each with the reason; the profile tells them."""
+"""Functions that could not be read, each with the reason; the profile reports them."""
 
 
 def read_types(state: Any) -> Summary:
-    """What is to be known of the function that the compiler has in hand."""
+    """Return the summary of the function that the compiler is working on."""
     return _Reader(state).read()
 
 
@@ -71,7 +70,7 @@ def _fastmath(flags: Any) -> frozenset[str]:
 
 
 class _Reader:
-    """A function's code, walked once from statement to statement, and what is found on the way."""
+    """Walks a function's code once, statement by statement, and collects its summary."""
 
     def __init__(self, state: Any) -> None:
         self.code = TypedFunction(state)
@@ -97,7 +96,7 @@ class _Reader:
         if not summary.fastmath & {"reassoc", "fast"}:
             for header in code.innermost:
                 for line, name in ordered_sums(code, header):
-                    self._adds_in_order(line, name)
+                    self._ordered_sum(line, name)
         if summary.parallel:
             summary.shared = race_suspects(code)
         return summary
@@ -137,14 +136,14 @@ class _Reader:
         value = self.code.value(array)
         if not isinstance(value, ir.Arg) or not isinstance(kind, types.Array):
             return
-        own = str(value.name)
-        if inside or own not in seen:
-            seen.setdefault(own, line)
+        argument = str(value.name)
+        if inside or argument not in seen:
+            seen.setdefault(argument, line)
         if inside and kind.layout == "A":
             self._found(
                 Kind.LAYOUT,
                 line,
-                f"{own} has the type {kind}: its elements may lie apart, so every access multiplies by a stride",
+                f"{argument} has the type {kind}: its elements may be strided, so every access multiplies by a stride",
                 True,
             )
 
@@ -163,16 +162,17 @@ class _Reader:
             if not self._varies(part, inside) or self._uses_memory(part):
                 continue
             if bounds(self.code, part)[0] < 0:
+                whole, signed = self.code.as_written(index), self.code.as_written(part)
                 self._found(
                     Kind.WRAPAROUND,
                     line,
-                    f"{self.code.shown(array)}[{self.code.shown(index)}]: {self.code.shown(part)} is signed and may be "
-                    "below 0 as far as the compiler can tell, so every access asks whether to count from the end",
+                    f"{self.code.as_written(array)}[{whole}]: {signed} is signed and may be below 0 as far as the "
+                    "compiler knows, so every access tests whether to count from the end",
                     True,
                 )
 
     def _varies(self, name: str, inside: list[int]) -> bool:
-        """Whether a value is made anew in each turn of the innermost loop around it."""
+        """Whether a value changes in each iteration of the innermost loop around it."""
         body = min((self.code.loops[header].body for header in inside), key=len)
         return self._varies_in(name, body, set())
 
@@ -184,12 +184,12 @@ class _Reader:
         value, label, _ = self.code.defined[name]
         if label not in body:
             return False
-        if name in self.code.turns or is_expression(value, "phi"):
+        if name in self.code.induction or is_expression(value, "phi"):
             return True
         return isinstance(value, ir.Expr) and any(self._varies_in(used.name, body, seen) for used in value.list_vars())
 
     def _uses_memory(self, name: str, depth: int = 0) -> bool:
-        """Whether an index comes out of an array or a function: that costs a gather, and the question adds little."""
+        """Whether an index comes from an array or a function: that costs a gather, beside which the test is cheap."""
         value = self.code.value(name)
         if not isinstance(value, ir.Expr) or depth > 12:
             return False
@@ -216,18 +216,18 @@ class _Reader:
         where = "float32 values are converted and the arithmetic is done in float64, half as many at a time"
         advice = ""
         if "begins as" in cause:
-            advice = "Begin the sum with np.float32(0) where float32 is exact enough, and keep it so where it is not."
+            advice = "Begin the sum with np.float32(0) where float32 is exact enough; otherwise leave it as it is."
         self._found(Kind.PROMOTION, line, f"{cause}: {where}", inside or arrays, advice)
 
     def _cause(self, name: str, seen: set[str]) -> str:
-        """Why a number is float64, or a whole one beside float32, in words; "" where it follows from another line."""
+        """Return why a number is float64, or an integer beside float32; "" where the cause is another line."""
         root = self.code.root(name)
         if root in seen:
             return ""
         seen.add(root)
         kind, value = self.code.types.get(root), self.code.value(root)
         if isinstance(kind, (types.Integer, types.Boolean)):
-            return f"{self.code.shown(root)} is a whole number of {number_type(kind)}, which makes float64 of float32"
+            return f"{self.code.as_written(root)} is an integer, {number_type(kind)}, which converts float32 to float64"
         if isinstance(value, ir.Const):
             return f"the constant {value.value!r} is float64"
         if isinstance(value, (ir.Global, ir.FreeVar)):
@@ -241,18 +241,18 @@ class _Reader:
                 begin = self.code.value(each.name) if isinstance(each, ir.Var) else None
                 if isinstance(begin, ir.Const) and isinstance(begin.value, (int, float)):
                     line = self.code.defined[self.code.root(each.name)][2]
-                    return f"{self.code.shown(root)} begins as the float64 constant {begin.value!r} in line {line}"
+                    return f"{self.code.as_written(root)} begins as the float64 constant {begin.value!r} in line {line}"
             return ""
         if value.op in ("binop", "inplace_binop"):
             numbers = {number_type(self.code.types.get(side.name)) for side in (value.lhs, value.rhs)}
             if types.float32 in numbers:
                 return ""
             causes = [self._cause(side.name, seen) for side in (value.lhs, value.rhs)]
-            return f"{self.code.shown(root)} is float64" if all(causes) else ""
+            return f"{self.code.as_written(root)} is float64" if all(causes) else ""
         if value.op in ("unary", "cast"):
             return self._cause(value.value.name, seen)
         if value.op == "getattr" and isinstance(self.code.value(value.value.name), (ir.Global, ir.FreeVar)):
-            return f"{self.code.shown(root)} is a float64 constant"
+            return f"{self.code.as_written(root)} is a float64 constant"
         return ""
 
     def _divides(self, value: Any, line: int, inside: list[int]) -> None:
@@ -261,12 +261,12 @@ class _Reader:
             return
         constant = isinstance(self.code.value(value.rhs.name), ir.Const)
         if inside and not constant and not self._varies(value.rhs.name, inside):
-            told = f"{self.code.shown(value.rhs.name)} is the same in every turn"
+            reason = f"{self.code.as_written(value.rhs.name)} is the same in every iteration"
         else:
-            told = ""
+            reason = ""
         if isinstance(kind, types.Integer) and constant:
-            return  # by a constant whole number it is a multiplication
-        self.summary.divisions.setdefault(line, told)
+            return  # the compiler multiplies instead
+        self.summary.divisions.setdefault(line, reason)
 
     def _call(self, value: Any, line: int, inside: bool) -> None:
         kind = self.code.types.get(value.func.name)
@@ -276,11 +276,11 @@ class _Reader:
                 Kind.OBJECT_MODE,
                 line,
                 "the objmode block runs in the interpreter"
-                + (", once in every turn of the loop" if inside else ", with each value boxed and unboxed"),
+                + (", once in every iteration of the loop" if inside else ", with each value boxed and unboxed"),
                 True,
             )
         elif isinstance(kind, (types.ExternalFunctionPointer, types.ExternalFunction, types.FunctionType)):
-            self.summary.pointers[line] = self.code.shown(value.func.name)
+            self.summary.pointers[line] = self.code.as_written(value.func.name)
         elif isinstance(dispatcher, Dispatcher):
             signature = self.code.calltypes.get(value)
             plain = None if signature is None or value.kws or value.vararg else tuple(signature.args)
@@ -296,24 +296,24 @@ class _Reader:
                 return
             what = f"{name}(…) allocates an array"
         elif value.op in ("binop", "unary") and isinstance(kind, types.Array):
-            what = f"{self.code.shown(target)} allocates an array for its result"
+            what = f"{self.code.as_written(target)} allocates an array for its result"
         elif value.op == "getitem" and isinstance(kind, types.Array):
             index = self.code.types.get(value.index.name)
             parts = getattr(index, "types", [index])
             if not any(isinstance(part, types.Array) for part in parts):
                 return
-            what = f"{self.code.shown(target)} copies the chosen elements into an array"
+            what = f"{self.code.as_written(target)} copies the chosen elements into an array"
         elif value.op in ("build_list", "build_set", "build_map"):
             what = f"a {value.op.removeprefix('build_')} is allocated"
         if what:
-            when = "in every turn of the loop" if inside else "in every call, and it is called in a loop"
+            when = "in every iteration of the loop" if inside else "in every call, and it is called in a loop"
             self._found(Kind.ALLOCATION, line, f"{what} {when}", inside)
 
-    def _adds_in_order(self, line: int, name: str) -> None:
+    def _ordered_sum(self, line: int, name: str) -> None:
         self._found(
             Kind.REDUCTION,
             line,
-            f"{name} is summed up one after the other, each addition waiting for the one before; without `reassoc` the "
-            "order is kept, and the loop cannot go on in vectors",
+            f"{name} is summed in order, each addition waiting for the one before; without `reassoc` that order is "
+            "fixed, and the loop cannot be vectorised",
             True,
         )

@@ -1,6 +1,6 @@
-"""A function as Numba has it after type inference, asked about its names and its loops.
+"""A function after Numba's type inference: its names and its loops.
 
-One variable has one type there, each use names its line, and a `prange` is still a call.
+Each variable has one type there, each use has its line, and a `prange` is still a call.
 """
 
 import operator
@@ -24,11 +24,11 @@ SIGNS = {
 
 
 class TypedFunction:
-    """What the compiler has in hand of one function, for one signature.
+    """The compiler's state of one function, for one signature.
 
-    types: of each variable. blocks: its code. calltypes: the signature of each call. defined: what each variable was
-    given, in which block and line. loops: by the block of their head; innermost: the heads of those without another
-    inside. turns: for each variable that counts a for loop's turns, the head of that loop.
+    types: of each variable. blocks: its code. calltypes: the signature of each call. defined: the value assigned to
+    each variable, with its block and line. loops: by their header block; innermost: the headers of those without
+    another inside. induction: for the induction variable of each for loop, the header of that loop.
     """
 
     def __init__(self, state: Any) -> None:
@@ -46,15 +46,15 @@ class TypedFunction:
             for header, loop in self.loops.items()
             if not any(other != header and other in loop.body for other in self.loops)
         }
-        self.turns: dict[str, int] = {}
+        self.induction: dict[str, int] = {}
         for header in self.loops:
-            for name in self._turn_variables(header):
-                self.turns[name] = header
+            for name in self._induction_variables(header):
+                self.induction[name] = header
 
-    # What a name stands for.
+    # What a name refers to.
 
     def value(self, name: str) -> Any:
-        """What a name was given, through copies of copies; None for an argument and for what is not known."""
+        """Return the value of a name, through copies of copies; None for an argument and where it is unknown."""
         seen = set()
         while name in self.defined and name not in seen:
             seen.add(name)
@@ -65,7 +65,7 @@ class TypedFunction:
         return None
 
     def root(self, name: str) -> str:
-        """The first name of a chain of copies."""
+        """Return the first name of a chain of copies."""
         seen = set()
         while name in self.defined and name not in seen and isinstance(self.defined[name][0], ir.Var):
             seen.add(name)
@@ -73,7 +73,7 @@ class TypedFunction:
         return name
 
     def callee(self, expression: Any) -> tuple[str, Any]:
-        """What a call calls: its name, and the function where it is known."""
+        """Return what a call calls: its name, and the function where it is known."""
         value = self.value(expression.func.name)
         if isinstance(value, (ir.Global, ir.FreeVar)):
             return str(getattr(value.value, "__name__", value.name)), value.value
@@ -84,8 +84,8 @@ class TypedFunction:
             return str(value.attr), None
         return "", None
 
-    def shown(self, name: str) -> str:
-        """A name as the user wrote it: `s` for `s.2`; what stands for an expression as that expression."""
+    def as_written(self, name: str) -> str:
+        """Return a name as the user wrote it: `s` for `s.2`; a temporary variable as its expression."""
         while name.startswith("$") and name in self.defined and isinstance(self.defined[name][0], ir.Var):
             name = self.defined[name][0].name
         if not name.startswith("$"):
@@ -95,28 +95,28 @@ class TypedFunction:
             return repr(value.value) if isinstance(value, ir.Const) else str(value.name)
         if isinstance(value, ir.Expr):
             if value.op == "getattr":
-                return f"{self.shown(value.value.name)}.{value.attr}"
+                return f"{self.as_written(value.value.name)}.{value.attr}"
             if value.op == "getitem":
-                return f"{self.shown(value.value.name)}[{self.shown(value.index.name)}]"
+                return f"{self.as_written(value.value.name)}[{self.as_written(value.index.name)}]"
             if value.op == "static_getitem":
-                return f"{self.shown(value.value.name)}[{value.index}]"
+                return f"{self.as_written(value.value.name)}[{value.index}]"
             if value.op in ("binop", "inplace_binop"):
                 sign = SIGNS.get(value.fn, "?").removesuffix("=")
-                return f"{self.shown(value.lhs.name)} {sign} {self.shown(value.rhs.name)}"
+                return f"{self.as_written(value.lhs.name)} {sign} {self.as_written(value.rhs.name)}"
             if value.op == "unary":
-                return f"-{self.shown(value.value.name)}"
+                return f"-{self.as_written(value.value.name)}"
             if value.op == "build_tuple":
-                return ", ".join(self.shown(item.name) for item in value.items)
+                return ", ".join(self.as_written(item.name) for item in value.items)
             if value.op == "call":
                 return f"{self.callee(value)[0]}(…)"
             if value.op == "cast":
-                return self.shown(value.value.name)
+                return self.as_written(value.value.name)
         return "…"
 
     # Loops.
 
-    def _turn_variables(self, header: int) -> Iterator[str]:
-        """Names of a for loop's own variable."""
+    def _induction_variables(self, header: int) -> Iterator[str]:
+        """Yield the names of a for loop's induction variable."""
         pairs = set()
         for statement in self.blocks[header].body:
             if not isinstance(statement, ir.Assign) or not isinstance(statement.value, ir.Expr):
@@ -127,7 +127,7 @@ class TypedFunction:
                 yield statement.target.name
 
     def range_of(self, header: int) -> tuple[str, list[str]]:
-        """What a for loop walks over: "range", "prange" or "", and the names of its arguments."""
+        """Return what a for loop iterates over: "range", "prange" or "", and the names of its arguments."""
         for statement in self.blocks[header].body:
             value = getattr(statement, "value", None)
             if isinstance(value, ir.Expr) and value.op == "iternext":
@@ -142,15 +142,15 @@ class TypedFunction:
         return "", []
 
     def is_parallel(self, header: int) -> bool:
-        """Whether a loop's turns are shared out among threads."""
+        """Whether a loop's iterations are split among threads."""
         return self.range_of(header)[0] == "prange"
 
     def line_of_loop(self, header: int) -> int:
-        """The line of a loop's head."""
+        """Return the line of a loop's header."""
         return int(self.blocks[header].loc.line)
 
     def depends_on(self, name: str, on: str, seen: set[str] | None = None) -> bool:
-        """Whether a value is made of another, in any number of steps."""
+        """Whether a value depends on another, in any number of steps."""
         seen = set() if seen is None else seen
         name = self.root(name)
         if name == on:
@@ -179,17 +179,17 @@ def is_expression(value: Any, *operations: str) -> bool:
 
 
 def operator_of(value: Any) -> Any:
-    """Python's function for a binary expression; for `+=` that of `+`."""
+    """Return Python's function for a binary expression; for `+=` that of `+`."""
     return value.immutable_fn if value.op == "inplace_binop" else value.fn
 
 
 def is_signed(kind: Any) -> bool:
-    """Whether a type of whole numbers has a sign."""
+    """Whether an integer type is signed."""
     return bool(kind.signed)
 
 
 def number_type(kind: Any) -> Any:
-    """The type of a number, or of an array's elements; literals as their plain type."""
+    """Return the type of a number, or of an array's elements; literals as their plain type."""
     if isinstance(kind, types.Array):
         return kind.dtype
     if isinstance(kind, types.Literal):
@@ -198,5 +198,5 @@ def number_type(kind: Any) -> Any:
 
 
 def static_parts(index: Any) -> list[Any]:
-    """Parts of an index that was known to the compiler, wrapped so that none of them looks like a name."""
+    """Return the parts of a constant index, wrapped so that none of them looks like a name."""
     return [("constant", part) for part in index] if isinstance(index, tuple) else [("constant", index)]

@@ -1,4 +1,4 @@
-"""Arguments in words, and as a formula may use them."""
+"""Arguments as text, and as a formula may use them."""
 
 import math
 from typing import Any
@@ -8,18 +8,18 @@ import numpy as np
 
 from jitnet.compiler.numba_parts import Dispatcher
 
-__all__ = ["for_formula", "type_in_words"]
+__all__ = ["for_formula", "type_text"]
 
 
-def type_in_words(value: Any) -> str:
-    """An argument's type with its extents, for people."""
+def type_text(value: Any) -> str:
+    """Return an argument's type with its extents, as text."""
     if isinstance(value, np.ndarray):
         layout = "C" if value.flags.c_contiguous else "F" if value.flags.f_contiguous else "A"
         extents = ", ".join(map(str, value.shape))
         return f"{value.dtype}[{extents}] {layout}" + ("" if value.flags.writeable else ", read-only")
     try:
         kind = str(numba.typeof(value))
-    except Exception:  # no type of Numba's: its Python type tells enough
+    except Exception:  # not one of Numba's types: show its Python type
         kind = type(value).__name__
     if isinstance(value, Dispatcher):
         return f"the function {value.py_func.__name__}"
@@ -27,7 +27,7 @@ def type_in_words(value: Any) -> str:
 
 
 def for_formula(value: Any) -> Any:
-    """An argument as `--flop` and `--bytes` may use it: an array as its extents; None where it is of no use."""
+    """Return an argument as `--flop` and `--bytes` may use it: an array as its extents; None for other types."""
     if isinstance(value, np.ndarray):
         return {
             "shape": list(value.shape),
