@@ -108,6 +108,8 @@ def test_json_is_one_document(call):
     assert document["last_test_accuracy"] == document["epochs"][-1]["test_accuracy"]
     assert Path(document["saved"]).is_file()
     assert document["model"]["hidden"] == [8]
+    machine, reason = document["machine"], document["threads_reason"]
+    assert reason.startswith(f"{document['threads']} of {machine['cores']} core")
     assert err.count("\nepoch ") + err.startswith("epoch ") == 2
 
 

@@ -176,7 +176,7 @@ def train(
             kept=history.kept,
             final_test=history.final_test,
             costliest=history.costliest,
-            threads=f"{history.threads} {history.threads_reason}" if trainer.measures_threads else "",
+            threads=history.threads_reason if trainer.measures_threads else "",
         )
     if history.stopped:
         return 130

@@ -68,10 +68,6 @@ class Pace:
         """Seconds that a step takes on each count that was tried, in the order of their first trial."""
         return {count: median(times) for count, times in self._times.items() if times}
 
-    def step_s(self) -> dict[int, float]:
-        """The same, the one that runs first, then by count."""
-        return dict(sorted(self.tried.items(), key=lambda pair: (pair[0] != self.best, pair[0])))
-
     def note(self, steps: int, called_s: float, spent_s: float) -> None:
         """Note what the last chunk took, and choose what the next one runs on.
 

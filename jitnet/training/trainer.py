@@ -301,24 +301,19 @@ class Trainer:
         return self._pace.chooses
 
     @property
-    def threads_settled(self) -> bool:
-        """Whether the count of threads is known: as asked, the only one, or chosen after trials of others."""
-        return self._pace.settled
-
-    @property
     def threads(self) -> int:
         """The count of threads that steps run on now, trials of others apart."""
         return self._pace.best
 
     @property
     def threads_reason(self) -> str:
-        """Why `threads` are so many: as asked, or how many cores there are, which counts were tried, and what a step
-        took on the fastest and the next."""
+        """Why it is this count: as asked; or of how many cores it is, which counts were tried, and what a step took on
+        the fastest and the next."""
         plan, tried = self.plan, self._pace.tried
         if plan.asked:
             return plan.threads_reason
         cores = plan.machine.cores
-        found = f"of {cores} core{'s' * (cores != 1)}"
+        found = f"{self.threads} of {cores} core{'s' * (cores != 1)}"
         if len(tried) > 1:
             chosen, other = sorted(tried, key=lambda count: (count != self.threads, tried[count]))[:2]
             found += f": tried {', '.join(map(str, tried))}; a step took {tried[chosen] * 1e6:,.0f} µs on {chosen}"
@@ -331,8 +326,8 @@ class Trainer:
 
     @property
     def step_s(self) -> dict[int, float]:
-        """Seconds that a step takes on each count of threads that was tried; first the one that runs now."""
-        return self._pace.step_s()
+        """Seconds that a step takes on each count of threads that was tried, in the order of their first trial."""
+        return self._pace.tried
 
     @property
     def clocked(self) -> bool:
