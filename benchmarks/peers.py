@@ -8,6 +8,7 @@ weights, every system must have reached the same test accuracy, and every kernel
 
 import argparse
 import json
+import math
 import os
 import random
 import sys
@@ -37,10 +38,10 @@ TUNING_SAMPLES = 6_400
 
 
 def settings(entry: Entry) -> list[int]:
-    """Numbers of threads that the entry may run with: its own, jitnet's choice (0), or for other systems 1 and all."""
+    """Numbers of threads that an entry may run with: its own, jitnet's choice (0), or for a peer one, half and all."""
     if entry.threads or entry.system in OURS:
         return [entry.threads]
-    return sorted({1, cores()})
+    return sorted({1, max(1, cores() // 2), cores()})
 
 
 def choose(pool: Pool, work: Work, entry: Entry, result: Result) -> Worker:
@@ -63,20 +64,25 @@ def seconds(worker: Worker) -> float:
     return float(worker.request(do="measure")["seconds"])
 
 
-def run(pool: Pool, work: Work, rounds: int, draw: random.Random) -> Result:
-    """Measure one row; a system that fails is named in the result's failures, and the others continue."""
-    result = Result(work)
+def run(pool: Pool, work: Work, rounds: int, draw: random.Random, budget_s: float = math.inf) -> Result:
+    """Measure one row; a system that fails is named in the result's failures, and the others continue.
+
+    budget_s: seconds that the row may take, as far as fewer rounds keep it to them; one there is at least.
+    """
+    result, began, once_s = Result(work), time.perf_counter(), 0.0
     workers: dict[Entry, Worker] = {}
     for entry in work.entries:
         try:
             worker = choose(pool, work, entry, result)
             worker.request(do="prepare", row=work.row | {"threads": entry.threads})
-            worker.request(do="measure")  # warms caches and threads; an epoch here counts for the accuracy
+            once_s += seconds(worker)  # warms caches and threads; an epoch here counts for the accuracy
         except WorkerError as error:
             result.failures[entry.system] = str(error)
             continue
         workers[entry] = worker
         result.threads[entry] = worker.threads
+    left_s = budget_s - (time.perf_counter() - began)
+    rounds = max(1, int(min(rounds, left_s / max(once_s, 1e-9))))
     try:
         result.samples = interleave({e: partial(seconds, w) for e, w in workers.items()}, rounds, draw)
         result.checks = {entry: worker.request(do="check") for entry, worker in workers.items()}
@@ -110,6 +116,9 @@ def compare(result: Result, epochs: int) -> None:
         norms, projections = ([check[key] for check in checks] for key in ("norm", "projection"))
         result.agrees = max(norms) - min(norms) <= 1e-4 * max(norms) and max(projections) - min(projections) <= 1e-4
         result.agreement = "equal to 1e-4" if result.agrees else "numbers"
+    ours = {check["bits"] for entry, check in result.checks.items() if entry.system == "jitnet" and "bits" in check}
+    if len(ours) > 1:
+        result.agreement, result.agrees = f"{result.agreement}, bits", False
 
 
 def notes(results: list[Result]) -> list[str]:

@@ -42,6 +42,15 @@ class Result:
             counts = [entry.threads for entry in self.samples]
             one, all_cores = self.of("jitnet", 1), self.of("jitnet", max(counts, default=0))
             return _ratios(one, all_cores)
+        fixed = {e.threads: s for e, s in self.samples.items() if e.system == "jitnet" and e.threads}
+        if target.kind == "half":
+            most = max(fixed, default=0)
+            return _ratios(fixed.get(most, []), fixed.get(most // 2, []))
+        if target.kind == "choice":
+            best = min(fixed.values(), key=lambda samples: spread(samples).middle, default=[])
+            return _ratios(self.of("jitnet", 0), best)
+        if target.kind == "alone":
+            return _ratios(self.of("jitnet", 0), fixed.get(1, []))
         if target.kind == "time":
             return _ratios(ours, self.of(target.against))
         if target.kind == "rate":
@@ -99,8 +108,10 @@ def verdict(result: Result, target: Target) -> tuple[str, str]:
 def table(results: Sequence[Result]) -> list[list[str]]:
     """A group's table: a head, then a line for each row; each further target of a row has another line."""
 
+    ours = [entry for entry in results[0].work.entries if entry.system == "jitnet"]
+
     def head(entry: Entry) -> str:
-        if "speedup" in (target.kind for target in results[0].work.targets):
+        if len(ours) > 1 and entry.system == "jitnet":
             return f"{entry.threads} thread{'s' * (entry.threads != 1)}" if entry.threads else "chosen by jitnet"
         return "" if entry.system == PEAK else SYSTEMS[entry.system]
 

@@ -13,7 +13,8 @@ PEAK = "peak"
 
 @dataclass(frozen=True)
 class Entry:
-    """A system in a row. `threads` fixes the number; 0 lets jitnet choose, and tries 1 and all cores for the others."""
+    """A system in a row. `threads` fixes the number; 0 lets jitnet choose, and tries one, half of the cores and all
+    for the others."""
 
     system: str
     threads: int = 0
@@ -25,11 +26,13 @@ class Target:
 
     time: jitnet's time over that of `against`, at most `limit`. rate: jitnet's GFLOP/s over those of `against`, at
     least. peak: jitnet's share of the measured peak of fused multiply-adds, at least. speedup: the time at one thread
-    over that at all, at least. seconds, bytes, growth: jitnet's number, at most; growth is what 100 epochs need beyond
-    1, as a fraction. A `goal` is shown and compared, and is not reported as missed.
+    over that at the most, at least. half: the time at the most threads over that at half of them, at most. choice: the
+    time on the count that jitnet chooses over that on the best one; alone: over that on one; both at most. seconds,
+    bytes, growth: jitnet's number, at most; growth is what 100 epochs need beyond 1, as a fraction. A `goal` is shown
+    and compared, and is not reported as missed.
     """
 
-    kind: Literal["time", "rate", "peak", "speedup", "seconds", "bytes", "growth"]
+    kind: Literal["time", "rate", "peak", "speedup", "half", "choice", "alone", "seconds", "bytes", "growth"]
     limit: float
     against: str = ""
     goal: bool = False
@@ -46,6 +49,9 @@ class Target:
             "rate": f"{self.limit:g} × {SYSTEMS.get(self.against, '')}'s GFLOP/s",
             "peak": f"{self.limit:.0%} of peak",
             "speedup": f"{self.limit:g} × 1 thread",
+            "half": f"{self.limit:g} × half of the threads",
+            "choice": f"{self.limit:g} × the best count",
+            "alone": f"{self.limit:g} × 1 thread's time",
             "seconds": f"{self.limit:g} s",
             "bytes": f"{self.limit / 1e6:.0f} MB",
             "growth": f"+{self.limit:.0%} from 1 to 100 epochs",

@@ -25,6 +25,16 @@ def _path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
 
 
+def mnist_in(folder):
+    """A folder with files as MNIST's are."""
+    mnist = folder / "mnist"
+    mnist.mkdir()
+    for part, count in (("train", 6400), ("t10k", 100)):
+        (mnist / f"{part}-images-idx3-ubyte").write_bytes(bytes(16) + bytes(n % 251 for n in range(784)) * count)
+        (mnist / f"{part}-labels-idx1-ubyte").write_bytes(bytes(8) + bytes(n % 10 for n in range(count)))
+    return mnist
+
+
 def result_of(target, samples, flop=0.0):
     from report import Result
     from rows import Entry, Work
@@ -49,6 +59,9 @@ def test_ratio_is_formed_within_each_round():
         ("rate", 1.5, {("jitnet",): [2.0], ("numpy",): [3.2]}, 1.6),
         ("peak", 0.75, {("jitnet",): [0.5], ("peak",): [0.004]}, 0.8),
         ("speedup", 1.7, {("jitnet", 1): [1.8], ("jitnet", 2): [1.0], ("jitnet",): [0.9]}, 1.8),
+        ("half", 1.0, {("jitnet", 8): [1.0], ("jitnet", 16): [0.9], ("jitnet",): [2.0]}, 0.9),
+        ("choice", 1.05, {("jitnet",): [2.0], ("jitnet", 1): [4.0], ("jitnet", 2): [2.5], ("torch",): [1.0]}, 0.8),
+        ("alone", 1.0, {("jitnet",): [3.0], ("jitnet", 1): [4.0], ("jitnet", 2): [1.0]}, 0.75),
         ("seconds", 1.0, {("jitnet",): [0.7, 0.9, 0.8]}, 0.8),
     ],
 )
@@ -97,6 +110,126 @@ def test_accuracy_that_differs_is_said():
     result.checks[Entry("jax")]["accuracy"] = 0.969
     peers.compare(result, 8)
     assert not result.agrees
+
+
+def test_bits_that_differ_between_counts_of_threads_are_said():
+    import peers
+    from rows import Entry, Target
+
+    samples = {("jitnet",): [1.0], ("jitnet", 2): [1.0], ("torch",): [4.0]}
+    result = result_of(Target("choice", 1.05), samples)
+    result.work.row.update(work="train", data="mnist", samples=0)
+    result.checks = {Entry(*key): {"accuracy": 0.97, "bits": "a"} for key in samples}
+    result.checks[Entry("torch")]["bits"] = "b"
+    peers.compare(result, 8)
+    assert result.agrees
+    result.checks[Entry("jitnet", 2)]["bits"] = "c"
+    peers.compare(result, 8)
+    assert not result.agrees
+    assert result.agreement.endswith(", bits")
+
+
+class InstantPool:
+    """Workers of which each measurement says that it took half a second; PyTorch is missing."""
+
+    versions = {"jitnet": "1.0"}  # noqa: RUF012
+
+    def __init__(self, pythons=None):
+        self.closed = False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.closed = True
+
+    def get(self, system, threads):
+        from harness import WorkerError
+
+        if system == "torch":
+            raise WorkerError("No module named 'torch'")
+        answer = {"seconds": 0.5, "bits": "a", "threads": threads or 3, "loss": 0.5}
+        return SimpleNamespace(system=system, threads=threads, ask=lambda do, **_: answer)
+
+
+@pytest.mark.parametrize(("budget_s", "rounds"), [(math.inf, 7), (4.0, 4), (0.0, 1), (-3.0, 1)])
+def test_a_row_has_as_many_rounds_as_fit_into_its_time(budget_s, rounds):
+    import peers
+    from rows import Entry, Work
+
+    work = Work("group", "name", {"work": "train", "data": "mnist"}, (Entry("jitnet"), Entry("jitnet", 1)))
+    result = peers.run(InstantPool(), work, 7, random.Random(0), budget_s + 0.3)
+    assert {len(samples) for samples in result.samples.values()} == {rounds}
+
+
+@pytest.mark.parametrize(
+    ("available", "counts"),
+    [(1, (1,)), (2, (1, 2)), (6, (1, 2, 4, 6)), (16, (1, 2, 4, 8, 12, 16)), (64, (1, 2, 4, 8, 12, 16, 64))],
+)
+def test_the_rows_of_many_cores_are_of_the_counts_that_there_are(available, counts):
+    import cores
+
+    assert cores.counts(available) == counts
+    for work in cores.rows(available, quick=False):
+        assert {entry.threads for entry in work.entries if entry.system == "jitnet"} == {0, *counts}
+        assert work.targets[0] == cores.CHOICE
+    limits = [target.limit for work in cores.rows(available, quick=False) for target in work.targets]
+    assert (11.0 in limits and 0.9 in limits) == (available >= 16)
+
+
+def test_the_table_of_many_cores_goes_into_its_document_from_eight_cores_on(monkeypatch, tmp_path):
+    import cores
+
+    document = tmp_path / "performance.md"
+    document.write_text("above\n<!-- cores:start -->\nold\n<!-- cores:end -->\nbelow\n")
+    monkeypatch.setattr(cores, "PERFORMANCE", document)
+    assert "8 cores or more, and this process has 2" in cores.update_docs("new\n", 2)
+    assert "\nold\n" in document.read_text()
+    assert cores.update_docs("new\n", 8) == ""
+    assert document.read_text() == "above\n<!-- cores:start -->\nnew\n<!-- cores:end -->\nbelow\n"
+    assert "<!-- cores:start -->" in (ROOT / "docs" / "performance.md").read_text()
+
+
+def test_many_cores_prints_what_was_measured_and_what_was_chosen(monkeypatch, tmp_path, capsys):
+    import cores
+
+    monkeypatch.setattr(cores, "Pool", InstantPool)
+    words = ["cores.py", "--rows", "2048-2048", "--minutes", "0.01", "--update-docs"]
+    words += ["--data", str(mnist_in(tmp_path)), "--json", str(tmp_path / "all.json")]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit, match="2"):
+        cores.main()
+    words.remove("--update-docs")
+    cores.main()
+    (row,) = json.loads((tmp_path / "all.json").read_text())["rows"]
+    assert {"jitnet", "jitnet@1", f"jitnet@{cores.cores()}"} <= set(row["samples"])
+    assert {len(samples) for samples in row["samples"].values()} == {1}
+    assert row["agreement"].endswith(", chose 3")
+    assert row["targets"][0] == {
+        "target": "≤ 1.05 × the best count",
+        "value": {"middle": 1.0, "low": 1.0, "high": 1.0},
+        "verdict": "met",
+    }
+    out = capsys.readouterr().out
+    assert "its own choice" in out
+    assert "PyTorch could not run" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--data", "nowhere"], "--data: "),
+        (["--minutes", "0"], "--minutes is 0; expected more than 0"),
+        (["--update-docs", "--quick"], "--update-docs: the table there is of all rows"),
+    ],
+)
+def test_options_of_many_cores_that_do_not_fit_are_refused(options, said, monkeypatch, tmp_path, capsys):
+    import cores
+
+    monkeypatch.setattr(sys, "argv", ["cores.py", "--data", str(mnist_in(tmp_path)), *options])
+    with pytest.raises(SystemExit, match="2"):
+        cores.parse()
+    assert said in capsys.readouterr().err
 
 
 def test_section_of_a_document_is_replaced_and_nothing_else(tmp_path):
@@ -306,11 +439,7 @@ def test_a_worker_that_is_not_installed_says_why(tmp_path):
 
 
 def test_peers_measures_what_is_there_and_names_what_is_not(tmp_path):
-    mnist = tmp_path / "mnist"
-    mnist.mkdir()
-    for part, count in (("train", 6400), ("t10k", 100)):
-        (mnist / f"{part}-images-idx3-ubyte").write_bytes(bytes(16) + bytes(n % 251 for n in range(784)) * count)
-        (mnist / f"{part}-labels-idx1-ubyte").write_bytes(bytes(8) + bytes(n % 10 for n in range(count)))
+    mnist = mnist_in(tmp_path)
     words = [sys.executable, str(BENCHMARKS / "peers.py"), "--quick", "--data", str(mnist), "--systems", "numpy,jax"]
     words += ["--rows", "one image", "--json", str(tmp_path / "all.json"), "--python-of", f"jax={sys.executable}x"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=120)

@@ -131,6 +131,7 @@ def test_what_is_said_of_the_step_is_the_sum_of_its_lines(planned):
 
 def test_regions_of_one_part_are_not_parallel(planned):
     found = explain(planned(threads=1))
+    assert found.begins_on == 0
     assert {line.parts for line in found.lines} == {1}
     assert found.regions == 0
 

@@ -1,10 +1,16 @@
 """The barrier: parts see what others wrote before it, and nobody waits for a part that does not run."""
 
+import os
+import time
+from collections.abc import Callable
+from threading import Thread
+
 import numpy as np
 import pytest
 from numba import config, prange
 
 from jitnet.compiler.decorators import driver, kernel
+from jitnet.machine import host
 from jitnet.machine.barrier import add_at_once, all_here, barrier_words, forget_barrier, may_wait, wait_for_all
 from jitnet.machine.host import describe_machine, set_threads
 
@@ -22,6 +28,56 @@ def relay(words, parts, turns, written, seen, here):
                 wait_for_all(words, part, parts, turn + 1)
                 for other in range(parts):
                     seen[part, turn, other] = written[other * 1024 + turn % 2]
+
+
+@kernel
+def meet(words, part, parts, turns, asks, written, seen):
+    """What `relay` does, one part of it, on whatever thread it is called; returns the answer of `all_here`, where it
+    asks, else 1."""
+    answer = all_here(words, part, parts) if asks else 1
+    if answer == 1:
+        for turn in range(turns):
+            written[part, turn % 2] = part + turn * parts
+            wait_for_all(words, part, parts, turn + 1)
+            for other in range(parts):
+                seen[part, turn, other] = written[other, turn % 2]
+    return answer
+
+
+class Meeting:
+    """Parts that meet `turns` times, each on a Python thread of its own, two cores for all of them."""
+
+    def __init__(self, parts: int, turns: int, *, asks: bool) -> None:
+        """asks: whether they first ask if all are there; else they take it for granted."""
+        self.parts, self.turns, self.asks, self.words = parts, turns, asks, barrier_words(parts)
+        self.written, self.seen = np.zeros((parts, 2), np.int64), np.zeros((parts, turns, parts), np.int64)
+        self.answers = [-1] * parts
+
+    def hold(self, comes: Callable[[int], bool] = lambda part: True) -> list[int]:
+        """Meet; returns each part's answer, -1 of those that do not come. comes: whether a part does; it may sleep."""
+        threads = [Thread(target=self._run, args=(part, comes), daemon=True) for part in range(self.parts)]
+        forget(self.words, self.parts)
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return self.answers
+
+    def come(self, part: int) -> int:
+        """Come as this part, on the thread that calls."""
+        arguments = (np.int64(part), self.parts, self.turns, self.asks)
+        return int(meet(self.words, *arguments, self.written, self.seen))
+
+    def _run(self, part: int, comes: Callable[[int], bool]) -> None:
+        if hasattr(os, "sched_setaffinity"):  # a thread library may have bound the thread that starts these
+            os.sched_setaffinity(0, set(sorted(host.CORES or os.sched_getaffinity(0))[:2]))
+        if comes(part):
+            self.answers[part] = self.come(part)
+
+    def check(self) -> None:
+        """Behind each barrier all parts have seen what all wrote ahead of it."""
+        expected = np.arange(self.turns)[:, None] * self.parts + np.arange(self.parts)
+        np.testing.assert_array_equal(self.seen, np.broadcast_to(expected, self.seen.shape))
 
 
 @kernel
@@ -56,6 +112,53 @@ def test_each_part_sees_what_all_wrote_before():
     assert here.tolist() == [1] * parts
     expected = np.arange(turns)[:, None] * parts + np.arange(parts)
     np.testing.assert_array_equal(seen, np.broadcast_to(expected, seen.shape))
+
+
+# More threads than cores: they meet only because those that wait let the others run. Also without the compiler.
+@pytest.mark.parametrize("parts", [2, 3, 4, 5, 7, 8, 13, 16, 17, 33])
+def test_any_number_of_threads_meets_on_two_cores(parts):
+    meeting = Meeting(parts, 20 if config.DISABLE_JIT else 200, asks=False)
+    assert meeting.hold() == [1] * parts
+    meeting.check()
+
+
+@pytest.mark.parametrize("late", [0, 1, 8])
+def test_parts_that_come_late_are_waited_for(late):
+    meeting = Meeting(9, 10, asks=False)
+
+    def comes(part: int) -> bool:
+        time.sleep(0.05 * (part == late))
+        return True
+
+    assert meeting.hold(comes) == [1] * 9
+    meeting.check()
+
+
+@compiled
+@pytest.mark.parametrize("late_s", [0.0, 0.001, 0.005, 0.02])
+def test_all_parts_have_the_same_answer_however_late_one_comes(late_s):
+    meeting = Meeting(5, 10, asks=True)
+
+    def comes(part: int) -> bool:
+        time.sleep(late_s * (part == 3))
+        return True
+
+    (answer,) = set(meeting.hold(comes))
+    if answer == 1:
+        meeting.check()
+    else:
+        assert not meeting.seen.any()
+
+
+@compiled
+@pytest.mark.parametrize("missing", [0, 1, 16])
+def test_where_a_part_never_comes_all_others_give_up(missing):
+    meeting = Meeting(17, 3, asks=True)
+    answers = meeting.hold(lambda part: part != missing)
+    assert answers == [0 if part != missing else -1 for part in range(17)]
+    assert not meeting.seen.any()
+    # It comes after all, when the others are gone.
+    assert meeting.come(missing) == 0
 
 
 @kernel

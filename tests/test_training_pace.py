@@ -1,6 +1,9 @@
 """The count of threads that a run goes on with: chosen by made-up times; and the bits, which stay the same."""
 
 import os
+import random
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,79 +11,154 @@ import pytest
 import jitnet
 from jitnet.machine import host
 from jitnet.machine.host import describe_machine, set_threads
-from jitnet.training.pace import AGAIN, TRIALS, Pace, counts_to_try
+from jitnet.training import plan as plans
+from jitnet.training.pace import AGAIN, TRIALS, Pace
 
 
-def run(pace: Pace, times: dict[int, float], chunks: int) -> list[int]:
-    """The counts that so many chunks ran on, where a step takes `times` on each."""
-    counts = []
-    for _ in range(chunks):
-        counts.append(pace.threads)
-        pace.note(times[pace.threads])
-    return counts
+class Played:
+    """A run whose steps take made-up times, told to a pace as the trainer does.
+
+    tried_s: spent on another count than the one chosen so far. counts: what each chunk ran on.
+    """
+
+    def __init__(self, steps: int, first: int, most: int, least: int = 1) -> None:
+        self.pace = Pace(steps, first, most, least)
+        self.left, self.spent_s, self.tried_s = steps, 0.0, 0.0
+        self.counts: list[int] = []
+
+    def go(self, step_s: Callable[[int], float], chunks: int | None = None) -> list[int]:
+        """So many chunks, or to the end; returns the counts that they ran on."""
+        begun = len(self.counts)
+        while self.left and (chunks is None or len(self.counts) - begun < chunks):
+            pace, steps = self.pace, min(self.pace.chunk_steps, self.left)
+            took_s = steps * step_s(pace.threads)
+            self.tried_s += took_s * (pace.threads != pace.best)
+            self.spent_s += took_s
+            self.left -= steps
+            self.counts.append(pace.threads)
+            pace.note(steps, took_s, took_s)
+        return self.counts[begun:]
 
 
-@pytest.mark.parametrize(
-    ("threads", "counts"), [(1, (1,)), (2, (1, 2)), (3, (1, 2, 3)), (8, (1, 2, 4, 8)), (12, (1, 2, 4, 8, 12))]
-)
-def test_powers_of_two_and_all_are_tried(threads, counts):
-    assert counts_to_try(threads) == counts
+def table(times_us: dict[int, float]) -> Callable[[int], float]:
+    return lambda count: 1e-6 * times_us[count]
 
 
-@pytest.mark.parametrize("fastest", [1, 2, 4])
-def test_each_count_is_tried_and_the_fastest_goes_on(fastest):
-    pace = Pace((1, 2, 4))
-    times = {count: 100.0 if count == fastest else 130.0 for count in (1, 2, 4)}
-    assert pace.threads == 4
-    tried = run(pace, times, 3 * TRIALS - 1)
-    assert not pace.settled
-    tried += run(pace, times, 1)
-    assert pace.settled
-    assert sorted(tried) == sorted((1, 2, 4) * TRIALS)
-    assert not pace.trying
-    assert set(run(pace, times, AGAIN - 3 * TRIALS)) == {fastest}
-    assert next(iter(pace.step_s().items())) == (fastest, 100.0)
+LONG = 10_000_000
+
+
+def valley(best: int, noise: float, seed: int, work_s: float = 1e-3) -> Callable[[int], float]:
+    """Times with one valley, at `best` threads: part of the work is not shared, and each thread costs something."""
+    draw = random.Random(seed)
+    return lambda count: work_s * (0.05 + 1 / count + count / best**2) * (1 + abs(draw.gauss(0, noise)))
+
+
+@pytest.mark.parametrize("cores", [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64])
+def test_the_best_count_is_found_in_a_twentieth_of_the_run(cores):
+    for seed, best in enumerate(sorted({1, 2, 3, 5, 8, 11, 16, 23, 32, 50, 64, 200})):
+        true = valley(best, 0.0, 0)
+        fastest_s = min(true(count) for count in range(1, cores + 1))
+        for first in {1, cores, min(cores, best)}:
+            played = Played(int(20 / fastest_s), first, cores)
+            played.go(valley(best, 0.02, seed))
+            assert set(played.counts) <= set(range(1, cores + 1))
+            assert true(played.pace.best) <= 1.05 * fastest_s, (best, first, played.pace.tried)
+            assert played.tried_s <= 0.05 * played.spent_s, (best, first)
+            assert played.pace.settled
+
+
+@pytest.mark.parametrize("seconds", [0.02, 0.1, 0.3, 1.0, 3.0])
+@pytest.mark.parametrize("work_s", [1e-4, 2e-2])
+def test_a_short_run_tries_less(seconds, work_s):
+    tried = 0
+    for cores in (2, 8, 64):
+        for first in (1, cores):
+            true = valley(40, 0.0, 0, work_s)
+            played = Played(max(1, int(seconds / true(first))), first, cores)
+            played.go(valley(40, 0.02, 1, work_s))
+            assert played.tried_s <= 0.05 * played.spent_s
+            tried = max(tried, len(played.pace.tried))
+    assert tried == 1 if seconds <= 0.1 else tried > 1 or seconds < 1
+
+
+def test_counts_double_and_are_refined_between_the_best_and_its_neighbours():
+    times = {count: 100.0 + 5 * abs(count - 11) for count in range(1, 65)}
+    played = Played(LONG, 2, 64)
+    played.go(table(times), 60)
+    assert list(played.pace.tried)[:5] == [2, 4, 8, 16, 12]
+    assert times[played.pace.best] <= 105.0
+    assert 14 in played.pace.tried or 10 in played.pace.tried
+    assert max(played.counts) == 16  # it was clearly slower than 8
+
+
+def test_it_goes_down_to_one_thread():
+    played = Played(LONG, 8, 8)
+    played.go(table({count: 100.0 + 20 * count for count in range(1, 9)}), 40)
+    assert list(played.pace.tried) == [8, 4, 2, 1]
+    assert played.pace.best == 1
+
+
+@pytest.mark.parametrize("fastest", [1, 2])
+@pytest.mark.parametrize("first", [1, 2])
+def test_on_two_cores_both_are_tried_and_the_fastest_goes_on(first, fastest):
+    played = Played(LONG, first, 2)
+    counts = played.go(table({fastest: 100.0, 3 - fastest: 110.0}), 20)
+    assert counts[0] == first
+    assert counts.count(3 - first) >= TRIALS or fastest != first
+    assert set(played.go(table({fastest: 100.0, 3 - fastest: 110.0}), AGAIN // 2)) == {fastest}
+    assert played.pace.settled
+    assert played.pace.best == fastest
+    assert played.pace.tried == {
+        1: pytest.approx(1e-4 * (1 + (fastest != 1) / 10)),
+        2: pytest.approx(1e-4 * (1 + (fastest != 2) / 10)),
+    }
 
 
 def test_one_count_is_never_left():
-    assert set(run(Pace((3,)), {3: 1.0}, 200)) == {3}
+    played = Played(LONG, 3, 3, 3)
+    assert set(played.go(table({3: 100.0}), 200)) == {3}
+    assert played.pace.settled
+    assert not played.pace.chooses
 
 
 def test_one_bad_chunk_among_the_trials_does_not_decide():
-    pace = Pace((1, 2))
-    samples = {1: iter([120.0] * 9), 2: iter([900.0] + [80.0] * 99)}
-    for _ in range(3 * TRIALS):
-        pace.note(next(samples[pace.threads]))
-    assert pace.threads == 2
+    played, slow = Played(LONG, 2, 2), iter([5.0] + [1.0] * 99)
+    played.go(lambda count: 1e-6 * (120.0 if count == 1 else 80.0 * next(slow)), 20)
+    assert played.pace.best == 2
+
+
+def test_what_is_far_slower_is_given_up_after_two_chunks():
+    times = table({1: 500.0, 2: 80.0})
+    played = Played(LONG, 2, 2)
+    assert played.go(times, 30).count(1) <= 3  # one of them to warm up
 
 
 def test_a_neighbour_makes_it_fall_back_and_is_forgotten_when_it_goes():
-    pace = Pace((1, 2))
-    run(pace, {1: 120.0, 2: 80.0}, 2 * TRIALS)
-    assert pace.threads == 2
-    run(pace, {1: 120.0, 2: 80.0}, 20)
-    counts = run(pace, {1: 130.0, 2: 500.0}, 20)
+    quiet, busy = table({1: 120.0, 2: 80.0}), table({1: 130.0, 2: 500.0})
+    played = Played(LONG, 2, 2)
+    played.go(quiet, 30)
+    assert played.pace.best == 2
+    counts = played.go(busy, 20)
     assert counts.index(1) <= TRIALS  # not before it is sure, and not much later
     assert set(counts[TRIALS:]) == {1}
-    again = run(pace, {1: 120.0, 2: 80.0}, 2 * AGAIN * 4**3 + 100)
-    assert again[-1] == 2
+    assert played.go(quiet, 2 * AGAIN * 4**3 + 100)[-1] == 2
 
 
 def test_a_slow_moment_for_all_does_not_change_the_count():
-    pace = Pace((1, 2))
-    run(pace, {1: 120.0, 2: 80.0}, 20)
-    assert run(pace, {1: 240.0, 2: 160.0}, 2 * TRIALS).count(1) == TRIALS  # tried anew, and left
-    assert set(run(pace, {1: 120.0, 2: 80.0}, 20)) == {2}
+    quiet, slow = table({1: 120.0, 2: 80.0}), table({1: 240.0, 2: 160.0})
+    played = Played(LONG, 2, 2)
+    played.go(quiet, 20)
+    assert played.go(slow, AGAIN // 2).count(1) <= TRIALS + 1  # tried again, and left
+    assert set(played.go(quiet, 10)) == {2}
 
 
 def test_what_is_far_slower_is_tried_again_seldom():
-    pace = Pace((1, 2))
-    near = run(Pace((1, 2)), {1: 105.0, 2: 100.0}, 1000)
-    far = run(pace, {1: 400.0, 2: 100.0}, 1000)
-    assert near.count(1) > 5 * TRIALS
-    assert far.count(1) == TRIALS
-    lost = sum({1: 105.0, 2: 100.0}[count] for count in near) / 1000 - 100
-    assert lost < 1  # a hundredth of what it takes
+    near, far = (Played(LONG, 2, 2) for _ in range(2))
+    near.go(table({1: 105.0, 2: 100.0}), 1000)
+    far.go(table({1: 400.0, 2: 100.0}), 1000)
+    assert near.counts.count(1) > 5 * TRIALS
+    assert far.counts.count(1) <= TRIALS
+    assert near.tried_s < 0.05 * near.spent_s
 
 
 @pytest.mark.skipif(describe_machine().affinity < 2, reason="needs two cores")
@@ -108,7 +186,7 @@ def test_a_run_that_changes_its_threads_all_the_time_gives_the_same_bits(options
 class Changing:
     """A pace that takes the other of two counts for each chunk."""
 
-    threads, trying = 2, True
+    threads, best, chunk_steps, chooses, tried = 2, 2, 20, True, dict[int, float]()
 
     def __init__(self) -> None:
         self.chunks, self.used = 0, set()
@@ -121,11 +199,9 @@ class Changing:
             return threads
         return super().__getattribute__(name)
 
-    def note(self, step_s: float) -> None:
-        assert step_s > 0
-
-    def step_s(self) -> dict[int, float]:
-        return {}
+    def note(self, steps: int, called_s: float, spent_s: float) -> None:
+        assert steps > 0
+        assert spent_s >= called_s > 0
 
 
 @pytest.mark.skipif(
@@ -145,10 +221,45 @@ def test_one_thread_may_go_where_it_likes_and_more_are_bound():
     assert os.sched_getaffinity(0) == bound
 
 
+def trainer_of(monkeypatch, cores: int, tried: dict[int, float], hidden: int = 2048, **fields) -> jitnet.Trainer:
+    """A trainer on a machine with so many cores, some counts tried."""
+    here = replace(describe_machine(), cores=cores, affinity=cores, cores_reason=f"{cores} cores by affinity")
+    monkeypatch.setattr(plans, "describe_machine", lambda: here)
+    data = jitnet.load("digits")
+    shape = jitnet.ModelConfig(in_features=data.in_features, hidden=(hidden,), n_classes=data.n_classes)
+    trainer = jitnet.Trainer(jitnet.Model.create(shape, data), data, jitnet.TrainConfig(batch_size=512, **fields))
+    if tried:
+        trainer._pace.best = min(tried, key=lambda count: tried[count])
+        monkeypatch.setattr(Pace, "tried", tried)
+    return trainer
+
+
+def test_the_reason_names_the_counts_that_were_tried(monkeypatch):
+    steps = {4: 600e-6, 8: 412e-6, 16: 500e-6, 12: 431e-6}
+    trainer = trainer_of(monkeypatch, 8, steps)
+    assert (trainer.threads, trainer.threads_reason) == (
+        8,
+        "8 of 8 cores: tried 4, 8, 16, 12; a step took 412 µs on 8, 431 on 12",
+    )
+
+
+def test_the_reason_says_why_no_others_were_tried(monkeypatch):
+    assert trainer_of(monkeypatch, 2, {}).threads_reason == "2 of 2 cores, by estimate: too short to try others"
+    assert trainer_of(monkeypatch, 2, {}, threads=2).threads_reason == "as asked"
+    trainer = trainer_of(monkeypatch, 64, {1: 2e-6, 2: 1e-6}, hidden=128)
+    most = trainer.plan.threads
+    assert most < 64
+    assert trainer.threads_reason == (
+        "2 of 64 cores: tried 1, 2; a step took 1 µs on 2, 2 on 1; "
+        f"more than {most} would change nothing: a step has too little work for more"
+    )
+
+
 def test_counts_asked_for_are_kept():
     data = jitnet.load("digits")
     shape = jitnet.ModelConfig(in_features=data.in_features, hidden=(16,), n_classes=data.n_classes)
     trainer = jitnet.Trainer(jitnet.Model.create(shape, data, seed=0), data, jitnet.TrainConfig(epochs=1, threads=1))
     trainer.run()
     assert set(trainer.step_s) <= {1}
+    assert (trainer.history.threads, trainer.history.threads_reason) == (1, "as asked")
     assert np.isfinite(trainer.history.epochs[0].train_loss)

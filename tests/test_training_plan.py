@@ -60,6 +60,18 @@ def test_threads_and_their_reason(cores, count, fields, threads, reason):
     assert plan.program.threads <= threads
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 8, 16, 64])
+@pytest.mark.parametrize("hidden", [(32,), (512,), (2048, 64)])
+def test_a_run_begins_on_an_estimate_between_one_and_all(cores, count, hidden):
+    cores(count)
+    plan = planned(hidden=hidden)
+    assert 1 <= plan.begins_on <= plan.threads <= count
+    # More threads would change nothing: their program has the same parts.
+    more = plans.on_threads(plan, count)
+    assert [line.parts for line in more.program.step] == [line.parts for line in plan.program.step]
+    assert planned(hidden=hidden, threads=count).begins_on == count
+
+
 def test_more_threads_than_this_process_may_use_are_refused(cores):
     cores(2, affinity=4)  # a container may allow less than there is
     assert planned(threads=4).threads == 4

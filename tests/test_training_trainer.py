@@ -10,7 +10,7 @@ from jitnet.errors import DivergedError, ModelError, UsageError
 from jitnet.kernels.schedule import learning_rates, schedule_settings
 from jitnet.machine.barrier import BARRIERS
 from jitnet.machine.host import describe_machine
-from jitnet.training import trainer as trainer_module
+from jitnet.training import pace as pace_module
 
 
 @pytest.fixture(scope="module")
@@ -315,8 +315,8 @@ def test_a_run_is_that_of_plain_float64(digits, optimizer, drop_last):
 @pytest.mark.parametrize("drop_last", [False, True])
 def test_the_live_reports_are_means_over_the_samples_so_far(digits, drop_last, long, monkeypatch):
     # A chunk is as short as can be, or four times as long as the one before.
-    for name in ("_CHUNK_S", "_TRIAL_S"):
-        monkeypatch.setattr(trainer_module, name, 1e9 if long else 0.0)
+    for name in ("CHUNK_S", "TRIAL_S"):
+        monkeypatch.setattr(pace_module, name, 1e9 if long else 0.0)
     data = jitnet.from_arrays(digits.train.images[:333], digits.train.labels[:333])
     # At this rate the weights stay what they are, so each batch's loss can be told beforehand.
     run = trainer(data, epochs=2, batch_size=32, shuffle=False, learning_rate=1e-12, drop_last=drop_last)
@@ -382,7 +382,7 @@ def test_in_one_region_for_all_steps_or_in_many_the_numbers_are_the_same(digits,
         assert run._run.call.meeting == MEETINGS["barriers"]
         run._run.call.meeting = MEETINGS[meeting]
         run._run.barrier[:] = 0
-        run._chunk_steps = 8  # more than one from the start: the loss ends them amid a call
+        run._pace.chunk_steps = 8  # more than one from the start: the loss ends them amid a call
         try:
             told = [(report.train_loss, report.train_accuracy, report.test_loss) for report in run.epochs()]
         except DivergedError as error:

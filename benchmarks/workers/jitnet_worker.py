@@ -66,10 +66,10 @@ class Train:
         return time.perf_counter() - start
 
     def check(self) -> dict[str, Any]:
-        plan = self.trainer.plan
+        trainer = self.trainer
         quality = protocol.quality(self.model.predict(self.data.test_images), self.data.test_labels)
         bits = protocol.bits([*self.model.weights, *self.model.biases])
-        return quality | {"bits": bits, "threads": plan.threads, "input_loops": plan.input_loops}
+        return quality | {"bits": bits, "threads": trainer.threads, "input_loops": trainer.plan.input_loops}
 
 
 class Predict:

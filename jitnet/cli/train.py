@@ -167,8 +167,7 @@ def train(
             if history.stopped or history.kept is not None:
                 model.save(run.model_path)
     if json:
-        threads = next(iter(trainer.step_s), trainer.plan.threads)
-        print_json(_document(run.folder, settings | {"threads": threads}, history, shape.task))
+        print_json(_document(run.folder, settings | {"threads": history.threads}, history, shape.task))
     else:
         view.summary(
             model=run.model_path,
@@ -177,7 +176,7 @@ def train(
             kept=history.kept,
             final_test=history.final_test,
             costliest=history.costliest,
-            threads=_threads_chosen(trainer),
+            threads=history.threads_reason if trainer.measures_threads else "",
         )
     if history.stopped:
         return 130
@@ -216,17 +215,6 @@ def _outputs(shape: "ModelConfig") -> str:
     """How many classes or targets there are, in words."""
     count = shape.out_features
     return f"{count:,} classes" if shape.task == "classify" else f"{count:,} target{'s' * (count != 1)}"
-
-
-def _threads_chosen(trainer: "Trainer") -> str:
-    """On how many threads it ended, and why; "" where that was settled before it began."""
-    if not trainer.measures_threads:
-        return ""
-    if not trainer.threads_settled:
-        return f"{trainer.plan.threads} ({trainer.plan.threads_reason}); too short to measure whether fewer are faster"
-    chosen, *others = trainer.step_s.items()
-    slower = ", ".join(f"{step_s * 1e6:,.0f} on {count}" for count, step_s in others)
-    return f"{chosen[0]}, as measured: a step takes {chosen[1] * 1e6:,.0f} µs, {slower}"
 
 
 def _warning(report: "EpochReport", trainer: "Trainer") -> str:
@@ -317,6 +305,7 @@ def _document(folder: Path, settings: dict[str, Any], history: "History", task: 
         f"best_test_{measure}": best,
         f"last_test_{measure}": seen[-1] if seen else None,
         "outcome": history.outcome,
+        "threads_reason": history.threads_reason,
         "costliest": [{"operation": name, "share": share} for name, share in history.costliest],
         "best_epoch": history.kept,
         "final_test": history.final_test

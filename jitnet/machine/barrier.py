@@ -1,17 +1,22 @@
 """Parts of one parallel region wait for each other without leaving it.
 
-A barrier costs a small part of what it takes to end a parallel region and start the next: each part counts up a number
-of its own, and goes on once all the others' have come as far.
+A barrier costs a small part of what it takes to end a parallel region and start the next. Parts meet by dissemination
+(Hensgen, Finkel and Manber 1988), in rounds: in each round a part reports what it knows in a word of its own, and waits
+for the words of three others. In the first round these are the three parts before it, and then it knows that four parts
+have come, itself among them. In the next they are those 4, 8 and 12 before it, each of which knows of four, and so on.
+Up to 4 parts meet in one round, up to 16 in two, up to 64 in three. No word is read by all parts, and no part reads all
+words.
 
 It needs all parts to run at the same time, each on a thread of its own, and no layer of threads promises that. So they
-agree first: `all_here` waits for them, and where one does not come, says no to every part, however late. Whoever calls
-it then does without barriers.
+agree first: `all_here` waits for them, and where one does not come, returns no to every part, however late. The caller
+then does without barriers.
 
-Numbers are words of one array, each part's own a page from the next one's, so that they share nothing (see
+Words are numbers of one array, each part's own a page from the next one's, so that they share no cache line (see
 `GAP_BYTES` in engine.layout).
 """
 
 import sys
+import time
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -34,7 +39,15 @@ _PATIENCE = 20_000
 """Looks, some milliseconds in all, after which a part that has not come is given up."""
 
 _SPINS = 2_000
-"""Looks, a tenth of a millisecond, after which a part that waits lets other programs have its core between them."""
+"""Looks, a tenth of a millisecond, after which a part that waits lets other threads have its core between them."""
+
+_RADIX = 4
+"""Factor by which each round multiplies the parts that a part knows of. Three words are read at once in about the time
+of one, so more of them a round, and fewer rounds, cost less in a row."""
+
+_MOST_ROUNDS = 16
+"""Rounds of a meeting at the most, enough for 4**16 parts: words of one meeting are greater than all of the one before
+it."""
 
 _REFUSALS = 3
 """Times that parts did not all come, after which nobody waits for them any more."""
@@ -73,7 +86,8 @@ if config.DISABLE_JIT:
         return int(words[at]) - value
 
     def _rest(spins: int) -> None:
-        """Let the core do something else for a moment."""
+        """Let another thread run for a moment."""
+        time.sleep(0)
 
 else:
     _WORD = ir.IntType(64)
@@ -180,9 +194,18 @@ def wait_for_all(words, part, parts, turn):
 
     What any part wrote before is seen by all behind it.
     """
-    _store(words, part * _APART, turn + 1)
-    for other in range(parts):
-        spins = 0
-        while _load(words, other * _APART) <= turn:
-            _rest(spins)
-            spins += 1
+    # A part stores its word (release) only behind the loads (acquire) that showed it the words of the round before. So
+    # whoever sees a word sees what that part wrote ahead of the barrier, and also what every part wrote that it knows
+    # of. Behind the last round that is all of them. A part that is late, or one meeting ahead, does no harm: words only
+    # grow, and each has one writer.
+    mark, known = turn * _MOST_ROUNDS, 1
+    while known < parts:
+        mark += 1
+        _store(words, part * _APART, mark)
+        for before in range(known, min(_RADIX * known, parts), known):
+            other = (part - before + parts) % parts
+            spins = 0
+            while _load(words, other * _APART) < mark:
+                _rest(spins)
+                spins += 1
+        known *= _RADIX

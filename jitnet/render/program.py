@@ -30,7 +30,7 @@ def program_table(console: Console, found: "Explanation") -> None:
         console,
         [
             ("network", f"{'-'.join(map(str, found.network))}, batch {found.batch_size}"),
-            ("threads", f"{found.threads} ({found.threads_reason})"),
+            ("threads", f"{found.threads} ({found.threads_reason}){_trials(found)}"),
             ("inputs", f"{found.input_loops} loops ({found.input_reason})"),
             ("step", f"{_regions(found.regions)}, {_count(found.flop)}FLOP, {_count(found.bytes)}B"),
         ],
@@ -94,6 +94,11 @@ def _owners(line: "ExplainedLine", limit: int = 4) -> str:
     """ "0–63 64–127": what each part owns; only the first and the last of more than `limit`."""
     ranges = [f"{first}–{last - 1}" if last > first else "-" for first, last in line.owners]
     return " ".join(ranges if len(ranges) <= limit else [ranges[0], "…", ranges[-1]])
+
+
+def _trials(found: "Explanation") -> str:
+    """What a training does where no count of threads was asked for."""
+    return f"; a training begins on {found.begins_on} and tries others" if found.begins_on else ""
 
 
 def _regions(count: int) -> str:

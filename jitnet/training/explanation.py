@@ -37,12 +37,14 @@ class ExplainedLine:
 @dataclass(frozen=True)
 class Explanation:
     """network: widths. batch_size: of a whole batch. threads, threads_reason, input_loops, input_reason: the plan's.
+    begins_on: threads that a training begins on, to try others; 0 where their count was asked for or is the only one.
     lines: the program's. regions: parallel regions of a step. flop, bytes: of a step."""
 
     network: tuple[int, ...]
     batch_size: int
     threads: int
     threads_reason: str
+    begins_on: int
     input_loops: str
     input_reason: str
     lines: tuple[ExplainedLine, ...]
@@ -62,6 +64,7 @@ def explain(plan: Plan) -> Explanation:
         plan.step.batch_size,
         plan.threads,
         plan.threads_reason,
+        0 if plan.asked or plan.threads == 1 else plan.begins_on,
         plan.input_loops,
         plan.input_reason,
         tuple(lines),

@@ -104,7 +104,8 @@ class History:
     request, by a callback or by its caller. reached: whether the last watched accuracy is the target accuracy or more;
     True without a target. kept: the epoch whose parameters the model has, where held-out data chose it. final_test:
     loss and accuracy (None where targets are numbers) on the test set where it is measured once, at the end. costliest:
-    the three operations that took longest, by name, and their shares of the steps' time.
+    the three operations that took longest, by name, and their shares of the steps' time. threads, threads_reason: how
+    many threads it ended on, and why, with the counts that were tried.
     """
 
     epochs: tuple[EpochReport, ...]
@@ -114,6 +115,8 @@ class History:
     kept: int | None = None
     final_test: tuple[float, float | None] | None = None
     costliest: tuple[tuple[str, float], ...] = ()
+    threads: int = 1
+    threads_reason: str = ""
 
     train_loss = _Column("train_loss", "Mean training loss of each epoch")
     train_accuracy = _Column("train_accuracy", "Share of right predictions on the training data in each epoch")

@@ -1,5 +1,6 @@
 """How a training will be done, and why: threads, the loops of the first layer, and the program of a step."""
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -32,7 +33,8 @@ PARAMETERS = ("params", "grads", "first_moment", "second_moment", "average")
 
 @dataclass(frozen=True)
 class Plan:
-    """threads, threads_reason: how many, and why. input_loops: "zero-skipping" or "dense", the loops of the first
+    """threads, threads_reason: how many, and why; where none were asked for, the most that change anything, of which a
+    run chooses by trying. input_loops: "zero-skipping" or "dense", the loops of the first
     layer; density: share of the inputs that are not zero; input_reason: why those loops. step: what the program is made
     for; layout: where everything is stored; program: the lines of a training step."""
 
@@ -53,6 +55,20 @@ class Plan:
     @cached_property
     def program(self) -> Program:
         return training(self.step, self.layout)
+
+    @property
+    def asked(self) -> bool:
+        """Whether the count of threads was asked for; else it is the most that a run chooses from."""
+        return self.step.config.threads > 0
+
+    @property
+    def begins_on(self) -> int:
+        """Threads that a run begins on: as asked, or an estimate, as many as the step would be times faster with the
+        parts of its lines if only FLOP took time."""
+        if self.asked:
+            return self.threads
+        flop = sum(line.cost.flop for line in self.program.step)
+        return min(self.threads, math.ceil(flop / sum(line.cost.flop / line.parts for line in self.program.step)))
 
     @cached_property
     def evaluation_program(self) -> Program:

@@ -4,7 +4,6 @@ Python runs only between chunks of batches, a few dozen a second: seldom enough 
 bar and for Ctrl-C. Where a chunk ends does not show in the result.
 """
 
-import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
@@ -27,7 +26,7 @@ from jitnet.model import Model
 from jitnet.model.encoding import encode
 from jitnet.model.fit import check_scaling, fitted, loss_and_accuracy, loss_of_guessing
 from jitnet.training.history import EpochReport, History, StepReport
-from jitnet.training.pace import Pace, counts_to_try
+from jitnet.training.pace import Pace
 from jitnet.training.plan import Plan, begin_run, data_of, make_plan, on_threads, plain_values
 from jitnet.training.samples import NewSamples
 from jitnet.training.stopping import EarlyStopping
@@ -36,12 +35,6 @@ if TYPE_CHECKING:
     from jitnet.compiler.reference import Struct
 
 __all__ = ["Chunk", "Trainer", "train"]
-
-_CHUNK_S = 0.03
-"""Seconds that a chunk of batches should take."""
-
-_TRIAL_S = 0.01
-"""The same while counts of threads are tried."""
 
 _COSTLIEST = 3
 
@@ -118,14 +111,14 @@ class Trainer:
         self._batch_size = min(config.batch_size, samples)
         self.n_steps = samples // self._batch_size if config.drop_last else -(-samples // self._batch_size)
         self.plan: Plan = make_plan(model, self._training, config, self._batch_size, scaling=self._training.scaling)
-        self._pace = Pace((config.threads,) if config.threads else counts_to_try(self.plan.threads))
+        most = self.plan.threads
+        self._pace = Pace(config.epochs * self.n_steps, self.plan.begins_on, most, most if config.threads else 1)
         self._new = None
         if config.augment.active or config.input_dropout:
             self._new = NewSamples(self._training, self._image_shape, model, config, self.plan, self._training.scaling)
         self.history = History((), "not started", reached=not config.target_accuracy)
         self._asked_to_stop = self._begun = self._ready = self.keeps_readings = False
         self._stopped_by = ""
-        self._chunk_steps = 1  # of the next chunk; more once it is known what a step takes
 
     def _split(self) -> tuple[Split, Split | None, Split | None]:
         """The samples to train on, those held out, and those to test on, with labels of the model's classes or targets
@@ -256,9 +249,7 @@ class Trainer:
             reports.append(report)
             ending = stopping.look(report, self.model)
             done = f"{epoch} of {_epochs(config.epochs)}"
-            self.history = History(
-                tuple(reports), f"{done} so far", reached=stopping.reached, costliest=self._costliest()
-            )
+            self.history = self._history(reports, f"{done} so far", stopping.reached)
             try:
                 yield report
             except GeneratorExit:
@@ -275,8 +266,22 @@ class Trainer:
         if self._held_out is not None and not self._asked_to_stop:
             loss, accuracy = self._evaluate("test")
             final_test = None if loss is None else (loss, accuracy)
-        self.history = History(
-            tuple(reports), outcome, self._asked_to_stop, stopping.reached, kept, final_test, self._costliest()
+        self.history = replace(
+            self._history(reports, outcome, stopping.reached),
+            stopped=self._asked_to_stop,
+            kept=kept,
+            final_test=final_test,
+        )
+
+    def _history(self, reports: list[EpochReport], outcome: str, reached: bool) -> History:
+        """The reports so far, what steps spent their time on, and on how many threads."""
+        return History(
+            tuple(reports),
+            outcome,
+            reached=reached,
+            costliest=self._costliest(),
+            threads=self.threads,
+            threads_reason=self.threads_reason,
         )
 
     def _step_report(self, epoch: int, done: int, totals: npt.NDArray[np.float64], seconds: float) -> StepReport:
@@ -297,14 +302,33 @@ class Trainer:
         return self._pace.chooses
 
     @property
-    def threads_settled(self) -> bool:
-        """Whether the count of threads is known: as asked, the only one, or chosen since each was tried."""
-        return self._pace.settled
+    def threads(self) -> int:
+        """The count of threads that steps run on now, trials of others apart."""
+        return self._pace.best
+
+    @property
+    def threads_reason(self) -> str:
+        """Why it is this count: as asked; or of how many cores it is, which counts were tried, and what a step took on
+        the fastest and the next."""
+        plan, tried = self.plan, self._pace.tried
+        if plan.asked:
+            return plan.threads_reason
+        cores = plan.machine.cores
+        found = f"{self.threads} of {cores} core{'s' * (cores != 1)}"
+        if len(tried) > 1:
+            chosen, other = sorted(tried, key=lambda count: (count != self.threads, tried[count]))[:2]
+            found += f": tried {', '.join(map(str, tried))}; a step took {tried[chosen] * 1e6:,.0f} µs on {chosen}"
+            found += f", {tried[other] * 1e6:,.0f} on {other}"
+        elif self.measures_threads:
+            found += ", by estimate: too short to try others"
+        if plan.threads < cores:
+            found += f"; more than {plan.threads} would change nothing: {plan.threads_reason}"
+        return found
 
     @property
     def step_s(self) -> dict[int, float]:
-        """Seconds that a step takes on each count of threads that was tried; first the one that runs now."""
-        return self._pace.step_s()
+        """Seconds that a step takes on each count of threads that was tried, in the order of their first trial."""
+        return self._pace.tried
 
     @property
     def clocked(self) -> bool:
@@ -328,7 +352,7 @@ class Trainer:
             self._shuffle(np.uint64(self.config.seed), np.uint64(epoch), self._order)
         done = 0
         while done < self.n_steps and not self._asked_to_stop:
-            count = min(self._chunk_steps, self.n_steps - done)
+            count = min(self._pace.chunk_steps, self.n_steps - done)
             making: dict[str, float] = {}
             threads = self._pace.threads
             if not threads_are_lost():
@@ -342,13 +366,9 @@ class Trainer:
                     f"lower the learning rate (--lr, now {self.config.learning_rate:g})"
                 )
             done += count
-            spent = time.perf_counter() - begin
-            called_s = time.perf_counter() - entered
-            if called_s >= _TRIAL_S / 2:  # what is shorter says more of cold caches and waking threads
-                self._pace.note(called_s / count)
-            chunk_s = _TRIAL_S if self._pace.trying else _CHUNK_S
-            fitting = math.ceil(count * chunk_s / max(spent, 1e-6))
-            self._chunk_steps = max(1, min(4 * self._chunk_steps, fitting))
+            ended = time.perf_counter()
+            spent = ended - begin
+            self._pace.note(count, ended - entered, spent)
             if self.clocked:
                 self._add_readings(way, count)
             readings = clock_readings(way.run.clock, count) if self.clocked and self.keeps_readings else None
