@@ -139,10 +139,17 @@ def test_what_parts_write_lies_pages_apart():
 
 
 def test_many_parts_of_a_large_batch_share_the_hidden_units():
-    few, many = (lay_out(shape_of((784, 512, 10)), 1024, n, skips_zeros=True, training=True) for n in (1, 16))
+    few, many = (lay_out(shape_of((784, 512, 10)), 512, n, skips_zeros=True, training=True) for n in (1, 16))
     assert few.layers[0].part_stride > 0
     assert many.layers[0].part_stride == 0
     assert many.fused
+
+
+def test_the_output_of_a_large_batch_is_made_once_where_many_would_each_make_it():
+    few, many = (lay_out(shape_of((784, 512, 10)), 1024, n, skips_zeros=True, training=True) for n in (2, 16))
+    assert few.fused
+    assert not many.fused
+    assert {row.part_stride for row in many.layers} == {0}
 
 
 @pytest.mark.parametrize("widths", WIDTHS, ids=str)

@@ -34,12 +34,13 @@ class Sizes(NamedTuple):
 
     n: samples in the batch, or of the data. i, o: in_features and out_features of the layer. outputs: of the network.
     entries: inputs of the n samples that are not zero, columns: of the i that any of them has. partials: groups that
-    contribute to the logits. parameters: all of them, filling included. activation, activation_back: FLOP a number.
-    transposed: whether a layer below needs the gradient samples last. update, update_bytes: FLOP and bytes a parameter,
-    0 where the gradient is added straight to the weights. average: whether the operation keeps the moving average.
-    limited: whether the norms of the layer's units are. between: whether a layer is between the linear one and the
-    activation. more: the layer's parameters beside weights and biases. bytes_per_input: bytes of an input as stored.
-    taps: weights of the Gaussian that smooths distortions, height and width: of an image. loss, link: of the network's
+    contribute to the logits, partial_sums: what parts leave of them, partial_places: that they write. parameters: all
+    of them, filling included. activation, activation_back: FLOP a number. transposed: whether a layer below needs the
+    gradient samples last. update, update_bytes: FLOP and bytes a parameter, 0 where the gradient is added straight to
+    the weights. average: whether the operation keeps the moving average. limited: whether the norms of the layer's
+    units are. between: whether a layer is between the linear one and the activation. more: the layer's parameters
+    beside weights and biases. bytes_per_input: bytes of an input as stored. taps: weights of the Gaussian that smooths
+    distortions, height and width: of an image. loss, link: of the network's
     loss and link.
     """
 
@@ -49,6 +50,8 @@ class Sizes(NamedTuple):
     entries: float = 0.0
     columns: float = 0.0
     partials: float = 0.0
+    partial_sums: float = 0.0
+    partial_places: float = 0.0
     parameters: float = 0.0
     activation: float = 0.0
     activation_back: float = 0.0

@@ -35,9 +35,9 @@ from jitnet.config import LAYERS, LOSSES, Layer, ModelConfig, TrainConfig
 from jitnet.engine.costs import Cost, Sizes
 from jitnet.engine.kinds import KINDS
 from jitnet.engine.layout import Layout
-from jitnet.engine.loop_records import LINE
+from jitnet.engine.loop_records import LINE, PARTIAL
 from jitnet.engine.operations import CODES, OPERATIONS
-from jitnet.engine.ownership import SAMPLES_AT_A_TIME, SPLITS, Parts, choose_parts
+from jitnet.engine.ownership import SAMPLES_AT_A_TIME, SPLITS, Parts, choose_parts, partial_sums
 from jitnet.kernels.activation import ACTIVATION_KERNELS
 from jitnet.kernels.loss import LINK_KERNELS, LOSS_KERNELS
 from jitnet.kernels.optimizer import OPTIMIZER_KERNELS
@@ -102,6 +102,15 @@ class Program:
     def table(self) -> Any:
         """The lines as the compiled loop walks them, (lines,) records of LINE."""
         return table_of(self.lines)
+
+    def partials(self, layout: Layout) -> Any:
+        """What the parts leave of the logits, (sums,) records of PARTIAL; none where units do not contribute apart."""
+        parts = next((line.parts for line in self.lines if line.operation == "partial_logits"), 1)
+        sums, _ = partial_sums(int(layout.network.n_partials), parts)
+        records = make_records(PARTIAL, len(sums))
+        for record, each in zip(records, sums, strict=True):
+            record.place, record.joins = each
+        return records
 
     @property
     def regions(self) -> int:
@@ -252,13 +261,17 @@ class Writer:
         activation, optimizer = ACTIVATION_KERNELS[shape.activation], OPTIMIZER_KERNELS[step.config.optimizer]
         i, o = shape.widths[layer : layer + 2]
         direct = adds_directly(shape, step.config)
+        groups = int(self.layout.network.n_partials)
+        sums, places = partial_sums(groups, self.forward_parts(self.last - 1).count) if groups > 0 else ((), 0)
         return Sizes(
             step.batch_size,
             i,
             o,
             entries=step.batch_size * shape.in_features * step.density,
             columns=shape.in_features * step.columns,
-            partials=int(self.layout.network.n_partials),
+            partials=groups,
+            partial_sums=len(sums),
+            partial_places=places,
             parameters=self.layout.params,
             activation=activation.forward_flop,
             activation_back=activation.backward_flop,
@@ -294,8 +307,17 @@ class Writer:
             return self.first_parts()
         return self._units(self.layer_flop(layer), layer)
 
-    def output_parts(self) -> Parts:
-        return choose_parts(self.layer_flop(self.last), self.step.threads, self.step.threads, "")
+    def gather_parts(self) -> Parts:
+        return self._moving_parts(_price(_cost("gather", self._sizes(0, "gather"))))
+
+    def output_parts(self, *, gathers: bool = False) -> Parts:
+        """gathers: the next batch in the same region."""
+        gather = _price(_cost("gather", self._sizes(0, "gather"))) if gathers else 0.0
+        return self._moving_parts(self.layer_flop(self.last) + gather)
+
+    def _moving_parts(self, work: float) -> Parts:
+        """Of work by samples."""
+        return choose_parts(work, self.step.threads, self.step.batch_size, f"sample{'s' * (self.step.batch_size != 1)}")
 
     def backward_parts(self, layer: int) -> Parts:
         return self._units(2.0 * self.layer_flop(layer), layer - 1)
@@ -382,7 +404,7 @@ def training(step: Step, layout: Layout) -> Program:
     last, late = writer.last, updates_late(step.shape, step.config)
     dense = not step.skips_zeros
     if dense:
-        writer.region(writer.forward_parts(0))
+        writer.region(writer.gather_parts())
         writer.add("gather", 0)
     joined = last > 0 and not late  # the first layer's forward is part of the step before
     if joined:
@@ -393,7 +415,7 @@ def training(step: Step, layout: Layout) -> Program:
         writer.region(writer.forward_parts(layer))
         writer.forward_lines(layer)
     if not writer.fused:
-        writer.region(writer.output_parts())
+        writer.region(writer.output_parts(gathers=dense))
         writer.output_lines()
         if dense:
             writer.add("gather", 0, next_batch=True)
@@ -423,7 +445,7 @@ def measuring(step: Step, layout: Layout) -> Program:
     """The program that measures: forward and loss, without dropout, batch after batch."""
     writer = Writer(step, layout)
     if not step.skips_zeros:
-        writer.region(writer.forward_parts(0))
+        writer.region(writer.gather_parts())
         writer.add("gather", 0)
     for layer in range(writer.last):
         writer.region(writer.forward_parts(layer))
@@ -452,14 +474,19 @@ def on_data(operations: Sequence[str], sizes: Sizes, threads: int) -> Program:
     """A program on the data set: list its entries, make an epoch's samples; in steps of SAMPLES_AT_A_TIME, as
     `predicting` shares them. sizes, and costs: of all samples."""
     costs = [_cost(name, sizes) for name in operations]
-    # A byte moved is worth about ten multiply-adds.
-    work = sum(cost.flop + 10.0 * cost.bytes for cost in costs)
-    parts = choose_parts(work, threads, max(1, -(-int(sizes.n) // SAMPLES_AT_A_TIME)), "lots of samples")
+    parts = choose_parts(
+        sum(map(_price, costs)), threads, max(1, -(-int(sizes.n) // SAMPLES_AT_A_TIME)), "lots of samples"
+    )
     lines = (
         Line(1, name, 0, OPERATIONS[name].split, parts.count, parts.reason, cost)
         for name, cost in zip(operations, costs, strict=True)
     )
     return Program((), tuple(lines), "never")
+
+
+def _price(cost: Cost) -> float:
+    """Of work that moves numbers more than it computes, in FLOP: a byte moved is worth about ten multiply-adds."""
+    return cost.flop + 10.0 * cost.bytes
 
 
 def _cost(operation: str, sizes: Sizes) -> Cost:

@@ -60,6 +60,7 @@ def training_run(step: Step, layout: Layout, program: Program, n_steps: int) -> 
         layers=layout.layers,
         parameters=layout.parameters,
         network=layout.network,
+        partials=program.partials(layout),
         settings=settings,
         optimizer=optimizer_settings(config),
         schedule=schedule_settings(config, n_steps),

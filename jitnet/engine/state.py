@@ -20,12 +20,14 @@ from jitnet.engine.loop_records import (
     LINE,
     NETWORK,
     PARAMETER,
+    PARTIAL,
     SETTINGS,
     CallRecord,
     LayerRecord,
     LineRecord,
     NetworkRecord,
     ParameterRecord,
+    PartialRecord,
     SettingsRecord,
 )
 from jitnet.engine.step_clock import Clock, no_clock
@@ -85,13 +87,15 @@ class Outputs(NamedTuple):
 
 
 class Run(NamedTuple):
-    """All of it. optimizer: a record with its code, weight_decay and each of HYPERPARAMETERS; order: (samples,) int32,
-    batch k is order[k * batch_size : (k + 1) * batch_size]; barrier: words of compiler.barrier."""
+    """All of it. partials: what the parts of a step leave of the logits, in the order of summing. optimizer: a record
+    with its code, weight_decay and each of HYPERPARAMETERS; order: (samples,) int32, batch k is order[k * batch_size :
+    (k + 1) * batch_size]; barrier: words of compiler.barrier."""
 
     program: Records[LineRecord]
     layers: Records[LayerRecord]
     parameters: Records[ParameterRecord]
     network: NetworkRecord
+    partials: Records[PartialRecord]
     settings: SettingsRecord
     optimizer: np.record
     schedule: schedule.ScheduleRecord
@@ -167,6 +171,7 @@ def empty_run() -> Run:
         make_records(LAYER, 1),
         make_records(PARAMETER, 0),
         make_record(NETWORK),
+        make_records(PARTIAL, 0),
         make_record(SETTINGS),
         optimizer.optimizer_settings(TrainConfig()),
         schedule.schedule_settings(TrainConfig(), 1),
