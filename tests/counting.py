@@ -31,7 +31,7 @@ _COUNTED = {np.add, np.subtract, np.multiply, np.divide, np.sqrt}
 _FREE = {np.negative, np.floor, np.ldexp, np.less, np.greater, np.bitwise_and}
 _MOVES = {np.concatenate, np.stack, np.where}
 
-STEERING = ("byte_values", "cursors", "marks", "squares")
+STEERING = ("byte_values", "cursors", "squares")
 """Arrays of a run's state that do not count, beside the order."""
 
 

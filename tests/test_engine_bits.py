@@ -84,6 +84,17 @@ def test_where_the_output_is_made_once_for_all_parts(monkeypatch):
             same(bits(problem, 16, inputs="sparse", threads=threads)[0], expected)
 
 
+@pytest.mark.parametrize("options", [{}, {"clip_norm": 0.1}, {"max_norm": 0.3, "norm": "layer"}], ids=str)
+def test_where_columns_are_marked_once_for_all_parts(options, monkeypatch):
+    problem = Problem(NETWORKS[2], 201)
+    for batch_size in (20, 90):  # fewer samples than a mark has bits, and more
+        expected, _ = bits(problem, batch_size, inputs="sparse", chunk=2, **options)
+        with monkeypatch.context() as patch:
+            patch.setattr(ownership, "_HANDING_FLOP", -np.inf)
+            for threads in (1, 2, 3, 4):
+                same(bits(problem, batch_size, inputs="sparse", threads=threads, **options)[0], expected)
+
+
 MANY_PARTS = (2, 3, 5, 8, 16, 33)
 WIDE_PARTIALS = (6, 33 * PARTIAL_UNITS + 5, 7)  # 34 groups of units: no power of two, and no whole group at the end
 WIDE_LAYERS = (6, 33 * PANEL + 1, 33 * PANEL + 1, 33 * PARTIAL_UNITS, 3)

@@ -16,6 +16,8 @@ SIZES = Sizes(
     partials=2,
     partial_sums=2,
     partial_places=2,
+    markers=2,
+    marked=3,
     parameters=24,
     activation=7,
     activation_back=9,
@@ -40,7 +42,8 @@ BY_HAND = {
     "loss": (3 * (27 * 4 + 8), 12 * (12 + 3)),
     "backward_input": (120, 4 * (12 + 20 + 2 * 15)),
     "backward_weight": (120, 4 * (15 + 12 + 20)),
-    "backward_sparse": (48, 4 * (6 + 12 + 20)),
+    "backward_sparse": (48, 4 * (6 + 12 + 20) + 2 * 8 * 5 + 3 * 2 * 5),  # two parts' words, of three vectors of samples
+    "mark": (0, 4 * 6 + 3 * 2 * 5),
     "backward_bias": (24, 4 * (12 + 4)),
     "drop_back": (12, 96),
     "activate_back": (120, 192),
@@ -83,7 +86,9 @@ def test_an_operation_costs_what_it_is_counted_to(name):
         ("update_weights", {"average": True, "update": 0, "update_bytes": 0}, (60, 240)),
         # Gradients that are added to the weights are read too.
         ("backward_weight", {"update": 0}, (120, 4 * (15 + 12 + 40))),
-        ("backward_sparse", {"update": 0}, (48, 4 * (6 + 12 + 2 * 12))),
+        ("backward_sparse", {"update": 0, "markers": 1, "marked": 0}, (48, 4 * (6 + 12 + 2 * 12) + 8 * 5)),
+        # Each of three parts marks all columns for itself.
+        ("backward_sparse", {"markers": 3, "marked": 0}, (48, 4 * (6 + 12 + 20) + 3 * 8 * 5)),
         ("backward_bias", {"update": 0}, (24, 4 * (12 + 8))),
         # Nothing is below the first layer, and one group of units has the biases.
         ("activate_back", {"transposed": False}, (120, 144)),

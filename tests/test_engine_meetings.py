@@ -39,8 +39,9 @@ NETWORKS = {
 
 @pytest.fixture(autouse=True)
 def _every_part_pays(monkeypatch):
-    """Small networks are split too: as if a region cost nothing."""
+    """Small networks are split too: as if a region cost nothing. Columns are marked once for all."""
     monkeypatch.setattr(ownership, "_REGION_FLOP", 1)
+    monkeypatch.setattr(ownership, "_HANDING_FLOP", -np.inf)
 
 
 class Region(NamedTuple):

@@ -45,8 +45,9 @@ ON_DATA = ["count_entries", "list_entries", "augment", "drop_samples"]
 
 @pytest.fixture(autouse=True)
 def _every_part_pays(monkeypatch):
-    """Small networks are split too: as if a region cost nothing."""
+    """Small networks are split too: as if a region cost nothing. Columns are marked once for all."""
     monkeypatch.setattr(ownership, "_REGION_FLOP", 1)
+    monkeypatch.setattr(ownership, "_HANDING_FLOP", -np.inf)
 
 
 def made(widths, options, inputs, threads):
@@ -115,6 +116,7 @@ def needed(line):
         "add_partials": [("partial_logits", below)],
         # Of the first layer each part reads what it has written itself.
         **{name: [*(own_gradient if own else []), *undone] for name in ("backward_input", *backward)},
+        "backward_sparse": [*(own_gradient if own else []), *undone, ("mark", own)],
         "normalise": [("forward", own), ("forward_sparse", own)],
         "activate": normalised,
         "normalise_back": [*own_gradient, ("backward_norm", own)],

@@ -8,9 +8,9 @@ Bytes are each different number once as read, unless the line itself has written
 float32: what must move even if the caches were perfect. Where zeros are skipped the weights of a column count if any
 sample of the batch has an entry in it.
 
-Left out is what steers a loop (the samples' order, starts of lists, marks and cursors), tables, sums of blocks, and a
+Left out is what steers a loop (the samples' order, starts of lists, cursors), tables, sums of blocks, and a
 part's scratch; also arithmetic that a line, an image or a row has once. What every part does for itself counts
-once.
+once; the marks of columns that each makes for itself as often as they are made.
 
 `tests/test_engine_counts.py` holds all of it against what the operations are seen to do in plain Python.
 """
@@ -39,9 +39,10 @@ class Sizes(NamedTuple):
     gradient samples last. update, update_bytes: FLOP and bytes a parameter, 0 where the gradient is added straight to
     the weights. average: whether the operation keeps the moving average. limited: whether the norms of the layer's
     units are. between: whether a layer is between the linear one and the activation. more: the layer's parameters
-    beside weights and biases. bytes_per_input: bytes of an input as stored. taps: weights of the Gaussian that smooths
-    distortions, height and width: of an image. loss, link: of the network's
-    loss and link.
+    beside weights and biases. bytes_per_input: bytes of an input as stored. markers: parts that each need the marks of
+    all columns. marked: vectors of samples that are marked for all parts, 0 where each marks them for itself. taps:
+    weights of the Gaussian that smooths distortions, height and width: of an image. loss, link: of the network's loss
+    and link.
     """
 
     n: float
@@ -63,6 +64,8 @@ class Sizes(NamedTuple):
     between: bool = False
     more: float = 0.0
     bytes_per_input: float = 1.0
+    markers: float = 0.0
+    marked: float = 0.0
     taps: float = 0.0
     height: float = 0.0
     width: float = 0.0

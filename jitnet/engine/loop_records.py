@@ -133,6 +133,7 @@ class SettingsRecord(Record, Protocol):
     activation: int  # its code
     loss_code: int
     link_code: int
+    shares_marks: bool  # columns are marked once for all parts
     adds_directly: bool  # gradients scaled by -learning rate are added straight to the weights
     label_smoothing: float
     clip_norm: float

@@ -30,6 +30,7 @@ __all__ = [
     "choose_parts",
     "each_for_itself",
     "joins",
+    "marks_together",
     "part_of",
     "partial_sums",
 ]
@@ -59,6 +60,9 @@ SAMPLES_AT_A_TIME = 4 * PREDICT_BLOCK
 _REGION_FLOP = 400_000
 """Work that pays for one more thread: what starting a region costs is about this much at a core's usual pace."""
 
+_ENTRY_FLOP, _MARK_FLOP, _HANDING_FLOP = 60, 30, 150_000
+"""What marking an entry's column is worth, reading a column's mark that another core has written, and a line more."""
+
 _MEETING_FLOP = 400_000
 """Work that another meeting of all parts is worth, with what each waits for the slowest."""
 
@@ -86,6 +90,14 @@ def each_for_itself(flop: float, parts: int) -> bool:
     """Whether each of so many parts makes for itself what takes so much work. Else each makes a share, and a meeting is
     behind it: that pays where the share saves more work than a meeting costs."""
     return flop * (parts - 1) / parts < _MEETING_FLOP
+
+
+def marks_together(entries: float, columns: float, samples: float, parts: int) -> bool:
+    """Whether so many parts mark a batch's columns together, each for some vectors of samples, and read what the others
+    have marked. Else each marks the columns of all samples for itself: of a small batch that is less to wait for."""
+    vectors = -(-samples // LANES)
+    read = columns * vectors * (parts - 1) / parts
+    return _ENTRY_FLOP * entries * (1 - 1 / min(parts, vectors)) > _MARK_FLOP * read + _HANDING_FLOP
 
 
 @helper

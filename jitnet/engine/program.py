@@ -38,7 +38,7 @@ from jitnet.engine.kinds import KINDS
 from jitnet.engine.layout import Layout
 from jitnet.engine.loop_records import LINE, PARTIAL
 from jitnet.engine.operations import CODES, OPERATIONS
-from jitnet.engine.ownership import SAMPLES_AT_A_TIME, SPLITS, Parts, choose_parts, partial_sums
+from jitnet.engine.ownership import SAMPLES_AT_A_TIME, SPLITS, Parts, choose_parts, marks_together, partial_sums
 from jitnet.kernels.activation import ACTIVATION_KERNELS
 from jitnet.kernels.loss import LINK_KERNELS, LOSS_KERNELS
 from jitnet.kernels.optimizer import OPTIMIZER_KERNELS
@@ -168,11 +168,11 @@ _GATHERED, _BATCH_BEFORE = "the inputs of all samples", "the end of the batch be
 class Writer:
     """Writes lines; knows the step, its layout, and which region is being written.
 
-    meets: whether parts share each step, and so meet. dropout: whether units are dropped.
+    meets: whether parts share each step, and so meet. trains: whether units are dropped, and gradients made.
     """
 
-    def __init__(self, step: Step, layout: Layout, *, meets: bool = True, dropout: bool = False) -> None:
-        self.step, self.layout, self.meets, self.dropout = step, layout, meets, dropout
+    def __init__(self, step: Step, layout: Layout, *, meets: bool = True, trains: bool = False) -> None:
+        self.step, self.layout, self.meets, self.trains = step, layout, meets, trains
         self._blocks = step.shape.blocks
         late = updates_late(step.shape, step.config)
         self._updates = not late and (not adds_directly(step.shape, step.config) or step.config.ema > 0.0)
@@ -191,6 +191,16 @@ class Writer:
     @property
     def output_bias(self) -> bool:
         return self.step.shape.output_bias
+
+    @property
+    def marks_together(self) -> bool:
+        """Whether columns are marked once for all parts; with the first layer's forward, a meeting ahead of their
+        use."""
+        step, parts = self.step, self.first_parts().count
+        columns = step.shape.in_features
+        entries = step.batch_size * columns * step.density
+        together = self.skips_zeros and self.last > 0 and marks_together(entries, columns, step.batch_size, parts)
+        return self.trains and together
 
     def region(self, parts: Parts, waits_for: str) -> None:
         """Begin a region of so many parts, which need this of each other: there they meet."""
@@ -223,7 +233,7 @@ class Writer:
 
     def drops(self, layer: int) -> bool:
         """Whether units of a layer are dropped."""
-        return self.dropout and bool(self.layout.layers[layer].dropout > 0.0)
+        return self.trains and bool(self.layout.layers[layer].dropout > 0.0)
 
     def add(self, operation: str, layer: int, split: str = "", *, next_batch: bool = False) -> None:
         """A line in the region at hand. split: another than the operation's."""
@@ -291,6 +301,8 @@ class Writer:
             between=self._has_layer_between(layer),
             more=sum(each.trained for each in self._blocks[layer] if each.kind != "linear"),
             bytes_per_input=step.bytes_per_input,
+            markers=self.first_parts().count,
+            marked=-(-step.batch_size // LANES) if self.marks_together else 0,
             outputs=shape.out_features,
             loss=LOSS_KERNELS[shape.loss].price,
             link=LINK_KERNELS[LOSSES[shape.loss].link].price,
@@ -424,7 +436,7 @@ class Writer:
 
 def training(step: Step, layout: Layout) -> Program:
     """The program of a training step."""
-    writer = Writer(step, layout, dropout=True)
+    writer = Writer(step, layout, trains=True)
     last, late = writer.last, updates_late(step.shape, step.config)
     dense = not step.skips_zeros
     if dense:
