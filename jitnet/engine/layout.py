@@ -90,6 +90,7 @@ def lay_out(
         _place_partials(layers, network)
         if skips_zeros and each_for_itself(_output_flop(config, batch_size, threads, network), threads):
             _place_replicas(layers, network, replicas, work, shared)
+        work.take(GAP_BYTES // 4)  # ahead of it is what the last part writes
         network.partials_offset = work.take(2 * int(network.n_partials) * int(network.partial_stride))
     end = work.end + GAP_BYTES // 4
     if not training:
