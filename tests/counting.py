@@ -23,15 +23,15 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from jitnet.engine.loop import perform
 from jitnet.engine.state import Run
 
-__all__ = ["Count", "Number", "Watched", "count_calls", "count_line", "watch", "watched"]
+__all__ = ["READ", "WRITTEN", "Count", "Number", "Watched", "count_calls", "count_line", "counting", "watch", "watched"]
 
-_READ, _WRITTEN = np.uint8(1), np.uint8(2)
+READ, WRITTEN = np.uint8(1), np.uint8(2)
 
 _COUNTED = {np.add, np.subtract, np.multiply, np.divide, np.sqrt}
 _FREE = {np.negative, np.floor, np.ldexp, np.less, np.greater, np.bitwise_and}
 _MOVES = {np.concatenate, np.stack, np.where}
 
-STEERING = ("byte_values", "cursors", "marks", "squares")
+STEERING = ("byte_values", "cursors", "squares")
 """Arrays of a run's state that do not count, beside the order."""
 
 
@@ -141,7 +141,7 @@ class Watched(NDArrayOperatorsMixin):
     def taken(self) -> Any:
         """The plain array, all of which is read."""
         if self.marks is not None:
-            np.maximum(self.marks, _READ, out=self.marks)
+            np.maximum(self.marks, READ, out=self.marks)
         return self.array
 
     def copy(self) -> "Watched":
@@ -168,13 +168,13 @@ class Watched(NDArrayOperatorsMixin):
         if isinstance(value, np.ndarray):
             return self._view(lambda array: array[key])
         if self.marks is not None and not self.marks[key]:
-            self.marks[key] = _READ
+            self.marks[key] = READ
         return Number(value) if isinstance(value, np.floating) else value
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self.array[key] = _taken(value)
         if self.marks is not None:
-            self.marks[key] |= _WRITTEN
+            self.marks[key] |= WRITTEN
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None) -> Any:
         if method != "__call__" or ufunc not in _COUNTED | _FREE:
@@ -216,7 +216,7 @@ class _CountingNumPy:
 
 
 @contextmanager
-def _counting() -> Iterator[None]:
+def counting() -> Iterator[None]:
     """Kernels convert numbers without losing sight of them. Random numbers come in as constants: they are reckoned in
     integers, and what is drawn once an image counts for nothing."""
     drawn = ("jitnet.kernels.random", "jitnet.kernels.splitmix")
@@ -271,10 +271,10 @@ def count_calls(call: Callable[[], None], arrays: dict[str, Watched]) -> Count:
     for array in arrays.values():
         array.marks[...] = 0
     _tally.flop = 0
-    with _counting():
+    with counting():
         call()
     found: list[dict[str, int]] = []
-    for mark in (_READ, _WRITTEN):
+    for mark in (READ, WRITTEN):
         sizes = {
             name: array.array.itemsize * int(np.count_nonzero(array.marks & mark)) for name, array in arrays.items()
         }

@@ -6,7 +6,7 @@ from loop import Loop, Problem
 from tables import OPTIMIZER_OPTIONS
 
 from jitnet.engine import ownership
-from jitnet.machine.blocks import PANEL
+from jitnet.machine.blocks import LANES, PANEL, PARTIAL_UNITS
 
 WIDE = 8 * PANEL + 3
 NETWORKS = [(70, WIDE), (70, WIDE, 10), (40, WIDE, 2 * PANEL + 1, 5), (33, WIDE, PANEL, 3 * PANEL, 7)]
@@ -19,9 +19,14 @@ def _every_part_pays(monkeypatch):
     monkeypatch.setattr(ownership, "_REGION_FLOP", 1)
 
 
-def bits(problem, batch_size, rate=0.1, epochs=2, chunk=10**6, **options):
-    """All that training leaves behind, and the parts of each line of its program."""
+def bits(problem, batch_size, rate=0.1, epochs=2, chunk=10**6, meeting="", **options):
+    """All that training leaves behind, and the parts of each line of its program. meeting: another than the program's,
+    a name in MEETINGS or "one by one"."""
     loop = Loop(problem, batch_size, **options)
+    if meeting == "one by one":
+        loop.engine_run.call.one_by_one = True
+    elif meeting:
+        loop.engine_run.call.meeting = ownership.MEETINGS[meeting]
     assert loop.run(rate, epochs=epochs, chunk=chunk) == epochs * -(-len(problem.order) // batch_size)
     left = [loop.state.params, loop.state.average, loop.state.first_moment, loop.state.second_moment, loop.totals]
     return [array.copy() for array in left], [line.parts for line in loop.program.lines]
@@ -68,6 +73,61 @@ def test_whatever_is_on(options):
     for threads in (2, 3, 4):
         for inputs in ("dense", "sparse"):
             same(bits(problem, 8, threads=threads, inputs=inputs, **options)[0], expected)
+
+
+def test_where_the_output_is_made_once_for_all_parts(monkeypatch):
+    monkeypatch.setattr(ownership, "_MEETING_FLOP", 1)
+    for widths in NETWORKS[1:]:
+        problem = Problem(widths, 40)
+        expected, _ = bits(problem, 16, inputs="sparse")
+        for threads in (2, 3, 4):
+            same(bits(problem, 16, inputs="sparse", threads=threads)[0], expected)
+
+
+@pytest.mark.parametrize("options", [{}, {"clip_norm": 0.1}, {"max_norm": 0.3, "norm": "layer"}], ids=str)
+def test_where_columns_are_marked_once_for_all_parts(options, monkeypatch):
+    problem = Problem(NETWORKS[2], 201)
+    for batch_size in (20, 90):  # fewer samples than a mark has bits, and more
+        expected, _ = bits(problem, batch_size, inputs="sparse", chunk=2, **options)
+        with monkeypatch.context() as patch:
+            patch.setattr(ownership, "_HANDING_FLOP", -np.inf)
+            for threads in (1, 2, 3, 4):
+                same(bits(problem, batch_size, inputs="sparse", threads=threads, **options)[0], expected)
+
+
+MANY_PARTS = (2, 3, 5, 8, 16, 33)
+WIDE_PARTIALS = (6, 33 * PARTIAL_UNITS + 5, 7)  # 34 groups of units: no power of two, and no whole group at the end
+WIDE_LAYERS = (6, 33 * PANEL + 1, 33 * PANEL + 1, 33 * PARTIAL_UNITS, 3)
+
+
+@pytest.mark.parametrize(
+    ("widths", "batch_size", "options"),
+    [
+        (WIDE_PARTIALS, 5, {}),
+        (WIDE_PARTIALS, 131, {}),  # more samples than contributions are made of at a time, and than a mark has bits
+        (WIDE_PARTIALS, 5, {"clip_norm": 0.1, "max_norm": 0.3, "ema": 0.9}),
+        (WIDE_PARTIALS, 5, {"loss": "squared-error", "optimizer": "adam", "dropout": (0.5,)}),
+        (WIDE_LAYERS, 2, {"residual": True, "norm": "layer", "input_scale": True}),
+        ((6, 33 * PANEL + 1, PANEL + 1), 5, {"optimizer": "momentum", "ema": 0.9}),  # logits by samples
+        ((6, PANEL, PANEL, 3), 33 * LANES + 5, {"norm": "layer", "residual": True}),  # parts by samples
+        ((33 * LANES + 1, 20), 33 * LANES + 5, {"input_scale": True}),  # by inputs, and no hidden layer
+    ],
+    ids=str,
+)
+def test_in_many_parts_also_on_fewer_cores(widths, batch_size, options):
+    problem = Problem(widths, 2 * batch_size + 1)
+    for inputs in ("dense", "sparse"):
+        expected, _ = bits(problem, batch_size, inputs=inputs, epochs=1, **options)
+        assert np.isfinite(expected[0]).all()
+        most = 0
+        for threads in MANY_PARTS:
+            for meeting in ("region ends", "one by one")[: 1 + (threads == MANY_PARTS[-1])]:
+                results, parts = bits(
+                    problem, batch_size, inputs=inputs, epochs=1, threads=threads, meeting=meeting, **options
+                )
+                same(results, expected)
+                most = max(most, *parts)
+        assert most == MANY_PARTS[-1]
 
 
 def test_the_gradient_s_norm_is_summed_in_blocks_of_one_size(monkeypatch):

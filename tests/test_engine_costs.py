@@ -14,6 +14,10 @@ SIZES = Sizes(
     entries=6,
     columns=3,
     partials=2,
+    partial_sums=2,
+    partial_places=2,
+    markers=2,
+    marked=3,
     parameters=24,
     activation=7,
     activation_back=9,
@@ -34,11 +38,12 @@ BY_HAND = {
     "partial_logits": (120, 4 * (12 + 20 + 2 * 5 + 2 * 15)),  # 4 units below 5 classes, 2 groups
     "logits": (120, 4 * (15 + 20 + 4 + 12)),
     "logits_sparse": (48, 4 * (6 + 12 + 4 + 12)),
-    "add_partials": (12, 4 * (24 + 12)),  # two groups take one addition
+    "add_partials": (12, 4 * (24 + 12)),  # two sums take one addition
     "loss": (3 * (27 * 4 + 8), 12 * (12 + 3)),
     "backward_input": (120, 4 * (12 + 20 + 2 * 15)),
     "backward_weight": (120, 4 * (15 + 12 + 20)),
-    "backward_sparse": (48, 4 * (6 + 12 + 20)),
+    "backward_sparse": (48, 4 * (6 + 12 + 20) + 2 * 8 * 5 + 3 * 2 * 5),  # two parts' words, of three vectors of samples
+    "mark": (0, 4 * 6 + 3 * 2 * 5),
     "backward_bias": (24, 4 * (12 + 4)),
     "drop_back": (12, 96),
     "activate_back": (120, 192),
@@ -81,11 +86,16 @@ def test_an_operation_costs_what_it_is_counted_to(name):
         ("update_weights", {"average": True, "update": 0, "update_bytes": 0}, (60, 240)),
         # Gradients that are added to the weights are read too.
         ("backward_weight", {"update": 0}, (120, 4 * (15 + 12 + 40))),
-        ("backward_sparse", {"update": 0}, (48, 4 * (6 + 12 + 2 * 12))),
+        ("backward_sparse", {"update": 0, "markers": 1, "marked": 0}, (48, 4 * (6 + 12 + 2 * 12) + 8 * 5)),
+        # Each of three parts marks all columns for itself.
+        ("backward_sparse", {"markers": 3, "marked": 0}, (48, 4 * (6 + 12 + 20) + 3 * 8 * 5)),
         ("backward_bias", {"update": 0}, (24, 4 * (12 + 8))),
         # Nothing is below the first layer, and one group of units has the biases.
         ("activate_back", {"transposed": False}, (120, 144)),
-        ("partial_logits", {"partials": 1}, (120, 4 * (12 + 20 + 5 + 15))),
+        ("partial_logits", {"partials": 1, "partial_sums": 1, "partial_places": 1}, (120, 4 * (12 + 20 + 5 + 15))),
+        # What one part has of two groups it adds up itself.
+        ("partial_logits", {"partial_sums": 1}, (135, 4 * (12 + 20 + 10 + 30))),
+        ("add_partials", {"partial_sums": 1}, (0, 4 * (12 + 12))),
         # Floats are neither looked up nor turned into floats.
         ("gather", {"bytes_per_input": 4}, (0, 120)),
         ("drop_samples", {"bytes_per_input": 4}, (15, 120)),

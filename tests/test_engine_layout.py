@@ -138,11 +138,42 @@ def test_what_parts_write_lies_pages_apart():
         assert 4 * (layout.network.sample_stride - 32) >= GAP_BYTES
 
 
+@pytest.mark.parametrize("batch_size", [32, 100, 512])
+@pytest.mark.parametrize("hidden", [(128,), (512,), (2048,), (256, 128, 64)], ids=str)
+def test_what_each_of_many_parts_has_for_itself_lies_a_page_from_the_others(hidden, batch_size):
+    for threads in (1, 2, 3, 5, 8, 16, 33, 64):
+        layout = lay_out(shape_of((784, *hidden, 10)), batch_size, threads, skips_zeros=True, training=True)
+        ends = {}
+        for name, first, last in places(layout, batch_size, False, True, True):
+            array, *where = name.split()
+            if array == "partials" or (layout.layers[int(where[0])].part_stride and len(where) == 2):
+                # What groups contribute may each be another part's.
+                ends.setdefault((array == "partials", int(where[-1])), []).append((first, last))
+        spans = sorted((min(first for first, _ in each), max(last for _, last in each)) for each in ends.values())
+        for (_, last), (first, _) in itertools.pairwise(spans):
+            assert 4 * (first - last) >= GAP_BYTES
+        state = allocate(layout, marked_columns=784, shares_marks=True)
+        assert (len(state.marks), len(state.cursors)) == (threads, threads)
+        assert 8 * (state.marks.shape[1] - 784) >= GAP_BYTES
+        assert 8 * (state.cursors.shape[1] - batch_size) >= GAP_BYTES
+        assert len(state.shared_marks) >= 2 * -(-batch_size // LANES) * (784 + GAP_BYTES // 2)
+        if layout.fused:
+            assert 4 * (layout.network.sample_stride - batch_size) >= GAP_BYTES
+            assert len(state.losses) >= (threads - 1) * layout.network.sample_stride + batch_size
+
+
 def test_many_parts_of_a_large_batch_share_the_hidden_units():
-    few, many = (lay_out(shape_of((784, 512, 10)), 1024, n, skips_zeros=True, training=True) for n in (1, 16))
+    few, many = (lay_out(shape_of((784, 512, 10)), 512, n, skips_zeros=True, training=True) for n in (1, 16))
     assert few.layers[0].part_stride > 0
     assert many.layers[0].part_stride == 0
     assert many.fused
+
+
+def test_the_output_of_a_large_batch_is_made_once_where_many_would_each_make_it():
+    few, many = (lay_out(shape_of((784, 512, 10)), 1024, n, skips_zeros=True, training=True) for n in (2, 16))
+    assert few.fused
+    assert not many.fused
+    assert {row.part_stride for row in many.layers} == {0}
 
 
 @pytest.mark.parametrize("widths", WIDTHS, ids=str)

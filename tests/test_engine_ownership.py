@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from direct import direct
 
-from jitnet.config import ModelConfig
+from jitnet.compiler.decorators import plain
+from jitnet.config import ModelConfig, TrainConfig
 from jitnet.engine import ownership
 from jitnet.engine.allocation import allocate
 from jitnet.engine.layout import lay_out
-from jitnet.engine.ownership import SPLITS, Parts, choose_parts
+from jitnet.engine.ownership import SPLITS, Parts, choose_parts, partial_sums
+from jitnet.engine.program import Step, measuring, training
 from jitnet.engine.state import Batch, empty_run
-from jitnet.machine.blocks import LANES, PANEL, UPDATE_BLOCK
+from jitnet.machine.blocks import LANES, PANEL, PARTIAL_UNITS, UPDATE_BLOCK
 
 pytestmark = pytest.mark.small
 
@@ -99,3 +101,88 @@ def test_a_unit_s_weights_stay_with_one_part_in_forward_and_backward(parts):
 )
 def test_parts_and_the_reason_for_so_many(flop, threads, most, count, reason):
     assert choose_parts(flop, threads, most, "groups of units") == Parts(count, reason)
+
+
+NETWORKS = {
+    "128": ({"hidden": (128,)}, {}),
+    "512": ({"hidden": (512,)}, {}),
+    "2048": ({"hidden": (2048,)}, {}),
+    "2048-2048": ({"hidden": (2048, 2048)}, {}),
+    "256-128-64": ({"hidden": (256, 128, 64)}, {"optimizer": "adam"}),
+    "layers": ({"hidden": (256, 256), "norm": "layer", "residual": True, "input_scale": True}, {}),
+    "late": ({"hidden": (512,)}, {"clip_norm": 1.0, "max_norm": 2.0, "ema": 0.9}),
+}
+
+
+@pytest.mark.parametrize("batch_size", [32, 512, 1024])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_line_has_as_many_parts_as_its_work_pays_for_and_they_are_equal(name, batch_size):
+    fields, options = NETWORKS[name]
+    shape, config, seen = ModelConfig(in_features=784, n_classes=10, **fields), TrainConfig(**options), set()
+    for skips_zeros, threads in itertools.product((False, True), range(1, 65)):
+        layout = lay_out(shape, batch_size, threads, skips_zeros=skips_zeros, training=True)
+        step = Step(shape, config, batch_size, threads, 0.2, skips_zeros, 1)
+        run = empty_run()._replace(layers=layout.layers)
+        run = run._replace(state=run.state._replace(params=np.broadcast_to(np.float32(0), layout.params)))
+        for line in {*training(step, layout).lines, *measuring(step, layout).lines}:
+            worth = line.cost.flop // ownership._REGION_FLOP + 1
+            if line.split == "every part":
+                assert line.cost.flop * (line.parts - 1) / line.parts < ownership._MEETING_FLOP, line
+                continue
+            count, together = whole(run, batch_size, line.split, line.layer)
+            assert line.parts <= threads
+            assert line.parts >= min(threads, worth, -(-count // together)), line
+            case = line.split, count, together, line.parts
+            if case not in seen:
+                assert_shared_evenly(run, batch_size, line, count, together)
+            seen.add(case)
+
+
+def assert_shared_evenly(run, batch_size, line, count, together):
+    """Everything once, and no part has more than one piece that stays together above another."""
+    batch, split, owns = batch_of(batch_size), SPLITS[line.split], plain(ownership.assigned_range)
+    owned = [tuple(owns(run, batch, split, line.layer, part, line.parts)) for part in range(line.parts)]
+    assert owned[0][0] == 0
+    assert owned[-1][1] == count
+    assert all(before == after for (_, before), (after, _) in itertools.pairwise(owned))
+    pieces = [-(-(last - first) // together) for first, last in owned]
+    assert max(pieces) - min(pieces) <= 1, line
+
+
+@pytest.mark.parametrize("groups", [1, 2, 3, 6, 8, 33, 64, 100])
+def test_the_logits_are_added_up_in_one_order_whatever_the_parts(groups):
+    """As words: each part adds what it has, and the output the rest."""
+
+    def word(parts):
+        places, stack = {}, []
+        for part in range(parts):
+            first, last = plain(ownership.part_of)(groups, part, parts)
+            own = []
+            for group in range(first, last):
+                own.append(str(group))
+                for _ in range(plain(ownership.joins)(first, group + 1, 1)):
+                    right = own.pop()
+                    own.append(f"({own.pop()}+{right})")
+            places |= dict(enumerate(own, first))
+        sums, written = partial_sums(groups, parts)
+        assert [each.place for each in sums] == list(places)
+        assert len(sums) <= written <= groups
+        for each in sums:
+            stack.append(places[each.place])
+            for _ in range(each.joins):
+                right = stack.pop()
+                stack.append(f"({stack.pop()}+{right})")
+        while len(stack) > 1:
+            right = stack.pop()
+            stack.append(f"({stack.pop()}+{right})")
+        return stack[0]
+
+    expected = word(1)
+    assert {word(parts) for parts in range(2, 70)} == {expected}
+    if groups == 6:
+        assert expected == "(((0+1)+(2+3))+(4+5))"
+
+
+def test_of_wide_layers_a_few_parts_leave_a_sum_each():
+    assert [len(partial_sums(2048 // PARTIAL_UNITS, parts)[0]) for parts in (1, 2, 4, 8, 16)] == [1, 2, 4, 8, 16]
+    assert len(partial_sums(2048 // PARTIAL_UNITS, 3)[0]) <= 3 * 4

@@ -108,10 +108,11 @@ def test_every_line_of_the_program_is_told_as_it_is(planned, name):
     expected = [("first step", line) for line in program.first] + [("every step", line) for line in program.step]
     for told, (when, line) in zip(found.lines, expected, strict=True):
         assert (told.when, told.batch) == (when, "next" if line.next_batch else "this")
-        for field in ("region", "operation", "layer", "kernels", "split", "parts", "reason"):
+        for field in ("region", "operation", "layer", "kernels", "split", "parts", "reason", "waits_for"):
             assert getattr(told, field) == getattr(line, field), field
         assert (told.flop, told.bytes) == (line.cost.flop, line.cost.bytes)
         assert told.reason
+        assert told.waits_for or told.region == 1
         assert set(told.kernels) <= set(OPERATIONS[told.operation].kernels)
     assert {line.batch for line in found.lines if line.when == "first step"} == {"this"}
 
@@ -147,6 +148,8 @@ def test_a_wide_terminal_has_kernels_and_reasons_in_the_row_of_their_operation(p
         assert line.operation in words
         for kernel in line.kernels:
             assert kernel in words
+    for line in found.lines:
+        assert line.waits_for in words
     heads = next(row for row in text.splitlines() if "operation, layer" in row)
     assert re.split(r"\s{2,}", heads.strip())[:2] == ["region", "operation, layer"]
     for head in ("kernels", "split by", "parts", "why so", "FLOP", "bytes"):
@@ -163,6 +166,8 @@ def test_a_narrow_terminal_has_tables_of_their_own_for_them(planned, shown, widt
     for line in found.lines:
         assert line.operation in in_words(text[:regions])
         assert line.reason in in_words(text[regions:kernels])
+        assert "waits for" in in_words(text[regions:kernels])
+        assert line.waits_for in in_words(text[regions:kernels])
         for kernel in line.kernels:
             assert kernel in in_words(text[kernels:])
 

@@ -6,16 +6,18 @@ from direct import direct
 from layouts import MARK, filled, rounded, rows, to_panels
 
 from jitnet.kernels import gather, linear, sparse
-from jitnet.machine.blocks import PANEL, SPARSE_BLOCK, SPARSE_LAST, SPARSE_PANELS, TILE_ROWS
+from jitnet.machine.blocks import LANES, PANEL, SPARSE_BLOCK, SPARSE_LAST, SPARSE_PANELS, TILE_ROWS
 
 gather_bytes = direct(gather.gather_bytes)
 linear_forward, linear_backward_weight = direct(linear.linear_forward), direct(linear.linear_backward_weight)
-count_row, list_row, mark_columns, sparse_forward, sparse_backward_weight = (
+count_row, join_marks, list_row, mark_columns, mark_vectors, sparse_forward, sparse_backward_weight = (
     direct(function)
     for function in (
         sparse.count_row,
+        sparse.join_marks,
         sparse.list_row,
         sparse.mark_columns,
+        sparse.mark_vectors,
         sparse.sparse_forward,
         sparse.sparse_backward_weight,
     )
@@ -192,3 +194,21 @@ def test_a_columns_mark_has_a_bit_for_each_sample(samples):
     for i in range(12):
         expected = [n for n, row in enumerate(chosen) if images[row, i]]
         assert [n for n in range(64) if int(marks[i]) >> n & 1] == expected
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("samples", [1, LANES, LANES + 3, SPARSE_BLOCK])
+def test_marks_of_vectors_of_samples_join_to_those_of_all(samples):
+    images, gap = pictures(9, 12, density=0.5), 7
+    indptr, entries = compress(images)
+    chosen = np.resize(np.array([4, 8, 2, 2, 0], np.int32), samples)
+    expected, found = np.full(12, 99, np.uint64), np.full(12, 98, np.uint64)
+    mark_columns(indptr, entries, chosen, chosen[:0], expected)
+    vectors = -(-samples // LANES)
+    shared = np.full(vectors * (12 + gap), 97, np.uint16)
+    for vector in reversed(range(vectors)):
+        first, last = vector * LANES, min(samples, vector * LANES + LANES)
+        mark_vectors(indptr, entries, chosen, shared, 12 + gap, 12, first, last)
+    assert (shared.reshape(vectors, -1)[:, 12:] == 97).all()
+    join_marks(indptr, entries, chosen[:0], shared, 12 + gap, vectors, found)
+    np.testing.assert_array_equal(found, expected)

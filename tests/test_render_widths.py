@@ -67,7 +67,7 @@ def explanation() -> Explanation:
         kernels = ("transpose", "softmax_cross_entropy", "scale_rows")
         owners = ((0, 64), (64, 128))
         return ExplainedLine(
-            when, 2, operation, 1, "next", kernels, "units below", 2, "a thread each", 1.2e6, 2.6e5, owners
+            when, 2, operation, 1, "next", kernels, "units below", 2, "a thread each", "all units", 1.2e6, 2.6e5, owners
         )
 
     lines = (line("partial_logits", "first step"), line("backward_weight", "every step"), line("loss", "every step"))

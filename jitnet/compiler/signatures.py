@@ -19,6 +19,7 @@ __all__ = [
     "INT",
     "KEY",
     "REAL",
+    "SHORTS",
     "SINGLE",
     "WORDS",
     "Record",
@@ -38,6 +39,7 @@ BYTES = types.Array(types.uint8, 1, "C")
 BYTES_2D = types.Array(types.uint8, 2, "C")
 DOUBLES = types.Array(types.float64, 1, "C")
 COUNTS = types.Array(types.int64, 1, "C")
+SHORTS = types.Array(types.uint16, 1, "C")
 WORDS = types.Array(types.uint64, 1, "C")
 ENTRIES = types.Array(types.uint32, 1, "C")
 INDICES = types.Array(types.int32, 1, "C")

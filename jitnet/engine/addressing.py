@@ -3,6 +3,7 @@
 import numpy as np
 
 from jitnet.compiler.decorators import helper
+from jitnet.engine.arena import GAP_BYTES
 from jitnet.kernels.memory import clear, scale_rows, transpose
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "inputs",
     "loss_replica",
     "replica",
+    "shared_stride",
     "weight_gradient",
 ]
 
@@ -52,6 +54,12 @@ def entry_lists(run, batch, part):
     if run.call.lists_batches:
         return run.state.indptr[part], run.state.entries[part], run.order[: batch.size]
     return run.data.indptr, run.data.entries, batch.indices
+
+
+@helper
+def shared_stride(columns):
+    """From the marks of one vector of samples to those of the next, which another part may write."""
+    return columns + GAP_BYTES // 2
 
 
 @helper

@@ -6,6 +6,8 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
+from jitnet.compiler.decorators import plain
+from jitnet.engine.addressing import shared_stride
 from jitnet.engine.arena import GAP_BYTES, aligned, zeroed
 from jitnet.engine.layout import Layout
 from jitnet.engine.state import State
@@ -27,6 +29,7 @@ def allocate(
     *,
     optional: Sequence[str] = (),
     marked_columns: int = 1,
+    shares_marks: bool = False,
     works: int = 1,
     listed_samples: int = 0,
     scratch_pixels: int = 0,
@@ -34,17 +37,20 @@ def allocate(
     """Zeroed arrays for a layout.
 
     optional: which of grads, first_moment, second_moment and average are used. marked_columns: columns that each part
-    marks. works: parts that each have work, in prediction, and lists of listed_samples.
+    marks. shares_marks: whether parts mark samples for all. works: parts that each have work, in prediction, and lists
+    of listed_samples.
     scratch_pixels: float32 numbers of scratch for each of as many parts.
     """
     params, replicas, room = layout.params, layout.replicas, int(layout.network.batch_room)
     parts, gap = max(works, replicas), GAP_BYTES // 8
     own_samples = (replicas - 1) * int(layout.network.sample_stride) + room
+    marks_of_all = 2 * (room // LANES) * plain(shared_stride)(marked_columns) if shares_marks else 0
     fields = ("grads", "first_moment", "second_moment", "average")
     sizes = [params, *(params if field in optional else LANES for field in fields), works * layout.work, 256]
-    *numbers, marks, cursors, losses, correct, squares = zeroed(
+    *numbers, marks, shared_marks, cursors, losses, correct, squares = zeroed(
         *[(size, np.float32) for size in sizes],
         (parts * (marked_columns + gap), np.uint64),
+        (marks_of_all, np.uint16),
         (parts * (room + gap), np.int64),
         (own_samples, np.float32),
         (own_samples, np.int32),
@@ -54,6 +60,7 @@ def allocate(
     return State(
         *cast(tuple[Floats, Floats, Floats, Floats, Floats, Floats, Floats], tuple(numbers)),
         marks.reshape(parts, -1),
+        shared_marks,
         cursors.reshape(parts, -1),
         losses,
         correct,

@@ -8,9 +8,9 @@ Bytes are each different number once as read, unless the line itself has written
 float32: what must move even if the caches were perfect. Where zeros are skipped the weights of a column count if any
 sample of the batch has an entry in it.
 
-Left out is what steers a loop (the samples' order, starts of lists, marks and cursors), tables, sums of blocks, and a
+Left out is what steers a loop (the samples' order, starts of lists, cursors), tables, sums of blocks, and a
 part's scratch; also arithmetic that a line, an image or a row has once. What every part does for itself counts
-once.
+once; the marks of columns that each makes for itself as often as they are made.
 
 `tests/test_engine_counts.py` holds all of it against what the operations are seen to do in plain Python.
 """
@@ -34,13 +34,15 @@ class Sizes(NamedTuple):
 
     n: samples in the batch, or of the data. i, o: in_features and out_features of the layer. outputs: of the network.
     entries: inputs of the n samples that are not zero, columns: of the i that any of them has. partials: groups that
-    contribute to the logits. parameters: all of them, filling included. activation, activation_back: FLOP a number.
-    transposed: whether a layer below needs the gradient samples last. update, update_bytes: FLOP and bytes a parameter,
-    0 where the gradient is added straight to the weights. average: whether the operation keeps the moving average.
-    limited: whether the norms of the layer's units are. between: whether a layer is between the linear one and the
-    activation. more: the layer's parameters beside weights and biases. bytes_per_input: bytes of an input as stored.
-    taps: weights of the Gaussian that smooths distortions, height and width: of an image. loss, link: of the network's
-    loss and link.
+    contribute to the logits, partial_sums: what parts leave of them, partial_places: that they write. parameters: all
+    of them, filling included. activation, activation_back: FLOP a number. transposed: whether a layer below needs the
+    gradient samples last. update, update_bytes: FLOP and bytes a parameter, 0 where the gradient is added straight to
+    the weights. average: whether the operation keeps the moving average. limited: whether the norms of the layer's
+    units are. between: whether a layer is between the linear one and the activation. more: the layer's parameters
+    beside weights and biases. bytes_per_input: bytes of an input as stored. markers: parts that each need the marks of
+    all columns. marked: vectors of samples that are marked for all parts, 0 where each marks them for itself. taps:
+    weights of the Gaussian that smooths distortions, height and width: of an image. loss, link: of the network's loss
+    and link.
     """
 
     n: float
@@ -49,6 +51,8 @@ class Sizes(NamedTuple):
     entries: float = 0.0
     columns: float = 0.0
     partials: float = 0.0
+    partial_sums: float = 0.0
+    partial_places: float = 0.0
     parameters: float = 0.0
     activation: float = 0.0
     activation_back: float = 0.0
@@ -60,6 +64,8 @@ class Sizes(NamedTuple):
     between: bool = False
     more: float = 0.0
     bytes_per_input: float = 1.0
+    markers: float = 0.0
+    marked: float = 0.0
     taps: float = 0.0
     height: float = 0.0
     width: float = 0.0

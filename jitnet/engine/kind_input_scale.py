@@ -49,7 +49,7 @@ def _forward_lines(writer: Writer, block: int, next_batch: bool) -> None:
     """A part folds its units' weights: where the layer is split by units too, no part needs those of others."""
     writer.add("fold_scale", block, next_batch=next_batch)
     if block == writer.last:
-        writer.meet()
+        writer.meet("the folded weights of all units")
 
 
 def _backward_lines(writer: Writer, block: int) -> None:

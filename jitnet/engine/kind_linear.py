@@ -10,8 +10,17 @@ from typing import Any
 
 import numpy as np
 
+from jitnet.compiler.decorators import helper
 from jitnet.config import Layer
-from jitnet.engine.addressing import clear_gradient, entry_lists, forward_weights, inputs, replica, weight_gradient
+from jitnet.engine.addressing import (
+    clear_gradient,
+    entry_lists,
+    forward_weights,
+    inputs,
+    replica,
+    shared_stride,
+    weight_gradient,
+)
 from jitnet.engine.costs import Cost, Sizes, gradient_bytes, linear_cost, sparse_linear_cost
 from jitnet.engine.layer_kind import Kind, Parameter, Writer
 from jitnet.engine.operation import operation
@@ -23,8 +32,8 @@ from jitnet.kernels.linear import (
     linear_forward,
 )
 from jitnet.kernels.memory import transpose
-from jitnet.kernels.sparse import mark_columns, sparse_backward_weight, sparse_forward
-from jitnet.machine.blocks import PANEL, SPARSE_BLOCK
+from jitnet.kernels.sparse import join_marks, mark_columns, mark_vectors, sparse_backward_weight, sparse_forward
+from jitnet.machine.blocks import LANES, PANEL, SPARSE_BLOCK
 
 __all__ = [
     "KIND",
@@ -34,6 +43,7 @@ __all__ = [
     "backward_weight",
     "forward",
     "forward_sparse",
+    "mark",
 ]
 
 
@@ -125,9 +135,26 @@ def backward_weight(run, batch, layer, part, first, last):
     )
 
 
+@helper
+def _first_marks(run, batch):
+    """The row of shared marks of a batch's first samples: of two, for even steps and odd."""
+    return (batch.step & 1) * (run.network.batch_room // LANES)
+
+
+@operation("vectors of samples", lambda s: Cost(0, 4 * s.entries + 2 * s.i * s.marked), ("n", "i"), on_entries=True)
+def mark(run, batch, layer, part, first, last):
+    """Which of assigned samples have a column, for all parts."""
+    columns, data = run.layers[layer].in_features, run.data
+    stride = shared_stride(columns)
+    marks = run.state.shared_marks[_first_marks(run, batch) * stride :]
+    mark_vectors(data.indptr, data.entries, batch.indices, marks, stride, columns, first, last)
+
+
 def _backward_sparse_cost(s: Sizes) -> Cost:
+    """With the marks of all columns, of each part; and those it makes them of."""
     weights = s.i if s.update else s.columns  # kept apart, all of the gradient is cleared
-    return Cost(2 * s.entries * s.o, 4 * (s.entries + s.n * s.o) + gradient_bytes(s, weights * s.o))
+    marks = 8 * s.i * s.markers + 2 * s.i * s.marked
+    return Cost(2 * s.entries * s.o, 4 * (s.entries + s.n * s.o) + marks + gradient_bytes(s, weights * s.o))
 
 
 @operation("units", _backward_sparse_cost, ("n", "i", "o"), on_entries=True)
@@ -142,7 +169,13 @@ def backward_sparse(run, batch, layer, part, first, last):
         end = min(size, n + SPARSE_BLOCK)
         indices = batch.indices[n:end]
         # Asked for: the samples of this many steps ahead, at the pace at which these are marked.
-        mark_columns(data.indptr, data.entries, indices, batch.next_indices[n : min(end, coming)], marks)
+        ahead = batch.next_indices[n : min(end, coming)]
+        if run.settings.shares_marks:
+            stride, first_vector = shared_stride(this.in_features), _first_marks(run, batch) + n // LANES
+            shared, vectors = state.shared_marks[first_vector * stride :], (end - n + LANES - 1) // LANES
+            join_marks(data.indptr, data.entries, ahead, shared, stride, vectors, marks)
+        else:
+            mark_columns(data.indptr, data.entries, indices, ahead, marks)
         dout = state.work[this.grad_offset + at + n * this.output_stride :]
         sparse_backward_weight(
             marks,
@@ -183,6 +216,8 @@ def _forward_lines(writer: Writer, block: int, next_batch: bool) -> None:
     if block < writer.last:
         sparse = block == 0 and writer.skips_zeros
         writer.add("forward_sparse" if sparse else "forward", block, next_batch=next_batch)
+        if sparse and writer.marks_together:
+            writer.add("mark", block, next_batch=next_batch)
 
 
 def _backward_lines(writer: Writer, block: int) -> None:

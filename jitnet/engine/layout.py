@@ -11,6 +11,7 @@ from typing import Any
 from jitnet.compiler.signatures import Records, make_record, make_records
 from jitnet.config import LAYERS, ModelConfig
 from jitnet.engine.arena import GAP_BYTES
+from jitnet.engine.costs import Sizes
 from jitnet.engine.kinds import KINDS
 from jitnet.engine.loop_records import (
     LAYER,
@@ -21,14 +22,14 @@ from jitnet.engine.loop_records import (
     NetworkRecord,
     ParameterRecord,
 )
+from jitnet.engine.operations import OPERATIONS
+from jitnet.engine.ownership import each_for_itself, partial_sums
 from jitnet.engine.room import Places, Room, row_stride
 from jitnet.kernels.linear import padded
+from jitnet.kernels.loss import LOSS_KERNELS
 from jitnet.machine.blocks import LANES, PANEL, PARTIAL_UNITS
 
 __all__ = ["Layout", "lay_out"]
-
-MOST_PARTIALS = 8
-"""Groups of units that contribute to the logits apart: so many parts can share a network of one hidden layer."""
 
 _REPLICATED_BYTES = 8 << 20
 """Bytes up to which all parts together have separate outputs. Where they are more, a step is long."""
@@ -86,7 +87,11 @@ def lay_out(
     replicas = threads if skips_zeros and training else 1
     if training and len(layers) > 1 and layers[-1].out_features <= LANES:
         shared = any(KINDS[layer.kind].whole_samples for layer in config.blocks[-2])
-        _place_partials(layers, network, replicas, skips_zeros, work, shared)
+        _place_partials(layers, network)
+        if skips_zeros and each_for_itself(_output_flop(config, batch_size, threads, network), threads):
+            _place_replicas(layers, network, replicas, work, shared)
+        work.take(GAP_BYTES // 4)  # ahead of it is what the last part writes
+        network.partials_offset = work.take(2 * int(network.n_partials) * int(network.partial_stride))
     end = work.end + GAP_BYTES // 4
     if not training:
         layers.part_stride = layers[0].input_part_stride = end
@@ -120,22 +125,26 @@ def _place_parameters(
         }
 
 
-def _place_partials(layers: Any, network: Any, replicas: int, skips_zeros: bool, work: Room, shared: bool) -> None:
+def _place_partials(layers: Any, network: Any) -> None:
     """With few classes each group of the last hidden layer's units contributes to the logits apart, and the logits are
-    added up. Where zeros are skipped too a step is short, and each part adds them up for itself."""
+    added up."""
     below = layers[-2]
-    groups = -(-int(below.out_features) // PARTIAL_UNITS)
-    together = -(-groups // MOST_PARTIALS)
-    below.group = together * PARTIAL_UNITS
-    network.n_partials = -(-groups // together)
+    below.group = PARTIAL_UNITS
+    network.n_partials = -(-int(below.out_features) // PARTIAL_UNITS)
     network.partial_stride = int(network.batch_room) * PANEL + GAP_BYTES // 4
-    if skips_zeros:
-        _place_replicas(layers, network, replicas, work, shared)
-    network.partials_offset = work.take(2 * int(network.n_partials) * int(network.partial_stride))
+
+
+def _output_flop(config: ModelConfig, batch_size: int, threads: int, network: Any) -> float:
+    """Of a batch's logits, of what so many parts leave of them, and its losses."""
+    sums, _ = partial_sums(int(network.n_partials), threads)
+    price = LOSS_KERNELS[config.loss].price
+    sizes = Sizes(batch_size, o=config.out_features, partial_sums=len(sums), loss=price)
+    return sum(float(OPERATIONS[name].cost(sizes).flop) for name in ("add_partials", "loss"))
 
 
 def _place_replicas(layers: Any, network: Any, replicas: int, work: Room, shared: bool) -> None:
-    """Logits, their gradients and losses for each part. In a network of one hidden layer no part needs another one's
+    """Where zeros are skipped a step is short, and each part does the output for itself: logits, their gradients and
+    losses for each. In a network of one hidden layer no part needs another one's
     hidden units either: each has room for all of them, uses its assigned ones, and no other thread touches them.
     shared: a layer needs those of all parts."""
     gap = GAP_BYTES // 4

@@ -17,6 +17,7 @@ __all__ = [
     "LINE",
     "NETWORK",
     "PARAMETER",
+    "PARTIAL",
     "SETTINGS",
     "WALKS",
     "CallRecord",
@@ -24,6 +25,7 @@ __all__ = [
     "LineRecord",
     "NetworkRecord",
     "ParameterRecord",
+    "PartialRecord",
     "SettingsRecord",
 ]
 
@@ -108,11 +110,21 @@ class NetworkRecord(Record, Protocol):
     grad_t_stride: int  # of every layer's transposed gradient
     n_partials: int  # groups of units that contribute to the logits apart; 0 where they do not
     partials_offset: int  # in work: (2, n_partials, batch_room, PANEL), two buffers, for even steps and odd
-    partial_stride: int  # from one group's contributions to the next one's
+    partial_stride: int  # from one group's place to the next one's
     sample_stride: int  # from one part's losses and right guesses to the next's; 0: one for all
 
 
 NETWORK = record_type(NetworkRecord)
+
+
+class PartialRecord(Record, Protocol):
+    """A sum of contributions to the logits, as a part leaves it (see ownership.partial_sums)."""
+
+    place: int  # among those of the groups
+    joins: int  # sums on its left that it is added to, one after the other
+
+
+PARTIAL = record_type(PartialRecord)
 
 
 class SettingsRecord(Record, Protocol):
@@ -121,6 +133,7 @@ class SettingsRecord(Record, Protocol):
     activation: int  # its code
     loss_code: int
     link_code: int
+    shares_marks: bool  # columns are marked once for all parts
     adds_directly: bool  # gradients scaled by -learning rate are added straight to the weights
     label_smoothing: float
     clip_norm: float

@@ -6,39 +6,49 @@ import numpy as np
 from jitnet.engine.addressing import entry_lists, forward_weights, inputs, loss_replica, replica
 from jitnet.engine.costs import Cost, Sizes, linear_cost, sparse_linear_cost
 from jitnet.engine.operation import operation
+from jitnet.engine.ownership import joins
 from jitnet.kernels.linear import linear_forward
 from jitnet.kernels.loss import run_link, run_loss
-from jitnet.kernels.memory import scale_rows, transpose
+from jitnet.kernels.memory import add_numbers, scale_rows, transpose
 from jitnet.kernels.sparse import sparse_forward
-from jitnet.machine.blocks import PANEL, PANEL_COLS
+from jitnet.machine.blocks import PANEL, PANEL_COLS, PARTIAL_SAMPLES
 from jitnet.machine.tile import tile_load, tile_store
 
 __all__ = ["add_partials", "link", "logits", "logits_sparse", "loss", "partial_logits"]
 
 
 def _partial_logits_cost(s: Sizes) -> Cost:
-    """Of a hidden layer of o units. The last group begins with the biases, others with zeros."""
+    """Of a hidden layer of o units. The last group begins with the biases, others with zeros. What is added to another
+    sum is one addition."""
     begins = s.outputs if s.partials == 1 else 2 * s.outputs
-    logits_bytes = 4 * s.partials * s.n * s.outputs
-    return Cost(2 * s.n * s.outputs * s.o, 4 * (s.n * s.o + s.outputs * s.o + begins) + logits_bytes)
+    flop = 2 * s.n * s.outputs * s.o + (s.partials - s.partial_sums) * s.n * s.outputs
+    return Cost(flop, 4 * (s.n * s.o + s.outputs * s.o + begins + s.partial_places * s.n * s.outputs))
 
 
 @operation("units", _partial_logits_cost, ("n", "o", "outputs"), product="forward")
 def partial_logits(run, batch, layer, part, first, last):
-    """What assigned groups of units of the last hidden layer contribute to the logits; the last group adds the bias.
+    """What assigned groups of units of the last hidden layer contribute to the logits, added up as far as the part
+    has the groups; the last group adds the bias.
 
     The logits are one panel: the part of the last group adds all of their biases.
     """
     this, above, network = run.layers[layer], run.layers[layer + 1], run.network
     work, params = run.state.work, run.state.params
-    size = network.partial_stride
-    buffer = network.partials_offset + (batch.step & 1) * network.n_partials * size
-    for begin in range(first, last, this.group):
-        end = min(above.in_features, begin + this.group)
-        b = params[above.bias_offset :] if end == above.in_features else work[:PANEL]
-        x, w = work[inputs(run, batch, layer + 1, part) + begin :], params[above.weight_offset + begin * PANEL :]
-        out = work[buffer + begin // this.group * size :]
-        linear_forward(x, above.input_stride, w, b, out, PANEL, batch.size, end - begin, 0, PANEL)
+    x_stride, stride, first_group = above.input_stride, network.partial_stride, first // this.group
+    buffer = network.partials_offset + (batch.step & 1) * network.n_partials * stride
+    for n in range(0, batch.size, PARTIAL_SAMPLES):
+        size = min(PARTIAL_SAMPLES, batch.size - n)
+        end_of_sums = buffer + first_group * stride + n * PANEL  # behind those that wait for others on their right
+        for begin in range(first, last, this.group):
+            end = min(above.in_features, begin + this.group)
+            b = params[above.bias_offset :] if end == above.in_features else work[:PANEL]
+            x = work[inputs(run, batch, layer + 1, part) + n * x_stride + begin :]
+            w, out = params[above.weight_offset + begin * PANEL :], work[end_of_sums:]
+            linear_forward(x, x_stride, w, b, out, PANEL, size, end - begin, 0, PANEL)
+            for _ in range(joins(first_group, begin // this.group + 1, 1)):
+                add_numbers(work[end_of_sums - stride :], work[end_of_sums:], size * PANEL)
+                end_of_sums -= stride
+            end_of_sums += stride
 
 
 @operation("vectors of samples", linear_cost, ("n", "i", "o"), product="forward")
@@ -78,20 +88,34 @@ def logits_sparse(run, batch, layer, part, first, last):
 
 
 def _add_partials_cost(s: Sizes) -> Cost:
-    return Cost((s.partials - 1) * s.n * s.o, 4 * (s.partials + 1) * s.n * s.o)
+    return Cost((s.partial_sums - 1) * s.n * s.o, 4 * (s.partial_sums + 1) * s.n * s.o)
 
 
 @operation("vectors of samples", _add_partials_cost, ("n", "o"))
 def add_partials(run, batch, layer, part, first, last):
-    """The logits of assigned samples, added up from what groups of units contributed."""
-    this, network, work = run.layers[layer], run.network, run.state.work
+    """The logits of assigned samples, added up from what the parts have left of the groups' contributions."""
+    this, network, work, partials = run.layers[layer], run.network, run.state.work, run.partials
     out = work[this.preactivation_offset + replica(run, layer, part) :]
-    size = network.partial_stride
-    begin = network.partials_offset + (batch.step & 1) * network.n_partials * size
+    stride = network.partial_stride
+    begin = network.partials_offset + (batch.step & 1) * network.n_partials * stride
+    waiting = np.empty(partials.shape[0] * PANEL, np.float32)  # sums whose neighbour on the right is not complete
     for n in range(first, last):
+        count = 0
         total = tile_load(1, PANEL_COLS, work, begin + n * PANEL, PANEL)
-        for group in range(1, network.n_partials):
-            total = total + tile_load(1, PANEL_COLS, work, begin + group * size + n * PANEL, PANEL)
+        for k in range(1, partials.shape[0]):
+            added = tile_load(1, PANEL_COLS, work, begin + partials[k].place * stride + n * PANEL, PANEL)
+            if partials[k].joins > 0:
+                total = total + added
+                for _ in range(1, partials[k].joins):
+                    count -= 1
+                    total = tile_load(1, PANEL_COLS, waiting, count * PANEL, PANEL) + total
+            else:
+                tile_store(total, waiting, count * PANEL, PANEL)
+                count += 1
+                total = added
+        while count > 0:  # no power of two: what is left joins the larger sums ahead of it
+            count -= 1
+            total = tile_load(1, PANEL_COLS, waiting, count * PANEL, PANEL) + total
         tile_store(total, out, n * this.output_stride, PANEL)
 
 

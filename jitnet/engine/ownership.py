@@ -9,11 +9,13 @@ A unit's weights stay with one part in forward, backward and update, and so in o
 """
 
 from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numba import types
 
-from jitnet.compiler.decorators import helper, linked
+from jitnet.compiler.decorators import helper, linked, plain
 from jitnet.compiler.signatures import INT
 from jitnet.engine.state import BATCH, RUN
 from jitnet.machine.blocks import LANES, PANEL, PREDICT_BLOCK, UPDATE_BLOCK
@@ -22,10 +24,15 @@ __all__ = [
     "MEETINGS",
     "SAMPLES_AT_A_TIME",
     "SPLITS",
+    "PartialSum",
     "Parts",
     "assigned_range",
     "choose_parts",
+    "each_for_itself",
+    "joins",
+    "marks_together",
     "part_of",
+    "partial_sums",
 ]
 
 SPLITS = {
@@ -53,6 +60,12 @@ SAMPLES_AT_A_TIME = 4 * PREDICT_BLOCK
 _REGION_FLOP = 400_000
 """Work that pays for one more thread: what starting a region costs is about this much at a core's usual pace."""
 
+_ENTRY_FLOP, _MARK_FLOP, _HANDING_FLOP = 60, 30, 150_000
+"""What marking an entry's column is worth, reading a column's mark that another core has written, and a line more."""
+
+_MEETING_FLOP = 400_000
+"""Work that another meeting of all parts is worth, with what each waits for the slowest."""
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -73,10 +86,68 @@ def choose_parts(flop: float, threads: int, most: int, what: str) -> Parts:
     return Parts(count, f"{flop / 1e6:.2g} MFLOP pay for no more")
 
 
+def each_for_itself(flop: float, parts: int) -> bool:
+    """Whether each of so many parts makes for itself what takes so much work. Else each makes a share, and a meeting is
+    behind it: that pays where the share saves more work than a meeting costs."""
+    return flop * (parts - 1) / parts < _MEETING_FLOP
+
+
+def marks_together(entries: float, columns: float, samples: float, parts: int) -> bool:
+    """Whether so many parts mark a batch's columns together, each for some vectors of samples, and read what the others
+    have marked. Else each marks the columns of all samples for itself: of a small batch that is less to wait for."""
+    vectors = -(-samples // LANES)
+    read = columns * vectors * (parts - 1) / parts
+    return _ENTRY_FLOP * entries * (1 - 1 / min(parts, vectors)) > _MARK_FLOP * read + _HANDING_FLOP
+
+
 @helper
 def part_of(count, part, parts):
     """First and last of what `part` of `parts` is assigned of a row of so many."""
     return count * part // parts, count * (part + 1) // parts
+
+
+@helper
+def joins(first, end, size):
+    """How many sums on its left a sum of `size` groups is added to, one after the other; its last group is ahead of
+    `end`, and groups ahead of `first` are another part's.
+
+    Groups of units are added up in pairs, pairs in pairs, and so on: the order is a tree over the groups, the same
+    whatever the parts. A sum waits until the one on its right has as many groups; a part's go as far as the part does.
+    """
+    count = 0
+    while end % (2 * size) == 0 and end - 2 * size >= first:
+        size *= 2
+        count += 1
+    return count
+
+
+class PartialSum(NamedTuple):
+    """A sum that a part leaves: its place, which is that of one of the part's groups, and how many sums on its left it
+    is added to."""
+
+    place: int
+    joins: int
+
+
+@cache
+def partial_sums(groups: int, parts: int) -> tuple[tuple[PartialSum, ...], int]:
+    """The sums that so many parts leave of so many groups, from left to right, and how many places were written.
+
+    A part keeps those of its sums that wait in the places of its first groups, without a gap.
+    """
+    found, written = list[PartialSum](), 0
+    for part in range(parts):
+        first, last = plain(part_of)(groups, part, parts)
+        sizes, most = list[int](), 0
+        for group in range(first, last):
+            most = max(most, len(sizes) + 1)
+            joined = plain(joins)(first, group + 1, 1)
+            sizes = [*sizes[: len(sizes) - joined], 1 << joined]
+        written, end = written + most, first
+        for place, size in enumerate(sizes, first):
+            end += size
+            found.append(PartialSum(place, plain(joins)(0, end, size)))
+    return tuple(found), written
 
 
 @linked(RUN, BATCH, INT, INT, INT, INT, returns=types.UniTuple(INT, 2))

@@ -18,7 +18,8 @@ output only adds up. Where zeros are skipped too a step is short; then the outpu
 every part's backward, and each part does it for all samples, for itself. A network with one hidden layer has one region
 a step.
 
-Where the update must wait for the whole gradient (clipping, max-norm), it has separate regions behind the backward.
+Where the update must wait for the whole gradient (clipping, max-norm), it has separate regions behind the backward. The
+first layer's forward then follows where the last of them is by units; else it begins the next step.
 
 Training, measuring and predicting are three programs of the same forward lines. In the first two parts share each step.
 In prediction, as in whatever works on samples one by one, parts share the steps.
@@ -33,9 +34,9 @@ from jitnet.config import LAYERS, LOSSES, Layer, ModelConfig, TrainConfig
 from jitnet.engine.costs import Cost, Sizes
 from jitnet.engine.kinds import KINDS
 from jitnet.engine.layout import Layout
-from jitnet.engine.loop_records import LINE
+from jitnet.engine.loop_records import LINE, PARTIAL
 from jitnet.engine.operations import CODES, OPERATIONS
-from jitnet.engine.ownership import SAMPLES_AT_A_TIME, SPLITS, Parts, choose_parts
+from jitnet.engine.ownership import SAMPLES_AT_A_TIME, SPLITS, Parts, choose_parts, marks_together, partial_sums
 from jitnet.kernels.activation import ACTIVATION_KERNELS
 from jitnet.kernels.loss import LINK_KERNELS, LOSS_KERNELS
 from jitnet.kernels.optimizer import OPTIMIZER_KERNELS
@@ -61,7 +62,8 @@ __all__ = [
 class Line:
     """One line. region: its number. operation: a name in OPERATIONS. layer: counted from 0. split: a name in SPLITS.
     parts, reason: in how many parts, and why so many. cost: FLOP and bytes of all parts. next_batch: on the next batch.
-    unused: kernels that the operation may call, but does not here. extents: of its problem, as batch, inputs, units."""
+    unused: kernels that the operation may call, but does not here. extents: of its problem, as batch, inputs, units.
+    waits_for: what of other parts its region needs, for which all of them meet ahead of it."""
 
     region: int
     operation: str
@@ -73,6 +75,7 @@ class Line:
     next_batch: bool = False
     unused: frozenset[str] = frozenset()
     extents: tuple[int, ...] = ()
+    waits_for: str = ""
 
     @property
     def name(self) -> str:
@@ -102,6 +105,15 @@ class Program:
     def table(self) -> Any:
         """The lines as the compiled loop walks them, (lines,) records of LINE."""
         return table_of(self.lines)
+
+    def partials(self, layout: Layout) -> Any:
+        """What the parts leave of the logits, (sums,) records of PARTIAL; none where units do not contribute apart."""
+        parts = next((line.parts for line in self.lines if line.operation == "partial_logits"), 1)
+        sums, _ = partial_sums(int(layout.network.n_partials), parts)
+        records = make_records(PARTIAL, len(sums))
+        for record, each in zip(records, sums, strict=True):
+            record.place, record.joins = each
+        return records
 
     @property
     def regions(self) -> int:
@@ -150,20 +162,23 @@ def adds_directly(shape: ModelConfig, config: TrainConfig) -> bool:
     return plain and not updates_late(shape, config)
 
 
+_GATHERED, _BATCH_BEFORE = "the inputs of all samples", "the end of the batch before"
+
+
 class Writer:
     """Writes lines; knows the step, its layout, and which region is being written.
 
-    meets: whether parts share each step, and so meet. dropout: whether units are dropped.
+    meets: whether parts share each step, and so meet. trains: whether units are dropped, and gradients made.
     """
 
-    def __init__(self, step: Step, layout: Layout, *, meets: bool = True, dropout: bool = False) -> None:
-        self.step, self.layout, self.meets, self.dropout = step, layout, meets, dropout
+    def __init__(self, step: Step, layout: Layout, *, meets: bool = True, trains: bool = False) -> None:
+        self.step, self.layout, self.meets, self.trains = step, layout, meets, trains
         self._blocks = step.shape.blocks
         late = updates_late(step.shape, step.config)
         self._updates = not late and (not adds_directly(step.shape, step.config) or step.config.ema > 0.0)
         self.lines: list[Line] = []
         self._region = 1
-        self._parts = Parts(1, "")
+        self._parts, self._waits_for = Parts(1, ""), ""
 
     @property
     def last(self) -> int:
@@ -177,24 +192,34 @@ class Writer:
     def output_bias(self) -> bool:
         return self.step.shape.output_bias
 
-    def region(self, parts: Parts) -> None:
-        """Begin a region of so many parts."""
-        self._region = self.lines[-1].region + 1 if self.lines else 1
-        self._parts = parts
+    @property
+    def marks_together(self) -> bool:
+        """Whether columns are marked once for all parts; with the first layer's forward, a meeting ahead of their
+        use."""
+        step, parts = self.step, self.first_parts().count
+        columns = step.shape.in_features
+        entries = step.batch_size * columns * step.density
+        together = self.skips_zeros and self.last > 0 and marks_together(entries, columns, step.batch_size, parts)
+        return self.trains and together
 
-    def meet(self) -> None:
-        """Begin a region of as many parts: what follows needs what others have made."""
+    def region(self, parts: Parts, waits_for: str) -> None:
+        """Begin a region of so many parts, which need this of each other: there they meet."""
+        self._region = self.lines[-1].region + 1 if self.lines else 1
+        self._parts, self._waits_for = parts, waits_for
+
+    def meet(self, waits_for: str) -> None:
+        """Begin a region of as many parts."""
         if self.meets:
-            self.region(self._parts)
+            self.region(self._parts, waits_for)
 
     def apart(self, operation: str, layer: int, *, next_batch: bool = False) -> None:
         """A line by samples in a separate region, and behind it a region of as many parts as before."""
         parts = self._parts
         if self.meets:
-            self.region(self.sample_parts(operation, layer))
+            self.region(self.sample_parts(operation, layer), f"all units of its samples in layer {layer}")
         self.add(operation, layer, next_batch=next_batch)
         if self.meets:
-            self.region(parts)
+            self.region(parts, f"all samples of its units in layer {layer}")
 
     def update(self, operation: str, layer: int, split: str = "") -> None:
         """A line that updates parameters, where that need not wait for the whole gradient and is not done already."""
@@ -203,12 +228,12 @@ class Writer:
 
     def behind(self, operation: str, layer: int) -> None:
         """A line on a layer's parameters, in a region behind its gradients."""
-        self.region(self.parameter_parts())
+        self.region(self.parameter_parts(), f"the gradients of all units of layer {layer}")
         self.add(operation, layer)
 
     def drops(self, layer: int) -> bool:
         """Whether units of a layer are dropped."""
-        return self.dropout and bool(self.layout.layers[layer].dropout > 0.0)
+        return self.trains and bool(self.layout.layers[layer].dropout > 0.0)
 
     def add(self, operation: str, layer: int, split: str = "", *, next_batch: bool = False) -> None:
         """A line in the region at hand. split: another than the operation's."""
@@ -225,6 +250,7 @@ class Writer:
                 next_batch,
                 self._unused(layer, operation),
                 tuple(int(getattr(sizes, extent)) for extent in chosen.extents),
+                self._waits_for,
             )
         )
 
@@ -252,13 +278,17 @@ class Writer:
         activation, optimizer = ACTIVATION_KERNELS[shape.activation], OPTIMIZER_KERNELS[step.config.optimizer]
         i, o = shape.widths[layer : layer + 2]
         direct = adds_directly(shape, step.config)
+        groups = int(self.layout.network.n_partials)
+        sums, places = partial_sums(groups, self.forward_parts(self.last - 1).count) if groups > 0 else ((), 0)
         return Sizes(
             step.batch_size,
             i,
             o,
             entries=step.batch_size * shape.in_features * step.density,
             columns=shape.in_features * step.columns,
-            partials=int(self.layout.network.n_partials),
+            partials=groups,
+            partial_sums=len(sums),
+            partial_places=places,
             parameters=self.layout.params,
             activation=activation.forward_flop,
             activation_back=activation.backward_flop,
@@ -271,6 +301,8 @@ class Writer:
             between=self._has_layer_between(layer),
             more=sum(each.trained for each in self._blocks[layer] if each.kind != "linear"),
             bytes_per_input=step.bytes_per_input,
+            markers=self.first_parts().count,
+            marked=-(-step.batch_size // LANES) if self.marks_together else 0,
             outputs=shape.out_features,
             loss=LOSS_KERNELS[shape.loss].price,
             link=LINK_KERNELS[LOSSES[shape.loss].link].price,
@@ -294,8 +326,17 @@ class Writer:
             return self.first_parts()
         return self._units(self.layer_flop(layer), layer)
 
-    def output_parts(self) -> Parts:
-        return choose_parts(self.layer_flop(self.last), self.step.threads, self.step.threads, "")
+    def gather_parts(self) -> Parts:
+        return self._moving_parts(_price(_cost("gather", self._sizes(0, "gather"))))
+
+    def output_parts(self, *, gathers: bool = False) -> Parts:
+        """gathers: the next batch in the same region."""
+        gather = _price(_cost("gather", self._sizes(0, "gather"))) if gathers else 0.0
+        return self._moving_parts(self.layer_flop(self.last) + gather)
+
+    def _moving_parts(self, work: float) -> Parts:
+        """Of work by samples."""
+        return choose_parts(work, self.step.threads, self.step.batch_size, f"sample{'s' * (self.step.batch_size != 1)}")
 
     def backward_parts(self, layer: int) -> Parts:
         return self._units(2.0 * self.layer_flop(layer), layer - 1)
@@ -317,6 +358,22 @@ class Writer:
         return choose_parts(flop, self.step.threads, self.step.threads, "")
 
     # Pieces of a step.
+
+    def inputs_of(self, layer: int) -> str:
+        """What a region waits for that goes forward through a layer."""
+        return f"all units of layer {layer - 1}" if layer > 0 else "the updates of all units' weights"
+
+    @property
+    def all_logits(self) -> str:
+        """What the region of the output waits for."""
+        apart = self.layout.network.n_partials > 0
+        return "what all units contribute to the logits" if apart else self.inputs_of(self.last)
+
+    def gradient_of(self, layer: int) -> str:
+        """What a region waits for that goes back through a layer."""
+        if layer < self.last:
+            return f"the gradients of all units of layer {layer}"
+        return self.all_logits if self.fused else "the losses of all samples"
 
     @property
     def fused(self) -> bool:
@@ -364,54 +421,56 @@ class Writer:
     def late_lines(self) -> None:
         config = self.step.config
         if config.clip_norm > 0.0:
-            self.region(self.parameter_parts())
+            self.region(self.parameter_parts(), "the gradients of all parameters")
             for layer in range(self.last + 1):
                 self.add("norm", layer)
-        self.region(self.parameter_parts())
+        whole = "the whole gradient's norm" if config.clip_norm > 0.0 else "the gradients of all parameters"
+        self.region(self.parameter_parts(), whole)
         self.add("update_all", 0)
         if config.max_norm > 0.0:
+            self.region(self.first_parts(), "the updates of whole units")
             # The last layer's norms are not limited: it has a line for its average alone.
             for layer in range(self.last + (config.ema > 0.0)):
-                self.region(self.forward_parts(layer))
-                self.add("limit", layer)
+                self.add("limit", layer, "units")
 
 
 def training(step: Step, layout: Layout) -> Program:
     """The program of a training step."""
-    writer = Writer(step, layout, dropout=True)
+    writer = Writer(step, layout, trains=True)
     last, late = writer.last, updates_late(step.shape, step.config)
     dense = not step.skips_zeros
     if dense:
-        writer.region(writer.forward_parts(0))
+        writer.region(writer.gather_parts(), "")
         writer.add("gather", 0)
-    joined = last > 0 and not late  # the first layer's forward is part of the step before
+    # The first layer's forward is part of the step before, where that leaves each part its own units' weights.
+    joined = last > 0 and (not late or step.config.max_norm > 0.0)
     if joined:
-        writer.region(writer.forward_parts(0))
+        writer.region(writer.forward_parts(0), _GATHERED if dense else "")
         writer.forward_lines(0)
     first = tuple(writer.lines)
     for layer in range(1 if joined else 0, last):
-        writer.region(writer.forward_parts(layer))
+        writer.region(writer.forward_parts(layer), writer.inputs_of(layer))
         writer.forward_lines(layer)
     if not writer.fused:
-        writer.region(writer.output_parts())
+        writer.region(writer.output_parts(gathers=dense), writer.all_logits)
         writer.output_lines()
         if dense:
             writer.add("gather", 0, next_batch=True)
     for layer in range(last, 1, -1):
-        writer.region(writer.backward_parts(layer))
+        writer.region(writer.backward_parts(layer), writer.gradient_of(layer))
         if writer.fused and layer == last:
             writer.output_lines("every part")
         writer.backward_lines(layer)
-    writer.region(writer.first_parts())
+    writer.region(writer.first_parts(), writer.gradient_of(min(1, last)))
     if last > 0:
         if writer.fused and last == 1:
             writer.output_lines("every part")
         writer.backward_lines(1)
     writer.backward_lines(0)
-    if joined:
-        writer.forward_lines(0, next_batch=True)
     if late:
         writer.late_lines()
+    if joined:
+        writer.forward_lines(0, next_batch=True)
     step_lines = tuple(writer.lines[len(first) :])
     # Where the last region makes the losses, no part sees all of them ahead of its end.
     losses_last = any(line.operation == "loss" and line.region == step_lines[-1].region for line in step_lines)
@@ -422,13 +481,21 @@ def training(step: Step, layout: Layout) -> Program:
 def measuring(step: Step, layout: Layout) -> Program:
     """The program that measures: forward and loss, without dropout, batch after batch."""
     writer = Writer(step, layout)
-    if not step.skips_zeros:
-        writer.region(writer.forward_parts(0))
+    dense = not step.skips_zeros
+    if writer.last == 0:  # a part gathers its samples itself
+        writer.region(writer.output_parts(gathers=dense), _BATCH_BEFORE)
+        if dense:
+            writer.add("gather", 0, "vectors of samples")
+    elif dense:
+        writer.region(writer.gather_parts(), _BATCH_BEFORE)
         writer.add("gather", 0)
     for layer in range(writer.last):
-        writer.region(writer.forward_parts(layer))
+        first = _GATHERED if dense else _BATCH_BEFORE
+        writer.region(writer.forward_parts(layer), first if layer == 0 else writer.inputs_of(layer))
         writer.forward_lines(layer)
-    writer.region(Parts(1, "each part would do all") if writer.fused else writer.output_parts())
+    if writer.last > 0:
+        parts = Parts(1, "each part would do all") if writer.fused else writer.output_parts()
+        writer.region(parts, writer.all_logits)
     writer.output_lines()
     return Program((), tuple(writer.lines))
 
@@ -439,7 +506,7 @@ def predicting(step: Step, layout: Layout, n_samples: int) -> Program:
     writer = Writer(step, layout, meets=False)
     n_steps = -(-n_samples // step.batch_size)
     flop = n_steps * sum(writer.layer_flop(layer) for layer in range(writer.last + 1))
-    writer.region(choose_parts(flop, step.threads, max(1, n_steps), f"batch{'es' * (n_steps != 1)}"))
+    writer.region(choose_parts(flop, step.threads, max(1, n_steps), f"batch{'es' * (n_steps != 1)}"), "")
     writer.add("list_inputs" if step.skips_zeros else "gather", 0)
     for layer in range(writer.last):
         writer.forward_lines(layer)
@@ -452,14 +519,19 @@ def on_data(operations: Sequence[str], sizes: Sizes, threads: int) -> Program:
     """A program on the data set: list its entries, make an epoch's samples; in steps of SAMPLES_AT_A_TIME, as
     `predicting` shares them. sizes, and costs: of all samples."""
     costs = [_cost(name, sizes) for name in operations]
-    # A byte moved is worth about ten multiply-adds.
-    work = sum(cost.flop + 10.0 * cost.bytes for cost in costs)
-    parts = choose_parts(work, threads, max(1, -(-int(sizes.n) // SAMPLES_AT_A_TIME)), "lots of samples")
+    parts = choose_parts(
+        sum(map(_price, costs)), threads, max(1, -(-int(sizes.n) // SAMPLES_AT_A_TIME)), "lots of samples"
+    )
     lines = (
         Line(1, name, 0, OPERATIONS[name].split, parts.count, parts.reason, cost)
         for name, cost in zip(operations, costs, strict=True)
     )
     return Program((), tuple(lines), "never")
+
+
+def _price(cost: Cost) -> float:
+    """Of work that moves numbers more than it computes, in FLOP: a byte moved is worth about ten multiply-adds."""
+    return cost.flop + 10.0 * cost.bytes
 
 
 def _cost(operation: str, sizes: Sizes) -> Cost:

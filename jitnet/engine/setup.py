@@ -51,6 +51,7 @@ def training_run(step: Step, layout: Layout, program: Program, n_steps: int) -> 
     """A run of a program on zeroed arrays, still without samples; n_steps: of an epoch."""
     shape, config = step.shape, step.config
     settings = make_settings(shape, config)
+    settings.shares_marks = any(line.operation == "mark" for line in program.lines)
     optional = [*OPTIMIZER_KERNELS[config.optimizer].moments]
     optional += [] if settings.adds_directly else ["grads"]
     optional += ["average"] if config.ema > 0.0 else []
@@ -60,6 +61,7 @@ def training_run(step: Step, layout: Layout, program: Program, n_steps: int) -> 
         layers=layout.layers,
         parameters=layout.parameters,
         network=layout.network,
+        partials=program.partials(layout),
         settings=settings,
         optimizer=optimizer_settings(config),
         schedule=schedule_settings(config, n_steps),
@@ -70,7 +72,7 @@ def training_run(step: Step, layout: Layout, program: Program, n_steps: int) -> 
             meeting=MEETINGS[program.meeting],
         ),
         barrier=barrier_words(program.threads),
-        state=allocate(layout, optional=optional, marked_columns=marked),
+        state=allocate(layout, optional=optional, marked_columns=marked, shares_marks=bool(settings.shares_marks)),
     )
 
 

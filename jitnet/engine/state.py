@@ -19,12 +19,14 @@ from jitnet.engine.loop_records import (
     LINE,
     NETWORK,
     PARAMETER,
+    PARTIAL,
     SETTINGS,
     CallRecord,
     LayerRecord,
     LineRecord,
     NetworkRecord,
     ParameterRecord,
+    PartialRecord,
     SettingsRecord,
 )
 from jitnet.engine.step_clock import Clock, no_clock
@@ -40,10 +42,11 @@ Floats = npt.NDArray[np.float32]
 class State(NamedTuple):
     """params, grads, first_moment, second_moment, average: (parameters,) float32, alike in layout; what is unused has
     16 elements. work: float32, inputs, activations and their gradients. byte_values: (256,) float32, the network input
-    of each byte. marks: (parts, in_features) uint64 and cursors: (parts, batch) int64, each part's marks of columns and
+    of each byte. marks: (parts, in_features) uint64, shared_marks: flat uint16, for even steps and odd a row for each
+    vector of samples, what all parts mark together, and cursors: (parts, batch) int64, each part's marks of columns and
     places in lists, with a gap behind them. losses: float32 and correct: int32, of each sample of the batch, once or
-    once for each part. squares: float64, see LAYER.squares_offset. indptr, entries, pixels: (parts, …), each
-    part's lists and scratch.
+    once for each part. squares: float64, see LAYER.squares_offset. indptr, entries, pixels: (parts, …), each part's
+    lists and scratch.
     """
 
     params: Floats
@@ -54,6 +57,7 @@ class State(NamedTuple):
     work: Floats
     byte_values: Floats
     marks: npt.NDArray[np.uint64]
+    shared_marks: npt.NDArray[np.uint16]
     cursors: npt.NDArray[np.int64]
     losses: Floats
     correct: npt.NDArray[np.int32]
@@ -85,13 +89,15 @@ class Outputs(NamedTuple):
 
 
 class Run(NamedTuple):
-    """All of it. optimizer: a record with its code, weight_decay and each of HYPERPARAMETERS; order: (samples,) int32,
-    batch k is order[k * batch_size : (k + 1) * batch_size]; barrier: words of machine.barrier."""
+    """All of it. partials: what the parts of a step leave of the logits, in the order of summing. optimizer: a record
+    with its code, weight_decay and each of HYPERPARAMETERS; order: (samples,) int32, batch k is order[k * batch_size :
+    (k + 1) * batch_size]; barrier: words of machine.barrier."""
 
     program: Records[LineRecord]
     layers: Records[LayerRecord]
     parameters: Records[ParameterRecord]
     network: NetworkRecord
+    partials: Records[PartialRecord]
     settings: SettingsRecord
     optimizer: np.record
     schedule: schedule.ScheduleRecord
@@ -133,6 +139,7 @@ def _no_state() -> State:
         work=floats,
         byte_values=floats,
         marks=np.zeros(rows, np.uint64),
+        shared_marks=np.zeros(0, np.uint16),
         cursors=np.zeros(rows, np.int64),
         losses=floats,
         correct=np.zeros(0, np.int32),
@@ -167,6 +174,7 @@ def empty_run() -> Run:
         make_records(LAYER, 1),
         make_records(PARAMETER, 0),
         make_record(NETWORK),
+        make_records(PARTIAL, 0),
         make_record(SETTINGS),
         optimizer.optimizer_settings(TrainConfig()),
         schedule.schedule_settings(TrainConfig(), 1),

@@ -1,4 +1,4 @@
-"""Loops that move numbers and compute nothing: transpose, scale, clear."""
+"""Loops that move numbers and compute next to nothing: transpose, scale, add, clear."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from jitnet.compiler.signatures import FLOATS, INT
 from jitnet.machine.blocks import LANES
 from jitnet.machine.tile import tile_load, tile_store, tile_transpose
 
-__all__ = ["clear", "scale_rows", "transpose"]
+__all__ = ["add_numbers", "clear", "scale_rows", "transpose"]
 
 
 @linked(FLOATS, INT, FLOATS, INT, INT, INT, INT)
@@ -33,6 +33,13 @@ def scale_rows(values, stride, batch, factor, first, last):
         row = values[n * stride + first : n * stride + last]
         for o in range(row.shape[0]):
             row[o] *= factor
+
+
+@helper
+def add_numbers(values, others, count):
+    """values[k] += others[k] for k < count."""
+    for k in range(count):
+        values[np.uint64(k)] += others[np.uint64(k)]
 
 
 @helper

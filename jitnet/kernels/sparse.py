@@ -12,12 +12,20 @@ together, and the last group may have any number up to SPARSE_LAST.
 import numpy as np
 
 from jitnet.compiler.decorators import helper, linked
-from jitnet.compiler.signatures import BYTES, COUNTS, ENTRIES, FLOATS, INDICES, INT, WORDS
-from jitnet.machine.blocks import PANEL, PANEL_COLS, SPARSE_BLOCK, SPARSE_LAST, SPARSE_PANELS, SPARSE_WEIGHTS
+from jitnet.compiler.signatures import BYTES, COUNTS, ENTRIES, FLOATS, INDICES, INT, SHORTS, WORDS
+from jitnet.machine.blocks import LANES, PANEL, PANEL_COLS, SPARSE_BLOCK, SPARSE_LAST, SPARSE_PANELS, SPARSE_WEIGHTS
 from jitnet.machine.tile import prefetch, tile_add_scaled, tile_load, tile_store
 from jitnet.machine.words import lowest_bit, word_at
 
-__all__ = ["count_row", "list_row", "mark_columns", "sparse_backward_weight", "sparse_forward"]
+__all__ = [
+    "count_row",
+    "join_marks",
+    "list_row",
+    "mark_columns",
+    "mark_vectors",
+    "sparse_backward_weight",
+    "sparse_forward",
+]
 
 _GROUP, _LAST = SPARSE_PANELS * PANEL_COLS, SPARSE_LAST * PANEL_COLS  # vectors of a group and of the last one
 _VALUE_BITS = np.uint32(8)
@@ -72,15 +80,47 @@ def mark_columns(indptr, entries, indices, next_indices, marks):
     first cache. next_indices names the samples that will be marked next: their entries are at random places in memory,
     and asking for them now hides that. 4 bytes an entry and 8 a column.
     """
-    for n in range(next_indices.shape[0]):
-        for e in range(indptr[next_indices[n]], indptr[next_indices[n] + 1], 16):
-            prefetch(entries, e)
+    _ask_for(indptr, entries, next_indices)
     for i in range(marks.shape[0]):
         marks[i] = _NONE
     for n in range(indices.shape[0]):
         mark = _FIRST << np.uint64(n)
         for e in range(indptr[indices[n]], indptr[indices[n] + 1]):
             marks[np.uint64(entries[np.uint64(e)] >> _VALUE_BITS)] |= mark
+
+
+@linked(COUNTS, ENTRIES, INDICES, SHORTS, INT, INT, INT, INT)
+def mark_vectors(indptr, entries, indices, marks, stride, in_features, first, last):
+    """The same of samples first <= n < last, from one whole vector of samples to the next: bit n % LANES of
+    marks[n // LANES * stride + i]. `join_marks` makes of these what `mark_columns` does."""
+    for vector in range(first, last, LANES):
+        at = vector // LANES * stride
+        for i in range(in_features):
+            marks[np.uint64(at + i)] = np.uint16(0)
+        for n in range(vector, min(last, vector + LANES)):
+            mark = np.uint16(_FIRST << np.uint64(n - vector))
+            for e in range(indptr[indices[n]], indptr[indices[n] + 1]):
+                marks[np.uint64(at) + np.uint64(entries[np.uint64(e)] >> _VALUE_BITS)] |= mark
+
+
+@linked(COUNTS, ENTRIES, INDICES, SHORTS, INT, INT, WORDS)
+def join_marks(indptr, entries, next_indices, shared, stride, vectors, marks):
+    """What `mark_columns` does, from what `mark_vectors` has left of so many vectors of samples, 4 at most; shared
+    begins with the first. 10 bytes a column and vector."""
+    _ask_for(indptr, entries, next_indices)
+    for i in range(marks.shape[0]):
+        marks[i] = np.uint64(shared[np.uint64(i)])
+    for vector in range(1, vectors):
+        for i in range(marks.shape[0]):
+            marks[i] |= np.uint64(shared[np.uint64(vector * stride + i)]) << np.uint64(vector * LANES)
+
+
+@helper
+def _ask_for(indptr, entries, indices):
+    """Ask for the entries of some samples, without waiting."""
+    for n in range(indices.shape[0]):
+        for e in range(indptr[indices[n]], indptr[indices[n] + 1], 16):
+            prefetch(entries, e)
 
 
 @linked(COUNTS, ENTRIES, INDICES, FLOATS, FLOATS, FLOATS, FLOATS, INT, COUNTS, INT, INT, INT)

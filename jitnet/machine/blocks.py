@@ -20,6 +20,7 @@ __all__ = [
     "LANES",
     "PANEL",
     "PANEL_COLS",
+    "PARTIAL_SAMPLES",
     "PARTIAL_UNITS",
     "PREDICT_BLOCK",
     "SKIPPING_BELOW",
@@ -117,8 +118,12 @@ UPDATE_BLOCK = 16384
 """Parameters that a part updates at a time, where the update waits for the whole gradient."""
 
 PARTIAL_UNITS = 32
-"""Units of the last hidden layer, or a multiple, that contribute to the logits together. Sums are cut by it on every
-processor, so that all get the same bits: a multiple of every PANEL."""
+"""Units of the last hidden layer that contribute to the logits together. Sums are cut by it on every processor, so that
+all get the same bits: a multiple of every PANEL."""
+
+PARTIAL_SAMPLES = 60
+"""Samples whose contributions to the logits are made and added up at a time: a multiple of TILE_ROWS, and few enough
+for the first cache."""
 
 PREDICT_BLOCK = 60
 """Samples that prediction carries through the layers at a time: a multiple of every tile's rows, and few enough for the

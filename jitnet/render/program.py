@@ -18,7 +18,7 @@ WIDE = 150
 
 NOTES = (
     "Lines that share a region run in one parallel loop: each part goes on to the next line without waiting for the "
-    "others.",
+    "others. Ahead of a region all parts meet, as each waits for what others have made.",
     "units: of this layer, whole panels; units below: of the layer below, this layer's inputs; every part: each does "
     "all samples for itself. Each number has one writer, so the bits do not depend on the parts.",
 )
@@ -40,9 +40,9 @@ def program_table(console: Console, found: "Explanation") -> None:
         if lines:
             console.print()
             (_wide if console.width >= WIDE else _narrow)(console, lines, title)
+    console.print()
+    _regions_table(console, found.lines)
     if console.width < WIDE:
-        console.print()
-        _regions_table(console, found.lines)
         console.print()
         _kernels_table(console, found.lines)
     console.print()
@@ -76,8 +76,10 @@ def _narrow(console: Console, lines: "Sequence[ExplainedLine]", title: str) -> N
 
 def _regions_table(console: Console, lines: "Sequence[ExplainedLine]") -> None:
     found = {line.region: line for line in reversed(lines)}
-    rows: list[list[Cell]] = [[str(region), str(found[region].parts), found[region].reason] for region in sorted(found)]
-    table(console, ["region", "parts", "why so many"], rows, prose=["why so many"])
+    rows: list[list[Cell]] = [
+        [str(region), str(line.parts), line.reason, line.waits_for or "-"] for region, line in sorted(found.items())
+    ]
+    table(console, ["region", "parts", "why so many", "waits for"], rows, prose=["why so many", "waits for"])
 
 
 def _kernels_table(console: Console, lines: "Sequence[ExplainedLine]") -> None:

@@ -18,6 +18,7 @@ __all__ = ["ExplainedLine", "Explanation", "explain"]
 class ExplainedLine:
     """when: "first step" for lines ahead of a call's first step, else "every step"; batch: "this" or "next". owners:
     for each part the first and the last of what it owns, counted in what the line is split by; a last one is not owned.
+    waits_for: what of other parts the line's region needs, so that all meet ahead of it; empty ahead of a call's first.
     The other fields are those of `engine.program.Line`."""
 
     when: str
@@ -29,6 +30,7 @@ class ExplainedLine:
     split: str
     parts: int
     reason: str
+    waits_for: str
     flop: float
     bytes: float
     owners: tuple[tuple[int, int], ...]
@@ -97,6 +99,7 @@ def _explained(line: Line, when: str, run: Run, batch: Batch) -> ExplainedLine:
         line.split,
         line.parts,
         line.reason,
+        line.waits_for,
         line.cost.flop,
         line.cost.bytes,
         tuple((int(first), int(last)) for first, last in owners),
