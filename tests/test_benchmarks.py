@@ -149,7 +149,7 @@ class InstantPool:
         if system == "torch":
             raise WorkerError("No module named 'torch'")
         answer = {"seconds": 0.5, "bits": "a", "threads": threads or 3, "loss": 0.5}
-        return SimpleNamespace(system=system, threads=threads, ask=lambda do, **_: answer)
+        return SimpleNamespace(system=system, threads=threads, request=lambda do, **_: answer)
 
 
 @pytest.mark.parametrize(("budget_s", "rounds"), [(math.inf, 7), (4.0, 4), (0.0, 1), (-3.0, 1)])

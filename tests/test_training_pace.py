@@ -55,11 +55,11 @@ def valley(best: int, noise: float, seed: int, work_s: float = 1e-3) -> Callable
 
 @pytest.mark.parametrize("cores", [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64])
 def test_the_best_count_is_found_in_a_twentieth_of_the_run(cores):
-    for seed, best in enumerate(sorted({1, 2, 3, 5, 8, 11, 16, 23, 32, 50, 64, 200})):
+    for seed, best in enumerate((1, 2, 5, 11, 23, 64)):
         true = valley(best, 0.0, 0)
         fastest_s = min(true(count) for count in range(1, cores + 1))
         for first in {1, cores, min(cores, best)}:
-            played = Played(int(20 / fastest_s), first, cores)
+            played = Played(int(10 / fastest_s), first, cores)
             played.go(valley(best, 0.02, seed))
             assert set(played.counts) <= set(range(1, cores + 1))
             assert true(played.pace.best) <= 1.05 * fastest_s, (best, first, played.pace.tried)
@@ -150,6 +150,15 @@ def test_a_slow_moment_for_all_does_not_change_the_count():
     played.go(quiet, 20)
     assert played.go(slow, AGAIN // 2).count(1) <= TRIALS + 1  # tried again, and left
     assert set(played.go(quiet, 10)) == {2}
+
+
+def test_a_slow_moment_for_all_with_many_counts_is_short_work():
+    played, true = Played(LONG, 16, 64), valley(11, 0.0, 0)
+    played.go(true, 200)
+    best = played.pace.best
+    counts = played.go(lambda count: 2 * true(count), 120)
+    assert counts[-40:].count(best) > 30
+    assert counts.count(best) > 60
 
 
 def test_what_is_far_slower_is_tried_again_seldom():

@@ -5,9 +5,9 @@ estimate says is sensible, and tries others for a few chunks of steps each: twic
 slower, half as many likewise, and then counts in the middle between the fastest and its neighbours. All trials together
 take at most a twentieth of the run, so a short run tries less.
 
-The fastest goes on until it becomes slower than another was: another process may use the cores now. Then the other
-takes its place, and whether it is as fast as before shows there. Now and then another count is tried again without such
-a reason, for the other process may have ended.
+The fastest goes on until it becomes slower than another was: another process may use the cores now. The other count is
+then tried again, for that process may slow it down as well, and takes over where it is faster now. Now and then another
+count is tried again without such a reason, for the other process may have ended.
 """
 
 import math
@@ -99,6 +99,9 @@ class Pace:
         tried = self.tried
         fastest = min(tried, key=lambda count: tried[count])
         if tried[fastest] < CLEARLY * tried[self.best]:
+            # A figure from long ago may be of a better moment for all: such a count is tried again first.
+            if self._waited[fastest] > (TRIALS + 1) * len(tried) and self._affords(fastest):
+                return fastest
             self.best = fastest
         candidate = self._untried(tried) or self._due(tried)
         if candidate and self._affords(candidate):
