@@ -101,8 +101,13 @@ def _case(training: Training, place: int, line: Line, *, used: bool, variant: st
     def run(repeats: int) -> float:
         set_threads(max(1, line.parts))
         address = training.struct.address
-        return timed(lambda: repeat_lines(address, place, place + 1, repeats, BATCHES, line.parts, False))
+        for at, other in marks:
+            repeat_lines(address, at, at + 1, batches, batches, other.parts, False)
+        return timed(lambda: repeat_lines(address, place, place + 1, repeats, batches, line.parts, False))
 
+    # Marks that parts make for all must be those of the batch: there is room for two.
+    marks = training.lines(["mark"]) if line.operation == "backward_sparse" else []
+    batches = len(marks) * 2 or BATCHES
     name = line.name
     operation = OPERATIONS[line.operation]
     if operation.activates:
