@@ -211,7 +211,7 @@ def test_many_cores_prints_what_was_measured_and_what_was_chosen(monkeypatch, tm
         "verdict": "met",
     }
     out = capsys.readouterr().out
-    assert "its own choice" in out
+    assert "chosen by jitnet" in out
     assert "PyTorch could not run" in out
 
 
