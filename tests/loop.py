@@ -15,7 +15,7 @@ from jitnet.engine.layout import lay_out
 from jitnet.engine.loop import load_loop, run_steps
 from jitnet.engine.ownership import MEETINGS
 from jitnet.engine.packing import pack, trained_values, unpack
-from jitnet.engine.program import Line, Program, Step, measuring, training
+from jitnet.engine.program import Line, Program, Step, evaluating, training
 from jitnet.engine.setup import make_data, run_on_data, training_run
 from jitnet.engine.state import Data, empty_run
 from jitnet.engine.step_clock import clock_for
@@ -156,7 +156,7 @@ class Loop:
         settings.label_smoothing = 0.0
         call.first_batch = call.first_step = 0
         call.n_steps = -(-len(self.problem.order) // self.batch_size)
-        program = measuring(self.step, self.layout)
+        program = evaluating(self.step, self.layout)
         call.meeting = MEETINGS[program.meeting]
         struct = Struct(run._replace(program=program.table(), settings=settings, call=call))
         run_steps(struct, len(program.first), totals)

@@ -24,7 +24,7 @@ from jitnet.engine.costs import Sizes
 from jitnet.engine.operations import OPERATIONS
 from jitnet.engine.ownership import MEETINGS
 from jitnet.engine.prediction import Predictor
-from jitnet.engine.program import Line, Program, Step, measuring, on_data, predicting, training
+from jitnet.engine.program import Line, Program, Step, evaluating, on_data, predicting, training
 from jitnet.engine.state import Run, empty_run, no_data, no_outputs
 from jitnet.kernels.activation import ACTIVATION_KERNELS, activation_backward, activation_forward
 from jitnet.kernels.augment import distortion_settings, scratch_size
@@ -147,7 +147,7 @@ def trained_so(name: str, widths: tuple[int, ...], options: dict[str, Any]) -> I
     loop.engine_run.call.n_steps = 2
     yield from counted(name, loop.engine_run, training(step, loop.layout))
     if "no hidden layer" in name:
-        yield from counted(f"{name}, measured", loop.engine_run, measuring(step, loop.layout))
+        yield from counted(f"{name}, measured", loop.engine_run, evaluating(step, loop.layout))
 
 
 def counted(name: str, run: Run, program: Program) -> Iterator[Row]:

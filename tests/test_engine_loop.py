@@ -201,7 +201,7 @@ def test_the_gradient_is_that_of_the_loop_s_own_loss(activation):
 
 @pytest.mark.parametrize("inputs", ["sparse", "dense", "floats"])
 @pytest.mark.parametrize("n_samples", [1, 5, 9])
-def test_measuring_counts_every_sample_once_and_changes_nothing(n_samples, inputs):
+def test_evaluating_counts_every_sample_once_and_changes_nothing(n_samples, inputs):
     problem = Problem((6, PANEL + 1, 3), n_samples)
     loop = Loop(problem, 4, inputs=inputs)
     before = loop.state.params.copy()

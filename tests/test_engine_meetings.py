@@ -14,7 +14,7 @@ from numba import config
 
 from jitnet.engine import ownership
 from jitnet.engine.loop import perform
-from jitnet.engine.program import measuring
+from jitnet.engine.program import evaluating
 from jitnet.machine.blocks import LANES, PANEL, PARTIAL_UNITS
 
 pytestmark = [
@@ -90,7 +90,7 @@ def crossed(one, other):
 def test_parts_meet_where_they_must_and_nowhere_else(name, inputs):
     widths, options = NETWORKS[name]
     each = Loop(Problem(widths, 3 * BATCH), BATCH, inputs=inputs, threads=PARTS, **options)
-    for program in (each.program, measuring(each.step, each.layout)):
+    for program in (each.program, evaluating(each.step, each.layout)):
         regions = list(walked(each, program))
         assert max(line.parts for line in program.lines) == PARTS
         for region in regions:

@@ -12,7 +12,7 @@ from jitnet.engine import ownership
 from jitnet.engine.allocation import allocate
 from jitnet.engine.layout import lay_out
 from jitnet.engine.ownership import SPLITS, Parts, choose_parts, partial_sums
-from jitnet.engine.program import Step, measuring, training
+from jitnet.engine.program import Step, evaluating, training
 from jitnet.engine.state import Batch, empty_run
 from jitnet.machine.blocks import LANES, PANEL, PARTIAL_UNITS, UPDATE_BLOCK
 
@@ -124,7 +124,7 @@ def test_a_line_has_as_many_parts_as_its_work_pays_for_and_they_are_equal(name, 
         step = Step(shape, config, batch_size, threads, 0.2, skips_zeros, 1)
         run = empty_run()._replace(layers=layout.layers)
         run = run._replace(state=run.state._replace(params=np.broadcast_to(np.float32(0), layout.params)))
-        for line in {*training(step, layout).lines, *measuring(step, layout).lines}:
+        for line in {*training(step, layout).lines, *evaluating(step, layout).lines}:
             worth = line.cost.flop // ownership._REGION_FLOP + 1
             if line.split == "every part":
                 assert line.cost.flop * (line.parts - 1) / line.parts < ownership._MEETING_FLOP, line

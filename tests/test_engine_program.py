@@ -16,7 +16,7 @@ from jitnet.engine.layout import lay_out
 from jitnet.engine.loop import run_steps
 from jitnet.engine.operations import CODES, OPERATIONS
 from jitnet.engine.ownership import SPLITS
-from jitnet.engine.program import measuring, on_data, predicting, table_of
+from jitnet.engine.program import evaluating, on_data, predicting, table_of
 from jitnet.machine.blocks import PANEL
 
 pytestmark = pytest.mark.small
@@ -74,7 +74,7 @@ def predictions(each):
 
 @cache
 def programs():
-    made_for = [(each.program, measuring(each.step, each.layout), predictions(each)) for each in every_loop()]
+    made_for = [(each.program, evaluating(each.step, each.layout), predictions(each)) for each in every_loop()]
     return (*itertools.chain(*made_for), *(on_data([operation], Sizes(9, 5), 3) for operation in ON_DATA))
 
 
@@ -130,7 +130,7 @@ def needed(line):
 
 def test_a_region_ends_where_a_part_needs_what_others_have_made():
     for each in every_loop():
-        for program in (each.program, measuring(each.step, each.layout)):
+        for program in (each.program, evaluating(each.step, each.layout)):
             for _, lines in itertools.groupby(program.lines, key=lambda line: line.region):
                 written = {False: {}, True: {}}
                 for line in lines:
@@ -227,9 +227,9 @@ def test_line_by_line_is_the_step(options, inputs):
     np.testing.assert_array_equal(one.state.average, whole.state.average)
 
 
-def test_measuring_has_the_forward_lines_alone():
+def test_evaluating_has_the_forward_lines_alone():
     for each in every_loop():
-        program = measuring(each.step, each.layout)
+        program = evaluating(each.step, each.layout)
         assert program.first == ()
         names = {line.operation for line in program.lines}
         assert not any(name.startswith(("backward", "update", "drop", "limit", "branch", "join")) for name in names)

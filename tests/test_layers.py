@@ -167,7 +167,7 @@ def test_gradients_are_central_differences_through_the_whole_network(activation)
 
 @pytest.mark.parametrize("inputs", ["dense", "sparse"])
 @pytest.mark.parametrize("options", LAYERS_ON, ids=ids)
-def test_measuring_is_the_forward_pass_of_what_was_trained(options, inputs):
+def test_evaluating_is_the_forward_pass_of_what_was_trained(options, inputs):
     problem = Problem((9, 7, 7, 3), 11)
     loop = trained(problem, 4, options, inputs=inputs)
     network, _ = reference_run(problem, 4, 0.05, 2, **options)

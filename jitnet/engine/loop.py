@@ -8,7 +8,7 @@
 
 How parts meet is the run's `call.meeting`, a code of `ownership.MEETINGS`. The bits are the same.
 
-This is all of the engine that is parallel, and one of it serves everything: training, measuring, predicting, listing
+This is all of the engine that is parallel, and one of it serves everything: training, evaluating, predicting, listing
 entries, distorting images, and the bench, which repeats a line inside one region.
 """
 

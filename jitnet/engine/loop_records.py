@@ -88,7 +88,7 @@ WALKS = {
 
 
 class ParameterRecord(Record, Protocol):
-    """One matrix or vector of parameters. All that updates, measures, limits, averages or saves parameters walks these
+    """One matrix or vector of parameters. All that updates, limits, averages or saves parameters walks these
     records, and need not know layers."""
 
     layer: int  # in the network's list of layers

@@ -21,8 +21,8 @@ a step.
 Where the update must wait for the whole gradient (clipping, max-norm), it has separate regions behind the backward. The
 first layer's forward then follows where the last of them is by units; else it begins the next step.
 
-Training, measuring and predicting are three programs of the same forward lines. In the first two parts share each step.
-In prediction, as in whatever works on samples one by one, parts share the steps.
+Training, evaluating and predicting are three programs of the same forward lines. In the first two parts share each
+step. In prediction, as in whatever works on samples one by one, parts share the steps.
 """
 
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ __all__ = [
     "Step",
     "Writer",
     "adds_directly",
-    "measuring",
+    "evaluating",
     "on_data",
     "predicting",
     "table_of",
@@ -478,8 +478,8 @@ def training(step: Step, layout: Layout) -> Program:
     return Program(first, step_lines, "barriers" if at_barriers else "region ends")
 
 
-def measuring(step: Step, layout: Layout) -> Program:
-    """The program that measures: forward and loss, without dropout, batch after batch."""
+def evaluating(step: Step, layout: Layout) -> Program:
+    """The program that evaluates: forward and loss, without dropout, batch after batch."""
     writer = Writer(step, layout)
     dense = not step.skips_zeros
     if writer.last == 0:  # a part gathers its samples itself

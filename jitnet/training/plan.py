@@ -15,7 +15,7 @@ from jitnet.engine.arena import aligned
 from jitnet.engine.density import density, trains_skipping, used_columns
 from jitnet.engine.layout import Layout, lay_out
 from jitnet.engine.packing import pack
-from jitnet.engine.program import Program, Step, measuring, training
+from jitnet.engine.program import Program, Step, evaluating, training
 from jitnet.engine.setup import make_data, training_run
 from jitnet.engine.state import Data, Run, State
 from jitnet.engine.step_clock import clock_for
@@ -72,7 +72,7 @@ class Plan:
 
     @cached_property
     def evaluation_program(self) -> Program:
-        return measuring(self.step, self.layout)
+        return evaluating(self.step, self.layout)
 
 
 def make_plan(
