@@ -173,7 +173,7 @@ def test_one_loss_below_guessing_is_enough(train_loss, test_loss, told):
 
 
 def test_a_network_that_falls_back_to_guessing_is_told(call, tmp_path):
-    options = ["--optimizer", "adam", "--lr", "1", "--epochs", "10", "--json", "--out", str(tmp_path / "run")]
+    options = ["--optimizer", "adam", "--lr", "2", "--epochs", "10", "--json", "--out", str(tmp_path / "run")]
     result = call("train", "--data", "digits", *options)
     epochs = json.loads(result.out)["epochs"]
     worse = [e["epoch"] for e in epochs if min(e["train_loss"], e["test_loss"]) >= math.log(10)]
