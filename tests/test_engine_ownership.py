@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from direct import direct
+from numba import config
 
 from jitnet.compiler.decorators import plain
 from jitnet.config import ModelConfig, TrainConfig
@@ -103,6 +104,10 @@ def test_parts_and_the_reason_for_so_many(flop, threads, most, count, reason):
     assert choose_parts(flop, threads, most, "groups of units") == Parts(count, reason)
 
 
+once = pytest.mark.skipif(
+    bool(config.DISABLE_JIT or config.BOUNDSCHECK), reason="nothing of it is compiled: in one mode is enough"
+)
+
 NETWORKS = {
     "128": ({"hidden": (128,)}, {}),
     "512": ({"hidden": (512,)}, {}),
@@ -114,6 +119,7 @@ NETWORKS = {
 }
 
 
+@once
 @pytest.mark.parametrize("batch_size", [32, 512, 1024])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_line_has_as_many_parts_as_its_work_pays_for_and_they_are_equal(name, batch_size):
