@@ -28,6 +28,9 @@ __all__ = ["Predictor"]
 
 Floats = npt.NDArray[np.float32]
 
+_KNOWN_PROGRAMS = 64
+"""Programs that are stored at most: one for each count of batches."""
+
 
 class Predictor:
     """Predicts samples: `predictor(images, features, threads)`; `activations` of all layers.
@@ -48,6 +51,7 @@ class Predictor:
             self._values = byte_values(float(offset), float(scale))
         self._run = self._allocated(1)
         self._few: dict[tuple[bool, bool], tuple[Run, Struct, npt.NDArray[Any]]] = {}
+        self._programs: dict[tuple[int, int, bool, bool], Program] = {}
         self._few_sizes: dict[tuple[bool, bool], int] = {}
         self._in_use = Lock()
 
@@ -84,10 +88,13 @@ class Predictor:
         """The program that predicts these samples on at most so many threads, and a run of it with room for the
         predictions. costs: whether its lines' costs are those of these samples, which takes a millisecond to find."""
         samples, has_bytes, skips_zeros = self._kind(images, features)
-        share, columns = 1.0, 1.0
-        if costs and skips_zeros:
-            share, columns = density(images), used_columns(images, PREDICT_BLOCK)
-        program = self._program(len(samples), threads, has_bytes, skips_zeros, share, columns)
+        if costs:
+            share, columns = 1.0, 1.0
+            if skips_zeros:
+                share, columns = density(images), used_columns(images, PREDICT_BLOCK)
+            program = self._program(len(samples), threads, has_bytes, skips_zeros, share, columns)
+        else:
+            program = self._known_program(-(-len(samples) // PREDICT_BLOCK), threads, has_bytes, skips_zeros)
         if program.threads > self._parts:
             self._run = self._allocated(program.threads)
             self._few = {}
@@ -106,6 +113,15 @@ class Predictor:
         bytes_per_input = 1 if has_bytes else 4
         step = Step(self._shape, TrainConfig(), PREDICT_BLOCK, threads, share, skips_zeros, bytes_per_input, columns)
         return predicting(step, self._layout, n_samples)
+
+    def _known_program(self, n_steps: int, threads: int, has_bytes: bool, skips_zeros: bool) -> Program:
+        """The same for so many steps, written once: that takes as long as predicting some hundred samples."""
+        key = n_steps, threads, has_bytes, skips_zeros
+        if key not in self._programs:
+            if len(self._programs) == _KNOWN_PROGRAMS:
+                self._programs.clear()
+            self._programs[key] = self._program(n_steps * PREDICT_BLOCK, threads, has_bytes, skips_zeros)
+        return self._programs[key]
 
     def _prepared(self, program: Program, samples: npt.NDArray[Any], has_bytes: bool, skips_zeros: bool) -> Run:
         """A run of a program over samples, with room for their predictions."""
