@@ -18,7 +18,17 @@ from jitnet.cli.common import (
     recipe_completion,
     write_output,
 )
-from jitnet.cli.options import FIELDS, NETWORK_NAMES, CommandWithFields, configure, sizes_of, task_for, with_fields
+from jitnet.cli.options import (
+    FIELDS,
+    NETWORK_NAMES,
+    CommandWithFields,
+    configure,
+    naming_recipe,
+    sizes_of,
+    task_advice,
+    task_for,
+    with_fields,
+)
 from jitnet.config.checking import any_of
 from jitnet.errors import MissingExtra, UsageError
 
@@ -298,12 +308,12 @@ def _steps(
     screen = render.consoles(json, quiet)
     notices = render.make_console(sys.stderr)
     with render.downloads(screen) as downloading:
-        dataset = load(data, task=task_for(network), progress=downloading)
+        dataset = load(data, task=task_for(network), advice=task_advice(), progress=downloading)
     if dataset.notice:
         render.notice(notices, dataset.notice)
     shape = build(ModelConfig, {**network, **sizes_of(dataset)}, NETWORK_NAMES)
     measured = []
-    with render.measuring(screen) as report:
+    with render.measuring(screen) as report, naming_recipe(recipe, fields):
         for count in counts:
             chosen = config.model_copy(update={"threads": count})
             measured.append(

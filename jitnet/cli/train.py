@@ -15,7 +15,17 @@ import typer
 
 import jitnet
 from jitnet.cli.common import Background, DataOption, Json, Quiet, TestData, print_json, recipe_completion
-from jitnet.cli.options import FIELDS, NETWORK_NAMES, CommandWithFields, configure, sizes_of, task_for, with_fields
+from jitnet.cli.options import (
+    FIELDS,
+    NETWORK_NAMES,
+    CommandWithFields,
+    configure,
+    naming_recipe,
+    sizes_of,
+    task_advice,
+    task_for,
+    with_fields,
+)
 from jitnet.config.choices import default_rate
 from jitnet.errors import ModelError, TargetMissed, UsageError
 
@@ -127,7 +137,8 @@ def train(
     model.metadata |= {
         name: str(path.resolve()) for name, path in (("data_path", data_path), ("test_data_path", test_data)) if path
     }
-    trainer = Trainer(model, dataset, config)
+    with naming_recipe(recipe, fields):
+        trainer = Trainer(model, dataset, config)
     if explain:
         return _explain(trainer, json)
     if print_schedule:
@@ -264,7 +275,7 @@ def _read(data: str | None, test_data: Path | None, task: str, progress: "Progre
     """The data set, with its checksum computed."""
     from jitnet.datasets import load
 
-    dataset = load(data, test_data, task=task, progress=progress)
+    dataset = load(data, test_data, task=task, advice=task_advice(), progress=progress)
     _ = dataset.checksum
     return dataset
 
