@@ -54,7 +54,8 @@ _LEARNED = 0.95
 """Share of the loss of guessing below which a network has clearly learned something."""
 
 _MIN_STEPS = 64
-"""Steps after which a network that learns does better than guessing, even if the schedule begins low."""
+"""Steps after which a network that learns does better than guessing, even if the schedule begins low. With fewer in the
+whole run, these are the likely reason."""
 
 
 @app.command(cls=CommandWithFields, epilog=EXAMPLES)
@@ -235,18 +236,23 @@ def _warning(report: "EpochReport", trainer: "Trainer") -> str:
     shape, guessing = trainer.model.config, trainer.guessing_loss
     evaluated = [loss for loss in (report.val_loss, report.test_loss) if loss is not None]
     learned = report.train_loss < guessing or min(evaluated, default=guessing) < _LEARNED * guessing
-    if learned or report.epoch * trainer.n_steps < _MIN_STEPS:
+    steps, is_last = report.epoch * trainer.n_steps, report.epoch == trainer.config.epochs
+    if learned or (steps < _MIN_STEPS and not is_last):
         return ""
+    found = (
+        f"after epoch {report.epoch} the training loss is {report.train_loss:.4g}, no better than guessing, "
+        f"{guessing:.4g}: "
+    )
+    if steps < _MIN_STEPS:
+        taken = f"{steps} step{'s' * (steps != 1)}"
+        return f"{found}a run of {taken} may be too short; try a smaller --batch-size, or more --epochs"
     optimizer, rate = trainer.config.optimizer, trainer.config.learning_rate
     default = default_rate(optimizer, shape.loss)
     if rate == default:
         trial = f"a lower one, --lr {rate / 10:g} for example"
     else:
         trial = f"{'a lower' if rate > default else 'another'} one; the default of {optimizer} is --lr {default:g}"
-    return (
-        f"after epoch {report.epoch} the training loss is {report.train_loss:.4g}, no better than guessing, "
-        f"{guessing:.4g}: the learning rate {rate:g} may not fit; try {trial}"
-    )
+    return f"{found}the learning rate {rate:g} may not fit; try {trial}"
 
 
 def _print_schedule(trainer: "Trainer", json: bool) -> int:
