@@ -126,7 +126,7 @@ def test_a_loop_of_our_own_is_shown_with_its_code(call):
         ),
         (["--kernel", "bits"], "--kernel bits: a helper, copied into each loop that calls it; name one of augment, "),
         (["--kernel", "count_row", "--cpu", "znver33"], "--cpu znver33"),
-        (["nowhere.py:f"], "TARGET nowhere.py: there is no such file"),
+        (["nowhere.py:f"], "MODULE:FUNCTION nowhere.py: there is no such file"),
         (["nowhere:f", "--args", "f4[3]", "--setup", "nowhere:g"], "--args and --setup"),
     ],
 )

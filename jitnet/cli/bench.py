@@ -27,8 +27,8 @@ EXAMPLES = """\b
 Examples:
   jitnet bench
   jitnet bench --threads all --ladder --vs numpy
-  jitnet bench --hidden 512 --batch-size 128 --json > before.json
-  jitnet bench --hidden 512 --batch-size 128 --baseline before.json --fail-above 10%
+  jitnet bench --hidden 512 --json > before.json
+  jitnet bench --hidden 512 --baseline before.json --fail-above 10%
 """
 
 LEAST, MOST = 9, 1000
@@ -79,7 +79,7 @@ def bench(
         typer.Option(
             "--repetitions",
             metavar="NUMBER",
-            help="Samples of each row.",
+            help=f"Samples of each row. A whole number from {LEAST} to {MOST:,}.",
             min=LEAST,
             max=MOST,
             rich_help_panel=MEASUREMENT,

@@ -100,7 +100,7 @@ def info(source: DataArgument, test_data: TestData = None, json: Json = False, q
 Examples:
   jitnet data convert mnist mnist.npz
   jitnet data convert train.csv digits.safetensors --test-data test.csv
-  jitnet data convert mnist train_test_data_mnist.safetensors --layout original
+  jitnet data convert mnist original.safetensors --layout original
 """,
 )
 def convert(
@@ -108,7 +108,9 @@ def convert(
     target: Annotated[
         Path,
         typer.Argument(
-            show_default=False, help="NAME.safetensors, NAME.npz, or a folder for IDX files. Must not exist yet."
+            metavar="TARGET",
+            show_default=False,
+            help="NAME.safetensors, NAME.npz, or a folder for IDX files. Must not exist yet.",
         ),
     ],
     layout: Annotated[

@@ -192,11 +192,11 @@ class CommandWithFields(Command):
             by_heading.setdefault(getattr(parameter, "rich_help_panel", None) or OUTPUT, []).append(parameter)
         choices = _choices()
         for heading, parameters in by_heading.items():
-            records = [parameter.get_help_record(ctx) for parameter in parameters]
-            if not any(records):
+            records = self.help_records(ctx, parameters)
+            if not records:
                 continue
             with formatter.section(heading):
-                formatter.write_dl([record for record in records if record])
+                formatter.write_dl(records)
                 for parameter in parameters:
                     if parameter.name in choices:
                         title, lines = choices[parameter.name]

@@ -43,12 +43,13 @@ EXAMPLES = """\b
 Examples:
   jitnet profile
   jitnet profile --hidden 256,128 --optimizer adam --dropout 0.2 --threads 1,2
-  jitnet profile --roofline roofline.svg --trace steps.json --json > before.json
+  jitnet profile --roofline roofline.svg --trace steps.json
+  jitnet profile --json > before.json
   jitnet profile --compare before.json after.json
   jitnet profile --kernel forward_sparse --asm
   jitnet profile --kernel all --cpu icelake-server
   jitnet profile mypackage.kernels:smooth --args "f4[1000,1000] f4[5,5]"
-  jitnet profile loops.py:smooth --setup loops.py:arguments --flop "2 * x.size"
+  jitnet profile loops.py:smooth --setup loops.py:made --flop "2 * x.size"
 """
 
 MEASUREMENT, CODE, FUNCTION = "Measurement", "Machine code", "A function of your own"

@@ -1,7 +1,7 @@
 """Tables and bars made of characters."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.box import ASCII2, SIMPLE_HEAD
 from rich.cells import cell_len
@@ -50,6 +50,7 @@ def table(
     *,
     title: str = "",
     footnotes: Sequence[str] = (),
+    explained: Mapping[str, str] | None = None,
     prose: Sequence[str] = (),
     spare: Sequence[str] = (),
 ) -> None:
@@ -58,7 +59,8 @@ def table(
     Integers have thousands separators, floats four digits, None a dash; strings and styled Text stay as they are. Where
     room is short, heads wrap, and so do the cells of the columns that `prose` names. Then the columns that `spare`
     names are left out, in that order. Where even the others have no room, each row is shown as a list, one line per
-    cell. No other cell is ever broken.
+    cell. No other cell is ever broken. Below are the sentences that `explained` has for columns, where these are shown,
+    and the footnotes.
     """
     heads = [written(console, name) for name in columns]
     texts = [[written(console, _as_text(cell)) for cell in row] for row in rows]
@@ -73,7 +75,8 @@ def table(
         _records(console, found)
     else:
         _print_aligned(console, [found[k] for k in shown])
-    for footnote in footnotes:
+    sentences = [text for name, text in (explained or {}).items() if any(columns[k] == name for k in shown)]
+    for footnote in (*sentences, *footnotes):
         say(console, footnote, FAINT)
 
 
