@@ -358,12 +358,15 @@ def _drawing(path: Path) -> "Callable[[Roofline], bytes]":
 def _loop(kernel: str, cpu: str | None, asm: bool, json: bool, quiet: bool) -> int:
     """Show what the compiler made of jitnet's loops."""
     from jitnet import render
-    from jitnet.profile.code.kernel_names import kernel_targets
+    from jitnet.profile.code.kernel_names import helper_notice, kernel_targets
     from jitnet.profile.code.look import look
 
     screen = render.consoles(json, quiet)
+    targets = kernel_targets(kernel)
+    if notice := helper_notice(kernel):
+        render.notice(render.make_console(sys.stderr), notice)
     with render.measuring(screen) as report:
-        views = look(kernel_targets(kernel), cpu, progress=report)
+        views = look(targets, cpu, progress=report)
     if json:
         print_json({"format": "jitnet machine code 1", "views": views})
     else:

@@ -184,9 +184,11 @@ def check_arguments(subject: Subject, arguments: Any, setup: str = "") -> tuple[
         )
         takes = f"{wanted} takes {count} argument{'s' * (count != '1')}"
         if is_one and setup:
+            (one,) = arguments
+            found = " ".join(reprlib.repr(one).split())
             raise Refused(
-                f"--setup {setup}: returned {' '.join(reprlib.repr(arguments[0]).split())}, of type {type(arguments[0]).__name__}; expected a "
-                f"tuple of arguments: {takes}{_declared(subject)}"
+                f"--setup {setup}: returned {found}, of type {type(one).__name__}; expected a tuple of arguments: "
+                f"{takes}{_declared(subject)}"
             )
         raise Refused(f"{takes}, {len(arguments)} given{_declared(subject)}")
     return arguments
