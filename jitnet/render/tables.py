@@ -1,5 +1,6 @@
 """Tables and bars made of characters."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 
@@ -13,13 +14,16 @@ from rich.text import Text
 from jitnet.bench.figures import threads_text, three_digits
 from jitnet.render.console import FAINT, facts, say, wrapped, written
 
-__all__ = ["Cell", "bar", "empty_table", "microseconds", "table", "threads_text"]
+__all__ = ["Cell", "bar", "empty_table", "microseconds", "same_decimals", "size_in_words", "table", "threads_text"]
 
 Cell = str | int | float | Text | None
 
 NUMBER = re.compile(r"(\+-|[-+±])?[\d,.]+([eE][-+]?\d+)?(/[\d,.]+)?\s*(%|x|×|[a-zµ/]{1,4})?\*?|[-–—·.]|")
 PROSE = 20  # the narrowest that a column of prose becomes
 GAP = 2  # columns between two columns of a table
+DIGITS = 4  # of the number of a column that decides its decimals
+LARGE = 6  # power of ten from which numbers are not written out
+SPAN = 4  # powers of ten between a column's numbers, from which equal decimals would be too many
 EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
@@ -147,3 +151,22 @@ def bar(console: Console, share: float, width: int, style: Style | str = "cyan")
 def microseconds(seconds: float) -> str:
     """Microseconds with about three digits."""
     return three_digits(seconds * 1e6)
+
+
+def same_decimals(values: Sequence[float], *, one_quantity: bool = False) -> list[str]:
+    """The numbers of a column, all with the same decimals: as many as the smallest needs for four digits; of one
+    quantity, as one needs that is just below the largest. Each with four digits where they are too large or too
+    different for that."""
+    powers = [math.floor(math.log10(abs(value))) for value in values if value and math.isfinite(value)]
+    least, most = min(powers, default=0), max(powers, default=0)
+    power = max(least, most - 1) if one_quantity else least
+    if most >= LARGE or power <= -DIGITS or (most - power) >= SPAN:
+        return [f"{value:.{DIGITS}g}" for value in values]
+    return [f"{value:.{max(0, DIGITS - 1 - power)}f}" for value in values]
+
+
+def size_in_words(n_bytes: int) -> str:
+    """A number of bytes in a unit that suits: "54.9 MB", "12.3 kB", "80 B"."""
+    if n_bytes < 1000:
+        return f"{n_bytes} B"
+    return f"{n_bytes / 1e6:,.1f} MB" if n_bytes >= 100_000 else f"{n_bytes / 1e3:.1f} kB"
