@@ -1,5 +1,7 @@
 """`jitnet data augment`: the sheet in the terminal and in a file, and what it says to bad input."""
 
+import resource
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,34 @@ def test_the_sheet_as_a_file(call, tmp_path, name):
     _, samples = distorted_samples(dataset, fitting_distortions((8, 8)), seed=4, count=3)
     grey = np.rint(samples * (255.0 / samples.max())).astype(np.uint8)
     np.testing.assert_array_equal(load_picture(tmp_path / name), as_one_picture(grey))
+
+
+@pytest.mark.parametrize("name", ["sheet.png", "sheet.pgm"])
+def test_a_sheet_that_cannot_be_written_whole_is_not_written(call, tmp_path, name):
+    """As on a disk that is full: the first bytes fit, and the others do not."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for old in (None, b"older"):
+        if old:
+            (tmp_path / name).write_bytes(old)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+        try:
+            code, _, err = call("data", "augment", "digits", "--count", "2", "--out", name)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert code == 1
+        assert f"{name}: cannot be written" in err
+        found = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        assert found == ({} if old is None else {name: old})
+
+
+def test_what_a_sheet_replaces_keeps_its_mode_and_its_links(call, tmp_path):
+    (tmp_path / "real.pgm").write_bytes(b"")
+    (tmp_path / "real.pgm").chmod(0o600)
+    (tmp_path / "link.pgm").symlink_to("real.pgm")
+    assert call("data", "augment", "digits", "--count", "1", "--out", "link.pgm").code == 0
+    assert (tmp_path / "link.pgm").is_symlink()
+    assert (tmp_path / "real.pgm").stat().st_mode & 0o777 == 0o600
+    assert load_picture(tmp_path / "real.pgm").ndim == 2
 
 
 def test_the_same_seed_gives_the_same_sheet_and_another_does_not(call, tmp_path):

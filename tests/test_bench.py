@@ -208,6 +208,22 @@ def test_every_activation_and_every_optimizer_is_a_row(subject):
     assert {"drop 0", "drop_back 0", "norm 0", "limit 0"} <= names
 
 
+def test_an_operation_that_this_training_uses_is_not_among_the_others():
+    """The scale of inputs needs the whole gradient, so that one line updates all parameters, as clipping has it."""
+    from jitnet.bench.lines import line_cases
+    from jitnet.bench.workload import Subject
+    from jitnet.config import ModelConfig
+    from jitnet.datasets import from_arrays
+
+    data = from_arrays(np.random.default_rng(0).normal(size=(40, 6)), np.arange(40) % 3)
+    for layers, updates_late in (({}, False), ({"input_scale": True}, True)):
+        shape = ModelConfig(in_features=6, hidden=(20,), n_classes=3, **layers)
+        cases = {case.name: case.used for case in line_cases(Subject(shape, data, 16), (1,))}
+        assert any(name.startswith("update_all") and used for name, used in cases.items()) == updates_late
+        assert ("update_all, sgd" in cases) != updates_late
+        assert cases["update_all, adam"] is False
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("layers", [{}, {"norm": "layer", "residual": True, "input_scale": True}], ids=["plain", "all"])
 def test_every_loss_and_every_layer_is_measured(loss, layers):

@@ -54,6 +54,18 @@ def test_help_has_sentences_and_an_example(call, command):
     assert f"jitnet {' '.join(command)}" in out.partition("Example")[2]
 
 
+@pytest.mark.parametrize(
+    "command",
+    [[name] for name in COMMANDS] + [["data", name] for name in ("list", "fetch", "info", "convert", "augment")],
+)
+def test_help_fits_a_terminal_and_is_in_words(call, monkeypatch, command):
+    """No line is too long, and nothing is in the notation of a library."""
+    monkeypatch.setenv("COLUMNS", "80")
+    out = call(*command, "--help").out
+    assert [line for line in out.splitlines() if len(line) > 80] == []
+    assert not [word for word in ("{", "<", ">=", "x>") if word in out.replace(" > ", " ")]
+
+
 def test_help_gives_ranges_and_defaults(call):
     out = " ".join(call("train", "--help").out.split())
     assert "--epochs NUMBER Passes over the training data. A whole number from 1 to 1,000,000. [default: 10]" in out

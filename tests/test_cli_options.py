@@ -196,7 +196,18 @@ def test_a_default_rate_that_learns_nothing_is_told(call, tmp_path, monkeypatch)
 def test_an_epoch_of_a_few_steps_is_no_reason_to_doubt(call, tmp_path):
     result = call(*BASE, "--batch-size", "1437", "--json", "--out", str(tmp_path / "run"))
     assert json.loads(result.out)["epochs"][0]["test_loss"] > math.log(10)
-    assert "guessing" not in result.err
+    assert DOUBT.format(epoch=1) not in result.err
+    assert "learning rate" not in result.err
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(1, "1 step"), (3, "3 steps")])
+def test_a_run_of_a_few_steps_that_ends_no_better_than_guessing_is_told(call, tmp_path, epochs, steps):
+    options = ("--batch-size", "100000", "--epochs", str(epochs), "--lr", "1e-6", "--quiet")
+    result = call("train", "--data", "digits", *options, "--out", str(tmp_path / "run"))
+    assert result.code == 0
+    assert result.err.startswith(DOUBT.format(epoch=epochs))
+    assert f": a run of {steps} may be too short; try a smaller --batch-size, or more --epochs\n" in result.err
+    assert result.err.count("\n") == 1
 
 
 def test_every_option_of_regularisation_and_distortion_is_taken(call, tmp_path):

@@ -189,6 +189,13 @@ def test_every_option_of_train_is_told():
     assert not [names for names in options if not told & set(names)]
 
 
+def test_what_profile_does_not_take_of_train_is_told():
+    train, profile = ({p.opts[0] for p in resolve([name])[0].params} for name in ("train", "profile"))
+    text = " ".join((ROOT / "docs" / "profile.md").read_text(encoding="utf-8").split())
+    (told,) = re.findall(r"which are all except (.*?)\. ", text)
+    assert set(re.findall(r"--[\w-]+", told)) == train - profile
+
+
 def test_every_activation_and_every_optimizer_is_told():
     text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
     assert {*ACTIVATIONS, *OPTIMIZERS} <= set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE))

@@ -1,5 +1,6 @@
 """`jitnet train --explain`: the program of a step is told whole, and nothing is trained."""
 
+import itertools
 import json
 import re
 import sys
@@ -16,7 +17,7 @@ from jitnet.engine.ownership import SPLITS
 from jitnet.machine.blocks import UPDATE_BLOCK
 from jitnet.render import make_console, program_table
 from jitnet.training import plan as plans
-from jitnet.training.explanation import Explanation, explain
+from jitnet.training.explanation import SPLITS_IN_WORDS, Explanation, explain
 
 MANY = 3
 """Threads: more than one, and no divisor of any count here."""
@@ -203,11 +204,43 @@ def test_of_many_parts_the_first_and_the_last_are_shown(planned, shown):
 
 
 def test_counts_have_a_unit(planned, shown):
-    found = replace(explain(planned()), flop=25_140_000.0, bytes=999.0, regions=1)
-    step = next(row for row in shown(found, None, terminal=False).splitlines() if row.startswith("step"))
-    assert step.split("  ")[-1].strip() == "1 parallel region, 25.1 MFLOP, 999 B"
-    step = next(row for row in shown(replace(found, regions=2), 80).splitlines() if row.startswith("step"))
-    assert "2 parallel regions," in step
+    found = replace(explain(planned()), flop=25_140_000.0, bytes=999.0)
+    every_step = [line for line in found.lines if line.when == "every step"]
+    counts = {1: "1 parallel region", 2: "2 parallel regions"}
+    for count, words in counts.items():
+        lines = tuple(replace(line, region=7 + k % count) for k, line in enumerate(every_step))
+        text = shown(replace(found, lines=lines, regions=count), None, terminal=False)
+        step = next(row for row in text.splitlines() if row.startswith("step"))
+        assert step.split("  ")[-1].strip() == f"{words}, 25.1 MFLOP, 999 B"
+
+
+@pytest.mark.parametrize(("parallel", "words"), [(0, "none of them parallel"), (1, "1 of them parallel")])
+def test_regions_that_are_not_parallel_are_counted_too(planned, shown, parallel, words):
+    """The count is that of the regions which the table numbers."""
+    found = explain(planned(threads=1, network=OPTIONS["layers"]["network"]))
+    numbered = len({line.region for line in found.lines if line.when == "every step"})
+    assert numbered > 2
+    assert f"step     {numbered} regions, {words}, " in shown(replace(found, regions=parallel), 120)
+
+
+def test_each_split_of_the_table_is_explained(planned, shown):
+    assert list(SPLITS_IN_WORDS) == list(SPLITS)
+    seen = set()
+    for name, batch_size in itertools.product(OPTIONS, (8, 70)):
+        for threads in (1, MANY):
+            found = explain(planned(threads=threads, batch_size=batch_size, **OPTIONS[name]))
+            splits = {line.split for line in found.lines}
+            legend = shown(found, 120).partition("do not depend on the parts.")[2]
+            told = {re.split(r"\s{2,}", row)[0] for row in legend.strip().splitlines()}
+            assert told == splits
+            seen |= splits
+    assert seen >= {"units", "units below", "samples", "vectors of samples", "panels", "blocks", "inputs"}
+
+
+def test_the_network_is_told_as_bench_and_profile_do(planned, shown):
+    found = explain(planned(**OPTIONS["layers"], optimizer="adam"))
+    assert "network  64-64-64-10, layer norm, relu, residual, input scale, adam, batch 70\n" in shown(found, 120)
+    assert "network  64-128-64-10, relu, sgd, batch 70\n" in shown(explain(planned()), 120)
 
 
 @pytest.fixture
@@ -241,7 +274,7 @@ def explained(
 
 def test_the_command_trains_nothing_and_leaves_no_folder(explained):
     text = explained("--hidden", "32", "--batch-size", "16", "--threads", "1")
-    assert re.search(r"^network +64-32-10, batch 16$", text, re.MULTILINE)
+    assert re.search(r"^network +64-32-10, relu, sgd, batch 16$", text, re.MULTILINE)
     assert re.search(r"^threads +1 \(as asked\)$", text, re.MULTILINE)
     assert re.search(r"^inputs +dense loops \(\d+% of the inputs are not zero\)$", text, re.MULTILINE)
     assert "Before the first step of a call" in text

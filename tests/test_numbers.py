@@ -561,6 +561,45 @@ def test_what_only_a_model_of_classes_can_is_one_line(call, npz):
         assert found.out == ""
 
 
+def test_advice_about_the_task_is_what_can_be_typed(call, npz):
+    """The Python argument `task` is no option: a command names the loss, or what the model predicts."""
+    x, y = made()
+    np.savez("one.npz", x_train=x, y_train=y[:, 0])
+    classes = jitnet.from_arrays(x, np.arange(N) % 2)
+    jitnet.Model.create(ModelConfig(in_features=FEATURES, n_classes=2), classes).save("classes.safetensors")
+    loss = "expected classes, or --loss squared-error or absolute-error where these are numbers to predict"
+    predicts = "the model predicts classes, and these targets are numbers; name data with classes"
+    for data in (npz, "one.npz"):
+        for command, advice in [
+            (("train", "--data", data, "--loss", "cross-entropy", "--out", "run"), loss),
+            (("bench", "--data", data, "--loss", "cross-entropy"), loss),
+            (("profile", "--data", data, "--loss", "cross-entropy"), loss),
+            (("eval", "classes.safetensors", "--data", data), predicts),
+        ]:
+            code, out, err = call(*command)
+            assert (code, out) == (1, "")
+            assert advice in err
+            assert "task=" not in err
+    np.savez("damaged.npz", x_train=x, y_train=[0.5, *[1, 2] * (N // 2)][:N])
+    out = " ".join(call("data", "info", "damaged.npz").out.split())
+    assert "if they are classes, correct it" in out
+    assert "task=" not in out
+
+
+def test_a_recipe_that_does_not_fit_is_named(call, npz):
+    """An option that was not typed is not blamed alone."""
+    for command in ("train", "profile"):
+        for recipe, sets, fitting in [("fast", "--label-smoothing", "classes"), ("elastic", "--shift", "images")]:
+            code, _, err = call(command, "--data", npz, "--recipe", recipe)
+            assert code == 2
+            assert re.search(
+                rf"{sets}.*; recipe {recipe} sets (it|them) and is for {fitting}: leave the recipe out", err
+            )
+    _, _, err = call("train", "--data", npz, "--recipe", "fast", "--label-smoothing", "0.1")
+    assert "recipe" not in err
+    assert call("train", "--data", npz, "--recipe", "fast", "--label-smoothing", "0", "--explain").code == 0
+
+
 def test_no_command_is_suggested_that_would_be_refused(call, npz):
     found = call("train", "--data", npz, "--epochs", "1", "--out", "run")
     assert "jitnet eval run" in found.out

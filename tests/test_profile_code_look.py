@@ -14,9 +14,10 @@ import pytest
 from jitnet.compiler.decorators import is_linked, plain
 from jitnet.compiler.environment import AS_FOUND, HAS_AVX512
 from jitnet.compiler.numba_parts import Dispatcher
+from jitnet.engine.operations import OPERATIONS
 from jitnet.errors import JitnetError, UsageError
 from jitnet.profile.code.code_view import CodeView, Loop, Target
-from jitnet.profile.code.kernel_names import kernel_names, kernel_targets
+from jitnet.profile.code.kernel_names import helper_notice, kernel_names, kernel_targets
 from jitnet.profile.code.look import _environment, look
 from jitnet.profile.code.processors import find_processor
 from jitnet.runs import as_json
@@ -237,7 +238,6 @@ def test_kernels_for_arm():
     [
         ("linear_forwrd", "did you mean linear_forward"),
         ("forward", "linear.forward or kind_linear.forward"),
-        ("relu", "activation_forward"),
     ],
 )
 def test_an_unknown_kernel(name, expected):
@@ -249,6 +249,26 @@ def test_names_of_kernels_can_all_be_looked_at():
     names = kernel_names()
     assert {"linear_forward", "sparse_forward", "textbook", "linear.forward", "kind_linear.forward"} <= set(names)
     assert all(len(kernel_targets(name)) == 1 for name in names)
+
+
+def test_every_kernel_that_explain_names_can_be_looked_at():
+    """A helper has no code of its own: what is shown is an operation that calls it, and a line says so."""
+    helpers = set()
+    for operation in OPERATIONS.values():
+        for name in operation.kernels:
+            (target,) = kernel_targets(name)
+            if target.name.endswith(f".{name}"):
+                assert helper_notice(name) == ""
+                continue
+            helpers.add(name)
+            shown = target.name.rpartition(".")[2]
+            assert name in OPERATIONS[shown].kernels
+            assert f"--kernel {name}: a helper, copied into each loop that calls it; this is {shown}, " in (
+                helper_notice(name)
+            )
+    assert {"layer_norm_forward", "residual_forward", "limit_norms"} <= helpers
+    assert [target.name for target in kernel_targets("relu")] == ["kernels.activation.activation_forward"]
+    assert helper_notice("all") == helper_notice("nothing_of_the_kind") == ""
 
 
 def functions(room: str) -> dict[str, object]:

@@ -124,9 +124,8 @@ def test_a_loop_of_our_own_is_shown_with_its_code(call):
             ["--kernel", "count_rows"],
             "--kernel count_rows: no kernel or operation of that name; did you mean count_row",
         ),
-        (["--kernel", "bits"], "--kernel bits: a helper, copied into each loop that calls it; name one of augment, "),
         (["--kernel", "count_row", "--cpu", "znver33"], "--cpu znver33"),
-        (["nowhere.py:f"], "TARGET nowhere.py: there is no such file"),
+        (["nowhere.py:f"], "MODULE:FUNCTION nowhere.py: there is no such file"),
         (["nowhere:f", "--args", "f4[3]", "--setup", "nowhere:g"], "--args and --setup"),
     ],
 )
@@ -158,3 +157,12 @@ def test_a_function_of_ones_own_is_profiled_and_compared(call):
     refused = call("profile", "--compare", "before.json", "other.json")
     assert refused.code == 2
     assert "options" in refused.err
+
+
+def test_a_helper_is_shown_in_what_calls_it_and_a_line_says_so(call, monkeypatch):
+    asked = []
+    monkeypatch.setattr("jitnet.profile.code.look.look", lambda targets, cpu, progress: asked.extend(targets) or [])
+    code, _, err = call("profile", "--kernel", "limit_norms", "--json")
+    assert code == 0
+    assert [target.name for target in asked] == ["engine.updates.limit"]
+    assert "--kernel limit_norms: a helper, copied into each loop that calls it; this is limit, which has it\n" in err

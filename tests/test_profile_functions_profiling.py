@@ -204,6 +204,22 @@ def test_plain_python_is_wrong_usage(module):
         profile_function(f"{module}:plain", args="f8[8]")
 
 
+def test_what_setup_returns_is_a_tuple_or_the_only_argument(module):
+    scaled = find(f"{module}:scaled")
+    with pytest.raises(Refused, match=r"^--setup m:g: returned 7, of type int; expected a tuple .* takes 2 to 3 arg"):
+        check_arguments(scaled, 7, "m:g")
+    with pytest.raises(Refused, match=r"^--setup m:g: returned None, of type NoneType; expected a tuple"):
+        check_arguments(scaled, None, "m:g")
+    with pytest.raises(Refused, match=r"takes 2 to 3 arguments, 1 given"):
+        check_arguments(scaled, (7,), "m:g")
+    assert check_arguments(find(f"{module}:adds_up"), 7, "m:g") == (7,)
+
+
+def test_a_function_that_cannot_be_profiled_is_named_as_help_has_it(module):
+    with pytest.raises(Refused, match=rf"^MODULE:FUNCTION {module}:nope: "):
+        find(f"{module}:nope")
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "expected"),
     [

@@ -4,6 +4,7 @@ import io
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import fake_records as fake
@@ -14,7 +15,9 @@ from rich.console import Console
 
 from jitnet import render
 from jitnet.config import ModelConfig
+from jitnet.evaluation import Deviation, Evaluation, TargetScore
 from jitnet.render.drawing import _fit
+from jitnet.render.tables import same_decimals
 
 CODE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -245,6 +248,16 @@ def test_training_on_a_terminal():
     assert "runs/2026-03-14-mnist/model.safetensors" in find(screen, "^model")
     assert find(screen, "jitnet eval runs/2026-03-14-mnist")
     assert screen.text.count("\x1b[?25l") == screen.text.count("\x1b[?25h"), "the cursor is shown again"
+
+
+@pytest.mark.parametrize("rate", [0.0002801, 6.931e-05])
+def test_columns_of_epochs_are_apart(rate):
+    screen = Screen(80)
+    with render.TrainingView(screen.consoles(), 3, rate) as view:
+        view.epoch(replace(fake.epoch(1, 3), learning_rate=rate, val_accuracy=0.9, val_loss=0.3))
+    (row,) = [line for line in screen.lines if re.match(r" +1/3 ", line)]
+    assert len(re.split(r"\s{2,}", row.strip())) == 8, row
+    screen.check_width()
 
 
 def test_training_in_a_pipe():
@@ -499,7 +512,7 @@ def test_evaluation_of_numbers():
     assert find(screen, r"^R² +0\.9123")
     assert find(screen, r"width in mm +12\.35 +9\.877 +0\.9123")
     assert find(screen, r"^ *mean +12\.35")
-    assert find(screen, r"#7 +1000, 1000 +987\.5, 987\.5")
+    assert find(screen, r"#7 +1000\.2, 1000\.2 +987\.5, 987\.5")
     assert not any("accuracy" in line or "class" in line for line in screen.lines)
 
 
@@ -625,3 +638,46 @@ def test_plot_of_odd_curves(ys):
     render.plot(screen.console, list(range(len(ys))), ys)
     screen.check_width()
     assert screen.lines
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ([56.54, 28.5], ["56.54", "28.50"]),
+        ([12.3456, 0.98765], ["12.3456", "0.9877"]),
+        ([-3.0, 0.0], ["-3.000", "0.000"]),
+        ([1234.5, 20000.0], ["1234", "20000"]),
+        ([1.0, 123456.0], ["1", "1.235e+05"]),
+        ([1e-9, 2e-9], ["1e-09", "2e-09"]),
+        ([5.0, float("nan")], ["5.000", "nan"]),
+        ([0.0, 0.0], ["0.000", "0.000"]),
+        ([], []),
+    ],
+)
+def test_the_numbers_of_a_column_have_the_same_decimals(values, shown):
+    assert same_decimals(values) == shown
+
+
+def test_of_one_quantity_the_large_ones_decide():
+    assert same_decimals([14.3483, 0.0316, -12.38], one_quantity=True) == ["14.348", "0.032", "-12.380"]
+
+
+def test_tables_of_an_evaluation_drop_no_zeros(capsys):
+    scores = (TargetScore("a", 56.54, 28.5, 0.9), TargetScore("b", 28.5, 12.25, 0.8))
+    far = (Deviation(3, (56.54, 1.0), (28.5, 2.0)), Deviation(4, (10.0, 1.0), (7.25, 2.0)))
+    found = Evaluation(0.1, 9, "regress", rmse=42.52, mae=20.375, r2=0.85, targets=scores, deviations=far)
+    render.evaluation(render.make_console(sys.stdout, terminal=False, width=80), found)
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["a", "56.54", "28.50", "0.9000"] in rows
+    assert ["b", "28.50", "12.25", "0.8000"] in rows
+    assert ["#4", "10.000,", "1.000", "7.250,", "2.000"] in rows
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "words"), [(0, "0 B"), (999, "999 B"), (8400, "8.4 kB"), (100_000, "0.1 MB"), (54_880_000, "54.9 MB")]
+)
+def test_a_size_has_a_unit_that_suits(capsys, n_bytes, words):
+    render.description(
+        render.make_console(sys.stdout, terminal=False), replace(fake.description(), in_memory_bytes=n_bytes)
+    )
+    assert re.search(rf"^in memory +{words}$", capsys.readouterr().out, re.MULTILINE)

@@ -54,6 +54,15 @@ def bench() -> Bench:
     return Bench(fake_profiles.MACHINE, settings, (1, 2), probes, tuple(rows), steps, reason, True, 32 << 20, 7.4, 10.0)
 
 
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_a_column_that_is_left_out_is_not_explained(width):
+    out = io.StringIO()
+    render.bench(Console(file=out, width=width, force_terminal=False), bench(), [])
+    step = out.getvalue().partition("A whole training step")[2]
+    heads = step.partition("─")[0] if "─" in step else step.partition("1 ")[0]
+    assert ("rows: share of the measured step" in " ".join(step.split())) == (" rows " in heads)
+
+
 def profile(threads: int = 2, **fields: object) -> Profile:
     settings = fake_profiles.SETTINGS | {"in_features": 784, "n_classes": 10, "n_targets": None, "activation": "relu"}
     verdict = "waiting for the slowest part takes 2.30 µs of 44.0 µs: serial is faster below 128 units"

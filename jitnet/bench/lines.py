@@ -48,7 +48,8 @@ def _training_lines(subject: Subject, threads: int) -> Iterator[Case]:
 
 def _other_lines(subject: Subject, threads: int) -> Iterator[Case]:
     """Lines of other trainings of this network."""
-    used = {line.operation for _, line in subject.training(threads).lines()}
+    training = subject.training(threads)
+    used = {line.operation for _, line in training.lines()}
     if "gather" not in used:
         dense = subject.training(threads, dense=True)
         yield from _cases(dense, ["gather", "forward", "logits", "backward_weight"], layer=0)
@@ -62,8 +63,9 @@ def _other_lines(subject: Subject, threads: int) -> Iterator[Case]:
         if name != subject.shape.loss:
             yield from _cases(subject.training(threads, fields={"loss": name}), ["loss"], name)
     for name in OPTIMIZERS:
-        # Clipping puts the update of all parameters in one line.
-        yield from _cases(subject.training(threads, optimizer=name, clip_norm=1.0), ["update_all"], name)
+        # Clipping puts the update of all parameters in one line; this training has it there too where it updates late.
+        if name != training.plan.step.config.optimizer or "update_all" not in used:
+            yield from _cases(subject.training(threads, optimizer=name, clip_norm=1.0), ["update_all"], name)
     others = subject.training(threads, clip_norm=1.0, max_norm=1.0, ema=0.9)
     yield from _cases(others, ["norm", "limit"])
     yield from _sample_cases(subject, threads)

@@ -7,7 +7,16 @@ from typing import Annotated, Any
 import typer
 
 from jitnet.cli.common import DataOption, Json, Quiet, parse_share, parse_threads, print_json
-from jitnet.cli.options import FIELDS, NETWORK_NAMES, CommandWithFields, configure, sizes_of, task_for, with_fields
+from jitnet.cli.options import (
+    FIELDS,
+    NETWORK_NAMES,
+    CommandWithFields,
+    configure,
+    sizes_of,
+    task_advice,
+    task_for,
+    with_fields,
+)
 from jitnet.errors import UsageError
 
 __all__ = ["app"]
@@ -18,8 +27,8 @@ EXAMPLES = """\b
 Examples:
   jitnet bench
   jitnet bench --threads all --ladder --vs numpy
-  jitnet bench --hidden 512 --batch-size 128 --json > before.json
-  jitnet bench --hidden 512 --batch-size 128 --baseline before.json --fail-above 10%
+  jitnet bench --hidden 512 --json > before.json
+  jitnet bench --hidden 512 --baseline before.json --fail-above 10%
 """
 
 LEAST, MOST = 9, 1000
@@ -70,7 +79,7 @@ def bench(
         typer.Option(
             "--repetitions",
             metavar="NUMBER",
-            help="Samples of each row.",
+            help=f"Samples of each row. A whole number from {LEAST} to {MOST:,}.",
             min=LEAST,
             max=MOST,
             rich_help_panel=MEASUREMENT,
@@ -118,7 +127,7 @@ def bench(
     screen = render.consoles(json, quiet)
     notices = render.make_console(sys.stderr)
     with render.downloads(screen) as progress:
-        dataset = load(data, task=task_for(network), progress=progress)
+        dataset = load(data, task=task_for(network), advice=task_advice(), progress=progress)
     if dataset.notice:
         render.notice(notices, dataset.notice)
     shape = build(ModelConfig, {**network, **sizes_of(dataset)}, NETWORK_NAMES)

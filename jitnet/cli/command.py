@@ -4,6 +4,7 @@ Swapped arguments, a data set in place of a model for example, are recognised by
 """
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,35 @@ CHECKED_LATER = ("LIST", "NUMBER", "PERCENT", "TEXT")
 """Metavars of options for which an empty value has a meaning, or whose own check says what is expected."""
 
 
+_TYPE = re.compile(r" <[^>]*>$")
+_RANGE = re.compile(r"; [\d<=>x]+(?=\]$)|\s*\[[\d<=>x]+\]$")
+"""What typer adds to the name of an argument, and to the help of a number: both are in the help's own words."""
+
+
 class Command(TyperCommand):
     """A command that rejects empty names and paths, and suggests what a wrong option or argument may mean."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The words of the usage line: a required argument as it is, one that may be left out in brackets."""
+        return [re.sub(r"^\{(.*)\}|^\[(\[.*\])\]", r"\1\2", piece) for piece in super().collect_usage_pieces(ctx)]
+
+    def help_records(self, ctx: Any, parameters: Sequence[Any]) -> list[tuple[str, str]]:
+        """Name and help of each parameter that `--help` shows, without typer's notation for types and ranges."""
+        records = [(parameter, parameter.get_help_record(ctx)) for parameter in parameters]
+        return [
+            (_TYPE.sub("..." if parameter.nargs == -1 else "", record[0]), _RANGE.sub("", record[1]))
+            for parameter, record in records
+            if record
+        ]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments and the options."""
+        parameters = self.get_params(ctx)
+        for heading, kind in (("Arguments", "argument"), ("Options", "option")):
+            records = self.help_records(ctx, [one for one in parameters if one.param_type_name == kind])
+            if records:
+                with formatter.section(heading):
+                    formatter.write_dl(records)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments; UsageError, or one of typer's errors, where they cannot be right."""

@@ -1,5 +1,7 @@
 """What several commands share: their options, and the one document of `--json`."""
 
+import errno
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -122,14 +124,19 @@ def check_output(option: str, path: Path | None, endings: Sequence[str]) -> None
             path.open("ab").close()
         if not existed:
             path.unlink()
+        elif path.is_file() and not os.access(path.resolve().parent, os.W_OK):  # where it is replaced
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise _cannot_write(option, path, error) from None
 
 
 def write_output(option: str, path: Path, content: str | bytes) -> None:
-    """Write a file: bytes as they are, or text that ends with a newline; OutputError names the option."""
+    """Write a file, whole or not at all: bytes as they are, or text that ends with a newline; OutputError names the
+    option."""
+    from jitnet.datasets.files import write_whole
+
     try:
-        path.write_bytes(content if isinstance(content, bytes) else f"{content}\n".encode())
+        write_whole(path, content if isinstance(content, bytes) else f"{content}\n".encode())
     except OSError as error:
         raise _cannot_write(option, path, error) from None
 

@@ -7,7 +7,7 @@ import typer
 
 from jitnet.cli.command import Command, expect_data, kind_of
 from jitnet.cli.common import KINDS, DataArgument, Json, Quiet, TestData, check_output, data_names, print_json
-from jitnet.cli.options import FIELDS, Field, with_fields
+from jitnet.cli.options import FIELDS, Field, task_advice, with_fields
 from jitnet.config import TrainConfig, build
 from jitnet.config.checking import any_of
 from jitnet.errors import UsageError
@@ -86,7 +86,7 @@ def info(source: DataArgument, test_data: TestData = None, json: Json = False, q
     from jitnet.datasets import describe, load
 
     with render.downloads(render.consoles(json, quiet)) as progress:
-        dataset = load(source, test_data, progress=progress)
+        dataset = load(source, test_data, advice=task_advice("jitnet train "), progress=progress)
     description = describe(dataset)
     if json:
         print_json({name: value for name, value in asdict(description).items() if name != "samples"})
@@ -100,7 +100,7 @@ def info(source: DataArgument, test_data: TestData = None, json: Json = False, q
 Examples:
   jitnet data convert mnist mnist.npz
   jitnet data convert train.csv digits.safetensors --test-data test.csv
-  jitnet data convert mnist train_test_data_mnist.safetensors --layout original
+  jitnet data convert mnist original.safetensors --layout original
 """,
 )
 def convert(
@@ -108,7 +108,9 @@ def convert(
     target: Annotated[
         Path,
         typer.Argument(
-            show_default=False, help="NAME.safetensors, NAME.npz, or a folder for IDX files. Must not exist yet."
+            metavar="TARGET",
+            show_default=False,
+            help="NAME.safetensors, NAME.npz, or a folder for IDX files. Must not exist yet.",
         ),
     ],
     layout: Annotated[
@@ -136,7 +138,7 @@ def convert(
         raise UsageError(f"--layout: expected {any_of(LAYOUTS)}, found {layout!r}")
     check_target(target, layout)
     with render.downloads(render.consoles(json, quiet)) as progress:
-        dataset = load(source, test_data, progress=progress)
+        dataset = load(source, test_data, advice=task_advice("jitnet train "), progress=progress)
     written = convert_(dataset, target, layout)
     if json:
         print_json(written)
@@ -209,7 +211,7 @@ def augment(
 
     consoles = render.consoles(quiet=quiet)
     with render.downloads(consoles) as progress:
-        dataset = load(source, progress=progress)
+        dataset = load(source, advice=task_advice("jitnet train "), progress=progress)
     if dataset.notice:
         render.notice(consoles.err, dataset.notice)
     distortions = config.augment

@@ -48,7 +48,7 @@ def evaluate(
     First shows on which data, which part of them, and how many rows and classes that part has.
     """
     from jitnet import render
-    from jitnet.datasets import load, names
+    from jitnet.datasets import TaskAdvice, load, names
     from jitnet.evaluation import evaluate as evaluate_
     from jitnet.model import Model
 
@@ -59,8 +59,9 @@ def evaluate(
     test_data = test_data or default_test
     # Classes without names are matched by position, which `evaluate` does.
     classes = network.class_names if network.is_named else None
+    advice = TaskAdvice(not_classes="the model predicts classes, and these targets are numbers; name data with classes")
     with render.downloads(screen) as progress:
-        dataset = load(source, test_data, classes=classes, task=network.config.task, progress=progress)
+        dataset = load(source, test_data, classes=classes, task=network.config.task, advice=advice, progress=progress)
     with render.compiling(screen):
         result = evaluate_(network, dataset)
     part = "test" if dataset.test is not None else "train" if _is_trained_on(network, source) else "only"

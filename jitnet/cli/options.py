@@ -4,7 +4,8 @@ Help text, range, default and choices are those of the field in `jitnet.config`;
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
@@ -25,11 +26,13 @@ from jitnet.config import (
     losses_of,
     recipe,
 )
+from jitnet.config.checking import any_of
 from jitnet.config.choices import Loss
 from jitnet.config.describing import default_in_words, describe_field
+from jitnet.errors import UsageError
 
 if TYPE_CHECKING:
-    from jitnet.datasets import Dataset
+    from jitnet.datasets import Dataset, TaskAdvice
 
 __all__ = [
     "FIELDS",
@@ -37,7 +40,9 @@ __all__ = [
     "CommandWithFields",
     "Field",
     "configure",
+    "naming_recipe",
     "sizes_of",
+    "task_advice",
     "task_for",
     "with_fields",
 ]
@@ -187,11 +192,11 @@ class CommandWithFields(Command):
             by_heading.setdefault(getattr(parameter, "rich_help_panel", None) or OUTPUT, []).append(parameter)
         choices = _choices()
         for heading, parameters in by_heading.items():
-            records = [parameter.get_help_record(ctx) for parameter in parameters]
-            if not any(records):
+            records = self.help_records(ctx, parameters)
+            if not records:
                 continue
             with formatter.section(heading):
-                formatter.write_dl([record for record in records if record])
+                formatter.write_dl(records)
                 for parameter in parameters:
                     if parameter.name in choices:
                         title, lines = choices[parameter.name]
@@ -282,6 +287,39 @@ def sizes_of(dataset: "Dataset") -> dict[str, Any]:
 def task_for(network: dict[str, Any]) -> str:
     """The task that data must have to fit the chosen loss; "auto" where none was chosen."""
     return LOSSES[network["loss"]].task if "loss" in network else "auto"
+
+
+def task_advice(command: str = "") -> "TaskAdvice":
+    """What to do where labels look like those of the other task. command: one that has --loss, for those without."""
+    from jitnet.datasets import TaskAdvice
+
+    losses = f"{command}--loss {any_of(losses_of('regress'))}"
+    return TaskAdvice(
+        f"expected classes, or {losses} where these are numbers to predict", "if they are classes, correct it"
+    )
+
+
+_FITS_ONLY = {"label_smoothing": "classes", "augment": "images"}
+"""Fields of a training that fit only some data, and which."""
+
+
+@contextmanager
+def naming_recipe(recipe_name: str | None, values: dict[str, Any]) -> Iterator[None]:
+    """Where an error is about an option that only the recipe sets, name the recipe. values: what was typed."""
+    try:
+        yield
+    except UsageError as error:
+        sets = recipe(recipe_name)["train"] if recipe_name is not None else {}
+        for name, fitting in _FITS_ONLY.items():
+            fields = [field for field in chain(*FIELDS.values()) if field.name.partition(".")[0] == name]
+            typed = any(values.get(field.parameter) is not None for field in fields)
+            if name in sets and not typed and any(field.flags[0] in str(error) for field in fields):
+                what = str(error).removesuffix("; leave it out")
+                them, off = ("it", f", or add {fields[0].flags[0]} 0") if len(fields) == 1 else ("them", "")
+                raise UsageError(
+                    f"{what}; recipe {recipe_name} sets {them} and is for {fitting}: leave the recipe out{off}"
+                ) from None
+        raise
 
 
 def configure(values: dict[str, Any], recipe_name: str | None) -> tuple[dict[str, Any], TrainConfig]:

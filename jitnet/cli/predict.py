@@ -45,7 +45,8 @@ def predict(
         ),
     ],
     top: Annotated[
-        int, typer.Option("--top", min=1, metavar="NUMBER", help="How many classes to show, 1 or more.")
+        int,
+        typer.Option("--top", min=1, metavar="NUMBER", help="How many classes to show. A whole number of 1 or more."),
     ] = 3,
     json: Json = False,
 ) -> None:

@@ -18,7 +18,17 @@ from jitnet.cli.common import (
     recipe_completion,
     write_output,
 )
-from jitnet.cli.options import FIELDS, NETWORK_NAMES, CommandWithFields, configure, sizes_of, task_for, with_fields
+from jitnet.cli.options import (
+    FIELDS,
+    NETWORK_NAMES,
+    CommandWithFields,
+    configure,
+    naming_recipe,
+    sizes_of,
+    task_advice,
+    task_for,
+    with_fields,
+)
 from jitnet.config.checking import any_of
 from jitnet.errors import MissingExtra, UsageError
 
@@ -33,12 +43,13 @@ EXAMPLES = """\b
 Examples:
   jitnet profile
   jitnet profile --hidden 256,128 --optimizer adam --dropout 0.2 --threads 1,2
-  jitnet profile --roofline roofline.svg --trace steps.json --json > before.json
+  jitnet profile --roofline roofline.svg --trace steps.json
+  jitnet profile --json > before.json
   jitnet profile --compare before.json after.json
   jitnet profile --kernel forward_sparse --asm
   jitnet profile --kernel all --cpu icelake-server
   jitnet profile mypackage.kernels:smooth --args "f4[1000,1000] f4[5,5]"
-  jitnet profile loops.py:smooth --setup loops.py:arguments --flop "2 * x.size"
+  jitnet profile loops.py:smooth --setup loops.py:made --flop "2 * x.size"
 """
 
 MEASUREMENT, CODE, FUNCTION = "Measurement", "Machine code", "A function of your own"
@@ -298,12 +309,12 @@ def _steps(
     screen = render.consoles(json, quiet)
     notices = render.make_console(sys.stderr)
     with render.downloads(screen) as downloading:
-        dataset = load(data, task=task_for(network), progress=downloading)
+        dataset = load(data, task=task_for(network), advice=task_advice(), progress=downloading)
     if dataset.notice:
         render.notice(notices, dataset.notice)
     shape = build(ModelConfig, {**network, **sizes_of(dataset)}, NETWORK_NAMES)
     measured = []
-    with render.measuring(screen) as report:
+    with render.measuring(screen) as report, naming_recipe(recipe, fields):
         for count in counts:
             chosen = config.model_copy(update={"threads": count})
             measured.append(
@@ -347,12 +358,15 @@ def _drawing(path: Path) -> "Callable[[Roofline], bytes]":
 def _loop(kernel: str, cpu: str | None, asm: bool, json: bool, quiet: bool) -> int:
     """Show what the compiler made of jitnet's loops."""
     from jitnet import render
-    from jitnet.profile.code.kernel_names import kernel_targets
+    from jitnet.profile.code.kernel_names import helper_notice, kernel_targets
     from jitnet.profile.code.look import look
 
     screen = render.consoles(json, quiet)
+    targets = kernel_targets(kernel)
+    if notice := helper_notice(kernel):
+        render.notice(render.make_console(sys.stderr), notice)
     with render.measuring(screen) as report:
-        views = look(kernel_targets(kernel), cpu, progress=report)
+        views = look(targets, cpu, progress=report)
     if json:
         print_json({"format": "jitnet machine code 1", "views": views})
     else:

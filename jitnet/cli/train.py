@@ -15,7 +15,17 @@ import typer
 
 import jitnet
 from jitnet.cli.common import Background, DataOption, Json, Quiet, TestData, print_json, recipe_completion
-from jitnet.cli.options import FIELDS, NETWORK_NAMES, CommandWithFields, configure, sizes_of, task_for, with_fields
+from jitnet.cli.options import (
+    FIELDS,
+    NETWORK_NAMES,
+    CommandWithFields,
+    configure,
+    naming_recipe,
+    sizes_of,
+    task_advice,
+    task_for,
+    with_fields,
+)
 from jitnet.config.choices import default_rate
 from jitnet.errors import ModelError, TargetMissed, UsageError
 
@@ -44,7 +54,8 @@ _LEARNED = 0.95
 """Share of the loss of guessing below which a network has clearly learned something."""
 
 _MIN_STEPS = 64
-"""Steps after which a network that learns does better than guessing, even if the schedule begins low."""
+"""Steps after which a network that learns does better than guessing, even if the schedule begins low. With fewer in the
+whole run, these are the likely reason."""
 
 
 @app.command(cls=CommandWithFields, epilog=EXAMPLES)
@@ -127,7 +138,8 @@ def train(
     model.metadata |= {
         name: str(path.resolve()) for name, path in (("data_path", data_path), ("test_data_path", test_data)) if path
     }
-    trainer = Trainer(model, dataset, config)
+    with naming_recipe(recipe, fields):
+        trainer = Trainer(model, dataset, config)
     if explain:
         return _explain(trainer, json)
     if print_schedule:
@@ -224,18 +236,23 @@ def _warning(report: "EpochReport", trainer: "Trainer") -> str:
     shape, guessing = trainer.model.config, trainer.guessing_loss
     evaluated = [loss for loss in (report.val_loss, report.test_loss) if loss is not None]
     learned = report.train_loss < guessing or min(evaluated, default=guessing) < _LEARNED * guessing
-    if learned or report.epoch * trainer.n_steps < _MIN_STEPS:
+    steps, is_last = report.epoch * trainer.n_steps, report.epoch == trainer.config.epochs
+    if learned or (steps < _MIN_STEPS and not is_last):
         return ""
+    found = (
+        f"after epoch {report.epoch} the training loss is {report.train_loss:.4g}, no better than guessing, "
+        f"{guessing:.4g}: "
+    )
+    if steps < _MIN_STEPS:
+        taken = f"{steps} step{'s' * (steps != 1)}"
+        return f"{found}a run of {taken} may be too short; try a smaller --batch-size, or more --epochs"
     optimizer, rate = trainer.config.optimizer, trainer.config.learning_rate
     default = default_rate(optimizer, shape.loss)
     if rate == default:
         trial = f"a lower one, --lr {rate / 10:g} for example"
     else:
         trial = f"{'a lower' if rate > default else 'another'} one; the default of {optimizer} is --lr {default:g}"
-    return (
-        f"after epoch {report.epoch} the training loss is {report.train_loss:.4g}, no better than guessing, "
-        f"{guessing:.4g}: the learning rate {rate:g} may not fit; try {trial}"
-    )
+    return f"{found}the learning rate {rate:g} may not fit; try {trial}"
 
 
 def _print_schedule(trainer: "Trainer", json: bool) -> int:
@@ -264,7 +281,7 @@ def _read(data: str | None, test_data: Path | None, task: str, progress: "Progre
     """The data set, with its checksum computed."""
     from jitnet.datasets import load
 
-    dataset = load(data, test_data, task=task, progress=progress)
+    dataset = load(data, test_data, task=task, advice=task_advice(), progress=progress)
     _ = dataset.checksum
     return dataset
 

@@ -8,6 +8,7 @@ from jitnet.datasets.conversion import Converted, Layout, convert
 from jitnet.datasets.dataset import Dataset, Progress, Scaling, Split, held_out_rows, stratified_split
 from jitnet.datasets.description import ClassShare, Description, Sample, TargetRange, describe
 from jitnet.datasets.generation import synthetic
+from jitnet.datasets.raw import TaskAdvice
 from jitnet.datasets.registry import Fetched, Listing, fetch, listing, load, names
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Scaling",
     "Split",
     "TargetRange",
+    "TaskAdvice",
     "convert",
     "describe",
     "fetch",

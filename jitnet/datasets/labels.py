@@ -33,7 +33,7 @@ def resolve(data: RawData, classes: Sequence[str] | None) -> tuple[tuple[str, ..
     for a label that is not a class, and for fewer than two classes.
     """
     splits = [(raw.labels, raw.labels_from) for raw in (data.train, data.test) if raw is not None]
-    values, widths = zip(*(_values(labels, where) for labels, where in splits), strict=True)
+    values, widths = zip(*(_values(labels, where, data.advice.not_classes) for labels, where in splits), strict=True)
     wheres = [where for _, where in splits]
     if len({array.dtype.kind for array in values}) > 1:
         if not data.is_text:
@@ -69,8 +69,10 @@ def resolve(data: RawData, classes: Sequence[str] | None) -> tuple[tuple[str, ..
     return names, list(values)
 
 
-def _values(labels: np.ndarray, where: str) -> tuple[np.ndarray, int]:
-    """(n,) int64 or str, and the width of the one-hot rows (0 where labels are not one-hot)."""
+def _values(labels: np.ndarray, where: str, advice: str) -> tuple[np.ndarray, int]:
+    """(n,) int64 or str, and the width of the one-hot rows (0 where labels are not one-hot).
+
+    advice: what messages say to do where labels may be numbers to predict."""
     labels = np.asarray(labels)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
@@ -87,8 +89,8 @@ def _values(labels: np.ndarray, where: str) -> tuple[np.ndarray, int]:
         bad = ~(((labels == 0) | (labels == 1)).all(axis=1) & ((labels == 1).sum(axis=1) == 1))
         if bad.any():
             raise DataError(
-                f"{where}: row {int(bad.argmax())} (from 0) is not one-hot; expected a single 1 among "
-                f"{labels.shape[1]}, or task='regress' where these are numbers to predict"
+                f"{where}: row {int(bad.argmax())} (from 0) is not one-hot, a single 1 among "
+                f"{labels.shape[1]}; {advice}"
             )
         return labels.argmax(axis=1).astype(np.int64), labels.shape[1]
     if labels.dtype.kind == "U":
@@ -101,7 +103,7 @@ def _values(labels: np.ndarray, where: str) -> tuple[np.ndarray, int]:
         if bad.any():
             raise DataError(
                 f"{where}: label {labels[bad.argmax()]} of sample {int(bad.argmax())} (from 0) is not a whole number; "
-                "expected classes, or task='regress' where these are numbers to predict"
+                f"{advice}"
             )
     return np.ascontiguousarray(labels, dtype=np.int64), 0
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from jitnet.errors import DataError
 
-__all__ = ["Raw", "RawData"]
+__all__ = ["Raw", "RawData", "TaskAdvice"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +24,17 @@ class Raw:
     labels_from: str
 
 
+@dataclass(frozen=True)
+class TaskAdvice:
+    """What a message says to do where labels look like those of the other task, in words that its reader can follow.
+
+    not_classes: after a label that cannot be a class. not_numbers: after one that makes all labels numbers.
+    """
+
+    not_classes: str = "expected classes, or task='regress' where these are numbers to predict"
+    not_numbers: str = "if they are classes, correct it, or pass task='classify'"
+
+
 @dataclass(frozen=True, eq=False)
 class RawData:
     """What a reader found.
@@ -32,6 +43,7 @@ class RawData:
     labels_hint: what to add to a message about wrong labels: where else they may be, from "; " on.
     is_text: numbers were read from text, whose spelling does not determine their type: labels may be words in one split
     and numbers in the other, and 0 and 1 among fractions are not bytes.
+    advice: the caller's words for messages about the task.
     """
 
     train: Raw | None
@@ -40,6 +52,7 @@ class RawData:
     is_text: bool = False
     labels_hint: str = ""
     target_names: tuple[str, ...] | None = None
+    advice: TaskAdvice = TaskAdvice()
 
     def only(self, source: str) -> Raw:
         """The split to test on: the test split where there is one, else the only split."""

@@ -19,7 +19,7 @@ from jitnet.datasets.assemble import assemble
 from jitnet.datasets.dataset import Dataset, Progress
 from jitnet.datasets.download import Patience, RemoteFile, digest, download
 from jitnet.datasets.files import reading
-from jitnet.datasets.raw import RawData
+from jitnet.datasets.raw import RawData, TaskAdvice
 from jitnet.datasets.read import read_path
 from jitnet.errors import DataError, OutputError
 
@@ -153,6 +153,7 @@ def load(
     *,
     classes: Sequence[str] | None = None,
     task: str = "auto",
+    advice: TaskAdvice | None = None,
     progress: Progress | None = None,
     download: bool = True,
 ) -> Dataset:
@@ -163,6 +164,7 @@ def load(
     classes: the classes to assign labels to, a model's for example, where a file alone may not have them all.
     task: "classify" or "regress": whether labels are classes or numbers to predict; "auto": numbers where they are
     floats with fractions in a .npz or .safetensors file.
+    advice: what messages say to do where labels look like those of the other task.
     progress: called during downloads; download: whether to download at all.
     Raises DataError for data that are missing, broken or do not fit together; DownloadError and OutputError as `fetch`.
     """
@@ -191,6 +193,7 @@ def load(
         test = other.only(str(test_path))
         data = dataclasses.replace(data, test=test)
         source = f"{source}, tested on {test_path}"
+    data = dataclasses.replace(data, advice=advice or TaskAdvice())
     dataset = assemble(data, name=name, source=source, classes=classes, task=task)
     return dataclasses.replace(dataset, notice=notice) if notice else dataset
 

@@ -56,7 +56,7 @@ def fractions_notice(data: RawData, task: str) -> str:
     at = tuple(np.argwhere(broken)[0])
     return (
         f"{data.train.labels_from}: {labels[at]:g} of sample {at[0]} (from 0) is not a whole number, so all labels are "
-        "taken as numbers to predict; if they are classes, correct it, or pass task='classify'"
+        f"taken as numbers to predict; {data.advice.not_numbers}"
     )
 
 

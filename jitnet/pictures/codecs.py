@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jitnet.config import check_arguments
+from jitnet.datasets.files import write_whole
 from jitnet.datasets.npy import read_header
 from jitnet.errors import JitnetError, MissingExtra, OutputError, PictureError
 
@@ -396,6 +397,6 @@ def write_png(path: str | Path, grey: Grey) -> None:
 
 def _write(path: Path, data: bytes) -> None:
     try:
-        path.write_bytes(data)
+        write_whole(path, data)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None

@@ -31,6 +31,9 @@ LATENCY = (
 )
 """What that word in a column means."""
 
+ROWS = "rows: share of the measured step that the rows of its operations above, and entering each region, add up to."
+"""What the column of that name has."""
+
 REFRESH_S = 0.2
 BAR = 16
 """The fewest columns for a bar and its percentage."""
@@ -212,10 +215,7 @@ def _steps(console: Console, measured: "Bench") -> None:
         )
     bits = "the same bits at every count" if measured.same_bits else "NOT the same bits at every count: this is a bug"
     best = next(row.threads for row in measured.steps if row.recommended)
-    notes = [
-        "rows: share of the measured step that the rows of its operations above, and entering each region, add up to."
-    ]
-    notes += [f"< recommended: --threads {best}, the fewest within 3% of the fastest. Training has {bits}."]
+    notes = [f"< recommended: --threads {best}, the fewest within 3% of the fastest. Training has {bits}."]
     columns = ["threads", "µs a step", "±", "samples/s", "speed-up", "efficiency", "rows", "what limits it"]
     console.print()
     table(
@@ -224,6 +224,7 @@ def _steps(console: Console, measured: "Bench") -> None:
         rows,
         title="A whole training step",
         footnotes=notes,
+        explained={"rows": ROWS},
         prose=["what limits it"],
         spare=["rows", "±", "samples/s", "efficiency", "what limits it"],
     )

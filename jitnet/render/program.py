@@ -19,20 +19,22 @@ WIDE = 150
 NOTES = (
     "Lines that share a region run in one parallel loop: each part goes on to the next line without waiting for the "
     "others. Ahead of a region all parts meet, as each waits for what others have made.",
-    "units: of this layer, whole panels; units below: of the layer below, this layer's inputs; every part: each does "
-    "all samples for itself. Each number has one writer, so the bits do not depend on the parts.",
+    "Each number has one writer, so the bits do not depend on the parts.",
 )
 
 
 def program_table(console: Console, found: "Explanation") -> None:
     """The lines of a step, region by region: what each does, which part owns what, and why so many parts."""
+    from jitnet.training.explanation import SPLITS_IN_WORDS
+
+    network = [*filter(None, ["-".join(map(str, found.network)), found.layers]), f"batch {found.batch_size}"]
     facts(
         console,
         [
-            ("network", f"{'-'.join(map(str, found.network))}, batch {found.batch_size}"),
+            ("network", ", ".join(network)),
             ("threads", f"{found.threads} ({found.threads_reason}){_trials(found)}"),
             ("inputs", f"{found.input_loops} loops ({found.input_reason})"),
-            ("step", f"{_regions(found.regions)}, {_count(found.flop)}FLOP, {_count(found.bytes)}B"),
+            ("step", f"{_regions(found)}, {_count(found.flop)}FLOP, {_count(found.bytes)}B"),
         ],
     )
     for when, title in (("first step", "Before the first step of a call"), ("every step", "Every step")):
@@ -48,6 +50,8 @@ def program_table(console: Console, found: "Explanation") -> None:
     console.print()
     for note in NOTES:
         say(console, note, FAINT)
+    used = {line.split for line in found.lines}
+    facts(console, [(name, words) for name, words in SPLITS_IN_WORDS.items() if name in used])
 
 
 def _wide(console: Console, lines: "Sequence[ExplainedLine]", title: str) -> None:
@@ -103,8 +107,12 @@ def _trials(found: "Explanation") -> str:
     return f"; a training begins on {found.begins_on} and tries others" if found.begins_on else ""
 
 
-def _regions(count: int) -> str:
-    return f"{count} parallel region{'s' * (count != 1)}"
+def _regions(found: "Explanation") -> str:
+    """How many regions a step has, and how many of them are parallel."""
+    count, parallel = len({line.region for line in found.lines if line.when == "every step"}), found.regions
+    if parallel == count:
+        return f"{count} parallel region{'s' * (count != 1)}"
+    return f"{count} region{'s' * (count != 1)}, {parallel or 'none'} of them parallel"
 
 
 def _count(number: float) -> str:

@@ -30,6 +30,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from jitnet.render.console import ACCENT, FAINT, GOOD, Consoles, facts, make_console, notice, tied
+from jitnet.render.tables import size_in_words
 
 if TYPE_CHECKING:
     from jitnet.training.history import EpochReport, StepReport
@@ -87,16 +88,12 @@ def _plain_download(console: Console) -> Callable[[str, int, int | None], None]:
     def report(what: str, done: int, total: int | None) -> None:
         if what not in begun:
             begun.add(what)
-            console.print(Text(f"{what}: {_megabytes(total)}" if total else what))
+            console.print(Text(f"{what}: {size_in_words(total)}" if total else what))
         if total is not None and done >= total and f"{what}\0" not in begun:
             begun.add(f"{what}\0")
             console.print(Text(f"{what}: done"))
 
     return report
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"
 
 
 @contextmanager
@@ -319,7 +316,7 @@ class TrainingView:
                 cells.append((name, width, report.in_words(report.score(part))))
         cells.append((self._unit.name, len(self._unit.name) + 2, self._unit.number(report.seconds)))
         cells.append(("samples/s", 11, f"{report.samples_per_second:,.0f}"))
-        cells.append(("rate", 10, self._rate(report)))
+        cells.append(("rate", 11, self._rate(report)))
         for spare in ("rate", "samples/s", self._unit.name, "train"):
             if sum(width for _, width, _ in cells) <= self._consoles.info.width:
                 break

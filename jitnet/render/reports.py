@@ -13,7 +13,7 @@ from rich.text import Text
 
 from jitnet.render.console import ACCENT, FAINT, GOOD, WARN, facts, say
 from jitnet.render.drawing import draw, has_greys, pictures, to_grey
-from jitnet.render.tables import Cell, bar, empty_table, table
+from jitnet.render.tables import Cell, bar, empty_table, same_decimals, size_in_words, table
 
 if TYPE_CHECKING:
     from jitnet.config import ModelConfig
@@ -28,6 +28,7 @@ MATRIX_CLASSES = 20  # with more classes a matrix fits no screen
 WORST = 15
 MOST_CLASSES = 50
 SHORT_NAME = 5
+SHOWN = 3  # targets of a sample
 PARTS = {"test": "test part", "train": "training part, which the model was trained on", "only": "its only part"}
 
 
@@ -153,26 +154,34 @@ def _numbers_evaluation(
         pairs.append(("data", Text.assemble((data["name"], "bold"), f": {part}")))
     facts(console, [*pairs, ("R²", Text(_share(result.r2), style="bold green")), ("loss", f"{result.loss:.4f}")])
     console.print()
-    rows: list[list[Cell]] = [
-        [score.name, f"{score.rmse:.4g}", f"{score.mae:.4g}", _share(score.r2)]
-        for score in result.targets[:MOST_CLASSES]
-    ]
-    more = count - len(rows)
-    if count > 1:
-        rows.append([Text("mean", style="bold"), f"{result.rmse:.4g}", f"{result.mae:.4g}", _share(result.r2)])
+    shown_targets = result.targets[:MOST_CLASSES]
+    of_all = [result] if count > 1 else []
+    rmse, mae = (
+        same_decimals([*(getattr(score, name) for score in shown_targets), *(getattr(one, name) for one in of_all)])
+        for name in ("rmse", "mae")
+    )
+    r2 = [_share(value) for value in (*(score.r2 for score in shown_targets), *(one.r2 for one in of_all))]
+    names = [*(Text(score.name) for score in shown_targets), *(Text("mean", style="bold") for _ in of_all)]
+    rows: list[list[Cell]] = [list(row) for row in zip(names, rmse, mae, r2, strict=True)]
+    more = count - len(shown_targets)
     footnotes = [f"and {more:,} more targets"] if more > 0 else []
     table(console, ["target", "RMSE", "MAE", "R²"], rows, footnotes=footnotes, spare=["MAE"])
     if not result.deviations:
         return
     console.print()
-    far = [(f"{_numbers(one.predicted)} for {_numbers(one.targets)}", f"#{one.index}") for one in result.deviations]
+    true, predicted = _deviations(result)
+    far = [
+        (f"{guess} for {target}", f"#{one.index}")
+        for one, target, guess in zip(result.deviations, true, predicted, strict=True)
+    ]
     if images is not None and image_shape is not None:
         console.print(Text("Largest errors", style="bold"))
         shown = to_grey(images[[one.index for one in result.deviations]], image_shape)
         pictures(console, list(shown), [f"{words}\n{index}" for words, index in far])
     else:
         found: list[list[Cell]] = [
-            [f"#{one.index}", _numbers(one.targets), _numbers(one.predicted)] for one in result.deviations
+            [f"#{one.index}", target, guess]
+            for one, target, guess in zip(result.deviations, true, predicted, strict=True)
         ]
         table(console, ["sample", "true", "predicted"], found, title="Largest errors")
 
@@ -182,10 +191,13 @@ def _share(r2: float) -> str:
     return f"{r2:.4f}" if r2 == r2 else "-"
 
 
-def _numbers(values: Sequence[float]) -> str:
-    """The first few numbers, as text."""
-    shown = ", ".join(f"{value:.4g}" for value in values[:3])
-    return shown if len(values) <= 3 else f"{shown}, …"
+def _deviations(result: "Evaluation") -> tuple[list[str], list[str]]:
+    """The true and the predicted numbers of each large error, those of the first few targets, as text."""
+    rows = [one.targets for one in result.deviations] + [one.predicted for one in result.deviations]
+    columns = [same_decimals([row[k] for row in rows], one_quantity=True) for k in range(min(SHOWN, len(rows[0])))]
+    more = ", …" if len(rows[0]) > SHOWN else ""
+    texts = [", ".join(row) + more for row in zip(*columns, strict=True)]
+    return texts[: len(result.deviations)], texts[len(result.deviations) :]
 
 
 def _full_width(console: Console, found: Table) -> int:
@@ -292,17 +304,17 @@ def description(console: Console, found: "Description") -> None:
             ("samples", f"{found.n_train:,} for training, {found.n_test:,} for testing"),
             ("shape", f"{shape}, {outputs}"),
             ("values", f"{found.value_type}, {found.low:g} to {found.high:g}, {found.density:.1%} of them not zero"),
-            ("in memory", f"{found.in_memory_bytes / 1e6:,.1f} MB"),
+            ("in memory", size_in_words(found.in_memory_bytes)),
             ("sha256", found.checksum),
             *([("notice", Text(found.notice, style=WARN))] if found.notice else []),
         ],
     )
     console.print()
     if found.targets:
-        ranges: list[list[Cell]] = [
-            [one.name, *(f"{value:.4g}" for value in (one.low, one.high, one.mean, one.deviation))]
-            for one in found.targets[:MOST_CLASSES]
-        ]
+        first = found.targets[:MOST_CLASSES]
+        numbers = [[getattr(one, field) for one in first] for field in ("low", "high", "mean", "deviation")]
+        names = [one.name for one in first]
+        ranges: list[list[Cell]] = [list(row) for row in zip(names, *map(same_decimals, numbers), strict=True)]
         beyond = count - len(ranges)
         more_targets = [f"and {beyond:,} more targets"] if beyond > 0 else []
         table(console, ["target", "lowest", "highest", "mean", "deviation"], ranges, footnotes=more_targets)

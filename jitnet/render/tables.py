@@ -1,7 +1,8 @@
 """Tables and bars made of characters."""
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.box import ASCII2, SIMPLE_HEAD
 from rich.cells import cell_len
@@ -13,13 +14,16 @@ from rich.text import Text
 from jitnet.bench.figures import threads_text, three_digits
 from jitnet.render.console import FAINT, facts, say, wrapped, written
 
-__all__ = ["Cell", "bar", "empty_table", "microseconds", "table", "threads_text"]
+__all__ = ["Cell", "bar", "empty_table", "microseconds", "same_decimals", "size_in_words", "table", "threads_text"]
 
 Cell = str | int | float | Text | None
 
 NUMBER = re.compile(r"(\+-|[-+±])?[\d,.]+([eE][-+]?\d+)?(/[\d,.]+)?\s*(%|x|×|[a-zµ/]{1,4})?\*?|[-–—·.]|")
 PROSE = 20  # the narrowest that a column of prose becomes
 GAP = 2  # columns between two columns of a table
+DIGITS = 4  # of the number of a column that decides its decimals
+LARGE = 6  # power of ten from which numbers are not written out
+SPAN = 4  # powers of ten between a column's numbers, from which equal decimals would be too many
 EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
@@ -50,6 +54,7 @@ def table(
     *,
     title: str = "",
     footnotes: Sequence[str] = (),
+    explained: Mapping[str, str] | None = None,
     prose: Sequence[str] = (),
     spare: Sequence[str] = (),
 ) -> None:
@@ -58,7 +63,8 @@ def table(
     Integers have thousands separators, floats four digits, None a dash; strings and styled Text stay as they are. Where
     room is short, heads wrap, and so do the cells of the columns that `prose` names. Then the columns that `spare`
     names are left out, in that order. Where even the others have no room, each row is shown as a list, one line per
-    cell. No other cell is ever broken.
+    cell. No other cell is ever broken. Below are the sentences that `explained` has for columns, where these are shown,
+    and the footnotes.
     """
     heads = [written(console, name) for name in columns]
     texts = [[written(console, _as_text(cell)) for cell in row] for row in rows]
@@ -73,7 +79,8 @@ def table(
         _records(console, found)
     else:
         _print_aligned(console, [found[k] for k in shown])
-    for footnote in footnotes:
+    sentences = [text for name, text in (explained or {}).items() if any(columns[k] == name for k in shown)]
+    for footnote in (*sentences, *footnotes):
         say(console, footnote, FAINT)
 
 
@@ -144,3 +151,22 @@ def bar(console: Console, share: float, width: int, style: Style | str = "cyan")
 def microseconds(seconds: float) -> str:
     """Microseconds with about three digits."""
     return three_digits(seconds * 1e6)
+
+
+def same_decimals(values: Sequence[float], *, one_quantity: bool = False) -> list[str]:
+    """The numbers of a column, all with the same decimals: as many as the smallest needs for four digits; of one
+    quantity, as one needs that is just below the largest. Each with four digits where they are too large or too
+    different for that."""
+    powers = [math.floor(math.log10(abs(value))) for value in values if value and math.isfinite(value)]
+    least, most = min(powers, default=0), max(powers, default=0)
+    power = max(least, most - 1) if one_quantity else least
+    if most >= LARGE or power <= -DIGITS or (most - power) >= SPAN:
+        return [f"{value:.{DIGITS}g}" for value in values]
+    return [f"{value:.{max(0, DIGITS - 1 - power)}f}" for value in values]
+
+
+def size_in_words(n_bytes: int) -> str:
+    """A number of bytes in a unit that suits: "54.9 MB", "12.3 kB", "80 B"."""
+    if n_bytes < 1000:
+        return f"{n_bytes} B"
+    return f"{n_bytes / 1e6:,.1f} MB" if n_bytes >= 100_000 else f"{n_bytes / 1e3:.1f} kB"

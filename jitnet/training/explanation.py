@@ -6,12 +6,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from jitnet.compiler.decorators import plain
+from jitnet.config import layers_in_words
 from jitnet.engine.ownership import SPLITS, assigned_range
 from jitnet.engine.program import Line
 from jitnet.engine.state import Batch, Run, empty_run
+from jitnet.machine.blocks import LANES, UPDATE_BLOCK
 from jitnet.training.plan import Plan
 
-__all__ = ["ExplainedLine", "Explanation", "explain"]
+__all__ = ["SPLITS_IN_WORDS", "ExplainedLine", "Explanation", "explain"]
+
+SPLITS_IN_WORDS = {
+    "units": "of this layer, whole panels",
+    "units below": "of the layer below, this layer's inputs",
+    "panels": "units of this layer, one panel after the other",
+    "samples": "of the batch",
+    "vectors of samples": f"samples of the batch, {LANES} of them together",
+    "every part": "each does all samples for itself",
+    "blocks": f"of {UPDATE_BLOCK:,} parameters",
+    "inputs": f"of this layer, {LANES} of them together",
+}
+"""What a line is split by, for each name in `engine.ownership.SPLITS`."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +54,8 @@ class ExplainedLine:
 class Explanation:
     """network: widths. batch_size: of a whole batch. threads, threads_reason, input_loops, input_reason: the plan's.
     begins_on: threads that a training begins on, to try others; 0 where their count was asked for or is the only one.
-    lines: the program's. regions: parallel regions of a step. flop, bytes: of a step."""
+    lines: the program's. regions: parallel regions of a step. flop, bytes: of a step. layers: what the network has
+    besides its linear layers, its loss where that is not the default, and the optimizer, in words."""
 
     network: tuple[int, ...]
     batch_size: int
@@ -53,6 +68,7 @@ class Explanation:
     regions: int
     flop: float
     bytes: float
+    layers: str = ""
 
 
 def explain(plan: Plan) -> Explanation:
@@ -73,6 +89,7 @@ def explain(plan: Plan) -> Explanation:
         len({line.region for line in program.step if line.parts > 1}),
         sum(line.cost.flop for line in program.step),
         sum(line.cost.bytes for line in program.step),
+        f"{layers_in_words(plan.step.shape.model_dump())}, {plan.step.config.optimizer}",
     )
 
 

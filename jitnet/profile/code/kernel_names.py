@@ -11,10 +11,12 @@ import jitnet.version
 from jitnet.errors import UsageError
 from jitnet.profile.code.code_view import Target
 
-__all__ = ["kernel_names", "kernel_targets"]
+__all__ = ["helper_notice", "kernel_names", "kernel_targets"]
 
 ALL = "all"
 ROOMS = ("kernels", "engine")
+CALLERS = ("operation", "linked", "kernel", "driver")
+"""Decorators of functions that have code of their own; in place of a helper the first of its callers is shown."""
 
 
 @dataclass(frozen=True)
@@ -61,24 +63,22 @@ def kernel_names() -> list[str]:
 
 
 def kernel_targets(name: str) -> list[Target]:
-    """Return the targets of a name: one kernel or operation, or for `all` the linked ones.
+    """Return the targets of a name: one kernel or operation, or for `all` the linked ones. In place of a helper, which
+    is copied into what calls it, an operation that calls it.
 
-    Raises UsageError for a name that is unknown, is a helper's, or is shared by two.
+    Raises UsageError for a name that is unknown, or is shared by two.
     """
     if name == ALL:
         return [Target(one.place) for one in _kernels() if one.decorator in ("linked", "operation")]
-    path = name.removeprefix("jitnet.")
-    found = [one for one in _kernels() if f".{one.place}".endswith(f".{path}")]
+    found = _named(name)
     lookable = [one for one in found if one.decorator != "helper"]
     if len(lookable) == 1:
         return [Target(lookable[0].place)]
     if lookable:
         among = " or ".join(".".join(one.place.split(".")[1:]) for one in lookable)
         raise UsageError(f"--kernel {name}: {len(lookable)} functions have that name; write {among}")
-    if found:
-        raise UsageError(
-            f"--kernel {name}: a helper, copied into each loop that calls it; name one of {_callers(found[0])}"
-        )
+    if found and (callers := _callers(found[0])):
+        return [Target(callers[0].place)]
     similar = difflib.get_close_matches(name, kernel_names(), 4, 0.5)
     examples = ", ".join(("linear_forward", "sparse_forward", "update"))
     advice = (
@@ -89,8 +89,23 @@ def kernel_targets(name: str) -> list[Target]:
     raise UsageError(f"--kernel {name}: no kernel or operation of that name; {advice}")
 
 
-def _callers(helper: _Kernel) -> str:
-    """Return the functions that use a helper, directly or through other helpers."""
+def helper_notice(name: str) -> str:
+    """Return which function is shown in place of a helper of this name, and which others call it; "" for no helper."""
+    found = _named(name)
+    if name == ALL or not found or any(one.decorator != "helper" for one in found):
+        return ""
+    shown, *others = (one.name for one in _callers(found[0]))
+    also = f"; it is also in {', '.join(others)}" if others else ""
+    return f"--kernel {name}: a helper, copied into each loop that calls it; this is {shown}, which has it{also}"
+
+
+def _named(name: str) -> list[_Kernel]:
+    path = name.removeprefix("jitnet.")
+    return [one for one in _kernels() if f".{one.place}".endswith(f".{path}")]
+
+
+def _callers(helper: _Kernel) -> list[_Kernel]:
+    """Return the functions that use a helper, directly or through other helpers: operations first."""
     package = Path(jitnet.version.__file__).parent
     wanted, named = {helper.name}, dict[str, None]()
     known = {one.name: one for one in _kernels()}
@@ -104,4 +119,5 @@ def _callers(helper: _Kernel) -> str:
                     if any(isinstance(one, ast.Name) and one.id == name for one in ast.walk(node)):
                         named[node.name] = None
                         wanted |= {node.name} if known[node.name].decorator == "helper" else set()
-    return ", ".join(sorted(name for name in named if known[name].decorator != "helper"))
+    found = [known[name] for name in named if known[name].decorator != "helper"]
+    return sorted(found, key=lambda one: (CALLERS.index(one.decorator), one.name))

@@ -33,6 +33,9 @@ ITEM_BYTES = {"bool": 1, "complex64": 8, "complex128": 16}
 ARRAY = re.compile(r"(\w+)\[([^\]]*)\](\w*)")
 NUMBER = re.compile(r"(\w+)\((.*)\)")
 
+TARGET = "MODULE:FUNCTION"
+"""What the command line calls the function that is profiled."""
+
 EXAMPLE = '--args "f4[1000,1000] f4[5,5] 3 2.5"'
 
 LARGEST_BYTES = 1 << 33

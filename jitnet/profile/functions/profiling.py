@@ -18,7 +18,7 @@ from jitnet.errors import JitnetError, UsageError
 from jitnet.profile.code.code_view import CodeView, Target
 from jitnet.profile.code.look import look
 from jitnet.profile.code.processors import find_processor
-from jitnet.profile.functions.arguments import read_words
+from jitnet.profile.functions.arguments import TARGET, read_words
 from jitnet.profile.functions.formula import check_formula, evaluate
 from jitnet.profile.functions.function_profile import (
     Argument,
@@ -77,8 +77,8 @@ def profile_function(
     """
     where, colon, name = target.rpartition(":")
     if not (colon and where and name):
-        raise UsageError(f"TARGET {target}: expected module:function or file.py:function, as in mypkg.kernels:smooth")
-    for option, path in (("TARGET", where), ("--setup", (setup or "").rpartition(":")[0])):
+        raise UsageError(f"{TARGET} {target}: expected module:function or file.py:function, as in mypkg.kernels:smooth")
+    for option, path in ((TARGET, where), ("--setup", (setup or "").rpartition(":")[0])):
         if (path.endswith(".py") or "/" in path) and not Path(path).is_file():
             raise UsageError(f"{option} {path}: there is no such file")
     if setup is not None and not setup.rpartition(":")[0]:

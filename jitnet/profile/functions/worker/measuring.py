@@ -93,7 +93,7 @@ def measure(request: JsonObject, observers: Observers, report: Callable[[str], N
         subject = find(request["target"])
         import_s = time.perf_counter() - loading
         report("making the arguments")
-        arguments = check_arguments(subject, _arguments(request))
+        arguments = check_arguments(subject, _arguments(request), request["setup"] or "")
         measuring = _Measuring(subject, arguments, request, observers, report)
         report("compiling")
         measuring.compile()
@@ -105,7 +105,7 @@ def measure(request: JsonObject, observers: Observers, report: Callable[[str], N
     return reply
 
 
-def _arguments(request: JsonObject) -> tuple[Any, ...] | None:
+def _arguments(request: JsonObject) -> Any:
     if request["setup"]:
         return made_by_setup(request["setup"])
     return None if request["args"] is None else make_arguments(read_words(request["args"]))

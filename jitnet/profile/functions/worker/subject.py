@@ -1,11 +1,12 @@
 """The requested function, under any of Numba's decorators, and the arguments to call it with."""
 
 import inspect
+import reprlib
 import types
 from dataclasses import dataclass, field
 from typing import Any
 
-from jitnet.profile.functions.arguments import EXAMPLE
+from jitnet.profile.functions.arguments import EXAMPLE, TARGET
 from jitnet.profile.loading import load_module
 
 __all__ = ["Refused", "Subject", "check_arguments", "find", "made_by_setup", "remember_ufuncs"]
@@ -67,22 +68,21 @@ def _remembering(build: Any) -> Any:
 
 def find(target: str) -> Subject:
     """Return the function of `package.module:function` or `path/file.py:function`; its name may be dotted."""
-    found = _resolve(target, "TARGET")
+    found = _resolve(target, TARGET)
     subject = _subject(found)
     if subject is not None:
         return subject
     raise Refused(_not_compiled(target, found))
 
 
-def made_by_setup(setup: str) -> tuple[Any, ...]:
-    """Call the function of `--setup` and return its result as a tuple of arguments."""
+def made_by_setup(setup: str) -> Any:
+    """Call the function of `--setup` and return its result: a tuple of arguments, or the only one."""
     function = _resolve(setup, "--setup")
     if not callable(function):
         raise Refused(
             f"--setup {setup}: is a {type(function).__name__}; expected a function that returns the arguments"
         )
-    made = function()
-    return made if isinstance(made, tuple) else (made,)
+    return function()
 
 
 def _resolve(target: str, option: str) -> Any:
@@ -94,7 +94,7 @@ def _resolve(target: str, option: str) -> Any:
         except AttributeError:
             known = vars(found) if hasattr(found, "__dict__") else {}
             names = sorted(each for each, value in known.items() if _subject(value))
-            others = f"; compiled there: {', '.join(names[:8])}" if names and option == "TARGET" else ""
+            others = f"; compiled there: {', '.join(names[:8])}" if names and option == TARGET else ""
             raise Refused(f"{option} {target}: {where} has no {part!r}{others}") from None
     return found
 
@@ -144,17 +144,20 @@ def _not_compiled(target: str, found: Any) -> str:
         module = target.rpartition(":")[0]
         if called:
             calls = " and ".join(f"{module}:{name}" for name in called[:3])
-            return f"TARGET {target}: is plain Python, not compiled; it calls {calls}: profile one of these"
+            return f"{TARGET} {target}: is plain Python, not compiled; it calls {calls}: profile one of these"
         place = f"{found.__code__.co_filename}:{found.__code__.co_firstlineno}"
-        return f"TARGET {target}: is plain Python, not compiled ({place}); put @numba.njit above it"
+        return f"{TARGET} {target}: is plain Python, not compiled ({place}); put @numba.njit above it"
     return (
-        f"TARGET {target}: is of type {type(found).__name__}; expected a function under @njit, @jit, @vectorize or "
+        f"{TARGET} {target}: is of type {type(found).__name__}; expected a function under @njit, @jit, @vectorize or "
         "@guvectorize, with a njit function around it where it is a compiled class or its method"
     )
 
 
-def check_arguments(subject: Subject, arguments: tuple[Any, ...] | None) -> tuple[Any, ...]:
-    """Return the arguments, or () for a function without any; Refused where they are too few or too many."""
+def check_arguments(subject: Subject, arguments: Any, setup: str = "") -> tuple[Any, ...]:
+    """Return the arguments, or () for a function without any; Refused where they are too few or too many.
+
+    arguments: a tuple, the only one, or None. setup: the function of `--setup` that returned them, where one did.
+    """
     parameters = inspect.signature(subject.function).parameters.values()
     name = subject.function.__name__
     if subject.kind != "njit":
@@ -165,20 +168,29 @@ def check_arguments(subject: Subject, arguments: tuple[Any, ...] | None) -> tupl
         fewest = sum(one.default is inspect.Parameter.empty for one in plain)
         limit = UNLIMITED if any(one.kind is inspect.Parameter.VAR_POSITIONAL for one in parameters) else len(plain)
     wanted = f"{name}({', '.join(map(str, parameters))})"
-    if arguments is None:
+    if arguments is None and not setup:
         if fewest == 0:
             return ()
         raise Refused(
             f"{wanted} needs arguments: pass them with {EXAMPLE} or --setup module:function, a function that "
             f"returns them{_declared(subject)}"
         )
+    is_one = not isinstance(arguments, tuple)
+    if is_one:
+        arguments = (arguments,)
     if not fewest <= len(arguments) <= limit:
         count = (
             str(fewest) if fewest == limit else f"{fewest} or more" if limit == UNLIMITED else f"{fewest} to {limit}"
         )
-        raise Refused(
-            f"{wanted} takes {count} argument{'s' * (count != '1')}, {len(arguments)} given{_declared(subject)}"
-        )
+        takes = f"{wanted} takes {count} argument{'s' * (count != '1')}"
+        if is_one and setup:
+            (one,) = arguments
+            found = " ".join(reprlib.repr(one).split())
+            raise Refused(
+                f"--setup {setup}: returned {found}, of type {type(one).__name__}; expected a tuple of arguments: "
+                f"{takes}{_declared(subject)}"
+            )
+        raise Refused(f"{takes}, {len(arguments)} given{_declared(subject)}")
     return arguments
 
 
