@@ -176,6 +176,11 @@ def test_unreadable_files(tmp_path, folder, monkeypatch, name):
         (np.eye(6)[[0, 1, 2, 0, 1, 2]] + np.eye(6)[5], "row 0.*not one-hot"),
         (np.zeros((6, 3, 2)), "shape"),
         ([2**40, 1, 2, 0, 1, 2], "out of range"),
+        ([0, 1, 1e17, 0, 1, 2], r"label 1e\+17 of sample 2 \(from 0\) is too large for the number of a class"),
+        (np.uint64([0, 1, 2**63, 0, 1, 2]), "label 9223372036854775808 of sample 2 .* is too large"),
+        ([0, 1, 2, 0, 1, np.inf], "label inf of sample 5 .* is not a whole number"),
+        ([1 + 2j] * 6, "of type complex128 .*; expected whole numbers, words or one-hot rows, or numbers to predict"),
+        (np.array(["2020-01-01"] * 6, "M8[D]"), r"of type datetime64\[D\] .*, or numbers to predict"),
     ],
 )
 def test_bad_labels(tmp_path, labels, match):

@@ -98,9 +98,22 @@ def test_the_task_can_be_said():
         ([0.5, -np.inf, 1, 2], None, "sample 1 .* is -inf"),
         ([[0.5, 1], [1, 1e300], [1, 2], [3, 4]], None, "target 1 of sample 1 .* is 1e.300; expected finite"),
         ([0.5] * 4, None, "all 4 targets are 0.5; expected numbers that differ"),
+        (
+            [1.7e9, 1.7e9 + 3, 1.7e9 - 3, 1.7e9],
+            None,
+            r"up to 1.7e.09 in size .* over 6; .* steps of 1.3e.02 .*subtract",
+        ),
+        (
+            [1e12, 1e12 + 9, 1e12 - 3, 1e12],
+            None,
+            r"up to 1e.12 in size .* cannot tell them apart well; subtract from them a",
+        ),
+        ([1e-300, 2e-300, 3e-300, 4e-300], None, "up to 4e-300 in size and spread over 3e-300; .* multiply them by a"),
+        ([[1e9, 1], [1e9 + 1, 3], [1e9, 2], [1e9, 9]], None, "the numbers of the target 'target 0' are up to 1e.09"),
         (np.full((4, 2, 2), 0.5), None, r"of type float64 and shape \(4, 2, 2\); expected numbers"),
         ([0.5, 1, 2], None, "4 images .* 3 labels"),
         ([0.5, 1, 2, 3], [[1.5, 2]] * 4, "test_labels: has 2 targets per sample; expected 1, as in train_labels"),
+        ([[0.5, 1], [1, 2], [1, 2], [3, 4]], [1.5] * 4, "test_labels: has 1 target per sample; expected 2, as in"),
         (["a", "b"] * 2, None, "targets are of type"),
         ([], None, "train_labels: holds no targets"),
         (np.ones((4, 0)), None, "train_labels: holds no targets"),
@@ -126,7 +139,7 @@ def test_targets_have_names():
     assert jitnet.from_arrays(x, y).target_names == ("target 0", "target 1")
     assert jitnet.from_arrays(x, y[:, 0]).target_names == ("target",)
     for names, message in [
-        (["a"], "2 targets per sample, and 1 names"),
+        (["a"], "2 targets per sample, and 1 name of targets"),
         (["a", "a"], "target_names: two targets have the name 'a'"),
         ("ab", "target_names: is 'ab'; expected a sequence of names"),
         (["a", None], "target_names: a target has the name None"),
@@ -348,6 +361,29 @@ def test_a_loss_that_runs_away_is_said():
 # ---- Judging ----
 
 
+def test_evaluation_and_training_report_one_loss_wherever_the_targets_are():
+    x, y = made(1)
+    found = []
+    for offset in (0.0, 1e7):  # there float32 has steps of 1, which predictions are rounded to
+        data = jitnet.from_arrays(x[:200], y[:200] + offset, x[200:], y[200:] + offset)
+        model = create(data)
+        history = jitnet.train(model, data, TrainConfig(epochs=60, optimizer="adam", learning_rate=0.02))
+        scores = jitnet.evaluate(model, data)
+        assert scores.loss == pytest.approx(history.test_loss[-1], rel=1e-4)
+        found.append((scores.loss, scores.rmse, scores.r2))
+        assert model.predict(x[:1]).dtype == np.float32
+    assert found[1] == pytest.approx(found[0], rel=1e-4)
+
+
+def test_rows_left_by_a_hold_out_must_differ():
+    x = np.arange(6.0).reshape(3, 2)
+    data = jitnet.from_arrays(x, [0.5, 1.5, 2.5])
+    with pytest.raises(
+        DataError, match=r"arrays, without the rows that val_split holds out: the only target is 2?\d?.5"
+    ):
+        jitnet.train(create(data), data, TrainConfig(epochs=1, val_split=0.6))
+
+
 def test_scores_are_those_of_their_formulas():
     data, model, _ = trained(epochs=4)
     scores = jitnet.evaluate(model, data, n_mistakes=3)
@@ -400,12 +436,14 @@ def test_targets_meet_the_model_by_name():
     swapped = jitnet.from_arrays(x, y[:, ::-1], target_names=["b", "a"])
     assert jitnet.evaluate(model, swapped).targets == expected.targets
     assert jitnet.evaluate(model, jitnet.from_arrays(x, y)).targets == expected.targets
-    with pytest.raises(DataError, match="has the targets a, c; the model predicts a, b"):
+    with pytest.raises(ModelError, match="has the targets a, c; the model predicts a, b; rename them, or train"):
         jitnet.evaluate(model, jitnet.from_arrays(x, y, target_names=["a", "c"]))
-    with pytest.raises(DataError, match="has 1 targets per sample, the model predicts 2"):
+    with pytest.raises(ModelError, match="has 1 target per sample, the model predicts 2; use data with the targets"):
         jitnet.evaluate(model, jitnet.from_arrays(x, y[:, 0]))
     with pytest.raises(ModelError, match="its targets are classes, the model predicts numbers"):
         jitnet.evaluate(model, jitnet.from_arrays(x, np.arange(N) % 2))
+    with pytest.raises(ModelError, match="has 1 target per sample, the model predicts 2"):
+        jitnet.train(model, jitnet.from_arrays(x, y[:, 0]))
 
 
 # ---- The file ----

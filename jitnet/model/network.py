@@ -323,17 +323,26 @@ class Model:
         fit, DataError where a value of a table is not a number, is not finite, or cannot be of the kind that the model
         was trained on, as images / 255 where it was trained on bytes.
         """
-        return self.predict_inputs(*self._inputs(images), threads=threads)
+        return self._in_unit(self.outputs(images, threads=threads))
+
+    def outputs(self, images: npt.ArrayLike, *, threads: int = 0) -> Floats:
+        """What the network computes for the same samples: probabilities, or targets still standardised, which float32
+        holds precisely wherever they are in their unit."""
+        return self.outputs_of_inputs(*self._inputs(images), threads=threads)
+
+    def outputs_of_inputs(self, images: npt.NDArray[np.uint8], features: Floats, *, threads: int = 0) -> Floats:
+        """The same of samples in the form that `inputs` returns."""
+        return self._predictor(images, features, check_whole_number("threads", threads, 0, MAX_THREADS))
 
     def predict_inputs(self, images: npt.NDArray[np.uint8], features: Floats, *, threads: int = 0) -> Floats:
-        """The same of samples in the form that `inputs` returns."""
-        threads = check_whole_number("threads", threads, 0, MAX_THREADS)
-        outputs = self._predictor(images, features, threads)
-        return self._in_unit(outputs)
+        """Predictions, as those of `predict`, of samples in the form that `inputs` returns."""
+        return self._in_unit(self.outputs_of_inputs(images, features, threads=threads))
 
     def _in_unit(self, outputs: Floats) -> Floats:
         """The network's outputs as predictions: probabilities as they are, targets in their unit."""
-        return outputs if self.config.task == "classify" else decode_targets(outputs, self.target_scaling)
+        if self.config.task == "classify":
+            return outputs
+        return decode_targets(outputs, self.target_scaling).astype(np.float32)
 
     def activations(self, images: npt.ArrayLike) -> list[Floats]:
         """What each layer computes for samples, first to last: an (n, units) float32 array a layer.

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from jitnet.config import LOSSES, TrainConfig, check_arguments, check_callback, describe_fields
 from jitnet.datasets import Dataset, Split, hold_out, stratified_split
-from jitnet.datasets.targets import standardise_targets
+from jitnet.datasets.targets import check_spread, standardise_targets
 from jitnet.engine.ownership import MEETINGS
 from jitnet.engine.program import Program
 from jitnet.engine.state import Run
@@ -96,8 +96,11 @@ class Trainer:
         self.model, self.dataset, self.config = model, dataset, config
         self._image_shape = dataset.image_shape
         self._training, self._held_out, self._test = self._split()
-        if self._training.targets is not None and config.val_split and model.learns_targets(dataset):
-            model.learn_targets(standardise_targets(self._training.targets))
+        if self._training.targets is not None and config.val_split:
+            left = f"{dataset.source}, without the rows that val_split holds out"
+            check_spread(self._training.targets, model.target_names, left)
+            if model.learns_targets(dataset):
+                model.learn_targets(standardise_targets(self._training.targets))
         self._scalings = model.scaling, model.target_scaling
         if config.target_accuracy and self._held_out is None and dataset.test is None:
             raise UsageError(
@@ -476,7 +479,7 @@ class Trainer:
             return None, None
         if isinstance(prepared, Split):
             inputs = encode(prepared.images, prepared.scaling or self._scalings[0])
-            return loss_and_accuracy(self.model, self.model.predict_inputs(*inputs), prepared)
+            return loss_and_accuracy(self.model, self.model.outputs_of_inputs(*inputs), prepared)
         samples, struct = prepared
         totals = np.zeros(3)
         self._run_steps(struct, 0, totals)
