@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -287,6 +288,72 @@ def test_a_missing_file_and_a_place_that_cannot_be_written_are_named(tmp_path: P
         jitnet.Model.load(tmp_path / "none.safetensors")
     with pytest.raises(OutputError, match="cannot be written"):
         make().save(tmp_path / "no" / "folder.safetensors")
+
+
+def test_saving_follows_a_link_and_keeps_the_mode_of_a_file(tmp_path: Path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(Path("there", "model"))
+    make().save(tmp_path / "link")
+    file = tmp_path / "there" / "model"
+    assert (tmp_path / "link").is_symlink()
+    file.chmod(0o640)
+    make().save(tmp_path / "link")
+    assert (file.stat().st_mode & 0o777, file.is_symlink()) == (0o640, False)
+    assert jitnet.Model.load(file).config == make().config
+    assert [path.name for path in (tmp_path / "there").iterdir()] == ["model"]
+
+
+def test_a_pipe_is_not_replaced_by_a_model(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OutputError, match=r"pipe: cannot be replaced: not a regular file; choose another place"):
+        make().save(tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "note").touch()
+    with pytest.raises(OutputError, match="cannot be written"):
+        make().save(tmp_path / "folder")
+    assert {path.name for path in tmp_path.iterdir()} == {"pipe", "folder"}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (None, r"0.weight: value 0 \(from 0\) is None; expected only numbers"),
+        ("abc", "0.weight: an array is of type <U3; expected float32"),
+        ([[1.0], [2.0, 3.0]], "0.weight: rows have different lengths"),
+        ([1.0, 2.0], r"0.weight has shape \(2,\); expected"),
+        (1j, "0.weight: an array is of type complex128; expected float32"),
+        (np.nan, "0.weight holds NaN, or infinite numbers as float32; expected finite ones"),
+        (1e300, "0.weight holds NaN, or infinite numbers"),
+    ],
+    ids=str,
+)
+def test_parameters_that_are_no_numbers_are_refused_in_a_line(values, message):
+    model = make()
+    before = model.weights[0].copy()
+    if np.isscalar(values) and not isinstance(values, str):
+        values = np.full(model.weights[0].shape, values)
+    with pytest.raises(ModelError, match=message):
+        model.replace_parameters({**model.parameters, "0.weight": values})
+    np.testing.assert_array_equal(model.weights[0], before)
+    model.replace_parameters({name: array.tolist() for name, array in model.parameters.items()})
+    np.testing.assert_array_equal(model.weights[0], before)
+
+
+def test_parameters_come_by_name_and_are_finite():
+    model = make()
+    for wrong in (None, [1, 2], "0.weight", model.weights):
+        with pytest.raises(ModelError, match="parameters: expected a dict of arrays by name, found"):
+            model.replace_parameters(wrong)
+    with pytest.raises(ModelError, match=r"found the parameters 1; expected 0\.weight"):
+        model.replace_parameters({1: model.weights[0]})
+    weights = [weight.copy() for weight in model.weights]
+    for bad in (np.nan, np.inf):
+        weights[0][0, 0] = bad
+        with pytest.raises(ModelError, match=r"0\.weight holds NaN, or infinite numbers"):
+            model.set_parameters(weights, model.biases)
+    with pytest.raises(ModelError, match=f"found 1 array of weights and {len(model.biases)} of biases; expected"):
+        model.set_parameters(weights[:1], model.biases)
 
 
 # ---- Networks with more kinds of layers ----

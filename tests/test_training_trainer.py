@@ -184,6 +184,18 @@ def test_a_loss_that_runs_away_ends_the_run_with_the_last_good_weights(digits):
     assert run.history.outcome == "ended in epoch 1: DivergedError"
 
 
+def test_weights_that_the_last_step_makes_infinite_end_the_run_too():
+    x = np.random.default_rng(0).normal(size=(40, 5))
+    data = jitnet.from_arrays(x, x[:, 0])
+    model = jitnet.Model.create(jitnet.ModelConfig(in_features=5, hidden=(8,), n_targets=1), data)
+    model.set_parameters([model.weights[0], model.weights[1] * np.float32(1e18)], model.biases)
+    start = [weight.copy() for weight in model.weights]
+    config = jitnet.TrainConfig(epochs=1, batch_size=40, optimizer="sgd", learning_rate=1000.0, schedule="constant")
+    with pytest.raises(DivergedError, match="weights became NaN or infinite in the last step of epoch 1; lower"):
+        jitnet.train(model, data, config)
+    assert all(np.array_equal(a, b) for a, b in zip(start, model.weights, strict=True))
+
+
 def test_a_stop_ends_within_the_epoch_and_keeps_what_was_learned(digits):
     run = trainer(digits, epochs=1000)
     start = run.model.weights[0].copy()

@@ -6,7 +6,6 @@ Keys are `0.weight` (out_features, in_features), `0.bias`, `2.weight`, …, so t
 
 import json
 import math
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy.typing as npt
 from jitnet.config import ModelConfig, build, layers_of
 from jitnet.datasets import Scaling, safetensors_file
 from jitnet.datasets.dataset import is_shape
+from jitnet.datasets.files import writing
 from jitnet.datasets.labels import check_names
 from jitnet.errors import DataError, ModelError, OutputError, UsageError
 
@@ -43,7 +43,10 @@ class StoredModel(NamedTuple):
 
 
 def write(path: Path, model: StoredModel) -> None:
-    """Write a model, whole or not at all, and the same model with the same bytes; OutputError where that fails."""
+    """Write a model, whole or not at all, and the same model with the same bytes; OutputError where that fails.
+
+    A symbolic link at the path is followed, and a file there passes on its mode.
+    """
     about = {
         "format": "pt",
         "architecture": "-".join(map(str, model.config.widths)),
@@ -57,12 +60,10 @@ def write(path: Path, model: StoredModel) -> None:
         del about["class_names"]
         about["target_names"] = json.dumps(model.target_names)
         about["target_scaling"] = _scaling_text(model.target_scaling or Scaling())
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        safetensors_file.write(temporary, dict(model.parameters), {**model.metadata, **about})
-        temporary.replace(path)
+        with writing(path) as temporary:
+            safetensors_file.write(temporary, dict(model.parameters), {**model.metadata, **about})
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise OutputError(
             f"{path}: the model cannot be written ({error.strerror or error}); choose another place"
         ) from None

@@ -231,13 +231,13 @@ class Model:
 
     def set_parameters(self, weights: Sequence[Floats], biases: Sequence[Floats]) -> None:
         """Replace all weights and biases of linear layers; ModelError where their number or a shape is not the
-        config's. Those of other layers stay."""
+        config's, or a number is not finite. Those of other layers stay."""
         weights, biases = _numbers(weights, "weights"), _numbers(biases, "biases")
         widths, n_layers = self.config.widths, len(self._linear)
         if not len(weights) == len(biases) == n_layers:
             raise ModelError(
-                f"found {len(weights)} arrays of weights and {len(biases)} of biases; expected {n_layers} of each, "
-                "one a layer"
+                f"found {len(weights)} array{'s' * (len(weights) != 1)} of weights and {len(biases)} of biases; "
+                f"expected {n_layers} of each, one a layer"
             )
         for layer, (before, after) in enumerate(itertools.pairwise(widths)):
             for name, array, shape in (("weight", weights[layer], (after, before)), ("bias", biases[layer], (after,))):
@@ -250,14 +250,23 @@ class Model:
         self.replace_parameters({**self._parameters, **named})
 
     def replace_parameters(self, parameters: Mapping[str, Floats]) -> None:
-        """Replace all parameters, named as in `parameters`; ModelError where a name or a shape is not the config's."""
+        """Replace all parameters, named as in `parameters`; ModelError where a name or a shape is not the config's, or
+        a number is not finite."""
         shapes = self.config.parameter_shapes
+        if not isinstance(parameters, Mapping):
+            raise ModelError(f"parameters: expected a dict of arrays by name, found {quoted(parameters)}")
         if set(parameters) != set(shapes):
-            raise ModelError(f"found the parameters {', '.join(parameters)}; expected {', '.join(shapes)}")
+            found = ", ".join(map(str, parameters)) or "nothing"
+            raise ModelError(f"found the parameters {found}; expected {', '.join(shapes)}")
+        arrays = {name: _array(parameters[name], name) for name in shapes}
         for name, shape in shapes.items():
-            if parameters[name].shape != shape:
-                raise ModelError(f"{name} has shape {parameters[name].shape}; expected {shape}")
-        self._parameters = {name: _frozen(parameters[name]) for name in shapes}
+            if arrays[name].shape != shape:
+                raise ModelError(f"{name} has shape {arrays[name].shape}; expected {shape}")
+        frozen = {name: _frozen(array) for name, array in arrays.items()}
+        for name, array in frozen.items():
+            if not np.isfinite(array).all():
+                raise ModelError(f"{name} holds NaN, or infinite numbers as float32; expected finite ones")
+        self._parameters = frozen
         self.__dict__.pop("_predictor", None)
 
     def check_features(self, dataset: Dataset) -> None:
@@ -470,17 +479,22 @@ def _numbers(arrays: object, name: str) -> list[npt.NDArray[Any]]:
     """A layer's numbers as an array each; ModelError for what is not a sequence of those."""
     if not isinstance(arrays, Sequence):
         raise ModelError(f"{name}: expected a list of arrays, one a layer, found {quoted(arrays)}")
+    return [_array(array, name) for array in arrays]
+
+
+def _array(values: object, name: str) -> npt.NDArray[Any]:
+    """Numbers as an array; ModelError for anything else."""
     try:
-        found = [as_numbers(array, name) for array in arrays]
+        array = as_numbers(values, name)
     except DataError as error:
         raise ModelError(str(error)) from None
-    for array in found:
-        if array.dtype.kind not in "fiub":
-            raise ModelError(f"{name}: an array is of type {array.dtype}; expected float32")
-    return found
+    if array.dtype.kind not in "fiub":
+        raise ModelError(f"{name}: an array is of type {array.dtype}; expected float32")
+    return array
 
 
-def _frozen(array: Floats) -> Floats:
-    copy = np.array(array, np.float32, order="C")
+def _frozen(array: npt.NDArray[Any]) -> Floats:
+    with np.errstate(over="ignore"):
+        copy = np.array(array, np.float32, order="C")
     copy.flags.writeable = False
     return copy

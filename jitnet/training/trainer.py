@@ -241,10 +241,10 @@ class Trainer:
                     seconds += chunk.seconds
                     if on_steps is not None:
                         self._stop_if(on_steps(self._step_report(epoch, chunk.done, totals, seconds)), "on_steps")
+                self._update_model(epoch)
             except BaseException as error:
                 self.history = replace(self.history, outcome=f"ended in epoch {epoch}: {type(error).__name__}")
                 raise
-            self._update_model()
             if stopped := self._stopped(f"in epoch {epoch}"):
                 outcome = stopped
                 break
@@ -364,10 +364,8 @@ class Trainer:
             entered = time.perf_counter()
             trained = self._chunk(way, epoch, done, count, totals, making)
             if trained < count:
-                raise DivergedError(
-                    f"the loss became NaN or infinite in epoch {epoch}, step {done + trained + 1} of {self.n_steps}; "
-                    f"lower the learning rate (--lr, now {self.config.learning_rate:g})"
-                )
+                step = f"step {done + trained + 1} of {self.n_steps}"
+                raise self._diverged(f"the loss became NaN or infinite in epoch {epoch}, {step}")
             done += count
             ended = time.perf_counter()
             spent = ended - begin
@@ -425,13 +423,20 @@ class Trainer:
         longest = sorted(spent, key=lambda name: -spent[name])[:_COSTLIEST] if whole else []
         return tuple((name, spent[name] / whole) for name in longest)
 
-    def _update_model(self) -> None:
-        """Bring the model up to date with the run."""
+    def _update_model(self, epoch: int) -> None:
+        """Bring the model up to date with the run; DivergedError where a step made parameters NaN or infinite after
+        the last loss that was computed."""
         from jitnet.engine.packing import unpack
 
         state = self._run.state
         params = state.average if self.config.ema > 0.0 else state.params
-        self.model.replace_parameters(unpack(params, self._run.parameters, self.model.config))
+        found = unpack(params, self._run.parameters, self.model.config)
+        if not all(np.isfinite(array).all() for array in found.values()):
+            raise self._diverged(f"the weights became NaN or infinite in the last step of epoch {epoch}")
+        self.model.replace_parameters(found)
+
+    def _diverged(self, what: str) -> DivergedError:
+        return DivergedError(f"{what}; lower the learning rate (--lr, now {self.config.learning_rate:g})")
 
     def _update_run(self) -> None:
         """Bring the run up to date with the model."""
