@@ -480,19 +480,42 @@ def test_what_a_file_holds_predicts_the_same_by_its_formula(tmp_path, n_targets)
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
+    ("name", "text", "message"),
     [
-        ("target_names", '["a", "a"]'),
-        ("target_names", '"ab"'),
-        ("target_names", "null"),
-        ("target_names", '["a"]'),
-        ("target_scaling", '{"offset": 0.0, "scale": 0.0}'),
-        ("target_scaling", '{"offset": [0.0, NaN], "scale": 1.0}'),
-        ("target_scaling", '{"offset": [1.0, 2.0, 3.0], "scale": 1.0}'),
-        ("target_scaling", "{}"),
+        ("target_names", '["a", "a"]', "target_names in the metadata: two targets have the name 'a'"),
+        ("target_names", '"ab"', "target_names in the metadata: is 'ab'; expected a sequence of names"),
+        ("target_names", "null", "target_names in the metadata: is None; expected"),
+        ("target_names", "[", "has the target_names '['; expected JSON"),
+        ("target_names", '["a"]', "its metadata has 1 target_names; expected 2, one a target"),
+        (
+            "target_scaling",
+            '{"offset": 0.0, "scale": 0.0}',
+            "the target_scaling scale 0.0; expected numbers other than",
+        ),
+        ("target_scaling", '{"offset": [0.0, NaN], "scale": 1.0}', "offset [0.0, nan]; expected a finite number, or 2"),
+        ("target_scaling", '{"offset": [1.0, 2.0, 3.0], "scale": 1.0}', "offset [1.0, 2.0, 3.0]; expected a finite"),
+        ("target_scaling", '{"offset": "x", "scale": 1.0}', "offset 'x'; expected a finite number, or 2 of them"),
+        ("target_scaling", "{}", "has the target_scaling {}; expected an object of offset and scale"),
+        ("target_scaling", None, "has no target_scaling; expected an object of offset and scale"),
+        ("config", None, "has target_names and no config; expected both"),
+        ("config", "[]", "has the config []; expected an object of the fields of a ModelConfig"),
+        (
+            "config",
+            {"n_targets": 3},
+            "2.weight has shape (2, 32); expected (3, 32), by the widths 5-32-3 of the config",
+        ),
+        ("config", {"in_features": 6}, "0.weight has shape (32, 5); expected (32, 6), by the widths 6-32-2 of the"),
+        ("config", {"norm": "batch"}, "the config in its metadata: norm: expected none or layer, found 'batch'"),
+        (
+            "config",
+            {"norm": "layer"},
+            "found the tensors 0.bias, 0.weight, 2.bias, 2.weight; expected 0.weight, 0.bias, 1.",
+        ),
+        ("class_names", '["a", "b"]', "has class_names; expected none, as the model predicts numbers"),
+        ("2.weight", np.zeros((2, 31), np.float32), "2.weight has shape (2, 31); expected (2, 32), by the widths"),
     ],
 )
-def test_metadata_that_fit_no_model_of_numbers_are_one_line(tmp_path, name, text):
+def test_a_file_of_numbers_that_does_not_agree_with_itself_is_one_line(tmp_path, name, text, message):
     from safetensors import safe_open
     from safetensors.numpy import load_file, save_file
 
@@ -500,9 +523,19 @@ def test_metadata_that_fit_no_model_of_numbers_are_one_line(tmp_path, name, text
     create(dataset()).save(path)
     with safe_open(path, "numpy") as file:
         metadata = file.metadata()
-    save_file(load_file(path), path, metadata | {name: text})
-    with pytest.raises(ModelError, match=r"^[^\n]*model\.safetensors: [^\n]+$"):
+    tensors = load_file(path)
+    if isinstance(text, np.ndarray):
+        tensors[name] = text
+    elif isinstance(text, dict):
+        metadata[name] = json.dumps({**json.loads(metadata[name]), **text})
+    elif text is None:
+        del metadata[name]
+    else:
+        metadata[name] = text
+    save_file(tensors, path, metadata)
+    with pytest.raises(ModelError, match=r"^[^\n]*model\.safetensors: [^\n]+$") as caught:
         jitnet.Model.load(path)
+    assert message in str(caught.value)
 
 
 def test_training_goes_on_in_the_scaling_that_the_model_has(tmp_path):
