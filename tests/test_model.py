@@ -635,3 +635,14 @@ def test_metadata_that_fit_no_model_are_refused_in_a_line(tmp_path, name, text):
     save_file(load_file(path), path, metadata | {name: text})
     with pytest.raises(ModelError, match=r"^[^\n]*model\.safetensors: [^\n]+$"):
         jitnet.Model.load(path)
+
+
+def test_a_config_of_other_sizes_than_the_data_is_named():
+    rng = np.random.default_rng(0)
+    data = jitnet.from_arrays(rng.normal(size=(20, 5)), rng.normal(size=20))
+    with pytest.raises(
+        ModelError, match=r"in_features of the config is 6, the data have 5 features; give in_features=da"
+    ):
+        jitnet.Model.create(jitnet.ModelConfig(in_features=6, n_targets=1), data)
+    with pytest.raises(ModelError, match=r"there is 1 target, the config says 2; give n_targets=data\.n_t"):
+        jitnet.Model.create(jitnet.ModelConfig(in_features=5, n_targets=2), data)

@@ -333,9 +333,9 @@ def test_early_stopping_watches_the_loss():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"monitor": "accuracy", "val_split": 0.1}, "--monitor is accuracy, and the targets are numbers"),
-        ({"target_accuracy": 90.0}, "--target-acc is 90, and the targets are numbers"),
-        ({"label_smoothing": 0.1}, "--label-smoothing is 0.1, and the targets are numbers"),
+        ({"monitor": "accuracy", "val_split": 0.1}, "^monitor is accuracy, and the targets are numbers"),
+        ({"target_accuracy": 90.0}, "^target_accuracy is 90, and the targets are numbers"),
+        ({"label_smoothing": 0.1}, "^label_smoothing is 0.1, and the targets are numbers"),
     ],
 )
 def test_what_only_classes_have_is_refused(options, message):
@@ -346,6 +346,18 @@ def test_what_only_classes_have_is_refused(options, message):
 
 def test_monitor_loss_is_taken():
     trained(monitor="loss", val_split=0.1, epochs=1)
+
+
+def test_a_run_of_numbers_monitors_the_loss_with_or_without_held_out_data():
+    data = dataset()
+    for config in (
+        TrainConfig(),
+        TrainConfig(val_split=0.1),
+        TrainConfig(optimizer="adam", monitor="loss", val_split=0.1),
+    ):
+        made = jitnet.Trainer(create(data), data, config).config
+        assert made.monitor == "loss"
+        assert TrainConfig(**made.model_dump()).monitor == "loss"
 
 
 def test_input_dropout_keeps_samples_and_their_targets_together():
@@ -378,9 +390,7 @@ def test_evaluation_and_training_report_one_loss_wherever_the_targets_are():
 def test_rows_left_by_a_hold_out_must_differ():
     x = np.arange(6.0).reshape(3, 2)
     data = jitnet.from_arrays(x, [0.5, 1.5, 2.5])
-    with pytest.raises(
-        DataError, match=r"arrays, without the rows that val_split holds out: the only target is 2?\d?.5"
-    ):
+    with pytest.raises(DataError, match=r"arrays, without the rows that are held out: the only target is 2?\d?.5"):
         jitnet.train(create(data), data, TrainConfig(epochs=1, val_split=0.6))
 
 

@@ -124,7 +124,7 @@ def test_images_without_a_shape_are_not_distorted():
     rng = np.random.default_rng(0)
     values = rng.normal(size=(60, 7)).astype(np.float32)
     data = jitnet.from_arrays(values, rng.integers(0, 3, 60))
-    with pytest.raises(UsageError, match="--elastic"):
+    with pytest.raises(UsageError, match=r"augment\.shift, .* and augment\.elastic distort grey images"):
         trainer(data, augment={"elastic": 3.0})
 
 
@@ -178,7 +178,7 @@ def test_a_loss_that_runs_away_ends_the_run_with_the_last_good_weights(digits):
     run = trainer(digits, epochs=3)
     run.model.set_parameters([weight * np.float32(1e25) for weight in run.model.weights], run.model.biases)
     start = [weight.copy() for weight in run.model.weights]
-    with pytest.raises(DivergedError, match="epoch 1, step 1 of 45; lower the learning rate"):
+    with pytest.raises(DivergedError, match=r"epoch 1, step 1 of 45; lower the learning rate \(learning_rate, now "):
         list(run.epochs())
     assert all(np.array_equal(a, b) for a, b in zip(start, run.model.weights, strict=True))
     assert run.history.outcome == "ended in epoch 1: DivergedError"
@@ -368,12 +368,12 @@ def test_a_model_for_other_data_is_refused(digits):
 
 
 def test_dropout_for_other_layers_is_refused(digits):
-    with pytest.raises(UsageError, match="one for each of the 1 hidden layers"):
+    with pytest.raises(UsageError, match=r"^dropout has 2 rates; give one, for the one hidden layer"):
         trainer(digits, dropout=(0.1, 0.2))
 
 
 def test_more_threads_than_cores_are_refused(digits):
-    with pytest.raises(UsageError, match="--threads is 1024"):
+    with pytest.raises(UsageError, match=r"^threads is 1024"):
         trainer(digits, threads=1024)
 
 

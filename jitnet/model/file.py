@@ -136,16 +136,16 @@ def _config(path: Path, tensors: Mapping[str, npt.NDArray[Any]], about: Mapping[
         if not isinstance(stored, dict):
             raise _unfit(path, f"has the config {quoted(stored)}", "an object of the fields of a ModelConfig")
         try:
-            config = build(ModelConfig, stored)
+            config = ModelConfig.model_validate(stored)
         except UsageError as error:
             raise ModelError(f"{path}: the config in its metadata: {error}; save the model again") from None
         _check_names(path, tensors, list(config.parameter_shapes))
         for name, shape in config.parameter_shapes.items():
             _check_tensor(path, name, tensors[name], len(shape))
             if tensors[name].shape != shape:
-                widths = "-".join(map(str, config.widths))
+                says = "-".join(map(str, config.widths))
                 raise ModelError(
-                    f"{path}: {name} has shape {tensors[name].shape}; expected {shape}, by the widths {widths} of the "
+                    f"{path}: {name} has shape {tensors[name].shape}; expected {shape}, by the widths {says} of the "
                     "config in its metadata; save the model again"
                 )
         return config
@@ -156,7 +156,7 @@ def _config(path: Path, tensors: Mapping[str, npt.NDArray[Any]], about: Mapping[
     widths = _checked_widths(path, tensors, kinds)
     if widths[-1] < 2:
         raise ModelError(f"{path}: the last layer has {widths[-1]} output; expected at least 2 classes")
-    fields = {"in_features": widths[0], "hidden": widths[1:-1], "n_classes": widths[-1], **kinds}
+    fields: dict[str, Any] = {"in_features": widths[0], "hidden": widths[1:-1], "n_classes": widths[-1], **kinds}
     try:
         return build(ModelConfig, {**fields, "activation": about.get("activation", "relu")})
     except UsageError as error:

@@ -124,11 +124,11 @@ class Model:
         metadata = {"jitnet": __version__, "seed": str(seed), UNTRAINED: "yes"}
         if dataset is None:
             return cls(config, weights, biases, metadata=metadata)
-        _check_outputs(config, dataset)
+        _check_sizes(config, dataset)
         metadata |= {"data": dataset.name, "data_source": dataset.source, "data_checksum": dataset.checksum}
         if dataset.given is None and unlike(dataset.scaling, dataset.train.images):
             metadata[OWN_SCALING] = "yes"
-        model = cls(
+        return cls(
             config,
             weights,
             biases,
@@ -139,8 +139,6 @@ class Model:
             target_names=dataset.target_names,
             target_scaling=dataset.target_scaling,
         )
-        model.check_features(dataset)
-        return model
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy or a pickle of it holds: not the memory that predictions are computed in."""
@@ -454,18 +452,24 @@ def _check_target_scaling(config: ModelConfig, scaling: Scaling) -> None:
         raise ModelError(f"target_scaling: scale is {quoted(scaling.scale)}; expected numbers other than zero")
 
 
-def _check_outputs(config: ModelConfig, dataset: Dataset) -> None:
-    """ModelError where a data set has not the classes or targets that a config says."""
+def _check_sizes(config: ModelConfig, dataset: Dataset) -> None:
+    """ModelError where a data set has not the features, classes or targets that a config says."""
     field = "n_classes" if dataset.task == "classify" else "n_targets"
     if dataset.task != config.task:
         raise ModelError(
             f"{dataset.name}: its targets are {TASKS[dataset.task]}, those of the config are {TASKS[config.task]}; "
             f"give {field}=data.{field}"
         )
+    if dataset.in_features != config.in_features:
+        raise ModelError(
+            f"{dataset.name}: in_features of the config is {config.in_features}, the data have {dataset.in_features} "
+            "features; give in_features=data.in_features"
+        )
     found, expected = getattr(dataset, field), getattr(config, field)
+    counted = f"{found} {field.removeprefix('n_')}" if found != 1 else "1 target"
     if found != expected:
         raise ModelError(
-            f"{dataset.name}: there are {found} {field.removeprefix('n_')}, the config says {expected}; give "
+            f"{dataset.name}: there {'is' if found == 1 else 'are'} {counted}, the config says {expected}; give "
             f"{field}=data.{field}"
         )
 

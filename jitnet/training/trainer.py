@@ -89,7 +89,7 @@ class Trainer:
             config=(config, TrainConfig),
         )
         model.check_features(dataset)
-        _check_task(model, config)
+        config.check_fits(model.config)
         config = config.for_loss(model.config.loss)
         if not model.learns_scaling(dataset):
             check_scaling(model, dataset.train)
@@ -97,19 +97,20 @@ class Trainer:
         self._image_shape = dataset.image_shape
         self._training, self._held_out, self._test = self._split()
         if self._training.targets is not None and config.val_split:
-            left = f"{dataset.source}, without the rows that val_split holds out"
+            left = f"{dataset.source}, without the rows that are held out"
             check_spread(self._training.targets, model.target_names, left)
             if model.learns_targets(dataset):
                 model.learn_targets(standardise_targets(self._training.targets))
         self._scalings = model.scaling, model.target_scaling
         if config.target_accuracy and self._held_out is None and dataset.test is None:
-            raise UsageError(
-                "--target-acc needs data to test on; name some with --test-data, or hold some out with --val-split"
+            raise UsageError.of_fields(
+                "<target_accuracy> needs data to test on; add a test part, as with <test_data>, or hold some out with "
+                "<val_split>"
             )
         samples = len(self._training)
         if config.drop_last and samples < config.batch_size:
-            raise UsageError(
-                f"--batch-size is {config.batch_size}, more than the {samples} samples there are; use less"
+            raise UsageError.of_fields(
+                f"<batch_size> is {config.batch_size}, more than the {samples} samples there are; use less"
             )
         self._batch_size = min(config.batch_size, samples)
         self.n_steps = samples // self._batch_size if config.drop_last else -(-samples // self._batch_size)
@@ -436,7 +437,8 @@ class Trainer:
         self.model.replace_parameters(found)
 
     def _diverged(self, what: str) -> DivergedError:
-        return DivergedError(f"{what}; lower the learning rate (--lr, now {self.config.learning_rate:g})")
+        rate = f"<learning_rate>, now {self.config.learning_rate:g}"
+        return DivergedError.of_fields(f"{what}; lower the learning rate ({rate})")
 
     def _update_run(self) -> None:
         """Bring the run up to date with the model."""
@@ -507,23 +509,6 @@ class Trainer:
             samples / seconds,
             float(totals[2]),
         )
-
-
-def _check_task(model: Model, config: TrainConfig) -> None:
-    """UsageError for options that only a classifier uses."""
-    metrics = LOSSES[model.config.loss].metrics
-    if "accuracy" in metrics:
-        return
-    found = ""
-    if config.gave("monitor") and config.monitor == "accuracy":
-        found = "--monitor is accuracy"
-    elif config.target_accuracy:
-        found = f"--target-acc is {config.target_accuracy:g}"
-    elif config.label_smoothing:
-        found = f"--label-smoothing is {config.label_smoothing:g}"
-    if found:
-        expected = "expected loss" if "monitor" in found else "leave it out"
-        raise UsageError(f"{found}, and the targets are numbers, not classes; {expected}")
 
 
 def _epochs(count: int) -> str:
