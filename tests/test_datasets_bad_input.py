@@ -188,6 +188,20 @@ def test_bad_labels(tmp_path, labels, match):
     refuse(tmp_path / "x.npz", match)
 
 
+@pytest.mark.parametrize(
+    ("images", "labels", "more", "message"),
+    [
+        (np.ones((1, 3)), [0, 1], {}, "train_images holds 1 image and train_labels 2 labels; expected as many"),
+        (np.ones((2, 3)), [0], {}, "the only label is '0'; expected two classes or more"),
+        (np.ones((2, 3)), [0.5], {"task": "regress"}, "the only target is 0.5; expected numbers that differ"),
+        (np.ones((2, 1)), [0, 1], {"image_shape": (2, 2)}, "samples have 1 value; expected a .height, width."),
+    ],
+)
+def test_one_of_a_kind_is_not_named_as_many(images, labels, more, message):
+    with pytest.raises(DataError, match=message):
+        from_arrays(images, labels, **more)
+
+
 def test_test_labels_beyond_the_training_classes(tmp_path):
     np.savez(tmp_path / "x.npz", x_train=IMAGES, y_train=LABELS, x_test=IMAGES, y_test=LABELS + 1)
     refuse(tmp_path / "x.npz", "y_test: label 3 of sample 2.*expected 0 to 2")

@@ -270,9 +270,10 @@ class Model:
     def check_features(self, dataset: Dataset) -> None:
         """ModelError where samples have more or fewer values than the network takes."""
         if dataset.in_features != self.config.in_features:
+            values = f"{dataset.in_features} value{'s' * (dataset.in_features != 1)}"
             raise ModelError(
-                f"{dataset.name}: samples have {dataset.in_features} values, the model expects "
-                f"{self.config.in_features}; use the kind of data that it was trained on"
+                f"{dataset.name}: samples have {values}, the model expects {self.config.in_features}; use the kind of "
+                "data that it was trained on"
             )
 
     def check_task(self, task: str, where: str) -> None:
