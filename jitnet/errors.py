@@ -12,10 +12,13 @@
     └── TargetMissed     exit 4   training ended below the requested accuracy
 
 A message is one line: it names the file, field or option, what was found, what was expected
-and what to do about it. The command line prints it and leaves with `exit_code`.
+and what to do about it. The command line prints it, with options in place of fields, and leaves with `exit_code`.
 """
 
+import re
 import unicodedata
+from collections.abc import Mapping
+from typing import Self
 
 __all__ = [
     "DataError",
@@ -36,9 +39,27 @@ class JitnetError(Exception):
 
     exit_code = 1
 
+    marked = ""
+    """The message with each field of a config in angle brackets; empty where it was not made by `of_fields`."""
+
     def __init__(self, message: str = "") -> None:
         # What is quoted from a file may hold line breaks, a terminal's control codes, or half a character.
         super().__init__("".join(_escaped(character) for character in message))
+
+    @classmethod
+    def of_fields(cls, marked: str) -> Self:
+        """An error whose message names fields of a config, each in angle brackets, as <learning_rate>."""
+        error = cls(_named(marked, {}))
+        error.marked = marked
+        return error
+
+    def named(self, names: Mapping[str, str]) -> str:
+        """The message, with the user's names for fields in place of the fields'."""
+        return _named(self.marked, names) if self.marked else str(self)
+
+
+def _named(marked: str, names: Mapping[str, str]) -> str:
+    return re.sub(r"<([\w.]+)>", lambda field: names.get(field[1], field[1]), marked)
 
 
 def _escaped(character: str) -> str:

@@ -13,6 +13,7 @@ from jitnet.config import check_arguments
 from jitnet.datasets import Dataset, Split
 from jitnet.errors import ModelError
 from jitnet.model import Model
+from jitnet.model.encoding import decode_targets
 from jitnet.model.fit import check_scaling, fitted, loss_and_accuracy
 
 __all__ = [
@@ -122,16 +123,17 @@ def evaluate(model: Model, data: Dataset | Split, *, n_mistakes: int = 10) -> Ev
         raise ModelError(f"{where}: there are no samples to evaluate on; name data that has some")
     split = fitted(model, split, where)
     check_scaling(model, data)
-    predictions = model.predict(split.images)
+    outputs = model.outputs(split.images)
     if split.targets is None:
-        return _judge_classes(model, predictions, split, n_mistakes)
-    return _judge_numbers(model, predictions, split, n_mistakes)
+        return _judge_classes(model, outputs, split, n_mistakes)
+    return _judge_numbers(model, outputs, split, n_mistakes)
 
 
-def _judge_numbers(model: Model, predictions: Floats, split: Split, n_mistakes: int) -> Evaluation:
+def _judge_numbers(model: Model, outputs: Floats, split: Split, n_mistakes: int) -> Evaluation:
     targets = np.asarray(split.targets)
-    loss, _ = loss_and_accuracy(model, predictions, split)
-    errors = predictions.astype(np.float64) - targets
+    loss, _ = loss_and_accuracy(model, outputs, split)
+    predictions = decode_targets(outputs, model.target_scaling)
+    errors = predictions - targets
     scores = tuple(_target_score(name, errors[:, k], targets[:, k]) for k, name in enumerate(model.target_names))
     rmse, mae, r2 = (float(np.mean([getattr(score, name) for score in scores])) for name in ("rmse", "mae", "r2"))
     largest = np.argsort(-((errors * model.target_scaling.scale) ** 2).sum(axis=1), kind="stable")[:n_mistakes]

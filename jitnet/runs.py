@@ -19,6 +19,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from jitnet.datasets.files import writing
 from jitnet.errors import OutputError
 from jitnet.model import FILE_NAME
 
@@ -88,12 +89,10 @@ class Run:
 
     def write_config(self, config: dict[str, Any]) -> None:
         """Write config.json whole."""
-        temporary = self.folder / f".{CONFIG}.partial"
         try:
-            temporary.write_text(as_json(config, indent=2) + "\n", encoding="utf-8")
-            os.replace(temporary, self.folder / CONFIG)
+            with writing(self.folder / CONFIG) as temporary:
+                temporary.write_text(as_json(config, indent=2) + "\n", encoding="utf-8")
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise _cannot_write(self.folder / CONFIG, error) from None
 
     def append(self, report: Any) -> None:

@@ -163,6 +163,14 @@ def states(case):
     return case.prepare.__self__.run.state
 
 
+def test_a_linear_network_has_lines_to_measure(subject):
+    from jitnet.bench.lines import line_cases
+
+    shape = subject.shape.model_copy(update={"hidden": ()})
+    names = {case.name.split(",")[0] for case in line_cases(type(subject)(shape, subject.dataset, 33), (1,))}
+    assert {"norm", "loss"} <= {name.split()[0] for name in names}
+
+
 @two_cores
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_every_line_leaves_its_numbers_alone(subject, activation):

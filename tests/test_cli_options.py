@@ -29,7 +29,16 @@ BAD = [
     (["--monitor", "loss"], "--monitor is loss, with no held-out data to watch"),
     (["--elastic-sigma", "3"], "--elastic-sigma is 3, with --elastic off"),
     (["--dropout", "1"], "--dropout: expected numbers from 0 to below 1, separated by commas, found '1'"),
-    (["--dropout", "0.1,0.2"], "--dropout has 2 rates; give one, or one for each of the 1 hidden layers"),
+    (["--dropout", "0.1,0.2"], "--dropout has 2 rates; give one, for the one hidden layer"),
+    (
+        ["--hidden", "", "--dropout", "0.2"],
+        "--dropout is 0.2, with no hidden layer to drop units of; set --hidden to a number of units, or leave it out",
+    ),
+    (
+        ["--hidden", "", "--max-norm", "2"],
+        "--max-norm is 2, with no hidden layer whose weights it limits; set --hidden",
+    ),
+    (["--hidden", "", "--recipe", "dropout"], "--dropout is 0.5, with no hidden layer"),
     (["--input-dropout", "-0.1"], "--input-dropout: expected a number from 0 to below 1, found '-0.1'"),
     (["--label-smoothing", "2"], "--label-smoothing: expected a number from 0 to below 1"),
     (["--ema", "1"], "--ema: expected a number from 0 to below 1"),

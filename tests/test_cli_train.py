@@ -179,7 +179,7 @@ def test_a_loss_that_runs_away_stops_the_run(call):
     options = ["--data", "digits", "--hidden", "64,64,64,64", "--lr", "100", "--out", "run"]
     code, _, err = call("train", *options, "--quiet")
     assert code == 1
-    assert re.search(r"epoch 1, step \d+.*--lr, now 100", err)
+    assert re.search(r"epoch 1, step \d+.*--learning-rate, now 100", err)
     assert err.count("\n") == 1
     assert not Path("run").exists()
 

@@ -175,6 +175,18 @@ WRONG = [
     (lambda: TrainConfig().model_copy(update={"epoch": 1}), "epoch: there is no such field; .*; did you mean epochs"),
     (lambda: setattr(TrainConfig(), "epochs", 4), r"epochs: a TrainConfig cannot be changed; .*\{'epochs': 4\}"),
     (lambda: setattr(TrainConfig(), "epoch", 4), "epoch: there is no such field; .*; did you mean epochs"),
+    (lambda: TrainConfig(epochs=True), "epochs: expected a whole number from 1 to 1,000,000, found True"),
+    (lambda: TrainConfig(batch_size="8"), "batch_size: expected a whole number from 1 to 1,000,000, found '8'"),
+    (lambda: TrainConfig(shuffle="yes"), "shuffle: expected True or False, found 'yes'"),
+    (lambda: TrainConfig(drop_last=1), "drop_last: expected True or False, found 1"),
+    (lambda: TrainConfig(learning_rate="0.1"), "learning_rate: expected a number above 0, up to 1,000, found '0.1'"),
+    (lambda: TrainConfig(dropout=("0.1",)), "dropout: expected a tuple of numbers from 0 to below 1, found '0.1'"),
+    (lambda: TrainConfig(augment={"shift": "2"}), "augment.shift: expected a number from 0 to 32, found '2'"),
+    (lambda: ModelConfig(in_features=4, n_classes="3"), "n_classes: expected a whole number .*, found '3'"),
+    (lambda: ModelConfig(in_features=4, n_classes=3, hidden=[True]), "hidden: .*, found True"),
+    (lambda: TrainConfig().model_copy(update={"seed": "1"}), "seed: .*, found '1'"),
+    (lambda: TrainConfig.model_validate({"seed": "1"}), "seed: .*, found '1'"),
+    (lambda: TrainConfig.model_validate_json('{"seed": "1"}'), "seed: .*, found '1'"),
     (lambda: delattr(TrainConfig(), "epochs"), "epochs: a TrainConfig cannot be changed"),
 ]
 
@@ -187,6 +199,37 @@ def test_whatever_is_wrong_in_the_library_is_one_line_of_its_own(call, message):
     assert not {"\n", "<", ">"} & set(str(caught.value))
     assert "pydantic" not in str(caught.value)
     assert "Input should" not in str(caught.value)
+
+
+def test_what_is_typed_in_a_terminal_is_text_and_what_python_passes_is_not():
+    typed = build(TrainConfig, {"epochs": "3", "learning_rate": "0.5", "dropout": ("0.1",), "augment": {"shift": "2"}})
+    passed = TrainConfig(epochs=3, learning_rate=0.5, dropout=[0.1], augment={"shift": 2})
+    assert typed == passed
+    numpy = pytest.importorskip("numpy")
+    made = TrainConfig(
+        learning_rate=numpy.float64(0.5), warmup=1, epochs=3, augment=AugmentConfig(shift=2), dropout=(0.1,)
+    )
+    assert made == passed.model_copy(update={"warmup": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"dropout": (0.2,)}, "dropout is 0.2, with no hidden layer to drop units of; set hidden to a number of units"),
+        ({"dropout": (0.2, 0.0)}, "dropout is 0.2, 0, with no hidden layer"),
+        ({"max_norm": 2.0}, "max_norm is 2, with no hidden layer whose weights it limits; set hidden"),
+    ],
+)
+def test_what_only_hidden_layers_have_is_refused_without_them(fields, message):
+    linear = ModelConfig(in_features=4, n_classes=3, hidden=())
+    TrainConfig(dropout=(0.0,), max_norm=0.0).check_fits(linear)
+    TrainConfig(**fields).check_fits(
+        ModelConfig(in_features=4, n_classes=3, hidden=(5,) * len(fields.get("dropout", "1")))
+    )
+    with pytest.raises(UsageError) as caught:
+        TrainConfig(**fields).check_fits(linear)
+    assert str(caught.value).startswith(message)
+    assert "set --hidden to" in caught.value.named({"hidden": "--hidden"})
 
 
 def test_a_copy_has_what_was_set_and_what_is_replaced():

@@ -176,11 +176,30 @@ def test_unreadable_files(tmp_path, folder, monkeypatch, name):
         (np.eye(6)[[0, 1, 2, 0, 1, 2]] + np.eye(6)[5], "row 0.*not one-hot"),
         (np.zeros((6, 3, 2)), "shape"),
         ([2**40, 1, 2, 0, 1, 2], "out of range"),
+        ([0, 1, 1e17, 0, 1, 2], r"label 1e\+17 of sample 2 \(from 0\) is too large for the number of a class"),
+        (np.uint64([0, 1, 2**63, 0, 1, 2]), "label 9223372036854775808 of sample 2 .* is too large"),
+        ([0, 1, 2, 0, 1, np.inf], "label inf of sample 5 .* is not a whole number"),
+        ([1 + 2j] * 6, "of type complex128 .*; expected whole numbers, words or one-hot rows, or numbers to predict"),
+        (np.array(["2020-01-01"] * 6, "M8[D]"), r"of type datetime64\[D\] .*, or numbers to predict"),
     ],
 )
 def test_bad_labels(tmp_path, labels, match):
     np.savez(tmp_path / "x.npz", x_train=IMAGES, y_train=labels)
     refuse(tmp_path / "x.npz", match)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "more", "message"),
+    [
+        (np.ones((1, 3)), [0, 1], {}, "train_images holds 1 image and train_labels 2 labels; expected as many"),
+        (np.ones((2, 3)), [0], {}, "the only label is '0'; expected two classes or more"),
+        (np.ones((2, 3)), [0.5], {"task": "regress"}, "the only target is 0.5; expected numbers that differ"),
+        (np.ones((2, 1)), [0, 1], {"image_shape": (2, 2)}, "samples have 1 value; expected a .height, width."),
+    ],
+)
+def test_one_of_a_kind_is_not_named_as_many(images, labels, more, message):
+    with pytest.raises(DataError, match=message):
+        from_arrays(images, labels, **more)
 
 
 def test_test_labels_beyond_the_training_classes(tmp_path):

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -289,6 +290,72 @@ def test_a_missing_file_and_a_place_that_cannot_be_written_are_named(tmp_path: P
         make().save(tmp_path / "no" / "folder.safetensors")
 
 
+def test_saving_follows_a_link_and_keeps_the_mode_of_a_file(tmp_path: Path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(Path("there", "model"))
+    make().save(tmp_path / "link")
+    file = tmp_path / "there" / "model"
+    assert (tmp_path / "link").is_symlink()
+    file.chmod(0o640)
+    make().save(tmp_path / "link")
+    assert (file.stat().st_mode & 0o777, file.is_symlink()) == (0o640, False)
+    assert jitnet.Model.load(file).config == make().config
+    assert [path.name for path in (tmp_path / "there").iterdir()] == ["model"]
+
+
+def test_a_pipe_is_not_replaced_by_a_model(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OutputError, match=r"pipe: cannot be replaced: not a regular file; choose another place"):
+        make().save(tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "note").touch()
+    with pytest.raises(OutputError, match="cannot be written"):
+        make().save(tmp_path / "folder")
+    assert {path.name for path in tmp_path.iterdir()} == {"pipe", "folder"}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (None, r"0.weight: value 0 \(from 0\) is None; expected only numbers"),
+        ("abc", "0.weight: an array is of type <U3; expected float32"),
+        ([[1.0], [2.0, 3.0]], "0.weight: rows have different lengths"),
+        ([1.0, 2.0], r"0.weight has shape \(2,\); expected"),
+        (1j, "0.weight: an array is of type complex128; expected float32"),
+        (np.nan, "0.weight holds NaN, or infinite numbers as float32; expected finite ones"),
+        (1e300, "0.weight holds NaN, or infinite numbers"),
+    ],
+    ids=str,
+)
+def test_parameters_that_are_no_numbers_are_refused_in_a_line(values, message):
+    model = make()
+    before = model.weights[0].copy()
+    if np.isscalar(values) and not isinstance(values, str):
+        values = np.full(model.weights[0].shape, values)
+    with pytest.raises(ModelError, match=message):
+        model.replace_parameters({**model.parameters, "0.weight": values})
+    np.testing.assert_array_equal(model.weights[0], before)
+    model.replace_parameters({name: array.tolist() for name, array in model.parameters.items()})
+    np.testing.assert_array_equal(model.weights[0], before)
+
+
+def test_parameters_come_by_name_and_are_finite():
+    model = make()
+    for wrong in (None, [1, 2], "0.weight", model.weights):
+        with pytest.raises(ModelError, match="parameters: expected a dict of arrays by name, found"):
+            model.replace_parameters(wrong)
+    with pytest.raises(ModelError, match=r"found the parameters 1; expected 0\.weight"):
+        model.replace_parameters({1: model.weights[0]})
+    weights = [weight.copy() for weight in model.weights]
+    for bad in (np.nan, np.inf):
+        weights[0][0, 0] = bad
+        with pytest.raises(ModelError, match=r"0\.weight holds NaN, or infinite numbers"):
+            model.set_parameters(weights, model.biases)
+    with pytest.raises(ModelError, match=f"found 1 array of weights and {len(model.biases)} of biases; expected"):
+        model.set_parameters(weights[:1], model.biases)
+
+
 # ---- Networks with more kinds of layers ----
 
 KINDS = {"norm": "layer", "residual": True, "input_scale": True}
@@ -351,7 +418,11 @@ def test_every_parameter_comes_back_from_its_file(tmp_path: Path, fields, metada
 def test_a_norm_s_file_that_does_not_fit_is_named(tmp_path: Path):
     path = tmp_path / "m.safetensors"
     for name, change, message in [
-        ("1.weight", lambda array: array[1:], "1.bias has 20 numbers; expected 19"),
+        (
+            "1.weight",
+            lambda array: array[1:],
+            r"1.weight has shape \(19,\); expected \(20,\), by the widths 30-20-20-7-4",
+        ),
         ("1.bias", lambda array: array * np.float32(np.nan), "1.bias holds NaN"),
         ("3.1.weight", lambda array: array.reshape(1, -1), r"3.1.weight has shape \(1, 20\); expected 1 dim"),
     ]:
@@ -564,3 +635,14 @@ def test_metadata_that_fit_no_model_are_refused_in_a_line(tmp_path, name, text):
     save_file(load_file(path), path, metadata | {name: text})
     with pytest.raises(ModelError, match=r"^[^\n]*model\.safetensors: [^\n]+$"):
         jitnet.Model.load(path)
+
+
+def test_a_config_of_other_sizes_than_the_data_is_named():
+    rng = np.random.default_rng(0)
+    data = jitnet.from_arrays(rng.normal(size=(20, 5)), rng.normal(size=20))
+    with pytest.raises(
+        ModelError, match=r"in_features of the config is 6, the data have 5 features; give in_features=da"
+    ):
+        jitnet.Model.create(jitnet.ModelConfig(in_features=6, n_targets=1), data)
+    with pytest.raises(ModelError, match=r"there is 1 target, the config says 2; give n_targets=data\.n_t"):
+        jitnet.Model.create(jitnet.ModelConfig(in_features=5, n_targets=2), data)

@@ -98,9 +98,22 @@ def test_the_task_can_be_said():
         ([0.5, -np.inf, 1, 2], None, "sample 1 .* is -inf"),
         ([[0.5, 1], [1, 1e300], [1, 2], [3, 4]], None, "target 1 of sample 1 .* is 1e.300; expected finite"),
         ([0.5] * 4, None, "all 4 targets are 0.5; expected numbers that differ"),
+        (
+            [1.7e9, 1.7e9 + 3, 1.7e9 - 3, 1.7e9],
+            None,
+            r"up to 1.7e.09 in size .* over 6; .* steps of 1.3e.02 .*subtract",
+        ),
+        (
+            [1e12, 1e12 + 9, 1e12 - 3, 1e12],
+            None,
+            r"up to 1e.12 in size .* cannot tell them apart well; subtract from them a",
+        ),
+        ([1e-300, 2e-300, 3e-300, 4e-300], None, "up to 4e-300 in size and spread over 3e-300; .* multiply them by a"),
+        ([[1e9, 1], [1e9 + 1, 3], [1e9, 2], [1e9, 9]], None, "the numbers of the target 'target 0' are up to 1e.09"),
         (np.full((4, 2, 2), 0.5), None, r"of type float64 and shape \(4, 2, 2\); expected numbers"),
         ([0.5, 1, 2], None, "4 images .* 3 labels"),
         ([0.5, 1, 2, 3], [[1.5, 2]] * 4, "test_labels: has 2 targets per sample; expected 1, as in train_labels"),
+        ([[0.5, 1], [1, 2], [1, 2], [3, 4]], [1.5] * 4, "test_labels: has 1 target per sample; expected 2, as in"),
         (["a", "b"] * 2, None, "targets are of type"),
         ([], None, "train_labels: holds no targets"),
         (np.ones((4, 0)), None, "train_labels: holds no targets"),
@@ -126,7 +139,7 @@ def test_targets_have_names():
     assert jitnet.from_arrays(x, y).target_names == ("target 0", "target 1")
     assert jitnet.from_arrays(x, y[:, 0]).target_names == ("target",)
     for names, message in [
-        (["a"], "2 targets per sample, and 1 names"),
+        (["a"], "2 targets per sample, and 1 name of targets"),
         (["a", "a"], "target_names: two targets have the name 'a'"),
         ("ab", "target_names: is 'ab'; expected a sequence of names"),
         (["a", None], "target_names: a target has the name None"),
@@ -320,9 +333,9 @@ def test_early_stopping_watches_the_loss():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"monitor": "accuracy", "val_split": 0.1}, "--monitor is accuracy, and the targets are numbers"),
-        ({"target_accuracy": 90.0}, "--target-acc is 90, and the targets are numbers"),
-        ({"label_smoothing": 0.1}, "--label-smoothing is 0.1, and the targets are numbers"),
+        ({"monitor": "accuracy", "val_split": 0.1}, "^monitor is accuracy, and the targets are numbers"),
+        ({"target_accuracy": 90.0}, "^target_accuracy is 90, and the targets are numbers"),
+        ({"label_smoothing": 0.1}, "^label_smoothing is 0.1, and the targets are numbers"),
     ],
 )
 def test_what_only_classes_have_is_refused(options, message):
@@ -333,6 +346,18 @@ def test_what_only_classes_have_is_refused(options, message):
 
 def test_monitor_loss_is_taken():
     trained(monitor="loss", val_split=0.1, epochs=1)
+
+
+def test_a_run_of_numbers_monitors_the_loss_with_or_without_held_out_data():
+    data = dataset()
+    for config in (
+        TrainConfig(),
+        TrainConfig(val_split=0.1),
+        TrainConfig(optimizer="adam", monitor="loss", val_split=0.1),
+    ):
+        made = jitnet.Trainer(create(data), data, config).config
+        assert made.monitor == "loss"
+        assert TrainConfig(**made.model_dump()).monitor == "loss"
 
 
 def test_input_dropout_keeps_samples_and_their_targets_together():
@@ -346,6 +371,27 @@ def test_a_loss_that_runs_away_is_said():
 
 
 # ---- Judging ----
+
+
+def test_evaluation_and_training_report_one_loss_wherever_the_targets_are():
+    x, y = made(1)
+    found = []
+    for offset in (0.0, 1e7):  # there float32 has steps of 1, which predictions are rounded to
+        data = jitnet.from_arrays(x[:200], y[:200] + offset, x[200:], y[200:] + offset)
+        model = create(data)
+        history = jitnet.train(model, data, TrainConfig(epochs=60, optimizer="adam", learning_rate=0.02))
+        scores = jitnet.evaluate(model, data)
+        assert scores.loss == pytest.approx(history.test_loss[-1], rel=1e-4)
+        found.append((scores.loss, scores.rmse, scores.r2))
+        assert model.predict(x[:1]).dtype == np.float32
+    assert found[1] == pytest.approx(found[0], rel=1e-4)
+
+
+def test_rows_left_by_a_hold_out_must_differ():
+    x = np.arange(6.0).reshape(3, 2)
+    data = jitnet.from_arrays(x, [0.5, 1.5, 2.5])
+    with pytest.raises(DataError, match=r"arrays, without the rows that are held out: the only target is 2?\d?.5"):
+        jitnet.train(create(data), data, TrainConfig(epochs=1, val_split=0.6))
 
 
 def test_scores_are_those_of_their_formulas():
@@ -400,12 +446,14 @@ def test_targets_meet_the_model_by_name():
     swapped = jitnet.from_arrays(x, y[:, ::-1], target_names=["b", "a"])
     assert jitnet.evaluate(model, swapped).targets == expected.targets
     assert jitnet.evaluate(model, jitnet.from_arrays(x, y)).targets == expected.targets
-    with pytest.raises(DataError, match="has the targets a, c; the model predicts a, b"):
+    with pytest.raises(ModelError, match="has the targets a, c; the model predicts a, b; rename them, or train"):
         jitnet.evaluate(model, jitnet.from_arrays(x, y, target_names=["a", "c"]))
-    with pytest.raises(DataError, match="has 1 targets per sample, the model predicts 2"):
+    with pytest.raises(ModelError, match="has 1 target per sample, the model predicts 2; use data with the targets"):
         jitnet.evaluate(model, jitnet.from_arrays(x, y[:, 0]))
     with pytest.raises(ModelError, match="its targets are classes, the model predicts numbers"):
         jitnet.evaluate(model, jitnet.from_arrays(x, np.arange(N) % 2))
+    with pytest.raises(ModelError, match="has 1 target per sample, the model predicts 2"):
+        jitnet.train(model, jitnet.from_arrays(x, y[:, 0]))
 
 
 # ---- The file ----
@@ -442,19 +490,42 @@ def test_what_a_file_holds_predicts_the_same_by_its_formula(tmp_path, n_targets)
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
+    ("name", "text", "message"),
     [
-        ("target_names", '["a", "a"]'),
-        ("target_names", '"ab"'),
-        ("target_names", "null"),
-        ("target_names", '["a"]'),
-        ("target_scaling", '{"offset": 0.0, "scale": 0.0}'),
-        ("target_scaling", '{"offset": [0.0, NaN], "scale": 1.0}'),
-        ("target_scaling", '{"offset": [1.0, 2.0, 3.0], "scale": 1.0}'),
-        ("target_scaling", "{}"),
+        ("target_names", '["a", "a"]', "target_names in the metadata: two targets have the name 'a'"),
+        ("target_names", '"ab"', "target_names in the metadata: is 'ab'; expected a sequence of names"),
+        ("target_names", "null", "target_names in the metadata: is None; expected"),
+        ("target_names", "[", "has the target_names '['; expected JSON"),
+        ("target_names", '["a"]', "its metadata has 1 target_names; expected 2, one a target"),
+        (
+            "target_scaling",
+            '{"offset": 0.0, "scale": 0.0}',
+            "the target_scaling scale 0.0; expected numbers other than",
+        ),
+        ("target_scaling", '{"offset": [0.0, NaN], "scale": 1.0}', "offset [0.0, nan]; expected a finite number, or 2"),
+        ("target_scaling", '{"offset": [1.0, 2.0, 3.0], "scale": 1.0}', "offset [1.0, 2.0, 3.0]; expected a finite"),
+        ("target_scaling", '{"offset": "x", "scale": 1.0}', "offset 'x'; expected a finite number, or 2 of them"),
+        ("target_scaling", "{}", "has the target_scaling {}; expected an object of offset and scale"),
+        ("target_scaling", None, "has no target_scaling; expected an object of offset and scale"),
+        ("config", None, "has target_names and no config; expected both"),
+        ("config", "[]", "has the config []; expected an object of the fields of a ModelConfig"),
+        (
+            "config",
+            {"n_targets": 3},
+            "2.weight has shape (2, 32); expected (3, 32), by the widths 5-32-3 of the config",
+        ),
+        ("config", {"in_features": 6}, "0.weight has shape (32, 5); expected (32, 6), by the widths 6-32-2 of the"),
+        ("config", {"norm": "batch"}, "the config in its metadata: norm: expected none or layer, found 'batch'"),
+        (
+            "config",
+            {"norm": "layer"},
+            "found the tensors 0.bias, 0.weight, 2.bias, 2.weight; expected 0.weight, 0.bias, 1.",
+        ),
+        ("class_names", '["a", "b"]', "has class_names; expected none, as the model predicts numbers"),
+        ("2.weight", np.zeros((2, 31), np.float32), "2.weight has shape (2, 31); expected (2, 32), by the widths"),
     ],
 )
-def test_metadata_that_fit_no_model_of_numbers_are_one_line(tmp_path, name, text):
+def test_a_file_of_numbers_that_does_not_agree_with_itself_is_one_line(tmp_path, name, text, message):
     from safetensors import safe_open
     from safetensors.numpy import load_file, save_file
 
@@ -462,9 +533,19 @@ def test_metadata_that_fit_no_model_of_numbers_are_one_line(tmp_path, name, text
     create(dataset()).save(path)
     with safe_open(path, "numpy") as file:
         metadata = file.metadata()
-    save_file(load_file(path), path, metadata | {name: text})
-    with pytest.raises(ModelError, match=r"^[^\n]*model\.safetensors: [^\n]+$"):
+    tensors = load_file(path)
+    if isinstance(text, np.ndarray):
+        tensors[name] = text
+    elif isinstance(text, dict):
+        metadata[name] = json.dumps({**json.loads(metadata[name]), **text})
+    elif text is None:
+        del metadata[name]
+    else:
+        metadata[name] = text
+    save_file(tensors, path, metadata)
+    with pytest.raises(ModelError, match=r"^[^\n]*model\.safetensors: [^\n]+$") as caught:
         jitnet.Model.load(path)
+    assert message in str(caught.value)
 
 
 def test_training_goes_on_in_the_scaling_that_the_model_has(tmp_path):

@@ -75,7 +75,7 @@ def test_a_run_begins_on_an_estimate_between_one_and_all(cores, count, hidden):
 def test_more_threads_than_this_process_may_use_are_refused(cores):
     cores(2, affinity=4)  # a container may allow less than there is
     assert planned(threads=4).threads == 4
-    with pytest.raises(UsageError, match=r"--threads is 5; this process may use 1 to 4 \(cores by affinity\)"):
+    with pytest.raises(UsageError, match=r"^threads is 5; this process may use 1 to 4 \(cores by affinity\)"):
         planned(threads=5)
 
 
@@ -120,7 +120,7 @@ def test_dropout_s_rates_are_each_layer_s():
     assert planned(hidden=hidden, dropout=(0.3,)).layout.layers.dropout.tolist() == [0.3, 0.3, 0.3, 0]
     assert planned(hidden=hidden, dropout=(0.1, 0.0, 0.5)).layout.layers.dropout.tolist() == [0.1, 0, 0.5, 0]
     for rates in ((0.1, 0.2), (0.1, 0.2, 0.3, 0.4)):
-        with pytest.raises(UsageError, match=f"--dropout has {len(rates)} rates; give one, or one for each of the 3"):
+        with pytest.raises(UsageError, match=f"^dropout has {len(rates)} rates; give one, or one for each of the 3"):
             planned(hidden=hidden, dropout=rates)
 
 

@@ -66,7 +66,8 @@ def _other_lines(subject: Subject, threads: int) -> Iterator[Case]:
         # Clipping puts the update of all parameters in one line; this training has it there too where it updates late.
         if name != training.plan.step.config.optimizer or "update_all" not in used:
             yield from _cases(subject.training(threads, optimizer=name, clip_norm=1.0), ["update_all"], name)
-    others = subject.training(threads, clip_norm=1.0, max_norm=1.0, ema=0.9)
+    limit = 1.0 if subject.shape.hidden else 0.0
+    others = subject.training(threads, clip_norm=1.0, max_norm=limit, ema=0.9)
     yield from _cases(others, ["norm", "limit"])
     yield from _sample_cases(subject, threads)
 

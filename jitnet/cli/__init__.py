@@ -99,7 +99,7 @@ def _run(arguments: Sequence[str]) -> int:
         code = app(list(arguments), prog_name="jitnet", standalone_mode=False)
         sys.stdout.flush()
     except JitnetError as error:
-        return _fail(str(error), error.exit_code)
+        return _fail(_in_options(error), error.exit_code)
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "jitnet"
@@ -121,6 +121,15 @@ def _fail(message: str, code: int) -> int:
 
     render.error(message)
     return code
+
+
+def _in_options(error: JitnetError) -> str:
+    """An error's message, with options in place of a config's fields."""
+    if not error.marked:
+        return str(error)
+    from jitnet.cli.options import OPTION_NAMES
+
+    return error.named({**OPTION_NAMES, "test_data": "--test-data"})
 
 
 def _one_line(text: str) -> str:

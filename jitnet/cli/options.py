@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FIELDS",
     "NETWORK_NAMES",
+    "OPTION_NAMES",
     "CommandWithFields",
     "Field",
     "configure",
@@ -277,6 +278,9 @@ def _drop_other_optimizers_fields(recipe_fields: dict[str, Any], typed: str | No
 NETWORK_NAMES = {field.name: field.flags[0] for field in FIELDS["Network"]}
 """What the user calls the fields of a network."""
 
+OPTION_NAMES = {field.name: field.flags[0] for field in chain(*FIELDS.values())}
+"""What the user calls every field."""
+
 
 def sizes_of(dataset: "Dataset") -> dict[str, Any]:
     """The fields of a network that its data decide."""
@@ -331,9 +335,8 @@ def configure(values: dict[str, Any], recipe_name: str | None) -> tuple[dict[str
     tables = recipe(recipe_name) if recipe_name is not None else {"model": {}, "train": {}}
     chosen = {ModelConfig: dict(tables["model"]), TrainConfig: dict(tables["train"])}
     _drop_other_optimizers_fields(chosen[TrainConfig], values.get("optimizer"))
-    names = {}
+    names = OPTION_NAMES
     for field in chain(*FIELDS.values()):
-        names[field.name] = field.flags[0]
         typed = values.get(field.parameter)
         if typed is None:
             continue
@@ -344,5 +347,7 @@ def configure(values: dict[str, Any], recipe_name: str | None) -> tuple[dict[str
         target[leaf] = field.read(typed)
     loss = chosen[ModelConfig].get("loss")
     outputs = {"n_targets": 1} if loss in losses_of("regress") else {"n_classes": 2}
-    build(ModelConfig, {**chosen[ModelConfig], "in_features": 1, **outputs}, names)
-    return chosen[ModelConfig], build(TrainConfig, chosen[TrainConfig], names)
+    shape = build(ModelConfig, {**chosen[ModelConfig], "in_features": 1, **outputs}, names)
+    config = build(TrainConfig, chosen[TrainConfig], names)
+    config.check_fits(shape)
+    return chosen[ModelConfig], config

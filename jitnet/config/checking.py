@@ -1,6 +1,5 @@
 """How a config is made from a user's values, and how a wrong value is reported: in one line."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Self, TypeVar, get_args, get_origin
@@ -41,6 +40,7 @@ class CheckedConfig(BaseModel):
                 f"{kind.__name__}: expected fields by name, as in {kind.__name__}({first}=...), "
                 f"found {quoted(unnamed[0])} without a name"
             )
+        _check_types(kind, values)
         with _in_one_line(kind, {}):
             super().__init__(**values)
 
@@ -51,6 +51,7 @@ class CheckedConfig(BaseModel):
     @classmethod
     def model_validate(cls, obj: Any, **options: Any) -> Self:
         """Return a config from a dict of its fields; UsageError where one does not fit."""
+        _check_types(cls, obj)
         with _in_one_line(cls, {}):
             return super().model_validate(obj, **options)
 
@@ -58,7 +59,7 @@ class CheckedConfig(BaseModel):
     def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
         """Return a config from a JSON object of its fields; UsageError where one does not fit."""
         with _in_one_line(cls, {}):
-            return super().model_validate_json(json_data, **options)
+            return super().model_validate_json(json_data, **{"strict": True, **options})
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a config with the fields of `update` replaced; UsageError where one does not fit."""
@@ -139,7 +140,7 @@ def _range(limits: list[Any]) -> str:
 
 
 def build(kind: type[Config], values: dict[str, Any], names: dict[str, str] | None = None) -> Config:
-    """Return a config made from `values`.
+    """Return a config made from `values`, of which numbers may be text, as typed in a terminal.
 
     `names` maps a field to the user's name for it (an option's), which messages use; a field of a table is
     `table.field` there. Raises UsageError with one line: the field, the value found and the range.
@@ -168,7 +169,7 @@ def check_arguments(call: str, **arguments: tuple[object, type | tuple[type, ...
 def check_whole_number(name: str, value: object, low: int, high: int) -> int:
     """Return value as an int; UsageError where it is not a whole number from low to high."""
     # Not isinstance: asking for a protocol takes longer than predicting a sample.
-    number = value.__index__() if hasattr(value, "__index__") else None
+    number = value.__index__() if hasattr(value, "__index__") and value.__class__ is not bool else None
     if number is not None and low <= number <= high:
         return int(number)
     raise UsageError(f"{name}: expected a whole number from {low:,d} to {high:,d}, found {quoted(value)}")
@@ -178,6 +179,21 @@ def check_callback(name: str, value: object) -> None:
     """Raise UsageError where value is neither None nor a function."""
     if value is not None and not callable(value):
         raise UsageError(f"{name} is of type {type(value).__name__}; expected a function or None")
+
+
+def _check_types(kind: type[CheckedConfig], values: object, table: str = "") -> None:
+    """UsageError where the value of a field is of another type than the field, which pydantic would convert: text or
+    True as a number, text or a number as True."""
+    for field, value in values.items() if isinstance(values, Mapping) else ():
+        wanted = kind.model_fields[field].annotation if field in kind.model_fields else Literal
+        if isinstance(wanted, type) and issubclass(wanted, CheckedConfig):
+            _check_types(wanted, value, f"{table}{field}.")
+        elif get_origin(wanted) is not Literal and wanted is not Literal:
+            for each in value if isinstance(value, (tuple, list)) else (value,):
+                is_truth = type(each).__name__ in ("bool", "bool_")  # the second is NumPy's, which is not imported here
+                if not is_truth if wanted is bool else is_truth or isinstance(each, (str, bytes)):
+                    takes = expected(kind, field, typed=False)
+                    raise UsageError(f"{table}{field}: expected {takes}, found {quoted(each)}")
 
 
 @contextmanager
@@ -191,8 +207,7 @@ def _in_one_line(kind: type[CheckedConfig], names: dict[str, str]) -> Iterator[N
 
 def _message(kind: type[CheckedConfig], error: Any, names: dict[str, str]) -> str:
     if error["type"] == "value_error":  # from a validator of the whole config, which writes the line itself
-        message = str(error["msg"]).removeprefix("Value error, ")
-        return re.sub(r"<([\w.]+)>", lambda field: names.get(field[1], field[1]), message)
+        return UsageError.of_fields(str(error["msg"]).removeprefix("Value error, ")).named(names)
     if not error["loc"]:
         return f"{kind.__name__}: expected its fields and their values, found {quoted(error['input'])}"
     field, *rest = (str(part) for part in error["loc"])

@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from jitnet.config.checking import CheckedConfig, Fraction, any_of
 from jitnet.config.choices import HYPERPARAMETERS, LOSSES, OPTIMIZERS, OptimizerFields, default_rate
+from jitnet.config.model import ModelConfig
+from jitnet.errors import UsageError
 
 __all__ = ["MAX_THREADS", "ONLY_WITH", "AugmentConfig", "TrainConfig"]
 
@@ -115,14 +117,39 @@ class TrainConfig(OptimizerFields):
 
     def for_loss(self, loss: str) -> Self:
         """The same as a loss needs it: with its default learning rate, where none was chosen and it differs; and
-        monitoring the loss on held-out data, where it has no accuracy."""
-        changes: dict[str, object] = {}
-        rate = default_rate(self.optimizer, loss)
+        monitoring the loss, where it has no accuracy."""
+        rate, made = default_rate(self.optimizer, loss), self
         if "learning_rate" not in self.model_fields_set and rate != self.learning_rate:
-            changes["learning_rate"] = rate
-        if self.val_split and self.monitor not in ("loss", *LOSSES[loss].metrics):
-            changes["monitor"] = "loss"
-        return self.model_copy(update=changes) if changes else self
+            made = self.model_copy(update={"learning_rate": rate})
+        if self.monitor not in ("loss", *LOSSES[loss].metrics):
+            made = made.model_copy()
+            made.__dict__["monitor"] = "loss"  # in spite of the freeze, and not as a field that is set
+        return made
+
+    def check_fits(self, shape: ModelConfig) -> None:
+        """UsageError where this asks for what a network of that shape has no use for."""
+        hidden, rates = len(shape.hidden), self.dropout
+        found = ""
+        if not hidden and any(rates):
+            found = f"<dropout> is {', '.join(f'{rate:g}' for rate in rates)}, with no hidden layer to drop units of"
+        elif not hidden and self.max_norm:
+            found = f"<max_norm> is {self.max_norm:g}, with no hidden layer whose weights it limits"
+        if found:
+            raise UsageError.of_fields(f"{found}; set <hidden> to a number of units, or leave it out")
+        if hidden and len(rates) not in (0, 1, hidden):
+            each = f", or one for each of the {hidden} hidden layers" if hidden > 1 else ", for the one hidden layer"
+            raise UsageError.of_fields(f"<dropout> has {len(rates)} rates; give one{each}")
+        if "accuracy" in LOSSES[shape.loss].metrics:
+            return
+        if self.gave("monitor") and self.monitor == "accuracy":
+            found = "<monitor> is accuracy"
+        elif self.target_accuracy:
+            found = f"<target_accuracy> is {self.target_accuracy:g}"
+        elif self.label_smoothing:
+            found = f"<label_smoothing> is {self.label_smoothing:g}"
+        if found:
+            remedy = "expected loss" if "monitor" in found else "leave it out"
+            raise UsageError.of_fields(f"{found}, and the targets are numbers, not classes; {remedy}")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -140,22 +140,23 @@ def assemble(
         flats.append(flat)
         image_shape = image_shape or shape
     features = flats[0].shape[1]
-    if flats[-1].shape[1] != features:
+    if (count := flats[-1].shape[1]) != features:
         raise DataError(
-            f"{raws[-1].images_from}: samples have {flats[-1].shape[1]} values; "
+            f"{raws[-1].images_from}: samples have {count} value{'s' * (count != 1)}; "
             f"expected {features}, as in {raws[0].images_from}"
         )
     of_classes = task_of(data, task) == "classify"
     names, outcomes = resolve(data, classes) if of_classes else resolve_numbers(data)
     for raw, flat, outcome in zip(raws, flats, outcomes, strict=True):
         if len(flat) != len(outcome):
-            counts = f"{raw.images_from} holds {len(flat)} images and {raw.labels_from} {len(outcome)} labels"
-            raise DataError(f"{counts}; expected as many labels as images")
+            of_images = f"{raw.images_from} holds {len(flat)} image{'s' * (len(flat) != 1)}"
+            of_labels = f"{raw.labels_from} {len(outcome)} label{'s' * (len(outcome) != 1)}"
+            raise DataError(f"{of_images} and {of_labels}; expected as many labels as images")
 
     if image_shape is not None and not is_shape(image_shape, features):
         raise DataError(
-            f"{source}: samples have {features} values; expected a (height, width) of as many, found "
-            f"{quoted(image_shape)}"
+            f"{source}: samples have {features} value{'s' * (features != 1)}; expected a (height, width) of as many, "
+            f"found {quoted(image_shape)}"
         )
     image_shape = image_shape and (int(image_shape[0]), int(image_shape[1]))
     surveys = [_survey(flat, raw.images_from) for flat, raw in zip(flats, raws, strict=True)]

@@ -4,8 +4,6 @@ Nothing is ever overwritten, and no partial file is left: a file is written unde
 """
 
 import json
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,6 +13,7 @@ import numpy as np
 from jitnet.config import check_arguments
 from jitnet.datasets import idx, npz, safetensors_file
 from jitnet.datasets.dataset import Dataset, Split
+from jitnet.datasets.files import writing
 from jitnet.errors import DataError, OutputError, UsageError
 
 __all__ = ["LAYOUTS", "Converted", "Layout", "check_target", "convert"]
@@ -54,10 +53,9 @@ def convert(dataset: Dataset, target: str | Path, layout: Layout = "jitnet") -> 
             f"{dataset.name}: its targets are numbers, which {'the original layout' if suffix else 'an IDX folder'} "
             "cannot hold; write NAME.npz or NAME.safetensors"
         )
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with writing(path) as temporary:
             if suffix == ".safetensors":
                 metadata = {kind: json.dumps(names), "name": dataset.name}
                 safetensors_file.write(temporary, _arrays(dataset, layout), metadata)
@@ -66,11 +64,6 @@ def convert(dataset: Dataset, target: str | Path, layout: Layout = "jitnet") -> 
                 npz.write(temporary, arrays | {kind: np.array(names)})
             else:
                 _write_idx(temporary, dataset)
-            temporary.replace(path)
-        finally:
-            if temporary.is_dir():
-                shutil.rmtree(temporary)
-            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from None
     files = [path] if suffix else list(path.iterdir())

@@ -194,7 +194,8 @@ def held_out_rows(split: Split, fraction: float, seed: int) -> np.ndarray:
     n = len(split)
     total = round(fraction * n)
     if not 0 < total < n:
-        raise DataError(f"holding out {fraction:g} of {n} samples leaves a part empty; use another share or more data")
+        samples = f"{n} sample{'s' * (n != 1)}"
+        raise DataError(f"holding out {fraction:g} of {samples} leaves a part empty; use another share or more data")
     strata = split.strata
     counts = np.bincount(strata)
     quota = counts * (total / n)

@@ -62,9 +62,9 @@ def resolve(data: RawData, classes: Sequence[str] | None) -> tuple[tuple[str, ..
     if len(names) > MAX_CLASSES:
         raise DataError(f"{wheres[0]}: has {len(names)} classes; jitnet takes at most {MAX_CLASSES}")
     if (values[0] == values[0][0]).all():
+        all_are = "the only label is" if len(values[0]) == 1 else f"all {len(values[0])} labels are"
         raise DataError(
-            f"{wheres[0]}: all {len(values[0])} labels are {names[values[0][0]]!r}; expected two classes or more"
-            f"{data.labels_hint}"
+            f"{wheres[0]}: {all_are} {names[values[0][0]]!r}; expected two classes or more{data.labels_hint}"
         )
     return names, list(values)
 
@@ -81,7 +81,7 @@ def _values(labels: np.ndarray, where: str, advice: str) -> tuple[np.ndarray, in
     if labels.dtype.kind not in "buifU" or labels.ndim > 2 or labels.ndim == 0:
         raise DataError(
             f"{where}: labels are of type {labels.dtype} and shape {labels.shape}; "
-            "expected whole numbers, words or one-hot rows"
+            "expected whole numbers, words or one-hot rows, or numbers to predict"
         )
     if labels.ndim == 2:
         if labels.dtype.kind == "U":
@@ -101,10 +101,13 @@ def _values(labels: np.ndarray, where: str, advice: str) -> tuple[np.ndarray, in
     if labels.dtype.kind in "fu":
         bad = ~((labels == np.floor(labels)) & (np.abs(labels.astype(np.float64)) < 2.0**53))
         if bad.any():
-            raise DataError(
-                f"{where}: label {labels[bad.argmax()]} of sample {int(bad.argmax())} (from 0) is not a whole number; "
-                f"{advice}"
+            label = labels[bad.argmax()]
+            found = (
+                "too large for the number of a class"
+                if label == np.floor(label) and np.isfinite(label)
+                else "not a whole number"
             )
+            raise DataError(f"{where}: label {label} of sample {int(bad.argmax())} (from 0) is {found}; {advice}")
     return np.ascontiguousarray(labels, dtype=np.int64), 0
 
 

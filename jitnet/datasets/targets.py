@@ -19,13 +19,24 @@ from jitnet.config.checking import any_of
 from jitnet.datasets.dataset import Scaling
 from jitnet.datasets.labels import check_names
 from jitnet.datasets.raw import RawData
-from jitnet.errors import DataError, UsageError
+from jitnet.errors import DataError, ModelError, UsageError
 
-__all__ = ["default_names", "fractions_notice", "match_targets", "resolve_numbers", "standardise_targets", "task_of"]
+__all__ = [
+    "check_spread",
+    "default_names",
+    "fractions_notice",
+    "match_targets",
+    "resolve_numbers",
+    "standardise_targets",
+    "task_of",
+]
 
 Numbers = npt.NDArray[np.float64]
 
 LARGEST = float(np.finfo(np.float32).max) / 2
+COARSEST = 0.01
+"""The largest step between two float32 numbers at the size of a target, in its standard deviations: rounding to such
+steps adds less than a hundred-thousandth of the variance to the squared error."""
 
 
 def task_of(data: RawData, task: str = "auto") -> str:
@@ -68,25 +79,26 @@ def default_names(count: int) -> tuple[str, ...]:
 def resolve_numbers(data: RawData) -> tuple[tuple[str, ...], list[Numbers]]:
     """Names of the targets, and (n, n_targets) float64 for the training split and, where there is one, the test split.
 
-    Raises DataError for what is not a finite number, for another number of targets than the other split has, and for
-    targets that are all equal.
+    Raises DataError for what is not a finite number, for another number of targets than the other split has, and as
+    `check_spread` does.
     """
     splits = [(raw.labels, raw.labels_from) for raw in (data.train, data.test) if raw is not None]
     found = [_numbers(labels, where) for labels, where in splits]
     count, where = found[0].shape[1], splits[0][1]
     if found[-1].shape[1] != count:
-        raise DataError(
-            f"{splits[-1][1]}: has {found[-1].shape[1]} targets per sample; expected {count}, as in {where}"
-        )
+        raise DataError(f"{splits[-1][1]}: has {_per_sample(found[-1].shape[1])}; expected {count}, as in {where}")
     names = check_names(data.target_names or default_names(count), where, "target")
     if len(names) != count:
         raise DataError(
-            f"{where}: has {count} targets per sample, and {len(names)} names of targets; expected one each"
+            f"{where}: has {_per_sample(count)}, and {len(names)} name{'s' * (len(names) != 1)} of targets; expected "
+            "one each"
         )
-    if (found[0] == found[0][0]).all():
-        values = ", ".join(f"{value:g}" for value in found[0][0])
-        raise DataError(f"{where}: all {len(found[0])} targets are {values}; expected numbers that differ")
+    check_spread(found[0], names, where)
     return names, found
+
+
+def _per_sample(count: int) -> str:
+    return f"{count} target{'s' * (count != 1)} per sample"
 
 
 def _numbers(labels: np.ndarray, where: str) -> Numbers:
@@ -113,6 +125,27 @@ def _numbers(labels: np.ndarray, where: str) -> Numbers:
     return numbers
 
 
+def check_spread(targets: Numbers, names: Sequence[str], where: str) -> None:
+    """DataError where targets that are trained on, (n, n_targets), are all equal, or vary by so little for their size
+    that predictions, which are float32, could not tell them apart."""
+    if (targets == targets[0]).all():
+        values = ", ".join(f"{value:g}" for value in targets[0])
+        all_are = "the only target is" if len(targets) == 1 else f"all {len(targets)} targets are"
+        raise DataError(f"{where}: {all_are} {values}; expected numbers that differ")
+    size, deviation = np.abs(targets).max(axis=0), targets.std(axis=0)
+    step = np.spacing(size.astype(np.float32)).astype(np.float64)
+    coarse = (targets.min(axis=0) < targets.max(axis=0)) & (step > COARSEST * deviation)
+    if coarse.any():
+        k = int(coarse.argmax())
+        whose = "its targets" if len(names) == 1 else f"the numbers of the target {names[k]!r}"
+        spread = np.ptp(targets[:, k])
+        remedy = "multiply them by" if size[k] < np.finfo(np.float32).tiny else "subtract from them"
+        raise DataError(
+            f"{where}: {whose} are up to {size[k]:.3g} in size and spread over {spread:.2g}; float32, the type of "
+            f"predictions, has steps of {step[k]:.2g} there and cannot tell them apart well; {remedy} a constant"
+        )
+
+
 def standardise_targets(targets: Numbers) -> Scaling:
     """Mean and inverse standard deviation of each target, (n_targets,) float64; one that never changes has scale 1."""
     mean, deviation = targets.mean(axis=0), targets.std(axis=0)
@@ -123,13 +156,19 @@ def standardise_targets(targets: Numbers) -> Scaling:
 def match_targets(names: Sequence[str], wanted: Sequence[str], targets: Numbers, where: str) -> Numbers:
     """Targets of these names in the order of others, by name; by position where one of the two has no names.
 
-    Raises DataError where the names, or their numbers, differ.
+    Raises ModelError where the names, or their numbers, differ.
     """
     if len(names) != len(wanted):
-        raise DataError(f"{where}: has {len(names)} targets per sample, the model predicts {len(wanted)}")
+        raise ModelError(
+            f"{where}: has {_per_sample(len(names))}, the model predicts {len(wanted)}; use data with the targets that "
+            "it was trained on, or train a model on these"
+        )
     unnamed = default_names(len(wanted))
     if tuple(names) == tuple(wanted) or unnamed in (tuple(names), tuple(wanted)):
         return targets
     if set(names) != set(wanted):
-        raise DataError(f"{where}: has the targets {', '.join(names)}; the model predicts {', '.join(wanted)}")
+        raise ModelError(
+            f"{where}: has the targets {', '.join(names)}; the model predicts {', '.join(wanted)}; rename them, or "
+            "train a model on these"
+        )
     return np.ascontiguousarray(targets[:, [list(names).index(name) for name in wanted]])

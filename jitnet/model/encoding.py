@@ -43,6 +43,6 @@ def encode_targets(targets: npt.NDArray[Any], scaling: Scaling) -> Floats:
     return np.ascontiguousarray((targets - scaling.offset) * scaling.scale, np.float32)
 
 
-def decode_targets(outputs: Floats, scaling: Scaling) -> Floats:
+def decode_targets(outputs: Floats, scaling: Scaling) -> npt.NDArray[np.float64]:
     """A network's outputs (n, n_targets) in the targets' unit."""
-    return (outputs / scaling.scale + scaling.offset).astype(np.float32)
+    return outputs.astype(np.float64) / scaling.scale + scaling.offset

@@ -6,7 +6,6 @@ Keys are `0.weight` (out_features, in_features), `0.bias`, `2.weight`, …, so t
 
 import json
 import math
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,9 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.config import ModelConfig, build, layers_of
+from jitnet.config import TASKS, ModelConfig, build, layers_of
+from jitnet.config.checking import quoted
 from jitnet.datasets import Scaling, safetensors_file
 from jitnet.datasets.dataset import is_shape
+from jitnet.datasets.files import writing
 from jitnet.datasets.labels import check_names
 from jitnet.errors import DataError, ModelError, OutputError, UsageError
 
@@ -43,7 +44,10 @@ class StoredModel(NamedTuple):
 
 
 def write(path: Path, model: StoredModel) -> None:
-    """Write a model, whole or not at all, and the same model with the same bytes; OutputError where that fails."""
+    """Write a model, whole or not at all, and the same model with the same bytes; OutputError where that fails.
+
+    A symbolic link at the path is followed, and a file there passes on its mode.
+    """
     about = {
         "format": "pt",
         "architecture": "-".join(map(str, model.config.widths)),
@@ -57,12 +61,10 @@ def write(path: Path, model: StoredModel) -> None:
         del about["class_names"]
         about["target_names"] = json.dumps(model.target_names)
         about["target_scaling"] = _scaling_text(model.target_scaling or Scaling())
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        safetensors_file.write(temporary, dict(model.parameters), {**model.metadata, **about})
-        temporary.replace(path)
+        with writing(path) as temporary:
+            safetensors_file.write(temporary, dict(model.parameters), {**model.metadata, **about})
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise OutputError(
             f"{path}: the model cannot be written ({error.strerror or error}); choose another place"
         ) from None
@@ -77,36 +79,27 @@ def read(path: Path) -> StoredModel:
             raise ModelError(f"{path}: the folder holds no {FILE_NAME}; name a run folder or a .safetensors file")
         path = path / FILE_NAME
     tensors, about = _read(path)
+    config = _config(path, tensors, about)
+    kind, scalings = ("class", ["scaling"]) if config.task == "classify" else ("target", ["scaling", "target_scaling"])
+    for name in {"class_names", "target_names", "target_scaling"} - {f"{kind}_names", *scalings}:
+        if name in about:
+            raise _unfit(path, f"has {name}", f"none, as the model predicts {TASKS[config.task]}")
     try:
-        stored = json.loads(about["config"]) if "config" in about else {"activation": about.get("activation", "relu")}
-        stored |= _kinds(tensors) if "norm" not in stored else {}
-    except (ValueError, TypeError) as error:
-        raise _not_understood(path, error) from None
-    widths = _checked_widths(path, tensors, stored)
-    outputs = "n_targets" if stored.get("n_targets") is not None else "n_classes"
-    if outputs == "n_classes" and widths[-1] < 2:
-        raise ModelError(f"{path}: the last layer has {widths[-1]} output; expected at least 2 classes")
-    try:
-        shape = {"in_features": widths[0], "hidden": widths[1:-1], outputs: widths[-1]}
-        config = build(ModelConfig, {**stored, **shape})
-        scaling = json.loads(about["scaling"]) if "scaling" in about else {"offset": 0.0, "scale": 1.0 / 255.0}
-        image_shape = json.loads(about["image_shape"]) if "image_shape" in about else _square(widths[0])
-        kind = "class" if outputs == "n_classes" else "target"
-        names = check_names(json.loads(about.get(f"{kind}_names", "[]")), f"{kind}_names", kind)
-        if names and len(names) != widths[-1]:
-            raise ModelError(f"{path}: {len(names)} {kind} names in the metadata; expected {widths[-1]}")
-        if image_shape is not None and not is_shape(image_shape, widths[0]):
-            raise ModelError(f"{path}: image shape {image_shape} in the metadata; expected {widths[0]} pixels")
-        parts = [_scaling_part(scaling[name], widths[0]) for name in ("offset", "scale")]
-        of_targets = json.loads(about["target_scaling"]) if "target_scaling" in about else None
-        target_scaling = None
-        if of_targets is not None:
-            pair = (_scaling_part(of_targets[name], widths[-1], np.float64) for name in ("offset", "scale"))
-            target_scaling = Scaling(*pair)
-            if not np.all(target_scaling.scale):
-                raise ValueError("target_scaling by zero")
-    except (ValueError, KeyError, TypeError, RecursionError, UsageError, DataError) as error:
-        raise _not_understood(path, error) from None
+        names = check_names(_entry(path, about, f"{kind}_names", []), f"{path}: {kind}_names in the metadata", kind)
+    except DataError as error:
+        raise ModelError(f"{error}; save the model again") from None
+    if names and len(names) != config.out_features:
+        raise _unfit(path, f"has {len(names)} {kind}_names", f"{config.out_features}, one a {kind}")
+    image_shape = _entry(path, about, "image_shape", _square(config.in_features))
+    if image_shape is not None and not is_shape(image_shape, config.in_features):
+        found = f"has the image_shape {quoted(image_shape)}"
+        raise _unfit(path, found, f"[height, width] of {config.in_features} pixels, or null")
+    scaling = Scaling(0.0, 1.0 / 255.0)
+    if "scaling" in about:
+        scaling = _scaling(path, about, "scaling", config.in_features, np.float32)
+    target_scaling = None
+    if config.task == "regress":
+        target_scaling = _scaling(path, about, "target_scaling", config.out_features, np.float64)
     known = {"format", "architecture", "config", "activation", "class_names", "image_shape", "scaling"}
     known |= {"target_names", "target_scaling"}
     return StoredModel(
@@ -114,15 +107,80 @@ def read(path: Path) -> StoredModel:
         tensors,
         names if kind == "class" else (),
         None if image_shape is None else (int(image_shape[0]), int(image_shape[1])),
-        Scaling(*parts),
+        scaling,
         {name: text for name, text in about.items() if name not in known},
         names if kind == "target" else (),
         target_scaling,
     )
 
 
-def _not_understood(path: Path, error: Exception) -> ModelError:
-    return ModelError(f"{path}: the metadata cannot be understood ({error}); save the model again")
+def _unfit(path: Path, found: str, expected: str) -> ModelError:
+    """The error for a file that does not agree with itself; found: what its metadata are or have."""
+    return ModelError(f"{path}: its metadata {found}; expected {expected}; save the model again")
+
+
+def _entry(path: Path, about: Mapping[str, str], name: str, default: Any) -> Any:
+    """What an entry of the metadata says, or a default where there is none; ModelError for what is not JSON."""
+    if name not in about:
+        return default
+    try:
+        return json.loads(about[name])
+    except (ValueError, RecursionError):
+        raise _unfit(path, f"has the {name} {quoted(about[name])}", "JSON") from None
+
+
+def _config(path: Path, tensors: Mapping[str, npt.NDArray[Any]], about: Mapping[str, str]) -> ModelConfig:
+    """The config in the metadata, with which every tensor agrees; that which the tensors show where there is none."""
+    if "config" in about:
+        stored = _entry(path, about, "config", None)
+        if not isinstance(stored, dict):
+            raise _unfit(path, f"has the config {quoted(stored)}", "an object of the fields of a ModelConfig")
+        try:
+            config = ModelConfig.model_validate(stored)
+        except UsageError as error:
+            raise ModelError(f"{path}: the config in its metadata: {error}; save the model again") from None
+        _check_names(path, tensors, list(config.parameter_shapes))
+        for name, shape in config.parameter_shapes.items():
+            _check_tensor(path, name, tensors[name], len(shape))
+            if tensors[name].shape != shape:
+                says = "-".join(map(str, config.widths))
+                raise ModelError(
+                    f"{path}: {name} has shape {tensors[name].shape}; expected {shape}, by the widths {says} of the "
+                    "config in its metadata; save the model again"
+                )
+        return config
+    for name in ("target_names", "target_scaling"):
+        if name in about:
+            raise _unfit(path, f"has {name} and no config", "both, as of a model that predicts numbers")
+    kinds = _kinds(tensors)
+    widths = _checked_widths(path, tensors, kinds)
+    if widths[-1] < 2:
+        raise ModelError(f"{path}: the last layer has {widths[-1]} output; expected at least 2 classes")
+    fields: dict[str, Any] = {"in_features": widths[0], "hidden": widths[1:-1], "n_classes": widths[-1], **kinds}
+    try:
+        return build(ModelConfig, {**fields, "activation": about.get("activation", "relu")})
+    except UsageError as error:
+        raise ModelError(f"{path}: its metadata and tensors: {error}; save the model again") from None
+
+
+def _scaling(path: Path, about: Mapping[str, str], name: str, count: int, kind: Any) -> Scaling:
+    """A scaling in the metadata, of so many values; ModelError where it is missing or wrong."""
+    found = _entry(path, about, name, None)
+    if not isinstance(found, dict) or set(found) != {"offset", "scale"}:
+        what = f"has the {name} {quoted(found)}" if name in about else f"has no {name}"
+        raise _unfit(path, what, "an object of offset and scale")
+    parts: dict[str, float | npt.NDArray[Any]] = {}
+    for part, value in found.items():
+        try:
+            numbers = np.array(value, kind)
+        except (ValueError, TypeError, OverflowError):
+            numbers = np.array(math.nan)
+        if numbers.shape not in ((), (count,)) or not np.isfinite(numbers).all():
+            raise _unfit(path, f"has the {name} {part} {quoted(value)}", f"a finite number, or {count} of them")
+        if name == "target_scaling" and part == "scale" and not numbers.all():
+            raise _unfit(path, f"has the {name} {part} {quoted(value)}", "numbers other than zero")
+        parts[part] = numbers if numbers.ndim else float(value)
+    return Scaling(**parts)
 
 
 def _scaling_text(scaling: Scaling) -> str:
@@ -132,19 +190,6 @@ def _scaling_text(scaling: Scaling) -> str:
 def _square(features: int) -> tuple[int, int] | None:
     side = math.isqrt(features)
     return (side, side) if side * side == features else None
-
-
-def _scaling_part(value: Any, count: int, kind: Any = np.float32) -> float | npt.NDArray[Any]:
-    part: float | npt.NDArray[Any]
-    if isinstance(value, list):
-        if len(value) != count:
-            raise ValueError(f"scaling of {len(value)} numbers, expected {count}")
-        part = np.array(value, kind)
-    else:
-        part = float(value)
-    if not np.isfinite(part).all():
-        raise ValueError("scaling by a number that is not finite")
-    return part
 
 
 def _read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
@@ -172,9 +217,9 @@ def _kinds(tensors: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:
     return {"norm": "layer" if vectors else "none", "residual": any("." in module for module in modules)}
 
 
-def _checked_widths(path: Path, tensors: dict[str, npt.NDArray[Any]], stored: Mapping[str, Any]) -> list[int]:
-    """The network's widths, every key, shape and type of its tensors checked."""
-    norm, residual, modules = str(stored.get("norm", "none")), bool(stored.get("residual")), _modules(tensors) or ["0"]
+def _checked_widths(path: Path, tensors: Mapping[str, npt.NDArray[Any]], kinds: Mapping[str, Any]) -> list[int]:
+    """The network's widths, every key, shape and type of its tensors checked; kinds: those of its layers."""
+    norm, residual, modules = kinds["norm"], kinds["residual"], _modules(tensors) or ["0"]
     weights = [tensors.get(f"{module}.weight") for module in (modules[::2] if norm == "layer" else modules)]
     # What is not a matrix gets a width that no other has, and is named further down.
     widths = [
@@ -184,11 +229,7 @@ def _checked_widths(path: Path, tensors: dict[str, npt.NDArray[Any]], stored: Ma
     widths = [first, *widths]
     layers = [layer for layer in layers_of(widths, norm=norm, residual=residual) if layer.shapes]
     expected = [layer.key(name) for layer in layers for name in layer.shapes]
-    if sorted(tensors) != sorted(expected):
-        found = ", ".join(sorted(tensors)[:8]) or "nothing"
-        raise ModelError(
-            f"{path}: found the tensors {found}; expected {', '.join(expected[:8])} as of an nn.Sequential"
-        )
+    _check_names(path, tensors, expected)
     units = 0
     for layer in layers:
         for name, shape in layer.shapes.items():
@@ -206,6 +247,14 @@ def _checked_widths(path: Path, tensors: dict[str, npt.NDArray[Any]], stored: Ma
             )
         units = weight.shape[0]
     return widths
+
+
+def _check_names(path: Path, tensors: Mapping[str, npt.NDArray[Any]], expected: Sequence[str]) -> None:
+    if sorted(tensors) != sorted(expected):
+        found = ", ".join(sorted(tensors)[:8]) or "nothing"
+        raise ModelError(
+            f"{path}: found the tensors {found}; expected {', '.join(expected[:8])} as of an nn.Sequential"
+        )
 
 
 def _check_tensor(path: Path, name: str, array: npt.NDArray[Any], rank: int) -> None:

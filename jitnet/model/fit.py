@@ -54,16 +54,15 @@ def labels_for(model: Model, split: Split, where: str) -> npt.NDArray[np.int64]:
     return labels
 
 
-def loss_and_accuracy(model: Model, predictions: Floats, split: Split) -> tuple[float, float | None]:
-    """Mean loss of predictions for a fitted split, and the share of samples whose most probable class is their label;
-    None where targets are numbers."""
+def loss_and_accuracy(model: Model, outputs: Floats, split: Split) -> tuple[float, float | None]:
+    """Mean loss of a network's outputs for a fitted split, and the share of samples whose most probable class is their
+    label; None where targets are numbers."""
     from jitnet.kernels.loss import LOSS_KERNELS  # imports Numba, so it comes late
 
     judge = LOSS_KERNELS[model.config.loss].judge
     if split.targets is None:
-        return judge(predictions, split.labels), float((predictions.argmax(axis=1) == split.labels).mean())
-    scaling = model.target_scaling
-    return judge(encode_targets(predictions, scaling), encode_targets(split.targets, scaling)), None
+        return judge(outputs, split.labels), float((outputs.argmax(axis=1) == split.labels).mean())
+    return judge(outputs, encode_targets(split.targets, model.target_scaling)), None
 
 
 def loss_of_guessing(model: Model, split: Split) -> float:

@@ -124,11 +124,11 @@ class Model:
         metadata = {"jitnet": __version__, "seed": str(seed), UNTRAINED: "yes"}
         if dataset is None:
             return cls(config, weights, biases, metadata=metadata)
-        _check_outputs(config, dataset)
+        _check_sizes(config, dataset)
         metadata |= {"data": dataset.name, "data_source": dataset.source, "data_checksum": dataset.checksum}
         if dataset.given is None and unlike(dataset.scaling, dataset.train.images):
             metadata[OWN_SCALING] = "yes"
-        model = cls(
+        return cls(
             config,
             weights,
             biases,
@@ -139,8 +139,6 @@ class Model:
             target_names=dataset.target_names,
             target_scaling=dataset.target_scaling,
         )
-        model.check_features(dataset)
-        return model
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy or a pickle of it holds: not the memory that predictions are computed in."""
@@ -231,13 +229,13 @@ class Model:
 
     def set_parameters(self, weights: Sequence[Floats], biases: Sequence[Floats]) -> None:
         """Replace all weights and biases of linear layers; ModelError where their number or a shape is not the
-        config's. Those of other layers stay."""
+        config's, or a number is not finite. Those of other layers stay."""
         weights, biases = _numbers(weights, "weights"), _numbers(biases, "biases")
         widths, n_layers = self.config.widths, len(self._linear)
         if not len(weights) == len(biases) == n_layers:
             raise ModelError(
-                f"found {len(weights)} arrays of weights and {len(biases)} of biases; expected {n_layers} of each, "
-                "one a layer"
+                f"found {len(weights)} array{'s' * (len(weights) != 1)} of weights and {len(biases)} of biases; "
+                f"expected {n_layers} of each, one a layer"
             )
         for layer, (before, after) in enumerate(itertools.pairwise(widths)):
             for name, array, shape in (("weight", weights[layer], (after, before)), ("bias", biases[layer], (after,))):
@@ -250,22 +248,32 @@ class Model:
         self.replace_parameters({**self._parameters, **named})
 
     def replace_parameters(self, parameters: Mapping[str, Floats]) -> None:
-        """Replace all parameters, named as in `parameters`; ModelError where a name or a shape is not the config's."""
+        """Replace all parameters, named as in `parameters`; ModelError where a name or a shape is not the config's, or
+        a number is not finite."""
         shapes = self.config.parameter_shapes
+        if not isinstance(parameters, Mapping):
+            raise ModelError(f"parameters: expected a dict of arrays by name, found {quoted(parameters)}")
         if set(parameters) != set(shapes):
-            raise ModelError(f"found the parameters {', '.join(parameters)}; expected {', '.join(shapes)}")
+            found = ", ".join(map(str, parameters)) or "nothing"
+            raise ModelError(f"found the parameters {found}; expected {', '.join(shapes)}")
+        arrays = {name: _array(parameters[name], name) for name in shapes}
         for name, shape in shapes.items():
-            if parameters[name].shape != shape:
-                raise ModelError(f"{name} has shape {parameters[name].shape}; expected {shape}")
-        self._parameters = {name: _frozen(parameters[name]) for name in shapes}
+            if arrays[name].shape != shape:
+                raise ModelError(f"{name} has shape {arrays[name].shape}; expected {shape}")
+        frozen = {name: _frozen(array) for name, array in arrays.items()}
+        for name, array in frozen.items():
+            if not np.isfinite(array).all():
+                raise ModelError(f"{name} holds NaN, or infinite numbers as float32; expected finite ones")
+        self._parameters = frozen
         self.__dict__.pop("_predictor", None)
 
     def check_features(self, dataset: Dataset) -> None:
         """ModelError where samples have more or fewer values than the network takes."""
         if dataset.in_features != self.config.in_features:
+            values = f"{dataset.in_features} value{'s' * (dataset.in_features != 1)}"
             raise ModelError(
-                f"{dataset.name}: samples have {dataset.in_features} values, the model expects "
-                f"{self.config.in_features}; use the kind of data that it was trained on"
+                f"{dataset.name}: samples have {values}, the model expects {self.config.in_features}; use the kind of "
+                "data that it was trained on"
             )
 
     def check_task(self, task: str, where: str) -> None:
@@ -323,17 +331,26 @@ class Model:
         fit, DataError where a value of a table is not a number, is not finite, or cannot be of the kind that the model
         was trained on, as images / 255 where it was trained on bytes.
         """
-        return self.predict_inputs(*self._inputs(images), threads=threads)
+        return self._in_unit(self.outputs(images, threads=threads))
+
+    def outputs(self, images: npt.ArrayLike, *, threads: int = 0) -> Floats:
+        """What the network computes for the same samples: probabilities, or targets still standardised, which float32
+        holds precisely wherever they are in their unit."""
+        return self.outputs_of_inputs(*self._inputs(images), threads=threads)
+
+    def outputs_of_inputs(self, images: npt.NDArray[np.uint8], features: Floats, *, threads: int = 0) -> Floats:
+        """The same of samples in the form that `inputs` returns."""
+        return self._predictor(images, features, check_whole_number("threads", threads, 0, MAX_THREADS))
 
     def predict_inputs(self, images: npt.NDArray[np.uint8], features: Floats, *, threads: int = 0) -> Floats:
-        """The same of samples in the form that `inputs` returns."""
-        threads = check_whole_number("threads", threads, 0, MAX_THREADS)
-        outputs = self._predictor(images, features, threads)
-        return self._in_unit(outputs)
+        """Predictions, as those of `predict`, of samples in the form that `inputs` returns."""
+        return self._in_unit(self.outputs_of_inputs(images, features, threads=threads))
 
     def _in_unit(self, outputs: Floats) -> Floats:
         """The network's outputs as predictions: probabilities as they are, targets in their unit."""
-        return outputs if self.config.task == "classify" else decode_targets(outputs, self.target_scaling)
+        if self.config.task == "classify":
+            return outputs
+        return decode_targets(outputs, self.target_scaling).astype(np.float32)
 
     def activations(self, images: npt.ArrayLike) -> list[Floats]:
         """What each layer computes for samples, first to last: an (n, units) float32 array a layer.
@@ -436,18 +453,24 @@ def _check_target_scaling(config: ModelConfig, scaling: Scaling) -> None:
         raise ModelError(f"target_scaling: scale is {quoted(scaling.scale)}; expected numbers other than zero")
 
 
-def _check_outputs(config: ModelConfig, dataset: Dataset) -> None:
-    """ModelError where a data set has not the classes or targets that a config says."""
+def _check_sizes(config: ModelConfig, dataset: Dataset) -> None:
+    """ModelError where a data set has not the features, classes or targets that a config says."""
     field = "n_classes" if dataset.task == "classify" else "n_targets"
     if dataset.task != config.task:
         raise ModelError(
             f"{dataset.name}: its targets are {TASKS[dataset.task]}, those of the config are {TASKS[config.task]}; "
             f"give {field}=data.{field}"
         )
+    if dataset.in_features != config.in_features:
+        raise ModelError(
+            f"{dataset.name}: in_features of the config is {config.in_features}, the data have {dataset.in_features} "
+            "features; give in_features=data.in_features"
+        )
     found, expected = getattr(dataset, field), getattr(config, field)
+    counted = f"{found} {field.removeprefix('n_')}" if found != 1 else "1 target"
     if found != expected:
         raise ModelError(
-            f"{dataset.name}: there are {found} {field.removeprefix('n_')}, the config says {expected}; give "
+            f"{dataset.name}: there {'is' if found == 1 else 'are'} {counted}, the config says {expected}; give "
             f"{field}=data.{field}"
         )
 
@@ -461,17 +484,22 @@ def _numbers(arrays: object, name: str) -> list[npt.NDArray[Any]]:
     """A layer's numbers as an array each; ModelError for what is not a sequence of those."""
     if not isinstance(arrays, Sequence):
         raise ModelError(f"{name}: expected a list of arrays, one a layer, found {quoted(arrays)}")
+    return [_array(array, name) for array in arrays]
+
+
+def _array(values: object, name: str) -> npt.NDArray[Any]:
+    """Numbers as an array; ModelError for anything else."""
     try:
-        found = [as_numbers(array, name) for array in arrays]
+        array = as_numbers(values, name)
     except DataError as error:
         raise ModelError(str(error)) from None
-    for array in found:
-        if array.dtype.kind not in "fiub":
-            raise ModelError(f"{name}: an array is of type {array.dtype}; expected float32")
-    return found
+    if array.dtype.kind not in "fiub":
+        raise ModelError(f"{name}: an array is of type {array.dtype}; expected float32")
+    return array
 
 
-def _frozen(array: Floats) -> Floats:
-    copy = np.array(array, np.float32, order="C")
+def _frozen(array: npt.NDArray[Any]) -> Floats:
+    with np.errstate(over="ignore"):
+        copy = np.array(array, np.float32, order="C")
     copy.flags.writeable = False
     return copy

@@ -85,19 +85,20 @@ def make_plan(
     scaling: Scaling | None = None,
 ) -> Plan:
     """Choose threads and loops; UsageError where more threads are asked for than there are cores to bind them to, or
-    the dropout rates are not one or one a hidden layer.
+    the config does not fit the network.
 
     skip_zeros: whether zeros may be skipped where that pays. scaling: of the samples, here and below the model's where
     it is left out.
     """
+    config.check_fits(model.config)
     here = describe_machine()
     scaling = scaling or model.scaling
     share, loops, reason = _input_loops(scaling, samples, batch_size)
     if not skip_zeros:
         loops, reason = "dense", "as asked"
     if config.threads > here.affinity:
-        raise UsageError(
-            f"--threads is {config.threads}; this process may use 1 to {here.affinity} (cores by affinity)"
+        raise UsageError.of_fields(
+            f"<threads> is {config.threads}; this process may use 1 to {here.affinity} (cores by affinity)"
         )
     sparse = loops == "zero-skipping"
     bytes_per_input = 4 if _scaled_before(scaling, samples) else 1
@@ -146,10 +147,7 @@ def _input_loops(scaling: Scaling, samples: Split, batch_size: int) -> tuple[flo
 def _dropout(shape: ModelConfig, config: TrainConfig) -> tuple[float, ...]:
     """A rate for each hidden layer."""
     hidden = len(shape.hidden)
-    rates = config.dropout * hidden if len(config.dropout) == 1 else config.dropout
-    if config.dropout and len(rates) != hidden:
-        raise UsageError(f"--dropout has {len(rates)} rates; give one, or one for each of the {hidden} hidden layers")
-    return rates or (0.0,) * hidden
+    return (config.dropout or (0.0,)) * hidden if len(config.dropout) <= 1 else config.dropout
 
 
 def begin_run(

@@ -35,9 +35,9 @@ class NewSamples:
         if config.augment.active:
             lacking = "an image shape" if image_shape is None else "" if len(images) else "one byte a pixel"
             if lacking:
-                raise UsageError(
-                    "--shift, --rotation, --scaling, --shear and --elastic distort grey images of one byte a pixel; "
-                    f"this data lacks {lacking}"
+                raise UsageError.of_fields(
+                    "<augment.shift>, <augment.rotation>, <augment.scaling>, <augment.shear> and <augment.elastic> "
+                    f"distort grey images of one byte a pixel; this data lacks {lacking}"
                 )
         self._labels = np.require(split.labels, np.int32, ["C", "W"])
         self._targets = None if split.targets is None else encode_targets(split.targets, model.target_scaling)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from jitnet.config import LOSSES, TrainConfig, check_arguments, check_callback, describe_fields
 from jitnet.datasets import Dataset, Split, hold_out, stratified_split
-from jitnet.datasets.targets import standardise_targets
+from jitnet.datasets.targets import check_spread, standardise_targets
 from jitnet.engine.ownership import MEETINGS
 from jitnet.engine.program import Program
 from jitnet.engine.state import Run
@@ -89,24 +89,28 @@ class Trainer:
             config=(config, TrainConfig),
         )
         model.check_features(dataset)
-        _check_task(model, config)
+        config.check_fits(model.config)
         config = config.for_loss(model.config.loss)
         if not model.learns_scaling(dataset):
             check_scaling(model, dataset.train)
         self.model, self.dataset, self.config = model, dataset, config
         self._image_shape = dataset.image_shape
         self._training, self._held_out, self._test = self._split()
-        if self._training.targets is not None and config.val_split and model.learns_targets(dataset):
-            model.learn_targets(standardise_targets(self._training.targets))
+        if self._training.targets is not None and config.val_split:
+            left = f"{dataset.source}, without the rows that are held out"
+            check_spread(self._training.targets, model.target_names, left)
+            if model.learns_targets(dataset):
+                model.learn_targets(standardise_targets(self._training.targets))
         self._scalings = model.scaling, model.target_scaling
         if config.target_accuracy and self._held_out is None and dataset.test is None:
-            raise UsageError(
-                "--target-acc needs data to test on; name some with --test-data, or hold some out with --val-split"
+            raise UsageError.of_fields(
+                "<target_accuracy> needs data to test on; add a test part, as with <test_data>, or hold some out with "
+                "<val_split>"
             )
         samples = len(self._training)
         if config.drop_last and samples < config.batch_size:
-            raise UsageError(
-                f"--batch-size is {config.batch_size}, more than the {samples} samples there are; use less"
+            raise UsageError.of_fields(
+                f"<batch_size> is {config.batch_size}, more than the {samples} samples there are; use less"
             )
         self._batch_size = min(config.batch_size, samples)
         self.n_steps = samples // self._batch_size if config.drop_last else -(-samples // self._batch_size)
@@ -238,10 +242,10 @@ class Trainer:
                     seconds += chunk.seconds
                     if on_steps is not None:
                         self._stop_if(on_steps(self._step_report(epoch, chunk.done, totals, seconds)), "on_steps")
+                self._update_model(epoch)
             except BaseException as error:
                 self.history = replace(self.history, outcome=f"ended in epoch {epoch}: {type(error).__name__}")
                 raise
-            self._update_model()
             if stopped := self._stopped(f"in epoch {epoch}"):
                 outcome = stopped
                 break
@@ -361,10 +365,8 @@ class Trainer:
             entered = time.perf_counter()
             trained = self._chunk(way, epoch, done, count, totals, making)
             if trained < count:
-                raise DivergedError(
-                    f"the loss became NaN or infinite in epoch {epoch}, step {done + trained + 1} of {self.n_steps}; "
-                    f"lower the learning rate (--lr, now {self.config.learning_rate:g})"
-                )
+                step = f"step {done + trained + 1} of {self.n_steps}"
+                raise self._diverged(f"the loss became NaN or infinite in epoch {epoch}, {step}")
             done += count
             ended = time.perf_counter()
             spent = ended - begin
@@ -422,13 +424,21 @@ class Trainer:
         longest = sorted(spent, key=lambda name: -spent[name])[:_COSTLIEST] if whole else []
         return tuple((name, spent[name] / whole) for name in longest)
 
-    def _update_model(self) -> None:
-        """Bring the model up to date with the run."""
+    def _update_model(self, epoch: int) -> None:
+        """Bring the model up to date with the run; DivergedError where a step made parameters NaN or infinite after
+        the last loss that was computed."""
         from jitnet.engine.packing import unpack
 
         state = self._run.state
         params = state.average if self.config.ema > 0.0 else state.params
-        self.model.replace_parameters(unpack(params, self._run.parameters, self.model.config))
+        found = unpack(params, self._run.parameters, self.model.config)
+        if not all(np.isfinite(array).all() for array in found.values()):
+            raise self._diverged(f"the weights became NaN or infinite in the last step of epoch {epoch}")
+        self.model.replace_parameters(found)
+
+    def _diverged(self, what: str) -> DivergedError:
+        rate = f"<learning_rate>, now {self.config.learning_rate:g}"
+        return DivergedError.of_fields(f"{what}; lower the learning rate ({rate})")
 
     def _update_run(self) -> None:
         """Bring the run up to date with the model."""
@@ -476,7 +486,7 @@ class Trainer:
             return None, None
         if isinstance(prepared, Split):
             inputs = encode(prepared.images, prepared.scaling or self._scalings[0])
-            return loss_and_accuracy(self.model, self.model.predict_inputs(*inputs), prepared)
+            return loss_and_accuracy(self.model, self.model.outputs_of_inputs(*inputs), prepared)
         samples, struct = prepared
         totals = np.zeros(3)
         self._run_steps(struct, 0, totals)
@@ -499,23 +509,6 @@ class Trainer:
             samples / seconds,
             float(totals[2]),
         )
-
-
-def _check_task(model: Model, config: TrainConfig) -> None:
-    """UsageError for options that only a classifier uses."""
-    metrics = LOSSES[model.config.loss].metrics
-    if "accuracy" in metrics:
-        return
-    found = ""
-    if config.gave("monitor") and config.monitor == "accuracy":
-        found = "--monitor is accuracy"
-    elif config.target_accuracy:
-        found = f"--target-acc is {config.target_accuracy:g}"
-    elif config.label_smoothing:
-        found = f"--label-smoothing is {config.label_smoothing:g}"
-    if found:
-        expected = "expected loss" if "monitor" in found else "leave it out"
-        raise UsageError(f"{found}, and the targets are numbers, not classes; {expected}")
 
 
 def _epochs(count: int) -> str:
