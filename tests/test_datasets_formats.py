@@ -339,6 +339,14 @@ def test_describe(made):
     assert [(s.index, s.class_name, s.image.shape) for s in found.samples] == [(0, "a", (6, 7)), (1, "b", (6, 7))]
 
 
+def test_convert_follows_a_link_to_a_file_that_is_missing(made, tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link.npz").symlink_to(tmp_path / "there" / "x.npz")
+    convert(made, tmp_path / "link.npz")
+    assert (tmp_path / "link.npz").is_symlink()
+    assert len(load(tmp_path / "there" / "x.npz").train) == len(made.train)
+
+
 def test_convert_overwrites_nothing_and_leaves_nothing_half_done(made, tmp_path, monkeypatch):
     (tmp_path / "x.npz").write_text("mine")
     (tmp_path / "folder").mkdir()

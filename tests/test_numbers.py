@@ -106,7 +106,7 @@ def test_the_task_can_be_said():
         (
             [1e12, 1e12 + 9, 1e12 - 3, 1e12],
             None,
-            r"up to 1e.12 in size .* cannot tell them apart well; subtract from them a",
+            r"up to 1e.12 in size .* cannot tell them apart well; subtract a constant",
         ),
         ([1e-300, 2e-300, 3e-300, 4e-300], None, "up to 4e-300 in size and spread over 3e-300; .* multiply them by a"),
         ([[1e9, 1], [1e9 + 1, 3], [1e9, 2], [1e9, 9]], None, "the numbers of the target 'target 0' are up to 1e.09"),

@@ -104,3 +104,11 @@ def test_config_round_trip(tmp_path):
 def test_json_refuses_what_it_does_not_know():
     with pytest.raises(TypeError, match="no JSON for object"):
         runs.as_json(object())
+
+
+def test_a_config_behind_a_link_is_written_where_the_link_leads(tmp_path):
+    run = runs.claim(tmp_path / "run")
+    (run.folder / runs.CONFIG).symlink_to(tmp_path / "elsewhere.json")
+    run.write_config({"epochs": 1})
+    assert json.loads((tmp_path / "elsewhere.json").read_text()) == {"epochs": 1}
+    assert [(path.name, path.is_symlink()) for path in run.folder.iterdir()] == [(runs.CONFIG, True)]

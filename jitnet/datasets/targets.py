@@ -139,10 +139,10 @@ def check_spread(targets: Numbers, names: Sequence[str], where: str) -> None:
         k = int(coarse.argmax())
         whose = "its targets" if len(names) == 1 else f"the numbers of the target {names[k]!r}"
         spread = np.ptp(targets[:, k])
-        remedy = "multiply them by" if size[k] < np.finfo(np.float32).tiny else "subtract from them"
+        remedy = "multiply them by a constant" if size[k] < np.finfo(np.float32).tiny else "subtract a constant"
         raise DataError(
             f"{where}: {whose} are up to {size[k]:.3g} in size and spread over {spread:.2g}; float32, the type of "
-            f"predictions, has steps of {step[k]:.2g} there and cannot tell them apart well; {remedy} a constant"
+            f"predictions, has steps of {step[k]:.2g} there and cannot tell them apart well; {remedy}"
         )
 
 

@@ -21,7 +21,7 @@ from jitnet.engine.ownership import MEETINGS
 from jitnet.engine.program import Program
 from jitnet.engine.state import Run
 from jitnet.engine.step_clock import Clock, clock_readings, no_clock
-from jitnet.errors import DivergedError, UsageError
+from jitnet.errors import DivergedError, ModelError, UsageError
 from jitnet.model import Model
 from jitnet.model.encoding import encode
 from jitnet.model.fit import check_scaling, fitted, loss_and_accuracy, loss_of_guessing
@@ -431,10 +431,10 @@ class Trainer:
 
         state = self._run.state
         params = state.average if self.config.ema > 0.0 else state.params
-        found = unpack(params, self._run.parameters, self.model.config)
-        if not all(np.isfinite(array).all() for array in found.values()):
-            raise self._diverged(f"the weights became NaN or infinite in the last step of epoch {epoch}")
-        self.model.replace_parameters(found)
+        try:
+            self.model.replace_parameters(unpack(params, self._run.parameters, self.model.config))
+        except ModelError:  # names and shapes are the model's: the numbers are not finite
+            raise self._diverged(f"the weights became NaN or infinite in the last step of epoch {epoch}") from None
 
     def _diverged(self, what: str) -> DivergedError:
         rate = f"<learning_rate>, now {self.config.learning_rate:g}"
