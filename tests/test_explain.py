@@ -232,7 +232,7 @@ def test_each_split_of_the_table_is_explained(planned, shown):
         for threads in (1, MANY):
             found = explain(planned(threads=threads, batch_size=batch_size, **OPTIONS[name]))
             splits = {line.split for line in found.lines}
-            legend = shown(found, 120).partition("do not depend on the parts.")[2]
+            legend = shown(found, 200).partition("counted in:")[2]
             told = {re.split(r"\s{2,}", row)[0] for row in legend.strip().splitlines()}
             assert told == splits
             seen |= splits

@@ -19,7 +19,8 @@ WIDE = 150
 NOTES = (
     "Lines that share a region run in one parallel loop: each part goes on to the next line without waiting for the "
     "others. Ahead of a region all parts meet, as each waits for what others have made.",
-    "Each number has one writer, so the bits do not depend on the parts.",
+    "Each number has one writer, so the bits do not depend on the parts. What a line is split by, and its parts are "
+    "counted in:",
 )
 
 
