@@ -313,12 +313,13 @@ def naming_recipe(recipe_name: str | None, values: dict[str, Any]) -> Iterator[N
     try:
         yield
     except UsageError as error:
+        message = error.named(OPTION_NAMES)
         sets = recipe(recipe_name)["train"] if recipe_name is not None else {}
         for name, fitting in _FITS_ONLY.items():
             fields = [field for field in chain(*FIELDS.values()) if field.name.partition(".")[0] == name]
             typed = any(values.get(field.parameter) is not None for field in fields)
-            if name in sets and not typed and any(field.flags[0] in str(error) for field in fields):
-                what = str(error).removesuffix("; leave it out")
+            if name in sets and not typed and any(field.flags[0] in message for field in fields):
+                what = message.removesuffix("; leave it out")
                 them, off = ("it", f", or add {fields[0].flags[0]} 0") if len(fields) == 1 else ("them", "")
                 raise UsageError(
                     f"{what}; recipe {recipe_name} sets {them} and is for {fitting}: leave the recipe out{off}"
