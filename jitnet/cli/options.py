@@ -125,6 +125,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field(ModelConfig, "norm", ("--norm",)),
         Field(ModelConfig, "residual", ("--residual",)),
         Field(ModelConfig, "input_scale", ("--input-scale",)),
+        Field(ModelConfig, "unit_scale", ("--unit-scale",)),
         Field(
             ModelConfig,
             "loss",

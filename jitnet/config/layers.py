@@ -46,6 +46,13 @@ LAYERS: dict[str, LayerKind] = {
         module="LayerNorm",
         fields=("gain_offset", "shift_offset", "inverse_offset", "normalised_offset"),
     ),
+    "unit_scale": LayerKind(
+        "x times a learned factor for each unit",
+        "unit_scale",
+        {"scale": 1.0},
+        folded=True,
+        fields=("unit_scale_offset", "unscaled_offset"),
+    ),
     "activation": LayerKind("the activation function", module="activation"),
     "residual": LayerKind("what goes into the layers before it, plus what comes out", "residual"),
 }
@@ -86,6 +93,7 @@ def layers_of(
     norm: str = "none",
     residual: bool = False,
     input_scale: bool = False,
+    unit_scale: bool = False,
     output_bias: bool = True,
 ) -> tuple[Layer, ...]:
     """The layers of a network, first to last.
@@ -99,7 +107,8 @@ def layers_of(
         hidden = block < last
         adds = residual and hidden and block > 0 and before == after
         kinds = ["input_scale"] * (input_scale and block == 0) + ["linear"]
-        kinds += ["layer_norm"] * (norm == "layer" and hidden) + ["activation"] * hidden + ["residual"] * adds
+        kinds += ["layer_norm"] * (norm == "layer" and hidden) + ["unit_scale"] * (unit_scale and hidden)
+        kinds += ["activation"] * hidden + ["residual"] * adds
         within = 0
         for kind in kinds:
             in_features = before if kind in ("input_scale", "linear", "residual") else after

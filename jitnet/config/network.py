@@ -56,6 +56,11 @@ class ModelConfig(CheckedConfig):
         default=False,
         description="Whether training learns a factor for each input, which the saved first layer's weights include.",
     )
+    unit_scale: bool = Field(
+        default=False,
+        description="Whether training learns a factor for each hidden unit, ahead of its activation, which the saved "
+        "weights include.",
+    )
     init: Literal["he", "normal"] = Field(
         default="he",
         description="Start: He's N(0, 2/in_features) with zero biases, or N(0, 1) for weights and hidden biases.",
@@ -124,6 +129,7 @@ class ModelConfig(CheckedConfig):
             norm=self.norm,
             residual=self.residual,
             input_scale=self.input_scale,
+            unit_scale=self.unit_scale,
             output_bias=self.output_bias,
         )
 
