@@ -143,6 +143,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field(TrainConfig, "learning_rate", ("--learning-rate", "--lr")),
         *(Field(TrainConfig, name, ("--" + name.replace("_", "-"),)) for name in HYPERPARAMETERS),
         Field(TrainConfig, "clip_norm", ("--clip-norm",)),
+        Field(TrainConfig, "clip_value", ("--clip-value",)),
     ),
     "Schedule": (
         Field(TrainConfig, "schedule", ("--schedule",)),

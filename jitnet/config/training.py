@@ -87,6 +87,9 @@ class TrainConfig(OptimizerFields):
         default=0.0, description="Largest norm of a hidden unit's incoming weights; 0 is off."
     )
     label_smoothing: Fraction = Field(default=0.0, description="Share of the target spread evenly over the classes.")
+    clip_value: Annotated[float, Field(ge=0.0)] = Field(
+        default=0.0, description="Largest absolute value of a gradient, which larger ones are cut to; 0 for none."
+    )
     clip_norm: Annotated[float, Field(ge=0.0)] = Field(
         default=0.0, description="Largest norm of the whole gradient; 0 is off."
     )

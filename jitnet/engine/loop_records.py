@@ -124,6 +124,7 @@ class SettingsRecord(Record, Protocol):
     adds_directly: bool  # gradients scaled by -learning rate are added straight to the weights
     label_smoothing: float
     clip_norm: float
+    clip_value: float
     max_norm: float
     average_decay: float  # of the moving average of the weights; 0: there is none
     input_dropout: float

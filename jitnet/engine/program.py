@@ -141,7 +141,8 @@ class Step(NamedTuple):
 def updates_late(shape: ModelConfig, config: TrainConfig) -> bool:
     """Whether the update must wait for the whole gradient."""
     limited = config.max_norm > 0.0 and len(shape.hidden) > 0
-    return config.clip_norm > 0.0 or limited or any(KINDS[layer.kind].late for layer in shape.layers)
+    clipped = config.clip_norm > 0.0 or config.clip_value > 0.0
+    return clipped or limited or any(KINDS[layer.kind].late for layer in shape.layers)
 
 
 def adds_directly(shape: ModelConfig, config: TrainConfig) -> bool:
@@ -363,6 +364,9 @@ class Writer:
 
     def late_lines(self) -> None:
         config = self.step.config
+        if config.clip_value > 0.0:
+            self.region(self.parameter_parts())
+            self.add("clip", 0)
         if config.clip_norm > 0.0:
             self.region(self.parameter_parts())
             for layer in range(self.last + 1):

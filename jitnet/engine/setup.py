@@ -40,6 +40,7 @@ def make_settings(shape: ModelConfig, config: TrainConfig) -> Any:
         adds_directly=adds_directly(shape, config),
         label_smoothing=config.label_smoothing,
         clip_norm=config.clip_norm,
+        clip_value=config.clip_value,
         max_norm=config.max_norm if updates_late(shape, config) else 0.0,
         average_decay=config.ema,
         input_dropout=config.input_dropout,

@@ -14,10 +14,10 @@ from jitnet.compiler.decorators import helper
 from jitnet.engine.costs import Cost, Sizes
 from jitnet.engine.loop_records import WALKS
 from jitnet.engine.operation import operation
-from jitnet.kernels.norms import limit_norms, square_sum, sum_in_order
+from jitnet.kernels.norms import clip_values, limit_norms, square_sum, sum_in_order
 from jitnet.kernels.optimizer import average, update
 
-__all__ = ["limit", "norm", "update_all", "update_vectors", "update_weights"]
+__all__ = ["clip", "limit", "norm", "update_all", "update_vectors", "update_weights"]
 
 IN_PANELS, BY_UNITS, BY_INPUTS = (np.int64(code) for code in WALKS.values())
 
@@ -122,6 +122,14 @@ def norm(run, batch, layer, part, first, last):
             for i in range(0, this.in_features, LANES):
                 total = square_sum(grads, parameter.offset + i, 1, PANEL, 0.0)
                 squares[parameter.squares_offset + i // LANES] = total
+
+
+@operation("blocks", lambda s: Cost(0, 8 * s.parameters), ("parameters",), whole_network=True)
+def clip(run, batch, layer, part, first, last):
+    """Gradients of a part's blocks of parameters, moved below the largest value allowed."""
+    grads = run.state.grads
+    begin, end = first * UPDATE_BLOCK, min(grads.shape[0], last * UPDATE_BLOCK)
+    clip_values(grads, np.float32(run.settings.clip_value), begin, end)
 
 
 @operation("blocks", lambda s: _update_cost(s, s.parameters), ("parameters",), whole_network=True)

@@ -7,7 +7,7 @@ from jitnet.compiler.decorators import IN_ORDER, helper, linked
 from jitnet.compiler.signatures import DOUBLES, FLOATS, INT, REAL
 from jitnet.compiler.tile import tile_load, tile_max, tile_sqrt, tile_store, tile_sum, tile_zero
 
-__all__ = ["limit_norms", "square_sum", "sum_in_order"]
+__all__ = ["clip_values", "limit_norms", "square_sum", "sum_in_order"]
 
 
 @linked(FLOATS, INT, INT, INT, REAL, returns=REAL, fastmath=IN_ORDER)
@@ -21,6 +21,13 @@ def square_sum(dw, first, count, stride, total):
         tile = tile_load(1, 1, dw, first + k * stride, 0)
         total += np.float64(tile_sum(tile * tile))
     return total
+
+
+@helper
+def clip_values(dw, largest, first, last):
+    """dw[k] moved into -largest … largest for first <= k < last. 8 bytes a number."""
+    for k in range(first, last):
+        dw[np.uint64(k)] = min(max(dw[np.uint64(k)], -largest), largest)
 
 
 @linked(DOUBLES, returns=REAL, fastmath=IN_ORDER)
