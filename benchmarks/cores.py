@@ -22,7 +22,7 @@ from rows import Entry, Target, Work
 
 COUNTS = (1, 2, 4, 8, 12, 16)
 MANY, DOCUMENTED = 16, 8
-"""Cores that the targets are for; and from which the table stands in the documents."""
+"""Cores that the targets are for; and cores from which a table is written into the documents."""
 
 ROUNDS = 7
 """Rounds of a row at the most."""

@@ -1,5 +1,5 @@
 """Guarded memory: every array ends at a page that may be neither read nor written. A loop that reads or writes one
-element behind an array ends its process with SIGSEGV, and does not change what stands there.
+element behind an array ends its process with SIGSEGV, and does not change what is there.
 
 `guard_memory()` starts it, for the whole process; as a pytest plugin (`-p guarded`) it does so before the first test.
 
@@ -56,7 +56,7 @@ def reserve(size: int) -> int:
 
 
 def release(address: int) -> None:
-    """Give up what `reserve` reserved: whoever still uses it ends the process too."""
+    """Release what `reserve` reserved: a later use of it ends the process too."""
     _, begin, length = _reserved.pop(address)
     _ends.remove(begin + length - PAGE)
     _libc.munmap(begin, length)

@@ -1,4 +1,4 @@
-"""The barrier: parts see what others wrote before it, and nobody waits for a part that does not run."""
+"""The barrier: parts see what others wrote before it, and no part waits for one that does not run."""
 
 import os
 import time
@@ -103,7 +103,7 @@ def test_each_part_sees_what_all_wrote_before():
     set_threads(parts)
     words = barrier_words(parts)
     written, seen = np.zeros(parts * 1024, np.int64), np.zeros((parts, turns, parts), np.int64)
-    for _ in range(5):  # a busy machine may start a thread late, and then nobody waits
+    for _ in range(5):  # a busy machine may start a thread late, and then no part waits
         forget(words, parts)
         here = np.zeros(parts, np.int64)
         relay(words, parts, turns, written, seen, here)

@@ -1,18 +1,18 @@
 """Parts of one parallel region wait for each other without leaving it.
 
 A barrier costs a small part of what it takes to end a parallel region and start the next. Parts meet by dissemination
-(Hensgen, Finkel and Manber 1988), in rounds: in each round a part reports what it knows in a word of its own, and waits
-for the words of three others. In the first round these are the three parts before it, and then it knows that four parts
-have come, itself among them. In the next they are those 4, 8 and 12 before it, each of which knows of four, and so on.
-Up to 4 parts meet in one round, up to 16 in two, up to 64 in three. No word is read by all parts, and no part reads all
-words.
+(Hensgen, Finkel and Manber 1988), in rounds: in each round a part reports what it knows in a word that it alone writes,
+and waits for the words of three others. In the first round these are the three parts before it, and then it knows that
+four parts have come, itself among them. In the next they are those 4, 8 and 12 before it, each of which knows of four,
+and so on. Up to 4 parts meet in one round, up to 16 in two, up to 64 in three. No word is read by all parts, and no
+part reads all words.
 
-It needs all parts to run at the same time, each on a thread of its own, and no layer of threads promises that. So they
+It needs all parts to run at the same time, each on a separate thread, and no threading layer guarantees that. So they
 agree first: `all_here` waits for them, and where one does not come, returns no to every part, however late. The caller
 then does without barriers.
 
-Words are numbers of one array, each part's own a page from the next one's, so that they share no cache line (see
-`GAP_BYTES` in engine.layout).
+Words are numbers of one array, those of each part a page from the next part's, so that they share no cache line (see
+`GAP_BYTES` in engine.arena).
 """
 
 import sys
@@ -50,7 +50,7 @@ _MOST_ROUNDS = 16
 it."""
 
 _REFUSALS = 3
-"""Times that parts did not all come, after which nobody waits for them any more."""
+"""Times that parts did not all come, after which no part waits for them any more."""
 
 _YES, _NO = 1, 2
 _DECISION, _REFUSED = 0, 1  # places behind the parts' own words
@@ -76,7 +76,7 @@ if config.DISABLE_JIT:
         return int(words[at])
 
     def _decide(words: npt.NDArray[np.int64], at: int, value: int) -> int:
-        """Put value where 0 stands, in one step, and give what stands there then."""
+        """Replace 0 by value atomically; returns the value that is there afterwards."""
         words[at] = words[at] or value
         return int(words[at])
 
@@ -189,16 +189,16 @@ def all_here(words, part, parts):
 
 
 @linked(COUNTS, INT, INT, INT)
-def wait_for_all(words, part, parts, turn):
-    """The barrier: go on once every part has called this with this turn, 1, 2, 3, …
+def wait_for_all(words, part, parts, number):
+    """The barrier: continue once every part has called this with this number, 1, 2, 3, …
 
-    What any part wrote before is seen by all behind it.
+    What any part wrote before it is visible to all after it.
     """
     # A part stores its word (release) only behind the loads (acquire) that showed it the words of the round before. So
-    # whoever sees a word sees what that part wrote ahead of the barrier, and also what every part wrote that it knows
-    # of. Behind the last round that is all of them. A part that is late, or one meeting ahead, does no harm: words only
-    # grow, and each has one writer.
-    mark, known = turn * _MOST_ROUNDS, 1
+    # a part that sees a word sees what its writer wrote before the barrier, and also what every part wrote that the
+    # writer knows of. After the last round that is all of them. A part that is late, or one barrier ahead, does no
+    # harm: words only grow, and each has one writer.
+    mark, known = number * _MOST_ROUNDS, 1
     while known < parts:
         mark += 1
         _store(words, part * _APART, mark)
