@@ -26,6 +26,7 @@ from jitnet.cli.options import (
     task_for,
     with_fields,
 )
+from jitnet.config import MAX_THREADS
 from jitnet.config.choices import default_rate
 from jitnet.errors import ModelError, TargetMissed, UsageError
 
@@ -97,7 +98,8 @@ def train(
         typer.Option(
             "--explain",
             help="Print the program of a step, line by line: operation, layer, kernels, split by what, in how many "
-            "parts and why so many, which part owns what, FLOP and bytes. Trains nothing.",
+            "parts and why so many, which part owns what, FLOP and bytes. Trains nothing, so --threads may be any "
+            f"number up to {MAX_THREADS}, on a machine with fewer cores too.",
         ),
     ] = False,
     json: Json = False,
@@ -139,7 +141,7 @@ def train(
         name: str(path.resolve()) for name, path in (("data_path", data_path), ("test_data_path", test_data)) if path
     }
     with naming_recipe(recipe, fields):
-        trainer = Trainer(model, dataset, config)
+        trainer = Trainer(model, dataset, config, any_threads=explain)
     if explain:
         return _explain(trainer, json)
     if print_schedule:

@@ -27,7 +27,7 @@ from jitnet.model.encoding import encode
 from jitnet.model.fit import check_scaling, fitted, loss_and_accuracy, loss_of_guessing
 from jitnet.training.history import EpochReport, History, StepReport
 from jitnet.training.pace import Pace
-from jitnet.training.plan import Plan, begin_run, data_of, make_plan, on_threads, plain_values
+from jitnet.training.plan import Plan, begin_run, check_cores, data_of, make_plan, on_threads, plain_values
 from jitnet.training.samples import NewSamples
 from jitnet.training.stopping import EarlyStopping
 
@@ -77,10 +77,13 @@ class Trainer:
     on which no training has begun is found again without them. A trained model keeps the scaling that it has.
     """
 
-    def __init__(self, model: Model, dataset: Dataset, config: TrainConfig | None = None) -> None:
+    def __init__(
+        self, model: Model, dataset: Dataset, config: TrainConfig | None = None, *, any_threads: bool = False
+    ) -> None:
         """config: None is a config of defaults; without a learning rate it takes that of the optimizer and loss.
-        UsageError where it asks for what this machine or data cannot do, ModelError or DataError where model and data
-        differ. Classes are matched by name."""
+        any_threads: whether its plan may be for more threads than this process has cores; such a plan can be looked
+        at, and does not train. UsageError where the config asks for what this machine or data cannot do, ModelError or
+        DataError where model and data differ. Classes are matched by name."""
         config = TrainConfig() if config is None else config
         check_arguments(
             "Trainer(model, dataset, config)",
@@ -114,7 +117,9 @@ class Trainer:
             )
         self._batch_size = min(config.batch_size, samples)
         self.n_steps = samples // self._batch_size if config.drop_last else -(-samples // self._batch_size)
-        self.plan: Plan = make_plan(model, self._training, config, self._batch_size, scaling=self._training.scaling)
+        self.plan: Plan = make_plan(
+            model, self._training, config, self._batch_size, scaling=self._training.scaling, any_threads=any_threads
+        )
         most = self.plan.threads
         self._pace = Pace(config.epochs * self.n_steps, self.plan.begins_on, most, most if config.threads else 1)
         self._new = None
@@ -160,6 +165,7 @@ class Trainer:
         on."""
         if self._ready:
             return
+        check_cores(self.config.threads, self.plan.machine)
         from jitnet.compiler.reference import Struct
         from jitnet.engine.loop import load_loop, run_steps
         from jitnet.kernels.random import shuffle
