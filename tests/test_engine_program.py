@@ -17,6 +17,7 @@ from jitnet.engine.loop import run_steps
 from jitnet.engine.operations import CODES, OPERATIONS
 from jitnet.engine.ownership import SPLITS
 from jitnet.engine.program import evaluating, on_data, predicting, table_of
+from jitnet.engine.setup import placing
 from jitnet.machine.blocks import PANEL
 
 pytestmark = pytest.mark.small
@@ -75,7 +76,8 @@ def predictions(each):
 @cache
 def programs():
     made_for = [(each.program, evaluating(each.step, each.layout), predictions(each)) for each in every_loop()]
-    return (*itertools.chain(*made_for), *(on_data([operation], Sizes(9, 5), 3) for operation in ON_DATA))
+    placed = (placing(each.program, average=True) for each in every_loop())
+    return (*itertools.chain(*made_for), *placed, *(on_data([operation], Sizes(9, 5), 3) for operation in ON_DATA))
 
 
 def test_every_line_is_an_operation_of_the_table_and_every_operation_a_line_somewhere():

@@ -74,7 +74,7 @@ def _note_line(run, step, line, part, began):
     """Note a line's begin and end where the clock runs; returns the end, at which the part's next line begins."""
     ended = _now(run)
     if run.call.clocked:
-        readings = run.clock.lines[step % run.clock.lines.shape[0], part, line]
+        readings = run.clock.by_part[part, step % run.clock.whole_steps.shape[0], line]
         readings[0], readings[1] = began, ended
     return ended
 
@@ -254,7 +254,7 @@ def steps(address, first_lines, totals):
     done = np.zeros(2, np.int64)
     if run.call.meeting == AT_BARRIERS and not run.call.one_by_one and may_wait(run.barrier, parts):
         done[0] = -1
-        forget_barrier(run.barrier, parts)
+        forget_barrier(run.barrier)
         team(run, totals, done, first_lines, n_lines, 0, n_steps, parts, AT_BARRIERS)
         if done[0] >= 0:
             return done[0]

@@ -16,7 +16,7 @@ from jitnet.engine.density import density, trains_skipping, used_columns
 from jitnet.engine.layout import Layout, lay_out
 from jitnet.engine.packing import pack
 from jitnet.engine.program import Program, Step, evaluating, training
-from jitnet.engine.setup import make_data, training_run
+from jitnet.engine.setup import make_data, place_weights, training_run
 from jitnet.engine.state import Data, Run, State
 from jitnet.engine.step_clock import clock_for
 from jitnet.errors import UsageError
@@ -171,6 +171,7 @@ def begin_run(
     if parameters is not None:
         run = run._replace(state=run.state._replace(**{name: getattr(parameters, name) for name in PARAMETERS}))
     else:
+        place_weights(run, program)
         pack(run.state.params, run.parameters, model.config, model.parameters)
         if config.ema > 0.0:
             run.state.average[:] = run.state.params
