@@ -84,9 +84,17 @@ def placing(program: Program, *, average: bool) -> Program:
     place = OPERATIONS["place_weights"]
     writers = [line for line in program.step if line.operation in ("backward_weight", "backward_sparse")]
     lines = (
-        Line(number, place.name, line.layer, line.split, line.parts, line.reason, place.cost(sizes))
+        Line(
+            number,
+            place.name,
+            line.layer,
+            line.split,
+            line.parts,
+            line.reason,
+            place.cost(Sizes(samples, inputs, units, average=average)),
+        )
         for number, line in enumerate(writers, 1)
-        for sizes in [Sizes(*line.extents, average=average)]
+        for samples, inputs, units in [line.extents]
     )
     return Program((), tuple(lines))
 

@@ -69,43 +69,23 @@ def _update_cost(s: Sizes, parameters: float) -> Cost:
     return Cost(s.update * parameters + average.flop, s.update_bytes * parameters + average.bytes)
 
 
-@helper
-def _pieces(this, layer, first, last):
-    """How a part's weights are in memory: in so many pieces, and first and last of the numbers of one, counted from its
-    panel. Of each panel they are the assigned inputs; of the first layer the assigned panels as a whole."""
-    if layer == 0:
-        return np.int64(1), first * this.in_features, last * this.in_features
-    return this.padded_features // PANEL, first * PANEL, min(last, this.in_features) * PANEL
-
-
 @operation("units below", lambda s: _update_cost(s, s.i * s.o), ("i", "o"))
 def update_weights(run, batch, layer, part, first, last):
     """The weights whose gradients the part has just made, and their moving average."""
     this = run.layers[layer]
-    pieces, begin, end = _pieces(this, layer, first, last)
+    # Of each panel the assigned inputs; of the first layer the assigned panels as a whole.
+    pieces, width = this.padded_features // PANEL, np.int64(PANEL)
+    if layer == 0:
+        pieces, width = np.int64(1), this.in_features
+    else:
+        last = min(last, this.in_features)
     for k in range(this.first_parameter, this.end_parameter):
         parameter = run.parameters[k]
         if parameter.walk == IN_PANELS:
             for piece in range(pieces):
-                panel = parameter.offset + piece * PANEL * this.in_features
-                _update(run, batch, 1.0, panel + begin, panel + end)
-                _average(run, panel + begin, panel + end)
-
-
-@operation("units below", lambda s: Cost(0, (8 if s.average else 4) * s.i * s.o), ("i", "o"))
-def place_weights(run, batch, layer, part, first, last):
-    """Clear the weights whose gradients the part will make, and their moving average, ahead of training: a page of
-    memory is near the thread that writes to it first."""
-    this, state = run.layers[layer], run.state
-    pieces, begin, end = _pieces(this, layer, first, last)
-    for k in range(this.first_parameter, this.end_parameter):
-        parameter = run.parameters[k]
-        if parameter.walk == IN_PANELS:
-            for piece in range(pieces):
-                panel = parameter.offset + piece * PANEL * this.in_features
-                clear(state.params, panel + begin, panel + end)
-                if run.settings.average_decay > 0.0:
-                    clear(state.average, panel + begin, panel + end)
+                begin = parameter.offset + piece * PANEL * this.in_features
+                _update(run, batch, 1.0, begin + first * width, begin + last * width)
+                _average(run, begin + first * width, begin + last * width)
 
 
 @operation("panels", lambda s: _update_cost(s, s.o + s.more), ("o",))
@@ -177,3 +157,26 @@ def limit(run, batch, layer, part, first, last):
             limit_norms(params[parameter.offset :], parameter.per_unit, run.settings.max_norm, first, last)
         begin, end = _of_units(parameter, first, last)
         _average(run, begin, end)
+
+
+@helper
+def _weights_assigned(run, layer, first, last):
+    """First and last of the inputs, and of the units, between which a part is assigned weights: of the first layer
+    those of units, of others those that leave inputs."""
+    this = run.layers[layer]
+    if layer == 0:
+        return np.int64(0), this.in_features, first, last
+    return first, min(last, this.in_features), np.int64(0), this.padded_features
+
+
+@operation("units below", lambda s: Cost(0, (8 if s.average else 4) * s.i * s.o), ("i", "o"))
+def place_weights(run, batch, layer, part, first, last):
+    """Clear the weights whose gradients the part will make, and their moving average, ahead of training: a page of
+    memory is near the thread that writes to it first."""
+    this, state = run.layers[layer], run.state
+    first_input, last_input, first, last = _weights_assigned(run, layer, first, last)
+    for o in range(first, last, PANEL):
+        panel = this.weight_offset + o * this.in_features
+        clear(state.params, panel + first_input * PANEL, panel + last_input * PANEL)
+        if run.settings.average_decay > 0.0:
+            clear(state.average, panel + first_input * PANEL, panel + last_input * PANEL)
