@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,9 @@ from jitnet import runs
 from jitnet.cli import run
 from jitnet.datasets import convert, from_arrays, load
 from jitnet.errors import DivergedError
+from jitnet.machine.host import describe_machine
+from jitnet.training import trainer as trainer_module
+from jitnet.training.pace import Pace
 from jitnet.training.trainer import EpochReport, Trainer
 
 METRICS = ("epoch", "train_loss", "train_accuracy", "test_accuracy", "seconds", "samples_per_second", "learning_rate")
@@ -110,7 +114,36 @@ def test_json_is_one_document(call):
     assert document["model"]["hidden"] == [8]
     machine, reason = document["machine"], document["threads_reason"]
     assert reason.startswith(f"{document['threads']} of {machine['cores']} core")
+    kept = json.loads((Path(document["run"]) / "config.json").read_text())
+    assert (kept["threads"], kept["threads_reason"]) == (document["threads"], reason)
     assert err.count("\nepoch ") + err.startswith("epoch ") == 2
+
+
+@pytest.mark.skipif(describe_machine().affinity < 2, reason="needs two cores")
+def test_the_run_s_record_has_the_threads_that_were_chosen_at_the_end(call, monkeypatch):
+    class Ending(Pace):
+        """Begins on two threads and finds one faster."""
+
+        def note(self, *arguments: float) -> None:
+            super().note(*arguments)
+            if self.chooses:
+                self._times |= {1: deque([1e-6] * 3), 2: deque([2e-6] * 3)}
+                self.best = self.threads = 1
+
+    monkeypatch.setattr(trainer_module, "Pace", Ending)
+    begun, write = [], runs.Run.write_config
+
+    def noted(folder: runs.Run, config: dict[str, object]) -> None:
+        begun.append(config["threads"])
+        write(folder, config)
+
+    monkeypatch.setattr(runs.Run, "write_config", noted)
+    options = ["--epochs", "2", "--hidden", "512", "--batch-size", "512", "--out", "r"]
+    code, _, _ = call("train", "--data", "digits", *options)
+    kept = json.loads(Path("r/config.json").read_text())
+    assert (code, begun[0], kept["threads"]) == (0, 2, 1)
+    assert kept["threads_reason"].startswith("1 of ")
+    assert "tried 2, 1; a step took 1 µs on 1, 2 on 2" in kept["threads_reason"]
 
 
 def test_quiet_shows_results_only(call):

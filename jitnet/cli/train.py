@@ -180,8 +180,10 @@ def train(
             history = trainer.history
             if history.stopped or history.kept is not None:
                 model.save(run.model_path)
+            settings |= _threads(trainer)
+            run.write_config(settings)
     if json:
-        print_json(_document(run.folder, settings | {"threads": history.threads}, history, shape.task))
+        print_json(_document(run.folder, settings, history, shape.task))
     else:
         view.summary(
             model=run.model_path,
@@ -304,9 +306,14 @@ def _settings(trainer: "Trainer", recipe: str | None) -> dict[str, Any]:
         },
         "model": {**trainer.model.config.model_dump(), "n_parameters": trainer.model.config.n_parameters},
         "train": trainer.config.model_dump(),
-        "threads": trainer.plan.threads,
+        **_threads(trainer),
         "machine": machine,
     }
+
+
+def _threads(trainer: "Trainer") -> dict[str, Any]:
+    """How many threads steps run on, and why: at first an estimate, at the end what was chosen by trying."""
+    return {"threads": trainer.threads, "threads_reason": trainer.threads_reason}
 
 
 def _document(folder: Path, settings: dict[str, Any], history: "History", task: str) -> dict[str, Any]:
@@ -324,7 +331,6 @@ def _document(folder: Path, settings: dict[str, Any], history: "History", task: 
         f"best_test_{measure}": best,
         f"last_test_{measure}": seen[-1] if seen else None,
         "outcome": history.outcome,
-        "threads_reason": history.threads_reason,
         "costliest": [{"operation": name, "share": share} for name, share in history.costliest],
         "best_epoch": history.kept,
         "final_test": history.final_test
