@@ -59,6 +59,24 @@ def test_memory_is_zeros_from_the_start_of_a_page(kind, huge):
         assert not array.any()
 
 
+@pytest.mark.parametrize("size", [300_000, 2 << 20, (2 << 20) + 1, 9_000_000])
+def test_large_blocks_are_in_whole_huge_pages(monkeypatch, size):
+    made, make = [], untouched
+
+    def noted(*arguments, huge):
+        made.append((make(*arguments, huge=huge), huge))
+        return made[-1][0]
+
+    monkeypatch.setattr(arena, "untouched", noted)
+    array = aligned(size // 4)
+    ((memory, huge),) = made
+    assert huge
+    assert array.ctypes.data % (2 << 20) == 0
+    pages = -(-array.nbytes // (2 << 20))
+    assert memory.ctypes.data <= array.ctypes.data
+    assert array.ctypes.data + pages * (2 << 20) <= memory.ctypes.data + memory.nbytes
+
+
 @on_linux
 def test_it_is_in_no_page_that_was_used_before(small_pages):
     for _ in range(3):

@@ -49,7 +49,9 @@ def zeroed(*wanted: tuple[int, type]) -> list[npt.NDArray[Any]]:
     """Zeros, so many of each type, each array at a start in one block of memory, which nothing has written to yet."""
     sizes = [-(-count * np.dtype(kind).itemsize // _LINE_BYTES) * _LINE_BYTES for count, kind in wanted]
     huge = sum(sizes) >= _HUGE_FROM
-    raw = untouched(sum(sizes) + _HUGE_PAGE * huge, np.uint8, huge=huge)
+    # Whole huge pages, from the start of one: the system makes none that is not all asked for.
+    room = (-(-sum(sizes) // _HUGE_PAGE) + 1) * _HUGE_PAGE if huge else sum(sizes)
+    raw = untouched(room, np.uint8, huge=huge)
     at = -raw.ctypes.data % (_HUGE_PAGE if huge else _LINE_BYTES)
     arrays: list[npt.NDArray[Any]] = []
     for (count, kind), size in zip(wanted, sizes, strict=True):
