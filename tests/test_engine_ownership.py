@@ -34,7 +34,7 @@ def run_of(widths):
 
 def batch_of(size):
     indices = np.zeros(size, np.int32)
-    return Batch(indices, indices, 0, size, 0, 0, 0.0, 0.0)
+    return Batch(indices, indices, 0, size, 0, 0, 0.0, 0.0, 0, size)
 
 
 def ranges(run, batch, split, layer, parts):

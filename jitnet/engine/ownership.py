@@ -5,9 +5,15 @@ A line of the program says what it is split by. `assigned_range` returns the ran
 Python alike; an operation works on that range and on nothing else. Every number has one writer and one order of
 summing, whatever the number of parts, so the bits do not depend on it.
 
-A unit's weights stay with one part in forward, backward and update, and so in one core's cache.
+Most lines are cut by units, each with all samples: a unit's weights stay with one part in forward, backward and
+update, and so in one core's cache. Where a layer has fewer groups of units than a large batch's work pays for threads,
+or so few that some parts would have much more work than others, a step is cut in pieces: some units with some samples,
+and of weights some units with some inputs. A part is assigned pieces that follow each other: all samples of some units,
+then of the next. So any count of parts shares the work evenly. Parts meet twice more then in a step (`in_pieces`): what
+they make of a layer, others need in the next.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
@@ -18,7 +24,7 @@ from numba import types
 from jitnet.compiler.decorators import helper, linked, plain
 from jitnet.compiler.signatures import INT
 from jitnet.engine.state import BATCH, RUN
-from jitnet.machine.blocks import LANES, PANEL, PREDICT_BLOCK, UPDATE_BLOCK
+from jitnet.machine.blocks import LANES, PANEL, PREDICT_BLOCK, TILE_ROWS, UPDATE_BLOCK
 
 __all__ = [
     "MEETINGS",
@@ -28,11 +34,15 @@ __all__ = [
     "Parts",
     "assigned_range",
     "choose_parts",
+    "count_pieces",
     "each_for_itself",
+    "in_pieces",
     "joins",
     "marks_together",
+    "next_piece",
     "part_of",
     "partial_sums",
+    "units_of_a_piece",
 ]
 
 SPLITS = {
@@ -44,8 +54,25 @@ SPLITS = {
     "every part": 5,  # each part does all samples, for itself
     "blocks": 6,  # of UPDATE_BLOCK parameters
     "inputs": 7,  # of this layer, LANES of them together
+    "pieces": 8,  # units of this layer with samples, PANEL of them together
+    "pieces below": 9,  # the same of the layer below
+    "pieces of weights": 10,  # units of this layer with inputs, TILE_ROWS of them together
+    "samples of all units": 11,  # vectors of samples with all units of this layer
 }
-UNITS, UNITS_BELOW, PANELS, SAMPLES, VECTORS, EVERY_PART, BLOCKS, INPUTS = (np.int64(code) for code in SPLITS.values())
+(
+    UNITS,
+    UNITS_BELOW,
+    PANELS,
+    SAMPLES,
+    VECTORS,
+    EVERY_PART,
+    BLOCKS,
+    INPUTS,
+    PIECES,
+    PIECES_BELOW,
+    WEIGHTS,
+    OF_ALL_UNITS,
+) = (np.int64(code) for code in SPLITS.values())
 
 MEETINGS = {
     "barriers": 0,  # one parallel loop for all steps of a call: parts wait for each other between regions
@@ -100,6 +127,48 @@ def marks_together(entries: float, columns: float, samples: float, parts: int) -
     return _ENTRY_FLOP * entries * (1 - 1 / min(parts, vectors)) > _MARK_FLOP * read + _HANDING_FLOP
 
 
+_UNEVEN = 1.1
+"""How many times an even share a part may have, where it can be helped."""
+
+_PIECE_UNITS = (64, 96, 48, 32, 16)
+"""Units of a piece: the first of these that are whole panels and by which a layer's can be divided. So many the loops
+work on at a time, where all pieces of a layer can be equal."""
+
+
+class Work(NamedTuple):
+    """What a region has to do that is cut by units: FLOP, in so many groups of units; and how many pieces there would
+    be."""
+
+    flop: float
+    groups: int
+    pieces: int
+
+
+def in_pieces(work: Sequence[Work], threads: int, meetings: int) -> bool:
+    """Whether a step whose regions have so much work is cut in pieces, for which parts meet so many times more.
+
+    It is where some part of a region would have much more than an even share, of as many parts as the work pays for,
+    and the parts that have the most would have so much less in pieces that this is worth the meetings.
+    """
+    saved, uneven = 0.0, False
+    for flop, groups, pieces in work:
+        parts = choose_parts(flop, threads, pieces, "").count
+        most = -(-groups // parts)
+        uneven |= most * parts > _UNEVEN * groups
+        saved += flop * (most / groups - -(-pieces // parts) / pieces)
+    return uneven and saved > meetings * _MEETING_FLOP
+
+
+def units_of_a_piece(padded: int) -> int:
+    """Units of a piece of a layer of so many, filling included."""
+    return next(units for units in (*_PIECE_UNITS, PANEL) if units % PANEL == 0 and padded % units == 0)
+
+
+def count_pieces(padded: int, across: int, *, of_weights: bool = False) -> int:
+    """In how many pieces a layer of so many units is cut, with so many samples, or inputs where they are of weights."""
+    return padded // units_of_a_piece(padded) * -(-across // (TILE_ROWS if of_weights else PANEL))
+
+
 @helper
 def part_of(count, part, parts):
     """First and last of what `part` of `parts` is assigned of a row of so many."""
@@ -150,11 +219,55 @@ def partial_sums(groups: int, parts: int) -> tuple[tuple[PartialSum, ...], int]:
     return tuple(found), written
 
 
+@helper
+def _pieces(run, batch, split, layer):
+    """How a line is cut in pieces: units, of a piece; what goes across, samples or inputs, of a piece; and how many
+    pieces have the same units."""
+    this = run.layers[layer]
+    if split == WEIGHTS:
+        across, together = this.in_features, np.int64(TILE_ROWS)
+    else:
+        across, together = batch.size, np.int64(PANEL)
+    owner = run.layers[layer - 1] if split == PIECES_BELOW else this
+    return owner.padded_features, owner.piece, across, together, (across + together - 1) // together
+
+
+@linked(RUN, BATCH, INT, INT, INT, INT, returns=types.UniTuple(INT, 5))
+def next_piece(run, batch, split, layer, first, last):
+    """What an operation does in one call of the range first <= k < last that a part is assigned: first and last of it,
+    and in the other direction; and where the rest of the range begins.
+
+    Pieces follow each other down one group of units, then the next. A range of them is the rest of a group, whole
+    groups, and the beginning of one: at most three rectangles. Any other range is done at once.
+    """
+    if split == OF_ALL_UNITS:
+        return np.int64(0), run.layers[layer].padded_features, first, last, last
+    if split not in (PIECES, PIECES_BELOW, WEIGHTS):
+        return first, last, np.int64(0), np.int64(batch.size), last
+    _, piece, across, together, down = _pieces(run, batch, split, layer)
+    group, begin = first // down, first % down
+    if begin > 0 or last - first < down:
+        groups, end = 1, min(down, begin + last - first)
+    else:
+        groups, end = (last - first) // down, down
+    units = group * piece
+    return (
+        units,
+        units + groups * piece,
+        begin * together,
+        min(across, end * together),
+        first + (groups - 1) * down + end - begin,
+    )
+
+
 @linked(RUN, BATCH, INT, INT, INT, INT, returns=types.UniTuple(INT, 2))
 def assigned_range(run, batch, split, layer, part, parts):
     """First and last of what `part` of `parts` is assigned of a layer, by a line's split: units (filling included),
-    samples, inputs or blocks of parameters."""
+    samples, inputs, blocks of parameters or pieces."""
     this = run.layers[layer]
+    if split in (PIECES, PIECES_BELOW, WEIGHTS):
+        units, piece, _, _, down = _pieces(run, batch, split, layer)
+        return part_of(units // piece * down, part, parts)
     if split in (UNITS, UNITS_BELOW):
         owner = this if split == UNITS else run.layers[layer - 1]
         first, last = part_of((owner.padded_features + owner.group - 1) // owner.group, part, parts)
@@ -165,7 +278,7 @@ def assigned_range(run, batch, split, layer, part, parts):
     size = batch.size
     if split == SAMPLES:
         return part_of(size, part, parts)
-    if split == VECTORS:
+    if split in (VECTORS, OF_ALL_UNITS):
         # Whole vectors of samples: a part's end cuts none.
         first, last = part_of((size + LANES - 1) // LANES, part, parts)
         return first * LANES, min(size, last * LANES)
