@@ -47,11 +47,10 @@ def _every_part_pays(monkeypatch):
 UNEVEN = 5 * PANEL
 IN_PIECES = {
     "partials": ((7, UNEVEN, 3), {}),
-    "two layers": ((5, UNEVEN, UNEVEN, 3), {"optimizer": "adam", "dropout": (0.5, 0.5)}),
+    "two layers": ((5, UNEVEN, UNEVEN, 3), {"optimizer": "adam", "dropout": (0.5, 0.5), "residual": True}),
     "no hidden layer": ((2 * TILE_ROWS + 1, PANEL), {"ema": 0.9}),
     "many outputs": ((5, UNEVEN, 2 * PANEL), {"optimizer": "momentum"}),
     "late": ((5, UNEVEN, 3), {"clip_norm": 0.1, "max_norm": 0.3, "ema": 0.9}),
-    "residual": ((5, UNEVEN, UNEVEN, 3), {"residual": True}),
 }
 """Networks whose groups of units two parts cannot share evenly; and of one group."""
 

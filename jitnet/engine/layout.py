@@ -79,7 +79,8 @@ def lay_out(
             if training or not LAYERS[layer.kind].folded:
                 KINDS[layer.kind].place(places, row, layer)
         places.end_block(row)
-        row.piece = units_of_a_piece(int(row.padded_features))
+        skips = skips_zeros and number == 0
+        row.piece = units_of_a_piece(int(row.padded_features), batch_size, threads, skips_zeros=skips)
         row.first_parameter = len(found)
         row.squares_offset = places.squares.take(-(-int(row.out_features) // LANES))
         found += _place_parameters(config, number, row, places, training)
@@ -147,22 +148,23 @@ def _place_partials(layers: Any, network: Any) -> None:
 
 
 def _work(config: ModelConfig, batch_size: int, layers: Any, skips_zeros: bool) -> Iterator[Work]:
-    """What the regions of a step have to do that is cut by units."""
+    """What a step has to do that is cut by units, region by region."""
     flop = [2.0 * batch_size * i * o for i, o in itertools.pairwise(config.widths)]
     if skips_zeros:
         flop[0] *= _SKIPPED_SHARE
-    units = [int(row.padded_features) for row in layers]
-    groups = [-(-padded_features // int(row.group)) for padded_features, row in zip(units, layers, strict=True)]
-    pieces = [count_pieces(each, batch_size) for each in units]
+    groups = [-(-int(row.padded_features) // int(row.group)) for row in layers]
+    pieces = [count_pieces(row, batch_size) for row in layers]
     last = len(layers) - 1
     if last == 0:
-        yield Work(flop[0], groups[0], count_pieces(units[0], config.in_features, of_weights=True))
+        yield Work(flop[0], groups[0], count_pieces(layers[0]))
         return
     for layer in range(1, last):
         yield Work(flop[layer], groups[layer], pieces[layer])
     for layer in range(last, 1, -1):
         yield Work(2 * flop[layer], groups[layer - 1], pieces[layer - 1])
     yield Work(2 * (flop[0] + flop[1]), groups[0], pieces[0])
+    if config.out_features <= LANES:  # what units contribute to the logits: in pieces that is cut by samples
+        yield Work(flop[last], groups[last - 1], -(-batch_size // LANES))
 
 
 def _output_flop(config: ModelConfig, batch_size: int, threads: int, network: Any) -> float:

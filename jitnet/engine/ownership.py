@@ -23,8 +23,9 @@ from numba import types
 
 from jitnet.compiler.decorators import helper, linked, plain
 from jitnet.compiler.signatures import INT
+from jitnet.engine.loop_records import LayerRecord
 from jitnet.engine.state import BATCH, RUN
-from jitnet.machine.blocks import LANES, PANEL, PREDICT_BLOCK, TILE_ROWS, UPDATE_BLOCK
+from jitnet.machine.blocks import LANES, PANEL, PREDICT_BLOCK, TILE_ROWS, TILE_UNITS, UPDATE_BLOCK
 
 __all__ = [
     "MEETINGS",
@@ -54,9 +55,9 @@ SPLITS = {
     "every part": 5,  # each part does all samples, for itself
     "blocks": 6,  # of UPDATE_BLOCK parameters
     "inputs": 7,  # of this layer, LANES of them together
-    "pieces": 8,  # units of this layer with samples, PANEL of them together
+    "pieces": 8,  # some units of this layer with PANEL samples
     "pieces below": 9,  # the same of the layer below
-    "pieces of weights": 10,  # units of this layer with inputs, TILE_ROWS of them together
+    "pieces of weights": 10,  # some units of this layer with TILE_ROWS inputs
     "samples of all units": 11,  # vectors of samples with all units of this layer
 }
 (
@@ -131,13 +132,14 @@ _UNEVEN = 1.1
 """How many times an even share a part may have, where it can be helped."""
 
 _PIECE_UNITS = (64, 96, 48, 32, 16)
-"""Units of a piece: the first of these that are whole panels and by which a layer's can be divided. So many the loops
-work on at a time, where all pieces of a layer can be equal."""
+"""Units of a piece may be so many, those first that loops over units are best at."""
+
+_WIDE = 64
+"""Units that a zero-skipping loop works on together at its full pace."""
 
 
 class Work(NamedTuple):
-    """What a region has to do that is cut by units: FLOP, in so many groups of units; and how many pieces there would
-    be."""
+    """What there is to do by units: FLOP, in so many groups of units; and how many pieces there would be."""
 
     flop: float
     groups: int
@@ -150,23 +152,34 @@ def in_pieces(work: Sequence[Work], threads: int, meetings: int) -> bool:
     It is where some part of a region would have much more than an even share, of as many parts as the work pays for,
     and the parts that have the most would have so much less in pieces that this is worth the meetings.
     """
-    saved, uneven = 0.0, False
-    for flop, groups, pieces in work:
-        parts = choose_parts(flop, threads, pieces, "").count
-        most = -(-groups // parts)
-        uneven |= most * parts > _UNEVEN * groups
-        saved += flop * (most / groups - -(-pieces // parts) / pieces)
+
+    def share(flop: float, pieces: int) -> float:
+        """Of the part that has the most."""
+        return -(-pieces // choose_parts(flop, threads, pieces, "").count) / pieces
+
+    worth = [choose_parts(flop, threads, threads, "").count for flop, _, _ in work]
+    uneven = any(share(flop, groups) * count > _UNEVEN for count, (flop, groups, _) in zip(worth, work, strict=True))
+    saved = sum(flop * (share(flop, groups) - share(flop, pieces)) for flop, groups, pieces in work)
     return uneven and saved > meetings * _MEETING_FLOP
 
 
-def units_of_a_piece(padded: int) -> int:
-    """Units of a piece of a layer of so many, filling included."""
-    return next(units for units in (*_PIECE_UNITS, PANEL) if units % PANEL == 0 and padded % units == 0)
+def units_of_a_piece(padded: int, samples: int, threads: int, *, skips_zeros: bool) -> int:
+    """Units of a piece of a layer of so many, filling included: whole panels, all pieces equal, and of these sizes the
+    one at which the part that has the most is done first. Narrow pieces are shared out more evenly, and loops over them
+    are slower."""
+    wide = _WIDE if skips_zeros else TILE_UNITS
+
+    def time(units: int) -> float:
+        pieces = padded // units * -(-samples // PANEL)
+        return -(-pieces // threads) / pieces * max(1.0, wide / units) ** 0.5
+
+    return min([units for units in _PIECE_UNITS if units % PANEL == 0 and padded % units == 0], key=time)
 
 
-def count_pieces(padded: int, across: int, *, of_weights: bool = False) -> int:
-    """In how many pieces a layer of so many units is cut, with so many samples, or inputs where they are of weights."""
-    return padded // units_of_a_piece(padded) * -(-across // (TILE_ROWS if of_weights else PANEL))
+def count_pieces(layer: LayerRecord, samples: int = 0) -> int:
+    """In how many pieces a layer is cut, with so many samples; without samples, its weights."""
+    down = -(-samples // PANEL) if samples else -(-layer.in_features // TILE_ROWS)
+    return layer.padded_features // layer.piece * down
 
 
 @helper
@@ -219,45 +232,55 @@ def partial_sums(groups: int, parts: int) -> tuple[tuple[PartialSum, ...], int]:
     return tuple(found), written
 
 
+class Side(NamedTuple):
+    """One side of what is cut in pieces. size: units, samples or inputs; together: of a piece; pieces: how many."""
+
+    size: int
+    together: int
+    pieces: int
+
+
+@helper
+def _side(size, together):
+    return Side(size, together, (size + together - 1) // together)
+
+
 @helper
 def _pieces(run, batch, split, layer):
-    """How a line is cut in pieces: units, of a piece; what goes across, samples or inputs, of a piece; and how many
-    pieces have the same units."""
-    this = run.layers[layer]
+    """The two sides of what a line cuts in pieces: units; and samples, or inputs."""
+    owner = run.layers[layer - 1] if split == PIECES_BELOW else run.layers[layer]
     if split == WEIGHTS:
-        across, together = this.in_features, np.int64(TILE_ROWS)
-    else:
-        across, together = batch.size, np.int64(PANEL)
-    owner = run.layers[layer - 1] if split == PIECES_BELOW else this
-    return owner.padded_features, owner.piece, across, together, (across + together - 1) // together
+        return _side(owner.padded_features, owner.piece), _side(owner.in_features, np.int64(TILE_ROWS))
+    return _side(owner.padded_features, owner.piece), _side(np.int64(batch.size), np.int64(PANEL))
 
 
 @linked(RUN, BATCH, INT, INT, INT, INT, returns=types.UniTuple(INT, 5))
 def next_piece(run, batch, split, layer, first, last):
     """What an operation does in one call of the range first <= k < last that a part is assigned: first and last of it,
-    and in the other direction; and where the rest of the range begins.
+    and of the other side; and where the rest of the range begins.
 
-    Pieces follow each other down one group of units, then the next. A range of them is the rest of a group, whole
-    groups, and the beginning of one: at most three rectangles. Any other range is done at once.
+    Pieces follow each other by rows: all samples of some units, then of the next; of the first layer's weights all
+    inputs of some units, of others all units of some inputs, as where a step is not in pieces. A range is the rest of a
+    row, whole rows, and the beginning of one: at most three rectangles. What is not cut in pieces is done at once.
     """
     if split == OF_ALL_UNITS:
         return np.int64(0), run.layers[layer].padded_features, first, last, last
     if split not in (PIECES, PIECES_BELOW, WEIGHTS):
         return first, last, np.int64(0), np.int64(batch.size), last
-    _, piece, across, together, down = _pieces(run, batch, split, layer)
-    group, begin = first // down, first % down
-    if begin > 0 or last - first < down:
-        groups, end = 1, min(down, begin + last - first)
+    units, across = _pieces(run, batch, split, layer)
+    by_inputs = split == WEIGHTS and layer > 0
+    rows, along = (across, units) if by_inputs else (units, across)
+    row, begin = first // along.pieces, first % along.pieces
+    if begin > 0 or last - first < along.pieces:
+        end_row, end = row + 1, min(along.pieces, begin + last - first)
     else:
-        groups, end = (last - first) // down, down
-    units = group * piece
-    return (
-        units,
-        units + groups * piece,
-        begin * together,
-        min(across, end * together),
-        first + (groups - 1) * down + end - begin,
-    )
+        end_row, end = last // along.pieces, along.pieces
+    rest = (end_row - 1) * along.pieces + end
+    first_row, last_row = row * rows.together, min(rows.size, end_row * rows.together)
+    first_along, last_along = begin * along.together, min(along.size, end * along.together)
+    if by_inputs:
+        return first_along, last_along, first_row, last_row, rest
+    return first_row, last_row, first_along, last_along, rest
 
 
 @linked(RUN, BATCH, INT, INT, INT, INT, returns=types.UniTuple(INT, 2))
@@ -266,8 +289,8 @@ def assigned_range(run, batch, split, layer, part, parts):
     samples, inputs, blocks of parameters or pieces."""
     this = run.layers[layer]
     if split in (PIECES, PIECES_BELOW, WEIGHTS):
-        units, piece, _, _, down = _pieces(run, batch, split, layer)
-        return part_of(units // piece * down, part, parts)
+        units, across = _pieces(run, batch, split, layer)
+        return part_of(units.pieces * across.pieces, part, parts)
     if split in (UNITS, UNITS_BELOW):
         owner = this if split == UNITS else run.layers[layer - 1]
         first, last = part_of((owner.padded_features + owner.group - 1) // owner.group, part, parts)

@@ -326,7 +326,7 @@ class Writer:
             between=self._has_layer_between(layer),
             more=sum(each.trained for each in self._blocks[layer] if each.kind != "linear"),
             bytes_per_input=step.bytes_per_input,
-            markers=self.first_gradient_parts().count,
+            markers=self._markers,
             marked=-(-step.batch_size // LANES) if self.marks_together else 0,
             outputs=shape.out_features,
             loss=LOSS_KERNELS[shape.loss].price,
@@ -334,6 +334,13 @@ class Writer:
         )
 
     # How many parts a region is worth.
+
+    @property
+    def _markers(self) -> int:
+        """Parts that each need the marks of all columns; in pieces, what these are together of all parts' columns."""
+        row = self.layout.layers[0]
+        together = self.in_pieces and self.marks_together
+        return int(row.padded_features // row.piece) if together else self.first_gradient_parts().count
 
     def layer_flop(self, layer: int) -> float:
         """Of a layer's product in a step."""
@@ -354,7 +361,7 @@ class Writer:
 
     def _pieces(self, flop: float, layer: int) -> Parts:
         """Of a layer's units with samples."""
-        pieces = count_pieces(int(self.layout.layers[layer].padded_features), self.step.batch_size)
+        pieces = count_pieces(self.layout.layers[layer], self.step.batch_size)
         return self._in_pieces(flop, pieces, "samples")
 
     def _in_pieces(self, flop: float, pieces: int, across: str) -> Parts:
@@ -374,7 +381,10 @@ class Writer:
     def output_parts(self, *, gathers: bool = False) -> Parts:
         """gathers: the next batch in the same region."""
         gather = _price(_cost("gather", self._sizes(0, "gather"))) if gathers else 0.0
-        return self._moving_parts(self.layer_flop(self.last) + gather)
+        flop = self.layer_flop(self.last)
+        if self.in_pieces and self.layout.network.n_partials > 0:
+            flop = _cost("partial_logits", self._sizes(self.last - 1, "partial_logits")).flop
+        return self._moving_parts(flop + gather)
 
     def _moving_parts(self, work: float) -> Parts:
         """Of work by samples."""
@@ -393,11 +403,8 @@ class Writer:
 
     def gradient_parts(self) -> Parts:
         """Of the region of all gradients of weights, in pieces."""
-        layers = range(self.last + 1)
-        units = [int(row.padded_features) for row in self.layout.layers]
-        inputs = self.step.shape.widths
-        most = max(count_pieces(units[layer], inputs[layer], of_weights=True) for layer in layers)
-        return self._in_pieces(sum(map(self.layer_flop, layers)), most, "inputs")
+        flop = sum(self.layer_flop(layer) for layer in range(self.last + 1))
+        return self._in_pieces(flop, max(map(count_pieces, self.layout.layers)), "inputs")
 
     def first_gradient_parts(self) -> Parts:
         """Of the region in which the first layer's weights get their gradient."""

@@ -24,9 +24,9 @@ SPLITS_IN_WORDS = {
     "every part": "each does all samples for itself",
     "blocks": f"of {UPDATE_BLOCK:,} parameters",
     "inputs": f"of this layer, {LANES} of them together",
-    "pieces": f"whole panels of this layer's units with {PANEL} samples: all samples of some units, then of the next",
+    "pieces": f"some of this layer's units with {PANEL} samples: all samples of some units, then of the next",
     "pieces below": "the same of the layer below",
-    "pieces of weights": f"whole panels of units with {TILE_ROWS} inputs: all inputs of some units, then of the next",
+    "pieces of weights": f"some of this layer's units with {TILE_ROWS} inputs, one after the other",
     "samples of all units": f"samples of the batch, {LANES} of them together, with all units of this layer",
 }
 """What a line is split by, for each name in `engine.ownership.SPLITS`."""
