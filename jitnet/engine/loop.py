@@ -66,7 +66,7 @@ def _batch_of(run, step, rate):
 
 @helper
 def _across(batch, first, last):
-    """The same batch with what a part is assigned in the other direction."""
+    """The same batch with what a part is assigned of the other side."""
     return Batch(
         batch.indices,
         batch.next_indices,
@@ -133,8 +133,10 @@ def perform(run, first_line, last_line, first_step, last_step, part):
                 whole = by_reference(batch)
                 first, last = assigned_range(run, whole, line.split, line.layer, share, shares)
                 while first < last:
-                    begin, end, from_, to, first = next_piece(run, whole, line.split, line.layer, first, last)
-                    piece = by_reference(_across(batch, from_, to))
+                    begin, end, begin_across, end_across, first = next_piece(
+                        run, whole, line.split, line.layer, first, last
+                    )
+                    piece = by_reference(_across(batch, begin_across, end_across))
                     run_operation(line.operation, run, piece, line.layer, part, begin, end)
                 began = _note_line(run, step, k, part, began)
     restore_float_flags(flags)
