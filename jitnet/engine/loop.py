@@ -133,10 +133,8 @@ def perform(run, first_line, last_line, first_step, last_step, part):
                 whole = by_reference(batch)
                 first, last = assigned_range(run, whole, line.split, line.layer, share, shares)
                 while first < last:
-                    begin, end, begin_across, end_across, first = next_piece(
-                        run, whole, line.split, line.layer, first, last
-                    )
-                    piece = by_reference(_across(batch, begin_across, end_across))
+                    begin, end, across, across_end, first = next_piece(run, whole, line.split, line.layer, first, last)
+                    piece = by_reference(_across(batch, across, across_end))
                     run_operation(line.operation, run, piece, line.layer, part, begin, end)
                 began = _note_line(run, step, k, part, began)
     restore_float_flags(flags)
