@@ -259,7 +259,9 @@ def test_the_loop_calls_the_operation_of_each_line():
         "flush_denormals": lambda: 0,
         "restore_float_flags": lambda flags: None,
         "learning_rate": lambda schedule, step: 0.1,
-        "assigned_range": lambda run, batch, split, layer, part, parts: (10 * part, parts),
+        "assigned_range": lambda run, batch, split, layer, part, parts: (10 * part, 10 * part + parts),
+        "next_piece": lambda run, batch, split, layer, first, last: (first, last, 0, 0, last),
+        "_across": lambda batch, first, last: batch,
         "by_reference": lambda batch: batch,
         "_batch_of": lambda run, step, rate: f"batch {step}",
         "_now": lambda run: 0,
@@ -279,7 +281,7 @@ def test_the_loop_calls_the_operation_of_each_line():
         perform(SimpleNamespace(program=lines, schedule=None, call=call), 0, 2, 6, 7, part)
         return list(called)
 
-    assert performed(3, "barriers") == [(7, "batch 6", 2, 3, 30, 4)]  # the second line is for one part alone
+    assert performed(3, "barriers") == [(7, "batch 6", 2, 3, 30, 34)]  # the second line is for one part alone
     assert noted == [(6, 0, 3)]
     assert performed(0, "region ends") == [(7, "batch 6", 2, 0, 0, 4), (5, "batch 7", 1, 0, 0, 1)]
     # Where parts never meet each does all of its steps, as one part of one.
