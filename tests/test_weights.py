@@ -11,7 +11,7 @@ from loop import Loop, Problem, reference_run
 
 import jitnet
 from jitnet.errors import DataError, OutputError, UsageError
-from jitnet.training.weights import training_weights
+from jitnet.training.weighting import training_weights
 
 NAMES = ("cat", "dog", "eel")
 

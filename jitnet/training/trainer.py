@@ -30,7 +30,7 @@ from jitnet.training.pace import Pace
 from jitnet.training.plan import Plan, begin_run, data_of, make_plan, on_threads, plain_values
 from jitnet.training.samples import NewSamples
 from jitnet.training.stopping import EarlyStopping
-from jitnet.training.weights import evaluating_weights, training_weights
+from jitnet.training.weighting import evaluating_weights, training_weights
 
 if TYPE_CHECKING:
     from jitnet.compiler.reference import Struct
