@@ -1,6 +1,7 @@
 """Whether data fit a network, their classes or targets and the form of their values; and how well it predicts them."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +14,24 @@ from jitnet.errors import DataError, ModelError
 from jitnet.model.encoding import encode_targets
 from jitnet.model.network import Model
 
-__all__ = ["check_scaling", "fitted", "labels_for", "loss_and_accuracy", "loss_of_guessing"]
+__all__ = [
+    "Commonest",
+    "check_scaling",
+    "commonest_class",
+    "fitted",
+    "labels_for",
+    "loss_and_accuracy",
+    "loss_of_guessing",
+]
 
 Floats = npt.NDArray[np.float32]
+
+
+class Commonest(NamedTuple):
+    """The class that most samples have, by name, and their share, from 0 to 1: the accuracy of always predicting it."""
+
+    name: str
+    share: float
 
 
 def fitted(model: Model, split: Split, where: str) -> Split:
@@ -61,8 +77,21 @@ def loss_and_accuracy(model: Model, outputs: Floats, split: Split) -> tuple[floa
 
     judge = LOSS_KERNELS[model.config.loss].judge
     if split.targets is None:
-        return judge(outputs, split.labels), float((outputs.argmax(axis=1) == split.labels).mean())
+        return judge(outputs, split.labels), float(
+            np.average(outputs.argmax(axis=1) == split.labels, weights=split.weights)
+        )
     return judge(outputs, encode_targets(split.targets, model.target_scaling)), None
+
+
+def commonest_class(split: Split) -> Commonest | None:
+    """The commonest class of a split, of equal ones the first, by the weights of its samples; None where targets are
+    not classes."""
+    if split.targets is not None or not len(split):
+        return None
+    totals = np.bincount(split.labels, split.weights)
+    label = int(totals.argmax())
+    name = split.class_names[label] if split.class_names else str(label)
+    return Commonest(name, float(totals[label] / totals.sum()))
 
 
 def loss_of_guessing(model: Model, split: Split) -> float:
