@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from jitnet.datasets import ClassShare, Description, Listing, Sample
-from jitnet.evaluation import Deviation, Evaluation, TargetScore
+from jitnet.evaluation import Deviation, Evaluation, TargetScore, calibration, ranking_score, target_score
+from jitnet.model.fit import Commonest
 from jitnet.training.history import EpochReport
 
 FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
@@ -92,6 +93,8 @@ def evaluation(names: tuple[str, ...] = DIGITS, n_mistakes: int = 10) -> SimpleN
         SimpleNamespace(index=100 + 7 * i, label=i % n, predicted=(i + 1) % n, probability=0.999 - i / 100)
         for i in range(n_mistakes)
     )
+    chances = generator.random(500).round(2)
+    truths = generator.random(500) < chances
     total = int(confusion.sum())
     accuracy = right.sum() / total
     return SimpleNamespace(
@@ -102,13 +105,21 @@ def evaluation(names: tuple[str, ...] = DIGITS, n_mistakes: int = 10) -> SimpleN
         classes=classes,
         confusion=confusion,
         mistakes=mistakes,
+        commonest=Commonest(names[0], 0.1135),
+        never_predicted=(),
+        calibration=calibration(truths, chances),
+        ranking=ranking_score(names[1], truths, chances) if n == 2 else None,
     )
 
 
 def numbers_evaluation(names: tuple[str, ...] = ("width in mm", "height"), n: int = 5) -> Evaluation:
-    scores = tuple(TargetScore(name, 12.3456, 9.8765, 0.9123) for name in names)
+    true = np.random.default_rng(1).normal(1000, 40, 300)
+    residuals = target_score("", true, true + np.random.default_rng(2).normal(0, 12, 300)).residuals
+    scores = tuple(TargetScore(name, 12.3456, 9.8765, 0.9123, -0.1234, residuals) for name in names)
     far = tuple(Deviation(7 * k, tuple(1000.25 for _ in names), tuple(987.5 for _ in names)) for k in range(n))
-    return Evaluation(0.0812, 360, "regress", rmse=12.3456, mae=9.8765, r2=0.9123, targets=scores, deviations=far)
+    return Evaluation(
+        0.0812, 360, "regress", rmse=12.3456, mae=9.8765, r2=0.9123, bias=-0.1234, targets=scores, deviations=far
+    )
 
 
 def images(n: int = 200, size: int = 28) -> np.ndarray:

@@ -47,7 +47,7 @@ class TargetScore:
     rmse: float
     mae: float
     r2: float
-    bias: float = math.nan
+    bias: float
     residuals: Residuals | None = field(default=None, repr=False, compare=False)
 
 

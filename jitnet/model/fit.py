@@ -1,7 +1,6 @@
 """Whether data fit a network, their classes or targets and the form of their values; and how well it predicts them."""
 
-from dataclasses import replace
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,11 +26,17 @@ __all__ = [
 Floats = npt.NDArray[np.float32]
 
 
-class Commonest(NamedTuple):
+@dataclass(frozen=True)
+class Commonest:
     """The class that most samples have, by name, and their share, from 0 to 1: the accuracy of always predicting it."""
 
     name: str
     share: float
+
+    @property
+    def in_words(self) -> str:
+        """What to show beside an accuracy."""
+        return f"always predicting {self.name} gives {self.share:.2%}"
 
 
 def fitted(model: Model, split: Split, where: str) -> Split:

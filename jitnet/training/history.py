@@ -1,11 +1,13 @@
 """What a training reports: the progress of an epoch, the results of an epoch, and the whole run."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from jitnet.model.fit import Commonest
 
 __all__ = ["EpochReport", "History", "StepReport"]
 
@@ -103,7 +105,9 @@ class History:
     `history.train_loss`. outcome: why the run ended, in words. stopped: whether it was stopped before its end, by
     request, by a callback or by its caller. reached: whether the last watched accuracy is the target accuracy or more;
     True without a target. kept: the epoch whose parameters the model has, where held-out data chose it. final_test:
-    loss and accuracy (None where targets are numbers) on the test set where it is measured once, at the end. costliest:
+    loss and accuracy (None where targets are numbers) on the test set where it is measured once, at the end. commonest:
+    of each part of the data, "train", "val" or "test", the class that most of its samples have, and its share, which is
+    the accuracy of always predicting it; empty where targets are numbers. costliest:
     the three operations that took longest, by name, and their shares of the steps' time. threads, threads_reason: how
     many threads it ended on, and why, with the counts that were tried.
     """
@@ -117,6 +121,7 @@ class History:
     costliest: tuple[tuple[str, float], ...] = ()
     threads: int = 1
     threads_reason: str = ""
+    commonest: Mapping[str, Commonest] = field(default_factory=dict)
 
     train_loss = _Column("train_loss", "Mean training loss of each epoch")
     train_accuracy = _Column("train_accuracy", "Share of right predictions on the training data in each epoch")
@@ -166,6 +171,10 @@ class History:
             last = self.epochs[-1]
             value = self.final_test[last.metric == "accuracy"]
             lines.append(f"test {last.metric} {last.in_words(value)}, evaluated once")
+        parts = [(heading, self.commonest[part]) for heading, part in _PARTS.items() if part in self.commonest]
+        shares = [f"{one.share:.2%} for {one.name} ({heading})" for heading, one in parts if self._has(heading)]
+        if shares:
+            lines.append(f"always predicting the commonest class gives {', '.join(shares)}")
         return "\n".join(lines)
 
     def _has(self, name: str) -> bool:
