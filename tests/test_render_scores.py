@@ -1,4 +1,4 @@
-"""What an evaluation shows: scores beside what guessing gives, thresholds, and charts that say the same as the numbers."""
+"""What an evaluation shows: scores beside what guessing gives, thresholds, and charts that agree with the numbers."""
 
 import io
 import re
@@ -54,10 +54,8 @@ def test_two_classes_have_thresholds_of_which_the_best_is_marked():
     assert len(rows) == len({*(score.threshold for score in result.ranking.thresholds), result.ranking.best.threshold})
     best = result.ranking.best
     [marked] = [row for row in rows if row[0].endswith("*")]
-    assert marked == [
-        f"{best.threshold:.4f}*",
-        *(f"{v:.2%}" for v in (best.precision, best.recall, best.f1, best.predicted)),
-    ]
+    shares = (best.precision, best.recall, best.f1, best.predicted)
+    assert marked == [f"{best.threshold:.4f}*", *(f"{share:.2%}" for share in shares)]
     assert [row[0] for row in rows] == sorted(row[0] for row in rows)
     assert "* the best F1, chosen on these rows: on others it is likely to be lower" in lines
     assert the_line(lines, "ROC AUC").split()[2] == f"{result.ranking.roc_auc:.4f}"
