@@ -233,8 +233,8 @@ def test_weights_count_as_copies_do():
     model = sure_of_the_brightest(2)
     weighted = evaluate(model, Split(rows, labels, weights=copies.astype(float)))
     copied = evaluate(model, Split(rows.repeat(copies, axis=0), labels.repeat(copies)))
-    for name in ("accuracy", "commonest"):
-        assert getattr(weighted, name) == getattr(copied, name)
+    assert (weighted.accuracy, weighted.commonest) == (copied.accuracy, copied.commonest)
+    assert weighted.loss == pytest.approx(copied.loss)
     for name in ("roc_auc", "average_precision", "brier", "share"):
         assert getattr(weighted.ranking, name) == pytest.approx(getattr(copied.ranking, name))
     assert weighted.calibration.error == pytest.approx(copied.calibration.error)
@@ -244,9 +244,17 @@ def test_weights_count_as_copies_do():
     assert (weighted.n, weighted.confusion.sum(), sum(one.support for one in weighted.classes)) == (4, 4, 4)
 
 
-def test_samples_without_any_weight_are_refused():
-    split = Split(np.eye(3, dtype=np.float32), np.arange(3), weights=np.zeros(3))
-    with pytest.raises(DataError, match="the weights of all 3 samples are 0; give some of them a weight above 0"):
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (np.zeros(3), "weights: all weights are zero"),
+        (np.ones(2), "expected 3 numbers, one a sample"),
+        (np.array([1.0, -1.0, 2.0]), r"the weight of sample 1 \(from 0\) is -1"),
+    ],
+)
+def test_weights_that_nothing_can_be_weighed_by_are_refused(weights, message):
+    split = Split(np.eye(3, dtype=np.float32), np.arange(3), weights=weights)
+    with pytest.raises(DataError, match=message):
         evaluate(sure_of_the_brightest(), split)
 
 

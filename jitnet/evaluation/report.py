@@ -1,7 +1,7 @@
 """The evaluation of a network on data of its task."""
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from jitnet.config import check_arguments
 from jitnet.datasets import Dataset, Split
-from jitnet.errors import DataError, ModelError
+from jitnet.datasets.weights import check_weights
+from jitnet.errors import ModelError
 from jitnet.evaluation.classes import ClassScore, Mistake, class_scores, most_confident
 from jitnet.evaluation.numbers import Deviation, TargetScore, largest_errors, target_score
 from jitnet.evaluation.ranking import RankingScore, ranking_score
@@ -82,8 +83,8 @@ def evaluate(model: Model, data: Dataset | Split, *, n_mistakes: int = 10) -> Ev
         model.check_features(data)
     if len(split) == 0:
         raise ModelError(f"{where}: there are no samples to evaluate on; name data that has some")
-    if split.weights is not None and not split.weights.any():
-        raise DataError(f"{where}: the weights of all {len(split)} samples are 0; give some of them a weight above 0")
+    if split.weights is not None:
+        split = replace(split, weights=check_weights(split.weights, len(split), f"{where}: weights"))
     split = fitted(model, split, where)
     check_scaling(model, data)
     outputs = model.outputs(split.images)
