@@ -37,6 +37,28 @@ def test_an_accuracy_is_beside_what_the_commonest_class_gives():
     assert the_line(shown(result), "accuracy").endswith(" wrong); always predicting 7 gives 11.35%")
 
 
+def summary(**fields: object) -> list[str]:
+    """The lines of a training's summary, with shares that tell its parts apart."""
+    shares = {"train": Commonest("a", 0.5), "val": Commonest("a", 0.25), "test": Commonest("b", 0.75)}
+    final_test = fields.pop("final_test", None)
+
+    def show(console: Console) -> None:
+        with render.TrainingView(render.Consoles(console, console, console), 1) as view:
+            view.epoch(fake.epoch(1, 1, **fields))
+            view.summary(commonest=shares, final_test=final_test)
+
+    return lines_of(show, None)
+
+
+def test_a_trained_accuracy_is_beside_what_the_commonest_class_gives():
+    assert the_line(summary(), "best test accuracy").endswith(" in epoch 1; always predicting b gives 75.00%")
+    lines = summary(val_accuracy=0.93, test_accuracy=None, final_test=(0.3, 0.9))
+    assert the_line(lines, "best validation accuracy").endswith(" in epoch 1; always predicting a gives 25.00%")
+    assert the_line(lines, "test accuracy").endswith("90.00%, evaluated once; always predicting b gives 75.00%")
+    line = the_line(summary(test_accuracy=None), "training accuracy")
+    assert line.endswith("no others to evaluate on; always predicting a gives 50.00%")
+
+
 def test_a_class_that_is_never_predicted_is_named():
     result = fake.evaluation()
     assert not [line for line in shown(result) if "never" in line]
@@ -67,16 +89,25 @@ def test_two_classes_have_thresholds_of_which_the_best_is_marked():
 @pytest.mark.parametrize("width", [80, 120, None])
 def test_charts_are_side_by_side_where_there_is_room(width):
     lines = shown(fake.evaluation(("no", "yes"), 0), width)
-    assert re.search(r"^ROC: true positive rate +Calibration: share of yes$", "\n".join(lines), re.MULTILINE)
+    assert re.search(
+        r"^ROC: true positive rate +Calibration .error \d\.\d\d%.: share of yes$", "\n".join(lines), re.MULTILINE
+    )
     lines = shown(fake.evaluation(), width)
-    assert re.search(r"^Calibration: share that is right +Samples by probability$", "\n".join(lines), re.MULTILINE)
+    assert re.search(
+        r"^Calibration .error \d\.\d\d%.: share right +Samples by probability$", "\n".join(lines), re.MULTILINE
+    )
     lines = shown(fake.numbers_evaluation(), width)
     assert re.search(r"^height: predicted by true +height: samples by residual$", "\n".join(lines), re.MULTILINE)
 
 
+def test_the_calibration_error_is_in_the_title():
+    result = fake.evaluation()
+    assert f"Calibration (error {result.calibration.error:.2%}): share right" in " ".join(shown(result))
+
+
 def test_charts_are_one_below_the_other_in_a_narrow_terminal():
     lines = shown(fake.evaluation(("no", "yes"), 0), 50)
-    assert lines.index("Calibration: share of yes") > lines.index("ROC: true positive rate") + 9
+    assert lines.index(the_line(lines, "Calibration")) > lines.index("ROC: true positive rate") + 9
 
 
 @pytest.mark.parametrize("ascii_only", [False, True])

@@ -66,8 +66,6 @@ def evaluation(
     pairs.append(("loss", f"{result.loss:.4f}"))
     if result.ranking is not None:
         pairs += _ranking_facts(result.ranking)
-    if result.calibration is not None:
-        pairs.append(("calibration", f"off by {result.calibration.error:.2%} on average (expected calibration error)"))
     facts(console, pairs)
     console.print()
     rows: list[list[Cell]] = [
@@ -278,18 +276,19 @@ def _thresholds(console: Console, ranking: "RankingScore") -> None:
 def _class_panels(console: Console, found: "Calibration", ranking: "RankingScore | None") -> list[Panel]:
     """Calibration, beside the ROC curve of two classes; of more beside how many samples have which probability."""
     filled = [one for one in found.bins if one.n]
+    title = f"Calibration (error {found.error:.2%}): share "
     points = Curve([one.probability for one in filled], [one.share for one in filled])
     if ranking is None:
         counts, label = [one.n for one in found.bins], "probability"
         return [
-            partial(_unit_chart, console, points, "Calibration: share that is right", label),
+            partial(_unit_chart, console, points, title + "right", label),
             lambda width: histogram(console, counts, UNIT, title="Samples by probability", x_label=label, width=width),
         ]
     roc = Curve(ranking.roc[:, 0].tolist(), ranking.roc[:, 1].tolist())
     name = ranking.positive
     return [
         partial(_unit_chart, console, roc, "ROC: true positive rate", "false positive rate"),
-        partial(_unit_chart, console, points, f"Calibration: share of {name}", f"probability of {name}"),
+        partial(_unit_chart, console, points, title + f"of {name}", f"probability of {name}"),
     ]
 
 

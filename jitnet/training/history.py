@@ -105,11 +105,11 @@ class History:
     `history.train_loss`. outcome: why the run ended, in words. stopped: whether it was stopped before its end, by
     request, by a callback or by its caller. reached: whether the last watched accuracy is the target accuracy or more;
     True without a target. kept: the epoch whose parameters the model has, where held-out data chose it. final_test:
-    loss and accuracy (None where targets are numbers) on the test set where it is measured once, at the end. commonest:
-    of each part of the data, "train", "val" or "test", the class that most of its samples have, and its share, which is
-    the accuracy of always predicting it; empty where targets are numbers. costliest:
+    loss and accuracy (None where targets are numbers) on the test set where it is measured once, at the end. costliest:
     the three operations that took longest, by name, and their shares of the steps' time. threads, threads_reason: how
-    many threads it ended on, and why, with the counts that were tried.
+    many threads it ended on, and why, with the counts that were tried. commonest: of each part of the data, "train",
+    "val" or "test", the class that most of its samples have, and its share, which is the accuracy of always predicting
+    it; empty where targets are numbers.
     """
 
     epochs: tuple[EpochReport, ...]
@@ -171,10 +171,10 @@ class History:
             last = self.epochs[-1]
             value = self.final_test[last.metric == "accuracy"]
             lines.append(f"test {last.metric} {last.in_words(value)}, evaluated once")
-        parts = [(heading, self.commonest[part]) for heading, part in _PARTS.items() if part in self.commonest]
-        shares = [f"{one.share:.2%} for {one.name} ({heading})" for heading, one in parts if self._has(heading)]
-        if shares:
-            lines.append(f"always predicting the commonest class gives {', '.join(shares)}")
+        measured = [name for name in _PARTS if self._has(name) or (name == "test" and self.final_test is not None)]
+        guesses = [(name, self.commonest[_PARTS[name]]) for name in measured if _PARTS[name] in self.commonest]
+        if guesses:
+            lines.append("; ".join(f"{guess.in_words} ({name})" for name, guess in guesses))
         return "\n".join(lines)
 
     def _has(self, name: str) -> bool:
