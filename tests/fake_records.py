@@ -1,5 +1,6 @@
 """Records as the training rooms make them, filled by hand, to be shown."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -7,7 +8,16 @@ from typing import Any
 import numpy as np
 
 from jitnet.datasets import ClassShare, Description, Listing, Sample
-from jitnet.evaluation import Deviation, Evaluation, TargetScore, calibration, ranking_score, target_score
+from jitnet.evaluation import (
+    Deviation,
+    Evaluation,
+    QuantileScore,
+    TargetScore,
+    calibration,
+    label_scores,
+    ranking_score,
+    target_score,
+)
 from jitnet.model.fit import Commonest
 from jitnet.training.history import EpochReport
 
@@ -119,6 +129,29 @@ def numbers_evaluation(names: tuple[str, ...] = ("width in mm", "height"), n: in
     far = tuple(Deviation(7 * k, tuple(1000.25 for _ in names), tuple(987.5 for _ in names)) for k in range(n))
     return Evaluation(
         0.0812, 360, "regress", rmse=12.3456, mae=9.8765, r2=0.9123, bias=-0.1234, targets=scores, deviations=far
+    )
+
+
+def quantiles_evaluation() -> Evaluation:
+    found = numbers_evaluation()
+    quantiles = tuple(QuantileScore(level, level + 0.0125, 3.25) for level in (0.1, 0.5, 0.9))
+    return replace(found, targets=tuple(replace(score, quantiles=quantiles) for score in found.targets))
+
+
+def labels_evaluation(names: tuple[str, ...] = ("red", "round", "never seen")) -> Evaluation:
+    generator = np.random.default_rng(3)
+    chances = generator.random((200, len(names))).round(2)
+    truths = generator.random(chances.shape) < chances
+    chances[:, -1] /= 2
+    return Evaluation(
+        0.5,
+        200,
+        "classify",
+        0.75,
+        label_scores(names, truths, chances),
+        commonest=Commonest("what is commonest of each label", 0.625),
+        never_predicted=names[-1:],
+        calibration=calibration(truths.ravel(), chances.ravel()),
     )
 
 

@@ -10,7 +10,7 @@ import jitnet
 from jitnet.config import ModelConfig
 from jitnet.datasets import Dataset, Scaling, Split, from_arrays, load, stratified_split
 from jitnet.errors import DataError, ModelError
-from jitnet.evaluation import check_scaling, evaluate
+from jitnet.evaluation import calibration, check_scaling, evaluate, label_scores, quantile_scores, target_score
 from jitnet.model import Model
 
 
@@ -287,3 +287,57 @@ def test_numbers_have_a_bias_and_residuals():
     record = found.as_record()
     assert not {"accuracy", "commonest", "calibration", "ranking", "never_predicted"} & record.keys()
     assert record["targets"][0]["residuals"]["counts"].sum() == 40
+
+
+def labelled(weights: np.ndarray | None = None) -> Dataset:
+    """Three yes/no labels: the first two are signs of features, the third nothing has."""
+    rows = np.random.default_rng(3).normal(size=(60, 4))
+    yes = np.stack([rows[:, 0] > 0, rows[:, 1] > 1, np.zeros(60, bool)], axis=1)
+    return from_arrays(rows, yes, task="label", target_names=["plus", "large", "none"], sample_weight=weights)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_labels_are_scored_one_by_one(weighted):
+    data = labelled(np.random.default_rng(4).random(60) if weighted else None)
+    config = ModelConfig(in_features=4, n_targets=3, hidden=(), loss="binary-cross-entropy")
+    model = Model.create(config, data)
+    model.set_parameters([np.eye(3, 4, dtype=np.float32) * 5], [np.array([0, -9, -9], np.float32)])
+    found = evaluate(model, data)
+    chances, truths, weights = model.predict(data.train.images), data.train.targets, data.train.weights
+    assert repr(found.classes) == repr(label_scores(model.target_names, truths, chances, weights))
+    assert found.accuracy == pytest.approx(np.mean([one.accuracy for one in found.classes]))
+    assert found.commonest.share == pytest.approx(np.mean([one.commonest for one in found.classes]))
+    assert found.commonest.in_words.startswith("always predicting what is commonest of each label gives ")
+    assert found.classes[0].roc_auc == 1.0
+    repeated = None if weights is None else weights.repeat(3)
+    assert found.calibration == calibration(truths.ravel(), chances.ravel(), repeated)
+    assert (found.ranking, found.mistakes, found.confusion.size) == (None, (), 0)
+
+
+def test_a_label_that_is_never_predicted_is_named_where_some_sample_has_it():
+    data = labelled()
+    model = Model.create(ModelConfig(in_features=4, n_targets=3, hidden=(), loss="binary-cross-entropy"), data)
+    model.set_parameters([np.zeros((3, 4), np.float32)], [np.array([9, -9, -9], np.float32)])
+    assert evaluate(model, data).never_predicted == ("large",)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_quantiles_have_coverage_and_pinball_loss_of_each_target(weighted):
+    rng = np.random.default_rng(5)
+    rows, targets = rng.normal(size=(50, 3)), rng.normal(20, 4, (50, 2))
+    weights = rng.random(50) if weighted else None
+    data = from_arrays(rows, targets, target_names=["a", "b"], sample_weight=weights)
+    levels = (0.1, 0.4, 0.9)
+    config = ModelConfig(in_features=3, n_targets=2, hidden=(4,), loss="quantile", quantiles=levels)
+    model = Model.create(config, data, seed=1)
+    found, predicted = evaluate(model, data), model.predict(data.train.images)
+    assert model.output_names == ("a 0.1", "a 0.4", "a 0.9", "b 0.1", "b 0.4", "b 0.9")
+    for k, score in enumerate(found.targets):
+        of_target = predicted[:, 3 * k : 3 * k + 3]
+        expected = quantile_scores(levels, targets[:, k], of_target, data.train.weights)
+        assert [one.level for one in score.quantiles] == list(levels)
+        assert [one.coverage for one in score.quantiles] == pytest.approx([one.coverage for one in expected])
+        assert [one.pinball for one in score.quantiles] == pytest.approx([one.pinball for one in expected], rel=1e-5)
+        middle = target_score("", targets[:, k], of_target[:, 1], data.train.weights)
+        assert (score.rmse, score.bias) == pytest.approx((middle.rmse, middle.bias), rel=1e-4)
+    assert evaluate(model, data).as_record()["targets"][0]["quantiles"][2]["level"] == 0.9

@@ -200,3 +200,24 @@ def test_an_odd_panel_has_its_line_to_itself():
     lines = lines_of(show, 80)
     assert [line.count("at most") for line in lines if "at most" in line] == [2, 1]
     assert "" in lines
+
+
+def test_labels_have_a_row_each_with_its_accuracy_beside_the_commonest():
+    result = fake.labels_evaluation()
+    lines = shown(result)
+    red = result.classes[0]
+    shares = [f"{share:.2%}" for share in (red.accuracy, red.commonest, red.precision, red.recall, red.f1)]
+    assert the_line(lines, "red").split() == ["red", *shares, f"{red.roc_auc:.4f}", str(red.support)]
+    wrong = sum(score.n_wrong for score in result.classes)
+    told = f"75.00% ({wrong} of 600 labels wrong); always predicting what is commonest of each label gives 62.50%"
+    assert " ".join(" ".join(lines[:2]).split()) == f"accuracy {told}"
+    assert the_line(lines, "never predicted").split()[2:] == ["never", "seen"]
+    text = "\n".join(lines)
+    assert re.search(r"^Calibration .error \d\.\d\d%.: share of yes +Labels by probability$", text, re.MULTILINE)
+
+
+def test_quantiles_show_what_they_cover():
+    lines = shown(fake.quantiles_evaluation())
+    assert ["height", "0.9", "91.25%", "3.25"] in [line.split() for line in lines]
+    assert "Share of the rows whose target is at or below the predicted quantile" in lines
+    assert "quantile" not in " ".join(shown(fake.numbers_evaluation()))

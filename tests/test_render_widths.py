@@ -131,6 +131,8 @@ SCREENS: dict[str, Callable[[Console], None]] = {
     "evaluation, many targets": lambda console: render.evaluation(
         console, fake.numbers_evaluation(tuple(f"target {k}" for k in range(60)))
     ),
+    "evaluation, labels": lambda console: render.evaluation(console, fake.labels_evaluation()),
+    "evaluation, quantiles": lambda console: render.evaluation(console, fake.quantiles_evaluation()),
     "evaluation, two classes": lambda console: render.evaluation(console, fake.evaluation(("no", "yes"), 0)),
     "evaluation, long names": lambda console: render.evaluation(console, fake.evaluation(fake.FASHION, 0)),
     "evaluation, many classes": lambda console: render.evaluation(

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from jitnet.evaluation.quantiles import QuantileScore
+
 __all__ = ["Deviation", "Residuals", "TargetScore", "largest_errors", "target_score"]
 
 Doubles = npt.NDArray[np.float64]
@@ -41,7 +43,8 @@ class Residuals:
 class TargetScore:
     """The scores of a target, in its unit. rmse: root of the mean squared error. mae: mean absolute error. r2:
     1 - mean squared error / variance, 1 at best, 0 for predicting the mean; NaN where the target never changes. bias:
-    mean of predicted - true, above 0 where predictions are too high. residuals: to be drawn."""
+    mean of predicted - true, above 0 where predictions are too high. residuals: to be drawn. quantiles:
+    scores of each, where a network predicts several."""
 
     name: str
     rmse: float
@@ -49,6 +52,7 @@ class TargetScore:
     r2: float
     bias: float
     residuals: Residuals | None = field(default=None, repr=False, compare=False)
+    quantiles: tuple[QuantileScore, ...] = ()
 
 
 def target_score(

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.config import check_arguments
+from jitnet.config import LOSSES, check_arguments
 from jitnet.datasets import Dataset, Split
 from jitnet.datasets.weights import check_weights
 from jitnet.errors import ModelError
 from jitnet.evaluation.classes import ClassScore, Mistake, class_scores, most_confident
+from jitnet.evaluation.multilabel import label_scores
 from jitnet.evaluation.numbers import Deviation, TargetScore, largest_errors, target_score
+from jitnet.evaluation.quantiles import quantile_scores
 from jitnet.evaluation.ranking import RankingScore, ranking_score
 from jitnet.evaluation.reliability import Calibration, calibration
 from jitnet.model import Model
@@ -37,8 +39,13 @@ class Evaluation:
     how far that of the predicted class is from the accuracy. ranking: of two classes how well the probability of the
     second one tells it from the first; None for more.
 
-    Of numbers. rmse, mae, r2, bias: means over targets. targets: scores of each, in its unit. deviations: the largest
-    errors first, by the standardised targets.
+    Of yes/no labels. accuracy: share of right ones. commonest: its share is the accuracy of predicting for each label
+    what most samples have. classes: a `LabelScore` of each label's yes. never_predicted: labels that some samples have
+    and no prediction. calibration: of a yes, all labels together. There are no confusion, mistakes and ranking.
+
+    Of numbers, of which a network of quantiles predicts the one that is closest to the median. rmse, mae, r2, bias:
+    means over targets. targets: scores of each and of its quantiles, in its unit. deviations: the largest errors first,
+    by the standardised targets.
     """
 
     loss: float
@@ -61,8 +68,8 @@ class Evaluation:
 
     def as_record(self) -> dict[str, Any]:
         """Return the fields of the task, as plain values."""
-        of_classes = {"accuracy", "classes", "confusion", "mistakes", "commonest", "never_predicted", "calibration"}
-        of_classes.add("ranking")
+        of_classes = {"accuracy", "commonest", "classes", "never_predicted", "confusion", "mistakes", "calibration"}
+        of_classes |= {"ranking"}
         of_numbers = {"rmse", "mae", "r2", "bias", "targets", "deviations"}
         other_task = of_numbers if self.task == "classify" else of_classes
         return {name: value for name, value in asdict(self).items() if name not in other_task}
@@ -90,22 +97,48 @@ def evaluate(model: Model, data: Dataset | Split, *, n_mistakes: int = 10) -> Ev
     outputs = model.outputs(split.images)
     if split.targets is None:
         return _judge_classes(model, outputs, split, n_mistakes)
+    if split.target == "label":
+        return _judge_labels(model, outputs, split)
     return _judge_numbers(model, outputs, split, n_mistakes)
 
 
 def _judge_numbers(model: Model, outputs: Floats, split: Split, n_mistakes: int) -> Evaluation:
     targets = np.asarray(split.targets)
     loss, _ = loss_and_accuracy(model, outputs, split)
-    predictions = decode_targets(outputs, model.target_scaling)
-    scores = tuple(
-        target_score(name, targets[:, k], predictions[:, k], split.weights) for k, name in enumerate(model.target_names)
-    )
+    shape, weights = model.config, split.weights
+    predictions = decode_targets(outputs, model.target_scaling, shape.outputs_per_target)
+    levels = shape.quantiles if "quantiles" in LOSSES[shape.loss].fields else ()
+    of_each = predictions.reshape(len(split), len(model.target_names), shape.outputs_per_target)
+    typical = of_each[:, :, int(np.abs(np.array(levels) - 0.5).argmin()) if levels else 0]
+    scores = []
+    for k, name in enumerate(model.target_names):
+        score = target_score(name, targets[:, k], typical[:, k], weights)
+        quantiles = quantile_scores(levels, targets[:, k], of_each[:, k], weights) if levels else ()
+        scores.append(replace(score, quantiles=quantiles))
     rmse, mae, r2, bias = (
         float(np.mean([getattr(score, name) for score in scores])) for name in ("rmse", "mae", "r2", "bias")
     )
-    deviations = largest_errors(targets, predictions, model.target_scaling.scale, n_mistakes)
+    deviations = largest_errors(targets, typical, model.target_scaling.scale, n_mistakes)
     return Evaluation(
-        loss, len(split), "regress", rmse=rmse, mae=mae, r2=r2, bias=bias, targets=scores, deviations=deviations
+        loss, len(split), "regress", rmse=rmse, mae=mae, r2=r2, bias=bias, targets=tuple(scores), deviations=deviations
+    )
+
+
+def _judge_labels(model: Model, probabilities: Floats, split: Split) -> Evaluation:
+    """Scores of each label's yes; right is a label whose yes or no is the more probable one."""
+    truths, weights = np.asarray(split.targets), split.weights
+    loss, accuracy = loss_and_accuracy(model, probabilities, split)
+    scores = label_scores(model.target_names, truths, probabilities, weights)
+    repeated = None if weights is None else np.repeat(weights, truths.shape[1])
+    return Evaluation(
+        loss,
+        len(split),
+        "classify",
+        accuracy or 0.0,
+        scores,
+        commonest=commonest_class(split),
+        never_predicted=tuple(score.name for score in scores if score.support and not score.predicted),
+        calibration=calibration(truths.ravel(), probabilities.ravel(), repeated),
     )
 
 

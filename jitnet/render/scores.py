@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from jitnet.render.drawing import has_greys, pictures, to_grey
 from jitnet.render.tables import Cell, bar, empty_table, same_decimals, table
 
 if TYPE_CHECKING:
-    from jitnet.evaluation import Calibration, Evaluation, RankingScore, TargetScore
+    from jitnet.evaluation import Evaluation, LabelScore, RankingScore, TargetScore
 
 __all__ = ["evaluation"]
 
@@ -51,19 +51,17 @@ def evaluation(
     if result.task == "regress":
         _numbers_evaluation(console, result, images, image_shape, data)
         return
+    if not result.confusion.size:
+        _labels_evaluation(console, result, data)
+        return
     wrong = int(result.confusion.sum() - np.trace(result.confusion))
-    accuracy = Text(f"{result.accuracy:.2%}", style="bold green")
-    compared = f" ({wrong:,} of {result.n:,} wrong)" + (f"; {result.commonest.in_words}" if result.commonest else "")
     pairs: list[tuple[str, str | Text]] = []
     if data is not None:
         known = len(result.classes)
         found = f"{known:,} classes" if data["n_classes"] == known else f"{data['n_classes']:,} of {known:,} classes"
         part = f"{PARTS[data['part']]}, {data['n']:,} row{'s' * (data['n'] != 1)}, {found}"
         pairs.append(("data", Text.assemble((data["name"], "bold"), f": {part}")))
-    pairs.append(("accuracy", accuracy.append(compared, style="not bold default")))
-    if result.never_predicted:
-        pairs.append(("never predicted", Text(_some(result.never_predicted), style=WARN)))
-    pairs.append(("loss", f"{result.loss:.4f}"))
+    pairs += _accuracy_facts(result, f"{wrong:,} of {result.n:,} wrong")
     if result.ranking is not None:
         pairs += _ranking_facts(result.ranking)
     facts(console, pairs)
@@ -91,7 +89,7 @@ def evaluation(
         _worst_confusions(console, result.confusion, names)
     if result.calibration is not None:
         console.print()
-        panels(console, _class_panels(console, result.calibration, result.ranking))
+        panels(console, _class_panels(console, result))
     if images is not None and image_shape is not None and result.mistakes:
         console.print()
         console.print(Text("Most confident mistakes", style="bold"))
@@ -101,6 +99,50 @@ def evaluation(
             for mistake in result.mistakes
         ]
         pictures(console, list(shown), captions)
+
+
+def _accuracy_facts(result: "Evaluation", wrong: str) -> list[tuple[str, str | Text]]:
+    """The accuracy beside that of always predicting the commonest class, classes that are never predicted, the loss."""
+    accuracy = Text(f"{result.accuracy:.2%}", style="bold green")
+    compared = f" ({wrong})" + (f"; {result.commonest.in_words}" if result.commonest else "")
+    pairs: list[tuple[str, str | Text]] = [("accuracy", accuracy.append(compared, style="not bold default"))]
+    if result.never_predicted:
+        pairs.append(("never predicted", Text(_some(result.never_predicted), style=WARN)))
+    return [*pairs, ("loss", f"{result.loss:.4f}")]
+
+
+def _labels_evaluation(console: Console, result: "Evaluation", data: Mapping[str, Any] | None) -> None:
+    """Of labels that are each yes or no."""
+    scores = cast("tuple[LabelScore, ...]", result.classes)
+    count, total = len(scores), result.n * len(scores)
+    pairs: list[tuple[str, str | Text]] = []
+    if data is not None:
+        part = f"{PARTS[data['part']]}, {data['n']:,} row{'s' * (data['n'] != 1)}, {count:,} label{'s' * (count != 1)}"
+        pairs.append(("data", Text.assemble((data["name"], "bold"), f": {part}")))
+    wrong = sum(score.n_wrong for score in scores)
+    facts(console, pairs + _accuracy_facts(result, f"{wrong:,} of {total:,} labels wrong"))
+    console.print()
+    rows: list[list[Cell]] = [
+        [
+            Text(score.name),
+            *(_percent(share) for share in (score.accuracy, score.commonest, score.precision, score.recall, score.f1)),
+            _share(score.roc_auc),
+            score.support,
+        ]
+        for score in scores[:MOST_TARGETS]
+    ]
+    more = count - len(rows)
+    table(
+        console,
+        ["label", "accuracy", "commonest", "precision", "recall", "F1", "ROC AUC", "samples"],
+        rows,
+        explained={"commonest": "commonest: the accuracy of always predicting what most rows have"},
+        footnotes=[f"and {more:,} more labels"] if more > 0 else [],
+        spare=["samples", "precision", "recall", "ROC AUC", "F1"],
+    )
+    if result.calibration is not None:
+        console.print()
+        panels(console, _class_panels(console, result))
 
 
 def _numbers_evaluation(
@@ -130,6 +172,9 @@ def _numbers_evaluation(
     more = count - len(shown_targets)
     footnotes = [f"and {more:,} more targets"] if more > 0 else []
     table(console, ["target", "RMSE", "MAE", "R²", "bias"], rows, footnotes=footnotes, spare=["bias", "MAE"])
+    if any(score.quantiles for score in result.targets):
+        console.print()
+        _quantiles(console, shown_targets)
     if drawn := _number_panels(console, result.targets[:SHOWN]):
         console.print()
         panels(console, drawn)
@@ -151,6 +196,22 @@ def _numbers_evaluation(
             for one, target, guess in zip(result.deviations, true, predicted, strict=True)
         ]
         table(console, ["sample", "true", "predicted"], found, title="Largest errors")
+
+
+def _quantiles(console: Console, scores: Sequence["TargetScore"]) -> None:
+    """How many targets are at or below each predicted quantile, beside how many should be."""
+    rows: list[list[Cell]] = [
+        [Text(score.name), f"{one.level:g}", _percent(one.coverage), f"{one.pinball:.4g}"]
+        for score in scores
+        for one in score.quantiles
+    ]
+    table(
+        console,
+        ["target", "quantile", "at or below", "pinball loss"],
+        rows,
+        title="Share of the rows whose target is at or below the predicted quantile",
+        spare=["pinball loss"],
+    )
 
 
 def _share(r2: float) -> str:
@@ -273,22 +334,26 @@ def _thresholds(console: Console, ranking: "RankingScore") -> None:
     )
 
 
-def _class_panels(console: Console, found: "Calibration", ranking: "RankingScore | None") -> list[Panel]:
-    """Calibration, beside the ROC curve of two classes; of more beside how many samples have which probability."""
+def _class_panels(console: Console, result: "Evaluation") -> list[Panel]:
+    """Calibration, beside the ROC curve of two classes, otherwise beside how many samples have which probability."""
+    found, ranking = result.calibration, result.ranking
+    assert found is not None
     filled = [one for one in found.bins if one.n]
-    title = f"Calibration (error {found.error:.2%}): share "
     points = Curve([one.probability for one in filled], [one.share for one in filled])
-    if ranking is None:
-        counts, label = [one.n for one in found.bins], "probability"
+    title = f"Calibration (error {found.error:.2%}): share "
+    if ranking is not None:
+        roc, name = Curve(ranking.roc[:, 0].tolist(), ranking.roc[:, 1].tolist()), ranking.positive
         return [
-            partial(_unit_chart, console, points, title + "right", label),
-            lambda width: histogram(console, counts, UNIT, title="Samples by probability", x_label=label, width=width),
+            partial(_unit_chart, console, roc, "ROC: true positive rate", "false positive rate"),
+            partial(_unit_chart, console, points, f"{title}of {name}", f"probability of {name}"),
         ]
-    roc = Curve(ranking.roc[:, 0].tolist(), ranking.roc[:, 1].tolist())
-    name = ranking.positive
+    counts = [one.n for one in found.bins]
+    what, counted = ("right", "Samples") if result.confusion.size else ("of yes", "Labels")
     return [
-        partial(_unit_chart, console, roc, "ROC: true positive rate", "false positive rate"),
-        partial(_unit_chart, console, points, title + f"of {name}", f"probability of {name}"),
+        partial(_unit_chart, console, points, title + what, "probability"),
+        lambda width: histogram(
+            console, counts, UNIT, title=f"{counted} by probability", x_label="probability", width=width
+        ),
     ]
 
 
