@@ -218,6 +218,6 @@ def test_labels_have_a_row_each_with_its_accuracy_beside_the_commonest():
 
 def test_quantiles_show_what_they_cover():
     lines = shown(fake.quantiles_evaluation())
-    assert ["height", "0.9", "91.25%", "3.25"] in [line.split() for line in lines]
+    assert ["height", "0.9", "91.25%", "3.250"] in [line.split() for line in lines]
     assert "Share of the rows whose target is at or below the predicted quantile" in lines
     assert "quantile" not in " ".join(shown(fake.numbers_evaluation()))

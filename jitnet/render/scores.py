@@ -200,10 +200,11 @@ def _numbers_evaluation(
 
 def _quantiles(console: Console, scores: Sequence["TargetScore"]) -> None:
     """How many targets are at or below each predicted quantile, beside how many should be."""
+    found = [(score.name, one) for score in scores for one in score.quantiles]
+    losses = same_decimals([one.pinball for _, one in found])
     rows: list[list[Cell]] = [
-        [Text(score.name), f"{one.level:g}", _percent(one.coverage), f"{one.pinball:.4g}"]
-        for score in scores
-        for one in score.quantiles
+        [Text(name), f"{one.level:g}", _percent(one.coverage), loss]
+        for (name, one), loss in zip(found, losses, strict=True)
     ]
     table(
         console,
