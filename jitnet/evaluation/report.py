@@ -25,6 +25,8 @@ __all__ = ["Evaluation", "check_scaling", "evaluate"]
 
 Floats = npt.NDArray[np.float32]
 
+NO_CLASSES, NO_PROBABILITIES = Commonest("", math.nan), Calibration(math.nan, ())
+
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
@@ -60,9 +62,9 @@ class Evaluation:
     r2: float = math.nan
     targets: tuple[TargetScore, ...] = ()
     deviations: tuple[Deviation, ...] = ()
-    commonest: Commonest | None = None
+    commonest: Commonest = NO_CLASSES
     never_predicted: tuple[str, ...] = ()
-    calibration: Calibration | None = None
+    calibration: Calibration = NO_PROBABILITIES
     ranking: RankingScore | None = None
     bias: float = math.nan
 
@@ -136,7 +138,7 @@ def _judge_labels(model: Model, probabilities: Floats, split: Split) -> Evaluati
         "classify",
         accuracy or 0.0,
         scores,
-        commonest=commonest_class(split),
+        commonest=commonest_class(split) or NO_CLASSES,
         never_predicted=tuple(score.name for score in scores if score.support and not score.predicted),
         calibration=calibration(truths.ravel(), probabilities.ravel(), repeated),
     )
@@ -157,7 +159,7 @@ def _judge_classes(model: Model, probabilities: Floats, split: Split, n_mistakes
         class_scores(model.class_names, labels, predicted, weights),
         confusion,
         most_confident(labels, predicted, probabilities, n_mistakes),
-        commonest=commonest_class(split),
+        commonest=commonest_class(split) or NO_CLASSES,
         never_predicted=tuple(
             name for k, name in enumerate(model.class_names) if confusion[k].any() and not confusion[:, k].any()
         ),

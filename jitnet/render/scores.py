@@ -87,7 +87,7 @@ def evaluation(
         console.print(matrix)
     else:
         _worst_confusions(console, result.confusion, names)
-    if result.calibration is not None:
+    if result.calibration.bins:
         console.print()
         panels(console, _class_panels(console, result))
     if images is not None and image_shape is not None and result.mistakes:
@@ -104,7 +104,7 @@ def evaluation(
 def _accuracy_facts(result: "Evaluation", wrong: str) -> list[tuple[str, str | Text]]:
     """The accuracy beside that of always predicting the commonest class, classes that are never predicted, the loss."""
     accuracy = Text(f"{result.accuracy:.2%}", style="bold green")
-    compared = f" ({wrong})" + (f"; {result.commonest.in_words}" if result.commonest else "")
+    compared = f" ({wrong}); {result.commonest.in_words}"
     pairs: list[tuple[str, str | Text]] = [("accuracy", accuracy.append(compared, style="not bold default"))]
     if result.never_predicted:
         pairs.append(("never predicted", Text(_some(result.never_predicted), style=WARN)))
@@ -140,7 +140,7 @@ def _labels_evaluation(console: Console, result: "Evaluation", data: Mapping[str
         footnotes=[f"and {more:,} more labels"] if more > 0 else [],
         spare=["samples", "precision", "recall", "ROC AUC", "F1"],
     )
-    if result.calibration is not None:
+    if result.calibration.bins:
         console.print()
         panels(console, _class_panels(console, result))
 
@@ -338,7 +338,6 @@ def _thresholds(console: Console, ranking: "RankingScore") -> None:
 def _class_panels(console: Console, result: "Evaluation") -> list[Panel]:
     """Calibration, beside the ROC curve of two classes, otherwise beside how many samples have which probability."""
     found, ranking = result.calibration, result.ranking
-    assert found is not None
     filled = [one for one in found.bins if one.n]
     points = Curve([one.probability for one in filled], [one.share for one in filled])
     title = f"Calibration (error {found.error:.2%}): share "
