@@ -23,6 +23,7 @@ from jitnet.cli import run
 from jitnet.datasets import convert, from_arrays, load
 from jitnet.errors import DivergedError
 from jitnet.machine.host import describe_machine
+from jitnet.model import Model
 from jitnet.training import trainer as trainer_module
 from jitnet.training.pace import Pace
 from jitnet.training.trainer import EpochReport, Trainer
@@ -363,6 +364,56 @@ def test_a_column_of_distinct_numbers_as_labels_is_noticed(call):
     assert "nearly every row has a different class" in " ".join(call("data", "info", "x.csv").out.split())
     np.savetxt("x.csv", rows[:, ::-1], "%.6g", ",")
     assert call("train", "--data", "x.csv", "--epochs", "10", "--hidden", "4").err == ""
+
+
+def test_train_and_eval_show_what_always_predicting_the_commonest_class_gives(call):
+    table("three.csv", "cat cat eel dog cat")
+    table("test.csv", "cat eel eel dog", 40)
+    options = ("--data", "three.csv", "--test-data", "test.csv", "--epochs", "2", "--out")
+    shown = call("train", *options, "run", "--quiet").out
+    assert "; always predicting eel gives 50.00%" in next(line for line in shown.splitlines() if "best test" in line)
+    document = json.loads(call("train", *options, "again", "--json").out)
+    assert document["commonest"]["test"] == {"name": "eel", "share": 0.5}
+    assert document["commonest"]["train"] == {"name": "cat", "share": 0.6}
+    shown = call("eval", "run").out
+    assert "; always predicting eel gives 50.00%" in next(line for line in shown.splitlines() if "accuracy" in line)
+    assert "): share right" in shown
+    document = json.loads(call("eval", "run", "--json").out)
+    assert document["commonest"] == {"name": "eel", "share": 0.5}
+    assert sum(one["n"] for one in document["calibration"]["bins"]) == document["n"] == 40
+    assert document["ranking"] is None
+
+
+def test_eval_ranks_two_classes_and_names_the_one_that_is_never_predicted(call):
+    table("two.csv", "cat dog")
+    call("train", "--data", "two.csv", "--epochs", "10", "--out", "run", "--quiet")
+    shown = call("eval", "run").out
+    for said in ("ROC AUC", "average precision", "Brier score", "dog is predicted where", "): share of dog"):
+        assert said in shown
+    document = json.loads(call("eval", "run", "--json").out)
+    assert (document["ranking"]["positive"], document["ranking"]["roc_auc"]) == ("dog", 1.0)
+    assert len(document["ranking"]["thresholds"]) == 9
+    model = Model.load(Path("run/model.safetensors"))
+    model.set_parameters(model.weights, [*model.biases[:-1], np.array([99.0, -99.0], np.float32)])
+    model.save(Path("one.safetensors"))
+    shown = call("eval", "one.safetensors", "--data", "two.csv").out
+    assert re.search(r"^never predicted +dog$", shown, re.MULTILINE)
+    assert json.loads(call("eval", "one.safetensors", "--data", "two.csv", "--json").out)["never_predicted"] == ["dog"]
+
+
+def test_eval_draws_numbers(call):
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(60, 3)).astype(np.float32)
+    np.savez(
+        "numbers.npz", x_train=rows, y_train=rows[:, 0] * 2.5 + 7.25, x_test=rows[:20], y_test=rows[:20, 0] * 2.5 + 7
+    )
+    assert call("train", "--data", "numbers.npz", "--epochs", "2", "--out", "run", "--quiet").code == 0
+    shown = call("eval", "run").out
+    assert re.search("^target: predicted by true +target: samples by residual$", shown, re.MULTILINE)
+    [target] = json.loads(call("eval", "run", "--json").out)["targets"]
+    assert (sum(target["residuals"]["counts"]), len(target["residuals"]["points"])) == (20, 20)
+    predicted, true = (np.array(target["residuals"]["points"])[:, k] for k in (1, 0))
+    assert target["bias"] == pytest.approx((predicted - true).mean())
 
 
 def test_eval_as_json_agrees_with_training(call, trained):

@@ -191,6 +191,7 @@ def train(
             outcome=history.outcome if len(history) < config.epochs else "",
             kept=history.kept,
             final_test=history.final_test,
+            commonest=history.commonest,
             costliest=history.costliest,
             threads=history.threads_reason if trainer.measures_threads else "",
         )
@@ -336,6 +337,7 @@ def _document(folder: Path, settings: dict[str, Any], history: "History", task: 
         "outcome": history.outcome,
         "costliest": [{"operation": name, "share": share} for name, share in history.costliest],
         "best_epoch": history.kept,
+        "commonest": history.commonest,
         "final_test": history.final_test
         and {
             name: value

@@ -24,7 +24,7 @@ from jitnet.engine.step_clock import Clock, clock_readings, no_clock
 from jitnet.errors import DivergedError, ModelError, UsageError
 from jitnet.model import Model
 from jitnet.model.encoding import encode
-from jitnet.model.fit import check_scaling, fitted, loss_and_accuracy, loss_of_guessing
+from jitnet.model.fit import check_scaling, commonest_class, fitted, loss_and_accuracy, loss_of_guessing
 from jitnet.training.history import EpochReport, History, StepReport
 from jitnet.training.pace import Pace
 from jitnet.training.plan import Plan, begin_run, check_cores, data_of, make_plan, on_threads, plain_values
@@ -133,7 +133,10 @@ class Trainer:
         self._new = None
         if config.augment.active or config.input_dropout:
             self._new = NewSamples(self._training, self._image_shape, model, config, self.plan, self._training.scaling)
-        self.history = History((), "not started", reached=not config.target_accuracy)
+        parts = {"train": self._training, "val": self._held_out, "test": self._test}
+        commonest = {part: commonest_class(split) for part, split in parts.items() if split is not None}
+        self._commonest = {part: found for part, found in commonest.items() if found is not None}
+        self.history = History((), "not started", reached=not config.target_accuracy, commonest=self._commonest)
         self._asked_to_stop = self._begun = self._ready = self.keeps_readings = False
         self._stopped_by = ""
 
@@ -300,6 +303,7 @@ class Trainer:
             costliest=self._costliest(),
             threads=self.threads,
             threads_reason=self.threads_reason,
+            commonest=self._commonest,
         )
 
     def _step_report(self, epoch: int, done: int, totals: npt.NDArray[np.float64], seconds: float) -> StepReport:
