@@ -153,7 +153,7 @@ def decide(text: bytes, whole: bool, source: str, encoding: str) -> Dialect:
     rows = first_rows(sample, separator)
     first = rows[0] if rows else []
     skipped += re.match(rb"(?: *\n)*", text)[0].count(b"\n")  # type: ignore[index]
-    alone = len(rows) == 1 and whole
+    alone = len(rows) == 1 and whole and not _behind_first_row(sample, separator).strip()
     has_header = is_header(first, rows[1:])
     if has_header and alone:
         raise DataError(f"{source}, line {skipped + 1}: holds only a header, {', '.join(first)[:60]}, and no rows")
@@ -171,6 +171,11 @@ def decide(text: bytes, whole: bool, source: str, encoding: str) -> Dialect:
             first_at = names.index(name) + 1
             raise DataError(f"{where}: columns {first_at} and {at + 1} are both called {quoted(name)}; rename one")
     return Dialect(separator, True, names, skipped, encoding)
+
+
+def _behind_first_row(text: bytes, separator: str) -> bytes:
+    at = len(text) - len(text.lstrip(b" \n"))
+    return text[next(records(text, separator, at))[0] :]
 
 
 def first_rows(sample: bytes, separator: str) -> list[list[str]]:
@@ -220,7 +225,7 @@ def is_header(first: list[str], below: list[list[str]]) -> bool:
     for name, cells in zip(first, columns, strict=True):
         present = [cell for cell in cells if not is_missing(cell) and cell != name]
         if _is_known(name):
-            con += 1
+            con += bool(name.strip())
         elif present and all(_is_known(cell) for cell in present):
             pro += 1
     if pro > con:
@@ -229,7 +234,7 @@ def is_header(first: list[str], below: list[list[str]]) -> bool:
     if any(name.strip().lower() in TARGET_NAMES[:-1] for name in fresh):  # "y" is an answer in many tables
         return True
     if not con:
-        return len(fresh) == len(first) == len(set(first))
+        return len(fresh) == len(first) == len(set(first)) and all(name.strip() for name in first)
     return _is_spaced(first, fresh)
 
 
