@@ -18,7 +18,7 @@ PACKAGE = Path(jitnet.__file__).parent
 ROWS = [
     ["errors", "version", "config", "compiler"],
     ["machine"],
-    ["kernels", "datasets"],
+    ["kernels", "datasets", "tables"],
     ["engine"],
     ["model"],
     ["training", "pictures", "evaluation"],
@@ -49,6 +49,7 @@ ONLY_IN = {
     "numba": {"compiler", "engine", "kernels", "machine", "profile.code.worker", "profile.functions.worker"},
     "llvmlite": {"compiler", "machine", "profile.code", "profile.functions.worker"},
     "PIL": {"pictures"},
+    "pyarrow": {"tables"},
     "matplotlib": {"render"},
 }
 

@@ -1,9 +1,11 @@
 """CSV files: one sample per line, the label first, then its values; with or without a header line.
 
-Labels are words or whole numbers, and are names of classes. UTF-8, with commas, semicolons or tabs between the columns.
+Labels are words or whole numbers, and are names of classes. UTF-8, with commas, semicolons or tabs between the columns:
+whichever fits the first lines. `tables.plain` says which files are read so, and which as tables.
 One file holds one split.
 """
 
+import codecs
 import warnings
 from collections.abc import Iterator
 from itertools import islice
@@ -16,10 +18,12 @@ import numpy as np
 from jitnet.datasets.files import check_file, reading
 from jitnet.datasets.raw import Raw, RawData
 from jitnet.errors import DataError
+from jitnet.tables.dialect import separator_of
 
 __all__ = ["read"]
 
 LINES_AT_ONCE = 4096
+LINES_OF_SAMPLE = 20
 LAST = "; the last column looks like labels: if it holds them, move it to the front"
 SEPARATORS = ",;\t"
 HEADINGS = {"label", "labels", "class", "target", "y"}
@@ -41,7 +45,7 @@ def read(path: Path) -> RawData:
                 words += labels
                 pieces.append(values)
         except UnicodeDecodeError:
-            raise DataError(f"{path}: is not UTF-8 text; expected a CSV file") from None
+            raise DataError(f"{path}: is {_other_text(path)}; expected a CSV file in UTF-8") from None
         if not pieces:
             raise DataError(f"{path}: holds no samples; expected one per line, the label first")
         kind = np.dtype(np.uint8 if all(piece.dtype == np.uint8 for piece in pieces) else np.float32)
@@ -51,14 +55,21 @@ def read(path: Path) -> RawData:
     return RawData(raw, None, is_text=True, labels_hint=hint)
 
 
+def _other_text(path: Path) -> str:
+    with path.open("rb") as file:
+        is_utf16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    return "UTF-16 text" if is_utf16 else "not UTF-8 text"
+
+
 def _pieces(file: TextIO, path: Path) -> Iterator[tuple[list[str], np.ndarray]]:
     """Labels and values of a few thousand lines at a time."""
     numbered = ((number, line.rstrip("\n")) for number, line in enumerate(file, 1))
     lines = ((number, line) for number, line in numbered if line.strip())
-    start = list(islice(lines, 2))
+    start = list(islice(lines, LINES_OF_SAMPLE))
     if not start:
         return
-    separator = next((mark for mark in SEPARATORS if mark in start[0][1]), ",")
+    sample = "\n".join(line for _, line in start)
+    separator = separator_of(sample.encode(), SEPARATORS)
     n_values = len(_cut(start[0][1], separator)[1].split(separator)) if separator in start[0][1] else 0
     if not n_values:
         raise DataError(
@@ -66,7 +77,7 @@ def _pieces(file: TextIO, path: Path) -> Iterator[tuple[list[str], np.ndarray]]:
         )
     if _is_header(start, separator):
         del start[0]
-    while chunk := start + list(islice(lines, LINES_AT_ONCE)):
+    while chunk := start + list(islice(lines, LINES_AT_ONCE - len(start))):
         start = []
         cut = [_cut(line, separator) for _, line in chunk]
         values = _table([rest for _, rest in cut], separator, n_values)
@@ -128,6 +139,10 @@ def _raise_error(path: Path, chunk: list[tuple[int, str]], separator: str, n_val
     hint = LAST if all(cell and _number(cell) is None for cell in last) else ""
     for number, line in chunk:
         cells = _cut(line, separator)[1].split(separator)
+        if len(cells) != n_values and line.count('"') % 2:
+            raise DataError(
+                f"{path}, line {number}: has a cell in quotes that goes on in the next line; expected a row in one line"
+            )
         if len(cells) != n_values:
             raise DataError(f"{path}, line {number}: has {len(cells) + 1} columns; the first line has {n_values + 1}")
         for column, cell in enumerate(cells, 2):
