@@ -56,6 +56,7 @@ class Split:
     preparation: what made `images` of them.
     groups: (n,) int64, samples of one number stay on one side where some are held out. times: (n,) numbers by which the
     latest are held out.
+    weights: (n,) float64, how much each sample counts in the loss beside the others; None where all count alike.
     """
 
     images: np.ndarray
@@ -69,6 +70,7 @@ class Split:
     preparation: Preparation | None = None
     groups: np.ndarray | None = None
     times: np.ndarray | None = None
+    weights: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels) if self.targets is None else len(self.targets)
@@ -92,7 +94,7 @@ class Split:
         return self.class_names[label] if self.class_names else str(label)
 
 
-_BY_SAMPLE = ("images", "labels", "targets", "rows", "groups", "times")
+_BY_SAMPLE = ("images", "labels", "targets", "weights", "rows", "groups", "times")
 """The fields of a split with an entry for each sample."""
 
 
@@ -194,7 +196,8 @@ class Dataset:
                     _digest_table(digest, split.table)
             elif split is not None:
                 outcome = ("labels", split.labels) if split.targets is None else ("targets", split.targets)
-                for part, array in (("images", split.images), outcome):
+                weights = [] if split.weights is None else [("weights", split.weights)]
+                for part, array in (("images", split.images), outcome, *weights):
                     digest.update(f"{name}_{part} {array.dtype.str} {array.shape};".encode())
                     digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()

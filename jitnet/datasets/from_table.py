@@ -139,11 +139,15 @@ def _split(
     of_classes: bool,
     rows: np.ndarray | None = None,
 ) -> Split:
-    """Rows of a table with their classes or numbers, groups and times; outcome: of these rows."""
+    """Rows of a table with their classes or numbers, groups, times and weights; outcome: of these rows."""
     chosen = slice(None) if rows is None else rows
     named: dict[str, Any] = {
         field: found(table, name)[chosen]
-        for field, name, found in (("groups", roles.group, codes_of), ("times", roles.time, times_of))
+        for field, name, found in (
+            ("groups", roles.group, codes_of),
+            ("times", roles.time, times_of),
+            ("weights", roles.weight, weights_of),
+        )
         if name is not None and name in table.names
     }
     return Split(
