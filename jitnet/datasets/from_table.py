@@ -12,7 +12,7 @@ from jitnet.datasets.raw import Raw, RawData, TaskAdvice
 from jitnet.datasets.targets import resolve_numbers, standardise_targets
 from jitnet.errors import DataError
 from jitnet.tables.findings import find, notices
-from jitnet.tables.outcome import Choice, choose_roles, codes_of, outcome_of, times_of
+from jitnet.tables.outcome import Choice, choose_roles, codes_of, outcome_of, times_of, weights_of
 from jitnet.tables.preparation import Preparation, Roles, learn
 from jitnet.tables.table import Table
 

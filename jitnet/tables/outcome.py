@@ -80,7 +80,9 @@ def choose_roles(table: Table, choice: Choice) -> tuple[Roles, str]:
     for place, (name, use) in enumerate(uses):
         for other, before in uses[:place]:
             if name == other:
-                raise UsageError(f"{use}: the column {name!r} is named twice, for {before} too; name it once")
+                raise UsageError.of_fields(
+                    f"<{use}>: the column {name!r} is named twice, for <{before}> too; name it once"
+                )
     return Roles(targets=targets, ignored=ignored, **one), why
 
 
@@ -96,7 +98,7 @@ def outcome_of(table: Table, roles: Roles, task: str, advice: str) -> Outcome:
     a target, and for a target that cannot be predicted in this way.
     """
     if task not in ("auto", *TASKS):
-        raise UsageError(f"task: there is no {task!r}; expected {any_of(['auto', *TASKS])}")
+        raise UsageError.of_fields(f"<task>: there is no {task!r}; expected {any_of(['auto', *TASKS])}")
     columns = [table.column(name) for name in roles.targets]
     for column in columns:
         _check_complete(table, column)
