@@ -8,7 +8,7 @@ itself, labels that are Fashion-MNIST's are not taken for MNIST's, and only thos
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from jitnet.config import check_arguments
 from jitnet.config.nearest import nearest
 from jitnet.datasets import digits, idx
 from jitnet.datasets.assemble import assemble
+from jitnet.datasets.csv import NotPlain, looks_like_table
 from jitnet.datasets.dataset import Dataset, Progress
 from jitnet.datasets.download import Patience, RemoteFile, digest, download
 from jitnet.datasets.files import reading
@@ -26,12 +27,13 @@ from jitnet.datasets.read import read_path
 from jitnet.errors import DataError, OutputError, UsageError
 from jitnet.tables.outcome import Choice
 from jitnet.tables.preparation import Preparation
-from jitnet.tables.reader import looks_like_table, read_table
-from jitnet.tables.table import Table, table_from_frame
+from jitnet.tables.table import Kind, Table, table_from_frame
 
-__all__ = ["DEFAULT", "Fetched", "Listing", "fetch", "listing", "load", "names"]
+__all__ = ["DEFAULT", "Fetched", "Listing", "as_table", "fetch", "is_table", "listing", "load", "names"]
 
 DEFAULT = "mnist"
+WITH_A_BAR = 8_000_000
+"""Bytes of a table's file from which reading it is shown."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,7 @@ def load(
         test_data=(test_data, (str, Path, Table, type(None), *_kind_of_frame(test_data))),
     )
     choice = Choice(target, group, time, weight, tuple(ignore))
-    if _is_table(name_or_path, choice, preparation):
+    if is_table(name_or_path, choice, preparation):
         return _load_table(name_or_path, test_data, choice, classes, task, advice, progress, preparation, held_out)
     notice = ""
     if name_or_path is None:
@@ -209,7 +211,10 @@ def load(
                     "used instead. To get MNIST, run `jitnet data fetch mnist` with a network, or set JITNET_DATA to "
                     "a folder that holds its four IDX files."
                 )
-    name, source, data = _read(name_or_path, progress, download)
+    try:
+        name, source, data = _read(name_or_path, progress, download)
+    except NotPlain:
+        return _load_table(name_or_path, test_data, choice, classes, task, advice, progress, preparation, held_out)
     if test_data is not None:
         test_path = Path(test_data).expanduser()
         other = read_path(test_path)
@@ -226,7 +231,7 @@ def _kind_of_frame(value: object) -> tuple[type, ...]:
     return (type(value),) if hasattr(value, "columns") else ()
 
 
-def _is_table(source: Any, choice: Choice, preparation: Preparation | None) -> bool:
+def is_table(source: Any, choice: Choice, preparation: Preparation | None = None) -> bool:
     """Whether a source is a table of named columns, or is to be read as one."""
     if source is None or (isinstance(source, str) and source in names()):
         if choice.named:
@@ -254,14 +259,13 @@ def _load_table(
     held_out: float,
 ) -> Dataset:
     """A data set of a table's rows; what is no path is a table or a DataFrame."""
-    table, other = (one if one is None else as_table(one, progress) for one in (source, test))
-    assert table is not None
+    kinds = None if preparation is None else preparation.kinds
+    table = as_table(source, progress, kinds)
     is_path = isinstance(source, (str, Path))
     return from_table(
         table,
-        other,
+        None if test is None else lambda known: as_table(test, progress, known),
         name=Path(source).expanduser().name.split(".")[0] if is_path else "table",
-        source=table.source if other is None else f"{table.source}, tested on {other.source}",
         choice=choice,
         classes=classes,
         task=task,
@@ -271,13 +275,22 @@ def _load_table(
     )
 
 
-def as_table(source: Any, progress: Progress | None = None) -> Table:
-    """The table in a file, or that a DataFrame holds; a table as it is."""
+def as_table(
+    source: Any, progress: Progress | None = None, kinds: Mapping[str, tuple[Kind, str]] | None = None
+) -> Table:
+    """The table in a file, or that a DataFrame holds; a table as it is.
+
+    kinds: of columns whose kind is known, see `Preparation.kinds`.
+    """
     if isinstance(source, Table):
         return source
-    if isinstance(source, (str, Path)):
-        return read_table(Path(source).expanduser(), progress=progress)
-    return table_from_frame(source)
+    if not isinstance(source, (str, Path)):
+        return table_from_frame(source)
+    from jitnet.tables.reader import read_table  # it reads files with what is in this package
+
+    path = Path(source).expanduser()
+    is_large = path.is_file() and path.stat().st_size >= WITH_A_BAR
+    return read_table(path, kinds=kinds, progress=progress if is_large else None)
 
 
 def _read(name_or_path: str | Path, progress: Progress | None, may_download: bool) -> tuple[str, str, RawData]:

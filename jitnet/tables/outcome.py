@@ -12,8 +12,18 @@ from jitnet.config.checking import any_of
 from jitnet.errors import DataError, UsageError
 from jitnet.tables.preparation import Roles
 from jitnet.tables.table import Column, Table
+from jitnet.tables.treatments import truth_words
 
-__all__ = ["Choice", "Outcome", "choose_roles", "codes_of", "outcome_of", "times_of", "weights_of"]
+__all__ = [
+    "Choice",
+    "Outcome",
+    "choose_roles",
+    "codes_of",
+    "looks_like_classes",
+    "outcome_of",
+    "times_of",
+    "weights_of",
+]
 
 CALLED = ("target", "label", "class", "y")
 """Names of columns that are predicted where the user names none, the first of them that there is."""
@@ -150,13 +160,19 @@ def _task_of(column: Column) -> tuple[str, str]:
     if column.kind == "word":
         return "classify", "its values are words"
     if column.kind == "boolean":
-        return "classify", "its values are true and false"
+        return "classify", f"its values are {' and '.join(truth_words(column))}"
     if (column.values != np.floor(column.values)).any():
         return "regress", "it has fractions"
     distinct = len(np.unique(column.values))
     found = f"it has {distinct:,} different whole number{'s' * (distinct != 1)} in {len(column):,} rows"
     few = distinct <= max(2, min(MOST_VALUES, len(column) // ROWS_EACH))
     return ("classify" if few else "regress"), found
+
+
+def looks_like_classes(table: Table, name: str) -> bool:
+    """Whether a column holds a few words, as the names of classes are."""
+    column = table.column(name)
+    return column.kind == "word" and len(column.words) <= max(2, min(MOST_VALUES, len(column) // 2))
 
 
 def _numbers(columns: Sequence[Column]) -> npt.NDArray[np.float64]:
@@ -168,7 +184,7 @@ def _labels(table: Table, column: Column) -> npt.NDArray[np.generic]:
     if column.kind == "word":
         return np.array(column.words, np.str_)[column.values]
     if column.kind == "boolean":
-        return np.array(["false", "true"])[column.values.astype(np.int64)]
+        return np.array(truth_words(column))[column.values.astype(np.int64)]
     broken = column.values != np.floor(column.values)
     if broken.any() or np.abs(column.values).max() >= 2.0**53:
         row = int(broken.argmax() if broken.any() else np.abs(column.values).argmax())
