@@ -15,6 +15,7 @@ from jitnet.cli.rows import predict_rows
 from jitnet.errors import JitnetError, MissingExtra, ModelError, PictureError, UsageError
 
 if TYPE_CHECKING:
+    from jitnet.model import Model
     from jitnet.pictures.recognition import Recognition
 
 __all__ = ["app"]
@@ -85,7 +86,7 @@ def predict(
     screen = render.consoles(json)
     _check_arguments(model, files)
     network = Model.load(model)
-    if network.preparation is not None:
+    if network.preparation is not None or _is_plain_rows(network, files[0]):
         if len(files) > 1:
             raise UsageError(f"{model} was trained on a table, and predicts the rows of one file; name one FILE")
         _check_is_table(model, files[0])
@@ -136,10 +137,21 @@ def predict(
         raise typer.Exit(1)
 
 
+def _is_plain_rows(network: "Model", name: str) -> bool:
+    """Whether a file is a table of numbers for a model that was trained on such, and takes no pictures."""
+    from jitnet.pictures.recognition import check_takes_pictures
+
+    try:
+        check_takes_pictures(network)
+    except ModelError:
+        return name == "-" or Path(name).suffix.lower() in (".csv", ".tsv")
+    return False
+
+
 def _check_is_table(model: Path, name: str) -> None:
     """UsageError for a picture or a folder, where rows of a table are expected."""
     if Path(name).suffix.lower() in PICTURES or Path(name).is_dir():
-        raise UsageError(f"{name} is no table: {model} was trained on a table and predicts rows of a .csv file, say")
+        raise UsageError(f"{name} is no table: {model} was trained on a table; name a file with rows, rows.csv say")
 
 
 def _sources(

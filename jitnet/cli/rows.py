@@ -1,10 +1,12 @@
 """What `jitnet predict` writes for the rows of a table: predictions beside what identifies each row."""
 
+import io
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from jitnet.cli.common import check_output, print_json
 from jitnet.errors import DataError, OutputError, UsageError
@@ -15,12 +17,23 @@ if TYPE_CHECKING:
 
     from jitnet.model import Model
     from jitnet.render import Consoles
-    from jitnet.tables.table import Column, Kind, Table
+    from jitnet.tables.table import Column, Table
 
 __all__ = ["predict_rows"]
 
 ROWS_AT_ONCE = 32_768
 ENDINGS = {".csv": ",", ".tsv": "\t"}
+
+
+class _Rows(NamedTuple):
+    """The rows of a file. inputs: a function that makes what the model predicts from of some of them; identifier: the
+    column that names them; notices: what is to be said of the file."""
+
+    source: str
+    count: int
+    inputs: "Callable[[npt.NDArray[np.int64]], npt.NDArray[Any]]"
+    identifier: "Column | None"
+    notices: list[str]
 
 
 def predict_rows(network: "Model", source: str, out: Path | None, screen: "Consoles", json: bool) -> None:
@@ -30,51 +43,77 @@ def predict_rows(network: "Model", source: str, out: Path | None, screen: "Conso
     written.
     """
     from jitnet import render
-    from jitnet.datasets.from_table import unused_notice
 
     check_output("--out", out, tuple(ENDINGS))
     if json and out is not None:
         raise UsageError("--json prints one document, and --out writes a table; ask for one of them")
-    preparation = network.preparation
-    assert preparation is not None
     with render.downloads(screen) as progress:
-        table = _read(source, preparation.kinds_needed, progress)
-    preparation.check_columns(table)
-    notices = unused_notice(preparation, table)
-    for line in notices:
+        rows = _plain(network, source) if network.preparation is None else _of_table(network, source, progress)
+    for line in rows.notices:
         render.notice(screen.err, line)
-    identifier = _identifier(network, table)
     names, outputs = _outputs(network)
-    heads = [identifier.name if identifier is not None else "row", *names]
-    with render.counting(screen, "predicting", len(table), "rows") as count:
-        chunks = _chunks(network, table, identifier, outputs, count)
+    heads = [rows.identifier.name if rows.identifier is not None else "row", *names]
+    with render.counting(screen, "predicting", rows.count, "rows") as count:
+        chunks = _chunks(network, rows, outputs, count)
         with render.compiling(screen):
             first = next(chunks, [])
         if json:
-            rows = [*first, *(row for chunk in chunks for row in chunk)]
-            document = [dict(zip(heads, row, strict=True)) for row in rows]
-            print_json({"source": table.source, "predictions": document, "notices": notices})
+            found = [*first, *(row for chunk in chunks for row in chunk)]
+            document = [dict(zip(heads, row, strict=True)) for row in found]
+            print_json({"source": rows.source, "predictions": document, "notices": rows.notices})
             return
         separator = "," if out is None else ENDINGS[out.suffix.lower()]
         with _opened(out) as file:
             file.write(_line(heads, separator))
-            _write(file, first, separator)
-            for chunk in chunks:
+            for chunk in chain([first], chunks):
                 _write(file, chunk, separator)
     if out is not None:
-        render.facts(screen.info, [("wrote", f"{out}: {len(table):,} row{'s' * (len(table) != 1)}")])
+        render.facts(screen.info, [("wrote", f"{out}: {rows.count:,} row{'s' * (rows.count != 1)}")])
 
 
-def _read(
-    source: str, kinds: "Mapping[str, tuple[Kind, str]]", progress: Callable[[str, int, int | None], None]
-) -> "Table":
+def _of_table(network: "Model", source: str, progress: Callable[[str, int, int | None], None]) -> _Rows:
+    """The rows of a file for a model that was trained on a table: columns are found by name."""
+    from jitnet.datasets.from_table import unused_notice
     from jitnet.datasets.registry import as_table
     from jitnet.tables.reader import read_table
 
+    preparation = network.preparation
+    assert preparation is not None
     if source != "-":
-        return as_table(source, progress, kinds)
+        table = as_table(source, progress, preparation.kinds_needed)
+    else:
+        with _reading_stdin():
+            table = read_table(sys.stdin.buffer, kinds=preparation.kinds_needed)
+    encode = preparation.encoder(table)
+    return _Rows(table.source, len(table), encode, _identifier(network, table), unused_notice(preparation, table))
+
+
+def _plain(network: "Model", source: str) -> _Rows:
+    """The rows of a file of numbers, for a model that was trained on such: columns are found by their place."""
+    from jitnet.datasets.csv import read_rows
+    from jitnet.datasets.files import check_file, reading
+
+    n_values = network.config.in_features
     try:
-        return read_table(sys.stdin.buffer, kinds=kinds)
+        if source == "-":
+            with _reading_stdin():
+                text = io.TextIOWrapper(sys.stdin.buffer, "utf-8-sig")
+                values, labelled = read_rows(text, "standard input", n_values)
+        else:
+            path = Path(source).expanduser()
+            check_file(path, "a CSV file")
+            with reading(path), path.open(encoding="utf-8-sig", newline=None) as file:
+                values, labelled = read_rows(file, source, n_values)
+    except UnicodeDecodeError:
+        raise DataError(f"{source}: is not UTF-8 text; expected a CSV file") from None
+    ignored = f"{source}: the first of {n_values + 1:,} columns is taken for the label, and ignored"
+    return _Rows(source, len(values), lambda rows: values[rows], None, [ignored] if labelled else [])
+
+
+@contextmanager
+def _reading_stdin() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise DataError(f"standard input: cannot be read: {error.strerror or error}") from None
 
@@ -105,21 +144,18 @@ def _outputs(network: "Model") -> tuple[list[str], "Callable[[npt.NDArray[Any]],
 
 def _chunks(
     network: "Model",
-    table: "Table",
-    identifier: "Column | None",
+    rows: _Rows,
     outputs: "Callable[[npt.NDArray[Any]], list[list[Any]]]",
     count: Callable[[int], None],
 ) -> Iterator[list[tuple[Any, ...]]]:
     """Some rows of the result at a time."""
     import numpy as np
 
-    assert network.preparation is not None
-    encode = network.preparation.encoder(table)
-    for start in range(0, len(table), ROWS_AT_ONCE):
-        rows = np.arange(start, min(len(table), start + ROWS_AT_ONCE))
-        columns = outputs(network.predict(encode(rows)))
-        yield list(zip(_identities(identifier, rows), *columns, strict=True))
-        count(len(rows))
+    for start in range(0, rows.count, ROWS_AT_ONCE):
+        chosen = np.arange(start, min(rows.count, start + ROWS_AT_ONCE))
+        columns = outputs(network.predict(rows.inputs(chosen)))
+        yield list(zip(_identities(rows.identifier, chosen), *columns, strict=True))
+        count(len(chosen))
 
 
 def _identities(column: "Column | None", rows: "npt.NDArray[np.int64]") -> list[Any]:

@@ -224,9 +224,11 @@ def train(
 
 
 def _predicting(model: "Model", folder: Path) -> list[str]:
-    """The command that predicts with a model that takes pictures; nothing where it does not."""
+    """The command that predicts with a model of a table, or one that takes pictures; nothing where it is neither."""
     from jitnet.pictures.recognition import check_takes_pictures
 
+    if model.preparation is not None:
+        return [f"jitnet predict {quote(str(folder))} ROWS.csv"]
     with suppress(ModelError):
         check_takes_pictures(model)
         return [f"jitnet predict {quote(str(folder))} FILE"]
