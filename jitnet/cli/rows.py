@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from jitnet.cli.common import check_output, print_json
+from jitnet.config import LOSSES
 from jitnet.errors import DataError, OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -129,17 +130,30 @@ def _identifier(network: "Model", table: "Table") -> "Column | None":
     return None
 
 
-def _outputs(network: "Model") -> tuple[list[str], "Callable[[npt.NDArray[Any]], list[list[Any]]]"]:
-    """The names of the columns of predictions, and a function that makes these columns of the model's predictions."""
-    if network.config.task == "regress":
-        return list(network.target_names), lambda found: [found[:, k].tolist() for k in range(found.shape[1])]
-    classes = network.class_names
+def _outputs(network: "Model") -> "tuple[list[str], Callable[[npt.NDArray[Any]], list[list[Any]]]]":
+    """The names of the columns of predictions, and a function that makes these columns of the model's predictions.
 
-    def of_classes(found: "npt.NDArray[Any]") -> list[list[Any]]:
-        likeliest = [classes[k] for k in found.argmax(axis=1).tolist()]
-        return [likeliest, *(found[:, k].tolist() for k in range(found.shape[1]))]
+    Of classes the likeliest and the probability of each; of labels yes or no and the probability of yes; of numbers
+    each target, or each quantile of each.
+    """
+    names, target = list(network.output_names), LOSSES[network.config.loss].target
 
-    return ["prediction", *(f"probability of {name}" for name in classes)], of_classes
+    def numbers(found: "npt.NDArray[Any]") -> list[list[Any]]:
+        return [column.tolist() for column in found.T]
+
+    if target == "number":
+        return names, numbers
+    probabilities = [f"probability of {name}" for name in names]
+    if target == "label":
+        words = ("no", "yes")
+        return [*names, *probabilities], lambda found: [
+            *([words[p > 0.5] for p in column] for column in numbers(found)),
+            *numbers(found),
+        ]
+    return ["prediction", *probabilities], lambda found: [
+        [names[k] for k in found.argmax(axis=1).tolist()],
+        *numbers(found),
+    ]
 
 
 def _chunks(

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from jitnet.config import TARGETS
 from jitnet.datasets.dataset import Dataset, Given, Scaling, Split, held_out_rows
 from jitnet.datasets.labels import resolve
 from jitnet.datasets.raw import Raw, RawData, TaskAdvice
-from jitnet.datasets.targets import resolve_numbers, standardise_targets
+from jitnet.datasets.targets import resolve_numbers, resolve_yes_no, standardise_targets
 from jitnet.errors import DataError
 from jitnet.tables.findings import find, notices
 from jitnet.tables.outcome import (
@@ -63,7 +64,7 @@ def from_table(
     if not roles.targets:
         raise DataError(f"{table.source}: the model does not say which column it predicts; name the target")
     outcome = outcome_of(table, roles, task, advice.not_words)
-    of_classes = outcome.task == "classify"
+    of_classes = outcome.target == "class"
     test_table = None
     if read_test is not None:
         preparation = preparation or learn(table, roles=roles)
@@ -75,7 +76,7 @@ def from_table(
     rows, test_rows = every, None if test_table is None else np.arange(len(test_table))
     if test_table is None and held_out and len(table) >= LEAST_ROWS:
         held = held_out_rows(_split(table, every, outcomes[0], roles, None), held_out, SEED)
-        decisions.append(_held_out(table, roles, held, of_classes))
+        decisions.append(_held_out(table, roles, held, outcome.target != "number"))
         rows, test_rows = np.flatnonzero(~held), np.flatnonzero(held)
     preparation = preparation or learn(table, rows, roles=roles)
     if repeats:
@@ -90,7 +91,7 @@ def from_table(
     test = None
     if test_rows is not None:
         test = _split(test_table or table, test_rows, outcomes[-1], roles, preparation)
-    target_scaling = None if train.targets is None else standardise_targets(train.targets)
+    target_scaling = standardise_targets(outcomes[0][rows]) if outcome.target == "number" else None
     return Dataset(
         name,
         train,
@@ -116,13 +117,17 @@ def _resolved(
     advice: TaskAdvice,
 ) -> tuple[tuple[str, ...], list[np.ndarray]]:
     """The names of classes or targets, and the classes or numbers of all rows of the table, and of the test table."""
-    raws = [Raw(outcome.labels, outcome.labels, table.source, _where(table, roles))]
+    task = {"class": "classify", "number": "regress", "label": "label"}[outcome.target]
+    raws = [Raw(outcome.values, outcome.values, table.source, _where(table, roles))]
     if test_table is not None:
-        labels = outcome_of(test_table, roles, outcome.task, advice.not_words).labels
-        raws.append(Raw(labels, labels, test_table.source, _where(test_table, roles)))
-    target_names = roles.targets if outcome.task == "regress" else None
+        values = outcome_of(test_table, roles, task, advice.not_words).values
+        raws.append(Raw(values, values, test_table.source, _where(test_table, roles)))
+    target_names = None if outcome.target == "class" else roles.targets
     data = RawData(raws[0], raws[1] if len(raws) > 1 else None, is_text=True, target_names=target_names, advice=advice)
-    return resolve(data, classes) if outcome.task == "classify" else resolve_numbers(data)
+    if outcome.target == "class":
+        return resolve(data, classes)
+    names, outcomes = resolve_yes_no(data) if outcome.target == "label" else resolve_numbers(data)
+    return names, list(outcomes)
 
 
 def replace_roles(known: Roles, named: Roles, choice: Choice) -> Roles:
@@ -169,7 +174,7 @@ def _where(table: Table, roles: Roles) -> str:
 def _decided(table: Table, roles: Roles, why: str, outcome: Outcome, choice: Choice) -> list[str]:
     """A line that says what is predicted, and why."""
     names = ", ".join(repr(name) for name in roles.targets)
-    what = "classes" if outcome.task == "classify" else "numbers"
+    what = TARGETS[outcome.target]
     several = "target is" if len(roles.targets) == 1 else "targets are"
     line = f"{table.source}: the {several} {names}, {why}, predicted as {what}: {outcome.reason}"
     last = table.names[-1]
@@ -178,9 +183,9 @@ def _decided(table: Table, roles: Roles, why: str, outcome: Outcome, choice: Cho
     return [line]
 
 
-def _held_out(table: Table, roles: Roles, held: np.ndarray, of_classes: bool) -> str:
+def _held_out(table: Table, roles: Roles, held: np.ndarray, stratified: bool) -> str:
     count = int(np.count_nonzero(held))
-    how = "at random, stratified by class" if of_classes else "at random"
+    how = "at random, stratified by class" if stratified else "at random"
     if roles.time is not None:
         how = f"the latest by {roles.time!r}"
     elif roles.group is not None:
