@@ -49,7 +49,7 @@ ONLY_IN = {
     "numba": {"compiler", "engine", "kernels", "machine", "profile.code.worker", "profile.functions.worker"},
     "llvmlite": {"compiler", "machine", "profile.code", "profile.functions.worker"},
     "PIL": {"pictures"},
-    "duckdb": {"tables"},
+    "pyarrow": {"tables"},
     "matplotlib": {"render"},
 }
 

@@ -31,7 +31,7 @@ class _Rows(NamedTuple):
     column that names them; notices: what is to be said of the file."""
 
     source: str
-    count: int
+    n_rows: int
     inputs: "Callable[[npt.NDArray[np.int64]], npt.NDArray[Any]]"
     identifier: "Column | None"
     notices: list[str]
@@ -54,7 +54,7 @@ def predict_rows(network: "Model", source: str, out: Path | None, screen: "Conso
         render.notice(screen.err, line)
     names, outputs = _outputs(network)
     heads = [rows.identifier.name if rows.identifier is not None else "row", *names]
-    with render.counting(screen, "predicting", rows.count, "rows") as count:
+    with render.counting(screen, "predicting", rows.n_rows, "rows") as count:
         chunks = _chunks(network, rows, outputs, count)
         with render.compiling(screen):
             first = next(chunks, [])
@@ -69,7 +69,7 @@ def predict_rows(network: "Model", source: str, out: Path | None, screen: "Conso
             for chunk in chain([first], chunks):
                 _write(file, chunk, separator)
     if out is not None:
-        render.facts(screen.info, [("wrote", f"{out}: {rows.count:,} row{'s' * (rows.count != 1)}")])
+        render.facts(screen.info, [("wrote", f"{out}: {rows.n_rows:,} row{'s' * (rows.n_rows != 1)}")])
 
 
 def _of_table(network: "Model", source: str, progress: Callable[[str, int, int | None], None]) -> _Rows:
@@ -165,8 +165,8 @@ def _chunks(
     """Some rows of the result at a time."""
     import numpy as np
 
-    for start in range(0, rows.count, ROWS_AT_ONCE):
-        chosen = np.arange(start, min(rows.count, start + ROWS_AT_ONCE))
+    for start in range(0, rows.n_rows, ROWS_AT_ONCE):
+        chosen = np.arange(start, min(rows.n_rows, start + ROWS_AT_ONCE))
         columns = outputs(network.predict(rows.inputs(chosen)))
         yield list(zip(_identities(rows.identifier, chosen), *columns, strict=True))
         count(len(chosen))

@@ -1,9 +1,11 @@
 """CSV files: one sample per line, the label first, then its values; with or without a header line.
 
-Labels are words or whole numbers, and are names of classes. UTF-8, with commas, semicolons or tabs between the columns.
+Labels are words or whole numbers, and are names of classes. UTF-8, with commas, semicolons or tabs between the columns:
+whichever fits the first lines. `tables.plain` says which files are read so, and which as tables.
 One file holds one split.
 """
 
+import codecs
 import warnings
 from collections.abc import Iterator
 from itertools import islice
@@ -16,85 +18,16 @@ import numpy as np
 from jitnet.datasets.files import check_file, reading
 from jitnet.datasets.raw import Raw, RawData
 from jitnet.errors import DataError
+from jitnet.tables.dialect import separator_of
 
-__all__ = ["NotPlain", "looks_like_table", "read", "read_rows"]
+__all__ = ["read", "read_rows"]
 
 LINES_AT_ONCE = 4096
-SAMPLED = 1 << 16
-"""Bytes by which it is judged whether a file is a table."""
-MISSING = {"", "?", "na", "n/a", "nan", "null", "none", "-"}
+LINES_OF_SAMPLE = 20
 LAST = "; the last column looks like labels: if it holds them, move it to the front, or name it as the target"
 SEPARATORS = ",;\t"
 HEADINGS = {"label", "labels", "class", "target", "y"}
 """A first line that begins with one of these is a header, even if the other columns are numbered."""
-
-
-class NotPlain(DataError):
-    """A value is missing under a header, so the file is a table and no plain list of labels and numbers."""
-
-
-def looks_like_table(path: Path) -> bool:
-    """Whether a text file is to be read as a table of named columns, judged by its first lines: where it has a header
-    and a later column is called as a target is, or holds what is no number; or where it is not plain UTF-8.
-
-    A file without a header, and one that has the label first and then numbers, is none. What cannot be read is left to
-    the readers.
-    """
-    if path.suffix.lower() not in (".csv", ".tsv"):
-        return path.suffix.lower() in (".parquet", ".pq", ".gz")
-    try:
-        with path.open("rb") as file:
-            start = file.read(SAMPLED)
-        lines = start.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        return start[:2] in (b"\xff\xfe", b"\xfe\xff") or (error.start < len(start) - 4 and _is_header_of(start))
-    except OSError:
-        return False
-    lines = [line for line in lines if line.strip()]
-    lines = lines[:-1] if len(start) == SAMPLED else lines
-    if len(lines) < 2:
-        return False
-    separator = next((mark for mark in SEPARATORS if mark in lines[0]), ",")
-    if not _is_header([(0, lines[0]), (1, lines[1])], separator):
-        return False
-    label, rest = _cut(lines[0], separator)
-    names = [name.strip().strip('"').lower() for name in rest.split(separator)]
-    if label.lower() not in HEADINGS and not HEADINGS.isdisjoint(names):
-        return True
-    cells = [cell for line in lines[1:] for cell in _cut(line, separator)[1].split(separator)]
-    return any(_number(cell) is None for cell in cells)
-
-
-def _is_header_of(start: bytes) -> bool:
-    """Whether text in an unknown encoding begins with names of columns."""
-    lines = [(k, line) for k, line in enumerate(start.decode("latin-1").splitlines()[:2])]
-    return len(lines) == 2 and _is_header(lines, next((mark for mark in SEPARATORS if mark in lines[0][1]), ","))
-
-
-def read_rows(file: TextIO, where: str, n_values: int) -> tuple[np.ndarray, bool]:
-    """The rows of a plain file to predict, (n, n_values) float32, and whether there was a label before each.
-
-    where: the file in messages. Raises DataError for another number of columns, and for what is no finite number.
-    """
-    numbered = [(number, line.rstrip("\n")) for number, line in enumerate(file, 1) if line.strip()]
-    if not numbered:
-        raise DataError(f"{where}: holds no rows")
-    separator = next((mark for mark in SEPARATORS if mark in numbered[0][1]), ",")
-    if all(_number(cell) is None for cell in numbered[0][1].split(separator)) or _is_header(numbered[:2], separator):
-        del numbered[0]
-    found = numbered[0][1].count(separator) + 1 if numbered else 0
-    if found not in (n_values, n_values + 1):
-        raise DataError(
-            f"{where}: has {found} column{'s' * (found != 1)}; the model expects {n_values}, in the order of the data "
-            "that it was trained on, or a label before them"
-        )
-    labelled = found > n_values
-    if labelled:
-        numbered = [(number, _cut(line, separator)[1]) for number, line in numbered]
-    values = _table([line for _, line in numbered], separator, n_values)
-    if values is None or not np.isfinite(values).all():
-        _raise_error(Path(where), [(n, f"0{separator}{line}") for n, line in numbered], separator, n_values)
-    return np.asarray(values, np.float32), labelled
 
 
 def read(path: Path) -> RawData:
@@ -112,7 +45,7 @@ def read(path: Path) -> RawData:
                 words += labels
                 pieces.append(values)
         except UnicodeDecodeError:
-            raise DataError(f"{path}: is not UTF-8 text; expected a CSV file") from None
+            raise DataError(f"{path}: is {_other_text(path)}; expected a CSV file in UTF-8") from None
         if not pieces:
             raise DataError(f"{path}: holds no samples; expected one per line, the label first")
         kind = np.dtype(np.uint8 if all(piece.dtype == np.uint8 for piece in pieces) else np.float32)
@@ -122,28 +55,61 @@ def read(path: Path) -> RawData:
     return RawData(raw, None, is_text=True, labels_hint=hint)
 
 
+def _other_text(path: Path) -> str:
+    with path.open("rb") as file:
+        is_utf16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    return "UTF-16 text" if is_utf16 else "not UTF-8 text"
+
+
+def read_rows(file: TextIO, where: str, n_values: int) -> tuple[np.ndarray, bool]:
+    """The rows of a plain file to predict, (n, n_values) float32, and whether there was a label before each.
+
+    where: the file in messages. Raises DataError for another number of columns, and for what is no finite number.
+    """
+    numbered = [(number, line.rstrip("\n")) for number, line in enumerate(file, 1) if line.strip()]
+    if not numbered:
+        raise DataError(f"{where}: holds no rows")
+    sample = "\n".join(line for _, line in numbered[:LINES_OF_SAMPLE])
+    separator = separator_of(sample.encode(), SEPARATORS)
+    if all(_number(cell) is None for cell in numbered[0][1].split(separator)) or _is_header(numbered[:2], separator):
+        del numbered[0]
+    found = numbered[0][1].count(separator) + 1 if numbered else 0
+    if found not in (n_values, n_values + 1):
+        raise DataError(
+            f"{where}: has {found} column{'s' * (found != 1)}; the model expects {n_values}, in the order of the data "
+            "that it was trained on, or a label before them"
+        )
+    labelled = found > n_values
+    if labelled:
+        numbered = [(number, _cut(line, separator)[1]) for number, line in numbered]
+    values = _table([line for _, line in numbered], separator, n_values)
+    if values is None or not np.isfinite(values).all():
+        _raise_error(Path(where), [(n, f"0{separator}{line}") for n, line in numbered], separator, n_values)
+    return np.asarray(values, np.float32), labelled
+
+
 def _pieces(file: TextIO, path: Path) -> Iterator[tuple[list[str], np.ndarray]]:
     """Labels and values of a few thousand lines at a time."""
     numbered = ((number, line.rstrip("\n")) for number, line in enumerate(file, 1))
     lines = ((number, line) for number, line in numbered if line.strip())
-    start = list(islice(lines, 2))
+    start = list(islice(lines, LINES_OF_SAMPLE))
     if not start:
         return
-    separator = next((mark for mark in SEPARATORS if mark in start[0][1]), ",")
+    sample = "\n".join(line for _, line in start)
+    separator = separator_of(sample.encode(), SEPARATORS)
     n_values = len(_cut(start[0][1], separator)[1].split(separator)) if separator in start[0][1] else 0
     if not n_values:
         raise DataError(
             f"{path}, line {start[0][0]}: has one column; expected the label, then values, with commas between"
         )
-    has_header = _is_header(start, separator)
-    if has_header:
+    if _is_header(start, separator):
         del start[0]
-    while chunk := start + list(islice(lines, LINES_AT_ONCE)):
+    while chunk := start + list(islice(lines, LINES_AT_ONCE - len(start))):
         start = []
         cut = [_cut(line, separator) for _, line in chunk]
         values = _table([rest for _, rest in cut], separator, n_values)
         if values is None or not np.isfinite(values).all():
-            _raise_error(path, chunk, separator, n_values, has_header)
+            _raise_error(path, chunk, separator, n_values)
         else:
             small = values.min() >= 0 and values.max() <= 255 and (values == np.floor(values)).all()
             yield [label for label, _ in cut], values.astype(np.uint8 if small else np.float32)
@@ -194,14 +160,16 @@ def _is_header(start: list[tuple[int, str]], separator: str) -> bool:
     return len(start) > 1 and _number(label) is None and _number(_cut(start[1][1], separator)[0]) is not None
 
 
-def _raise_error(
-    path: Path, chunk: list[tuple[int, str]], separator: str, n_values: int, has_header: bool = False
-) -> None:
-    """DataError for the place that cannot be read as numbers; NotPlain where a value is missing under a header."""
+def _raise_error(path: Path, chunk: list[tuple[int, str]], separator: str, n_values: int) -> None:
+    """DataError for the place that cannot be read as numbers."""
     last = [line.split(separator)[-1].strip() for _, line in chunk]
     hint = LAST if all(cell and _number(cell) is None for cell in last) else ""
     for number, line in chunk:
         cells = _cut(line, separator)[1].split(separator)
+        if len(cells) != n_values and line.count('"') % 2:
+            raise DataError(
+                f"{path}, line {number}: has a cell in quotes that goes on in the next line; expected a row in one line"
+            )
         if len(cells) != n_values:
             raise DataError(f"{path}, line {number}: has {len(cells) + 1} columns; the first line has {n_values + 1}")
         for column, cell in enumerate(cells, 2):
@@ -209,8 +177,7 @@ def _raise_error(
             if value is None or not abs(value) <= float(np.finfo(np.float32).max):
                 where = f"{path}, line {number}, column {column}"
                 found = f"{cell.strip()[:40]!r} is not a finite number"
-                kind = NotPlain if has_header and cell.strip().strip('"').lower() in MISSING else DataError
-                raise kind(f"{where}: {found}; expected the label first, then numbers{hint}")
+                raise DataError(f"{where}: {found}; expected the label first, then numbers{hint}")
     raise DataError(f"{path}, lines {chunk[0][0]} to {chunk[-1][0]}: expected the label first, then numbers")
 
 

@@ -17,7 +17,6 @@ from jitnet.config import check_arguments
 from jitnet.config.nearest import nearest
 from jitnet.datasets import digits, idx
 from jitnet.datasets.assemble import assemble
-from jitnet.datasets.csv import NotPlain, looks_like_table
 from jitnet.datasets.dataset import Dataset, Progress
 from jitnet.datasets.download import Patience, RemoteFile, digest, download
 from jitnet.datasets.files import reading
@@ -212,10 +211,7 @@ def load(
                     "used instead. To get MNIST, run `jitnet data fetch mnist` with a network, or set JITNET_DATA to "
                     "a folder that holds its four IDX files."
                 )
-    try:
-        name, source, data = _read(name_or_path, progress, download)
-    except NotPlain:
-        return _load_table(name_or_path, test_data, choice, classes, task, advice, progress, preparation, held_out)
+    name, source, data = _read(name_or_path, progress, download)
     if test_data is not None:
         test_path = Path(test_data).expanduser()
         other = read_path(test_path)
@@ -245,6 +241,8 @@ def is_table(source: Any, choice: Choice, preparation: Preparation | None = None
         if choice.named:
             raise UsageError(f"{path} is not a table: it has no columns to name; leave their names out")
         return False
+    from jitnet.tables.plain import looks_like_table  # it reads files with what is in this package
+
     return choice.named or preparation is not None or looks_like_table(path)
 
 
