@@ -178,7 +178,8 @@ def _decided(table: Table, roles: Roles, why: str, outcome: Outcome, choice: Cho
     several = "target is" if len(roles.targets) == 1 else "targets are"
     line = f"{table.source}: the {several} {names}, {why}, predicted as {what}: {outcome.reason}"
     last = table.names[-1]
-    if not choice.targets and last not in roles.names and looks_like_classes(table, last):
+    by_place = not choice.targets and roles.targets == table.names[:1]
+    if by_place and outcome.target == "number" and last not in roles.names and looks_like_classes(table, last):
         line += f"; the last column, {last!r}, looks like classes: name it as the target where it is"
     return [line]
 

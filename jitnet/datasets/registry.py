@@ -237,7 +237,9 @@ def is_table(source: Any, choice: Choice, preparation: Preparation | None = None
     if not isinstance(source, (str, Path)):
         return True
     path = Path(source).expanduser()
-    if path.suffix.lower() in (".safetensors", ".npz") or path.is_dir():
+    with reading(path):
+        is_folder = path.is_dir()
+    if path.suffix.lower() in (".safetensors", ".npz") or is_folder:
         if choice.named:
             raise UsageError(f"{path} is not a table: it has no columns to name; leave their names out")
         return False

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from jitnet.config import TASKS
 from jitnet.config.checking import any_of
 from jitnet.errors import DataError, UsageError
+from jitnet.tables.dialect import TARGET_NAMES
 from jitnet.tables.preparation import Roles
 from jitnet.tables.table import Column, Table
 from jitnet.tables.treatments import truth_words
@@ -25,8 +26,6 @@ __all__ = [
     "weights_of",
 ]
 
-CALLED = ("target", "label", "class", "y")
-"""Names of columns that are predicted where the user names none, the first of them that there is."""
 MOST_VALUES = 20
 """Different whole numbers up to which they are taken for classes."""
 ROWS_EACH = 10
@@ -76,9 +75,11 @@ def choose_roles(table: Table, choice: Choice) -> tuple[Roles, str]:
         targets, why = tuple(_names(table, choice.targets)), "as asked"
     else:
         by_name = {name.strip().lower(): name for name in reversed(table.names)}
-        called = next((by_name[word] for word in CALLED if word in by_name), None)
+        # The first column, where it has such a name; else the first of these names that a column has.
+        words = [table.names[0].strip().lower(), *TARGET_NAMES]
+        called = next((by_name[word] for word in words if word in TARGET_NAMES and word in by_name), None)
         targets = (called or table.names[0],)
-        why = "by its name" if called else f"the first column, as none is called {any_of(CALLED)}"
+        why = "by its name" if called else f"the first column, as none is called {any_of(TARGET_NAMES)}"
     one = {
         role: table.column(which).name
         for role, which in (("group", choice.group), ("time", choice.time), ("weight", choice.weight))
@@ -180,9 +181,11 @@ def _target_of_one(column: Column) -> tuple[str, str]:
 
 
 def looks_like_classes(table: Table, name: str) -> bool:
-    """Whether a column holds a few words, as the names of classes are."""
+    """Whether a column holds few words, true and false, or few whole numbers, each in several rows, as classes are."""
     column = table.column(name)
-    return column.kind == "word" and len(column.words) <= max(2, min(MOST_VALUES, len(column) // 2))
+    if column.kind == "word":
+        return 1 < len(column.words) <= min(MOST_VALUES, 2 * len(column) // 3)
+    return column.kind != "date" and not column.missing.any() and _target_of_one(column)[0] == "class"
 
 
 def _numbers(columns: Sequence[Column]) -> npt.NDArray[np.float64]:
