@@ -114,7 +114,7 @@ def test_several_targets_are_numbers():
     data = load(frame(), target=["price", "weight"])
     assert data.target_names == ("price", "weight")
     assert said(data, "the targets are 'price', 'weight', as asked, predicted as numbers")
-    with pytest.raises(DataError, match="the target 'town' is '.*'; expected numbers to predict"):
+    with pytest.raises(DataError, match=r"the target 'town' is '.*'; expected numbers to predict"):
         load(frame(), target=["price", "town"])
 
 
