@@ -19,6 +19,8 @@ from jitnet.config import (
     HYPERPARAMETERS,
     LOSSES,
     OPTIMIZERS,
+    TARGETS,
+    TASKS,
     ModelConfig,
     TrainConfig,
     build,
@@ -299,11 +301,19 @@ def sizes_of(dataset: "Dataset") -> dict[str, Any]:
     return found | ({"loss": losses_for("label")[0]} if dataset.target == "label" else {})
 
 
-def task_for(network: dict[str, Any]) -> str:
-    """The task that data must have to fit the chosen loss, as `load` takes it; "auto" where none was chosen."""
+def task_for(network: dict[str, Any], typed: str = "auto") -> str:
+    """The task that data must have to fit the chosen loss, as `load` takes it; where none was chosen, that of --task.
+
+    UsageError where the two differ, or there is no such task."""
+    if typed not in ("auto", *TASKS):
+        raise UsageError(f"--task: expected {any_of(['auto', *TASKS])}, found {typed!r}")
     if "loss" not in network:
-        return "auto"
+        return typed
     chosen = LOSSES[network["loss"]]
+    if typed not in ("auto", chosen.task):
+        raise UsageError(
+            f"--task {typed} and --loss {network['loss']} do not fit: that loss is for {TARGETS[chosen.target]}"
+        )
     return "label" if chosen.target == "label" else chosen.task
 
 
@@ -313,7 +323,9 @@ def task_advice(command: str = "") -> "TaskAdvice":
 
     losses = f"{command}--loss {any_of(losses_of('regress'))}"
     return TaskAdvice(
-        f"expected classes, or {losses} where these are numbers to predict", "if they are classes, correct it"
+        f"expected classes, or {losses} where these are numbers to predict",
+        "if they are classes, correct it",
+        f"{command}--task classify where these are classes",
     )
 
 

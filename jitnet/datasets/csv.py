@@ -20,11 +20,11 @@ from jitnet.datasets.raw import Raw, RawData
 from jitnet.errors import DataError
 from jitnet.tables.dialect import separator_of
 
-__all__ = ["read"]
+__all__ = ["read", "read_rows"]
 
 LINES_AT_ONCE = 4096
 LINES_OF_SAMPLE = 20
-LAST = "; the last column looks like labels: if it holds them, move it to the front"
+LAST = "; the last column looks like labels: if it holds them, move it to the front, or name it as the target"
 SEPARATORS = ",;\t"
 HEADINGS = {"label", "labels", "class", "target", "y"}
 """A first line that begins with one of these is a header, even if the other columns are numbered."""
@@ -59,6 +59,33 @@ def _other_text(path: Path) -> str:
     with path.open("rb") as file:
         is_utf16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     return "UTF-16 text" if is_utf16 else "not UTF-8 text"
+
+
+def read_rows(file: TextIO, where: str, n_values: int) -> tuple[np.ndarray, bool]:
+    """The rows of a plain file to predict, (n, n_values) float32, and whether there was a label before each.
+
+    where: the file in messages. Raises DataError for another number of columns, and for what is no finite number.
+    """
+    numbered = [(number, line.rstrip("\n")) for number, line in enumerate(file, 1) if line.strip()]
+    if not numbered:
+        raise DataError(f"{where}: holds no rows")
+    sample = "\n".join(line for _, line in numbered[:LINES_OF_SAMPLE])
+    separator = separator_of(sample.encode(), SEPARATORS)
+    if all(_number(cell) is None for cell in numbered[0][1].split(separator)) or _is_header(numbered[:2], separator):
+        del numbered[0]
+    found = numbered[0][1].count(separator) + 1 if numbered else 0
+    if found not in (n_values, n_values + 1):
+        raise DataError(
+            f"{where}: has {found} column{'s' * (found != 1)}; the model expects {n_values}, in the order of the data "
+            "that it was trained on, or a label before them"
+        )
+    labelled = found > n_values
+    if labelled:
+        numbered = [(number, _cut(line, separator)[1]) for number, line in numbered]
+    values = _table([line for _, line in numbered], separator, n_values)
+    if values is None or not np.isfinite(values).all():
+        _raise_error(Path(where), [(n, f"0{separator}{line}") for n, line in numbered], separator, n_values)
+    return np.asarray(values, np.float32), labelled
 
 
 def _pieces(file: TextIO, path: Path) -> Iterator[tuple[list[str], np.ndarray]]:
