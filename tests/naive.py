@@ -302,13 +302,14 @@ class Network:
         found = self.passed(x)
         return found.inputs, found.sums, found.factors
 
-    def losses(self, x: Array, labels: Array) -> Array:
-        return self.loss.value(self.forward(x)[1][-1], labels, self.options.get("label_smoothing", 0.0))
+    def losses(self, x: Array, labels: Array, weights: Array | float = 1.0) -> Array:
+        return weights * self.loss.value(self.forward(x)[1][-1], labels, self.options.get("label_smoothing", 0.0))
 
-    def gradients(self, x: Array, labels: Array) -> list[Array]:
-        """Of the mean loss, in the order of `parameters`."""
+    def gradients(self, x: Array, labels: Array, weights: Array | float = 1.0) -> list[Array]:
+        """Of the mean of the losses times the samples' weights, in the order of `parameters`."""
         found = self.passed(x)
         g = self.loss.gradient(found.sums[-1], labels, self.options.get("label_smoothing", 0.0)) / len(x)
+        g = g * np.broadcast_to(weights, len(x))[:, None]
         dw, db, dgain, dshift, dscale = [], [], [], [], []
         for layer in reversed(range(len(self.weights))):
             skipped = np.zeros(())
@@ -328,10 +329,10 @@ class Network:
             g = g @ self.weights[layer] + skipped
         return dw + db + dgain + dshift + dscale
 
-    def step(self, x: Array, labels: Array, rate: float) -> float:
-        """Train on a batch; gives the sum of its samples' losses before the step."""
-        loss = float(self.losses(x, labels).sum())
-        gradients = self.gradients(x, labels)
+    def step(self, x: Array, labels: Array, rate: float, weights: Array | float = 1.0) -> float:
+        """Train on a batch; gives the sum of its samples' losses before the step, each times its sample's weight."""
+        loss = float(self.losses(x, labels, weights).sum())
+        gradients = self.gradients(x, labels, weights)
         if not self.options.get("output_bias", True):
             gradients[2 * len(self.weights) - 1][:] = 0
         if clip := self.options.get("clip_norm", 0.0):

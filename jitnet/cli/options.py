@@ -162,6 +162,12 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field(TrainConfig, "input_dropout", ("--input-dropout",)),
         Field(TrainConfig, "max_norm", ("--max-norm",)),
         Field(TrainConfig, "label_smoothing", ("--label-smoothing",)),
+        Field(
+            TrainConfig,
+            "class_weight",
+            ("--class-weight",),
+            "For example cat=1,dog=2.5. Tests and held-out data count every sample alike.",
+        ),
         Field(TrainConfig, "ema", ("--ema",), "The averages are evaluated and saved in place of the weights."),
     ),
     "Augmentation": (

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from jitnet.config.checking import CheckedConfig, Fraction, any_of
 from jitnet.config.choices import HYPERPARAMETERS, LOSSES, OPTIMIZERS, OptimizerFields, default_rate
+from jitnet.config.class_weight import BALANCED, ClassWeight, class_weights
 from jitnet.config.model import ModelConfig
 from jitnet.errors import UsageError
 
@@ -89,6 +90,11 @@ class TrainConfig(OptimizerFields):
         default=0.0, description="Largest norm of a hidden unit's incoming weights; 0 is off."
     )
     label_smoothing: Fraction = Field(default=0.0, description="Share of the target spread evenly over the classes.")
+    class_weight: ClassWeight = Field(
+        default="",
+        description="How much the samples of each class count in the training loss: a class that is not named has the "
+        "weight 1; balanced gives all classes the same weight in all.",
+    )
     clip_norm: Annotated[float, Field(ge=0.0)] = Field(
         default=0.0, description="Largest norm of the whole gradient; 0 is off."
     )
@@ -147,6 +153,8 @@ class TrainConfig(OptimizerFields):
             found = f"<target_accuracy> is {self.target_accuracy:g}"
         elif self.label_smoothing:
             found = f"<label_smoothing> is {self.label_smoothing:g}"
+        elif self.class_weight:
+            found = f"<class_weight> is {self.class_weight}"
         if found:
             remedy = "expected loss" if "monitor" in found else "leave it out"
             raise UsageError.of_fields(f"{found}, and the targets are numbers, not classes; {remedy}")
@@ -163,6 +171,8 @@ class TrainConfig(OptimizerFields):
                 f"<target_accuracy> is {self.target_accuracy:g}, below one percent; did you mean "
                 f"{100.0 * self.target_accuracy:g}?"
             )
+        if self.class_weight != BALANCED:
+            class_weights(self.class_weight)
         if self.patience and not self.val_split:
             raise ValueError(
                 f"<patience> is {self.patience}, with no held-out data to watch; set <val_split>, 0.1 for example"

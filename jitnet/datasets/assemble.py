@@ -24,6 +24,7 @@ from jitnet.datasets.kind import unlike
 from jitnet.datasets.labels import check_names, resolve
 from jitnet.datasets.raw import Raw, RawData
 from jitnet.datasets.targets import fractions_notice, resolve_numbers, standardise_targets, task_of
+from jitnet.datasets.weights import check_weights
 from jitnet.errors import DataError
 
 __all__ = ["Parts", "assemble", "from_arrays", "hold_out"]
@@ -84,6 +85,8 @@ def from_arrays(
     image_shape: tuple[int, int] | None = None,
     task: str = "auto",
     target_names: Sequence[str] | None = None,
+    sample_weight: npt.ArrayLike | None = None,
+    test_sample_weight: npt.ArrayLike | None = None,
 ) -> Dataset:
     """Make a data set from arrays or tables, checked and stored by the rules of this package.
 
@@ -94,26 +97,40 @@ def from_arrays(
     task: "classify", where labels are classes; "regress", where they are numbers to predict, (n,) or (n, n_targets);
     "auto", numbers where they are floats with fractions, else classes. target_names: one per target; a DataFrame has
     them as the names of its columns.
+    sample_weight, test_sample_weight: (n,) numbers of 0 or more, how much each sample counts in the loss, beside the
+    others; None where all count alike.
     Raises DataError where the arrays do not fit together.
     """
-    train = _raw(train_images, train_labels, "train_images", "train_labels")
+    train = _raw(train_images, train_labels, sample_weight, "train_images", "train_labels", "sample_weight")
     test = None
     if test_images is not None and test_labels is not None:
-        test = _raw(test_images, test_labels, "test_images", "test_labels")
+        names = "test_images", "test_labels", "test_sample_weight"
+        test = _raw(test_images, test_labels, test_sample_weight, *names)
     elif test_images is not None or test_labels is not None:
         raise DataError("test_images and test_labels belong together; one of them is missing")
-    names = check_names(class_names, "class_names") if class_names is not None else None
+    elif test_sample_weight is not None:
+        raise DataError("test_sample_weight is of test data, and test_images and test_labels are missing")
+    classes = check_names(class_names, "class_names") if class_names is not None else None
     targets = check_names(target_names, "target_names", "target") if target_names is not None else None
-    if targets is not None and (names is not None or task == "classify"):
+    if targets is not None and (classes is not None or task == "classify"):
         raise DataError("target_names are of numbers to predict, and these labels are classes; give class_names alone")
-    data = RawData(train, test, names, target_names=targets)
+    data = RawData(train, test, classes, target_names=targets)
     if targets is None and task_of(data, task) == "regress":
         data = replace(data, target_names=names_of(train_labels))
     return assemble(data, name=name, source="arrays", image_shape=image_shape, task=task)
 
 
-def _raw(images: npt.ArrayLike, labels: npt.ArrayLike, images_from: str, labels_from: str) -> Raw:
-    return Raw(as_numbers(images, images_from), as_labels(labels, labels_from), images_from, labels_from)
+def _raw(
+    images: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    weights: npt.ArrayLike | None,
+    images_from: str,
+    labels_from: str,
+    weights_from: str,
+) -> Raw:
+    found = None if weights is None else as_numbers(weights, weights_from)
+    samples, outcomes = as_numbers(images, images_from), as_labels(labels, labels_from)
+    return Raw(samples, outcomes, images_from, labels_from, found, weights_from)
 
 
 def assemble(
@@ -174,6 +191,12 @@ def assemble(
         splits = [Split(images, labels) for images, labels in zip(stored, outcomes, strict=True)]
     else:
         splits = [Split(images, _NO_LABELS, targets=found) for images, found in zip(stored, outcomes, strict=True)]
+    splits = [
+        replace(split, weights=check_weights(raw.weights, len(split), raw.weights_from))
+        if raw.weights is not None
+        else split
+        for split, raw in zip(splits, raws, strict=True)
+    ]
     target_scaling = None if of_classes else standardise_targets(outcomes[0])
     given = Given(form.factor, fractions, image_shape, scaling, target_scaling)
     test = splits[1] if len(splits) > 1 else None

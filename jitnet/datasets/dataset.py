@@ -47,6 +47,7 @@ class Split:
     scaling: how its values become inputs; class_names, target_names: one name per class or target. A `Dataset` sets
     them in its splits; None where they are not known.
     targets: (n, n_targets) float64, as stored: not standardised; None where the samples have classes.
+    weights: (n,) float64, how much each sample counts in the loss beside the others; None where all count alike.
     """
 
     images: np.ndarray
@@ -55,15 +56,21 @@ class Split:
     class_names: tuple[str, ...] | None = None
     targets: np.ndarray | None = None
     target_names: tuple[str, ...] | None = None
+    weights: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels) if self.targets is None else len(self.targets)
 
     def take(self, rows: np.ndarray) -> "Split":
         """A copy of some samples; rows: indices, or a mask."""
-        if self.targets is None:
-            return replace(self, images=self.images[rows], labels=self.labels[rows])
-        return replace(self, images=self.images[rows], targets=self.targets[rows])
+        of_classes = self.targets is None
+        return replace(
+            self,
+            images=self.images[rows],
+            labels=self.labels[rows] if of_classes else self.labels,
+            targets=None if self.targets is None else self.targets[rows],
+            weights=None if self.weights is None else self.weights[rows],
+        )
 
     @property
     def strata(self) -> np.ndarray:
@@ -162,7 +169,8 @@ class Dataset:
         for name, split in (("train", self.train), ("test", self.test)):
             if split is not None:
                 outcome = ("labels", split.labels) if split.targets is None else ("targets", split.targets)
-                for part, array in (("images", split.images), outcome):
+                weights = [] if split.weights is None else [("weights", split.weights)]
+                for part, array in (("images", split.images), outcome, *weights):
                     digest.update(f"{name}_{part} {array.dtype.str} {array.shape};".encode())
                     digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()

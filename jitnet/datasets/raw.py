@@ -16,12 +16,15 @@ class Raw:
     images: (n, features), (n, h, w), (n, 1, h, w) or (n, h, w, 1), any real type.
     labels: (n,) or (n, 1) whole numbers or words, or (n, n_classes) one-hot; or (n,) or (n, n_targets) numbers.
     images_from, labels_from: the file and field, for messages.
+    weights, weights_from: what each sample counts in the loss, any array, and where it is; None where all count alike.
     """
 
     images: np.ndarray
     labels: np.ndarray
     images_from: str
     labels_from: str
+    weights: np.ndarray | None = None
+    weights_from: str = ""
 
 
 @dataclass(frozen=True)

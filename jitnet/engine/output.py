@@ -8,7 +8,7 @@ from jitnet.engine.costs import Cost, Sizes, linear_cost, sparse_linear_cost
 from jitnet.engine.operation import operation
 from jitnet.engine.ownership import joins
 from jitnet.kernels.linear import linear_forward
-from jitnet.kernels.loss import run_link, run_loss
+from jitnet.kernels.loss import run_link, run_loss, weigh_samples
 from jitnet.kernels.memory import add_numbers, scale_rows, transpose
 from jitnet.kernels.sparse import sparse_forward
 from jitnet.machine.blocks import PANEL, PANEL_COLS, PARTIAL_SAMPLES
@@ -123,12 +123,14 @@ def _loss_cost(s: Sizes) -> Cost:
     """Of the loss itself, and 1 FLOP an output to scale. The gradient is written twice."""
     price = s.loss
     flop, moved = (price.output_flop + 1) * s.o + price.sample_flop, (price.output_bytes + 12) * s.o
-    return Cost(flop * s.n, (moved + price.sample_bytes) * s.n)
+    weighing, weight = (s.o + 1, 4) if s.weighted else (0, 0)
+    return Cost((flop + weighing) * s.n, (moved + price.sample_bytes + weight) * s.n)
 
 
 @operation("vectors of samples", _loss_cost, ("n", "o"))
 def loss(run, batch, layer, part, first, last):
-    """Losses, right guesses where targets are classes, and the gradient of the logits, of assigned samples.
+    """Losses, right guesses where targets are classes, and the gradient of the logits, of assigned samples; losses and
+    gradient times the samples' weights, where they have some.
 
     The gradient is stored twice: samples last for the layer below, and as rows for the weights, scaled by grad_scale.
     That is where plain SGD's learning rate comes in.
@@ -157,6 +159,8 @@ def loss(run, batch, layer, part, first, last):
         first,
         last,
     )
+    if run.data.weights.shape[0] > 0:
+        weigh_samples(dout_t, grad_t_stride, run.data.weights, batch.indices, losses, n_outputs, first, last)
     transpose(dout_t[first:], grad_t_stride, dout, stride, n_outputs, 0, last - first)
     scale_rows(dout, stride, last - first, np.float32(batch.grad_scale), 0, n_outputs)
 

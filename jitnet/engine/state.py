@@ -70,7 +70,8 @@ class State(NamedTuple):
 class Data(NamedTuple):
     """The samples: images (samples, features) uint8, or where that is empty features (samples, features) float32; and
     for images that are mostly zero the lists of what is not, indptr (samples + 1,) int64 and entries uint32 (see
-    kernels.sparse). labels: (samples,) int32, or where that is empty targets: (samples, out_features) float32."""
+    kernels.sparse). labels: (samples,) int32, or where that is empty targets: (samples, out_features) float32. weights:
+    (samples,) float32, what each sample's loss is multiplied by; empty where all count alike."""
 
     images: npt.NDArray[np.uint8]
     features: Floats
@@ -78,6 +79,7 @@ class Data(NamedTuple):
     entries: npt.NDArray[np.uint32]
     labels: npt.NDArray[np.int32]
     targets: Floats
+    weights: Floats
 
 
 class Outputs(NamedTuple):
@@ -159,6 +161,7 @@ def no_data() -> Data:
         np.zeros(0, np.uint32),
         np.zeros(0, np.int32),
         np.zeros((0, 0), np.float32),
+        np.zeros(0, np.float32),
     )
 
 

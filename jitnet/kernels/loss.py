@@ -47,6 +47,7 @@ __all__ = [
     "softmax",
     "softmax_cross_entropy",
     "squared_error",
+    "weigh_samples",
 ]
 
 _F = np.float32
@@ -65,14 +66,14 @@ class LossKernel(NamedTuple):
     """What else must be known of a loss.
 
     code: its number in compiled code, its place in the table. function: computes it. price: of the function, without
-    the outputs themselves, which it overwrites. judge: its mean over samples, of predictions (n, n_outputs) and labels
-    (n,) or targets (n, n_outputs), for those that are at hand already; plain NumPy, in float64.
+    the outputs themselves, which it overwrites. judge: the loss of each sample, (n,), of predictions (n, n_outputs) and
+    labels (n,) or targets (n, n_outputs), for those that are at hand already; plain NumPy, in float64.
     """
 
     code: int
     function: Callable[..., None]
     price: Price
-    judge: Callable[[Any, Any], float]
+    judge: Callable[[Any, Any], Any]
 
 
 class LinkKernel(NamedTuple):
@@ -220,20 +221,35 @@ def absolute_error(
         tile_store(total * mean, losses, n, 0)
 
 
-def _judge_cross_entropy(probabilities: Any, labels: Any) -> float:
-    """Mean of -log p[label]."""
+@linked(FLOATS, INT, FLOATS, INDICES, FLOATS, INT, INT, INT)
+def weigh_samples(gradient_t, stride, weights, indices, losses, n_outputs, first, last):
+    """Multiply the loss and the gradient of samples first <= n < last by their weights, in place.
+
+    gradient_t, losses, indices: as a loss takes them. weights (samples,) float32, that of sample n at indices[n].
+    1 FLOP an output and 1 a sample; 4 bytes a sample beside what a loss has written.
+    """
+    for n in range(first, last):
+        losses[n] *= weights[indices[n]]
+    for c in range(n_outputs):
+        row = gradient_t[c * stride : c * stride + last]
+        for n in range(first, last):
+            row[n] *= weights[indices[n]]
+
+
+def _judge_cross_entropy(probabilities: Any, labels: Any) -> Any:
+    """-log p[label]."""
     at_label = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.log(np.maximum(at_label, np.finfo(np.float32).tiny)).mean())
+    return -np.log(np.maximum(at_label, np.finfo(np.float32).tiny))
 
 
-def _judge_squared_error(predictions: Any, targets: Any) -> float:
-    """Mean of (prediction - t)^2."""
-    return float(((predictions.astype(np.float64) - targets) ** 2).mean())
+def _judge_squared_error(predictions: Any, targets: Any) -> Any:
+    """Mean over targets of (prediction - t)^2."""
+    return ((predictions.astype(np.float64) - targets) ** 2).mean(axis=1)
 
 
-def _judge_absolute_error(predictions: Any, targets: Any) -> float:
-    """Mean of |prediction - t|."""
-    return float(np.abs(predictions.astype(np.float64) - targets).mean())
+def _judge_absolute_error(predictions: Any, targets: Any) -> Any:
+    """Mean over targets of |prediction - t|."""
+    return np.abs(predictions.astype(np.float64) - targets).mean(axis=1)
 
 
 LOSS_KERNELS: dict[str, LossKernel] = {

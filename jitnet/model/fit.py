@@ -1,6 +1,7 @@
 """Whether data fit a network, their classes or targets and the form of their values; and how well it predicts them."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -56,26 +57,32 @@ def labels_for(model: Model, split: Split, where: str) -> npt.NDArray[np.int64]:
 
 def loss_and_accuracy(model: Model, outputs: Floats, split: Split) -> tuple[float, float | None]:
     """Mean loss of a network's outputs for a fitted split, and the share of samples whose most probable class is their
-    label; None where targets are numbers."""
+    label; None where targets are numbers. Both are weighted where samples have weights."""
     from jitnet.kernels.loss import LOSS_KERNELS  # imports Numba, so it comes late
 
-    judge = LOSS_KERNELS[model.config.loss].judge
+    judge, weights = LOSS_KERNELS[model.config.loss].judge, split.weights
     if split.targets is None:
-        return judge(outputs, split.labels), float((outputs.argmax(axis=1) == split.labels).mean())
-    return judge(outputs, encode_targets(split.targets, model.target_scaling)), None
+        hits = outputs.argmax(axis=1) == split.labels
+        return _mean(judge(outputs, split.labels), weights), _mean(hits, weights)
+    return _mean(judge(outputs, encode_targets(split.targets, model.target_scaling)), weights), None
+
+
+def _mean(values: npt.NDArray[Any], weights: npt.NDArray[np.float64] | None) -> float:
+    return float(np.average(values, weights=weights))
 
 
 def loss_of_guessing(model: Model, split: Split) -> float:
     """Mean loss on a fitted split of predictions that are the same for every sample: all classes alike, or each
-    target's mean."""
+    target's mean. Weighted where samples have weights."""
     from jitnet.kernels.loss import LOSS_KERNELS
 
-    judge = LOSS_KERNELS[model.config.loss].judge
+    judge, weights = LOSS_KERNELS[model.config.loss].judge, split.weights
     if split.targets is None:
         outputs = model.config.out_features
-        return judge(np.broadcast_to(1.0 / outputs, (len(split), outputs)), split.labels)
+        return _mean(judge(np.broadcast_to(1.0 / outputs, (len(split), outputs)), split.labels), weights)
     targets = encode_targets(split.targets, model.target_scaling)
-    return judge(np.broadcast_to(targets.mean(axis=0), targets.shape), targets)
+    mean = np.average(targets, axis=0, weights=weights)
+    return _mean(judge(np.broadcast_to(mean, targets.shape), targets), weights)
 
 
 def check_scaling(model: Model, data: Dataset | Split) -> None:

@@ -31,6 +31,7 @@ from jitnet.training.pace import Pace
 from jitnet.training.plan import Plan, begin_run, data_of, make_plan, on_threads, plain_values
 from jitnet.training.samples import NewSamples
 from jitnet.training.stopping import EarlyStopping
+from jitnet.training.weighting import evaluating_weights, training_weights
 
 if TYPE_CHECKING:
     from jitnet.compiler.reference import Struct
@@ -76,6 +77,8 @@ class Trainer:
 
     What is learned from data is learned from the rows that are trained on: with held-out rows, the scaling of a model
     on which no training has begun is found again without them. A trained model keeps the scaling that it has.
+    Where samples or classes have weights, the losses and accuracies of training are weighted means; those of held-out
+    and test data are weighted by their samples' weights alone.
     """
 
     def __init__(
@@ -110,9 +113,13 @@ class Trainer:
             check_scaling(model, dataset.train)
         self.model, self.dataset, self.config = model, dataset, config
         self._image_shape = dataset.image_shape
-        self._training, self._held_out, self._test = self._split(held_out)
+        training, found, test = self._split(held_out)
+        left = f"{dataset.source}{', without the rows that are held out' * bool(config.val_split)}"
+        weights = training_weights(training, config.class_weight, model.class_names, left)
+        self._training = replace(training, weights=weights)
+        self._held_out = evaluating_weights(found, f"{dataset.source}, held-out rows")
+        self._test = evaluating_weights(test, f"{dataset.source}, test data")
         if self._training.targets is not None and config.val_split and held_out is None:
-            left = f"{dataset.source}, without the rows that are held out"
             check_spread(self._training.targets, model.target_names, left)
             if model.learns_targets(dataset):
                 model.learn_targets(standardise_targets(self._training.targets))
