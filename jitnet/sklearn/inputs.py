@@ -1,8 +1,8 @@
 """From the X of an estimator to a network's inputs: learned once, from the rows that are trained on, repeated on any.
 
 `Numbers` for arrays of numbers: (x - median) / spread, and a smooth limit for what is far away, computed in float64 and
-rounded once. `Bytes` for grey levels and other small whole numbers in the shape of an image: one byte a value, which the
-loops skip where it is zero. `Counts` for CSR matrices: zero stays zero.
+rounded once; in CSR matrices zero stays zero. `Stored` for images of grey levels: one byte a value, which the loops skip
+where it is zero.
 
 Rows are walked in blocks, so that nothing of their size is made besides the inputs.
 """
@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from jitnet.datasets import Scaling
+from jitnet.model import Model
 
-__all__ = ["Inputs", "inputs_from", "is_sparse", "learn_inputs", "n_rows"]
+__all__ = ["Inputs", "Rows", "inputs_from", "inputs_of_model", "learn_inputs", "n_rows"]
 
 Rows = npt.NDArray[np.int64] | None
 """Row numbers, or None for all rows."""
@@ -28,10 +29,12 @@ SAMPLE_ROWS = 100_000
 FAR = 1e100
 """Beyond so many spreads a number is as far as can be: its square would be beyond float64."""
 CLIP = 3.0
+LARGEST = float(np.finfo(np.float32).max) / 2
 
 
 class Inputs(Protocol):
-    """What turns rows into a network's inputs. kind: its name in a file; scaling: what the network does itself."""
+    """What turns rows into a network's inputs. kind: its name in a file. scaling: what the network does itself.
+    n_features, n_inputs: columns of X, and what they become."""
 
     kind: str
 
@@ -40,6 +43,9 @@ class Inputs(Protocol):
 
     @property
     def n_inputs(self) -> int: ...
+
+    @property
+    def n_features(self) -> int: ...
 
     def __call__(self, x: Any, rows: Rows = None) -> npt.NDArray[Any]:
         """(n, n_inputs) uint8 or float32, C-contiguous and writable; rows: which of x, all by default."""
@@ -67,6 +73,10 @@ class Numbers:
     def n_inputs(self) -> int:
         return len(self.factor)
 
+    @property
+    def n_features(self) -> int:
+        return len(self.factor)
+
     def __call__(self, x: Any, rows: Rows = None) -> npt.NDArray[Any]:
         out = np.empty((n_rows(x) if rows is None else len(rows), self.n_inputs), np.float32)
         for start, chunk in _blocks(x, rows):
@@ -86,50 +96,52 @@ class Numbers:
 
 
 @dataclass(frozen=True, eq=False)
-class Bytes:
-    """levels: the largest value, which becomes 1. features: values of a row."""
+class Stored:
+    """Values as they are, one byte each where they fit, else float32: the network scales them. scaling: its. n_inputs:
+    values of a row."""
 
-    levels: int
-    features: int
-    kind = "bytes"
-
-    @property
-    def scaling(self) -> Scaling:
-        return Scaling(0.0, 1.0 / self.levels)
+    scaling: Scaling
+    n_inputs: int
+    kind = "stored"
 
     @property
-    def n_inputs(self) -> int:
-        return self.features
+    def n_features(self) -> int:
+        return self.n_inputs
 
     def __call__(self, x: Any, rows: Rows = None) -> npt.NDArray[Any]:
         if not is_sparse(x) and x.dtype == np.uint8 and rows is None and x.flags.c_contiguous:
             return x if x.flags.writeable else _as_writable(x)
         fits = all(_are_bytes(chunk) for _, chunk in _blocks(x, rows))
-        kind = np.uint8 if fits else np.float32
-        out = np.empty((n_rows(x) if rows is None else len(rows), self.n_inputs), kind)
-        limit = float(np.finfo(np.float32).max) / 2
+        out = np.empty((n_rows(x) if rows is None else len(rows), self.n_inputs), np.uint8 if fits else np.float32)
         for start, chunk in _blocks(x, rows):
-            out[start : start + len(chunk)] = chunk if fits else np.clip(chunk, -limit, limit)
+            out[start : start + len(chunk)] = chunk if fits else np.clip(chunk, -LARGEST, LARGEST)
         return out
 
     def as_record(self) -> dict[str, Any]:
-        return {"kind": self.kind, "levels": self.levels, "features": self.features}
+        return {"kind": self.kind}
 
 
-def inputs_from(record: dict[str, Any]) -> Inputs:
-    """What `as_record` describes."""
-    if record["kind"] == "bytes":
-        return Bytes(record["levels"], record["features"])
-    return Numbers(np.array(record["centre"]), np.array(record["factor"]), record["squeezes"])
+def inputs_from(record: dict[str, Any], model: Model) -> Inputs:
+    """What `as_record` describes, of a network."""
+    if record["kind"] == Numbers.kind:
+        return Numbers(np.array(record["centre"]), np.array(record["factor"]), record["squeezes"])
+    return inputs_of_model(model)
 
 
-def learn_inputs(x: Any, rows: Rows = None, weights: npt.NDArray[np.float64] | None = None) -> Inputs:
+def inputs_of_model(model: Model) -> Inputs:
+    """What a network was trained on that no estimator trained: values as they are stored in a data set."""
+    return Stored(model.scaling, model.config.in_features)
+
+
+def learn_inputs(
+    x: Any, rows: Rows = None, weights: npt.NDArray[np.float64] | None = None, categorical: tuple[str, ...] = ()
+) -> Inputs:
     """What the rows of x become, an array (n, features) of numbers or a CSR matrix. rows: to learn from, all by default;
     weights: of these, as if each row were there so many times."""
     if is_sparse(x):
         return _of_sparse(x, rows)
     if levels := _levels(x, rows):
-        return Bytes(levels, x.shape[1])
+        return Stored(Scaling(0.0, 1.0 / levels), x.shape[1])
     return _of_numbers(x, rows, weights)
 
 
