@@ -98,7 +98,9 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         begun = time.perf_counter()
         with value_errors(), all_cores_after():
             x, y = self._checked(X, y, goes_on)
-            learned = {name: getattr(self, name) for name in self._learned_names} if goes_on else self._learned(y, classes)
+            learned = (
+                {name: getattr(self, name) for name in self._learned_names} if goes_on else self._learned(y, classes)
+            )
             outcome = self._outcome(y, learned)._replace(weights=self._weights(sample_weight, x, y))
             seed = self._seed if goes_on else _seed(self.random_state)
             rows, held_rows = self._divide(outcome, n_rows(x), seed, once)
