@@ -18,7 +18,7 @@ PACKAGE = Path(jitnet.__file__).parent
 ROWS = [
     ["errors", "version", "config", "compiler"],
     ["machine"],
-    ["kernels", "datasets"],
+    ["kernels", "datasets", "tables"],
     ["engine"],
     ["model"],
     ["training", "pictures", "evaluation"],
@@ -51,6 +51,7 @@ ONLY_IN = {
     "PIL": {"pictures"},
     "sklearn": {"sklearn"},
     "joblib": {"sklearn"},
+    "duckdb": {"tables"},
     "matplotlib": {"render"},
 }
 

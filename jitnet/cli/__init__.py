@@ -27,7 +27,7 @@ __all__ = ["app", "main", "run"]
 COMMANDS = {
     "train": ("jitnet.cli.train", "Train a network, show how it learns, and save it."),
     "eval": ("jitnet.cli.evaluate", "Evaluate a model on a data set."),
-    "predict": ("jitnet.cli.predict", "Recognise what is in a picture."),
+    "predict": ("jitnet.cli.predict", "Predict what is in a picture, or the rows of a table."),
     "bench": ("jitnet.cli.bench", "Measure what each loop costs on this machine."),
     "profile": ("jitnet.cli.profile", "Show what each loop costs, and why: jitnet's, or your own."),
     "data": ("jitnet.cli.data", "List, fetch, describe and convert data sets."),
@@ -129,7 +129,8 @@ def _in_options(error: JitnetError) -> str:
         return str(error)
     from jitnet.cli.options import OPTION_NAMES
 
-    return error.named({**OPTION_NAMES, "test_data": "--test-data"})
+    typed = ("test_data", "target", "task", "group", "time", "weight", "ignore")
+    return error.named({**OPTION_NAMES, **{name: "--" + name.replace("_", "-") for name in typed}})
 
 
 def _one_line(text: str) -> str:

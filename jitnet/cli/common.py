@@ -23,11 +23,18 @@ __all__ = [
     "Background",
     "DataArgument",
     "DataOption",
+    "Group",
+    "Ignore",
     "Json",
     "ModelPath",
     "Quiet",
+    "Target",
+    "Task",
     "TestData",
+    "Time",
+    "Weight",
     "check_output",
+    "columns_named",
     "data_names",
     "parse_share",
     "parse_threads",
@@ -41,7 +48,10 @@ Value = TypeVar("Value")
 DATA, OUTPUT = "Data", "Output"
 """Headings of `--help` for what several commands share; commands without headings ignore them."""
 
-KINDS = "mnist, fashion-mnist, digits, a folder of IDX files, or a .safetensors, .npz or .csv file"
+KINDS = (
+    "mnist, fashion-mnist, digits, a folder of IDX files, a .safetensors or .npz file, or a table: .csv, .tsv or "
+    ".parquet, gzipped too"
+)
 
 
 def data_names(incomplete: str) -> list[str]:
@@ -85,7 +95,70 @@ TestData = Annotated[
         "--test-data",
         metavar="PATH",
         show_default=False,
-        help="Data to test on, in place of the data set's test part.",
+        help="Data to test on, in place of the data set's test part. Without them a fifth of a table's rows is held "
+        "out.",
+        rich_help_panel=DATA,
+    ),
+]
+Target = Annotated[
+    str | None,
+    typer.Option(
+        "--target",
+        metavar="COLUMNS",
+        show_default=False,
+        help="The column of a table to predict, by name or number (from 1); or several, separated by commas, which are "
+        "numbers. [default: the one called target, label, class or y, else the first]",
+        rich_help_panel=DATA,
+    ),
+]
+Task = Annotated[
+    str,
+    typer.Option(
+        "--task",
+        metavar="TEXT",
+        help="Whether what is predicted are classes or numbers: auto, classify or regress. auto takes words, true and "
+        "false, and few different whole numbers as classes, and prints what it took and why.",
+        rich_help_panel=DATA,
+    ),
+]
+Group = Annotated[
+    str | None,
+    typer.Option(
+        "--group",
+        metavar="COLUMN",
+        show_default=False,
+        help="A column of a table, a person or a place for example: rows with the same value in it are trained on "
+        "together or held out together. It is not predicted from.",
+        rich_help_panel=DATA,
+    ),
+]
+Time = Annotated[
+    str | None,
+    typer.Option(
+        "--time",
+        metavar="COLUMN",
+        show_default=False,
+        help="A column of a table with dates or numbers: where rows are held out, these are the latest.",
+        rich_help_panel=DATA,
+    ),
+]
+Weight = Annotated[
+    str | None,
+    typer.Option(
+        "--weight",
+        metavar="COLUMN",
+        show_default=False,
+        help="A column of a table that says how much a row counts, beside the others. Numbers of 0 or more.",
+        rich_help_panel=DATA,
+    ),
+]
+Ignore = Annotated[
+    str | None,
+    typer.Option(
+        "--ignore",
+        metavar="COLUMNS",
+        show_default=False,
+        help="Columns of a table to leave out, by name or number, separated by commas.",
         rich_help_panel=DATA,
     ),
 ]
@@ -97,6 +170,18 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else there.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress: only results, notices and errors.")]
+
+
+def columns_named(
+    target: str | None, group: str | None, time: str | None, weight: str | None, ignore: str | None
+) -> dict[str, Any]:
+    """The columns of a table that options name, as `load` takes them; lists are split at commas."""
+    lists = {
+        name: [part.strip() for part in text.split(",") if part.strip()]
+        for name, text in (("target", target), ("ignore", ignore))
+        if text is not None
+    }
+    return {**lists, "group": group, "time": time, "weight": weight}
 
 
 def print_json(document: Any) -> None:

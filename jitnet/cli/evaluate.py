@@ -49,6 +49,7 @@ def evaluate(
     """
     from jitnet import render
     from jitnet.datasets import TaskAdvice, load, names
+    from jitnet.datasets.from_table import HELD_OUT
     from jitnet.evaluation import evaluate as evaluate_
     from jitnet.model import Model
 
@@ -60,8 +61,21 @@ def evaluate(
     # Classes without names are matched by position, which `evaluate` does.
     classes = network.class_names if network.is_named else None
     advice = TaskAdvice(not_classes="the model predicts classes, and these targets are numbers; name data with classes")
+    # Of the table that it was trained on, the rows that were held out then; of another, all.
+    held_out = HELD_OUT if test_data is None and _is_trained_on(network, source) else 0.0
     with render.downloads(screen) as progress:
-        dataset = load(source, test_data, classes=classes, task=network.config.task, advice=advice, progress=progress)
+        dataset = load(
+            source,
+            test_data,
+            classes=classes,
+            task=network.config.task,
+            advice=advice,
+            progress=progress,
+            preparation=network.preparation,
+            held_out=held_out,
+        )
+    for decision in dataset.decisions:
+        render.notice(render.make_console(sys.stderr), decision)
     with render.compiling(screen):
         result = evaluate_(network, dataset)
     part = "test" if dataset.test is not None else "train" if _is_trained_on(network, source) else "only"

@@ -19,6 +19,7 @@ from jitnet.config import (
     HYPERPARAMETERS,
     LOSSES,
     OPTIMIZERS,
+    TASKS,
     ModelConfig,
     TrainConfig,
     build,
@@ -294,9 +295,16 @@ def sizes_of(dataset: "Dataset") -> dict[str, Any]:
     return {"in_features": dataset.in_features, **dict([outputs])}
 
 
-def task_for(network: dict[str, Any]) -> str:
-    """The task that data must have to fit the chosen loss; "auto" where none was chosen."""
-    return LOSSES[network["loss"]].task if "loss" in network else "auto"
+def task_for(network: dict[str, Any], typed: str = "auto") -> str:
+    """The task that data must have to fit the chosen loss; where none was chosen, what was typed for --task.
+
+    UsageError where the two differ, or there is no such task."""
+    if typed not in ("auto", *TASKS):
+        raise UsageError(f"--task: expected {any_of(['auto', *TASKS])}, found {typed!r}")
+    task = LOSSES[network["loss"]].task if "loss" in network else "auto"
+    if "auto" not in (task, typed) and task != typed:
+        raise UsageError(f"--task {typed} and --loss {network['loss']} do not fit: that loss is for {TASKS[task]}")
+    return typed if task == "auto" else task
 
 
 def task_advice(command: str = "") -> "TaskAdvice":
@@ -305,7 +313,9 @@ def task_advice(command: str = "") -> "TaskAdvice":
 
     losses = f"{command}--loss {any_of(losses_of('regress'))}"
     return TaskAdvice(
-        f"expected classes, or {losses} where these are numbers to predict", "if they are classes, correct it"
+        f"expected classes, or {losses} where these are numbers to predict",
+        "if they are classes, correct it",
+        f"{command}--task classify where these are classes",
     )
 
 

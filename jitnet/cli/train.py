@@ -14,7 +14,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import jitnet
-from jitnet.cli.common import Background, DataOption, Json, Quiet, TestData, print_json, recipe_completion
+from jitnet.cli.common import (
+    Background,
+    DataOption,
+    Group,
+    Ignore,
+    Json,
+    Quiet,
+    Target,
+    Task,
+    TestData,
+    Time,
+    Weight,
+    columns_named,
+    print_json,
+    recipe_completion,
+)
 from jitnet.cli.options import (
     FIELDS,
     NETWORK_NAMES,
@@ -46,6 +61,7 @@ Examples:
   jitnet train --hidden 256,128 --epochs 20 --data fashion-mnist
   jitnet train --optimizer adam --activation gelu
   jitnet train --data train.csv --test-data test.csv --out runs/mine
+  jitnet train --data houses.csv --target price
   jitnet train --hidden 512 --optimizer adam --explain
   jitnet train --json --quiet > result.json
 """
@@ -64,6 +80,12 @@ def train(
     *,
     data: DataOption = None,
     test_data: TestData = None,
+    target: Target = None,
+    task: Task = "auto",
+    group: Group = None,
+    time: Time = None,
+    weight: Weight = None,
+    ignore: Ignore = None,
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -112,12 +134,13 @@ def train(
     if explain and print_schedule:
         raise UsageError("--explain cannot be combined with --print-schedule; ask for one of them")
     network, config = configure(fields, recipe)
+    task, columns = task_for(network, task), columns_named(target, group, time, weight, ignore)
     from jitnet import render, runs
     from jitnet.datasets import names
 
     screen = render.consoles(json, quiet)
     with render.downloads(screen) as progress:
-        reading = Background(lambda: _read(data, test_data, task_for(network), progress))
+        reading = Background(lambda: _read(data, test_data, task, columns, progress))
         from jitnet.compiler.cache import all_compiled
         from jitnet.config import ModelConfig, build
         from jitnet.engine.loop import compile_ahead, load_loop
@@ -128,8 +151,8 @@ def train(
             load_loop()
         dataset = reading.result()
     data_path = Path(data).expanduser() if data is not None and data not in names() else None
-    if dataset.notice:
-        render.notice(render.make_console(sys.stderr), dataset.notice)
+    for notice in (*([dataset.notice] if dataset.notice else []), *dataset.decisions):
+        render.notice(render.make_console(sys.stderr), notice)
     shape = build(ModelConfig, {**network, **sizes_of(dataset)}, NETWORK_NAMES)
     if not (explain or print_schedule):
         compile_ahead()
@@ -277,11 +300,13 @@ def _print_schedule(trainer: "Trainer", json: bool) -> int:
     return 0
 
 
-def _read(data: str | None, test_data: Path | None, task: str, progress: "Progress") -> "Dataset":
+def _read(
+    data: str | None, test_data: Path | None, task: str, columns: dict[str, Any], progress: "Progress"
+) -> "Dataset":
     """The data set, with its checksum computed."""
     from jitnet.datasets import load
 
-    dataset = load(data, test_data, task=task, advice=task_advice(), progress=progress)
+    dataset = load(data, test_data, task=task, advice=task_advice(), progress=progress, **columns)
     _ = dataset.checksum
     return dataset
 

@@ -26,8 +26,9 @@ from jitnet.datasets.raw import Raw, RawData
 from jitnet.datasets.targets import fractions_notice, resolve_numbers, standardise_targets, task_of
 from jitnet.datasets.weights import check_weights
 from jitnet.errors import DataError
+from jitnet.tables.preparation import Preparation
 
-__all__ = ["Parts", "assemble", "from_arrays", "hold_out"]
+__all__ = ["Parts", "assemble", "from_arrays", "hold_out", "prepared"]
 
 CHUNK_VALUES = 1 << 20
 LEVEL_TOLERANCE = 1e-4
@@ -64,7 +65,8 @@ class _Form(NamedTuple):
 class Parts(NamedTuple):
     """A data set with rows held out. Each split is stored and scaled as the rows left for training determine.
 
-    scaling: the same for values as the data set stores them; image_shape: as determined from those rows.
+    scaling: the same for values as the data set stores them; image_shape: as determined from those rows; preparation:
+    what the columns of a table become, learned again from those rows.
     """
 
     train: Split
@@ -72,6 +74,7 @@ class Parts(NamedTuple):
     test: Split | None
     scaling: Scaling
     image_shape: tuple[int, int] | None
+    preparation: Preparation | None = None
 
 
 def from_arrays(
@@ -224,6 +227,10 @@ def hold_out(dataset: Dataset, fraction: float, seed: int) -> Parts:
     """
     held = held_out_rows(dataset.train, fraction, seed)
     train, held_out, test, given = dataset.train.take(~held), dataset.train.take(held), dataset.test, dataset.given
+    if dataset.preparation is not None and train.table is not None and train.rows is not None:
+        again = dataset.preparation.relearn(train.table, train.rows)
+        train, held_out, test = prepared(train, again), prepared(held_out, again), test and prepared(test, again)
+        return Parts(train, held_out, test, dataset.scaling, None, again)
     unchanged = Parts(train, held_out, test, dataset.scaling, dataset.image_shape)
     # Rows that all are k/255 stay so when there are fewer.
     if given is None or given.scaling != dataset.scaling or given.factor != 1.0:
@@ -241,6 +248,13 @@ def hold_out(dataset: Dataset, fraction: float, seed: int) -> Parts:
         test = replace(test, scaling=scaling)
     as_given = Scaling() if form.factor != 1.0 else scaling
     return Parts(replace(train, scaling=scaling), replace(held_out, scaling=scaling), test, as_given, form.image_shape)
+
+
+def prepared(split: Split, preparation: Preparation) -> Split:
+    """A split of a table's rows, with the features that a preparation makes of them; another split as it is."""
+    if split.table is None or split.rows is None or split.preparation == preparation:
+        return split
+    return replace(split, images=preparation.features(split.table, split.rows), preparation=preparation)
 
 
 def _form(survey: _Survey, features: int, fractions: bool, image_shape: tuple[int, int] | None) -> _Form:

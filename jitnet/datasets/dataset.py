@@ -10,8 +10,13 @@ import numpy as np
 
 from jitnet.errors import DataError, UsageError
 from jitnet.kernels import splitmix
+from jitnet.tables.preparation import Preparation
+from jitnet.tables.table import Table
 
 __all__ = ["Dataset", "Given", "Progress", "Scaling", "Split", "held_out_rows", "is_shape", "stratified_split"]
+
+DRAWS = 16
+"""Divisions of groups that are compared."""
 
 Progress = Callable[[str, int, int | None], None]
 """Called with what is being done, the bytes done, and the total bytes (None where unknown)."""
@@ -47,6 +52,10 @@ class Split:
     scaling: how its values become inputs; class_names, target_names: one name per class or target. A `Dataset` sets
     them in its splits; None where they are not known.
     targets: (n, n_targets) float64, as stored: not standardised; None where the samples have classes.
+    table, rows: where the samples are rows of a table, that table, and (n,) int64, which row of it each sample is;
+    preparation: what made `images` of them.
+    groups: (n,) int64, samples of one number stay on one side where some are held out. times: (n,) numbers by which the
+    latest are held out.
     weights: (n,) float64, how much each sample counts in the loss beside the others; None where all count alike.
     """
 
@@ -56,6 +65,11 @@ class Split:
     class_names: tuple[str, ...] | None = None
     targets: np.ndarray | None = None
     target_names: tuple[str, ...] | None = None
+    table: Table | None = None
+    rows: np.ndarray | None = None
+    preparation: Preparation | None = None
+    groups: np.ndarray | None = None
+    times: np.ndarray | None = None
     weights: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -63,14 +77,9 @@ class Split:
 
     def take(self, rows: np.ndarray) -> "Split":
         """A copy of some samples; rows: indices, or a mask."""
-        of_classes = self.targets is None
-        return replace(
-            self,
-            images=self.images[rows],
-            labels=self.labels[rows] if of_classes else self.labels,
-            targets=None if self.targets is None else self.targets[rows],
-            weights=None if self.weights is None else self.weights[rows],
-        )
+        # Where targets are numbers, labels are empty.
+        names = [name for name in _BY_SAMPLE if name != ("labels" if self.targets is not None else "targets")]
+        return replace(self, **{name: value[rows] for name in names if (value := getattr(self, name)) is not None})
 
     @property
     def strata(self) -> np.ndarray:
@@ -83,6 +92,10 @@ class Split:
             return ", ".join(f"{number:.4g}" for number in self.targets[row])
         label = int(self.labels[row])
         return self.class_names[label] if self.class_names else str(label)
+
+
+_BY_SAMPLE = ("images", "labels", "targets", "weights", "rows", "groups", "times")
+"""The fields of a split with an entry for each sample."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +126,8 @@ class Dataset:
     given: what `scaling` was determined from; None where the caller chose it.
     target_names: one name per target, where targets are numbers. target_scaling: how they become what a network is
     trained on, each of the two (n_targets,) float64.
+    preparation: where samples are rows of a table, what its columns become; the values are then inputs as they are.
+    decisions: lines that say what was taken for what, and why, such as the target, and which rows are held out.
     """
 
     name: str
@@ -126,6 +141,8 @@ class Dataset:
     given: Given | None = None
     target_names: tuple[str, ...] = ()
     target_scaling: Scaling | None = None
+    preparation: Preparation | None = None
+    decisions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         # A split that is used alone, to evaluate a model on, still has its values' form and its classes.
@@ -141,6 +158,11 @@ class Dataset:
     def test_or_train(self) -> Split:
         """The split to evaluate a model on: the test split, or the training split where there is no other."""
         return self.train if self.test is None else self.test
+
+    @property
+    def table(self) -> Table | None:
+        """The table whose rows the training samples are; None where they are no rows of a table."""
+        return self.train.table
 
     @property
     def task(self) -> str:
@@ -164,16 +186,27 @@ class Dataset:
 
     @cached_property
     def checksum(self) -> str:
-        """SHA-256 (hex) over names, types, shapes and bytes of all arrays, computed at the first use."""
+        """SHA-256 (hex) over names, types, shapes and bytes of all arrays, computed at the first use; of a table over
+        its raw columns, whatever they become."""
         digest = hashlib.sha256()
         for name, split in (("train", self.train), ("test", self.test)):
-            if split is not None:
+            if split is not None and split.table is not None and split.rows is not None:
+                digest.update(f"{name}_rows {split.rows.shape};".encode() + np.ascontiguousarray(split.rows).data)
+                if split is self.train or split.table is not self.train.table:
+                    _digest_table(digest, split.table)
+            elif split is not None:
                 outcome = ("labels", split.labels) if split.targets is None else ("targets", split.targets)
                 weights = [] if split.weights is None else [("weights", split.weights)]
                 for part, array in (("images", split.images), outcome, *weights):
                     digest.update(f"{name}_{part} {array.dtype.str} {array.shape};".encode())
                     digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
+
+
+def _digest_table(digest: "hashlib._Hash", table: Table) -> None:
+    for column in table.columns:
+        digest.update(f"{column.name} {column.kind} {column.values.shape} {column.words};".encode("utf-8", "replace"))
+        digest.update(np.ascontiguousarray(column.values).view(np.uint8).data)
 
 
 def is_shape(image_shape: object, pixels: int) -> bool:
@@ -196,7 +229,11 @@ def stratified_split(split: Split, fraction: float, seed: int) -> tuple[Split, S
 
 
 def held_out_rows(split: Split, fraction: float, seed: int) -> np.ndarray:
-    """(n,) bool, True for the samples that `stratified_split` holds out; raises as it does."""
+    """(n,) bool, True for the samples that `stratified_split` holds out; raises as it does.
+
+    Where the samples have times, these are the latest; where they have groups, whole groups. Then there may be some
+    more or fewer of them.
+    """
     if not 0.0 < fraction < 1.0:
         raise UsageError(f"the share to hold out is {fraction:g}; it must be between 0 and 1, 0.1 for example")
     n = len(split)
@@ -204,6 +241,10 @@ def held_out_rows(split: Split, fraction: float, seed: int) -> np.ndarray:
     if not 0 < total < n:
         samples = f"{n} sample{'s' * (n != 1)}"
         raise DataError(f"holding out {fraction:g} of {samples} leaves a part empty; use another share or more data")
+    if split.times is not None:
+        return _latest(split.times, total)
+    if split.groups is not None:
+        return _whole_groups(split.groups, split.strata, total, seed)
     strata = split.strata
     counts = np.bincount(strata)
     quota = counts * (total / n)
@@ -217,6 +258,44 @@ def held_out_rows(split: Split, fraction: float, seed: int) -> np.ndarray:
     held = np.zeros(n, bool)
     held[order] = rank < take[strata[order]]
     return held
+
+
+def _latest(times: np.ndarray, total: int) -> np.ndarray:
+    """(n,) bool, True for about the `total` latest; samples of one time stay together."""
+    cut = np.sort(times)[len(times) - total]
+    later = [held for held in (times >= cut, times > cut) if 0 < np.count_nonzero(held) < len(times)]
+    if not later:
+        raise DataError("all rows have the same time, so none are the latest to hold out; name another column of times")
+    return min(later, key=lambda held: abs(int(np.count_nonzero(held)) - total))
+
+
+def _whole_groups(groups: np.ndarray, strata: np.ndarray, total: int, seed: int) -> np.ndarray:
+    """(n,) bool, True for whole groups of about `total` samples together.
+
+    Of a few draws it is the one whose held-out samples are most like all in their classes, and that leaves some of each
+    class for training where one does.
+    """
+    _, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    if len(sizes) < 2:
+        raise DataError("all rows are of one group, so none can be held out; name another column of groups")
+    counts = np.bincount(strata)
+    best, least = np.zeros(len(groups), bool), (math.inf, math.inf, math.inf)
+    for draw in range(DRAWS):
+        order = np.argsort(_hashes(seed * DRAWS + draw, len(sizes)), kind="stable")
+        # A group that is larger than what is to be held out is held out only where all are.
+        order = order[np.argsort(sizes[order] > max(total, int(sizes.min())), kind="stable")]
+        reached = np.cumsum(sizes[order])
+        last = max(1, int(np.argmin(np.abs(reached - total))) + 1)
+        chosen = np.zeros(len(sizes), bool)
+        chosen[order[: min(last, len(sizes) - 1)]] = True
+        held = chosen[codes]
+        found = np.bincount(strata[held], minlength=len(counts))
+        lost = float(np.count_nonzero((found == counts) & (counts > 0)))
+        unlike = float(np.abs(found / max(1, found.sum()) - counts / counts.sum()).max())
+        score = (lost, abs(float(found.sum()) - total) / total > 0.5, unlike)
+        if score < least:
+            best, least = held, score
+    return best
 
 
 def _hashes(seed: int, n: int) -> np.ndarray:

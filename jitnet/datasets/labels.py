@@ -180,7 +180,7 @@ def _by_name(
             at = int(first[places < 0].min())
             label = repr(str(labels[at])) if labels.dtype.kind == "U" else labels[at]
             problem = f"label {label} of sample {at} (from 0) is not a class of the training data"
-            raise DataError(f"{where}: {problem}; {_expected(names)}")
+            raise DataError(f"{where}: {problem}; {_expected(names, str(labels[at]))}")
         result.append(places[inverse.reshape(-1)])
     return names, tuple(result)
 

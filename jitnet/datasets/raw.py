@@ -31,11 +31,13 @@ class Raw:
 class TaskAdvice:
     """What a message says to do where labels look like those of the other task, in words that its reader can follow.
 
-    not_classes: after a label that cannot be a class. not_numbers: after one that makes all labels numbers.
+    not_classes: after a label that cannot be a class. not_numbers: after one that makes all labels numbers. not_words:
+    after a word where numbers were asked for.
     """
 
     not_classes: str = "expected classes, or task='regress' where these are numbers to predict"
     not_numbers: str = "if they are classes, correct it, or pass task='classify'"
+    not_words: str = "task='classify' where these are classes"
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jitnet.config import check_arguments
 from jitnet.config.nearest import nearest
@@ -19,9 +20,14 @@ from jitnet.datasets.assemble import assemble
 from jitnet.datasets.dataset import Dataset, Progress
 from jitnet.datasets.download import Patience, RemoteFile, digest, download
 from jitnet.datasets.files import reading
+from jitnet.datasets.from_table import HELD_OUT, from_table
 from jitnet.datasets.raw import RawData, TaskAdvice
 from jitnet.datasets.read import read_path
-from jitnet.errors import DataError, OutputError
+from jitnet.errors import DataError, OutputError, UsageError
+from jitnet.tables.outcome import Choice
+from jitnet.tables.preparation import Preparation
+from jitnet.tables.reader import looks_like_table, read_table
+from jitnet.tables.table import Table, table_from_frame
 
 __all__ = ["DEFAULT", "Fetched", "Listing", "fetch", "listing", "load", "names"]
 
@@ -148,16 +154,24 @@ def fetch(
 
 
 def load(
-    name_or_path: str | Path | None = None,
-    test_data: str | Path | None = None,
+    name_or_path: "str | Path | Any | None" = None,
+    test_data: "str | Path | Any | None" = None,
     *,
     classes: Sequence[str] | None = None,
     task: str = "auto",
     advice: TaskAdvice | None = None,
     progress: Progress | None = None,
     download: bool = True,
+    target: str | int | Sequence[str | int] | None = None,
+    group: str | int | None = None,
+    time: str | int | None = None,
+    weight: str | int | None = None,
+    ignore: Sequence[str | int] = (),
+    preparation: Preparation | None = None,
+    held_out: float = HELD_OUT,
 ) -> Dataset:
-    """Load a data set by name (`names`) or from a path: a folder of IDX files, a .safetensors, .npz or .csv file.
+    """Load a data set by name (`names`) or from a path: a folder of IDX files, a .safetensors, .npz or .csv file, or a
+    table: CSV, TSV or Parquet with columns of numbers, words, true and false, and dates. A DataFrame is a table too.
 
     None is MNIST, or the embedded digits with a `notice` where MNIST is neither stored nor can be downloaded.
     test_data: a path whose test split (its only split, where it has one) replaces the data set's test split.
@@ -166,13 +180,22 @@ def load(
     floats with fractions in a .npz or .safetensors file.
     advice: what messages say to do where labels look like those of the other task.
     progress: called during downloads; download: whether to download at all.
+
+    The rest is for tables, and columns are named by name or number (from 1). target: the column to predict, or several;
+    by default one that is called target, label, class or y, else the first. group: rows with the same value in it are
+    held out together; time: the latest rows are held out; weight: how much each row counts. ignore: columns to leave
+    out. preparation: what a model makes of the columns, in place of learning it. held_out: the share of rows that is
+    held out to test on where there are no test data; 0 for none.
     Raises DataError for data that are missing, broken or do not fit together; DownloadError and OutputError as `fetch`.
     """
     check_arguments(
         "load(name_or_path, test_data)",
-        name_or_path=(name_or_path, (str, Path, type(None))),
-        test_data=(test_data, (str, Path, type(None))),
+        name_or_path=(name_or_path, (str, Path, Table, type(None), *_kind_of_frame(name_or_path))),
+        test_data=(test_data, (str, Path, Table, type(None), *_kind_of_frame(test_data))),
     )
+    choice = Choice(target, group, time, weight, tuple(ignore))
+    if _is_table(name_or_path, choice, preparation):
+        return _load_table(name_or_path, test_data, choice, classes, task, advice, progress, preparation, held_out)
     notice = ""
     if name_or_path is None:
         name_or_path = DEFAULT
@@ -196,6 +219,65 @@ def load(
     data = dataclasses.replace(data, advice=advice or TaskAdvice())
     dataset = assemble(data, name=name, source=source, classes=classes, task=task)
     return dataclasses.replace(dataset, notice=notice) if notice else dataset
+
+
+def _kind_of_frame(value: object) -> tuple[type, ...]:
+    """The type of a DataFrame, of whatever library; nothing for what is none."""
+    return (type(value),) if hasattr(value, "columns") else ()
+
+
+def _is_table(source: Any, choice: Choice, preparation: Preparation | None) -> bool:
+    """Whether a source is a table of named columns, or is to be read as one."""
+    if source is None or (isinstance(source, str) and source in names()):
+        if choice.named:
+            raise UsageError(f"{source or DEFAULT} is not a table: it has no columns to name; leave their names out")
+        return False
+    if not isinstance(source, (str, Path)):
+        return True
+    path = Path(source).expanduser()
+    if path.suffix.lower() in (".safetensors", ".npz") or path.is_dir():
+        if choice.named:
+            raise UsageError(f"{path} is not a table: it has no columns to name; leave their names out")
+        return False
+    return choice.named or preparation is not None or looks_like_table(path)
+
+
+def _load_table(
+    source: Any,
+    test: Any,
+    choice: Choice,
+    classes: Sequence[str] | None,
+    task: str,
+    advice: TaskAdvice | None,
+    progress: Progress | None,
+    preparation: Preparation | None,
+    held_out: float,
+) -> Dataset:
+    """A data set of a table's rows; what is no path is a table or a DataFrame."""
+    table, other = (one if one is None else as_table(one, progress) for one in (source, test))
+    assert table is not None
+    is_path = isinstance(source, (str, Path))
+    return from_table(
+        table,
+        other,
+        name=Path(source).expanduser().name.split(".")[0] if is_path else "table",
+        source=table.source if other is None else f"{table.source}, tested on {other.source}",
+        choice=choice,
+        classes=classes,
+        task=task,
+        advice=advice,
+        preparation=preparation,
+        held_out=held_out,
+    )
+
+
+def as_table(source: Any, progress: Progress | None = None) -> Table:
+    """The table in a file, or that a DataFrame holds; a table as it is."""
+    if isinstance(source, Table):
+        return source
+    if isinstance(source, (str, Path)):
+        return read_table(Path(source).expanduser(), progress=progress)
+    return table_from_frame(source)
 
 
 def _read(name_or_path: str | Path, progress: Progress | None, may_download: bool) -> tuple[str, str, RawData]:

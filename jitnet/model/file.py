@@ -21,6 +21,7 @@ from jitnet.datasets.dataset import is_shape
 from jitnet.datasets.files import writing
 from jitnet.datasets.labels import check_names
 from jitnet.errors import DataError, ModelError, OutputError, UsageError
+from jitnet.tables.preparation import Preparation
 
 __all__ = ["FILE_NAME", "StoredModel", "read", "write"]
 
@@ -41,6 +42,7 @@ class StoredModel(NamedTuple):
     metadata: dict[str, str]
     target_names: Sequence[str] = ()
     target_scaling: Scaling | None = None
+    preparation: Preparation | None = None
 
 
 def write(path: Path, model: StoredModel) -> None:
@@ -61,6 +63,8 @@ def write(path: Path, model: StoredModel) -> None:
         del about["class_names"]
         about["target_names"] = json.dumps(model.target_names)
         about["target_scaling"] = _scaling_text(model.target_scaling or Scaling())
+    if model.preparation is not None:
+        about["preparation"] = model.preparation.as_json()
     try:
         with writing(path) as temporary:
             safetensors_file.write(temporary, dict(model.parameters), {**model.metadata, **about})
@@ -101,7 +105,7 @@ def read(path: Path) -> StoredModel:
     if config.task == "regress":
         target_scaling = _scaling(path, about, "target_scaling", config.out_features, np.float64)
     known = {"format", "architecture", "config", "activation", "class_names", "image_shape", "scaling"}
-    known |= {"target_names", "target_scaling"}
+    known |= {"target_names", "target_scaling", "preparation"}
     return StoredModel(
         config,
         tensors,
@@ -111,7 +115,21 @@ def read(path: Path) -> StoredModel:
         {name: text for name, text in about.items() if name not in known},
         names if kind == "target" else (),
         target_scaling,
+        _preparation(path, about, config),
     )
+
+
+def _preparation(path: Path, about: Mapping[str, str], config: ModelConfig) -> Preparation | None:
+    """What the columns of a table become, where the metadata say so; ModelError where that is wrong."""
+    if "preparation" not in about:
+        return None
+    try:
+        preparation = Preparation.from_json(about["preparation"])
+    except DataError as error:
+        raise ModelError(f"{path}: the preparation in its metadata: {error}; save the model again") from None
+    if (count := len(preparation.feature_names)) != config.in_features:
+        raise _unfit(path, f"has a preparation of {count} features", f"{config.in_features}, as the network takes")
+    return preparation
 
 
 def _unfit(path: Path, found: str, expected: str) -> ModelError:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jitnet.datasets import Dataset, Scaling, Split
+from jitnet.datasets.assemble import prepared
 from jitnet.datasets.kind import MOST_APART, form, peak, unlike
 from jitnet.datasets.labels import match
 from jitnet.datasets.targets import default_names, match_targets
@@ -26,6 +27,8 @@ def fitted(model: Model, split: Split, where: str) -> Split:
     numbers.
     """
     model.check_task("regress" if split.targets is not None else "classify", where)
+    if model.preparation is not None:
+        split = prepared(split, model.preparation)
     if split.targets is None:
         return replace(split, labels=labels_for(model, split, where), class_names=model.class_names)
     names = split.target_names or default_names(split.targets.shape[1])
@@ -92,8 +95,13 @@ def check_scaling(model: Model, data: Dataset | Split) -> None:
     that are each standardised by their mean are in one form.
     """
     split, where = (data.test_or_train, data.source) if isinstance(data, Dataset) else (data, "the data")
-    if split.scaling is None:
+    if split.scaling is None or model.preparation is not None:
         return
+    if split.table is not None:
+        raise ModelError(
+            f"{where}: holds rows of a table, and the model was trained on arrays; use the kind of data that it was "
+            "trained on"
+        )
     # A file that PyTorch wrote does not describe its data: that they went up to 255 is a guess.
     most_apart = MOST_APART if "data" in model.metadata else 255
     if not _is_alike(model.scaling, split.scaling, split.images, most_apart):

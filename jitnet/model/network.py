@@ -31,6 +31,8 @@ from jitnet.datasets.targets import default_names
 from jitnet.errors import DataError, ModelError, OutputError
 from jitnet.model.encoding import decode_targets, encode
 from jitnet.model.file import StoredModel, read, write
+from jitnet.tables.preparation import Preparation
+from jitnet.tables.table import Table, table_from_frame
 from jitnet.version import __version__
 
 if TYPE_CHECKING:
@@ -59,7 +61,8 @@ class Model:
     both read-only, replaced whole by `set_parameters`. class_names: one a class; empty where targets are numbers.
     image_shape: (height, width) of a sample or None. scaling: how stored values become inputs. metadata: where it came
     from, text by name. target_names: one a target, where targets are numbers. target_scaling: how those become what the
-    network is trained on, (target - offset) * scale; it predicts in the targets' unit.
+    network is trained on, (target - offset) * scale; it predicts in the targets' unit. preparation: what the columns of
+    a table become; None where samples are no rows of a table.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Model:
         metadata: dict[str, str] | None = None,
         target_names: Sequence[str] = (),
         target_scaling: Scaling | None = None,
+        preparation: Preparation | None = None,
     ) -> None:
         check_arguments("Model(config, weights, biases)", config=(config, ModelConfig))
         self.config = config
@@ -90,6 +94,8 @@ class Model:
         for name, part in (("offset", self.scaling.offset), ("scale", self.scaling.scale)):
             if np.shape(part) not in ((), (config.in_features,)) or not np.isfinite(part).all():
                 raise ModelError(f"scaling: {name} is {quoted(part)}; expected a finite number, or one a feature")
+        self.preparation = preparation
+        _check_preparation(config, preparation)
         self.metadata = dict(metadata or {})
         self._learned: Scaling | None = None
         self._parameters = _first_parameters(config)
@@ -138,6 +144,7 @@ class Model:
             metadata=metadata,
             target_names=dataset.target_names,
             target_scaling=dataset.target_scaling,
+            preparation=dataset.preparation,
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -173,13 +180,17 @@ class Model:
         return UNTRAINED not in self.metadata
 
     def learns_scaling(self, dataset: Dataset) -> bool:
-        """Whether a training on a data set finds the scaling again: none has begun, and the caller chose no other."""
-        return not self.trained and (self.scaling == dataset.scaling or self.scaling is self._learned)
+        """Whether a training on a data set finds the scaling and the preparation again: none has begun, and the caller
+        chose no other."""
+        same = self.scaling == dataset.scaling or self.scaling is self._learned
+        return not self.trained and same and (self.preparation is None) == (dataset.preparation is None)
 
-    def learn_scaling(self, scaling: Scaling, image_shape: tuple[int, int] | None) -> None:
-        """Take the scaling and the image shape that the rows to train on show."""
+    def learn_scaling(
+        self, scaling: Scaling, image_shape: tuple[int, int] | None, preparation: Preparation | None = None
+    ) -> None:
+        """Take the scaling, the image shape and the preparation that the rows to train on show."""
         self.scaling = self._learned = scaling
-        self.image_shape = image_shape
+        self.image_shape, self.preparation = image_shape, preparation
 
     def learns_targets(self, dataset: Dataset) -> bool:
         """The same of the scaling of targets that are numbers."""
@@ -204,7 +215,7 @@ class Model:
     @property
     def judges_values(self) -> bool:
         """Whether its scaling shows which values it can have been trained on."""
-        if OWN_SCALING in self.metadata:
+        if OWN_SCALING in self.metadata or self.preparation is not None:
             return False
         return "data" in self.metadata or peak(self.scaling) > 0
 
@@ -269,6 +280,8 @@ class Model:
 
     def check_features(self, dataset: Dataset) -> None:
         """ModelError where samples have more or fewer values than the network takes."""
+        if self.preparation is not None and dataset.table is not None:
+            return  # its columns become what the network takes, or are named
         if dataset.in_features != self.config.in_features:
             values = f"{dataset.in_features} value{'s' * (dataset.in_features != 1)}"
             raise ModelError(
@@ -294,6 +307,8 @@ class Model:
 
     def _rows(self, images: Any) -> npt.NDArray[Any]:
         """Samples, (n, in_features); ModelError where their shape does not fit."""
+        if isinstance(images, Table) or (self.preparation is not None and hasattr(images, "columns")):
+            return self._prepared(images)
         plain = type(images) is np.ndarray and images.dtype.kind != "O"
         raw = images if plain else as_numbers(images, "samples")
         features = self.config.in_features
@@ -304,6 +319,12 @@ class Model:
         if raw.ndim != 2 or raw.shape[1] != features:
             raise ModelError(f"samples of shape {np.shape(images)} do not fit; the model expects (n, {features})")
         return raw
+
+    def _prepared(self, rows: Any) -> Floats:
+        """What the columns of a table or a DataFrame become."""
+        if self.preparation is None:
+            raise ModelError("the model was not trained on a table, so it has no names of columns; give it an array")
+        return self.preparation.features(rows if isinstance(rows, Table) else table_from_frame(rows))
 
     def _check_values(self, rows: npt.NDArray[Any]) -> None:
         """DataError where rows, as stored, cannot be of the kind that the model was trained on.
@@ -326,7 +347,9 @@ class Model:
         """Predictions for samples as stored in a data set: not scaled. Probabilities (n, n_classes), or where targets
         are numbers these, (n, n_targets) in their unit; float32.
 
-        images: (n, in_features), (in_features,) or (n, height, width); uint8 or numbers, or a table of numbers.
+        images: (n, in_features), (in_features,) or (n, height, width); uint8 or numbers, or a table of numbers. Where
+        the model was trained on a table: a DataFrame or a `Table` of raw rows, whose columns are found by name; an
+        array is taken for what they become.
         threads: how many at most; 0 chooses by the work. Raises ModelError where the samples' shape or type does not
         fit, DataError where a value of a table is not a number, is not finite, or cannot be of the kind that the model
         was trained on, as images / 255 where it was trained on bytes.
@@ -392,6 +415,7 @@ class Model:
                 self.metadata,
                 self.target_names,
                 self.target_scaling,
+                self.preparation,
             ),
         )
 
@@ -413,6 +437,7 @@ class Model:
             metadata=found.metadata,
             target_names=found.target_names,
             target_scaling=found.target_scaling,
+            preparation=found.preparation,
         )
         model.replace_parameters(found.parameters)
         return model
@@ -443,6 +468,14 @@ def _names(config: ModelConfig, names: Sequence[str], kind: str) -> tuple[str, .
     if len(checked) != config.out_features:
         raise ModelError(f"{kind}_names: there are {len(checked)}; expected {config.out_features}, one a {kind}")
     return checked
+
+
+def _check_preparation(config: ModelConfig, preparation: Preparation | None) -> None:
+    if preparation is not None and len(preparation.feature_names) != config.in_features:
+        raise ModelError(
+            f"preparation: makes {len(preparation.feature_names)} features of a table's columns; expected "
+            f"{config.in_features}, as the network takes"
+        )
 
 
 def _check_target_scaling(config: ModelConfig, scaling: Scaling) -> None:

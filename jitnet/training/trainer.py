@@ -172,7 +172,7 @@ class Trainer:
         names, targets = model.class_names, model.target_names
         ordered = replace(dataset, train=training, test=test, class_names=names, target_names=targets)
         parts = hold_out(ordered, config.val_split, config.seed)
-        model.learn_scaling(parts.scaling, parts.image_shape)
+        model.learn_scaling(parts.scaling, parts.image_shape, parts.preparation)
         self._image_shape = parts.image_shape
         return parts.train, parts.held_out, parts.test
 
