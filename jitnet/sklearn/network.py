@@ -12,7 +12,14 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length, check_random_state
-from sklearn.utils.validation import _check_sample_weight, _check_y, check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _check_feature_names,
+    _check_n_features,
+    _check_sample_weight,
+    _check_y,
+    check_is_fitted,
+    validate_data,
+)
 
 from jitnet.config import TASKS
 from jitnet.config.checking import quoted
@@ -21,9 +28,10 @@ from jitnet.datasets.dataset import held_out_rows
 from jitnet.errors import ModelError
 from jitnet.model import Model
 from jitnet.model.encoding import encode
-from jitnet.sklearn.inputs import Inputs, Rows, inputs_from, inputs_of_model, learn_inputs, n_rows
+from jitnet.sklearn.inputs import Columns, Inputs, Rows, inputs_of_model, learn_inputs, n_rows, named, table_of
 from jitnet.sklearn.settings import model_config, train_config, value_errors
 from jitnet.sklearn.threads import all_cores_after, threads_for
+from jitnet.tables import Table
 from jitnet.training.checkpoint import TrainingState
 from jitnet.training.trainer import Trainer
 
@@ -94,7 +102,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, *, goes_on: bool, once: bool = False, classes: Any = None
     ) -> Self:
-        """Train from the beginning, or on from where the last training ended. once: for one epoch at a constant rate."""
+        """Train from the beginning, or on from where the last one ended. once: for one epoch at a constant rate."""
         begun = time.perf_counter()
         with value_errors(), all_cores_after():
             x, y = self._checked(X, y, goes_on)
@@ -107,7 +115,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
             training = outcome.take(rows)
             if not once:
                 self._check_training(training, learned)
-            inputs = self._inputs if goes_on else learn_inputs(x, rows, training.weights, self._categorical(x))
+            inputs = self._inputs if goes_on else self._learn_inputs(x, rows, training.weights)
             held_out = None
             if self.eval_set is not None and not once:
                 held_out = self._eval_split(inputs, learned)
@@ -125,12 +133,16 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
             model = self.model_ if goes_on else self._new_model(dataset, seed)
             state = self._state if goes_on else None
             trained = self._train(Trainer(model, dataset, config, state=state, held_out=held_out), begun)
-        curve, scores = (self.loss_curve_, self.validation_scores_) if goes_on else ([], None)
-        self.loss_curve_ = curve + trained.losses
-        self.validation_scores_ = (scores or []) + trained.scores or None
-        self.n_iter_ = len(self.loss_curve_)
+        self._note(
+            (self.loss_curve_ if goes_on else []) + trained.losses,
+            ((self.validation_scores_ if goes_on else None) or []) + trained.scores,
+        )
         self._keep(model, inputs, learned, seed, trained.state.with_new_schedule())
         return self
+
+    def _note(self, losses: list[float], scores: list[float] | None) -> None:
+        """Note the loss of each epoch so far, and the score on held-out rows where there were any."""
+        self.loss_curve_, self.validation_scores_, self.n_iter_ = losses, scores or None, len(losses)
 
     def _keep(
         self, model: Model, inputs: Inputs, learned: Mapping[str, Any], seed: int, state: TrainingState | None
@@ -144,22 +156,44 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         self.intercepts_ = list(model.biases)
 
     def _checked(self, X: Any, y: Any, goes_on: bool) -> tuple[Any, npt.NDArray[Any]]:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            reset=not goes_on,
-            accept_sparse="csr",
-            multi_output=True,
-            y_numeric=self._task == "regress",
-        )
-        return X, self._checked_y(y)
+        """X as an array, a CSR matrix or a table, and y in one form."""
+        numeric = self._task == "regress"
+        table = self._as_table(X, first=not goes_on)
+        if table is None:
+            X, y = validate_data(
+                self, X, y, reset=not goes_on, accept_sparse="csr", multi_output=True, y_numeric=numeric
+            )
+            return X, self._checked_y(y)
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        y = _check_y(y, multi_output=True, y_numeric=numeric, estimator=self)
+        check_consistent_length(X, y)
+        return table, self._checked_y(y)
 
     def _checked_x(self, X: Any) -> Any:
-        return validate_data(self, X, reset=False, accept_sparse="csr")
+        table = self._as_table(X, first=False)
+        return validate_data(self, X, reset=False, accept_sparse="csr") if table is None else table
 
-    def _categorical(self, x: Any) -> tuple[str, ...]:
-        return ()
+    def _as_table(self, X: Any, first: bool) -> Table | None:
+        """X as a table, with its names noted or compared; None where it is to be an array."""
+        inputs = None if first else self._inputs
+        if inputs is not None and not isinstance(inputs, Columns):
+            return None
+        names = () if inputs is None else inputs.names
+        if not hasattr(X, "columns") and hasattr(X, "toarray"):
+            X = X.toarray() if inputs is not None else X
+        table = None if hasattr(X, "toarray") else table_of(X, self.categorical_features, always=not first, names=names)
+        if table is not None:
+            _check_feature_names(self, X, reset=first)
+            _check_n_features(self, X, reset=first)
+        return table
+
+    def _learn_inputs(self, x: Any, rows: Rows, weights: Numbers | None) -> Inputs:
+        if isinstance(x, Table):
+            return learn_inputs(x, rows, categorical=named(self.categorical_features, x.names))
+        if self.categorical_features is not None:
+            raise ValueError("categorical_features: X is sparse; expected a DataFrame or a dense array")
+        return learn_inputs(x, rows, weights, names=getattr(self, "feature_names_in_", None))
 
     def _check_partial(self) -> None:
         if self.early_stopping:
@@ -210,7 +244,6 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _dataset(self, split: Split, inputs: Inputs, learned: Mapping[str, Any]) -> Dataset:
         target_scaling = None if split.targets is None else _standardise(split.targets, split.weights)
-        names = {"class_names": (), **self._names(learned)}
         return Dataset(
             type(self).__name__,
             split,
@@ -219,7 +252,8 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
             scaling=inputs.scaling,
             source="X",
             target_scaling=target_scaling,
-            **names,
+            preparation=inputs.preparation,
+            **{"class_names": (), **self._names(learned)},  # type: ignore[arg-type]
         )
 
     def _new_model(self, dataset: Dataset, seed: int) -> Model:
@@ -249,8 +283,8 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
     def _outputs(self, X: Any) -> npt.NDArray[np.float32]:
         """What the network computes for each row: probabilities, or standardised targets."""
         check_is_fitted(self)
-        x = self._checked_x(X)
         with value_errors(), all_cores_after():
+            x = self._checked_x(X)
             threads, count = threads_for(self.n_threads), n_rows(x)
             out = np.empty((count, self.model_.config.out_features), np.float32)
             size = max(1024, PREDICTED_VALUES // self._inputs.n_inputs)
@@ -273,7 +307,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
             "name": type(self).__name__,
             "parameters": {name: _as_record(value) for name, value in self.get_params().items() if _is_plain(value)},
             "learned": learned,
-            "inputs": self._inputs.as_record(),
+            "inputs": self._inputs.kind,
             "loss_curve": self.loss_curve_,
             "validation_scores": self.validation_scores_,
             "seed": self._seed,
@@ -293,15 +327,15 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         made = cls(**{name: _from_record(value) for name, value in about.get("parameters", {}).items()})
         if not about:
             made._keep(model, inputs_of_model(model), made._learned_of_model(model), 0, None)
-            made.loss_curve_, made.validation_scores_ = [], None
+            made._note([], None)
         else:
             learned = {name: _from_record(value) for name, value in about["learned"].items()}
             names = learned.pop("feature_names_in_", None)
             if names is not None:
                 made.feature_names_in_ = names
-            made._keep(model, inputs_from(about["inputs"], model), learned, about["seed"], None)
-            made.loss_curve_, made.validation_scores_ = about["loss_curve"], about["validation_scores"]
-        made.n_iter_, made.n_features_in_ = len(made.loss_curve_), made._inputs.n_features
+            made._keep(model, inputs_of_model(model, about["inputs"]), learned, about["seed"], None)
+            made._note(about["loss_curve"], about["validation_scores"])
+        made.n_features_in_ = made._inputs.n_features
         return made
 
     @abstractmethod
