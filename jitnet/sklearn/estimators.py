@@ -10,6 +10,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import column_or_1d
 
+from jitnet.config.checking import quoted
 from jitnet.datasets.labels import check_names
 from jitnet.datasets.targets import default_names
 from jitnet.errors import DataError
@@ -123,7 +124,7 @@ class MLPClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
             return {"classes_": np.arange(y.shape[1]), "_has_labels": True}
         found = unique_labels(y if classes is None else classes)
         if len(found) < 2:
-            raise ValueError(f"y: holds one class, {found[0]!r}; expected two classes or more")
+            raise ValueError(f"y: holds one class, {quoted(found.tolist()[0])}; expected two classes or more")
         return {"classes_": found, "_has_labels": False}
 
     def _outcome(self, y: npt.NDArray[Any], learned: Mapping[str, Any]) -> Outcome:
@@ -135,14 +136,14 @@ class MLPClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
             return Outcome(_NO_LABELS, y.astype(np.float64))
         unknown = np.setdiff1d(y, classes)
         if len(unknown):
-            raise ValueError(f"y: holds the class {unknown[0]!r}; expected the classes of the first call, {classes}")
+            raise ValueError(f"y: holds the class {quoted(unknown.tolist()[0])}; expected the classes of the first call, {classes}")
         return Outcome(np.searchsorted(classes, y).astype(np.int64), None)
 
     def _check_training(self, training: Outcome, learned: Mapping[str, Any]) -> None:
         left = np.unique(training.labels)
         if len(left) == 1 and not learned["_has_labels"]:
-            only = learned["classes_"][left[0]]
-            raise ValueError(f"y: all rows that are trained on have the class {only!r}; expected two classes or more")
+            only = quoted(learned["classes_"].tolist()[left[0]])
+            raise ValueError(f"y: all rows that are trained on have the class {only}; expected two classes or more")
 
     def _names(self, learned: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         names = tuple(str(name) for name in learned["classes_"])

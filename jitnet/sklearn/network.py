@@ -29,7 +29,7 @@ from jitnet.errors import ModelError
 from jitnet.model import Model
 from jitnet.model.encoding import encode
 from jitnet.sklearn.inputs import Columns, Inputs, Rows, inputs_of_model, learn_inputs, n_rows, named, table_of
-from jitnet.sklearn.settings import model_config, train_config, value_errors
+from jitnet.sklearn.settings import check_number, model_config, train_config, value_errors
 from jitnet.sklearn.threads import all_cores_after, threads_for
 from jitnet.tables import Table
 from jitnet.training.checkpoint import TrainingState
@@ -219,7 +219,8 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         if once or not self.early_stopping or self.eval_set is not None:
             return rows, None
         rows = np.arange(count) if rows is None else rows
-        held = held_out_rows(outcome.take(rows).split(np.empty((0, 0))), self.validation_fraction, seed)
+        share = check_number("validation_fraction", self.validation_fraction, 0.0, 1.0, strictly=True)
+        held = held_out_rows(outcome.take(rows).split(np.empty((0, 0))), share, seed)
         return rows[~held], rows[held]
 
     def _check_training(self, training: Outcome, learned: Mapping[str, Any]) -> None:
@@ -262,14 +263,16 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         return Model.create(model_config(self._task, self.get_params(deep=False), **sizes), dataset, seed=seed)
 
     def _train(self, trainer: Trainer, begun: float) -> _Trained:
+        limit = None if self.time_limit is None else check_number("time_limit", self.time_limit, 0.0, strictly=True)
+
         def is_over(report: object) -> bool:
-            return time.perf_counter() - begun > self.time_limit
+            return limit is not None and time.perf_counter() - begun > limit
 
         trainer.prepare()
         trainer.clocked = False
         losses: list[float] = []
         scores: list[float] = []
-        for report in trainer.epochs(None if self.time_limit is None else is_over):
+        for report in trainer.epochs(is_over):
             losses.append(report.train_loss)
             if report.val_loss is not None:
                 scores.append(-report.val_loss if report.val_accuracy is None else report.val_accuracy)

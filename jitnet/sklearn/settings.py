@@ -1,16 +1,17 @@
 """From an estimator's parameters to the configs of a network and of its training; and what no parameter sets."""
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from jitnet.config import OPTIMIZERS, ModelConfig, TrainConfig, build
-from jitnet.config.checking import any_of, quoted
+from jitnet.config import OPTIMIZERS, ModelConfig, TrainConfig, build, check_whole_number
+from jitnet.config.checking import quoted
 from jitnet.errors import DataError, ModelError, UsageError
 
-__all__ = ["BATCH_SIZE", "model_config", "train_config", "value_errors"]
+__all__ = ["BATCH_SIZE", "check_number", "model_config", "train_config", "value_errors"]
 
 NETWORK: dict[str, dict[str, Any]] = {"classify": {}, "regress": {}}
 """Fields of a `ModelConfig` that no parameter sets, by task."""
@@ -92,15 +93,14 @@ def train_config(
 
 
 def _batch_size(batch_size: Any, samples: int) -> int:
-    return min(BATCH_SIZE, samples) if batch_size == "auto" else _plain(batch_size)
+    if isinstance(batch_size, str) and batch_size == "auto":
+        return min(BATCH_SIZE, samples)
+    return check_whole_number("batch_size", batch_size, 1, 1_000_000)
 
 
 def _weight_decay(alpha: Any, solver: Any, samples: int) -> float:
     """scikit-learn divides its penalty by the samples of a batch; the decoupled decay of some solvers is itself."""
-    try:
-        alpha = float(alpha)
-    except (TypeError, ValueError):
-        raise UsageError(f"alpha: expected a number of 0 or more, found {quoted(alpha)}") from None
+    alpha = check_number("alpha", alpha, 0.0)
     return alpha if solver in _DECOUPLED else alpha / samples
 
 
@@ -123,7 +123,12 @@ def value_errors() -> Iterator[None]:
         raise ValueError(error.named(_NAMES)) from None
 
 
-def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
-    """UsageError where a parameter is none of its choices."""
-    if value not in choices:
-        raise UsageError(f"{name}: expected {any_of([str(choice) for choice in choices])}, found {quoted(value)}")
+def check_number(name: str, value: Any, low: float, high: float = math.inf, *, strictly: bool = False) -> float:
+    """Return a parameter as a float; UsageError where it is not a number from low to high, strictly: between them."""
+    is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if is_number and (low < value < high if strictly else low <= value <= high):
+        return float(value)
+    limits = f"above {low:g}" if strictly else f"of {low:g} or more"
+    if high < math.inf:
+        limits += f" and below {high:g}" if strictly else f", up to {high:g}"
+    raise UsageError(f"{name}: expected a number {limits}, found {quoted(value)}")

@@ -25,11 +25,10 @@ def threads_for(n_threads: Any) -> int:
 
 @contextmanager
 def all_cores_after() -> Iterator[None]:
-    """In the end let this thread use all cores again: OpenMP binds it to one, and worker processes that are started
-    later would inherit that and share the core."""
-    from jitnet.machine.host import set_threads
+    """In the end let this thread use all cores again, and worker processes that it starts later."""
+    from jitnet.machine.host import release_cores
 
     try:
         yield
     finally:
-        set_threads(1)
+        release_cores()
