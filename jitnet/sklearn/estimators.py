@@ -136,7 +136,9 @@ class MLPClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
             return Outcome(_NO_LABELS, y.astype(np.float64))
         unknown = np.setdiff1d(y, classes)
         if len(unknown):
-            raise ValueError(f"y: holds the class {quoted(unknown.tolist()[0])}; expected the classes of the first call, {classes}")
+            raise ValueError(
+                f"y: holds the class {quoted(unknown.tolist()[0])}; expected the classes of the first call, {classes}"
+            )
         return Outcome(np.searchsorted(classes, y).astype(np.int64), None)
 
     def _check_training(self, training: Outcome, learned: Mapping[str, Any]) -> None:

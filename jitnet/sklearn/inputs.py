@@ -196,7 +196,7 @@ def learn_inputs(
         return _of_sparse(x, rows)
     if levels := _levels(x, rows):
         return Stored(Scaling(0.0, 1.0 / levels), x.shape[1])
-    return _of_numbers(x, rows, weights, tuple(names or _numbered(x.shape[1])))
+    return _of_numbers(x, rows, weights, _numbered(x.shape[1]) if names is None else tuple(names))
 
 
 def _of_numbers(x: Any, rows: Rows, weights: Numbers64 | None, names: tuple[str, ...]) -> Numbers:

@@ -158,7 +158,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
     def _checked(self, X: Any, y: Any, goes_on: bool) -> tuple[Any, npt.NDArray[Any]]:
         """X as an array, a CSR matrix or a table, and y in one form."""
         numeric = self._task == "regress"
-        table = self._as_table(X, first=not goes_on)
+        table = self._as_table(X, self._inputs if goes_on else None)
         if table is None:
             X, y = validate_data(
                 self, X, y, reset=not goes_on, accept_sparse="csr", multi_output=True, y_numeric=numeric
@@ -170,22 +170,26 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         check_consistent_length(X, y)
         return table, self._checked_y(y)
 
-    def _checked_x(self, X: Any) -> Any:
-        table = self._as_table(X, first=False)
+    def _checked_x(self, X: Any, inputs: Inputs) -> Any:
+        table = self._as_table(X, inputs)
         return validate_data(self, X, reset=False, accept_sparse="csr") if table is None else table
 
-    def _as_table(self, X: Any, first: bool) -> Table | None:
-        """X as a table, with its names noted or compared; None where it is to be an array."""
-        inputs = None if first else self._inputs
+    def _as_table(self, X: Any, inputs: Inputs | None) -> Table | None:
+        """X as a table, with its names compared, or noted where there are no inputs yet; None where it is to be an
+        array."""
         if inputs is not None and not isinstance(inputs, Columns):
             return None
         names = () if inputs is None else inputs.names
         if not hasattr(X, "columns") and hasattr(X, "toarray"):
             X = X.toarray() if inputs is not None else X
-        table = None if hasattr(X, "toarray") else table_of(X, self.categorical_features, always=not first, names=names)
+        table = (
+            None
+            if hasattr(X, "toarray")
+            else table_of(X, self.categorical_features, always=inputs is not None, names=names)
+        )
         if table is not None:
-            _check_feature_names(self, X, reset=first)
-            _check_n_features(self, X, reset=first)
+            _check_feature_names(self, X, reset=inputs is None)
+            _check_n_features(self, X, reset=inputs is None)
         return table
 
     def _learn_inputs(self, x: Any, rows: Rows, weights: Numbers | None) -> Inputs:
@@ -239,7 +243,10 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
             x, y = self.eval_set
         except (TypeError, ValueError):
             raise ValueError(f"eval_set: expected a pair (X, y), found {quoted(self.eval_set)}") from None
-        x, y = self._checked_x(x), self._checked_y(_check_y(y, multi_output=True, y_numeric=self._task == "regress"))
+        x, y = (
+            self._checked_x(x, inputs),
+            self._checked_y(_check_y(y, multi_output=True, y_numeric=self._task == "regress")),
+        )
         check_consistent_length(x, y)
         return self._outcome(y, learned).split(inputs(x))
 
@@ -287,7 +294,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         """What the network computes for each row: probabilities, or standardised targets."""
         check_is_fitted(self)
         with value_errors(), all_cores_after():
-            x = self._checked_x(X)
+            x = self._checked_x(X, self._inputs)
             threads, count = threads_for(self.n_threads), n_rows(x)
             out = np.empty((count, self.model_.config.out_features), np.float32)
             size = max(1024, PREDICTED_VALUES // self._inputs.n_inputs)
