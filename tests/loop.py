@@ -44,8 +44,13 @@ class Problem:
         self.weights_of_samples = (rng.integers(0, 5, n_samples) / 2).astype(np.float32)
 
     def targets(self, loss: str = "cross-entropy") -> Array:
-        """What the loss compares with: classes or numbers."""
-        return self.labels if LOSSES[loss].task == "classify" else self.numbers
+        """What the loss compares with: classes, numbers, or 0 and 1. A network of quantiles has several outputs for
+        each."""
+        if LOSSES[loss].target == "class":
+            return self.labels
+        count = self.widths[-1] // per_target(loss)
+        assert count * per_target(loss) == self.widths[-1], "its outputs are those of whole targets"
+        return fitting(loss, self.numbers[:, :count])
 
     def parameters(self, shape: ModelConfig) -> dict[str, Array]:
         """The weights and biases by their names, and gains and biases of norms, from a seed."""
@@ -62,6 +67,23 @@ class Problem:
     @property
     def inputs(self) -> Array:
         return self.images.astype(np.float32) * BYTE
+
+
+def per_target(loss: str) -> int:
+    """Outputs of a network for each target."""
+    return ModelConfig(in_features=1, loss=loss, **outputs_for(loss, 2)).outputs_per_target
+
+
+def outputs_for(loss: str, count: int) -> dict[str, int]:
+    """The field of a config that says how many classes or targets there are."""
+    return {"n_classes" if LOSSES[loss].target == "class" else "n_targets": count}
+
+
+def fitting(loss: str, numbers: Array) -> Array:
+    """Numbers as targets that a loss takes: any, of 0 or more, or 0 and 1; float32."""
+    if LOSSES[loss].target == "label":
+        return (numbers > numbers.mean()).astype(np.float32)
+    return np.abs(numbers) if LOSSES[loss].nonnegative else numbers
 
 
 class Loop:
@@ -93,7 +115,7 @@ class Loop:
         self.shape = ModelConfig(
             in_features=problem.widths[0],
             hidden=problem.widths[1:-1],
-            **{"n_classes" if LOSSES[loss].task == "classify" else "n_targets": problem.widths[-1]},
+            **outputs_for(loss, problem.widths[-1] // per_target(loss)),
             loss=loss,
             activation=activation,
             output_bias=output_bias,
@@ -202,11 +224,11 @@ def _compile() -> None:
 
 def data_of(problem: Problem, inputs: str, loss: str = "cross-entropy", weighted: bool = False) -> Data:
     """The samples as the loop walks them."""
-    of_classes = LOSSES[loss].task == "classify"
+    of_classes = LOSSES[loss].target == "class"
     labels, options = problem.labels, {"threads": 1, "skips_zeros": inputs == "sparse"}
     options["weights"] = problem.weights_of_samples if weighted else None
     if not of_classes:
-        labels, options["targets"] = labels[:0], problem.numbers
+        labels, options["targets"] = labels[:0], problem.targets(loss)
     no_images, no_features = np.zeros((0, 0), np.uint8), np.zeros((0, 0), np.float32)
     if inputs == "floats":
         return make_data(no_images, problem.inputs, labels, **options)

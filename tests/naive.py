@@ -92,9 +92,55 @@ def squared_error(outputs: Array, numbers: Array, smoothing: float = 0.0) -> Arr
     return ((np.asarray(outputs, np.float64) - numbers) ** 2).mean(axis=-1)
 
 
+DELTA, QUANTILES = 1.0, (0.1, 0.5, 0.9)
+"""Huber's delta and the quantiles, as they are where none are chosen."""
+
+
+def huber(outputs: Array, numbers: Array, delta: float = DELTA) -> Array:
+    """The loss of each sample: a mean over its targets."""
+    size = np.abs(np.asarray(outputs, np.float64) - numbers)
+    return np.where(size < delta, size**2 / 2, delta * (size - delta / 2)).mean(axis=-1)
+
+
+def levels(outputs: Array, quantiles: tuple[float, ...] = QUANTILES) -> Array:
+    """The quantiles of each target: the first output, and each further one as log(1 + e^out) more than the one before.
+    (…, n_targets * n_quantiles)."""
+    steps = np.array(outputs, np.float64).reshape(*np.shape(outputs)[:-1], -1, len(quantiles))
+    steps[..., 1:] = np.logaddexp(0.0, steps[..., 1:])
+    return steps.cumsum(axis=-1).reshape(np.shape(outputs))
+
+
+def pinball(outputs: Array, numbers: Array, quantiles: tuple[float, ...] = QUANTILES) -> Array:
+    """The loss of each sample: a mean over its targets and their quantiles."""
+    a = np.array(quantiles)
+    errors = levels(outputs, quantiles).reshape(*np.shape(numbers), -1) - np.asarray(numbers)[..., None]
+    return np.where(errors > 0, (1 - a) * errors, -a * errors).mean(axis=(-2, -1))
+
+
+def pinball_gradient(outputs: Array, numbers: Array, quantiles: tuple[float, ...] = QUANTILES) -> Array:
+    a, out = np.array(quantiles), np.array(outputs, np.float64).reshape(*np.shape(numbers), -1)
+    errors = levels(outputs, quantiles).reshape(out.shape) - np.asarray(numbers)[..., None]
+    of_levels = np.where(errors > 0, 1 - a, -a)
+    moves = sigmoid(out)
+    moves[..., 0] = 1.0  # by how much an output moves its level and all above it
+    return (moves * of_levels[..., ::-1].cumsum(axis=-1)[..., ::-1]).reshape(np.shape(outputs)) / np.shape(outputs)[-1]
+
+
+def spread_labels(labels: Array, smoothing: float) -> Array:
+    """What each label that is 0 or 1 is trained to be."""
+    return np.asarray(labels, np.float64) * (1 - smoothing) + smoothing / 2
+
+
+def binary_cross_entropy(logits: Array, labels: Array, smoothing: float = 0.0) -> Array:
+    """The loss of each sample: a mean over its labels."""
+    logits = np.asarray(logits, np.float64)
+    return (np.logaddexp(0.0, logits) - spread_labels(labels, smoothing) * logits).mean(axis=-1)
+
+
 class Loss(NamedTuple):
     """value: of each sample, from outputs and targets; gradient: of each sample's loss, by its outputs; link: from
-    outputs to predictions; module: the name in `torch.nn` of what computes the mean over samples."""
+    outputs to predictions; module: the name in `torch.nn` of what computes the mean over samples, "" where there is
+    none."""
 
     value: Callable[[Array, Array, float], Array]
     gradient: Callable[[Array, Array, float], Array]
@@ -117,6 +163,30 @@ LOSSES: dict[str, Loss] = {
         lambda out, numbers, share: np.sign(out - numbers) / out.shape[1],
         lambda out: out,
         "L1Loss",
+    ),
+    "huber": Loss(
+        lambda out, numbers, share: huber(out, numbers),
+        lambda out, numbers, share: np.clip(out - numbers, -DELTA, DELTA) / out.shape[1],
+        lambda out: out,
+        "HuberLoss",
+    ),
+    "quantile": Loss(
+        lambda out, numbers, share: pinball(out, numbers),
+        lambda out, numbers, share: pinball_gradient(out, numbers),
+        levels,
+        "",
+    ),
+    "poisson": Loss(
+        lambda out, numbers, share: (np.exp(out, dtype=np.float64) - numbers * np.asarray(out, np.float64)).mean(-1),
+        lambda out, numbers, share: (np.exp(out) - numbers) / out.shape[1],
+        lambda out: np.exp(np.asarray(out, np.float64)),
+        "PoissonNLLLoss",
+    ),
+    "binary-cross-entropy": Loss(
+        binary_cross_entropy,
+        lambda out, labels, share: (sigmoid(out) - spread_labels(labels, share)) / out.shape[1],
+        sigmoid,
+        "BCEWithLogitsLoss",
     ),
 }
 """Each by its name in `jitnet.config`; a name that is missing here fails the tests."""

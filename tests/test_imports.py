@@ -51,7 +51,7 @@ ONLY_IN = {
     "PIL": {"pictures"},
     "sklearn": {"sklearn"},
     "joblib": {"sklearn"},
-    "duckdb": {"tables"},
+    "pyarrow": {"tables"},
     "matplotlib": {"render"},
 }
 

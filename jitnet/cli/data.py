@@ -1,13 +1,30 @@
 """`jitnet data`: which data sets are known, and what is in one."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
 
 from jitnet.cli.command import Command, expect_data, kind_of
-from jitnet.cli.common import KINDS, DataArgument, Json, Quiet, TestData, check_output, data_names, print_json
-from jitnet.cli.options import FIELDS, Field, task_advice, with_fields
+from jitnet.cli.common import (
+    KINDS,
+    DataArgument,
+    Group,
+    Ignore,
+    Json,
+    Quiet,
+    Target,
+    Task,
+    TestData,
+    Time,
+    Weight,
+    check_output,
+    columns_named,
+    data_names,
+    print_json,
+)
+from jitnet.cli.options import FIELDS, Field, task_advice, task_for, with_fields
 from jitnet.config import TrainConfig, build
 from jitnet.config.checking import any_of
 from jitnet.errors import UsageError
@@ -18,7 +35,7 @@ app = typer.Typer(
     invoke_without_command=True,
     rich_markup_mode=None,
     add_completion=False,
-    help="List, download, describe, convert and distort data sets.",
+    help="List, download, describe, convert and distort data sets, and write a sample table.",
     epilog="Example: jitnet data info digits",
 )
 
@@ -78,20 +95,79 @@ def fetch(
 @app.command(
     cls=Command, epilog="Example: jitnet data info digits", short_help="Describe a data set, and draw samples."
 )
-def info(source: DataArgument, test_data: TestData = None, json: Json = False, quiet: Quiet = False) -> None:
-    """Describe a data set: counts, shape, range of values, classes with their shares, and a few samples, drawn."""
+def info(
+    source: DataArgument,
+    test_data: TestData = None,
+    target: Target = None,
+    task: Task = "auto",
+    group: Group = None,
+    time: Time = None,
+    weight: Weight = None,
+    ignore: Ignore = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Describe a data set: counts, shape, range of values, classes with their shares, and a few samples, drawn.
+
+    Of a table: each column with its type, missing and distinct values, range and histogram, and what training makes of
+    it, learned from the rows that it would train on.
+    """
     from dataclasses import asdict
 
     from jitnet import render
     from jitnet.datasets import describe, load
+    from jitnet.datasets.registry import as_table, is_table
+    from jitnet.datasets.table_description import describe_table
+    from jitnet.tables.outcome import Choice
 
+    columns, task = columns_named(target, group, time, weight, ignore), task_for({}, task)
+    choice = Choice(**columns)
+    if test_data is None and is_table(source, choice):
+        with render.downloads(render.consoles(json, quiet)) as progress:
+            table = as_table(source, progress)
+        found = describe_table(table, choice, task, task_advice("jitnet train "))
+        if json:
+            print_json(asdict(found))
+        else:
+            render.table_description(render.consoles().out, found)
+        return
     with render.downloads(render.consoles(json, quiet)) as progress:
-        dataset = load(source, test_data, advice=task_advice("jitnet train "), progress=progress)
+        dataset = load(source, test_data, task=task, advice=task_advice("jitnet train "), progress=progress, **columns)
     description = describe(dataset)
     if json:
         print_json({name: value for name, value in asdict(description).items() if name != "samples"})
     else:
         render.description(render.consoles().out, description)
+
+
+@app.command(
+    cls=Command,
+    short_help="Write a small table to try things with.",
+    epilog="""\b
+Examples:
+  jitnet data sample
+  jitnet data sample flats.csv
+""",
+)
+def sample(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", show_default=False, help="A name that ends in .csv. [default: sample.csv]"),
+    ] = Path("sample.csv"),
+    json: Json = False,
+) -> None:
+    """Write a small mixed table to try things with: 600 invented flats to let, with numbers, words, dates, and gaps.
+
+    It is a part of jitnet and needs no network. A file of that name is not overwritten.
+    """
+    from jitnet.datasets.sample_table import write_sample
+
+    written = write_sample(file)
+    if json:
+        print_json(written)
+    else:
+        print(f"wrote {written.path}: {written.n_rows} rows, {written.n_columns} columns")
+        print(f"next: jitnet data info {quote(str(file))} --target rent")
 
 
 @app.command(

@@ -8,6 +8,7 @@ import typer
 
 from jitnet.cli.command import Command, expect_data
 from jitnet.cli.common import Json, ModelPath, Quiet, TestData, print_json
+from jitnet.cli.options import task_for
 from jitnet.errors import ModelError
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def evaluate(
     # Classes without names are matched by position, which `evaluate` does.
     classes = network.class_names if network.is_named else None
     advice = TaskAdvice(not_classes="the model predicts classes, and these targets are numbers; name data with classes")
+    task = task_for({"loss": network.config.loss})
     # Of the table that it was trained on, the rows that were held out then; of another, all.
     held_out = HELD_OUT if test_data is None and _is_trained_on(network, source) else 0.0
     with render.downloads(screen) as progress:
@@ -68,7 +70,7 @@ def evaluate(
             source,
             test_data,
             classes=classes,
-            task=network.config.task,
+            task=task,
             advice=advice,
             progress=progress,
             preparation=network.preparation,

@@ -19,11 +19,13 @@ from jitnet.config import (
     HYPERPARAMETERS,
     LOSSES,
     OPTIMIZERS,
+    TARGETS,
     TASKS,
     ModelConfig,
     TrainConfig,
     build,
     expected,
+    losses_for,
     losses_of,
     recipe,
 )
@@ -137,6 +139,8 @@ FIELDS: dict[str, tuple[Field, ...]] = {
             ("--loss",),
             "With a loss of numbers, labels are numbers to predict, even if all are whole numbers.",
         ),
+        Field(ModelConfig, "huber_delta", ("--huber-delta",)),
+        Field(ModelConfig, "quantiles", ("--quantiles",)),
     ),
     "Training": (
         Field(TrainConfig, "epochs", ("--epochs",)),
@@ -290,21 +294,27 @@ OPTION_NAMES = {field.name: field.flags[0] for field in chain(*FIELDS.values())}
 
 
 def sizes_of(dataset: "Dataset") -> dict[str, Any]:
-    """The fields of a network that its data decide."""
-    outputs = ("n_classes", dataset.n_classes) if dataset.n_targets is None else ("n_targets", dataset.n_targets)
-    return {"in_features": dataset.in_features, **dict([outputs])}
+    """The fields of a network that its data decide, unless the user did."""
+    if dataset.n_targets is None:
+        return {"in_features": dataset.in_features, "n_classes": dataset.n_classes}
+    found = {"in_features": dataset.in_features, "n_targets": dataset.n_targets}
+    return found | ({"loss": losses_for("label")[0]} if dataset.target == "label" else {})
 
 
 def task_for(network: dict[str, Any], typed: str = "auto") -> str:
-    """The task that data must have to fit the chosen loss; where none was chosen, what was typed for --task.
+    """The task that data must have to fit the chosen loss, as `load` takes it; where none was chosen, that of --task.
 
     UsageError where the two differ, or there is no such task."""
     if typed not in ("auto", *TASKS):
         raise UsageError(f"--task: expected {any_of(['auto', *TASKS])}, found {typed!r}")
-    task = LOSSES[network["loss"]].task if "loss" in network else "auto"
-    if "auto" not in (task, typed) and task != typed:
-        raise UsageError(f"--task {typed} and --loss {network['loss']} do not fit: that loss is for {TASKS[task]}")
-    return typed if task == "auto" else task
+    if "loss" not in network:
+        return typed
+    chosen = LOSSES[network["loss"]]
+    if typed not in ("auto", chosen.task):
+        raise UsageError(
+            f"--task {typed} and --loss {network['loss']} do not fit: that loss is for {TARGETS[chosen.target]}"
+        )
+    return "label" if chosen.target == "label" else chosen.task
 
 
 def task_advice(command: str = "") -> "TaskAdvice":
@@ -363,7 +373,7 @@ def configure(values: dict[str, Any], recipe_name: str | None) -> tuple[dict[str
             target = target.setdefault(table, {})
         target[leaf] = field.read(typed)
     loss = chosen[ModelConfig].get("loss")
-    outputs = {"n_targets": 1} if loss in losses_of("regress") else {"n_classes": 2}
+    outputs = {"n_targets": 1} if loss in losses_for("number", "label") else {"n_classes": 2}
     shape = build(ModelConfig, {**chosen[ModelConfig], "in_features": 1, **outputs}, names)
     config = build(TrainConfig, chosen[TrainConfig], names)
     config.check_fits(shape)

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jitnet.cli.command import Command, expect_model
+from jitnet.cli.command import PICTURES, Command, expect_model
 from jitnet.cli.common import MODEL_HELP, Json, print_json
+from jitnet.cli.rows import predict_rows
 from jitnet.errors import JitnetError, MissingExtra, ModelError, PictureError, UsageError
 
 if TYPE_CHECKING:
+    from jitnet.model import Model
     from jitnet.pictures.recognition import Recognition
 
 __all__ = ["app"]
@@ -25,6 +27,7 @@ Examples:
   jitnet predict runs/2026-03-14-mnist seven.png
   jitnet predict model.safetensors scans/ --json
   curl -s https://example.org/seven.png | jitnet predict model.safetensors -
+  jitnet predict runs/2026-03-14-houses rows.csv --out predictions.csv
 """
 
 
@@ -37,20 +40,39 @@ def predict(
         typer.Argument(
             metavar="FILE",
             show_default=False,
-            help="Pictures of one thing each, of any size, dark on light or light on dark; folders, of which every "
-            "picture is read in natural order; or - for the bytes of one file on standard input. PGM and .npy need "
-            "nothing; PNG, JPEG, GIF, BMP, TIFF and WebP need Pillow: pip install pillow. A .npy of shape (n, height, "
-            "width) is n pictures; only a last axis of 3 or 4 is colour. Of an animated picture the first frame is "
-            "read.",
+            help="For a model that was trained on a table, a file with rows of the same columns, in any order, with or "
+            "without the target; - reads it from standard input. Else pictures of one thing each, of any size, dark on "
+            "light or light on dark; folders, of which every picture is read in natural order; or - for the bytes of "
+            "one file on standard input. PGM and .npy need nothing; PNG, JPEG, GIF, BMP, TIFF and WebP need Pillow: "
+            "pip install pillow. A .npy of shape (n, height, width) is n pictures; only a last axis of 3 or 4 is "
+            "colour. Of an animated picture the first frame is read.",
         ),
     ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            show_default=False,
+            help="Where to write the predictions for a table: NAME.csv or NAME.tsv. [default: standard output, as CSV]",
+        ),
+    ] = None,
     top: Annotated[
         int,
-        typer.Option("--top", min=1, metavar="NUMBER", help="How many classes to show. A whole number of 1 or more."),
+        typer.Option(
+            "--top",
+            min=1,
+            metavar="NUMBER",
+            help="How many classes to show of a picture. A whole number of 1 or more.",
+        ),
     ] = 3,
     json: Json = False,
 ) -> None:
-    """Recognise what is in a picture: the most probable classes, and the picture as the network saw it.
+    """Predict what is in a picture, or the rows of a table.
+
+    Of a picture: the most probable classes, and the picture as the network saw it. Of a table: a row for each row, with
+    its number, or its identifier where the table has one; of classes the prediction and the probability of each, of
+    numbers each target. Columns that the model does not know are ignored with a notice; a missing one is an error.
 
     Every picture gets a prediction. What cannot be read or recognised is reported after them, a line each, and the
     exit code is then 1. A notice says where the picture may not be one that can be recognised: several separate
@@ -64,6 +86,14 @@ def predict(
     screen = render.consoles(json)
     _check_arguments(model, files)
     network = Model.load(model)
+    if network.preparation is not None or _is_plain_rows(network, files[0]):
+        if len(files) > 1:
+            raise UsageError(f"{model} was trained on a table, and predicts the rows of one file; name one FILE")
+        _check_is_table(model, files[0])
+        predict_rows(network, files[0], out, screen, json)
+        return
+    if out is not None:
+        raise UsageError(f"--out is for the rows of a table, and {model} was not trained on one; leave it out")
     try:
         check_takes_pictures(network)
     except ModelError as error:
@@ -105,6 +135,23 @@ def predict(
         render.error(str(refused))
     if errors:
         raise typer.Exit(1)
+
+
+def _is_plain_rows(network: "Model", name: str) -> bool:
+    """Whether a file is a table of numbers for a model that was trained on such, and takes no pictures."""
+    from jitnet.pictures.recognition import check_takes_pictures
+
+    try:
+        check_takes_pictures(network)
+    except ModelError:
+        return name == "-" or Path(name).suffix.lower() in (".csv", ".tsv")
+    return False
+
+
+def _check_is_table(model: Path, name: str) -> None:
+    """UsageError for a picture or a folder, where rows of a table are expected."""
+    if Path(name).suffix.lower() in PICTURES or Path(name).is_dir():
+        raise UsageError(f"{name} is no table: {model} was trained on a table; name a file with rows, rows.csv say")
 
 
 def _sources(

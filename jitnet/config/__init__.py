@@ -11,10 +11,10 @@ Nothing here loads Numba or NumPy.
 """
 
 from jitnet.config.checking import build, check_arguments, check_callback, check_whole_number, expected
-from jitnet.config.choices import ACTIVATIONS, HYPERPARAMETERS, LOSSES, OPTIMIZERS, TASKS
+from jitnet.config.choices import ACTIVATIONS, HYPERPARAMETERS, LOSSES, OPTIMIZERS, TARGETS, TASKS
 from jitnet.config.describing import describe_fields
 from jitnet.config.layers import LAYERS, Layer, layers_of
-from jitnet.config.model import ModelConfig, layers_in_words, losses_of, with_defaults
+from jitnet.config.model import ModelConfig, layers_in_words, losses_for, losses_of, with_defaults
 from jitnet.config.recipes import recipe, recipe_names
 from jitnet.config.training import MAX_THREADS, AugmentConfig, TrainConfig
 
@@ -25,6 +25,7 @@ __all__ = [
     "LOSSES",
     "MAX_THREADS",
     "OPTIMIZERS",
+    "TARGETS",
     "TASKS",
     "AugmentConfig",
     "Layer",
@@ -38,6 +39,7 @@ __all__ = [
     "expected",
     "layers_in_words",
     "layers_of",
+    "losses_for",
     "losses_of",
     "recipe",
     "recipe_names",

@@ -18,6 +18,7 @@ __all__ = [
     "build",
     "check_arguments",
     "check_callback",
+    "check_only_with",
     "check_whole_number",
     "expected",
     "quoted",
@@ -191,6 +192,21 @@ def check_callback(name: str, value: object) -> None:
     """Raise UsageError where value is neither None nor a function."""
     if value is not None and not callable(value):
         raise UsageError(f"{name} is of type {type(value).__name__}; expected a function or None")
+
+
+def check_only_with(config: CheckedConfig, only_with: Mapping[str, tuple[str, Sequence[str]]]) -> None:
+    """Raise ValueError, in a line that names fields, where the user set a field that another choice has no use for.
+
+    only_with: for each such field the one that chooses, and what it must be.
+    """
+    for field, (chosen, fitting) in only_with.items():
+        if config.gave(field) and getattr(config, chosen) not in fitting:
+            value = getattr(config, field)
+            shown = ", ".join(f"{each:g}" for each in (value if isinstance(value, tuple) else (value,)))
+            raise ValueError(
+                f"<{field}> is {shown}, which <{chosen}> {getattr(config, chosen)} does not use; expected <{chosen}> "
+                f"{any_of(fitting)}"
+            )
 
 
 def _check_types(kind: type[CheckedConfig], values: object, table: str = "") -> None:

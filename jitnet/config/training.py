@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from jitnet.config.checking import CheckedConfig, Fraction, any_of
+from jitnet.config.checking import CheckedConfig, Fraction, check_only_with
 from jitnet.config.choices import HYPERPARAMETERS, LOSSES, OPTIMIZERS, OptimizerFields, default_rate
 from jitnet.config.class_weight import BALANCED, ClassWeight, class_weights
 from jitnet.config.model import ModelConfig
@@ -89,7 +89,9 @@ class TrainConfig(OptimizerFields):
     max_norm: Annotated[float, Field(ge=0.0)] = Field(
         default=0.0, description="Largest norm of a hidden unit's incoming weights; 0 is off."
     )
-    label_smoothing: Fraction = Field(default=0.0, description="Share of the target spread evenly over the classes.")
+    label_smoothing: Fraction = Field(
+        default=0.0, description="Share of the target spread evenly over the classes, or over a label's yes and no."
+    )
     class_weight: ClassWeight = Field(
         default="",
         description="How much the samples of each class count in the training loss: a class that is not named has the "
@@ -145,6 +147,11 @@ class TrainConfig(OptimizerFields):
         if hidden and len(rates) not in (0, 1, hidden):
             each = f", or one for each of the {hidden} hidden layers" if hidden > 1 else ", for the one hidden layer"
             raise UsageError.of_fields(f"<dropout> has {len(rates)} rates; give one{each}")
+        if self.class_weight and LOSSES[shape.loss].target == "label":
+            raise UsageError.of_fields(
+                f"<class_weight> is {self.class_weight}, and the targets are yes/no labels, not classes; leave it out, "
+                "and give weights of samples"
+            )
         if "accuracy" in LOSSES[shape.loss].metrics:
             return
         if self.gave("monitor") and self.monitor == "accuracy":
@@ -177,12 +184,7 @@ class TrainConfig(OptimizerFields):
             raise ValueError(
                 f"<patience> is {self.patience}, with no held-out data to watch; set <val_split>, 0.1 for example"
             )
-        for field, (chosen, fitting) in ONLY_WITH.items():
-            if self.gave(field) and getattr(self, chosen) not in fitting:
-                raise ValueError(
-                    f"<{field}> is {getattr(self, field):g}, which <{chosen}> {getattr(self, chosen)} does not use; "
-                    f"expected <{chosen}> {any_of(fitting)}"
-                )
+        check_only_with(self, ONLY_WITH)
         if self.gave("monitor") and not self.val_split:
             raise ValueError(
                 f"<monitor> is {self.monitor}, with no held-out data to watch; set <val_split>, 0.1 for example"

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from jitnet.config import check_arguments
+from jitnet.config import TARGETS, check_arguments
 from jitnet.datasets import idx, npz, safetensors_file
 from jitnet.datasets.dataset import Dataset, Split
 from jitnet.datasets.files import writing
@@ -53,11 +53,11 @@ def convert(dataset: Dataset, target: str | Path, layout: Layout = "jitnet") -> 
     path = Path(target).expanduser()
     suffix = path.suffix.lower()
     check_target(path, layout)
-    of_classes = dataset.task == "classify"
+    of_classes = dataset.target == "class"
     kind, names = ("class_names", dataset.class_names) if of_classes else ("target_names", dataset.target_names)
     weighted = any(split is not None and split.weights is not None for split in (dataset.train, dataset.test))
     if (weighted or not of_classes) and (layout == "original" or not suffix):
-        found = "its targets are numbers" if not of_classes else "its samples have weights"
+        found = f"its targets are {TARGETS[dataset.target]}" if not of_classes else "its samples have weights"
         raise DataError(
             f"{dataset.name}: {found}, which {'the original layout' if suffix else 'an IDX folder'} cannot hold; write "
             "NAME.npz or NAME.safetensors"

@@ -1,9 +1,11 @@
 """CSV files: one sample per line, the label first, then its values; with or without a header line.
 
-Labels are words or whole numbers, and are names of classes. UTF-8, with commas, semicolons or tabs between the columns.
+Labels are words or whole numbers, and are names of classes. UTF-8, with commas, semicolons or tabs between the columns:
+whichever fits the first lines. `tables.plain` says which files are read so, and which as tables.
 One file holds one split.
 """
 
+import codecs
 import warnings
 from collections.abc import Iterator
 from itertools import islice
@@ -16,11 +18,13 @@ import numpy as np
 from jitnet.datasets.files import check_file, reading
 from jitnet.datasets.raw import Raw, RawData
 from jitnet.errors import DataError
+from jitnet.tables.dialect import separator_of
 
-__all__ = ["read"]
+__all__ = ["read", "read_rows"]
 
 LINES_AT_ONCE = 4096
-LAST = "; the last column looks like labels: if it holds them, move it to the front"
+LINES_OF_SAMPLE = 20
+LAST = "; the last column looks like labels: if it holds them, move it to the front, or name it as the target"
 SEPARATORS = ",;\t"
 HEADINGS = {"label", "labels", "class", "target", "y"}
 """A first line that begins with one of these is a header, even if the other columns are numbered."""
@@ -41,7 +45,7 @@ def read(path: Path) -> RawData:
                 words += labels
                 pieces.append(values)
         except UnicodeDecodeError:
-            raise DataError(f"{path}: is not UTF-8 text; expected a CSV file") from None
+            raise DataError(f"{path}: is {_other_text(path)}; expected a CSV file in UTF-8") from None
         if not pieces:
             raise DataError(f"{path}: holds no samples; expected one per line, the label first")
         kind = np.dtype(np.uint8 if all(piece.dtype == np.uint8 for piece in pieces) else np.float32)
@@ -51,14 +55,48 @@ def read(path: Path) -> RawData:
     return RawData(raw, None, is_text=True, labels_hint=hint)
 
 
+def _other_text(path: Path) -> str:
+    with path.open("rb") as file:
+        is_utf16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    return "UTF-16 text" if is_utf16 else "not UTF-8 text"
+
+
+def read_rows(file: TextIO, where: str, n_values: int) -> tuple[np.ndarray, bool]:
+    """The rows of a plain file to predict, (n, n_values) float32, and whether there was a label before each.
+
+    where: the file in messages. Raises DataError for another number of columns, and for what is no finite number.
+    """
+    numbered = [(number, line.rstrip("\n")) for number, line in enumerate(file, 1) if line.strip()]
+    if not numbered:
+        raise DataError(f"{where}: holds no rows")
+    sample = "\n".join(line for _, line in numbered[:LINES_OF_SAMPLE])
+    separator = separator_of(sample.encode(), SEPARATORS)
+    if all(_number(cell) is None for cell in numbered[0][1].split(separator)) or _is_header(numbered[:2], separator):
+        del numbered[0]
+    found = numbered[0][1].count(separator) + 1 if numbered else 0
+    if found not in (n_values, n_values + 1):
+        raise DataError(
+            f"{where}: has {found} column{'s' * (found != 1)}; the model expects {n_values}, in the order of the data "
+            "that it was trained on, or a label before them"
+        )
+    labelled = found > n_values
+    if labelled:
+        numbered = [(number, _cut(line, separator)[1]) for number, line in numbered]
+    values = _table([line for _, line in numbered], separator, n_values)
+    if values is None or not np.isfinite(values).all():
+        _raise_error(Path(where), [(n, f"0{separator}{line}") for n, line in numbered], separator, n_values)
+    return np.asarray(values, np.float32), labelled
+
+
 def _pieces(file: TextIO, path: Path) -> Iterator[tuple[list[str], np.ndarray]]:
     """Labels and values of a few thousand lines at a time."""
     numbered = ((number, line.rstrip("\n")) for number, line in enumerate(file, 1))
     lines = ((number, line) for number, line in numbered if line.strip())
-    start = list(islice(lines, 2))
+    start = list(islice(lines, LINES_OF_SAMPLE))
     if not start:
         return
-    separator = next((mark for mark in SEPARATORS if mark in start[0][1]), ",")
+    sample = "\n".join(line for _, line in start)
+    separator = separator_of(sample.encode(), SEPARATORS)
     n_values = len(_cut(start[0][1], separator)[1].split(separator)) if separator in start[0][1] else 0
     if not n_values:
         raise DataError(
@@ -66,7 +104,7 @@ def _pieces(file: TextIO, path: Path) -> Iterator[tuple[list[str], np.ndarray]]:
         )
     if _is_header(start, separator):
         del start[0]
-    while chunk := start + list(islice(lines, LINES_AT_ONCE)):
+    while chunk := start + list(islice(lines, LINES_AT_ONCE - len(start))):
         start = []
         cut = [_cut(line, separator) for _, line in chunk]
         values = _table([rest for _, rest in cut], separator, n_values)
@@ -128,6 +166,10 @@ def _raise_error(path: Path, chunk: list[tuple[int, str]], separator: str, n_val
     hint = LAST if all(cell and _number(cell) is None for cell in last) else ""
     for number, line in chunk:
         cells = _cut(line, separator)[1].split(separator)
+        if len(cells) != n_values and line.count('"') % 2:
+            raise DataError(
+                f"{path}, line {number}: has a cell in quotes that goes on in the next line; expected a row in one line"
+            )
         if len(cells) != n_values:
             raise DataError(f"{path}, line {number}: has {len(cells) + 1} columns; the first line has {n_values + 1}")
         for column, cell in enumerate(cells, 2):

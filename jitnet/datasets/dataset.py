@@ -51,7 +51,8 @@ class Split:
     labels: (n,) int64, each in 0 .. n_classes - 1; empty where targets are numbers.
     scaling: how its values become inputs; class_names, target_names: one name per class or target. A `Dataset` sets
     them in its splits; None where they are not known.
-    targets: (n, n_targets) float64, as stored: not standardised; None where the samples have classes.
+    targets: (n, n_targets) float64, as stored: not standardised; or bool, of labels each yes or no; None where the
+    samples have classes.
     table, rows: where the samples are rows of a table, that table, and (n,) int64, which row of it each sample is;
     preparation: what made `images` of them.
     groups: (n,) int64, samples of one number stay on one side where some are held out. times: (n,) numbers by which the
@@ -82,12 +83,25 @@ class Split:
         return replace(self, **{name: value[rows] for name in names if (value := getattr(self, name)) is not None})
 
     @property
+    def target(self) -> str:
+        """What a target is: "class", "label" for yes or no, or "number"."""
+        return "class" if self.targets is None else "label" if self.targets.dtype == np.bool_ else "number"
+
+    @property
     def strata(self) -> np.ndarray:
-        """(n,) int64: each sample's stratum for a stratified split. The classes; for numbers one stratum."""
-        return self.labels if self.targets is None else np.zeros(len(self), np.int64)
+        """(n,) int64: each sample's stratum for a stratified split. The classes; of labels those that have the same;
+        for numbers one stratum."""
+        if self.targets is None:
+            return self.labels
+        if self.target == "label":
+            return np.unique(self.targets, axis=0, return_inverse=True)[1].reshape(-1)
+        return np.zeros(len(self), np.int64)
 
     def in_words(self, row: int) -> str:
-        """A sample's class by name, or its numbers."""
+        """A sample's class by name, those of its labels that are yes, or its numbers."""
+        if self.targets is not None and self.target == "label":
+            names = self.target_names or tuple(map(str, range(self.targets.shape[1])))
+            return ", ".join(name for name, yes in zip(names, self.targets[row], strict=True) if yes) or "none"
         if self.targets is not None:
             return ", ".join(f"{number:.4g}" for number in self.targets[row])
         label = int(self.labels[row])
@@ -120,12 +134,12 @@ class Dataset:
 
     name: its name; source: where it came from, in words.
     test: None where the source had only training data.
-    class_names: one name per class, in the order of the labels; empty where targets are numbers.
+    class_names: one name per class, in the order of the labels; empty where targets are numbers or yes/no labels.
     image_shape: (height, width) of a sample, None where samples are not grey images.
     notice: a line that the user should see (a fallback that was used), or empty.
     given: what `scaling` was determined from; None where the caller chose it.
-    target_names: one name per target, where targets are numbers. target_scaling: how they become what a network is
-    trained on, each of the two (n_targets,) float64.
+    target_names: one name per target, where targets are numbers or yes/no labels. target_scaling: how numbers become
+    what a network is trained on, each of the two (n_targets,) float64; a loss that needs another one finds it.
     preparation: where samples are rows of a table, what its columns become; the values are then inputs as they are.
     decisions: lines that say what was taken for what, and why, such as the target, and which rows are held out.
     """
@@ -146,7 +160,7 @@ class Dataset:
 
     def __post_init__(self) -> None:
         # A split that is used alone, to evaluate a model on, still has its values' form and its classes.
-        of_classes = self.task == "classify"
+        of_classes = self.target == "class"
         names, targets = (self.class_names, None) if of_classes else (None, self.target_names)
         for name, split in (("train", self.train), ("test", self.test)):
             if split is not None:
@@ -167,16 +181,21 @@ class Dataset:
     @property
     def task(self) -> str:
         """What the data are for: "classify", or "regress" where targets are numbers."""
-        return "classify" if self.train.targets is None else "regress"
+        return "regress" if self.target == "number" else "classify"
+
+    @property
+    def target(self) -> str:
+        """What a target is: "class", "label" for yes or no, or "number"."""
+        return self.train.target
 
     @property
     def n_classes(self) -> int | None:
-        """Number of classes; None where targets are numbers."""
-        return len(self.class_names) if self.task == "classify" else None
+        """Number of classes; None where targets are numbers or yes/no labels."""
+        return len(self.class_names) if self.target == "class" else None
 
     @property
     def n_targets(self) -> int | None:
-        """Numbers to predict from a sample; None where samples have classes."""
+        """Numbers or yes/no labels to predict from a sample; None where samples have classes."""
         return None if self.train.targets is None else int(self.train.targets.shape[1])
 
     @property

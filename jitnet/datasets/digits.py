@@ -4,12 +4,11 @@ It is stored in `data/digits.safetensors`, in an installed jitnet as well as in 
 has credit and licence.
 """
 
-from importlib import resources
 from pathlib import Path
 
 from jitnet.datasets import safetensors_file
+from jitnet.datasets.files import embedded
 from jitnet.datasets.raw import RawData
-from jitnet.errors import DataError
 
 __all__ = ["LICENCE", "TITLE", "read", "where"]
 
@@ -20,12 +19,7 @@ FILE = "data/digits.safetensors"
 
 def where() -> Path:
     """The path of the embedded file; DataError where an installation lacks it."""
-    packaged = Path(str(resources.files("jitnet"))) / FILE
-    checkout = Path(__file__).parents[2] / FILE
-    for path in (packaged, checkout):
-        if path.is_file():
-            return path
-    raise DataError(f"{packaged}: the embedded data set is missing from this installation; install jitnet again")
+    return embedded(FILE)
 
 
 def read() -> RawData:

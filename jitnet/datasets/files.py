@@ -6,11 +6,12 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import resources
 from pathlib import Path
 
 from jitnet.errors import DataError, OutputError
 
-__all__ = ["check_file", "reading", "write_whole", "writing"]
+__all__ = ["check_file", "embedded", "reading", "write_whole", "writing"]
 
 
 def check_file(path: Path, kind: str) -> int:
@@ -22,6 +23,17 @@ def check_file(path: Path, kind: str) -> int:
     if size == 0 and path.is_file():
         raise DataError(f"{path}: is empty; expected {kind}")
     return size
+
+
+def embedded(name: str) -> Path:
+    """The path of a file that is a part of jitnet, in an installed one as in a checkout, "data/digits.safetensors" for
+    example; DataError where an installation lacks it."""
+    packaged = Path(str(resources.files("jitnet"))) / name
+    checkout = Path(__file__).parents[2] / name
+    for path in (packaged, checkout):
+        if path.is_file():
+            return path
+    raise DataError(f"{packaged}: the embedded data set is missing from this installation; install jitnet again")
 
 
 @contextmanager

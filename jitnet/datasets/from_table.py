@@ -1,20 +1,29 @@
 """From a table to a checked `Dataset`: which column is predicted, which rows are held out, what the others become."""
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from jitnet.config import TARGETS
 from jitnet.datasets.dataset import Dataset, Given, Scaling, Split, held_out_rows
 from jitnet.datasets.labels import resolve
 from jitnet.datasets.raw import Raw, RawData, TaskAdvice
-from jitnet.datasets.targets import resolve_numbers, standardise_targets
+from jitnet.datasets.targets import resolve_numbers, resolve_yes_no, standardise_targets
 from jitnet.errors import DataError
 from jitnet.tables.findings import find, notices
-from jitnet.tables.outcome import Choice, choose_roles, codes_of, outcome_of, times_of, weights_of
+from jitnet.tables.outcome import (
+    Choice,
+    Outcome,
+    choose_roles,
+    codes_of,
+    looks_like_classes,
+    outcome_of,
+    times_of,
+    weights_of,
+)
 from jitnet.tables.preparation import Preparation, Roles, learn
-from jitnet.tables.table import Table
+from jitnet.tables.table import Kind, Table
 
 __all__ = ["HELD_OUT", "from_table"]
 
@@ -28,21 +37,11 @@ SEED = 0
 _NO_LABELS = np.zeros(0, np.int64)
 
 
-class _Tables(NamedTuple):
-    """The rows to train on and to test on, as indices into their tables, which may be one."""
-
-    train: Table
-    train_rows: np.ndarray
-    test: Table | None
-    test_rows: np.ndarray
-
-
 def from_table(
     table: Table,
-    test_table: Table | None = None,
+    read_test: Callable[[Mapping[str, tuple[Kind, str]]], Table] | None = None,
     *,
     name: str,
-    source: str,
     choice: Choice,
     classes: Sequence[str] | None = None,
     task: str = "auto",
@@ -52,57 +51,47 @@ def from_table(
 ) -> Dataset:
     """Make a data set of a table's rows.
 
-    test_table: rows to test on; without it the share `held_out` of the rows, 0 for none: the latest by the time of the
-    choice, or whole groups by its group, else stratified by class. preparation: a model's, whose treatments and roles
-    are repeated; without it they are learned from the rows to train on. classes, task, advice: as `assemble` takes
-    them. Raises DataError, UsageError with one line.
+    read_test: called with the kinds of the columns, and returns the rows to test on; without it the share `held_out` of
+    the rows is, 0 for none: the latest by the time of the choice, or whole groups by its group, else stratified by
+    class. preparation: a model's, whose treatments and roles are repeated; without it they are learned from the rows to
+    train on. classes, task, advice: as `assemble` takes them. Raises DataError, UsageError with one line.
     """
     advice = advice or TaskAdvice()
+    repeats = preparation is not None
     roles, why = choose_roles(table, choice) if choice.named or preparation is None else (preparation.roles, "")
     if preparation is not None and choice.named:
         roles = replace_roles(preparation.roles, roles, choice)
     if not roles.targets:
         raise DataError(f"{table.source}: the model does not say which column it predicts; name the target")
     outcome = outcome_of(table, roles, task, advice.not_words)
-    labels = [outcome.labels]
-    labels_from = [_where(table, roles)]
-    if test_table is not None:
-        labels.append(outcome_of(test_table, roles, outcome.task, advice.not_words).labels)
-        labels_from.append(_where(test_table, roles))
-    raws = [Raw(one, one, where, where) for one, where in zip(labels, labels_from, strict=True)]
-    target_names = roles.targets if outcome.task == "regress" else None
-    data = RawData(raws[0], raws[1] if len(raws) > 1 else None, is_text=True, target_names=target_names, advice=advice)
-    of_classes = outcome.task == "classify"
-    names, outcomes = resolve(data, classes) if of_classes else resolve_numbers(data)
+    of_classes = outcome.target == "class"
+    test_table = None
+    if read_test is not None:
+        preparation = preparation or learn(table, roles=roles)
+        test_table = read_test(preparation.kinds)
+    names, outcomes = _resolved(table, test_table, roles, outcome, classes, advice)
 
-    decisions = [_decided(table, roles, why, outcome.task, outcome.reason)] if why else []
-    whole = _split(table, None, outcomes[0], roles, of_classes)
+    decisions = _decided(table, roles, why, outcome, choice) if why else []
+    every = np.arange(len(table))
+    rows, test_rows = every, None if test_table is None else np.arange(len(test_table))
     if test_table is None and held_out and len(table) >= LEAST_ROWS:
-        held = held_out_rows(whole, held_out, SEED)
-        decisions.append(_held_out(table, roles, held, of_classes))
-        parts = _Tables(table, np.flatnonzero(~held), table, np.flatnonzero(held))
-    else:
-        every = np.arange(len(table))
-        parts = _Tables(table, every, test_table, np.arange(0 if test_table is None else len(test_table)))
-    if preparation is None:
-        preparation = learn(parts.train, parts.train_rows, roles=roles)
-        known = outcomes[0][parts.train_rows]
-        decisions += notices(find(parts.train, preparation, parts.train_rows, known), table)
-        if test_table is not None:
-            decisions += unused_notice(preparation, test_table)
-    else:
+        held = held_out_rows(_split(table, every, outcomes[0], roles, None), held_out, SEED)
+        decisions.append(_held_out(table, roles, held, outcome.target != "number"))
+        rows, test_rows = np.flatnonzero(~held), np.flatnonzero(held)
+    preparation = preparation or learn(table, rows, roles=roles)
+    if repeats:
         decisions += unused_notice(preparation, table)
-    decisions += [f"{table.source}: {note}" for column in table.columns for note in column.notes]
+    else:
+        decisions += notices(find(table, preparation, rows, outcomes[0][rows]), table)
+    if test_table is not None:
+        decisions += unused_notice(preparation, test_table)
+    decisions += [f"{table.source}: the column {one.name!r}: {note}" for one in table.columns for note in one.notes]
 
-    def split(of: Table, rows: np.ndarray, outcome: np.ndarray) -> Split:
-        found = _split(of, preparation.features(of, rows), outcome, roles, of_classes, rows)
-        return replace(found, preparation=preparation)
-
-    train = split(parts.train, parts.train_rows, outcomes[0][parts.train_rows])
+    train = _split(table, rows, outcomes[0], roles, preparation)
     test = None
-    if parts.test is not None:
-        test = split(parts.test, parts.test_rows, outcomes[-1][parts.test_rows])
-    target_scaling = None if of_classes or train.targets is None else standardise_targets(train.targets)
+    if test_rows is not None:
+        test = _split(test_table or table, test_rows, outcomes[-1], roles, preparation)
+    target_scaling = standardise_targets(outcomes[0][rows]) if outcome.target == "number" else None
     return Dataset(
         name,
         train,
@@ -110,13 +99,35 @@ def from_table(
         names if of_classes else (),
         None,
         Scaling(),
-        source,
+        table.source if test_table is None else f"{table.source}, tested on {test_table.source}",
         given=Given(1.0, True, None, Scaling(), target_scaling),
         target_names=() if of_classes else names,
         target_scaling=target_scaling,
         preparation=preparation,
         decisions=tuple(decisions),
     )
+
+
+def _resolved(
+    table: Table,
+    test_table: Table | None,
+    roles: Roles,
+    outcome: Outcome,
+    classes: Sequence[str] | None,
+    advice: TaskAdvice,
+) -> tuple[tuple[str, ...], list[np.ndarray]]:
+    """The names of classes or targets, and the classes or numbers of all rows of the table, and of the test table."""
+    task = {"class": "classify", "number": "regress", "label": "label"}[outcome.target]
+    raws = [Raw(outcome.values, outcome.values, table.source, _where(table, roles))]
+    if test_table is not None:
+        values = outcome_of(test_table, roles, task, advice.not_words).values
+        raws.append(Raw(values, values, test_table.source, _where(test_table, roles)))
+    target_names = None if outcome.target == "class" else roles.targets
+    data = RawData(raws[0], raws[1] if len(raws) > 1 else None, is_text=True, target_names=target_names, advice=advice)
+    if outcome.target == "class":
+        return resolve(data, classes)
+    names, outcomes = resolve_yes_no(data) if outcome.target == "label" else resolve_numbers(data)
+    return names, list(outcomes)
 
 
 def replace_roles(known: Roles, named: Roles, choice: Choice) -> Roles:
@@ -131,18 +142,11 @@ def replace_roles(known: Roles, named: Roles, choice: Choice) -> Roles:
     return known.model_copy(update=updates)
 
 
-def _split(
-    table: Table,
-    images: np.ndarray | None,
-    outcome: np.ndarray,
-    roles: Roles,
-    of_classes: bool,
-    rows: np.ndarray | None = None,
-) -> Split:
-    """Rows of a table with their classes or numbers, groups, times and weights; outcome: of these rows."""
-    chosen = slice(None) if rows is None else rows
+def _split(table: Table, rows: np.ndarray, outcome: np.ndarray, roles: Roles, preparation: Preparation | None) -> Split:
+    """Some rows of a table, with their groups, times and weights; outcome: the classes or numbers of all its rows.
+    Without a preparation they have no features."""
     named: dict[str, Any] = {
-        field: found(table, name)[chosen]
+        field: found(table, name)[rows]
         for field, name, found in (
             ("groups", roles.group, codes_of),
             ("times", roles.time, times_of),
@@ -150,12 +154,14 @@ def _split(
         )
         if name is not None and name in table.names
     }
+    of_classes = outcome.ndim == 1
     return Split(
-        np.zeros((len(outcome), 0), np.float32) if images is None else images,
-        outcome if of_classes else _NO_LABELS,
-        targets=None if of_classes else outcome,
+        np.zeros((len(rows), 0), np.float32) if preparation is None else preparation.features(table, rows),
+        outcome[rows] if of_classes else _NO_LABELS,
+        targets=None if of_classes else outcome[rows],
         table=table,
-        rows=np.arange(len(table)) if rows is None else rows,
+        rows=rows,
+        preparation=preparation,
         **named,
     )
 
@@ -165,16 +171,22 @@ def _where(table: Table, roles: Roles) -> str:
     return f"{table.source}: {'column' if len(roles.targets) == 1 else 'columns'} {columns}"
 
 
-def _decided(table: Table, roles: Roles, why: str, task: str, reason: str) -> str:
+def _decided(table: Table, roles: Roles, why: str, outcome: Outcome, choice: Choice) -> list[str]:
+    """A line that says what is predicted, and why."""
     names = ", ".join(repr(name) for name in roles.targets)
-    what = "classes" if task == "classify" else "numbers"
+    what = TARGETS[outcome.target]
     several = "target is" if len(roles.targets) == 1 else "targets are"
-    return f"{table.source}: the {several} {names}, {why}, predicted as {what}: {reason}"
+    line = f"{table.source}: the {several} {names}, {why}, predicted as {what}: {outcome.reason}"
+    last = table.names[-1]
+    by_place = not choice.targets and roles.targets == table.names[:1]
+    if by_place and outcome.target == "number" and last not in roles.names and looks_like_classes(table, last):
+        line += f"; the last column, {last!r}, looks like classes: name it as the target where it is"
+    return [line]
 
 
-def _held_out(table: Table, roles: Roles, held: np.ndarray, of_classes: bool) -> str:
+def _held_out(table: Table, roles: Roles, held: np.ndarray, stratified: bool) -> str:
     count = int(np.count_nonzero(held))
-    how = "at random, stratified by class" if of_classes else "at random"
+    how = "at random, stratified by class" if stratified else "at random"
     if roles.time is not None:
         how = f"the latest by {roles.time!r}"
     elif roles.group is not None:

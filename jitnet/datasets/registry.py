@@ -8,7 +8,7 @@ itself, labels that are Fashion-MNIST's are not taken for MNIST's, and only thos
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,13 @@ from jitnet.datasets.read import read_path
 from jitnet.errors import DataError, OutputError, UsageError
 from jitnet.tables.outcome import Choice
 from jitnet.tables.preparation import Preparation
-from jitnet.tables.reader import looks_like_table, read_table
-from jitnet.tables.table import Table, table_from_frame
+from jitnet.tables.table import Kind, Table, table_from_frame
 
-__all__ = ["DEFAULT", "Fetched", "Listing", "fetch", "listing", "load", "names"]
+__all__ = ["DEFAULT", "Fetched", "Listing", "as_table", "fetch", "is_table", "listing", "load", "names"]
 
 DEFAULT = "mnist"
+WITH_A_BAR = 8_000_000
+"""Bytes of a table's file from which reading it is shown."""
 
 
 @dataclass(frozen=True)
@@ -176,8 +177,9 @@ def load(
     None is MNIST, or the embedded digits with a `notice` where MNIST is neither stored nor can be downloaded.
     test_data: a path whose test split (its only split, where it has one) replaces the data set's test split.
     classes: the classes to assign labels to, a model's for example, where a file alone may not have them all.
-    task: "classify" or "regress": whether labels are classes or numbers to predict; "auto": numbers where they are
-    floats with fractions in a .npz or .safetensors file.
+    task: "classify" or "regress": whether labels are classes or numbers to predict; "label": each is yes or no, 1 or 0,
+    and several of a sample may be yes; "auto": numbers where they are floats with fractions in a .npz or .safetensors
+    file.
     advice: what messages say to do where labels look like those of the other task.
     progress: called during downloads; download: whether to download at all.
 
@@ -194,7 +196,7 @@ def load(
         test_data=(test_data, (str, Path, Table, type(None), *_kind_of_frame(test_data))),
     )
     choice = Choice(target, group, time, weight, tuple(ignore))
-    if _is_table(name_or_path, choice, preparation):
+    if is_table(name_or_path, choice, preparation):
         return _load_table(name_or_path, test_data, choice, classes, task, advice, progress, preparation, held_out)
     notice = ""
     if name_or_path is None:
@@ -226,7 +228,7 @@ def _kind_of_frame(value: object) -> tuple[type, ...]:
     return (type(value),) if hasattr(value, "columns") else ()
 
 
-def _is_table(source: Any, choice: Choice, preparation: Preparation | None) -> bool:
+def is_table(source: Any, choice: Choice, preparation: Preparation | None = None) -> bool:
     """Whether a source is a table of named columns, or is to be read as one."""
     if source is None or (isinstance(source, str) and source in names()):
         if choice.named:
@@ -235,10 +237,14 @@ def _is_table(source: Any, choice: Choice, preparation: Preparation | None) -> b
     if not isinstance(source, (str, Path)):
         return True
     path = Path(source).expanduser()
-    if path.suffix.lower() in (".safetensors", ".npz") or path.is_dir():
+    with reading(path):
+        is_folder = path.is_dir()
+    if path.suffix.lower() in (".safetensors", ".npz") or is_folder:
         if choice.named:
             raise UsageError(f"{path} is not a table: it has no columns to name; leave their names out")
         return False
+    from jitnet.tables.plain import looks_like_table  # it reads files with what is in this package
+
     return choice.named or preparation is not None or looks_like_table(path)
 
 
@@ -254,14 +260,13 @@ def _load_table(
     held_out: float,
 ) -> Dataset:
     """A data set of a table's rows; what is no path is a table or a DataFrame."""
-    table, other = (one if one is None else as_table(one, progress) for one in (source, test))
-    assert table is not None
+    kinds = None if preparation is None else preparation.kinds
+    table = as_table(source, progress, kinds)
     is_path = isinstance(source, (str, Path))
     return from_table(
         table,
-        other,
+        None if test is None else lambda known: as_table(test, progress, known),
         name=Path(source).expanduser().name.split(".")[0] if is_path else "table",
-        source=table.source if other is None else f"{table.source}, tested on {other.source}",
         choice=choice,
         classes=classes,
         task=task,
@@ -271,13 +276,22 @@ def _load_table(
     )
 
 
-def as_table(source: Any, progress: Progress | None = None) -> Table:
-    """The table in a file, or that a DataFrame holds; a table as it is."""
+def as_table(
+    source: Any, progress: Progress | None = None, kinds: Mapping[str, tuple[Kind, str]] | None = None
+) -> Table:
+    """The table in a file, or that a DataFrame holds; a table as it is.
+
+    kinds: of columns whose kind is known, see `Preparation.kinds`.
+    """
     if isinstance(source, Table):
         return source
-    if isinstance(source, (str, Path)):
-        return read_table(Path(source).expanduser(), progress=progress)
-    return table_from_frame(source)
+    if not isinstance(source, (str, Path)):
+        return table_from_frame(source)
+    from jitnet.tables.reader import read_table  # it reads files with what is in this package
+
+    path = Path(source).expanduser()
+    is_large = path.is_file() and path.stat().st_size >= WITH_A_BAR
+    return read_table(path, kinds=kinds, progress=progress if is_large else None)
 
 
 def _read(name_or_path: str | Path, progress: Progress | None, may_download: bool) -> tuple[str, str, RawData]:

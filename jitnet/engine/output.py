@@ -122,7 +122,8 @@ def add_partials(run, batch, layer, part, first, last):
 def _loss_cost(s: Sizes) -> Cost:
     """Of the loss itself, and 1 FLOP an output to scale. The gradient is written twice."""
     price = s.loss
-    flop, moved = (price.output_flop + 1) * s.o + price.sample_flop, (price.output_bytes + 12) * s.o
+    flop = (price.output_flop + 1) * s.o + price.target_flop * s.targets + price.sample_flop
+    moved = (price.output_bytes + 12) * s.o + price.target_bytes * s.targets
     weighing, weight = (s.o + 1, 4) if s.weighted else (0, 0)
     return Cost((flop + weighing) * s.n, (moved + price.sample_bytes + weight) * s.n)
 
@@ -156,6 +157,7 @@ def loss(run, batch, layer, part, first, last):
         n_outputs,
         smoothing,
         mean,
+        run.loss_numbers,
         first,
         last,
     )
@@ -168,7 +170,8 @@ def loss(run, batch, layer, part, first, last):
 def _link_cost(s: Sizes) -> Cost:
     """Of the link, in place; predictions are then written out."""
     price = s.link
-    return Cost((price.output_flop * s.o + price.sample_flop) * s.n, (price.output_bytes + 4) * s.n * s.o)
+    flop = price.output_flop * s.o + price.target_flop * s.targets + price.sample_flop
+    return Cost(flop * s.n, (price.output_bytes + 4) * s.n * s.o)
 
 
 @operation("samples", _link_cost, ("n", "o"))
@@ -179,7 +182,7 @@ def link(run, batch, layer, part, first, last):
     for n in range(first, last):
         row = at + n * this.output_stride
         outputs = work[row : row + this.padded_features]
-        run_link(run.settings.link_code, outputs, this.out_features)
+        run_link(run.settings.link_code, outputs, this.out_features, run.loss_numbers)
         predictions = run.outputs.predictions[batch.indices[n]]
         for c in range(this.out_features):
             predictions[c] = outputs[c]

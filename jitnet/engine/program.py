@@ -308,6 +308,7 @@ class Writer:
             outputs=shape.out_features,
             loss=LOSS_KERNELS[shape.loss].price,
             link=LINK_KERNELS[LOSSES[shape.loss].link].price,
+            targets=shape.n_targets or 0,
             weighted=step.weighted,
         )
 

@@ -73,6 +73,7 @@ def training_run(step: Step, layout: Layout, program: Program, n_steps: int, sch
             meeting=MEETINGS[program.meeting],
         ),
         barrier=barrier_words(program.threads),
+        loss_numbers=np.array(shape.loss_numbers, np.float32),
         state=allocate(layout, optional=optional, marked_columns=marked, shares_marks=bool(settings.shares_marks)),
     )
 

@@ -93,7 +93,8 @@ class Outputs(NamedTuple):
 class Run(NamedTuple):
     """All of it. partials: what the parts of a step leave of the logits, in the order of summing. optimizer: a record
     with its code, weight_decay and each of HYPERPARAMETERS; order: (samples,) int32, batch k is order[k * batch_size :
-    (k + 1) * batch_size]; barrier: words of machine.barrier."""
+    (k + 1) * batch_size]; barrier: words of machine.barrier. loss_numbers:
+    float32, what the loss and the link depend on, as Huber's delta."""
 
     program: Records[LineRecord]
     layers: Records[LayerRecord]
@@ -111,6 +112,7 @@ class Run(NamedTuple):
     outputs: Outputs
     clock: Clock
     barrier: npt.NDArray[np.int64]
+    loss_numbers: Floats
 
 
 class Batch(NamedTuple):
@@ -189,6 +191,7 @@ def empty_run() -> Run:
         no_outputs(),
         no_clock(),
         barrier_words(1),
+        np.zeros(0, np.float32),
     )
 
 

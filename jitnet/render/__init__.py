@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jitnet.render.augmentation import distortions, sheet
     from jitnet.render.code import code_summary, code_view, code_views
+    from jitnet.render.columns import table_description
     from jitnet.render.console import Consoles, consoles, error, facts, make_console, notice
     from jitnet.render.drawing import picture, pictures, plot, to_grey
     from jitnet.render.functions import function_profile
     from jitnet.render.measurement import bench, changes, measuring
     from jitnet.render.profiling import step_profile
     from jitnet.render.program import program_table
-    from jitnet.render.progress import TrainingView, compiling, downloads, not_kept, working
+    from jitnet.render.progress import TrainingView, compiling, counting, downloads, not_kept, working
     from jitnet.render.reports import description, evaluation, listing, network, plan, prediction
     from jitnet.render.roofline import roofline_picture
     from jitnet.render.scaling import scaling_table
@@ -32,6 +33,7 @@ _HOME = {
     "code_views": "code",
     "compiling": "progress",
     "consoles": "console",
+    "counting": "progress",
     "description": "reports",
     "distortions": "augmentation",
     "downloads": "progress",
@@ -56,6 +58,7 @@ _HOME = {
     "sheet": "augmentation",
     "step_profile": "profiling",
     "table": "tables",
+    "table_description": "columns",
     "to_grey": "drawing",
     "working": "progress",
 }
@@ -71,6 +74,7 @@ __all__ = [
     "code_views",
     "compiling",
     "consoles",
+    "counting",
     "description",
     "distortions",
     "downloads",
@@ -95,6 +99,7 @@ __all__ = [
     "sheet",
     "step_profile",
     "table",
+    "table_description",
     "to_grey",
     "working",
 ]

@@ -97,6 +97,32 @@ def _plain_download(console: Console) -> Callable[[str, int, int | None], None]:
 
 
 @contextmanager
+def counting(consoles: Consoles, what: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    """Yields a function that is called with how many more are done; a bar on a terminal, nothing elsewhere."""
+    console = consoles.err
+    if not console.is_interactive:
+        yield lambda more: None
+        return
+    columns: list[ProgressColumn] = [
+        TextColumn("{task.description}", style=FAINT, markup=False),
+        BarColumn(bar_width=None),
+        TextColumn(f"{{task.completed:,}}/{{task.total:,}} {unit}", markup=False),
+        TimeRemainingColumn(compact=True),
+    ]
+    bar = Progress(
+        *(columns if console.width >= DOWNLOAD else columns[::2]),
+        console=console,
+        transient=True,
+        expand=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+    with bar:
+        task = bar.add_task(what, total=total)
+        yield lambda more: bar.advance(task, more)
+
+
+@contextmanager
 def working(consoles: Consoles, what: str) -> Iterator[Callable[[str], None]]:
     """A spinner with the elapsed seconds, for work that cannot report its progress; without a terminal a plain line.
 

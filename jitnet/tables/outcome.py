@@ -10,13 +10,22 @@ import numpy.typing as npt
 from jitnet.config import TASKS
 from jitnet.config.checking import any_of
 from jitnet.errors import DataError, UsageError
+from jitnet.tables.dialect import TARGET_NAMES
 from jitnet.tables.preparation import Roles
 from jitnet.tables.table import Column, Table
+from jitnet.tables.treatments import truth_words
 
-__all__ = ["Choice", "Outcome", "choose_roles", "codes_of", "outcome_of", "times_of", "weights_of"]
+__all__ = [
+    "Choice",
+    "Outcome",
+    "choose_roles",
+    "codes_of",
+    "looks_like_classes",
+    "outcome_of",
+    "times_of",
+    "weights_of",
+]
 
-CALLED = ("target", "label", "class", "y")
-"""Names of columns that are predicted where the user names none, the first of them that there is."""
 MOST_VALUES = 20
 """Different whole numbers up to which they are taken for classes."""
 ROWS_EACH = 10
@@ -49,11 +58,11 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What is predicted. task: "classify" or "regress". labels: (n,) whole numbers or words, or (n, n_targets) float64.
-    reason: why it is this task, in words."""
+    """What is predicted. target: "class", "number" or "label", a name in TARGETS. values: (n,) whole numbers or words,
+    classes; or (n, n_targets) float64, numbers, or 0 and 1 for labels. reason: why it is this, in words."""
 
-    task: str
-    labels: npt.NDArray[np.generic] = field(repr=False)
+    target: str
+    values: npt.NDArray[np.generic] = field(repr=False)
     reason: str
 
 
@@ -66,9 +75,11 @@ def choose_roles(table: Table, choice: Choice) -> tuple[Roles, str]:
         targets, why = tuple(_names(table, choice.targets)), "as asked"
     else:
         by_name = {name.strip().lower(): name for name in reversed(table.names)}
-        called = next((by_name[word] for word in CALLED if word in by_name), None)
+        # The first column, where it has such a name; else the first of these names that a column has.
+        words = [table.names[0].strip().lower(), *TARGET_NAMES]
+        called = next((by_name[word] for word in words if word in TARGET_NAMES and word in by_name), None)
         targets = (called or table.names[0],)
-        why = "by its name" if called else f"the first column, as none is called {any_of(CALLED)}"
+        why = "by its name" if called else f"the first column, as none is called {any_of(TARGET_NAMES)}"
     one = {
         role: table.column(which).name
         for role, which in (("group", choice.group), ("time", choice.time), ("weight", choice.weight))
@@ -93,38 +104,48 @@ def _names(table: Table, which: Sequence[str | int]) -> list[str]:
 def outcome_of(table: Table, roles: Roles, task: str, advice: str) -> Outcome:
     """What the targets are, for each row.
 
-    task: "classify" or "regress", or "auto": words and true/false are classes; so are whole numbers, where there are
-    few different ones. advice: what else to ask for where words were to be numbers. Raises DataError for a row without
+    task: "classify" or "regress"; "label" for columns of yes and no, several of which may be yes; or "auto": words,
+    true and false, and few different whole numbers are classes, several columns of true and false are labels, and other
+    numbers are numbers. advice: what else to ask for where words were to be numbers. Raises DataError for a row without
     a target, and for a target that cannot be predicted in this way.
     """
-    if task not in ("auto", *TASKS):
-        raise UsageError.of_fields(f"<task>: there is no {task!r}; expected {any_of(['auto', *TASKS])}")
+    if task not in ("auto", "label", *TASKS):
+        raise UsageError.of_fields(f"<task>: there is no {task!r}; expected {any_of(['auto', *TASKS, 'label'])}")
     columns = [table.column(name) for name in roles.targets]
     for column in columns:
         _check_complete(table, column)
-    words = next((column for column in columns if column.kind == "word"), None)
-    if len(columns) > 1:
-        if task == "classify" or words is not None:
-            what = "" if words is None else f", and {words.name!r} holds words"
+    target, reason = _target_of(columns, task)
+    if target == "class":
+        return Outcome(target, _labels(table, columns[0]), reason)
+    for column in columns:
+        words = target == "number" and column.kind == "word"
+        if words or (target == "label" and not _is_yes_no(column)):
+            row = 0 if column.kind == "word" else int((~np.isin(column.values, (0.0, 1.0))).argmax())
+            found = column.words[int(column.values[0])] if column.kind == "word" else f"{column.values[row]:g}"
+            wants = "yes and no, or 0 and 1" if target == "label" else "numbers to predict"
             raise DataError(
-                f"{table.source}: {len(columns)} targets are predicted as numbers{what}; expected columns of numbers, "
-                "or one target"
+                f"{table.where(row)}: the target {column.name!r} is {found!r}; expected {wants}"
+                + (f", or {advice}" if words and len(columns) == 1 else "")
             )
-        return Outcome("regress", _numbers(columns), "several targets")
-    (column,) = columns
-    if task == "auto":
-        task, reason = _task_of(column)
-    else:
-        reason = "as asked"
-    if task == "regress":
-        if words is not None:
-            word = column.words[int(column.values[0])]
-            raise DataError(
-                f"{table.where(0)}: the target {column.name!r} is {word!r}, a word; expected numbers to predict, or "
-                f"{advice}"
-            )
-        return Outcome(task, _numbers(columns), reason)
-    return Outcome(task, _labels(table, column), reason)
+    return Outcome(target, _numbers(columns), reason)
+
+
+def _target_of(columns: Sequence[Column], task: str) -> tuple[str, str]:
+    """What the targets are, a name in TARGETS, and why."""
+    several = len(columns) > 1
+    if task == "label" or (several and task == "classify"):
+        return "label", "as asked"
+    if task != "auto":
+        return ("number" if task == "regress" else "class"), "as asked"
+    if not several:
+        return _target_of_one(columns[0])
+    if all(column.kind == "boolean" for column in columns):
+        return "label", "their values are true and false"
+    return "number", "there are several"
+
+
+def _is_yes_no(column: Column) -> bool:
+    return column.kind != "word" and bool(np.isin(column.values, (0.0, 1.0)).all())
 
 
 def _check_complete(table: Table, column: Column) -> None:
@@ -145,18 +166,26 @@ def _check_complete(table: Table, column: Column) -> None:
         )
 
 
-def _task_of(column: Column) -> tuple[str, str]:
-    """The task for a column of targets, and why."""
+def _target_of_one(column: Column) -> tuple[str, str]:
+    """What the only target is, and why."""
     if column.kind == "word":
-        return "classify", "its values are words"
+        return "class", "its values are words"
     if column.kind == "boolean":
-        return "classify", "its values are true and false"
+        return "class", f"its values are {' and '.join(truth_words(column))}"
     if (column.values != np.floor(column.values)).any():
-        return "regress", "it has fractions"
+        return "number", "it has fractions"
     distinct = len(np.unique(column.values))
     found = f"it has {distinct:,} different whole number{'s' * (distinct != 1)} in {len(column):,} rows"
     few = distinct <= max(2, min(MOST_VALUES, len(column) // ROWS_EACH))
-    return ("classify" if few else "regress"), found
+    return ("class" if few else "number"), found
+
+
+def looks_like_classes(table: Table, name: str) -> bool:
+    """Whether a column holds few words, true and false, or few whole numbers, each in several rows, as classes are."""
+    column = table.column(name)
+    if column.kind == "word":
+        return 1 < len(column.words) <= min(MOST_VALUES, 2 * len(column) // 3)
+    return column.kind != "date" and not column.missing.any() and _target_of_one(column)[0] == "class"
 
 
 def _numbers(columns: Sequence[Column]) -> npt.NDArray[np.float64]:
@@ -168,7 +197,7 @@ def _labels(table: Table, column: Column) -> npt.NDArray[np.generic]:
     if column.kind == "word":
         return np.array(column.words, np.str_)[column.values]
     if column.kind == "boolean":
-        return np.array(["false", "true"])[column.values.astype(np.int64)]
+        return np.array(truth_words(column))[column.values.astype(np.int64)]
     broken = column.values != np.floor(column.values)
     if broken.any() or np.abs(column.values).max() >= 2.0**53:
         row = int(broken.argmax() if broken.any() else np.abs(column.values).argmax())

@@ -5,7 +5,7 @@ ignores, and what it needs and does not find is an error.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any, Literal, Self
 
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from jitnet.config.checking import quoted
 from jitnet.config.nearest import nearest
 from jitnet.errors import DataError
-from jitnet.tables.table import Column, Table
+from jitnet.tables.table import Column, Kind, Table
 from jitnet.tables.treatments import (
     MOST_WORDS,
     ROWS_AT_ONCE,
@@ -61,13 +61,18 @@ class Roles(BaseModel):
 
 
 class Preparation(BaseModel):
-    """The treatments of a table's columns, in the order of its features. `learn` makes one."""
+    """The treatments of a table's columns, in the order of its features. `learn` makes one.
+
+    kinds: of each column that features are made of, and of each target, its kind and how its cells are written, with
+    which a file with few rows is read as the one that was trained on.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     version: Literal[1] = 1
     treatments: tuple[Treatment, ...]
     roles: Roles = Roles()
+    kinds: dict[str, tuple[Kind, str]] = {}
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -90,9 +95,9 @@ class Preparation(BaseModel):
         return tuple(treatment.name for treatment in self.treatments if treatment.feature_names)
 
     @property
-    def kinds(self) -> dict[str, str]:
-        """The kind of each column that features are made of."""
-        return {treatment.name: treatment.kind for treatment in self.treatments if treatment.feature_names}
+    def kinds_needed(self) -> dict[str, tuple[Kind, str]]:
+        """The kinds of the needed columns alone, as rows to predict have them."""
+        return {name: kind for name, kind in self.kinds.items() if name in self.needed}
 
     def unused(self, table: Table) -> tuple[str, ...]:
         """The names of a table's columns that this preparation does not know."""
@@ -105,6 +110,13 @@ class Preparation(BaseModel):
         table: raw rows, with at least the needed columns, in any order. rows: which of them, indices or a mask; all by
         default. Raises DataError for a column that is missing or of another kind, and for infinite numbers.
         """
+        encode = self.encoder(table)
+        if rows is None:
+            return encode(slice(None))
+        return encode(np.flatnonzero(rows) if rows.dtype == bool else rows)
+
+    def encoder(self, table: Table) -> Callable[[Rows | slice], npt.NDArray[np.float32]]:
+        """A function that makes `features` of some rows, given by indices or a slice, as often as it is called."""
         self.check_columns(table)
         encoders, at = [], 0
         for treatment in self.treatments:
@@ -114,15 +126,20 @@ class Preparation(BaseModel):
                 end = at + len(treatment.feature_names)
                 encoders.append((column.values, slice(at, end), treatment.encoder(column)))
                 at = end
-        chosen = None if rows is None else np.flatnonzero(rows) if rows.dtype == bool else rows
-        n = len(table) if chosen is None else len(chosen)
-        out = np.empty((n, at), np.float32)
-        for start in range(0, n, ROWS_AT_ONCE):
-            end = min(n, start + ROWS_AT_ONCE)
-            here: Any = slice(start, end) if chosen is None else chosen[start:end]
-            for values, places, encode in encoders:
-                encode(values[here], out[start:end, places])
-        return out
+        n_features = at
+
+        def encode(rows: Rows | slice) -> npt.NDArray[np.float32]:
+            n = len(range(*rows.indices(len(table)))) if isinstance(rows, slice) else len(rows)
+            chosen = np.arange(len(table))[rows] if isinstance(rows, slice) and rows != slice(None) else rows
+            out = np.empty((n, n_features), np.float32)
+            for start in range(0, n, ROWS_AT_ONCE):
+                end = min(n, start + ROWS_AT_ONCE)
+                here: Any = slice(start, end) if isinstance(chosen, slice) else chosen[start:end]
+                for values, places, encode_column in encoders:
+                    encode_column(values[here], out[start:end, places])
+            return out
+
+        return encode
 
     def check_columns(self, table: Table) -> None:
         """DataError where a table lacks columns that features are made of; it names them, and what is spelled alike."""
@@ -188,7 +205,9 @@ def learn(
             column = as_kind(column, "word", table.source)
         _check_finite(table, column)
         treatments.append(_treatment(column, chosen))
-    found = Preparation(treatments=tuple(treatments), roles=roles)
+    used = {*roles.targets, *(treatment.name for treatment in treatments if treatment.feature_names)}
+    kinds = {column.name: (column.kind, column.form) for column in table.columns if column.name in used}
+    found = Preparation(treatments=tuple(treatments), roles=roles, kinds=kinds)
     if not found.feature_names:
         left_out = "; ".join(f"{one.name!r} is {one.about}" for one in treatments[:3])
         raise DataError(
@@ -204,8 +223,8 @@ def _treatment(column: Column, rows: Rows) -> Treatment:
     known = values[~column.missing[rows]]
     distinct, n_known = np.unique(known), len(known)
 
-    def left_out(reason: str) -> LeftOut:
-        return LeftOut(name=column.name, of=column.kind, reason=reason)
+    def left_out(reason: str, identifies: bool = False) -> LeftOut:
+        return LeftOut(name=column.name, of=column.kind, reason=reason, identifies=identifies)
 
     if not n_known:
         return left_out("only missing values")
@@ -214,13 +233,13 @@ def _treatment(column: Column, rows: Rows) -> Treatment:
         return left_out(f"constant, every row has {_shown(only)}")
     if column.kind == "word":
         if len(distinct) == n_known:
-            return left_out("an identifier, every row has another word")
+            return left_out("an identifier, every row has another word", True)
         if len(distinct) > MOST_WORDS:
             return left_out(f"{len(distinct):,} different words, more than {MOST_WORDS}")
         return Words.learn(column, rows)
     if column.kind == "number":
         if is_counted(column.name, distinct, len(values)):
-            return left_out("an identifier, every row has another whole number")
+            return left_out("an identifier, every row has another whole number", True)
         return Numbers.learn(column, rows)
     return Booleans.learn(column, rows) if column.kind == "boolean" else Dates.learn(column, rows)
 

@@ -40,6 +40,7 @@ class Column:
     words: distinct words, in the order in which they first occur, or the categories of a DataFrame.
         Some may have no row.
     notes: sentences for the user, such as that numbers were rounded.
+    form: how the cells of a text file are written, such as "decimal commas" or "day/month/year".
     """
 
     name: str
@@ -47,6 +48,7 @@ class Column:
     values: np.ndarray
     words: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    form: str = ""
 
     def __len__(self) -> int:
         return len(self.values)

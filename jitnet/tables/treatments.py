@@ -30,6 +30,7 @@ __all__ = [
     "Words",
     "as_kind",
     "squeeze",
+    "truth_words",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -337,11 +338,12 @@ class Dates(_Learned):
 
 
 class LeftOut(_Learned):
-    """A column that becomes nothing. of: its kind; reason: why, in words."""
+    """A column that becomes nothing. of: its kind; reason: why, in words; identifies: whether it names its row."""
 
     kind: Literal["left out"] = "left out"
     of: str
     reason: str
+    identifies: bool = False
 
     def relearn(self, column: Column, rows: npt.NDArray[Any]) -> Self:
         return self
@@ -414,7 +416,7 @@ def _as_words(column: Column) -> Column:
     known = ~column.missing
     distinct, codes = np.unique(column.values[known], return_inverse=True)
     if column.kind == "boolean":
-        words: Sequence[str] = [("false", "true")[int(value)] for value in distinct]
+        words: Sequence[str] = [truth_words(column)[int(value)] for value in distinct]
     elif column.kind == "number":
         words = [_written(float(value)) for value in distinct]
     else:
@@ -422,6 +424,12 @@ def _as_words(column: Column) -> Column:
     values = np.full(len(column.values), -1, np.int32)
     values[known] = codes
     return Column(column.name, "word", values, tuple(words))
+
+
+def truth_words(column: Column) -> tuple[str, str]:
+    """The words for false and true in a column, as its file has them."""
+    true, _, false = column.form.partition("/")
+    return (false, true) if false else ("false", "true")
 
 
 def _written(value: float) -> str:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from jitnet.config import LOSSES, TrainConfig, check_arguments, check_callback, describe_fields
 from jitnet.datasets import Dataset, Split, hold_out, stratified_split
-from jitnet.datasets.targets import check_spread, standardise_targets
+from jitnet.datasets.targets import check_spread, scale_targets
 from jitnet.engine.ownership import MEETINGS
 from jitnet.engine.program import Program
 from jitnet.engine.state import Run, State
@@ -120,9 +120,10 @@ class Trainer:
         self._held_out = evaluating_weights(found, f"{dataset.source}, held-out rows")
         self._test = evaluating_weights(test, f"{dataset.source}, test data")
         if self._training.targets is not None and config.val_split and held_out is None:
-            check_spread(self._training.targets, model.target_names, left)
+            if self._training.target == "number":
+                check_spread(self._training.targets, model.target_names, left)
             if model.learns_targets(dataset):
-                model.learn_targets(standardise_targets(self._training.targets))
+                model.learn_targets(scale_targets(self._training.targets, LOSSES[model.config.loss].scaling))
         self._scalings = model.scaling, model.target_scaling
         if config.target_accuracy and self._held_out is None and dataset.test is None:
             raise UsageError.of_fields(
@@ -364,13 +365,17 @@ class Trainer:
         samples = min(done * self._batch_size, len(self._order))
         loss, accuracy = totals[:2] / samples
         pace = samples / max(seconds, 1e-9)
-        share = float(accuracy) if self._counts_hits else None
+        share = float(accuracy) / self.model.config.guesses if self._counts_hits else None
         return StepReport(epoch, self.last_epoch, done, self.n_steps, pace, float(loss), share)
 
     @property
     def _counts_hits(self) -> bool:
         """Whether there is an accuracy: not where targets are numbers."""
         return "accuracy" in LOSSES[self.model.config.loss].metrics
+
+    def _share(self, totals: npt.NDArray[np.float64], samples: int) -> float | None:
+        """The share of right guesses; None where there is none."""
+        return float(totals[1] / (samples * self.model.config.guesses)) if self._counts_hits else None
 
     @property
     def measures_threads(self) -> bool:
@@ -564,7 +569,7 @@ class Trainer:
         samples, struct = prepared
         totals = np.zeros(3)
         self._run_steps(struct, 0, totals)
-        return float(totals[0] / samples), float(totals[1] / samples) if self._counts_hits else None
+        return float(totals[0] / samples), self._share(totals, samples)
 
     def _report(self, epoch: int, totals: npt.NDArray[np.float64], seconds: float) -> EpochReport:
         samples = min(self.n_steps * self._batch_size, len(self._training))
@@ -574,7 +579,7 @@ class Trainer:
         return EpochReport(
             epoch,
             float(totals[0] / samples),
-            float(totals[1] / samples) if self._counts_hits else None,
+            self._share(totals, samples),
             test_loss,
             test_accuracy,
             val_loss,

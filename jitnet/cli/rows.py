@@ -1,0 +1,223 @@
+"""What `jitnet predict` writes for the rows of a table: predictions beside what identifies each row."""
+
+import io
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+
+from jitnet.cli.common import check_output, print_json
+from jitnet.config import LOSSES
+from jitnet.errors import DataError, OutputError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from jitnet.model import Model
+    from jitnet.render import Consoles
+    from jitnet.tables.table import Column, Table
+
+__all__ = ["predict_rows"]
+
+ROWS_AT_ONCE = 32_768
+ENDINGS = {".csv": ",", ".tsv": "\t"}
+
+
+class _Rows(NamedTuple):
+    """The rows of a file. inputs: a function that makes what the model predicts from of some of them; identifier: the
+    column that names them; notices: what is to be said of the file."""
+
+    source: str
+    n_rows: int
+    inputs: "Callable[[npt.NDArray[np.int64]], npt.NDArray[Any]]"
+    identifier: "Column | None"
+    notices: list[str]
+
+
+def predict_rows(network: "Model", source: str, out: Path | None, screen: "Consoles", json: bool) -> None:
+    """Predict the rows of a file, or of standard input for "-", and write them to `out`, or to standard output.
+
+    Raises DataError where columns are missing or not what the model was trained on, OutputError where `out` cannot be
+    written.
+    """
+    from jitnet import render
+
+    check_output("--out", out, tuple(ENDINGS))
+    if json and out is not None:
+        raise UsageError("--json prints one document, and --out writes a table; ask for one of them")
+    with render.downloads(screen) as progress:
+        rows = _plain(network, source) if network.preparation is None else _of_table(network, source, progress)
+    for line in rows.notices:
+        render.notice(screen.err, line)
+    names, outputs = _outputs(network)
+    heads = [rows.identifier.name if rows.identifier is not None else "row", *names]
+    with render.counting(screen, "predicting", rows.n_rows, "rows") as count:
+        chunks = _chunks(network, rows, outputs, count)
+        with render.compiling(screen):
+            first = next(chunks, [])
+        if json:
+            found = [*first, *(row for chunk in chunks for row in chunk)]
+            document = [dict(zip(heads, row, strict=True)) for row in found]
+            print_json({"source": rows.source, "predictions": document, "notices": rows.notices})
+            return
+        separator = "," if out is None else ENDINGS[out.suffix.lower()]
+        with _opened(out) as file:
+            file.write(_line(heads, separator))
+            for chunk in chain([first], chunks):
+                _write(file, chunk, separator)
+    if out is not None:
+        render.facts(screen.info, [("wrote", f"{out}: {rows.n_rows:,} row{'s' * (rows.n_rows != 1)}")])
+
+
+def _of_table(network: "Model", source: str, progress: Callable[[str, int, int | None], None]) -> _Rows:
+    """The rows of a file for a model that was trained on a table: columns are found by name."""
+    from jitnet.datasets.from_table import unused_notice
+    from jitnet.datasets.registry import as_table
+    from jitnet.tables.reader import read_table
+
+    preparation = network.preparation
+    assert preparation is not None
+    if source != "-":
+        table = as_table(source, progress, preparation.kinds_needed)
+    else:
+        with _reading_stdin():
+            table = read_table(sys.stdin.buffer, kinds=preparation.kinds_needed)
+    encode = preparation.encoder(table)
+    return _Rows(table.source, len(table), encode, _identifier(network, table), unused_notice(preparation, table))
+
+
+def _plain(network: "Model", source: str) -> _Rows:
+    """The rows of a file of numbers, for a model that was trained on such: columns are found by their place."""
+    from jitnet.datasets.csv import read_rows
+    from jitnet.datasets.files import check_file, reading
+
+    n_values = network.config.in_features
+    try:
+        if source == "-":
+            with _reading_stdin():
+                text = io.TextIOWrapper(sys.stdin.buffer, "utf-8-sig")
+                values, labelled = read_rows(text, "standard input", n_values)
+        else:
+            path = Path(source).expanduser()
+            check_file(path, "a CSV file")
+            with reading(path), path.open(encoding="utf-8-sig", newline=None) as file:
+                values, labelled = read_rows(file, source, n_values)
+    except UnicodeDecodeError:
+        raise DataError(f"{source}: is not UTF-8 text; expected a CSV file") from None
+    ignored = f"{source}: the first of {n_values + 1:,} columns is taken for the label, and ignored"
+    return _Rows(source, len(values), lambda rows: values[rows], None, [ignored] if labelled else [])
+
+
+@contextmanager
+def _reading_stdin() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"standard input: cannot be read: {error.strerror or error}") from None
+
+
+def _identifier(network: "Model", table: "Table") -> "Column | None":
+    """The column that identified rows when the model was trained, where the table has it."""
+    from jitnet.tables.treatments import LeftOut
+
+    assert network.preparation is not None
+    for treatment in network.preparation.treatments:
+        if isinstance(treatment, LeftOut) and treatment.identifies and treatment.name in table.names:
+            return table.column(treatment.name)
+    return None
+
+
+def _outputs(network: "Model") -> "tuple[list[str], Callable[[npt.NDArray[Any]], list[list[Any]]]]":
+    """The names of the columns of predictions, and a function that makes these columns of the model's predictions.
+
+    Of classes the likeliest and the probability of each; of labels yes or no and the probability of yes; of numbers
+    each target, or each quantile of each.
+    """
+    names, target = list(network.output_names), LOSSES[network.config.loss].target
+
+    def numbers(found: "npt.NDArray[Any]") -> list[list[Any]]:
+        return [column.tolist() for column in found.T]
+
+    if target == "number":
+        return names, numbers
+    probabilities = [f"probability of {name}" for name in names]
+    if target == "label":
+        words = ("no", "yes")
+        return [*names, *probabilities], lambda found: [
+            *([words[p > 0.5] for p in column] for column in numbers(found)),
+            *numbers(found),
+        ]
+    return ["prediction", *probabilities], lambda found: [
+        [names[k] for k in found.argmax(axis=1).tolist()],
+        *numbers(found),
+    ]
+
+
+def _chunks(
+    network: "Model",
+    rows: _Rows,
+    outputs: "Callable[[npt.NDArray[Any]], list[list[Any]]]",
+    count: Callable[[int], None],
+) -> Iterator[list[tuple[Any, ...]]]:
+    """Some rows of the result at a time."""
+    import numpy as np
+
+    for start in range(0, rows.n_rows, ROWS_AT_ONCE):
+        chosen = np.arange(start, min(rows.n_rows, start + ROWS_AT_ONCE))
+        columns = outputs(network.predict(rows.inputs(chosen)))
+        yield list(zip(_identities(rows.identifier, chosen), *columns, strict=True))
+        count(len(chosen))
+
+
+def _identities(column: "Column | None", rows: "npt.NDArray[np.int64]") -> list[Any]:
+    """What identifies rows: their values in a column, else their numbers from 1."""
+    if column is None:
+        return (rows + 1).tolist()
+    values = column.values[rows]
+    if column.kind == "word":
+        return ["" if code < 0 else column.words[code] for code in values.tolist()]
+    if column.kind == "number":
+        return ["" if value != value else int(value) if value.is_integer() else value for value in values.tolist()]
+    return [str(value) for value in values]
+
+
+@contextmanager
+def _opened(out: Path | None) -> Iterator[TextIO]:
+    """The file to write to, replaced whole at the end, or standard output."""
+    if out is None:
+        yield sys.stdout
+        return
+    from jitnet.datasets.files import writing
+
+    try:
+        with writing(out) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+            yield file
+    except OSError as error:
+        raise OutputError(
+            f"--out {out}: cannot be written: {(error.strerror or str(error)).lower()}; choose another place"
+        ) from None
+
+
+def _write(file: TextIO, rows: Sequence[tuple[Any, ...]], separator: str) -> None:
+    """Write rows; numbers with the seven digits that float32 has."""
+    if not rows:
+        return
+    pattern = separator.join("%.7g" if isinstance(value, float) else "%s" for value in rows[0]) + "\n"
+    for k in (k for k, value in enumerate(rows[0]) if isinstance(value, str)):
+        if any(_cell(word, separator) != word for word in {row[k] for row in rows}):
+            rows = [(*row[:k], _cell(row[k], separator), *row[k + 1 :]) for row in rows]
+    file.write("".join([pattern % row for row in rows]))
+
+
+def _line(cells: Sequence[str], separator: str) -> str:
+    return separator.join(_cell(cell, separator) for cell in cells) + "\n"
+
+
+def _cell(text: Any, separator: str) -> Any:
+    """A cell, in quotes where it needs them."""
+    if isinstance(text, str) and any(mark in text for mark in (separator, '"', "\n", "\r")):
+        return '"' + text.replace('"', '""') + '"'
+    return text
