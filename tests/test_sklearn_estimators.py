@@ -1,10 +1,13 @@
 """The estimators: what they learn, how they go on, what they keep in a file, and how they refuse."""
 
 import pickle
+import subprocess
+import sys
 import time
 
 import numpy as np
 import pytest
+from conftest import environment
 
 pytest.importorskip("sklearn")
 
@@ -48,11 +51,45 @@ def test_several_numbers_are_learned_each_in_its_unit():
     assert MLPRegressor(**SMALL).fit(x, y[:, 0]).predict(x).shape == (20,)
 
 
-@pytest.mark.parametrize("loss", ["squared_error", "absolute-error"])
+@pytest.mark.parametrize("loss", ["squared_error", "absolute-error", "huber", "poisson", "quantile"])
 def test_losses_of_numbers(loss):
     x, y = load_diabetes(return_X_y=True)
     model = MLPRegressor(**SMALL | {"loss": loss}).fit(x, y)
     assert model.score(x, y) > 0.4
+
+
+def test_quantiles_in_the_unit_of_the_target(tmp_path):
+    x, y = load_diabetes(return_X_y=True)
+    model = MLPRegressor(**SMALL | {"loss": "quantile", "quantiles": (0.1, 0.6, 0.9)}).fit(x, y)
+    found = model.predict_quantiles(x)
+    assert found.shape == (442, 3)
+    assert (np.diff(found, axis=1) >= 0).all()
+    np.testing.assert_array_equal(model.predict(x), found[:, 1])
+    assert 0.7 < np.mean((y >= found[:, 0]) & (y <= found[:, 2])) < 0.9
+    model.save(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(MLPRegressor.load(tmp_path / "model.safetensors").predict_quantiles(x), found)
+    both = MLPRegressor(**SMALL | {"loss": "quantile"}).fit(x, np.column_stack([y, -y]))
+    assert both.predict_quantiles(x).shape == (442, 2, 3)
+    assert both.predict(x).shape == (442, 2)
+    with pytest.raises(ValueError, match="predict_quantiles: the loss is squared-error; fit with loss='quantile'"):
+        MLPRegressor(**SMALL).fit(x, y).predict_quantiles(x)
+
+
+def test_several_labels_at_once(tmp_path):
+    labels = np.column_stack([Y > 0, Y > 1, X[:, 0] > 5.8]).astype(int)
+    model = MLPClassifier(**SMALL | {"max_iter": 60}).fit(X, labels)
+    predicted, probabilities = model.predict(X), model.predict_proba(X)
+    assert predicted.shape == probabilities.shape == (150, 3)
+    np.testing.assert_array_equal(predicted, probabilities > 0.5)
+    assert (predicted == labels).mean() > 0.9
+    assert list(model.classes_) == [0, 1, 2]
+    model.save(tmp_path / "model.safetensors")
+    loaded = MLPClassifier.load(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(loaded.predict(X), predicted)
+    with pytest.raises(ValueError, match=r"y: has the shape \(150,\); expected 3 labels for each row"):
+        loaded.partial_fit(X, Y)
+    with pytest.raises(ValueError, match="class_weight: rows have several labels each"):
+        MLPClassifier(**SMALL | {"class_weight": "balanced"}).fit(X, labels)
 
 
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
@@ -232,3 +269,14 @@ def test_a_training_that_diverges_leaves_what_was_fitted():
         model.fit(X * 1e30, Y * 1e30)
     except jitnet.DivergedError:
         np.testing.assert_array_equal(model.predict(X) if model.n_iter_ == 20 else before, before)
+
+
+def test_without_scikit_learn_one_line_says_how_to_install_it():
+    code = (
+        "import sys; sys.modules['sklearn'] = None\n"
+        "from jitnet.errors import MissingExtra\n"
+        "try:\n    from jitnet.sklearn import MLPClassifier\n"
+        "except MissingExtra as error:\n    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment())
+    assert done.stdout == "jitnet.sklearn needs scikit-learn; install it with pip install 'jitnet[sklearn]'\n"

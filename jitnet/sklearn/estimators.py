@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from jitnet.config.checking import quoted
 from jitnet.datasets.labels import check_names
@@ -16,7 +16,7 @@ from jitnet.datasets.targets import default_names
 from jitnet.errors import DataError
 from jitnet.model import Model
 from jitnet.model.encoding import decode_targets
-from jitnet.sklearn.network import NetworkEstimator, Outcome
+from jitnet.sklearn.fitting import NetworkEstimator, Outcome
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
 
@@ -133,7 +133,7 @@ class MLPClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
             first = f"{len(classes)} labels" if has_labels else "one class"
             raise ValueError(f"y: has the shape {y.shape}; expected {first} for each row, as in the first call")
         if has_labels:
-            return Outcome(_NO_LABELS, y.astype(np.float64))
+            return Outcome(_NO_LABELS, y.astype(bool))
         unknown = np.setdiff1d(y, classes)
         if len(unknown):
             raise ValueError(
@@ -165,7 +165,9 @@ class MLPClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         return weights
 
     def _learned_of_model(self, model: Model) -> dict[str, Any]:
-        names = model.class_names
+        names, has_labels = model.class_names, model.config.target == "label"
+        if has_labels:
+            return {"classes_": np.arange(len(model.target_names)), "_has_labels": True}
         plain = all(name.isdecimal() for name in names)
         return {"classes_": np.array([int(name) for name in names] if plain else names), "_has_labels": False}
 
@@ -192,6 +194,8 @@ class MLPRegressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
         schedule: Any = "one-cycle",
         max_iter: Any = 100,
         loss: Any = "squared_error",
+        huber_delta: Any = 1.0,
+        quantiles: Any = (0.1, 0.5, 0.9),
         dropout: Any = 0.0,
         ema: Any = 0.0,
         early_stopping: Any = False,
@@ -214,6 +218,8 @@ class MLPRegressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
         self.schedule = schedule
         self.max_iter = max_iter
         self.loss = loss
+        self.huber_delta = huber_delta
+        self.quantiles = quantiles
         self.dropout = dropout
         self.ema = ema
         self.early_stopping = early_stopping
@@ -241,9 +247,27 @@ class MLPRegressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
         return self._fit(X, y, sample_weight, goes_on=self.__sklearn_is_fitted__(), once=True)
 
     def predict(self, X: Any) -> npt.NDArray[np.float64]:
-        """Return the numbers of each row in their unit: (n,), or (n, targets) where there are several."""
-        found = decode_targets(self._outputs(X), self.model_.target_scaling)
+        """Return the numbers of each row in their unit: (n,), or (n, targets) where there are several. With the loss
+        quantile they are the quantile nearest to the median."""
+        found = self._quantiles(X)
+        levels = np.asarray(self.model_.config.quantiles)
+        middle = found[:, :, int(np.abs(levels - 0.5).argmin()) if found.shape[2] > 1 else 0]
+        return middle[:, 0] if self._is_flat else middle
+
+    def predict_quantiles(self, X: Any) -> npt.NDArray[np.float64]:
+        """Return all `quantiles` of each row, ascending: (n, quantiles), or (n, targets, quantiles) where there are
+        several targets. ValueError with another loss than quantile."""
+        check_is_fitted(self)
+        if self.model_.config.loss != "quantile":
+            raise ValueError(f"predict_quantiles: the loss is {self.model_.config.loss}; fit with loss='quantile'")
+        found = self._quantiles(X)
         return found[:, 0] if self._is_flat else found
+
+    def _quantiles(self, X: Any) -> npt.NDArray[np.float64]:
+        """(n, targets, outputs of each)."""
+        outputs = self._outputs(X)
+        count = self.model_.config.outputs_per_target
+        return decode_targets(outputs, self.model_.target_scaling, count).reshape(len(outputs), -1, count)
 
     def _checked_y(self, y: Any) -> npt.NDArray[Any]:
         return np.asarray(y, np.float64)
@@ -262,7 +286,7 @@ class MLPRegressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
         return {"target_names": default_names(learned["n_outputs_"])}
 
     def _learned_of_model(self, model: Model) -> dict[str, Any]:
-        return {"_is_flat": model.config.out_features == 1, "n_outputs_": model.config.out_features}
+        return {"_is_flat": model.config.n_targets == 1, "n_outputs_": model.config.n_targets}
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

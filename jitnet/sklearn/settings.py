@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from jitnet.config import OPTIMIZERS, ModelConfig, TrainConfig, build, check_whole_number
+from jitnet.config import LOSSES, OPTIMIZERS, ModelConfig, TrainConfig, build, check_whole_number, losses_for
 from jitnet.config.checking import quoted
 from jitnet.errors import DataError, ModelError, UsageError
 
-__all__ = ["BATCH_SIZE", "check_number", "model_config", "train_config", "value_errors"]
+__all__ = ["BATCH_SIZE", "check_number", "loss_of", "model_config", "train_config", "value_errors"]
 
 NETWORK: dict[str, dict[str, Any]] = {"classify": {}, "regress": {}}
 """Fields of a `ModelConfig` that no parameter sets, by task."""
@@ -47,16 +47,19 @@ _NAMES = {
 _DECOUPLED = ("adamw", "lion")
 
 
-def model_config(task: str, parameters: Mapping[str, Any], **sizes: int) -> ModelConfig:
-    """The network's config. sizes: in_features, and n_classes or n_targets."""
+def loss_of(parameters: Mapping[str, Any], target: str) -> str:
+    """The name of the loss, by that of what a target is."""
+    loss = parameters["loss"]
+    return losses_for(target)[0] if isinstance(loss, str) and loss == "auto" else _with_dashes(loss)
+
+
+def model_config(task: str, parameters: Mapping[str, Any], loss: str, **sizes: int) -> ModelConfig:
+    """The network's config. loss: its name. sizes: in_features, and n_classes or n_targets."""
     hidden = parameters["hidden_layer_sizes"]
-    fields = {"hidden": tuple(_plain(hidden)) if np.ndim(hidden) else (_plain(hidden),)}
-    fields["activation"] = parameters["activation"]
-    if parameters["loss"] != "auto":
-        fields["loss"] = _with_dashes(parameters["loss"])
-    for name in ("huber_delta", "quantiles"):
-        if parameters.get(name) is not None:
-            fields[name] = _plain(parameters[name])
+    fields: dict[str, Any] = {"hidden": tuple(_plain(hidden)) if np.ndim(hidden) else (_plain(hidden),)}
+    fields |= {"activation": parameters["activation"], "loss": loss}
+    for name in LOSSES[loss].fields if loss in LOSSES else ():
+        fields[name] = tuple(_plain(parameters[name])) if np.ndim(parameters[name]) else _plain(parameters[name])
     return build(ModelConfig, {**NETWORK[task], **fields, **sizes}, _NAMES)
 
 

@@ -21,7 +21,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from jitnet.config import TASKS
+from jitnet.config import LOSSES, TASKS
 from jitnet.config.checking import quoted
 from jitnet.datasets import Dataset, Scaling, Split
 from jitnet.datasets.dataset import held_out_rows
@@ -29,7 +29,7 @@ from jitnet.errors import ModelError
 from jitnet.model import Model
 from jitnet.model.encoding import encode
 from jitnet.sklearn.inputs import Columns, Inputs, Rows, inputs_of_model, learn_inputs, n_rows, named, table_of
-from jitnet.sklearn.settings import check_number, model_config, train_config, value_errors
+from jitnet.sklearn.settings import check_number, loss_of, model_config, train_config, value_errors
 from jitnet.sklearn.threads import all_cores_after, threads_for
 from jitnet.tables import Table
 from jitnet.training.checkpoint import TrainingState
@@ -47,11 +47,11 @@ ABOUT = "estimator"
 
 
 class Outcome(NamedTuple):
-    """What y says of each row: labels (n,) int64, or targets (n, n_targets) float64 and no labels. weights: (n,), None
-    where all rows count alike."""
+    """What y says of each row: labels (n,) int64, or no labels and targets (n, n_targets), float64, or bool where they
+    are yes or no. weights: (n,), None where all rows count alike."""
 
     labels: npt.NDArray[np.int64]
-    targets: Numbers | None
+    targets: npt.NDArray[Any] | None
     weights: Numbers | None = None
 
     def take(self, rows: Rows) -> "Outcome":
@@ -129,8 +129,10 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
                 threads=threads_for(self.n_threads),
                 **self._special_fields(held_out is not None, once),
             )
-            dataset = self._dataset(training.split(inputs(x, rows)), inputs, learned)
-            model = self.model_ if goes_on else self._new_model(dataset, seed)
+            split = training.split(inputs(x, rows))
+            loss = self.model_.config.loss if goes_on else loss_of(self.get_params(deep=False), split.target)
+            dataset = self._dataset(split, inputs, learned, loss)
+            model = self.model_ if goes_on else self._new_model(dataset, loss, seed)
             state = self._state if goes_on else None
             trained = self._train(Trainer(model, dataset, config, state=state, held_out=held_out), begun)
         self._note(
@@ -250,8 +252,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         check_consistent_length(x, y)
         return self._outcome(y, learned).split(inputs(x))
 
-    def _dataset(self, split: Split, inputs: Inputs, learned: Mapping[str, Any]) -> Dataset:
-        target_scaling = None if split.targets is None else _standardise(split.targets, split.weights)
+    def _dataset(self, split: Split, inputs: Inputs, learned: Mapping[str, Any], loss: str) -> Dataset:
         return Dataset(
             type(self).__name__,
             split,
@@ -259,15 +260,15 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
             image_shape=None,
             scaling=inputs.scaling,
             source="X",
-            target_scaling=target_scaling,
+            target_scaling=_scale(split, LOSSES[loss].scaling) if loss in LOSSES else None,
             preparation=inputs.preparation,
             **{"class_names": (), **self._names(learned)},  # type: ignore[arg-type]
         )
 
-    def _new_model(self, dataset: Dataset, seed: int) -> Model:
-        kind = "n_classes" if self._task == "classify" else "n_targets"
+    def _new_model(self, dataset: Dataset, loss: str, seed: int) -> Model:
+        kind = "n_classes" if dataset.n_targets is None else "n_targets"
         sizes = {"in_features": dataset.in_features, kind: getattr(dataset, kind)}
-        return Model.create(model_config(self._task, self.get_params(deep=False), **sizes), dataset, seed=seed)
+        return Model.create(model_config(self._task, self.get_params(deep=False), loss, **sizes), dataset, seed=seed)
 
     def _train(self, trainer: Trainer, begun: float) -> _Trained:
         limit = None if self.time_limit is None else check_number("time_limit", self.time_limit, 0.0, strictly=True)
@@ -361,9 +362,16 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         return tags
 
 
-def _standardise(targets: Numbers, weights: Numbers | None) -> Scaling:
-    """Weighted mean and inverse deviation of each target; one that never changes has scale 1."""
+def _scale(split: Split, scaling: str) -> Scaling | None:
+    """What a loss makes of targets, see `Loss.scaling`, with weighted means; one that never changes has scale 1."""
+    if split.targets is None:
+        return None
+    if not scaling:
+        return Scaling()
+    targets, weights = split.targets, split.weights
     mean = np.average(targets, axis=0, weights=weights)
+    if scaling == "by mean":
+        return Scaling(np.zeros(len(mean)), 1.0 / np.where(mean > 0.0, mean, 1.0))
     deviation = np.sqrt(np.average((targets - mean) ** 2, axis=0, weights=weights))
     varies = (targets.min(axis=0) < targets.max(axis=0)) & (deviation > 0.0)
     return Scaling(mean, 1.0 / np.where(varies, deviation, 1.0))
