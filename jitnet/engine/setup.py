@@ -49,8 +49,9 @@ def make_settings(shape: ModelConfig, config: TrainConfig) -> Any:
     )
 
 
-def training_run(step: Step, layout: Layout, program: Program, n_steps: int) -> Run:
-    """A run of a program on zeroed arrays, still without samples; n_steps: of an epoch."""
+def training_run(step: Step, layout: Layout, program: Program, n_steps: int, schedule_step: int = 0) -> Run:
+    """A run of a program on zeroed arrays, still without samples; n_steps: of an epoch. schedule_step: the step at
+    which the schedule begins."""
     shape, config = step.shape, step.config
     settings = make_settings(shape, config)
     settings.shares_marks = any(line.operation == "mark" for line in program.lines)
@@ -66,7 +67,7 @@ def training_run(step: Step, layout: Layout, program: Program, n_steps: int) -> 
         partials=program.partials(layout),
         settings=settings,
         optimizer=optimizer_settings(config),
-        schedule=schedule_settings(config, n_steps),
+        schedule=schedule_settings(config, n_steps, schedule_step),
         call=make_record(
             CALL,
             batch_size=step.batch_size,

@@ -169,12 +169,18 @@ def _dropout(shape: ModelConfig, config: TrainConfig) -> tuple[float, ...]:
 
 
 def begin_run(
-    model: Model, plan: Plan, n_steps: int, parameters: State | None = None, scaling: Scaling | None = None
+    model: Model,
+    plan: Plan,
+    n_steps: int,
+    parameters: State | None = None,
+    scaling: Scaling | None = None,
+    schedule_step: int = 0,
 ) -> Run:
     """A run with the model's parameters in it, its clock stopped; n_steps: of an epoch. parameters: of another
-    run of this model, to be shared with it, gradients and moments included. scaling: of the samples."""
+    run of this model, to be shared with it, gradients and moments included. scaling: of the samples. schedule_step: the
+    step at which the schedule begins."""
     config, program = plan.step.config, plan.program
-    run = training_run(plan.step, plan.layout, program, n_steps)
+    run = training_run(plan.step, plan.layout, program, n_steps, schedule_step)
     run = run._replace(clock=clock_for(program.threads, len(program.lines), program.regions))
     if parameters is not None:
         run = run._replace(state=run.state._replace(**{name: getattr(parameters, name) for name in PARAMETERS}))
