@@ -158,22 +158,12 @@ def limit(run, batch, layer, part, first, last):
         _average(run, begin, end)
 
 
-@helper
-def _weights_assigned(run, layer, first, last):
-    """First and last of the inputs, and of the units, between which a part is assigned weights: of the first layer
-    those of units, of others those that leave inputs."""
-    this = run.layers[layer]
-    if layer == 0:
-        return np.int64(0), this.in_features, first, last
-    return first, min(last, this.in_features), np.int64(0), this.padded_features
-
-
 @operation("units below", lambda s: Cost(0, (8 if s.average else 4) * s.i * s.o), ("i", "o"))
 def place_weights(run, batch, layer, part, first, last):
     """Clear the weights whose gradients the part will make, and their moving average, ahead of training: a page of
     memory is near the thread that writes to it first."""
     this, state = run.layers[layer], run.state
-    first_input, last_input, first, last = _weights_assigned(run, layer, first, last)
+    first_input, last_input, first, last = weights_assigned(run, batch, layer, first, last)
     for o in range(first, last, PANEL):
         panel = this.weight_offset + o * this.in_features
         clear(state.params, panel + first_input * PANEL, panel + last_input * PANEL)
