@@ -416,6 +416,23 @@ def test_eval_draws_numbers(call):
     assert target["bias"] == pytest.approx((predicted - true).mean())
 
 
+def test_eval_scores_labels_and_quantiles(call):
+    rows = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+    np.savez("labels.npz", x_train=rows, y_train=rows[:, :2] > 0.5, x_test=rows[:20], y_test=rows[:20, :2] > 0.5)
+    options = ("--data", "labels.npz", "--loss", "binary-cross-entropy", "--epochs", "2", "--out", "labels", "--quiet")
+    assert "; always predicting what is commonest of each label gives" in call("train", *options).out
+    shown = " ".join(call("eval", "labels").out.split())
+    assert re.search(r"\(\d+ of 40 labels wrong\); always predicting what is commonest of each label gives \d", shown)
+    document = json.loads(call("eval", "labels", "--json").out)
+    assert {"accuracy", "commonest", "roc_auc", "average_precision", "brier"} <= document["classes"][1].keys()
+    np.savez("numbers.npz", x_train=rows, y_train=rows[:, 0] * 2.5, x_test=rows[:20], y_test=rows[:20, 0] * 2.5)
+    options = ("--loss", "quantile", "--quantiles", "0.2,0.8", "--epochs", "2", "--out", "quantiles", "--quiet")
+    assert call("train", "--data", "numbers.npz", *options).code == 0
+    assert "at or below" in call("eval", "quantiles").out
+    [target] = json.loads(call("eval", "quantiles", "--json").out)["targets"]
+    assert [one["level"] for one in target["quantiles"]] == [0.2, 0.8]
+
+
 def test_eval_as_json_agrees_with_training(call, trained):
     for model in (trained, trained / runs.MODEL):
         document = json.loads(call("eval", model, "--json").out)
