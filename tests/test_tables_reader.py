@@ -136,6 +136,7 @@ def test_two_numbers_with_a_decimal_comma_are_no_class_with_a_value():
         ("x\n1\n2\n", "one column, header in line 1"),
         ("1 2.5   3\n4  5 6\n  7 8 9\n", "spaces, no header"),
         ("New York\nLos Angeles\nNew York\n", "one column, no header"),
+        ("city\nOslo\nBergen\nParis, Texas\n", "one column, header in line 1"),
         ("a,b\n1;2,3\n1;2,4\n", "commas, header in line 1"),
     ],
 )
