@@ -176,14 +176,14 @@ def decide(text: bytes, whole: bool, source: str, encoding: str) -> Dialect:
             f"{where}: the header has {len(names)} name{'s' if len(names) > 1 else ''}, and rows below it have {width} "
             f"fields; expected as many{'; the first names the rows, perhaps' if width == len(names) + 1 else ''}"
         )
+    places: dict[str, int] = {}
     for at, name in enumerate(names):
         if not name:
             hint = "; every line ends with a separator, perhaps" if at == len(names) - 1 else ""
             hint = "; it is an index that pandas wrote, perhaps: leave it out with index=False" if at == 0 else hint
             raise DataError(f"{where}: column {at + 1} of the header has no name; expected one{hint}")
-        if name in names[:at]:
-            first_at = names.index(name) + 1
-            raise DataError(f"{where}: columns {first_at} and {at + 1} are both called {quoted(name)}; rename one")
+        if (first_at := places.setdefault(name, at)) < at:
+            raise DataError(f"{where}: columns {first_at + 1} and {at + 1} are both called {quoted(name)}; rename one")
     return Dialect(separator, True, names, skipped, encoding)
 
 
