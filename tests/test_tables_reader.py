@@ -279,7 +279,12 @@ def test_numbers_that_float64_cannot_tell_apart_are_never_merged_in_silence(cell
         ("", "is empty; expected a table"),
         ("\n\n", "holds no rows"),
         ("a,b\n", "line 1: holds only a header, a, b, and no rows"),
-        ("a,b\nr1,1,2\nr2,3,4\n", "line 1: the header has 2 names, and rows below it have 3 fields; .*names the rows"),
+        (
+            "a,b\nr1,1,2\nr2,3,4\n",
+            "line 1: the header has 2 names, and rows below it have 3 fields; .*the first of a row is its name",
+        ),
+        ("a,b\n1,2,\n3,4,\n", "line 1: the header has 2 names, .* 3 fields; .*every row ends with a separator"),
+        ("# made by x\na,b\n1,2\n3,4\n", "line 1: the header has 1 name, .* 2 fields; .*not the header, perhaps"),
         ("a,b,a\n1,2,3\n", "line 1: columns 1 and 3 are both called 'a'; rename one"),
         (",a\n0,1\n", "line 1: column 1 of the header has no name.*an index that pandas wrote"),
         ("a,b,\n1,2,\n", "line 1: column 3 of the header has no name.*ends with a separator"),

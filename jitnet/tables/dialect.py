@@ -17,7 +17,7 @@ The header, by comparing each cell of the first row with those below it. The fir
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice, pairwise
@@ -174,7 +174,7 @@ def decide(text: bytes, whole: bool, source: str, encoding: str) -> Dialect:
     if width != len(names) and n > max(1, len(rows) // 2):
         raise DataError(
             f"{where}: the header has {len(names)} name{'s' if len(names) > 1 else ''}, and rows below it have {width} "
-            f"fields; expected as many{'; the first names the rows, perhaps' if width == len(names) + 1 else ''}"
+            f"field{'s' if width > 1 else ''}; expected as many{_why(names, [row for row in rows[1:] if len(row) == width])}"
         )
     places: dict[str, int] = {}
     for at, name in enumerate(names):
@@ -185,6 +185,16 @@ def decide(text: bytes, whole: bool, source: str, encoding: str) -> Dialect:
         if (first_at := places.setdefault(name, at)) < at:
             raise DataError(f"{where}: columns {first_at + 1} and {at + 1} are both called {quoted(name)}; rename one")
     return Dialect(separator, True, names, skipped, encoding)
+
+
+def _why(names: Sequence[str], rows: list[list[str]]) -> str:
+    """Why a header may have another number of names than the rows have fields."""
+    if len(names) == 1:
+        return "; the line is not the header, perhaps: remove what is above that"
+    if len(rows[0]) != len(names) + 1:
+        return ""
+    is_empty = not any(row[-1].strip() for row in rows)
+    return f"; {'every row ends with a separator' if is_empty else 'the first of a row is its name'}, perhaps"
 
 
 def sample_of(text: bytes, whole: bool) -> bytes:
