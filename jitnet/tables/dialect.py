@@ -172,9 +172,10 @@ def decide(text: bytes, whole: bool, source: str, encoding: str) -> Dialect:
     where = f"{source}, line {skipped + 1}"
     (width, n), *_ = Counter(len(row) for row in rows[1:] or rows).most_common(1)
     if width != len(names) and n > max(1, len(rows) // 2):
+        why = _why(names, [row for row in rows[1:] if len(row) == width])
         raise DataError(
             f"{where}: the header has {len(names)} name{'s' if len(names) > 1 else ''}, and rows below it have {width} "
-            f"field{'s' if width > 1 else ''}; expected as many{_why(names, [row for row in rows[1:] if len(row) == width])}"
+            f"field{'s' if width > 1 else ''}; expected as many{why}"
         )
     places: dict[str, int] = {}
     for at, name in enumerate(names):
