@@ -114,6 +114,7 @@ def evaluate(model: Model, data: Dataset | Split, *, n_mistakes: int = 10) -> Ev
     matched by name, in any order; data may lack some of the model's. A split without a data set has no class names and
     no scaling: its labels are indices of the model's classes. n_mistakes: how many mistakes or large errors are listed
     at most.
+    Loss and accuracy are weighted where the samples have weights.
     Raises ModelError or DataError where features, classes or the form of the values do not fit.
     """
     check_arguments("evaluate(model, data)", model=(model, Model), data=(data, (Dataset, Split)))

@@ -312,8 +312,10 @@ def task_advice(command: str = "") -> "TaskAdvice":
     from jitnet.datasets import TaskAdvice
 
     losses = f"{command}--loss {any_of(losses_of('regress'))}"
+    yes_no = f"{command}--loss {any_of(losses_for('label'))}"
     return TaskAdvice(
-        f"expected classes, or {losses} where these are numbers to predict", "if they are classes, correct it"
+        f"expected classes, or {losses} where these are numbers to predict, or {yes_no} where each is yes or no",
+        "if they are classes, correct it",
     )
 
 
