@@ -169,7 +169,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
             TrainConfig,
             "class_weight",
             ("--class-weight",),
-            "For example cat=1,dog=2.5. Tests and held-out data count every sample alike.",
+            "For example cat=1,dog=2.5. What is tested and held out is not weighted by it.",
         ),
         Field(TrainConfig, "ema", ("--ema",), "The averages are evaluated and saved in place of the weights."),
     ),
