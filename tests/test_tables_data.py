@@ -283,6 +283,24 @@ def test_held_out_rows_decide_nothing():
     assert all(np.array_equal(one, other) for one, other in zip(again.weights, model.weights, strict=True))
 
 
+def test_a_preparation_of_the_callers_choice_is_kept():
+    data = load(frame(), target="price")
+    chosen = data.preparation.relearn(data.table, np.arange(60))
+    config = jitnet.ModelConfig(in_features=data.in_features, hidden=(4,), n_targets=1, loss="squared-error")
+    first = jitnet.Model.create(config, data)
+    model = jitnet.Model(
+        config, first.weights, first.biases, preparation=chosen, target_names=("price",), scaling=jitnet.Scaling()
+    )
+    jitnet.train(model, data, jitnet.TrainConfig(epochs=1, val_split=0.2))
+    assert model.preparation is chosen
+
+
+def test_a_rare_class_is_told_by_no_column_that_says_nothing():
+    classes = (np.arange(2000) % 150 == 0).astype(int)
+    made = pd.DataFrame({"x": np.random.default_rng(0).random(2000), "kind": np.arange(2000) % 7, "target": classes})
+    assert not any("tells" in line for line in load(made, task="classify").decisions)
+
+
 def test_an_evaluation_prepares_raw_rows_as_the_model_does():
     data = load(frame(), target="price")
     model = trained(data, epochs=3, val_split=0.2)

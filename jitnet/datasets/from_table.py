@@ -179,7 +179,8 @@ def _decided(table: Table, roles: Roles, why: str, outcome: Outcome, choice: Cho
     names = ", ".join(repr(name) for name in roles.targets)
     what = TARGETS[outcome.target]
     several = "target is" if len(roles.targets) == 1 else "targets are"
-    line = f"{table.source}: the {several} {names}, {why}, predicted as {what}: {outcome.reason}"
+    read = f", read with {table.dialect}" if table.dialect else ""
+    line = f"{table.source}{read}: the {several} {names}, {why}, predicted as {what}: {outcome.reason}"
     last = table.names[-1]
     by_place = not choice.targets and roles.targets == table.names[:1]
     if by_place and outcome.target == "number" and last not in roles.names and looks_like_classes(table, last):
