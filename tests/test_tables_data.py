@@ -171,6 +171,12 @@ def test_a_fifth_is_held_out_stratified_and_said():
     assert load(frame(), target="sold", held_out=0).test is None
 
 
+def test_of_a_handful_of_rows_none_is_held_out():
+    data = load(frame(4), target="price")
+    assert (len(data.train), data.test) == (4, None)
+    assert said(data, "has 4 rows, too few to hold some out to test on")
+
+
 def test_what_is_learned_is_learned_from_the_rows_that_are_trained_on():
     made = frame()
     data = load(made, target="price")

@@ -77,7 +77,9 @@ def from_table(
         decisions.append(f"{_where(table, roles)}: {found}")
     every = np.arange(len(table))
     rows, test_rows = every, None if test_table is None else np.arange(len(test_table))
-    if test_table is None and held_out and len(table) >= LEAST_ROWS:
+    if test_table is None and held_out and len(table) < LEAST_ROWS:
+        decisions.append(f"{table.source}: has {len(table)} rows, too few to hold some out to test on")
+    elif test_table is None and held_out:
         held = held_out_rows(_split(table, every, outcomes[0], roles, None), held_out, SEED)
         decisions.append(_held_out(table, roles, held, outcome.target != "number"))
         rows, test_rows = np.flatnonzero(~held), np.flatnonzero(held)
