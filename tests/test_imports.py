@@ -23,7 +23,7 @@ ROWS = [
     ["model"],
     ["training", "pictures", "evaluation"],
     ["runs", "bench", "profile"],
-    ["render"],
+    ["render", "sklearn"],
     ["cli", "__main__", ""],
 ]
 
@@ -49,6 +49,8 @@ ONLY_IN = {
     "numba": {"compiler", "engine", "kernels", "machine", "profile.code.worker", "profile.functions.worker"},
     "llvmlite": {"compiler", "machine", "profile.code", "profile.functions.worker"},
     "PIL": {"pictures"},
+    "sklearn": {"sklearn"},
+    "joblib": {"sklearn"},
     "pyarrow": {"tables"},
     "matplotlib": {"render"},
 }

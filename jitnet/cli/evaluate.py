@@ -43,8 +43,11 @@ def evaluate(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Evaluate a model: loss, accuracy, scores per class, confusions, and the most confident mistakes, drawn; where it
-    predicts numbers, loss, RMSE, MAE and R² per target, and the largest errors.
+    """Evaluate a model: loss, accuracy beside that of always predicting the commonest class, scores per class,
+    confusions, calibration, and the most confident mistakes, drawn. Of two classes also ROC AUC, average precision,
+    Brier score, and what each threshold would do; of yes/no labels the scores of each. Where it predicts numbers, loss,
+    RMSE, MAE, R² and bias per target, predicted against true values and residuals, drawn, the largest errors, and what
+    predicted quantiles cover.
 
     First shows on which data, which part of them, and how many rows and classes that part has.
     """

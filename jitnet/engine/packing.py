@@ -11,7 +11,7 @@ from jitnet.engine.kinds import KINDS
 from jitnet.engine.loop_records import ParameterRecord
 from jitnet.kernels.linear import from_panels, in_panels
 
-__all__ = ["pack", "trained_values", "unpack"]
+__all__ = ["pack", "pack_trained", "trained_key", "trained_values", "unpack", "unpack_trained"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -26,8 +26,7 @@ def pack(
             values = np.full(layer.shapes[name], LAYERS[layer.kind].parameters[name], np.float32)
         else:
             values = parameters[layer.key(name)]
-        flat = in_panels(values).reshape(-1) if values.ndim == 2 else values
-        params[record.offset : record.offset + len(flat)] = flat
+        _write(params, record, values)
 
 
 def trained_values(params: Floats, records: Records[ParameterRecord], config: ModelConfig) -> list[dict[str, Floats]]:
@@ -38,6 +37,24 @@ def trained_values(params: Floats, records: Records[ParameterRecord], config: Mo
         values, shape = params[record.offset : record.offset + record.count], layer.shapes[name]
         found[record.layer][name] = from_panels(values, shape[0]) if len(shape) == 2 else values[: shape[0]].copy()
     return found
+
+
+def unpack_trained(params: Floats, records: Records[ParameterRecord], config: ModelConfig) -> dict[str, Floats]:
+    """The same by the names that `trained_key` returns."""
+    found = trained_values(params, records, config)
+    return {
+        trained_key(layer, name): values[name]
+        for layer, values in zip(config.layers, found, strict=True)
+        for name in values
+    }
+
+
+def pack_trained(
+    params: Floats, records: Records[ParameterRecord], config: ModelConfig, values: Mapping[str, Floats]
+) -> None:
+    """Write what `unpack_trained` returned into `params`."""
+    for record, layer, name in _described(records, config):
+        _write(params, record, values[trained_key(layer, name)])
 
 
 def unpack(params: Floats, records: Records[ParameterRecord], config: ModelConfig) -> dict[str, Floats]:
@@ -57,3 +74,15 @@ def _described(records: Records[ParameterRecord], config: ModelConfig) -> Iterat
     for record in records:
         layer = config.layers[record.layer]
         yield record, layer, list(LAYERS[layer.kind].parameters)[record.number]
+
+
+def _write(params: Floats, record: ParameterRecord, values: Floats) -> None:
+    """Write a parameter in PyTorch's layout to its place."""
+    flat = in_panels(values).reshape(-1) if values.ndim == 2 else values
+    params[record.offset : record.offset + len(flat)] = flat
+
+
+def trained_key(layer: Layer, name: str) -> str:
+    """The name of a parameter among those that are trained: as in a file, or "input_scale.scale" where a file has it in
+    other weights."""
+    return layer.key(name) if layer.name else f"{layer.kind}.{name}"

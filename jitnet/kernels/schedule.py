@@ -39,13 +39,15 @@ class ScheduleRecord(Record, Protocol):
     epochs: int
     steps_per_epoch: int
     warmup_steps: int
+    first_step: int  # of the run: steps before the schedule began
 
 
 SCHEDULE_SETTINGS = record_type(ScheduleRecord)
 
 
-def schedule_settings(config: TrainConfig, steps_per_epoch: int) -> ScheduleRecord:
-    """The record that `learning_rate` takes, of what people write."""
+def schedule_settings(config: TrainConfig, steps_per_epoch: int, first_step: int = 0) -> ScheduleRecord:
+    """The record that `learning_rate` takes, of what people write. first_step: where the schedule begins, after the
+    steps of an earlier training that the run continues."""
     return make_record(
         SCHEDULE_SETTINGS,
         code=SCHEDULES[config.schedule],
@@ -56,6 +58,7 @@ def schedule_settings(config: TrainConfig, steps_per_epoch: int) -> ScheduleReco
         epochs=config.epochs,
         steps_per_epoch=steps_per_epoch,
         warmup_steps=round(config.warmup * steps_per_epoch),
+        first_step=first_step,
     )
 
 
@@ -71,6 +74,7 @@ def learning_rate(settings, step):
 
     Without FASTMATH: it returns what Python does, to the last bit.
     """
+    step -= settings.first_step
     if step < settings.warmup_steps:
         return settings.peak * (step + 1) / (settings.warmup_steps + 1)
     after = step - settings.warmup_steps

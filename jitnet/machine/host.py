@@ -11,10 +11,10 @@ import llvmlite.binding as llvm
 import numba
 
 from jitnet.compiler import numba_parts
-from jitnet.compiler.environment import CORES, FEATURES, HAS_AVX512
+from jitnet.compiler.environment import AS_FOUND, CORES, FEATURES, HAS_AVX512
 from jitnet.errors import JitnetError
 
-__all__ = ["Machine", "describe_machine", "set_threads", "threads_are_lost"]
+__all__ = ["Machine", "describe_machine", "release_cores", "set_threads", "threads_are_lost"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,9 @@ def describe_machine() -> Machine:
     )
 
 
+_BINDS = bool(CORES) and os.environ.get("OMP_PROC_BIND") == "true"
+"""Whether OpenMP binds threads to cores, as it reads when it is loaded."""
+
 _bound: set[int] = set()
 """The cores that OpenMP bound the main thread to, while it is unbound."""
 
@@ -85,7 +88,7 @@ def set_threads(threads: int) -> None:
             )
         return
     numba.set_num_threads(threads)
-    if not _is_bound_by_openmp():
+    if not _BINDS:
         return
     if threads == 1 and len(CORES) > 1:
         here = os.sched_getaffinity(0)
@@ -97,8 +100,15 @@ def set_threads(threads: int) -> None:
         _bound = set()
 
 
-def _is_bound_by_openmp() -> bool:
-    return bool(CORES) and os.environ.get("OMP_PROC_BIND") == "true"
+def release_cores() -> None:
+    """Let this thread use all cores, and worker processes that are started from now on too.
+
+    They inherit the cores of the thread that starts them, and the variable by which OpenMP binds: those of a library
+    that uses OpenMP would all be bound to the first core. Here OpenMP has read it, once its threads have started.
+    """
+    set_threads(1)
+    if AS_FOUND["OMP_PROC_BIND"] is None and numba_parts.threads_have_started():
+        os.environ.pop("OMP_PROC_BIND", None)
 
 
 def _after_fork() -> None:
@@ -107,7 +117,7 @@ def _after_fork() -> None:
     if numba_parts.threads_have_started():
         _lost = True
         describe_machine.cache_clear()
-        if _is_bound_by_openmp():
+        if _BINDS:
             os.sched_setaffinity(0, CORES)
 
 

@@ -13,6 +13,7 @@ __all__ = ["decode_targets", "encode", "encode_targets"]
 Floats = npt.NDArray[np.float32]
 
 _NO_IMAGES, _NO_FEATURES = np.empty((0, 0), np.uint8), np.empty((0, 0), np.float32)
+_AS_THEY_ARE = Scaling()
 
 
 def encode(rows: npt.NDArray[Any], scaling: Scaling) -> tuple[npt.NDArray[np.uint8], Floats]:
@@ -28,8 +29,11 @@ def encode(rows: npt.NDArray[Any], scaling: Scaling) -> tuple[npt.NDArray[np.uin
         return rows if fits else np.require(rows, requirements=["C", "W"]), _NO_FEATURES
     if rows.dtype.kind not in "fiub":
         raise ModelError(f"samples of type {rows.dtype} are not numbers; the model expects uint8 or float32")
-    with np.errstate(over="ignore", invalid="ignore"):
-        scaled = (rows.astype(np.float32) - np.float32(offset)) * np.float32(scale)
+    if rows.dtype == np.float32 and scaling == _AS_THEY_ARE:
+        scaled = rows
+    else:
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled = (rows.astype(np.float32) - np.float32(offset)) * np.float32(scale)
     finite = np.isfinite(scaled)
     if not finite.all():
         row, column = (int(place) for place in np.argwhere(~finite)[0])

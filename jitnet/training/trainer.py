@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,15 +19,16 @@ from jitnet.datasets import Dataset, Split, hold_out, stratified_split
 from jitnet.datasets.targets import check_spread, scale_targets
 from jitnet.engine.ownership import MEETINGS
 from jitnet.engine.program import Program
-from jitnet.engine.state import Run
+from jitnet.engine.state import Run, State
 from jitnet.engine.step_clock import Clock, clock_readings, no_clock
 from jitnet.errors import DivergedError, ModelError, UsageError
 from jitnet.model import Model
 from jitnet.model.encoding import encode
-from jitnet.model.fit import check_scaling, fitted, loss_and_accuracy, loss_of_guessing
+from jitnet.model.fit import check_scaling, commonest_class, fitted, loss_and_accuracy, loss_of_guessing
+from jitnet.training.checkpoint import TrainingState, check_state, restore, take
 from jitnet.training.history import EpochReport, History, StepReport
 from jitnet.training.pace import Pace
-from jitnet.training.plan import Plan, begin_run, data_of, make_plan, on_threads, plain_values
+from jitnet.training.plan import Plan, begin_run, check_cores, data_of, make_plan, on_threads, plain_values
 from jitnet.training.samples import NewSamples
 from jitnet.training.stopping import EarlyStopping
 from jitnet.training.weighting import evaluating_weights, training_weights
@@ -72,7 +73,7 @@ class Trainer:
 
     plan: how the work is done. `prepare` compiles or loads the loops; `run` trains; `epochs` does so too, and
     yields a report after each epoch. keeps_readings: whether chunks come with the clock's readings. history: the
-    reports of the run, so far. A trainer trains once.
+    reports of the run, so far. A trainer trains once; another one continues from its `state`.
 
     What is learned from data is learned from the rows that are trained on: with held-out rows, the scaling of a model
     on which no training has begun is found again without them. A trained model keeps the scaling that it has.
@@ -80,16 +81,32 @@ class Trainer:
     and test data are weighted by their samples' weights alone.
     """
 
-    def __init__(self, model: Model, dataset: Dataset, config: TrainConfig | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        dataset: Dataset,
+        config: TrainConfig | None = None,
+        *,
+        state: TrainingState | None = None,
+        held_out: Split | None = None,
+        any_threads: bool = False,
+    ) -> None:
         """config: None is a config of defaults; without a learning rate it takes that of the optimizer and loss.
         UsageError where it asks for what this machine or data cannot do, ModelError or DataError where model and data
-        differ. Classes are matched by name."""
+        differ. Classes are matched by name.
+
+        state: of a training of such a model, on from which this one goes, with the bits of one that was never
+        interrupted; `epochs` of the config counts from where the state's schedule began. held_out: samples to watch, in
+        place of a share of the training data. any_threads: whether its plan may be for more threads than this process
+        has cores; such a plan can be looked at, and does not train."""
         config = TrainConfig() if config is None else config
         check_arguments(
             "Trainer(model, dataset, config)",
             model=(model, Model),
             dataset=(dataset, Dataset),
             config=(config, TrainConfig),
+            state=(state, (TrainingState, type(None))),
+            held_out=(held_out, (Split, type(None))),
         )
         model.check_features(dataset)
         config.check_fits(model.config)
@@ -98,13 +115,13 @@ class Trainer:
             check_scaling(model, dataset.train)
         self.model, self.dataset, self.config = model, dataset, config
         self._image_shape = dataset.image_shape
-        training, held_out, test = self._split()
+        training, found, test = self._split(held_out)
         left = f"{dataset.source}{', without the rows that are held out' * bool(config.val_split)}"
         weights = training_weights(training, config.class_weight, model.class_names, left)
         self._training = replace(training, weights=weights)
-        self._held_out = evaluating_weights(held_out, f"{dataset.source}, held-out rows")
+        self._held_out = evaluating_weights(found, f"{dataset.source}, held-out rows")
         self._test = evaluating_weights(test, f"{dataset.source}, test data")
-        if self._training.targets is not None and config.val_split:
+        if self._training.targets is not None and config.val_split and held_out is None:
             if self._training.target == "number":
                 check_spread(self._training.targets, model.target_names, left)
             if model.learns_targets(dataset):
@@ -122,19 +139,31 @@ class Trainer:
             )
         self._batch_size = min(config.batch_size, samples)
         self.n_steps = samples // self._batch_size if config.drop_last else -(-samples // self._batch_size)
-        self.plan: Plan = make_plan(model, self._training, config, self._batch_size, scaling=self._training.scaling)
+        self._began = state
+        if state is not None:
+            check_state(state, model.config, config, self.n_steps)
+        self._position = (state.epoch, state.done) if state is not None else (0, 0)
+        self._totals = np.zeros(3)
+        self._ended_with: TrainingState | None = None
+        self.plan: Plan = make_plan(
+            model, self._training, config, self._batch_size, scaling=self._training.scaling, any_threads=any_threads
+        )
         most = self.plan.threads
-        self._pace = Pace(config.epochs * self.n_steps, self.plan.begins_on, most, most if config.threads else 1)
+        steps_left = (self.last_epoch - self._position[0]) * self.n_steps - self._position[1]
+        self._pace = Pace(steps_left, self.plan.begins_on, most, most if config.threads else 1)
         self._new = None
         if config.augment.active or config.input_dropout:
             self._new = NewSamples(self._training, self._image_shape, model, config, self.plan, self._training.scaling)
-        self.history = History((), "not started", reached=not config.target_accuracy)
+        parts = {"train": self._training, "val": self._held_out, "test": self._test}
+        commonest = {part: commonest_class(split) for part, split in parts.items() if split is not None}
+        self._commonest = {part: found for part, found in commonest.items() if found is not None}
+        self.history = History((), "not started", reached=not config.target_accuracy, commonest=self._commonest)
         self._asked_to_stop = self._begun = self._ready = self.keeps_readings = False
         self._stopped_by = ""
 
-    def _split(self) -> tuple[Split, Split | None, Split | None]:
+    def _split(self, given: Split | None) -> tuple[Split, Split | None, Split | None]:
         """The samples to train on, those held out, and those to test on, with labels of the model's classes or targets
-        in its order; each split says how it is scaled."""
+        in its order; each split says how it is scaled. given: the samples to hold out, where the caller has them."""
         model, dataset, config = self.model, self.dataset, self.config
 
         def matched(split: Split, what: str) -> Split:
@@ -142,6 +171,8 @@ class Trainer:
 
         training, held_out = matched(dataset.train, "training"), None
         test = matched(dataset.test, "test") if dataset.test is not None else None
+        if given is not None:
+            return training, matched(given, "held-out"), test
         if not config.val_split:
             return training, held_out, test
         if not model.learns_scaling(dataset):
@@ -168,6 +199,7 @@ class Trainer:
         on."""
         if self._ready:
             return
+        check_cores(self.config.threads, self.plan.machine)
         from jitnet.compiler.reference import Struct
         from jitnet.engine.loop import load_loop, run_steps
         from jitnet.kernels.random import shuffle
@@ -176,7 +208,9 @@ class Trainer:
             raise UsageError("the model's scaling has changed since this trainer was made; make another Trainer")
         load_loop()
         self._run_steps, self._shuffle, self._struct_of = run_steps, shuffle, Struct
-        self._run = begin_run(self.model, self.plan, self.n_steps, scaling=self._training.scaling)
+        self._run = self._begin_run(self.plan)
+        if self._began is not None:
+            restore(self._began, self._run, self.model.config, self.config)
         self._run.call.clocked = True
         self._order = np.arange(len(self._training), dtype=np.int32)
         if self._new is None:
@@ -191,6 +225,39 @@ class Trainer:
         splits = {"val": self._held_out, "test": self._test}
         self._splits = {name: self._prepared(split) for name, split in splits.items() if split is not None}
         self._ready = True
+
+    def _begin_run(self, plan: Plan, parameters: State | None = None) -> Run:
+        begin = 0 if self._began is None else self._began.schedule_step
+        return begin_run(self.model, plan, self.n_steps, parameters, self._training.scaling, begin)
+
+    @property
+    def last_epoch(self) -> int:
+        """The epoch that the run ends after at the latest, counted from the beginning of the whole training."""
+        return self.config.epochs + (0 if self._began is None else self._began.schedule_epoch)
+
+    def _steps_before(self, epoch: int) -> int:
+        """Steps of the whole training that come before an epoch's first."""
+        if self._began is None:
+            return (epoch - 1) * self.n_steps
+        return self._began.steps - self._began.done + (epoch - 1 - self._began.epoch) * self.n_steps
+
+    def state(self) -> TrainingState:
+        """Return the state of the training so far, from which another trainer goes on.
+
+        It is that of the last step, whichever epoch's parameters the model keeps in the end."""
+        if self._ended_with is not None:
+            return self._ended_with
+        self.prepare()
+        epoch, done = self._position
+        return TrainingState(
+            epoch,
+            done,
+            self._steps_before(epoch + 1) + done,
+            **take(self._run, self.model.config, self.config),
+            totals=cast(tuple[float, float, float], tuple(self._totals.tolist())) if done else (0.0, 0.0, 0.0),
+            schedule_epoch=0 if self._began is None else self._began.schedule_epoch,
+            schedule_step=0 if self._began is None else self._began.schedule_step,
+        )
 
     def request_stop(self) -> None:
         """End the run within a chunk of batches; safe in a signal handler."""
@@ -240,11 +307,16 @@ class Trainer:
     def _epochs(self, on_steps: Callable[[StepReport], object] | None) -> Generator[EpochReport, None, None]:
         self.prepare()
         self.model.begin_training()
-        config, stopping = self.config, EarlyStopping(self.config)
+        if self._began is not None:
+            self._update_model(self._began.epoch)
+        stopping = EarlyStopping(self.config)
         reports: list[EpochReport] = []
-        outcome = f"trained for {_epochs(config.epochs)}"
-        for epoch in range(1, config.epochs + 1):
+        begun, last = self._position, self.last_epoch
+        outcome = f"trained for {_epochs(last)}"
+        for epoch in range(begun[0] + 1, last + 1):
             totals, seconds = np.zeros(3), 0.0
+            if epoch == begun[0] + 1 and begun[1] and self._began is not None:
+                totals[:] = self._began.totals
             try:
                 for chunk in self.chunks(epoch, totals):
                     seconds += chunk.seconds
@@ -260,7 +332,7 @@ class Trainer:
             report = self._report(epoch, totals, seconds)
             reports.append(report)
             ending = stopping.look(report, self.model)
-            done = f"{epoch} of {_epochs(config.epochs)}"
+            done = f"{epoch} of {_epochs(last)}"
             self.history = self._history(reports, f"{done} so far", stopping.reached)
             try:
                 yield report
@@ -272,6 +344,7 @@ class Trainer:
                 break
         kept, final_test = None, None
         if stopping.best is not None:
+            self._ended_with = self.state()
             kept, best = stopping.best
             self.model.replace_parameters(best)
             self._update_run()
@@ -294,6 +367,7 @@ class Trainer:
             costliest=self._costliest(),
             threads=self.threads,
             threads_reason=self.threads_reason,
+            commonest=self._commonest,
         )
 
     def _step_report(self, epoch: int, done: int, totals: npt.NDArray[np.float64], seconds: float) -> StepReport:
@@ -301,7 +375,7 @@ class Trainer:
         loss, accuracy = totals[:2] / samples
         pace = samples / max(seconds, 1e-9)
         share = float(accuracy) / self.model.config.guesses if self._counts_hits else None
-        return StepReport(epoch, self.config.epochs, done, self.n_steps, pace, float(loss), share)
+        return StepReport(epoch, self.last_epoch, done, self.n_steps, pace, float(loss), share)
 
     @property
     def _counts_hits(self) -> bool:
@@ -366,7 +440,8 @@ class Trainer:
         begin = time.perf_counter()
         if self.config.shuffle:
             self._shuffle(np.uint64(self.config.seed), np.uint64(epoch), self._order)
-        done = 0
+        done = self._position[1] if epoch == self._position[0] + 1 else 0
+        self._totals = totals
         while done < self.n_steps and not self._asked_to_stop:
             count = min(self._pace.chunk_steps, self.n_steps - done)
             making: dict[str, float] = {}
@@ -380,6 +455,7 @@ class Trainer:
                 step = f"step {done + trained + 1} of {self.n_steps}"
                 raise self._diverged(f"the loss became NaN or infinite in epoch {epoch}, {step}")
             done += count
+            self._position = (epoch, 0) if done == self.n_steps else (epoch - 1, done)
             ended = time.perf_counter()
             spent = ended - begin
             self._pace.note(count, ended - entered, spent)
@@ -393,7 +469,7 @@ class Trainer:
         """The run on so many threads: its program and its work arrays, and the shared parameters."""
         if threads not in self._ways:
             plan, state = on_threads(self.plan, threads), self._run.state
-            run = begin_run(self.model, plan, self.n_steps, parameters=state, scaling=self._training.scaling)
+            run = self._begin_run(plan, state)
             run = run._replace(call=self._run.call, order=self._run.order, data=self._run.data)
             self._ways[threads] = _way_of(plan, run, self._struct_of)
         return self._ways[threads]
@@ -409,7 +485,7 @@ class Trainer:
     ) -> int:
         """Train on the next `count` batches; return how many had a finite loss."""
         call, struct = way.run.call, way.struct
-        call.first_batch, call.n_steps, call.first_step = done, count, (epoch - 1) * self.n_steps + done
+        call.first_batch, call.n_steps, call.first_step = done, count, self._steps_before(epoch) + done
         if self._new is not None:
             indices = self._order[done * self._batch_size : (done + count) * self._batch_size]
             data = self._new.draw(epoch, indices, making if self.clocked else None)

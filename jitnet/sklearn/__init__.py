@@ -1,0 +1,15 @@
+"""Estimators of scikit-learn: `from jitnet.sklearn import MLPClassifier, MLPRegressor`.
+
+They need scikit-learn (`pip install 'jitnet[sklearn]'`); importing this package without it raises MissingExtra.
+"""
+
+from jitnet.errors import MissingExtra
+
+try:
+    import sklearn  # noqa: F401
+except ImportError:
+    raise MissingExtra("jitnet.sklearn needs scikit-learn; install it with pip install 'jitnet[sklearn]'") from None
+
+from jitnet.sklearn.estimators import MLPClassifier, MLPRegressor
+
+__all__ = ["MLPClassifier", "MLPRegressor"]

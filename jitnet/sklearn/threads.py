@@ -1,0 +1,34 @@
+"""On how many threads an estimator works, and which cores it leaves to others."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from joblib.parallel import get_active_backend
+
+from jitnet.config import MAX_THREADS, check_whole_number
+
+__all__ = ["all_cores_after", "threads_for"]
+
+
+def threads_for(n_threads: Any) -> int:
+    """Threads of a fit or a prediction, 0 where the work decides: `n_threads`, or where that is None one in each worker
+    of joblib, as the workers share the cores already."""
+    from jitnet.machine.host import describe_machine
+
+    is_worker = get_active_backend()[0].nesting_level > 0
+    if n_threads is None:
+        return 1 if is_worker else 0
+    count = check_whole_number("n_threads", n_threads, 1, MAX_THREADS)
+    return min(count, describe_machine().affinity) if is_worker else count
+
+
+@contextmanager
+def all_cores_after() -> Iterator[None]:
+    """In the end let this thread use all cores again, and worker processes that it starts later."""
+    from jitnet.machine.host import release_cores
+
+    try:
+        yield
+    finally:
+        release_cores()
