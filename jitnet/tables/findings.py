@@ -19,8 +19,8 @@ SAMPLED = 10_000
 NEARLY = 0.99
 """Share of the classes, or of the variance of numbers, that a column must tell on its own to be named."""
 GAINED = 0.9
-"""Share of the rows beyond the commonest class that a column must tell: where that class is nearly all, any column seems
-to tell the target."""
+"""Share of the rows beyond the commonest class that a column must tell: where that class is nearly all, any column
+seems to tell the target."""
 LEAST_ROWS = 50
 ROWS_EACH = 20
 """Rows a value below which a column could tell the target by chance."""
@@ -106,9 +106,9 @@ def _digits(value: float) -> str:
 
 
 def _told(column: Column, rows: Values, outcomes: Values) -> float:
-    """The share of the target that a column tells by itself: of classes the share that is right where each of its values
-    stands for its commonest class, 0 where the commonest of all is nearly as often right; of numbers the share of their
-    variance."""
+    """The share of the target that a column tells by itself: of classes the share that is right where each of its
+    values stands for its commonest class, 0 where the commonest of all is nearly as often right; of numbers the share
+    of their variance."""
     if len(rows) < LEAST_ROWS:
         return 0.0
     if outcomes.ndim == 1:
