@@ -334,6 +334,7 @@ def _settings(trainer: "Trainer", recipe: str | None) -> dict[str, Any]:
             "checksum": dataset.checksum,
             "n_train": len(dataset.train),
             "n_test": 0 if dataset.test is None else len(dataset.test),
+            **({} if dataset.preparation is None else {"columns": dataset.preparation.roles.model_dump()}),
         },
         "model": {**trainer.model.config.model_dump(), "n_parameters": trainer.model.config.n_parameters},
         "train": trainer.config.model_dump(),
