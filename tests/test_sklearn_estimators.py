@@ -301,4 +301,5 @@ def test_the_page_names_every_parameter_and_its_program_runs(capsys):
     assert float(score) > 0.9
     assert trained.startswith("['")
     assert (same_bits, same_again) == ("True", "True")
-    assert quantiles.startswith("[[") and more.endswith("]]")
+    assert quantiles.startswith("[[")
+    assert more.endswith("]]")

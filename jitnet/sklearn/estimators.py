@@ -308,6 +308,5 @@ class MLPRegressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
 
 
 for _estimator in (MLPClassifier, MLPRegressor):
-    _estimator.__doc__ = (
-        f"{_estimator.__doc__}\n    Parameters, with their defaults:\n\n{describe_parameters(_estimator)}\n    "
-    )
+    _listed = f"    Parameters, with their defaults:\n\n{describe_parameters(_estimator)}"
+    _estimator.__doc__ = f"{_estimator.__doc__}\n{_listed}\n    "

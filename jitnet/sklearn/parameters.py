@@ -28,11 +28,11 @@ PARAMETERS = {
     "eval_set": "(X, y) to watch in place of held-out rows. The network keeps the epoch with the best score on them, "
     "whether early_stopping is on or not.",
     "time_limit": "Seconds after which a fit ends with what it has; None is no limit.",
-    "categorical_features": "Columns of numbers that are categories: names, numbers from 0, or a mask. Columns of words "
-    "and of pandas' categories are categories anyway.",
+    "categorical_features": "Columns of numbers that are categories: names, numbers from 0, or a mask. Columns of "
+    "words and of pandas' categories are categories anyway.",
     "random_state": "A whole number is the seed, and decides every bit; None draws a new one for each fit.",
-    "warm_start": "Whether fit goes on from the last fit: its weights, the state of its optimizer, its scaling of X. The "
-    "schedule begins again.",
+    "warm_start": "Whether fit goes on from the last fit: its weights, the state of its optimizer, its scaling of X. "
+    "The schedule begins again.",
     "n_threads": "Threads to train and predict on; None chooses by trying, and is one in a worker of joblib.",
     "verbose": "Whether a line is printed for each epoch.",
 }
