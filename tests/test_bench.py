@@ -15,7 +15,7 @@ from jitnet.bench.limits import probes_of
 from jitnet.bench.results import Case, Level, Probes, Result
 from jitnet.bench.verdict import judge
 from jitnet.cli.common import parse_share, parse_threads
-from jitnet.config import ACTIVATIONS, LOSSES, OPTIMIZERS, losses_of
+from jitnet.config import ACTIVATIONS, LOSSES, OPTIMIZERS, losses_for
 from jitnet.errors import JitnetError, UsageError
 from jitnet.machine.host import describe_machine
 
@@ -242,20 +242,25 @@ def test_every_loss_and_every_layer_is_measured(loss, layers):
     from jitnet.datasets import from_arrays
     from jitnet.kernels.loss import LOSS_KERNELS
 
-    rng, task = np.random.default_rng(0), LOSSES[loss].task
-    labels = np.arange(90) % 3 if task == "classify" else rng.normal(size=(90, 3))
-    data = from_arrays(rng.normal(size=(90, 6)), labels)
+    rng, target = np.random.default_rng(0), LOSSES[loss].target
+    labels = {"class": np.arange(90) % 3, "number": rng.normal(size=(90, 3)), "label": rng.integers(0, 2, (90, 3))}
+    if LOSSES[loss].nonnegative:
+        labels["number"] = np.abs(labels["number"])
+    task = "label" if target == "label" else "auto"
+    data = from_arrays(rng.normal(size=(90, 6)), labels[target], task=task)
     outputs = {"n_classes": data.n_classes, "n_targets": data.n_targets}
     shape = ModelConfig(in_features=6, hidden=(20, 20), loss=loss, **outputs, **layers)
     subject = Subject(shape, data, 32)
     cases = {case.name: case for case in line_cases(subject, (1,))}
-    others = set(losses_of(task)) - {loss}
+    others = set(losses_for(target)) - {loss}
     assert {name for name in cases if name.startswith("loss 2,")} == {f"loss 2, {name}" for name in others}
     assert cases["loss 2"].used
     for name in others:
         assert not cases[f"loss 2, {name}"].used
-        prices = [LOSS_KERNELS[each].price for each in (loss, name)]
-        own, other = (32 * (3 * price.output_flop + price.sample_flop) for price in prices)
+        own, other = (
+            32 * (outputs * (price.output_flop + 1) + 3 * price.target_flop + price.sample_flop)
+            for price, outputs in ((LOSS_KERNELS[each].price, 9 if each == "quantile" else 3) for each in (loss, name))
+        )
         assert cases["loss 2"].flop - cases[f"loss 2, {name}"].flop == own - other
     for operation in ("normalise", "add_input", "fold_scale"):
         assert any(name.startswith(operation) for name in cases) == bool(layers)

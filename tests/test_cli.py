@@ -294,12 +294,12 @@ def test_data_fetch_without_a_network(call):
 
 @pytest.mark.parametrize("command", [["data", "info"], ["train", "--data"]], ids=" ".join)
 @pytest.mark.parametrize(
-    "name", ["nothing.csv", "mnits", "empty.npz", "cut.safetensors", "words.csv", "folder", "nan.npz"]
+    "name", ["nothing.csv", "mnits", "empty.npz", "cut.safetensors", "torn.csv", "folder", "nan.npz"]
 )
 def test_bad_data_is_one_line_and_exit_1(call, tmp_path, command, name):
     (tmp_path / "empty.npz").touch()
     (tmp_path / "cut.safetensors").write_bytes(b"\xff\0\0\0\0\0\0\0{}")
-    (tmp_path / "words.csv").write_text("0,1,2\n1,one,2\n")
+    (tmp_path / "torn.csv").write_text("0,1,2\n1,2\n")
     (tmp_path / "folder").mkdir()
     np.savez(tmp_path / "nan.npz", x_train=np.full((4, 3), np.nan, np.float32), y_train=np.array([0, 1, 0, 1]))
     code, out, err = call(*command, name)

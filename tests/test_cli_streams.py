@@ -31,6 +31,7 @@ ARGUMENTS = {
     "data fetch": ["digits"],
     "data info": ["digits"],
     "data convert": ["digits", "made.npz"],
+    "data sample": ["made.csv"],
     "data augment": ["digits", "--count", "1"],
 }
 """Each command, as short as it can be."""

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from conftest import environment
 from counting import Count, count_calls, count_line, watch, watched
-from loop import Loop, Problem
+from loop import Loop, Problem, outputs_for, per_target
 from numba import config
 
 from jitnet.config import LOSSES, AugmentConfig, ModelConfig, TrainConfig
@@ -47,8 +47,10 @@ TRAININGS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "everything late": ((2 * PANEL, PANEL), {"clip_norm": 0.1, "max_norm": 0.3, "ema": 0.9, "activation": "gelu"}),
     "max-norm": ((2 * PANEL, PANEL), {"max_norm": 0.3, "optimizer": "momentum", "activation": "tanh"}),
     "average": ((PANEL, PANEL), {"ema": 0.9}),
-    **{loss: ((2 * PANEL, PANEL), {"loss": loss}) for loss in LOSSES},
-    **{f"{loss}, no hidden layer": ((PANEL,), {"loss": loss, "inputs": "sparse"}) for loss in LOSSES},
+    **{loss: ((2 * PANEL, PANEL * per_target(loss)), {"loss": loss}) for loss in LOSSES},
+    **{
+        f"{loss}, no hidden layer": ((PANEL * per_target(loss),), {"loss": loss, "inputs": "sparse"}) for loss in LOSSES
+    },
     "weights": ((2 * PANEL, PANEL), {"weighted": True}),
     "weights, no hidden layer": ((PANEL,), {"weighted": True, "inputs": "sparse", "loss": "squared-error"}),
     "average, weight decay": ((PANEL, PANEL), {"ema": 0.9, "weight_decay": 0.01}),
@@ -202,9 +204,8 @@ def data_line(name: str, sizes: Sizes, order: Any, **fields: Any) -> tuple[Run, 
 
 def predicted(loss: str, skips_zeros: bool) -> Iterator[Row]:
     """The lines of a prediction, as `Predictor` has them, of bytes."""
-    problem, n = Problem((INPUTS, 2 * PANEL, PANEL), BATCH), BATCH
-    outputs = {"n_classes" if LOSSES[loss].task == "classify" else "n_targets": PANEL}
-    shape = ModelConfig(in_features=INPUTS, hidden=(2 * PANEL,), loss=loss, **outputs)
+    problem, n = Problem((INPUTS, 2 * PANEL, PANEL * per_target(loss)), BATCH), BATCH
+    shape = ModelConfig(in_features=INPUTS, hidden=(2 * PANEL,), loss=loss, **outputs_for(loss, PANEL))
     predictor = Predictor(shape, problem.parameters(shape), 0.0, 1 / 255)
     step = Step(shape, TrainConfig(), n, 1, ENTRIES / INPUTS, skips_zeros, 1, COLUMNS / INPUTS)
     program = predicting(step, predictor._layout, n)

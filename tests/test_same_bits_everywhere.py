@@ -43,10 +43,10 @@ TRAININGS = {
 OUTPUTS = [
     {"n_classes": 3},  # one vector of logits, and two
     {"n_classes": 20},
-    *({"n_targets": n, "loss": name} for name, loss in LOSSES.items() if loss.task == "regress" for n in (1, 20)),
+    *({"n_targets": n, "loss": name} for name, loss in LOSSES.items() if loss.target != "class" for n in (1, 20)),
 ]
 FEW = ["no hidden layer", "part of a panel", "three layers", "adam, late", "all layers, late"]
-"""Trainings of losses on numbers: the others would differ from those on classes in the loss alone."""
+"""Trainings of losses on numbers and labels: the others would differ from those on classes in the loss alone."""
 
 AVX2 = "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2,+lzcnt,+popcnt,+f16c,+movbe"
 KINDS = {f"{name}'s block sizes": {"JITNET_BLOCKS": name} for name in {"avx2", "avx512"} - {BLOCKS}}
@@ -84,6 +84,10 @@ def made_data(outputs: dict[str, Any], skipping: bool) -> jitnet.Dataset:
         targets = np.arange(len(images)) % outputs["n_classes"]
     else:
         targets = rng.normal(size=(len(images), outputs["n_targets"])).astype(np.float32)
+        loss = LOSSES[outputs["loss"]]
+        targets = np.abs(targets) if loss.nonnegative else targets
+        if loss.target == "label":
+            return jitnet.from_arrays(images, targets > 0, images[:60], targets[:60] > 0, task="label")
     return jitnet.from_arrays(images, targets, images[:60], targets[:60])
 
 

@@ -150,7 +150,7 @@ Examples:
 """,
 )
 def sample(
-    file: Annotated[
+    target: Annotated[
         Path,
         typer.Argument(metavar="FILE", show_default=False, help="A name that ends in .csv. [default: sample.csv]"),
     ] = Path("sample.csv"),
@@ -160,14 +160,16 @@ def sample(
 
     It is a part of jitnet and needs no network. A file of that name is not overwritten.
     """
+    from jitnet import render
     from jitnet.datasets.sample_table import write_sample
 
-    written = write_sample(file)
+    render.consoles(json)  # an error where standard output is closed, before anything is written
+    written = write_sample(target)
     if json:
         print_json(written)
     else:
         print(f"wrote {written.path}: {written.n_rows} rows, {written.n_columns} columns")
-        print(f"next: jitnet data info {quote(str(file))} --target rent")
+        print(f"next: jitnet data info {quote(str(target))} --target rent")
 
 
 @app.command(

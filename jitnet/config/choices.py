@@ -127,7 +127,7 @@ LOSSES: dict[str, Loss] = {
         "number",
         "identity",
         _ERRORS,
-        {"sgd": 0.02, "momentum": 0.004, "nesterov": 0.004},
+        {"sgd": 0.05, "momentum": 0.01, "nesterov": 0.01},
         ("huber_delta",),
     ),
     "quantile": Loss(
@@ -143,7 +143,7 @@ LOSSES: dict[str, Loss] = {
         "number",
         "exponential",
         _ERRORS,
-        {"sgd": 0.01, "momentum": 0.002, "nesterov": 0.002},
+        {"sgd": 0.05, "momentum": 0.005, "nesterov": 0.005},
         scaling="by mean",
         nonnegative=True,
     ),

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from jitnet.config import TARGETS
+from jitnet.datasets.assemble import nearly_all_differ
 from jitnet.datasets.dataset import Dataset, Given, Scaling, Split, held_out_rows
 from jitnet.datasets.labels import resolve
 from jitnet.datasets.raw import Raw, RawData, TaskAdvice
@@ -72,6 +73,8 @@ def from_table(
     names, outcomes = _resolved(table, test_table, roles, outcome, classes, advice)
 
     decisions = _decided(table, roles, why, outcome, choice) if why else []
+    if outcome.target == "class" and classes is None and (found := nearly_all_differ(outcomes[0])):
+        decisions.append(f"{_where(table, roles)}: {found}")
     every = np.arange(len(table))
     rows, test_rows = every, None if test_table is None else np.arange(len(test_table))
     if test_table is None and held_out and len(table) >= LEAST_ROWS:

@@ -171,7 +171,7 @@ def _link_cost(s: Sizes) -> Cost:
     """Of the link, in place; predictions are then written out."""
     price = s.link
     flop = price.output_flop * s.o + price.target_flop * s.targets + price.sample_flop
-    return Cost(flop * s.n, (price.output_bytes + 4) * s.n * s.o)
+    return Cost(flop * s.n, ((price.output_bytes + 4) * s.o + price.target_bytes * s.targets) * s.n)
 
 
 @operation("samples", _link_cost, ("n", "o"))

@@ -33,6 +33,7 @@ __all__ = [
     "Torn",
     "decide",
     "first_rows",
+    "has_quoted_cells",
     "is_header",
     "is_missing",
     "records",
@@ -153,8 +154,8 @@ def decide(text: bytes, whole: bool, source: str, encoding: str) -> Dialect:
     rows = first_rows(sample, separator)
     first = rows[0] if rows else []
     skipped += re.match(rb"(?: *\n)*", text)[0].count(b"\n")  # type: ignore[index]
-    alone = len(rows) == 1 and whole
-    has_header = is_header(first, rows[1:])
+    alone = len(rows) == 1 and whole and not _behind_first_row(sample, separator).strip()
+    has_header = bool(rows) and is_header(first, rows[1:])
     if has_header and alone:
         raise DataError(f"{source}, line {skipped + 1}: holds only a header, {', '.join(first)[:60]}, and no rows")
     if not has_header:
@@ -162,6 +163,12 @@ def decide(text: bytes, whole: bool, source: str, encoding: str) -> Dialect:
         return Dialect(separator, False, tuple(f"column {n}" for n in range(1, width + 1)), skipped, encoding)
     names = tuple(cell.strip() for cell in first)
     where = f"{source}, line {skipped + 1}"
+    (width, n), *_ = Counter(len(row) for row in rows[1:] or rows).most_common(1)
+    if width != len(names) and n > max(1, len(rows) // 2):
+        raise DataError(
+            f"{where}: the header has {len(names)} name{'s' if len(names) > 1 else ''}, and rows below it have {width} "
+            f"fields; expected as many{'; the first names the rows, perhaps' if width == len(names) + 1 else ''}"
+        )
     for at, name in enumerate(names):
         if not name:
             hint = "; every line ends with a separator, perhaps" if at == len(names) - 1 else ""
@@ -171,6 +178,21 @@ def decide(text: bytes, whole: bool, source: str, encoding: str) -> Dialect:
             first_at = names.index(name) + 1
             raise DataError(f"{where}: columns {first_at} and {at + 1} are both called {quoted(name)}; rename one")
     return Dialect(separator, True, names, skipped, encoding)
+
+
+def has_quoted_cells(text: bytes, separator: str) -> bool:
+    """Whether some cell of whole rows begins with a quotation mark; where none does, every mark is itself."""
+    return _quoted_start(separator).search(text) is not None
+
+
+@cache
+def _quoted_start(separator: str) -> re.Pattern[bytes]:
+    return re.compile(rb"(?:\A|[\n" + re.escape(separator.encode()) + rb"]) *\"")
+
+
+def _behind_first_row(text: bytes, separator: str) -> bytes:
+    at = len(text) - len(text.lstrip(b" \n"))
+    return text[next(records(text, separator, at))[0] :]
 
 
 def first_rows(sample: bytes, separator: str) -> list[list[str]]:
@@ -220,7 +242,7 @@ def is_header(first: list[str], below: list[list[str]]) -> bool:
     for name, cells in zip(first, columns, strict=True):
         present = [cell for cell in cells if not is_missing(cell) and cell != name]
         if _is_known(name):
-            con += 1
+            con += bool(name.strip())
         elif present and all(_is_known(cell) for cell in present):
             pro += 1
     if pro > con:
@@ -229,7 +251,7 @@ def is_header(first: list[str], below: list[list[str]]) -> bool:
     if any(name.strip().lower() in TARGET_NAMES[:-1] for name in fresh):  # "y" is an answer in many tables
         return True
     if not con:
-        return len(fresh) == len(first) == len(set(first))
+        return len(fresh) == len(first) == len(set(first)) and all(name.strip() for name in first)
     return _is_spaced(first, fresh)
 
 

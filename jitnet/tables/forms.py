@@ -168,9 +168,10 @@ class Dates:
         distinct = coded.dictionary
         pattern = rf"^{re.escape(self.mark).join(PLACES[place] for place in self.order)}{TIME}$"
         parts = compute.extract_regex(distinct, pattern)
-        values, bad = (
-            self._assembled(parts, _nulls(parts)) if len(distinct) else (np.empty(0, "M8[us]"), np.empty(0, bool))
-        )
+        bad = _nulls(parts)
+        values = np.empty(0, "M8[us]")
+        if len(distinct) and not bad.any():
+            values, bad = self._assembled(parts)
         codes = np.asarray(coded.indices.fill_null(-1), np.int64)
         if bad.any():
             row = int(np.flatnonzero(np.append(bad, False)[codes])[0])
@@ -179,7 +180,8 @@ class Dates:
             self._look(parts, distinct)
         return np.append(values, np.datetime64("NaT"))[codes]
 
-    def _assembled(self, parts: Any, bad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _assembled(self, parts: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Dates of their parts, and where there is no such date."""
         pa, compute, _ = arrow_modules("")
 
         def number(name: str) -> np.ndarray:
@@ -194,7 +196,7 @@ class Dates:
             year = np.where(year >= 100, year, np.where(year < 69, 2000 + year, 1900 + year))
         hour, minute, second = number("hour"), number("minute"), number("second")
         half = np.asarray(compute.utf8_lower(text("half")).to_numpy(zero_copy_only=False), str)
-        bad = bad | ((half != "") & ((hour < 1) | (hour > 12)))
+        bad = (half != "") & ((hour < 1) | (hour > 12))
         hour = np.where(half == "", hour, hour % 12 + np.where(half == "p", 12, 0))
         bad |= (month < 1) | (month > 12) | (day < 1) | (hour > 23) | (minute > 59) | (second > 60)
         months = ((year - 1970) * 12 + np.where(bad, 0, month - 1)).astype("M8[M]")

@@ -169,8 +169,8 @@ def _encoding(source: Source, start: bytes) -> tuple[str, int]:
         if start.startswith(mark):
             return encoding, len(mark)
     even, odd = start[::2].count(0), start[1::2].count(0)
-    if max(even, odd) > len(start) / 8 and min(even, odd) == 0:
-        return ("utf-16-be" if even else "utf-16-le"), 0
+    if max(even, odd) > len(start) / 8 and min(even, odd) < max(even, odd) / 4:
+        return ("utf-16-be" if even > odd else "utf-16-le"), 0
     return "utf-8", 0
 
 

@@ -154,6 +154,11 @@ def _check_complete(table: Table, column: Column) -> None:
             f"{table.source}: the target {column.name!r} holds dates; expected words or numbers, days until then for "
             "example"
         )
+    if column.kind == "number" and np.isinf(column.values).any():
+        row = int(np.isinf(column.values).argmax())
+        raise DataError(
+            f"{table.where(row)}: the target {column.name!r} is {column.values[row]:g}; expected finite numbers"
+        )
     missing = column.missing
     if missing.all():
         raise DataError(f"{table.source}: the target {column.name!r} has only missing values; name another column")

@@ -2,9 +2,9 @@
 
 Plain is UTF-8 text with commas, semicolons or tabs, not packed, in which every row is a label and then numbers: the
 first cell is a word or a whole number, every other a number with a decimal point, and none is empty. A header may name
-the columns, but not a target behind a first column that is called otherwise. All else is a table: a packed file,
-Parquet, UTF-16, other separators, words or missing values beyond the first column, decimal commas, a first column of
-fractions, a target elsewhere. All rows count.
+the columns, but none of them as a target (see TARGET_NAMES) unless the first is named so too. All else is a table: a
+packed file, Parquet, UTF-16, other separators, words or missing values beyond the first column, decimal commas, a first
+column of fractions, a target elsewhere. All rows count.
 """
 
 import codecs
@@ -59,8 +59,8 @@ def _is_plain(path: Path) -> bool:
         if separator not in PLAIN_SEPARATORS or not rows or len(rows[0]) < 2:
             return False
         has_header = is_header(rows[0], rows[1:])
-        called = [name.strip().lower() in TARGET_NAMES for name in rows[0]] if has_header else []
-        if any(called) and not called[0]:
+        are_targets = [name.strip().lower() in TARGET_NAMES for name in rows[0]]
+        if has_header and any(are_targets) and not are_targets[0]:
             return False
         if not _are_labels([row[0].strip() for row in rows[has_header:]]):
             return False

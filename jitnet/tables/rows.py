@@ -13,7 +13,7 @@ import numpy as np
 
 from jitnet.config.checking import quoted
 from jitnet.errors import DataError
-from jitnet.tables.dialect import SEPARATORS, Dialect, Torn, records
+from jitnet.tables.dialect import SEPARATORS, Dialect, Torn, has_quoted_cells, records
 
 __all__ = ["Block", "blocks_of_rows"]
 
@@ -105,7 +105,7 @@ class _Cutter:
         breaks = np.flatnonzero(codes == NEWLINE)
         outside = None
         ends = breaks
-        if b'"' in text:
+        if b'"' in text and has_quoted_cells(text, self.dialect.separator):
             is_quote = codes == QUOTE
             inside = np.cumsum(is_quote, dtype=np.uint8) & 1
             if not self._are_around_cells(codes, is_quote, inside):

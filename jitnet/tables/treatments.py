@@ -403,12 +403,29 @@ def as_kind(column: Column, kind: Kind, source: str) -> Column:
         return Column(column.name, kind, values)
     if kind == "word":
         return _as_words(column)
+    if column.kind == "word" and (found := _from_words(column, kind)) is not None:
+        return found
     row = int(np.flatnonzero(~column.missing)[0])
     wants = {"number": "numbers", "boolean": "true and false", "date": "dates"}[kind]
     raise DataError(
         f"{source}: the column {column.name!r} holds {_in_words(column, row)}; expected {wants}, as in the rows that "
         "the model was trained on"
     )
+
+
+def _from_words(column: Column, kind: Kind) -> Column | None:
+    """True and false, or dates, that a DataFrame has as words; None where some word is neither."""
+    words = [word.strip().lower() for word in column.words]
+    if kind == "boolean" and (set(words) <= {"true", "false"} or set(words) <= {"yes", "no"}):
+        values = np.array([*(word in ("true", "yes") for word in words), np.nan])
+        return Column(column.name, kind, values[column.values])
+    if kind == "date":
+        try:
+            dates = np.array([*column.words, "NaT"], "datetime64[us]")
+        except ValueError:
+            return None
+        return Column(column.name, kind, dates[column.values])
+    return None
 
 
 def _as_words(column: Column) -> Column:

@@ -25,6 +25,9 @@ MISSING_VALUES = {"number": np.nan, "boolean": np.nan, "date": np.datetime64("Na
 
 Where = Callable[[int], str]
 
+PROBED = 64
+"""Cells that a form reads before all of a block."""
+
 MOSTLY = 0.9
 """Share of a column's cells of which a note says that they are numbers or dates, and that others are not."""
 
@@ -77,6 +80,7 @@ class TypedColumn:
         """Append an arrow array of stripped text, null where missing. first_row: the number of its first row."""
         while True:
             try:
+                self.form.read(cells[:PROBED])  # most forms that do not fit fail here, before they cost anything
                 values = self.form.read(cells)
                 break
             except Unfit as unfit:
