@@ -3,15 +3,17 @@
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from jitnet.config import LOSSES, OPTIMIZERS, ModelConfig, TrainConfig, build, check_whole_number, losses_for
+from jitnet.config import LOSSES, OPTIMIZERS, ModelConfig, TrainConfig, check_whole_number, losses_for
 from jitnet.config.checking import quoted
 from jitnet.errors import DataError, ModelError, UsageError
 
 __all__ = ["BATCH_SIZE", "check_number", "loss_of", "model_config", "train_config", "value_errors"]
+
+Config = TypeVar("Config", ModelConfig, TrainConfig)
 
 NETWORK: dict[str, dict[str, Any]] = {"classify": {}, "regress": {}}
 """Fields of a `ModelConfig` that no parameter sets, by task."""
@@ -60,7 +62,7 @@ def model_config(task: str, parameters: Mapping[str, Any], loss: str, **sizes: i
     fields |= {"activation": parameters["activation"], "loss": loss}
     for name in LOSSES[loss].fields if loss in LOSSES else ():
         fields[name] = tuple(_plain(parameters[name])) if np.ndim(parameters[name]) else _plain(parameters[name])
-    return build(ModelConfig, {**NETWORK[task], **fields, **sizes}, _NAMES)
+    return _made(ModelConfig, {**NETWORK[task], **fields, **sizes})
 
 
 def train_config(
@@ -92,7 +94,18 @@ def train_config(
         found["dropout"] = tuple(_plain(rates)) if np.ndim(rates) else (_plain(rates),)
     if "label_smoothing" in parameters:
         found["label_smoothing"] = _plain(parameters["label_smoothing"])
-    return build(TrainConfig, {**found, **fields}, _NAMES)
+    return _made(TrainConfig, {**found, **fields})
+
+
+def _made(kind: type[Config], fields: dict[str, Any]) -> Config:
+    """A config of these fields; a UsageError names parameters."""
+    try:
+        return kind(**fields)
+    except UsageError as error:
+        field, _, rest = str(error).partition(":")
+        if error.marked or field not in _NAMES:
+            raise
+        raise UsageError(f"{_NAMES[field]}:{rest}") from None
 
 
 def _batch_size(batch_size: Any, samples: int) -> int:
