@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.config import check_arguments
+from jitnet.config import LOSSES, check_arguments
 from jitnet.datasets import Dataset, Split
 from jitnet.errors import ModelError
 from jitnet.model import Model
@@ -44,7 +44,7 @@ class Mistake:
 @dataclass(frozen=True)
 class ClassScore:
     """precision: share of the predictions of this class that are right; recall: share of its samples that are predicted
-    as it; f1: their harmonic mean; support: its samples. A share of nothing is 0."""
+    as it; f1: their harmonic mean; support: its samples. A share of nothing is 0. The same of a label's yes."""
 
     name: str
     precision: float
@@ -79,10 +79,11 @@ class Evaluation:
     n: samples. task: "classify" or "regress"; the fields of the other task are empty or NaN.
 
     Of classes. accuracy: share of right predictions. classes: scores of each. confusion: (true, predicted) int64.
-    mistakes: the most confident first.
+    mistakes: the most confident first. Of yes/no labels: accuracy is the share of right ones, classes are the scores of
+    each label's yes, and there are no confusion and no mistakes.
 
-    Of numbers. rmse, mae, r2: means over targets. targets: scores of each. deviations: the largest errors first, by the
-    standardised targets.
+    Of numbers, of which a network of quantiles predicts the one that is closest to the median. rmse, mae, r2: means
+    over targets. targets: scores of each. deviations: the largest errors first, by the standardised targets.
     """
 
     loss: float
@@ -126,13 +127,19 @@ def evaluate(model: Model, data: Dataset | Split, *, n_mistakes: int = 10) -> Ev
     outputs = model.outputs(split.images)
     if split.targets is None:
         return _judge_classes(model, outputs, split, n_mistakes)
+    if split.target == "label":
+        return _judge_labels(model, outputs, split)
     return _judge_numbers(model, outputs, split, n_mistakes)
 
 
 def _judge_numbers(model: Model, outputs: Floats, split: Split, n_mistakes: int) -> Evaluation:
     targets = np.asarray(split.targets)
     loss, _ = loss_and_accuracy(model, outputs, split)
-    predictions = decode_targets(outputs, model.target_scaling)
+    shape = model.config
+    predictions = decode_targets(outputs, model.target_scaling, shape.outputs_per_target)
+    if "quantiles" in LOSSES[shape.loss].fields:
+        middle = int(np.abs(np.array(shape.quantiles) - 0.5).argmin())
+        predictions = predictions[:, middle :: shape.outputs_per_target]
     errors = predictions - targets
     scores = tuple(_target_score(name, errors[:, k], targets[:, k]) for k, name in enumerate(model.target_names))
     rmse, mae, r2 = (float(np.mean([getattr(score, name) for score in scores])) for name in ("rmse", "mae", "r2"))
@@ -147,6 +154,17 @@ def _target_score(name: str, errors: npt.NDArray[np.float64], targets: npt.NDArr
     square, variance = float((errors**2).mean()), float(targets.var())
     r2 = 1.0 - square / variance if variance > 0.0 else math.nan
     return TargetScore(name, math.sqrt(square), float(np.abs(errors).mean()), r2)
+
+
+def _judge_labels(model: Model, probabilities: Floats, split: Split) -> Evaluation:
+    """Scores of each label's yes; right is a label whose yes or no is the more probable one."""
+    targets, predicted = np.asarray(split.targets), probabilities > 0.5
+    loss, accuracy = loss_and_accuracy(model, probabilities, split)
+    scores = tuple(
+        _score(name, int((yes & true).sum()), int(yes.sum()), int(true.sum()))
+        for name, yes, true in zip(model.target_names, predicted.T, targets.T, strict=True)
+    )
+    return Evaluation(loss, len(split), "classify", accuracy or 0.0, scores)
 
 
 def _judge_classes(model: Model, probabilities: Floats, split: Split, n_mistakes: int) -> Evaluation:
@@ -166,11 +184,14 @@ def _judge_classes(model: Model, probabilities: Floats, split: Split, n_mistakes
 
 
 def _scores(names: tuple[str, ...], confusion: npt.NDArray[np.int64]) -> tuple[ClassScore, ...]:
-    scores = []
-    for c, name in enumerate(names):
-        hits, predictions, support = int(confusion[c, c]), int(confusion[:, c].sum()), int(confusion[c].sum())
-        precision = hits / predictions if predictions else 0.0
-        recall = hits / support if support else 0.0
-        f1 = 2 * hits / (predictions + support) if predictions + support else 0.0
-        scores.append(ClassScore(name, precision, recall, f1, support))
-    return tuple(scores)
+    return tuple(
+        _score(name, int(confusion[c, c]), int(confusion[:, c].sum()), int(confusion[c].sum()))
+        for c, name in enumerate(names)
+    )
+
+
+def _score(name: str, hits: int, predictions: int, support: int) -> ClassScore:
+    precision = hits / predictions if predictions else 0.0
+    recall = hits / support if support else 0.0
+    f1 = 2 * hits / (predictions + support) if predictions + support else 0.0
+    return ClassScore(name, precision, recall, f1, support)

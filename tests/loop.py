@@ -41,10 +41,16 @@ class Problem:
         self.biases = [(rng.normal(size=after) * 0.1).astype(np.float32) for after in widths[1:]]
         self.order = rng.permutation(n_samples).astype(np.int32)
         self.numbers = rng.normal(size=(n_samples, widths[-1])).astype(np.float32)
+        self.weights_of_samples = (rng.integers(0, 5, n_samples) / 2).astype(np.float32)
 
     def targets(self, loss: str = "cross-entropy") -> Array:
-        """What the loss compares with: classes or numbers."""
-        return self.labels if LOSSES[loss].task == "classify" else self.numbers
+        """What the loss compares with: classes, numbers, or 0 and 1. A network of quantiles has several outputs for
+        each."""
+        if LOSSES[loss].target == "class":
+            return self.labels
+        count = self.widths[-1] // per_target(loss)
+        assert count * per_target(loss) == self.widths[-1], "its outputs are those of whole targets"
+        return fitting(loss, self.numbers[:, :count])
 
     def parameters(self, shape: ModelConfig) -> dict[str, Array]:
         """The weights and biases by their names, and gains and biases of norms, from a seed."""
@@ -61,6 +67,23 @@ class Problem:
     @property
     def inputs(self) -> Array:
         return self.images.astype(np.float32) * BYTE
+
+
+def per_target(loss: str) -> int:
+    """Outputs of a network for each target."""
+    return ModelConfig(in_features=1, loss=loss, **outputs_for(loss, 2)).outputs_per_target
+
+
+def outputs_for(loss: str, count: int) -> dict[str, int]:
+    """The field of a config that says how many classes or targets there are."""
+    return {"n_classes" if LOSSES[loss].target == "class" else "n_targets": count}
+
+
+def fitting(loss: str, numbers: Array) -> Array:
+    """Numbers as targets that a loss takes: any, of 0 or more, or 0 and 1; float32."""
+    if LOSSES[loss].target == "label":
+        return (numbers > numbers.mean()).astype(np.float32)
+    return np.abs(numbers) if LOSSES[loss].nonnegative else numbers
 
 
 class Loop:
@@ -82,6 +105,7 @@ class Loop:
         input_scale: bool = False,
         dropout: tuple[float, ...] = (),
         clocked_steps: int = 0,
+        weighted: bool = False,
         **options: Any,
     ) -> None:
         """clocked_steps: how many the clock has room for; 0 for none, and it stands still."""
@@ -91,7 +115,7 @@ class Loop:
         self.shape = ModelConfig(
             in_features=problem.widths[0],
             hidden=problem.widths[1:-1],
-            **{"n_classes" if LOSSES[loss].task == "classify" else "n_targets": problem.widths[-1]},
+            **outputs_for(loss, problem.widths[-1] // per_target(loss)),
             loss=loss,
             activation=activation,
             output_bias=output_bias,
@@ -103,11 +127,11 @@ class Loop:
         hidden = len(self.shape.hidden)
         rates = (*dropout, *(0.0,) * (hidden - len(dropout)), 0.0)
         sparse, item = inputs == "sparse", 4 if inputs == "floats" else 1
-        self.step = Step(self.shape, self.config, batch_size, threads, 1.0, sparse, item)
+        self.step = Step(self.shape, self.config, batch_size, threads, 1.0, sparse, item, weighted=weighted)
         self.layout = lay_out(self.shape, batch_size, threads, skips_zeros=sparse, training=True, dropout=rates)
         self.program = training(self.step, self.layout)
         run = training_run(self.step, self.layout, self.program, -(-len(problem.order) // batch_size))
-        run = run._replace(order=problem.order, data=data_of(problem, inputs, loss))
+        run = run._replace(order=problem.order, data=data_of(problem, inputs, loss, weighted))
         if clocked_steps:
             room = clock_for(self.program.threads, len(self.program.lines), self.program.regions, steps=clocked_steps)
             run = run._replace(clock=room)
@@ -198,12 +222,13 @@ def _compile() -> None:
         load_loop()
 
 
-def data_of(problem: Problem, inputs: str, loss: str = "cross-entropy") -> Data:
+def data_of(problem: Problem, inputs: str, loss: str = "cross-entropy", weighted: bool = False) -> Data:
     """The samples as the loop walks them."""
-    of_classes = LOSSES[loss].task == "classify"
+    of_classes = LOSSES[loss].target == "class"
     labels, options = problem.labels, {"threads": 1, "skips_zeros": inputs == "sparse"}
+    options["weights"] = problem.weights_of_samples if weighted else None
     if not of_classes:
-        labels, options["targets"] = labels[:0], problem.numbers
+        labels, options["targets"] = labels[:0], problem.targets(loss)
     no_images, no_features = np.zeros((0, 0), np.uint8), np.zeros((0, 0), np.float32)
     if inputs == "floats":
         return make_data(no_images, problem.inputs, labels, **options)
@@ -246,13 +271,14 @@ def reference_of(problem: Problem, **options: Any) -> naive.Network:
 
 
 def reference_run(
-    problem: Problem, batch_size: int, rate: float, epochs: int = 1, **options: Any
+    problem: Problem, batch_size: int, rate: float, epochs: int = 1, *, weighted: bool = False, **options: Any
 ) -> tuple[naive.Network, float]:
-    """The same training in float64; the network and the sum of all samples' losses."""
+    """The same training in float64; the network and the sum of all samples' losses, weighted where samples are."""
     network, total = reference_of(problem, **options), 0.0
     targets = problem.targets(options.get("loss", "cross-entropy"))
     for _ in range(epochs):
         for begin in range(0, len(problem.order), batch_size):
             rows = problem.order[begin : begin + batch_size]
-            total += network.step(problem.inputs[rows], targets[rows], rate)
+            weights = problem.weights_of_samples[rows] if weighted else 1.0
+            total += network.step(problem.inputs[rows], targets[rows], rate, weights)
     return network, total

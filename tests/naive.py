@@ -92,9 +92,55 @@ def squared_error(outputs: Array, numbers: Array, smoothing: float = 0.0) -> Arr
     return ((np.asarray(outputs, np.float64) - numbers) ** 2).mean(axis=-1)
 
 
+DELTA, QUANTILES = 1.0, (0.1, 0.5, 0.9)
+"""Huber's delta and the quantiles, as they are where none are chosen."""
+
+
+def huber(outputs: Array, numbers: Array, delta: float = DELTA) -> Array:
+    """The loss of each sample: a mean over its targets."""
+    size = np.abs(np.asarray(outputs, np.float64) - numbers)
+    return np.where(size < delta, size**2 / 2, delta * (size - delta / 2)).mean(axis=-1)
+
+
+def levels(outputs: Array, quantiles: tuple[float, ...] = QUANTILES) -> Array:
+    """The quantiles of each target: the first output, and each further one as log(1 + e^out) more than the one before.
+    (…, n_targets * n_quantiles)."""
+    steps = np.array(outputs, np.float64).reshape(*np.shape(outputs)[:-1], -1, len(quantiles))
+    steps[..., 1:] = np.logaddexp(0.0, steps[..., 1:])
+    return steps.cumsum(axis=-1).reshape(np.shape(outputs))
+
+
+def pinball(outputs: Array, numbers: Array, quantiles: tuple[float, ...] = QUANTILES) -> Array:
+    """The loss of each sample: a mean over its targets and their quantiles."""
+    a = np.array(quantiles)
+    errors = levels(outputs, quantiles).reshape(*np.shape(numbers), -1) - np.asarray(numbers)[..., None]
+    return np.where(errors > 0, (1 - a) * errors, -a * errors).mean(axis=(-2, -1))
+
+
+def pinball_gradient(outputs: Array, numbers: Array, quantiles: tuple[float, ...] = QUANTILES) -> Array:
+    a, out = np.array(quantiles), np.array(outputs, np.float64).reshape(*np.shape(numbers), -1)
+    errors = levels(outputs, quantiles).reshape(out.shape) - np.asarray(numbers)[..., None]
+    of_levels = np.where(errors > 0, 1 - a, -a)
+    moves = sigmoid(out)
+    moves[..., 0] = 1.0  # by how much an output moves its level and all above it
+    return (moves * of_levels[..., ::-1].cumsum(axis=-1)[..., ::-1]).reshape(np.shape(outputs)) / np.shape(outputs)[-1]
+
+
+def spread_labels(labels: Array, smoothing: float) -> Array:
+    """What each label that is 0 or 1 is trained to be."""
+    return np.asarray(labels, np.float64) * (1 - smoothing) + smoothing / 2
+
+
+def binary_cross_entropy(logits: Array, labels: Array, smoothing: float = 0.0) -> Array:
+    """The loss of each sample: a mean over its labels."""
+    logits = np.asarray(logits, np.float64)
+    return (np.logaddexp(0.0, logits) - spread_labels(labels, smoothing) * logits).mean(axis=-1)
+
+
 class Loss(NamedTuple):
     """value: of each sample, from outputs and targets; gradient: of each sample's loss, by its outputs; link: from
-    outputs to predictions; module: the name in `torch.nn` of what computes the mean over samples."""
+    outputs to predictions; module: the name in `torch.nn` of what computes the mean over samples, "" where there is
+    none."""
 
     value: Callable[[Array, Array, float], Array]
     gradient: Callable[[Array, Array, float], Array]
@@ -117,6 +163,30 @@ LOSSES: dict[str, Loss] = {
         lambda out, numbers, share: np.sign(out - numbers) / out.shape[1],
         lambda out: out,
         "L1Loss",
+    ),
+    "huber": Loss(
+        lambda out, numbers, share: huber(out, numbers),
+        lambda out, numbers, share: np.clip(out - numbers, -DELTA, DELTA) / out.shape[1],
+        lambda out: out,
+        "HuberLoss",
+    ),
+    "quantile": Loss(
+        lambda out, numbers, share: pinball(out, numbers),
+        lambda out, numbers, share: pinball_gradient(out, numbers),
+        levels,
+        "",
+    ),
+    "poisson": Loss(
+        lambda out, numbers, share: (np.exp(out, dtype=np.float64) - numbers * np.asarray(out, np.float64)).mean(-1),
+        lambda out, numbers, share: (np.exp(out) - numbers) / out.shape[1],
+        lambda out: np.exp(np.asarray(out, np.float64)),
+        "PoissonNLLLoss",
+    ),
+    "binary-cross-entropy": Loss(
+        binary_cross_entropy,
+        lambda out, labels, share: (sigmoid(out) - spread_labels(labels, share)) / out.shape[1],
+        sigmoid,
+        "BCEWithLogitsLoss",
     ),
 }
 """Each by its name in `jitnet.config`; a name that is missing here fails the tests."""
@@ -302,13 +372,14 @@ class Network:
         found = self.passed(x)
         return found.inputs, found.sums, found.factors
 
-    def losses(self, x: Array, labels: Array) -> Array:
-        return self.loss.value(self.forward(x)[1][-1], labels, self.options.get("label_smoothing", 0.0))
+    def losses(self, x: Array, labels: Array, weights: Array | float = 1.0) -> Array:
+        return weights * self.loss.value(self.forward(x)[1][-1], labels, self.options.get("label_smoothing", 0.0))
 
-    def gradients(self, x: Array, labels: Array) -> list[Array]:
-        """Of the mean loss, in the order of `parameters`."""
+    def gradients(self, x: Array, labels: Array, weights: Array | float = 1.0) -> list[Array]:
+        """Of the mean of the losses times the samples' weights, in the order of `parameters`."""
         found = self.passed(x)
         g = self.loss.gradient(found.sums[-1], labels, self.options.get("label_smoothing", 0.0)) / len(x)
+        g = g * np.broadcast_to(weights, len(x))[:, None]
         dw, db, dgain, dshift, dscale = [], [], [], [], []
         for layer in reversed(range(len(self.weights))):
             skipped = np.zeros(())
@@ -328,10 +399,10 @@ class Network:
             g = g @ self.weights[layer] + skipped
         return dw + db + dgain + dshift + dscale
 
-    def step(self, x: Array, labels: Array, rate: float) -> float:
-        """Train on a batch; gives the sum of its samples' losses before the step."""
-        loss = float(self.losses(x, labels).sum())
-        gradients = self.gradients(x, labels)
+    def step(self, x: Array, labels: Array, rate: float, weights: Array | float = 1.0) -> float:
+        """Train on a batch; gives the sum of its samples' losses before the step, each times its sample's weight."""
+        loss = float(self.losses(x, labels, weights).sum())
+        gradients = self.gradients(x, labels, weights)
         if not self.options.get("output_bias", True):
             gradients[2 * len(self.weights) - 1][:] = 0
         if clip := self.options.get("clip_norm", 0.0):

@@ -49,6 +49,8 @@ TRAININGS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "average": ((PANEL, PANEL), {"ema": 0.9}),
     **{loss: ((2 * PANEL, PANEL), {"loss": loss}) for loss in LOSSES},
     **{f"{loss}, no hidden layer": ((PANEL,), {"loss": loss, "inputs": "sparse"}) for loss in LOSSES},
+    "weights": ((2 * PANEL, PANEL), {"weighted": True}),
+    "weights, no hidden layer": ((PANEL,), {"weighted": True, "inputs": "sparse", "loss": "squared-error"}),
     "average, weight decay": ((PANEL, PANEL), {"ema": 0.9, "weight_decay": 0.01}),
     "norm": ((2 * PANEL, 2 * PANEL, PANEL), {"norm": "layer"}),
     "norm, adam": ((2 * PANEL, PANEL), {"norm": "layer", "optimizer": "adam", "ema": 0.9, "inputs": "sparse"}),

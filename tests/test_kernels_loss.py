@@ -6,8 +6,9 @@ import pytest
 from direct import direct
 from gradcheck import central_differences
 from layouts import MARK
+from loop import fitting, outputs_for, per_target
 
-from jitnet.config import LOSSES
+from jitnet.config import LOSSES, ModelConfig
 from jitnet.kernels import loss as losses_room
 from jitnet.kernels.loss import LOSS_KERNELS, apply_loss
 from jitnet.machine.blocks import LANES, PANEL
@@ -15,7 +16,7 @@ from jitnet.machine.blocks import LANES, PANEL
 softmax, softmax_cross_entropy = direct(losses_room.softmax), direct(losses_room.softmax_cross_entropy)
 squared_error, identity = direct(losses_room.squared_error), direct(losses_room.identity)
 
-NO_NUMBERS, NO_LABELS = np.zeros((0, 0), np.float32), np.zeros(0, np.int32)
+NO_TARGETS, NO_LABELS, NONE = np.zeros((0, 0), np.float32), np.zeros(0, np.int32), np.zeros(0, np.float32)
 
 CLASSES = [1, 2, 10, PANEL - 1, PANEL, PANEL + 1, 101]
 
@@ -33,13 +34,14 @@ def run(logits, label, smoothing=0.0, factor=1.0, samples=1, at=0):
         logits_t.reshape(-1),
         room,
         labels,
-        NO_NUMBERS,
+        NO_TARGETS,
         rows,
         losses,
         correct,
         n_classes,
         np.float32(smoothing),
         np.float32(factor),
+        NONE,
         0,
         samples,
     )
@@ -78,7 +80,7 @@ def test_probabilities(n_classes):
     end = -(-n_classes // LANES) * LANES
     row = np.full(end + 3, MARK, np.float32)
     row[:n_classes] = logits
-    softmax(row, n_classes)
+    softmax(row, n_classes, NONE)
     np.testing.assert_allclose(row[:n_classes], naive.softmax(logits), rtol=2e-6, atol=1e-7)
     assert (row[n_classes:end] == 0).all()
     assert (row[end:] == MARK).all()
@@ -93,7 +95,7 @@ def test_probabilities(n_classes):
 def test_logits_of_any_size_stay_finite(logits):
     row = np.zeros(LANES, np.float32)
     row[:3] = logits
-    softmax(row, 3)
+    softmax(row, 3, NONE)
     np.testing.assert_allclose(row[:3], naive.softmax(np.array(logits)), rtol=1e-5, atol=1e-30)
     for label in range(3):
         loss, _, gradient = run(logits, label)
@@ -129,13 +131,14 @@ def test_a_range_of_samples_leaves_the_others():
         logits_t.reshape(-1),
         4 * LANES,
         labels,
-        NO_NUMBERS,
+        NO_TARGETS,
         rows,
         losses,
         correct,
         3,
         smoothing,
         factor,
+        NONE,
         LANES,
         3 * LANES,
     )
@@ -159,7 +162,7 @@ def test_the_driver_in_any_number_of_parts(n_classes, vectors, smoothing):
         gradient_t = np.ascontiguousarray(logits.T)
         losses, correct = np.full(batch, MARK, np.float32), np.full(batch, 7, np.int32)
         apply_loss(
-            LOSS_KERNELS["cross-entropy"].code, gradient_t, labels, NO_NUMBERS, losses, correct, smoothing, parts
+            LOSS_KERNELS["cross-entropy"].code, gradient_t, labels, NO_TARGETS, losses, correct, smoothing, NONE, parts
         )
         results.append((gradient_t, losses, correct))
     gradient_t, losses, correct = results[0]
@@ -176,12 +179,18 @@ def test_the_driver_in_any_number_of_parts(n_classes, vectors, smoothing):
 
 
 def problem_of(name, batch, outputs):
-    """Outputs (batch, outputs), and the labels and targets that a loss takes, one of them empty."""
+    """Outputs (batch, …) for so many classes or targets, and the labels and targets that a loss takes, one of them
+    empty."""
     rng = np.random.default_rng(outputs)
-    values = (rng.normal(size=(batch, outputs)) * 3).astype(np.float32)
-    if LOSSES[name].task == "classify":
-        return values, rng.integers(0, outputs, batch).astype(np.int32), NO_NUMBERS
-    return values, NO_LABELS, rng.normal(size=(batch, outputs)).astype(np.float32)
+    values = (rng.normal(size=(batch, outputs * per_target(name))) * 3).astype(np.float32)
+    if LOSSES[name].target == "class":
+        return values, rng.integers(0, outputs, batch).astype(np.int32), NO_TARGETS
+    return values, NO_LABELS, fitting(name, rng.normal(size=(batch, outputs)).astype(np.float32))
+
+
+def numbers_of(name):
+    """What a loss depends on, as its kernel takes it."""
+    return np.array(ModelConfig(in_features=1, loss=name, **outputs_for(name, 2)).loss_numbers, np.float32)
 
 
 def reference_of(name, values, labels, targets):
@@ -200,9 +209,9 @@ def test_every_loss_writes_its_range_alone(name, outputs):
     rows = np.random.default_rng(1).permutation(batch).astype(np.int32)
     outputs_t = values.T.copy()
     losses, correct = np.full(batch, MARK, np.float32), np.full(batch, 7, np.int32)
-    ends = np.float32(0), np.float32(0.25), own.start, own.stop
+    ends = np.float32(0), np.float32(0.25), numbers_of(name), own.start, own.stop
     function = direct(LOSS_KERNELS[name].function)
-    function(outputs_t.reshape(-1), batch, labels, targets, rows, losses, correct, outputs, *ends)
+    function(outputs_t.reshape(-1), batch, labels, targets, rows, losses, correct, values.shape[1], *ends)
     expected, gradient = reference_of(
         name, values, labels[rows] if len(labels) else labels, targets[rows] if len(targets) else targets
     )
@@ -223,7 +232,7 @@ def test_an_output_that_is_not_finite_shows_in_every_loss(name, at, bad):
     losses, correct = np.zeros(LANES, np.float32), np.zeros(LANES, np.int32)
     code, outputs_t = LOSS_KERNELS[name].code, values.T.copy()
     with np.errstate(all="ignore"):
-        apply_loss(code, outputs_t, labels, targets, losses, correct, 0.0, 1)
+        apply_loss(code, outputs_t, labels, targets, losses, correct, 0.0, numbers_of(name), 1)
     assert not np.isfinite(losses[5])
     assert np.isfinite(np.delete(losses, 5)).all()
 
@@ -238,7 +247,7 @@ def test_every_loss_is_the_same_in_any_number_of_parts(name, outputs, vectors):
     for parts in (1, 2, 3):
         gradient_t, losses = values.T.copy(), np.full(batch, MARK, np.float32)
         code = LOSS_KERNELS[name].code
-        apply_loss(code, gradient_t, labels, targets, losses, np.zeros(batch, np.int32), 0.0, parts)
+        apply_loss(code, gradient_t, labels, targets, losses, np.zeros(batch, np.int32), 0.0, numbers_of(name), parts)
         results.append((gradient_t, losses))
     expected, gradient = reference_of(name, values, labels, targets)
     np.testing.assert_allclose(results[0][0].T, gradient / batch, rtol=1e-5, atol=1e-7)
@@ -261,7 +270,7 @@ def squares(outputs, numbers, factor=1.0, samples=1, at=0):
     targets[at + 3] = numbers
     rows = np.arange(3, samples + 3, dtype=np.int32)
     losses, correct = np.zeros(room, np.float32), np.full(samples, 7, np.int32)
-    last = np.float32(factor), 0, samples
+    last = np.float32(factor), NONE, 0, samples
     squared_error(
         outputs_t.reshape(-1), room, NO_LABELS, targets, rows, losses, correct, n_targets, np.float32(0), *last
     )
@@ -302,7 +311,7 @@ def test_an_output_that_is_not_finite_shows_in_the_squared_error(bad, at):
 @pytest.mark.small
 def test_the_identity_leaves_outputs():
     row = np.array([1.5, -2.0, MARK], np.float32)
-    identity(row, 2)
+    identity(row, 2, NONE)
     np.testing.assert_array_equal(row, [1.5, -2.0, MARK])
 
 
@@ -315,7 +324,7 @@ def test_squared_error_in_any_number_of_parts(n_targets, vectors):
     for parts in (1, 2, 3):
         gradient_t, losses = outputs.T.copy(), np.full(batch, MARK, np.float32)
         code = LOSS_KERNELS["squared-error"].code
-        apply_loss(code, gradient_t, NO_LABELS, numbers, losses, np.zeros(batch, np.int32), 0.0, parts)
+        apply_loss(code, gradient_t, NO_LABELS, numbers, losses, np.zeros(batch, np.int32), 0.0, NONE, parts)
         results.append((gradient_t, losses))
     np.testing.assert_allclose(results[0][0].T, 2 * (outputs - numbers) / n_targets / batch, rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(results[0][1], naive.squared_error(outputs, numbers), rtol=2e-6)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from jitnet.bench.results import Case
 from jitnet.bench.timing import timed
 from jitnet.bench.workload import BATCHES, Prediction, Subject, Training, prepare_prediction
-from jitnet.config import ACTIVATIONS, OPTIMIZERS, AugmentConfig, TrainConfig, losses_of
+from jitnet.config import ACTIVATIONS, OPTIMIZERS, AugmentConfig, TrainConfig, losses_for
 from jitnet.engine.arena import Buffer
 from jitnet.engine.costs import Sizes
 from jitnet.engine.loop import repeat_lines
@@ -59,7 +59,7 @@ def _other_lines(subject: Subject, threads: int) -> Iterator[Case]:
                 other = subject.training(threads, fields={"activation": name})
                 yield from _cases(other, ["activate", "activate_back"], name, layer=0)
         yield from _cases(subject.training(threads, dropout=(RATE,)), ["drop", "drop_back"], layer=0)
-    for name in losses_of(subject.shape.task):
+    for name in losses_for(subject.shape.target):
         if name != subject.shape.loss:
             yield from _cases(subject.training(threads, fields={"loss": name}), ["loss"], name)
     for name in OPTIMIZERS:

@@ -68,11 +68,12 @@ class Subject:
         config = TrainConfig(**{"batch_size": self.batch_size, "threads": threads, **options})
         model = self.model
         if fields:
-            shape = self.shape.model_copy(update=dict(fields))
-            model = Model(
-                shape, model.weights, model.biases, scaling=model.scaling, target_scaling=model.target_scaling
-            )
-            model.replace_parameters(self.model.parameters)
+            kept = self.shape.model_dump(exclude={"huber_delta", "quantiles"} if "loss" in fields else set())
+            shape = ModelConfig(**{**kept, **fields})
+            # With another count of outputs a target there are other weights.
+            like = model if shape.widths == self.shape.widths else Model.create(shape, seed=0)
+            model = Model(shape, like.weights, like.biases, scaling=model.scaling, target_scaling=model.target_scaling)
+            model.replace_parameters(like.parameters)
         plan = make_plan(model, self.dataset.train, config, self.batch_size, skip_zeros=not dense)
         return Training(self, model, plan)
 

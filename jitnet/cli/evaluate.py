@@ -8,6 +8,7 @@ import typer
 
 from jitnet.cli.command import Command, expect_data
 from jitnet.cli.common import Json, ModelPath, Quiet, TestData, print_json
+from jitnet.cli.options import task_for
 from jitnet.errors import ModelError
 
 if TYPE_CHECKING:
@@ -60,8 +61,9 @@ def evaluate(
     # Classes without names are matched by position, which `evaluate` does.
     classes = network.class_names if network.is_named else None
     advice = TaskAdvice(not_classes="the model predicts classes, and these targets are numbers; name data with classes")
+    task = task_for({"loss": network.config.loss})
     with render.downloads(screen) as progress:
-        dataset = load(source, test_data, classes=classes, task=network.config.task, advice=advice, progress=progress)
+        dataset = load(source, test_data, classes=classes, task=task, advice=advice, progress=progress)
     with render.compiling(screen):
         result = evaluate_(network, dataset)
     part = "test" if dataset.test is not None else "train" if _is_trained_on(network, source) else "only"

@@ -23,6 +23,7 @@ from jitnet.config import (
     TrainConfig,
     build,
     expected,
+    losses_for,
     losses_of,
     recipe,
 )
@@ -136,6 +137,8 @@ FIELDS: dict[str, tuple[Field, ...]] = {
             ("--loss",),
             "With a loss of numbers, labels are numbers to predict, even if all are whole numbers.",
         ),
+        Field(ModelConfig, "huber_delta", ("--huber-delta",)),
+        Field(ModelConfig, "quantiles", ("--quantiles",)),
     ),
     "Training": (
         Field(TrainConfig, "epochs", ("--epochs",)),
@@ -162,6 +165,12 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field(TrainConfig, "input_dropout", ("--input-dropout",)),
         Field(TrainConfig, "max_norm", ("--max-norm",)),
         Field(TrainConfig, "label_smoothing", ("--label-smoothing",)),
+        Field(
+            TrainConfig,
+            "class_weight",
+            ("--class-weight",),
+            "For example cat=1,dog=2.5. Tests and held-out data count every sample alike.",
+        ),
         Field(TrainConfig, "ema", ("--ema",), "The averages are evaluated and saved in place of the weights."),
     ),
     "Augmentation": (
@@ -283,14 +292,19 @@ OPTION_NAMES = {field.name: field.flags[0] for field in chain(*FIELDS.values())}
 
 
 def sizes_of(dataset: "Dataset") -> dict[str, Any]:
-    """The fields of a network that its data decide."""
-    outputs = ("n_classes", dataset.n_classes) if dataset.n_targets is None else ("n_targets", dataset.n_targets)
-    return {"in_features": dataset.in_features, **dict([outputs])}
+    """The fields of a network that its data decide, unless the user did."""
+    if dataset.n_targets is None:
+        return {"in_features": dataset.in_features, "n_classes": dataset.n_classes}
+    found = {"in_features": dataset.in_features, "n_targets": dataset.n_targets}
+    return found | ({"loss": losses_for("label")[0]} if dataset.target == "label" else {})
 
 
 def task_for(network: dict[str, Any]) -> str:
-    """The task that data must have to fit the chosen loss; "auto" where none was chosen."""
-    return LOSSES[network["loss"]].task if "loss" in network else "auto"
+    """The task that data must have to fit the chosen loss, as `load` takes it; "auto" where none was chosen."""
+    if "loss" not in network:
+        return "auto"
+    chosen = LOSSES[network["loss"]]
+    return "label" if chosen.target == "label" else chosen.task
 
 
 def task_advice(command: str = "") -> "TaskAdvice":
@@ -347,7 +361,7 @@ def configure(values: dict[str, Any], recipe_name: str | None) -> tuple[dict[str
             target = target.setdefault(table, {})
         target[leaf] = field.read(typed)
     loss = chosen[ModelConfig].get("loss")
-    outputs = {"n_targets": 1} if loss in losses_of("regress") else {"n_classes": 2}
+    outputs = {"n_targets": 1} if loss in losses_for("number", "label") else {"n_classes": 2}
     shape = build(ModelConfig, {**chosen[ModelConfig], "in_features": 1, **outputs}, names)
     config = build(TrainConfig, chosen[TrainConfig], names)
     config.check_fits(shape)

@@ -132,7 +132,7 @@ def train(
     data_path = Path(data).expanduser() if data is not None and data not in names() else None
     if dataset.notice:
         render.notice(render.make_console(sys.stderr), dataset.notice)
-    shape = build(ModelConfig, {**network, **sizes_of(dataset)}, NETWORK_NAMES)
+    shape = build(ModelConfig, {**sizes_of(dataset), **network}, NETWORK_NAMES)
     if not (explain or print_schedule):
         compile_ahead()
     model = Model.create(shape, dataset, seed=config.seed)
@@ -228,9 +228,12 @@ def _explain(trainer: "Trainer", json: bool) -> int:
 
 
 def _outputs(shape: "ModelConfig") -> str:
-    """How many classes or targets there are, in words."""
-    count = shape.out_features
-    return f"{count:,} classes" if shape.task == "classify" else f"{count:,} target{'s' * (count != 1)}"
+    """How many classes, labels or targets there are, in words."""
+    if shape.n_targets is None:
+        return f"{shape.n_classes:,} classes"
+    kind, count = "label" if shape.target == "label" else "target", shape.n_targets
+    levels = f", {shape.outputs_per_target} quantiles of each" if shape.outputs_per_target > 1 else ""
+    return f"{count:,} {kind}{'s' * (count != 1)}{levels}"
 
 
 def _warning(report: "EpochReport", trainer: "Trainer") -> str:

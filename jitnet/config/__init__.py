@@ -4,16 +4,17 @@ choices.py    what can be chosen, activations, losses and optimizers: their name
 layers.py     the kinds of layer, and a network as the list of its layers
 model.py      the fields of a network             training.py   the fields of a training
 checking.py   how a wrong value is reported       recipes/      named parts of both, one TOML file each
+class_weight.py weights of classes as text
 describing.py the fields in words                 nearest.py    what a misspelled name may mean
 
 Nothing here loads Numba or NumPy.
 """
 
 from jitnet.config.checking import build, check_arguments, check_callback, check_whole_number, expected
-from jitnet.config.choices import ACTIVATIONS, HYPERPARAMETERS, LOSSES, OPTIMIZERS, TASKS
+from jitnet.config.choices import ACTIVATIONS, HYPERPARAMETERS, LOSSES, OPTIMIZERS, TARGETS, TASKS
 from jitnet.config.describing import describe_fields
 from jitnet.config.layers import LAYERS, Layer, layers_of
-from jitnet.config.model import ModelConfig, layers_in_words, losses_of, with_defaults
+from jitnet.config.model import ModelConfig, layers_in_words, losses_for, losses_of, with_defaults
 from jitnet.config.recipes import recipe, recipe_names
 from jitnet.config.training import MAX_THREADS, AugmentConfig, TrainConfig
 
@@ -24,6 +25,7 @@ __all__ = [
     "LOSSES",
     "MAX_THREADS",
     "OPTIMIZERS",
+    "TARGETS",
     "TASKS",
     "AugmentConfig",
     "Layer",
@@ -37,6 +39,7 @@ __all__ = [
     "expected",
     "layers_in_words",
     "layers_of",
+    "losses_for",
     "losses_of",
     "recipe",
     "recipe_names",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Self, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -12,14 +13,24 @@ from jitnet.errors import UsageError
 __all__ = [
     "CheckedConfig",
     "Fraction",
+    "Spelled",
     "any_of",
     "build",
     "check_arguments",
     "check_callback",
+    "check_only_with",
     "check_whole_number",
     "expected",
     "quoted",
 ]
+
+
+@dataclass(frozen=True)
+class Spelled:
+    """Beside the type of a field that is text: what it may be, in words."""
+
+    how: str
+
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -112,6 +123,8 @@ def expected(kind: type[CheckedConfig], field: str, *, typed: bool = True) -> st
         return f"{numbers}, separated by commas" if typed else f"a tuple of {numbers}"
     if get_origin(info.annotation) is Literal:
         return any_of(get_args(info.annotation))
+    if info.annotation is str:
+        return next(note.how for note in info.metadata if isinstance(note, Spelled))
     if info.annotation is bool:
         return "yes or no" if typed else "True or False"
     if isinstance(info.annotation, type) and issubclass(info.annotation, CheckedConfig):
@@ -181,6 +194,21 @@ def check_callback(name: str, value: object) -> None:
         raise UsageError(f"{name} is of type {type(value).__name__}; expected a function or None")
 
 
+def check_only_with(config: CheckedConfig, only_with: Mapping[str, tuple[str, Sequence[str]]]) -> None:
+    """Raise ValueError, in a line that names fields, where the user set a field that another choice has no use for.
+
+    only_with: for each such field the one that chooses, and what it must be.
+    """
+    for field, (chosen, fitting) in only_with.items():
+        if config.gave(field) and getattr(config, chosen) not in fitting:
+            value = getattr(config, field)
+            shown = ", ".join(f"{each:g}" for each in (value if isinstance(value, tuple) else (value,)))
+            raise ValueError(
+                f"<{field}> is {shown}, which <{chosen}> {getattr(config, chosen)} does not use; expected <{chosen}> "
+                f"{any_of(fitting)}"
+            )
+
+
 def _check_types(kind: type[CheckedConfig], values: object, table: str = "") -> None:
     """UsageError where the value of a field is of another type than the field, which pydantic would convert: text or
     True as a number, text or a number as True."""
@@ -188,6 +216,9 @@ def _check_types(kind: type[CheckedConfig], values: object, table: str = "") -> 
         wanted = kind.model_fields[field].annotation if field in kind.model_fields else Literal
         if isinstance(wanted, type) and issubclass(wanted, CheckedConfig):
             _check_types(wanted, value, f"{table}{field}.")
+        elif wanted is str:
+            if not isinstance(value, (str, Mapping, type(None))):
+                raise UsageError(f"{table}{field}: expected {expected(kind, field)}, found {quoted(value)}")
         elif get_origin(wanted) is not Literal and wanted is not Literal:
             for each in value if isinstance(value, (tuple, list)) else (value,):
                 is_truth = type(each).__name__ in ("bool", "bool_")  # the second is NumPy's, which is not imported here

@@ -17,6 +17,7 @@ __all__ = [
     "HYPERPARAMETERS",
     "LOSSES",
     "OPTIMIZERS",
+    "TARGETS",
     "TASKS",
     "Activation",
     "ActivationName",
@@ -39,21 +40,35 @@ class Activation:
 TASKS: dict[str, str] = {"classify": "classes", "regress": "numbers"}
 """What a network is for, and what its targets are: a class for each sample, or a number, or several numbers."""
 
+TARGETS: dict[str, str] = {"class": "classes", "label": "yes/no labels", "number": "numbers"}
+"""What a target may be, and several of them in words: one class for each sample; or of several labels each yes or no;
+or a number, or several."""
+
 
 @dataclass(frozen=True)
 class Loss:
     """about: what is minimised, in one line.
 
-    task: the kind of target that it takes, a name in `TASKS`. link: from the outputs to the predictions, "softmax" or
-    "identity". metrics: what an evaluation reports besides the loss. learning_rates: by optimizer, where the default
-    differs from the optimizer's.
+    target: the kind of target that it takes, a name in `TARGETS`. link: from the outputs to the predictions, a name in
+    `kernels.loss`. metrics: what an evaluation reports besides the loss. learning_rates: by optimizer, where the
+    default differs from the optimizer's. fields: those of `ModelConfig` that it alone uses, and whose numbers it
+    depends on. scaling: what a network is trained on, "standardised" targets, or "by mean", divided by it; "" as they
+    are. nonnegative: whether a target must be 0 or more.
     """
 
     about: str
-    task: str
+    target: str
     link: str
     metrics: tuple[str, ...]
     learning_rates: dict[str, float]
+    fields: tuple[str, ...] = ()
+    scaling: str = "standardised"
+    nonnegative: bool = False
+
+    @property
+    def task(self) -> str:
+        """What its networks are for, a name in `TASKS`."""
+        return "regress" if self.target == "number" else "classify"
 
 
 @dataclass(frozen=True)
@@ -78,22 +93,59 @@ ACTIVATIONS: dict[str, Activation] = {
     "selu": Activation("x, or 1.67 (e^x - 1) below zero, times 1.05"),
 }
 
+_ERRORS = ("rmse", "mae", "r2")
+
 LOSSES: dict[str, Loss] = {
-    "cross-entropy": Loss("-log of the probability of a sample's class", "classify", "softmax", ("accuracy",), {}),
+    "cross-entropy": Loss(
+        "-log of the probability of a sample's class", "class", "softmax", ("accuracy",), {}, scaling=""
+    ),
+    "binary-cross-entropy": Loss(
+        "-log of the probability of each label's yes or no, mean over labels; several labels may be yes at once",
+        "label",
+        "sigmoid",
+        ("accuracy",),
+        {},
+        scaling="",
+    ),
     "squared-error": Loss(
         "squared difference to the target, mean over targets",
-        "regress",
+        "number",
         "identity",
-        ("rmse", "mae", "r2"),
+        _ERRORS,
         # Its gradient grows with the error, and softmax's does not: a first step may be far too large.
         {"sgd": 0.01, "momentum": 0.002, "nesterov": 0.002},
     ),
     "absolute-error": Loss(
         "distance to the target, mean over targets; outliers count less",
-        "regress",
+        "number",
         "identity",
-        ("rmse", "mae", "r2"),
+        _ERRORS,
         {},
+    ),
+    "huber": Loss(
+        "half the squared difference to the target up to a distance of huber_delta, linear beyond it",
+        "number",
+        "identity",
+        _ERRORS,
+        {"sgd": 0.02, "momentum": 0.004, "nesterov": 0.004},
+        ("huber_delta",),
+    ),
+    "quantile": Loss(
+        "pinball loss of several quantiles of each target at once, which do not cross",
+        "number",
+        "levels",
+        _ERRORS,
+        {},
+        ("quantiles",),
+    ),
+    "poisson": Loss(
+        "e^output - target x output, for counts and other targets of 0 or more, which are divided by their mean",
+        "number",
+        "exponential",
+        _ERRORS,
+        {"sgd": 0.01, "momentum": 0.002, "nesterov": 0.002},
+        scaling="by mean",
+        nonnegative=True,
     ),
 }
 """The first of a task is its default."""

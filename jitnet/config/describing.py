@@ -5,6 +5,7 @@ from typing import Literal, get_origin
 
 from jitnet.config.checking import CheckedConfig, any_of, expected
 from jitnet.config.choices import OPTIMIZERS
+from jitnet.config.model import ONLY_WITH_LOSS
 from jitnet.config.training import ONLY_WITH
 
 __all__ = ["default_in_words", "describe_field", "describe_fields"]
@@ -22,8 +23,9 @@ def describe_field(kind: type[CheckedConfig], field: str, *, typed: bool) -> lis
     sentences = [str(info.description)]
     if words != "yes or no":
         sentences.append(f"{words[0].upper()}{words[1:]}.")
-    if field in ONLY_WITH:
-        chosen, fitting = ONLY_WITH[field]
+    only_with = ONLY_WITH | ONLY_WITH_LOSS
+    if field in only_with:
+        chosen, fitting = only_with[field]
         sentences.append(f"Only with {'--' if typed else ''}{chosen} {any_of(fitting)}.")
     return sentences
 

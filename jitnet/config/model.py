@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from jitnet.config.checking import CheckedConfig, any_of
-from jitnet.config.choices import LOSSES, TASKS, ActivationName, LossName
+from jitnet.config.checking import CheckedConfig, any_of, check_only_with
+from jitnet.config.choices import LOSSES, TARGETS, ActivationName, LossName
 from jitnet.config.layers import LAYERS, Layer, NormName, layers_of
 
-__all__ = ["ModelConfig", "layers_in_words", "losses_of", "with_defaults"]
+__all__ = ["ONLY_WITH_LOSS", "ModelConfig", "layers_in_words", "losses_for", "losses_of", "with_defaults"]
 
 Units = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -21,8 +21,21 @@ def losses_of(task: str) -> list[str]:
     return [name for name, loss in LOSSES.items() if loss.task == task]
 
 
+def losses_for(*targets: str) -> list[str]:
+    """The names of the losses whose targets are of these kinds, names in `TARGETS`."""
+    return [name for name, loss in LOSSES.items() if loss.target in targets]
+
+
+ONLY_WITH_LOSS: dict[str, tuple[str, tuple[str, ...]]] = {
+    field: ("loss", tuple(name for name, loss in LOSSES.items() if field in loss.fields))
+    for field in ("huber_delta", "quantiles")
+}
+"""Fields that only some losses use, and which."""
+
+
 class ModelConfig(CheckedConfig):
-    """Shape, loss and start of a fully connected network: in_features → hidden … → an output for each class or target.
+    """Shape, loss and start of a fully connected network: in_features → hidden … → an output for each class or target,
+    or for each quantile of each target.
 
     Exactly one of n_classes and n_targets is set.
     """
@@ -35,11 +48,21 @@ class ModelConfig(CheckedConfig):
         default=None, description="Classes to distinguish, one output for each."
     )
     n_targets: Annotated[int, Field(ge=1, le=65_536)] | None = Field(
-        default=None, description="Numbers to predict, in place of classes, one output for each."
+        default=None,
+        description="Numbers or yes/no labels to predict, in place of classes; one output for each, or with quantiles "
+        "for each of them.",
     )
     loss: LossName = Field(
         default="cross-entropy",
-        description=f"What training minimises; where targets are numbers, {losses_of('regress')[0]} is the default.",
+        description=f"What training minimises; where targets are numbers, {losses_of('regress')[0]} is the default, "
+        f"and yes/no labels need {losses_for('label')[0]}.",
+    )
+    huber_delta: Annotated[float, Field(gt=0.0, le=1e6)] = Field(
+        default=1.0,
+        description="Distance to the target, in standard deviations of the targets, from which Huber's loss is linear.",
+    )
+    quantiles: tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...] = Field(
+        default=(0.1, 0.5, 0.9), description="Quantiles to predict of each target, ascending."
     )
     activation: ActivationName = Field(default="relu", description="What follows every hidden layer.")
     norm: NormName = Field(
@@ -78,12 +101,16 @@ class ModelConfig(CheckedConfig):
             )
         if self.n_targets is not None and "loss" not in self.model_fields_set:
             self.__dict__["loss"] = losses_of("regress")[0]  # in spite of the freeze, and not as a field that is set
-        task = "classify" if self.n_targets is None else "regress"
-        if LOSSES[self.loss].task != task:
+        kinds = ("class",) if self.n_targets is None else ("number", "label")
+        if LOSSES[self.loss].target not in kinds:
             raise ValueError(
-                f"<loss> is {self.loss}, whose targets are {TASKS[LOSSES[self.loss].task]}; these targets are "
-                f"{TASKS[task]}: expected {any_of(losses_of(task))}"
+                f"<loss> is {self.loss}, whose targets are {TARGETS[LOSSES[self.loss].target]}; these targets are "
+                f"{TARGETS[kinds[0]]}: expected {any_of(losses_for(kinds[0]))}"
             )
+        check_only_with(self, ONLY_WITH_LOSS)
+        if not self.quantiles or any(low >= high for low, high in pairwise(self.quantiles)):
+            found = ",".join(f"{level:g}" for level in self.quantiles) or "empty"
+            raise ValueError(f"<quantiles> is {found}; expected one or more, each above the one before")
         return self
 
     @property
@@ -92,9 +119,30 @@ class ModelConfig(CheckedConfig):
         return LOSSES[self.loss].task
 
     @property
+    def target(self) -> str:
+        """What a target is, a name in `TARGETS`."""
+        return LOSSES[self.loss].target
+
+    @property
+    def loss_numbers(self) -> tuple[float, ...]:
+        """The numbers that the loss depends on: Huber's delta, or the quantiles; none with the other losses."""
+        values = [getattr(self, field) for field in LOSSES[self.loss].fields]
+        return tuple(number for value in values for number in (value if isinstance(value, tuple) else (value,)))
+
+    @property
+    def outputs_per_target(self) -> int:
+        """Outputs of one target: one, or one for each of its quantiles."""
+        return len(self.quantiles) if "quantiles" in LOSSES[self.loss].fields else 1
+
+    @property
     def out_features(self) -> int:
-        """Outputs: one for each class or target."""
-        return self.n_targets or self.n_classes or 0
+        """Outputs: one for each class, or `outputs_per_target` for each target."""
+        return self.n_classes or (self.n_targets or 0) * self.outputs_per_target
+
+    @property
+    def guesses(self) -> int:
+        """How often a network can be right about one sample: once about its class, or about each of its labels."""
+        return self.n_targets or 1 if self.target == "label" else 1
 
     @property
     def widths(self) -> tuple[int, ...]:

@@ -4,8 +4,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from jitnet.config.checking import CheckedConfig, Fraction, any_of
+from jitnet.config.checking import CheckedConfig, Fraction, check_only_with
 from jitnet.config.choices import HYPERPARAMETERS, LOSSES, OPTIMIZERS, OptimizerFields, default_rate
+from jitnet.config.class_weight import BALANCED, ClassWeight, class_weights
 from jitnet.config.model import ModelConfig
 from jitnet.errors import UsageError
 
@@ -88,7 +89,14 @@ class TrainConfig(OptimizerFields):
     max_norm: Annotated[float, Field(ge=0.0)] = Field(
         default=0.0, description="Largest norm of a hidden unit's incoming weights; 0 is off."
     )
-    label_smoothing: Fraction = Field(default=0.0, description="Share of the target spread evenly over the classes.")
+    label_smoothing: Fraction = Field(
+        default=0.0, description="Share of the target spread evenly over the classes, or over a label's yes and no."
+    )
+    class_weight: ClassWeight = Field(
+        default="",
+        description="How much the samples of each class count in the training loss: a class that is not named has the "
+        "weight 1; balanced gives all classes the same weight in all.",
+    )
     clip_norm: Annotated[float, Field(ge=0.0)] = Field(
         default=0.0, description="Largest norm of the whole gradient; 0 is off."
     )
@@ -139,6 +147,11 @@ class TrainConfig(OptimizerFields):
         if hidden and len(rates) not in (0, 1, hidden):
             each = f", or one for each of the {hidden} hidden layers" if hidden > 1 else ", for the one hidden layer"
             raise UsageError.of_fields(f"<dropout> has {len(rates)} rates; give one{each}")
+        if self.class_weight and LOSSES[shape.loss].target == "label":
+            raise UsageError.of_fields(
+                f"<class_weight> is {self.class_weight}, and the targets are yes/no labels, not classes; leave it out, "
+                "and give weights of samples"
+            )
         if "accuracy" in LOSSES[shape.loss].metrics:
             return
         if self.gave("monitor") and self.monitor == "accuracy":
@@ -147,6 +160,8 @@ class TrainConfig(OptimizerFields):
             found = f"<target_accuracy> is {self.target_accuracy:g}"
         elif self.label_smoothing:
             found = f"<label_smoothing> is {self.label_smoothing:g}"
+        elif self.class_weight:
+            found = f"<class_weight> is {self.class_weight}"
         if found:
             remedy = "expected loss" if "monitor" in found else "leave it out"
             raise UsageError.of_fields(f"{found}, and the targets are numbers, not classes; {remedy}")
@@ -163,16 +178,13 @@ class TrainConfig(OptimizerFields):
                 f"<target_accuracy> is {self.target_accuracy:g}, below one percent; did you mean "
                 f"{100.0 * self.target_accuracy:g}?"
             )
+        if self.class_weight != BALANCED:
+            class_weights(self.class_weight)
         if self.patience and not self.val_split:
             raise ValueError(
                 f"<patience> is {self.patience}, with no held-out data to watch; set <val_split>, 0.1 for example"
             )
-        for field, (chosen, fitting) in ONLY_WITH.items():
-            if self.gave(field) and getattr(self, chosen) not in fitting:
-                raise ValueError(
-                    f"<{field}> is {getattr(self, field):g}, which <{chosen}> {getattr(self, chosen)} does not use; "
-                    f"expected <{chosen}> {any_of(fitting)}"
-                )
+        check_only_with(self, ONLY_WITH)
         if self.gave("monitor") and not self.val_split:
             raise ValueError(
                 f"<monitor> is {self.monitor}, with no held-out data to watch; set <val_split>, 0.1 for example"

@@ -12,7 +12,7 @@ they are not bytes; and where rows are held out, `hold_out` determines it again 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import isqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,14 @@ from jitnet.datasets.dataset import Dataset, Given, Scaling, Split, held_out_row
 from jitnet.datasets.kind import unlike
 from jitnet.datasets.labels import check_names, resolve
 from jitnet.datasets.raw import Raw, RawData
-from jitnet.datasets.targets import fractions_notice, resolve_numbers, standardise_targets, task_of
+from jitnet.datasets.targets import (
+    fractions_notice,
+    resolve_numbers,
+    resolve_yes_no,
+    standardise_targets,
+    target_of,
+)
+from jitnet.datasets.weights import check_weights
 from jitnet.errors import DataError
 
 __all__ = ["Parts", "assemble", "from_arrays", "hold_out"]
@@ -84,6 +91,8 @@ def from_arrays(
     image_shape: tuple[int, int] | None = None,
     task: str = "auto",
     target_names: Sequence[str] | None = None,
+    sample_weight: npt.ArrayLike | None = None,
+    test_sample_weight: npt.ArrayLike | None = None,
 ) -> Dataset:
     """Make a data set from arrays or tables, checked and stored by the rules of this package.
 
@@ -92,28 +101,43 @@ def from_arrays(
     Labels: (n,) whole numbers or words, whose distinct values are the classes; or (n, n_classes) one-hot. With
     class_names whole numbers are positions in that list.
     task: "classify", where labels are classes; "regress", where they are numbers to predict, (n,) or (n, n_targets);
-    "auto", numbers where they are floats with fractions, else classes. target_names: one per target; a DataFrame has
-    them as the names of its columns.
+    "label", where each is yes or no, 1 or 0, (n,) or (n, n_labels), and several of a sample may be yes; "auto", numbers
+    where they are floats with fractions, else classes. target_names: one per target; a DataFrame has them as the names
+    of its columns. With task "classify" they name labels that are yes or no.
+    sample_weight, test_sample_weight: (n,) numbers of 0 or more, how much each sample counts in the loss, beside the
+    others; None where all count alike.
     Raises DataError where the arrays do not fit together.
     """
-    train = _raw(train_images, train_labels, "train_images", "train_labels")
+    train = _raw(train_images, train_labels, sample_weight, "train_images", "train_labels", "sample_weight")
     test = None
     if test_images is not None and test_labels is not None:
-        test = _raw(test_images, test_labels, "test_images", "test_labels")
+        names = "test_images", "test_labels", "test_sample_weight"
+        test = _raw(test_images, test_labels, test_sample_weight, *names)
     elif test_images is not None or test_labels is not None:
         raise DataError("test_images and test_labels belong together; one of them is missing")
-    names = check_names(class_names, "class_names") if class_names is not None else None
+    elif test_sample_weight is not None:
+        raise DataError("test_sample_weight is of test data, and test_images and test_labels are missing")
+    classes = check_names(class_names, "class_names") if class_names is not None else None
     targets = check_names(target_names, "target_names", "target") if target_names is not None else None
-    if targets is not None and (names is not None or task == "classify"):
-        raise DataError("target_names are of numbers to predict, and these labels are classes; give class_names alone")
-    data = RawData(train, test, names, target_names=targets)
-    if targets is None and task_of(data, task) == "regress":
+    if targets is not None and classes is not None:
+        raise DataError("target_names are of numbers or yes/no labels, and class_names of classes; give one of the two")
+    data = RawData(train, test, classes, target_names=targets)
+    if targets is None and target_of(data, task) != "class":
         data = replace(data, target_names=names_of(train_labels))
     return assemble(data, name=name, source="arrays", image_shape=image_shape, task=task)
 
 
-def _raw(images: npt.ArrayLike, labels: npt.ArrayLike, images_from: str, labels_from: str) -> Raw:
-    return Raw(as_numbers(images, images_from), as_labels(labels, labels_from), images_from, labels_from)
+def _raw(
+    images: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    weights: npt.ArrayLike | None,
+    images_from: str,
+    labels_from: str,
+    weights_from: str,
+) -> Raw:
+    found = None if weights is None else as_numbers(weights, weights_from)
+    samples, outcomes = as_numbers(images, images_from), as_labels(labels, labels_from)
+    return Raw(samples, outcomes, images_from, labels_from, found, weights_from)
 
 
 def assemble(
@@ -128,7 +152,7 @@ def assemble(
     """Check raw splits and store them by the rules of this package.
 
     classes: the classes to assign the labels to (a model's, say); without it the file or the labels determine them.
-    task: a name in TASKS, or "auto" for the rule of `targets`.
+    task: a name in TASKS, "label" for yes/no labels, or "auto" for the rule of `targets`.
     Raises DataError with one line that names the file or field, what was found and what was expected.
     """
     if data.train is None:
@@ -145,8 +169,13 @@ def assemble(
             f"{raws[-1].images_from}: samples have {count} value{'s' * (count != 1)}; "
             f"expected {features}, as in {raws[0].images_from}"
         )
-    of_classes = task_of(data, task) == "classify"
-    names, outcomes = resolve(data, classes) if of_classes else resolve_numbers(data)
+    target = target_of(data, task)
+    names: tuple[str, ...]
+    outcomes: Sequence[npt.NDArray[Any]]
+    if target == "class":
+        names, outcomes = resolve(data, classes)
+    else:
+        names, outcomes = resolve_yes_no(data) if target == "label" else resolve_numbers(data)
     for raw, flat, outcome in zip(raws, flats, outcomes, strict=True):
         if len(flat) != len(outcome):
             of_images = f"{raw.images_from} holds {len(flat)} image{'s' * (len(flat) != 1)}"
@@ -170,24 +199,30 @@ def assemble(
         if reason := is_checked and unlike(Scaling() if form.factor != 1.0 else scaling, flat):
             raise DataError(f"{raw.images_from}: {reason}; expected values like those of {raws[0].images_from}")
         _check_reach(images, scaling, raw.images_from)
-    if of_classes:
+    if target == "class":
         splits = [Split(images, labels) for images, labels in zip(stored, outcomes, strict=True)]
     else:
         splits = [Split(images, _NO_LABELS, targets=found) for images, found in zip(stored, outcomes, strict=True)]
-    target_scaling = None if of_classes else standardise_targets(outcomes[0])
+    splits = [
+        replace(split, weights=check_weights(raw.weights, len(split), raw.weights_from))
+        if raw.weights is not None
+        else split
+        for split, raw in zip(splits, raws, strict=True)
+    ]
+    target_scaling = standardise_targets(outcomes[0]) if target == "number" else None
     given = Given(form.factor, fractions, image_shape, scaling, target_scaling)
     test = splits[1] if len(splits) > 1 else None
     return Dataset(
         name,
         splits[0],
         test,
-        names if of_classes else (),
+        names if target == "class" else (),
         form.image_shape,
         scaling,
         source,
-        _classes_notice(data, splits[0], classes) if of_classes else fractions_notice(data, task),
+        _notice(data, splits[0], classes, task),
         given,
-        () if of_classes else names,
+        () if target == "class" else names,
         target_scaling,
     )
 
@@ -244,6 +279,13 @@ def _store_as(form: _Form, images: np.ndarray, survey: _Survey) -> np.ndarray:
     whole = survey.whole or (survey.levels and form.factor != 1.0)
     fits = survey.low >= 0 and survey.high * form.factor <= 255 and whole
     return _store(images, np.dtype(np.uint8 if form.bytes and fits else np.float32), form.factor)
+
+
+def _notice(data: RawData, train: Split, classes: Sequence[str] | None, task: str) -> str:
+    """A notice where targets may not be what they are taken for; else ""."""
+    if train.target == "class":
+        return _classes_notice(data, train, classes)
+    return fractions_notice(data, task) if train.target == "number" else ""
 
 
 def _classes_notice(data: RawData, train: Split, classes: Sequence[str] | None) -> str:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from jitnet.config import check_arguments
+from jitnet.config import TARGETS, check_arguments
 from jitnet.datasets import idx, npz, safetensors_file
 from jitnet.datasets.dataset import Dataset, Split
 from jitnet.datasets.files import writing
@@ -20,7 +20,14 @@ __all__ = ["LAYOUTS", "Converted", "Layout", "check_target", "convert"]
 
 Layout = Literal["jitnet", "original"]
 LAYOUTS: tuple[Layout, ...] = ("jitnet", "original")
-KERAS_NAMES = {"train_images": "x_train", "train_labels": "y_train", "test_images": "x_test", "test_labels": "y_test"}
+KERAS_NAMES = {
+    "train_images": "x_train",
+    "train_labels": "y_train",
+    "train_weights": "w_train",
+    "test_images": "x_test",
+    "test_labels": "y_test",
+    "test_weights": "w_test",
+}
 
 
 @dataclass(frozen=True)
@@ -46,12 +53,14 @@ def convert(dataset: Dataset, target: str | Path, layout: Layout = "jitnet") -> 
     path = Path(target).expanduser()
     suffix = path.suffix.lower()
     check_target(path, layout)
-    of_classes = dataset.task == "classify"
+    of_classes = dataset.target == "class"
     kind, names = ("class_names", dataset.class_names) if of_classes else ("target_names", dataset.target_names)
-    if not of_classes and (layout == "original" or not suffix):
+    weighted = any(split is not None and split.weights is not None for split in (dataset.train, dataset.test))
+    if (weighted or not of_classes) and (layout == "original" or not suffix):
+        found = f"its targets are {TARGETS[dataset.target]}" if not of_classes else "its samples have weights"
         raise DataError(
-            f"{dataset.name}: its targets are numbers, which {'the original layout' if suffix else 'an IDX folder'} "
-            "cannot hold; write NAME.npz or NAME.safetensors"
+            f"{dataset.name}: {found}, which {'the original layout' if suffix else 'an IDX folder'} cannot hold; write "
+            "NAME.npz or NAME.safetensors"
         )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -99,6 +108,8 @@ def _arrays(dataset: Dataset, layout: Layout) -> dict[str, np.ndarray]:
         if split is not None:
             images, labels = (_original_images, _one_hot) if layout == "original" else (_images, _labels)
             arrays |= {f"{name}_images": images(dataset, split), f"{name}_labels": labels(dataset, split)}
+            if split.weights is not None:
+                arrays[f"{name}_weights"] = split.weights
     return arrays
 
 

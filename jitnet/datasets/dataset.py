@@ -46,7 +46,9 @@ class Split:
     labels: (n,) int64, each in 0 .. n_classes - 1; empty where targets are numbers.
     scaling: how its values become inputs; class_names, target_names: one name per class or target. A `Dataset` sets
     them in its splits; None where they are not known.
-    targets: (n, n_targets) float64, as stored: not standardised; None where the samples have classes.
+    targets: (n, n_targets) float64, as stored: not standardised; or bool, of labels each yes or no; None where the
+    samples have classes.
+    weights: (n,) float64, how much each sample counts in the loss beside the others; None where all count alike.
     """
 
     images: np.ndarray
@@ -55,23 +57,42 @@ class Split:
     class_names: tuple[str, ...] | None = None
     targets: np.ndarray | None = None
     target_names: tuple[str, ...] | None = None
+    weights: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels) if self.targets is None else len(self.targets)
 
     def take(self, rows: np.ndarray) -> "Split":
         """A copy of some samples; rows: indices, or a mask."""
-        if self.targets is None:
-            return replace(self, images=self.images[rows], labels=self.labels[rows])
-        return replace(self, images=self.images[rows], targets=self.targets[rows])
+        of_classes = self.targets is None
+        return replace(
+            self,
+            images=self.images[rows],
+            labels=self.labels[rows] if of_classes else self.labels,
+            targets=None if self.targets is None else self.targets[rows],
+            weights=None if self.weights is None else self.weights[rows],
+        )
+
+    @property
+    def target(self) -> str:
+        """What a target is: "class", "label" for yes or no, or "number"."""
+        return "class" if self.targets is None else "label" if self.targets.dtype == np.bool_ else "number"
 
     @property
     def strata(self) -> np.ndarray:
-        """(n,) int64: each sample's stratum for a stratified split. The classes; for numbers one stratum."""
-        return self.labels if self.targets is None else np.zeros(len(self), np.int64)
+        """(n,) int64: each sample's stratum for a stratified split. The classes; of labels those that have the same;
+        for numbers one stratum."""
+        if self.targets is None:
+            return self.labels
+        if self.target == "label":
+            return np.unique(self.targets, axis=0, return_inverse=True)[1].reshape(-1)
+        return np.zeros(len(self), np.int64)
 
     def in_words(self, row: int) -> str:
-        """A sample's class by name, or its numbers."""
+        """A sample's class by name, those of its labels that are yes, or its numbers."""
+        if self.targets is not None and self.target == "label":
+            names = self.target_names or tuple(map(str, range(self.targets.shape[1])))
+            return ", ".join(name for name, yes in zip(names, self.targets[row], strict=True) if yes) or "none"
         if self.targets is not None:
             return ", ".join(f"{number:.4g}" for number in self.targets[row])
         label = int(self.labels[row])
@@ -100,12 +121,12 @@ class Dataset:
 
     name: its name; source: where it came from, in words.
     test: None where the source had only training data.
-    class_names: one name per class, in the order of the labels; empty where targets are numbers.
+    class_names: one name per class, in the order of the labels; empty where targets are numbers or yes/no labels.
     image_shape: (height, width) of a sample, None where samples are not grey images.
     notice: a line that the user should see (a fallback that was used), or empty.
     given: what `scaling` was determined from; None where the caller chose it.
-    target_names: one name per target, where targets are numbers. target_scaling: how they become what a network is
-    trained on, each of the two (n_targets,) float64.
+    target_names: one name per target, where targets are numbers or yes/no labels. target_scaling: how numbers become
+    what a network is trained on, each of the two (n_targets,) float64; a loss that needs another one finds it.
     """
 
     name: str
@@ -122,7 +143,7 @@ class Dataset:
 
     def __post_init__(self) -> None:
         # A split that is used alone, to evaluate a model on, still has its values' form and its classes.
-        of_classes = self.task == "classify"
+        of_classes = self.target == "class"
         names, targets = (self.class_names, None) if of_classes else (None, self.target_names)
         for name, split in (("train", self.train), ("test", self.test)):
             if split is not None:
@@ -138,16 +159,21 @@ class Dataset:
     @property
     def task(self) -> str:
         """What the data are for: "classify", or "regress" where targets are numbers."""
-        return "classify" if self.train.targets is None else "regress"
+        return "regress" if self.target == "number" else "classify"
+
+    @property
+    def target(self) -> str:
+        """What a target is: "class", "label" for yes or no, or "number"."""
+        return self.train.target
 
     @property
     def n_classes(self) -> int | None:
-        """Number of classes; None where targets are numbers."""
-        return len(self.class_names) if self.task == "classify" else None
+        """Number of classes; None where targets are numbers or yes/no labels."""
+        return len(self.class_names) if self.target == "class" else None
 
     @property
     def n_targets(self) -> int | None:
-        """Numbers to predict from a sample; None where samples have classes."""
+        """Numbers or yes/no labels to predict from a sample; None where samples have classes."""
         return None if self.train.targets is None else int(self.train.targets.shape[1])
 
     @property
@@ -162,7 +188,8 @@ class Dataset:
         for name, split in (("train", self.train), ("test", self.test)):
             if split is not None:
                 outcome = ("labels", split.labels) if split.targets is None else ("targets", split.targets)
-                for part, array in (("images", split.images), outcome):
+                weights = [] if split.weights is None else [("weights", split.weights)]
+                for part, array in (("images", split.images), outcome, *weights):
                     digest.update(f"{name}_{part} {array.dtype.str} {array.shape};".encode())
                     digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()

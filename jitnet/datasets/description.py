@@ -23,7 +23,8 @@ class ClassShare:
 
 @dataclass(frozen=True)
 class TargetRange:
-    """A target that is a number: its range, mean and standard deviation in the training split."""
+    """A target that is a number, or a label as 1 for yes and 0 for no: its range, mean and standard deviation in the
+    training split."""
 
     name: str
     low: float
@@ -122,5 +123,5 @@ def _targets(dataset: Dataset) -> tuple[TargetRange, ...]:
     columns = () if dataset.train.targets is None else dataset.train.targets.T
     return tuple(
         TargetRange(name, float(column.min()), float(column.max()), float(column.mean()), float(column.std()))
-        for name, column in zip(dataset.target_names, columns, strict=True)
+        for name, column in zip(dataset.target_names, np.asarray(columns, np.float64), strict=True)
     )

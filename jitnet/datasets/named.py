@@ -11,12 +11,13 @@ from jitnet.errors import DataError
 __all__ = ["LAYOUTS", "gather", "pick"]
 
 LAYOUTS = (
-    ("train_images", "train_labels", "test_images", "test_labels"),
-    ("x_train", "y_train", "x_test", "y_test"),
-    ("images", "labels", None, None),
-    ("x", "y", None, None),
+    ("train_images", "train_labels", "test_images", "test_labels", "train_weights", "test_weights"),
+    ("x_train", "y_train", "x_test", "y_test", "w_train", "w_test"),
+    ("images", "labels", None, None, "weights", None),
+    ("x", "y", None, None, "w", None),
 )
-"""(training images, training labels, test images, test labels), the more common first."""
+"""(training images, training labels, test images, test labels), the more common first; and behind them the weights of
+both, which a file may have."""
 
 
 def pick(path: Path, found: Collection[str]) -> tuple[str | None, ...]:
@@ -26,7 +27,7 @@ def pick(path: Path, found: Collection[str]) -> tuple[str | None, ...]:
     """
     for layout in LAYOUTS:
         names = tuple(name if name in found else None for name in layout)
-        if not any(names):
+        if not any(names[:4]):
             continue
         for images, labels, wanted in ((names[0], names[1], layout[:2]), (names[2], names[3], layout[2:])):
             if (images is None) != (labels is None):
@@ -34,7 +35,7 @@ def pick(path: Path, found: Collection[str]) -> tuple[str | None, ...]:
                 raise DataError(f"{path}: has {images or labels} but not {missing}; both are needed")
         return names
     listed = ", ".join(sorted(found)[:8]) or "nothing"
-    expected = " or ".join(", ".join(name for name in layout if name) for layout in LAYOUTS[:2])
+    expected = " or ".join(", ".join(name for name in layout[:4] if name) for layout in LAYOUTS[:2])
     raise DataError(f"{path}: holds {listed}; expected {expected}")
 
 
@@ -46,8 +47,12 @@ def gather(
     target_names: tuple[str, ...] | None = None,
 ) -> RawData:
     """The splits made of the arrays that `pick` chose."""
-    splits = []
-    for images, labels in ((names[0], names[1]), (names[2], names[3])):
-        whole = images is not None and labels is not None
-        splits.append(Raw(arrays[images], arrays[labels], f"{path}: {images}", f"{path}: {labels}") if whole else None)  # type: ignore[index]
+    splits: list[Raw | None] = []
+    for images, labels, weights in (names[0], names[1], names[4]), (names[2], names[3], names[5]):
+        if images is None or labels is None:
+            splits.append(None)
+            continue
+        found = None if weights is None else arrays[weights]
+        wheres = f"{path}: {images}", f"{path}: {labels}"
+        splits.append(Raw(arrays[images], arrays[labels], *wheres, found, f"{path}: {weights}"))
     return RawData(splits[0], splits[1], class_names, target_names=target_names)

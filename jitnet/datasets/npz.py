@@ -1,5 +1,5 @@
 """NumPy archives in Keras's layout: `x_train`, `y_train`, `x_test`, `y_test`; `class_names` may name the classes, and
-`target_names` the targets, which are numbers then.
+`target_names` the targets, which are numbers then; `w_train` and `w_test` may weigh the samples.
 
 Objects are never unpickled, and the size that an array declares is checked against the archive before memory is
 allocated for it.

@@ -14,14 +14,18 @@ class Raw:
     """One split as it is in a file.
 
     images: (n, features), (n, h, w), (n, 1, h, w) or (n, h, w, 1), any real type.
-    labels: (n,) or (n, 1) whole numbers or words, or (n, n_classes) one-hot; or (n,) or (n, n_targets) numbers.
+    labels: (n,) or (n, 1) whole numbers or words, or (n, n_classes) one-hot; or (n,) or (n, n_targets) numbers, or
+    0 and 1 for labels that are yes or no.
     images_from, labels_from: the file and field, for messages.
+    weights, weights_from: what each sample counts in the loss, any array, and where it is; None where all count alike.
     """
 
     images: np.ndarray
     labels: np.ndarray
     images_from: str
     labels_from: str
+    weights: np.ndarray | None = None
+    weights_from: str = ""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,10 @@ class TaskAdvice:
     not_classes: after a label that cannot be a class. not_numbers: after one that makes all labels numbers.
     """
 
-    not_classes: str = "expected classes, or task='regress' where these are numbers to predict"
+    not_classes: str = (
+        "expected classes, or task='regress' where these are numbers to predict, or task='label' where each is yes or "
+        "no"
+    )
     not_numbers: str = "if they are classes, correct it, or pass task='classify'"
 
 

@@ -162,8 +162,9 @@ def load(
     None is MNIST, or the embedded digits with a `notice` where MNIST is neither stored nor can be downloaded.
     test_data: a path whose test split (its only split, where it has one) replaces the data set's test split.
     classes: the classes to assign labels to, a model's for example, where a file alone may not have them all.
-    task: "classify" or "regress": whether labels are classes or numbers to predict; "auto": numbers where they are
-    floats with fractions in a .npz or .safetensors file.
+    task: "classify" or "regress": whether labels are classes or numbers to predict; "label": each is yes or no, 1 or 0,
+    and several of a sample may be yes; "auto": numbers where they are floats with fractions in a .npz or .safetensors
+    file.
     advice: what messages say to do where labels look like those of the other task.
     progress: called during downloads; download: whether to download at all.
     Raises DataError for data that are missing, broken or do not fit together; DownloadError and OutputError as `fetch`.

@@ -1,7 +1,7 @@
 """Safetensors files: `train_images`, `train_labels`, `test_images`, `test_labels`, in one of two layouts.
 
 "jitnet": images uint8 (n, h, w) as stored, labels whole numbers, names of classes in the metadata; or numbers to
-predict, with names of targets.
+predict, with names of targets. `train_weights` and `test_weights`, where samples have some.
 "original": images float32 (n, 1, h, w) in 0..1, labels int64 one-hot, as the Rust original reads.
 """
 

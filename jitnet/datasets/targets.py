@@ -1,15 +1,20 @@
-"""Targets that are numbers: which data have them, and how they become what a network is trained on.
+"""Targets that are numbers or yes/no labels: which data have them, and how they become what a network is trained on.
 
 One rule for all sources. Labels are classes where they are words, whole numbers, booleans or one-hot rows, and where
 the source names classes. They are numbers where an array of floats holds fractions, where the source names targets, and
 where the caller says so. Text, as in a CSV file, is not examined: its labels are classes unless the caller says that
 they are numbers.
 
+Labels are several answers of yes or no where the caller says so, by the task "label" or by names of targets that are to
+be classified; and where the source names targets that are booleans.
+
 A network is trained on standardised targets, as it is on standardised features: of the rows that are trained on, each
-target's mean becomes 0 and its standard deviation 1. Predictions are converted back to their unit.
+target's mean becomes 0 and its standard deviation 1. Predictions are converted back to their unit. A loss may need
+another scaling: counts are divided by their mean.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +32,10 @@ __all__ = [
     "fractions_notice",
     "match_targets",
     "resolve_numbers",
+    "resolve_yes_no",
+    "scale_targets",
     "standardise_targets",
+    "target_of",
     "task_of",
 ]
 
@@ -43,7 +51,7 @@ def task_of(data: RawData, task: str = "auto") -> str:
     """What data are for, a name in TASKS; task: one of these, or "auto" for the rule above."""
     if task != "auto":
         if task not in TASKS:
-            raise UsageError(f"task: there is no {task!r}; expected {any_of(['auto', *TASKS])}")
+            raise UsageError(f"task: there is no {task!r}; expected {any_of(['auto', *TASKS, 'label'])}")
         return task
     if data.target_names is not None:
         return "regress"
@@ -54,6 +62,17 @@ def task_of(data: RawData, task: str = "auto") -> str:
         return "classify"
     finite = labels[np.isfinite(labels)]
     return "regress" if (finite != np.floor(finite)).any() else "classify"
+
+
+def target_of(data: RawData, task: str = "auto") -> str:
+    """What a target is, a name in TARGETS; task: one in TASKS, "label", or "auto" for the rule above."""
+    if task == "label":
+        return "label"
+    named = data.target_names is not None
+    if task_of(data, task) == "classify":
+        return "label" if named else "class"
+    booleans = data.train is not None and np.asarray(data.train.labels).dtype.kind == "b"
+    return "label" if task == "auto" and named and booleans else "number"
 
 
 def fractions_notice(data: RawData, task: str) -> str:
@@ -82,6 +101,34 @@ def resolve_numbers(data: RawData) -> tuple[tuple[str, ...], list[Numbers]]:
     Raises DataError for what is not a finite number, for another number of targets than the other split has, and as
     `check_spread` does.
     """
+    names, found, where = _named(data)
+    check_spread(found[0], names, where)
+    return names, found
+
+
+def resolve_yes_no(data: RawData) -> tuple[tuple[str, ...], list[npt.NDArray[np.bool_]]]:
+    """Names of the labels, and (n, n_labels) bool for the training split and, where there is one, the test split.
+
+    Raises DataError for what is neither 0 nor 1, for another number of labels than the other split has, and where all
+    training samples have the same.
+    """
+    names, found, where = _named(data)
+    wheres = [raw.labels_from for raw in (data.train, data.test) if raw is not None]
+    for numbers, place in zip(found, wheres, strict=True):
+        bad = (numbers != 0.0) & (numbers != 1.0)
+        if bad.any():
+            row, column = (int(k) for k in np.argwhere(bad)[0])
+            raise DataError(
+                f"{place}: label {column} of sample {row} (both counted from 0) is {numbers[row, column]:g}; expected "
+                "0 or 1, no or yes"
+            )
+    if (found[0] == found[0][0]).all():
+        raise DataError(f"{where}: all samples have the same labels; expected both 0 and 1 for one of them at least")
+    return names, [numbers == 1.0 for numbers in found]
+
+
+def _named(data: RawData) -> tuple[tuple[str, ...], list[Numbers], str]:
+    """Names of the targets, their numbers in each split, and where those of the training split are."""
     splits = [(raw.labels, raw.labels_from) for raw in (data.train, data.test) if raw is not None]
     found = [_numbers(labels, where) for labels, where in splits]
     count, where = found[0].shape[1], splits[0][1]
@@ -93,8 +140,7 @@ def resolve_numbers(data: RawData) -> tuple[tuple[str, ...], list[Numbers]]:
             f"{where}: has {_per_sample(count)}, and {len(names)} name{'s' * (len(names) != 1)} of targets; expected "
             "one each"
         )
-    check_spread(found[0], names, where)
-    return names, found
+    return names, found, where
 
 
 def _per_sample(count: int) -> str:
@@ -146,11 +192,22 @@ def check_spread(targets: Numbers, names: Sequence[str], where: str) -> None:
         )
 
 
-def standardise_targets(targets: Numbers) -> Scaling:
+def standardise_targets(targets: npt.NDArray[Any]) -> Scaling:
     """Mean and inverse standard deviation of each target, (n_targets,) float64; one that never changes has scale 1."""
     mean, deviation = targets.mean(axis=0), targets.std(axis=0)
     varies = (targets.min(axis=0) < targets.max(axis=0)) & (deviation > 0.0)
     return Scaling(mean, 1.0 / np.where(varies, deviation, 1.0))
+
+
+def scale_targets(targets: npt.NDArray[Any], scaling: str) -> Scaling:
+    """The scaling of targets that are trained on, (n, n_targets): "standardised"; "by mean", divided by each target's
+    mean; or "", as they are."""
+    if scaling == "standardised":
+        return standardise_targets(targets)
+    if scaling == "by mean":
+        mean = np.asarray(targets, np.float64).mean(axis=0)
+        return Scaling(np.zeros(len(mean)), 1.0 / np.where(mean > 0.0, mean, 1.0))
+    return Scaling()
 
 
 def match_targets(names: Sequence[str], wanted: Sequence[str], targets: Numbers, where: str) -> Numbers:

@@ -42,7 +42,8 @@ class Sizes(NamedTuple):
     beside weights and biases. bytes_per_input: bytes of an input as stored. markers: parts that each need the marks of
     all columns. marked: vectors of samples that are marked for all parts, 0 where each marks them for itself. taps:
     weights of the Gaussian that smooths distortions, height and width: of an image. loss, link: of the network's loss
-    and link.
+    and link. targets: numbers or labels of a sample, which may have several outputs each. weighted: whether samples
+    have weights.
     """
 
     n: float
@@ -72,6 +73,8 @@ class Sizes(NamedTuple):
     outputs: float = 0.0
     loss: Price = Price()
     link: Price = Price()
+    targets: float = 0.0
+    weighted: bool = False
 
 
 def linear_cost(s: Sizes) -> Cost:

@@ -138,7 +138,7 @@ def _output_flop(config: ModelConfig, batch_size: int, threads: int, network: An
     """Of a batch's logits, of what so many parts leave of them, and its losses."""
     sums, _ = partial_sums(int(network.n_partials), threads)
     price = LOSS_KERNELS[config.loss].price
-    sizes = Sizes(batch_size, o=config.out_features, partial_sums=len(sums), loss=price)
+    sizes = Sizes(batch_size, o=config.out_features, partial_sums=len(sums), loss=price, targets=config.n_targets or 0)
     return sum(float(OPERATIONS[name].cost(sizes).flop) for name in ("add_partials", "loss"))
 
 

@@ -139,12 +139,14 @@ def _most_parts(run, begin, end):
 @linked(RUN, DOUBLES, COUNTS, INT, fastmath=IN_ORDER)
 def account(run, totals, done, step):
     """Add what a step has made to the totals of a call, and count the step; where its loss is NaN or infinite add
-    nothing, and note that. See `steps` for totals; done: steps that went well, and 1 where one failed."""
+    nothing, and note that. Losses are weighted already. See `steps` for totals; done: steps that went well, and 1 where
+    one failed."""
     begin = (run.call.first_batch + step) * run.call.batch_size
-    total, correct = 0.0, 0
+    total, correct = 0.0, 0.0
     for n in range(min(run.order.shape[0], begin + run.call.batch_size) - begin):
         total += run.state.losses[n]
-        correct += run.state.correct[n]
+        weight = run.data.weights[run.order[begin + n]] if run.data.weights.shape[0] > 0 else 1.0
+        correct += weight * run.state.correct[n]
     if math.isfinite(total):
         totals[0] += total
         totals[1] += correct
@@ -239,9 +241,9 @@ def steps(address, first_lines, totals):
     """The steps of a call; returns how many were done.
 
     address: of a `Struct` of a Run. first_lines: lines of the program that are for the first step alone, ahead of it.
-    totals (3,) float64 gains the sum of the samples' losses and the count of right predictions, and has the last step's
-    learning rate; where parts never meet it stays as it is. A loss that is NaN or infinite ends the call with that
-    step; the parameters are of no use then.
+    totals (3,) float64 gains the sum of the samples' losses and the count of right predictions, each times its
+    sample's weight where samples have weights, and has the last step's learning rate; where parts never meet it stays
+    as it is. A loss that is NaN or infinite ends the call with that step; the parameters are of no use then.
 
     Parts that should meet at barriers, and do not all run at the same time, meet at region ends.
     """

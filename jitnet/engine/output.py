@@ -8,7 +8,7 @@ from jitnet.engine.costs import Cost, Sizes, linear_cost, sparse_linear_cost
 from jitnet.engine.operation import operation
 from jitnet.engine.ownership import joins
 from jitnet.kernels.linear import linear_forward
-from jitnet.kernels.loss import run_link, run_loss
+from jitnet.kernels.loss import run_link, run_loss, weigh_samples
 from jitnet.kernels.memory import add_numbers, scale_rows, transpose
 from jitnet.kernels.sparse import sparse_forward
 from jitnet.machine.blocks import PANEL, PANEL_COLS, PARTIAL_SAMPLES
@@ -122,13 +122,16 @@ def add_partials(run, batch, layer, part, first, last):
 def _loss_cost(s: Sizes) -> Cost:
     """Of the loss itself, and 1 FLOP an output to scale. The gradient is written twice."""
     price = s.loss
-    flop, moved = (price.output_flop + 1) * s.o + price.sample_flop, (price.output_bytes + 12) * s.o
-    return Cost(flop * s.n, (moved + price.sample_bytes) * s.n)
+    flop = (price.output_flop + 1) * s.o + price.target_flop * s.targets + price.sample_flop
+    moved = (price.output_bytes + 12) * s.o + price.target_bytes * s.targets
+    weighing, weight = (s.o + 1, 4) if s.weighted else (0, 0)
+    return Cost((flop + weighing) * s.n, (moved + price.sample_bytes + weight) * s.n)
 
 
 @operation("vectors of samples", _loss_cost, ("n", "o"))
 def loss(run, batch, layer, part, first, last):
-    """Losses, right guesses where targets are classes, and the gradient of the logits, of assigned samples.
+    """Losses, right guesses where targets are classes, and the gradient of the logits, of assigned samples; losses and
+    gradient times the samples' weights, where they have some.
 
     The gradient is stored twice: samples last for the layer below, and as rows for the weights, scaled by grad_scale.
     That is where plain SGD's learning rate comes in.
@@ -154,9 +157,12 @@ def loss(run, batch, layer, part, first, last):
         n_outputs,
         smoothing,
         mean,
+        run.loss_numbers,
         first,
         last,
     )
+    if run.data.weights.shape[0] > 0:
+        weigh_samples(dout_t, grad_t_stride, run.data.weights, batch.indices, losses, n_outputs, first, last)
     transpose(dout_t[first:], grad_t_stride, dout, stride, n_outputs, 0, last - first)
     scale_rows(dout, stride, last - first, np.float32(batch.grad_scale), 0, n_outputs)
 
@@ -164,7 +170,8 @@ def loss(run, batch, layer, part, first, last):
 def _link_cost(s: Sizes) -> Cost:
     """Of the link, in place; predictions are then written out."""
     price = s.link
-    return Cost((price.output_flop * s.o + price.sample_flop) * s.n, (price.output_bytes + 4) * s.n * s.o)
+    flop = price.output_flop * s.o + price.target_flop * s.targets + price.sample_flop
+    return Cost(flop * s.n, (price.output_bytes + 4) * s.n * s.o)
 
 
 @operation("samples", _link_cost, ("n", "o"))
@@ -175,7 +182,7 @@ def link(run, batch, layer, part, first, last):
     for n in range(first, last):
         row = at + n * this.output_stride
         outputs = work[row : row + this.padded_features]
-        run_link(run.settings.link_code, outputs, this.out_features)
+        run_link(run.settings.link_code, outputs, this.out_features, run.loss_numbers)
         predictions = run.outputs.predictions[batch.indices[n]]
         for c in range(this.out_features):
             predictions[c] = outputs[c]

@@ -66,6 +66,7 @@ class Predictor:
             parameters=self._layout.parameters,
             network=self._layout.network,
             settings=make_settings(self._shape, TrainConfig()),
+            loss_numbers=np.array(self._shape.loss_numbers, np.float32),
             state=state,
         )
 

@@ -138,7 +138,7 @@ def table_of(lines: Sequence[Line]) -> Any:
 class Step(NamedTuple):
     """What a program is made for. batch_size: of a whole batch. threads: at the most. density: share of the inputs that
     are not zero, skips_zeros: whether only those are walked. bytes_per_input: bytes of an input as it is stored.
-    columns: share of the inputs that any sample of a batch has."""
+    columns: share of the inputs that any sample of a batch has. weighted: whether samples have weights."""
 
     shape: ModelConfig
     config: TrainConfig
@@ -148,6 +148,7 @@ class Step(NamedTuple):
     skips_zeros: bool
     bytes_per_input: int
     columns: float = 1.0
+    weighted: bool = False
 
 
 def updates_late(shape: ModelConfig, config: TrainConfig) -> bool:
@@ -261,6 +262,7 @@ class Writer:
         unused |= {"update", "clear"} if adds_directly(shape, config) else set()
         unused |= {"average"} if config.ema == 0.0 else set()
         unused |= {"transpose"} if layer == 0 else set()
+        unused |= set() if self.step.weighted else {"weigh_samples"}
         if operation == "activate_back" and self._has_layer_between(layer):
             unused |= {"transpose", "scale_rows"}
         link = LOSSES[shape.loss].link
@@ -306,6 +308,8 @@ class Writer:
             outputs=shape.out_features,
             loss=LOSS_KERNELS[shape.loss].price,
             link=LINK_KERNELS[LOSSES[shape.loss].link].price,
+            targets=shape.n_targets or 0,
+            weighted=step.weighted,
         )
 
     # How many parts a region is worth.

@@ -74,6 +74,7 @@ def training_run(step: Step, layout: Layout, program: Program, n_steps: int) -> 
             meeting=MEETINGS[program.meeting],
         ),
         barrier=barrier_words(program.threads),
+        loss_numbers=np.array(shape.loss_numbers, np.float32),
         state=allocate(layout, optional=optional, marked_columns=marked, shares_marks=bool(settings.shares_marks)),
     )
 
@@ -147,17 +148,21 @@ def make_data(
     skips_zeros: bool,
     threads: int,
     targets: npt.NDArray[np.float32] | None = None,
+    weights: npt.NDArray[np.floating] | None = None,
     entries: Buffer | None = None,
     times: dict[str, float] | None = None,
 ) -> Data:
     """Samples as the loop walks them: bytes as they are stored, with lists of what is not zero where asked for.
 
-    labels: (n,), empty where targets are numbers: targets, (n, n_targets). entries: where their lists go, where they
-    are for one call and not for the whole run. times: gains the seconds of each operation.
+    labels: (n,), empty where targets are numbers: targets, (n, n_targets). weights: (n,), what each loss is multiplied
+    by; None where all count alike. entries: where their lists go, where they are for one call and not for the whole
+    run. times: gains the seconds of each operation.
     """
     data = no_data()._replace(images=images, features=features, labels=np.require(labels, np.int32, ["C", "W"]))
     if targets is not None:
         data = data._replace(targets=np.require(targets, np.float32, ["C", "W"]))
+    if weights is not None:
+        data = data._replace(weights=np.require(weights, np.float32, ["C", "W"]))
     if not skips_zeros:
         return data
     sizes = Sizes(len(images), images.shape[1], bytes_per_input=1)

@@ -70,7 +70,8 @@ class State(NamedTuple):
 class Data(NamedTuple):
     """The samples: images (samples, features) uint8, or where that is empty features (samples, features) float32; and
     for images that are mostly zero the lists of what is not, indptr (samples + 1,) int64 and entries uint32 (see
-    kernels.sparse). labels: (samples,) int32, or where that is empty targets: (samples, out_features) float32."""
+    kernels.sparse). labels: (samples,) int32, or where that is empty targets: (samples, out_features) float32. weights:
+    (samples,) float32, what each sample's loss is multiplied by; empty where all count alike."""
 
     images: npt.NDArray[np.uint8]
     features: Floats
@@ -78,6 +79,7 @@ class Data(NamedTuple):
     entries: npt.NDArray[np.uint32]
     labels: npt.NDArray[np.int32]
     targets: Floats
+    weights: Floats
 
 
 class Outputs(NamedTuple):
@@ -91,7 +93,8 @@ class Outputs(NamedTuple):
 class Run(NamedTuple):
     """All of it. partials: what the parts of a step leave of the logits, in the order of summing. optimizer: a record
     with its code, weight_decay and each of HYPERPARAMETERS; order: (samples,) int32, batch k is order[k * batch_size :
-    (k + 1) * batch_size]; barrier: words of machine.barrier."""
+    (k + 1) * batch_size]; barrier: words of machine.barrier. loss_numbers:
+    float32, what the loss and the link depend on, as Huber's delta."""
 
     program: Records[LineRecord]
     layers: Records[LayerRecord]
@@ -109,6 +112,7 @@ class Run(NamedTuple):
     outputs: Outputs
     clock: Clock
     barrier: npt.NDArray[np.int64]
+    loss_numbers: Floats
 
 
 class Batch(NamedTuple):
@@ -159,6 +163,7 @@ def no_data() -> Data:
         np.zeros(0, np.uint32),
         np.zeros(0, np.int32),
         np.zeros((0, 0), np.float32),
+        np.zeros(0, np.float32),
     )
 
 
@@ -186,6 +191,7 @@ def empty_run() -> Run:
         no_outputs(),
         no_clock(),
         barrier_words(1),
+        np.zeros(0, np.float32),
     )
 
 

@@ -43,6 +43,8 @@ def encode_targets(targets: npt.NDArray[Any], scaling: Scaling) -> Floats:
     return np.ascontiguousarray((targets - scaling.offset) * scaling.scale, np.float32)
 
 
-def decode_targets(outputs: Floats, scaling: Scaling) -> npt.NDArray[np.float64]:
-    """A network's outputs (n, n_targets) in the targets' unit."""
-    return outputs.astype(np.float64) / scaling.scale + scaling.offset
+def decode_targets(outputs: Floats, scaling: Scaling, per_target: int = 1) -> npt.NDArray[np.float64]:
+    """A network's outputs in the targets' unit: (n, n_targets), or (n, n_targets * per_target) where there are several
+    of each target, one after another."""
+    offset, scale = (np.repeat(part, per_target) if np.ndim(part) else part for part in (scaling.offset, scaling.scale))
+    return np.asarray(outputs.astype(np.float64) / scale + offset)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.config import TASKS, ModelConfig, build, layers_of
+from jitnet.config import TARGETS, ModelConfig, build, layers_of
 from jitnet.config.checking import quoted
 from jitnet.datasets import Scaling, safetensors_file
 from jitnet.datasets.dataset import is_shape
@@ -80,16 +80,17 @@ def read(path: Path) -> StoredModel:
         path = path / FILE_NAME
     tensors, about = _read(path)
     config = _config(path, tensors, about)
-    kind, scalings = ("class", ["scaling"]) if config.task == "classify" else ("target", ["scaling", "target_scaling"])
+    kind, scalings = ("class", ["scaling"]) if config.n_classes else ("target", ["scaling", "target_scaling"])
     for name in {"class_names", "target_names", "target_scaling"} - {f"{kind}_names", *scalings}:
         if name in about:
-            raise _unfit(path, f"has {name}", f"none, as the model predicts {TASKS[config.task]}")
+            raise _unfit(path, f"has {name}", f"none, as the model predicts {TARGETS[config.target]}")
     try:
         names = check_names(_entry(path, about, f"{kind}_names", []), f"{path}: {kind}_names in the metadata", kind)
     except DataError as error:
         raise ModelError(f"{error}; save the model again") from None
-    if names and len(names) != config.out_features:
-        raise _unfit(path, f"has {len(names)} {kind}_names", f"{config.out_features}, one a {kind}")
+    count = config.n_classes or config.n_targets or 0
+    if names and len(names) != count:
+        raise _unfit(path, f"has {len(names)} {kind}_names", f"{count}, one a {kind}")
     image_shape = _entry(path, about, "image_shape", _square(config.in_features))
     if image_shape is not None and not is_shape(image_shape, config.in_features):
         found = f"has the image_shape {quoted(image_shape)}"
@@ -98,8 +99,8 @@ def read(path: Path) -> StoredModel:
     if "scaling" in about:
         scaling = _scaling(path, about, "scaling", config.in_features, np.float32)
     target_scaling = None
-    if config.task == "regress":
-        target_scaling = _scaling(path, about, "target_scaling", config.out_features, np.float64)
+    if kind == "target":
+        target_scaling = _scaling(path, about, "target_scaling", count, np.float64)
     known = {"format", "architecture", "config", "activation", "class_names", "image_shape", "scaling"}
     known |= {"target_names", "target_scaling"}
     return StoredModel(

@@ -1,10 +1,12 @@
 """Whether data fit a network, their classes or targets and the form of their values; and how well it predicts them."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from jitnet.config import LOSSES
 from jitnet.datasets import Dataset, Scaling, Split
 from jitnet.datasets.kind import MOST_APART, form, peak, unlike
 from jitnet.datasets.labels import match
@@ -21,14 +23,20 @@ Floats = npt.NDArray[np.float32]
 def fitted(model: Model, split: Split, where: str) -> Split:
     """A split with labels of the model's classes, or with targets in the model's order, matched by name.
 
-    Raises DataError or ModelError where its classes or targets are not the model's, or one has classes and the other
-    numbers.
+    Raises DataError or ModelError where its classes or targets are not the model's, one has classes and the other
+    numbers, or the loss takes only numbers of 0 or more and one is negative.
     """
-    model.check_task("regress" if split.targets is not None else "classify", where)
+    model.check_target(split.target, where)
     if split.targets is None:
         return replace(split, labels=labels_for(model, split, where), class_names=model.class_names)
     names = split.target_names or default_names(split.targets.shape[1])
     targets = match_targets(names, model.target_names, split.targets, where)
+    if LOSSES[model.config.loss].nonnegative and (targets < 0).any():
+        row, column = (int(place) for place in np.argwhere(targets < 0)[0])
+        raise DataError(
+            f"{where}: the target {model.target_names[column]!r} of sample {row} (from 0) is {targets[row, column]:g}; "
+            f"expected numbers of 0 or more with the loss {model.config.loss}"
+        )
     return replace(split, targets=targets, target_names=model.target_names)
 
 
@@ -56,26 +64,41 @@ def labels_for(model: Model, split: Split, where: str) -> npt.NDArray[np.int64]:
 
 def loss_and_accuracy(model: Model, outputs: Floats, split: Split) -> tuple[float, float | None]:
     """Mean loss of a network's outputs for a fitted split, and the share of samples whose most probable class is their
-    label; None where targets are numbers."""
-    from jitnet.kernels.loss import LOSS_KERNELS  # imports Numba, so it comes late
-
-    judge = LOSS_KERNELS[model.config.loss].judge
+    label, or of labels whose yes or no is the more probable one; None where targets are numbers. Both are weighted
+    where samples have weights."""
+    losses, weights = _losses(model, outputs, split), split.weights
     if split.targets is None:
-        return judge(outputs, split.labels), float((outputs.argmax(axis=1) == split.labels).mean())
-    return judge(outputs, encode_targets(split.targets, model.target_scaling)), None
+        return _mean(losses, weights), _mean(outputs.argmax(axis=1) == split.labels, weights)
+    if split.target == "label":
+        return _mean(losses, weights), _mean(((outputs > 0.5) == split.targets).mean(axis=1), weights)
+    return _mean(losses, weights), None
 
 
 def loss_of_guessing(model: Model, split: Split) -> float:
     """Mean loss on a fitted split of predictions that are the same for every sample: all classes alike, or each
-    target's mean."""
-    from jitnet.kernels.loss import LOSS_KERNELS
-
-    judge = LOSS_KERNELS[model.config.loss].judge
+    target's mean, or its quantiles. Weighted where samples have weights."""
+    n, weights, shape = len(split), split.weights, model.config
     if split.targets is None:
-        outputs = model.config.out_features
-        return judge(np.broadcast_to(1.0 / outputs, (len(split), outputs)), split.labels)
-    targets = encode_targets(split.targets, model.target_scaling)
-    return judge(np.broadcast_to(targets.mean(axis=0), targets.shape), targets)
+        guess = np.full(shape.out_features, 1.0 / shape.out_features)
+    else:
+        targets = encode_targets(split.targets, model.target_scaling)
+        guess = np.average(targets, axis=0, weights=weights)
+        if "quantiles" in LOSSES[shape.loss].fields:
+            guess = np.quantile(targets, shape.quantiles, axis=0).T.reshape(-1)
+    return _mean(_losses(model, np.broadcast_to(guess, (n, len(guess))), split), weights)
+
+
+def _losses(model: Model, outputs: npt.NDArray[Any], split: Split) -> npt.NDArray[np.float64]:
+    """The loss of each sample, (n,)."""
+    from jitnet.kernels.loss import LOSS_KERNELS  # imports Numba, so it comes late
+
+    targets = split.labels if split.targets is None else encode_targets(split.targets, model.target_scaling)
+    found: npt.NDArray[np.float64] = LOSS_KERNELS[model.config.loss].judge(outputs, targets, model.config.loss_numbers)
+    return found
+
+
+def _mean(values: npt.NDArray[Any], weights: npt.NDArray[np.float64] | None) -> float:
+    return float(np.average(values, weights=weights))
 
 
 def check_scaling(model: Model, data: Dataset | Split) -> None:

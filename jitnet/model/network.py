@@ -13,13 +13,15 @@ import numpy.typing as npt
 
 from jitnet.config import (
     LAYERS,
+    LOSSES,
     MAX_THREADS,
-    TASKS,
+    TARGETS,
     Layer,
     ModelConfig,
     check_arguments,
     check_whole_number,
     layers_in_words,
+    losses_for,
 )
 from jitnet.config.checking import quoted
 from jitnet.datasets import Dataset, Scaling
@@ -27,7 +29,7 @@ from jitnet.datasets.columns import as_numbers
 from jitnet.datasets.dataset import is_shape
 from jitnet.datasets.kind import MOST_APART, peak, unlike
 from jitnet.datasets.labels import check_names
-from jitnet.datasets.targets import default_names
+from jitnet.datasets.targets import default_names, scale_targets
 from jitnet.errors import DataError, ModelError, OutputError
 from jitnet.model.encoding import decode_targets, encode
 from jitnet.model.file import StoredModel, read, write
@@ -56,10 +58,11 @@ class Model:
     """A fully connected network.
 
     config: its shape. weights: a (out_features, in_features) float32 array a layer, biases: (out_features,) float32;
-    both read-only, replaced whole by `set_parameters`. class_names: one a class; empty where targets are numbers.
+    both read-only, replaced whole by `set_parameters`. class_names: one a class; empty where targets are numbers or
+    yes/no labels.
     image_shape: (height, width) of a sample or None. scaling: how stored values become inputs. metadata: where it came
-    from, text by name. target_names: one a target, where targets are numbers. target_scaling: how those become what the
-    network is trained on, (target - offset) * scale; it predicts in the targets' unit.
+    from, text by name. target_names: one a target, where targets are numbers or labels. target_scaling: how numbers
+    become what the network is trained on, (target - offset) * scale; it predicts in the targets' unit.
     """
 
     def __init__(
@@ -128,6 +131,7 @@ class Model:
         metadata |= {"data": dataset.name, "data_source": dataset.source, "data_checksum": dataset.checksum}
         if dataset.given is None and unlike(dataset.scaling, dataset.train.images):
             metadata[OWN_SCALING] = "yes"
+        scaling = _scaling_of_targets(config, dataset) or dataset.target_scaling
         return cls(
             config,
             weights,
@@ -137,7 +141,7 @@ class Model:
             scaling=dataset.scaling,
             metadata=metadata,
             target_names=dataset.target_names,
-            target_scaling=dataset.target_scaling,
+            target_scaling=scaling,
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -160,7 +164,8 @@ class Model:
         lines.insert(1, "─" * len(lines[0]))
         names = list(self.class_names or self.target_names)
         shown = names if len(names) <= 12 else [*names[:10], "…", names[-1]]
-        lines.append(f"{'classes' if self.config.task == 'classify' else 'targets'}: {', '.join(shown)}")
+        kinds = {"class": "classes", "label": "labels", "number": "targets"}
+        lines.append(f"{kinds[self.config.target]}: {', '.join(shown)}")
         if self.image_shape is not None:
             lines.append(f"samples: images of {self.image_shape[0]}×{self.image_shape[1]}")
         if "data" in self.metadata:
@@ -183,7 +188,7 @@ class Model:
 
     def learns_targets(self, dataset: Dataset) -> bool:
         """The same of the scaling of targets that are numbers."""
-        found = None if dataset.given is None else dataset.given.target_scaling
+        found = _scaling_of_targets(self.config, dataset)
         if self.trained or found is None:
             return False
         return self.target_scaling == found or self.target_scaling is self._learned_targets
@@ -195,6 +200,13 @@ class Model:
     def begin_training(self) -> None:
         """Note that a training has begun: from now on the scaling belongs to the parameters."""
         self.metadata.pop(UNTRAINED, None)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The name of each column of predictions: of a class, a target, or a quantile of a target, as "price 0.1"."""
+        if self.config.outputs_per_target == 1:
+            return self.class_names or self.target_names
+        return tuple(f"{name} {level:g}" for name in self.target_names for level in self.config.quantiles)
 
     @property
     def is_named(self) -> bool:
@@ -276,12 +288,14 @@ class Model:
                 "data that it was trained on"
             )
 
-    def check_task(self, task: str, where: str) -> None:
-        """ModelError where data have classes and the network predicts numbers, or the other way round."""
-        if task != self.config.task:
+    def check_target(self, target: str, where: str) -> None:
+        """ModelError where data have targets of another kind, a name in `TARGETS`, than the network predicts."""
+        wanted = self.config.target
+        if target != wanted:
+            task = "label" if wanted == "label" else self.config.task
             raise ModelError(
-                f"{where}: its targets are {TASKS[task]}, the model predicts {TASKS[self.config.task]}; use the kind "
-                f"of data that it was trained on, or load it with task={self.config.task!r}"
+                f"{where}: its targets are {TARGETS[target]}, the model predicts {TARGETS[wanted]}; use the kind of "
+                f"data that it was trained on, or load it with task={task!r}"
             )
 
     def inputs(self, images: npt.ArrayLike) -> tuple[npt.NDArray[np.uint8], Floats]:
@@ -323,8 +337,9 @@ class Model:
             raise DataError(f"{reason}; {hint}")
 
     def predict(self, images: npt.ArrayLike, *, threads: int = 0) -> Floats:
-        """Predictions for samples as stored in a data set: not scaled. Probabilities (n, n_classes), or where targets
-        are numbers these, (n, n_targets) in their unit; float32.
+        """Predictions for samples as stored in a data set: not scaled. Probabilities (n, n_classes), or of yes
+        (n, n_labels), or where targets are numbers these, (n, n_targets) in their unit, of a network of quantiles each
+        of them one after another; float32. `output_names` names the columns.
 
         images: (n, in_features), (in_features,) or (n, height, width); uint8 or numbers, or a table of numbers.
         threads: how many at most; 0 chooses by the work. Raises ModelError where the samples' shape or type does not
@@ -350,7 +365,7 @@ class Model:
         """The network's outputs as predictions: probabilities as they are, targets in their unit."""
         if self.config.task == "classify":
             return outputs
-        return decode_targets(outputs, self.target_scaling).astype(np.float32)
+        return decode_targets(outputs, self.target_scaling, self.config.outputs_per_target).astype(np.float32)
 
     def activations(self, images: npt.ArrayLike) -> list[Floats]:
         """What each layer computes for samples, first to last: an (n, units) float32 array a layer.
@@ -430,24 +445,25 @@ def _first_parameters(config: ModelConfig) -> dict[str, Floats]:
 def _names(config: ModelConfig, names: Sequence[str], kind: str) -> tuple[str, ...]:
     """Names of the outputs, one a class or one a target; nothing where the network has none of that kind. kind: "class"
     or "target"."""
-    if (kind == "class") != (config.task == "classify"):
+    count = config.n_classes if kind == "class" else config.n_targets
+    if count is None:
         if names:
-            raise ModelError(f"{kind}_names: the network predicts {TASKS[config.task]}; leave them out")
+            raise ModelError(f"{kind}_names: the network predicts {TARGETS[config.target]}; leave them out")
         return ()
     try:
         checked = check_names(names, f"{kind}_names", kind)
     except DataError as error:
         raise ModelError(str(error)) from None
     if not checked:
-        return (_numbered if kind == "class" else default_names)(config.out_features)
-    if len(checked) != config.out_features:
-        raise ModelError(f"{kind}_names: there are {len(checked)}; expected {config.out_features}, one a {kind}")
+        return (_numbered if kind == "class" else default_names)(count)
+    if len(checked) != count:
+        raise ModelError(f"{kind}_names: there are {len(checked)}; expected {count}, one a {kind}")
     return checked
 
 
 def _check_target_scaling(config: ModelConfig, scaling: Scaling) -> None:
     for name, part in (("offset", scaling.offset), ("scale", scaling.scale)):
-        if np.shape(part) not in ((), (config.out_features,)) or not np.isfinite(part).all():
+        if np.shape(part) not in ((), (config.n_targets,)) or not np.isfinite(part).all():
             raise ModelError(f"target_scaling: {name} is {quoted(part)}; expected a finite number, or one a target")
     if not np.all(scaling.scale):
         raise ModelError(f"target_scaling: scale is {quoted(scaling.scale)}; expected numbers other than zero")
@@ -455,11 +471,12 @@ def _check_target_scaling(config: ModelConfig, scaling: Scaling) -> None:
 
 def _check_sizes(config: ModelConfig, dataset: Dataset) -> None:
     """ModelError where a data set has not the features, classes or targets that a config says."""
-    field = "n_classes" if dataset.task == "classify" else "n_targets"
-    if dataset.task != config.task:
+    field = "n_classes" if dataset.target == "class" else "n_targets"
+    if dataset.target != config.target:
+        loss = "" if dataset.target == "class" else f" and loss={losses_for(dataset.target)[0]!r}"
         raise ModelError(
-            f"{dataset.name}: its targets are {TASKS[dataset.task]}, those of the config are {TASKS[config.task]}; "
-            f"give {field}=data.{field}"
+            f"{dataset.name}: its targets are {TARGETS[dataset.target]}, those of the config are "
+            f"{TARGETS[config.target]}; give {field}=data.{field}{loss}"
         )
     if dataset.in_features != config.in_features:
         raise ModelError(
@@ -473,6 +490,17 @@ def _check_sizes(config: ModelConfig, dataset: Dataset) -> None:
             f"{dataset.name}: there {'is' if found == 1 else 'are'} {counted}, the config says {expected}; give "
             f"{field}=data.{field}"
         )
+
+
+def _scaling_of_targets(config: ModelConfig, dataset: Dataset) -> Scaling | None:
+    """How targets become what a loss needs, as the rows to train on show it; None where there are none, or the caller
+    chose how."""
+    found = None if dataset.given is None else dataset.given.target_scaling
+    if dataset.train.targets is None:
+        return None
+    if dataset.target == "number" and (found is None or found != dataset.target_scaling):
+        return None
+    return scale_targets(dataset.train.targets, LOSSES[config.loss].scaling)
 
 
 def _numbered(count: int) -> tuple[str, ...]:

@@ -35,7 +35,8 @@ class Recognition:
 def check_takes_pictures(model: Model) -> None:
     """ModelError where a model was not trained on grey images: no picture can be converted to its data's form."""
     if not model.class_names:
-        raise ModelError("the model predicts numbers, not classes: call its `predict` from Python")
+        found = "yes/no labels" if model.config.target == "label" else "numbers"
+        raise ModelError(f"the model predicts {found}, not classes: call its `predict` from Python")
     data = model.metadata.get("data", "")
     trained = f"it was trained on {f'{data}, ' if data else ''}"
     if model.image_shape is None:

@@ -97,6 +97,9 @@ def evaluation(
     if result.task == "regress":
         _numbers_evaluation(console, result, images, image_shape, data)
         return
+    if not result.confusion.size:
+        _labels_evaluation(console, result, data)
+        return
     wrong = result.n - round(result.accuracy * result.n)
     accuracy = Text(f"{result.accuracy:.2%}", style="bold green")
     pairs: list[tuple[str, str | Text]] = []
@@ -111,16 +114,7 @@ def evaluation(
     ]
     facts(console, pairs)
     console.print()
-    rows: list[list[Cell]] = [
-        [score.name, _percent(score.precision), _percent(score.recall), _percent(score.f1), score.support]
-        for score in result.classes
-    ]
-    table(
-        console,
-        ["class", "precision", "recall", "F1", "samples"],
-        rows,
-        spare=["samples", "precision", "recall"],
-    )
+    _scores(console, result, "class")
     console.print()
     names = [score.name for score in result.classes]
     matrix = _matrix(console, result.confusion, names) if len(names) <= MATRIX_CLASSES else None
@@ -138,6 +132,32 @@ def evaluation(
             for mistake in result.mistakes
         ]
         pictures(console, list(shown), captions)
+
+
+def _scores(console: Console, result: "Evaluation", kind: str) -> None:
+    rows: list[list[Cell]] = [
+        [score.name, _percent(score.precision), _percent(score.recall), _percent(score.f1), score.support]
+        for score in result.classes
+    ]
+    table(console, [kind, "precision", "recall", "F1", "samples"], rows, spare=["samples", "precision", "recall"])
+
+
+def _labels_evaluation(console: Console, result: "Evaluation", data: Mapping[str, Any] | None) -> None:
+    """Of labels that are each yes or no."""
+    count = len(result.classes)
+    wrong = result.n * count - round(result.accuracy * result.n * count)
+    accuracy = Text(f"{result.accuracy:.2%}", style="bold green")
+    pairs: list[tuple[str, str | Text]] = []
+    if data is not None:
+        part = f"{PARTS[data['part']]}, {data['n']:,} row{'s' * (data['n'] != 1)}, {count:,} label{'s' * (count != 1)}"
+        pairs.append(("data", Text.assemble((data["name"], "bold"), f": {part}")))
+    pairs += [
+        ("accuracy", accuracy.append(f" ({wrong:,} of {result.n * count:,} labels wrong)", style="not bold default")),
+        ("loss", f"{result.loss:.4f}"),
+    ]
+    facts(console, pairs)
+    console.print()
+    _scores(console, result, "label")
 
 
 def _numbers_evaluation(

@@ -106,7 +106,15 @@ def make_plan(
 
     def on(threads: int) -> tuple[Step, Layout]:
         step = Step(
-            model.config, config, batch_size, threads, share if sparse else 1.0, sparse, bytes_per_input, columns
+            model.config,
+            config,
+            batch_size,
+            threads,
+            share if sparse else 1.0,
+            sparse,
+            bytes_per_input,
+            columns,
+            samples.weights is not None,
         )
         return step, lay_out(
             model.config, batch_size, threads, skips_zeros=sparse, training=True, dropout=(*rates, 0.0)
@@ -192,8 +200,16 @@ def plain_values(model: Model, scaling: Scaling | None = None) -> npt.NDArray[np
 
 
 def data_of(split: Split, model: Model, plan: Plan, *, scaling: Scaling | None = None, **options: Any) -> Data:
-    """A split as the loop walks it."""
+    """A split as the loop walks it; its weights have the mean 1."""
     images, features = encode(split.images, scaling or model.scaling)
     if split.targets is not None:
         options["targets"] = encode_targets(split.targets, model.target_scaling)
-    return make_data(images, features, split.labels, skips_zeros=plan.skips_zeros, threads=plan.threads, **options)
+    return make_data(
+        images,
+        features,
+        split.labels,
+        weights=split.weights,
+        skips_zeros=plan.skips_zeros,
+        threads=plan.threads,
+        **options,
+    )

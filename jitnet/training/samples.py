@@ -40,6 +40,7 @@ class NewSamples:
                     f"distort grey images of one byte a pixel; this data lacks {lacking}"
                 )
         self._labels = np.require(split.labels, np.int32, ["C", "W"])
+        self._weights = split.weights
         self._targets = None if split.targets is None else encode_targets(split.targets, model.target_scaling)
         self._plan, self._maker = plan, SampleMaker(images, features, image_shape, config, plan.threads)
         self.counting = np.zeros(0, np.int32)
@@ -61,6 +62,7 @@ class NewSamples:
             skips_zeros=plan.skips_zeros,
             threads=plan.threads,
             targets=None if self._targets is None else self._targets[indices],
+            weights=None if self._weights is None else self._weights[indices],
             entries=self._entries,
             times=times,
         )

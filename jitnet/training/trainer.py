@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from jitnet.config import LOSSES, TrainConfig, check_arguments, check_callback, describe_fields
 from jitnet.datasets import Dataset, Split, hold_out, stratified_split
-from jitnet.datasets.targets import check_spread, standardise_targets
+from jitnet.datasets.targets import check_spread, scale_targets
 from jitnet.engine.ownership import MEETINGS
 from jitnet.engine.program import Program
 from jitnet.engine.state import Run
@@ -30,6 +30,7 @@ from jitnet.training.pace import Pace
 from jitnet.training.plan import Plan, begin_run, check_cores, data_of, make_plan, on_threads, plain_values
 from jitnet.training.samples import NewSamples
 from jitnet.training.stopping import EarlyStopping
+from jitnet.training.weighting import evaluating_weights, training_weights
 
 if TYPE_CHECKING:
     from jitnet.compiler.reference import Struct
@@ -75,6 +76,8 @@ class Trainer:
 
     What is learned from data is learned from the rows that are trained on: with held-out rows, the scaling of a model
     on which no training has begun is found again without them. A trained model keeps the scaling that it has.
+    Where samples or classes have weights, the losses and accuracies of training are weighted means; those of held-out
+    and test data are weighted by their samples' weights alone.
     """
 
     def __init__(
@@ -98,12 +101,17 @@ class Trainer:
             check_scaling(model, dataset.train)
         self.model, self.dataset, self.config = model, dataset, config
         self._image_shape = dataset.image_shape
-        self._training, self._held_out, self._test = self._split()
+        training, held_out, test = self._split()
+        left = f"{dataset.source}{', without the rows that are held out' * bool(config.val_split)}"
+        weights = training_weights(training, config.class_weight, model.class_names, left)
+        self._training = replace(training, weights=weights)
+        self._held_out = evaluating_weights(held_out, f"{dataset.source}, held-out rows")
+        self._test = evaluating_weights(test, f"{dataset.source}, test data")
         if self._training.targets is not None and config.val_split:
-            left = f"{dataset.source}, without the rows that are held out"
-            check_spread(self._training.targets, model.target_names, left)
+            if self._training.target == "number":
+                check_spread(self._training.targets, model.target_names, left)
             if model.learns_targets(dataset):
-                model.learn_targets(standardise_targets(self._training.targets))
+                model.learn_targets(scale_targets(self._training.targets, LOSSES[model.config.loss].scaling))
         self._scalings = model.scaling, model.target_scaling
         if config.target_accuracy and self._held_out is None and dataset.test is None:
             raise UsageError.of_fields(
@@ -298,13 +306,17 @@ class Trainer:
         samples = min(done * self._batch_size, len(self._order))
         loss, accuracy = totals[:2] / samples
         pace = samples / max(seconds, 1e-9)
-        share = float(accuracy) if self._counts_hits else None
+        share = float(accuracy) / self.model.config.guesses if self._counts_hits else None
         return StepReport(epoch, self.config.epochs, done, self.n_steps, pace, float(loss), share)
 
     @property
     def _counts_hits(self) -> bool:
         """Whether there is an accuracy: not where targets are numbers."""
         return "accuracy" in LOSSES[self.model.config.loss].metrics
+
+    def _share(self, totals: npt.NDArray[np.float64], samples: int) -> float | None:
+        """The share of right guesses; None where there is none."""
+        return float(totals[1] / (samples * self.model.config.guesses)) if self._counts_hits else None
 
     @property
     def measures_threads(self) -> bool:
@@ -496,7 +508,7 @@ class Trainer:
         samples, struct = prepared
         totals = np.zeros(3)
         self._run_steps(struct, 0, totals)
-        return float(totals[0] / samples), float(totals[1] / samples) if self._counts_hits else None
+        return float(totals[0] / samples), self._share(totals, samples)
 
     def _report(self, epoch: int, totals: npt.NDArray[np.float64], seconds: float) -> EpochReport:
         samples = min(self.n_steps * self._batch_size, len(self._training))
@@ -506,7 +518,7 @@ class Trainer:
         return EpochReport(
             epoch,
             float(totals[0] / samples),
-            float(totals[1] / samples) if self._counts_hits else None,
+            self._share(totals, samples),
             test_loss,
             test_accuracy,
             val_loss,
