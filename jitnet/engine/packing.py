@@ -53,7 +53,7 @@ def pack_trained(
     params: Floats, records: Records[ParameterRecord], config: ModelConfig, values: Mapping[str, Floats]
 ) -> None:
     """Write what `unpack_trained` returned into `params`."""
-    for record, layer, name in _described(records, config):
+    for record, layer, name in described(records, config):
         _write(params, record, values[trained_key(layer, name)])
 
 
