@@ -171,7 +171,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
             TrainConfig,
             "class_weight",
             ("--class-weight",),
-            "For example cat=1,dog=2.5. Tests and held-out data count every sample alike.",
+            "For example cat=1,dog=2.5. What is tested and held out is not weighted by it.",
         ),
         Field(TrainConfig, "ema", ("--ema",), "The averages are evaluated and saved in place of the weights."),
     ),
@@ -322,8 +322,9 @@ def task_advice(command: str = "") -> "TaskAdvice":
     from jitnet.datasets import TaskAdvice
 
     losses = f"{command}--loss {any_of(losses_of('regress'))}"
+    yes_no = f"{command}--loss {any_of(losses_for('label'))}"
     return TaskAdvice(
-        f"expected classes, or {losses} where these are numbers to predict",
+        f"expected classes, or {losses} where these are numbers to predict, or {yes_no} where each is yes or no",
         "if they are classes, correct it",
         f"{command}--task classify where these are classes",
     )

@@ -123,7 +123,7 @@ LOSSES: dict[str, Loss] = {
         {},
     ),
     "huber": Loss(
-        "half the squared difference to the target up to a distance of huber_delta, linear beyond it",
+        "half the squared difference to the target, from a distance on linear; outliers count less",
         "number",
         "identity",
         _ERRORS,
