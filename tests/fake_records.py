@@ -1,5 +1,6 @@
 """Records as the training rooms make them, filled by hand, to be shown."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -7,7 +8,17 @@ from typing import Any
 import numpy as np
 
 from jitnet.datasets import ClassShare, Description, Listing, Sample
-from jitnet.evaluation import Deviation, Evaluation, TargetScore
+from jitnet.evaluation import (
+    Deviation,
+    Evaluation,
+    QuantileScore,
+    TargetScore,
+    calibration,
+    label_scores,
+    ranking_score,
+    target_score,
+)
+from jitnet.model.fit import Commonest
 from jitnet.training.history import EpochReport
 
 FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
@@ -92,6 +103,8 @@ def evaluation(names: tuple[str, ...] = DIGITS, n_mistakes: int = 10) -> SimpleN
         SimpleNamespace(index=100 + 7 * i, label=i % n, predicted=(i + 1) % n, probability=0.999 - i / 100)
         for i in range(n_mistakes)
     )
+    chances = generator.random(500).round(2)
+    truths = generator.random(500) < chances
     total = int(confusion.sum())
     accuracy = right.sum() / total
     return SimpleNamespace(
@@ -102,13 +115,44 @@ def evaluation(names: tuple[str, ...] = DIGITS, n_mistakes: int = 10) -> SimpleN
         classes=classes,
         confusion=confusion,
         mistakes=mistakes,
+        commonest=Commonest(names[0], 0.1135),
+        never_predicted=(),
+        calibration=calibration(truths, chances),
+        ranking=ranking_score(names[1], truths, chances) if n == 2 else None,
     )
 
 
 def numbers_evaluation(names: tuple[str, ...] = ("width in mm", "height"), n: int = 5) -> Evaluation:
-    scores = tuple(TargetScore(name, 12.3456, 9.8765, 0.9123) for name in names)
+    true = np.random.default_rng(1).normal(1000, 40, 300)
+    residuals = target_score("", true, true + np.random.default_rng(2).normal(0, 12, 300)).residuals
+    scores = tuple(TargetScore(name, 12.3456, 9.8765, 0.9123, -0.1234, residuals) for name in names)
     far = tuple(Deviation(7 * k, tuple(1000.25 for _ in names), tuple(987.5 for _ in names)) for k in range(n))
-    return Evaluation(0.0812, 360, "regress", rmse=12.3456, mae=9.8765, r2=0.9123, targets=scores, deviations=far)
+    return Evaluation(
+        0.0812, 360, "regress", rmse=12.3456, mae=9.8765, r2=0.9123, bias=-0.1234, targets=scores, deviations=far
+    )
+
+
+def quantiles_evaluation() -> Evaluation:
+    found = numbers_evaluation()
+    quantiles = tuple(QuantileScore(level, level + 0.0125, 3.25) for level in (0.1, 0.5, 0.9))
+    return replace(found, targets=tuple(replace(score, quantiles=quantiles) for score in found.targets))
+
+
+def labels_evaluation(names: tuple[str, ...] = ("red", "round", "never seen")) -> Evaluation:
+    generator = np.random.default_rng(3)
+    chances = generator.random((200, len(names))).round(2)
+    truths = generator.random(chances.shape) < chances
+    chances[:, -1] /= 2
+    return Evaluation(
+        0.5,
+        200,
+        "classify",
+        0.75,
+        label_scores(names, truths, chances),
+        commonest=Commonest("what is commonest of each label", 0.625),
+        never_predicted=names[-1:],
+        calibration=calibration(truths.ravel(), chances.ravel()),
+    )
 
 
 def images(n: int = 200, size: int = 28) -> np.ndarray:

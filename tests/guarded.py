@@ -133,11 +133,13 @@ def _guard_compiled_loops() -> None:
 
 
 def _guard_engine() -> None:
-    from jitnet.engine import allocation, arena, setup
+    from jitnet.engine import allocation, arena, sample_maker
+    from jitnet.machine import pages
 
-    arena.zeroed = allocation.zeroed = lambda *wanted: [np.zeros(count, kind) for count, kind in wanted]
+    zeroed: Any = lambda *wanted: [np.zeros(count, kind) for count, kind in wanted]  # noqa: E731
+    arena.zeroed = allocation.zeroed = sample_maker.zeroed = zeroed
     arena.Buffer.take = lambda self, count: np.zeros(count, self._array.dtype)
-    setup._small_pages = np.zeros
+    pages._mapped = lambda n_bytes, huge: np.zeros(n_bytes, np.uint8)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -191,6 +191,12 @@ def main() -> None:
         for augment in DISTORTIONS:
             make_samples(height, width, TrainConfig(augment=augment, input_dropout=0.2), number % 3 + 1)
         make_samples(height, width, TrainConfig(input_dropout=0.5), number % 3 + 1)
+    ownership._MEETING_FLOP = 0  # in pieces of units and samples
+    for inputs in ("sparse", "dense", "floats"):
+        options = {"inputs": inputs, "threads": 3, "optimizer": "momentum", "dropout": (0.5, 0.5)}
+        train((3 * TILE_ROWS + 1, 5 * PANEL, PANEL + 1, 3), 2 * PANEL + 5, 3 * PANEL, **options)
+        train((TILE_ROWS - 1, 5 * PANEL, 5 * PANEL, 2 * PANEL + 1), PANEL + 1, 2 * PANEL + 2, residual=True, **options)
+        train((COPIED_FROM + 1, 4 * PANEL + 1, 7), COPIED_SAMPLES + 3, COPIED_SAMPLES + 3, inputs=inputs, threads=3)
     say("done")
 
 

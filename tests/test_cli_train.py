@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,10 @@ from jitnet import runs
 from jitnet.cli import run
 from jitnet.datasets import convert, from_arrays, load
 from jitnet.errors import DivergedError
+from jitnet.machine.host import describe_machine
+from jitnet.model import Model
+from jitnet.training import trainer as trainer_module
+from jitnet.training.pace import Pace
 from jitnet.training.trainer import EpochReport, Trainer
 
 METRICS = ("epoch", "train_loss", "train_accuracy", "test_accuracy", "seconds", "samples_per_second", "learning_rate")
@@ -110,7 +115,36 @@ def test_json_is_one_document(call):
     assert document["model"]["hidden"] == [8]
     machine, reason = document["machine"], document["threads_reason"]
     assert reason.startswith(f"{document['threads']} of {machine['cores']} core")
+    kept = json.loads((Path(document["run"]) / "config.json").read_text())
+    assert (kept["threads"], kept["threads_reason"]) == (document["threads"], reason)
     assert err.count("\nepoch ") + err.startswith("epoch ") == 2
+
+
+@pytest.mark.skipif(describe_machine().affinity < 2, reason="needs two cores")
+def test_the_run_s_record_has_the_threads_that_were_chosen_at_the_end(call, monkeypatch):
+    class Ending(Pace):
+        """Begins on two threads and finds one faster."""
+
+        def note(self, *arguments: float) -> None:
+            super().note(*arguments)
+            if self.chooses:
+                self._times |= {1: deque([1e-6] * 3), 2: deque([2e-6] * 3)}
+                self.best = self.threads = 1
+
+    monkeypatch.setattr(trainer_module, "Pace", Ending)
+    begun, write = [], runs.Run.write_config
+
+    def noted(folder: runs.Run, config: dict[str, object]) -> None:
+        begun.append(config["threads"])
+        write(folder, config)
+
+    monkeypatch.setattr(runs.Run, "write_config", noted)
+    options = ["--epochs", "2", "--hidden", "512", "--batch-size", "512", "--out", "r"]
+    code, _, _ = call("train", "--data", "digits", *options)
+    kept = json.loads(Path("r/config.json").read_text())
+    assert (code, begun[0], kept["threads"]) == (0, 2, 1)
+    assert kept["threads_reason"].startswith("1 of ")
+    assert "tried 2, 1; a step took 1 µs on 1, 2 on 2" in kept["threads_reason"]
 
 
 def test_quiet_shows_results_only(call):
@@ -330,6 +364,73 @@ def test_a_column_of_distinct_numbers_as_labels_is_noticed(call):
     assert "nearly every row has a different class" in " ".join(call("data", "info", "x.csv").out.split())
     np.savetxt("x.csv", rows[:, ::-1], "%.6g", ",")
     assert call("train", "--data", "x.csv", "--epochs", "10", "--hidden", "4").err == ""
+
+
+def test_train_and_eval_show_what_always_predicting_the_commonest_class_gives(call):
+    table("three.csv", "cat cat eel dog cat")
+    table("test.csv", "cat eel eel dog", 40)
+    options = ("--data", "three.csv", "--test-data", "test.csv", "--epochs", "2", "--out")
+    shown = call("train", *options, "run", "--quiet").out
+    assert "; always predicting eel gives 50.00%" in next(line for line in shown.splitlines() if "best test" in line)
+    document = json.loads(call("train", *options, "again", "--json").out)
+    assert document["commonest"]["test"] == {"name": "eel", "share": 0.5}
+    assert document["commonest"]["train"] == {"name": "cat", "share": 0.6}
+    shown = call("eval", "run").out
+    assert "; always predicting eel gives 50.00%" in next(line for line in shown.splitlines() if "accuracy" in line)
+    assert "): share right" in shown
+    document = json.loads(call("eval", "run", "--json").out)
+    assert document["commonest"] == {"name": "eel", "share": 0.5}
+    assert sum(one["n"] for one in document["calibration"]["bins"]) == document["n"] == 40
+    assert document["ranking"] is None
+
+
+def test_eval_ranks_two_classes_and_names_the_one_that_is_never_predicted(call):
+    table("two.csv", "cat dog")
+    call("train", "--data", "two.csv", "--epochs", "10", "--out", "run", "--quiet")
+    shown = call("eval", "run").out
+    for said in ("ROC AUC", "average precision", "Brier score", "dog is predicted where", "): share of dog"):
+        assert said in shown
+    document = json.loads(call("eval", "run", "--json").out)
+    assert (document["ranking"]["positive"], document["ranking"]["roc_auc"]) == ("dog", 1.0)
+    assert len(document["ranking"]["thresholds"]) == 9
+    model = Model.load(Path("run/model.safetensors"))
+    model.set_parameters(model.weights, [*model.biases[:-1], np.array([99.0, -99.0], np.float32)])
+    model.save(Path("one.safetensors"))
+    shown = call("eval", "one.safetensors", "--data", "two.csv").out
+    assert re.search(r"^never predicted +dog$", shown, re.MULTILINE)
+    assert json.loads(call("eval", "one.safetensors", "--data", "two.csv", "--json").out)["never_predicted"] == ["dog"]
+
+
+def test_eval_draws_numbers(call):
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(60, 3)).astype(np.float32)
+    np.savez(
+        "numbers.npz", x_train=rows, y_train=rows[:, 0] * 2.5 + 7.25, x_test=rows[:20], y_test=rows[:20, 0] * 2.5 + 7
+    )
+    assert call("train", "--data", "numbers.npz", "--epochs", "2", "--out", "run", "--quiet").code == 0
+    shown = call("eval", "run").out
+    assert re.search("^target: predicted by true +target: samples by residual$", shown, re.MULTILINE)
+    [target] = json.loads(call("eval", "run", "--json").out)["targets"]
+    assert (sum(target["residuals"]["counts"]), len(target["residuals"]["points"])) == (20, 20)
+    predicted, true = (np.array(target["residuals"]["points"])[:, k] for k in (1, 0))
+    assert target["bias"] == pytest.approx((predicted - true).mean())
+
+
+def test_eval_scores_labels_and_quantiles(call):
+    rows = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+    np.savez("labels.npz", x_train=rows, y_train=rows[:, :2] > 0.5, x_test=rows[:20], y_test=rows[:20, :2] > 0.5)
+    options = ("--data", "labels.npz", "--loss", "binary-cross-entropy", "--epochs", "2", "--out", "labels", "--quiet")
+    assert "; always predicting what is commonest of each label gives" in call("train", *options).out
+    shown = " ".join(call("eval", "labels").out.split())
+    assert re.search(r"\(\d+ of 40 labels wrong\); always predicting what is commonest of each label gives \d", shown)
+    document = json.loads(call("eval", "labels", "--json").out)
+    assert {"accuracy", "commonest", "roc_auc", "average_precision", "brier"} <= document["classes"][1].keys()
+    np.savez("numbers.npz", x_train=rows, y_train=rows[:, 0] * 2.5, x_test=rows[:20], y_test=rows[:20, 0] * 2.5)
+    options = ("--loss", "quantile", "--quantiles", "0.2,0.8", "--epochs", "2", "--out", "quantiles", "--quiet")
+    assert call("train", "--data", "numbers.npz", *options).code == 0
+    assert "at or below" in call("eval", "quantiles").out
+    [target] = json.loads(call("eval", "quantiles", "--json").out)["targets"]
+    assert [one["level"] for one in target["quantiles"]] == [0.2, 0.8]
 
 
 def test_eval_as_json_agrees_with_training(call, trained):

@@ -6,7 +6,7 @@ from loop import Loop, Problem
 from tables import OPTIMIZER_OPTIONS
 
 from jitnet.engine import ownership
-from jitnet.machine.blocks import LANES, PANEL, PARTIAL_UNITS
+from jitnet.machine.blocks import LANES, PANEL, PARTIAL_UNITS, TILE_ROWS
 
 WIDE = 8 * PANEL + 3
 NETWORKS = [(70, WIDE), (70, WIDE, 10), (40, WIDE, 2 * PANEL + 1, 5), (33, WIDE, PANEL, 3 * PANEL, 7)]
@@ -128,6 +128,59 @@ def test_in_many_parts_also_on_fewer_cores(widths, batch_size, options):
                 same(results, expected)
                 most = max(most, *parts)
         assert most == MANY_PARTS[-1]
+
+
+IN_PIECES = {
+    "digits": ((64, 48, 10), {"optimizer": "adam", **OPTIMIZER_OPTIONS["adam"], "dropout": (0.5,)}),
+    "SGD": ((64, 48, 10), {}),
+    "layers": (
+        (20, 3 * PANEL, 2 * PANEL, 2 * PANEL, 10),
+        {"optimizer": "momentum", "residual": True, "activation": "gelu", "dropout": (0.2, 0.0, 0.5), "ema": 0.9},
+    ),
+    "late": ((20, 3 * PANEL, PANEL + 1, 7), {"clip_norm": 0.1, "max_norm": 0.3, "ema": 0.9}),
+    "logits by samples": ((20, 7 * PANEL, 2 * PANEL + 1), {"loss": "squared-error"}),
+    "no hidden layer": ((33 * TILE_ROWS + 1, 10), {}),
+}
+"""Networks that have fewer groups of units than a large batch has parts."""
+
+
+@pytest.mark.parametrize("inputs", ["dense", "sparse"])
+@pytest.mark.parametrize("name", IN_PIECES)
+def test_in_pieces_of_units_and_samples(name, inputs, monkeypatch):
+    monkeypatch.setattr(ownership, "_MEETING_FLOP", 0)
+    widths, options = IN_PIECES[name]
+    batch_size = 33 * PANEL + 5
+    problem = Problem(widths, 2 * batch_size - 7)
+    expected, _ = bits(problem, batch_size, inputs=inputs, epochs=1, **options)
+    assert np.isfinite(expected[0]).all()
+    for threads in MANY_PARTS if name == "digits" else (3, 33):
+        loop = Loop(problem, batch_size, inputs=inputs, threads=threads, **options)
+        assert loop.layout.network.in_pieces == (threads > 2)  # two parts have a group of units each
+        assert max(line.parts for line in loop.program.lines) == threads
+        results, _ = bits(problem, batch_size, inputs=inputs, epochs=1, threads=threads, **options)
+        same(results, expected)
+
+
+def test_in_pieces_where_columns_are_marked_once_for_all_parts(monkeypatch):
+    monkeypatch.setattr(ownership, "_MEETING_FLOP", 0)
+    problem, batch_size = Problem((64, 48, 10), 90 + PANEL), 90 + PANEL
+    expected, _ = bits(problem, batch_size, inputs="sparse")
+    for price in (-np.inf, np.inf):
+        monkeypatch.setattr(ownership, "_HANDING_FLOP", price)
+        loop = Loop(problem, batch_size, inputs="sparse", threads=5)
+        assert loop.layout.network.in_pieces
+        assert any(line.operation == "mark" for line in loop.program.lines) == (price < 0)
+        same(bits(problem, batch_size, inputs="sparse", threads=5)[0], expected)
+
+
+@pytest.mark.parametrize("options", [{"norm": "layer"}, {"input_scale": True}], ids=str)
+def test_a_layer_that_needs_all_samples_of_a_unit_is_never_in_pieces(options, monkeypatch):
+    monkeypatch.setattr(ownership, "_MEETING_FLOP", 0)
+    loop = Loop(Problem((64, 48, 10), 200), 200, threads=5, **options)
+    kind = "layer_norm" if "norm" in options else "input_scale"
+    assert not any("pieces" in line.split for line in loop.program.lines)
+    forward = next(line for line in loop.program.lines if line.operation == "forward")
+    assert forward.reason == f"2 groups of units, which {kind} cannot do in pieces"
 
 
 def test_the_gradient_s_norm_is_summed_in_blocks_of_one_size(monkeypatch):

@@ -42,6 +42,8 @@ TRAININGS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "zero-skipping, no hidden layer": ((PANEL,), {"inputs": "sparse"}),
     "dense": ((4 * PANEL, PANEL), {}),
     "dense, two parts": ((4 * PANEL, 2 * PANEL), {"threads": 2}),
+    "dense, in pieces": ((5 * PANEL, PANEL), {"threads": 2, "dropout": (0.25,)}),
+    "zero-skipping, in pieces": ((5 * PANEL, 5 * PANEL, PANEL), {"inputs": "sparse", "threads": 2, "residual": True}),
     "floats, no hidden layer": ((PANEL,), {"inputs": "floats"}),
     "adam, dropout": ((2 * PANEL, 2 * PANEL, 2 * PANEL), {"optimizer": "adam", "dropout": (0.25, 0.5)}),
     "everything late": ((2 * PANEL, PANEL), {"clip_norm": 0.1, "max_norm": 0.3, "ema": 0.9, "activation": "gelu"}),
@@ -138,9 +140,13 @@ def images(n: int) -> Any:
 def trained(name: str) -> Iterator[Row]:
     """Two steps' worth of lines, one after the other; and of some those that measure."""
     widths, options = TRAININGS[name]
-    price, ownership._HANDING_FLOP = ownership._HANDING_FLOP, -np.inf if "together" in name else ownership._HANDING_FLOP
+    prices = ownership._HANDING_FLOP, ownership._MEETING_FLOP
+    if "together" in name:
+        ownership._HANDING_FLOP = -np.inf
+    if "in pieces" in name:
+        ownership._MEETING_FLOP = 0
     yield from trained_so(name, widths, options)
-    ownership._HANDING_FLOP = price
+    ownership._HANDING_FLOP, ownership._MEETING_FLOP = prices
 
 
 def trained_so(name: str, widths: tuple[int, ...], options: dict[str, Any]) -> Iterator[Row]:

@@ -15,7 +15,7 @@ from numba import config
 from jitnet.engine import ownership
 from jitnet.engine.loop import perform
 from jitnet.engine.program import evaluating
-from jitnet.machine.blocks import LANES, PANEL, PARTIAL_UNITS
+from jitnet.machine.blocks import LANES, PANEL, PARTIAL_UNITS, TILE_ROWS
 
 pytestmark = [
     pytest.mark.small,
@@ -42,6 +42,17 @@ def _every_part_pays(monkeypatch):
     """Small networks are split too: as if a region cost nothing. Columns are marked once for all."""
     monkeypatch.setattr(ownership, "_REGION_FLOP", 1)
     monkeypatch.setattr(ownership, "_HANDING_FLOP", -np.inf)
+
+
+UNEVEN = 5 * PANEL
+IN_PIECES = {
+    "partials": ((7, UNEVEN, 3), {}),
+    "two layers": ((5, UNEVEN, UNEVEN, 3), {"optimizer": "adam", "dropout": (0.5, 0.5), "residual": True}),
+    "no hidden layer": ((2 * TILE_ROWS + 1, PANEL), {"ema": 0.9}),
+    "many outputs": ((5, UNEVEN, 2 * PANEL), {"optimizer": "momentum"}),
+    "late": ((5, UNEVEN, 3), {"clip_norm": 0.1, "max_norm": 0.3, "ema": 0.9}),
+}
+"""Networks whose groups of units two parts cannot share evenly; and of one group."""
 
 
 class Region(NamedTuple):
@@ -90,6 +101,23 @@ def crossed(one, other):
 def test_parts_meet_where_they_must_and_nowhere_else(name, inputs):
     widths, options = NETWORKS[name]
     each = Loop(Problem(widths, 3 * BATCH), BATCH, inputs=inputs, threads=PARTS, **options)
+    assert not each.layout.network.in_pieces
+    assert_meetings(each)
+
+
+@pytest.mark.parametrize("inputs", ["dense", "sparse"])
+@pytest.mark.parametrize("name", IN_PIECES)
+def test_parts_meet_where_they_must_in_pieces_too(name, inputs, monkeypatch):
+    monkeypatch.setattr(ownership, "_MEETING_FLOP", 0)
+    widths, options = IN_PIECES[name]
+    batch = 2 * PANEL
+    each = Loop(Problem(widths, 3 * batch), batch, inputs=inputs, threads=PARTS, **options)
+    assert each.layout.network.in_pieces
+    assert_meetings(each)
+
+
+def assert_meetings(each):
+    """Nothing of a region needs what another part makes in it, and every meeting is needed."""
     for program in (each.program, evaluating(each.step, each.layout)):
         regions = list(walked(each, program))
         assert max(line.parts for line in program.lines) == PARTS

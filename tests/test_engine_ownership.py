@@ -12,14 +12,15 @@ from jitnet.config import ModelConfig, TrainConfig
 from jitnet.engine import ownership
 from jitnet.engine.allocation import allocate
 from jitnet.engine.layout import lay_out
+from jitnet.engine.operations import OPERATIONS
 from jitnet.engine.ownership import SPLITS, Parts, choose_parts, partial_sums
 from jitnet.engine.program import Step, evaluating, training
 from jitnet.engine.state import Batch, empty_run
-from jitnet.machine.blocks import LANES, PANEL, PARTIAL_UNITS, UPDATE_BLOCK
+from jitnet.machine.blocks import LANES, PANEL, PARTIAL_UNITS, TILE_ROWS, UPDATE_BLOCK
 
 pytestmark = pytest.mark.small
 
-assigned_range = direct(ownership.assigned_range)
+assigned_range, next_piece = direct(ownership.assigned_range), direct(ownership.next_piece)
 
 WIDTHS = [(3, 2), (5, PANEL, 3), (5, PANEL + 1, 4), (7, 9 * PANEL + 3, 2), (4, 3 * PANEL, 2 * PANEL + 1, PANEL, 5)]
 BATCHES = [0, 1, LANES - 1, LANES, LANES + 1, 61]
@@ -34,7 +35,7 @@ def run_of(widths):
 
 def batch_of(size):
     indices = np.zeros(size, np.int32)
-    return Batch(indices, indices, 0, size, 0, 0, 0.0, 0.0)
+    return Batch(indices, indices, 0, size, 0, 0, 0.0, 0.0, 0, size)
 
 
 def ranges(run, batch, split, layer, parts):
@@ -51,6 +52,10 @@ def whole(run, size, split, layer):
         "samples": (size, 1),
         "vectors of samples": (size, LANES),
         "inputs": (row.in_features, LANES),
+        "pieces": (row.padded_features // row.piece * -(-size // PANEL), 1),
+        "pieces below": (run.layers[layer - 1].padded_features // run.layers[layer - 1].piece * -(-size // PANEL), 1),
+        "pieces of weights": (row.padded_features // row.piece * -(-row.in_features // TILE_ROWS), 1),
+        "samples of all units": (size, LANES),
         "blocks": (-(-run.state.params.size // UPDATE_BLOCK), 1),
     }[split]
 
@@ -59,7 +64,7 @@ def whole(run, size, split, layer):
 @pytest.mark.parametrize("widths", WIDTHS, ids=str)
 def test_the_parts_own_everything_once(widths, split):
     run = run_of(widths)
-    for layer in range(1 if split == "units below" else 0, len(widths) - 1):
+    for layer in range(1 if split.endswith("below") else 0, len(widths) - 1):
         for size, parts in itertools.product(BATCHES, (1, 2, 3, 4, 9)):
             found = ranges(run, batch_of(size), split, layer, parts)
             count, together = whole(run, size, split, layer)
@@ -68,6 +73,36 @@ def test_the_parts_own_everything_once(widths, split):
             assert ends == sorted(ends)
             assert ends[-1] == count
             assert all(end % together == 0 or end == count for end in ends)
+
+
+@pytest.mark.parametrize("split", ["pieces", "pieces below", "pieces of weights", "samples of all units"])
+@pytest.mark.parametrize("widths", WIDTHS, ids=str)
+def test_rectangles_of_pieces_are_everything_once(widths, split):
+    run = run_of(widths)
+    for layer in range(1 if split == "pieces below" else 0, len(widths) - 1):
+        row = run.layers[layer - 1 if split == "pieces below" else layer]
+        for size, parts in itertools.product(BATCHES, (1, 2, 3, 5, 16)):
+            done = np.zeros((row.padded_features, row.in_features if split.endswith("weights") else size), int)
+            for first, last in ranges(run, batch_of(size), split, layer, parts):
+                calls = 0
+                while first < last:
+                    units, end, across, end_across, first = next_piece(
+                        run, batch_of(size), SPLITS[split], layer, first, last
+                    )
+                    assert units < end
+                    assert across < end_across
+                    assert units % PANEL == end % PANEL == 0
+                    done[units:end, across:end_across] += 1
+                    calls += 1
+                assert first == last
+                assert calls <= 3
+            assert (done == 1).all()
+
+
+def test_what_is_not_cut_in_pieces_is_done_at_once():
+    run = run_of(WIDTHS[-1])
+    for split in ("units", "units below", "panels", "samples", "vectors of samples", "every part", "blocks", "inputs"):
+        assert tuple(next_piece(run, batch_of(61), SPLITS[split], 1, 2, 9)) == (2, 9, 0, 61, 9)
 
 
 @pytest.mark.parametrize("size", BATCHES)
@@ -111,12 +146,16 @@ once = pytest.mark.skipif(
 NETWORKS = {
     "128": ({"hidden": (128,)}, {}),
     "512": ({"hidden": (512,)}, {}),
+    "512-512": ({"hidden": (512, 512)}, {}),
     "2048": ({"hidden": (2048,)}, {}),
     "2048-2048": ({"hidden": (2048, 2048)}, {}),
     "256-128-64": ({"hidden": (256, 128, 64)}, {"optimizer": "adam"}),
     "layers": ({"hidden": (256, 256), "norm": "layer", "residual": True, "input_scale": True}, {}),
     "late": ({"hidden": (512,)}, {"clip_norm": 1.0, "max_norm": 2.0, "ema": 0.9}),
 }
+
+
+PRODUCTS = {name for name, operation in OPERATIONS.items() if operation.product or operation.on_entries} - {"mark"}
 
 
 @once
@@ -138,10 +177,50 @@ def test_a_line_has_as_many_parts_as_its_work_pays_for_and_they_are_equal(name, 
             count, together = whole(run, batch_size, line.split, line.layer)
             assert line.parts <= threads
             assert line.parts >= min(threads, worth, -(-count // together)), line
+            if batch_size >= 512 and name != "layers" and line.operation in PRODUCTS:
+                cut = "pieces below" if line.split == "units below" else "pieces"
+                pieces, _ = whole(run, batch_size, cut, line.layer)
+                assert_no_part_has_much_more_than_its_share(line, min(threads, int(worth)), count, together, pieces)
             case = line.split, count, together, line.parts
             if case not in seen:
                 assert_shared_evenly(run, batch_size, line, count, together)
             seen.add(case)
+
+
+def test_sixteen_threads_have_a_part_each_of_a_narrow_layer_in_a_large_batch():
+    """784-128-10, batch 1,024: four groups of units."""
+    shape = ModelConfig(in_features=784, n_classes=10, hidden=(128,))
+    for skips_zeros in (False, True):
+        layout = lay_out(shape, 1024, 16, skips_zeros=skips_zeros, training=True)
+        step = Step(shape, TrainConfig(), 1024, 16, 0.2, skips_zeros, 1)
+        products = [line for line in training(step, layout).lines if line.layer == 0 and line.operation in PRODUCTS]
+        assert {line.parts for line in products if line.operation != "partial_logits"} == {16}
+        assert all(
+            "groups of units are too few or uneven" in line.reason for line in products if "pieces" in line.split
+        )
+
+
+@pytest.mark.parametrize("batch_size", [1, 32])
+def test_a_small_batch_of_entries_stays_cut_by_units(batch_size):
+    """Its work is not worth two more meetings: 784-128-10 and 784-512-10 with zeros skipped."""
+    for hidden, threads in itertools.product((128, 512), range(1, 65)):
+        shape = ModelConfig(in_features=784, n_classes=10, hidden=(hidden,))
+        assert not lay_out(shape, batch_size, threads, skips_zeros=True, training=True).network.in_pieces
+
+
+def assert_no_part_has_much_more_than_its_share(line, worth, count, together, pieces):
+    """By as many parts as the work pays for: none more than a tenth above that. Of pieces and samples one may be left
+    over. Groups of units may be, where it would cost more to meet twice or three times more, or so many pieces would
+    leave as much."""
+    groups = -(-count // together)
+    most = -(-groups // line.parts) * together / count
+    if line.split.startswith("units"):
+        lost = line.cost.flop * (most - 1 / worth)
+        in_pieces = -(-pieces // worth) / pieces
+        assert most <= max(1.1 / worth, in_pieces) or lost < 3 * ownership._MEETING_FLOP, line
+    else:
+        assert line.parts >= min(worth, groups), line
+        assert most < 1 / line.parts + together / count, line
 
 
 def assert_shared_evenly(run, batch_size, line, count, together):

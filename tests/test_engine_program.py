@@ -17,6 +17,7 @@ from jitnet.engine.loop import run_steps
 from jitnet.engine.operations import CODES, OPERATIONS
 from jitnet.engine.ownership import SPLITS
 from jitnet.engine.program import evaluating, on_data, predicting, table_of
+from jitnet.engine.setup import placing
 from jitnet.machine.blocks import PANEL
 
 pytestmark = pytest.mark.small
@@ -75,7 +76,8 @@ def predictions(each):
 @cache
 def programs():
     made_for = [(each.program, evaluating(each.step, each.layout), predictions(each)) for each in every_loop()]
-    return (*itertools.chain(*made_for), *(on_data([operation], Sizes(9, 5), 3) for operation in ON_DATA))
+    placed = (placing(each.program, average=True) for each in every_loop())
+    return (*itertools.chain(*made_for), *placed, *(on_data([operation], Sizes(9, 5), 3) for operation in ON_DATA))
 
 
 def test_every_line_is_an_operation_of_the_table_and_every_operation_a_line_somewhere():
@@ -257,7 +259,9 @@ def test_the_loop_calls_the_operation_of_each_line():
         "flush_denormals": lambda: 0,
         "restore_float_flags": lambda flags: None,
         "learning_rate": lambda schedule, step: 0.1,
-        "assigned_range": lambda run, batch, split, layer, part, parts: (10 * part, parts),
+        "assigned_range": lambda run, batch, split, layer, part, parts: (10 * part, 10 * part + parts),
+        "next_piece": lambda run, batch, split, layer, first, last: (first, last, 0, 0, last),
+        "_across": lambda batch, first, last: batch,
         "by_reference": lambda batch: batch,
         "_batch_of": lambda run, step, rate: f"batch {step}",
         "_now": lambda run: 0,
@@ -277,7 +281,7 @@ def test_the_loop_calls_the_operation_of_each_line():
         perform(SimpleNamespace(program=lines, schedule=None, call=call), 0, 2, 6, 7, part)
         return list(called)
 
-    assert performed(3, "barriers") == [(7, "batch 6", 2, 3, 30, 4)]  # the second line is for one part alone
+    assert performed(3, "barriers") == [(7, "batch 6", 2, 3, 30, 34)]  # the second line is for one part alone
     assert noted == [(6, 0, 3)]
     assert performed(0, "region ends") == [(7, "batch 6", 2, 0, 0, 4), (5, "batch 7", 1, 0, 0, 1)]
     # Where parts never meet each does all of its steps, as one part of one.

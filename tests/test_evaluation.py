@@ -10,7 +10,7 @@ import jitnet
 from jitnet.config import ModelConfig
 from jitnet.datasets import Dataset, Scaling, Split, from_arrays, load, stratified_split
 from jitnet.errors import DataError, ModelError
-from jitnet.evaluation import check_scaling, evaluate
+from jitnet.evaluation import calibration, check_scaling, evaluate, label_scores, quantile_scores, target_score
 from jitnet.model import Model
 
 
@@ -191,3 +191,153 @@ def test_eval_says_that_the_form_differs(call):
     code, out, err = call("eval", "model.safetensors", "--data", "data.npz")
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert "data.npz: holds values from 0 to 1, the model expects grey levels (0 to 16)" in err
+
+
+def test_what_the_commonest_class_gives_and_what_is_never_predicted():
+    rows = np.array([[1, 0, 0]] * 3 + [[0, 1, 0]] * 2, np.float32)
+    found = evaluate(sure_of_the_brightest(), Split(rows, np.array([1, 1, 0, 1, 2])))
+    assert (found.commonest.name, found.commonest.share) == ("c1", 0.6)
+    assert found.commonest.in_words == "always predicting c1 gives 60.00%"
+    assert found.never_predicted == ("c2",)
+    found = evaluate(sure_of_the_brightest(), Split(rows, np.array([1, 0, 0, 1, 0])))
+    assert found.never_predicted == (), "there is no sample of c2"
+
+
+def test_calibration_is_of_the_predicted_class_where_there_are_more_than_two():
+    rows = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0.25]], np.float32)
+    found = evaluate(sure_of_the_brightest(), Split(rows, np.array([0, 0, 2])))
+    sure, unsure = (np.exp(8 * v) / (np.exp(8 * v) + 2) for v in (1, 0.25))
+    filled = [one for one in found.calibration.bins if one.n]
+    assert [(one.n, one.share) for one in filled] == [(1, 1.0), (2, 0.5)]
+    assert [one.probability for one in filled] == pytest.approx([unsure, sure], rel=1e-5)
+    assert found.calibration.error == pytest.approx(((1 - unsure) + 2 * (sure - 0.5)) / 3, rel=1e-5)
+    assert found.ranking is None
+
+
+def test_of_two_classes_the_second_is_ranked():
+    rows = np.array([[1, 0], [0.5, 0], [0, 0.5], [0, 1]], np.float32)
+    found = evaluate(sure_of_the_brightest(2), Split(rows, np.array([0, 1, 0, 1])))
+    assert found.ranking.positive == "c1"
+    assert (found.ranking.roc_auc, found.ranking.share) == (0.75, 0.5)
+    assert found.ranking.average_precision == pytest.approx((1 + 2 / 3) / 2)
+    assert found.ranking.thresholds[4].precision == found.classes[1].precision == 0.5
+    chances = 1 / (1 + np.exp([8.0, 4.0, -4.0, -8.0]))
+    assert found.ranking.brier == pytest.approx(((chances - [0, 1, 0, 1]) ** 2).mean(), rel=1e-4)
+    assert sum(one.n for one in found.calibration.bins if one.high > 0.5) == 2
+
+
+def test_weights_count_as_copies_do():
+    """A sample of weight 2 counts as two samples, one of weight 0 not at all; counts stay counts."""
+    rows = np.array([[1, 0], [0.5, 0], [0, 0.5], [0, 1]], np.float32)
+    labels, copies = np.array([0, 1, 0, 1]), np.array([2, 1, 3, 0])
+    model = sure_of_the_brightest(2)
+    weighted = evaluate(model, Split(rows, labels, weights=copies.astype(float)))
+    copied = evaluate(model, Split(rows.repeat(copies, axis=0), labels.repeat(copies)))
+    assert (weighted.accuracy, weighted.commonest) == (copied.accuracy, copied.commonest)
+    assert weighted.loss == pytest.approx(copied.loss)
+    for name in ("roc_auc", "average_precision", "brier", "share"):
+        assert getattr(weighted.ranking, name) == pytest.approx(getattr(copied.ranking, name))
+    assert weighted.calibration.error == pytest.approx(copied.calibration.error)
+    assert [(one.precision, one.recall, one.f1) for one in weighted.classes] == [
+        (one.precision, one.recall, one.f1) for one in copied.classes
+    ]
+    assert (weighted.n, weighted.confusion.sum(), sum(one.support for one in weighted.classes)) == (4, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (np.zeros(3), "weights: all weights are zero"),
+        (np.ones(2), "expected 3 numbers, one a sample"),
+        (np.array([1.0, -1.0, 2.0]), r"the weight of sample 1 \(from 0\) is -1"),
+    ],
+)
+def test_weights_that_nothing_can_be_weighed_by_are_refused(weights, message):
+    split = Split(np.eye(3, dtype=np.float32), np.arange(3), weights=weights)
+    with pytest.raises(DataError, match=message):
+        evaluate(sure_of_the_brightest(), split)
+
+
+def test_the_record_of_an_evaluation_has_all_scores_of_its_task():
+    rows = np.array([[1, 0], [0, 1]], np.float32)
+    record = evaluate(sure_of_the_brightest(2), Split(rows, np.array([0, 1]))).as_record()
+    assert record["commonest"] == {"name": "c0", "share": 0.5}
+    assert record["never_predicted"] == ()
+    assert len(record["calibration"]["bins"]) == 10
+    assert record["ranking"]["roc_auc"] == 1.0
+    assert record["ranking"]["best"]["f1"] == 1.0
+    assert not {"rmse", "bias", "targets"} & record.keys()
+
+
+def test_numbers_have_a_bias_and_residuals():
+    rng = np.random.default_rng(0)
+    rows, targets = rng.normal(size=(40, 3)), rng.normal(5, 2, (40, 2))
+    data = from_arrays(rows, targets, target_names=["a", "b"])
+    model = Model.create(ModelConfig(in_features=3, n_targets=2, hidden=()), data)
+    found = evaluate(model, data)
+    errors = model.predict(data.train.images) - targets
+    assert [score.bias for score in found.targets] == pytest.approx(errors.mean(axis=0).tolist(), abs=1e-6)
+    assert found.bias == pytest.approx(errors.mean(), abs=1e-6)
+    for k, score in enumerate(found.targets):
+        edges = score.residuals.edges
+        assert (
+            score.residuals.counts.tolist() == np.histogram(errors[:, k].clip(edges[0], edges[-1]), edges)[0].tolist()
+        )
+        assert score.residuals.points[:, 0].tolist() == targets[:, k].tolist()
+    record = found.as_record()
+    assert not {"accuracy", "commonest", "calibration", "ranking", "never_predicted"} & record.keys()
+    assert record["targets"][0]["residuals"]["counts"].sum() == 40
+
+
+def labelled(weights: np.ndarray | None = None) -> Dataset:
+    """Three yes/no labels: the first two are signs of features, the third nothing has."""
+    rows = np.random.default_rng(3).normal(size=(60, 4))
+    yes = np.stack([rows[:, 0] > 0, rows[:, 1] > 1, np.zeros(60, bool)], axis=1)
+    return from_arrays(rows, yes, task="label", target_names=["plus", "large", "none"], sample_weight=weights)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_labels_are_scored_one_by_one(weighted):
+    data = labelled(np.random.default_rng(4).random(60) if weighted else None)
+    config = ModelConfig(in_features=4, n_targets=3, hidden=(), loss="binary-cross-entropy")
+    model = Model.create(config, data)
+    model.set_parameters([np.eye(3, 4, dtype=np.float32) * 5], [np.array([0, -9, -9], np.float32)])
+    found = evaluate(model, data)
+    chances, truths, weights = model.predict(data.train.images), data.train.targets, data.train.weights
+    assert repr(found.classes) == repr(label_scores(model.target_names, truths, chances, weights))
+    assert found.accuracy == pytest.approx(np.mean([one.accuracy for one in found.classes]))
+    assert found.commonest.share == pytest.approx(np.mean([one.commonest for one in found.classes]))
+    assert found.commonest.in_words.startswith("always predicting what is commonest of each label gives ")
+    assert found.classes[0].roc_auc == 1.0
+    repeated = None if weights is None else weights.repeat(3)
+    assert found.calibration == calibration(truths.ravel(), chances.ravel(), repeated)
+    assert (found.ranking, found.mistakes, found.confusion.size) == (None, (), 0)
+
+
+def test_a_label_that_is_never_predicted_is_named_where_some_sample_has_it():
+    data = labelled()
+    model = Model.create(ModelConfig(in_features=4, n_targets=3, hidden=(), loss="binary-cross-entropy"), data)
+    model.set_parameters([np.zeros((3, 4), np.float32)], [np.array([9, -9, -9], np.float32)])
+    assert evaluate(model, data).never_predicted == ("large",)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_quantiles_have_coverage_and_pinball_loss_of_each_target(weighted):
+    rng = np.random.default_rng(5)
+    rows, targets = rng.normal(size=(50, 3)), rng.normal(20, 4, (50, 2))
+    weights = rng.random(50) if weighted else None
+    data = from_arrays(rows, targets, target_names=["a", "b"], sample_weight=weights)
+    levels = (0.1, 0.4, 0.9)
+    config = ModelConfig(in_features=3, n_targets=2, hidden=(4,), loss="quantile", quantiles=levels)
+    model = Model.create(config, data, seed=1)
+    found, predicted = evaluate(model, data), model.predict(data.train.images)
+    assert model.output_names == ("a 0.1", "a 0.4", "a 0.9", "b 0.1", "b 0.4", "b 0.9")
+    for k, score in enumerate(found.targets):
+        of_target = predicted[:, 3 * k : 3 * k + 3]
+        expected = quantile_scores(levels, targets[:, k], of_target, data.train.weights)
+        assert [one.level for one in score.quantiles] == list(levels)
+        assert [one.coverage for one in score.quantiles] == pytest.approx([one.coverage for one in expected])
+        assert [one.pinball for one in score.quantiles] == pytest.approx([one.pinball for one in expected], rel=1e-5)
+        middle = target_score("", targets[:, k], of_target[:, 1], data.train.weights)
+        assert (score.rmse, score.bias) == pytest.approx((middle.rmse, middle.bias), rel=1e-4)
+    assert evaluate(model, data).as_record()["targets"][0]["quantiles"][2]["level"] == 0.9

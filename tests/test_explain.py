@@ -11,13 +11,16 @@ from pathlib import Path
 import pytest
 
 import jitnet
+from jitnet.config import MAX_THREADS
 from jitnet.datasets import load
 from jitnet.engine.operations import OPERATIONS
 from jitnet.engine.ownership import SPLITS
-from jitnet.machine.blocks import UPDATE_BLOCK
+from jitnet.errors import UsageError
+from jitnet.machine.blocks import PARTIAL_UNITS, UPDATE_BLOCK
 from jitnet.render import make_console, program_table
 from jitnet.training import plan as plans
 from jitnet.training.explanation import SPLITS_IN_WORDS, Explanation, explain
+from jitnet.training.trainer import Trainer
 
 MANY = 3
 """Threads: more than one, and no divisor of any count here."""
@@ -281,6 +284,38 @@ def test_the_command_trains_nothing_and_leaves_no_folder(explained):
     assert re.search(r"^inputs +dense loops \(\d+% of the inputs are not zero\)$", text, re.MULTILINE)
     assert "Before the first step of a call" in text
     assert "Every step" in text
+
+
+@pytest.mark.parametrize("threads", [1, 16, 64, MAX_THREADS])
+def test_any_number_of_threads_is_shown_whatever_the_cores(explained, monkeypatch, threads):
+    here = replace(plans.describe_machine(), cores=2, affinity=2, cores_reason="2 cores by affinity")
+    monkeypatch.setattr(plans, "describe_machine", lambda: here)
+    options = ("--hidden", "2048", "--batch-size", "512", "--threads", str(threads))
+    words = in_words(explained(*options))
+    note = "this process may use 2 cores, and trains on no more threads"
+    assert (note in words) == (threads > 2)
+    assert ("--json has all of them" in words) == (threads > 4)
+    document = json.loads(explained(*options, "--json"))
+    assert document["threads"] == threads
+    assert (note in document["threads_reason"]) == (threads > 2)
+    assert all(len(line["owners"]) == line["parts"] <= threads for line in document["lines"])
+    assert max(line["parts"] for line in document["lines"]) == min(threads, 2048 // PARTIAL_UNITS)
+
+
+def test_more_threads_than_cores_are_shown_and_do_not_train(planned):
+    cores = plans.describe_machine().affinity
+    digits = load("digits")
+    model = jitnet.Model.create(jitnet.ModelConfig(in_features=64, n_classes=10), digits)
+    config, refused = (
+        jitnet.TrainConfig(threads=cores + 1),
+        f"threads is {cores + 1}; this process may use 1 to {cores} ",
+    )
+    with pytest.raises(UsageError, match=refused):
+        Trainer(model, digits, config)
+    trainer = Trainer(model, digits, config, any_threads=True)
+    assert explain(trainer.plan).threads == cores + 1
+    with pytest.raises(UsageError, match=refused):
+        trainer.run()
 
 
 def test_json_has_every_field_of_the_explanation(explained, planned):

@@ -55,7 +55,7 @@ import os
 import numba, numpy as np
 import jitnet.compiler, guarded
 from jitnet.engine.arena import Buffer, aligned
-from jitnet.engine import setup
+from jitnet.machine.pages import untouched
 
 guarded.guard_memory()
 
@@ -79,7 +79,7 @@ arrays = {
     "a copy": lambda: np.arange(9)[2:7].copy(),
     "an arena": lambda: aligned(5),
     "a buffer": lambda: Buffer(np.uint32).take(5),
-    "entries": lambda: setup._small_pages(5, np.uint32),
+    "entries": lambda: untouched(5, np.uint32),
 }
 for loop in (reads, writes, makes):
     for name, make in {"": lambda: 5}.items() if loop is makes else arrays.items():

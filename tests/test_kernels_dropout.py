@@ -17,7 +17,7 @@ SEED = np.uint64(11)
 def run(batch, units, rate, *, seed=SEED, step=0, layer=0, first=0, last=None, stride=None):
     values = np.full((batch, stride or units), 2.0, np.float32)
     last = units if last is None else last
-    dropout(values.reshape(-1), values.shape[1], batch, seed, step, layer, rate, first, last)
+    dropout(values.reshape(-1), values.shape[1], 0, batch, seed, step, layer, rate, first, last)
     return values
 
 
@@ -34,10 +34,18 @@ def test_a_range_has_the_mask_of_the_whole_and_leaves_the_rest():
     whole = run(3, 32, 0.5)
     values = np.full((3, 40), MARK, np.float32)
     values[:, 8:20] = 2.0
-    dropout(values.reshape(-1), 40, 3, SEED, 0, 0, 0.5, 8, 20)
+    dropout(values.reshape(-1), 40, 0, 3, SEED, 0, 0, 0.5, 8, 20)
     np.testing.assert_array_equal(values[:, 8:20], whole[:, 8:20])
     assert (values[:, :8] == MARK).all()
     assert (values[:, 20:] == MARK).all()
+
+
+@pytest.mark.small
+def test_a_range_of_samples_has_the_mask_of_the_whole_and_leaves_the_rest():
+    whole, values = run(5, 32, 0.5), np.full((5, 32), 2.0, np.float32)
+    dropout(values.reshape(-1), 32, 1, 4, SEED, 0, 0, 0.5, 0, 32)
+    np.testing.assert_array_equal(values[1:4], whole[1:4])
+    assert (values[[0, 4]] == 2.0).all()
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.3, 0.5, 0.8])

@@ -1,5 +1,7 @@
 """The loops that walk only what is not zero: the lists hold the images, the sums have the dense loops' bits."""
 
+import itertools
+
 import numpy as np
 import pytest
 from direct import direct
@@ -152,8 +154,10 @@ def test_forward_has_the_bits_of_the_dense_loop(shape):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_backward_weight_has_the_bits_of_the_dense_loop(shape):
+    """And a range of columns has those of all, and leaves the rest."""
     problem = Problem(shape)
-    for first, last in problem.ranges():
+    columns = {(0, problem.n_in), (0, problem.n_in // 2), (problem.n_in // 3, problem.n_in - 1)}
+    for (first, last), (begin, end) in itertools.product(problem.ranges(), sorted(columns)):
         dw, dense = problem.flat_w.copy(), problem.flat_w.copy()
         marks, cursors = np.zeros(problem.n_in, np.uint64), np.zeros(SPARSE_BLOCK, np.int64)
         for n in range(0, problem.batch, SPARSE_BLOCK):
@@ -161,7 +165,19 @@ def test_backward_weight_has_the_bits_of_the_dense_loop(shape):
             lists = (problem.indptr, problem.entries, own)
             mark_columns(*lists, own[:1], marks)
             dout = problem.flat_dout[n * problem.stride :]
-            sparse_backward_weight(marks, *lists, VALUES, dout, problem.stride, dw, cursors, problem.n_in, first, last)
+            sparse_backward_weight(
+                marks[begin:end],
+                *lists,
+                VALUES,
+                dout,
+                problem.stride,
+                dw,
+                cursors,
+                problem.n_in,
+                begin,
+                first,
+                last,
+            )
         linear_backward_weight(
             problem.x.reshape(-1),
             problem.n_in,
@@ -170,8 +186,8 @@ def test_backward_weight_has_the_bits_of_the_dense_loop(shape):
             dense,
             problem.batch,
             problem.n_in,
-            0,
-            problem.n_in,
+            begin,
+            end,
             first,
             last,
         )
@@ -180,6 +196,7 @@ def test_backward_weight_has_the_bits_of_the_dense_loop(shape):
         padded = np.zeros((problem.units, problem.n_in))
         padded[: problem.n_out] = change
         padded[:first] = padded[last:] = 0
+        padded[:, :begin] = padded[:, end:] = 0
         np.testing.assert_allclose(dw, problem.flat_w + to_panels(padded), rtol=1e-5, atol=1e-5)
 
 

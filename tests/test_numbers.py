@@ -623,7 +623,7 @@ def test_whole_numbers_are_predicted_where_the_loss_says_so(call, tmp_path):
 def test_what_only_a_model_of_classes_can_is_one_line(call, npz):
     assert call("train", "--data", npz, "--epochs", "1", "--out", "run").code == 0
     Path("picture.pgm").write_bytes(b"P5 2 2 255 " + bytes(4))
-    Path("words.csv").write_text("".join(f"{k},{k % 7},{'ab'[k % 2]}\n" for k in range(40)))
+    Path("words.csv").write_text("".join(f"{'ab'[k % 2]},{k},{k % 7}\n" for k in range(40)))
     for command, code, message in [
         (("predict", "run", "picture.pgm"), 1, "run: the model predicts numbers, not classes"),
         (("eval", "run", "--data", "digits"), 1, "samples have 64 values, the model expects 5"),

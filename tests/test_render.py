@@ -390,6 +390,18 @@ def test_downloads():
     screen.check_width()
 
 
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_rows_are_counted_in_a_bar_on_a_terminal(width):
+    screen, pipe = Screen(width), Screen(None, terminal=False)
+    for one in (screen, pipe):
+        with render.counting(one.consoles(), "predicting", 2_000_000, "rows") as count:
+            for _ in range(4):
+                count(500_000)
+    assert pipe.lines == []
+    assert find(screen, r"predicting .*2,000,000/2,000,000 rows")
+    screen.check_width()
+
+
 # Pictures
 
 
@@ -663,13 +675,13 @@ def test_of_one_quantity_the_large_ones_decide():
 
 
 def test_tables_of_an_evaluation_drop_no_zeros(capsys):
-    scores = (TargetScore("a", 56.54, 28.5, 0.9), TargetScore("b", 28.5, 12.25, 0.8))
+    scores = (TargetScore("a", 56.54, 28.5, 0.9, -0.5), TargetScore("b", 28.5, 12.25, 0.8, 0.25))
     far = (Deviation(3, (56.54, 1.0), (28.5, 2.0)), Deviation(4, (10.0, 1.0), (7.25, 2.0)))
-    found = Evaluation(0.1, 9, "regress", rmse=42.52, mae=20.375, r2=0.85, targets=scores, deviations=far)
+    found = Evaluation(0.1, 9, "regress", rmse=42.52, mae=20.375, r2=0.85, bias=-0.125, targets=scores, deviations=far)
     render.evaluation(render.make_console(sys.stdout, terminal=False, width=80), found)
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["a", "56.54", "28.50", "0.9000"] in rows
-    assert ["b", "28.50", "12.25", "0.8000"] in rows
+    assert ["a", "56.54", "28.50", "0.9000", "-0.5000"] in rows
+    assert ["b", "28.50", "12.25", "0.8000", "0.2500"] in rows
     assert ["#4", "10.000,", "1.000", "7.250,", "2.000"] in rows
 
 

@@ -131,6 +131,8 @@ SCREENS: dict[str, Callable[[Console], None]] = {
     "evaluation, many targets": lambda console: render.evaluation(
         console, fake.numbers_evaluation(tuple(f"target {k}" for k in range(60)))
     ),
+    "evaluation, labels": lambda console: render.evaluation(console, fake.labels_evaluation()),
+    "evaluation, quantiles": lambda console: render.evaluation(console, fake.quantiles_evaluation()),
     "evaluation, two classes": lambda console: render.evaluation(console, fake.evaluation(("no", "yes"), 0)),
     "evaluation, long names": lambda console: render.evaluation(console, fake.evaluation(fake.FASHION, 0)),
     "evaluation, many classes": lambda console: render.evaluation(
@@ -208,7 +210,12 @@ def test_a_matrix_in_ascii_has_no_question_marks_for_zeros():
     result = fake.evaluation(("no", "yes"), 0)
     result.confusion[:] = [[5, 0], [1, 7]]
     lines = lines_of(lambda console: render.evaluation(console, result), 80, ascii_only=True)
-    assert [line.replace("|", " ").split() for line in lines][-2:] == [["no", "5", "."], ["yes", "1", "7"]]
+    start = lines.index("Confusion: true class in rows, predicted in columns")
+    assert [line.replace("|", " ").split() for line in lines[start + 3 : start + 6]] == [
+        ["no", "5", "."],
+        ["yes", "1", "7"],
+        [],
+    ]
 
 
 def test_ascii_writes_what_people_write():

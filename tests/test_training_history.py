@@ -4,6 +4,7 @@ from dataclasses import fields
 
 import numpy as np
 
+from jitnet.model.fit import Commonest
 from jitnet.training.history import EpochReport, History
 
 
@@ -79,3 +80,17 @@ def test_the_text_of_a_long_run_shows_its_ends():
 
 def test_a_run_without_epochs_still_says_how_it_ended():
     assert repr(History((), "stopped in epoch 1")).splitlines()[-1] == "stopped in epoch 1"
+
+
+def test_its_text_has_what_always_predicting_the_commonest_class_gives():
+    commonest = {"train": Commonest("a", 0.5), "val": Commonest("a", 0.25), "test": Commonest("b", 0.75)}
+    history = History((report(1, 0.8),), "done", commonest=commonest)
+    assert (
+        repr(history).splitlines()[-1]
+        == "always predicting a gives 50.00% (train); always predicting b gives 75.00% (test)"
+    )
+    history = History((report(1, val=0.8),), "done", final_test=(0.3, 0.875), commonest=commonest)
+    assert repr(history).splitlines()[-1] == (
+        "always predicting a gives 50.00% (train); always predicting a gives 25.00% (validation); "
+        "always predicting b gives 75.00% (test)"
+    )

@@ -85,10 +85,40 @@ def test_counts_double_and_are_refined_between_the_best_and_its_neighbours():
     times = {count: 100.0 + 5 * abs(count - 11) for count in range(1, 65)}
     played = Played(LONG, 2, 64)
     played.go(table(times), 60)
-    assert list(played.pace.tried)[:5] == [2, 4, 8, 16, 12]
+    assert list(played.pace.tried)[:6] == [2, 4, 8, 16, 32, 12]
     assert times[played.pace.best] <= 105.0
     assert 14 in played.pace.tried or 10 in played.pace.tried
-    assert max(played.counts) == 16  # it was clearly slower than 8
+    assert max(played.counts) == 32  # it was clearly slower than 8, as 16 was
+
+
+@pytest.mark.parametrize("cores", [16, 64])
+@pytest.mark.parametrize("first", [1, 2, 5])
+def test_one_slow_count_on_the_way_up_does_not_hide_a_faster_one(cores, first):
+    times = {count: 1000.0 / count for count in range(1, cores + 1)}
+    for slow in (first * 2, first * 4):
+        played = Played(LONG, first, cores)
+        played.go(table(times | {slow: 1500.0 / first}), 100)
+        assert played.pace.best == cores
+        assert {first * 2**doublings for doublings in range(7) if first * 2**doublings <= cores} <= set(played.counts)
+        assert played.tried_s <= 0.05 * (played.spent_s + played.left * times[cores] * 1e-6)
+
+
+@pytest.mark.parametrize("cores", [16, 64])
+@pytest.mark.parametrize("first", [1, 2, 4])
+def test_trials_end_where_two_counts_above_the_fastest_are_slower(cores, first):
+    played = Played(LONG, first, cores)
+    played.go(table({count: 100.0 * count for count in range(1, cores + 1)}), 100)
+    assert played.pace.best == 1
+    assert max(played.counts) == 4 * first
+    assert played.pace.settled
+
+
+@pytest.mark.parametrize("cores", [16, 64])
+def test_where_all_counts_are_about_as_fast_all_doublings_are_tried(cores):
+    played = Played(LONG, 1, cores)
+    played.go(table({count: 100.0 + count / cores for count in range(1, cores + 1)}), 100)
+    assert max(played.counts) == cores
+    assert played.pace.settled
 
 
 def test_it_goes_down_to_one_thread():

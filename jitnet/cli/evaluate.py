@@ -43,16 +43,21 @@ def evaluate(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Evaluate a model: loss, accuracy, scores per class, confusions, and the most confident mistakes, drawn; where it
-    predicts numbers, loss, RMSE, MAE and R² per target, and the largest errors.
+    """Evaluate a model: loss, accuracy beside that of always predicting the commonest class, scores per class,
+    confusions, calibration, and the most confident mistakes, drawn. Of two classes also ROC AUC, average precision,
+    Brier score, and what each threshold would do; of yes/no labels the scores of each. Where it predicts numbers, loss,
+    RMSE, MAE, R² and bias per target, predicted against true values and residuals, drawn, the largest errors, and what
+    predicted quantiles cover.
 
     First shows on which data, which part of them, and how many rows and classes that part has.
     """
     from jitnet import render
     from jitnet.datasets import TaskAdvice, load, names
     from jitnet.datasets.from_table import HELD_OUT
+    from jitnet.datasets.registry import is_table
     from jitnet.evaluation import evaluate as evaluate_
     from jitnet.model import Model
+    from jitnet.tables.outcome import Choice
 
     screen = render.consoles(json, quiet)
     network = Model.load(model)
@@ -63,6 +68,12 @@ def evaluate(
     classes = network.class_names if network.is_named else None
     advice = TaskAdvice(not_classes="the model predicts classes, and these targets are numbers; name data with classes")
     task = task_for({"loss": network.config.loss})
+    for named in (data, test_data) if network.preparation is None else ():
+        if named is not None and is_table(named, Choice()):
+            raise ModelError(
+                f"{named}: is a table with names, words or gaps, and the model was not trained on one; use the kind of "
+                "data that it was trained on"
+            )
     # Of the table that it was trained on, the rows that were held out then; of another, all.
     held_out = HELD_OUT if test_data is None and _is_trained_on(network, source) else 0.0
     with render.downloads(screen) as progress:

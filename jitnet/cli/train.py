@@ -41,6 +41,7 @@ from jitnet.cli.options import (
     task_for,
     with_fields,
 )
+from jitnet.config import MAX_THREADS
 from jitnet.config.choices import default_rate
 from jitnet.errors import ModelError, TargetMissed, UsageError
 
@@ -119,7 +120,8 @@ def train(
         typer.Option(
             "--explain",
             help="Print the program of a step, line by line: operation, layer, kernels, split by what, in how many "
-            "parts and why so many, which part owns what, FLOP and bytes. Trains nothing.",
+            "parts and why so many, which part owns what, FLOP and bytes. Trains nothing, so --threads may be any "
+            f"number up to {MAX_THREADS}, on a machine with fewer cores too.",
         ),
     ] = False,
     json: Json = False,
@@ -162,7 +164,7 @@ def train(
         name: str(path.resolve()) for name, path in (("data_path", data_path), ("test_data_path", test_data)) if path
     }
     with naming_recipe(recipe, fields):
-        trainer = Trainer(model, dataset, config)
+        trainer = Trainer(model, dataset, config, any_threads=explain)
     if explain:
         return _explain(trainer, json)
     if print_schedule:
@@ -201,8 +203,10 @@ def train(
             history = trainer.history
             if history.stopped or history.kept is not None:
                 model.save(run.model_path)
+            settings |= _threads(trainer)
+            run.write_config(settings)
     if json:
-        print_json(_document(run.folder, settings | {"threads": history.threads}, history, shape.task))
+        print_json(_document(run.folder, settings, history, shape.task))
     else:
         view.summary(
             model=run.model_path,
@@ -210,6 +214,7 @@ def train(
             outcome=history.outcome if len(history) < config.epochs else "",
             kept=history.kept,
             final_test=history.final_test,
+            commonest=history.commonest,
             costliest=history.costliest,
             threads=history.threads_reason if trainer.measures_threads else "",
         )
@@ -329,12 +334,18 @@ def _settings(trainer: "Trainer", recipe: str | None) -> dict[str, Any]:
             "checksum": dataset.checksum,
             "n_train": len(dataset.train),
             "n_test": 0 if dataset.test is None else len(dataset.test),
+            **({} if dataset.preparation is None else {"columns": dataset.preparation.roles.model_dump()}),
         },
         "model": {**trainer.model.config.model_dump(), "n_parameters": trainer.model.config.n_parameters},
         "train": trainer.config.model_dump(),
-        "threads": trainer.plan.threads,
+        **_threads(trainer),
         "machine": machine,
     }
+
+
+def _threads(trainer: "Trainer") -> dict[str, Any]:
+    """How many threads steps run on, and why: at first an estimate, at the end what was chosen by trying."""
+    return {"threads": trainer.threads, "threads_reason": trainer.threads_reason}
 
 
 def _document(folder: Path, settings: dict[str, Any], history: "History", task: str) -> dict[str, Any]:
@@ -352,9 +363,9 @@ def _document(folder: Path, settings: dict[str, Any], history: "History", task: 
         f"best_test_{measure}": best,
         f"last_test_{measure}": seen[-1] if seen else None,
         "outcome": history.outcome,
-        "threads_reason": history.threads_reason,
         "costliest": [{"operation": name, "share": share} for name, share in history.costliest],
         "best_epoch": history.kept,
+        "commonest": history.commonest,
         "final_test": history.final_test
         and {
             name: value

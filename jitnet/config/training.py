@@ -120,7 +120,7 @@ class TrainConfig(OptimizerFields):
     drop_last: bool = Field(default=False, description="Whether a last batch that is not full is left out.")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(default=0, description="Seed of all random numbers.")
     threads: Annotated[int, Field(ge=0, le=MAX_THREADS)] = Field(
-        default=0, description="Threads to train on; 0 chooses."
+        default=0, description="Threads to train on, at most one a core; 0 chooses by trying."
     )
 
     def for_loss(self, loss: str) -> Self:

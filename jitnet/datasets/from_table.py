@@ -77,7 +77,9 @@ def from_table(
         decisions.append(f"{_where(table, roles)}: {found}")
     every = np.arange(len(table))
     rows, test_rows = every, None if test_table is None else np.arange(len(test_table))
-    if test_table is None and held_out and len(table) >= LEAST_ROWS:
+    if test_table is None and held_out and len(table) < LEAST_ROWS:
+        decisions.append(f"{table.source}: has {len(table)} rows, too few to hold some out to test on")
+    elif test_table is None and held_out:
         held = held_out_rows(_split(table, every, outcomes[0], roles, None), held_out, SEED)
         decisions.append(_held_out(table, roles, held, outcome.target != "number"))
         rows, test_rows = np.flatnonzero(~held), np.flatnonzero(held)
@@ -179,7 +181,8 @@ def _decided(table: Table, roles: Roles, why: str, outcome: Outcome, choice: Cho
     names = ", ".join(repr(name) for name in roles.targets)
     what = TARGETS[outcome.target]
     several = "target is" if len(roles.targets) == 1 else "targets are"
-    line = f"{table.source}: the {several} {names}, {why}, predicted as {what}: {outcome.reason}"
+    read = f", read with {table.dialect}" if table.dialect else ""
+    line = f"{table.source}{read}: the {several} {names}, {why}, predicted as {what}: {outcome.reason}"
     last = table.names[-1]
     by_place = not choice.targets and roles.targets == table.names[:1]
     if by_place and outcome.target == "number" and last not in roles.names and looks_like_classes(table, last):

@@ -16,6 +16,7 @@ __all__ = [
     "replica",
     "shared_stride",
     "weight_gradient",
+    "weights_assigned",
 ]
 
 
@@ -69,6 +70,18 @@ def weight_gradient(run):
 
 
 @helper
+def weights_assigned(run, batch, layer, first, last):
+    """First and last input, first and last unit of the weights that a part is assigned: of the first layer those of
+    assigned units, of others those that leave assigned inputs; in pieces, from assigned inputs to assigned units."""
+    this = run.layers[layer]
+    if run.network.in_pieces:
+        return batch.first_across, batch.last_across, first, last
+    if layer == 0:
+        return np.int64(0), this.in_features, first, last
+    return first, min(last, this.in_features), np.int64(0), this.padded_features
+
+
+@helper
 def clear_gradient(run, first, last):
     """Clear assigned gradients, unless they are added to the weights."""
     if not run.settings.adds_directly:
@@ -80,10 +93,12 @@ def finish_gradient(run, batch, layer, part, first, last):
     """Of units' gradient of the linear part make what the linear layer's backward needs: also samples last, where a
     layer below needs it; and the rows scaled by grad_scale, for the weights: that is where plain SGD's learning rate
     comes in."""
-    this, work, size = run.layers[layer], run.state.work, batch.size
+    this, work = run.layers[layer], run.state.work
+    begin, size = batch.first_across, batch.last_across - batch.first_across
     last, at = min(last, this.out_features), replica(run, layer, part)
-    dout, stride, grad_t_stride = work[this.grad_offset + at :], this.output_stride, run.network.grad_t_stride
+    stride, grad_t_stride = this.output_stride, run.network.grad_t_stride
+    dout = work[this.grad_offset + at + begin * stride :]
     if layer > 0:
-        dout_t = work[this.grad_t_offset + at + first * grad_t_stride :]
+        dout_t = work[this.grad_t_offset + at + first * grad_t_stride + begin :]
         transpose(dout[first:], stride, dout_t, grad_t_stride, size, 0, last - first)
     scale_rows(dout, stride, size, np.float32(batch.grad_scale), first, last)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from jitnet.compiler.decorators import plain
 from jitnet.engine.addressing import shared_stride
-from jitnet.engine.arena import GAP_BYTES, aligned, zeroed
+from jitnet.engine.arena import GAP_BYTES, per_part, zeroed
 from jitnet.engine.layout import Layout
 from jitnet.engine.state import State
 from jitnet.machine.blocks import LANES
@@ -34,7 +34,8 @@ def allocate(
     listed_samples: int = 0,
     scratch_pixels: int = 0,
 ) -> State:
-    """Zeroed arrays for a layout.
+    """Zeroed arrays for a layout, in memory that nothing has written to yet: each of its pages is near the thread that
+    writes there first. What each part has for itself is a page from what the others have.
 
     optional: which of grads, first_moment, second_moment and average are used. marked_columns: columns that each part
     marks. shares_marks: whether parts mark samples for all. works: parts that each have work, in prediction, and lists
@@ -42,21 +43,24 @@ def allocate(
     scratch_pixels: float32 numbers of scratch for each of as many parts.
     """
     params, replicas, room = layout.params, layout.replicas, int(layout.network.batch_room)
-    parts, gap = max(works, replicas), GAP_BYTES // 8
-    own_samples = (replicas - 1) * int(layout.network.sample_stride) + room
+    parts = max(works, replicas)
+    # With a gap behind them: the next array's first samples are the first part's.
+    samples = (replicas - 1) * int(layout.network.sample_stride) + room + GAP_BYTES // 4
     marks_of_all = 2 * (room // LANES) * plain(shared_stride)(marked_columns) if shares_marks else 0
     fields = ("grads", "first_moment", "second_moment", "average")
     sizes = [params, *(params if field in optional else LANES for field in fields), works * layout.work, 256]
-    *numbers, marks, shared_marks, cursors, losses, correct, squares = zeroed(
+    *numbers, marks, shared_marks, cursors, losses, correct, squares, indptr, entries, pixels = zeroed(
         *[(size, np.float32) for size in sizes],
-        (parts * (marked_columns + gap), np.uint64),
+        per_part(parts, marked_columns, np.uint64),
         (marks_of_all, np.uint16),
-        (parts * (room + gap), np.int64),
-        (own_samples, np.float32),
-        (own_samples, np.int32),
+        per_part(parts, room, np.int64),
+        (samples, np.float32),
+        (samples, np.int32),
         (layout.squares, np.float64),
+        per_part(works, listed_samples + 1, np.int64),
+        per_part(works, listed_samples * int(layout.layers[0].in_features), np.uint32),
+        per_part(works, scratch_pixels, np.float32),
     )
-    in_features = int(layout.layers[0].in_features)
     return State(
         *cast(tuple[Floats, Floats, Floats, Floats, Floats, Floats, Floats], tuple(numbers)),
         marks.reshape(parts, -1),
@@ -65,7 +69,7 @@ def allocate(
         losses,
         correct,
         squares,
-        np.zeros((works, listed_samples + 1 + gap), np.int64),
-        np.zeros((works, listed_samples * in_features), np.uint32),
-        aligned(works * scratch_pixels).reshape(works, -1),
+        indptr.reshape(works, -1),
+        entries.reshape(works, -1),
+        pixels.reshape(works, -1),
     )

@@ -5,14 +5,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["GAP_BYTES", "Buffer", "aligned", "zeroed"]
+from jitnet.machine.pages import untouched
+
+__all__ = ["GAP_BYTES", "Buffer", "aligned", "per_part", "zeroed"]
 
 _LINE_BYTES = 128
 """Bytes that arrays start at multiples of: two cache lines, which processors fetch together."""
 
 _HUGE_PAGE = 2 << 20
-_HUGE_FROM = 4 << 20
-"""Bytes from which NumPy asks for huge pages. In small ones the weights alone take more pages than the processor keeps
+_HUGE_FROM = _HUGE_PAGE // 8
+"""Bytes from which a block is in huge pages. In small ones the weights alone take more pages than the processor keeps
 addresses at hand for."""
 
 GAP_BYTES = 4096
@@ -38,15 +40,21 @@ def aligned(count: int) -> npt.NDArray[np.float32]:
     return zeroed((count, np.float32))[0]
 
 
+def per_part(parts: int, count: int, kind: type) -> tuple[int, type]:
+    """What `zeroed` needs for `count` numbers a part, with a gap behind them; nothing where that is none."""
+    return parts * (count + GAP_BYTES // np.dtype(kind).itemsize) * (count > 0), kind
+
+
 def zeroed(*wanted: tuple[int, type]) -> list[npt.NDArray[Any]]:
-    """Zeros, so many of each type, each array at a start in one block of memory."""
+    """Zeros, so many of each type, each array at a start in one block of memory, which nothing has written to yet."""
     sizes = [-(-count * np.dtype(kind).itemsize // _LINE_BYTES) * _LINE_BYTES for count, kind in wanted]
-    huge = sum(sizes) >= _HUGE_PAGE // 8
-    raw = np.empty(max(sum(sizes) + _HUGE_PAGE, _HUGE_FROM) if huge else sum(sizes) + _LINE_BYTES, np.uint8)
+    huge = sum(sizes) >= _HUGE_FROM
+    # Whole huge pages, from the start of one: the system makes none that is not all asked for.
+    room = (-(-sum(sizes) // _HUGE_PAGE) + 1) * _HUGE_PAGE if huge else sum(sizes)
+    raw = untouched(room, np.uint8, huge=huge)
     at = -raw.ctypes.data % (_HUGE_PAGE if huge else _LINE_BYTES)
     arrays: list[npt.NDArray[Any]] = []
     for (count, kind), size in zip(wanted, sizes, strict=True):
-        raw[at : at + size] = 0
         arrays.append(raw[at : at + count * np.dtype(kind).itemsize].view(kind))
         at += size
     return arrays

@@ -63,5 +63,11 @@ def _fold(values: Values, others: Mapping[str, Values]) -> None:
 
 
 KIND = Kind(
-    _forward_lines, _backward_lines, {"scale": Parameter("scale_offset", "inputs")}, _place, fold=_fold, late=True
+    _forward_lines,
+    _backward_lines,
+    {"scale": Parameter("scale_offset", "inputs")},
+    _place,
+    fold=_fold,
+    late=True,
+    by_units=True,
 )

@@ -95,4 +95,5 @@ KIND = Kind(
     {"weight": Parameter("gain_offset"), "bias": Parameter("shift_offset")},
     _place,
     whole_samples=True,
+    by_units=True,
 )

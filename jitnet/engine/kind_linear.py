@@ -1,14 +1,12 @@
 """A linear layer: places, lines, and its operations, forward beside backward.
 
 Forward, a part is assigned units of the layer. Backward, a part is assigned inputs of the layer, which are units of the
-layer below: the gradient that it makes for them is the one that it needs there. The output layer's forward is in
-`output`.
+layer below: the gradient that it makes for them is the one that it needs there. Where a step is cut in pieces a part is
+assigned units and samples, of the weights units and inputs. The output layer's forward is in `output`.
 """
 # mypy: allow-untyped-defs, allow-incomplete-defs
 
 from typing import Any
-
-import numpy as np
 
 from jitnet.compiler.decorators import helper
 from jitnet.config import Layer
@@ -20,6 +18,7 @@ from jitnet.engine.addressing import (
     replica,
     shared_stride,
     weight_gradient,
+    weights_assigned,
 )
 from jitnet.engine.costs import Cost, Sizes, gradient_bytes, linear_cost, sparse_linear_cost
 from jitnet.engine.layer_kind import Kind, Parameter, Writer
@@ -43,32 +42,49 @@ __all__ = [
     "backward_weight",
     "forward",
     "forward_sparse",
+    "gradient_lines",
     "mark",
 ]
 
 
-@operation("units", linear_cost, ("n", "i", "o"), product="forward")
-def forward(run, batch, layer, part, first, last):
-    """The linear part of assigned units, from dense inputs, for all samples."""
+@helper
+def _samples(batch):
+    """How many samples a part is assigned."""
+    return batch.last_across - batch.first_across
+
+
+@helper
+def _clear_weights(run, layer, first_input, last_input, first, last):
+    """Clear the gradients of the weights from assigned inputs to assigned units, unless they are added to these."""
     this = run.layers[layer]
-    work, params = run.state.work, run.state.params
-    x = work[inputs(run, batch, layer, part) :]
+    for o in range(first, last, PANEL):
+        panel = this.weight_offset + o * this.in_features
+        clear_gradient(run, panel + first_input * PANEL, panel + last_input * PANEL)
+
+
+@operation("units", linear_cost, ("n", "i", "o"), pieces="pieces", product="forward")
+def forward(run, batch, layer, part, first, last):
+    """The linear part of assigned units, from dense inputs, for all samples or assigned ones."""
+    this = run.layers[layer]
+    work, params, begin, size = run.state.work, run.state.params, batch.first_across, _samples(batch)
+    x = work[inputs(run, batch, layer, part) + begin * this.input_stride :]
     w, b = forward_weights(run, layer), params[this.bias_offset :]
-    out, size = work[this.linear_offset + replica(run, layer, part) :], batch.size
+    out = work[this.linear_offset + replica(run, layer, part) + begin * this.output_stride :]
     linear_forward(x, this.input_stride, w, b, out, this.output_stride, size, this.in_features, first, last)
 
 
-@operation("units", sparse_linear_cost, ("n", "i", "o"), on_entries=True)
+@operation("units", sparse_linear_cost, ("n", "i", "o"), pieces="pieces", on_entries=True)
 def forward_sparse(run, batch, layer, part, first, last):
     """The same of the first layer, from lists of the inputs that are not zero."""
     this, state = run.layers[layer], run.state
     w, b = forward_weights(run, layer), state.params[this.bias_offset :]
-    out, cursors = state.work[this.linear_offset + replica(run, layer, part) :], state.cursors[part]
+    begin, cursors = batch.first_across, state.cursors[part]
+    out = state.work[this.linear_offset + replica(run, layer, part) + begin * this.output_stride :]
     indptr, entries, indices = entry_lists(run, batch, part)
     sparse_forward(
         indptr,
         entries,
-        indices,
+        indices[begin : batch.last_across],
         state.byte_values,
         w,
         b,
@@ -86,16 +102,17 @@ def _backward_input_cost(s: Sizes) -> Cost:
     return Cost(2 * s.n * s.i * s.o, 4 * (s.n * s.o + s.i * s.o + 2 * s.n * s.i))
 
 
-@operation("units below", _backward_input_cost, ("n", "i", "o"), product="input")
+@operation("units below", _backward_input_cost, ("n", "i", "o"), pieces="pieces below", product="input")
 def backward_input(run, batch, layer, part, first, last):
     """The gradient of assigned inputs: of what the units below returned."""
     this, below, network, work = run.layers[layer], run.layers[layer - 1], run.network, run.state.work
-    stride, size, last = network.grad_t_stride, batch.size, min(last, this.in_features)
+    stride, last, begin, size = network.grad_t_stride, min(last, this.in_features), batch.first_across, _samples(batch)
     at = replica(run, layer - 1, part)
-    dout_t, dx_t = work[this.grad_t_offset + replica(run, layer, part) :], work[below.grad_t_offset + at :]
+    dout_t = work[this.grad_t_offset + replica(run, layer, part) + begin :]
+    dx_t = work[below.grad_t_offset + at + begin :]
     w = run.state.params[this.weight_offset :]
     linear_backward_input(dout_t, w, dx_t, stride, size, this.in_features, this.out_features, first, last)
-    dx = work[below.result_grad_offset + at + first :]
+    dx = work[below.result_grad_offset + at + begin * below.output_stride + first :]
     transpose(dx_t[first * stride :], stride, dx, below.output_stride, last - first, 0, size)
 
 
@@ -103,23 +120,17 @@ def _backward_weight_cost(s: Sizes) -> Cost:
     return Cost(2 * s.n * s.i * s.o, 4 * (s.n * s.i + s.n * s.o) + gradient_bytes(s, s.i * s.o))
 
 
-@operation("units below", _backward_weight_cost, ("n", "i", "o"), product="weight")
+@operation("units below", _backward_weight_cost, ("n", "i", "o"), pieces="pieces of weights", product="weight")
 def backward_weight(run, batch, layer, part, first, last):
-    """The gradient of the weights that leave assigned inputs; of the first layer, of the weights of assigned units."""
+    """The gradient of the weights that leave assigned inputs; of the first layer, of the weights of assigned units; in
+    pieces, of the weights from assigned inputs to assigned units."""
     this, work = run.layers[layer], run.state.work
     target = weight_gradient(run)[this.weight_offset :]
     x = work[inputs(run, batch, layer, part) :]
     dout = work[this.grad_offset + replica(run, layer, part) :]
-    size, units = batch.size, this.padded_features
-    if layer == 0:
-        first_input, last_input = np.int64(0), this.in_features
-        clear_gradient(run, this.weight_offset + first * this.in_features, this.weight_offset + last * this.in_features)
-    else:
-        first_input, last_input = first, min(last, this.in_features)
-        for o in range(0, units, PANEL):
-            panel = this.weight_offset + o * this.in_features
-            clear_gradient(run, panel + first_input * PANEL, panel + last_input * PANEL)
-        first, last = np.int64(0), units
+    size = batch.size
+    first_input, last_input, first, last = weights_assigned(run, batch, layer, first, last)
+    _clear_weights(run, layer, first_input, last_input, first, last)
     linear_backward_weight(
         x,
         this.input_stride,
@@ -157,13 +168,15 @@ def _backward_sparse_cost(s: Sizes) -> Cost:
     return Cost(2 * s.entries * s.o, 4 * (s.entries + s.n * s.o) + marks + gradient_bytes(s, weights * s.o))
 
 
-@operation("units", _backward_sparse_cost, ("n", "i", "o"), on_entries=True)
+@operation("units", _backward_sparse_cost, ("n", "i", "o"), pieces="pieces of weights", on_entries=True)
 def backward_sparse(run, batch, layer, part, first, last):
     """The gradient of the first layer's weights of assigned units, from lists of the inputs that are not zero."""
     this, data, state = run.layers[layer], run.data, run.state
-    clear_gradient(run, this.weight_offset + first * this.in_features, this.weight_offset + last * this.in_features)
+    first_input, last_input, first, last = weights_assigned(run, batch, layer, first, last)
+    _clear_weights(run, layer, first_input, last_input, first, last)
     target = weight_gradient(run)[this.weight_offset :]
     marks, cursors, at = state.marks[part, : this.in_features], state.cursors[part], replica(run, layer, part)
+    assigned = marks[first_input:last_input]
     size, coming = batch.size, batch.next_indices.shape[0]
     for n in range(0, size, SPARSE_BLOCK):
         end = min(size, n + SPARSE_BLOCK)
@@ -172,13 +185,13 @@ def backward_sparse(run, batch, layer, part, first, last):
         ahead = batch.next_indices[n : min(end, coming)]
         if run.settings.shares_marks:
             stride, first_vector = shared_stride(this.in_features), _first_marks(run, batch) + n // LANES
-            shared, vectors = state.shared_marks[first_vector * stride :], (end - n + LANES - 1) // LANES
-            join_marks(data.indptr, data.entries, ahead, shared, stride, vectors, marks)
+            shared, vectors = state.shared_marks[first_vector * stride + first_input :], (end - n + LANES - 1) // LANES
+            join_marks(data.indptr, data.entries, ahead, shared, stride, vectors, assigned)
         else:
             mark_columns(data.indptr, data.entries, indices, ahead, marks)
         dout = state.work[this.grad_offset + at + n * this.output_stride :]
         sparse_backward_weight(
-            marks,
+            assigned,
             data.indptr,
             data.entries,
             indices,
@@ -188,6 +201,7 @@ def backward_sparse(run, batch, layer, part, first, last):
             target,
             cursors,
             this.in_features,
+            first_input,
             first,
             last,
         )
@@ -198,7 +212,7 @@ def _backward_bias_cost(s: Sizes) -> Cost:
     return Cost(2 * s.n * s.o, 4 * s.n * s.o + gradient_bytes(s, s.o))
 
 
-@operation("panels", _backward_bias_cost, ("n", "o"))
+@operation("panels", _backward_bias_cost, ("n", "o"), pieces="panels")
 def backward_bias(run, batch, layer, part, first, last):
     """The gradient of assigned units' biases."""
     this, work = run.layers[layer], run.state.work
@@ -221,9 +235,15 @@ def _forward_lines(writer: Writer, block: int, next_batch: bool) -> None:
 
 
 def _backward_lines(writer: Writer, block: int) -> None:
-    split = "units" if block == 0 else "units below"
     if block > 0:
         writer.add("backward_input", block)
+    if not writer.in_pieces:
+        gradient_lines(writer, block)
+
+
+def gradient_lines(writer: Writer, block: int) -> None:
+    """The gradients of a block's weights and biases, and their updates."""
+    split = "units" if block == 0 else "units below"
     if block == 0 and writer.skips_zeros:
         writer.add("backward_sparse", block)
     else:

@@ -41,6 +41,9 @@ class Writer(Protocol):
     @property
     def marks_together(self) -> bool: ...
 
+    @property
+    def in_pieces(self) -> bool: ...
+
     def meet(self, waits_for: str) -> None: ...
 
     def add(self, operation: str, layer: int, split: str = "", *, next_batch: bool = False) -> None: ...
@@ -80,7 +83,7 @@ class Kind:
     record. joins: lines behind the gradient of the block's input. fold: of a kind that is folded; multiplies this
     layer's values into those of the block's others, by their kinds, in place, as a saved model has them. whole_samples:
     reads all units of a sample. late: some of its gradients need those of all units, so that every update waits for the
-    whole gradient.
+    whole gradient. by_units: its lines need all samples of a unit, or all weights, so that a step is not cut in pieces.
     """
 
     forward: Callable[[Writer, int, bool], None]
@@ -91,3 +94,4 @@ class Kind:
     fold: Callable[[Values, Mapping[str, Values]], None] = _fold_nothing
     whole_samples: bool = False
     late: bool = False
+    by_units: bool = False

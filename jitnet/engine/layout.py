@@ -4,6 +4,7 @@ All float32 numbers of a step (inputs, activations, their gradients) are in one 
 another, `params`, and gradients, moments and averages in arrays of the same layout.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,7 @@ from jitnet.engine.loop_records import (
     ParameterRecord,
 )
 from jitnet.engine.operations import OPERATIONS
-from jitnet.engine.ownership import each_for_itself, partial_sums
+from jitnet.engine.ownership import Work, count_pieces, each_for_itself, in_pieces, partial_sums, units_of_a_piece
 from jitnet.engine.room import Places, Room, row_stride
 from jitnet.kernels.linear import padded
 from jitnet.kernels.loss import LOSS_KERNELS
@@ -33,6 +34,9 @@ __all__ = ["Layout", "lay_out"]
 
 _REPLICATED_BYTES = 8 << 20
 """Bytes up to which all parts together have separate outputs. Where they are more, a step is long."""
+
+_SKIPPED_SHARE = 0.2
+"""Share of inputs that are not zero, where zeros are skipped: about that of MNIST. It decides only how work is cut."""
 
 _ROWS_TOGETHER = 32
 """Rows are given room in such numbers: whole vectors of samples, and 128 bytes of a number each."""
@@ -75,6 +79,8 @@ def lay_out(
             if training or not LAYERS[layer.kind].folded:
                 KINDS[layer.kind].place(places, row, layer)
         places.end_block(row)
+        skips = skips_zeros and number == 0
+        row.piece = units_of_a_piece(int(row.padded_features), batch_size, threads, skips_zeros=skips)
         row.first_parameter = len(found)
         row.squares_offset = places.squares.take(-(-int(row.out_features) // LANES))
         found += _place_parameters(config, number, row, places, training)
@@ -85,10 +91,17 @@ def lay_out(
             setattr(record, name, value)
     work = places.work
     replicas = threads if skips_zeros and training else 1
-    if training and len(layers) > 1 and layers[-1].out_features <= LANES:
-        shared = any(KINDS[layer.kind].whole_samples for layer in config.blocks[-2])
+    partials = training and len(layers) > 1 and layers[-1].out_features <= LANES
+    if partials:
         _place_partials(layers, network)
-        if skips_zeros and each_for_itself(_output_flop(config, batch_size, threads, network), threads):
+    fused = partials and skips_zeros and each_for_itself(_output_flop(config, batch_size, threads, network), threads)
+    if training and not any(KINDS[layer.kind].by_units for layer in config.layers):
+        # Meetings: ahead of the gradients of the weights, behind them, and behind the output where it had none.
+        work_by_units = list(_work(config, batch_size, layers, skips_zeros))
+        network.in_pieces = in_pieces(work_by_units, threads, 2 * (len(layers) > 1) + fused)
+    if partials:
+        if fused and not network.in_pieces:
+            shared = any(KINDS[layer.kind].whole_samples for layer in config.blocks[-2])
             _place_replicas(layers, network, replicas, work, shared)
         work.take(GAP_BYTES // 4)  # ahead of it is what the last part writes
         network.partials_offset = work.take(2 * int(network.n_partials) * int(network.partial_stride))
@@ -132,6 +145,26 @@ def _place_partials(layers: Any, network: Any) -> None:
     below.group = PARTIAL_UNITS
     network.n_partials = -(-int(below.out_features) // PARTIAL_UNITS)
     network.partial_stride = int(network.batch_room) * PANEL + GAP_BYTES // 4
+
+
+def _work(config: ModelConfig, batch_size: int, layers: Any, skips_zeros: bool) -> Iterator[Work]:
+    """What a step has to do that is cut by units, region by region."""
+    flop = [2.0 * batch_size * i * o for i, o in itertools.pairwise(config.widths)]
+    if skips_zeros:
+        flop[0] *= _SKIPPED_SHARE
+    groups = [-(-int(row.padded_features) // int(row.group)) for row in layers]
+    pieces = [count_pieces(row, batch_size) for row in layers]
+    last = len(layers) - 1
+    if last == 0:
+        yield Work(flop[0], groups[0], count_pieces(layers[0]))
+        return
+    for layer in range(1, last):
+        yield Work(flop[layer], groups[layer], pieces[layer])
+    for layer in range(last, 1, -1):
+        yield Work(2 * flop[layer], groups[layer - 1], pieces[layer - 1])
+    yield Work(2 * (flop[0] + flop[1]), groups[0], pieces[0])
+    if config.out_features <= LANES:  # what units contribute to the logits: in pieces that is cut by samples
+        yield Work(flop[last], groups[last - 1], -(-batch_size // LANES))
 
 
 def _output_flop(config: ModelConfig, batch_size: int, threads: int, network: Any) -> float:

@@ -29,7 +29,7 @@ from jitnet.compiler.startup import compile_beside, linked_functions, load_all
 from jitnet.compiler.switch import switch
 from jitnet.engine.operation import ARGUMENTS
 from jitnet.engine.operations import OPERATIONS
-from jitnet.engine.ownership import MEETINGS, assigned_range
+from jitnet.engine.ownership import MEETINGS, assigned_range, next_piece
 from jitnet.engine.state import RUN, Batch, empty_run
 from jitnet.kernels.random import shuffle
 from jitnet.kernels.schedule import learning_rate
@@ -60,7 +60,25 @@ def _batch_of(run, step, rate):
     coming = min(run.order.shape[0], end + call.batch_size) if step + 1 < call.n_steps else end
     number = call.first_step + step
     scale = -rate if run.settings.adds_directly else 1.0
-    return Batch(run.order[begin:end], run.order[end:coming], begin, end - begin, number, number & 1, rate, scale)
+    size = end - begin
+    return Batch(run.order[begin:end], run.order[end:coming], begin, size, number, number & 1, rate, scale, 0, size)
+
+
+@helper
+def _across(batch, first, last):
+    """The same batch with what a part is assigned of the other side."""
+    return Batch(
+        batch.indices,
+        batch.next_indices,
+        batch.begin,
+        batch.size,
+        batch.step,
+        batch.buffer,
+        batch.rate,
+        batch.grad_scale,
+        first,
+        last,
+    )
 
 
 @helper
@@ -74,7 +92,7 @@ def _note_line(run, step, line, part, began):
     """Note a line's begin and end where the clock runs; returns the end, at which the part's next line begins."""
     ended = _now(run)
     if run.call.clocked:
-        readings = run.clock.lines[step % run.clock.lines.shape[0], part, line]
+        readings = run.clock.by_part[part, step % run.clock.whole_steps.shape[0], line]
         readings[0], readings[1] = began, ended
     return ended
 
@@ -111,9 +129,13 @@ def perform(run, first_line, last_line, first_step, last_step, part):
             line = run.program[k]
             share, shares = (np.int64(0), np.int64(1)) if parts_share_steps else (part, line.parts)
             if share < shares:
-                batch = by_reference(_batch_of(run, step + line.next_batch, rate))
-                first, last = assigned_range(run, batch, line.split, line.layer, share, shares)
-                run_operation(line.operation, run, batch, line.layer, part, first, last)
+                batch = _batch_of(run, step + line.next_batch, rate)
+                whole = by_reference(batch)
+                first, last = assigned_range(run, whole, line.split, line.layer, share, shares)
+                while first < last:
+                    begin, end, across, across_end, first = next_piece(run, whole, line.split, line.layer, first, last)
+                    piece = by_reference(_across(batch, across, across_end))
+                    run_operation(line.operation, run, piece, line.layer, part, begin, end)
                 began = _note_line(run, step, k, part, began)
     restore_float_flags(flags)
 
@@ -256,7 +278,7 @@ def steps(address, first_lines, totals):
     done = np.zeros(2, np.int64)
     if run.call.meeting == AT_BARRIERS and not run.call.one_by_one and may_wait(run.barrier, parts):
         done[0] = -1
-        forget_barrier(run.barrier, parts)
+        forget_barrier(run.barrier)
         team(run, totals, done, first_lines, n_lines, 0, n_steps, parts, AT_BARRIERS)
         if done[0] >= 0:
             return done[0]

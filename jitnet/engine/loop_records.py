@@ -71,6 +71,7 @@ class LayerRecord(Record, Protocol):
     grad_t_offset: int  # the same, samples last
     part_stride: int  # from one part's outputs and their gradients to the next's; 0: one for all
     group: int  # units that stay together when units are shared out
+    piece: int  # the same where a step is cut in pieces
     dropout: float  # rate
 
 
@@ -111,6 +112,7 @@ class NetworkRecord(Record, Protocol):
     n_partials: int  # groups of units that contribute to the logits apart; 0 where they do not
     partials_offset: int  # in work: (2, n_partials, batch_room, PANEL), two buffers, for even steps and odd
     partial_stride: int  # from one group's place to the next one's
+    in_pieces: bool  # a step is cut by units and samples, of the weights by units and inputs
     sample_stride: int  # from one part's losses and right guesses to the next's; 0: one for all
 
 

@@ -1,8 +1,9 @@
 """An operation of a program: a function that does one part of a line, and the record that says all else about it.
 
 A function has the arguments `run` and `batch`, by reference; the layer; which part this is, for what each part has
-separately; and the first and last of its range, in units or samples as the line's split says (see `ownership`). It says
-which kernels work on that range and nothing else. Which operations a step has, which share a region and what they are
+separately; and the first and last of its range, in units or samples as the line's split says (see `ownership`). Where a
+line is cut in pieces it is called for each of a part's rectangles, whose other side is in the batch. It says which
+kernels work on that range and nothing else. Which operations a step has, which share a region and what they are
 split by is said in `program`.
 """
 
@@ -29,16 +30,18 @@ ARGUMENTS = (RUN, BATCH, INT, INT, INT, INT)
 class Operation:
     """What is known of an operation.
 
-    function: does a part. split: what it is split by where a line does not say, a name in SPLITS. cost: FLOP and bytes
-    of a whole line. extents: of its problem, fields of `Sizes`. product: which matrix product it is ("forward",
-    "input" or "weight" gradient), where it is one over dense numbers. on_entries: walks lists of the inputs that are
-    not zero. activates: is another loop for each activation. whole_network: works on the parameters of all layers.
+    function: does a part. split: what it is split by where a line does not say, a name in SPLITS; pieces: by which
+    pieces where a step is cut in pieces, "" for the same split. cost: FLOP and bytes of a whole line. extents: of its
+    problem, fields of `Sizes`. product: which matrix product it is ("forward", "input" or "weight" gradient), where it
+    is one over dense numbers. on_entries: walks lists of the inputs that are not zero. activates: is another loop for
+    each activation. whole_network: works on the parameters of all layers.
     """
 
     function: Callable[..., None]
     split: str
     cost: Callable[[Sizes], Cost]
     extents: tuple[str, ...]
+    pieces: str = ""
     product: str = ""
     on_entries: bool = False
     activates: bool = False

@@ -25,19 +25,20 @@ def _partial_logits_cost(s: Sizes) -> Cost:
     return Cost(flop, 4 * (s.n * s.o + s.outputs * s.o + begins + s.partial_places * s.n * s.outputs))
 
 
-@operation("units", _partial_logits_cost, ("n", "o", "outputs"), product="forward")
+@operation("units", _partial_logits_cost, ("n", "o", "outputs"), pieces="samples of all units", product="forward")
 def partial_logits(run, batch, layer, part, first, last):
     """What assigned groups of units of the last hidden layer contribute to the logits, added up as far as the part
     has the groups; the last group adds the bias.
 
-    The logits are one panel: the part of the last group adds all of their biases.
+    The logits are one panel: the part of the last group adds all of their biases. In pieces a part is assigned all
+    groups, of some samples.
     """
     this, above, network = run.layers[layer], run.layers[layer + 1], run.network
     work, params = run.state.work, run.state.params
     x_stride, stride, first_group = above.input_stride, network.partial_stride, first // this.group
     buffer = network.partials_offset + (batch.step & 1) * network.n_partials * stride
-    for n in range(0, batch.size, PARTIAL_SAMPLES):
-        size = min(PARTIAL_SAMPLES, batch.size - n)
+    for n in range(batch.first_across, batch.last_across, PARTIAL_SAMPLES):
+        size = min(PARTIAL_SAMPLES, batch.last_across - n)
         end_of_sums = buffer + first_group * stride + n * PANEL  # behind those that wait for others on their right
         for begin in range(first, last, this.group):
             end = min(above.in_features, begin + this.group)

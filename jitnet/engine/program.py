@@ -18,6 +18,14 @@ output only adds up. Where zeros are skipped too a step is short; then the outpu
 every part's backward, and each part does it for all samples, for itself. A network with one hidden layer has one region
 a step.
 
+Where a step is cut in pieces of units and samples (see `ownership`), forward and backward lines need what others have
+made in the layer before, and the gradients of all weights are a region behind them:
+
+    forward     hidden layers, first to last         a part is assigned pieces
+    output      logits and loss                      a part is assigned samples
+    backward    the last layer to the second         a part is assigned pieces of the layer below: their gradient
+    gradients   of all weights, and their updates    a part is assigned pieces of weights
+
 Where the update must wait for the whole gradient (clipping, max-norm), it has separate regions behind the backward. The
 first layer's forward then follows where the last of them is by units; else it begins the next step.
 
@@ -32,11 +40,20 @@ from typing import Any, NamedTuple
 from jitnet.compiler.signatures import make_records
 from jitnet.config import LAYERS, LOSSES, Layer, ModelConfig, TrainConfig
 from jitnet.engine.costs import Cost, Sizes
+from jitnet.engine.kind_linear import gradient_lines
 from jitnet.engine.kinds import KINDS
 from jitnet.engine.layout import Layout
 from jitnet.engine.loop_records import LINE, PARTIAL
 from jitnet.engine.operations import CODES, OPERATIONS
-from jitnet.engine.ownership import SAMPLES_AT_A_TIME, SPLITS, Parts, choose_parts, marks_together, partial_sums
+from jitnet.engine.ownership import (
+    SAMPLES_AT_A_TIME,
+    SPLITS,
+    Parts,
+    choose_parts,
+    count_pieces,
+    marks_together,
+    partial_sums,
+)
 from jitnet.kernels.activation import ACTIVATION_KERNELS
 from jitnet.kernels.loss import LINK_KERNELS, LOSS_KERNELS
 from jitnet.kernels.optimizer import OPTIMIZER_KERNELS
@@ -109,6 +126,8 @@ class Program:
     def partials(self, layout: Layout) -> Any:
         """What the parts leave of the logits, (sums,) records of PARTIAL; none where units do not contribute apart."""
         parts = next((line.parts for line in self.lines if line.operation == "partial_logits"), 1)
+        if layout.network.in_pieces:  # each part has all groups of its samples
+            parts = 1
         sums, _ = partial_sums(int(layout.network.n_partials), parts)
         records = make_records(PARTIAL, len(sums))
         for record, each in zip(records, sums, strict=True):
@@ -197,11 +216,16 @@ class Writer:
     def marks_together(self) -> bool:
         """Whether columns are marked once for all parts; with the first layer's forward, a meeting ahead of their
         use."""
-        step, parts = self.step, self.first_parts().count
+        step, parts = self.step, self.first_gradient_parts().count
         columns = step.shape.in_features
         entries = step.batch_size * columns * step.density
         together = self.skips_zeros and self.last > 0 and marks_together(entries, columns, step.batch_size, parts)
         return self.trains and together
+
+    @property
+    def in_pieces(self) -> bool:
+        """Whether lines are cut by units and samples, of weights by units and inputs."""
+        return bool(self.layout.network.in_pieces)
 
     def region(self, parts: Parts, waits_for: str) -> None:
         """Begin a region of so many parts, which need this of each other: there they meet."""
@@ -244,7 +268,7 @@ class Writer:
                 self._region,
                 operation,
                 layer,
-                split or chosen.split,
+                (chosen.pieces if self.in_pieces else "") or split or chosen.split,
                 self._parts.count,
                 self._parts.reason,
                 _cost(operation, sizes),
@@ -281,7 +305,8 @@ class Writer:
         i, o = shape.widths[layer : layer + 2]
         direct = adds_directly(shape, step.config)
         groups = int(self.layout.network.n_partials)
-        sums, places = partial_sums(groups, self.forward_parts(self.last - 1).count) if groups > 0 else ((), 0)
+        parts = 1 if self.in_pieces or groups == 0 else self.forward_parts(self.last - 1).count
+        sums, places = partial_sums(groups, parts) if groups > 0 else ((), 0)
         return Sizes(
             step.batch_size,
             i,
@@ -303,7 +328,7 @@ class Writer:
             between=self._has_layer_between(layer),
             more=sum(each.trained for each in self._blocks[layer] if each.kind != "linear"),
             bytes_per_input=step.bytes_per_input,
-            markers=self.first_parts().count,
+            markers=self._markers,
             marked=-(-step.batch_size // LANES) if self.marks_together else 0,
             outputs=shape.out_features,
             loss=LOSS_KERNELS[shape.loss].price,
@@ -314,6 +339,13 @@ class Writer:
 
     # How many parts a region is worth.
 
+    @property
+    def _markers(self) -> int:
+        """Parts that each need the marks of all columns; in pieces, what these are together of all parts' columns."""
+        row = self.layout.layers[0]
+        together = self.in_pieces and self.marks_together
+        return int(row.padded_features // row.piece) if together else self.first_gradient_parts().count
+
     def layer_flop(self, layer: int) -> float:
         """Of a layer's product in a step."""
         before, after = self.step.shape.widths[layer : layer + 2]
@@ -323,9 +355,26 @@ class Writer:
     def _units(self, flop: float, layer: int) -> Parts:
         row = self.layout.layers[layer]
         groups = -(-int(row.padded_features) // int(row.group))
-        return choose_parts(flop, self.step.threads, groups, f"group{'s' * (groups != 1)} of units")
+        return choose_parts(flop, self.step.threads, groups, f"group{'s' * (groups != 1)} of units{self._why_by_units}")
+
+    @property
+    def _why_by_units(self) -> str:
+        """Where a layer's kind is why a step is not cut in pieces."""
+        kinds = dict.fromkeys(layer.kind for layer in self.step.shape.layers if KINDS[layer.kind].by_units)
+        return f", which {' and '.join(kinds)} cannot do in pieces" if kinds and self.trains else ""
+
+    def _pieces(self, flop: float, layer: int) -> Parts:
+        """Of a layer's units with samples."""
+        pieces = count_pieces(self.layout.layers[layer], self.step.batch_size)
+        return self._in_pieces(flop, pieces, "samples")
+
+    def _in_pieces(self, flop: float, pieces: int, across: str) -> Parts:
+        parts = choose_parts(flop, self.step.threads, pieces, "pieces")
+        return Parts(parts.count, f"{parts.reason}, of units and {across}: groups of units are too few or uneven")
 
     def forward_parts(self, layer: int) -> Parts:
+        if self.in_pieces:
+            return self._pieces(self.layer_flop(layer), layer)
         if layer == 0 and self.last > 0:
             return self.first_parts()
         return self._units(self.layer_flop(layer), layer)
@@ -336,13 +385,18 @@ class Writer:
     def output_parts(self, *, gathers: bool = False) -> Parts:
         """gathers: the next batch in the same region."""
         gather = _price(_cost("gather", self._sizes(0, "gather"))) if gathers else 0.0
-        return self._moving_parts(self.layer_flop(self.last) + gather)
+        flop = self.layer_flop(self.last)
+        if self.in_pieces and self.layout.network.n_partials > 0:
+            flop = _cost("partial_logits", self._sizes(self.last - 1, "partial_logits")).flop
+        return self._moving_parts(flop + gather)
 
     def _moving_parts(self, work: float) -> Parts:
         """Of work by samples."""
         return choose_parts(work, self.step.threads, self.step.batch_size, f"sample{'s' * (self.step.batch_size != 1)}")
 
     def backward_parts(self, layer: int) -> Parts:
+        if self.in_pieces:
+            return self._pieces(self.layer_flop(layer), layer - 1)
         return self._units(2.0 * self.layer_flop(layer), layer - 1)
 
     def first_parts(self) -> Parts:
@@ -350,6 +404,15 @@ class Writer:
         if self.last == 0:
             return self._units(2.0 * self.layer_flop(0), 0)
         return self._units(2.0 * (self.layer_flop(0) + self.layer_flop(1)), 0)
+
+    def gradient_parts(self) -> Parts:
+        """Of the region of all gradients of weights, in pieces."""
+        flop = sum(self.layer_flop(layer) for layer in range(self.last + 1))
+        return self._in_pieces(flop, max(map(count_pieces, self.layout.layers)), "inputs")
+
+    def first_gradient_parts(self) -> Parts:
+        """Of the region in which the first layer's weights get their gradient."""
+        return self.gradient_parts() if self.in_pieces else self.first_parts()
 
     def sample_parts(self, operation: str, layer: int) -> Parts:
         """Of an operation by samples between regions by units."""
@@ -370,7 +433,7 @@ class Writer:
     @property
     def all_logits(self) -> str:
         """What the region of the output waits for."""
-        apart = self.layout.network.n_partials > 0
+        apart = self.layout.network.n_partials > 0 and not self.in_pieces
         return "what all units contribute to the logits" if apart else self.inputs_of(self.last)
 
     def gradient_of(self, layer: int) -> str:
@@ -378,6 +441,11 @@ class Writer:
         if layer < self.last:
             return f"the gradients of all units of layer {layer}"
         return self.all_logits if self.fused else "the losses of all samples"
+
+    @property
+    def all_gradients(self) -> str:
+        """What the gradients of all weights wait for, in pieces."""
+        return "the gradients of all units and samples" if self.last > 0 else self.gradient_of(0)
 
     @property
     def fused(self) -> bool:
@@ -388,8 +456,13 @@ class Writer:
         """All of a hidden block's layers, first to last."""
         for layer in self._placed(block):
             KINDS[layer.kind].forward(self, block, next_batch)
-        if block == self.last - 1 and self.layout.network.n_partials > 0:
-            self.add("partial_logits", block, next_batch=next_batch)
+        if block == self.last - 1 and not self.in_pieces:
+            self._partial_lines(next_batch=next_batch)
+
+    def _partial_lines(self, *, next_batch: bool = False) -> None:
+        """What the last hidden layer's units contribute to the logits, with few classes."""
+        if self.layout.network.n_partials > 0:
+            self.add("partial_logits", self.last - 1, next_batch=next_batch)
 
     def _placed(self, block: int) -> list[Layer]:
         """The layers of a block that this program has: in prediction the saved weights have some of them inside."""
@@ -399,6 +472,8 @@ class Writer:
         sparse = self.last == 0 and self.step.skips_zeros
         for layer in self._placed(self.last):
             KINDS[layer.kind].forward(self, self.last, False)
+        if self.in_pieces:
+            self._partial_lines()
         if self.layout.network.n_partials > 0:
             self.add("add_partials", self.last, split)
         else:
@@ -465,15 +540,25 @@ def training(step: Step, layout: Layout) -> Program:
         if writer.fused and layer == last:
             writer.output_lines("every part")
         writer.backward_lines(layer)
-    writer.region(writer.first_parts(), writer.gradient_of(min(1, last)))
-    if last > 0:
-        if writer.fused and last == 1:
-            writer.output_lines("every part")
-        writer.backward_lines(1)
-    writer.backward_lines(0)
+    if writer.in_pieces:
+        if last > 0:
+            writer.region(writer.backward_parts(1), writer.gradient_of(1))
+            writer.backward_lines(1)
+        writer.region(writer.gradient_parts(), writer.all_gradients)
+        for layer in range(last, -1, -1):
+            gradient_lines(writer, layer)
+    else:
+        writer.region(writer.first_parts(), writer.gradient_of(min(1, last)))
+        if last > 0:
+            if writer.fused and last == 1:
+                writer.output_lines("every part")
+            writer.backward_lines(1)
+        writer.backward_lines(0)
     if late:
         writer.late_lines()
     if joined:
+        if writer.in_pieces:
+            writer.region(writer.forward_parts(0), writer.inputs_of(0))
         writer.forward_lines(0, next_batch=True)
     step_lines = tuple(writer.lines[len(first) :])
     # Where the last region makes the losses, no part sees all of them ahead of its end.

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from jitnet.compiler.signatures import make_record
 from jitnet.config import TrainConfig
-from jitnet.engine.arena import Buffer, aligned
+from jitnet.engine.arena import Buffer, per_part, zeroed
 from jitnet.engine.costs import Sizes
 from jitnet.engine.loop_records import SETTINGS
 from jitnet.engine.program import on_data
@@ -43,7 +43,7 @@ class SampleMaker:
         self._run = run._replace(
             settings=make_record(SETTINGS, seed=config.seed, input_dropout=config.input_dropout),
             distortion=distortion,
-            state=run.state._replace(pixels=aligned(threads * pixels).reshape(threads, -1)),
+            state=run.state._replace(pixels=zeroed(per_part(threads, pixels, np.float32))[0].reshape(threads, -1)),
             data=run.data._replace(images=images),
         )
         self._sizes = Sizes(

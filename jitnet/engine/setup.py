@@ -1,6 +1,5 @@
 """From a shape, a config and samples to what the compiled loop takes."""
 
-import mmap
 from functools import cache
 from typing import Any
 
@@ -16,8 +15,9 @@ from jitnet.engine.costs import Sizes
 from jitnet.engine.layout import Layout
 from jitnet.engine.loop import load_loop, run_steps
 from jitnet.engine.loop_records import CALL, SETTINGS
+from jitnet.engine.operations import OPERATIONS
 from jitnet.engine.ownership import MEETINGS, SAMPLES_AT_A_TIME
-from jitnet.engine.program import Program, Step, adds_directly, on_data, updates_late
+from jitnet.engine.program import Line, Program, Step, adds_directly, on_data, updates_late
 from jitnet.engine.state import Data, Run, empty_run, no_data
 from jitnet.engine.step_clock import clock_for
 from jitnet.kernels.activation import ACTIVATION_KERNELS
@@ -26,8 +26,10 @@ from jitnet.kernels.optimizer import OPTIMIZER_KERNELS, optimizer_settings
 from jitnet.kernels.schedule import schedule_settings
 from jitnet.machine.barrier import barrier_words
 from jitnet.machine.clock import tick_s
+from jitnet.machine.host import describe_machine, set_threads, threads_are_lost
+from jitnet.machine.pages import untouched
 
-__all__ = ["make_data", "make_settings", "run_on_data", "training_run"]
+__all__ = ["make_data", "make_settings", "place_weights", "placing", "run_on_data", "training_run"]
 
 
 def make_settings(shape: ModelConfig, config: TrainConfig) -> Any:
@@ -76,6 +78,39 @@ def training_run(step: Step, layout: Layout, program: Program, n_steps: int, sch
         loss_numbers=np.array(shape.loss_numbers, np.float32),
         state=allocate(layout, optional=optional, marked_columns=marked, shares_marks=bool(settings.shares_marks)),
     )
+
+
+def placing(program: Program, *, average: bool) -> Program:
+    """The program in which each part of a training step clears the weights whose gradients it will make. average:
+    whether there is a moving average of them."""
+    place = OPERATIONS["place_weights"]
+    writers = [line for line in program.step if line.operation in ("backward_weight", "backward_sparse")]
+    lines = (
+        Line(
+            number,
+            place.name,
+            line.layer,
+            line.split,
+            line.parts,
+            line.reason,
+            place.cost(Sizes(samples, inputs, units, average=average)),
+        )
+        for number, line in enumerate(writers, 1)
+        for samples, inputs, units in [line.extents]
+    )
+    return Program((), tuple(lines))
+
+
+def place_weights(run: Run, program: Program) -> None:
+    """Have the parts of a training program be the first to write to their weights, which so are near them. The weights
+    are zeros then as before."""
+    placed = placing(program, average=bool(run.settings.average_decay > 0.0))
+    if placed.threads > 1 and not threads_are_lost():
+        load_loop()
+        set_threads(min(program.threads, describe_machine().affinity))
+        call = run.call.copy()
+        call.n_steps, call.clocked, call.meeting = 1, False, MEETINGS[placed.meeting]
+        run_steps(Struct(run._replace(program=placed.table(), call=call)), 0, np.zeros(3))
 
 
 def run_on_data(
@@ -137,18 +172,7 @@ def make_data(
     run_on_data(run, on_data(["count_entries"], sizes, threads), times=times)
     np.cumsum(data.indptr, out=data.indptr)
     count = int(data.indptr[-1])
-    data = data._replace(entries=entries.take(count) if entries else _small_pages(count, np.uint32))
+    # Not in huge pages: a start takes longer where the system has to make them, and the walk is no faster in them.
+    data = data._replace(entries=entries.take(count) if entries else untouched(count, np.uint32))
     run_on_data(run._replace(data=data), on_data(["list_entries"], sizes, threads), times=times)
     return data
-
-
-# Windows has private memory only, and no flags to ask for it.
-_PRIVATE = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
-
-
-def _small_pages(count: int, kind: Any) -> npt.NDArray[Any]:
-    """Zeros that are kept. NumPy asks for huge pages where an array is large: a start takes longer where the system has
-    to make them, and the walk over the entries is no faster in them."""
-    if count == 0:
-        return np.zeros(0, kind)
-    return np.frombuffer(mmap.mmap(-1, count * np.dtype(kind).itemsize, **_PRIVATE), kind)

@@ -119,7 +119,9 @@ class Batch(NamedTuple):
     """What one step works on. indices, next_indices: its samples and the next step's, (batch,) int32. begin: the place
     of its first one in the order. size: how many it has. step: its number in the run. buffer: which of two buffers it
     uses. rate: its learning rate. grad_scale: what gradients are scaled by on their way to the weights, -rate where
-    they are added straight to them, else 1."""
+    they are added straight to them, else 1. first_across, last_across: what a part is assigned of
+    the other side, where a line is cut in pieces: samples, or inputs where the pieces are of weights. Of other lines
+    all samples."""
 
     indices: npt.NDArray[np.int32]
     next_indices: npt.NDArray[np.int32]
@@ -129,6 +131,8 @@ class Batch(NamedTuple):
     buffer: int
     rate: float
     grad_scale: float
+    first_across: int
+    last_across: int
 
 
 def _no_state() -> State:
@@ -200,5 +204,5 @@ _EXAMPLE = empty_run()
 RUN = Reference(typeof(_EXAMPLE))
 """The type of a run in compiled code, by reference."""
 
-BATCH = Reference(typeof(Batch(_EXAMPLE.order, _EXAMPLE.order, 0, 0, 0, 0, 0.0, 0.0)))
+BATCH = Reference(typeof(Batch(_EXAMPLE.order, _EXAMPLE.order, 0, 0, 0, 0, 0.0, 0.0, 0, 0)))
 """The type of a batch, likewise."""

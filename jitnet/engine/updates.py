@@ -10,14 +10,16 @@ import math
 import numpy as np
 
 from jitnet.compiler.decorators import helper
+from jitnet.engine.addressing import weights_assigned
 from jitnet.engine.costs import Cost, Sizes
 from jitnet.engine.loop_records import WALKS
 from jitnet.engine.operation import operation
+from jitnet.kernels.memory import clear
 from jitnet.kernels.norms import limit_norms, square_sum, sum_in_order
 from jitnet.kernels.optimizer import average, update
 from jitnet.machine.blocks import LANES, PANEL, UPDATE_BLOCK
 
-__all__ = ["limit", "norm", "update_all", "update_vectors", "update_weights"]
+__all__ = ["limit", "norm", "place_weights", "update_all", "update_vectors", "update_weights"]
 
 IN_PANELS, BY_UNITS, BY_INPUTS = (np.int64(code) for code in WALKS.values())
 
@@ -68,26 +70,24 @@ def _update_cost(s: Sizes, parameters: float) -> Cost:
     return Cost(s.update * parameters + average.flop, s.update_bytes * parameters + average.bytes)
 
 
-@operation("units below", lambda s: _update_cost(s, s.i * s.o), ("i", "o"))
+@operation("units below", lambda s: _update_cost(s, s.i * s.o), ("i", "o"), pieces="pieces of weights")
 def update_weights(run, batch, layer, part, first, last):
     """The weights whose gradients the part has just made, and their moving average."""
     this = run.layers[layer]
-    # Of each panel the assigned inputs; of the first layer the assigned panels as a whole.
-    pieces, width = this.padded_features // PANEL, np.int64(PANEL)
-    if layer == 0:
-        pieces, width = np.int64(1), this.in_features
-    else:
-        last = min(last, this.in_features)
+    first_input, last_input, first, last = weights_assigned(run, batch, layer, first, last)
+    # Of each panel the assigned inputs; where these are all, the assigned panels as a whole.
+    panels = last - first if last_input - first_input == this.in_features else np.int64(PANEL)
     for k in range(this.first_parameter, this.end_parameter):
         parameter = run.parameters[k]
         if parameter.walk == IN_PANELS:
-            for piece in range(pieces):
-                begin = parameter.offset + piece * PANEL * this.in_features
-                _update(run, batch, 1.0, begin + first * width, begin + last * width)
-                _average(run, begin + first * width, begin + last * width)
+            for o in range(first, last, panels):
+                begin = parameter.offset + o * this.in_features + first_input * PANEL
+                end = begin + (last_input - first_input) * panels
+                _update(run, batch, 1.0, begin, end)
+                _average(run, begin, end)
 
 
-@operation("panels", lambda s: _update_cost(s, s.o + s.more), ("o",))
+@operation("panels", lambda s: _update_cost(s, s.o + s.more), ("o",), pieces="panels")
 def update_vectors(run, batch, layer, part, first, last):
     """Vectors of assigned units, as their biases and a norm's gains, and the moving average of these."""
     this = run.layers[layer]
@@ -156,3 +156,16 @@ def limit(run, batch, layer, part, first, last):
             limit_norms(params[parameter.offset :], parameter.per_unit, run.settings.max_norm, first, last)
         begin, end = _of_units(parameter, first, last)
         _average(run, begin, end)
+
+
+@operation("units below", lambda s: Cost(0, (8 if s.average else 4) * s.i * s.o), ("i", "o"))
+def place_weights(run, batch, layer, part, first, last):
+    """Clear the weights whose gradients the part will make, and their moving average, ahead of training: a page of
+    memory is near the thread that writes to it first."""
+    this, state = run.layers[layer], run.state
+    first_input, last_input, first, last = weights_assigned(run, batch, layer, first, last)
+    for o in range(first, last, PANEL):
+        panel = this.weight_offset + o * this.in_features
+        clear(state.params, panel + first_input * PANEL, panel + last_input * PANEL)
+        if run.settings.average_decay > 0.0:
+            clear(state.average, panel + first_input * PANEL, panel + last_input * PANEL)

@@ -20,17 +20,17 @@ _INPUT = np.uint64(1) << np.uint64(63)
 """Sets the streams of the inputs apart from those of the layers."""
 
 
-@linked(FLOATS, INT, INT, KEY, INT, INT, REAL, INT, INT)
-def dropout(values, stride, batch, seed, step, layer, rate, first, last):
+@linked(FLOATS, INT, INT, INT, KEY, INT, INT, REAL, INT, INT)
+def dropout(values, stride, first_sample, last_sample, seed, step, layer, rate, first, last):
     """values[n, o] = 0 where unit o is dropped for sample n of the batch, else values[n, o] / (1 - rate), for
-    first <= o < last.
+    first_sample <= n < last_sample and first <= o < last.
 
     The same call serves forward (activations) and backward (their gradients). first and last are multiples of 4; step
     counts from the start of the run; values flat in rows of stride. 1 FLOP and 8 bytes a number.
     """
     threshold = np.uint64(rate * 65536.0)
     scale = np.float32(1.0 / (1.0 - rate))
-    for n in range(batch):
+    for n in range(first_sample, last_sample):
         stream = key(seed, DROPOUT, np.uint64(step) << np.uint64(16) | np.uint64(layer), np.uint64(n))
         row = values[n * stride + first : n * stride + last]
         for quad in range(row.shape[0] // 4):

@@ -182,12 +182,12 @@ def _add_entries(cols, panels, out, at, entries, e, end, limit, byte_values, wei
     return e
 
 
-@linked(WORDS, COUNTS, ENTRIES, INDICES, FLOATS, FLOATS, INT, FLOATS, COUNTS, INT, INT, INT)
+@linked(WORDS, COUNTS, ENTRIES, INDICES, FLOATS, FLOATS, INT, FLOATS, COUNTS, INT, INT, INT, INT)
 def sparse_backward_weight(
-    marks, indptr, entries, indices, byte_values, dout, dout_stride, dw, cursors, in_features, first, last
+    marks, indptr, entries, indices, byte_values, dout, dout_stride, dw, cursors, in_features, first_input, first, last
 ):
     """dw[i, o] += sum of byte_values[v] * dout[n, o] over the samples indices[n] with an entry (i, v), for
-    first <= o < last.
+    first <= o < last and the columns that have marks: the first is first_input's.
 
     marks as `mark_columns` left them for these samples, SPARSE_BLOCK at most; cursors (batch,) int64 is overwritten:
     where each sample's next entry is. dout flat in rows of dout_stride, beginning at the first of the samples; dw
@@ -197,17 +197,17 @@ def sparse_backward_weight(
     # Columns inside: a group's gradients stay in the first cache. A sample's entries are in the order of the columns.
     o, panel = first, in_features * PANEL
     while o < last:
-        panels, rows, to = _panels_together(o, last), dout[o:], dw[o * in_features :]
-        _point_at_first(indptr, indices, cursors)
+        panels, rows, to = _panels_together(o, last), dout[o:], dw[o * in_features + first_input * PANEL :]
+        _point_at(indptr, entries, indices, first_input, cursors)
         if panels == SPARSE_PANELS:
-            for i in range(in_features):
+            for i in range(marks.shape[0]):
                 mark, at = marks[i], i * PANEL
                 if mark != _NONE:
                     _add_samples(
                         _GROUP, SPARSE_PANELS, mark, entries, cursors, byte_values, rows, dout_stride, to, at, panel
                     )
         else:
-            for i in range(in_features):
+            for i in range(marks.shape[0]):
                 mark, at = marks[i], i * PANEL
                 if mark != _NONE:
                     _add_samples(_LAST, panels, mark, entries, cursors, byte_values, rows, dout_stride, to, at, panel)
@@ -226,6 +226,23 @@ def _add_samples(cols, panels, mark, entries, cursors, byte_values, dout, dout_s
         value = byte_values[np.uint64(entries[np.uint64(e)] & _VALUE)]
         tile = tile_add_scaled(tile, value, dout, n * dout_stride, 0, PANEL, panels)
     tile_store(tile, dw, at, 0, panel, panels)
+
+
+@helper
+def _point_at(indptr, entries, indices, column, cursors):
+    """cursors[n] = where the first entry of sample indices[n] is whose column is not below this one."""
+    _point_at_first(indptr, indices, cursors)
+    if column > 0:
+        least = np.uint64(column) << np.uint64(_VALUE_BITS)
+        for n in range(indices.shape[0]):
+            first, last = cursors[n], indptr[indices[n] + 1]
+            while first < last:
+                middle = (first + last) // 2
+                if np.uint64(entries[np.uint64(middle)]) < least:
+                    first = middle + 1
+                else:
+                    last = middle
+            cursors[n] = first
 
 
 @helper

@@ -11,8 +11,9 @@ It needs all parts to run at the same time, each on a separate thread, and no th
 agree first: `all_here` waits for them, and where one does not come, returns no to every part, however late. The caller
 then does without barriers.
 
-Words are numbers of one array, those of each part a page from the next part's, so that they share no cache line (see
-`GAP_BYTES` in engine.arena).
+Words are numbers of one array, each part's in a page that no other part writes to (see `GAP_BYTES` in
+engine.arena); the page ahead of them is shared. A part's word only grows, also from one region to the next: each region
+counts from a number greater than any before, so words need not be cleared.
 """
 
 import sys
@@ -29,11 +30,12 @@ from jitnet.compiler.decorators import helper, linked
 from jitnet.compiler.intrinsics import intrinsic
 from jitnet.compiler.numba_parts import cgutils
 from jitnet.compiler.signatures import COUNTS, INT
+from jitnet.machine.pages import untouched
 
 __all__ = ["BARRIERS", "add_at_once", "all_here", "barrier_words", "forget_barrier", "may_wait", "wait_for_all"]
 
 _APART = 512
-"""Words from one part's own to the next one's."""
+"""Words from one part's to the next one's: a page."""
 
 _PATIENCE = 20_000
 """Looks, some milliseconds in all, after which a part that has not come is given up."""
@@ -49,11 +51,15 @@ _MOST_ROUNDS = 16
 """Rounds of a meeting at the most, enough for 4**16 parts: words of one meeting are greater than all of the one before
 it."""
 
+_REGION_BITS = 32
+"""Bits of a word that count within a region, enough for 2**28 meetings; those above count regions, enough for more than
+a year at 50 a second."""
+
 _REFUSALS = 3
 """Times that parts did not all come, after which no part waits for them any more."""
 
 _YES, _NO = 1, 2
-_DECISION, _REFUSED = 0, 1  # places behind the parts' own words
+_BASE, _DECISION, _REFUSED = 1, 2, 3  # places in the shared page; the first is for `add_at_once`
 
 
 BARRIERS = not config.DISABLE_JIT
@@ -62,7 +68,7 @@ BARRIERS = not config.DISABLE_JIT
 
 def barrier_words(parts: int) -> npt.NDArray[np.int64]:
     """What so many parts need: (words,) int64."""
-    return np.zeros((parts + 1) * _APART if parts > 1 else 0, np.int64)
+    return untouched((parts + 1) * _APART if parts > 1 else 0, np.int64)
 
 
 if config.DISABLE_JIT:
@@ -150,41 +156,46 @@ else:
 @helper
 def may_wait(words, parts):
     """Whether so many parts may try: there is room for them, and they were not missed too often."""
-    return parts > 1 and words.shape[0] >= (parts + 1) * _APART and words[parts * _APART + _REFUSED] < _REFUSALS
+    return parts > 1 and words.shape[0] >= (parts + 1) * _APART and words[_REFUSED] < _REFUSALS
 
 
 @helper
-def forget_barrier(words, parts):
-    """Begin anew, before the region."""
-    for part in range(parts):
-        words[part * _APART] = 0
-    words[parts * _APART + _DECISION] = 0
+def _word_of(part):
+    """The place of a part's word."""
+    return (part + 1) * _APART
+
+
+@helper
+def forget_barrier(words):
+    """Begin again, before a region: what parts have written so far no longer counts. No part's word is written."""
+    words[_BASE] += 1 << _REGION_BITS
+    words[_DECISION] = 0
 
 
 @linked(COUNTS, INT, INT, returns=INT)
 def all_here(words, part, parts):
     """1 for every part where all run at the same time, else 0 for every part."""
-    answer, verdict = parts * _APART + _DECISION, _NO
-    _store(words, part * _APART, 1)
+    verdict, here = _NO, words[_BASE] + 1
+    _store(words, _word_of(part), here)
     if part == 0:
         spins = 0
         while verdict == _NO and spins < _PATIENCE:
             missing = 0
             for other in range(parts):
-                missing += _load(words, other * _APART) < 1
+                missing += _load(words, _word_of(other)) < here
             verdict = _YES if missing == 0 else _NO
             _rest(spins)
             spins += 1
-        verdict = _decide(words, answer, verdict)
+        verdict = _decide(words, _DECISION, verdict)
         if verdict == _NO:
-            words[parts * _APART + _REFUSED] += 1
+            words[_REFUSED] += 1
     else:
         # Longer than the first part looks, which may only have begun to.
         spins = 0
-        while _load(words, answer) == 0 and spins < 2 * _PATIENCE:
+        while _load(words, _DECISION) == 0 and spins < 2 * _PATIENCE:
             _rest(spins)
             spins += 1
-        verdict = _decide(words, answer, _NO)
+        verdict = _decide(words, _DECISION, _NO)
     return 1 if verdict == _YES else 0
 
 
@@ -198,14 +209,15 @@ def wait_for_all(words, part, parts, number):
     # a part that sees a word sees what its writer wrote before the barrier, and also what every part wrote that the
     # writer knows of. After the last round that is all of them. A part that is late, or one barrier ahead, does no
     # harm: words only grow, and each has one writer.
-    mark, known = number * _MOST_ROUNDS, 1
+    base = words[_word_of(part)] >> _REGION_BITS << _REGION_BITS
+    mark, known = base + number * _MOST_ROUNDS, 1
     while known < parts:
         mark += 1
-        _store(words, part * _APART, mark)
+        _store(words, _word_of(part), mark)
         for before in range(known, min(_RADIX * known, parts), known):
             other = (part - before + parts) % parts
             spins = 0
-            while _load(words, other * _APART) < mark:
+            while _load(words, _word_of(other)) < mark:
                 _rest(spins)
                 spins += 1
         known *= _RADIX

@@ -1,6 +1,6 @@
 """Whether data fit a network, their classes or targets and the form of their values; and how well it predicts them."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,30 @@ from jitnet.errors import DataError, ModelError
 from jitnet.model.encoding import encode_targets
 from jitnet.model.network import Model
 
-__all__ = ["check_scaling", "fitted", "labels_for", "loss_and_accuracy", "loss_of_guessing"]
+__all__ = [
+    "Commonest",
+    "check_scaling",
+    "commonest_class",
+    "fitted",
+    "labels_for",
+    "loss_and_accuracy",
+    "loss_of_guessing",
+]
 
 Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Commonest:
+    """The class that most samples have, by name, and their share, from 0 to 1: the accuracy of always predicting it."""
+
+    name: str
+    share: float
+
+    @property
+    def in_words(self) -> str:
+        """What to show beside an accuracy."""
+        return f"always predicting {self.name} gives {self.share:.2%}"
 
 
 def fitted(model: Model, split: Split, where: str) -> Split:
@@ -75,6 +96,20 @@ def loss_and_accuracy(model: Model, outputs: Floats, split: Split) -> tuple[floa
     if split.target == "label":
         return _mean(losses, weights), _mean(((outputs > 0.5) == split.targets).mean(axis=1), weights)
     return _mean(losses, weights), None
+
+
+def commonest_class(split: Split) -> Commonest | None:
+    """The commonest class of a split, of equal ones the first, by the weights of its samples; of yes/no labels what
+    most samples have of each; None where targets are numbers."""
+    if split.target == "number" or not len(split):
+        return None
+    if split.targets is not None:
+        shares = np.average(split.targets, axis=0, weights=split.weights)
+        return Commonest("what is commonest of each label", float(np.maximum(shares, 1.0 - shares).mean()))
+    totals = np.bincount(split.labels, split.weights)
+    label = int(totals.argmax())
+    name = split.class_names[label] if split.class_names else str(label)
+    return Commonest(name, float(totals[label] / totals.sum()))
 
 
 def loss_of_guessing(model: Model, split: Split) -> float:

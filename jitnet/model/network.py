@@ -101,6 +101,7 @@ class Model:
         _check_preparation(config, preparation)
         self.metadata = dict(metadata or {})
         self._learned: Scaling | None = None
+        self._learned_preparation: Preparation | None = None
         self._parameters = _first_parameters(config)
         self._learned_targets: Scaling | None = None
         self.set_parameters(weights, biases)
@@ -188,14 +189,17 @@ class Model:
         """Whether a training on a data set finds the scaling and the preparation again: none has begun, and the caller
         chose no other."""
         same = self.scaling == dataset.scaling or self.scaling is self._learned
-        return not self.trained and same and (self.preparation is None) == (dataset.preparation is None)
+        prepares = self.preparation == dataset.preparation
+        prepares |= self.preparation is not None and self.preparation is self._learned_preparation
+        return not self.trained and same and prepares
 
     def learn_scaling(
         self, scaling: Scaling, image_shape: tuple[int, int] | None, preparation: Preparation | None = None
     ) -> None:
         """Take the scaling, the image shape and the preparation that the rows to train on show."""
         self.scaling = self._learned = scaling
-        self.image_shape, self.preparation = image_shape, preparation
+        self.image_shape = image_shape
+        self.preparation = self._learned_preparation = preparation
 
     def learns_targets(self, dataset: Dataset) -> bool:
         """The same of the scaling of targets that are numbers."""

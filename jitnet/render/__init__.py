@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jitnet.render.augmentation import distortions, sheet
+    from jitnet.render.charts import plot
     from jitnet.render.code import code_summary, code_view, code_views
     from jitnet.render.columns import table_description
     from jitnet.render.console import Consoles, consoles, error, facts, make_console, notice
-    from jitnet.render.drawing import picture, pictures, plot, to_grey
+    from jitnet.render.drawing import picture, pictures, to_grey
     from jitnet.render.functions import function_profile
     from jitnet.render.measurement import bench, changes, measuring
     from jitnet.render.profiling import step_profile
     from jitnet.render.program import program_table
     from jitnet.render.progress import TrainingView, compiling, counting, downloads, not_kept, working
-    from jitnet.render.reports import description, evaluation, listing, network, plan, prediction
+    from jitnet.render.reports import description, listing, network, plan, prediction
     from jitnet.render.roofline import roofline_picture
     from jitnet.render.scaling import scaling_table
+    from jitnet.render.scores import evaluation
     from jitnet.render.tables import bar, table
 
 _HOME = {
@@ -38,7 +40,7 @@ _HOME = {
     "distortions": "augmentation",
     "downloads": "progress",
     "error": "console",
-    "evaluation": "reports",
+    "evaluation": "scores",
     "facts": "console",
     "function_profile": "functions",
     "listing": "reports",
@@ -50,7 +52,7 @@ _HOME = {
     "picture": "drawing",
     "pictures": "drawing",
     "plan": "reports",
-    "plot": "drawing",
+    "plot": "charts",
     "prediction": "reports",
     "program_table": "program",
     "roofline_picture": "roofline",

@@ -1,4 +1,4 @@
-"""Pictures and curves drawn with characters.
+"""Pictures drawn with characters.
 
 A picture takes one column a pixel and one row for two pixels: the upper half block has the upper pixel as its colour
 and the lower one as its background. A terminal of 16 colours has four greys for that. Without colours a denser
@@ -7,7 +7,6 @@ character means a brighter pair.
 
 from collections.abc import Sequence
 from functools import cache
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +16,9 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from jitnet.render.console import ACCENT, FAINT, say, written
+from jitnet.render.console import written
 
-__all__ = ["braille", "draw", "first_pictures", "picture", "pictures", "plot", "to_grey"]
+__all__ = ["GAP", "draw", "first_pictures", "page", "picture", "pictures", "print_cells", "to_grey"]
 
 DENSITY = " .:-=+*#%@"
 FOUR_GREYS = (0, 8, 7, 15)  # among the 16 colours: black, bright black, white, bright white
@@ -126,8 +125,8 @@ def _common_crop(images: Sequence[npt.NDArray[np.uint8]], *, sides: bool = False
     ]
 
 
-def _room(console: Console) -> int:
-    """Columns that pictures side by side may take."""
+def page(console: Console) -> int:
+    """Columns that pictures or charts side by side may take."""
     return console.width if console.is_terminal else min(console.width, PAGE)
 
 
@@ -136,7 +135,7 @@ def pictures(console: Console, images: Sequence[npt.NDArray[np.uint8]], captions
 
     images: uint8 of (height, width). captions: one each; a line break starts a second line.
     """
-    room = _room(console)
+    room = page(console)
     blocks = [draw(console, image, min(WIDEST, room)) for image in _common_crop(images)]
     width = min(max(_widths(blocks, captions), default=0), room)
     per_row = max(1, (room + GAP) // (width + GAP))
@@ -152,7 +151,7 @@ def first_pictures(console: Console, images: Sequence[npt.NDArray[np.uint8]], ca
 
     images, captions: as `pictures` takes them.
     """
-    room = _room(console)
+    room = page(console)
     columns = min(WIDEST, room)
     doubled = _is_tiny(images[0], columns)  # the same for all
     blocks = [draw(console, image, columns, doubled) for image in _common_crop(images, sides=True)]
@@ -175,12 +174,13 @@ def _widths(blocks: Sequence[list[Text]], captions: Sequence[str]) -> list[int]:
 def _print_row(console: Console, blocks: Sequence[list[Text]], captions: Sequence[str], widths: Sequence[int]) -> None:
     texts = [caption.split("\n") for caption in captions]
     for number in range(max(len(lines) for lines in blocks)):
-        _print_cells(console, [lines[number] if number < len(lines) else Text() for lines in blocks], widths)
+        print_cells(console, [lines[number] if number < len(lines) else Text() for lines in blocks], widths)
     for number in range(max(len(text) for text in texts)):
-        _print_cells(console, [Text(text[number] if number < len(text) else "") for text in texts], widths)
+        print_cells(console, [Text(text[number] if number < len(text) else "") for text in texts], widths)
 
 
-def _print_cells(console: Console, cells: Sequence[Text], widths: Sequence[int]) -> None:
+def print_cells(console: Console, cells: Sequence[Text], widths: Sequence[int]) -> None:
+    """Print texts side by side in one line, each in so many columns."""
     line = Text(no_wrap=True, overflow="ellipsis")
     for number, (cell, width) in enumerate(zip(cells, widths, strict=True)):
         cell = written(console, cell).copy()
@@ -189,66 +189,3 @@ def _print_cells(console: Console, cells: Sequence[Text], widths: Sequence[int])
         if number < len(cells) - 1:
             line.append(" " * (width - cell.cell_len + GAP))
     console.print(line)
-
-
-def plot(
-    console: Console,
-    xs: Sequence[float],
-    ys: Sequence[float],
-    *,
-    title: str = "",
-    x_label: str = "",
-    x_ends: tuple[float, float] | None = None,
-    width: int | None = None,
-    height: int = 12,
-) -> None:
-    """A curve through the points (xs, ys), with its axes.
-
-    x_ends: where the axis begins and ends; None where the points do.
-    width: in columns; None takes what the console has, up to 80. height: in rows. Drawn with braille dots, two by four
-    a character, or with `*` where the console has ASCII only. Values that are NaN or infinite are left out.
-    """
-    points = [(x, y) for x, y in zip(xs, ys, strict=True) if np.isfinite(x) and np.isfinite(y)]
-    if title:
-        say(console, title, "bold")
-    if not points:
-        console.print(Text("nothing to draw", style=FAINT))
-        return
-    left, right = x_ends or (min(x for x, _ in points), max(x for x, _ in points))
-    low, high = min(y for _, y in points), max(y for _, y in points)
-    if 0 <= low < high / 2:
-        low = 0.0  # a curve that starts near zero is read from zero
-    labels = {0: f"{high:.4g}", height // 2: f"{(low + high) / 2:.4g}", height - 1: f"{low:.4g}"}
-    if high == low:
-        labels = {height // 2: f"{low:.4g}"}
-        low, high = low - 1.0, high + 1.0
-    margin = max(len(label) for label in labels.values())
-    columns = max(8, (width or min(console.width, 80)) - margin - 2)
-    ascii_only = console.options.ascii_only
-    across, down = (1, 1) if ascii_only else (2, 4)
-    dots = np.zeros((height * down, columns * across), bool)
-    x_scale = (dots.shape[1] - 1) / (right - left) if right > left else 0.0
-    places = [((x - left) * x_scale, (high - y) / (high - low) * (dots.shape[0] - 1)) for x, y in points]
-    for (x0, y0), (x1, y1) in pairwise(places if len(places) > 1 else places * 2):
-        steps = int(max(abs(x1 - x0), abs(y1 - y0))) * 2 + 1
-        along = np.linspace(0.0, 1.0, steps + 1)
-        dots[np.rint(y0 + (y1 - y0) * along).astype(int), np.rint(x0 + (x1 - x0) * along).astype(int)] = True
-    for number in range(height):
-        cells = dots[number * down : (number + 1) * down].reshape(down, columns, across)
-        line = Text(f"{labels.get(number, ''):>{margin}} ", style=FAINT, no_wrap=True)
-        line.append("|" if ascii_only else "┤" if number in labels else "│")
-        marks = ("*" if ascii_only and cell.any() else braille(cell) for cell in cells.swapaxes(0, 1))
-        line.append("".join(marks), ACCENT)
-        console.print(line)
-    console.print(Text(" " * (margin + 1) + ("+" + "-" * columns if ascii_only else "└" + "─" * columns), style=FAINT))
-    start, end = f"{left:.4g}", f"{right:.4g}"
-    middle = x_label.center(columns - len(start) - len(end)) if columns > len(start) + len(end) + len(x_label) else " "
-    console.print(Text(" " * (margin + 2) + start + middle + end, style=FAINT, no_wrap=True))
-
-
-def braille(cell: npt.NDArray[np.bool_]) -> str:
-    """The braille character of a (4, 2) cell of dots; a blank if there are none."""
-    if not cell.any():
-        return " "
-    weights = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
-    return chr(0x2800 + int(weights[cell].sum()))

@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 
 __all__ = ["program_table"]
 
+FIRST_AND_LAST = "Of many parts the first and the last are shown; --json has all of them."
+
 WIDE = 150
 """Columns from which kernels and reasons are in the same row as their operation."""
+
+_MOST_OWNERS, _FEW_OWNERS = 4, 2
+"""Parts whose ranges are shown, in wide tables and in narrow ones."""
 
 NOTES = (
     "Lines that share a region run in one parallel loop: each part goes on to the next line without waiting for the "
@@ -49,7 +54,7 @@ def program_table(console: Console, found: "Explanation") -> None:
         console.print()
         _kernels_table(console, found.lines)
     console.print()
-    for note in NOTES:
+    for note in (FIRST_AND_LAST,) * (not _shows_all_parts(found.lines, console)) + NOTES:
         say(console, note, FAINT)
     used = {line.split for line in found.lines}
     facts(console, [(name, words) for name, words in SPLITS_IN_WORDS.items() if name in used])
@@ -74,7 +79,9 @@ def _narrow(console: Console, lines: "Sequence[ExplainedLine]", title: str) -> N
     before = 0
     for line in lines:
         region, before = str(line.region) if line.region != before else "", line.region
-        rows.append([region, _name(line), line.split, _owners(line, 2), _count(line.flop), _count(line.bytes)])
+        rows.append(
+            [region, _name(line), line.split, _owners(line, _FEW_OWNERS), _count(line.flop), _count(line.bytes)]
+        )
     columns = ["region", "operation, layer", "split by", "part by part", "FLOP", "bytes"]
     table(console, columns, rows, title=title, spare=["split by", "bytes", "FLOP", "part by part"])
 
@@ -97,7 +104,13 @@ def _name(line: "ExplainedLine") -> str:
     return f"{line.operation} {line.layer}" + (", next batch" if line.batch == "next" else "")
 
 
-def _owners(line: "ExplainedLine", limit: int = 4) -> str:
+def _shows_all_parts(lines: "Sequence[ExplainedLine]", console: Console) -> bool:
+    """Whether the tables have the range of every part."""
+    limit = _MOST_OWNERS if console.width >= WIDE else _FEW_OWNERS
+    return max(len(line.owners) for line in lines) <= limit
+
+
+def _owners(line: "ExplainedLine", limit: int = _MOST_OWNERS) -> str:
     """ "0–63 64–127": what each part owns; only the first and the last of more than `limit`."""
     ranges = [f"{first}–{last - 1}" if last > first else "-" for first, last in line.owners]
     return " ".join(ranges if len(ranges) <= limit else [ranges[0], "…", ranges[-1]])

@@ -5,7 +5,7 @@ On a terminal a live line on standard error that disappears at the end; elsewher
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,7 @@ from jitnet.render.console import ACCENT, FAINT, GOOD, Consoles, facts, make_con
 from jitnet.render.tables import size_in_words
 
 if TYPE_CHECKING:
+    from jitnet.model.fit import Commonest
     from jitnet.training.history import EpochReport, StepReport
 
 __all__ = ["TrainingView", "compiling", "downloads", "not_kept", "working"]
@@ -387,35 +388,41 @@ class TrainingView:
         outcome: str = "",
         kept: int | None = None,
         final_test: tuple[float, float | None] | None = None,
+        commonest: "Mapping[str, Commonest] | None" = None,
         costliest: Sequence[tuple[str, float]] = (),
         threads: str = "",
     ) -> None:
-        """Best and last accuracy, or loss where targets are numbers, where the model is stored, and what to type next.
+        """Best and last accuracy, beside that of always predicting the commonest class, or loss where targets are
+        numbers; where the model is stored, and what to type next.
 
         outcome: why the training ended, unless all epochs were done. kept: the epoch whose weights the model has, where
         held-out data decided it. final_test: loss and accuracy on the test data, evaluated once.
-        costliest: operations that took longest, and their shares of the steps' time. threads: how many it ended on,
-        and why.
+        commonest: of each part the commonest class, and its share. costliest: operations that took longest, and their
+        shares of the steps' time. threads: how many it ended on, and why.
         """
         self._clear()
         console = self._consoles.out
         pairs: list[tuple[str, str | Text]] = []
+        beside = {part: f"; {found.in_words}" for part, found in (commonest or {}).items()}
         if outcome:
             pairs.append(("ended", outcome))
         best, last = self._best(), self._reports[-1] if self._reports else None
         if best is not None and last is not None:
             split, measure = _watched_part(best), best.metric
             found = Text(best.in_words(best.watched), style="bold green")
-            pairs.append((f"best {split} {measure}", found.append(f" in epoch {best.epoch}", style="not bold default")))
+            found.append(f" in epoch {best.epoch}{beside.get(_watched_key(best), '')}", style="not bold default")
+            pairs.append((f"best {split} {measure}", found))
             pairs.append((f"last {split} {measure}", last.in_words(last.watched)))
             if kept is not None:
                 pairs.append(("kept", f"the weights of epoch {kept}, the best on the held-out data"))
             if final_test is not None:
                 found = Text(last.in_words(final_test[measure == "accuracy"]), style="bold green")
-                pairs.append((f"test {measure}", found.append(", evaluated once", style="not bold default")))
+                found.append(f", evaluated once{beside.get('test', '')}", style="not bold default")
+                pairs.append((f"test {measure}", found))
         elif last is not None:
             found = Text(last.in_words(last.score("train")), style="bold green")
             note = " on the rows it was trained on, in the last epoch; there are no others to evaluate on"
+            note += beside.get("train", "")
             pairs.append((f"training {last.metric}", found.append(note, style="not bold default")))
         if last is not None:
             seconds = sum(report.seconds for report in self._reports)
@@ -441,4 +448,8 @@ class TrainingView:
 
 def _watched_part(report: "EpochReport") -> str:
     """The heading of the part whose measure is watched."""
-    return "test" if report.score("val") is None else "validation"
+    return "test" if _watched_key(report) == "test" else "validation"
+
+
+def _watched_key(report: "EpochReport") -> str:
+    return "test" if report.score("val") is None else "val"

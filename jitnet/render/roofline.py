@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
+from jitnet.render.charts import braille
 from jitnet.render.console import ACCENT, BAD, FAINT, say
-from jitnet.render.drawing import braille
 from jitnet.render.measurement import IMPOSSIBLE
 from jitnet.render.tables import Cell, table
 

@@ -152,9 +152,8 @@ class Numbers(_Learned):
 
     @property
     def about(self) -> str:
-        return f"(x - {self.spread.centre:.6g}) / {self.spread.scale:.6g}, limited to ±3" + _about_missing(
-            self, "median"
-        )
+        centre, scale = (_shown(value) for value in (self.spread.centre, self.spread.scale))
+        return f"(x - {centre}) / {scale}, limited to ±3{_about_missing(self, 'median')}"
 
     def encoder(self, column: Column) -> Encoder:
         def encode(values: npt.NDArray[Any], out: npt.NDArray[np.float32]) -> None:
@@ -447,6 +446,11 @@ def truth_words(column: Column) -> tuple[str, str]:
     """The words for false and true in a column, as its file has them."""
     true, _, false = column.form.partition("/")
     return (false, true) if false else ("false", "true")
+
+
+def _shown(value: float) -> str:
+    """A number in a sentence: a whole one with all its digits, another with six."""
+    return _written(value) if value.is_integer() else f"{value:.6g}"
 
 
 def _written(value: float) -> str:

@@ -10,7 +10,7 @@ from jitnet.config import layers_in_words
 from jitnet.engine.ownership import SPLITS, assigned_range
 from jitnet.engine.program import Line
 from jitnet.engine.state import Batch, Run, empty_run
-from jitnet.machine.blocks import LANES, UPDATE_BLOCK
+from jitnet.machine.blocks import LANES, PANEL, TILE_ROWS, UPDATE_BLOCK
 from jitnet.training.plan import Plan
 
 __all__ = ["SPLITS_IN_WORDS", "ExplainedLine", "Explanation", "explain"]
@@ -24,6 +24,10 @@ SPLITS_IN_WORDS = {
     "every part": "each does all samples for itself",
     "blocks": f"of {UPDATE_BLOCK:,} parameters",
     "inputs": f"of this layer, {LANES} of them together",
+    "pieces": f"some of this layer's units with {PANEL} samples: all samples of some units, then of the next",
+    "pieces below": "the same of the layer below",
+    "pieces of weights": f"some of this layer's units with {TILE_ROWS} inputs, one after the other",
+    "samples of all units": f"samples of the batch, {LANES} of them together, with all units of this layer",
 }
 """What a line is split by, for each name in `engine.ownership.SPLITS`."""
 
@@ -99,7 +103,7 @@ def _bare_run(plan: Plan) -> tuple[Run, Batch]:
     indices = np.zeros(plan.step.batch_size, np.int32)
     state = run.state._replace(params=np.zeros(plan.layout.params, np.float32))
     return run._replace(layers=plan.layout.layers, network=plan.layout.network, state=state), Batch(
-        indices, indices, 0, len(indices), 0, 0, 0.0, 1.0
+        indices, indices, 0, len(indices), 0, 0, 0.0, 1.0, 0, len(indices)
     )
 
 

@@ -1,11 +1,13 @@
 """What a training reports: the progress of an epoch, the results of an epoch, and the whole run."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from jitnet.model.fit import Commonest
 
 __all__ = ["EpochReport", "History", "StepReport"]
 
@@ -105,7 +107,9 @@ class History:
     True without a target. kept: the epoch whose parameters the model has, where held-out data chose it. final_test:
     loss and accuracy (None where targets are numbers) on the test set where it is measured once, at the end. costliest:
     the three operations that took longest, by name, and their shares of the steps' time. threads, threads_reason: how
-    many threads it ended on, and why, with the counts that were tried.
+    many threads it ended on, and why, with the counts that were tried. commonest: of each part of the data, "train",
+    "val" or "test", the class that most of its samples have, and its share, which is the accuracy of always predicting
+    it; empty where targets are numbers.
     """
 
     epochs: tuple[EpochReport, ...]
@@ -117,6 +121,7 @@ class History:
     costliest: tuple[tuple[str, float], ...] = ()
     threads: int = 1
     threads_reason: str = ""
+    commonest: Mapping[str, Commonest] = field(default_factory=dict)
 
     train_loss = _Column("train_loss", "Mean training loss of each epoch")
     train_accuracy = _Column("train_accuracy", "Share of right predictions on the training data in each epoch")
@@ -166,6 +171,10 @@ class History:
             last = self.epochs[-1]
             value = self.final_test[last.metric == "accuracy"]
             lines.append(f"test {last.metric} {last.in_words(value)}, evaluated once")
+        measured = [name for name in _PARTS if self._has(name) or (name == "test" and self.final_test is not None)]
+        guesses = [(name, self.commonest[_PARTS[name]]) for name in measured if _PARTS[name] in self.commonest]
+        if guesses:
+            lines.append("; ".join(f"{guess.in_words} ({name})" for name, guess in guesses))
         return "\n".join(lines)
 
     def _has(self, name: str) -> bool:

@@ -1,9 +1,10 @@
 """On how many threads the next steps run, chosen by how long the steps before took.
 
 The bits do not depend on the threads, so a run may change their number whenever it likes. It begins on a count that an
-estimate says is sensible, and tries others for a few chunks of steps each: twice as many while that is not clearly
-slower, half as many likewise, and then counts in the middle between the fastest and its neighbours. All trials together
-take at most a twentieth of the run, so a short run tries less.
+estimate says is sensible, and tries others for a few chunks of steps each: twice as many, up to all, until two counts
+that are more than the fastest are clearly slower; half as many while that is not clearly slower; and then counts in the
+middle between the fastest and its neighbours. All trials together take at most a twentieth of the run, so a short run
+tries less.
 
 The fastest goes on until it becomes slower than another was: another process may use the cores now. The other count is
 then tried again, for that process may slow it down as well, and takes over where it is faster now. Now and then another
@@ -34,6 +35,10 @@ CLEARLY = 0.97
 
 HOPELESS = 1.3
 """Ratio to the fastest from which two chunks are enough of a trial."""
+
+SLOWER = 2
+"""Counts above the fastest that must be clearly slower before no more are tried by doubling: one may be slow by
+chance, or because it divides the work badly where twice as many do not."""
 
 AGAIN = 32
 """Chunks, about a second, after which another count is tried again. Where it took longer by some ratio, its third power
@@ -100,7 +105,7 @@ class Pace:
         fastest = min(tried, key=lambda count: tried[count])
         if tried[fastest] < CLEARLY * tried[self.best]:
             # A figure from long ago may be of a better moment for all: such a count is tried again first.
-            if self._waited[fastest] > (TRIALS + 1) * len(tried) and self._affords(fastest):
+            if self._waited[fastest] > TRIALS + 1 and self._affords(fastest):
                 return fastest
             self.best = fastest
         candidate = self._untried(tried) or self._due(tried)
@@ -127,7 +132,7 @@ class Pace:
         fastest = min(tried, key=lambda count: tried[count])
         near = tried[fastest] / CLEARLY
         low, high = min(tried), max(tried)
-        if high < self._most and tried[high] <= near:
+        if high < self._most and sum(tried[count] > near for count in tried if count > fastest) < SLOWER:
             return min(2 * high, self._most)
         if low > self._least and tried[low] <= near:
             return max(low // 2, self._least)

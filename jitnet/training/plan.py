@@ -16,7 +16,7 @@ from jitnet.engine.density import density, trains_skipping, used_columns
 from jitnet.engine.layout import Layout, lay_out
 from jitnet.engine.packing import pack
 from jitnet.engine.program import Program, Step, evaluating, training
-from jitnet.engine.setup import make_data, training_run
+from jitnet.engine.setup import make_data, place_weights, training_run
 from jitnet.engine.state import Data, Run, State
 from jitnet.engine.step_clock import clock_for
 from jitnet.errors import UsageError
@@ -24,7 +24,7 @@ from jitnet.machine.host import Machine, describe_machine
 from jitnet.model import Model
 from jitnet.model.encoding import encode, encode_targets
 
-__all__ = ["Plan", "begin_run", "data_of", "make_plan", "on_threads", "plain_values"]
+__all__ = ["Plan", "begin_run", "check_cores", "data_of", "make_plan", "on_threads", "plain_values"]
 
 
 PARAMETERS = ("params", "grads", "first_moment", "second_moment", "average")
@@ -83,12 +83,13 @@ def make_plan(
     *,
     skip_zeros: bool = True,
     scaling: Scaling | None = None,
+    any_threads: bool = False,
 ) -> Plan:
     """Choose threads and loops; UsageError where more threads are asked for than there are cores to bind them to, or
     the config does not fit the network.
 
     skip_zeros: whether zeros may be skipped where that pays. scaling: of the samples, here and below the model's where
-    it is left out.
+    it is left out. any_threads: plan for any number of threads, also for more than can run here.
     """
     config.check_fits(model.config)
     here = describe_machine()
@@ -96,10 +97,8 @@ def make_plan(
     share, loops, reason = _input_loops(scaling, samples, batch_size)
     if not skip_zeros:
         loops, reason = "dense", "as asked"
-    if config.threads > here.affinity:
-        raise UsageError.of_fields(
-            f"<threads> is {config.threads}; this process may use 1 to {here.affinity} (cores by affinity)"
-        )
+    if not any_threads:
+        check_cores(config.threads, here)
     sparse = loops == "zero-skipping"
     bytes_per_input = 4 if _scaled_before(scaling, samples) else 1
     rates = _dropout(model.config, config)
@@ -122,10 +121,21 @@ def make_plan(
         )
 
     threads, why = config.threads, "as asked"
+    if threads > here.affinity:
+        cores = f"{here.affinity} core{'s' * (here.affinity != 1)}"
+        why = f"as asked, to be shown only: this process may use {cores}, and trains on no more threads"
     if not threads:
         threads = training(*on(here.cores)).threads
         why = here.cores_reason if threads == here.cores else "a step has too little work for more"
     return Plan(threads, why, loops, share, reason, here, *on(threads))
+
+
+def check_cores(threads: int, here: Machine) -> None:
+    """UsageError where this process may use fewer cores than so many threads need."""
+    if threads > here.affinity:
+        raise UsageError.of_fields(
+            f"<threads> is {threads}; this process may use 1 to {here.affinity} (cores by affinity)"
+        )
 
 
 def on_threads(plan: Plan, threads: int) -> Plan:
@@ -175,6 +185,7 @@ def begin_run(
     if parameters is not None:
         run = run._replace(state=run.state._replace(**{name: getattr(parameters, name) for name in PARAMETERS}))
     else:
+        place_weights(run, program)
         pack(run.state.params, run.parameters, model.config, model.parameters)
         if config.ema > 0.0:
             run.state.average[:] = run.state.params

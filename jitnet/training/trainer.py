@@ -24,11 +24,11 @@ from jitnet.engine.step_clock import Clock, clock_readings, no_clock
 from jitnet.errors import DivergedError, ModelError, UsageError
 from jitnet.model import Model
 from jitnet.model.encoding import encode
-from jitnet.model.fit import check_scaling, fitted, loss_and_accuracy, loss_of_guessing
+from jitnet.model.fit import check_scaling, commonest_class, fitted, loss_and_accuracy, loss_of_guessing
 from jitnet.training.checkpoint import TrainingState, check_state, restore, take
 from jitnet.training.history import EpochReport, History, StepReport
 from jitnet.training.pace import Pace
-from jitnet.training.plan import Plan, begin_run, data_of, make_plan, on_threads, plain_values
+from jitnet.training.plan import Plan, begin_run, check_cores, data_of, make_plan, on_threads, plain_values
 from jitnet.training.samples import NewSamples
 from jitnet.training.stopping import EarlyStopping
 from jitnet.training.weighting import evaluating_weights, training_weights
@@ -89,6 +89,7 @@ class Trainer:
         *,
         state: TrainingState | None = None,
         held_out: Split | None = None,
+        any_threads: bool = False,
     ) -> None:
         """config: None is a config of defaults; without a learning rate it takes that of the optimizer and loss.
         UsageError where it asks for what this machine or data cannot do, ModelError or DataError where model and data
@@ -96,7 +97,8 @@ class Trainer:
 
         state: of a training of such a model, on from which this one goes, with the bits of one that was never
         interrupted; `epochs` of the config counts from where the state's schedule began. held_out: samples to watch, in
-        place of a share of the training data."""
+        place of a share of the training data. any_threads: whether its plan may be for more threads than this process
+        has cores; such a plan can be looked at, and does not train."""
         config = TrainConfig() if config is None else config
         check_arguments(
             "Trainer(model, dataset, config)",
@@ -143,14 +145,19 @@ class Trainer:
         self._position = (state.epoch, state.done) if state is not None else (0, 0)
         self._totals = np.zeros(3)
         self._ended_with: TrainingState | None = None
-        self.plan: Plan = make_plan(model, self._training, config, self._batch_size, scaling=self._training.scaling)
+        self.plan: Plan = make_plan(
+            model, self._training, config, self._batch_size, scaling=self._training.scaling, any_threads=any_threads
+        )
         most = self.plan.threads
         steps_left = (self.last_epoch - self._position[0]) * self.n_steps - self._position[1]
         self._pace = Pace(steps_left, self.plan.begins_on, most, most if config.threads else 1)
         self._new = None
         if config.augment.active or config.input_dropout:
             self._new = NewSamples(self._training, self._image_shape, model, config, self.plan, self._training.scaling)
-        self.history = History((), "not started", reached=not config.target_accuracy)
+        parts = {"train": self._training, "val": self._held_out, "test": self._test}
+        commonest = {part: commonest_class(split) for part, split in parts.items() if split is not None}
+        self._commonest = {part: found for part, found in commonest.items() if found is not None}
+        self.history = History((), "not started", reached=not config.target_accuracy, commonest=self._commonest)
         self._asked_to_stop = self._begun = self._ready = self.keeps_readings = False
         self._stopped_by = ""
 
@@ -192,6 +199,7 @@ class Trainer:
         on."""
         if self._ready:
             return
+        check_cores(self.config.threads, self.plan.machine)
         from jitnet.compiler.reference import Struct
         from jitnet.engine.loop import load_loop, run_steps
         from jitnet.kernels.random import shuffle
@@ -359,6 +367,7 @@ class Trainer:
             costliest=self._costliest(),
             threads=self.threads,
             threads_reason=self.threads_reason,
+            commonest=self._commonest,
         )
 
     def _step_report(self, epoch: int, done: int, totals: npt.NDArray[np.float64], seconds: float) -> StepReport:

@@ -407,6 +407,8 @@ def _extent(lines: Sequence[Line], widths: Sequence[int], batch_size: int) -> tu
             return widths[line.layer + 1], "units"
         if line.split == "units below":
             return widths[line.layer], "units"
+        if line.split.startswith("pieces"):
+            return widths[line.layer + (line.split != "pieces below")] * batch_size, "numbers"
     if lines[0].split == "blocks":
         return sum((i + 1) * o for i, o in pairwise(widths)), "parameters"
     return batch_size, "samples"
