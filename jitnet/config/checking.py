@@ -146,7 +146,8 @@ def _range(limits: list[Any]) -> str:
         bound["le"] = bound.pop("lt") - 1
     text = {name: f"{value:,d}" if isinstance(value, int) else f"{value:,.9g}" for name, value in bound.items()}
     if "gt" in text:
-        return f"above {text['gt']}" + (f", up to {text['le']}" if "le" in text else "")
+        most = f", up to {text['le']}" if "le" in text else f" and below {text['lt']}" if "lt" in text else ""
+        return f"above {text['gt']}{most}"
     if "lt" in text:
         return f"from {text['ge']} to below {text['lt']}"
     return f"from {text['ge']} to {text['le']}" if "le" in text else f"of {text['ge']} or more"

@@ -110,9 +110,9 @@ class Model:
     def create(cls, config: ModelConfig, dataset: Dataset | None = None, *, seed: int = 0) -> Self:
         """A network before training; names, image shape and scalings are the data set's.
 
-        Weights are drawn as `config.init` says (He et al. 2015), the same for a seed everywhere; biases are zero, but
-        for N(0, 1) hidden biases with init "normal". seed: a whole number from 0 to below 2^63, or UsageError. Raises
-        ModelError where the data set has other features or classes than the config.
+        Weights and biases are drawn as `config.init` says, the same for a seed everywhere. seed: a whole number from 0
+        to below 2^63, or UsageError. Raises ModelError where the data set has other features or classes than the
+        config.
         """
         check_arguments(
             "Model.create(config, dataset)",
@@ -125,9 +125,12 @@ class Model:
         weights, biases = [], []
         widths = config.widths
         for layer, (before, after) in enumerate(itertools.pairwise(widths)):
-            weight, bias = np.empty((after, before), np.float32), np.zeros((1, after), np.float32)
-            fill_normal(weight, math.sqrt(2.0 / before) if config.init == "he" else 1.0, np.uint64(seed), 2 * layer)
-            if config.init == "normal" and layer < len(config.hidden):
+            weight, bias = np.zeros((after, before), np.float32), np.zeros((1, after), np.float32)
+            is_hidden = layer < len(config.hidden)
+            deviation = {"he": math.sqrt(2.0 / before), "normal": 1.0, "ntk": math.sqrt(1.0 / before) * is_hidden}
+            if deviation[config.init] > 0.0:
+                fill_normal(weight, deviation[config.init], np.uint64(seed), 2 * layer)
+            if config.init != "he" and is_hidden:
                 fill_normal(bias, 1.0, np.uint64(seed), 2 * layer + 1)
             weights.append(weight)
             biases.append(bias[0])
