@@ -295,7 +295,7 @@ def test_without_scikit_learn_one_line_says_how_to_install_it():
         "except MissingExtra as error:\n    print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment())
-    assert done.stdout == "jitnet.sklearn needs scikit-learn; install it with pip install 'jitnet[sklearn]'\n"
+    assert done.stdout == "jitnet.sklearn needs scikit-learn; install it with: pip install scikit-learn\n"
 
 
 PAGE = Path(__file__).parent.parent / "docs" / "sklearn.md"

@@ -203,7 +203,7 @@ def check_only_with(config: CheckedConfig, only_with: Mapping[str, tuple[str, Se
     for field, (chosen, fitting) in only_with.items():
         if config.gave(field) and getattr(config, chosen) not in fitting:
             value = getattr(config, field)
-            shown = ", ".join(f"{each:g}" for each in (value if isinstance(value, tuple) else (value,)))
+            shown = ", ".join(f"{each:g}" for each in (value if isinstance(value, tuple) else (value,))) or "empty"
             raise ValueError(
                 f"<{field}> is {shown}, which <{chosen}> {getattr(config, chosen)} does not use; expected <{chosen}> "
                 f"{any_of(fitting)}"
