@@ -47,10 +47,9 @@ class SampleMaker:
             state=run.state._replace(pixels=zeroed(per_part(threads, pixels, np.float32))[0].reshape(threads, -1)),
             data=run.data._replace(images=images),
         )
-        inputs = (images if self._has_bytes else features).shape[1]
         self._sizes = Sizes(
             1,
-            inputs * features.density if isinstance(features, CompressedRows) else inputs,
+            (images if self._has_bytes else features).shape[1],
             bytes_per_input=1.0 if self._has_bytes else 4.0,
             taps=len(distortion.gaussian),
             height=height,
@@ -79,7 +78,9 @@ class SampleMaker:
             run = run._replace(data=data)
         else:
             outputs = outputs._replace(**{"images" if self._has_bytes else "features": made})
-        program = on_data(self._operations, self._sizes._replace(n=float(len(indices))), self._threads)
+        entries = float(len(made.values)) if isinstance(made, CompressedRows) else 0.0
+        sizes = self._sizes._replace(n=float(len(indices)), entries=entries)
+        program = on_data(self._operations, sizes, self._threads)
         run.call.epoch = np.uint64(epoch)
         run_on_data(run._replace(outputs=outputs), program, times=times)
         return outputs.images, made if isinstance(made, CompressedRows) else outputs.features
