@@ -328,18 +328,18 @@ def _classes_notice(data: RawData, train: Split, classes: Sequence[str] | None) 
 
 def _flatten(raw: Raw) -> tuple[Images, tuple[int, int] | None]:
     """(n, features) view of the images, and the shape of one where the array has it."""
-    if isinstance(raw.images, CompressedRows):
-        return raw.images, None
-    images = np.asarray(raw.images)
+    images = raw.images if isinstance(raw.images, CompressedRows) else np.asarray(raw.images)
     shape = images.shape
     if images.dtype.kind not in "buif":
         raise DataError(f"{raw.images_from}: images are of type {images.dtype}; expected numbers")
-    if images.ndim < 2:
+    if len(shape) < 2:
         raise DataError(
             f"{raw.images_from}: has the shape {shape}; expected (samples, values) or (samples, height, width)"
         )
     if 0 in shape:
         raise DataError(f"{raw.images_from}: holds no {'samples' if not shape[0] else 'values'}, its shape is {shape}")
+    if isinstance(images, CompressedRows):
+        return images, None
     box = None
     if images.ndim == 3:
         box = (shape[1], shape[2])

@@ -150,7 +150,7 @@ def compress(matrix: Any, where: str) -> CompressedRows:
     if not is_sparse(matrix):
         return _of_array(np.asarray(matrix), where)
     matrix = matrix.tocsr()
-    if len(matrix.shape) != 2 or 0 in matrix.shape:
+    if len(matrix.shape) != 2 or not matrix.shape[1]:
         raise DataError(f"{where}: has the shape {tuple(matrix.shape)}; expected rows of columns, (n, features)")
     n, width = int(matrix.shape[0]), int(matrix.shape[1])
     _check_width(width, where)
@@ -171,7 +171,7 @@ def compress(matrix: Any, where: str) -> CompressedRows:
 
 
 def _of_array(array: npt.NDArray[Any], where: str) -> CompressedRows:
-    if array.dtype.kind not in "fiub" or array.ndim != 2 or 0 in array.shape:
+    if array.dtype.kind not in "fiub" or array.ndim != 2 or not array.shape[1]:
         raise DataError(f"{where}: is of shape {array.shape} and type {array.dtype}; expected numbers, (n, features)")
     _check_width(array.shape[1], where)
     rows, columns = np.nonzero(array)
