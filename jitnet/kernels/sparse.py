@@ -144,6 +144,7 @@ def sparse_forward(
     units) flat in rows of out_stride; out is overwritten, and cursors (at least SPARSE_BLOCK or the batch,) int64:
     where each sample's next entry is. 2 FLOP for each entry and unit.
     """
+    values, each = _table(byte_values, entry_values)
     # Samples inside, some columns at a time: their weights of one group of panels stay in the first cache, and the
     # samples' sums in the second.
     for block in range(0, indices.shape[0], SPARSE_BLOCK):
@@ -173,14 +174,14 @@ def sparse_forward(
                             e,
                             end,
                             limit,
-                            byte_values,
-                            entry_values,
+                            values,
+                            each,
                             weights,
                             panel,
                         )
                     else:
                         cursors[n] = _add_entries(
-                            _LAST, panels, out, at, entries, e, end, limit, byte_values, entry_values, weights, panel
+                            _LAST, panels, out, at, entries, e, end, limit, values, each, weights, panel
                         )
             o += panels * PANEL
 
@@ -195,11 +196,11 @@ def _columns_with_some(indptr, samples, in_features):
 
 
 @helper
-def _value(entries, e, byte_values, entry_values):
-    """The value of an entry."""
-    if entry_values.shape[0] > 0:
-        return entry_values[np.uint64(e)]
-    return byte_values[np.uint64(entries[np.uint64(e)] & _BYTE)]
+def _table(byte_values, entry_values):
+    """Where the values of entries are, and how far that of the next entry is behind: that of entry e is at e * each,
+    plus its byte."""
+    each = np.int64(entry_values.shape[0] > 0)
+    return entry_values if each else byte_values, each
 
 
 @helper
@@ -211,13 +212,16 @@ def _panels_together(o, last):
 
 
 @helper
-def _add_entries(cols, panels, out, at, entries, e, end, limit, byte_values, entry_values, weights, panel):
+def _add_entries(cols, panels, out, at, entries, e, end, limit, values, each, weights, panel):
     """Add what one sample's entries below the limit give to its sums, from out[at] on, and give the place behind them;
     weights begin with those of the first of the panels."""
+    at_value = e * each
     sums = tile_load(1, cols, out, at, 0, PANEL, panels)
     while e < end and np.uint64(entries[np.uint64(e)]) < limit:
-        place = np.int64(entries[np.uint64(e)] >> _BYTE_BITS) * PANEL
-        value = _value(entries, e, byte_values, entry_values)
+        entry = entries[np.uint64(e)]
+        place = np.int64(entry >> _BYTE_BITS) * PANEL
+        value = values[np.uint64(at_value) + np.uint64(entry & _BYTE)]
+        at_value += each
         sums = tile_add_scaled(sums, value, weights, place, 0, panel, panels)
         e += 1
     tile_store(sums, out, at, 0, PANEL, panels)
@@ -249,6 +253,7 @@ def sparse_backward_weight(
     first of the samples; dw in panels. With dout scaled by -learning_rate, dw may be the weights themselves: that is a
     step of SGD. Columns without entries are not touched. 2 FLOP for each entry and unit.
     """
+    values, each = _table(byte_values, entry_values)
     # Columns inside: a group's gradients stay in the first cache. A sample's entries are in the order of the columns.
     o, panel = first, in_features * PANEL
     while o < last:
@@ -264,8 +269,8 @@ def sparse_backward_weight(
                         mark,
                         entries,
                         cursors,
-                        byte_values,
-                        entry_values,
+                        values,
+                        each,
                         rows,
                         dout_stride,
                         to,
@@ -282,8 +287,8 @@ def sparse_backward_weight(
                         mark,
                         entries,
                         cursors,
-                        byte_values,
-                        entry_values,
+                        values,
+                        each,
                         rows,
                         dout_stride,
                         to,
@@ -294,7 +299,7 @@ def sparse_backward_weight(
 
 
 @helper
-def _add_samples(cols, panels, mark, entries, cursors, byte_values, entry_values, dout, dout_stride, dw, at, panel):
+def _add_samples(cols, panels, mark, entries, cursors, values, each, dout, dout_stride, dw, at, panel):
     """Add what the samples of a column's mark give to its gradients, from dw[at] on in the first of the panels."""
     tile = tile_load(1, cols, dw, at, 0, panel, panels)
     while mark != _NONE:
@@ -302,7 +307,7 @@ def _add_samples(cols, panels, mark, entries, cursors, byte_values, entry_values
         mark &= mark - _FIRST
         e = cursors[np.uint64(n)]
         cursors[np.uint64(n)] = e + 1
-        value = _value(entries, e, byte_values, entry_values)
+        value = values[np.uint64(e & -each) + np.uint64(entries[np.uint64(e)] & _BYTE)]
         tile = tile_add_scaled(tile, value, dout, n * dout_stride, 0, PANEL, panels)
     tile_store(tile, dw, at, 0, panel, panels)
 
