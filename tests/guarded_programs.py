@@ -16,6 +16,7 @@ from tables import OPTIMIZER_OPTIONS
 
 from jitnet.compiler.reference import Struct
 from jitnet.config import ACTIVATIONS, LOSSES, AugmentConfig, ModelConfig, TrainConfig
+from jitnet.datasets.compressed import compress
 from jitnet.engine import ownership
 from jitnet.engine.arena import Buffer
 from jitnet.engine.prediction import Predictor
@@ -109,7 +110,7 @@ def networks() -> Iterator[dict[str, Any]]:
     """Each kind of input on each count of threads with each optimizer; activations, losses and updates in turn, sizes
     by chance."""
     chance, activations, losses = np.random.default_rng(0), list(ACTIVATIONS), list(LOSSES)
-    kinds = itertools.product(("sparse", "dense", "floats"), (1, 2, 3), OPTIMIZER_OPTIONS)
+    kinds = itertools.product(("sparse", "dense", "floats", "compressed"), (1, 2, 3), OPTIMIZER_OPTIONS)
     for number, (inputs, threads, optimizer) in enumerate(kinds):
         depth, batch = int(chance.integers(0, 4)), int(chance.choice(BATCHES))
         hidden = chance.choice(WIDTHS, depth).tolist()
@@ -155,14 +156,15 @@ def predict(widths: tuple[int, ...], activation: str, loss: str) -> None:
             say("predict", widths, activation, loss, f"{n} samples, {threads} threads")
             for images in (dense, sparse):
                 assert np.isfinite(predictor(images, no_features, threads)).all()
-            assert np.isfinite(predictor(no_images, dense.astype(np.float32), threads)).all()
+            for features in (dense.astype(np.float32), compress(sparse, "sparse")):
+                assert np.isfinite(predictor(no_images, features, threads)).all()
 
 
 def make_samples(height: int, width: int, config: TrainConfig, threads: int) -> None:
     say("make samples", (height, width), repr(config.augment), f"{threads} threads")
     chance, n = np.random.default_rng(2), 13
     images = chance.integers(0, 256, (n, height * width)).astype(np.uint8)
-    for inputs in (images, images.astype(np.float32)):
+    for inputs in (images, images.astype(np.float32), compress(images, "images")):
         if inputs.dtype == np.float32 and config.augment.active:
             continue
         empty = np.zeros((0, 0), np.float32 if inputs.dtype == np.uint8 else np.uint8)
@@ -193,7 +195,7 @@ def main() -> None:
             make_samples(height, width, TrainConfig(augment=augment, input_dropout=0.2), number % 3 + 1)
         make_samples(height, width, TrainConfig(input_dropout=0.5), number % 3 + 1)
     ownership._MEETING_FLOP = 0  # in pieces of units and samples
-    for inputs in ("sparse", "dense", "floats"):
+    for inputs in ("sparse", "dense", "floats", "compressed"):
         options = {"inputs": inputs, "threads": 3, "optimizer": "momentum", "dropout": (0.5, 0.5)}
         train((3 * TILE_ROWS + 1, 5 * PANEL, PANEL + 1, 3), 2 * PANEL + 5, 3 * PANEL, **options)
         train((TILE_ROWS - 1, 5 * PANEL, 5 * PANEL, 2 * PANEL + 1), PANEL + 1, 2 * PANEL + 2, residual=True, **options)

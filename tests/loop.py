@@ -10,6 +10,7 @@ from numba import config
 
 from jitnet.compiler.reference import Struct
 from jitnet.config import LOSSES, ModelConfig, TrainConfig
+from jitnet.datasets.compressed import compress
 from jitnet.engine.costs import Cost
 from jitnet.engine.layout import lay_out
 from jitnet.engine.loop import load_loop, run_steps
@@ -87,7 +88,8 @@ def fitting(loss: str, numbers: Array) -> Array:
 
 
 class Loop:
-    """A problem's network in training. inputs: "sparse", "dense" (bytes) or "floats". norm, residual: where its widths
+    """A problem's network in training. inputs: "sparse", "dense" (bytes), "floats", or
+    "compressed": lists of floats. norm, residual: where its widths
     have room for them. options: `TrainConfig`'s."""
 
     def __init__(
@@ -126,7 +128,7 @@ class Loop:
         self.config = TrainConfig(schedule="constant", **options)
         hidden = len(self.shape.hidden)
         rates = (*dropout, *(0.0,) * (hidden - len(dropout)), 0.0)
-        sparse, item = inputs == "sparse", 4 if inputs == "floats" else 1
+        sparse, item = inputs in ("sparse", "compressed"), 4 if inputs in ("floats", "compressed") else 1
         self.step = Step(self.shape, self.config, batch_size, threads, 1.0, sparse, item, weighted=weighted)
         self.layout = lay_out(self.shape, batch_size, threads, skips_zeros=sparse, training=True, dropout=rates)
         self.program = training(self.step, self.layout)
@@ -230,8 +232,9 @@ def data_of(problem: Problem, inputs: str, loss: str = "cross-entropy", weighted
     if not of_classes:
         labels, options["targets"] = labels[:0], problem.targets(loss)
     no_images, no_features = np.zeros((0, 0), np.uint8), np.zeros((0, 0), np.float32)
-    if inputs == "floats":
-        return make_data(no_images, problem.inputs, labels, **options)
+    if inputs in ("floats", "compressed"):
+        features = compress(problem.inputs, "the problem") if inputs == "compressed" else problem.inputs
+        return make_data(no_images, features, labels, **options)
     return make_data(problem.images, no_features, labels, **options)
 
 

@@ -44,7 +44,7 @@ def test_in_any_number_of_parts_and_with_zeros_skipped_or_not(widths, batch_size
     expected, parts = bits(problem, batch_size)
     assert set(parts) == {1}
     for threads in (2, 3, 4):
-        for inputs in ("dense", "sparse", "floats"):
+        for inputs in ("dense", "sparse", "floats", "compressed"):
             results, parts = bits(problem, batch_size, threads=threads, inputs=inputs)
             assert max(parts) == threads
             same(results, expected)
@@ -146,7 +146,7 @@ IN_PIECES = {
 """Networks that have fewer groups of units than a large batch has parts."""
 
 
-@pytest.mark.parametrize("inputs", ["dense", "sparse"])
+@pytest.mark.parametrize("inputs", ["dense", "sparse", "compressed"])
 @pytest.mark.parametrize("name", IN_PIECES)
 def test_in_pieces_of_units_and_samples(name, inputs, monkeypatch):
     monkeypatch.setattr(ownership, "_MEETING_FLOP", 0)
@@ -193,7 +193,7 @@ def test_the_gradient_s_norm_is_summed_in_blocks_of_one_size(monkeypatch):
 
 
 @pytest.mark.small
-@pytest.mark.parametrize("inputs", ["dense", "sparse"])
+@pytest.mark.parametrize("inputs", ["dense", "sparse", "compressed"])
 @pytest.mark.parametrize("threads", [2, 3])
 def test_in_parts_on_a_small_network(threads, inputs):
     problem = Problem(SMALL, 7)

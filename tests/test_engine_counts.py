@@ -19,6 +19,7 @@ from loop import Loop, Problem, outputs_for, per_target
 from numba import config
 
 from jitnet.config import LOSSES, AugmentConfig, ModelConfig, TrainConfig
+from jitnet.datasets.compressed import compress
 from jitnet.engine import ownership
 from jitnet.engine.costs import Sizes
 from jitnet.engine.operations import OPERATIONS
@@ -40,6 +41,8 @@ TRAININGS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "zero-skipping, marked together": ((4 * PANEL, PANEL), {"inputs": "sparse", "threads": 2}),
     "zero-skipping, adam": ((2 * PANEL, PANEL), {"inputs": "sparse", "optimizer": "adam"}),
     "zero-skipping, no hidden layer": ((PANEL,), {"inputs": "sparse"}),
+    "zero-skipping, floats, two parts": ((4 * PANEL, PANEL), {"inputs": "compressed", "threads": 2}),
+    "zero-skipping, floats, no hidden layer": ((PANEL,), {"inputs": "compressed"}),
     "dense": ((4 * PANEL, PANEL), {}),
     "dense, two parts": ((4 * PANEL, 2 * PANEL), {"threads": 2}),
     "dense, in pieces": ((5 * PANEL, PANEL), {"threads": 2, "dropout": (0.25,)}),
@@ -199,6 +202,13 @@ def data_lines() -> Iterator[tuple[str, tuple[Run, Line]]]:
         run, line = data_line("drop_samples", Sizes(n, INPUTS, bytes_per_input=item), order, outputs=outputs)
         run.call.has_bytes, run.settings.input_dropout = item == 1, 0.3
         yield f"drop_samples, {name}", (run, line)
+
+    listed = compress(images(n), "images")
+    data = no_data()._replace(indptr=listed.indptr, entries=listed.entries, entry_values=listed.values)
+    sizes = Sizes(n, INPUTS, entries=n * ENTRIES, bytes_per_input=4)
+    run, line = data_line("drop_samples", sizes, order, data=data)
+    run.call.has_bytes, run.settings.input_dropout = False, 0.3
+    yield "drop_samples, compressed", (run, line)
 
 
 def data_line(name: str, sizes: Sizes, order: Any, **fields: Any) -> tuple[Run, Line]:

@@ -83,7 +83,7 @@ def test_ten_losses_of_numbers_beside_pytorchs(loss, inputs):
     assert loop.totals[1] == 0
 
 
-@pytest.mark.parametrize("inputs", ["sparse", "dense", "floats"])
+@pytest.mark.parametrize("inputs", ["sparse", "dense", "floats", "compressed"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("widths", NETWORKS, ids=str)
 def test_sgd_beside_float64(widths, activation, inputs):

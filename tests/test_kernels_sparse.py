@@ -1,4 +1,4 @@
-"""The loops that walk only what is not zero: the lists hold the images, the sums have the dense loops' bits."""
+"""The loops that walk only what is not zero: the lists hold the inputs, the sums have the dense loops' bits."""
 
 import itertools
 
@@ -8,7 +8,7 @@ from direct import direct
 from layouts import MARK, filled, rounded, rows, to_panels
 
 from jitnet.kernels import gather, linear, sparse
-from jitnet.machine.blocks import LANES, PANEL, SPARSE_BLOCK, SPARSE_LAST, SPARSE_PANELS, TILE_ROWS
+from jitnet.machine.blocks import LANES, PANEL, SPARSE_BLOCK, SPARSE_LAST, SPARSE_PANELS, SPARSE_WEIGHTS, TILE_ROWS
 
 gather_bytes = direct(gather.gather_bytes)
 linear_forward, linear_backward_weight = direct(linear.linear_forward), direct(linear.linear_backward_weight)
@@ -91,14 +91,21 @@ def test_a_single_row_is_listed_where_asked_for():
 
 
 class Problem:
-    """A first layer on mostly zero bytes, for the sparse loops and for the dense ones."""
+    """A first layer on mostly zero inputs, for the sparse loops and for the dense ones. numbers: "bytes" or "floats",
+    which have their values beside the entries."""
 
-    def __init__(self, shape):
+    def __init__(self, shape, numbers):
         self.batch, self.n_in, self.n_out = shape
         rng = np.random.default_rng(shape)
-        self.images = pictures(self.batch + 4, self.n_in)
-        self.indptr, self.entries = compress(self.images)
-        self.rows = rng.permutation(len(self.images))[: self.batch].astype(np.int32)
+        images = pictures(self.batch + 4, self.n_in)
+        self.indptr, self.entries = compress(images)
+        if numbers == "bytes":
+            self.values, self.entry_values, self.samples = VALUES, np.zeros(0, np.float32), images / 255
+        else:
+            self.entries &= ~np.uint32(255)
+            self.samples = np.where(images > 0, rng.normal(size=images.shape), 0).astype(np.float32)
+            self.values, self.entry_values = np.full(256, np.nan, np.float32), self.samples[images > 0]
+        self.rows = rng.permutation(len(images))[: self.batch].astype(np.int32)
         self.w, self.b = rng.normal(size=(self.n_out, self.n_in)), rng.normal(size=self.n_out)
         self.dout = rng.normal(size=(self.batch, self.n_out))
         self.units = rounded(self.n_out, PANEL)
@@ -106,23 +113,28 @@ class Problem:
         self.flat_w, self.flat_b = to_panels(self.w), filled(self.b, self.units)
         self.flat_dout = rows(self.dout, self.stride, 0.0)
         self.x = np.zeros((self.batch, self.n_in), np.float32)
-        gather_bytes(self.images, self.rows, VALUES, self.x.reshape(-1), self.n_in, 0, self.batch)
+        if numbers == "bytes":
+            gather_bytes(images, self.rows, VALUES, self.x.reshape(-1), self.n_in, 0, self.batch)
+        else:
+            self.x[:] = self.samples[self.rows]
 
     def ranges(self):
         """The whole, and the last half of its panels, in units."""
         return {(0, self.units), (self.units // PANEL // 2 * PANEL, self.units)}
 
 
+@pytest.mark.parametrize("numbers", ["bytes", "floats"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_forward_has_the_bits_of_the_dense_loop(shape):
-    problem = Problem(shape)
+def test_forward_has_the_bits_of_the_dense_loop(shape, numbers):
+    problem = Problem(shape, numbers)
     for first, last in problem.ranges():
         out, dense = np.full((2, problem.batch, problem.stride), MARK, np.float32)
         sparse_forward(
             problem.indptr,
             problem.entries,
             problem.rows,
-            VALUES,
+            problem.values,
+            problem.entry_values,
             problem.flat_w,
             problem.flat_b,
             out.reshape(-1),
@@ -145,17 +157,18 @@ def test_forward_has_the_bits_of_the_dense_loop(shape):
             last,
         )
         np.testing.assert_array_equal(out, dense)
-        expected = (problem.images[problem.rows] / 255) @ problem.w.T + problem.b
+        expected = problem.samples[problem.rows] @ problem.w.T + problem.b
         units = slice(first, min(problem.n_out, last))
         np.testing.assert_allclose(out[:, units], expected[:, units], rtol=1e-5, atol=1e-5)
         assert (out[:, :first] == MARK).all()
         assert (out[:, last:] == MARK).all()
 
 
+@pytest.mark.parametrize("numbers", ["bytes", "floats"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_backward_weight_has_the_bits_of_the_dense_loop(shape):
+def test_backward_weight_has_the_bits_of_the_dense_loop(shape, numbers):
     """And a range of columns has those of all, and leaves the rest."""
-    problem = Problem(shape)
+    problem = Problem(shape, numbers)
     columns = {(0, problem.n_in), (0, problem.n_in // 2), (problem.n_in // 3, problem.n_in - 1)}
     for (first, last), (begin, end) in itertools.product(problem.ranges(), sorted(columns)):
         dw, dense = problem.flat_w.copy(), problem.flat_w.copy()
@@ -168,7 +181,8 @@ def test_backward_weight_has_the_bits_of_the_dense_loop(shape):
             sparse_backward_weight(
                 marks[begin:end],
                 *lists,
-                VALUES,
+                problem.values,
+                problem.entry_values,
                 dout,
                 problem.stride,
                 dw,
@@ -192,12 +206,29 @@ def test_backward_weight_has_the_bits_of_the_dense_loop(shape):
             last,
         )
         np.testing.assert_array_equal(dw, dense)
-        change = problem.dout.T @ (problem.images[problem.rows] / 255)
+        change = problem.dout.T @ problem.samples[problem.rows]
         padded = np.zeros((problem.units, problem.n_in))
         padded[: problem.n_out] = change
         padded[:first] = padded[last:] = 0
         padded[:, :begin] = padded[:, end:] = 0
         np.testing.assert_allclose(dw, problem.flat_w + to_panels(padded), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.small
+def test_few_entries_of_many_columns_are_added_together():
+    """More columns at a time than where rows are fuller: the sums are the same."""
+    columns, units = 4 * SPARSE_WEIGHTS // PANEL, 2 * PANEL
+    rng, own = np.random.default_rng(0), np.arange(3, dtype=np.int32)
+    chosen = np.sort(rng.permutation(columns)[:12].reshape(3, 4), axis=1)
+    entries, values = chosen.reshape(-1).astype(np.uint32) << 8, rng.normal(size=12).astype(np.float32)
+    w, b, out = rng.normal(size=(units, columns)), np.zeros(units), np.zeros((3, units), np.float32)
+    cursors = np.zeros(SPARSE_BLOCK, np.int64)
+    lists = np.arange(0, 13, 4), entries, own, VALUES, values
+    flat = to_panels(w), filled(b, units), out.reshape(-1)
+    sparse_forward(*lists, *flat, units, cursors, columns, 0, units)
+    expected = np.einsum("nk,onk->no", values.reshape(3, 4), w[:, chosen])
+    np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(cursors[:3], [4, 8, 12])
 
 
 @pytest.mark.small

@@ -85,7 +85,7 @@ def name_of(loop, record):
 
 
 @pytest.mark.small
-@pytest.mark.parametrize("inputs", ["dense", "sparse", "floats"])
+@pytest.mark.parametrize("inputs", ["dense", "sparse", "floats", "compressed"])
 @pytest.mark.parametrize("options", LAYERS_ON, ids=ids)
 @pytest.mark.parametrize("widths", WIDTHS, ids=str)
 def test_training_is_that_of_plain_float64(widths, options, inputs):

@@ -146,7 +146,7 @@ def _sample_cases(subject: Subject, threads: int) -> Iterator[Case]:
         for name, config in (("affine", AFFINE), ("elastic", ELASTIC)):
             yield _drawing(subject, threads, "augment", name, TrainConfig(augment=config))
     yield _drawing(subject, threads, "drop_samples", "", TrainConfig(input_dropout=0.2))
-    if subject.plan.skips_zeros:
+    if subject.plan.skips_zeros and len(images):
         yield _listing(subject, threads, images)
 
 

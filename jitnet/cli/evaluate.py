@@ -116,7 +116,8 @@ def evaluate(
             render.make_console(sys.stderr), f"{dataset.source} has changed since the model was trained on it"
         )
     shown = dataset.name if source in names() else dataset.source
-    render.evaluation(screen.out, result, evaluated.images, dataset.image_shape, {**about, "name": shown})
+    images: Any = evaluated.images
+    render.evaluation(screen.out, result, images, dataset.image_shape, {**about, "name": shown})
 
 
 def _training_data(network: "Model", model: Path) -> tuple[str, Path | None]:

@@ -4,6 +4,7 @@
 """
 
 from jitnet.datasets.assemble import Parts, from_arrays, hold_out
+from jitnet.datasets.compressed import CompressedRows
 from jitnet.datasets.conversion import Converted, Layout, convert
 from jitnet.datasets.dataset import Dataset, Progress, Scaling, Split, held_out_rows, stratified_split
 from jitnet.datasets.description import ClassShare, Description, Sample, TargetRange, describe
@@ -13,6 +14,7 @@ from jitnet.datasets.registry import Fetched, Listing, fetch, listing, load, nam
 
 __all__ = [
     "ClassShare",
+    "CompressedRows",
     "Converted",
     "Dataset",
     "Description",

@@ -5,6 +5,9 @@ the bytes; other fractions in 0..1 as float32, unscaled. Anything else is stored
 feature, the training split's mean becomes 0 and its standard deviation 1. uint8 images are divided by 255 (by their
 largest value where that is below 128: they have fewer grey levels); uint8 values that are not images are standardised.
 
+Sparse matrices are stored as `CompressedRows`: values from 0 to 1 as they are, others to be divided by the largest
+magnitude of their column, so that zeros stay zeros.
+
 All of this is determined from the rows that are trained on. Test data are stored in the same unit, as float32 where
 they are not bytes; and where rows are held out, `hold_out` determines it again from the others.
 """
@@ -19,6 +22,7 @@ import numpy.typing as npt
 
 from jitnet.config.checking import quoted
 from jitnet.datasets.columns import as_labels, as_numbers, names_of
+from jitnet.datasets.compressed import LARGEST, CompressedRows, compress, is_sparse
 from jitnet.datasets.dataset import Dataset, Given, Scaling, Split, held_out_rows, is_shape
 from jitnet.datasets.kind import unlike
 from jitnet.datasets.labels import check_names, resolve
@@ -42,20 +46,21 @@ LEVEL_TOLERANCE = 1e-4
 FEW_ROWS = 20
 """In so few rows each may well have a different class."""
 _NO_LABELS = np.zeros(0, np.int64)
-LARGEST = float(np.finfo(np.float32).max) / 2
-"""The largest magnitude of a value: the difference of two such values still fits float32."""
+Images = np.ndarray | CompressedRows
 LEAST_DEVIATION = float(np.finfo(np.float32).tiny)
 """A feature that varies by less counts as constant: the inverse of less would be beyond float32."""
 
 
 @dataclass
 class _Survey:
-    """Properties of a split's values: their range, whether all are whole, whether all are k/255."""
+    """Properties of a split's values: their range, whether all are whole, whether all are k/255; of a sparse matrix
+    neither is asked. sparse: whether it is one, which is not taken for images."""
 
     low: float
     high: float
     whole: bool
     levels: bool
+    sparse: bool = False
 
 
 class _Form(NamedTuple):
@@ -100,6 +105,8 @@ def from_arrays(
     """Make a data set from arrays or tables, checked and stored by the rules of this package.
 
     A pandas DataFrame of numbers is accepted like an array, and a Series of words, numbers or categories like labels.
+    A sparse matrix of SciPy stays sparse, whatever its size: the loops skip its zeros in training, evaluation and
+    prediction.
     Images: (n, features), (n, h, w), (n, 1, h, w) or (n, h, w, 1), any real type; uint8 arrays are not copied.
     Labels: (n,) whole numbers or words, whose distinct values are the classes; or (n, n_classes) one-hot. With
     class_names whole numbers are positions in that list.
@@ -139,7 +146,8 @@ def _raw(
     weights_from: str,
 ) -> Raw:
     found = None if weights is None else as_numbers(weights, weights_from)
-    samples, outcomes = as_numbers(images, images_from), as_labels(labels, labels_from)
+    samples = compress(images, images_from) if is_sparse(images) else as_numbers(images, images_from)
+    outcomes = as_labels(labels, labels_from)
     return Raw(samples, outcomes, images_from, labels_from, found, weights_from)
 
 
@@ -161,9 +169,11 @@ def assemble(
     if data.train is None:
         raise DataError(f"{source}: holds no training data; pass it as test data, with a data set to train on")
     raws = [data.train] if data.test is None else [data.train, data.test]
-    flats = []
+    flats: list[Images] = []
     for raw in raws:
         flat, shape = _flatten(raw)
+        if flats and isinstance(flats[0], CompressedRows):
+            flat = compress(flat, raw.images_from)
         flats.append(flat)
         image_shape = image_shape or shape
     features = flats[0].shape[1]
@@ -276,7 +286,7 @@ def _form(survey: _Survey, features: int, fractions: bool, image_shape: tuple[in
     levels = fractions and survey.levels
     bytes_ = levels or (low >= 0 and high <= 255 and not fractions and survey.whole)
     side = isqrt(features)
-    if image_shape is None and side >= 5 and side * side == features and (bytes_ or fractions):
+    if image_shape is None and not survey.sparse and side >= 5 and side * side == features and (bytes_ or fractions):
         image_shape = (side, side)
     scaling = None
     if levels:
@@ -288,8 +298,10 @@ def _form(survey: _Survey, features: int, fractions: bool, image_shape: tuple[in
     return _Form(bytes_, 255.0 if levels else 1.0, image_shape, scaling)
 
 
-def _store_as(form: _Form, images: np.ndarray, survey: _Survey) -> np.ndarray:
+def _store_as(form: _Form, images: Images, survey: _Survey) -> Images:
     """Rows in the unit of `form`: as bytes where the form has bytes and the rows fit them, else as float32."""
+    if isinstance(images, CompressedRows):
+        return images.scaled(form.factor)
     whole = survey.whole or (survey.levels and form.factor != 1.0)
     fits = survey.low >= 0 and survey.high * form.factor <= 255 and whole
     return _store(images, np.dtype(np.uint8 if form.bytes and fits else np.float32), form.factor)
@@ -320,18 +332,20 @@ def nearly_all_differ(labels: np.ndarray) -> str:
     )
 
 
-def _flatten(raw: Raw) -> tuple[np.ndarray, tuple[int, int] | None]:
+def _flatten(raw: Raw) -> tuple[Images, tuple[int, int] | None]:
     """(n, features) view of the images, and the shape of one where the array has it."""
-    images = np.asarray(raw.images)
+    images = raw.images if isinstance(raw.images, CompressedRows) else np.asarray(raw.images)
     shape = images.shape
     if images.dtype.kind not in "buif":
         raise DataError(f"{raw.images_from}: images are of type {images.dtype}; expected numbers")
-    if images.ndim < 2:
+    if len(shape) < 2:
         raise DataError(
             f"{raw.images_from}: has the shape {shape}; expected (samples, values) or (samples, height, width)"
         )
     if 0 in shape:
         raise DataError(f"{raw.images_from}: holds no {'samples' if not shape[0] else 'values'}, its shape is {shape}")
+    if isinstance(images, CompressedRows):
+        return images, None
     box = None
     if images.ndim == 3:
         box = (shape[1], shape[2])
@@ -347,7 +361,9 @@ def _chunks(images: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         yield start, images[start : start + rows]
 
 
-def _survey(images: np.ndarray, where: str) -> _Survey:
+def _survey(images: Images, where: str) -> _Survey:
+    if isinstance(images, CompressedRows):
+        return _Survey(float(images.min()), float(images.max()), whole=False, levels=False, sparse=True)
     if images.dtype.kind != "f":
         low, high = float(images.min()), float(images.max())
         return _Survey(low, high, whole=True, levels=low >= 0 and high <= 1)
@@ -387,8 +403,11 @@ def _store(images: np.ndarray, dtype: np.dtype, factor: float) -> np.ndarray:
     return out
 
 
-def _standardise(images: np.ndarray) -> Scaling:
-    """Mean and deviation per feature, summed in float64; a feature that never changes keeps the scale 1."""
+def _standardise(images: Images) -> Scaling:
+    """Mean and deviation per feature, summed in float64; a feature that never changes keeps the scale 1. Sparse rows
+    have no mean taken off, and the largest magnitude of a column is its unit."""
+    if isinstance(images, CompressedRows):
+        return Scaling(0.0, images.by_largest())
     n = len(images)
     mean = sum(chunk.sum(axis=0, dtype=np.float64) for _, chunk in _chunks(images)) / n
     square = sum(((chunk - mean) ** 2).sum(axis=0) for _, chunk in _chunks(images)) / n
@@ -398,9 +417,9 @@ def _standardise(images: np.ndarray) -> Scaling:
     return Scaling(np.asarray(mean, np.float32), np.asarray(1 / np.where(varies, deviation, 1.0), np.float32))
 
 
-def _check_reach(images: np.ndarray, scaling: Scaling, where: str) -> None:
+def _check_reach(images: Images, scaling: Scaling, where: str) -> None:
     """DataError where values that were standardised by other data do not fit float32 any more."""
-    if not np.ndim(scaling.scale):
+    if not np.ndim(scaling.offset):
         return
     reach = scaling.reach(images)
     if reach.max() > LARGEST:

@@ -12,6 +12,7 @@ import numpy as np
 
 from jitnet.config import TARGETS, check_arguments
 from jitnet.datasets import idx, npz, safetensors_file
+from jitnet.datasets.compressed import CompressedRows
 from jitnet.datasets.dataset import Dataset, Split
 from jitnet.datasets.files import writing
 from jitnet.errors import DataError, OutputError, UsageError
@@ -61,6 +62,11 @@ def convert(dataset: Dataset, target: str | Path, layout: Layout = "jitnet") -> 
         raise DataError(
             f"{dataset.name}: {found}, which {'the original layout' if suffix else 'an IDX folder'} cannot hold; write "
             "NAME.npz or NAME.safetensors"
+        )
+    if isinstance(dataset.train.images, CompressedRows):
+        raise DataError(
+            f"{dataset.name}: its samples are a sparse matrix, which none of these files holds; write the matrix, "
+            "as scipy.sparse.save_npz does"
         )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,7 +120,7 @@ def _arrays(dataset: Dataset, layout: Layout) -> dict[str, np.ndarray]:
 
 
 def _images(dataset: Dataset, split: Split) -> np.ndarray:
-    return split.images.reshape(-1, *(dataset.image_shape or (dataset.in_features,)))
+    return np.asarray(split.images).reshape(-1, *(dataset.image_shape or (dataset.in_features,)))
 
 
 def _labels(dataset: Dataset, split: Split) -> np.ndarray:
@@ -135,7 +141,7 @@ def _original_images(dataset: Dataset, split: Split) -> np.ndarray:
         raise DataError(f"{dataset.name}: values do not scale to 0..1, as the original layout requires; use 'jitnet'")
     shape = (1, *dataset.image_shape) if dataset.image_shape else (dataset.in_features,)
     # Dividing results in the floats of the original's file; multiplying by 1/255 would differ in the last bit.
-    return np.divide(split.images, np.float32(1 / scale), dtype=np.float32).reshape(-1, *shape)
+    return np.divide(np.asarray(split.images), np.float32(1 / scale), dtype=np.float32).reshape(-1, *shape)
 
 
 def _write_idx(folder: Path, dataset: Dataset) -> None:

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from jitnet.datasets.compressed import CompressedRows
 from jitnet.errors import DataError, UsageError
 from jitnet.kernels import splitmix
 from jitnet.tables.preparation import Preparation
@@ -37,7 +38,12 @@ class Scaling:
             return NotImplemented
         return np.array_equal(self.offset, other.offset) and np.array_equal(self.scale, other.scale)
 
-    def reach(self, images: np.ndarray) -> np.ndarray:
+    @property
+    def keeps_zeros(self) -> bool:
+        """Whether a zero as stored is a zero as an input."""
+        return not np.any(self.offset)
+
+    def reach(self, images: np.ndarray | CompressedRows) -> np.ndarray:
         """The largest magnitude that each feature of stored images has as an input, (features,) in float64."""
         low, high = (extreme.astype(np.float64) for extreme in (images.min(axis=0), images.max(axis=0)))
         return np.maximum(np.abs(low - self.offset), np.abs(high - self.offset)) * self.scale
@@ -47,7 +53,8 @@ class Scaling:
 class Split:
     """Samples and their classes, or the numbers to predict from them.
 
-    images: (n, features), C-contiguous, uint8 or float32, as stored: not scaled.
+    images: (n, features), C-contiguous, uint8 or float32, as stored: not scaled; or `CompressedRows`, of which only
+    what is not zero is stored, and of which no array of all numbers is made.
     labels: (n,) int64, each in 0 .. n_classes - 1; empty where targets are numbers.
     scaling: how its values become inputs; class_names, target_names: one name per class or target. A `Dataset` sets
     them in its splits; None where they are not known.
@@ -60,7 +67,7 @@ class Split:
     weights: (n,) float64, how much each sample counts in the loss beside the others; None where all count alike.
     """
 
-    images: np.ndarray
+    images: np.ndarray | CompressedRows
     labels: np.ndarray
     scaling: Scaling | None = None
     class_names: tuple[str, ...] | None = None
@@ -218,7 +225,8 @@ class Dataset:
                 weights = [] if split.weights is None else [("weights", split.weights)]
                 for part, array in (("images", split.images), outcome, *weights):
                     digest.update(f"{name}_{part} {array.dtype.str} {array.shape};".encode())
-                    digest.update(np.ascontiguousarray(array).data)
+                    for numbers in array.arrays if isinstance(array, CompressedRows) else (array,):
+                        digest.update(np.ascontiguousarray(numbers).data)
         return digest.hexdigest()
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jitnet.config import check_arguments
+from jitnet.datasets.compressed import CompressedRows
 from jitnet.datasets.dataset import Dataset
 
 __all__ = ["ClassShare", "Description", "Sample", "TargetRange", "describe"]
@@ -90,7 +91,7 @@ def describe(dataset: Dataset, n_samples: int = 10) -> Description:
         value_type=str(dataset.train.images.dtype),
         low=float(min(split.images.min() for split in splits)),
         high=float(max(split.images.max() for split in splits)),
-        density=float(np.count_nonzero(dataset.train.images) / dataset.train.images.size),
+        density=_density(dataset.train.images),
         in_memory_bytes=sum(
             split.images.nbytes + split.labels.nbytes + (0 if split.targets is None else split.targets.nbytes)
             for split in splits
@@ -100,6 +101,10 @@ def describe(dataset: Dataset, n_samples: int = 10) -> Description:
         notice=dataset.notice,
         targets=_targets(dataset),
     )
+
+
+def _density(images: np.ndarray | CompressedRows) -> float:
+    return images.density if isinstance(images, CompressedRows) else np.count_nonzero(images) / images.size
 
 
 def _classes(dataset: Dataset) -> tuple[ClassShare, ...]:

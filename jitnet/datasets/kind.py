@@ -6,9 +6,12 @@ standardised for each feature. In another form they would be scaled wrongly, and
 
 import numpy as np
 
+from jitnet.datasets.compressed import CompressedRows
 from jitnet.datasets.dataset import Scaling
 
 __all__ = ["MOST_APART", "form", "peak", "unlike"]
+
+Images = np.ndarray | CompressedRows
 
 MOST_APART = 4
 """Grey levels of one kind reach about the same peak: 15 and 16, or 200 and 255, but not 16 and 255."""
@@ -24,24 +27,24 @@ def peak(scaling: Scaling) -> int:
     return round(1 / float(scaling.scale))
 
 
-def form(scaling: Scaling, images: np.ndarray | None = None) -> str:
+def form(scaling: Scaling, images: Images | None = None) -> str:
     """The kind of values in words; images: their range is included where values are standardised."""
     if levels := peak(scaling):
         return f"grey levels (0 to {levels})"
     if np.ndim(scaling.scale) == 0:
         return "values from 0 to 1"
     found = "" if images is None else f" ({images.min():.4g} to {images.max():.4g})"
-    return f"values to be standardised per feature{found}"
+    return f"values to be {'standardised' if np.ndim(scaling.offset) else 'scaled'} per feature{found}"
 
 
-def unlike(scaling: Scaling, images: np.ndarray) -> str:
+def unlike(scaling: Scaling, images: Images) -> str:
     """Why images, as stored, cannot be of the kind that `scaling` is for; empty where they can.
 
-    images: (n, features), any real type. Values that are not finite are not checked here. Bytes are not even read where
-    grey levels reach 64 and more: they always can be of that kind.
+    images: (n, features), any real type, or `CompressedRows`. Values that are not finite are not checked here. Bytes
+    are not even read where grey levels reach 64 and more: they always can be of that kind.
     """
     if np.ndim(scaling.scale) or np.ndim(scaling.offset):
-        return _unlike_standardised(scaling, images)
+        return "" if isinstance(images, CompressedRows) else _unlike_standardised(scaling, images)
     levels = peak(scaling)
     if scaling.offset != 0.0 or not (levels or scaling.scale == 1.0):
         return ""  # a scaling of the caller's choice
@@ -49,6 +52,7 @@ def unlike(scaling: Scaling, images: np.ndarray) -> str:
     if not images.size or (images.dtype == np.uint8 and limit >= 255):
         return ""
     low, high = float(images.min()), float(images.max())
+    values = images.values if isinstance(images, CompressedRows) else images
     reason = ""
     if high > limit:
         reason = "too large"
@@ -57,7 +61,7 @@ def unlike(scaling: Scaling, images: np.ndarray) -> str:
     elif levels and images.dtype != np.uint8:
         if low < 0.0 and high < levels / MOST_APART:
             reason = "standardised already, perhaps"
-        elif low >= 0.0 and 0.0 < high <= 1.0 and (levels > MOST_APART or not (images == np.rint(images)).all()):
+        elif low >= 0.0 and 0.0 < high <= 1.0 and (levels > MOST_APART or not (values == np.rint(values)).all()):
             reason = f"divided by {levels} already, perhaps"
     if not reason:
         return ""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jitnet.datasets.compressed import CompressedRows
 from jitnet.errors import DataError
 
 __all__ = ["Raw", "RawData", "TaskAdvice"]
@@ -13,14 +14,14 @@ __all__ = ["Raw", "RawData", "TaskAdvice"]
 class Raw:
     """One split as it is in a file.
 
-    images: (n, features), (n, h, w), (n, 1, h, w) or (n, h, w, 1), any real type.
+    images: (n, features), (n, h, w), (n, 1, h, w) or (n, h, w, 1), any real type; or `CompressedRows`.
     labels: (n,) or (n, 1) whole numbers or words, or (n, n_classes) one-hot; or (n,) or (n, n_targets) numbers, or
     0 and 1 for labels that are yes or no.
     images_from, labels_from: the file and field, for messages.
     weights, weights_from: what each sample counts in the loss, any array, and where it is; None where all count alike.
     """
 
-    images: np.ndarray
+    images: np.ndarray | CompressedRows
     labels: np.ndarray
     images_from: str
     labels_from: str

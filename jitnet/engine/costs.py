@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from jitnet.kernels.loss import Price
 
-__all__ = ["Cost", "Sizes", "gradient_bytes", "linear_cost", "sparse_linear_cost"]
+__all__ = ["Cost", "Sizes", "entry_bytes", "gradient_bytes", "linear_cost", "sparse_linear_cost"]
 
 
 class Cost(NamedTuple):
@@ -84,7 +84,13 @@ def linear_cost(s: Sizes) -> Cost:
 
 def sparse_linear_cost(s: Sizes) -> Cost:
     """Of the same, from lists of the inputs that are not zero."""
-    return Cost(2 * s.entries * s.o, 4 * (s.entries + s.columns * s.o + s.o + s.n * s.o))
+    return Cost(2 * s.entries * s.o, entry_bytes(s) + 4 * (s.columns * s.o + s.o + s.n * s.o))
+
+
+def entry_bytes(s: Sizes) -> float:
+    """Of the lists of inputs that are not zero, without where they begin: of a float32 its value is beside the
+    entry."""
+    return (8 if s.bytes_per_input == 4 else 4) * s.entries
 
 
 def gradient_bytes(s: Sizes, parameters: float) -> float:

@@ -7,6 +7,7 @@ dense loops are faster; where that is, the batch and the processor decide (see `
 import numpy as np
 import numpy.typing as npt
 
+from jitnet.datasets.compressed import CompressedRows
 from jitnet.machine.blocks import (
     SKIPPING_BELOW,
     SKIPPING_BELOW_IN_LARGE,
@@ -17,17 +18,23 @@ from jitnet.machine.blocks import (
 __all__ = ["density", "predicts_skipping", "trains_skipping", "used_columns"]
 
 
-def density(images: npt.NDArray[np.uint8], samples: int = 1024) -> float:
+Images = npt.NDArray[np.uint8] | CompressedRows
+
+
+def density(images: Images, samples: int = 1024) -> float:
     """Share of non-zero values in up to `samples` samples, spread evenly over all."""
     chosen = images[:: max(1, len(images) // samples)]
+    if isinstance(chosen, CompressedRows):
+        return chosen.density
     return float(np.count_nonzero(chosen)) / max(1, chosen.size)
 
 
-def used_columns(images: npt.NDArray[np.uint8], batch_size: int, samples: int = 1024) -> float:
+def used_columns(images: Images, batch_size: int, samples: int = 1024) -> float:
     """Share of the inputs that any sample of a batch has, on average: from how often each is not, in up to
     `samples` samples, spread evenly over all."""
     chosen = images[:: max(1, len(images) // samples)]
-    often = np.count_nonzero(chosen, axis=0) / max(1, len(chosen))
+    counts = chosen.column_counts() if isinstance(chosen, CompressedRows) else np.count_nonzero(chosen, axis=0)
+    often = counts / max(1, len(chosen))
     return float(np.mean(1.0 - (1.0 - often) ** batch_size))
 
 

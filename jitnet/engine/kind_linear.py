@@ -20,7 +20,7 @@ from jitnet.engine.addressing import (
     weight_gradient,
     weights_assigned,
 )
-from jitnet.engine.costs import Cost, Sizes, gradient_bytes, linear_cost, sparse_linear_cost
+from jitnet.engine.costs import Cost, Sizes, entry_bytes, gradient_bytes, linear_cost, sparse_linear_cost
 from jitnet.engine.layer_kind import Kind, Parameter, Writer
 from jitnet.engine.operation import operation
 from jitnet.engine.room import Places
@@ -86,6 +86,7 @@ def forward_sparse(run, batch, layer, part, first, last):
         entries,
         indices[begin : batch.last_across],
         state.byte_values,
+        run.data.entry_values,
         w,
         b,
         out,
@@ -165,7 +166,8 @@ def _backward_sparse_cost(s: Sizes) -> Cost:
     """With the marks of all columns, of each part; and those it makes them of."""
     weights = s.i if s.update else s.columns  # kept apart, all of the gradient is cleared
     marks = 8 * s.i * s.markers + 2 * s.i * s.marked
-    return Cost(2 * s.entries * s.o, 4 * (s.entries + s.n * s.o) + marks + gradient_bytes(s, weights * s.o))
+    moved = entry_bytes(s) + 4 * s.n * s.o + marks + gradient_bytes(s, weights * s.o)
+    return Cost(2 * s.entries * s.o, moved)
 
 
 @operation("units", _backward_sparse_cost, ("n", "i", "o"), pieces="pieces of weights", on_entries=True)
@@ -196,6 +198,7 @@ def backward_sparse(run, batch, layer, part, first, last):
             data.entries,
             indices,
             state.byte_values,
+            data.entry_values,
             dout,
             this.output_stride,
             target,

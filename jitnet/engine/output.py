@@ -77,6 +77,7 @@ def logits_sparse(run, batch, layer, part, first, last):
         entries,
         indices[first:last],
         state.byte_values,
+        run.data.entry_values,
         w,
         b,
         out,

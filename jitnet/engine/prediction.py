@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,7 @@ import numpy.typing as npt
 from jitnet.compiler.reference import Struct
 from jitnet.compiler.signatures import make_record
 from jitnet.config import ModelConfig, TrainConfig
+from jitnet.datasets.compressed import CompressedRows
 from jitnet.engine.allocation import allocate, byte_values
 from jitnet.engine.density import density, predicts_skipping, used_columns
 from jitnet.engine.layout import lay_out
@@ -18,7 +19,7 @@ from jitnet.engine.loop_records import CALL
 from jitnet.engine.ownership import MEETINGS
 from jitnet.engine.packing import pack
 from jitnet.engine.program import Program, Step, predicting
-from jitnet.engine.setup import make_settings
+from jitnet.engine.setup import make_data, make_settings
 from jitnet.engine.state import Run, empty_run
 from jitnet.machine.barrier import barrier_words
 from jitnet.machine.blocks import PREDICT_BLOCK
@@ -27,6 +28,10 @@ from jitnet.machine.host import describe_machine, set_threads, threads_are_lost
 __all__ = ["Predictor"]
 
 Floats = npt.NDArray[np.float32]
+Features = Floats | CompressedRows
+Samples = npt.NDArray[Any] | CompressedRows
+
+_NO_IMAGES, _NO_FEATURES, _NO_LABELS = np.empty((0, 0), np.uint8), np.empty((0, 0), np.float32), np.empty(0, np.int32)
 
 _KNOWN_PROGRAMS = 64
 """Programs that are stored at most: one for each count of batches."""
@@ -70,9 +75,9 @@ class Predictor:
             state=state,
         )
 
-    def __call__(self, images: npt.NDArray[np.uint8], features: Floats, threads: int) -> Floats:
+    def __call__(self, images: npt.NDArray[np.uint8], features: Features, threads: int) -> Floats:
         """images (n, in_features) uint8 or features (n, in_features) float32, the other empty; (n, out_features)
-        float32."""
+        float32. Of features that are `CompressedRows` the zeros are skipped."""
         with self._in_use:
             if len(images) + len(features) <= PREDICT_BLOCK:
                 return self._predict_few(*self._kind(images, features))
@@ -84,7 +89,7 @@ class Predictor:
             return run.outputs.predictions
 
     def prepare(
-        self, images: npt.NDArray[np.uint8], features: Floats, threads: int, *, costs: bool = False
+        self, images: npt.NDArray[np.uint8], features: Features, threads: int, *, costs: bool = False
     ) -> tuple[Program, Run]:
         """The program that predicts these samples on at most so many threads, and a run of it with room for the
         predictions. costs: whether its lines' costs are those of these samples, which takes a millisecond to find."""
@@ -92,7 +97,7 @@ class Predictor:
         if costs:
             share, columns = 1.0, 1.0
             if skips_zeros:
-                share, columns = density(images), used_columns(images, PREDICT_BLOCK)
+                share, columns = density(samples), used_columns(samples, PREDICT_BLOCK)
             program = self._program(len(samples), threads, has_bytes, skips_zeros, share, columns)
         else:
             program = self._known_program(-(-len(samples) // PREDICT_BLOCK), threads, has_bytes, skips_zeros)
@@ -101,8 +106,10 @@ class Predictor:
             self._few = {}
         return program, self._prepared(program, samples, has_bytes, skips_zeros)
 
-    def _kind(self, images: npt.NDArray[np.uint8], features: Floats) -> tuple[npt.NDArray[Any], bool, bool]:
+    def _kind(self, images: npt.NDArray[np.uint8], features: Features) -> tuple[Samples, bool, bool]:
         """The samples, whether they are bytes, and whether only inputs that are not zero are walked."""
+        if isinstance(features, CompressedRows):
+            return features, False, True
         if len(images) == 0:
             return features.reshape(len(features), self._shape.in_features), False, False
         return images, True, bool(self._values[0] == 0.0) and predicts_skipping(images)
@@ -124,8 +131,9 @@ class Predictor:
             self._programs[key] = self._program(n_steps * PREDICT_BLOCK, threads, has_bytes, skips_zeros)
         return self._programs[key]
 
-    def _prepared(self, program: Program, samples: npt.NDArray[Any], has_bytes: bool, skips_zeros: bool) -> Run:
+    def _prepared(self, program: Program, samples: Samples, has_bytes: bool, skips_zeros: bool) -> Run:
         """A run of a program over samples, with room for their predictions."""
+        images, features = cast(tuple[Any, Any], (samples, _NO_FEATURES) if has_bytes else (_NO_IMAGES, samples))
         return self._run._replace(
             program=program.table(),
             call=make_record(
@@ -133,18 +141,18 @@ class Predictor:
                 batch_size=PREDICT_BLOCK,
                 n_steps=-(-len(samples) // PREDICT_BLOCK),
                 has_bytes=has_bytes,
-                lists_batches=skips_zeros,
+                lists_batches=skips_zeros and has_bytes,
                 meeting=MEETINGS[program.meeting],
             ),
             barrier=barrier_words(program.threads),
             order=np.arange(len(samples), dtype=np.int32),
-            data=self._run.data._replace(**{"images" if has_bytes else "features": samples}),
+            data=make_data(images, features, _NO_LABELS, skips_zeros=False, threads=1),
             outputs=self._run.outputs._replace(
                 predictions=np.empty((len(samples), self._shape.out_features), np.float32)
             ),
         )
 
-    def activations(self, images: npt.NDArray[np.uint8], features: Floats) -> list[Floats]:
+    def activations(self, images: npt.NDArray[np.uint8], features: Features) -> list[Floats]:
         """What each layer computes on the way to the predictions of the same samples: a new array (n, out_features)
         float32 a layer."""
         samples, has_bytes, skips_zeros = self._kind(images, features)
@@ -154,20 +162,22 @@ class Predictor:
                 self._fill(found, begin, samples[begin : begin + PREDICT_BLOCK], has_bytes, skips_zeros)
         return found
 
-    def _fill(
-        self, found: list[Floats], begin: int, samples: npt.NDArray[Any], has_bytes: bool, skips_zeros: bool
-    ) -> None:
+    def _fill(self, found: list[Floats], begin: int, samples: Samples, has_bytes: bool, skips_zeros: bool) -> None:
         """Predict some samples, and copy what each layer computed into its array, from row `begin` on."""
         self._predict_few(samples, has_bytes, skips_zeros)
-        work = self._few[has_bytes, skips_zeros][0].state.work  # a block leaves every layer's outputs there
+        work = self._run.state.work  # a block leaves every layer's outputs there
         for layer, array in zip(self._layout.layers, found, strict=True):
             rows = array[begin : begin + len(samples)]
             end = int(layer.result_offset) + len(rows) * int(layer.output_stride)
             outputs = work[int(layer.result_offset) : end].reshape(len(rows), -1)
             rows[:] = outputs[:, : rows.shape[1]]
 
-    def _predict_few(self, samples: npt.NDArray[Any], has_bytes: bool, skips_zeros: bool) -> Floats:
+    def _predict_few(self, samples: Samples, has_bytes: bool, skips_zeros: bool) -> Floats:
         kind = has_bytes, skips_zeros
+        if isinstance(samples, CompressedRows):
+            run = self._prepared(self._known_program(1, 1, *kind), samples, *kind)
+            run_steps(Struct(run), 0, np.zeros(3))
+            return run.outputs.predictions
         if kind not in self._few:
             room = np.zeros((PREDICT_BLOCK, self._shape.in_features), np.uint8 if has_bytes else np.float32)
             run = self._prepared(self._program(PREDICT_BLOCK, 1, *kind), room, *kind)

@@ -596,7 +596,10 @@ def predicting(step: Step, layout: Layout, n_samples: int) -> Program:
     n_steps = -(-n_samples // step.batch_size)
     flop = n_steps * sum(writer.layer_flop(layer) for layer in range(writer.last + 1))
     writer.region(choose_parts(flop, step.threads, max(1, n_steps), f"batch{'es' * (n_steps != 1)}"), "")
-    writer.add("list_inputs" if step.skips_zeros else "gather", 0)
+    if not step.skips_zeros:
+        writer.add("gather", 0)
+    elif step.bytes_per_input == 1:  # else the lists are what is stored
+        writer.add("list_inputs", 0)
     for layer in range(writer.last):
         writer.forward_lines(layer)
     writer.add("logits_sparse" if writer.last == 0 and step.skips_zeros else "logits", writer.last)

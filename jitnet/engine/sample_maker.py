@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from jitnet.compiler.signatures import make_record
 from jitnet.config import TrainConfig
+from jitnet.datasets.compressed import CompressedRows
 from jitnet.engine.arena import Buffer, per_part, zeroed
 from jitnet.engine.costs import Sizes
 from jitnet.engine.loop_records import SETTINGS
@@ -24,13 +25,13 @@ class SampleMaker:
     def __init__(
         self,
         images: npt.NDArray[np.uint8],
-        features: npt.NDArray[np.float32],
+        features: npt.NDArray[np.float32] | CompressedRows,
         image_shape: tuple[int, int] | None,
         config: TrainConfig,
         threads: int,
     ) -> None:
-        """images (samples, features) uint8, or where that is empty features float32. Only images of a known shape can
-        be distorted."""
+        """images (samples, features) uint8, or where that is empty features float32 or `CompressedRows`. Only images of
+        a known shape can be distorted."""
         self._images, self._features, self._threads = images, features, threads
         self._has_bytes = len(images) > 0
         self._distorting = config.augment.active
@@ -57,7 +58,7 @@ class SampleMaker:
 
     def make(
         self, epoch: int, indices: npt.NDArray[np.int32], times: dict[str, float] | None = None
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32] | CompressedRows]:
         """The samples `indices`, int32, as they are in this epoch, in that order: images and features, one empty.
         Distorted images are good until the next call, which writes over them.
 
@@ -70,9 +71,16 @@ class SampleMaker:
             made = self._made.take(shape[0] * shape[1]).reshape(shape)
         else:
             made = self._images[indices]
-        outputs = no_outputs()._replace(**{"images" if self._has_bytes else "features": made})
-        program = on_data(self._operations, self._sizes._replace(n=float(len(indices))), self._threads)
-        run = self._run._replace(order=indices, outputs=outputs)
+        outputs, run = no_outputs(), self._run._replace(order=indices)
+        if isinstance(made, CompressedRows):
+            data = self._run.data
+            data = data._replace(indptr=made.indptr, entries=made.entries, entry_values=made.values)
+            run = run._replace(data=data)
+        else:
+            outputs = outputs._replace(**{"images" if self._has_bytes else "features": made})
+        entries = float(len(made.values)) if isinstance(made, CompressedRows) else 0.0
+        sizes = self._sizes._replace(n=float(len(indices)), entries=entries)
+        program = on_data(self._operations, sizes, self._threads)
         run.call.epoch = np.uint64(epoch)
-        run_on_data(run, program, times=times)
-        return outputs.images, outputs.features
+        run_on_data(run._replace(outputs=outputs), program, times=times)
+        return outputs.images, made if isinstance(made, CompressedRows) else outputs.features

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from jitnet.compiler.reference import Struct
 from jitnet.compiler.signatures import Records, make_record
 from jitnet.config import LOSSES, OPTIMIZERS, Layer, ModelConfig, TrainConfig
+from jitnet.datasets.compressed import CompressedRows
 from jitnet.engine.allocation import allocate
 from jitnet.engine.arena import Buffer
 from jitnet.engine.costs import Sizes
@@ -162,7 +163,7 @@ def _blank_run() -> Run:
 
 def make_data(
     images: npt.NDArray[np.uint8],
-    features: npt.NDArray[np.float32],
+    features: npt.NDArray[np.float32] | CompressedRows,
     labels: npt.NDArray[np.int32],
     *,
     skips_zeros: bool,
@@ -172,19 +173,22 @@ def make_data(
     entries: Buffer | None = None,
     times: dict[str, float] | None = None,
 ) -> Data:
-    """Samples as the loop walks them: bytes as they are stored, with lists of what is not zero where asked for.
+    """Samples as the loop walks them: bytes as they are stored, with lists of what is not zero where asked for; or
+    floats; or such lists alone.
 
     labels: (n,), empty where targets are numbers: targets, (n, n_targets). weights: (n,), what each loss is multiplied
     by; None where all count alike. entries: where their lists go, where they are for one call and not for the whole
     run. times: gains the seconds of each operation.
     """
-    data = no_data()._replace(images=images, features=features, labels=np.require(labels, np.int32, ["C", "W"]))
+    data = no_data()._replace(images=images, labels=np.require(labels, np.int32, ["C", "W"]))
     if targets is not None:
         data = data._replace(targets=np.require(targets, np.float32, ["C", "W"]))
     if weights is not None:
         data = data._replace(weights=np.require(weights, np.float32, ["C", "W"]))
+    if isinstance(features, CompressedRows):
+        return data._replace(indptr=features.indptr, entries=features.entries, entry_values=features.values)
     if not skips_zeros:
-        return data
+        return data._replace(features=features)
     sizes = Sizes(len(images), images.shape[1], bytes_per_input=1)
     data = data._replace(indptr=np.zeros(len(images) + 1, np.int64))
     run = _blank_run()._replace(data=data, order=np.arange(len(images), dtype=np.int32))

@@ -70,13 +70,15 @@ class State(NamedTuple):
 class Data(NamedTuple):
     """The samples: images (samples, features) uint8, or where that is empty features (samples, features) float32; and
     for images that are mostly zero the lists of what is not, indptr (samples + 1,) int64 and entries uint32 (see
-    kernels.sparse). labels: (samples,) int32, or where that is empty targets: (samples, out_features) float32. weights:
-    (samples,) float32, what each sample's loss is multiplied by; empty where all count alike."""
+    kernels.sparse). Where both are empty there are such lists alone, and entry_values, (entries,) float32. labels:
+    (samples,) int32, or where that is empty targets: (samples, out_features) float32. weights: (samples,) float32, what
+    each sample's loss is multiplied by; empty where all count alike."""
 
     images: npt.NDArray[np.uint8]
     features: Floats
     indptr: npt.NDArray[np.int64]
     entries: npt.NDArray[np.uint32]
+    entry_values: Floats
     labels: npt.NDArray[np.int32]
     targets: Floats
     weights: Floats
@@ -165,6 +167,7 @@ def no_data() -> Data:
         np.zeros((0, 0), np.float32),
         np.zeros(1, np.int64),
         np.zeros(0, np.uint32),
+        np.zeros(0, np.float32),
         np.zeros(0, np.int32),
         np.zeros((0, 0), np.float32),
         np.zeros(0, np.float32),

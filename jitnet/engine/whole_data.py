@@ -6,7 +6,7 @@ from jitnet.engine.addressing import inputs
 from jitnet.engine.costs import Cost, Sizes
 from jitnet.engine.operation import operation
 from jitnet.kernels.augment import augment_image
-from jitnet.kernels.dropout import drop_input_bytes, drop_input_floats
+from jitnet.kernels.dropout import drop_input_bytes, drop_input_entries, drop_input_floats
 from jitnet.kernels.gather import gather_bytes, gather_floats
 from jitnet.kernels.random import AUGMENT, key
 from jitnet.kernels.sparse import count_row, list_row
@@ -73,6 +73,9 @@ def augment(run, batch, layer, part, first, last):
 
 
 def _drop_samples_cost(s: Sizes) -> Cost:
+    """Of compressed rows the columns are read, and the values."""
+    if s.entries:
+        return Cost(s.entries, 12 * s.entries)
     return Cost(0 if s.bytes_per_input == 1 else s.n * s.i, 2 * s.bytes_per_input * s.n * s.i)
 
 
@@ -84,6 +87,9 @@ def drop_samples(run, batch, layer, part, first, last):
     first, last = batch.begin + first, batch.begin + last
     if run.call.has_bytes:
         drop_input_bytes(run.outputs.images, run.order, rate, seed, epoch, first, last)
+    elif run.outputs.features.shape[0] == 0:
+        data = run.data
+        drop_input_entries(data.indptr, data.entries, data.entry_values, run.order, rate, seed, epoch, first, last)
     else:
         drop_input_floats(run.outputs.features, run.order, rate, seed, epoch, first, last)
 

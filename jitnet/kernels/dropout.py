@@ -7,11 +7,12 @@ asks again. One draw of 64 bits decides four units, 16 bits each; a rate is ther
 import numpy as np
 
 from jitnet.compiler.decorators import helper, linked
-from jitnet.compiler.signatures import BYTES_2D, FLOATS, FLOATS_2D, INDICES, INT, KEY, REAL
+from jitnet.compiler.signatures import BYTES_2D, COUNTS, ENTRIES, FLOATS, FLOATS_2D, INDICES, INT, KEY, REAL
+from jitnet.kernels.entries import BYTE_BITS
 from jitnet.kernels.random import DROPOUT, bits, key
 from jitnet.machine.words import mask_word
 
-__all__ = ["drop_input_bytes", "drop_input_floats", "dropout"]
+__all__ = ["drop_input_bytes", "drop_input_entries", "drop_input_floats", "dropout"]
 
 _LANE = np.uint64(16)
 _MASK = np.uint64(0xFFFF)
@@ -83,3 +84,16 @@ def drop_input_floats(features, indices, rate, seed, epoch, first, last):
         for i in range(row.shape[0]):
             draw = bits(stream, np.uint64(i // 4)) >> (np.uint64(i % 4) * _LANE)
             row[i] *= scale if draw & _MASK >= threshold else np.float32(0.0)
+
+
+@linked(COUNTS, ENTRIES, FLOATS, INDICES, REAL, KEY, KEY, INT, INT)
+def drop_input_entries(indptr, entries, values, indices, rate, seed, epoch, first, last):
+    """The same where only what is not zero is stored, see `kernels.sparse`: values in place. An entry that is dropped
+    stays, with the value 0."""
+    threshold, scale = np.uint64(rate * 65536.0), np.float32(1.0 / (1.0 - rate))
+    for n in range(first, last):
+        stream = _input_stream(seed, epoch, indices[n])
+        for e in range(indptr[n], indptr[n + 1]):
+            i = np.int64(entries[e] >> np.uint32(BYTE_BITS))
+            draw = bits(stream, np.uint64(i // 4)) >> (np.uint64(i % 4) * _LANE)
+            values[e] *= scale if draw & _MASK >= threshold else np.float32(0.0)

@@ -14,6 +14,7 @@ __all__ = [
     "COPIED_FROM",
     "COPIED_INPUTS",
     "COPIED_SAMPLES",
+    "ENTRIES_TOGETHER",
     "FORWARD_DEPTH",
     "INPUT_DEPTH",
     "INPUT_INPUTS",
@@ -102,6 +103,10 @@ hide that latency, so it is joined with the group before it."""
 SPARSE_WEIGHTS = 12544
 """Weights that the zero-skipping forward works on at a time, of a group of panels: 49 KiB, of which a batch of MNIST's
 digits uses 60%."""
+
+ENTRIES_TOGETHER = 8
+"""Entries of a sample that it adds at a time, on average, at the least: where a sample has few, of many columns, more
+weights are worked on at a time, so that its sums are not loaded and stored more often than they are added to."""
 
 SKIPPING_BELOW, SKIPPING_BELOW_IN_LARGE, SKIPPING_LARGE = *((0.28, 0.26) if _AVX512 else (0.45, 0.41)), 256
 """Share of inputs that are not zero up to which walking only those is faster in training: in batches below

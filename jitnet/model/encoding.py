@@ -5,23 +5,30 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.datasets import Scaling
+from jitnet.datasets import CompressedRows, Scaling
 from jitnet.errors import DataError, ModelError
 
-__all__ = ["decode_targets", "encode", "encode_targets"]
+__all__ = ["Features", "Rows", "Samples", "decode_targets", "encode", "encode_targets"]
 
 Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[Any] | CompressedRows
+Features = Floats | CompressedRows
+Samples = npt.ArrayLike | CompressedRows
+"""What a network predicts; SciPy's matrices are of no type that can be named here."""
 
 _NO_IMAGES, _NO_FEATURES = np.empty((0, 0), np.uint8), np.empty((0, 0), np.float32)
 _AS_THEY_ARE = Scaling()
 
 
-def encode(rows: npt.NDArray[Any], scaling: Scaling) -> tuple[npt.NDArray[np.uint8], Floats]:
-    """Rows (n, features), as stored, as the loops take them: bytes and no floats, or no bytes and scaled floats.
+def encode(rows: Rows, scaling: Scaling) -> tuple[npt.NDArray[np.uint8], Features]:
+    """Rows (n, features), as stored, as the loops take them: bytes and no floats, or no bytes and scaled floats; of
+    `CompressedRows` such rows again.
 
     Raises ModelError for what is not a number, DataError for the first value that is NaN, infinite, or too large for
-    float32 once it is scaled.
+    float32 once it is scaled, and for `CompressedRows` whose zeros would be something else.
     """
+    if isinstance(rows, CompressedRows):
+        return _NO_IMAGES, _encode_sparse(rows, scaling)
     offset, scale = scaling.offset, scaling.scale
     if rows.dtype == np.uint8 and not isinstance(scale, np.ndarray) and not isinstance(offset, np.ndarray):
         # For one image a call of `require` takes as long as the prediction.
@@ -40,6 +47,21 @@ def encode(rows: npt.NDArray[Any], scaling: Scaling) -> tuple[npt.NDArray[np.uin
         found = f"value {column} of sample {row} (both counted from 0) is {rows[row, column]}"
         raise DataError(f"{found}; expected finite numbers of the kind that the model was trained on")
     return _NO_IMAGES, np.require(scaled, np.float32, ["C", "W"])
+
+
+def _encode_sparse(rows: CompressedRows, scaling: Scaling) -> CompressedRows:
+    if not scaling.keeps_zeros:
+        raise DataError(
+            "the samples are a sparse matrix, and the model takes a mean off each value, so that no zero stays zero; "
+            "train a new model on the matrix, or pass an array"
+        )
+    scaled = rows.scaled(scaling.scale)
+    if scaled is not rows and not np.isfinite(scaled.values).all():
+        raise DataError(
+            "a value of a sparse matrix is beyond float32 once it is scaled; expected values like those "
+            "that the model was trained on"
+        )
+    return scaled
 
 
 def encode_targets(targets: npt.NDArray[Any], scaling: Scaling) -> Floats:

@@ -13,7 +13,7 @@ from jitnet.datasets.kind import MOST_APART, form, peak, unlike
 from jitnet.datasets.labels import match
 from jitnet.datasets.targets import default_names, match_targets
 from jitnet.errors import DataError, ModelError
-from jitnet.model.encoding import encode_targets
+from jitnet.model.encoding import Rows, encode_targets
 from jitnet.model.network import Model
 
 __all__ = [
@@ -169,7 +169,7 @@ def check_scaling(model: Model, data: Dataset | Split) -> None:
             )
 
 
-def _is_alike(expected: Scaling, found: Scaling, images: np.ndarray, most_apart: int) -> bool:
+def _is_alike(expected: Scaling, found: Scaling, images: Rows, most_apart: int) -> bool:
     """Whether images whose scaling is `found` may be scaled as `expected`.
 
     most_apart: how many times as large one peak of grey levels may be as the other.

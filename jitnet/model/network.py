@@ -26,12 +26,13 @@ from jitnet.config import (
 from jitnet.config.checking import quoted
 from jitnet.datasets import Dataset, Scaling
 from jitnet.datasets.columns import as_numbers
+from jitnet.datasets.compressed import CompressedRows, compress, is_sparse
 from jitnet.datasets.dataset import is_shape
 from jitnet.datasets.kind import MOST_APART, peak, unlike
 from jitnet.datasets.labels import check_names
 from jitnet.datasets.targets import default_names, scale_targets
 from jitnet.errors import DataError, ModelError, OutputError
-from jitnet.model.encoding import decode_targets, encode
+from jitnet.model.encoding import Features, Rows, Samples, decode_targets, encode
 from jitnet.model.file import StoredModel, read, write
 from jitnet.tables.preparation import Preparation
 from jitnet.tables.table import Table, table_from_frame
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 __all__ = ["Model"]
 
 Floats = npt.NDArray[np.float32]
+
+DENSE_VALUES = 1 << 20
+"""Values of a sparse matrix that are made dense at a time."""
 
 UNTRAINED = "untrained"
 """In the metadata of a network on which no training has begun."""
@@ -318,20 +322,28 @@ class Model:
                 f"data that it was trained on, or load it with task={task!r}"
             )
 
-    def inputs(self, images: npt.ArrayLike) -> tuple[npt.NDArray[np.uint8], Floats]:
+    def inputs(self, images: Samples) -> tuple[npt.NDArray[np.uint8], Features]:
         """Samples as the loops take them: (n, in_features) bytes and no floats, or no bytes and scaled floats.
 
-        images: (n, in_features), (in_features,) or (n, height, width), as stored in a data set: not scaled. Raises
-        ModelError where shape or type does not fit, DataError for values that are not finite.
+        images: (n, in_features), (in_features,) or (n, height, width), as stored in a data set: not scaled. Those of a
+        sparse matrix are `CompressedRows` in place of the floats. Raises ModelError where shape or type does not fit,
+        DataError for values that are not finite.
         """
         return encode(self._rows(images), self.scaling)
 
-    def _rows(self, images: Any) -> npt.NDArray[Any]:
+    def _rows(self, images: Any) -> Rows:
         """Samples, (n, in_features); ModelError where their shape does not fit."""
+        if is_sparse(images):
+            sparse = compress(images, "samples")
+            if sparse.width != self.config.in_features:
+                raise ModelError(
+                    f"samples of shape {sparse.shape} do not fit; the model expects (n, {self.config.in_features})"
+                )
+            return sparse
         if isinstance(images, Table) or (self.preparation is not None and hasattr(images, "columns")):
             return self._prepared(images)
         plain = type(images) is np.ndarray and images.dtype.kind != "O"
-        raw = images if plain else as_numbers(images, "samples")
+        raw: npt.NDArray[Any] = images if plain else as_numbers(images, "samples")
         features = self.config.in_features
         if raw.ndim == 1 or (raw.ndim == 2 and self.image_shape is not None and raw.shape == self.image_shape):
             raw = raw.reshape(1, -1)
@@ -347,7 +359,7 @@ class Model:
             raise ModelError("the model was not trained on a table, so it has no names of columns; give it an array")
         return self.preparation.features(rows if isinstance(rows, Table) else table_from_frame(rows))
 
-    def _check_values(self, rows: npt.NDArray[Any]) -> None:
+    def _check_values(self, rows: Rows) -> None:
         """DataError where rows, as stored, cannot be of the kind that the model was trained on.
 
         For a model whose file does not describe its data, only what cannot be grey levels is refused, unless another
@@ -364,12 +376,13 @@ class Model:
                 hint = "the model does not say how it scales values: set its `scaling` where that is wrong"
             raise DataError(f"{reason}; {hint}")
 
-    def predict(self, images: npt.ArrayLike, *, threads: int = 0) -> Floats:
+    def predict(self, images: Samples, *, threads: int = 0) -> Floats:
         """Predictions for samples as stored in a data set: not scaled. Probabilities (n, n_classes), or of yes
         (n, n_labels), or where targets are numbers these, (n, n_targets) in their unit, of a network of quantiles each
         of them one after another; float32. `output_names` names the columns.
 
-        images: (n, in_features), (in_features,) or (n, height, width); uint8 or numbers, or a table of numbers. Where
+        images: (n, in_features), (in_features,) or (n, height, width); uint8 or numbers, or a table of numbers, or a
+        sparse matrix of SciPy, whose zeros are skipped. Where
         the model was trained on a table: a DataFrame or a `Table` of raw rows, whose columns are found by name; an
         array is taken for what they become.
         threads: how many at most; 0 chooses by the work. Raises ModelError where the samples' shape or type does not
@@ -378,16 +391,23 @@ class Model:
         """
         return self._in_unit(self.outputs(images, threads=threads))
 
-    def outputs(self, images: npt.ArrayLike, *, threads: int = 0) -> Floats:
+    def outputs(self, images: Samples, *, threads: int = 0) -> Floats:
         """What the network computes for the same samples: probabilities, or targets still standardised, which float32
         holds precisely wherever they are in their unit."""
-        return self.outputs_of_inputs(*self._inputs(images), threads=threads)
+        rows = self._rows(images)
+        if isinstance(rows, CompressedRows) and not self.scaling.keeps_zeros:
+            # Its zeros are no zeros to the network, so they are made dense, some rows at a time.
+            size = max(1, DENSE_VALUES // rows.width)
+            blocks = (rows[first : first + size].toarray() for first in range(0, max(1, len(rows)), size))
+            return np.concatenate([self.outputs(block, threads=threads) for block in blocks])
+        self._check_values(rows)
+        return self.outputs_of_inputs(*encode(rows, self.scaling), threads=threads)
 
-    def outputs_of_inputs(self, images: npt.NDArray[np.uint8], features: Floats, *, threads: int = 0) -> Floats:
+    def outputs_of_inputs(self, images: npt.NDArray[np.uint8], features: Features, *, threads: int = 0) -> Floats:
         """The same of samples in the form that `inputs` returns."""
         return self._predictor(images, features, check_whole_number("threads", threads, 0, MAX_THREADS))
 
-    def predict_inputs(self, images: npt.NDArray[np.uint8], features: Floats, *, threads: int = 0) -> Floats:
+    def predict_inputs(self, images: npt.NDArray[np.uint8], features: Features, *, threads: int = 0) -> Floats:
         """Predictions, as those of `predict`, of samples in the form that `inputs` returns."""
         return self._in_unit(self.outputs_of_inputs(images, features, threads=threads))
 
@@ -397,7 +417,7 @@ class Model:
             return outputs
         return decode_targets(outputs, self.target_scaling, self.config.outputs_per_target).astype(np.float32)
 
-    def activations(self, images: npt.ArrayLike) -> list[Floats]:
+    def activations(self, images: Samples) -> list[Floats]:
         """What each layer computes for samples, first to last: an (n, units) float32 array a layer.
 
         Those of hidden layers are what follows their activation function; the last are the predictions, the very
@@ -407,7 +427,7 @@ class Model:
         *hidden, outputs = self._predictor.activations(*self._inputs(images))
         return [*hidden, self._in_unit(outputs)]
 
-    def _inputs(self, images: npt.ArrayLike) -> tuple[npt.NDArray[np.uint8], Floats]:
+    def _inputs(self, images: Samples) -> tuple[npt.NDArray[np.uint8], Features]:
         """As `inputs`, of values that can be of the kind that the model was trained on; else DataError."""
         rows = self._rows(images)
         self._check_values(rows)

@@ -49,7 +49,7 @@ def distorted_samples(
             f"{dataset.name}: its samples are {dataset.in_features:,} numbers without an image shape; "
             "only images can be distorted"
         )
-    if images.dtype != np.uint8:
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
         raise UsageError(
             f"{dataset.name}: its values are {images.dtype} that are not whole grey levels; only uint8 images can be "
             "distorted (0 to 255, or k/255 as floats)"

@@ -25,7 +25,7 @@ from sklearn.utils.validation import (
 
 from jitnet.config import LOSSES, TASKS
 from jitnet.config.checking import quoted
-from jitnet.datasets import Dataset, Scaling, Split
+from jitnet.datasets import CompressedRows, Dataset, Scaling, Split
 from jitnet.datasets.dataset import held_out_rows
 from jitnet.errors import ModelError, UsageError
 from jitnet.model import Model
@@ -63,7 +63,7 @@ class Outcome(NamedTuple):
         labels = self.labels[rows] if self.targets is None else self.labels
         return Outcome(labels, *(each if each is None else each[rows] for each in self[1:]))
 
-    def split(self, images: npt.NDArray[Any]) -> Split:
+    def split(self, images: npt.NDArray[Any] | CompressedRows) -> Split:
         """With the inputs of these rows, as a network is trained on them."""
         return Split(images, self.labels, targets=self.targets, weights=self.weights)
 

@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from jitnet.config.checking import quoted
-from jitnet.datasets import Scaling
+from jitnet.datasets import CompressedRows, Scaling
+from jitnet.datasets.compressed import compress
 from jitnet.errors import DataError, UsageError
 from jitnet.model import Model
 from jitnet.tables import Table, table_from_frame, treatments
@@ -55,8 +56,9 @@ class Inputs(Protocol):
     @property
     def n_inputs(self) -> int: ...
 
-    def __call__(self, x: Any, rows: Rows = None) -> npt.NDArray[Any]:
-        """(n, n_inputs) uint8 or float32, C-contiguous and writable; rows: which of x, all by default."""
+    def __call__(self, x: Any, rows: Rows = None) -> npt.NDArray[Any] | CompressedRows:
+        """(n, n_inputs) uint8 or float32, C-contiguous and writable, or what is not zero; rows: which of x, all by
+        default."""
         ...
 
 
@@ -110,8 +112,10 @@ class Stored:
     def n_features(self) -> int:
         return self.n_inputs
 
-    def __call__(self, x: Any, rows: Rows = None) -> npt.NDArray[Any]:
-        if not _is_sparse(x) and x.dtype == np.uint8 and rows is None and x.flags.c_contiguous:
+    def __call__(self, x: Any, rows: Rows = None) -> npt.NDArray[Any] | CompressedRows:
+        if _is_sparse(x):
+            return _compressed(x, rows)
+        if x.dtype == np.uint8 and rows is None and x.flags.c_contiguous:
             return x if x.flags.writeable else _as_writable(x)
         fits = all(_are_bytes(chunk) for _, chunk in _blocks(x, rows))
         out = np.empty((_count(x, rows), self.n_inputs), np.uint8 if fits else np.float32)
@@ -134,11 +138,8 @@ class Sparse:
 
     n_inputs = n_features
 
-    def __call__(self, x: Any, rows: Rows = None) -> npt.NDArray[Any]:
-        out = np.empty((_count(x, rows), self.n_inputs), np.float32)
-        for start, chunk in _blocks(x, rows):
-            out[start : start + len(chunk)] = np.clip(chunk, -LARGEST, LARGEST)
-        return out
+    def __call__(self, x: Any, rows: Rows = None) -> CompressedRows:
+        return _compressed(x, rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +194,7 @@ def learn_inputs(
     if isinstance(x, Table):
         return Columns(tables.learn(x, rows, categorical=categorical))
     if _is_sparse(x):
-        return _of_sparse(x, rows)
+        return Sparse(Scaling(0.0, _compressed(x, rows).by_largest()))
     if levels := _levels(x, rows):
         return Stored(Scaling(0.0, 1.0 / levels), x.shape[1])
     return _of_numbers(x, rows, weights, _numbered(x.shape[1]) if names is None else tuple(names))
@@ -218,12 +219,8 @@ def _of_numbers(x: Any, rows: Rows, weights: Numbers64 | None, names: tuple[str,
     return Numbers(quartiles[1], np.minimum(scale, np.finfo(np.float64).max), names)
 
 
-def _of_sparse(x: Any, rows: Rows) -> Sparse:
-    largest = np.zeros(x.shape[1])
-    for _, chunk in _blocks(x, rows):
-        largest = np.maximum(largest, np.abs(chunk).max(axis=0))
-    tiny = float(np.finfo(np.float32).tiny)
-    return Sparse(Scaling(0.0, np.where(largest > tiny, 1.0 / np.maximum(largest, tiny), 0.0).astype(np.float32)))
+def _compressed(x: Any, rows: Rows) -> CompressedRows:
+    return compress(x if rows is None else x[rows], "X")
 
 
 def _levels(x: Any, rows: Rows) -> int:
@@ -248,7 +245,8 @@ def _are_bytes(chunk: npt.NDArray[Any]) -> bool:
 
 
 def _blocks(x: Any, rows: Rows) -> Iterator[tuple[int, npt.NDArray[Any]]]:
-    """(first row, dense rows) of blocks of a few MB. The one place where a CSR matrix is made dense."""
+    """(first row, dense rows) of blocks of a few MB. A CSR matrix is made dense only where the estimator was fitted on
+    an array, whose values are centred."""
     count, size = _count(x, rows), max(1, BLOCK_VALUES // x.shape[1])
     for start in range(0, count, size):
         end = min(count, start + size)

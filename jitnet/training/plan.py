@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jitnet.config import ModelConfig, TrainConfig
-from jitnet.datasets import Scaling, Split
+from jitnet.datasets import CompressedRows, Scaling, Split
 from jitnet.engine.allocation import byte_values
 from jitnet.engine.arena import aligned
 from jitnet.engine.density import density, trains_skipping, used_columns
@@ -88,14 +88,15 @@ def make_plan(
     """Choose threads and loops; UsageError where more threads are asked for than there are cores to bind them to, or
     the config does not fit the network.
 
-    skip_zeros: whether zeros may be skipped where that pays. scaling: of the samples, here and below the model's where
-    it is left out. any_threads: plan for any number of threads, also for more than can run here.
+    skip_zeros: whether zeros may be skipped where that pays; those of sparse rows are always. scaling: of the samples,
+    here and below the model's where it is left out. any_threads: plan for any number of threads, also for more than can
+    run here.
     """
     config.check_fits(model.config)
     here = describe_machine()
     scaling = scaling or model.scaling
     share, loops, reason = _input_loops(scaling, samples, batch_size)
-    if not skip_zeros:
+    if not skip_zeros and not isinstance(samples.images, CompressedRows):
         loops, reason = "dense", "as asked"
     if not any_threads:
         check_cores(config.threads, here)
@@ -153,6 +154,10 @@ def _scaled_before(scaling: Scaling, samples: Split) -> bool:
 
 def _input_loops(scaling: Scaling, samples: Split, batch_size: int) -> tuple[float, str, str]:
     images = samples.images
+    if isinstance(images, CompressedRows):
+        # Made dense they may not fit the memory, so this does not depend on the share.
+        share = density(images)
+        return share, "zero-skipping", f"the rows are sparse, {share:.2g} of the inputs are not zero"
     if _scaled_before(scaling, samples):
         return 1.0, "dense", "inputs are not bytes"
     share = density(images)

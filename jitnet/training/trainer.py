@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from jitnet.config import LOSSES, TrainConfig, check_arguments, check_callback, describe_fields
-from jitnet.datasets import Dataset, Split, hold_out, stratified_split
+from jitnet.datasets import CompressedRows, Dataset, Split, hold_out, stratified_split
+from jitnet.datasets.compressed import compress
 from jitnet.datasets.targets import check_spread, scale_targets
 from jitnet.engine.ownership import MEETINGS
 from jitnet.engine.program import Program
@@ -126,6 +127,9 @@ class Trainer:
                 check_spread(self._training.targets, model.target_names, left)
             if model.learns_targets(dataset):
                 model.learn_targets(scale_targets(self._training.targets, LOSSES[model.config.loss].scaling))
+        for split in (self._training, self._held_out, self._test):
+            if split is not None and isinstance(split.images, CompressedRows):
+                encode(split.images[:1], split.scaling or model.scaling)  # DataError where its zeros would not be zeros
         self._scalings = model.scaling, model.target_scaling
         if config.target_accuracy and self._held_out is None and dataset.test is None:
             raise UsageError.of_fields(
@@ -167,7 +171,11 @@ class Trainer:
         model, dataset, config = self.model, self.dataset, self.config
 
         def matched(split: Split, what: str) -> Split:
-            return replace(fitted(model, split, f"{dataset.source}, {what} data"), scaling=model.scaling)
+            where = f"{dataset.source}, {what} data"
+            split = replace(fitted(model, split, where), scaling=model.scaling)
+            if isinstance(dataset.train.images, CompressedRows):
+                return replace(split, images=compress(split.images, where))
+            return split
 
         training, held_out = matched(dataset.train, "training"), None
         test = matched(dataset.test, "test") if dataset.test is not None else None
@@ -538,13 +546,17 @@ class Trainer:
 
     def _prepared(self, split: Split) -> "tuple[int, Struct] | Split":
         """The samples of a split, and a struct that evaluates the parameters so far on it; the split itself where the
-        rows that are trained on are bytes and those of the split are not, which the program cannot walk."""
+        rows that are trained on are stored in another way, which the program cannot walk."""
         samples, run = len(split), self._run
         of_bytes = self.plan.step.bytes_per_input == 1
-        if of_bytes and split.images.dtype != np.uint8:
+        images = split.images
+        if isinstance(images, CompressedRows) != isinstance(self._training.images, CompressedRows):
             return split
-        if not of_bytes:
-            split = replace(split, images=split.images.astype(np.float32, copy=False))
+        if not isinstance(images, CompressedRows):
+            if of_bytes and images.dtype != np.uint8:
+                return split
+            if not of_bytes:
+                split = replace(split, images=images.astype(np.float32, copy=False))
         state = run.state
         if self.config.ema > 0.0:
             state = state._replace(params=state.average)
