@@ -11,8 +11,10 @@ PARAMETERS = {
     "alpha": "L2 penalty, divided by the samples of a batch as scikit-learn divides it; it counts for biases too. With "
     "adamw and lion it is the decoupled weight decay itself, and is not divided.",
     "batch_size": 'Samples of a step; "auto" is 256, or all where there are fewer.',
-    "learning_rate_init": 'Peak learning rate; "auto" is the solver\'s default for the loss.',
-    "schedule": 'How the learning rate changes over a fit: "constant", "step", "exponential", "cosine" or "one-cycle".',
+    "learning_rate_init": 'Peak learning rate; "auto" is 0.04 for classes and 0.07 for numbers with adam, else the '
+    "solver's default for the loss.",
+    "schedule": 'How the learning rate changes over a fit: "constant", "step", "exponential", "cosine", "one-cycle" or '
+    '"coslog4".',
     "max_iter": "Epochs of a fit. All are trained, unless early_stopping or time_limit end it.",
     "loss": 'What training minimises; "auto" is cross-entropy, or binary cross-entropy where rows have several labels.',
     "huber_delta": "With the loss huber, the distance to the target from which it is linear, in standard deviations.",
