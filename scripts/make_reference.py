@@ -4,7 +4,7 @@ Needs torch. The inputs are stored with the results, so that the tests draw no r
 
 optimizers  weights after 50 steps with given gradients, for each optimizer with and without weight decay
 networks    ten losses, each of a batch before its step of SGD, of a network 12-7-5 for each activation; and likewise
-            for each loss whose targets are numbers
+            for each loss whose targets are numbers or yes/no labels and that PyTorch has
 """
 
 import itertools
@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from jitnet.config import losses_of
+from jitnet.config import losses_for
 
 TESTS = Path(__file__).parents[1] / "tests"
 TARGET = TESTS / "reference.json"
@@ -84,6 +84,13 @@ def network_losses(
     return numbers(torch.stack(losses))
 
 
+def targets_for(loss: str, targets: torch.Tensor) -> torch.Tensor:
+    """Targets that a loss takes: any numbers, of 0 or more, or 0 and 1."""
+    from loop import fitting
+
+    return torch.from_numpy(fitting(loss, targets.numpy()))
+
+
 def main() -> None:
     """Draw the inputs, run PyTorch, write both."""
     import naive
@@ -112,8 +119,9 @@ def main() -> None:
         "losses": {name: network_losses(name, weights, biases, images, labels) for name in ACTIVATIONS},
         "targets": numbers(targets),
         "losses_of_numbers": {
-            name: network_losses("tanh", weights, biases, images, targets, getattr(nn, naive.LOSSES[name].module)())
-            for name in losses_of("regress")
+            name: network_losses("tanh", weights, biases, images, targets_for(name, targets), getattr(nn, module)())
+            for name in losses_for("number", "label")
+            if (module := naive.LOSSES[name].module)
         },
     }
     rows = [f'"{name}": {json.dumps(value)}' for name, value in reference.items()]

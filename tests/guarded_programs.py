@@ -11,7 +11,7 @@ from typing import Any
 
 import guarded
 import numpy as np
-from loop import Loop, Problem
+from loop import Loop, Problem, outputs_for, per_target
 from tables import OPTIMIZER_OPTIONS
 
 from jitnet.compiler.reference import Struct
@@ -97,6 +97,7 @@ def say(*words: Any) -> None:
 
 
 def train(widths: tuple[int, ...], batch: int, samples: int, **options: Any) -> None:
+    widths = (*widths[:-1], widths[-1] * per_target(options.get("loss", "cross-entropy")))
     say("train", widths, f"batch {batch} of {samples}", options)
     loop = Loop(Problem(widths, samples), batch, clocked_steps=2, **options)
     loop.run(0.01, epochs=2, chunk=2)
@@ -134,7 +135,7 @@ def networks() -> Iterator[dict[str, Any]]:
 
 def predict(widths: tuple[int, ...], activation: str, loss: str) -> None:
     chance = np.random.default_rng(1)
-    outputs = {"n_classes" if LOSSES[loss].task == "classify" else "n_targets": widths[-1]}
+    outputs = outputs_for(loss, widths[-1])
     shape = ModelConfig(
         in_features=widths[0],
         hidden=widths[1:-1],

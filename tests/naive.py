@@ -399,6 +399,19 @@ class Network:
             g = g @ self.weights[layer] + skipped
         return dw + db + dgain + dshift + dscale
 
+    def rate_factors(self) -> list[float]:
+        """What the learning rate of each array of `parameters` is multiplied by."""
+        normalises = self.optimizer in ("rmsprop", "adam", "adamw", "lion")
+        power = {"standard": 0.0, "ntk": 0.5 if normalises else 1.0}[self.options.get("parametrization", "standard")]
+        bias, scale = self.options.get("bias_rate", 1.0), self.options.get("input_scale_rate", 1.0)
+        return [
+            *(weight.shape[1] ** -power for weight in self.weights),
+            *(bias for _ in self.biases),
+            *(1.0 for _ in self.gains),
+            *(bias for _ in self.shifts),
+            *(scale for _ in self.scales),
+        ]
+
     def step(self, x: Array, labels: Array, rate: float, weights: Array | float = 1.0) -> float:
         """Train on a batch; gives the sum of its samples' losses before the step, each times its sample's weight."""
         loss = float(self.losses(x, labels, weights).sum())
@@ -409,8 +422,10 @@ class Network:
             norm = math.sqrt(sum(float((gradient**2).sum()) for gradient in gradients))
             gradients = [gradient * min(1.0, clip / (norm + 1e-6)) for gradient in gradients]
         self.steps += 1
-        for array, gradient, (m, v) in zip(self.parameters, gradients, self.moments, strict=True):
-            array[...] = update(self.optimizer, array, gradient, m, v, self.steps, rate, self.options)
+        for array, gradient, (m, v), factor in zip(
+            self.parameters, gradients, self.moments, self.rate_factors(), strict=True
+        ):
+            array[...] = update(self.optimizer, array, gradient, m, v, self.steps, rate * factor, self.options)
         if largest := self.options.get("max_norm", 0.0):
             for weight in self.weights[:-1]:
                 weight *= np.minimum(1, largest / np.maximum(np.linalg.norm(weight, axis=1, keepdims=True), 1e-30))

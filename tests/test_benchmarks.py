@@ -638,3 +638,46 @@ def test_a_dip_is_a_point_below_a_better_one_with_fewer_units():
     assert deepest_dip(rates(5.0, 6.0, 8.0)) == (0.0, 16)
     assert deepest_dip(rates(5.0, 10.0, 8.0, 12.0, 11.0)) == (pytest.approx(0.2), 48)
     assert deepest_dip(rates(10.0, 9.0, 20.0, 15.0, 25.0)) == (pytest.approx(0.25), 64)
+
+
+def test_tables_fits_every_split_and_names_what_is_not_there(tmp_path):
+    words = [sys.executable, str(BENCHMARKS / "tables.py"), "--quick", "--splits", "1", "--sets", "iris"]
+    words += ["--peers", "jitnet,sklearn,realmlp", "--python-of", f"realmlp={sys.executable}x"]
+    words += ["--json", str(tmp_path / "all.json"), "--markdown", str(tmp_path / "all.md")]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, env=environment)
+    assert done.returncode == 0, done.stderr
+    (iris,) = json.loads((tmp_path / "all.json").read_text())["sets"]
+    (fit,) = iris["fits"]["jitnet"]
+    assert fit["score"] > 0.6
+    assert min(fit["seconds"], fit["cpu_seconds"], fit["predict_seconds"]) >= 0.0
+    assert "RealMLP-TD-S could not run iris" in done.stdout
+    assert "| iris | jitnet, the default |" in (tmp_path / "all.md").read_text()
+
+
+def test_scores_of_tables_are_compared_within_a_split():
+    from tables import Result, verdicts
+
+    def fits(*scores, seconds=1.0):
+        return [{"score": score, "seconds": seconds, "cpu_seconds": seconds, "bytes": 0} for score in scores]
+
+    ours, theirs = fits(0.5, 0.7, 0.91), fits(0.51, 0.71, 0.9, seconds=9.0)
+    result = Result("iris", {"tabular": ours, "sklearn": theirs, "realmlp": theirs})
+    assert result.difference("tabular", "sklearn") == pytest.approx((-0.01 / 3, 0.02 / 3))
+    assert [verdict for _, _, verdict in verdicts([result], {})] == ["met", "met"]
+    result.fits["tabular"] = fits(0.5, 0.7, 0.9, seconds=3.0)
+    result.fits["sklearn"] = fits(0.6, 0.8, 1.0)
+    assert [verdict for _, _, verdict in verdicts([result], {"tabular": [1.2]})] == ["MISSED", "MISSED", "MISSED"]
+
+
+@pytest.mark.parametrize("kind", ["classes", "numbers"])
+def test_made_tables_can_be_learned_and_differ_by_split(monkeypatch, kind):
+    monkeypatch.syspath_prepend(str(BENCHMARKS / "workers"))
+    import tables_worker
+
+    row = {"set": "made", "rows": 300, "features": 6, "kind": kind, "quick": False}
+    first, again, other = (tables_worker.load(row | {"split": split}) for split in (0, 0, 1))
+    assert (first.train.x == again.train.x).all()
+    assert not (first.train.x == other.train.x).any()
+    assert not (first.train.x[:5] == first.test.x[:5]).any()
+    assert (first.spread is None) == (kind == "classes")

@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from jitnet.cli.options import configure
@@ -27,6 +28,9 @@ BAD = [
     ),
     (["--patience", "3"], "--patience is 3, with no held-out data to watch; set --val-split"),
     (["--monitor", "loss"], "--monitor is loss, with no held-out data to watch"),
+    (["--keep", "last"], "--keep is last, with no held-out data to watch; set --val-split"),
+    (["--input-scale-rate", "6"], "--input-scale-rate is 6, with no learned factors of inputs; set --input-scale too"),
+    (["--bias-rate", "-1"], "--bias-rate: expected a number from 0 to 1,000, found '-1'"),
     (["--elastic-sigma", "3"], "--elastic-sigma is 3, with --elastic off"),
     (["--dropout", "1"], "--dropout: expected numbers from 0 to below 1, separated by commas, found '1'"),
     (["--dropout", "0.1,0.2"], "--dropout has 2 rates; give one, for the one hidden layer"),
@@ -49,7 +53,7 @@ BAD = [
         ["--optimizer", "sdg"],
         "--optimizer: expected sgd, momentum, nesterov, rmsprop, adam, adamw or lion, found 'sdg'",
     ),
-    (["--schedule", "linear"], "--schedule: expected constant, step, exponential, cosine or one-cycle"),
+    (["--schedule", "linear"], "--schedule: expected constant, step, exponential, cosine, one-cycle or coslog4"),
     (["--rotation", "200"], "--rotation: expected a number from 0 to 180"),
     (["--shift", "nan"], "--shift: "),
     (["--target-acc", "0.98"], "--target-acc is 0.98, below one percent; did you mean 98?"),
@@ -249,3 +253,51 @@ def test_a_recipe_s_learning_rate_is_of_its_own_optimizer(optimizer):
     assert typed.epochs == fields["epochs"]
     _, both = configure({"optimizer": optimizer, "learning_rate": "0.25"}, "fast")
     assert both.learning_rate == 0.25
+
+
+TABULAR = {"hidden": (256, 256, 256), "init": "ntk", "input_scale": True}
+
+
+@pytest.mark.parametrize(
+    ("task", "activation", "rate", "smoothing"), [("classify", "selu", 0.04, 0.1), ("regress", "mish", 0.07, 0.0)]
+)
+def test_a_recipe_may_depend_on_the_task(task, activation, rate, smoothing):
+    network, config = configure({}, "tabular", task)
+    shape = ModelConfig(in_features=3, **network, **({"n_classes": 2} if task == "classify" else {"n_targets": 1}))
+    assert {name: getattr(shape, name) for name in TABULAR} == TABULAR
+    assert shape.activation == activation
+    assert (config.learning_rate, config.label_smoothing) == (rate, smoothing)
+    assert (config.epochs, config.schedule, config.keep, config.beta2) == (256, "coslog4", "latest-best", 0.95)
+
+
+def test_before_data_are_read_the_loss_says_which_task_a_recipe_is_for():
+    assert configure({"loss": "huber"}, "tabular")[0]["activation"] == "mish"
+    assert configure({}, "tabular")[0]["activation"] == "selu"
+
+
+@pytest.mark.parametrize(
+    ("typed", "field", "default"),
+    [
+        ({"val_split": "0"}, "keep", "best"),
+        ({"input_scale": False}, "input_scale_rate", 1.0),
+        ({"optimizer": "sgd"}, "beta2", 0.999),
+    ],
+    ids=str,
+)
+def test_fields_of_a_recipe_that_have_no_use_with_what_is_typed_are_dropped(typed, field, default):
+    assert getattr(configure(typed, "tabular")[1], field) == default
+
+
+@pytest.mark.parametrize("target", ["classes", "numbers"])
+def test_the_tabular_recipe_trains_either_task(call, tmp_path, target):
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(60, 3)).astype(np.float32)
+    y = (x[:, 0] > 0).astype(np.int64) if target == "classes" else x[:, 0] + 0.5 * x[:, 1]
+    np.savez(tmp_path / "table.npz", x_train=x, y_train=y)
+    result = call("train", "--recipe", "tabular", "--data", str(tmp_path / "table.npz"), "--json", "--epochs", "4",
+                  "--hidden", "16,16", "--out", str(tmp_path / "run"))  # fmt: skip
+    assert result.code == 0, result.err
+    found = json.loads(result.out)
+    assert found["model"]["activation"] == ("selu" if target == "classes" else "mish")
+    assert found["train"]["label_smoothing"] == (0.1 if target == "classes" else 0.0)
+    assert len(found["history"] if "history" in found else found["epochs"]) == 4

@@ -57,6 +57,8 @@ def test_in_any_number_of_parts_and_with_zeros_skipped_or_not(widths, batch_size
         *({"optimizer": name} | settings for name, settings in OPTIMIZER_OPTIONS.items()),
         {"optimizer": "sgd", "weight_decay": 0.1, "ema": 0.9},
         {"clip_norm": 0.1},
+        {"parametrization": "ntk", "bias_rate": 0.1},
+        {"parametrization": "ntk", "optimizer": "adam", "input_scale": True, "input_scale_rate": 6.0},
         {"max_norm": 1.0, "ema": 0.9},
         {"clip_norm": 0.1, "max_norm": 1.0, **OPTIMIZER_OPTIONS["adam"], "optimizer": "adam"},
         {"dropout": (0.5, 0.2), "seed": 9},

@@ -108,6 +108,47 @@ def test_optimizers_beside_float64(widths, optimizer, decay):
     compare(loop.parameters(), network.parameters, problem.weights + problem.biases)
 
 
+RATE_FACTORS = {"parametrization": "ntk", "bias_rate": 0.1}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"clip_norm": 0.5},
+        {"norm": "layer", "weight_decay": 0.1, "ema": 0.8},
+        {"input_scale": True, "input_scale_rate": 6.0},
+    ],
+    ids=str,
+)
+def test_factors_of_the_learning_rate_beside_float64(optimizer, more):
+    widths = NETWORKS[2]
+    problem = Problem(widths, 7)
+    options = OPTIMIZER_OPTIONS[optimizer] | RATE_FACTORS | more | {"optimizer": optimizer}
+    loop = Loop(problem, 3, **options)
+    loop.run(0.1, epochs=2)
+    network, total = reference_run(problem, 3, 0.1, 2, **options)
+    assert loop.totals[0] == pytest.approx(total, rel=1e-5)
+    compare(loop.parameters(), network.saved(network.parameters), in_order(loop.shape, problem.parameters(loop.shape)))
+
+
+def test_ntk_is_a_network_that_multiplies_its_weights_by_a_root():
+    """With weights W = V / sqrt(inputs), adam's step of V divided by sqrt(inputs) is the step of W."""
+    problem, rate, epsilon = Problem((16, 9, 3), 8), 0.05, 1e-12
+    options = {"optimizer": "adam", "epsilon": epsilon}
+    loop = Loop(problem, 8, parametrization="ntk", **options)
+    loop.run(rate)
+    x, labels = problem.inputs[problem.order].astype(np.float64), problem.labels[problem.order]
+    network = naive.Network(problem.weights, problem.biases)
+    gradients = network.gradients(x, labels)
+    for array, start, gradient in zip(loop.parameters()[:2], problem.weights, gradients[:2], strict=True):
+        root = math.sqrt(start.shape[1])
+        of_v = gradient / root  # the chain rule
+        v = start * root - rate * of_v / (np.abs(of_v) + epsilon)  # adam's first step
+        np.testing.assert_allclose(array, v / root, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize("widths", [NETWORKS[1], NETWORKS[3]], ids=str)
 @pytest.mark.parametrize(
     "options",

@@ -178,7 +178,9 @@ def test_a_line_has_as_many_parts_as_its_work_pays_for_and_they_are_equal(name, 
             assert line.parts <= threads
             assert line.parts >= min(threads, worth, -(-count // together)), line
             if batch_size >= 512 and name != "layers" and line.operation in PRODUCTS:
-                assert_no_part_has_much_more_than_its_share(line, min(threads, int(worth)), count, together)
+                cut = "pieces below" if line.split == "units below" else "pieces"
+                pieces, _ = whole(run, batch_size, cut, line.layer)
+                assert_no_part_has_much_more_than_its_share(line, min(threads, int(worth)), count, together, pieces)
             case = line.split, count, together, line.parts
             if case not in seen:
                 assert_shared_evenly(run, batch_size, line, count, together)
@@ -206,16 +208,18 @@ def test_a_small_batch_of_entries_stays_cut_by_units(batch_size):
         assert not lay_out(shape, batch_size, threads, skips_zeros=True, training=True).network.in_pieces
 
 
-def assert_no_part_has_much_more_than_its_share(line, worth, count, together):
+def assert_no_part_has_much_more_than_its_share(line, worth, count, together, pieces):
     """By as many parts as the work pays for: none more than a tenth above that. Of pieces and samples one may be left
-    over. Groups of units may be, where it would cost more to meet twice or three times more."""
-    pieces = -(-count // together)
-    most = -(-pieces // line.parts) * together / count
+    over. Groups of units may be, where it would cost more to meet twice or three times more, or so many pieces would
+    leave as much."""
+    groups = -(-count // together)
+    most = -(-groups // line.parts) * together / count
     if line.split.startswith("units"):
         lost = line.cost.flop * (most - 1 / worth)
-        assert most <= 1.1 / worth or lost < 3 * ownership._MEETING_FLOP, line
+        in_pieces = -(-pieces // worth) / pieces
+        assert most <= max(1.1 / worth, in_pieces) or lost < 3 * ownership._MEETING_FLOP, line
     else:
-        assert line.parts >= min(worth, pieces), line
+        assert line.parts >= min(worth, groups), line
         assert most < 1 / line.parts + together / count, line
 
 

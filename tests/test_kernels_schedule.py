@@ -51,11 +51,21 @@ def test_one_cycle_rises_then_falls():
     assert found[-1] < 0.01
 
 
-@pytest.mark.parametrize("schedule", ["constant", "cosine", "one-cycle"])
+def test_coslog4_rises_and_falls_four_times_each_twice_as_long():
+    found = rates(150, schedule="coslog4")
+    assert found[0] == 0.0
+    tops = [k for k in range(1, len(found) - 1) if found[k - 1] < found[k] >= found[k + 1]]
+    assert tops == [pytest.approx(100 * (2 ** (cycle + 0.5) - 1), abs=1.0) for cycle in range(4)]
+    np.testing.assert_allclose(found[tops], 2.0, rtol=1e-3)
+    np.testing.assert_allclose(found[[100, 300, 700]], 0.0, atol=1e-9)
+    assert found[-1] < 1e-3
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "one-cycle", "coslog4"])
 def test_warm_up_comes_before_any_schedule(schedule):
     found = rates(schedule=schedule, warmup=2)
     np.testing.assert_allclose(found[:20], 2.0 * np.arange(1, 21) / 21)
-    start = 2.0 / 25 if schedule == "one-cycle" else 2.0
+    start = {"one-cycle": 2.0 / 25, "coslog4": 0.0}.get(schedule, 2.0)
     assert found[20] == pytest.approx(start)
 
 
@@ -85,6 +95,7 @@ def reference(config: TrainConfig, steps_per_epoch: int, step: int) -> float:
         "exponential": peak * config.decay**epochs,
         "cosine": between(peak, final, share),
         "one-cycle": rise,
+        "coslog4": peak * (1.0 - math.cos(2.0 * math.pi * math.log2(1.0 + 15.0 * share))) / 2.0,
     }[config.schedule]
 
 

@@ -144,6 +144,16 @@ def test_the_same_seed_makes_the_same_network_of_he_s_size():
     assert not wide.biases[0].any()
 
 
+def test_ntk_begins_with_a_last_layer_of_zeros():
+    shape = jitnet.ModelConfig(in_features=400, hidden=(300, 200), n_classes=2, init="ntk")
+    model = jitnet.Model.create(shape, seed=1)
+    assert model.weights[0].std() == pytest.approx(np.sqrt(1 / 400), rel=0.02)
+    assert model.weights[1].std() == pytest.approx(np.sqrt(1 / 300), rel=0.02)
+    assert model.biases[0].std() == pytest.approx(1.0, rel=0.1)
+    assert not model.weights[2].any()
+    assert not model.biases[2].any()
+
+
 def test_no_two_weights_or_biases_are_drawn_alike():
     shape = jitnet.ModelConfig(in_features=30, hidden=(20, 7), n_classes=4, init="normal")
     model = jitnet.Model.create(shape, seed=3)

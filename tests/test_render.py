@@ -390,6 +390,18 @@ def test_downloads():
     screen.check_width()
 
 
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_rows_are_counted_in_a_bar_on_a_terminal(width):
+    screen, pipe = Screen(width), Screen(None, terminal=False)
+    for one in (screen, pipe):
+        with render.counting(one.consoles(), "predicting", 2_000_000, "rows") as count:
+            for _ in range(4):
+                count(500_000)
+    assert pipe.lines == []
+    assert find(screen, r"predicting .*2,000,000/2,000,000 rows")
+    screen.check_width()
+
+
 # Pictures
 
 

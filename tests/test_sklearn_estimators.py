@@ -1,9 +1,11 @@
 """The estimators: what they learn, how they go on, what they keep in a file, and how they refuse."""
 
 import pickle
+import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from sklearn.exceptions import NotFittedError
 
 import jitnet
 from jitnet.sklearn import MLPClassifier, MLPRegressor
+from jitnet.sklearn.parameters import PARAMETERS
 
 SMALL = {"hidden_layer_sizes": (16,), "max_iter": 20, "batch_size": 32, "learning_rate_init": 0.02, "random_state": 3}
 X, Y = load_iris(return_X_y=True)
@@ -262,13 +265,26 @@ def test_data_that_cannot_be_learned_from_are_refused():
 
 
 def test_a_training_that_diverges_leaves_what_was_fitted():
-    model = MLPRegressor(**SMALL | {"warm_start": True}).fit(X, Y)
+    model = MLPRegressor(**SMALL | {"warm_start": True, "solver": "sgd", "learning_rate_init": 0.01}).fit(X, Y)
     before = model.predict(X)
-    model.set_params(solver="adam", learning_rate_init=1000.0, max_iter=200)
-    try:
-        model.fit(X * 1e30, Y * 1e30)
-    except jitnet.DivergedError:
-        np.testing.assert_array_equal(model.predict(X) if model.n_iter_ == 20 else before, before)
+    with pytest.raises(jitnet.DivergedError, match="lower the learning rate"):
+        model.set_params(learning_rate_init=1000.0, schedule="constant").fit(X, Y)
+    np.testing.assert_array_equal(model.predict(X), before)
+    assert model.n_iter_ == 20
+
+
+def test_a_training_that_goes_on_keeps_its_network_and_its_optimizer():
+    model = MLPClassifier(**SMALL | {"warm_start": True}).fit(X, Y)
+    for changed, message in (
+        ({"hidden_layer_sizes": (8,)}, r"hidden_layer_sizes is \(8,\), and the network .* has \(16,\)"),
+        ({"solver": "sgd"}, "state: has first_moment, .* solver sgd"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            clone_fitted(model).set_params(**changed).fit(X, Y)
+
+
+def clone_fitted(model):
+    return pickle.loads(pickle.dumps(model))
 
 
 def test_without_scikit_learn_one_line_says_how_to_install_it():
@@ -279,4 +295,24 @@ def test_without_scikit_learn_one_line_says_how_to_install_it():
         "except MissingExtra as error:\n    print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment())
-    assert done.stdout == "jitnet.sklearn needs scikit-learn; install it with pip install 'jitnet[sklearn]'\n"
+    assert done.stdout == "jitnet.sklearn needs scikit-learn; install it with: pip install scikit-learn\n"
+
+
+PAGE = Path(__file__).parent.parent / "docs" / "sklearn.md"
+
+
+def test_the_page_names_every_parameter_and_its_program_runs(capsys):
+    pytest.importorskip("pandas")
+    page = PAGE.read_text(encoding="utf-8")
+    parameters = {*MLPClassifier().get_params(), *MLPRegressor().get_params()}
+    assert not {name for name in parameters if f"`{name}`" not in page}
+    assert parameters == set(PARAMETERS)
+    assert "label_smoothing=" in MLPClassifier.__doc__
+    program = "\n".join(re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+    exec(compile(program, "sklearn.md", "exec"), {})
+    score, *_, trained, same_bits, quantiles, more, same_again = capsys.readouterr().out.splitlines()
+    assert float(score) > 0.9
+    assert trained.startswith("['")
+    assert (same_bits, same_again) == ("True", "True")
+    assert quantiles.startswith("[[")
+    assert more.endswith("]]")

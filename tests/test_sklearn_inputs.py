@@ -192,6 +192,16 @@ def test_a_dataframe_of_all_kinds_is_taken_as_it_is(tmp_path):
         model.predict(x.assign(age="old"))
 
 
+def test_columns_that_are_left_out_are_named():
+    x, y = frame()
+    x = x.assign(name=[f"person {k}" for k in range(len(x))], same=1)
+    with pytest.warns(UserWarning, match="X: the column ") as caught:
+        model = MLPClassifier(**SMALL).fit(x, y)
+    said = sorted(str(warning.message) for warning in caught)
+    assert [line.split(":")[1] for line in said] == [" the column 'name' is left out", " the column 'same' is left out"]
+    assert model.n_features_in_ == 8
+
+
 def test_a_category_that_training_never_had_is_no_error():
     x, y = frame()
     model = MLPClassifier(**SMALL).fit(x, y)

@@ -72,6 +72,8 @@ def test_a_sample_is_not_written_over_a_file(call):
     assert (code, out) == (1, "")
     assert "sample.csv: exists already and is not overwritten" in err
     assert Path("sample.csv").read_text() == "mine"
+    code, _, err = call("data", "sample", "sample.xlsx")
+    assert (code, "sample.xlsx: expected a name that ends in .csv" in err) == (2, True)
 
 
 def test_train_says_what_it_took_and_why(call, folder):
@@ -279,7 +281,7 @@ def test_a_model_of_a_table_takes_no_pictures_and_one_file(call, folder):
     assert "--out: expected a name that ends in .csv or .tsv" in err
 
 
-def test_rows_of_plain_numbers_are_predicted_by_place(call):
+def test_rows_of_plain_numbers_are_predicted_by_place(call, folder):
     rng = np.random.default_rng(0)
     values = rng.normal(size=(60, 3))
     rows = np.column_stack([values[:, 0] > 0, values])
@@ -294,6 +296,9 @@ def test_rows_of_plain_numbers_are_predicted_by_place(call):
     labelled = call("predict", "run", "train.csv")
     assert labelled.out == out
     assert "the first of 4 columns is taken for the label, and ignored" in " ".join(labelled.err.split())
+    code, out, err = call("eval", "run", "--data", folder / "sample.csv")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "sample.csv: is a table with names, words or gaps, and the model was not trained on one" in err
     np.savetxt("short.csv", values[:, :2], fmt="%.5f", delimiter=",")
     code, out, err = call("predict", "run", "short.csv")
     assert (code, out) == (1, "")

@@ -171,6 +171,12 @@ def test_a_fifth_is_held_out_stratified_and_said():
     assert load(frame(), target="sold", held_out=0).test is None
 
 
+def test_of_a_handful_of_rows_none_is_held_out():
+    data = load(frame(4), target="price")
+    assert (len(data.train), data.test) == (4, None)
+    assert said(data, "has 4 rows, too few to hold some out to test on")
+
+
 def test_what_is_learned_is_learned_from_the_rows_that_are_trained_on():
     made = frame()
     data = load(made, target="price")
@@ -281,6 +287,24 @@ def test_held_out_rows_decide_nothing():
     changed.loc[[*parts.held_out.rows, *data.test.rows], "area"] = 1e6
     again = trained(load(changed, target="price", preparation=data.preparation), epochs=1, val_split=0.2)
     assert all(np.array_equal(one, other) for one, other in zip(again.weights, model.weights, strict=True))
+
+
+def test_a_preparation_of_the_callers_choice_is_kept():
+    data = load(frame(), target="price")
+    chosen = data.preparation.relearn(data.table, np.arange(60))
+    config = jitnet.ModelConfig(in_features=data.in_features, hidden=(4,), n_targets=1, loss="squared-error")
+    first = jitnet.Model.create(config, data)
+    model = jitnet.Model(
+        config, first.weights, first.biases, preparation=chosen, target_names=("price",), scaling=jitnet.Scaling()
+    )
+    jitnet.train(model, data, jitnet.TrainConfig(epochs=1, val_split=0.2))
+    assert model.preparation is chosen
+
+
+def test_a_rare_class_is_told_by_no_column_that_says_nothing():
+    classes = (np.arange(2000) % 150 == 0).astype(int)
+    made = pd.DataFrame({"x": np.random.default_rng(0).random(2000), "kind": np.arange(2000) % 7, "target": classes})
+    assert not any("tells" in line for line in load(made, task="classify").decisions)
 
 
 def test_an_evaluation_prepares_raw_rows_as_the_model_does():

@@ -312,6 +312,17 @@ def test_a_few_rows_may_look_like_another_kind():
     assert features["d days"].tolist() == [0, 0]
 
 
+def test_words_may_be_true_and_false_or_dates():
+    n = 40
+    listed = np.datetime64("2024-01-31") + np.arange(n) * np.timedelta64(9, "D")
+    _, preparation = prepared(booleans("lift", [0, 1] * (n // 2)), dates("d", listed))
+    typed = preparation.features(table(booleans("lift", [1, 0]), dates("d", listed[2:4])))
+    spelled = table(words("lift", ["Yes", "no"]), words("d", [str(day) for day in listed[2:4]]))
+    assert np.array_equal(preparation.features(spelled), typed)
+    with pytest.raises(DataError, match="the column 'd' holds 'soon'; expected dates"):
+        preparation.features(table(words("lift", ["yes", "no"]), words("d", ["soon", "2024-01-31"])))
+
+
 def test_numbers_may_be_categories():
     found = table(numbers("zone", [1.0, 2.0, 3.0] * 20))
     assert learn(found, categorical=["zone"]).feature_names == ("zone = 1", "zone = 2", "zone = 3")

@@ -39,3 +39,25 @@ def test_patience_counts_from_the_best_epoch(monitor, end):
     reasons = looked(monitor=monitor, patience=2)[1]
     assert reasons[: end - 1] == [""] * (end - 1)
     assert reasons[end - 1] == f"no better {monitor} on the held-out data for 2 epochs"
+
+
+EQUAL = [(0.8, 0.9), (0.9, 0.5), (0.7, 0.7), (0.9, 0.5), (0.9, 0.6), (0.8, 0.8)]
+"""Equally good in several epochs, by either measure."""
+
+
+@pytest.mark.parametrize(
+    ("keep", "monitor", "kept"),
+    [
+        ("best", "accuracy", 2),
+        ("latest-best", "accuracy", 5),
+        ("best", "loss", 2),
+        ("latest-best", "loss", 4),
+        ("last", "accuracy", None),
+    ],
+)
+def test_of_equally_good_epochs_the_first_or_the_latest_is_kept(monkeypatch, keep, monitor, kept):
+    monkeypatch.setattr("test_training_stopping.REPORTS", EQUAL)
+    best, reasons = looked(keep=keep, monitor=monitor, patience=4)
+    assert (best and best[0]) == kept
+    assert all((array == kept).all() for array in best[1].values()) if best else kept is None
+    assert [bool(reason) for reason in reasons] == [False] * 5 + [True], "patience counts what is better"

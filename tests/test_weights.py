@@ -300,3 +300,10 @@ def test_the_command_line_weighs_classes(call, tmp_path):
     assert (code, out) == (2, "")
     assert "--class-weight has a weight of the class 'fish'; expected cat, dog or eel" in err
     assert not (tmp_path / "other").exists()
+
+
+def test_help_says_how_classes_are_weighed(call):
+    _, out, _ = call("train", "--help")
+    text = " ".join(out.split())
+    assert "Balanced, or NAME=WEIGHT for each class, separated by commas. For example cat=1,dog=2.5." in text
+    assert "is not weighted by it. [default: none]" in text

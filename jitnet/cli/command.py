@@ -138,7 +138,7 @@ def kind_of(word: str) -> str:
     try:
         if suffix in PICTURES:
             return "picture"
-        if suffix in (".csv", ".npz"):
+        if suffix in (".csv", ".tsv", ".parquet", ".npz"):
             return "data"
         if path.is_dir():
             from jitnet.model import FILE_NAME

@@ -95,8 +95,8 @@ TestData = Annotated[
         "--test-data",
         metavar="PATH",
         show_default=False,
-        help="Data to test on, in place of the data set's test part. Without them a fifth of a table's rows is held "
-        "out.",
+        help="Data to test on, in place of the data set's test part. Without such data a fifth of a table's rows is "
+        "held out.",
         rich_help_panel=DATA,
     ),
 ]
@@ -106,8 +106,8 @@ Target = Annotated[
         "--target",
         metavar="COLUMNS",
         show_default=False,
-        help="The column of a table to predict, by name or number (from 1); or several, separated by commas, which are "
-        "numbers. [default: the one called target, label, class or y, else the first]",
+        help="The column of a table to predict, by name or number (from 1); or several, separated by commas: numbers, "
+        "or columns of yes and no. [default: the one called target, label, class or y, else the first]",
         rich_help_panel=DATA,
     ),
 ]

@@ -93,7 +93,13 @@ def fetch(
 
 
 @app.command(
-    cls=Command, epilog="Example: jitnet data info digits", short_help="Describe a data set, and draw samples."
+    cls=Command,
+    short_help="Describe a data set: its samples, or its columns.",
+    epilog="""\b
+Examples:
+  jitnet data info digits
+  jitnet data info houses.csv --target price
+""",
 )
 def info(
     source: DataArgument,
@@ -163,6 +169,8 @@ def sample(
     from jitnet import render
     from jitnet.datasets.sample_table import write_sample
 
+    if target.suffix.lower() != ".csv":
+        raise UsageError(f"{target}: expected a name that ends in .csv")
     render.consoles(json)  # an error where standard output is closed, before anything is written
     written = write_sample(target)
     if json:

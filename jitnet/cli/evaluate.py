@@ -54,8 +54,10 @@ def evaluate(
     from jitnet import render
     from jitnet.datasets import TaskAdvice, load, names
     from jitnet.datasets.from_table import HELD_OUT
+    from jitnet.datasets.registry import is_table
     from jitnet.evaluation import evaluate as evaluate_
     from jitnet.model import Model
+    from jitnet.tables.outcome import Choice
 
     screen = render.consoles(json, quiet)
     network = Model.load(model)
@@ -66,6 +68,12 @@ def evaluate(
     classes = network.class_names if network.is_named else None
     advice = TaskAdvice(not_classes="the model predicts classes, and these targets are numbers; name data with classes")
     task = task_for({"loss": network.config.loss})
+    for named in (data, test_data) if network.preparation is None else ():
+        if named is not None and is_table(named, Choice()):
+            raise ModelError(
+                f"{named}: is a table with names, words or gaps, and the model was not trained on one; use the kind of "
+                "data that it was trained on"
+            )
     # Of the table that it was trained on, the rows that were held out then; of another, all.
     held_out = HELD_OUT if test_data is None and _is_trained_on(network, source) else 0.0
     with render.downloads(screen) as progress:

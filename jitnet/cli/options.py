@@ -133,6 +133,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field(ModelConfig, "norm", ("--norm",)),
         Field(ModelConfig, "residual", ("--residual",)),
         Field(ModelConfig, "input_scale", ("--input-scale",)),
+        Field(ModelConfig, "init", ("--init",)),
         Field(
             ModelConfig,
             "loss",
@@ -152,6 +153,9 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field(TrainConfig, "optimizer", ("--optimizer",)),
         Field(TrainConfig, "learning_rate", ("--learning-rate", "--lr")),
         *(Field(TrainConfig, name, ("--" + name.replace("_", "-"),)) for name in HYPERPARAMETERS),
+        Field(TrainConfig, "parametrization", ("--parametrization",)),
+        Field(TrainConfig, "bias_rate", ("--bias-rate",)),
+        Field(TrainConfig, "input_scale_rate", ("--input-scale-rate",)),
         Field(TrainConfig, "clip_norm", ("--clip-norm",)),
     ),
     "Schedule": (
@@ -171,7 +175,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
             TrainConfig,
             "class_weight",
             ("--class-weight",),
-            "For example cat=1,dog=2.5. Tests and held-out data count every sample alike.",
+            "For example cat=1,dog=2.5. What is tested and held out is not weighted by it.",
         ),
         Field(TrainConfig, "ema", ("--ema",), "The averages are evaluated and saved in place of the weights."),
     ),
@@ -185,8 +189,9 @@ FIELDS: dict[str, tuple[Field, ...]] = {
     ),
     "Held-out data": (
         Field(TrainConfig, "val_split", ("--val-split",), "The test data is then used once, at the end."),
-        Field(TrainConfig, "patience", ("--patience",), "The best epoch's weights are kept."),
+        Field(TrainConfig, "patience", ("--patience",)),
         Field(TrainConfig, "monitor", ("--monitor",)),
+        Field(TrainConfig, "keep", ("--keep",)),
         Field(TrainConfig, "target_accuracy", ("--target-acc",), "Where the epochs end below it, the exit code is 4."),
     ),
 }
@@ -279,11 +284,26 @@ def _annotation(field: Field, heading: str) -> Any:
     return Annotated[bool | None if flag else str | None, option]
 
 
-def _drop_other_optimizers_fields(recipe_fields: dict[str, Any], typed: str | None) -> None:
-    """Remove the recipe's learning rate and hyperparameters where another optimizer than the recipe's was typed."""
-    if typed is not None and typed != recipe_fields.get("optimizer", TrainConfig.model_fields["optimizer"].default):
-        for name in ("learning_rate", *HYPERPARAMETERS):
-            recipe_fields.pop(name, None)
+def _drop_overridden(recipe_fields: dict[str, Any], typed: dict[str, Any]) -> None:
+    """Remove the recipe's fields of a training that have no use with what was typed: the learning rate and the
+    hyperparameters of another optimizer, what held-out data are for, and the rate of factors of inputs."""
+    optimizer, default = typed.get("optimizer"), TrainConfig.model_fields["optimizer"].default
+    dropped: list[str] = []
+    if optimizer is not None and optimizer != recipe_fields.get("optimizer", default):
+        dropped += ["learning_rate", *HYPERPARAMETERS]
+    if typed.get("val_split") is not None and _is_zero(typed["val_split"]):
+        dropped += ["patience", "monitor", "keep"]
+    if typed.get("input_scale") is False:
+        dropped += ["input_scale_rate"]
+    for name in dropped:
+        recipe_fields.pop(name, None)
+
+
+def _is_zero(text: str) -> bool:
+    try:
+        return float(text) == 0.0
+    except ValueError:
+        return False
 
 
 NETWORK_NAMES = {field.name: field.flags[0] for field in FIELDS["Network"]}
@@ -322,8 +342,9 @@ def task_advice(command: str = "") -> "TaskAdvice":
     from jitnet.datasets import TaskAdvice
 
     losses = f"{command}--loss {any_of(losses_of('regress'))}"
+    yes_no = f"{command}--loss {any_of(losses_for('label'))}"
     return TaskAdvice(
-        f"expected classes, or {losses} where these are numbers to predict",
+        f"expected classes, or {losses} where these are numbers to predict, or {yes_no} where each is yes or no",
         "if they are classes, correct it",
         f"{command}--task classify where these are classes",
     )
@@ -334,13 +355,14 @@ _FITS_ONLY = {"label_smoothing": "classes", "augment": "images"}
 
 
 @contextmanager
-def naming_recipe(recipe_name: str | None, values: dict[str, Any]) -> Iterator[None]:
-    """Where an error is about an option that only the recipe sets, name the recipe. values: what was typed."""
+def naming_recipe(recipe_name: str | None, values: dict[str, Any], task: str) -> Iterator[None]:
+    """Where an error is about an option that only the recipe sets for the task, name the recipe. values: what was
+    typed."""
     try:
         yield
     except UsageError as error:
         message = error.named(OPTION_NAMES)
-        sets = recipe(recipe_name)["train"] if recipe_name is not None else {}
+        sets = recipe(recipe_name, task)["train"] if recipe_name is not None else {}
         for name, fitting in _FITS_ONLY.items():
             fields = [field for field in chain(*FIELDS.values()) if field.name.partition(".")[0] == name]
             typed = any(values.get(field.parameter) is not None for field in fields)
@@ -353,15 +375,18 @@ def naming_recipe(recipe_name: str | None, values: dict[str, Any]) -> Iterator[N
         raise
 
 
-def configure(values: dict[str, Any], recipe_name: str | None) -> tuple[dict[str, Any], TrainConfig]:
+def configure(values: dict[str, Any], recipe_name: str | None, task: str = "") -> tuple[dict[str, Any], TrainConfig]:
     """The network's fields and the training's config: defaults, then the recipe's fields, then what was typed.
 
-    The network still lacks what only the data set knows, see `sizes_of`; all else is checked here, so
-    that a mistake is found before a download. Raises UsageError, which names the option.
+    task: of the data, once they are read; before, it is that of the loss that was typed, or else classes. The network
+    still lacks what only the data set knows, see `sizes_of`; all else is checked here, so that a mistake is found
+    before a download. Raises UsageError, which names the option.
     """
-    tables = recipe(recipe_name) if recipe_name is not None else {"model": {}, "train": {}}
+    if not task:
+        task = LOSSES[values["loss"]].task if values.get("loss") in LOSSES else "classify"
+    tables = recipe(recipe_name, task) if recipe_name is not None else {"model": {}, "train": {}}
     chosen = {ModelConfig: dict(tables["model"]), TrainConfig: dict(tables["train"])}
-    _drop_other_optimizers_fields(chosen[TrainConfig], values.get("optimizer"))
+    _drop_overridden(chosen[TrainConfig], values)
     names = OPTION_NAMES
     for field in chain(*FIELDS.values()):
         typed = values.get(field.parameter)

@@ -70,9 +70,9 @@ def predict(
 ) -> None:
     """Predict what is in a picture, or the rows of a table.
 
-    Of a picture: the most probable classes, and the picture as the network saw it. Of a table: a row for each row, with
-    its number, or its identifier where the table has one; of classes the prediction and the probability of each, of
-    numbers each target. Columns that the model does not know are ignored with a notice; a missing one is an error.
+    Of a picture: the most probable classes, and the picture as the network saw it. Of each row of a table: what
+    identifies it, or its number from 1, and the prediction with the probability of each class, or each target or
+    quantile. Columns that the model does not know are ignored with a notice; a missing one is an error that names it.
 
     Every picture gets a prediction. What cannot be read or recognised is reported after them, a line each, and the
     exit code is then 1. A notice says where the picture may not be one that can be recognised: several separate

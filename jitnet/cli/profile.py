@@ -312,9 +312,10 @@ def _steps(
         dataset = load(data, task=task_for(network), advice=task_advice(), progress=downloading)
     if dataset.notice:
         render.notice(notices, dataset.notice)
+    network, config = configure(fields, recipe, dataset.task)
     shape = build(ModelConfig, {**network, **sizes_of(dataset)}, NETWORK_NAMES)
     measured = []
-    with render.measuring(screen) as report, naming_recipe(recipe, fields):
+    with render.measuring(screen) as report, naming_recipe(recipe, fields, dataset.task):
         for count in counts:
             chosen = config.model_copy(update={"threads": count})
             measured.append(

@@ -54,13 +54,12 @@ def predict_rows(network: "Model", source: str, out: Path | None, screen: "Conso
         render.notice(screen.err, line)
     names, outputs = _outputs(network)
     heads = [rows.identifier.name if rows.identifier is not None else "row", *names]
+    chunks = _chunks(network, rows, outputs)
+    with render.compiling(screen):
+        first = next(chunks, [])
     with render.counting(screen, "predicting", rows.n_rows, "rows") as count:
-        chunks = _chunks(network, rows, outputs, count)
-        with render.compiling(screen):
-            first = next(chunks, [])
         if json:
-            found = [*first, *(row for chunk in chunks for row in chunk)]
-            document = [dict(zip(heads, row, strict=True)) for row in found]
+            document = [dict(zip(heads, row, strict=True)) for chunk in chain([first], chunks) for row in chunk]
             print_json({"source": rows.source, "predictions": document, "notices": rows.notices})
             return
         separator = "," if out is None else ENDINGS[out.suffix.lower()]
@@ -68,6 +67,7 @@ def predict_rows(network: "Model", source: str, out: Path | None, screen: "Conso
             file.write(_line(heads, separator))
             for chunk in chain([first], chunks):
                 _write(file, chunk, separator)
+                count(len(chunk))
     if out is not None:
         render.facts(screen.info, [("wrote", f"{out}: {rows.n_rows:,} row{'s' * (rows.n_rows != 1)}")])
 
@@ -160,7 +160,6 @@ def _chunks(
     network: "Model",
     rows: _Rows,
     outputs: "Callable[[npt.NDArray[Any]], list[list[Any]]]",
-    count: Callable[[int], None],
 ) -> Iterator[list[tuple[Any, ...]]]:
     """Some rows of the result at a time."""
     import numpy as np
@@ -169,7 +168,6 @@ def _chunks(
         chosen = np.arange(start, min(rows.n_rows, start + ROWS_AT_ONCE))
         columns = outputs(network.predict(rows.inputs(chosen)))
         yield list(zip(_identities(rows.identifier, chosen), *columns, strict=True))
-        count(len(chosen))
 
 
 def _identities(column: "Column | None", rows: "npt.NDArray[np.int64]") -> list[Any]:

@@ -152,6 +152,7 @@ def train(
         if all_compiled() and not (explain or print_schedule):  # else it compiles, further down and with a notice
             load_loop()
         dataset = reading.result()
+    network, config = configure(fields, recipe, dataset.task)
     data_path = Path(data).expanduser() if data is not None and data not in names() else None
     for notice in (*([dataset.notice] if dataset.notice else []), *dataset.decisions):
         render.notice(render.make_console(sys.stderr), notice)
@@ -163,7 +164,7 @@ def train(
     model.metadata |= {
         name: str(path.resolve()) for name, path in (("data_path", data_path), ("test_data_path", test_data)) if path
     }
-    with naming_recipe(recipe, fields):
+    with naming_recipe(recipe, fields, dataset.task):
         trainer = Trainer(model, dataset, config, any_threads=explain)
     if explain:
         return _explain(trainer, json)
@@ -334,6 +335,7 @@ def _settings(trainer: "Trainer", recipe: str | None) -> dict[str, Any]:
             "checksum": dataset.checksum,
             "n_train": len(dataset.train),
             "n_test": 0 if dataset.test is None else len(dataset.test),
+            **({} if dataset.preparation is None else {"columns": dataset.preparation.roles.model_dump()}),
         },
         "model": {**trainer.model.config.model_dump(), "n_parameters": trainer.model.config.n_parameters},
         "train": trainer.config.model_dump(),

@@ -146,7 +146,8 @@ def _range(limits: list[Any]) -> str:
         bound["le"] = bound.pop("lt") - 1
     text = {name: f"{value:,d}" if isinstance(value, int) else f"{value:,.9g}" for name, value in bound.items()}
     if "gt" in text:
-        return f"above {text['gt']}" + (f", up to {text['le']}" if "le" in text else "")
+        most = f", up to {text['le']}" if "le" in text else f" and below {text['lt']}" if "lt" in text else ""
+        return f"above {text['gt']}{most}"
     if "lt" in text:
         return f"from {text['ge']} to below {text['lt']}"
     return f"from {text['ge']} to {text['le']}" if "le" in text else f"of {text['ge']} or more"
@@ -202,7 +203,7 @@ def check_only_with(config: CheckedConfig, only_with: Mapping[str, tuple[str, Se
     for field, (chosen, fitting) in only_with.items():
         if config.gave(field) and getattr(config, chosen) not in fitting:
             value = getattr(config, field)
-            shown = ", ".join(f"{each:g}" for each in (value if isinstance(value, tuple) else (value,)))
+            shown = ", ".join(f"{each:g}" for each in (value if isinstance(value, tuple) else (value,))) or "empty"
             raise ValueError(
                 f"<{field}> is {shown}, which <{chosen}> {getattr(config, chosen)} does not use; expected <{chosen}> "
                 f"{any_of(fitting)}"

@@ -76,12 +76,14 @@ class Optimizer:
     """about: which way it moves the weights, in one line.
 
     hyperparameters: the fields of `OptimizerFields` that only some optimizers use, and this one does. defaults: its
-    `learning_rate`, and each hyperparameter whose default differs from the field's.
+    `learning_rate`, and each hyperparameter whose default differs from the field's. normalises: whether its steps are
+    as long with a gradient that is larger by a factor.
     """
 
     about: str
     hyperparameters: tuple[str, ...]
     defaults: dict[str, float]
+    normalises: bool = False
 
 
 ACTIVATIONS: dict[str, Activation] = {
@@ -123,7 +125,7 @@ LOSSES: dict[str, Loss] = {
         {},
     ),
     "huber": Loss(
-        "half the squared difference to the target up to a distance of huber_delta, linear beyond it",
+        "half the squared difference to the target, from a distance on linear; outliers count less",
         "number",
         "identity",
         _ERRORS,
@@ -170,21 +172,25 @@ OPTIMIZERS: dict[str, Optimizer] = {
         "against the gradient over its root mean square",
         ("rho", "epsilon"),
         {"learning_rate": 0.005},
+        normalises=True,
     ),
     "adam": Optimizer(
         "against the mean gradient over its root mean square",
         ("beta1", "beta2", "epsilon"),
         {"learning_rate": 0.005},
+        normalises=True,
     ),
     "adamw": Optimizer(
         "adam, with decoupled weight decay",
         ("beta1", "beta2", "epsilon"),
         {"learning_rate": 0.005},
+        normalises=True,
     ),
     "lion": Optimizer(
         "against the sign of a mean gradient, decoupled weight decay",
         ("beta1", "beta2"),
         {"learning_rate": 0.001, "beta2": 0.99},
+        normalises=True,
     ),
 }
 
@@ -221,6 +227,23 @@ class OptimizerFields(CheckedConfig):
     weight_decay: Annotated[float, Field(ge=0.0, le=10.0)] = Field(
         default=0.0, description="L2 penalty on weights and biases; decoupled in adamw and lion."
     )
+    parametrization: Literal["standard", "ntk"] = Field(
+        default="standard",
+        description="How far the weights of each layer move: ntk divides their learning rate by the square root of the "
+        "layer's inputs, and with sgd, momentum and nesterov by their number, as if the layer multiplied weights of "
+        "size 1 by 1 / sqrt(inputs) (Jacot et al. 2018).",
+    )
+    bias_rate: Annotated[float, Field(ge=0.0, le=1000.0)] = Field(
+        default=1.0, description="Factor of the learning rate for biases."
+    )
+    input_scale_rate: Annotated[float, Field(ge=0.0, le=1000.0)] = Field(
+        default=1.0, description="Factor of the learning rate for the learned factors of inputs."
+    )
+
+    @property
+    def one_rate(self) -> bool:
+        """Whether all parameters have the same learning rate."""
+        return self.parametrization == "standard" and self.bias_rate == self.input_scale_rate == 1.0
 
     @model_validator(mode="after")
     def _optimizer_defaults(self) -> Self:

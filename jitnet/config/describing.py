@@ -38,7 +38,7 @@ def default_in_words(kind: type[CheckedConfig], field: str, *, typed: bool) -> s
     defaults = {
         name: optimizer.defaults[field] for name, optimizer in OPTIMIZERS.items() if field in optimizer.defaults
     }
-    shown = f"{info.default}"
+    shown = f"{info.default}" or "none"
     if typed and isinstance(info.default, tuple):
         shown = ",".join(map(str, info.default)) or "none"
     parts = [] if len(defaults) == len(OPTIMIZERS) else [shown]

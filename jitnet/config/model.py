@@ -79,9 +79,11 @@ class ModelConfig(CheckedConfig):
         default=False,
         description="Whether training learns a factor for each input, which the saved first layer's weights include.",
     )
-    init: Literal["he", "normal"] = Field(
+    init: Literal["he", "normal", "ntk"] = Field(
         default="he",
-        description="Start: He's N(0, 2/in_features) with zero biases, or N(0, 1) for weights and hidden biases.",
+        description="What the weights begin as: he is N(0, 2 / inputs of the layer) with zero biases; normal is "
+        "N(0, 1), with hidden biases from it too; ntk is N(0, 1 / inputs) in hidden layers, with biases from N(0, 1), "
+        "and zero in the last.",
     )
     output_bias: bool = Field(
         default=True, description="Whether the last layer's bias is trained; without it the bias stays zero."

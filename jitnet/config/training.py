@@ -66,7 +66,7 @@ class TrainConfig(OptimizerFields):
 
     epochs: Annotated[int, Field(ge=1, le=1_000_000)] = Field(default=10, description="Passes over the training data.")
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = Field(default=32, description="Samples per step.")
-    schedule: Literal["constant", "step", "exponential", "cosine", "one-cycle"] = Field(
+    schedule: Literal["constant", "step", "exponential", "cosine", "one-cycle", "coslog4"] = Field(
         default="one-cycle", description="How the learning rate changes, step by step."
     )
     warmup: Annotated[float, Field(ge=0.0)] = Field(
@@ -112,6 +112,11 @@ class TrainConfig(OptimizerFields):
         default="accuracy",
         description="What early stopping watches on the held-out data; where targets are numbers always the loss.",
     )
+    keep: Literal["best", "latest-best", "last"] = Field(
+        default="best",
+        description="Which epoch's parameters a run ends with, by the held-out data: best, of equally good epochs the "
+        "first; latest-best, of these the latest; last, the last epoch's, however good.",
+    )
     target_accuracy: Annotated[float, Field(ge=0.0, le=100.0)] = Field(
         default=0.0,
         description="Stop once this accuracy, in percent, is reached on held-out or else on test data; 0 is off.",
@@ -147,6 +152,11 @@ class TrainConfig(OptimizerFields):
         if hidden and len(rates) not in (0, 1, hidden):
             each = f", or one for each of the {hidden} hidden layers" if hidden > 1 else ", for the one hidden layer"
             raise UsageError.of_fields(f"<dropout> has {len(rates)} rates; give one{each}")
+        if self.gave("input_scale_rate") and not shape.input_scale:
+            raise UsageError.of_fields(
+                f"<input_scale_rate> is {self.input_scale_rate:g}, with no learned factors of inputs; set "
+                "<input_scale> too, or leave it out"
+            )
         if self.class_weight and LOSSES[shape.loss].target == "label":
             raise UsageError.of_fields(
                 f"<class_weight> is {self.class_weight}, and the targets are yes/no labels, not classes; leave it out, "
@@ -185,8 +195,8 @@ class TrainConfig(OptimizerFields):
                 f"<patience> is {self.patience}, with no held-out data to watch; set <val_split>, 0.1 for example"
             )
         check_only_with(self, ONLY_WITH)
-        if self.gave("monitor") and not self.val_split:
-            raise ValueError(
-                f"<monitor> is {self.monitor}, with no held-out data to watch; set <val_split>, 0.1 for example"
-            )
+        for name in ("monitor", "keep"):
+            if self.gave(name) and not self.val_split:
+                found = f"<{name}> is {getattr(self, name)}"
+                raise ValueError(f"{found}, with no held-out data to watch; set <val_split>, 0.1 for example")
         return self

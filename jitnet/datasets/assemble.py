@@ -38,7 +38,7 @@ from jitnet.datasets.weights import check_weights
 from jitnet.errors import DataError
 from jitnet.tables.preparation import Preparation
 
-__all__ = ["Parts", "assemble", "from_arrays", "hold_out", "prepared"]
+__all__ = ["Parts", "assemble", "from_arrays", "hold_out", "nearly_all_differ", "prepared"]
 
 CHUNK_VALUES = 1 << 20
 LEVEL_TOLERANCE = 1e-4
@@ -316,13 +316,19 @@ def _notice(data: RawData, train: Split, classes: Sequence[str] | None, task: st
 
 def _classes_notice(data: RawData, train: Split, classes: Sequence[str] | None) -> str:
     """A notice where nearly every row has a different class, as when the label is in another column; else ""."""
-    found = len(np.unique(train.labels))
-    if data.train is None or classes is not None or len(train) < FEW_ROWS or found <= len(train) / 2:
+    if data.train is None or classes is not None or not (found := nearly_all_differ(train.labels)):
         return ""
-    where = data.train.labels_from
+    return f"{data.train.labels_from}: {found}{data.labels_hint}"
+
+
+def nearly_all_differ(labels: np.ndarray) -> str:
+    """That nearly every row has a different class, in words; "" where that is not so, or there are few rows."""
+    found = len(np.unique(labels))
+    if len(labels) < FEW_ROWS or found <= len(labels) / 2:
+        return ""
     return (
-        f"{where}: nearly every row has a different class, {found:,} classes in {len(train):,} rows; expected labels "
-        f"that many rows share{data.labels_hint}"
+        f"nearly every row has a different class, {found:,} classes in {len(labels):,} rows; expected labels that many "
+        "rows share"
     )
 
 

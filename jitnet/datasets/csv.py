@@ -96,7 +96,7 @@ def _pieces(file: TextIO, path: Path) -> Iterator[tuple[list[str], np.ndarray]]:
     if not start:
         return
     sample = "\n".join(line for _, line in start)
-    separator = separator_of(sample.encode(), SEPARATORS)
+    separator = separator_of(sample.encode(), SEPARATORS) or ","
     n_values = len(_cut(start[0][1], separator)[1].split(separator)) if separator in start[0][1] else 0
     if not n_values:
         raise DataError(

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from jitnet.config import TARGETS
+from jitnet.datasets.assemble import nearly_all_differ
 from jitnet.datasets.dataset import Dataset, Given, Scaling, Split, held_out_rows
 from jitnet.datasets.labels import resolve
 from jitnet.datasets.raw import Raw, RawData, TaskAdvice
@@ -72,9 +73,13 @@ def from_table(
     names, outcomes = _resolved(table, test_table, roles, outcome, classes, advice)
 
     decisions = _decided(table, roles, why, outcome, choice) if why else []
+    if outcome.target == "class" and classes is None and (found := nearly_all_differ(outcomes[0])):
+        decisions.append(f"{_where(table, roles)}: {found}")
     every = np.arange(len(table))
     rows, test_rows = every, None if test_table is None else np.arange(len(test_table))
-    if test_table is None and held_out and len(table) >= LEAST_ROWS:
+    if test_table is None and held_out and len(table) < LEAST_ROWS:
+        decisions.append(f"{table.source}: has {len(table)} rows, too few to hold some out to test on")
+    elif test_table is None and held_out:
         held = held_out_rows(_split(table, every, outcomes[0], roles, None), held_out, SEED)
         decisions.append(_held_out(table, roles, held, outcome.target != "number"))
         rows, test_rows = np.flatnonzero(~held), np.flatnonzero(held)
@@ -176,7 +181,8 @@ def _decided(table: Table, roles: Roles, why: str, outcome: Outcome, choice: Cho
     names = ", ".join(repr(name) for name in roles.targets)
     what = TARGETS[outcome.target]
     several = "target is" if len(roles.targets) == 1 else "targets are"
-    line = f"{table.source}: the {several} {names}, {why}, predicted as {what}: {outcome.reason}"
+    read = f", read with {table.dialect}" if table.dialect else ""
+    line = f"{table.source}{read}: the {several} {names}, {why}, predicted as {what}: {outcome.reason}"
     last = table.names[-1]
     by_place = not choice.targets and roles.targets == table.names[:1]
     if by_place and outcome.target == "number" and last not in roles.names and looks_like_classes(table, last):

@@ -192,8 +192,8 @@ def load(
     """
     check_arguments(
         "load(name_or_path, test_data)",
-        name_or_path=(name_or_path, (str, Path, Table, type(None), *_kind_of_frame(name_or_path))),
-        test_data=(test_data, (str, Path, Table, type(None), *_kind_of_frame(test_data))),
+        name_or_path=(name_or_path, (str, Path, type(None), *_kind_of_table(name_or_path))),
+        test_data=(test_data, (str, Path, type(None), *_kind_of_table(test_data))),
     )
     choice = Choice(target, group, time, weight, tuple(ignore))
     if is_table(name_or_path, choice, preparation):
@@ -223,8 +223,8 @@ def load(
     return dataclasses.replace(dataset, notice=notice) if notice else dataset
 
 
-def _kind_of_frame(value: object) -> tuple[type, ...]:
-    """The type of a DataFrame, of whatever library; nothing for what is none."""
+def _kind_of_table(value: object) -> tuple[type, ...]:
+    """The type of a table or a DataFrame, of whatever library; nothing for what is none."""
     return (type(value),) if hasattr(value, "columns") else ()
 
 

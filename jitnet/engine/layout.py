@@ -135,6 +135,7 @@ def _place_parameters(
             "walk": walk,
             "per_unit": per_unit,
             "squares_offset": 0 if per_unit else places.squares.take(-(-int(row.in_features) // LANES)),
+            "rate": 1,
         }
 
 

@@ -99,6 +99,7 @@ class ParameterRecord(Record, Protocol):
     walk: int  # a code of WALKS
     per_unit: int  # numbers of each unit, which follow each other for whole panels; 0 of a vector by inputs
     squares_offset: int  # of a vector by inputs, in squares: a number for each LANES of them
+    rate: float  # factor of the learning rate
 
 
 PARAMETER = record_type(ParameterRecord)

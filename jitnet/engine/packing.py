@@ -11,7 +11,7 @@ from jitnet.engine.kinds import KINDS
 from jitnet.engine.loop_records import ParameterRecord
 from jitnet.kernels.linear import from_panels, in_panels
 
-__all__ = ["pack", "pack_trained", "trained_key", "trained_values", "unpack", "unpack_trained"]
+__all__ = ["described", "pack", "pack_trained", "trained_key", "trained_values", "unpack", "unpack_trained"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -21,7 +21,7 @@ def pack(
 ) -> None:
     """Write parameters by their names in PyTorch, as "0.weight" (out, in) and "0.bias" (out,), into `params`. What a
     saved model has in other weights begins as it begins in a new network."""
-    for record, layer, name in _described(records, config):
+    for record, layer, name in described(records, config):
         if LAYERS[layer.kind].folded:
             values = np.full(layer.shapes[name], LAYERS[layer.kind].parameters[name], np.float32)
         else:
@@ -33,7 +33,7 @@ def trained_values(params: Floats, records: Records[ParameterRecord], config: Mo
     """Of each layer of the network the parameters by their names there, as new arrays in PyTorch's layout: as they are
     trained, nothing folded into others."""
     found: list[dict[str, Floats]] = [{} for _ in config.layers]
-    for record, layer, name in _described(records, config):
+    for record, layer, name in described(records, config):
         values, shape = params[record.offset : record.offset + record.count], layer.shapes[name]
         found[record.layer][name] = from_panels(values, shape[0]) if len(shape) == 2 else values[: shape[0]].copy()
     return found
@@ -53,7 +53,7 @@ def pack_trained(
     params: Floats, records: Records[ParameterRecord], config: ModelConfig, values: Mapping[str, Floats]
 ) -> None:
     """Write what `unpack_trained` returned into `params`."""
-    for record, layer, name in _described(records, config):
+    for record, layer, name in described(records, config):
         _write(params, record, values[trained_key(layer, name)])
 
 
@@ -69,7 +69,7 @@ def unpack(params: Floats, records: Records[ParameterRecord], config: ModelConfi
     return {layer.key(name): values[name] for layer, values in saved for name in layer.shapes}
 
 
-def _described(records: Records[ParameterRecord], config: ModelConfig) -> Iterator[tuple[ParameterRecord, Layer, str]]:
+def described(records: Records[ParameterRecord], config: ModelConfig) -> Iterator[tuple[ParameterRecord, Layer, str]]:
     """Each parameter's record, its layer, and its name there."""
     for record in records:
         layer = config.layers[record.layer]

@@ -178,7 +178,7 @@ def updates_late(shape: ModelConfig, config: TrainConfig) -> bool:
 
 def adds_directly(shape: ModelConfig, config: TrainConfig) -> bool:
     """Whether gradients, scaled by -learning rate, are added straight to the weights: a step of plain SGD."""
-    plain = OPTIMIZER_KERNELS[config.optimizer].plain and config.weight_decay == 0.0
+    plain = OPTIMIZER_KERNELS[config.optimizer].plain and config.weight_decay == 0.0 and config.one_rate
     return plain and not updates_late(shape, config)
 
 

@@ -7,17 +7,18 @@ import numpy as np
 import numpy.typing as npt
 
 from jitnet.compiler.reference import Struct
-from jitnet.compiler.signatures import make_record
-from jitnet.config import LOSSES, ModelConfig, TrainConfig
+from jitnet.compiler.signatures import Records, make_record
+from jitnet.config import LOSSES, OPTIMIZERS, Layer, ModelConfig, TrainConfig
 from jitnet.datasets.compressed import CompressedRows
 from jitnet.engine.allocation import allocate
 from jitnet.engine.arena import Buffer
 from jitnet.engine.costs import Sizes
 from jitnet.engine.layout import Layout
 from jitnet.engine.loop import load_loop, run_steps
-from jitnet.engine.loop_records import CALL, SETTINGS
+from jitnet.engine.loop_records import CALL, SETTINGS, ParameterRecord
 from jitnet.engine.operations import OPERATIONS
 from jitnet.engine.ownership import MEETINGS, SAMPLES_AT_A_TIME
+from jitnet.engine.packing import described
 from jitnet.engine.program import Line, Program, Step, adds_directly, on_data, updates_late
 from jitnet.engine.state import Data, Run, empty_run, no_data
 from jitnet.engine.step_clock import clock_for
@@ -63,7 +64,7 @@ def training_run(step: Step, layout: Layout, program: Program, n_steps: int, sch
     return empty_run()._replace(
         program=program.table(),
         layers=layout.layers,
-        parameters=layout.parameters,
+        parameters=_with_rates(layout.parameters, step),
         network=layout.network,
         partials=program.partials(layout),
         settings=settings,
@@ -79,6 +80,24 @@ def training_run(step: Step, layout: Layout, program: Program, n_steps: int, sch
         loss_numbers=np.array(shape.loss_numbers, np.float32),
         state=allocate(layout, optional=optional, marked_columns=marked, shares_marks=bool(settings.shares_marks)),
     )
+
+
+def _with_rates(records: Records[ParameterRecord], step: Step) -> Records[ParameterRecord]:
+    """The records of parameters, each with its factor of the learning rate."""
+    found = records.copy()
+    for record, layer, name in described(found, step.shape):
+        record.rate = _rate_factor(step.config, layer, name)
+    return found
+
+
+def _rate_factor(config: TrainConfig, layer: Layer, name: str) -> float:
+    if name == "bias":
+        return config.bias_rate
+    if layer.kind == "input_scale":
+        return config.input_scale_rate
+    if layer.kind == "linear" and config.parametrization == "ntk":
+        return float(layer.in_features ** (-0.5 if OPTIMIZERS[config.optimizer].normalises else -1.0))
+    return 1.0
 
 
 def placing(program: Program, *, average: bool) -> Program:

@@ -34,8 +34,8 @@ def _of_units(parameter, first, last):
 
 
 @helper
-def _update(run, batch, factor, first, last):
-    """Assigned parameters from their gradients, where these were not added to them directly."""
+def _update(run, batch, parameter, factor, first, last):
+    """Assigned numbers of a parameter from their gradients, where these were not added to them directly."""
     if run.settings.adds_directly:
         return
     state = run.state
@@ -46,7 +46,7 @@ def _update(run, batch, factor, first, last):
         state.first_moment,
         state.second_moment,
         batch.step + 1,
-        batch.rate,
+        batch.rate * parameter.rate,
         factor,
         first,
         last,
@@ -83,7 +83,7 @@ def update_weights(run, batch, layer, part, first, last):
             for o in range(first, last, panels):
                 begin = parameter.offset + o * this.in_features + first_input * PANEL
                 end = begin + (last_input - first_input) * panels
-                _update(run, batch, 1.0, begin, end)
+                _update(run, batch, parameter, 1.0, begin, end)
                 _average(run, begin, end)
 
 
@@ -95,7 +95,7 @@ def update_vectors(run, batch, layer, part, first, last):
         parameter = run.parameters[k]
         if parameter.walk != IN_PANELS:
             begin, end = _of_units(parameter, first, last)
-            _update(run, batch, 1.0, begin, end)
+            _update(run, batch, parameter, 1.0, begin, end)
             _average(run, begin, end)
 
 
@@ -132,7 +132,11 @@ def update_all(run, batch, layer, part, first, last):
     if run.settings.clip_norm > 0.0:
         factor = min(1.0, run.settings.clip_norm / (math.sqrt(sum_in_order(state.squares)) + 1e-6))
     begin, end = first * UPDATE_BLOCK, min(state.params.shape[0], last * UPDATE_BLOCK)
-    _update(run, batch, factor, begin, end)
+    for k in range(run.parameters.shape[0]):
+        parameter = run.parameters[k]
+        start, stop = max(begin, parameter.offset), min(end, parameter.offset + parameter.count)
+        if start < stop:
+            _update(run, batch, parameter, factor, start, stop)
     if run.settings.max_norm == 0.0:
         _average(run, begin, end)
 

@@ -7,6 +7,8 @@ step          peak * decay ** (whole reductions so far, one every `step_every` e
 exponential   peak * decay ** (epochs so far)
 cosine        from peak down to final, along half a cosine                       (Loshchilov and Hutter 2017)
 one-cycle     up from peak / 25 over the first 30%, down to final over the rest  (Smith and Topin 2019)
+coslog4       peak * (1 - cos(2 pi log2(1 + 15 t))) / 2: from 0 up to the peak and back four times, each time twice as
+              long                                                                 (Holzmüller et al. 2024)
 """
 
 import math
@@ -21,8 +23,8 @@ from jitnet.config import TrainConfig
 
 __all__ = ["SCHEDULES", "learning_rate", "learning_rates", "schedule_settings"]
 
-SCHEDULES = {"constant": 0, "step": 1, "exponential": 2, "cosine": 3, "one-cycle": 4}
-CONSTANT, STEP, EXPONENTIAL, COSINE, ONE_CYCLE = (np.int64(code) for code in SCHEDULES.values())
+SCHEDULES = {"constant": 0, "step": 1, "exponential": 2, "cosine": 3, "one-cycle": 4, "coslog4": 5}
+CONSTANT, STEP, EXPONENTIAL, COSINE, ONE_CYCLE, COSLOG4 = (np.int64(code) for code in SCHEDULES.values())
 
 _RISE = 0.3
 _START = 1.0 / 25.0
@@ -90,6 +92,8 @@ def learning_rate(settings, step):
         if share < _RISE:
             return _between(settings.peak * _START, settings.peak, share / _RISE)
         return _between(settings.peak, settings.final, (share - _RISE) / (1.0 - _RISE))
+    if settings.code == COSLOG4:
+        return settings.peak * (1.0 - math.cos(2.0 * math.pi * math.log2(1.0 + 15.0 * share))) / 2.0
     return settings.peak
 
 

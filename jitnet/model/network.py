@@ -105,6 +105,7 @@ class Model:
         _check_preparation(config, preparation)
         self.metadata = dict(metadata or {})
         self._learned: Scaling | None = None
+        self._learned_preparation: Preparation | None = None
         self._parameters = _first_parameters(config)
         self._learned_targets: Scaling | None = None
         self.set_parameters(weights, biases)
@@ -113,9 +114,9 @@ class Model:
     def create(cls, config: ModelConfig, dataset: Dataset | None = None, *, seed: int = 0) -> Self:
         """A network before training; names, image shape and scalings are the data set's.
 
-        Weights are drawn as `config.init` says (He et al. 2015), the same for a seed everywhere; biases are zero, but
-        for N(0, 1) hidden biases with init "normal". seed: a whole number from 0 to below 2^63, or UsageError. Raises
-        ModelError where the data set has other features or classes than the config.
+        Weights and biases are drawn as `config.init` says, the same for a seed everywhere. seed: a whole number from 0
+        to below 2^63, or UsageError. Raises ModelError where the data set has other features or classes than the
+        config.
         """
         check_arguments(
             "Model.create(config, dataset)",
@@ -128,9 +129,12 @@ class Model:
         weights, biases = [], []
         widths = config.widths
         for layer, (before, after) in enumerate(itertools.pairwise(widths)):
-            weight, bias = np.empty((after, before), np.float32), np.zeros((1, after), np.float32)
-            fill_normal(weight, math.sqrt(2.0 / before) if config.init == "he" else 1.0, np.uint64(seed), 2 * layer)
-            if config.init == "normal" and layer < len(config.hidden):
+            weight, bias = np.zeros((after, before), np.float32), np.zeros((1, after), np.float32)
+            is_hidden = layer < len(config.hidden)
+            deviation = {"he": math.sqrt(2.0 / before), "normal": 1.0, "ntk": math.sqrt(1.0 / before) * is_hidden}
+            if deviation[config.init] > 0.0:
+                fill_normal(weight, deviation[config.init], np.uint64(seed), 2 * layer)
+            if config.init != "he" and is_hidden:
                 fill_normal(bias, 1.0, np.uint64(seed), 2 * layer + 1)
             weights.append(weight)
             biases.append(bias[0])
@@ -192,14 +196,17 @@ class Model:
         """Whether a training on a data set finds the scaling and the preparation again: none has begun, and the caller
         chose no other."""
         same = self.scaling == dataset.scaling or self.scaling is self._learned
-        return not self.trained and same and (self.preparation is None) == (dataset.preparation is None)
+        prepares = self.preparation == dataset.preparation
+        prepares |= self.preparation is not None and self.preparation is self._learned_preparation
+        return not self.trained and same and prepares
 
     def learn_scaling(
         self, scaling: Scaling, image_shape: tuple[int, int] | None, preparation: Preparation | None = None
     ) -> None:
         """Take the scaling, the image shape and the preparation that the rows to train on show."""
         self.scaling = self._learned = scaling
-        self.image_shape, self.preparation = image_shape, preparation
+        self.image_shape = image_shape
+        self.preparation = self._learned_preparation = preparation
 
     def learns_targets(self, dataset: Dataset) -> bool:
         """The same of the scaling of targets that are numbers."""

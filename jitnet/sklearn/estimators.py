@@ -17,6 +17,7 @@ from jitnet.errors import DataError
 from jitnet.model import Model
 from jitnet.model.encoding import decode_targets
 from jitnet.sklearn.fitting import NetworkEstimator, Outcome
+from jitnet.sklearn.parameters import describe_parameters
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
 
@@ -24,24 +25,30 @@ _NO_LABELS = np.zeros(0, np.int64)
 
 
 class MLPClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
-    """A network for classes, one a row; or for several yes/no labels at once."""
+    """A network for classes, one a row; or for several yes/no labels at once.
+
+    X is an array of numbers, a CSR matrix, or a DataFrame with categories, dates and missing values as they are. It
+    need not be scaled. Fitted attributes: classes_, coefs_ and intercepts_ (arrays a layer, of the prepared inputs),
+    loss_curve_ (a mean loss an epoch), validation_scores_ (an accuracy an epoch, or None), n_iter_ (epochs),
+    n_features_in_, feature_names_in_, and model_, the `jitnet.Model`.
+    """
 
     _task = "classify"
 
     def __init__(
         self,
         hidden_layer_sizes: Any = (256, 256, 256),
-        activation: Any = "relu",
+        activation: Any = "selu",
         *,
         solver: Any = "adam",
         alpha: Any = 0.0,
         batch_size: Any = "auto",
         learning_rate_init: Any = "auto",
-        schedule: Any = "one-cycle",
-        max_iter: Any = 100,
+        schedule: Any = "coslog4",
+        max_iter: Any = 256,
         loss: Any = "auto",
         dropout: Any = 0.0,
-        label_smoothing: Any = 0.0,
+        label_smoothing: Any = 0.1,
         ema: Any = 0.0,
         class_weight: Any = None,
         early_stopping: Any = False,
@@ -178,21 +185,27 @@ class MLPClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
 
 
 class MLPRegressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
-    """A network for numbers, one or several a row."""
+    """A network for numbers, one or several a row, each standardised for training and predicted in its unit.
+
+    X is an array of numbers, a CSR matrix, or a DataFrame with categories, dates and missing values as they are. It
+    need not be scaled. Fitted attributes: coefs_ and intercepts_ (arrays a layer, of the prepared inputs), loss_curve_
+    (a mean loss an epoch, of the standardised targets), validation_scores_ (minus the loss of held-out rows an epoch,
+    or None), n_iter_ (epochs), n_outputs_, n_features_in_, feature_names_in_, and model_, the `jitnet.Model`.
+    """
 
     _task = "regress"
 
     def __init__(
         self,
         hidden_layer_sizes: Any = (256, 256, 256),
-        activation: Any = "relu",
+        activation: Any = "mish",
         *,
         solver: Any = "adam",
         alpha: Any = 0.0,
         batch_size: Any = "auto",
         learning_rate_init: Any = "auto",
-        schedule: Any = "one-cycle",
-        max_iter: Any = 100,
+        schedule: Any = "coslog4",
+        max_iter: Any = 256,
         loss: Any = "squared_error",
         huber_delta: Any = 1.0,
         quantiles: Any = (0.1, 0.5, 0.9),
@@ -292,3 +305,8 @@ class MLPRegressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+for _estimator in (MLPClassifier, MLPRegressor):
+    _listed = f"    Parameters, with their defaults:\n\n{describe_parameters(_estimator)}"
+    _estimator.__doc__ = f"{_estimator.__doc__}\n{_listed}\n    "

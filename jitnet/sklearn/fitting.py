@@ -1,7 +1,9 @@
 """What both estimators have in common: from X and y to a trained network, on from one, and to its outputs."""
 
+import copy
 import json
 import time
+import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
 from numbers import Integral
@@ -25,10 +27,10 @@ from jitnet.config import LOSSES, TASKS
 from jitnet.config.checking import quoted
 from jitnet.datasets import CompressedRows, Dataset, Scaling, Split
 from jitnet.datasets.dataset import held_out_rows
-from jitnet.errors import ModelError
+from jitnet.errors import ModelError, UsageError
 from jitnet.model import Model
 from jitnet.model.encoding import encode
-from jitnet.sklearn.inputs import Columns, Inputs, Rows, inputs_of_model, learn_inputs, n_rows, named, table_of
+from jitnet.sklearn.inputs import Columns, Inputs, Rows, inputs_of_model, learn_inputs, n_rows, named, notes, table_of
 from jitnet.sklearn.settings import check_number, loss_of, model_config, train_config, value_errors
 from jitnet.sklearn.threads import all_cores_after, threads_for
 from jitnet.tables import Table
@@ -130,9 +132,9 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
                 **self._special_fields(held_out is not None, once),
             )
             split = training.split(inputs(x, rows))
-            loss = self.model_.config.loss if goes_on else loss_of(self.get_params(deep=False), split.target)
+            loss = loss_of(self.get_params(deep=False), split.target)
             dataset = self._dataset(split, inputs, learned, loss)
-            model = self.model_ if goes_on else self._new_model(dataset, loss, seed)
+            model = self._same_model(loss) if goes_on else self._new_model(dataset, loss, seed)
             state = self._state if goes_on else None
             trained = self._train(Trainer(model, dataset, config, state=state, held_out=held_out), begun)
         self._note(
@@ -196,7 +198,10 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _learn_inputs(self, x: Any, rows: Rows, weights: Numbers | None) -> Inputs:
         if isinstance(x, Table):
-            return learn_inputs(x, rows, categorical=named(self.categorical_features, x.names))
+            inputs = learn_inputs(x, rows, categorical=named(self.categorical_features, x.names))
+            for note in notes(x, inputs):
+                warnings.warn(f"X: {note}", UserWarning, stacklevel=4)
+            return inputs
         if self.categorical_features is not None:
             raise ValueError("categorical_features: X is sparse; expected a DataFrame or a dense array")
         return learn_inputs(x, rows, weights, names=getattr(self, "feature_names_in_", None))
@@ -268,7 +273,36 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
     def _new_model(self, dataset: Dataset, loss: str, seed: int) -> Model:
         kind = "n_classes" if dataset.n_targets is None else "n_targets"
         sizes = {"in_features": dataset.in_features, kind: getattr(dataset, kind)}
-        return Model.create(model_config(self._task, self.get_params(deep=False), loss, **sizes), dataset, seed=seed)
+        config = model_config(self._task, self.get_params(deep=False), loss, **sizes)
+        first = Model.create(config, seed=seed)
+        return Model(
+            config,
+            first.weights,
+            first.biases,
+            class_names=dataset.class_names,
+            scaling=dataset.scaling,
+            metadata=first.metadata | {"data": dataset.name},
+            target_names=dataset.target_names,
+            target_scaling=dataset.target_scaling,
+            preparation=dataset.preparation,
+        )
+
+    def _same_model(self, loss: str) -> Model:
+        """A copy of the network, to train on: it stays what it is where that fails. UsageError where the parameters
+        describe another one now."""
+        config = self.model_.config
+        sizes = {"in_features": config.in_features, "n_classes": config.n_classes, "n_targets": config.n_targets}
+        wanted = model_config(
+            self._task, self.get_params(deep=False), loss, **{name: size for name, size in sizes.items() if size}
+        )
+        for field in ("hidden", "activation", "loss"):
+            now, then = getattr(wanted, field), getattr(config, field)
+            if now != then:
+                raise UsageError.of_fields(
+                    f"<{field}> is {now}, and the network that the training goes on with has {then}; set that, or fit "
+                    "a new estimator"
+                )
+        return copy.copy(self.model_)
 
     def _train(self, trainer: Trainer, begun: float) -> _Trained:
         limit = None if self.time_limit is None else check_number("time_limit", self.time_limit, 0.0, strictly=True)
@@ -337,7 +371,11 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         about = _about(model, path)
         made = cls(**{name: _from_record(value) for name, value in about.get("parameters", {}).items()})
         if not about:
+            config = model.config
+            made.set_params(hidden_layer_sizes=config.hidden, activation=config.activation, loss=config.loss)
             made._keep(model, inputs_of_model(model), made._learned_of_model(model), 0, None)
+            if model.preparation is not None:
+                made.feature_names_in_ = np.array([one.name for one in model.preparation.treatments], object)
             made._note([], None)
         else:
             learned = {name: _from_record(value) for name, value in about["learned"].items()}

@@ -25,7 +25,7 @@ from jitnet.model import Model
 from jitnet.tables import Table, table_from_frame, treatments
 from jitnet.tables import preparation as tables
 
-__all__ = ["Columns", "Inputs", "Rows", "inputs_of_model", "learn_inputs", "n_rows", "named", "table_of"]
+__all__ = ["Columns", "Inputs", "Rows", "inputs_of_model", "learn_inputs", "n_rows", "named", "notes", "table_of"]
 
 Rows = npt.NDArray[np.int64] | None
 """Row numbers, or None for all rows."""
@@ -299,6 +299,15 @@ def named(categorical: Any, names: Sequence[str]) -> tuple[str, ...]:
             shown = f"names of columns of X, or numbers from 0 to {len(names) - 1}"
             raise UsageError(f"categorical_features: expected {shown}, found {quoted(one)}")
     return tuple(chosen)
+
+
+def notes(table: Table, inputs: Inputs) -> list[str]:
+    """What a user should know of a table's columns: which are left out, and which have lost digits."""
+    found = [f"the column {quoted(column.name)} {note}" for column in table.columns for note in column.notes]
+    left = [] if inputs.preparation is None else inputs.preparation.treatments
+    return found + [
+        f"the column {quoted(one.name)} is {one.about}" for one in left if isinstance(one, treatments.LeftOut)
+    ]
 
 
 @dataclass

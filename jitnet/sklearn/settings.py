@@ -3,21 +3,32 @@
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from jitnet.config import LOSSES, OPTIMIZERS, ModelConfig, TrainConfig, build, check_whole_number, losses_for
+from jitnet.config import LOSSES, OPTIMIZERS, ModelConfig, TrainConfig, check_whole_number, losses_for, recipe
 from jitnet.config.checking import quoted
 from jitnet.errors import DataError, ModelError, UsageError
 
 __all__ = ["BATCH_SIZE", "check_number", "loss_of", "model_config", "train_config", "value_errors"]
 
-NETWORK: dict[str, dict[str, Any]] = {"classify": {}, "regress": {}}
-"""Fields of a `ModelConfig` that no parameter sets, by task."""
+Config = TypeVar("Config", ModelConfig, TrainConfig)
 
-TRAINING: dict[str, dict[str, Any]] = {"classify": {}, "regress": {}}
-"""Fields of a `TrainConfig` that no parameter sets, by task; those of an optimizer hold for that one alone."""
+RECIPE = "tabular"
+"""The recipe whose values are the estimators' defaults. It is tuned as a whole: what no parameter sets is its too."""
+
+_PARAMETERS_SET = {
+    "model": {"hidden", "activation"},
+    "train": {"epochs", "batch_size", "optimizer", "schedule", "learning_rate", "label_smoothing", "val_split", "keep"},
+}
+"""Fields of the recipe that parameters set; and the last two, which only an estimator that holds rows out could use."""
+
+
+def _rest(task: str, kind: str) -> dict[str, Any]:
+    """Fields of the recipe that no parameter sets. kind: "model" or "train"."""
+    return {name: value for name, value in recipe(RECIPE, task)[kind].items() if name not in _PARAMETERS_SET[kind]}
+
 
 BATCH_SIZE = 256
 """Samples of a batch where `batch_size` is "auto", at most."""
@@ -60,7 +71,7 @@ def model_config(task: str, parameters: Mapping[str, Any], loss: str, **sizes: i
     fields |= {"activation": parameters["activation"], "loss": loss}
     for name in LOSSES[loss].fields if loss in LOSSES else ():
         fields[name] = tuple(_plain(parameters[name])) if np.ndim(parameters[name]) else _plain(parameters[name])
-    return build(ModelConfig, {**NETWORK[task], **fields, **sizes}, _NAMES)
+    return _made(ModelConfig, {**_rest(task, "model"), **fields, **sizes})
 
 
 def train_config(
@@ -70,7 +81,7 @@ def train_config(
     solver, batch_size = parameters["solver"], _batch_size(parameters["batch_size"], samples)
     others = {
         name: value
-        for name, value in TRAINING[task].items()
+        for name, value in _rest(task, "train").items()
         if not any(name in other.hyperparameters for other in OPTIMIZERS.values())
         or (solver in OPTIMIZERS and name in OPTIMIZERS[solver].hyperparameters)
     }
@@ -87,12 +98,25 @@ def train_config(
     }
     if parameters["learning_rate_init"] != "auto":
         found["learning_rate"] = _plain(parameters["learning_rate_init"])
+    elif solver == (tuned := recipe(RECIPE, task)["train"])["optimizer"]:
+        found["learning_rate"] = tuned["learning_rate"]
     rates = parameters["dropout"]
     if np.ndim(rates) or rates != 0:
         found["dropout"] = tuple(_plain(rates)) if np.ndim(rates) else (_plain(rates),)
     if "label_smoothing" in parameters:
         found["label_smoothing"] = _plain(parameters["label_smoothing"])
-    return build(TrainConfig, {**found, **fields}, _NAMES)
+    return _made(TrainConfig, {**found, **fields})
+
+
+def _made(kind: type[Config], fields: dict[str, Any]) -> Config:
+    """A config of these fields; a UsageError names parameters."""
+    try:
+        return kind(**fields)
+    except UsageError as error:
+        field, _, rest = str(error).partition(":")
+        if error.marked or field not in _NAMES:
+            raise
+        raise UsageError(f"{_NAMES[field]}:{rest}") from None
 
 
 def _batch_size(batch_size: Any, samples: int) -> int:

@@ -6,7 +6,7 @@ from jitnet.errors import MissingExtra
 
 __all__ = ["arrow_modules"]
 
-INSTALL = "install it with: pip install 'jitnet[tables]', or pip install pyarrow"
+INSTALL = "install it with: pip install pyarrow"
 
 
 def arrow_modules(source: str) -> tuple[ModuleType, ModuleType, ModuleType]:

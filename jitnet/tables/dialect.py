@@ -17,10 +17,10 @@ The header, by comparing each cell of the first row with those below it. The fir
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from jitnet.config.checking import quoted
 from jitnet.errors import DataError
@@ -37,6 +37,7 @@ __all__ = [
     "is_header",
     "is_missing",
     "records",
+    "sample_of",
     "separator_of",
 ]
 
@@ -52,6 +53,9 @@ SEPARATORS = {
     " ": "spaces",
 }
 
+NO_SEPARATOR = "\x1e"
+"""In the place of one, for the only column of a text, whose cells may hold commas."""
+
 TARGET_NAMES = ("target", "label", "class", "y")
 
 MISSING = (
@@ -61,6 +65,9 @@ MISSING = (
 """Cells that mean that a value is missing, quoted or not."""
 
 SAMPLE_BYTES = 1 << 18
+SAMPLE_LINES = 10
+"""Lines that the first rows are looked for in, even where they have more bytes."""
+
 SAMPLE_ROWS = 500
 
 KNOWN = re.compile(
@@ -147,10 +154,10 @@ def decide(text: bytes, whole: bool, source: str, encoding: str) -> Dialect:
     text = text[declared.end() if declared else 0 :]
     if not text.strip():
         raise DataError(f"{source}: holds no rows; expected a table")
-    sample = text[:SAMPLE_BYTES]
-    if len(sample) < len(text) or not whole:
-        sample = sample[: sample.rfind(b"\n") + 1] or sample
-    separator = declared[1].decode() if declared else separator_of(sample)
+    sample = sample_of(text, whole)
+    if not sample:
+        raise DataError(f"{source}, line {skipped + 1}: is longer than {len(text) >> 20} MiB; expected rows of a table")
+    separator = (declared[1].decode() if declared else separator_of(sample)) or NO_SEPARATOR
     rows = first_rows(sample, separator)
     first = rows[0] if rows else []
     skipped += re.match(rb"(?: *\n)*", text)[0].count(b"\n")  # type: ignore[index]
@@ -165,19 +172,41 @@ def decide(text: bytes, whole: bool, source: str, encoding: str) -> Dialect:
     where = f"{source}, line {skipped + 1}"
     (width, n), *_ = Counter(len(row) for row in rows[1:] or rows).most_common(1)
     if width != len(names) and n > max(1, len(rows) // 2):
+        why = _why(names, [row for row in rows[1:] if len(row) == width])
         raise DataError(
             f"{where}: the header has {len(names)} name{'s' if len(names) > 1 else ''}, and rows below it have {width} "
-            f"fields; expected as many{'; the first names the rows, perhaps' if width == len(names) + 1 else ''}"
+            f"field{'s' if width > 1 else ''}; expected as many{why}"
         )
+    places: dict[str, int] = {}
     for at, name in enumerate(names):
         if not name:
             hint = "; every line ends with a separator, perhaps" if at == len(names) - 1 else ""
             hint = "; it is an index that pandas wrote, perhaps: leave it out with index=False" if at == 0 else hint
             raise DataError(f"{where}: column {at + 1} of the header has no name; expected one{hint}")
-        if name in names[:at]:
-            first_at = names.index(name) + 1
-            raise DataError(f"{where}: columns {first_at} and {at + 1} are both called {quoted(name)}; rename one")
+        if (first_at := places.setdefault(name, at)) < at:
+            raise DataError(f"{where}: columns {first_at + 1} and {at + 1} are both called {quoted(name)}; rename one")
     return Dialect(separator, True, names, skipped, encoding)
+
+
+def _why(names: Sequence[str], rows: list[list[str]]) -> str:
+    """Why a header may have another number of names than the rows have fields."""
+    if len(names) == 1:
+        return "; the line is not the header, perhaps: remove what is above that"
+    if len(rows[0]) != len(names) + 1:
+        return ""
+    is_empty = not any(row[-1].strip() for row in rows)
+    return f"; {'every row ends with a separator' if is_empty else 'the first of a row is its name'}, perhaps"
+
+
+def sample_of(text: bytes, whole: bool) -> bytes:
+    """The lines of a text's beginning by which its dialect is decided; whole: whether that is all of it."""
+    end = SAMPLE_BYTES
+    if text.count(b"\n", 0, end) < SAMPLE_LINES:  # long lines
+        end = len(text)
+        for line_end in islice(re.finditer(b"\n", text), SAMPLE_LINES):
+            end = line_end.end()
+    sample = text[:end]
+    return sample if whole and len(sample) == len(text) else sample[: sample.rfind(b"\n") + 1]
 
 
 def has_quoted_cells(text: bytes, separator: str) -> bool:
@@ -211,7 +240,7 @@ def first_rows(sample: bytes, separator: str) -> list[list[str]]:
 
 
 def separator_of(sample: bytes, candidates: Iterable[str] = SEPARATORS) -> str:
-    """The separator of a text by its first rows, see the rule of this module; a comma where none fits."""
+    """The separator of a text by its first rows, see the rule of this module; "" where none fits."""
     best, chosen = (False, 0.0, 0.0), ""
     for separator in candidates:
         if separator.encode() not in sample or not (rows := first_rows(sample, separator)):
@@ -225,7 +254,7 @@ def separator_of(sample: bytes, candidates: Iterable[str] = SEPARATORS) -> str:
         score = (agreeing >= 0.9, round(known, 6), agreeing)
         if not chosen or score > best:
             best, chosen = score, separator
-    return chosen or ","
+    return chosen
 
 
 def _is_known(cell: str) -> bool:

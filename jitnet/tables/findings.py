@@ -18,6 +18,9 @@ SAMPLED = 10_000
 """Rows that are looked at to judge how well a column tells the target."""
 NEARLY = 0.99
 """Share of the classes, or of the variance of numbers, that a column must tell on its own to be named."""
+GAINED = 0.9
+"""Share of the rows beyond the commonest class that a column must tell: where that class is nearly all, any column
+seems to tell the target."""
 LEAST_ROWS = 50
 ROWS_EACH = 20
 """Rows a value below which a column could tell the target by chance."""
@@ -103,19 +106,21 @@ def _digits(value: float) -> str:
 
 
 def _told(column: Column, rows: Values, outcomes: Values) -> float:
-    """The share of the target that a column tells by itself: of classes that are right where each of its values stands
-    for its commonest class, above what the commonest of all is; of numbers the share of their variance."""
+    """The share of the target that a column tells by itself: of classes the share that is right where each of its
+    values stands for its commonest class, 0 where the commonest of all is nearly as often right; of numbers the share
+    of their variance."""
     if len(rows) < LEAST_ROWS:
         return 0.0
     if outcomes.ndim == 1:
         _, classes = np.unique(outcomes, return_inverse=True)
         most = np.bincount(classes).max() / len(classes)
         codes = _codes(column, rows)
-        if codes is None or most > NEARLY:
+        if codes is None or most == 1.0:
             return 0.0
         table = np.zeros((int(codes.max()) + 1, int(classes.max()) + 1))
         np.add.at(table, (codes, classes), 1)
-        return float(table.max(axis=1).sum() / len(rows))
+        share = float(table.max(axis=1).sum() / len(rows))
+        return share if share - most >= GAINED * (1.0 - most) else 0.0
     return max(_told_of_numbers(column, rows, outcomes[:, k].astype(np.float64)) for k in range(outcomes.shape[1]))
 
 

@@ -43,7 +43,7 @@ class Form(Protocol):
         """What a user should know about how the cells were read so far."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Numbers:
     """Numbers with a decimal mark, and perhaps a mark between thousands.
 
@@ -112,7 +112,7 @@ class Numbers:
         return (f"{self._example} is read as {point}, with a decimal comma; a mark between thousands looks the same",)
 
 
-@dataclass
+@dataclass(slots=True)
 class Answers:
     """Two words for true and false, in any case."""
 
@@ -147,7 +147,7 @@ TIME = (
 WORDS_OF_ORDER = {"y": "year", "m": "month", "d": "day", "s": "year"}
 
 
-@dataclass
+@dataclass(slots=True)
 class Dates:
     """Dates of one order and separator, as "dms" with ".": 31.1.2024 or 31.1.24; a time may follow."""
 
@@ -241,7 +241,7 @@ def _offsets(zones: np.ndarray) -> np.ndarray:
     return np.array([known[zone] for zone in zones.tolist()], np.int64)
 
 
-@dataclass
+@dataclass(slots=True)
 class Words:
     """Any text. places: the code of each word so far, in the order in which they came."""
 

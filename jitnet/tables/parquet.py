@@ -8,7 +8,7 @@ from jitnet.config.checking import quoted
 from jitnet.errors import DataError
 from jitnet.tables.arrow import arrow_modules
 from jitnet.tables.opening import Source
-from jitnet.tables.table import Column, Table, column_of_integers
+from jitnet.tables.table import Column, Table, check_names, column_of_integers
 
 __all__ = ["is_parquet", "read"]
 
@@ -58,10 +58,8 @@ def read(source: Source) -> Table:
 def _check(schema: Any, source: str, n_rows: int) -> None:
     import pyarrow.types as types
 
-    for at, name in enumerate(schema.names):
-        if name in schema.names[:at]:
-            raise DataError(f"{source}: two columns are called {quoted(name)}; rename one")
-        kind = schema.types[at]
+    check_names(schema.names, source)
+    for name, kind in zip(schema.names, schema.types, strict=True):
         if types.is_nested(kind):
             raise DataError(f"{source}: column {quoted(name)} is nested ({kind}); expected one value in each row")
         if types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):

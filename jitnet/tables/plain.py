@@ -13,14 +13,14 @@ from itertools import chain
 from pathlib import Path
 
 from jitnet.datasets.files import reading
-from jitnet.tables.dialect import SAMPLE_BYTES, TARGET_NAMES, first_rows, is_header, is_missing, separator_of
+from jitnet.tables.dialect import TARGET_NAMES, first_rows, is_header, is_missing, sample_of, separator_of
 
 __all__ = ["TABLE_SUFFIXES", "looks_like_table"]
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 TABLE_SUFFIXES = (*TEXT_SUFFIXES, ".parquet", ".pq")
 
-PLAIN_SEPARATORS = ",;\t"
+PLAIN_SEPARATORS = (",", ";", "\t")
 
 NUMERIC = b'0123456789+-.eE" \r\n'
 
@@ -47,16 +47,17 @@ def looks_like_table(path: str | Path) -> bool:
 
 def _is_plain(path: Path) -> bool:
     with path.open("rb") as file:
-        start = file.read(SAMPLE_BYTES).removeprefix(codecs.BOM_UTF8)
+        start = file.read(BLOCK).removeprefix(codecs.BOM_UTF8)
         if not start.strip():
             return True
         if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, b"\x1f\x8b", b"PAR1")) or b"\0" in start:
             return False
-        sample = start.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        sample = sample if len(start) < SAMPLE_BYTES else sample[: sample.rfind(b"\n") + 1]
+        sample = sample_of(start.replace(b"\r\n", b"\n").replace(b"\r", b"\n"), len(start) < BLOCK - 3)
         separator = separator_of(sample)
+        if separator not in PLAIN_SEPARATORS:
+            return False
         rows = first_rows(sample, separator)
-        if separator not in PLAIN_SEPARATORS or not rows or len(rows[0]) < 2:
+        if not rows or len(rows[0]) < 2:
             return False
         has_header = is_header(rows[0], rows[1:])
         are_targets = [name.strip().lower() in TARGET_NAMES for name in rows[0]]

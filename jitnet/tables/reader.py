@@ -42,7 +42,7 @@ def read_table(
         in a Column. Such a column is read as that kind, or it is an error. The form is tried first; it may be "".
     progress: called with (name of the source, bytes read, bytes in all), again from the start where it is read again.
 
-    Raises DataError, with the line in the file where there is one, for whatever is not a table: see docs/table-files.md.
+    Raises DataError, with the line where there is one, for whatever is not a table: see docs/table-files.md.
     Raises MissingExtra without pyarrow.
     """
     opened = Source(source, progress)

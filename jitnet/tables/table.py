@@ -17,7 +17,20 @@ from jitnet.config.checking import quoted
 from jitnet.config.nearest import nearest
 from jitnet.errors import DataError
 
-__all__ = ["MOST_NAMED", "Column", "Kind", "Table", "column_of_integers", "column_of_words", "table_from_frame"]
+__all__ = [
+    "EXACT",
+    "MOST_NAMED",
+    "Column",
+    "Kind",
+    "Table",
+    "check_names",
+    "column_of_integers",
+    "column_of_words",
+    "listed",
+    "merged",
+    "rounding",
+    "table_from_frame",
+]
 
 Kind = Literal["number", "boolean", "date", "word"]
 
@@ -123,6 +136,15 @@ def listed(names: Sequence[str]) -> str:
     return shown if len(names) <= MOST_NAMED else f"{shown} and {len(names) - MOST_NAMED:,} more"
 
 
+def check_names(names: Sequence[str], source: str) -> None:
+    """Raise DataError where two columns have one name."""
+    known = set()
+    for name in names:
+        if name in known:
+            raise DataError(f"{source}: two columns are called {quoted(name)}; rename one")
+        known.add(name)
+
+
 def table_from_frame(frame: Any) -> Table:
     """Return the table that a pandas or polars DataFrame holds.
 
@@ -134,9 +156,7 @@ def table_from_frame(frame: Any) -> Table:
     names = [str(name) for name in frame.columns]
     if not names or not len(frame):
         raise DataError(f"{source}: holds no {'rows' if names else 'columns'}; expected one at least")
-    for at, name in enumerate(names):
-        if name in names[:at]:
-            raise DataError(f"{source}: two columns are called {quoted(name)}; rename one")
+    check_names(names, source)
     by_place = getattr(frame, "iloc", None)
     series = [frame[name] if by_place is None else by_place[:, at] for at, name in enumerate(frame.columns)]
     columns = tuple(_from_series(name, one, source) for name, one in zip(names, series, strict=True))

@@ -152,9 +152,8 @@ class Numbers(_Learned):
 
     @property
     def about(self) -> str:
-        return f"(x - {self.spread.centre:.6g}) / {self.spread.scale:.6g}, limited to ±3" + _about_missing(
-            self, "median"
-        )
+        centre, scale = (_shown(value) for value in (self.spread.centre, self.spread.scale))
+        return f"(x - {centre}) / {scale}, limited to ±3{_about_missing(self, 'median')}"
 
     def encoder(self, column: Column) -> Encoder:
         def encode(values: npt.NDArray[Any], out: npt.NDArray[np.float32]) -> None:
@@ -403,12 +402,29 @@ def as_kind(column: Column, kind: Kind, source: str) -> Column:
         return Column(column.name, kind, values)
     if kind == "word":
         return _as_words(column)
+    if column.kind == "word" and (found := _from_words(column, kind)) is not None:
+        return found
     row = int(np.flatnonzero(~column.missing)[0])
     wants = {"number": "numbers", "boolean": "true and false", "date": "dates"}[kind]
     raise DataError(
         f"{source}: the column {column.name!r} holds {_in_words(column, row)}; expected {wants}, as in the rows that "
         "the model was trained on"
     )
+
+
+def _from_words(column: Column, kind: Kind) -> Column | None:
+    """True and false, or dates, that a DataFrame has as words; None where some word is neither."""
+    words = [word.strip().lower() for word in column.words]
+    if kind == "boolean" and (set(words) <= {"true", "false"} or set(words) <= {"yes", "no"}):
+        values = np.array([*(word in ("true", "yes") for word in words), np.nan])
+        return Column(column.name, kind, values[column.values])
+    if kind == "date":
+        try:
+            dates = np.array([*column.words, "NaT"], "datetime64[us]")
+        except ValueError:
+            return None
+        return Column(column.name, kind, dates[column.values])
+    return None
 
 
 def _as_words(column: Column) -> Column:
@@ -430,6 +446,11 @@ def truth_words(column: Column) -> tuple[str, str]:
     """The words for false and true in a column, as its file has them."""
     true, _, false = column.form.partition("/")
     return (false, true) if false else ("false", "true")
+
+
+def _shown(value: float) -> str:
+    """A number in a sentence: a whole one with all its digits, another with six."""
+    return _written(value) if value.is_integer() else f"{value:.6g}"
 
 
 def _written(value: float) -> str:

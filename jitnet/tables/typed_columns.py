@@ -17,7 +17,7 @@ from jitnet.config.checking import quoted
 from jitnet.errors import DataError
 from jitnet.tables.forms import POINT, Form, Unfit, Words, candidates
 from jitnet.tables.growing import Growing
-from jitnet.tables.table import Column, Kind, merged, rounding
+from jitnet.tables.table import EXACT, Column, Kind, merged, rounding
 
 __all__ = ["TypedColumn"]
 
@@ -80,7 +80,8 @@ class TypedColumn:
         """Append an arrow array of stripped text, null where missing. first_row: the number of its first row."""
         while True:
             try:
-                self.form.read(cells[:PROBED])  # most forms that do not fit fail here, before they cost anything
+                if len(cells) > 2 * PROBED:
+                    self.form.read(cells[:PROBED])  # most forms that do not fit fail here, before they cost anything
                 values = self.form.read(cells)
                 break
             except Unfit as unfit:
@@ -182,10 +183,10 @@ def _exact(column: Column) -> Column | None:
     known: dict[float, int] = {}
     for place, value in enumerate(floats):
         other = known.setdefault(value, place)
-        if exact[other] != exact[place] and abs(value) >= 2**53:
+        if exact[other] != exact[place] and abs(value) >= EXACT:
             return replace(column, notes=(merged(column.words[other], column.words[place]),))
     inexact = [
-        word for word, one, other in zip(column.words, exact, floats, strict=True) if abs(one) > 2**53 and one != other
+        word for word, one, other in zip(column.words, exact, floats, strict=True) if abs(one) > EXACT and one != other
     ]
     values = np.append(np.array(floats), np.nan)[column.values]
     notes = (rounding(inexact[0], len(inexact)),) if inexact else ()

@@ -18,11 +18,12 @@ Floats = npt.NDArray[np.float32]
 
 class EarlyStopping:
     """Watches the reports for what the config names. reached: whether the last accuracy is the target accuracy or more.
-    best: the best epoch on held-out data, with its parameters."""
+    best: the epoch whose parameters to keep, as `keep` chooses it by the held-out data, with them; None where that is
+    the last."""
 
     def __init__(self, config: TrainConfig) -> None:
         self._config, self._monitor = config, config.monitor
-        self._best_score = -math.inf
+        self._best_score, self._improved = -math.inf, 0
         self.reached = not config.target_accuracy
         self.best: tuple[int, Mapping[str, Floats]] | None = None
 
@@ -32,12 +33,18 @@ class EarlyStopping:
         score = report.val_accuracy if self._monitor == "accuracy" else report.val_loss
         if score is not None:
             score = score if self._monitor == "accuracy" else -score
+            if config.keep != "last" and (score > self._best_score or self._is_later(score)):
+                self.best = report.epoch, model.parameters
             if score > self._best_score:
-                self._best_score, self.best = score, (report.epoch, model.parameters)
+                self._best_score, self._improved = score, report.epoch
         accuracy = report.watched_accuracy or 0.0
         self.reached = 100.0 * accuracy >= config.target_accuracy
         if config.target_accuracy and self.reached:
             return f"reached {accuracy:.2%} in epoch {report.epoch}"
-        if config.patience and self.best is not None and report.epoch - self.best[0] >= config.patience:
+        if config.patience and self._improved and report.epoch - self._improved >= config.patience:
             return f"no better {self._monitor} on the held-out data for {config.patience} epochs"
         return ""
+
+    def _is_later(self, score: float) -> bool:
+        """Whether the score is the best one again, and the latest such epoch is kept."""
+        return self._config.keep == "latest-best" and score == self._best_score

@@ -1,4 +1,5 @@
-"""Named recipes: each a TOML file in this folder, with a table `model` and a table `train` of fields."""
+"""Named recipes: each a TOML file in this folder, with a table `model` and a table `train` of fields. Those that hold
+for one task alone are in `classify.model`, `classify.train`, `regress.model` and `regress.train`."""
 
 import tomllib
 from importlib import resources
@@ -16,8 +17,9 @@ def recipe_names() -> list[str]:
     return sorted(entry.name.removesuffix(".toml") for entry in files if entry.name.endswith(".toml"))
 
 
-def recipe(name: str) -> dict[str, dict[str, Any]]:
-    """The tables `model` and `train` of a named recipe; UsageError lists the names where there is none."""
+def recipe(name: str, task: str = "classify") -> dict[str, dict[str, Any]]:
+    """The tables `model` and `train` of a named recipe, as a task needs them; UsageError lists the names where there is
+    no such recipe. task: "classify" or "regress"."""
     if name not in recipe_names():
         near = nearest(name, recipe_names())
         hint = f"; did you mean {near}?" if near else ""
@@ -26,6 +28,5 @@ def recipe(name: str) -> dict[str, dict[str, Any]]:
     tables = tomllib.loads(text)
     return {
         "about": {"text": tables.get("about", "")},
-        "model": tables.get("model", {}),
-        "train": tables.get("train", {}),
+        **{kind: tables.get(kind, {}) | tables.get(task, {}).get(kind, {}) for kind in ("model", "train")},
     }
