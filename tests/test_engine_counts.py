@@ -205,7 +205,7 @@ def data_lines() -> Iterator[tuple[str, tuple[Run, Line]]]:
 
     listed = compress(images(n), "images")
     data = no_data()._replace(indptr=listed.indptr, entries=listed.entries, entry_values=listed.values)
-    sizes = Sizes(n, INPUTS, entries=n * ENTRIES, bytes_per_input=4)
+    sizes = Sizes(n, INPUTS, entries=n * ENTRIES, bytes_per_input=4, compressed=True)
     run, line = data_line("drop_samples", sizes, order, data=data)
     run.call.has_bytes, run.settings.input_dropout = False, 0.3
     yield "drop_samples, compressed", (run, line)
