@@ -49,6 +49,7 @@ BY_HAND = {
     "activate_back": (120, 192),
     "update_weights": (40, 240),
     "update_vectors": (8, 48),
+    "place_weights": (0, 4 * 20),
     "norm": (48, 96),  # with the biases
     "update_all": (48, 288),
     "limit": (68, 160),
@@ -81,6 +82,7 @@ def test_an_operation_costs_what_it_is_counted_to(name):
         ("update_weights", {"average": True}, (100, 400)),
         ("update_vectors", {"average": True}, (20, 80)),
         ("update_all", {"average": True}, (120, 480)),
+        ("place_weights", {"average": True}, (0, 2 * 4 * 20)),
         ("limit", {"average": True}, (140, 160 + 160 + 48)),
         ("limit", {"average": True, "limited": False}, (72, 288)),
         ("update_weights", {"average": True, "update": 0, "update_bytes": 0}, (60, 240)),
