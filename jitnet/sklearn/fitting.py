@@ -295,7 +295,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         wanted = model_config(
             self._task, self.get_params(deep=False), loss, **{name: size for name, size in sizes.items() if size}
         )
-        for field in ("hidden", "activation", "loss"):
+        for field in ("hidden", "activation", "loss", *LOSSES[config.loss].fields):
             now, then = getattr(wanted, field), getattr(config, field)
             if now != then:
                 raise UsageError.of_fields(
@@ -406,13 +406,17 @@ def _scale(split: Split, scaling: str) -> Scaling | None:
         return None
     if not scaling:
         return Scaling()
-    targets, weights = split.targets, split.weights
+    # In units of a power of two near the largest: squares of huge and tiny targets are numbers too, to the same bits.
+    exponents = np.frexp(np.abs(split.targets).max(axis=0))[1]
+    targets, weights = np.ldexp(split.targets, -exponents), split.weights
     mean = np.average(targets, axis=0, weights=weights)
     if scaling == "by mean":
-        return Scaling(np.zeros(len(mean)), 1.0 / np.where(mean > 0.0, mean, 1.0))
-    deviation = np.sqrt(np.average((targets - mean) ** 2, axis=0, weights=weights))
-    varies = (targets.min(axis=0) < targets.max(axis=0)) & (deviation > 0.0)
-    return Scaling(mean, 1.0 / np.where(varies, deviation, 1.0))
+        offset, size = np.zeros(len(mean)), mean
+    else:
+        offset, size = mean, np.sqrt(np.average((targets - mean) ** 2, axis=0, weights=weights))
+        size[targets.min(axis=0) == targets.max(axis=0)] = 0.0
+    scale = np.ldexp(1.0 / np.where(size > 0.0, size, 1.0), np.where(size > 0.0, -exponents, 0))
+    return Scaling(np.ldexp(offset, exponents), scale)
 
 
 def _seed(random_state: Any) -> int:
