@@ -343,3 +343,12 @@ def test_a_training_that_goes_on_cannot_have_another_loss(loss, changed):
     model.set_params(**changed)
     with pytest.raises(ValueError, match=f"{next(iter(changed))} is .*fit a new estimator"):
         model.fit(X, Y)
+
+
+@pytest.mark.parametrize("about", ["[]", "3", '{"parameters": {}, "learned": {}}', '{"parameters": {"nope": 1}}'])
+def test_a_damaged_file_of_an_estimator_is_named(about, tmp_path):
+    model = MLPClassifier(**SMALL).fit(X, Y)
+    model.model_.metadata["estimator"] = about
+    model.model_.save(tmp_path / "damaged.safetensors")
+    with pytest.raises(jitnet.ModelError, match=r"damaged\.safetensors: its metadata have an estimator that was not"):
+        MLPClassifier.load(tmp_path / "damaged.safetensors")

@@ -369,6 +369,16 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
             other = "MLPRegressor" if model.config.task == "regress" else "MLPClassifier"
             raise ModelError(f"{path}: its network predicts {TASKS[model.config.task]}; load it with {other}.load")
         about = _about(model, path)
+        try:
+            return cls._of(model, about)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"{path}: its metadata have an {ABOUT} that was not written by it ({error}); save the estimator again"
+            ) from None
+
+    @classmethod
+    def _of(cls, model: Model, about: Mapping[str, Any]) -> Self:
+        """An estimator of a network and of what `save` wrote beside it."""
         made = cls(**{name: _from_record(value) for name, value in about.get("parameters", {}).items()})
         if not about:
             config = model.config

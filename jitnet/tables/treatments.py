@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from jitnet.config.checking import quoted
 from jitnet.errors import DataError
@@ -210,6 +210,12 @@ class Words(_Learned):
     words: tuple[str, ...]
     rare: tuple[str, ...] = ()
     unseen: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len({*self.words, *self.rare}) < len(self.words) + len(self.rare):
+            raise ValueError(f"the column {self.name!r} has one word twice")
+        return self
 
     @classmethod
     def learn(cls, column: Column, rows: npt.NDArray[Any]) -> Self:
