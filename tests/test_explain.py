@@ -299,7 +299,8 @@ def test_any_number_of_threads_is_shown_whatever_the_cores(explained, monkeypatc
     assert document["threads"] == threads
     assert (note in document["threads_reason"]) == (threads > 2)
     assert all(len(line["owners"]) == line["parts"] <= threads for line in document["lines"])
-    assert max(line["parts"] for line in document["lines"]) == min(threads, 2048 // PARTIAL_UNITS)
+    most, groups = max(line["parts"] for line in document["lines"]), 2048 // PARTIAL_UNITS
+    assert most == threads if threads <= groups else groups < most < threads  # more in pieces than there are groups
 
 
 def test_more_threads_than_cores_are_shown_and_do_not_train(planned):

@@ -239,7 +239,7 @@ BAD = {
     "random_state": (-1, "random_state: expected a whole number from 0 .*, found -1"),
     "time_limit": ("1 h", "time_limit: expected a number above 0, found '1 h'"),
     "eval_set": (3, r"eval_set: expected a pair \(X, y\), found 3"),
-    "categorical_features": (["q"], "categorical_features: expected names of columns .*, found 'q'"),
+    "categorical_features": (["q"], "categorical_features: expected a list of names of columns .*, found 'q'"),
 }
 
 
@@ -316,3 +316,39 @@ def test_the_page_names_every_parameter_and_its_program_runs(capsys):
     assert (same_bits, same_again) == ("True", "True")
     assert quantiles.startswith("[[")
     assert more.endswith("]]")
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "poisson"])
+@pytest.mark.parametrize("factor", [2.0**600, 2.0**-600, 2.0**-1000])
+def test_huge_and_tiny_targets_are_learned_as_any_others(factor, loss):
+    targets = np.abs(X[:, :2])
+    plain = MLPRegressor(**SMALL | {"loss": loss}).fit(X, targets)
+    scaled = MLPRegressor(**SMALL | {"loss": loss}).fit(X, targets * factor)
+    assert same(plain, scaled)
+    np.testing.assert_array_equal(scaled.predict(X), plain.predict(X) * factor)
+
+
+@pytest.mark.parametrize("values", [(-1, 1), (1, 2)])
+def test_labels_other_than_0_and_1_are_refused(values):
+    labels = np.where(X[:, :2] > X[:, :2].mean(axis=0), values[1], values[0])
+    with pytest.raises(ValueError, match="expected 0 and 1"):
+        MLPClassifier(**SMALL).fit(X, labels)
+
+
+@pytest.mark.parametrize(
+    ("loss", "changed"), [("quantile", {"quantiles": (0.2, 0.5, 0.7)}), ("huber", {"huber_delta": 5.0})]
+)
+def test_a_training_that_goes_on_cannot_have_another_loss(loss, changed):
+    model = MLPRegressor(**SMALL | {"warm_start": True, "loss": loss}).fit(X, Y)
+    model.set_params(**changed)
+    with pytest.raises(ValueError, match=f"{next(iter(changed))} is .*fit a new estimator"):
+        model.fit(X, Y)
+
+
+@pytest.mark.parametrize("about", ["[]", "3", '{"parameters": {}, "learned": {}}', '{"parameters": {"nope": 1}}'])
+def test_a_damaged_file_of_an_estimator_is_named(about, tmp_path):
+    model = MLPClassifier(**SMALL).fit(X, Y)
+    model.model_.metadata["estimator"] = about
+    model.model_.save(tmp_path / "damaged.safetensors")
+    with pytest.raises(jitnet.ModelError, match=r"damaged\.safetensors: its metadata have an estimator that was not"):
+        MLPClassifier.load(tmp_path / "damaged.safetensors")

@@ -228,3 +228,9 @@ def test_a_dataframe_of_numbers_is_an_array_with_names():
     named = pandas.DataFrame(X, columns=["a", "b", "c", "d"])
     first, second = MLPClassifier(**SMALL).fit(named, Y), MLPClassifier(**SMALL).fit(X, Y)
     np.testing.assert_array_equal(first.predict_proba(named), second.predict_proba(X))
+
+
+@pytest.mark.parametrize("wrong", [5, "x0", True, [99], [True], [[0]], [0.5]])
+def test_columns_that_are_no_list_of_columns_are_named(wrong):
+    with pytest.raises(ValueError, match="categorical_features: expected a list of names"):
+        MLPClassifier(**SMALL | {"categorical_features": wrong}).fit(np.arange(40.0).reshape(20, 2) % 3, [0, 1] * 10)

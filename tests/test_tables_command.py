@@ -331,3 +331,38 @@ def test_info_of_a_column_that_is_not_there(call, folder):
     assert (code, out) == (1, "")
     assert "has no column 'rentt'" in err
     assert "'rent'" in err
+
+
+def test_identifiers_are_predicted_beside_as_they_are_written(call, folder, tmp_path):
+    known = sample_rows(folder)[:4]
+    for flats in (["007", "7", "9007199254740993", "1e3"], ["1", "20", "9007199254740993", "9007199254740992"]):
+        rows = [{**row, "flat": flat} for row, flat in zip(known, flats, strict=True)]
+        path = written(tmp_path / "rows.csv", rows)
+        assert [row["flat"] for row in rows_of(call("predict", folder / "rent", path).out)] == flats
+        document = json.loads(call("predict", folder / "rent", path, "--json").out)
+        assert [str(row["flat"]) for row in document["predictions"]] == flats
+        assert {type(row["flat"]) for row in document["predictions"]} == {str if "007" in flats else int}
+
+
+def test_a_row_without_a_line_end_is_a_row(call, folder, tmp_path):
+    whole = written(tmp_path / "whole.csv", sample_rows(folder)[:1])
+    (tmp_path / "cut.csv").write_text(whole.read_text().rstrip("\r\n"))
+    expected = call("predict", folder / "rent", whole).out
+    assert len(rows_of(expected)) == 1
+    assert call("predict", folder / "rent", tmp_path / "cut.csv").out == expected
+
+
+def test_a_cell_of_another_kind_is_named_with_its_line(call, folder, tmp_path):
+    rows = [{**row} for row in sample_rows(folder)[:300]]
+    rows[200]["area"] = "large"
+    code, out, err = call("predict", folder / "rent", written(tmp_path / "rows.csv", rows))
+    assert (code, out) == (1, "")
+    assert "rows.csv, line 202, column 'area': holds 'large'; expected a number" in " ".join(err.split())
+
+
+def test_groups_and_times_are_not_both_held_out_by(call, folder):
+    code, _, err = call(
+        "train", "--data", folder / "sample.csv", "--target", "rent", "--group", "agent", "--time", "listed"
+    )
+    assert code == 2
+    assert "--group and --time are two ways to hold rows out" in " ".join(err.split())

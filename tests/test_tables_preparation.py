@@ -343,3 +343,9 @@ def test_what_is_skipped_is_no_feature():
     found = table(numbers("x", [1.0, 2.0, 3.0]), numbers("y", [1.0, 2.0, 4.0]))
     assert learn(found, skip=["y"]).feature_names == ("x",)
     assert replace(found, columns=found.columns[:1]).names == ("x",)
+
+
+def test_a_preparation_with_a_word_twice_is_refused():
+    text = '{"treatments": [{"kind": "word", "name": "town", "words": ["Oslo", "Rome"], "rare": ["Oslo"]}]}'
+    with pytest.raises(DataError, match="the column 'town' has one word twice"):
+        Preparation.from_json(text)

@@ -1,6 +1,7 @@
 """What `jitnet predict` writes for the rows of a table: predictions beside what identifies each row."""
 
 import io
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,15 +26,19 @@ __all__ = ["predict_rows"]
 ROWS_AT_ONCE = 32_768
 ENDINGS = {".csv": ",", ".tsv": "\t"}
 
+_WHOLE = re.compile(r"0|[1-9]\d{0,17}", re.ASCII)
+"""Whole numbers that are written again as they are."""
+
 
 class _Rows(NamedTuple):
     """The rows of a file. inputs: a function that makes what the model predicts from of some of them; identifier: the
-    column that names them; notices: what is to be said of the file."""
+    name of what names them; identities: a function that makes these names; notices: what is to be said of the file."""
 
     source: str
     n_rows: int
     inputs: "Callable[[npt.NDArray[np.int64]], npt.NDArray[Any]]"
-    identifier: "Column | None"
+    identifier: str
+    identities: "Callable[[npt.NDArray[np.int64]], list[Any]]"
     notices: list[str]
 
 
@@ -53,7 +58,7 @@ def predict_rows(network: "Model", source: str, out: Path | None, screen: "Conso
     for line in rows.notices:
         render.notice(screen.err, line)
     names, outputs = _outputs(network)
-    heads = [rows.identifier.name if rows.identifier is not None else "row", *names]
+    heads = [rows.identifier, *names]
     chunks = _chunks(network, rows, outputs)
     with render.compiling(screen):
         first = next(chunks, [])
@@ -86,7 +91,7 @@ def _of_table(network: "Model", source: str, progress: Callable[[str, int, int |
         with _reading_stdin():
             table = read_table(sys.stdin.buffer, kinds=preparation.kinds_needed)
     encode = preparation.encoder(table)
-    return _Rows(table.source, len(table), encode, _identifier(network, table), unused_notice(preparation, table))
+    return _Rows(table.source, len(table), encode, *_identities(network, table), unused_notice(preparation, table))
 
 
 def _plain(network: "Model", source: str) -> _Rows:
@@ -108,7 +113,7 @@ def _plain(network: "Model", source: str) -> _Rows:
     except UnicodeDecodeError:
         raise DataError(f"{source}: is not UTF-8 text; expected a CSV file") from None
     ignored = f"{source}: the first of {n_values + 1:,} columns is taken for the label, and ignored"
-    return _Rows(source, len(values), lambda rows: values[rows], None, [ignored] if labelled else [])
+    return _Rows(source, len(values), lambda rows: values[rows], "row", _numbers, [ignored] if labelled else [])
 
 
 @contextmanager
@@ -119,15 +124,25 @@ def _reading_stdin() -> Iterator[None]:
         raise DataError(f"standard input: cannot be read: {error.strerror or error}") from None
 
 
-def _identifier(network: "Model", table: "Table") -> "Column | None":
-    """The column that identified rows when the model was trained, where the table has it."""
-    from jitnet.tables.treatments import LeftOut
-
+def _identities(network: "Model", table: "Table") -> "tuple[str, Callable[[npt.NDArray[np.int64]], list[Any]]]":
+    """The name of what identifies rows, and a function that returns it of some: the values of the column that
+    identified them when the model was trained, as they are written; else their numbers."""
     assert network.preparation is not None
-    for treatment in network.preparation.treatments:
-        if isinstance(treatment, LeftOut) and treatment.identifies and treatment.name in table.names:
-            return table.column(treatment.name)
-    return None
+    name = network.preparation.identifier
+    if name is None or name not in table.names:
+        return "row", _numbers
+    column = table.column(name)
+    if column.kind != "word":  # of a file that has types itself
+        return name, lambda rows: _as_written(column, rows)
+    are_whole = all(_WHOLE.fullmatch(word) for word in column.words)
+    values = [*(int(word) if are_whole else word for word in column.words), ""]
+    return name, lambda rows: [values[code] for code in column.values[rows].tolist()]
+
+
+def _numbers(rows: "npt.NDArray[np.int64]") -> list[int]:
+    """The numbers of rows from 1."""
+    found: list[int] = (rows + 1).tolist()
+    return found
 
 
 def _outputs(network: "Model") -> "tuple[list[str], Callable[[npt.NDArray[Any]], list[list[Any]]]]":
@@ -167,16 +182,12 @@ def _chunks(
     for start in range(0, rows.n_rows, ROWS_AT_ONCE):
         chosen = np.arange(start, min(rows.n_rows, start + ROWS_AT_ONCE))
         columns = outputs(network.predict(rows.inputs(chosen)))
-        yield list(zip(_identities(rows.identifier, chosen), *columns, strict=True))
+        yield list(zip(rows.identities(chosen), *columns, strict=True))
 
 
-def _identities(column: "Column | None", rows: "npt.NDArray[np.int64]") -> list[Any]:
-    """What identifies rows: their values in a column, else their numbers from 1."""
-    if column is None:
-        return (rows + 1).tolist()
+def _as_written(column: "Column", rows: "npt.NDArray[np.int64]") -> list[Any]:
+    """The values of a column of numbers, dates or true and false."""
     values = column.values[rows]
-    if column.kind == "word":
-        return ["" if code < 0 else column.words[code] for code in values.tolist()]
     if column.kind == "number":
         return ["" if value != value else int(value) if value.is_integer() else value for value in values.tolist()]
     return [str(value) for value in values]

@@ -123,7 +123,10 @@ class MLPClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
     def _checked_y(self, y: Any) -> npt.NDArray[Any]:
         check_classification_targets(y)
         if type_of_target(y, input_name="y") == "multilabel-indicator":
-            return np.asarray(y.toarray() if hasattr(y, "toarray") else y)
+            labels = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
+            if not np.isin(labels, (0, 1)).all():
+                raise ValueError(f"y: holds {np.unique(labels)}; expected 0 and 1, where rows have several labels each")
+            return labels
         return column_or_1d(y, warn=True)
 
     def _learned(self, y: npt.NDArray[Any], classes: Any) -> dict[str, Any]:

@@ -295,7 +295,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         wanted = model_config(
             self._task, self.get_params(deep=False), loss, **{name: size for name, size in sizes.items() if size}
         )
-        for field in ("hidden", "activation", "loss"):
+        for field in ("hidden", "activation", "loss", *LOSSES[config.loss].fields):
             now, then = getattr(wanted, field), getattr(config, field)
             if now != then:
                 raise UsageError.of_fields(
@@ -369,23 +369,37 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
             other = "MLPRegressor" if model.config.task == "regress" else "MLPClassifier"
             raise ModelError(f"{path}: its network predicts {TASKS[model.config.task]}; load it with {other}.load")
         about = _about(model, path)
+        try:
+            return cls._of(model, about)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"{path}: its metadata have an {ABOUT} that was not written by it ({error}); save the estimator again"
+            ) from None
+
+    @classmethod
+    def _of(cls, model: Model, about: Mapping[str, Any]) -> Self:
+        """An estimator of a network and of what `save` wrote beside it."""
         made = cls(**{name: _from_record(value) for name, value in about.get("parameters", {}).items()})
+        return cls._fitted_as(made, model, about)
+
+    def _fitted_as(self, model: Model, about: Mapping[str, Any]) -> Self:
+        """Take a network and what a file says of its training; nothing where the command line wrote it."""
         if not about:
             config = model.config
-            made.set_params(hidden_layer_sizes=config.hidden, activation=config.activation, loss=config.loss)
-            made._keep(model, inputs_of_model(model), made._learned_of_model(model), 0, None)
+            self.set_params(hidden_layer_sizes=config.hidden, activation=config.activation, loss=config.loss)
+            self._keep(model, inputs_of_model(model), self._learned_of_model(model), 0, None)
             if model.preparation is not None:
-                made.feature_names_in_ = np.array([one.name for one in model.preparation.treatments], object)
-            made._note([], None)
+                self.feature_names_in_ = np.array([one.name for one in model.preparation.treatments], object)
+            self._note([], None)
         else:
             learned = {name: _from_record(value) for name, value in about["learned"].items()}
             names = learned.pop("feature_names_in_", None)
             if names is not None:
-                made.feature_names_in_ = names
-            made._keep(model, inputs_of_model(model, about["inputs"]), learned, about["seed"], None)
-            made._note(about["loss_curve"], about["validation_scores"])
-        made.n_features_in_ = made._inputs.n_features
-        return made
+                self.feature_names_in_ = names
+            self._keep(model, inputs_of_model(model, about["inputs"]), learned, about["seed"], None)
+            self._note(about["loss_curve"], about["validation_scores"])
+        self.n_features_in_ = self._inputs.n_features
+        return self
 
     @abstractmethod
     def _learned_of_model(self, model: Model) -> dict[str, Any]:
@@ -406,13 +420,17 @@ def _scale(split: Split, scaling: str) -> Scaling | None:
         return None
     if not scaling:
         return Scaling()
-    targets, weights = split.targets, split.weights
+    # In units of a power of two near the largest: squares of huge and tiny targets are numbers too, to the same bits.
+    exponents = np.frexp(np.abs(split.targets).max(axis=0))[1]
+    targets, weights = np.ldexp(split.targets, -exponents), split.weights
     mean = np.average(targets, axis=0, weights=weights)
     if scaling == "by mean":
-        return Scaling(np.zeros(len(mean)), 1.0 / np.where(mean > 0.0, mean, 1.0))
-    deviation = np.sqrt(np.average((targets - mean) ** 2, axis=0, weights=weights))
-    varies = (targets.min(axis=0) < targets.max(axis=0)) & (deviation > 0.0)
-    return Scaling(mean, 1.0 / np.where(varies, deviation, 1.0))
+        offset, size = np.zeros(len(mean)), mean
+    else:
+        offset, size = mean, np.sqrt(np.average((targets - mean) ** 2, axis=0, weights=weights))
+        size[targets.min(axis=0) == targets.max(axis=0)] = 0.0
+    scale = np.ldexp(1.0 / np.where(size > 0.0, size, 1.0), np.where(size > 0.0, -exponents, 0))
+    return Scaling(np.ldexp(offset, exponents), scale)
 
 
 def _seed(random_state: Any) -> int:

@@ -293,10 +293,13 @@ def named(categorical: Any, names: Sequence[str]) -> tuple[str, ...]:
     found = np.asarray(categorical)
     if found.dtype == bool and found.shape == (len(names),):
         return tuple(name for name, chosen in zip(names, found.tolist(), strict=True) if chosen)
-    chosen = [names[one] if isinstance(one, int) and -len(names) <= one < len(names) else one for one in found.tolist()]
+    listed = found.tolist() if found.ndim == 1 and found.dtype != bool else [categorical]
+    chosen = [names[one] if type(one) is int and -len(names) <= one < len(names) else one for one in listed]
     for one in chosen:
-        if one not in names:
-            shown = f"names of columns of X, or numbers from 0 to {len(names) - 1}"
+        if one not in names or found.ndim != 1:
+            shown = (
+                f"a list of names of columns of X or of numbers from 0 to {len(names) - 1}, or a mask of all columns"
+            )
             raise UsageError(f"categorical_features: expected {shown}, found {quoted(one)}")
     return tuple(chosen)
 

@@ -202,9 +202,8 @@ def sample_of(text: bytes, whole: bool) -> bytes:
     """The lines of a text's beginning by which its dialect is decided; whole: whether that is all of it."""
     end = SAMPLE_BYTES
     if text.count(b"\n", 0, end) < SAMPLE_LINES:  # long lines
-        end = len(text)
-        for line_end in islice(re.finditer(b"\n", text), SAMPLE_LINES):
-            end = line_end.end()
+        ends = [line_end.end() for line_end in islice(re.finditer(b"\n", text), SAMPLE_LINES)]
+        end = ends[-1] if len(ends) == SAMPLE_LINES else len(text)
     sample = text[:end]
     return sample if whole and len(sample) == len(text) else sample[: sample.rfind(b"\n") + 1]
 

@@ -94,10 +94,17 @@ class Preparation(BaseModel):
         """The names of the columns that features are made of."""
         return tuple(treatment.name for treatment in self.treatments if treatment.feature_names)
 
+    @cached_property
+    def identifier(self) -> str | None:
+        """The name of the column that identifies rows, the first where there are several; None where there is none."""
+        return next((one.name for one in self.treatments if isinstance(one, LeftOut) and one.identifies), None)
+
     @property
     def kinds_needed(self) -> dict[str, tuple[Kind, str]]:
-        """The kinds of the needed columns alone, as rows to predict have them."""
-        return {name: kind for name, kind in self.kinds.items() if name in self.needed}
+        """The kinds of the needed columns alone, as rows to predict have them; and of the column that identifies rows,
+        which is read as it is written: 007 is not 7."""
+        kinds = {name: kind for name, kind in self.kinds.items() if name in self.needed}
+        return kinds if self.identifier is None else {self.identifier: ("word", ""), **kinds}
 
     def unused(self, table: Table) -> tuple[str, ...]:
         """The names of a table's columns that this preparation does not know."""

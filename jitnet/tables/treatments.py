@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from jitnet.config.checking import quoted
 from jitnet.errors import DataError
@@ -86,8 +86,8 @@ class _Learned(BaseModel):
 
         return silenced
 
-    def _never(self, column: Column, rows: npt.NDArray[Any]) -> tuple[int, ...]:
-        """The places of features that are 0 in all of some rows: nothing can be learned of them."""
+    def dead_features(self, column: Column, rows: npt.NDArray[Any]) -> tuple[int, ...]:
+        """Return the places of features that are 0 in all of some rows: nothing can be learned of them."""
         values, n_features = column.values[rows], len(self.feature_names)
         encode, shown = self.encoder(column), np.zeros(n_features, bool)
         for start in range(0, len(values), ROWS_AT_ONCE):
@@ -144,7 +144,7 @@ class Numbers(_Learned):
 
     def relearn(self, column: Column, rows: npt.NDArray[Any]) -> Self:
         again = self.model_copy(update={"spread": type(self).learn(column, rows).spread, "dead": ()})
-        return again.model_copy(update={"dead": again._never(column, rows)})
+        return again.model_copy(update={"dead": again.dead_features(column, rows)})
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -179,7 +179,7 @@ class Booleans(_Learned):
 
     def relearn(self, column: Column, rows: npt.NDArray[Any]) -> Self:
         again = self.model_copy(update={"fill": type(self).learn(column, rows).fill, "dead": ()})
-        return again.model_copy(update={"dead": again._never(column, rows)})
+        return again.model_copy(update={"dead": again.dead_features(column, rows)})
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -211,6 +211,12 @@ class Words(_Learned):
     rare: tuple[str, ...] = ()
     unseen: bool = False
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len({*self.words, *self.rare}) < len(self.words) + len(self.rare):
+            raise ValueError(f"the column {self.name!r} has one word twice")
+        return self
+
     @classmethod
     def learn(cls, column: Column, rows: npt.NDArray[Any]) -> Self:
         codes = column.values[rows]
@@ -228,7 +234,7 @@ class Words(_Learned):
 
     def relearn(self, column: Column, rows: npt.NDArray[Any]) -> Self:
         again = self.model_copy(update={"dead": ()})
-        return again.model_copy(update={"dead": again._never(column, rows)})
+        return again.model_copy(update={"dead": again.dead_features(column, rows)})
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -304,7 +310,7 @@ class Dates(_Learned):
         found = type(self).learn(column, rows)
         year = self.year and (found.year or Spread(centre=0.0, scale=0.0))
         again = self.model_copy(update={"days": found.days, "year": year, "dead": ()})
-        return again.model_copy(update={"dead": again._never(column, rows)})
+        return again.model_copy(update={"dead": again.dead_features(column, rows)})
 
     @property
     def feature_names(self) -> tuple[str, ...]:

@@ -53,6 +53,7 @@ class TypedColumn:
         self.values = _empty(self.form.kind)
         self.n_present = 0
         self.must_be_read_again = False
+        self.worst = -1, ""
 
     @property
     def form(self) -> Form:
@@ -97,12 +98,12 @@ class TypedColumn:
                 f"{self.where(row)}, column {quoted(self.name)}: {quoted(unfit.cell)} is not a finite number; "
                 "expected one within float64, or an empty cell where it is missing"
             )
+        self.worst = max(self.worst, (row, unfit.cell), key=lambda found: found[0])
         if len(self.forms) == 1:
+            row, cell = self.worst  # where the form that reads most cells ends: others fail at the first
             kind = EXPECTED[self.form.kind]
             where = f"{self.where(row)}, column {quoted(self.name)}"
-            raise DataError(
-                f"{where}: holds {quoted(unfit.cell)}; expected {kind}, or an empty cell where it is missing"
-            )
+            raise DataError(f"{where}: holds {quoted(cell)}; expected {kind}, or an empty cell where it is missing")
         del self.forms[0]
         if self.n_present:
             self.must_be_read_again = True
