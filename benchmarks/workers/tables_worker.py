@@ -124,46 +124,54 @@ class Jitnet:
 
     def fit(self, x: Any, y: np.ndarray) -> None:
         from jitnet.config import ModelConfig, TrainConfig, recipe
-        from jitnet.datasets import Dataset, Scaling, Split
-        from jitnet.datasets.targets import default_names, scale_targets
+        from jitnet.datasets import from_arrays
         from jitnet.model import Model
         from jitnet.training.trainer import Trainer
 
         is_classes = y.ndim == 1
         fields = recipe("tabular", "classify" if is_classes else "regress") if self.tabular else {}
         self.classes = np.unique(y) if is_classes else None
-        if not self.table.is_image:
-            self._learn(x)
-        inputs = self._inputs(x)
-        if is_classes:
-            labels, names = np.searchsorted(self.classes, y), tuple(map(str, self.classes))
-            kinds: dict[str, Any] = {"class_names": names}
-            split, sizes = Split(inputs, labels.astype(np.int64)), {"n_classes": len(names)}
-        else:
-            split, sizes = Split(inputs, np.zeros(0, np.int64), targets=y), {"n_targets": y.shape[1]}
-            kinds = {"class_names": (), "target_names": default_names(y.shape[1])}
-            kinds["target_scaling"] = scale_targets(y, "standardised")
-        scaling = Scaling(0.0, 1.0 / self.table.most) if self.table.is_image else Scaling()
-        data = Dataset("table", split, None, image_shape=None, scaling=scaling, source="benchmarks", **kinds)
-        shape = ModelConfig(in_features=inputs.shape[1], **sizes, **fields.get("model", {}))
+        self.is_sparse = not isinstance(x, np.ndarray)
+        data = from_arrays(x, y) if self.is_sparse else self._prepared(x, y)
+        sizes = {"n_classes": data.n_classes} if is_classes else {"n_targets": data.n_targets}
+        shape = ModelConfig(in_features=data.in_features, **sizes, **fields.get("model", {}))
         self.model = Model.create(shape, data, seed=self.seed)
         trainer = Trainer(self.model, data, TrainConfig(seed=self.seed, **fields.get("train", {})))
         trainer.prepare()
         trainer.clocked = False
         trainer.run()
 
+    def _prepared(self, x: np.ndarray, y: np.ndarray) -> Any:
+        """The data set of dense rows."""
+        from jitnet.datasets import Dataset, Scaling, Split
+        from jitnet.datasets.targets import default_names, scale_targets
+
+        if not self.table.is_image:
+            self._learn(x)
+        inputs = self._inputs(x)
+        if self.classes is not None:
+            labels, names = np.searchsorted(self.classes, y), tuple(map(str, self.classes))
+            kinds: dict[str, Any] = {"class_names": names}
+            split = Split(inputs, labels.astype(np.int64))
+        else:
+            split = Split(inputs, np.zeros(0, np.int64), targets=y)
+            kinds = {"class_names": (), "target_names": default_names(y.shape[1])}
+            kinds["target_scaling"] = scale_targets(y, "standardised")
+        scaling = Scaling(0.0, 1.0 / self.table.most) if self.table.is_image else Scaling()
+        return Dataset("table", split, None, image_shape=None, scaling=scaling, source="benchmarks", **kinds)
+
     def predict(self, x: Any) -> np.ndarray:
         found = self.model.predict(self._inputs(x))
         return found if self.classes is None else self.classes[found.argmax(axis=1)]
 
-    def _learn(self, x: Any) -> None:
-        if not isinstance(x, np.ndarray):
-            raise TypeError("takes no sparse rows here")
+    def _learn(self, x: np.ndarray) -> None:
         low, self.middle, high = np.quantile(x, (0.25, 0.5, 0.75), axis=0)
         spread = np.where(high > low, high - low, (x.max(axis=0) - x.min(axis=0)) / 2)
         self.factor = 1.0 / np.where(spread > 0, spread, np.inf)
 
-    def _inputs(self, x: Any) -> np.ndarray:
+    def _inputs(self, x: Any) -> Any:
+        if self.is_sparse:
+            return x
         if self.table.is_image:
             return np.require(x, requirements=["C", "W"])
         scaled = (x - self.middle) * self.factor
