@@ -83,10 +83,10 @@ def command(system: str, pythons: Mapping[str, str]) -> list[str]:
 
 
 class Worker:
-    """One system in a worker process, which is stopped except during a request."""
+    """One system in a worker process, which is stopped except during a request. timeout_s: for one request."""
 
-    def __init__(self, system: str, threads: int, pythons: Mapping[str, str]) -> None:
-        self.system, self.threads = system, threads
+    def __init__(self, system: str, threads: int, pythons: Mapping[str, str], timeout_s: float = TIMEOUT_S) -> None:
+        self.system, self.threads, self.timeout_s = system, threads, timeout_s
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed in close())
         try:
             self.process = subprocess.Popen(
@@ -110,7 +110,7 @@ class Worker:
             self.process.send_signal(signal.SIGCONT)
             pipe_in.write(json.dumps(message) + "\n")
             pipe_in.flush()
-            ready, _, _ = select.select([pipe_out], [], [], TIMEOUT_S)
+            ready, _, _ = select.select([pipe_out], [], [], self.timeout_s)
             line = pipe_out.readline() if ready else ""
         except BrokenPipeError:
             line = ""
@@ -127,7 +127,7 @@ class Worker:
         self.errors.seek(0)
         lines = [line for line in self.errors.read().splitlines() if line.strip()]
         self.close()
-        return lines[-1] if lines else f"the {self.system} worker ended or did not reply for {TIMEOUT_S} s"
+        return lines[-1] if lines else f"the {self.system} worker ended or did not reply for {self.timeout_s:g} s"
 
     def close(self) -> None:
         if self.process.poll() is None:

@@ -14,13 +14,12 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, median, stdev
-from typing import Any
 
-from harness import Worker, WorkerError, commit, cores, interleave, machine, machine_line
+from harness import Worker, WorkerError, commit, machine, machine_line
 
 SYSTEMS = {
     "jitnet": "jitnet, the default",
@@ -30,9 +29,8 @@ SYSTEMS = {
     "skorch": "skorch",
     "realmlp": "RealMLP-TD-S",
 }
-OTHERS = ("sklearn", "boosting", "skorch", "realmlp")
-LONG = ("tabular", "realmlp", "skorch")
-"""Systems with hundreds of epochs, which would take hours on the largest tables."""
+TIMEOUT_S = 3_600
+"""Seconds that a fit may take."""
 
 
 @dataclass(frozen=True)
@@ -48,17 +46,18 @@ class Set:
     systems: tuple[str, ...] = tuple(SYSTEMS)
 
 
-WITHOUT_LONG = tuple(system for system in SYSTEMS if system not in LONG)
+LARGE = ("jitnet", "tabular", "sklearn", "boosting")
+"""What fits a large table within an hour."""
 
 SETS = {
     each.name: each
     for each in (
         *(Set(name) for name in ("digits", "breast_cancer", "wine", "iris", "diabetes", "linnerud")),
-        Set("MNIST", most_splits=3, systems=("jitnet", "sklearn", "boosting", "skorch")),
+        Set("MNIST", most_splits=3, systems=(*LARGE, "skorch")),
         *(Set(f"1,000 × 20, {kind}", 1_000, 20, kind) for kind in ("classes", "numbers")),
         Set("10,000 × 20, classes", 10_000, 20, "classes", 5),
-        Set("100,000 × 50, classes", 100_000, 50, "classes", 3, WITHOUT_LONG),
-        Set("1,000,000 × 50, classes", 1_000_000, 50, "classes", 1, WITHOUT_LONG),
+        Set("100,000 × 50, classes", 100_000, 50, "classes", 3, LARGE),
+        Set("1,000,000 × 50, classes", 1_000_000, 50, "classes", 1, ("jitnet", "sklearn", "boosting")),
         Set("words, 20,000 × 50,000", 20_000, 50_000, "text", 3, ("jitnet", "sklearn")),
     )
 }
@@ -68,11 +67,13 @@ FIRST_FIT = "1,000 × 20, classes"
 
 @dataclass
 class Result:
-    """What a set's systems did: for each a list of what every fit was, split by split; failures: why one could not."""
+    """What a set's systems did: for each a list of what every fit was, split by split; failures: why one could not.
+    versions: of the packages that they had."""
 
     name: str
     fits: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
 
     def of(self, system: str, what: str) -> list[float]:
         return [fit[what] for fit in self.fits.get(system, [])]
@@ -93,15 +94,14 @@ def measure(found: Set, systems: Sequence[str], options: argparse.Namespace, dra
     for system in chosen:
         try:
             workers[system] = started(system, options)
+            result.versions |= workers[system].versions
         except WorkerError as error:
             result.failures[system] = str(error)
     splits = min(options.splits, found.most_splits)
     row = {"work": "fit", "set": found.name, "data": options.data, "quick": options.quick}
     row |= {"rows": found.rows, "features": found.features, "kind": found.kind}
 
-    def fit(system: str, split: int) -> float:
-        if system in result.failures:
-            return math.nan
+    def fit(system: str, split: int) -> None:
         try:
             worker = workers[system]
             worker.request(do="prepare", row=row | {"system": system, "split": split})
@@ -110,23 +110,20 @@ def measure(found: Set, systems: Sequence[str], options: argparse.Namespace, dra
         except WorkerError as error:
             result.failures[system] = str(error)
             result.fits.pop(system, None)
-        return 0.0
 
     for split in range(splits):
-        interleave({system: bound(fit, system, split) for system in workers}, 1, draw)
+        for system in draw.sample(list(workers), len(workers)):
+            if system not in result.failures:
+                fit(system, split)
     for worker in workers.values():
         worker.close()
     return result
 
 
-def bound(fit: Callable[[str, int], float], system: str, split: int) -> Callable[[], float]:
-    return lambda: fit(system, split)
-
-
 def started(system: str, options: argparse.Namespace) -> Worker:
     """A new process for a system; WorkerError where its interpreter cannot be started."""
     python = options.pythons.get(system)
-    return Worker("tables", 0, {"tables": python} if python else {})
+    return Worker("tables", 0, {"tables": python} if python else {}, TIMEOUT_S)
 
 
 def first_fits(systems: Sequence[str], options: argparse.Namespace, times: int) -> dict[str, list[float]]:
@@ -308,12 +305,14 @@ def main() -> None:
         print(f"{time.perf_counter() - began:6.0f} s  first fits", file=sys.stderr, flush=True)
         first = first_fits(options.peers, options, 1 if options.quick else 5)
     found = machine()
-    header = [machine_line(found), ", ".join(filter(None, [*versions(options), commit()]))]
+    versions = {name: version for result in results for name, version in result.versions.items()}
+    names = [f"{name} {version}" for name, version in sorted(versions.items())]
+    header = [machine_line(found), ", ".join(filter(None, [*names, commit()]))]
     header += ["A quick try on few rows and splits: no result."] if options.quick else []
     print("\n".join(header), as_text(results, first), sep="\n\n")
     if options.json:
         sets = [{"name": each.name, "fits": each.fits, "failures": each.failures} for each in results]
-        document = {"machine": found, "cores": cores(), "commit": commit(), "sets": sets, "first_fits": first}
+        document = {"machine": found, "versions": versions, "commit": commit(), "sets": sets, "first_fits": first}
         document |= {
             "targets": [
                 dict(zip(("target", "found", "verdict"), each, strict=True)) for each in verdicts(results, first)
@@ -322,19 +321,6 @@ def main() -> None:
         options.json.write_text(json.dumps(document, indent=1) + "\n")
     if options.markdown:
         options.markdown.write_text(as_markdown(results, first, header), encoding="utf-8")
-
-
-def versions(options: argparse.Namespace) -> list[str]:
-    """The packages that the systems' interpreters have, with their versions."""
-    merged: dict[str, Any] = {}
-    for system in options.peers:
-        try:
-            worker = started(system, options)
-        except WorkerError:
-            continue
-        merged |= worker.versions
-        worker.close()
-    return [f"{name} {version}" for name, version in sorted(merged.items())]
 
 
 if __name__ == "__main__":

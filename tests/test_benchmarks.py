@@ -642,7 +642,7 @@ def test_a_dip_is_a_point_below_a_better_one_with_fewer_units():
 
 def test_tables_fits_every_split_and_names_what_is_not_there(tmp_path):
     words = [sys.executable, str(BENCHMARKS / "tables.py"), "--quick", "--splits", "1", "--sets", "iris"]
-    words += ["--peers", "jitnet,sklearn,realmlp", "--python-of", f"realmlp={sys.executable}x"]
+    words += ["--peers", "jitnet,realmlp", "--python-of", f"realmlp={sys.executable}x"]
     words += ["--json", str(tmp_path / "all.json"), "--markdown", str(tmp_path / "all.md")]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, env=environment)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -301,3 +302,11 @@ def test_the_tabular_recipe_trains_either_task(call, tmp_path, target):
     assert found["model"]["activation"] == ("selu" if target == "classes" else "mish")
     assert found["train"]["label_smoothing"] == (0.1 if target == "classes" else 0.0)
     assert len(found["history"] if "history" in found else found["epochs"]) == 4
+
+
+def test_of_equal_epochs_the_summary_says_that_the_latest_is_kept(call, tmp_path):
+    options = ["--val-split", "0.2", "--lr", "0.000001", "--schedule", "constant", "--keep", "latest-best"]
+    result = call(*BASE, "--out", str(tmp_path / "run"), *options)
+    assert result.code == 0, result.err
+    assert re.search(r"best validation accuracy\s+\S+ in epoch 1\n", result.out)
+    assert re.search(r"kept\s+the weights of epoch 3, the latest as good on the held-out data", result.out)

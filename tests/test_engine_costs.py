@@ -49,6 +49,7 @@ BY_HAND = {
     "activate_back": (120, 192),
     "update_weights": (40, 240),
     "update_vectors": (8, 48),
+    "place_weights": (0, 4 * 20),
     "norm": (48, 96),  # with the biases
     "update_all": (48, 288),
     "limit": (68, 160),
@@ -81,11 +82,14 @@ def test_an_operation_costs_what_it_is_counted_to(name):
         ("update_weights", {"average": True}, (100, 400)),
         ("update_vectors", {"average": True}, (20, 80)),
         ("update_all", {"average": True}, (120, 480)),
+        ("place_weights", {"average": True}, (0, 2 * 4 * 20)),
         ("limit", {"average": True}, (140, 160 + 160 + 48)),
         ("limit", {"average": True, "limited": False}, (72, 288)),
         ("update_weights", {"average": True, "update": 0, "update_bytes": 0}, (60, 240)),
         # Gradients that are added to the weights are read too.
         ("backward_weight", {"update": 0}, (120, 4 * (15 + 12 + 40))),
+        ("backward_sparse", {"bytes_per_input": 4}, (48, 4 * (2 * 6 + 12 + 20) + 2 * 8 * 5 + 3 * 2 * 5)),
+        ("forward_sparse", {"bytes_per_input": 4}, (48, 4 * (2 * 6 + 12 + 4 + 12))),
         ("backward_sparse", {"update": 0, "markers": 1, "marked": 0}, (48, 4 * (6 + 12 + 2 * 12) + 8 * 5)),
         # Each of three parts marks all columns for itself.
         ("backward_sparse", {"markers": 3, "marked": 0}, (48, 4 * (6 + 12 + 20) + 3 * 8 * 5)),
@@ -98,6 +102,7 @@ def test_an_operation_costs_what_it_is_counted_to(name):
         ("add_partials", {"partial_sums": 1}, (0, 4 * (12 + 12))),
         # Floats are neither looked up nor turned into floats.
         ("gather", {"bytes_per_input": 4}, (0, 120)),
+        ("drop_samples", {"bytes_per_input": 4, "compressed": True}, (6, 12 * 6)),
         ("drop_samples", {"bytes_per_input": 4}, (15, 120)),
         # 2 x 3 pixels and 3 taps: random numbers for 4 x 5, blurred to 2 x 5 and then to 2 x 3, twice.
         ("augment", {"i": 6, "taps": 3, "height": 2, "width": 3}, (3 * (120 + 2 * (40 + 60 + 36)), 36)),

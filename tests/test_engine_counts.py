@@ -26,6 +26,7 @@ from jitnet.engine.operations import OPERATIONS
 from jitnet.engine.ownership import MEETINGS
 from jitnet.engine.prediction import Predictor
 from jitnet.engine.program import Line, Program, Step, evaluating, on_data, predicting, training
+from jitnet.engine.setup import placing
 from jitnet.engine.state import Run, empty_run, no_data, no_outputs
 from jitnet.kernels.activation import ACTIVATION_KERNELS, activation_backward, activation_forward
 from jitnet.kernels.augment import distortion_settings, scratch_size
@@ -158,7 +159,10 @@ def trained_so(name: str, widths: tuple[int, ...], options: dict[str, Any]) -> I
     loop = Loop(problem, BATCH, **options)
     step = loop.step._replace(density=ENTRIES / INPUTS, columns=COLUMNS / INPUTS)
     loop.engine_run.call.n_steps = 2
-    yield from counted(name, loop.engine_run, training(step, loop.layout))
+    program = training(step, loop.layout)
+    yield from counted(name, loop.engine_run, program)
+    averages = bool(loop.engine_run.settings.average_decay > 0.0)
+    yield from counted(f"{name}, placed", loop.engine_run, placing(program, average=averages))
     if "no hidden layer" in name:
         yield from counted(f"{name}, measured", loop.engine_run, evaluating(step, loop.layout))
 
@@ -205,7 +209,7 @@ def data_lines() -> Iterator[tuple[str, tuple[Run, Line]]]:
 
     listed = compress(images(n), "images")
     data = no_data()._replace(indptr=listed.indptr, entries=listed.entries, entry_values=listed.values)
-    sizes = Sizes(n, INPUTS, entries=n * ENTRIES, bytes_per_input=4)
+    sizes = Sizes(n, INPUTS, entries=n * ENTRIES, bytes_per_input=4, compressed=True)
     run, line = data_line("drop_samples", sizes, order, data=data)
     run.call.has_bytes, run.settings.input_dropout = False, 0.3
     yield "drop_samples, compressed", (run, line)
@@ -301,6 +305,7 @@ def test_what_is_counted_is_not_nothing(found: Counted) -> None:
     """Operations without arithmetic are those that are meant to have none."""
     without = {row.operation for row in found.rows if row.flop == 0}
     moving = {"mark", "add_partials", "count_entries", "list_entries", "list_inputs", "gather", "drop_samples"}
+    moving |= {"place_weights"}
     # A link without arithmetic leaves the outputs as they are.
     assert {row.case.split(", ")[1] for row in found.rows if row.operation == "link" and row.flop == 0} == {
         name for name, loss in LOSSES.items() if loss.link == "identity"

@@ -16,6 +16,9 @@ from jitnet.errors import UsageError
 ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "docs/library.md")
 
+UNTYPED = ("pandas", "scipy")
+"""What comes without types, and jitnet does without."""
+
 DATA = jitnet.load("digits")
 SHAPE = jitnet.ModelConfig(in_features=64, n_classes=10, hidden=(8,))
 MODEL = jitnet.Model.create(SHAPE, DATA)
@@ -86,8 +89,9 @@ def blocks(page: str) -> list[str]:
 @pytest.mark.parametrize("page", PAGES)
 def test_the_program_of_a_page_runs_and_prints_what_is_shown(page, tmp_path, monkeypatch, capsys):
     program = "\n".join(blocks(page))
-    if "import pandas" in program:
-        pytest.importorskip("pandas", reason="the page shows a table of pandas")
+    for name in UNTYPED:
+        if f"import {name}" in program:
+            pytest.importorskip(name, reason=f"the page shows {name}")
     monkeypatch.chdir(tmp_path)
     exec(compile(program, page, "exec"), {"__name__": "program"})
     printed = capsys.readouterr().out
@@ -99,7 +103,7 @@ def test_the_program_of_a_page_runs_and_prints_what_is_shown(page, tmp_path, mon
 def test_a_strict_type_checker_without_plugins_finds_nothing(tmp_path, pytestconfig):
     pytest.importorskip("mypy", reason="needs mypy")
     for page in PAGES:
-        known = [block for block in blocks(page) if "import pandas" not in block]  # which comes without types
+        known = [block for block in blocks(page) if not any(f"import {name}" in block for name in UNTYPED)]
         (tmp_path / f"{Path(page).stem.lower()}_page.py").write_text("\n".join(known), encoding="utf-8")
     cache = pytestconfig.cache.mkdir("mypy-of-pages")
     options = ["--strict", "--config-file=", "--follow-imports=silent", f"--cache-dir={cache}"]

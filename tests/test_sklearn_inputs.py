@@ -11,6 +11,7 @@ pytest.importorskip("sklearn")
 import scipy.sparse
 from sklearn.datasets import load_digits, load_iris
 
+from jitnet.datasets import CompressedRows
 from jitnet.sklearn import MLPClassifier, MLPRegressor
 from jitnet.sklearn.inputs import Numbers, Sparse, Stored, learn_inputs
 
@@ -105,6 +106,38 @@ def test_a_prediction_makes_nothing_as_large_as_its_rows():
     assert peak < rows.nbytes
 
 
+def test_a_sparse_matrix_is_never_made_dense(monkeypatch):
+    """Neither by SciPy nor by jitnet, in no training and no prediction."""
+    rng = np.random.default_rng(0)
+    x = scipy.sparse.random_array((300, 40_000), density=0.001, format="csr", rng=rng)
+    y = np.asarray(x[:, :20_000].sum(axis=1) > x[:, 20_000:].sum(axis=1))
+
+    def refused(*arguments, **options):
+        raise AssertionError("a sparse matrix was made dense")
+
+    for owner in (scipy.sparse.csr_array, scipy.sparse.csr_matrix, CompressedRows):
+        for name in ("toarray", "todense"):
+            monkeypatch.setattr(owner, name, refused, raising=False)
+    options = SMALL | {"max_iter": 5, "early_stopping": True}
+    model = MLPClassifier(**options).fit(x, y, sample_weight=rng.integers(0, 3, 300))
+    model.set_params(early_stopping=False, eval_set=(x[:50], y[:50])).fit(x, y)
+    model.partial_fit(x, y)
+    assert model.score(x, y) > 0.6
+    assert MLPRegressor(**SMALL | {"max_iter": 2}).fit(x, y.astype(float)).predict(x).shape == (300,)
+
+
+def test_sparse_rows_for_an_estimator_of_dense_ones():
+    """Centred values are made dense some rows at a time; those of images keep their zeros."""
+    model = MLPRegressor(**SMALL).fit(X, Y)
+    np.testing.assert_array_equal(model.predict(scipy.sparse.csr_array(X)), model.predict(X))
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 17, (90, 64)) * (rng.random((90, 64)) < 0.3)
+    model = MLPClassifier(**SMALL).fit(images, images[:, 0] > 3)
+    assert isinstance(model._inputs, Stored)
+    found = model.predict_proba(scipy.sparse.csr_array(images))
+    np.testing.assert_allclose(found, model.predict_proba(images), rtol=1e-6)
+
+
 @pytest.mark.parametrize("container", [scipy.sparse.csr_matrix, scipy.sparse.csr_array, scipy.sparse.coo_array])
 def test_sparse_matrices(container):
     rng = np.random.default_rng(0)
@@ -114,7 +147,7 @@ def test_sparse_matrices(container):
     assert isinstance(model._inputs, Sparse)
     assert model.score(container(x), y) > 0.9
     np.testing.assert_array_equal(model.predict_proba(container(x)), model.predict_proba(x))
-    assert (model._inputs(scipy.sparse.csr_array((3, 50))) == 0.0).all()
+    assert model._inputs(scipy.sparse.csr_array((3, 50))).density == 0.0
     with pytest.raises(ValueError, match="categorical_features: X is sparse"):
         MLPClassifier(**SMALL | {"categorical_features": [0]}).fit(container(x), y)
 

@@ -106,6 +106,10 @@ def test_the_task_may_be_chosen():
     made["target"] = np.arange(N) % 90
     data = load(made, task="classify")
     assert (data.task, data.n_classes) == ("classify", 90)
+    assert said(data, "predicted as classes: the task or the loss says so")
+    made["target"] = np.arange(N) + 215_000.67
+    with pytest.raises(DataError, match=r"the target 'target' is 215000\.67; expected the name of a class"):
+        load(made, task="classify")
     with pytest.raises(UsageError, match="there is no 'guess'"):
         load(made, task="guess")
 
@@ -257,6 +261,32 @@ def test_what_a_person_should_hear_of_is_said():
     data = load(made, target="price")
     assert said(data, "'flat' (an identifier", "'currency' (constant", "'empty' (only missing values)")
     assert said(data, "the column 'dollars' nearly tells the target by itself")
+    assert said(load(made, target=["weight", "price"]), "'dollars' nearly tells the target 'price' by itself")
+
+
+def test_times_decide_before_groups_which_rows_are_held_out_and_it_is_said():
+    data = load(frame(), target="price", time="listed", group="agent")
+    assert said(data, "the latest by 'listed'; rows of one 'agent' may be on both sides")
+    assert data.train.table.column("listed").values[data.train.rows].max() <= data.test.times.min()
+
+
+def test_labels_are_said_in_the_words_of_the_file(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text(
+        "x,a,b\n" + "".join(f"{k / 7},{('no', 'yes')[k % 2]},{('no', 'yes')[k % 3 == 0]}\n" for k in range(60))
+    )
+    assert said(load(path, target=["a", "b"]), "predicted as yes/no labels: their values are no and yes")
+
+
+def test_a_count_below_zero_is_named_with_its_line(tmp_path):
+    path = tmp_path / "counts.csv"
+    path.write_text("x,count\n" + "".join(f"{k / 7},{k % 30}\n" for k in range(60)) + "1.5,-2\n")
+    data = load(path, target="count", task="regress")
+    config = jitnet.ModelConfig(in_features=1, hidden=(4,), loss="poisson", n_targets=1)
+    with pytest.raises(
+        DataError, match=r"counts\.csv, line 62: the target 'count' is -2; expected numbers of 0 or more"
+    ):
+        jitnet.train(jitnet.Model.create(config, data, seed=0), data, jitnet.TrainConfig(epochs=1))
 
 
 def test_training_learns_and_predicts_raw_rows(tmp_path):

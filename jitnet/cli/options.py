@@ -155,7 +155,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         *(Field(TrainConfig, name, ("--" + name.replace("_", "-"),)) for name in HYPERPARAMETERS),
         Field(TrainConfig, "parametrization", ("--parametrization",)),
         Field(TrainConfig, "bias_rate", ("--bias-rate",)),
-        Field(TrainConfig, "input_scale_rate", ("--input-scale-rate",)),
+        Field(TrainConfig, "input_scale_rate", ("--input-scale-rate",), "Only with --input-scale."),
         Field(TrainConfig, "clip_norm", ("--clip-norm",)),
     ),
     "Schedule": (

@@ -181,8 +181,8 @@ def _decided(table: Table, roles: Roles, why: str, outcome: Outcome, choice: Cho
     names = ", ".join(repr(name) for name in roles.targets)
     what = TARGETS[outcome.target]
     several = "target is" if len(roles.targets) == 1 else "targets are"
-    read = f", read with {table.dialect}" if table.dialect else ""
-    line = f"{table.source}{read}: the {several} {names}, {why}, predicted as {what}: {outcome.reason}"
+    written = f" ({table.dialect})" if table.dialect else ""
+    line = f"{table.source}{written}: the {several} {names}, {why}, predicted as {what}: {outcome.reason}"
     last = table.names[-1]
     by_place = not choice.targets and roles.targets == table.names[:1]
     if by_place and outcome.target == "number" and last not in roles.names and looks_like_classes(table, last):
@@ -195,6 +195,8 @@ def _held_out(table: Table, roles: Roles, held: np.ndarray, stratified: bool) ->
     how = "at random, stratified by class" if stratified else "at random"
     if roles.time is not None:
         how = f"the latest by {roles.time!r}"
+        if roles.group is not None:
+            how += f"; rows of one {roles.group!r} may be on both sides"
     elif roles.group is not None:
         how = f"whole groups by {roles.group!r}"
     return (

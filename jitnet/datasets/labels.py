@@ -60,7 +60,9 @@ def resolve(data: RawData, classes: Sequence[str] | None) -> tuple[tuple[str, ..
         chosen = tuple(classes)
         return chosen, [match(labels, names, chosen, where) for labels, where in zip(values, wheres, strict=True)]
     if len(names) > MAX_CLASSES:
-        raise DataError(f"{wheres[0]}: has {len(names)} classes; jitnet takes at most {MAX_CLASSES}")
+        raise DataError(
+            f"{wheres[0]}: has {len(names):,} classes; expected {MAX_CLASSES:,} at most: labels that many rows share"
+        )
     if (values[0] == values[0][0]).all():
         all_are = "the only label is" if len(values[0]) == 1 else f"all {len(values[0])} labels are"
         raise DataError(

@@ -39,11 +39,11 @@ class Sizes(NamedTuple):
     gradient samples last. update, update_bytes: FLOP and bytes a parameter, 0 where the gradient is added straight to
     the weights. average: whether the operation keeps the moving average. limited: whether the norms of the layer's
     units are. between: whether a layer is between the linear one and the activation. more: the layer's parameters
-    beside weights and biases. bytes_per_input: bytes of an input as stored. markers: parts that each need the marks of
-    all columns. marked: vectors of samples that are marked for all parts, 0 where each marks them for itself. taps:
-    weights of the Gaussian that smooths distortions, height and width: of an image. loss, link: of the network's loss
-    and link. targets: numbers or labels of a sample, which may have several outputs each. weighted: whether samples
-    have weights.
+    beside weights and biases. bytes_per_input: bytes of an input as stored. compressed: whether only inputs are stored
+    that are not zero. markers: parts that each need the marks of all columns. marked: vectors of samples that are
+    marked for all parts, 0 where each marks them for itself. taps: weights of the Gaussian that smooths distortions,
+    height and width: of an image. loss, link: of the network's loss and link. targets: numbers or labels of a sample,
+    which may have several outputs each. weighted: whether samples have weights.
     """
 
     n: float
@@ -65,6 +65,7 @@ class Sizes(NamedTuple):
     between: bool = False
     more: float = 0.0
     bytes_per_input: float = 1.0
+    compressed: bool = False
     markers: float = 0.0
     marked: float = 0.0
     taps: float = 0.0

@@ -51,6 +51,7 @@ class SampleMaker:
             1,
             (images if self._has_bytes else features).shape[1],
             bytes_per_input=1.0 if self._has_bytes else 4.0,
+            compressed=isinstance(features, CompressedRows),
             taps=len(distortion.gaussian),
             height=height,
             width=width,

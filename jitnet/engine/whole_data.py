@@ -74,7 +74,7 @@ def augment(run, batch, layer, part, first, last):
 
 def _drop_samples_cost(s: Sizes) -> Cost:
     """Of compressed rows the columns are read, and the values."""
-    if s.entries:
+    if s.compressed:
         return Cost(s.entries, 12 * s.entries)
     return Cost(0 if s.bytes_per_input == 1 else s.n * s.i, 2 * s.bytes_per_input * s.n * s.i)
 

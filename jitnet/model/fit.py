@@ -57,9 +57,12 @@ def fitted(model: Model, split: Split, where: str) -> Split:
     targets = match_targets(names, model.target_names, split.targets, where)
     if LOSSES[model.config.loss].nonnegative and (targets < 0).any():
         row, column = (int(place) for place in np.argwhere(targets < 0)[0])
+        name = repr(model.target_names[column])
+        place = f"{where}: the target {name} of sample {row} (from 0)"
+        if split.table is not None and split.rows is not None:
+            place = f"{split.table.where(int(split.rows[row]))}: the target {name}"
         raise DataError(
-            f"{where}: the target {model.target_names[column]!r} of sample {row} (from 0) is {targets[row, column]:g}; "
-            f"expected numbers of 0 or more with the loss {model.config.loss}"
+            f"{place} is {targets[row, column]:g}; expected numbers of 0 or more with the loss {model.config.loss}"
         )
     return replace(split, targets=targets, target_names=model.target_names)
 

@@ -414,7 +414,9 @@ class TrainingView:
             pairs.append((f"best {split} {measure}", found))
             pairs.append((f"last {split} {measure}", last.in_words(last.watched)))
             if kept is not None:
-                pairs.append(("kept", f"the weights of epoch {kept}, the best on the held-out data"))
+                equal = any(r.epoch == kept and r.watched == best.watched for r in self._reports) and kept > best.epoch
+                which = "the latest as good" if equal else "the best"
+                pairs.append(("kept", f"the weights of epoch {kept}, {which} on the held-out data"))
             if final_test is not None:
                 found = Text(last.in_words(final_test[measure == "accuracy"]), style="bold green")
                 found.append(f", evaluated once{beside.get('test', '')}", style="not bold default")

@@ -59,8 +59,14 @@ def find(table: Table, preparation: Preparation, rows: Values, outcomes: Values 
                 continue
         else:
             found += _of_numbers(treatment, column, rows)
-        if outcomes is not None and (share := _told(column, sampled, outcomes[::step])) >= NEARLY:
-            about = f"nearly tells the target by itself ({100.0 * share:.1f}%): would it be known before the target is?"
+        if outcomes is None:
+            continue
+        shares = _told(column, sampled, outcomes[::step])
+        if (share := max(shares)) >= NEARLY:
+            which = f" {quoted(preparation.roles.targets[shares.index(share)])}" if len(shares) > 1 else ""
+            about = (
+                f"nearly tells the target{which} by itself ({100.0 * share:.1f}%): would it be known before that is?"
+            )
             found.append(Finding(column.name, "tells the target", about))
     return found
 
@@ -105,23 +111,23 @@ def _digits(value: float) -> str:
     return str(int(value)) if float(value).is_integer() and abs(value) < 1e16 else repr(float(value))
 
 
-def _told(column: Column, rows: Values, outcomes: Values) -> float:
-    """The share of the target that a column tells by itself: of classes the share that is right where each of its
+def _told(column: Column, rows: Values, outcomes: Values) -> list[float]:
+    """The share of each target that a column tells by itself: of classes the share that is right where each of its
     values stands for its commonest class, 0 where the commonest of all is nearly as often right; of numbers the share
     of their variance."""
     if len(rows) < LEAST_ROWS:
-        return 0.0
+        return [0.0]
     if outcomes.ndim == 1:
         _, classes = np.unique(outcomes, return_inverse=True)
         most = np.bincount(classes).max() / len(classes)
         codes = _codes(column, rows)
         if codes is None or most == 1.0:
-            return 0.0
+            return [0.0]
         table = np.zeros((int(codes.max()) + 1, int(classes.max()) + 1))
         np.add.at(table, (codes, classes), 1)
         share = float(table.max(axis=1).sum() / len(rows))
-        return share if share - most >= GAINED * (1.0 - most) else 0.0
-    return max(_told_of_numbers(column, rows, outcomes[:, k].astype(np.float64)) for k in range(outcomes.shape[1]))
+        return [share if share - most >= GAINED * (1.0 - most) else 0.0]
+    return [_told_of_numbers(column, rows, outcomes[:, k].astype(np.float64)) for k in range(outcomes.shape[1])]
 
 
 def _told_of_numbers(column: Column, rows: Values, targets: npt.NDArray[np.float64]) -> float:

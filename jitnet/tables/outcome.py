@@ -28,6 +28,7 @@ __all__ = [
 
 MOST_VALUES = 20
 """Different whole numbers up to which they are taken for classes."""
+AS_TASK = "the task or the loss says so"
 ROWS_EACH = 10
 """Rows a class, on average, below which whole numbers are taken for measured ones."""
 
@@ -85,10 +86,6 @@ def choose_roles(table: Table, choice: Choice) -> tuple[Roles, str]:
         for role, which in (("group", choice.group), ("time", choice.time), ("weight", choice.weight))
         if which is not None
     }
-    if "group" in one and "time" in one:
-        raise UsageError.of_fields(
-            "<group> and <time> are two ways to hold rows out: rows of one group together, or the latest; name one"
-        )
     ignored = tuple(_names(table, choice.ignore))
     uses = [*((name, "target") for name in targets), *((name, role) for role, name in one.items())]
     uses += [(name, "ignore") for name in ignored]
@@ -138,13 +135,14 @@ def _target_of(columns: Sequence[Column], task: str) -> tuple[str, str]:
     """What the targets are, a name in TARGETS, and why."""
     several = len(columns) > 1
     if task == "label" or (several and task == "classify"):
-        return "label", "as asked"
+        return "label", AS_TASK
     if task != "auto":
-        return ("number" if task == "regress" else "class"), "as asked"
+        return ("number" if task == "regress" else "class"), AS_TASK
     if not several:
         return _target_of_one(columns[0])
     if all(column.kind == "boolean" for column in columns):
-        return "label", "their values are true and false"
+        found = sorted({" and ".join(truth_words(column)) for column in columns})
+        return "label", f"their values are {any_of(found)}"
     return "number", "there are several"
 
 
@@ -211,8 +209,8 @@ def _labels(table: Table, column: Column) -> npt.NDArray[np.generic]:
     if broken.any() or np.abs(column.values).max() >= 2.0**53:
         row = int(broken.argmax() if broken.any() else np.abs(column.values).argmax())
         raise DataError(
-            f"{table.where(row)}: the target {column.name!r} is {column.values[row]:g}; expected the name of a class, "
-            "a word or a whole number"
+            f"{table.where(row)}: the target {column.name!r} is {float(column.values[row])!r}; expected the name of a "
+            "class, a word or a whole number"
         )
     return column.values.astype(np.int64)
 
