@@ -117,7 +117,7 @@ def test_one_rule_for_fitting_again(kind, more):
 def test_partial_fit_learns_classes_that_later_batches_bring():
     model = MLPClassifier(**SMALL)
     model.partial_fit(X[:50], Y[:50], classes=[0, 1, 2])
-    for _ in range(30):
+    for _ in range(60):
         for rows in (slice(0, 70), slice(70, 150)):
             model.partial_fit(X[rows], Y[rows])
     assert set(model.predict(X)) == {0, 1, 2}
@@ -353,3 +353,9 @@ def test_a_damaged_file_of_an_estimator_is_named(about, tmp_path):
     model.model_.save(tmp_path / "damaged.safetensors")
     with pytest.raises(jitnet.ModelError, match=r"damaged\.safetensors: its metadata have an estimator that was not"):
         MLPClassifier.load(tmp_path / "damaged.safetensors")
+
+
+@pytest.mark.parametrize("other", [None, 1])
+def test_classes_of_several_types_are_refused(other):
+    with pytest.raises(ValueError, match="y: holds values of several types; expected classes of one"):
+        MLPClassifier(**SMALL).fit(X, np.array(["a", other], object)[Y % 2])

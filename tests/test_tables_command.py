@@ -358,11 +358,3 @@ def test_a_cell_of_another_kind_is_named_with_its_line(call, folder, tmp_path):
     code, out, err = call("predict", folder / "rent", written(tmp_path / "rows.csv", rows))
     assert (code, out) == (1, "")
     assert "rows.csv, line 202, column 'area': holds 'large'; expected a number" in " ".join(err.split())
-
-
-def test_groups_and_times_are_not_both_held_out_by(call, folder):
-    code, _, err = call(
-        "train", "--data", folder / "sample.csv", "--target", "rent", "--group", "agent", "--time", "listed"
-    )
-    assert code == 2
-    assert "--group and --time are two ways to hold rows out" in " ".join(err.split())

@@ -264,6 +264,12 @@ def test_what_a_person_should_hear_of_is_said():
     assert said(load(made, target=["weight", "price"]), "'dollars' nearly tells the target 'price' by itself")
 
 
+def test_times_decide_before_groups_which_rows_are_held_out_and_it_is_said():
+    data = load(frame(), target="price", time="listed", group="agent")
+    assert said(data, "the latest by 'listed'; rows of one 'agent' may be on both sides")
+    assert data.train.table.column("listed").values[data.train.rows].max() <= data.test.times.min()
+
+
 def test_labels_are_said_in_the_words_of_the_file(tmp_path):
     path = tmp_path / "labels.csv"
     path.write_text(

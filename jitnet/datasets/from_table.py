@@ -195,6 +195,8 @@ def _held_out(table: Table, roles: Roles, held: np.ndarray, stratified: bool) ->
     how = "at random, stratified by class" if stratified else "at random"
     if roles.time is not None:
         how = f"the latest by {roles.time!r}"
+        if roles.group is not None:
+            how += f"; rows of one {roles.group!r} may be on both sides"
     elif roles.group is not None:
         how = f"whole groups by {roles.group!r}"
     return (

@@ -121,7 +121,10 @@ class MLPClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         return self.classes_[found.argmax(axis=1)]
 
     def _checked_y(self, y: Any) -> npt.NDArray[Any]:
-        check_classification_targets(y)
+        try:
+            check_classification_targets(y)
+        except TypeError:  # they cannot be sorted
+            raise ValueError("y: holds values of several types; expected classes of one, and none missing") from None
         if type_of_target(y, input_name="y") == "multilabel-indicator":
             labels = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
             if not np.isin(labels, (0, 1)).all():

@@ -86,10 +86,6 @@ def choose_roles(table: Table, choice: Choice) -> tuple[Roles, str]:
         for role, which in (("group", choice.group), ("time", choice.time), ("weight", choice.weight))
         if which is not None
     }
-    if "group" in one and "time" in one:
-        raise UsageError.of_fields(
-            "<group> and <time> are two ways to hold rows out: rows of one group together, or the latest; name one"
-        )
     ignored = tuple(_names(table, choice.ignore))
     uses = [*((name, "target") for name in targets), *((name, role) for role, name in one.items())]
     uses += [(name, "ignore") for name in ignored]
