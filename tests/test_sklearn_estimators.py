@@ -116,16 +116,56 @@ def test_one_rule_for_fitting_again(kind, more):
 
 def test_partial_fit_learns_classes_that_later_batches_bring():
     model = MLPClassifier(**SMALL)
-    model.partial_fit(X[:50], Y[:50], classes=[0, 1, 2])
-    for _ in range(60):
+    model.partial_fit(X[:100], Y[:100], classes=[0, 1, 2])  # its rows decide the scaling
+    for _ in range(30):
         for rows in (slice(0, 70), slice(70, 150)):
             model.partial_fit(X[rows], Y[rows])
     assert set(model.predict(X)) == {0, 1, 2}
     assert model.score(X, Y) > 2 / 3  # more than two classes alone could be
     with pytest.raises(ValueError, match=r"y: holds the class 7; expected the classes of the first call, \[0 1 2\]"):
         model.partial_fit(X, np.where(Y == 2, 7, Y))
+    with pytest.raises(ValueError, match=r"classes: found \[0 1\]; expected those of the first call, \[0 1 2\]"):
+        model.partial_fit(X, Y, classes=[1, 0])
+    model.partial_fit(X, Y, classes=[2, 1, 0])
     with pytest.raises(ValueError, match="partial_fit: early_stopping is True; expected False"):
         MLPClassifier(early_stopping=True).partial_fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "y", "message"),
+    [
+        (MLPClassifier, {"loss": "mse"}, Y, "loss: expected auto or cross_entropy, found 'mse'"),
+        (
+            MLPRegressor,
+            {"loss": "mse"},
+            Y,
+            "loss: expected auto, squared_error, absolute_error, huber, quantile or poisson, found 'mse'",
+        ),
+        (
+            MLPClassifier,
+            {"class_weight": "even"},
+            Y,
+            "class_weight: expected None, \"balanced\" or a dict of weights by class, found 'even'",
+        ),
+        (
+            MLPClassifier,
+            {"class_weight": {"a": 2.0}},
+            Y,
+            "class_weight: has weights of 'a'; expected classes of y, [0, 1, 2]",
+        ),
+        (MLPClassifier, {"class_weight": {1: -2.0}}, Y, "class_weight: expected a number of 0 or more, found -2.0"),
+        (
+            MLPRegressor,
+            {},
+            np.where(Y == 1, "cat", "7"),
+            "y: holds 'cat'; expected numbers, or MLPClassifier where these are classes",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_message_names_what_the_user_wrote(kind, options, y, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        kind(**SMALL | options).fit(X, y)
 
 
 def test_held_out_rows_choose_the_epoch_and_end_the_training():
@@ -234,7 +274,7 @@ BAD = {
     "batch_size": (0, "batch_size: expected a whole number from 1 to 1,000,000, found 0"),
     "learning_rate_init": (0.0, "learning_rate_init: expected a number above 0, .*, found 0.0"),
     "dropout": (1.0, "dropout: expected .*, found 1.0"),
-    "loss": ("hinge", "loss: expected cross-entropy, .*, found 'hinge'"),
+    "loss": ("hinge", "loss: expected auto or cross_entropy, found 'hinge'"),
     "schedule": ("adaptive", "schedule: expected constant, .*, found 'adaptive'"),
     "n_threads": (0, "n_threads: expected a whole number from 1 to 1,024, found 0"),
     "random_state": (-1, "random_state: expected a whole number from 0 .*, found -1"),
@@ -257,7 +297,7 @@ def test_data_that_cannot_be_learned_from_are_refused():
         MLPClassifier(**SMALL).fit(X, ["one"] * 150)
     with pytest.raises(ValueError, match=r"validation_fraction: expected a number above 0 and below 1, found 0"):
         MLPClassifier(**SMALL | {"early_stopping": True, "validation_fraction": 0}).fit(X, Y)
-    with pytest.raises(ValueError, match="could not convert string to float"):
+    with pytest.raises(ValueError, match="y: holds 'setosa'; expected numbers"):
         MLPRegressor(**SMALL).fit(X, KINDS)
     with pytest.raises(ValueError, match="infinity"):
         MLPRegressor(**SMALL).fit(np.where(X > 7, np.inf, X), Y)

@@ -165,6 +165,29 @@ def test_predict_in_a_pipe(call, folder, monkeypatch):
     assert call("predict", folder / "rent", "-").out == call("predict", folder / "rent", folder / "sample.csv").out
 
 
+def test_another_table_with_a_column_of_the_same_name_is_recognised(call, folder, tmp_path):
+    rows = written(tmp_path / "houses.csv", [{"town": "Oslo", "built": "02.10.2009"}] * 3)
+    code, _, err = call("predict", folder / "rent", rows)
+    assert code == 1
+    assert "houses.csv, line 2, column 'built': holds '02.10.2009'; expected a number" in err
+    assert "there is no column 'area' either: is it another table?" in err
+
+
+def test_quiet_predictions_and_their_notices(call, folder, tmp_path):
+    rows = written(tmp_path / "rows.csv", [row | {"pets": "no"} for row in sample_rows(folder)[:5]])
+    loud, quiet = call("predict", folder / "rent", rows), call("predict", folder / "rent", rows, "-q")
+    assert (quiet.code, quiet.out, quiet.err) == (0, loud.out, loud.err)
+    assert "ignored the column 'pets'" in quiet.err
+    assert call("predict", folder / "rent", rows, "--out", tmp_path / "found.csv", "-q").out == ""
+
+
+def test_a_mean_over_targets_in_several_units_is_none(call, folder):
+    options = ["--epochs", "1", "--hidden", "4", "--quiet", "--out", "both"]
+    assert call("train", "--data", folder / "sample.csv", "--target", "rent,rooms", *options).code == 0
+    mean = next(line for line in call("eval", "both").out.splitlines() if line.startswith("mean"))
+    assert [cell == "-" for cell in mean.split()[1:]] == [True, True, False, True]
+
+
 def test_predict_as_one_document(call, folder):
     document = json.loads(call("predict", folder / "week", folder / "sample.csv", "--json").out)
     assert len(document["predictions"]) == 600

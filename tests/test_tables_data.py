@@ -278,6 +278,11 @@ def test_labels_are_said_in_the_words_of_the_file(tmp_path):
     assert said(load(path, target=["a", "b"]), "predicted as yes/no labels: their values are no and yes")
 
 
+def test_classes_where_yes_and_no_are_needed_are_refused_with_the_loss_for_them():
+    with pytest.raises(DataError, match="expected yes and no, or 0 and 1, or the loss cross-entropy where these are"):
+        load(frame(), target="sold", task="label")
+
+
 def test_a_count_below_zero_is_named_with_its_line(tmp_path):
     path = tmp_path / "counts.csv"
     path.write_text("x,count\n" + "".join(f"{k / 7},{k % 30}\n" for k in range(60)) + "1.5,-2\n")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jitnet.cli.command import PICTURES, Command, expect_model
-from jitnet.cli.common import MODEL_HELP, Json, print_json
+from jitnet.cli.common import MODEL_HELP, Json, Quiet, print_json
 from jitnet.cli.rows import predict_rows
 from jitnet.errors import JitnetError, MissingExtra, ModelError, PictureError, UsageError
 
@@ -67,6 +67,7 @@ def predict(
         ),
     ] = 3,
     json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Predict what is in a picture, or the rows of a table.
 
@@ -83,7 +84,7 @@ def predict(
     from jitnet.pictures import load_pictures
     from jitnet.pictures.recognition import check_takes_pictures, recognise
 
-    screen = render.consoles(json)
+    screen = render.consoles(json, quiet)
     _check_arguments(model, files)
     network = Model.load(model)
     if network.preparation is not None or _is_plain_rows(network, files[0]):
@@ -104,7 +105,7 @@ def predict(
 
     def notice(text: str) -> None:
         notices.append(text)
-        render.notice(screen.err, text)
+        render.notice(render.make_console(sys.stderr), text)
 
     def refuse(name: str, error: JitnetError) -> None:
         errors.append((name, error))

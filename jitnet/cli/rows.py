@@ -56,7 +56,7 @@ def predict_rows(network: "Model", source: str, out: Path | None, screen: "Conso
     with render.downloads(screen) as progress:
         rows = _plain(network, source) if network.preparation is None else _of_table(network, source, progress)
     for line in rows.notices:
-        render.notice(screen.err, line)
+        render.notice(render.make_console(sys.stderr), line)
     names, outputs = _outputs(network)
     heads = [rows.identifier, *names]
     chunks = _chunks(network, rows, outputs)

@@ -68,8 +68,8 @@ def _range_of(column: "ColumnDescription", n_rows: int) -> str:
     """The range of numbers and dates, or the commonest words with their shares."""
     if not column.commonest:
         return column.low if column.low == column.high else f"{column.low} … {column.high}"
-    all_differ = column.commonest[0][1] == 1
-    shown = ", ".join(tied(word if all_differ else f"{word} {count / n_rows:.0%}") for word, count in column.commonest)
+    shares = [(word, f"{count / n_rows:.0%}") for word, count in column.commonest]
+    shown = ", ".join(tied(word if share == "0%" else f"{word} {share}") for word, share in shares)
     return shown if len(column.commonest) == column.distinct else f"{shown}, …"
 
 

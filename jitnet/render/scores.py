@@ -161,12 +161,12 @@ def _numbers_evaluation(
     console.print()
     shown_targets = result.targets[:MOST_TARGETS]
     of_all = [result] if count > 1 else []
-    rmse, mae = (
-        same_decimals([*(getattr(score, name) for score in shown_targets), *(getattr(one, name) for one in of_all)])
-        for name in ("rmse", "mae")
+    no_unit = ["-" for _ in of_all]  # a mean of numbers in several units has none
+    rmse, mae, bias = (
+        [*same_decimals([getattr(score, name) for score in shown_targets]), *no_unit]
+        for name in ("rmse", "mae", "bias")
     )
     r2 = [_share(value) for value in (*(score.r2 for score in shown_targets), *(one.r2 for one in of_all))]
-    bias = same_decimals([*(score.bias for score in shown_targets), *(one.bias for one in of_all)])
     names = [*(Text(score.name) for score in shown_targets), *(Text("mean", style="bold") for _ in of_all)]
     rows: list[list[Cell]] = [list(row) for row in zip(names, rmse, mae, r2, bias, strict=True)]
     more = count - len(shown_targets)

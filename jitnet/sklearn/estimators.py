@@ -18,6 +18,7 @@ from jitnet.model import Model
 from jitnet.model.encoding import decode_targets
 from jitnet.sklearn.fitting import NetworkEstimator, Outcome
 from jitnet.sklearn.parameters import describe_parameters
+from jitnet.sklearn.settings import check_number
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
 
@@ -100,6 +101,10 @@ class MLPClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         classes: all that later calls may bring, needed in the first call where its y lacks some.
         """
         self._check_partial()
+        if classes is not None and self.__sklearn_is_fitted__():
+            found = unique_labels(classes)
+            if not np.array_equal(found, self.classes_):
+                raise ValueError(f"classes: found {found}; expected those of the first call, {self.classes_}, or None")
         return self._fit(X, y, sample_weight, goes_on=self.__sklearn_is_fitted__(), once=True, classes=classes)
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
@@ -174,7 +179,21 @@ class MLPClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
             return None
         if y.ndim == 2:
             raise ValueError("class_weight: rows have several labels each; expected None, or one class a row")
-        weights: npt.NDArray[np.float64] = compute_sample_weight(self.class_weight, y)
+        if isinstance(self.class_weight, Mapping):
+            for weight in self.class_weight.values():
+                check_number("class_weight", weight, 0.0)
+        elif not (isinstance(self.class_weight, str) and self.class_weight == "balanced"):
+            raise ValueError(
+                'class_weight: expected None, "balanced" or a dict of weights by class, found '
+                f"{quoted(self.class_weight)}"
+            )
+        try:
+            weights: npt.NDArray[np.float64] = compute_sample_weight(self.class_weight, y)
+        except ValueError:  # neither all classes of y nor only some of them have a weight
+            found = ", ".join(map(repr, self.class_weight))
+            raise ValueError(
+                f"class_weight: has weights of {found}; expected classes of y, {np.unique(y).tolist()}"
+            ) from None
         return weights
 
     def _learned_of_model(self, model: Model) -> dict[str, Any]:

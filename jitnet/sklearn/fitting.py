@@ -162,6 +162,8 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
     def _checked(self, X: Any, y: Any, goes_on: bool) -> tuple[Any, npt.NDArray[Any]]:
         """X as an array, a CSR matrix or a table, and y in one form."""
         numeric = self._task == "regress"
+        if numeric:
+            _refuse_words(y)
         table = self._as_table(X, self._inputs if goes_on else None)
         if table is None:
             X, y = validate_data(
@@ -412,6 +414,20 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _refuse_words(y: Any) -> None:
+    """ValueError for targets that cannot be converted to numbers; others are checked later."""
+    values = np.asarray(y)
+    if values.ndim == 0 or values.dtype.kind not in "USO":
+        return
+    for value in values.flat:
+        try:
+            float(value)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"y: holds {quoted(str(value))}; expected numbers, or MLPClassifier where these are classes"
+            ) from None
 
 
 def _scale(split: Split, scaling: str) -> Scaling | None:

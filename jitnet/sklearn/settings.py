@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from jitnet.config import LOSSES, OPTIMIZERS, ModelConfig, TrainConfig, check_whole_number, losses_for, recipe
-from jitnet.config.checking import quoted
+from jitnet.config.checking import any_of, quoted
 from jitnet.errors import DataError, ModelError, UsageError
 
 __all__ = ["BATCH_SIZE", "check_number", "loss_of", "model_config", "train_config", "value_errors"]
@@ -59,9 +59,15 @@ _DECOUPLED = ("adamw", "lion")
 
 
 def loss_of(parameters: Mapping[str, Any], target: str) -> str:
-    """The name of the loss, by that of what a target is."""
-    loss = parameters["loss"]
-    return losses_for(target)[0] if isinstance(loss, str) and loss == "auto" else _with_dashes(loss)
+    """The name of the loss, by that of what a target is; UsageError for one of other targets."""
+    loss, names = parameters["loss"], losses_for(target)
+    if isinstance(loss, str) and loss == "auto":
+        return names[0]
+    name: str = _with_dashes(loss)
+    if name not in names:
+        known = [each.replace("-", "_") for each in names]
+        raise UsageError(f"loss: expected {any_of(['auto', *known])}, found {quoted(loss)}")
+    return name
 
 
 def model_config(task: str, parameters: Mapping[str, Any], loss: str, **sizes: int) -> ModelConfig:

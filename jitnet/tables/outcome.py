@@ -127,6 +127,7 @@ def outcome_of(table: Table, roles: Roles, task: str, advice: str) -> Outcome:
             raise DataError(
                 f"{table.where(row)}: the target {column.name!r} is {found!r}; expected {wants}"
                 + (f", or {advice}" if words and len(columns) == 1 else "")
+                + (", or the loss cross-entropy where these are classes" if target == "label" else "")
             )
     return Outcome(target, _numbers(columns), reason)
 

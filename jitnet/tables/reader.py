@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from jitnet.config.checking import quoted
 from jitnet.errors import DataError
 from jitnet.tables import parquet
 from jitnet.tables.arrow import arrow_modules
@@ -83,8 +84,10 @@ class _TextReader:
             if not self.columns:
                 start = [block for _, block in zip(range(2), text, strict=False)]
                 self.dialect = decide(start[0], len(start) == 1, self.source.name, encoding)
+                lacking = [name for name in self.kinds if name not in self.dialect.names]
+                advice = f"; there is no column {quoted(lacking[0])} either: is it another table?" if lacking else ""
                 self.columns = [
-                    TypedColumn(name, self.dialect.separator, self._where, self.kinds.get(name))
+                    TypedColumn(name, self.dialect.separator, self._where, self.kinds.get(name), advice)
                     for name in self.dialect.names
                 ]
                 text = chain(start, text)

@@ -449,7 +449,7 @@ def _as_words(column: Column) -> Column:
 
 
 def truth_words(column: Column) -> tuple[str, str]:
-    """The words for false and true in a column, as its file has them."""
+    """The words for false and true in a column, in lower case."""
     true, _, false = column.form.partition("/")
     return (false, true) if false else ("false", "true")
 

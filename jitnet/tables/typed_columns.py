@@ -40,11 +40,15 @@ EXPECTED = {"number": "a number", "boolean": "true or false, or yes or no", "dat
 class TypedColumn:
     """A column that is being read."""
 
-    def __init__(self, name: str, separator: str, where: Where, given: tuple[Kind, str] | None = None):
-        """where: names a row, from 0. given: the kind that the column must have, and the form that is tried first."""
+    def __init__(
+        self, name: str, separator: str, where: Where, given: tuple[Kind, str] | None = None, advice: str = ""
+    ):
+        """where: names a row, from 0. given: the kind that the column must have, and the form that is tried first.
+        advice: what to add where a cell is not of that kind."""
         self.name = name
         self.where = where
         self.given = given
+        self.advice = advice
         forms = candidates(separator, rounds=given is not None)
         if given is not None:
             forms = [form for form in forms if form.kind == given[0]]
@@ -103,7 +107,10 @@ class TypedColumn:
             row, cell = self.worst  # where the form that reads most cells ends: others fail at the first
             kind = EXPECTED[self.form.kind]
             where = f"{self.where(row)}, column {quoted(self.name)}"
-            raise DataError(f"{where}: holds {quoted(cell)}; expected {kind}, or an empty cell where it is missing")
+            raise DataError(
+                f"{where}: holds {quoted(cell)}; expected {kind}, or an empty cell where it is missing"
+                f"{self.advice}"
+            )
         del self.forms[0]
         if self.n_present:
             self.must_be_read_again = True
