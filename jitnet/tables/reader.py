@@ -85,7 +85,10 @@ class _TextReader:
                 start = [block for _, block in zip(range(2), text, strict=False)]
                 self.dialect = decide(start[0], len(start) == 1, self.source.name, encoding)
                 lacking = [name for name in self.kinds if name not in self.dialect.names]
-                advice = f"; there is no column {quoted(lacking[0])} either: is it another table?" if lacking else ""
+                advice = ""
+                if 2 * len(lacking) > len(self.kinds):
+                    named = " and ".join(quoted(name) for name in lacking[:2])
+                    advice = f"; columns are missing too, {named} for example: is it another table?"
                 self.columns = [
                     TypedColumn(name, self.dialect.separator, self._where, self.kinds.get(name), advice)
                     for name in self.dialect.names

@@ -108,8 +108,7 @@ class TypedColumn:
             kind = EXPECTED[self.form.kind]
             where = f"{self.where(row)}, column {quoted(self.name)}"
             raise DataError(
-                f"{where}: holds {quoted(cell)}; expected {kind}, or an empty cell where it is missing"
-                f"{self.advice}"
+                f"{where}: holds {quoted(cell)}; expected {kind}, or an empty cell where it is missing{self.advice}"
             )
         del self.forms[0]
         if self.n_present:
