@@ -12,7 +12,7 @@ from typing import Any
 import guarded
 import numpy as np
 from loop import Loop, Problem, outputs_for, per_target
-from tables import OPTIMIZER_OPTIONS
+from optimizers import OPTIMIZER_OPTIONS
 
 from jitnet.compiler.reference import Struct
 from jitnet.config import ACTIVATIONS, LOSSES, AugmentConfig, ModelConfig, TrainConfig

@@ -11,7 +11,7 @@ import pytest
 from direct import direct
 from gradcheck import central_differences
 from loop import Loop, Problem, fitting, outputs_for, per_target, reference_run
-from tables import OPTIMIZER_OPTIONS
+from optimizers import OPTIMIZER_OPTIONS
 
 import jitnet
 from jitnet.config import ACTIVATIONS, HYPERPARAMETERS, LOSSES, OPTIMIZERS, TARGETS, TASKS, TrainConfig, losses_of

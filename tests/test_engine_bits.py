@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from loop import Loop, Problem
-from tables import OPTIMIZER_OPTIONS
+from optimizers import OPTIMIZER_OPTIONS
 
 from jitnet.engine import ownership
 from jitnet.machine.blocks import LANES, PANEL, PARTIAL_UNITS, TILE_ROWS

@@ -10,7 +10,7 @@ import pytest
 from gradcheck import central_differences
 from loop import Loop, Problem, in_order, reference_run
 from numba import config
-from tables import OPTIMIZER_OPTIONS
+from optimizers import OPTIMIZER_OPTIONS
 
 from jitnet.config import ACTIVATIONS, OPTIMIZERS
 from jitnet.engine.loop import run_steps

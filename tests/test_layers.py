@@ -10,7 +10,7 @@ from gradcheck import central_differences
 from layouts import MARK, filled, from_panels, rounded, rows, to_panels
 from loop import Loop, Problem, in_order, reference_of, reference_run
 from numba import config
-from tables import OPTIMIZER_OPTIONS
+from optimizers import OPTIMIZER_OPTIONS
 
 from jitnet.config import LAYERS, OPTIMIZERS
 from jitnet.engine import ownership

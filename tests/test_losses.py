@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from direct import direct
 from gradcheck import central_differences
-from tables import OPTIMIZER_OPTIONS
+from optimizers import OPTIMIZER_OPTIONS
 
 import jitnet
 from jitnet.datasets import Scaling, stratified_split
