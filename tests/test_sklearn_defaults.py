@@ -11,7 +11,7 @@ from jitnet.sklearn import MLPClassifier, MLPRegressor
 from jitnet.sklearn.settings import RECIPE, model_config, train_config
 
 NAMES = {"hidden_layer_sizes": "hidden", "activation": "activation", "solver": "optimizer", "schedule": "schedule"}
-NAMES |= {"max_iter": "epochs", "label_smoothing": "label_smoothing"}
+NAMES |= {"max_iter": "epochs", "label_smoothing": "label_smoothing", "validation_fraction": "val_split"}
 
 
 @pytest.mark.parametrize(("kind", "task"), [(MLPClassifier, "classify"), (MLPRegressor, "regress")])

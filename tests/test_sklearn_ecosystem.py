@@ -24,6 +24,7 @@ from jitnet.sklearn import MLPClassifier, MLPRegressor
 from jitnet.sklearn.threads import threads_for
 
 SMALL = {"hidden_layer_sizes": (16,), "max_iter": 20, "batch_size": 32, "learning_rate_init": 0.02, "random_state": 3}
+SMALL |= {"early_stopping": False}
 X, Y = load_iris(return_X_y=True)
 
 

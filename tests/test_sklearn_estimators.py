@@ -22,6 +22,7 @@ from jitnet.sklearn import MLPClassifier, MLPRegressor
 from jitnet.sklearn.parameters import PARAMETERS
 
 SMALL = {"hidden_layer_sizes": (16,), "max_iter": 20, "batch_size": 32, "learning_rate_init": 0.02, "random_state": 3}
+SMALL |= {"early_stopping": False}
 X, Y = load_iris(return_X_y=True)
 KINDS = load_iris().target_names[Y]
 
@@ -166,6 +167,24 @@ def test_partial_fit_learns_classes_that_later_batches_bring():
 def test_a_message_names_what_the_user_wrote(kind, options, y, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         kind(**SMALL | options).fit(X, y)
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_by_default_a_fifth_is_held_out_and_the_best_epoch_kept(kind):
+    """Of equal epochs the last; and of few rows, or where a training is to go on, none are held out."""
+    options = SMALL | {"early_stopping": "best", "learning_rate_init": 0.1}
+    assert (kind().early_stopping, kind().validation_fraction) == ("best", 0.2)
+    model = kind(**options).fit(X, Y)
+    assert len(model.validation_scores_) == model.n_iter_ == 20
+    shorter = kind(**options | {"schedule": "constant", "max_iter": 20}).fit(X, Y)
+    again = kind(
+        **options | {"schedule": "constant", "max_iter": 20 - int(np.argmax(shorter.validation_scores_[::-1]))}
+    )
+    assert same(shorter, again.fit(X, Y))
+    for few in (kind(**options).fit(X[::4], Y[::4]), kind(**options | {"warm_start": True}).fit(X, Y)):
+        assert few.validation_scores_ is None
+    with pytest.raises(ValueError, match="early_stopping: expected True, False or \"best\", found 'first'"):
+        kind(**options | {"early_stopping": "first"}).fit(X, Y)
 
 
 def test_held_out_rows_choose_the_epoch_and_end_the_training():

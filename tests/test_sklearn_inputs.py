@@ -16,6 +16,7 @@ from jitnet.sklearn import MLPClassifier, MLPRegressor
 from jitnet.sklearn.inputs import Numbers, Sparse, Stored, learn_inputs
 
 SMALL = {"hidden_layer_sizes": (16,), "max_iter": 10, "batch_size": 32, "random_state": 3}
+SMALL |= {"early_stopping": False}
 X, Y = load_iris(return_X_y=True)
 WHOLE = np.rint(10 * X)
 PIXELS, DIGITS = load_digits(return_X_y=True)

@@ -68,6 +68,10 @@ class Outcome(NamedTuple):
         return Split(images, self.labels, targets=self.targets, weights=self.weights)
 
 
+FEW_ROWS = 50
+"""With fewer rows early_stopping="best" holds none out: a handful shows little of which epoch is the best."""
+
+
 class _Trained(NamedTuple):
     """Where a training ended; of each epoch its loss, and the score on held-out rows where there are any."""
 
@@ -209,7 +213,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         return learn_inputs(x, rows, weights, names=getattr(self, "feature_names_in_", None))
 
     def _check_partial(self) -> None:
-        if self.early_stopping:
+        if self.early_stopping not in (False, "best"):
             raise ValueError("partial_fit: early_stopping is True; expected False, as one epoch has nothing to stop")
 
     def _weights(self, sample_weight: Any, x: Any, y: npt.NDArray[Any]) -> Numbers | None:
@@ -229,7 +233,10 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         are neither: they leave no trace in what is learned of the others."""
         weights = outcome.weights
         rows = None if weights is None or weights.all() else np.flatnonzero(weights)
-        if once or not self.early_stopping or self.eval_set is not None:
+        if isinstance(self.early_stopping, str) and self.early_stopping != "best":
+            raise ValueError(f'early_stopping: expected True, False or "best", found {quoted(self.early_stopping)}')
+        few = self.early_stopping == "best" and (self.warm_start or (count if rows is None else len(rows)) < FEW_ROWS)
+        if once or few or not self.early_stopping or self.eval_set is not None:
             return rows, None
         rows = np.arange(count) if rows is None else rows
         share = check_number("validation_fraction", self.validation_fraction, 0.0, 1.0, strictly=True)
@@ -245,7 +252,8 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
             return {"epochs": 1, "schedule": "constant"}
         if not has_held_out or not self.early_stopping:
             return {}
-        return {"val_split": self.validation_fraction, "patience": self.n_iter_no_change}
+        ends = {"keep": "latest-best"} if self.early_stopping == "best" else {"patience": self.n_iter_no_change}
+        return {"val_split": self.validation_fraction, **ends}
 
     def _eval_split(self, inputs: Inputs, learned: Mapping[str, Any]) -> Split:
         try:

@@ -23,8 +23,9 @@ PARAMETERS = {
     "label_smoothing": "Share of the target that is spread evenly over the classes.",
     "ema": "Decay of the moving average of the weights, per step, which predictions then use; 0 is off.",
     "class_weight": 'What rows of a class count: None, "balanced", or a dict of weights by class.',
-    "early_stopping": "Whether rows are held out, or those of eval_set are watched, and the training ends once their "
-    "score is no better for n_iter_no_change epochs.",
+    "early_stopping": '"best" holds rows out and keeps the epoch with the best score on them, of equal ones the last; '
+    "with fewer than 50 rows or warm_start it is False. True also ends the training once that score is no better for "
+    "n_iter_no_change epochs. False trains on all rows and keeps the last epoch.",
     "validation_fraction": "Share of the rows that early_stopping holds out, stratified by class.",
     "n_iter_no_change": "Epochs without a better score before early_stopping ends the training.",
     "eval_set": "(X, y) to watch in place of held-out rows. The network keeps the epoch with the best score on them, "

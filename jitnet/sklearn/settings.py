@@ -22,7 +22,7 @@ _PARAMETERS_SET = {
     "model": {"hidden", "activation"},
     "train": {"epochs", "batch_size", "optimizer", "schedule", "learning_rate", "label_smoothing", "val_split", "keep"},
 }
-"""Fields of the recipe that parameters set; and the last two, which only an estimator that holds rows out could use."""
+"""Fields of the recipe that parameters set."""
 
 
 def _rest(task: str, kind: str) -> dict[str, Any]:
