@@ -207,7 +207,7 @@ def test_predict_writes_tabs_and_keeps_a_file_on_an_error(call, folder, tmp_path
 
 def test_predictions_in_many_chunks_are_those_of_one(call, folder, monkeypatch):
     whole = call("predict", folder / "rent", folder / "sample.csv").out
-    monkeypatch.setattr("jitnet.cli.rows.ROWS_AT_ONCE", 64)
+    monkeypatch.setattr("jitnet.cli.table_rows.ROWS_AT_ONCE", 64)
     assert call("predict", folder / "rent", folder / "sample.csv").out == whole
 
 

@@ -322,7 +322,7 @@ def cpu_seconds() -> float:
 
 
 def resident_after_reset() -> int:
-    """Bytes of memory that this process has now; from here on its peak is counted anew, where the system can."""
+    """Bytes of memory that this process has now; from here on its peak is counted again, where the system can."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
         pages = int(Path("/proc/self/statm").read_text().split()[1])

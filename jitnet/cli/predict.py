@@ -11,7 +11,7 @@ import typer
 
 from jitnet.cli.command import PICTURES, Command, expect_model
 from jitnet.cli.common import MODEL_HELP, Json, Quiet, print_json
-from jitnet.cli.rows import predict_rows
+from jitnet.cli.table_rows import predict_rows
 from jitnet.errors import JitnetError, MissingExtra, ModelError, PictureError, UsageError
 
 if TYPE_CHECKING:

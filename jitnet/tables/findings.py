@@ -34,12 +34,12 @@ Values = npt.NDArray[np.generic]
 @dataclass(frozen=True)
 class Finding:
     """Something about a column. kind: "left out", "tells the target", "identifier" or "rounded"; about: in words;
-    grave: whether it is worth a notice where nobody asks about columns."""
+    noticed: whether it is worth a notice where nobody asks about columns."""
 
     column: str
     kind: str
     about: str
-    grave: bool = True
+    noticed: bool = True
 
 
 def find(table: Table, preparation: Preparation, rows: Values, outcomes: Values | None = None) -> list[Finding]:
@@ -81,7 +81,7 @@ def notices(found: Sequence[Finding], table: Table) -> list[str]:
     lines += [
         f"{table.source}: the column {quoted(one.column)} {one.about}"
         for one in found
-        if one.grave and one.kind != "left out"
+        if one.noticed and one.kind != "left out"
     ]
     return lines
 
@@ -103,7 +103,7 @@ def _of_numbers(treatment: Treatment, column: Column, rows: Values) -> list[Find
             f"has {len(same):,} of {len(distinct):,} different numbers that float32 cannot tell from their neighbour, "
             f"{one} and {other} for example"
         )
-        found.append(Finding(column.name, "rounded", about, grave=whole or len(same) > MANY * len(distinct)))
+        found.append(Finding(column.name, "rounded", about, noticed=whole or len(same) > MANY * len(distinct)))
     return found
 
 
@@ -113,7 +113,7 @@ def _digits(value: float) -> str:
 
 def _told(column: Column, rows: Values, outcomes: Values) -> list[float]:
     """The share of each target that a column tells by itself: of classes the share that is right where each of its
-    values stands for its commonest class, 0 where the commonest of all is nearly as often right; of numbers the share
+    values predicts its commonest class, 0 where the commonest of all is nearly as often right; of numbers the share
     of their variance."""
     if len(rows) < LEAST_ROWS:
         return [0.0]

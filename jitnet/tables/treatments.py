@@ -86,6 +86,11 @@ class _Learned(BaseModel):
 
         return silenced
 
+    def _relearned(self, column: Column, rows: npt.NDArray[Any], **learned: Any) -> Self:
+        """The same treatment with what these rows show, and no feature that is 0 in all of them."""
+        again = self.model_copy(update={**learned, "dead": ()})
+        return again.model_copy(update={"dead": again.dead_features(column, rows)})
+
     def dead_features(self, column: Column, rows: npt.NDArray[Any]) -> tuple[int, ...]:
         """Return the places of features that are 0 in all of some rows: nothing can be learned of them."""
         values, n_features = column.values[rows], len(self.feature_names)
@@ -143,8 +148,7 @@ class Numbers(_Learned):
         return cls(name=column.name, spread=Spread.of(known), missing=len(known) < len(values))
 
     def relearn(self, column: Column, rows: npt.NDArray[Any]) -> Self:
-        again = self.model_copy(update={"spread": type(self).learn(column, rows).spread, "dead": ()})
-        return again.model_copy(update={"dead": again.dead_features(column, rows)})
+        return self._relearned(column, rows, spread=type(self).learn(column, rows).spread)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -178,8 +182,7 @@ class Booleans(_Learned):
         return cls(name=column.name, fill=fill, missing=len(known) < len(values))
 
     def relearn(self, column: Column, rows: npt.NDArray[Any]) -> Self:
-        again = self.model_copy(update={"fill": type(self).learn(column, rows).fill, "dead": ()})
-        return again.model_copy(update={"dead": again.dead_features(column, rows)})
+        return self._relearned(column, rows, fill=type(self).learn(column, rows).fill)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -233,8 +236,7 @@ class Words(_Learned):
         )
 
     def relearn(self, column: Column, rows: npt.NDArray[Any]) -> Self:
-        again = self.model_copy(update={"dead": ()})
-        return again.model_copy(update={"dead": again.dead_features(column, rows)})
+        return self._relearned(column, rows)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -309,8 +311,7 @@ class Dates(_Learned):
     def relearn(self, column: Column, rows: npt.NDArray[Any]) -> Self:
         found = type(self).learn(column, rows)
         year = self.year and (found.year or Spread(centre=0.0, scale=0.0))
-        again = self.model_copy(update={"days": found.days, "year": year, "dead": ()})
-        return again.model_copy(update={"dead": again.dead_features(column, rows)})
+        return self._relearned(column, rows, days=found.days, year=year)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
