@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from jitnet.render.roofline import roofline_picture
     from jitnet.render.scaling import scaling_table
     from jitnet.render.scores import evaluation
+    from jitnet.render.sweep import SweepView, sweep_summary
     from jitnet.render.tables import bar, table
 
 _HOME = {
     "Consoles": "console",
+    "SweepView": "sweep",
     "TrainingView": "progress",
     "bar": "tables",
     "bench": "measurement",
@@ -59,6 +61,7 @@ _HOME = {
     "scaling_table": "scaling",
     "sheet": "augmentation",
     "step_profile": "profiling",
+    "sweep_summary": "sweep",
     "table": "tables",
     "table_description": "columns",
     "to_grey": "drawing",
@@ -67,6 +70,7 @@ _HOME = {
 
 __all__ = [
     "Consoles",
+    "SweepView",
     "TrainingView",
     "bar",
     "bench",
@@ -100,6 +104,7 @@ __all__ = [
     "scaling_table",
     "sheet",
     "step_profile",
+    "sweep_summary",
     "table",
     "table_description",
     "to_grey",
