@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jitnet.render.charts import Curve, chart
-from jitnet.render.console import ACCENT, BAD, FAINT, GOOD, Consoles, facts, say, wrapped, written
+from jitnet.render.console import ACCENT, BAD, FAINT, GOOD, TIE, Consoles, facts, say, tied, wrapped, written
 from jitnet.render.progress import REFRESH_S
 from jitnet.render.tables import bar
 
@@ -29,6 +29,7 @@ STATES = {"finished": "finished", "pruned": "stopped early", "failed": "failed",
 
 GAP = 2
 NARROWEST = 24  # columns of a trial's parameters beside the others
+ECHO = 3  # columns beside the bar, in which a terminal echoes Ctrl-C and does not go on to another line
 BARS = 30  # columns of the longest bar of an importance
 
 
@@ -144,7 +145,7 @@ class SweepView:
             parts += [f"epochs {_epochs(trial)}", f"validation {self._score} {self._in_words(_shown(trial))}"]
         if trial.error:
             parts.append(trial.error)
-        return "  ".join([*parts, _parameters(trial)])
+        return "  ".join([*parts, _parameters(trial)]).replace(TIE, " ")
 
     def _in_words(self, score: float | None) -> str:
         return score_in_words(score, self._score)
@@ -162,7 +163,8 @@ class SweepView:
             line.no_wrap, line.overflow = True, "ellipsis"
         elapsed = time.perf_counter() - self._begun_s
         total = self._n_trials
-        share = self._done / total if total else 0.0
+        begun = sum(len(trial.scores) / trial.n_epochs for trial in self._running.values() if trial.n_epochs)
+        share = (self._done + begun) / total if total else 0.0
         if self._seconds is not None:
             share = max(share, min(1.0, elapsed / self._seconds))
         count = f"{self._done}/{total} trials" if total else f"{self._done} trials"
@@ -171,6 +173,7 @@ class SweepView:
             texts.append(Text(f"best {self._in_words(self._best.score)}, trial {self._best.number}", style=GOOD))
         texts.append(Text(_clock(elapsed), style=FAINT))
         grid = Table.grid(expand=True, padding=(0, GAP, 0, 0))
+        grid.width = max(1, console.width - ECHO)
         grid.add_column(no_wrap=True)
         grid.add_column(ratio=1)
         for _ in texts[1:]:
@@ -200,9 +203,8 @@ def sweep_summary(
 
     test_score: of the best trial's model, evaluated once. importances: shares by name, the largest first; how: how they
     were found."""
-    counts = [(sum(trial.state == state for trial in trials), words) for state, words in STATES.items()]
-    waiting = sum(not trial.is_done and trial.state not in STATES for trial in trials)
-    counted = ", ".join(f"{count} {words}" for count, words in [*counts, (waiting, "waiting")] if count)
+    states = [trial.state if trial.is_done else "unfinished" for trial in trials]
+    counted = ", ".join(f"{states.count(state)} {words}" for state, words in STATES.items() if state in states)
     pairs: list[tuple[str, str | Text]] = [("trials", f"{len(trials)}: {counted}" if trials else "none")]
     if best is not None:
         found = Text(score_in_words(best.score, score), style="bold green")
@@ -301,7 +303,7 @@ def _front(number: str, epochs: str, score: str, state: str) -> str:
 
 
 def _parameters(trial: "Trial") -> str:
-    return "  ".join(f"{name} {_in_short(value)}" for name, value in trial.parameters.items())
+    return "  ".join(tied(f"{name} {_in_short(value)}") for name, value in trial.parameters.items())
 
 
 def _in_short(value: Any) -> str:
