@@ -469,5 +469,5 @@ def test_importances_without_scikit_learn(tmp_path, undisturbed, monkeypatch):
 
 def test_without_optuna_it_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "optuna", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'jitnet\[sweep\]'"):
+    with pytest.raises(MissingExtra, match="needs Optuna; install it with: pip install 'optuna>=5,<6'"):
         check_installed()
