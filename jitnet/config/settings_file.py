@@ -166,6 +166,8 @@ def settings_in(content: bytes, file: str, recipe: str = "") -> SettingsFile:
         raise UsageError(_syntax(file, text, str(error))) from None
     except RecursionError:
         raise UsageError(f"{file}: holds tables or lists inside each other, too deep to read") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise UsageError(f"{file}: cannot be read: {error}") from None
     reader = _Reader(file, key_lines(text), recipe)
     reader.take(tables, (), "", "")
     if not tables:
@@ -184,7 +186,7 @@ def check_format(found: object, where: str, made_by: str = "") -> None:
     """UsageError where the format of a file is higher than this version reads, or no number. where: the file and
     line."""
     if not isinstance(found, int) or isinstance(found, bool) or found < 1:
-        raise UsageError(f"{where}: format: expected a whole number from 1 to {FORMAT}, found {_found(found)}")
+        raise UsageError(f"{where}: format: expected {FORMAT}, found {_found(found)}")
     if found > FORMAT:
         newer = f"jitnet {made_by}" if made_by else "a newer version"
         raise UsageError(

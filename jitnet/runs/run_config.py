@@ -2,8 +2,10 @@
 
 import json
 import os
+import platform
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ from jitnet.config import (
     build,
     is_recipe_file,
     losses_of,
+    read_recipe,
     recipe_names,
 )
 from jitnet.config.checking import CheckedConfig, quoted
@@ -37,7 +40,7 @@ from jitnet.version import __version__
 if TYPE_CHECKING:
     from jitnet.training.trainer import Trainer
 
-__all__ = ["as_toml", "complete", "read_settings"]
+__all__ = ["as_toml", "complete", "read_settings", "settings_from", "versions", "what_differs"]
 
 _COLUMNS = ("target", "group", "time", "weight", "ignore")
 _WIDTH = 78
@@ -66,11 +69,22 @@ def read_settings(path: str | Path) -> Settings:
     return _of_file(settings_in(content, str(path)), path.parent if path.is_file() else Path())
 
 
+def settings_from(tables: Mapping[str, Any], name: str, folder: Path = Path()) -> Settings:
+    """Return settings by the names that a file would have, flat or in tables, {"lr": 0.1, "hidden": [64]} for example.
+
+    name: what messages call the source. folder: that paths are relative to. Raises UsageError as `read_settings` does.
+    """
+    return _of_file(read_tables(tables, name), folder)
+
+
 def _of_file(file: SettingsFile, folder: Path) -> Settings:
     """The settings of a TOML file in this folder."""
     from jitnet.datasets import names
 
     others = dict(file.others)
+    if "recipe" in others and not is_recipe_file(others["recipe"]):
+        place = file.place("recipe")
+        read_recipe(others["recipe"], f"{place}: {place.name}")
     for name in ("data", "test_data", "recipe"):
         word = others.get(name)
         if word is None or (name == "data" and word in names()) or (name == "recipe" and not is_recipe_file(word)):
@@ -106,18 +120,21 @@ def _of_run(path: Path, content: bytes) -> Settings:
     if missing:
         raise UsageError(f"{path}: lacks {missing[0]!r}, which a run's {CONFIG} has; expected one, or a TOML file")
     data, shape = parts["data"], {k: v for k, v in parts["model"].items() if k not in (*SIZES, "n_parameters")}
-    columns = {} if data.get("columns") is None else _columns_of(data["columns"])
     where = data if "format" in parts else _where_data_are(path, data)
     others = {
         "data": where.get("path") or data.get("name"),
         "test_data": where.get("test_path"),
         "task": data.get("task"),
         "checksum": data.get("checksum"),
-        **columns,
+        **_columns_of(data.get("columns") or {}),
     }
     tables = {"data": {name: value for name, value in others.items() if value not in (None, [])}}
-    file = read_tables({**tables, "model": shape, "train": parts["train"]}, str(path))
-    settings = _of_file(file, path.parent)
+    try:
+        settings = settings_from({**tables, "model": shape, "train": parts["train"]}, str(path), path.parent)
+    except UsageError as error:
+        if (by := parts.get("jitnet")) == __version__:
+            raise
+        raise UsageError(f"{error}; jitnet {by} wrote it, and this is {__version__}") from None
     unused = unused_fields(settings.network, settings.training)
     return replace(
         settings,
@@ -128,12 +145,10 @@ def _of_run(path: Path, content: bytes) -> Settings:
     )
 
 
-def _columns_of(roles: Any) -> dict[str, Any]:
+def _columns_of(roles: Mapping[str, Any]) -> dict[str, Any]:
     """The columns of a table in a config.json, by the names of settings."""
-    if not isinstance(roles, dict):
-        return {"target": roles}  # which is refused
     names = {"targets": "target", "ignored": "ignore"}
-    return {names.get(str(role), str(role)): value for role, value in roles.items()}
+    return {names.get(role, role): value for role, value in roles.items()}
 
 
 def _where_data_are(path: Path, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -151,12 +166,30 @@ def _where_data_are(path: Path, data: Mapping[str, Any]) -> dict[str, Any]:
     return {"path": about.get("data_path"), "test_path": about.get("test_data_path")}
 
 
+def versions() -> dict[str, str]:
+    """The versions of jitnet, of Python, and of the libraries that the loops are compiled with."""
+    libraries = {name: metadata.version(name) for name in ("numpy", "numba", "llvmlite")}
+    return {"jitnet": __version__, "python": platform.python_version(), **libraries}
+
+
 def _made_with(document: Mapping[str, Any]) -> dict[str, str]:
-    versions, machine = document.get("versions"), document.get("machine")
-    found = dict(versions) if isinstance(versions, dict) else {"jitnet": document.get("jitnet")}
+    """The versions and the processor in a config.json."""
+    found, machine = document.get("versions"), document.get("machine")
+    found = {"jitnet": document.get("jitnet"), **(found if isinstance(found, dict) else {})}
     if isinstance(machine, dict):
-        found = {"numba": machine.get("numba"), "processor": machine.get("cpu"), **found}
-    return {name: version for name, version in found.items() if isinstance(version, str)}
+        found |= {"numba": machine.get("numba"), "processor": machine.get("cpu")}
+    return {name: value for name, value in found.items() if isinstance(value, str)}
+
+
+def what_differs(settings: Settings, trainer: "Trainer") -> str:
+    """What the run that these settings are of was trained with, where its last bits may be others here, in words."""
+    here = versions() | {"processor": trainer.plan.machine.cpu}
+    others = [
+        f"{name} {before} (here {here[name]})"
+        for name, before in settings.made_with.items()
+        if name not in ("python", "numpy") and here.get(name, before) != before
+    ]
+    return f"the run was trained with {', '.join(others)}: the last bits of this one may be others" if others else ""
 
 
 def complete(settings: Settings, trainer: "Trainer") -> Settings:
@@ -178,6 +211,7 @@ def complete(settings: Settings, trainer: "Trainer") -> Settings:
         training=_without(training, unused),
         checksum=dataset.checksum,
         from_recipe=settings.recipe_name,
+        made_with={**versions(), "processor": trainer.plan.machine.cpu},
     )
 
 
@@ -199,11 +233,13 @@ def as_toml(settings: Settings, task: str = "") -> str:
     plain["optimizer"] = TrainConfig.model_fields["optimizer"].default
     plain_shape = ModelConfig(in_features=1, n_classes=2).model_dump() | {"loss": losses_of(task)[0]}
     unused = unused_fields(shape, training)
-    lines = [
-        f"# Settings of a run of jitnet {__version__}: jitnet train --config FILE repeats it.",
-        "# Each table begins with what differs from the defaults.",
-        f"format = {FORMAT}",
+    made_with = ", ".join(f"{name} {value}" for name, value in settings.made_with.items())
+    header = [
+        "Settings of a run: jitnet train --config FILE repeats it.",
+        *([f"Made with {made_with}."] * bool(made_with)),
     ]
+    header += ["Each table begins with what differs from the defaults."]
+    lines = [f"# {line}" for sentence in header for line in wrap(sentence, _WIDTH)] + [f"format = {FORMAT}"]
     written = {
         "data": settings.data,
         "test_data": None if settings.test_data is None else str(settings.test_data),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from jitnet.config import (
     read_recipe,
 )
 from jitnet.config.checking import any_of
-from jitnet.config.settings_file import DATA_NAMES, Place
+from jitnet.config.settings_file import DATA_NAMES, Place, SettingsFile
 from jitnet.config.unused import unused_fields
 from jitnet.errors import DataError, UsageError
 
@@ -99,6 +100,11 @@ class Settings:
             config.check_fits(shape)
         return network, config
 
+    @cached_property
+    def _recipe_file(self) -> SettingsFile:
+        place = self.places.get(("", "recipe"))
+        return read_recipe(str(self.recipe), *([f"{place}: {place.name}"] if place else []))
+
     @property
     def recipe_name(self) -> str | None:
         """The recipe that fields are from, the topmost where there are several."""
@@ -126,7 +132,7 @@ class Settings:
         places: dict[str, Place | None] = {}
         for settings in [*self._stack()][::-1]:
             if settings.recipe is not None:
-                file = read_recipe(settings.recipe)
+                file = settings._recipe_file
                 of_recipe = [(file.network.get(of, {}), file.training.get(of, {}), of) for of in ("", task)]
                 _lay(network, training, places, of_recipe, file.places)
             for_task = settings.by_task.get(task, ({}, {}))
@@ -179,8 +185,8 @@ class Settings:
         if self.checksum not in ("", found):
             where = f"{place}: {place.name}" if place else "checksum"
             raise DataError(
-                f"{where}: expected data with the checksum {self.checksum}; {dataset.source} has {found}: it has "
-                "changed, or is other data; name data with --data to train on them all the same"
+                f"{where}: these settings are for data with the checksum {self.checksum}; that of {dataset.source} is "
+                f"{found}: the data have changed, or are others; restore them, or name others with --data"
             )
         return dataset
 
