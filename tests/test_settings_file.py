@@ -1,11 +1,12 @@
 """Settings in TOML files: what they may say, and what is wrong with one, with file, line and the nearest name."""
 
+import re
 import tomllib
 from itertools import chain
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jitnet.cli.options import FIELDS
@@ -232,8 +233,8 @@ def test_fields_of_one_task_are_those_of_files_too():
 def test_a_recipe_may_be_a_file_and_has_no_data(tmp_path):
     (tmp_path / "mine.toml").write_text("hidden = 32\n[train]\nlr = 0.3\n")
     (tmp_path / "run.toml").write_text('recipe = "./mine.toml"\nepochs = 3\n')
-    for settings in (Settings(recipe=str(tmp_path / "mine.toml")), read_settings(tmp_path / "run.toml")):
-        network, config = settings.resolve()
+    for each in (Settings(recipe=str(tmp_path / "mine.toml")), read_settings(tmp_path / "run.toml")):
+        network, config = each.resolve()
         assert (network["hidden"], config.learning_rate) == ((32,), 0.3)
     (tmp_path / "mine.toml").write_text("data = 'digits'\n")
     with pytest.raises(
@@ -263,7 +264,7 @@ def test_recipes_are_files_of_settings(name):
     assert file.training[""]
 
 
-KEYS = st.lists(st.text(min_size=1, max_size=4), min_size=1, max_size=3)
+KEYS = st.lists(st.text("ab.-_ #\"'é=[\n", min_size=1, max_size=4), min_size=1, max_size=3)
 TEXTS = st.text(alphabet="ab\"'[]{}#=\\\n,. \té", max_size=12)
 
 
@@ -272,6 +273,7 @@ def quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(KEYS, TEXTS, st.sampled_from(["basic", "multi", "array", "table"])), max_size=6))
 def test_the_line_of_each_key_is_found(entries):
     """Whatever strings and comments look like."""
@@ -305,10 +307,18 @@ def test_unused_fields_are_those_that_a_config_refuses():
     unused = unused_fields({}, {})
     for name, value in values.items():
         in_network = name in ModelConfig.model_fields
-        settings = Settings(**{"network" if in_network else "training": {name: value}})
+        chosen = Settings(**{"network" if in_network else "training": {name: value}})
         path = "augment.elastic_sigma" if name == "augment" else name
         if path in unused:
             with pytest.raises(UsageError):
-                settings.resolve()
+                chosen.resolve()
         else:
-            settings.resolve()
+            chosen.resolve()
+
+
+def test_the_file_in_the_documents_can_be_read(tmp_path):
+    page = Path(__file__).parent.parent / "docs" / "runs.md"
+    [block] = re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "my.toml").write_text(block)
+    network, config = read_settings(tmp_path / "my.toml").resolve()
+    assert (network["activation"], config.learning_rate, config.epochs, config.label_smoothing) == ("gelu", 0.05, 20, 0)

@@ -185,8 +185,8 @@ class Settings:
         if self.checksum not in ("", found):
             where = f"{place}: {place.name}" if place else "checksum"
             raise DataError(
-                f"{where}: these settings are for data with the checksum {self.checksum}; that of {dataset.source} is "
-                f"{found}: the data have changed, or are others; restore them, or name others with --data"
+                f"{where}: these settings are for data with the checksum {self.checksum}; that of {dataset.name} "
+                f"({dataset.source}) is {found}: the data have changed, or are others; restore them, or name others with --data"
             )
         return dataset
 
