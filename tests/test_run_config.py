@@ -135,6 +135,26 @@ def test_data_that_have_changed_are_refused_and_both_checksums_named(call, table
     assert config_of("again")["data"]["checksum"] != before
 
 
+def test_data_that_were_moved_are_named_and_compared(call, tables):
+    assert call("train", "--data", "houses.csv", "--target", "price", "--epochs", "1", "--out", "r", "-q").code == 0
+    Path("houses.csv").rename("moved.csv")
+    code, _, err = call("train", "--config", "r", "--out", "again", "-q")
+    assert (code, "houses.csv: there is no such file" in err) == (1, True)
+    found = call("train", "--config", "r", "--data", "moved.csv", "--out", "again", "-q")
+    assert (found.code, "other data" in found.err) == (0, False)
+    assert tensors("again") == tensors("r")
+    found = call("train", "--config", "r", "--data", "test.csv", "--out", "other", "-q")
+    assert found.code == 0
+    assert "r: these are other data, with the checksum" in " ".join(found.err.split())
+
+
+def test_a_loss_that_is_typed_decides_the_task(call, tables):
+    options = ["--data", "houses.csv", "--target", "count", "--task", "classify", "--epochs", "1"]
+    assert call("train", *options, "--out", "r", "-q").code == 0
+    assert call("train", "--config", "r", "--loss", "huber", "--out", "again", "-q").code == 0
+    assert config_of("again")["data"]["task"] == "regress"
+
+
 def test_printing_settings_trains_nothing_and_prints_nothing_else(call, tables):
     code, out, err = call("train", "--data", "digits", "--epochs", "3", "--print-config")
     assert (code, err) == (0, "")
@@ -217,30 +237,37 @@ def test_an_earlier_version_s_run_without_its_model_is_refused(tmp_path):
         read_settings(tmp_path)
 
 
-def round_trip(settings: Settings, tmp_path: Path) -> None:
+def resolved(settings: Settings, task: str) -> tuple[dict, dict]:
+    """Every field of the network and of the training for data of a task."""
+    network, config = settings.resolve(task)
+    of_classes = LOSSES[network["loss"]].target == "class" if "loss" in network else task == "classify"
+    shape = ModelConfig(**network, in_features=3, **({"n_classes": 4} if of_classes else {"n_targets": 2}))
+    return shape.model_dump(), config.for_loss(shape.loss).model_dump()
+
+
+def round_trip(settings: Settings, tmp_path: Path, *tasks: str) -> None:
     """Written as TOML and read again, the settings resolve to the same."""
     (tmp_path / "printed.toml").write_text(as_toml(settings), encoding="utf-8")
     again = read_settings(tmp_path / "printed.toml")
-    (network, config), (network_again, config_again) = settings.resolve(), again.resolve()
-    sizes = (
-        {"in_features": 3, "n_targets": 2}
-        if LOSSES[network_again["loss"]].target != "class"
-        else {"in_features": 3, "n_classes": 4}
-    )
-    assert ModelConfig(**{**network, **sizes}).model_dump() == ModelConfig(**{**network_again, **sizes}).model_dump()
-    loss = network_again["loss"]
-    assert config.for_loss(loss).model_dump() == config_again.for_loss(loss).model_dump()
+    for task in tasks:
+        assert resolved(again, task) == resolved(settings, task)
     assert as_toml(again) == as_toml(settings)
     for name in ("data", "columns", "checksum"):
         assert getattr(again, name) == getattr(settings, name)
 
 
-@pytest.mark.parametrize("task", ["classify", "regress"])
+@pytest.mark.parametrize("task", ["classify", "regress", "auto"])
 @pytest.mark.parametrize("name", recipe_names())
 def test_the_settings_of_every_recipe_survive_printing(tmp_path, name, task):
-    smoothing = {"label_smoothing": 0} if task == "regress" else {}
-    loss = {"loss": "squared-error"} if task == "regress" else {}
-    round_trip(Settings(recipe=name, task=task, network=loss, training=smoothing), tmp_path)
+    """Where the task is not known, those of both tasks."""
+    settings = Settings(recipe=name, task=task)
+    smooths = settings.resolve("regress")[1].label_smoothing > 0  # which numbers have no use for
+    if smooths and task == "regress":
+        with pytest.raises(UsageError, match=r"label_smoothing is 0\.05, and the targets are numbers"):
+            as_toml(settings)
+        return
+    tasks = ["classify", *(["regress"] * (not smooths))] if task == "auto" else [task]
+    round_trip(settings, tmp_path, *tasks)
 
 
 def test_random_settings_survive_printing(tmp_path):
@@ -271,7 +298,7 @@ def test_random_settings_survive_printing(tmp_path):
             settings.resolve()
         except UsageError:
             continue
-        round_trip(replace(settings, data=str(tmp_path / str(settings.data))), tmp_path)
+        round_trip(replace(settings, data=str(tmp_path / str(settings.data))), tmp_path, LOSSES[network["loss"]].task)
         done += 1
 
 

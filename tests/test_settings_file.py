@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typer.main import get_command
 
 from jitnet.cli.options import FIELDS
 from jitnet.config import ModelConfig, TrainConfig, recipe_names
 from jitnet.config.key_lines import key_lines
-from jitnet.config.settings_file import SIZES, read_toml, settings_in
+from jitnet.config.settings_file import DATA_NAMES, RUNNING, SIZES, read_toml, settings_in
 from jitnet.config.unused import unused_fields
 from jitnet.errors import UsageError
 from jitnet.runs.run_config import read_settings, settings_from
@@ -151,6 +152,15 @@ def test_every_option_of_a_field_and_every_field_is_a_setting():
             if name not in (*SIZES, "augment"):
                 default = list(info.default) if isinstance(info.default, tuple) else info.default
                 settings_from({table: {name: default}}, "test")
+
+
+def test_every_other_option_of_train_is_a_setting_or_says_what_to_do_with_a_run():
+    from jitnet.cli.train import app
+
+    names = [parameter.opts[0].removeprefix("--").replace("-", "_") for parameter in get_command(app).params]
+    settings = {name for name in names if name in DATA_NAMES or name == "recipe"}
+    fields = {flag.removeprefix("--").replace("-", "_") for field in chain(*FIELDS.values()) for flag in field.flags}
+    assert set(names) - fields - settings - {"help"} == set(RUNNING)
 
 
 def test_weights_of_classes_may_be_a_table():

@@ -180,7 +180,7 @@ def train(
         compile_ahead()
     trainer = settings.trainer(dataset, any_threads=explain or print_config)
     model, epochs = trainer.model, trainer.config.epochs
-    if read is not None and (differs := what_differs(read, trainer)):
+    for differs in what_differs(read, trainer) if read is not None else ():
         render.notice(render.make_console(sys.stderr), f"{config}: {differs}")
     if explain:
         return _explain(trainer, json)

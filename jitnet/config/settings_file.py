@@ -29,6 +29,7 @@ from jitnet.version import __version__
 __all__ = [
     "DATA_NAMES",
     "FORMAT",
+    "RUNNING",
     "SIZES",
     "Place",
     "SettingsFile",
@@ -70,8 +71,8 @@ DATA_NAMES = {
 _ABOUT_FILE = {"about": "text", "format": "a whole number", "recipe": "the name of a recipe, or a path, as text"}
 AUGMENT = "train.augment"
 _TABLES = ("data", "model", "train", *TASKS)
-_RUNNING = ("out", "json", "quiet", "explain", "print_schedule", "print_config", "config")
-"""Options that say what to do with a run, and not what it is."""
+RUNNING = ("out", "json", "quiet", "explain", "print_schedule", "print_config", "config")
+"""Options that say what to do with a run, and not what it is: no settings."""
 
 
 @dataclass(frozen=True)
@@ -248,7 +249,7 @@ class _Reader:
             self._wrong(here, f"{shown}: does not belong in [{'.'.join(here[:-1])}]; write it {right}")
         if name in SIZES:
             self._wrong(here, f"{shown}: is decided by the data; leave it out")
-        if name in _RUNNING:
+        if name in RUNNING:
             self._wrong(here, f"{shown}: is no setting of a run; type --{name.replace('_', '-')} beside --config")
         near = nearest(name, [*_KEYS, *_TABLES, "augment"])
         if near is None:

@@ -181,15 +181,23 @@ def _made_with(document: Mapping[str, Any]) -> dict[str, str]:
     return {name: value for name, value in found.items() if isinstance(value, str)}
 
 
-def what_differs(settings: Settings, trainer: "Trainer") -> str:
-    """What the run that these settings are of was trained with, where its last bits may be others here, in words."""
+def what_differs(settings: Settings, trainer: "Trainer") -> list[str]:
+    """Why a run from these settings, read from a file, may end with other bits than the run that they are of: sentences
+    for the user, none where it repeats that run."""
+    found = []
     here = versions() | {"processor": trainer.plan.machine.cpu}
     others = [
         f"{name} {before} (here {here[name]})"
         for name, before in settings.made_with.items()
         if name not in ("python", "numpy") and here.get(name, before) != before
     ]
-    return f"the run was trained with {', '.join(others)}: the last bits of this one may be others" if others else ""
+    if others:
+        found.append(f"the run was trained with {', '.join(others)}: the last bits of this one may be others")
+    if settings.checksum not in ("", trainer.dataset.checksum):
+        found.append(
+            f"these are other data, with the checksum {trainer.dataset.checksum}; its checksum is {settings.checksum}"
+        )
+    return found
 
 
 def complete(settings: Settings, trainer: "Trainer") -> Settings:
@@ -220,47 +228,79 @@ def as_toml(settings: Settings, task: str = "") -> str:
     defaults, and as comments those that have no effect beside the others.
 
     `read_settings` reads it again. task: of the data, "classify" or "regress", where they are read; `complete` settings
-    have it. Raises UsageError where the settings do not fit together, or cannot be written as TOML.
+    have it. Where it is unknown, fields that depend on it are in tables of each task. Raises UsageError where the
+    settings do not fit together, or cannot be written as TOML.
     """
-    network, config = settings.resolve(task)
-    task = task or settings.likely_task
-    shape = build(ModelConfig, {**network, **stand_in_sizes(network)}).model_dump()
-    if "loss" not in network:
-        shape["loss"] = losses_of(task)[0]
-    config = config.for_loss(shape["loss"])
-    training = config.model_dump()
-    plain = TrainConfig(optimizer=config.optimizer).for_loss(shape["loss"]).model_dump()
+    network, _ = settings.resolve(task)
+    if not task and (settings.task != "auto" or "loss" in network):
+        task = settings.likely_task
+    tasks = [task] if task else [each for each in TASKS if _fits(settings, each)] or ["classify"]
+    every = [_whole(settings, each) for each in tasks]
+    (values, unused), of_loss = every[0], {"loss"} if not task else set()
+    by_task = {name for name in values for other, _ in every if other[name] != values[name]} - of_loss
+    plain, _ = _whole(Settings(training={"optimizer": values["optimizer"]}), tasks[0])
     plain["optimizer"] = TrainConfig.model_fields["optimizer"].default
-    plain_shape = ModelConfig(in_features=1, n_classes=2).model_dump() | {"loss": losses_of(task)[0]}
-    unused = unused_fields(shape, training)
-    made_with = ", ".join(f"{name} {value}" for name, value in settings.made_with.items())
-    header = [
-        "Settings of a run: jitnet train --config FILE repeats it.",
-        *([f"Made with {made_with}."] * bool(made_with)),
-    ]
-    header += ["Each table begins with what differs from the defaults."]
-    lines = [f"# {line}" for sentence in header for line in wrap(sentence, _WIDTH)] + [f"format = {FORMAT}"]
-    written = {
+    lines = [f"# {line}" for line in _header(settings)] + [f"format = {FORMAT}"]
+    data = {
         "data": settings.data,
         "test_data": None if settings.test_data is None else str(settings.test_data),
         **settings.columns,
-        "task": task,
+        "task": task or None,
         "checksum": settings.checksum or None,
     }
-    lines += [f"{name} = {_toml(value)}" for name, value in written.items() if value not in (None, [], ())]
-    augment, plain_augment = training.pop("augment"), plain.pop("augment")
-    lines += _table("model", ModelConfig, shape, plain_shape, unused)
-    lines += _table("train", TrainConfig, training, plain, unused)
-    inside = {name.removeprefix("augment."): needs for name, needs in unused.items() if name.startswith("augment.")}
-    lines += _table("train.augment", AugmentConfig, augment, plain_augment, inside)
+    lines += [f"{name} = {_toml(value)}" for name, value in data.items() if value not in (None, [], ())]
+    for table, kind in _TABLES.items():
+        shown = {name: values[name] for name in _fields_of(kind) if name not in by_task | of_loss}
+        lines += _table(table, kind, shown, plain, unused)
+    for each, (own, without_effect) in zip(tasks, every, strict=True):
+        for table, kind in _TABLES.items():
+            names = [name for name in _fields_of(kind) if name in by_task and name not in without_effect]
+            lines += ["", f"[{each}.{table}]"] * bool(names) + [f"{name} = {_toml(own[name])}" for name in names]
     return "\n".join([*lines, ""])
+
+
+_TABLES: dict[str, type[CheckedConfig]] = {"model": ModelConfig, "train": TrainConfig, "train.augment": AugmentConfig}
+
+
+def _fields_of(kind: type[CheckedConfig]) -> list[str]:
+    """The names of the fields that a table of settings has. No two tables have the same name."""
+    return [name for name in kind.model_fields if name not in (*SIZES, "augment")]
+
+
+def _whole(settings: Settings, task: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Every field of settings for a task, by its name in its table; and those without effect, with what they need."""
+    network, config = settings.resolve(task)
+    network = {"loss": losses_of(task)[0], **network}
+    shape = build(ModelConfig, {**network, **stand_in_sizes(network)})
+    with settings.located(task):
+        config.check_fits(shape)
+    fields, training = shape.model_dump(), config.for_loss(shape.loss).model_dump()
+    unused = {name.removeprefix("augment."): needs for name, needs in unused_fields(fields, training).items()}
+    return {**fields, **training, **training["augment"]}, unused
+
+
+def _fits(settings: Settings, task: str) -> bool:
+    """Whether data of a task can be trained on with these settings."""
+    try:
+        _whole(settings, task)
+    except UsageError:
+        return False
+    return True
+
+
+def _header(settings: Settings) -> Iterator[str]:
+    yield "Settings of a run: jitnet train --config FILE repeats it."
+    if settings.made_with:
+        made_with = ", ".join(f"{name} {value}" for name, value in settings.made_with.items())
+        yield from wrap(f"Made with {made_with}.", _WIDTH)
+    yield "Each table begins with what differs from the defaults."
 
 
 def _table(
     name: str, kind: type[CheckedConfig], fields: Mapping[str, Any], plain: Mapping[str, Any], unused: Mapping[str, str]
 ) -> Iterator[str]:
     """The lines of a table: the fields that differ from plain ones, those that do not, and those without effect."""
-    used = [field for field in fields if field not in SIZES and field not in unused]
+    used = [field for field in fields if field not in unused]
     yield from ("", f"[{name}]")
     differ = [field for field in used if fields[field] != plain[field]]
     for field in differ:

@@ -77,7 +77,8 @@ class Settings:
             data=self.data if self.data is not None else base.data,
             test_data=self.test_data if self.test_data is not None else base.test_data,
             columns={**base.columns, **columns},
-            task=self.task if self.task != "auto" else base.task,
+            # A chosen loss decides the task.
+            task=self.task if self.task != "auto" or "loss" in self.network else base.task,
             checksum=self.checksum if others else base.checksum,
             base=base,
             places={**kept, **self.places},
@@ -172,13 +173,19 @@ class Settings:
 
     def check(self) -> None:
         """Raise UsageError where something is wrong that shows before the data are read."""
-        task_for(self.resolve()[0], self.task)
+        self._task()
+
+    def _task(self) -> str:
+        """The task that the data must have, as `load` takes it."""
+        network, _ = self.resolve()
+        with self.located():
+            return task_for(network, self.task)
 
     def load(self, progress: "Progress | None" = None, advice: "TaskAdvice | None" = None) -> "Dataset":
         """Return the data, with their checksum computed. Raises as `jitnet.load` does."""
         from jitnet.datasets import load
 
-        task = task_for(self.resolve()[0], self.task)
+        task = self._task()
         with self.located():
             dataset = load(self.data, self.test_data, task=task, advice=advice, progress=progress, **self.columns)
         found, place = dataset.checksum, self.places.get(("", "checksum"))
@@ -186,7 +193,8 @@ class Settings:
             where = f"{place}: {place.name}" if place else "checksum"
             raise DataError(
                 f"{where}: these settings are for data with the checksum {self.checksum}; that of {dataset.name} "
-                f"({dataset.source}) is {found}: the data have changed, or are others; restore them, or name others with --data"
+                f"({dataset.source}) is {found}: the data have changed, or are others; restore them, leave the "
+                "checksum out, or name other data with --data"
             )
         return dataset
 
