@@ -153,12 +153,15 @@ def train(
         raise UsageError(f"{asked[0]} cannot be combined with {asked[1]}; ask for one of them")
     columns = columns_named(target, group, time, weight, ignore)
     settings = settings_of(fields, recipe, data=data, test_data=test_data, columns=columns, task=task)
+    read = None
     if config is not None:
         from jitnet.runs.run_config import read_settings
 
-        settings = settings.over(read_settings(config))
+        read = read_settings(config)
+        settings = settings.over(read)
     settings.check()
     from jitnet import render, runs
+    from jitnet.runs.run_config import what_differs
     from jitnet.runs.run_training import describe, train_run
 
     screen = render.consoles(json, quiet)
@@ -177,6 +180,8 @@ def train(
         compile_ahead()
     trainer = settings.trainer(dataset, any_threads=explain or print_config)
     model, epochs = trainer.model, trainer.config.epochs
+    for differs in what_differs(read, trainer) if read is not None else ():
+        render.notice(render.make_console(sys.stderr), f"{config}: {differs}")
     if explain:
         return _explain(trainer, json)
     if print_config:

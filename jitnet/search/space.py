@@ -21,7 +21,7 @@ from jitnet.config.nearest import nearest
 from jitnet.config.settings_file import Place, field_of, read_bytes, read_tables, tables_in
 from jitnet.config.unused import unused_fields
 from jitnet.errors import UsageError
-from jitnet.runs.run_config import as_toml_value, settings_of_file
+from jitnet.runs.run_config import settings_from, toml_value
 from jitnet.runs.run_settings import Settings
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Space:
         by_name = {one.name: one for one in self.searched}
         tables = {name: by_name[name].value_of(value) for name, value in parameters.items()}
         lines: dict[tuple[str, ...], int] = {(name,): by_name[name].place.line for name in parameters}
-        trial = settings_of_file(read_tables(tables, self.file, lines), self.folder)
+        trial = settings_from(tables, self.file, self.folder, lines)
         fixed = self.settings if trial.recipe is None else replace(self.settings, recipe=trial.recipe)
         return replace(trial, recipe=None).over(fixed)  # what is fixed goes before a recipe that is searched
 
@@ -193,7 +193,7 @@ def _table(name: str, fields: Mapping[str, Any]) -> Iterator[str]:
     if plain and name:
         yield from ("", f"[{name}]")
     for key, value in plain.items():
-        yield f"{key.replace('_', '-')} = {as_toml_value(value)}"
+        yield f"{key.replace('_', '-')} = {toml_value(value)}"
     for key, value in fields.items():
         if isinstance(value, dict) and value:
             yield from _table(f"{name}.{key}", value)
@@ -221,9 +221,8 @@ def space_in(content: bytes, file: str, folder: Path) -> Space:
         raise UsageError(
             f"{file}: has no table [{SEARCH}] of what is searched; expected one, {EXAMPLE} for example{hint}"
         )
-    fixed = read_tables(tables, file, lines)
-    settings = settings_of_file(fixed, folder)
-    reader = _Reader(file, lines, {name for _, name in fixed.places})
+    settings = settings_from(tables, file, folder, lines)
+    reader = _Reader(file, lines, {name for _, name in settings.places})
     if not isinstance(search, dict):
         reader.wrong((), f"{SEARCH}: expected a table, found {quoted(search)}; write {EXAMPLE}")
     if not search:
