@@ -282,7 +282,7 @@ def _summary(running: "Sweep", screen: "Consoles", toml: str, test_score: float 
     from jitnet import render
     from jitnet.search.sweep import BEST
 
-    shares, how = running.importances()
+    shares, how = running.importances() if finished else ({}, "")  # after a Ctrl-C it ends at once
     folder, best = quote(str(running.folder)), running.best
     suggestions = []
     if not finished:
@@ -309,7 +309,7 @@ def _summary(running: "Sweep", screen: "Consoles", toml: str, test_score: float 
 
 def _document(running: "Sweep", toml: str, test_score: float | None, finished: bool) -> dict[str, Any]:
     """The document of `--json`."""
-    shares, how = running.importances()
+    shares, how = running.importances() if finished else ({}, "")  # after a Ctrl-C it ends at once
     best = running.best
     return {
         "sweep": running.folder,
