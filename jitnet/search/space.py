@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, get_args, get_origin
 
+from jitnet.config import is_recipe_file
 from jitnet.config.checking import any_of, quoted
 from jitnet.config.nearest import nearest
 from jitnet.config.settings_file import Place, field_of, read_bytes, read_tables, tables_in
@@ -171,7 +172,9 @@ class Space:
         while stack[-1].base is not None:
             stack.append(stack[-1].base)
         for each in reversed(stack):
-            tables[""]["recipe"] = each.recipe or tables[""].get("recipe")
+            recipe = each.recipe
+            if recipe is not None:
+                tables[""]["recipe"] = str(Path(recipe).resolve()) if is_recipe_file(recipe) else recipe
             for table, fields in (("model", each.network), ("train", each.training)):
                 _lay(tables[table], fields)
             for task, (network, training) in each.by_task.items():
