@@ -104,7 +104,7 @@ def test_the_example_of_help(call, tmp_path):
     trials = json.loads(done.out)["trials"]
     assert {tuple(trial["parameters"]) for trial in trials} == {("hidden", "activation", "batch-size", "lr")}
     (tmp_path / "help.toml").write_text(text.replace("lr.to = 0.1", "lr.to = 1e-5"))
-    assert "line 11: lr: the range from 0.0001 to 1e-05 is empty" in call("sweep", "help.toml").err
+    assert "line 9: lr: the range from 0.0001 to 1e-05 is empty" in call("sweep", "help.toml").err
 
 
 def test_what_is_held_out_is_said_where_the_space_does_not(call, space):
