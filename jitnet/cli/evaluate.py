@@ -11,7 +11,7 @@ from jitnet.cli.common import Json, ModelPath, Quiet, TestData, print_json
 from jitnet.errors import ModelError
 
 if TYPE_CHECKING:
-    from jitnet.model import Model
+    from jitnet.model import AnyModel
 
 __all__ = ["app"]
 
@@ -55,12 +55,12 @@ def evaluate(
     from jitnet.datasets.from_table import HELD_OUT
     from jitnet.datasets.registry import is_table
     from jitnet.evaluation import evaluate as evaluate_
-    from jitnet.model import Model
+    from jitnet.model import load_model
     from jitnet.runs.run_settings import task_for
     from jitnet.tables.outcome import Choice
 
     screen = render.consoles(json, quiet)
-    network = Model.load(model)
+    network = load_model(model)
     is_default = data is None and test_data is None
     source, default_test = (data, None) if data is not None else _training_data(network, model)
     test_data = test_data or default_test
@@ -120,7 +120,7 @@ def evaluate(
     render.evaluation(screen.out, result, images, dataset.image_shape, {**about, "name": shown})
 
 
-def _training_data(network: "Model", model: Path) -> tuple[str, Path | None]:
+def _training_data(network: "AnyModel", model: Path) -> tuple[str, Path | None]:
     """The data that a model was trained on, and the separate file that it was tested on, where there was one."""
     from jitnet.datasets import names
 
@@ -133,7 +133,7 @@ def _training_data(network: "Model", model: Path) -> tuple[str, Path | None]:
     return data, Path(test) if test else None
 
 
-def _is_trained_on(network: "Model", source: str) -> bool:
+def _is_trained_on(network: "AnyModel", source: str) -> bool:
     """Whether data, by name or path, are those that a model was trained on."""
     path = network.metadata.get("data_path")
     return source == network.metadata.get("data") if path is None else Path(source).expanduser().resolve() == Path(path)
