@@ -7,6 +7,7 @@
     ├── ModelError       exit 1   a model file that is missing, broken or does not fit the data
     ├── PictureError     exit 1   a picture that cannot be read or holds nothing to recognise
     ├── OutputError      exit 1   a file or folder that cannot be written
+    │   └── Busy                  a run folder that another process writes
     ├── DivergedError    exit 1   a loss that became NaN or infinite
     ├── MissingExtra     exit 1   an optional library that is not installed
     └── TargetMissed     exit 4   training ended below the requested accuracy
@@ -21,6 +22,7 @@ from collections.abc import Mapping
 from typing import Self
 
 __all__ = [
+    "Busy",
     "DataError",
     "DivergedError",
     "DownloadError",
@@ -92,6 +94,10 @@ class PictureError(JitnetError):
 
 class OutputError(JitnetError):
     """A file or folder cannot be written."""
+
+
+class Busy(OutputError):
+    """Another process writes there now; the message names its number."""
 
 
 class DivergedError(JitnetError):

@@ -23,6 +23,7 @@ ROWS = [
     ["model"],
     ["training", "pictures", "evaluation"],
     ["runs", "bench", "profile"],
+    ["search"],
     ["render", "sklearn"],
     ["cli", "__main__", ""],
 ]
@@ -53,6 +54,7 @@ ONLY_IN = {
     "joblib": {"sklearn"},
     "pyarrow": {"tables"},
     "matplotlib": {"render"},
+    "optuna": {"search"},
 }
 
 
