@@ -29,6 +29,8 @@ COMMANDS = {
     "train": ("jitnet.cli.train", "Train a network, show how it learns, and save it."),
     "eval": ("jitnet.cli.evaluate", "Evaluate a model on a data set."),
     "predict": ("jitnet.cli.predict", "Predict what is in a picture, or the rows of a table."),
+    "committee": ("jitnet.cli.committee", "Make one model of several, whose predictions are averaged."),
+    "cv": ("jitnet.cli.cross_validation", "Estimate by cross-validation how well a network does on other data."),
     "bench": ("jitnet.cli.bench", "Measure what each loop costs on this machine."),
     "profile": ("jitnet.cli.profile", "Show what each loop costs, and why: jitnet's, or your own."),
     "data": ("jitnet.cli.data", "List, fetch, describe and convert data sets."),

@@ -68,6 +68,14 @@ class Evaluation:
     ranking: RankingScore | None = None
     bias: float = math.nan
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The numbers that summarise it, by name: accuracy, ROC AUC of two classes, loss; or RMSE, MAE, R², loss."""
+        if self.task == "regress":
+            return {"rmse": self.rmse, "mae": self.mae, "r2": self.r2, "loss": self.loss}
+        ranking = {} if self.ranking is None else {"roc_auc": self.ranking.roc_auc}
+        return {"accuracy": self.accuracy, **ranking, "loss": self.loss}
+
     def as_record(self) -> dict[str, Any]:
         """Return the fields of the task, as plain values."""
         of_classes = {"accuracy", "commonest", "classes", "never_predicted", "confusion", "mistakes", "calibration"}

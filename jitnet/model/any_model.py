@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +13,6 @@ from jitnet.errors import ModelError
 from jitnet.model.encoding import Samples
 from jitnet.tables.preparation import Preparation
 from jitnet.tables.table import Table
-
-if TYPE_CHECKING:
-    from jitnet.model.network import Model
 
 __all__ = ["AnyModel"]
 
@@ -41,7 +37,7 @@ class AnyModel(ABC):
 
     @property
     @abstractmethod
-    def members(self) -> "tuple[Model, ...]":
+    def members(self) -> "tuple[AnyModel, ...]":
         """The networks whose predictions are averaged."""
 
     @property

@@ -6,6 +6,7 @@ and Vedelsby 1995); networks that differ in their first weights and in the order
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -64,10 +65,12 @@ class Committee(AnyModel):
         if len(members) < 2:
             raise ModelError(f"a committee is two models or more; found {len(members)}")
         leader = _leader(members)
-        first = words[members.index(leader)]
+        first, columns = words[members.index(leader)], []
         for member, word in zip(members, words, strict=True):
-            _check_alike(leader, member, first, word)
-        return cls(members, [_columns(leader, *pair, first) for pair in zip(members, words, strict=True)])
+            refuse = partial(_refusal, word, first)
+            columns.append(_columns(leader, member, refuse))
+            _check_inputs(leader, member, refuse)
+        return cls(members, columns)
 
     @property
     def members(self) -> tuple[Model, ...]:
@@ -206,27 +209,39 @@ def _is_named(model: Model) -> bool:
     return model.target_names != default_names(len(model.target_names))
 
 
-def _check_alike(leader: Model, member: Model, first: str, word: str) -> None:
-    """ModelError where a member takes other samples than the leading one, or predicts something else; first, word:
-    what messages call the two."""
+def _refusal(word: str, first: str, field: str, found: str, expected: str) -> ModelError:
+    """The error for a member that does not fit the leading one; word, first: what messages call the two."""
+    return ModelError(f"{word}: {field}: {found}; expected {expected}, as of {first}, to be averaged with it")
 
-    def refuse(field: str, found: str, expected: str) -> ModelError:
-        return ModelError(f"{word}: {field}: {found}; expected {expected}, as of {first}, to be averaged with it")
 
+def _columns(leader: Model, member: Model, refuse: Callable[[str, str, str], ModelError]) -> Columns:
+    """Where among a member's outputs each of the leading one's is, by name; by place where one of the two has no
+    names. ModelError where they predict something else."""
     shape, wanted = member.config, leader.config
     if shape.target != wanted.target:
-        raise refuse("loss", f"predicts {TARGETS[shape.target]} ({shape.loss})", f"{TARGETS[wanted.target]}")
-    levels, others = _levels(shape), _levels(wanted)
-    if levels != others:
+        raise refuse("loss", f"predicts {TARGETS[shape.target]} ({shape.loss})", TARGETS[wanted.target])
+    if (levels := _levels(shape)) != (others := _levels(wanted)):
         raise refuse("quantiles", levels or "none", others or "none")
-    if (member.preparation is None) != (leader.preparation is None):
+    kind = "class_names" if wanted.target == "class" else "target_names"
+    found, expected = getattr(member, kind), getattr(leader, kind)
+    named = _is_named(member) and found != expected
+    if set(found) != set(expected) if named else len(found) != len(expected):
+        raise refuse(kind, _listed(found), f"{_listed(expected)}, in any order")
+    places = [found.index(name) for name in expected] if named else range(len(expected))
+    per_target = wanted.outputs_per_target
+    return np.array([place * per_target + k for place in places for k in range(per_target)], np.intp)
+
+
+def _check_inputs(leader: Model, member: Model, refuse: Callable[[str, str, str], ModelError]) -> None:
+    """ModelError where a member takes other samples than the leading one."""
+    prepares = member.preparation is not None
+    if prepares != (leader.preparation is not None):
         kinds = ("arrays", "the columns of a table")
-        prepares = member.preparation is not None
         raise refuse("preparation", f"takes {kinds[prepares]}", kinds[not prepares])
-    if member.preparation is not None:
+    if prepares:
         return
-    if shape.in_features != wanted.in_features:
-        raise refuse("in_features", f"samples of {shape.in_features} values", f"{wanted.in_features}")
+    if member.config.in_features != leader.config.in_features:
+        raise refuse("in_features", f"samples of {member.config.in_features} values", f"{leader.config.in_features}")
     if member.image_shape != leader.image_shape:
         raise refuse("image_shape", _sides(member.image_shape), _sides(leader.image_shape))
     if member.judges_values and leader.judges_values and not _one_form(member.scaling, leader.scaling):
@@ -247,25 +262,8 @@ def _one_form(one: Scaling, other: Scaling) -> bool:
     same peak; values that are standardised may have any."""
     if np.ndim(one.scale) or np.ndim(other.scale):
         return True
-    ratio = float(one.scale) / float(other.scale)
-    return max(ratio, 1.0 / ratio) <= MOST_APART
-
-
-def _columns(leader: Model, member: Model, word: str, first: str) -> Columns:
-    """Where among a member's outputs each of the leading one's is, by name; by place where one of the two has no
-    names. ModelError where names, or how many there are, differ."""
-    kind = "class" if leader.config.target == "class" else "target"
-    found, wanted = (getattr(one, f"{kind}_names") for one in (member, leader))
-    places = list(range(len(wanted)))
-    if len(found) == len(wanted) and _is_named(member) and set(found) == set(wanted):
-        places = [found.index(name) for name in wanted]
-    elif len(found) != len(wanted) or (_is_named(member) and found != wanted):
-        raise ModelError(
-            f"{word}: {kind}_names: {_listed(found)}; expected {_listed(wanted)}, in any order, as of {first}, to be "
-            "averaged with it"
-        )
-    per_target = leader.config.outputs_per_target
-    return np.array([place * per_target + k for place in places for k in range(per_target)], np.intp)
+    low, high = sorted(abs(float(scale)) for scale in (one.scale, other.scale))
+    return high <= MOST_APART * low
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from jitnet.render.charts import plot
     from jitnet.render.code import code_summary, code_view, code_views
     from jitnet.render.columns import table_description
-    from jitnet.render.console import Consoles, consoles, error, facts, make_console, notice
+    from jitnet.render.console import Consoles, consoles, error, facts, make_console, notice, suggest
     from jitnet.render.drawing import picture, pictures, to_grey
     from jitnet.render.functions import function_profile
     from jitnet.render.measurement import bench, changes, measuring
@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from jitnet.render.roofline import roofline_picture
     from jitnet.render.scaling import scaling_table
     from jitnet.render.scores import evaluation
+    from jitnet.render.several import WorksView, scores_of_several
     from jitnet.render.tables import bar, table
 
 _HOME = {
     "Consoles": "console",
     "TrainingView": "progress",
+    "WorksView": "several",
     "bar": "tables",
     "bench": "measurement",
     "changes": "measurement",
@@ -57,8 +59,10 @@ _HOME = {
     "program_table": "program",
     "roofline_picture": "roofline",
     "scaling_table": "scaling",
+    "scores_of_several": "several",
     "sheet": "augmentation",
     "step_profile": "profiling",
+    "suggest": "console",
     "table": "tables",
     "table_description": "columns",
     "to_grey": "drawing",
@@ -68,6 +72,7 @@ _HOME = {
 __all__ = [
     "Consoles",
     "TrainingView",
+    "WorksView",
     "bar",
     "bench",
     "changes",
@@ -98,8 +103,10 @@ __all__ = [
     "program_table",
     "roofline_picture",
     "scaling_table",
+    "scores_of_several",
     "sheet",
     "step_profile",
+    "suggest",
     "table",
     "table_description",
     "to_grey",
