@@ -30,6 +30,9 @@ __all__ = ["Committee", "load_model"]
 Floats = npt.NDArray[np.float32]
 Columns = npt.NDArray[np.intp]
 
+OF_DATA = ("data", "data_source", "data_checksum", "data_path", "test_data_path", "fold")
+"""In metadata: which data a network was trained on."""
+
 
 class Committee(AnyModel):
     """Several networks whose predictions are averaged: probabilities of classes and of labels, targets in their unit,
@@ -86,9 +89,12 @@ class Committee(AnyModel):
 
     @property
     def metadata(self) -> dict[str, str]:  # type: ignore[override]
-        """What all members' metadata agree on: a new dict."""
+        """What all members' metadata agree on, a new dict; of their data nothing where these were not the same."""
         first, *others = (member.metadata for member in self._members)
-        return {name: text for name, text in first.items() if all(other.get(name) == text for other in others)}
+        same = {name: text for name, text in first.items() if all(other.get(name) == text for other in others)}
+        if first.get("data_checksum") == same.get("data_checksum"):
+            return same
+        return {name: text for name, text in same.items() if name not in OF_DATA}
 
     @property
     def is_named(self) -> bool:

@@ -146,6 +146,8 @@ class Model(AnyModel):
             return cls(config, weights, biases, metadata=metadata)
         _check_sizes(config, dataset)
         metadata |= {"data": dataset.name, "data_source": dataset.source, "data_checksum": dataset.checksum}
+        if dataset.fold:
+            metadata["fold"] = dataset.fold
         if dataset.given is None and unlike(dataset.scaling, dataset.train.images):
             metadata[OWN_SCALING] = "yes"
         scaling = _scaling_of_targets(config, dataset) or dataset.target_scaling

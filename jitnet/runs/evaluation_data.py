@@ -34,10 +34,11 @@ def data_for(
     """Load the data to evaluate a model on.
 
     place: the model's file or run, for messages. data: a name or a path; None are those that the model was trained on,
-    of a table the rows that were held out then. test_data: as `jitnet.load` takes it. Raises ModelError where the data
+    of a table the rows that were held out then, and of a fold of a cross-validation that fold. test_data: as `jitnet.load` takes it. Raises ModelError where the data
     are not found, or are of another kind, and as `jitnet.load` does.
     """
     from jitnet.datasets import TaskAdvice, load, names
+    from jitnet.datasets.folds import Fold
     from jitnet.datasets.from_table import HELD_OUT
     from jitnet.datasets.registry import is_table
     from jitnet.tables.outcome import Choice
@@ -53,6 +54,7 @@ def data_for(
             )
     not_classes = "the model predicts classes, and these targets are numbers; name data with classes"
     trained_on = _is_trained_on(model, source)
+    fold = model.metadata.get("fold") if trained_on and test_data is None else None
     dataset = load(
         source,
         test_data,
@@ -62,8 +64,10 @@ def data_for(
         advice=TaskAdvice(not_classes=not_classes),
         progress=progress,
         preparation=model.preparation,
-        held_out=HELD_OUT if test_data is None and trained_on else 0.0,
+        held_out=HELD_OUT if test_data is None and trained_on and fold is None else 0.0,
     )
+    if fold is not None:
+        dataset = Fold.parse(fold)(dataset)
     part = "test" if dataset.test is not None else "train" if trained_on else "only"
     known = model.metadata.get("data_checksum")
     changed = is_default and bool(known) and known != dataset.checksum
