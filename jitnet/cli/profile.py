@@ -314,7 +314,7 @@ def _steps(
     network, config = settings.resolve(dataset.task)
     shape = build(ModelConfig, {**network, **sizes_of(dataset)}, NETWORK_NAMES)
     measured = []
-    with render.measuring(screen) as report, settings.naming_recipe(dataset.task):
+    with render.measuring(screen) as report, settings.located(dataset.task):
         for count in counts:
             chosen = config.model_copy(update={"threads": count})
             measured.append(

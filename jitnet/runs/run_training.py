@@ -1,10 +1,14 @@
 """Training a run into its folder: the model and a line of metrics are written after each epoch."""
 
+import platform
 from collections.abc import Callable
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from jitnet.config.settings_file import FORMAT
 from jitnet.runs.folder import Run
+from jitnet.runs.run_config import complete
 from jitnet.runs.run_settings import Settings
 from jitnet.version import __version__
 
@@ -40,15 +44,21 @@ def train_run(
 
 
 def describe(trainer: "Trainer", settings: Settings) -> dict[str, Any]:
-    """The content of config.json: enough to repeat the run."""
+    """The content of config.json: enough to repeat the run, which `read_settings` reads."""
     dataset, model = trainer.dataset, trainer.model
+    whole = complete(settings, trainer)
     return {
+        "format": FORMAT,
         "jitnet": __version__,
+        "versions": _versions(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "recipe": settings.recipe,
+        "recipe": settings.recipe_name,
         "data": {
             "name": dataset.name,
             "source": dataset.source,
+            "path": whole.data_path,
+            "test_path": whole.test_data,
+            "task": whole.task,
             "checksum": dataset.checksum,
             "n_train": len(dataset.train),
             "n_test": 0 if dataset.test is None else len(dataset.test),
@@ -58,6 +68,15 @@ def describe(trainer: "Trainer", settings: Settings) -> dict[str, Any]:
         "train": trainer.config.model_dump(),
         **threads_of(trainer),
         "machine": trainer.plan.machine,
+    }
+
+
+def _versions() -> dict[str, str]:
+    """The versions of what the bits of a run depend on."""
+    return {
+        "jitnet": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("numpy", "numba", "llvmlite")},
     }
 
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
+from threading import Lock
 from typing import Any, Self
 
 from jitnet.config.checking import check_whole_number
@@ -67,6 +68,7 @@ class _Left:
     again: frozenset[str]
     waiting: "deque[Work]"
     attempts: dict[str, int] = field(default_factory=dict)
+    stopped: bool = False
 
 
 class Local:
@@ -79,6 +81,8 @@ class Local:
         self.workers = check_whole_number("workers", workers, 0, MAX_WORKERS) or cores()
         self._crew: list[_Worker] = []
         self._left: _Left | None = None
+        self._lock = Lock()
+        """Held while works begin and while they are asked to stop, which may be in another thread."""
 
     def __enter__(self) -> Self:
         return self
@@ -125,18 +129,25 @@ class Local:
 
     def stop(self, name: str | None = None) -> None:
         """Ask a running work to stop, or all, as `Engine.stop` does."""
-        if name is None and self._left is not None:
-            self._left.waiting.clear()
-        for worker in self._crew:
-            if worker.work is not None and name in (None, worker.work.name):
-                worker.send("stop", worker.work.name)
+        with self._lock:
+            if name is None and self._left is not None:
+                self._left.stopped = True
+            for worker in self._crew:
+                if worker.work is not None and name in (None, worker.work.name):
+                    worker.send("stop", worker.work.name)
 
     def _begin(self, left: _Left) -> Iterator[Event]:
         """Begin works on the workers that are free, and start workers where more are of use."""
-        while left.waiting:
+        while started := self._begin_one(left):
+            yield started
+
+    def _begin_one(self, left: _Left) -> Started | None:
+        with self._lock:
+            if left.stopped:
+                left.waiting.clear()
             worker = next((worker for worker in self._crew if worker.work is None), None)
-            if worker is None and len(self._crew) == self.workers:
-                return
+            if not left.waiting or (worker is None and len(self._crew) == self.workers):
+                return None
             if worker is None:
                 worker = _start()
                 self._crew.append(worker)
@@ -144,7 +155,7 @@ class Local:
             left.attempts[work.name] = left.attempts.get(work.name, 0) + 1
             again = left.attempts[work.name] > 1
             worker.send("train", work, left.base, again or work.name in left.again)
-            yield Started(work.name, again)
+            return Started(work.name, again)
 
     def _read(self, worker: _Worker, left: _Left) -> Iterator[Event]:
         """Read one message of a worker; replace one that has died, and repeat its work."""
