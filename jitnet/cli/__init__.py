@@ -30,7 +30,7 @@ COMMANDS = {
     "eval": ("jitnet.cli.evaluate", "Evaluate a model on a data set."),
     "predict": ("jitnet.cli.predict", "Predict what is in a picture, or the rows of a table."),
     "committee": ("jitnet.cli.committee", "Make one model of several, whose predictions are averaged."),
-    "cv": ("jitnet.cli.cross_validation", "Estimate by cross-validation how well a network does on other data."),
+    "cv": ("jitnet.cli.cv", "Estimate by cross-validation how well a network does on other data."),
     "bench": ("jitnet.cli.bench", "Measure what each loop costs on this machine."),
     "profile": ("jitnet.cli.profile", "Show what each loop costs, and why: jitnet's, or your own."),
     "data": ("jitnet.cli.data", "List, fetch, describe and convert data sets."),
@@ -137,7 +137,7 @@ def _in_options(error: JitnetError) -> str:
         return str(error)
     from jitnet.cli.options import OPTION_NAMES
 
-    typed = ("test_data", "target", "task", "group", "time", "weight", "ignore")
+    typed = ("test_data", "target", "task", "group", "time", "weight", "ignore", "folds", "workers")
     return error.named({**OPTION_NAMES, **{name: "--" + name.replace("_", "-") for name in typed}})
 
 

@@ -1,32 +1,31 @@
 """`jitnet train`."""
 
 import gc
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from shlex import quote
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jitnet.cli.common import (
     Background,
+    ConfigOption,
     DataOption,
     Group,
     Ignore,
     Json,
     Quiet,
+    RecipeOption,
     Target,
     Task,
     TestData,
     Time,
     Weight,
     columns_named,
+    interrupts,
     print_json,
-    recipe_completion,
 )
 from jitnet.cli.options import (
     FIELDS,
@@ -82,29 +81,8 @@ def train(
     time: Time = None,
     weight: Weight = None,
     ignore: Ignore = None,
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            "--recipe",
-            metavar="NAME-OR-FILE",
-            autocompletion=recipe_completion,
-            help="Start from a named set of options, or from one in a TOML file of yours; those that are typed as well "
-            "override it. seed and seed-readme repeat the Rust original as its code and as its README has it.",
-            rich_help_panel="Training",
-        ),
-    ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config",
-            metavar="FILE-OR-RUN",
-            show_default=False,
-            help="Read options from a TOML file, by their names without dashes in front, as in lr = 0.1; paths in it "
-            "are relative to it. Or repeat a run: name its folder, or its config.json. Options that are typed as well "
-            "override it, --recipe too.",
-            rich_help_panel="Training",
-        ),
-    ] = None,
+    recipe: RecipeOption = None,
+    config: ConfigOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -203,7 +181,7 @@ def train(
         gc.enable()
         warning = ""
         with (
-            _interrupts(trainer.request_stop),
+            interrupts(trainer.request_stop),
             render.TrainingView(screen, epochs, trainer.config.learning_rate) as view,
         ):
 
@@ -356,17 +334,3 @@ def _document(run: "Run", history: "History", task: str) -> dict[str, Any]:
             if value is not None
         },
     }
-
-
-@contextmanager
-def _interrupts(request_stop: Callable[[], None]) -> Iterator[None]:
-    """Let Ctrl-C request a stop and raise nothing, however often: the epoch ends early and its model is saved."""
-
-    def ask(signal_number: int, frame: FrameType | None) -> None:
-        request_stop()
-
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -33,9 +33,10 @@ def data_for(
 ) -> EvaluationData:
     """Load the data to evaluate a model on.
 
-    place: the model's file or run, for messages. data: a name or a path; None are those that the model was trained on,
-    of a table the rows that were held out then, and of a fold of a cross-validation that fold. test_data: as `jitnet.load` takes it. Raises ModelError where the data
-    are not found, or are of another kind, and as `jitnet.load` does.
+    place: the model's file or run, for messages. data: a name or a path; None are those that the model was trained on:
+    of a table the rows that were held out then, and where it was trained for a fold of a cross-validation, that fold.
+    test_data: as `jitnet.load` takes it. Raises ModelError where the data are not found, or are of another kind, and as
+    `jitnet.load` does.
     """
     from jitnet.datasets import TaskAdvice, load, names
     from jitnet.datasets.folds import Fold

@@ -1,0 +1,49 @@
+"""Training a committee: a run for each member, which differ in the seed alone, and the committee's file.
+
+runs/2026-03-14-mnist/
+    config.json          the settings of the first member, and how many members were asked for
+    model.safetensors    the committee
+    member-1/            a run folder for each member
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from jitnet.errors import UsageError
+from jitnet.model import Committee, Model
+from jitnet.runs.run_settings import Settings
+from jitnet.search.work import Outcome, Work
+
+__all__ = ["MAX_MEMBERS", "member_works", "save_committee"]
+
+MAX_MEMBERS = 1000
+
+
+def member_works(settings: Settings, count: int) -> list[Work]:
+    """The run of each member: the first has the seed of the settings, each other one the next.
+
+    UsageError where the settings say how many threads a run has: a member has one."""
+    if settings.training.get("threads") is not None:
+        raise UsageError.of_fields(
+            "<threads>: each member of a committee is trained on one thread, as many members at a time as there are "
+            "cores; leave it out"
+        )
+    seed = settings.resolve()[1].seed
+    return [
+        Work(f"member-{k + 1}", replace(settings, training={**settings.training, "seed": seed + k}))
+        for k in range(count)
+    ]
+
+
+def save_committee(outcomes: Sequence[Outcome], path: Path) -> "tuple[Committee, list[Outcome]] | None":
+    """Write the committee of trained members, and return it with the outcomes of those that are in it; None where fewer
+    than two have a model. Members that were stopped before their end are left out where two others ended."""
+    finished = [outcome for outcome in outcomes if not outcome.stopped]
+    taken = finished if len(finished) >= 2 else list(outcomes)
+    if len(taken) < 2:
+        return None
+    names = [str(outcome.folder) for outcome in taken]
+    committee = Committee.from_models([Model.load(outcome.folder) for outcome in taken], names=names)
+    committee.save(path)
+    return committee, taken
