@@ -5,18 +5,22 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from shlex import quote
 from threading import Thread
 from types import FrameType
-from typing import Annotated, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 import typer
 
 from jitnet.bench.figures import all_counts
 from jitnet.cli.command import DATA_NAMES, expect_data, expect_model
 from jitnet.config.checking import any_of
-from jitnet.errors import OutputError, UsageError
+from jitnet.errors import ModelError, OutputError, UsageError
+
+if TYPE_CHECKING:
+    from jitnet.model import AnyModel
 
 __all__ = [
     "DATA",
@@ -44,6 +48,7 @@ __all__ = [
     "interrupts",
     "parse_share",
     "parse_threads",
+    "predicting",
     "print_json",
     "recipe_completion",
     "write_output",
@@ -325,6 +330,18 @@ def parse_share(text: str) -> float:
     if 0 < percent < 1 and not text.strip().endswith("%"):
         raise UsageError(f"--fail-above {text.strip()} is below one percent; did you mean {100 * percent:g}%?")
     return percent / 100
+
+
+def predicting(model: "AnyModel", folder: Path) -> list[str]:
+    """The command that predicts with a model of a table, or one that takes pictures; nothing where it is neither."""
+    from jitnet.pictures.recognition import check_takes_pictures
+
+    if model.preparation is not None:
+        return [f"jitnet predict {quote(str(folder))} ROWS.csv"]
+    with suppress(ModelError):
+        check_takes_pictures(model)
+        return [f"jitnet predict {quote(str(folder))} FILE"]
+    return []
 
 
 @contextmanager

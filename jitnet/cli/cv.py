@@ -111,8 +111,18 @@ def cv(
         settings = settings.over(read_settings(config))
     settings.check()
     from jitnet import render, runs
+    from jitnet.search.cross_validation import (
+        SCORES,
+        check_folder,
+        check_settings,
+        fold_works,
+        on_all_rows,
+        score_fold,
+        summarise,
+    )
+
+    check_settings(settings)
     from jitnet.engine.loop import load_loop
-    from jitnet.search.cross_validation import SCORES, check_folder, fold_works, on_all_rows, score_fold, summarise
     from jitnet.search.local import Local
 
     screen, notices = render.consoles(json, quiet), render.make_console(sys.stderr)
@@ -161,7 +171,7 @@ def cv(
         rows = [(f"fold {score.fold}", score.metrics) for score in ordered]
         many = len(ordered) > 1
         below = [("mean", mean), ("deviation", deviation)] if many else []
-        details: dict[str, list[Any]] = {
+        details: dict[str, list[int | str]] = {
             "trained on": [*(score.n_train for score in ordered), *([""] * len(below))],
             "tested on": [*(score.n_test for score in ordered), *([""] * len(below))],
             "epochs": [*(score.epochs for score in ordered), *([""] * len(below))],

@@ -30,7 +30,7 @@ def scores_of_several(
     what: str,
     rows: Sequence[tuple[str, Mapping[str, float]]],
     below: Sequence[tuple[str, Mapping[str, float]]] = (),
-    details: Mapping[str, Sequence[Cell]] | None = None,
+    details: Mapping[str, Sequence[int | str]] | None = None,
 ) -> None:
     """A table with a row a run, and a column for each metric of an evaluation.
 
@@ -40,13 +40,13 @@ def scores_of_several(
     every = [*rows, *below]
     styles = [Style()] * len(rows) + [GOOD] * len(below)
     names: list[Cell] = [Text(name, style=style) for (name, _), style in zip(every, styles, strict=True)]
-    columns: dict[str, Sequence[Cell]] = {what: names, **(details or {})}
+    columns: dict[str, Sequence[Cell]] = {what: names, **dict(details or {})}
     for name in every[0][1]:
         values = [metrics.get(name, math.nan) for _, metrics in every]
         if name in PERCENT:
             shown = [f"{value:.2%}" for value in values]
         else:
-            shown = same_decimals(values, one_quantity=name in ("loss", "r2", "roc_auc"))
+            shown = same_decimals(values, one_quantity=True)
         cells = zip(values, shown, styles, strict=True)
         columns[HEADS[name]] = [Text(text, style) if math.isfinite(value) else None for value, text, style in cells]
     lines = list(zip(*columns.values(), strict=True))

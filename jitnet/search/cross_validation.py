@@ -20,7 +20,16 @@ from jitnet.search.work import Outcome, Work
 if TYPE_CHECKING:
     from jitnet.datasets import Dataset
 
-__all__ = ["SCORES", "FoldScore", "check_folder", "fold_works", "on_all_rows", "score_fold", "summarise"]
+__all__ = [
+    "SCORES",
+    "FoldScore",
+    "check_folder",
+    "check_settings",
+    "fold_works",
+    "on_all_rows",
+    "score_fold",
+    "summarise",
+]
 
 SCORES = "cv.json"
 
@@ -40,12 +49,10 @@ class FoldScore:
     metrics: dict[str, float]
 
 
-def fold_works(settings: Settings, dataset: "Dataset", n_folds: int) -> list[Work]:
-    """The run of each fold. The seed of the settings draws the folds too.
-
-    dataset: the data of the settings, without rows held out to test on. Raises UsageError where they have too few rows,
-    groups or times, or where a fold's rows would end its own training."""
-    _, config = settings.resolve(dataset.task)
+def check_settings(settings: Settings) -> None:
+    """UsageError where settings say how many threads a run has, a fold's has one; or where the fold's rows would end
+    the training that they score."""
+    config = settings.resolve()[1]
     if settings.training.get("threads") is not None:
         raise UsageError.of_fields(
             "<threads>: each fold is trained on one thread, several folds at a time; leave it out, or choose how many "
@@ -56,8 +63,16 @@ def fold_works(settings: Settings, dataset: "Dataset", n_folds: int) -> list[Wor
             "<target_accuracy>: a fold's training would end by the rows that score it; hold others out with "
             "<val_split>, or leave it out"
         )
+
+
+def fold_works(settings: Settings, dataset: "Dataset", n_folds: int) -> list[Work]:
+    """The run of each fold. The seed of the settings draws the folds too.
+
+    dataset: the data of the settings, without rows held out to test on. Raises UsageError where they have too few rows,
+    groups or times."""
     check_folds(dataset.train, n_folds)
-    return [Work(f"fold-{k}", settings, Fold(k, n_folds, config.seed)) for k in range(1, n_folds + 1)]
+    seed = settings.resolve(dataset.task)[1].seed
+    return [Work(f"fold-{k}", settings, Fold(k, n_folds, seed)) for k in range(1, n_folds + 1)]
 
 
 def check_folder(base: Path, works: Sequence[Work]) -> None:

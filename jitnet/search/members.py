@@ -23,13 +23,16 @@ MAX_MEMBERS = 1000
 def member_works(settings: Settings, count: int) -> list[Work]:
     """The run of each member: the first has the seed of the settings, each other one the next.
 
-    UsageError where the settings say how many threads a run has: a member has one."""
+    UsageError where the settings say how many threads a run has, a member has one; or which accuracy ends it."""
     if settings.training.get("threads") is not None:
         raise UsageError.of_fields(
             "<threads>: each member of a committee is trained on one thread, as many members at a time as there are "
             "cores; leave it out"
         )
-    seed = settings.resolve()[1].seed
+    config = settings.resolve()[1]
+    if config.target_accuracy:
+        raise UsageError.of_fields("<target_accuracy> is of one network, not of a committee; leave one of them out")
+    seed = config.seed
     return [
         Work(f"member-{k + 1}", replace(settings, training={**settings.training, "seed": seed + k}))
         for k in range(count)
