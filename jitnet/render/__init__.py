@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from jitnet.render.scaling import scaling_table
     from jitnet.render.scores import evaluation
     from jitnet.render.several import WorksView, scores_of_several
+    from jitnet.render.sweep import SweepView, sweep_summary
     from jitnet.render.tables import bar, table
 
 _HOME = {
     "Consoles": "console",
+    "SweepView": "sweep",
     "TrainingView": "progress",
     "WorksView": "several",
     "bar": "tables",
@@ -63,6 +65,7 @@ _HOME = {
     "sheet": "augmentation",
     "step_profile": "profiling",
     "suggest": "console",
+    "sweep_summary": "sweep",
     "table": "tables",
     "table_description": "columns",
     "to_grey": "drawing",
@@ -71,6 +74,7 @@ _HOME = {
 
 __all__ = [
     "Consoles",
+    "SweepView",
     "TrainingView",
     "WorksView",
     "bar",
@@ -107,6 +111,7 @@ __all__ = [
     "sheet",
     "step_profile",
     "suggest",
+    "sweep_summary",
     "table",
     "table_description",
     "to_grey",

@@ -37,7 +37,7 @@ from jitnet.version import __version__
 if TYPE_CHECKING:
     from jitnet.training.trainer import Trainer
 
-__all__ = ["as_toml", "complete", "read_settings"]
+__all__ = ["as_toml", "as_toml_value", "complete", "read_settings", "settings_of_file"]
 
 _COLUMNS = ("target", "group", "time", "weight", "ignore")
 _WIDTH = 78
@@ -63,10 +63,10 @@ def read_settings(path: str | Path) -> Settings:
     if path.suffix == ".json" or content.lstrip().startswith(b"{"):
         return _of_run(path, content)
     # What comes through a pipe has no folder of its own.
-    return _of_file(settings_in(content, str(path)), path.parent if path.is_file() else Path())
+    return settings_of_file(settings_in(content, str(path)), path.parent if path.is_file() else Path())
 
 
-def _of_file(file: SettingsFile, folder: Path) -> Settings:
+def settings_of_file(file: SettingsFile, folder: Path) -> Settings:
     """The settings of a TOML file in this folder."""
     from jitnet.datasets import names
 
@@ -117,7 +117,7 @@ def _of_run(path: Path, content: bytes) -> Settings:
     }
     tables = {"data": {name: value for name, value in others.items() if value not in (None, [])}}
     file = read_tables({**tables, "model": shape, "train": parts["train"]}, str(path))
-    settings = _of_file(file, path.parent)
+    settings = settings_of_file(file, path.parent)
     unused = unused_fields(settings.network, settings.training)
     return replace(
         settings,
@@ -211,7 +211,7 @@ def as_toml(settings: Settings, task: str = "") -> str:
         "task": task,
         "checksum": settings.checksum or None,
     }
-    lines += [f"{name} = {_toml(value)}" for name, value in written.items() if value not in (None, [], ())]
+    lines += [f"{name} = {as_toml_value(value)}" for name, value in written.items() if value not in (None, [], ())]
     augment, plain_augment = training.pop("augment"), plain.pop("augment")
     lines += _table("model", ModelConfig, shape, plain_shape, unused)
     lines += _table("train", TrainConfig, training, plain, unused)
@@ -229,27 +229,27 @@ def _table(
     differ = [field for field in used if fields[field] != plain[field]]
     for field in differ:
         yield from _about(kind, field)
-        yield f"{field} = {_toml(fields[field])}  # default: {_toml(plain[field])}"
+        yield f"{field} = {as_toml_value(fields[field])}  # default: {as_toml_value(plain[field])}"
     same = [field for field in used if field not in differ]
     if differ and same:
         yield from ("", "# As by default:")
     for field in same:
         yield from _about(kind, field)
-        yield f"{field} = {_toml(fields[field])}"
+        yield f"{field} = {as_toml_value(fields[field])}"
     idle = [field for field in fields if field in unused]
     if idle:
         yield from ("", "# Without effect here:")
-        yield from (f"# {field} = {_toml(fields[field])}  # {unused[field]}" for field in idle)
+        yield from (f"# {field} = {as_toml_value(fields[field])}  # {unused[field]}" for field in idle)
 
 
 def _about(kind: type[CheckedConfig], field: str) -> list[str]:
     return [f"# {line}" for line in wrap(str(kind.model_fields[field].description), _WIDTH)]
 
 
-def _toml(value: Any) -> str:
+def as_toml_value(value: Any) -> str:
     """A value as TOML writes it."""
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_toml, value))}]"
+        return f"[{', '.join(map(as_toml_value, value))}]"
     if isinstance(value, bool):
         return str(value).lower()
     if not isinstance(value, str):

@@ -24,9 +24,7 @@ def importances(study: "Study") -> tuple[dict[str, float], str]:
 
     trials = [trial for trial in study.get_trials(deepcopy=False) if trial.state == TrialState.COMPLETE]
     names = [
-        name
-        for name, distribution in (trials[0].distributions if trials else {}).items()
-        if not distribution.single()
+        name for name, distribution in (trials[0].distributions if trials else {}).items() if not distribution.single()
     ]
     scores = [trial.value for trial in trials if trial.value is not None]
     if len(scores) < FEWEST or len(set(scores)) < 2 or not names:

@@ -106,9 +106,10 @@ def open_study(journal: Journal, *, larger_is_better: bool) -> "Study":
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import BaseJournalBackend
+    from optuna.study import StudyDirection
 
     BaseJournalBackend.register(Journal)
-    direction = "maximize" if larger_is_better else "minimize"
+    direction = StudyDirection.MAXIMIZE if larger_is_better else StudyDirection.MINIMIZE
     try:
         storage = JournalStorage(journal)  # type: ignore[arg-type]  # registered above
         return optuna.create_study(

@@ -1,12 +1,12 @@
 """The space of a sweep: a file of settings, as `jitnet train --config` takes it, with a table of what is searched.
 
-    data = "fashion-mnist"       # the same for all trials
-    epochs = 10
-    [search]
-    lr = { from = 1e-4, to = 0.1, log = true }
-    batch-size = { from = 16, to = 128, step = 16 }
-    hidden = { choose = ["128", "256,128"] }
-    activation = ["relu", "gelu"]        # choose, in short
+data = "fashion-mnist"       # the same for all trials
+epochs = 10
+[search]
+lr = { from = 1e-4, to = 0.1, log = true }
+batch-size = { from = 16, to = 128, step = 16 }
+hidden = { choose = ["128", "256,128"] }
+activation = ["relu", "gelu"]        # choose, in short
 """
 
 import itertools
@@ -127,7 +127,7 @@ class Space:
         kept = dict(parameters)
         while True:
             chosen = self._chosen(kept)
-            unused = self._unused(chosen)
+            unused = unused_fields(*chosen.fields())
             idle = [name for name in kept if (home := field_of(name)) is not None and _path(home) in unused]
             if not idle:
                 return chosen
@@ -137,12 +137,10 @@ class Space:
     def _chosen(self, parameters: Mapping[str, Any]) -> Settings:
         by_name = {one.name: one for one in self.searched}
         tables = {name: by_name[name].value_of(value) for name, value in parameters.items()}
-        lines = {(name,): by_name[name].place.line for name in parameters}
-        return settings_of_file(read_tables(tables, self.file, lines), self.folder).over(self.settings)
-
-    def _unused(self, settings: Settings) -> Mapping[str, str]:
-        network, training = settings.fields()
-        return unused_fields(network, training)
+        lines: dict[tuple[str, ...], int] = {(name,): by_name[name].place.line for name in parameters}
+        trial = settings_of_file(read_tables(tables, self.file, lines), self.folder)
+        fixed = self.settings if trial.recipe is None else replace(self.settings, recipe=trial.recipe)
+        return replace(trial, recipe=None).over(fixed)  # what is fixed goes before a recipe that is searched
 
     def check(self) -> None:
         """Raise UsageError where something is wrong that shows before the data are read: where no combination of what
@@ -220,7 +218,9 @@ def space_in(content: bytes, file: str, folder: Path) -> Space:
     if search is None:
         near = nearest(SEARCH, [name for name, value in tables.items() if isinstance(value, dict)])
         hint = f"; did you mean [{SEARCH}] by [{near}]?" if near else ""
-        raise UsageError(f"{file}: has no table [{SEARCH}] of what is searched; expected one, {EXAMPLE} for example{hint}")
+        raise UsageError(
+            f"{file}: has no table [{SEARCH}] of what is searched; expected one, {EXAMPLE} for example{hint}"
+        )
     fixed = read_tables(tables, file, lines)
     settings = settings_of_file(fixed, folder)
     reader = _Reader(file, lines, {name for _, name in fixed.places})
@@ -245,7 +245,9 @@ class _Reader:
         if isinstance(spec, list):
             spec = {"choose": spec}
         if not isinstance(spec, dict):
-            self.wrong((name,), f"{name}: expected what to search, found {quoted(spec)}; a fixed value is above [{SEARCH}]")
+            self.wrong(
+                (name,), f"{name}: expected what to search, found {quoted(spec)}; a fixed value is above [{SEARCH}]"
+            )
         if unknown := [key for key in spec if key not in ("choose", *RANGE)]:
             near = nearest(unknown[0], ("choose", *RANGE))
             hint = f"; did you mean {near}?" if near else ""
@@ -259,11 +261,17 @@ class _Reader:
         """The field that a setting is; None for the recipe. What cannot be searched is refused."""
         key = name.replace("_", "-")
         if key in COMPARED:
-            self.wrong((name,), f"{name}: is the same for all trials, whose scores are compared; write it above [{SEARCH}]")
+            self.wrong(
+                (name,), f"{name}: is the same for all trials, whose scores are compared; write it above [{SEARCH}]"
+            )
         if key == "threads":
-            self.wrong((name,), f"{name}: trials run on one thread each, and the bits are the same on any; leave it out")
+            self.wrong(
+                (name,), f"{name}: trials run on one thread each, and the bits are the same on any; leave it out"
+            )
         if key in ("model", "train", "augment"):
-            self.wrong((name,), f"[{SEARCH}.{name}]: settings are searched by their names alone; write them in [{SEARCH}]")
+            self.wrong(
+                (name,), f"[{SEARCH}.{name}]: settings are searched by their names alone; write them in [{SEARCH}]"
+            )
         if (home := field_of(name)) is None and key != "recipe":
             read_tables({name: None}, self.file, {(name,): self._line((name,))})  # says that there is no such setting
             self.wrong((name,), f"{name}: cannot be searched; write it above [{SEARCH}]")

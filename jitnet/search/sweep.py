@@ -13,27 +13,24 @@ sweep was interrupted.
 """
 
 import itertools
-import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING, Any
 
-from jitnet.config import LOSSES
-from jitnet.errors import JitnetError, OutputError, UsageError
+import numpy as np
+
+from jitnet.errors import JitnetError, OutputError
 from jitnet.files import Lock, write_whole
-from jitnet.kernels import splitmix
-from jitnet.runs.documents import as_json
-from jitnet.runs.run_config import as_toml
 from jitnet.runs.run_settings import Settings
-from jitnet.search.engine import Engine, Failed, Finished, Reported, Started
+from jitnet.search.engine import Engine, Finished, Reported, Started
 from jitnet.search.journal import JOURNAL, Journal, open_study
-from jitnet.search.pruning import BelowMedian, Curve, best_so_far, score_of
-from jitnet.search.space import Space, read_space
+from jitnet.search.pruning import BelowMedian, Curve, score_of
+from jitnet.search.space import Space
+from jitnet.search.sweep_plan import Plan
 from jitnet.search.work import Outcome, Work
-from jitnet.version import __version__
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -41,36 +38,12 @@ if TYPE_CHECKING:
 
     from jitnet.datasets import Dataset
 
-__all__ = ["BEST", "GENERATION", "Plan", "Sweep", "Trial", "holds_sweep"]
+__all__ = ["BEST", "Sweep", "Trial"]
 
-PLAN, SPACE, BEST, LOCK = "sweep.json", "space.toml", "best.toml", ".lock"
-FORMAT = 1
-
-GENERATION = 8
-"""Trials that are chosen together, by default."""
+BEST, LOCK = "best.toml", ".lock"
 
 RANDOM = 8
 """Finished trials before which all are drawn at random."""
-
-VAL_SPLIT = 0.2
-"""Share of the training data that a sweep holds out where its space does not say."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a sweep's trials are chosen and scored; it does not change once the sweep has begun.
-
-    seed: of what is chosen. generation: how many are chosen together. prune: whether unpromising trials end early.
-    score: "accuracy" or "loss", on held-out data. space: where the space's file was, to which its paths are relative.
-    checksum: of the data.
-    """
-
-    seed: int
-    generation: int
-    prune: bool
-    score: str
-    space: str
-    checksum: str
 
 
 @dataclass(frozen=True)
@@ -79,7 +52,8 @@ class Trial:
 
     parameters: what was chosen, by the names in the space. state: "waiting", "running", "finished", "pruned" (it ended
     early, since it was unpromising), "failed", or "unfinished" (the sweep ended before it). scores: of its epochs so
-    far. score: of its model. error: why it failed. ended: why its run ended, in words.
+    far. score: of its model, which has the parameters of the epoch `kept`; None: of the last one. error: why it failed.
+    ended: why its run ended, in words. seconds: of training.
     """
 
     number: int
@@ -201,26 +175,24 @@ class Sweep:
             rule = BelowMedian(self._curves(first), n_epochs, self.plan.score) if self.plan.prune else None
             rows = _without_test if self._tests else None
             works.append(Work(trial.name, settings, rows=rows, ends_early=rule))
-        begun = time.monotonic()
         numbers = {trial.name: trial.number for trial in self.trials[first:last]}
         again = frozenset(work.name for work in works if (self.folder / work.name).exists())
         for event in engine.run(works, self.folder, again=again):
             trial = self.trials[numbers[event.name]]
             if isinstance(event, Started):
-                begun_at = time.monotonic() - begun
-                trial = replace(trial, state="running", scores=(), seconds=-begun_at)
+                trial = replace(trial, state="running", scores=())
             elif isinstance(event, Reported):
                 trial = replace(trial, scores=(*trial.scores, score_of(event.report, self.plan.score)))
             elif isinstance(event, Finished):
-                trial = self._ended(trial, event.outcome, time.monotonic() - begun)
+                trial = self._ended(trial, event.outcome)
             elif event.kind in _ENDS_ALL:
                 raise OutputError(event.error)
             else:
-                trial = replace(trial, state="failed", error=event.error, seconds=0.0)
+                trial = replace(trial, state="failed", error=event.error)
             self.trials[trial.number] = trial
             yield self._end(trial) if trial.is_done else trial
 
-    def _ended(self, trial: Trial, outcome: Outcome, now: float) -> Trial:
+    def _ended(self, trial: Trial, outcome: Outcome) -> Trial:
         report = outcome.report
         state = "unfinished" if outcome.stopped or report is None else "pruned" if outcome.ended_early else "finished"
         scores = tuple(score_of(each, self.plan.score) for each in outcome.reports)
@@ -231,7 +203,7 @@ class Sweep:
             score=None if report is None else score_of(report, self.plan.score),
             kept=outcome.kept,
             ended="unpromising" if state == "pruned" else outcome.ended,
-            seconds=max(0.0, now + trial.seconds),
+            seconds=sum(each.seconds for each in outcome.reports),
         )
 
     def _curves(self, first: int) -> tuple[Curve, ...]:
@@ -254,7 +226,7 @@ class Sweep:
         known = optuna.create_study(direction="maximize" if self.larger_is_better else "minimize")
         known.add_trials(self._study.get_trials(deepcopy=False)[:first])
         for number in range(first, last):
-            seed = int(splitmix.bits(splitmix.U64(self.plan.seed), splitmix.U64(number))) % 2**32
+            seed = int(np.random.SeedSequence((self.plan.seed, number)).generate_state(1)[0])
             known.sampler = optuna.samplers.TPESampler(
                 seed=seed, n_startup_trials=RANDOM, multivariate=True, constant_liar=True
             )
@@ -279,7 +251,7 @@ class Sweep:
                 storage.set_trial_intermediate_value(trial_id, step, score)
             for name in ("state", *_KEPT):
                 storage.set_trial_user_attr(trial_id, name, getattr(trial, name))
-            if trial.state == "finished":
+            if trial.state == "finished" and trial.score is not None:
                 storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [trial.score])
             else:  # Optuna takes a pruned trial for worse than all that went further, and avoids settings that failed
                 storage.set_trial_state_values(trial_id, TrialState.PRUNED)
@@ -290,13 +262,24 @@ class Sweep:
         "" where no trial is finished."""
         if (best := self.best) is None:
             return ""
-        text = as_toml(self.settings_of(best))
+        text = self.space.as_toml(best.parameters)
         path = self.folder / BEST
         try:
             write_whole(path, text.encode())
         except OSError as error:
             raise OutputError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
         return text
+
+    def test_score(self, dataset: "Dataset") -> float | None:
+        """The score of the best trial's model on the test data, which nothing was chosen by; None where there are no
+        test data or no trial is finished. Raises ModelError where its model cannot be read."""
+        from jitnet.evaluation import evaluate
+        from jitnet.model import Model
+
+        if (best := self.best) is None or dataset.test is None:
+            return None
+        found = evaluate(Model.load(self.folder / best.name), dataset, n_mistakes=0)
+        return float(found.accuracy if self.larger_is_better else found.loss)
 
     def importances(self) -> tuple[dict[str, float], str]:
         """How much each searched setting matters; see `jitnet.search.importance.importances`."""
@@ -310,3 +293,8 @@ _KEPT = ("n_epochs", "score", "kept", "error", "ended", "seconds")
 
 _ENDS_ALL = ("OutputError", "Busy")
 """Errors of one trial that the next would have too: a disk that is full, for example."""
+
+
+def _without_test(dataset: "Dataset") -> "Dataset":
+    """The data without their test part: nothing is chosen by it, so it is not evaluated in a trial."""
+    return dataset.without_test()

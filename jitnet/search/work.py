@@ -3,13 +3,13 @@
 All three are picklable: a `Work` travels to a worker process, an `Outcome` back.
 """
 
+import shutil
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jitnet.runs import CONFIG, METRICS, MODEL, claim
+from jitnet.runs import claim
 from jitnet.runs.documents import as_json
 from jitnet.runs.run_settings import Settings
 from jitnet.runs.run_training import describe, train_run
@@ -129,11 +129,8 @@ def train_work(
 
 
 def clear_run(folder: Path) -> None:
-    """Remove what an unfinished run left in its folder, and the folder where nothing else is in it."""
-    with suppress(OSError):  # what cannot be removed is reported where the folder is written to next
-        for path in (*(folder / name for name in (CONFIG, METRICS, MODEL)), *folder.glob(".*.part")):
-            path.unlink(missing_ok=True)
-        folder.rmdir()
+    """Remove the folder of an unfinished run, with all that is in it."""
+    shutil.rmtree(folder, ignore_errors=True)  # what cannot be removed is reported where it is written to next
 
 
 _read: "dict[str, Dataset]" = {}
