@@ -113,6 +113,8 @@ class SweepView:
         if not self._headed:
             self._headed = True
             names = _front("trial", "epochs", self._score, "state") + "parameters"
+            if console.width < len(names.removesuffix("parameters")) + NARROWEST:
+                names = names.removesuffix("parameters").rstrip()
             console.print(Text(names, style="bold", no_wrap=True, overflow="ellipsis"))
         for line in self._lines(console, trial, is_best):
             console.print(line, soft_wrap=True)
@@ -136,6 +138,7 @@ class SweepView:
         if beside:
             lines = [written(console, front).append_text(first)]
         else:
+            front.rstrip()
             lines = [written(console, front), Text(" " * margin).append_text(first)]
         return [*lines, *(Text(" " * margin).append_text(line) for line in rest)]
 

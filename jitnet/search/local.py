@@ -203,10 +203,13 @@ def _has_ended(worker: _Worker) -> bool:
 def _start() -> _Worker:
     """Start a worker process.
 
-    It may use all cores: the thread that starts it may be bound to one, and OpenMP would bind each worker's thread to
-    the first. It is not in this process's group: a Ctrl-C in the terminal reaches this process, which ends it."""
+    It loads what this process has compiled. It may use all cores: the thread that starts it may be bound to one, and
+    OpenMP would bind each worker's thread to the first. It is not in this process's group: a Ctrl-C in the terminal
+    reaches this process, which ends it."""
+    from jitnet.compiler.cache import cache_folder
     from jitnet.compiler.environment import CORES
 
+    compiled = {} if cache_folder is None else {"JITNET_CACHE": str(cache_folder.parent)}
     ours, theirs = Pipe()
     free = f"os.sched_setaffinity(0, {CORES}); " if CORES else ""
     code = (
@@ -215,7 +218,7 @@ def _start() -> _Worker:
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code],
-        env={**os.environ, "OMP_PROC_BIND": "false"},
+        env={**os.environ, "OMP_PROC_BIND": "false", **compiled},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         pass_fds=[theirs.fileno()],
