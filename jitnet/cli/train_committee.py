@@ -63,7 +63,7 @@ def train_committee(
         notice = f"stopped: the committee has {len(taken)} of {count} members"
         unfinished = sum(outcome.stopped for outcome in taken)
         if unfinished:
-            notice += f", {unfinished} of them before their end"
+            notice += f", of which {unfinished} {'was' if unfinished == 1 else 'were'} not trained to the end"
         render.notice(notices, notice)
         return 130
     if errors:

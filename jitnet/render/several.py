@@ -101,7 +101,7 @@ class WorksView:
             if outcome.report is not None and outcome.kept is not None:
                 self._reports[name] = outcome.report
             self._end(name, "stopped" if outcome.stopped else "done")
-        if self._live is not None and (isinstance(event, (Failed, Finished)) or self._is_due()):
+        if not isinstance(event, Reported) or time.perf_counter() - self._drawn_s >= REFRESH_S:
             self._draw()
 
     def _end(self, name: str, state: str) -> None:
@@ -110,9 +110,6 @@ class WorksView:
         if not self._consoles.err.is_interactive:
             cells = [text for text in self._cells(name) if text]
             self._consoles.err.print(Text("  ".join(cells)))
-
-    def _is_due(self) -> bool:
-        return time.perf_counter() - self._drawn_s >= REFRESH_S
 
     def _cells(self, name: str) -> list[str]:
         """Name, state, epochs, loss, score and time of a run, in words."""
