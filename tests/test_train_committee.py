@@ -39,6 +39,16 @@ def test_members_differ_in_their_seed_alone(call, one_process):
     assert found["members"][1]["test"]["accuracy"] == jitnet.evaluate(alone, data).accuracy
 
 
+def test_its_run_is_repeated_from_its_folder(call, one_process):
+    call(*TRAIN, "--committee", "2", "--seed", "3", "--out", "c", "-q")
+    result = call("train", "--config", "c", "--out", "again", "-q")
+    assert result.code == 0, result.err
+    first, again = (Committee.load(folder) for folder in ("c", "again"))
+    for one, other in zip(first.members, again.members, strict=True):
+        np.testing.assert_array_equal(one.weights[0], other.weights[0])
+    assert "hidden = [8]" in call("train", "--config", "c", "--print-config").out
+
+
 def test_its_run_is_a_run(call, one_process):
     shown = call(*TRAIN, "--committee", "2", "--out", "c").out
     assert re.search(r"^member-2 +2 +2 +\d\d\.\d\d% ", shown, re.MULTILINE)

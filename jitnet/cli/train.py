@@ -104,7 +104,7 @@ def train(
             show_default=False,
             help="Train so many networks that differ in the seed alone, --seed and those that follow it, each on one "
             "thread, as many at a time as there are cores; and save one model that averages their predictions. A whole "
-            "number from 2 to 1,000. [default: one network]",
+            "number from 2 to 1,000. [default: one network; with --config as that run has it]",
             rich_help_panel="Training",
         ),
     ] = None,
@@ -158,10 +158,11 @@ def train(
         settings = settings.over(read_settings(config))
     settings.check()
     works: list[Work] = []
-    if committee:
-        from jitnet.search.members import member_works
+    if committee or (config is not None and not asked):
+        from jitnet.search.members import count_in, member_works
 
-        works = member_works(settings, committee)
+        count = committee or (count_in(config) if config is not None else None)
+        works = member_works(settings, count) if count else []
     from jitnet import render, runs
     from jitnet.runs.run_training import describe, train_run
 

@@ -6,16 +6,18 @@ runs/2026-03-14-mnist/
     member-1/            a run folder for each member
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from jitnet.errors import UsageError
 from jitnet.model import Committee, Model
+from jitnet.runs import CONFIG
 from jitnet.runs.run_settings import Settings
 from jitnet.search.work import Outcome, Work
 
-__all__ = ["MAX_MEMBERS", "member_works", "save_committee"]
+__all__ = ["MAX_MEMBERS", "count_in", "member_works", "save_committee"]
 
 MAX_MEMBERS = 1000
 
@@ -37,6 +39,17 @@ def member_works(settings: Settings, count: int) -> list[Work]:
         Work(f"member-{k + 1}", replace(settings, training={**settings.training, "seed": seed + k}))
         for k in range(count)
     ]
+
+
+def count_in(config: Path) -> int | None:
+    """How many members the committee has whose run folder or config.json this is; None where it is of no committee."""
+    path = config / CONFIG if config.is_dir() else config
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.name == CONFIG else None
+    except (OSError, ValueError):  # what is wrong with it is reported where all of it is read
+        return None
+    count = found.get("committee") if isinstance(found, dict) else None
+    return count if isinstance(count, int) and 2 <= count <= MAX_MEMBERS else None
 
 
 def save_committee(outcomes: Sequence[Outcome], path: Path) -> "tuple[Committee, list[Outcome]] | None":
