@@ -12,6 +12,7 @@ import pytest
 
 from jitnet.errors import Busy, JitnetError, MissingExtra, OutputError, UsageError
 from jitnet.model import Model
+from jitnet.runs.run_config import read_settings
 from jitnet.search import importance
 from jitnet.search.engine import Failed, Finished, Reported, Started
 from jitnet.search.importance import by_rank
@@ -289,8 +290,6 @@ def test_the_best_settings_are_those_of_its_run(undisturbed):
         text, best = sweep.write_best(), sweep.best
         settings = sweep.settings_of(best)
     assert (folder / "best.toml").read_text() == text
-    from jitnet.runs.run_config import read_settings
-
     read = read_settings(folder / "best.toml")
     assert read.resolve() == settings.resolve()
     assert read.data == "digits"
@@ -394,11 +393,14 @@ def test_losses_that_differ_are_not_compared(tmp_path):
 
 
 def test_what_the_space_says_reaches_the_settings(tmp_path):
+    (tmp_path / "mine.toml").write_text("label-smoothing = 0.125\n[train]\nema = 0.5\n")
     space = space_in(
         b"""
-recipe = "fast"
+recipe = "mine.toml"
 [train]
 epochs = 3
+[regress.train]
+batch-size = 16
 [search]
 lr = { from = 0.25, to = 0.75, step = 0.5 }
 hidden = { choose = [[8], "16,8", 32] }
@@ -419,7 +421,12 @@ momentum = { from = 0.5, to = 0.9 }
     network, config = space.settings_for(parameters).resolve()
     assert network["hidden"] == (16, 8)
     assert (config.learning_rate, config.dropout, config.augment.shift) == (0.75, (0.25,), 2.0)
-    assert (config.momentum, config.epochs) == (0.5, 3)
+    assert (config.momentum, config.epochs, config.label_smoothing, config.ema) == (0.5, 3, 0.125, 0.5)
+    assert space.settings_for(parameters).resolve("regress")[1].batch_size == 16
+    (tmp_path / "trial.toml").write_text(space.as_toml(parameters))
+    for task in ("classify", "regress"):
+        read = read_settings(tmp_path / "trial.toml").resolve(task)
+        assert read == space.settings_for(parameters).resolve(task)
     # An optimizer without momentum has no use for what was chosen.
     space.settings_for({**parameters, "optimizer": "adam"}).resolve()
 
@@ -469,5 +476,5 @@ def test_importances_without_scikit_learn(tmp_path, undisturbed, monkeypatch):
 
 def test_without_optuna_it_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "optuna", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'jitnet\[sweep\]'"):
+    with pytest.raises(MissingExtra, match="needs Optuna; install it with: pip install 'optuna>=5,<6'"):
         check_installed()

@@ -95,6 +95,18 @@ def test_the_example_of_the_documentation(call, tmp_path):
     assert "its test accuracy" in done.out
 
 
+def test_the_example_of_help(call, tmp_path):
+    """It is written without braces."""
+    text = call("sweep", "--help").out.partition("space.toml:\n")[2]
+    (tmp_path / "help.toml").write_text(text.replace("fashion-mnist", "digits").replace("epochs = 10", "epochs = 1"))
+    done = call("sweep", "help.toml", "--trials", 2, "--out", "found", "--json", "--quiet")
+    assert done.code == 0
+    trials = json.loads(done.out)["trials"]
+    assert {tuple(trial["parameters"]) for trial in trials} == {("hidden", "activation", "batch-size", "lr")}
+    (tmp_path / "help.toml").write_text(text.replace("lr.to = 0.1", "lr.to = 1e-5"))
+    assert "line 11: lr: the range from 0.0001 to 1e-05 is empty" in call("sweep", "help.toml").err
+
+
 def test_what_is_held_out_is_said_where_the_space_does_not(call, space):
     space.write_text(SPACE.replace("val-split = 0.2\n", ""))
     done = call("sweep", space, "--trials", 1)

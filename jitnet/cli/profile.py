@@ -89,9 +89,9 @@ def profile(
         str | None,
         typer.Option(
             "--recipe",
-            metavar="NAME",
+            metavar="NAME-OR-FILE",
             autocompletion=recipe_completion,
-            help="Start from a named set of options, as in training.",
+            help="Start from a named set of options, or one in a TOML file, as in training.",
             rich_help_panel="Training",
         ),
     ] = None,

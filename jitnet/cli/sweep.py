@@ -30,14 +30,19 @@ Examples:
   jitnet sweep space.toml --minutes 10
   jitnet sweep --resume runs/search --trials 200
 
+\b
 A space, space.toml:
   data = "fashion-mnist"
   epochs = 10
   [search]
-  lr = { from = 1e-4, to = 0.1, log = true }
-  batch-size = { from = 16, to = 128, step = 16 }
-  hidden = { choose = ["128", "256,128"] }
+  hidden = ["128", "256,128"]
   activation = ["relu", "gelu"]
+  batch-size.from = 16
+  batch-size.to = 128
+  batch-size.step = 16
+  lr.from = 1e-4
+  lr.to = 0.1
+  lr.log = true
 """
 
 TRIALS = 20
@@ -54,9 +59,8 @@ def sweep(
             metavar="SPACE.toml",
             show_default=False,
             help="A file of settings as jitnet train --config takes it, which are the same for all trials, with a "
-            "table [search] of those that are searched, by the names of options: a range of numbers, { from = 16, to = "
-            "128 }, with step = 16 in steps or with log = true on a logarithmic scale; or { choose = [...] }, or in "
-            "short the list alone.",
+            "table [search] of those that are searched, by the names of options: a list of values to choose from, or a "
+            "range of numbers by from and to, with step in steps, or with log = true on a logarithmic scale.",
         ),
     ] = None,
     trials: Annotated[
@@ -124,15 +128,14 @@ def sweep(
             "[default: accuracy; where targets are numbers loss]",
         ),
     ] = None,
-    prune: Annotated[
-        bool | None,
+    no_prune: Annotated[
+        bool,
         typer.Option(
-            "--prune/--no-prune",
-            show_default=False,
-            help="Whether a trial ends early where it is unpromising: after a quarter of its epochs or later, its best "
-            "score is worse than the median of finished trials at that share of theirs. [default: prune]",
+            "--no-prune",
+            help="Let unpromising trials run to their end. Without it one is stopped where after a quarter of its "
+            "epochs or later its best score is worse than the median of finished trials at that share of theirs.",
         ),
-    ] = None,
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -159,12 +162,12 @@ def sweep(
 
     Each trial is a run with a folder of its own. It is scored on held-out data, and unpromising ones are stopped early.
     Writes the best settings to best.toml, for jitnet train --config. Ctrl-C ends within a second; --resume goes on.
-    Needs Optuna: pip install 'jitnet[sweep]'.
+    Needs Optuna: pip install optuna.
     """
     seconds = None if minutes is None else 60.0 * _minutes(minutes)
     if score not in (None, *SCORES):
         raise UsageError(f"--score: expected accuracy or loss, found {score!r}")
-    fixed = {"--seed": seed, "--generation": generation, "--score": score, "--prune": prune, "--out": out}
+    fixed = {"--seed": seed, "--generation": generation, "--score": score, "--no-prune": no_prune or None, "--out": out}
     if resume is not None:
         if space is not None:
             raise UsageError(f"--resume goes on with the space in {resume}; leave {space} out")
@@ -207,7 +210,7 @@ def sweep(
             n_trials=wanted,
             seed=seed or 0,
             generation=generation or GENERATION,
-            prune=prune is not False,
+            prune=not no_prune,
             score=score or "",
         )
         folder = begin(out, content, plan)
@@ -279,7 +282,7 @@ def _summary(running: "Sweep", screen: "Consoles", toml: str, test_score: float 
     from jitnet import render
     from jitnet.search.sweep import BEST
 
-    shares, how = running.importances()
+    shares, how = running.importances() if finished else ({}, "")  # after a Ctrl-C it ends at once
     folder, best = quote(str(running.folder)), running.best
     suggestions = []
     if not finished:
@@ -306,7 +309,7 @@ def _summary(running: "Sweep", screen: "Consoles", toml: str, test_score: float 
 
 def _document(running: "Sweep", toml: str, test_score: float | None, finished: bool) -> dict[str, Any]:
     """The document of `--json`."""
-    shares, how = running.importances()
+    shares, how = running.importances() if finished else ({}, "")  # after a Ctrl-C it ends at once
     best = running.best
     return {
         "sweep": running.folder,

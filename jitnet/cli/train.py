@@ -152,10 +152,12 @@ def train(
         )
     columns = columns_named(target, group, time, weight, ignore)
     settings = settings_of(fields, recipe, data=data, test_data=test_data, columns=columns, task=task)
+    read = None
     if config is not None:
         from jitnet.runs.run_config import read_settings
 
-        settings = settings.over(read_settings(config))
+        read = read_settings(config)
+        settings = settings.over(read)
     settings.check()
     works: list[Work] = []
     if committee or (config is not None and not asked):
@@ -164,6 +166,7 @@ def train(
         count = committee or (count_in(config) if config is not None else None)
         works = member_works(settings, count) if count else []
     from jitnet import render, runs
+    from jitnet.runs.run_config import what_differs
     from jitnet.runs.run_training import describe, train_run
 
     screen = render.consoles(json, quiet)
@@ -182,6 +185,8 @@ def train(
         compile_ahead()
     trainer = settings.trainer(dataset, any_threads=explain or print_config)
     model, epochs = trainer.model, trainer.config.epochs
+    for differs in what_differs(read, trainer) if read is not None else ():
+        render.notice(render.make_console(sys.stderr), f"{config}: {differs}")
     if explain:
         return _explain(trainer, json)
     if print_config:

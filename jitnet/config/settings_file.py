@@ -29,6 +29,7 @@ from jitnet.version import __version__
 __all__ = [
     "DATA_NAMES",
     "FORMAT",
+    "RUNNING",
     "SIZES",
     "Place",
     "SettingsFile",
@@ -72,8 +73,8 @@ DATA_NAMES = {
 _ABOUT_FILE = {"about": "text", "format": "a whole number", "recipe": "the name of a recipe, or a path, as text"}
 AUGMENT = "train.augment"
 _TABLES = ("data", "model", "train", *TASKS)
-_RUNNING = ("out", "json", "quiet", "explain", "print_schedule", "print_config", "config")
-"""Options that say what to do with a run, and not what it is."""
+RUNNING = ("out", "json", "quiet", "explain", "print_schedule", "print_config", "config")
+"""Options that say what to do with a run, and not what it is: no settings."""
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,8 @@ def tables_in(content: bytes, file: str) -> tuple[dict[str, Any], dict[tuple[str
         raise UsageError(_syntax(file, text, str(error))) from None
     except RecursionError:
         raise UsageError(f"{file}: holds tables or lists inside each other, too deep to read") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise UsageError(f"{file}: cannot be read: {error}") from None
     return tables, key_lines(text)
 
 
@@ -202,7 +205,7 @@ def check_format(found: object, where: str, made_by: str = "") -> None:
     """UsageError where the format of a file is higher than this version reads, or no number. where: the file and
     line."""
     if not isinstance(found, int) or isinstance(found, bool) or found < 1:
-        raise UsageError(f"{where}: format: expected a whole number from 1 to {FORMAT}, found {_found(found)}")
+        raise UsageError(f"{where}: format: expected {FORMAT}, found {_found(found)}")
     if found > FORMAT:
         newer = f"jitnet {made_by}" if made_by else "a newer version"
         raise UsageError(
@@ -264,7 +267,7 @@ class _Reader:
             self._wrong(here, f"{shown}: does not belong in [{'.'.join(here[:-1])}]; write it {right}")
         if name in SIZES:
             self._wrong(here, f"{shown}: is decided by the data; leave it out")
-        if name in _RUNNING:
+        if name in RUNNING:
             self._wrong(here, f"{shown}: is no setting of a run; type --{name.replace('_', '-')} beside --config")
         near = nearest(name, [*_KEYS, *_TABLES, "augment"])
         if near is None:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import platform
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ from jitnet.config import (
     build,
     is_recipe_file,
     losses_of,
+    read_recipe,
     recipe_names,
 )
 from jitnet.config.checking import CheckedConfig, quoted
@@ -37,7 +40,7 @@ from jitnet.version import __version__
 if TYPE_CHECKING:
     from jitnet.training.trainer import Trainer
 
-__all__ = ["as_toml", "as_toml_value", "complete", "read_settings", "settings_of_file"]
+__all__ = ["as_toml", "complete", "read_settings", "settings_from", "toml_value", "versions", "what_differs"]
 
 _COLUMNS = ("target", "group", "time", "weight", "ignore")
 _WIDTH = 78
@@ -63,14 +66,31 @@ def read_settings(path: str | Path) -> Settings:
     if path.suffix == ".json" or content.lstrip().startswith(b"{"):
         return _of_run(path, content)
     # What comes through a pipe has no folder of its own.
-    return settings_of_file(settings_in(content, str(path)), path.parent if path.is_file() else Path())
+    return _of_file(settings_in(content, str(path)), path.parent if path.is_file() else Path())
 
 
-def settings_of_file(file: SettingsFile, folder: Path) -> Settings:
+def settings_from(
+    tables: Mapping[str, Any],
+    name: str,
+    folder: Path = Path(),
+    lines: Mapping[tuple[str, ...], int] | None = None,
+) -> Settings:
+    """Return settings by the names that a file would have, flat or in tables, {"lr": 0.1, "hidden": [64]} for example.
+
+    name: what messages call the source; lines: of its keys. folder: that paths are relative to. Raises UsageError as
+    `read_settings` does.
+    """
+    return _of_file(read_tables(tables, name, lines), folder)
+
+
+def _of_file(file: SettingsFile, folder: Path) -> Settings:
     """The settings of a TOML file in this folder."""
     from jitnet.datasets import names
 
     others = dict(file.others)
+    if "recipe" in others and not is_recipe_file(others["recipe"]):
+        place = file.place("recipe")
+        read_recipe(others["recipe"], f"{place}: {place.name}")
     for name in ("data", "test_data", "recipe"):
         word = others.get(name)
         if word is None or (name == "data" and word in names()) or (name == "recipe" and not is_recipe_file(word)):
@@ -106,18 +126,21 @@ def _of_run(path: Path, content: bytes) -> Settings:
     if missing:
         raise UsageError(f"{path}: lacks {missing[0]!r}, which a run's {CONFIG} has; expected one, or a TOML file")
     data, shape = parts["data"], {k: v for k, v in parts["model"].items() if k not in (*SIZES, "n_parameters")}
-    columns = {} if data.get("columns") is None else _columns_of(data["columns"])
     where = data if "format" in parts else _where_data_are(path, data)
     others = {
         "data": where.get("path") or data.get("name"),
         "test_data": where.get("test_path"),
         "task": data.get("task"),
         "checksum": data.get("checksum"),
-        **columns,
+        **_columns_of(data.get("columns") or {}),
     }
     tables = {"data": {name: value for name, value in others.items() if value not in (None, [])}}
-    file = read_tables({**tables, "model": shape, "train": parts["train"]}, str(path))
-    settings = settings_of_file(file, path.parent)
+    try:
+        settings = settings_from({**tables, "model": shape, "train": parts["train"]}, str(path), path.parent)
+    except UsageError as error:
+        if (by := parts.get("jitnet")) == __version__:
+            raise
+        raise UsageError(f"{error}; jitnet {by} wrote it, and this is {__version__}") from None
     unused = unused_fields(settings.network, settings.training)
     return replace(
         settings,
@@ -128,12 +151,10 @@ def _of_run(path: Path, content: bytes) -> Settings:
     )
 
 
-def _columns_of(roles: Any) -> dict[str, Any]:
+def _columns_of(roles: Mapping[str, Any]) -> dict[str, Any]:
     """The columns of a table in a config.json, by the names of settings."""
-    if not isinstance(roles, dict):
-        return {"target": roles}  # which is refused
     names = {"targets": "target", "ignored": "ignore"}
-    return {names.get(str(role), str(role)): value for role, value in roles.items()}
+    return {names.get(role, role): value for role, value in roles.items()}
 
 
 def _where_data_are(path: Path, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -151,12 +172,38 @@ def _where_data_are(path: Path, data: Mapping[str, Any]) -> dict[str, Any]:
     return {"path": about.get("data_path"), "test_path": about.get("test_data_path")}
 
 
+def versions() -> dict[str, str]:
+    """The versions of jitnet, of Python, and of the libraries that the loops are compiled with."""
+    libraries = {name: metadata.version(name) for name in ("numpy", "numba", "llvmlite")}
+    return {"jitnet": __version__, "python": platform.python_version(), **libraries}
+
+
 def _made_with(document: Mapping[str, Any]) -> dict[str, str]:
-    versions, machine = document.get("versions"), document.get("machine")
-    found = dict(versions) if isinstance(versions, dict) else {"jitnet": document.get("jitnet")}
+    """The versions and the processor in a config.json."""
+    found, machine = document.get("versions"), document.get("machine")
+    found = {"jitnet": document.get("jitnet"), **(found if isinstance(found, dict) else {})}
     if isinstance(machine, dict):
-        found = {"numba": machine.get("numba"), "processor": machine.get("cpu"), **found}
-    return {name: version for name, version in found.items() if isinstance(version, str)}
+        found |= {"numba": machine.get("numba"), "processor": machine.get("cpu")}
+    return {name: value for name, value in found.items() if isinstance(value, str)}
+
+
+def what_differs(settings: Settings, trainer: "Trainer") -> list[str]:
+    """Why a run from these settings, read from a file, may end with other bits than the run that they are of: sentences
+    for the user, none where it repeats that run."""
+    found = []
+    here = versions() | {"processor": trainer.plan.machine.cpu}
+    others = [
+        f"{name} {before} (here {here[name]})"
+        for name, before in settings.made_with.items()
+        if name not in ("python", "numpy") and here.get(name, before) != before
+    ]
+    if others:
+        found.append(f"the run was trained with {', '.join(others)}: the last bits of this one may be others")
+    if settings.checksum not in ("", trainer.dataset.checksum):
+        found.append(
+            f"these are other data, with the checksum {trainer.dataset.checksum}; its checksum is {settings.checksum}"
+        )
+    return found
 
 
 def complete(settings: Settings, trainer: "Trainer") -> Settings:
@@ -178,6 +225,7 @@ def complete(settings: Settings, trainer: "Trainer") -> Settings:
         training=_without(training, unused),
         checksum=dataset.checksum,
         from_recipe=settings.recipe_name,
+        made_with={**versions(), "processor": trainer.plan.machine.cpu},
     )
 
 
@@ -186,70 +234,109 @@ def as_toml(settings: Settings, task: str = "") -> str:
     defaults, and as comments those that have no effect beside the others.
 
     `read_settings` reads it again. task: of the data, "classify" or "regress", where they are read; `complete` settings
-    have it. Raises UsageError where the settings do not fit together, or cannot be written as TOML.
+    have it. Where it is unknown, fields that depend on it are in tables of each task. Raises UsageError where the
+    settings do not fit together, or cannot be written as TOML.
     """
-    network, config = settings.resolve(task)
-    task = task or settings.likely_task
-    shape = build(ModelConfig, {**network, **stand_in_sizes(network)}).model_dump()
-    if "loss" not in network:
-        shape["loss"] = losses_of(task)[0]
-    config = config.for_loss(shape["loss"])
-    training = config.model_dump()
-    plain = TrainConfig(optimizer=config.optimizer).for_loss(shape["loss"]).model_dump()
+    network, _ = settings.resolve(task)
+    if not task and (settings.task != "auto" or "loss" in network):
+        task = settings.likely_task
+    tasks = [task] if task else [each for each in TASKS if _fits(settings, each)] or ["classify"]
+    every = [_whole(settings, each) for each in tasks]
+    (values, unused), of_loss = every[0], {"loss"} if not task else set()
+    by_task = {name for name in values for other, _ in every if other[name] != values[name]} - of_loss
+    plain, _ = _whole(Settings(training={"optimizer": values["optimizer"]}), tasks[0])
     plain["optimizer"] = TrainConfig.model_fields["optimizer"].default
-    plain_shape = ModelConfig(in_features=1, n_classes=2).model_dump() | {"loss": losses_of(task)[0]}
-    unused = unused_fields(shape, training)
-    lines = [
-        f"# Settings of a run of jitnet {__version__}: jitnet train --config FILE repeats it.",
-        "# Each table begins with what differs from the defaults.",
-        f"format = {FORMAT}",
-    ]
-    written = {
+    lines = [f"# {line}" for line in _header(settings)] + [f"format = {FORMAT}"]
+    data = {
         "data": settings.data,
         "test_data": None if settings.test_data is None else str(settings.test_data),
         **settings.columns,
-        "task": task,
+        "task": task or None,
         "checksum": settings.checksum or None,
     }
-    lines += [f"{name} = {as_toml_value(value)}" for name, value in written.items() if value not in (None, [], ())]
-    augment, plain_augment = training.pop("augment"), plain.pop("augment")
-    lines += _table("model", ModelConfig, shape, plain_shape, unused)
-    lines += _table("train", TrainConfig, training, plain, unused)
-    inside = {name.removeprefix("augment."): needs for name, needs in unused.items() if name.startswith("augment.")}
-    lines += _table("train.augment", AugmentConfig, augment, plain_augment, inside)
+    lines += [f"{name} = {_toml(value)}" for name, value in data.items() if value not in (None, [], ())]
+    for table, kind in _TABLES.items():
+        shown = {name: values[name] for name in _fields_of(kind) if name not in by_task | of_loss}
+        lines += _table(table, kind, shown, plain, unused)
+    for each, (own, without_effect) in zip(tasks, every, strict=True):
+        for table, kind in _TABLES.items():
+            names = [name for name in _fields_of(kind) if name in by_task and name not in without_effect]
+            lines += ["", f"[{each}.{table}]"] * bool(names) + [f"{name} = {_toml(own[name])}" for name in names]
     return "\n".join([*lines, ""])
+
+
+_TABLES: dict[str, type[CheckedConfig]] = {"model": ModelConfig, "train": TrainConfig, "train.augment": AugmentConfig}
+
+
+def _fields_of(kind: type[CheckedConfig]) -> list[str]:
+    """The names of the fields that a table of settings has. No two tables have the same name."""
+    return [name for name in kind.model_fields if name not in (*SIZES, "augment")]
+
+
+def _whole(settings: Settings, task: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Every field of settings for a task, by its name in its table; and those without effect, with what they need."""
+    network, config = settings.resolve(task)
+    network = {"loss": losses_of(task)[0], **network}
+    shape = build(ModelConfig, {**network, **stand_in_sizes(network)})
+    with settings.located(task):
+        config.check_fits(shape)
+    fields, training = shape.model_dump(), config.for_loss(shape.loss).model_dump()
+    unused = {name.removeprefix("augment."): needs for name, needs in unused_fields(fields, training).items()}
+    return {**fields, **training, **training["augment"]}, unused
+
+
+def _fits(settings: Settings, task: str) -> bool:
+    """Whether data of a task can be trained on with these settings."""
+    try:
+        _whole(settings, task)
+    except UsageError:
+        return False
+    return True
+
+
+def _header(settings: Settings) -> Iterator[str]:
+    yield "Settings of a run: jitnet train --config FILE repeats it."
+    if settings.made_with:
+        made_with = ", ".join(f"{name} {value}" for name, value in settings.made_with.items())
+        yield from wrap(f"Made with {made_with}.", _WIDTH)
+    yield "Each table begins with what differs from the defaults."
 
 
 def _table(
     name: str, kind: type[CheckedConfig], fields: Mapping[str, Any], plain: Mapping[str, Any], unused: Mapping[str, str]
 ) -> Iterator[str]:
     """The lines of a table: the fields that differ from plain ones, those that do not, and those without effect."""
-    used = [field for field in fields if field not in SIZES and field not in unused]
+    used = [field for field in fields if field not in unused]
     yield from ("", f"[{name}]")
     differ = [field for field in used if fields[field] != plain[field]]
     for field in differ:
         yield from _about(kind, field)
-        yield f"{field} = {as_toml_value(fields[field])}  # default: {as_toml_value(plain[field])}"
+        yield f"{field} = {_toml(fields[field])}  # default: {_toml(plain[field])}"
     same = [field for field in used if field not in differ]
     if differ and same:
         yield from ("", "# As by default:")
     for field in same:
         yield from _about(kind, field)
-        yield f"{field} = {as_toml_value(fields[field])}"
+        yield f"{field} = {_toml(fields[field])}"
     idle = [field for field in fields if field in unused]
     if idle:
         yield from ("", "# Without effect here:")
-        yield from (f"# {field} = {as_toml_value(fields[field])}  # {unused[field]}" for field in idle)
+        yield from (f"# {field} = {_toml(fields[field])}  # {unused[field]}" for field in idle)
 
 
 def _about(kind: type[CheckedConfig], field: str) -> list[str]:
     return [f"# {line}" for line in wrap(str(kind.model_fields[field].description), _WIDTH)]
 
 
-def as_toml_value(value: Any) -> str:
+def toml_value(value: Any) -> str:
+    """Return a value as TOML writes it. UsageError where it is text that TOML cannot hold."""
+    return _toml(value)
+
+
+def _toml(value: Any) -> str:
     """A value as TOML writes it."""
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(as_toml_value, value))}]"
+        return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, bool):
         return str(value).lower()
     if not isinstance(value, str):

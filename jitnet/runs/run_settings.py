@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from jitnet.config import (
     read_recipe,
 )
 from jitnet.config.checking import any_of
-from jitnet.config.settings_file import DATA_NAMES, Place
+from jitnet.config.settings_file import DATA_NAMES, Place, SettingsFile
 from jitnet.config.unused import unused_fields
 from jitnet.errors import DataError, UsageError
 
@@ -76,7 +77,8 @@ class Settings:
             data=self.data if self.data is not None else base.data,
             test_data=self.test_data if self.test_data is not None else base.test_data,
             columns={**base.columns, **columns},
-            task=self.task if self.task != "auto" else base.task,
+            # A chosen loss decides the task.
+            task=self.task if self.task != "auto" or "loss" in self.network else base.task,
             checksum=self.checksum if others else base.checksum,
             base=base,
             places={**kept, **self.places},
@@ -98,6 +100,11 @@ class Settings:
             config = build(TrainConfig, training, names)
             config.check_fits(shape)
         return network, config
+
+    @cached_property
+    def _recipe_file(self) -> SettingsFile:
+        place = self.places.get(("", "recipe"))
+        return read_recipe(str(self.recipe), *([f"{place}: {place.name}"] if place else []))
 
     @property
     def recipe_name(self) -> str | None:
@@ -132,7 +139,7 @@ class Settings:
         places: dict[str, Place | None] = {}
         for settings in [*self._stack()][::-1]:
             if settings.recipe is not None:
-                file = read_recipe(settings.recipe)
+                file = settings._recipe_file
                 of_recipe = [(file.network.get(of, {}), file.training.get(of, {}), of) for of in ("", task)]
                 _lay(network, training, places, of_recipe, file.places)
             for_task = settings.by_task.get(task, ({}, {}))
@@ -172,21 +179,28 @@ class Settings:
 
     def check(self) -> None:
         """Raise UsageError where something is wrong that shows before the data are read."""
-        task_for(self.resolve()[0], self.task)
+        self._task()
+
+    def _task(self) -> str:
+        """The task that the data must have, as `load` takes it."""
+        network, _ = self.resolve()
+        with self.located():
+            return task_for(network, self.task)
 
     def load(self, progress: "Progress | None" = None, advice: "TaskAdvice | None" = None) -> "Dataset":
         """Return the data, with their checksum computed. Raises as `jitnet.load` does."""
         from jitnet.datasets import load
 
-        task = task_for(self.resolve()[0], self.task)
+        task = self._task()
         with self.located():
             dataset = load(self.data, self.test_data, task=task, advice=advice, progress=progress, **self.columns)
         found, place = dataset.checksum, self.places.get(("", "checksum"))
         if self.checksum not in ("", found):
             where = f"{place}: {place.name}" if place else "checksum"
             raise DataError(
-                f"{where}: expected data with the checksum {self.checksum}; {dataset.source} has {found}: it has "
-                "changed, or is other data; name data with --data to train on them all the same"
+                f"{where}: these settings are for data with the checksum {self.checksum}; that of {dataset.name} "
+                f"({dataset.source}) is {found}: the data have changed, or are others; restore them, leave the "
+                "checksum out, or name other data with --data"
             )
         return dataset
 

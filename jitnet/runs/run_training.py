@@ -1,14 +1,12 @@
 """Training a run into its folder: the model and a line of metrics are written after each epoch."""
 
-import platform
 from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from jitnet.config.settings_file import FORMAT
 from jitnet.runs.folder import Run
-from jitnet.runs.run_config import complete
+from jitnet.runs.run_config import complete, versions
 from jitnet.runs.run_settings import Settings
 from jitnet.version import __version__
 
@@ -50,7 +48,7 @@ def describe(trainer: "Trainer", settings: Settings) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "jitnet": __version__,
-        "versions": _versions(),
+        "versions": versions(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "recipe": settings.recipe_name,
         "data": {
@@ -68,15 +66,6 @@ def describe(trainer: "Trainer", settings: Settings) -> dict[str, Any]:
         "train": trainer.config.model_dump(),
         **threads_of(trainer),
         "machine": trainer.plan.machine,
-    }
-
-
-def _versions() -> dict[str, str]:
-    """The versions of what the bits of a run depend on."""
-    return {
-        "jitnet": __version__,
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("numpy", "numba", "llvmlite")},
     }
 
 

@@ -24,7 +24,7 @@ JOURNAL = "journal.jsonl"
 
 STUDY = "sweep"
 
-INSTALL = "install it with: pip install 'jitnet[sweep]'"
+INSTALL = "install it with: pip install 'optuna>=5,<6'"
 
 
 def check_installed() -> None:

@@ -8,12 +8,12 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 from threading import Lock
-from typing import Any, Self
+from typing import Self
 
 from jitnet.config.checking import check_whole_number
 from jitnet.errors import UsageError
@@ -36,7 +36,7 @@ def run_all(
     works: Sequence[Work], base: Path, *, workers: int = 0, again: frozenset[str] = frozenset()
 ) -> Iterator[Event]:
     """Run works in worker processes of this machine, and yield events as `Engine.run` does. workers: as for `Local`."""
-    with Local(min(workers or len(works), len(works), cores())) as engine:
+    with Local(workers or max(1, min(len(works), cores()))) as engine:
         yield from engine.run(works, base, again=again)
 
 
@@ -90,14 +90,14 @@ class Local:
     def __exit__(self, *error: object) -> None:
         """End all worker processes. A work that one is at ends before its end, and leaves a whole run folder or
         none."""
-        busy = [worker for worker in self._crew if worker.work is not None]
-        for worker in busy:
-            worker.send("stop", worker.work and worker.work.name)
-        for worker in self._crew:
-            if worker.work is None:
-                worker.pipe.close()
-        deadline = time.monotonic() + GRACE_S
         with _uninterrupted():
+            busy = [worker for worker in self._crew if worker.work is not None]
+            for worker in busy:
+                worker.send("stop", worker.work and worker.work.name)
+            for worker in self._crew:
+                if worker.work is None:
+                    worker.pipe.close()
+            deadline = time.monotonic() + GRACE_S
             while busy and (left := deadline - time.monotonic()) > 0.0:
                 for pipe in wait([worker.pipe for worker in busy], left):
                     worker = next(worker for worker in busy if worker.pipe is pipe)
@@ -111,7 +111,7 @@ class Local:
                 folder = self._folder(worker)
                 if folder is not None and not (folder / MODEL).exists():
                     clear_run(folder)
-        self._crew.clear()
+            self._crew.clear()
 
     def _folder(self, worker: _Worker) -> Path | None:
         return self._left.base / worker.work.name if self._left is not None and worker.work is not None else None
@@ -230,14 +230,15 @@ def _start() -> _Worker:
     return _Worker(process, ours)
 
 
-class _uninterrupted:
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
     """A second Ctrl-C changes nothing while worker processes end. Only the main thread has signals."""
-
-    def __enter__(self) -> None:
-        self._before: Any = None
-        with suppress(ValueError):
-            self._before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def __exit__(self, *error: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+    try:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except ValueError:
+        before = None
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)

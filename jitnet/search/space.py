@@ -16,12 +16,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, get_args, get_origin
 
+from jitnet.config import is_recipe_file
 from jitnet.config.checking import any_of, quoted
 from jitnet.config.nearest import nearest
 from jitnet.config.settings_file import Place, field_of, read_bytes, read_tables, tables_in
 from jitnet.config.unused import unused_fields
 from jitnet.errors import UsageError
-from jitnet.runs.run_config import as_toml_value, settings_of_file
+from jitnet.runs.run_config import settings_from, toml_value
 from jitnet.runs.run_settings import Settings
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ class Space:
         by_name = {one.name: one for one in self.searched}
         tables = {name: by_name[name].value_of(value) for name, value in parameters.items()}
         lines: dict[tuple[str, ...], int] = {(name,): by_name[name].place.line for name in parameters}
-        trial = settings_of_file(read_tables(tables, self.file, lines), self.folder)
+        trial = settings_from(tables, self.file, self.folder, lines)
         fixed = self.settings if trial.recipe is None else replace(self.settings, recipe=trial.recipe)
         return replace(trial, recipe=None).over(fixed)  # what is fixed goes before a recipe that is searched
 
@@ -171,7 +172,9 @@ class Space:
         while stack[-1].base is not None:
             stack.append(stack[-1].base)
         for each in reversed(stack):
-            tables[""]["recipe"] = each.recipe or tables[""].get("recipe")
+            recipe = each.recipe
+            if recipe is not None:
+                tables[""]["recipe"] = str(Path(recipe).resolve()) if is_recipe_file(recipe) else recipe
             for table, fields in (("model", each.network), ("train", each.training)):
                 _lay(tables[table], fields)
             for task, (network, training) in each.by_task.items():
@@ -193,7 +196,7 @@ def _table(name: str, fields: Mapping[str, Any]) -> Iterator[str]:
     if plain and name:
         yield from ("", f"[{name}]")
     for key, value in plain.items():
-        yield f"{key.replace('_', '-')} = {as_toml_value(value)}"
+        yield f"{key.replace('_', '-')} = {toml_value(value)}"
     for key, value in fields.items():
         if isinstance(value, dict) and value:
             yield from _table(f"{name}.{key}", value)
@@ -221,9 +224,8 @@ def space_in(content: bytes, file: str, folder: Path) -> Space:
         raise UsageError(
             f"{file}: has no table [{SEARCH}] of what is searched; expected one, {EXAMPLE} for example{hint}"
         )
-    fixed = read_tables(tables, file, lines)
-    settings = settings_of_file(fixed, folder)
-    reader = _Reader(file, lines, {name for _, name in fixed.places})
+    settings = settings_from(tables, file, folder, lines)
+    reader = _Reader(file, lines, {name for _, name in settings.places})
     if not isinstance(search, dict):
         reader.wrong((), f"{SEARCH}: expected a table, found {quoted(search)}; write {EXAMPLE}")
     if not search:

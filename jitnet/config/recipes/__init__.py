@@ -6,6 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from jitnet.config.checking import any_of
 from jitnet.config.nearest import nearest
 from jitnet.config.settings_file import DATA_NAMES, SettingsFile, read_toml, settings_in
 from jitnet.errors import UsageError
@@ -35,26 +36,31 @@ def recipe(name: str, task: str = "classify") -> dict[str, dict[str, Any]]:
     }
 
 
-def read_recipe(recipe: str) -> SettingsFile:
+def read_recipe(recipe: str, called: str = "--recipe") -> SettingsFile:
     """Read a recipe by its name, or one of the user's by the path of its file. UsageError lists the names where there
-    is none of that name, and names file and line of what is wrong in a file, of data for example: a recipe has none."""
+    is none of that name, and names file and line of what is wrong in a file, of data for example: a recipe has none.
+
+    called: what messages call the name or path."""
     if not is_recipe_file(recipe):
+        if recipe not in recipe_names():
+            near = nearest(recipe, recipe_names())
+            hint = f"; did you mean {near}?" if near else ""
+            raise UsageError(f"{called}: there is no recipe {recipe!r}; there are {', '.join(recipe_names())}{hint}")
         return _embedded(recipe)
-    file = read_toml(Path(recipe).expanduser())
+    path = Path(recipe).expanduser()
+    if not path.exists():
+        raise UsageError(f"{called}: there is no file {path}; expected a TOML file, or one of {any_of(recipe_names())}")
+    file = read_toml(path)
     for name in ("recipe", *DATA_NAMES):
         if name in file.others:
             place = file.place(name)
             raise UsageError(
-                f"{place}: {place.name}: a recipe has settings of the network and the training alone; use the file "
-                f"with --config, or leave this out"
+                f"{place}: {place.name}: a recipe has settings of the network and the training alone; leave this out, "
+                "or read the file with --config"
             )
     return file
 
 
 @cache
 def _embedded(name: str) -> SettingsFile:
-    if name not in recipe_names():
-        near = nearest(name, recipe_names())
-        hint = f"; did you mean {near}?" if near else ""
-        raise UsageError(f"--recipe: there is no recipe {name!r}; there are {', '.join(recipe_names())}{hint}")
     return settings_in((resources.files(__name__) / f"{name}.toml").read_bytes(), f"recipe {name}", name)
