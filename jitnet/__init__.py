@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from jitnet.evaluation import Evaluation, evaluate
-    from jitnet.model import Model
+    from jitnet.model import Committee, Model, load_model
     from jitnet.pictures import Picture, load_picture, load_pictures, normalise_picture
     from jitnet.pictures.recognition import Recognition, recognise
     from jitnet.training.history import EpochReport, History, StepReport
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "AugmentConfig": "config",
+    "Committee": "model",
     "DataError": "errors",
     "Dataset": "datasets",
     "DivergedError": "errors",
@@ -79,6 +80,7 @@ _HOME = {
     "fetch": "datasets",
     "from_arrays": "datasets",
     "load": "datasets",
+    "load_model": "model",
     "load_picture": "pictures",
     "load_pictures": "pictures",
     "normalise_picture": "pictures",
@@ -88,6 +90,7 @@ _HOME = {
 
 __all__ = [
     "AugmentConfig",
+    "Committee",
     "DataError",
     "Dataset",
     "DivergedError",
@@ -118,6 +121,7 @@ __all__ = [
     "fetch",
     "from_arrays",
     "load",
+    "load_model",
     "load_picture",
     "load_pictures",
     "normalise_picture",

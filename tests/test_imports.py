@@ -258,6 +258,7 @@ def test_import_alone_loads_nothing_else():
 def test_public_names():
     assert jitnet.__all__ == [
         "AugmentConfig",
+        "Committee",
         "DataError",
         "Dataset",
         "DivergedError",
@@ -288,6 +289,7 @@ def test_public_names():
         "fetch",
         "from_arrays",
         "load",
+        "load_model",
         "load_picture",
         "load_pictures",
         "normalise_picture",

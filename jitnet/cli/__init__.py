@@ -29,6 +29,8 @@ COMMANDS = {
     "train": ("jitnet.cli.train", "Train a network, show how it learns, and save it."),
     "eval": ("jitnet.cli.evaluate", "Evaluate a model on a data set."),
     "predict": ("jitnet.cli.predict", "Predict what is in a picture, or the rows of a table."),
+    "committee": ("jitnet.cli.committee", "Make one model of several, whose predictions are averaged."),
+    "cv": ("jitnet.cli.cv", "Estimate by cross-validation how well a network does on other data."),
     "bench": ("jitnet.cli.bench", "Measure what each loop costs on this machine."),
     "profile": ("jitnet.cli.profile", "Show what each loop costs, and why: jitnet's, or your own."),
     "sweep": ("jitnet.cli.sweep", "Search the settings with which a network learns best."),
@@ -136,7 +138,7 @@ def _in_options(error: JitnetError) -> str:
         return str(error)
     from jitnet.cli.options import OPTION_NAMES
 
-    typed = ("test_data", "target", "task", "group", "time", "weight", "ignore")
+    typed = ("test_data", "target", "task", "group", "time", "weight", "ignore", "folds", "workers")
     return error.named({**OPTION_NAMES, **{name: "--" + name.replace("_", "-") for name in typed}})
 
 

@@ -1,32 +1,31 @@
 """`jitnet train`."""
 
 import gc
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from shlex import quote
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jitnet.cli.common import (
     Background,
+    ConfigOption,
     DataOption,
     Group,
     Ignore,
     Json,
     Quiet,
+    RecipeOption,
     Target,
     Task,
     TestData,
     Time,
     Weight,
     columns_named,
+    interrupts,
+    predicting,
     print_json,
-    recipe_completion,
 )
 from jitnet.cli.options import (
     FIELDS,
@@ -35,15 +34,16 @@ from jitnet.cli.options import (
     task_advice,
     with_fields,
 )
+from jitnet.cli.train_committee import train_committee
 from jitnet.config import MAX_THREADS
 from jitnet.config.choices import default_rate
-from jitnet.errors import ModelError, TargetMissed, UsageError
+from jitnet.errors import TargetMissed, UsageError
 
 if TYPE_CHECKING:
     from jitnet.config import ModelConfig
-    from jitnet.model import Model
     from jitnet.runs import Run
     from jitnet.runs.run_settings import Settings
+    from jitnet.search.work import Work
     from jitnet.training.history import EpochReport, History
     from jitnet.training.trainer import Trainer
 
@@ -58,6 +58,7 @@ Examples:
   jitnet train --optimizer adam --activation gelu
   jitnet train --data train.csv --test-data test.csv --out runs/mine
   jitnet train --data houses.csv --target price
+  jitnet train --committee 5 --recipe tabular --data houses.csv
   jitnet train --hidden 512 --optimizer adam --explain
   jitnet train --json --quiet > result.json
 """
@@ -82,29 +83,8 @@ def train(
     time: Time = None,
     weight: Weight = None,
     ignore: Ignore = None,
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            "--recipe",
-            metavar="NAME-OR-FILE",
-            autocompletion=recipe_completion,
-            help="Start from a named set of options, or from one in a TOML file of yours; those that are typed as well "
-            "override it. seed and seed-readme repeat the Rust original as its code and as its README has it.",
-            rich_help_panel="Training",
-        ),
-    ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config",
-            metavar="FILE-OR-RUN",
-            show_default=False,
-            help="Read options from a TOML file, by their names without dashes in front, as in lr = 0.1; paths in it "
-            "are relative to it. Or repeat a run: name its folder, or its config.json. Options that are typed as well "
-            "override it, --recipe too.",
-            rich_help_panel="Training",
-        ),
-    ] = None,
+    recipe: RecipeOption = None,
+    config: ConfigOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -112,6 +92,20 @@ def train(
             metavar="FOLDER",
             show_default=False,
             help="Folder of the run; must not hold a run yet. [default: a new folder runs/DATE-NAME]",
+        ),
+    ] = None,
+    committee: Annotated[
+        int | None,
+        typer.Option(
+            "--committee",
+            min=2,
+            max=1000,
+            metavar="NUMBER",
+            show_default=False,
+            help="Train so many networks that differ in the seed alone, --seed and those that follow it, each on one "
+            "thread, as many at a time as there are cores; and save one model that averages their predictions. A whole "
+            "number from 2 to 1,000. [default: one network; with --config as that run has it]",
+            rich_help_panel="Training",
         ),
     ] = None,
     print_schedule: Annotated[
@@ -146,11 +140,16 @@ def train(
     """Train a network, show how it learns, and save it.
 
     Writes a run folder with model.safetensors, config.json and metrics.jsonl (one line an epoch). Ctrl-C stops within a
-    second and keeps the model so far. The first start compiles the loops; later ones load them.
+    second and keeps the model so far. With --committee, each member has such a folder inside that of the run, and
+    Ctrl-C keeps the members so far. The first start compiles the loops; later ones load them.
     """
     shows = {"--explain": explain, "--print-schedule": print_schedule, "--print-config": print_config}
     if len(asked := [option for option, wanted in shows.items() if wanted]) > 1:
         raise UsageError(f"{asked[0]} cannot be combined with {asked[1]}; ask for one of them")
+    if committee and asked:
+        raise UsageError(
+            f"{asked[0]} is of one network, and cannot be combined with --committee; leave one of them out"
+        )
     columns = columns_named(target, group, time, weight, ignore)
     settings = settings_of(fields, recipe, data=data, test_data=test_data, columns=columns, task=task)
     read = None
@@ -160,6 +159,12 @@ def train(
         read = read_settings(config)
         settings = settings.over(read)
     settings.check()
+    works: list[Work] = []
+    if committee or (config is not None and not asked):
+        from jitnet.search.members import count_in, member_works
+
+        count = committee or (count_in(config) if config is not None else None)
+        works = member_works(settings, count) if count else []
     from jitnet import render, runs
     from jitnet.runs.run_config import what_differs
     from jitnet.runs.run_training import describe, train_run
@@ -189,6 +194,8 @@ def train(
     if print_schedule:
         return _print_schedule(trainer, json)
     with runs.claim(out) if out is not None else runs.create(dataset.name) as run:
+        if works:
+            return train_committee(run, trainer, settings, works, screen, json)
         run.write_config(describe(trainer, settings))
         n_train, n_held_out = trainer.n_samples
         render.plan(
@@ -208,7 +215,7 @@ def train(
         gc.enable()
         warning = ""
         with (
-            _interrupts(trainer.request_stop),
+            interrupts(trainer.request_stop),
             render.TrainingView(screen, epochs, trainer.config.learning_rate) as view,
         ):
 
@@ -224,7 +231,7 @@ def train(
     else:
         view.summary(
             model=run.model_path,
-            suggestions=[f"jitnet eval {quote(str(run.folder))}", *_predicting(model, run.folder)],
+            suggestions=[f"jitnet eval {quote(str(run.folder))}", *predicting(model, run.folder)],
             outcome=history.outcome if len(history) < epochs else "",
             kept=history.kept,
             final_test=history.final_test,
@@ -240,18 +247,6 @@ def train(
             f"{100.0 * history.last_accuracy:.2f}%; train longer or aim lower"
         )
     return 0
-
-
-def _predicting(model: "Model", folder: Path) -> list[str]:
-    """The command that predicts with a model of a table, or one that takes pictures; nothing where it is neither."""
-    from jitnet.pictures.recognition import check_takes_pictures
-
-    if model.preparation is not None:
-        return [f"jitnet predict {quote(str(folder))} ROWS.csv"]
-    with suppress(ModelError):
-        check_takes_pictures(model)
-        return [f"jitnet predict {quote(str(folder))} FILE"]
-    return []
 
 
 def _explain(trainer: "Trainer", json: bool) -> int:
@@ -361,17 +356,3 @@ def _document(run: "Run", history: "History", task: str) -> dict[str, Any]:
             if value is not None
         },
     }
-
-
-@contextmanager
-def _interrupts(request_stop: Callable[[], None]) -> Iterator[None]:
-    """Let Ctrl-C request a stop and raise nothing, however often: the epoch ends early and its model is saved."""
-
-    def ask(signal_number: int, frame: FrameType | None) -> None:
-        request_stop()
-
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

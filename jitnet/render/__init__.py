@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from jitnet.render.charts import plot
     from jitnet.render.code import code_summary, code_view, code_views
     from jitnet.render.columns import table_description
-    from jitnet.render.console import Consoles, consoles, error, facts, make_console, notice
+    from jitnet.render.console import Consoles, consoles, error, facts, make_console, notice, suggest
     from jitnet.render.drawing import picture, pictures, to_grey
     from jitnet.render.functions import function_profile
     from jitnet.render.measurement import bench, changes, measuring
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jitnet.render.roofline import roofline_picture
     from jitnet.render.scaling import scaling_table
     from jitnet.render.scores import evaluation
+    from jitnet.render.several import WorksView, scores_of_several
     from jitnet.render.sweep import SweepView, sweep_summary
     from jitnet.render.tables import bar, table
 
@@ -29,6 +30,7 @@ _HOME = {
     "Consoles": "console",
     "SweepView": "sweep",
     "TrainingView": "progress",
+    "WorksView": "several",
     "bar": "tables",
     "bench": "measurement",
     "changes": "measurement",
@@ -59,8 +61,10 @@ _HOME = {
     "program_table": "program",
     "roofline_picture": "roofline",
     "scaling_table": "scaling",
+    "scores_of_several": "several",
     "sheet": "augmentation",
     "step_profile": "profiling",
+    "suggest": "console",
     "sweep_summary": "sweep",
     "table": "tables",
     "table_description": "columns",
@@ -72,6 +76,7 @@ __all__ = [
     "Consoles",
     "SweepView",
     "TrainingView",
+    "WorksView",
     "bar",
     "bench",
     "changes",
@@ -102,8 +107,10 @@ __all__ = [
     "program_table",
     "roofline_picture",
     "scaling_table",
+    "scores_of_several",
     "sheet",
     "step_profile",
+    "suggest",
     "sweep_summary",
     "table",
     "table_description",
