@@ -55,6 +55,8 @@ ONLY_IN = {
     "pyarrow": {"tables"},
     "matplotlib": {"render"},
     "optuna": {"search"},
+    "distributed": {"search"},
+    "dask": {"search"},
 }
 
 

@@ -5,15 +5,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
 
+from jitnet.errors import UsageError
 from jitnet.search.work import Outcome, Work
 from jitnet.training.history import EpochReport
 
-__all__ = ["Engine", "Event", "Failed", "Finished", "Reported", "Started"]
+__all__ = [
+    "ATTEMPTS",
+    "GRACE_S",
+    "MAX_WORKERS",
+    "Engine",
+    "Event",
+    "Failed",
+    "Finished",
+    "Reported",
+    "Started",
+    "check_names",
+]
+
+MAX_WORKERS = 1024
+"""The most works that an engine may be asked to run at a time."""
+
+GRACE_S = 0.6
+"""How long works may take to stop when an engine ends, before it does without them: within a second of a Ctrl-C."""
+
+ATTEMPTS = 2
+"""How often a work is begun whose worker process dies."""
 
 
 @dataclass(frozen=True)
 class Started:
-    """A work has begun; again: for a second time, since its first worker process died."""
+    """A work has begun; again: for a second time, since its first worker process died or was lost."""
 
     name: str
     again: bool = False
@@ -69,3 +90,9 @@ class Engine(Protocol):
         """Ask a running work to end before its end, or all works; those that have not begun then do not begin. A work
         that ends so is `Finished`, its outcome `stopped`. May be called while `run` is iterated, from any thread."""
         ...
+
+
+def check_names(works: Sequence[Work]) -> None:
+    """UsageError where two works have the same name."""
+    if len({work.name for work in works}) < len(works):
+        raise UsageError("works: two have the same name, and would have the same folder")

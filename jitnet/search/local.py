@@ -16,20 +16,21 @@ from threading import Lock
 from typing import Self
 
 from jitnet.config.checking import check_whole_number
-from jitnet.errors import UsageError
 from jitnet.runs import MODEL
-from jitnet.search.engine import Event, Failed, Finished, Reported, Started
+from jitnet.search.engine import (
+    ATTEMPTS,
+    GRACE_S,
+    MAX_WORKERS,
+    Event,
+    Failed,
+    Finished,
+    Reported,
+    Started,
+    check_names,
+)
 from jitnet.search.work import Work, clear_run
 
 __all__ = ["Local", "run_all"]
-
-MAX_WORKERS = 1024
-
-GRACE_S = 0.6
-"""How long a worker process may take to stop its work, before it is ended: all ends within a second of a Ctrl-C."""
-
-ATTEMPTS = 2
-"""How often a work is begun whose worker process dies."""
 
 
 def run_all(
@@ -118,8 +119,7 @@ class Local:
 
     def run(self, works: Sequence[Work], base: Path, *, again: frozenset[str] = frozenset()) -> Iterator[Event]:
         """Yield events as `Engine.run` does."""
-        if len({work.name for work in works}) < len(works):
-            raise UsageError("works: two have the same name, and would have the same folder")
+        check_names(works)
         left = self._left = _Left(base, again, deque(works))
         while True:
             yield from self._begin(left)

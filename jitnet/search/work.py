@@ -7,8 +7,10 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
+from jitnet.errors import JitnetError
 from jitnet.runs import claim
 from jitnet.runs.documents import as_json
 from jitnet.runs.run_settings import Settings
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from jitnet.datasets import Dataset
     from jitnet.training.history import StepReport
 
-__all__ = ["Outcome", "Work", "clear_run", "train_work"]
+__all__ = ["Outcome", "Work", "clear_run", "data_of", "failure_of", "train_work"]
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,9 @@ def train_work(
     what an earlier attempt left in the folder is replaced; else a folder that holds a run is refused.
 
     Raises JitnetError where the run cannot be trained."""
-    settings = replace(work.settings, training={**work.settings.training, "threads": work.threads})
-    dataset = _data_of(settings)
+    # Over them, not in their place: what they have read of a recipe's file travels with them.
+    settings = replace(Settings(training={"threads": work.threads}).over(work.settings), names=work.settings.names)
+    dataset = data_of(work)
     if work.rows is not None:
         dataset = work.rows(dataset)
     trainer = settings.trainer(dataset)
@@ -133,14 +136,29 @@ def clear_run(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)  # what cannot be removed is reported where it is written to next
 
 
+def failure_of(work: Work, error: JitnetError | MemoryError) -> tuple[str, str]:
+    """Return why a work could not be trained, in one line, and the name of the error's class."""
+    if isinstance(error, MemoryError):
+        return "out of memory: use fewer workers, or a smaller network, batch or data set", "MemoryError"
+    return error.named(dict(work.settings.names)), type(error).__name__
+
+
 _read: "dict[str, Dataset]" = {}
 """The data that this process has read last, by what names them."""
 
+_reading = Lock()
+"""Held while data are read: a process may train works in several threads."""
 
-def _data_of(settings: Settings) -> "Dataset":
+
+def data_of(work: Work) -> "Dataset":
+    """Return the data that a work's settings name, read once where several works name the same. Raises as
+    `Settings.load` does."""
+    settings = work.settings
     network, _ = settings.resolve()
-    key = as_json([settings.data, settings.test_data, dict(settings.columns), settings.task, network.get("loss")])
-    if key not in _read:
-        _read.clear()
-        _read[key] = settings.load()
-    return _read[key]
+    named_by = (settings.data, settings.test_data, dict(settings.columns), settings.task, settings.checksum)
+    key = as_json([*named_by, network.get("loss")])
+    with _reading:
+        if key not in _read:
+            _read.clear()
+            _read[key] = settings.load()
+        return _read[key]

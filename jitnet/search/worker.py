@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from jitnet.errors import JitnetError
-from jitnet.search.work import Work, train_work
+from jitnet.search.work import Work, failure_of, train_work
 
 __all__ = ["serve"]
 
@@ -54,10 +54,8 @@ def _train(pipe: Connection, work: Work, base: Path, again: bool) -> tuple[objec
 
     try:
         outcome = train_work(work, base, lambda report: pipe.send(("report", report)), should_stop, again=again)
-    except JitnetError as error:
-        return "failed", error.named(dict(work.settings.names)), type(error).__name__
-    except MemoryError:
-        return "failed", "out of memory: use fewer workers, or a smaller network, batch or data set", "MemoryError"
+    except (JitnetError, MemoryError) as error:
+        return "failed", *failure_of(work, error)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         raise
     except Exception:
