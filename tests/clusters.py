@@ -27,7 +27,7 @@ class Cluster:
 
         self.port = open_port("127.0.0.1")
         self.address = f"dask://127.0.0.1:{self.port}"
-        self._start("dask_scheduler", "--host", "127.0.0.1", "--port", self.port, "--no-dashboard")
+        self._scheduler = self._start("dask_scheduler", "--host", "127.0.0.1", "--port", self.port, "--no-dashboard")
         self.add_workers(self.n_workers)
         return self
 
@@ -61,6 +61,11 @@ class Cluster:
         process = self.workers.pop(address)
         process.kill()
         process.wait()
+
+    def kill_scheduler(self) -> None:
+        """Kill the scheduler at once."""
+        self._scheduler.kill()
+        self._scheduler.wait()
 
     def _start(self, name: str, *options: Any, **variables: str) -> "subprocess.Popen[bytes]":
         made = environment(**variables)

@@ -1,7 +1,7 @@
 """What every test shares: Numba's and NumPy's warnings are errors, MNIST where it is, and a terminal of one size."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,6 +55,16 @@ def _compiled() -> None:
     from jitnet.engine.loop import load_loop
 
     load_loop()
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory, _compiled: None) -> Iterator[Any]:
+    """A Dask scheduler with two workers, in processes of their own. A test that kills one starts another."""
+    pytest.importorskip("distributed")
+    from clusters import Cluster
+
+    with Cluster(tmp_path_factory.mktemp("cluster")) as found:
+        yield found
 
 
 @pytest.fixture

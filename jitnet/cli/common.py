@@ -21,6 +21,7 @@ from jitnet.errors import ModelError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from jitnet.model import AnyModel
+    from jitnet.search.engine import Engine
 
 __all__ = [
     "DATA",
@@ -35,6 +36,7 @@ __all__ = [
     "Ignore",
     "Json",
     "ModelPath",
+    "On",
     "Quiet",
     "RecipeOption",
     "Target",
@@ -45,6 +47,7 @@ __all__ = [
     "check_output",
     "columns_named",
     "data_names",
+    "engine_on",
     "interrupts",
     "parse_share",
     "parse_threads",
@@ -200,10 +203,35 @@ ConfigOption = Annotated[
         rich_help_panel="Training",
     ),
 ]
+LOCAL = "local"
+On = Annotated[
+    str,
+    typer.Option(
+        "--on",
+        metavar="local|dask://HOST:PORT",
+        help="Where runs train that are side by side: local, in processes on this machine, or as tasks of the workers "
+        "of the Dask scheduler at this address, on any machines, one thread each. Data must be on each worker, by the "
+        "same name or path. Results are the same, and in the same folders here. Dask needs pip install 'jitnet[dask]'.",
+    ),
+]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else there.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress: only results, notices and errors.")]
+
+
+def engine_on(on: str, workers: int = 0) -> "Engine":
+    """Return the engine that `--on` names. workers: how many runs at a time; 0 is one for each core, or for each thread
+    of a cluster. UsageError for another value; the other errors of `Dask`."""
+    from jitnet import render
+
+    if on == LOCAL:
+        from jitnet.search.local import Local
+
+        return Local(workers)
+    from jitnet.search.on_dask import Dask
+
+    return Dask(on, workers, lambda line: render.notice(render.make_console(sys.stderr), line))
 
 
 def columns_named(

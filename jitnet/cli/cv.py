@@ -13,6 +13,7 @@ from jitnet.cli.common import (
     Group,
     Ignore,
     Json,
+    On,
     Quiet,
     RecipeOption,
     Target,
@@ -20,6 +21,7 @@ from jitnet.cli.common import (
     Time,
     Weight,
     columns_named,
+    engine_on,
     print_json,
     write_output,
 )
@@ -64,9 +66,11 @@ def cv(
             max=1024,
             metavar="NUMBER",
             help="How many folds to train at a time, each in a process of one thread. A whole number up to 1,024; 0 is "
-            "one for each core. The scores are the same with any number.",
+            "one for each core, or with --on dask:// for each thread of the cluster. The scores are the same with any "
+            "number.",
         ),
     ] = 0,
+    on: On = "local",
     data: DataOption = None,
     target: Target = None,
     task: Task = "auto",
@@ -122,8 +126,8 @@ def cv(
     )
 
     check_settings(settings)
+    engine = engine_on(on, workers)
     from jitnet.engine.loop import load_loop
-    from jitnet.search.local import Local
 
     screen, notices = render.consoles(json, quiet), render.make_console(sys.stderr)
     settings = on_all_rows(settings)
@@ -145,7 +149,7 @@ def cv(
         check_folder(run.folder, works)
         render.facts(screen.info, [("data", f"{dataset.name}: {_divided(dataset, folds)}")])
         trained = train_side_by_side(
-            Local(min(workers, folds)),
+            engine,
             works,
             run.folder,
             screen,

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jitnet.cli.command import Command
-from jitnet.cli.common import Json, Quiet, print_json
+from jitnet.cli.common import Json, On, Quiet, engine_on, print_json
 from jitnet.cli.options import task_advice
 from jitnet.config.settings_file import read_bytes
 from jitnet.errors import JitnetError, UsageError
 
 if TYPE_CHECKING:
     from jitnet.render import Consoles
+    from jitnet.search.engine import Engine
     from jitnet.search.sweep import Sweep
 
 __all__ = ["app"]
@@ -91,10 +92,12 @@ def sweep(
             min=0,
             max=MOST_WORKERS,
             metavar="NUMBER",
-            help="Trials that run at the same time, each in a process of one thread; 0 is one for each core. The "
-            "trials are the same at any number. More than --generation are of no use. A whole number from 0 to 1,024.",
+            help="Trials that run at the same time, each in a process of one thread; 0 is one for each core, or with "
+            "--on dask:// for each thread of the cluster. The trials are the same at any number. More than "
+            "--generation are of no use. A whole number from 0 to 1,024.",
         ),
     ] = 0,
+    on: On = "local",
     seed: Annotated[
         int | None,
         typer.Option(
@@ -183,6 +186,7 @@ def sweep(
     from jitnet.search.sweep import Sweep
     from jitnet.search.sweep_plan import begin, check_same_data, holding_out, make_plan, read_plan, scored_by
 
+    engine = engine_on(on, workers)
     screen = render.consoles(json, quiet)
     content = b""
     plan = None
@@ -226,7 +230,7 @@ def sweep(
     with Sweep(folder, scored_by(found, plan.score), plan, dataset) as running:
         if running.notice:
             render.notice(render.make_console(sys.stderr), running.notice)
-        finished = _run(running, screen, wanted, seconds, workers)
+        finished = _run(running, screen, wanted, seconds, engine)
         toml = running.write_best()
         test_score = running.test_score(dataset) if finished else None
         if json:
@@ -261,16 +265,15 @@ def _compile(screen: "Consoles") -> None:
             load_loop()
 
 
-def _run(running: "Sweep", screen: "Consoles", n_trials: int | None, seconds: float | None, workers: int) -> bool:
+def _run(running: "Sweep", screen: "Consoles", n_trials: int | None, seconds: float | None, engine: "Engine") -> bool:
     """Run the trials that are left, and show them; return whether no Ctrl-C ended them."""
     from jitnet import render
-    from jitnet.search.local import Local
 
     done = [trial for trial in running.trials if trial.is_done]
     deadline = None if seconds is None else time.monotonic() + seconds
     view = render.SweepView(screen, running.plan.score, n_trials, seconds, done)
     try:
-        with view, Local(workers) as engine:
+        with engine, view:
             for trial in running.run(engine, n_trials, deadline):
                 view.show(trial)
     except KeyboardInterrupt:

@@ -15,6 +15,7 @@ from jitnet.cli.common import (
     Group,
     Ignore,
     Json,
+    On,
     Quiet,
     RecipeOption,
     Target,
@@ -23,6 +24,7 @@ from jitnet.cli.common import (
     Time,
     Weight,
     columns_named,
+    engine_on,
     interrupts,
     predicting,
     print_json,
@@ -108,6 +110,7 @@ def train(
             rich_help_panel="Training",
         ),
     ] = None,
+    on: On = "local",
     print_schedule: Annotated[
         bool,
         typer.Option(
@@ -165,6 +168,9 @@ def train(
 
         count = committee or (count_in(config) if config is not None else None)
         works = member_works(settings, count) if count else []
+    if on != "local" and not works:
+        raise UsageError("--on is for the networks of a committee; add --committee, or leave it out")
+    engine = engine_on(on) if works else None
     from jitnet import render, runs
     from jitnet.runs.run_config import what_differs
     from jitnet.runs.run_training import describe, train_run
@@ -194,8 +200,8 @@ def train(
     if print_schedule:
         return _print_schedule(trainer, json)
     with runs.claim(out) if out is not None else runs.create(dataset.name) as run:
-        if works:
-            return train_committee(run, trainer, settings, works, screen, json)
+        if engine is not None:
+            return train_committee(engine, run, trainer, settings, works, screen, json)
         run.write_config(describe(trainer, settings))
         n_train, n_held_out = trainer.n_samples
         render.plan(

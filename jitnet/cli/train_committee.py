@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from jitnet.render import Consoles
     from jitnet.runs import Run
     from jitnet.runs.run_settings import Settings
+    from jitnet.search.engine import Engine
     from jitnet.search.work import Outcome, Work
     from jitnet.training.trainer import Trainer
 
@@ -19,14 +20,19 @@ __all__ = ["train_committee"]
 
 
 def train_committee(
-    run: "Run", trainer: "Trainer", settings: "Settings", works: "list[Work]", screen: "Consoles", json: bool
+    engine: "Engine",
+    run: "Run",
+    trainer: "Trainer",
+    settings: "Settings",
+    works: "list[Work]",
+    screen: "Consoles",
+    json: bool,
 ) -> int:
     """Train the members of a committee into its run folder, write the committee, show how good it is, and return the
     exit code. trainer: of one member, not begun."""
     from jitnet import render
     from jitnet.engine.loop import load_loop
     from jitnet.runs.run_training import describe
-    from jitnet.search.local import Local
     from jitnet.search.members import save_committee
 
     count, dataset = len(works), trainer.dataset
@@ -39,7 +45,8 @@ def train_committee(
     render.network(screen.info, trainer.model.config)
     with render.compiling(screen, "the training loops"):
         load_loop()
-    trained = train_side_by_side(Local(min(count, Local().workers)), works, run.folder, screen, trainer.config.epochs)
+    works = [work.on_data(dataset.checksum) for work in works]
+    trained = train_side_by_side(engine, works, run.folder, screen, trainer.config.epochs)
     saved = save_committee(trained.outcomes, run.model_path)
     errors = list(trained.errors.values())
     notices = render.make_console(sys.stderr)

@@ -72,7 +72,8 @@ def fold_works(settings: Settings, dataset: "Dataset", n_folds: int) -> list[Wor
     groups or times."""
     check_folds(dataset.train, n_folds)
     seed = settings.resolve(dataset.task)[1].seed
-    return [Work(f"fold-{k}", settings, Fold(k, n_folds, seed)) for k in range(1, n_folds + 1)]
+    folds = [Work(f"fold-{k}", settings, Fold(k, n_folds, seed)) for k in range(1, n_folds + 1)]
+    return [work.on_data(dataset.checksum) for work in folds]
 
 
 def check_folder(base: Path, works: Sequence[Work]) -> None:

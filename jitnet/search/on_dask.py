@@ -6,6 +6,7 @@ the data must be on each worker.
 
 import logging
 import pickle
+import re
 import time
 import warnings
 from collections import deque
@@ -46,8 +47,8 @@ __all__ = ["Dask"]
 PORT = 8786
 """Where a scheduler listens by default."""
 
-CONNECT_S = 4.5
-"""Within this time the scheduler and its workers must have answered."""
+CONNECT_S, ANSWER_S = 2.5, 3.5
+"""Within these times the scheduler must have answered, and its workers too."""
 
 LOOK_S = 1.0
 """How often the scheduler is asked for its workers."""
@@ -373,13 +374,13 @@ def _unless_lost(call: Callable[..., object], *arguments: Any, **keywords: Any) 
 def _for_elsewhere(work: Work) -> Work:
     """A work as another process, in another folder, can train it: paths are absolute, and recipes have been read."""
     settings = work.settings
-    with suppress(JitnetError):  # it is reported by the worker
-        settings.resolve()
     path, test_path = settings.data_path, settings.test_data
     if path is not None:
         settings = replace(settings, data=str(path.absolute()))
     if test_path is not None:
         settings = replace(settings, test_data=test_path.expanduser().absolute())
+    with suppress(JitnetError):  # it is reported by the worker
+        settings.resolve()
     return replace(work, settings=settings)
 
 
@@ -412,7 +413,7 @@ def _checked(address: str) -> str:
         host, port = None, 0
     rest = not host or parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
     if rest or parts.scheme != "dask":
-        raise UsageError(f"expected the address of a scheduler, dask://HOST:{PORT} for example, found {address!r}")
+        raise UsageError.of_fields(f"<on>: expected local, or a scheduler as dask://HOST:{PORT}, found {address!r}")
     return f"dask://{f'[{host}]' if ':' in str(host) else host}:{port}"
 
 
@@ -422,7 +423,7 @@ def _host(address: str) -> str:
 
 
 def _connect(address: str) -> "Client":
-    """Connect to a scheduler, and check its workers; JitnetError as `Dask` has it, within `CONNECT_S`."""
+    """Connect to a scheduler, and check its workers; JitnetError as `Dask` has it, within `ANSWER_S`."""
     try:
         import distributed
     except ImportError:
@@ -430,7 +431,7 @@ def _connect(address: str) -> "Client":
     for name in ("", ".client", ".core", ".comm", ".scheduler", ".utils", ".batched"):
         logging.getLogger(f"distributed{name}").setLevel(logging.CRITICAL)  # what matters is reported here
     warnings.filterwarnings("ignore", category=distributed.versions.VersionMismatchWarning)
-    deadline = time.monotonic() + CONNECT_S
+    deadline = time.monotonic() + ANSWER_S
     answers: SimpleQueue[Client | JitnetError] = SimpleQueue()
 
     def attempt() -> None:
@@ -442,9 +443,9 @@ def _connect(address: str) -> "Client":
     # In a thread of its own: what does not answer may hold up any of its steps.
     Thread(target=attempt, daemon=True).start()
     try:
-        answer = answers.get(timeout=CONNECT_S)
+        answer = answers.get(timeout=ANSWER_S)
     except Empty:
-        answer = _unreachable(address, f"no answer in {CONNECT_S:.0f} seconds")
+        answer = _unreachable(address, f"no answer in {ANSWER_S:g} seconds")
     if isinstance(answer, JitnetError):
         raise answer
     return answer
@@ -461,12 +462,12 @@ def _connected(address: str, deadline: float) -> "Client":
     from distributed import Client
 
     try:
-        client = Client(_host(address), timeout=CONNECT_S - 1.0, set_as_default=False)
+        client = Client(_host(address), timeout=CONNECT_S, set_as_default=False)
     except Exception as error:  # Dask raises many: of sockets, of names, of its protocol
         raise _unreachable(address, _first_line(error)) from None
     try:
         while not (found := client.run(eval, _LOOK, on_error="return")):
-            if time.monotonic() > deadline - 1.0:
+            if time.monotonic() > deadline - 0.5:
                 raise JitnetError(
                     f"the scheduler at {address} has no workers; start some, with: dask worker {_host(address)} "
                     "--nthreads 1"
@@ -483,8 +484,10 @@ def _connected(address: str, deadline: float) -> "Client":
 
 
 def _first_line(error: Exception) -> str:
-    cause = error.__cause__ or error
-    return f"{type(cause).__name__}: {cause}".partition("\n")[0]
+    """Why something failed, without the objects and numbers that Dask and Python have in front of it."""
+    causes = (error.__cause__, error.__context__, error)
+    lines = (str(cause).partition("\n")[0] for cause in causes if cause)
+    return re.sub(r"^(in <.*>: )?(\w+Error: )?(\[Errno -?\d+\] )?", "", next(filter(None, lines), type(error).__name__))
 
 
 def _check_worker(place: str, found: Any) -> None:

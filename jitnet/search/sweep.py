@@ -174,7 +174,7 @@ class Sweep:
             self.trials[trial.number] = replace(trial, n_epochs=n_epochs)
             rule = BelowMedian(self._curves(first), n_epochs, self.plan.score) if self.plan.prune else None
             rows = _without_test if self._tests else None
-            works.append(Work(trial.name, settings, rows=rows, ends_early=rule))
+            works.append(Work(trial.name, settings, rows=rows, ends_early=rule).on_data(self.plan.checksum))
         numbers = {trial.name: trial.number for trial in self.trials[first:last]}
         again = frozenset(work.name for work in works if (self.folder / work.name).exists())
         for event in engine.run(works, self.folder, again=again):

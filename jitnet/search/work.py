@@ -41,6 +41,10 @@ class Work:
     ends_early: Callable[[Sequence[EpochReport]], bool] | None = None
     threads: int = 1
 
+    def on_data(self, checksum: str) -> "Work":
+        """The same work, which accepts only data with this checksum, on whatever machine they are read."""
+        return replace(self, settings=replace(self.settings, checksum=checksum))
+
 
 @dataclass(frozen=True)
 class Outcome:

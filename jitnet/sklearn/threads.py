@@ -7,16 +7,17 @@ from typing import Any
 from joblib.parallel import get_active_backend
 
 from jitnet.config import MAX_THREADS, check_whole_number
+from jitnet.search.dask_thread import in_dask_task
 
 __all__ = ["all_cores_after", "threads_for"]
 
 
 def threads_for(n_threads: Any) -> int:
     """Threads of a fit or a prediction, 0 where the work decides: `n_threads`, or where that is None one in each worker
-    of joblib, as the workers share the cores already."""
+    of joblib and each task of Dask, as these share the cores already."""
     from jitnet.machine.host import describe_machine
 
-    is_worker = get_active_backend()[0].nesting_level > 0
+    is_worker = get_active_backend()[0].nesting_level > 0 or in_dask_task()
     if n_threads is None:
         return 1 if is_worker else 0
     count = check_whole_number("n_threads", n_threads, 1, MAX_THREADS)
