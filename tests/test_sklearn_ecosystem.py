@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("sklearn")
 
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, parallel_backend, parallel_config
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
@@ -73,6 +73,24 @@ def test_other_workers_end_with_the_same_bits(backend):
 
 def _fitted(x, y):
     return MLPClassifier(**SMALL).fit(x, y).predict_proba(x)
+
+
+def test_a_search_on_a_cluster_finds_what_one_process_finds(cluster):
+    distributed = pytest.importorskip("distributed")
+    grid = {"solver": ["adam", "sgd"], "dropout": [0.0, 0.2]}
+    alone = GridSearchCV(MLPClassifier(**SMALL), grid, cv=2).fit(X, Y)
+    with (
+        distributed.Client(cluster.address.removeprefix("dask://"), set_as_default=False) as client,
+        parallel_config(backend="dask", client=client),
+    ):
+        assert Parallel(n_jobs=2)(delayed(threads_for)(None) for _ in range(3)) == [1, 1, 1]
+        assert threads_for(None) == 0
+        there = GridSearchCV(MLPClassifier(**SMALL), grid, cv=2, error_score="raise").fit(X, Y)
+        with parallel_backend("dask", client=client):
+            scores = cross_val_score(MLPClassifier(**SMALL), X, Y, cv=2)
+    np.testing.assert_array_equal(there.cv_results_["mean_test_score"], alone.cv_results_["mean_test_score"])
+    assert there.best_params_ == alone.best_params_
+    np.testing.assert_array_equal(scores, cross_val_score(MLPClassifier(**SMALL), X, Y, cv=2))
 
 
 def test_a_worker_has_one_thread():

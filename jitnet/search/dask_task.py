@@ -7,6 +7,7 @@ Events are tuples: the task's key, the token of this attempt, and "started" with
 import pickle
 import tempfile
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -19,7 +20,7 @@ from jitnet.search.work import Outcome, Work, data_of, failure_of, train_work
 if TYPE_CHECKING:
     from distributed import Worker
 
-__all__ = ["Ending", "request_stop", "train"]
+__all__ = ["Ending", "load", "request_stop", "train"]
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Ending:
 
     token: of the attempt. place: the worker's address. outcome: of the run, its folder meaningless; files: that are in
     the folder, by their paths in it. Where there is no outcome: error, why, in one line; kind: the name of the error's
-    class, "no data" where the worker cannot read the data, "broken" where the error is none of jitnet's, and is then a
-    traceback.
+    class, "no data" or "no loops" where the worker cannot read the data or load the loops, "broken" where the error is
+    none of jitnet's, and is then a traceback.
     """
 
     token: str
@@ -68,7 +69,10 @@ def _train(work: Work, worker: "Worker", key: str, token: str, send: Any) -> End
             data_of(work)
         except (DataError, MissingExtra) as error:
             return Ending(token, worker.address, error=failure_of(work, error)[0], kind="no data")
-        _load_loops()
+        try:
+            _load_loops()
+        except (ImportError, OSError) as error:  # what it is installed in is broken
+            return Ending(token, worker.address, error=f"{type(error).__name__}: {error}", kind="no loops")
         with tempfile.TemporaryDirectory(prefix="jitnet-", dir=worker.local_directory) as base:
             outcome = train_work(work, Path(base), lambda report: send("report", pickle.dumps(report)), should_stop)
             return Ending(token, worker.address, outcome, _files_in(outcome.folder))
@@ -96,6 +100,12 @@ _to_stop: set[str] = set()
 def request_stop(token: str) -> None:
     """Ask an attempt that runs in this process to end before its end."""
     _to_stop.add(token)
+
+
+def load() -> None:
+    """Load the loops in a worker, before its first work needs them."""
+    with suppress(Exception):  # what is wrong is reported by the works
+        _load_loops()
 
 
 _loading = Lock()

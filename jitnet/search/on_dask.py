@@ -25,7 +25,7 @@ from jitnet.errors import DataError, JitnetError, MissingExtra, OutputError, Usa
 from jitnet.files import make_folder, remove, writing
 from jitnet.runs import claim
 from jitnet.runs.run_config import versions
-from jitnet.search.dask_task import Ending, request_stop, train
+from jitnet.search.dask_task import Ending, load, request_stop, train
 from jitnet.search.engine import (
     ATTEMPTS,
     GRACE_S,
@@ -129,7 +129,9 @@ class Dask:
         self._threads = 0
         self._looked = self._last_seen = time.monotonic()
         self._client.subscribe_topic(self._topic, lambda event: self._messages.put(event[1]))
-        self._look_at_workers()
+        places = self._look_at_workers()
+        self._loading = [self._client.submit(load, workers=[place], key=f"load-{uuid4().hex}") for place in places]
+        """Workers load the loops while data are read here."""
 
     def __enter__(self) -> Self:
         return self
@@ -155,7 +157,7 @@ class Dask:
                 if kind == "ended":
                     running.pop(token, None)
         if running:
-            self._notify(f"{_still(running.values())}; each ends by itself before its next epoch")
+            self._notify(f"{_still(running.values())}; each ends by itself soon")
 
     def run(self, works: Sequence[Work], base: Path, *, again: frozenset[str] = frozenset()) -> Iterator[Event]:
         """Yield events as `Engine.run` does."""
@@ -283,6 +285,11 @@ class Dask:
                 f"worker {ending.place} cannot read the data: {ending.error}; each worker must have the same data, by "
                 "the same name or at the same path"
             )
+        if ending.kind == "no loops":
+            raise JitnetError(
+                f"worker {ending.place} cannot load the training loops ({ending.error}); repair its environment, and "
+                "start it again"
+            )
         if ending.outcome is None:
             yield Failed(name, ending.error, ending.kind)
             return
@@ -349,14 +356,17 @@ class Dask:
                     self._drop(left, task)
                 yield Failed(task.work.name, f"worker {task.place} did not stop it", "JitnetError")
 
-    def _look_at_workers(self) -> None:
+    def _look_at_workers(self) -> list[str]:
+        """See how many threads the workers have, and return their addresses."""
         try:
-            self._threads = sum(self._client.nthreads().values())
+            found = self._client.nthreads()
         except Exception:
             raise self._gone() from None
+        self._threads = sum(found.values())
         self._looked = time.monotonic()
         if self._threads:
             self._last_seen = self._looked
+        return list(found)
 
 
 def _still(tasks: Any) -> str:
