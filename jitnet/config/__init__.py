@@ -4,7 +4,7 @@ choices.py    what can be chosen, activations, losses and optimizers: their name
 layers.py     the kinds of layer, and a network as the list of its layers
 model.py      the fields of a network             training.py   the fields of a training
 checking.py   how a wrong value is reported       recipes/      named parts of both, one TOML file each
-class_weight.py weights of classes as text
+class_weight.py weights of classes as text   freezing.py   layers that keep their parameters, as text
 describing.py the fields in words                 nearest.py    what a misspelled name may mean
 
 Nothing here loads Numba or NumPy.

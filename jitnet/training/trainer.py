@@ -152,9 +152,13 @@ class Trainer:
         self.plan: Plan = make_plan(
             model, self._training, config, self._batch_size, scaling=self._training.scaling, any_threads=any_threads
         )
+        if config.max_steps and round(config.warmup * self.n_steps) > self.total_steps:
+            raise UsageError.of_fields(
+                f"<warmup> is {config.warmup:g} epochs of {self.n_steps:,} steps, longer than the whole run of "
+                f"{self.total_steps:,} steps (<max_steps>); use a shorter one"
+            )
         most = self.plan.threads
-        steps_left = (self.last_epoch - self._position[0]) * self.n_steps - self._position[1]
-        self._pace = Pace(steps_left, self.plan.begins_on, most, most if config.threads else 1)
+        self._pace = Pace(self._steps_left(), self.plan.begins_on, most, most if config.threads else 1)
         self._new = None
         if config.augment.active or config.input_dropout:
             self._new = NewSamples(self._training, self._image_shape, model, config, self.plan, self._training.scaling)
@@ -239,9 +243,27 @@ class Trainer:
         return begin_run(self.model, plan, self.n_steps, parameters, self._training.scaling, begin)
 
     @property
+    def total_steps(self) -> int:
+        """Steps of the run, from where its schedule begins to where that ends."""
+        return self.config.steps_of_run(self.n_steps)
+
+    @property
     def last_epoch(self) -> int:
-        """The epoch that the run ends after at the latest, counted from the beginning of the whole training."""
-        return self.config.epochs + (0 if self._began is None else self._began.schedule_epoch)
+        """The epoch that the run ends after or in at the latest, counted from the beginning of the whole training."""
+        return -(-self.total_steps // self.n_steps) + (0 if self._began is None else self._began.schedule_epoch)
+
+    def steps_in(self, epoch: int) -> int:
+        """Steps that are trained of an epoch: fewer than it has where `max_steps` ends in it."""
+        if not self.config.max_steps:
+            return self.n_steps
+        begin = 0 if self._began is None else self._began.schedule_step
+        return min(self.n_steps, max(0, begin + self.config.max_steps - self._steps_before(epoch)))
+
+    def _steps_left(self) -> int:
+        """Steps from here to the end of the run."""
+        epoch, done = self._position
+        begin = 0 if self._began is None else self._began.schedule_step
+        return begin + self.total_steps - self._steps_before(epoch + 1) - done
 
     def _steps_before(self, epoch: int) -> int:
         """Steps of the whole training that come before an epoch's first."""
@@ -321,7 +343,9 @@ class Trainer:
         reports: list[EpochReport] = []
         begun, last = self._position, self.last_epoch
         outcome = f"trained for {_epochs(last)}"
-        for epoch in range(begun[0] + 1, last + 1):
+        if self.steps_in(last) < self.n_steps:
+            outcome = f"trained for {self.total_steps:,} steps, which end in epoch {last}"
+        for epoch in range(begun[0] + 1, last + 1) if self._steps_left() > 0 else ():
             totals, seconds = np.zeros(3), 0.0
             if epoch == begun[0] + 1 and begun[1] and self._began is not None:
                 totals[:] = self._began.totals
@@ -383,14 +407,14 @@ class Trainer:
         loss, accuracy = totals[:2] / samples
         pace = samples / max(seconds, 1e-9)
         share = float(accuracy) / self.model.config.guesses if self._counts_hits else None
-        return StepReport(epoch, self.last_epoch, done, self.n_steps, pace, float(loss), share)
+        return StepReport(epoch, self.last_epoch, done, self.steps_in(epoch), pace, float(loss), share)
 
     @property
     def _counts_hits(self) -> bool:
         """Whether there is an accuracy: not where targets are numbers."""
         return "accuracy" in LOSSES[self.model.config.loss].metrics
 
-    def _share(self, totals: npt.NDArray[np.float64], samples: int) -> float | None:
+    def _share(self, totals: npt.NDArray[np.float64], samples: float) -> float | None:
         """The share of right guesses; None where there is none."""
         return float(totals[1] / (samples * self.model.config.guesses)) if self._counts_hits else None
 
@@ -450,8 +474,9 @@ class Trainer:
             self._shuffle(np.uint64(self.config.seed), np.uint64(epoch), self._order)
         done = self._position[1] if epoch == self._position[0] + 1 else 0
         self._totals = totals
-        while done < self.n_steps and not self._asked_to_stop:
-            count = min(self._pace.chunk_steps, self.n_steps - done)
+        end = self.steps_in(epoch)
+        while done < end and not self._asked_to_stop:
+            count = min(self._pace.chunk_steps, end - done)
             making: dict[str, float] = {}
             threads = self._pace.threads
             if not threads_are_lost():
@@ -593,14 +618,16 @@ class Trainer:
         return float(totals[0] / samples), self._share(totals, samples)
 
     def _report(self, epoch: int, totals: npt.NDArray[np.float64], seconds: float) -> EpochReport:
-        samples = min(self.n_steps * self._batch_size, len(self._training))
+        samples = min(self.steps_in(epoch) * self._batch_size, len(self._training))
+        weights = self._training.weights  # whose mean is 1 over all samples, but not over those of a part
+        counted = samples if weights is None else float(weights[self._order[:samples]].sum()) or 1.0
         val_loss, val_accuracy = self._evaluate("val")
         # With held-out data the test set is measured once, at the end, so that nothing is chosen by it.
         test_loss, test_accuracy = (None, None) if self._held_out is not None else self._evaluate("test")
         return EpochReport(
             epoch,
-            float(totals[0] / samples),
-            self._share(totals, samples),
+            float(totals[0] / counted),
+            self._share(totals, counted),
             test_loss,
             test_accuracy,
             val_loss,
