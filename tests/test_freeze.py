@@ -11,8 +11,6 @@ from jitnet.config import TrainConfig
 from jitnet.engine import ownership
 from jitnet.errors import UsageError
 
-pytestmark = pytest.mark.small
-
 WIDTHS = (9, 32, 32, 17, 3)
 CASES = [
     ("0", {}),
@@ -59,6 +57,7 @@ def test_the_others_train_as_if_the_frozen_gradients_were_zero(freeze, options, 
     np.testing.assert_array_equal(frozen.totals, whole.totals)
 
 
+@pytest.mark.small
 @pytest.mark.parametrize("freeze", ["0", "1", "all-but-last"])
 def test_the_gradient_of_the_rest_is_that_of_the_loss(freeze):
     problem = Problem((5, 16, 16, 3), 6)
@@ -88,6 +87,7 @@ def test_the_gradient_of_the_rest_is_that_of_the_loss(freeze):
         np.testing.assert_allclose(flat, found, rtol=0.02, atol=2e-4)
 
 
+@pytest.mark.small
 @pytest.mark.parametrize("threads", [1, 3])
 def test_clipping_ignores_the_frozen_gradients(threads):
     problem = Problem(WIDTHS, 8)
@@ -106,6 +106,7 @@ def lines(freeze: str, **options: object) -> list[str]:
     return [line.name for line in Loop(Problem(WIDTHS, 8), 8, freeze=freeze, **options).program.step]
 
 
+@pytest.mark.small
 def test_the_program_has_no_line_for_what_is_left_out():
     backward = [name for name in lines("all-but-last", optimizer="adam") if "back" in name or "update" in name]
     assert backward == ["backward_weight 3", "update_weights 3", "backward_bias 3", "update_vectors 3"]

@@ -5,8 +5,11 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from shlex import quote
+from time import perf_counter
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,6 +34,7 @@ from jitnet.cli.common import (
 from jitnet.cli.options import (
     FIELDS,
     CommandWithFields,
+    as_typed,
     settings_of,
     task_advice,
     with_fields,
@@ -42,7 +46,10 @@ from jitnet.errors import ModelError, TargetMissed, UsageError
 if TYPE_CHECKING:
     from jitnet.config import ModelConfig
     from jitnet.model import Model
+    from jitnet.render import Consoles
     from jitnet.runs import Run
+    from jitnet.runs.run_settings import Settings
+    from jitnet.runs.time_limit import TimeLimit
     from jitnet.training.history import EpochReport, History
     from jitnet.training.trainer import Trainer
 
@@ -57,6 +64,9 @@ Examples:
   jitnet train --optimizer adam --activation gelu
   jitnet train --data train.csv --test-data test.csv --out runs/mine
   jitnet train --data houses.csv --target price
+  jitnet train --time-limit 5m
+  jitnet train --optimizer adam --find-lr
+  jitnet train --data fashion-mnist --init runs/mine --freeze all-but-last
   jitnet train --hidden 512 --optimizer adam --explain
   jitnet train --json --quiet > result.json
 """
@@ -92,6 +102,20 @@ def train(
             rich_help_panel="Training",
         ),
     ] = None,
+    time_limit: Annotated[
+        str | None,
+        typer.Option(
+            "--time-limit",
+            metavar="TIME",
+            show_default=False,
+            help="Train for so long: 90s, 5m, 1h30m, or a number of seconds, up to a year. Some steps are measured, "
+            "and the number of steps is chosen so that the schedule ends within the time. Measuring, evaluating and "
+            "saving count; reading the data and compiling do not. config.json has what was chosen, as epochs "
+            "and max_steps, with which the run repeats to the last bit. With --epochs or --max-steps the smaller end "
+            "counts. Where the machine becomes slower, the run ends at the limit and keeps its model.",
+            rich_help_panel="Training",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -118,6 +142,25 @@ def train(
             f"number up to {MAX_THREADS}, on a machine with fewer cores too.",
         ),
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Do everything except train: read and check the data, the options and the place of the run folder, "
+            "measure some steps on a copy of the network for about a second, and print how much time and memory the "
+            "training would take. Writes nothing.",
+        ),
+    ] = False,
+    find_lr: Annotated[
+        bool,
+        typer.Option(
+            "--find-lr",
+            help="Find a learning rate by a range test (Smith 2017): on a copy of the network the rate grows from step "
+            "to step, up to 200 steps and 2 seconds. Draws the smoothed training loss over the rate, suggests the rate "
+            "at which it falls fastest, and prints the command that trains with it. Trains and writes nothing else.",
+            rich_help_panel="Optimizer",
+        ),
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
     **fields: Any,
@@ -127,15 +170,20 @@ def train(
     Writes a run folder with model.safetensors, config.json and metrics.jsonl (one line an epoch). Ctrl-C stops within a
     second and keeps the model so far. The first start compiles the loops; later ones load them.
     """
-    if explain and print_schedule:
-        raise UsageError("--explain cannot be combined with --print-schedule; ask for one of them")
+    asked = {"--explain": explain, "--print-schedule": print_schedule, "--find-lr": find_lr, "--dry-run": dry_run}
+    _check_one([name for name, on in asked.items() if on], limited=time_limit is not None)
     columns = columns_named(target, group, time, weight, ignore)
     settings = settings_of(fields, recipe, data=data, test_data=test_data, columns=columns, task=task)
+    from jitnet.runs.time_limit import TimeLimit, seconds_of
+
+    limit = None if time_limit is None else TimeLimit(seconds_of(time_limit))
     settings.check()
     from jitnet import render, runs
     from jitnet.runs.run_training import describe, train_run
 
     screen = render.consoles(json, quiet)
+    warn = partial(render.notice, render.make_console(sys.stderr))
+    program_bytes = _loaded_bytes(screen) if dry_run else 0
     with render.downloads(screen) as progress:
         reading = Background(lambda: settings.load(progress, task_advice()))
         from jitnet.compiler.cache import all_compiled
@@ -146,53 +194,60 @@ def train(
             load_loop()
         dataset = reading.result()
     for notice in (*([dataset.notice] if dataset.notice else []), *dataset.decisions):
-        render.notice(render.make_console(sys.stderr), notice)
+        warn(notice)
     if not (explain or print_schedule):
         compile_ahead()
-    trainer = settings.trainer(dataset, any_threads=explain)
-    model, config = trainer.model, trainer.config
+    if find_lr:  # whose steps are its own
+        settings = replace(settings, training={k: v for k, v in settings.training.items() if k != "max_steps"})
+    begun = perf_counter()
+    trainer = settings.trainer(dataset, any_threads=explain, on_notice=warn)
+    making_s = perf_counter() - begun
+    model = trainer.model
     if explain:
         return _explain(trainer, json)
     if print_schedule:
         return _print_schedule(trainer, json)
+    if find_lr:
+        typed = {name: value for name, value in fields.items() if name != "learning_rate"}
+        others = {"data": data, "test_data": test_data, "target": target, "group": group, "time": time}
+        others |= {"weight": weight, "ignore": ignore, "recipe": recipe, "task": task if task != "auto" else None}
+        return _find_lr(trainer, screen, as_typed(typed, **others), json)
+    if dry_run:
+        runs.check_free(out)
+        return _dry_run(trainer, settings, limit, screen, program_bytes, json)
     with runs.claim(out) if out is not None else runs.create(dataset.name) as run:
         run.write_config(describe(trainer, settings))
-        n_train, n_held_out = trainer.n_samples
-        render.plan(
-            screen.info,
-            trainer.plan,
-            data=dataset.name,
-            n_train=n_train,
-            n_held_out=n_held_out,
-            n_test=0 if dataset.test is None else len(dataset.test),
-            outputs=_outputs(model.config),
-            threads_settled=not trainer.measures_threads,
-        )
-        render.network(screen.info, model.config)
+        _show_plan(trainer, screen)
         with render.compiling(screen, "the training loops"):
             trainer.prepare()
+        if limit is not None:
+            limit.begin()
+            settings, trainer = limit.fit(settings, dataset, trainer, run, making_s)
+            model = trainer.model
+            run.write_config(describe(trainer, settings) | limit.record)
+            render.facts(screen.info, [("time limit", _fitted(trainer, limit))])
         gc.freeze()
         gc.enable()
         warning = ""
         with (
             _interrupts(trainer.request_stop),
-            render.TrainingView(screen, config.epochs, trainer.config.learning_rate) as view,
+            render.TrainingView(screen, trainer.last_epoch, trainer.config.learning_rate) as view,
         ):
 
             def show(report: "EpochReport") -> None:
                 nonlocal warning
                 view.epoch(report)
                 if not warning and (warning := _warning(report, trainer)):
-                    render.notice(render.make_console(sys.stderr), warning)
+                    warn(warning)
 
-            history = train_run(trainer, run, show, view.step)
+            history = train_run(trainer, run, show, limit.watch(trainer, view.step) if limit else view.step)
     if json:
         print_json(_document(run, history, model.config.task))
     else:
         view.summary(
             model=run.model_path,
             suggestions=[f"jitnet eval {quote(str(run.folder))}", *_predicting(model, run.folder)],
-            outcome=history.outcome if len(history) < config.epochs else "",
+            outcome=history.outcome if trainer.steps_done < trainer.config.epochs * trainer.n_steps else "",
             kept=history.kept,
             final_test=history.final_test,
             commonest=history.commonest,
@@ -203,7 +258,7 @@ def train(
         return 130
     if not history.reached:
         raise TargetMissed(
-            f"--target-acc is {config.target_accuracy:g}; the {len(history)} epochs ended at "
+            f"--target-acc is {trainer.config.target_accuracy:g}; the {len(history)} epochs ended at "
             f"{100.0 * history.last_accuracy:.2f}%; train longer or aim lower"
         )
     return 0
@@ -219,6 +274,103 @@ def _predicting(model: "Model", folder: Path) -> list[str]:
         check_takes_pictures(model)
         return [f"jitnet predict {quote(str(folder))} FILE"]
     return []
+
+
+def _check_one(asked: list[str], *, limited: bool) -> None:
+    """UsageError where two of the options are typed that show something in place of a training, or one with a limit of
+    time that it has no use for."""
+    if limited and asked and asked[0] != "--dry-run":
+        asked.append("--time-limit")
+    if len(asked) > 1:
+        raise UsageError(f"{asked[0]} cannot be combined with {asked[1]}; ask for one of them")
+
+
+def _show_plan(trainer: "Trainer", screen: "Consoles") -> None:
+    """What is trained, on what, where and how."""
+    from jitnet import render
+
+    dataset, config = trainer.dataset, trainer.model.config
+    n_train, n_held_out = trainer.n_samples
+    render.plan(
+        screen.info,
+        trainer.plan,
+        data=dataset.name,
+        n_train=n_train,
+        n_held_out=n_held_out,
+        n_test=0 if dataset.test is None else len(dataset.test),
+        outputs=_outputs(config),
+        threads_settled=not trainer.measures_threads,
+    )
+    render.network(screen.info, config, trainer.config.frozen(config))
+
+
+def _fitted(trainer: "Trainer", limit: "TimeLimit") -> str:
+    """What fits into the time, in words."""
+    from jitnet.runs.time_limit import time_in_words
+
+    assert limit.fitted is not None
+    steps, epochs = trainer.total_steps, trainer.total_steps / trainer.n_steps
+    return (
+        f"{time_in_words(limit.seconds)}: {steps:,} steps, {epochs:.4g} epoch{'s' * (epochs != 1)}, about "
+        f"{time_in_words(limit.fitted.seconds)} with evaluation and saving"
+    )
+
+
+def _loaded_bytes(screen: "Consoles") -> int:
+    """What this process takes in memory with all that trains loaded, and no data."""
+    from jitnet import render
+    from jitnet.engine.loop import compile_ahead, load_loop
+    from jitnet.machine.resident import resident_bytes
+    from jitnet.training import trainer as _  # noqa: F401
+
+    compile_ahead()
+    with render.compiling(screen, "the training loops"):
+        load_loop()
+    return resident_bytes()
+
+
+def _dry_run(
+    trainer: "Trainer",
+    settings: "Settings",
+    limit: "TimeLimit | None",
+    screen: "Consoles",
+    program_bytes: int,
+    json: bool,
+) -> int:
+    """What a training would take."""
+    from jitnet import render
+    from jitnet.runs.dry_run import estimate
+
+    if not json:
+        _show_plan(trainer, screen)
+    with render.compiling(screen, "the training loops"):
+        trainer.prepare()
+    found = estimate(trainer, settings, program_bytes, limit)
+    if json:
+        from jitnet.runs.run_training import describe
+
+        print_json({**describe(trainer, settings), "estimate": found})
+    else:
+        render.estimate(screen.out, found)
+    return 0
+
+
+def _find_lr(trainer: "Trainer", screen: "Consoles", typed: list[str], json: bool) -> int:
+    """The range test, drawn, with the command that uses its result."""
+    from dataclasses import asdict
+
+    from jitnet import render
+    from jitnet.training.range_test import range_test
+
+    with render.compiling(screen, "the training loops"):
+        trainer.prepare()
+    found = range_test(trainer)
+    command = " ".join(["jitnet train", *typed, f"--lr {found.suggestion:g}"])
+    if json:
+        print_json({**asdict(found), "optimizer": trainer.config.optimizer, "command": command})
+    else:
+        render.range_test(screen.out, found, trainer.config.optimizer, command)
+    return 0
 
 
 def _explain(trainer: "Trainer", json: bool) -> int:
@@ -250,7 +402,8 @@ def _warning(report: "EpochReport", trainer: "Trainer") -> str:
     shape, guessing = trainer.model.config, trainer.guessing_loss
     evaluated = [loss for loss in (report.val_loss, report.test_loss) if loss is not None]
     learned = report.train_loss < guessing or min(evaluated, default=guessing) < _LEARNED * guessing
-    steps, is_last = report.epoch * trainer.n_steps, report.epoch == trainer.config.epochs
+    steps = min(report.epoch * trainer.n_steps, trainer.total_steps)
+    is_last = report.epoch == trainer.last_epoch
     if learned or (steps < _MIN_STEPS and not is_last):
         return ""
     found = (
@@ -276,7 +429,7 @@ def _print_schedule(trainer: "Trainer", json: bool) -> int:
     from jitnet import render
     from jitnet.kernels.schedule import learning_rates, schedule_settings
 
-    config, steps = trainer.config, trainer.n_steps * trainer.config.epochs
+    config, steps = trainer.config, trainer.total_steps
     chosen = sorted({*range(0, steps, max(1, steps // 1000)), steps - 1})
     out = np.zeros(len(chosen))
     learning_rates(schedule_settings(config, trainer.n_steps), np.array(chosen), out)
@@ -286,7 +439,7 @@ def _print_schedule(trainer: "Trainer", json: bool) -> int:
         print_json({"schedule": config.schedule, "n_steps": steps, "epochs": epochs, "learning_rates": rates})
     else:
         title = f"learning rate: {config.schedule}, {steps:,} steps"
-        ends = (0, config.epochs)
+        ends = (0, steps / trainer.n_steps)
         render.plot(render.consoles().out, epochs, rates, title=title, x_label="epoch", x_ends=ends)
     return 0
 

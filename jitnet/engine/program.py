@@ -224,9 +224,8 @@ class Writer:
         step, parts = self.step, self.first_gradient_parts().count
         columns = step.shape.in_features
         entries = step.batch_size * columns * step.density
-        trained = not self.freezes(0)
-        together = self.skips_zeros and self.last > 0 and trained and marks_together(entries, columns, step.batch_size, parts)
-        return self.trains and together
+        together = self.skips_zeros and self.last > 0 and marks_together(entries, columns, step.batch_size, parts)
+        return self.trains and together and not self.freezes(0)
 
     @property
     def in_pieces(self) -> bool:
@@ -583,7 +582,8 @@ def training(step: Step, layout: Layout) -> Program:
         for layer in range(last, -1, -1):
             gradient_lines(writer, layer)
     else:
-        writer.region(writer.first_parts(), writer.gradient_of(min(1, last)))
+        trained = writer.needs_gradient(min(1, last))
+        writer.region(writer.first_parts(), writer.gradient_of(min(1, last)) if trained else _BATCH_BEFORE)
         if last > 0:
             if writer.fused and last == 1:
                 writer.output_lines("every part")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from jitnet.render.columns import table_description
     from jitnet.render.console import Consoles, consoles, error, facts, make_console, notice
     from jitnet.render.drawing import picture, pictures, to_grey
+    from jitnet.render.ends import estimate, range_test
     from jitnet.render.functions import function_profile
     from jitnet.render.measurement import bench, changes, measuring
     from jitnet.render.profiling import step_profile
@@ -40,6 +41,7 @@ _HOME = {
     "distortions": "augmentation",
     "downloads": "progress",
     "error": "console",
+    "estimate": "ends",
     "evaluation": "scores",
     "facts": "console",
     "function_profile": "functions",
@@ -55,6 +57,7 @@ _HOME = {
     "plot": "charts",
     "prediction": "reports",
     "program_table": "program",
+    "range_test": "ends",
     "roofline_picture": "roofline",
     "scaling_table": "scaling",
     "sheet": "augmentation",
@@ -81,6 +84,7 @@ __all__ = [
     "distortions",
     "downloads",
     "error",
+    "estimate",
     "evaluation",
     "facts",
     "function_profile",
@@ -96,6 +100,7 @@ __all__ = [
     "plot",
     "prediction",
     "program_table",
+    "range_test",
     "roofline_picture",
     "scaling_table",
     "sheet",

@@ -9,6 +9,8 @@ No folder is ever written over, and none is left without a model where training 
 `OutputError` and leaves the files as they were before it.
 """
 
+import errno
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date
@@ -20,7 +22,7 @@ from jitnet.files import writing
 from jitnet.model import FILE_NAME
 from jitnet.runs.documents import as_json, record
 
-__all__ = ["CONFIG", "METRICS", "MODEL", "Run", "claim", "create"]
+__all__ = ["CONFIG", "METRICS", "MODEL", "Run", "check_free", "claim", "create"]
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
@@ -96,17 +98,37 @@ def claim(folder: Path) -> Run:
     """Take the folder that the user named: made where it is missing, refused where it holds a run already."""
     try:
         made = _make(folder)
-        present = [name for name in (CONFIG, METRICS, MODEL) if (folder / name).exists()]
-        if present:
-            raise OutputError(
-                f"{folder} holds a run already ({', '.join(present)}): name another folder, or move that one away"
-            )
+        _check_no_run(folder)
         probe = folder / f".{CONFIG}.partial"
         probe.touch()
         probe.unlink()
     except OSError as error:
         raise _cannot_write(folder, error, "the run folder") from None
     return Run(folder, made)
+
+
+def check_free(folder: Path | None, base: Path = Path("runs")) -> None:
+    """Check, and write nothing, that `claim` could take a folder; where that is None, that `create` could make one in
+    `base`. Raises OutputError as they do."""
+    wanted = base if folder is None else folder
+    try:
+        if folder is not None:
+            _check_no_run(folder)
+        nearest = next(path for path in (wanted, *wanted.absolute().parents) if path.exists())
+        if not nearest.is_dir():
+            raise NotADirectoryError
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise _cannot_write(wanted, error, "the run folder" if folder else "the folder for runs") from None
+
+
+def _check_no_run(folder: Path) -> None:
+    present = [name for name in (CONFIG, METRICS, MODEL) if (folder / name).exists()]
+    if present:
+        raise OutputError(
+            f"{folder} holds a run already ({', '.join(present)}): name another folder, or move that one away"
+        )
 
 
 def _make(folder: Path) -> list[Path]:

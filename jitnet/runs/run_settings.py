@@ -1,6 +1,6 @@
 """What a run is made from: its data, a recipe, and the fields of the network and of the training that were chosen."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from jitnet.config import (
 )
 from jitnet.config.checking import any_of
 from jitnet.errors import UsageError
+from jitnet.runs.starting_model import fields_of_start, start_from
 
 if TYPE_CHECKING:
     from jitnet.datasets import Dataset, Progress, TaskAdvice
@@ -33,6 +34,7 @@ class Settings:
 
     data: a name or a path, as `jitnet.load` takes it; None is its default. test_data: a path. columns: of a table, by
     the names of `jitnet.load`'s parameters. task: "auto", "classify", "regress" or "label". recipe: its name.
+    init: a saved model to start from, a file or a run folder; its layers are the network's then.
     network, training: the fields of a `ModelConfig` and a `TrainConfig` that were chosen beside the recipe's; tables in
     them are dicts; numbers may be text. names: what messages call a field, where that is not its own name.
     """
@@ -42,6 +44,7 @@ class Settings:
     columns: Mapping[str, Any] = field(default_factory=dict)
     task: str = "auto"
     recipe: str | None = None
+    init: Path | None = None
     network: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -53,13 +56,15 @@ class Settings:
         lacks what only the data know, see `sizes_of`; all else is checked here, so that a mistake is found before a
         download. Raises UsageError, which names the field.
         """
+        chosen = self.network if self.init is None else fields_of_start(self.init, self.network, self.names)
         if not task:
-            loss = self.network.get("loss")
+            loss = chosen.get("loss")
             task = LOSSES[loss].task if loss in LOSSES else "classify"
         tables = recipe(self.recipe, task) if self.recipe is not None else {"model": {}, "train": {}}
-        network, training = dict(tables["model"]), dict(tables["train"])
-        _drop_overridden(training, self.network, self.training)
-        _merge(network, self.network)
+        # Of a recipe a network that starts from a model takes the training alone.
+        network, training = dict(tables["model"] if self.init is None else {}), dict(tables["train"])
+        _drop_overridden(training, chosen, self.training)
+        _merge(network, chosen)
         _merge(training, self.training)
         loss = network.get("loss")
         outputs = {"n_targets": 1} if loss in losses_for("number", "label") else {"n_classes": 2}
@@ -78,7 +83,14 @@ class Settings:
         from jitnet.datasets import load
 
         task = task_for(self.resolve()[0], self.task)
-        dataset = load(self.data, self.test_data, task=task, advice=advice, progress=progress, **self.columns)
+        saved = None
+        if self.init is not None:
+            from jitnet.model.file import read
+
+            saved = read(self.init).preparation
+        dataset = load(
+            self.data, self.test_data, task=task, advice=advice, progress=progress, preparation=saved, **self.columns
+        )
         _ = dataset.checksum
         return dataset
 
@@ -89,14 +101,26 @@ class Settings:
 
         return Path(self.data).expanduser() if self.data is not None and self.data not in names() else None
 
-    def trainer(self, dataset: "Dataset", *, any_threads: bool = False) -> "Trainer":
-        """Return a trainer of a new network on these data. any_threads: as `Trainer` takes it."""
+    def trainer(
+        self,
+        dataset: "Dataset",
+        *,
+        any_threads: bool = False,
+        on_notice: "Callable[[str], object] | None" = None,
+    ) -> "Trainer":
+        """Return a trainer of a new network, or one that starts from `init`, on these data. any_threads: as `Trainer`
+        takes it. on_notice: called with a notice where not all of the model could be taken."""
         from jitnet.model import Model
         from jitnet.training.trainer import Trainer
 
         network, config = self.resolve(dataset.task)
-        shape = build(ModelConfig, {**sizes_of(dataset), **network}, dict(self.names))
-        model = Model.create(shape, dataset, seed=config.seed)
+        if self.init is None:
+            shape = build(ModelConfig, {**sizes_of(dataset), **network}, dict(self.names))
+            model = Model.create(shape, dataset, seed=config.seed)
+        else:
+            model, notice = start_from(self.init, dataset, config.seed)
+            if notice and on_notice is not None:
+                on_notice(notice)
         # With these `jitnet eval` finds the data again, from any folder.
         paths = (("data_path", self.data_path), ("test_data_path", self.test_data))
         model.metadata |= {name: str(path.resolve()) for name, path in paths if path}

@@ -1,9 +1,12 @@
 """Training a run into its folder: the model and a line of metrics are written after each epoch."""
 
+import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jitnet.model import FILE_NAME
 from jitnet.runs.folder import Run
 from jitnet.runs.run_settings import Settings
 from jitnet.version import __version__
@@ -46,6 +49,7 @@ def describe(trainer: "Trainer", settings: Settings) -> dict[str, Any]:
         "jitnet": __version__,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "recipe": settings.recipe,
+        **({} if settings.init is None else {"init": _described(settings.init)}),
         "data": {
             "name": dataset.name,
             "source": dataset.source,
@@ -59,6 +63,12 @@ def describe(trainer: "Trainer", settings: Settings) -> dict[str, Any]:
         **threads_of(trainer),
         "machine": trainer.plan.machine,
     }
+
+
+def _described(init: Path) -> dict[str, str]:
+    """The model that a run starts from, and the checksum of its file."""
+    path = init / FILE_NAME if init.is_dir() else init
+    return {"path": str(init.resolve()), "checksum": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def threads_of(trainer: "Trainer") -> dict[str, Any]:

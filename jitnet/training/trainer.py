@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from jitnet.engine.program import Program
 from jitnet.engine.state import Run, State
 from jitnet.engine.step_clock import Clock, clock_readings, no_clock
 from jitnet.errors import DivergedError, ModelError, UsageError
+from jitnet.kernels.schedule import ScheduleRecord
 from jitnet.model import Model
 from jitnet.model.encoding import encode
 from jitnet.model.fit import check_scaling, commonest_class, fitted, loss_and_accuracy, loss_of_guessing
@@ -158,7 +159,7 @@ class Trainer:
                 f"{self.total_steps:,} steps (<max_steps>); use a shorter one"
             )
         most = self.plan.threads
-        self._pace = Pace(self._steps_left(), self.plan.begins_on, most, most if config.threads else 1)
+        self._pace = Pace(self.total_steps - self.steps_done, self.plan.begins_on, most, most if config.threads else 1)
         self._new = None
         if config.augment.active or config.input_dropout:
             self._new = NewSamples(self._training, self._image_shape, model, config, self.plan, self._training.scaling)
@@ -167,7 +168,7 @@ class Trainer:
         self._commonest = {part: found for part, found in commonest.items() if found is not None}
         self.history = History((), "not started", reached=not config.target_accuracy, commonest=self._commonest)
         self._asked_to_stop = self._begun = self._ready = self.keeps_readings = False
-        self._stopped_by = ""
+        self._stopped_by = self._ends_early = ""
 
     def _split(self, given: Split | None) -> tuple[Split, Split | None, Split | None]:
         """The samples to train on, those held out, and those to test on, with labels of the model's classes or targets
@@ -259,11 +260,11 @@ class Trainer:
         begin = 0 if self._began is None else self._began.schedule_step
         return min(self.n_steps, max(0, begin + self.config.max_steps - self._steps_before(epoch)))
 
-    def _steps_left(self) -> int:
-        """Steps from here to the end of the run."""
+    @property
+    def steps_done(self) -> int:
+        """Steps of the run so far, from where its schedule begins."""
         epoch, done = self._position
-        begin = 0 if self._began is None else self._began.schedule_step
-        return begin + self.total_steps - self._steps_before(epoch + 1) - done
+        return self._steps_before(epoch + 1) + done - (0 if self._began is None else self._began.schedule_step)
 
     def _steps_before(self, epoch: int) -> int:
         """Steps of the whole training that come before an epoch's first."""
@@ -292,6 +293,11 @@ class Trainer:
     def request_stop(self) -> None:
         """End the run within a chunk of batches; safe in a signal handler."""
         self._asked_to_stop = True
+
+    def end_early(self, why: str) -> None:
+        """End the run within a chunk of batches as its last step would: what was trained of the epoch is reported, and
+        evaluated. why: in words, the run's outcome."""
+        self._ends_early = why
 
     def _stop_if(self, returned: object, name: str) -> None:
         """End the run where a callback returned True."""
@@ -345,7 +351,7 @@ class Trainer:
         outcome = f"trained for {_epochs(last)}"
         if self.steps_in(last) < self.n_steps:
             outcome = f"trained for {self.total_steps:,} steps, which end in epoch {last}"
-        for epoch in range(begun[0] + 1, last + 1) if self._steps_left() > 0 else ():
+        for epoch in range(begun[0] + 1, last + 1) if self.steps_done < self.total_steps else ():
             totals, seconds = np.zeros(3), 0.0
             if epoch == begun[0] + 1 and begun[1] and self._began is not None:
                 totals[:] = self._began.totals
@@ -371,7 +377,7 @@ class Trainer:
             except GeneratorExit:
                 self.history = replace(self.history, outcome=f"stopped by its caller after {done}", stopped=True)
                 raise
-            if ended := ending or self._stopped(f"after {done}"):
+            if ended := ending or self._stopped(f"after {done}") or self._ends_early:
                 outcome = ended
                 break
         kept, final_test = None, None
@@ -381,7 +387,7 @@ class Trainer:
             self.model.replace_parameters(best)
             self._update_run()
         if self._held_out is not None and not self._asked_to_stop:
-            loss, accuracy = self._evaluate("test")
+            loss, accuracy = self.evaluate("test")
             final_test = None if loss is None else (loss, accuracy)
         self.history = replace(
             self._history(reports, outcome, stopping.reached),
@@ -448,6 +454,20 @@ class Trainer:
         return found
 
     @property
+    def states(self) -> list[State]:
+        """The arrays of a step, for each count of threads that was tried; parameters, gradients and moments are the
+        same in all. `prepare` comes first."""
+        return [way.run.state for way in self._ways.values()]
+
+    @property
+    def samples(self) -> list[object]:
+        """All that holds samples: as they were read, as they are divided, and as the loops walk them. `prepare` comes
+        first."""
+        walked = [way.run.data for way in self._ways.values()]
+        walked += [each[1].value.data for each in self._splits.values() if not isinstance(each, Split)]
+        return [self.dataset, self._training, self._held_out, self._test, self._new, *walked]
+
+    @property
     def step_s(self) -> dict[int, float]:
         """Seconds that a step takes on each count of threads that was tried, in the order of their first trial."""
         return self._pace.tried
@@ -461,11 +481,12 @@ class Trainer:
     def clocked(self, runs: bool) -> None:
         self._run.call.clocked = runs
 
-    def chunks(self, epoch: int, totals: npt.NDArray[np.float64]) -> Iterator[Chunk]:
+    def chunks(self, epoch: int, totals: npt.NDArray[np.float64], *, most: int = 0) -> Iterator[Chunk]:
         """Train for one epoch, chunk by chunk, and do nothing else: no test, no report.
 
-        totals (3,) float64 gains the sum of the samples' losses and the count of right guesses, and has the last step's
-        learning rate. Raises DivergedError where the loss becomes NaN or infinite. `prepare` comes first.
+        most: steps of a chunk at most; 0 chooses them by the time that they take. totals (3,) float64 gains the sum of
+        the samples' losses and the count of right guesses, and has the last step's learning rate. Raises DivergedError
+        where the loss becomes NaN or infinite. `prepare` comes first.
         """
         from jitnet.machine.host import set_threads, threads_are_lost
 
@@ -475,8 +496,8 @@ class Trainer:
         done = self._position[1] if epoch == self._position[0] + 1 else 0
         self._totals = totals
         end = self.steps_in(epoch)
-        while done < end and not self._asked_to_stop:
-            count = min(self._pace.chunk_steps, end - done)
+        while done < end and not self._asked_to_stop and not self._ends_early:
+            count = min(most or self._pace.chunk_steps, end - done)
             making: dict[str, float] = {}
             threads = self._pace.threads
             if not threads_are_lost():
@@ -503,9 +524,15 @@ class Trainer:
         if threads not in self._ways:
             plan, state = on_threads(self.plan, threads), self._run.state
             run = self._begin_run(plan, state)
-            run = run._replace(call=self._run.call, order=self._run.order, data=self._run.data)
+            shared = ("call", "order", "data", "schedule")
+            run = run._replace(**{name: getattr(self._run, name) for name in shared})
             self._ways[threads] = _way_of(plan, run, self._struct_of)
         return self._ways[threads]
+
+    def use_schedule(self, schedule: ScheduleRecord) -> None:
+        """Take the learning rates of the steps to come from another schedule, as `schedule_settings` makes one."""
+        for name in get_type_hints(ScheduleRecord):
+            setattr(self._run.schedule, name, getattr(schedule, name))
 
     def _chunk(
         self,
@@ -603,9 +630,9 @@ class Trainer:
         )
         return samples, self._struct_of(evaluating)
 
-    def _evaluate(self, name: str) -> tuple[float | None, float | None]:
-        """Mean loss and accuracy on a split by the parameters so far; None where the data have no such split, or the
-        task no accuracy."""
+    def evaluate(self, name: str) -> tuple[float | None, float | None]:
+        """Mean loss and accuracy on a split, "val" or "test", by the parameters so far; None where the data have no
+        such split, or the task no accuracy. `prepare` comes first."""
         prepared = self._splits.get(name)
         if prepared is None:
             return None, None
@@ -618,12 +645,13 @@ class Trainer:
         return float(totals[0] / samples), self._share(totals, samples)
 
     def _report(self, epoch: int, totals: npt.NDArray[np.float64], seconds: float) -> EpochReport:
-        samples = min(self.steps_in(epoch) * self._batch_size, len(self._training))
+        done = self._position[1] or self.n_steps
+        samples = min(done * self._batch_size, len(self._training))
         weights = self._training.weights  # whose mean is 1 over all samples, but not over those of a part
         counted = samples if weights is None else float(weights[self._order[:samples]].sum()) or 1.0
-        val_loss, val_accuracy = self._evaluate("val")
+        val_loss, val_accuracy = self.evaluate("val")
         # With held-out data the test set is measured once, at the end, so that nothing is chosen by it.
-        test_loss, test_accuracy = (None, None) if self._held_out is not None else self._evaluate("test")
+        test_loss, test_accuracy = (None, None) if self._held_out is not None else self.evaluate("test")
         return EpochReport(
             epoch,
             float(totals[0] / counted),
