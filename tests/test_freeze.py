@@ -157,5 +157,5 @@ def test_what_cannot_be_frozen_is_one_line(freeze, message, digits):
 def test_layers_are_named_by_numbers_too():
     assert TrainConfig(freeze=0).freeze == "0"
     assert TrainConfig(freeze=(0, 2)).freeze == "0,2"
-    with pytest.raises(UsageError, match="freeze: expected all-but-last, or numbers of layers"):
+    with pytest.raises(UsageError, match=r"freeze: expected numbers of layers from 0, .* or all-but-last"):
         TrainConfig(freeze=True)

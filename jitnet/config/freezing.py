@@ -51,6 +51,6 @@ def _as_text(value: Any) -> Any:
 
 
 Freeze = Annotated[
-    str, BeforeValidator(_as_text), Spelled(f"{ALL_BUT_LAST}, or numbers of layers from 0, separated by commas")
+    str, BeforeValidator(_as_text), Spelled(f"numbers of layers from 0, separated by commas, or {ALL_BUT_LAST}")
 ]
 """The type of the field."""
