@@ -283,6 +283,32 @@ def test_classes_where_yes_and_no_are_needed_are_refused_with_the_loss_for_them(
         load(frame(), target="sold", task="label")
 
 
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (
+            ["town", "sold"],
+            "'town' is '.*'; expected yes and no, or 0 and 1; or name this column as the only target",
+        ),
+        ("town", "expected yes and no, or 0 and 1, or the loss cross-entropy where these are classes"),
+    ],
+)
+def test_words_that_are_no_yes_or_no_are_no_labels(target, message):
+    with pytest.raises(DataError, match=message):
+        load(frame(), target=target, task="label")
+
+
+def test_true_and_false_of_a_data_frame_may_be_0_and_1_in_a_file(tmp_path):
+    rows = frame()
+    model = trained(load(rows, target="price"), epochs=1)
+    path, words = tmp_path / "rows.csv", tmp_path / "words.csv"
+    rows.assign(lift=rows["lift"].astype(int)).to_csv(path, index=False)
+    rows.to_csv(words, index=False)
+    expected = model.predict(rows)
+    np.testing.assert_array_equal(model.predict(path), expected)
+    np.testing.assert_array_equal(model.predict(str(words)), expected)
+
+
 def test_a_count_below_zero_is_named_with_its_line(tmp_path):
     path = tmp_path / "counts.csv"
     path.write_text("x,count\n" + "".join(f"{k / 7},{k % 30}\n" for k in range(60)) + "1.5,-2\n")

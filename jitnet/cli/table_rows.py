@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from jitnet.cli.common import check_output, print_json
+from jitnet.cli.streams import is_file
 from jitnet.config import LOSSES
 from jitnet.errors import DataError, OutputError, UsageError
 
@@ -62,7 +63,9 @@ def predict_rows(network: "Model", source: str, out: Path | None, screen: "Conso
     chunks = _chunks(network, rows, outputs)
     with render.compiling(screen):
         first = next(chunks, [])
-    with render.counting(screen, "predicting", rows.n_rows, "rows") as count:
+    # Whatever reads a pipe may write to the same terminal as the bar, and would write into it.
+    shown_on = screen if out is not None or is_file(sys.stdout) else render.consoles(quiet=True)
+    with render.counting(shown_on, "predicting", rows.n_rows, "rows") as count:
         if json:
             document = [dict(zip(heads, row, strict=True)) for chunk in chain([first], chunks) for row in chunk]
             print_json({"source": rows.source, "predictions": document, "notices": rows.notices})
@@ -160,15 +163,24 @@ def _outputs(network: "Model") -> "tuple[list[str], Callable[[npt.NDArray[Any]],
         return names, numbers
     probabilities = [f"probability of {name}" for name in names]
     if target == "label":
-        words = ("no", "yes")
+        words = [_truth_words(network, name) for name in names]
         return [*names, *probabilities], lambda found: [
-            *([words[p > 0.5] for p in column] for column in numbers(found)),
+            *([pair[p > 0.5] for p in column] for pair, column in zip(words, numbers(found), strict=True)),
             *numbers(found),
         ]
     return ["prediction", *probabilities], lambda found: [
         [names[k] for k in found.argmax(axis=1).tolist()],
         *numbers(found),
     ]
+
+
+def _truth_words(network: "Model", target: str) -> tuple[str, str]:
+    """The words for no and yes of a label: as the file that was trained on writes them, where it has words."""
+    from jitnet.tables.treatments import words_of_form
+
+    known = {} if network.preparation is None else network.preparation.kinds
+    kind, form = known.get(target, ("number", ""))
+    return words_of_form(form) if kind == "boolean" else ("no", "yes")
 
 
 def _chunks(

@@ -6,8 +6,9 @@ import numpy as np
 
 from jitnet.datasets.compressed import CompressedRows
 from jitnet.errors import DataError
+from jitnet.tables.table import Table
 
-__all__ = ["Raw", "RawData", "TaskAdvice"]
+__all__ = ["Raw", "RawData", "TaskAdvice", "place_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +20,7 @@ class Raw:
     0 and 1 for labels that are yes or no.
     images_from, labels_from: the file and field, for messages.
     weights, weights_from: what each sample counts in the loss, any array, and where it is; None where all count alike.
+    table: whose rows the samples are; None where they are no rows of a table.
     """
 
     images: np.ndarray | CompressedRows
@@ -27,6 +29,16 @@ class Raw:
     labels_from: str
     weights: np.ndarray | None = None
     weights_from: str = ""
+    table: Table | None = None
+
+    def place(self, sample: int) -> str:
+        """Where a sample is, for messages: "in line 12", or "of sample 10 (from 0)"."""
+        return place_of(sample) if self.table is None else f"in {self.table.row_in_words(sample)}"
+
+
+def place_of(sample: int) -> str:
+    """Where a sample is that has nothing but its number."""
+    return f"of sample {sample} (from 0)"
 
 
 @dataclass(frozen=True)

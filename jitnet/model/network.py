@@ -30,12 +30,13 @@ from jitnet.datasets.compressed import CompressedRows, compress, is_sparse
 from jitnet.datasets.dataset import is_shape
 from jitnet.datasets.kind import MOST_APART, peak, unlike
 from jitnet.datasets.labels import check_names
+from jitnet.datasets.registry import as_table
 from jitnet.datasets.targets import default_names, scale_targets
 from jitnet.errors import DataError, ModelError, OutputError
 from jitnet.model.encoding import Features, Rows, Samples, decode_targets, encode
 from jitnet.model.file import StoredModel, read, write
 from jitnet.tables.preparation import Preparation
-from jitnet.tables.table import Table, table_from_frame
+from jitnet.tables.table import Table
 from jitnet.version import __version__
 
 if TYPE_CHECKING:
@@ -358,7 +359,7 @@ class Model:
                     f"samples of shape {sparse.shape} do not fit; the model expects (n, {self.config.in_features})"
                 )
             return sparse
-        if isinstance(images, Table) or (self.preparation is not None and hasattr(images, "columns")):
+        if isinstance(images, (Table, str, Path)) or (self.preparation is not None and hasattr(images, "columns")):
             return self._prepared(images)
         plain = type(images) is np.ndarray and images.dtype.kind != "O"
         raw: npt.NDArray[Any] = images if plain else as_numbers(images, "samples")
@@ -372,10 +373,10 @@ class Model:
         return raw
 
     def _prepared(self, rows: Any) -> Floats:
-        """What the columns of a table or a DataFrame become."""
+        """What the columns of a table, a DataFrame or a file become."""
         if self.preparation is None:
             raise ModelError("the model was not trained on a table, so it has no names of columns; give it an array")
-        return self.preparation.features(rows if isinstance(rows, Table) else table_from_frame(rows))
+        return self.preparation.features(as_table(rows, kinds=self.preparation.kinds_needed))
 
     def _check_values(self, rows: Rows) -> None:
         """DataError where rows, as stored, cannot be of the kind that the model was trained on.
@@ -400,9 +401,11 @@ class Model:
         of them one after another; float32. `output_names` names the columns.
 
         images: (n, in_features), (in_features,) or (n, height, width); uint8 or numbers, or a table of numbers, or a
-        sparse matrix of SciPy, whose zeros are skipped. Where
-        the model was trained on a table: a DataFrame or a `Table` of raw rows, whose columns are found by name; an
-        array is taken for what they become.
+        sparse matrix of SciPy, whose zeros are skipped.
+        Where the model has a preparation, as one that was trained on a table or saved by an estimator: raw rows as a
+        DataFrame, a `Table` or the path of a file, whose columns are found by name. An array, which has no names, is
+        taken for what the preparation makes of raw rows, one feature for each of `preparation.feature_names`: raw
+        values in an array would be predicted wrongly. The columns of an estimator's array are called x0, x1 and so on.
         threads: how many at most; 0 chooses by the work. Raises ModelError where the samples' shape or type does not
         fit, DataError where a value of a table is not a number, is not finite, or cannot be of the kind that the model
         was trained on, as images / 255 where it was trained on bytes.
