@@ -6,6 +6,7 @@ import numpy as np
 
 from jitnet.datasets.compressed import CompressedRows
 from jitnet.errors import DataError
+from jitnet.tables.preparation import Preparation
 from jitnet.tables.table import Table
 
 __all__ = ["Raw", "RawData", "TaskAdvice", "place_of"]
@@ -66,6 +67,7 @@ class RawData:
     is_text: numbers were read from text, whose spelling does not determine their type: labels may be words in one split
     and numbers in the other, and 0 and 1 among fractions are not bytes.
     advice: the caller's words for messages about the task.
+    preparation: what made the values of the columns of a table; None for others.
     """
 
     train: Raw | None
@@ -75,6 +77,7 @@ class RawData:
     labels_hint: str = ""
     target_names: tuple[str, ...] | None = None
     advice: TaskAdvice = TaskAdvice()
+    preparation: Preparation | None = None
 
     def only(self, source: str) -> Raw:
         """The split to test on: the test split where there is one, else the only split."""

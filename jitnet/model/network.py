@@ -324,6 +324,11 @@ class Model:
         """ModelError where samples have more or fewer values than the network takes."""
         if self.preparation is not None and dataset.table is not None:
             return  # its columns become what the network takes, or are named
+        if None not in (self.preparation, dataset.preparation) and self.preparation != dataset.preparation:
+            raise ModelError(
+                f"{dataset.name}: its samples are rows of a table that were prepared in another way than the model "
+                "prepares them; name the table itself"
+            )
         if dataset.in_features != self.config.in_features:
             values = f"{dataset.in_features} value{'s' * (dataset.in_features != 1)}"
             raise ModelError(
