@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from jitnet.cli.options import configure
+from jitnet.cli.options import settings_of
 from jitnet.cli.train import _warning
 from jitnet.config import OPTIMIZERS, ModelConfig, TrainConfig, recipe_names
 from jitnet.training.history import EpochReport
@@ -247,12 +247,12 @@ def test_a_recipe_s_learning_rate_is_of_its_own_optimizer(optimizer):
     from jitnet.config import recipe
 
     fields = recipe("fast")["train"]
-    _, typed = configure({"optimizer": optimizer}, "fast")
+    _, typed = settings_of({"optimizer": optimizer}, "fast").resolve()
     own = fields.get("optimizer", "sgd")
     expected = fields["learning_rate"] if optimizer == own else OPTIMIZERS[optimizer].defaults["learning_rate"]
     assert typed.learning_rate == expected
     assert typed.epochs == fields["epochs"]
-    _, both = configure({"optimizer": optimizer, "learning_rate": "0.25"}, "fast")
+    _, both = settings_of({"optimizer": optimizer, "learning_rate": "0.25"}, "fast").resolve()
     assert both.learning_rate == 0.25
 
 
@@ -263,7 +263,7 @@ TABULAR = {"hidden": (256, 256, 256), "init": "ntk", "input_scale": True}
     ("task", "activation", "rate", "smoothing"), [("classify", "selu", 0.04, 0.1), ("regress", "mish", 0.07, 0.0)]
 )
 def test_a_recipe_may_depend_on_the_task(task, activation, rate, smoothing):
-    network, config = configure({}, "tabular", task)
+    network, config = settings_of({}, "tabular").resolve(task)
     shape = ModelConfig(in_features=3, **network, **({"n_classes": 2} if task == "classify" else {"n_targets": 1}))
     assert {name: getattr(shape, name) for name in TABULAR} == TABULAR
     assert shape.activation == activation
@@ -272,8 +272,8 @@ def test_a_recipe_may_depend_on_the_task(task, activation, rate, smoothing):
 
 
 def test_before_data_are_read_the_loss_says_which_task_a_recipe_is_for():
-    assert configure({"loss": "huber"}, "tabular")[0]["activation"] == "mish"
-    assert configure({}, "tabular")[0]["activation"] == "selu"
+    assert settings_of({"loss": "huber"}, "tabular").resolve()[0]["activation"] == "mish"
+    assert settings_of({}, "tabular").resolve()[0]["activation"] == "selu"
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ def test_before_data_are_read_the_loss_says_which_task_a_recipe_is_for():
     ids=str,
 )
 def test_fields_of_a_recipe_that_have_no_use_with_what_is_typed_are_dropped(typed, field, default):
-    assert getattr(configure(typed, "tabular")[1], field) == default
+    assert getattr(settings_of(typed, "tabular").resolve()[1], field) == default
 
 
 @pytest.mark.parametrize("target", ["classes", "numbers"])

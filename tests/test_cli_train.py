@@ -265,7 +265,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(call, monkeypatch):
 
     def full(self: runs.Run, report: object) -> None:
         if report.epoch == 2:
-            raise runs._cannot_write(self.folder / runs.METRICS, OSError(28, "No space left on device"))
+            raise runs.folder._cannot_write(self.folder / runs.METRICS, OSError(28, "No space left on device"))
         append(self, report)
 
     monkeypatch.setattr(runs.Run, "append", full)

@@ -16,7 +16,7 @@ PACKAGE = Path(jitnet.__file__).parent
 # A room imports only from its own row or the rows above it, and never in a circle.
 # The package itself, "", offers what all rooms have: only the last row may look at it.
 ROWS = [
-    ["errors", "version", "config", "compiler"],
+    ["errors", "version", "files", "config", "compiler"],
     ["machine"],
     ["kernels", "datasets", "tables"],
     ["engine"],

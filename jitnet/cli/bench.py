@@ -11,10 +11,8 @@ from jitnet.cli.options import (
     FIELDS,
     NETWORK_NAMES,
     CommandWithFields,
-    configure,
-    sizes_of,
+    settings_of,
     task_advice,
-    task_for,
     with_fields,
 )
 from jitnet.errors import UsageError
@@ -107,7 +105,7 @@ def bench(
     The machine's limits, a row for each line of a training step's program, and a row for each count of threads.
     Takes less than 30 seconds for the default network, and compiles first where that has not been done.
     """
-    network, config = configure(fields, None)
+    network, config = settings_of(fields).resolve()
     if versus not in (None, "numpy"):
         raise UsageError(f"--vs: expected numpy, found {versus!r}")
     threshold = parse_share(fail_above) if fail_above is not None else 0.1
@@ -120,6 +118,7 @@ def bench(
     from jitnet.config import ModelConfig, build
     from jitnet.datasets import load
     from jitnet.machine.host import describe_machine
+    from jitnet.runs.run_settings import sizes_of, task_for
 
     machine = describe_machine()
     counts = parse_threads(threads, machine.cores, machine.affinity)

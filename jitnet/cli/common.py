@@ -218,7 +218,7 @@ def check_output(option: str, path: Path | None, endings: Sequence[str]) -> None
 def write_output(option: str, path: Path, content: str | bytes) -> None:
     """Write a file, whole or not at all: bytes as they are, or text that ends with a newline; OutputError names the
     option."""
-    from jitnet.datasets.files import write_whole
+    from jitnet.files import write_whole
 
     try:
         write_whole(path, content if isinstance(content, bytes) else f"{content}\n".encode())

@@ -24,7 +24,7 @@ from jitnet.cli.common import (
     data_names,
     print_json,
 )
-from jitnet.cli.options import FIELDS, Field, task_advice, task_for, with_fields
+from jitnet.cli.options import FIELDS, Field, task_advice, with_fields
 from jitnet.config import TrainConfig, build
 from jitnet.config.checking import any_of
 from jitnet.errors import UsageError
@@ -124,6 +124,7 @@ def info(
     from jitnet.datasets import describe, load
     from jitnet.datasets.registry import as_table, is_table
     from jitnet.datasets.table_description import describe_table
+    from jitnet.runs.run_settings import task_for
     from jitnet.tables.outcome import Choice
 
     columns, task = columns_named(target, group, time, weight, ignore), task_for({}, task)

@@ -8,7 +8,6 @@ import typer
 
 from jitnet.cli.command import Command, expect_data
 from jitnet.cli.common import Json, ModelPath, Quiet, TestData, print_json
-from jitnet.cli.options import task_for
 from jitnet.errors import ModelError
 
 if TYPE_CHECKING:
@@ -57,6 +56,7 @@ def evaluate(
     from jitnet.datasets.registry import is_table
     from jitnet.evaluation import evaluate as evaluate_
     from jitnet.model import Model
+    from jitnet.runs.run_settings import task_for
     from jitnet.tables.outcome import Choice
 
     screen = render.consoles(json, quiet)

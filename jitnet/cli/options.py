@@ -4,8 +4,7 @@ Help text, range, default and choices are those of the field in `jitnet.config`;
 """
 
 import inspect
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
@@ -19,23 +18,19 @@ from jitnet.config import (
     HYPERPARAMETERS,
     LOSSES,
     OPTIMIZERS,
-    TARGETS,
-    TASKS,
     ModelConfig,
     TrainConfig,
-    build,
     expected,
     losses_for,
     losses_of,
-    recipe,
 )
 from jitnet.config.checking import any_of
 from jitnet.config.choices import Loss
 from jitnet.config.describing import default_in_words, describe_field
-from jitnet.errors import UsageError
 
 if TYPE_CHECKING:
-    from jitnet.datasets import Dataset, TaskAdvice
+    from jitnet.datasets import TaskAdvice
+    from jitnet.runs.run_settings import Settings
 
 __all__ = [
     "FIELDS",
@@ -43,11 +38,8 @@ __all__ = [
     "OPTION_NAMES",
     "CommandWithFields",
     "Field",
-    "configure",
-    "naming_recipe",
-    "sizes_of",
+    "settings_of",
     "task_advice",
-    "task_for",
     "with_fields",
 ]
 
@@ -284,57 +276,11 @@ def _annotation(field: Field, heading: str) -> Any:
     return Annotated[bool | None if flag else str | None, option]
 
 
-def _drop_overridden(recipe_fields: dict[str, Any], typed: dict[str, Any]) -> None:
-    """Remove the recipe's fields of a training that have no use with what was typed: the learning rate and the
-    hyperparameters of another optimizer, what held-out data are for, and the rate of factors of inputs."""
-    optimizer, default = typed.get("optimizer"), TrainConfig.model_fields["optimizer"].default
-    dropped: list[str] = []
-    if optimizer is not None and optimizer != recipe_fields.get("optimizer", default):
-        dropped += ["learning_rate", *HYPERPARAMETERS]
-    if typed.get("val_split") is not None and _is_zero(typed["val_split"]):
-        dropped += ["patience", "monitor", "keep"]
-    if typed.get("input_scale") is False:
-        dropped += ["input_scale_rate"]
-    for name in dropped:
-        recipe_fields.pop(name, None)
-
-
-def _is_zero(text: str) -> bool:
-    try:
-        return float(text) == 0.0
-    except ValueError:
-        return False
-
-
 NETWORK_NAMES = {field.name: field.flags[0] for field in FIELDS["Network"]}
 """What the user calls the fields of a network."""
 
 OPTION_NAMES = {field.name: field.flags[0] for field in chain(*FIELDS.values())}
 """What the user calls every field."""
-
-
-def sizes_of(dataset: "Dataset") -> dict[str, Any]:
-    """The fields of a network that its data decide, unless the user did."""
-    if dataset.n_targets is None:
-        return {"in_features": dataset.in_features, "n_classes": dataset.n_classes}
-    found = {"in_features": dataset.in_features, "n_targets": dataset.n_targets}
-    return found | ({"loss": losses_for("label")[0]} if dataset.target == "label" else {})
-
-
-def task_for(network: dict[str, Any], typed: str = "auto") -> str:
-    """The task that data must have to fit the chosen loss, as `load` takes it; where none was chosen, that of --task.
-
-    UsageError where the two differ, or there is no such task."""
-    if typed not in ("auto", *TASKS):
-        raise UsageError(f"--task: expected {any_of(['auto', *TASKS])}, found {typed!r}")
-    if "loss" not in network:
-        return typed
-    chosen = LOSSES[network["loss"]]
-    if typed not in ("auto", chosen.task):
-        raise UsageError(
-            f"--task {typed} and --loss {network['loss']} do not fit: that loss is for {TARGETS[chosen.target]}"
-        )
-    return "label" if chosen.target == "label" else chosen.task
 
 
 def task_advice(command: str = "") -> "TaskAdvice":
@@ -350,44 +296,12 @@ def task_advice(command: str = "") -> "TaskAdvice":
     )
 
 
-_FITS_ONLY = {"label_smoothing": "classes", "augment": "images"}
-"""Fields of a training that fit only some data, and which."""
+def settings_of(values: Mapping[str, Any], recipe: str | None = None, **others: Any) -> "Settings":
+    """What a run is made from, as it was typed. values: by the options' parameters, None where not typed; others: the
+    further fields of `Settings`."""
+    from jitnet.runs.run_settings import Settings
 
-
-@contextmanager
-def naming_recipe(recipe_name: str | None, values: dict[str, Any], task: str) -> Iterator[None]:
-    """Where an error is about an option that only the recipe sets for the task, name the recipe. values: what was
-    typed."""
-    try:
-        yield
-    except UsageError as error:
-        message = error.named(OPTION_NAMES)
-        sets = recipe(recipe_name, task)["train"] if recipe_name is not None else {}
-        for name, fitting in _FITS_ONLY.items():
-            fields = [field for field in chain(*FIELDS.values()) if field.name.partition(".")[0] == name]
-            typed = any(values.get(field.parameter) is not None for field in fields)
-            if name in sets and not typed and any(field.flags[0] in message for field in fields):
-                what = message.removesuffix("; leave it out")
-                them, off = ("it", f", or add {fields[0].flags[0]} 0") if len(fields) == 1 else ("them", "")
-                raise UsageError(
-                    f"{what}; recipe {recipe_name} sets {them} and is for {fitting}: leave the recipe out{off}"
-                ) from None
-        raise
-
-
-def configure(values: dict[str, Any], recipe_name: str | None, task: str = "") -> tuple[dict[str, Any], TrainConfig]:
-    """The network's fields and the training's config: defaults, then the recipe's fields, then what was typed.
-
-    task: of the data, once they are read; before, it is that of the loss that was typed, or else classes. The network
-    still lacks what only the data set knows, see `sizes_of`; all else is checked here, so that a mistake is found
-    before a download. Raises UsageError, which names the option.
-    """
-    if not task:
-        task = LOSSES[values["loss"]].task if values.get("loss") in LOSSES else "classify"
-    tables = recipe(recipe_name, task) if recipe_name is not None else {"model": {}, "train": {}}
-    chosen = {ModelConfig: dict(tables["model"]), TrainConfig: dict(tables["train"])}
-    _drop_overridden(chosen[TrainConfig], values)
-    names = OPTION_NAMES
+    chosen: dict[type[Any], dict[str, Any]] = {ModelConfig: {}, TrainConfig: {}}
     for field in chain(*FIELDS.values()):
         typed = values.get(field.parameter)
         if typed is None:
@@ -397,9 +311,6 @@ def configure(values: dict[str, Any], recipe_name: str | None, task: str = "") -
         if table:
             target = target.setdefault(table, {})
         target[leaf] = field.read(typed)
-    loss = chosen[ModelConfig].get("loss")
-    outputs = {"n_targets": 1} if loss in losses_for("number", "label") else {"n_classes": 2}
-    shape = build(ModelConfig, {**chosen[ModelConfig], "in_features": 1, **outputs}, names)
-    config = build(TrainConfig, chosen[TrainConfig], names)
-    config.check_fits(shape)
-    return chosen[ModelConfig], config
+    return Settings(
+        recipe=recipe, network=chosen[ModelConfig], training=chosen[TrainConfig], names=OPTION_NAMES, **others
+    )

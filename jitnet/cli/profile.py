@@ -22,11 +22,8 @@ from jitnet.cli.options import (
     FIELDS,
     NETWORK_NAMES,
     CommandWithFields,
-    configure,
-    naming_recipe,
-    sizes_of,
+    settings_of,
     task_advice,
-    task_for,
     with_fields,
 )
 from jitnet.config.checking import any_of
@@ -291,7 +288,8 @@ def _steps(
     fields: dict[str, Any],
 ) -> int:
     """Profile a training step, on each count of threads."""
-    network, config = configure(fields, recipe)
+    settings = settings_of(fields, recipe)
+    network, config = settings.resolve()
     draw = _drawing(roofline) if roofline is not None else None
     from jitnet import render
     from jitnet.config import ModelConfig, build
@@ -303,6 +301,7 @@ def _steps(
     from jitnet.profile.step.roofline import roofline_of
     from jitnet.profile.step.scaling import scaling_of
     from jitnet.runs import as_json
+    from jitnet.runs.run_settings import sizes_of, task_for
 
     machine = describe_machine()
     counts = parse_threads(threads, machine.cores, machine.affinity) if threads is not None else (0,)
@@ -312,10 +311,10 @@ def _steps(
         dataset = load(data, task=task_for(network), advice=task_advice(), progress=downloading)
     if dataset.notice:
         render.notice(notices, dataset.notice)
-    network, config = configure(fields, recipe, dataset.task)
+    network, config = settings.resolve(dataset.task)
     shape = build(ModelConfig, {**network, **sizes_of(dataset)}, NETWORK_NAMES)
     measured = []
-    with render.measuring(screen) as report, naming_recipe(recipe, fields, dataset.task):
+    with render.measuring(screen) as report, settings.naming_recipe(dataset.task):
         for count in counts:
             chosen = config.model_copy(update={"threads": count})
             measured.append(

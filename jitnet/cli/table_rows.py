@@ -211,7 +211,7 @@ def _opened(out: Path | None) -> Iterator[TextIO]:
     if out is None:
         yield sys.stdout
         return
-    from jitnet.datasets.files import writing
+    from jitnet.files import writing
 
     try:
         with writing(out) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:

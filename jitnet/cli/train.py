@@ -5,7 +5,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
 from types import FrameType
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-import jitnet
 from jitnet.cli.common import (
     Background,
     DataOption,
@@ -32,13 +30,9 @@ from jitnet.cli.common import (
 )
 from jitnet.cli.options import (
     FIELDS,
-    NETWORK_NAMES,
     CommandWithFields,
-    configure,
-    naming_recipe,
-    sizes_of,
+    settings_of,
     task_advice,
-    task_for,
     with_fields,
 )
 from jitnet.config import MAX_THREADS
@@ -47,8 +41,8 @@ from jitnet.errors import ModelError, TargetMissed, UsageError
 
 if TYPE_CHECKING:
     from jitnet.config import ModelConfig
-    from jitnet.datasets import Dataset, Progress
     from jitnet.model import Model
+    from jitnet.runs import Run
     from jitnet.training.history import EpochReport, History
     from jitnet.training.trainer import Trainer
 
@@ -135,45 +129,34 @@ def train(
     """
     if explain and print_schedule:
         raise UsageError("--explain cannot be combined with --print-schedule; ask for one of them")
-    network, config = configure(fields, recipe)
-    task, columns = task_for(network, task), columns_named(target, group, time, weight, ignore)
+    columns = columns_named(target, group, time, weight, ignore)
+    settings = settings_of(fields, recipe, data=data, test_data=test_data, columns=columns, task=task)
+    settings.check()
     from jitnet import render, runs
-    from jitnet.datasets import names
+    from jitnet.runs.run_training import describe, train_run
 
     screen = render.consoles(json, quiet)
     with render.downloads(screen) as progress:
-        reading = Background(lambda: _read(data, test_data, task, columns, progress))
+        reading = Background(lambda: settings.load(progress, task_advice()))
         from jitnet.compiler.cache import all_compiled
-        from jitnet.config import ModelConfig, build
         from jitnet.engine.loop import compile_ahead, load_loop
-        from jitnet.model import Model
-        from jitnet.training.trainer import Trainer
+        from jitnet.training import trainer as _  # noqa: F401  (imported while the data are read)
 
         if all_compiled() and not (explain or print_schedule):  # else it compiles, further down and with a notice
             load_loop()
         dataset = reading.result()
-    network, config = configure(fields, recipe, dataset.task)
-    data_path = Path(data).expanduser() if data is not None and data not in names() else None
     for notice in (*([dataset.notice] if dataset.notice else []), *dataset.decisions):
         render.notice(render.make_console(sys.stderr), notice)
-    shape = build(ModelConfig, {**sizes_of(dataset), **network}, NETWORK_NAMES)
     if not (explain or print_schedule):
         compile_ahead()
-    model = Model.create(shape, dataset, seed=config.seed)
-    # With these `jitnet eval` finds the data again, from any folder.
-    model.metadata |= {
-        name: str(path.resolve()) for name, path in (("data_path", data_path), ("test_data_path", test_data)) if path
-    }
-    with naming_recipe(recipe, fields, dataset.task):
-        trainer = Trainer(model, dataset, config, any_threads=explain)
+    trainer = settings.trainer(dataset, any_threads=explain)
+    model, config = trainer.model, trainer.config
     if explain:
         return _explain(trainer, json)
     if print_schedule:
         return _print_schedule(trainer, json)
     with runs.claim(out) if out is not None else runs.create(dataset.name) as run:
-        settings = _settings(trainer, recipe)
-        run.write_config(settings)
-
+        run.write_config(describe(trainer, settings))
         n_train, n_held_out = trainer.n_samples
         render.plan(
             screen.info,
@@ -182,10 +165,10 @@ def train(
             n_train=n_train,
             n_held_out=n_held_out,
             n_test=0 if dataset.test is None else len(dataset.test),
-            outputs=_outputs(shape),
+            outputs=_outputs(model.config),
             threads_settled=not trainer.measures_threads,
         )
-        render.network(screen.info, shape)
+        render.network(screen.info, model.config)
         with render.compiling(screen, "the training loops"):
             trainer.prepare()
         gc.freeze()
@@ -195,19 +178,16 @@ def train(
             _interrupts(trainer.request_stop),
             render.TrainingView(screen, config.epochs, trainer.config.learning_rate) as view,
         ):
-            for report in trainer.epochs(on_steps=view.step):
-                model.save(run.model_path)
-                run.append(report)
+
+            def show(report: "EpochReport") -> None:
+                nonlocal warning
                 view.epoch(report)
                 if not warning and (warning := _warning(report, trainer)):
                     render.notice(render.make_console(sys.stderr), warning)
-            history = trainer.history
-            if history.stopped or history.kept is not None:
-                model.save(run.model_path)
-            settings |= _threads(trainer)
-            run.write_config(settings)
+
+            history = train_run(trainer, run, show, view.step)
     if json:
-        print_json(_document(run.folder, settings, history, shape.task))
+        print_json(_document(run, history, model.config.task))
     else:
         view.summary(
             model=run.model_path,
@@ -311,55 +291,17 @@ def _print_schedule(trainer: "Trainer", json: bool) -> int:
     return 0
 
 
-def _read(
-    data: str | None, test_data: Path | None, task: str, columns: dict[str, Any], progress: "Progress"
-) -> "Dataset":
-    """The data set, with its checksum computed."""
-    from jitnet.datasets import load
-
-    dataset = load(data, test_data, task=task, advice=task_advice(), progress=progress, **columns)
-    _ = dataset.checksum
-    return dataset
-
-
-def _settings(trainer: "Trainer", recipe: str | None) -> dict[str, Any]:
-    """The content of config.json: enough to repeat the run."""
-    dataset, machine = trainer.dataset, trainer.plan.machine
-    return {
-        "jitnet": jitnet.__version__,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "recipe": recipe,
-        "data": {
-            "name": dataset.name,
-            "source": dataset.source,
-            "checksum": dataset.checksum,
-            "n_train": len(dataset.train),
-            "n_test": 0 if dataset.test is None else len(dataset.test),
-            **({} if dataset.preparation is None else {"columns": dataset.preparation.roles.model_dump()}),
-        },
-        "model": {**trainer.model.config.model_dump(), "n_parameters": trainer.model.config.n_parameters},
-        "train": trainer.config.model_dump(),
-        **_threads(trainer),
-        "machine": machine,
-    }
-
-
-def _threads(trainer: "Trainer") -> dict[str, Any]:
-    """How many threads steps run on, and why: at first an estimate, at the end what was chosen by trying."""
-    return {"threads": trainer.threads, "threads_reason": trainer.threads_reason}
-
-
-def _document(folder: Path, settings: dict[str, Any], history: "History", task: str) -> dict[str, Any]:
+def _document(run: "Run", history: "History", task: str) -> dict[str, Any]:
     """The document of `--json`."""
-    from jitnet.runs import MODEL, record
+    from jitnet.runs import record
 
     measure = "accuracy" if task == "classify" else "loss"
     seen = [value for report in history if (value := report.score("test")) is not None]
     best = max(seen, default=None) if measure == "accuracy" else min(seen, default=None)
     return {
-        "run": folder,
-        "saved": folder / MODEL,
-        **settings,
+        "run": run.folder,
+        "saved": run.model_path,
+        **run.config,
         "epochs": [record(report) for report in history],
         f"best_test_{measure}": best,
         f"last_test_{measure}": seen[-1] if seen else None,

@@ -14,8 +14,8 @@ from jitnet.config import TARGETS, check_arguments
 from jitnet.datasets import idx, npz, safetensors_file
 from jitnet.datasets.compressed import CompressedRows
 from jitnet.datasets.dataset import Dataset, Split
-from jitnet.datasets.files import writing
 from jitnet.errors import DataError, OutputError, UsageError
+from jitnet.files import writing
 
 __all__ = ["LAYOUTS", "Converted", "Layout", "check_target", "convert"]
 

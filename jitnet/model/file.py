@@ -18,9 +18,9 @@ from jitnet.config import TARGETS, ModelConfig, build, layers_of
 from jitnet.config.checking import quoted
 from jitnet.datasets import Scaling, safetensors_file
 from jitnet.datasets.dataset import is_shape
-from jitnet.datasets.files import writing
 from jitnet.datasets.labels import check_names
 from jitnet.errors import DataError, ModelError, OutputError, UsageError
+from jitnet.files import writing
 from jitnet.tables.preparation import Preparation
 
 __all__ = ["FILE_NAME", "StoredModel", "read", "write"]

@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from jitnet.config import check_arguments
-from jitnet.datasets.files import write_whole
 from jitnet.datasets.npy import read_header
 from jitnet.errors import JitnetError, MissingExtra, OutputError, PictureError
+from jitnet.files import write_whole
 
 __all__ = [
     "LEAST_CONTRAST",

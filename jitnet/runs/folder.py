@@ -1,4 +1,4 @@
-"""Run folders: what one training leaves behind.
+"""A run folder: what one training leaves behind.
 
     runs/2026-03-14-mnist/
         config.json         what was trained, how, on what
@@ -9,59 +9,22 @@ No folder is ever written over, and none is left without a model where training 
 `OutputError` and leaves the files as they were before it.
 """
 
-import json
-import math
-import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, is_dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from jitnet.datasets.files import writing
 from jitnet.errors import OutputError
+from jitnet.files import writing
 from jitnet.model import FILE_NAME
+from jitnet.runs.documents import as_json, record
 
-__all__ = ["CONFIG", "METRICS", "MODEL", "Run", "as_json", "claim", "create", "record"]
+__all__ = ["CONFIG", "METRICS", "MODEL", "Run", "claim", "create"]
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
 MODEL = FILE_NAME
-
-
-def record(report: Any) -> dict[str, Any]:
-    """The fields of an `EpochReport` as a metrics line has them; `val_*` only where data was held out."""
-    fields = asdict(report) if is_dataclass(report) and not isinstance(report, type) else dict(report)
-    return {name: value for name, value in fields.items() if value is not None or not name.startswith("val_")}
-
-
-def as_json(value: Any, *, indent: int | None = None) -> str:
-    """`value` as JSON text that any reader accepts: NaN and infinity, which JSON lacks, become null.
-
-    Takes what the configuration and the reports hold: dicts, sequences, dataclasses, paths, NumPy scalars and arrays.
-    """
-    text = json.dumps(_plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
-    # A file name may hold bytes that are not UTF-8: Python has surrogates for them, and JSON an escape.
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, (str, bool, int)):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
-    if is_dataclass(value) and not isinstance(value, type):
-        return _plain(asdict(value))
-    if hasattr(value, "tolist"):  # NumPy scalars and arrays, without importing NumPy
-        return _plain(value.tolist())
-    if isinstance(value, os.PathLike):
-        return str(value)
-    raise TypeError(f"no JSON for {type(value).__name__}")
 
 
 class Run:
@@ -73,6 +36,7 @@ class Run:
 
     def __init__(self, folder: Path, made: Sequence[Path] = ()) -> None:
         self.folder, self.made = folder, made
+        self.config: dict[str, Any] = {}
         self.model_path = folder / MODEL
 
     def __enter__(self) -> "Run":
@@ -88,7 +52,8 @@ class Run:
                 folder.rmdir()
 
     def write_config(self, config: dict[str, Any]) -> None:
-        """Write config.json whole."""
+        """Write config.json whole, and keep its content as `config`."""
+        self.config = config
         try:
             with writing(self.folder / CONFIG) as temporary:
                 temporary.write_text(as_json(config, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,66 @@
+"""Training a run into its folder: the model and a line of metrics are written after each epoch."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from jitnet.runs.folder import Run
+from jitnet.runs.run_settings import Settings
+from jitnet.version import __version__
+
+if TYPE_CHECKING:
+    from jitnet.training.history import EpochReport, History, StepReport
+    from jitnet.training.trainer import Trainer
+
+__all__ = ["describe", "threads_of", "train_run"]
+
+
+def train_run(
+    trainer: "Trainer",
+    run: Run,
+    on_epoch: "Callable[[EpochReport], object] | None" = None,
+    on_steps: "Callable[[StepReport], object] | None" = None,
+) -> "History":
+    """Train, write the run's folder, whose config.json is written, and return the history. on_epoch, on_steps: as
+    `Trainer.run` calls them; a report is in the folder by then.
+
+    Raises as `Trainer.epochs` does, and OutputError."""
+    model = trainer.model
+
+    def write(report: "EpochReport") -> object:
+        model.save(run.model_path)
+        run.append(report)
+        return on_epoch(report) if on_epoch is not None else None
+
+    history = trainer.run(write, on_steps)
+    if history.stopped or history.kept is not None:
+        model.save(run.model_path)
+    run.write_config(run.config | threads_of(trainer))
+    return history
+
+
+def describe(trainer: "Trainer", settings: Settings) -> dict[str, Any]:
+    """The content of config.json: enough to repeat the run."""
+    dataset, model = trainer.dataset, trainer.model
+    return {
+        "jitnet": __version__,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "recipe": settings.recipe,
+        "data": {
+            "name": dataset.name,
+            "source": dataset.source,
+            "checksum": dataset.checksum,
+            "n_train": len(dataset.train),
+            "n_test": 0 if dataset.test is None else len(dataset.test),
+            **({} if dataset.preparation is None else {"columns": dataset.preparation.roles.model_dump()}),
+        },
+        "model": {**model.config.model_dump(), "n_parameters": model.config.n_parameters},
+        "train": trainer.config.model_dump(),
+        **threads_of(trainer),
+        "machine": trainer.plan.machine,
+    }
+
+
+def threads_of(trainer: "Trainer") -> dict[str, Any]:
+    """How many threads steps run on, and why: at first an estimate, at the end what was chosen by trying."""
+    return {"threads": trainer.threads, "threads_reason": trainer.threads_reason}
