@@ -15,6 +15,7 @@ from jitnet.datasets.files import check_file, reading
 from jitnet.datasets.named import gather, pick
 from jitnet.datasets.raw import RawData
 from jitnet.errors import DataError
+from jitnet.files import create
 
 __all__ = ["read", "write"]
 
@@ -92,7 +93,7 @@ def write(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -
     # A file name may hold bytes that are not UTF-8, which the format requires: each becomes a ?.
     text = json.dumps(header, ensure_ascii=False).encode("utf-8", "replace")
     text += b" " * (-len(text) % 8)
-    with path.open("wb") as file:
+    with create(path) as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for name in order:
             file.write(np.ascontiguousarray(arrays[name]).data)

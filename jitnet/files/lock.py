@@ -15,25 +15,27 @@ __all__ = ["Lock", "holder"]
 
 _NOT_SUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
 
-_TRIES, _PAUSE_S = 5, 0.01
-"""A lock may be taken for a moment only, by `holder`; and a holder that ends removes the file, which is made again."""
+_PAUSE_S = 0.005
 
 
 class Lock:
     """Holds a lock on the file `path` in a `with`: the file is made where it is missing, and removed at the end.
 
-    Entering raises Busy, at once, where another process holds it, and OSError where the file cannot be written. notice:
-    a line for the user where the file system cannot lock, so that nothing is held; "" else. Processes that are forked
-    meanwhile do not hold it.
+    Entering raises Busy where another process holds it, and OSError where the file cannot be written. A process that is
+    forked meanwhile does not hold it.
+
+    patience_s: how long to try; `holder` takes a lock for a moment, and a holder removes the file at the end. notice: a
+    line for the user where the file system cannot lock, so that nothing is held; "" else.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, patience_s: float = 0.05) -> None:
+        self.path, self.patience_s = path, patience_s
         self.notice = ""
         self._descriptor: int | None = None
 
     def __enter__(self) -> Self:
-        for _ in range(_TRIES):
+        start_s = time.monotonic()
+        while True:
             descriptor = system.open_file(self.path, os.O_RDWR | os.O_CREAT, 0o666)
             try:
                 reason = _try_lock(descriptor)
@@ -50,6 +52,8 @@ class Lock:
             finally:
                 if self._descriptor is None:
                     system.close(descriptor)
+            if time.monotonic() - start_s >= self.patience_s:
+                break
             time.sleep(_PAUSE_S)
         process = _process_in(self.path)
         raise Busy(
