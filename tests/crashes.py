@@ -51,7 +51,8 @@ class File:
                     found[_changed(content, offset, data[:length])] = None
                 content = _changed(content, offset, data)
                 found[content] = None
-        whole, start = self.content(), min((offset for offset, _ in self.changes), default=0)
+        whole = self.content()
+        start = min((offset for offset, data in self.changes if data), default=len(whole))
         if len(whole) > start:  # the length is on the disk and the blocks are not, or some of them
             middle = (start + len(whole)) // 2
             found[whole[:start] + bytes(len(whole) - start)] = None
@@ -222,15 +223,15 @@ FAILURES: list[Callable[[], BaseException]] = [
 
 
 @contextmanager
-def failing(k: int, failure: BaseException, *, after: bool = False) -> Iterator[list[str]]:
-    """Let the k-th call raise, and a write write half before it. after: it raises once it has done its work, as an
-    interrupt may. Yields the list of the calls that are made."""
+def failing(k: int, failure: BaseException, *, after: bool = False, for_ever: bool = False) -> Iterator[list[str]]:
+    """Let the k-th call raise, the first being 1, and a write write half before it. after: it raises once it has done
+    its work, as an interrupt may. for_ever: so do all calls after it. Yields the list of the calls that are made."""
     calls: list[str] = []
 
     def counted(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any) -> Any:
             calls.append(name)
-            if len(calls) != k:
+            if len(calls) != k and not (for_ever and len(calls) > k > 0):
                 return real(*arguments)
             if name == "write" and not after:
                 real(arguments[0], memoryview(arguments[1]).cast("B")[: len(arguments[1]) // 2])
