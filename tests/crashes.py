@@ -54,10 +54,9 @@ class File:
         whole = self.content()
         start = min((offset for offset, data in self.changes if data), default=len(whole))
         if len(whole) > start:  # the length is on the disk and the blocks are not, or some of them
-            middle = (start + len(whole)) // 2
-            found[whole[:start] + bytes(len(whole) - start)] = None
-            found[whole[:start] + bytes(middle - start) + whole[middle:]] = None
-            found[whole[:middle] + bytes(len(whole) - middle)] = None
+            edges = [start + (len(whole) - start) * k // 3 for k in range(4)]
+            for first, last in combinations(edges, 2):
+                found[whole[:first] + bytes(last - first) + whole[last:]] = None
         return list(found)
 
 

@@ -251,6 +251,13 @@ KINDS = {
         numbas_code,
         again=True,
     ),
+    "code where another's was": Kind(
+        "",
+        lambda folder: (numbas_files(folder).save("first", LONG), numbas_files(folder).flush()),
+        lambda folder: stored_function(folder, "second", LONG[::-1]),
+        numbas_code,
+        again=True,
+    ),
 }
 
 
