@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -106,7 +106,8 @@ class Model:
         self.metadata = dict(metadata or {})
         self._learned: Scaling | None = None
         self._learned_preparation: Preparation | None = None
-        self._parameters = _first_parameters(config)
+        self._assigned = _first_parameters(config)
+        self._compute: Callable[[], Mapping[str, Floats]] | None = None
         self._learned_targets: Scaling | None = None
         self.set_parameters(weights, biases)
 
@@ -161,6 +162,7 @@ class Model:
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy or a pickle of it holds: not the memory that predictions are computed in."""
+        self._compute_parameters()
         return {name: value for name, value in self.__dict__.items() if name != "_predictor"}
 
     def __repr__(self) -> str:
@@ -298,8 +300,24 @@ class Model:
         for name, array in frozen.items():
             if not np.isfinite(array).all():
                 raise ModelError(f"{name} holds NaN, or infinite numbers as float32; expected finite ones")
-        self._parameters = frozen
+        self._assigned, self._compute = frozen, None
         self.__dict__.pop("_predictor", None)
+
+    def replace_parameters_when_read(self, compute: Callable[[], Mapping[str, Floats]]) -> None:
+        """Replace all parameters by those that `compute` returns, which is called when they are first read, or never
+        where they are replaced before. They must be what `replace_parameters` takes."""
+        self._compute = compute
+        self.__dict__.pop("_predictor", None)
+
+    def _compute_parameters(self) -> None:
+        compute = self._compute
+        if compute is not None:
+            self.replace_parameters(compute())
+
+    @property
+    def _parameters(self) -> dict[str, Floats]:
+        self._compute_parameters()
+        return self._assigned
 
     def check_features(self, dataset: Dataset) -> None:
         """ModelError where samples have more or fewer values than the network takes."""

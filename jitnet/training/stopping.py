@@ -2,13 +2,11 @@
 data."""
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 
 from jitnet.config import TrainConfig
-from jitnet.model import Model
 from jitnet.training.history import EpochReport
 
 __all__ = ["EarlyStopping"]
@@ -25,16 +23,17 @@ class EarlyStopping:
         self._config, self._monitor = config, config.monitor
         self._best_score, self._improved = -math.inf, 0
         self.reached = not config.target_accuracy
-        self.best: tuple[int, Mapping[str, Floats]] | None = None
+        self.best: tuple[int, Floats] | None = None
 
-    def look(self, report: EpochReport, model: Model) -> str:
-        """Record a report and its model; return why to stop, or an empty string."""
+    def look(self, report: EpochReport, params: Floats) -> str:
+        """Record a report and the parameters after its epoch, which nobody changes; return why to stop, or an empty
+        string."""
         config = self._config
         score = report.val_accuracy if self._monitor == "accuracy" else report.val_loss
         if score is not None:
             score = score if self._monitor == "accuracy" else -score
             if config.keep != "last" and (score > self._best_score or self._is_later(score)):
-                self.best = report.epoch, model.parameters
+                self.best = report.epoch, params
             if score > self._best_score:
                 self._best_score, self._improved = score, report.epoch
         accuracy = report.watched_accuracy or 0.0

@@ -41,6 +41,9 @@ __all__ = ["Chunk", "Trainer", "train"]
 
 _COSTLIEST = 3
 
+_SURELY_FINITE = 1e18
+"""Parameters below this are finite in the model too, where some are folded into others by a product."""
+
 
 class Chunk(NamedTuple):
     """Steps trained in one call. done: of the epoch, these included. steps: how many. program: what ran. readings: of
@@ -56,17 +59,19 @@ class Chunk(NamedTuple):
 
 
 class _Way(NamedTuple):
-    """A run on some count of threads, and its struct. ticks: (lines + 1,), what each line of a step has taken so far on
-    all parts together, and the steps as a whole."""
+    """A run on some count of threads, and its struct. names: of the lines of a step. ticks: (lines + 1,), what each line
+    of a step has taken so far on all parts together, and the steps as a whole."""
 
     plan: Plan
     run: Run
     struct: "Struct"
+    names: tuple[str, ...]
     ticks: npt.NDArray[np.float64]
 
 
 def _way_of(plan: Plan, run: Run, struct_of: "Callable[[Run], Struct]") -> _Way:
-    return _Way(plan, run, struct_of(run), np.zeros(len(plan.program.step) + 1))
+    names = tuple(replace(line, next_batch=False).name for line in plan.program.step)
+    return _Way(plan, run, struct_of(run), names, np.zeros(len(names) + 1))
 
 
 class Trainer:
@@ -339,7 +344,7 @@ class Trainer:
                 break
             report = self._report(epoch, totals, seconds)
             reports.append(report)
-            ending = stopping.look(report, self.model)
+            ending = stopping.look(report, self._latest)
             done = f"{epoch} of {_epochs(last)}"
             self.history = self._history(reports, f"{done} so far", stopping.reached)
             try:
@@ -354,7 +359,7 @@ class Trainer:
         if stopping.best is not None:
             self._ended_with = self.state()
             kept, best = stopping.best
-            self.model.replace_parameters(best)
+            self._assign(best)
             self._update_run()
         if self._held_out is not None and not self._asked_to_stop:
             loss, accuracy = self._evaluate("test")
@@ -467,9 +472,10 @@ class Trainer:
             ended = time.perf_counter()
             spent = ended - begin
             self._pace.note(count, ended - entered, spent)
+            readings = None
             if self.clocked:
                 self._add_readings(way, count)
-            readings = clock_readings(way.run.clock, count) if self.clocked and self.keeps_readings else None
+                readings = clock_readings(way.run.clock, count) if self.keeps_readings else None
             yield Chunk(done, count, spent, way.plan.program, readings, making)
             begin = time.perf_counter()
 
@@ -513,9 +519,10 @@ class Trainer:
         """The three lines of a step that have taken longest so far, and their shares of it."""
         spent, whole = dict[str, float](), 0.0
         for way in self._ways.values():
+            if not way.ticks[-1]:  # the clock was stopped
+                continue
             whole += float(way.ticks[-1])
-            for line, ticks in zip(way.plan.program.step, way.ticks, strict=False):
-                name = replace(line, next_batch=False).name
+            for line, name, ticks in zip(way.plan.program.step, way.names, way.ticks, strict=False):
                 spent[name] = spent.get(name, 0.0) + float(ticks) / line.parts
         longest = sorted(spent, key=lambda name: -spent[name])[:_COSTLIEST] if whole else []
         return tuple((name, spent[name] / whole) for name in longest)
@@ -527,10 +534,21 @@ class Trainer:
 
         state = self._run.state
         params = state.average if self.config.ema > 0.0 else state.params
-        try:
-            self.model.replace_parameters(unpack(params, self._run.parameters, self.model.config))
-        except ModelError:  # names and shapes are the model's: the numbers are not finite
-            raise self._diverged(f"the weights became NaN or infinite in the last step of epoch {epoch}") from None
+        if not max(params.max(), -params.min()) < _SURELY_FINITE:  # nor is NaN
+            try:
+                self.model.replace_parameters(unpack(params, self._run.parameters, self.model.config))
+            except ModelError:  # names and shapes are the model's: the numbers are not finite
+                raise self._diverged(f"the weights became NaN or infinite in the last step of epoch {epoch}") from None
+        self._latest = params.copy()
+        self._assign(self._latest)
+
+    def _assign(self, params: npt.NDArray[np.float32]) -> None:
+        """Let the model have a copy of the run's parameters. To unpack them may take longer than a short epoch does, so
+        that is left until somebody reads them."""
+        from jitnet.engine.packing import unpack
+
+        records, config = self._run.parameters, self.model.config
+        self.model.replace_parameters_when_read(lambda: unpack(params, records, config))
 
     def _diverged(self, what: str) -> DivergedError:
         rate = f"<learning_rate>, now {self.config.learning_rate:g}"
