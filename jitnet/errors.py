@@ -8,6 +8,7 @@
     ├── CheckpointError  exit 1   a checkpoint that is missing, broken or of another version
     ├── PictureError     exit 1   a picture that cannot be read or holds nothing to recognise
     ├── OutputError      exit 1   a file or folder that cannot be written
+    │   └── Busy                  a run folder that another process writes
     ├── DivergedError    exit 1   a loss that became NaN or infinite
     ├── MissingExtra     exit 1   an optional library that is not installed
     └── TargetMissed     exit 4   training ended below the requested accuracy
@@ -22,6 +23,7 @@ from collections.abc import Mapping
 from typing import Self
 
 __all__ = [
+    "Busy",
     "CheckpointError",
     "DataError",
     "DivergedError",
@@ -98,6 +100,10 @@ class PictureError(JitnetError):
 
 class OutputError(JitnetError):
     """A file or folder cannot be written."""
+
+
+class Busy(OutputError):
+    """Another process writes there now; the message names its number."""
 
 
 class DivergedError(JitnetError):

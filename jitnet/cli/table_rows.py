@@ -199,10 +199,10 @@ def _opened(out: Path | None) -> Iterator[TextIO]:
     if out is None:
         yield sys.stdout
         return
-    from jitnet.files import writing
+    from jitnet.files import create, writing
 
     try:
-        with writing(out) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        with writing(out) as temporary, io.TextIOWrapper(create(temporary), encoding="utf-8", newline="") as file:
             yield file
     except OSError as error:
         raise OutputError(

@@ -16,6 +16,7 @@ from jitnet.datasets.files import check_file, reading
 from jitnet.datasets.named import gather, pick
 from jitnet.datasets.raw import RawData
 from jitnet.errors import DataError
+from jitnet.files import create
 
 __all__ = ["parts", "read", "write"]
 
@@ -77,7 +78,7 @@ def write(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -
 
     The safetensors library writes metadata in a new order each time, and copies all arrays first.
     """
-    with path.open("wb") as file:
+    with create(path) as file:
         for part in parts(arrays, metadata):
             file.write(part)
 

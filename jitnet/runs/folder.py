@@ -12,11 +12,12 @@ No folder is ever written over, and none is left without a model where training 
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from jitnet.errors import OutputError
-from jitnet.files import writing
+from jitnet.files import append, check_writable, make_folder, remove, write_whole
 from jitnet.model import FILE_NAME
 from jitnet.runs.documents import as_json, record
 
@@ -47,29 +48,23 @@ class Run:
             return
         with suppress(OSError):  # what cannot be removed is left: the error that ended the training is reported
             for name in (CONFIG, METRICS):
-                (self.folder / name).unlink(missing_ok=True)
+                remove(self.folder / name)
             for folder in self.made:
-                folder.rmdir()
+                remove(folder)
 
     def write_config(self, config: dict[str, Any]) -> None:
         """Write config.json whole, and keep its content as `config`."""
         self.config = config
         try:
-            with writing(self.folder / CONFIG) as temporary:
-                temporary.write_text(as_json(config, indent=2) + "\n", encoding="utf-8")
+            write_whole(self.folder / CONFIG, (as_json(config, indent=2) + "\n").encode())
         except OSError as error:
             raise _cannot_write(self.folder / CONFIG, error) from None
 
     def append(self, report: Any) -> None:
         """Add one epoch's line to metrics.jsonl; a line that cannot be written whole is removed again."""
         path = self.folder / METRICS
-        line = (as_json(record(report)) + "\n").encode()
         try:
-            with path.open("ab", buffering=0) as file:
-                before = file.tell()
-                if file.write(line) != len(line):
-                    file.truncate(before)
-                    raise OSError("no space left on device")
+            append(path, (as_json(record(report)) + "\n").encode())
         except OSError as error:
             raise _cannot_write(path, error) from None
 
@@ -78,42 +73,29 @@ def create(name: str, base: Path = Path("runs")) -> Run:
     """Make a new folder `base/DATE-NAME`, with -2, -3, … where that exists already."""
     stem = f"{date.today().isoformat()}-{name}"
     try:
-        made = _make(base)
-        number = 1
-        while True:
+        made = make_folder(base)
+        for number in count(1):
             folder = base / (stem if number == 1 else f"{stem}-{number}")
-            try:
-                folder.mkdir()
-            except FileExistsError:
-                number += 1
-            else:
-                return Run(folder, [folder, *made])
+            with suppress(FileExistsError):
+                return Run(folder, [*make_folder(folder, exist_ok=False), *made])
     except OSError as error:
         raise _cannot_write(base, error, "the folder for runs") from None
+    raise AssertionError("unreachable: every number is tried")
 
 
 def claim(folder: Path) -> Run:
     """Take the folder that the user named: made where it is missing, refused where it holds a run already."""
     try:
-        made = _make(folder)
+        made = make_folder(folder)
         present = [name for name in (CONFIG, METRICS, MODEL) if (folder / name).exists()]
         if present:
             raise OutputError(
                 f"{folder} holds a run already ({', '.join(present)}): name another folder, or move that one away"
             )
-        probe = folder / f".{CONFIG}.partial"
-        probe.touch()
-        probe.unlink()
+        check_writable(folder / CONFIG)
     except OSError as error:
         raise _cannot_write(folder, error, "the run folder") from None
     return Run(folder, made)
-
-
-def _make(folder: Path) -> list[Path]:
-    """Make a folder and those above it that are missing; return those that were, the innermost first."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    return missing
 
 
 def _cannot_write(path: Path, error: OSError, what: str = "") -> OutputError:
