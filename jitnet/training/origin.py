@@ -41,8 +41,9 @@ def check_data(checkpoint: Checkpoint, dataset: Dataset, held_out: Split | None 
         raise DataError(f"held_out: the training {have}, and these are others; go on with those that it began with")
 
 
-def load_again(checkpoint: Checkpoint) -> Dataset:
-    """The data that a training began with, from where it had them; UsageError where that is not known."""
+def load_again(checkpoint: Checkpoint, **options: Any) -> Dataset:
+    """The data that a training began with, from where it had them; UsageError where that is not known. options: of
+    `load`, about how it reports."""
     how: Mapping[str, Any] = checkpoint.load
     if not how and checkpoint.data["name"] in names():
         how = {"name_or_path": checkpoint.data["name"]}
@@ -50,7 +51,7 @@ def load_again(checkpoint: Checkpoint) -> Dataset:
         raise UsageError(
             f"dataset: the training began on {checkpoint.data['source']}, which is not in a file; pass the same data"
         )
-    return load(**how)
+    return load(**{**how, **options})
 
 
 def model_of(checkpoint: Checkpoint) -> Model:

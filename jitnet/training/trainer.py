@@ -339,6 +339,11 @@ class Trainer:
             return (epoch - 1) * self.n_steps
         return self._began.steps - self._began.done + (epoch - 1 - self._began.epoch) * self.n_steps
 
+    @property
+    def steps_done(self) -> int:
+        """Steps of the whole training that are done."""
+        return self._steps_before(self._position[0] + 1) + self._position[1]
+
     def state(self) -> TrainingState:
         """Return the state of the training so far, from which another trainer goes on.
 
@@ -350,7 +355,7 @@ class Trainer:
         return TrainingState(
             epoch,
             done,
-            self._steps_before(epoch + 1) + done,
+            self.steps_done,
             **take(self._run, self.model.config, self.config),
             totals=cast(tuple[float, float, float], tuple(self._totals.tolist())) if done else (0.0, 0.0, 0.0),
             schedule_epoch=0 if self._began is None else self._began.schedule_epoch,
