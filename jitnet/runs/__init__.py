@@ -9,7 +9,7 @@ documents.py     what these hold, as JSON
 """
 
 from jitnet.runs.documents import as_json, record
-from jitnet.runs.folder import CHECKPOINTS, CONFIG, LOCK, METRICS, MODEL, Run, claim, create, reopen
+from jitnet.runs.folder import CHECKPOINTS, CONFIG, LOCK, METRICS, MODEL, Run, cannot_write, claim, create, reopen
 
 __all__ = [
     "CHECKPOINTS",
@@ -19,6 +19,7 @@ __all__ = [
     "MODEL",
     "Run",
     "as_json",
+    "cannot_write",
     "claim",
     "create",
     "record",

@@ -67,7 +67,8 @@ def parse_when(text: str) -> When:
 
 class Checkpoints:
     """Writes what a run leaves behind while it trains: `epoch` and `steps` are called as `Trainer.run` calls its
-    callbacks, `end` after the last. Used in a `with`, which at its end waits for what is still to be written.
+    callbacks, `end` after the last. Used in a `with`, which at its end waits for what is still to be written; where an
+    error ends it, the model of the last whole epoch is written too.
 
     An error of the writing thread is raised by the next call, or at the end.
     """
@@ -75,9 +76,10 @@ class Checkpoints:
     def __init__(self, trainer: "Trainer", run: Run, when: When) -> None:
         self._trainer, self._run, self._when = trainer, run, when
         self._writer = _Writer(run, keeps_states=not when.never)
-        self._last_s = self._begun_s = time.perf_counter()
+        self._last_s = time.perf_counter()
         self._copied_s = 0.0
         self._steps = 0
+        self._has_model = False
         config, n_parameters = trainer.config, trainer.model.config.n_parameters
         copies = 2 + (config.ema > 0.0) + 2 * config.optimizer.startswith("adam")
         self._expected_s = _EXPECTED_S + _EXPECTED_S_PER_BYTE * 4 * n_parameters * copies
@@ -87,14 +89,20 @@ class Checkpoints:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        if kind is None:
+        problem = None
+        try:
             self._writer.close()
-        else:  # the error that ended the training is reported
-            with suppress(JitnetError):
-                self._writer.close()
+        except JitnetError as found:
+            problem = found
+        if (problem is not None or kind is not None) and self._has_model:
+            with suppress(JitnetError):  # the error that ended the training is reported
+                self._trainer.model.save(self._run.model_path)
+        if problem is not None and kind is None:
+            raise problem
 
     def epoch(self, report: "EpochReport") -> None:
         """Note an epoch's line, and write a checkpoint where one is due."""
+        self._has_model = True
         self._writer.add_line(self._run.line(report))
         if self._when.epochs or self._when.never or self._is_due():
             self._write(spares=self._when.sparing or self._when.never)
