@@ -6,6 +6,7 @@ predict, with names of targets. `train_weights` and `test_weights`, where sample
 """
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from jitnet.datasets.raw import RawData
 from jitnet.errors import DataError
 from jitnet.files import create
 
-__all__ = ["read", "write"]
+__all__ = ["parts", "read", "write"]
 
 TYPES = {
     "BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "U32": "<u4", "I32": "<i4",
@@ -77,6 +78,13 @@ def write(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -
 
     The safetensors library writes metadata in a new order each time, and copies all arrays first.
     """
+    with create(path) as file:
+        for part in parts(arrays, metadata):
+            file.write(part)
+
+
+def parts(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> Iterator[bytes | memoryview]:
+    """Return what `write` writes: the header, and the bytes of each array."""
     codes = {np.dtype(code): name for name, code in TYPES.items()}
     # The format requires each array to be aligned for its type, which decreasing item sizes ensure.
     order = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))
@@ -93,7 +101,6 @@ def write(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -
     # A file name may hold bytes that are not UTF-8, which the format requires: each becomes a ?.
     text = json.dumps(header, ensure_ascii=False).encode("utf-8", "replace")
     text += b" " * (-len(text) % 8)
-    with create(path) as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for name in order:
-            file.write(np.ascontiguousarray(arrays[name]).data)
+    yield len(text).to_bytes(8, "little") + text
+    for name in order:
+        yield np.ascontiguousarray(arrays[name]).data

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -106,7 +106,8 @@ class Model:
         self.metadata = dict(metadata or {})
         self._learned: Scaling | None = None
         self._learned_preparation: Preparation | None = None
-        self._parameters = _first_parameters(config)
+        self._assigned = _first_parameters(config)
+        self._compute: Callable[[], Mapping[str, Floats]] | None = None
         self._learned_targets: Scaling | None = None
         self.set_parameters(weights, biases)
 
@@ -161,6 +162,7 @@ class Model:
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy or a pickle of it holds: not the memory that predictions are computed in."""
+        self._compute_parameters()
         return {name: value for name, value in self.__dict__.items() if name != "_predictor"}
 
     def __repr__(self) -> str:
@@ -218,6 +220,16 @@ class Model:
     def learn_targets(self, scaling: Scaling) -> None:
         """Take the scaling of targets that the rows to train on show."""
         self.target_scaling = self._learned_targets = scaling
+
+    def learn_again(self, *, new: bool, scaling: bool, targets: bool) -> None:
+        """Be as untrained as it was when a training began that goes on with it, and learn from the data what it did
+        then: the scaling of samples, and that of targets."""
+        if new:
+            self.metadata[UNTRAINED] = "yes"
+        if scaling:
+            self.learn_scaling(self.scaling, self.image_shape, self.preparation)
+        if targets:
+            self.learn_targets(self.target_scaling)
 
     def begin_training(self) -> None:
         """Note that a training has begun: from now on the scaling belongs to the parameters."""
@@ -298,8 +310,24 @@ class Model:
         for name, array in frozen.items():
             if not np.isfinite(array).all():
                 raise ModelError(f"{name} holds NaN, or infinite numbers as float32; expected finite ones")
-        self._parameters = frozen
+        self._assigned, self._compute = frozen, None
         self.__dict__.pop("_predictor", None)
+
+    def replace_parameters_when_read(self, compute: Callable[[], Mapping[str, Floats]]) -> None:
+        """Replace all parameters by those that `compute` returns, which is called when they are first read, or never
+        where they are replaced before. They must be what `replace_parameters` takes."""
+        self._compute = compute
+        self.__dict__.pop("_predictor", None)
+
+    def _compute_parameters(self) -> None:
+        compute = self._compute
+        if compute is not None:
+            self.replace_parameters(compute())
+
+    @property
+    def _parameters(self) -> dict[str, Floats]:
+        self._compute_parameters()
+        return self._assigned
 
     def check_features(self, dataset: Dataset) -> None:
         """ModelError where samples have more or fewer values than the network takes."""
@@ -446,19 +474,20 @@ class Model:
             raise OutputError(
                 f"{str(path)!r} is not the name of a file; name one, as in model.save('model.safetensors')"
             )
-        write(
-            Path(path),
-            StoredModel(
-                self.config,
-                self._parameters,
-                self.class_names,
-                self.image_shape,
-                self.scaling,
-                self.metadata,
-                self.target_names,
-                self.target_scaling,
-                self.preparation,
-            ),
+        write(Path(path), self.stored())
+
+    def stored(self, *, parameters: bool = True) -> StoredModel:
+        """What a file of it holds; without the parameters where these are not asked for."""
+        return StoredModel(
+            self.config,
+            self._parameters if parameters else {},
+            self.class_names,
+            self.image_shape,
+            self.scaling,
+            dict(self.metadata),
+            self.target_names,
+            self.target_scaling,
+            self.preparation,
         )
 
     @classmethod
@@ -468,7 +497,11 @@ class Model:
         A file saved by PyTorch from such an `nn.Sequential` loads too: relu, classes named by number, values 0 to 255.
         """
         check_arguments("Model.load(path)", path=(path, (str, Path)))
-        found = read(Path(path))
+        return cls.of_stored(read(Path(path)))
+
+    @classmethod
+    def of_stored(cls, found: StoredModel) -> Self:
+        """A model of what a file holds."""
         linear = [layer for layer in found.config.layers if layer.kind == "linear"]
         model = cls(
             found.config,

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from numbers import Integral
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -318,13 +318,13 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         limit = None if self.time_limit is None else check_number("time_limit", self.time_limit, 0.0, strictly=True)
 
         def is_over(report: object) -> bool:
-            return limit is not None and time.perf_counter() - begun > limit
+            return time.perf_counter() - begun > cast(float, limit)
 
         trainer.prepare()
         trainer.clocked = False
         losses: list[float] = []
         scores: list[float] = []
-        for report in trainer.epochs(is_over):
+        for report in trainer.epochs(None if limit is None else is_over):
             losses.append(report.train_loss)
             if report.val_loss is not None:
                 scores.append(-report.val_loss if report.val_accuracy is None else report.val_accuracy)
