@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, combinations, product
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pytest
@@ -84,13 +85,13 @@ class Folder:
         return {name: entry for name, entry in names.items() if entry is not None}
 
     def trees(self) -> Iterator[dict[str, bytes | None]]:
-        """Every content that a crash may leave; what is in a temporary file or folder no reader looks at."""
+        """Every content that a crash may leave; no reader looks into a temporary file or folder, or a lock."""
         for left_out in subsets(range(len(self.changes))):
             entries = self.entries([change for k, change in enumerate(self.changes) if k not in left_out])
             options: list[list[dict[str, bytes | None]]] = []
             for name, entry in entries.items():
                 if isinstance(entry, File):
-                    contents = [entry.content()[:40]] if name.endswith(".part") else entry.variants()
+                    contents = [entry.content()[:40]] if name.endswith((".part", ".lock")) else entry.variants()
                     options.append([{name: content} for content in contents])
                 else:
                     inside = [{}] if name.endswith(".part") else entry.trees()
@@ -105,22 +106,30 @@ def subsets(values: Any) -> Iterator[tuple[Any, ...]]:
 
 
 class Disk:
-    """The model of what is below `root`. crash_states: all that a crash at any time while `recording` may have left."""
+    """The model of what is below `root`. crash_states: all that a crash at any time while `recording` may have left,
+    each with the number that `promise` was called with last when it was possible."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self.top = _scanned(self.root)
         self.opened: dict[int, File | Folder] = {}
-        self.crash_states: dict[Tree, None] = {}
-        self.calls: list[str] = []
+        self.crash_states: dict[Tree, int] = {}
+        self.promised = 0
+        self._calling = Lock()  # a thread may write too
 
-    def states(self) -> list[Tree]:
-        """What a crash now may leave."""
-        return list({tuple(sorted(tree.items())): None for tree in self.top.trees()})
+    def promise(self, number: int) -> None:
+        """Note that from now on a crash must not lose what has this number."""
+        with self._calling:
+            self.promised = number
+            self._note_states()
+
+    def _note_states(self) -> None:
+        for tree in self.top.trees():
+            self.crash_states[tuple(sorted(tree.items()))] = self.promised
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        self.crash_states |= dict.fromkeys(self.states())
+        self._note_states()
         with pytest.MonkeyPatch.context() as patch:
             for name in CALLS:
                 patch.setattr(system, name, self._recorded(name, getattr(system, name)))
@@ -128,15 +137,21 @@ class Disk:
 
     def _recorded(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any) -> Any:
-            new = name == "open_file" and not os.path.exists(arguments[0])
-            result = real(*arguments)
-            self.calls.append(name)
-            getattr(self, f"_{name}", lambda *_: None)(result, new, *arguments)
-            if name in ("write", "truncate", "rename", "unlink", "mkdir", "rmdir", "sync") or new:
-                self.crash_states |= dict.fromkeys(self.states())
-            return result
+            if not self._is_below(arguments[0]):
+                return real(*arguments)
+            with self._calling:
+                new = name == "open_file" and not os.path.exists(arguments[0])
+                result = real(*arguments)
+                getattr(self, f"_{name}", lambda *_: None)(result, new, *arguments)
+                if name in ("write", "truncate", "rename", "unlink", "mkdir", "rmdir", "sync") or new:
+                    self._note_states()
+                return result
 
         return call
+
+    def _is_below(self, where: Any) -> bool:
+        """Whether a path, or an open file, is below the root."""
+        return where in self.opened if isinstance(where, int) else Path(where).absolute().is_relative_to(self.root)
 
     def _parent(self, path: Any) -> tuple[Folder, str]:
         *folders, name = Path(path).absolute().relative_to(self.root).parts
@@ -154,21 +169,19 @@ class Disk:
         return folder.entries()[name]
 
     def _open_file(self, descriptor: int, new: bool, path: Any, *_: Any) -> None:
-        if not Path(path).absolute().is_relative_to(self.root):
-            return
         if new:
             folder, name = self._parent(path)
             folder.changes.append({name: File()})
         self.opened[descriptor] = self._at(path)
 
     def _close(self, _: None, new: bool, descriptor: int) -> None:
-        self.opened.pop(descriptor, None)
+        del self.opened[descriptor]
 
     def _write(self, count: int, new: bool, descriptor: int, data: Any) -> None:
-        file = self.opened.get(descriptor)
-        if isinstance(file, File):
-            end = os.lseek(descriptor, 0, os.SEEK_CUR)
-            file.changes.append((end - count, bytes(memoryview(data).cast("B")[:count])))
+        file = self.opened[descriptor]
+        assert isinstance(file, File)
+        end = os.lseek(descriptor, 0, os.SEEK_CUR)
+        file.changes.append((end - count, bytes(memoryview(data).cast("B")[:count])))
 
     def _truncate(self, _: None, new: bool, descriptor: int, size: int) -> None:
         file = self.opened[descriptor]
@@ -176,10 +189,10 @@ class Disk:
         file.changes.append((size, None))
 
     def _sync(self, _: None, new: bool, descriptor: int) -> None:
-        entry = self.opened.get(descriptor)
+        entry = self.opened[descriptor]
         if isinstance(entry, File):
             entry.synced, entry.changes = entry.content(), []
-        elif entry is not None:
+        else:
             entry.synced, entry.changes = entry.entries(), []
 
     def _rename(self, _: None, new: bool, source: Any, target: Any) -> None:
@@ -242,5 +255,28 @@ def failing(k: int, failure: BaseException, *, after: bool = False, for_ever: bo
 
     with pytest.MonkeyPatch.context() as patch:
         for name in CALLS:
+            patch.setattr(system, name, counted(name, getattr(system, name)))
+        yield calls
+
+
+@contextmanager
+def filling(k: int) -> Iterator[list[str]]:
+    """Let the disk be full from the k-th call on that needs room on it; what is there can be read and removed. Yields
+    the list of these calls."""
+    calls: list[str] = []
+
+    def counted(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            if name == "open_file" and not arguments[1] & os.O_CREAT:
+                return real(*arguments)
+            calls.append(name)
+            if len(calls) >= k > 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return real(*arguments)
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("open_file", "write", "mkdir"):
             patch.setattr(system, name, counted(name, getattr(system, name)))
         yield calls

@@ -65,9 +65,11 @@ class Lock:
         _held.discard(self)
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            with suppress(OSError):  # a file that cannot be removed is no lock once it is closed
+            # A file that cannot be removed is no lock once it is closed, and one that fails to close is closed.
+            with suppress(OSError):
                 system.unlink(self.path)
-            system.close(descriptor)
+            with suppress(OSError):
+                system.close(descriptor)
 
     def close_in_child(self) -> None:
         """Close the file in a forked process, which would hold the lock after its parent's end."""
