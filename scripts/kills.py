@@ -2,10 +2,10 @@
 
     python scripts/kills.py --kills 100
 
-Each round trains on the embedded digits with other options, is killed again and again, and resumed each time, in turn on
-one thread and on all, until it ends by itself. Its weights, byte by byte, and its metrics, times apart, must be those of
-the same training that was never interrupted; and where a checkpoint is there, `jitnet eval` must work. The exit code is
-1 where one of them is not.
+Each round trains on the embedded digits with other options, is killed again and again, and goes on each time, in turn
+on one thread and on all, until it ends by itself. Its weights, byte by byte, its metrics, times apart, and its outcome
+must be those of the same training that was never interrupted; and where there is a checkpoint, there must be a whole
+model beside it. The exit code is 1 where one of these is not so.
 """
 
 import argparse
@@ -18,6 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import NamedTuple
+
+from jitnet.model import Model
 
 __all__ = ["OPTIONS", "Survived", "compare", "survive", "train"]
 
@@ -82,6 +84,7 @@ def survive(
     while True:
         place = _latest(run)
         if place:
+            Model.load(run)
             resumed += 1
             at.append(place)
             process = train("--resume", run, "--threads", 1 - resumed % 2, *options[:2], environment=environment)
