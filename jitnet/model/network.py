@@ -476,11 +476,20 @@ class Model:
             )
         write(Path(path), self.stored())
 
-    def stored(self, *, parameters: bool = True) -> StoredModel:
-        """What a file of it holds; without the parameters where these are not asked for."""
+    def stored(self) -> StoredModel:
+        """What a file of it holds."""
+        return self._described()._replace(parameters=self._parameters)
+
+    def stored_as_begun(self) -> StoredModel:
+        """The same without the parameters, of a network on which a training has begun."""
+        found = self._described()
+        found.metadata.pop(UNTRAINED, None)
+        return found
+
+    def _described(self) -> StoredModel:
         return StoredModel(
             self.config,
-            self._parameters if parameters else {},
+            {},
             self.class_names,
             self.image_shape,
             self.scaling,

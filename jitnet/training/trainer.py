@@ -267,7 +267,7 @@ class Trainer:
         return Checkpoint(
             self.state(),
             self.config,
-            self.model.stored(parameters=False),
+            self.model.stored_as_begun(),
             self._learns,
             data_record(self.dataset, self._given),
             self.loaded_with,
