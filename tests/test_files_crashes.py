@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,14 @@ import jitnet
 from jitnet import runs
 from jitnet.cli.common import write_output
 from jitnet.cli.table_rows import opened
-from jitnet.compiler import cache
+from jitnet.compiler import cache as code_cache
 from jitnet.compiler.numba_parts import files_of
 from jitnet.datasets import download as downloads
 from jitnet.datasets.sample_table import write_sample
 from jitnet.errors import JitnetError, OutputError
 from jitnet.files import append, read_lines, remove, write_whole
 from jitnet.pictures import write_pgm
+from jitnet.training import checkpoint_file
 
 pytestmark = pytest.mark.small
 
@@ -42,6 +44,14 @@ DATA = jitnet.from_arrays(
 
 def network(seed: int) -> jitnet.Model:
     return jitnet.Model.create(jitnet.ModelConfig(in_features=8, hidden=(3,), n_classes=2), DATA, seed=seed)
+
+
+@cache
+def checkpoint(epochs: int) -> Any:
+    config = jitnet.TrainConfig(epochs=epochs, batch_size=3, threads=1, optimizer="adam")
+    trainer = jitnet.Trainer(network(1), DATA, config)
+    trainer.run()
+    return trainer.checkpoint()
 
 
 @dataclass(frozen=True)
@@ -75,14 +85,14 @@ def predicted(folder: Path, text: str) -> None:
 
 def stored(folder: Path, code: bytes) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cache, "cache_folder", folder)
-        cache.write_all({"function": cache.ObjectCode("symbol", code)})
+        patch.setattr(code_cache, "cache_folder", folder)
+        code_cache.write_all({"function": code_cache.ObjectCode("symbol", code)})
 
 
 def stored_code(folder: Path) -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cache, "cache_folder", folder)
-        return cache.read_all()
+        patch.setattr(code_cache, "cache_folder", folder)
+        return code_cache.read_all()
 
 
 def numbas_files(folder: Path) -> Any:
@@ -164,6 +174,12 @@ KINDS = {
         lambda folder: network(1).save(folder / "model.safetensors"),
         lambda folder: network(2).save(folder / "model.safetensors"),
         named("model.safetensors", lambda path: [each.tobytes() for each in jitnet.Model.load(path).weights]),
+    ),
+    "checkpoint": Kind(
+        "checkpoint.safetensors",
+        lambda folder: checkpoint_file.write(folder / "checkpoint.safetensors", checkpoint(1)),
+        lambda folder: checkpoint_file.write(folder / "checkpoint.safetensors", checkpoint(2)),
+        named("checkpoint.safetensors", lambda path: checkpoint_file.as_bytes(checkpoint_file.read(path))),
     ),
     "config": Kind(
         "config.json",
