@@ -1,5 +1,7 @@
 """A run goes on from every state that a crash may leave its folder in, to the bits of one that was never stopped."""
 
+import errno
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -149,3 +151,19 @@ def test_a_disk_that_is_full_at_the_start_is_one_line(call, tmp_path, record_pro
         assert str(run) in "".join(done.err.split()), done.err
         assert not list(tmp_path.rglob("*.part")), k
         assert (run / runs.MODEL).exists() or not run.parent.exists(), f"{k}: {sorted(run.rglob('*'))}"
+
+
+def test_a_folder_that_cannot_be_locked_is_trained_in_with_a_notice(call, tmp_path, monkeypatch):
+    def flock(descriptor: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    done = call("train", "--data", "digits", "--epochs", 1, "--quiet", "--out", tmp_path / "run")
+    assert done.code == 0
+    assert "its file system cannot lock files (no locks available)" in " ".join(done.err.split())
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        runs.CHECKPOINTS,
+        runs.CONFIG,
+        runs.METRICS,
+        runs.MODEL,
+    ]

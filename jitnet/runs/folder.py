@@ -66,6 +66,11 @@ class Run:
                 remove(self.folder / name)
         _remove(self.made)
 
+    @property
+    def notice(self) -> str:
+        """A line for the user where the folder's file system cannot lock, so that other processes are not kept out."""
+        return self._lock.notice
+
     def write_config(self, config: dict[str, Any]) -> None:
         """Write config.json whole, and keep its content as `config`."""
         self.config = config
