@@ -5,8 +5,10 @@
     ├── DataError        exit 1   a data set that is missing, broken or does not fit
     │   └── DownloadError         a data set that no mirror delivered completely
     ├── ModelError       exit 1   a model file that is missing, broken or does not fit the data
+    ├── CheckpointError  exit 1   a checkpoint that is missing, broken or of another version
     ├── PictureError     exit 1   a picture that cannot be read or holds nothing to recognise
     ├── OutputError      exit 1   a file or folder that cannot be written
+    │   └── Busy                  a run folder that another process writes
     ├── DivergedError    exit 1   a loss that became NaN or infinite
     ├── MissingExtra     exit 1   an optional library that is not installed
     └── TargetMissed     exit 4   training ended below the requested accuracy
@@ -21,6 +23,8 @@ from collections.abc import Mapping
 from typing import Self
 
 __all__ = [
+    "Busy",
+    "CheckpointError",
     "DataError",
     "DivergedError",
     "DownloadError",
@@ -86,12 +90,20 @@ class ModelError(JitnetError):
     """A model file is missing, broken, or does not fit the data."""
 
 
+class CheckpointError(JitnetError):
+    """A checkpoint is missing, broken, of another version, or of another run."""
+
+
 class PictureError(JitnetError):
     """A picture cannot be read, or holds nothing to recognise."""
 
 
 class OutputError(JitnetError):
     """A file or folder cannot be written."""
+
+
+class Busy(OutputError):
+    """Another process writes there now; the message names its number."""
 
 
 class DivergedError(JitnetError):

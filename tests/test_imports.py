@@ -256,6 +256,7 @@ def test_import_alone_loads_nothing_else():
 def test_public_names():
     assert jitnet.__all__ == [
         "AugmentConfig",
+        "CheckpointError",
         "DataError",
         "Dataset",
         "DivergedError",

@@ -117,6 +117,22 @@ def test_one_rule_for_fitting_again(kind, more):
     assert step_by_step.n_iter_ == in_parts.n_iter_ == 20
 
 
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+@pytest.mark.parametrize(
+    "more", [{}, {"solver": "nesterov", "early_stopping": "best"}, {"ema": 0.9, "dropout": 0.2}], ids=str
+)
+def test_a_pickle_between_batches_changes_no_bit(kind, more):
+    through, pickled = kind(**SMALL | more), kind(**SMALL | more)
+    classes = {"classes": [0, 1, 2]} if kind is MLPClassifier else {}
+    batches = [np.arange(start, 150, 3) for start in (0, 1, 2)]
+    for rows in [*batches, *batches]:
+        through.partial_fit(X[rows], Y[rows], **classes)
+        pickled = pickle.loads(pickle.dumps(pickled.partial_fit(X[rows], Y[rows], **classes)))
+    assert same(through, pickled)
+    assert through.loss_curve_ == pickled.loss_curve_
+    assert same(through.fit(X, Y), clone(pickled).fit(X, Y))
+
+
 def test_partial_fit_learns_classes_that_later_batches_bring():
     model = MLPClassifier(**SMALL)
     model.partial_fit(X[:100], Y[:100], classes=[0, 1, 2])  # its rows decide the scaling

@@ -135,7 +135,7 @@ def _in_options(error: JitnetError) -> str:
         return str(error)
     from jitnet.cli.options import OPTION_NAMES
 
-    typed = ("test_data", "target", "task", "group", "time", "weight", "ignore")
+    typed = ("data", "test_data", "target", "task", "group", "time", "weight", "ignore", "recipe")
     return error.named({**OPTION_NAMES, **{name: "--" + name.replace("_", "-") for name in typed}})
 
 

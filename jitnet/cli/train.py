@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from jitnet.config import ModelConfig
     from jitnet.model import Model
     from jitnet.runs import Run
+    from jitnet.runs.resuming import Resumed
+    from jitnet.runs.run_settings import Settings
     from jitnet.training.history import EpochReport, History
     from jitnet.training.trainer import Trainer
 
@@ -101,6 +103,30 @@ def train(
             help="Folder of the run; must not hold a run yet. [default: a new folder runs/DATE-NAME]",
         ),
     ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            "--resume",
+            metavar="RUN",
+            show_default=False,
+            help="Go on with a run that was stopped or killed, in its folder, from its newest whole checkpoint. It "
+            "ends with the bits of a run that was never interrupted. Of the other options only --threads, "
+            "--checkpoint, --json and --quiet may be others than the run began with, and --epochs may be more where "
+            "--schedule is constant, step or exponential.",
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            "--checkpoint",
+            metavar="TEXT",
+            show_default=False,
+            help="When to write a checkpoint, from which --resume goes on: epoch, after each; a count of steps as "
+            "500steps, or a time as 30s, 5m or 1h, at the first pause after it, and there is one about every 30 ms; "
+            "auto, after each epoch, but where epochs are short only so often that it takes at most 1% of the time; "
+            "off. The newest two are kept. [default: auto]",
+        ),
+    ] = None,
     print_schedule: Annotated[
         bool,
         typer.Option(
@@ -124,20 +150,32 @@ def train(
 ) -> int:
     """Train a network, show how it learns, and save it.
 
-    Writes a run folder with model.safetensors, config.json and metrics.jsonl (one line an epoch). Ctrl-C stops within a
-    second and keeps the model so far. The first start compiles the loops; later ones load them.
+    Writes a run folder with model.safetensors, config.json, metrics.jsonl (one line an epoch) and checkpoints. Ctrl-C
+    stops within a second and keeps the model so far; --resume goes on. The first start compiles the loops; later ones
+    load them.
     """
     if explain and print_schedule:
         raise UsageError("--explain cannot be combined with --print-schedule; ask for one of them")
     columns = columns_named(target, group, time, weight, ignore)
     settings = settings_of(fields, recipe, data=data, test_data=test_data, columns=columns, task=task)
-    settings.check()
+    from jitnet.runs.checkpoints import parse_when
+
+    parse_when(checkpoint or "auto")
+    going_on = None
+    if resume is not None:
+        others = {"--out": out is not None, "--explain": explain, "--print-schedule": print_schedule}
+        going_on = _reopened(resume, settings, [name for name, typed in others.items() if typed], json)
+        if going_on is None:
+            return 0
+    else:
+        settings.check()
     from jitnet import render, runs
     from jitnet.runs.run_training import describe, train_run
 
     screen = render.consoles(json, quiet)
+    source = going_on or settings
     with render.downloads(screen) as progress:
-        reading = Background(lambda: settings.load(progress, task_advice()))
+        reading = Background(lambda: source.load(progress, task_advice()))
         from jitnet.compiler.cache import all_compiled
         from jitnet.engine.loop import compile_ahead, load_loop
         from jitnet.training import trainer as _  # noqa: F401  (imported while the data are read)
@@ -149,14 +187,21 @@ def train(
         render.notice(render.make_console(sys.stderr), notice)
     if not (explain or print_schedule):
         compile_ahead()
-    trainer = settings.trainer(dataset, any_threads=explain)
+    trainer = settings.trainer(dataset, any_threads=explain) if going_on is None else going_on.trainer(dataset)
     model, config = trainer.model, trainer.config
     if explain:
         return _explain(trainer, json)
     if print_schedule:
         return _print_schedule(trainer, json)
-    with runs.claim(out) if out is not None else runs.create(dataset.name) as run:
-        run.write_config(describe(trainer, settings))
+    opened = runs.claim(out) if out is not None else going_on.run if going_on is not None else None
+    with opened or runs.create(dataset.name) as run:
+        if run.notice:
+            render.notice(render.make_console(sys.stderr), run.notice)
+        if going_on is None:
+            run.write_config(describe(trainer, settings))
+        else:
+            going_on.begin(trainer)
+            render.resumed(screen.info, run.folder, *going_on.place(trainer))
         n_train, n_held_out = trainer.n_samples
         render.plan(
             screen.info,
@@ -176,7 +221,7 @@ def train(
         warning = ""
         with (
             _interrupts(trainer.request_stop),
-            render.TrainingView(screen, config.epochs, trainer.config.learning_rate) as view,
+            render.TrainingView(screen, config.epochs, config.learning_rate, trainer.history.epochs) as view,
         ):
 
             def show(report: "EpochReport") -> None:
@@ -185,13 +230,15 @@ def train(
                 if not warning and (warning := _warning(report, trainer)):
                     render.notice(render.make_console(sys.stderr), warning)
 
-            history = train_run(trainer, run, show, view.step)
+            history = train_run(trainer, run, show, view.step, checkpoint or "auto")
     if json:
         print_json(_document(run, history, model.config.task))
     else:
+        goes_on = history.stopped and checkpoint != "off"
+        going = [f"jitnet train --resume {quote(str(run.folder))}"] if goes_on else []
         view.summary(
             model=run.model_path,
-            suggestions=[f"jitnet eval {quote(str(run.folder))}", *_predicting(model, run.folder)],
+            suggestions=[*going, f"jitnet eval {quote(str(run.folder))}", *_predicting(model, run.folder)],
             outcome=history.outcome if len(history) < config.epochs else "",
             kept=history.kept,
             final_test=history.final_test,
@@ -207,6 +254,24 @@ def train(
             f"{100.0 * history.last_accuracy:.2f}%; train longer or aim lower"
         )
     return 0
+
+
+def _reopened(run: Path, typed: "Settings", others: list[str], json: bool) -> "Resumed | None":
+    """The run that goes on; None where it is finished, which is said. others: options that do not fit."""
+    from jitnet import render
+    from jitnet.runs.resuming import Finished, resume
+
+    if others:
+        raise UsageError(f"--resume cannot be combined with {others[0]}; leave one of them out")
+    found = resume(run, typed)
+    if isinstance(found, Finished):
+        if json:
+            print_json({"run": run, **found.run.config})
+        render.notice(render.make_console(sys.stderr), f"{run} is finished: {found.outcome}")
+        return None
+    for line in found.found.passed_over:
+        render.notice(render.make_console(sys.stderr), f"{line}: going on from {found.found.path}")
+    return found
 
 
 def _predicting(model: "Model", folder: Path) -> list[str]:

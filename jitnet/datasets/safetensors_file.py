@@ -7,6 +7,7 @@ columns have become, and the preparation that made it.
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ from jitnet.datasets.files import check_file, reading
 from jitnet.datasets.named import gather, pick
 from jitnet.datasets.raw import RawData
 from jitnet.errors import DataError
+from jitnet.files import create
 from jitnet.tables.preparation import Preparation
 
-__all__ = ["PREPARATION", "read", "write"]
+__all__ = ["PREPARATION", "parts", "read", "write"]
 
 PREPARATION = "preparation"
 """Under this name the metadata of a file has what made its samples of the columns of a table."""
@@ -92,6 +94,13 @@ def write(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -
 
     The safetensors library writes metadata in a new order each time, and copies all arrays first.
     """
+    with create(path) as file:
+        for part in parts(arrays, metadata):
+            file.write(part)
+
+
+def parts(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> Iterator[bytes | memoryview]:
+    """Return what `write` writes: the header, and the bytes of each array."""
     codes = {np.dtype(code): name for name, code in TYPES.items()}
     # The format requires each array to be aligned for its type, which decreasing item sizes ensure.
     order = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))
@@ -108,7 +117,6 @@ def write(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -
     # A file name may hold bytes that are not UTF-8, which the format requires: each becomes a ?.
     text = json.dumps(header, ensure_ascii=False).encode("utf-8", "replace")
     text += b" " * (-len(text) % 8)
-    with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for name in order:
-            file.write(np.ascontiguousarray(arrays[name]).data)
+    yield len(text).to_bytes(8, "little") + text
+    for name in order:
+        yield np.ascontiguousarray(arrays[name]).data

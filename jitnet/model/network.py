@@ -222,6 +222,16 @@ class Model:
         """Take the scaling of targets that the rows to train on show."""
         self.target_scaling = self._learned_targets = scaling
 
+    def learn_again(self, *, new: bool, scaling: bool, targets: bool) -> None:
+        """Be as untrained as it was when a training began that goes on with it, and learn from the data what it did
+        then: the scaling of samples, and that of targets."""
+        if new:
+            self.metadata[UNTRAINED] = "yes"
+        if scaling:
+            self.learn_scaling(self.scaling, self.image_shape, self.preparation)
+        if targets:
+            self.learn_targets(self.target_scaling)
+
     def begin_training(self) -> None:
         """Note that a training has begun: from now on the scaling belongs to the parameters."""
         self.metadata.pop(UNTRAINED, None)
@@ -472,19 +482,29 @@ class Model:
             raise OutputError(
                 f"{str(path)!r} is not the name of a file; name one, as in model.save('model.safetensors')"
             )
-        write(
-            Path(path),
-            StoredModel(
-                self.config,
-                self._parameters,
-                self.class_names,
-                self.image_shape,
-                self.scaling,
-                self.metadata,
-                self.target_names,
-                self.target_scaling,
-                self.preparation,
-            ),
+        write(Path(path), self.stored())
+
+    def stored(self) -> StoredModel:
+        """What a file of it holds."""
+        return self._described()._replace(parameters=self._parameters)
+
+    def stored_as_begun(self) -> StoredModel:
+        """The same without the parameters, of a network on which a training has begun."""
+        found = self._described()
+        found.metadata.pop(UNTRAINED, None)
+        return found
+
+    def _described(self) -> StoredModel:
+        return StoredModel(
+            self.config,
+            {},
+            self.class_names,
+            self.image_shape,
+            self.scaling,
+            dict(self.metadata),
+            self.target_names,
+            self.target_scaling,
+            self.preparation,
         )
 
     @classmethod
@@ -494,7 +514,11 @@ class Model:
         A file saved by PyTorch from such an `nn.Sequential` loads too: relu, classes named by number, values 0 to 255.
         """
         check_arguments("Model.load(path)", path=(path, (str, Path)))
-        found = read(Path(path))
+        return cls.of_stored(read(Path(path)))
+
+    @classmethod
+    def of_stored(cls, found: StoredModel) -> Self:
+        """A model of what a file holds."""
         linear = [layer for layer in found.config.layers if layer.kind == "linear"]
         model = cls(
             found.config,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jitnet.render.measurement import bench, changes, measuring
     from jitnet.render.profiling import step_profile
     from jitnet.render.program import program_table
-    from jitnet.render.progress import TrainingView, compiling, counting, downloads, not_kept, working
+    from jitnet.render.progress import TrainingView, compiling, counting, downloads, not_kept, resumed, working
     from jitnet.render.reports import description, listing, network, plan, prediction
     from jitnet.render.roofline import roofline_picture
     from jitnet.render.scaling import scaling_table
@@ -55,6 +55,7 @@ _HOME = {
     "plot": "charts",
     "prediction": "reports",
     "program_table": "program",
+    "resumed": "progress",
     "roofline_picture": "roofline",
     "scaling_table": "scaling",
     "sheet": "augmentation",
@@ -96,6 +97,7 @@ __all__ = [
     "plot",
     "prediction",
     "program_table",
+    "resumed",
     "roofline_picture",
     "scaling_table",
     "sheet",

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from jitnet.model.fit import Commonest
     from jitnet.training.history import EpochReport, StepReport
 
-__all__ = ["TrainingView", "compiling", "downloads", "not_kept", "working"]
+__all__ = ["TrainingView", "compiling", "downloads", "not_kept", "resumed", "working"]
 
 BAR = 8  # fewest columns of a bar
 DOWNLOAD = 70  # columns that a download's name, bar, size, speed and time take
@@ -233,6 +233,14 @@ def _duration(console: Console, seconds: float) -> str:
     return f"{number} {unit.symbol}"
 
 
+def resumed(console: Console, run: Path, epochs: int, done: int, n_steps: int) -> None:
+    """A line that says which run goes on, and where: so many epochs are done, and of the next one some of its steps."""
+    where = f"{epochs} epoch{'s' * (epochs != 1)}"
+    if done:
+        where = f"step {done:,} of {n_steps:,} in epoch {epochs + 1}"
+    facts(console, [("resumed", f"{run}, after {where}")])
+
+
 class TrainingView:
     """Shows a training: a live bar in each epoch, and a row for each epoch that stays.
 
@@ -244,15 +252,21 @@ class TrainingView:
     Nothing is drawn from another thread: `step` redraws the bar when it is called and some time has passed.
     """
 
-    def __init__(self, consoles: Consoles, n_epochs: int, peak_rate: float = 0.0) -> None:
-        """peak_rate: the schedule's highest learning rate; rates far below it are shown as 0."""
+    def __init__(
+        self, consoles: Consoles, n_epochs: int, peak_rate: float = 0.0, earlier: "Sequence[EpochReport]" = ()
+    ) -> None:
+        """peak_rate: the schedule's highest learning rate; rates far below it are shown as 0. earlier: the reports of
+        a training that goes on."""
         self._consoles = consoles
         self._n_epochs = n_epochs
         self._peak_rate = peak_rate
         self._unit = SECONDS
         self._live: Live | None = None
         self._drawn_s = time.perf_counter()
-        self._reports: list[EpochReport] = []
+        self._reports: list[EpochReport] = list(earlier)
+        self._has_heading = False
+        if earlier:
+            self._unit = _unit_of(consoles.info, earlier[0].seconds)
 
     def __enter__(self) -> "TrainingView":
         self._drawn_s = time.perf_counter()
@@ -316,7 +330,8 @@ class TrainingView:
         if not console.is_terminal:
             console.print(Text(self._plain_row(report)))
             return
-        if len(self._reports) == 1:
+        if not self._has_heading:
+            self._has_heading = True
             names = "".join(f"{name:>{width}}" for name, width, _ in self._cells(report))
             console.print(Text(names, style="bold", no_wrap=True, overflow="ellipsis"))
         line = Text(no_wrap=True, overflow="ellipsis")

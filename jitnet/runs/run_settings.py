@@ -101,7 +101,19 @@ class Settings:
         paths = (("data_path", self.data_path), ("test_data_path", self.test_data))
         model.metadata |= {name: str(path.resolve()) for name, path in paths if path}
         with self.naming_recipe(dataset.task):
-            return Trainer(model, dataset, config, any_threads=any_threads)
+            trainer = Trainer(model, dataset, config, any_threads=any_threads)
+        trainer.loaded_with = self._loaded_with(dataset)
+        return trainer
+
+    def _loaded_with(self, dataset: "Dataset") -> dict[str, Any]:
+        """The arguments with which `jitnet.load` returns these data again, from any folder."""
+        found: dict[str, Any] = {
+            "name_or_path": dataset.name if self.data_path is None else str(self.data_path.resolve()),
+            "test_data": self.test_data and str(self.test_data.expanduser().resolve()),
+            "task": task_for(self.resolve()[0], self.task),
+            **self.columns,
+        }
+        return {name: value for name, value in found.items() if value is not None}
 
     @contextmanager
     def naming_recipe(self, task: str) -> Iterator[None]:

@@ -1,9 +1,10 @@
-"""Training a run into its folder: the model and a line of metrics are written after each epoch."""
+"""Training a run into its folder: a line of metrics an epoch, and now and then a checkpoint and the model."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from jitnet.runs.checkpoints import Checkpoints, parse_when
 from jitnet.runs.folder import Run
 from jitnet.runs.run_settings import Settings
 from jitnet.version import __version__
@@ -20,22 +21,27 @@ def train_run(
     run: Run,
     on_epoch: "Callable[[EpochReport], object] | None" = None,
     on_steps: "Callable[[StepReport], object] | None" = None,
+    checkpoint: str = "auto",
 ) -> "History":
     """Train, write the run's folder, whose config.json is written, and return the history. on_epoch, on_steps: as
-    `Trainer.run` calls them; a report is in the folder by then.
+    `Trainer.run` calls them; a report is in the folder soon after. checkpoint: when one is written, as `parse_when`
+    takes it.
 
     Raises as `Trainer.epochs` does, and OutputError."""
-    model = trainer.model
+    when = parse_when(checkpoint)
+    with Checkpoints(trainer, run, when) as checkpoints:
 
-    def write(report: "EpochReport") -> object:
-        model.save(run.model_path)
-        run.append(report)
-        return on_epoch(report) if on_epoch is not None else None
+        def after_epoch(report: "EpochReport") -> object:
+            checkpoints.epoch(report)
+            return on_epoch(report) if on_epoch is not None else None
 
-    history = trainer.run(write, on_steps)
-    if history.stopped or history.kept is not None:
-        model.save(run.model_path)
-    run.write_config(run.config | threads_of(trainer))
+        def between(report: "StepReport") -> object:
+            checkpoints.steps()
+            return on_steps(report) if on_steps is not None else None
+
+        history = trainer.run(after_epoch, between)
+        checkpoints.end()
+    run.write_config(run.config | threads_of(trainer) | {"outcome": history.outcome, "stopped": history.stopped})
     return history
 
 
