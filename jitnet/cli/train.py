@@ -87,10 +87,22 @@ def train(
         str | None,
         typer.Option(
             "--recipe",
-            metavar="NAME",
+            metavar="NAME-OR-FILE",
             autocompletion=recipe_completion,
-            help="Start from a named set of options; those that are typed as well override it. "
-            "seed and seed-readme repeat the Rust original as its code and as its README has it.",
+            help="Start from a named set of options, or from one in a TOML file of yours; those that are typed as well "
+            "override it. seed and seed-readme repeat the Rust original as its code and as its README has it.",
+            rich_help_panel="Training",
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE-OR-RUN",
+            show_default=False,
+            help="Read options from a TOML file, by their names without dashes in front, as in lr = 0.1; paths in it "
+            "are relative to it. Or repeat a run: name its folder, or its config.json. Options that are typed as well "
+            "override it, --recipe too.",
             rich_help_panel="Training",
         ),
     ] = None,
@@ -135,6 +147,14 @@ def train(
             rich_help_panel="Schedule",
         ),
     ] = False,
+    print_config: Annotated[
+        bool,
+        typer.Option(
+            "--print-config",
+            help="Print every setting of the run as a TOML file for --config, what differs from the defaults first. "
+            "Trains nothing.",
+        ),
+    ] = False,
     explain: Annotated[
         bool,
         typer.Option(
@@ -154,8 +174,9 @@ def train(
     stops within a second and keeps the model so far; --resume goes on. The first start compiles the loops; later ones
     load them.
     """
-    if explain and print_schedule:
-        raise UsageError("--explain cannot be combined with --print-schedule; ask for one of them")
+    shows = {"--explain": explain, "--print-schedule": print_schedule, "--print-config": print_config}
+    if len(asked := [option for option, wanted in shows.items() if wanted]) > 1:
+        raise UsageError(f"{asked[0]} cannot be combined with {asked[1]}; ask for one of them")
     columns = columns_named(target, group, time, weight, ignore)
     settings = settings_of(fields, recipe, data=data, test_data=test_data, columns=columns, task=task)
     from jitnet.runs.checkpoints import parse_when
@@ -163,13 +184,21 @@ def train(
     parse_when(checkpoint or "auto")
     going_on = None
     if resume is not None:
-        others = {"--out": out is not None, "--explain": explain, "--print-schedule": print_schedule}
+        others = {"--out": out is not None, "--explain": explain, "--print-schedule": print_schedule,
+                  "--print-config": print_config, "--config": config is not None}
         going_on = _reopened(resume, settings, [name for name, typed in others.items() if typed], json)
         if going_on is None:
             return 0
-    else:
+    read = None
+    if config is not None:
+        from jitnet.runs.run_config import read_settings
+
+        read = read_settings(config)
+        settings = settings.over(read)
+    if going_on is None:
         settings.check()
     from jitnet import render, runs
+    from jitnet.runs.run_config import what_differs
     from jitnet.runs.run_training import describe, train_run
 
     screen = render.consoles(json, quiet)
@@ -180,17 +209,22 @@ def train(
         from jitnet.engine.loop import compile_ahead, load_loop
         from jitnet.training import trainer as _  # noqa: F401  (imported while the data are read)
 
-        if all_compiled() and not (explain or print_schedule):  # else it compiles, further down and with a notice
+        if all_compiled() and not asked:  # else it compiles, further down and with a notice
             load_loop()
         dataset = reading.result()
     for notice in (*([dataset.notice] if dataset.notice else []), *dataset.decisions):
         render.notice(render.make_console(sys.stderr), notice)
-    if not (explain or print_schedule):
+    if not asked:
         compile_ahead()
-    trainer = settings.trainer(dataset, any_threads=explain) if going_on is None else going_on.trainer(dataset)
-    model, config = trainer.model, trainer.config
+    showing = explain or print_config
+    trainer = settings.trainer(dataset, any_threads=showing) if going_on is None else going_on.trainer(dataset)
+    model, epochs = trainer.model, trainer.config.epochs
+    for differs in what_differs(read, trainer) if read is not None else ():
+        render.notice(render.make_console(sys.stderr), f"{config}: {differs}")
     if explain:
         return _explain(trainer, json)
+    if print_config:
+        return _print_config(trainer, settings, json)
     if print_schedule:
         return _print_schedule(trainer, json)
     opened = runs.claim(out) if out is not None else going_on.run if going_on is not None else None
@@ -221,7 +255,7 @@ def train(
         warning = ""
         with (
             _interrupts(trainer.request_stop),
-            render.TrainingView(screen, config.epochs, config.learning_rate, trainer.history.epochs) as view,
+            render.TrainingView(screen, epochs, trainer.config.learning_rate, trainer.history.epochs) as view,
         ):
 
             def show(report: "EpochReport") -> None:
@@ -239,7 +273,7 @@ def train(
         view.summary(
             model=run.model_path,
             suggestions=[*going, f"jitnet eval {quote(str(run.folder))}", *_predicting(model, run.folder)],
-            outcome=history.outcome if len(history) < config.epochs else "",
+            outcome=history.outcome if len(history) < epochs else "",
             kept=history.kept,
             final_test=history.final_test,
             commonest=history.commonest,
@@ -250,7 +284,7 @@ def train(
         return 130
     if not history.reached:
         raise TargetMissed(
-            f"--target-acc is {config.target_accuracy:g}; the {len(history)} epochs ended at "
+            f"--target-acc is {trainer.config.target_accuracy:g}; the {len(history)} epochs ended at "
             f"{100.0 * history.last_accuracy:.2f}%; train longer or aim lower"
         )
     return 0
@@ -296,6 +330,18 @@ def _explain(trainer: "Trainer", json: bool) -> int:
         print_json(found)
     else:
         render.program_table(render.consoles().out, found)
+    return 0
+
+
+def _print_config(trainer: "Trainer", settings: "Settings", json: bool) -> int:
+    """Every setting of the run, as a file for --config."""
+    from jitnet.runs.run_config import as_toml, complete
+    from jitnet.runs.run_training import describe
+
+    if json:
+        print_json(describe(trainer, settings))
+    else:
+        print(as_toml(complete(settings, trainer)), end="")
     return 0
 
 

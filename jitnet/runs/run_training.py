@@ -4,8 +4,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from jitnet.config.settings_file import FORMAT
 from jitnet.runs.checkpoints import Checkpoints, parse_when
 from jitnet.runs.folder import Run
+from jitnet.runs.run_config import complete, versions
 from jitnet.runs.run_settings import Settings
 from jitnet.version import __version__
 
@@ -46,15 +48,21 @@ def train_run(
 
 
 def describe(trainer: "Trainer", settings: Settings) -> dict[str, Any]:
-    """The content of config.json: enough to repeat the run."""
+    """The content of config.json: enough to repeat the run, which `read_settings` reads."""
     dataset, model = trainer.dataset, trainer.model
+    whole = complete(settings, trainer)
     return {
+        "format": FORMAT,
         "jitnet": __version__,
+        "versions": versions(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "recipe": settings.recipe,
+        "recipe": settings.recipe_name,
         "data": {
             "name": dataset.name,
             "source": dataset.source,
+            "path": whole.data_path,
+            "test_path": whole.test_data,
+            "task": whole.task,
             "checksum": dataset.checksum,
             "n_train": len(dataset.train),
             "n_test": 0 if dataset.test is None else len(dataset.test),
