@@ -184,8 +184,13 @@ def train(
     parse_when(checkpoint or "auto")
     going_on = None
     if resume is not None:
-        others = {"--out": out is not None, "--explain": explain, "--print-schedule": print_schedule,
-                  "--print-config": print_config, "--config": config is not None}
+        others = {
+            "--out": out is not None,
+            "--explain": explain,
+            "--print-schedule": print_schedule,
+            "--print-config": print_config,
+            "--config": config is not None,
+        }
         going_on = _reopened(resume, settings, [name for name, typed in others.items() if typed], json)
         if going_on is None:
             return 0
