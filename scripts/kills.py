@@ -27,7 +27,7 @@ OPTIONS = [
     ["--optimizer", "adam", "--val-split", "0.2", "--patience", "400", "--dropout", "0.2"],
     ["--shift", "1", "--rotation", "10", "--ema", "0.99"],
     ["--optimizer", "lion", "--schedule", "coslog4", "--input-scale", "--norm", "layer", "--hidden", "32,32"],
-    ["--optimizer", "nesterov", "--schedule", "constant", "--input-dropout", "0.1", "--drop-last"],
+    ["--optimizer", "nesterov", "--schedule", "constant", "--input-dropout", "0.1", "--clip-norm", "1"],
     ["--recipe", "tabular", "--hidden", "32,32"],
 ]
 """What is trained, a list a round."""
@@ -146,6 +146,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=100, help="kills in all [default: 100]")
     parser.add_argument("--each", type=int, default=10, help="kills of a training, before it may end [default: 10]")
     parser.add_argument("--epochs", type=int, default=400, help="epochs of a training [default: 400]")
+    parser.add_argument("--pause", type=float, default=0.5, help="longest time to the next kill, in s [default: 0.5]")
     parser.add_argument("--seed", type=int, default=0, help="of the moments [default: 0]")
     asked = parser.parse_args()
     environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}
@@ -156,14 +157,12 @@ def main() -> int:
             options = ["--checkpoint", WHEN[rounds % len(WHEN)], "--data", "digits", *chosen]
             options += ["--epochs", str(asked.epochs)]
             whole, run = Path(folder) / f"whole-{rounds}", Path(folder) / f"run-{rounds}"
-            begin = time.perf_counter()
             _ended(train("--out", whole, *options, environment=environment))
-            took_s = time.perf_counter() - begin
             found = survive(
                 run,
                 options,
                 min(asked.each, asked.kills - kills),
-                (0.0, max(0.3, took_s / 4)),
+                (0.0, asked.pause),
                 seed=asked.seed + rounds,
                 environment=environment,
             )

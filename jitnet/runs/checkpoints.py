@@ -10,14 +10,13 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Condition, Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from jitnet.errors import JitnetError, UsageError
 from jitnet.files import make_folder, remove
 from jitnet.runs.folder import CHECKPOINTS, Run, cannot_write
 
 if TYPE_CHECKING:
-    from jitnet.model.file import StoredModel
     from jitnet.training.checkpoint_file import Checkpoint
     from jitnet.training.history import EpochReport
     from jitnet.training.trainer import Trainer
@@ -75,7 +74,7 @@ class Checkpoints:
 
     def __init__(self, trainer: "Trainer", run: Run, when: When) -> None:
         self._trainer, self._run, self._when = trainer, run, when
-        self._writer = _Writer(run, keeps_states=not when.never)
+        self._writer = _Writer(run)
         self._last_s = time.perf_counter()
         self._copied_s = 0.0
         self._steps = 0
@@ -94,7 +93,7 @@ class Checkpoints:
             self._writer.close()
         except JitnetError as found:
             problem = found
-        if (problem is not None or kind is not None) and self._has_model:
+        if (problem or kind) is not None and self._has_model:
             with suppress(JitnetError):  # the error that ended the training is reported
                 self._trainer.model.save(self._run.model_path)
         if problem is not None and kind is None:
@@ -114,10 +113,12 @@ class Checkpoints:
             self._write()
 
     def end(self) -> None:
-        """Write the last checkpoint, where none was written here, and the model as it ends."""
+        """Write the last checkpoint, where none was written here, and the model as it ends: both at once, as each waits
+        for the disk."""
         self._writer.wait()
-        state = None if self._when.never or self._trainer.steps_done == self._steps else self._trainer.checkpoint()
-        self._writer.put(state, self._trainer.model.stored())
+        if not self._when.never and self._trainer.steps_done != self._steps:
+            self._writer.put(Job(self._trainer.checkpoint(), has_model=False))
+        self._trainer.model.save(self._run.model_path)
 
     def _is_due(self) -> bool:
         if self._when.steps:
@@ -134,22 +135,26 @@ class Checkpoints:
                 return
         self._writer.wait()
         begin_s = time.perf_counter()
-        self._writer.put(self._trainer.checkpoint())
+        self._writer.put(Job(self._trainer.checkpoint(), has_state=not self._when.never))
         self._last_s = time.perf_counter()
         self._copied_s = self._last_s - begin_s
         self._steps = self._trainer.steps_done
 
 
-Job = tuple["Checkpoint | None", "StoredModel | None"]
-"""A checkpoint to write, and a model in place of its own."""
+class Job(NamedTuple):
+    """A state to write: as a checkpoint, as a model, or both."""
+
+    state: "Checkpoint"
+    has_state: bool = True
+    has_model: bool = True
 
 
 class _Writer:
     """A thread that writes to a run folder. last_s: seconds that it worked for the last checkpoint, without those that
     it waited for the disk."""
 
-    def __init__(self, run: Run, *, keeps_states: bool) -> None:
-        self._run, self._keeps_states = run, keeps_states
+    def __init__(self, run: Run) -> None:
+        self._run = run
         self._changed = Condition()
         self._lines: list[bytes] = []
         self._job: Job | None = None
@@ -171,8 +176,7 @@ class _Writer:
     def check(self) -> None:
         """Raise the error that the thread ended with, if it did."""
         if self._error is not None:
-            error, self._error = self._error, None
-            raise error
+            raise self._error
 
     def add_line(self, line: bytes) -> None:
         """Have a line of metrics written soon."""
@@ -181,11 +185,11 @@ class _Writer:
             self._lines.append(line)
             self._changed.notify_all()
 
-    def put(self, state: "Checkpoint | None", model: "StoredModel | None" = None) -> None:
-        """Have a checkpoint written and the model that belongs to it, or another one. `wait` comes first."""
+    def put(self, job: Job) -> None:
+        """Have a state written. `wait` comes first."""
         self.check()
         with self._changed:
-            self._job = state, model
+            self._job = job
             self._changed.notify_all()
 
     def wait(self) -> None:
@@ -210,7 +214,7 @@ class _Writer:
             self._error = error
         finally:
             with self._changed:
-                self._works = False
+                self._job, self._works = None, False
                 self._changed.notify_all()
 
     def _next(self) -> tuple[list[bytes], Job | None] | None:
@@ -237,18 +241,18 @@ class _Writer:
             self._run.append_lines(b"".join(lines))
             self._next_lines_s = time.perf_counter() + (time.thread_time() - begin_s) / _OF_LINES
         if job is not None:
-            self._write(*job)
+            self._write(job)
             self.last_s = time.thread_time() - begin_s
         return True
 
-    def _write(self, state: "Checkpoint | None", model: "StoredModel | None") -> None:
+    def _write(self, job: Job) -> None:
         from jitnet.model.file import write as write_model
         from jitnet.training.checkpoint_file import name_of, paths, write
 
-        stored = model if model is not None else None if state is None else state.network
-        if stored is not None:
-            write_model(self._run.model_path, stored)
-        if state is None or not self._keeps_states:
+        state = job.state
+        if job.has_model:
+            write_model(self._run.model_path, state.network)
+        if not job.has_state:
             return
         folder = self._run.folder / CHECKPOINTS
         try:
