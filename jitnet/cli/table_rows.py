@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jitnet.render import Consoles
     from jitnet.tables.table import Column, Table
 
-__all__ = ["predict_rows"]
+__all__ = ["opened", "predict_rows"]
 
 ROWS_AT_ONCE = 32_768
 ENDINGS = {".csv": ",", ".tsv": "\t"}
@@ -68,7 +68,7 @@ def predict_rows(network: "Model", source: str, out: Path | None, screen: "Conso
             print_json({"source": rows.source, "predictions": document, "notices": rows.notices})
             return
         separator = "," if out is None else ENDINGS[out.suffix.lower()]
-        with _opened(out) as file:
+        with opened(out) as file:
             file.write(_line(heads, separator))
             for chunk in chain([first], chunks):
                 _write(file, chunk, separator)
@@ -194,7 +194,7 @@ def _as_written(column: "Column", rows: "npt.NDArray[np.int64]") -> list[Any]:
 
 
 @contextmanager
-def _opened(out: Path | None) -> Iterator[TextIO]:
+def opened(out: Path | None) -> Iterator[TextIO]:
     """The file to write to, replaced whole at the end, or standard output."""
     if out is None:
         yield sys.stdout

@@ -195,6 +195,8 @@ def train(
         return _print_schedule(trainer, json)
     opened = runs.claim(out) if out is not None else going_on.run if going_on is not None else None
     with opened or runs.create(dataset.name) as run:
+        if run.notice:
+            render.notice(render.make_console(sys.stderr), run.notice)
         if going_on is None:
             run.write_config(describe(trainer, settings))
         else:

@@ -65,8 +65,16 @@ class Lock:
         _held.discard(self)
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            with suppress(OSError):  # a file that cannot be removed is no lock once it is closed
+            # A file that cannot be removed is no lock once it is closed, and one that fails to close is closed.
+            with suppress(OSError):
                 system.unlink(self.path)
+            with suppress(OSError):
+                system.close(descriptor)
+
+    def close_in_child(self) -> None:
+        """Close the file in a forked process, which would hold the lock after its parent's end."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
             system.close(descriptor)
 
     def _write_process(self, descriptor: int) -> None:
@@ -128,14 +136,11 @@ def _process_in(path: Path) -> int:
 _held: WeakSet[Lock] = WeakSet()
 
 
-def _close_in_child() -> None:
-    """A forked process has the parent's open files, and would hold the lock after the parent's end."""
+def _close_all_in_child() -> None:
     for lock in list(_held):
-        descriptor, lock._descriptor = lock._descriptor, None
-        if descriptor is not None:
-            os.close(descriptor)
+        lock.close_in_child()
     _held.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_close_in_child)
+    os.register_at_fork(after_in_child=_close_all_in_child)

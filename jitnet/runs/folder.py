@@ -19,7 +19,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from jitnet.errors import Busy, OutputError, UsageError
+from jitnet.errors import OutputError, UsageError
 from jitnet.files import Lock, append, check_writable, make_folder, remove, write_whole
 from jitnet.model import FILE_NAME
 from jitnet.runs.documents import as_json, record
@@ -52,9 +52,8 @@ class Run:
     def __enter__(self) -> "Run":
         try:
             self._lock.__enter__()
-        except Busy:
-            raise
         except OSError as error:
+            _remove(self.made)
             raise cannot_write(self.folder / LOCK, error) from None
         return self
 
@@ -65,8 +64,12 @@ class Run:
         with suppress(OSError):  # what cannot be removed is left: the error that ended the training is reported
             for name in (CONFIG, METRICS, CHECKPOINTS):
                 remove(self.folder / name)
-            for folder in self.made:
-                remove(folder)
+        _remove(self.made)
+
+    @property
+    def notice(self) -> str:
+        """A line for the user where the folder's file system cannot lock, so that other processes are not kept out."""
+        return self._lock.notice
 
     def write_config(self, config: dict[str, Any]) -> None:
         """Write config.json whole, and keep its content as `config`."""
@@ -119,13 +122,17 @@ def create(name: str, base: Path = Path("runs")) -> Run:
 def claim(folder: Path) -> Run:
     """Take the folder that the user named: made where it is missing, refused where it holds a run already."""
     try:
-        made = make_folder(folder)
         present = [name for name in (CONFIG, METRICS, MODEL) if (folder / name).exists()]
         if present:
             raise OutputError(
                 f"{folder} holds a run already ({', '.join(present)}): name another folder, or move that one away"
             )
-        check_writable(folder / CONFIG)
+        made = make_folder(folder)
+        try:
+            check_writable(folder / CONFIG)
+        except BaseException:
+            _remove(made)
+            raise
     except OSError as error:
         raise cannot_write(folder, error, "the run folder") from None
     return Run(folder, made)
@@ -146,6 +153,13 @@ def reopen(folder: Path) -> Run:
     if not isinstance(config, dict):
         raise UsageError(f"{path}: is no JSON object; expected the one that the run wrote")
     return Run(folder, config=config)
+
+
+def _remove(folders: Sequence[Path]) -> None:
+    """Remove folders that were made, as far as nothing is in them."""
+    with suppress(OSError):
+        for folder in folders:
+            remove(folder)
 
 
 def cannot_write(path: Path, error: OSError, what: str = "") -> OutputError:
