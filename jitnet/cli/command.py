@@ -14,7 +14,7 @@ from typer.core import TyperCommand
 
 from jitnet.config import recipe_names
 from jitnet.config.nearest import nearest
-from jitnet.errors import UsageError
+from jitnet.errors import JitnetError, UsageError
 
 __all__ = ["Command", "expect_data", "expect_model", "kind_of", "meant_by"]
 
@@ -116,13 +116,27 @@ def meant_by(word: str, flags: Sequence[str]) -> str:
 
 
 def expect_model(path: Path) -> Path:
-    """The path, as typed for a model; UsageError where it names a picture or data: the arguments are swapped."""
+    """The path of a model or run that is named as `find_run` takes it; UsageError where the word is a picture or data:
+    the arguments are swapped."""
+    from jitnet.runs.listing import find_run
+
+    if str(path) in DATA_NAMES and not path.exists():  # rather than a run that was named after its data
+        _check_not_swapped(path)
+    try:
+        found = find_run(str(path))
+    except JitnetError:
+        _check_not_swapped(path)
+        raise
+    _check_not_swapped(found)
+    return found
+
+
+def _check_not_swapped(path: Path) -> None:
     kind = kind_of(str(path))
     if kind == "picture":
         raise UsageError(f"{path} is a picture; the model comes first: jitnet predict MODEL {path}")
     if kind == "data":
         raise UsageError(f"{path} is data; the model comes first: jitnet eval MODEL --data {path}")
-    return path
 
 
 def expect_data(word: str | None) -> str | None:

@@ -20,6 +20,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 EXAMPLES = """\b
 Examples:
   jitnet eval runs/2026-03-14-mnist
+  jitnet eval @latest
   jitnet eval model.safetensors --data mnist --json
 """
 

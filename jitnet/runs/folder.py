@@ -17,14 +17,10 @@ from typing import Any
 
 from jitnet.errors import OutputError
 from jitnet.files import writing
-from jitnet.model import FILE_NAME
+from jitnet.files.names import CONFIG, METRICS, MODEL
 from jitnet.runs.documents import as_json, record
 
 __all__ = ["CONFIG", "METRICS", "MODEL", "Run", "claim", "create"]
-
-CONFIG = "config.json"
-METRICS = "metrics.jsonl"
-MODEL = FILE_NAME
 
 
 class Run:

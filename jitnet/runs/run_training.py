@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from jitnet.runs.folder import Run
+from jitnet.runs.listing import score_record
 from jitnet.runs.run_settings import Settings
 from jitnet.version import __version__
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from jitnet.training.history import EpochReport, History, StepReport
     from jitnet.training.trainer import Trainer
 
-__all__ = ["describe", "threads_of", "train_run"]
+__all__ = ["describe", "result_of", "threads_of", "train_run"]
 
 
 def train_run(
@@ -35,7 +36,7 @@ def train_run(
     history = trainer.run(write, on_steps)
     if history.stopped or history.kept is not None:
         model.save(run.model_path)
-    run.write_config(run.config | threads_of(trainer))
+    run.write_config(run.config | threads_of(trainer) | {"result": result_of(history, trainer, run)})
     return history
 
 
@@ -64,3 +65,15 @@ def describe(trainer: "Trainer", settings: Settings) -> dict[str, Any]:
 def threads_of(trainer: "Trainer") -> dict[str, Any]:
     """How many threads steps run on, and why: at first an estimate, at the end what was chosen by trying."""
     return {"threads": trainer.threads, "threads_reason": trainer.threads_reason}
+
+
+def result_of(history: "History", trainer: "Trainer", run: Run) -> dict[str, Any]:
+    """How a run ended, and its best score. Without it in config.json a run is still going on, or was killed."""
+    config = trainer.config
+    return {
+        "outcome": history.outcome,
+        "stopped": history.stopped,
+        "kept": history.kept,
+        "final_test": history.final_test,
+        "score": score_record(run.folder, config.batch_size, config.drop_last) if len(history) else None,
+    }

@@ -1,0 +1,136 @@
+"""Past runs on the screen: a list of them, and several beside each other."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.style import Style
+from rich.text import Text
+
+from jitnet.render.console import BAD, FAINT, GOOD, WARN, facts, notice, say
+from jitnet.render.curves import LETTERS, PART_NAMES, has_trained, run_curves, watched_part
+from jitnet.render.tables import Cell, table, time_in_words
+
+if TYPE_CHECKING:
+    from jitnet.runs.listing import RunRecord
+    from jitnet.runs.run_comparison import Comparison
+
+__all__ = ["comparison", "run_list", "score_in_words", "setting_in_words", "short_name"]
+
+STATES = {"finished": Style.null(), "stopped": WARN, "unfinished": WARN, "running": GOOD, "broken": BAD}
+
+HAVE_COLUMNS = {"data.name", "data.checksum", "train.epochs"}
+"""Settings that a list shows, or that are no words."""
+
+MOST_SETTINGS = 12
+"""Settings of a list in which runs differ, where nothing limits its width."""
+
+
+def run_list(console: Console, records: Sequence["RunRecord"], differing: Sequence[str], n_hidden: int = 0) -> None:
+    """A row for each run: name, date, data, best score, epochs, time, state, and the settings in which the runs differ,
+    as many as there is room for. Below, what is wrong with those that are broken, and how to go on with others.
+
+    differing: names of settings, the most informative first. n_hidden: runs that are not listed.
+    """
+    measured = _measures(records)
+    best = f"best {next(iter(measured.values()))}" if len(measured) == 1 else "best"
+    names = [name for name in differing if name not in HAVE_COLUMNS][:MOST_SETTINGS]
+    heads = [short_name(name, names) for name in names]
+    columns = ["run", "date", "data", best, *(["of"] if len(measured) > 1 else []), "epochs", "time", "state", *heads]
+    rows: list[list[Cell]] = []
+    for one in records:
+        score = one.score
+        done = f"{score.epochs}" if score.epochs == one.n_epochs else f"{score.epochs}/{one.n_epochs or '?'}"
+        of = [measured.get((score.part, score.metric), "") if score.best is not None else ""]
+        rows.append(
+            [
+                Text(one.name, style="bold"),
+                f"{one.started.astimezone():%Y-%m-%d %H:%M}",
+                one.data or None,
+                score_in_words(score.metric, score.best),
+                *(of if len(measured) > 1 else []),
+                done if one.config else None,
+                time_in_words(score.seconds) if score.epochs else None,
+                Text(one.state, style=STATES[one.state]),
+                *(setting_in_words(one.settings.get(name)) for name in names),
+            ]
+        )
+    table(console, columns, rows, spare=[*reversed(heads), "of", "date", "time", "data", "epochs"])
+    for one in records:
+        if one.problem:
+            notice(console, f"{one.name}: {one.problem}")
+    unfinished = [one for one in records if one.state == "unfinished"]
+    if unfinished:
+        which = unfinished[0].path if len(unfinished) == 1 else "RUN"
+        say(console, f"An unfinished run goes on with: jitnet train --resume {which}", FAINT)
+    if n_hidden:
+        say(console, f"and {n_hidden:,} more: --limit 0 lists all", FAINT)
+
+
+def score_in_words(metric: str, value: float | None) -> str:
+    """An accuracy in percent, a loss as a number, a dash where there is none."""
+    if value is None:
+        return "-"
+    return f"{value:.2%}" if metric == "accuracy" else f"{value:.4f}"
+
+
+def setting_in_words(value: Any) -> str:
+    """A setting in a cell: lists separated by commas, "-" for nothing."""
+    if value is None or value == "" or value == []:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ",".join(map(setting_in_words, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def short_name(name: str, others: Sequence[str]) -> str:
+    """A setting's name without its table, where that leaves it apart from the others."""
+    short = name.partition(".")[2] or name
+    clashing = [one for one in others if one != name and (one.partition(".")[2] or one) == short]
+    return name if clashing else short
+
+
+def comparison(console: Console, found: "Comparison") -> None:
+    """The curves of runs in one picture with their letters, and a column for each: what differs, scores and times."""
+    letters = LETTERS[: len(found.runs)]
+    legend: list[tuple[str, str | Text]] = []
+    for letter, one in zip(letters, found.runs, strict=True):
+        watched = watched_part(one.reports)
+        parts = [f"{letter} {PART_NAMES[watched]}"] if watched else []
+        if has_trained(found.runs) or not watched:
+            parts.append(f"{letter.lower()} training")
+        legend.append((f"{', '.join(parts)} ", Text(str(one.record.path), style="bold")))
+    facts(console, legend)
+    console.print()
+    run_curves(console, [one.reports for one in found.runs])
+    console.print()
+    rows: list[list[Cell]] = [
+        [short_name(name, found.differing), *(setting_in_words(one.record.settings.get(name)) for one in found.runs)]
+        for name in found.differing
+        if name != "data.checksum"
+    ]
+    for (part, metric), label in _measures(one.record for one in found.runs).items():
+        of = [
+            one.record.score if (one.record.score.part, one.record.score.metric) == (part, metric) else None
+            for one in found.runs
+        ]
+        rows.append([f"best {label}", *(score_in_words(metric, score.best) if score else None for score in of)])
+        rows.append(["in epoch", *(f"{score.best_epoch} of {score.epochs}" if score else None for score in of)])
+    rows.append(["training time", *(time_in_words(one.record.score.seconds) for one in found.runs)])
+    speeds = [one.record.score.steps_per_second for one in found.runs]
+    rows.append(["steps a second", *(f"{speed:,.0f}" if speed == speed else None for speed in speeds)])
+    for part, name in PART_NAMES.items():
+        losses = [one.last_loss(part) for one in found.runs]
+        if any(loss is not None for loss in losses):
+            rows.append([f"last {name} loss", *(None if loss is None else f"{loss:.4f}" for loss in losses)])
+    table(console, ["", *letters], rows)
+
+
+def _measures(records: Iterable["RunRecord"]) -> dict[tuple[str, str], str]:
+    """Each part of the data and metric that best scores are of, and how it is called."""
+    from jitnet.runs.listing import PARTS
+
+    kinds = dict.fromkeys((one.score.part, one.score.metric) for one in records if one.score.best is not None)
+    return {(part, metric): f"{PARTS[part]} {metric}" for part, metric in kinds}
