@@ -36,26 +36,31 @@ def run_list(console: Console, records: Sequence["RunRecord"], differing: Sequen
     best = f"best {next(iter(measured.values()))}" if len(measured) == 1 else "best"
     names = [name for name in differing if name not in HAVE_COLUMNS][:MOST_SETTINGS]
     heads = [short_name(name, names) for name in names]
-    columns = ["run", "date", "data", best, *(["of"] if len(measured) > 1 else []), "epochs", "time", "state", *heads]
+    data = {one.data for one in records if one.config}
+    if len(data) == 1:
+        say(console, f"{len(records):,} run{'s' * (len(records) != 1)} on {data.pop() or 'unnamed data'}", "bold")
+        data.clear()
+    one_year = len({one.started.astimezone().year for one in records}) == 1
+    date = "%m-%d %H:%M" if one_year else "%Y-%m-%d"
+    columns = ["run", "date", *(["data"] if data else []), best, "epochs", "time", "state", *heads]
     rows: list[list[Cell]] = []
     for one in records:
         score = one.score
         done = f"{score.epochs}" if score.epochs == one.n_epochs else f"{score.epochs}/{one.n_epochs or '?'}"
-        of = [measured.get((score.part, score.metric), "") if score.best is not None else ""]
+        of = f" {score.part}" if len(measured) > 1 and score.best is not None else ""
         rows.append(
             [
                 Text(one.name, style="bold"),
-                f"{one.started.astimezone():%Y-%m-%d %H:%M}",
-                one.data or None,
-                score_in_words(score.metric, score.best),
-                *(of if len(measured) > 1 else []),
+                f"{one.started.astimezone():{date}}",
+                *([one.data or None] if data else []),
+                score_in_words(score.metric, score.best) + of,
                 done if one.config else None,
                 time_in_words(score.seconds) if score.epochs else None,
                 Text(one.state, style=STATES[one.state]),
                 *(setting_in_words(one.settings.get(name)) for name in names),
             ]
         )
-    table(console, columns, rows, spare=[*reversed(heads), "of", "date", "time", "data", "epochs"])
+    table(console, columns, rows, spare=[*reversed(heads[2:]), "date", *reversed(heads[:2]), "time", "data", "epochs"])
     for one in records:
         if one.problem:
             notice(console, f"{one.name}: {one.problem}")
