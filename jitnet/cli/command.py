@@ -14,7 +14,7 @@ from typer.core import TyperCommand
 
 from jitnet.config import recipe_names
 from jitnet.config.nearest import nearest
-from jitnet.errors import JitnetError, UsageError
+from jitnet.errors import ModelError, UsageError
 
 __all__ = ["Command", "expect_data", "expect_model", "kind_of", "meant_by"]
 
@@ -120,11 +120,9 @@ def expect_model(path: Path) -> Path:
     the arguments are swapped."""
     from jitnet.runs.listing import find_run
 
-    if str(path) in DATA_NAMES and not path.exists():  # rather than a run that was named after its data
-        _check_not_swapped(path)
     try:
         found = find_run(str(path))
-    except JitnetError:
+    except ModelError:  # no run is called so
         _check_not_swapped(path)
         raise
     _check_not_swapped(found)

@@ -4,7 +4,7 @@ import gc
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from shlex import quote
 from types import FrameType
@@ -118,6 +118,14 @@ def train(
             f"number up to {MAX_THREADS}, on a machine with fewer cores too.",
         ),
     ] = False,
+    tensorboard: Annotated[
+        bool,
+        typer.Option(
+            "--tensorboard",
+            help="Also write event files for TensorBoard into the run folder. Needs tensorboardX: pip install "
+            "'jitnet[tensorboard]'.",
+        ),
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
     **fields: Any,
@@ -125,7 +133,8 @@ def train(
     """Train a network, show how it learns, and save it.
 
     Writes a run folder with model.safetensors, config.json and metrics.jsonl (one line an epoch). Ctrl-C stops within a
-    second and keeps the model so far. The first start compiles the loops; later ones load them.
+    second and keeps the model so far. The first start compiles the loops; later ones load them. On a terminal a run of
+    several epochs ends with its curves.
     """
     if explain and print_schedule:
         raise UsageError("--explain cannot be combined with --print-schedule; ask for one of them")
@@ -133,7 +142,11 @@ def train(
     settings = settings_of(fields, recipe, data=data, test_data=test_data, columns=columns, task=task)
     settings.check()
     from jitnet import render, runs
+    from jitnet.runs.event_files import EventFile, check_installed
     from jitnet.runs.run_training import describe, train_run
+
+    if tensorboard:
+        check_installed()
 
     screen = render.consoles(json, quiet)
     with render.downloads(screen) as progress:
@@ -177,11 +190,14 @@ def train(
         with (
             _interrupts(trainer.request_stop),
             render.TrainingView(screen, config.epochs, trainer.config.learning_rate) as view,
+            EventFile(run.folder) if tensorboard else nullcontext() as events,
         ):
 
             def show(report: "EpochReport") -> None:
                 nonlocal warning
                 view.epoch(report)
+                if events is not None:
+                    events.append(report)
                 if not warning and (warning := _warning(report, trainer)):
                     render.notice(render.make_console(sys.stderr), warning)
 

@@ -70,8 +70,9 @@ def run_figure(
     mistakes = LIST if judged is not None and judged.images is None else MISTAKES
     heights = [CURVES, *([SCORES] if scores else []), *([mistakes] if has_mistakes else [])]
     below = LEGEND * len(runs) + 0.1 if len(runs) > 1 else 0.0
-    figure = Figure((WIDTH, HEADING + sum(heights) + below), dpi=DPI, layout="constrained")
+    figure = Figure((WIDTH, HEADING + sum(heights) + below), dpi=DPI)
     FigureCanvasAgg(figure)
+    figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.06)
     rows: Any = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).ravel()
     _heading(figure, runs)
     _curves(rows[0], runs)
@@ -208,7 +209,7 @@ def _confusion(axes: Axes, result: "Evaluation") -> None:
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     if len(names) <= MATRIX_NUMBERS:
-        size = 7.0 if counts.max() < 1000 and len(names) <= 10 else 5.0
+        size = 7.0 if counts.max() < 1000 and len(names) <= 10 else 6.0 if len(names) <= 10 else 5.0
         for (true, predicted), count in np.ndenumerate(counts):
             if count:
                 ink = "white" if shares[true, predicted] > 0.4 else INK
@@ -272,6 +273,7 @@ def _weights(axes: Axes, weights: npt.NDArray[np.float32]) -> None:
     axes.imshow(mosaic, cmap="gray", vmin=-1.0, vmax=1.0, interpolation="nearest")
     axes.set_title(f"first layer: weights of {count} unit{'s' * (count != 1)}", loc="left")
     axes.axis("off")
+    axes.set_anchor("N")  # beside others that are taller
 
 
 def _mistakes(row: SubFigure, judged: "Judged") -> None:

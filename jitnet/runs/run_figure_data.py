@@ -32,7 +32,7 @@ def judged(model: Model, data: EvaluatedData) -> Judged:
     split, shape = data.dataset.test_or_train, data.dataset.image_shape
     wrong = [one.index for one in (result.mistakes or result.deviations)]
     images = np.asarray(split.images[wrong]) if shape is not None and wrong else None
-    part = f"{data.name}: {PARTS[data.part]}, {len(split):,} row{'s' * (len(split) != 1)}"
+    part = f"{data.dataset.name}: {PARTS[data.part]}, {len(split):,} row{'s' * (len(split) != 1)}"
     return Judged(result, _names(split, wrong), images, shape, part)
 
 
