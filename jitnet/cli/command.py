@@ -16,7 +16,7 @@ from jitnet.config import recipe_names
 from jitnet.config.nearest import nearest
 from jitnet.errors import ModelError, UsageError
 
-__all__ = ["Command", "expect_data", "expect_model", "kind_of", "meant_by"]
+__all__ = ["Command", "expect_data", "expect_model", "kind_of", "meant_by", "model_at"]
 
 DATA_NAMES = ("mnist", "fashion-mnist", "digits")
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".npy")
@@ -116,17 +116,20 @@ def meant_by(word: str, flags: Sequence[str]) -> str:
 
 
 def expect_model(path: Path) -> Path:
-    """The path of a model or run that is named as `find_run` takes it; UsageError where the word is a picture or data:
-    the arguments are swapped."""
-    from jitnet.runs.listing import find_run
-
+    """The word, as typed for a model or a run; UsageError where it names a picture or data, and no run: the arguments
+    are swapped. `model_at` finds what it names."""
     try:
-        found = find_run(str(path))
+        _check_not_swapped(model_at(path))
     except ModelError:  # no run is called so
         _check_not_swapped(path)
-        raise
-    _check_not_swapped(found)
-    return found
+    return path
+
+
+def model_at(path: Path) -> Path:
+    """The path of what was typed for a model or a run, as `find_run` takes and refuses it."""
+    from jitnet.runs.listing import find_run
+
+    return find_run(str(path))
 
 
 def _check_not_swapped(path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jitnet.cli.command import Command, expect_model
+from jitnet.cli.command import Command, model_at
 from jitnet.cli.common import RUN_HELP, Json, print_json
 from jitnet.cli.runs import document_of
 from jitnet.errors import UsageError
@@ -26,13 +26,8 @@ Examples:
 """
 
 
-def _expect_runs(paths: list[Path]) -> list[Path]:
-    return [expect_model(path) for path in paths]
-
-
 RunArguments = Annotated[
-    list[Path],
-    typer.Argument(metavar="RUN", show_default=False, callback=_expect_runs, help=f"{RUN_HELP.capitalize()}."),
+    list[Path], typer.Argument(metavar="RUN", show_default=False, help=f"{RUN_HELP[0].upper()}{RUN_HELP[1:]}.")
 ]
 
 
@@ -53,7 +48,7 @@ def compare(runs: RunArguments, json: Json = False) -> None:
         what = "name a second run; jitnet runs lists them" if few else f"name at most {len(render.LETTERS)}"
         raise UsageError(f"expected several runs to compare, found {len(runs)}; {what}")
     screen = render.consoles(json)
-    found = compare_(runs)
+    found = compare_([model_at(run) for run in runs])
     for notice in found.notices:
         render.notice(render.make_console(sys.stderr), notice)
     if json:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jitnet.cli.command import Command, expect_data
+from jitnet.cli.command import Command, expect_data, model_at
 from jitnet.cli.common import Json, ModelPath, Quiet, TestData, print_json
 
 __all__ = ["app"]
@@ -53,6 +53,7 @@ def evaluate(
     from jitnet.runs.evaluated_data import evaluated_data
 
     screen = render.consoles(json, quiet)
+    model = model_at(model)
     network = Model.load(model)
     with render.downloads(screen) as progress:
         dataset, part, shown, changed = evaluated_data(network, model, data, test_data, progress)

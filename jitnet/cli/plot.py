@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jitnet.cli.command import Command, expect_data
+from jitnet.cli.command import Command, expect_data, model_at
 from jitnet.cli.common import Quiet, TestData, check_output, write_output
 from jitnet.cli.compare import RunArguments
 from jitnet.errors import JitnetError, MissingExtra, UsageError
@@ -72,6 +72,7 @@ def plot(
     from jitnet.runs.run_comparison import compare, read_curves
 
     screen = render.consoles(quiet=quiet)
+    runs = [model_at(run) for run in runs]
     if len(runs) > 1:
         if data is not None or test_data is not None:
             raise UsageError(

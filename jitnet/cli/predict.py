@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jitnet.cli.command import PICTURES, Command, expect_model
+from jitnet.cli.command import PICTURES, Command, expect_model, model_at
 from jitnet.cli.common import MODEL_HELP, Json, Quiet, print_json
 from jitnet.cli.table_rows import predict_rows
 from jitnet.errors import JitnetError, MissingExtra, ModelError, PictureError, UsageError
@@ -196,7 +196,7 @@ def _model_of(model: Path, files: list[str]) -> Path:
         pictures = [str(model), *(name for name in files if name not in models)]
         order = shlex.join(["jitnet", "predict", models[0], *pictures])
         raise UsageError(f"{model} is not a model, {models[0]} is; the model comes first: {order}")
-    found = expect_model(model)
+    found = model_at(expect_model(model))
     if files.count("-") > 1:
         raise UsageError("-: standard input holds one file; name it once")
     if "-" in files and (sys.stdin is None or sys.stdin.isatty()):

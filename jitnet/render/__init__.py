@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from jitnet.render.progress import TrainingView, compiling, counting, downloads, not_kept, working
     from jitnet.render.reports import description, listing, network, plan, prediction
     from jitnet.render.roofline import roofline_picture
-    from jitnet.render.run_views import comparison, run_list
+    from jitnet.render.run_comparison import comparison
+    from jitnet.render.run_views import run_list
     from jitnet.render.scaling import scaling_table
     from jitnet.render.scores import evaluation
     from jitnet.render.tables import bar, table
@@ -36,7 +37,7 @@ _HOME = {
     "code_summary": "code",
     "code_view": "code",
     "code_views": "code",
-    "comparison": "run_views",
+    "comparison": "run_comparison",
     "compiling": "progress",
     "consoles": "console",
     "counting": "progress",

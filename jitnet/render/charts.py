@@ -21,7 +21,7 @@ NARROWEST = 34  # columns of a panel beside another
 WIDEST = 50
 HEIGHT = 9  # rows of a panel
 LETTERS = 3  # times that a curve's letter is written on it
-DASH = 2  # dots of a dash, and of the space behind it
+DASH, PERIOD = 1, 4  # from the first dot of a dash to its last, and to the next dash
 BOLD = Style(bold=True)
 
 Ends = tuple[float, float]
@@ -219,7 +219,7 @@ def _mark(dots: npt.NDArray[np.bool_], places: list[tuple[float, float]], joined
         rows, columns = np.rint(y0 + (y1 - y0) * along).astype(int), np.rint(x0 + (x1 - x0) * along).astype(int)
         inside = (rows >= 0) & (rows < dots.shape[0]) & (columns >= 0) & (columns < dots.shape[1])
         if dashed:
-            inside &= (walked + length * along) % (2 * DASH) < DASH
+            inside &= (walked + length * along) % PERIOD < DASH
             walked += length
         dots[rows[inside], columns[inside]] = True
 

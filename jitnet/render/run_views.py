@@ -1,4 +1,4 @@
-"""Past runs on the screen: a list of them, and several beside each other."""
+"""Past runs on the screen. A list of them needs no charts, which load NumPy."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -7,15 +7,13 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from jitnet.render.console import BAD, FAINT, GOOD, WARN, facts, notice, say
-from jitnet.render.curves import LETTERS, PART_NAMES, has_trained, run_curves, watched_part
+from jitnet.render.console import BAD, FAINT, GOOD, WARN, notice, say
 from jitnet.render.tables import Cell, table, time_in_words
 
 if TYPE_CHECKING:
     from jitnet.runs.listing import RunRecord
-    from jitnet.runs.run_comparison import Comparison
 
-__all__ = ["comparison", "run_list", "score_in_words", "setting_in_words", "short_name"]
+__all__ = ["measures", "run_list", "score_in_words", "setting_in_words", "short_name"]
 
 STATES = {"finished": Style.null(), "stopped": WARN, "unfinished": WARN, "running": GOOD, "broken": BAD}
 
@@ -32,7 +30,7 @@ def run_list(console: Console, records: Sequence["RunRecord"], differing: Sequen
 
     differing: names of settings, the most informative first. n_hidden: runs that are not listed.
     """
-    measured = _measures(records)
+    measured = measures(records)
     best = f"best {next(iter(measured.values()))}" if len(measured) == 1 else "best"
     names = [name for name in differing if name not in HAVE_COLUMNS][:MOST_SETTINGS]
     heads = [short_name(name, names) for name in names]
@@ -97,43 +95,7 @@ def short_name(name: str, others: Sequence[str]) -> str:
     return name if clashing else short
 
 
-def comparison(console: Console, found: "Comparison") -> None:
-    """The curves of runs in one picture with their letters, and a column for each: what differs, scores and times."""
-    letters = LETTERS[: len(found.runs)]
-    legend: list[tuple[str, str | Text]] = []
-    for letter, one in zip(letters, found.runs, strict=True):
-        watched = watched_part(one.reports)
-        parts = [f"{letter} {PART_NAMES[watched]}"] if watched else []
-        if has_trained(found.runs) or not watched:
-            parts.append(f"{letter.lower()} training")
-        legend.append((f"{', '.join(parts)} ", Text(str(one.record.path), style="bold")))
-    facts(console, legend)
-    console.print()
-    run_curves(console, [one.reports for one in found.runs])
-    console.print()
-    rows: list[list[Cell]] = [
-        [short_name(name, found.differing), *(setting_in_words(one.record.settings.get(name)) for one in found.runs)]
-        for name in found.differing
-        if name != "data.checksum"
-    ]
-    for (part, metric), label in _measures(one.record for one in found.runs).items():
-        of = [
-            one.record.score if (one.record.score.part, one.record.score.metric) == (part, metric) else None
-            for one in found.runs
-        ]
-        rows.append([f"best {label}", *(score_in_words(metric, score.best) if score else None for score in of)])
-        rows.append(["in epoch", *(f"{score.best_epoch} of {score.epochs}" if score else None for score in of)])
-    rows.append(["training time", *(time_in_words(one.record.score.seconds) for one in found.runs)])
-    speeds = [one.record.score.steps_per_second for one in found.runs]
-    rows.append(["steps a second", *(f"{speed:,.0f}" if speed == speed else None for speed in speeds)])
-    for part, name in PART_NAMES.items():
-        losses = [one.last_loss(part) for one in found.runs]
-        if any(loss is not None for loss in losses):
-            rows.append([f"last {name} loss", *(None if loss is None else f"{loss:.4f}" for loss in losses)])
-    table(console, ["", *letters], rows)
-
-
-def _measures(records: Iterable["RunRecord"]) -> dict[tuple[str, str], str]:
+def measures(records: Iterable["RunRecord"]) -> dict[tuple[str, str], str]:
     """Each part of the data and metric that best scores are of, and how it is called."""
     from jitnet.runs.listing import PARTS
 

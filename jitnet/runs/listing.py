@@ -194,7 +194,7 @@ def find_run(word: str, base: Path = BASE) -> Path:
         raise UsageError(
             f"{word}: several runs in {base} have names that begin so: {_some(found)}; type more of the name"
         )
-    near = nearest(word, [LATEST, *names, *map(_undated, names)])
+    near = LATEST if word.startswith("@") else nearest(word, [*names, *map(_undated, names)])
     hint = f"did you mean {near}?" if near else f"name a file, a run folder, or one of {_some(names)}" if names else ""
     raise ModelError(
         f"{word}: no such file or folder, and no run in {base} is called so; "
