@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from jitnet.render.console import BAD, FAINT, GOOD, WARN, notice, say
+from jitnet.render.console import BAD, FAINT, WARN, notice, say
 from jitnet.render.tables import Cell, table, time_in_words
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["measures", "run_list", "score_in_words", "setting_in_words", "short_name"]
 
-STATES = {"finished": Style.null(), "stopped": WARN, "unfinished": WARN, "running": GOOD, "broken": BAD}
+STATES = {"finished": Style.null(), "stopped": WARN, "unfinished": WARN, "broken": BAD}
 
 HAVE_COLUMNS = {"data.name", "data.checksum", "train.epochs"}
 """Settings that a list shows, or that are no words."""

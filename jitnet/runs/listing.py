@@ -131,7 +131,7 @@ class RunRecord:
         else:
             score = _measured(self.path, _table(self.config, "train"), problems)
             state = "unfinished" if score.epochs < max(1, self.n_epochs) else "finished"
-        if not problems and score.epochs and not os.path.exists(f"{self.path}/{MODEL}"):
+        if not problems and state != "unfinished" and not os.path.exists(f"{self.path}/{MODEL}"):
             problems.append(f"{MODEL} is missing")
         if problems:
             state = "broken"
