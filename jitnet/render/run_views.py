@@ -46,6 +46,8 @@ def run_list(console: Console, records: Sequence["RunRecord"], differing: Sequen
         score = one.score
         done = f"{score.epochs}" if score.epochs == one.n_epochs else f"{score.epochs}/{one.n_epochs or '?'}"
         of = f" {score.part}" if len(measured) > 1 and score.best is not None else ""
+        if of and score.metric == "loss":  # which a percent sign does not say
+            of += " loss"
         rows.append(
             [
                 Text(one.name, style="bold"),
