@@ -3,6 +3,11 @@
 run_settings.py  what a run is made from: data, recipe, fields of the network and of the training
 run_training.py  training one into its folder
 folder.py        the folder: config.json, metrics.jsonl, the model
+listing.py       past runs, read from their folders without NumPy, and the one that a word names
+run_comparison.py  several runs with their epochs, beside each other
+evaluated_data.py  the data that a model is evaluated on
+run_figure_data.py what a figure shows of a model beside its curves
+event_files.py   event files for TensorBoard
 documents.py     what these hold, as JSON
 """
 

@@ -197,7 +197,7 @@ def find_run(word: str, base: Path = BASE) -> Path:
     near = LATEST if word.startswith("@") else nearest(word, [*names, *map(_undated, names)])
     hint = f"did you mean {near}?" if near else f"name a file, a run folder, or one of {_some(names)}" if names else ""
     raise ModelError(
-        f"{word}: no such file or folder, and no run in {base} is called so; "
+        f"{word}: there is no such file or folder, and no run in {base} is called so; "
         + (hint or "jitnet train makes a run, and jitnet runs lists them")
     )
 
