@@ -425,7 +425,7 @@ def test_what_cannot_be_compared_is_one_line(call, tmp_path):
         (["classes", "classes"], "runs/classes is named twice"),
         (["classes"], "found 1; name a second run"),
         (["classes", "begun"], "runs/begun: no epoch of this run has ended"),
-        (["classes", "missing"], "missing: no such file or folder"),
+        (["classes", "missing"], "missing: there is no such file or folder"),
         (["classes", "runs"], "runs: config.json is missing"),
     ):
         code, out, err = call("compare", *words)
@@ -615,7 +615,7 @@ def test_what_cannot_be_drawn_is_one_line(trained, call, monkeypatch):
     for words, said in (
         ([trained, "--out", "x.jpg"], "expected a name that ends in .svg, .png or .pdf"),
         ([trained, "--out", "no/x.png"], "does not exist; make it first"),
-        (["missing", "--out", "x.png"], "missing: no such file or folder"),
+        (["missing", "--out", "x.png"], "missing: there is no such file or folder"),
         (
             [trained, trained, "--data", "digits", "--out", "x.png"],
             "--data and --test-data are for the figure of one run",
