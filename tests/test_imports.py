@@ -53,6 +53,7 @@ ONLY_IN = {
     "joblib": {"sklearn"},
     "pyarrow": {"tables"},
     "matplotlib": {"render"},
+    "tensorboardX": {"runs"},
 }
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "KINDS",
     "MODEL_HELP",
     "OUTPUT",
+    "RUN_HELP",
     "Background",
     "DataArgument",
     "DataOption",
@@ -160,7 +161,11 @@ Ignore = Annotated[
         rich_help_panel=DATA,
     ),
 ]
-MODEL_HELP = "A .safetensors file, or a run folder that holds one."
+RUN_HELP = (
+    "a run folder; the name of a run in runs, or the beginning of it, with or without the date; or @latest, the newest "
+    "run there, and FOLDER/@latest, the newest in another folder"
+)
+MODEL_HELP = f"A .safetensors file; {RUN_HELP}."
 ModelPath = Annotated[
     Path, typer.Argument(metavar="MODEL-OR-RUN", show_default=False, callback=expect_model, help=MODEL_HELP)
 ]

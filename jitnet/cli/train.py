@@ -4,7 +4,7 @@ import gc
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from shlex import quote
 from types import FrameType
@@ -164,6 +164,14 @@ def train(
             f"number up to {MAX_THREADS}, on a machine with fewer cores too.",
         ),
     ] = False,
+    tensorboard: Annotated[
+        bool,
+        typer.Option(
+            "--tensorboard",
+            help="Also write event files for TensorBoard into the run folder. Needs tensorboardX: pip install "
+            "'jitnet[tensorboard]'.",
+        ),
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
     **fields: Any,
@@ -172,7 +180,7 @@ def train(
 
     Writes a run folder with model.safetensors, config.json, metrics.jsonl (one line an epoch) and checkpoints. Ctrl-C
     stops within a second and keeps the model so far; --resume goes on. The first start compiles the loops; later ones
-    load them.
+    load them. On a terminal a run of several epochs ends with its curves.
     """
     shows = {"--explain": explain, "--print-schedule": print_schedule, "--print-config": print_config}
     if len(asked := [option for option, wanted in shows.items() if wanted]) > 1:
@@ -203,8 +211,12 @@ def train(
     if going_on is None:
         settings.check()
     from jitnet import render, runs
+    from jitnet.runs.event_files import EventFile, check_installed
     from jitnet.runs.run_config import what_differs
     from jitnet.runs.run_training import describe, train_run
+
+    if tensorboard:
+        check_installed()
 
     screen = render.consoles(json, quiet)
     source = going_on or settings
@@ -261,11 +273,14 @@ def train(
         with (
             _interrupts(trainer.request_stop),
             render.TrainingView(screen, epochs, trainer.config.learning_rate, trainer.history.epochs) as view,
+            EventFile(run.folder) if tensorboard else nullcontext() as events,
         ):
 
             def show(report: "EpochReport") -> None:
                 nonlocal warning
                 view.epoch(report)
+                if events is not None:
+                    events.append(report)
                 if not warning and (warning := _warning(report, trainer)):
                     render.notice(render.make_console(sys.stderr), warning)
 

@@ -21,12 +21,10 @@ from jitnet.datasets.dataset import is_shape
 from jitnet.datasets.labels import check_names
 from jitnet.errors import DataError, ModelError, OutputError, UsageError
 from jitnet.files import writing
+from jitnet.files.names import MODEL as FILE_NAME
 from jitnet.tables.preparation import Preparation
 
 __all__ = ["FILE_NAME", "StoredModel", "metadata_of", "read", "stored_model", "write"]
-
-FILE_NAME = "model.safetensors"
-"""What a model is called inside a run folder."""
 
 Floats = npt.NDArray[np.float32]
 

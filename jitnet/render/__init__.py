@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from jitnet.render.code import code_summary, code_view, code_views
     from jitnet.render.columns import table_description
     from jitnet.render.console import Consoles, consoles, error, facts, make_console, notice
+    from jitnet.render.curves import LETTERS, training_curves
     from jitnet.render.drawing import picture, pictures, to_grey
     from jitnet.render.functions import function_profile
     from jitnet.render.measurement import bench, changes, measuring
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
     from jitnet.render.progress import TrainingView, compiling, counting, downloads, not_kept, resumed, working
     from jitnet.render.reports import description, listing, network, plan, prediction
     from jitnet.render.roofline import roofline_picture
+    from jitnet.render.run_comparison import comparison
+    from jitnet.render.run_views import run_list
     from jitnet.render.scaling import scaling_table
     from jitnet.render.scores import evaluation
     from jitnet.render.tables import bar, table
 
 _HOME = {
     "Consoles": "console",
+    "LETTERS": "curves",
     "TrainingView": "progress",
     "bar": "tables",
     "bench": "measurement",
@@ -33,6 +37,7 @@ _HOME = {
     "code_summary": "code",
     "code_view": "code",
     "code_views": "code",
+    "comparison": "run_comparison",
     "compiling": "progress",
     "consoles": "console",
     "counting": "progress",
@@ -57,6 +62,8 @@ _HOME = {
     "program_table": "program",
     "resumed": "progress",
     "roofline_picture": "roofline",
+    "run_list": "run_views",
+    "training_curves": "curves",
     "scaling_table": "scaling",
     "sheet": "augmentation",
     "step_profile": "profiling",
@@ -67,6 +74,7 @@ _HOME = {
 }
 
 __all__ = [
+    "LETTERS",
     "Consoles",
     "TrainingView",
     "bar",
@@ -75,6 +83,7 @@ __all__ = [
     "code_summary",
     "code_view",
     "code_views",
+    "comparison",
     "compiling",
     "consoles",
     "counting",
@@ -99,12 +108,14 @@ __all__ = [
     "program_table",
     "resumed",
     "roofline_picture",
+    "run_list",
     "scaling_table",
     "sheet",
     "step_profile",
     "table",
     "table_description",
     "to_grey",
+    "training_curves",
     "working",
 ]
 

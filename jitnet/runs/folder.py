@@ -21,16 +21,10 @@ from typing import Any
 
 from jitnet.errors import OutputError, UsageError
 from jitnet.files import Lock, append, check_writable, make_folder, remove, write_whole
-from jitnet.model import FILE_NAME
+from jitnet.files.names import CHECKPOINTS, CONFIG, LOCK, METRICS, MODEL
 from jitnet.runs.documents import as_json, record
 
 __all__ = ["CHECKPOINTS", "CONFIG", "LOCK", "METRICS", "MODEL", "Run", "cannot_write", "claim", "create", "reopen"]
-
-CONFIG = "config.json"
-METRICS = "metrics.jsonl"
-MODEL = FILE_NAME
-CHECKPOINTS = "checkpoints"
-LOCK = ".lock"
 
 
 class Run:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from jitnet.config.settings_file import FORMAT
 from jitnet.runs.checkpoints import Checkpoints, parse_when
 from jitnet.runs.folder import Run
+from jitnet.runs.listing import score_record
 from jitnet.runs.run_config import complete, versions
 from jitnet.runs.run_settings import Settings
 from jitnet.version import __version__
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from jitnet.training.history import EpochReport, History, StepReport
     from jitnet.training.trainer import Trainer
 
-__all__ = ["describe", "threads_of", "train_run"]
+__all__ = ["describe", "result_of", "threads_of", "train_run"]
 
 
 def train_run(
@@ -43,7 +44,8 @@ def train_run(
 
         history = trainer.run(after_epoch, between)
         checkpoints.end()
-    run.write_config(run.config | threads_of(trainer) | {"outcome": history.outcome, "stopped": history.stopped})
+    ended = {"outcome": history.outcome, "stopped": history.stopped, "result": result_of(history, trainer, run)}
+    run.write_config(run.config | threads_of(trainer) | ended)
     return history
 
 
@@ -78,3 +80,15 @@ def describe(trainer: "Trainer", settings: Settings) -> dict[str, Any]:
 def threads_of(trainer: "Trainer") -> dict[str, Any]:
     """How many threads steps run on, and why: at first an estimate, at the end what was chosen by trying."""
     return {"threads": trainer.threads, "threads_reason": trainer.threads_reason}
+
+
+def result_of(history: "History", trainer: "Trainer", run: Run) -> dict[str, Any]:
+    """How a run ended, and its best score. Without it in config.json a run is still going on, or was killed."""
+    config = trainer.config
+    return {
+        "outcome": history.outcome,
+        "stopped": history.stopped,
+        "kept": history.kept,
+        "final_test": history.final_test,
+        "score": score_record(run.folder, config.batch_size, config.drop_last) if len(history) else None,
+    }
