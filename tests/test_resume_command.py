@@ -163,10 +163,14 @@ def test_data_that_were_changed_are_refused(call, interrupt):
     assert code == 1
     assert "its checksum is" in err
     assert "and the training began on" in err
-    Path("rows.csv").write_text("\n".join(lines) + "\n")
+    Path("rows.csv").unlink()
+    Path("moved.csv").write_text("\n".join(lines) + "\n")
+    assert "rows.csv" in call("train", "--resume", "run", "-q").err
+    path = Path("run") / runs.CONFIG
+    path.write_text(path.read_text().replace('/rows.csv"', '/moved.csv"'))
     Path("elsewhere").mkdir()
     os.chdir("elsewhere")
-    assert call("train", "--resume", "../run", "--data", "../rows.csv", "--target", "kind").code == 0
+    assert call("train", "--resume", "../run", "--data", "../moved.csv", "--target", "kind").code == 0
 
 
 def test_a_broken_checkpoint_is_passed_over(call, stopped):

@@ -43,10 +43,14 @@ class Resumed:
     threads: int
 
     def load(self, progress: "Progress | None" = None, advice: "TaskAdvice | None" = None) -> "Dataset":
-        """Return the data that the run began with; DataError where they have changed, and as `jitnet.load` raises."""
+        """Return the data that the run began with, from where its config.json says; DataError where they have changed,
+        and as `jitnet.load` raises."""
         from jitnet.training.origin import check_data, load_again
 
-        dataset = load_again(self.found.checkpoint, progress=progress, advice=advice)
+        data = self.run.config.get("data", {})
+        paths = {"name_or_path": data.get("path"), "test_data": data.get("test_path")}
+        moved = {name: path for name, path in paths.items() if path is not None}
+        dataset = load_again(self.found.checkpoint, **moved, progress=progress, advice=advice)
         check_data(self.found.checkpoint, dataset)
         return dataset
 
@@ -153,11 +157,12 @@ def _others(typed: Settings, run: Run, load: Mapping[str, Any]) -> Iterator[tupl
     """Name, choice and what the run has, of the settings beside the configs that were chosen again."""
     if typed.recipe is not None:
         yield "recipe", typed.recipe, run.config.get("recipe")
+    begun = run.config.get("data", {})
     if typed.data is not None:
         path = typed.data_path
-        yield "data", typed.data if path is None else str(path.resolve()), load.get("name_or_path")
+        yield "data", typed.data if path is None else str(path.resolve()), begun.get("path") or begun.get("name")
     if typed.test_data is not None:
-        yield "test_data", str(typed.test_data.expanduser().resolve()), load.get("test_data")
+        yield "test_data", str(typed.test_data.expanduser().resolve()), begun.get("test_path")
     if typed.task != "auto":
         yield "task", typed.task, load.get("task")
     for name, value in typed.columns.items():

@@ -55,6 +55,8 @@ def describe(trainer: "Trainer", settings: Settings) -> dict[str, Any]:
         "data": {
             "name": dataset.name,
             "source": dataset.source,
+            "path": settings.data_path and settings.data_path.resolve(),
+            "test_path": settings.test_data and settings.test_data.expanduser().resolve(),
             "checksum": dataset.checksum,
             "n_train": len(dataset.train),
             "n_test": 0 if dataset.test is None else len(dataset.test),

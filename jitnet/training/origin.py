@@ -43,7 +43,7 @@ def check_data(checkpoint: Checkpoint, dataset: Dataset, held_out: Split | None 
 
 def load_again(checkpoint: Checkpoint, **options: Any) -> Dataset:
     """The data that a training began with, from where it had them; UsageError where that is not known. options: of
-    `load`, about how it reports."""
+    `load`, which replace those that were noted."""
     how: Mapping[str, Any] = checkpoint.load
     if not how and checkpoint.data["name"] in names():
         how = {"name_or_path": checkpoint.data["name"]}
