@@ -71,7 +71,9 @@ DATA_NAMES = {
 _ABOUT_FILE = {"about": "text", "format": "a whole number", "recipe": "the name of a recipe, or a path, as text"}
 AUGMENT = "train.augment"
 _TABLES = ("data", "model", "train", *TASKS)
-RUNNING = ("out", "json", "quiet", "explain", "print_schedule", "print_config", "config")
+RUNNING = (
+    "out", "json", "quiet", "explain", "print_schedule", "print_config", "config", "resume", "checkpoint", "tensorboard",
+)  # fmt: skip
 """Options that say what to do with a run, and not what it is: no settings."""
 
 
