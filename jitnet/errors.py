@@ -5,8 +5,10 @@
     ├── DataError        exit 1   a data set that is missing, broken or does not fit
     │   └── DownloadError         a data set that no mirror delivered completely
     ├── ModelError       exit 1   a model file that is missing, broken or does not fit the data
+    ├── CheckpointError  exit 1   a checkpoint that is missing, broken or of another version
     ├── PictureError     exit 1   a picture that cannot be read or holds nothing to recognise
     ├── OutputError      exit 1   a file or folder that cannot be written
+    │   └── Busy                  a run folder that another process writes
     ├── DivergedError    exit 1   a loss that became NaN or infinite
     ├── MissingExtra     exit 1   an optional library that is not installed
     └── TargetMissed     exit 4   training ended below the requested accuracy
@@ -21,6 +23,8 @@ from collections.abc import Mapping
 from typing import Self
 
 __all__ = [
+    "Busy",
+    "CheckpointError",
     "DataError",
     "DivergedError",
     "DownloadError",
@@ -42,15 +46,21 @@ class JitnetError(Exception):
     marked = ""
     """The message with each field of a config in angle brackets; empty where it was not made by `of_fields`."""
 
+    field = ""
+    """The field of a config that the message is about, the first that it names; empty where that is unknown."""
+
     def __init__(self, message: str = "") -> None:
         # What is quoted from a file may hold line breaks, a terminal's control codes, or half a character.
         super().__init__("".join(_escaped(character) for character in message))
 
     @classmethod
-    def of_fields(cls, marked: str) -> Self:
-        """An error whose message names fields of a config, each in angle brackets, as <learning_rate>."""
-        error = cls(_named(marked, {}))
+    def of_fields(cls, marked: str, names: Mapping[str, str] | None = None) -> Self:
+        """An error whose message names fields of a config, each in angle brackets, as <learning_rate>. names: the
+        user's for them."""
+        error = cls(_named(marked, names or {}))
         error.marked = marked
+        first = _FIELD.search(marked)
+        error.field = first[1] if first else ""
         return error
 
     def named(self, names: Mapping[str, str]) -> str:
@@ -58,8 +68,11 @@ class JitnetError(Exception):
         return _named(self.marked, names) if self.marked else str(self)
 
 
+_FIELD = re.compile(r"<([\w.]+)>")
+
+
 def _named(marked: str, names: Mapping[str, str]) -> str:
-    return re.sub(r"<([\w.]+)>", lambda field: names.get(field[1], field[1]), marked)
+    return _FIELD.sub(lambda field: names.get(field[1], field[1]), marked)
 
 
 def _escaped(character: str) -> str:
@@ -86,12 +99,20 @@ class ModelError(JitnetError):
     """A model file is missing, broken, or does not fit the data."""
 
 
+class CheckpointError(JitnetError):
+    """A checkpoint is missing, broken, of another version, or of another run."""
+
+
 class PictureError(JitnetError):
     """A picture cannot be read, or holds nothing to recognise."""
 
 
 class OutputError(JitnetError):
     """A file or folder cannot be written."""
+
+
+class Busy(OutputError):
+    """Another process writes there now; the message names its number."""
 
 
 class DivergedError(JitnetError):

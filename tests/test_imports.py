@@ -53,6 +53,7 @@ ONLY_IN = {
     "joblib": {"sklearn"},
     "pyarrow": {"tables"},
     "matplotlib": {"render"},
+    "tensorboardX": {"runs"},
 }
 
 
@@ -256,6 +257,7 @@ def test_import_alone_loads_nothing_else():
 def test_public_names():
     assert jitnet.__all__ == [
         "AugmentConfig",
+        "CheckpointError",
         "DataError",
         "Dataset",
         "DivergedError",

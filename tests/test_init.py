@@ -164,3 +164,36 @@ def test_explain_leaves_out_the_frozen_lines(call, base):
     assert len(frozen["lines"]) < len(whole["lines"])
     assert frozen["flop"] < whole["flop"]
     assert not [line for line in frozen["lines"] if "back" in line["operation"] and line["layer"] < 2]
+
+
+def test_a_run_folder_and_a_file_repeat_a_run_that_started_from_a_model(call, base):
+    words = ["--data", "digits", "--init", "base", "--freeze", "0", "--epochs", "1", "-q"]
+    assert call("train", *words, "--out", "one").code == 0
+    code, _, err = call("train", "--config", "one", "--out", "two", "-q")
+    assert code == 0, err
+    text = call("train", *words, "--print-config").out
+    Path("settings.toml").write_text(text)
+    assert text.count("\ninit = ") == 1
+    code, _, err = call("train", "--config", "settings.toml", "--out", "three", "-q")
+    assert code == 0, err
+    Path("own.toml").write_text('data = "digits"\ninit = "base/model.safetensors"\nfreeze = "0"\nepochs = 1\n')
+    code, _, err = call("train", "--config", "own.toml", "--out", "four", "-q")
+    assert code == 0, err
+    for name, values in jitnet.Model.load("one").parameters.items():
+        for other in ("two", "three", "four"):
+            np.testing.assert_array_equal(values, jitnet.Model.load(other).parameters[name])
+    assert call("train", "--data", "digits", "--hidden", "24,16", "--epochs", "1", "-q", "--out", "new").code == 0
+    Path("base/model.safetensors").write_bytes(Path("new/model.safetensors").read_bytes())
+    code, _, err = call("train", "--config", "one", "--out", "five")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "which has changed since" in err
+
+
+def test_a_run_that_started_from_a_model_goes_on(call, base):
+    words = ["--data", "digits", "--init", "base", "--schedule", "constant"]
+    assert call("train", *words, "--epochs", "2", "--out", "whole", "-q").code == 0
+    assert call("train", *words, "--epochs", "1", "--out", "on", "--checkpoint", "epoch", "-q").code == 0
+    code, _, err = call("train", "--resume", "on", "--epochs", "2", "-q")
+    assert code == 0, err
+    for name, values in jitnet.Model.load("whole").parameters.items():
+        np.testing.assert_array_equal(values, jitnet.Model.load("on").parameters[name])

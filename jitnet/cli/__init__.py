@@ -29,6 +29,9 @@ COMMANDS = {
     "train": ("jitnet.cli.train", "Train a network, show how it learns, and save it."),
     "eval": ("jitnet.cli.evaluate", "Evaluate a model on a data set."),
     "predict": ("jitnet.cli.predict", "Predict what is in a picture, or the rows of a table."),
+    "runs": ("jitnet.cli.runs", "List past runs: scores, times, and how they differ."),
+    "compare": ("jitnet.cli.compare", "Show the curves of several runs in one picture, and how they differ."),
+    "plot": ("jitnet.cli.plot", "Draw a run, or several, as a figure: SVG, PNG or PDF."),
     "bench": ("jitnet.cli.bench", "Measure what each loop costs on this machine."),
     "profile": ("jitnet.cli.profile", "Show what each loop costs, and why: jitnet's, or your own."),
     "data": ("jitnet.cli.data", "List, fetch, describe and convert data sets."),
@@ -135,7 +138,7 @@ def _in_options(error: JitnetError) -> str:
         return str(error)
     from jitnet.cli.options import OPTION_NAMES
 
-    typed = ("test_data", "target", "task", "group", "time", "weight", "ignore", "time_limit")
+    typed = ("data", "test_data", "target", "task", "group", "time", "weight", "ignore", "recipe", "time_limit")
     return error.named({**OPTION_NAMES, **{name: "--" + name.replace("_", "-") for name in typed}})
 
 

@@ -4,7 +4,7 @@ import gc
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from jitnet.model import Model
     from jitnet.render import Consoles
     from jitnet.runs import Run
+    from jitnet.runs.resuming import Resumed
     from jitnet.runs.run_settings import Settings
     from jitnet.runs.time_limit import TimeLimit
     from jitnet.training.history import EpochReport, History
@@ -95,10 +96,22 @@ def train(
         str | None,
         typer.Option(
             "--recipe",
-            metavar="NAME",
+            metavar="NAME-OR-FILE",
             autocompletion=recipe_completion,
-            help="Start from a named set of options; those that are typed as well override it. "
-            "seed and seed-readme repeat the Rust original as its code and as its README has it.",
+            help="Start from a named set of options, or from one in a TOML file of yours; those that are typed as well "
+            "override it. seed and seed-readme repeat the Rust original as its code and as its README has it.",
+            rich_help_panel="Training",
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE-OR-RUN",
+            show_default=False,
+            help="Read options from a TOML file, by their names without dashes in front, as in lr = 0.1; paths in it "
+            "are relative to it. Or repeat a run: name its folder, or its config.json. Options that are typed as well "
+            "override it, --recipe too.",
             rich_help_panel="Training",
         ),
     ] = None,
@@ -125,12 +138,44 @@ def train(
             help="Folder of the run; must not hold a run yet. [default: a new folder runs/DATE-NAME]",
         ),
     ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            "--resume",
+            metavar="RUN",
+            show_default=False,
+            help="Go on with a run that was stopped or killed, in its folder, from its newest whole checkpoint. It "
+            "ends with the bits of a run that was never interrupted. Of the other options only --threads, "
+            "--checkpoint, --json and --quiet may be others than the run began with, and --epochs may be more where "
+            "--schedule is constant, step or exponential.",
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            "--checkpoint",
+            metavar="TEXT",
+            show_default=False,
+            help="When to write a checkpoint, from which --resume goes on: epoch, after each; a count of steps as "
+            "500steps, or a time as 30s, 5m or 1h, at the first pause after it, and there is one about every 30 ms; "
+            "auto, after each epoch, but where epochs are short only so often that it takes at most 1% of the time; "
+            "off. The newest two are kept. [default: auto]",
+        ),
+    ] = None,
     print_schedule: Annotated[
         bool,
         typer.Option(
             "--print-schedule",
             help="Draw the learning rate over the whole run, and train nothing.",
             rich_help_panel="Schedule",
+        ),
+    ] = False,
+    print_config: Annotated[
+        bool,
+        typer.Option(
+            "--print-config",
+            help="Print every setting of the run as a TOML file for --config, what differs from the defaults first. "
+            "Trains nothing.",
         ),
     ] = False,
     explain: Annotated[
@@ -161,62 +206,119 @@ def train(
             rich_help_panel="Optimizer",
         ),
     ] = False,
+    tensorboard: Annotated[
+        bool,
+        typer.Option(
+            "--tensorboard",
+            help="Also write event files for TensorBoard into the run folder. Needs tensorboardX: pip install "
+            "'jitnet[tensorboard]'.",
+        ),
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
     **fields: Any,
 ) -> int:
     """Train a network, show how it learns, and save it.
 
-    Writes a run folder with model.safetensors, config.json and metrics.jsonl (one line an epoch). Ctrl-C stops within a
-    second and keeps the model so far. The first start compiles the loops; later ones load them.
+    Writes a run folder with model.safetensors, config.json, metrics.jsonl (one line an epoch) and checkpoints. Ctrl-C
+    stops within a second and keeps the model so far; --resume goes on. The first start compiles the loops; later ones
+    load them. On a terminal a run of several epochs ends with its curves.
     """
-    asked = {"--explain": explain, "--print-schedule": print_schedule, "--find-lr": find_lr, "--dry-run": dry_run}
-    _check_one([name for name, on in asked.items() if on], limited=time_limit is not None)
+    asked = [
+        name
+        for name, on in {
+            "--explain": explain,
+            "--print-schedule": print_schedule,
+            "--print-config": print_config,
+            "--find-lr": find_lr,
+            "--dry-run": dry_run,
+        }.items()
+        if on
+    ]
+    _check_one(asked, limited=time_limit is not None)
     columns = columns_named(target, group, time, weight, ignore)
     settings = settings_of(fields, recipe, data=data, test_data=test_data, columns=columns, task=task)
+    from jitnet.runs.checkpoints import parse_when
     from jitnet.runs.time_limit import TimeLimit, seconds_of
 
     limit = None if time_limit is None else TimeLimit(seconds_of(time_limit))
-    settings.check()
+    parse_when(checkpoint or "auto")
+    going_on = None
+    if resume is not None:
+        others = {"--out": out is not None, "--config": config is not None, "--time-limit": limit is not None}
+        going_on = _reopened(resume, settings, [name for name, typed in others.items() if typed] + asked, json)
+        if going_on is None:
+            return 0
+    read = None
+    if config is not None:
+        from jitnet.runs.run_config import read_settings
+
+        read = read_settings(config)
+        settings = settings.over(read)
+    if going_on is None:
+        settings.check()
     from jitnet import render, runs
+    from jitnet.runs.event_files import EventFile, check_installed
+    from jitnet.runs.run_config import what_differs
     from jitnet.runs.run_training import describe, train_run
 
+    if tensorboard:
+        check_installed()
+
     screen = render.consoles(json, quiet)
+    source = going_on or settings
     warn = partial(render.notice, render.make_console(sys.stderr))
     program_bytes = _loaded_bytes(screen) if dry_run else 0
     with render.downloads(screen) as progress:
-        reading = Background(lambda: settings.load(progress, task_advice()))
+        reading = Background(lambda: source.load(progress, task_advice()))
         from jitnet.compiler.cache import all_compiled
         from jitnet.engine.loop import compile_ahead, load_loop
         from jitnet.training import trainer as _  # noqa: F401  (imported while the data are read)
 
-        if all_compiled() and not (explain or print_schedule):  # else it compiles, further down and with a notice
+        if all_compiled() and not asked:  # else it compiles, further down and with a notice
             load_loop()
         dataset = reading.result()
     for notice in (*([dataset.notice] if dataset.notice else []), *dataset.decisions):
         warn(notice)
-    if not (explain or print_schedule):
+    looks = explain or print_schedule or print_config
+    if not looks:
         compile_ahead()
     if find_lr:  # whose steps are its own
-        settings = replace(settings, training={k: v for k, v in settings.training.items() if k != "max_steps"})
+        settings = replace(settings, training={**settings.training, "max_steps": 0})
     begun = perf_counter()
-    trainer = settings.trainer(dataset, any_threads=explain, on_notice=warn)
+    showing = explain or print_config
+    if going_on is None:
+        trainer = settings.trainer(dataset, any_threads=showing, on_notice=warn)
+    else:
+        trainer = going_on.trainer(dataset)
     making_s = perf_counter() - begun
     model = trainer.model
+    for differs in what_differs(read, trainer) if read is not None else ():
+        warn(f"{config}: {differs}")
     if explain:
         return _explain(trainer, json)
+    if print_config:
+        return _print_config(trainer, settings, json)
     if print_schedule:
         return _print_schedule(trainer, json)
     if find_lr:
         typed = {name: value for name, value in fields.items() if name != "learning_rate"}
-        others = {"data": data, "test_data": test_data, "target": target, "group": group, "time": time}
-        others |= {"weight": weight, "ignore": ignore, "recipe": recipe, "task": task if task != "auto" else None}
-        return _find_lr(trainer, screen, as_typed(typed, **others), json)
+        columns_typed = {"target": target, "group": group, "time": time, "weight": weight, "ignore": ignore}
+        others_typed = {"config": config, "data": data, "test_data": test_data, **columns_typed, "recipe": recipe}
+        task_typed = task if task != "auto" else None
+        return _find_lr(trainer, screen, as_typed(typed, **others_typed, task=task_typed), json)
     if dry_run:
         runs.check_free(out)
         return _dry_run(trainer, settings, limit, screen, program_bytes, json)
-    with runs.claim(out) if out is not None else runs.create(dataset.name) as run:
-        run.write_config(describe(trainer, settings))
+    opened = runs.claim(out) if out is not None else going_on.run if going_on is not None else None
+    with opened or runs.create(dataset.name) as run:
+        if run.notice:
+            warn(run.notice)
+        if going_on is None:
+            run.write_config(describe(trainer, settings))
+        else:
+            going_on.begin(trainer)
+            render.resumed(screen.info, run.folder, *going_on.place(trainer))
         _show_plan(trainer, screen)
         with render.compiling(screen, "the training loops"):
             trainer.prepare()
@@ -231,23 +333,31 @@ def train(
         warning = ""
         with (
             _interrupts(trainer.request_stop),
-            render.TrainingView(screen, trainer.last_epoch, trainer.config.learning_rate) as view,
+            render.TrainingView(
+                screen, trainer.last_epoch, trainer.config.learning_rate, trainer.history.epochs
+            ) as view,
+            EventFile(run.folder) if tensorboard else nullcontext() as events,
         ):
 
             def show(report: "EpochReport") -> None:
                 nonlocal warning
                 view.epoch(report)
+                if events is not None:
+                    events.append(report)
                 if not warning and (warning := _warning(report, trainer)):
                     warn(warning)
 
-            history = train_run(trainer, run, show, limit.watch(trainer, view.step) if limit else view.step)
+            on_steps = limit.watch(trainer, view.step) if limit else view.step
+            history = train_run(trainer, run, show, on_steps, checkpoint or "auto")
     if json:
         print_json(_document(run, history, model.config.task))
     else:
+        goes_on = history.stopped and checkpoint != "off"
+        going = [f"jitnet train --resume {quote(str(run.folder))}"] if goes_on else []
         view.summary(
             model=run.model_path,
-            suggestions=[f"jitnet eval {quote(str(run.folder))}", *_predicting(model, run.folder)],
-            outcome=history.outcome if trainer.steps_done < trainer.config.epochs * trainer.n_steps else "",
+            suggestions=[*going, f"jitnet eval {quote(str(run.folder))}", *_predicting(model, run.folder)],
+            outcome=history.outcome if trainer.run_steps < trainer.config.epochs * trainer.n_steps else "",
             kept=history.kept,
             final_test=history.final_test,
             commonest=history.commonest,
@@ -262,6 +372,24 @@ def train(
             f"{100.0 * history.last_accuracy:.2f}%; train longer or aim lower"
         )
     return 0
+
+
+def _reopened(run: Path, typed: "Settings", others: list[str], json: bool) -> "Resumed | None":
+    """The run that goes on; None where it is finished, which is said. others: options that do not fit."""
+    from jitnet import render
+    from jitnet.runs.resuming import Finished, resume
+
+    if others:
+        raise UsageError(f"--resume cannot be combined with {others[0]}; leave one of them out")
+    found = resume(run, typed)
+    if isinstance(found, Finished):
+        if json:
+            print_json({"run": run, **found.run.config})
+        render.notice(render.make_console(sys.stderr), f"{run} is finished: {found.outcome}")
+        return None
+    for line in found.found.passed_over:
+        render.notice(render.make_console(sys.stderr), f"{line}: going on from {found.found.path}")
+    return found
 
 
 def _predicting(model: "Model", folder: Path) -> list[str]:
@@ -383,6 +511,18 @@ def _explain(trainer: "Trainer", json: bool) -> int:
         print_json(found)
     else:
         render.program_table(render.consoles().out, found)
+    return 0
+
+
+def _print_config(trainer: "Trainer", settings: "Settings", json: bool) -> int:
+    """Every setting of the run, as a file for --config."""
+    from jitnet.runs.run_config import as_toml, complete
+    from jitnet.runs.run_training import describe
+
+    if json:
+        print_json(describe(trainer, settings))
+    else:
+        print(as_toml(complete(settings, trainer)), end="")
     return 0
 
 

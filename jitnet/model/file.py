@@ -21,12 +21,10 @@ from jitnet.datasets.dataset import is_shape
 from jitnet.datasets.labels import check_names
 from jitnet.errors import DataError, ModelError, OutputError, UsageError
 from jitnet.files import writing
+from jitnet.files.names import MODEL as FILE_NAME
 from jitnet.tables.preparation import Preparation
 
-__all__ = ["FILE_NAME", "StoredModel", "read", "write"]
-
-FILE_NAME = "model.safetensors"
-"""What a model is called inside a run folder."""
+__all__ = ["FILE_NAME", "StoredModel", "metadata_of", "read", "stored_model", "write"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -50,6 +48,17 @@ def write(path: Path, model: StoredModel) -> None:
 
     A symbolic link at the path is followed, and a file there passes on its mode.
     """
+    try:
+        with writing(path) as temporary:
+            safetensors_file.write(temporary, dict(model.parameters), metadata_of(model))
+    except OSError as error:
+        raise OutputError(
+            f"{path}: the model cannot be written ({error.strerror or error}); choose another place"
+        ) from None
+
+
+def metadata_of(model: StoredModel) -> dict[str, str]:
+    """All of a model but its parameters, as a file's metadata have it."""
     about = {
         "format": "pt",
         "architecture": "-".join(map(str, model.config.widths)),
@@ -65,13 +74,7 @@ def write(path: Path, model: StoredModel) -> None:
         about["target_scaling"] = _scaling_text(model.target_scaling or Scaling())
     if model.preparation is not None:
         about["preparation"] = model.preparation.as_json()
-    try:
-        with writing(path) as temporary:
-            safetensors_file.write(temporary, dict(model.parameters), {**model.metadata, **about})
-    except OSError as error:
-        raise OutputError(
-            f"{path}: the model cannot be written ({error.strerror or error}); choose another place"
-        ) from None
+    return {**model.metadata, **about}
 
 
 def read(path: Path) -> StoredModel:
@@ -82,7 +85,12 @@ def read(path: Path) -> StoredModel:
                 raise ModelError(f"{path}: this run ended before its first epoch did, and left no model; train again")
             raise ModelError(f"{path}: the folder holds no {FILE_NAME}; name a run folder or a .safetensors file")
         path = path / FILE_NAME
-    tensors, about = _read(path)
+    return stored_model(path, *_read(path))
+
+
+def stored_model(path: Path, tensors: Mapping[str, npt.NDArray[Any]], about: Mapping[str, str]) -> StoredModel:
+    """A model of what a file holds: its parameters, and its metadata. ModelError, which names the path, where they do
+    not fit together."""
     config = _config(path, tensors, about)
     kind, scalings = ("class", ["scaling"]) if config.n_classes else ("target", ["scaling", "target_scaling"])
     for name in {"class_names", "target_names", "target_scaling"} - {f"{kind}_names", *scalings}:

@@ -12,21 +12,25 @@ if TYPE_CHECKING:
     from jitnet.render.code import code_summary, code_view, code_views
     from jitnet.render.columns import table_description
     from jitnet.render.console import Consoles, consoles, error, facts, make_console, notice
+    from jitnet.render.curves import LETTERS, training_curves
     from jitnet.render.drawing import picture, pictures, to_grey
     from jitnet.render.ends import estimate, range_test
     from jitnet.render.functions import function_profile
     from jitnet.render.measurement import bench, changes, measuring
     from jitnet.render.profiling import step_profile
     from jitnet.render.program import program_table
-    from jitnet.render.progress import TrainingView, compiling, counting, downloads, not_kept, working
+    from jitnet.render.progress import TrainingView, compiling, counting, downloads, not_kept, resumed, working
     from jitnet.render.reports import description, listing, network, plan, prediction
     from jitnet.render.roofline import roofline_picture
+    from jitnet.render.run_comparison import comparison
+    from jitnet.render.run_views import run_list
     from jitnet.render.scaling import scaling_table
     from jitnet.render.scores import evaluation
     from jitnet.render.tables import bar, table
 
 _HOME = {
     "Consoles": "console",
+    "LETTERS": "curves",
     "TrainingView": "progress",
     "bar": "tables",
     "bench": "measurement",
@@ -34,6 +38,7 @@ _HOME = {
     "code_summary": "code",
     "code_view": "code",
     "code_views": "code",
+    "comparison": "run_comparison",
     "compiling": "progress",
     "consoles": "console",
     "counting": "progress",
@@ -58,7 +63,10 @@ _HOME = {
     "prediction": "reports",
     "program_table": "program",
     "range_test": "ends",
+    "resumed": "progress",
     "roofline_picture": "roofline",
+    "run_list": "run_views",
+    "training_curves": "curves",
     "scaling_table": "scaling",
     "sheet": "augmentation",
     "step_profile": "profiling",
@@ -69,6 +77,7 @@ _HOME = {
 }
 
 __all__ = [
+    "LETTERS",
     "Consoles",
     "TrainingView",
     "bar",
@@ -77,6 +86,7 @@ __all__ = [
     "code_summary",
     "code_view",
     "code_views",
+    "comparison",
     "compiling",
     "consoles",
     "counting",
@@ -101,13 +111,16 @@ __all__ = [
     "prediction",
     "program_table",
     "range_test",
+    "resumed",
     "roofline_picture",
+    "run_list",
     "scaling_table",
     "sheet",
     "step_profile",
     "table",
     "table_description",
     "to_grey",
+    "training_curves",
     "working",
 ]
 

@@ -33,8 +33,9 @@ class Estimate:
     of saving after one. seconds: of the whole run. threads: that steps run on, by the measurement.
 
     memory: bytes by what has them: "parameters", with copies to evaluate and save them; "gradients and moments", with
-    the moving average; "work", inputs, activations and their gradients; "data", all samples as they are read and as
-    they are trained on; "program", Python, the libraries and the loops. memory_bytes: all of it."""
+    the moving average; "checkpoint", a copy of these that is being written; "work", inputs, activations and their
+    gradients; "data", all samples as they are read and as they are trained on; "program", Python, the libraries and the
+    loops. memory_bytes: all of it."""
 
     epochs: int
     steps: int
@@ -83,6 +84,7 @@ def _memory(trainer: "Trainer") -> dict[str, int]:
     return {
         "parameters": params * (1 + _COPIES + best),
         "gradients and moments": moments,
+        "checkpoint": params + moments,
         "work": work,
         "data": _bytes_of(trainer.samples),
     }

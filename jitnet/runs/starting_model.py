@@ -1,5 +1,6 @@
 """A network that starts from a saved one: its layers, its weights and how it scales its inputs."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from jitnet.datasets import Dataset
     from jitnet.model import Model
 
-__all__ = ["fields_of_start", "start_from"]
+__all__ = ["described_start", "fields_of_start", "start_from"]
 
 _SIZES = ("in_features", "n_classes", "n_targets")
 
@@ -37,6 +38,14 @@ def fields_of_start(path: Path, chosen: Mapping[str, Any], names: Mapping[str, s
                 "a network that starts from a model keeps its layers and its loss"
             )
     return fields
+
+
+def described_start(path: Path) -> dict[str, str]:
+    """Return what config.json has of a saved model that a run starts from: its path and the checksum of its file."""
+    from jitnet.model import FILE_NAME
+
+    file = path / FILE_NAME if path.is_dir() else path
+    return {"path": str(path.resolve()), "checksum": hashlib.sha256(file.read_bytes()).hexdigest()}
 
 
 def _in_words(value: object) -> str:

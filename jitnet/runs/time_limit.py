@@ -143,9 +143,9 @@ class TimeLimit:
         """Return what to call between chunks of steps: on_steps, and near the limit what ends the run there."""
 
         def call(report: "StepReport") -> object:
-            if self.left_s < 1.1 * self._last_s + _CHUNK_S and trainer.steps_done < trainer.total_steps:
+            if self.left_s < 1.1 * self._last_s + _CHUNK_S and trainer.run_steps < trainer.total_steps:
                 trainer.end_early(
-                    f"the time limit of {time_in_words(self.seconds)} ended the run after {trainer.steps_done:,} of "
+                    f"the time limit of {time_in_words(self.seconds)} ended the run after {trainer.run_steps:,} of "
                     f"{trainer.total_steps:,} steps, in epoch {report.epoch}: they took longer than was measured"
                 )
             return on_steps(report)
@@ -162,9 +162,10 @@ class TimeLimit:
 def most_steps(settings: Settings, trainer: "Trainer") -> int:
     """Steps that a run may have at most by what was chosen: its epochs, if these were chosen and are not merely the
     default or the recipe's, and its `max_steps`; 0 where neither was."""
-    config = trainer.config
-    chosen = [config.epochs * trainer.n_steps] if settings.training.get("epochs") is not None else []
-    return min([*chosen, *([config.max_steps] if config.max_steps else [])], default=0)
+    config, typed = trainer.config, settings.training
+    chosen = [config.epochs * trainer.n_steps] if typed.get("epochs") is not None else []
+    chosen += [config.max_steps] if typed.get("max_steps") is not None and config.max_steps else []
+    return min(chosen, default=0)
 
 
 def _save_s(model: "Model", run: "Run") -> float:

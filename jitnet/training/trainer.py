@@ -5,11 +5,13 @@ bar and for Ctrl-C. Where a chunk ends does not show in the result.
 """
 
 import time
-from collections.abc import Callable, Generator, Iterator
+import warnings
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, cast, get_type_hints
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +29,18 @@ from jitnet.kernels.schedule import ScheduleRecord
 from jitnet.model import Model
 from jitnet.model.encoding import encode
 from jitnet.model.fit import check_scaling, commonest_class, fitted, loss_and_accuracy, loss_of_guessing
-from jitnet.training.checkpoint import TrainingState, check_state, restore, take
+from jitnet.training.checkpoint import (
+    TrainingState,
+    check_state,
+    restore,
+    restore_best,
+    resumed_config,
+    take,
+    take_seen,
+)
+from jitnet.training.checkpoint_file import Checkpoint, newest, write
 from jitnet.training.history import EpochReport, History, StepReport
+from jitnet.training.origin import check_data, data_record, load_again, model_of, processor
 from jitnet.training.pace import Pace
 from jitnet.training.plan import Plan, begin_run, check_cores, data_of, make_plan, on_threads, plain_values
 from jitnet.training.samples import NewSamples
@@ -41,6 +53,9 @@ if TYPE_CHECKING:
 __all__ = ["Chunk", "Trainer", "train"]
 
 _COSTLIEST = 3
+
+_SURELY_FINITE = 1e18
+"""Parameters below this are finite in the model too, where some are folded into others by a product."""
 
 
 class Chunk(NamedTuple):
@@ -57,17 +72,19 @@ class Chunk(NamedTuple):
 
 
 class _Way(NamedTuple):
-    """A run on some count of threads, and its struct. ticks: (lines + 1,), what each line of a step has taken so far on
-    all parts together, and the steps as a whole."""
+    """A run on some count of threads, and its struct. names: of the lines of a step. ticks: (lines + 1,), what each
+    line of a step has taken so far on all parts together, and the steps as a whole."""
 
     plan: Plan
     run: Run
     struct: "Struct"
+    names: tuple[str, ...]
     ticks: npt.NDArray[np.float64]
 
 
 def _way_of(plan: Plan, run: Run, struct_of: "Callable[[Run], Struct]") -> _Way:
-    return _Way(plan, run, struct_of(run), np.zeros(len(plan.program.step) + 1))
+    names = tuple(replace(line, next_batch=False).name for line in plan.program.step)
+    return _Way(plan, run, struct_of(run), names, np.zeros(len(names) + 1))
 
 
 class Trainer:
@@ -75,7 +92,9 @@ class Trainer:
 
     plan: how the work is done. `prepare` compiles or loads the loops; `run` trains; `epochs` does so too, and
     yields a report after each epoch. keeps_readings: whether chunks come with the clock's readings. history: the
-    reports of the run, so far. A trainer trains once; another one continues from its `state`.
+    reports of the run, so far. A trainer trains once; another one continues from its `state`, or in another process
+    from a checkpoint: `save_checkpoint`, `resume`. loaded_with: the arguments of `jitnet.load` that return the data,
+    which a checkpoint notes.
 
     What is learned from data is learned from the rows that are trained on: with held-out rows, the scaling of a model
     on which no training has begun is found again without them. A trained model keeps the scaling that it has.
@@ -113,9 +132,16 @@ class Trainer:
         model.check_features(dataset)
         config.check_fits(model.config)
         config = config.for_loss(model.config.loss)
-        if not model.learns_scaling(dataset):
+        self._learns = {  # before it does
+            "new": not model.trained,
+            "scaling": model.learns_scaling(dataset),
+            "targets": model.learns_targets(dataset),
+        }
+        if not self._learns["scaling"]:
             check_scaling(model, dataset.train)
         self.model, self.dataset, self.config = model, dataset, config
+        self._given = held_out
+        self.loaded_with: Mapping[str, Any] = {}
         self._image_shape = dataset.image_shape
         training, found, test = self._split(held_out)
         left = f"{dataset.source}{', without the rows that are held out' * bool(config.val_split)}"
@@ -148,7 +174,9 @@ class Trainer:
         if state is not None:
             check_state(state, model.config, config, self.n_steps)
         self._position = (state.epoch, state.done) if state is not None else (0, 0)
-        self._totals = np.zeros(3)
+        self._totals, self._seconds = np.zeros(3), 0.0
+        self._reports = list(state.reports) if state is not None else []
+        self._stopping = EarlyStopping(config)
         self._ended_with: TrainingState | None = None
         self.plan: Plan = make_plan(
             model, self._training, config, self._batch_size, scaling=self._training.scaling, any_threads=any_threads
@@ -159,14 +187,16 @@ class Trainer:
                 f"{self.total_steps:,} steps (<max_steps>); use a shorter one"
             )
         most = self.plan.threads
-        self._pace = Pace(self.total_steps - self.steps_done, self.plan.begins_on, most, most if config.threads else 1)
+        self._pace = Pace(self.total_steps - self.run_steps, self.plan.begins_on, most, most if config.threads else 1)
         self._new = None
         if config.augment.active or config.input_dropout:
             self._new = NewSamples(self._training, self._image_shape, model, config, self.plan, self._training.scaling)
         parts = {"train": self._training, "val": self._held_out, "test": self._test}
         commonest = {part: commonest_class(split) for part, split in parts.items() if split is not None}
         self._commonest = {part: found for part, found in commonest.items() if found is not None}
-        self.history = History((), "not started", reached=not config.target_accuracy, commonest=self._commonest)
+        self.history = History(
+            tuple(self._reports), "not started", reached=not config.target_accuracy, commonest=self._commonest
+        )
         self._asked_to_stop = self._begun = self._ready = self.keeps_readings = False
         self._stopped_by = self._ends_early = ""
 
@@ -197,6 +227,66 @@ class Trainer:
         self._image_shape = parts.image_shape
         return parts.train, parts.held_out, parts.test
 
+    @classmethod
+    def resume(
+        cls,
+        run: str | Path | Checkpoint,
+        dataset: Dataset | None = None,
+        *,
+        held_out: Split | None = None,
+        epochs: int | None = None,
+        threads: int | None = None,
+    ) -> Self:
+        """Return a trainer that goes on from a checkpoint, with the bits of a training that was never interrupted:
+        weights, history, early stopping, and the final test.
+
+        run: a run folder, of which the newest whole checkpoint is taken, or a checkpoint's file. Nothing is written
+        there. dataset: the data that it began with; None loads them again, where the checkpoint knows from where.
+        held_out: the samples to watch, where the first trainer was called with some. epochs: how many there are in all;
+        more than before only where the schedule is constant, step or exponential. threads: another count.
+
+        Raises CheckpointError where there is no whole checkpoint, or it is of another version; DataError where the data
+        are not those that it began with; UsageError as the constructor does. A newer checkpoint that is damaged is
+        passed over with a warning.
+        """
+        check_arguments(
+            "Trainer.resume(run, dataset)",
+            run=(run, (str, Path, Checkpoint)),
+            dataset=(dataset, (Dataset, type(None))),
+            held_out=(held_out, (Split, type(None))),
+        )
+        if not isinstance(run, Checkpoint):
+            found = newest(Path(run))
+            for line in found.passed_over:
+                warnings.warn(f"{line}; going on from {found.path}", UserWarning, stacklevel=2)
+            run = found.checkpoint
+        dataset = load_again(run) if dataset is None else dataset
+        check_data(run, dataset, held_out)
+        config = resumed_config(run.config, epochs, threads)
+        trainer = cls(model_of(run), dataset, config, state=run.state, held_out=held_out)
+        trainer.loaded_with = run.load
+        return trainer
+
+    def checkpoint(self) -> Checkpoint:
+        """Return all that a checkpoint's file holds, as copies; `save_checkpoint` writes it."""
+        return Checkpoint(
+            self.state(),
+            self.config,
+            self.model.stored_as_begun(),
+            self._learns,
+            data_record(self.dataset, self._given),
+            self.loaded_with,
+            processor(self.plan.machine),
+        )
+
+    def save_checkpoint(self, path: str | Path) -> None:
+        """Write a checkpoint of the training so far, whole or not at all, from which `Trainer.resume` goes on.
+
+        It can be called between epochs, and in `on_steps` in the middle of one. Raises OutputError where the file
+        cannot be written."""
+        check_arguments("trainer.save_checkpoint(path)", path=(path, (str, Path)))
+        write(Path(path), self.checkpoint())
+
     @property
     def n_samples(self) -> tuple[int, int]:
         """Samples that are trained on, and that are held out."""
@@ -223,7 +313,7 @@ class Trainer:
         self._run_steps, self._shuffle, self._struct_of = run_steps, shuffle, Struct
         self._run = self._begin_run(self.plan)
         if self._began is not None:
-            restore(self._began, self._run, self.model.config, self.config)
+            self._restore(self._began)
         self._run.call.clocked = True
         self._order = np.arange(len(self._training), dtype=np.int32)
         if self._new is None:
@@ -261,16 +351,20 @@ class Trainer:
         return min(self.n_steps, max(0, begin + self.config.max_steps - self._steps_before(epoch)))
 
     @property
-    def steps_done(self) -> int:
+    def run_steps(self) -> int:
         """Steps of the run so far, from where its schedule begins."""
-        epoch, done = self._position
-        return self._steps_before(epoch + 1) + done - (0 if self._began is None else self._began.schedule_step)
+        return self.steps_done - (0 if self._began is None else self._began.schedule_step)
 
     def _steps_before(self, epoch: int) -> int:
         """Steps of the whole training that come before an epoch's first."""
         if self._began is None:
             return (epoch - 1) * self.n_steps
         return self._began.steps - self._began.done + (epoch - 1 - self._began.epoch) * self.n_steps
+
+    @property
+    def steps_done(self) -> int:
+        """Steps of the whole training that are done."""
+        return self._steps_before(self._position[0] + 1) + self._position[1]
 
     def state(self) -> TrainingState:
         """Return the state of the training so far, from which another trainer goes on.
@@ -283,12 +377,24 @@ class Trainer:
         return TrainingState(
             epoch,
             done,
-            self._steps_before(epoch + 1) + done,
+            self.steps_done,
             **take(self._run, self.model.config, self.config),
             totals=cast(tuple[float, float, float], tuple(self._totals.tolist())) if done else (0.0, 0.0, 0.0),
             schedule_epoch=0 if self._began is None else self._began.schedule_epoch,
             schedule_step=0 if self._began is None else self._began.schedule_step,
+            seconds=self._seconds if done else 0.0,
+            reports=tuple(self._reports),
+            seen=take_seen(self._stopping, self._run, self.model.config),
         )
+
+    def _restore(self, state: TrainingState) -> None:
+        """Go on from a state: its arrays to the run, and what early stopping has seen."""
+        shape = self.model.config
+        restore(state, self._run, shape, self.config)
+        self._totals[:], self._seconds = state.totals, state.seconds
+        self._stopping.restore(state.seen, restore_best(state.seen, self._run, shape))
+        if self._reports:
+            self._stopping.ending(self._reports[-1])
 
     def request_stop(self) -> None:
         """End the run within a chunk of batches; safe in a signal handler."""
@@ -345,21 +451,27 @@ class Trainer:
         self.model.begin_training()
         if self._began is not None:
             self._update_model(self._began.epoch)
-        stopping = EarlyStopping(self.config)
-        reports: list[EpochReport] = []
+        stopping, reports = self._stopping, self._reports
         begun, last = self._position, self.last_epoch
-        outcome = f"trained for {_epochs(last)}"
-        if self.steps_in(last) < self.n_steps:
+        # What ended a training after its last epoch ends it again: it may have been interrupted just then.
+        ended = stopping.ending(reports[-1]) if reports and not begun[1] else ""
+        outcome = ended or f"trained for {_epochs(last)}"
+        if not ended and self.steps_in(last) < self.n_steps:
             outcome = f"trained for {self.total_steps:,} steps, which end in epoch {last}"
-        for epoch in range(begun[0] + 1, last + 1) if self.steps_done < self.total_steps else ():
-            totals, seconds = np.zeros(3), 0.0
-            if epoch == begun[0] + 1 and begun[1] and self._began is not None:
-                totals[:] = self._began.totals
+        first = begun[0] + 1
+        if reports and reports[-1].epoch == first:  # as far as it went: it ended there, or goes on
+            ended = outcome if begun[1] >= self.steps_in(first) else ""
+            if not ended:
+                reports.pop()
+        for epoch in range(first, last + 1) if not ended else ():
+            if epoch > first or not begun[1]:
+                self._totals, self._seconds = np.zeros(3), 0.0
+            totals = self._totals
             try:
                 for chunk in self.chunks(epoch, totals):
-                    seconds += chunk.seconds
+                    self._seconds += chunk.seconds
                     if on_steps is not None:
-                        self._stop_if(on_steps(self._step_report(epoch, chunk.done, totals, seconds)), "on_steps")
+                        self._stop_if(on_steps(self._step_report(epoch, chunk.done, totals, self._seconds)), "on_steps")
                 self._update_model(epoch)
             except BaseException as error:
                 self.history = replace(self.history, outcome=f"ended in epoch {epoch}: {type(error).__name__}")
@@ -367,9 +479,11 @@ class Trainer:
             if stopped := self._stopped(f"in epoch {epoch}"):
                 outcome = stopped
                 break
-            report = self._report(epoch, totals, seconds)
+            report = self._report(epoch, totals, self._seconds)
             reports.append(report)
-            ending = stopping.look(report, self.model)
+            ending = stopping.look(report, self._latest)
+            if self._position[1] == self.n_steps:
+                self._position = (epoch, 0)
             done = f"{epoch} of {_epochs(last)}"
             self.history = self._history(reports, f"{done} so far", stopping.reached)
             try:
@@ -384,7 +498,7 @@ class Trainer:
         if stopping.best is not None:
             self._ended_with = self.state()
             kept, best = stopping.best
-            self.model.replace_parameters(best)
+            self._assign(best)
             self._update_run()
         if self._held_out is not None and not self._asked_to_stop:
             loss, accuracy = self.evaluate("test")
@@ -509,13 +623,14 @@ class Trainer:
                 step = f"step {done + trained + 1} of {self.n_steps}"
                 raise self._diverged(f"the loss became NaN or infinite in epoch {epoch}, {step}")
             done += count
-            self._position = (epoch, 0) if done == self.n_steps else (epoch - 1, done)
+            self._position = (epoch - 1, done)
             ended = time.perf_counter()
             spent = ended - begin
             self._pace.note(count, ended - entered, spent)
+            readings = None
             if self.clocked:
                 self._add_readings(way, count)
-            readings = clock_readings(way.run.clock, count) if self.clocked and self.keeps_readings else None
+                readings = clock_readings(way.run.clock, count) if self.keeps_readings else None
             yield Chunk(done, count, spent, way.plan.program, readings, making)
             begin = time.perf_counter()
 
@@ -565,9 +680,10 @@ class Trainer:
         """The three lines of a step that have taken longest so far, and their shares of it."""
         spent, whole = dict[str, float](), 0.0
         for way in self._ways.values():
+            if not way.ticks[-1]:  # the clock was stopped
+                continue
             whole += float(way.ticks[-1])
-            for line, ticks in zip(way.plan.program.step, way.ticks, strict=False):
-                name = replace(line, next_batch=False).name
+            for line, name, ticks in zip(way.plan.program.step, way.names, way.ticks, strict=False):
                 spent[name] = spent.get(name, 0.0) + float(ticks) / line.parts
         longest = sorted(spent, key=lambda name: -spent[name])[:_COSTLIEST] if whole else []
         return tuple((name, spent[name] / whole) for name in longest)
@@ -579,10 +695,21 @@ class Trainer:
 
         state = self._run.state
         params = state.average if self.config.ema > 0.0 else state.params
-        try:
-            self.model.replace_parameters(unpack(params, self._run.parameters, self.model.config))
-        except ModelError:  # names and shapes are the model's: the numbers are not finite
-            raise self._diverged(f"the weights became NaN or infinite in the last step of epoch {epoch}") from None
+        if not max(params.max(), -params.min()) < _SURELY_FINITE:  # nor is NaN
+            try:
+                self.model.replace_parameters(unpack(params, self._run.parameters, self.model.config))
+            except ModelError:  # names and shapes are the model's: the numbers are not finite
+                raise self._diverged(f"the weights became NaN or infinite in the last step of epoch {epoch}") from None
+        self._latest = params.copy()
+        self._assign(self._latest)
+
+    def _assign(self, params: npt.NDArray[np.float32]) -> None:
+        """Let the model have a copy of the run's parameters. To unpack them may take longer than a short epoch does, so
+        that is left until somebody reads them."""
+        from jitnet.engine.packing import unpack
+
+        records, config = self._run.parameters, self.model.config
+        self.model.replace_parameters_when_read(lambda: unpack(params, records, config))
 
     def _diverged(self, what: str) -> DivergedError:
         rate = f"<learning_rate>, now {self.config.learning_rate:g}"
