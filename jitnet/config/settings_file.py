@@ -72,7 +72,8 @@ _ABOUT_FILE = {"about": "text", "format": "a whole number", "recipe": "the name 
 AUGMENT = "train.augment"
 _TABLES = ("data", "model", "train", *TASKS)
 RUNNING = (
-    "out", "json", "quiet", "explain", "print_schedule", "print_config", "config", "resume", "checkpoint", "tensorboard",
+    "out", "json", "quiet", "explain", "print_schedule", "print_config", "config", "resume", "checkpoint",
+    "tensorboard",
 )  # fmt: skip
 """Options that say what to do with a run, and not what it is: no settings."""
 
