@@ -18,7 +18,7 @@ def kills():
     try:
         import kills
 
-        return kills
+        yield kills  # the processes import it too
     finally:
         sys.path.remove(str(ROOT / "scripts"))
 
