@@ -247,7 +247,8 @@ class _Reader:
     def take(self, tables: Mapping[str, Any], at: tuple[str, ...], table: str, task: str) -> None:
         """Take the settings of a table. at: its name as written. table: which it is, "" for the top, without the task
         that it is for."""
-        for key, value in tables.items():
+        # A newer format first: other names may be of it.
+        for key, value in sorted(tables.items(), key=lambda item: item[0] != "format"):
             here, name = (*at, key), key.replace("-", "_")
             inner = _inner(table, name)
             if inner is None or (name in _KEYS and not isinstance(value, dict)):  # the text `data`, or the table
@@ -319,7 +320,7 @@ class _Reader:
         elif name == "checksum":
             right = isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
         else:
-            right = isinstance(value, str) and bool(value.strip() or name == "about")
+            right = isinstance(value, str) and bool(value.strip() or name == "about") and "\0" not in value
         if not right:
             near = nearest(str(value), TASKS) if name == "task" else None
             hint = f"; did you mean {near}?" if near else ""

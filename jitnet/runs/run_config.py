@@ -53,12 +53,12 @@ def read_settings(path: str | Path) -> Settings:
     Paths in a TOML file are relative to it. The settings of a run are complete, and hold the checksum of its data.
     Raises UsageError, which names the file, the line where it has lines, what was found and what was expected.
     """
-    path = Path(path).expanduser()
-    if path.is_dir():
-        if not (path / CONFIG).exists():
+    path = Path(os.path.expanduser(path))
+    if os.path.isdir(path):
+        if not os.path.exists(path / CONFIG):
             raise UsageError(f"{path}: the folder holds no {CONFIG}; expected a run folder, or a TOML file of settings")
         path = path / CONFIG
-    if not path.exists() and str(path) in recipe_names():
+    if str(path) in recipe_names() and not os.path.exists(path):
         raise UsageError(f"{path}: there is no such file or folder; the recipe is --recipe {path}")
     if path.suffix == ".safetensors":
         raise UsageError(f"{path}: is a model; expected its run folder, or a TOML file of settings")
@@ -66,7 +66,7 @@ def read_settings(path: str | Path) -> Settings:
     if path.suffix == ".json" or content.lstrip().startswith(b"{"):
         return _of_run(path, content)
     # What comes through a pipe has no folder of its own.
-    return _of_file(settings_in(content, str(path)), path.parent if path.is_file() else Path())
+    return _of_file(settings_in(content, str(path)), path.parent if os.path.isfile(path) else Path())
 
 
 def settings_from(
@@ -95,10 +95,11 @@ def _of_file(file: SettingsFile, folder: Path) -> Settings:
         word = others.get(name)
         if word is None or (name == "data" and word in names()) or (name == "recipe" and not is_recipe_file(word)):
             continue
-        beside = folder / Path(word).expanduser()
+        beside = folder / os.path.expanduser(word)
         # A word that is no path may be the name of a data set, misspelled: reading the data tells.
-        if name != "data" or beside.exists() or Path(word).suffix or os.sep in word:
-            others[name] = str(beside)
+        if name != "data" or os.path.exists(beside) or Path(word).suffix or os.sep in word:
+            # A recipe's path keeps its slash, by which it is one.
+            others[name] = os.path.join(folder, os.path.expanduser(word)) if name == "recipe" else str(beside)
     return Settings(
         data=others.get("data"),
         test_data=Path(others["test_data"]) if "test_data" in others else None,

@@ -42,10 +42,11 @@ class Settings:
     ones that are accepted; "" for any. task: "auto", "classify", "regress" or "label". recipe: its name, or the path of
     its file.
     network, training: the fields of a `ModelConfig` and a `TrainConfig` that were chosen beside the recipe's; tables in
-    them are dicts; numbers may be text. by_task: those that hold for one task alone, "classify" or "regress", in
-    this order. base: settings whose fields these replace. names: what messages call a field, where that is not its
-    own name; places: where each of the settings is written, where that is a file. Of a run's settings, which have every
-    field: from_recipe is the recipe that some were from, and made_with the versions and the processor that it ran with.
+    them are dicts; numbers may be text. by_task: of "classify" and "regress", the fields of network and training that
+    hold for that task alone. base: settings whose fields these replace. names: what messages call a field, where that
+    is not its name; places: where each of the settings is written, where that is a file. Of a run's settings, which
+    have every field, from_recipe is the recipe that some are from, and made_with the versions and the processor that it
+    ran with.
     """
 
     data: str | None = None
@@ -154,6 +155,8 @@ class Settings:
         try:
             yield
         except UsageError as error:
+            if not error.field:
+                raise
             places = self._fields(task or self.likely_task)[2] | {
                 name: place for (_, name), place in self.places.items() if name in DATA_NAMES
             }
