@@ -23,6 +23,7 @@ ROWS = [
     ["model"],
     ["training", "pictures", "evaluation"],
     ["runs", "bench", "profile"],
+    ["search"],
     ["render", "sklearn"],
     ["cli", "__main__", ""],
 ]
@@ -54,6 +55,7 @@ ONLY_IN = {
     "pyarrow": {"tables"},
     "matplotlib": {"render"},
     "tensorboardX": {"runs"},
+    "optuna": {"search"},
 }
 
 

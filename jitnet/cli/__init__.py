@@ -34,6 +34,7 @@ COMMANDS = {
     "plot": ("jitnet.cli.plot", "Draw a run, or several, as a figure: SVG, PNG or PDF."),
     "bench": ("jitnet.cli.bench", "Measure what each loop costs on this machine."),
     "profile": ("jitnet.cli.profile", "Show what each loop costs, and why: jitnet's, or your own."),
+    "sweep": ("jitnet.cli.sweep", "Search the settings with which a network learns best."),
     "data": ("jitnet.cli.data", "List, fetch, describe and convert data sets."),
 }
 """Each command's module, whose `app` it is, and its line in the list of commands."""

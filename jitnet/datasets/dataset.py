@@ -216,6 +216,12 @@ class Dataset:
         """Values in one sample."""
         return int(self.train.images.shape[1])
 
+    def without_test(self) -> "Dataset":
+        """The same without test data; its checksum is still that of the whole."""
+        rest = replace(self, test=None)
+        rest.__dict__["checksum"] = self.checksum
+        return rest
+
     @cached_property
     def checksum(self) -> str:
         """SHA-256 (hex) over names, types, shapes and bytes of all arrays, computed at the first use; of a table over

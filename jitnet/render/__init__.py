@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from jitnet.render.run_views import run_list
     from jitnet.render.scaling import scaling_table
     from jitnet.render.scores import evaluation
+    from jitnet.render.sweep import SweepView, sweep_summary
     from jitnet.render.tables import bar, table
 
 _HOME = {
     "Consoles": "console",
     "LETTERS": "curves",
+    "SweepView": "sweep",
     "TrainingView": "progress",
     "bar": "tables",
     "bench": "measurement",
@@ -67,6 +69,7 @@ _HOME = {
     "scaling_table": "scaling",
     "sheet": "augmentation",
     "step_profile": "profiling",
+    "sweep_summary": "sweep",
     "table": "tables",
     "table_description": "columns",
     "to_grey": "drawing",
@@ -76,6 +79,7 @@ _HOME = {
 __all__ = [
     "LETTERS",
     "Consoles",
+    "SweepView",
     "TrainingView",
     "bar",
     "bench",
@@ -112,6 +116,7 @@ __all__ = [
     "scaling_table",
     "sheet",
     "step_profile",
+    "sweep_summary",
     "table",
     "table_description",
     "to_grey",

@@ -26,6 +26,7 @@ __all__ = [
     "FAINT",
     "GOOD",
     "IN_ASCII",
+    "TIE",
     "WARN",
     "Consoles",
     "consoles",
