@@ -260,6 +260,7 @@ def test_public_names():
     assert jitnet.__all__ == [
         "AugmentConfig",
         "CheckpointError",
+        "Committee",
         "DataError",
         "Dataset",
         "DivergedError",
@@ -290,6 +291,7 @@ def test_public_names():
         "fetch",
         "from_arrays",
         "load",
+        "load_model",
         "load_picture",
         "load_pictures",
         "normalise_picture",

@@ -131,6 +131,17 @@ def test_all_can_be_stopped(tmp_path):
     assert not (tmp_path / "never").exists()
 
 
+def test_works_that_wait_are_dropped_where_none_is_running(tmp_path):
+    with Local(1) as engine:
+        events = []
+        for event in engine.run([Work("short", SMALL), Work("never", LONG)], tmp_path):
+            events.append(event)
+            if isinstance(event, Finished):
+                engine.stop()
+    assert list(outcomes(events)) == ["short"]
+    assert not (tmp_path / "never").exists()
+
+
 @pytest.mark.parametrize("deaths", [1, 2])
 def test_a_worker_that_dies_is_replaced_and_its_work_repeated_once(tmp_path, deaths):
     works = [Work("long", replace(LONG, training={"epochs": 2_000, "val_split": 0.25}), ends_early=after_many)]

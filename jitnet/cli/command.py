@@ -161,7 +161,7 @@ def kind_of(word: str) -> str:
             return "model" if (path / FILE_NAME).is_file() else "data" if any(path.glob("*-idx*-ubyte*")) else ""
         if suffix == ".safetensors":
             names = _tensor_names(path)
-            return "model" if "0.weight" in names else "data" if "train_images" in names else ""
+            return "model" if {"0.weight", "members.0.0.weight"} & names else "data" if "train_images" in names else ""
         return "data" if not path.exists() and _data_name(word) else ""
     except (OSError, ValueError):
         return ""

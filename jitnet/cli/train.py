@@ -1,32 +1,32 @@
 """`jitnet train`."""
 
 import gc
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from shlex import quote
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jitnet.cli.common import (
     Background,
+    ConfigOption,
     DataOption,
     Group,
     Ignore,
     Json,
     Quiet,
+    RecipeOption,
     Target,
     Task,
     TestData,
     Time,
     Weight,
     columns_named,
+    interrupts,
+    predicting,
     print_json,
-    recipe_completion,
 )
 from jitnet.cli.options import (
     FIELDS,
@@ -35,16 +35,17 @@ from jitnet.cli.options import (
     task_advice,
     with_fields,
 )
+from jitnet.cli.train_committee import train_committee
 from jitnet.config import MAX_THREADS
 from jitnet.config.choices import default_rate
-from jitnet.errors import ModelError, TargetMissed, UsageError
+from jitnet.errors import TargetMissed, UsageError
 
 if TYPE_CHECKING:
     from jitnet.config import ModelConfig
-    from jitnet.model import Model
     from jitnet.runs import Run
     from jitnet.runs.resuming import Resumed
     from jitnet.runs.run_settings import Settings
+    from jitnet.search.work import Work
     from jitnet.training.history import EpochReport, History
     from jitnet.training.trainer import Trainer
 
@@ -59,6 +60,7 @@ Examples:
   jitnet train --optimizer adam --activation gelu
   jitnet train --data train.csv --test-data test.csv --out runs/mine
   jitnet train --data houses.csv --target price
+  jitnet train --committee 5 --recipe tabular --data houses.csv
   jitnet train --hidden 512 --optimizer adam --explain
   jitnet train --json --quiet > result.json
 """
@@ -83,29 +85,8 @@ def train(
     time: Time = None,
     weight: Weight = None,
     ignore: Ignore = None,
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            "--recipe",
-            metavar="NAME-OR-FILE",
-            autocompletion=recipe_completion,
-            help="Start from a named set of options, or from one in a TOML file of yours; those that are typed as well "
-            "override it. seed and seed-readme repeat the Rust original as its code and as its README has it.",
-            rich_help_panel="Training",
-        ),
-    ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config",
-            metavar="FILE-OR-RUN",
-            show_default=False,
-            help="Read options from a TOML file, by their names without dashes in front, as in lr = 0.1; paths in it "
-            "are relative to it. Or repeat a run: name its folder, or its config.json. Options that are typed as well "
-            "override it, --recipe too.",
-            rich_help_panel="Training",
-        ),
-    ] = None,
+    recipe: RecipeOption = None,
+    config: ConfigOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -137,6 +118,20 @@ def train(
             "500steps, or a time as 30s, 5m or 1h, at the first pause after it, and there is one about every 30 ms; "
             "auto, after each epoch, but where epochs are short only so often that it takes at most 1% of the time; "
             "off. The newest two are kept. [default: auto]",
+        ),
+    ] = None,
+    committee: Annotated[
+        int | None,
+        typer.Option(
+            "--committee",
+            min=2,
+            max=1000,
+            metavar="NUMBER",
+            show_default=False,
+            help="Train so many networks that differ in the seed alone, --seed and those that follow it, each on one "
+            "thread, as many at a time as there are cores; and save one model that averages their predictions. A whole "
+            "number from 2 to 1,000. [default: one network; with --config as that run has it]",
+            rich_help_panel="Training",
         ),
     ] = None,
     print_schedule: Annotated[
@@ -180,11 +175,16 @@ def train(
 
     Writes a run folder with model.safetensors, config.json, metrics.jsonl (one line an epoch) and checkpoints. Ctrl-C
     stops within a second and keeps the model so far; --resume goes on. The first start compiles the loops; later ones
-    load them. On a terminal a run of several epochs ends with its curves.
+    load them. With --committee, each member has such a folder inside that of the run, and Ctrl-C keeps the members so
+    far. On a terminal a run of several epochs ends with its curves.
     """
     shows = {"--explain": explain, "--print-schedule": print_schedule, "--print-config": print_config}
     if len(asked := [option for option, wanted in shows.items() if wanted]) > 1:
         raise UsageError(f"{asked[0]} cannot be combined with {asked[1]}; ask for one of them")
+    if committee and asked:
+        raise UsageError(
+            f"{asked[0]} is of one network, and cannot be combined with --committee; leave one of them out"
+        )
     columns = columns_named(target, group, time, weight, ignore)
     settings = settings_of(fields, recipe, data=data, test_data=test_data, columns=columns, task=task)
     from jitnet.runs.checkpoints import parse_when
@@ -198,6 +198,7 @@ def train(
             "--print-schedule": print_schedule,
             "--print-config": print_config,
             "--config": config is not None,
+            "--committee": committee is not None,
         }
         going_on = _reopened(resume, settings, [name for name, typed in others.items() if typed], json)
         if going_on is None:
@@ -210,6 +211,12 @@ def train(
         settings = settings.over(read)
     if going_on is None:
         settings.check()
+    works: list[Work] = []
+    if committee or (config is not None and not asked):
+        from jitnet.search.members import count_in, member_works
+
+        count = committee or (count_in(config) if config is not None else None)
+        works = member_works(settings, count) if count else []
     from jitnet import render, runs
     from jitnet.runs.event_files import EventFile, check_installed
     from jitnet.runs.run_config import what_differs
@@ -248,6 +255,8 @@ def train(
     with opened or runs.create(dataset.name) as run:
         if run.notice:
             render.notice(render.make_console(sys.stderr), run.notice)
+        if works:
+            return train_committee(run, trainer, settings, works, screen, json)
         if going_on is None:
             run.write_config(describe(trainer, settings))
         else:
@@ -271,7 +280,7 @@ def train(
         gc.enable()
         warning = ""
         with (
-            _interrupts(trainer.request_stop),
+            interrupts(trainer.request_stop),
             render.TrainingView(screen, epochs, trainer.config.learning_rate, trainer.history.epochs) as view,
             EventFile(run.folder) if tensorboard else nullcontext() as events,
         ):
@@ -292,7 +301,7 @@ def train(
         going = [f"jitnet train --resume {quote(str(run.folder))}"] if goes_on else []
         view.summary(
             model=run.model_path,
-            suggestions=[*going, f"jitnet eval {quote(str(run.folder))}", *_predicting(model, run.folder)],
+            suggestions=[*going, f"jitnet eval {quote(str(run.folder))}", *predicting(model, run.folder)],
             outcome=history.outcome if len(history) < epochs else "",
             kept=history.kept,
             final_test=history.final_test,
@@ -326,18 +335,6 @@ def _reopened(run: Path, typed: "Settings", others: list[str], json: bool) -> "R
     for line in found.found.passed_over:
         render.notice(render.make_console(sys.stderr), f"{line}: going on from {found.found.path}")
     return found
-
-
-def _predicting(model: "Model", folder: Path) -> list[str]:
-    """The command that predicts with a model of a table, or one that takes pictures; nothing where it is neither."""
-    from jitnet.pictures.recognition import check_takes_pictures
-
-    if model.preparation is not None:
-        return [f"jitnet predict {quote(str(folder))} ROWS.csv"]
-    with suppress(ModelError):
-        check_takes_pictures(model)
-        return [f"jitnet predict {quote(str(folder))} FILE"]
-    return []
 
 
 def _explain(trainer: "Trainer", json: bool) -> int:
@@ -447,17 +444,3 @@ def _document(run: "Run", history: "History", task: str) -> dict[str, Any]:
             if value is not None
         },
     }
-
-
-@contextmanager
-def _interrupts(request_stop: Callable[[], None]) -> Iterator[None]:
-    """Let Ctrl-C request a stop and raise nothing, however often: the epoch ends early and its model is saved."""
-
-    def ask(signal_number: int, frame: FrameType | None) -> None:
-        request_stop()
-
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

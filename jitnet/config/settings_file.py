@@ -75,7 +75,7 @@ AUGMENT = "train.augment"
 _TABLES = ("data", "model", "train", *TASKS)
 RUNNING = (
     "out", "json", "quiet", "explain", "print_schedule", "print_config", "config", "resume", "checkpoint",
-    "tensorboard",
+    "tensorboard", "committee",
 )  # fmt: skip
 """Options that say what to do with a run, and not what it is: no settings."""
 

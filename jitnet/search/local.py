@@ -121,8 +121,10 @@ class Local:
         if len({work.name for work in works}) < len(works):
             raise UsageError("works: two have the same name, and would have the same folder")
         left = self._left = _Left(base, again, deque(works))
-        while left.waiting or any(worker.work is not None for worker in self._crew):
+        while True:
             yield from self._begin(left)
+            if not any(worker.work is not None for worker in self._crew):
+                return  # a stop may have dropped the works that waited
             busy = {id(worker.pipe): worker for worker in self._crew}
             for pipe in wait([worker.pipe for worker in self._crew]):
                 yield from self._read(busy[id(pipe)], left)
