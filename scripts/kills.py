@@ -10,9 +10,9 @@ model beside it. The exit code is 1 where one of these is not so.
 
 import argparse
 import json
+import multiprocessing
 import os
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -48,18 +48,58 @@ class Survived(NamedTuple):
     at: list[int]
 
 
-def train(*arguments: object, environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
-    """Start `jitnet train` with these arguments."""
-    command = [sys.executable, "-m", "jitnet", "train", "--quiet", *map(str, arguments)]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=pipe, env=environment)
+def train(*arguments: object, environment: dict[str, str] | None = None) -> "Training":
+    """Start `jitnet train` with these arguments, in a process by itself."""
+    return Training(["train", "--quiet", *map(str, arguments)], environment or {})
 
 
-def _ended(process: subprocess.Popen[bytes]) -> None:
-    """Wait for a training; RuntimeError where it fails."""
-    error = process.communicate()[1].decode()
-    if process.returncode:
-        raise RuntimeError(f"exit code {process.returncode}: {error}")
+class Training:
+    """A process that runs `jitnet`. It is forked from one that has imported the program and begun nothing, so that it
+    trains after a moment, and can be killed in many more of them."""
+
+    def __init__(self, arguments: list[str], environment: dict[str, str]) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["jitnet.cli.train", "jitnet.engine.loop", "jitnet.runs.resuming"])
+        descriptor, name = tempfile.mkstemp()
+        os.close(descriptor)
+        self._said = Path(name)
+        self._process = context.Process(target=_run, args=(arguments, environment, name))
+        self._process.start()
+
+    @property
+    def pid(self) -> int | None:
+        """The process's number."""
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.is_alive()
+
+    def kill(self) -> None:
+        """End it by SIGKILL."""
+        self._process.kill()
+        self._process.join()
+        self._said.unlink()
+
+    def finish(self) -> None:
+        """Wait for its end; RuntimeError where it failed."""
+        self._process.join()
+        said = self._said.read_text()
+        self._said.unlink()
+        if self._process.exitcode:
+            raise RuntimeError(f"exit code {self._process.exitcode}: {said}")
+
+
+def _run(arguments: list[str], environment: dict[str, str], name: str) -> None:
+    """Run the command line, what it prints going to a file."""
+    os.environ.update(environment)
+    said = os.open(name, os.O_WRONLY | os.O_APPEND)
+    os.dup2(said, 1)
+    os.dup2(said, 2)
+    from jitnet.cli import main
+
+    main(arguments)
 
 
 def _latest(run: Path) -> int:
@@ -93,21 +133,20 @@ def survive(
             _remove(run)
             process = train("--out", run, *options, environment=environment)
         if killed == kills:
-            _ended(process)
+            process.finish()
             return Survived(killed, resumed, again, at)
         _wait_until_it_trains(process, run)
         time.sleep(moments.uniform(*pause_s))
-        ended = process.poll() is not None
-        process.kill()
-        process.communicate()
-        if ended:
+        if not process.is_running:
+            process.finish()
             return Survived(killed, resumed, again, at)
+        process.kill()
         killed += 1
 
 
-def _wait_until_it_trains(process: subprocess.Popen[bytes], run: Path) -> None:
+def _wait_until_it_trains(process: Training, run: Path) -> None:
     """Until the process holds the run's lock, soon after which it trains; or it has ended."""
-    while process.poll() is None:
+    while process.is_running:
         try:
             if int((run / ".lock").read_text()) == process.pid:
                 return
@@ -149,7 +188,6 @@ def main() -> int:
     parser.add_argument("--pause", type=float, default=0.5, help="longest time to the next kill, in s [default: 0.5]")
     parser.add_argument("--seed", type=int, default=0, help="of the moments [default: 0]")
     asked = parser.parse_args()
-    environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}
     kills = resumed = rounds = failed = 0
     with tempfile.TemporaryDirectory() as folder:
         while kills < asked.kills:
@@ -157,14 +195,13 @@ def main() -> int:
             options = ["--checkpoint", WHEN[rounds % len(WHEN)], "--data", "digits", *chosen]
             options += ["--epochs", str(asked.epochs)]
             whole, run = Path(folder) / f"whole-{rounds}", Path(folder) / f"run-{rounds}"
-            _ended(train("--out", whole, *options, environment=environment))
+            train("--out", whole, *options).finish()
             found = survive(
                 run,
                 options,
                 min(asked.each, asked.kills - kills),
                 (0.0, asked.pause),
                 seed=asked.seed + rounds,
-                environment=environment,
             )
             problem = compare(run, whole)
             kills, resumed, rounds = kills + found.kills, resumed + found.resumed, rounds + 1

@@ -23,6 +23,7 @@ ROWS = [
     ["model"],
     ["training", "pictures", "evaluation"],
     ["runs", "bench", "profile"],
+    ["search"],
     ["render", "sklearn"],
     ["cli", "__main__", ""],
 ]
@@ -54,6 +55,7 @@ ONLY_IN = {
     "pyarrow": {"tables"},
     "matplotlib": {"render"},
     "tensorboardX": {"runs"},
+    "optuna": {"search"},
 }
 
 
@@ -258,6 +260,7 @@ def test_public_names():
     assert jitnet.__all__ == [
         "AugmentConfig",
         "CheckpointError",
+        "Committee",
         "DataError",
         "Dataset",
         "DivergedError",
@@ -288,6 +291,7 @@ def test_public_names():
         "fetch",
         "from_arrays",
         "load",
+        "load_model",
         "load_picture",
         "load_pictures",
         "normalise_picture",

@@ -331,7 +331,7 @@ def test_unused_fields_are_those_that_a_config_refuses():
 
 def test_the_file_in_the_documents_can_be_read(tmp_path):
     page = Path(__file__).parent.parent / "docs" / "runs.md"
-    [block] = re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    block, *_ = re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     (tmp_path / "my.toml").write_text(block)
     network, config = read_settings(tmp_path / "my.toml").resolve()
     assert (network["activation"], config.learning_rate, config.epochs, config.label_smoothing) == ("gelu", 0.05, 20, 0)

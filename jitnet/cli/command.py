@@ -64,6 +64,8 @@ class Command(TyperCommand):
             self._check(ctx, list(args))
             ctx.allow_extra_args = True  # they are rejected here
             rest = super().parse_args(ctx, args)
+            if rest and not rest[0].strip():
+                raise UsageError("an argument is empty; expected a name or a path")
             if rest:
                 meant = meant_by(rest[0], _flags(self.get_params(ctx)))
                 hint = f"; did you mean {meant}?" if meant else ""
@@ -161,7 +163,7 @@ def kind_of(word: str) -> str:
             return "model" if (path / FILE_NAME).is_file() else "data" if any(path.glob("*-idx*-ubyte*")) else ""
         if suffix == ".safetensors":
             names = _tensor_names(path)
-            return "model" if "0.weight" in names else "data" if "train_images" in names else ""
+            return "model" if {"0.weight", "members.0.0.weight"} & names else "data" if "train_images" in names else ""
         return "data" if not path.exists() and _data_name(word) else ""
     except (OSError, ValueError):
         return ""

@@ -39,31 +39,32 @@ def evaluate(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Evaluate a model: loss, accuracy beside that of always predicting the commonest class, scores per class,
-    confusions, calibration, and the most confident mistakes, drawn. Of two classes also ROC AUC, average precision,
-    Brier score, and what each threshold would do; of yes/no labels the scores of each. Where it predicts numbers, loss,
-    RMSE, MAE, R² and bias per target, predicted against true values and residuals, drawn, the largest errors, and what
-    predicted quantiles cover.
+    """Evaluate a model or a committee: loss, accuracy beside that of always predicting the commonest class, scores per
+    class, confusions, calibration, and the most confident mistakes, drawn. Of two classes also ROC AUC, average
+    precision, Brier score, and what each threshold would do; of yes/no labels the scores of each. Where it predicts
+    numbers, loss, RMSE, MAE, R² and bias per target, predicted against true values and residuals, drawn, the largest
+    errors, and what predicted quantiles cover.
 
     First shows on which data, which part of them, and how many rows and classes that part has.
     """
     from jitnet import render
     from jitnet.evaluation import evaluate as evaluate_
-    from jitnet.model import Model
+    from jitnet.model import load_model
     from jitnet.runs.evaluated_data import evaluated_data
 
-    screen = render.consoles(json, quiet)
+    screen, notices = render.consoles(json, quiet), render.make_console(sys.stderr)
     model = model_at(model)
-    network = Model.load(model)
+    network = load_model(model)
     with render.downloads(screen) as progress:
-        dataset, part, shown, changed = evaluated_data(network, model, data, test_data, progress)
+        found = evaluated_data(network, model, data, test_data, progress)
+    dataset = found.dataset
     for decision in dataset.decisions:
-        render.notice(render.make_console(sys.stderr), decision)
+        render.notice(notices, decision)
     with render.compiling(screen):
         result = evaluate_(network, dataset)
-    if part == "train":
+    if found.part == "train":
         render.notice(
-            render.make_console(sys.stderr),
+            notices,
             f"{dataset.source} has no test part: these are the rows that the model was trained on, and what it scores "
             "on them says little about other data; name other data with --test-data",
         )
@@ -71,7 +72,7 @@ def evaluate(
     about = {
         "name": dataset.name,
         "source": dataset.source,
-        "part": part,
+        "part": found.part,
         "n": len(evaluated),
     }
     of_classes = evaluated.targets is None
@@ -79,12 +80,10 @@ def evaluate(
     if json:
         print_json(_document(model, about, result))
         return
-    if changed:
-        render.notice(
-            render.make_console(sys.stderr), f"{dataset.source} has changed since the model was trained on it"
-        )
+    if found.changed:
+        render.notice(notices, f"{dataset.source} has changed since the model was trained on it")
     images: Any = evaluated.images
-    render.evaluation(screen.out, result, images, dataset.image_shape, {**about, "name": shown})
+    render.evaluation(screen.out, result, images, dataset.image_shape, {**about, "name": found.name})
 
 
 def _document(model: Path, data: dict[str, Any], result: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from jitnet.cli.table_rows import predict_rows
 from jitnet.errors import JitnetError, MissingExtra, ModelError, PictureError, UsageError
 
 if TYPE_CHECKING:
-    from jitnet.model import Model
+    from jitnet.model import AnyModel
     from jitnet.pictures.recognition import Recognition
 
 __all__ = ["app"]
@@ -81,13 +81,13 @@ def predict(
     shapes, or ink that does not look like a stroke. With --json, one document holds predictions, errors and notices.
     """
     from jitnet import render
-    from jitnet.model import Model
+    from jitnet.model import load_model
     from jitnet.pictures import load_pictures
     from jitnet.pictures.recognition import check_takes_pictures, recognise
 
     screen = render.consoles(json, quiet)
     model = _model_of(model, files)
-    network = Model.load(model)
+    network = load_model(model)
     if network.preparation is not None or _is_plain_rows(network, files[0]):
         if len(files) > 1:
             raise UsageError(f"{model} was trained on a table, and predicts the rows of one file; name one FILE")
@@ -139,7 +139,7 @@ def predict(
         raise typer.Exit(1)
 
 
-def _is_plain_rows(network: "Model", name: str) -> bool:
+def _is_plain_rows(network: "AnyModel", name: str) -> bool:
     """Whether a file is a table of numbers for a model that was trained on such, and takes no pictures."""
     from jitnet.pictures.recognition import check_takes_pictures
 

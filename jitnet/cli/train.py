@@ -1,35 +1,35 @@
 """`jitnet train`."""
 
 import gc
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from shlex import quote
 from time import perf_counter
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jitnet.cli.common import (
     Background,
+    ConfigOption,
     DataOption,
     Group,
     Ignore,
     Json,
     Quiet,
+    RecipeOption,
     Target,
     Task,
     TestData,
     Time,
     Weight,
     columns_named,
+    interrupts,
+    predicting,
     print_json,
-    recipe_completion,
 )
 from jitnet.cli.options import (
     FIELDS,
@@ -39,18 +39,19 @@ from jitnet.cli.options import (
     task_advice,
     with_fields,
 )
+from jitnet.cli.train_committee import train_committee
 from jitnet.config import MAX_THREADS
 from jitnet.config.choices import default_rate
-from jitnet.errors import ModelError, TargetMissed, UsageError
+from jitnet.errors import TargetMissed, UsageError
 
 if TYPE_CHECKING:
     from jitnet.config import ModelConfig
-    from jitnet.model import Model
     from jitnet.render import Consoles
     from jitnet.runs import Run
     from jitnet.runs.resuming import Resumed
     from jitnet.runs.run_settings import Settings
     from jitnet.runs.time_limit import TimeLimit
+    from jitnet.search.work import Work
     from jitnet.training.history import EpochReport, History
     from jitnet.training.trainer import Trainer
 
@@ -68,6 +69,7 @@ Examples:
   jitnet train --time-limit 5m
   jitnet train --optimizer adam --find-lr
   jitnet train --data fashion-mnist --init runs/mine --freeze all-but-last
+  jitnet train --committee 5 --recipe tabular --data houses.csv
   jitnet train --hidden 512 --optimizer adam --explain
   jitnet train --json --quiet > result.json
 """
@@ -92,29 +94,8 @@ def train(
     time: Time = None,
     weight: Weight = None,
     ignore: Ignore = None,
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            "--recipe",
-            metavar="NAME-OR-FILE",
-            autocompletion=recipe_completion,
-            help="Start from a named set of options, or from one in a TOML file of yours; those that are typed as well "
-            "override it. seed and seed-readme repeat the Rust original as its code and as its README has it.",
-            rich_help_panel="Training",
-        ),
-    ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config",
-            metavar="FILE-OR-RUN",
-            show_default=False,
-            help="Read options from a TOML file, by their names without dashes in front, as in lr = 0.1; paths in it "
-            "are relative to it. Or repeat a run: name its folder, or its config.json. Options that are typed as well "
-            "override it, --recipe too.",
-            rich_help_panel="Training",
-        ),
-    ] = None,
+    recipe: RecipeOption = None,
+    config: ConfigOption = None,
     time_limit: Annotated[
         str | None,
         typer.Option(
@@ -160,6 +141,20 @@ def train(
             "500steps, or a time as 30s, 5m or 1h, at the first pause after it, and there is one about every 30 ms; "
             "auto, after each epoch, but where epochs are short only so often that it takes at most 1% of the time; "
             "off. The newest two are kept. [default: auto]",
+        ),
+    ] = None,
+    committee: Annotated[
+        int | None,
+        typer.Option(
+            "--committee",
+            min=2,
+            max=1000,
+            metavar="NUMBER",
+            show_default=False,
+            help="Train so many networks that differ in the seed alone, --seed and those that follow it, each on one "
+            "thread, as many at a time as there are cores; and save one model that averages their predictions. A whole "
+            "number from 2 to 1,000. [default: one network; with --config as that run has it]",
+            rich_help_panel="Training",
         ),
     ] = None,
     print_schedule: Annotated[
@@ -211,7 +206,7 @@ def train(
         typer.Option(
             "--tensorboard",
             help="Also write event files for TensorBoard into the run folder. Needs tensorboardX: pip install "
-            "'jitnet[tensorboard]'.",
+            "tensorboardX.",
         ),
     ] = False,
     json: Json = False,
@@ -222,8 +217,10 @@ def train(
 
     Writes a run folder with model.safetensors, config.json, metrics.jsonl (one line an epoch) and checkpoints. Ctrl-C
     stops within a second and keeps the model so far; --resume goes on. The first start compiles the loops; later ones
-    load them. On a terminal a run of several epochs ends with its curves.
+    load them. With --committee, each member has such a folder inside that of the run, and Ctrl-C keeps the members so
+    far. On a terminal a run of several epochs ends with its curves.
     """
+    limited = time_limit is not None
     asked = [
         name
         for name, on in {
@@ -235,17 +232,24 @@ def train(
         }.items()
         if on
     ]
-    _check_one(asked, limited=time_limit is not None)
+    _check_one(asked, limited=limited)
+    if committee and (asked or limited):
+        raise UsageError(
+            f"{[*asked, '--time-limit'][0]} is of one network, and cannot be combined with --committee; leave one of "
+            "them out"
+        )
     columns = columns_named(target, group, time, weight, ignore)
     settings = settings_of(fields, recipe, data=data, test_data=test_data, columns=columns, task=task)
     from jitnet.runs.checkpoints import parse_when
     from jitnet.runs.time_limit import TimeLimit, seconds_of
 
     limit = None if time_limit is None else TimeLimit(seconds_of(time_limit))
-    parse_when(checkpoint or "auto")
+    checkpoint = "auto" if checkpoint is None else checkpoint
+    parse_when(checkpoint)
     going_on = None
     if resume is not None:
-        others = {"--out": out is not None, "--config": config is not None, "--time-limit": limit is not None}
+        others = {"--out": out is not None, "--config": config is not None, "--time-limit": limited}
+        others["--committee"] = committee is not None
         going_on = _reopened(resume, settings, [name for name, typed in others.items() if typed] + asked, json)
         if going_on is None:
             return 0
@@ -257,6 +261,14 @@ def train(
         settings = settings.over(read)
     if going_on is None:
         settings.check()
+    works: list[Work] = []
+    if committee or (config is not None and not asked):
+        from jitnet.search.members import count_in, member_works
+
+        count = committee or (count_in(config) if config is not None else None)
+        works = member_works(settings, count) if count else []
+        if works and limited:
+            raise UsageError(f"--time-limit is for one network, and {config} is of a committee; leave it out")
     from jitnet import render, runs
     from jitnet.runs.event_files import EventFile, check_installed
     from jitnet.runs.run_config import what_differs
@@ -314,6 +326,8 @@ def train(
     with opened or runs.create(dataset.name) as run:
         if run.notice:
             warn(run.notice)
+        if works:
+            return train_committee(run, trainer, settings, works, screen, json)
         if going_on is None:
             run.write_config(describe(trainer, settings))
         else:
@@ -332,7 +346,7 @@ def train(
         gc.enable()
         warning = ""
         with (
-            _interrupts(trainer.request_stop),
+            interrupts(trainer.request_stop),
             render.TrainingView(
                 screen, trainer.last_epoch, trainer.config.learning_rate, trainer.history.epochs
             ) as view,
@@ -348,7 +362,7 @@ def train(
                     warn(warning)
 
             on_steps = limit.watch(trainer, view.step) if limit else view.step
-            history = train_run(trainer, run, show, on_steps, checkpoint or "auto")
+            history = train_run(trainer, run, show, on_steps, checkpoint)
     if json:
         print_json(_document(run, history, model.config.task))
     else:
@@ -356,7 +370,7 @@ def train(
         going = [f"jitnet train --resume {quote(str(run.folder))}"] if goes_on else []
         view.summary(
             model=run.model_path,
-            suggestions=[*going, f"jitnet eval {quote(str(run.folder))}", *_predicting(model, run.folder)],
+            suggestions=[*going, f"jitnet eval {quote(str(run.folder))}", *predicting(model, run.folder)],
             outcome=history.outcome if trainer.run_steps < trainer.config.epochs * trainer.n_steps else "",
             kept=history.kept,
             final_test=history.final_test,
@@ -390,18 +404,6 @@ def _reopened(run: Path, typed: "Settings", others: list[str], json: bool) -> "R
     for line in found.found.passed_over:
         render.notice(render.make_console(sys.stderr), f"{line}: going on from {found.found.path}")
     return found
-
-
-def _predicting(model: "Model", folder: Path) -> list[str]:
-    """The command that predicts with a model of a table, or one that takes pictures; nothing where it is neither."""
-    from jitnet.pictures.recognition import check_takes_pictures
-
-    if model.preparation is not None:
-        return [f"jitnet predict {quote(str(folder))} ROWS.csv"]
-    with suppress(ModelError):
-        check_takes_pictures(model)
-        return [f"jitnet predict {quote(str(folder))} FILE"]
-    return []
 
 
 def _check_one(asked: list[str], *, limited: bool) -> None:
@@ -609,17 +611,3 @@ def _document(run: "Run", history: "History", task: str) -> dict[str, Any]:
             if value is not None
         },
     }
-
-
-@contextmanager
-def _interrupts(request_stop: Callable[[], None]) -> Iterator[None]:
-    """Let Ctrl-C request a stop and raise nothing, however often: the epoch ends early and its model is saved."""
-
-    def ask(signal_number: int, frame: FrameType | None) -> None:
-        request_stop()
-
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

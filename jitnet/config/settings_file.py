@@ -34,10 +34,12 @@ __all__ = [
     "Place",
     "SettingsFile",
     "check_format",
+    "field_of",
     "read_bytes",
     "read_tables",
     "read_toml",
     "settings_in",
+    "tables_in",
 ]
 
 FORMAT = 1
@@ -73,7 +75,7 @@ AUGMENT = "train.augment"
 _TABLES = ("data", "model", "train", *TASKS)
 RUNNING = (
     "out", "json", "quiet", "explain", "print_schedule", "print_config", "config", "resume", "checkpoint",
-    "tensorboard", "time_limit", "dry_run", "find_lr",
+    "tensorboard", "committee", "time_limit", "dry_run", "find_lr",
 )  # fmt: skip
 """Options that say what to do with a run, and not what it is: no settings."""
 
@@ -163,6 +165,16 @@ def read_toml(path: Path) -> SettingsFile:
 
 def settings_in(content: bytes, file: str, recipe: str = "") -> SettingsFile:
     """The settings in the content of a TOML file. file: its name; recipe: of one that comes with jitnet, its name."""
+    tables, lines = tables_in(content, file)
+    reader = _Reader(file, lines, recipe)
+    reader.take(tables, (), "", "")
+    if not tables:
+        raise UsageError(f"{file}: sets nothing; expected settings, learning-rate = 0.1 for example")
+    return reader.found
+
+
+def tables_in(content: bytes, file: str) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
+    """Return the tables of a TOML file's content, and the line of each key; UsageError where it is not TOML."""
     text = _text(content, file)
     try:
         tables = tomllib.loads(text)
@@ -172,16 +184,22 @@ def settings_in(content: bytes, file: str, recipe: str = "") -> SettingsFile:
         raise UsageError(f"{file}: holds tables or lists inside each other, too deep to read") from None
     except ValueError as error:  # a number of thousands of digits
         raise UsageError(f"{file}: cannot be read: {error}") from None
-    reader = _Reader(file, key_lines(text), recipe)
-    reader.take(tables, (), "", "")
-    if not tables:
-        raise UsageError(f"{file}: sets nothing; expected settings, learning-rate = 0.1 for example")
-    return reader.found
+    return tables, key_lines(text)
 
 
-def read_tables(tables: Mapping[str, Any], file: str) -> SettingsFile:
-    """The settings in tables that were read already, of JSON for example. file: its name."""
-    reader = _Reader(file, {})
+def field_of(name: str) -> tuple[type[CheckedConfig], str] | None:
+    """Return the config and its field that a setting's name is for; None where it is no field of the network or the
+    training."""
+    key = _KEYS.get(name.replace("-", "_"))
+    return (key.kind, key.leaf) if key is not None and key.kind is not None else None
+
+
+def read_tables(
+    tables: Mapping[str, Any], file: str, lines: Mapping[tuple[str, ...], int] | None = None
+) -> SettingsFile:
+    """The settings in tables that were read already, of JSON for example. file: its name; lines: of their keys, where
+    it has lines."""
+    reader = _Reader(file, lines or {})
     reader.take(tables, (), "", "")
     return reader.found
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from jitnet.render.charts import plot
     from jitnet.render.code import code_summary, code_view, code_views
     from jitnet.render.columns import table_description
-    from jitnet.render.console import Consoles, consoles, error, facts, make_console, notice
+    from jitnet.render.console import Consoles, consoles, error, facts, make_console, notice, suggest
     from jitnet.render.curves import LETTERS, training_curves
     from jitnet.render.drawing import picture, pictures, to_grey
     from jitnet.render.ends import estimate, range_test
@@ -26,12 +26,16 @@ if TYPE_CHECKING:
     from jitnet.render.run_views import run_list
     from jitnet.render.scaling import scaling_table
     from jitnet.render.scores import evaluation
+    from jitnet.render.several import WorksView, scores_of_several
+    from jitnet.render.sweep import SweepView, sweep_summary
     from jitnet.render.tables import bar, table
 
 _HOME = {
     "Consoles": "console",
     "LETTERS": "curves",
+    "SweepView": "sweep",
     "TrainingView": "progress",
+    "WorksView": "several",
     "bar": "tables",
     "bench": "measurement",
     "changes": "measurement",
@@ -68,8 +72,11 @@ _HOME = {
     "run_list": "run_views",
     "training_curves": "curves",
     "scaling_table": "scaling",
+    "scores_of_several": "several",
     "sheet": "augmentation",
     "step_profile": "profiling",
+    "suggest": "console",
+    "sweep_summary": "sweep",
     "table": "tables",
     "table_description": "columns",
     "to_grey": "drawing",
@@ -79,7 +86,9 @@ _HOME = {
 __all__ = [
     "LETTERS",
     "Consoles",
+    "SweepView",
     "TrainingView",
+    "WorksView",
     "bar",
     "bench",
     "changes",
@@ -115,8 +124,11 @@ __all__ = [
     "roofline_picture",
     "run_list",
     "scaling_table",
+    "scores_of_several",
     "sheet",
     "step_profile",
+    "suggest",
+    "sweep_summary",
     "table",
     "table_description",
     "to_grey",

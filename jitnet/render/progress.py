@@ -29,7 +29,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
-from jitnet.render.console import ACCENT, FAINT, GOOD, Consoles, facts, make_console, notice, tied
+from jitnet.render.console import ACCENT, FAINT, GOOD, Consoles, facts, make_console, notice, suggest, tied
 from jitnet.render.curves import training_curves
 from jitnet.render.tables import size_in_words
 
@@ -459,12 +459,7 @@ class TrainingView:
         if console.is_terminal:
             console.print()
         facts(console, pairs)
-        if suggestions:
-            console.print()
-            console.print(Text("Next:", style=FAINT))
-            for suggestion in suggestions:
-                # The terminal breaks the line, so that it can be copied whole.
-                console.print(Text(f"  {suggestion}", style=ACCENT), soft_wrap=True)
+        suggest(console, suggestions)
 
 
 def _watched_part(report: "EpochReport") -> str:

@@ -114,11 +114,15 @@ class Checkpoints:
 
     def end(self) -> None:
         """Write the last checkpoint, where none was written here, and the model as it ends: both at once, as each waits
-        for the disk."""
+        for the disk, but a first model ahead of the checkpoint."""
         self._writer.wait()
+        is_first = not self._run.model_path.exists()
+        if is_first:
+            self._trainer.model.save(self._run.model_path)
         if not self._when.never and self._trainer.steps_done != self._steps:
             self._writer.put(Job(self._trainer.checkpoint(), has_model=False))
-        self._trainer.model.save(self._run.model_path)
+        if not is_first:
+            self._trainer.model.save(self._run.model_path)
 
     def _is_due(self) -> bool:
         if self._when.steps:

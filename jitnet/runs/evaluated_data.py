@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from jitnet.datasets import Dataset, TaskAdvice, load, names
+from jitnet.datasets.folds import Fold
 from jitnet.datasets.from_table import HELD_OUT
 from jitnet.datasets.registry import is_table
 from jitnet.errors import ModelError
@@ -12,7 +13,7 @@ from jitnet.tables.outcome import Choice
 
 if TYPE_CHECKING:
     from jitnet.datasets import Progress
-    from jitnet.model import Model
+    from jitnet.model import AnyModel
 
 __all__ = ["EvaluatedData", "evaluated_data"]
 
@@ -31,14 +32,15 @@ class EvaluatedData(NamedTuple):
 
 
 def evaluated_data(
-    network: "Model",
+    network: "AnyModel",
     model: Path,
     data: str | None = None,
     test_data: Path | None = None,
     progress: "Progress | None" = None,
 ) -> EvaluatedData:
     """Load the data to evaluate a model on. model: its path, for messages. data: a name or path; None is what it was
-    trained on. test_data: a path, in place of the test part. Raises as `load` does, and ModelError where they are not
+    trained on: of a table the rows that were held out then, and of a fold of a cross-validation that fold. test_data: a
+    path, in place of the test part. Raises as `load` does, and ModelError where they are not
     found or do not fit."""
     is_default = data is None and test_data is None
     source, default_test = (data, None) if data is not None else _training_data(network, model)
@@ -50,6 +52,7 @@ def evaluated_data(
                 "data that it was trained on"
             )
     trained_on = _is_trained_on(network, source)
+    fold = network.metadata.get("fold") if trained_on and test_data is None else None
     dataset = load(
         source,
         test_data,
@@ -60,8 +63,10 @@ def evaluated_data(
         progress=progress,
         preparation=network.preparation,
         # Of the table that it was trained on, the rows that were held out then; of another, all.
-        held_out=HELD_OUT if test_data is None and trained_on else 0.0,
+        held_out=HELD_OUT if test_data is None and trained_on and fold is None else 0.0,
     )
+    if fold is not None:
+        dataset = Fold.parse(fold)(dataset)
     known = network.metadata.get("data_checksum")
     return EvaluatedData(
         dataset,
@@ -71,7 +76,7 @@ def evaluated_data(
     )
 
 
-def _training_data(network: "Model", model: Path) -> tuple[str, Path | None]:
+def _training_data(network: "AnyModel", model: Path) -> tuple[str, Path | None]:
     """The data that a model was trained on, and the separate file that it was tested on, where there was one."""
     about = network.metadata
     data, test = about.get("data_path", about.get("data", "")), about.get("test_data_path")
@@ -82,7 +87,7 @@ def _training_data(network: "Model", model: Path) -> tuple[str, Path | None]:
     return data, Path(test) if test else None
 
 
-def _is_trained_on(network: "Model", source: str) -> bool:
+def _is_trained_on(network: "AnyModel", source: str) -> bool:
     """Whether data, by name or path, are those that a model was trained on."""
     path = network.metadata.get("data_path")
     return source == network.metadata.get("data") if path is None else Path(source).expanduser().resolve() == Path(path)

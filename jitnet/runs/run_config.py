@@ -41,7 +41,7 @@ from jitnet.version import __version__
 if TYPE_CHECKING:
     from jitnet.training.trainer import Trainer
 
-__all__ = ["as_toml", "complete", "read_settings", "settings_from", "versions", "what_differs"]
+__all__ = ["as_toml", "complete", "read_settings", "settings_from", "toml_value", "versions", "what_differs"]
 
 _COLUMNS = ("target", "group", "time", "weight", "ignore")
 _WIDTH = 78
@@ -70,12 +70,18 @@ def read_settings(path: str | Path) -> Settings:
     return _of_file(settings_in(content, str(path)), path.parent if os.path.isfile(path) else Path())
 
 
-def settings_from(tables: Mapping[str, Any], name: str, folder: Path = Path()) -> Settings:
+def settings_from(
+    tables: Mapping[str, Any],
+    name: str,
+    folder: Path = Path(),
+    lines: Mapping[tuple[str, ...], int] | None = None,
+) -> Settings:
     """Return settings by the names that a file would have, flat or in tables, {"lr": 0.1, "hidden": [64]} for example.
 
-    name: what messages call the source. folder: that paths are relative to. Raises UsageError as `read_settings` does.
+    name: what messages call the source; lines: of its keys. folder: that paths are relative to. Raises UsageError as
+    `read_settings` does.
     """
-    return _of_file(read_tables(tables, name), folder)
+    return _of_file(read_tables(tables, name, lines), folder)
 
 
 def _of_file(file: SettingsFile, folder: Path) -> Settings:
@@ -348,6 +354,11 @@ def _table(
 
 def _about(kind: type[CheckedConfig], field: str) -> list[str]:
     return [f"# {line}" for line in wrap(str(kind.model_fields[field].description), _WIDTH)]
+
+
+def toml_value(value: Any) -> str:
+    """Return a value as TOML writes it. UsageError where it is text that TOML cannot hold."""
+    return _toml(value)
 
 
 def _toml(value: Any) -> str:

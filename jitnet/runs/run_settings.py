@@ -143,6 +143,12 @@ class Settings:
             yield settings
             settings = settings.base
 
+    def fields(self, task: str = "") -> tuple[Fields, Fields]:
+        """Return the fields of the network and of the training that are set: the base's, the recipe's and the chosen,
+        without defaults, and not checked. task: as for `resolve`."""
+        network, training, _ = self._fields(task or self.likely_task)
+        return network, training
+
     def _fields(self, task: str) -> tuple[Fields, Fields, dict[str, Place | None]]:
         """The fields of the network and of the training, and where each of them is written, None where in no file."""
         network: Fields = {}
