@@ -43,7 +43,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from jitnet.evaluation import Evaluation, evaluate
-    from jitnet.model import Model
+    from jitnet.model import Committee, Model, load_model
     from jitnet.pictures import Picture, load_picture, load_pictures, normalise_picture
     from jitnet.pictures.recognition import Recognition, recognise
     from jitnet.training.history import EpochReport, History, StepReport
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 _HOME = {
     "AugmentConfig": "config",
     "CheckpointError": "errors",
+    "Committee": "model",
     "DataError": "errors",
     "Dataset": "datasets",
     "DivergedError": "errors",
@@ -81,6 +82,7 @@ _HOME = {
     "fetch": "datasets",
     "from_arrays": "datasets",
     "load": "datasets",
+    "load_model": "model",
     "load_picture": "pictures",
     "load_pictures": "pictures",
     "normalise_picture": "pictures",
@@ -91,6 +93,7 @@ _HOME = {
 __all__ = [
     "AugmentConfig",
     "CheckpointError",
+    "Committee",
     "DataError",
     "Dataset",
     "DivergedError",
@@ -121,6 +124,7 @@ __all__ = [
     "fetch",
     "from_arrays",
     "load",
+    "load_model",
     "load_picture",
     "load_pictures",
     "normalise_picture",

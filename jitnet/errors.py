@@ -46,15 +46,21 @@ class JitnetError(Exception):
     marked = ""
     """The message with each field of a config in angle brackets; empty where it was not made by `of_fields`."""
 
+    field = ""
+    """The field of a config that the message is about, the first that it names; empty where that is unknown."""
+
     def __init__(self, message: str = "") -> None:
         # What is quoted from a file may hold line breaks, a terminal's control codes, or half a character.
         super().__init__("".join(_escaped(character) for character in message))
 
     @classmethod
-    def of_fields(cls, marked: str) -> Self:
-        """An error whose message names fields of a config, each in angle brackets, as <learning_rate>."""
-        error = cls(_named(marked, {}))
+    def of_fields(cls, marked: str, names: Mapping[str, str] | None = None) -> Self:
+        """An error whose message names fields of a config, each in angle brackets, as <learning_rate>. names: the
+        user's for them."""
+        error = cls(_named(marked, names or {}))
         error.marked = marked
+        first = _FIELD.search(marked)
+        error.field = first[1] if first else ""
         return error
 
     def named(self, names: Mapping[str, str]) -> str:
@@ -62,8 +68,11 @@ class JitnetError(Exception):
         return _named(self.marked, names) if self.marked else str(self)
 
 
+_FIELD = re.compile(r"<([\w.]+)>")
+
+
 def _named(marked: str, names: Mapping[str, str]) -> str:
-    return re.sub(r"<([\w.]+)>", lambda field: names.get(field[1], field[1]), marked)
+    return _FIELD.sub(lambda field: names.get(field[1], field[1]), marked)
 
 
 def _escaped(character: str) -> str:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain, combinations, product
+from itertools import chain, combinations, count, product
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -239,11 +239,13 @@ def failing(k: int, failure: BaseException, *, after: bool = False, for_ever: bo
     """Let the k-th call raise, the first being 1, and a write write half before it. after: it raises once it has done
     its work, as an interrupt may. for_ever: so do all calls after it. Yields the list of the calls that are made."""
     calls: list[str] = []
+    numbers = count(1)  # a thread may call too
 
     def counted(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any) -> Any:
+            number = next(numbers)
             calls.append(name)
-            if len(calls) != k and not (for_ever and len(calls) > k > 0):
+            if number != k and not (for_ever and number > k > 0):
                 return real(*arguments)
             if name == "write" and not after:
                 real(arguments[0], memoryview(arguments[1]).cast("B")[: len(arguments[1]) // 2])

@@ -38,7 +38,7 @@ def test_an_empty_value_is_one_line_that_says_what_is_expected(call, command, pa
         words = {"eval": ["x"], "predict": ["x", "y"], "data info": ["x"], "data convert": ["x", "y"]}.get(command, [])
         words = [*words, parameter, *[""] * count]
     else:
-        words = [""] if parameter in ("model", "source", "name", "target") else ["x", ""]
+        words = [""] if parameter in ("model", "source", "name", "target", "space") else ["x", ""]
         words = ["x", ""] if (command, parameter) == ("data convert", "target") else words
         words = [*words, "y"] if (command, parameter) in (("data convert", "source"), ("predict", "model")) else words
     found = call(*command.split(), *words)

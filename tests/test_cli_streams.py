@@ -27,6 +27,7 @@ ARGUMENTS = {
     "predict": ["RUN", "PICTURE"],
     "bench": [*SMALL, "--threads", "1"],
     "profile": [*SMALL, "--threads", "1"],
+    "sweep": ["SPACE", "--trials", "1", "--workers", "1"],
     "data list": [],
     "data fetch": ["digits"],
     "data info": ["digits"],
@@ -50,12 +51,14 @@ WALK = [(command, flag) for command in ARGUMENTS for flag in flags(command)]
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A run folder and a picture."""
+    """A run folder, a picture and the space of a sweep."""
     folder = tmp_path_factory.mktemp("streams")
     options = ["--data", "digits", "--hidden", "8", "--epochs", "1", "--quiet"]
     assert run(["train", *options, "--out", str(folder / "run")]) == 0
     write_pgm(folder / "one.pgm", np.pad(np.full((12, 3), 255, np.uint8), 8))
-    return {"RUN": str(folder / "run"), "PICTURE": str(folder / "one.pgm")}
+    space = folder / "space.toml"
+    space.write_text('data = "digits"\nhidden = [8]\nepochs = 1\n[search]\nlr = [0.1, 0.2]\n')
+    return {"RUN": str(folder / "run"), "PICTURE": str(folder / "one.pgm"), "SPACE": str(space)}
 
 
 @pytest.fixture

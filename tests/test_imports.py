@@ -23,6 +23,7 @@ ROWS = [
     ["model"],
     ["training", "pictures", "evaluation"],
     ["runs", "bench", "profile"],
+    ["search"],
     ["render", "sklearn"],
     ["cli", "__main__", ""],
 ]
@@ -53,6 +54,8 @@ ONLY_IN = {
     "joblib": {"sklearn"},
     "pyarrow": {"tables"},
     "matplotlib": {"render"},
+    "tensorboardX": {"runs"},
+    "optuna": {"search"},
 }
 
 
@@ -257,6 +260,7 @@ def test_public_names():
     assert jitnet.__all__ == [
         "AugmentConfig",
         "CheckpointError",
+        "Committee",
         "DataError",
         "Dataset",
         "DivergedError",
@@ -287,6 +291,7 @@ def test_public_names():
         "fetch",
         "from_arrays",
         "load",
+        "load_model",
         "load_picture",
         "load_pictures",
         "normalise_picture",

@@ -29,8 +29,14 @@ COMMANDS = {
     "train": ("jitnet.cli.train", "Train a network, show how it learns, and save it."),
     "eval": ("jitnet.cli.evaluate", "Evaluate a model on a data set."),
     "predict": ("jitnet.cli.predict", "Predict what is in a picture, or the rows of a table."),
+    "runs": ("jitnet.cli.runs", "List past runs: scores, times, and how they differ."),
+    "compare": ("jitnet.cli.compare", "Show the curves of several runs in one picture, and how they differ."),
+    "plot": ("jitnet.cli.plot", "Draw a run, or several, as a figure: SVG, PNG or PDF."),
+    "committee": ("jitnet.cli.committee", "Make one model of several, whose predictions are averaged."),
+    "cv": ("jitnet.cli.cv", "Estimate by cross-validation how well a network does on other data."),
     "bench": ("jitnet.cli.bench", "Measure what each loop costs on this machine."),
     "profile": ("jitnet.cli.profile", "Show what each loop costs, and why: jitnet's, or your own."),
+    "sweep": ("jitnet.cli.sweep", "Search the settings with which a network learns best."),
     "data": ("jitnet.cli.data", "List, fetch, describe and convert data sets."),
 }
 """Each command's module, whose `app` it is, and its line in the list of commands."""
@@ -135,7 +141,7 @@ def _in_options(error: JitnetError) -> str:
         return str(error)
     from jitnet.cli.options import OPTION_NAMES
 
-    typed = ("data", "test_data", "target", "task", "group", "time", "weight", "ignore", "recipe")
+    typed = ("data", "test_data", "target", "task", "group", "time", "weight", "ignore", "recipe", "folds", "workers")
     return error.named({**OPTION_NAMES, **{name: "--" + name.replace("_", "-") for name in typed}})
 
 

@@ -14,9 +14,9 @@ from typer.core import TyperCommand
 
 from jitnet.config import recipe_names
 from jitnet.config.nearest import nearest
-from jitnet.errors import UsageError
+from jitnet.errors import ModelError, UsageError
 
-__all__ = ["Command", "expect_data", "expect_model", "kind_of", "meant_by"]
+__all__ = ["Command", "expect_data", "expect_model", "kind_of", "meant_by", "model_at"]
 
 DATA_NAMES = ("mnist", "fashion-mnist", "digits")
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".npy")
@@ -116,13 +116,28 @@ def meant_by(word: str, flags: Sequence[str]) -> str:
 
 
 def expect_model(path: Path) -> Path:
-    """The path, as typed for a model; UsageError where it names a picture or data: the arguments are swapped."""
+    """The word, as typed for a model or a run; UsageError where it names a picture or data, and no run: the arguments
+    are swapped. `model_at` finds what it names."""
+    try:
+        _check_not_swapped(model_at(path))
+    except ModelError:  # no run is called so
+        _check_not_swapped(path)
+    return path
+
+
+def model_at(path: Path) -> Path:
+    """The path of what was typed for a model or a run, as `find_run` takes and refuses it."""
+    from jitnet.runs.listing import find_run
+
+    return find_run(str(path))
+
+
+def _check_not_swapped(path: Path) -> None:
     kind = kind_of(str(path))
     if kind == "picture":
         raise UsageError(f"{path} is a picture; the model comes first: jitnet predict MODEL {path}")
     if kind == "data":
         raise UsageError(f"{path} is data; the model comes first: jitnet eval MODEL --data {path}")
-    return path
 
 
 def expect_data(word: str | None) -> str | None:
@@ -146,7 +161,7 @@ def kind_of(word: str) -> str:
             return "model" if (path / FILE_NAME).is_file() else "data" if any(path.glob("*-idx*-ubyte*")) else ""
         if suffix == ".safetensors":
             names = _tensor_names(path)
-            return "model" if "0.weight" in names else "data" if "train_images" in names else ""
+            return "model" if {"0.weight", "members.0.0.weight"} & names else "data" if "train_images" in names else ""
         return "data" if not path.exists() and _data_name(word) else ""
     except (OSError, ValueError):
         return ""

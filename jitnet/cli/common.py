@@ -1,24 +1,33 @@
 """What several commands share: their options, and the one document of `--json`."""
 
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from shlex import quote
 from threading import Thread
-from typing import Annotated, Any, Generic, TypeVar
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 import typer
 
 from jitnet.bench.figures import all_counts
 from jitnet.cli.command import DATA_NAMES, expect_data, expect_model
 from jitnet.config.checking import any_of
-from jitnet.errors import OutputError, UsageError
+from jitnet.errors import ModelError, OutputError, UsageError
+
+if TYPE_CHECKING:
+    from jitnet.model import AnyModel
 
 __all__ = [
     "DATA",
     "KINDS",
     "MODEL_HELP",
     "OUTPUT",
+    "RUN_HELP",
     "Background",
+    "ConfigOption",
     "DataArgument",
     "DataOption",
     "Group",
@@ -26,6 +35,7 @@ __all__ = [
     "Json",
     "ModelPath",
     "Quiet",
+    "RecipeOption",
     "Target",
     "Task",
     "TestData",
@@ -34,8 +44,10 @@ __all__ = [
     "check_output",
     "columns_named",
     "data_names",
+    "interrupts",
     "parse_share",
     "parse_threads",
+    "predicting",
     "print_json",
     "recipe_completion",
     "write_output",
@@ -160,9 +172,36 @@ Ignore = Annotated[
         rich_help_panel=DATA,
     ),
 ]
-MODEL_HELP = "A .safetensors file, or a run folder that holds one."
+RUN_HELP = (
+    "a run folder; the name of a run in runs, or the beginning of it, with or without the date; or @latest, the newest "
+    "run there, and FOLDER/@latest, the newest in another folder"
+)
+MODEL_HELP = f"A .safetensors file; {RUN_HELP}."
 ModelPath = Annotated[
     Path, typer.Argument(metavar="MODEL-OR-RUN", show_default=False, callback=expect_model, help=MODEL_HELP)
+]
+RecipeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe",
+        metavar="NAME-OR-FILE",
+        autocompletion=recipe_completion,
+        help="Start from a named set of options, or from one in a TOML file of yours; those that are typed as well "
+        "override it. seed and seed-readme repeat the Rust original as its code and as its README has it.",
+        rich_help_panel="Training",
+    ),
+]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE-OR-RUN",
+        show_default=False,
+        help="Read options from a TOML file, by their names without dashes in front, as in lr = 0.1; paths in it "
+        "are relative to it. Or repeat a run: name its folder, or its config.json. Options that are typed as well "
+        "override it, --recipe too.",
+        rich_help_panel="Training",
+    ),
 ]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else there.")
@@ -290,3 +329,29 @@ def parse_share(text: str) -> float:
     if 0 < percent < 1 and not text.strip().endswith("%"):
         raise UsageError(f"--fail-above {text.strip()} is below one percent; did you mean {100 * percent:g}%?")
     return percent / 100
+
+
+def predicting(model: "AnyModel", folder: Path) -> list[str]:
+    """The command that predicts with a model of a table, or one that takes pictures; nothing where it is neither."""
+    from jitnet.pictures.recognition import check_takes_pictures
+
+    if model.preparation is not None:
+        return [f"jitnet predict {quote(str(folder))} ROWS.csv"]
+    with suppress(ModelError):
+        check_takes_pictures(model)
+        return [f"jitnet predict {quote(str(folder))} FILE"]
+    return []
+
+
+@contextmanager
+def interrupts(request_stop: Callable[[], None]) -> Iterator[None]:
+    """Let Ctrl-C request a stop and raise nothing, however often."""
+
+    def ask(signal_number: int, frame: FrameType | None) -> None:
+        request_stop()
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

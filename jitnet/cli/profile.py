@@ -89,9 +89,9 @@ def profile(
         str | None,
         typer.Option(
             "--recipe",
-            metavar="NAME",
+            metavar="NAME-OR-FILE",
             autocompletion=recipe_completion,
-            help="Start from a named set of options, as in training.",
+            help="Start from a named set of options, or one in a TOML file, as in training.",
             rich_help_panel="Training",
         ),
     ] = None,
@@ -314,7 +314,7 @@ def _steps(
     network, config = settings.resolve(dataset.task)
     shape = build(ModelConfig, {**network, **sizes_of(dataset)}, NETWORK_NAMES)
     measured = []
-    with render.measuring(screen) as report, settings.naming_recipe(dataset.task):
+    with render.measuring(screen) as report, settings.located(dataset.task):
         for count in counts:
             chosen = config.model_copy(update={"threads": count})
             measured.append(

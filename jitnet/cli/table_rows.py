@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from jitnet.cli.common import check_output, print_json
+from jitnet.cli.streams import is_file
 from jitnet.config import LOSSES
 from jitnet.errors import DataError, OutputError, UsageError
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from jitnet.model import Model
+    from jitnet.model import AnyModel
     from jitnet.render import Consoles
     from jitnet.tables.table import Column, Table
 
@@ -31,18 +32,18 @@ _WHOLE = re.compile(r"0|[1-9]\d{0,17}", re.ASCII)
 
 
 class _Rows(NamedTuple):
-    """The rows of a file. inputs: a function that makes what the model predicts from of some of them; identifier: the
+    """The rows of a file. predict: a function that predicts some of them; identifier: the
     name of what names them; identities: a function that makes these names; notices: what is to be said of the file."""
 
     source: str
     n_rows: int
-    inputs: "Callable[[npt.NDArray[np.int64]], npt.NDArray[Any]]"
+    predict: "Callable[[npt.NDArray[np.int64]], npt.NDArray[Any]]"
     identifier: str
     identities: "Callable[[npt.NDArray[np.int64]], list[Any]]"
     notices: list[str]
 
 
-def predict_rows(network: "Model", source: str, out: Path | None, screen: "Consoles", json: bool) -> None:
+def predict_rows(network: "AnyModel", source: str, out: Path | None, screen: "Consoles", json: bool) -> None:
     """Predict the rows of a file, or of standard input for "-", and write them to `out`, or to standard output.
 
     Raises DataError where columns are missing or not what the model was trained on, OutputError where `out` cannot be
@@ -59,10 +60,12 @@ def predict_rows(network: "Model", source: str, out: Path | None, screen: "Conso
         render.notice(render.make_console(sys.stderr), line)
     names, outputs = _outputs(network)
     heads = [rows.identifier, *names]
-    chunks = _chunks(network, rows, outputs)
+    chunks = _chunks(rows, outputs)
     with render.compiling(screen):
         first = next(chunks, [])
-    with render.counting(screen, "predicting", rows.n_rows, "rows") as count:
+    # Whatever reads a pipe may write to the same terminal as the bar, and would write into it.
+    shown_on = screen if out is not None or is_file(sys.stdout) else render.consoles(quiet=True)
+    with render.counting(shown_on, "predicting", rows.n_rows, "rows") as count:
         if json:
             document = [dict(zip(heads, row, strict=True)) for chunk in chain([first], chunks) for row in chunk]
             print_json({"source": rows.source, "predictions": document, "notices": rows.notices})
@@ -77,7 +80,7 @@ def predict_rows(network: "Model", source: str, out: Path | None, screen: "Conso
         render.facts(screen.info, [("wrote", f"{out}: {rows.n_rows:,} row{'s' * (rows.n_rows != 1)}")])
 
 
-def _of_table(network: "Model", source: str, progress: Callable[[str, int, int | None], None]) -> _Rows:
+def _of_table(network: "AnyModel", source: str, progress: Callable[[str, int, int | None], None]) -> _Rows:
     """The rows of a file for a model that was trained on a table: columns are found by name."""
     from jitnet.datasets.from_table import unused_notice
     from jitnet.datasets.registry import as_table
@@ -85,16 +88,19 @@ def _of_table(network: "Model", source: str, progress: Callable[[str, int, int |
 
     preparation = network.preparation
     assert preparation is not None
+    kinds: dict[str, tuple[Any, str]] = {}
+    for member in reversed(network.members):
+        kinds |= member.preparation.kinds_needed if member.preparation is not None else {}
     if source != "-":
-        table = as_table(source, progress, preparation.kinds_needed)
+        table = as_table(source, progress, kinds)
     else:
         with _reading_stdin():
-            table = read_table(sys.stdin.buffer, kinds=preparation.kinds_needed)
-    encode = preparation.encoder(table)
-    return _Rows(table.source, len(table), encode, *_identities(network, table), unused_notice(preparation, table))
+            table = read_table(sys.stdin.buffer, kinds=kinds)
+    predict = network.row_predictor(table)
+    return _Rows(table.source, len(table), predict, *_identities(network, table), unused_notice(preparation, table))
 
 
-def _plain(network: "Model", source: str) -> _Rows:
+def _plain(network: "AnyModel", source: str) -> _Rows:
     """The rows of a file of numbers, for a model that was trained on such: columns are found by their place."""
     from jitnet.datasets.csv import read_rows
     from jitnet.datasets.files import check_file, reading
@@ -113,7 +119,9 @@ def _plain(network: "Model", source: str) -> _Rows:
     except UnicodeDecodeError:
         raise DataError(f"{source}: is not UTF-8 text; expected a CSV file") from None
     ignored = f"{source}: the first of {n_values + 1:,} columns is taken for the label, and ignored"
-    return _Rows(source, len(values), lambda rows: values[rows], "row", _numbers, [ignored] if labelled else [])
+    return _Rows(
+        source, len(values), lambda rows: network.predict(values[rows]), "row", _numbers, [ignored] if labelled else []
+    )
 
 
 @contextmanager
@@ -124,7 +132,7 @@ def _reading_stdin() -> Iterator[None]:
         raise DataError(f"standard input: cannot be read: {error.strerror or error}") from None
 
 
-def _identities(network: "Model", table: "Table") -> "tuple[str, Callable[[npt.NDArray[np.int64]], list[Any]]]":
+def _identities(network: "AnyModel", table: "Table") -> "tuple[str, Callable[[npt.NDArray[np.int64]], list[Any]]]":
     """The name of what identifies rows, and a function that returns it of some: the values of the column that
     identified them when the model was trained, as they are written; else their numbers."""
     assert network.preparation is not None
@@ -145,7 +153,7 @@ def _numbers(rows: "npt.NDArray[np.int64]") -> list[int]:
     return found
 
 
-def _outputs(network: "Model") -> "tuple[list[str], Callable[[npt.NDArray[Any]], list[list[Any]]]]":
+def _outputs(network: "AnyModel") -> "tuple[list[str], Callable[[npt.NDArray[Any]], list[list[Any]]]]":
     """The names of the columns of predictions, and a function that makes these columns of the model's predictions.
 
     Of classes the likeliest and the probability of each; of labels yes or no and the probability of yes; of numbers
@@ -160,9 +168,9 @@ def _outputs(network: "Model") -> "tuple[list[str], Callable[[npt.NDArray[Any]],
         return names, numbers
     probabilities = [f"probability of {name}" for name in names]
     if target == "label":
-        words = ("no", "yes")
+        words = [_truth_words(network, name) for name in names]
         return [*names, *probabilities], lambda found: [
-            *([words[p > 0.5] for p in column] for column in numbers(found)),
+            *([pair[p > 0.5] for p in column] for pair, column in zip(words, numbers(found), strict=True)),
             *numbers(found),
         ]
     return ["prediction", *probabilities], lambda found: [
@@ -171,8 +179,16 @@ def _outputs(network: "Model") -> "tuple[list[str], Callable[[npt.NDArray[Any]],
     ]
 
 
+def _truth_words(network: "AnyModel", target: str) -> tuple[str, str]:
+    """The words for no and yes of a label: as the file that was trained on writes them, where it has words."""
+    from jitnet.tables.treatments import words_of_form
+
+    known = {} if network.preparation is None else network.preparation.kinds
+    kind, form = known.get(target, ("number", ""))
+    return words_of_form(form) if kind == "boolean" else ("no", "yes")
+
+
 def _chunks(
-    network: "Model",
     rows: _Rows,
     outputs: "Callable[[npt.NDArray[Any]], list[list[Any]]]",
 ) -> Iterator[list[tuple[Any, ...]]]:
@@ -181,7 +197,7 @@ def _chunks(
 
     for start in range(0, rows.n_rows, ROWS_AT_ONCE):
         chosen = np.arange(start, min(rows.n_rows, start + ROWS_AT_ONCE))
-        columns = outputs(network.predict(rows.inputs(chosen)))
+        columns = outputs(rows.predict(chosen))
         yield list(zip(rows.identities(chosen), *columns, strict=True))
 
 

@@ -1,32 +1,32 @@
 """`jitnet train`."""
 
 import gc
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from shlex import quote
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jitnet.cli.common import (
     Background,
+    ConfigOption,
     DataOption,
     Group,
     Ignore,
     Json,
     Quiet,
+    RecipeOption,
     Target,
     Task,
     TestData,
     Time,
     Weight,
     columns_named,
+    interrupts,
+    predicting,
     print_json,
-    recipe_completion,
 )
 from jitnet.cli.options import (
     FIELDS,
@@ -35,16 +35,17 @@ from jitnet.cli.options import (
     task_advice,
     with_fields,
 )
+from jitnet.cli.train_committee import train_committee
 from jitnet.config import MAX_THREADS
 from jitnet.config.choices import default_rate
-from jitnet.errors import ModelError, TargetMissed, UsageError
+from jitnet.errors import TargetMissed, UsageError
 
 if TYPE_CHECKING:
     from jitnet.config import ModelConfig
-    from jitnet.model import Model
     from jitnet.runs import Run
     from jitnet.runs.resuming import Resumed
     from jitnet.runs.run_settings import Settings
+    from jitnet.search.work import Work
     from jitnet.training.history import EpochReport, History
     from jitnet.training.trainer import Trainer
 
@@ -59,6 +60,7 @@ Examples:
   jitnet train --optimizer adam --activation gelu
   jitnet train --data train.csv --test-data test.csv --out runs/mine
   jitnet train --data houses.csv --target price
+  jitnet train --committee 5 --recipe tabular --data houses.csv
   jitnet train --hidden 512 --optimizer adam --explain
   jitnet train --json --quiet > result.json
 """
@@ -83,17 +85,8 @@ def train(
     time: Time = None,
     weight: Weight = None,
     ignore: Ignore = None,
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            "--recipe",
-            metavar="NAME",
-            autocompletion=recipe_completion,
-            help="Start from a named set of options; those that are typed as well override it. "
-            "seed and seed-readme repeat the Rust original as its code and as its README has it.",
-            rich_help_panel="Training",
-        ),
-    ] = None,
+    recipe: RecipeOption = None,
+    config: ConfigOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -127,12 +120,34 @@ def train(
             "off. The newest two are kept. [default: auto]",
         ),
     ] = None,
+    committee: Annotated[
+        int | None,
+        typer.Option(
+            "--committee",
+            min=2,
+            max=1000,
+            metavar="NUMBER",
+            show_default=False,
+            help="Train so many networks that differ in the seed alone, --seed and those that follow it, each on one "
+            "thread, as many at a time as there are cores; and save one model that averages their predictions. A whole "
+            "number from 2 to 1,000. [default: one network; with --config as that run has it]",
+            rich_help_panel="Training",
+        ),
+    ] = None,
     print_schedule: Annotated[
         bool,
         typer.Option(
             "--print-schedule",
             help="Draw the learning rate over the whole run, and train nothing.",
             rich_help_panel="Schedule",
+        ),
+    ] = False,
+    print_config: Annotated[
+        bool,
+        typer.Option(
+            "--print-config",
+            help="Print every setting of the run as a TOML file for --config, what differs from the defaults first. "
+            "Trains nothing.",
         ),
     ] = False,
     explain: Annotated[
@@ -144,6 +159,14 @@ def train(
             f"number up to {MAX_THREADS}, on a machine with fewer cores too.",
         ),
     ] = False,
+    tensorboard: Annotated[
+        bool,
+        typer.Option(
+            "--tensorboard",
+            help="Also write event files for TensorBoard into the run folder. Needs tensorboardX: pip install "
+            "'jitnet[tensorboard]'.",
+        ),
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
     **fields: Any,
@@ -152,10 +175,16 @@ def train(
 
     Writes a run folder with model.safetensors, config.json, metrics.jsonl (one line an epoch) and checkpoints. Ctrl-C
     stops within a second and keeps the model so far; --resume goes on. The first start compiles the loops; later ones
-    load them.
+    load them. With --committee, each member has such a folder inside that of the run, and Ctrl-C keeps the members so
+    far. On a terminal a run of several epochs ends with its curves.
     """
-    if explain and print_schedule:
-        raise UsageError("--explain cannot be combined with --print-schedule; ask for one of them")
+    shows = {"--explain": explain, "--print-schedule": print_schedule, "--print-config": print_config}
+    if len(asked := [option for option, wanted in shows.items() if wanted]) > 1:
+        raise UsageError(f"{asked[0]} cannot be combined with {asked[1]}; ask for one of them")
+    if committee and asked:
+        raise UsageError(
+            f"{asked[0]} is of one network, and cannot be combined with --committee; leave one of them out"
+        )
     columns = columns_named(target, group, time, weight, ignore)
     settings = settings_of(fields, recipe, data=data, test_data=test_data, columns=columns, task=task)
     from jitnet.runs.checkpoints import parse_when
@@ -163,14 +192,38 @@ def train(
     parse_when(checkpoint or "auto")
     going_on = None
     if resume is not None:
-        others = {"--out": out is not None, "--explain": explain, "--print-schedule": print_schedule}
+        others = {
+            "--out": out is not None,
+            "--explain": explain,
+            "--print-schedule": print_schedule,
+            "--print-config": print_config,
+            "--config": config is not None,
+            "--committee": committee is not None,
+        }
         going_on = _reopened(resume, settings, [name for name, typed in others.items() if typed], json)
         if going_on is None:
             return 0
-    else:
+    read = None
+    if config is not None:
+        from jitnet.runs.run_config import read_settings
+
+        read = read_settings(config)
+        settings = settings.over(read)
+    if going_on is None:
         settings.check()
+    works: list[Work] = []
+    if committee or (config is not None and not asked):
+        from jitnet.search.members import count_in, member_works
+
+        count = committee or (count_in(config) if config is not None else None)
+        works = member_works(settings, count) if count else []
     from jitnet import render, runs
+    from jitnet.runs.event_files import EventFile, check_installed
+    from jitnet.runs.run_config import what_differs
     from jitnet.runs.run_training import describe, train_run
+
+    if tensorboard:
+        check_installed()
 
     screen = render.consoles(json, quiet)
     source = going_on or settings
@@ -180,23 +233,30 @@ def train(
         from jitnet.engine.loop import compile_ahead, load_loop
         from jitnet.training import trainer as _  # noqa: F401  (imported while the data are read)
 
-        if all_compiled() and not (explain or print_schedule):  # else it compiles, further down and with a notice
+        if all_compiled() and not asked:  # else it compiles, further down and with a notice
             load_loop()
         dataset = reading.result()
     for notice in (*([dataset.notice] if dataset.notice else []), *dataset.decisions):
         render.notice(render.make_console(sys.stderr), notice)
-    if not (explain or print_schedule):
+    if not asked:
         compile_ahead()
-    trainer = settings.trainer(dataset, any_threads=explain) if going_on is None else going_on.trainer(dataset)
-    model, config = trainer.model, trainer.config
+    showing = explain or print_config
+    trainer = settings.trainer(dataset, any_threads=showing) if going_on is None else going_on.trainer(dataset)
+    model, epochs = trainer.model, trainer.config.epochs
+    for differs in what_differs(read, trainer) if read is not None else ():
+        render.notice(render.make_console(sys.stderr), f"{config}: {differs}")
     if explain:
         return _explain(trainer, json)
+    if print_config:
+        return _print_config(trainer, settings, json)
     if print_schedule:
         return _print_schedule(trainer, json)
     opened = runs.claim(out) if out is not None else going_on.run if going_on is not None else None
     with opened or runs.create(dataset.name) as run:
         if run.notice:
             render.notice(render.make_console(sys.stderr), run.notice)
+        if works:
+            return train_committee(run, trainer, settings, works, screen, json)
         if going_on is None:
             run.write_config(describe(trainer, settings))
         else:
@@ -220,13 +280,16 @@ def train(
         gc.enable()
         warning = ""
         with (
-            _interrupts(trainer.request_stop),
-            render.TrainingView(screen, config.epochs, config.learning_rate, trainer.history.epochs) as view,
+            interrupts(trainer.request_stop),
+            render.TrainingView(screen, epochs, trainer.config.learning_rate, trainer.history.epochs) as view,
+            EventFile(run.folder) if tensorboard else nullcontext() as events,
         ):
 
             def show(report: "EpochReport") -> None:
                 nonlocal warning
                 view.epoch(report)
+                if events is not None:
+                    events.append(report)
                 if not warning and (warning := _warning(report, trainer)):
                     render.notice(render.make_console(sys.stderr), warning)
 
@@ -238,8 +301,8 @@ def train(
         going = [f"jitnet train --resume {quote(str(run.folder))}"] if goes_on else []
         view.summary(
             model=run.model_path,
-            suggestions=[*going, f"jitnet eval {quote(str(run.folder))}", *_predicting(model, run.folder)],
-            outcome=history.outcome if len(history) < config.epochs else "",
+            suggestions=[*going, f"jitnet eval {quote(str(run.folder))}", *predicting(model, run.folder)],
+            outcome=history.outcome if len(history) < epochs else "",
             kept=history.kept,
             final_test=history.final_test,
             commonest=history.commonest,
@@ -250,7 +313,7 @@ def train(
         return 130
     if not history.reached:
         raise TargetMissed(
-            f"--target-acc is {config.target_accuracy:g}; the {len(history)} epochs ended at "
+            f"--target-acc is {trainer.config.target_accuracy:g}; the {len(history)} epochs ended at "
             f"{100.0 * history.last_accuracy:.2f}%; train longer or aim lower"
         )
     return 0
@@ -274,18 +337,6 @@ def _reopened(run: Path, typed: "Settings", others: list[str], json: bool) -> "R
     return found
 
 
-def _predicting(model: "Model", folder: Path) -> list[str]:
-    """The command that predicts with a model of a table, or one that takes pictures; nothing where it is neither."""
-    from jitnet.pictures.recognition import check_takes_pictures
-
-    if model.preparation is not None:
-        return [f"jitnet predict {quote(str(folder))} ROWS.csv"]
-    with suppress(ModelError):
-        check_takes_pictures(model)
-        return [f"jitnet predict {quote(str(folder))} FILE"]
-    return []
-
-
 def _explain(trainer: "Trainer", json: bool) -> int:
     """The program of a step: which part does what, and why so many parts."""
     from jitnet import render
@@ -296,6 +347,18 @@ def _explain(trainer: "Trainer", json: bool) -> int:
         print_json(found)
     else:
         render.program_table(render.consoles().out, found)
+    return 0
+
+
+def _print_config(trainer: "Trainer", settings: "Settings", json: bool) -> int:
+    """Every setting of the run, as a file for --config."""
+    from jitnet.runs.run_config import as_toml, complete
+    from jitnet.runs.run_training import describe
+
+    if json:
+        print_json(describe(trainer, settings))
+    else:
+        print(as_toml(complete(settings, trainer)), end="")
     return 0
 
 
@@ -381,17 +444,3 @@ def _document(run: "Run", history: "History", task: str) -> dict[str, Any]:
             if value is not None
         },
     }
-
-
-@contextmanager
-def _interrupts(request_stop: Callable[[], None]) -> Iterator[None]:
-    """Let Ctrl-C request a stop and raise nothing, however often: the epoch ends early and its model is saved."""
-
-    def ask(signal_number: int, frame: FrameType | None) -> None:
-        request_stop()
-
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -4,8 +4,9 @@ choices.py    what can be chosen, activations, losses and optimizers: their name
 layers.py     the kinds of layer, and a network as the list of its layers
 model.py      the fields of a network             training.py   the fields of a training
 checking.py   how a wrong value is reported       recipes/      named parts of both, one TOML file each
-class_weight.py weights of classes as text
+class_weight.py weights of classes as text    unused.py     fields without effect beside the others
 describing.py the fields in words                 nearest.py    what a misspelled name may mean
+settings_file.py settings in a TOML file          key_lines.py  on which line of it each is
 
 Nothing here loads Numba or NumPy.
 """
@@ -15,7 +16,7 @@ from jitnet.config.choices import ACTIVATIONS, HYPERPARAMETERS, LOSSES, OPTIMIZE
 from jitnet.config.describing import describe_fields
 from jitnet.config.layers import LAYERS, Layer, layers_of
 from jitnet.config.model import ModelConfig, layers_in_words, losses_for, losses_of, with_defaults
-from jitnet.config.recipes import recipe, recipe_names
+from jitnet.config.recipes import is_recipe_file, read_recipe, recipe, recipe_names
 from jitnet.config.training import MAX_THREADS, AugmentConfig, TrainConfig
 
 __all__ = [
@@ -37,10 +38,12 @@ __all__ = [
     "check_whole_number",
     "describe_fields",
     "expected",
+    "is_recipe_file",
     "layers_in_words",
     "layers_of",
     "losses_for",
     "losses_of",
+    "read_recipe",
     "recipe",
     "recipe_names",
     "with_defaults",

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Self, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from jitnet.config.nearest import nearest
 from jitnet.errors import UsageError
@@ -21,6 +22,7 @@ __all__ = [
     "check_only_with",
     "check_whole_number",
     "expected",
+    "fits",
     "quoted",
 ]
 
@@ -163,6 +165,24 @@ def build(kind: type[Config], values: dict[str, Any], names: dict[str, str] | No
         return super(CheckedConfig, kind).model_validate(values)
 
 
+def fits(kind: type[CheckedConfig], field: str, value: object) -> bool:
+    """Return whether a field may have this value, by its type and range alone; whether it fits the other fields shows
+    when the config is made."""
+    try:
+        _check_types(kind, {field: value})
+        _adapter(kind, field).validate_python(value)
+    except (UsageError, ValidationError):
+        return False
+    return True
+
+
+@cache
+def _adapter(kind: type[CheckedConfig], field: str) -> TypeAdapter[Any]:
+    info = kind.model_fields[field]
+    limited: Any = Annotated[info.annotation, info]
+    return TypeAdapter(limited, config=ConfigDict(allow_inf_nan=False))
+
+
 def check_arguments(call: str, **arguments: tuple[object, type | tuple[type, ...]]) -> None:
     """Raise UsageError where an argument is not of its parameter's type.
 
@@ -234,14 +254,14 @@ def _in_one_line(kind: type[CheckedConfig], names: dict[str, str]) -> Iterator[N
     try:
         yield
     except ValidationError as error:
-        raise UsageError(_message(kind, error.errors(include_url=False)[0], names)) from None
+        raise _usage_error(kind, error.errors(include_url=False)[0], names) from None
 
 
-def _message(kind: type[CheckedConfig], error: Any, names: dict[str, str]) -> str:
+def _usage_error(kind: type[CheckedConfig], error: Any, names: dict[str, str]) -> UsageError:
     if error["type"] == "value_error":  # from a validator of the whole config, which writes the line itself
-        return UsageError.of_fields(str(error["msg"]).removeprefix("Value error, ")).named(names)
+        return UsageError.of_fields(str(error["msg"]).removeprefix("Value error, "), names)
     if not error["loc"]:
-        return f"{kind.__name__}: expected its fields and their values, found {quoted(error['input'])}"
+        return UsageError(f"{kind.__name__}: expected its fields and their values, found {quoted(error['input'])}")
     field, *rest = (str(part) for part in error["loc"])
     path = field
     while field in kind.model_fields and rest:
@@ -252,12 +272,14 @@ def _message(kind: type[CheckedConfig], error: Any, names: dict[str, str]) -> st
         path += "." + field
     name = names.get(path, path)
     if field not in kind.model_fields:
-        return _no_such_field(name, kind, field)
+        return UsageError(_no_such_field(name, kind, field))
     found = "nothing" if error["type"] == "missing" else quoted(error["input"])
     choices = get_args(kind.model_fields[field].annotation) if error["type"] == "literal_error" else ()
     near = nearest(str(error["input"]), choices)
     wanted = expected(kind, field, typed=path in names)
-    return f"{name}: expected {wanted}, found {found}{_did_you_mean(near)}"
+    wrong = UsageError(f"{name}: expected {wanted}, found {found}{_did_you_mean(near)}")
+    wrong.field = path
+    return wrong
 
 
 def _no_such_field(name: str, kind: type[CheckedConfig], field: str) -> str:

@@ -28,6 +28,7 @@ from jitnet.datasets.kind import unlike
 from jitnet.datasets.labels import check_names, resolve
 from jitnet.datasets.raw import Raw, RawData
 from jitnet.datasets.targets import (
+    check_spread,
     fractions_notice,
     resolve_numbers,
     resolve_yes_no,
@@ -36,9 +37,9 @@ from jitnet.datasets.targets import (
 )
 from jitnet.datasets.weights import check_weights
 from jitnet.errors import DataError
-from jitnet.tables.preparation import Preparation
+from jitnet.tables.preparation import Preparation, learn
 
-__all__ = ["Parts", "assemble", "from_arrays", "hold_out", "nearly_all_differ", "prepared"]
+__all__ = ["Parts", "assemble", "from_arrays", "hold_out", "nearly_all_differ", "prepared", "refit"]
 
 CHUNK_VALUES = 1 << 20
 LEVEL_TOLERANCE = 1e-4
@@ -204,11 +205,14 @@ def assemble(
     surveys = [_survey(flat, raw.images_from) for flat, raw in zip(flats, raws, strict=True)]
     fractions = flats[0].dtype.kind == "f" and not data.is_text
     form = _form(surveys[0], features, fractions, image_shape)
+    if data.preparation is not None:
+        _check_features(data.preparation, features, raws[0].images_from)
+        form = _Form(False, 1.0, None, Scaling())
     stored = [_store_as(form, flat, survey) for flat, survey in zip(flats, surveys, strict=True)]
     scaling = form.scaling or _standardise(stored[0])
     for flat, images, raw in zip(flats[1:], stored[1:], raws[1:], strict=True):
         # Fractions that are stored as bytes are reported as passed. A few rows show little of how far others may be.
-        is_checked = form.scaling is not None or len(flats[0]) >= FEW_ROWS
+        is_checked = data.preparation is None and (form.scaling is not None or len(flats[0]) >= FEW_ROWS)
         if reason := is_checked and unlike(Scaling() if form.factor != 1.0 else scaling, flat):
             raise DataError(f"{raw.images_from}: {reason}; expected values like those of {raws[0].images_from}")
         _check_reach(images, scaling, raw.images_from)
@@ -237,7 +241,17 @@ def assemble(
         given,
         () if target == "class" else names,
         target_scaling,
+        data.preparation,
     )
+
+
+def _check_features(preparation: Preparation, features: int, where: str) -> None:
+    """DataError where a preparation makes another number of features."""
+    if (count := len(preparation.feature_names)) != features:
+        raise DataError(
+            f"{where}: samples have {features} value{'s' * (features != 1)}; expected {count}, one for each feature of "
+            "the file's preparation; convert the table again"
+        )
 
 
 def hold_out(dataset: Dataset, fraction: float, seed: int) -> Parts:
@@ -248,14 +262,58 @@ def hold_out(dataset: Dataset, fraction: float, seed: int) -> Parts:
     too far from the others.
     """
     held = held_out_rows(dataset.train, fraction, seed)
-    train, held_out, test, given = dataset.train.take(~held), dataset.train.take(held), dataset.test, dataset.given
+    train, held_out, test = dataset.train.take(~held), dataset.train.take(held), dataset.test
     if dataset.preparation is not None and train.table is not None and train.rows is not None:
         again = dataset.preparation.relearn(train.table, train.rows)
         train, held_out, test = prepared(train, again), prepared(held_out, again), test and prepared(test, again)
         return Parts(train, held_out, test, dataset.scaling, None, again)
-    unchanged = Parts(train, held_out, test, dataset.scaling, dataset.image_shape)
+    return _scaled_again(dataset, train, held_out, test)
+
+
+def refit(dataset: Dataset, train_rows: npt.NDArray[np.bool_], test_rows: npt.NDArray[np.bool_], where: str) -> Dataset:
+    """A data set that trains on some rows of another's training part and tests on others. All that is learned from data
+    is learned again, from the rows that are trained on: what each column of a table becomes, scalings of values and of
+    targets; a scaling that the caller chose is kept.
+
+    train_rows, test_rows: (n,) bool. where: what messages call it. Raises DataError as `assemble` and `learn` do.
+    """
+    train, test, given = dataset.train.take(train_rows), dataset.train.take(test_rows), dataset.given
+    preparation, scaling, image_shape = dataset.preparation, dataset.scaling, dataset.image_shape
+    if preparation is not None and train.table is not None and train.rows is not None:
+        preparation = learn(train.table, train.rows, roles=preparation.roles)
+        train, test = prepared(train, preparation), prepared(test, preparation)
+    else:
+        parts = _scaled_again(dataset, train, test, None)
+        train, test, image_shape = parts.train, parts.held_out, parts.image_shape
+        scaling = train.scaling or scaling
+        if given is not None and given.scaling == dataset.scaling:
+            given = replace(given, scaling=scaling, factor=given.factor if parts.scaling == scaling else 255.0)
+    target_scaling = dataset.target_scaling
+    if train.targets is not None and train.target == "number":
+        check_spread(train.targets, dataset.target_names, where)
+        if given is not None and given.target_scaling == target_scaling:
+            target_scaling = standardise_targets(train.targets)
+            given = replace(given, target_scaling=target_scaling)
+    return replace(
+        dataset,
+        train=train,
+        test=test,
+        image_shape=image_shape,
+        scaling=scaling,
+        given=given,
+        target_scaling=target_scaling,
+        preparation=preparation,
+        source=where,
+    )
+
+
+def _scaled_again(dataset: Dataset, train: Split, held_out: Split, test: Split | None) -> Parts:
+    """Splits of a data set that is no table, stored and scaled as the rows to train on determine."""
+    given = dataset.given
+    unchanged = Parts(train, held_out, test, dataset.scaling, dataset.image_shape, dataset.preparation)
     # Rows that all are k/255 stay so when there are fewer.
-    if given is None or given.scaling != dataset.scaling or given.factor != 1.0:
+    is_prepared = dataset.preparation is not None
+    if is_prepared or given is None or given.scaling != dataset.scaling or given.factor != 1.0:
         return unchanged
     form = _form(_survey(train.images, dataset.source), dataset.in_features, given.fractions, given.image_shape)
 

@@ -68,11 +68,19 @@ def convert(dataset: Dataset, target: str | Path, layout: Layout = "jitnet") -> 
             f"{dataset.name}: its samples are a sparse matrix, which none of these files holds; write the matrix, "
             "as scipy.sparse.save_npz does"
         )
+    if dataset.preparation is not None and (layout == "original" or suffix != ".safetensors"):
+        lacking = "the original layout" if suffix == ".safetensors" else "an .npz file" if suffix else "an IDX folder"
+        raise DataError(
+            f"{dataset.name}: is a table, and {lacking} cannot hold what its columns become, which a model needs to "
+            "predict its rows; write NAME.safetensors"
+        )
     try:
         make_folder(path.parent)
         with writing(path) as temporary:
             if suffix == ".safetensors":
                 metadata = {kind: json.dumps(names), "name": dataset.name}
+                if dataset.preparation is not None:
+                    metadata[safetensors_file.PREPARATION] = dataset.preparation.as_json()
                 safetensors_file.write(temporary, _arrays(dataset, layout), metadata)
             elif suffix == ".npz":
                 arrays = {KERAS_NAMES[name]: array for name, array in _arrays(dataset, layout).items()}

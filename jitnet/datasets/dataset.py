@@ -83,6 +83,12 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels) if self.targets is None else len(self.targets)
 
+    def place(self, sample: int) -> str:
+        """Where a sample is, for people: "line 12" or "row 10 (from 0)" of a table, or "#10"."""
+        if self.table is None or self.rows is None:
+            return f"#{sample}"
+        return self.table.row_in_words(int(self.rows[sample]))
+
     def take(self, rows: np.ndarray) -> "Split":
         """A copy of some samples; rows: indices, or a mask."""
         # Where targets are numbers, labels are empty.
@@ -149,6 +155,7 @@ class Dataset:
     what a network is trained on, each of the two (n_targets,) float64; a loss that needs another one finds it.
     preparation: where samples are rows of a table, what its columns become; the values are then inputs as they are.
     decisions: lines that say what was taken for what, and why, such as the target, and which rows are held out.
+    fold: which fold of a cross-validation is tested on, see `folds.Fold`; "" where it is none.
     """
 
     name: str
@@ -164,6 +171,7 @@ class Dataset:
     target_scaling: Scaling | None = None
     preparation: Preparation | None = None
     decisions: tuple[str, ...] = ()
+    fold: str = ""
 
     def __post_init__(self) -> None:
         # A split that is used alone, to evaluate a model on, still has its values' form and its classes.
@@ -209,6 +217,12 @@ class Dataset:
     def in_features(self) -> int:
         """Values in one sample."""
         return int(self.train.images.shape[1])
+
+    def without_test(self) -> "Dataset":
+        """The same without test data; its checksum is still that of the whole."""
+        rest = replace(self, test=None)
+        rest.__dict__["checksum"] = self.checksum
+        return rest
 
     @cached_property
     def checksum(self) -> str:
@@ -279,7 +293,7 @@ def held_out_rows(split: Split, fraction: float, seed: int) -> np.ndarray:
     # The samples left over by rounding down are added to the classes that lost most by it.
     take[np.argsort(take - quota, kind="stable")[: total - int(take.sum())]] += 1
 
-    order = np.lexsort((_hashes(seed, n), strata))
+    order = np.lexsort((hashes(seed, n), strata))
     first = np.cumsum(counts) - counts
     rank = np.arange(n) - first[strata[order]]
     held = np.zeros(n, bool)
@@ -308,7 +322,7 @@ def _whole_groups(groups: np.ndarray, strata: np.ndarray, total: int, seed: int)
     counts = np.bincount(strata)
     best, least = np.zeros(len(groups), bool), (math.inf, math.inf, math.inf)
     for draw in range(DRAWS):
-        order = np.argsort(_hashes(seed * DRAWS + draw, len(sizes)), kind="stable")
+        order = np.argsort(hashes(seed * DRAWS + draw, len(sizes)), kind="stable")
         # A group that is larger than what is to be held out is held out only where all are.
         order = order[np.argsort(sizes[order] > max(total, int(sizes.min())), kind="stable")]
         reached = np.cumsum(sizes[order])
@@ -325,6 +339,6 @@ def _whole_groups(groups: np.ndarray, strata: np.ndarray, total: int, seed: int)
     return best
 
 
-def _hashes(seed: int, n: int) -> np.ndarray:
+def hashes(seed: int, n: int) -> np.ndarray:
     """(n,) uint64: hashes of (seed, index), so that the choice does not depend on a library's generator."""
     return splitmix.bits(np.uint64(seed * 0xD1342543DE82EF95 & 0xFFFFFFFFFFFFFFFF), np.arange(n, dtype=np.uint64))

@@ -1,12 +1,14 @@
 """Safetensors files: `train_images`, `train_labels`, `test_images`, `test_labels`, in one of two layouts.
 
 "jitnet": images uint8 (n, h, w) as stored, labels whole numbers, names of classes in the metadata; or numbers to
-predict, with names of targets. `train_weights` and `test_weights`, where samples have some.
+predict, with names of targets. `train_weights` and `test_weights`, where samples have some. Of a table: what its
+columns have become, and the preparation that made it.
 "original": images float32 (n, 1, h, w) in 0..1, labels int64 one-hot, as the Rust original reads.
 """
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,12 @@ from jitnet.datasets.named import gather, pick
 from jitnet.datasets.raw import RawData
 from jitnet.errors import DataError
 from jitnet.files import create
+from jitnet.tables.preparation import Preparation
 
-__all__ = ["parts", "read", "write"]
+__all__ = ["PREPARATION", "parts", "read", "write"]
+
+PREPARATION = "preparation"
+"""Under this name the metadata of a file has what made its samples of the columns of a table."""
 
 TYPES = {
     "BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "U32": "<u4", "I32": "<i4",
@@ -49,7 +55,8 @@ def read(path: Path) -> RawData:
         names = pick(path, header)
         arrays = {name: _map(path, name, header[name], 8 + length) for name in names if name}
     words = {key: _names(path, key, metadata.get(key)) for key in ("class_names", "target_names")}
-    return gather(path, names, arrays, words["class_names"], words["target_names"])
+    data = gather(path, names, arrays, words["class_names"], words["target_names"])
+    return replace(data, preparation=_preparation(path, metadata.get(PREPARATION)))
 
 
 def _map(path: Path, name: str, entry: dict[str, Any], offset: int) -> np.ndarray:
@@ -71,6 +78,15 @@ def _names(path: Path, key: str, text: str | None) -> tuple[str, ...] | None:
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise DataError(f"{path}: its metadata has {key} {text[:60]!r}; expected a JSON list of words")
     return tuple(names)
+
+
+def _preparation(path: Path, text: str | None) -> Preparation | None:
+    if text is None:
+        return None
+    try:
+        return Preparation.from_json(text)
+    except DataError as error:
+        raise DataError(f"{path}: its metadata has a broken {PREPARATION} ({error}); convert the table again") from None
 
 
 def write(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""The evaluation of a network on data of its task."""
+"""The evaluation of a network or a committee on data of its task."""
 
 import math
 from dataclasses import asdict, dataclass, field, replace
@@ -17,7 +17,7 @@ from jitnet.evaluation.numbers import Deviation, TargetScore, largest_errors, ta
 from jitnet.evaluation.quantiles import quantile_scores
 from jitnet.evaluation.ranking import RankingScore, ranking_score
 from jitnet.evaluation.reliability import Calibration, calibration
-from jitnet.model import Model
+from jitnet.model import AnyModel, Committee, Model
 from jitnet.model.encoding import decode_targets
 from jitnet.model.fit import Commonest, check_scaling, commonest_class, fitted, loss_and_accuracy
 
@@ -68,6 +68,14 @@ class Evaluation:
     ranking: RankingScore | None = None
     bias: float = math.nan
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The numbers that summarise it, by name: accuracy, ROC AUC of two classes, loss; or RMSE, MAE, R², loss."""
+        if self.task == "regress":
+            return {"rmse": self.rmse, "mae": self.mae, "r2": self.r2, "loss": self.loss}
+        ranking = {} if self.ranking is None else {"roc_auc": self.ranking.roc_auc}
+        return {"accuracy": self.accuracy, **ranking, "loss": self.loss}
+
     def as_record(self) -> dict[str, Any]:
         """Return the fields of the task, as plain values."""
         of_classes = {"accuracy", "commonest", "classes", "never_predicted", "confusion", "mistakes", "calibration"}
@@ -77,8 +85,8 @@ class Evaluation:
         return {name: value for name, value in asdict(self).items() if name not in other_task}
 
 
-def evaluate(model: Model, data: Dataset | Split, *, n_mistakes: int = 10) -> Evaluation:
-    """Evaluate a model on data of its task.
+def evaluate(model: AnyModel, data: Dataset | Split, *, n_mistakes: int = 10) -> Evaluation:
+    """Evaluate a model or a committee on data of its task.
 
     data: a data set, whose test split is used, or the training data where it has no other, or a split. Classes are
     matched by name, in any order; data may lack some of the model's. A split without a data set has no class names and
@@ -86,7 +94,7 @@ def evaluate(model: Model, data: Dataset | Split, *, n_mistakes: int = 10) -> Ev
     at most.
     Raises ModelError or DataError where features, classes or the form of the values do not fit.
     """
-    check_arguments("evaluate(model, data)", model=(model, Model), data=(data, (Dataset, Split)))
+    check_arguments("evaluate(model, data)", model=(model, (Model, Committee)), data=(data, (Dataset, Split)))
     split, where = (data.test_or_train, data.source) if isinstance(data, Dataset) else (data, "the data")
     if isinstance(data, Dataset):
         model.check_features(data)
@@ -96,7 +104,7 @@ def evaluate(model: Model, data: Dataset | Split, *, n_mistakes: int = 10) -> Ev
         split = replace(split, weights=check_weights(split.weights, len(split), f"{where}: weights"))
     split = fitted(model, split, where)
     check_scaling(model, data)
-    outputs = model.outputs(split.images)
+    outputs = model.outputs_of_split(split)
     if split.targets is None:
         return _judge_classes(model, outputs, split, n_mistakes)
     if split.target == "label":
@@ -104,7 +112,7 @@ def evaluate(model: Model, data: Dataset | Split, *, n_mistakes: int = 10) -> Ev
     return _judge_numbers(model, outputs, split, n_mistakes)
 
 
-def _judge_numbers(model: Model, outputs: Floats, split: Split, n_mistakes: int) -> Evaluation:
+def _judge_numbers(model: AnyModel, outputs: Floats, split: Split, n_mistakes: int) -> Evaluation:
     targets = np.asarray(split.targets)
     loss, _ = loss_and_accuracy(model, outputs, split)
     shape, weights = model.config, split.weights
@@ -120,13 +128,13 @@ def _judge_numbers(model: Model, outputs: Floats, split: Split, n_mistakes: int)
     rmse, mae, r2, bias = (
         float(np.mean([getattr(score, name) for score in scores])) for name in ("rmse", "mae", "r2", "bias")
     )
-    deviations = largest_errors(targets, typical, model.target_scaling.scale, n_mistakes)
+    deviations = largest_errors(split, typical, model.target_scaling.scale, n_mistakes)
     return Evaluation(
         loss, len(split), "regress", rmse=rmse, mae=mae, r2=r2, bias=bias, targets=tuple(scores), deviations=deviations
     )
 
 
-def _judge_labels(model: Model, probabilities: Floats, split: Split) -> Evaluation:
+def _judge_labels(model: AnyModel, probabilities: Floats, split: Split) -> Evaluation:
     """Scores of each label's yes; right is a label whose yes or no is the more probable one."""
     truths, weights = np.asarray(split.targets), split.weights
     loss, accuracy = loss_and_accuracy(model, probabilities, split)
@@ -144,7 +152,7 @@ def _judge_labels(model: Model, probabilities: Floats, split: Split) -> Evaluati
     )
 
 
-def _judge_classes(model: Model, probabilities: Floats, split: Split, n_mistakes: int) -> Evaluation:
+def _judge_classes(model: AnyModel, probabilities: Floats, split: Split, n_mistakes: int) -> Evaluation:
     labels, predicted, weights = split.labels, probabilities.argmax(axis=1), split.weights
     loss, accuracy = loss_and_accuracy(model, probabilities, split)
     confusion = np.zeros((len(model.class_names),) * 2, np.int64)
@@ -158,7 +166,7 @@ def _judge_classes(model: Model, probabilities: Floats, split: Split, n_mistakes
         accuracy or 0.0,
         class_scores(model.class_names, labels, predicted, weights),
         confusion,
-        most_confident(labels, predicted, probabilities, n_mistakes),
+        most_confident(split, predicted, probabilities, n_mistakes),
         commonest=commonest_class(split) or NO_CLASSES,
         never_predicted=tuple(
             name for k, name in enumerate(model.class_names) if confusion[k].any() and not confusion[:, k].any()

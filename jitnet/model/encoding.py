@@ -1,5 +1,6 @@
 """Samples as the loops take them: bytes as they are stored, or floats that are scaled; and targets that are numbers."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ __all__ = ["Features", "Rows", "Samples", "decode_targets", "encode", "encode_ta
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[Any] | CompressedRows
 Features = Floats | CompressedRows
-Samples = npt.ArrayLike | CompressedRows
+Samples = npt.ArrayLike | CompressedRows | Path
 """What a network predicts; SciPy's matrices are of no type that can be named here."""
 
 _NO_IMAGES, _NO_FEATURES = np.empty((0, 0), np.uint8), np.empty((0, 0), np.float32)
@@ -64,13 +65,21 @@ def _encode_sparse(rows: CompressedRows, scaling: Scaling) -> CompressedRows:
     return scaled
 
 
-def encode_targets(targets: npt.NDArray[Any], scaling: Scaling) -> Floats:
-    """Targets (n, n_targets), given in their unit, as a network is trained on them: standardised."""
-    return np.ascontiguousarray((targets - scaling.offset) * scaling.scale, np.float32)
+def encode_targets(targets: npt.NDArray[Any], scaling: Scaling, per_target: int = 1) -> Floats:
+    """Targets (n, n_targets), given in their unit, as a network is trained on them: standardised; or (n, n_targets *
+    per_target) where there are several of each target, one after another."""
+    offset, scale = _repeated(scaling, per_target)
+    return np.ascontiguousarray((targets - offset) * scale, np.float32)
 
 
 def decode_targets(outputs: Floats, scaling: Scaling, per_target: int = 1) -> npt.NDArray[np.float64]:
     """A network's outputs in the targets' unit: (n, n_targets), or (n, n_targets * per_target) where there are several
     of each target, one after another."""
-    offset, scale = (np.repeat(part, per_target) if np.ndim(part) else part for part in (scaling.offset, scaling.scale))
+    offset, scale = _repeated(scaling, per_target)
     return np.asarray(outputs.astype(np.float64) / scale + offset)
+
+
+def _repeated(scaling: Scaling, count: int) -> tuple[Any, Any]:
+    """Offset and scale, each number of them so often in a row."""
+    offset, scale = (np.repeat(part, count) if np.ndim(part) else part for part in (scaling.offset, scaling.scale))
+    return offset, scale

@@ -2,6 +2,9 @@
 
 Keys are `0.weight` (out_features, in_features), `0.bias`, `2.weight`, …, so that they load into
 `nn.Sequential(nn.Linear, nn.ReLU, …, nn.Linear)`; with other layers those of `ModelConfig.layers`.
+
+A committee is one file too: the same keys behind `members.0.`, `members.1.`, …, as of an `nn.ModuleList` called
+`members`, and in the entry `committee` of the metadata a JSON list of what each member's own file would have there.
 """
 
 import json
@@ -21,14 +24,27 @@ from jitnet.datasets.dataset import is_shape
 from jitnet.datasets.labels import check_names
 from jitnet.errors import DataError, ModelError, OutputError, UsageError
 from jitnet.files import writing
+from jitnet.files.names import MODEL as FILE_NAME
 from jitnet.tables.preparation import Preparation
 
-__all__ = ["FILE_NAME", "StoredModel", "metadata_of", "read", "stored_model", "write"]
+__all__ = [
+    "FILE_NAME",
+    "StoredModel",
+    "metadata_of",
+    "read",
+    "read_any",
+    "read_committee",
+    "stored_model",
+    "write",
+    "write_committee",
+]
 
-FILE_NAME = "model.safetensors"
-"""What a model is called inside a run folder."""
+COMMITTEE = "committee"
+"""In the metadata of a committee's file: what those of each member are."""
 
 Floats = npt.NDArray[np.float32]
+Place = Path | str
+"""What messages call a file, or a part of it."""
 
 
 class StoredModel(NamedTuple):
@@ -50,12 +66,22 @@ def write(path: Path, model: StoredModel) -> None:
 
     A symbolic link at the path is followed, and a file there passes on its mode.
     """
+    _write(path, "model", model.parameters, metadata_of(model))
+
+
+def write_committee(path: Path, members: Sequence[StoredModel]) -> None:
+    """Write the members of a committee into one file, as `write` does a model."""
+    tensors = {f"members.{k}.{name}": array for k, one in enumerate(members) for name, array in one.parameters.items()}
+    _write(path, "committee", tensors, {"format": "pt", COMMITTEE: json.dumps([metadata_of(one) for one in members])})
+
+
+def _write(path: Path, what: str, tensors: Mapping[str, Floats], about: dict[str, str]) -> None:
     try:
         with writing(path) as temporary:
-            safetensors_file.write(temporary, dict(model.parameters), metadata_of(model))
+            safetensors_file.write(temporary, dict(tensors), about)
     except OSError as error:
         raise OutputError(
-            f"{path}: the model cannot be written ({error.strerror or error}); choose another place"
+            f"{path}: the {what} cannot be written ({error.strerror or error}); choose another place"
         ) from None
 
 
@@ -81,16 +107,63 @@ def metadata_of(model: StoredModel) -> dict[str, str]:
 
 def read(path: Path) -> StoredModel:
     """Read a model from a safetensors file or a run folder; ModelError names what was found and expected."""
+    found = read_any(path)
+    if not isinstance(found, StoredModel):
+        raise ModelError(
+            f"{path}: is a committee of {len(found)} networks, and one network is needed here; name the file or the "
+            "run of one of its members"
+        )
+    return found
+
+
+def read_committee(path: Path) -> tuple[StoredModel, ...]:
+    """Read the members of a committee from a safetensors file or a run folder; ModelError names what was found."""
+    found = read_any(path)
+    if isinstance(found, StoredModel):
+        raise ModelError(f"{path}: is one network, and a committee is needed here; make one with jitnet committee")
+    return found
+
+
+def read_any(path: Path) -> StoredModel | tuple[StoredModel, ...]:
+    """Read a model, or the members of a committee, from a safetensors file or a run folder."""
     if path.is_dir():
         if not (path / FILE_NAME).exists():
             if (path / "config.json").exists():  # as it is where the process was killed
                 raise ModelError(f"{path}: this run ended before its first epoch did, and left no model; train again")
             raise ModelError(f"{path}: the folder holds no {FILE_NAME}; name a run folder or a .safetensors file")
         path = path / FILE_NAME
-    return stored_model(path, *_read(path))
+    tensors, about = _read(path)
+    if COMMITTEE in about or (tensors and all(name.startswith("members.") for name in tensors)):
+        return _members(path, tensors, about)
+    return stored_model(path, tensors, about)
 
 
-def stored_model(path: Path, tensors: Mapping[str, npt.NDArray[Any]], about: Mapping[str, str]) -> StoredModel:
+def _members(path: Path, tensors: Mapping[str, npt.NDArray[Any]], about: Mapping[str, str]) -> tuple[StoredModel, ...]:
+    """The members of a committee's file."""
+    plain: list[dict[str, str]] = [{} for _ in {name.split(".")[1] for name in tensors}]  # as PyTorch saves one
+    entries = _entry(path, about, COMMITTEE, plain)
+    if not isinstance(entries, list) or not entries or not all(_is_texts(entry) for entry in entries):
+        raise _unfit(path, f"has the {COMMITTEE} {quoted(entries)}", "a list of what describes each member")
+    found: list[dict[str, npt.NDArray[Any]]] = [{} for _ in entries]
+    for name, tensor in tensors.items():
+        match = re.fullmatch(r"members\.(0|[1-9]\d{0,5})\.(.+)", name)
+        if match is None or int(match[1]) >= len(entries):
+            raise ModelError(
+                f"{path}: found the tensor {name}; expected those of {len(entries)} members, members.0.0.weight for "
+                "example; save the committee again"
+            )
+        found[int(match[1])][match[2]] = tensor
+    return tuple(
+        stored_model(f"{path}, member {k + 1}", tensors, entry)
+        for k, (tensors, entry) in enumerate(zip(found, entries, strict=True))
+    )
+
+
+def _is_texts(entry: object) -> bool:
+    return isinstance(entry, dict) and all(isinstance(text, str) for text in entry.values())
+
+
+def stored_model(path: Place, tensors: Mapping[str, npt.NDArray[Any]], about: Mapping[str, str]) -> StoredModel:
     """A model of what a file holds: its parameters, and its metadata. ModelError, which names the path, where they do
     not fit together."""
     config = _config(path, tensors, about)
@@ -130,7 +203,7 @@ def stored_model(path: Path, tensors: Mapping[str, npt.NDArray[Any]], about: Map
     )
 
 
-def _preparation(path: Path, about: Mapping[str, str], config: ModelConfig) -> Preparation | None:
+def _preparation(path: Place, about: Mapping[str, str], config: ModelConfig) -> Preparation | None:
     """What the columns of a table become, where the metadata say so; ModelError where that is wrong."""
     if "preparation" not in about:
         return None
@@ -143,12 +216,12 @@ def _preparation(path: Path, about: Mapping[str, str], config: ModelConfig) -> P
     return preparation
 
 
-def _unfit(path: Path, found: str, expected: str) -> ModelError:
+def _unfit(path: Place, found: str, expected: str) -> ModelError:
     """The error for a file that does not agree with itself; found: what its metadata are or have."""
     return ModelError(f"{path}: its metadata {found}; expected {expected}; save the model again")
 
 
-def _entry(path: Path, about: Mapping[str, str], name: str, default: Any) -> Any:
+def _entry(path: Place, about: Mapping[str, str], name: str, default: Any) -> Any:
     """What an entry of the metadata says, or a default where there is none; ModelError for what is not JSON."""
     if name not in about:
         return default
@@ -158,7 +231,7 @@ def _entry(path: Path, about: Mapping[str, str], name: str, default: Any) -> Any
         raise _unfit(path, f"has the {name} {quoted(about[name])}", "JSON") from None
 
 
-def _config(path: Path, tensors: Mapping[str, npt.NDArray[Any]], about: Mapping[str, str]) -> ModelConfig:
+def _config(path: Place, tensors: Mapping[str, npt.NDArray[Any]], about: Mapping[str, str]) -> ModelConfig:
     """The config in the metadata, with which every tensor agrees; that which the tensors show where there is none."""
     if "config" in about:
         stored = _entry(path, about, "config", None)
@@ -192,7 +265,7 @@ def _config(path: Path, tensors: Mapping[str, npt.NDArray[Any]], about: Mapping[
         raise ModelError(f"{path}: its metadata and tensors: {error}; save the model again") from None
 
 
-def _scaling(path: Path, about: Mapping[str, str], name: str, count: int, kind: Any) -> Scaling:
+def _scaling(path: Place, about: Mapping[str, str], name: str, count: int, kind: Any) -> Scaling:
     """A scaling in the metadata, of so many values; ModelError where it is missing or wrong."""
     found = _entry(path, about, name, None)
     if not isinstance(found, dict) or set(found) != {"offset", "scale"}:
@@ -246,7 +319,7 @@ def _kinds(tensors: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:
     return {"norm": "layer" if vectors else "none", "residual": any("." in module for module in modules)}
 
 
-def _checked_widths(path: Path, tensors: Mapping[str, npt.NDArray[Any]], kinds: Mapping[str, Any]) -> list[int]:
+def _checked_widths(path: Place, tensors: Mapping[str, npt.NDArray[Any]], kinds: Mapping[str, Any]) -> list[int]:
     """The network's widths, every key, shape and type of its tensors checked; kinds: those of its layers."""
     norm, residual, modules = kinds["norm"], kinds["residual"], _modules(tensors) or ["0"]
     weights = [tensors.get(f"{module}.weight") for module in (modules[::2] if norm == "layer" else modules)]
@@ -278,7 +351,7 @@ def _checked_widths(path: Path, tensors: Mapping[str, npt.NDArray[Any]], kinds: 
     return widths
 
 
-def _check_names(path: Path, tensors: Mapping[str, npt.NDArray[Any]], expected: Sequence[str]) -> None:
+def _check_names(path: Place, tensors: Mapping[str, npt.NDArray[Any]], expected: Sequence[str]) -> None:
     if sorted(tensors) != sorted(expected):
         found = ", ".join(sorted(tensors)[:8]) or "nothing"
         raise ModelError(
@@ -286,7 +359,7 @@ def _check_names(path: Path, tensors: Mapping[str, npt.NDArray[Any]], expected: 
         )
 
 
-def _check_tensor(path: Path, name: str, array: npt.NDArray[Any], rank: int) -> None:
+def _check_tensor(path: Place, name: str, array: npt.NDArray[Any], rank: int) -> None:
     if array.dtype != np.float32:
         raise ModelError(f"{path}: {name} is {array.dtype}; expected float32")
     if array.ndim != rank or 0 in array.shape:

@@ -11,10 +11,11 @@ from jitnet.datasets import Dataset, Scaling, Split
 from jitnet.datasets.assemble import prepared
 from jitnet.datasets.kind import MOST_APART, form, peak, unlike
 from jitnet.datasets.labels import match
+from jitnet.datasets.raw import place_of
 from jitnet.datasets.targets import default_names, match_targets
 from jitnet.errors import DataError, ModelError
+from jitnet.model.any_model import AnyModel
 from jitnet.model.encoding import Rows, encode_targets
-from jitnet.model.network import Model
 
 __all__ = [
     "Commonest",
@@ -42,7 +43,7 @@ class Commonest:
         return f"always predicting {self.name} gives {self.share:.2%}"
 
 
-def fitted(model: Model, split: Split, where: str) -> Split:
+def fitted(model: AnyModel, split: Split, where: str) -> Split:
     """A split with labels of the model's classes, or with targets in the model's order, matched by name.
 
     Raises DataError or ModelError where its classes or targets are not the model's, one has classes and the other
@@ -67,7 +68,7 @@ def fitted(model: Model, split: Split, where: str) -> Split:
     return replace(split, targets=targets, target_names=model.target_names)
 
 
-def labels_for(model: Model, split: Split, where: str) -> npt.NDArray[np.int64]:
+def labels_for(model: AnyModel, split: Split, where: str) -> npt.NDArray[np.int64]:
     """The labels of a split, (n,) int64, as positions in the model's classes, matched by name.
 
     Where one of the two has no names, labels are positions. Raises DataError for the first sample of a class that the
@@ -75,7 +76,8 @@ def labels_for(model: Model, split: Split, where: str) -> npt.NDArray[np.int64]:
     """
     names, n_classes = split.class_names, model.config.out_features
     try:
-        labels = split.labels if names is None else match(split.labels, names, model.class_names, where)
+        place = place_of if split.table is None else lambda sample: f"in {split.place(sample)}"
+        labels = split.labels if names is None else match(split.labels, names, model.class_names, where, place)
     except DataError:
         if model.is_named or names is None or len(names) != n_classes:
             raise
@@ -89,7 +91,7 @@ def labels_for(model: Model, split: Split, where: str) -> npt.NDArray[np.int64]:
     return labels
 
 
-def loss_and_accuracy(model: Model, outputs: Floats, split: Split) -> tuple[float, float | None]:
+def loss_and_accuracy(model: AnyModel, outputs: Floats, split: Split) -> tuple[float, float | None]:
     """Mean loss of a network's outputs for a fitted split, and the share of samples whose most probable class is their
     label, or of labels whose yes or no is the more probable one; None where targets are numbers. Both are weighted
     where samples have weights."""
@@ -115,7 +117,7 @@ def commonest_class(split: Split) -> Commonest | None:
     return Commonest(name, float(totals[label] / totals.sum()))
 
 
-def loss_of_guessing(model: Model, split: Split) -> float:
+def loss_of_guessing(model: AnyModel, split: Split) -> float:
     """Mean loss on a fitted split of predictions that are the same for every sample: all classes alike, or each
     target's mean, or its quantiles. Weighted where samples have weights."""
     n, weights, shape = len(split), split.weights, model.config
@@ -129,7 +131,7 @@ def loss_of_guessing(model: Model, split: Split) -> float:
     return _mean(_losses(model, np.broadcast_to(guess, (n, len(guess))), split), weights)
 
 
-def _losses(model: Model, outputs: npt.NDArray[Any], split: Split) -> npt.NDArray[np.float64]:
+def _losses(model: AnyModel, outputs: npt.NDArray[Any], split: Split) -> npt.NDArray[np.float64]:
     """The loss of each sample, (n,)."""
     from jitnet.kernels.loss import LOSS_KERNELS  # imports Numba, so it comes late
 
@@ -142,12 +144,17 @@ def _mean(values: npt.NDArray[Any], weights: npt.NDArray[np.float64] | None) -> 
     return float(np.average(values, weights=weights))
 
 
-def check_scaling(model: Model, data: Dataset | Split) -> None:
+def check_scaling(model: AnyModel, data: Dataset | Split) -> None:
     """ModelError where values are in another form than those that the model was trained on.
 
     Training fixes how values are scaled, so data in another form would be scaled wrongly without a word. Two data sets
     that are each standardised by their mean are in one form.
     """
+    for member in model.members:
+        _check_scaling(member, data)
+
+
+def _check_scaling(model: AnyModel, data: Dataset | Split) -> None:
     split, where = (data.test_or_train, data.source) if isinstance(data, Dataset) else (data, "the data")
     if split.scaling is None or model.preparation is not None:
         return

@@ -24,18 +24,21 @@ from jitnet.config import (
     losses_for,
 )
 from jitnet.config.checking import quoted
-from jitnet.datasets import Dataset, Scaling
+from jitnet.datasets import Dataset, Scaling, Split
+from jitnet.datasets.assemble import prepared
 from jitnet.datasets.columns import as_numbers
 from jitnet.datasets.compressed import CompressedRows, compress, is_sparse
 from jitnet.datasets.dataset import is_shape
 from jitnet.datasets.kind import MOST_APART, peak, unlike
 from jitnet.datasets.labels import check_names
+from jitnet.datasets.registry import as_table
 from jitnet.datasets.targets import default_names, scale_targets
 from jitnet.errors import DataError, ModelError, OutputError
+from jitnet.model.any_model import AnyModel
 from jitnet.model.encoding import Features, Rows, Samples, decode_targets, encode
 from jitnet.model.file import StoredModel, read, write
 from jitnet.tables.preparation import Preparation
-from jitnet.tables.table import Table, table_from_frame
+from jitnet.tables.table import Table
 from jitnet.version import __version__
 
 if TYPE_CHECKING:
@@ -45,6 +48,7 @@ __all__ = ["Model"]
 
 Floats = npt.NDArray[np.float32]
 
+NO_TABLE = "the model was not trained on a table, so it has no names of columns; give it an array"
 DENSE_VALUES = 1 << 20
 """Values of a sparse matrix that are made dense at a time."""
 
@@ -60,7 +64,7 @@ class _Text(str):
     __repr__ = str.__str__
 
 
-class Model:
+class Model(AnyModel):
     """A fully connected network.
 
     config: its shape. weights: a (out_features, in_features) float32 array a layer, biases: (out_features,) float32;
@@ -144,6 +148,8 @@ class Model:
             return cls(config, weights, biases, metadata=metadata)
         _check_sizes(config, dataset)
         metadata |= {"data": dataset.name, "data_source": dataset.source, "data_checksum": dataset.checksum}
+        if dataset.fold:
+            metadata["fold"] = dataset.fold
         if dataset.given is None and unlike(dataset.scaling, dataset.train.images):
             metadata[OWN_SCALING] = "yes"
         scaling = _scaling_of_targets(config, dataset) or dataset.target_scaling
@@ -190,6 +196,11 @@ class Model:
         return _Text("\n".join(lines))
 
     @property
+    def members(self) -> "tuple[Model, ...]":
+        """The model itself: a committee has several."""
+        return (self,)
+
+    @property
     def trained(self) -> bool:
         """Whether a training has begun. Before, its scaling is found again by the rows that are trained on."""
         return UNTRAINED not in self.metadata
@@ -234,13 +245,6 @@ class Model:
     def begin_training(self) -> None:
         """Note that a training has begun: from now on the scaling belongs to the parameters."""
         self.metadata.pop(UNTRAINED, None)
-
-    @property
-    def output_names(self) -> tuple[str, ...]:
-        """The name of each column of predictions: of a class, a target, or a quantile of a target, as "price 0.1"."""
-        if self.config.outputs_per_target == 1:
-            return self.class_names or self.target_names
-        return tuple(f"{name} {level:g}" for name in self.target_names for level in self.config.quantiles)
 
     @property
     def is_named(self) -> bool:
@@ -333,21 +337,16 @@ class Model:
         """ModelError where samples have more or fewer values than the network takes."""
         if self.preparation is not None and dataset.table is not None:
             return  # its columns become what the network takes, or are named
+        if None not in (self.preparation, dataset.preparation) and self.preparation != dataset.preparation:
+            raise ModelError(
+                f"{dataset.name}: its samples are rows of a table that were prepared in another way than the model "
+                "prepares them; name the table itself"
+            )
         if dataset.in_features != self.config.in_features:
             values = f"{dataset.in_features} value{'s' * (dataset.in_features != 1)}"
             raise ModelError(
                 f"{dataset.name}: samples have {values}, the model expects {self.config.in_features}; use the kind of "
                 "data that it was trained on"
-            )
-
-    def check_target(self, target: str, where: str) -> None:
-        """ModelError where data have targets of another kind, a name in `TARGETS`, than the network predicts."""
-        wanted = self.config.target
-        if target != wanted:
-            task = "label" if wanted == "label" else self.config.task
-            raise ModelError(
-                f"{where}: its targets are {TARGETS[target]}, the model predicts {TARGETS[wanted]}; use the kind of "
-                f"data that it was trained on, or load it with task={task!r}"
             )
 
     def inputs(self, images: Samples) -> tuple[npt.NDArray[np.uint8], Features]:
@@ -368,7 +367,7 @@ class Model:
                     f"samples of shape {sparse.shape} do not fit; the model expects (n, {self.config.in_features})"
                 )
             return sparse
-        if isinstance(images, Table) or (self.preparation is not None and hasattr(images, "columns")):
+        if isinstance(images, (Table, str, Path)) or (self.preparation is not None and hasattr(images, "columns")):
             return self._prepared(images)
         plain = type(images) is np.ndarray and images.dtype.kind != "O"
         raw: npt.NDArray[Any] = images if plain else as_numbers(images, "samples")
@@ -382,10 +381,10 @@ class Model:
         return raw
 
     def _prepared(self, rows: Any) -> Floats:
-        """What the columns of a table or a DataFrame become."""
+        """What the columns of a table, a DataFrame or a file become."""
         if self.preparation is None:
-            raise ModelError("the model was not trained on a table, so it has no names of columns; give it an array")
-        return self.preparation.features(rows if isinstance(rows, Table) else table_from_frame(rows))
+            raise ModelError(NO_TABLE)
+        return self.preparation.features(as_table(rows, kinds=self.preparation.kinds_needed))
 
     def _check_values(self, rows: Rows) -> None:
         """DataError where rows, as stored, cannot be of the kind that the model was trained on.
@@ -410,9 +409,11 @@ class Model:
         of them one after another; float32. `output_names` names the columns.
 
         images: (n, in_features), (in_features,) or (n, height, width); uint8 or numbers, or a table of numbers, or a
-        sparse matrix of SciPy, whose zeros are skipped. Where
-        the model was trained on a table: a DataFrame or a `Table` of raw rows, whose columns are found by name; an
-        array is taken for what they become.
+        sparse matrix of SciPy, whose zeros are skipped.
+        Where the model has a preparation, as one that was trained on a table or saved by an estimator: raw rows as a
+        DataFrame, a `Table` or the path of a file, whose columns are found by name. An array, which has no names, is
+        taken for what the preparation makes of raw rows, one feature for each of `preparation.feature_names`: raw
+        values in an array would be predicted wrongly. The columns of an estimator's array are called x0, x1 and so on.
         threads: how many at most; 0 chooses by the work. Raises ModelError where the samples' shape or type does not
         fit, DataError where a value of a table is not a number, is not finite, or cannot be of the kind that the model
         was trained on, as images / 255 where it was trained on bytes.
@@ -430,6 +431,17 @@ class Model:
             return np.concatenate([self.outputs(block, threads=threads) for block in blocks])
         self._check_values(rows)
         return self.outputs_of_inputs(*encode(rows, self.scaling), threads=threads)
+
+    def outputs_of_split(self, split: Split) -> Floats:
+        """The same of the samples of a split; of the rows of a table those of what they become."""
+        return self.outputs((split if self.preparation is None else prepared(split, self.preparation)).images)
+
+    def row_predictor(self, table: Table) -> Callable[[npt.NDArray[np.int64]], Floats]:
+        """A function that predicts some rows of a table, by their numbers from 0. Raises DataError as `predict`."""
+        if self.preparation is None:
+            raise ModelError(NO_TABLE)
+        encoder = self.preparation.encoder(table)
+        return lambda rows: self.predict(encoder(rows))
 
     def outputs_of_inputs(self, images: npt.NDArray[np.uint8], features: Features, *, threads: int = 0) -> Floats:
         """The same of samples in the form that `inputs` returns."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from jitnet.config import check_arguments
 from jitnet.errors import ModelError, PictureError
-from jitnet.model import Model
+from jitnet.model import AnyModel, Committee, Model
 from jitnet.pictures.codecs import Picture, load_pictures
 from jitnet.pictures.normalisation import normalise_with_ink
 from jitnet.pictures.shapes import notices
@@ -32,7 +32,7 @@ class Recognition:
     notices: tuple[str, ...] = ()
 
 
-def check_takes_pictures(model: Model) -> None:
+def check_takes_pictures(model: AnyModel) -> None:
     """ModelError where a model was not trained on grey images: no picture can be converted to its data's form."""
     if not model.class_names:
         found = "yes/no labels" if model.config.target == "label" else "numbers"
@@ -51,13 +51,15 @@ def check_takes_pictures(model: Model) -> None:
         )
 
 
-def recognise(model: Model, picture: str | Path | Picture) -> Recognition:
+def recognise(model: AnyModel, picture: str | Path | Picture) -> Recognition:
     """Read a picture, convert it to the form of the model's training images, and predict.
 
     picture: a file of one picture, or one that `load_pictures` read. Raises PictureError for a picture that cannot be
     used, MissingExtra where reading it needs Pillow, and ModelError for a model that was not trained on grey images.
     """
-    check_arguments("recognise(model, picture)", model=(model, Model), picture=(picture, (str, Path, Picture)))
+    check_arguments(
+        "recognise(model, picture)", model=(model, (Model, Committee)), picture=(picture, (str, Path, Picture))
+    )
     check_takes_pictures(model)
     assert model.image_shape is not None
     if not isinstance(picture, Picture):

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from jitnet.render.charts import plot
     from jitnet.render.code import code_summary, code_view, code_views
     from jitnet.render.columns import table_description
-    from jitnet.render.console import Consoles, consoles, error, facts, make_console, notice
+    from jitnet.render.console import Consoles, consoles, error, facts, make_console, notice, suggest
+    from jitnet.render.curves import LETTERS, training_curves
     from jitnet.render.drawing import picture, pictures, to_grey
     from jitnet.render.functions import function_profile
     from jitnet.render.measurement import bench, changes, measuring
@@ -20,19 +21,27 @@ if TYPE_CHECKING:
     from jitnet.render.progress import TrainingView, compiling, counting, downloads, not_kept, resumed, working
     from jitnet.render.reports import description, listing, network, plan, prediction
     from jitnet.render.roofline import roofline_picture
+    from jitnet.render.run_comparison import comparison
+    from jitnet.render.run_views import run_list
     from jitnet.render.scaling import scaling_table
     from jitnet.render.scores import evaluation
+    from jitnet.render.several import WorksView, scores_of_several
+    from jitnet.render.sweep import SweepView, sweep_summary
     from jitnet.render.tables import bar, table
 
 _HOME = {
     "Consoles": "console",
+    "LETTERS": "curves",
+    "SweepView": "sweep",
     "TrainingView": "progress",
+    "WorksView": "several",
     "bar": "tables",
     "bench": "measurement",
     "changes": "measurement",
     "code_summary": "code",
     "code_view": "code",
     "code_views": "code",
+    "comparison": "run_comparison",
     "compiling": "progress",
     "consoles": "console",
     "counting": "progress",
@@ -57,9 +66,14 @@ _HOME = {
     "program_table": "program",
     "resumed": "progress",
     "roofline_picture": "roofline",
+    "run_list": "run_views",
+    "training_curves": "curves",
     "scaling_table": "scaling",
+    "scores_of_several": "several",
     "sheet": "augmentation",
     "step_profile": "profiling",
+    "suggest": "console",
+    "sweep_summary": "sweep",
     "table": "tables",
     "table_description": "columns",
     "to_grey": "drawing",
@@ -67,14 +81,18 @@ _HOME = {
 }
 
 __all__ = [
+    "LETTERS",
     "Consoles",
+    "SweepView",
     "TrainingView",
+    "WorksView",
     "bar",
     "bench",
     "changes",
     "code_summary",
     "code_view",
     "code_views",
+    "comparison",
     "compiling",
     "consoles",
     "counting",
@@ -99,12 +117,17 @@ __all__ = [
     "program_table",
     "resumed",
     "roofline_picture",
+    "run_list",
     "scaling_table",
+    "scores_of_several",
     "sheet",
     "step_profile",
+    "suggest",
+    "sweep_summary",
     "table",
     "table_description",
     "to_grey",
+    "training_curves",
     "working",
 ]
 

@@ -26,6 +26,7 @@ __all__ = [
     "FAINT",
     "GOOD",
     "IN_ASCII",
+    "TIE",
     "WARN",
     "Consoles",
     "consoles",
@@ -34,6 +35,7 @@ __all__ = [
     "make_console",
     "notice",
     "say",
+    "suggest",
     "tied",
     "wrapped",
     "written",
@@ -220,3 +222,14 @@ def facts(console: Console, pairs: Sequence[tuple[str, str | Text]], indent: int
             front.append(" " * (column - front.cell_len))
             console.print(front.append_text(line), soft_wrap=True)
             front = Text()
+
+
+def suggest(console: Console, commands: Sequence[str]) -> None:
+    """What to type next; nothing where there are no commands."""
+    if not commands:
+        return
+    console.print()
+    console.print(Text("Next:", style=FAINT))
+    for command in commands:
+        # The terminal breaks the line, so that it can be copied whole.
+        console.print(Text(f"  {command}", style=ACCENT), soft_wrap=True)

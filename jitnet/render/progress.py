@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
-from jitnet.render.console import ACCENT, FAINT, GOOD, Consoles, facts, make_console, notice, tied
+from jitnet.render.console import ACCENT, FAINT, GOOD, Consoles, facts, make_console, notice, suggest, tied
+from jitnet.render.curves import training_curves
 from jitnet.render.tables import size_in_words
 
 if TYPE_CHECKING:
@@ -407,8 +408,9 @@ class TrainingView:
         costliest: Sequence[tuple[str, float]] = (),
         threads: str = "",
     ) -> None:
-        """Best and last accuracy, beside that of always predicting the commonest class, or loss where targets are
-        numbers; where the model is stored, and what to type next.
+        """The curves of the run, on a terminal and unless quiet. Best and last accuracy, beside that of always
+        predicting the commonest class, or loss where targets are numbers; where the model is stored, and what to type
+        next.
 
         outcome: why the training ended, unless all epochs were done. kept: the epoch whose weights the model has, where
         held-out data decided it. final_test: loss and accuracy on the test data, evaluated once.
@@ -452,15 +454,12 @@ class TrainingView:
             pairs.append(("costliest loops", ", ".join(loops)))
         if model is not None:
             pairs.append(("model", Text(str(model), style="bold")))
+        if console is self._consoles.info:  # else quiet
+            training_curves(console, [asdict(report) for report in self._reports])
         if console.is_terminal:
             console.print()
         facts(console, pairs)
-        if suggestions:
-            console.print()
-            console.print(Text("Next:", style=FAINT))
-            for suggestion in suggestions:
-                # The terminal breaks the line, so that it can be copied whole.
-                console.print(Text(f"  {suggestion}", style=ACCENT), soft_wrap=True)
+        suggest(console, suggestions)
 
 
 def _watched_part(report: "EpochReport") -> str:

@@ -5,6 +5,11 @@ run_training.py  training one into its folder
 checkpoints.py   what is written while it trains, and when
 resuming.py      going on with one that ended early
 folder.py        the folder: config.json, metrics.jsonl, the model
+listing.py       past runs, read from their folders without NumPy, and the one that a word names
+run_comparison.py  several runs with their epochs, beside each other
+evaluated_data.py  the data that a model is evaluated on
+run_figure_data.py what a figure shows of a model beside its curves
+event_files.py   event files for TensorBoard
 documents.py     what these hold, as JSON
 """
 

@@ -12,7 +12,7 @@ No folder is ever written over, and none is left without a model where training 
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import date
 from itertools import count
@@ -21,25 +21,19 @@ from typing import Any
 
 from jitnet.errors import OutputError, UsageError
 from jitnet.files import Lock, append, check_writable, make_folder, remove, write_whole
-from jitnet.model import FILE_NAME
+from jitnet.files.names import CHECKPOINTS, CONFIG, LOCK, METRICS, MODEL
 from jitnet.runs.documents import as_json, record
 
 __all__ = ["CHECKPOINTS", "CONFIG", "LOCK", "METRICS", "MODEL", "Run", "cannot_write", "claim", "create", "reopen"]
-
-CONFIG = "config.json"
-METRICS = "metrics.jsonl"
-MODEL = FILE_NAME
-CHECKPOINTS = "checkpoints"
-LOCK = ".lock"
 
 
 class Run:
     """One run folder, open for writing. Made by `create`, `claim` or `reopen`. The model is saved at `model_path` by
     itself.
 
-    Used in a `with`: no other process writes there meanwhile, else Busy; where an error ends it before a model is
-    saved, what was written is removed. made: the folders that did not exist before, the innermost first; they go too,
-    where nothing else is in them. config: the content of config.json.
+    Used in a `with`: no other process writes there meanwhile, else Busy; where an error ends it before a model or a
+    checkpoint is saved, what was written is removed. made: the folders that did not exist before, the innermost first;
+    they go too, where nothing else is in them. config: the content of config.json.
     """
 
     def __init__(self, folder: Path, made: Sequence[Path] = (), config: dict[str, Any] | None = None) -> None:
@@ -59,12 +53,15 @@ class Run:
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         self._lock.__exit__()
-        if kind is None or not self._is_new or self.model_path.exists():
+        if kind is None or not self._is_new or self.model_path.exists() or any(self._checkpoints()):
             return
         with suppress(OSError):  # what cannot be removed is left: the error that ended the training is reported
             for name in (CONFIG, METRICS, CHECKPOINTS):
                 remove(self.folder / name)
         _remove(self.made)
+
+    def _checkpoints(self) -> Iterator[Path]:
+        return (self.folder / CHECKPOINTS).glob("[!.]*.safetensors")
 
     @property
     def notice(self) -> str:

@@ -1,8 +1,9 @@
 """What a run is made from: its data, a recipe, and the fields of the network and of the training that were chosen."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +16,21 @@ from jitnet.config import (
     TrainConfig,
     build,
     losses_for,
-    recipe,
+    read_recipe,
 )
 from jitnet.config.checking import any_of
-from jitnet.errors import UsageError
+from jitnet.config.settings_file import DATA_NAMES, Place, SettingsFile
+from jitnet.config.unused import unused_fields
+from jitnet.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from jitnet.datasets import Dataset, Progress, TaskAdvice
     from jitnet.training.trainer import Trainer
 
-__all__ = ["Settings", "sizes_of", "task_for"]
+__all__ = ["Settings", "sizes_of", "stand_in_sizes", "task_for"]
+
+
+Fields = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -32,9 +38,15 @@ class Settings:
     """What a run is made from; two runs of the same settings, data and seed end with the same bits.
 
     data: a name or a path, as `jitnet.load` takes it; None is its default. test_data: a path. columns: of a table, by
-    the names of `jitnet.load`'s parameters. task: "auto", "classify", "regress" or "label". recipe: its name.
+    the names of `jitnet.load`'s parameters. checksum: of the data that these settings are for, which are then the only
+    ones that are accepted; "" for any. task: "auto", "classify", "regress" or "label". recipe: its name, or the path of
+    its file.
     network, training: the fields of a `ModelConfig` and a `TrainConfig` that were chosen beside the recipe's; tables in
-    them are dicts; numbers may be text. names: what messages call a field, where that is not its own name.
+    them are dicts; numbers may be text. by_task: of "classify" and "regress", the fields of network and training that
+    hold for that task alone. base: settings whose fields these replace. names: what messages call a field, where that
+    is not its name; places: where each of the settings is written, where that is a file. Of a run's settings, which
+    have every field, from_recipe is the recipe that some are from, and made_with the versions and the processor that it
+    ran with.
     """
 
     data: str | None = None
@@ -45,41 +57,154 @@ class Settings:
     network: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict, compare=False)
+    checksum: str = ""
+    by_task: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = field(default_factory=dict)
+    base: "Settings | None" = None
+    from_recipe: str | None = field(default=None, compare=False)
+    made_with: Mapping[str, str] = field(default_factory=dict, compare=False)
+    places: Mapping[tuple[str, str], Place] = field(default_factory=dict, compare=False)
+
+    def over(self, base: "Settings") -> "Settings":
+        """Return these settings with all that they leave open as `base` has it.
+
+        Where they say which data to read or how, the checksum of the base's data does not count."""
+        columns = {name: value for name, value in self.columns.items() if value not in (None, [], ())}
+        own = {"data": self.data, "test_data": self.test_data, "task": self.task if self.task != "auto" else None}
+        chosen = {*columns, *(name for name, value in own.items() if value is not None)}
+        others = bool(chosen) or "loss" in self.network
+        kept = {key: place for key, place in base.places.items() if key[1] in DATA_NAMES and key[1] not in chosen}
+        return replace(
+            self,
+            data=self.data if self.data is not None else base.data,
+            test_data=self.test_data if self.test_data is not None else base.test_data,
+            columns={**base.columns, **columns},
+            # A chosen loss decides the task.
+            task=self.task if self.task != "auto" or "loss" in self.network else base.task,
+            checksum=self.checksum if others else base.checksum,
+            base=base,
+            places={**kept, **self.places},
+        )
 
     def resolve(self, task: str = "") -> tuple[dict[str, Any], TrainConfig]:
-        """Return the network's fields and the training's config: defaults, then the recipe's fields, then the chosen.
+        """Return the network's fields and the training's config: defaults, then the fields of the base, of the recipe,
+        and those that were chosen.
 
         task: of the data, once they are read; before, it is that of the chosen loss, or else classes. The network still
         lacks what only the data know, see `sizes_of`; all else is checked here, so that a mistake is found before a
         download. Raises UsageError, which names the field.
         """
-        if not task:
-            loss = self.network.get("loss")
-            task = LOSSES[loss].task if loss in LOSSES else "classify"
-        tables = recipe(self.recipe, task) if self.recipe is not None else {"model": {}, "train": {}}
-        network, training = dict(tables["model"]), dict(tables["train"])
-        _drop_overridden(training, self.network, self.training)
-        _merge(network, self.network)
-        _merge(training, self.training)
-        loss = network.get("loss")
-        outputs = {"n_targets": 1} if loss in losses_for("number", "label") else {"n_classes": 2}
-        names = dict(self.names)
-        shape = build(ModelConfig, {**network, "in_features": 1, **outputs}, names)
-        config = build(TrainConfig, training, names)
-        config.check_fits(shape)
+        task = task or self.likely_task
+        with self.located(task):
+            network, training, _ = self._fields(task)
+            names = dict(self.names)
+            shape = build(ModelConfig, {**network, **stand_in_sizes(network)}, names)
+            config = build(TrainConfig, training, names)
+            config.check_fits(shape)
         return network, config
+
+    @cached_property
+    def _recipe_file(self) -> SettingsFile:
+        place = self.places.get(("", "recipe"))
+        return read_recipe(str(self.recipe), *([f"{place}: {place.name}"] if place else []))
+
+    @property
+    def recipe_name(self) -> str | None:
+        """The recipe that fields are from, the topmost where there are several."""
+        return next((name for each in self._stack() if (name := each.recipe or each.from_recipe)), None)
+
+    @property
+    def likely_task(self) -> str:
+        """The task, as far as it is known before the data are read."""
+        for settings in self._stack():
+            if (loss := settings.network.get("loss")) in LOSSES:
+                return LOSSES[loss].task
+        return "regress" if self.task == "regress" else "classify"
+
+    def _stack(self) -> "Iterator[Settings]":
+        """These settings, and below them their bases."""
+        settings: Settings | None = self
+        while settings is not None:
+            yield settings
+            settings = settings.base
+
+    def fields(self, task: str = "") -> tuple[Fields, Fields]:
+        """Return the fields of the network and of the training that are set: the base's, the recipe's and the chosen,
+        without defaults, and not checked. task: as for `resolve`."""
+        network, training, _ = self._fields(task or self.likely_task)
+        return network, training
+
+    def _fields(self, task: str) -> tuple[Fields, Fields, dict[str, Place | None]]:
+        """The fields of the network and of the training, and where each of them is written, None where in no file."""
+        network: Fields = {}
+        training: Fields = {}
+        places: dict[str, Place | None] = {}
+        for settings in [*self._stack()][::-1]:
+            if settings.recipe is not None:
+                file = settings._recipe_file
+                of_recipe = [(file.network.get(of, {}), file.training.get(of, {}), of) for of in ("", task)]
+                _lay(network, training, places, of_recipe, file.places)
+            for_task = settings.by_task.get(task, ({}, {}))
+            own = [(settings.network, settings.training, ""), (*for_task, task)]
+            _lay(network, training, places, own, settings.places)
+        return network, training, places
+
+    @contextmanager
+    def located(self, task: str = "") -> Iterator[None]:
+        """Where an error is about a setting that is written in a file, name file and line, and its name there; where
+        only a recipe sets a field that does not fit the data, name the recipe. task: of the data, as for `resolve`."""
+        try:
+            yield
+        except UsageError as error:
+            if not error.field:
+                raise
+            places = self._fields(task or self.likely_task)[2] | {
+                name: place for (_, name), place in self.places.items() if name in DATA_NAMES
+            }
+            place = places.get(error.field)
+            if place is None:
+                raise
+            if place.recipe:
+                raise self._of_recipe(error, place.recipe) from None
+            written = {name: other.name for name, other in places.items() if other is not None and not other.recipe}
+            message = error.named({**self.names, **written})
+            if not error.marked:
+                message = message.replace(self._called(error.field), place.name, 1)
+            raise UsageError(f"{place}: {message}") from None
+
+    def _of_recipe(self, error: UsageError, recipe: str) -> UsageError:
+        """An error about a field that only a recipe sets, with the recipe's name where it does not fit the data."""
+        fits = _FITS_ONLY.get(error.field.partition(".")[0])
+        if fits is None:
+            return error
+        what = error.named(dict(self.names)).removesuffix("; leave it out")
+        them, off = ("them", "") if "." in error.field else ("it", f", or add {self._called(error.field)} 0")
+        return UsageError(f"{what}; recipe {recipe} sets {them} and is for {fits}: leave the recipe out{off}")
 
     def check(self) -> None:
         """Raise UsageError where something is wrong that shows before the data are read."""
-        task_for(self.resolve()[0], self.task)
+        self._task()
+
+    def _task(self) -> str:
+        """The task that the data must have, as `load` takes it."""
+        network, _ = self.resolve()
+        with self.located():
+            return task_for(network, self.task)
 
     def load(self, progress: "Progress | None" = None, advice: "TaskAdvice | None" = None) -> "Dataset":
         """Return the data, with their checksum computed. Raises as `jitnet.load` does."""
         from jitnet.datasets import load
 
-        task = task_for(self.resolve()[0], self.task)
-        dataset = load(self.data, self.test_data, task=task, advice=advice, progress=progress, **self.columns)
-        _ = dataset.checksum
+        task = self._task()
+        with self.located():
+            dataset = load(self.data, self.test_data, task=task, advice=advice, progress=progress, **self.columns)
+        found, place = dataset.checksum, self.places.get(("", "checksum"))
+        if self.checksum not in ("", found):
+            where = f"{place}: {place.name}" if place else "checksum"
+            raise DataError(
+                f"{where}: these settings are for data with the checksum {self.checksum}; that of {dataset.name} "
+                f"({dataset.source}) is {found}: the data have changed, or are others; restore them, leave the "
+                "checksum out, or name other data with --data"
+            )
         return dataset
 
     @property
@@ -100,7 +225,7 @@ class Settings:
         # With these `jitnet eval` finds the data again, from any folder.
         paths = (("data_path", self.data_path), ("test_data_path", self.test_data))
         model.metadata |= {name: str(path.resolve()) for name, path in paths if path}
-        with self.naming_recipe(dataset.task):
+        with self.located(dataset.task):
             trainer = Trainer(model, dataset, config, any_threads=any_threads)
         trainer.loaded_with = self._loaded_with(dataset)
         return trainer
@@ -115,32 +240,19 @@ class Settings:
         }
         return {name: value for name, value in found.items() if value is not None}
 
-    @contextmanager
-    def naming_recipe(self, task: str) -> Iterator[None]:
-        """Where an error is about a field that only the recipe sets for the task, name the recipe."""
-        try:
-            yield
-        except UsageError as error:
-            message = error.named(dict(self.names))
-            sets = recipe(self.recipe, task)["train"] if self.recipe is not None else {}
-            for name, fitting in _FITS_ONLY.items():
-                fields = [path for path in _paths(TrainConfig) if path.partition(".")[0] == name]
-                chosen = _is_chosen(self.training.get(name))
-                if name in sets and not chosen and any(self._called(path) in message for path in fields):
-                    what = message.removesuffix("; leave it out")
-                    off = f", or add {self._called(fields[0])} 0" if len(fields) == 1 else ""
-                    them = "it" if len(fields) == 1 else "them"
-                    raise UsageError(
-                        f"{what}; recipe {self.recipe} sets {them} and is for {fitting}: leave the recipe out{off}"
-                    ) from None
-            raise
-
     def _called(self, path: str) -> str:
         return self.names.get(path, path)
 
 
+_DEFAULT_OPTIMIZER = TrainConfig.model_fields["optimizer"].default
 _FITS_ONLY = {"label_smoothing": "classes", "augment": "images"}
 """Fields of a training that fit only some data, and which."""
+
+
+def stand_in_sizes(network: Mapping[str, Any]) -> dict[str, Any]:
+    """Sizes with which a network can be checked before its data are read."""
+    targets = network.get("loss") in losses_for("number", "label")
+    return {"in_features": 1, **({"n_targets": 1} if targets else {"n_classes": 2})}
 
 
 def sizes_of(dataset: "Dataset") -> dict[str, Any]:
@@ -167,6 +279,37 @@ def task_for(network: Mapping[str, Any], chosen: str = "auto") -> str:
     return "label" if loss.target == "label" else loss.task
 
 
+def _lay(
+    network: Fields,
+    training: Fields,
+    places: dict[str, Place | None],
+    layers: Iterable[tuple[Mapping[str, Any], Mapping[str, Any], str]],
+    written: Mapping[tuple[str, str], Place],
+) -> None:
+    """Replace fields by those that were chosen, and remove those that have no use with these: the learning rate and the
+    hyperparameters of another optimizer, and what only another choice uses.
+
+    network, training, places: changed. layers: the fields of network and training that were chosen, with the task that
+    they are for. written: where they are written, by task and name."""
+    before = unused_fields(network, training)
+    optimizer = training.get("optimizer", _DEFAULT_OPTIMIZER)
+    chosen: set[str] = set()
+    for of_network, of_training, task in layers:
+        if of_training.get("optimizer", optimizer) != optimizer:
+            optimizer = of_training["optimizer"]
+            for name in {"learning_rate", *HYPERPARAMETERS} - chosen:
+                training.pop(name, None)
+        for fields, values in ((network, of_network), (training, of_training)):
+            _merge(fields, values)
+            for path in _paths(values):
+                chosen.add(path)
+                places[path] = written.get((task, path))
+    for path in unused_fields(network, training).keys() - before.keys() - chosen:
+        table, _, leaf = path.rpartition(".")
+        for fields in (network, training):
+            (fields.get(table, {}) if table else fields).pop(leaf, None)
+
+
 def _merge(fields: dict[str, Any], chosen: Mapping[str, Any]) -> None:
     """Replace fields by those that were chosen, inside tables too."""
     for name, value in chosen.items():
@@ -176,36 +319,10 @@ def _merge(fields: dict[str, Any], chosen: Mapping[str, Any]) -> None:
             fields[name] = dict(value) if isinstance(value, Mapping) else value
 
 
-def _paths(kind: type[TrainConfig]) -> list[str]:
-    """The names of all fields, those of a table inside as "table.field"."""
-    found = []
-    for name, info in kind.model_fields.items():
-        nested = getattr(info.annotation, "model_fields", None)
-        found += [name] if nested is None else [f"{name}.{leaf}" for leaf in nested]
-    return found
-
-
-def _is_chosen(value: Any) -> bool:
-    return value is not None and value != {}
-
-
-def _drop_overridden(recipe_fields: dict[str, Any], network: Mapping[str, Any], training: Mapping[str, Any]) -> None:
-    """Remove the recipe's fields of a training that have no use with what was chosen: the learning rate and the
-    hyperparameters of another optimizer, what held-out data are for, and the rate of factors of inputs."""
-    optimizer, default = training.get("optimizer"), TrainConfig.model_fields["optimizer"].default
-    dropped: list[str] = []
-    if optimizer is not None and optimizer != recipe_fields.get("optimizer", default):
-        dropped += ["learning_rate", *HYPERPARAMETERS]
-    if training.get("val_split") is not None and _is_zero(training["val_split"]):
-        dropped += ["patience", "monitor", "keep"]
-    if network.get("input_scale") is False:
-        dropped += ["input_scale_rate"]
-    for name in dropped:
-        recipe_fields.pop(name, None)
-
-
-def _is_zero(value: Any) -> bool:
-    try:
-        return float(value) == 0.0
-    except ValueError:
-        return False
+def _paths(fields: Mapping[str, Any]) -> Iterator[str]:
+    """The names of fields, those of a table inside as "table.field"."""
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            yield from (f"{name}.{leaf}" for leaf in value)
+        else:
+            yield name

@@ -4,8 +4,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from jitnet.config.settings_file import FORMAT
 from jitnet.runs.checkpoints import Checkpoints, parse_when
 from jitnet.runs.folder import Run
+from jitnet.runs.listing import score_record
+from jitnet.runs.run_config import complete, versions
 from jitnet.runs.run_settings import Settings
 from jitnet.version import __version__
 
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
     from jitnet.training.history import EpochReport, History, StepReport
     from jitnet.training.trainer import Trainer
 
-__all__ = ["describe", "threads_of", "train_run"]
+__all__ = ["describe", "result_of", "threads_of", "train_run"]
 
 
 def train_run(
@@ -41,22 +44,27 @@ def train_run(
 
         history = trainer.run(after_epoch, between)
         checkpoints.end()
-    run.write_config(run.config | threads_of(trainer) | {"outcome": history.outcome, "stopped": history.stopped})
+    ended = {"outcome": history.outcome, "stopped": history.stopped, "result": result_of(history, trainer, run)}
+    run.write_config(run.config | threads_of(trainer) | ended)
     return history
 
 
 def describe(trainer: "Trainer", settings: Settings) -> dict[str, Any]:
-    """The content of config.json: enough to repeat the run."""
+    """The content of config.json: enough to repeat the run, which `read_settings` reads."""
     dataset, model = trainer.dataset, trainer.model
+    whole = complete(settings, trainer)
     return {
+        "format": FORMAT,
         "jitnet": __version__,
+        "versions": versions(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "recipe": settings.recipe,
+        "recipe": settings.recipe_name,
         "data": {
             "name": dataset.name,
             "source": dataset.source,
-            "path": settings.data_path and settings.data_path.resolve(),
-            "test_path": settings.test_data and settings.test_data.expanduser().resolve(),
+            "path": whole.data_path,
+            "test_path": whole.test_data,
+            "task": whole.task,
             "checksum": dataset.checksum,
             "n_train": len(dataset.train),
             "n_test": 0 if dataset.test is None else len(dataset.test),
@@ -72,3 +80,15 @@ def describe(trainer: "Trainer", settings: Settings) -> dict[str, Any]:
 def threads_of(trainer: "Trainer") -> dict[str, Any]:
     """How many threads steps run on, and why: at first an estimate, at the end what was chosen by trying."""
     return {"threads": trainer.threads, "threads_reason": trainer.threads_reason}
+
+
+def result_of(history: "History", trainer: "Trainer", run: Run) -> dict[str, Any]:
+    """How a run ended, and its best score. Without it in config.json a run is still going on, or was killed."""
+    config = trainer.config
+    return {
+        "outcome": history.outcome,
+        "stopped": history.stopped,
+        "kept": history.kept,
+        "final_test": history.final_test,
+        "score": score_record(run.folder, config.batch_size, config.drop_last) if len(history) else None,
+    }

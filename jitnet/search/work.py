@@ -1,0 +1,146 @@
+"""One run of several: what it is made from, training it in any process, and what it ends with.
+
+All three are picklable: a `Work` travels to a worker process, an `Outcome` back.
+"""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jitnet.runs import claim
+from jitnet.runs.documents import as_json
+from jitnet.runs.run_settings import Settings
+from jitnet.runs.run_training import describe, train_run
+from jitnet.training.history import EpochReport
+
+if TYPE_CHECKING:
+    from jitnet.datasets import Dataset
+    from jitnet.training.history import StepReport
+
+__all__ = ["Outcome", "Work", "clear_run", "train_work"]
+
+
+@dataclass(frozen=True)
+class Work:
+    """One run to train.
+
+    name: its folder's name, under the folder of all. settings: what it is made from. rows: called with the data that
+    the settings name, returns those to train on: a fold, for example; None are all of them. Its result depends on the
+    data alone. ends_early: called with the reports so far after each epoch; where it returns True the run ends there.
+    threads: to train on, in place of those of the settings. Both functions must be picklable: a function of a module,
+    or an object of a class with `__call__`.
+    """
+
+    name: str
+    settings: Settings
+    rows: "Callable[[Dataset], Dataset] | None" = None
+    ends_early: Callable[[Sequence[EpochReport]], bool] | None = None
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run ended with.
+
+    folder: of the run. reports: of its epochs. ended: why it ended, in words. kept: the epoch whose parameters its
+    model has. ended_early: whether `ends_early` ended it. stopped: whether it was asked to stop before its end; its
+    model is then that of an unfinished training. final_test: loss and accuracy (None where targets are numbers) on test
+    data that were evaluated once, at the end; None where they were not.
+    """
+
+    name: str
+    folder: Path
+    reports: tuple[EpochReport, ...]
+    ended: str
+    kept: int | None
+    ended_early: bool = False
+    stopped: bool = False
+    final_test: tuple[float, float | None] | None = None
+
+    @property
+    def report(self) -> EpochReport | None:
+        """The report of the epoch whose parameters the model has; None where no epoch ended."""
+        by_epoch = {report.epoch: report for report in self.reports}
+        return by_epoch.get(self.kept) if self.kept is not None else (self.reports or (None,))[-1]
+
+    @property
+    def metric(self) -> str:
+        """What the score is: "accuracy", or where targets are numbers "loss"."""
+        return self.report.metric if self.report is not None else "accuracy"
+
+    @property
+    def score(self) -> float | None:
+        """The metric of the model on held-out data, or else on test data; None where there are none of both."""
+        return self.report.watched if self.report is not None else None
+
+
+def train_work(
+    work: Work,
+    base: Path,
+    on_report: Callable[[EpochReport], object] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    *,
+    again: bool = False,
+) -> Outcome:
+    """Train a work in this process, in the run folder `base/NAME`, and return what it ended with.
+
+    Data are read once for all works of a process that name the same. on_report: called after each epoch. should_stop:
+    called a few dozen times a second; where it returns True the run ends there, as an unfinished one. again: whether
+    what an earlier attempt left in the folder is replaced; else a folder that holds a run is refused.
+
+    Raises JitnetError where the run cannot be trained."""
+    settings = replace(work.settings, training={**work.settings.training, "threads": work.threads})
+    dataset = _data_of(settings)
+    if work.rows is not None:
+        dataset = work.rows(dataset)
+    trainer = settings.trainer(dataset)
+    folder = base / work.name
+    if again:
+        clear_run(folder)
+    reports: list[EpochReport] = []
+    ended_early = False
+
+    def look(report: EpochReport) -> bool:
+        nonlocal ended_early
+        reports.append(report)
+        if on_report is not None:
+            on_report(report)
+        ended_early = work.ends_early is not None and work.ends_early(reports)
+        return ended_early
+
+    def look_between(report: "StepReport") -> bool:
+        return should_stop is not None and should_stop()
+
+    with claim(folder) as run:
+        run.write_config(describe(trainer, settings))
+        history = train_run(trainer, run, look, look_between)
+    return Outcome(
+        work.name,
+        folder,
+        tuple(history),
+        history.outcome,
+        history.kept,
+        ended_early,
+        history.stopped and not ended_early,
+        history.final_test,
+    )
+
+
+def clear_run(folder: Path) -> None:
+    """Remove the folder of an unfinished run, with all that is in it."""
+    shutil.rmtree(folder, ignore_errors=True)  # what cannot be removed is reported where it is written to next
+
+
+_read: "dict[str, Dataset]" = {}
+"""The data that this process has read last, by what names them."""
+
+
+def _data_of(settings: Settings) -> "Dataset":
+    network, _ = settings.resolve()
+    key = as_json([settings.data, settings.test_data, dict(settings.columns), settings.task, network.get("loss")])
+    if key not in _read:
+        _read.clear()
+        _read[key] = settings.load()
+    return _read[key]
