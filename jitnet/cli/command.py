@@ -64,6 +64,8 @@ class Command(TyperCommand):
             self._check(ctx, list(args))
             ctx.allow_extra_args = True  # they are rejected here
             rest = super().parse_args(ctx, args)
+            if rest and not rest[0].strip():
+                raise UsageError("an argument is empty; expected a name or a path")
             if rest:
                 meant = meant_by(rest[0], _flags(self.get_params(ctx)))
                 hint = f"; did you mean {meant}?" if meant else ""

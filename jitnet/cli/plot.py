@@ -64,7 +64,7 @@ def plot(
     inputs are images. What the data are needed for is left out, with a notice, where they are missing. Of several runs:
     their curves together.
 
-    Needs matplotlib: pip install 'jitnet[plots]'.
+    Needs matplotlib: pip install matplotlib.
     """
     check_output("--out", out, ENDINGS)
     draw = _drawing(out)
@@ -94,7 +94,7 @@ def _drawing(path: Path) -> Callable[..., bytes]:
         from jitnet.render.run_figure import run_file
     except ImportError as error:
         raise MissingExtra(
-            f"--out {path}: drawing needs matplotlib ({error}); install it with: pip install 'jitnet[plots]'"
+            f"--out {path}: drawing needs matplotlib ({error}); install it with: pip install matplotlib"
         ) from None
     kind = path.suffix.lower().removeprefix(".")
     return lambda runs, judged=None, weights=None: run_file(runs, kind, judged, weights)

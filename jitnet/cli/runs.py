@@ -53,7 +53,7 @@ def runs(
         ),
     ] = "date",
     match: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--match",
             metavar="TEXT",
@@ -61,7 +61,7 @@ def runs(
             help="List only runs that have all of these words in their name, data or state. A word such as "
             "optimizer=adam is a setting and its value.",
         ),
-    ] = "",
+    ] = None,
     limit: Annotated[
         int | None,
         typer.Option(
@@ -87,7 +87,7 @@ def runs(
         raise UsageError(f"--sort: expected {any_of(SORTS)}, found {sort!r}")
     screen = render.consoles(json)
     everything = list_runs(folder)
-    found = [one for one in everything if matches(one, match.split())] if match.strip() else everything
+    found = everything if match is None else [one for one in everything if matches(one, match.split())]
     if sort != "date":
         found = sort_runs(found, sort)
     limit = (0 if json else LISTED) if limit is None else limit

@@ -164,7 +164,7 @@ def train(
         typer.Option(
             "--tensorboard",
             help="Also write event files for TensorBoard into the run folder. Needs tensorboardX: pip install "
-            "'jitnet[tensorboard]'.",
+            "tensorboardX.",
         ),
     ] = False,
     json: Json = False,
@@ -189,7 +189,8 @@ def train(
     settings = settings_of(fields, recipe, data=data, test_data=test_data, columns=columns, task=task)
     from jitnet.runs.checkpoints import parse_when
 
-    parse_when(checkpoint or "auto")
+    checkpoint = "auto" if checkpoint is None else checkpoint
+    parse_when(checkpoint)
     going_on = None
     if resume is not None:
         others = {
@@ -293,7 +294,7 @@ def train(
                 if not warning and (warning := _warning(report, trainer)):
                     render.notice(render.make_console(sys.stderr), warning)
 
-            history = train_run(trainer, run, show, view.step, checkpoint or "auto")
+            history = train_run(trainer, run, show, view.step, checkpoint)
     if json:
         print_json(_document(run, history, model.config.task))
     else:

@@ -26,6 +26,7 @@ __all__ = [
     "make_folder",
     "read_lines",
     "remove",
+    "remove_tree",
     "reopen",
     "write_whole",
     "writing",
@@ -224,6 +225,13 @@ def remove(path: Path, *, sync: bool = True) -> None:
         _sync(path.parent)
 
 
+def remove_tree(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it, where there is one. OSError as usual."""
+    _discard(path)
+    if path.parent.is_dir():
+        _sync(path.parent)
+
+
 def _write_all(descriptor: int, content: bytes) -> None:
     """Write bytes; a system call may write fewer than it is asked to."""
     rest = memoryview(content)
@@ -252,7 +260,7 @@ def _sync(path: Path) -> None:
 
 
 def _discard(path: Path) -> None:
-    """Remove a temporary file, or a temporary folder with all that is in it, where there is one."""
+    """Remove a file, or a folder with all that is in it, where there is one; nothing is synced."""
     if path.is_dir() and not path.is_symlink():
         for each in path.iterdir():
             _discard(each)
