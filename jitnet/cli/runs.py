@@ -85,6 +85,8 @@ def runs(
 
     if sort not in SORTS:
         raise UsageError(f"--sort: expected {any_of(SORTS)}, found {sort!r}")
+    if match is not None and not match.strip():
+        raise UsageError("--match is empty; expected words of a run's name, data or state, or a setting and its value")
     screen = render.consoles(json)
     everything = list_runs(folder)
     found = everything if match is None else [one for one in everything if matches(one, match.split())]

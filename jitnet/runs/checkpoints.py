@@ -26,8 +26,9 @@ __all__ = ["SHARE", "Checkpoints", "When", "parse_when"]
 SHARE = 0.01
 """Share of a run's time that checkpoints, models and lines of metrics may take by default."""
 
-_OF_STATES, _OF_LINES = 0.5 * SHARE, 0.25 * SHARE
-"""What each may take of it. The rest is for what cannot be measured: caches that are cold after it."""
+_OF_STATES, _OF_LINES = 0.3 * SHARE, 0.2 * SHARE
+"""What each may take of it. The rest is for the end, where the last ones are written in any case, and for what cannot
+be measured: caches that are cold after it."""
 
 _EXPECTED_S, _EXPECTED_S_PER_BYTE = 2e-3, 4e-9
 """What a checkpoint is expected to take before the first one has been timed."""
