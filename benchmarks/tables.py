@@ -3,8 +3,9 @@
 Six data sets that come with scikit-learn, MNIST, and made tables of numbers and of words. Each system fits the same
 splits, one after another in a random order, each in a separate process that is stopped while others run; a fit is timed
 as a whole, from raw rows to a model. The columns: score with its standard deviation over the splits, seconds by the
-clock and of all CPU threads, and memory that a fit adds. Differences of scores are formed within a split. In the end
-each system fits once more in new processes, which shows what its first fit costs over a second one.
+clock and of all CPU threads, the ratio of these to RealMLP's, and memory that a fit adds. Differences of scores are
+formed within a split. In the end each system fits once more in new processes, which shows what its first fit costs over
+a second one.
 """
 
 import argparse
@@ -151,8 +152,10 @@ def first_fits(systems: Sequence[str], options: argparse.Namespace, times: int) 
 
 
 def lines(result: Result) -> list[list[str]]:
-    """A row for each system: score and deviation, seconds, CPU seconds, memory, and the score beside the recipe's."""
+    """A row for each system: score and deviation, seconds, CPU seconds and their ratio to RealMLP's, memory, and the
+    score beside the recipe's."""
     found = []
+    reference = result.of("realmlp", "cpu_seconds")
     for system in result.fits:
         scores = result.of(system, "score")
         spread = f" ± {100 * stdev(scores):.2f}" if len(scores) > 1 else ""
@@ -163,6 +166,7 @@ def lines(result: Result) -> list[list[str]]:
                 f"{100 * mean(scores):.2f}{spread}",
                 f"{median(result.of(system, 'seconds')):.3g}",
                 f"{median(result.of(system, 'cpu_seconds')):.3g}",
+                f"{median(result.of(system, 'cpu_seconds')) / median(reference):.2g}" if reference else "",
                 f"{max(result.of(system, 'bytes')) / 1e6:,.0f}",
                 f"{100 * beside[0]:+.2f} ± {100 * beside[1]:.2f}" if beside else "",
             ]
@@ -170,7 +174,7 @@ def lines(result: Result) -> list[list[str]]:
     return found
 
 
-HEAD = ["system", "score, %", "s", "CPU s", "MB", "tabular's less it"]
+HEAD = ["system", "score, %", "s", "CPU s", "of RealMLP's", "MB", "tabular's less it"]
 
 
 def verdicts(results: Sequence[Result], first: Mapping[str, Sequence[float]]) -> list[tuple[str, str, str]]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from jitnet.config import AugmentConfig, ModelConfig, TrainConfig
     from jitnet.datasets import Dataset, Scaling, Split, convert, describe, fetch, from_arrays, load
     from jitnet.errors import (
+        CheckpointError,
         DataError,
         DivergedError,
         DownloadError,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "AugmentConfig": "config",
+    "CheckpointError": "errors",
     "Committee": "model",
     "DataError": "errors",
     "Dataset": "datasets",
@@ -90,6 +92,7 @@ _HOME = {
 
 __all__ = [
     "AugmentConfig",
+    "CheckpointError",
     "Committee",
     "DataError",
     "Dataset",

@@ -5,6 +5,7 @@
     ├── DataError        exit 1   a data set that is missing, broken or does not fit
     │   └── DownloadError         a data set that no mirror delivered completely
     ├── ModelError       exit 1   a model file that is missing, broken or does not fit the data
+    ├── CheckpointError  exit 1   a checkpoint that is missing, broken or of another version
     ├── PictureError     exit 1   a picture that cannot be read or holds nothing to recognise
     ├── OutputError      exit 1   a file or folder that cannot be written
     │   └── Busy                  a run folder that another process writes
@@ -23,6 +24,7 @@ from typing import Self
 
 __all__ = [
     "Busy",
+    "CheckpointError",
     "DataError",
     "DivergedError",
     "DownloadError",
@@ -95,6 +97,10 @@ class DownloadError(DataError):
 
 class ModelError(JitnetError):
     """A model file is missing, broken, or does not fit the data."""
+
+
+class CheckpointError(JitnetError):
+    """A checkpoint is missing, broken, of another version, or of another run."""
 
 
 class PictureError(JitnetError):

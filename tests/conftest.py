@@ -21,6 +21,19 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", wraps)
 
 
+COUNTS = ("states after a crash", "failing calls")
+"""What tests of files count, by the names of their properties."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    passed = terminalreporter.stats.get("passed", [])
+    counts = {
+        name: sum(value for report in passed for key, value in report.user_properties if key == name) for name in COUNTS
+    }
+    if any(counts.values()):
+        terminalreporter.write_line("; ".join(f"{name} that were tried: {count}" for name, count in counts.items()))
+
+
 @pytest.fixture(autouse=True)
 def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same output whatever terminal the suite is started from."""

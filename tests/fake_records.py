@@ -100,7 +100,7 @@ def evaluation(names: tuple[str, ...] = DIGITS, n_mistakes: int = 10) -> SimpleN
         for c, name in enumerate(names)
     )
     mistakes = tuple(
-        SimpleNamespace(index=100 + 7 * i, label=i % n, predicted=(i + 1) % n, probability=0.999 - i / 100)
+        SimpleNamespace(index=100 + 7 * i, label=i % n, predicted=(i + 1) % n, probability=0.999 - i / 100, place="")
         for i in range(n_mistakes)
     )
     chances = generator.random(500).round(2)

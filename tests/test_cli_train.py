@@ -44,7 +44,12 @@ def metrics(folder: Path) -> list[dict]:
 
 
 def test_a_run_folder_holds_model_config_and_metrics(trained):
-    assert sorted(path.name for path in trained.iterdir()) == [runs.CONFIG, runs.METRICS, runs.MODEL]
+    assert sorted(path.name for path in trained.iterdir()) == [
+        runs.CHECKPOINTS,
+        runs.CONFIG,
+        runs.METRICS,
+        runs.MODEL,
+    ]
     lines = metrics(trained)
     assert [line["epoch"] for line in lines] == list(range(1, 9))
     for line in lines:
@@ -261,14 +266,16 @@ def test_a_loss_that_runs_away_leaves_the_last_good_model(call, monkeypatch):
 
 
 def test_a_full_disk_is_one_line_and_loses_nothing(call, monkeypatch):
-    append = runs.Run.append
+    append = runs.Run.append_lines
 
-    def full(self: runs.Run, report: object) -> None:
-        if report.epoch == 2:
-            raise runs.folder._cannot_write(self.folder / runs.METRICS, OSError(28, "No space left on device"))
-        append(self, report)
+    def full(self: runs.Run, lines: bytes) -> None:
+        first, second, _ = lines.partition(b'{"epoch": 2')
+        if first:
+            append(self, first)
+        if second:
+            raise runs.cannot_write(self.folder / runs.METRICS, OSError(28, "No space left on device"))
 
-    monkeypatch.setattr(runs.Run, "append", full)
+    monkeypatch.setattr(runs.Run, "append_lines", full)
     code, _, err = call("train", "--data", "digits", "--epochs", "3", "--out", "run", "--quiet")
     assert code == 1
     assert "no space left on device" in err

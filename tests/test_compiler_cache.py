@@ -1,5 +1,6 @@
 """Where compiled code is stored, when it is not trusted, and that a second start compiles nothing."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from conftest import environment
 import jitnet
 from jitnet.compiler import cache
 from jitnet.compiler.environment import BLOCKS
-from jitnet.compiler.startup import compile_beside, when_compiling
+from jitnet.compiler.startup import _lock, compile_beside, when_compiling
 from jitnet.machine.host import describe_machine
 
 PACKAGE = Path(jitnet.__file__).parent
@@ -371,6 +372,23 @@ def test_the_user_is_informed_once_before_anything_is_compiled():
     with when_compiling(lambda: calls.append("again")):
         assert first(1) == 2
     assert len(calls) == 1
+
+
+@pytest.mark.skipif(cache.cache_folder is None, reason="there is no folder to store compiled code in")
+def test_a_function_is_compiled_by_one_process_or_where_nothing_can_be_locked_by_each(monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+    function = numba.njit(lambda value: value)
+    with _lock(function) as first, _lock(function) as second:
+        assert (first, second) == (True, False)
+    with _lock(function) as again:
+        assert again
+
+    def flock(descriptor, how):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with _lock(function) as first, _lock(function) as second:
+        assert (first, second) == (True, True)
 
 
 @pytest.mark.skipif(describe_machine().affinity < 2, reason="needs two cores")

@@ -169,7 +169,22 @@ def test_programs_and_options_named_in_the_text_exist(page):
         path.read_text(encoding="utf-8") for room in ("benchmarks", "scripts") for path in (ROOT / room).glob("*.py")
     ]
     known = set(re.findall(r'add_argument\(\s*"(--[\w-]+)"', "\n".join(sources)))
-    commands = [[name] for name in ("train", "eval", "predict", "bench", "profile", "sweep", "cv", "committee")]
+    commands = [
+        [name]
+        for name in (
+            "train",
+            "eval",
+            "predict",
+            "runs",
+            "compare",
+            "plot",
+            "sweep",
+            "cv",
+            "committee",
+            "bench",
+            "profile",
+        )
+    ]
     for words in [*commands, *(["data", name] for name in data_commands())]:
         known |= {option for parameter in resolve(words)[0].params for option in parameter.opts}
     known |= {"--help", "--version", "--install-completion"}

@@ -54,6 +54,7 @@ ONLY_IN = {
     "joblib": {"sklearn"},
     "pyarrow": {"tables"},
     "matplotlib": {"render"},
+    "tensorboardX": {"runs"},
     "optuna": {"search"},
     "distributed": {"search"},
     "dask": {"search"},
@@ -260,6 +261,7 @@ def test_import_alone_loads_nothing_else():
 def test_public_names():
     assert jitnet.__all__ == [
         "AugmentConfig",
+        "CheckpointError",
         "Committee",
         "DataError",
         "Dataset",

@@ -4,7 +4,8 @@ it lacks. Records are made by hand, so that nothing is measured or trained."""
 import io
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,6 +26,8 @@ from jitnet.profile.step.roofline import roofline_of
 from jitnet.profile.step.scaling import scaling_of
 from jitnet.profile.step.step_profile import Profile, RegionRow
 from jitnet.render.console import IN_ASCII, facts, tied
+from jitnet.runs.listing import RunRecord, differences, score_of
+from jitnet.runs.run_comparison import Comparison, RunCurves
 from jitnet.training.explanation import ExplainedLine, Explanation
 
 CODE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
@@ -118,7 +121,33 @@ def change(name: str, verdict: str) -> Change:
     return Change(name, "32×784×128", 2, 5e-5, 6e-5, 0.2, 1e-4, verdict)
 
 
+def runs_beside_each_other() -> list[RunCurves]:
+    found = []
+    for k, name in enumerate(("2026-03-14-fashion-mnist", "2026-03-15-fashion-mnist-2", "broken")):
+        train = {"epochs": 20, "batch_size": 32, "learning_rate": 0.1 * (k + 1), "optimizer": ("sgd", "adam", "sgd")[k]}
+        config = {"data": {"name": "fashion-mnist"}, "model": {"hidden": [256 >> k, 128]}, "train": train}
+        problem = "config.json is cut short or no JSON, see its line 12" if name == "broken" else ""
+        started = datetime(2026, 3, 14 + k, 15, 9, tzinfo=UTC)
+        record = RunRecord(Path("runs") / name, name, started, {} if problem else config, problem)
+        reports = [asdict(fake.epoch(number, 20)) for number in range(1, 16 + k)]
+        record.__dict__["_found"] = score_of(reports, 32, False), "broken" if problem else "unfinished", problem
+        found.append(RunCurves(record, reports))
+    return found
+
+
+def run_list(console: Console) -> None:
+    records = [one.record for one in runs_beside_each_other()]
+    render.run_list(console, records, differences(records), 980)
+
+
+def comparison(console: Console) -> None:
+    found = runs_beside_each_other()[:2]
+    render.comparison(console, Comparison(found, differences([one.record for one in found]), ()))
+
+
 SCREENS: dict[str, Callable[[Console], None]] = {
+    "list of runs": run_list,
+    "comparison of runs": comparison,
     "notice": lambda console: render.notice(console, "MNIST is not here and could not be had: " + "no mirror; " * 9),
     "plan": lambda console: render.plan(console, fake.plan(), data="mnist", n_train=54_000, n_held_out=6_000),
     "plan, threads measured": lambda console: render.plan(console, fake.plan(), threads_settled=False),
@@ -180,7 +209,9 @@ def lines_of(show: Callable[[Console], None], width: int | None, *, ascii_only: 
 
 
 def words(lines: list[str]) -> set[str]:
-    return {word for line in lines for word in line.split() if re.search(r"\w", word)}
+    """Without curves, which may have a letter on them."""
+    text = re.sub(r"[\u2800-\u28ff]+\w?|\w(?=[\u2800-\u28ff])", " ", "\n".join(lines))
+    return {word for word in text.split() if re.search(r"\w", word)}
 
 
 @pytest.mark.parametrize("ascii_only", [False, True], ids=["utf-8", "ascii"])

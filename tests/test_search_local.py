@@ -88,7 +88,7 @@ def test_a_folder_that_holds_a_run_is_refused_unless_it_is_repeated(tmp_path):
         train_work(work, tmp_path)
     (tmp_path / "a" / ".model.safetensors.1.part").touch()
     assert len(train_work(work, tmp_path, again=True).reports) == 2
-    assert sorted(os.listdir(tmp_path / "a")) == ["config.json", "metrics.jsonl", "model.safetensors"]
+    assert sorted(os.listdir(tmp_path / "a")) == ["checkpoints", "config.json", "metrics.jsonl", "model.safetensors"]
 
 
 def test_names_differ(tmp_path):
@@ -196,7 +196,12 @@ def test_ctrl_c_ends_all_and_leaves_whole_folders(tmp_path):
     process.wait(timeout=20)
     assert not [pid for pid in workers if is_alive(pid)]
     for name in "ab":
-        assert sorted(os.listdir(tmp_path / name)) == ["config.json", "metrics.jsonl", "model.safetensors"]
+        assert sorted(os.listdir(tmp_path / name)) == [
+            "checkpoints",
+            "config.json",
+            "metrics.jsonl",
+            "model.safetensors",
+        ]
         Model.load(tmp_path / name / "model.safetensors")
 
 

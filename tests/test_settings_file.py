@@ -48,6 +48,8 @@ WRONG = [
     ("out = 'runs/x'", 1, "out: is no setting of a run; type --out beside --config"),
     ("target = []", 1, "target: expected names of columns, or their numbers, from 1, found []"),
     ("group = 0", 1, "group: expected the name of a column or its number, from 1, found 0"),
+    ('data = "a\\u0000.csv"', 1, "data: expected a name or a path, as text, found 'a\\x00.csv'"),
+    ("\nzzz = 1\nformat = 2", 3, "is of format 2"),
     ("data = ''", 1, "data: expected a name or a path, as text, found ''"),
     ("checksum = 'abc'", 1, "checksum: expected 64 hexadecimal digits, found 'abc'"),
     ("\nformat = 2", 2, "is of format 2, which a newer version writes; this is jitnet "),
@@ -179,6 +181,7 @@ def test_weights_of_classes_may_be_a_table():
         ("patience = 2", 1, "patience is 2, with no held-out data to watch; set --val-split"),
         ("recipe = 'fats'", 1, "recipe: there is no recipe 'fats'"),
         ("recipe = 'x/y.toml'", 1, "recipe: there is no file"),
+        ("recipe = './dir'", 1, "recipe: there is no file"),
     ],
 )
 def test_what_does_not_fit_together_is_named_with_file_and_line(tmp_path, text, line, message):
@@ -328,7 +331,7 @@ def test_unused_fields_are_those_that_a_config_refuses():
 
 def test_the_file_in_the_documents_can_be_read(tmp_path):
     page = Path(__file__).parent.parent / "docs" / "runs.md"
-    [block] = re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    block, *_ = re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     (tmp_path / "my.toml").write_text(block)
     network, config = read_settings(tmp_path / "my.toml").resolve()
     assert (network["activation"], config.learning_rate, config.epochs, config.label_smoothing) == ("gelu", 0.05, 20, 0)

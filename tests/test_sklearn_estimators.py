@@ -18,8 +18,10 @@ from sklearn.datasets import load_diabetes, load_iris, load_linnerud
 from sklearn.exceptions import NotFittedError
 
 import jitnet
+from jitnet.machine.host import describe_machine
 from jitnet.sklearn import MLPClassifier, MLPRegressor
 from jitnet.sklearn.parameters import PARAMETERS
+from jitnet.tables import table_from_frame
 
 SMALL = {"hidden_layer_sizes": (16,), "max_iter": 20, "batch_size": 32, "learning_rate_init": 0.02, "random_state": 3}
 SMALL |= {"early_stopping": False}
@@ -113,6 +115,22 @@ def test_one_rule_for_fitting_again(kind, more):
     assert same(whole, in_parts)
     assert whole.loss_curve_ == step_by_step.loss_curve_ == in_parts.loss_curve_
     assert step_by_step.n_iter_ == in_parts.n_iter_ == 20
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+@pytest.mark.parametrize(
+    "more", [{}, {"solver": "nesterov", "early_stopping": "best"}, {"ema": 0.9, "dropout": 0.2}], ids=str
+)
+def test_a_pickle_between_batches_changes_no_bit(kind, more):
+    through, pickled = kind(**SMALL | more), kind(**SMALL | more)
+    classes = {"classes": [0, 1, 2]} if kind is MLPClassifier else {}
+    batches = [np.arange(start, 150, 3) for start in (0, 1, 2)]
+    for rows in [*batches, *batches]:
+        through.partial_fit(X[rows], Y[rows], **classes)
+        pickled = pickle.loads(pickle.dumps(pickled.partial_fit(X[rows], Y[rows], **classes)))
+    assert same(through, pickled)
+    assert through.loss_curve_ == pickled.loss_curve_
+    assert same(through.fit(X, Y), clone(pickled).fit(X, Y))
 
 
 def test_partial_fit_learns_classes_that_later_batches_bring():
@@ -337,10 +355,48 @@ def test_a_training_that_goes_on_keeps_its_network_and_its_optimizer():
     model = MLPClassifier(**SMALL | {"warm_start": True}).fit(X, Y)
     for changed, message in (
         ({"hidden_layer_sizes": (8,)}, r"hidden_layer_sizes is \(8,\), and the network .* has \(16,\)"),
-        ({"solver": "sgd"}, "state: has first_moment, .* solver sgd"),
+        ({"solver": "sgd"}, "solver is sgd, and the training .* had adam; set that, or fit a new estimator"),
+        ({"ema": 0.9}, "ema is 0.9, and the training .* had 0; set that, or fit a new estimator"),
     ):
         with pytest.raises(ValueError, match=message):
             clone_fitted(model).set_params(**changed).fit(X, Y)
+
+
+def test_more_threads_than_cores_are_as_many_as_there_are_with_a_warning(tmp_path):
+    few, cores = MLPClassifier(**SMALL).fit(X, Y), describe_machine().affinity
+    with pytest.warns(UserWarning, match=f"n_threads is {cores + 1}, and this process may use {cores} core"):
+        many = MLPClassifier(**SMALL | {"n_threads": cores + 1}).fit(X, Y)
+    many.save(tmp_path / "many.safetensors")
+    for model in (clone_fitted(many), MLPClassifier.load(tmp_path / "many.safetensors")):
+        with pytest.warns(UserWarning, match=f"it uses {cores}"):
+            np.testing.assert_array_equal(model.predict_proba(X), few.predict_proba(X))
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_a_negative_target_of_poisson_is_named_as_y(flat):
+    targets = np.abs(X[:, :2])
+    targets[7, 1] = -2.5
+    y = targets[:, 1] if flat else targets
+    model = MLPRegressor(**SMALL | {"loss": "poisson"})
+    with pytest.raises(ValueError, match=r"^y: row 7 \(from 0\) holds -2\.5; expected numbers of 0 or more"):
+        model.fit(X, y)
+    with pytest.raises(ValueError, match=r"^y: row 7"):
+        model.set_params(eval_set=(X, y)).fit(X, np.abs(y))
+
+
+def test_the_network_of_a_file_predicts_raw_rows_by_their_names(tmp_path):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(X * 1000.0, columns=[f"x{k}" for k in range(X.shape[1])])
+    path = tmp_path / "model.safetensors"
+    model = MLPClassifier(**SMALL).fit(frame.to_numpy(), Y)
+    model.save(path)
+    network = jitnet.Model.load(path)
+    expected = model.predict_proba(frame.to_numpy())
+    frame[frame.columns[::-1]].to_csv(tmp_path / "rows.csv", index=False)
+    for rows in (frame, tmp_path / "rows.csv", str(tmp_path / "rows.csv")):
+        np.testing.assert_allclose(network.predict(rows), expected, atol=1e-6)
+    prepared = network.preparation.features(table_from_frame(frame))
+    np.testing.assert_allclose(network.predict(prepared), expected, atol=1e-6)
 
 
 def clone_fitted(model):
@@ -370,10 +426,10 @@ def test_the_page_names_every_parameter_and_its_program_runs(capsys):
     assert "label_smoothing=" in MLPClassifier.__doc__
     program = "\n".join(re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
     exec(compile(program, "sklearn.md", "exec"), {})
-    score, *_, trained, same_bits, quantiles, more, same_again = capsys.readouterr().out.splitlines()
+    score, *_, trained, same_bits, quantiles, more, same_again, same_network = capsys.readouterr().out.splitlines()
     assert float(score) > 0.9
     assert trained.startswith("['")
-    assert (same_bits, same_again) == ("True", "True")
+    assert (same_bits, same_again, same_network) == ("True", "True", "True")
     assert quantiles.startswith("[[")
     assert more.endswith("]]")
 

@@ -93,6 +93,9 @@ def test_the_example_of_the_documentation(call, tmp_path):
     assert done.code == 0
     assert done.err == ""
     assert "its test accuracy" in done.out
+    section = (EXAMPLE.parent / "runs.md").read_text().partition("## Search")[2]
+    block = section.partition("```toml\n")[2].partition("```")[0]
+    assert tomllib.loads(block) == tomllib.loads(EXAMPLE.read_text())
 
 
 def test_the_example_of_help(call, tmp_path):

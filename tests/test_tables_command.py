@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from jitnet.cli import run
+import jitnet
+from jitnet import render
+from jitnet.cli import run, table_rows
+from jitnet.cli.streams import is_file
 from jitnet.datasets.files import embedded
 
 pytest.importorskip("pyarrow")
@@ -111,6 +115,52 @@ def test_eval_names_other_names_for_the_classes(call, folder, tmp_path):
     assert "let_in_a_week" in err
 
 
+def test_eval_names_large_errors_and_mistakes_by_their_lines(call, folder):
+    document = json.loads(call("eval", folder / "rent", "--json").out)
+    held_out = jitnet.load(folder / "sample.csv", target="rent").test
+    for one in document["deviations"]:
+        row = int(held_out.rows[one["index"]])
+        assert one["place"] == f"line {row + 2}"
+        assert one["targets"] == [float(sample_rows(folder)[row]["rent"])]
+    assert f"{document['deviations'][0]['place']} " in call("eval", folder / "rent").out
+    week = call("eval", folder / "week").out.partition("Most confident mistakes\n")[2]
+    mistakes = json.loads(call("eval", folder / "week", "--json").out)["mistakes"]
+    assert [line.split()[:2] for line in week.splitlines()[2:]] == [one["place"].split() for one in mistakes]
+
+
+def test_a_class_that_the_model_does_not_know_is_named_with_its_line(call, folder, tmp_path):
+    rows = sample_rows(folder)[:50]
+    rows[20]["town"] = "Nowhere"
+    other = written(tmp_path / "other.csv", rows)
+    options = ["--target", "town", "--ignore", "rent", "--epochs", "1", "--hidden", "4", "--quiet", "--out", "town"]
+    assert call("train", "--data", folder / "sample.csv", *options).code == 0
+    for found in (call("eval", "town", "--data", other), call("eval", "town", "--test-data", other)):
+        assert found.code == 1
+        assert "the class in line 22, 'Nowhere', is not among those that the model knows" in found.err
+    found = call("train", "--data", folder / "sample.csv", "--test-data", other, *options[:-1], "again")
+    assert "label 'Nowhere' in line 22 is not a class of the training data" in found.err
+
+
+@pytest.mark.parametrize("words", [("Yes", "No"), ("TRUE", "FALSE"), ("true", "false")])
+def test_yes_and_no_are_predicted_in_the_words_of_the_file(call, tmp_path, words):
+    def table(name, yes, no):
+        rows = [{"x": str(k / 7), "y": (no, yes)[k % 40 > 19], "z": (no, yes)[k % 3 > 0]} for k in range(80)]
+        return written(tmp_path / name, rows)
+
+    data, options = table("data.csv", *words), ["--epochs", "1", "--hidden", "4", "--quiet"]
+    assert call("train", "--data", data, "--target", "y", *options, "--out", "one").code == 0
+    assert set(words) >= {row["prediction"] for row in rows_of(call("predict", "one", data).out)}
+    names = [score["name"] for score in json.loads(call("eval", "one", "--json").out)["classes"]]
+    assert sorted(names) == sorted(words)
+    same = json.loads(call("eval", "one", "--data", table("same.csv", *words), "--json").out)["classes"]
+    for others in ([word.lower() for word in words], ("yes", "no"), ("1", "0")):
+        other = table("other.csv", *others)
+        assert json.loads(call("eval", "one", "--data", other, "--json").out)["classes"] == same, others
+    assert call("train", "--data", data, "--target", "y,z", *options, "--out", "two").code == 0
+    predicted = rows_of(call("predict", "two", data).out)
+    assert {row[label] for row in predicted for label in ("y", "z")} <= set(words)
+
+
 def test_predictions_of_numbers_are_beside_the_identifier(call, folder):
     code, out, err = call("predict", folder / "rent", folder / "sample.csv")
     assert (code, err) == (0, "")
@@ -186,6 +236,25 @@ def test_a_mean_over_targets_in_several_units_is_none(call, folder):
     assert call("train", "--data", folder / "sample.csv", "--target", "rent,rooms", *options).code == 0
     mean = next(line for line in call("eval", "both").out.splitlines() if line.startswith("mean"))
     assert [cell == "-" for cell in mean.split()[1:]] == [True, True, False, True]
+
+
+def test_a_bar_is_shown_only_where_rows_are_written_elsewhere(call, folder, tmp_path, monkeypatch):
+    """What reads the rows from a pipe may write to the terminal of the bar."""
+    shown, counting = [], render.counting
+
+    def recorded(consoles, *what):
+        shown.append(consoles.err.quiet)
+        return counting(consoles, *what)
+
+    monkeypatch.setattr(render, "counting", recorded)
+    monkeypatch.setattr(table_rows, "is_file", lambda stream: False)
+    call("predict", folder / "rent", folder / "sample.csv")
+    call("predict", folder / "rent", folder / "sample.csv", "--out", "found.csv")
+    monkeypatch.setattr(table_rows, "is_file", lambda stream: True)
+    call("predict", folder / "rent", folder / "sample.csv")
+    assert shown == [True, False, False]
+    with (tmp_path / "rows").open("w") as file, os.fdopen(os.pipe()[1], "w") as pipe:
+        assert (is_file(file), is_file(pipe), is_file(io.StringIO())) == (True, False, False)
 
 
 def test_predict_as_one_document(call, folder):
@@ -337,6 +406,13 @@ def test_info_shows_each_column_and_what_becomes_of_it(call, folder, monkeypatch
         assert sum(line.startswith(name) for line in out.splitlines()) == 2
     assert "rent                -  the target" in out
     assert "left out: constant, every row has 'EUR'" in out
+
+
+def test_info_says_how_to_name_the_target_where_it_was_guessed(call, folder):
+    source, hint = folder / "sample.csv", "if another column is to be predicted: jitnet data info"
+    assert call("data", "info", source).out.splitlines()[-1] == f"{hint} {source} --target COLUMN"
+    assert hint not in call("data", "info", source, "--target", "rent").out
+    assert hint not in call("data", "info", source, "--json").out
 
 
 def test_info_as_one_document(call, folder):

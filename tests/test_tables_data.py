@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import jitnet
-from jitnet.datasets import Split, hold_out, load, stratified_split
+from jitnet.datasets import Split, convert, hold_out, load, safetensors_file, stratified_split
 from jitnet.datasets.dataset import held_out_rows
 from jitnet.datasets.table_description import describe_table
 from jitnet.errors import DataError, ModelError, UsageError
@@ -281,6 +281,69 @@ def test_labels_are_said_in_the_words_of_the_file(tmp_path):
 def test_classes_where_yes_and_no_are_needed_are_refused_with_the_loss_for_them():
     with pytest.raises(DataError, match="expected yes and no, or 0 and 1, or the loss cross-entropy where these are"):
         load(frame(), target="sold", task="label")
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (
+            ["town", "sold"],
+            "'town' is '.*'; expected yes and no, or 0 and 1; or name this column as the only target",
+        ),
+        ("town", "expected yes and no, or 0 and 1, or the loss cross-entropy where these are classes"),
+    ],
+)
+def test_words_that_are_no_yes_or_no_are_no_labels(target, message):
+    with pytest.raises(DataError, match=message):
+        load(frame(), target=target, task="label")
+
+
+def test_true_and_false_of_a_data_frame_may_be_0_and_1_in_a_file(tmp_path):
+    rows = frame()
+    model = trained(load(rows, target="price"), epochs=1)
+    path, words = tmp_path / "rows.csv", tmp_path / "words.csv"
+    rows.assign(lift=rows["lift"].astype(int)).to_csv(path, index=False)
+    rows.to_csv(words, index=False)
+    expected = model.predict(rows)
+    np.testing.assert_array_equal(model.predict(path), expected)
+    np.testing.assert_array_equal(model.predict(str(words)), expected)
+
+
+def test_a_converted_table_keeps_what_its_columns_become(tmp_path):
+    rows = frame()
+    data = load(rows, target="price")
+    path = tmp_path / "prepared.safetensors"
+    convert(data, path)
+    again = load(path)
+    assert again.preparation == data.preparation
+    np.testing.assert_array_equal(again.train.images, data.train.images)
+    np.testing.assert_array_equal(again.train.targets, data.train.targets)
+    assert again.target_names == ("price",)
+    model = trained(again, val_split=0.2)
+    assert model.preparation == data.preparation
+    np.testing.assert_array_equal(model.predict(rows)[data.test.rows], model.predict(again.test.images))
+    assert jitnet.evaluate(model, again).r2 == jitnet.evaluate(model, data).r2
+    other = trained(load(rows[:100], target="price"), epochs=1)
+    with pytest.raises(ModelError, match="prepared in another way than the model prepares them; name the table itself"):
+        jitnet.evaluate(other, again)
+
+
+@pytest.mark.parametrize(("name", "layout"), [("x.npz", "jitnet"), ("x", "jitnet"), ("x.safetensors", "original")])
+def test_a_table_is_converted_to_no_file_that_forgets_its_columns(tmp_path, name, layout):
+    with pytest.raises(DataError, match=r"is a table, and .* cannot hold what its columns become, "):
+        convert(load(frame(), target="sold"), tmp_path / name, layout)
+    assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("spoil", ["text", "features"])
+def test_a_broken_preparation_in_a_converted_table_is_one_clear_line(tmp_path, spoil):
+    data, path = load(frame(), target="sold"), tmp_path / "x.safetensors"
+    text = data.preparation.as_json() if spoil == "features" else "{}"
+    arrays = {"train_images": data.train.images[:, :2].copy(), "train_labels": data.train.labels}
+    safetensors_file.write(path, arrays, {"preparation": text})
+    message = "samples have 2 values; expected" if spoil == "features" else "its metadata has a broken preparation"
+    with pytest.raises(DataError, match=f"{message}.*convert the table again"):
+        load(path)
 
 
 def test_a_count_below_zero_is_named_with_its_line(tmp_path):

@@ -1,5 +1,7 @@
 """Training through the library: what an epoch reports, when it ends, and that seed alone decides the bits."""
 
+import copy
+
 import naive
 import numpy as np
 import pytest
@@ -194,6 +196,38 @@ def test_weights_that_the_last_step_makes_infinite_end_the_run_too():
     with pytest.raises(DivergedError, match="weights became NaN or infinite in the last step of epoch 1; lower"):
         jitnet.train(model, data, config)
     assert all(np.array_equal(a, b) for a, b in zip(start, model.weights, strict=True))
+
+
+@pytest.mark.parametrize("looks", ["at each epoch", "amid epochs", "by copies", "at the end"])
+def test_the_model_has_the_last_whole_epoch_s_parameters_whenever_it_is_looked_at(digits, looks):
+    reference = trainer(digits, epochs=3, threads=1)
+    start = reference.model.weights[0].copy()
+    after = [start, *(reference.model.weights[0].copy() for _ in reference.epochs())]
+    run = trainer(digits, epochs=3, threads=1)
+    seen = []
+
+    def look(report):
+        if looks == "amid epochs":
+            seen.append((report.epoch - 1, run.model.weights[0]))
+
+    for report in run.epochs(look):
+        if looks in ("at each epoch", "by copies"):
+            model = copy.deepcopy(run.model) if looks == "by copies" else run.model
+            seen.append((report.epoch, model.weights[0]))
+    assert looks == "at the end" or {epoch for epoch, _ in seen} >= {1, 2}
+    for epoch, weights in [*seen, (3, run.model.weights[0])]:
+        np.testing.assert_array_equal(weights, after[epoch])
+
+
+def test_a_later_divergence_leaves_the_last_whole_epoch_unread_until_then(digits):
+    run = trainer(digits, epochs=5, threads=1, schedule="constant", learning_rate=0.1)
+    reports = run.epochs()
+    next(reports)
+    expected = copy.deepcopy(run.model).weights
+    run._run.state.params[:] = np.inf
+    with pytest.raises(DivergedError, match="epoch 2"):
+        next(reports)
+    assert all(np.array_equal(a, b) for a, b in zip(expected, run.model.weights, strict=True))
 
 
 def test_a_stop_ends_within_the_epoch_and_keeps_what_was_learned(digits):

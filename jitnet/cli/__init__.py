@@ -29,6 +29,9 @@ COMMANDS = {
     "train": ("jitnet.cli.train", "Train a network, show how it learns, and save it."),
     "eval": ("jitnet.cli.evaluate", "Evaluate a model on a data set."),
     "predict": ("jitnet.cli.predict", "Predict what is in a picture, or the rows of a table."),
+    "runs": ("jitnet.cli.runs", "List past runs: scores, times, and how they differ."),
+    "compare": ("jitnet.cli.compare", "Show the curves of several runs in one picture, and how they differ."),
+    "plot": ("jitnet.cli.plot", "Draw a run, or several, as a figure: SVG, PNG or PDF."),
     "committee": ("jitnet.cli.committee", "Make one model of several, whose predictions are averaged."),
     "cv": ("jitnet.cli.cv", "Estimate by cross-validation how well a network does on other data."),
     "bench": ("jitnet.cli.bench", "Measure what each loop costs on this machine."),
@@ -138,7 +141,8 @@ def _in_options(error: JitnetError) -> str:
         return str(error)
     from jitnet.cli.options import OPTION_NAMES
 
-    typed = ("test_data", "target", "task", "group", "time", "weight", "ignore", "folds", "workers", "on")
+    of_columns = ("target", "group", "time", "weight", "ignore")
+    typed = ("data", "test_data", *of_columns, "task", "recipe", "folds", "workers", "on", "time_limit")
     return error.named({**OPTION_NAMES, **{name: "--" + name.replace("_", "-") for name in typed}})
 
 

@@ -14,9 +14,9 @@ from typer.core import TyperCommand
 
 from jitnet.config import recipe_names
 from jitnet.config.nearest import nearest
-from jitnet.errors import UsageError
+from jitnet.errors import ModelError, UsageError
 
-__all__ = ["Command", "expect_data", "expect_model", "kind_of", "meant_by"]
+__all__ = ["Command", "expect_data", "expect_model", "kind_of", "meant_by", "model_at"]
 
 DATA_NAMES = ("mnist", "fashion-mnist", "digits")
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".npy")
@@ -64,6 +64,8 @@ class Command(TyperCommand):
             self._check(ctx, list(args))
             ctx.allow_extra_args = True  # they are rejected here
             rest = super().parse_args(ctx, args)
+            if rest and not rest[0].strip():
+                raise UsageError("an argument is empty; expected a name or a path")
             if rest:
                 meant = meant_by(rest[0], _flags(self.get_params(ctx)))
                 hint = f"; did you mean {meant}?" if meant else ""
@@ -116,13 +118,28 @@ def meant_by(word: str, flags: Sequence[str]) -> str:
 
 
 def expect_model(path: Path) -> Path:
-    """The path, as typed for a model; UsageError where it names a picture or data: the arguments are swapped."""
+    """The word, as typed for a model or a run; UsageError where it names a picture or data, and no run: the arguments
+    are swapped. `model_at` finds what it names."""
+    try:
+        _check_not_swapped(model_at(path))
+    except ModelError:  # no run is called so
+        _check_not_swapped(path)
+    return path
+
+
+def model_at(path: Path) -> Path:
+    """The path of what was typed for a model or a run, as `find_run` takes and refuses it."""
+    from jitnet.runs.listing import find_run
+
+    return find_run(str(path))
+
+
+def _check_not_swapped(path: Path) -> None:
     kind = kind_of(str(path))
     if kind == "picture":
         raise UsageError(f"{path} is a picture; the model comes first: jitnet predict MODEL {path}")
     if kind == "data":
         raise UsageError(f"{path} is data; the model comes first: jitnet eval MODEL --data {path}")
-    return path
 
 
 def expect_data(word: str | None) -> str | None:

@@ -13,7 +13,7 @@ from jitnet.cli.common import MODEL_HELP, Json, Quiet, TestData, check_output, p
 from jitnet.errors import DataError, ModelError, UsageError
 
 if TYPE_CHECKING:
-    from jitnet.runs.evaluation_data import EvaluationData
+    from jitnet.runs.evaluated_data import EvaluatedData
 
 __all__ = ["app"]
 
@@ -100,7 +100,7 @@ def committee(
         return
     if scored_on is not None:
         n = len(scored_on.dataset.test_or_train)
-        render.facts(screen.out, [("data", f"{scored_on.shown}: {n:,} row{'s' * (n != 1)} that none was trained on")])
+        render.facts(screen.out, [("data", f"{scored_on.name}: {n:,} row{'s' * (n != 1)} that none was trained on")])
         mean = {name: fmean(metrics[name] for _, metrics in rows) for name in together}
         render.scores_of_several(screen.out, "member", rows, [("mean of members", mean), ("committee", together)])
     render.facts(screen.out, [("model", f"{out}: {found!r}")])
@@ -109,13 +109,13 @@ def committee(
 
 def _test_data(
     found: Any, out: Path, data: str | None, test_data: Path | None, progress: Any, notices: Any
-) -> "EvaluationData | None":
+) -> "EvaluatedData | None":
     """The data to score on; None, with a notice, where there are none that no member was trained on."""
     from jitnet import render
-    from jitnet.runs.evaluation_data import data_for
+    from jitnet.runs.evaluated_data import evaluated_data
 
     try:
-        scored_on = data_for(found, out, data, test_data, progress)
+        scored_on = evaluated_data(found, out, data, test_data, progress)
     except (ModelError, DataError) as error:
         if data is not None or test_data is not None:
             raise
@@ -125,7 +125,7 @@ def _test_data(
         render.notice(notices, f"no scores: {reason}")
         return None
     if scored_on.part == "train":
-        render.notice(notices, f"no scores: {scored_on.shown} has no test part; name other data with --test-data")
+        render.notice(notices, f"no scores: {scored_on.name} has no test part; name other data with --test-data")
         return None
     return scored_on
 
@@ -133,7 +133,7 @@ def _test_data(
 def _document(
     out: Path,
     models: list[Path],
-    scored_on: "EvaluationData | None",
+    scored_on: "EvaluatedData | None",
     rows: list[tuple[str, dict[str, float]]],
     together: dict[str, float],
 ) -> dict[str, Any]:

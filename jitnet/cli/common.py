@@ -1,7 +1,5 @@
 """What several commands share: their options, and the one document of `--json`."""
 
-import errno
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +26,7 @@ __all__ = [
     "KINDS",
     "MODEL_HELP",
     "OUTPUT",
+    "RUN_HELP",
     "Background",
     "ConfigOption",
     "DataArgument",
@@ -176,7 +175,11 @@ Ignore = Annotated[
         rich_help_panel=DATA,
     ),
 ]
-MODEL_HELP = "A .safetensors file, or a run folder that holds one."
+RUN_HELP = (
+    "a run folder; the name of a run in runs, or the beginning of it, with or without the date; or @latest, the newest "
+    "run there, and FOLDER/@latest, the newest in another folder"
+)
+MODEL_HELP = f"A .safetensors file; {RUN_HELP}."
 ModelPath = Annotated[
     Path, typer.Argument(metavar="MODEL-OR-RUN", show_default=False, callback=expect_model, help=MODEL_HELP)
 ]
@@ -265,14 +268,10 @@ def check_output(option: str, path: Path | None, endings: Sequence[str]) -> None
     folder = path.absolute().parent
     if not folder.is_dir():
         raise OutputError(f"{option} {path}: cannot be written: the folder {folder} does not exist; make it first")
+    from jitnet.files import check_writable
+
     try:
-        existed = path.exists()
-        if not existed or path.is_file() or path.is_dir():  # opening a pipe would wait for its reader
-            path.open("ab").close()
-        if not existed:
-            path.unlink()
-        elif path.is_file() and not os.access(path.resolve().parent, os.W_OK):  # where it is replaced
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        check_writable(path)
     except OSError as error:
         raise _cannot_write(option, path, error) from None
 

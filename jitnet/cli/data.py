@@ -137,6 +137,9 @@ def info(
             print_json(asdict(found))
         else:
             render.table_description(render.consoles().out, found)
+            if target is None:
+                print()
+                print(f"if another column is to be predicted: jitnet data info {quote(source)} --target COLUMN")
         return
     with render.downloads(render.consoles(json, quiet)) as progress:
         dataset = load(source, test_data, task=task, advice=task_advice("jitnet train "), progress=progress, **columns)

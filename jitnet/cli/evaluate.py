@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jitnet.cli.command import Command, expect_data
+from jitnet.cli.command import Command, expect_data, model_at
 from jitnet.cli.common import Json, ModelPath, Quiet, TestData, print_json
 
 __all__ = ["app"]
@@ -16,6 +16,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 EXAMPLES = """\b
 Examples:
   jitnet eval runs/2026-03-14-mnist
+  jitnet eval @latest
   jitnet eval model.safetensors --data mnist --json
 """
 
@@ -49,12 +50,13 @@ def evaluate(
     from jitnet import render
     from jitnet.evaluation import evaluate as evaluate_
     from jitnet.model import load_model
-    from jitnet.runs.evaluation_data import data_for
+    from jitnet.runs.evaluated_data import evaluated_data
 
     screen, notices = render.consoles(json, quiet), render.make_console(sys.stderr)
+    model = model_at(model)
     network = load_model(model)
     with render.downloads(screen) as progress:
-        found = data_for(network, model, data, test_data, progress)
+        found = evaluated_data(network, model, data, test_data, progress)
     dataset = found.dataset
     for decision in dataset.decisions:
         render.notice(notices, decision)
@@ -81,7 +83,7 @@ def evaluate(
     if found.changed:
         render.notice(notices, f"{dataset.source} has changed since the model was trained on it")
     images: Any = evaluated.images
-    render.evaluation(screen.out, result, images, dataset.image_shape, {**about, "name": found.shown})
+    render.evaluation(screen.out, result, images, dataset.image_shape, {**about, "name": found.name})
 
 
 def _document(model: Path, data: dict[str, Any], result: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jitnet.cli.command import PICTURES, Command, expect_model
+from jitnet.cli.command import PICTURES, Command, expect_model, model_at
 from jitnet.cli.common import MODEL_HELP, Json, Quiet, print_json
 from jitnet.cli.table_rows import predict_rows
 from jitnet.errors import JitnetError, MissingExtra, ModelError, PictureError, UsageError
@@ -25,6 +25,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 EXAMPLES = """\b
 Examples:
   jitnet predict runs/2026-03-14-mnist seven.png
+  jitnet predict @latest seven.png
   jitnet predict model.safetensors scans/ --json
   curl -s https://example.org/seven.png | jitnet predict model.safetensors -
   jitnet predict runs/2026-03-14-houses rows.csv --out predictions.csv
@@ -85,7 +86,7 @@ def predict(
     from jitnet.pictures.recognition import check_takes_pictures, recognise
 
     screen = render.consoles(json, quiet)
-    _check_arguments(model, files)
+    model = _model_of(model, files)
     network = load_model(model)
     if network.preparation is not None or _is_plain_rows(network, files[0]):
         if len(files) > 1:
@@ -187,19 +188,21 @@ def _sources(
                 yield path, str(path)
 
 
-def _check_arguments(model: Path, files: list[str]) -> None:
-    """UsageError for a picture in the model's place, and for standard input that cannot be read as asked for."""
+def _model_of(model: Path, files: list[str]) -> Path:
+    """The model's path; UsageError for a picture in its place, and for standard input that cannot be read as asked
+    for."""
     models = [name for name in files if _is_model(Path(name))]
     if models and not _is_model(model) and (model.exists() or str(model) == "-"):
         pictures = [str(model), *(name for name in files if name not in models)]
         order = shlex.join(["jitnet", "predict", models[0], *pictures])
         raise UsageError(f"{model} is not a model, {models[0]} is; the model comes first: {order}")
-    expect_model(model)
+    found = model_at(expect_model(model))
     if files.count("-") > 1:
         raise UsageError("-: standard input holds one file; name it once")
     if "-" in files and (sys.stdin is None or sys.stdin.isatty()):
-        found = "closed" if sys.stdin is None else "a terminal"
-        raise UsageError(f"-: standard input is {found}; pipe a picture into it, or name a file")
+        state = "closed" if sys.stdin is None else "a terminal"
+        raise UsageError(f"-: standard input is {state}; pipe a picture into it, or name a file")
+    return found
 
 
 def _is_model(path: Path) -> bool:

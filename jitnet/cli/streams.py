@@ -7,6 +7,7 @@ written there is dropped, and the command goes on.
 
 import io
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from typing import Any, TextIO
 
 from jitnet.errors import OutputError
 
-__all__ = ["ReaderLeft", "guarded_streams"]
+__all__ = ["ReaderLeft", "guarded_streams", "is_file"]
 
 
 class ReaderLeft(Exception):
@@ -86,6 +87,14 @@ def guarded_streams() -> Iterator[None]:
     finally:
         sys.stderr.flush()
         sys.stdout, sys.stderr = before
+
+
+def is_file(stream: TextIO) -> bool:
+    """Whether a stream is written to a file, and not to a terminal or a pipe."""
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):  # it has no number, or is closed
+        return False
 
 
 def _guarded(stream: TextIO, kind: type[_Output]) -> TextIO:

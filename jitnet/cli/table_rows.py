@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from jitnet.cli.common import check_output, print_json
+from jitnet.cli.streams import is_file
 from jitnet.config import LOSSES
 from jitnet.errors import DataError, OutputError, UsageError
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from jitnet.render import Consoles
     from jitnet.tables.table import Column, Table
 
-__all__ = ["predict_rows"]
+__all__ = ["opened", "predict_rows"]
 
 ROWS_AT_ONCE = 32_768
 ENDINGS = {".csv": ",", ".tsv": "\t"}
@@ -62,13 +63,15 @@ def predict_rows(network: "AnyModel", source: str, out: Path | None, screen: "Co
     chunks = _chunks(rows, outputs)
     with render.compiling(screen):
         first = next(chunks, [])
-    with render.counting(screen, "predicting", rows.n_rows, "rows") as count:
+    # Whatever reads a pipe may write to the same terminal as the bar, and would write into it.
+    shown_on = screen if out is not None or is_file(sys.stdout) else render.consoles(quiet=True)
+    with render.counting(shown_on, "predicting", rows.n_rows, "rows") as count:
         if json:
             document = [dict(zip(heads, row, strict=True)) for chunk in chain([first], chunks) for row in chunk]
             print_json({"source": rows.source, "predictions": document, "notices": rows.notices})
             return
         separator = "," if out is None else ENDINGS[out.suffix.lower()]
-        with _opened(out) as file:
+        with opened(out) as file:
             file.write(_line(heads, separator))
             for chunk in chain([first], chunks):
                 _write(file, chunk, separator)
@@ -165,15 +168,24 @@ def _outputs(network: "AnyModel") -> "tuple[list[str], Callable[[npt.NDArray[Any
         return names, numbers
     probabilities = [f"probability of {name}" for name in names]
     if target == "label":
-        words = ("no", "yes")
+        words = [_truth_words(network, name) for name in names]
         return [*names, *probabilities], lambda found: [
-            *([words[p > 0.5] for p in column] for column in numbers(found)),
+            *([pair[p > 0.5] for p in column] for pair, column in zip(words, numbers(found), strict=True)),
             *numbers(found),
         ]
     return ["prediction", *probabilities], lambda found: [
         [names[k] for k in found.argmax(axis=1).tolist()],
         *numbers(found),
     ]
+
+
+def _truth_words(network: "AnyModel", target: str) -> tuple[str, str]:
+    """The words for no and yes of a label: as the file that was trained on writes them, where it has words."""
+    from jitnet.tables.treatments import words_of_form
+
+    known = {} if network.preparation is None else network.preparation.kinds
+    kind, form = known.get(target, ("number", ""))
+    return words_of_form(form) if kind == "boolean" else ("no", "yes")
 
 
 def _chunks(
@@ -198,15 +210,15 @@ def _as_written(column: "Column", rows: "npt.NDArray[np.int64]") -> list[Any]:
 
 
 @contextmanager
-def _opened(out: Path | None) -> Iterator[TextIO]:
+def opened(out: Path | None) -> Iterator[TextIO]:
     """The file to write to, replaced whole at the end, or standard output."""
     if out is None:
         yield sys.stdout
         return
-    from jitnet.files import writing
+    from jitnet.files import create, writing
 
     try:
-        with writing(out) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        with writing(out) as temporary, io.TextIOWrapper(create(temporary), encoding="utf-8", newline="") as file:
             yield file
     except OSError as error:
         raise OutputError(

@@ -7,6 +7,9 @@ loads much faster.
 A read-only folder works too: what is in it is loaded, what is missing is compiled at each start, and `not_kept` returns
 the reason.
 
+Nothing here is synced to the disk: each file is checked when it is read, and what a loss of power has torn is compiled
+again.
+
 The folder's name is a hash of all kernel sources, options and versions. Numba itself does not notice an edited callee
 in another file, a changed option or bounds checking, and would run stale code.
 """
@@ -15,7 +18,6 @@ import hashlib
 import os
 import pickle
 import sys
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
@@ -27,6 +29,7 @@ import llvmlite
 import llvmlite.binding as llvm
 
 from jitnet.compiler.environment import BLOCKS, FEATURES
+from jitnet.files import check_writable, make_folder, remove, write_whole
 
 __all__ = [
     "COMPILED_ROOMS",
@@ -72,6 +75,9 @@ def _user_cache() -> Path:
     return Path(home) / "jitnet" / "kernels"
 
 
+_ALL = "training.objects"
+"""The file in the cache folder that has the machine code of all that training runs."""
+
 _write_error = ""
 """Why nothing can be stored, in a line; "" where it can."""
 
@@ -84,10 +90,8 @@ def _prepare() -> Path | None:
     global _write_error
     folder = _user_cache() / _fingerprint()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(bytes(4096))  # empty files can be made on a full disk
-            file.flush()
+        make_folder(folder, sync=False)
+        check_writable(folder / _ALL)
     except OSError as error:
         _set_write_error(folder, error)
     else:
@@ -188,9 +192,6 @@ class ObjectCode(NamedTuple):
     code: bytes
 
 
-_ALL = "training.objects"  # a file in the cache folder
-
-
 def all_compiled() -> bool:
     """Whether everything that training runs is compiled already, so that a start only loads it."""
     return cache_folder is not None and (cache_folder / _ALL).exists()
@@ -204,13 +205,8 @@ def write_all(objects: dict[str, ObjectCode]) -> None:
     if cache_folder is None or not can_keep():
         return
     content = pickle.dumps({name: tuple(each) for name, each in objects.items()})
-    partial = cache_folder / f"{_ALL}.{os.getpid()}"
-    try:
-        partial.write_bytes(hashlib.sha256(content).digest() + content)
-        os.replace(partial, cache_folder / _ALL)
-    except OSError:
-        with suppress(OSError):
-            partial.unlink()
+    with suppress(OSError):
+        write_whole(cache_folder / _ALL, hashlib.sha256(content).digest() + content, sync=False)
 
 
 def read_all() -> dict[str, ObjectCode] | None:
@@ -224,6 +220,6 @@ def read_all() -> dict[str, ObjectCode] | None:
     size = hashlib.sha256().digest_size
     if hashlib.sha256(content[size:]).digest() != content[:size]:
         with suppress(OSError):
-            (cache_folder / _ALL).unlink()
+            remove(cache_folder / _ALL, sync=False)
         return None
     return {name: ObjectCode(*each) for name, each in pickle.loads(content[size:]).items()}

@@ -9,13 +9,18 @@ Numba code use this module too.
 """
 
 import copy
-from collections.abc import Callable
+import pickle
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
+from hashlib import sha256
 from importlib import import_module
 from operator import attrgetter
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
 
 from jitnet.errors import JitnetError
+from jitnet.files import create, write_whole, writing
 
 __all__ = [
     "PARTS",
@@ -128,6 +133,9 @@ PARTS = (
          "what came from a cache cannot be compiled again"),
     Part("FunctionCache", "numba.core.caching:FunctionCache", ("_impl_class", "save_overload"),
          "its subclass may choose its folder", "nothing is stored for later starts"),
+    Part("CacheFile", "numba.core.caching:IndexDataCacheFile",
+         ("_data_path", "_dump", "_load_data", "_open_for_write", "_save_data", "load", "save"),
+         "it writes an index, and data that it names, through these methods", "what a crash has torn is loaded"),
     Part("CacheImplementation", "numba.core.caching:CompileResultCacheImpl", ("_locator_classes",),
          "it gets the folder from these classes", "nothing is stored for later starts"),
     Part("CacheLocator", "numba.core.caching:UserProvidedCacheLocator", ("from_function", "ensure_cache_path"),
@@ -359,8 +367,41 @@ def _files_class() -> Any:
     class Implementation(caching.CompileResultCacheImpl):  # type: ignore[misc]
         _locator_classes = (Locator,)
 
+    class Checked(caching.IndexDataCacheFile):  # type: ignore[misc]
+        """Files whose content is checked when it is read: code that was torn could be loaded, and end the process.
+
+        Data are stored with the key that they are for, since Numba writes the index that names them first.
+        """
+
+        def save(self, key: Any, data: Any) -> None:
+            super().save(key, (key, data))
+
+        def load(self, key: Any) -> Any:
+            stored = super().load(key)
+            return stored[1] if stored is not None and stored[0] == key else None
+
+        def _save_data(self, name: str, data: Any) -> None:
+            content = self._dump(data)
+            write_whole(Path(self._data_path(name)), sha256(content).digest() + content, sync=False)
+
+        def _load_data(self, name: str) -> Any:
+            content = Path(self._data_path(name)).read_bytes()
+            size = sha256().digest_size
+            if sha256(memoryview(content)[size:]).digest() != content[:size]:
+                raise ValueError(f"{name} is torn")
+            return pickle.loads(memoryview(content)[size:])
+
+        @contextmanager
+        def _open_for_write(self, path: str) -> Iterator[BinaryIO]:
+            with writing(Path(path), sync=False) as temporary, create(temporary) as file:
+                yield file
+
     class Files(caching.FunctionCache):  # type: ignore[misc]
         _impl_class = Implementation
+
+        def __init__(self, function: Callable[..., Any]) -> None:
+            super().__init__(function)
+            self._cache_file.__class__ = Checked
 
     return Files
 

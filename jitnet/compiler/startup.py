@@ -5,18 +5,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from jitnet.compiler.cache import cache_folder, can_keep
 from jitnet.compiler.decorators import linked_callees, load
 from jitnet.compiler.environment import CORES
 from jitnet.compiler.numba_parts import event
-
-try:
-    import fcntl
-except ImportError:  # Windows: each process compiles what it needs
-    fcntl = None  # type: ignore[assignment]
+from jitnet.errors import Busy
+from jitnet.files import Lock
 
 __all__ = ["compile_beside", "linked_functions", "load_all", "when_compiling"]
 
@@ -93,13 +90,16 @@ def load_all(functions: Sequence[Any], *, backwards: bool = False) -> None:
 @contextmanager
 def _lock(function: Any) -> Iterator[bool]:
     """Lock a function; yield False where another process compiles it now. A lock ends with its process."""
-    if cache_folder is None or not can_keep() or fcntl is None:
+    if cache_folder is None or not can_keep():
         yield True
         return
-    with (cache_folder / f"{function.py_func.__module__}.{function.py_func.__name__}.lock").open("w") as file:
+    lock = Lock(cache_folder / f"{function.py_func.__module__}.{function.py_func.__name__}.lock", patience_s=0.0)
+    with ExitStack() as stack:
+        busy = False
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-            return
-        yield True
+            stack.enter_context(lock)
+        except Busy:
+            busy = True
+        except OSError:  # the disk is full now: each process compiles what it needs
+            pass
+        yield not busy

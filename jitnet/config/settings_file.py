@@ -73,7 +73,10 @@ DATA_NAMES = {
 _ABOUT_FILE = {"about": "text", "format": "a whole number", "recipe": "the name of a recipe, or a path, as text"}
 AUGMENT = "train.augment"
 _TABLES = ("data", "model", "train", *TASKS)
-RUNNING = ("out", "json", "quiet", "explain", "print_schedule", "print_config", "config")
+RUNNING = (
+    "out", "json", "quiet", "explain", "print_schedule", "print_config", "config", "resume", "checkpoint",
+    "tensorboard", "committee", "time_limit", "dry_run", "find_lr",
+)  # fmt: skip
 """Options that say what to do with a run, and not what it is: no settings."""
 
 
@@ -247,7 +250,8 @@ class _Reader:
     def take(self, tables: Mapping[str, Any], at: tuple[str, ...], table: str, task: str) -> None:
         """Take the settings of a table. at: its name as written. table: which it is, "" for the top, without the task
         that it is for."""
-        for key, value in tables.items():
+        # A newer format first: other names may be of it.
+        for key, value in sorted(tables.items(), key=lambda item: item[0] != "format"):
             here, name = (*at, key), key.replace("-", "_")
             inner = _inner(table, name)
             if inner is None or (name in _KEYS and not isinstance(value, dict)):  # the text `data`, or the table
@@ -280,6 +284,9 @@ class _Reader:
         if before is not place:
             as_well = f" as {before.name}" if before.name != here[-1] else ""
             self._wrong(here, f"{here[-1]}: is set in line {before.line} already{as_well}; set it once")
+        if key.name == "init" and isinstance(value, str) and _is_model(value):
+            self.found.others["init"] = value
+            return
         if key.kind is None:
             self.found.others[key.name] = self._other(key.name, here, value)
             return
@@ -319,7 +326,7 @@ class _Reader:
         elif name == "checksum":
             right = isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
         else:
-            right = isinstance(value, str) and bool(value.strip() or name == "about")
+            right = isinstance(value, str) and bool(value.strip() or name == "about") and "\0" not in value
         if not right:
             near = nearest(str(value), TASKS) if name == "task" else None
             hint = f"; did you mean {near}?" if near else ""
@@ -332,6 +339,12 @@ class _Reader:
 
     def _wrong(self, here: tuple[str, ...], what: str) -> NoReturn:
         raise UsageError(f"{self._place(here)}: {what}")
+
+
+def _is_model(text: str) -> bool:
+    """Whether what a network starts from is the path of a saved model: it has a folder or an ending, or is there."""
+    path = Path(text).expanduser()
+    return len(path.parts) > 1 or path.suffix == ".safetensors" or path.exists()
 
 
 def _inner(table: str, name: str) -> str | None:

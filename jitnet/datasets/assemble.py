@@ -205,11 +205,14 @@ def assemble(
     surveys = [_survey(flat, raw.images_from) for flat, raw in zip(flats, raws, strict=True)]
     fractions = flats[0].dtype.kind == "f" and not data.is_text
     form = _form(surveys[0], features, fractions, image_shape)
+    if data.preparation is not None:
+        _check_features(data.preparation, features, raws[0].images_from)
+        form = _Form(False, 1.0, None, Scaling())
     stored = [_store_as(form, flat, survey) for flat, survey in zip(flats, surveys, strict=True)]
     scaling = form.scaling or _standardise(stored[0])
     for flat, images, raw in zip(flats[1:], stored[1:], raws[1:], strict=True):
         # Fractions that are stored as bytes are reported as passed. A few rows show little of how far others may be.
-        is_checked = form.scaling is not None or len(flats[0]) >= FEW_ROWS
+        is_checked = data.preparation is None and (form.scaling is not None or len(flats[0]) >= FEW_ROWS)
         if reason := is_checked and unlike(Scaling() if form.factor != 1.0 else scaling, flat):
             raise DataError(f"{raw.images_from}: {reason}; expected values like those of {raws[0].images_from}")
         _check_reach(images, scaling, raw.images_from)
@@ -238,7 +241,17 @@ def assemble(
         given,
         () if target == "class" else names,
         target_scaling,
+        data.preparation,
     )
+
+
+def _check_features(preparation: Preparation, features: int, where: str) -> None:
+    """DataError where a preparation makes another number of features."""
+    if (count := len(preparation.feature_names)) != features:
+        raise DataError(
+            f"{where}: samples have {features} value{'s' * (features != 1)}; expected {count}, one for each feature of "
+            "the file's preparation; convert the table again"
+        )
 
 
 def hold_out(dataset: Dataset, fraction: float, seed: int) -> Parts:
@@ -297,9 +310,10 @@ def refit(dataset: Dataset, train_rows: npt.NDArray[np.bool_], test_rows: npt.ND
 def _scaled_again(dataset: Dataset, train: Split, held_out: Split, test: Split | None) -> Parts:
     """Splits of a data set that is no table, stored and scaled as the rows to train on determine."""
     given = dataset.given
-    unchanged = Parts(train, held_out, test, dataset.scaling, dataset.image_shape)
+    unchanged = Parts(train, held_out, test, dataset.scaling, dataset.image_shape, dataset.preparation)
     # Rows that all are k/255 stay so when there are fewer.
-    if given is None or given.scaling != dataset.scaling or given.factor != 1.0:
+    is_prepared = dataset.preparation is not None
+    if is_prepared or given is None or given.scaling != dataset.scaling or given.factor != 1.0:
         return unchanged
     form = _form(_survey(train.images, dataset.source), dataset.in_features, given.fractions, given.image_shape)
 

@@ -15,7 +15,7 @@ from jitnet.datasets import idx, npz, safetensors_file
 from jitnet.datasets.compressed import CompressedRows
 from jitnet.datasets.dataset import Dataset, Split
 from jitnet.errors import DataError, OutputError, UsageError
-from jitnet.files import writing
+from jitnet.files import create, make_folder, writing
 
 __all__ = ["LAYOUTS", "Converted", "Layout", "check_target", "convert"]
 
@@ -68,11 +68,19 @@ def convert(dataset: Dataset, target: str | Path, layout: Layout = "jitnet") -> 
             f"{dataset.name}: its samples are a sparse matrix, which none of these files holds; write the matrix, "
             "as scipy.sparse.save_npz does"
         )
+    if dataset.preparation is not None and (layout == "original" or suffix != ".safetensors"):
+        lacking = "the original layout" if suffix == ".safetensors" else "an .npz file" if suffix else "an IDX folder"
+        raise DataError(
+            f"{dataset.name}: is a table, and {lacking} cannot hold what its columns become, which a model needs to "
+            "predict its rows; write NAME.safetensors"
+        )
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with writing(path) as temporary:
             if suffix == ".safetensors":
                 metadata = {kind: json.dumps(names), "name": dataset.name}
+                if dataset.preparation is not None:
+                    metadata[safetensors_file.PREPARATION] = dataset.preparation.as_json()
                 safetensors_file.write(temporary, _arrays(dataset, layout), metadata)
             elif suffix == ".npz":
                 arrays = {KERAS_NAMES[name]: array for name, array in _arrays(dataset, layout).items()}
@@ -145,11 +153,12 @@ def _original_images(dataset: Dataset, split: Split) -> np.ndarray:
 
 
 def _write_idx(folder: Path, dataset: Dataset) -> None:
-    folder.mkdir()
+    make_folder(folder, sync=False)
     for part, split in (("train", dataset.train), ("t10k", dataset.test)):
         if split is not None:
             images, labels = _images(dataset, split), _labels(dataset, split)
             idx.write(folder / f"{part}-images-idx{images.ndim}-ubyte", images)
             idx.write(folder / f"{part}-labels-idx1-ubyte", labels)
     if dataset.class_names != tuple(str(c) for c in range(len(dataset.class_names))):
-        (folder / "classes.txt").write_text("\n".join(dataset.class_names) + "\n", encoding="utf-8")
+        with create(folder / "classes.txt") as file:
+            file.write(("\n".join(dataset.class_names) + "\n").encode())

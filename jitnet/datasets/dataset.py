@@ -83,6 +83,12 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels) if self.targets is None else len(self.targets)
 
+    def place(self, sample: int) -> str:
+        """Where a sample is, for people: "line 12" or "row 10 (from 0)" of a table, or "#10"."""
+        if self.table is None or self.rows is None:
+            return f"#{sample}"
+        return self.table.row_in_words(int(self.rows[sample]))
+
     def take(self, rows: np.ndarray) -> "Split":
         """A copy of some samples; rows: indices, or a mask."""
         # Where targets are numbers, labels are empty.

@@ -1,11 +1,10 @@
 """Downloading files over HTTP from mirrors that may be slow, broken or wrong.
 
-A file is accepted only if its checksum matches: it is written under a temporary name, resumed after an interruption (or
-started again where a server cannot do that), and renamed at the end.
+A file is accepted only if its checksum matches: it is written under a temporary name, resumed where a connection broke
+(or started again where a server cannot do that), and renamed at the end.
 """
 
 import hashlib
-import os
 import queue
 import threading
 import time
@@ -16,6 +15,7 @@ from typing import Any
 
 from jitnet.datasets.dataset import Progress
 from jitnet.errors import DownloadError, OutputError
+from jitnet.files import create, make_folder, reopen, writing
 
 __all__ = ["Patience", "RemoteFile", "digest", "download"]
 
@@ -74,25 +74,21 @@ def download(
     """
     patience = patience or Patience()
     target = folder / file.name
-    part = folder / f".{file.name}.{os.getpid()}.part"
     reasons: list[str] = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(b"")
-        try:
+        make_folder(folder)
+        with writing(target) as part:
+            create(part).close()
             for mirror in mirrors:
                 reason = _from_mirror(file, f"{mirror.rstrip('/')}/{file.name}", part, progress, patience)
                 if reason is None:
-                    part.replace(target)
                     return target
                 reasons.append(f"{mirror}: {reason}")
-        finally:
-            part.unlink(missing_ok=True)
+            raise DownloadError(f"{file.name} could not be downloaded ({'; '.join(reasons) or 'there is no mirror'})")
     except OSError as error:
         raise OutputError(
             f"{folder}: cannot be written ({error.strerror or error}); set JITNET_DATA to a folder that can"
         ) from None
-    raise DownloadError(f"{file.name} could not be downloaded ({'; '.join(reasons) or 'there is no mirror'})")
 
 
 def _from_mirror(
@@ -115,7 +111,7 @@ def _from_mirror(
         if found == file.digest:
             return None
         reason = f"wrong bytes: {file.algorithm} {found[:12]}…, expected {file.digest[:12]}…"
-        part.write_bytes(b"")
+        _empty(part)
         # A file of two transfers may have been joined wrongly; one of a single transfer is wrong at its source.
         if not before:
             return reason
@@ -134,7 +130,7 @@ def _receive(file: RemoteFile, address: str, part: Path, progress: Progress | No
             have = _resume_at(response, have)
             length = response.headers.get("Content-Length", "")
             total = file.n_bytes or (have + int(length) if length.isdigit() else None)
-            with part.open("r+b") as out:
+            with reopen(part) as out:
                 out.seek(have)
                 out.truncate()
                 mark_s, mark = time.monotonic(), have
@@ -154,7 +150,7 @@ def _receive(file: RemoteFile, address: str, part: Path, progress: Progress | No
                         raise _Failure(f"too slow: {have - mark} bytes in {now_s - mark_s:.0f} s", final=True)
     except urllib.error.HTTPError as error:
         if error.code == 416:
-            part.write_bytes(b"")
+            _empty(part)
         raise _Failure(
             f"responded {error.code} {error.reason}", final=error.code not in (416, 429, 500, 502, 503, 504)
         ) from None
@@ -162,6 +158,11 @@ def _receive(file: RemoteFile, address: str, part: Path, progress: Progress | No
         raise _Failure(_why(error), final=not received) from None
     if total is not None and have < total:
         raise _Failure(f"stopped after {have} of {total} bytes")
+
+
+def _empty(part: Path) -> None:
+    with reopen(part) as out:
+        out.truncate(0)
 
 
 def _open(address: str, have: int, patience: Patience) -> Any:

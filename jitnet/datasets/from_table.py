@@ -123,10 +123,10 @@ def _resolved(
 ) -> tuple[tuple[str, ...], list[np.ndarray]]:
     """The names of classes or targets, and the classes or numbers of all rows of the table, and of the test table."""
     task = {"class": "classify", "number": "regress", "label": "label"}[outcome.target]
-    raws = [Raw(outcome.values, outcome.values, table.source, _where(table, roles))]
+    raws = [Raw(outcome.values, outcome.values, table.source, _where(table, roles), table=table)]
     if test_table is not None:
         values = outcome_of(test_table, roles, task, advice.not_words).values
-        raws.append(Raw(values, values, test_table.source, _where(test_table, roles)))
+        raws.append(Raw(values, values, test_table.source, _where(test_table, roles), table=test_table))
     target_names = None if outcome.target == "class" else roles.targets
     data = RawData(raws[0], raws[1] if len(raws) > 1 else None, is_text=True, target_names=target_names, advice=advice)
     if outcome.target == "class":

@@ -17,6 +17,7 @@ import numpy as np
 from jitnet.datasets.files import check_file, reading
 from jitnet.datasets.raw import Raw, RawData
 from jitnet.errors import DataError
+from jitnet.files import create
 
 __all__ = ["ROLES", "find", "looks_like_idx", "read", "read_folder", "write"]
 
@@ -186,9 +187,9 @@ def _declared(shape: tuple[int, ...], n_bytes: int) -> str:
 
 
 def write(path: Path, array: np.ndarray) -> None:
-    """Write an array as a plain IDX file: uint8 and float32 keep their type, other integers become int32."""
+    """Write an array as a new plain IDX file: uint8 and float32 keep their type, other integers become int32."""
     kind = ">u1" if array.dtype == np.uint8 else ">f4" if array.dtype.kind == "f" else ">i4"
     code = next(code for code, name in TYPES.items() if name == kind)
-    with path.open("wb") as file:
+    with create(path) as file:
         file.write(struct.pack(f">BBBB{array.ndim}I", 0, 0, code, array.ndim, *array.shape))
         file.write(np.ascontiguousarray(array, dtype=kind).data)

@@ -9,12 +9,12 @@ training sample could not be learned, so a test label that the training data lac
 import difflib
 import numbers
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from jitnet.config.checking import quoted
-from jitnet.datasets.raw import RawData
+from jitnet.datasets.raw import Raw, RawData, place_of
 from jitnet.errors import DataError
 
 __all__ = ["MAX_CLASSES", "check_names", "match", "resolve"]
@@ -32,9 +32,11 @@ def resolve(data: RawData, classes: Sequence[str] | None) -> tuple[tuple[str, ..
     classes: the classes to assign the labels to: by name, and numbers that are not names by position. Raises DataError
     for a label that is not a class, and for fewer than two classes.
     """
-    splits = [(raw.labels, raw.labels_from) for raw in (data.train, data.test) if raw is not None]
-    values, widths = zip(*(_values(labels, where, data.advice.not_classes) for labels, where in splits), strict=True)
-    wheres = [where for _, where in splits]
+    splits = [raw for raw in (data.train, data.test) if raw is not None]
+    values, widths = zip(
+        *(_values(raw.labels, raw.labels_from, data.advice.not_classes) for raw in splits), strict=True
+    )
+    wheres = [raw.labels_from for raw in splits]
     if len({array.dtype.kind for array in values}) > 1:
         if not data.is_text:
             raise DataError(
@@ -49,16 +51,18 @@ def resolve(data: RawData, classes: Sequence[str] | None) -> tuple[tuple[str, ..
         for labels, where in zip(values, wheres, strict=True):
             _check_range(labels, where, len(names))
     elif classes is not None:
-        names, values = _by_name(values, wheres, _distinct(np.concatenate(values)))
+        names, values = _by_name(values, splits, _distinct(np.concatenate(values)))
     else:
         if not words:
             _check_strays(values[0], wheres[0])
-        names, values = _by_name(values, wheres, names or _distinct(values[0]))
+        names, values = _by_name(values, splits, names or _distinct(values[0]))
 
     _check_text(names, wheres[0])
     if classes is not None:
         chosen = tuple(classes)
-        return chosen, [match(labels, names, chosen, where) for labels, where in zip(values, wheres, strict=True)]
+        return chosen, [
+            match(labels, names, chosen, raw.labels_from, raw.place) for labels, raw in zip(values, splits, strict=True)
+        ]
     if len(names) > MAX_CLASSES:
         raise DataError(
             f"{wheres[0]}: has {len(names):,} classes; expected {MAX_CLASSES:,} at most: labels that many rows share"
@@ -170,28 +174,35 @@ def _distinct(values: np.ndarray) -> tuple[str, ...]:
 
 
 def _by_name(
-    values: Sequence[np.ndarray], wheres: Sequence[str], names: tuple[str, ...]
+    values: Sequence[np.ndarray], splits: Sequence[Raw], names: tuple[str, ...]
 ) -> tuple[tuple[str, ...], tuple[np.ndarray, ...]]:
     """`names`, and the position in it of every label."""
     position = {name: index for index, name in enumerate(names)}
     result = []
-    for labels, where in zip(values, wheres, strict=True):
+    for labels, raw in zip(values, splits, strict=True):
         found, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
         places = np.array([position.get(str(value), -1) for value in found], np.int64)
         if (places < 0).any():
             at = int(first[places < 0].min())
             label = repr(str(labels[at])) if labels.dtype.kind == "U" else labels[at]
-            problem = f"label {label} of sample {at} (from 0) is not a class of the training data"
-            raise DataError(f"{where}: {problem}; {_expected(names, str(labels[at]))}")
+            problem = f"label {label} {raw.place(at)} is not a class of the training data"
+            raise DataError(f"{raw.labels_from}: {problem}; {_expected(names, str(labels[at]))}")
         result.append(places[inverse.reshape(-1)])
     return names, tuple(result)
 
 
-def match(labels: np.ndarray, names: Sequence[str], classes: Sequence[str], where: str) -> np.ndarray:
+def match(
+    labels: np.ndarray,
+    names: Sequence[str],
+    classes: Sequence[str],
+    where: str,
+    place: Callable[[int], str] = place_of,
+) -> np.ndarray:
     """Positions in `names` as positions in `classes`, (n,) int64: by name, whatever the order of the two.
 
-    If all names are numbers and no class is one, numbers are positions in `classes`. Raises DataError for the first
-    sample whose class is not among them; a name that no sample has does not matter.
+    If all names are numbers and no class is one, numbers are positions in `classes`. place: where a sample is, for
+    messages. Raises DataError for the first sample whose class is not among them; a name that no sample has does not
+    matter.
     """
     names, classes = tuple(names), tuple(classes)
     if names == classes:
@@ -204,7 +215,7 @@ def match(labels: np.ndarray, names: Sequence[str], classes: Sequence[str], wher
     if bad.any():
         at = int(bad.argmax())
         raise DataError(
-            f"{where}: the class of sample {at} (from 0), {names[labels[at]]!r}, is not among those that the model "
+            f"{where}: the class {place(at)}, {names[labels[at]]!r}, is not among those that the model "
             f"knows; {_expected(classes, names[labels[at]])}"
         )
     return table[labels]

@@ -19,6 +19,7 @@ from jitnet.datasets.named import gather, pick
 from jitnet.datasets.npy import read_header
 from jitnet.datasets.raw import RawData
 from jitnet.errors import DataError
+from jitnet.files import create
 
 __all__ = ["read", "write"]
 
@@ -108,6 +109,6 @@ def _words(flat: np.ndarray, where: str) -> np.ndarray:
 
 
 def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write arrays as a compressed .npz file."""
-    with path.open("wb") as file:
+    """Write arrays as a new compressed .npz file."""
+    with create(path) as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)

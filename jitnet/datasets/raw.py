@@ -6,8 +6,10 @@ import numpy as np
 
 from jitnet.datasets.compressed import CompressedRows
 from jitnet.errors import DataError
+from jitnet.tables.preparation import Preparation
+from jitnet.tables.table import Table
 
-__all__ = ["Raw", "RawData", "TaskAdvice"]
+__all__ = ["Raw", "RawData", "TaskAdvice", "place_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +21,7 @@ class Raw:
     0 and 1 for labels that are yes or no.
     images_from, labels_from: the file and field, for messages.
     weights, weights_from: what each sample counts in the loss, any array, and where it is; None where all count alike.
+    table: whose rows the samples are; None where they are no rows of a table.
     """
 
     images: np.ndarray | CompressedRows
@@ -27,6 +30,16 @@ class Raw:
     labels_from: str
     weights: np.ndarray | None = None
     weights_from: str = ""
+    table: Table | None = None
+
+    def place(self, sample: int) -> str:
+        """Where a sample is, for messages: "in line 12", or "of sample 10 (from 0)"."""
+        return place_of(sample) if self.table is None else f"in {self.table.row_in_words(sample)}"
+
+
+def place_of(sample: int) -> str:
+    """Where a sample is that has nothing but its number."""
+    return f"of sample {sample} (from 0)"
 
 
 @dataclass(frozen=True)
@@ -54,6 +67,7 @@ class RawData:
     is_text: numbers were read from text, whose spelling does not determine their type: labels may be words in one split
     and numbers in the other, and 0 and 1 among fractions are not bytes.
     advice: the caller's words for messages about the task.
+    preparation: what made the values of the columns of a table; None for others.
     """
 
     train: Raw | None
@@ -63,6 +77,7 @@ class RawData:
     labels_hint: str = ""
     target_names: tuple[str, ...] | None = None
     advice: TaskAdvice = TaskAdvice()
+    preparation: Preparation | None = None
 
     def only(self, source: str) -> Raw:
         """The split to test on: the test split where there is one, else the only split."""

@@ -1,11 +1,14 @@
 """Safetensors files: `train_images`, `train_labels`, `test_images`, `test_labels`, in one of two layouts.
 
 "jitnet": images uint8 (n, h, w) as stored, labels whole numbers, names of classes in the metadata; or numbers to
-predict, with names of targets. `train_weights` and `test_weights`, where samples have some.
+predict, with names of targets. `train_weights` and `test_weights`, where samples have some. Of a table: what its
+columns have become, and the preparation that made it.
 "original": images float32 (n, 1, h, w) in 0..1, labels int64 one-hot, as the Rust original reads.
 """
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +18,13 @@ from jitnet.datasets.files import check_file, reading
 from jitnet.datasets.named import gather, pick
 from jitnet.datasets.raw import RawData
 from jitnet.errors import DataError
+from jitnet.files import create
+from jitnet.tables.preparation import Preparation
 
-__all__ = ["read", "write"]
+__all__ = ["PREPARATION", "parts", "read", "write"]
+
+PREPARATION = "preparation"
+"""Under this name the metadata of a file has what made its samples of the columns of a table."""
 
 TYPES = {
     "BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "U32": "<u4", "I32": "<i4",
@@ -47,7 +55,8 @@ def read(path: Path) -> RawData:
         names = pick(path, header)
         arrays = {name: _map(path, name, header[name], 8 + length) for name in names if name}
     words = {key: _names(path, key, metadata.get(key)) for key in ("class_names", "target_names")}
-    return gather(path, names, arrays, words["class_names"], words["target_names"])
+    data = gather(path, names, arrays, words["class_names"], words["target_names"])
+    return replace(data, preparation=_preparation(path, metadata.get(PREPARATION)))
 
 
 def _map(path: Path, name: str, entry: dict[str, Any], offset: int) -> np.ndarray:
@@ -71,11 +80,27 @@ def _names(path: Path, key: str, text: str | None) -> tuple[str, ...] | None:
     return tuple(names)
 
 
+def _preparation(path: Path, text: str | None) -> Preparation | None:
+    if text is None:
+        return None
+    try:
+        return Preparation.from_json(text)
+    except DataError as error:
+        raise DataError(f"{path}: its metadata has a broken {PREPARATION} ({error}); convert the table again") from None
+
+
 def write(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
     """Write arrays and metadata; `class_names`, if present, must be a JSON list. The same input gives the same bytes.
 
     The safetensors library writes metadata in a new order each time, and copies all arrays first.
     """
+    with create(path) as file:
+        for part in parts(arrays, metadata):
+            file.write(part)
+
+
+def parts(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> Iterator[bytes | memoryview]:
+    """Return what `write` writes: the header, and the bytes of each array."""
     codes = {np.dtype(code): name for name, code in TYPES.items()}
     # The format requires each array to be aligned for its type, which decreasing item sizes ensure.
     order = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))
@@ -92,7 +117,6 @@ def write(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -
     # A file name may hold bytes that are not UTF-8, which the format requires: each becomes a ?.
     text = json.dumps(header, ensure_ascii=False).encode("utf-8", "replace")
     text += b" " * (-len(text) % 8)
-    with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for name in order:
-            file.write(np.ascontiguousarray(arrays[name]).data)
+    yield len(text).to_bytes(8, "little") + text
+    for name in order:
+        yield np.ascontiguousarray(arrays[name]).data

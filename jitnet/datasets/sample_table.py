@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jitnet.datasets.files import embedded
 from jitnet.errors import OutputError
+from jitnet.files import write_whole
 
 __all__ = ["SampleTable", "write_sample"]
 
@@ -23,11 +24,10 @@ class SampleTable:
 def write_sample(path: Path) -> SampleTable:
     """Write the embedded table to a file; OutputError where it exists already, or cannot be written."""
     content = embedded(FILE).read_bytes()
+    if path.exists() or path.is_symlink():
+        raise OutputError(f"{path}: exists already and is not overwritten; choose another name")
     try:
-        with path.open("xb") as file:
-            file.write(content)
-    except FileExistsError:
-        raise OutputError(f"{path}: exists already and is not overwritten; choose another name") from None
+        write_whole(path, content)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from None
     lines = content.decode("utf-8").splitlines()

@@ -11,7 +11,16 @@ from jitnet.engine.kinds import KINDS
 from jitnet.engine.loop_records import ParameterRecord
 from jitnet.kernels.linear import from_panels, in_panels
 
-__all__ = ["described", "pack", "pack_trained", "trained_key", "trained_values", "unpack", "unpack_trained"]
+__all__ = [
+    "described",
+    "fold_trained",
+    "pack",
+    "pack_trained",
+    "trained_key",
+    "trained_values",
+    "unpack",
+    "unpack_trained",
+]
 
 Floats = npt.NDArray[np.float32]
 
@@ -60,7 +69,18 @@ def pack_trained(
 def unpack(params: Floats, records: Records[ParameterRecord], config: ModelConfig) -> dict[str, Floats]:
     """The parameters by their names in PyTorch, as a saved model has them: new arrays in its layout, with those that
     are folded in the others of their block."""
-    found = trained_values(params, records, config)
+    return _folded(trained_values(params, records, config), config)
+
+
+def fold_trained(values: Mapping[str, Floats], config: ModelConfig) -> dict[str, Floats]:
+    """The same of what `unpack_trained` returned, which stays as it is."""
+    return _folded(
+        [{name: values[trained_key(layer, name)].copy() for name in layer.shapes} for layer in config.layers], config
+    )
+
+
+def _folded(found: list[dict[str, Floats]], config: ModelConfig) -> dict[str, Floats]:
+    """A saved model's parameters of each layer's; those of `found` are changed."""
     pairs = list(zip(config.layers, found, strict=True))
     for layer, values in pairs:
         if LAYERS[layer.kind].folded and values:

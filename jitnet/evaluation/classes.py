@@ -6,18 +6,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from jitnet.datasets import Split
+
 __all__ = ["ClassScore", "Mistake", "class_scores", "most_confident"]
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """A sample with a wrong prediction: its index in the split, its label, the predicted class and the
-    probability of that class."""
+    """A sample with a wrong prediction: its index in the split, its label, the predicted class and the probability of
+    that class. place: where it is, as `Split.place` names it."""
 
     index: int
     label: int
     predicted: int
     probability: float
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,19 @@ def class_scores(
 
 
 def most_confident(
-    labels: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64], probabilities: npt.NDArray[Any], most: int
+    split: Split, predicted: npt.NDArray[np.int64], probabilities: npt.NDArray[Any], most: int
 ) -> tuple[Mistake, ...]:
     """Return the wrong predictions with the highest probabilities, at most `most`; probabilities: (n, classes)."""
+    labels = split.labels
     wrong = np.flatnonzero(predicted != labels)
     sure = probabilities[wrong, predicted[wrong]]
     return tuple(
-        Mistake(int(index), int(labels[index]), int(predicted[index]), float(probabilities[index, predicted[index]]))
-        for index in wrong[np.argsort(-sure, kind="stable")[:most]]
+        Mistake(
+            index,
+            int(labels[index]),
+            int(predicted[index]),
+            float(probabilities[index, predicted[index]]),
+            split.place(index),
+        )
+        for index in wrong[np.argsort(-sure, kind="stable")[:most]].tolist()
     )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from jitnet.datasets import Split
 from jitnet.evaluation.quantiles import QuantileScore
 
 __all__ = ["Deviation", "Residuals", "TargetScore", "largest_errors", "target_score"]
@@ -19,11 +20,13 @@ MOST_POINTS = 500
 
 @dataclass(frozen=True)
 class Deviation:
-    """A prediction with a large error: its index in the split, and its numbers, true and predicted."""
+    """A prediction with a large error: its index in the split, and its numbers, true and predicted. place: where the
+    sample is, as `Split.place` names it."""
 
     index: int
     targets: tuple[float, ...]
     predicted: tuple[float, ...]
+    place: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,14 +73,16 @@ def target_score(
     return TargetScore(name, math.sqrt(square), distance, r2, bias, _residuals(targets, predicted, errors))
 
 
-def largest_errors(targets: Doubles, predicted: Doubles, scale: Doubles | float, most: int) -> tuple[Deviation, ...]:
+def largest_errors(split: Split, predicted: Doubles, scale: Doubles | float, most: int) -> tuple[Deviation, ...]:
     """Return the predictions that are farthest from their targets, at most `most`, the farthest first.
 
-    targets, predicted: (n, n_targets); scale: (n_targets,), by which their distances are comparable.
+    split: with targets (n, n_targets), as predicted; scale: (n_targets,), by which their distances are comparable.
     """
+    targets = np.asarray(split.targets)
     order = np.argsort(-(((predicted - targets) * scale) ** 2).sum(axis=1), kind="stable")[:most]
     return tuple(
-        Deviation(int(row), tuple(map(float, targets[row])), tuple(map(float, predicted[row]))) for row in order
+        Deviation(row, tuple(map(float, targets[row])), tuple(map(float, predicted[row])), split.place(row))
+        for row in order.tolist()
     )
 
 

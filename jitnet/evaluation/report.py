@@ -128,7 +128,7 @@ def _judge_numbers(model: AnyModel, outputs: Floats, split: Split, n_mistakes: i
     rmse, mae, r2, bias = (
         float(np.mean([getattr(score, name) for score in scores])) for name in ("rmse", "mae", "r2", "bias")
     )
-    deviations = largest_errors(targets, typical, model.target_scaling.scale, n_mistakes)
+    deviations = largest_errors(split, typical, model.target_scaling.scale, n_mistakes)
     return Evaluation(
         loss, len(split), "regress", rmse=rmse, mae=mae, r2=r2, bias=bias, targets=tuple(scores), deviations=deviations
     )
@@ -166,7 +166,7 @@ def _judge_classes(model: AnyModel, probabilities: Floats, split: Split, n_mista
         accuracy or 0.0,
         class_scores(model.class_names, labels, predicted, weights),
         confusion,
-        most_confident(labels, predicted, probabilities, n_mistakes),
+        most_confident(split, predicted, probabilities, n_mistakes),
         commonest=commonest_class(split) or NO_CLASSES,
         never_predicted=tuple(
             name for k, name in enumerate(model.class_names) if confusion[k].any() and not confusion[:, k].any()

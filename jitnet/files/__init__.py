@@ -5,7 +5,31 @@ lock.py     a lock that ends with its process
 system.py   the system calls that these make
 """
 
-from jitnet.files.durable import append, create, make_folder, read_lines, remove, write_whole, writing
+from jitnet.files.durable import (
+    append,
+    check_writable,
+    create,
+    make_folder,
+    read_lines,
+    remove,
+    remove_tree,
+    reopen,
+    write_whole,
+    writing,
+)
 from jitnet.files.lock import Lock, holder
 
-__all__ = ["Lock", "append", "create", "holder", "make_folder", "read_lines", "remove", "write_whole", "writing"]
+__all__ = [
+    "Lock",
+    "append",
+    "check_writable",
+    "create",
+    "holder",
+    "make_folder",
+    "read_lines",
+    "remove",
+    "remove_tree",
+    "reopen",
+    "write_whole",
+    "writing",
+]

@@ -19,7 +19,18 @@ from typing import Any, BinaryIO, cast
 from jitnet.errors import OutputError
 from jitnet.files import system
 
-__all__ = ["append", "create", "make_folder", "read_lines", "remove", "write_whole", "writing"]
+__all__ = [
+    "append",
+    "check_writable",
+    "create",
+    "make_folder",
+    "read_lines",
+    "remove",
+    "remove_tree",
+    "reopen",
+    "write_whole",
+    "writing",
+]
 
 
 @contextmanager
@@ -37,7 +48,7 @@ def writing(path: Path, *, sync: bool = True) -> Iterator[Path]:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if mode is not None and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise OutputError(f"{path}: cannot be replaced: not a regular file; choose another place")
-    temporary = target.with_name(f".{target.name}{_ending(os.getpid())}")
+    temporary = _beside(target)
     _remove_leftovers(target.parent)
     try:
         _discard(temporary)  # of an earlier process of this number
@@ -58,18 +69,27 @@ def writing(path: Path, *, sync: bool = True) -> Iterator[Path]:
 def create(path: Path) -> BinaryIO:
     """Return a new file, open for writing: one at the path that `writing` yields, or in a folder there. FileExistsError
     where there is one already."""
-    return cast(BinaryIO, io.BufferedWriter(_NewFile(path)))
+    return cast(BinaryIO, io.BufferedWriter(_File(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)))
 
 
-class _NewFile(io.FileIO):
+def reopen(path: Path) -> BinaryIO:
+    """Return a file that `create` made, open for writing at its start, with the content that it has."""
+    return cast(BinaryIO, io.BufferedWriter(_File(path, os.O_WRONLY)))
+
+
+class _File(io.FileIO):
     """A file whose system calls are those of `system`."""
 
-    def __init__(self, path: Path) -> None:
-        descriptor = system.open_file(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        super().__init__(descriptor, "w", closefd=False)
+    def __init__(self, path: Path, flags: int) -> None:
+        super().__init__(system.open_file(path, flags, 0o666), "w", closefd=False)
 
     def write(self, data: Any, /) -> int:
         return system.write(self.fileno(), data)
+
+    def truncate(self, size: int | None = None, /) -> int:
+        size = self.tell() if size is None else size
+        system.truncate(self.fileno(), size)
+        return size
 
     def close(self) -> None:
         if not self.closed:
@@ -141,9 +161,10 @@ def _whole_lines(content: bytes) -> list[bytes]:
     return list(takewhile(lambda line: b"\0" not in line, lines))
 
 
-def make_folder(path: Path, *, exist_ok: bool = True) -> list[Path]:
+def make_folder(path: Path, *, exist_ok: bool = True, sync: bool = True) -> list[Path]:
     """Make a folder and those above it that are missing; return those that were, the innermost first.
 
+    sync: False within `writing`, which syncs all that is written there, or where what the folder is for is not synced.
     Where that fails, none of them is left. FileExistsError where a file is in the way, or with `exist_ok` False the
     folder; OSError as usual.
     """
@@ -161,7 +182,8 @@ def make_folder(path: Path, *, exist_ok: bool = True) -> list[Path]:
                 if not folder.is_dir() or (folder == path and not exist_ok):
                     raise
             else:
-                _sync(folder.parent)
+                if sync:
+                    _sync(folder.parent)
     except BaseException:
         for folder in made:
             with suppress(OSError):
@@ -170,8 +192,28 @@ def make_folder(path: Path, *, exist_ok: bool = True) -> list[Path]:
     return made
 
 
-def remove(path: Path) -> None:
-    """Remove a file or an empty folder, where there is one. OSError as usual."""
+def check_writable(path: Path) -> None:
+    """Check, before the work that it is for, that a file can be written: OSError where `writing` would raise it, for a
+    folder that is missing, read-only, or on a full disk for example. The file stays as it is."""
+    if path.exists() and not (path.is_file() or path.is_dir()):  # opening a pipe would wait for its reader
+        return
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if path.exists() and not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    temporary = _beside(Path(os.path.realpath(path)))
+    try:
+        _discard(temporary)
+        with create(temporary) as file:
+            file.write(bytes(4096))  # empty files can be made on a full disk
+    finally:
+        with suppress(OSError):
+            _discard(temporary)
+
+
+def remove(path: Path, *, sync: bool = True) -> None:
+    """Remove a file or an empty folder, where there is one. sync: False where it may be there again after a crash.
+    OSError as usual."""
     try:
         if path.is_dir() and not path.is_symlink():
             system.rmdir(path)
@@ -179,7 +221,15 @@ def remove(path: Path) -> None:
             system.unlink(path)
     except FileNotFoundError:
         return
-    _sync(path.parent)
+    if sync:
+        _sync(path.parent)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it, where there is one. OSError as usual."""
+    _discard(path)
+    if path.parent.is_dir():
+        _sync(path.parent)
 
 
 def _write_all(descriptor: int, content: bytes) -> None:
@@ -210,7 +260,7 @@ def _sync(path: Path) -> None:
 
 
 def _discard(path: Path) -> None:
-    """Remove a temporary file, or a temporary folder with all that is in it, where there is one."""
+    """Remove a file, or a folder with all that is in it, where there is one; nothing is synced."""
     if path.is_dir() and not path.is_symlink():
         for each in path.iterdir():
             _discard(each)
@@ -226,8 +276,9 @@ _seen: set[Path] = set()
 """Folders from which leftovers have been removed."""
 
 
-def _ending(process: int) -> str:
-    return f".{_HOST}-{process}.part"
+def _beside(target: Path) -> Path:
+    """Where the file or folder is written that will replace the target."""
+    return target.with_name(f".{target.name}.{_HOST}-{os.getpid()}.part")
 
 
 def _remove_leftovers(folder: Path) -> None:

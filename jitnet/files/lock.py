@@ -15,25 +15,27 @@ __all__ = ["Lock", "holder"]
 
 _NOT_SUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
 
-_TRIES, _PAUSE_S = 5, 0.01
-"""A lock may be taken for a moment only, by `holder`; and a holder that ends removes the file, which is made again."""
+_PAUSE_S = 0.005
 
 
 class Lock:
     """Holds a lock on the file `path` in a `with`: the file is made where it is missing, and removed at the end.
 
-    Entering raises Busy, at once, where another process holds it, and OSError where the file cannot be written. notice:
-    a line for the user where the file system cannot lock, so that nothing is held; "" else. Processes that are forked
-    meanwhile do not hold it.
+    Entering raises Busy where another process holds it, and OSError where the file cannot be written. A process that is
+    forked meanwhile does not hold it.
+
+    patience_s: how long to try; `holder` takes a lock for a moment, and a holder removes the file at the end. notice: a
+    line for the user where the file system cannot lock, so that nothing is held; "" else.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, patience_s: float = 0.05) -> None:
+        self.path, self.patience_s = path, patience_s
         self.notice = ""
         self._descriptor: int | None = None
 
     def __enter__(self) -> Self:
-        for _ in range(_TRIES):
+        start_s = time.monotonic()
+        while True:
             descriptor = system.open_file(self.path, os.O_RDWR | os.O_CREAT, 0o666)
             try:
                 reason = _try_lock(descriptor)
@@ -50,6 +52,8 @@ class Lock:
             finally:
                 if self._descriptor is None:
                     system.close(descriptor)
+            if time.monotonic() - start_s >= self.patience_s:
+                break
             time.sleep(_PAUSE_S)
         process = _process_in(self.path)
         raise Busy(
@@ -61,8 +65,16 @@ class Lock:
         _held.discard(self)
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            with suppress(OSError):  # a file that cannot be removed is no lock once it is closed
+            # A file that cannot be removed is no lock once it is closed, and one that fails to close is closed.
+            with suppress(OSError):
                 system.unlink(self.path)
+            with suppress(OSError):
+                system.close(descriptor)
+
+    def close_in_child(self) -> None:
+        """Close the file in a forked process, which would hold the lock after its parent's end."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
             system.close(descriptor)
 
     def _write_process(self, descriptor: int) -> None:
@@ -124,14 +136,11 @@ def _process_in(path: Path) -> int:
 _held: WeakSet[Lock] = WeakSet()
 
 
-def _close_in_child() -> None:
-    """A forked process has the parent's open files, and would hold the lock after the parent's end."""
+def _close_all_in_child() -> None:
     for lock in list(_held):
-        descriptor, lock._descriptor = lock._descriptor, None
-        if descriptor is not None:
-            os.close(descriptor)
+        lock.close_in_child()
     _held.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_close_in_child)
+    os.register_at_fork(after_in_child=_close_all_in_child)

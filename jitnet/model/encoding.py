@@ -1,5 +1,6 @@
 """Samples as the loops take them: bytes as they are stored, or floats that are scaled; and targets that are numbers."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ __all__ = ["Features", "Rows", "Samples", "decode_targets", "encode", "encode_ta
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[Any] | CompressedRows
 Features = Floats | CompressedRows
-Samples = npt.ArrayLike | CompressedRows
+Samples = npt.ArrayLike | CompressedRows | Path
 """What a network predicts; SciPy's matrices are of no type that can be named here."""
 
 _NO_IMAGES, _NO_FEATURES = np.empty((0, 0), np.uint8), np.empty((0, 0), np.float32)

@@ -24,12 +24,20 @@ from jitnet.datasets.dataset import is_shape
 from jitnet.datasets.labels import check_names
 from jitnet.errors import DataError, ModelError, OutputError, UsageError
 from jitnet.files import writing
+from jitnet.files.names import MODEL as FILE_NAME
 from jitnet.tables.preparation import Preparation
 
-__all__ = ["FILE_NAME", "StoredModel", "read", "read_any", "read_committee", "write", "write_committee"]
-
-FILE_NAME = "model.safetensors"
-"""What a model is called inside a run folder."""
+__all__ = [
+    "FILE_NAME",
+    "StoredModel",
+    "metadata_of",
+    "read",
+    "read_any",
+    "read_committee",
+    "stored_model",
+    "write",
+    "write_committee",
+]
 
 COMMITTEE = "committee"
 """In the metadata of a committee's file: what those of each member are."""
@@ -58,13 +66,13 @@ def write(path: Path, model: StoredModel) -> None:
 
     A symbolic link at the path is followed, and a file there passes on its mode.
     """
-    _write(path, "model", model.parameters, _metadata(model))
+    _write(path, "model", model.parameters, metadata_of(model))
 
 
 def write_committee(path: Path, members: Sequence[StoredModel]) -> None:
     """Write the members of a committee into one file, as `write` does a model."""
     tensors = {f"members.{k}.{name}": array for k, one in enumerate(members) for name, array in one.parameters.items()}
-    _write(path, "committee", tensors, {"format": "pt", COMMITTEE: json.dumps([_metadata(one) for one in members])})
+    _write(path, "committee", tensors, {"format": "pt", COMMITTEE: json.dumps([metadata_of(one) for one in members])})
 
 
 def _write(path: Path, what: str, tensors: Mapping[str, Floats], about: dict[str, str]) -> None:
@@ -77,8 +85,8 @@ def _write(path: Path, what: str, tensors: Mapping[str, Floats], about: dict[str
         ) from None
 
 
-def _metadata(model: StoredModel) -> dict[str, str]:
-    """What a file has beside a model's parameters."""
+def metadata_of(model: StoredModel) -> dict[str, str]:
+    """All of a model but its parameters, as a file's metadata have it."""
     about = {
         "format": "pt",
         "architecture": "-".join(map(str, model.config.widths)),
@@ -127,7 +135,7 @@ def read_any(path: Path) -> StoredModel | tuple[StoredModel, ...]:
     tensors, about = _read(path)
     if COMMITTEE in about or (tensors and all(name.startswith("members.") for name in tensors)):
         return _members(path, tensors, about)
-    return _stored(path, tensors, about)
+    return stored_model(path, tensors, about)
 
 
 def _members(path: Path, tensors: Mapping[str, npt.NDArray[Any]], about: Mapping[str, str]) -> tuple[StoredModel, ...]:
@@ -146,7 +154,7 @@ def _members(path: Path, tensors: Mapping[str, npt.NDArray[Any]], about: Mapping
             )
         found[int(match[1])][match[2]] = tensor
     return tuple(
-        _stored(f"{path}, member {k + 1}", tensors, entry)
+        stored_model(f"{path}, member {k + 1}", tensors, entry)
         for k, (tensors, entry) in enumerate(zip(found, entries, strict=True))
     )
 
@@ -155,8 +163,9 @@ def _is_texts(entry: object) -> bool:
     return isinstance(entry, dict) and all(isinstance(text, str) for text in entry.values())
 
 
-def _stored(path: Place, tensors: dict[str, npt.NDArray[Any]], about: Mapping[str, str]) -> StoredModel:
-    """A model of a file's tensors and metadata, all of it checked."""
+def stored_model(path: Place, tensors: Mapping[str, npt.NDArray[Any]], about: Mapping[str, str]) -> StoredModel:
+    """A model of what a file holds: its parameters, and its metadata. ModelError, which names the path, where they do
+    not fit together."""
     config = _config(path, tensors, about)
     kind, scalings = ("class", ["scaling"]) if config.n_classes else ("target", ["scaling", "target_scaling"])
     for name in {"class_names", "target_names", "target_scaling"} - {f"{kind}_names", *scalings}:

@@ -11,6 +11,7 @@ from jitnet.datasets import Dataset, Scaling, Split
 from jitnet.datasets.assemble import prepared
 from jitnet.datasets.kind import MOST_APART, form, peak, unlike
 from jitnet.datasets.labels import match
+from jitnet.datasets.raw import place_of
 from jitnet.datasets.targets import default_names, match_targets
 from jitnet.errors import DataError, ModelError
 from jitnet.model.any_model import AnyModel
@@ -75,7 +76,8 @@ def labels_for(model: AnyModel, split: Split, where: str) -> npt.NDArray[np.int6
     """
     names, n_classes = split.class_names, model.config.out_features
     try:
-        labels = split.labels if names is None else match(split.labels, names, model.class_names, where)
+        place = place_of if split.table is None else lambda sample: f"in {split.place(sample)}"
+        labels = split.labels if names is None else match(split.labels, names, model.class_names, where, place)
     except DataError:
         if model.is_named or names is None or len(names) != n_classes:
             raise

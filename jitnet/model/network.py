@@ -31,13 +31,14 @@ from jitnet.datasets.compressed import CompressedRows, compress, is_sparse
 from jitnet.datasets.dataset import is_shape
 from jitnet.datasets.kind import MOST_APART, peak, unlike
 from jitnet.datasets.labels import check_names
+from jitnet.datasets.registry import as_table
 from jitnet.datasets.targets import default_names, scale_targets
 from jitnet.errors import DataError, ModelError, OutputError
 from jitnet.model.any_model import AnyModel
 from jitnet.model.encoding import Features, Rows, Samples, decode_targets, encode
 from jitnet.model.file import StoredModel, read, write
 from jitnet.tables.preparation import Preparation
-from jitnet.tables.table import Table, table_from_frame
+from jitnet.tables.table import Table
 from jitnet.version import __version__
 
 if TYPE_CHECKING:
@@ -109,7 +110,8 @@ class Model(AnyModel):
         self.metadata = dict(metadata or {})
         self._learned: Scaling | None = None
         self._learned_preparation: Preparation | None = None
-        self._parameters = _first_parameters(config)
+        self._assigned = _first_parameters(config)
+        self._compute: Callable[[], Mapping[str, Floats]] | None = None
         self._learned_targets: Scaling | None = None
         self.set_parameters(weights, biases)
 
@@ -166,6 +168,7 @@ class Model(AnyModel):
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy or a pickle of it holds: not the memory that predictions are computed in."""
+        self._compute_parameters()
         return {name: value for name, value in self.__dict__.items() if name != "_predictor"}
 
     def __repr__(self) -> str:
@@ -228,6 +231,16 @@ class Model(AnyModel):
     def learn_targets(self, scaling: Scaling) -> None:
         """Take the scaling of targets that the rows to train on show."""
         self.target_scaling = self._learned_targets = scaling
+
+    def learn_again(self, *, new: bool, scaling: bool, targets: bool) -> None:
+        """Be as untrained as it was when a training began that goes on with it, and learn from the data what it did
+        then: the scaling of samples, and that of targets."""
+        if new:
+            self.metadata[UNTRAINED] = "yes"
+        if scaling:
+            self.learn_scaling(self.scaling, self.image_shape, self.preparation)
+        if targets:
+            self.learn_targets(self.target_scaling)
 
     def begin_training(self) -> None:
         """Note that a training has begun: from now on the scaling belongs to the parameters."""
@@ -301,13 +314,34 @@ class Model(AnyModel):
         for name, array in frozen.items():
             if not np.isfinite(array).all():
                 raise ModelError(f"{name} holds NaN, or infinite numbers as float32; expected finite ones")
-        self._parameters = frozen
+        self._assigned, self._compute = frozen, None
         self.__dict__.pop("_predictor", None)
+
+    def replace_parameters_when_read(self, compute: Callable[[], Mapping[str, Floats]]) -> None:
+        """Replace all parameters by those that `compute` returns, which is called when they are first read, or never
+        where they are replaced before. They must be what `replace_parameters` takes."""
+        self._compute = compute
+        self.__dict__.pop("_predictor", None)
+
+    def _compute_parameters(self) -> None:
+        compute = self._compute
+        if compute is not None:
+            self.replace_parameters(compute())
+
+    @property
+    def _parameters(self) -> dict[str, Floats]:
+        self._compute_parameters()
+        return self._assigned
 
     def check_features(self, dataset: Dataset) -> None:
         """ModelError where samples have more or fewer values than the network takes."""
         if self.preparation is not None and dataset.table is not None:
             return  # its columns become what the network takes, or are named
+        if None not in (self.preparation, dataset.preparation) and self.preparation != dataset.preparation:
+            raise ModelError(
+                f"{dataset.name}: its samples are rows of a table that were prepared in another way than the model "
+                "prepares them; name the table itself"
+            )
         if dataset.in_features != self.config.in_features:
             values = f"{dataset.in_features} value{'s' * (dataset.in_features != 1)}"
             raise ModelError(
@@ -333,7 +367,7 @@ class Model(AnyModel):
                     f"samples of shape {sparse.shape} do not fit; the model expects (n, {self.config.in_features})"
                 )
             return sparse
-        if isinstance(images, Table) or (self.preparation is not None and hasattr(images, "columns")):
+        if isinstance(images, (Table, str, Path)) or (self.preparation is not None and hasattr(images, "columns")):
             return self._prepared(images)
         plain = type(images) is np.ndarray and images.dtype.kind != "O"
         raw: npt.NDArray[Any] = images if plain else as_numbers(images, "samples")
@@ -347,10 +381,10 @@ class Model(AnyModel):
         return raw
 
     def _prepared(self, rows: Any) -> Floats:
-        """What the columns of a table or a DataFrame become."""
+        """What the columns of a table, a DataFrame or a file become."""
         if self.preparation is None:
             raise ModelError(NO_TABLE)
-        return self.preparation.features(rows if isinstance(rows, Table) else table_from_frame(rows))
+        return self.preparation.features(as_table(rows, kinds=self.preparation.kinds_needed))
 
     def _check_values(self, rows: Rows) -> None:
         """DataError where rows, as stored, cannot be of the kind that the model was trained on.
@@ -375,9 +409,11 @@ class Model(AnyModel):
         of them one after another; float32. `output_names` names the columns.
 
         images: (n, in_features), (in_features,) or (n, height, width); uint8 or numbers, or a table of numbers, or a
-        sparse matrix of SciPy, whose zeros are skipped. Where
-        the model was trained on a table: a DataFrame or a `Table` of raw rows, whose columns are found by name; an
-        array is taken for what they become.
+        sparse matrix of SciPy, whose zeros are skipped.
+        Where the model has a preparation, as one that was trained on a table or saved by an estimator: raw rows as a
+        DataFrame, a `Table` or the path of a file, whose columns are found by name. An array, which has no names, is
+        taken for what the preparation makes of raw rows, one feature for each of `preparation.feature_names`: raw
+        values in an array would be predicted wrongly. The columns of an estimator's array are called x0, x1 and so on.
         threads: how many at most; 0 chooses by the work. Raises ModelError where the samples' shape or type does not
         fit, DataError where a value of a table is not a number, is not finite, or cannot be of the kind that the model
         was trained on, as images / 255 where it was trained on bytes.
@@ -453,14 +489,23 @@ class Model(AnyModel):
         write(Path(path), self.stored())
 
     def stored(self) -> StoredModel:
-        """What a file holds of it."""
+        """What a file of it holds."""
+        return self._described()._replace(parameters=self._parameters)
+
+    def stored_as_begun(self) -> StoredModel:
+        """The same without the parameters, of a network on which a training has begun."""
+        found = self._described()
+        found.metadata.pop(UNTRAINED, None)
+        return found
+
+    def _described(self) -> StoredModel:
         return StoredModel(
             self.config,
-            self._parameters,
+            {},
             self.class_names,
             self.image_shape,
             self.scaling,
-            self.metadata,
+            dict(self.metadata),
             self.target_names,
             self.target_scaling,
             self.preparation,
@@ -477,7 +522,7 @@ class Model(AnyModel):
 
     @classmethod
     def of_stored(cls, found: StoredModel) -> Self:
-        """The model that a file holds."""
+        """A model of what a file holds."""
         linear = [layer for layer in found.config.layers if layer.kind == "linear"]
         model = cls(
             found.config,

@@ -12,14 +12,18 @@ if TYPE_CHECKING:
     from jitnet.render.code import code_summary, code_view, code_views
     from jitnet.render.columns import table_description
     from jitnet.render.console import Consoles, consoles, error, facts, make_console, notice, suggest
+    from jitnet.render.curves import LETTERS, training_curves
     from jitnet.render.drawing import picture, pictures, to_grey
+    from jitnet.render.ends import estimate, range_test
     from jitnet.render.functions import function_profile
     from jitnet.render.measurement import bench, changes, measuring
     from jitnet.render.profiling import step_profile
     from jitnet.render.program import program_table
-    from jitnet.render.progress import TrainingView, compiling, counting, downloads, not_kept, working
+    from jitnet.render.progress import TrainingView, compiling, counting, downloads, not_kept, resumed, working
     from jitnet.render.reports import description, listing, network, plan, prediction
     from jitnet.render.roofline import roofline_picture
+    from jitnet.render.run_comparison import comparison
+    from jitnet.render.run_views import run_list
     from jitnet.render.scaling import scaling_table
     from jitnet.render.scores import evaluation
     from jitnet.render.several import WorksView, scores_of_several
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Consoles": "console",
+    "LETTERS": "curves",
     "SweepView": "sweep",
     "TrainingView": "progress",
     "WorksView": "several",
@@ -37,6 +42,7 @@ _HOME = {
     "code_summary": "code",
     "code_view": "code",
     "code_views": "code",
+    "comparison": "run_comparison",
     "compiling": "progress",
     "consoles": "console",
     "counting": "progress",
@@ -44,6 +50,7 @@ _HOME = {
     "distortions": "augmentation",
     "downloads": "progress",
     "error": "console",
+    "estimate": "ends",
     "evaluation": "scores",
     "facts": "console",
     "function_profile": "functions",
@@ -59,7 +66,11 @@ _HOME = {
     "plot": "charts",
     "prediction": "reports",
     "program_table": "program",
+    "range_test": "ends",
+    "resumed": "progress",
     "roofline_picture": "roofline",
+    "run_list": "run_views",
+    "training_curves": "curves",
     "scaling_table": "scaling",
     "scores_of_several": "several",
     "sheet": "augmentation",
@@ -73,6 +84,7 @@ _HOME = {
 }
 
 __all__ = [
+    "LETTERS",
     "Consoles",
     "SweepView",
     "TrainingView",
@@ -83,6 +95,7 @@ __all__ = [
     "code_summary",
     "code_view",
     "code_views",
+    "comparison",
     "compiling",
     "consoles",
     "counting",
@@ -90,6 +103,7 @@ __all__ = [
     "distortions",
     "downloads",
     "error",
+    "estimate",
     "evaluation",
     "facts",
     "function_profile",
@@ -105,7 +119,10 @@ __all__ = [
     "plot",
     "prediction",
     "program_table",
+    "range_test",
+    "resumed",
     "roofline_picture",
+    "run_list",
     "scaling_table",
     "scores_of_several",
     "sheet",
@@ -115,6 +132,7 @@ __all__ = [
     "table",
     "table_description",
     "to_grey",
+    "training_curves",
     "working",
 ]
 

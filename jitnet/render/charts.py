@@ -20,6 +20,9 @@ EIGHTHS = " ▁▂▃▄▅▆▇█"
 NARROWEST = 34  # columns of a panel beside another
 WIDEST = 50
 HEIGHT = 9  # rows of a panel
+LETTERS = 3  # times that a curve's letter is written on it
+DASH, PERIOD = 1, 4  # from the first dot of a dash to its last, and to the next dash
+BOLD = Style(bold=True)
 
 Ends = tuple[float, float]
 
@@ -29,13 +32,17 @@ Panel = Callable[[int], list[Text]]
 
 @dataclass(frozen=True)
 class Curve:
-    """Points of a chart; joined: by lines, from each to the next. mark: what is drawn where there is ASCII only."""
+    """Points of a chart; joined: by lines, from each to the next. mark: what is drawn where there is ASCII only.
+    dashed: whether the lines are. letter: written on the line here and there, to tell it from others without colour.
+    """
 
     xs: Sequence[float]
     ys: Sequence[float]
     style: Style = ACCENT
     mark: str = "*"
     joined: bool = True
+    dashed: bool = False
+    letter: str = ""
 
 
 def plot(
@@ -110,26 +117,55 @@ def chart(
     columns = max(8, width - margin - 2)
     ascii_only = console.options.ascii_only
     across, down = (1, 1) if ascii_only else (2, 4)
-    layers = []
+    layers, places = [], []
     for curve, found in zip(curves, finite, strict=True):
         dots = np.zeros((height * down, columns * across), bool)
         x_scale = (dots.shape[1] - 1) / (right - left) if right > left else 0.0
         y_scale = (dots.shape[0] - 1) / (high - low)
-        _mark(dots, [((x - left) * x_scale, (high - y) * y_scale) for x, y in found], curve.joined)
+        places.append([((x - left) * x_scale, (high - y) * y_scale) for x, y in found])
+        _mark(dots, places[-1], curve.joined, curve.dashed and not ascii_only)
         layers.append(dots.reshape(height, down, columns, across).swapaxes(1, 2))
+    letters = {} if ascii_only else _letters(curves, layers, places, (across, down))
     rows = []
     for number in range(height):
         row = Text()
         for column in range(columns):
             cells = [layer[number, column] for layer in layers]
             top = next((k for k in reversed(range(len(cells))) if cells[k].any()), None)
-            if top is None:
+            if (written := letters.get((number, column))) is not None:
+                row.append(curves[written].letter, curves[written].style + BOLD)
+            elif top is None:
                 row.append(" ")
             else:
                 mark = curves[top].mark if ascii_only else braille(np.logical_or.reduce(cells))
                 row.append(mark, curves[top].style)
         rows.append(row)
     return [*heading, *_framed(console, rows, labels, (left, right), x_label, margin, columns)]
+
+
+def _letters(
+    curves: Sequence[Curve],
+    layers: Sequence[npt.NDArray[np.bool_]],
+    places: Sequence[list[tuple[float, float]]],
+    cell: tuple[int, int],
+) -> dict[tuple[int, int], int]:
+    """Row and column of each letter, and the curve that it is on: those of several curves at different columns, each
+    where its curve has a line, and near its end."""
+    found: dict[tuple[int, int], int] = {}
+    lettered = [k for k, curve in enumerate(curves) if curve.letter and places[k]]
+    for rank, k in enumerate(lettered):
+        first, last = (int(place[0] // cell[0]) for place in (places[k][0], places[k][-1]))
+        xs, ys = zip(*places[k], strict=True)
+        spaces = (last - first) / LETTERS
+        for number in range(LETTERS):
+            wanted = round(first + spaces * (number + (rank + 0.5) / len(lettered)))
+            for column in sorted(range(first, last + 1), key=lambda c: abs(c - wanted))[: 2 * len(lettered) + 3]:
+                row = int(np.interp((column + 0.5) * cell[0], xs, ys) // cell[1])
+                is_inside = 0 <= row < layers[k].shape[0]
+                if is_inside and not any((row, column + by) in found for by in (-1, 0, 1)):
+                    found[row, column] = k
+                    break
+    return found
 
 
 def histogram(
@@ -173,14 +209,18 @@ def _y_ends(ys: Sequence[float]) -> Ends:
     return (0.0 if 0 <= low < high / 2 else low), high  # a curve that starts near zero is read from zero
 
 
-def _mark(dots: npt.NDArray[np.bool_], places: list[tuple[float, float]], joined: bool) -> None:
+def _mark(dots: npt.NDArray[np.bool_], places: list[tuple[float, float]], joined: bool, dashed: bool = False) -> None:
     """Set the dots at places (column, row), and those on the lines between them; what is outside is left out."""
     pairs = pairwise(places) if joined and len(places) > 1 else zip(places, places, strict=True)
+    walked = 0.0
     for (x0, y0), (x1, y1) in pairs:
-        steps = int(max(abs(x1 - x0), abs(y1 - y0))) * 2 + 1
-        along = np.linspace(0.0, 1.0, steps + 1)
+        length = max(abs(x1 - x0), abs(y1 - y0))
+        along = np.linspace(0.0, 1.0, int(length) * 2 + 2)
         rows, columns = np.rint(y0 + (y1 - y0) * along).astype(int), np.rint(x0 + (x1 - x0) * along).astype(int)
         inside = (rows >= 0) & (rows < dots.shape[0]) & (columns >= 0) & (columns < dots.shape[1])
+        if dashed:
+            inside &= (walked + length * along) % PERIOD < DASH
+            walked += length
         dots[rows[inside], columns[inside]] = True
 
 

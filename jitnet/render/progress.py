@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,13 +30,14 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from jitnet.render.console import ACCENT, FAINT, GOOD, Consoles, facts, make_console, notice, suggest, tied
+from jitnet.render.curves import training_curves
 from jitnet.render.tables import size_in_words
 
 if TYPE_CHECKING:
     from jitnet.model.fit import Commonest
     from jitnet.training.history import EpochReport, StepReport
 
-__all__ = ["TrainingView", "compiling", "downloads", "not_kept", "working"]
+__all__ = ["TrainingView", "compiling", "downloads", "not_kept", "resumed", "working"]
 
 BAR = 8  # fewest columns of a bar
 DOWNLOAD = 70  # columns that a download's name, bar, size, speed and time take
@@ -233,6 +234,14 @@ def _duration(console: Console, seconds: float) -> str:
     return f"{number} {unit.symbol}"
 
 
+def resumed(console: Console, run: Path, epochs: int, done: int, n_steps: int) -> None:
+    """A line that says which run goes on, and where: so many epochs are done, and of the next one some of its steps."""
+    where = f"{epochs} epoch{'s' * (epochs != 1)}"
+    if done:
+        where = f"step {done:,} of {n_steps:,} in epoch {epochs + 1}"
+    facts(console, [("resumed", f"{run}, after {where}")])
+
+
 class TrainingView:
     """Shows a training: a live bar in each epoch, and a row for each epoch that stays.
 
@@ -244,15 +253,21 @@ class TrainingView:
     Nothing is drawn from another thread: `step` redraws the bar when it is called and some time has passed.
     """
 
-    def __init__(self, consoles: Consoles, n_epochs: int, peak_rate: float = 0.0) -> None:
-        """peak_rate: the schedule's highest learning rate; rates far below it are shown as 0."""
+    def __init__(
+        self, consoles: Consoles, n_epochs: int, peak_rate: float = 0.0, earlier: "Sequence[EpochReport]" = ()
+    ) -> None:
+        """peak_rate: the schedule's highest learning rate; rates far below it are shown as 0. earlier: the reports of
+        a training that goes on."""
         self._consoles = consoles
         self._n_epochs = n_epochs
         self._peak_rate = peak_rate
         self._unit = SECONDS
         self._live: Live | None = None
         self._drawn_s = time.perf_counter()
-        self._reports: list[EpochReport] = []
+        self._reports: list[EpochReport] = list(earlier)
+        self._has_heading = False
+        if earlier:
+            self._unit = _unit_of(consoles.info, earlier[0].seconds)
 
     def __enter__(self) -> "TrainingView":
         self._drawn_s = time.perf_counter()
@@ -316,7 +331,8 @@ class TrainingView:
         if not console.is_terminal:
             console.print(Text(self._plain_row(report)))
             return
-        if len(self._reports) == 1:
+        if not self._has_heading:
+            self._has_heading = True
             names = "".join(f"{name:>{width}}" for name, width, _ in self._cells(report))
             console.print(Text(names, style="bold", no_wrap=True, overflow="ellipsis"))
         line = Text(no_wrap=True, overflow="ellipsis")
@@ -392,8 +408,9 @@ class TrainingView:
         costliest: Sequence[tuple[str, float]] = (),
         threads: str = "",
     ) -> None:
-        """Best and last accuracy, beside that of always predicting the commonest class, or loss where targets are
-        numbers; where the model is stored, and what to type next.
+        """The curves of the run, on a terminal and unless quiet. Best and last accuracy, beside that of always
+        predicting the commonest class, or loss where targets are numbers; where the model is stored, and what to type
+        next.
 
         outcome: why the training ended, unless all epochs were done. kept: the epoch whose weights the model has, where
         held-out data decided it. final_test: loss and accuracy on the test data, evaluated once.
@@ -437,6 +454,8 @@ class TrainingView:
             pairs.append(("costliest loops", ", ".join(loops)))
         if model is not None:
             pairs.append(("model", Text(str(model), style="bold")))
+        if console is self._consoles.info:  # else quiet
+            training_curves(console, [asdict(report) for report in self._reports])
         if console.is_terminal:
             console.print()
         facts(console, pairs)

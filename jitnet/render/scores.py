@@ -19,7 +19,7 @@ from jitnet.render.drawing import has_greys, pictures, to_grey
 from jitnet.render.tables import Cell, bar, empty_table, same_decimals, table
 
 if TYPE_CHECKING:
-    from jitnet.evaluation import Evaluation, LabelScore, RankingScore, TargetScore
+    from jitnet.evaluation import Deviation, Evaluation, LabelScore, Mistake, RankingScore, TargetScore
 
 __all__ = ["evaluation"]
 
@@ -44,9 +44,9 @@ def evaluation(
     confusion matrix, the most confident mistakes, and of two classes ranking and thresholds; or of numbers loss,
     errors, R² and bias of each target, predicted against true values, residuals, and the largest errors.
 
-    images: (n, features) as in the split that was evaluated, to draw the mistakes from; left out where there is no
-    image_shape. data: name of the data, part ("test", "train" or "only"), n rows, and for classes the n_classes found
-    in them. With more than 20 classes only the worst confusions are listed.
+    images: (n, features) as in the split that was evaluated, to draw the mistakes from; where there is no image_shape
+    they are listed. data: name of the data, part ("test", "train" or "only"), n rows, and for classes the n_classes
+    found in them. With more than 20 classes only the worst confusions are listed.
     """
     if result.task == "regress":
         _numbers_evaluation(console, result, images, image_shape, data)
@@ -90,15 +90,28 @@ def evaluation(
     if result.calibration.bins:
         console.print()
         panels(console, _class_panels(console, result))
-    if images is not None and image_shape is not None and result.mistakes:
-        console.print()
+    if not result.mistakes:
+        return
+    console.print()
+    if images is not None and image_shape is not None:
         console.print(Text("Most confident mistakes", style="bold"))
         shown = to_grey(images[[mistake.index for mistake in result.mistakes]], image_shape)
         captions = [
-            f"{names[mistake.label]} taken for {names[mistake.predicted]}\n{mistake.probability:.1%}  #{mistake.index}"
+            f"{names[mistake.label]} taken for {names[mistake.predicted]}\n{mistake.probability:.1%}  {_place(mistake)}"
             for mistake in result.mistakes
         ]
         pictures(console, list(shown), captions)
+    else:
+        mistakes: list[list[Cell]] = [
+            [_place(one), Text(names[one.label]), Text(names[one.predicted]), f"{one.probability:.1%}"]
+            for one in result.mistakes
+        ]
+        table(console, ["sample", "true", "predicted", "probability"], mistakes, title="Most confident mistakes")
+
+
+def _place(one: "Mistake | Deviation") -> str:
+    """Where a sample is."""
+    return one.place or f"#{one.index}"
 
 
 def _accuracy_facts(result: "Evaluation", wrong: str) -> list[tuple[str, str | Text]]:
@@ -183,17 +196,16 @@ def _numbers_evaluation(
     console.print()
     true, predicted = _deviations(result)
     far = [
-        (f"{guess} for {target}", f"#{one.index}")
+        (f"{guess} for {target}", _place(one))
         for one, target, guess in zip(result.deviations, true, predicted, strict=True)
     ]
     if images is not None and image_shape is not None:
         console.print(Text("Largest errors", style="bold"))
         shown = to_grey(images[[one.index for one in result.deviations]], image_shape)
-        pictures(console, list(shown), [f"{words}\n{index}" for words, index in far])
+        pictures(console, list(shown), [f"{words}\n{place}" for words, place in far])
     else:
         found: list[list[Cell]] = [
-            [f"#{one.index}", target, guess]
-            for one, target, guess in zip(result.deviations, true, predicted, strict=True)
+            [_place(one), target, guess] for one, target, guess in zip(result.deviations, true, predicted, strict=True)
         ]
         table(console, ["sample", "true", "predicted"], found, title="Largest errors")
 

@@ -14,7 +14,17 @@ from rich.text import Text
 from jitnet.bench.figures import threads_text, three_digits
 from jitnet.render.console import FAINT, facts, say, wrapped, written
 
-__all__ = ["Cell", "bar", "empty_table", "microseconds", "same_decimals", "size_in_words", "table", "threads_text"]
+__all__ = [
+    "Cell",
+    "bar",
+    "empty_table",
+    "microseconds",
+    "same_decimals",
+    "size_in_words",
+    "table",
+    "threads_text",
+    "time_in_words",
+]
 
 Cell = str | int | float | Text | None
 
@@ -170,3 +180,16 @@ def size_in_words(n_bytes: int) -> str:
     if n_bytes < 1000:
         return f"{n_bytes} B"
     return f"{n_bytes / 1e6:,.1f} MB" if n_bytes >= 100_000 else f"{n_bytes / 1e3:.1f} kB"
+
+
+def time_in_words(seconds: float) -> str:
+    """A time in the units that suit: "4.8 ms", "12.3 s", "5 min 03 s", "2 h 05 min"."""
+    if seconds < 0.1:
+        return f"{1e3 * seconds:.1f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60:,} h {minutes % 60:02d} min"

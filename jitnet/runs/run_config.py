@@ -35,6 +35,7 @@ from jitnet.config.unused import unused_fields
 from jitnet.errors import UsageError
 from jitnet.runs.folder import CONFIG, MODEL
 from jitnet.runs.run_settings import Settings, stand_in_sizes
+from jitnet.runs.starting_model import described_start
 from jitnet.version import __version__
 
 if TYPE_CHECKING:
@@ -53,12 +54,12 @@ def read_settings(path: str | Path) -> Settings:
     Paths in a TOML file are relative to it. The settings of a run are complete, and hold the checksum of its data.
     Raises UsageError, which names the file, the line where it has lines, what was found and what was expected.
     """
-    path = Path(path).expanduser()
-    if path.is_dir():
-        if not (path / CONFIG).exists():
+    path = Path(os.path.expanduser(path))
+    if os.path.isdir(path):
+        if not os.path.exists(path / CONFIG):
             raise UsageError(f"{path}: the folder holds no {CONFIG}; expected a run folder, or a TOML file of settings")
         path = path / CONFIG
-    if not path.exists() and str(path) in recipe_names():
+    if str(path) in recipe_names() and not os.path.exists(path):
         raise UsageError(f"{path}: there is no such file or folder; the recipe is --recipe {path}")
     if path.suffix == ".safetensors":
         raise UsageError(f"{path}: is a model; expected its run folder, or a TOML file of settings")
@@ -66,7 +67,7 @@ def read_settings(path: str | Path) -> Settings:
     if path.suffix == ".json" or content.lstrip().startswith(b"{"):
         return _of_run(path, content)
     # What comes through a pipe has no folder of its own.
-    return _of_file(settings_in(content, str(path)), path.parent if path.is_file() else Path())
+    return _of_file(settings_in(content, str(path)), path.parent if os.path.isfile(path) else Path())
 
 
 def settings_from(
@@ -91,20 +92,22 @@ def _of_file(file: SettingsFile, folder: Path) -> Settings:
     if "recipe" in others and not is_recipe_file(others["recipe"]):
         place = file.place("recipe")
         read_recipe(others["recipe"], f"{place}: {place.name}")
-    for name in ("data", "test_data", "recipe"):
+    for name in ("data", "test_data", "recipe", "init"):
         word = others.get(name)
         if word is None or (name == "data" and word in names()) or (name == "recipe" and not is_recipe_file(word)):
             continue
-        beside = folder / Path(word).expanduser()
+        beside = folder / os.path.expanduser(word)
         # A word that is no path may be the name of a data set, misspelled: reading the data tells.
-        if name != "data" or beside.exists() or Path(word).suffix or os.sep in word:
-            others[name] = str(beside)
+        if name != "data" or os.path.exists(beside) or Path(word).suffix or os.sep in word:
+            # A recipe's path keeps its slash, by which it is one.
+            others[name] = os.path.join(folder, os.path.expanduser(word)) if name == "recipe" else str(beside)
     return Settings(
         data=others.get("data"),
         test_data=Path(others["test_data"]) if "test_data" in others else None,
         columns={name: others[name] for name in _COLUMNS if name in others},
         task=others.get("task", "auto"),
         recipe=others.get("recipe"),
+        init=Path(others["init"]) if "init" in others else None,
         network=file.network.get("", {}),
         training=file.training.get("", {}),
         by_task={task: (file.network.get(task, {}), file.training.get(task, {})) for task in TASKS},
@@ -144,11 +147,32 @@ def _of_run(path: Path, content: bytes) -> Settings:
     unused = unused_fields(settings.network, settings.training)
     return replace(
         settings,
+        init=_start_of(path, parts),
         network=_without(settings.network, unused),
         training=_without(settings.training, unused),
         from_recipe=parts["recipe"] if isinstance(parts.get("recipe"), str) else None,
         made_with=_made_with(parts),
     )
+
+
+def _start_of(path: Path, parts: Mapping[str, Any]) -> Path | None:
+    """The saved model that a run started from; UsageError where it is not what it was then."""
+    if not isinstance(start := parts.get("init"), dict):
+        return None
+    found = Path(str(start.get("path")))
+    try:
+        checksum = described_start(found)["checksum"]
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(
+            f"{path}: the run started from the model {found}, which cannot be read: {reason}; restore it"
+        ) from None
+    if checksum != start.get("checksum"):
+        raise UsageError(
+            f"{path}: the run started from the model {found}, which has changed since; restore it, or name it with "
+            "--init in a new run"
+        )
+    return found
 
 
 def _columns_of(roles: Mapping[str, Any]) -> dict[str, Any]:
@@ -216,7 +240,9 @@ def complete(settings: Settings, trainer: "Trainer") -> Settings:
     shape = {name: value for name, value in trainer.model.config.model_dump().items() if name not in SIZES}
     training = trainer.config.model_dump()
     unused = unused_fields(shape, training)
+    start = settings.start
     return Settings(
+        init=None if start is None else start.resolve(),
         data=dataset.name if path is None else str(path.resolve()),
         test_data=None if test_path is None else test_path.expanduser().resolve(),
         columns={name: list(value) if isinstance(value, tuple) else value for name, value in columns.items() if value},
@@ -253,10 +279,12 @@ def as_toml(settings: Settings, task: str = "") -> str:
         **settings.columns,
         "task": task or None,
         "checksum": settings.checksum or None,
+        "init": None if settings.start is None else str(settings.start),
     }
     lines += [f"{name} = {_toml(value)}" for name, value in data.items() if value not in (None, [], ())]
     for table, kind in _TABLES.items():
-        shown = {name: values[name] for name in _fields_of(kind) if name not in by_task | of_loss}
+        hidden = by_task | of_loss | ({"init"} if settings.start is not None else set())
+        shown = {name: values[name] for name in _fields_of(kind) if name not in hidden}
         lines += _table(table, kind, shown, plain, unused)
     for each, (own, without_effect) in zip(tasks, every, strict=True):
         for table, kind in _TABLES.items():

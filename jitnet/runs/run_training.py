@@ -1,20 +1,23 @@
-"""Training a run into its folder: the model and a line of metrics are written after each epoch."""
+"""Training a run into its folder: a line of metrics an epoch, and now and then a checkpoint and the model."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from jitnet.config.settings_file import FORMAT
+from jitnet.runs.checkpoints import Checkpoints, parse_when
 from jitnet.runs.folder import Run
+from jitnet.runs.listing import score_record
 from jitnet.runs.run_config import complete, versions
 from jitnet.runs.run_settings import Settings
+from jitnet.runs.starting_model import described_start
 from jitnet.version import __version__
 
 if TYPE_CHECKING:
     from jitnet.training.history import EpochReport, History, StepReport
     from jitnet.training.trainer import Trainer
 
-__all__ = ["describe", "threads_of", "train_run"]
+__all__ = ["describe", "result_of", "threads_of", "train_run"]
 
 
 def train_run(
@@ -22,22 +25,28 @@ def train_run(
     run: Run,
     on_epoch: "Callable[[EpochReport], object] | None" = None,
     on_steps: "Callable[[StepReport], object] | None" = None,
+    checkpoint: str = "auto",
 ) -> "History":
     """Train, write the run's folder, whose config.json is written, and return the history. on_epoch, on_steps: as
-    `Trainer.run` calls them; a report is in the folder by then.
+    `Trainer.run` calls them; a report is in the folder soon after. checkpoint: when one is written, as `parse_when`
+    takes it.
 
     Raises as `Trainer.epochs` does, and OutputError."""
-    model = trainer.model
+    when = parse_when(checkpoint)
+    with Checkpoints(trainer, run, when) as checkpoints:
 
-    def write(report: "EpochReport") -> object:
-        model.save(run.model_path)
-        run.append(report)
-        return on_epoch(report) if on_epoch is not None else None
+        def after_epoch(report: "EpochReport") -> object:
+            checkpoints.epoch(report)
+            return on_epoch(report) if on_epoch is not None else None
 
-    history = trainer.run(write, on_steps)
-    if history.stopped or history.kept is not None:
-        model.save(run.model_path)
-    run.write_config(run.config | threads_of(trainer))
+        def between(report: "StepReport") -> object:
+            checkpoints.steps()
+            return on_steps(report) if on_steps is not None else None
+
+        history = trainer.run(after_epoch, between)
+        checkpoints.end()
+    ended = {"outcome": history.outcome, "stopped": history.stopped, "result": result_of(history, trainer, run)}
+    run.write_config(run.config | threads_of(trainer) | ended)
     return history
 
 
@@ -51,6 +60,7 @@ def describe(trainer: "Trainer", settings: Settings) -> dict[str, Any]:
         "versions": versions(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "recipe": settings.recipe_name,
+        **({} if settings.start is None else {"init": described_start(settings.start)}),
         "data": {
             "name": dataset.name,
             "source": dataset.source,
@@ -72,3 +82,15 @@ def describe(trainer: "Trainer", settings: Settings) -> dict[str, Any]:
 def threads_of(trainer: "Trainer") -> dict[str, Any]:
     """How many threads steps run on, and why: at first an estimate, at the end what was chosen by trying."""
     return {"threads": trainer.threads, "threads_reason": trainer.threads_reason}
+
+
+def result_of(history: "History", trainer: "Trainer", run: Run) -> dict[str, Any]:
+    """How a run ended, and its best score. Without it in config.json a run is still going on, or was killed."""
+    config = trainer.config
+    return {
+        "outcome": history.outcome,
+        "stopped": history.stopped,
+        "kept": history.kept,
+        "final_test": history.final_test,
+        "score": score_record(run.folder, config.batch_size, config.drop_last) if len(history) else None,
+    }

@@ -389,6 +389,8 @@ def _for_elsewhere(work: Work) -> Work:
         settings = replace(settings, data=str(path.absolute()))
     if test_path is not None:
         settings = replace(settings, test_data=test_path.expanduser().absolute())
+    if settings.start is not None:
+        settings = replace(settings, init=settings.start.expanduser().absolute())
     with suppress(JitnetError):  # it is reported by the worker
         settings.resolve()
     return replace(work, settings=settings)

@@ -3,14 +3,15 @@
 All three are picklable: a `Work` travels to a worker process, an `Outcome` back.
 """
 
-import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from jitnet.errors import JitnetError
+from jitnet.files import remove_tree
 from jitnet.runs import claim
 from jitnet.runs.documents import as_json
 from jitnet.runs.run_settings import Settings
@@ -137,7 +138,8 @@ def train_work(
 
 def clear_run(folder: Path) -> None:
     """Remove the folder of an unfinished run, with all that is in it."""
-    shutil.rmtree(folder, ignore_errors=True)  # what cannot be removed is reported where it is written to next
+    with suppress(OSError):  # what cannot be removed is reported where it is written to next
+        remove_tree(folder)
 
 
 def failure_of(work: Work, error: JitnetError | MemoryError) -> tuple[str, str]:

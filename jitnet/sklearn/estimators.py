@@ -10,6 +10,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from jitnet.config import LOSSES
 from jitnet.config.checking import quoted
 from jitnet.datasets.labels import check_names
 from jitnet.datasets.targets import default_names
@@ -318,6 +319,13 @@ class MLPRegressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
         if targets.shape[1] != learned["n_outputs_"]:
             count = learned["n_outputs_"]
             raise ValueError(f"y: has the shape {y.shape}; expected {count} numbers a row, as in the first call")
+        counts = isinstance(self.loss, str) and self.loss in LOSSES and LOSSES[self.loss].nonnegative
+        if counts and (targets < 0.0).any():
+            row = int((targets < 0.0).any(axis=1).argmax())
+            raise ValueError(
+                f"y: row {row} (from 0) holds {targets[row].min():g}; expected numbers of 0 or more with the loss "
+                f"{self.loss}"
+            )
         return Outcome(_NO_LABELS, targets)
 
     def _names(self, learned: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from numbers import Integral
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from jitnet.config import LOSSES, TASKS
+from jitnet.config import LOSSES, TASKS, TrainConfig
 from jitnet.config.checking import quoted
 from jitnet.datasets import CompressedRows, Dataset, Scaling, Split
 from jitnet.datasets.dataset import held_out_rows
@@ -140,12 +140,15 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
             dataset = self._dataset(split, inputs, learned, loss)
             model = self._same_model(loss) if goes_on else self._new_model(dataset, loss, seed)
             state = self._state if goes_on else None
+            if state is not None:
+                self._check_optimizer(config)
             trained = self._train(Trainer(model, dataset, config, state=state, held_out=held_out), begun)
         self._note(
             (self.loss_curve_ if goes_on else []) + trained.losses,
             ((self.validation_scores_ if goes_on else None) or []) + trained.scores,
         )
         self._keep(model, inputs, learned, seed, trained.state.with_new_schedule())
+        self._optimizer = config.optimizer, config.ema
         return self
 
     def _note(self, losses: list[float], scores: list[float] | None) -> None:
@@ -314,17 +317,30 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
                 )
         return copy.copy(self.model_)
 
+    def _check_optimizer(self, config: TrainConfig) -> None:
+        """UsageError where a training cannot go on with the state that the last one ended with."""
+        solver, ema = self._optimizer
+        for field, now, then, differs in (
+            ("optimizer", config.optimizer, solver, config.optimizer != solver),
+            ("ema", f"{config.ema:g}", f"{ema:g}", bool(config.ema) != bool(ema)),
+        ):
+            if differs:
+                raise UsageError.of_fields(
+                    f"<{field}> is {now}, and the training that this one goes on with had {then}; set that, or fit a "
+                    "new estimator"
+                )
+
     def _train(self, trainer: Trainer, begun: float) -> _Trained:
         limit = None if self.time_limit is None else check_number("time_limit", self.time_limit, 0.0, strictly=True)
 
         def is_over(report: object) -> bool:
-            return limit is not None and time.perf_counter() - begun > limit
+            return time.perf_counter() - begun > cast(float, limit)
 
         trainer.prepare()
         trainer.clocked = False
         losses: list[float] = []
         scores: list[float] = []
-        for report in trainer.epochs(is_over):
+        for report in trainer.epochs(None if limit is None else is_over):
             losses.append(report.train_loss)
             if report.val_loss is not None:
                 scores.append(-report.val_loss if report.val_accuracy is None else report.val_accuracy)

@@ -13,7 +13,7 @@ import numpy as np
 from jitnet.tables.arrow import arrow_modules
 from jitnet.tables.table import EXACT, Kind
 
-__all__ = ["POINT", "Form", "Unfit", "candidates"]
+__all__ = ["POINT", "Answers", "Form", "Unfit", "candidates"]
 
 POINT = "decimal points"
 
@@ -114,20 +114,26 @@ class Numbers:
 
 @dataclass(slots=True)
 class Answers:
-    """Two words for true and false, in any case."""
+    """Two words for true and false, in any case. Their name is as the first cells write them."""
 
     true: str
     false: str
     kind: Kind = "boolean"
+    _written: dict[str, str] = field(default_factory=dict, init=False)
 
     @property
     def name(self) -> str:
-        return f"{self.true}/{self.false}"
+        known = next(iter(self._written.values()), "")
+        case = str.title if known.istitle() else str.upper if known.isupper() else str.lower
+        return "/".join(self._written.get(word, case(word)) for word in (self.true, self.false))
 
     def read(self, cells: Any) -> np.ndarray:
         _, compute, _ = arrow_modules("")
         lower = compute.utf8_lower(cells)
         is_true, is_false = (_booleans(compute.equal(lower, word)) for word in (self.true, self.false))
+        for word, has_it in ((self.true, is_true), (self.false, is_false)):
+            if word not in self._written and has_it.any():
+                self._written[word] = cells[int(has_it.argmax())].as_py()
         wrong = np.flatnonzero(~(is_true | is_false | _nulls(cells)))
         if len(wrong):
             raise Unfit(int(wrong[0]), cells[int(wrong[0])].as_py())

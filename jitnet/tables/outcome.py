@@ -124,11 +124,11 @@ def outcome_of(table: Table, roles: Roles, task: str, advice: str) -> Outcome:
             row = 0 if column.kind == "word" else int((~np.isin(column.values, (0.0, 1.0))).argmax())
             found = column.words[int(column.values[0])] if column.kind == "word" else f"{column.values[row]:g}"
             wants = "yes and no, or 0 and 1" if target == "label" else "numbers to predict"
-            raise DataError(
-                f"{table.where(row)}: the target {column.name!r} is {found!r}; expected {wants}"
-                + (f", or {advice}" if words and len(columns) == 1 else "")
-                + (", or the loss cross-entropy where these are classes" if target == "label" else "")
-            )
+            if len(columns) > 1:
+                others = f"{wants}{', or yes and no in all of them' * words}; or name this column as the only target"
+            else:
+                others = f"{wants}, or {advice if words else 'the loss cross-entropy where these are classes'}"
+            raise DataError(f"{table.where(row)}: the target {column.name!r} is {found!r}; expected {others}")
     return Outcome(target, _numbers(columns), reason)
 
 

@@ -124,10 +124,12 @@ class Table:
         return replace(self, columns=columns, lines=None if self.lines is None else self.lines[rows])
 
     def where(self, row: int) -> str:
+        """Name the table and a row of it, from 0, as `row_in_words`."""
+        return f"{self.source}, {self.row_in_words(row)}"
+
+    def row_in_words(self, row: int) -> str:
         """Name a row, from 0, as a user finds it: by its line in the file, or by its number from 0."""
-        if self.lines is None:
-            return f"{self.source}, row {row} (from 0)"
-        return f"{self.source}, line {self.lines[row]}"
+        return f"row {row} (from 0)" if self.lines is None else f"line {self.lines[row]}"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -31,6 +31,7 @@ __all__ = [
     "as_kind",
     "squeeze",
     "truth_words",
+    "words_of_form",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -450,8 +451,14 @@ def _as_words(column: Column) -> Column:
 
 
 def truth_words(column: Column) -> tuple[str, str]:
-    """The words for false and true in a column, in lower case."""
-    true, _, false = column.form.partition("/")
+    """The words for false and true in a column, as it is written."""
+    return words_of_form(column.form)
+
+
+def words_of_form(form: str) -> tuple[str, str]:
+    """The words for false and true of the name of a form, as "yes/no"; those of Python, in lower case, where it has
+    none."""
+    true, _, false = form.partition("/")
     return (false, true) if false else ("false", "true")
 
 

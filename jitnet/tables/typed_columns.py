@@ -15,7 +15,7 @@ import numpy as np
 
 from jitnet.config.checking import quoted
 from jitnet.errors import DataError
-from jitnet.tables.forms import POINT, Form, Unfit, Words, candidates
+from jitnet.tables.forms import POINT, Answers, Form, Unfit, Words, candidates
 from jitnet.tables.growing import Growing
 from jitnet.tables.table import EXACT, Column, Kind, merged, rounding
 
@@ -34,7 +34,7 @@ MOSTLY = 0.9
 NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
 DATE = re.compile(r"\d{4}([-/.])\d{1,2}\1\d{1,2}([ T].*)?|\d{1,2}([-/.])\d{1,2}\3(\d{4}|\d\d)( .*)?")
 
-EXPECTED = {"number": "a number", "boolean": "true or false, or yes or no", "date": "a date", "word": "a word"}
+EXPECTED = {"number": "a number", "boolean": "true or false, yes or no, or 1 or 0", "date": "a date", "word": "a word"}
 
 
 class TypedColumn:
@@ -52,7 +52,8 @@ class TypedColumn:
         forms = candidates(separator, rounds=given is not None)
         if given is not None:
             forms = [form for form in forms if form.kind == given[0]]
-            forms.sort(key=lambda form: form.name != given[1])
+            forms += [Answers("1", "0")] * (given[0] == "boolean")
+            forms.sort(key=lambda form: form.name != given[1].lower())
         self.forms = forms
         self.values = _empty(self.form.kind)
         self.n_present = 0
@@ -122,9 +123,10 @@ class TypedColumn:
     def column(self) -> Column:
         """Return the column that was read. Raises DataError for decimal points and commas in one column."""
         form = self.form
-        column = Column(
-            self.name, form.kind, self.values.finish(), form=form.name, notes=() if self.given else form.notes()
-        )
+        # Where it is known that a column is true or false, its words are the known ones, whichever the file has.
+        name = self.given[1] if self.given is not None and form.kind == "boolean" else form.name
+        notes = () if self.given else form.notes()
+        column = Column(self.name, form.kind, self.values.finish(), form=name, notes=notes)
         if isinstance(form, Words):
             return self._of_words(replace(column, words=tuple(form.places)))
         return column

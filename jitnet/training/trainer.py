@@ -5,11 +5,13 @@ bar and for Ctrl-C. Where a chunk ends does not show in the result.
 """
 
 import time
-from collections.abc import Callable, Generator, Iterator
+import warnings
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +25,22 @@ from jitnet.engine.program import Program
 from jitnet.engine.state import Run, State
 from jitnet.engine.step_clock import Clock, clock_readings, no_clock
 from jitnet.errors import DivergedError, ModelError, UsageError
+from jitnet.kernels.schedule import ScheduleRecord
 from jitnet.model import Model
 from jitnet.model.encoding import encode
 from jitnet.model.fit import check_scaling, commonest_class, fitted, loss_and_accuracy, loss_of_guessing
-from jitnet.training.checkpoint import TrainingState, check_state, restore, take
+from jitnet.training.checkpoint import (
+    TrainingState,
+    check_state,
+    restore,
+    restore_best,
+    resumed_config,
+    take,
+    take_seen,
+)
+from jitnet.training.checkpoint_file import Checkpoint, newest, write
 from jitnet.training.history import EpochReport, History, StepReport
+from jitnet.training.origin import check_data, data_record, load_again, model_of, processor
 from jitnet.training.pace import Pace
 from jitnet.training.plan import Plan, begin_run, check_cores, data_of, make_plan, on_threads, plain_values
 from jitnet.training.samples import NewSamples
@@ -40,6 +53,9 @@ if TYPE_CHECKING:
 __all__ = ["Chunk", "Trainer", "train"]
 
 _COSTLIEST = 3
+
+_SURELY_FINITE = 1e18
+"""Parameters below this are finite in the model too, where some are folded into others by a product."""
 
 
 class Chunk(NamedTuple):
@@ -56,17 +72,19 @@ class Chunk(NamedTuple):
 
 
 class _Way(NamedTuple):
-    """A run on some count of threads, and its struct. ticks: (lines + 1,), what each line of a step has taken so far on
-    all parts together, and the steps as a whole."""
+    """A run on some count of threads, and its struct. names: of the lines of a step. ticks: (lines + 1,), what each
+    line of a step has taken so far on all parts together, and the steps as a whole."""
 
     plan: Plan
     run: Run
     struct: "Struct"
+    names: tuple[str, ...]
     ticks: npt.NDArray[np.float64]
 
 
 def _way_of(plan: Plan, run: Run, struct_of: "Callable[[Run], Struct]") -> _Way:
-    return _Way(plan, run, struct_of(run), np.zeros(len(plan.program.step) + 1))
+    names = tuple(replace(line, next_batch=False).name for line in plan.program.step)
+    return _Way(plan, run, struct_of(run), names, np.zeros(len(names) + 1))
 
 
 class Trainer:
@@ -74,7 +92,9 @@ class Trainer:
 
     plan: how the work is done. `prepare` compiles or loads the loops; `run` trains; `epochs` does so too, and
     yields a report after each epoch. keeps_readings: whether chunks come with the clock's readings. history: the
-    reports of the run, so far. A trainer trains once; another one continues from its `state`.
+    reports of the run, so far. A trainer trains once; another one continues from its `state`, or in another process
+    from a checkpoint: `save_checkpoint`, `resume`. loaded_with: the arguments of `jitnet.load` that return the data,
+    which a checkpoint notes.
 
     What is learned from data is learned from the rows that are trained on: with held-out rows, the scaling of a model
     on which no training has begun is found again without them. A trained model keeps the scaling that it has.
@@ -112,9 +132,16 @@ class Trainer:
         model.check_features(dataset)
         config.check_fits(model.config)
         config = config.for_loss(model.config.loss)
-        if not model.learns_scaling(dataset):
+        self._learns = {  # before it does
+            "new": not model.trained,
+            "scaling": model.learns_scaling(dataset),
+            "targets": model.learns_targets(dataset),
+        }
+        if not self._learns["scaling"]:
             check_scaling(model, dataset.train)
         self.model, self.dataset, self.config = model, dataset, config
+        self._given = held_out
+        self.loaded_with: Mapping[str, Any] = {}
         self._image_shape = dataset.image_shape
         training, found, test = self._split(held_out)
         left = f"{dataset.source}{', without the rows that are held out' * bool(config.val_split)}"
@@ -147,23 +174,31 @@ class Trainer:
         if state is not None:
             check_state(state, model.config, config, self.n_steps)
         self._position = (state.epoch, state.done) if state is not None else (0, 0)
-        self._totals = np.zeros(3)
+        self._totals, self._seconds = np.zeros(3), 0.0
+        self._reports = list(state.reports) if state is not None else []
+        self._stopping = EarlyStopping(config)
         self._ended_with: TrainingState | None = None
         self.plan: Plan = make_plan(
             model, self._training, config, self._batch_size, scaling=self._training.scaling, any_threads=any_threads
         )
+        if config.max_steps and round(config.warmup * self.n_steps) > self.total_steps:
+            raise UsageError.of_fields(
+                f"<warmup> is {config.warmup:g} epochs of {self.n_steps:,} steps, longer than the whole run of "
+                f"{self.total_steps:,} steps (<max_steps>); use a shorter one"
+            )
         most = self.plan.threads
-        steps_left = (self.last_epoch - self._position[0]) * self.n_steps - self._position[1]
-        self._pace = Pace(steps_left, self.plan.begins_on, most, most if config.threads else 1)
+        self._pace = Pace(self.total_steps - self.run_steps, self.plan.begins_on, most, most if config.threads else 1)
         self._new = None
         if config.augment.active or config.input_dropout:
             self._new = NewSamples(self._training, self._image_shape, model, config, self.plan, self._training.scaling)
         parts = {"train": self._training, "val": self._held_out, "test": self._test}
         commonest = {part: commonest_class(split) for part, split in parts.items() if split is not None}
         self._commonest = {part: found for part, found in commonest.items() if found is not None}
-        self.history = History((), "not started", reached=not config.target_accuracy, commonest=self._commonest)
+        self.history = History(
+            tuple(self._reports), "not started", reached=not config.target_accuracy, commonest=self._commonest
+        )
         self._asked_to_stop = self._begun = self._ready = self.keeps_readings = False
-        self._stopped_by = ""
+        self._stopped_by = self._ends_early = ""
 
     def _split(self, given: Split | None) -> tuple[Split, Split | None, Split | None]:
         """The samples to train on, those held out, and those to test on, with labels of the model's classes or targets
@@ -192,6 +227,66 @@ class Trainer:
         self._image_shape = parts.image_shape
         return parts.train, parts.held_out, parts.test
 
+    @classmethod
+    def resume(
+        cls,
+        run: str | Path | Checkpoint,
+        dataset: Dataset | None = None,
+        *,
+        held_out: Split | None = None,
+        epochs: int | None = None,
+        threads: int | None = None,
+    ) -> Self:
+        """Return a trainer that goes on from a checkpoint, with the bits of a training that was never interrupted:
+        weights, history, early stopping, and the final test.
+
+        run: a run folder, of which the newest whole checkpoint is taken, or a checkpoint's file. Nothing is written
+        there. dataset: the data that it began with; None loads them again, where the checkpoint knows from where.
+        held_out: the samples to watch, where the first trainer was called with some. epochs: how many there are in all;
+        more than before only where the schedule is constant, step or exponential. threads: another count.
+
+        Raises CheckpointError where there is no whole checkpoint, or it is of another version; DataError where the data
+        are not those that it began with; UsageError as the constructor does. A newer checkpoint that is damaged is
+        passed over with a warning.
+        """
+        check_arguments(
+            "Trainer.resume(run, dataset)",
+            run=(run, (str, Path, Checkpoint)),
+            dataset=(dataset, (Dataset, type(None))),
+            held_out=(held_out, (Split, type(None))),
+        )
+        if not isinstance(run, Checkpoint):
+            found = newest(Path(run))
+            for line in found.passed_over:
+                warnings.warn(f"{line}; going on from {found.path}", UserWarning, stacklevel=2)
+            run = found.checkpoint
+        dataset = load_again(run) if dataset is None else dataset
+        check_data(run, dataset, held_out)
+        config = resumed_config(run.config, epochs, threads)
+        trainer = cls(model_of(run), dataset, config, state=run.state, held_out=held_out)
+        trainer.loaded_with = run.load
+        return trainer
+
+    def checkpoint(self) -> Checkpoint:
+        """Return all that a checkpoint's file holds, as copies; `save_checkpoint` writes it."""
+        return Checkpoint(
+            self.state(),
+            self.config,
+            self.model.stored_as_begun(),
+            self._learns,
+            data_record(self.dataset, self._given),
+            self.loaded_with,
+            processor(self.plan.machine),
+        )
+
+    def save_checkpoint(self, path: str | Path) -> None:
+        """Write a checkpoint of the training so far, whole or not at all, from which `Trainer.resume` goes on.
+
+        It can be called between epochs, and in `on_steps` in the middle of one. Raises OutputError where the file
+        cannot be written."""
+        check_arguments("trainer.save_checkpoint(path)", path=(path, (str, Path)))
+        write(Path(path), self.checkpoint())
+
     @property
     def n_samples(self) -> tuple[int, int]:
         """Samples that are trained on, and that are held out."""
@@ -218,7 +313,7 @@ class Trainer:
         self._run_steps, self._shuffle, self._struct_of = run_steps, shuffle, Struct
         self._run = self._begin_run(self.plan)
         if self._began is not None:
-            restore(self._began, self._run, self.model.config, self.config)
+            self._restore(self._began)
         self._run.call.clocked = True
         self._order = np.arange(len(self._training), dtype=np.int32)
         if self._new is None:
@@ -239,15 +334,37 @@ class Trainer:
         return begin_run(self.model, plan, self.n_steps, parameters, self._training.scaling, begin)
 
     @property
+    def total_steps(self) -> int:
+        """Steps of the run, from where its schedule begins to where that ends."""
+        return self.config.steps_of_run(self.n_steps)
+
+    @property
     def last_epoch(self) -> int:
-        """The epoch that the run ends after at the latest, counted from the beginning of the whole training."""
-        return self.config.epochs + (0 if self._began is None else self._began.schedule_epoch)
+        """The epoch that the run ends after or in at the latest, counted from the beginning of the whole training."""
+        return -(-self.total_steps // self.n_steps) + (0 if self._began is None else self._began.schedule_epoch)
+
+    def steps_in(self, epoch: int) -> int:
+        """Steps that are trained of an epoch: fewer than it has where `max_steps` ends in it."""
+        if not self.config.max_steps:
+            return self.n_steps
+        begin = 0 if self._began is None else self._began.schedule_step
+        return min(self.n_steps, max(0, begin + self.config.max_steps - self._steps_before(epoch)))
+
+    @property
+    def run_steps(self) -> int:
+        """Steps of the run so far, from where its schedule begins."""
+        return self.steps_done - (0 if self._began is None else self._began.schedule_step)
 
     def _steps_before(self, epoch: int) -> int:
         """Steps of the whole training that come before an epoch's first."""
         if self._began is None:
             return (epoch - 1) * self.n_steps
         return self._began.steps - self._began.done + (epoch - 1 - self._began.epoch) * self.n_steps
+
+    @property
+    def steps_done(self) -> int:
+        """Steps of the whole training that are done."""
+        return self._steps_before(self._position[0] + 1) + self._position[1]
 
     def state(self) -> TrainingState:
         """Return the state of the training so far, from which another trainer goes on.
@@ -260,16 +377,33 @@ class Trainer:
         return TrainingState(
             epoch,
             done,
-            self._steps_before(epoch + 1) + done,
+            self.steps_done,
             **take(self._run, self.model.config, self.config),
             totals=cast(tuple[float, float, float], tuple(self._totals.tolist())) if done else (0.0, 0.0, 0.0),
             schedule_epoch=0 if self._began is None else self._began.schedule_epoch,
             schedule_step=0 if self._began is None else self._began.schedule_step,
+            seconds=self._seconds if done else 0.0,
+            reports=tuple(self._reports),
+            seen=take_seen(self._stopping, self._run, self.model.config),
         )
+
+    def _restore(self, state: TrainingState) -> None:
+        """Go on from a state: its arrays to the run, and what early stopping has seen."""
+        shape = self.model.config
+        restore(state, self._run, shape, self.config)
+        self._totals[:], self._seconds = state.totals, state.seconds
+        self._stopping.restore(state.seen, restore_best(state.seen, self._run, shape))
+        if self._reports:
+            self._stopping.ending(self._reports[-1])
 
     def request_stop(self) -> None:
         """End the run within a chunk of batches; safe in a signal handler."""
         self._asked_to_stop = True
+
+    def end_early(self, why: str) -> None:
+        """End the run within a chunk of batches as its last step would: what was trained of the epoch is reported, and
+        evaluated. why: in words, the run's outcome."""
+        self._ends_early = why
 
     def _stop_if(self, returned: object, name: str) -> None:
         """End the run where a callback returned True."""
@@ -317,19 +451,27 @@ class Trainer:
         self.model.begin_training()
         if self._began is not None:
             self._update_model(self._began.epoch)
-        stopping = EarlyStopping(self.config)
-        reports: list[EpochReport] = []
+        stopping, reports = self._stopping, self._reports
         begun, last = self._position, self.last_epoch
-        outcome = f"trained for {_epochs(last)}"
-        for epoch in range(begun[0] + 1, last + 1):
-            totals, seconds = np.zeros(3), 0.0
-            if epoch == begun[0] + 1 and begun[1] and self._began is not None:
-                totals[:] = self._began.totals
+        # What ended a training after its last epoch ends it again: it may have been interrupted just then.
+        ended = stopping.ending(reports[-1]) if reports and not begun[1] else ""
+        outcome = ended or f"trained for {_epochs(last)}"
+        if not ended and self.steps_in(last) < self.n_steps:
+            outcome = f"trained for {self.total_steps:,} steps, which end in epoch {last}"
+        first = begun[0] + 1
+        if reports and reports[-1].epoch == first:  # as far as it went: it ended there, or goes on
+            ended = outcome if begun[1] >= self.steps_in(first) else ""
+            if not ended:
+                reports.pop()
+        for epoch in range(first, last + 1) if not ended else ():
+            if epoch > first or not begun[1]:
+                self._totals, self._seconds = np.zeros(3), 0.0
+            totals = self._totals
             try:
                 for chunk in self.chunks(epoch, totals):
-                    seconds += chunk.seconds
+                    self._seconds += chunk.seconds
                     if on_steps is not None:
-                        self._stop_if(on_steps(self._step_report(epoch, chunk.done, totals, seconds)), "on_steps")
+                        self._stop_if(on_steps(self._step_report(epoch, chunk.done, totals, self._seconds)), "on_steps")
                 self._update_model(epoch)
             except BaseException as error:
                 self.history = replace(self.history, outcome=f"ended in epoch {epoch}: {type(error).__name__}")
@@ -337,9 +479,11 @@ class Trainer:
             if stopped := self._stopped(f"in epoch {epoch}"):
                 outcome = stopped
                 break
-            report = self._report(epoch, totals, seconds)
+            report = self._report(epoch, totals, self._seconds)
             reports.append(report)
-            ending = stopping.look(report, self.model)
+            ending = stopping.look(report, self._latest)
+            if self._position[1] == self.n_steps:
+                self._position = (epoch, 0)
             done = f"{epoch} of {_epochs(last)}"
             self.history = self._history(reports, f"{done} so far", stopping.reached)
             try:
@@ -347,17 +491,17 @@ class Trainer:
             except GeneratorExit:
                 self.history = replace(self.history, outcome=f"stopped by its caller after {done}", stopped=True)
                 raise
-            if ended := ending or self._stopped(f"after {done}"):
+            if ended := ending or self._stopped(f"after {done}") or self._ends_early:
                 outcome = ended
                 break
         kept, final_test = None, None
         if stopping.best is not None:
             self._ended_with = self.state()
             kept, best = stopping.best
-            self.model.replace_parameters(best)
+            self._assign(best)
             self._update_run()
         if self._held_out is not None and not self._asked_to_stop:
-            loss, accuracy = self._evaluate("test")
+            loss, accuracy = self.evaluate("test")
             final_test = None if loss is None else (loss, accuracy)
         self.history = replace(
             self._history(reports, outcome, stopping.reached),
@@ -383,14 +527,14 @@ class Trainer:
         loss, accuracy = totals[:2] / samples
         pace = samples / max(seconds, 1e-9)
         share = float(accuracy) / self.model.config.guesses if self._counts_hits else None
-        return StepReport(epoch, self.last_epoch, done, self.n_steps, pace, float(loss), share)
+        return StepReport(epoch, self.last_epoch, done, self.steps_in(epoch), pace, float(loss), share)
 
     @property
     def _counts_hits(self) -> bool:
         """Whether there is an accuracy: not where targets are numbers."""
         return "accuracy" in LOSSES[self.model.config.loss].metrics
 
-    def _share(self, totals: npt.NDArray[np.float64], samples: int) -> float | None:
+    def _share(self, totals: npt.NDArray[np.float64], samples: float) -> float | None:
         """The share of right guesses; None where there is none."""
         return float(totals[1] / (samples * self.model.config.guesses)) if self._counts_hits else None
 
@@ -424,6 +568,20 @@ class Trainer:
         return found
 
     @property
+    def states(self) -> list[State]:
+        """The arrays of a step, for each count of threads that was tried; parameters, gradients and moments are the
+        same in all. `prepare` comes first."""
+        return [way.run.state for way in self._ways.values()]
+
+    @property
+    def samples(self) -> list[object]:
+        """All that holds samples: as they were read, as they are divided, and as the loops walk them. `prepare` comes
+        first."""
+        walked = [way.run.data for way in self._ways.values()]
+        walked += [each[1].value.data for each in self._splits.values() if not isinstance(each, Split)]
+        return [self.dataset, self._training, self._held_out, self._test, self._new, *walked]
+
+    @property
     def step_s(self) -> dict[int, float]:
         """Seconds that a step takes on each count of threads that was tried, in the order of their first trial."""
         return self._pace.tried
@@ -437,11 +595,12 @@ class Trainer:
     def clocked(self, runs: bool) -> None:
         self._run.call.clocked = runs
 
-    def chunks(self, epoch: int, totals: npt.NDArray[np.float64]) -> Iterator[Chunk]:
+    def chunks(self, epoch: int, totals: npt.NDArray[np.float64], *, most: int = 0) -> Iterator[Chunk]:
         """Train for one epoch, chunk by chunk, and do nothing else: no test, no report.
 
-        totals (3,) float64 gains the sum of the samples' losses and the count of right guesses, and has the last step's
-        learning rate. Raises DivergedError where the loss becomes NaN or infinite. `prepare` comes first.
+        most: steps of a chunk at most; 0 chooses them by the time that they take. totals (3,) float64 gains the sum of
+        the samples' losses and the count of right guesses, and has the last step's learning rate. Raises DivergedError
+        where the loss becomes NaN or infinite. `prepare` comes first.
         """
         from jitnet.machine.host import set_threads, threads_are_lost
 
@@ -450,8 +609,9 @@ class Trainer:
             self._shuffle(np.uint64(self.config.seed), np.uint64(epoch), self._order)
         done = self._position[1] if epoch == self._position[0] + 1 else 0
         self._totals = totals
-        while done < self.n_steps and not self._asked_to_stop:
-            count = min(self._pace.chunk_steps, self.n_steps - done)
+        end = self.steps_in(epoch)
+        while done < end and not self._asked_to_stop and not self._ends_early:
+            count = min(most or self._pace.chunk_steps, end - done)
             making: dict[str, float] = {}
             threads = self._pace.threads
             if not threads_are_lost():
@@ -463,13 +623,14 @@ class Trainer:
                 step = f"step {done + trained + 1} of {self.n_steps}"
                 raise self._diverged(f"the loss became NaN or infinite in epoch {epoch}, {step}")
             done += count
-            self._position = (epoch, 0) if done == self.n_steps else (epoch - 1, done)
+            self._position = (epoch - 1, done)
             ended = time.perf_counter()
             spent = ended - begin
             self._pace.note(count, ended - entered, spent)
+            readings = None
             if self.clocked:
                 self._add_readings(way, count)
-            readings = clock_readings(way.run.clock, count) if self.clocked and self.keeps_readings else None
+                readings = clock_readings(way.run.clock, count) if self.keeps_readings else None
             yield Chunk(done, count, spent, way.plan.program, readings, making)
             begin = time.perf_counter()
 
@@ -478,9 +639,15 @@ class Trainer:
         if threads not in self._ways:
             plan, state = on_threads(self.plan, threads), self._run.state
             run = self._begin_run(plan, state)
-            run = run._replace(call=self._run.call, order=self._run.order, data=self._run.data)
+            shared = ("call", "order", "data", "schedule")
+            run = run._replace(**{name: getattr(self._run, name) for name in shared})
             self._ways[threads] = _way_of(plan, run, self._struct_of)
         return self._ways[threads]
+
+    def use_schedule(self, schedule: ScheduleRecord) -> None:
+        """Take the learning rates of the steps to come from another schedule, as `schedule_settings` makes one."""
+        for name in get_type_hints(ScheduleRecord):
+            setattr(self._run.schedule, name, getattr(schedule, name))
 
     def _chunk(
         self,
@@ -513,9 +680,10 @@ class Trainer:
         """The three lines of a step that have taken longest so far, and their shares of it."""
         spent, whole = dict[str, float](), 0.0
         for way in self._ways.values():
+            if not way.ticks[-1]:  # the clock was stopped
+                continue
             whole += float(way.ticks[-1])
-            for line, ticks in zip(way.plan.program.step, way.ticks, strict=False):
-                name = replace(line, next_batch=False).name
+            for line, name, ticks in zip(way.plan.program.step, way.names, way.ticks, strict=False):
                 spent[name] = spent.get(name, 0.0) + float(ticks) / line.parts
         longest = sorted(spent, key=lambda name: -spent[name])[:_COSTLIEST] if whole else []
         return tuple((name, spent[name] / whole) for name in longest)
@@ -527,10 +695,21 @@ class Trainer:
 
         state = self._run.state
         params = state.average if self.config.ema > 0.0 else state.params
-        try:
-            self.model.replace_parameters(unpack(params, self._run.parameters, self.model.config))
-        except ModelError:  # names and shapes are the model's: the numbers are not finite
-            raise self._diverged(f"the weights became NaN or infinite in the last step of epoch {epoch}") from None
+        if not max(params.max(), -params.min()) < _SURELY_FINITE:  # nor is NaN
+            try:
+                self.model.replace_parameters(unpack(params, self._run.parameters, self.model.config))
+            except ModelError:  # names and shapes are the model's: the numbers are not finite
+                raise self._diverged(f"the weights became NaN or infinite in the last step of epoch {epoch}") from None
+        self._latest = params.copy()
+        self._assign(self._latest)
+
+    def _assign(self, params: npt.NDArray[np.float32]) -> None:
+        """Let the model have a copy of the run's parameters. To unpack them may take longer than a short epoch does, so
+        that is left until somebody reads them."""
+        from jitnet.engine.packing import unpack
+
+        records, config = self._run.parameters, self.model.config
+        self.model.replace_parameters_when_read(lambda: unpack(params, records, config))
 
     def _diverged(self, what: str) -> DivergedError:
         rate = f"<learning_rate>, now {self.config.learning_rate:g}"
@@ -578,9 +757,9 @@ class Trainer:
         )
         return samples, self._struct_of(evaluating)
 
-    def _evaluate(self, name: str) -> tuple[float | None, float | None]:
-        """Mean loss and accuracy on a split by the parameters so far; None where the data have no such split, or the
-        task no accuracy."""
+    def evaluate(self, name: str) -> tuple[float | None, float | None]:
+        """Mean loss and accuracy on a split, "val" or "test", by the parameters so far; None where the data have no
+        such split, or the task no accuracy. `prepare` comes first."""
         prepared = self._splits.get(name)
         if prepared is None:
             return None, None
@@ -593,14 +772,17 @@ class Trainer:
         return float(totals[0] / samples), self._share(totals, samples)
 
     def _report(self, epoch: int, totals: npt.NDArray[np.float64], seconds: float) -> EpochReport:
-        samples = min(self.n_steps * self._batch_size, len(self._training))
-        val_loss, val_accuracy = self._evaluate("val")
+        done = self._position[1] or self.n_steps
+        samples = min(done * self._batch_size, len(self._training))
+        weights = self._training.weights  # whose mean is 1 over all samples, but not over those of a part
+        counted = samples if weights is None else float(weights[self._order[:samples]].sum()) or 1.0
+        val_loss, val_accuracy = self.evaluate("val")
         # With held-out data the test set is measured once, at the end, so that nothing is chosen by it.
-        test_loss, test_accuracy = (None, None) if self._held_out is not None else self._evaluate("test")
+        test_loss, test_accuracy = (None, None) if self._held_out is not None else self.evaluate("test")
         return EpochReport(
             epoch,
-            float(totals[0] / samples),
-            self._share(totals, samples),
+            float(totals[0] / counted),
+            self._share(totals, counted),
             test_loss,
             test_accuracy,
             val_loss,

@@ -1,6 +1,7 @@
 """Named recipes: each a file of settings in this folder, with a table `model` and a table `train` of fields. Those that
 hold for one task alone are in `classify.model`, `classify.train`, `regress.model` and `regress.train`."""
 
+import os
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -47,8 +48,8 @@ def read_recipe(recipe: str, called: str = "--recipe") -> SettingsFile:
             hint = f"; did you mean {near}?" if near else ""
             raise UsageError(f"{called}: there is no recipe {recipe!r}; there are {', '.join(recipe_names())}{hint}")
         return _embedded(recipe)
-    path = Path(recipe).expanduser()
-    if not path.exists():
+    path = Path(os.path.expanduser(recipe))
+    if not os.path.exists(path):
         raise UsageError(f"{called}: there is no file {path}; expected a TOML file, or one of {any_of(recipe_names())}")
     file = read_toml(path)
     for name in ("recipe", *DATA_NAMES):

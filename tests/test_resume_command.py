@@ -1,0 +1,293 @@
+"""`jitnet train --resume`: a run goes on as if it had never been interrupted, or one line says why it does not."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import environment
+
+from jitnet import runs
+from jitnet.errors import OutputError, UsageError
+from jitnet.render import TrainingView
+from jitnet.runs import checkpoints as checkpoints_module
+from jitnet.runs.checkpoints import When, parse_when
+from jitnet.training import checkpoint_file
+
+OPTIONS = ["--data", "digits", "--hidden", "16", "--epochs", "6", "--optimizer", "adam"]
+TIMES = ("seconds", "samples_per_second")
+
+
+def metrics(folder: str) -> list[dict]:
+    lines = (json.loads(line) for line in (Path(folder) / runs.METRICS).read_text().splitlines())
+    return [{name: value for name, value in line.items() if name not in TIMES} for line in lines]
+
+
+def saved(folder: str) -> list[int]:
+    return sorted(int(path.stem) for path in (Path(folder) / runs.CHECKPOINTS).iterdir())
+
+
+def model(folder: str) -> bytes:
+    return (Path(folder) / runs.MODEL).read_bytes()
+
+
+@pytest.fixture
+def interrupt(monkeypatch):
+    """Has Ctrl-C pressed after an epoch; 0 for never again."""
+    show = TrainingView.epoch
+    at = [0]
+
+    def press(self: TrainingView, report: object) -> None:
+        show(self, report)
+        if report.epoch == at[0]:
+            signal.raise_signal(signal.SIGINT)
+
+    def after(epoch: int) -> None:
+        at[0] = epoch
+
+    monkeypatch.setattr(TrainingView, "epoch", press)
+    return after
+
+
+@pytest.fixture
+def stopped(call, interrupt):
+    """A run in the folder `run`, stopped by Ctrl-C after three of six epochs."""
+    interrupt(3)
+    result = call("train", *OPTIONS, "--out", "run", "--checkpoint", "epoch")
+    interrupt(0)
+    assert result.code == 130
+    assert "  jitnet train --resume run\n" in result.out
+    return result
+
+
+@pytest.mark.parametrize(
+    "more", [[], ["--threads", "1"], ["--optimizer", "adam", "--hidden", "16", "--data", "digits"]]
+)
+def test_a_stopped_run_goes_on_to_the_same_bits(call, stopped, more):
+    assert call("train", *OPTIONS, "--out", "whole", "--quiet").code == 0
+    code, out, err = call("train", "--resume", "run", *more)
+    assert (code, err) == (0, "")
+    assert "resumed  run, after 3 epochs" in out
+    assert "epoch 3/6" not in out
+    assert "epoch 4/6" in out
+    assert "for 6 epochs" in out
+    assert "--resume" not in out
+    assert model("run") == model("whole")
+    assert metrics("run") == metrics("whole")
+    assert [line["epoch"] for line in metrics("run")] == [1, 2, 3, 4, 5, 6]
+    assert not (Path("run") / runs.LOCK).exists()
+
+
+def test_the_document_has_all_epochs(call, stopped):
+    code, out, err = call("train", "--resume", "run", "--json", "--quiet")
+    assert (code, err) == (0, "")
+    document = json.loads(out)
+    assert [epoch["epoch"] for epoch in document["epochs"]] == [1, 2, 3, 4, 5, 6]
+    assert document["outcome"] == "trained for 6 epochs"
+
+
+def test_a_finished_run_says_so(call):
+    call("train", *OPTIONS, "--out", "run", "--quiet")
+    before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+    code, out, err = call("train", "--resume", "run")
+    assert (code, out, err) == (0, "", "! run is finished: trained for 6 epochs\n")
+    document = json.loads(call("train", "--resume", "run", "--json").out)
+    assert document["outcome"] == "trained for 6 epochs"
+    assert call("train", "--resume", "run", "--epochs", "6").err == err
+    assert before == {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+
+
+def test_epochs_may_grow_where_the_schedule_allows_it(call, interrupt):
+    constant = [*OPTIONS, "--schedule", "constant"]
+    call("train", *constant, "--out", "run", "--quiet")
+    call("train", *constant, "--epochs", "9", "--out", "whole", "--quiet")
+    interrupt(8)
+    assert call("train", "--resume", "run", "--epochs", "9", "--quiet").code == 130
+    interrupt(0)
+    assert call("train", "--resume", "run", "--quiet").code == 0, "the new count is remembered"
+    assert model("run") == model("whole")
+    assert metrics("run") == metrics("whole")
+    code, _, err = call("train", "--resume", "run", "--epochs", "7")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--epochs is 7, and the run was planned for 9; expected 9 or more" in err
+
+
+REFUSED = [
+    (["--epochs", "8"], "--epochs is 8, and the run was planned for 6: its --schedule one-cycle ends with them"),
+    (["--lr", "0.5"], "--learning-rate is 0.5, and run was begun with 0.005; a run goes on as it began"),
+    (["--hidden", "16,8"], "--hidden is 16,8, and run was begun with 16"),
+    (["--shift", "2"], "--shift is 2.0, and run was begun with 0.0"),
+    (["--data", "mnist"], "--data is mnist, and run was begun with digits"),
+    (["--recipe", "fast"], "--recipe is fast, and run was begun with none"),
+    (["--target", "price"], "--target is price, and run was begun with none"),
+    (["--seed", "-1"], "--seed: expected a whole number"),
+    (["--out", "other"], "--resume cannot be combined with --out"),
+    (["--explain"], "--resume cannot be combined with --explain"),
+    (["--checkpoint", "often"], "--checkpoint: expected auto, epoch, a count as 500steps, a time as 30s, or off"),
+]
+
+
+@pytest.mark.parametrize(("more", "said"), REFUSED, ids=lambda value: value[0] if isinstance(value, list) else "")
+def test_what_may_not_change_is_refused_by_name(call, stopped, more, said):
+    before = model("run"), metrics("run"), saved("run")
+    code, out, err = call("train", "--resume", "run", *more)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+    assert (model("run"), metrics("run"), saved("run")) == before
+
+
+def test_a_config_that_was_changed_is_refused_by_name(call, stopped):
+    path = Path("run") / runs.CONFIG
+    path.write_text(path.read_text().replace('"batch_size": 32', '"batch_size": 64'))
+    code, _, err = call("train", "--resume", "run")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "run/config.json has --batch-size 64, and the checkpoint run/checkpoints/" in err
+    path.write_text('{"half')
+    code, _, err = call("train", "--resume", "run")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "run/config.json: cannot be read" in err
+
+
+def test_data_that_were_changed_are_refused(call, interrupt):
+    lines = ["a,b,kind"] + [f"{k % 7},{k % 5},{'xy'[k % 7 > 3]}" for k in range(80)]
+    Path("rows.csv").write_text("\n".join(lines) + "\n")
+    interrupt(2)
+    assert call("train", "--data", "rows.csv", "--target", "kind", "--out", "run").code == 130
+    interrupt(0)
+    assert call("train", "--resume", "run", "--target", "a").code == 2
+    Path("rows.csv").write_text("\n".join([*lines[:-1], "6,4,x"]) + "\n")
+    code, _, err = call("train", "--resume", "run", "-q")
+    assert code == 1
+    assert "its checksum is" in err
+    assert "and the training began on" in err
+    Path("rows.csv").unlink()
+    Path("moved.csv").write_text("\n".join(lines) + "\n")
+    assert "rows.csv" in call("train", "--resume", "run", "-q").err
+    path = Path("run") / runs.CONFIG
+    path.write_text(path.read_text().replace('/rows.csv"', '/moved.csv"'))
+    Path("elsewhere").mkdir()
+    os.chdir("elsewhere")
+    assert call("train", "--resume", "../run", "--data", "../moved.csv", "--target", "kind").code == 0
+
+
+def test_a_broken_checkpoint_is_passed_over(call, stopped):
+    call("train", *OPTIONS, "--out", "whole", "--quiet")
+    older, newer = sorted((Path("run") / runs.CHECKPOINTS).iterdir())
+    newer.write_bytes(newer.read_bytes()[:1000])
+    os.utime(older, (0, 0))
+    code, out, err = call("train", "--resume", "run", "--checkpoint", "epoch")
+    assert code == 0
+    assert err == f"! {newer} is cut short or damaged: going on from {older}\n"
+    assert "resumed  run, after 2 epochs" in out
+    assert model("run") == model("whole")
+    assert metrics("run") == metrics("whole")
+    assert saved("run") == [225, 270]
+
+
+def test_the_order_of_checkpoints_needs_no_clock(call, stopped):
+    newest = max((Path("run") / runs.CHECKPOINTS).iterdir())
+    os.utime(newest, (0, 0))
+    assert "resumed  run, after 3 epochs" in call("train", "--resume", "run").out
+
+
+def test_a_folder_from_which_no_run_goes_on(call, stopped, monkeypatch):
+    for path in (Path("run") / runs.CHECKPOINTS).iterdir():
+        path.write_bytes(b"nothing")
+    code, _, err = call("train", "--resume", "run")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "run: none of its checkpoints is whole: run/checkpoints/" in err
+    for path in (Path("run") / runs.CHECKPOINTS).iterdir():
+        path.unlink()
+    code, _, err = call("train", "--resume", "run")
+    assert (code, err) == (1, "jitnet: error: run: the folder holds no checkpoint to go on from; train again\n")
+    code, _, err = call("train", "--resume", "nowhere")
+    assert (code, err.count("\n")) == (2, 1)
+    Path("empty").mkdir()
+    assert "empty: holds no config.json; expected the folder of a run" in call("train", "--resume", "empty").err
+
+
+def test_a_checkpoint_of_a_newer_version_is_refused(call, interrupt, monkeypatch):
+    monkeypatch.setattr(checkpoint_file, "VERSION", 2)
+    interrupt(2)
+    call("train", *OPTIONS, "--out", "run", "--quiet")
+    monkeypatch.setattr(checkpoint_file, "VERSION", 1)
+    code, _, err = call("train", "--resume", "run")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "is a checkpoint of version 2" in err
+
+
+def test_a_run_that_is_still_going_on_is_left_alone(call, stopped):
+    holds = "from pathlib import Path; from jitnet.files import Lock\nwith Lock(Path('run/.lock')): "
+    command = [sys.executable, "-c", f"{holds}print(1, flush=True); input()"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment()) as other:
+        assert other.stdout.readline() == b"1\n"
+        before = saved("run")
+        code, _, err = call("train", "--resume", "run")
+        other.kill()
+    assert (code, err.count("\n")) == (1, 1)
+    assert f"run: this run is still going on as process {other.pid}" in err
+    assert saved("run") == before
+    assert call("train", "--resume", "run").code == 0, "the lock died with its owner"
+
+
+def test_a_disk_that_is_full_for_checkpoints_is_one_line(call, monkeypatch):
+    def full(path: Path, checkpoint: object) -> None:
+        raise OutputError(f"{path}: the checkpoint cannot be written: no space left on device")
+
+    monkeypatch.setattr(checkpoint_file, "write", full)
+    code, out, err = call("train", *OPTIONS, "--out", "run", "--checkpoint", "epoch", "--quiet")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "the checkpoint cannot be written: no space left on device" in err
+    assert call("eval", "run", "--json").code == 0, "the model of the last whole epoch is there"
+
+
+@pytest.fixture
+def written(monkeypatch):
+    """The steps of every checkpoint that is written."""
+    write, steps = checkpoint_file.write, list[int]()
+
+    def note(path: Path, checkpoint: checkpoint_file.Checkpoint) -> None:
+        steps.append(checkpoint.state.steps)
+        write(path, checkpoint)
+
+    monkeypatch.setattr(checkpoint_file, "write", note)
+    return steps
+
+
+@pytest.mark.parametrize(
+    ("when", "expected"), [("epoch", [45, 90, 135, 180, 225, 270]), ("off", []), ("auto", [270]), ("1h", [270])]
+)
+def test_when_checkpoints_are_written(call, written, monkeypatch, when, expected):
+    if when == "auto":  # each is expected to take more than its share of so short a run
+        monkeypatch.setattr(checkpoints_module, "_EXPECTED_S", 1e6)
+    assert call("train", *OPTIONS, "--out", "run", "--checkpoint", when, "--quiet").code == 0
+    assert written == expected
+    if when == "off":
+        assert not (Path("run") / runs.CHECKPOINTS).exists()
+    else:
+        assert saved("run") == expected[-2:]
+
+
+def test_checkpoints_after_so_many_steps(call, written, monkeypatch):
+    from jitnet.training import pace
+
+    monkeypatch.setattr(pace, "CHUNK_S", 1e-9)
+    monkeypatch.setattr(pace, "TRIAL_S", 1e-9)
+    assert call("train", *OPTIONS, "--out", "run", "--checkpoint", "100steps", "--quiet").code == 0
+    assert written == [100, 200, 270]
+
+
+def test_what_may_be_typed_for_checkpoints():
+    assert parse_when("epoch") == When(epochs=True)
+    assert parse_when("auto") == When(epochs=True, sparing=True)
+    assert parse_when("1step") == parse_when("1 steps") == When(steps=1)
+    assert parse_when("0.5s") == When(seconds=0.5)
+    assert parse_when("5m") == When(seconds=300.0)
+    assert parse_when("OFF").never
+    for text in ("", "0steps", "0s", "s", "5", "-1s", "1e3s", "steps"):
+        with pytest.raises(UsageError, match="--checkpoint: expected auto, epoch"):
+            parse_when(text)
