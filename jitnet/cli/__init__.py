@@ -32,11 +32,11 @@ COMMANDS = {
     "runs": ("jitnet.cli.runs", "List past runs: scores, times, and how they differ."),
     "compare": ("jitnet.cli.compare", "Show the curves of several runs in one picture, and how they differ."),
     "plot": ("jitnet.cli.plot", "Draw a run, or several, as a figure: SVG, PNG or PDF."),
-    "committee": ("jitnet.cli.committee", "Make one model of several, whose predictions are averaged."),
     "cv": ("jitnet.cli.cv", "Estimate by cross-validation how well a network does on other data."),
+    "committee": ("jitnet.cli.committee", "Make one model of several, whose predictions are averaged."),
+    "sweep": ("jitnet.cli.sweep", "Search the settings with which a network learns best."),
     "bench": ("jitnet.cli.bench", "Measure what each loop costs on this machine."),
     "profile": ("jitnet.cli.profile", "Show what each loop costs, and why: jitnet's, or your own."),
-    "sweep": ("jitnet.cli.sweep", "Search the settings with which a network learns best."),
     "data": ("jitnet.cli.data", "List, fetch, describe and convert data sets."),
 }
 """Each command's module, whose `app` it is, and its line in the list of commands."""

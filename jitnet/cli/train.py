@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jitnet.cli.command import model_at, settings_at
 from jitnet.cli.common import (
     Background,
     ConfigOption,
@@ -201,6 +202,7 @@ def train(
             "--config": config is not None,
             "--committee": committee is not None,
         }
+        resume = model_at(resume)
         going_on = _reopened(resume, settings, [name for name, typed in others.items() if typed], json)
         if going_on is None:
             return 0
@@ -208,6 +210,7 @@ def train(
     if config is not None:
         from jitnet.runs.run_config import read_settings
 
+        config = settings_at(config)
         read = read_settings(config)
         settings = settings.over(read)
     if going_on is None:

@@ -107,8 +107,13 @@ class RunRecord:
         return _settings(self.config)
 
     @property
+    def is_committee(self) -> bool:
+        """Whether it is of several networks, each of which is a run in its folder."""
+        return "committee" in self.config
+
+    @property
     def score(self) -> Score:
-        """What its metrics come to."""
+        """What its metrics come to; of a committee its score on test data."""
         return self._found[0]
 
     @property
@@ -128,6 +133,8 @@ class RunRecord:
         ended = _score_in(self.result, self.path)
         if ended is not None:
             score, state = ended, "stopped" if self.result.get("stopped") else "finished"
+        elif self.is_committee:  # its members have the metrics
+            score, state = Score(), "finished" if os.path.exists(f"{self.path}/{MODEL}") else "unfinished"
         else:
             score = _measured(self.path, _table(self.config, "train"), problems)
             state = "unfinished" if score.epochs < max(1, self.n_epochs) else "finished"
@@ -264,7 +271,9 @@ def _score_in(result: Mapping[str, Any], path: Path) -> Score | None:
     """The score that config.json has; None where it has none, or the run went on after that."""
     fields = _table(result, "score")
     try:
-        if not fields or os.path.getsize(f"{path}/{METRICS}") != fields["metrics_bytes"]:
+        if not fields or (
+            "metrics_bytes" in fields and os.path.getsize(f"{path}/{METRICS}") != fields["metrics_bytes"]
+        ):
             return None
         return Score(**{name: value for name, value in fields.items() if name != "metrics_bytes"})
     except (OSError, KeyError, TypeError):
@@ -401,6 +410,8 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if "recipe" in config:
         found["recipe"] = config["recipe"]
+    if "committee" in config:
+        found["committee"] = config["committee"]
     data = _table(config, "data")
     found |= {f"data.{key}": data[key] for key in ("name", "checksum") if key in data}
     for name in _TABLES:
