@@ -94,6 +94,8 @@ def test_a_finished_run_says_so(call):
     before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
     code, out, err = call("train", "--resume", "run")
     assert (code, out, err) == (0, "", "! run is finished: trained for 6 epochs\n")
+    code, _, err = call("train", "--resume", "run", "--hidden", "3")
+    assert (code, "--hidden is [3], and run was begun with [16]" in err) == (2, True)
     document = json.loads(call("train", "--resume", "run", "--json").out)
     assert document["outcome"] == "trained for 6 epochs"
     assert call("train", "--resume", "run", "--epochs", "6").err == err

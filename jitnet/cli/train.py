@@ -103,10 +103,10 @@ def train(
             "--resume",
             metavar="RUN",
             show_default=False,
-            help="Go on with a run that was stopped or killed, in its folder, from its newest whole checkpoint. It "
-            "ends with the bits of a run that was never interrupted. Of the other options only --threads, "
-            "--checkpoint, --json and --quiet may be others than the run began with, and --epochs may be more where "
-            "--schedule is constant, step or exponential.",
+            help="Go on with a run that was stopped or killed, in its folder, from its newest whole checkpoint: name "
+            "its folder, the run in runs, or @latest. It ends with the bits of a run that was never interrupted. Of "
+            "the other options only --threads, --checkpoint, --json and --quiet may be others than the run began "
+            "with, and --epochs may be more where --schedule is constant, step or exponential.",
         ),
     ] = None,
     checkpoint: Annotated[

@@ -98,7 +98,8 @@ def resume(folder: Path, typed: Settings) -> Resumed | Finished:
             f"{folder}/member-1, and make a committee of them with jitnet committee"
         )
     outcome = "" if run.config.get("stopped") else run.config.get("outcome", "")
-    if outcome and "epochs" not in typed.training:
+    chosen_again = {*typed.network, *typed.training} - {"threads"} or any(True for _ in _others(typed, run, {}))
+    if outcome and not chosen_again:
         return Finished(run, str(outcome))
     found = newest(folder)
     checkpoint = found.checkpoint
