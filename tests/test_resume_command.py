@@ -94,8 +94,8 @@ def test_a_finished_run_says_so(call):
     before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
     code, out, err = call("train", "--resume", "run")
     assert (code, out, err) == (0, "", "! run is finished: trained for 6 epochs\n")
-    code, _, err = call("train", "--resume", "run", "--hidden", "3")
-    assert (code, "--hidden is [3], and run was begun with [16]" in err) == (2, True)
+    other = call("train", "--resume", "run", "--hidden", "3")
+    assert (other.code, "--hidden is 3, and run was begun with 16" in other.err) == (2, True)
     document = json.loads(call("train", "--resume", "run", "--json").out)
     assert document["outcome"] == "trained for 6 epochs"
     assert call("train", "--resume", "run", "--epochs", "6").err == err
@@ -205,6 +205,7 @@ def test_a_run_is_named_as_elsewhere(call, interrupt):
     assert len(metrics("runs/2026-03-14-mine")) == 6
     assert call("train", "--config", "mine", "--out", "again", "--quiet").code == 0
     assert model("again") == model("runs/2026-03-14-mine")
+    assert call("train", "--data", "digits", "--init", "mine", "--epochs", "1", "--out", "more", "--quiet").code == 0
 
 
 def test_a_folder_from_which_no_run_goes_on(call, stopped, monkeypatch):

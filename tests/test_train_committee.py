@@ -68,22 +68,22 @@ def test_its_run_is_a_run(call, one_process):
 
 
 def test_it_is_listed_and_drawn_with_the_curves_of_its_members(call, one_process):
-    call(*TRAIN, "--out", "runs/first", "-q")
-    call(*TRAIN, "--committee", "2", "--out", "runs/both", "-q")
+    call(*TRAIN, "--out", "runs/one", "-q")
+    call(*TRAIN, "--committee", "2", "--out", "runs/two", "-q")
     found = {row["name"]: row for row in json.loads(call("runs", "--json").out)["runs"]}
-    assert sorted(found) == ["both", "first"]
-    both, accuracy = found["both"], json.loads(call("eval", "both", "--json").out)["accuracy"]
-    assert (both["state"], both["problem"], both["epochs"], both["best"]) == ("finished", None, 2, accuracy)
-    assert (both["settings"]["committee"], both["part"]) == (2, "test")
-    assert "runs/both" in call("eval", "@latest", "--json").out
-    drawn = call("plot", "@latest", "--out", "both.svg")
-    assert (drawn.code, Path("both.svg").read_bytes()[:5]) == (0, b"<?xml"), drawn.err
-    alone = call("compare", "both", "first")
+    assert sorted(found) == ["one", "two"]
+    two, accuracy = found["two"], json.loads(call("eval", "two", "--json").out)["accuracy"]
+    assert (two["state"], two["problem"], two["epochs"], two["best"]) == ("finished", None, 2, accuracy)
+    assert (two["settings"]["committee"], two["part"]) == (2, "test")
+    assert "runs/two" in call("eval", "@latest", "--json").out
+    drawn = call("plot", "@latest", "--out", "two.svg")
+    assert (drawn.code, Path("two.svg").read_bytes()[:5]) == (0, b"<?xml"), drawn.err
+    alone = call("compare", "two", "one")
     assert alone.code == 1
-    assert "runs/both: is a committee, and its members have the curves: name these, runs/both/member-1 " in alone.err
-    assert call("compare", "runs/both/member-1", "first").code == 0
-    assert call("train", "--resume", "both").err == "! runs/both is finished: a committee of 2 networks\n"
-    assert call("committee", "both", "first", "--out", "three.safetensors").code == 0
+    assert "runs/two: is a committee, and its members have the curves: name these, runs/two/member-1 " in alone.err
+    assert call("compare", "runs/two/member-1", "one").code == 0
+    assert call("train", "--resume", "two").err == "! runs/two is finished: a committee of 2 networks\n"
+    assert call("committee", "two", "one", "--out", "three.safetensors").code == 0
     assert len(Committee.load("three.safetensors")) == 3
 
 

@@ -162,7 +162,7 @@ def sweep(
 
     Each trial is a run with a folder of its own. It is scored on held-out data, and unpromising ones are stopped early.
     Writes the best settings to best.toml, for jitnet train --config. Ctrl-C ends within a second; --resume goes on.
-    Needs Optuna: pip install 'optuna>=5,<6'.
+    Needs Optuna: pip install optuna.
     """
     seconds = None if minutes is None else 60.0 * _minutes(minutes)
     if score not in (None, *SCORES):
