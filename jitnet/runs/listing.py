@@ -12,11 +12,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from jitnet.config import TrainConfig
 from jitnet.config.nearest import nearest
 from jitnet.errors import ModelError, OutputError, UsageError
 from jitnet.files.names import CONFIG, METRICS, MODEL
@@ -356,9 +357,11 @@ def differences(records: Sequence[RunRecord]) -> list[str]:
     most even groups, then the one that divides these groups further. Seeds and counts of threads, which are meant to
     make no difference, are last.
 
-    A run whose config.json cannot be read is not compared. A setting that one run lacks and another has differs."""
+    A run whose config.json cannot be read is not compared. A setting that one run lacks and another has differs,
+    except for a field of the training: a run of a version without it was trained as by its default."""
     readable = [one.settings for one in records if one.settings]
-    columns = {name: [_key(one.get(name)) for one in readable] for name in dict.fromkeys(chain(*readable))}
+    names, defaults = dict.fromkeys(chain(*readable)), _defaults()
+    columns = {name: [_key(one.get(name, defaults.get(name))) for one in readable] for name in names}
     left = [name for name, values in columns.items() if len(set(values)) > 1]
     chosen: list[str] = []
     groups: list[Any] = [()] * len(readable)
@@ -370,6 +373,11 @@ def differences(records: Sequence[RunRecord]) -> list[str]:
         numbers: dict[Any, int] = {}
         groups = [numbers.setdefault(pair, len(numbers)) for pair in zip(groups, columns[name], strict=True)]
     return chosen
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    return {f"train.{name}": value for name, value in TrainConfig().model_dump(mode="json").items()}
 
 
 def _key(value: Any) -> Any:
