@@ -12,6 +12,8 @@ the commands, so that `--help` and `--version` print at once.
 import gc
 import signal
 import sys
+import threading
+from _thread import interrupt_main
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Annotated, Any
@@ -88,12 +90,23 @@ def _jitnet(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line on `arguments` (those of the process where None) and leave with its exit code."""
+    sys.unraisablehook = _interrupt_again
     try:
         code = run(sys.argv[1:] if arguments is None else arguments)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: a Ctrl-C on the way out changes nothing
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
+
+
+def _interrupt_again(found: "sys.UnraisableHookArgs") -> None:
+    """Repeat a Ctrl-C that came while Python was in a finalizer or a callback of a weak reference, where it is printed
+    and lost; leave other errors there to Python."""
+    if not issubclass(found.exc_type, KeyboardInterrupt):
+        return sys.__unraisablehook__(found)
+    again = threading.Timer(0.01, interrupt_main)  # later: here it would be lost again
+    again.daemon = True
+    again.start()
 
 
 def run(arguments: Sequence[str]) -> int:
