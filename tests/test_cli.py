@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +15,7 @@ from conftest import environment
 from typer.main import get_command
 
 import jitnet
-from jitnet.cli import COMMANDS, run
+from jitnet.cli import COMMANDS, _interrupt_again, run
 from jitnet.cli.options import FIELDS
 from jitnet.config import ACTIVATIONS, HYPERPARAMETERS, OPTIMIZERS
 from jitnet.config.checking import any_of
@@ -340,3 +341,19 @@ def test_a_closed_pipe_is_quiet(tmp_path):
     assert process.stderr.read() == b""
     process.stderr.close()
     assert process.wait(timeout=60) == 141
+
+
+def test_ctrl_c_in_a_finalizer_is_not_lost(monkeypatch):
+    """Python prints an error that is raised there and goes on."""
+    monkeypatch.setattr(sys, "unraisablehook", _interrupt_again)
+
+    class Interrupted:
+        def __del__(self) -> None:
+            raise KeyboardInterrupt
+
+    def work() -> None:
+        Interrupted()
+        time.sleep(5)
+
+    with pytest.raises(KeyboardInterrupt):
+        work()

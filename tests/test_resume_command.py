@@ -94,6 +94,8 @@ def test_a_finished_run_says_so(call):
     before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
     code, out, err = call("train", "--resume", "run")
     assert (code, out, err) == (0, "", "! run is finished: trained for 6 epochs\n")
+    other = call("train", "--resume", "run", "--hidden", "3")
+    assert (other.code, "--hidden is 3, and run was begun with 16" in other.err) == (2, True)
     document = json.loads(call("train", "--resume", "run", "--json").out)
     assert document["outcome"] == "trained for 6 epochs"
     assert call("train", "--resume", "run", "--epochs", "6").err == err
@@ -193,6 +195,19 @@ def test_the_order_of_checkpoints_needs_no_clock(call, stopped):
     assert "resumed  run, after 3 epochs" in call("train", "--resume", "run").out
 
 
+def test_a_run_is_named_as_elsewhere(call, interrupt):
+    interrupt(2)
+    assert call("train", *OPTIONS, "--out", "runs/2026-03-14-mine", "--quiet").code == 130
+    interrupt(3)
+    assert call("train", "--resume", "mine", "--quiet").code == 130
+    interrupt(0)
+    assert call("train", "--resume", "@latest", "--quiet").code == 0
+    assert len(metrics("runs/2026-03-14-mine")) == 6
+    assert call("train", "--config", "mine", "--out", "again", "--quiet").code == 0
+    assert model("again") == model("runs/2026-03-14-mine")
+    assert call("train", "--data", "digits", "--init", "mine", "--epochs", "1", "--out", "more", "--quiet").code == 0
+
+
 def test_a_folder_from_which_no_run_goes_on(call, stopped, monkeypatch):
     for path in (Path("run") / runs.CHECKPOINTS).iterdir():
         path.write_bytes(b"nothing")
@@ -204,7 +219,8 @@ def test_a_folder_from_which_no_run_goes_on(call, stopped, monkeypatch):
     code, _, err = call("train", "--resume", "run")
     assert (code, err) == (1, "jitnet: error: run: the folder holds no checkpoint to go on from; train again\n")
     code, _, err = call("train", "--resume", "nowhere")
-    assert (code, err.count("\n")) == (2, 1)
+    assert (code, err.count("\n")) == (1, 1)
+    assert "nowhere: there is no such file or folder, and no run in runs is called so" in err
     Path("empty").mkdir()
     assert "empty: holds no config.json; expected the folder of a run" in call("train", "--resume", "empty").err
 

@@ -67,6 +67,26 @@ def test_its_run_is_a_run(call, one_process):
     assert "c holds a run already" in again.err
 
 
+def test_it_is_listed_and_drawn_with_the_curves_of_its_members(call, one_process):
+    call(*TRAIN, "--out", "runs/one", "-q")
+    call(*TRAIN, "--committee", "2", "--out", "runs/two", "-q")
+    found = {row["name"]: row for row in json.loads(call("runs", "--json").out)["runs"]}
+    assert sorted(found) == ["one", "two"]
+    two, accuracy = found["two"], json.loads(call("eval", "two", "--json").out)["accuracy"]
+    assert (two["state"], two["problem"], two["epochs"], two["best"]) == ("finished", None, 2, accuracy)
+    assert (two["settings"]["committee"], two["part"]) == (2, "test")
+    assert "runs/two" in call("eval", "@latest", "--json").out
+    drawn = call("plot", "@latest", "--out", "two.svg")
+    assert (drawn.code, Path("two.svg").read_bytes()[:5]) == (0, b"<?xml"), drawn.err
+    alone = call("compare", "two", "one")
+    assert alone.code == 1
+    assert "runs/two: is a committee, and its members have the curves: name these, runs/two/member-1 " in alone.err
+    assert call("compare", "runs/two/member-1", "one").code == 0
+    assert call("train", "--resume", "two").err == "! runs/two is finished: a committee of 2 networks\n"
+    assert call("committee", "two", "one", "--out", "three.safetensors").code == 0
+    assert len(Committee.load("three.safetensors")) == 3
+
+
 @pytest.mark.parametrize(("count", "in_it", "members"), [(4, 3, 2), (2, 2, 2)])
 def test_ctrl_c_keeps_the_members_so_far(call, one_process, monkeypatch, count, in_it, members):
     """Members that were stopped are in it only where fewer than two others ended."""
@@ -82,6 +102,8 @@ def test_ctrl_c_keeps_the_members_so_far(call, one_process, monkeypatch, count, 
     assert len(Committee.load("c")) == members
     assert f"stopped: the committee has {members} of {count} members" in result.err
     assert ("of which 1 was not trained to the end" in " ".join(result.err.split())) == (count == 2)
+    assert "c: is a committee, which does not go on" in call("train", "--resume", "c").err
+    assert json.loads(call("runs", ".", "--json").out)["runs"][0]["state"] == "stopped"
 
 
 def test_one_member_is_no_committee_and_is_kept(call, one_process, monkeypatch):

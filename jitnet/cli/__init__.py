@@ -12,6 +12,8 @@ the commands, so that `--help` and `--version` print at once.
 import gc
 import signal
 import sys
+import threading
+from _thread import interrupt_main
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Annotated, Any
@@ -32,11 +34,11 @@ COMMANDS = {
     "runs": ("jitnet.cli.runs", "List past runs: scores, times, and how they differ."),
     "compare": ("jitnet.cli.compare", "Show the curves of several runs in one picture, and how they differ."),
     "plot": ("jitnet.cli.plot", "Draw a run, or several, as a figure: SVG, PNG or PDF."),
-    "committee": ("jitnet.cli.committee", "Make one model of several, whose predictions are averaged."),
     "cv": ("jitnet.cli.cv", "Estimate by cross-validation how well a network does on other data."),
+    "committee": ("jitnet.cli.committee", "Make one model of several, whose predictions are averaged."),
+    "sweep": ("jitnet.cli.sweep", "Search the settings with which a network learns best."),
     "bench": ("jitnet.cli.bench", "Measure what each loop costs on this machine."),
     "profile": ("jitnet.cli.profile", "Show what each loop costs, and why: jitnet's, or your own."),
-    "sweep": ("jitnet.cli.sweep", "Search the settings with which a network learns best."),
     "data": ("jitnet.cli.data", "List, fetch, describe and convert data sets."),
 }
 """Each command's module, whose `app` it is, and its line in the list of commands."""
@@ -88,12 +90,23 @@ def _jitnet(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line on `arguments` (those of the process where None) and leave with its exit code."""
+    sys.unraisablehook = _interrupt_again
     try:
         code = run(sys.argv[1:] if arguments is None else arguments)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: a Ctrl-C on the way out changes nothing
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
+
+
+def _interrupt_again(found: "sys.UnraisableHookArgs") -> None:
+    """Repeat a Ctrl-C that came while Python was in a finalizer or a callback of a weak reference, where it is printed
+    and lost; leave other errors there to Python."""
+    if not issubclass(found.exc_type, KeyboardInterrupt):
+        return sys.__unraisablehook__(found)
+    again = threading.Timer(0.01, interrupt_main)  # later: here it would be lost again
+    again.daemon = True
+    again.start()
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -134,6 +134,13 @@ def model_at(path: Path) -> Path:
     return find_run(str(path))
 
 
+def settings_at(path: Path) -> Path:
+    """The path of what was typed for --config: a file, or a run as `model_at` finds it."""
+    from jitnet.config import recipe_names
+
+    return path if path.suffix or str(path) in recipe_names() else model_at(path)
+
+
 def _check_not_swapped(path: Path) -> None:
     kind = kind_of(str(path))
     if kind == "picture":

@@ -201,8 +201,8 @@ ConfigOption = Annotated[
         metavar="FILE-OR-RUN",
         show_default=False,
         help="Read options from a TOML file, by their names without dashes in front, as in lr = 0.1; paths in it "
-        "are relative to it. Or repeat a run: name its folder, or its config.json. Options that are typed as well "
-        "override it, --recipe too.",
+        "are relative to it. Or repeat a run: name its folder, its config.json, the run in runs, or @latest. Options "
+        "that are typed as well override it, --recipe too.",
         rich_help_panel="Training",
     ),
 ]

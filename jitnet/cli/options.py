@@ -29,7 +29,7 @@ from jitnet.config import (
 from jitnet.config.checking import any_of
 from jitnet.config.choices import Loss
 from jitnet.config.describing import default_in_words, describe_field
-from jitnet.errors import UsageError
+from jitnet.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     from jitnet.datasets import TaskAdvice
@@ -133,9 +133,9 @@ FIELDS: dict[str, tuple[Field, ...]] = {
             ModelConfig,
             "init",
             ("--init",),
-            "Or a saved model, a .safetensors file or a run folder, for example runs/mine: the network starts from its "
-            "weights, with its layers, its loss and its scaling of the inputs. Where the data have other classes, the "
-            "last layer begins with new weights.",
+            "Or a saved model, a .safetensors file, a run folder, for example runs/mine, or @latest: the network "
+            "starts from its weights, with its layers, its loss and its scaling of the inputs. Where the data have "
+            "other classes, the last layer begins with new weights.",
         ),
         Field(
             ModelConfig,
@@ -331,8 +331,13 @@ def as_typed(values: Mapping[str, Any], **others: Any) -> list[str]:
 
 
 def _saved_model(typed: str) -> Path:
-    """The model that --init names; UsageError where there is nothing of that name."""
-    path = Path(typed).expanduser()
+    """The model that --init names, as `find_run` takes it; UsageError where there is nothing of that name."""
+    from jitnet.runs.listing import find_run
+
+    try:
+        path = find_run(typed)
+    except ModelError:
+        path = Path(typed)
     if not typed or not path.exists():
         choices = any_of([*get_args(ModelConfig.model_fields["init"].annotation), "a saved model"])
         raise UsageError(

@@ -13,9 +13,8 @@ from jitnet.cli.compare import RunArguments
 from jitnet.errors import JitnetError, MissingExtra, UsageError
 
 if TYPE_CHECKING:
-    from jitnet.model import Model
+    from jitnet.model import Committee, Model
     from jitnet.render import Consoles
-    from jitnet.runs.run_comparison import RunCurves
     from jitnet.runs.run_figure_data import Judged
 
 __all__ = ["app"]
@@ -61,15 +60,15 @@ def plot(
 
     Of one run: loss, accuracy and learning rate by epoch; on the data that jitnet eval would take the confusion matrix,
     or predicted against true numbers, calibration and the worst mistakes; and the weights of the first layer where
-    inputs are images. What the data are needed for is left out, with a notice, where they are missing. Of several runs:
-    their curves together.
+    inputs are images. What the data are needed for is left out, with a notice, where they are missing. Of a
+    committee: the curves of its members, and its scores on the data. Of several runs: their curves together.
 
     Needs matplotlib: pip install matplotlib.
     """
     check_output("--out", out, ENDINGS)
     draw = _drawing(out)
     from jitnet import render
-    from jitnet.runs.run_comparison import compare, read_curves
+    from jitnet.runs.run_comparison import compare, member_runs, read_curves
 
     screen = render.consoles(quiet=quiet)
     runs = [model_at(run) for run in runs]
@@ -83,8 +82,10 @@ def plot(
             render.notice(render.make_console(sys.stderr), notice)
         write_output("--out", out, draw(found.runs))
     else:
-        one = read_curves(runs[0])
-        write_output("--out", out, draw([one], *_parts(one, data, test_data, screen)))
+        members = member_runs(runs[0])
+        curves = [read_curves(run) for run in members or runs]
+        name = f"{runs[0].name}: a committee, and its members' curves" if members else ""
+        write_output("--out", out, draw(curves, *_parts(runs[0], data, test_data, screen), name))
     screen.info.print(f"wrote {out}", soft_wrap=True)
 
 
@@ -97,20 +98,17 @@ def _drawing(path: Path) -> Callable[..., bytes]:
             f"--out {path}: drawing needs matplotlib ({error}); install it with: pip install matplotlib"
         ) from None
     kind = path.suffix.lower().removeprefix(".")
-    return lambda runs, judged=None, weights=None: run_file(runs, kind, judged, weights)
+    return lambda runs, judged=None, weights=None, name="": run_file(runs, kind, judged, weights, name)
 
 
-def _parts(
-    one: "RunCurves", data: str | None, test_data: Path | None, screen: "Consoles"
-) -> tuple["Judged | None", Any]:
+def _parts(path: Path, data: str | None, test_data: Path | None, screen: "Consoles") -> tuple["Judged | None", Any]:
     """What is drawn beside the curves: the model's evaluation, and the weights of its first layer; None for what is
     left out, with a notice that says why."""
-    from jitnet.model import Model
+    from jitnet.model import load_model
     from jitnet.runs.run_figure_data import first_layer
 
-    path = one.record.path
     try:
-        model = Model.load(path)
+        model = load_model(path)
     except JitnetError as error:
         _left_out("weights, scores and mistakes", error)
         return None, None
@@ -124,7 +122,9 @@ def _parts(
     return judged, first_layer(model)
 
 
-def _judged(model: "Model", path: Path, data: str | None, test_data: Path | None, screen: "Consoles") -> "Judged":
+def _judged(
+    model: "Model | Committee", path: Path, data: str | None, test_data: Path | None, screen: "Consoles"
+) -> "Judged":
     from jitnet import render
     from jitnet.runs.evaluated_data import evaluated_data
     from jitnet.runs.run_figure_data import judged

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jitnet.cli.command import model_at, settings_at
 from jitnet.cli.common import (
     Background,
     ConfigOption,
@@ -127,10 +128,10 @@ def train(
             "--resume",
             metavar="RUN",
             show_default=False,
-            help="Go on with a run that was stopped or killed, in its folder, from its newest whole checkpoint. It "
-            "ends with the bits of a run that was never interrupted. Of the other options only --threads, "
-            "--checkpoint, --json and --quiet may be others than the run began with, and --epochs may be more where "
-            "--schedule is constant, step or exponential.",
+            help="Go on with a run that was stopped or killed, in its folder, from its newest whole checkpoint: name "
+            "its folder, the run in runs, or @latest. It ends with the bits of a run that was never interrupted. Of "
+            "the other options only --threads, --checkpoint, --json and --quiet may be others than the run began "
+            "with, and --epochs may be more where --schedule is constant, step or exponential.",
         ),
     ] = None,
     checkpoint: Annotated[
@@ -253,6 +254,7 @@ def train(
     if resume is not None:
         others = {"--out": out is not None, "--config": config is not None, "--time-limit": limited}
         others["--committee"] = committee is not None
+        resume = model_at(resume)
         going_on = _reopened(resume, settings, [name for name, typed in others.items() if typed] + asked, json)
         if going_on is None:
             return 0
@@ -260,6 +262,7 @@ def train(
     if config is not None:
         from jitnet.runs.run_config import read_settings
 
+        config = settings_at(config)
         read = read_settings(config)
         settings = settings.over(read)
     if going_on is None:

@@ -33,7 +33,7 @@ def train_committee(
     from jitnet import render
     from jitnet.engine.loop import load_loop
     from jitnet.runs.run_training import describe
-    from jitnet.search.members import save_committee
+    from jitnet.search.members import committee_result, save_committee
 
     count, dataset = len(works), trainer.dataset
     run.write_config({**describe(trainer, settings), "committee": count})
@@ -62,6 +62,7 @@ def train_committee(
         return 130
     committee, taken = saved
     scores = _scores(committee, taken, trainer) if dataset.test is not None else {}
+    run.write_config({**run.config, "result": committee_result(taken, scores.get("committee", {}), trained.stopped)})
     if json:
         print_json(_document(run, taken, scores))
     else:

@@ -47,8 +47,11 @@ LONGEST_NAME = 16
 N_MISTAKES = 10
 
 
-def run_file(runs: Sequence["RunCurves"], kind: str, judged: "Judged | None" = None, weights: Any = None) -> bytes:
-    """The figure as the bytes of a file. kind: "png", "svg" or "pdf". judged, weights: as `run_figure` takes them."""
+def run_file(
+    runs: Sequence["RunCurves"], kind: str, judged: "Judged | None" = None, weights: Any = None, name: str = ""
+) -> bytes:
+    """The figure as the bytes of a file. kind: "png", "svg" or "pdf". judged, weights, name: as `run_figure` takes
+    them."""
     with rc_context():
         rcdefaults()
         rcParams.update({"svg.hashsalt": "jitnet", "text.parse_math": False, "font.size": SIZE, "axes.titlesize": SIZE})
@@ -56,25 +59,30 @@ def run_file(runs: Sequence["RunCurves"], kind: str, judged: "Judged | None" = N
         rcParams.update({"axes.edgecolor": FAINT, "text.color": INK, "axes.labelcolor": INK})
         file = io.BytesIO()
         metadata: dict[str, Any] = {"Title": "jitnet: " + ", ".join(one.record.name for one in runs), **METADATA[kind]}
-        run_figure(runs, judged, weights).savefig(file, format=kind, dpi=DPI, metadata=metadata)
+        run_figure(runs, judged, weights, name).savefig(file, format=kind, dpi=DPI, metadata=metadata)
         return file.getvalue()
 
 
 def run_figure(
-    runs: Sequence["RunCurves"], judged: "Judged | None" = None, weights: npt.NDArray[np.float32] | None = None
+    runs: Sequence["RunCurves"],
+    judged: "Judged | None" = None,
+    weights: npt.NDArray[np.float32] | None = None,
+    name: str = "",
 ) -> Figure:
     """Loss, score and learning rate of runs by epoch. Of one run, where these are passed: judged, its scores on data:
-    confusion matrix or predicted against true, calibration, the worst mistakes; weights, (units, height, width)."""
+    confusion matrix or predicted against true, calibration, the worst mistakes; weights, (units, height, width).
+
+    name: what the heading calls several runs; their number by default."""
     scores = _score_panels(judged, weights)
     has_mistakes = judged is not None and bool(judged.result.mistakes or judged.result.deviations)
     mistakes = LIST if judged is not None and judged.images is None else MISTAKES
-    heights = [CURVES, *([SCORES] if scores else []), *([mistakes] if has_mistakes else [])]
     below = LEGEND * len(runs) + 0.1 if len(runs) > 1 else 0.0
-    figure = Figure((WIDTH, HEADING + sum(heights) + below), dpi=DPI)
+    heights = [CURVES + below, *([SCORES] if scores else []), *([mistakes] if has_mistakes else [])]
+    figure = Figure((WIDTH, HEADING + sum(heights)), dpi=DPI)
     FigureCanvasAgg(figure)
     figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.06)
     rows: Any = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).ravel()
-    _heading(figure, runs)
+    _heading(figure, runs, name)
     _curves(rows[0], runs)
     if scores:
         axes = np.atleast_1d(rows[1].subplots(1, len(scores)))
@@ -85,9 +93,9 @@ def run_figure(
     return figure
 
 
-def _heading(figure: Figure, runs: Sequence["RunCurves"]) -> None:
+def _heading(figure: Figure, runs: Sequence["RunCurves"], name: str) -> None:
     if len(runs) > 1:
-        figure.suptitle(f"{len(runs)} runs", x=0.01, ha="left", fontsize=12, weight="bold")
+        figure.suptitle(name or f"{len(runs)} runs", x=0.01, ha="left", fontsize=12, weight="bold")
         return
     record = runs[0].record
     settings = record.settings

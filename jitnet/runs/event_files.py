@@ -23,7 +23,7 @@ def check_installed() -> None:
         import tensorboardX.event_file_writer  # noqa: F401
     except ImportError as error:
         raise MissingExtra(
-            f"--tensorboard: event files need tensorboardX ({error}); install it: pip install tensorboardX"
+            f"--tensorboard: event files need tensorboardX ({error}); install it with: pip install tensorboardX"
         ) from None
 
 

@@ -12,11 +12,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from jitnet.config import TrainConfig
 from jitnet.config.nearest import nearest
 from jitnet.errors import ModelError, OutputError, UsageError
 from jitnet.files.names import CONFIG, METRICS, MODEL
@@ -107,8 +108,13 @@ class RunRecord:
         return _settings(self.config)
 
     @property
+    def is_committee(self) -> bool:
+        """Whether it is of several networks, each of which is a run in its folder."""
+        return "committee" in self.config
+
+    @property
     def score(self) -> Score:
-        """What its metrics come to."""
+        """What its metrics come to; of a committee its score on test data."""
         return self._found[0]
 
     @property
@@ -128,6 +134,8 @@ class RunRecord:
         ended = _score_in(self.result, self.path)
         if ended is not None:
             score, state = ended, "stopped" if self.result.get("stopped") else "finished"
+        elif self.is_committee:  # its members have the metrics
+            score, state = Score(), "finished" if os.path.exists(f"{self.path}/{MODEL}") else "unfinished"
         else:
             score = _measured(self.path, _table(self.config, "train"), problems)
             state = "unfinished" if score.epochs < max(1, self.n_epochs) else "finished"
@@ -264,7 +272,9 @@ def _score_in(result: Mapping[str, Any], path: Path) -> Score | None:
     """The score that config.json has; None where it has none, or the run went on after that."""
     fields = _table(result, "score")
     try:
-        if not fields or os.path.getsize(f"{path}/{METRICS}") != fields["metrics_bytes"]:
+        if not fields or (
+            "metrics_bytes" in fields and os.path.getsize(f"{path}/{METRICS}") != fields["metrics_bytes"]
+        ):
             return None
         return Score(**{name: value for name, value in fields.items() if name != "metrics_bytes"})
     except (OSError, KeyError, TypeError):
@@ -347,9 +357,11 @@ def differences(records: Sequence[RunRecord]) -> list[str]:
     most even groups, then the one that divides these groups further. Seeds and counts of threads, which are meant to
     make no difference, are last.
 
-    A run whose config.json cannot be read is not compared. A setting that one run lacks and another has differs."""
+    A run whose config.json cannot be read is not compared. A setting that one run lacks and another has differs,
+    except for a field of the training: a run of a version without it was trained as by its default."""
     readable = [one.settings for one in records if one.settings]
-    columns = {name: [_key(one.get(name)) for one in readable] for name in dict.fromkeys(chain(*readable))}
+    names, defaults = dict.fromkeys(chain(*readable)), _defaults()
+    columns = {name: [_key(one.get(name, defaults.get(name))) for one in readable] for name in names}
     left = [name for name, values in columns.items() if len(set(values)) > 1]
     chosen: list[str] = []
     groups: list[Any] = [()] * len(readable)
@@ -361,6 +373,11 @@ def differences(records: Sequence[RunRecord]) -> list[str]:
         numbers: dict[Any, int] = {}
         groups = [numbers.setdefault(pair, len(numbers)) for pair in zip(groups, columns[name], strict=True)]
     return chosen
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    return {f"train.{name}": value for name, value in TrainConfig().model_dump(mode="json").items()}
 
 
 def _key(value: Any) -> Any:
@@ -401,6 +418,8 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if "recipe" in config:
         found["recipe"] = config["recipe"]
+    if "committee" in config:
+        found["committee"] = config["committee"]
     data = _table(config, "data")
     found |= {f"data.{key}": data[key] for key in ("name", "checksum") if key in data}
     for name in _TABLES:

@@ -89,8 +89,17 @@ def resume(folder: Path, typed: Settings) -> Resumed | Finished:
     if (process := holder(folder / LOCK)) is not None:
         number = f" as process {process}" if process else ""
         raise Busy(f"{folder}: this run is still going on{number}; wait until it has ended, or stop it first")
+    if "committee" in run.config:
+        ended = run.config.get("result") or {}
+        if ended and not ended.get("stopped"):
+            return Finished(run, str(ended.get("outcome")))
+        raise UsageError(
+            f"{folder}: is a committee, which does not go on; go on with each of its members, as in --resume "
+            f"{folder}/member-1, and make a committee of them with jitnet committee"
+        )
     outcome = "" if run.config.get("stopped") else run.config.get("outcome", "")
-    if outcome and "epochs" not in typed.training:
+    chosen_again = {*typed.network, *typed.training} - {"threads"} or any(True for _ in _others(typed, run, {}))
+    if outcome and not chosen_again:
         return Finished(run, str(outcome))
     found = newest(folder)
     checkpoint = found.checkpoint

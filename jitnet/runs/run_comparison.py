@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from jitnet.errors import ModelError, UsageError
+from jitnet.files.names import METRICS
 from jitnet.runs.listing import PARTS, RunRecord, differences, read_epochs, read_run
 
-__all__ = ["Comparison", "RunCurves", "compare", "read_curves"]
+__all__ = ["Comparison", "RunCurves", "compare", "member_runs", "read_curves"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,17 @@ def read_curves(path: Path) -> RunCurves:
         reports = []
     except OSError as error:
         raise ModelError(f"{path}: its metrics cannot be read: {(error.strerror or str(error)).lower()}") from None
+    if not reports and (members := member_runs(path)):
+        names = " ".join(quote(str(member)) for member in members)
+        raise ModelError(f"{path}: is a committee, and its members have the curves: name these, {names}")
     if not reports:
         raise ModelError(f"{path}: no epoch of this run has ended, so there are no curves; train it first")
     return RunCurves(record, reports)
+
+
+def member_runs(path: Path) -> list[Path]:
+    """Return the folders of the members of a committee's run that have epochs, in their order; none of other runs."""
+    if not path.is_dir() or not read_run(path).is_committee:
+        return []
+    found = [one for one in path.glob("member-*") if (one / METRICS).is_file()]
+    return sorted(found, key=lambda one: (len(one.name), one.name))

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from jitnet.datasets import Split
 from jitnet.evaluation import Evaluation, evaluate
-from jitnet.model import Model
+from jitnet.model import AnyModel, Model
 from jitnet.runs.evaluated_data import EvaluatedData
 
 __all__ = ["Judged", "first_layer", "judged"]
@@ -26,7 +26,7 @@ class Judged:
     part: str
 
 
-def judged(model: Model, data: EvaluatedData) -> Judged:
+def judged(model: AnyModel, data: EvaluatedData) -> Judged:
     """Evaluate a model for its figure. Raises as `evaluate` does."""
     result = evaluate(model, data.dataset)
     split, shape = data.dataset.test_or_train, data.dataset.image_shape
@@ -40,23 +40,22 @@ PARTS = {"test": "test part", "train": "training part", "only": "all"}
 
 
 def _names(split: Split, indices: list[int]) -> list[str]:
-    """What identifies samples: of a table the value of the column that does, else the row's number from 1; of others
+    """What identifies samples: of a table the value of the column that does, else where it is in the file; of others
     their place in the part, from 0."""
-    if split.table is None or split.rows is None:
-        return [f"#{index}" for index in indices]
-    rows = split.rows[indices]
     name = split.preparation.identifier if split.preparation is not None else None
-    if name is None or name not in split.table.names:
-        return [f"row {row + 1}" for row in rows.tolist()]
+    if split.table is None or split.rows is None or name is None or name not in split.table.names:
+        return [split.place(index) for index in indices]
+    rows = split.rows[indices]
     column = split.table.column(name)
     values = column.values[rows].tolist()
     return [f"{name} {column.words[value] if column.kind == 'word' else f'{value:g}'}" for value in values]
 
 
-def first_layer(model: Model, most: int = 32) -> npt.NDArray[np.float32] | None:
+def first_layer(model: AnyModel, most: int = 32) -> npt.NDArray[np.float32] | None:
     """Return the weights of the first layer as images, (units, height, width): of the units with the largest weights,
-    at most so many; None where inputs are no images."""
-    if model.image_shape is None:
+    at most so many; None where inputs are no images, or the model
+    is a committee."""
+    if model.image_shape is None or not isinstance(model, Model):
         return None
     weights = np.asarray(model.weights[0])
     strongest = np.argsort(-np.linalg.norm(weights, axis=1), kind="stable")[:most]

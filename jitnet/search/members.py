@@ -7,17 +7,19 @@ runs/2026-03-14-mnist/
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from jitnet.errors import UsageError
 from jitnet.model import Committee, Model
 from jitnet.runs import CONFIG
+from jitnet.runs.listing import Score
 from jitnet.runs.run_settings import Settings
 from jitnet.search.work import Outcome, Work
 
-__all__ = ["MAX_MEMBERS", "count_in", "member_works", "save_committee"]
+__all__ = ["MAX_MEMBERS", "committee_result", "count_in", "member_works", "save_committee"]
 
 MAX_MEMBERS = 1000
 
@@ -63,3 +65,13 @@ def save_committee(outcomes: Sequence[Outcome], path: Path) -> "tuple[Committee,
     committee = Committee.from_models([Model.load(outcome.folder) for outcome in taken], names=names)
     committee.save(path)
     return committee, taken
+
+
+def committee_result(taken: Sequence[Outcome], metrics: Mapping[str, float], stopped: bool) -> dict[str, Any]:
+    """How the run of a committee ended, as config.json has it of any run, with its score on test data; metrics: on
+    these, empty where there are none. Its epochs are the most that a member has, its time that of all members."""
+    metric = taken[0].metric
+    epochs = max(len(outcome.reports) for outcome in taken)
+    seconds = sum(report.seconds for outcome in taken for report in outcome.reports)
+    score = Score(epochs, metric, "test", metrics.get(metric), None, seconds)
+    return {"outcome": f"a committee of {len(taken)} networks", "stopped": stopped, "score": asdict(score)}
