@@ -134,6 +134,24 @@ def model_at(path: Path) -> Path:
     return find_run(str(path))
 
 
+def run_at(path: Path) -> Path:
+    """The same of a run alone: UsageError where there is none."""
+    try:
+        return model_at(path)
+    except ModelError as error:
+        raise UsageError(str(error)) from None
+
+
+def config_at(path: Path) -> Path:
+    """The path of what was typed for settings: a file, or a run as `run_at` takes it."""
+    if path.name == "@latest":
+        return run_at(path)
+    try:
+        return model_at(path)
+    except ModelError:  # the message that it is no file of settings is more to the point
+        return path
+
+
 def _check_not_swapped(path: Path) -> None:
     kind = kind_of(str(path))
     if kind == "picture":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jitnet.cli.command import Command, expect_data, expect_model
+from jitnet.cli.command import Command, expect_data, expect_model, model_at
 from jitnet.cli.common import MODEL_HELP, Json, Quiet, TestData, check_output, print_json
 from jitnet.errors import DataError, ModelError, UsageError
 
@@ -69,8 +69,7 @@ def committee(
     found, the score of each member and of the committee on them is printed; members are never chosen by it.
     """
     check_output("--out", out, (".safetensors",))
-    for model in models:
-        expect_model(model)
+    models = [model_at(expect_model(model)) for model in models]
     from jitnet import render
     from jitnet.evaluation import evaluate
     from jitnet.model import FILE_NAME, Committee, load_model

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jitnet.cli.command import config_at, run_at
 from jitnet.cli.common import (
     Background,
     ConfigOption,
@@ -201,13 +202,14 @@ def train(
             "--config": config is not None,
             "--committee": committee is not None,
         }
-        going_on = _reopened(resume, settings, [name for name, typed in others.items() if typed], json)
+        going_on = _reopened(run_at(resume), settings, [name for name, typed in others.items() if typed], json)
         if going_on is None:
             return 0
     read = None
     if config is not None:
         from jitnet.runs.run_config import read_settings
 
+        config = config_at(config)
         read = read_settings(config)
         settings = settings.over(read)
     if going_on is None:

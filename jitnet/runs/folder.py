@@ -12,6 +12,7 @@ No folder is ever written over, and none is left without a model where training 
 """
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import date
@@ -19,6 +20,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from jitnet.config.settings_file import check_format
 from jitnet.errors import OutputError, UsageError
 from jitnet.files import Lock, append, check_writable, make_folder, remove, write_whole
 from jitnet.files.names import CHECKPOINTS, CONFIG, LOCK, METRICS, MODEL
@@ -119,7 +121,7 @@ def create(name: str, base: Path = Path("runs")) -> Run:
 def claim(folder: Path) -> Run:
     """Take the folder that the user named: made where it is missing, refused where it holds a run already."""
     try:
-        present = [name for name in (CONFIG, METRICS, MODEL) if (folder / name).exists()]
+        present = [name for name in (CONFIG, METRICS, MODEL, CHECKPOINTS) if os.path.lexists(folder / name)]
         if present:
             raise OutputError(
                 f"{folder} holds a run already ({', '.join(present)}): name another folder, or move that one away"
@@ -149,6 +151,15 @@ def reopen(folder: Path) -> Run:
         raise UsageError(f"{path}: cannot be read ({error}); expected the one that the run wrote") from None
     if not isinstance(config, dict):
         raise UsageError(f"{path}: is no JSON object; expected the one that the run wrote")
+    if "format" in config:
+        check_format(config["format"], str(path), str(config.get("jitnet", "")))
+    for name in ("data", "model", "train"):
+        if not isinstance(config.get(name), dict):
+            raise UsageError(f"{path}: lacks the object {name!r}; expected the file that the run wrote")
+    data = config["data"]
+    for name in ("path", "test_path", "checksum"):
+        if not isinstance(data.get(name), str | None):
+            raise UsageError(f"{path}: its data: {name}: expected text, found {data[name]!r}")
     return Run(folder, config=config)
 
 
