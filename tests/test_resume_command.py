@@ -357,3 +357,12 @@ def test_the_newest_run_is_named_by_latest(call, interrupt):
         code, _, err = call("train", option, "@latest")
         assert (code, err.count("\n")) == (2, 1)
         assert "@latest: there are no runs in runs" in err
+
+
+def test_a_committee_does_not_go_on_as_one_run(call, stopped):
+    path = Path("run") / runs.CONFIG
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"committee": 2, "result": None}))
+    code, _, err = call("train", "--resume", "run")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "run: is the run of a committee, whose members go on one by one" in err
+    assert "--resume" not in call("runs", "run").out

@@ -224,11 +224,10 @@ def test_a_damaged_journal_is_named(tmp_path, undisturbed):
 
 
 def test_a_line_that_is_missing_in_the_journal_is_named(tmp_path, undisturbed):
-    folder = tmp_path / "sweep"
-    shutil.copytree(undisturbed.folder, folder)
-    journal = folder / JOURNAL
-    lines = journal.read_bytes().splitlines(keepends=True)
-    journal.write_bytes(b"".join(line for line in lines if b'"error"' not in line))
+    _, whole = undisturbed
+    new(folder := tmp_path / "damaged")
+    lines = (whole / JOURNAL).read_bytes().splitlines(keepends=True)
+    (folder / JOURNAL).write_bytes(b"".join(line for line in lines if b'"error"' not in line))
     with pytest.raises(JitnetError, match="lines are missing: trial 0 has ended, and its 'error'"), reopened(folder):
         pass
 

@@ -87,6 +87,11 @@ def resume(folder: Path, typed: Settings) -> Resumed | Finished:
     from jitnet.training.checkpoint_file import newest
 
     run = reopen(folder)
+    if "committee" in run.config:
+        raise UsageError(
+            f"{folder}: is the run of a committee, whose members go on one by one: jitnet train --resume "
+            f"{folder / 'member-1'} for example; then jitnet committee makes one of them"
+        )
     if (process := holder(folder / LOCK)) is not None:
         number = f" as process {process}" if process else ""
         raise Busy(f"{folder}: this run is still going on{number}; wait until it has ended, or stop it first")

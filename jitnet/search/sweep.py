@@ -120,8 +120,8 @@ class Sweep:
             return Trial(found.number, dict(found.params))
         if lacking := [name for name in ("state", *_KEPT) if name not in about]:
             raise JitnetError(
-                f"{self.folder / JOURNAL}: lines are missing: trial {found.number} has ended, and its {lacking[0]!r} is "
-                "not there; begin another sweep"
+                f"{self.folder / JOURNAL}: lines are missing: trial {found.number} has ended, and its {lacking[0]!r} "
+                "is not there; begin another sweep"
             )
         return Trial(
             found.number,
