@@ -159,6 +159,14 @@ def test_data_that_were_changed_are_refused(call, interrupt):
     assert call("train", "--data", "rows.csv", "--target", "kind", "--out", "run").code == 130
     interrupt(0)
     assert call("train", "--resume", "run", "--target", "a").code == 2
+    whole = (Path("run") / runs.CONFIG).read_text()
+    content = json.loads(whole)
+    content["data"]["columns"]["weight"] = "a"
+    (Path("run") / runs.CONFIG).write_text(json.dumps(content))
+    code, _, err = call("train", "--resume", "run")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "run/config.json has data.columns.weight a, and the checkpoint run/checkpoints/" in err
+    (Path("run") / runs.CONFIG).write_text(whole)
     Path("rows.csv").write_text("\n".join([*lines[:-1], "6,4,x"]) + "\n")
     code, _, err = call("train", "--resume", "run", "-q")
     assert code == 1

@@ -107,6 +107,12 @@ def resume(folder: Path, typed: Settings) -> Resumed | Finished:
     checksum, was = run.config["data"].get("checksum"), checkpoint.data["checksum"]
     if checksum not in (None, was):
         raise UsageError(f"{has} the data's checksum {checksum}, and {other} {was}; a run goes on as it began")
+    prepared, columns = checkpoint.model.preparation, run.config["data"].get("columns")
+    roles = {} if prepared is None else prepared.roles.model_dump(mode="json")
+    for name, column in (columns if isinstance(columns, dict) else {}).items():
+        if name in roles and column != roles[name]:
+            has_column = f"{has} data.columns.{name} {_shown(column)}"
+            raise UsageError(f"{has_column}, and {other} {_shown(roles[name])}; a run goes on as it began")
     chosen = _typed(typed, run, found)
     epochs = chosen.get("epochs", planned.epochs)
     threads = chosen.get("threads", planned.threads)
