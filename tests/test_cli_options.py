@@ -183,6 +183,7 @@ def test_one_loss_below_guessing_is_enough(train_loss, test_loss, told):
     shape = ModelConfig(in_features=2, n_classes=10)
     model = SimpleNamespace(config=shape)
     trainer = SimpleNamespace(model=model, n_steps=64, config=TrainConfig(), guessing_loss=math.log(10))
+    trainer.total_steps, trainer.last_epoch = 640, 10
     assert bool(_warning(report, trainer)) == told
 
 

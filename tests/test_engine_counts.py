@@ -62,6 +62,8 @@ TRAININGS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "average, weight decay": ((PANEL, PANEL), {"ema": 0.9, "weight_decay": 0.01}),
     "norm": ((2 * PANEL, 2 * PANEL, PANEL), {"norm": "layer"}),
     "norm, adam": ((2 * PANEL, PANEL), {"norm": "layer", "optimizer": "adam", "ema": 0.9, "inputs": "sparse"}),
+    "frozen norm": ((2 * PANEL, 2 * PANEL, PANEL), {"norm": "layer", "freeze": "1"}),
+    "frozen, clipped": ((2 * PANEL, PANEL, PANEL), {"freeze": "0", "clip_norm": 0.1, "max_norm": 0.3, "ema": 0.9}),
     "residual, two parts": ((2 * PANEL, 2 * PANEL, 2 * PANEL, PANEL), {"residual": True, "threads": 2}),
     "input scale": ((2 * PANEL, PANEL), {"input_scale": True, "inputs": "sparse"}),
     "input scale, no hidden layer": ((PANEL,), {"input_scale": True, "clip_norm": 0.1}),

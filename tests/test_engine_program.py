@@ -40,6 +40,9 @@ OPTIONS = [
     {"residual": True, "clip_norm": 0.1},
     {"input_scale": True, "ema": 0.9},
     {"norm": "layer", "residual": True, "input_scale": True, "clip_norm": 0.1, "max_norm": 0.3, "ema": 0.9},
+    {"freeze": "0", "optimizer": "adam", "input_scale": True},
+    {"freeze": "1", "norm": "layer", "residual": True, "ema": 0.9},
+    {"freeze": "all-but-last", "clip_norm": 0.1, "max_norm": 0.3, "ema": 0.9},
 ]
 ON_DATA = ["count_entries", "list_entries", "augment", "drop_samples"]
 
@@ -51,18 +54,25 @@ def _every_part_pays(monkeypatch):
     monkeypatch.setattr(ownership, "_HANDING_FLOP", -np.inf)
 
 
+def freezable(freeze, widths):
+    """Whether a network of these widths has the layer, and another one to train."""
+    return len(widths) > 2 if freeze == "all-but-last" else freeze < str(len(widths) - 1) and len(widths) > 2
+
+
 def made(widths, options, inputs, threads):
     problem = Problem(widths, 7)
     if not options.get("output_bias", True):
         problem.biases[-1][:] = 0
     options = {**options, "dropout": options.get("dropout", ())[: len(widths) - 2]}
+    if not freezable(options.get("freeze", ""), widths):
+        options.pop("freeze", None)
     return Loop(problem, 7, inputs=inputs, threads=threads, **options)
 
 
 @cache
 def every_loop():
     """Made once: every test here has them under the same price of a region, and trains none."""
-    networks = [*itertools.product(WIDTHS, OPTIONS), *((EQUAL_WIDTHS, options) for options in OPTIONS[-5:])]
+    networks = [*itertools.product(WIDTHS, OPTIONS), *((EQUAL_WIDTHS, options) for options in OPTIONS[-8:])]
     every = itertools.product(networks, ("dense", "sparse", "floats"), (1, 3))
     return tuple(made(*network, inputs, threads) for network, inputs, threads in every)
 
@@ -121,7 +131,7 @@ def needed(line):
         "backward_sparse": [*(own_gradient if own else []), *undone, ("mark", own)],
         "normalise": [("forward", own), ("forward_sparse", own)],
         "activate": normalised,
-        "normalise_back": [*own_gradient, ("backward_norm", own)],
+        "normalise_back": [*own_gradient, ("backward_norm", own), ("backward_frozen_norm", own)],
         "add_input": units_below,
         "backward_scale": [(name, own) for name in backward],
         "norm": everything,
@@ -181,7 +191,8 @@ def all_of(each):
     """What there is to train."""
     found = {(what, layer) for what in ("weights", "biases") for layer in range(len(each.layers))}
     found |= {("norm", layer) for layer, row in enumerate(each.layers) if row.gain_offset}
-    return found | {("scale", 0)} if each.layers[0].scale_offset else found
+    found |= {("scale", 0)} if each.layers[0].scale_offset else set()
+    return {(what, layer) for what, layer in found if layer not in each.config.frozen(each.shape)}
 
 
 @pytest.mark.parametrize("inputs", ["dense", "sparse"])

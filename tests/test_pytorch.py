@@ -167,6 +167,24 @@ BLOCKS = [block for block in re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULT
 COMMANDS = [re.match(r"# jitnet train *(.*)\n", block)[1] for block in BLOCKS]  # type: ignore[index]
 
 
+@pytest.mark.parametrize("frozen", ["0", "1", "all-but-last"])
+def test_gradients_beside_frozen_layers_are_pytorch_s(frozen):
+    problem = Problem((9, 7, 7, 3), 11)
+    options = {"norm": "layer", "residual": True}
+    loop = Loop(problem, 11, activation="tanh", optimizer="momentum", freeze=frozen, **options)
+    loop.run(0.0)
+    network, blocks = Network(loop.shape, problem.parameters(loop.shape)), loop.config.frozen(loop.shape)
+    names = {layer.key(name): layer.block for layer in loop.shape.saved_layers for name in layer.shapes}
+    for name, parameter in network.layers.named_parameters():
+        parameter.requires_grad = names[name] not in blocks
+    targets = torch.from_numpy(problem.targets().astype(np.int64))
+    module_for(loop.shape)(network(torch.from_numpy(problem.inputs)), targets).backward()
+    found, _ = loop.raw(loop.state.grads)
+    for name, parameter in network.layers.named_parameters():
+        expected = np.zeros(parameter.shape) if parameter.grad is None else parameter.grad.numpy()
+        np.testing.assert_allclose(found[name], expected, rtol=1e-4, atol=2e-6, err_msg=name)
+
+
 def test_the_documents_show_every_kind_of_layer():
     for kind in LAYERS.values():
         if kind.option:

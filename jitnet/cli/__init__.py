@@ -141,7 +141,8 @@ def _in_options(error: JitnetError) -> str:
         return str(error)
     from jitnet.cli.options import OPTION_NAMES
 
-    typed = ("data", "test_data", "target", "task", "group", "time", "weight", "ignore", "recipe", "folds", "workers")
+    of_columns = ("target", "group", "time", "weight", "ignore")
+    typed = ("data", "test_data", *of_columns, "task", "recipe", "folds", "workers", "time_limit")
     return error.named({**OPTION_NAMES, **{name: "--" + name.replace("_", "-") for name in typed}})
 
 

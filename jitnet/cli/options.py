@@ -7,6 +7,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import typer
@@ -27,6 +29,7 @@ from jitnet.config import (
 from jitnet.config.checking import any_of
 from jitnet.config.choices import Loss
 from jitnet.config.describing import default_in_words, describe_field
+from jitnet.errors import UsageError
 
 if TYPE_CHECKING:
     from jitnet.datasets import TaskAdvice
@@ -38,6 +41,7 @@ __all__ = [
     "OPTION_NAMES",
     "CommandWithFields",
     "Field",
+    "as_typed",
     "settings_of",
     "task_advice",
     "with_fields",
@@ -125,7 +129,14 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field(ModelConfig, "norm", ("--norm",)),
         Field(ModelConfig, "residual", ("--residual",)),
         Field(ModelConfig, "input_scale", ("--input-scale",)),
-        Field(ModelConfig, "init", ("--init",)),
+        Field(
+            ModelConfig,
+            "init",
+            ("--init",),
+            "Or a saved model, a .safetensors file or a run folder, for example runs/mine: the network starts from its "
+            "weights, with its layers, its loss and its scaling of the inputs. Where the data have other classes, the "
+            "last layer begins with new weights.",
+        ),
         Field(
             ModelConfig,
             "loss",
@@ -137,9 +148,16 @@ FIELDS: dict[str, tuple[Field, ...]] = {
     ),
     "Training": (
         Field(TrainConfig, "epochs", ("--epochs",)),
+        Field(TrainConfig, "max_steps", ("--max-steps",), "The last, partial epoch is reported and saved too."),
         Field(TrainConfig, "batch_size", ("--batch-size",)),
         Field(TrainConfig, "seed", ("--seed",), "The same seed gives the same bits at any number of threads."),
         Field(TrainConfig, "threads", ("--threads",)),
+        Field(
+            TrainConfig,
+            "freeze",
+            ("--freeze",),
+            "For example 0,1; --explain shows the numbers. A step then has no lines for them.",
+        ),
     ),
     "Optimizer": (
         Field(TrainConfig, "optimizer", ("--optimizer",)),
@@ -296,6 +314,33 @@ def task_advice(command: str = "") -> "TaskAdvice":
     )
 
 
+def as_typed(values: Mapping[str, Any], **others: Any) -> list[str]:
+    """The words of a command line with these options, for a shell. values: of `FIELDS`, as for `settings_of`; others:
+    of further options, by their names in Python, which take one value each. None is left out."""
+    words: list[str] = []
+    for name, value in others.items():
+        if value is not None:
+            words += ["--" + name.replace("_", "-"), quote(str(value))]
+    for field in chain(*FIELDS.values()):
+        typed, flag = values.get(field.parameter), field.flags[-1]
+        if isinstance(typed, bool):
+            words.append(flag if typed else f"--no-{flag.removeprefix('--')}")
+        elif typed is not None:
+            words += [flag, quote(typed)]
+    return words
+
+
+def _saved_model(typed: str) -> Path:
+    """The model that --init names; UsageError where there is nothing of that name."""
+    path = Path(typed).expanduser()
+    if not typed or not path.exists():
+        choices = any_of([*get_args(ModelConfig.model_fields["init"].annotation), "a saved model"])
+        raise UsageError(
+            f"--init: expected {choices}, a .safetensors file or a run folder, found {typed!r}, which does not exist"
+        )
+    return path
+
+
 def settings_of(values: Mapping[str, Any], recipe: str | None = None, **others: Any) -> "Settings":
     """What a run is made from, as it was typed. values: by the options' parameters, None where not typed; others: the
     further fields of `Settings`."""
@@ -311,6 +356,10 @@ def settings_of(values: Mapping[str, Any], recipe: str | None = None, **others: 
         if table:
             target = target.setdefault(table, {})
         target[leaf] = field.read(typed)
+    start = chosen[ModelConfig].get("init")
+    if start is not None and start not in get_args(ModelConfig.model_fields["init"].annotation):
+        del chosen[ModelConfig]["init"]
+        others["init"] = _saved_model(start)
     return Settings(
         recipe=recipe, network=chosen[ModelConfig], training=chosen[TrainConfig], names=OPTION_NAMES, **others
     )

@@ -50,10 +50,10 @@ Examples:
 """
 
 MEASUREMENT, CODE, FUNCTION = "Measurement", "Machine code", "A function of your own"
-STEP = {
-    heading: tuple(field for field in fields if field.name not in ("threads", "patience", "monitor", "target_accuracy"))
-    for heading, fields in FIELDS.items()
-}
+_OF_RUNS = ("max_steps", "threads", "patience", "monitor", "target_accuracy")
+"""Fields that do not change a step; for threads a profile has another option."""
+
+STEP = {heading: tuple(field for field in fields if field.name not in _OF_RUNS) for heading, fields in FIELDS.items()}
 """What changes a step: all training options except when training ends, and its threads, of which several can be
 measured here."""
 

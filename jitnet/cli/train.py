@@ -3,8 +3,11 @@
 import gc
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from shlex import quote
+from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -32,6 +35,7 @@ from jitnet.cli.common import (
 from jitnet.cli.options import (
     FIELDS,
     CommandWithFields,
+    as_typed,
     settings_of,
     task_advice,
     with_fields,
@@ -43,9 +47,11 @@ from jitnet.errors import TargetMissed, UsageError
 
 if TYPE_CHECKING:
     from jitnet.config import ModelConfig
+    from jitnet.render import Consoles
     from jitnet.runs import Run
     from jitnet.runs.resuming import Resumed
     from jitnet.runs.run_settings import Settings
+    from jitnet.runs.time_limit import TimeLimit
     from jitnet.search.work import Work
     from jitnet.training.history import EpochReport, History
     from jitnet.training.trainer import Trainer
@@ -61,6 +67,9 @@ Examples:
   jitnet train --optimizer adam --activation gelu
   jitnet train --data train.csv --test-data test.csv --out runs/mine
   jitnet train --data houses.csv --target price
+  jitnet train --time-limit 5m
+  jitnet train --optimizer adam --find-lr
+  jitnet train --data fashion-mnist --init runs/mine --freeze all-but-last
   jitnet train --committee 5 --recipe tabular --data houses.csv
   jitnet train --hidden 512 --optimizer adam --explain
   jitnet train --json --quiet > result.json
@@ -88,6 +97,20 @@ def train(
     ignore: Ignore = None,
     recipe: RecipeOption = None,
     config: ConfigOption = None,
+    time_limit: Annotated[
+        str | None,
+        typer.Option(
+            "--time-limit",
+            metavar="TIME",
+            show_default=False,
+            help="Train for so long: 90s, 5m, 1h30m, or a number of seconds, up to a year. Some steps are measured, "
+            "and the number of steps is chosen so that the schedule ends within the time. Measuring, evaluating and "
+            "saving count; reading the data and compiling do not. config.json has what was chosen, as epochs "
+            "and max_steps, with which the run repeats to the last bit. With --epochs or --max-steps the smaller end "
+            "counts. Where the machine becomes slower, the run ends at the limit and keeps its model.",
+            rich_help_panel="Training",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -160,6 +183,25 @@ def train(
             f"number up to {MAX_THREADS}, on a machine with fewer cores too.",
         ),
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Do everything except train: read and check the data, the options and the place of the run folder, "
+            "measure some steps on a copy of the network for about a second, and print how much time and memory the "
+            "training would take. Writes nothing.",
+        ),
+    ] = False,
+    find_lr: Annotated[
+        bool,
+        typer.Option(
+            "--find-lr",
+            help="Find a learning rate by a range test (Smith 2017): on a copy of the network the rate grows from step "
+            "to step, up to 200 steps and 2 seconds. Draws the smoothed training loss over the rate, suggests the rate "
+            "at which it falls fastest, and prints the command that trains with it. Trains and writes nothing else.",
+            rich_help_panel="Optimizer",
+        ),
+    ] = False,
     tensorboard: Annotated[
         bool,
         typer.Option(
@@ -179,30 +221,37 @@ def train(
     load them. With --committee, each member has such a folder inside that of the run, and Ctrl-C keeps the members so
     far. On a terminal a run of several epochs ends with its curves.
     """
-    shows = {"--explain": explain, "--print-schedule": print_schedule, "--print-config": print_config}
-    if len(asked := [option for option, wanted in shows.items() if wanted]) > 1:
-        raise UsageError(f"{asked[0]} cannot be combined with {asked[1]}; ask for one of them")
-    if committee and asked:
+    limited = time_limit is not None
+    asked = [
+        name
+        for name, on in {
+            "--explain": explain,
+            "--print-schedule": print_schedule,
+            "--print-config": print_config,
+            "--find-lr": find_lr,
+            "--dry-run": dry_run,
+        }.items()
+        if on
+    ]
+    _check_one(asked, limited=limited)
+    if committee and (asked or limited):
         raise UsageError(
-            f"{asked[0]} is of one network, and cannot be combined with --committee; leave one of them out"
+            f"{[*asked, '--time-limit'][0]} is of one network, and cannot be combined with --committee; leave one of "
+            "them out"
         )
     columns = columns_named(target, group, time, weight, ignore)
     settings = settings_of(fields, recipe, data=data, test_data=test_data, columns=columns, task=task)
     from jitnet.runs.checkpoints import parse_when
+    from jitnet.runs.time_limit import TimeLimit, seconds_of
 
+    limit = None if time_limit is None else TimeLimit(seconds_of(time_limit))
     checkpoint = "auto" if checkpoint is None else checkpoint
     parse_when(checkpoint)
     going_on = None
     if resume is not None:
-        others = {
-            "--out": out is not None,
-            "--explain": explain,
-            "--print-schedule": print_schedule,
-            "--print-config": print_config,
-            "--config": config is not None,
-            "--committee": committee is not None,
-        }
-        going_on = _reopened(run_at(resume), settings, [name for name, typed in others.items() if typed], json)
+        others = {"--out": out is not None, "--config": config is not None, "--time-limit": limited}
+        others["--committee"] = committee is not None
+        going_on = _reopened(run_at(resume), settings, [name for name, typed in others.items() if typed] + asked, json)
         if going_on is None:
             return 0
     read = None
@@ -220,6 +269,8 @@ def train(
 
         count = committee or (count_in(config) if config is not None else None)
         works = member_works(settings, count) if count else []
+        if works and limited:
+            raise UsageError(f"--time-limit is for one network, and {config} is of a committee; leave it out")
     from jitnet import render, runs
     from jitnet.runs.event_files import EventFile, check_installed
     from jitnet.runs.run_config import what_differs
@@ -230,6 +281,8 @@ def train(
 
     screen = render.consoles(json, quiet)
     source = going_on or settings
+    warn = partial(render.notice, render.make_console(sys.stderr))
+    program_bytes = _loaded_bytes(screen) if dry_run else 0
     with render.downloads(screen) as progress:
         reading = Background(lambda: source.load(progress, task_advice()))
         from jitnet.compiler.cache import all_compiled
@@ -240,24 +293,41 @@ def train(
             load_loop()
         dataset = reading.result()
     for notice in (*([dataset.notice] if dataset.notice else []), *dataset.decisions):
-        render.notice(render.make_console(sys.stderr), notice)
-    if not asked:
+        warn(notice)
+    looks = explain or print_schedule or print_config
+    if not looks:
         compile_ahead()
+    if find_lr:  # whose steps are its own
+        settings = replace(settings, training={**settings.training, "max_steps": 0})
+    begun = perf_counter()
     showing = explain or print_config
-    trainer = settings.trainer(dataset, any_threads=showing) if going_on is None else going_on.trainer(dataset)
-    model, epochs = trainer.model, trainer.config.epochs
+    if going_on is None:
+        trainer = settings.trainer(dataset, any_threads=showing, on_notice=warn)
+    else:
+        trainer = going_on.trainer(dataset)
+    making_s = perf_counter() - begun
+    model = trainer.model
     for differs in what_differs(read, trainer) if read is not None else ():
-        render.notice(render.make_console(sys.stderr), f"{config}: {differs}")
+        warn(f"{config}: {differs}")
     if explain:
         return _explain(trainer, json)
     if print_config:
         return _print_config(trainer, settings, json)
     if print_schedule:
         return _print_schedule(trainer, json)
+    if find_lr:
+        typed = {name: value for name, value in fields.items() if name != "learning_rate"}
+        columns_typed = {"target": target, "group": group, "time": time, "weight": weight, "ignore": ignore}
+        others_typed = {"config": config, "data": data, "test_data": test_data, **columns_typed, "recipe": recipe}
+        task_typed = task if task != "auto" else None
+        return _find_lr(trainer, screen, as_typed(typed, **others_typed, task=task_typed), json)
+    if dry_run:
+        runs.check_free(out)
+        return _dry_run(trainer, settings, limit, screen, program_bytes, json)
     opened = runs.claim(out) if out is not None else going_on.run if going_on is not None else None
     with opened or runs.create(dataset.name) as run:
         if run.notice:
-            render.notice(render.make_console(sys.stderr), run.notice)
+            warn(run.notice)
         if works:
             return train_committee(run, trainer, settings, works, screen, json)
         if going_on is None:
@@ -265,26 +335,23 @@ def train(
         else:
             going_on.begin(trainer)
             render.resumed(screen.info, run.folder, *going_on.place(trainer))
-        n_train, n_held_out = trainer.n_samples
-        render.plan(
-            screen.info,
-            trainer.plan,
-            data=dataset.name,
-            n_train=n_train,
-            n_held_out=n_held_out,
-            n_test=0 if dataset.test is None else len(dataset.test),
-            outputs=_outputs(model.config),
-            threads_settled=not trainer.measures_threads,
-        )
-        render.network(screen.info, model.config)
+        _show_plan(trainer, screen)
         with render.compiling(screen, "the training loops"):
             trainer.prepare()
+        if limit is not None:
+            limit.begin()
+            settings, trainer = limit.fit(settings, dataset, trainer, run, making_s)
+            model = trainer.model
+            run.write_config(describe(trainer, settings) | limit.record)
+            render.facts(screen.info, [("time limit", _fitted(trainer, limit))])
         gc.freeze()
         gc.enable()
         warning = ""
         with (
             interrupts(trainer.request_stop),
-            render.TrainingView(screen, epochs, trainer.config.learning_rate, trainer.history.epochs) as view,
+            render.TrainingView(
+                screen, trainer.last_epoch, trainer.config.learning_rate, trainer.history.epochs
+            ) as view,
             EventFile(run.folder) if tensorboard else nullcontext() as events,
         ):
 
@@ -294,9 +361,10 @@ def train(
                 if events is not None:
                     events.append(report)
                 if not warning and (warning := _warning(report, trainer)):
-                    render.notice(render.make_console(sys.stderr), warning)
+                    warn(warning)
 
-            history = train_run(trainer, run, show, view.step, checkpoint)
+            on_steps = limit.watch(trainer, view.step) if limit else view.step
+            history = train_run(trainer, run, show, on_steps, checkpoint)
     if json:
         print_json(_document(run, history, model.config.task))
     else:
@@ -305,7 +373,7 @@ def train(
         view.summary(
             model=run.model_path,
             suggestions=[*going, f"jitnet eval {quote(str(run.folder))}", *predicting(model, run.folder)],
-            outcome=history.outcome if len(history) < epochs else "",
+            outcome=history.outcome if trainer.run_steps < trainer.config.epochs * trainer.n_steps else "",
             kept=history.kept,
             final_test=history.final_test,
             commonest=history.commonest,
@@ -338,6 +406,103 @@ def _reopened(run: Path, typed: "Settings", others: list[str], json: bool) -> "R
     for line in found.found.passed_over:
         render.notice(render.make_console(sys.stderr), f"{line}: going on from {found.found.path}")
     return found
+
+
+def _check_one(asked: list[str], *, limited: bool) -> None:
+    """UsageError where two of the options are typed that show something in place of a training, or one with a limit of
+    time that it has no use for."""
+    if limited and asked and asked[0] != "--dry-run":
+        asked.append("--time-limit")
+    if len(asked) > 1:
+        raise UsageError(f"{asked[0]} cannot be combined with {asked[1]}; ask for one of them")
+
+
+def _show_plan(trainer: "Trainer", screen: "Consoles") -> None:
+    """What is trained, on what, where and how."""
+    from jitnet import render
+
+    dataset, config = trainer.dataset, trainer.model.config
+    n_train, n_held_out = trainer.n_samples
+    render.plan(
+        screen.info,
+        trainer.plan,
+        data=dataset.name,
+        n_train=n_train,
+        n_held_out=n_held_out,
+        n_test=0 if dataset.test is None else len(dataset.test),
+        outputs=_outputs(config),
+        threads_settled=not trainer.measures_threads,
+    )
+    render.network(screen.info, config, trainer.config.frozen(config))
+
+
+def _fitted(trainer: "Trainer", limit: "TimeLimit") -> str:
+    """What fits into the time, in words."""
+    from jitnet.runs.time_limit import time_in_words
+
+    assert limit.fitted is not None
+    steps, epochs = trainer.total_steps, trainer.total_steps / trainer.n_steps
+    return (
+        f"{time_in_words(limit.seconds)}: {steps:,} steps, {epochs:.4g} epoch{'s' * (epochs != 1)}, about "
+        f"{time_in_words(limit.fitted.seconds)} with evaluation and saving"
+    )
+
+
+def _loaded_bytes(screen: "Consoles") -> int:
+    """What this process takes in memory with all that trains loaded, and no data."""
+    from jitnet import render
+    from jitnet.engine.loop import compile_ahead, load_loop
+    from jitnet.machine.resident import resident_bytes
+    from jitnet.training import trainer as _  # noqa: F401
+
+    compile_ahead()
+    with render.compiling(screen, "the training loops"):
+        load_loop()
+    return resident_bytes()
+
+
+def _dry_run(
+    trainer: "Trainer",
+    settings: "Settings",
+    limit: "TimeLimit | None",
+    screen: "Consoles",
+    program_bytes: int,
+    json: bool,
+) -> int:
+    """What a training would take."""
+    from jitnet import render
+    from jitnet.runs.dry_run import estimate
+
+    if not json:
+        _show_plan(trainer, screen)
+    with render.compiling(screen, "the training loops"):
+        trainer.prepare()
+    found = estimate(trainer, settings, program_bytes, limit)
+    if json:
+        from jitnet.runs.run_training import describe
+
+        print_json({**describe(trainer, settings), "estimate": found})
+    else:
+        render.estimate(screen.out, found)
+    return 0
+
+
+def _find_lr(trainer: "Trainer", screen: "Consoles", typed: list[str], json: bool) -> int:
+    """The range test, drawn, with the command that uses its result."""
+    from dataclasses import asdict
+
+    from jitnet import render
+    from jitnet.training.range_test import range_test
+
+    with render.compiling(screen, "the training loops"):
+        trainer.prepare()
+    found = range_test(trainer)
+    command = " ".join(["jitnet train", *typed, f"--lr {found.suggestion:g}"])
+    if json:
+        print_json({**asdict(found), "optimizer": trainer.config.optimizer, "command": command})
+    else:
+        render.range_test(screen.out, found, trainer.config.optimizer, command)
+    return 0
 
 
 def _explain(trainer: "Trainer", json: bool) -> int:
@@ -381,7 +546,8 @@ def _warning(report: "EpochReport", trainer: "Trainer") -> str:
     shape, guessing = trainer.model.config, trainer.guessing_loss
     evaluated = [loss for loss in (report.val_loss, report.test_loss) if loss is not None]
     learned = report.train_loss < guessing or min(evaluated, default=guessing) < _LEARNED * guessing
-    steps, is_last = report.epoch * trainer.n_steps, report.epoch == trainer.config.epochs
+    steps = min(report.epoch * trainer.n_steps, trainer.total_steps)
+    is_last = report.epoch == trainer.last_epoch
     if learned or (steps < _MIN_STEPS and not is_last):
         return ""
     found = (
@@ -407,7 +573,7 @@ def _print_schedule(trainer: "Trainer", json: bool) -> int:
     from jitnet import render
     from jitnet.kernels.schedule import learning_rates, schedule_settings
 
-    config, steps = trainer.config, trainer.n_steps * trainer.config.epochs
+    config, steps = trainer.config, trainer.total_steps
     chosen = sorted({*range(0, steps, max(1, steps // 1000)), steps - 1})
     out = np.zeros(len(chosen))
     learning_rates(schedule_settings(config, trainer.n_steps), np.array(chosen), out)
@@ -417,7 +583,7 @@ def _print_schedule(trainer: "Trainer", json: bool) -> int:
         print_json({"schedule": config.schedule, "n_steps": steps, "epochs": epochs, "learning_rates": rates})
     else:
         title = f"learning rate: {config.schedule}, {steps:,} steps"
-        ends = (0, config.epochs)
+        ends = (0, steps / trainer.n_steps)
         render.plot(render.consoles().out, epochs, rates, title=title, x_label="epoch", x_ends=ends)
     return 0
 

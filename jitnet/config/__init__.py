@@ -5,6 +5,7 @@ layers.py     the kinds of layer, and a network as the list of its layers
 model.py      the fields of a network             training.py   the fields of a training
 checking.py   how a wrong value is reported       recipes/      named parts of both, one TOML file each
 class_weight.py weights of classes as text    unused.py     fields without effect beside the others
+freezing.py   layers that keep their parameters, as text
 describing.py the fields in words                 nearest.py    what a misspelled name may mean
 settings_file.py settings in a TOML file          key_lines.py  on which line of it each is
 

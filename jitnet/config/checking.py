@@ -238,7 +238,7 @@ def _check_types(kind: type[CheckedConfig], values: object, table: str = "") -> 
         if isinstance(wanted, type) and issubclass(wanted, CheckedConfig):
             _check_types(wanted, value, f"{table}{field}.")
         elif wanted is str:
-            if not isinstance(value, (str, Mapping, type(None))):
+            if isinstance(value, bool) or not isinstance(value, (str, int, Sequence, Mapping, type(None))):
                 raise UsageError(f"{table}{field}: expected {expected(kind, field)}, found {quoted(value)}")
         elif get_origin(wanted) is not Literal and wanted is not Literal:
             for each in value if isinstance(value, (tuple, list)) else (value,):

@@ -75,7 +75,7 @@ AUGMENT = "train.augment"
 _TABLES = ("data", "model", "train", *TASKS)
 RUNNING = (
     "out", "json", "quiet", "explain", "print_schedule", "print_config", "config", "resume", "checkpoint",
-    "tensorboard", "committee",
+    "tensorboard", "committee", "time_limit", "dry_run", "find_lr",
 )  # fmt: skip
 """Options that say what to do with a run, and not what it is: no settings."""
 
@@ -284,6 +284,9 @@ class _Reader:
         if before is not place:
             as_well = f" as {before.name}" if before.name != here[-1] else ""
             self._wrong(here, f"{here[-1]}: is set in line {before.line} already{as_well}; set it once")
+        if key.name == "init" and isinstance(value, str) and _is_model(value):
+            self.found.others["init"] = value
+            return
         if key.kind is None:
             self.found.others[key.name] = self._other(key.name, here, value)
             return
@@ -336,6 +339,12 @@ class _Reader:
 
     def _wrong(self, here: tuple[str, ...], what: str) -> NoReturn:
         raise UsageError(f"{self._place(here)}: {what}")
+
+
+def _is_model(text: str) -> bool:
+    """Whether what a network starts from is the path of a saved model: it has a folder or an ending, or is there."""
+    path = Path(text).expanduser()
+    return len(path.parts) > 1 or path.suffix == ".safetensors" or path.exists()
 
 
 def _inner(table: str, name: str) -> str | None:

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from jitnet.config.checking import CheckedConfig, Fraction, check_only_with
 from jitnet.config.choices import HYPERPARAMETERS, LOSSES, OPTIMIZERS, OptimizerFields, default_rate
 from jitnet.config.class_weight import BALANCED, ClassWeight, class_weights
+from jitnet.config.freezing import Freeze, frozen_layers
 from jitnet.config.model import ModelConfig
 from jitnet.errors import UsageError
 
@@ -65,6 +66,11 @@ class TrainConfig(OptimizerFields):
     """How a network is trained."""
 
     epochs: Annotated[int, Field(ge=1, le=1_000_000)] = Field(default=10, description="Passes over the training data.")
+    max_steps: Annotated[int, Field(ge=0, le=10**15)] = Field(
+        default=0,
+        description="Steps after which the run ends, and with it the schedule, in the middle of an epoch too; 0 is "
+        "none, and where the epochs end first, they count.",
+    )
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = Field(default=32, description="Samples per step.")
     schedule: Literal["constant", "step", "exponential", "cosine", "one-cycle", "coslog4"] = Field(
         default="one-cycle", description="How the learning rate changes, step by step."
@@ -99,6 +105,10 @@ class TrainConfig(OptimizerFields):
     )
     clip_norm: Annotated[float, Field(ge=0.0)] = Field(
         default=0.0, description="Largest norm of the whole gradient; 0 is off."
+    )
+    freeze: Freeze = Field(
+        default="",
+        description="Layers whose parameters keep their values, by their numbers in the program of a step.",
     )
     ema: Fraction = Field(default=0.0, description="Decay of the moving average of the weights, per step; 0 is off.")
     augment: AugmentConfig = Field(default=AugmentConfig(), description="Random distortions of the images.")
@@ -142,6 +152,7 @@ class TrainConfig(OptimizerFields):
     def check_fits(self, shape: ModelConfig) -> None:
         """UsageError where this asks for what a network of that shape has no use for."""
         hidden, rates = len(shape.hidden), self.dropout
+        self.frozen(shape)
         found = ""
         if not hidden and any(rates):
             found = f"<dropout> is {', '.join(f'{rate:g}' for rate in rates)}, with no hidden layer to drop units of"
@@ -176,6 +187,20 @@ class TrainConfig(OptimizerFields):
             remedy = "expected loss" if "monitor" in found else "leave it out"
             raise UsageError.of_fields(f"{found}, and the targets are numbers, not classes; {remedy}")
 
+    def steps_of_run(self, steps_per_epoch: int) -> int:
+        """Steps of the whole run and its schedule, with so many in an epoch: those of its epochs, or `max_steps` where
+        these are fewer."""
+        steps = self.epochs * steps_per_epoch
+        return min(steps, self.max_steps) if self.max_steps else steps
+
+    def frozen(self, shape: ModelConfig) -> frozenset[int]:
+        """The layers of a network of that shape that `freeze` names; UsageError where it has no such layer, or no other
+        one to train."""
+        try:
+            return frozen_layers(self.freeze, len(shape.hidden) + 1)
+        except ValueError as error:
+            raise UsageError.of_fields(str(error)) from None
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.warmup > self.epochs:
@@ -190,6 +215,7 @@ class TrainConfig(OptimizerFields):
             )
         if self.class_weight != BALANCED:
             class_weights(self.class_weight)
+        frozen_layers(self.freeze)
         if self.patience and not self.val_split:
             raise ValueError(
                 f"<patience> is {self.patience}, with no held-out data to watch; set <val_split>, 0.1 for example"

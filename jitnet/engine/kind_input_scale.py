@@ -47,6 +47,8 @@ def _place(places: Places, row: Any, layer: Layer) -> None:
 
 def _forward_lines(writer: Writer, block: int, next_batch: bool) -> None:
     """A part folds its units' weights: where the layer is split by units too, no part needs those of others."""
+    if writer.trains and writer.freezes(block):
+        return  # folded once, ahead of a call's first step
     writer.add("fold_scale", block, next_batch=next_batch)
     if block == writer.last:
         writer.meet("the folded weights of all units")
@@ -54,6 +56,8 @@ def _forward_lines(writer: Writer, block: int, next_batch: bool) -> None:
 
 def _backward_lines(writer: Writer, block: int) -> None:
     """Needs the gradient of all units."""
+    if writer.freezes(block):
+        return
     writer.behind("backward_scale", block)
 
 

@@ -14,11 +14,11 @@ from jitnet.engine.costs import Cost, Sizes, gradient_bytes
 from jitnet.engine.layer_kind import Kind, Parameter, Writer
 from jitnet.engine.operation import operation
 from jitnet.engine.room import Places
-from jitnet.kernels.layer_norm import layer_norm_backward, layer_norm_forward, layer_norm_gradient
+from jitnet.kernels.layer_norm import layer_norm_backward, layer_norm_forward, layer_norm_gradient, scale_by_gain
 from jitnet.kernels.memory import scale_rows, transpose
 from jitnet.machine.blocks import LANES
 
-__all__ = ["KIND", "backward_norm", "normalise", "normalise_back"]
+__all__ = ["KIND", "backward_frozen_norm", "backward_norm", "normalise", "normalise_back"]
 
 
 def _normalise_cost(s: Sizes) -> Cost:
@@ -54,6 +54,14 @@ def backward_norm(run, batch, layer, part, first, last):
     layer_norm_gradient(dout, normed, gain, this.output_stride, batch.size, factor, dgain, dbias, first, last)
 
 
+@operation("units", lambda s: Cost(s.n * s.o, 4 * (2 * s.n * s.o + s.o)), ("n", "o"))
+def backward_frozen_norm(run, batch, layer, part, first, last):
+    """The gradient of what the gain of assigned units' norm was multiplied by, where gain and bias are frozen."""
+    this, at = run.layers[layer], replica(run, layer, part)
+    gain, dout = run.state.params[this.gain_offset :], run.state.work[this.grad_offset + at :]
+    scale_by_gain(dout, gain, this.output_stride, batch.size, first, last)
+
+
 def _normalise_back_cost(s: Sizes) -> Cost:
     """With the scaling by the learning rate; of a sample also two sums' vectors."""
     return Cost((8 * s.o + 2 * LANES) * s.n, 4 * ((4 if s.transposed else 3) * s.n * s.o + s.n))
@@ -85,7 +93,7 @@ def _forward_lines(writer: Writer, block: int, next_batch: bool) -> None:
 
 
 def _backward_lines(writer: Writer, block: int) -> None:
-    writer.add("backward_norm", block)
+    writer.add("backward_frozen_norm" if writer.freezes(block) else "backward_norm", block)
     writer.apart("normalise_back", block)
 
 

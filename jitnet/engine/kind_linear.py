@@ -238,14 +238,16 @@ def _forward_lines(writer: Writer, block: int, next_batch: bool) -> None:
 
 
 def _backward_lines(writer: Writer, block: int) -> None:
-    if block > 0:
+    if block > 0 and writer.needs_gradient(block - 1):
         writer.add("backward_input", block)
     if not writer.in_pieces:
         gradient_lines(writer, block)
 
 
 def gradient_lines(writer: Writer, block: int) -> None:
-    """The gradients of a block's weights and biases, and their updates."""
+    """The gradients of a block's weights and biases, and their updates; none where these are frozen."""
+    if writer.freezes(block):
+        return
     split = "units" if block == 0 else "units below"
     if block == 0 and writer.skips_zeros:
         writer.add("backward_sparse", block)

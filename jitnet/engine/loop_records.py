@@ -100,6 +100,7 @@ class ParameterRecord(Record, Protocol):
     per_unit: int  # numbers of each unit, which follow each other for whole panels; 0 of a vector by inputs
     squares_offset: int  # of a vector by inputs, in squares: a number for each LANES of them
     rate: float  # factor of the learning rate
+    frozen: bool  # it keeps its values
 
 
 PARAMETER = record_type(ParameterRecord)

@@ -192,7 +192,8 @@ class Writer:
     """
 
     def __init__(self, step: Step, layout: Layout, *, meets: bool = True, trains: bool = False) -> None:
-        self.step, self.layout, self.meets, self.trains = step, layout, meets, trains
+        self.step, self.layout, self.meets, self._trains = step, layout, meets, trains
+        self._frozen = step.config.frozen(step.shape)
         self._blocks = step.shape.blocks
         late = updates_late(step.shape, step.config)
         self._updates = not late and (not adds_directly(step.shape, step.config) or step.config.ema > 0.0)
@@ -203,6 +204,10 @@ class Writer:
     @property
     def last(self) -> int:
         return len(self.layout.layers) - 1
+
+    @property
+    def trains(self) -> bool:
+        return self._trains
 
     @property
     def skips_zeros(self) -> bool:
@@ -220,7 +225,7 @@ class Writer:
         columns = step.shape.in_features
         entries = step.batch_size * columns * step.density
         together = self.skips_zeros and self.last > 0 and marks_together(entries, columns, step.batch_size, parts)
-        return self.trains and together
+        return self.trains and together and not self.freezes(0)
 
     @property
     def in_pieces(self) -> bool:
@@ -255,6 +260,14 @@ class Writer:
         """A line on a layer's parameters, in a region behind its gradients."""
         self.region(self.parameter_parts(), f"the gradients of all units of layer {layer}")
         self.add(operation, layer)
+
+    def freezes(self, layer: int) -> bool:
+        """Whether the parameters of a layer keep their values."""
+        return layer in self._frozen
+
+    def needs_gradient(self, layer: int) -> bool:
+        """Whether the gradient of a layer's outputs is needed: where it or a layer below is trained."""
+        return not self._frozen.issuperset(range(layer + 1))
 
     def drops(self, layer: int) -> bool:
         """Whether units of a layer are dropped."""
@@ -316,7 +329,7 @@ class Writer:
             partials=groups,
             partial_sums=len(sums),
             partial_places=places,
-            parameters=self.layout.params,
+            parameters=self._n_trained,
             activation=activation.forward_flop,
             activation_back=activation.backward_flop,
             transposed=layer > 0,
@@ -336,6 +349,15 @@ class Writer:
             targets=shape.n_targets or 0,
             weighted=step.weighted,
         )
+
+    @property
+    def _n_trained(self) -> int:
+        """Parameters that are not frozen, with those that fill up panels."""
+        if not self._frozen:
+            return self.layout.params
+        layers = self.step.shape.layers
+        records = self.layout.parameters
+        return sum(int(each.count) for each in records if layers[int(each.layer)].block not in self._frozen)
 
     # How many parts a region is worth.
 
@@ -483,11 +505,15 @@ class Writer:
     def backward_lines(self, block: int) -> None:
         """The linear layer's; its shares of its input's gradient; then layers that need these, from the last to the
         first: those ahead of it, and of the block below those behind the linear one."""
+        if not self.needs_gradient(block):
+            return
         KINDS["linear"].backward(self, block)
-        for layer in self._blocks[block]:
-            KINDS[layer.kind].joins(self, block)
         ahead, _ = self._around_linear(block)
-        _, behind = self._around_linear(block - 1) if block > 0 else ([], [])
+        behind: list[Layer] = []
+        if block > 0 and self.needs_gradient(block - 1):
+            for layer in self._blocks[block]:
+                KINDS[layer.kind].joins(self, block)
+            _, behind = self._around_linear(block - 1)
         for layer in reversed([*behind, *ahead]):
             KINDS[layer.kind].backward(self, layer.block)
 
@@ -497,11 +523,15 @@ class Writer:
         place = [layer.kind for layer in layers].index("linear")
         return layers[:place], layers[place + 1 :]
 
+    @property
+    def _trained_layers(self) -> list[int]:
+        return [layer for layer in range(self.last + 1) if not self.freezes(layer)]
+
     def late_lines(self) -> None:
         config = self.step.config
         if config.clip_norm > 0.0:
             self.region(self.parameter_parts(), "the gradients of all parameters")
-            for layer in range(self.last + 1):
+            for layer in self._trained_layers:
                 self.add("norm", layer)
         whole = "the whole gradient's norm" if config.clip_norm > 0.0 else "the gradients of all parameters"
         self.region(self.parameter_parts(), whole)
@@ -509,8 +539,9 @@ class Writer:
         if config.max_norm > 0.0:
             self.region(self.first_parts(), "the updates of whole units")
             # The last layer's norms are not limited: it has a line for its average alone.
-            for layer in range(self.last + (config.ema > 0.0)):
-                self.add("limit", layer, "units")
+            for layer in self._trained_layers:
+                if layer < self.last or config.ema > 0.0:
+                    self.add("limit", layer, "units")
 
 
 def training(step: Step, layout: Layout) -> Program:
@@ -518,6 +549,9 @@ def training(step: Step, layout: Layout) -> Program:
     writer = Writer(step, layout, trains=True)
     last, late = writer.last, updates_late(step.shape, step.config)
     dense = not step.skips_zeros
+    if step.shape.input_scale and writer.freezes(0):
+        writer.region(writer.parameter_parts(), "")
+        writer.add("fold_scale", 0)
     if dense:
         writer.region(writer.gather_parts(), "")
         writer.add("gather", 0)
@@ -548,7 +582,8 @@ def training(step: Step, layout: Layout) -> Program:
         for layer in range(last, -1, -1):
             gradient_lines(writer, layer)
     else:
-        writer.region(writer.first_parts(), writer.gradient_of(min(1, last)))
+        trained = writer.needs_gradient(min(1, last))
+        writer.region(writer.first_parts(), writer.gradient_of(min(1, last)) if trained else _BATCH_BEFORE)
         if last > 0:
             if writer.fused and last == 1:
                 writer.output_lines("every part")

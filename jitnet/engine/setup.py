@@ -83,10 +83,10 @@ def training_run(step: Step, layout: Layout, program: Program, n_steps: int, sch
 
 
 def _with_rates(records: Records[ParameterRecord], step: Step) -> Records[ParameterRecord]:
-    """The records of parameters, each with its factor of the learning rate."""
-    found = records.copy()
+    """The records of parameters, each with its factor of the learning rate, and whether it is frozen."""
+    found, frozen = records.copy(), step.config.frozen(step.shape)
     for record, layer, name in described(found, step.shape):
-        record.rate = _rate_factor(step.config, layer, name)
+        record.rate, record.frozen = _rate_factor(step.config, layer, name), layer.block in frozen
     return found
 
 

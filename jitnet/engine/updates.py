@@ -135,10 +135,10 @@ def update_all(run, batch, layer, part, first, last):
     for k in range(run.parameters.shape[0]):
         parameter = run.parameters[k]
         start, stop = max(begin, parameter.offset), min(end, parameter.offset + parameter.count)
-        if start < stop:
+        if start < stop and not parameter.frozen:
             _update(run, batch, parameter, factor, start, stop)
-    if run.settings.max_norm == 0.0:
-        _average(run, begin, end)
+            if run.settings.max_norm == 0.0:
+                _average(run, start, stop)
 
 
 def _limit_cost(s: Sizes) -> Cost:

@@ -28,6 +28,7 @@ __all__ = [
     "layer_norm_backward",
     "layer_norm_forward",
     "layer_norm_gradient",
+    "scale_by_gain",
 ]
 
 _F = np.float32
@@ -83,6 +84,19 @@ def layer_norm_gradient(dout, normed, gain, stride, batch, factor, dgain, dbias,
             tile_store(gradient * scale, dout, n * stride + o, 0)
         tile_store(tile_load(1, 1, dgain, o, 0) + gains * factor, dgain, o, 0)
         tile_store(tile_load(1, 1, dbias, o, 0) + biases * factor, dbias, o, 0)
+
+
+@helper
+def scale_by_gain(dout, gain, stride, batch, first, last):
+    """dout[n, o] *= gain[o], for n < batch and first <= o < last, multiples of LANES: of `layer_norm_gradient` what is
+    left where gain and bias are frozen.
+
+    dout (batch, features), gain (features,). 1 FLOP and 8 bytes a number.
+    """
+    for o in range(first, last, LANES):
+        scale = tile_load(1, 1, gain, o, 0)
+        for n in range(batch):
+            tile_store(tile_load(1, 1, dout, n * stride + o, 0) * scale, dout, n * stride + o, 0)
 
 
 @helper

@@ -38,7 +38,7 @@ class ScheduleRecord(Record, Protocol):
     final: float
     decay: float
     step_every: float
-    epochs: int
+    steps: int  # of the whole schedule
     steps_per_epoch: int
     warmup_steps: int
     first_step: int  # of the run: steps before the schedule began
@@ -57,7 +57,7 @@ def schedule_settings(config: TrainConfig, steps_per_epoch: int, first_step: int
         final=config.learning_rate * config.final_fraction,
         decay=config.decay,
         step_every=config.step_every,
-        epochs=config.epochs,
+        steps=config.steps_of_run(steps_per_epoch),
         steps_per_epoch=steps_per_epoch,
         warmup_steps=round(config.warmup * steps_per_epoch),
         first_step=first_step,
@@ -81,7 +81,7 @@ def learning_rate(settings, step):
         return settings.peak * (step + 1) / (settings.warmup_steps + 1)
     after = step - settings.warmup_steps
     epochs = after / settings.steps_per_epoch
-    share = after / max(1, settings.epochs * settings.steps_per_epoch - settings.warmup_steps)
+    share = after / max(1, settings.steps - settings.warmup_steps)
     if settings.code == STEP:
         return settings.peak * math.pow(settings.decay, math.floor(epochs / settings.step_every + 1e-9))
     if settings.code == EXPONENTIAL:

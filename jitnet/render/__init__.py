@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from jitnet.render.console import Consoles, consoles, error, facts, make_console, notice, suggest
     from jitnet.render.curves import LETTERS, training_curves
     from jitnet.render.drawing import picture, pictures, to_grey
+    from jitnet.render.ends import estimate, range_test
     from jitnet.render.functions import function_profile
     from jitnet.render.measurement import bench, changes, measuring
     from jitnet.render.profiling import step_profile
@@ -49,6 +50,7 @@ _HOME = {
     "distortions": "augmentation",
     "downloads": "progress",
     "error": "console",
+    "estimate": "ends",
     "evaluation": "scores",
     "facts": "console",
     "function_profile": "functions",
@@ -64,6 +66,7 @@ _HOME = {
     "plot": "charts",
     "prediction": "reports",
     "program_table": "program",
+    "range_test": "ends",
     "resumed": "progress",
     "roofline_picture": "roofline",
     "run_list": "run_views",
@@ -100,6 +103,7 @@ __all__ = [
     "distortions",
     "downloads",
     "error",
+    "estimate",
     "evaluation",
     "facts",
     "function_profile",
@@ -115,6 +119,7 @@ __all__ = [
     "plot",
     "prediction",
     "program_table",
+    "range_test",
     "resumed",
     "roofline_picture",
     "run_list",

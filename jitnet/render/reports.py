@@ -1,6 +1,6 @@
 """What the commands found, on the screen: machine and network, prediction, data sets."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,12 +61,14 @@ def plan(
     facts(console, pairs)
 
 
-def network(console: Console, config: "ModelConfig") -> None:
-    """The network's layers with their shapes and parameters, and the total."""
+def network(console: Console, config: "ModelConfig", frozen: Container[int] = ()) -> None:
+    """The network's layers with their shapes and parameters, and the total. frozen: layers that are marked as such, by
+    their numbers from 0."""
     arrow = "->" if console.options.ascii_only else "→"
+    ahead = len(config.summary_rows) - len(config.blocks)  # the inputs' factors belong to the first layer
     rows: list[list[Cell]] = [
-        [f"{before:,} {arrow} {after:,}", follows, parameters]
-        for before, after, follows, parameters in config.summary_rows
+        [f"{before:,} {arrow} {after:,}", follows + ", frozen" * (max(0, row - ahead) in frozen), parameters]
+        for row, (before, after, follows, parameters) in enumerate(config.summary_rows)
     ]
     rows.append([Text("network", style="bold"), "", Text(f"{config.n_parameters:,}", style="bold")])
     table(console, ["layer", "followed by", "parameters"], rows)

@@ -11,6 +11,7 @@ No folder is ever written over, and none is left without a model where training 
 `OutputError` and leaves the files as they were before it.
 """
 
+import errno
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +27,19 @@ from jitnet.files import Lock, append, check_writable, make_folder, remove, writ
 from jitnet.files.names import CHECKPOINTS, CONFIG, LOCK, METRICS, MODEL
 from jitnet.runs.documents import as_json, record
 
-__all__ = ["CHECKPOINTS", "CONFIG", "LOCK", "METRICS", "MODEL", "Run", "cannot_write", "claim", "create", "reopen"]
+__all__ = [
+    "CHECKPOINTS",
+    "CONFIG",
+    "LOCK",
+    "METRICS",
+    "MODEL",
+    "Run",
+    "cannot_write",
+    "check_free",
+    "claim",
+    "create",
+    "reopen",
+]
 
 
 class Run:
@@ -121,11 +134,7 @@ def create(name: str, base: Path = Path("runs")) -> Run:
 def claim(folder: Path) -> Run:
     """Take the folder that the user named: made where it is missing, refused where it holds a run already."""
     try:
-        present = [name for name in (CONFIG, METRICS, MODEL, CHECKPOINTS) if os.path.lexists(folder / name)]
-        if present:
-            raise OutputError(
-                f"{folder} holds a run already ({', '.join(present)}): name another folder, or move that one away"
-            )
+        _check_no_run(folder)
         made = make_folder(folder)
         try:
             check_writable(folder / CONFIG)
@@ -135,6 +144,30 @@ def claim(folder: Path) -> Run:
     except OSError as error:
         raise cannot_write(folder, error, "the run folder") from None
     return Run(folder, made)
+
+
+def check_free(folder: Path | None, base: Path = Path("runs")) -> None:
+    """Check, and write nothing, that `claim` could take a folder; where that is None, that `create` could make one in
+    `base`. Raises OutputError as they do."""
+    wanted = base if folder is None else folder
+    try:
+        if folder is not None:
+            _check_no_run(folder)
+        nearest = next(path for path in (wanted, *wanted.absolute().parents) if path.exists())
+        if not nearest.is_dir():
+            raise NotADirectoryError
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise cannot_write(wanted, error, "the run folder" if folder else "the folder for runs") from None
+
+
+def _check_no_run(folder: Path) -> None:
+    present = [name for name in (CONFIG, METRICS, MODEL, CHECKPOINTS) if os.path.lexists(folder / name)]
+    if present:
+        raise OutputError(
+            f"{folder} holds a run already ({', '.join(present)}): name another folder, or move that one away"
+        )
 
 
 def reopen(folder: Path) -> Run:

@@ -177,6 +177,8 @@ def _others(typed: Settings, run: Run, load: Mapping[str, Any]) -> Iterator[tupl
     if typed.recipe is not None:
         yield "recipe", typed.recipe, run.config.get("recipe")
     begun = run.config["data"]
+    if typed.init is not None:
+        yield "init", str(typed.init.resolve()), (run.config.get("init") or {}).get("path")
     if typed.data is not None:
         path = typed.data_path
         yield "data", typed.data if path is None else str(path.resolve()), begun.get("path") or begun.get("name")

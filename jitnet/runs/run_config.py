@@ -35,6 +35,7 @@ from jitnet.config.unused import unused_fields
 from jitnet.errors import UsageError
 from jitnet.runs.folder import CONFIG, MODEL
 from jitnet.runs.run_settings import Settings, stand_in_sizes
+from jitnet.runs.starting_model import described_start
 from jitnet.version import __version__
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _of_file(file: SettingsFile, folder: Path) -> Settings:
     if "recipe" in others and not is_recipe_file(others["recipe"]):
         place = file.place("recipe")
         read_recipe(others["recipe"], f"{place}: {place.name}")
-    for name in ("data", "test_data", "recipe"):
+    for name in ("data", "test_data", "recipe", "init"):
         word = others.get(name)
         if word is None or (name == "data" and word in names()) or (name == "recipe" and not is_recipe_file(word)):
             continue
@@ -106,6 +107,7 @@ def _of_file(file: SettingsFile, folder: Path) -> Settings:
         columns={name: others[name] for name in _COLUMNS if name in others},
         task=others.get("task", "auto"),
         recipe=others.get("recipe"),
+        init=Path(others["init"]) if "init" in others else None,
         network=file.network.get("", {}),
         training=file.training.get("", {}),
         by_task={task: (file.network.get(task, {}), file.training.get(task, {})) for task in TASKS},
@@ -145,11 +147,32 @@ def _of_run(path: Path, content: bytes) -> Settings:
     unused = unused_fields(settings.network, settings.training)
     return replace(
         settings,
+        init=_start_of(path, parts),
         network=_without(settings.network, unused),
         training=_without(settings.training, unused),
         from_recipe=parts["recipe"] if isinstance(parts.get("recipe"), str) else None,
         made_with=_made_with(parts),
     )
+
+
+def _start_of(path: Path, parts: Mapping[str, Any]) -> Path | None:
+    """The saved model that a run started from; UsageError where it is not what it was then."""
+    if not isinstance(start := parts.get("init"), dict):
+        return None
+    found = Path(str(start.get("path")))
+    try:
+        checksum = described_start(found)["checksum"]
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(
+            f"{path}: the run started from the model {found}, which cannot be read: {reason}; restore it"
+        ) from None
+    if checksum != start.get("checksum"):
+        raise UsageError(
+            f"{path}: the run started from the model {found}, which has changed since; restore it, or name it with "
+            "--init in a new run"
+        )
+    return found
 
 
 def _columns_of(roles: Mapping[str, Any]) -> dict[str, Any]:
@@ -217,7 +240,9 @@ def complete(settings: Settings, trainer: "Trainer") -> Settings:
     shape = {name: value for name, value in trainer.model.config.model_dump().items() if name not in SIZES}
     training = trainer.config.model_dump()
     unused = unused_fields(shape, training)
+    start = settings.start
     return Settings(
+        init=None if start is None else start.resolve(),
         data=dataset.name if path is None else str(path.resolve()),
         test_data=None if test_path is None else test_path.expanduser().resolve(),
         columns={name: list(value) if isinstance(value, tuple) else value for name, value in columns.items() if value},
@@ -254,10 +279,12 @@ def as_toml(settings: Settings, task: str = "") -> str:
         **settings.columns,
         "task": task or None,
         "checksum": settings.checksum or None,
+        "init": None if settings.start is None else str(settings.start),
     }
     lines += [f"{name} = {_toml(value)}" for name, value in data.items() if value not in (None, [], ())]
     for table, kind in _TABLES.items():
-        shown = {name: values[name] for name in _fields_of(kind) if name not in by_task | of_loss}
+        hidden = by_task | of_loss | ({"init"} if settings.start is not None else set())
+        shown = {name: values[name] for name in _fields_of(kind) if name not in hidden}
         lines += _table(table, kind, shown, plain, unused)
     for each, (own, without_effect) in zip(tasks, every, strict=True):
         for table, kind in _TABLES.items():

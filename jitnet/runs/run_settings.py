@@ -1,6 +1,6 @@
 """What a run is made from: its data, a recipe, and the fields of the network and of the training that were chosen."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -22,6 +22,7 @@ from jitnet.config.checking import any_of
 from jitnet.config.settings_file import DATA_NAMES, Place, SettingsFile
 from jitnet.config.unused import unused_fields
 from jitnet.errors import DataError, UsageError
+from jitnet.runs.starting_model import fields_of_start, start_from
 
 if TYPE_CHECKING:
     from jitnet.datasets import Dataset, Progress, TaskAdvice
@@ -40,7 +41,8 @@ class Settings:
     data: a name or a path, as `jitnet.load` takes it; None is its default. test_data: a path. columns: of a table, by
     the names of `jitnet.load`'s parameters. checksum: of the data that these settings are for, which are then the only
     ones that are accepted; "" for any. task: "auto", "classify", "regress" or "label". recipe: its name, or the path of
-    its file.
+    its file. init: a saved model to start from, a file or a run folder, whose layers are the network's
+    then.
     network, training: the fields of a `ModelConfig` and a `TrainConfig` that were chosen beside the recipe's; tables in
     them are dicts; numbers may be text. by_task: of "classify" and "regress", the fields of network and training that
     hold for that task alone. base: settings whose fields these replace. names: what messages call a field, where that
@@ -54,6 +56,7 @@ class Settings:
     columns: Mapping[str, Any] = field(default_factory=dict)
     task: str = "auto"
     recipe: str | None = None
+    init: Path | None = None
     network: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -102,6 +105,17 @@ class Settings:
             config.check_fits(shape)
         return network, config
 
+    @property
+    def start(self) -> Path | None:
+        """The saved model that the network starts from, the topmost where there are several."""
+        # A start that is chosen by its distribution replaces a model of the base.
+        for each in self._stack():
+            if each.init is not None:
+                return each.init
+            if "init" in each.network:
+                return None
+        return None
+
     @cached_property
     def _recipe_file(self) -> SettingsFile:
         place = self.places.get(("", "recipe"))
@@ -115,6 +129,8 @@ class Settings:
     @property
     def likely_task(self) -> str:
         """The task, as far as it is known before the data are read."""
+        if (start := self.start) is not None:
+            return LOSSES[fields_of_start(start, {}, {})["loss"]].task
         for settings in self._stack():
             if (loss := settings.network.get("loss")) in LOSSES:
                 return LOSSES[loss].task
@@ -141,11 +157,15 @@ class Settings:
         for settings in [*self._stack()][::-1]:
             if settings.recipe is not None:
                 file = settings._recipe_file
-                of_recipe = [(file.network.get(of, {}), file.training.get(of, {}), of) for of in ("", task)]
+                # Of a recipe a network that starts from a model takes the training alone.
+                of_network = file.network if self.start is None else {}
+                of_recipe = [(of_network.get(of, {}), file.training.get(of, {}), of) for of in ("", task)]
                 _lay(network, training, places, of_recipe, file.places)
             for_task = settings.by_task.get(task, ({}, {}))
             own = [(settings.network, settings.training, ""), (*for_task, task)]
             _lay(network, training, places, own, settings.places)
+        if (start := self.start) is not None:
+            network = fields_of_start(start, network, self.names)
         return network, training, places
 
     @contextmanager
@@ -194,9 +214,21 @@ class Settings:
         """Return the data, with their checksum computed. Raises as `jitnet.load` does."""
         from jitnet.datasets import load
 
-        task = self._task()
+        task, saved = self._task(), None
+        if (start := self.start) is not None:
+            from jitnet.model.file import read
+
+            saved = read(start).preparation
         with self.located():
-            dataset = load(self.data, self.test_data, task=task, advice=advice, progress=progress, **self.columns)
+            dataset = load(
+                self.data,
+                self.test_data,
+                task=task,
+                advice=advice,
+                progress=progress,
+                preparation=saved,
+                **self.columns,
+            )
         found, place = dataset.checksum, self.places.get(("", "checksum"))
         if self.checksum not in ("", found):
             where = f"{place}: {place.name}" if place else "checksum"
@@ -214,14 +246,26 @@ class Settings:
 
         return Path(self.data).expanduser() if self.data is not None and self.data not in names() else None
 
-    def trainer(self, dataset: "Dataset", *, any_threads: bool = False) -> "Trainer":
-        """Return a trainer of a new network on these data. any_threads: as `Trainer` takes it."""
+    def trainer(
+        self,
+        dataset: "Dataset",
+        *,
+        any_threads: bool = False,
+        on_notice: "Callable[[str], object] | None" = None,
+    ) -> "Trainer":
+        """Return a trainer of a new network, or one that starts from `init`, on these data. any_threads: as `Trainer`
+        takes it. on_notice: called with a notice where not all of the model could be taken."""
         from jitnet.model import Model
         from jitnet.training.trainer import Trainer
 
         network, config = self.resolve(dataset.task)
-        shape = build(ModelConfig, {**sizes_of(dataset), **network}, dict(self.names))
-        model = Model.create(shape, dataset, seed=config.seed)
+        if (start := self.start) is None:
+            shape = build(ModelConfig, {**sizes_of(dataset), **network}, dict(self.names))
+            model = Model.create(shape, dataset, seed=config.seed)
+        else:
+            model, notice = start_from(start, dataset, config.seed)
+            if notice and on_notice is not None:
+                on_notice(notice)
         # With these `jitnet eval` finds the data again, from any folder.
         paths = (("data_path", self.data_path), ("test_data_path", self.test_data))
         model.metadata |= {name: str(path.resolve()) for name, path in paths if path}

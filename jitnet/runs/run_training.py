@@ -10,6 +10,7 @@ from jitnet.runs.folder import Run
 from jitnet.runs.listing import score_record
 from jitnet.runs.run_config import complete, versions
 from jitnet.runs.run_settings import Settings
+from jitnet.runs.starting_model import described_start
 from jitnet.version import __version__
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def describe(trainer: "Trainer", settings: Settings) -> dict[str, Any]:
         "versions": versions(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "recipe": settings.recipe_name,
+        **({} if settings.start is None else {"init": described_start(settings.start)}),
         "data": {
             "name": dataset.name,
             "source": dataset.source,

@@ -59,7 +59,7 @@ class Explanation:
     """network: widths. batch_size: of a whole batch. threads, threads_reason, input_loops, input_reason: the plan's.
     begins_on: threads that a training begins on, to try others; 0 where their count was asked for or is the only one.
     lines: the program's. regions: parallel regions of a step. flop, bytes: of a step. layers: what the network has
-    besides its linear layers, its loss where that is not the default, and the optimizer, in words."""
+    besides its linear layers, its loss where that is not the default, the optimizer and frozen layers, in words."""
 
     network: tuple[int, ...]
     batch_size: int
@@ -93,8 +93,14 @@ def explain(plan: Plan) -> Explanation:
         len({line.region for line in program.step if line.parts > 1}),
         sum(line.cost.flop for line in program.step),
         sum(line.cost.bytes for line in program.step),
-        f"{layers_in_words(plan.step.shape.model_dump())}, {plan.step.config.optimizer}",
+        f"{layers_in_words(plan.step.shape.model_dump())}, {plan.step.config.optimizer}{_frozen(plan)}",
     )
+
+
+def _frozen(plan: Plan) -> str:
+    """Which layers keep their parameters, in words."""
+    frozen = sorted(plan.step.config.frozen(plan.step.shape))
+    return f", frozen {' and '.join(map(str, frozen))}" if frozen else ""
 
 
 def _bare_run(plan: Plan) -> tuple[Run, Batch]:

@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ from jitnet.engine.program import Program
 from jitnet.engine.state import Run, State
 from jitnet.engine.step_clock import Clock, clock_readings, no_clock
 from jitnet.errors import DivergedError, ModelError, UsageError
+from jitnet.kernels.schedule import ScheduleRecord
 from jitnet.model import Model
 from jitnet.model.encoding import encode
 from jitnet.model.fit import check_scaling, commonest_class, fitted, loss_and_accuracy, loss_of_guessing
@@ -180,9 +181,13 @@ class Trainer:
         self.plan: Plan = make_plan(
             model, self._training, config, self._batch_size, scaling=self._training.scaling, any_threads=any_threads
         )
+        if config.max_steps and round(config.warmup * self.n_steps) > self.total_steps:
+            raise UsageError.of_fields(
+                f"<warmup> is {config.warmup:g} epochs of {self.n_steps:,} steps, longer than the whole run of "
+                f"{self.total_steps:,} steps (<max_steps>); use a shorter one"
+            )
         most = self.plan.threads
-        steps_left = (self.last_epoch - self._position[0]) * self.n_steps - self._position[1]
-        self._pace = Pace(steps_left, self.plan.begins_on, most, most if config.threads else 1)
+        self._pace = Pace(self.total_steps - self.run_steps, self.plan.begins_on, most, most if config.threads else 1)
         self._new = None
         if config.augment.active or config.input_dropout:
             self._new = NewSamples(self._training, self._image_shape, model, config, self.plan, self._training.scaling)
@@ -193,7 +198,7 @@ class Trainer:
             tuple(self._reports), "not started", reached=not config.target_accuracy, commonest=self._commonest
         )
         self._asked_to_stop = self._begun = self._ready = self.keeps_readings = False
-        self._stopped_by = ""
+        self._stopped_by = self._ends_early = ""
 
     def _split(self, given: Split | None) -> tuple[Split, Split | None, Split | None]:
         """The samples to train on, those held out, and those to test on, with labels of the model's classes or targets
@@ -329,9 +334,26 @@ class Trainer:
         return begin_run(self.model, plan, self.n_steps, parameters, self._training.scaling, begin)
 
     @property
+    def total_steps(self) -> int:
+        """Steps of the run, from where its schedule begins to where that ends."""
+        return self.config.steps_of_run(self.n_steps)
+
+    @property
     def last_epoch(self) -> int:
-        """The epoch that the run ends after at the latest, counted from the beginning of the whole training."""
-        return self.config.epochs + (0 if self._began is None else self._began.schedule_epoch)
+        """The epoch that the run ends after or in at the latest, counted from the beginning of the whole training."""
+        return -(-self.total_steps // self.n_steps) + (0 if self._began is None else self._began.schedule_epoch)
+
+    def steps_in(self, epoch: int) -> int:
+        """Steps that are trained of an epoch: fewer than it has where `max_steps` ends in it."""
+        if not self.config.max_steps:
+            return self.n_steps
+        begin = 0 if self._began is None else self._began.schedule_step
+        return min(self.n_steps, max(0, begin + self.config.max_steps - self._steps_before(epoch)))
+
+    @property
+    def run_steps(self) -> int:
+        """Steps of the run so far, from where its schedule begins."""
+        return self.steps_done - (0 if self._began is None else self._began.schedule_step)
 
     def _steps_before(self, epoch: int) -> int:
         """Steps of the whole training that come before an epoch's first."""
@@ -377,6 +399,11 @@ class Trainer:
     def request_stop(self) -> None:
         """End the run within a chunk of batches; safe in a signal handler."""
         self._asked_to_stop = True
+
+    def end_early(self, why: str) -> None:
+        """End the run within a chunk of batches as its last step would: what was trained of the epoch is reported, and
+        evaluated. why: in words, the run's outcome."""
+        self._ends_early = why
 
     def _stop_if(self, returned: object, name: str) -> None:
         """End the run where a callback returned True."""
@@ -429,8 +456,15 @@ class Trainer:
         # What ended a training after its last epoch ends it again: it may have been interrupted just then.
         ended = stopping.ending(reports[-1]) if reports and not begun[1] else ""
         outcome = ended or f"trained for {_epochs(last)}"
-        for epoch in range(begun[0] + 1, last + 1) if not ended else ():
-            if epoch > begun[0] + 1 or not begun[1]:
+        if not ended and self.steps_in(last) < self.n_steps:
+            outcome = f"trained for {self.total_steps:,} steps, which end in epoch {last}"
+        first = begun[0] + 1
+        if reports and reports[-1].epoch == first:  # as far as it went: it ended there, or goes on
+            ended = outcome if begun[1] >= self.steps_in(first) else ""
+            if not ended:
+                reports.pop()
+        for epoch in range(first, last + 1) if not ended else ():
+            if epoch > first or not begun[1]:
                 self._totals, self._seconds = np.zeros(3), 0.0
             totals = self._totals
             try:
@@ -448,7 +482,8 @@ class Trainer:
             report = self._report(epoch, totals, self._seconds)
             reports.append(report)
             ending = stopping.look(report, self._latest)
-            self._position = (epoch, 0)
+            if self._position[1] == self.n_steps:
+                self._position = (epoch, 0)
             done = f"{epoch} of {_epochs(last)}"
             self.history = self._history(reports, f"{done} so far", stopping.reached)
             try:
@@ -456,7 +491,7 @@ class Trainer:
             except GeneratorExit:
                 self.history = replace(self.history, outcome=f"stopped by its caller after {done}", stopped=True)
                 raise
-            if ended := ending or self._stopped(f"after {done}"):
+            if ended := ending or self._stopped(f"after {done}") or self._ends_early:
                 outcome = ended
                 break
         kept, final_test = None, None
@@ -466,7 +501,7 @@ class Trainer:
             self._assign(best)
             self._update_run()
         if self._held_out is not None and not self._asked_to_stop:
-            loss, accuracy = self._evaluate("test")
+            loss, accuracy = self.evaluate("test")
             final_test = None if loss is None else (loss, accuracy)
         self.history = replace(
             self._history(reports, outcome, stopping.reached),
@@ -492,14 +527,14 @@ class Trainer:
         loss, accuracy = totals[:2] / samples
         pace = samples / max(seconds, 1e-9)
         share = float(accuracy) / self.model.config.guesses if self._counts_hits else None
-        return StepReport(epoch, self.last_epoch, done, self.n_steps, pace, float(loss), share)
+        return StepReport(epoch, self.last_epoch, done, self.steps_in(epoch), pace, float(loss), share)
 
     @property
     def _counts_hits(self) -> bool:
         """Whether there is an accuracy: not where targets are numbers."""
         return "accuracy" in LOSSES[self.model.config.loss].metrics
 
-    def _share(self, totals: npt.NDArray[np.float64], samples: int) -> float | None:
+    def _share(self, totals: npt.NDArray[np.float64], samples: float) -> float | None:
         """The share of right guesses; None where there is none."""
         return float(totals[1] / (samples * self.model.config.guesses)) if self._counts_hits else None
 
@@ -533,6 +568,20 @@ class Trainer:
         return found
 
     @property
+    def states(self) -> list[State]:
+        """The arrays of a step, for each count of threads that was tried; parameters, gradients and moments are the
+        same in all. `prepare` comes first."""
+        return [way.run.state for way in self._ways.values()]
+
+    @property
+    def samples(self) -> list[object]:
+        """All that holds samples: as they were read, as they are divided, and as the loops walk them. `prepare` comes
+        first."""
+        walked = [way.run.data for way in self._ways.values()]
+        walked += [each[1].value.data for each in self._splits.values() if not isinstance(each, Split)]
+        return [self.dataset, self._training, self._held_out, self._test, self._new, *walked]
+
+    @property
     def step_s(self) -> dict[int, float]:
         """Seconds that a step takes on each count of threads that was tried, in the order of their first trial."""
         return self._pace.tried
@@ -546,11 +595,12 @@ class Trainer:
     def clocked(self, runs: bool) -> None:
         self._run.call.clocked = runs
 
-    def chunks(self, epoch: int, totals: npt.NDArray[np.float64]) -> Iterator[Chunk]:
+    def chunks(self, epoch: int, totals: npt.NDArray[np.float64], *, most: int = 0) -> Iterator[Chunk]:
         """Train for one epoch, chunk by chunk, and do nothing else: no test, no report.
 
-        totals (3,) float64 gains the sum of the samples' losses and the count of right guesses, and has the last step's
-        learning rate. Raises DivergedError where the loss becomes NaN or infinite. `prepare` comes first.
+        most: steps of a chunk at most; 0 chooses them by the time that they take. totals (3,) float64 gains the sum of
+        the samples' losses and the count of right guesses, and has the last step's learning rate. Raises DivergedError
+        where the loss becomes NaN or infinite. `prepare` comes first.
         """
         from jitnet.machine.host import set_threads, threads_are_lost
 
@@ -559,8 +609,9 @@ class Trainer:
             self._shuffle(np.uint64(self.config.seed), np.uint64(epoch), self._order)
         done = self._position[1] if epoch == self._position[0] + 1 else 0
         self._totals = totals
-        while done < self.n_steps and not self._asked_to_stop:
-            count = min(self._pace.chunk_steps, self.n_steps - done)
+        end = self.steps_in(epoch)
+        while done < end and not self._asked_to_stop and not self._ends_early:
+            count = min(most or self._pace.chunk_steps, end - done)
             making: dict[str, float] = {}
             threads = self._pace.threads
             if not threads_are_lost():
@@ -588,9 +639,15 @@ class Trainer:
         if threads not in self._ways:
             plan, state = on_threads(self.plan, threads), self._run.state
             run = self._begin_run(plan, state)
-            run = run._replace(call=self._run.call, order=self._run.order, data=self._run.data)
+            shared = ("call", "order", "data", "schedule")
+            run = run._replace(**{name: getattr(self._run, name) for name in shared})
             self._ways[threads] = _way_of(plan, run, self._struct_of)
         return self._ways[threads]
+
+    def use_schedule(self, schedule: ScheduleRecord) -> None:
+        """Take the learning rates of the steps to come from another schedule, as `schedule_settings` makes one."""
+        for name in get_type_hints(ScheduleRecord):
+            setattr(self._run.schedule, name, getattr(schedule, name))
 
     def _chunk(
         self,
@@ -700,9 +757,9 @@ class Trainer:
         )
         return samples, self._struct_of(evaluating)
 
-    def _evaluate(self, name: str) -> tuple[float | None, float | None]:
-        """Mean loss and accuracy on a split by the parameters so far; None where the data have no such split, or the
-        task no accuracy."""
+    def evaluate(self, name: str) -> tuple[float | None, float | None]:
+        """Mean loss and accuracy on a split, "val" or "test", by the parameters so far; None where the data have no
+        such split, or the task no accuracy. `prepare` comes first."""
         prepared = self._splits.get(name)
         if prepared is None:
             return None, None
@@ -715,14 +772,17 @@ class Trainer:
         return float(totals[0] / samples), self._share(totals, samples)
 
     def _report(self, epoch: int, totals: npt.NDArray[np.float64], seconds: float) -> EpochReport:
-        samples = min(self.n_steps * self._batch_size, len(self._training))
-        val_loss, val_accuracy = self._evaluate("val")
+        done = self._position[1] or self.n_steps
+        samples = min(done * self._batch_size, len(self._training))
+        weights = self._training.weights  # whose mean is 1 over all samples, but not over those of a part
+        counted = samples if weights is None else float(weights[self._order[:samples]].sum()) or 1.0
+        val_loss, val_accuracy = self.evaluate("val")
         # With held-out data the test set is measured once, at the end, so that nothing is chosen by it.
-        test_loss, test_accuracy = (None, None) if self._held_out is not None else self._evaluate("test")
+        test_loss, test_accuracy = (None, None) if self._held_out is not None else self.evaluate("test")
         return EpochReport(
             epoch,
-            float(totals[0] / samples),
-            self._share(totals, samples),
+            float(totals[0] / counted),
+            self._share(totals, counted),
             test_loss,
             test_accuracy,
             val_loss,
