@@ -1,6 +1,7 @@
 """Folds, what is learned for each, and `jitnet cv`."""
 
 import json
+import math
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ from jitnet.datasets import Dataset, Split
 from jitnet.datasets.folds import Fold, check_folds
 from jitnet.errors import DataError, UsageError
 from jitnet.search import local
+from jitnet.search.cross_validation import FoldScore, summarise
 from jitnet.tables.preparation import learn
 
 RNG = np.random.default_rng(0)
@@ -319,3 +321,11 @@ def test_scores_are_the_same_in_worker_processes(call, monkeypatch):
         assert result.code == 0, result.err
         scores.append([fold["metrics"] for fold in json.loads(result.out)["folds"]])
     assert scores[0] == scores[1]
+
+
+def test_a_score_that_is_no_number_has_no_deviation():
+    scores = [FoldScore(k, Path(), 2, 1, 1, None, {"loss": float(k), "roc_auc": math.nan}) for k in (1, 2, 3)]
+    mean, deviation = summarise(scores)
+    assert (mean["loss"], deviation["loss"]) == (2.0, 1.0)
+    assert math.isnan(mean["roc_auc"])
+    assert math.isnan(deviation["roc_auc"])

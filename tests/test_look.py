@@ -161,6 +161,15 @@ def broken(folder: Path, how: str) -> None:
         (folder / runs.MODEL).unlink()
     elif how == "bad line":
         metrics.write_text(json.dumps(report(1)) + "\nnonsense\n" + json.dumps(report(3)) + "\n")
+    elif how == "text for a number":
+        metrics.write_text(json.dumps(report(1)) + "\n" + json.dumps(report(2, test_accuracy="x")) + "\n")
+    elif how == "no time":
+        metrics.write_text(json.dumps(report(1)) + "\n" + json.dumps(report(2, seconds=float("nan"))) + "\n")
+    elif how == "nested metrics":
+        metrics.write_text(json.dumps(report(1)) + "\n" + "[" * 100_000 + "\n")
+    elif how == "config is a pipe":
+        config.unlink()
+        os.mkfifo(config)
     elif how == "no report":
         metrics.write_text(json.dumps(report(1)) + '\n{"epoch": "two"}\n')
     elif how == "newer":
@@ -183,6 +192,10 @@ BROKEN = {
     "bad line": "metrics.jsonl: line 2 is no report of an epoch; correct or remove it",
     "no report": "metrics.jsonl: line 2 is no report of an epoch; correct or remove it",
     "nested": "config.json is cut short or no JSON",
+    "text for a number": "metrics.jsonl: line 2 is no report of an epoch; correct or remove it",
+    "no time": "metrics.jsonl: line 2 is no report of an epoch; correct or remove it",
+    "nested metrics": "metrics.jsonl: line 2 is no report of an epoch; correct or remove it",
+    "config is a pipe": "config.json is cut short or no JSON, see its line 1",
 }
 
 
@@ -197,6 +210,24 @@ def test_a_broken_folder_is_listed_with_what_is_wrong(call, tmp_path, how):
     by_name = {one["name"]: one for one in json.loads(call("runs", "--json").out)["runs"]}
     assert (by_name["other"]["state"], by_name["other"]["problem"]) == ("broken", BROKEN[how])
     assert (by_name["whole"]["state"], by_name["whole"]["problem"]) == ("finished", None)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"best": "x"}, {"best": math.nan}, {"best_epoch": "x"}, {"seconds": None}, {"seconds": math.inf},
+        {"steps": "x"}, {"epochs": -1}, {"part": "other"}, {"part": [1]}, {"metric": 5},
+    ],
+)  # fmt: skip
+def test_a_score_that_is_none_is_computed_again(call, tmp_path, field):
+    config = make(tmp_path / "runs" / "run", [report(k) for k in (1, 2, 3)], ended={}) / runs.CONFIG
+    content = json.loads(config.read_text())
+    content["result"]["score"].update(field)
+    config.write_text(json.dumps(content | {"started": "0001-01-01T00:00:00+14:00"}))
+    code, out, err = call("runs", "--sort", "score")
+    assert (code, err) == (0, "")
+    assert "50.00%" in out
+    assert "finished" in call("runs", "--json").out
 
 
 @pytest.mark.parametrize("how", ["newer", "wrong types"])

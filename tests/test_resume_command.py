@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -160,6 +161,14 @@ def test_data_that_were_changed_are_refused(call, interrupt):
     assert call("train", "--data", "rows.csv", "--target", "kind", "--out", "run").code == 130
     interrupt(0)
     assert call("train", "--resume", "run", "--target", "a").code == 2
+    whole = (Path("run") / runs.CONFIG).read_text()
+    content = json.loads(whole)
+    content["data"]["columns"]["weight"] = "a"
+    (Path("run") / runs.CONFIG).write_text(json.dumps(content))
+    code, _, err = call("train", "--resume", "run")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "run/config.json has data.columns.weight a, and the checkpoint run/checkpoints/" in err
+    (Path("run") / runs.CONFIG).write_text(whole)
     Path("rows.csv").write_text("\n".join([*lines[:-1], "6,4,x"]) + "\n")
     code, _, err = call("train", "--resume", "run", "-q")
     assert code == 1
@@ -307,3 +316,77 @@ def test_what_may_be_typed_for_checkpoints():
     for text in ("", "0steps", "0s", "s", "5", "-1s", "1e3s", "steps"):
         with pytest.raises(UsageError, match="--checkpoint: expected auto, epoch"):
             parse_when(text)
+
+
+def test_checkpoints_of_another_network_or_other_data_are_refused(call, stopped):
+    path = Path("run") / runs.CONFIG
+    whole = path.read_text()
+    before = model("run"), metrics("run"), saved("run")
+    checksum = json.loads(whole)["data"]["checksum"]
+    smaller = re.sub(r'"hidden": \[\s*16\s*\]', '"hidden": [8]', whole)
+    for other, said in (
+        (smaller, "run/config.json has --hidden 8, and the checkpoint"),
+        (whole.replace(checksum, "0" * 64), f"run/config.json has the data's checksum {'0' * 64}, and the checkpoint"),
+    ):
+        assert other != whole
+        path.write_text(other)
+        code, _, err = call("train", "--resume", "run")
+        assert (code, err.count("\n")) == (2, 1)
+        assert said in err
+        assert (model("run"), metrics("run"), saved("run")) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"data": None}, "lacks the object 'data'"),
+        ({"model": 5}, "lacks the object 'model'"),
+        ({"train": [1]}, "lacks the object 'train'"),
+        ({"data": {"path": 5}}, "its data: path: expected text, found 5"),
+        ({"format": 99}, "is of format 99, which jitnet"),
+    ],
+)
+def test_a_config_that_no_run_wrote_is_one_line(call, stopped, change, said):
+    path = Path("run") / runs.CONFIG
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    code, out, err = call("train", "--resume", "run")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert f"run/config.json: {said}" in err
+
+
+def test_a_new_run_takes_no_folder_that_holds_checkpoints(call, stopped):
+    for name in (runs.CONFIG, runs.METRICS, runs.MODEL):
+        (Path("run") / name).unlink()
+    before = saved("run")
+    code, _, err = call("train", *OPTIONS, "--out", "run")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "run holds a run already (checkpoints)" in err
+    assert saved("run") == before
+
+
+def test_what_is_no_file_is_no_checkpoint(call, stopped):
+    os.mkfifo(Path("run") / runs.CHECKPOINTS / "000000009999.safetensors")
+    (Path("run") / runs.CHECKPOINTS / "000000009998.safetensors").symlink_to("nowhere")
+    assert "resumed  run, after 3 epochs" in call("train", "--resume", "run").out
+
+
+def test_the_newest_run_is_named_by_latest(call, interrupt):
+    interrupt(3)
+    assert call("train", *OPTIONS, "-q").code == 130
+    interrupt(0)
+    assert "after 3 epochs" in call("train", "--resume", "@latest").out
+    assert "hidden = 16" in call("train", "--config", "@latest", "--print-config").out.replace("[", "").replace("]", "")
+    os.rename("runs", "others")
+    for option in ("--resume", "--config"):
+        code, _, err = call("train", option, "@latest")
+        assert (code, err.count("\n")) == (2, 1)
+        assert "@latest: there are no runs in runs" in err
+
+
+def test_a_committee_does_not_go_on_as_one_run(call, stopped):
+    path = Path("run") / runs.CONFIG
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"committee": 2, "result": None}))
+    code, _, err = call("train", "--resume", "run")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "run: is the run of a committee, whose members go on one by one" in err
+    assert "--resume" not in call("runs", "run").out

@@ -223,6 +223,15 @@ def test_a_damaged_journal_is_named(tmp_path, undisturbed):
         pass
 
 
+def test_a_line_that_is_missing_in_the_journal_is_named(tmp_path, undisturbed):
+    _, whole = undisturbed
+    new(folder := tmp_path / "damaged")
+    lines = (whole / JOURNAL).read_bytes().splitlines(keepends=True)
+    (folder / JOURNAL).write_bytes(b"".join(line for line in lines if b'"error"' not in line))
+    with pytest.raises(JitnetError, match="lines are missing: trial 0 has ended, and its 'error'"), reopened(folder):
+        pass
+
+
 def test_optuna_reads_the_journal(undisturbed, tmp_path):
     trials, folder = undisturbed
     copy = tmp_path / "copy.jsonl"

@@ -134,11 +134,14 @@ def model_at(path: Path) -> Path:
     return find_run(str(path))
 
 
-def settings_at(path: Path) -> Path:
-    """The path of what was typed for --config: a file, or a run as `model_at` finds it."""
-    from jitnet.config import recipe_names
-
-    return path if path.suffix or str(path) in recipe_names() else model_at(path)
+def config_at(path: Path) -> Path:
+    """The path of what was typed for settings: a file, a run as `model_at` takes it, or a recipe's name."""
+    if path.name == "@latest":
+        return model_at(path)
+    try:
+        return model_at(path)
+    except ModelError:  # the message that it is no file of settings is more to the point
+        return path
 
 
 def _check_not_swapped(path: Path) -> None:

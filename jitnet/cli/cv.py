@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jitnet.cli.command import settings_at
+from jitnet.cli.command import config_at
 from jitnet.cli.common import (
     ConfigOption,
     DataOption,
@@ -113,7 +113,7 @@ def cv(
     if config is not None:
         from jitnet.runs.run_config import read_settings
 
-        settings = settings.over(read_settings(settings_at(config)))
+        settings = settings.over(read_settings(config_at(config)))
     settings.check()
     from jitnet import render, runs
     from jitnet.search.cross_validation import (

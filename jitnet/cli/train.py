@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jitnet.cli.command import model_at, settings_at
+from jitnet.cli.command import config_at, model_at
 from jitnet.cli.common import (
     Background,
     ConfigOption,
@@ -262,7 +262,7 @@ def train(
     if config is not None:
         from jitnet.runs.run_config import read_settings
 
-        config = settings_at(config)
+        config = config_at(config)
         read = read_settings(config)
         settings = settings.over(read)
     if going_on is None:

@@ -64,7 +64,7 @@ def run_list(console: Console, records: Sequence["RunRecord"], differing: Sequen
     for one in records:
         if one.problem:
             notice(console, f"{one.name}: {one.problem}")
-    unfinished = [one for one in records if one.state == "unfinished"]
+    unfinished = [one for one in records if one.state == "unfinished" and "committee" not in one.config]
     if unfinished:
         which = unfinished[0].path if len(unfinished) == 1 else "RUN"
         say(console, f"An unfinished run goes on with: jitnet train --resume {which}", FAINT)

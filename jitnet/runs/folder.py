@@ -21,6 +21,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from jitnet.config.settings_file import check_format
 from jitnet.errors import OutputError, UsageError
 from jitnet.files import Lock, append, check_writable, make_folder, remove, write_whole
 from jitnet.files.names import CHECKPOINTS, CONFIG, LOCK, METRICS, MODEL
@@ -162,7 +163,7 @@ def check_free(folder: Path | None, base: Path = Path("runs")) -> None:
 
 
 def _check_no_run(folder: Path) -> None:
-    present = [name for name in (CONFIG, METRICS, MODEL) if (folder / name).exists()]
+    present = [name for name in (CONFIG, METRICS, MODEL, CHECKPOINTS) if os.path.lexists(folder / name)]
     if present:
         raise OutputError(
             f"{folder} holds a run already ({', '.join(present)}): name another folder, or move that one away"
@@ -183,6 +184,15 @@ def reopen(folder: Path) -> Run:
         raise UsageError(f"{path}: cannot be read ({error}); expected the one that the run wrote") from None
     if not isinstance(config, dict):
         raise UsageError(f"{path}: is no JSON object; expected the one that the run wrote")
+    if "format" in config:
+        check_format(config["format"], str(path), str(config.get("jitnet", "")))
+    for name in ("data", "model", "train"):
+        if not isinstance(config.get(name), dict):
+            raise UsageError(f"{path}: lacks the object {name!r}; expected the file that the run wrote")
+    data = config["data"]
+    for name in ("path", "test_path", "checksum"):
+        if not isinstance(data.get(name), str | None):
+            raise UsageError(f"{path}: its data: {name}: expected text, found {data[name]!r}")
     return Run(folder, config=config)
 
 

@@ -231,7 +231,7 @@ def read_epochs(path: Path) -> list[dict[str, Any]]:
     try:
         found = json.loads(b"[" + b",".join(lines) + b"]")  # one call for all is quicker
         numbers = [] if len(found) == len(lines) else [0]
-    except ValueError:
+    except (ValueError, RecursionError):
         found, numbers = [], [0]
     numbers = numbers or [number for number, report in enumerate(found, 1) if not _is_report(report)]
     if numbers:
@@ -276,9 +276,22 @@ def _score_in(result: Mapping[str, Any], path: Path) -> Score | None:
             "metrics_bytes" in fields and os.path.getsize(f"{path}/{METRICS}") != fields["metrics_bytes"]
         ):
             return None
-        return Score(**{name: value for name, value in fields.items() if name != "metrics_bytes"})
+        score = Score(**{name: value for name, value in fields.items() if name != "metrics_bytes"})
     except (OSError, KeyError, TypeError):
         return None
+    return score if _is_sound(score) else None
+
+
+def _is_sound(score: Score) -> bool:
+    """Whether each field of a score is what it should be."""
+    return (
+        all(map(_is_count, (score.epochs, score.steps, score.best_epoch or 0)))
+        and score.metric in ("accuracy", "loss")
+        and isinstance(score.part, str)
+        and score.part in PARTS
+        and (score.best is None or (type(score.best) in (int, float) and math.isfinite(score.best)))
+        and _is_number(score.seconds)
+    )
 
 
 def _measured(path: Path, train: Mapping[str, Any], problems: list[str]) -> Score:
@@ -296,14 +309,27 @@ def _measured(path: Path, train: Mapping[str, Any], problems: list[str]) -> Scor
 
 
 def _is_report(report: Any) -> bool:
-    needed = ("epoch", "seconds", "samples_per_second")
-    return isinstance(report, dict) and all(type(report.get(name)) in (int, float) for name in needed)
+    """Whether a line of metrics has the numbers that are computed with."""
+    if not isinstance(report, dict) or not _is_count(report.get("epoch")):
+        return False
+    measured = (value for name, value in report.items() if name.endswith(("_loss", "_accuracy", "_rate")))
+    return all(_is_number(report.get(name)) for name in ("seconds", "samples_per_second")) and all(
+        value is None or type(value) in (int, float) for value in measured
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and 0.0 <= value < math.inf
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 53
 
 
 def _parsed(line: bytes) -> Any:
     try:
         return json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
@@ -342,8 +368,13 @@ def _config(path: Path) -> tuple[dict[str, Any], str]:
 
 
 def _bytes(name: str) -> bytes:
-    with open(name, "rb", buffering=0) as file:  # opening by a Path costs more than reading does
-        return file.readall()
+    with open(name, "rb", buffering=0, opener=_open_at_once) as file:  # a Path costs more than reading does
+        return file.readall() or b""
+
+
+def _open_at_once(name: str, flags: int) -> int:
+    """Open a file, and do not wait where it is a pipe."""
+    return os.open(name, flags | os.O_NONBLOCK)
 
 
 def _unread(name: str, error: OSError) -> str:
@@ -447,7 +478,8 @@ def _version(text: Any) -> tuple[int, ...]:
 def _started(path: Path, text: Any) -> datetime:
     try:
         started = datetime.fromisoformat(text)
-        return started if started.tzinfo is not None else started.replace(tzinfo=UTC)
+        if 1970 < started.year < 9999:  # in each time zone it is a date
+            return started if started.tzinfo is not None else started.replace(tzinfo=UTC)
     except (TypeError, ValueError):
         pass
     try:

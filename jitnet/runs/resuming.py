@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jitnet.config import ModelConfig, TrainConfig, build
 from jitnet.config.checking import CheckedConfig, quoted
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from jitnet.training.trainer import Trainer
 
 __all__ = ["Finished", "Resumed", "resume"]
+
+_Config = TypeVar("_Config", bound=CheckedConfig)
 
 MAY_CHANGE = ("epochs", "threads")
 """Fields of a training that may be others when it goes on. More epochs only with some schedules."""
@@ -47,9 +49,8 @@ class Resumed:
         and as `jitnet.load` raises."""
         from jitnet.training.origin import check_data, load_again
 
-        data = self.run.config.get("data", {})
-        paths = {"name_or_path": data.get("path"), "test_data": data.get("test_path")}
-        moved = {name: path for name, path in paths.items() if path is not None}
+        paths = {"name_or_path": "path", "test_data": "test_path"}
+        moved = {name: path for name, key in paths.items() if (path := self.run.config["data"].get(key)) is not None}
         dataset = load_again(self.found.checkpoint, **moved, progress=progress, advice=advice)
         check_data(self.found.checkpoint, dataset)
         return dataset
@@ -86,6 +87,11 @@ def resume(folder: Path, typed: Settings) -> Resumed | Finished:
     from jitnet.training.checkpoint_file import newest
 
     run = reopen(folder)
+    if "committee" in run.config:
+        raise UsageError(
+            f"{folder}: is the run of a committee, whose members go on one by one: jitnet train --resume "
+            f"{folder / 'member-1'} for example; then jitnet committee makes one of them"
+        )
     if (process := holder(folder / LOCK)) is not None:
         number = f" as process {process}" if process else ""
         raise Busy(f"{folder}: this run is still going on{number}; wait until it has ended, or stop it first")
@@ -103,8 +109,19 @@ def resume(folder: Path, typed: Settings) -> Resumed | Finished:
         return Finished(run, str(outcome))
     found = newest(folder)
     checkpoint = found.checkpoint
-    planned = _planned(run)
-    _check_same(f"{folder / CONFIG} has", f"the checkpoint {found.path}", planned, checkpoint.config)
+    planned = _begun(run, TrainConfig, "train")
+    has, other = f"{folder / CONFIG} has", f"the checkpoint {found.path}"
+    _check_same(has, other, _begun(run, ModelConfig, "model"), checkpoint.model.config)
+    _check_same(has, other, planned, checkpoint.config)
+    checksum, was = run.config["data"].get("checksum"), checkpoint.data["checksum"]
+    if checksum not in (None, was):
+        raise UsageError(f"{has} the data's checksum {checksum}, and {other} {was}; a run goes on as it began")
+    prepared, columns = checkpoint.model.preparation, run.config["data"].get("columns")
+    roles = {} if prepared is None else prepared.roles.model_dump(mode="json")
+    for name, column in (columns if isinstance(columns, dict) else {}).items():
+        if name in roles and column != roles[name]:
+            has_column = f"{has} data.columns.{name} {_shown(column)}"
+            raise UsageError(f"{has_column}, and {other} {_shown(roles[name])}; a run goes on as it began")
     chosen = _typed(typed, run, found)
     epochs = chosen.get("epochs", planned.epochs)
     threads = chosen.get("threads", planned.threads)
@@ -116,12 +133,14 @@ def resume(folder: Path, typed: Settings) -> Resumed | Finished:
     return Resumed(run, found, epochs, threads)
 
 
-def _planned(run: Run) -> TrainConfig:
-    """The config of the training in config.json."""
+def _begun(run: Run, kind: type[_Config], name: str) -> _Config:
+    """The config of the network or of the training in config.json, where it has this name. Fields that it lacks, since
+    an earlier version had none, are at their defaults."""
+    written = {field: value for field, value in run.config[name].items() if field != "n_parameters"}
     try:
-        return TrainConfig.model_validate_json(json.dumps({**_complete(TrainConfig()), **run.config["train"]}))
-    except (KeyError, TypeError, UsageError) as error:
-        raise UsageError(f"{run.folder / CONFIG}: its train: {error}; expected what the run wrote") from None
+        return kind.model_validate_json(json.dumps(written))
+    except UsageError as error:
+        raise UsageError(f"{run.folder / CONFIG}: its {name}: {error}; expected what the run wrote") from None
 
 
 def _complete(config: CheckedConfig) -> dict[str, Any]:
@@ -166,7 +185,7 @@ def _others(typed: Settings, run: Run, load: Mapping[str, Any]) -> Iterator[tupl
     """Name, choice and what the run has, of the settings beside the configs that were chosen again."""
     if typed.recipe is not None:
         yield "recipe", typed.recipe, run.config.get("recipe")
-    begun = run.config.get("data", {})
+    begun = run.config["data"]
     if typed.init is not None:
         yield "init", str(typed.init.resolve()), (run.config.get("init") or {}).get("path")
     if typed.data is not None:

@@ -101,10 +101,14 @@ def score_fold(work: Work, outcome: Outcome, dataset: "Dataset") -> FoldScore:
 
 def summarise(scores: Sequence[FoldScore]) -> tuple[dict[str, float], dict[str, float]]:
     """Mean and standard deviation over folds of each metric: the mean of n, and the deviation with n - 1; of fewer than
-    two folds the deviation is NaN."""
+    two folds the deviation is NaN, and so it is where a score is no number: ROC AUC of one class, for example."""
     values = {name: [score.metrics[name] for score in scores] for name in (scores[0].metrics if scores else ())}
     mean = {name: fmean(numbers) for name, numbers in values.items()}
-    return mean, {name: stdev(numbers) if len(numbers) > 1 else math.nan for name, numbers in values.items()}
+    return mean, {name: _deviation(numbers) for name, numbers in values.items()}
+
+
+def _deviation(numbers: Sequence[float]) -> float:
+    return stdev(numbers) if len(numbers) > 1 and all(map(math.isfinite, numbers)) else math.nan
 
 
 def on_all_rows(settings: Settings) -> Settings:

@@ -61,7 +61,7 @@ class Journal:
         for number, line in enumerate(lines, 1):
             try:
                 self._logs.append(json.loads(line))
-            except ValueError:
+            except (ValueError, RecursionError):
                 if number == len(lines):
                     return
                 raise JitnetError(

@@ -48,7 +48,7 @@ def count_in(config: Path) -> int | None:
     path = config / CONFIG if config.is_dir() else config
     try:
         found = json.loads(path.read_text(encoding="utf-8")) if path.name == CONFIG else None
-    except (OSError, ValueError):  # what is wrong with it is reported where all of it is read
+    except (OSError, ValueError, RecursionError):  # what is wrong with it is reported where all of it is read
         return None
     count = found.get("committee") if isinstance(found, dict) else None
     return count if isinstance(count, int) and 2 <= count <= MAX_MEMBERS else None

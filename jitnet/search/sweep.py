@@ -118,6 +118,11 @@ class Sweep:
         about = found.user_attrs
         if not found.state.is_finished():
             return Trial(found.number, dict(found.params))
+        if lacking := [name for name in ("state", *_KEPT) if name not in about]:
+            raise JitnetError(
+                f"{self.folder / JOURNAL}: lines are missing: trial {found.number} has ended, and its {lacking[0]!r} "
+                "is not there; begin another sweep"
+            )
         return Trial(
             found.number,
             dict(found.params),

@@ -6,6 +6,7 @@ network with its names, scaling and preparation as a model's file has them, the 
 they are from and their checksum.
 """
 
+import errno
 import hashlib
 import json
 import re
@@ -88,9 +89,10 @@ def name_of(state: TrainingState) -> str:
 def paths(folder: Path) -> list[Path]:
     """The checkpoints in a folder, the newest first, by the steps done and not by a clock."""
     try:
-        found = [path for path in folder.iterdir() if re.fullmatch(r"\d{12,}\.safetensors", path.name)]
+        files = [path for path in folder.iterdir() if path.is_file()]
     except OSError:
         return []
+    found = [path for path in files if re.fullmatch(r"[0-9]{12,}\.safetensors", path.name)]
     return sorted(found, key=lambda path: -int(path.stem))
 
 
@@ -180,7 +182,8 @@ def read(path: Path) -> Checkpoint:
     try:
         content = bytearray(path.read_bytes())
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
+        unread = Damaged if error.errno == errno.EIO else CheckpointError  # the disk has lost it
+        raise unread(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from None
     damaged = Damaged(f"{path} is cut short or damaged")
     try:
         header, start = _header(content)
