@@ -102,7 +102,7 @@ def test_ctrl_c_keeps_the_members_so_far(call, one_process, monkeypatch, count, 
     assert len(Committee.load("c")) == members
     assert f"stopped: the committee has {members} of {count} members" in result.err
     assert ("of which 1 was not trained to the end" in " ".join(result.err.split())) == (count == 2)
-    assert "c: is a committee, which does not go on" in call("train", "--resume", "c").err
+    assert "c: is the run of a committee, whose members go on one by one" in call("train", "--resume", "c").err
     assert json.loads(call("runs", ".", "--json").out)["runs"][0]["state"] == "stopped"
 
 

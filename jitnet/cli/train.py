@@ -3,8 +3,7 @@
 import gc
 import sys
 from contextlib import nullcontext
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shlex import quote
 from time import perf_counter
@@ -43,13 +42,14 @@ from jitnet.cli.options import (
     with_fields,
 )
 from jitnet.cli.train_committee import train_committee
+from jitnet.cli.train_views import VIEWS, loaded_bytes, show_estimate, show_plan, show_range_test
 from jitnet.config import MAX_THREADS
 from jitnet.config.choices import default_rate
 from jitnet.errors import TargetMissed, UsageError
 
 if TYPE_CHECKING:
-    from jitnet.config import ModelConfig
-    from jitnet.render import Consoles
+    from jitnet.datasets import Dataset
+    from jitnet.render import Consoles, TrainingView
     from jitnet.runs import Run
     from jitnet.runs.resuming import Resumed
     from jitnet.runs.run_settings import Settings
@@ -224,72 +224,121 @@ def train(
     load them. With --committee, each member has such a folder inside that of the run, and Ctrl-C keeps the members so
     far. On a terminal a run of several epochs ends with its curves.
     """
+    shows = {
+        "--explain": explain,
+        "--print-schedule": print_schedule,
+        "--print-config": print_config,
+        "--find-lr": find_lr,
+        "--dry-run": dry_run,
+    }
+    asked = next((option for option, wanted in shows.items() if wanted), "")
     limited = time_limit is not None
-    asked = [
-        name
-        for name, on in {
-            "--explain": explain,
-            "--print-schedule": print_schedule,
-            "--print-config": print_config,
-            "--find-lr": find_lr,
-            "--dry-run": dry_run,
-        }.items()
-        if on
-    ]
-    _check_one(asked, limited=limited)
-    if committee and (asked or limited):
-        raise UsageError(
-            f"{[*asked, '--time-limit'][0]} is of one network, and cannot be combined with --committee; leave one of "
-            "them out"
-        )
+    _check_together([option for option, wanted in shows.items() if wanted], limited=limited, committee=bool(committee))
     columns = columns_named(target, group, time, weight, ignore)
     settings = settings_of(fields, recipe, data=data, test_data=test_data, columns=columns, task=task)
     from jitnet.runs.checkpoints import parse_when
+    from jitnet.runs.event_files import check_installed
     from jitnet.runs.time_limit import TimeLimit, seconds_of
 
     limit = None if time_limit is None else TimeLimit(seconds_of(time_limit))
     checkpoint = "auto" if checkpoint is None else checkpoint
     parse_when(checkpoint)
-    going_on = None
     if resume is not None:
-        others = {"--out": out is not None, "--config": config is not None, "--time-limit": limited}
-        others["--committee"] = committee is not None
-        resume = model_at(resume)
-        going_on = _reopened(resume, settings, [name for name, typed in others.items() if typed] + asked, json)
+        others = {"--out": out, "--config": config, "--time-limit": time_limit, "--committee": committee}
+        beside = [*(name for name, typed in others.items() if typed is not None), *([asked] if asked else [])]
+        going_on = _reopened(model_at(resume), settings, beside, json)
         if going_on is None:
             return 0
-    read = None
+        start = _Start(settings, going_on=going_on)
+    else:
+        start = _started(settings, config, committee, asked)
+    if start.works and limited:
+        raise UsageError(f"--time-limit is for one network, and {config} is of a committee; leave it out")
+    if on != "local" and not start.works:
+        raise UsageError("--on is for the networks of a committee; add --committee, or leave it out")
+    engine = engine_on(on) if start.works else None
+    if tensorboard:
+        check_installed()
+    from jitnet import render, runs
+
+    screen = render.consoles(json, quiet)
+    program_bytes = loaded_bytes(screen) if dry_run else 0
+    dataset = _read(start, screen, asked)
+    begun = perf_counter()
+    trainer = _trainer(start, dataset, asked)
+    if asked:
+        if find_lr:
+            typed = {name: value for name, value in fields.items() if name != "learning_rate"}
+            of_data = {"data": data, "test_data": test_data, "target": target, "group": group, "time": time}
+            others = {**of_data, "weight": weight, "ignore": ignore, "recipe": recipe, "config": start.config}
+            return show_range_test(
+                trainer, screen, as_typed(typed, **others, task=task if task != "auto" else None), json
+            )
+        if dry_run:
+            runs.check_free(out)
+            return show_estimate(trainer, start.settings, limit, screen, program_bytes, json)
+        return VIEWS[asked](trainer, start.settings, json)
+    making_s = perf_counter() - begun
+    opened = start.going_on.run if start.going_on is not None else runs.claim(out) if out is not None else None
+    with opened or runs.create(dataset.name) as run:
+        if run.notice:
+            _warn(run.notice)
+        if engine is not None:
+            return train_committee(engine, run, trainer, start.settings, start.works, screen, json)
+        trainer = _ready(start, trainer, run, screen, limit, making_s)
+        history, view = _train(trainer, run, screen, limit, checkpoint, tensorboard)
+    if json:
+        print_json(_document(run, history, trainer.model.config.task))
+    else:
+        _summarise(view, run, trainer, history, goes_on=history.stopped and checkpoint != "off")
+    if history.stopped:
+        return 130
+    if not history.reached:
+        raise TargetMissed(
+            f"--target-acc is {trainer.config.target_accuracy:g}; the {len(history)} epochs ended at "
+            f"{100.0 * history.last_accuracy:.2f}%; train longer or aim lower"
+        )
+    return 0
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What a training starts from. read: the settings of the file or run that --config names, which is `config`.
+    going_on: the run that goes on. works: the members of a committee."""
+
+    settings: "Settings"
+    config: Path | None = None
+    read: "Settings | None" = None
+    going_on: "Resumed | None" = None
+    works: "list[Work]" = field(default_factory=list)
+
+
+def _started(settings: "Settings", config: Path | None, committee: int | None, asked: str) -> _Start:
+    """What a new training starts from, checked as far as that goes before the data are read."""
+    read, count = None, committee
     if config is not None:
         from jitnet.runs.run_config import read_settings
 
         config = config_at(config)
         read = read_settings(config)
         settings = settings.over(read)
-    if going_on is None:
-        settings.check()
-    works: list[Work] = []
-    if committee or (config is not None and not asked):
-        from jitnet.search.members import count_in, member_works
+    settings.check()
+    if count is None and config is not None and not asked:
+        from jitnet.search.members import count_in
 
-        count = committee or (count_in(config) if config is not None else None)
-        works = member_works(settings, count) if count else []
-        if works and limited:
-            raise UsageError(f"--time-limit is for one network, and {config} is of a committee; leave it out")
-    if on != "local" and not works:
-        raise UsageError("--on is for the networks of a committee; add --committee, or leave it out")
-    engine = engine_on(on) if works else None
-    from jitnet import render, runs
-    from jitnet.runs.event_files import EventFile, check_installed
-    from jitnet.runs.run_config import what_differs
-    from jitnet.runs.run_training import describe, train_run
+        count = count_in(config)
+    if not count:
+        return _Start(settings, config, read)
+    from jitnet.search.members import member_works
 
-    if tensorboard:
-        check_installed()
+    return _Start(settings, config, read, works=member_works(settings, count))
 
-    screen = render.consoles(json, quiet)
-    source = going_on or settings
-    warn = partial(render.notice, render.make_console(sys.stderr))
-    program_bytes = _loaded_bytes(screen) if dry_run else 0
+
+def _read(start: _Start, screen: "Consoles", asked: str) -> "Dataset":
+    """The data. While they are read, the loops are loaded."""
+    from jitnet import render
+
+    source = start.going_on or start.settings
     with render.downloads(screen) as progress:
         reading = Background(lambda: source.load(progress, task_advice()))
         from jitnet.compiler.cache import all_compiled
@@ -300,101 +349,101 @@ def train(
             load_loop()
         dataset = reading.result()
     for notice in (*([dataset.notice] if dataset.notice else []), *dataset.decisions):
-        warn(notice)
-    looks = explain or print_schedule or print_config
-    if not looks:
+        _warn(notice)
+    if asked not in VIEWS:
         compile_ahead()
-    if find_lr:  # whose steps are its own
+    return dataset
+
+
+def _trainer(start: _Start, dataset: "Dataset", asked: str) -> "Trainer":
+    """The trainer of a new network, or of the run that goes on."""
+    if start.going_on is not None:
+        return start.going_on.trainer(dataset)
+    settings = start.settings
+    if asked == "--find-lr":  # whose steps are its own
         settings = replace(settings, training={**settings.training, "max_steps": 0})
-    begun = perf_counter()
-    showing = explain or print_config
-    if going_on is None:
-        trainer = settings.trainer(dataset, any_threads=showing, on_notice=warn)
-    else:
-        trainer = going_on.trainer(dataset)
-    making_s = perf_counter() - begun
-    model = trainer.model
-    for differs in what_differs(read, trainer) if read is not None else ():
-        warn(f"{config}: {differs}")
-    if explain:
-        return _explain(trainer, json)
-    if print_config:
-        return _print_config(trainer, settings, json)
-    if print_schedule:
-        return _print_schedule(trainer, json)
-    if find_lr:
-        typed = {name: value for name, value in fields.items() if name != "learning_rate"}
-        columns_typed = {"target": target, "group": group, "time": time, "weight": weight, "ignore": ignore}
-        others_typed = {"config": config, "data": data, "test_data": test_data, **columns_typed, "recipe": recipe}
-        task_typed = task if task != "auto" else None
-        return _find_lr(trainer, screen, as_typed(typed, **others_typed, task=task_typed), json)
-    if dry_run:
-        runs.check_free(out)
-        return _dry_run(trainer, settings, limit, screen, program_bytes, json)
-    opened = runs.claim(out) if out is not None else going_on.run if going_on is not None else None
-    with opened or runs.create(dataset.name) as run:
-        if run.notice:
-            warn(run.notice)
-        if engine is not None:
-            return train_committee(engine, run, trainer, settings, works, screen, json)
-        if going_on is None:
-            run.write_config(describe(trainer, settings))
-        else:
-            going_on.begin(trainer)
-            render.resumed(screen.info, run.folder, *going_on.place(trainer))
-        _show_plan(trainer, screen)
-        with render.compiling(screen, "the training loops"):
-            trainer.prepare()
-        if limit is not None:
-            limit.begin()
-            settings, trainer = limit.fit(settings, dataset, trainer, run, making_s)
-            model = trainer.model
-            run.write_config(describe(trainer, settings) | limit.record)
-            render.facts(screen.info, [("time limit", _fitted(trainer, limit))])
-        gc.freeze()
-        gc.enable()
-        warning = ""
-        with (
-            interrupts(trainer.request_stop),
-            render.TrainingView(
-                screen, trainer.last_epoch, trainer.config.learning_rate, trainer.history.epochs
-            ) as view,
-            EventFile(run.folder) if tensorboard else nullcontext() as events,
-        ):
+    trainer = settings.trainer(dataset, any_threads=asked in ("--explain", "--print-config"), on_notice=_warn)
+    if start.read is not None:
+        from jitnet.runs.run_config import what_differs
 
-            def show(report: "EpochReport") -> None:
-                nonlocal warning
-                view.epoch(report)
-                if events is not None:
-                    events.append(report)
-                if not warning and (warning := _warning(report, trainer)):
-                    warn(warning)
+        for differs in what_differs(start.read, trainer):
+            _warn(f"{start.config}: {differs}")
+    return trainer
 
-            on_steps = limit.watch(trainer, view.step) if limit else view.step
-            history = train_run(trainer, run, show, on_steps, checkpoint)
-    if json:
-        print_json(_document(run, history, model.config.task))
+
+def _ready(
+    start: _Start, trainer: "Trainer", run: "Run", screen: "Consoles", limit: "TimeLimit | None", making_s: float
+) -> "Trainer":
+    """The trainer, prepared, with its run's config.json written; with a limit of time, one that fits into it.
+    making_s: the seconds that making a trainer took."""
+    from jitnet import render
+    from jitnet.runs.run_training import describe
+
+    if start.going_on is None:
+        run.write_config(describe(trainer, start.settings))
     else:
-        goes_on = history.stopped and checkpoint != "off"
-        going = [f"jitnet train --resume {quote(str(run.folder))}"] if goes_on else []
-        view.summary(
-            model=run.model_path,
-            suggestions=[*going, f"jitnet eval {quote(str(run.folder))}", *predicting(model, run.folder)],
-            outcome=history.outcome if trainer.run_steps < trainer.config.epochs * trainer.n_steps else "",
-            kept=history.kept,
-            final_test=history.final_test,
-            commonest=history.commonest,
-            costliest=history.costliest,
-            threads=history.threads_reason if trainer.measures_threads else "",
-        )
-    if history.stopped:
-        return 130
-    if not history.reached:
-        raise TargetMissed(
-            f"--target-acc is {trainer.config.target_accuracy:g}; the {len(history)} epochs ended at "
-            f"{100.0 * history.last_accuracy:.2f}%; train longer or aim lower"
-        )
-    return 0
+        start.going_on.begin(trainer)
+        render.resumed(screen.info, run.folder, *start.going_on.place(trainer))
+    show_plan(trainer, screen)
+    with render.compiling(screen, "the training loops"):
+        trainer.prepare()
+    if limit is not None:
+        limit.begin()
+        settings, trainer = limit.fit(start.settings, trainer.dataset, trainer, run, making_s)
+        run.write_config(describe(trainer, settings) | limit.record)
+        render.facts(screen.info, [("time limit", _fitted(trainer, limit))])
+    gc.freeze()
+    gc.enable()
+    return trainer
+
+
+def _train(
+    trainer: "Trainer", run: "Run", screen: "Consoles", limit: "TimeLimit | None", checkpoint: str, tensorboard: bool
+) -> "tuple[History, TrainingView]":
+    """Train, and show each epoch. Ctrl-C ends it early."""
+    from jitnet import render
+    from jitnet.runs.event_files import EventFile
+    from jitnet.runs.run_training import train_run
+
+    warning = ""
+    with (
+        interrupts(trainer.request_stop),
+        render.TrainingView(screen, trainer.last_epoch, trainer.config.learning_rate, trainer.history.epochs) as view,
+        EventFile(run.folder) if tensorboard else nullcontext() as events,
+    ):
+
+        def show(report: "EpochReport") -> None:
+            nonlocal warning
+            view.epoch(report)
+            if events is not None:
+                events.append(report)
+            if not warning and (warning := _warning(report, trainer)):
+                _warn(warning)
+
+        on_steps = limit.watch(trainer, view.step) if limit else view.step
+        return train_run(trainer, run, show, on_steps, checkpoint), view
+
+
+def _summarise(view: "TrainingView", run: "Run", trainer: "Trainer", history: "History", *, goes_on: bool) -> None:
+    """How the run ended, and what to do next. goes_on: whether it was stopped, and can go on."""
+    folder = quote(str(run.folder))
+    going = [f"jitnet train --resume {folder}"] if goes_on else []
+    view.summary(
+        model=run.model_path,
+        suggestions=[*going, f"jitnet eval {folder}", *predicting(trainer.model, run.folder)],
+        outcome=history.outcome if trainer.run_steps < trainer.config.epochs * trainer.n_steps else "",
+        kept=history.kept,
+        final_test=history.final_test,
+        commonest=history.commonest,
+        costliest=history.costliest,
+        threads=history.threads_reason if trainer.measures_threads else "",
+    )
+
+
+def _warn(line: str) -> None:
+    from jitnet import render
+
+    render.notice(render.make_console(sys.stderr), line)
 
 
 def _reopened(run: Path, typed: "Settings", others: list[str], json: bool) -> "Resumed | None":
@@ -415,32 +464,17 @@ def _reopened(run: Path, typed: "Settings", others: list[str], json: bool) -> "R
     return found
 
 
-def _check_one(asked: list[str], *, limited: bool) -> None:
+def _check_together(asked: list[str], *, limited: bool, committee: bool) -> None:
     """UsageError where two of the options are typed that show something in place of a training, or one with a limit of
-    time that it has no use for."""
-    if limited and asked and asked[0] != "--dry-run":
-        asked.append("--time-limit")
-    if len(asked) > 1:
-        raise UsageError(f"{asked[0]} cannot be combined with {asked[1]}; ask for one of them")
-
-
-def _show_plan(trainer: "Trainer", screen: "Consoles") -> None:
-    """What is trained, on what, where and how."""
-    from jitnet import render
-
-    dataset, config = trainer.dataset, trainer.model.config
-    n_train, n_held_out = trainer.n_samples
-    render.plan(
-        screen.info,
-        trainer.plan,
-        data=dataset.name,
-        n_train=n_train,
-        n_held_out=n_held_out,
-        n_test=0 if dataset.test is None else len(dataset.test),
-        outputs=_outputs(config),
-        threads_settled=not trainer.measures_threads,
-    )
-    render.network(screen.info, config, trainer.config.frozen(config))
+    time or a committee that it has no use for."""
+    beside = [*asked, *(["--time-limit"] if limited and asked != ["--dry-run"] else [])]
+    if len(beside) > 1:
+        raise UsageError(f"{beside[0]} cannot be combined with {beside[1]}; ask for one of them")
+    if committee and (asked or limited):
+        raise UsageError(
+            f"{[*asked, '--time-limit'][0]} is of one network, and cannot be combined with --committee; leave one of "
+            "them out"
+        )
 
 
 def _fitted(trainer: "Trainer", limit: "TimeLimit") -> str:
@@ -453,97 +487,6 @@ def _fitted(trainer: "Trainer", limit: "TimeLimit") -> str:
         f"{time_in_words(limit.seconds)}: {steps:,} steps, {epochs:.4g} epoch{'s' * (epochs != 1)}, about "
         f"{time_in_words(limit.fitted.seconds)} with evaluation and saving"
     )
-
-
-def _loaded_bytes(screen: "Consoles") -> int:
-    """What this process takes in memory with all that trains loaded, and no data."""
-    from jitnet import render
-    from jitnet.engine.loop import compile_ahead, load_loop
-    from jitnet.machine.resident import resident_bytes
-    from jitnet.training import trainer as _  # noqa: F401
-
-    compile_ahead()
-    with render.compiling(screen, "the training loops"):
-        load_loop()
-    return resident_bytes()
-
-
-def _dry_run(
-    trainer: "Trainer",
-    settings: "Settings",
-    limit: "TimeLimit | None",
-    screen: "Consoles",
-    program_bytes: int,
-    json: bool,
-) -> int:
-    """What a training would take."""
-    from jitnet import render
-    from jitnet.runs.dry_run import estimate
-
-    if not json:
-        _show_plan(trainer, screen)
-    with render.compiling(screen, "the training loops"):
-        trainer.prepare()
-    found = estimate(trainer, settings, program_bytes, limit)
-    if json:
-        from jitnet.runs.run_training import describe
-
-        print_json({**describe(trainer, settings), "estimate": found})
-    else:
-        render.estimate(screen.out, found)
-    return 0
-
-
-def _find_lr(trainer: "Trainer", screen: "Consoles", typed: list[str], json: bool) -> int:
-    """The range test, drawn, with the command that uses its result."""
-    from dataclasses import asdict
-
-    from jitnet import render
-    from jitnet.training.range_test import range_test
-
-    with render.compiling(screen, "the training loops"):
-        trainer.prepare()
-    found = range_test(trainer)
-    command = " ".join(["jitnet train", *typed, f"--lr {found.suggestion:g}"])
-    if json:
-        print_json({**asdict(found), "optimizer": trainer.config.optimizer, "command": command})
-    else:
-        render.range_test(screen.out, found, trainer.config.optimizer, command)
-    return 0
-
-
-def _explain(trainer: "Trainer", json: bool) -> int:
-    """The program of a step: which part does what, and why so many parts."""
-    from jitnet import render
-    from jitnet.training.explanation import explain
-
-    found = explain(trainer.plan)
-    if json:
-        print_json(found)
-    else:
-        render.program_table(render.consoles().out, found)
-    return 0
-
-
-def _print_config(trainer: "Trainer", settings: "Settings", json: bool) -> int:
-    """Every setting of the run, as a file for --config."""
-    from jitnet.runs.run_config import as_toml, complete
-    from jitnet.runs.run_training import describe
-
-    if json:
-        print_json(describe(trainer, settings))
-    else:
-        print(as_toml(complete(settings, trainer)), end="")
-    return 0
-
-
-def _outputs(shape: "ModelConfig") -> str:
-    """How many classes, labels or targets there are, in words."""
-    if shape.n_targets is None:
-        return f"{shape.n_classes:,} classes"
-    kind, count = "label" if shape.target == "label" else "target", shape.n_targets
-    levels = f", {shape.outputs_per_target} quantiles of each" if shape.outputs_per_target > 1 else ""
-    return f"{count:,} {kind}{'s' * (count != 1)}{levels}"
 
 
 def _warning(report: "EpochReport", trainer: "Trainer") -> str:
@@ -571,28 +514,6 @@ def _warning(report: "EpochReport", trainer: "Trainer") -> str:
     else:
         trial = f"{'a lower' if rate > default else 'another'} one; the default of {optimizer} is --lr {default:g}"
     return f"{found}the learning rate {rate:g} may not fit; try {trial}"
-
-
-def _print_schedule(trainer: "Trainer", json: bool) -> int:
-    """The learning rate of the run's steps: drawn, or up to a thousand of them as a document."""
-    import numpy as np
-
-    from jitnet import render
-    from jitnet.kernels.schedule import learning_rates, schedule_settings
-
-    config, steps = trainer.config, trainer.total_steps
-    chosen = sorted({*range(0, steps, max(1, steps // 1000)), steps - 1})
-    out = np.zeros(len(chosen))
-    learning_rates(schedule_settings(config, trainer.n_steps), np.array(chosen), out)
-    rates = out.tolist()
-    epochs = [step / trainer.n_steps for step in chosen]
-    if json:
-        print_json({"schedule": config.schedule, "n_steps": steps, "epochs": epochs, "learning_rates": rates})
-    else:
-        title = f"learning rate: {config.schedule}, {steps:,} steps"
-        ends = (0, steps / trainer.n_steps)
-        render.plot(render.consoles().out, epochs, rates, title=title, x_label="epoch", x_ends=ends)
-    return 0
 
 
 def _document(run: "Run", history: "History", task: str) -> dict[str, Any]:

@@ -87,11 +87,6 @@ def resume(folder: Path, typed: Settings) -> Resumed | Finished:
     from jitnet.training.checkpoint_file import newest
 
     run = reopen(folder)
-    if "committee" in run.config:
-        raise UsageError(
-            f"{folder}: is the run of a committee, whose members go on one by one: jitnet train --resume "
-            f"{folder / 'member-1'} for example; then jitnet committee makes one of them"
-        )
     if (process := holder(folder / LOCK)) is not None:
         number = f" as process {process}" if process else ""
         raise Busy(f"{folder}: this run is still going on{number}; wait until it has ended, or stop it first")
@@ -100,8 +95,8 @@ def resume(folder: Path, typed: Settings) -> Resumed | Finished:
         if ended and not ended.get("stopped"):
             return Finished(run, str(ended.get("outcome")))
         raise UsageError(
-            f"{folder}: is a committee, which does not go on; go on with each of its members, as in --resume "
-            f"{folder}/member-1, and make a committee of them with jitnet committee"
+            f"{folder}: is the run of a committee, whose members go on one by one: jitnet train --resume "
+            f"{folder / 'member-1'} for example; then jitnet committee makes one of them"
         )
     outcome = "" if run.config.get("stopped") else run.config.get("outcome", "")
     chosen_again = {*typed.network, *typed.training} - {"threads"} or any(True for _ in _others(typed, run, {}))
