@@ -16,8 +16,8 @@ from jitnet.datasets import convert, load, names
 from jitnet.errors import OutputError, UsageError
 from jitnet.pictures import write_pgm
 
-MEANINGFUL = {"--hidden", "--dropout", "--class-weight", "--args"}
-"""Options of which an empty value says something: no layers, no rates, no weights, no arguments."""
+MEANINGFUL = {"--hidden", "--dropout", "--class-weight", "--args", "--freeze"}
+"""Options of which an empty value says something: no layers, no rates, no weights, no arguments, no frozen layers."""
 
 
 def every_parameter() -> list[tuple[str, str, int]]:

@@ -27,6 +27,11 @@ ARGUMENTS = {
     "predict": ["RUN", "PICTURE"],
     "bench": [*SMALL, "--threads", "1"],
     "profile": [*SMALL, "--threads", "1"],
+    "runs": [],
+    "compare": ["RUN", "OTHER"],
+    "plot": ["RUN", "--out", "made.svg"],
+    "cv": [*SMALL, "--epochs", "1", "--folds", "2", "--workers", "1"],
+    "committee": ["RUN", "OTHER", "--out", "both.safetensors"],
     "sweep": ["SPACE", "--trials", "1", "--workers", "1"],
     "data list": [],
     "data fetch": ["digits"],
@@ -51,14 +56,20 @@ WALK = [(command, flag) for command in ARGUMENTS for flag in flags(command)]
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A run folder, a picture and the space of a sweep."""
+    """Two run folders, a picture and the space of a sweep."""
     folder = tmp_path_factory.mktemp("streams")
     options = ["--data", "digits", "--hidden", "8", "--epochs", "1", "--quiet"]
-    assert run(["train", *options, "--out", str(folder / "run")]) == 0
+    for seed, name in enumerate(("run", "other")):
+        assert run(["train", *options, "--seed", str(seed), "--out", str(folder / name)]) == 0
     write_pgm(folder / "one.pgm", np.pad(np.full((12, 3), 255, np.uint8), 8))
     space = folder / "space.toml"
     space.write_text('data = "digits"\nhidden = [8]\nepochs = 1\n[search]\nlr = [0.1, 0.2]\n')
-    return {"RUN": str(folder / "run"), "PICTURE": str(folder / "one.pgm"), "SPACE": str(space)}
+    return {
+        "RUN": str(folder / "run"),
+        "PICTURE": str(folder / "one.pgm"),
+        "SPACE": str(space),
+        "OTHER": str(folder / "other"),
+    }
 
 
 @pytest.fixture

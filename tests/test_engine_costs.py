@@ -61,6 +61,7 @@ BY_HAND = {
     "link": (3 * (24 * 4 + 16), 12 * 12),
     "normalise": (7 * 12 + 3 * 35, 4 * (3 * 12 + 2 * 4 + 3)),  # of a sample two sums of 16 numbers, and three more
     "backward_norm": (4 * 12 + 4 * 4, 4 * (3 * 12 + 4 + 2 * 4)),
+    "backward_frozen_norm": (3 * 4, 4 * (2 * 3 * 4 + 4)),
     "normalise_back": (8 * 12 + 3 * 32, 4 * (4 * 12 + 3)),
     "add_input": (12, 4 * 3 * 12),
     "branch_gradient": (0, 4 * 2 * 12),

@@ -122,9 +122,11 @@ PRIVATE = {
     "jitnet.profile.code.look": "what it and its worker process say to each other is in a folder that goes with it",
     "jitnet.profile.code.analysers": "another program reads its input from a folder that goes with the call",
     "jitnet.profile.functions.profiling": "what a worker process prints is in a file without a name",
+    "jitnet.runs.listing": "what it opens it only reads, and does not wait for a pipe",
+    "jitnet.search.dask_task": "a run is trained in a folder that goes with its task",
     "jitnet.tables.opening": "a pipe is read from a copy without a name",
 }
-"""Modules that write what no other run of the program reads, and why; and all in WORKERS."""
+"""Modules that write what no other run of the program reads, or only read, and why; and all in WORKERS."""
 
 METHODS = {"chmod", "hardlink_to", "mkdir", "rename", "rmdir", "symlink_to", "touch", "unlink", "write_bytes",
            "write_text", "tofile"}  # fmt: skip

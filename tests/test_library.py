@@ -28,7 +28,10 @@ SWAPPED = [
     (lambda: jitnet.train(MODEL, TrainConfig(), DATA), "dataset is of type TrainConfig; expected Dataset; call train("),
     (lambda: jitnet.train(MODEL, DATA, 10), "config is of type int; expected TrainConfig or None; call train("),
     (lambda: jitnet.Trainer(DATA, MODEL), "model is of type Dataset; expected Model; call Trainer(model, dataset, "),
-    (lambda: jitnet.evaluate(DATA.test, MODEL), "model is of type Split; expected Model; call evaluate(model, data)"),
+    (
+        lambda: jitnet.evaluate(DATA.test, MODEL),
+        "model is of type Split; expected Model or Committee; call evaluate(model, data)",
+    ),
     (lambda: jitnet.evaluate(MODEL, DATA.test.images), "data is of type ndarray; expected Dataset or Split; call eval"),
     (lambda: jitnet.Model.create(DATA, SHAPE), "config is of type Dataset; expected ModelConfig; call Model.create(c"),
     (lambda: jitnet.Model(DATA, [], []), "config is of type Dataset; expected ModelConfig; call Model(config, wei"),
@@ -39,7 +42,10 @@ SWAPPED = [
     ),
     (lambda: jitnet.describe(MODEL), "dataset is of type Model; expected Dataset; call describe(dataset)"),
     (lambda: jitnet.convert("a.npz", DATA), "dataset is of type str; expected Dataset; call convert(dataset, target)"),
-    (lambda: jitnet.recognise("a.png", MODEL), "model is of type str; expected Model; call recognise(model, picture)"),
+    (
+        lambda: jitnet.recognise("a.png", MODEL),
+        "model is of type str; expected Model or Committee; call recognise(model, picture)",
+    ),
 ]
 
 

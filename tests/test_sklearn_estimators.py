@@ -426,8 +426,11 @@ def test_the_page_names_every_parameter_and_its_program_runs(capsys):
     assert "label_smoothing=" in MLPClassifier.__doc__
     program = "\n".join(re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
     exec(compile(program, "sklearn.md", "exec"), {})
-    score, *_, trained, same_bits, quantiles, more, same_again, same_network = capsys.readouterr().out.splitlines()
+    score, *_, trained, same_bits, quantiles, more, same_again, same_network, together = (
+        capsys.readouterr().out.splitlines()
+    )
     assert float(score) > 0.9
+    assert float(together) > 0.9
     assert trained.startswith("['")
     assert (same_bits, same_again, same_network) == ("True", "True", "True")
     assert quantiles.startswith("[[")

@@ -75,7 +75,7 @@ AUGMENT = "train.augment"
 _TABLES = ("data", "model", "train", *TASKS)
 RUNNING = (
     "out", "json", "quiet", "explain", "print_schedule", "print_config", "config", "resume", "checkpoint",
-    "tensorboard", "committee", "time_limit", "dry_run", "find_lr",
+    "tensorboard", "committee", "on", "time_limit", "dry_run", "find_lr",
 )  # fmt: skip
 """Options that say what to do with a run, and not what it is: no settings."""
 

@@ -117,7 +117,7 @@ class Settings:
         return None
 
     @cached_property
-    def _recipe_file(self) -> SettingsFile:
+    def recipe_file(self) -> SettingsFile:
         place = self.places.get(("", "recipe"))
         return read_recipe(str(self.recipe), *([f"{place}: {place.name}"] if place else []))
 
@@ -156,7 +156,7 @@ class Settings:
         places: dict[str, Place | None] = {}
         for settings in [*self._stack()][::-1]:
             if settings.recipe is not None:
-                file = settings._recipe_file
+                file = settings.recipe_file
                 # Of a recipe a network that starts from a model takes the training alone.
                 of_network = file.network if self.start is None else {}
                 of_recipe = [(of_network.get(of, {}), file.training.get(of, {}), of) for of in ("", task)]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from jitnet.config.checking import quoted
 from jitnet.errors import UsageError
+from jitnet.files import remove
 from jitnet.runs.run_settings import Settings
 from jitnet.training.rehearsal import Rehearsal, rehearse
 
@@ -176,5 +177,5 @@ def _save_s(model: "Model", run: "Run") -> float:
         model.save(path)
     finally:
         with suppress(OSError):
-            path.unlink()
+            remove(path)
     return time.perf_counter() - begun

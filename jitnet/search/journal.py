@@ -16,6 +16,7 @@ from jitnet.files import append, read_lines, write_whole
 
 if TYPE_CHECKING:
     from optuna import Study
+    from optuna.storages import BaseStorage
 
 __all__ = ["JOURNAL", "Journal", "check_installed", "open_study"]
 
@@ -100,9 +101,9 @@ class Journal:
             raise _cannot(self.path, error) from None
 
 
-def open_study(journal: Journal, *, larger_is_better: bool) -> "Study":
-    """Return the study that a journal holds; in an empty one a study is made. Raises JitnetError where the journal is
-    not Optuna's."""
+def open_study(journal: Journal, *, larger_is_better: bool) -> "tuple[Study, BaseStorage]":
+    """Return the study that a journal holds, and its storage; in an empty one a study is made. Raises JitnetError where
+    the journal is not Optuna's."""
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import BaseJournalBackend
@@ -112,9 +113,10 @@ def open_study(journal: Journal, *, larger_is_better: bool) -> "Study":
     direction = StudyDirection.MAXIMIZE if larger_is_better else StudyDirection.MINIMIZE
     try:
         storage = JournalStorage(journal)  # type: ignore[arg-type]  # registered above
-        return optuna.create_study(
+        study = optuna.create_study(
             study_name=STUDY, storage=storage, direction=direction, load_if_exists=True, sampler=None
         )
+        return study, storage
     except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
         what = f"{type(error).__name__}: {error}".rstrip(": ")
         raise JitnetError(f"{journal.path}: is no journal of a sweep ({what}); begin another sweep") from None

@@ -22,7 +22,7 @@ from uuid import uuid4
 
 from jitnet.config.checking import check_whole_number
 from jitnet.errors import DataError, JitnetError, MissingExtra, OutputError, UsageError
-from jitnet.files import make_folder, remove, writing
+from jitnet.files import create, make_folder, remove, writing
 from jitnet.runs import claim
 from jitnet.runs.run_config import versions
 from jitnet.search.dask_task import Ending, load, request_stop, train
@@ -59,7 +59,7 @@ NO_WORKERS_S = 60.0
 STOP_S = 10.0
 """How long works that were all asked to stop may take, before their results are done without."""
 
-INSTALL = "install it with: pip install 'jitnet[dask]'"
+INSTALL = "install it with: pip install 'distributed>=2026.8'"
 
 _SAME = ("jitnet", "numba", "llvmlite")
 """Whose versions decide the bits of a result."""
@@ -407,11 +407,12 @@ def _write(folder: Path, ending: Ending) -> None:
     try:
         make_folder(folder.parent)
         with writing(folder) as temporary:
-            temporary.mkdir()
+            make_folder(temporary)
             for name, content in (ending.files or {}).items():
                 path = temporary / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content)
+                make_folder(path.parent)
+                with create(path) as file:
+                    file.write(content)
     except OSError as error:
         raise OutputError(f"cannot write {folder}: {(error.strerror or str(error)).lower()}") from None
 

@@ -33,7 +33,6 @@ from jitnet.search.sweep_plan import Plan
 from jitnet.search.work import Outcome, Work
 
 if TYPE_CHECKING:
-    from optuna import Study
     from optuna.trial import FrozenTrial
 
     from jitnet.datasets import Dataset
@@ -101,10 +100,11 @@ class Sweep:
         try:
             self._journal = Journal(self.folder / JOURNAL)
             self.notice = self._journal.notice or self._lock.notice
-            self._study: Study = open_study(self._journal, larger_is_better=self.larger_is_better)
+            self._study, self._storage = open_study(self._journal, larger_is_better=self.larger_is_better)
+            self._study_id = self._storage.get_study_id_from_name(self._study.study_name)
             for found in self._study.get_trials(deepcopy=False):
                 self.trials.append(self._restored(found))
-                self._ids.append(found._trial_id)
+                self._ids.append(self._storage.get_trial_id_from_study_id_trial_number(self._study_id, found.number))
         except BaseException:
             self._lock.__exit__()
             raise
@@ -241,7 +241,7 @@ class Sweep:
             running = optuna.trial.create_trial(
                 state=optuna.trial.TrialState.RUNNING, params=parameters, distributions=distributions
             )
-            self._ids.append(self._study._storage.create_new_trial(self._study._study_id, running))
+            self._ids.append(self._storage.create_new_trial(self._study_id, running))
             self.trials.append(Trial(number, dict(parameters)))
             yield self.trials[-1]
 
@@ -250,7 +250,7 @@ class Sweep:
         from optuna.trial import TrialState
 
         self.trials[trial.number] = trial
-        storage, trial_id = self._study._storage, self._ids[trial.number]
+        storage, trial_id = self._storage, self._ids[trial.number]
         with self._journal.together():
             for step, score in enumerate(trial.scores, 1):
                 storage.set_trial_intermediate_value(trial_id, step, score)
