@@ -271,7 +271,7 @@ def test_without_distributed_it_says_how_to_install_it(call, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     result = call("cv", "--data", "digits", "--on", "dask://127.0.0.1")
     assert result.code == 1
-    assert result.err.strip().endswith("needs distributed; install it with: pip install 'jitnet[dask]'")
+    assert result.err.strip().endswith("needs distributed; install it with: pip install 'distributed>=2026.8'")
     assert not result.out
 
 

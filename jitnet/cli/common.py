@@ -214,7 +214,7 @@ On = Annotated[
         metavar="local|dask://HOST:PORT",
         help="Where runs train that are side by side: local, in processes on this machine, or as tasks of the workers "
         "of the Dask scheduler at this address, on any machines, one thread each. Data must be on each worker, by the "
-        "same name or path. Results are the same, and in the same folders here. Dask needs pip install 'jitnet[dask]'.",
+        "same name or path. Results are the same, and in the same folders here. Dask needs pip install distributed.",
     ),
 ]
 Json = Annotated[
