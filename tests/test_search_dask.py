@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -326,9 +327,10 @@ def test_ctrl_c_ends_a_sweep_on_a_cluster(cluster, tmp_path):
     )
     with distributed.Client(cluster.address.removeprefix("dask://"), set_as_default=False) as client:
         wait_for(lambda: sum(client.run(n_executing).values()) == 2, 60)
+        time.sleep(1.0)  # until the sweep has begun to wait: while it still submits, it ends without its summary
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
         assert process.returncode == 130, err
         assert "Traceback" not in err
-        assert "jitnet sweep --resume s" in out
+        assert "jitnet sweep --resume s" in out, err
         wait_for(lambda: not any(client.run(n_executing).values()))
