@@ -251,6 +251,8 @@ def test_what_holds_no_runs(call, tmp_path):
     code, out, err = call("runs")
     assert (code, err) == (0, "")
     assert "there are no runs in runs; jitnet train makes one" in out
+    code, _, err = call("runs", "nowhere")
+    assert (code, err) == (2, "jitnet: error: nowhere: there is no such folder; expected one that holds runs\n")
     (tmp_path / "file").touch()
     assert call("runs", "file").err == (
         "jitnet: error: file: expected a folder with runs, and it is a file; name the folder that holds them\n"

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -18,9 +17,11 @@ from test_search_sweep import N, new, run
 
 import jitnet
 from jitnet.errors import DataError, JitnetError, UsageError
+from jitnet.files import read_lines
 from jitnet.model import Model
 from jitnet.search import on_dask
 from jitnet.search.engine import Failed, Finished, Reported, Started
+from jitnet.search.journal import JOURNAL
 from jitnet.search.local import Local, run_all
 from jitnet.search.on_dask import Dask
 from jitnet.search.work import Work
@@ -325,9 +326,11 @@ def test_ctrl_c_ends_a_sweep_on_a_cluster(cluster, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
     )
+    journal = tmp_path / "s" / JOURNAL
     with distributed.Client(cluster.address.removeprefix("dask://"), set_as_default=False) as client:
+        # Workers load the loops before there is a sweep: its trials are in the journal once they are submitted.
+        wait_for(lambda: journal.exists() and len(read_lines(journal)) > 2, 60)
         wait_for(lambda: sum(client.run(n_executing).values()) == 2, 60)
-        time.sleep(1.0)  # until the sweep has begun to wait: while it still submits, it ends without its summary
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
         assert process.returncode == 130, err

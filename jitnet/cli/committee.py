@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jitnet.cli.command import Command, expect_data, expect_model, model_at
-from jitnet.cli.common import MODEL_HELP, Json, Quiet, TestData, check_output, print_json
+from jitnet.cli.command import Command, expect_model, model_at
+from jitnet.cli.common import MODEL_HELP, Json, Quiet, TestData, check_output, evaluated_data_option, print_json
 from jitnet.errors import DataError, ModelError, UsageError
 
 if TYPE_CHECKING:
@@ -46,13 +46,9 @@ def committee(
     ],
     data: Annotated[
         str | None,
-        typer.Option(
-            "--data",
-            metavar="NAME-OR-PATH",
-            show_default=False,
-            callback=expect_data,
-            help="Data to score the members and the committee on. [default: the test part, or the held-out rows, of "
-            "the data that all of them were trained on]",
+        evaluated_data_option(
+            "Data to score the members and the committee on. [default: the test part, or the held-out rows, of "
+            "the data that all of them were trained on]"
         ),
     ] = None,
     test_data: TestData = None,

@@ -47,6 +47,7 @@ __all__ = [
     "columns_named",
     "data_names",
     "engine_on",
+    "evaluated_data_option",
     "interrupts",
     "parse_share",
     "parse_threads",
@@ -92,6 +93,13 @@ DataOption = Annotated[
         rich_help_panel=DATA,
     ),
 ]
+
+
+def evaluated_data_option(help: str) -> Any:
+    """The option for data to evaluate a model on. help: what they are for, and which they are by default."""
+    return typer.Option("--data", metavar="NAME-OR-PATH", show_default=False, callback=expect_data, help=help)
+
+
 DataArgument = Annotated[
     str,
     typer.Argument(

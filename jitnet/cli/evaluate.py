@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from jitnet.cli.command import Command, expect_data, model_at
-from jitnet.cli.common import Json, ModelPath, Quiet, TestData, print_json
+from jitnet.cli.command import Command, model_at
+from jitnet.cli.common import Json, ModelPath, Quiet, TestData, evaluated_data_option, print_json
 
 __all__ = ["app"]
 
@@ -26,13 +26,9 @@ def evaluate(
     model: ModelPath,
     data: Annotated[
         str | None,
-        typer.Option(
-            "--data",
-            metavar="NAME-OR-PATH",
-            show_default=False,
-            callback=expect_data,
-            help="Data to evaluate on: the test part, or all where there is no other. Classes are matched by name. "
-            "[default: the data that the model was trained on]",
+        evaluated_data_option(
+            "Data to evaluate on: the test part, or all where there is no other. Classes are matched by name. "
+            "[default: the data that the model was trained on]"
         ),
     ] = None,
     test_data: TestData = None,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jitnet.cli.command import Command, expect_data, model_at
-from jitnet.cli.common import Quiet, TestData, check_output, write_output
+from jitnet.cli.command import Command, model_at
+from jitnet.cli.common import Quiet, TestData, check_output, evaluated_data_option, write_output
 from jitnet.cli.compare import RunArguments
 from jitnet.errors import JitnetError, MissingExtra, UsageError
 
@@ -45,12 +45,8 @@ def plot(
     ],
     data: Annotated[
         str | None,
-        typer.Option(
-            "--data",
-            metavar="NAME-OR-PATH",
-            show_default=False,
-            callback=expect_data,
-            help="Data for the parts that need some, of one run. [default: the data that the model was trained on]",
+        evaluated_data_option(
+            "Data for the parts that need some, of one run. [default: the data that the model was trained on]"
         ),
     ] = None,
     test_data: TestData = None,

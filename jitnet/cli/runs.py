@@ -87,6 +87,8 @@ def runs(
         raise UsageError(f"--sort: expected {any_of(SORTS)}, found {sort!r}")
     if match is not None and not match.strip():
         raise UsageError("--match is empty; expected words of a run's name, data or state, or a setting and its value")
+    if folder != BASE and not folder.exists():
+        raise UsageError(f"{folder}: there is no such folder; expected one that holds runs")
     screen = render.consoles(json)
     everything = list_runs(folder)
     found = everything if match is None else [one for one in everything if matches(one, match.split())]

@@ -34,7 +34,7 @@ Values = npt.NDArray[np.generic]
 @dataclass(frozen=True)
 class Finding:
     """Something about a column. kind: "left out", "tells the target", "identifier" or "rounded"; about: in words;
-    noticed: whether it is worth a notice where nobody asks about columns."""
+    noticed: whether it is worth a notice where columns were not asked about."""
 
     column: str
     kind: str

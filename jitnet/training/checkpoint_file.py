@@ -37,7 +37,7 @@ FOLDER = "checkpoints"
 FORMAT, VERSION = "jitnet checkpoint", 1
 
 _BLANK = "0" * 64
-"""What stands in place of the checksum while it is computed. Its form is the same in every version."""
+"""What is in the checksum's place while it is computed. Its form is the same in every version."""
 
 _REPORT = [each.name for each in fields(EpochReport)]
 

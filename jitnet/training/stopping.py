@@ -46,8 +46,8 @@ class EarlyStopping:
         self.best: tuple[int, Floats] | None = None
 
     def look(self, report: EpochReport, params: Floats) -> str:
-        """Record a report and the parameters after its epoch, which nobody changes; return why to stop, or an empty
-        string."""
+        """Record a report and the parameters after its epoch, an array that is not changed later; return why to stop,
+        or an empty string."""
         config = self._config
         score = report.val_accuracy if self._monitor == "accuracy" else report.val_loss
         if score is not None:
