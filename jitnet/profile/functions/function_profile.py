@@ -9,13 +9,19 @@ from jitnet.profile.code.code_view import CodeView
 
 __all__ = [
     "Argument",
+    "Check",
     "CompiledFunction",
     "Count",
     "FunctionProfile",
     "Hint",
+    "LineTime",
+    "LoopTime",
     "Place",
     "Region",
+    "Rest",
+    "Sampling",
     "ThreadShare",
+    "Trial",
     "as_document",
 ]
 
@@ -104,12 +110,32 @@ class Region:
 
 
 @dataclass(frozen=True)
+class Trial:
+    """What a hint's remedy did: a changed copy of the function was compiled, and both were timed in turn.
+
+    change: what was changed, "fastmath={'reassoc'}" or "the loops of lines 4 and 5 exchanged". factor: how many times
+    as fast the copy is, the median over pairs of calls; low, high: its uncertainty, the quartiles of the median's
+    resampled distribution. difference: the largest difference of a result, relative to the largest value of that
+    result; 0.0 where all bits are equal, None where results cannot be compared. diff: the change of the source as a
+    unified diff, "" where only an option of the decorator or an argument changes.
+    """
+
+    change: str
+    factor: float
+    low: float
+    high: float
+    difference: float | None
+    diff: str = ""
+
+
+@dataclass(frozen=True)
 class Hint:
     """Something to change, at a place.
 
     kind: one of `hints.Kind`, by name. reason: what was found there, in one sentence. advice: what to do. share: of the
     call's time that it affects, None where that is not known. source: what it was found in: "types", "machine code",
-    "clock", "flags", "arrays" or "a run in Python".
+    "clock", "flags", "arrays" or "a run in Python". trial: what its remedy did, None where it was not tried; untried: the
+    reason for that.
     """
 
     kind: str
@@ -118,6 +144,74 @@ class Hint:
     advice: str
     source: str
     share: float | None = None
+    trial: Trial | None = None
+    untried: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """Whether a result is right in one respect.
+
+    name: what was compared, "1 and 2 threads" or "two equal calls". verdict: "held", "failed", or "not done". reason:
+    what differs and by how much, or why it was not done. place: the line at fault, None where it is not known.
+    """
+
+    name: str
+    verdict: str
+    reason: str = ""
+    place: Place | None = None
+
+
+@dataclass(frozen=True)
+class LineTime:
+    """A line's share of a call's time, 0 to 1, without what it calls where the callee has lines of its own."""
+
+    place: Place
+    share: float
+
+
+@dataclass(frozen=True)
+class LoopTime:
+    """A loop, or a callee with source: its share of a call's time, everything inside it included.
+
+    kind: "loop" or "callee". name: of the function that it is in, or that is called. depth: 0 for what the function
+    itself contains, 1 for what is directly inside that, and so on; rows come in the order of the source. last_line:
+    where a loop ends. own: the share without the loops and callees inside it.
+    """
+
+    kind: str
+    name: str
+    place: Place
+    last_line: int
+    depth: int
+    share: float
+    own: float
+
+
+@dataclass(frozen=True)
+class Rest:
+    """What a call spends outside its source's lines: "calling and unboxing", "allocation", "reference counts",
+    "Python", "waiting", "starting threads", "library: exp", "other"."""
+
+    name: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Where the time of a call goes, by samples of each thread's program counter.
+
+    samples: how many, of all threads. cost: how much longer a call takes while it is sampled, 0.1 is a tenth. same_code:
+    whether the sampled copy has the machine code that was timed. The shares of outermost loops and callees, of lines
+    outside them, and of the rest add up to 1.
+    """
+
+    samples: int
+    cost: float
+    same_code: bool
+    loops: tuple[LoopTime, ...]
+    lines: tuple[LineTime, ...]
+    rest: tuple[Rest, ...]
 
 
 @dataclass(frozen=True)
@@ -132,6 +226,7 @@ class FunctionProfile:
     work, None where it is negligible. cpu_share: CPU time as a share of a call's time on one thread; far below 1 it
     sleeps or waits. flop, bytes: of a call, None without a formula. functions: those that were compiled for it.
     unsearched: hints that could not be looked for, each with the reason. notes: what else to know, a sentence each.
+    checks: whether its results are right. sampling: where its time goes, None where it could not be sampled.
     lines: what LLVM made of it, None where that could not be read.
     """
 
@@ -163,6 +258,8 @@ class FunctionProfile:
     numba: str
     python: str
     perf_map: str
+    checks: tuple[Check, ...] = ()
+    sampling: Sampling | None = None
     lines: CodeView | None = None
 
     @property
