@@ -112,3 +112,14 @@ def test_a_config_behind_a_link_is_written_where_the_link_leads(tmp_path):
     run.write_config({"epochs": 1})
     assert json.loads((tmp_path / "elsewhere.json").read_text()) == {"epochs": 1}
     assert [(path.name, path.is_symlink()) for path in run.folder.iterdir()] == [(runs.CONFIG, True)]
+
+
+def test_a_run_that_goes_on_and_cannot_write_is_not_sent_elsewhere(tmp_path):
+    with runs.claim(tmp_path / "run") as run:
+        run.write_config({"data": {}, "model": {}, "train": {}})
+        assert "with --out" in str(run.cannot_write("metrics.jsonl", OSError(28, "No space left on device")))
+    again = runs.reopen(tmp_path / "run")
+    assert str(again.cannot_write("metrics.jsonl", OSError(28, "No space left on device"))) == (
+        f"cannot write {tmp_path / 'run' / 'metrics.jsonl'}: no space left on device; make room there, or make it "
+        "writable, and resume again"
+    )

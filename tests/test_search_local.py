@@ -91,6 +91,46 @@ def test_a_folder_that_holds_a_run_is_refused_unless_it_is_repeated(tmp_path):
     assert sorted(os.listdir(tmp_path / "a")) == ["checkpoints", "config.json", "metrics.jsonl", "model.safetensors"]
 
 
+def test_a_work_goes_on_from_its_checkpoint_to_the_same_bits(tmp_path):
+    work = Work("a", replace(SMALL, training={"epochs": 4, "val_split": 0.25}), rows=without_last_class)
+    whole = train_work(work, tmp_path / "whole")
+    seen = []
+    train_work(work, tmp_path, seen.append, lambda: len(seen) == 2)
+    reported = []
+    outcome = train_work(work, tmp_path, reported.append, again=True)
+    assert [report.epoch for report in reported] == [1, 2, 3, 4]
+    assert reported[:2] == seen  # not trained again: it took the same seconds, to the last bit
+    assert list(map(without_times, outcome.reports)) == list(map(without_times, whole.reports))
+    assert not outcome.stopped
+    weights = [Model.load(folder / "model.safetensors").parameters for folder in (whole.folder, outcome.folder)]
+    assert all(np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])
+    lines = (tmp_path / "a" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("other", "rows"),
+    [({"learning_rate": 0.05}, None), ({"seed": 3}, None), ({}, without_last_class)],
+    ids=["rate", "seed", "rows"],
+)
+def test_what_other_settings_or_data_left_is_replaced(tmp_path, other, rows):
+    seen = []
+    train_work(Work("a", SMALL), tmp_path, seen.append, lambda: len(seen) == 1)
+    changed = Work("a", replace(SMALL, training={**SMALL.training, **other}), rows=rows)
+    again = train_work(changed, tmp_path, again=True)
+    alone = train_work(changed, tmp_path / "alone")
+    assert list(map(without_times, again.reports)) == list(map(without_times, alone.reports))
+
+
+def test_a_work_that_ended_early_and_was_not_noted_ends_there_again(tmp_path):
+    seen = []
+    work = Work("a", LONG, ends_early=after_three)
+    train_work(replace(work, ends_early=None), tmp_path, seen.append, lambda: len(seen) == 3)
+    outcome = train_work(work, tmp_path, again=True)
+    assert outcome.ended_early
+    assert len(outcome.reports) == 3
+
+
 def test_names_differ(tmp_path):
     with pytest.raises(UsageError, match="the same name"):
         list(run_all([Work("a", SMALL), Work("a", LONG)], tmp_path))

@@ -202,6 +202,16 @@ def test_a_torn_journal_is_cut_off(tmp_path, undisturbed):
     assert run(reopened(folder)) == trials
 
 
+def test_a_journal_that_is_missing_is_said(tmp_path, undisturbed):
+    folder = tmp_path / "lost"
+    run(new(folder), until=2)
+    (folder / JOURNAL).unlink()
+    sweep = reopened(folder)
+    with sweep:
+        assert sweep.notice == f"{folder / JOURNAL} is missing: the trials in this folder run again"
+    assert run(reopened(folder)) == undisturbed[0]
+
+
 def test_a_stale_lock_of_optuna_is_no_obstacle(tmp_path, undisturbed):
     """Optuna's own backend would wait half a minute for the first line that it writes."""
     folder = tmp_path / "stale"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jitnet.errors import JitnetError, UsageError
 from jitnet.files import make_folder, remove
-from jitnet.runs.folder import CHECKPOINTS, Run, cannot_write
+from jitnet.runs.folder import CHECKPOINTS, Run
 
 if TYPE_CHECKING:
     from jitnet.training.checkpoint_file import Checkpoint
@@ -270,4 +270,4 @@ class _Writer:
             for each in {*others} - {*older[: _KEPT - 1]}:
                 remove(each)
         except OSError as error:
-            raise cannot_write(folder, error, "the checkpoints in") from None
+            raise self._run.cannot_write(CHECKPOINTS, error, "the checkpoints in") from None

@@ -63,7 +63,7 @@ class Run:
             self._lock.__enter__()
         except OSError as error:
             _remove(self.made)
-            raise cannot_write(self.folder / LOCK, error) from None
+            raise self.cannot_write(LOCK, error) from None
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
@@ -89,7 +89,7 @@ class Run:
         try:
             write_whole(self.folder / CONFIG, (as_json(config, indent=2) + "\n").encode())
         except OSError as error:
-            raise cannot_write(self.folder / CONFIG, error) from None
+            raise self.cannot_write(CONFIG, error) from None
 
     @staticmethod
     def line(report: Any) -> bytes:
@@ -102,19 +102,23 @@ class Run:
 
     def append_lines(self, lines: bytes) -> None:
         """The same of lines."""
-        path = self.folder / METRICS
         try:
-            append(path, lines)
+            append(self.folder / METRICS, lines)
         except OSError as error:
-            raise cannot_write(path, error) from None
+            raise self.cannot_write(METRICS, error) from None
 
     def replace_metrics(self, reports: Iterable[Any]) -> None:
         """Write metrics.jsonl whole, with a line for each report."""
-        path = self.folder / METRICS
         try:
-            write_whole(path, b"".join(map(self.line, reports)))
+            write_whole(self.folder / METRICS, b"".join(map(self.line, reports)))
         except OSError as error:
-            raise cannot_write(path, error) from None
+            raise self.cannot_write(METRICS, error) from None
+
+    def cannot_write(self, name: str, error: OSError, what: str = "") -> OutputError:
+        """The error for a file that cannot be written. what: it is, in words. A run that goes on stays in its
+        folder."""
+        advice = ELSEWHERE if self._is_new else "make room there, or make it writable, and resume again"
+        return cannot_write(self.folder / name, error, what, advice)
 
 
 def create(name: str, base: Path = Path("runs")) -> Run:
@@ -203,9 +207,12 @@ def _remove(folders: Sequence[Path]) -> None:
             remove(folder)
 
 
-def cannot_write(path: Path, error: OSError, what: str = "") -> OutputError:
+ELSEWHERE = "name another place with --out"
+
+
+def cannot_write(path: Path, error: OSError, what: str = "", advice: str = ELSEWHERE) -> OutputError:
     """The error for a file or folder of a run that cannot be written. what: it is, in words."""
     reason = (error.strerror or str(error)).lower()
     if isinstance(error, (FileExistsError, NotADirectoryError)):
         reason = "a file is in the way"
-    return OutputError(f"cannot write {what + ' ' if what else ''}{path}: {reason}; name another place with --out")
+    return OutputError(f"cannot write {what + ' ' if what else ''}{path}: {reason}; {advice}")

@@ -1,12 +1,14 @@
 """A task of `jitnet.search.on_dask`: it trains one work in a thread of a Dask worker, and reports by events.
 
-Events are tuples: the task's key, the token of this attempt, and "started" with the worker's address, "report" with an
-`EpochReport`, pickled, or "ended" with nothing. Scheduler and worker may repeat a task: each attempt has another token.
+Events are tuples: the task's key, the token of this attempt, and "started" with the worker's address, "reports" with a
+list of `EpochReport`, pickled, or "ended" with nothing. Scheduler and worker may repeat a task: each attempt has another token.
 """
 
 import pickle
 import tempfile
+import time
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +18,15 @@ from uuid import uuid4
 
 from jitnet.errors import DataError, JitnetError, MissingExtra
 from jitnet.search.work import Outcome, Work, data_of, failure_of, train_work
+from jitnet.training.history import EpochReport
 
 if TYPE_CHECKING:
     from distributed import Worker
 
 __all__ = ["Ending", "load", "request_stop", "train"]
+
+SENT_EVERY_S = 0.25
+"""Reports are sent no more often."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +80,27 @@ def _train(work: Work, worker: "Worker", key: str, token: str, send: Any) -> End
         except (ImportError, OSError) as error:  # what it is installed in is broken
             return Ending(token, worker.address, error=f"{type(error).__name__}: {error}", kind="no loops")
         with tempfile.TemporaryDirectory(prefix="jitnet-", dir=worker.local_directory) as base:
-            outcome = train_work(work, Path(base), lambda report: send("report", pickle.dumps(report)), should_stop)
+            outcome = train_work(work, Path(base), _Reports(send), should_stop)
             return Ending(token, worker.address, outcome, _files_in(outcome.folder))
     except (JitnetError, MemoryError) as error:
         message, kind = failure_of(work, error)
         return Ending(token, worker.address, error=message, kind=kind)
     except Exception:
         return Ending(token, worker.address, error=traceback.format_exc(), kind="broken")
+
+
+class _Reports:
+    """Sends reports of epochs, several together where epochs are short: each event costs scheduler and client some
+    milliseconds. Those after the last event are in the outcome."""
+
+    def __init__(self, send: Callable[[str, bytes], None]) -> None:
+        self._send, self._kept, self._sent = send, list[EpochReport](), 0.0
+
+    def __call__(self, report: EpochReport) -> None:
+        self._kept.append(report)
+        if (now := time.monotonic()) - self._sent >= SENT_EVERY_S:
+            self._send("reports", pickle.dumps(self._kept))
+            self._kept, self._sent = [], now
 
 
 def _files_in(folder: Path) -> dict[str, bytes]:

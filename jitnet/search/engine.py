@@ -81,7 +81,8 @@ class Engine(Protocol):
         """Yield events as they happen, until each work is finished or failed.
 
         Works begin in their order; their names differ. base: the folder in which each has its run folder. again: names
-        of those whose folder may hold an unfinished run, which is replaced.
+        of those whose folder may hold an unfinished run: one goes on from its newest checkpoint, and is replaced where
+        there is none.
 
         Raises JitnetError where the engine itself cannot go on."""
         ...

@@ -236,9 +236,10 @@ class Dask:
             return
         if kind == "started":
             yield from self._started(left, task, token, content)
-        elif kind == "report" and token == task.token:
-            task.n_reports += 1
-            yield Reported(task.work.name, pickle.loads(content))
+        elif kind == "reports" and token == task.token:
+            for report in pickle.loads(content):
+                task.n_reports += 1
+                yield Reported(task.work.name, report)
         elif kind == "done":
             yield from self._done(left, task)
 

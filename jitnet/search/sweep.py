@@ -98,8 +98,9 @@ class Sweep:
     def __enter__(self) -> "Sweep":
         self._lock.__enter__()
         try:
+            self.notice = self._without_journal()
             self._journal = Journal(self.folder / JOURNAL)
-            self.notice = self._journal.notice or self._lock.notice
+            self.notice = self.notice or self._journal.notice or self._lock.notice
             self._study, self._storage = open_study(self._journal, larger_is_better=self.larger_is_better)
             self._study_id = self._storage.get_study_id_from_name(self._study.study_name)
             for found in self._study.get_trials(deepcopy=False):
@@ -112,6 +113,12 @@ class Sweep:
 
     def __exit__(self, *error: object) -> None:
         self._lock.__exit__()
+
+    def _without_journal(self) -> str:
+        """A line for the user where there are trials and no journal of what they reached; "" else."""
+        if (self.folder / JOURNAL).exists() or not any(self.folder.glob("trial-*")):
+            return ""
+        return f"{self.folder / JOURNAL} is missing: the trials in this folder run again"
 
     def _restored(self, found: "FrozenTrial") -> Trial:
         """A trial as the journal has it; one that had begun waits again."""

@@ -14,13 +14,16 @@ from jitnet.errors import JitnetError
 from jitnet.files import remove_tree
 from jitnet.runs import claim
 from jitnet.runs.documents import as_json
+from jitnet.runs.resuming import Resumed, resume
 from jitnet.runs.run_settings import Settings
 from jitnet.runs.run_training import describe, train_run
+from jitnet.runs.starting_model import described_start
 from jitnet.training.history import EpochReport
 
 if TYPE_CHECKING:
     from jitnet.datasets import Dataset
     from jitnet.training.history import StepReport
+    from jitnet.training.trainer import Trainer
 
 __all__ = ["Outcome", "Work", "clear_run", "data_of", "failure_of", "train_work"]
 
@@ -95,7 +98,9 @@ def train_work(
 
     Data are read once for all works of a process that name the same. on_report: called after each epoch. should_stop:
     called a few dozen times a second; where it returns True the run ends there, as an unfinished one. again: whether
-    what an earlier attempt left in the folder is replaced; else a folder that holds a run is refused.
+    an earlier attempt may have left something in the folder: the run goes on from its newest checkpoint, to the same
+    bits, and on_report is called with the epochs before that too; without one it is replaced. Else a folder that holds
+    a run is refused.
 
     Raises JitnetError where the run cannot be trained."""
     # Over them, not in their place: what they have read of a recipe's file travels with them.
@@ -105,7 +110,8 @@ def train_work(
         dataset = work.rows(dataset)
     trainer = settings.trainer(dataset)
     folder = base / work.name
-    if again:
+    left = _left(work, folder, trainer) if again else None
+    if again and left is None:
         clear_run(folder)
     reports: list[EpochReport] = []
     ended_early = False
@@ -121,8 +127,14 @@ def train_work(
     def look_between(report: "StepReport") -> bool:
         return should_stop is not None and should_stop()
 
-    with claim(folder) as run:
-        run.write_config(describe(trainer, settings))
+    with claim(folder) if left is None else left.run as run:
+        if left is None:
+            run.write_config(describe(trainer, settings))
+        else:
+            trainer = left.trainer(dataset)
+            left.begin(trainer)
+            for report in left.found.checkpoint.state.reports:
+                look(report)
         history = train_run(trainer, run, look, look_between)
     return Outcome(
         work.name,
@@ -134,6 +146,28 @@ def train_work(
         history.stopped and not ended_early,
         history.final_test,
     )
+
+
+def _left(work: Work, folder: Path, fresh: "Trainer") -> Resumed | None:
+    """Return what an earlier attempt at a work left in its folder, as it goes on; None where that is nothing, is of
+    other settings or data, or has ended. fresh: a trainer of the work that has done nothing."""
+    try:
+        left = resume(folder, Settings())
+    except JitnetError:  # there is no whole checkpoint: the run begins again
+        return None
+    if not isinstance(left, Resumed):
+        return None
+    checkpoint, reports = left.found.checkpoint, left.found.checkpoint.state.reports
+    start = None if work.settings.start is None else described_start(work.settings.start)
+    same = (
+        checkpoint.config.model_copy(update={"threads": fresh.config.threads}) == fresh.config
+        and checkpoint.model.config == fresh.model.config
+        and checkpoint.data["checksum"] == fresh.dataset.checksum
+        and left.run.config.get("init") == start
+    )
+    # What ended in its last epoch may have been interrupted before that was noted.
+    ends = work.ends_early is not None and any(work.ends_early(reports[: k + 1]) for k in range(len(reports)))
+    return left if same and not ends else None
 
 
 def clear_run(folder: Path) -> None:
