@@ -1,7 +1,8 @@
 """A task of `jitnet.search.on_dask`: it trains one work in a thread of a Dask worker, and reports by events.
 
-Events are tuples: the task's key, the token of this attempt, and "started" with the worker's address, "reports" with a
-list of `EpochReport`, pickled, or "ended" with nothing. Scheduler and worker may repeat a task: each attempt has another token.
+Events are tuples: the task's key, the token of this attempt, and "started" with the worker's address, "reports" with
+a list of `EpochReport`, pickled, or "ended" with nothing. Scheduler and worker may repeat a task: each attempt has
+another token.
 """
 
 import pickle
