@@ -22,11 +22,12 @@ class Change:
     """What changes in one function.
 
     options: of its decorator, by name. function: makes the changed Python function of the original; None where its
-    source is left as it is.
+    source is left as it is. declared: types to compile it for; None for those that were declared for the original.
     """
 
     options: Mapping[str, Any] = field(default_factory=dict)
     function: Callable[[Any], Any] | None = None
+    declared: tuple[Any, ...] | None = None
 
 
 class Unreached(Exception):
@@ -102,9 +103,10 @@ class _Copier:
             for name, value in list(changed.__globals__.items()):
                 if value is original:
                     changed.__globals__[name] = copy  # a recursion
-        if not is_open(original):
-            for made in original.overloads.values():
-                copy.compile(tuple(made.signature.args))
+        if change.declared is not None or not is_open(original):
+            known = [tuple(made.signature.args) for made in original.overloads.values()]
+            for arguments in [change.declared] if change.declared is not None else known:
+                copy.compile(arguments)
             close(copy)
         self._made[id(original)] = copy
         return copy

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from math import comb, inf
 from statistics import median
 
-__all__ = ["FEWEST", "GAIN", "Factor", "factor_of", "time_in_turn"]
+from jitnet.profile.functions.function_profile import GAIN
 
-SAMPLE_S = 0.002
-"""Length of a sample where calls are shorter, so that reading the clock is negligible."""
+__all__ = ["FEWEST", "Factor", "factor_of", "time_in_turn"]
+
+SAMPLE_S, PARTS, WARM = 0.001, 3, 20
+"""Length of a sample where calls are shorter, so that reading the clock is negligible; samples of each in a pair, of
+which the shortest counts, since another program can only add to it; and calls before that."""
 
 FEWEST, ENOUGH, MOST = 3, 7, 41
 """Pairs that are timed at least; from which on a clear factor ends the timing; and at most."""
-
-GAIN = 1.03
-"""A copy that is less than this many times as fast is not faster."""
 
 CLEAR = 0.05
 """Width of the interval, as a share of the factor, below which more pairs would tell little."""
@@ -68,10 +68,13 @@ def time_in_turn(
     begin = clock()
     both = (first, second)
     once = [call(1) for call in both]
-    if FEWEST * sum(once) > budget_s and clock() - begin + (FEWEST - 1) * sum(once) > budget_s:
+    if (FEWEST - 1) * sum(once) > budget_s - (clock() - begin):
         return None
-    once = [min(s, call(1)) if 8 * s < budget_s else s for call, s in zip(both, once, strict=True)]
+    if sum(once) < SAMPLE_S:
+        # A single call may have been disturbed: it decides how many calls a sample has.
+        once = [min(call(1) for _ in range(WARM)) for call in both]
     repeats = [max(1, min(10_000, round(SAMPLE_S / max(s, 1e-8)))) for s in once]
+    parts = PARTS if sum(once) * (PARTS + 1) * ENOUGH < budget_s else 1
     ratios: list[float] = []
     longest = 0.0
     while len(ratios) < MOST:
@@ -80,7 +83,7 @@ def time_in_turn(
             break
         taken = [inf, inf]
         for which in (0, 1) if len(ratios) % 2 == 0 else (1, 0):
-            taken[which] = both[which](repeats[which])
+            taken[which] = min(both[which](repeats[which]) for _ in range(parts))
         ratios.append(taken[0] / max(taken[1], 1e-12))
         longest = max(longest, clock() - at)
         heartbeat()

@@ -1,6 +1,5 @@
 """Whether two runs of a function have the same results: what it returns, and what it writes."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,25 +13,31 @@ ROUNDING = {"e": 0.05, "f": 1e-2, "d": 1e-6, "F": 1e-2, "D": 1e-6}
 """For each type of NumPy by its letter: the largest difference, relative to the largest value, that another order of
 operations or another rounding causes. More is another result."""
 
+TOTAL = 1.0
+"""The difference of results that have different forms, or NaN in different places."""
+
 
 class Difference:
     """The largest difference between two results.
 
     relative: to the largest value of the result that differs most; 0.0 where all values are equal, None where they
-    cannot be compared, infinite where they have different forms. rounding: whether it is no more than rounding.
+    cannot be compared. rounding: whether it is no more than rounding.
     """
 
     def __init__(self, relative: float | None, rounding: bool = True) -> None:
         self.relative, self.rounding = relative, rounding
 
 
-def snapshot(result: Any, arguments: Sequence[Any], names: Sequence[str]) -> list[Any]:
-    """Return copies of a result and of the arrays in the arguments, for `difference`."""
+def snapshot(result: Any, arguments: Sequence[Any], every: bool = False) -> list[Any]:
+    """Return copies of a result and of the arrays in the arguments that can be written to, for `difference`.
+
+    every: of the others too, where arguments that were made of others are compared with those.
+    """
     arrays = [
         np.array(array, copy=True)
-        for argument, name in zip(arguments, names, strict=True)
-        for _, array in arrays_in(argument, name)
-        if array.flags.writeable and not array.dtype.hasobject
+        for argument in arguments
+        for _, array in arrays_in(argument, "")
+        if (every or array.flags.writeable) and not array.dtype.hasobject
     ]
     return [_copied(result), *arrays]
 
@@ -53,7 +58,7 @@ def difference(before: Any, after: Any) -> Difference:
     """Return the largest difference between two results, or two lists of them: numbers, arrays, tuples, lists, None."""
     if isinstance(before, list) and isinstance(after, list):
         if len(before) != len(after):
-            return Difference(math.inf, False)
+            return Difference(TOTAL, False)
         found = [difference(one, other) for one, other in zip(before, after, strict=True)]
         if any(each.relative is None for each in found):
             return Difference(None)
@@ -62,15 +67,15 @@ def difference(before: Any, after: Any) -> Difference:
     if before is None and after is None:
         return Difference(0.0)
     if isinstance(before, (str, bytes)) and isinstance(after, (str, bytes)):
-        return Difference(0.0) if before == after else Difference(math.inf, False)
+        return Difference(0.0) if before == after else Difference(TOTAL, False)
     one, other = _numbers(before), _numbers(after)
     if one is None or other is None:
         return Difference(None)
     if one.shape != other.shape:
-        return Difference(math.inf, False)
+        return Difference(TOTAL, False)
     if one.dtype.names:
         if one.dtype.names != other.dtype.names:
-            return Difference(math.inf, False)
+            return Difference(TOTAL, False)
         return difference([one[name] for name in one.dtype.names], [other[name] for name in one.dtype.names])
     return _between(one, other)
 
@@ -88,13 +93,13 @@ def _between(one: Any, other: Any) -> Difference:
         if np.array_equal(one, other):
             return Difference(0.0)
         if one.dtype.kind not in "biufc" or other.dtype.kind not in "biufc":
-            return Difference(math.inf, False)
+            return Difference(TOTAL, False)
     wide = np.complex128 if "c" in one.dtype.kind + other.dtype.kind else np.float64
     a, b = one.astype(wide), other.astype(wide)
     # What is not finite must be equal: infinities of one sign, or NaN in the same places.
     finite = np.isfinite(a)
     if not np.array_equal(finite, np.isfinite(b)) or not np.array_equal(a[~finite], b[~finite], equal_nan=True):
-        return Difference(math.inf, False)
+        return Difference(TOTAL, False)
     a, b = a[finite], b[finite]
     if np.array_equal(a, b):
         return Difference(0.0)
