@@ -106,7 +106,7 @@ def profile_function(
         ends = time.perf_counter() + time_s - reply["spent_s"]
         profile = _profile(target, reply, flop, bytes)
         progress("reading its machine code")
-        profile = _with_lines(profile, reply, cpu, ends - time.perf_counter())
+        profile = _with_lines(profile, reply | {"left_s": ends - time.perf_counter()}, cpu)
         return _with_trials(profile, order, ends)
 
 
@@ -293,12 +293,12 @@ def _with_trials(profile: FunctionProfile, order: Order, ends: float) -> Functio
     return replace(profile, hints=in_order(hints), fix=fix)
 
 
-def _with_lines(profile: FunctionProfile, reply: dict[str, Any], cpu: str | None, left_s: float) -> FunctionProfile:
-    """Return the profile with the line view, its hints checked against the machine code. left_s: seconds for that.
+def _with_lines(profile: FunctionProfile, reply: dict[str, Any], cpu: str | None) -> FunctionProfile:
+    """Return the profile with the line view, its hints checked against the machine code.
 
     Hints are about what ran: for another processor they are left as the types suggest them.
     """
-    view, reason = _look(profile, reply, cpu, left_s)
+    view, reason = _look(profile, reply, cpu)
     unsearched = [(kind.value, reason) for kind in (Kind.CALL, Kind.DIVISION)]
     if view is None:
         return replace(profile, unsearched=tuple(unsearched))
@@ -309,13 +309,11 @@ def _with_lines(profile: FunctionProfile, reply: dict[str, Any], cpu: str | None
     return replace(profile, lines=view, hints=in_order(found))
 
 
-def _look(
-    profile: FunctionProfile, reply: dict[str, Any], cpu: str | None, left_s: float
-) -> tuple[CodeView | None, str]:
+def _look(profile: FunctionProfile, reply: dict[str, Any], cpu: str | None) -> tuple[CodeView | None, str]:
     """Return the line view, or None and the reason."""
     if not reply["pickled"]:
         return None, "the types of its arguments cannot be pickled, so it cannot be compiled again"
-    if reply["compile_s"] is not None and reply["compile_s"] > max(SHORTEST_LOOK_S, left_s - LINES_S):
+    if reply["compile_s"] is not None and reply["compile_s"] > max(SHORTEST_LOOK_S, reply["left_s"] - LINES_S):
         again = f"it takes {reply['compile_s']:.1f} s to compile, and would have to be compiled again"
         return None, f"{again}: --time {round(TIME_S + 2 * reply['compile_s']):.0f} allows that"
     where, _, name = profile.target.rpartition(":")

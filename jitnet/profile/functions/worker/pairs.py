@@ -10,9 +10,12 @@ from jitnet.profile.functions.function_profile import GAIN
 
 __all__ = ["FEWEST", "Factor", "factor_of", "time_in_turn"]
 
-SAMPLE_S, PARTS, WARM = 0.001, 3, 20
-"""Length of a sample where calls are shorter, so that reading the clock is negligible; samples of each in a pair, of
-which the shortest counts, since another program can only add to it; and calls before that."""
+SAMPLE_S, WARM = 0.001, 20
+"""Length of a sample where calls are shorter, so that reading the clock is negligible; and calls before the first."""
+
+PARTS, LONG_S = 3, 0.01
+"""Samples of each in a pair, of which the shortest counts, since another program can only add to it; and from which
+length of both calls on there is only one."""
 
 FEWEST, ENOUGH, MOST = 3, 7, 41
 """Pairs that are timed at least; from which on a clear factor ends the timing; and at most."""
@@ -74,7 +77,7 @@ def time_in_turn(
         # A single call may have been disturbed: it decides how many calls a sample has.
         once = [min(call(1) for _ in range(WARM)) for call in both]
     repeats = [max(1, min(10_000, round(SAMPLE_S / max(s, 1e-8)))) for s in once]
-    parts = PARTS if sum(once) * (PARTS + 1) * ENOUGH < budget_s else 1
+    parts = PARTS if sum(once) < LONG_S else 1
     ratios: list[float] = []
     longest = 0.0
     while len(ratios) < MOST:
