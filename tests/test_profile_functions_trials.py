@@ -6,9 +6,10 @@ from itertools import count, pairwise
 import numpy as np
 import pytest
 
-from jitnet.profile.functions.function_profile import GAIN, Trial
+from jitnet.profile.functions.function_profile import Trial
+from jitnet.profile.functions.thresholds import GAIN
 from jitnet.profile.functions.worker.pairs import factor_of, time_in_turn
-from jitnet.profile.functions.worker.results import difference, snapshot
+from jitnet.profile.functions.worker.same_results import difference, snapshot
 
 
 class Machine:

@@ -415,7 +415,7 @@ def _loop(kernel: str, cpu: str | None, asm: bool, json: bool, quiet: bool) -> i
 
 def _seconds(time: float) -> float:
     """The seconds of `--time`; UsageError where they are too few for an answer."""
-    from jitnet.profile.functions.budget import SHORTEST_S
+    from jitnet.profile.functions.thresholds import SHORTEST_S
 
     if not SHORTEST_S <= time < float("inf"):
         raise UsageError(f"--time {time:g}: expected {SHORTEST_S:g} seconds or more")

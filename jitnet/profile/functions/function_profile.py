@@ -7,10 +7,9 @@ from typing import Any
 from jitnet.bench.figures import threads_text
 from jitnet.profile.code.code_view import CodeView
 from jitnet.profile.functions.hints import Kind
+from jitnet.profile.functions.thresholds import SELDOM, is_gain
 
 __all__ = [
-    "GAIN",
-    "SELDOM",
     "WRONG",
     "Argument",
     "Check",
@@ -30,14 +29,8 @@ __all__ = [
     "as_document",
 ]
 
-SELDOM = 0.01
-"""A hint in a line with less than this share of a call's time is not worth a trial, nor reading."""
-
 WRONG = (Kind.RACE.value,)
 """Kinds of hints that say that the results are wrong, which come before all others."""
-
-GAIN = 1.03
-"""A copy that is less than this many times as fast is not faster."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +139,7 @@ class Trial:
     @property
     def helps(self) -> bool:
         """Whether it shows a gain: the whole interval above 1, by 3% or more, with the same results."""
-        return self.alike and self.low > 1.0 and self.factor >= GAIN
+        return is_gain(self.factor, self.low, self.alike)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from jitnet.profile.code.code_view import CodeView, Target
 from jitnet.profile.code.look import look
 from jitnet.profile.code.processors import find_processor
 from jitnet.profile.functions.arguments import TARGET, read_words
-from jitnet.profile.functions.budget import LINES_S, TIME_S
 from jitnet.profile.functions.formula import check_formula, evaluate
 from jitnet.profile.functions.function_profile import (
     Argument,
@@ -35,6 +34,7 @@ from jitnet.profile.functions.function_profile import (
 )
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.machine_hints import NUMBA, calls_and_divisions, confirmed
+from jitnet.profile.functions.thresholds import LINES_S, TIME_S
 from jitnet.profile.functions.tried import as_sent, in_order, obstacle, read_fix, with_state
 
 __all__ = ["LIMIT_S", "profile_function"]

@@ -100,22 +100,23 @@ class Calls:
         """
         if arguments is None:
             made = copy(self)
-            made._function = function
+            made.use(function)
         else:
             self.reset()
             changed = arguments(self._arguments)
             made = Calls(function, changed, [str(number) for number in range(len(changed))])
-            made._restore = [
-                (array, pristine) for (_, array), pristine in zip(made._arrays, made._pristine, strict=True)
-            ]
-        undecided = self.second_s == 0.0
-        if undecided:
-            made._restore = [
-                (array, pristine) for (_, array), pristine in zip(made._arrays, made._pristine, strict=True)
-            ]
-        elif not self._restore:
-            made._restore = []
+        if self.second_s == 0.0 or (arguments is not None and self.restores):
+            made.restore_every()
         return made
+
+    def use(self, function: Callable[..., Any]) -> None:
+        """From now on, call another function."""
+        self._function = function
+
+    def restore_every(self) -> None:
+        """From now on, restore every array before each call; where `second` has not found out which are written."""
+        pairs = zip(self._arrays, self._pristine, strict=True)
+        self._restore = [(array, pristine) for (_, array), pristine in pairs]
 
     def run(self) -> Any:
         """Reset the arrays, call once, and return the result."""

@@ -21,8 +21,8 @@ from jitnet.compiler.numba_parts import (
     wrap_loop_bodies,
 )
 from jitnet.profile.functions.arguments import make_arguments, read_words
-from jitnet.profile.functions.budget import LINES_S, PARTS_S, TIME_S
 from jitnet.profile.functions.hints import Kind
+from jitnet.profile.functions.thresholds import LINES_S, PARTS_S, TIME_S
 from jitnet.profile.functions.worker.calls import Calls, interleaved
 from jitnet.profile.functions.worker.compiled import Compiled
 from jitnet.profile.functions.worker.diagnostics import Hints, JsonObject, line_of_def, place

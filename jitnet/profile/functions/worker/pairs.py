@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import comb, inf
 from statistics import median
 
-from jitnet.profile.functions.function_profile import GAIN
+from jitnet.profile.functions.thresholds import GAIN
 
 __all__ = ["FEWEST", "Factor", "factor_of", "time_in_turn"]
 

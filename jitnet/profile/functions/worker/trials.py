@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from jitnet.profile.functions.function_profile import GAIN, SELDOM, Trial
 from jitnet.profile.functions.hints import RULES, Kind
+from jitnet.profile.functions.thresholds import GAIN, SELDOM, is_gain
 from jitnet.profile.functions.worker.calls import Calls
 from jitnet.profile.functions.worker.compiled import Compiled
 from jitnet.profile.functions.worker.copies import Unreached, changed_copy
@@ -19,8 +19,8 @@ from jitnet.profile.functions.worker.diagnostics import JsonObject, place
 from jitnet.profile.functions.worker.fixes import combined_rewrites, fix_of
 from jitnet.profile.functions.worker.pairs import FEWEST, Factor, time_in_turn
 from jitnet.profile.functions.worker.remedies import Remedy, changes_of, remedies, rewritten, why_not
-from jitnet.profile.functions.worker.results import Difference, difference, snapshot
 from jitnet.profile.functions.worker.rewrites import Rewrite, rewrites
+from jitnet.profile.functions.worker.same_results import Difference, difference, snapshot
 from jitnet.profile.functions.worker.thread_clock import X86, ThreadClock
 from jitnet.profile.readable import message_lines
 
@@ -367,7 +367,7 @@ def _together(chosen: Sequence[Remedy], other: Remedy) -> list[Remedy] | None:
 
 def helps(trial: JsonObject) -> bool:
     """Whether a trial shows a gain."""
-    return Trial(**trial).helps
+    return is_gain(trial["factor"], trial["low"], trial["alike"])
 
 
 def _hint(kind: Kind, file: str, line: int, reason: str, advice: str, source: str) -> JsonObject:

@@ -260,7 +260,9 @@ class _Reader:
         if inside and not any(header in self.code.innermost for header in inside):
             return
         constant = isinstance(self.code.value(value.rhs.name), ir.Const)
-        if inside and not constant and not self._varies(value.rhs.name, inside):
+        if inside and constant:
+            reason = f"the divisor, {self.code.value(value.rhs.name).value!r}, is a constant"
+        elif inside and not self._varies(value.rhs.name, inside):
             reason = f"{self.code.as_written(value.rhs.name)} is the same in every iteration"
         else:
             reason = ""
