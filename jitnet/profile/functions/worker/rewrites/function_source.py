@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import Any
 
-__all__ = ["Edit", "FunctionSource", "Unchangeable", "make_function", "walk"]
+__all__ = ["COMPREHENSIONS", "SCOPES", "Edit", "FunctionSource", "Unchangeable", "make_function", "walk"]
 
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -100,15 +100,6 @@ class FunctionSource:
 
     # What is around a node.
 
-    def around(self, node: Any, *kinds: type) -> list[Any]:
-        """Return the nodes of these kinds around a node, the innermost first."""
-        found = []
-        while id(node) in self.parents:
-            node = self.parents[id(node)]
-            if isinstance(node, kinds):
-                found.append(node)
-        return found
-
     def loops_around(self, node: Any) -> list[Any]:
         """Return the loops whose body has a node, the innermost first."""
         found, inner = [], node
@@ -117,6 +108,15 @@ class FunctionSource:
             if isinstance(outer, (ast.For, ast.While)) and any(inner is each for each in outer.body):
                 found.append(outer)
             inner = outer
+        return found
+
+    def around_in_statement(self, node: Any, *kinds: type) -> list[Any]:
+        """Return the expressions of these kinds around a node, up to its statement."""
+        found = []
+        while not isinstance(node, ast.stmt):
+            node = self.parents[id(node)]
+            if isinstance(node, kinds):
+                found.append(node)
         return found
 
     def statement_of(self, node: Any) -> Any:

@@ -16,7 +16,7 @@ from numba import types
 
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.worker.rewrites.function_source import Edit, Unchangeable
-from jitnet.profile.functions.worker.rewrites.liveness import assigned, loaded
+from jitnet.profile.functions.worker.rewrites.liveness import loaded
 from jitnet.profile.functions.worker.rewrites.reading import Access, CountedLoop, Effects, Reading, Rewrite, plain_index
 
 __all__ = ["exchanged_loops"]

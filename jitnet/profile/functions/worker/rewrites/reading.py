@@ -11,7 +11,13 @@ from numba import types
 
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.worker.rewrites.expression_types import ExpressionTypes
-from jitnet.profile.functions.worker.rewrites.function_source import Edit, FunctionSource, Unchangeable, walk
+from jitnet.profile.functions.worker.rewrites.function_source import (
+    COMPREHENSIONS,
+    Edit,
+    FunctionSource,
+    Unchangeable,
+    walk,
+)
 from jitnet.profile.functions.worker.rewrites.liveness import Liveness, assigned, loaded
 from jitnet.profile.functions.worker.summary import Summary
 
@@ -145,6 +151,23 @@ class Reading:
     def type_of(self, node: Any) -> Any:
         return self.types.of(node)
 
+    def reusable(self, node: Any, wishes: Sequence[str], wrap: str = "") -> tuple[str, list[Edit]]:
+        """Return how to write an expression several times: as its name, or as a variable that an edit assigns before.
+
+        wrap: a function that is applied to it. Raises Unchangeable where it may not be computed before its statement.
+        """
+        if isinstance(node, ast.Name) and not wrap:
+            return node.id, []
+        statement = self.source.statement_of(node)
+        if self.effects(node).unknown or isinstance(statement, (ast.While, ast.Assert)):
+            raise Unchangeable("it may be computed several times, or not at all")
+        if self.source.around_in_statement(node, ast.IfExp, ast.BoolOp, *COMPREHENSIONS, ast.Lambda):
+            raise Unchangeable("it may not be computed at all")
+        name = self.fresh(*wishes)
+        self._taken.add(name)
+        text = self.source.segment(node)
+        return name, [self.source.before(statement, f"{name} = {f'{wrap}({text})' if wrap else text}")]
+
     # Loops.
 
     def loops(self) -> list[Any]:
@@ -220,6 +243,33 @@ class Reading:
             return None
         return f"{end} {'>' if step > 0 else '<'} {begin}"
 
+    def guarded(self, line: str, loop: Any, node: Any, *, raises: bool) -> list[str]:
+        """Return the lines that compute before a loop what each of its iterations computes.
+
+        raises: whether that may raise an exception, or read outside an array. Then it is computed only where the loop has
+        an iteration, and where the first one computes it before anything else can be seen. Raises Unchangeable where
+        that is not so.
+        """
+        if not raises:
+            return [line]
+        condition = self.runs_when(loop)
+        if condition is None or not self.is_first(node, loop):
+            raise Unchangeable("it may raise an exception where the original does not")
+        return [line] if not condition else [f"if {condition}:", f"    {line}"]
+
+    def is_first(self, node: Any, loop: Any) -> bool:
+        """Whether each iteration of a loop computes an expression, and writes nothing before it does."""
+        statement = self.source.statement_of(node)
+        if self.source.around_in_statement(node, ast.IfExp, ast.BoolOp, ast.Lambda, *COMPREHENSIONS):
+            return False
+        if not any(statement is each for each in loop.body) or isinstance(statement, (ast.For, ast.While)):
+            return False
+        if isinstance(statement, ast.If) and not any(node is each for each in ast.walk(statement.test)):
+            return False
+        before = loop.body[: [each is statement for each in loop.body].index(True)]
+        effects = self.effects(*before)
+        return not (effects.unknown or effects.jumps or effects.stores or effects.attributes)
+
     def _bounds(self, arguments: list[Any]) -> tuple[str, str, float | None]:
         texts = [self.text(each) for each in arguments]
         if len(texts) == 1:
@@ -239,9 +289,6 @@ class Reading:
     def access(self, node: Any) -> Access | None:
         """Return an access of an array's element, or part; None for anything else."""
         if not isinstance(node, ast.Subscript):
-            return None
-        parts: list[Any] = []
-        while isinstance(node.value, ast.Subscript):  # x[i][j]
             return None
         kind = self.type_of(node.value)
         base = self.base(node.value)
@@ -271,9 +318,9 @@ class Reading:
                     found.attributes.add(self.text(node))
                 elif isinstance(node, (ast.Name, ast.Attribute)) and isinstance(self.type_of(node), types.Array):
                     self._whole(node, found)
-                elif isinstance(node, ast.stmt) and not isinstance(node, (*SIMPLE, ast.For, ast.While)):
-                    unknown = True
-                elif isinstance(node, (ast.NamedExpr, ast.Await)):
+                elif isinstance(node, (ast.NamedExpr, ast.Await)) or (
+                    isinstance(node, ast.stmt) and not isinstance(node, (*SIMPLE, ast.For, ast.While))
+                ):
                     unknown = True
         return Effects(found.names, found.accesses, found.stores, found.attributes, found.whole, unknown, jumps, raises)
 
@@ -441,6 +488,26 @@ class Reading:
         exact = exact and not fastmath and not self.free_order
         diff = self.source.diff(text)
         return Rewrite(kind, line, reason, advice, change, exact, source, diff, arguments, apart, fastmath)
+
+    def changes(
+        self, kind: Kind, places: Sequence[tuple[int, str, Sequence[Edit]]], change: str, **more: Any
+    ) -> list[Rewrite]:
+        """Return one change of several places, as a rewrite for each line. places: of each its line, the reason, edits.
+
+        Places whose edits do not fit are left out.
+        """
+        kept: list[tuple[int, str, Sequence[Edit]]] = []
+        for place in places:
+            try:
+                ast.parse(
+                    self.source.dedented(self.source.changed([edit for one in [*kept, place] for edit in one[2]]))
+                )
+            except (Unchangeable, SyntaxError):
+                continue
+            kept.append(place)
+        edits = [edit for place in kept for edit in place[2]]
+        reasons = {line: reason for line, reason, _ in reversed(kept)}
+        return [self.change(kind, line, reasons[line], change, edits, **more) for line in sorted(reasons)]
 
     def with_free_order(self) -> list[Edit] | None:
         """Return edits that let sums be reordered, in the decorator; None where the options have that already."""

@@ -5,12 +5,16 @@ from typing import Any
 
 from jitnet.profile.functions.worker.rewrites.function_source import FunctionSource, Unchangeable, make_function
 from jitnet.profile.functions.worker.rewrites.loop_exchange import exchanged_loops
+from jitnet.profile.functions.worker.rewrites.magnitudes import magnitudes
+from jitnet.profile.functions.worker.rewrites.narrow_constants import narrow_constants
+from jitnet.profile.functions.worker.rewrites.powers import powers
 from jitnet.profile.functions.worker.rewrites.reading import Reading, Rewrite
+from jitnet.profile.functions.worker.rewrites.reciprocals import reciprocals
 from jitnet.profile.functions.worker.summary import Summary
 
 __all__ = ["Rewrite", "build", "rewrites"]
 
-FINDERS = (exchanged_loops,)
+FINDERS = (exchanged_loops, powers, magnitudes, reciprocals, narrow_constants)
 """Each yields its changes; those that tend to help most come first."""
 
 
