@@ -69,6 +69,16 @@ def _fastmath(flags: Any) -> frozenset[str]:
     return frozenset(getattr(flags.fastmath, "flags", ()) or ())
 
 
+def _types_of_names(found: Any) -> dict[str, tuple[Any, ...]]:
+    """Return the types of each variable of the source, over all places where it is assigned."""
+    names: dict[str, tuple[Any, ...]] = {}
+    for name, kind in found.items():
+        if not name.startswith(("$", "arg.")):
+            plain, kind = name.split(".")[0], types.unliteral(kind)
+            names[plain] = tuple(dict.fromkeys((*names.get(plain, ()), kind)))
+    return names
+
+
 class _Reader:
     """Walks a function's code once, statement by statement, and collects its summary."""
 
@@ -84,6 +94,7 @@ class _Reader:
             bool(state.flags.auto_parallel.enabled),
             _fastmath(state.flags),
             str(state.flags.error_model),
+            names=_types_of_names(state.typemap),
         )
 
     def read(self) -> Summary:

@@ -1,42 +1,21 @@
 """From a function to the changes that can be tried, and from a change to a function."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
-from jitnet.profile.functions.hints import Kind
+from jitnet.profile.functions.worker.rewrites.function_source import FunctionSource, Unchangeable, make_function
+from jitnet.profile.functions.worker.rewrites.loop_exchange import exchanged_loops
+from jitnet.profile.functions.worker.rewrites.magnitudes import magnitudes
+from jitnet.profile.functions.worker.rewrites.narrow_constants import narrow_constants
+from jitnet.profile.functions.worker.rewrites.powers import powers
+from jitnet.profile.functions.worker.rewrites.reading import Reading, Rewrite
+from jitnet.profile.functions.worker.rewrites.reciprocals import reciprocals
 from jitnet.profile.functions.worker.summary import Summary
 
 __all__ = ["Rewrite", "build", "rewrites"]
 
-
-@dataclass(frozen=True)
-class Rewrite:
-    """A change of a function's source that keeps its meaning.
-
-    line: in the user's file, that the hint names. reason, advice: as in `Hint`. change: in a few words, "the loops of
-    lines 4 and 5 exchanged". exact: whether results must have equal bits; else rounding may differ. source: the whole
-    changed source of the function, without the indent, with its decorators. diff: a unified diff of the user's file;
-    several rewrites with one source are one change, found at several lines.
-
-    apart: pairs of arguments' names. The meaning is kept only where the arrays of a pair share no memory.
-    fastmath: whether it helps only with `fastmath={"reassoc", "contract", "nsz"}`, with which it is then to be compiled;
-    source and diff have that in the decorator where the decorator is njit or jit.
-    arguments: where the changed function takes others, maps the tuple of arguments to those. What the function wrote is
-    compared after the same mapping of the original's arguments.
-    """
-
-    kind: Kind
-    line: int
-    reason: str
-    advice: str
-    change: str
-    exact: bool
-    source: str
-    diff: str
-    arguments: Callable[[tuple[Any, ...]], tuple[Any, ...]] | None = None
-    apart: tuple[tuple[str, str], ...] = ()
-    fastmath: bool = False
+FINDERS = (exchanged_loops, powers, magnitudes, reciprocals, narrow_constants)
+"""Each yields its changes; those that tend to help most come first."""
 
 
 def rewrites(python_function: Any, types_of_arguments: Sequence[Any], summaries: Sequence[Summary]) -> list[Rewrite]:
@@ -44,7 +23,20 @@ def rewrites(python_function: Any, types_of_arguments: Sequence[Any], summaries:
 
     types_of_arguments: Numba's. summaries: of all functions that were compiled; that of this one has its types.
     """
-    return []
+    found = [summary for summary in summaries if summary.function is python_function]
+    same = [summary for summary in found if tuple(map(str, summary.arguments)) == tuple(map(str, types_of_arguments))]
+    if not found:
+        return []
+    try:
+        reading = Reading(python_function, (same or found)[-1])
+    except Unchangeable:
+        return []
+    made: list[Rewrite] = []
+    for find in FINDERS:
+        for each in find(reading):
+            if not any((one.source, one.line, one.kind) == (each.source, each.line, each.kind) for one in made):
+                made.append(each)
+    return made
 
 
 def build(python_function: Any, rewrite: Rewrite) -> Any:
@@ -53,4 +45,5 @@ def build(python_function: Any, rewrite: Rewrite) -> Any:
     It has the original's globals, closure and defaults. Its file is the user's, and its lines are those of the original
     from which they came.
     """
-    raise NotImplementedError
+    source = FunctionSource(python_function)
+    return make_function(python_function, source.dedented(source.text), rewrite.source)
