@@ -39,6 +39,7 @@ WORKERS = {
         "jitnet.profile.readable",
         "jitnet.profile.functions.arguments",
         "jitnet.profile.functions.hints",
+        "jitnet.profile.functions.thresholds",
         "jitnet.profile.loading",
     },
 }

@@ -47,6 +47,7 @@ Examples:
   jitnet profile --kernel all --cpu icelake-server
   jitnet profile mypackage.kernels:smooth --args "f4[1000,1000] f4[5,5]"
   jitnet profile loops.py:smooth --setup loops.py:made --flop "2 * x.size"
+  jitnet profile loops.py:smooth --args "f8[1000]" --fix > smooth.diff
 """
 
 MEASUREMENT, CODE, FUNCTION = "Measurement", "Machine code", "A function of your own"
@@ -65,7 +66,10 @@ OPTIONS = {
         *(field.flags[0] for fields in STEP.values() for field in fields),
     },
     LOOP: {"--cpu", "--asm"},
-    TARGET: {"--args", "--setup", "--flop", "--bytes", "--perf-map", "--threads", "--cpu", "--asm"},
+    TARGET: {
+        *("--args", "--setup", "--flop", "--bytes", "--perf-map", "--threads", "--cpu", "--asm"),
+        *("--fix", "--all-hints", "--time"),
+    },
     COMPARISON: set[str](),
 }
 """The kinds of profile, and the options that each of them reads."""
@@ -214,6 +218,35 @@ def profile(
             rich_help_panel=FUNCTION,
         ),
     ] = False,
+    fix: Annotated[
+        bool,
+        typer.Option(
+            "--fix",
+            help="Print only the changed source, as a unified diff: the changes that made a copy faster, combined, and "
+            "measured together. No file is changed.",
+            rich_help_panel=FUNCTION,
+        ),
+    ] = False,
+    all_hints: Annotated[
+        bool,
+        typer.Option(
+            "--all-hints",
+            help="Also show the hints whose change was tried and did not make it faster, and those in lines that take "
+            "less than 1% of the time.",
+            rich_help_panel=FUNCTION,
+        ),
+    ] = False,
+    time: Annotated[
+        float | None,
+        typer.Option(
+            "--time",
+            metavar="SECONDS",
+            show_default=False,
+            help="Time for the whole answer after compiling, 2 or more. More of it lets more changes be tried. "
+            "[default: 10]",
+            rich_help_panel=FUNCTION,
+        ),
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
     **fields: Any,
@@ -236,6 +269,9 @@ def profile(
         "--flop": flop is not None,
         "--bytes": size_bytes is not None,
         "--perf-map": perf_map,
+        "--fix": fix,
+        "--all-hints": all_hints,
+        "--time": time is not None,
         "--cpu": cpu is not None,
         "--asm": asm,
         "--roofline": roofline is not None,
@@ -255,7 +291,7 @@ def profile(
     if target is not None:
         if ":" not in target and (meant := meant_by(target, ("--data", "--recipe"))):
             raise UsageError(f"{target}: expected MODULE:FUNCTION; did you mean {meant}?")
-        options = {
+        options: dict[str, Any] = {
             "args": arguments,
             "setup": setup,
             "flop": flop,
@@ -263,7 +299,10 @@ def profile(
             "cpu": cpu,
             "perf_map": perf_map,
         }
-        return _function(target, threads, options, asm, json, quiet)
+        if time is not None:
+            options["time_s"] = _seconds(time)
+        shown = {"asm": asm, "all_hints": all_hints}
+        return _function(target, threads, options, shown, fix, json, quiet)
     return _steps(data, recipe, threads, roofline, trace, json, quiet, fields)
 
 
@@ -374,12 +413,30 @@ def _loop(kernel: str, cpu: str | None, asm: bool, json: bool, quiet: bool) -> i
     return 0
 
 
-def _function(target: str, threads: str | None, options: dict[str, Any], asm: bool, json: bool, quiet: bool) -> int:
-    """Profile a function of the user's."""
+def _seconds(time: float) -> float:
+    """The seconds of `--time`; UsageError where they are too few for an answer."""
+    from jitnet.profile.functions.thresholds import SHORTEST_S
+
+    if not SHORTEST_S <= time < float("inf"):
+        raise UsageError(f"--time {time:g}: expected {SHORTEST_S:g} seconds or more")
+    return time
+
+
+def _function(
+    target: str,
+    threads: str | None,
+    options: dict[str, Any],
+    shown: dict[str, bool],
+    fix: bool,
+    json: bool,
+    quiet: bool,
+) -> int:
+    """Profile a function of the user's. shown: as `render.function_profile` takes it. fix: print only the changes."""
     from jitnet import render
     from jitnet.machine.host import describe_machine
     from jitnet.profile.functions.function_profile import as_document
     from jitnet.profile.functions.profiling import profile_function
+    from jitnet.profile.functions.tried import fix_text, no_fix
 
     machine = describe_machine()
     counts = parse_threads(threads, machine.cores, machine.affinity) if threads is not None else None
@@ -388,8 +445,12 @@ def _function(target: str, threads: str | None, options: dict[str, Any], asm: bo
         found = profile_function(target, threads=counts, progress=say, **options)
     if json:
         print_json(as_document(found))
+    elif fix:
+        print(fix_text(found), end="")
+        if found.fix is None:
+            render.notice(render.make_console(sys.stderr), no_fix(found))
     else:
-        render.function_profile(screen.out, found, asm=asm)
+        render.function_profile(screen.out, found, **shown)
     return 0
 
 

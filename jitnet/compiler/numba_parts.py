@@ -31,6 +31,7 @@ __all__ = [
     "array_without_owner",
     "cache_of",
     "change_class",
+    "close",
     "copy_dispatcher",
     "disable_cache_writes",
     "disable_execution",
@@ -485,14 +486,20 @@ def discard_code(dispatcher: Any) -> None:
         dispatcher._can_compile = True
 
 
-def copy_dispatcher(dispatcher: Any) -> Any:
-    """Make another dispatcher of the same function, with the same options and nothing compiled."""
+def copy_dispatcher(dispatcher: Any, function: Any = None, **options: Any) -> Any:
+    """Make another dispatcher with nothing compiled: of the same function with the same options, where no others are
+    named."""
     return type(dispatcher)(
-        dispatcher.py_func,
+        function or dispatcher.py_func,
         dispatcher.locals,
-        dict(dispatcher.targetoptions),
+        {**dispatcher.targetoptions, **options},
         pipeline_class=dispatcher._compiler.pipeline_class,
     )
+
+
+def close(dispatcher: Any) -> None:
+    """Let a dispatcher compile for no other types than it has, as one whose types were declared."""
+    dispatcher.disable_compile()
 
 
 def ufunc_dispatcher(ufunc: Any) -> Any:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from jitnet.bench.figures import duration, spread
 from jitnet.profile.functions.hints import RULES, Kind
+from jitnet.profile.functions.tried import measured
 from jitnet.render.code import code_view
 from jitnet.render.console import ACCENT, FAINT, GOOD, WARN, facts, say
 from jitnet.render.tables import Cell, bar, table
@@ -27,8 +28,11 @@ SLEEPS = 0.5
 """Below this share of computing, a call is reported as waiting."""
 
 
-def function_profile(console: Console, profile: "FunctionProfile", *, asm: bool = False) -> None:
-    """The whole profile of a function. asm: with the instructions of its innermost loops."""
+def function_profile(
+    console: Console, profile: "FunctionProfile", *, asm: bool = False, all_hints: bool = False
+) -> None:
+    """The whole profile of a function. asm: with the instructions of its innermost loops. all_hints: also those that do
+    not help."""
     _heading(console, profile)
     if len(profile.counts) > 1:
         _counts(console, profile)
@@ -41,7 +45,7 @@ def function_profile(console: Console, profile: "FunctionProfile", *, asm: bool 
         console.print()
         console.print(Text("Lines", style="bold"))
         code_view(console, profile.lines, asm=asm)
-    _hints(console, profile)
+    _hints(console, profile, all_hints)
     for note in profile.notes:
         say(console, f"{note[:1].upper()}{note[1:]}.", FAINT)
 
@@ -201,23 +205,50 @@ def _signatures(signatures: tuple[str, ...]) -> str:
     return f"{_many(len(signatures), 'signature')} of {_many(signatures[0].count(', ') + 1, 'argument')}"
 
 
-def _hints(console: Console, profile: "FunctionProfile") -> None:
+def _hints(console: Console, profile: "FunctionProfile", every: bool) -> None:
+    """The hints. every: also those that do not help."""
+    shown = [hint for hint in profile.hints if every or hint.shown]
     console.print()
-    if profile.hints:
-        console.print(Text(f"{_many(len(profile.hints), 'hint')}", style="bold"))
+    if shown:
+        console.print(Text(f"{_many(len(shown), 'hint')}", style="bold"))
+    elif profile.hints:
+        tried = sum(hint.trial is not None for hint in profile.hints)
+        found = f"No hint: {_many(tried, 'change')} tried, none makes it faster" if tried else "No hint that matters"
+        console.print(Text(found, style="bold"))
     else:
         searched = len(Kind) - len({kind for kind, _ in profile.unsearched})
         console.print(Text(f"No hint: none of {searched} kinds was found", style="bold"))
-    for kind, hints in groupby(profile.hints, key=lambda hint: hint.kind):
-        _kind(console, RULES[Kind(kind)].title, list(hints))
+    for _, hints in groupby(shown, key=lambda hint: (hint.kind, hint.trial, hint.untried, hint.advice)):
+        _kind(console, list(hints))
+    _together(console, profile)
+    hidden = len(profile.hints) - len(shown)
+    if hidden:
+        console.print()
+        say(console, f"Left out: {_many(hidden, 'hint')} without effect on the time; --all-hints shows them.", FAINT)
     for kind, reason in profile.unsearched:
         say(console, f"Not checked: {RULES[Kind(kind)].title} ({reason}).", FAINT)
 
 
-def _kind(console: Console, title: str, hints: "list[Hint]") -> None:
-    """Hints of one kind: each with its place and reason, and once what to do."""
+def _together(console: Console, profile: "FunctionProfile") -> None:
+    """What helps, combined; and how to see the changed source."""
+    fix = profile.fix
+    if fix is None:
+        return
+    pairs: list[tuple[str, str | Text]] = []
+    if len(fix.changes) > 1:
+        pairs.append(("together", Text(_sentence(f"{measured(fix.trial)}: {', '.join(fix.changes)}"), style="bold")))
+    if fix.diff:
+        pairs.append(("source", "--fix prints it with the change, as a diff."))
+    if pairs:
+        console.print()
+        facts(console, pairs)
+
+
+def _kind(console: Console, hints: "list[Hint]") -> None:
+    """Hints of one kind with one remedy: each with its place and reason, and once what to do and what that did."""
+    first = hints[0]
     console.print()
-    say(console, title, WARN)
+    say(console, RULES[Kind(first.kind)].title, WARN)
     pairs: list[tuple[str, str | Text]] = []
     for hint in hints:
         share = f", {hint.share:.0%} of the time" if hint.share else ""
@@ -225,7 +256,14 @@ def _kind(console: Console, title: str, hints: "list[Hint]") -> None:
         if hint.place.source:
             pairs.append(("", Text(hint.place.source, style=ACCENT)))
         pairs.append(("why", _sentence(hint.reason)))
-    pairs += [("do", Text(_sentence(advice), style=GOOD)) for advice in dict.fromkeys(hint.advice for hint in hints)]
+    if first.trial is None or first.trial.helps:
+        pairs.append(("do", Text(_sentence(first.advice), style=GOOD)))
+    if first.trial is not None:
+        style = "bold" if first.trial.helps else ""
+        pairs.append(("measured", Text(measured(first.trial), style=style)))
+        pairs.append(("changed", first.trial.change))
+    elif first.untried:
+        pairs.append(("not tried", first.untried))
     facts(console, pairs, indent=2)
 
 

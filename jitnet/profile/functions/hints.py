@@ -16,6 +16,12 @@ class Kind(Enum):
     SHORT_REGION = "short region"
     CALL = "call"
     ALLOCATION = "allocation"
+    LOOP_ORDER = "loop order"
+    POWER = "power"
+    STRUCTS = "structs"
+    MAGNITUDE = "magnitude"
+    INVARIANT = "invariant"
+    ACCUMULATOR = "accumulator"
     REDUCTION = "reduction"
     DIVISION = "division"
     PROMOTION = "promotion"
@@ -28,7 +34,7 @@ class Kind(Enum):
 class Rule:
     """title: the hint's name. advice: what to do, unless the finder has better advice. found: where it is looked for.
 
-    `found` is Numba's types ("types"), the instructions of the innermost loops ("machine code"), the times of threads
+    `found` is Numba's types ("types"), the source and these types ("source"), the instructions of the innermost loops ("machine code"), the times of threads
     ("clock"), the processor's floating-point flags ("flags"), or a run without the compiler ("a run in Python").
     """
 
@@ -72,6 +78,36 @@ RULES = {
         "an allocation inside a loop",
         "Allocate once before the loop and write into it, or write the arithmetic as a loop over elements.",
         "types",
+    ),
+    Kind.LOOP_ORDER: Rule(
+        "loops in an order that strides through memory",
+        "Exchange the loops, so that the innermost one counts the last index of most arrays.",
+        "source",
+    ),
+    Kind.POWER: Rule(
+        "a power that is computed by a function",
+        "Write a product, with a square root where the exponent ends in a half.",
+        "source",
+    ),
+    Kind.STRUCTS: Rule(
+        "an array of records, of which a loop reads some fields",
+        "Pass an array for each field.",
+        "source",
+    ),
+    Kind.MAGNITUDE: Rule(
+        "the magnitude of a complex number",
+        "Compute with its real and imaginary parts; unlike abs, their squares overflow beyond 1e154 (float32: 1e19).",
+        "source",
+    ),
+    Kind.INVARIANT: Rule(
+        "a value computed again in each iteration",
+        "Compute it once before the loop.",
+        "source",
+    ),
+    Kind.ACCUMULATOR: Rule(
+        "a sum that is kept in memory",
+        "Sum in a variable, and write it once after the loop.",
+        "source",
     ),
     Kind.REDUCTION: Rule(
         "a sum in a fixed order",

@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
@@ -32,6 +34,8 @@ from jitnet.profile.functions.function_profile import (
 )
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.machine_hints import NUMBA, calls_and_divisions, confirmed
+from jitnet.profile.functions.thresholds import LINES_S, TIME_S
+from jitnet.profile.functions.tried import as_sent, in_order, obstacle, read_fix, with_state
 
 __all__ = ["LIMIT_S", "profile_function"]
 
@@ -41,8 +45,8 @@ loading a module and compiling, may take minutes, and is allowed PATIENCE times 
 
 PATIENCE = 10
 
-LOOK_S = 15.0
-"""A function that takes longer to compile is not compiled again for its line view."""
+SHORTEST_LOOK_S = 4.0
+"""A function that compiles in less is always compiled again for its line view."""
 
 COMPARED_S = 1.5
 """One that takes longer to load and compile is not compiled a third time, without a line table, for comparison."""
@@ -61,6 +65,7 @@ def profile_function(
     bytes: str | None = None,
     cpu: str | None = None,
     perf_map: bool = False,
+    time_s: float = TIME_S,
     limit_s: float = LIMIT_S,
     progress: Callable[[str], None] = lambda what: None,
 ) -> FunctionProfile:
@@ -69,8 +74,9 @@ def profile_function(
     target: "package.module:function" or "path/file.py:function". args: words as `arguments.py` reads them; or setup:
     the same form as target, a function that returns the arguments. threads: counts to time a parallel function on, 1 to
     all where None. flop, bytes: formulas of a call, as `formula.evaluate` reads them. cpu: LLVM's name of a processor
-    to compile the line view for, this one where None. perf_map: also write the map that perf looks for. limit_s:
-    seconds that a call may take; what comes before it gets ten times as long. progress: called with what is being done.
+    to compile the line view for, this one where None. perf_map: also write the map that perf looks for. time_s: seconds
+    of the whole answer after compiling, of which the trials of remedies get what is left. limit_s: seconds that a call
+    may take; what comes before it gets ten times as long. progress: called with what is being done.
 
     UsageError where the request cannot be met; JitnetError, one line with file and line, where the user's code raised,
     crashed or did not return.
@@ -96,18 +102,33 @@ def profile_function(
         raise UsageError("--perf-map: perf and its maps exist on Linux alone; leave the option out")
     counts = sorted(set(threads)) if threads is not None else None
     request = {"target": target, "args": args, "setup": setup, "threads": counts, "perf_map": perf_map}
-    reply = _ask(request, target, limit_s, progress)
-    profile = _profile(target, reply, flop, bytes)
-    progress("reading its machine code")
-    return _with_lines(profile, reply, cpu)
+    with _asked(request | {"time_s": time_s}, target, limit_s, progress) as (reply, order):
+        ends = time.perf_counter() + time_s - reply["spent_s"]
+        profile = _profile(target, reply, flop, bytes)
+        progress("reading its machine code")
+        profile = _with_lines(profile, reply | {"left_s": ends - time.perf_counter()}, cpu)
+        return _with_trials(profile, order, ends)
 
 
-def _ask(request: dict[str, Any], target: str, limit_s: float, progress: Callable[[str], None]) -> dict[str, Any]:
-    """Send a request to a worker process and return its reply."""
+Order = Callable[[dict[str, Any]], Iterator[dict[str, Any]]]
+"""Sends an order to the worker process and yields its messages; JitnetError where the process ends, or is silent for
+too long."""
+
+
+@contextmanager
+def _asked(
+    request: dict[str, Any], target: str, limit_s: float, progress: Callable[[str], None]
+) -> Iterator[tuple[dict[str, Any], Order]]:
+    """Send a request to a worker process; yield its reply, and what sends it an order afterwards."""
     environment, bound = _environment()
     reading, writing = os.pipe()
-    asked = json.dumps(request | {"channel": writing, "cores": CORES, "bound": bound})
-    with open(reading, "rb", buffering=0) as channel, tempfile.TemporaryFile() as output:
+    orders, ordering = os.pipe()
+    asked = json.dumps(request | {"channel": writing, "orders": orders, "cores": CORES, "bound": bound})
+    with (
+        open(reading, "rb", buffering=0) as channel,
+        open(ordering, "w", encoding="utf-8") as sending,
+        tempfile.TemporaryFile() as output,
+    ):
         try:
             worker = subprocess.Popen(
                 [sys.executable, "-m", "jitnet.profile.functions.worker", asked],
@@ -115,32 +136,53 @@ def _ask(request: dict[str, Any], target: str, limit_s: float, progress: Callabl
                 stdout=output,
                 stderr=output,
                 env=environment,
-                pass_fds=(writing,),
+                pass_fds=(writing, orders),
             )
         finally:
             os.close(writing)
-        try:
-            message, stage = _listen(channel, limit_s, progress)
+            os.close(orders)
+        received = _listen(channel, limit_s, progress)
+
+        def next_message() -> dict[str, Any]:
+            try:
+                message, stage = next(received)
+            except TimeoutError as error:
+                raise JitnetError(
+                    f"{target}: no reply for more than {limit_s:.0f} s while {error}; use smaller arguments, "
+                    "or check whether it waits for something"
+                ) from None
             if message is None:
                 raise JitnetError(f"{target}: {_crash(worker.wait(), output, stage)}")
-        except TimeoutError as error:
-            raise JitnetError(
-                f"{target}: no reply for more than {limit_s:.0f} s while {error}; use smaller arguments, "
-                "or check whether it waits for something"
-            ) from None
+            if "raised" in message:
+                raise JitnetError(f"{target}: {message['raised']}, while {message['stage']}")
+            return message
+
+        def order(wanted: dict[str, Any]) -> Iterator[dict[str, Any]]:
+            try:
+                sending.write(json.dumps(wanted) + "\n")
+                sending.flush()
+            except BrokenPipeError:
+                pass  # it has ended: the next message says how
+            while not (message := next_message()).get("done"):
+                yield message
+
+        try:
+            message = next_message()
+            if "refused" in message:
+                raise (UsageError if message["usage"] else JitnetError)(message["refused"])
+            yield dict(message["reply"]), order
         finally:
             if worker.poll() is None:
                 worker.kill()
             worker.wait()
-    if "refused" in message:
-        raise (UsageError if message["usage"] else JitnetError)(message["refused"])
-    if "raised" in message:
-        raise JitnetError(f"{target}: {message['raised']}, while {message['stage']}")
-    return dict(message["reply"])
+            with suppress(OSError):
+                sending.close()
 
 
-def _listen(channel: IO[bytes], limit_s: float, progress: Callable[[str], None]) -> tuple[dict[str, Any] | None, str]:
-    """Return the worker process's last message, None where it ended without one, and what it was doing then.
+def _listen(
+    channel: IO[bytes], limit_s: float, progress: Callable[[str], None]
+) -> Iterator[tuple[dict[str, Any] | None, str]]:
+    """Yield each message of the worker process that is not its stage, and at its end None; with what it is doing.
 
     TimeoutError with what it was doing, where it is silent for too long.
     """
@@ -153,12 +195,14 @@ def _listen(channel: IO[bytes], limit_s: float, progress: Callable[[str], None])
                 raise TimeoutError(stage)
             got = channel.read(1 << 16)
             if not got:
-                return None, stage
+                yield None, stage
+                return
             *lines, rest = (rest + got).split(b"\n")
             for line in lines:
                 message = json.loads(line)
                 if set(message) != {"stage"}:
-                    return message, stage
+                    yield message, stage
+                    continue
                 stage = message["stage"]
                 progress(stage)
 
@@ -230,6 +274,25 @@ def _profile(target: str, reply: dict[str, Any], flop: str | None, bytes_: str |
     )
 
 
+def _with_trials(profile: FunctionProfile, order: Order, ends: float) -> FunctionProfile:
+    """Return the profile with what the remedies of its hints did, tried until `ends`; and what helps, combined."""
+    reason = obstacle(profile)
+    if reason:
+        return replace(profile, hints=in_order(replace(hint, untried=reason) for hint in profile.hints))
+    hints, fix = list(profile.hints), None
+    try:
+        for message in order({"hints": as_sent(hints), "left_s": max(0.0, ends - time.perf_counter())}):
+            if "fix" in message["tried"]:
+                fix = read_fix(message["tried"]["fix"])
+            else:
+                with_state(hints, message["tried"])
+    except JitnetError as error:
+        # A changed copy may crash or never return; the profile is of the original.
+        reason = str(error).removeprefix(f"{profile.target}: ")
+        hints = [hint if hint.trial or hint.untried else replace(hint, untried=reason) for hint in hints]
+    return replace(profile, hints=in_order(hints), fix=fix)
+
+
 def _with_lines(profile: FunctionProfile, reply: dict[str, Any], cpu: str | None) -> FunctionProfile:
     """Return the profile with the line view, its hints checked against the machine code.
 
@@ -243,15 +306,16 @@ def _with_lines(profile: FunctionProfile, reply: dict[str, Any], cpu: str | None
         unsearched = [(kind, f"the machine code is {view.cpu}'s, which did not run") for kind, _ in unsearched]
         return replace(profile, lines=view, unsearched=tuple(unsearched))
     found = confirmed(profile.hints, view) + calls_and_divisions(view, reply, profile.cpu_share)
-    return replace(profile, lines=view, hints=_ordered(found))
+    return replace(profile, lines=view, hints=in_order(found))
 
 
 def _look(profile: FunctionProfile, reply: dict[str, Any], cpu: str | None) -> tuple[CodeView | None, str]:
     """Return the line view, or None and the reason."""
     if not reply["pickled"]:
         return None, "the types of its arguments cannot be pickled, so it cannot be compiled again"
-    if reply["compile_s"] is not None and reply["compile_s"] > LOOK_S:
-        return None, f"it takes {reply['compile_s']:.0f} s to compile, and would have to be compiled again"
+    if reply["compile_s"] is not None and reply["compile_s"] > max(SHORTEST_LOOK_S, reply["left_s"] - LINES_S):
+        again = f"it takes {reply['compile_s']:.1f} s to compile, and would have to be compiled again"
+        return None, f"{again}: --time {round(TIME_S + 2 * reply['compile_s']):.0f} allows that"
     where, _, name = profile.target.rpartition(":")
     folder = str(Path(where).resolve().parent) if where.endswith(".py") else os.getcwd()
     target = Target(name, where, path=(folder,), pickled=reply["pickled"])
@@ -268,7 +332,7 @@ def _place(found: dict[str, Any]) -> Place:
 
 
 def _hints(found: list[dict[str, Any]]) -> tuple[Hint, ...]:
-    return _ordered(
+    return in_order(
         Hint(
             each["kind"],
             _place(each["place"]),
@@ -279,9 +343,3 @@ def _hints(found: list[dict[str, Any]]) -> tuple[Hint, ...]:
         )
         for each in found
     )
-
-
-def _ordered(hints: Iterable[Hint]) -> tuple[Hint, ...]:
-    """Sort the most serious kinds first, as in `Kind`, and by line within a kind."""
-    order = [kind.value for kind in Kind]
-    return tuple(sorted(hints, key=lambda hint: (order.index(hint.kind), hint.place.file, hint.place.line)))

@@ -4,13 +4,18 @@ A separate process, since Numba, its settings and its cache must be the user's, 
 them. REQUEST is written by `profiling.py`; its "channel" is the file descriptor to which lines of JSON go: {"stage": …}
 on the way, and at the end one of {"reply": …}, {"refused": …} and {"raised": …}. Standard output belongs to the user's
 code.
+
+After a reply it waits for one line of JSON on "orders", another file descriptor: {"hints": […], "left_s": …}, the hints
+whose remedies it tries in so many seconds. It sends what `Trials.run` yields, each as {"tried": …}, and {"done": true}.
 """
 
 import faulthandler
 import json
 import os
 import re
+import select
 import sys
+import time
 import traceback
 from pathlib import Path
 from typing import Any
@@ -26,7 +31,8 @@ HERE = str(Path(__file__).parents[1])
 def main() -> None:
     request = json.loads(sys.argv[1])
     channel = os.fdopen(request["channel"], "w", encoding="utf-8")
-    os.set_inheritable(channel.fileno(), False)
+    for descriptor in (channel.fileno(), request["orders"]):
+        os.set_inheritable(descriptor, False)
     faulthandler.enable()
     if request["cores"] and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, request["cores"])
@@ -40,10 +46,18 @@ def main() -> None:
 
     try:
         send({"stage": "starting Numba"})
-        from jitnet.profile.functions.worker.measuring import measure, observe
+        from jitnet.profile.functions.worker.measuring import measure_and_try, observe
 
         observers = observe(request["cores"] if request["bound"] else ())
-        send({"reply": measure(request, observers, lambda what: send({"stage": what}))})
+        reply, trials = measure_and_try(request, observers, lambda what: send({"stage": what}))
+        send({"reply": reply})
+        with open(request["orders"], encoding="utf-8") as orders:
+            trials.prepare(reply["hints"], lambda: not select.select([orders], [], [], 0)[0])
+            for line in orders:
+                order = json.loads(line)
+                for state in trials.run(order["hints"], time.perf_counter() + order["left_s"]):
+                    send({"tried": state})
+                send({"done": True})
     except Refused as refused:
         send({"refused": str(refused), "usage": refused.usage})
     except BaseException as error:

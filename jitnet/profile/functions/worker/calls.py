@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -89,6 +90,42 @@ class Calls:
                 self.written[name] = "again" if unchanged else "restored"
                 if not unchanged:
                     self._restore.append((array, pristine))
+
+    def calling(
+        self, function: Callable[..., Any], arguments: Callable[[tuple[Any, ...]], tuple[Any, ...]] | None = None
+    ) -> "Calls":
+        """Return the calls of another function, with the same arrays, restored as here.
+
+        arguments: makes its arguments of these, which are reset before; they share no array that is written.
+        """
+        if arguments is None:
+            made = copy(self)
+            made.use(function)
+        else:
+            self.reset()
+            changed = arguments(self._arguments)
+            made = Calls(function, changed, [str(number) for number in range(len(changed))])
+        if self.second_s == 0.0 or (arguments is not None and self.restores):
+            made.restore_every()
+        return made
+
+    def use(self, function: Callable[..., Any]) -> None:
+        """From now on, call another function."""
+        self._function = function
+
+    def restore_every(self) -> None:
+        """From now on, restore every array before each call; where `second` has not found out which are written."""
+        pairs = zip(self._arrays, self._pristine, strict=True)
+        self._restore = [(array, pristine) for (_, array), pristine in pairs]
+
+    def run(self) -> Any:
+        """Reset the arrays, call once, and return the result."""
+        self.reset()
+        return self._function(*self._arguments)
+
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        return self._arguments
 
     def restore(self) -> None:
         for array, pristine in self._restore:

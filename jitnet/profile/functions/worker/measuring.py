@@ -22,6 +22,7 @@ from jitnet.compiler.numba_parts import (
 )
 from jitnet.profile.functions.arguments import make_arguments, read_words
 from jitnet.profile.functions.hints import Kind
+from jitnet.profile.functions.thresholds import LINES_S, PARTS_S, TIME_S
 from jitnet.profile.functions.worker.calls import Calls, interleaved
 from jitnet.profile.functions.worker.compiled import Compiled
 from jitnet.profile.functions.worker.diagnostics import Hints, JsonObject, line_of_def, place
@@ -39,19 +40,17 @@ from jitnet.profile.functions.worker.subject import (
 from jitnet.profile.functions.worker.summary import Summary
 from jitnet.profile.functions.worker.symbols import Symbol, Symbols, map_file, region_of, write_map
 from jitnet.profile.functions.worker.thread_clock import ThreadClock
+from jitnet.profile.functions.worker.trials import Trials
 from jitnet.profile.functions.worker.typed_code import failures, watch_compiler
 from jitnet.profile.functions.worker.values import for_formula, type_text
 from jitnet.profile.readable import demangle, without_colours
 
-__all__ = ["Observers", "measure", "observe"]
-
-WHOLE_S = 7.0
-"""Seconds for everything after compiling, where a single call is short."""
+__all__ = ["Observers", "measure", "measure_and_try", "observe"]
 
 LONG_CALL_S = 2.0
 """Where a call takes longer than this, it is timed once."""
 
-TIMING_S, CLOCK_S, READ_S, RACE_S = 1.8, 0.4, 2.0, 1.0
+TIMING_S, CLOCK_S, READ_S, RACE_S = (PARTS_S[part] for part in ("timing", "threads", "reading", "races"))
 """Seconds for the parts: timing, threads, compiling copies to read, the run in Python."""
 
 DISPATCH_MATTERS_S = 20e-6
@@ -82,6 +81,13 @@ def observe(cores: Sequence[int] = ()) -> Observers:
 
 def measure(request: JsonObject, observers: Observers, report: Callable[[str], None]) -> JsonObject:
     """Load, compile, call, time and examine one function. report: called with what is being done."""
+    return measure_and_try(request, observers, report)[0]
+
+
+def measure_and_try(
+    request: JsonObject, observers: Observers, report: Callable[[str], None]
+) -> tuple[JsonObject, Trials]:
+    """Return the reply of `measure`, and what tries the remedies of its hints."""
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("ignore")
         for category in (NumbaParallelSafetyWarning, NumbaPerformanceWarning):
@@ -102,7 +108,9 @@ def measure(request: JsonObject, observers: Observers, report: Callable[[str], N
     reply["hints"] += _warned(warned)
     reply["notes"] += _unparallel(warned)
     reply["import_s"] = import_s
-    return reply
+    trials = Trials(measuring.code, measuring.calls, observers.clock, report, measuring.time_s)
+    reply["spent_s"] = measuring.spent_s()
+    return reply, trials
 
 
 def _arguments(request: JsonObject) -> Any:
@@ -143,6 +151,7 @@ class _Measuring:
         self.subject, self.arguments, self.request, self.report = subject, arguments, request, report
         self.clock, self.symbols, self.places = observers.clock, observers.symbols, observers.regions
         self.code = Compiled(subject, arguments, observers.summaries, observers.compiled.buffer)
+        self.time_s = float(request.get("time_s") or TIME_S)
         self.begin_s = time.perf_counter()
         self.file = str(subject.function.__code__.co_filename)
         self.line = int(subject.function.__code__.co_firstlineno)
@@ -157,8 +166,13 @@ class _Measuring:
         self.cpu_share = 1.0
         self.dispatch_s: float | None = None
 
+    def spent_s(self) -> float:
+        """Return the seconds since the function was compiled."""
+        return time.perf_counter() - self.begin_s
+
     def left_s(self) -> float:
-        return WHOLE_S - (time.perf_counter() - self.begin_s)
+        """Return the seconds that are left here: of those by default, so that more time goes to the trials."""
+        return min(self.time_s, TIME_S) - LINES_S - self.spent_s()
 
     def compile(self) -> None:
         self.code.compile()

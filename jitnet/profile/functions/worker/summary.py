@@ -52,7 +52,7 @@ class Summary:
     in_loops_only: findings that matter where the function is called in a loop. shared: suspects of races. innermost:
     lines of innermost loops. divisions: for the line of each in an innermost loop, why it can be replaced, or "".
     pointers: for a line, the name of what is called there through its address. reads, writes: for each argument
-    that is an array, the line where it is first read or written.
+    that is an array, the line where it is first read or written. names: the types of each variable of the source.
     """
 
     function: Any
@@ -73,3 +73,4 @@ class Summary:
     pointers: dict[int, str] = field(default_factory=dict)
     reads: dict[str, int] = field(default_factory=dict)
     writes: dict[str, int] = field(default_factory=dict)
+    names: dict[str, tuple[Any, ...]] = field(default_factory=dict)

@@ -69,6 +69,16 @@ def _fastmath(flags: Any) -> frozenset[str]:
     return frozenset(getattr(flags.fastmath, "flags", ()) or ())
 
 
+def _types_of_names(found: Any) -> dict[str, tuple[Any, ...]]:
+    """Return the types of each variable of the source, over all places where it is assigned."""
+    names: dict[str, tuple[Any, ...]] = {}
+    for name, kind in found.items():
+        if not name.startswith(("$", "arg.")):
+            plain, kind = name.split(".")[0], types.unliteral(kind)
+            names[plain] = tuple(dict.fromkeys((*names.get(plain, ()), kind)))
+    return names
+
+
 class _Reader:
     """Walks a function's code once, statement by statement, and collects its summary."""
 
@@ -84,6 +94,7 @@ class _Reader:
             bool(state.flags.auto_parallel.enabled),
             _fastmath(state.flags),
             str(state.flags.error_model),
+            names=_types_of_names(state.typemap),
         )
 
     def read(self) -> Summary:
@@ -260,7 +271,9 @@ class _Reader:
         if inside and not any(header in self.code.innermost for header in inside):
             return
         constant = isinstance(self.code.value(value.rhs.name), ir.Const)
-        if inside and not constant and not self._varies(value.rhs.name, inside):
+        if inside and constant:
+            reason = f"the divisor, {self.code.value(value.rhs.name).value!r}, is a constant"
+        elif inside and not self._varies(value.rhs.name, inside):
             reason = f"{self.code.as_written(value.rhs.name)} is the same in every iteration"
         else:
             reason = ""

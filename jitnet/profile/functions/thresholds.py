@@ -1,0 +1,23 @@
+"""How long an answer may take after compiling, who may spend how much of it, and what is worth reading."""
+
+__all__ = ["GAIN", "LINES_S", "PARTS_S", "SELDOM", "SHORTEST_S", "TIME_S", "is_gain"]
+
+TIME_S, SHORTEST_S = 10.0, 2.0
+"""Seconds of a whole answer by default, and at least."""
+
+LINES_S = 3.0
+"""What the line view and its process take, about."""
+
+PARTS_S = {"checks": 1.5, "timing": 1.8, "sampling": 1.0, "counting": 0.5, "threads": 0.4, "reading": 2.0, "races": 1.0}
+"""Seconds of each part, where they are left; the trials of remedies get the rest, and all that more time allows."""
+
+SELDOM = 0.01
+"""A hint in a line with less than this share of a call's time is not worth a trial, nor reading."""
+
+GAIN = 1.03
+"""A copy that is less than this many times as fast is not faster."""
+
+
+def is_gain(factor: float, low: float, alike: bool) -> bool:
+    """Whether a copy is faster: the whole interval above 1, by 3% or more, with the same results."""
+    return alike and low > 1.0 and factor >= GAIN

@@ -1,0 +1,49 @@
+"""From a function to the changes that can be tried, and from a change to a function."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from jitnet.profile.functions.worker.rewrites.function_source import FunctionSource, Unchangeable, make_function
+from jitnet.profile.functions.worker.rewrites.loop_exchange import exchanged_loops
+from jitnet.profile.functions.worker.rewrites.magnitudes import magnitudes
+from jitnet.profile.functions.worker.rewrites.narrow_constants import narrow_constants
+from jitnet.profile.functions.worker.rewrites.powers import powers
+from jitnet.profile.functions.worker.rewrites.reading import Reading, Rewrite
+from jitnet.profile.functions.worker.rewrites.reciprocals import reciprocals
+from jitnet.profile.functions.worker.summary import Summary
+
+__all__ = ["Rewrite", "build", "rewrites"]
+
+FINDERS = (exchanged_loops, powers, magnitudes, reciprocals, narrow_constants)
+"""Each yields its changes; those that tend to help most come first."""
+
+
+def rewrites(python_function: Any, types_of_arguments: Sequence[Any], summaries: Sequence[Summary]) -> list[Rewrite]:
+    """Return the changes that apply to a function, those that tend to help most first; [] where its source is unknown.
+
+    types_of_arguments: Numba's. summaries: of all functions that were compiled; that of this one has its types.
+    """
+    found = [summary for summary in summaries if summary.function is python_function]
+    same = [summary for summary in found if tuple(map(str, summary.arguments)) == tuple(map(str, types_of_arguments))]
+    if not found:
+        return []
+    try:
+        reading = Reading(python_function, (same or found)[-1])
+    except Unchangeable:
+        return []
+    made: list[Rewrite] = []
+    for find in FINDERS:
+        for each in find(reading):
+            if not any((one.source, one.line, one.kind) == (each.source, each.line, each.kind) for one in made):
+                made.append(each)
+    return made
+
+
+def build(python_function: Any, rewrite: Rewrite) -> Any:
+    """Return the changed Python function, without decorators.
+
+    It has the original's globals, closure and defaults. Its file is the user's, and its lines are those of the original
+    from which they came.
+    """
+    source = FunctionSource(python_function)
+    return make_function(python_function, source.dedented(source.text), rewrite.source)

@@ -1,0 +1,402 @@
+"""Whether a hint's remedy helps: a changed copy is compiled, its results are compared, and both are timed in turn."""
+
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from jitnet.profile.functions.hints import RULES, Kind
+from jitnet.profile.functions.thresholds import GAIN, SELDOM, is_gain
+from jitnet.profile.functions.worker.calls import Calls
+from jitnet.profile.functions.worker.compiled import Compiled
+from jitnet.profile.functions.worker.copies import Unreached, changed_copy
+from jitnet.profile.functions.worker.diagnostics import JsonObject, place
+from jitnet.profile.functions.worker.fixes import combined_rewrites, fix_of
+from jitnet.profile.functions.worker.pairs import FEWEST, Factor, time_in_turn
+from jitnet.profile.functions.worker.remedies import Remedy, changes_of, remedies, rewritten, why_not
+from jitnet.profile.functions.worker.rewrites import Rewrite, rewrites
+from jitnet.profile.functions.worker.same_results import Difference, difference, snapshot
+from jitnet.profile.functions.worker.thread_clock import X86, ThreadClock
+from jitnet.profile.readable import message_lines
+
+__all__ = ["Trials", "helps"]
+
+UNKNOWN_SHARE = 0.5
+"""Where the share of a line's time is not known, its order among the others is as if it were this."""
+
+SHORTEST_S = 0.25
+"""Seconds that the timing of a copy gets at least, where they are left."""
+
+COMPILING_S = 0.5
+"""What compiling a copy takes where that is not known."""
+
+
+@dataclass
+class _Copy:
+    """A changed copy that has run once. untried: why it has not, "" where it has. taken_s: to compile and run it."""
+
+    calls: Calls | None
+    difference: Difference
+    untried: str
+    taken_s: float
+
+
+@dataclass
+class _Case:
+    """A hint and what can be tried for it. is_new: whether it was found here. speculative: whether it is a hint only
+    where the remedy helps."""
+
+    hint: JsonObject
+    remedies: list[Remedy]
+    untried: str = ""
+    is_new: bool = False
+    speculative: bool = False
+
+
+class Trials:
+    """Trials of the remedies of one function's hints.
+
+    time_limit_s: what the user allowed for the whole answer, for the line that says what more time would do.
+    """
+
+    def __init__(
+        self,
+        code: Compiled,
+        calls: Calls,
+        thread_clock: ThreadClock,
+        report: Callable[[str], None],
+        time_limit_s: float,
+        now: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.code, self.calls, self.thread_clock = code, calls, thread_clock
+        self.report, self.time_limit_s, self.now = report, time_limit_s, now
+        # Now, since what is read of the copies as they are compiled has the same functions.
+        self.reachable = [summary for summary, _ in code.reachable()]
+        self.rewrites = list(self._find_rewrites())
+        self._copies: dict[Any, _Copy] = {}
+        self._outcomes: dict[Any, tuple[JsonObject | None, str]] = {}
+        self._reference: list[Any] | None = None
+        self._steady = True
+        self._needed_s = 0.0
+
+    # Before the hints are known that the machine code confirms.
+
+    def prepare(self, hints: Sequence[JsonObject], is_idle: Callable[[], bool]) -> None:
+        """Compile copies for these hints and run each once, as long as nothing else is to be done."""
+        if self.calls.first_s * FEWEST * 2 > self.time_limit_s:
+            return
+        for remedy in _in_order(self._cases(hints)):
+            if not is_idle():
+                return
+            self._copy([remedy])
+
+    def run(self, hints: Sequence[JsonObject], ends: float) -> Iterator[JsonObject]:
+        """Try what can be tried for these hints until `ends`, by the clock.
+
+        Yields the state of a hint whenever it changes: its "number" in the list, beyond its end with the "hint" itself
+        where it was found here; its "trial" or why it is "untried"; and its "advice", "" where that is left as it is.
+        At the end "fix": what helps, combined.
+        """
+        cases = self._cases(hints)
+        for number, case in enumerate(cases):
+            if not case.remedies:
+                yield _state(number, case, None, case.untried or why_not(case.hint))
+        todo = _in_order(cases)
+        for at, remedy in enumerate(todo):
+            self.report(f"trying {remedy.change}")
+            self._try(remedy, ends, len(todo) - at)
+            for number, case in enumerate(cases):
+                if any(each.key == remedy.key for each in case.remedies):
+                    yield self._best(number, case)[0]
+        fix = self._combined(cases, ends)
+        if fix is not None:
+            yield {"fix": fix}
+
+    def _cases(self, hints: Sequence[JsonObject]) -> list[_Case]:
+        """Return the hints with their remedies, and those that a rewrite or an option may turn out to be."""
+        cases = []
+        for hint in hints:
+            share = hint.get("share")
+            if share is not None and share < SELDOM:
+                cases.append(_Case(hint, [], f"its line takes {share:.1%} of the time"))
+            else:
+                cases.append(_Case(hint, self._remedies(hint)))
+        known = {(hint["kind"], hint["place"]["file"], hint["place"]["line"]) for hint in hints}
+        for function, rewrite in self.rewrites:
+            file = function.__code__.co_filename
+            if (rewrite.kind.value, file, rewrite.line) not in known:
+                known.add((rewrite.kind.value, file, rewrite.line))
+                hint = _hint(
+                    rewrite.kind, file, rewrite.line, rewrite.reason, rewrite.advice, RULES[rewrite.kind].found
+                )
+                cases.append(_Case(hint, self._remedies(hint) or [rewritten(function, rewrite)], is_new=True))
+        for summary in self.reachable:
+            lines = [line for line in summary.divisions if (Kind.DIVISION.value, summary.file, line) not in known]
+            if lines and summary.error_model == "python":
+                hint = _hint(Kind.DIVISION, summary.file, min(lines), "it tests for a divisor of 0", "", "types")
+                cases.append(_Case(hint, self._remedies(hint), is_new=True, speculative=True))
+        return cases
+
+    def _remedies(self, hint: JsonObject) -> list[Remedy]:
+        return remedies(hint, self.code, self.reachable, self.rewrites, self._flushing if X86 else None)
+
+    def _find_rewrites(self) -> Iterator[tuple[Any, Rewrite]]:
+        seen = set()
+        for summary in self.reachable:
+            if summary.function in seen:
+                continue
+            seen.add(summary.function)
+            try:
+                found = rewrites(summary.function, summary.arguments, self.code.summaries)
+            except Exception:  # a reader that fails costs its hints, never the profile
+                continue
+            for each in found:
+                yield summary.function, each
+
+    @contextmanager
+    def _flushing(self) -> Iterator[None]:
+        self.thread_clock.clear_flags(flush=True)
+        try:
+            yield
+        finally:
+            self.thread_clock.read_flags()
+
+    # One remedy.
+
+    def _try(self, remedy: Remedy, ends: float, waiting: int) -> None:
+        """Try a remedy, unless there is no time. waiting: how many are left, this one included."""
+        if remedy.key in self._outcomes:
+            return
+        left_s = ends - self.now()
+        call_s = self.calls.second_s or self.calls.first_s
+        needed_s = 2 * FEWEST * call_s
+        if remedy.key not in self._copies:
+            needed_s += (self._compiling_s() if remedy.compiles else 0.0) + 3 * call_s
+        if left_s < needed_s:
+            self._needed_s += max(needed_s, SHORTEST_S)
+            self._outcomes[remedy.key] = None, self._no_time()
+            return
+        made = self._copy([remedy])
+        self._outcomes[remedy.key] = self._outcome([remedy], made, ends, waiting)
+
+    def _no_time(self) -> str:
+        enough = self.time_limit_s + self._needed_s
+        return f"no time is left of {self.time_limit_s:.3g} s; --time {max(1, round(enough / 5 + 0.5)) * 5} tries it"
+
+    def _compiling_s(self) -> float:
+        taken = [each.taken_s for each in self._copies.values() if not each.untried]
+        return sorted(taken)[len(taken) // 2] if taken else self.code.seconds or COMPILING_S
+
+    def _outcome(
+        self, found: Sequence[Remedy], made: _Copy, ends: float, waiting: int
+    ) -> tuple[JsonObject | None, str]:
+        """Time a copy that has run. Returns a trial, or None and the reason."""
+        if made.calls is None:
+            return None, made.untried
+        left_s = ends - self.now()
+        budget_s = min(left_s, max(SHORTEST_S, left_s / max(1, waiting)))
+        factor = self._timed(found, made.calls, budget_s) or self._timed(found, made.calls, left_s)
+        if factor is None:
+            self._needed_s += 2 * FEWEST * (self.calls.second_s or self.calls.first_s)
+            return None, self._no_time()
+        first = found[0]
+        return {
+            "change": " and ".join(each.change for each in found),
+            "factor": factor.factor,
+            "low": factor.low,
+            "high": factor.high,
+            "difference": made.difference.relative,
+            "alike": made.difference.rounding,
+            "diff": first.rewrite.diff if first.rewrite and len(found) == 1 else "",
+        }, ""
+
+    def _timed(self, found: Sequence[Remedy], changed: Calls, budget_s: float) -> Factor | None:
+        self.calls.reset()
+
+        def sample(repeats: int) -> float:
+            with self._around(found):
+                return changed.sample(repeats)
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return time_in_turn(
+                self.calls.calling(self.code.subject.call).sample,
+                sample,
+                budget_s,
+                lambda: self.report(f"trying {found[0].change}"),
+                self.now,
+            )
+
+    def _around(self, found: Sequence[Remedy]) -> AbstractContextManager[Any]:
+        stack = ExitStack()
+        for each in found:
+            if each.around is not None:
+                stack.enter_context(each.around())
+        return stack
+
+    def _copy(self, found: Sequence[Remedy]) -> _Copy:
+        """Compile what these remedies make together, run it once, and compare its results."""
+        key = tuple(each.key for each in found) if len(found) > 1 else found[0].key
+        if key not in self._copies:
+            begin = self.now()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                try:
+                    self._copies[key] = self._made(found)
+                except Unreached as error:
+                    self._copies[key] = _Copy(None, Difference(None), str(error), 0.0)
+                except Exception as error:
+                    reason = f"the changed copy fails: {type(error).__name__}: {message_lines(error)[0]}"
+                    self._copies[key] = _Copy(None, Difference(None), reason, 0.0)
+            self._copies[key].taken_s = self.now() - begin
+        return self._copies[key]
+
+    def _made(self, found: Sequence[Remedy]) -> _Copy:
+        shared = next((pair for each in found for pair in self._sharing(each)), None)
+        if shared is not None:
+            return _Copy(None, Difference(None), f"{shared[0]} and {shared[1]} share memory", 0.0)
+        before = self._results()
+        changes = changes_of(found)
+        function = changed_copy(self.code.subject, changes) if changes else self.code.subject.call
+        maps = [each.arguments for each in found if each.arguments is not None]
+        if maps:
+            calls = self.calls.calling(function, lambda given: reduce(lambda known, made: made(known), maps, given))
+            result = self.calls.run()
+            given: tuple[Any, ...] = self.calls.arguments
+            mapped: Any = reduce(lambda known, made: made(known), maps, given)
+            before = snapshot(result, mapped, every=True)
+        else:
+            calls = self.calls.calling(function)
+        with self._around(found):
+            result = calls.run()
+        if not self._steady:
+            return _Copy(calls, Difference(None), "", 0.0)
+        between = difference(before, snapshot(result, calls.arguments, every=bool(maps)))
+        if all(each.exact for each in found) and any(each.rewrite for each in found) and between.relative:
+            between = Difference(between.relative, False)
+        return _Copy(calls, between, "", 0.0)
+
+    def _results(self) -> list[Any]:
+        """Return what the original returns and writes; whether it does so again is found out at the first use."""
+        if self._reference is None:
+            self._reference = snapshot(self.calls.run(), self.calls.arguments)
+            again = difference(self._reference, snapshot(self.calls.run(), self.calls.arguments))
+            self._steady = again.relative is not None and again.rounding
+        return self._reference
+
+    def _sharing(self, remedy: Remedy) -> Iterator[tuple[str, str]]:
+        """Yield arguments that share memory where the rewrite needs them apart; known for the profiled function."""
+        if remedy.rewrite is None or remedy.owner is not self.code.subject.function:
+            return
+        given = dict(zip(self.code.subject.parameters, self.calls.arguments, strict=False))
+        for one, other in remedy.rewrite.apart:
+            pair = given.get(one), given.get(other)
+            if all(isinstance(each, np.ndarray) for each in pair) and np.may_share_memory(*pair):
+                yield one, other
+
+    # The best of several.
+
+    def _best(self, number: int, case: _Case) -> tuple[JsonObject, Remedy | None]:
+        """Return the state of a hint by what was tried for it so far, and the remedy that helps most."""
+        tried = [(each, *self._outcomes[each.key]) for each in case.remedies if each.key in self._outcomes]
+        timed = [(each, trial) for each, trial, _ in tried if trial is not None]
+        if not timed:
+            return _state(number, case, None, tried[0][2] if tried else why_not(case.hint)), None
+        remedy, trial = max(timed, key=lambda each: (helps(each[1]), each[1]["factor"]))
+        return _state(number, case, trial, "", remedy.advice), remedy if helps(trial) else None
+
+    def _combined(self, cases: Sequence[_Case], ends: float) -> JsonObject | None:
+        """Return the changes that help, combined where they combine and measured so; None where there are none."""
+        best: dict[Any, tuple[Remedy, JsonObject]] = {}
+        for number, case in enumerate(cases):
+            remedy = self._best(number, case)[1]
+            trial = self._outcomes[remedy.key][0] if remedy is not None else None
+            if remedy is not None and trial is not None:
+                best.setdefault(remedy.key, (remedy, trial))
+        ordered = sorted(best.values(), key=lambda each: -each[1]["factor"])
+        if not ordered:
+            return None
+        chosen, trial = [ordered[0][0]], ordered[0][1]
+        for remedy, alone in ordered[1:]:
+            wider = _together(chosen, remedy)
+            call_s = self.calls.second_s or self.calls.first_s
+            if wider is None or ends - self.now() < self._compiling_s() + (2 * FEWEST + 3) * call_s:
+                continue
+            self.report("trying what helps, combined")
+            outcome, _ = self._outcome(wider, self._copy(wider), ends, 1 + len(ordered) - len(chosen))
+            # Kept where it adds something to what was chosen before, and is not slower than alone.
+            if (
+                outcome is not None
+                and helps(outcome)
+                and outcome["factor"] > max(trial["factor"] * GAIN, alone["factor"])
+            ):
+                chosen, trial = wider, outcome
+        return fix_of(chosen, trial)
+
+
+def _together(chosen: Sequence[Remedy], other: Remedy) -> list[Remedy] | None:
+    """Return remedies with one more, the rewrites of each function merged; None where they cannot be combined."""
+    if other.around is not None and any(each.around is not None for each in chosen):
+        return None
+    if other.arguments is not None and any(each.arguments is not None for each in chosen):
+        return None
+    rewrite = other.rewrite
+    if rewrite is not None:
+        for at, each in enumerate(chosen):
+            if each.owner is other.owner and each.rewrite is not None:
+                merged = combined_rewrites(each.owner, each.rewrite, rewrite)
+                if merged is None:
+                    return None
+                options = {**each.options, **other.options}
+                both = replace(
+                    each,
+                    change=f"{each.change} and {other.change}",
+                    rewrite=merged,
+                    options=options,
+                    exact=each.exact and other.exact,
+                    arguments=each.arguments or other.arguments,
+                )
+                return [*chosen[:at], both, *chosen[at + 1 :]]
+    return [*chosen, other]
+
+
+def helps(trial: JsonObject) -> bool:
+    """Whether a trial shows a gain."""
+    return is_gain(trial["factor"], trial["low"], trial["alike"])
+
+
+def _hint(kind: Kind, file: str, line: int, reason: str, advice: str, source: str) -> JsonObject:
+    return {
+        "kind": kind.value,
+        "place": place(file, line),
+        "reason": reason,
+        "advice": advice or RULES[kind].advice,
+        "source": source,
+        "share": None,
+    }
+
+
+def _state(number: int, case: _Case, trial: JsonObject | None, untried: str, advice: str = "") -> JsonObject:
+    state: JsonObject = {"number": number, "trial": trial, "untried": untried, "advice": advice}
+    if case.is_new and not (case.speculative and trial is None):
+        state["hint"] = case.hint
+    return state
+
+
+def _in_order(cases: Sequence[_Case]) -> list[Remedy]:
+    """Return what to try, each change once: the first remedy of each hint before the second of any, those of lines that
+    take most of the time first."""
+    found = [
+        (case.speculative, rank, -(case.hint["share"] or UNKNOWN_SHARE), at, remedy)
+        for at, case in enumerate(cases)
+        for rank, remedy in enumerate(case.remedies)
+    ]
+    unique: dict[Any, Remedy] = {}
+    for *_, remedy in sorted(found, key=lambda each: each[:4]):
+        unique.setdefault(remedy.key, remedy)
+    return list(unique.values())
