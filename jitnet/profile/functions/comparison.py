@@ -6,13 +6,22 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from jitnet.bench.factors import Factor, of_pairs, verdict
 from jitnet.errors import UsageError
-from jitnet.profile.factors import Factor, of_pairs, verdict
 from jitnet.profile.functions.function_profile import Argument, Place
 from jitnet.profile.functions.options import read_options
 from jitnet.profile.functions.profiling import LIMIT_S, ask, check_places
 
-__all__ = ["FORMAT", "Agreement", "FunctionComparison", "Side", "TimedPair", "as_document", "check_targets", "compare_functions"]
+__all__ = [
+    "FORMAT",
+    "Agreement",
+    "FunctionComparison",
+    "Side",
+    "TimedPair",
+    "as_document",
+    "check_targets",
+    "compare_functions",
+]
 
 FORMAT = "jitnet profile functions compared 1"
 
@@ -96,8 +105,8 @@ def compare_functions(
 ) -> FunctionComparison:
     """Compare two functions, which are loaded, called and timed in one worker process, in turn on the same data.
 
-    before, after, args, setup, threads, limit_s, progress: as `profile_function` takes them; before and after may be one
-    function. options: of the decorator, changed for the second, as `read_options` reads them. Raises what
+    before, after, args, setup, threads, limit_s, progress: as `profile_function` takes them; before and after may be
+    one function. options: of the decorator, changed for the second, as `read_options` reads them. Raises what
     `profile_function` raises.
     """
     for target in (before, after):
@@ -118,17 +127,18 @@ def compare_functions(
 
 def _comparison(before: str, after: str, changed: str, reply: dict[str, Any]) -> FunctionComparison:
     labels = _labels(before, after, changed)
-    sides = [
+    first, second = (
         Side(target, label, **each | {"place": Place(**each["place"])})
         for target, label, each in zip((before, after), labels, reply["sides"], strict=True)
-    ]
+    )
     pairs = []
     for row in reply["rows"]:
         before_s, after_s = map(tuple, row["samples_s"])
         factor = of_pairs(before_s, after_s)
         pairs.append(TimedPair(row["threads"], before_s, after_s, factor, verdict(factor, SMALLEST)))
     return FunctionComparison(
-        *sides,
+        first,
+        second,
         changed,
         tuple(Argument(**each) for each in reply["arguments"]),
         Agreement(**reply["results"]),
@@ -145,7 +155,10 @@ def _labels(before: str, after: str, changed: str) -> tuple[str, str]:
     if before == after:
         return names[0], f"{names[1]} with {changed}" if changed else f"{names[1]}, again"
     if names[0] == names[1]:
-        short = [f"{Path(target.rpartition(':')[0]).name}:{name}" for target, name in zip((before, after), names, strict=True)]
+        short = [
+            f"{Path(target.rpartition(':')[0]).name}:{name}"
+            for target, name in zip((before, after), names, strict=True)
+        ]
         names = short if short[0] != short[1] else [before, after]
     return names[0], f"{names[1]} with {changed}" if changed else names[1]
 
@@ -158,7 +171,13 @@ def as_document(found: FunctionComparison) -> dict[str, Any]:
     written = asdict(found)
     for pair, row in zip(found.pairs, written["pairs"], strict=True):
         row |= {"before_median_s": median(pair.before_s), "after_median_s": median(pair.after_s)}
-    return {"format": FORMAT, "jitnet": __version__, "machine": asdict(describe_machine()), "smallest": SMALLEST, **written}
+    return {
+        "format": FORMAT,
+        "jitnet": __version__,
+        "machine": asdict(describe_machine()),
+        "smallest": SMALLEST,
+        **written,
+    }
 
 
 def kind_of_target(text: str) -> str:

@@ -63,5 +63,7 @@ def _fits(name: str, value: Any) -> bool:
     if name == "fastmath":
         return isinstance(value, set) and bool(value) and value <= set(FLAGS)
     if name == "parallel":
-        return isinstance(value, dict) and set(value) <= set(STEPS) and all(isinstance(on, bool) for on in value.values())
+        return (
+            isinstance(value, dict) and set(value) <= set(STEPS) and all(isinstance(on, bool) for on in value.values())
+        )
     return name == "error_model" and value in ("python", "numpy")

@@ -62,7 +62,11 @@ def _members(names: Any, prefix: str = "", depth: int = 0) -> Iterator[tuple[str
         if methods:
             for method, dispatcher in methods:
                 yield f"{prefix}{name}.{method}", dispatcher, "jitclass method"
-        elif isinstance(value, type) and depth < DEEPEST and value.__module__ == names.get("__module__", names.get("__name__")):
+        elif (
+            isinstance(value, type)
+            and depth < DEEPEST
+            and value.__module__ == names.get("__module__", names.get("__name__"))
+        ):
             yield from _members(vars(value), f"{prefix}{name}.", depth + 1)
         elif type(value).__name__ == "CFunc":
             yield f"{prefix}{name}", value, "cfunc"
@@ -85,6 +89,7 @@ def _described(
     name: str, value: Any, function: Any, subject: Subject | None, kind: str, kinds: tuple[Any, ...] | None
 ) -> JsonObject:
     code = function.__code__
+    def_line = line_of_def(code.co_filename, code.co_firstlineno)
     parameters = list(inspect.signature(function).parameters.values())
     types_, texts = _compiled_for(value, subject)
     asked = False
@@ -94,7 +99,7 @@ def _described(
         "name": name,
         "kind": kind or (subject.kind if subject is not None else "njit"),
         "options": options_text(subject.options) if subject is not None else "",
-        "place": place(code.co_filename, line_of_def(code.co_filename, code.co_firstlineno)),
+        "place": place(code.co_filename, code.co_firstlineno if code.co_name == "<lambda>" else def_line),
         "parameters": [str(parameter) for parameter in parameters],
         "signatures": texts,
         "asked": asked,
@@ -111,9 +116,9 @@ def _takes(subject: Subject, parameters: Sequence[inspect.Parameter], count: int
 
 
 def _compiled_for(value: Any, subject: Subject | None) -> tuple[list[tuple[Any, ...]], list[str]]:
-    """Return the types that it was compiled for, each as Numba's types and as text; texts only where it has no types."""
+    """Return the types that it was compiled for, each as Numba's types and as text; without types, texts alone."""
     if subject is None:
-        return [], [text for text in [str(getattr(value, "_sig", ""))] if text]
+        return [], [f"({', '.join(kind.__name__ for kind in value.ctypes.argtypes)})"]  # a callback, in types of C
     if subject.dispatcher is None:  # a ufunc for another target: NumPy's codes of its types
         return [], [str(text) for text in getattr(value, "types", ())]
     declared = [tuple(each.args) for each in signatures_of(subject.dispatcher)]
@@ -142,5 +147,3 @@ def _pickled(kinds: tuple[Any, ...]) -> str:
         return base64.b64encode(pickle.dumps(kinds)).decode()
     except Exception:  # a type of its own, such as that of a jitclass
         return ""
-
-

@@ -105,9 +105,7 @@ class _SideBySide:
     ) -> None:
         self.report, self.clock = report, observers.clock
         parameters = subjects[0].parameters
-        self.names = [
-            parameters[at] if at < len(parameters) else f"argument {at + 1}" for at in range(len(arguments))
-        ]
+        self.names = [parameters[at] if at < len(parameters) else f"argument {at + 1}" for at in range(len(arguments))]
         self.sides = [
             _Side(
                 subject,
@@ -173,7 +171,9 @@ class _SideBySide:
         pair_s = sum(side.calls.second_s or side.calls.first_s for side in self.sides)
         if len(counts) > 1 and pair_s * len(counts) * 2 > TIMING_S:
             counts = [counts[-1]]
-            self.notes.append(f"a call of each takes {pair_s:.1f} s together: they were timed on {counts[0]} threads only")
+            self.notes.append(
+                f"a call of each takes {pair_s:.1f} s together: they were timed on {counts[0]} threads only"
+            )
         rows = []
         for count in counts:
             if parallel:

@@ -57,7 +57,11 @@ def with_options(subject: Subject, options: dict[str, Any], target: str) -> Subj
     own = python.__globals__.get(python.__name__) is subject.dispatcher
     names = dict(python.__globals__) if own else python.__globals__
     copy = types.FunctionType(python.__code__, names, python.__name__, python.__defaults__, python.__closure__)
-    copy.__kwdefaults__, copy.__qualname__, copy.__module__ = python.__kwdefaults__, python.__qualname__, python.__module__
+    copy.__kwdefaults__, copy.__qualname__, copy.__module__ = (
+        python.__kwdefaults__,
+        python.__qualname__,
+        python.__module__,
+    )
     made = numba.jit(locals=dict(subject.dispatcher.locals), **merged)(copy)
     if own:
         names[python.__name__] = made  # where it calls itself, with the new options

@@ -1,4 +1,4 @@
-"""How many times as fast one is as the other, with its uncertainty: of pairs measured in turn, or of separate samples."""
+"""How many times as fast one is as the other, with its uncertainty: of pairs timed in turn, or of separate samples."""
 
 import math
 from collections.abc import Sequence
