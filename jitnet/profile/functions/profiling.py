@@ -33,7 +33,7 @@ from jitnet.profile.functions.function_profile import (
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.machine_hints import NUMBA, calls_and_divisions, confirmed
 
-__all__ = ["LIMIT_S", "profile_function"]
+__all__ = ["LIMIT_S", "ask", "check_places", "profile_function"]
 
 LIMIT_S = 60.0
 """A worker process that has sent nothing for so long is killed: the function does not return. What comes before a call,
@@ -75,6 +75,24 @@ def profile_function(
     UsageError where the request cannot be met; JitnetError, one line with file and line, where the user's code raised,
     crashed or did not return.
     """
+    check_places(target, args, setup)
+    for option, formula in (("--flop", flop), ("--bytes", bytes)):
+        if formula is not None:
+            check_formula(option, formula)
+    if cpu is not None:
+        find_processor(cpu)
+    if perf_map and not sys.platform.startswith("linux"):
+        raise UsageError("--perf-map: perf and its maps exist on Linux alone; leave the option out")
+    counts = sorted(set(threads)) if threads is not None else None
+    request = {"target": target, "args": args, "setup": setup, "threads": counts, "perf_map": perf_map}
+    reply = ask(request, target, limit_s, progress)
+    profile = _profile(target, reply, flop, bytes)
+    progress("reading its machine code")
+    return _with_lines(profile, reply, cpu)
+
+
+def check_places(target: str, args: str | None, setup: str | None) -> None:
+    """UsageError where a target, the words of `--args` or `--setup` cannot be right, before anything is started."""
     where, colon, name = target.rpartition(":")
     if not (colon and where and name):
         raise UsageError(f"{TARGET} {target}: expected module:function or file.py:function, as in mypkg.kernels:smooth")
@@ -87,22 +105,9 @@ def profile_function(
         raise UsageError("--args and --setup: both say what to call it with; use one of them")
     if args is not None:
         read_words(args)
-    for option, formula in (("--flop", flop), ("--bytes", bytes)):
-        if formula is not None:
-            check_formula(option, formula)
-    if cpu is not None:
-        find_processor(cpu)
-    if perf_map and not sys.platform.startswith("linux"):
-        raise UsageError("--perf-map: perf and its maps exist on Linux alone; leave the option out")
-    counts = sorted(set(threads)) if threads is not None else None
-    request = {"target": target, "args": args, "setup": setup, "threads": counts, "perf_map": perf_map}
-    reply = _ask(request, target, limit_s, progress)
-    profile = _profile(target, reply, flop, bytes)
-    progress("reading its machine code")
-    return _with_lines(profile, reply, cpu)
 
 
-def _ask(request: dict[str, Any], target: str, limit_s: float, progress: Callable[[str], None]) -> dict[str, Any]:
+def ask(request: dict[str, Any], target: str, limit_s: float, progress: Callable[[str], None]) -> dict[str, Any]:
     """Send a request to a worker process and return its reply."""
     environment, bound = _environment()
     reading, writing = os.pipe()

@@ -40,10 +40,12 @@ def main() -> None:
 
     try:
         send({"stage": "starting Numba"})
-        from jitnet.profile.functions.worker.measuring import measure, observe
+        from jitnet.profile.functions.worker import measuring, module_table, side_by_side
 
-        observers = observe(request["cores"] if request["bound"] else ())
-        send({"reply": measure(request, observers, lambda what: send({"stage": what}))})
+        tasks = {"profile": measuring.measure, "compare": side_by_side.compare, "table": module_table.table}
+        task = tasks[request.get("task", "profile")]
+        observers = measuring.observe(request["cores"] if request["bound"] else ())
+        send({"reply": task(request, observers, lambda what: send({"stage": what}))})
     except Refused as refused:
         send({"refused": str(refused), "usage": refused.usage})
     except BaseException as error:

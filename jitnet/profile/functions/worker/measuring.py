@@ -43,7 +43,7 @@ from jitnet.profile.functions.worker.typed_code import failures, watch_compiler
 from jitnet.profile.functions.worker.values import for_formula, type_text
 from jitnet.profile.readable import demangle, without_colours
 
-__all__ = ["Observers", "measure", "observe"]
+__all__ = ["Observers", "measure", "observe", "options_text", "requested_arguments"]
 
 WHOLE_S = 7.0
 """Seconds for everything after compiling, where a single call is short."""
@@ -93,7 +93,7 @@ def measure(request: JsonObject, observers: Observers, report: Callable[[str], N
         subject = find(request["target"])
         import_s = time.perf_counter() - loading
         report("making the arguments")
-        arguments = check_arguments(subject, _arguments(request), request["setup"] or "")
+        arguments = check_arguments(subject, requested_arguments(request), request["setup"] or "")
         measuring = _Measuring(subject, arguments, request, observers, report)
         report("compiling")
         measuring.compile()
@@ -105,7 +105,8 @@ def measure(request: JsonObject, observers: Observers, report: Callable[[str], N
     return reply
 
 
-def _arguments(request: JsonObject) -> Any:
+def requested_arguments(request: JsonObject) -> Any:
+    """Return the arguments of `--args` or `--setup`, None without either."""
     if request["setup"]:
         return made_by_setup(request["setup"])
     return None if request["args"] is None else make_arguments(read_words(request["args"]))
@@ -305,7 +306,7 @@ class _Measuring:
             "place": place(self.file, self._def_line()),
             "signature": signature,
             "returns": returns,
-            "options": _options(self.subject.options),
+            "options": options_text(self.subject.options),
             "arguments": [
                 {"name": name, "type": type_text(argument), "written": self._written(name)}
                 for name, argument in zip(self.names, self.arguments, strict=True)
@@ -416,7 +417,8 @@ class _Measuring:
         return str(path)
 
 
-def _options(options: dict[str, Any]) -> str:
+def options_text(options: dict[str, Any]) -> str:
+    """Return the options of a decorator as they are written there."""
     return ", ".join(f"{name}={value!r}" for name, value in options.items() if name not in ("nopython", "boundscheck"))
 
 
