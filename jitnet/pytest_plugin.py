@@ -6,8 +6,8 @@
         loop.allocates_nothing()
         loop.not_slower_than(smooth_by_slices, by=0.20)
 
-It is there wherever jitnet is installed, and imports Numba only where a test uses it. What may be asserted is documented
-in `jitnet.profile.functions.assertions.ProfiledCall`.
+It is there wherever jitnet is installed, and imports Numba only where a test uses it. What may be asserted is
+documented in `jitnet.profile.functions.assertions.ProfiledCall`.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ class JitProfile:
     options: dict[str, Any]
 
     def with_options(self, **options: Any) -> "JitProfile":
-        """Return the same with some options of the profile changed: `jitprofile.with_options(threads=[1])(smooth, x)`."""
+        """Return the same with other options of the profile: `jitprofile.with_options(threads=[1])(smooth, x)`."""
         return JitProfile(self.save, self.options | options)
 
     def __call__(self, function: Callable[..., Any], /, *arguments: Any, **keywords: Any) -> "ProfiledCall":
@@ -50,9 +50,15 @@ class JitProfile:
 
         Raises what `jitnet.profile` raises.
         """
-        from jitnet.profile.functions.library import asserted
+        from jitnet.profile.functions.assertions import ProfiledCall
+        from jitnet.profile.functions.library import Profiler
 
-        return asserted(self.options, self.save, function, arguments, keywords)
+        profiler = Profiler(**self.options)
+        return ProfiledCall(
+            profiler(function, *arguments, **keywords),
+            lambda other: profiler.compare(other, function, *arguments, **keywords),
+            self.save,
+        )
 
 
 @pytest.fixture

@@ -21,13 +21,16 @@ from typing import Any
 
 
 class _Package(ModuleType):
-    """This package, which can be called. What is called is imported at the first use."""
+    """This package, which can be called, as a `Profiler` can. That is imported at the first use."""
 
     def __call__(self, function: Any, /, *arguments: Any, **keywords: Any) -> Any:
         return _profiler()(function, *arguments, **keywords)
 
     def with_options(self, **options: Any) -> Any:
         return _profiler().with_options(**options)
+
+    def compare(self, function: Any, other: Any, /, *arguments: Any, **keywords: Any) -> Any:
+        return _profiler().compare(function, other, *arguments, **keywords)
 
 
 def _profiler() -> Any:

@@ -16,12 +16,10 @@ import numpy as np
 
 from jitnet.profile.loading import load_module
 
-__all__ = [
-    *("ARGUMENTS", "FUNCTION", "PAGE", "Memory", "array_in", "by_name", "prepare", "read", "typed_dict", "typed_list")
-]
+__all__ = ["ARGUMENTS", "FUNCTION", "PAGE", "Memory", "array_in", "by_name", "load", "typed_dict", "typed_list"]
 
-FUNCTION, ARGUMENTS = "function.pickle", "arguments.pickle"
-"""Files of a folder that is sent."""
+FUNCTION, ARGUMENTS = "function_{}.pickle", "<arguments>"
+"""The files of the functions, and the name of the arguments, which no function has."""
 
 PAGE = 4096
 
@@ -77,15 +75,20 @@ def by_name(where: str, name: str) -> Any:
     return found
 
 
-def prepare(path: Sequence[str], home: str) -> None:
-    """Import from where the sender does, and load the function's module, which may teach Numba types and functions."""
-    sys.path[:] = [*path, *(folder for folder in sys.path if folder not in path)]
-    if home:
-        with suppress(Exception):  # the function brings what it uses
+def load(folder: Path, names: Sequence[str], path: Sequence[str], homes: Sequence[str]) -> dict[str, Any]:
+    """Return what a folder holds: functions by their names, and under ARGUMENTS one that reads the arguments.
+
+    path: where the sender imports from. homes: the functions' modules. They are loaded first, since they may teach
+    Numba types and functions; what fails there is no error, since a function brings what it uses.
+    """
+    sys.path[:] = [*path, *(each for each in sys.path if each not in path)]
+    for home in homes:
+        with suppress(Exception):
             importlib.import_module(home)
+    functions = {name: _read(folder / FUNCTION.format(number)) for number, name in enumerate(names)}
+    return functions | {ARGUMENTS: lambda: _read(folder / f"{ARGUMENTS}.pickle")}
 
 
-def read(folder: Path, name: str) -> Any:
-    """Return what one of the files of a folder holds."""
-    with (folder / name).open("rb") as file:
+def _read(path: Path) -> Any:
+    with path.open("rb") as file:
         return pickle.load(file)

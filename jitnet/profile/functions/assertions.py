@@ -5,18 +5,19 @@ Each assertion raises AssertionError with the loop, its line, and the reason.
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from jitnet.bench.comparison import Pair, changes_of
+from jitnet.bench.factors import of_samples, verdict
 from jitnet.bench.figures import duration
 from jitnet.errors import UsageError
 from jitnet.files import write_whole
 from jitnet.profile.code.code_view import CodeView, Loop
 from jitnet.profile.document import read_document
+from jitnet.profile.functions.comparison import FunctionComparison
 from jitnet.profile.functions.function_profile import FunctionProfile, as_document
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.machine_hints import NUMBA
@@ -28,7 +29,7 @@ Line = int | str
 """A line by its number in the file, or by a part of its text, which stays true when lines above it come or go."""
 
 ALLOCATES = re.compile(
-    r"NRT_(Allocate|Reallocate|MemInfo_(alloc|new|varsize_(alloc|realloc)))|numba_(list|dict|set)_(new|append|insert|resize)"
+    r"NRT_(Allocate|Reallocate|MemInfo_(alloc|new|varsize_(alloc|realloc)))|numba_(list|dict)_(new|append|insert|resize)"
 )
 """Functions of Numba's runtime that allocate, in machine code."""
 
@@ -42,12 +43,12 @@ SAVE = "pytest --jitprofile-save"
 class ProfiledCall:
     """A function's profile, and what may be asserted of it.
 
-    profile: the record. compare: called with another function to measure both in turn; it returns the samples of the
-    other and of this one, in seconds a call. save: whether `not_slower_than` writes baselines in place of comparing.
+    profile: the record. compare: called with another function, it runs that one and this one in turn, with the same
+    arguments, and returns how this one compares. save: whether `not_slower_than` writes baselines in place of that.
     """
 
     profile: FunctionProfile
-    compare: Callable[[Any], tuple[Sequence[float], Sequence[float]]]
+    compare: Callable[[Any], FunctionComparison]
     save: bool = False
 
     def stays_vectorised(self, line: Line | None = None) -> None:
@@ -102,27 +103,34 @@ class ProfiledCall:
 
         other: a compiled function, which is called with the same arguments, in turn with this one; or the path of a
         baseline, which `pytest --jitprofile-save` writes, as does jitnet profile --json. by: 0.2 for 20%. Each is taken
-        at its fastest count of threads. It is slower where its median is, and the rank test finds the difference
-        significant. AssertionError where it is; UsageError where they cannot be compared: a baseline of another machine
-        or of other arguments.
+        at its fastest count of threads. It is slower where its median is, and where the difference is significant: by
+        the sign test of calls in turn, or for a baseline by the rank test.
+
+        AssertionError where it is slower; UsageError where they cannot be compared: a baseline that does not exist, of
+        another machine, or of other arguments.
         """
         __tracebackhide__ = True
         if not by >= 0:
             raise UsageError(f"by={by}: expected a share of 0 or more, such as 0.2 for 20%")
         if not isinstance(other, (str, Path)):
-            theirs, ours = self.compare(other)
-            name = getattr(other, "__name__", str(other))
+            found = self.compare(other)
+            name = found.before.label
+            before = min(found.pairs, key=lambda pair: median(pair.before_s))
+            after = min(found.pairs, key=lambda pair: median(pair.after_s))
+            theirs, ours = before.before_s, after.after_s
+            factor = after.factor if before is after else of_samples(theirs, ours)
         elif self.save:
             write_whole(Path(other), json.dumps(as_document(self.profile), indent=1).encode())
             return
         else:
-            theirs, ours = self._baseline(Path(other)), self.profile.best.samples_s
             name = str(other)
-        (change,) = changes_of([Pair(self._name, "", 1, theirs, ours)], by)
-        if change.verdict == "slower":
+            theirs, ours = self._baseline(Path(other)), self.profile.best.samples_s
+            factor = of_samples(theirs, ours)
+        if verdict(factor, by) == "slower":
+            least, most = 1 / factor.high - 1, 1 / factor.low - 1
             raise AssertionError(
-                f"{self._name}: {duration(median(ours))} a call, {change.change:.0%} more than the "
-                f"{duration(median(theirs))} of {name}; allowed are {by:.0%}"
+                f"{self._name}: {duration(median(ours))} a call, {1 / factor.value - 1:.0%} more than the "
+                f"{duration(median(theirs))} of {name} (between {least:.0%} and {most:.0%}); allowed are {by:.0%}"
             )
 
     @property
@@ -135,7 +143,7 @@ class ProfiledCall:
             raise AssertionError(f"{self._name}: its machine code could not be read: {reasons or 'no reason is known'}")
         return self.profile.lines
 
-    def _baseline(self, path: Path) -> Sequence[float]:
+    def _baseline(self, path: Path) -> tuple[float, ...]:
         """Return the samples of a saved profile on its fastest count of threads."""
         if not path.exists():
             raise UsageError(f"{path}: there is no such baseline; write it with {SAVE}")
@@ -154,7 +162,7 @@ class ProfiledCall:
                 f"{path}: was measured with other arguments, {', '.join(sorted(shapes)) or 'none'}; here they are "
                 f"{shape or 'none'}; write it again with {SAVE}"
             )
-        return min(saved.samples_s.values(), key=median)
+        return tuple(min(saved.samples_s.values(), key=median))
 
 
 def _yours(view: CodeView) -> list[Loop]:

@@ -3,13 +3,18 @@
 import dataclasses
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jitnet.errors import JitnetError
 from jitnet.profile.functions.function_profile import FunctionProfile
+
+if TYPE_CHECKING:
+    from jitnet.profile.functions.comparison import FunctionComparison
+    from jitnet.profile.functions.sending import Sent
 
 __all__ = ["Profiler", "profile", "renamed"]
 
@@ -55,22 +60,52 @@ class Profiler:
         one line, where the function raised, crashed or did not return.
         """
         from jitnet.profile.functions.profiling import profile_function
-        from jitnet.profile.functions.sending import send
         from jitnet.profile.functions.shown import as_shown
 
-        _refuse_within_a_worker()
-        with tempfile.TemporaryDirectory(prefix="jitnet-") as folder:
-            sent = send(function, arguments, keywords, Path(folder))
+        with _sent((function,), arguments, keywords) as sent:
             options = {field.name: getattr(self, field.name) for field in fields(self)}
-            try:
-                found = profile_function(sent.target, setup=sent.setup, **options)
-            except JitnetError as error:
-                raise type(error)(_named(renamed(str(error), sent.shown))) from None
+            found = profile_function(*sent.targets, setup=sent.setup, **options)
             return as_shown(renamed(replace(found, notes=(*sent.notes, *found.notes)), sent.shown))
+
+    def compare(
+        self, function: Callable[..., Any], other: Callable[..., Any], /, *arguments: Any, **keywords: Any
+    ) -> "FunctionComparison":
+        """Return how another function compares with this one: the record that `jitnet profile --compare` prints.
+
+        Both are called with the same arguments, in turn on the same data in one worker process: which is faster, by how
+        much, and whether their results are equal. Of the options, threads and limit_s are used. function, other,
+        arguments, keywords, errors: as for a profile.
+        """
+        from jitnet.profile.functions.comparison import compare_functions
+
+        with _sent((function, other), arguments, keywords) as sent:
+            found = compare_functions(*sent.targets, setup=sent.setup, threads=self.threads, limit_s=self.limit_s)
+            labels = [name.rpartition(":")[2] for name in sent.names]
+            if labels[0] == labels[1]:
+                labels = list(sent.names) if sent.names[0] != sent.names[1] else [labels[0], f"the other {labels[1]}"]
+            before, after = (
+                replace(side, label=label) for side, label in zip((found.before, found.after), labels, strict=True)
+            )
+            notes = (*sent.notes, *found.notes)
+            return renamed(replace(found, before=before, after=after, notes=notes), sent.shown)
 
 
 profile = Profiler()
 """What `jitnet.profile` calls."""
+
+
+@contextmanager
+def _sent(functions: Sequence[Any], arguments: Sequence[Any], keywords: Mapping[str, Any]) -> "Iterator[Sent]":
+    """Write functions and arguments for a worker process; errors from there name what the user knows."""
+    from jitnet.profile.functions.sending import send
+
+    _refuse_within_a_worker()
+    with tempfile.TemporaryDirectory(prefix="jitnet-") as folder:
+        sent = send(functions, arguments, keywords, Path(folder))
+        try:
+            yield sent
+        except JitnetError as error:
+            raise type(error)(_named(renamed(str(error), sent.shown))) from None
 
 
 def _refuse_within_a_worker() -> None:

@@ -1,8 +1,8 @@
-"""A function of this process and its arguments, written to a folder for worker processes.
+"""Functions of this process and the arguments of a call, written to a folder for worker processes.
 
-The folder has a module that `profile_function` takes as the user's, so that worker processes need no other way in: its
-`function` is the function, and its `arguments` returns the arguments. Both are pickled by value, as they are at this
-moment, with what the function uses of its module. Source without a file, as in a notebook, is written to one.
+The folder has a module that `profile_function` takes as the user's, so that worker processes need no other way in: it
+has the functions under their names, and a function that returns the arguments. All are pickled by value, as they are at
+this moment, with what a function uses of its module. Source without a file, as in a notebook, is written to one.
 """
 
 import ctypes
@@ -36,14 +36,9 @@ __all__ = ["Sent", "send"]
 MODULE = """\
 from pathlib import Path
 
-from jitnet.profile.received import ARGUMENTS, FUNCTION, prepare, read
+from jitnet.profile.received import load
 
-prepare({path!r}, {home!r})
-function = read(Path(__file__).parent, FUNCTION)
-
-
-def arguments():
-    return read(Path(__file__).parent, ARGUMENTS)
+globals().update(load(Path(__file__).parent, {names!r}, {path!r}, {homes!r}))
 """
 MODULE_NAME = "jitnet_call.py"
 
@@ -54,34 +49,46 @@ EXPECTED = "expected a function under @njit, @jit, @vectorize or @guvectorize"
 class Sent:
     """What was written.
 
-    target, setup: as `profile_function` takes them. shown: what a reader should see in place of some text: the
-    function's name for its target, and a notebook's cell for its file. notes: what else to know, a sentence each.
+    targets, setup: as `profile_function` takes them. names: of the functions, with their module where they have one.
+    shown: what a reader should see in place of some text: a function's name for its target, and a notebook's cell for
+    its file. notes: what else to know, a sentence each.
     """
 
-    target: str
+    targets: tuple[str, ...]
     setup: str
+    names: tuple[str, ...]
     shown: dict[str, str]
     notes: tuple[str, ...]
 
 
-def send(function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any], folder: Path) -> Sent:
-    """Write a compiled function and the arguments of a call to a folder.
+def send(functions: Sequence[Any], arguments: Sequence[Any], keywords: Mapping[str, Any], folder: Path) -> Sent:
+    """Write compiled functions, and the arguments of a call of the first, to a folder.
 
-    UsageError where it is not compiled, where the arguments do not fit it, and where one cannot be pickled.
+    UsageError where one is not compiled, where the arguments do not fit, and where one cannot be pickled.
     """
-    python = _python_function(function)
-    name = python.__qualname__.replace("<locals>.", "")
-    passed, notes = _positional(python, name, arguments, keywords)
+    pythons = [_python_function(function) for function in functions]
+    passed, notes = _positional(pythons[0], arguments, keywords)
     sources = _Sources(folder)
     pickler = _pickler(sources, _placed(passed))
-    _write_function(pickler, folder / FUNCTION, function, python, name)
-    _write_arguments(pickler, folder / ARGUMENTS, python, name, passed)
-    home = "" if python.__module__ in (None, "__main__") else python.__module__
+    for number, (function, python) in enumerate(zip(functions, pythons, strict=True)):
+        _write_function(pickler, folder / FUNCTION.format(number), function, python)
+    _write_arguments(pickler, folder / f"{ARGUMENTS}.pickle", pythons[0], passed)
+    attributes: list[str] = []
+    for python in pythons:
+        name = python.__name__
+        attributes.append(name if name not in attributes else f"{name}_{len(attributes) + 1}")
+    homes = dict.fromkeys(each.__module__ for each in pythons if each.__module__ not in (None, "__main__"))
+    path = [each or "." for each in sys.path]
     module = folder / MODULE_NAME
-    module.write_text(MODULE.format(path=[folder or "." for folder in sys.path], home=home), encoding="utf-8")
-    shown_name = f"{_where(python)}:{name}" if _where(python) else name
-    shown = {f"{module}:function": shown_name, f"{module}:arguments": "its arguments", str(module): _where(python)}
-    return Sent(f"{module}:function", f"{module}:arguments", shown | sources.shown(), notes)
+    module.write_text(MODULE.format(names=attributes, path=path, homes=[*homes]), encoding="utf-8")
+    targets = tuple(f"{module}:{name}" for name in attributes)
+    names = tuple(":".join(filter(None, [_where(python), _name(python)])) for python in pythons)
+    shown = dict(zip(targets, names, strict=True)) | {str(module): _where(pythons[0])} | sources.shown()
+    return Sent(targets, f"{module}:{ARGUMENTS}", names, shown, notes)
+
+
+def _name(python: Any) -> str:
+    return str(python.__qualname__).replace("<locals>.", "")
 
 
 def _python_function(function: Any) -> Any:
@@ -119,7 +126,7 @@ def _where(python: Any) -> str:
 
 
 def _positional(
-    python: Any, name: str, arguments: Sequence[Any], keywords: Mapping[str, Any]
+    python: Any, arguments: Sequence[Any], keywords: Mapping[str, Any]
 ) -> tuple[tuple[Any, ...], tuple[str, ...]]:
     """Return the arguments of a call in the order of the parameters, and what to know about them."""
     signature = inspect.signature(python)
@@ -128,7 +135,7 @@ def _positional(
     try:
         bound = signature.bind(*arguments, **keywords)
     except TypeError as error:
-        raise UsageError(f"{name}{signature}: {error}") from None
+        raise UsageError(f"{_name(python)}{signature}: {error}") from None
     given, notes = bound.arguments, []
     parameters = list(signature.parameters.values())
     last = max(at for at, each in enumerate(parameters) if each.name in given)
@@ -144,7 +151,7 @@ def _positional(
     return tuple(passed), tuple(notes)
 
 
-def _write_function(pickler: Any, path: Path, function: Any, python: Any, name: str) -> None:
+def _write_function(pickler: Any, path: Path, function: Any, python: Any) -> None:
     """Pickle the function by value; where that is impossible, by the name under which its module has it."""
     try:
         with path.open("wb") as file:
@@ -163,8 +170,8 @@ def _write_function(pickler: Any, path: Path, function: Any, python: Any, name: 
         found = None
     if not where or found is not function:
         raise UsageError(
-            f"{name}: cannot be sent to a worker process, since it uses what cannot be pickled ({_one_line(reason)}); "
-            "put it into a module"
+            f"{_name(python)}: cannot be sent to a worker process, since it uses what cannot be pickled "
+            f"({_one_line(reason)}); put it into a module"
         )
     with path.open("wb") as file:
         pickler(file).dump(_Named(where, python.__qualname__))
@@ -180,7 +187,7 @@ class _Named:
         return by_name, (self.where, self.name)
 
 
-def _write_arguments(pickler: Any, path: Path, python: Any, name: str, passed: tuple[Any, ...]) -> None:
+def _write_arguments(pickler: Any, path: Path, python: Any, passed: tuple[Any, ...]) -> None:
     try:
         with path.open("wb") as file:
             pickler(file).dump(passed)
@@ -188,6 +195,7 @@ def _write_arguments(pickler: Any, path: Path, python: Any, name: str, passed: t
         at, value, reason = _unpicklable(pickler, path, passed, error)
         parameters = list(inspect.signature(python).parameters)
         label = parameters[at] if at < len(parameters) else f"argument {at + 1}"
+        name = _name(python)
         raise UsageError(
             f"{name}: {label}, of type {type(value).__name__}, cannot be sent to a worker process "
             f"({_one_line(reason)}); use jitnet profile FILE:{name} --setup FILE:FUNCTION, which makes it there"
