@@ -11,6 +11,10 @@
     model.save("model.safetensors")
     model = jitnet.Model.load("model.safetensors")
 
+To learn what a Numba function of yours costs, and why:
+
+    jitnet.profile(smooth, image, weights)  # calls it in a worker process: a FunctionProfile, a page in a notebook
+
 To watch it train:
 
     for report in jitnet.Trainer(model, data, jitnet.TrainConfig(epochs=10)).epochs():
@@ -46,8 +50,12 @@ if TYPE_CHECKING:
     from jitnet.model import Committee, Model, load_model
     from jitnet.pictures import Picture, load_picture, load_pictures, normalise_picture
     from jitnet.pictures.recognition import Recognition, recognise
+    from jitnet.profile.functions.function_profile import FunctionProfile
+    from jitnet.profile.functions.library import Profiler
     from jitnet.training.history import EpochReport, History, StepReport
     from jitnet.training.trainer import Trainer, train
+
+    profile: Profiler  # also a package, which is called as this is
 
 _HOME = {
     "AugmentConfig": "config",
@@ -59,6 +67,7 @@ _HOME = {
     "DownloadError": "errors",
     "EpochReport": "training.history",
     "Evaluation": "evaluation",
+    "FunctionProfile": "profile.functions.function_profile",
     "History": "training.history",
     "JitnetError": "errors",
     "MissingExtra": "errors",
@@ -86,6 +95,7 @@ _HOME = {
     "load_picture": "pictures",
     "load_pictures": "pictures",
     "normalise_picture": "pictures",
+    "profile": "profile",
     "recognise": "pictures.recognition",
     "train": "training.trainer",
 }
@@ -100,6 +110,7 @@ __all__ = [
     "DownloadError",
     "EpochReport",
     "Evaluation",
+    "FunctionProfile",
     "History",
     "JitnetError",
     "MissingExtra",
@@ -128,6 +139,7 @@ __all__ = [
     "load_picture",
     "load_pictures",
     "normalise_picture",
+    "profile",
     "recognise",
     "train",
 ]
@@ -136,7 +148,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'jitnet' has no attribute {name!r}")
-    value = getattr(import_module(f"jitnet.{_HOME[name]}"), name)
+    home = import_module(f"jitnet.{_HOME[name]}")
+    value = home if _HOME[name] == name else getattr(home, name)  # a package that can be called is its own name
     globals()[name] = value
     return value
 

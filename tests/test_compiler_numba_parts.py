@@ -308,7 +308,7 @@ def test_what_no_longer_holds_is_named(name, owner, attribute, replaced, monkeyp
 
 PRIVATE = re.compile(r"\bnumba\.(core|np|cpython|parfors|misc|typed_passes)\b|\bllvmlite\.binding\.\w+\b")
 TUPLES = {"_replace", "_fields", "_asdict"}  # of any NamedTuple
-PYTHON = {"os._exit", "sys._getframe"}
+PYTHON = {"os._exit", "sys._getframe", "sys.modules[__name__].__class__"}
 
 
 def uses(source):
@@ -329,7 +329,7 @@ def uses(source):
             above = isinstance(node.value, ast.Call) and ast.unparse(node.value) == "super()"
             hidden = node.attr.startswith("_") and not node.attr.startswith("__")
             if (hidden and not (own or above) and node.attr not in TUPLES and text not in PYTHON) or (
-                node.attr == "__class__" and isinstance(node.ctx, ast.Store)
+                node.attr == "__class__" and isinstance(node.ctx, ast.Store) and text not in PYTHON
             ):
                 yield node.lineno, text
         yield from ((node.lineno, name) for name in names if PRIVATE.match(name))

@@ -25,7 +25,7 @@ ROWS = [
     ["runs", "bench", "profile"],
     ["search"],
     ["render", "sklearn"],
-    ["cli", "__main__", ""],
+    ["cli", "__main__", "", "notebook", "pytest_plugin"],
 ]
 
 # Floors of a room, with the others of that room that each may import; "" is what is in the room itself.
@@ -48,7 +48,10 @@ WORKERS = {
 ONLY_IN = {
     "rich": {"render"},
     "typer": {"cli", "__main__"},
-    "numba": {"compiler", "engine", "kernels", "machine", "profile.code.worker", "profile.functions.worker"},
+    "numba": {
+        *("compiler", "engine", "kernels", "machine", "profile.code.worker", "profile.functions.worker"),
+        "profile.functions.sending",
+    },
     "llvmlite": {"compiler", "machine", "profile.code", "profile.functions.worker"},
     "PIL": {"pictures"},
     "sklearn": {"sklearn"},
@@ -59,6 +62,8 @@ ONLY_IN = {
     "optuna": {"search"},
     "distributed": {"search"},
     "dask": {"search"},
+    "IPython": {"notebook"},
+    "pytest": {"pytest_plugin"},
 }
 
 
@@ -270,6 +275,7 @@ def test_public_names():
         "DownloadError",
         "EpochReport",
         "Evaluation",
+        "FunctionProfile",
         "History",
         "JitnetError",
         "MissingExtra",
@@ -298,6 +304,7 @@ def test_public_names():
         "load_picture",
         "load_pictures",
         "normalise_picture",
+        "profile",
         "recognise",
         "train",
     ]

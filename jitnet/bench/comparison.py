@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from jitnet.bench.factors import Factor, of_samples
 from jitnet.bench.results import Bench, Key
 from jitnet.bench.verdict import judge
 from jitnet.config import with_defaults
@@ -67,7 +68,8 @@ class Change:
     """A row compared with the baseline's.
 
     change: of the median, 0.1 is 10% more time. p: probability of so large a difference by chance, in the change's
-    direction. verdict: "slower", "faster" or "same".
+    direction. verdict: "slower", "faster" or "same". factor: how many times as fast it is now, None where that was not
+    computed.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Change:
     change: float
     p: float
     verdict: str
+    factor: Factor | None = None
 
 
 def as_document(bench: Bench, peers: Sequence[str]) -> dict[str, Any]:
@@ -183,7 +186,8 @@ def changes_of(pairs: Sequence[Pair], threshold: float) -> list[Change]:
         verdict = "same"
         if p < SIGNIFICANCE / len(pairs):
             verdict = "slower" if change > threshold else "faster" if change < -threshold else "same"
-        changes.append(Change(pair.name, pair.shape, pair.threads, before_s, after_s, change, p, verdict))
+        factor = of_samples(pair.before_s, pair.after_s)
+        changes.append(Change(pair.name, pair.shape, pair.threads, before_s, after_s, change, p, verdict, factor))
     return changes
 
 

@@ -27,7 +27,7 @@ from jitnet.cli.options import (
     with_fields,
 )
 from jitnet.config.checking import any_of
-from jitnet.errors import MissingExtra, UsageError
+from jitnet.errors import JitnetError, MissingExtra, UsageError
 
 if TYPE_CHECKING:
     from jitnet.profile.step.roofline import Roofline
@@ -43,6 +43,10 @@ Examples:
   jitnet profile --roofline roofline.svg --trace steps.json
   jitnet profile --json > before.json
   jitnet profile --compare before.json after.json
+  jitnet profile --compare old.py:smooth new.py:smooth --args "f4[1000]"
+  jitnet profile --compare loops.py:smooth --options "fastmath=True" --args "f4[1000]"
+  jitnet profile --watch loops.py:smooth --args "f4[1000]"
+  jitnet profile mypackage.kernels
   jitnet profile --kernel forward_sparse --asm
   jitnet profile --kernel all --cpu icelake-server
   jitnet profile mypackage.kernels:smooth --args "f4[1000,1000] f4[5,5]"
@@ -60,6 +64,7 @@ measured here."""
 
 
 STEPS, LOOP, TARGET, COMPARISON = "a training step", "--kernel", "MODULE:FUNCTION", "--compare"
+TABLE = "MODULE"
 OPTIONS = {
     STEPS: {
         *("--data", "--recipe", "--threads", "--roofline", "--trace"),
@@ -68,9 +73,10 @@ OPTIONS = {
     LOOP: {"--cpu", "--asm"},
     TARGET: {
         *("--args", "--setup", "--flop", "--bytes", "--perf-map", "--threads", "--cpu", "--asm"),
-        *("--fix", "--all-hints", "--time"),
+        *("--fix", "--all-hints", "--time", "--watch"),
     },
-    COMPARISON: set[str](),
+    TABLE: {"--args"},
+    COMPARISON: {"--args", "--setup", "--options", "--threads"},
 }
 """The kinds of profile, and the options that each of them reads."""
 
@@ -78,13 +84,14 @@ OPTIONS = {
 @app.command(cls=CommandWithFields, epilog=EXAMPLES)
 @with_fields(STEP)
 def profile(
-    target: Annotated[
-        str | None,
+    targets: Annotated[
+        list[str] | None,
         typer.Argument(
             metavar="[MODULE:FUNCTION]",
             show_default=False,
             help="A Numba function of your own in place of a training step: module:function or file.py:function. "
-            "Its file is run, as an import does.",
+            "Its file is run, as an import does. A module or file alone: a table of its compiled functions. With "
+            "--compare two functions, or two documents of --json.",
         ),
     ] = None,
     *,
@@ -132,15 +139,14 @@ def profile(
         ),
     ] = None,
     compare: Annotated[
-        tuple[Path, Path] | None,
+        bool,
         typer.Option(
             "--compare",
-            metavar="BEFORE.json AFTER.json",
-            show_default=False,
-            help="Measure nothing: show what became faster or slower between two documents of --json.",
+            help="Show which of two is faster, and by how much: two functions, BEFORE.py:F AFTER.py:F, which are run "
+            "in turn on the same data and whose results are compared; or, measuring nothing, two documents of --json.",
             rich_help_panel=MEASUREMENT,
         ),
-    ] = None,
+    ] = False,
     kernel: Annotated[
         str | None,
         typer.Option(
@@ -247,6 +253,26 @@ def profile(
             rich_help_panel=FUNCTION,
         ),
     ] = None,
+    options: Annotated[
+        str | None,
+        typer.Option(
+            "--options",
+            metavar="TEXT",
+            show_default=False,
+            help='With --compare: options of its decorator that the second function gets, "fastmath=True, '
+            "error_model='numpy'\"; where only one function is named, it is compared with itself.",
+            rich_help_panel=FUNCTION,
+        ),
+    ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="Profile it again at each save of its file, or of a module of yours that it imports, and show what "
+            "changed; until Ctrl-C.",
+            rich_help_panel=FUNCTION,
+        ),
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
     **fields: Any,
@@ -255,11 +281,14 @@ def profile(
 
     Trains for some seconds, on real data, and times each operation of a step: a row each, what limits it, each
     thread's work and waiting, and a roofline. With --kernel what the compiler made of a loop. With MODULE:FUNCTION all
-    of this for a Numba function of your own, which is not changed; running a file runs its code.
+    of this for a Numba function of your own, which is not changed; running a file runs its code. With a module alone
+    a table of its compiled functions.
 
     Takes less than 20 seconds, and compiles first where that has not been done.
     """
-    wanted = {TARGET: target is not None, LOOP: kernel is not None, COMPARISON: compare is not None}
+    target = targets[0] if targets else None
+    alone = TABLE if target is not None and ":" not in target else TARGET
+    wanted = {alone: target is not None and not compare, LOOP: kernel is not None, COMPARISON: compare}
     modes = [name for name, is_wanted in wanted.items() if is_wanted] or [STEPS]
     if len(modes) > 1:
         raise UsageError(f"{modes[1]} cannot be combined with {modes[0]}: they are two kinds of profile")
@@ -272,6 +301,8 @@ def profile(
         "--fix": fix,
         "--all-hints": all_hints,
         "--time": time is not None,
+        "--options": options is not None,
+        "--watch": watch,
         "--cpu": cpu is not None,
         "--asm": asm,
         "--roofline": roofline is not None,
@@ -281,17 +312,21 @@ def profile(
         "--recipe": recipe is not None,
         **{field.flags[0]: fields.get(field.parameter) is not None for under in STEP.values() for field in under},
     }
+    if target is not None and ":" not in target and not compare and (meant := meant_by(target, ("--data", "--recipe"))):
+        raise UsageError(f"{target}: expected MODULE:FUNCTION; did you mean {meant}?")
+    if len(targets or ()) > 1 and not compare:
+        raise UsageError(f"found {' and '.join(targets or ())}; expected one function, or --compare with two")
     _check_options(modes[0], [name for name, typed in given.items() if typed])
     check_output("--roofline", roofline, (".svg", ".png", ".pdf"))
     check_output("--trace", trace, (".json",))
-    if compare is not None:
-        return _compare(*compare, json)
+    if compare:
+        return _compare(targets or [], threads, {"options": options, "args": arguments, "setup": setup}, json, quiet)
     if kernel is not None:
         return _loop(kernel, cpu, asm, json, quiet)
+    if target is not None and alone == TABLE:
+        return _module(target, arguments, json, quiet)
     if target is not None:
-        if ":" not in target and (meant := meant_by(target, ("--data", "--recipe"))):
-            raise UsageError(f"{target}: expected MODULE:FUNCTION; did you mean {meant}?")
-        options: dict[str, Any] = {
+        asked: dict[str, Any] = {
             "args": arguments,
             "setup": setup,
             "flop": flop,
@@ -300,9 +335,13 @@ def profile(
             "perf_map": perf_map,
         }
         if time is not None:
-            options["time_s"] = _seconds(time)
+            asked["time_s"] = _seconds(time)
         shown = {"asm": asm, "all_hints": all_hints}
-        return _function(target, threads, options, shown, fix, json, quiet)
+        if watch:
+            if fix:
+                raise UsageError("--fix cannot be combined with --watch, which shows several profiles")
+            return _watch(target, threads, asked, shown, json, quiet)
+        return _function(target, threads, asked, shown, fix, json, quiet)
     return _steps(data, recipe, threads, roofline, trace, json, quiet, fields)
 
 
@@ -454,7 +493,91 @@ def _function(
     return 0
 
 
-def _compare(before: Path, after: Path, json: bool) -> int:
+def _watch(
+    target: str, threads: str | None, options: dict[str, Any], shown: dict[str, bool], json: bool, quiet: bool
+) -> int:
+    """Profile a function at each save, until Ctrl-C. shown: as `render.function_profile` takes it."""
+    from jitnet import render
+    from jitnet.machine.host import describe_machine
+    from jitnet.profile.functions.profiling import profile_function
+    from jitnet.profile.functions.watching import Watching, saved
+
+    if json:
+        raise UsageError("--json cannot be combined with --watch, which shows several profiles; save each without it")
+    machine = describe_machine()
+    counts = parse_threads(threads, machine.cores, machine.affinity) if threads is not None else None
+    screen = render.consoles(False, quiet)
+    watching = Watching([target, *filter(None, [options["setup"]])])
+    last, begun = None, False
+    while True:
+        watching.search()
+        before = watching.stamps()  # first, so that a save while it is profiled is seen
+        try:
+            if begun and (problem := watching.problem()):
+                raise JitnetError(problem)
+            with render.working(screen, f"Profiling {target}") as say:
+                found = profile_function(target, threads=counts, progress=say, **options)
+            if last is None:
+                render.function_profile(screen.out, found, **shown)
+            else:
+                render.watched(screen.out, saved(last, found))
+            last = found
+        except JitnetError as error:
+            if not begun and isinstance(error, UsageError):
+                raise
+            render.error(str(error))
+        watching.search()
+        if not begun or last is None:
+            render.watching_files(screen.err, watching.files)
+        begun = True
+        sys.stdout.flush()
+        render.saved_files(screen.out, watching.wait(before))
+
+
+def _module(target: str, arguments: str | None, json: bool, quiet: bool) -> int:
+    """Show the compiled functions of a module."""
+    from jitnet import render
+    from jitnet.profile.functions.module_table import as_document, profile_module
+
+    screen = render.consoles(json, quiet)
+    with render.working(screen, f"Reading {target}") as say:
+        found = profile_module(target, args=arguments, progress=say)
+    if json:
+        print_json(as_document(found))
+    else:
+        render.module_table(screen.out, found)
+    return 0
+
+
+def _compare(targets: list[str], threads: str | None, options: dict[str, Any], json: bool, quiet: bool) -> int:
+    """Show which of two functions, or of two documents, is faster."""
+    from jitnet.profile.functions.comparison import check_targets
+
+    before, after, kind = check_targets(targets, options["options"])
+    if kind == "document":
+        for name, value in {**options, "threads": threads}.items():
+            if value is not None:
+                raise UsageError(
+                    f"--{name} cannot be combined with two documents, which are measured already; leave it out"
+                )
+        return _compare_documents(Path(before), Path(after), json)
+    from jitnet import render
+    from jitnet.machine.host import describe_machine
+    from jitnet.profile.functions.comparison import as_document, compare_functions
+
+    machine = describe_machine()
+    counts = parse_threads(threads, machine.cores, machine.affinity) if threads is not None else None
+    screen = render.consoles(json, quiet)
+    with render.working(screen, f"Comparing {before}" + (f" and {after}" if after != before else "")) as say:
+        found = compare_functions(before, after, threads=counts, progress=say, **options)
+    if json:
+        print_json(as_document(found))
+    else:
+        render.function_comparison(screen.out, found)
+    return 0
+
+
+def _compare_documents(before: Path, after: Path, json: bool) -> int:
     """Show what became faster or slower from one document to another."""
     from jitnet import render
     from jitnet.profile.document import THRESHOLD, compare, read_document
@@ -463,7 +586,15 @@ def _compare(before: Path, after: Path, json: bool) -> int:
     for text in found.notices:
         render.notice(render.make_console(sys.stderr), text)
     if json:
-        print_json({"before": before, "after": after, "threshold": THRESHOLD, "changes": found.changes})
+        print_json(
+            {
+                "before": before,
+                "after": after,
+                "threshold": THRESHOLD,
+                "notices": found.notices,
+                "changes": found.changes,
+            }
+        )
     else:
         render.changes(render.consoles().out, found.changes, THRESHOLD, title=f"From {before} to {after}")
     return 0

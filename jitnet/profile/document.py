@@ -9,6 +9,7 @@ Profiles of training steps and of functions have different formats. A comparison
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -23,7 +24,17 @@ from jitnet.errors import UsageError
 from jitnet.machine.host import Machine
 from jitnet.version import __version__
 
-__all__ = ["FORMAT", "FUNCTION_FORMAT", "THRESHOLD", "Comparison", "Document", "compare", "document", "read_document"]
+__all__ = [
+    "FORMAT",
+    "FUNCTION_FORMAT",
+    "THRESHOLD",
+    "Comparison",
+    "Document",
+    "compare",
+    "document",
+    "group_medians",
+    "read_document",
+]
 
 FORMAT = "jitnet profile 1"
 FUNCTION_FORMAT = "jitnet profile function 1"
@@ -41,6 +52,9 @@ MOST_GROUPS = 25
 """The most samples of a row that are tested. Neighbouring steps are correlated, since the machine's slow moments last
 longer than a step; a rank test, which assumes independent samples, would be too sure. So neighbours are grouped, and
 the median of each group is one sample."""
+
+EXTENTS = r"\[([\d, ]*)\]"
+"""The extents of an array in the text of an argument's type."""
 
 RowKey = tuple[str, str, int]
 
@@ -111,36 +125,77 @@ def compare(before: Document, after: Document, threshold: float = THRESHOLD, opt
     """Return what changed from one document to another, of training steps or of functions.
 
     A row is slower where its median grew by more than `threshold` (0.1 is 10%) and the rank test finds it significant.
-    Raises UsageError where the two are not of the same measurement: it names the first difference.
+    Two functions may differ in anything, and the notices say in what. Raises UsageError where two profiles of steps are
+    not of the same measurement: it names the first difference.
     """
     both = f"{option} {before.path} {after.path}"
     if before.format != after.format:
         raise UsageError(
             f"{both}: one is of the form {before.format!r}, the other {after.format!r}; compare two of one form"
         )
-    for name in dict.fromkeys([*before.settings, *after.settings]):
-        old, new = (with_defaults(one.settings).get(name, "nothing") for one in (before, after))
-        if old != new:
-            raise UsageError(f"{both}: {name} is {old} in one and {new} in the other; measure the same in both")
-    shared = [key for key in after.samples_s if key in before.samples_s]
-    if not shared:
+    notices: list[str] = []
+    pairs = (
+        _pairs_of_functions(before, after) if after.format == FUNCTION_FORMAT else _pairs_of_steps(before, after, both)
+    )
+    if not pairs:
         raise UsageError(f"{both}: no row is in both, at the same threads; measure the same in both")
-    pairs = [Pair(*key, _group_medians(before.samples_s[key]), _group_medians(after.samples_s[key])) for key in shared]
-    notices = []
+    if after.format == FUNCTION_FORMAT:
+        notices += _differences(before, after)
     if before.cpu != after.cpu:
         notices.append(f"{before.path} was measured on another machine, {before.cpu}; {after.path} on {after.cpu}")
     for one, other in ((before, after), (after, before)):
+        known = {_comparable(key, other) for key in other.samples_s}
         unmatched = [
-            f"{name} ({threads_text(threads)})"
-            for name, shape, threads in one.samples_s
-            if (name, shape, threads) not in other.samples_s
+            f"{key[0]} ({threads_text(key[2])})" for key in one.samples_s if _comparable(key, one) not in known
         ]
         if unmatched:
             notices.append(f"only in {one.path}: {', '.join(unmatched)}")
     return Comparison(tuple(changes_of(pairs, threshold)), tuple(notices))
 
 
-def _group_medians(samples_s: Sequence[float]) -> list[float]:
+def _comparable(key: RowKey, one: Document) -> Any:
+    """What two rows that are compared have in common: of functions, their count of threads."""
+    return key[2] if one.format == FUNCTION_FORMAT else key
+
+
+def _pairs_of_functions(before: Document, after: Document) -> list[Pair]:
+    old = {threads: samples for (_, _, threads), samples in before.samples_s.items()}
+    return [
+        Pair(name, shape, threads, group_medians(old[threads]), group_medians(samples))
+        for (name, shape, threads), samples in after.samples_s.items()
+        if threads in old
+    ]
+
+
+def _pairs_of_steps(before: Document, after: Document, both: str) -> list[Pair]:
+    for name in dict.fromkeys([*before.settings, *after.settings]):
+        old, new = (with_defaults(one.settings).get(name, "nothing") for one in (before, after))
+        if old != new:
+            raise UsageError(f"{both}: {name} is {old} in one and {new} in the other; measure the same in both")
+    return [
+        Pair(*key, group_medians(before.samples_s[key]), group_medians(samples))
+        for key, samples in after.samples_s.items()
+        if key in before.samples_s
+    ]
+
+
+def _differences(before: Document, after: Document) -> list[str]:
+    """Return a sentence for each setting in which two functions differ, and one where they were called with other
+    extents: their times are then of different work."""
+    found = []
+    for name in ("target", "options", "signature"):
+        old, new = (one.settings.get(name) or "none" for one in (before, after))
+        if old != new:
+            found.append(f"{'function' if name == 'target' else name}: {old} before, {new} after")
+    shapes = [next(iter(one.samples_s))[1] for one in (before, after)]
+    if shapes[0] != shapes[1] and (not found or re.findall(EXTENTS, shapes[0]) != re.findall(EXTENTS, shapes[1])):
+        found.append(
+            f"arguments: {shapes[0]} before, {shapes[1]} after; a call does other work, and so takes another time"
+        )
+    return found
+
+
+def group_medians(samples_s: Sequence[float]) -> list[float]:
     """Return medians of groups of neighbouring samples, MOST_GROUPS of them; all samples where these are fewer."""
     count = min(MOST_GROUPS, len(samples_s))
     bounds = [len(samples_s) * place // count for place in range(count + 1)]

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from jitnet.render.curves import LETTERS, training_curves
     from jitnet.render.drawing import picture, pictures, to_grey
     from jitnet.render.ends import estimate, range_test
+    from jitnet.render.function_comparison import function_comparison, saved_files, watched, watching_files
     from jitnet.render.functions import function_profile
     from jitnet.render.measurement import bench, changes, measuring
+    from jitnet.render.module_table import module_table
     from jitnet.render.profiling import step_profile
     from jitnet.render.program import program_table
     from jitnet.render.progress import TrainingView, compiling, counting, downloads, not_kept, resumed, working
@@ -53,10 +55,12 @@ _HOME = {
     "estimate": "ends",
     "evaluation": "scores",
     "facts": "console",
+    "function_comparison": "function_comparison",
     "function_profile": "functions",
     "listing": "reports",
     "make_console": "console",
     "measuring": "measurement",
+    "module_table": "module_table",
     "network": "reports",
     "not_kept": "progress",
     "notice": "console",
@@ -71,6 +75,7 @@ _HOME = {
     "roofline_picture": "roofline",
     "run_list": "run_views",
     "training_curves": "curves",
+    "saved_files": "function_comparison",
     "scaling_table": "scaling",
     "scores_of_several": "several",
     "sheet": "augmentation",
@@ -80,6 +85,8 @@ _HOME = {
     "table": "tables",
     "table_description": "columns",
     "to_grey": "drawing",
+    "watched": "function_comparison",
+    "watching_files": "function_comparison",
     "working": "progress",
 }
 
@@ -106,10 +113,12 @@ __all__ = [
     "estimate",
     "evaluation",
     "facts",
+    "function_comparison",
     "function_profile",
     "listing",
     "make_console",
     "measuring",
+    "module_table",
     "network",
     "not_kept",
     "notice",
@@ -123,6 +132,7 @@ __all__ = [
     "resumed",
     "roofline_picture",
     "run_list",
+    "saved_files",
     "scaling_table",
     "scores_of_several",
     "sheet",
@@ -133,6 +143,8 @@ __all__ = [
     "table_description",
     "to_grey",
     "training_curves",
+    "watched",
+    "watching_files",
     "working",
 ]
 

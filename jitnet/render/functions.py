@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from jitnet.render.tables import Cell, bar, table
 if TYPE_CHECKING:
     from jitnet.profile.functions.function_profile import FunctionProfile, Hint
 
-__all__ = ["function_profile"]
+__all__ = ["function_hints", "function_profile", "path_text"]
 
 BAR = 24
 SHORT = 60
@@ -265,6 +266,17 @@ def _kind(console: Console, hints: "list[Hint]") -> None:
     elif first.untried:
         pairs.append(("not tried", first.untried))
     facts(console, pairs, indent=2)
+
+
+def function_hints(console: Console, hints: "Sequence[Hint]") -> None:
+    """Hints by their kinds: each with its place and reason, and what to do."""
+    for kind, alike in groupby(hints, key=lambda hint: hint.kind):
+        _kind(console, RULES[Kind(kind)].title, list(alike))
+
+
+def path_text(file: str) -> str:
+    """A path as short as it can be typed."""
+    return _path(file)
 
 
 def _sentence(text: str) -> str:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from jitnet.config import layers_in_words
 from jitnet.render.console import ACCENT, BAD, FAINT, GOOD, WARN, Consoles, facts, say
+from jitnet.render.factors import STYLES, between, times
 from jitnet.render.tables import Cell, bar, microseconds, table, threads_text
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ BAR = 16
 """The fewest columns for a bar and its percentage."""
 
 LADDER_BAR = 16
+
+FEW = 4
+"""So many rows of a comparison are all shown, also those that did not change."""
 
 
 @contextmanager
@@ -298,8 +302,9 @@ def _versus(console: Console, measured: "Bench", peers: Sequence[str]) -> None:
 
 
 def changes(console: Console, found: "Sequence[Change]", threshold: float, title: str = "Against the baseline") -> None:
-    """What became slower or faster than before, and how many rows did not change."""
+    """What became slower or faster than before, and how many rows did not change; of few rows, all."""
     changed = [change for change in found if change.verdict != "same"]
+    shown = found if len(found) <= FEW else changed
     rows: list[list[Cell]] = [
         [
             change.name,
@@ -307,18 +312,23 @@ def changes(console: Console, found: "Sequence[Change]", threshold: float, title
             change.threads,
             microseconds(change.before_s),
             microseconds(change.after_s),
-            f"{change.change:+.0%}",
+            times(1 / (1 + change.change)),
+            between(change.factor) if change.factor is not None else None,
             f"{change.p:.1g}",
-            Text(change.verdict, style=BAD if change.verdict == "slower" else GOOD),
+            Text(change.verdict, style=STYLES[change.verdict]),
         ]
-        for change in sorted(changed, key=lambda change: -change.change)
+        for change in sorted(shown, key=lambda change: -change.change)
     ]
     same = len(found) - len(changed)
-    note = f"{same} of {len(found)} rows: no change above {threshold:.0%} that a rank test finds significant."
+    criterion = f"above {threshold:.0%} that a rank test finds significant"
+    note = f"Faster, slower: changes {criterion}."
+    if same:
+        rows_text = "the row has" if len(found) == 1 else f"{same} of {len(found)} rows have"
+        note = f"{rows_text[:1].upper()}{rows_text[1:]} no change {criterion}."
     console.print()
     if rows:
-        columns = ["row", "shape", "threads", "before µs", "now µs", "change", "p", "verdict"]
-        spare = ["p", "shape", "before µs", "now µs", "threads"]
+        columns = ["row", "shape", "threads", "before µs", "now µs", "as fast", "range", "p", "verdict"]
+        spare = ["p", "shape", "range", "before µs", "now µs", "threads"]
         table(console, columns, rows, title=title, footnotes=[note], spare=spare)
     else:
-        say(console, f"{title}: {note}")
+        say(console, f"{title}: {note[:1].lower()}{note[1:]}")

@@ -39,7 +39,10 @@ class SourceLoop:
 
 @dataclass(frozen=True)
 class _Function:
+    """line: of its `def`. begin: of its first decorator, or else of its `def`."""
+
     name: str
+    begin: int
     line: int
     last_line: int
 
@@ -69,7 +72,8 @@ def _module(file: str) -> _Module | None:
             if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
                 name = getattr(child, "name", function or "lambda")
                 if not isinstance(child, ast.Lambda):
-                    functions.append(_Function(name, child.lineno, child.end_lineno or child.lineno))
+                    begin = min([child.lineno, *(one.lineno for one in child.decorator_list)])
+                    functions.append(_Function(name, begin, child.lineno, child.end_lineno or child.lineno))
                 visit(child, name, 0)
             elif isinstance(child, (ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
                 loops.append(_loop(file, child, function, depth + 1, visit(child, function, depth + 1)))
@@ -117,7 +121,7 @@ def function_source(file: str, line: int) -> Source | None:
     found = _module(file)
     if found is None:
         return None
-    around = [one for one in found.functions if one.line <= line <= one.last_line]
+    around = [one for one in found.functions if one.begin <= line <= one.last_line]
     after = [one for one in found.functions if one.line > line]
     if not around and not after:
         return None

@@ -37,7 +37,7 @@ from jitnet.profile.functions.machine_hints import NUMBA, calls_and_divisions, c
 from jitnet.profile.functions.thresholds import LINES_S, TIME_S
 from jitnet.profile.functions.tried import as_sent, in_order, obstacle, read_fix, with_state
 
-__all__ = ["LIMIT_S", "profile_function"]
+__all__ = ["LIMIT_S", "ask", "check_places", "profile_function"]
 
 LIMIT_S = 60.0
 """A worker process that has sent nothing for so long is killed: the function does not return. What comes before a call,
@@ -81,18 +81,7 @@ def profile_function(
     UsageError where the request cannot be met; JitnetError, one line with file and line, where the user's code raised,
     crashed or did not return.
     """
-    where, colon, name = target.rpartition(":")
-    if not (colon and where and name):
-        raise UsageError(f"{TARGET} {target}: expected module:function or file.py:function, as in mypkg.kernels:smooth")
-    for option, path in ((TARGET, where), ("--setup", (setup or "").rpartition(":")[0])):
-        if (path.endswith(".py") or "/" in path) and not Path(path).is_file():
-            raise UsageError(f"{option} {path}: there is no such file")
-    if setup is not None and not setup.rpartition(":")[0]:
-        raise UsageError(f"--setup {setup}: expected module:function or file.py:function, as in mypkg.bench:make_args")
-    if args is not None and setup is not None:
-        raise UsageError("--args and --setup: both say what to call it with; use one of them")
-    if args is not None:
-        read_words(args)
+    check_places(target, args, setup)
     for option, formula in (("--flop", flop), ("--bytes", bytes)):
         if formula is not None:
             check_formula(option, formula)
@@ -108,6 +97,28 @@ def profile_function(
         progress("reading its machine code")
         profile = _with_lines(profile, reply | {"left_s": ends - time.perf_counter()}, cpu)
         return _with_trials(profile, order, ends)
+
+
+def check_places(target: str, args: str | None, setup: str | None) -> None:
+    """UsageError where a target, the words of `--args` or `--setup` cannot be right, before anything is started."""
+    where, colon, name = target.rpartition(":")
+    if not (colon and where and name):
+        raise UsageError(f"{TARGET} {target}: expected module:function or file.py:function, as in mypkg.kernels:smooth")
+    for option, path in ((TARGET, where), ("--setup", (setup or "").rpartition(":")[0])):
+        if (path.endswith(".py") or "/" in path) and not Path(path).is_file():
+            raise UsageError(f"{option} {path}: there is no such file")
+    if setup is not None and not setup.rpartition(":")[0]:
+        raise UsageError(f"--setup {setup}: expected module:function or file.py:function, as in mypkg.bench:make_args")
+    if args is not None and setup is not None:
+        raise UsageError("--args and --setup: both say what to call it with; use one of them")
+    if args is not None:
+        read_words(args)
+
+
+def ask(request: dict[str, Any], target: str, limit_s: float, progress: Callable[[str], None]) -> dict[str, Any]:
+    """Send a request to a worker process and return its reply."""
+    with _asked(request, target, limit_s, progress) as (reply, _):
+        return reply
 
 
 Order = Callable[[dict[str, Any]], Iterator[dict[str, Any]]]

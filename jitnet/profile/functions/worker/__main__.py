@@ -46,18 +46,20 @@ def main() -> None:
 
     try:
         send({"stage": "starting Numba"})
-        from jitnet.profile.functions.worker.measuring import measure_and_try, observe
+        from jitnet.profile.functions.worker import measuring, module_table, side_by_side
 
-        observers = observe(request["cores"] if request["bound"] else ())
-        reply, trials = measure_and_try(request, observers, lambda what: send({"stage": what}))
-        send({"reply": reply})
-        with open(request["orders"], encoding="utf-8") as orders:
-            trials.prepare(reply["hints"], lambda: not select.select([orders], [], [], 0)[0])
-            for line in orders:
-                order = json.loads(line)
-                for state in trials.run(order["hints"], time.perf_counter() + order["left_s"]):
-                    send({"tried": state})
-                send({"done": True})
+        tasks = {"compare": side_by_side.compare, "table": module_table.table}
+        observers = measuring.observe(request["cores"] if request["bound"] else ())
+
+        def report(what: str) -> None:
+            send({"stage": what})
+
+        if request.get("task", "profile") in tasks:
+            send({"reply": tasks[request["task"]](request, observers, report)})
+        else:
+            reply, trials = measuring.measure_and_try(request, observers, report)
+            send({"reply": reply})
+            _follow_orders(request["orders"], reply["hints"], trials, send)
     except Refused as refused:
         send({"refused": str(refused), "usage": refused.usage})
     except BaseException as error:
@@ -67,6 +69,17 @@ def main() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)  # do not wait for threads and exit handlers of the user's code
+
+
+def _follow_orders(descriptor: int, hints: Any, trials: Any, send: Any) -> None:
+    """Try what the orders name, until there are no more; compile ahead until the first comes."""
+    with open(descriptor, encoding="utf-8") as orders:
+        trials.prepare(hints, lambda: not select.select([orders], [], [], 0)[0])
+        for line in orders:
+            order = json.loads(line)
+            for state in trials.run(order["hints"], time.perf_counter() + order["left_s"]):
+                send({"tried": state})
+            send({"done": True})
 
 
 def _described(error: BaseException) -> str:

@@ -1,7 +1,7 @@
 """Calls of one function with the same arguments, so that every call does the same work."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from statistics import median
@@ -73,6 +73,10 @@ class Calls:
         pairs = zip(self._arrays, self._pristine, strict=True)
         return [name for (name, array), pristine in pairs if not _same(array, pristine)]
 
+    def arrays(self, names: Collection[str]) -> dict[str, Any]:
+        """Return the arrays of these names."""
+        return {name: array for name, array in self._arrays if name in names}
+
     def second(self) -> None:
         """Call again, on what the first call wrote, and decide what is restored from now on."""
         changed = set(self.changed())
@@ -131,10 +135,11 @@ class Calls:
         for array, pristine in self._restore:
             np.copyto(array, pristine)
 
-    def reset(self) -> None:
-        """Restore all arrays, also those to which each call writes the same values."""
-        for (_, array), pristine in zip(self._arrays, self._pristine, strict=True):
-            np.copyto(array, pristine)
+    def reset(self, names: Collection[str] | None = None) -> None:
+        """Restore all arrays, or those of these names, also those to which each call writes the same values."""
+        for (name, array), pristine in zip(self._arrays, self._pristine, strict=True):
+            if names is None or name in names:
+                np.copyto(array, pristine)
 
     @property
     def restores(self) -> bool:

@@ -45,7 +45,7 @@ from jitnet.profile.functions.worker.typed_code import failures, watch_compiler
 from jitnet.profile.functions.worker.values import for_formula, type_text
 from jitnet.profile.readable import demangle, without_colours
 
-__all__ = ["Observers", "measure", "measure_and_try", "observe"]
+__all__ = ["Observers", "measure", "measure_and_try", "observe", "options_text", "requested_arguments"]
 
 LONG_CALL_S = 2.0
 """Where a call takes longer than this, it is timed once."""
@@ -99,7 +99,7 @@ def measure_and_try(
         subject = find(request["target"])
         import_s = time.perf_counter() - loading
         report("making the arguments")
-        arguments = check_arguments(subject, _arguments(request), request["setup"] or "")
+        arguments = check_arguments(subject, requested_arguments(request), request["setup"] or "")
         measuring = _Measuring(subject, arguments, request, observers, report)
         report("compiling")
         measuring.compile()
@@ -113,7 +113,8 @@ def measure_and_try(
     return reply, trials
 
 
-def _arguments(request: JsonObject) -> Any:
+def requested_arguments(request: JsonObject) -> Any:
+    """Return the arguments of `--args` or `--setup`, None without either."""
     if request["setup"]:
         return made_by_setup(request["setup"])
     return None if request["args"] is None else make_arguments(read_words(request["args"]))
@@ -319,7 +320,7 @@ class _Measuring:
             "place": place(self.file, self._def_line()),
             "signature": signature,
             "returns": returns,
-            "options": _options(self.subject.options),
+            "options": options_text(self.subject.options),
             "arguments": [
                 {"name": name, "type": type_text(argument), "written": self._written(name)}
                 for name, argument in zip(self.names, self.arguments, strict=True)
@@ -430,7 +431,8 @@ class _Measuring:
         return str(path)
 
 
-def _options(options: dict[str, Any]) -> str:
+def options_text(options: dict[str, Any]) -> str:
+    """Return the options of a decorator as they are written there."""
     return ", ".join(f"{name}={value!r}" for name, value in options.items() if name not in ("nopython", "boundscheck"))
 
 

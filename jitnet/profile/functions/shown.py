@@ -1,0 +1,80 @@
+"""A function's profile as Python shows it: some lines of text, and in a notebook a page."""
+
+import html
+from dataclasses import fields
+from itertools import islice
+
+from jitnet.bench.figures import duration, spread, threads_text
+from jitnet.profile.functions.function_profile import FunctionProfile, Hint
+from jitnet.profile.functions.hints import RULES, Kind
+
+__all__ = ["ShownProfile", "as_shown"]
+
+MOST_HINTS = 5
+"""Hints that the text has; the page has all."""
+
+HEIGHT = "36em"
+"""Of the page in a notebook; its corner can be dragged."""
+
+
+class ShownProfile(FunctionProfile):
+    """A `FunctionProfile` that is shown as text, or in a notebook as the page that `jitnet profile --html` writes."""
+
+    def __repr__(self) -> str:
+        return "\n".join(_lines(self))
+
+    def _repr_html_(self) -> str:
+        # In a frame, since the page has styles for a whole document, which would change the notebook's.
+        return (
+            f'<iframe sandbox srcdoc="{html.escape(_page(self))}" title="{html.escape(self.target)}" '
+            f'style="width: 100%; height: {HEIGHT}; border: 0; resize: vertical; background: white"></iframe>'
+        )
+
+
+def as_shown(profile: FunctionProfile) -> ShownProfile:
+    """Return the same record, to be shown."""
+    return ShownProfile(**{field.name: getattr(profile, field.name) for field in fields(FunctionProfile)})
+
+
+def _lines(profile: FunctionProfile) -> list[str]:
+    name = profile.target.rpartition(":")[2]
+    place = f"{profile.place.file}:{profile.place.line}"
+    lines = [f"{name}({', '.join(f'{each.name}: {each.type}' for each in profile.arguments)}), {place}", _time(profile)]
+    lines += [f"wrong: {each.name}: {each.reason}" for each in profile.checks if each.verdict == "failed"]
+    if profile.sampling is not None and profile.sampling.lines:
+        most = max(profile.sampling.lines, key=lambda each: each.share)
+        lines.append(f"{most.share:.0%} of it in line {most.place.line}: {most.place.source}")
+    lines += [_hint(hint) for hint in islice(profile.hints, MOST_HINTS)]
+    left = len(profile.hints) - MOST_HINTS
+    if left > 0:
+        lines.append(f"and {left} more hint{'s' * (left > 1)}")
+    if not profile.hints:
+        lines.append("no hint")
+    return lines
+
+
+def _time(profile: FunctionProfile) -> str:
+    best = profile.best
+    text = f"{duration(best.median_s)} a call"
+    if len(best.samples_s) > 1:
+        text += f" ±{spread(best.samples_s):.0%}, median of {best.calls:,} calls"
+    if len(profile.counts) > 1 or best.threads > 1:
+        text += f" on {threads_text(best.threads)}"
+    compiled = "" if profile.compile_s is None else f"; compiled in {profile.compile_s:.2f} s"
+    return f"{text}{compiled}"
+
+
+def _hint(hint: Hint) -> str:
+    measured = f" (measured: {hint.trial.factor:.1f} × faster)" if hint.trial is not None else ""
+    return f"line {hint.place.line}: {RULES[Kind(hint.kind)].title}{measured}: {hint.reason}"
+
+
+def _page(profile: FunctionProfile) -> str:
+    """A page with the text and all hints."""
+    rows = "".join(
+        f"<tr><td>{hint.place.line}<td>{html.escape(hint.place.source)}"
+        f"<td>{html.escape(RULES[Kind(hint.kind)].title)}<td>{html.escape(hint.advice)}"
+        for hint in profile.hints
+    )
+    text = html.escape("\n".join(_lines(profile)))
+    return f"<!doctype html><meta charset=utf-8><pre>{text}</pre><table>{rows}</table>"

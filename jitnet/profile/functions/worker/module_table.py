@@ -1,0 +1,149 @@
+"""The compiled functions of a module: what each was compiled for, and its types for the line view."""
+
+import base64
+import inspect
+import os
+import pickle
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numba
+
+from jitnet.profile.functions.arguments import TARGET, make_arguments, read_words
+from jitnet.profile.functions.worker.diagnostics import JsonObject, line_of_def, place
+from jitnet.profile.functions.worker.measuring import Observers, options_text
+from jitnet.profile.functions.worker.subject import Refused, Subject, _load, _subject
+from jitnet.profile.functions.worker.variants import signatures_of
+
+__all__ = ["table"]
+
+DEEPEST = 3
+"""How deep classes inside classes are searched."""
+
+
+def table(request: JsonObject, observers: Observers, report: Callable[[str], None]) -> JsonObject:
+    """Load a module and describe each compiled function that is defined in it, or in a module of its package."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        report("loading the module")
+        if numba.config.DISABLE_JIT:
+            raise Refused("NUMBA_DISABLE_JIT is set: nothing is compiled; unset it")
+        where = request["target"]
+        module = _load(where, TARGET, where)
+        kinds = _kinds(request["args"])
+        found, imported = [], dict[str, int]()
+        seen = set()
+        for name, value, kind in _members(vars(module)):
+            subject = _subject(value)
+            function = subject.function if subject is not None else getattr(value, "__wrapped__", None)
+            if function is None or id(value) in seen:
+                continue
+            seen.add(id(value))
+            home = str(function.__module__)
+            if home == module.__name__ or home.startswith(f"{module.__name__}."):
+                found.append(_described(name, value, function, subject, kind, kinds))
+            else:
+                imported[home] = imported.get(home, 0) + 1
+    found.sort(key=lambda each: (each["place"]["file"], each["place"]["line"]))
+    return {"functions": found, "imported": imported, "file": os.path.abspath(str(module.__file__ or where))}
+
+
+def _kinds(args: str | None) -> tuple[Any, ...] | None:
+    """Return the types of `--args`, None without it."""
+    return None if args is None else tuple(numba.typeof(each) for each in make_arguments(read_words(args)))
+
+
+def _members(names: Any, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any, str]]:
+    """Yield what may be compiled: its dotted name, and the kind that it has by its place, "" for any other."""
+    for name, value in list(names.items()):
+        value = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
+        methods = _methods(value)
+        if methods:
+            for method, dispatcher in methods:
+                yield f"{prefix}{name}.{method}", dispatcher, "jitclass method"
+        elif (
+            isinstance(value, type)
+            and depth < DEEPEST
+            and value.__module__ == names.get("__module__", names.get("__name__"))
+        ):
+            yield from _members(vars(value), f"{prefix}{name}.", depth + 1)
+        elif type(value).__name__ == "CFunc":
+            yield f"{prefix}{name}", value, "cfunc"
+        else:
+            yield f"{prefix}{name}", value, ""
+
+
+def _methods(value: Any) -> list[tuple[str, Any]]:
+    """Return the compiled methods and properties of a jitclass, by name; none of other objects."""
+    kind = getattr(value, "class_type", None) if isinstance(value, type) else None
+    if kind is None or not hasattr(kind, "jit_methods"):
+        return []
+    found = [*kind.jit_methods.items(), *getattr(kind, "jit_static_methods", {}).items()]
+    for name, accessors in getattr(kind, "jit_props", {}).items():
+        found += [(name, dispatcher) for how, dispatcher in accessors.items() if how == "get"]
+    return found
+
+
+def _described(
+    name: str, value: Any, function: Any, subject: Subject | None, kind: str, kinds: tuple[Any, ...] | None
+) -> JsonObject:
+    code = function.__code__
+    def_line = line_of_def(code.co_filename, code.co_firstlineno)
+    parameters = list(inspect.signature(function).parameters.values())
+    types_, texts = _compiled_for(value, subject)
+    asked = False
+    if not texts and kinds is not None and subject is not None and not kind and _takes(subject, parameters, len(kinds)):
+        types_, texts, asked = [kinds], [_text(kinds)], True
+    return {
+        "name": name,
+        "kind": kind or (subject.kind if subject is not None else "njit"),
+        "options": options_text(subject.options) if subject is not None else "",
+        "place": place(code.co_filename, code.co_firstlineno if code.co_name == "<lambda>" else def_line),
+        "parameters": [str(parameter) for parameter in parameters],
+        "signatures": texts,
+        "asked": asked,
+        "pickled": [_pickled(each) for each in types_] if not kind else [],
+    }
+
+
+def _takes(subject: Subject, parameters: Sequence[inspect.Parameter], count: int) -> bool:
+    """Whether a function that is not compiled yet can be called with so many arguments."""
+    if subject.kind == "guvectorize":
+        return count == len(parameters)
+    needed = [each for each in parameters if each.default is each.empty and each.kind is not each.VAR_POSITIONAL]
+    return len(needed) <= count <= len(parameters)
+
+
+def _compiled_for(value: Any, subject: Subject | None) -> tuple[list[tuple[Any, ...]], list[str]]:
+    """Return the types that it was compiled for, each as Numba's types and as text; without types, texts alone."""
+    if subject is None:
+        return [], [f"({', '.join(kind.__name__ for kind in value.ctypes.argtypes)})"]  # a callback, in types of C
+    if subject.dispatcher is None:  # a ufunc for another target: NumPy's codes of its types
+        return [], [str(text) for text in getattr(value, "types", ())]
+    declared = [tuple(each.args) for each in signatures_of(subject.dispatcher)]
+    return declared, [_text(each) for each in declared]
+
+
+def _text(kinds: Sequence[Any]) -> str:
+    return f"({', '.join(_type_text(kind) for kind in kinds)})"
+
+
+def _type_text(kind: Any) -> str:
+    """Return a type as in a signature: float32[:, ::1]."""
+    if isinstance(kind, numba.types.Array):
+        axes = [":"] * kind.ndim
+        if kind.layout in "CF" and axes:
+            axes[-1 if kind.layout == "C" else 0] = "::1"
+        return f"{kind.dtype}[{', '.join(axes)}]"
+    return str(kind)
+
+
+def _pickled(kinds: tuple[Any, ...]) -> str:
+    """Return the types as the line view takes them, "" where they cannot be sent to another process."""
+    while kinds and isinstance(kinds[-1], (numba.types.Omitted,)):
+        kinds = kinds[:-1]
+    try:
+        return base64.b64encode(pickle.dumps(kinds)).decode()
+    except Exception:  # a type of its own, such as that of a jitclass
+        return ""
