@@ -37,7 +37,7 @@ from jitnet.machine.blocks import TILE_ROWS, TILE_UNITS
 from jitnet.machine.host import describe_machine, set_threads
 from jitnet.profile.code.code_view import CodeView, Counts, Loop, Target
 from jitnet.profile.code.look import look
-from jitnet.profile.step.roofline import Bandwidth, Ceiling, Point, Roofline, bandwidths_of
+from jitnet.profile.roofline import Bandwidth, Ceiling, Point, Roofline, bandwidths_of
 from jitnet.render.roofline_figure import roofline_file
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -18,7 +18,8 @@ from matplotlib.text import Text
 from matplotlib.transforms import Affine2D
 
 from jitnet import render
-from jitnet.profile.step.roofline import Bandwidth, Ceiling, Point, Roofline, level_names, roofline_of, ticks
+from jitnet.profile.roofline import Bandwidth, Ceiling, Point, Roofline, level_names, ticks
+from jitnet.profile.step.step_roofline import roofline_of
 from jitnet.render.roofline import MARKS, NOMINAL, marks
 from jitnet.render.roofline_figure import roofline_figure, roofline_file
 
@@ -327,7 +328,7 @@ def test_what_a_name_holds_does_not_break_the_svg():
 
 def test_drawing_opens_no_window_and_no_global_figure():
     code = (
-        "import sys; from jitnet.profile.step.roofline import Bandwidth, Roofline; "
+        "import sys; from jitnet.profile.roofline import Bandwidth, Roofline; "
         "from jitnet.render.roofline_figure import roofline_file; "
         "roofline_file(Roofline('t', 1.0, (Bandwidth('memory', 2.0),), ()), 'png'); "
         "print('matplotlib.pyplot' in sys.modules)"

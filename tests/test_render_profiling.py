@@ -8,8 +8,8 @@ import jitnet
 from jitnet import render
 from jitnet.profile.step import profiler as measurement
 from jitnet.profile.step.profiler import run_profile
-from jitnet.profile.step.roofline import roofline_of
 from jitnet.profile.step.step_profile import Profile
+from jitnet.profile.step.step_roofline import roofline_of
 
 NETWORKS = {
     "default": ((32,), {}),

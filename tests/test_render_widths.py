@@ -22,9 +22,9 @@ from jitnet.bench.comparison import Change, as_document
 from jitnet.bench.results import Bench, Result, Settings, StepRow
 from jitnet.bench.verdict import judge
 from jitnet.config import AugmentConfig, ModelConfig
-from jitnet.profile.step.roofline import roofline_of
 from jitnet.profile.step.scaling import scaling_of
 from jitnet.profile.step.step_profile import Profile, RegionRow
+from jitnet.profile.step.step_roofline import roofline_of
 from jitnet.render.console import IN_ASCII, facts, tied
 from jitnet.runs.listing import RunRecord, differences, score_of
 from jitnet.runs.run_comparison import Comparison, RunCurves

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jitnet.bench.results import Case, Level, Probes, Result
-from jitnet.bench.timing import timed
+from jitnet.bench.timing import LEAST, Progress, measure, timed
 from jitnet.compiler.reference import Struct
 from jitnet.compiler.signatures import make_record
 from jitnet.engine.arena import aligned
@@ -23,7 +23,7 @@ from jitnet.machine.barrier import BARRIERS, barrier_words
 from jitnet.machine.blocks import LANES
 from jitnet.machine.host import set_threads
 
-__all__ = ["cache_bytes", "probe_cases", "probes_of"]
+__all__ = ["cache_bytes", "measure_probes", "probe_cases", "probes_of"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -108,6 +108,22 @@ def _region(threads: int) -> Case:
         return timed(lambda: run_steps(struct, 0, totals))
 
     return Case("machine", "region", "empty", threads, 0.0, 0.0, sample)
+
+
+def measure_probes(
+    threads: Sequence[int],
+    budget_s: float,
+    progress: Progress = lambda what, done, total: None,
+    *,
+    regions: bool = True,
+) -> list[Probes]:
+    """Measure the machine's limits at each count of threads, for budget_s seconds in all.
+
+    regions: also going to the next region, which compiles or loads jitnet's training loops.
+    """
+    cases = [case for case in probe_cases(threads) if regions or case.name != "region"]
+    results = measure(cases, LEAST, budget_s, progress)
+    return [probes_of(results, count) for count in threads]
 
 
 def probes_of(results: Sequence[Result], threads: int) -> Probes:

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -30,7 +30,7 @@ from jitnet.config.checking import any_of
 from jitnet.errors import JitnetError, MissingExtra, UsageError
 
 if TYPE_CHECKING:
-    from jitnet.profile.step.roofline import Roofline
+    from jitnet.profile.roofline import Roofline
 
 __all__ = ["app"]
 
@@ -74,6 +74,7 @@ OPTIONS = {
     TARGET: {
         *("--args", "--setup", "--flop", "--bytes", "--perf-map", "--threads", "--cpu", "--asm"),
         *("--fix", "--all-hints", "--time", "--watch"),
+        *("--html", "--roofline", "--trace"),
     },
     TABLE: {"--args"},
     COMPARISON: {"--args", "--setup", "--options", "--threads"},
@@ -134,7 +135,8 @@ def profile(
             "--trace",
             metavar="FILE.json",
             show_default=False,
-            help="Also write a few hundred steps as a timeline, for Perfetto, speedscope or chrome://tracing.",
+            help="Also write a few hundred steps, or some calls of a function, as a timeline, for Perfetto, speedscope "
+            "or chrome://tracing.",
             rich_help_panel=MEASUREMENT,
         ),
     ] = None,
@@ -213,6 +215,17 @@ def profile(
             metavar="FORMULA",
             show_default=False,
             help='Bytes that a call must move: "x.nbytes + y.nbytes".',
+            rich_help_panel=FUNCTION,
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html",
+            metavar="FILE.html",
+            show_default=False,
+            help="Also write everything as one page for a browser: the source with its time by line, the instructions "
+            "of each line, hints, and a roofline. It needs no network and no scripts.",
             rich_help_panel=FUNCTION,
         ),
     ] = None,
@@ -303,6 +316,7 @@ def profile(
         "--time": time is not None,
         "--options": options is not None,
         "--watch": watch,
+        "--html": html is not None,
         "--cpu": cpu is not None,
         "--asm": asm,
         "--roofline": roofline is not None,
@@ -319,6 +333,7 @@ def profile(
     _check_options(modes[0], [name for name, typed in given.items() if typed])
     check_output("--roofline", roofline, (".svg", ".png", ".pdf"))
     check_output("--trace", trace, (".json",))
+    check_output("--html", html, (".html", ".htm"))
     if compare:
         return _compare(targets or [], threads, {"options": options, "args": arguments, "setup": setup}, json, quiet)
     if kernel is not None:
@@ -333,15 +348,20 @@ def profile(
             "bytes": size_bytes,
             "cpu": cpu,
             "perf_map": perf_map,
+            "trace": trace is not None,
         }
         if time is not None:
             asked["time_s"] = _seconds(time)
+        asked["trace"] = trace is not None
         shown = {"asm": asm, "all_hints": all_hints}
+        files = _Files(html, roofline, trace)
         if watch:
-            if fix:
-                raise UsageError("--fix cannot be combined with --watch, which shows several profiles")
+            once = {"--fix": fix, "--html": html is not None, "--roofline": roofline is not None}
+            for name, typed in {**once, "--trace": trace is not None}.items():
+                if typed:
+                    raise UsageError(f"{name} cannot be combined with --watch, which shows several profiles")
             return _watch(target, threads, asked, shown, json, quiet)
-        return _function(target, threads, asked, shown, fix, json, quiet)
+        return _function(target, threads, asked, files, shown, fix, json, quiet)
     return _steps(data, recipe, threads, roofline, trace, json, quiet, fields)
 
 
@@ -376,8 +396,8 @@ def _steps(
     from jitnet.model import Model
     from jitnet.profile.step import profiler
     from jitnet.profile.step.export import as_document, as_trace
-    from jitnet.profile.step.roofline import roofline_of
     from jitnet.profile.step.scaling import scaling_of
+    from jitnet.profile.step.step_roofline import roofline_of
     from jitnet.runs import as_json
     from jitnet.runs.run_settings import sizes_of, task_for
 
@@ -452,6 +472,14 @@ def _loop(kernel: str, cpu: str | None, asm: bool, json: bool, quiet: bool) -> i
     return 0
 
 
+class _Files(NamedTuple):
+    """The files to write of a function's profile, None for those that were not asked for."""
+
+    html: Path | None
+    roofline: Path | None
+    trace: Path | None
+
+
 def _seconds(time: float) -> float:
     """The seconds of `--time`; UsageError where they are too few for an answer."""
     from jitnet.profile.functions.thresholds import SHORTEST_S
@@ -465,12 +493,14 @@ def _function(
     target: str,
     threads: str | None,
     options: dict[str, Any],
+    files: _Files,
     shown: dict[str, bool],
     fix: bool,
     json: bool,
     quiet: bool,
 ) -> int:
     """Profile a function of the user's. shown: as `render.function_profile` takes it. fix: print only the changes."""
+    draw = _drawing(files.roofline) if files.roofline is not None else None
     from jitnet import render
     from jitnet.machine.host import describe_machine
     from jitnet.profile.functions.function_profile import as_document
@@ -482,6 +512,23 @@ def _function(
     screen = render.consoles(json, quiet)
     with render.working(screen, f"Profiling {target}") as say:
         found = profile_function(target, threads=counts, progress=say, **options)
+    if files.trace is not None:
+        from jitnet.profile.functions.function_trace import trace_of
+        from jitnet.runs import as_json
+
+        write_output("--trace", files.trace, as_json(trace_of(found)))
+    if files.html is not None or files.roofline is not None:
+        from jitnet.profile.functions.function_roofline import limits_for, roofline_of_function
+
+        with render.measuring(screen) as report:
+            limits = limits_for(found, report)
+        roofline = roofline_of_function(found, limits, f"{machine.cpu}, {machine.vector_bits}-bit vectors")
+        if files.roofline is not None and draw is not None:
+            write_output("--roofline", files.roofline, draw(roofline))
+        if files.html is not None:
+            from jitnet.profile.functions.page import page
+
+            write_output("--html", files.html, page(found, roofline))
     if json:
         print_json(as_document(found))
     elif fix:

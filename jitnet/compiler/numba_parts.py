@@ -36,6 +36,7 @@ __all__ = [
     "disable_cache_writes",
     "disable_execution",
     "discard_code",
+    "element_pointer",
     "files_of",
     "finish",
     "folded_types",
@@ -101,7 +102,7 @@ PARTS = (
     Part(
         "Dispatcher",
         "numba.core.dispatcher:Dispatcher",
-        ("_compile_for_args", "add_overload", "get_compile_result"),
+        ("_compile_for_args", "add_overload", "get_call_template", "get_compile_result", "get_overload"),
         "every compiled function is one; and its methods can be replaced",
         "linked functions are not found, and `jitnet profile` takes compiled functions for plain ones",
     ),
@@ -115,8 +116,8 @@ PARTS = (
     Part(
         "cpu_target",
         "numba.core.registry:cpu_target",
-        ("target_context", "typing_context.resolve_overload"),
-        "the one compiler of this process, and its choice among declared types",
+        ("target_context.cached_internal_func", "typing_context.resolve_overload"),
+        "the one compiler of this process, what it keeps of its own functions, and its choice among declared types",
         "stored machine code is not loaded",
     ),
     Part("rtsys", "numba.core.runtime:rtsys", ("initialize",), "it makes reference counting known to LLVM",
@@ -222,8 +223,11 @@ PARTS = (
     Part("parfor_lowering", "numba.parfors.parfor_lowering", ("_create_gufunc_for_parfor_body",),
          "it compiles the body of every `prange`, with the loop's location",
          "`jitnet profile` does not know the line of a parallel loop"),
-    Part("BaseContext", "numba.core.base:BaseContext", ("DIBuilder", "enable_debuginfo"),
-         "it makes one DIBuilder for each module, where `enable_debuginfo` is set", _LINES),
+    Part("BaseContext", "numba.core.base:BaseContext", ("DIBuilder", "enable_debuginfo", "pack_value", "unpack_value"),
+         "it makes one DIBuilder for each module, where `enable_debuginfo` is set; and array elements are read and "
+         "written with its `unpack_value` and `pack_value`", _LINES),
+    Part("ArrayHelper", "numba.np.npyimpl:_ArrayHelper", ("_load_effective_address", "load_data", "store_data"),
+         "expressions of whole arrays read and write elements with it", "`jitnet profile` counts too few bytes"),
     Part(
         "DIBuilder",
         "numba.core.debuginfo:DIBuilder",
@@ -232,8 +236,8 @@ PARTS = (
         "its methods, each of which a subclass may replace, write a line table",
         _LINES,
     ),
-    Part("Lower", "numba.core.lowering:Lower", ("_compute_def_location", "lower_inst"), "every statement goes through "
-         "it, and `loc` is its location; it finds the first line of a function", _LINES),
+    Part("Lower", "numba.core.lowering:Lower", ("_compute_def_location", "lower_inst", "pre_block", "pre_lower"),
+         "every statement goes through it, and `loc` is its location; it finds the first line of a function", _LINES),
     Part(
         "CPUCodeLibrary",
         "numba.core.codegen:CPUCodeLibrary",
@@ -512,6 +516,11 @@ def ufunc_dispatcher(ufunc: Any) -> Any:
 def finish(library: Any) -> None:
     """Finish the optimisation of a library's code."""
     library._ensure_finalized()
+
+
+def element_pointer(array: Any, indices: Any) -> Any:
+    """Return the pointer to an element that an expression of whole arrays reads or writes."""
+    return array._load_effective_address(indices)
 
 
 def array_without_owner(context: Any, builder: Any, kind: Any, value: Any) -> Any:

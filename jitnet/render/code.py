@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
+from jitnet.profile.code.loop_verdict import is_tile, place_in_threads, verdict, whole_verdict
 from jitnet.render.console import ACCENT, FAINT, GOOD, WARN, facts, say, written
 from jitnet.render.tables import Cell, table
 
@@ -112,45 +113,17 @@ def _shared_notes(views: "Sequence[CodeView]") -> list[str]:
     return list(dict.fromkeys(note for view in views for note in view.notes))
 
 
-def verdict(loop: "Loop") -> str:
-    """What became of a loop: "vectorised ×8, 4 vectors an iteration", "not vectorised: why"."""
-    if loop.unrolled == 0 and loop.main is None:
-        return "fully unrolled"
-    main = loop.main
-    if loop.vectorised:
-        text = f"vectorised ×{'at least ' * loop.scalable}{loop.width}"
-        text += f", {loop.interleaved} vectors an iteration" if loop.interleaved > 1 else ""
-    elif main is None:
-        return ""
-    elif main.innermost and _as_written(loop):
-        text = f"in vectors as it is written, {main.counts.vector_bits} bits"
-    elif main.innermost:
-        text = "not vectorised" + (f": {loop.reason}" if loop.reason else "")
-    else:
-        return ""
-    if main is not None and not loop.vectorised and main.iterations > 1:
-        text += f"; unrolled ×{main.iterations}"
-    return text
-
-
 def _short_verdict(loop: "Loop") -> str:
     main = loop.main
-    text = f"{loop.width}" if loop.vectorised else "tile" if _as_written(loop) else "scalar"
+    text = f"{loop.width}" if loop.vectorised else "tile" if is_tile(loop) else "scalar"
     factor = loop.interleaved if loop.vectorised else main.iterations if main else 1
     return text + (f" ×{factor}" if factor > 1 else "")
 
 
 def _style(loop: "Loop") -> str:
-    if loop.vectorised or _as_written(loop):
+    if loop.vectorised or is_tile(loop):
         return str(GOOD)
     return str(WARN) if loop.main is not None and loop.main.innermost else ""
-
-
-def _as_written(loop: "Loop") -> bool:
-    """Whether it has vectors that LLVM's loop vectoriser did not make: a tile, or packed neighbours."""
-    counts = loop.counts
-    packed = counts.fma_packed + counts.flop_packed
-    return not loop.vectorised and (packed > 0 or counts.vector_bits > 128)
 
 
 # The source ----------------------------------------------------------------------------------------------------------
@@ -227,7 +200,7 @@ def _source(console: Console, view: "CodeView", source: "Source", columns: Seque
         _put(console, line)
         for place, loop in enumerate(found):
             if place and loop.main is not None and loop.main.innermost:
-                more = f"{_parallel_text(loop)}{'':>{room + gutter}}"[: room + gutter]
+                more = f"{place_in_threads(loop)}{'':>{room + gutter}}"[: room + gutter]
                 _put(console, Text(more + "  " + _row(loop.main, columns)))
             _below(console, loop, gutter, len(text) - len(text.lstrip()), corner)
             if asm and loop.main is not None and loop.main.innermost:
@@ -236,7 +209,7 @@ def _source(console: Console, view: "CodeView", source: "Source", columns: Seque
 
 def _below(console: Console, loop: "Loop", gutter: int, indent: int, corner: str) -> None:
     """The verdict, and what else an iteration does, below a loop's first line."""
-    parts = [part for part in (_prefixed(loop), _details(loop)) if part]
+    parts = [part for part in (whole_verdict(loop), _details(loop)) if part]
     if not parts:
         return
     first, rest = parts[0], parts[1:]
@@ -254,16 +227,6 @@ def _wrapped(console: Console, start: str, hanging: str, text: str, style: str) 
     for number, line in enumerate(lines):
         shown = Text(hanging if number else start, style=FAINT)
         _put(console, shown.append(line, style=style))
-
-
-def _prefixed(loop: "Loop") -> str:
-    text = verdict(loop)
-    where = _parallel_text(loop)
-    return f"{where}: {text}" if where and text else text
-
-
-def _parallel_text(loop: "Loop") -> str:
-    return {"body": "in each thread", "serial": "where it runs serially", None: ""}[loop.parallel]
 
 
 def _details(loop: "Loop") -> str:

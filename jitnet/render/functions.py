@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from jitnet.bench.figures import duration, spread
+from jitnet.profile.functions.function_rates import hardware_text, rate_text
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.tried import measured
 from jitnet.render.code import code_view
@@ -71,8 +72,10 @@ def _heading(console: Console, profile: "FunctionProfile") -> None:
     if profile.returns:
         pairs.append(("returns", profile.returns))
     pairs.append(("time", Text(time, style="bold")))
-    if profile.gflops is not None or profile.gbs is not None:
-        pairs.append(("rate", _rate(profile)))
+    if rate := rate_text(profile):
+        pairs.append(("rate", rate))
+    if profile.counted is not None and profile.counted.reason and (profile.flop is None or profile.bytes is None):
+        pairs.append(("" if rate else "rate", f"not counted by running it: {profile.counted.reason}"))
     if profile.cpu_share < SLEEPS:
         pairs.append(("waits", f"{1 - profile.cpu_share:.0%} of a call: it releases its core, asleep or waiting"))
     if profile.dispatch_s is not None:
@@ -84,23 +87,12 @@ def _heading(console: Console, profile: "FunctionProfile") -> None:
     layer = {"omp": "OpenMP", "tbb": "TBB", "workqueue": "Numba's work queue"}.get(profile.threading_layer)
     threads = f", threads by {layer}" if layer else ""
     pairs.append(("with", f"Numba {profile.numba}, Python {profile.python}{threads}"))
+    if profile.hardware is not None:
+        counters = hardware_text(profile.hardware) or f"not read: {profile.hardware.reason}"
+        pairs.append(("processor's counters", counters))
     if profile.perf_map:
         pairs.append(("names for perf", profile.perf_map))
     facts(console, pairs)
-
-
-def _rate(profile: "FunctionProfile") -> str:
-    parts = []
-    if profile.gflops is not None:
-        parts.append(f"{profile.gflops:.3g} GFLOP/s")
-    if profile.gbs is not None:
-        parts.append(f"{profile.gbs:.3g} GB/s")
-    if profile.flop is not None and profile.bytes:
-        parts.append(f"{profile.flop / profile.bytes:.3g} FLOP per byte")
-    formulas = " and ".join(
-        option for option, formula in (("--flop", profile.flop_formula), ("--bytes", profile.bytes_formula)) if formula
-    )
-    return f"{', '.join(parts)} (counted by {formulas})"
 
 
 def _counts(console: Console, profile: "FunctionProfile") -> None:
@@ -270,8 +262,8 @@ def _kind(console: Console, hints: "list[Hint]") -> None:
 
 def function_hints(console: Console, hints: "Sequence[Hint]") -> None:
     """Hints by their kinds: each with its place and reason, and what to do."""
-    for kind, alike in groupby(hints, key=lambda hint: hint.kind):
-        _kind(console, RULES[Kind(kind)].title, list(alike))
+    for _, alike in groupby(hints, key=lambda hint: (hint.kind, hint.trial, hint.untried, hint.advice)):
+        _kind(console, list(alike))
 
 
 def path_text(file: str) -> str:

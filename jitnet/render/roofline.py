@@ -17,7 +17,7 @@ from jitnet.render.measurement import IMPOSSIBLE
 from jitnet.render.tables import Cell, table
 
 if TYPE_CHECKING:
-    from jitnet.profile.step.roofline import Bandwidth, Extent, Point, Roofline
+    from jitnet.profile.roofline import Bandwidth, Extent, Point, Roofline
 
 __all__ = ["flat_names", "legend", "marks", "roofline_picture", "slope_name"]
 
@@ -144,7 +144,7 @@ class _Canvas:
 
 def roofline_picture(console: Console, found: "Roofline") -> None:
     """The roofs as lines with their names, a letter for each point, and below these what each letter means."""
-    from jitnet.profile.step.roofline import ticks
+    from jitnet.profile.roofline import ticks
 
     ascii_only = console.options.ascii_only
     extent = found.extent()

@@ -20,11 +20,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from jitnet.profile.step.roofline import ticks
+from jitnet.profile.roofline import ticks
 from jitnet.render.roofline import flat_names, legend, marks, slope_name
 
 if TYPE_CHECKING:
-    from jitnet.profile.step.roofline import Roofline
+    from jitnet.profile.roofline import Roofline
 
 __all__ = ["roofline_figure", "roofline_file"]
 

@@ -1,6 +1,6 @@
 """What the profile of a function is."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -12,16 +12,22 @@ from jitnet.profile.functions.thresholds import SELDOM, is_gain
 __all__ = [
     "WRONG",
     "Argument",
+    "CallSlice",
     "Check",
     "CompiledFunction",
     "Count",
     "Fix",
+    "Counted",
+    "CountedLoop",
     "FunctionProfile",
+    "Hardware",
+    "HardwareLoop",
     "Hint",
     "LineTime",
     "LoopTime",
     "Place",
     "Region",
+    "RegionSlice",
     "Rest",
     "Sampling",
     "ThreadShare",
@@ -250,6 +256,79 @@ class Sampling:
 
 
 @dataclass(frozen=True)
+class CountedLoop:
+    """What all iterations of a loop do in one call, with all that is called in it; None where it is not known."""
+
+    place: Place
+    flop: float | None
+    bytes: float | None
+
+
+@dataclass(frozen=True)
+class Counted:
+    """FLOP and bytes of a call, counted by running a copy that counts; None where it is not known, for the reason.
+
+    FLOP: additions, subtractions, products, quotients, roots, powers and each call of a mathematical function. bytes:
+    each distinct array element once where it is read before it is written, and once where it is written, as if the
+    caches were perfect.
+    """
+
+    flop: float | None
+    bytes: float | None
+    loops: tuple[CountedLoop, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class HardwareLoop:
+    """A loop's share of the events that were counted for a call, 0 to 1, by samples of where each occurred."""
+
+    place: Place
+    cycles: float
+    cache_misses: float
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What the processor's counters counted in a mean call, on all threads of the function's process, in user mode;
+    None for an event that the processor does not count. reason: why there are none, in a sentence."""
+
+    cycles: float | None = None
+    instructions: float | None = None
+    cache_misses: float | None = None
+    branch_misses: float | None = None
+    loops: tuple[HardwareLoop, ...] = ()
+    reason: str = ""
+
+    @property
+    def known(self) -> bool:
+        return self.cycles is not None or self.instructions is not None
+
+    @property
+    def instructions_per_cycle(self) -> float | None:
+        return self.instructions / self.cycles if self.instructions is not None and self.cycles else None
+
+
+@dataclass(frozen=True)
+class RegionSlice:
+    """A parallel loop on one thread in one call. Seconds from the first call's begin."""
+
+    place: Place
+    thread: int
+    begin_s: float
+    end_s: float
+
+
+@dataclass(frozen=True)
+class CallSlice:
+    """One call, and what its threads did in its parallel loops. Seconds from the first call's begin."""
+
+    begin_s: float
+    end_s: float
+    regions: tuple[RegionSlice, ...] = ()
+
+
+@dataclass(frozen=True)
 class FunctionProfile:
     """One function, its arguments, its time, its threads, and what to change.
 
@@ -259,11 +338,13 @@ class FunctionProfile:
     module. counts: one a count of threads, a single one where nothing is parallel. threads: of the table by thread and
     of the regions. outside_s: of a mean call, outside regions. dispatch_s: what a call from Python costs without the
     work, None where it is negligible. cpu_share: CPU time as a share of a call's time on one thread; far below 1 it
-    sleeps or waits. flop, bytes: of a call, None without a formula. functions: those that were compiled for it.
+    sleeps or waits. flop, bytes: of a call, by the formula where there is one, else by `counted`; None where neither is
+    known. functions: those that were compiled for it.
     unsearched: hints that could not be looked for, each with the reason. notes: what else to know, a sentence each.
     checks: whether its results are right. fix: what helps, combined, None where nothing does. sampling: where its time
-    goes, None where it could not be sampled.
-    lines: what LLVM made of it, None where that could not be read.
+    goes, None where it could not be sampled. counted: FLOP and bytes of a call and its loops, None where they were not
+    counted. hardware: the processor's counters. timeline: some calls, for a trace. lines: what LLVM made of it, None
+    where that could not be read.
     """
 
     target: str
@@ -297,6 +378,9 @@ class FunctionProfile:
     checks: tuple[Check, ...] = ()
     fix: Fix | None = None
     sampling: Sampling | None = None
+    counted: Counted | None = None
+    hardware: Hardware | None = None
+    timeline: tuple[CallSlice, ...] = ()
     lines: CodeView | None = None
 
     @property
@@ -343,5 +427,6 @@ def as_document(profile: FunctionProfile) -> dict[str, Any]:
         }
         for count in profile.counts
     ]
-    figures = {"gflops": profile.gflops, "gbs": profile.gbs, **asdict(profile)}
+    figures = {"gflops": profile.gflops, "gbs": profile.gbs, **asdict(replace(profile, timeline=()))}
+    del figures["timeline"]
     return document(FUNCTION_FORMAT, describe_machine(), cache_bytes(), settings, rows, **figures)

@@ -21,6 +21,7 @@ from jitnet.profile.code.code_view import CodeView, Target
 from jitnet.profile.code.look import look
 from jitnet.profile.code.processors import find_processor
 from jitnet.profile.functions.arguments import TARGET, read_words
+from jitnet.profile.functions.counts import counted_of, hardware_of, place_of, timeline_of
 from jitnet.profile.functions.formula import check_formula, evaluate
 from jitnet.profile.functions.function_profile import (
     Argument,
@@ -28,7 +29,6 @@ from jitnet.profile.functions.function_profile import (
     Count,
     FunctionProfile,
     Hint,
-    Place,
     Region,
     ThreadShare,
 )
@@ -66,6 +66,7 @@ def profile_function(
     cpu: str | None = None,
     perf_map: bool = False,
     time_s: float = TIME_S,
+    trace: bool = False,
     limit_s: float = LIMIT_S,
     progress: Callable[[str], None] = lambda what: None,
 ) -> FunctionProfile:
@@ -75,8 +76,9 @@ def profile_function(
     the same form as target, a function that returns the arguments. threads: counts to time a parallel function on, 1 to
     all where None. flop, bytes: formulas of a call, as `formula.evaluate` reads them. cpu: LLVM's name of a processor
     to compile the line view for, this one where None. perf_map: also write the map that perf looks for. time_s: seconds
-    of the whole answer after compiling, of which the trials of remedies get what is left. limit_s: seconds that a call
-    may take; what comes before it gets ten times as long. progress: called with what is being done.
+    of the whole answer after compiling, of which the trials of remedies get what is left. trace: also return some calls
+    in `timeline`. limit_s: seconds that a call may take; what comes before it gets ten times as long. progress: called
+    with what is being done.
 
     UsageError where the request cannot be met; JitnetError, one line with file and line, where the user's code raised,
     crashed or did not return.
@@ -91,7 +93,8 @@ def profile_function(
         raise UsageError("--perf-map: perf and its maps exist on Linux alone; leave the option out")
     counts = sorted(set(threads)) if threads is not None else None
     request = {"target": target, "args": args, "setup": setup, "threads": counts, "perf_map": perf_map}
-    with _asked(request | {"time_s": time_s}, target, limit_s, progress) as (reply, order):
+    request |= {"time_s": time_s, "trace": trace}
+    with _asked(request, target, limit_s, progress) as (reply, order):
         ends = time.perf_counter() + time_s - reply["spent_s"]
         profile = _profile(target, reply, flop, bytes)
         progress("reading its machine code")
@@ -246,11 +249,11 @@ def _crash(code: int, output: IO[bytes], stage: str) -> str:
 
 
 def _profile(target: str, reply: dict[str, Any], flop: str | None, bytes_: str | None) -> FunctionProfile:
-    values = reply["values"]
+    values, counted = reply["values"], counted_of(reply["counted"])
     return FunctionProfile(
         target=target,
         kind=reply["kind"],
-        place=_place(reply["place"]),
+        place=place_of(reply["place"]),
         signature=reply["signature"],
         options=reply["options"],
         arguments=tuple(Argument(**each) for each in reply["arguments"]),
@@ -261,18 +264,18 @@ def _profile(target: str, reply: dict[str, Any], flop: str | None, bytes_: str |
         threads=reply["threads"],
         thread_shares=tuple(ThreadShare(**each) for each in reply["thread_shares"]),
         regions=tuple(
-            Region(**each | {"place": _place(each["place"]), "busy_s": tuple(each["busy_s"])})
+            Region(**each | {"place": place_of(each["place"]), "busy_s": tuple(each["busy_s"])})
             for each in reply["regions"]
         ),
         outside_s=reply["outside_s"],
         dispatch_s=reply["dispatch_s"],
         cpu_share=reply["cpu_share"],
-        flop=None if flop is None else evaluate("--flop", flop, values),
-        bytes=None if bytes_ is None else evaluate("--bytes", bytes_, values),
+        flop=counted.flop if flop is None else evaluate("--flop", flop, values),
+        bytes=counted.bytes if bytes_ is None else evaluate("--bytes", bytes_, values),
         flop_formula=flop or "",
         bytes_formula=bytes_ or "",
         functions=tuple(
-            CompiledFunction(each["name"], _place(each["place"]), tuple(each["signatures"]), each["compile_s"])
+            CompiledFunction(each["name"], place_of(each["place"]), tuple(each["signatures"]), each["compile_s"])
             for each in reply["functions"]
         ),
         hints=_hints(reply["hints"]),
@@ -282,6 +285,9 @@ def _profile(target: str, reply: dict[str, Any], flop: str | None, bytes_: str |
         numba=reply["numba"],
         python=reply["python"],
         perf_map=reply["perf_map"],
+        counted=counted,
+        hardware=hardware_of(reply["hardware"]),
+        timeline=timeline_of(reply["timeline"]),
     )
 
 
@@ -338,15 +344,11 @@ def _look(profile: FunctionProfile, reply: dict[str, Any], cpu: str | None) -> t
         return None, str(error)
 
 
-def _place(found: dict[str, Any]) -> Place:
-    return Place(found["file"], found["line"], found["source"])
-
-
 def _hints(found: list[dict[str, Any]]) -> tuple[Hint, ...]:
     return in_order(
         Hint(
             each["kind"],
-            _place(each["place"]),
+            place_of(each["place"]),
             each["reason"],
             each["advice"] or RULES[Kind(each["kind"])].advice,
             each["source"],

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from jitnet.bench.limits import cache_bytes, probe_cases, probes_of
+from jitnet.bench.limits import cache_bytes, measure_probes
 from jitnet.bench.lines import shape_of
 from jitnet.bench.results import Probes
-from jitnet.bench.timing import measure
 from jitnet.bench.verdict import judge, judge_region
 from jitnet.bench.workload import Prediction, prepare_prediction
 from jitnet.config import TrainConfig
@@ -159,8 +158,7 @@ def _settings(trainer: Trainer) -> dict[str, Any]:
 
 
 def _probes(counts: Sequence[int], progress: Progress) -> list[Probes]:
-    results = measure(probe_cases(counts), 9, PROBES_S * len(counts), _named(progress, "the machine's limits"))
-    return [probes_of(results, count) for count in counts]
+    return measure_probes(counts, PROBES_S * len(counts), _named(progress, "the machine's limits"))
 
 
 def _named(progress: Progress, what: str) -> Progress:

@@ -23,8 +23,10 @@ from jitnet.compiler.numba_parts import (
 from jitnet.profile.functions.arguments import make_arguments, read_words
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.thresholds import LINES_S, PARTS_S, TIME_S
+from jitnet.profile.functions.worker import hardware
 from jitnet.profile.functions.worker.calls import Calls, interleaved
 from jitnet.profile.functions.worker.compiled import Compiled
+from jitnet.profile.functions.worker.counting import count
 from jitnet.profile.functions.worker.diagnostics import Hints, JsonObject, line_of_def, place
 from jitnet.profile.functions.worker.flags import look_for_denormals
 from jitnet.profile.functions.worker.regions import ThreadTimes, disturbed
@@ -52,6 +54,9 @@ LONG_CALL_S = 2.0
 
 TIMING_S, CLOCK_S, READ_S, RACE_S = (PARTS_S[part] for part in ("timing", "threads", "reading", "races"))
 """Seconds for the parts: timing, threads, compiling copies to read, the run in Python."""
+
+TRACED, TRACED_S = 100, 0.01
+"""The calls of a timeline; of a serial function that takes longer, there is one."""
 
 DISPATCH_MATTERS_S = 20e-6
 """Below this, the cost of a call from Python is measured too."""
@@ -255,6 +260,7 @@ class _Measuring:
             self.calls.restore()
             self.clock.start()
             threads.call_s.append(self.calls.one())
+            threads.began_s.append(time.monotonic() - threads.call_s[-1])
             threads.timed.append(self.clock.stop())
             self.calls.restore()
             self.clock.start(computing=True)
@@ -354,7 +360,31 @@ class _Measuring:
                 for line, name in summary.pointers.items()
             ],
             "pickled": self.code.pickled(),
+            "timeline": self._timeline(found),
+            "hardware": self._hardware(),
+            "counted": self._counted(),
         }
+
+    def _timeline(self, symbols: Sequence[Symbol]) -> list[JsonObject]:
+        """Return some calls, with their regions by thread where it has any."""
+        if not self.request["trace"]:
+            return []
+        threads = self.threads
+        if not threads.timed:
+            self.report("calling it for the timeline")
+            for _ in range(TRACED if self.calls.first_s < TRACED_S else 1):
+                threads.call_s.append(self.calls.one())
+                threads.began_s.append(time.monotonic() - threads.call_s[-1])
+                threads.timed.append([])
+        return threads.timeline(lambda body: self._place_of(body, symbols), TRACED)
+
+    def _hardware(self) -> JsonObject:
+        self.report("reading the processor's counters")
+        return hardware.count(self.calls, PARTS_S["hardware"])
+
+    def _counted(self) -> JsonObject:
+        self.report("counting its operations")
+        return count(self, PARTS_S["counting"])
 
     def _kind(self) -> str:
         parallel = self.subject.options.get("parallel") or (self.subject.kind != "njit" and self.entries)

@@ -17,6 +17,9 @@ PAYS = 0.8
 DISTURBED = 0.8
 """The share of its time for which a thread should at least have a core."""
 
+MOST_SLICES = 10_000
+"""Parts of regions in a timeline after which no call is added."""
+
 UNEVEN, SHORT_SHARE, SHORT_S, CONCERNS = 0.2, 0.3, 1e-3, 0.02
 """When there is a hint: the busiest thread a fifth above the mean; a third of a region below a millisecond spent on
 starting and ending it; and in a region that has a fiftieth of the call's time."""
@@ -26,7 +29,8 @@ class ThreadTimes:
     """What the threads did in some calls.
 
     timed: for each call, its regions in wall-clock time. computed: for other calls, in CPU time, which stops while
-    another program has the core. call_s: seconds of each timed call. threads: how many ran.
+    another program has the core. call_s: seconds of each timed call; began_s: when it began, on the same clock.
+    threads: how many ran.
     """
 
     def __init__(self, threads: int) -> None:
@@ -34,6 +38,7 @@ class ThreadTimes:
         self.timed: list[list[Entry]] = []
         self.computed: list[list[Entry]] = []
         self.call_s: list[float] = []
+        self.began_s: list[float] = []
 
     def regions(
         self,
@@ -133,6 +138,28 @@ class ThreadTimes:
                 if numbers.get(thread, self.threads) < self.threads:
                     rows[numbers[thread]]["computing_s"] += (end - begin) / len(self.computed)
         return rows
+
+    def timeline(self, place_of: Callable[[int], tuple[str, int]], most: int) -> list[JsonObject]:
+        """Return at most so many calls with their begin, end and regions by thread, in seconds from the first begin."""
+        numbers = self._thread_numbers()
+        calls: list[JsonObject] = []
+        for began, taken, entries in zip(self.began_s, self.call_s, self.timed, strict=False):
+            first = calls[0]["origin_s"] if calls else began
+            regions = [
+                {
+                    "place": place(*place_of(entry.kernel)),
+                    "thread": numbers[thread],
+                    "begin_s": begin - first,
+                    "end_s": end - first,
+                }
+                for entry in entries
+                for thread, begin, end in entry.shares
+            ]
+            calls.append({"origin_s": first, "begin_s": began - first, "end_s": began - first + taken})
+            calls[-1]["regions"] = regions
+            if len(calls) == most or sum(len(call["regions"]) for call in calls) > MOST_SLICES:
+                break
+        return calls
 
     def outside_s(self) -> float:
         """Return the seconds of a mean call outside its regions."""

@@ -9,9 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jitnet.bench.figures import threads_text
 from jitnet.bench.results import Probes
-from jitnet.profile.step.step_profile import Profile
 
 __all__ = [
     "Bandwidth",
@@ -21,7 +19,6 @@ __all__ = [
     "Roofline",
     "bandwidths_of",
     "level_names",
-    "roofline_of",
     "ticks",
 ]
 
@@ -123,31 +120,6 @@ def bandwidths_of(probes: Probes) -> tuple[Bandwidth, ...]:
     """Return the measured bandwidths of the levels of memory."""
     names = level_names(len(probes.levels))
     return tuple(Bandwidth(name, level.best_gbs) for name, level in zip(names, probes.levels, strict=True))
-
-
-def roofline_of(profile: Profile) -> Roofline:
-    """Return every row that does arithmetic and moves bytes, at its median, under the roofs of the profile's threads.
-
-    A row that skips zeros is at the FLOP that it does; its nominal point is that of dense loops of the same time and
-    the same bytes.
-    """
-    points, left_out = list[Point](), list[str]()
-    for row in profile.rows:
-        if not (row.flop > 0 and row.bytes > 0 and row.median_s > 0):
-            left_out.append(row.name)
-            continue
-        more = row.nominal_flop / row.flop
-        nominal = (row.intensity * more, row.gflops * more) if row.skips_zeros else None
-        points.append(Point(row.name, row.intensity, row.gflops, row.roof, row.binds, nominal))
-    title = f"Roofline on {threads_text(profile.threads)}"
-    return Roofline(
-        title,
-        profile.probes.peak_gflops,
-        bandwidths_of(profile.probes),
-        tuple(points),
-        tuple(left_out),
-        subtitle=(profile.machine_text, f"{profile.network_text}, {profile.settings['data']}"),
-    )
 
 
 def ticks(low: float, high: float) -> Sequence[float]:

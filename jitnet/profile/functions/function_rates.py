@@ -1,0 +1,55 @@
+"""How fast a function is, in words: its FLOP and bytes a second, and how they were counted."""
+
+from jitnet.profile.functions.function_profile import FunctionProfile, Hardware
+
+__all__ = ["hardware_text", "rate_text"]
+
+
+def rate_text(profile: FunctionProfile) -> str:
+    """Return "3.64 GFLOP/s, 7.27 GB/s, 0.5 FLOP per byte (counted by …)"; "" where no work is known."""
+    if not profile.flop and not profile.bytes:
+        return ""
+    parts = []
+    if profile.gflops:
+        parts.append(f"{profile.gflops:.3g} GFLOP/s")
+    if profile.gbs:
+        parts.append(f"{profile.gbs:.3g} GB/s")
+    if profile.flop and profile.bytes:
+        parts.append(f"{profile.flop / profile.bytes:.3g} FLOP per byte")
+    options = [
+        option
+        for option, formula, amount in (
+            ("--flop", profile.flop_formula, profile.flop),
+            ("--bytes", profile.bytes_formula, profile.bytes),
+        )
+        if formula and amount is not None
+    ]
+    run = [
+        what
+        for what, formula, amount in (
+            ("FLOP", profile.flop_formula, profile.flop),
+            ("bytes", profile.bytes_formula, profile.bytes),
+        )
+        if not formula and amount is not None
+    ]
+    how = [f"counted by {' and '.join(options)}"] if options else []
+    how += [f"{' and '.join(run)} by running it" if options else "counted by running it"] if run else []
+    return f"{', '.join(parts)} ({', '.join(how)})"
+
+
+def hardware_text(found: Hardware) -> str:
+    """Return what the processor's counters counted in a call, in a line; "" where they could not be read."""
+    if not found.known:
+        return ""
+    parts = []
+    for name, amount in (
+        ("cycles", found.cycles),
+        ("instructions", found.instructions),
+        ("cache misses", found.cache_misses),
+        ("branch misses", found.branch_misses),
+    ):
+        if amount is not None:
+            parts.append(f"{amount:,.0f} {name}")
+    if found.instructions_per_cycle is not None:
+        parts.append(f"{found.instructions_per_cycle:.2f} instructions a cycle")
+    return ", ".join(parts)

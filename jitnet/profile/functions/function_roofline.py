@@ -1,0 +1,63 @@
+"""The roofline of a function: a point for it, and one for each of its loops whose work and time are known."""
+
+from jitnet.bench.figures import threads_text
+from jitnet.bench.limits import measure_probes
+from jitnet.bench.results import Probes
+from jitnet.bench.timing import Progress
+from jitnet.bench.verdict import judge
+from jitnet.profile.functions.function_profile import FunctionProfile, LoopTime
+from jitnet.profile.roofline import Point, Roofline, bandwidths_of
+
+__all__ = ["limits_for", "roofline_of_function", "times_of_loops"]
+
+LIMITS_S = 1.5
+"""Seconds for measuring the machine's limits."""
+
+SMALL_SHARE = 0.01
+"""A loop with less of the call's time has no point: its time is too uncertain."""
+
+
+def limits_for(profile: FunctionProfile, progress: Progress = lambda what, done, total: None) -> Probes:
+    """Measure the machine's limits, on as many threads as the function was fastest on."""
+    return measure_probes([profile.best.threads], LIMITS_S, progress, regions=False)[0]
+
+
+def times_of_loops(profile: FunctionProfile) -> dict[tuple[str, int], LoopTime]:
+    """Return what is known of each loop's time, by its file and line; none where the call was not sampled."""
+    loops = profile.sampling.loops if profile.sampling is not None else ()
+    found: dict[tuple[str, int], LoopTime] = {}
+    for loop in loops:
+        key = (loop.place.file, loop.place.line)
+        if loop.kind == "loop" and (key not in found or loop.share > found[key].share):
+            found[key] = loop
+    return found
+
+
+def roofline_of_function(profile: FunctionProfile, probes: Probes, machine: str) -> Roofline:
+    """Return the function and each of its loops, under the roofs of the threads that it was fastest on.
+
+    machine: the processor, as text. A function without counted FLOP and bytes has no point.
+    """
+    name = profile.target.rpartition(":")[2]
+    seconds = profile.best.median_s
+    rows = [(name, profile.flop, profile.bytes, seconds)]
+    times = times_of_loops(profile)
+    for loop in profile.counted.loops if profile.counted is not None else ():
+        time = times.get((loop.place.file, loop.place.line))
+        if time is not None and time.share >= SMALL_SHARE:
+            rows.append((f"loop in line {loop.place.line}", loop.flop, loop.bytes, seconds * time.share))
+    points, left_out = list[Point](), list[str]()
+    for label, flop, size, taken in rows:
+        if flop and size:
+            found = judge(taken, flop, size, probes)
+            points.append(Point(label, flop / size, flop / taken / 1e9, found.roof, found.binds))
+        else:
+            left_out.append(label)
+    return Roofline(
+        f"Roofline of {name} on {threads_text(profile.best.threads)}",
+        probes.peak_gflops,
+        bandwidths_of(probes),
+        tuple(points),
+        tuple(left_out),
+        subtitle=(machine, f"{profile.target}{profile.signature}"),
+    )

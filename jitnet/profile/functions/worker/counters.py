@@ -1,0 +1,644 @@
+"""Counters in compiled code: floating-point operations, and the distinct numbers that it reads and writes.
+
+While `Counters.compiling` is entered, the compiler adds to every function, its own library included, an accumulator of
+operations, which is added to the totals where the function returns, and a check of each array element that is accessed.
+A function runs these additions itself, so branches, `while` loops and sizes count as they are.
+
+A total has a bit: bit 0 is the whole call, the others are loops of the source. A caller passes its loops to what it
+calls through the global `@context`, so that a loop has all that happens inside it.
+
+An element's marks are a word of 64 bits, found by its address in a table of two levels: bits 0 to 31 where the first
+access of a total was a read, bits 32 to 63 where it was written.
+"""
+
+import ast
+import ctypes
+import operator
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import llvmlite.binding as llvm
+import numba
+import numpy as np
+from llvmlite import ir as llvm_ir
+from numba import types
+
+from jitnet.compiler.numba_parts import (
+    ArrayHelper,
+    BaseContext,
+    Dispatcher,
+    Lower,
+    cgutils,
+    compute_cfg_from_blocks,
+    copy_dispatcher,
+    cpu_target,
+    element_pointer,
+    ir,
+    is_open,
+    without_cache,
+)
+
+__all__ = ["TOTALS", "Counters"]
+
+TOTALS = 32
+"""The whole call, and the most loops that are counted."""
+
+PAGE = 22
+"""Bits of an address within a page of marks: 4 MiB."""
+
+ADDRESSES = 48
+"""Bits of an address."""
+
+MOST_MARKS = 1 << 30
+"""Bytes of marks after which no more are stored, and the bytes are unknown."""
+
+NUMBA_HOME = str(Path(numba.__file__).parent)
+
+MATHEMATICS = re.compile(
+    r"(llvm\.|numba_|__)?(sqrt|cbrt|exp|exp2|expm1|log|log2|log10|log1p|sin|cos|tan|asin|acos|atan|atan2|sinh|cosh|tanh"
+    r"|asinh|acosh|atanh|pow|powi|hypot|erf|erfc|gamma|tgamma|lgamma|fmod)f?(\.f\d+(\.i\d+)?)?"
+)
+"""Functions whose call counts as one operation."""
+
+MULTIPLY_ADD = re.compile(r"llvm\.(fma|fmuladd)\.f\d+")
+
+BLAS = {"numba_xxdot": 0, "numba_xxgemv": 1, "numba_xxgemm": 2}
+"""Products that Numba passes to a library, with the number of the loops that they add."""
+
+QUIET = ("NRT_", "Py", "llvm.", "numba_", "_Py")
+"""Beginnings of the names of functions that do no counted work."""
+
+MODULE = """
+@flop = global [{totals} x i64] zeroinitializer
+@read = global [{totals} x i64] zeroinitializer
+@written = global [{totals} x i64] zeroinitializer
+@context = global i64 1
+@accesses = global i64 0
+@left = global i64 0
+@shift = global i64 0
+@table = global i64 0
+@allocate = global ptr null
+
+declare i64 @llvm.cttz.i64(i64, i1)
+
+define void @add(ptr %counts, i64 %mask, i64 %amount) {{
+entry:
+    br label %loop
+loop:
+    %rest = phi i64 [ %mask, %entry ], [ %next, %body ]
+    %end = icmp eq i64 %rest, 0
+    br i1 %end, label %done, label %body
+body:
+    %bit = call i64 @llvm.cttz.i64(i64 %rest, i1 true)
+    %place = getelementptr i64, ptr %counts, i64 %bit
+    %old = load i64, ptr %place
+    %new = add i64 %old, %amount
+    store i64 %new, ptr %place
+    %less = sub i64 %rest, 1
+    %next = and i64 %rest, %less
+    br label %loop
+done:
+    ret void
+}}
+
+define void @compute(i64 %mask, i64 %amount) {{
+    call void @add(ptr @flop, i64 %mask, i64 %amount)
+    ret void
+}}
+
+define ptr @marks(i64 %address) {{
+entry:
+    %index = lshr i64 %address, {page}
+    %base = load i64, ptr @table
+    %bytes = shl i64 %index, 3
+    %at = add i64 %base, %bytes
+    %place = inttoptr i64 %at to ptr
+    %known = load i64, ptr %place
+    %missing = icmp eq i64 %known, 0
+    br i1 %missing, label %make, label %have
+make:
+    %allocate = load ptr, ptr @allocate
+    %made = call i64 %allocate(i64 %index)
+    %full = icmp eq i64 %made, 0
+    br i1 %full, label %none, label %have
+none:
+    ret ptr null
+have:
+    %page = phi i64 [ %known, %entry ], [ %made, %make ]
+    %offset = and i64 %address, {inside}
+    %shift = load i64, ptr @shift
+    %number = lshr i64 %offset, %shift
+    %eight = shl i64 %number, 3
+    %word = add i64 %page, %eight
+    %pointer = inttoptr i64 %word to ptr
+    ret ptr %pointer
+}}
+
+define i1 @goes_on() {{
+    %left = load i64, ptr @left
+    %less = sub i64 %left, 1
+    store i64 %less, ptr @left
+    %more = icmp sgt i64 %less, 0
+    ret i1 %more
+}}
+
+define void @read_element(i64 %address, i64 %mask, i64 %size) {{
+    %more = call i1 @goes_on()
+    br i1 %more, label %look, label %done
+look:
+    %place = call ptr @marks(i64 %address)
+    %none = icmp eq ptr %place, null
+    br i1 %none, label %done, label %compare
+compare:
+    %old = load i64, ptr %place
+    %high = lshr i64 %old, 32
+    %seen = or i64 %old, %high
+    %unseen = xor i64 %seen, -1
+    %new = and i64 %mask, %unseen
+    %known = icmp eq i64 %new, 0
+    br i1 %known, label %done, label %mark
+mark:
+    %both = or i64 %old, %new
+    store i64 %both, ptr %place
+    call void @add(ptr @read, i64 %new, i64 %size)
+    br label %done
+done:
+    ret void
+}}
+
+define void @write_element(i64 %address, i64 %mask, i64 %size) {{
+    %more = call i1 @goes_on()
+    br i1 %more, label %look, label %done
+look:
+    %place = call ptr @marks(i64 %address)
+    %none = icmp eq ptr %place, null
+    br i1 %none, label %done, label %compare
+compare:
+    %old = load i64, ptr %place
+    %high = lshr i64 %old, 32
+    %unseen = xor i64 %high, -1
+    %new = and i64 %mask, %unseen
+    %known = icmp eq i64 %new, 0
+    br i1 %known, label %done, label %mark
+mark:
+    %shifted = shl i64 %new, 32
+    %both = or i64 %old, %shifted
+    store i64 %both, ptr %place
+    call void @add(ptr @written, i64 %new, i64 %size)
+    br label %done
+done:
+    ret void
+}}
+
+define void @many(i64 %writes, i64 %address, i64 %mask, i64 %size, i64 %count) {{
+entry:
+    br label %loop
+loop:
+    %done = phi i64 [ 0, %entry ], [ %next, %again ]
+    %ends = icmp uge i64 %done, %count
+    br i1 %ends, label %end, label %body
+body:
+    %bytes = mul i64 %done, %size
+    %at = add i64 %address, %bytes
+    %writing = icmp ne i64 %writes, 0
+    br i1 %writing, label %write, label %read
+write:
+    call void @write_element(i64 %at, i64 %mask, i64 %size)
+    br label %again
+read:
+    call void @read_element(i64 %at, i64 %mask, i64 %size)
+    br label %again
+again:
+    %next = add i64 %done, 1
+    br label %loop
+end:
+    ret void
+}}
+"""
+
+I64 = llvm_ir.IntType(64)
+
+
+@cache
+def _source_loops(file: str) -> tuple[tuple[int, int], ...]:
+    """Return the first and last line of each `for` and `while` of a file; none where it is not Python."""
+    try:
+        tree = ast.parse(Path(file).read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return ()
+    loops = (node for node in ast.walk(tree) if isinstance(node, (ast.For, ast.While)))
+    return tuple((node.lineno, node.body[-1].end_lineno or node.lineno) for node in loops)
+
+
+class _Function:
+    """A function that is being compiled: its accumulators, and the loops around each of its statements."""
+
+    def __init__(self, counters: "Counters", lowerer: Any) -> None:
+        builder = lowerer.builder
+        self.counters, self.lowerer, self.label = counters, lowerer, next(iter(sorted(lowerer.blocks)))
+        self.context = builder.load(counters.pointer("context"))
+        loops = compute_cfg_from_blocks(lowerer.blocks).loops().values()
+        self.around = {
+            label: sum(
+                {bit for loop in loops if label in loop.body for bit in counters.bits(lowerer.blocks[loop.header].loc)}
+            )
+            for label in lowerer.blocks
+        }
+        masks = {
+            self.around[label] | sum(counters.bits(statement.loc))
+            for label, block in lowerer.blocks.items()
+            for statement in block.body
+        }
+        self.sums = {mask: cgutils.alloca_once(builder, I64) for mask in masks | {0}}
+        self.accesses = cgutils.alloca_once(builder, I64)
+
+    @property
+    def loops(self) -> int:
+        """The bits of the loops around what is compiled now."""
+        mask = self.around.get(self.label, 0) | sum(self.counters.bits(self.lowerer.loc))
+        return mask if mask in self.sums else 0
+
+    def mask(self, builder: Any) -> Any:
+        """The totals that count what is compiled now."""
+        return builder.or_(self.context, I64(self.loops))
+
+    def compute(self, builder: Any, amount: Any) -> None:
+        """Add floating-point operations, a number or a value of 64 bits."""
+        self._add(builder, self.sums[self.loops], amount)
+
+    def _add(self, builder: Any, place: Any, amount: Any) -> None:
+        value = I64(amount) if isinstance(amount, int) else amount
+        builder.store(builder.add(builder.load(place), value), place)
+
+    def access(self, builder: Any, writes: bool, pointer: Any, size: int, count: Any = None) -> None:
+        """Mark an element at a pointer, or `count` elements from it on."""
+        counters = self.counters
+        self._add(builder, self.accesses, 1 if count is None else count)
+        counters.smallest = min(counters.smallest, size)
+        if counters.marking:
+            address = builder.ptrtoint(pointer, I64)
+            if count is None:
+                name = "write_element" if writes else "read_element"
+                counters.run(builder, name, address, self.mask(builder), I64(size))
+            else:
+                counters.run(builder, "many", I64(int(writes)), address, self.mask(builder), I64(size), count)
+
+    def leave(self, builder: Any) -> None:
+        """Add the accumulators to the totals, where the function returns."""
+        counters = self.counters
+        for mask, place in self.sums.items():
+            amount = builder.load(place)
+            with builder.if_then(builder.icmp_unsigned("!=", amount, I64(0))):
+                counters.run(builder, "compute", builder.or_(self.context, I64(mask)), amount)
+        total = counters.pointer("accesses")
+        builder.store(builder.add(builder.load(total), builder.load(self.accesses)), total)
+
+    def enter(self, builder: Any) -> None:
+        """Pass the loops to what is called next."""
+        builder.store(self.mask(builder), self.counters.pointer("context"))
+
+
+class Counters:
+    """Counters for one copy of a function and of all that it calls.
+
+    marking: whether accesses are marked, and so bytes known. most_accesses: after so many, the rest are not marked, and
+    `complete` is false. loops: the file and line of each loop, in the order of its bit, from 1 on. unknown: what it
+    calls whose work cannot be counted.
+    """
+
+    def __init__(self, marking: bool, most_accesses: int) -> None:
+        self.marking, self.most_accesses = marking, most_accesses
+        self.loops: list[tuple[str, int]] = []
+        self.unknown: set[str] = set()
+        self.smallest = 8
+        self._copies: dict[int, Any] = {}
+        self._functions: dict[Any, _Function] = {}
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        text = MODULE.format(totals=TOTALS, page=PAGE, inside=(1 << PAGE) - 1)
+        machine = llvm.Target.from_default_triple().create_target_machine(opt=3)
+        module = llvm.parse_assembly(text)
+        passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
+        passes.getModulePassManager().run(module, passes)
+        self._engine = llvm.create_mcjit_compiler(module, machine)
+        self._engine.finalize_object()
+        self._pages: list[Any] = []
+        self._marks = 0
+        self._table: Any = None
+
+    # What compiled code uses.
+
+    def pointer(self, name: str) -> Any:
+        """Return a global number of 64 bits, as a constant pointer."""
+        return I64(self._engine.get_global_value_address(name)).inttoptr(I64.as_pointer())
+
+    def run(self, builder: Any, name: str, *arguments: Any) -> None:
+        """Call a function of the module."""
+        kind = llvm_ir.FunctionType(llvm_ir.VoidType(), [I64] * len(arguments))
+        function = builder.inttoptr(I64(self._engine.get_function_address(name)), kind.as_pointer())
+        _call(builder, function, arguments)
+
+    def bits(self, location: Any) -> list[int]:
+        """Return a bit for each loop of the user's around a line."""
+        file, line = str(location.filename), int(location.line)
+        if file.startswith((NUMBA_HOME, "<")):
+            return []
+        found = []
+        for first, last in _source_loops(file):
+            if first <= line <= last:
+                if (file, first) not in self.loops:
+                    if len(self.loops) == TOTALS - 1:
+                        continue
+                    self.loops.append((file, first))
+                found.append(1 << (1 + self.loops.index((file, first))))
+        return found
+
+    def copy(self, dispatcher: Any) -> Any:
+        """Return a copy of a compiled function that has the counters and runs on one thread."""
+        known = self._copies.get(id(dispatcher))
+        if known is not None:
+            return known
+        made = copy_dispatcher(dispatcher, parallel=False, nogil=False)
+        without_cache(made)
+        self._copies[id(dispatcher)] = self._copies[id(made)] = made
+        if not is_open(dispatcher):
+            for signature in dispatcher.nopython_signatures:
+                made.compile(signature.args)
+            made.disable_compile()
+        return made
+
+    @contextmanager
+    def compiling(self) -> Iterator[None]:
+        """Add the counters to all that is compiled meanwhile."""
+        internal = cpu_target.target_context
+        with ExitStack() as changes:
+            for owner, name, wrap in _HOOKS:
+                changes.enter_context(patch.object(owner, name, wrap(self, getattr(owner, name))))
+            changes.enter_context(patch.object(internal, "cached_internal_func", {}))
+            yield
+
+    # A run.
+
+    def start(self) -> None:
+        """Clear all totals and marks."""
+        for name in ("flop", "read", "written"):
+            ctypes.memset(self._engine.get_global_value_address(name), 0, 8 * TOTALS)
+        self._number("context").value, self._number("accesses").value = 1, 0
+        self._number("left").value = self.most_accesses
+        self._number("shift").value = self.smallest.bit_length() - 1
+        self._pages, self._marks = [], 0
+        if self.marking:
+            self._table = np.zeros(1 << (ADDRESSES - PAGE), np.uint64)
+            self._number("table").value = self._table.ctypes.data
+            self._callback = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(self._allocate)
+            self._number("allocate").value = ctypes.cast(self._callback, ctypes.c_void_p).value or 0
+
+    def _allocate(self, index: int) -> int:
+        size = 8 << (PAGE - int(self._number("shift").value))
+        if self._marks + size > MOST_MARKS:
+            self._number("left").value = 0
+            return 0
+        made = np.zeros(size // 8, np.uint64)  # from the system, page by page as it is used
+        self._pages.append(made)
+        self._marks += size
+        self._table[index] = made.ctypes.data
+        return int(made.ctypes.data)
+
+    def _number(self, name: str) -> Any:
+        return ctypes.c_int64.from_address(self._engine.get_global_value_address(name))
+
+    @property
+    def accesses(self) -> int:
+        """Array elements accessed since `start`, each time counted."""
+        return int(self._number("accesses").value)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all accesses were marked."""
+        return self.marking and self._number("left").value > 0
+
+    def totals(self, name: str) -> list[int]:
+        """Return "flop", or bytes "read" or "written": of the whole call, then of each loop."""
+        address = self._engine.get_global_value_address(name)
+        return list((ctypes.c_int64 * TOTALS).from_address(address))[: 1 + len(self.loops)]
+
+    # What the compiler calls.
+
+    def function(self, builder: Any) -> _Function | None:
+        """Return the function that a builder works on, None where it has no counters."""
+        return self._functions.get(builder.function)
+
+    def begin(self, lowerer: Any) -> None:
+        """Prepare a function, in its entry block."""
+        if lowerer.generator_info is not None:
+            self.unknown.add(f"the generator {lowerer.fndesc.qualname}")
+            return
+        self._functions[lowerer.builder.function] = _Function(self, lowerer)
+
+    def call(self, builder: Any, function: _Function, name: str, arguments: Any) -> None:
+        """Count what a function outside compiled code does, or pass the loops on to a compiled one."""
+        if MULTIPLY_ADD.fullmatch(name):
+            function.compute(builder, 2)
+        elif MATHEMATICS.fullmatch(name):
+            function.compute(builder, 1)
+        elif name in BLAS:
+            self._product(builder, function, name, arguments)
+        elif name.startswith(("numba_xx", "numba_ez_")):
+            self.unknown.add(f"the linear algebra of {name.removeprefix('numba_').lstrip('ez_x')}")
+        elif name.startswith(("llvm.memcpy", "llvm.memmove", "llvm.memset")):
+            target, source, size = arguments[:3]
+            if not isinstance(size, llvm_ir.Constant):
+                one = self.smallest
+                count = builder.udiv(size, I64(one))
+                if not name.startswith("llvm.memset"):
+                    function.access(builder, False, source, one, count)
+                function.access(builder, True, target, one, count)
+        elif not name.startswith(QUIET):
+            function.enter(builder)
+
+    def _product(self, builder: Any, function: _Function, name: str, arguments: Any) -> None:
+        """Count a product of a library, whose arrays are contiguous: 2 operations for each multiply-add."""
+        kind = chr(arguments[0].constant)
+        size, operations = {"s": (4, 2), "d": (8, 2), "c": (8, 8), "z": (16, 8)}[kind]
+        if name == "numba_xxdot":
+            n = arguments[2]
+            arrays = [(False, arguments[3], n), (False, arguments[4], n)]
+            work = n
+        elif name == "numba_xxgemv":
+            m, n = arguments[2:4]
+            work = builder.mul(m, n)
+            transposed = builder.icmp_unsigned("==", arguments[1], arguments[1].type(ord("t")))
+            inputs, outputs = builder.select(transposed, m, n), builder.select(transposed, n, m)
+            arrays = [(False, arguments[5], work), (False, arguments[7], inputs), (True, arguments[9], outputs)]
+        else:
+            m, n, k = arguments[3:6]
+            work = builder.mul(builder.mul(m, n), k)
+            arrays = [
+                (False, arguments[7], builder.mul(m, k)),
+                (False, arguments[9], builder.mul(k, n)),
+                (True, arguments[12], builder.mul(m, n)),
+            ]
+        function.compute(builder, builder.mul(work, I64(operations)))
+        for writes, pointer, count in arrays:
+            function.access(builder, writes, pointer, size, count)
+
+
+# The hooks. Each gets the counters and what it replaces, and returns what is put there instead.
+
+Hook = Callable[["Counters", Any], Any]
+
+
+def _arithmetic(counters: Counters, emit: Any) -> Any:
+    def emit_and_count(builder: Any, left: Any, *rest: Any, **named: Any) -> Any:
+        function = counters.function(builder)
+        if function is not None:
+            function.compute(builder, 1)
+        return emit(builder, left, *rest, **named)
+
+    return emit_and_count
+
+
+def _products(counters: Counters, emit: Any) -> Any:
+    counted = _arithmetic(counters, emit)
+
+    def emit_and_count(builder: Any, left: Any, *rest: Any, **named: Any) -> Any:
+        return (emit if _is_one(left) else counted)(builder, left, *rest, **named)
+
+    return emit_and_count
+
+
+def _is_one(value: Any) -> bool:
+    """Whether a factor is the 1 with which a power begins."""
+    return isinstance(value, llvm_ir.Constant) and value.constant == 1
+
+
+_call = llvm_ir.IRBuilder.call
+
+
+def _calls(counters: Counters, emit: Any) -> Any:
+    def emit_and_count(builder: Any, called: Any, arguments: Any, *rest: Any, **named: Any) -> Any:
+        function = counters.function(builder)
+        if function is not None and isinstance(called, llvm_ir.Function):
+            counters.call(builder, function, str(called.name), arguments)
+        return emit(builder, called, arguments, *rest, **named)
+
+    return emit_and_count
+
+
+def _loads(counters: Counters, load: Any) -> Any:
+    def load_and_mark(context: Any, builder: Any, kind: Any, pointer: Any, align: Any = None) -> Any:
+        _mark(counters, context, builder, False, kind, pointer)
+        return load(context, builder, kind, pointer, align)
+
+    return load_and_mark
+
+
+def _stores(counters: Counters, store: Any) -> Any:
+    def store_and_mark(context: Any, builder: Any, kind: Any, value: Any, pointer: Any, align: Any = None) -> Any:
+        _mark(counters, context, builder, True, kind, pointer)
+        return store(context, builder, kind, value, pointer, align)
+
+    return store_and_mark
+
+
+def _mark(counters: Counters, context: Any, builder: Any, writes: bool, kind: Any, pointer: Any) -> None:
+    function = counters.function(builder)
+    if function is not None and isinstance(kind, (types.Number, types.Boolean)):
+        size = int(context.get_abi_sizeof(context.get_data_type(kind)))
+        function.access(builder, writes, pointer, size)
+
+
+def _array_loads(counters: Counters, load: Any) -> Any:
+    def load_and_mark(array: Any, indices: Any) -> Any:
+        pointer = element_pointer(array, indices)
+        _mark(counters, array.context, array.builder, False, array.base_type, pointer)
+        return load(array, indices)
+
+    return load_and_mark
+
+
+def _array_stores(counters: Counters, store: Any) -> Any:
+    def store_and_mark(array: Any, indices: Any, value: Any) -> Any:
+        pointer = element_pointer(array, indices)
+        _mark(counters, array.context, array.builder, True, array.base_type, pointer)
+        return store(array, indices, value)
+
+    return store_and_mark
+
+
+def _beginnings(counters: Counters, begin: Any) -> Any:
+    def begin_and_prepare(lowerer: Any) -> None:
+        begin(lowerer)
+        counters.begin(lowerer)
+
+    return begin_and_prepare
+
+
+def _blocks(counters: Counters, begin: Any) -> Any:
+    def begin_and_store(lowerer: Any, block: Any) -> None:
+        function = counters.function(lowerer.builder)
+        if function is not None:
+            function.label = next(label for label, each in lowerer.blocks.items() if each is block)
+        begin(lowerer, block)
+
+    return begin_and_store
+
+
+def _statements(counters: Counters, lower: Any) -> Any:
+    def lower_and_leave(lowerer: Any, statement: Any) -> Any:
+        function = counters.function(lowerer.builder)
+        if function is not None and isinstance(statement, ir.Return):
+            function.leave(lowerer.builder)
+        if function is not None and isinstance(getattr(statement, "value", None), ir.Expr):
+            _note_pointers(counters, lowerer, statement.value)
+            if _is_power(lowerer, statement.value):
+                function.compute(lowerer.builder, -1)  # Numba squares once more than it uses
+        return lower(lowerer, statement)
+
+    return lower_and_leave
+
+
+def _note_pointers(counters: Counters, lowerer: Any, value: Any) -> None:
+    """Remember a call through an address, whose work cannot be counted."""
+    if value.op == "call":
+        kind = lowerer.typeof(value.func.name)
+        if isinstance(kind, (types.ExternalFunctionPointer, types.FunctionType)):
+            counters.unknown.add(f"the function called through its address in line {value.loc.line}")
+
+
+def _is_power(lowerer: Any, value: Any) -> bool:
+    """Whether a float is raised to a constant integer power, by products."""
+    if value.op not in ("binop", "inplace_binop") or value.fn not in (operator.pow, operator.ipow):
+        return False
+    signature = lowerer.fndesc.calltypes[value]
+    exponent = signature.args[1]
+    return isinstance(signature.return_type, types.Float) and getattr(exponent, "literal_value", 0) != 0
+
+
+def _templates(counters: Counters, find: Any) -> Any:
+    return lambda dispatcher, arguments, named: find(counters.copy(dispatcher), arguments, named)
+
+
+def _overloads(counters: Counters, find: Any) -> Any:
+    return lambda dispatcher, signature: find(counters.copy(dispatcher), signature)
+
+
+_HOOKS: tuple[tuple[Any, str, Hook], ...] = (
+    *((llvm_ir.IRBuilder, name, _arithmetic) for name in ("fadd", "fsub", "fdiv", "frem")),
+    (llvm_ir.IRBuilder, "fmul", _products),
+    (llvm_ir.IRBuilder, "call", _calls),
+    (BaseContext, "unpack_value", _loads),
+    (BaseContext, "pack_value", _stores),
+    (ArrayHelper, "load_data", _array_loads),
+    (ArrayHelper, "store_data", _array_stores),
+    (Lower, "pre_lower", _beginnings),
+    (Lower, "pre_block", _blocks),
+    (Lower, "lower_inst", _statements),
+    (Dispatcher, "get_call_template", _templates),
+    (Dispatcher, "get_overload", _overloads),
+)
