@@ -22,6 +22,7 @@ from jitnet.profile.functions.arguments import TARGET, read_words
 from jitnet.profile.functions.formula import check_formula, evaluate
 from jitnet.profile.functions.function_profile import (
     Argument,
+    Check,
     CompiledFunction,
     Count,
     FunctionProfile,
@@ -227,6 +228,9 @@ def _profile(target: str, reply: dict[str, Any], flop: str | None, bytes_: str |
         numba=reply["numba"],
         python=reply["python"],
         perf_map=reply["perf_map"],
+        checks=tuple(
+            Check(**each | {"place": _place(each["place"]) if each["place"] else None}) for each in reply["checks"]
+        ),
     )
 
 

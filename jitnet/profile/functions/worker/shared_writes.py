@@ -35,7 +35,7 @@ class Conflict(NamedTuple):
 
     before, after: the iterations, in the order in which Python runs them. what: what the later one did, "written" or
     "read". found: what the earlier one had done. array: its name, "" where that is not known. same: whether all writes
-    at this line stored what was there already.
+    at this line stored what was there already. file, function: where. loop_line: of the parallel loop.
     """
 
     before: int
@@ -43,8 +43,10 @@ class Conflict(NamedTuple):
     what: str
     found: str
     array: str
-    file: str
     same: bool
+    file: str
+    function: str
+    loop_line: int
 
 
 class Watch:
@@ -63,6 +65,7 @@ class Watch:
         self._ends = time.thread_time() + budget_s
         self._base = 1  # from 1 on: memory of zeros, which costs nothing until it is used, names no iteration
         self.iteration = NO_WRITER
+        self._loop_line = 0
 
     def thread(self, iteration: int) -> int:
         """Return the thread that an iteration is assumed to run on: any assignment is possible, this one is mixed."""
@@ -106,11 +109,14 @@ class Watch:
         frame = sys._getframe(1)
         while frame.f_globals.get("__name__") == __name__ and frame.f_back is not None:
             frame = frame.f_back
-        line, file = frame.f_lineno, frame.f_code.co_filename
+        line = frame.f_lineno
         known = self.conflicts.get(line)
         if known is None:
             pair = other - self._base, self.iteration - self._base
-            self.conflicts[line] = Conflict(*pair, what, found, name, file, same)
+            code = frame.f_code
+            self.conflicts[line] = Conflict(
+                *pair, what, found, name, same, code.co_filename, code.co_name, self._loop_line
+            )
         elif known.same and not same:
             self.conflicts[line] = known._replace(same=False)
         if self._suspects <= set(self.conflicts):
@@ -122,6 +128,7 @@ class Watch:
             yield from builtins.range(*bounds)
             return
         self.loops += 1
+        self._loop_line = sys._getframe(1).f_lineno
         count = 0
         for count, value in enumerate(builtins.range(*bounds), 1):
             self.iteration = self._base + count - 1
