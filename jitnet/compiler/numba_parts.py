@@ -51,9 +51,11 @@ __all__ = [
     "ufunc_dispatcher",
     "when_threads_start",
     "without_cache",
+    "wrap_bounds_checks",
     "wrap_first_lines",
     "wrap_loop_bodies",
     "wrap_object_hooks",
+    "wrap_statements",
 ]  # fmt: skip
 
 TESTED = "0.68"
@@ -81,8 +83,8 @@ PARTS = (
     Part(
         "cgutils",
         "numba.core.cgutils",
-        ("alloca_once", "get_null_value", "get_or_insert_function", "unpack_tuple"),
-        "intrinsics call LLVM's functions and allocate on the stack with it",
+        ("alloca_once", "do_boundscheck", "get_null_value", "get_or_insert_function", "if_unlikely", "unpack_tuple"),
+        "intrinsics call LLVM's functions and allocate on the stack with it; it writes every check of an index",
         _CODE,
     ),
     Part(
@@ -556,6 +558,18 @@ def wrap_loop_bodies(wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -
     """Replace make(lowerer, parfor, …), which compiles the body of a `prange`, by `wrap(make)`."""
     lowering = _part("parfor_lowering")
     lowering._create_gufunc_for_parfor_body = wrap(lowering._create_gufunc_for_parfor_body)
+
+
+def wrap_bounds_checks(wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    """Replace check(context, builder, index, extent, axis), which writes the check of an index, by `wrap(check)`."""
+    utilities = _part("cgutils")
+    utilities.do_boundscheck = wrap(utilities.do_boundscheck)
+
+
+def wrap_statements(wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    """Replace lower(lowerer, statement), which compiles a statement, by `wrap(lower)`."""
+    lowering = _part("Lower")
+    lowering.lower_inst = wrap(lowering.lower_inst)
 
 
 def wrap_first_lines(wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:

@@ -25,6 +25,7 @@ from jitnet.profile.functions.counts import counted_of, hardware_of, place_of, t
 from jitnet.profile.functions.formula import check_formula, evaluate
 from jitnet.profile.functions.function_profile import (
     Argument,
+    Check,
     CompiledFunction,
     Count,
     FunctionProfile,
@@ -92,7 +93,7 @@ def profile_function(
     if perf_map and not sys.platform.startswith("linux"):
         raise UsageError("--perf-map: perf and its maps exist on Linux alone; leave the option out")
     counts = sorted(set(threads)) if threads is not None else None
-    request = {"target": target, "args": args, "setup": setup, "threads": counts, "perf_map": perf_map}
+    request: dict[str, Any] = {"target": target, "args": args, "setup": setup, "threads": counts, "perf_map": perf_map}
     request |= {"time_s": time_s, "trace": trace}
     with _asked(request, target, limit_s, progress) as (reply, order):
         ends = time.perf_counter() + time_s - reply["spent_s"]
@@ -288,6 +289,9 @@ def _profile(target: str, reply: dict[str, Any], flop: str | None, bytes_: str |
         counted=counted,
         hardware=hardware_of(reply["hardware"]),
         timeline=timeline_of(reply["timeline"]),
+        checks=tuple(
+            Check(**each | {"place": _place(each["place"]) if each["place"] else None}) for each in reply["checks"]
+        ),
     )
 
 

@@ -25,12 +25,12 @@ from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.thresholds import LINES_S, PARTS_S, TIME_S
 from jitnet.profile.functions.worker import hardware
 from jitnet.profile.functions.worker.calls import Calls, interleaved
+from jitnet.profile.functions.worker.checks import Checks
 from jitnet.profile.functions.worker.compiled import Compiled
 from jitnet.profile.functions.worker.counting import count
 from jitnet.profile.functions.worker.diagnostics import Hints, JsonObject, line_of_def, place
 from jitnet.profile.functions.worker.flags import look_for_denormals
 from jitnet.profile.functions.worker.regions import ThreadTimes, disturbed
-from jitnet.profile.functions.worker.shared_writes import watch_run
 from jitnet.profile.functions.worker.subject import (
     Refused,
     Subject,
@@ -52,8 +52,8 @@ __all__ = ["Observers", "measure", "measure_and_try", "observe", "options_text",
 LONG_CALL_S = 2.0
 """Where a call takes longer than this, it is timed once."""
 
-TIMING_S, CLOCK_S, READ_S, RACE_S = (PARTS_S[part] for part in ("timing", "threads", "reading", "races"))
-"""Seconds for the parts: timing, threads, compiling copies to read, the run in Python."""
+TIMING_S, CLOCK_S, READ_S, CHECK_S = (PARTS_S[part] for part in ("timing", "threads", "reading", "checks"))
+"""Seconds for the parts: timing, threads, compiling copies to read, whether results are right."""
 
 TRACED, TRACED_S = 100, 0.01
 """The calls of a timeline; of a serial function that takes longer, there is one."""
@@ -108,6 +108,7 @@ def measure_and_try(
         measuring = _Measuring(subject, arguments, request, observers, report)
         report("compiling")
         measuring.compile()
+        measuring.check()
         measuring.call()
     reply = measuring.reply()
     reply["hints"] += _warned(warned)
@@ -164,6 +165,7 @@ class _Measuring:
         names = subject.parameters
         self.names = [names[at] if at < len(names) else f"argument {at + 1}" for at in range(len(arguments))]
         self.calls = Calls(subject.call, arguments, self.names)
+        self.checks = Checks(self)
         self.notes: list[str] = []
         self.hints = Hints()
         self.entries = 0
@@ -184,6 +186,17 @@ class _Measuring:
         self.code.compile()
         self.begin_s = time.perf_counter()
 
+    def check(self) -> None:
+        """Run copies that show what would be wrong, before the first call of the function itself."""
+        self.report("checking its results")
+        self.code.read_cached(READ_S)
+        self.checks.before_calling(CHECK_S)
+        self.begin_s = time.perf_counter()
+        if self.checks.overrun:
+            report = self.report
+            # Should it crash now, this is why.
+            self.report = lambda what: report(f"{what}, where {self.checks.overrun}")
+
     # Call it.
 
     def call(self) -> None:
@@ -198,13 +211,16 @@ class _Measuring:
             declared = " or ".join(map(str, self.subject.dispatcher.nopython_signatures))
             raise Refused(f"{self.subject.function.__name__}: {error}; it is declared for {declared}") from None
         self.entries = self.clock.entered - before
+        self.checks.first_call()
         if self.calls.first_s > LONG_CALL_S and self.code.count() == known:
+            self.checks.after_calling(CHECK_S, self.calls.first_s, bool(self.entries))
             self._once()
         else:
             self.report("calling it again")
             self.calls.second()
             if self.code.count() > known:
                 self.code.seconds = max(0.0, self.calls.first_s - self.calls.second_s)
+            self.checks.after_calling(CHECK_S, self.calls.second_s, bool(self.entries))
             if self.calls.second_s > LONG_CALL_S:
                 self._once()
             else:
@@ -311,7 +327,8 @@ class _Measuring:
                 ):
                     continue  # its arrays are always strided
                 self.hints.add(finding.kind, finding.file, finding.line, finding.reason, "types", finding.advice)
-        self._races()
+        for race in self.checks.races.found:
+            self.hints.add(Kind.RACE, race.file, race.line, race.reason, race.source)
         self.code.object_mode(self.hints)
         self.code.compiled_again(self.hints)
         found = self.symbols.found(address_of) if self.threads.timed or self.request["perf_map"] else []
@@ -343,6 +360,7 @@ class _Measuring:
             "cpu_share": self.cpu_share,
             "functions": self.code.functions(),
             "hints": self.hints.found,
+            "checks": self.checks.found,
             "notes": self.notes,
             "threading_layer": numba.threading_layer() if self.entries else "",
             "numba": numba.__version__,
@@ -413,42 +431,6 @@ class _Measuring:
         parts = (f"{name}.", f"{name}[")
         found = {how for array, how in self.calls.written.items() if array == name or array.startswith(parts)}
         return "restored" if "restored" in found else "again" if found else ""
-
-    def _races(self) -> None:
-        suspects = [(summary, each) for summary, _ in self.code.reachable() for each in summary.shared]
-        if not suspects:
-            return
-        self.report("looking for races")
-        self.calls.reset()
-        watch = watch_run(self.subject.function, self.arguments, {each.line for _, each in suspects}, RACE_S)
-        plain = {each.line for _, each in suspects if not each.called}
-        for summary, each in suspects:
-            where = f"in the parallel loop of line {each.loop_line}"
-            if each.called:
-                for line, (before, after, _) in watch.conflicts.items():
-                    if line not in plain:
-                        reason = (
-                            f"iterations {before} and {after} access one element, in a function called in line "
-                            f"{each.line}"
-                        )
-                        self.hints.add(Kind.RACE, summary.file, line, f"{reason}, {where}", "a run in Python")
-            elif each.line in watch.conflicts:
-                before, after, _ = watch.conflicts[each.line]
-                reason = (
-                    f"iteration {after} reads an element of {each.array} that iteration {before} writes"
-                    if each.reads
-                    else f"iterations {before} and {after} both write one element of {each.array}"
-                )
-                self.hints.add(Kind.RACE, summary.file, each.line, f"{reason}, {where}", "a run in Python")
-            elif not watch.complete:
-                reason = (
-                    f"{each.array} may be read where another thread writes it"
-                    if each.reads
-                    else f"an element of {each.array} is written in every iteration"
-                    if each.sure
-                    else f"an element of {each.array} may be written by several threads, by its index"
-                )
-                self.hints.add(Kind.RACE, summary.file, each.line, f"{reason}, {where}", "types")
 
     def _perf_map(self, found: list[Symbol]) -> str:
         path = map_file(os.getpid())

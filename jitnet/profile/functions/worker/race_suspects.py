@@ -6,6 +6,7 @@ from typing import Any
 from numba import types
 
 from jitnet.compiler.numba_parts import ir
+from jitnet.profile.functions.worker.carried import carried
 from jitnet.profile.functions.worker.summary import SharedWrite
 from jitnet.profile.functions.worker.typed_function import (
     SIGNS,
@@ -17,6 +18,12 @@ from jitnet.profile.functions.worker.typed_function import (
 
 __all__ = ["race_suspects"]
 
+RESIZES = {"append", "extend", "insert", "pop", "remove", "clear", "sort", "reverse", "add", "discard", "update", "popitem",
+           "setdefault"}  # fmt: skip
+"""Methods that change a list, a set or a dictionary as a whole."""
+
+KINDS: Any = types  # its annotations lack some of its names
+
 
 def race_suspects(code: TypedFunction) -> list[SharedWrite]:
     """Return suspected races in the outermost parallel loops of a function; only a run shows which of them are."""
@@ -25,6 +32,9 @@ def race_suspects(code: TypedFunction) -> list[SharedWrite]:
     for header, loop in parallel.items():
         if not any(other != header and header in outer.body for other, outer in parallel.items()):
             found += _ParallelLoop(code, header, loop.body).suspects()
+            line_of_loop = code.line_of_loop(header)
+            for line, name, why in carried(code, header, loop.body):
+                found.append(SharedWrite(line, line_of_loop, name, True, False, certain=why))
     return found
 
 
@@ -49,18 +59,44 @@ class _ParallelLoop:
                     else:
                         parts = [*before, *static_parts(statement.index)]
                     writes.append((base, parts))
-                    found = {self._variation(part) for part in parts}
-                    if found & {"distinct", "scaled"}:
+                    if isinstance(self.code.types.get(statement.target.name), KINDS.DictType):
+                        self._share(statement.loc.line, base, True, False, certain=self._resized(base))
                         continue
-                    sure = found <= {"invariant", "inner"} and label in self._every_iteration()
-                    self._share(statement.loc.line, base, sure, False)
+                    self._written(statement, base, parts, label)
+                elif isinstance(statement, ir.SetAttr):
+                    base, before = self._base(statement.target.name)
+                    if not self._is_private(base):
+                        self._written(statement, base, [*before, ("constant", statement.attr)], label)
                 elif isinstance(statement, ir.Assign) and is_expression(statement.value, "call"):
                     self._shared_call(statement)
+                    self._resizes(statement)
         for label in self.body:
             for statement in self.code.blocks[label].body:
                 if isinstance(statement, ir.Assign) and is_expression(statement.value, "getitem", "static_getitem"):
                     self._shared_read(statement, writes)
         return self.found
+
+    def _written(self, statement: Any, base: str, parts: list[Any], label: int) -> None:
+        """Add a write of an element or a field, unless its index is another one in each iteration."""
+        found = {self._variation(part) for part in parts}
+        if not found & {"distinct", "scaled"}:
+            sure = found <= {"invariant", "inner"} and label in self._every_iteration()
+            constant = self._variation(statement.value.name) == "invariant"
+            self._share(statement.loc.line, base, sure, False, constant=constant)
+
+    def _resizes(self, statement: Any) -> None:
+        """Add a call of a method that changes a shared list, set or dictionary as a whole."""
+        method = self.code.value(statement.value.func.name)
+        if not is_expression(method, "getattr") or method.attr not in RESIZES:
+            return
+        kind = self.code.types.get(method.value.name)
+        if isinstance(kind, (KINDS.ListType, KINDS.DictType, types.List, types.Set)):
+            base, parts = self._base(method.value.name)
+            if not self._is_private(base) and not {self._variation(part) for part in parts} & {"distinct", "scaled"}:
+                self._share(statement.loc.line, base, True, False, certain=self._resized(base))
+
+    def _resized(self, base: str) -> str:
+        return f"iterations change {self.code.as_written(base)} as a whole, and may move what it holds"
 
     def _base(self, name: str) -> tuple[str, list[Any]]:
         """Return the array that a view refers to, followed back inside the loop, and the indices on the way to it."""
@@ -74,7 +110,13 @@ class _ParallelLoop:
                 indices = [*self._parts(value.index.name), *indices]
             elif is_expression(value, "static_getitem"):
                 indices = [*static_parts(value.index), *indices]
-            elif not (is_expression(value, "getattr") and value.attr in ("T", "real", "imag", "flat")):
+            elif not is_expression(value, "getattr"):
+                break
+            elif isinstance(self.code.types.get(value.value.name), (KINDS.ClassInstanceType, types.Record)) or (
+                value.attr in getattr(getattr(self.code.types.get(value.value.name), "dtype", None), "fields", ())
+            ):
+                indices = [("constant", value.attr), *indices]
+            elif value.attr not in ("T", "real", "imag", "flat"):
                 break
             name = value.value.name
         return name, indices
@@ -111,9 +153,18 @@ class _ParallelLoop:
             return False
         return not is_expression(self.code.defined[base][0], "phi")
 
-    def _share(self, line: int, base: str, sure: bool, reads: bool, called: bool = False) -> None:
+    def _share(
+        self,
+        line: int,
+        base: str,
+        sure: bool,
+        reads: bool,
+        called: bool = False,
+        constant: bool = False,
+        certain: str = "",
+    ) -> None:
         loop_line, array = self.code.line_of_loop(self.header), self.code.as_written(base)
-        found = SharedWrite(int(line), loop_line, array, sure, reads, called)
+        found = SharedWrite(int(line), loop_line, array, sure, reads, called, constant, certain)
         if not any(other.line == found.line and other.array == found.array for other in self.found):
             self.found.append(found)
 

@@ -1,61 +1,124 @@
 """Races in parallel loops, found by running the function in Python, one iteration after another.
 
-For each array element the iteration that wrote it last is stored. An iteration that accesses an element of another one
-is a race, on any number of threads. The run ends when all suspects are confirmed or its time is over; so large
-arguments cost no more than small ones.
+For each array element the iterations that wrote and read it are stored. An iteration that writes an element of another
+one, or reads what another one writes, is a race, on any number of threads. The run ends when all suspects are confirmed
+or its time is over; so large arguments cost no more than small ones.
 """
 
 import builtins
 import sys
 import time
-import types
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+from numba.typed import Dict, List
 
 from jitnet.compiler.numba_parts import Dispatcher
+from jitnet.profile.functions.worker.recompiling import mentions, rebuilt, tree
 
 __all__ = ["Conflict", "Watch", "watch_run"]
 
 NO_WRITER = -1
+
+RESIZES = ("append", "extend", "insert", "pop", "remove", "clear", "reverse", "sort")
+"""Methods of a list that change more than an element."""
 
 
 class _Stop(BaseException):
     """The run can end, or its time is over. A BaseException, so that the user's code does not catch it."""
 
 
-class Conflict(tuple[int, int, str]):
-    """Two iterations at one element: the one that wrote it, the later one, and "written" or "read"."""
+class Conflict(NamedTuple):
+    """Two iterations at one element.
+
+    before, after: the iterations, in the order in which Python runs them. what: what the later one did, "written" or
+    "read". found: what the earlier one had done. array: its name, "" where that is not known. same: whether all writes
+    at this line stored what was there already. file, function: where. loop_line: of the parallel loop.
+    """
+
+    before: int
+    after: int
+    what: str
+    found: str
+    array: str
+    same: bool
+    file: str
+    function: str
+    loop_line: int
 
 
 class Watch:
-    """What a run has found. conflicts: by line. complete: whether it reached its end."""
+    """What a run has found. conflicts: by line. complete: whether it reached its end. loops: parallel loops that it ran.
 
-    def __init__(self, budget_s: float, suspects: set[int]) -> None:
+    threads: of how many threads an iteration may belong to, where the code asks for the thread that runs it; 0 where it
+    does not, and each iteration may run on a thread of its own.
+    """
+
+    def __init__(self, budget_s: float, suspects: set[int], threads: int = 0) -> None:
         self.conflicts: dict[int, Conflict] = {}
         self.complete = False
+        self.loops = 0
+        self.threads = threads
         self._suspects = suspects
         self._ends = time.thread_time() + budget_s
-        self._base = 0
+        self._base = 1  # from 1 on: memory of zeros, which costs nothing until it is used, names no iteration
         self.iteration = NO_WRITER
+        self._loop_line = 0
 
-    def look(self, writers: Any, index: Any, line: int, what: str) -> None:
-        """Check whether another iteration of this loop wrote these elements; what == "written": store this one."""
-        if self.iteration == NO_WRITER:
+    def thread(self, iteration: int) -> int:
+        """Return the thread that an iteration is assumed to run on: any assignment is possible, this one is mixed."""
+        return (iteration - self._base) * 2654435761 // 65536 % self.threads
+
+    def look(self, touched: "_Touched", index: Any, what: str, same: bool = False) -> None:
+        """Check whether another iteration of this loop accessed these elements, and store this one."""
+        now = self.iteration
+        if now == NO_WRITER:
             return
-        before = np.atleast_1d(writers[index])
-        others = before[(before >= self._base) & (before != self.iteration)]
-        if others.size:
-            self._record(line, int(others.flat[0]), what)
+        first, last, writers = touched.first, touched.last, touched.writers
+        self._compare(writers[index], what, "written", touched, same)
         if what == "written":
-            writers[index] = self.iteration
+            self._compare(first[index], what, "read", touched, same)
+            self._compare(last[index], what, "read", touched, same)
+            writers[index] = now
+        else:
+            earliest = first[index]
+            if np.ndim(earliest):
+                first[index] = np.where(earliest < self._base, now, earliest)
+            elif earliest < self._base:
+                first[index] = now
+            last[index] = now
         if time.thread_time() > self._ends:
             raise _Stop
 
-    def _record(self, line: int, other: int, what: str) -> None:
-        self.conflicts.setdefault(line, Conflict((other - self._base, self.iteration - self._base, what)))
+    def _compare(self, before: Any, what: str, found: str, touched: "_Touched", same: bool) -> None:
+        if np.ndim(before) == 0:
+            if before < self._base or before == self.iteration:
+                return
+            others = np.array([before])
+        else:
+            others = before[(before >= self._base) & (before != self.iteration)]
+        if self.threads:
+            others = others[[self.thread(int(each)) != self.thread(self.iteration) for each in others.flat]]
+        if others.size:
+            self.record(int(others.flat[0]), what, found, touched.name, same and found == "written")
+
+    def record(self, other: int, what: str, found: str, name: str, same: bool = False) -> None:
+        """Store that this iteration accesses what another one wrote or read."""
+        frame = sys._getframe(1)
+        while frame.f_globals.get("__name__") == __name__ and frame.f_back is not None:
+            frame = frame.f_back
+        line = frame.f_lineno
+        known = self.conflicts.get(line)
+        if known is None:
+            pair = other - self._base, self.iteration - self._base
+            code = frame.f_code
+            self.conflicts[line] = Conflict(
+                *pair, what, found, name, same, code.co_filename, code.co_name, self._loop_line
+            )
+        elif known.same and not same:
+            self.conflicts[line] = known._replace(same=False)
         if self._suspects <= set(self.conflicts):
             raise _Stop
 
@@ -64,6 +127,8 @@ class Watch:
         if self.iteration != NO_WRITER:
             yield from builtins.range(*bounds)
             return
+        self.loops += 1
+        self._loop_line = sys._getframe(1).f_lineno
         count = 0
         for count, value in enumerate(builtins.range(*bounds), 1):
             self.iteration = self._base + count - 1
@@ -73,41 +138,170 @@ class Watch:
         self.iteration = NO_WRITER
         self._base += count
 
+    def thread_id(self) -> int:
+        """`get_thread_id`, of the thread that is assumed to run this iteration."""
+        return 0 if self.iteration == NO_WRITER else self.thread(self.iteration)
+
+
+class _Touched:
+    """For each element of an array: the iterations that read it first and last, and the one that wrote it last.
+
+    name: of the array.
+    """
+
+    def __init__(self, name: str, first: Any, last: Any, writers: Any) -> None:
+        self.name, self.first, self.last, self.writers = name, first, last, writers
+
+    @classmethod
+    def none(cls, name: str, shape: Any) -> "_Touched":
+        return cls(name, *(np.zeros(shape, np.int64) for _ in range(3)))
+
+    def part(self, index: Any) -> "_Touched":
+        return _Touched(self.name, self.first[index], self.last[index], self.writers[index])
+
 
 class _Watched(np.ndarray):
-    """An array that reports each access to a watch, with an array of the iterations that wrote its elements."""
+    """An array that reports each access to a watch. fields: of an array of records, what was touched by field."""
 
     watch: Watch
-    writers: Any
+    touched: _Touched | None
+    fields: dict[str, _Touched]
 
     def __array_finalize__(self, base: Any) -> None:
-        self.writers = None
+        self.touched = None
 
     def __getitem__(self, index: Any) -> Any:
+        if self.touched is None:
+            return super().__getitem__(index)
+        if self.dtype.names:
+            return self._of_records(index)
         found = super().__getitem__(index)
-        if self.writers is None:
-            return found
         if isinstance(found, _Watched):
             if np.shares_memory(found, self):
-                found.writers, found.watch = self.writers[index], self.watch
+                found.touched, found.watch = self.touched.part(index), self.watch
             return found
-        self.watch.look(self.writers, index, sys._getframe(1).f_lineno, "read")
+        self.watch.look(self.touched, index, "read")
         return found
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        if self.writers is not None:
-            self.watch.look(self.writers, index, sys._getframe(1).f_lineno, "written")
+        if self.touched is not None and self.watch.iteration != NO_WRITER:
+            same = bool(np.array_equal(np.ndarray.__getitem__(self, index), value))
+            touches = self.fields.values() if self.dtype.names else [self.touched]
+            for each in touches:
+                self.watch.look(each, index, "written", same)
+        super().__setitem__(index, value)
+
+    def _of_records(self, index: Any) -> Any:
+        """Return a field of all records, some records, or one of them as Numba has it, with its fields as attributes."""
+        if isinstance(index, str):
+            found = np.ndarray.__getitem__(self, index)
+            found.touched, found.watch = self.fields[index], self.watch
+            return found
+        place = np.ndarray.__getitem__(self, index if isinstance(index, tuple) else (index,))
+        if isinstance(place, _Watched):
+            place.touched, place.watch = self.touched, self.watch
+            place.fields = {name: each.part(index) for name, each in self.fields.items()}
+            return place
+        return _Record(self, index)
+
+
+class _Record:
+    """One element of an array of records."""
+
+    def __init__(self, array: _Watched, index: Any) -> None:
+        object.__setattr__(self, "_array", array)
+        object.__setattr__(self, "_index", index)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._array[name][self._index]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._array[name][self._index] = value
+
+    def __getattr__(self, name: str) -> Any:
+        return self[name]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self[name] = value
+
+
+class _WatchedList(list[Any]):
+    """A list that reports each access to an element, and each change of its length."""
+
+    def __init__(self, values: Any, name: str, watch: Watch) -> None:
+        super().__init__(values)
+        self._watch, self._name = watch, name
+        self._seen: dict[int, _Touched] = {}
+
+    def _look(self, index: Any, what: str, same: bool = False) -> None:
+        if isinstance(index, slice):
+            for each in builtins.range(*index.indices(len(self))):
+                self._look(each, what, same)
+            return
+        at = index + len(self) if index < 0 else index
+        touched = self._seen.setdefault(int(at), _Touched.none(self._name, (1,)))
+        self._watch.look(touched, 0, what, same)
+
+    def __getitem__(self, index: Any) -> Any:
+        self._look(index, "read")
+        return super().__getitem__(index)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        before = super().__getitem__(index)
+        self._look(index, "written", type(before) is type(value) and not hasattr(value, "shape") and before == value)
         super().__setitem__(index, value)
 
 
-def _watched(value: Any, watch: Watch) -> Any:
+class _WatchedDict(dict[Any, Any]):
+    """A dictionary: storing or removing a key may move all others."""
+
+    def __init__(self, values: Any, name: str, watch: Watch) -> None:
+        super().__init__(values)
+        self._watch, self._touched = watch, _Touched.none(name, (1,))
+
+    def __getitem__(self, key: Any) -> Any:
+        self._watch.look(self._touched, 0, "read")
+        return super().__getitem__(key)
+
+    def __contains__(self, key: Any) -> bool:
+        self._watch.look(self._touched, 0, "read")
+        return super().__contains__(key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._watch.look(self._touched, 0, "written")
+        super().__setitem__(key, value)
+
+
+def _resizing(name: str) -> Any:
+    change = getattr(list, name)
+
+    def changes(self: Any, *arguments: Any) -> Any:
+        touched = self._seen.setdefault(-1, _Touched.none(self._name, (1,)))
+        self._watch.look(touched, 0, "written")
+        return change(self, *arguments)
+
+    return changes
+
+
+for _name in RESIZES:
+    setattr(_WatchedList, _name, _resizing(_name))
+
+
+def _watched(value: Any, watch: Watch, name: str = "") -> Any:
     if isinstance(value, np.ndarray) and not isinstance(value, _Watched):
         copy = np.array(value, copy=True).view(_Watched)
-        copy.writers, copy.watch = np.full(value.shape, NO_WRITER, np.int64), watch
+        copy.touched, copy.watch = _Touched.none(name, value.shape), watch
+        copy.fields = {each: _Touched.none(name, value.shape) for each in value.dtype.names or ()}
         return copy
+    if isinstance(value, np.void) and value.dtype.names:
+        return _Record(_watched(np.array([value]), watch, name), 0)
     if isinstance(value, tuple):
-        parts = [_watched(part, watch) for part in value]
+        parts = [_watched(part, watch, name) for part in value]
         return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+    if isinstance(value, (list, List)):
+        return _WatchedList([_watched(part, watch, name) for part in value], name, watch)
+    if isinstance(value, (dict, Dict)):
+        return _WatchedDict({key: _watched(part, watch, name) for key, part in value.items()}, name, watch)
     return value
 
 
@@ -131,59 +325,79 @@ class _Allocating:
         return allocate
 
 
-class _Numba:
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
+class _Containers:
+    """`numba.typed.List` or `Dict`, which make Python's, watched where they are made outside a parallel loop."""
+
+    def __init__(self, kind: Any, watch: Watch) -> None:
+        self._kind, self._watch = kind, watch
+
+    def __call__(self, *values: Any) -> Any:
+        made = self._kind(*values)
+        return _watched(made, self._watch) if self._watch.iteration == NO_WRITER else made
+
+    def empty_list(self, *_: Any, **__: Any) -> Any:
+        return self()
+
+    def empty(self, *_: Any, **__: Any) -> Any:
+        return self()
+
+
+class _Attributes:
+    """A module with some attributes replaced."""
+
+    def __init__(self, module: Any, replaced: Callable[[Any], Any]) -> None:
+        self._module, self._replaced = module, replaced
 
     def __getattr__(self, name: str) -> Any:
-        return self._watch.prange if name == "prange" else getattr(numba, name)
+        return self._replaced(getattr(self._module, name))
 
 
-def watch_run(function: Callable[..., Any], arguments: tuple[Any, ...], lines: set[int], budget_s: float) -> Watch:
+def watch_run(
+    function: Callable[..., Any], arguments: tuple[Any, ...], lines: set[int], budget_s: float, names: Any = ()
+) -> Watch:
     """Run a Python function whose compiled form has parallel loops, on copies of its arguments.
 
-    lines: the suspects; the run ends once all are confirmed. budget_s: the CPU time that it may take. An exception of
-    the function ends the run and is not raised again: the function may need the compiler.
+    lines: the suspects; the run ends once all are confirmed. budget_s: the CPU time that it may take. names: of the
+    arguments. An exception of the function ends the run and is not raised again: the function may need the compiler.
     """
-    watch = Watch(budget_s, lines)
+    every = [each for each, _ in tree(function)]
+    asks = any(found.value is numba.get_thread_id for found in mentions(every))
+    watch = Watch(budget_s, lines, numba.get_num_threads() if asks else 0)
     made: dict[Any, Any] = {}
 
-    def plain(python: Any) -> Any:
+    def plain(python: Any, parallel: bool) -> Any:
         """Return a function with the same code, whose compiled callees, `prange` and `numpy` are replaced."""
-        if python in made:
-            return made[python]
-        names = dict(python.__globals__)
-        copy = types.FunctionType(python.__code__, names, python.__name__, python.__defaults__, python.__closure__)
-        copy.__kwdefaults__ = python.__kwdefaults__
-        made[python] = copy
-        for name in _names(python.__code__):
-            if name in names:
-                names[name] = replacement(names[name])
-        return copy
+        if (python, parallel) in made:
+            return made[python, parallel]
 
-    def replacement(value: Any) -> Any:
-        if value is numba.prange:
-            return watch.prange
-        if value is np:
-            return _Allocating(watch)
-        if value is numba:
-            return _Numba(watch)
-        if isinstance(value, Dispatcher):
-            return plain(value.py_func)
-        return value
+        def replaced(value: Any) -> Any:
+            if value is numba.prange:
+                return watch.prange if parallel else builtins.range
+            if value is numba.get_thread_id and asks:
+                return watch.thread_id
+            if value is np:
+                return _Allocating(watch)
+            if value is List or value is Dict:
+                return _Containers(list if value is List else dict, watch)
+            if value is numba or value is numba.typed:
+                return _Attributes(value, replaced)
+            if isinstance(value, Dispatcher):
+                options = value.targetoptions
+                inlined = options.get("inline", "never") != "never"
+                return plain(value.py_func, bool(options.get("parallel")) or (inlined and parallel))
+            return value
 
+        def register(copy: Any) -> None:
+            made[python, parallel] = copy
+
+        return rebuilt(python, replaced, register)
+
+    labels = [*names, *[""] * len(arguments)]
     try:
-        plain(function)(*(_watched(argument, watch) for argument in arguments))
+        watched = tuple(_watched(argument, watch, name) for argument, name in zip(arguments, labels, strict=False))
+        plain(function, True)(*watched)
         watch.complete = True
     except (_Stop, Exception):
         # The time is over, or Python cannot run what Numba compiles: the watch is incomplete, and hints say "may".
         return watch
     return watch
-
-
-def _names(code: Any) -> set[str]:
-    found = set(code.co_names)
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            found |= _names(constant)
-    return found

@@ -24,7 +24,8 @@ class SharedWrite:
     """A place in a parallel loop where several iterations may access one element.
 
     sure: whether each iteration writes the same element. reads: whether it reads what another iteration writes.
-    called: whether the access is in a function that is called there.
+    called: whether the access is in a function that is called there. constant: whether all iterations write the same
+    value. certain: why no run is needed to know, a clause; "" where one is.
     """
 
     line: int
@@ -33,6 +34,8 @@ class SharedWrite:
     sure: bool
     reads: bool
     called: bool = False
+    constant: bool = False
+    certain: str = ""
 
 
 @dataclass(frozen=True)

@@ -115,10 +115,23 @@ class TypedFunction:
 
     # Loops.
 
+    def head(self, header: int) -> Iterator[Any]:
+        """Yield the statements at a loop's begin: those of its header, and of blocks that always follow it.
+
+        The byte code of a long loop has an EXTENDED_ARG before its FOR_ITER, which is then a block of its own.
+        """
+        seen: set[int] = set()
+        while header not in seen:
+            seen.add(header)
+            yield from self.blocks[header].body
+            targets = self.blocks[header].terminator.get_targets()
+            if len(targets) == 1:
+                header = targets[0]
+
     def _induction_variables(self, header: int) -> Iterator[str]:
         """Yield the names of a for loop's induction variable."""
         pairs = set()
-        for statement in self.blocks[header].body:
+        for statement in self.head(header):
             if not isinstance(statement, ir.Assign) or not isinstance(statement.value, ir.Expr):
                 continue
             if statement.value.op == "iternext":
@@ -128,7 +141,7 @@ class TypedFunction:
 
     def range_of(self, header: int) -> tuple[str, list[str]]:
         """Return what a for loop iterates over: "range", "prange" or "", and the names of its arguments."""
-        for statement in self.blocks[header].body:
+        for statement in self.head(header):
             value = getattr(statement, "value", None)
             if isinstance(value, ir.Expr) and value.op == "iternext":
                 made = self.value(value.value.name)

@@ -1,0 +1,425 @@
+"""Whether a function's results are right: checked by running it, before anything is said about its speed.
+
+`Checks.before_calling` runs copies of it in forked processes: a compiled one that checks its indices and uses no
+threads, one without the compiler, and one that watches what parallel iterations write. So an index out of bounds becomes
+a line and not a crash. `Checks.after_calling` compares more calls of the function itself, and `Checks.judged` returns all
+that was found.
+"""
+
+import contextlib
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+from numba.typed import Dict, List
+
+from jitnet.compiler.numba_parts import Dispatcher
+from jitnet.profile.functions.worker.child import Child, Ended, can_fork
+from jitnet.profile.functions.worker.recompiling import Mention, mentions, recompiled, tree
+from jitnet.profile.functions.worker.diagnostics import JsonObject, place
+from jitnet.profile.functions.worker.interpreted import Interpreted, interpret
+from jitnet.profile.functions.worker.outcomes import (
+    LARGEST_BYTES,
+    Difference,
+    Outcome,
+    are_finite,
+    bytes_of,
+    differences,
+    largest_number,
+    outcome,
+    plain_value,
+)
+from jitnet.profile.functions.worker.overruns import Overrun, OverrunWatch
+from jitnet.profile.functions.worker.races import Races, Watched, holds_indices, judge, watch_twice
+
+__all__ = ["Checks"]
+
+BOUNDS, EQUAL, SERIAL, PYTHON = "bounds", "two equal calls", "without threads", "without the compiler"
+UNWRITTEN, FASTMATH, RACES = "memory that was never written", "without fastmath", "races"
+
+FOR_NAN = {"isnan", "isinf", "isfinite", "nan_to_num", "nansum", "nanmean", "nanmax", "nanmin"}
+"""Functions whose use shows that numbers may be NaN or infinite."""
+
+ASSUMES = {"fast", "nnan", "ninf"}
+"""Flags of fastmath by which the compiler assumes that no number is NaN or infinite."""
+
+Found = dict[str, Any]
+
+
+class Checks:
+    """The checks of one function with its arguments.
+
+    measuring: of `measuring.py`, of which the subject, the arguments, the calls, the code and the request are used. found:
+    the checks that were made, as JSON for `Check`. races: what is known of them once all is judged.
+    """
+
+    def __init__(self, measuring: Any) -> None:
+        self.measuring = measuring
+        self.subject, self.calls, self.arguments = measuring.subject, measuring.calls, measuring.arguments
+        self.names: list[str] = measuring.names
+        self.found: list[JsonObject] = []
+        self.races = Races([], [], [])
+        self.made_up = measuring.request["args"] is not None
+        functions = [each for each, _ in tree(self.subject.function, self.arguments)]
+        self.mentions = list(mentions(functions))
+        self.containers, self.uncopied = _containers(self.arguments, self.names)
+        self._pristine = {name: _copied(value) for name, value in self.containers.items()}
+        self._serial: Outcome | None = None
+        self._interpreted: Interpreted | None = None
+        self._watched: Watched | None = None
+        self._unwatched = ""
+        self._first: Outcome | None = None
+        self.overrun: str = ""
+
+    # Before the first call.
+
+    def before_calling(self, budget_s: float) -> None:
+        """Run copies of the function in forked processes, for budget_s seconds at most."""
+        if self.subject.kind != "njit" or not isinstance(self.subject.dispatcher, Dispatcher):
+            self._add(BOUNDS, "not done", f"it is a {self.subject.kind} function")
+            return
+        if not can_fork():
+            self._add(BOUNDS, "not done", "this system cannot fork a process")
+            return
+        if bytes_of({"": plain_value(self.arguments, copy=False)}) > LARGEST_BYTES:
+            self._add(BOUNDS, "not done", f"its arguments are larger than {LARGEST_BYTES >> 20} MiB")
+            return
+        work: dict[str, Callable[[], Any]] = {BOUNDS: self._run_checked, PYTHON: self._run_in_python}
+        suspects = {each.line for summary, _ in self.measuring.code.reachable() for each in summary.shared}
+        if self._is_parallel():
+            work[RACES] = lambda: watch_twice(
+                self.subject.function, self._plain(), self.names, suspects, budget_s, self.made_up
+            )
+        children = {
+            name: Child(each, budget_s, self.measuring.request.get("channel", -1)) for name, each in work.items()
+        }
+        ended = {
+            name: child.wait(lambda: self.measuring.report("checking its results")) for name, child in children.items()
+        }
+        self._read_checked(ended[BOUNDS], budget_s)
+        self._read_python(ended[PYTHON], budget_s)
+        if RACES in ended:
+            self._watched = ended[RACES].value
+            self._unwatched = _failure(ended[RACES], budget_s)
+
+    def _is_parallel(self) -> bool:
+        return any(summary.parallel for summary, _ in self.measuring.code.reachable())
+
+    def _plain(self) -> tuple[Any, ...]:
+        return tuple(self.arguments[at] if name not in self.containers else plain_value(self.arguments[at])
+                     for at, name in enumerate(self.names))  # fmt: skip
+
+    def _run_checked(self) -> Found:
+        """In a forked process: call a copy that checks its indices, and runs on one thread."""
+        watch = OverrunWatch()
+        function, arguments = recompiled(self.subject.dispatcher, self.arguments, parallel=False, boundscheck=True)
+        try:
+            result = function(*arguments)
+        except IndexError as error:
+            overrun = watch.found()
+            found: Found = {"overrun": tuple(overrun) if overrun else None, "text": str(error), "made_up": False}
+            if self.made_up and overrun is not None and any(map(holds_indices, arguments)):
+                # Indices that are all 0 are in bounds everywhere.
+                self.calls.reset()
+                watch.clear()
+                zeros = [np.zeros_like(each) if holds_indices(each) else each for each in arguments]
+                with contextlib.suppress(IndexError):
+                    function(*zeros)
+                again = watch.found()
+                found["made_up"] = again is None or again.line != overrun.line
+            return found
+        made = self._outcome(result)
+        return {"outcome": made if bytes_of(made) <= LARGEST_BYTES else None}
+
+    def _run_in_python(self) -> Interpreted:
+        return interpret(self.subject.function, self._plain(), self.names)
+
+    def _read_checked(self, ended: Ended, budget_s: float) -> None:
+        if ended.value is None:
+            self._add(BOUNDS, "not done", _failure(ended, budget_s))
+            return
+        if "outcome" in ended.value:
+            self._serial = ended.value["outcome"]
+            self._add(BOUNDS, "held")
+            return
+        overrun = ended.value["overrun"]
+        text = str(Overrun(*overrun)) if overrun else f"an index is out of bounds: {ended.value['text']}"
+        where = place(overrun[0], overrun[1]) if overrun and overrun[1] else None
+        if ended.value["made_up"]:
+            text += ", by the numbers that --args made up: pass your own with --setup"
+        self._add(BOUNDS, "not done" if ended.value["made_up"] else "failed", text, where)
+        self.overrun = f"{text} ({overrun[0]}:{overrun[1]})" if where else text
+
+    def _read_python(self, ended: Ended, budget_s: float) -> None:
+        if ended.value is None:
+            if not self.overrun:
+                self._add(PYTHON, "not done", _failure(ended, budget_s))
+            return
+        self._interpreted = ended.value
+        if ended.value.unwritten:
+            line = next((each for each in self.mentions if each.name.endswith((".empty", ".empty_like"))), None)
+            reason = f"{ended.value.unwritten}: it holds what was in the memory that np.empty returned"
+            self._add(UNWRITTEN, "failed", reason, place(line.file, line.line) if line else None)
+
+    # After the first call.
+
+    def first_call(self) -> None:
+        """Keep what the first call returned and wrote."""
+        made = self._outcome(self.calls.result, copied=False)
+        self._first = plain_value(made) if bytes_of(made) <= LARGEST_BYTES else None
+
+    def after_calling(self, budget_s: float, call_s: float, threads: bool) -> None:
+        """Call it again on equal copies of its arguments, and compare. threads: whether it entered a parallel loop."""
+        counts = [numba.get_num_threads(), *([1] if threads and numba.get_num_threads() > 1 else [])]
+        names = {counts[0]: EQUAL, 1: f"1 and {counts[0]} threads"} if len(counts) > 1 else {counts[0]: EQUAL}
+        reason = (
+            "its results are too large to be kept"
+            if self._first is None
+            else f"an argument cannot be copied: {self.uncopied}"
+            if self.uncopied
+            else "an index is out of bounds"
+            if self.overrun
+            else f"a call takes {call_s:.1f} s"
+            if call_s * len(counts) > max(1.0, budget_s)
+            else ""
+        )
+        if reason:
+            for name in names.values():
+                self._add(name, "not done", reason)
+        else:
+            self.measuring.report("comparing equal calls")
+            for count in counts:
+                self._compare_call(names[count], count, threads)
+        if self._first is not None and not self.overrun:
+            if threads and self._serial is not None:
+                self._compare(SERIAL, self._serial, self._first)
+            if self._interpreted is not None:
+                self._compare_python()
+            self._fastmath(budget_s)
+        self._judge(threads)
+
+    def _compare_call(self, name: str, count: int, threads: bool) -> None:
+        self.calls.reset()
+        arguments = tuple(
+            _copied(self._pristine[name]) if name in self._pristine else value
+            for name, value in zip(self.names, self.arguments, strict=True)
+        )
+        before = numba.get_num_threads()
+        if threads:
+            numba.set_num_threads(count)
+        try:
+            result = self.subject.call(*arguments)
+        finally:
+            if threads:
+                numba.set_num_threads(before)
+        self._compare(name, self._first or {}, self._outcome(result, arguments, copied=False))
+
+    def _compare(self, name: str, one: Outcome, other: Outcome) -> None:
+        found = self._differences(one, other)
+        if not found:
+            self._add(name, "held")
+            return
+        worst = found[0]
+        draws = self._draws()
+        if draws is not None:
+            self._add(
+                name,
+                "not done",
+                f"it draws random numbers with {draws.name}, so equal calls differ; a generator that is passed to it, or "
+                "np.random.seed in it, makes them equal",
+                place(draws.file, draws.line),
+            )
+        elif worst.allowed:
+            self._add(name, "held", f"to the last digits: {worst.text}")
+        else:
+            self._add(name, "failed", worst.text)
+
+    def _differences(self, one: Outcome, other: Outcome) -> list[Difference]:
+        arrays = [each for each in self.arguments if isinstance(each, np.ndarray)]
+        return differences(
+            one,
+            other,
+            scale=largest_number(self.arguments),
+            numbers=max((each.size for each in arrays), default=1),
+            single=any(each.dtype in (np.float32, np.complex64) for each in arrays)
+            or any(isinstance(each, np.float32) for each in self.arguments),
+        )
+
+    def _draws(self) -> Mention | None:
+        """Return where the code draws random numbers of Numba's global generator."""
+        for each in self.mentions:
+            owner = type(getattr(each.value, "__self__", None))
+            if (owner.__name__, owner.__module__) in (("RandomState", "numpy.random.mtrand"), ("Random", "random")):
+                if not each.name.endswith("seed"):
+                    return each
+        return None
+
+    def _compare_python(self) -> None:
+        interpreted = self._interpreted
+        assert interpreted is not None
+        if interpreted.unwritten:
+            self._add(PYTHON, "not done", "its results depend on memory that was never written")
+            return
+        # A race makes the compiled function differ: what the compiler changes shows on one thread.
+        reference = self._serial if self._serial is not None else self._first or {}
+        found = self._differences(interpreted.found, reference)
+        if not found:
+            self._add(PYTHON, "held")
+            return
+        worst = found[0]
+        narrow = [
+            str(each.dtype)
+            for each in self.arguments
+            if isinstance(each, np.ndarray)
+            and (each.dtype.kind == "u" or (each.dtype.kind == "i" and each.itemsize < 8))
+        ]
+        draws = self._draws()
+        if draws is not None:
+            self._add(PYTHON, "not done", f"it draws random numbers with {draws.name}", place(draws.file, draws.line))
+        elif worst.allowed:
+            self._add(PYTHON, "held", f"to the last digits: {worst.text}")
+        elif interpreted.overflows:
+            self._add(PYTHON, "not done", "numbers overflow, which Python computes otherwise")
+        elif narrow:
+            self._add(PYTHON, "not done", f"Python does not compute with {narrow[0]} as Numba does")
+        elif any(each.value in (set, frozenset) for each in self.mentions if isinstance(each.value, type)):
+            self._add(PYTHON, "not done", "it depends on the order of a set, which Python has otherwise")
+        else:
+            self._add(PYTHON, "failed", f"in Python, and compiled: {worst.text}")
+
+    # Fast mathematics.
+
+    def _fastmath(self, budget_s: float) -> None:
+        """Compare with a copy without fastmath, where numbers that fastmath excludes may be there."""
+        options = [self.subject.dispatcher, *(each for _, each in tree(self.subject.function, self.arguments) if each)]
+        if not any(_assumes(each.targetoptions.get("fastmath")) for each in options if isinstance(each, Dispatcher)):
+            return
+        asks = next((each for each in self.mentions if each.name.rpartition(".")[2] in FOR_NAN), None)
+        if asks is None and are_finite(self._first or {}):
+            return
+        if self.subject.kind != "njit" or not can_fork():
+            self._add(FASTMATH, "not done", "no copy of it can be compiled")
+            return
+        self.measuring.report("comparing with a copy without fastmath")
+        self.calls.reset()
+        limit_s = max(budget_s, 2 * (self.measuring.code.seconds or 0.0))
+        ended = Child(lambda: self._run_without_fastmath(asks is not None), limit_s).wait()
+        where = place(asks.file, asks.line) if asks else None
+        if ended.value is None:
+            self._add(FASTMATH, "not done", _failure(ended, limit_s), where)
+            return
+        text, planted = ended.value
+        if not text:
+            self._add(FASTMATH, "held")
+            return
+        why = "fastmath lets the compiler assume that no number is NaN or infinite"
+        if asks is not None:
+            why += f", so {asks.name} has no effect"
+        with_nan = f"with a NaN in {planted} " if planted else ""
+        self._add(FASTMATH, "failed", f"{with_nan}{text}: {why}", where)
+
+    def _run_without_fastmath(self, plant: bool) -> tuple[str, str]:
+        """In a forked process: return how the results without fastmath differ, and the array in which a NaN was put."""
+        without, arguments = recompiled(self.subject.dispatcher, self.arguments, parallel=False, fastmath=False)
+        made = self._outcome(without(*arguments))
+        found = [each for each in self._differences(made, self._first or {}) if not each.allowed]
+        if found or not plant:
+            return (found[0].text if found else ""), ""
+        fast, passed = recompiled(self.subject.dispatcher, self.arguments, parallel=False)
+        for name, value in zip(self.names, self.arguments, strict=True):
+            if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or not value.size:
+                continue
+            if not value.flags.writeable:
+                continue
+            results = []
+            for function, each in ((without, arguments), (fast, passed)):
+                self.calls.reset()
+                value.flat[value.size // 2] = np.nan
+                results.append(plain_value(self._outcome(function(*each))))
+            found = [each for each in self._differences(*results) if not each.allowed]
+            if found:
+                return found[0].text, name
+        return "", ""
+
+    # All together.
+
+    def _judge(self, threads: bool) -> None:
+        """Decide about races, by the code, the watched run and the results."""
+        reports = {each["name"]: each for each in self.found}
+        by_threads = [each for name, each in reports.items() if name in (EQUAL, SERIAL) or name.endswith("threads")]
+        differs = threads and any(each["verdict"] == "failed" for each in by_threads)
+        summaries = [summary for summary, _ in self.measuring.code.reachable()]
+        if not any(summary.parallel for summary in summaries):
+            return
+        self.races = judge(summaries, self._watched, differs)
+        if self.races.found:
+            first = self.races.found[0]
+            self._add(RACES, "failed", first.reason, place(first.file, first.line))
+        elif self.races.made_up:
+            first = self.races.made_up[0]
+            reason = f"{first.reason}, but only with the indices that --args made up: pass your own with --setup"
+            self._add(RACES, "not done", reason, place(first.file, first.line))
+            for each in by_threads:
+                if each["verdict"] == "failed":
+                    each["verdict"] = "not done"
+                    each["reason"] += ", by the indices that --args made up"
+        elif self.races.open:
+            first = self.races.open[0]
+            reason = f"{first.reason}; {self._unwatched or 'the run in Python had no time to see it'}"
+            self._add(RACES, "not done", reason, place(first.file, first.line))
+        elif self._watched is not None and self._watched.complete and self._watched.loops:
+            self._add(RACES, "held")
+        elif threads:
+            self._add(RACES, "not done", self._unwatched or "the run in Python did not reach its end")
+
+    def _outcome(self, result: Any, arguments: Any = None, copied: bool = True) -> Outcome:
+        """Return what a call returned and wrote: arrays that changed, and all that can grow."""
+        arguments = self.arguments if arguments is None else arguments
+        changed = set(self.calls.changed())
+        written = [(name, array) for name, array in self.calls.arrays if name in changed]
+        written += [(name, value) for name, value in zip(self.names, arguments, strict=True) if name in self.containers]
+        return outcome(result, written, copied)
+
+    def _add(self, name: str, verdict: str, reason: str = "", where: JsonObject | None = None) -> None:
+        self.found.append({"name": name, "verdict": verdict, "reason": reason, "place": where})
+
+
+def _assumes(fastmath: Any) -> bool:
+    if isinstance(fastmath, bool) or fastmath is None:
+        return bool(fastmath)
+    flags = getattr(fastmath, "flags", fastmath)
+    return bool(ASSUMES & set(flags))
+
+
+def _failure(ended: Ended, limit_s: float) -> str:
+    if ended.failure == "its time was over":
+        return f"it takes longer than the {limit_s:.1f} s that are left for it"
+    return ended.failure
+
+
+def _containers(arguments: tuple[Any, ...], names: list[str]) -> tuple[dict[str, Any], str]:
+    """Return the arguments that can grow or have a state, by name; and one that cannot be copied, "" where all can."""
+    found, uncopied = {}, ""
+    for name, value in zip(names, arguments, strict=True):
+        if isinstance(value, (list, set, dict, List, Dict, np.random.Generator)):
+            found[name] = value
+        elif hasattr(value, "_numba_type_") and not isinstance(value, (np.ndarray, np.generic, Dispatcher)):
+            found[name] = value
+            uncopied = uncopied or f"{name} is a {type(value).__name__}"
+    return found, uncopied
+
+
+def _copied(value: Any) -> Any:
+    """Return a copy of a container, with copies of the arrays in it."""
+    if isinstance(value, List):
+        return List([_copied(each) for each in value]) if len(value) else value.copy()
+    if isinstance(value, Dict):
+        made = value.copy()
+        for key, each in value.items():
+            made[key] = _copied(each)
+        return made
+    if isinstance(value, np.random.Generator) or isinstance(value, (list, set, dict)):
+        return copy.deepcopy(value)
+    return np.array(value, copy=True) if isinstance(value, np.ndarray) else value

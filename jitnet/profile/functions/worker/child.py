@@ -1,0 +1,98 @@
+"""A forked process in which the user's code may crash, never end, or change what it gets, without harm to this one."""
+
+import contextlib
+import faulthandler
+import os
+import pickle
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+__all__ = ["Child", "Ended", "can_fork"]
+
+POLL_S = 0.002
+
+GRACE_S = 0.5
+"""A process that does not see the end of its time is ended by the kernel, this much later."""
+
+
+class Ended(NamedTuple):
+    """How a forked process ended. value: what its work returned, None where failure is not "", a clause."""
+
+    value: Any
+    failure: str
+
+
+def can_fork() -> bool:
+    """Whether this system can fork a process."""
+    return hasattr(os, "fork")
+
+
+class Child:
+    """Starts `work()` in a forked process; `wait` returns its value, which must be picklable.
+
+    It has the parent's memory as it is now, and all that it writes is its own. It must not run what needs threads: none
+    but the calling one is there. limit_s: after so long it is ended, also where the parent was killed. channel: a file
+    descriptor to close, so that the reader of a killed parent sees the end.
+    """
+
+    def __init__(self, work: Callable[[], Any], limit_s: float, channel: int = -1) -> None:
+        self._ends = time.perf_counter() + limit_s
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115  (closed in `wait`)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._process = os.fork()
+        if self._process == 0:
+            try:
+                self._run(work, limit_s, channel)
+            finally:
+                os._exit(1)
+
+    def _run(self, work: Callable[[], Any], limit_s: float, channel: int) -> None:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, limit_s + GRACE_S)
+        faulthandler.disable()
+        silent = os.open(os.devnull, os.O_WRONLY)
+        for descriptor in (1, 2):
+            os.dup2(silent, descriptor)
+        if channel >= 0:
+            with contextlib.suppress(OSError):
+                os.close(channel)
+        try:
+            found = Ended(work(), "")
+        except BaseException as error:
+            text = " ".join(str(error).split())
+            found = Ended(None, f"it raises {type(error).__name__}{f': {text[:120]}' if text else ''}")
+        pickle.dump(tuple(found), self._file, pickle.HIGHEST_PROTOCOL)
+        self._file.flush()
+        os._exit(0)
+
+    def wait(self, heartbeat: Callable[[], None] = lambda: None) -> Ended:
+        """Return how it ended; one whose time is over is killed."""
+        beat = time.perf_counter()
+        try:
+            while True:
+                process, status = os.waitpid(self._process, os.WNOHANG)
+                if process:
+                    break
+                now = time.perf_counter()
+                if now > self._ends:
+                    os.kill(self._process, signal.SIGKILL)
+                    os.waitpid(self._process, 0)
+                    return Ended(None, "its time was over")
+                if now - beat > 1:
+                    beat = now
+                    heartbeat()
+                time.sleep(POLL_S)
+            if os.WIFSIGNALED(status):
+                return Ended(None, f"it was killed by {signal.Signals(os.WTERMSIG(status)).name}")
+            self._file.seek(0)
+            try:
+                return Ended(*pickle.load(self._file))
+            except (EOFError, pickle.UnpicklingError):
+                return Ended(None, f"it ended with code {os.WEXITSTATUS(status)}")
+        finally:
+            self._file.close()
