@@ -79,7 +79,7 @@ PARTS = (
     Part(
         "cgutils",
         "numba.core.cgutils",
-        ("alloca_once", "get_null_value", "get_or_insert_function", "unpack_tuple"),
+        ("alloca_once", "alloca_once_value", "get_null_value", "get_or_insert_function", "unpack_tuple"),
         "intrinsics call LLVM's functions and allocate on the stack with it",
         _CODE,
     ),
@@ -185,6 +185,8 @@ PARTS = (
     # `jitnet profile` of a user's function, and the line view of a loop; both in worker processes.
     Part("ir", "numba.core.ir", ("Assign", "Const", "Expr", "FreeVar", "Global", "SetItem", "StaticSetItem", "Var"),
          "the statements of a function in the compiler", _PROFILE),
+    Part("types", "numba.core.types", ("ClassInstanceType", "ClassType", "StarArgTuple", "StarArgUniTuple", "Tuple"),
+         "types of *rest are tuples of a class of their own", _PROFILE),
     Part("compute_cfg_from_blocks", "numba.core.analysis:compute_cfg_from_blocks", (),
          "it finds the loops of a function", _PROFILE),
     Part("BaseTypeInference", "numba.core.typed_passes:BaseTypeInference", ("run_pass",),
@@ -473,7 +475,11 @@ def is_open(dispatcher: Any) -> bool:
 
 def folded_types(dispatcher: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the types of all parameters of a call with arguments of these types, defaults included."""
-    return tuple(dispatcher._compiler.fold_argument_types(kinds, {})[1])
+    types = _part("types")
+    folded = dispatcher._compiler.fold_argument_types(kinds, {})[1]
+    # Those of *rest become a tuple, whose type between compiled functions is another than from Python.
+    stars = (types.StarArgTuple, types.StarArgUniTuple)
+    return tuple(types.Tuple(tuple(kind)) if isinstance(kind, stars) else kind for kind in folded)
 
 
 def discard_code(dispatcher: Any) -> None:

@@ -253,8 +253,7 @@ def _look(profile: FunctionProfile, reply: dict[str, Any], cpu: str | None) -> t
     if reply["compile_s"] is not None and reply["compile_s"] > LOOK_S:
         return None, f"it takes {reply['compile_s']:.0f} s to compile, and would have to be compiled again"
     where, _, name = profile.target.rpartition(":")
-    folder = str(Path(where).resolve().parent) if where.endswith(".py") else os.getcwd()
-    target = Target(name, where, path=(folder,), pickled=reply["pickled"])
+    target = Target(name, where, pickled=reply["pickled"])
     try:
         # The comparison with the code that ran loads and compiles again: only where that is quick.
         quick = profile.import_s + (profile.compile_s or 0.0) < COMPARED_S

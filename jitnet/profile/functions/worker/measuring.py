@@ -20,7 +20,7 @@ from jitnet.compiler.numba_parts import (
     event,
     wrap_loop_bodies,
 )
-from jitnet.profile.functions.arguments import make_arguments, read_words
+from jitnet.profile.built_ufuncs import remember_ufuncs
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.worker.calls import Calls, interleaved
 from jitnet.profile.functions.worker.compiled import Compiled
@@ -31,16 +31,15 @@ from jitnet.profile.functions.worker.shared_writes import watch_run
 from jitnet.profile.functions.worker.subject import (
     Refused,
     Subject,
-    check_arguments,
+    arguments_of,
     find,
-    made_by_setup,
-    remember_ufuncs,
 )
 from jitnet.profile.functions.worker.summary import Summary
 from jitnet.profile.functions.worker.symbols import Symbol, Symbols, map_file, region_of, write_map
 from jitnet.profile.functions.worker.thread_clock import ThreadClock
 from jitnet.profile.functions.worker.typed_code import failures, watch_compiler
 from jitnet.profile.functions.worker.values import for_formula, type_text
+from jitnet.profile.generators import MOST_VALUES
 from jitnet.profile.readable import demangle, without_colours
 
 __all__ = ["Observers", "measure", "observe"]
@@ -93,7 +92,7 @@ def measure(request: JsonObject, observers: Observers, report: Callable[[str], N
         subject = find(request["target"])
         import_s = time.perf_counter() - loading
         report("making the arguments")
-        arguments = check_arguments(subject, _arguments(request), request["setup"] or "")
+        arguments = arguments_of(subject, request)
         measuring = _Measuring(subject, arguments, request, observers, report)
         report("compiling")
         measuring.compile()
@@ -103,12 +102,6 @@ def measure(request: JsonObject, observers: Observers, report: Callable[[str], N
     reply["notes"] += _unparallel(warned)
     reply["import_s"] = import_s
     return reply
-
-
-def _arguments(request: JsonObject) -> Any:
-    if request["setup"]:
-        return made_by_setup(request["setup"])
-    return None if request["args"] is None else make_arguments(read_words(request["args"]))
 
 
 def _remember_regions() -> dict[str, tuple[str, int]]:
@@ -146,10 +139,9 @@ class _Measuring:
         self.begin_s = time.perf_counter()
         self.file = str(subject.function.__code__.co_filename)
         self.line = int(subject.function.__code__.co_firstlineno)
-        names = subject.parameters
-        self.names = [names[at] if at < len(names) else f"argument {at + 1}" for at in range(len(arguments))]
+        self.names = subject.names(len(arguments))
         self.calls = Calls(subject.call, arguments, self.names)
-        self.notes: list[str] = []
+        self.notes: list[str] = [*subject.notes]
         self.hints = Hints()
         self.entries = 0
         self.counts: list[tuple[int, int, list[float]]] = []
@@ -189,6 +181,8 @@ class _Measuring:
                 self._once()
             else:
                 self._repeatedly()
+        if self.subject.kind == "generator":
+            self.notes.append(_values_taken(self.calls.result))
         if self.calls.written and set(self.calls.written.values()) == {"restored"}:
             self.notes.append("what it writes was restored before every call, which is not in its time")
 
@@ -342,7 +336,7 @@ class _Measuring:
         }
 
     def _kind(self) -> str:
-        parallel = self.subject.options.get("parallel") or (self.subject.kind != "njit" and self.entries)
+        parallel = self.subject.options.get("parallel") or (self.subject.by_element and self.entries)
         return self.subject.kind + (", parallel" if parallel else "")
 
     def _def_line(self) -> int:
@@ -414,6 +408,12 @@ class _Measuring:
 
         write_map(path, found, named)
         return str(path)
+
+
+def _values_taken(count: int) -> str:
+    """Return what a call of a generator means here."""
+    which = f"its first {count:,} values" if count == MOST_VALUES else f"all of its values, {count:,},"
+    return f"it is a generator: a call here takes {which} in a compiled loop; a call alone would run none of its body"
 
 
 def _options(options: dict[str, Any]) -> str:
