@@ -193,6 +193,8 @@ PARTS = (
          "every function goes through it, and has its types after it", "`jitnet profile` has no hints"),
     Part("NumbaError", "numba.core.errors:NumbaError", (), "all errors of the compiler are of this class",
          "errors in a user's function are shown as a page"),
+    Part("NumbaWarning", "numba.core.errors:NumbaWarning", (), "all warnings of the compiler are of this class, and "
+         "may have their location as `loc`", "`jitnet profile` does not report them"),
     Part("NumbaParallelSafetyWarning", "numba.core.errors:NumbaParallelSafetyWarning", (),
          "the compiler's warning of a variable that several threads write", "`jitnet profile` misses a race"),
     Part("NumbaPerformanceWarning", "numba.core.errors:NumbaPerformanceWarning", (),

@@ -2,9 +2,7 @@
 
 import os
 import platform
-import re
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -14,8 +12,6 @@ import numba
 
 from jitnet.bench.figures import all_counts
 from jitnet.compiler.numba_parts import (
-    NumbaParallelSafetyWarning,
-    NumbaPerformanceWarning,
     address_of,
     event,
     wrap_loop_bodies,
@@ -39,8 +35,9 @@ from jitnet.profile.functions.worker.symbols import Symbol, Symbols, map_file, r
 from jitnet.profile.functions.worker.thread_clock import ThreadClock
 from jitnet.profile.functions.worker.typed_code import failures, watch_compiler
 from jitnet.profile.functions.worker.values import for_formula, type_text
+from jitnet.profile.functions.worker.warned import watch_warnings
 from jitnet.profile.generators import MOST_VALUES
-from jitnet.profile.readable import demangle, without_colours
+from jitnet.profile.readable import demangle
 
 __all__ = ["Observers", "measure", "observe"]
 
@@ -81,10 +78,7 @@ def observe(cores: Sequence[int] = ()) -> Observers:
 
 def measure(request: JsonObject, observers: Observers, report: Callable[[str], None]) -> JsonObject:
     """Load, compile, call, time and examine one function. report: called with what is being done."""
-    with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("ignore")
-        for category in (NumbaParallelSafetyWarning, NumbaPerformanceWarning):
-            warnings.simplefilter("always", category)
+    with watch_warnings() as warned:
         report("loading the module")
         loading = time.perf_counter()
         if numba.config.DISABLE_JIT:
@@ -97,9 +91,8 @@ def measure(request: JsonObject, observers: Observers, report: Callable[[str], N
         report("compiling")
         measuring.compile()
         measuring.call()
+    warned.add_to(measuring.hints, measuring.notes)
     reply = measuring.reply()
-    reply["hints"] += _warned(warned)
-    reply["notes"] += _unparallel(warned)
     reply["import_s"] = import_s
     return reply
 
@@ -418,33 +411,3 @@ def _values_taken(count: int) -> str:
 
 def _options(options: dict[str, Any]) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in options.items() if name not in ("nopython", "boundscheck"))
-
-
-def _warned(warned: list[Any]) -> list[JsonObject]:
-    """Return hints from Numba's warnings: a plain variable that several threads write."""
-    found = []
-    for each in warned:
-        if issubclass(each.category, NumbaParallelSafetyWarning):
-            text = without_colours(str(each.message))
-            named = re.search(r'File "([^"]+)", line (\d+)', text)
-            name = re.search(r"Variable (\S+)", text)
-            if named and name:
-                found.append(
-                    {
-                        "kind": Kind.RACE.value,
-                        "place": place(os.path.abspath(named[1]), int(named[2])),
-                        "reason": f"the variable {name[1].split('.')[0]} may be written by several threads at once",
-                        "advice": "Add to it with += only, which Numba makes a reduction, or use an element for each "
-                        "iteration.",
-                        "source": "types",
-                        "share": None,
-                    }
-                )
-    return found
-
-
-def _unparallel(warned: list[Any]) -> list[str]:
-    found = any(
-        issubclass(each.category, NumbaPerformanceWarning) and "parallel" in str(each.message) for each in warned
-    )
-    return ["parallel=True found nothing in it, or in a function it calls, to run in parallel"] if found else []
