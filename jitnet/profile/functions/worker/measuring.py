@@ -316,7 +316,13 @@ class _Measuring:
             "perf_map": path,
             "values": {name: for_formula(argument) for name, argument in zip(self.names, self.arguments, strict=True)},
             "divisions": [
-                {"file": summary.file, "line": line, "reason": reason, "checks": summary.error_model == "python"}
+                {
+                    "file": summary.file,
+                    "line": line,
+                    "reason": reason,
+                    "constant": line in summary.constant_divisors,
+                    "checks": summary.error_model == "python" and line not in summary.constant_divisors,
+                }
                 for summary, _ in reachable
                 for line, reason in summary.divisions.items()
             ],
