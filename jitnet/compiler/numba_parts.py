@@ -83,7 +83,10 @@ PARTS = (
     Part(
         "cgutils",
         "numba.core.cgutils",
-        ("alloca_once", "do_boundscheck", "get_null_value", "get_or_insert_function", "if_unlikely", "unpack_tuple"),
+        (
+            *("alloca_once", "alloca_once_value", "do_boundscheck", "get_null_value", "get_or_insert_function"),
+            *("if_unlikely", "unpack_tuple"),
+        ),
         "intrinsics call LLVM's functions and allocate on the stack with it; it writes every check of an index",
         _CODE,
     ),
@@ -191,12 +194,16 @@ PARTS = (
          "it pickles compiled functions, by value, with what they use", "`jitnet.profile` fails"),
     Part("ir", "numba.core.ir", ("Assign", "Const", "Expr", "FreeVar", "Global", "SetItem", "StaticSetItem", "Var"),
          "the statements of a function in the compiler", _PROFILE),
+    Part("types", "numba.core.types", ("ClassInstanceType", "ClassType", "StarArgTuple", "StarArgUniTuple", "Tuple"),
+         "types of *rest are tuples of a class of their own", _PROFILE),
     Part("compute_cfg_from_blocks", "numba.core.analysis:compute_cfg_from_blocks", (),
          "it finds the loops of a function", _PROFILE),
     Part("BaseTypeInference", "numba.core.typed_passes:BaseTypeInference", ("run_pass",),
          "every function goes through it, and has its types after it", "`jitnet profile` has no hints"),
     Part("NumbaError", "numba.core.errors:NumbaError", (), "all errors of the compiler are of this class",
          "errors in a user's function are shown as a page"),
+    Part("NumbaWarning", "numba.core.errors:NumbaWarning", (), "all warnings of the compiler are of this class, and "
+         "may have their location as `loc`", "`jitnet profile` does not report them"),
     Part("NumbaParallelSafetyWarning", "numba.core.errors:NumbaParallelSafetyWarning", (),
          "the compiler's warning of a variable that several threads write", "`jitnet profile` misses a race"),
     Part("NumbaPerformanceWarning", "numba.core.errors:NumbaPerformanceWarning", (),
@@ -482,7 +489,11 @@ def is_open(dispatcher: Any) -> bool:
 
 def folded_types(dispatcher: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the types of all parameters of a call with arguments of these types, defaults included."""
-    return tuple(dispatcher._compiler.fold_argument_types(kinds, {})[1])
+    types = _part("types")
+    folded = dispatcher._compiler.fold_argument_types(kinds, {})[1]
+    # Those of *rest become a tuple, whose type between compiled functions is another than from Python.
+    stars = (types.StarArgTuple, types.StarArgUniTuple)
+    return tuple(types.Tuple(tuple(kind)) if isinstance(kind, stars) else kind for kind in folded)
 
 
 def discard_code(dispatcher: Any) -> None:

@@ -19,10 +19,13 @@ def load_module(where: str) -> ModuleType:
 def _load_file(path: Path) -> ModuleType:
     """Load a file as a module of its name; one inside a package as part of that package, so that its imports work."""
     folder, parts = path.parent, [path.stem]
+    inside = set()
     while (folder / "__init__.py").exists():
+        inside.add(folder)
         parts.insert(0, folder.name)
         folder = folder.parent
-    sys.path.insert(0, str(folder))
+    # A package's modules have no names of their own: from its folder, one could be taken for another of that name.
+    sys.path[:] = [str(folder), *(each for each in sys.path if Path(each).resolve() not in inside)]
     name = ".".join(parts)
     if len(parts) > 1:
         return importlib.import_module(name)

@@ -3,6 +3,7 @@
 import ast
 import linecache
 import os
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,8 +24,14 @@ __all__ = ["code_summary", "code_view", "code_views", "verdict"]
 WIDE = 100
 """Columns from which indentation is shown in full, and more counts are shown."""
 
+SPARE = ("instr", "stores", "loads", "cycles", "other p/s")
+"""Columns that are left out where code would have no room, in that order."""
+
 CODE = 36
 """The fewest columns for a line of code, its number included."""
+
+HEADER = 44
+"""A loop's first line gets as much, its number included, before columns beside it are left out."""
 
 SHORT = 10
 """The most calls that are named one by one."""
@@ -136,21 +143,36 @@ class _Column:
 
 
 def _columns(console: Console, view: "CodeView") -> list[_Column]:
-    """What is counted next to the source; less of it where code would have no room."""
-    heads = ["fma p/s"] + ["other p/s"] * (console.width >= WIDE) + ["loads", "stores", "instr"]
+    """What is counted next to the source; less of it where code would have no room, columns without a number first."""
+    heads = ["fma p/s", "other p/s", "loads", "stores", "instr"]
     if any(loop.main and loop.main.mca and loop.main.mca.cycles for loop in view.loops):
         heads.append("cycles")
     found = [_Column(head, max(len(head), 5)) for head in heads]
-    for spare in ("instr", "stores", "loads", "cycles"):
-        if console.width >= CODE + sum(column.width + 1 for column in found):
-            break
-        found = [column for column in found if column.head != spare]
+    rows = [_cells(loop.main) for loop in view.loops if loop.main is not None and loop.main.innermost]
+    empty = [head for head in heads if not any(re.search("[1-9]", row[head]) for row in rows)]
+    widest = _widest(console, view)
+    for spares, needed in ((empty, widest), (SPARE, min(widest, HEADER))):
+        for spare in spares:
+            if console.width < needed + sum(column.width + 1 for column in found):
+                found = [column for column in found if column.head != spare]
     return found
 
 
-def _row(body: "Body", columns: Sequence[_Column]) -> str:
+def _widest(console: Console, view: "CodeView") -> int:
+    """The columns of the longest line of code that has counts beside it, its number included."""
+    widths = [20]
+    for loop in view.loops:
+        source = next((one for one in view.sources if _holds(one, loop)), None)
+        if source is not None and loop.main is not None and loop.main.innermost:
+            text = _code(source.lines[loop.line - source.first_line], console.width >= WIDE)
+            widths.append(len(str(source.first_line + len(source.lines))) + 4 + len(text))
+    return max(widths)
+
+
+def _cells(body: "Body") -> dict[str, str]:
+    """What is counted of a body, by the heads of the columns."""
     counts = body.counts
-    cells = {
+    return {
         "fma p/s": _pair(counts.fma_packed, counts.fma_scalar),
         "other p/s": _pair(counts.flop_packed, counts.flop_scalar),
         "loads": str(counts.loads),
@@ -158,6 +180,10 @@ def _row(body: "Body", columns: Sequence[_Column]) -> str:
         "instr": str(counts.instructions),
         "cycles": _cycles(body) or "-",
     }
+
+
+def _row(body: "Body", columns: Sequence[_Column]) -> str:
+    cells = _cells(body)
     return " ".join(f"{cells[column.head]:>{column.width}}" for column in columns)
 
 

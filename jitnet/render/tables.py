@@ -29,6 +29,8 @@ __all__ = [
 Cell = str | int | float | Text | None
 
 NUMBER = re.compile(r"(\+-|[-+±])?[\d,.]+([eE][-+]?\d+)?(/[\d,.]+)?\s*(%|x|×|[a-zµ/]{1,4})?\*?|[-–—·.]|")
+NOTHING = re.compile(r"[-–—.]?")
+ZERO = re.compile(r"[-–—.]?|[±+-]?0([.,/]0+)*(%|x|×)?")
 PROSE = 20  # the narrowest that a column of prose becomes
 GAP = 2  # columns between two columns of a table
 DIGITS = 4  # of the number of a column that decides its decimals
@@ -71,8 +73,8 @@ def table(
     """An aligned table. A column of numbers is right-aligned.
 
     Integers have thousands separators, floats four digits, None a dash; strings and styled Text stay as they are. Where
-    room is short, heads wrap, and so do the cells of the columns that `prose` names. Then the columns that `spare`
-    names are left out, in that order. Where even the others have no room, each row is shown as a list, one line per
+    room is short, heads wrap, and so do the cells of the columns that `prose` names. Then columns without any entry are
+    left out, and those that `spare` names, first those with zeros alone, then all, in that order. Where even the others have no room, each row is shown as a list, one line per
     cell. No other cell is ever broken. Below are the sentences that `explained` has for columns, where these are shown,
     and the footnotes.
     """
@@ -80,7 +82,10 @@ def table(
     texts = [[written(console, _as_text(cell)) for cell in row] for row in rows]
     found = [_Column(heads[k], [row[k] for row in texts], name in prose) for k, name in enumerate(columns)]
     shown = list(range(len(columns)))
-    removable = [k for name in spare for k, column in enumerate(columns) if column == name]
+    named = [k for name in spare for k, column in enumerate(columns) if column == name]
+    without_entry = [k for k, column in enumerate(found) if k and column.says(NOTHING)]
+    zeros = [k for k in named if found[k].says(ZERO)]
+    removable = list(dict.fromkeys([*without_entry, *zeros, *named]))
     while (room_left := _room(console, shown) - sum(found[k].min_width for k in shown)) < 0 and removable:
         shown.remove(removable.pop(0))
     if title:
@@ -103,6 +108,10 @@ class _Column:
         self.max_width = max(head.cell_len, widest)
         words = [cell_len(word) for text in (head, *(cells if is_prose else ())) for word in text.plain.split()]
         self.min_width = max([min(self.max_width, PROSE) if is_prose else widest, *words])
+
+    def says(self, pattern: re.Pattern[str]) -> bool:
+        """Whether all cells are like this."""
+        return all(pattern.fullmatch(cell.plain.strip()) for cell in self.cells)
 
     @property
     def is_numbers(self) -> bool:

@@ -139,7 +139,9 @@ class Loop:
     scalable: whether the processor decides how often the width fits a vector. interleaved: vectors in parallel.
     unrolled: iterations that LLVM put into one, 1 without unrolling; 0 for a loop that is completely unrolled. reason:
     why it is not vectorised, in plain words; remark: LLVM's words. bodies: its loops in the machine code, the main one
-    first; none where it was completely unrolled or became vectors without a loop.
+    first; none where it was completely unrolled or became vectors without a loop. gone: what became of a loop of the
+    function itself that is not in the machine code though it was not unrolled: "deleted" where nothing uses what it
+    computes, "a call of memset", "computed without a loop", or "deleted, or computed without a loop"; else "".
     """
 
     file: str
@@ -157,6 +159,7 @@ class Loop:
     reason: str = ""
     remark: str = ""
     bodies: tuple[Body, ...] = ()
+    gone: str = ""
 
     @property
     def main(self) -> Body | None:

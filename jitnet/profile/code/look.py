@@ -20,7 +20,7 @@ from jitnet.profile.code.assembly import MachineFunction, MachineLoop, count, re
 from jitnet.profile.code.code_view import Body, CodeView, Loop, Mca, Source, Target
 from jitnet.profile.code.processors import Processor, find_processor
 from jitnet.profile.code.remarks import Fate, fates, read_remarks
-from jitnet.profile.code.source import SourceLoop, function_source, loop_at, match, place_of
+from jitnet.profile.code.source import SourceLoop, function_source, is_unused, loop_at, match, module_loops, place_of
 from jitnet.profile.readable import demangle
 
 __all__ = ["look", "view"]
@@ -35,6 +35,11 @@ ONE_STEP = (
     "its stride in memory is known only at run time; LLVM made vectors for a stride of one element only, and what is "
     "counted here runs for all others"
 )
+
+IDIOMS = ("memset", "memcpy", "memmove")
+"""What LLVM calls in place of loops that only fill or copy."""
+
+DELETED, WITHOUT_LOOP, EITHER = "deleted", "computed without a loop", "deleted, or computed without a loop"
 
 ALIKE = 0.02
 """Share by which the instructions with and without a line table may differ before the view reports it."""
@@ -203,21 +208,23 @@ def view(
 ) -> CodeView:
     """Return the view of a function, from a worker's reply."""
     functions = _reached(reply["assembly"], reply["roots"])
-    loop_fates = _fates(reply)
     bodies: dict[tuple[SourceLoop, str | None], list[Body]] = {}
     for source, function, machine in match(functions):
         if source.file.replace(os.sep, "/").endswith(ERROR_TEXTS):
             continue
         bodies.setdefault((source, _parallel(source, function)), []).append(_body(function, machine))
+    loop_fates = _fates(reply, {source for source, _ in bodies})
     # Loops without machine code: completely unrolled. Only of functions that have other loops here, or are the target.
     shown = {(source.file, source.function) for source, _ in bodies}
     shown.add((reply["file"], reply["function"].rpartition(".")[2]))
     for source in loop_fates:
-        gone = not any(source == other for other, _ in bodies)
-        if gone and loop_fates[source].whole and (source.file, source.function) in shown:
+        absent = not any(source == other for other, _ in bodies)
+        if absent and loop_fates[source].whole and (source.file, source.function) in shown:
             bodies[source, None] = []
 
     target = function_source(reply["file"], reply["line"])
+    gone = _gone(target, {source for source, _ in bodies} | set(loop_fates), functions) if target is not None else {}
+    bodies |= {(source, None): [] for source in gone}
     sources: dict[tuple[str, int], Source] = {}
     if target is not None:
         sources[target.file, target.first_line] = target
@@ -234,6 +241,8 @@ def view(
     aarch64 = not any("%" in one.text for function in functions for one in function.instructions)
     loops = [
         _loop(key[0], key[1], bodies[key], loop_fates.get(key[0], Fate()), cpu if analysed else "", aarch64)
+        if key[0] not in gone
+        else _gone_loop(key[0], gone[key[0]])
         for key in sorted(bodies, key=order)
     ]
     instructions = sum(len(function.instructions) for function in functions)
@@ -253,13 +262,50 @@ def view(
     )
 
 
-def _fates(reply: dict[str, Any]) -> dict[SourceLoop, Fate]:
-    """Return what became of the loops; the lines of a function that Numba calls for each element are one loop."""
+def _gone(target: Source, known: set[SourceLoop], functions: Sequence[MachineFunction]) -> dict[SourceLoop, str]:
+    """Return the function's loops that are not in the machine code, and what became of each. known: loops that are, or
+    of which LLVM reported something."""
+    found = {}
+    everything = [one for function in functions for one in function.instructions]
+    for loop in module_loops(target.file):
+        inside = target.first_line <= loop.line < target.first_line + len(target.lines)
+        touched = [each for each in known if each.file == loop.file and loop.line <= each.line <= loop.last_line]
+        if loop.function != target.function or not inside or touched:
+            continue
+        # What only prepares a loop has the line of its header.
+        first = loop.line + (loop.last_line > loop.line)
+        left = [one for one in everything if one.file == loop.file and first <= one.line <= loop.last_line]
+        calls = [one.callee for one in left if one.callee in IDIOMS]
+        unused = DELETED if is_unused(loop) else EITHER
+        found[loop] = f"a call of {calls[0]}" if calls else WITHOUT_LOOP if left else unused
+    return found
+
+
+def _gone_loop(source: SourceLoop, became: str) -> Loop:
+    return Loop(
+        file=source.file,
+        line=source.line,
+        last_line=source.last_line,
+        function=source.function,
+        depth=source.depth,
+        innermost=source.innermost,
+        gone=became,
+    )
+
+
+def _fates(reply: dict[str, Any], matched: set[SourceLoop]) -> dict[SourceLoop, Fate]:
+    """Return what became of the loops; the lines of a function that Numba calls for each element are one loop.
+
+    matched: those in the machine code. A line among them that became a loop without `for` has its own fate, which is
+    not that of the loop around it.
+    """
     elementwise = reply["kind"] in ("vectorize", "guvectorize")
     target = function_source(reply["file"], reply["line"])
 
     def where(file: str, line: int) -> SourceLoop | None:
-        found = loop_at(file, line) or place_of(file, line)
+        found = place_of(file, line)
+        if found not in matched:
+            found = loop_at(file, line) or found
         if elementwise and target is not None and found is not None and not found.written:
             return place_of(target.file, target.first_line)
         return found
@@ -317,10 +363,11 @@ def _loop(source: SourceLoop, parallel: str | None, bodies: list[Body], fate: Fa
     explained = source.innermost and bool(ordered)
     reason, remark = (fate.reason, fate.remark) if explained else ("", "")
     if explained and not reason and ordered[0].counts.calls:
-        called = [one for one in ordered[0].instructions if one.kind == "call"]
-        names = dict.fromkeys(demangle(one.callee).replace("<locals>.", "") or "a function" for one in called)
-        reason = f"it calls {' and '.join(names)}"
+        reason = f"it calls {_called(ordered[0])}"
     vectorised = fate.vectorised and bool(ordered) and ordered[0].counts.vector_bits > 0
+    if vectorised and ordered[0].innermost and ordered[0].counts.calls:
+        vectorised = False  # by LLVM's words it is, but what it calls takes its numbers one by one
+        reason, remark = f"it calls {_called(ordered[0])} for one number at a time; only the rest is in vectors", ""
     unrolled = 0 if not ordered else 1 if vectorised else ordered[0].iterations
     return Loop(
         file=source.file,
@@ -339,6 +386,12 @@ def _loop(source: SourceLoop, parallel: str | None, bodies: list[Body], fate: Fa
         remark="" if vectorised else remark,
         bodies=tuple(ordered),
     )
+
+
+def _called(body: Body) -> str:
+    """Return the names of what a body calls."""
+    callees = (one.callee for one in body.instructions if one.kind == "call")
+    return " and ".join(dict.fromkeys(demangle(name).replace("<locals>.", "") or "a function" for name in callees))
 
 
 def _with_iterations(bodies: list[Body], fate: Fate) -> list[Body]:

@@ -7,6 +7,10 @@ __all__ = ["is_tile", "place_in_threads", "verdict", "whole_verdict"]
 
 def verdict(loop: Loop) -> str:
     """Return what became of a loop: "vectorised ×8, 4 vectors an iteration", "not vectorised: why"."""
+    if loop.gone == "deleted":
+        return "deleted: nothing uses what it computes"
+    if loop.gone:
+        return f"{'became ' * loop.gone.startswith('a call')}{loop.gone}"
     if loop.unrolled == 0 and loop.main is None:
         return "fully unrolled"
     main = loop.main

@@ -5,6 +5,7 @@ loop's header; where it has none, the lines of the instructions decide.
 """
 
 import ast
+import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 from jitnet.profile.code.assembly import MachineFunction, MachineLoop
 from jitnet.profile.code.code_view import Source
 
-__all__ = ["SourceLoop", "function_source", "loop_at", "match", "module_loops", "place_of"]
+__all__ = ["SourceLoop", "function_source", "is_unused", "loop_at", "match", "module_loops", "place_of"]
 
 FEW = 0.1
 """Share of a machine loop's instructions that may have been moved in from other loops."""
@@ -127,6 +128,29 @@ def function_source(file: str, line: int) -> Source | None:
         return None
     chosen = max(around, key=lambda one: one.line) if around else min(after, key=lambda one: one.line)
     return Source(file, chosen.name, chosen.line, found.lines[chosen.line - 1 : chosen.last_line])
+
+
+def is_unused(loop: SourceLoop) -> bool:
+    """Whether a loop only assigns plain variables that are not read outside it, so that nothing is lost without it."""
+    found = _module(loop.file)
+    function = function_source(loop.file, loop.line)
+    if found is None or function is None:
+        return False
+    try:
+        tree = ast.parse(textwrap.dedent("\n".join(function.lines)))
+    except SyntaxError:
+        return False
+    first, last = loop.line - function.first_line + 1, loop.last_line - function.first_line + 1
+    assigned, read = set(), set()
+    for node in ast.walk(tree):
+        inside = hasattr(node, "lineno") and first <= node.lineno <= last
+        if inside and isinstance(node, (ast.Subscript, ast.Attribute)) and isinstance(node.ctx, ast.Store):
+            return False
+        if isinstance(node, ast.Name) and inside and isinstance(node.ctx, ast.Store):
+            assigned.add(node.id)
+        elif isinstance(node, ast.Name) and not inside and isinstance(node.ctx, ast.Load):
+            read.add(node.id)
+    return not assigned & read
 
 
 def match(functions: Sequence[MachineFunction]) -> Iterator[tuple[SourceLoop, MachineFunction, MachineLoop]]:

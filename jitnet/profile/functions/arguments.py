@@ -5,7 +5,9 @@
     f4[100,100]A     strided: every second element of a larger array
     f4[100]R         read-only
     f4(2.5)          one number of that type; f4 alone is 1
-    3  2.5  1e-3     an int, a float; also True, False, None, 'text' and (1, 2.5)
+    3  2.5  1e-3     an int, a float; also True, False, None and 'text'
+    (f4[3], 2.5)     a tuple of any of these
+    n=3              any of these for the parameter of that name
 
 Arrays hold reproducible random numbers: floats from 0.1 to 1, and integers that are valid indices of every array in the
 line.
@@ -13,7 +15,8 @@ line.
 
 import ast
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jitnet.errors import UsageError
@@ -24,7 +27,7 @@ TYPES = {
     "b1": "bool", "bool": "bool",
     "i1": "int8", "i2": "int16", "i4": "int32", "i8": "int64",
     "u1": "uint8", "u2": "uint16", "u4": "uint32", "u8": "uint64",
-    "f4": "float32", "f8": "float64", "c8": "complex64", "c16": "complex128",
+    "f2": "float16", "f4": "float32", "f8": "float64", "c8": "complex64", "c16": "complex128",
 }  # fmt: skip
 NAMES = TYPES | {full: full for full in TYPES.values()}
 
@@ -32,6 +35,7 @@ ITEM_BYTES = {"bool": 1, "complex64": 8, "complex128": 16}
 
 ARRAY = re.compile(r"(\w+)\[([^\]]*)\](\w*)")
 NUMBER = re.compile(r"(\w+)\((.*)\)")
+NAMED = re.compile(r"([^\W\d]\w*)=(.*)", re.DOTALL)
 
 TARGET = "MODULE:FUNCTION"
 """What the command line calls the function that is profiled."""
@@ -44,22 +48,38 @@ LARGEST_BYTES = 1 << 33
 
 @dataclass(frozen=True)
 class Word:
-    """One argument as it was written. shape: None for a number. layout: "C", "F", "A" or "R" (C, read-only)."""
+    """One argument as it was written. shape: None for a number. layout: "C", "F", "A" or "R" (C, read-only). parts: of
+    a tuple, None for anything else. name: the parameter that it is for, "" for the next one."""
 
     text: str
     dtype: str = ""
     shape: tuple[int, ...] | None = None
     layout: str = "C"
     value: Any = None
+    parts: "tuple[Word, ...] | None" = None
+    name: str = ""
 
 
 def read_words(text: str) -> list[Word]:
     """Return the arguments in a line; UsageError that names the first word that is not one."""
-    return [_word(word) for word in _split(text)]
+    words = [_argument(word) for word in _split(text, str.isspace)]
+    names: set[str] = set()
+    for word in words:
+        if word.name in names:
+            raise UsageError(f"--args {word.text}: {word.name} is there twice")
+        if names and not word.name:
+            raise UsageError(f"--args {word.text}: an argument without a name follows one with a name; put it before")
+        names |= {word.name} if word.name else set()
+    return words
 
 
-def _split(text: str) -> list[str]:
-    """Split at spaces outside brackets and quotes."""
+def _argument(text: str) -> Word:
+    named = NAMED.fullmatch(text)
+    return replace(_word(named[2]), text=text, name=named[1]) if named else _word(text)
+
+
+def _split(text: str, ends: Callable[[str], bool]) -> list[str]:
+    """Split at the characters for which `ends` is true, outside brackets and quotes; spaces there are left out."""
     words, depth, quote = [""], 0, ""
     for character in text:
         if quote:
@@ -68,7 +88,7 @@ def _split(text: str) -> list[str]:
             quote = character
         else:
             depth += (character in "([") - (character in ")]")
-        if character.isspace() and not quote and depth <= 0:
+        if ends(character) and not quote and depth <= 0:
             words.append("")
         elif quote or not character.isspace():
             words[-1] += character
@@ -76,6 +96,12 @@ def _split(text: str) -> list[str]:
 
 
 def _word(text: str) -> Word:
+    if text.startswith("(") and text.endswith(")"):
+        inside = text[1:-1]
+        parts = tuple(_word(part) for part in _split(inside, ",".__eq__))
+        if len(parts) == 1 and not inside.endswith(","):
+            return replace(parts[0], text=text)
+        return Word(text, parts=parts)
     array, number = ARRAY.fullmatch(text), NUMBER.fullmatch(text)
     if array:
         return _array(text, *array.groups())
@@ -83,7 +109,7 @@ def _word(text: str) -> Word:
         return Word(text, NAMES[text], value=1)
     if number and number[1] in NAMES:
         return Word(text, NAMES[number[1]], value=_literal(text, number[2], (bool, int, float, complex)))
-    return Word(text, value=_literal(text, text, (bool, int, float, complex, str, tuple, type(None))))
+    return Word(text, value=_literal(text, text, (bool, int, float, complex, str, type(None))))
 
 
 def _array(text: str, dtype: str, extents: str, layout: str) -> Word:
@@ -118,12 +144,11 @@ def _literal(word: str, text: str, kinds: tuple[type, ...]) -> Any:
 
 
 def make_arguments(words: list[Word]) -> tuple[Any, ...]:
-    """Make the arguments that the words describe, always with the same numbers. Needs NumPy."""
+    """Make the arguments that the words describe, in their order, always with the same numbers. Needs NumPy."""
     import numpy as np
 
     generator = np.random.default_rng(0)
-    extents = [extent for word in words for extent in word.shape or () if extent > 0]
-    index_limit = min(extents, default=8)
+    index_limit = min((extent for word in words for extent in _extents(word) if extent > 0), default=8)
 
     def values(kind: Any, shape: tuple[int, ...]) -> Any:
         if kind.kind == "b":
@@ -135,6 +160,8 @@ def make_arguments(words: list[Word]) -> tuple[Any, ...]:
         return np.asarray(generator.uniform(0.1, 1, shape), kind)
 
     def made(word: Word) -> Any:
+        if word.parts is not None:
+            return tuple(made(part) for part in word.parts)
         if not word.dtype:
             return word.value
         kind = np.dtype(word.dtype)
@@ -148,3 +175,10 @@ def make_arguments(words: list[Word]) -> tuple[Any, ...]:
         return array
 
     return tuple(made(word) for word in words)
+
+
+def _extents(word: Word) -> Iterator[int]:
+    """Yield the extents of an array, or of all arrays in a tuple."""
+    yield from word.shape or ()
+    for part in word.parts or ():
+        yield from _extents(part)

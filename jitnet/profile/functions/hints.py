@@ -115,7 +115,7 @@ RULES = {
         "types",
     ),
     Kind.DIVISION: Rule(
-        "a division or square root that is the bottleneck",
+        "a division or square root that slows its loop down",
         "Multiply by the reciprocal, computed once before the loop.",
         "machine code",
     ),

@@ -25,8 +25,15 @@ LIBRARY = re.compile(
 """Names of the mathematical library, for float64 and, with an f, for float32."""
 
 MATHEMATICS = (
-    "The mathematical library takes one number at a time; a polynomial written out in the loop takes a vector of them."
+    "This Numba's LLVM has no vector mathematics, and fastmath does not change that. A polynomial written out in the "
+    "loop takes a vector of numbers at a time."
 )
+
+FASTER_IN_FLOAT32 = ("cos", "pow", "sin")
+"""Functions of the mathematical library that are clearly faster in float32; for most the difference is small."""
+
+EARLY_EXIT = re.compile(r"early exit", re.IGNORECASE)
+LEAVES = re.compile(r"\b(break|return|raise|assert|yield)\b")
 
 DIVISION_CYCLES = {("divide", 32): 5, ("divide", 64): 8, ("sqrt", 32): 6, ("sqrt", 64): 12}
 """About how many cycles a vector of 256 bits keeps the divider busy, on processors of 2018 to 2024 (uops.info); half of
@@ -48,11 +55,15 @@ ISSUED = 4
 """About how many instructions a cycle a loop of other work completes."""
 
 
+ABOUT_ALL = (Kind.RACE.value, Kind.OBJECT_MODE.value, Kind.COMPILED_AGAIN.value)
+"""Kinds that are not about the cost of a loop."""
+
+
 def calls_and_divisions(view: CodeView, known: dict[str, Any], cpu_share: float) -> list[Hint]:
     """Return hints of calls in innermost loops, and of divisions and square roots that take longer than all else there.
 
-    known: what was found in the types. "divisions": for a line, "reason", why it could be a product, and "checks",
-    whether the divisor is tested for zero; "pointers": for a line, the name of what is called through its address.
+    known: what was found in the types. "divisions": for a line, "reason", why it could be a product, "constant", whether
+    the divisor is one, and "checks", whether it is tested for zero; "pointers": for a line, the name of what is called through its address.
     cpu_share: computing share of a call's time; the rest was spent in the calls.
     """
     divisions = {(each["file"], each["line"]): each for each in known["divisions"]}
@@ -60,8 +71,11 @@ def calls_and_divisions(view: CodeView, known: dict[str, Any], cpu_share: float)
     found: dict[tuple[str, Place], Hint] = {}
     for loop, body in _innermost(view):
         for place, names in _calls(view, loop, body, pointers).items():
-            reason = f"{' and '.join(names)} is called in every iteration of the innermost loop"
-            advice = MATHEMATICS if all(map(LIBRARY.fullmatch, names)) else RULES[Kind.CALL].advice
+            reason = f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} called in every iteration of the "
+            reason += "innermost loop"
+            if all(map(LIBRARY.fullmatch, names)):
+                reason += ", for one number at a time"
+            advice = _mathematics(names) if all(map(LIBRARY.fullmatch, names)) else RULES[Kind.CALL].advice
             hint = Hint(Kind.CALL.value, place, reason, advice, "machine code")
             found.setdefault((hint.kind, place), hint)
         division = _division(view, loop, body, divisions)
@@ -78,13 +92,15 @@ def calls_and_divisions(view: CodeView, known: dict[str, Any], cpu_share: float)
 def confirmed(hints: Sequence[Hint], view: CodeView) -> list[Hint]:
     """Return the hints, without those from types whose cost the compiler has removed.
 
-    A sum that was vectorised after all; a conversion that LLVM removed; an index that is not wrapped any more. A hint
-    whose line is not in the machine code is kept.
+    A sum that was vectorised after all; a conversion that LLVM removed; an index that is not wrapped any more; all in a
+    loop that is gone. Another hint whose line is not in the machine code is kept.
     """
     return [hint for hint in hints if _is_confirmed(hint, view)]
 
 
 def _is_confirmed(hint: Hint, view: CodeView) -> bool:
+    if hint.kind not in ABOUT_ALL and any(loop.gone and _touches(loop, hint.place) for loop in view.loops):
+        return False
     kinds = (Kind.REDUCTION.value, Kind.PROMOTION.value, Kind.WRAPAROUND.value)
     if hint.kind not in kinds:
         return True
@@ -103,6 +119,17 @@ def _is_confirmed(hint: Hint, view: CodeView) -> bool:
     if hint.kind == Kind.PROMOTION.value:
         return any(body.counts.conversions for body in bodies)
     return any(body.counts.wraps for body in bodies)
+
+
+def _mathematics(names: Sequence[str]) -> str:
+    """Return what helps where functions of the mathematical library are called."""
+    advice = [MATHEMATICS]
+    faster = [name for name in names if name in FASTER_IN_FLOAT32]
+    if faster:
+        advice.append(f"In float32 {' and '.join(faster)} takes clearly less time, where that is exact enough.")
+    if "pow" in names or "powf" in names:
+        advice.append("Where the exponent is a constant, write products and roots: x * x * x, x * math.sqrt(x).")
+    return " ".join(advice)
 
 
 def _touches(loop: Loop, place: Place) -> bool:
@@ -137,7 +164,8 @@ def _calls(view: CodeView, loop: Loop, body: Body, pointers: dict[tuple[str, int
 
 
 def _division(view: CodeView, loop: Loop, body: Body, known: dict[tuple[str, int], dict[str, Any]]) -> Hint | None:
-    """Return a hint where the divider is busy for longer than all other instructions of an iteration take."""
+    """Return a hint where the divider is busy for longer than all other instructions of an iteration take, or where the
+    test for a divisor of 0 prevents vectors."""
     dividing = [each for each in body.instructions if each.kind in ("divide", "sqrt") or _is_integer(each)]
     calls = [each for each in body.instructions if each.kind == "call"]
     if not dividing or calls:
@@ -145,8 +173,12 @@ def _division(view: CodeView, loop: Loop, body: Body, known: dict[tuple[str, int
     cycles = sum(_cycles(each) for each in dividing)
     counts = body.counts
     others = max((counts.instructions - len(dividing)) / ISSUED, counts.loads / 2, counts.stores)
+    tested = _prevents_vectors(view, loop, known)
     if cycles <= CLEARLY * others or (body.mca is not None and body.mca.cycles > 1.5 * cycles):
-        return None
+        if tested is None:
+            return None
+        reason = "whether the divisor is 0 is tested in every iteration, and the exit for that prevents vectors"
+        return Hint(Kind.DIVISION.value, tested, reason, _without_test(loop), "machine code")
     first = max(dividing, key=_cycles)
     place = _place(view, loop, body, first)
     if not first.line:
@@ -157,19 +189,56 @@ def _division(view: CodeView, loop: Loop, body: Body, known: dict[tuple[str, int
         f"{what} keeps the divider busy for about {cycles:.0f} cycles an iteration, all else takes about {others:.0f}"
     )
     facts = known.get((place.file, place.line), {})
-    advice = []
-    if first.kind == "sqrt":
-        advice.append("Compare and sum squares where the root itself is not needed, or take it once after the loop.")
-    elif facts.get("reason"):
+    if first.kind != "sqrt" and facts.get("reason"):
         reason += f"; {facts['reason']}"
-        advice.append(RULES[Kind.DIVISION].advice)
-    elif first.bits == 64 and not _is_integer(first):
-        advice.append("In float32 it takes half as long, where that is exact enough.")
-    else:
-        advice.append("Divide less often: where several are divided by one number, multiply by its reciprocal.")
-    if facts.get("checks") and first.kind != "sqrt":
-        advice.append('error_model="numpy" omits the test for a divisor of 0, which also prevents vectorisation.')
-    return Hint(Kind.DIVISION.value, place, reason, " ".join(advice), "machine code")
+    advice = _less_division(first, facts)
+    if tested is not None:
+        advice += f" {_without_test(loop)}"
+    return Hint(Kind.DIVISION.value, place, reason, advice, "machine code")
+
+
+def _less_division(first: Instruction, facts: dict[str, Any]) -> str:
+    """Return what to do about a division or a root that takes longest. facts: what the types tell of its divisor."""
+    if first.kind == "sqrt":
+        return "Compare and sum squares where the root itself is not needed, or take it once after the loop."
+    if _is_integer(first):
+        if facts.get("reason"):
+            return (
+                "Count up to the divisor and begin again at 0, in place of dividing; or make it a constant, by which "
+                "the compiler multiplies."
+            )
+        return "Divide less often, or in 32 bits; the compiler multiplies where the divisor is a constant."
+    if facts.get("constant"):
+        return (
+            "Multiply by the constant's reciprocal, where the last digit may differ; "
+            'fastmath={"arcp"} does that without another change.'
+        )
+    if facts.get("reason"):
+        return "Take its reciprocal once before the loop, and multiply; the last digit may differ."
+    if first.bits == 64:
+        return "In float32 it takes half as long, where that is exact enough."
+    return "Divide less often: a / b / c is a / (b * c), and a sum of quotients with one divisor is divided once."
+
+
+def _prevents_vectors(view: CodeView, loop: Loop, known: dict[tuple[str, int], dict[str, Any]]) -> Place | None:
+    """Return the division whose test for 0 is why LLVM does not vectorise a loop; None where there is another exit."""
+    if loop.vectorised or not EARLY_EXIT.search(loop.remark):
+        return None
+    tested = [
+        line
+        for (file, line), facts in known.items()
+        if facts.get("checks") and file == loop.file and loop.line <= line <= loop.last_line
+    ]
+    if not tested or any(LEAVES.search(_at(view, loop.file, at).source) for at in range(loop.line, loop.last_line + 1)):
+        return None
+    return _at(view, loop.file, min(tested))
+
+
+def _without_test(loop: Loop) -> str:
+    advice = 'error_model="numpy" omits the test for a divisor of 0, which prevents vectors here.'
+    if "reduction" in loop.remark:
+        advice += ' Its sum also needs fastmath={"reassoc", "contract", "nsz"}.'
+    return advice
 
 
 def _is_integer(each: Instruction) -> bool:

@@ -326,8 +326,23 @@ def _with_lines(profile: FunctionProfile, reply: dict[str, Any], cpu: str | None
     if view.foreign:
         unsearched = [(kind, f"the machine code is {view.cpu}'s, which did not run") for kind, _ in unsearched]
         return replace(profile, lines=view, unsearched=tuple(unsearched))
+    profile = replace(profile, notes=(*profile.notes, *_absent(view)))
     found = confirmed(profile.hints, view) + calls_and_divisions(view, reply, profile.cpu_share)
     return replace(profile, lines=view, hints=in_order(found))
+
+
+def _absent(view: CodeView) -> list[str]:
+    """Return a note where loops of the function are not in the machine code, so that the time is not theirs."""
+    notes = []
+    for became, why in (
+        ("deleted", "deleted, since nothing uses what is computed there: return it, or write it to an array"),
+        ("deleted, or computed without a loop", "deleted, since nothing uses the result, or computed without a loop"),
+    ):
+        lines = [str(loop.line) for loop in view.loops if loop.gone == became]
+        if lines:
+            which = f"loops of lines {', '.join(lines)} were" if len(lines) > 1 else f"loop of line {lines[0]} was"
+            notes.append(f"in the code that was timed, the {which} {why}")
+    return notes
 
 
 def _look(profile: FunctionProfile, reply: dict[str, Any], cpu: str | None) -> tuple[CodeView | None, str]:
@@ -338,8 +353,7 @@ def _look(profile: FunctionProfile, reply: dict[str, Any], cpu: str | None) -> t
         again = f"it takes {reply['compile_s']:.1f} s to compile, and would have to be compiled again"
         return None, f"{again}: --time {round(TIME_S + 2 * reply['compile_s']):.0f} allows that"
     where, _, name = profile.target.rpartition(":")
-    folder = str(Path(where).resolve().parent) if where.endswith(".py") else os.getcwd()
-    target = Target(name, where, path=(folder,), pickled=reply["pickled"])
+    target = Target(name, where, pickled=reply["pickled"])
     try:
         # The comparison with the code that ran loads and compiles again: only where that is quick.
         quick = profile.import_s + (profile.compile_s or 0.0) < COMPARED_S

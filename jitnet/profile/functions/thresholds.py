@@ -9,8 +9,14 @@ LINES_S = 3.0
 """What the line view and its process take, about."""
 
 PARTS_S = {
-    **{"checks": 1.5, "races": 1.0, "timing": 1.8, "threads": 0.4, "sampling": 1.0},
-    **{"counting": 0.5, "hardware": 0.2, "reading": 2.0},
+    "checks": 1.5,
+    "races": 1.0,
+    "timing": 1.8,
+    "threads": 0.4,
+    "sampling": 1.0,
+    "counting": 0.5,
+    "hardware": 0.2,
+    "reading": 2.0,
 }
 """Seconds of each part, where they are left; the trials of remedies get the rest, and all that more time allows."""
 

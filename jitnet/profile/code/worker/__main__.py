@@ -23,6 +23,7 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
+from jitnet.profile.built_ufuncs import remember_ufuncs
 from jitnet.profile.code.worker.compile_targets import Wrong, look_at
 from jitnet.profile.code.worker.cross_compile import emulate, vector_bits
 from jitnet.profile.code.worker.line_table import write_lines
@@ -60,6 +61,7 @@ def main() -> None:
             if request["lines"]:
                 write_lines()
             reply(vector_bits=bits)
+            remember_ufuncs()
             with remarks() as read_remarks, global_compiler_lock:
                 for number, target in enumerate(request["targets"]):
                     reply(start=target["name"], number=number)

@@ -1,18 +1,21 @@
 """The requested functions, found and compiled."""
 
-import base64
 import importlib
 import importlib.util
+import inspect
 import os
-import pickle
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
+from jitnet.profile.built_ufuncs import built
 from jitnet.profile.code.worker.line_table import set_wrapped
 from jitnet.profile.code.worker.strides import lines_for_stride_one
+from jitnet.profile.compiled_classes import compiled_method
+from jitnet.profile.generators import iterating
 from jitnet.profile.loading import load_module
+from jitnet.profile.sent_types import read_types
 
 __all__ = ["Wrong", "look_at"]
 
@@ -70,17 +73,20 @@ def look_at_kernel(target: dict[str, Any]) -> dict[str, Any]:
 
 def look_at_function(target: dict[str, Any]) -> dict[str, Any]:
     function: Any = find(target)
-    from jitnet.compiler.numba_parts import Dispatcher, DUFunc, GUFunc, copy_dispatcher
+    from jitnet.compiler.numba_parts import Dispatcher, DUFunc, GUFunc, ufunc_dispatcher
 
+    known = built(function)
+    if known is not None:
+        if function.signature:
+            return look_at_gufunc(known.builder, target)
+        return look_at_ufunc(known.function, known.dispatcher.targetoptions, function.nin, target)
     if isinstance(function, DUFunc):
-        return look_at_ufunc(function, target)
+        return look_at_ufunc(ufunc_dispatcher(function).py_func, function.targetoptions, function.nin, target)
     if isinstance(function, GUFunc):
-        return look_at_gufunc(function, target)
+        return look_at_gufunc(function.gufunc_builder, target)
     if isinstance(function, Dispatcher):
-        options, python = function.targetoptions, function.py_func
+        new, options, python = function, function.targetoptions, function.py_func
         discard_all_code(function)
-        # A copy, since this one holds what was compiled when its module was imported, or loaded from a cache.
-        new = copy_dispatcher(function)
     elif callable(function) and hasattr(function, "__code__"):
         import numba
 
@@ -95,6 +101,11 @@ def look_at_function(target: dict[str, Any]) -> dict[str, Any]:
     given = with_defaults(python, argument_types(target))
     new.compile(given)
     result = new.overloads[given] if given in new.overloads else next(iter(new.overloads.values()))
+    if inspect.isgeneratorfunction(python):
+        # Its body runs where its values are taken.
+        taking = iterating(new, len(given))
+        taking.compile(given)
+        (result,) = taking.overloads.values()
     kind = "parallel" if options.get("parallel") else "njit"
     return made(python, target["module"], result, kind, [result.fndesc.mangled_name], [result.library])
 
@@ -111,16 +122,17 @@ def find(target: dict[str, Any]) -> Any:
         raise Wrong(f"{module_name}: cannot be imported ({error})") from None
     found: Any = module
     for part in path.split("."):
-        if not hasattr(found, part):
+        method = compiled_method(found, part)
+        if method is None and not hasattr(found, part):
             raise Wrong(f"{module_name} has no {path}")
-        found = getattr(found, part)
+        found = getattr(found, part) if method is None else method
     return found
 
 
 def argument_types(target: dict[str, Any]) -> tuple[Any, ...]:
     """Return Numba's types of the arguments."""
     if target["pickled"]:
-        return tuple(pickle.loads(base64.b64decode(target["pickled"])))
+        return read_types(target["pickled"])
     import numba
     import numpy as np
     from numba import types
@@ -146,8 +158,6 @@ def argument_types(target: dict[str, Any]) -> tuple[Any, ...]:
 
 def with_defaults(python: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the types, completed with those of arguments that have their defaults."""
-    import inspect
-
     from numba import types
 
     parameters = list(inspect.signature(python).parameters.values())
@@ -165,28 +175,26 @@ def elements(given: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(getattr(one, "dtype", one) for one in given)
 
 
-def look_at_ufunc(function: Any, target: dict[str, Any]) -> dict[str, Any]:
-    from jitnet.compiler.numba_parts import UFuncBuilder, build_ufunc_wrapper, ufunc_dispatcher
+def look_at_ufunc(python: Any, options: Any, inputs: int, target: dict[str, Any]) -> dict[str, Any]:
+    from jitnet.compiler.numba_parts import UFuncBuilder, build_ufunc_wrapper
 
-    dispatcher = ufunc_dispatcher(function)
-    builder = UFuncBuilder(dispatcher.py_func, targetoptions=dict(function.targetoptions))
-    given = elements(argument_types(target))[: function.nin]
+    builder = UFuncBuilder(python, targetoptions=dict(options))
+    given = elements(argument_types(target))[:inputs]
     result = builder.add(given)
     context = result.target_context
-    set_wrapped(dispatcher.py_func)
+    set_wrapped(python)
     info = build_ufunc_wrapper(
         result.library, context, result.fndesc.llvm_func_name, result.signature, result.objectmode, result
     )
     info.library.finalize()
-    return made(dispatcher.py_func, target["module"], result, "vectorize", [info.name], [info.library])
+    return made(python, target["module"], result, "vectorize", [info.name], [info.library])
 
 
-def look_at_gufunc(function: Any, target: dict[str, Any]) -> dict[str, Any]:
+def look_at_gufunc(original: Any, target: dict[str, Any]) -> dict[str, Any]:
     from numba import types
 
     from jitnet.compiler.numba_parts import GUFuncBuilder, build_gufunc_wrapper
 
-    original = function.gufunc_builder
     builder = GUFuncBuilder(original.py_func, original.signature, targetoptions=dict(original.targetoptions))
     # The core's arrays have the dimensions of the layout, an output at least one; strides are known only at run time.
     dims = [len(term) for term in original.sin] + [max(1, len(term)) for term in original.sout]
@@ -235,5 +243,7 @@ def type_text(kind: Any) -> str:
         return f"{type_text(kind.dtype)}[{', '.join(axes)}]" if len(str(kind.dtype)) < 40 else "records"
     if isinstance(kind, types.Omitted):
         return f"{kind.value!r}"
+    if isinstance(kind, types.ClassInstanceType):
+        return f"instance of {kind.classname}"
     text = str(kind)
     return text if len(text) < 60 else re.split(r"[(\[]", text)[0].lower()

@@ -101,6 +101,8 @@ def _described(error: BaseException) -> str:
             not isinstance(error, NumbaError) and not frame.filename.startswith(homes)
         ):
             place = f"{frame.filename}:{frame.lineno}"
+    if isinstance(error, NotImplementedError) and text == "float16":
+        text = "Numba compiles nothing with float16 for a CPU; pass float32 (f4), or the bits as uint16 (u2)"
     if isinstance(error, SyntaxError) and error.filename:
         place, text = f"{error.filename}:{error.lineno}", error.msg
     text = " ".join(text.split())

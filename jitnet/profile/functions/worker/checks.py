@@ -17,7 +17,6 @@ from numba.typed import Dict, List
 
 from jitnet.compiler.numba_parts import Dispatcher
 from jitnet.profile.functions.worker.child import Child, Ended, can_fork
-from jitnet.profile.functions.worker.recompiling import Mention, mentions, recompiled, tree
 from jitnet.profile.functions.worker.diagnostics import JsonObject, place
 from jitnet.profile.functions.worker.interpreted import Interpreted, interpret
 from jitnet.profile.functions.worker.outcomes import (
@@ -33,6 +32,7 @@ from jitnet.profile.functions.worker.outcomes import (
 )
 from jitnet.profile.functions.worker.overruns import Overrun, OverrunWatch
 from jitnet.profile.functions.worker.races import Races, Watched, holds_indices, judge, watch_twice
+from jitnet.profile.functions.worker.recompiling import Mention, mentions, recompiled, tree
 
 __all__ = ["Checks"]
 

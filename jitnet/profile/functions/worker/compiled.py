@@ -1,7 +1,5 @@
 """What the compiler made of a function and of all that it calls, for which types, and how long it took."""
 
-import base64
-import pickle
 import time
 import warnings
 from collections.abc import Iterable
@@ -17,6 +15,8 @@ from jitnet.profile.functions.worker.diagnostics import Hints, JsonObject, line_
 from jitnet.profile.functions.worker.subject import Subject
 from jitnet.profile.functions.worker.summary import Summary
 from jitnet.profile.functions.worker.typed_code import failures
+from jitnet.profile.functions.worker.values import readable_type
+from jitnet.profile.sent_types import write_types
 
 __all__ = ["Compiled"]
 
@@ -46,6 +46,8 @@ class Compiled:
                 # Its callees are loaded from the cache where they are in it, as when the user runs it.
                 without_cache(dispatcher)
                 dispatcher.compile(folded_types(dispatcher, kinds))
+                if self.subject.kind == "generator":
+                    self.subject.call.compile(kinds)
                 self.seconds = _outermost(self.events[self.loaded :])
 
     def count(self) -> int:
@@ -103,7 +105,7 @@ class Compiled:
 
     def reachable(self) -> list[tuple[Summary, bool]]:
         """Return the function's summaries and those of all that it calls; and whether each is called in a loop."""
-        looped = self.subject.kind != "njit"
+        looped = self.subject.kind != "njit"  # called for each element, or going on after each value
         todo = [(summary, looped) for summary in self.main_summaries()]
         found: dict[int, tuple[Summary, bool]] = {}
         while todo:
@@ -123,7 +125,7 @@ class Compiled:
         used = self.used()
         if used is not None:
             made = self.subject.dispatcher.overloads[used].signature
-            return f"({', '.join(map(str, made.args))})", str(made.return_type)
+            return f"({', '.join(map(readable_type, made.args))})", readable_type(made.return_type)
         summaries = self.main_summaries()
         if not summaries:
             return "", ""
@@ -135,7 +137,7 @@ class Compiled:
         """Return the types of its arguments in the code that ran, pickled, in base64; without trailing ones that were
         not passed, and with the outputs of a guvectorize. "" where they are unknown or cannot be pickled."""
         used = self.used()
-        if self.subject.kind == "njit":
+        if not self.subject.by_element:
             kinds = used
         else:
             given = [np.dtype(str(_element(numba.typeof(argument)))) for argument in self.arguments]
@@ -145,7 +147,7 @@ class Compiled:
         while kinds and isinstance(kinds[-1], (KINDS.Omitted, KINDS.NoneType)):
             kinds = kinds[:-1]
         try:
-            return base64.b64encode(pickle.dumps(kinds)).decode() if kinds is not None else ""
+            return write_types(kinds) if kinds is not None else ""
         except Exception:  # a type that cannot be sent to the line view, which then reports it
             return ""
 
@@ -192,7 +194,7 @@ class Compiled:
                     {
                         "name": made[0][0].py_func.__name__,
                         "place": place(code.co_filename, line_of_def(code.co_filename, code.co_firstlineno)),
-                        "signatures": [f"({', '.join(map(str, arguments))})" for _, arguments, _ in made],
+                        "signatures": [f"({', '.join(map(readable_type, arguments))})" for _, arguments, _ in made],
                         "compile_s": sum(taken for _, _, taken in made),
                     }
                 )
@@ -217,7 +219,9 @@ def _compile_copy(dispatcher: Any, signature: Any) -> None:
 def _plain(arguments: tuple[Any, ...]) -> tuple[str, ...]:
     """Return types as they matter to the user: without the literal types that Numba tries first, and with signed
     indices of parallel loops, which Numba makes unsigned."""
-    return tuple(str(getattr(kind, "literal_type", kind)).replace("uint64", "int64") for kind in arguments)
+    return tuple(
+        str(getattr(kind, "literal_type", kind)).replace("uint64", "int64").replace("StarArg", "") for kind in arguments
+    )
 
 
 def _differences(function: Any, kinds: list[tuple[str, ...]]) -> str:

@@ -10,8 +10,8 @@ import numpy as np
 from numba.typed import Dict, List
 
 from jitnet.compiler.numba_parts import Dispatcher
-from jitnet.profile.functions.worker.recompiling import mentions, rebuilt, tree
 from jitnet.profile.functions.worker.outcomes import Outcome, differences, outcome, plain_value
+from jitnet.profile.functions.worker.recompiling import mentions, rebuilt, tree
 
 __all__ = ["Interpreted", "interpret"]
 

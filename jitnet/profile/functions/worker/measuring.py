@@ -2,9 +2,7 @@
 
 import os
 import platform
-import re
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -14,13 +12,11 @@ import numba
 
 from jitnet.bench.figures import all_counts
 from jitnet.compiler.numba_parts import (
-    NumbaParallelSafetyWarning,
-    NumbaPerformanceWarning,
     address_of,
     event,
     wrap_loop_bodies,
 )
-from jitnet.profile.functions.arguments import make_arguments, read_words
+from jitnet.profile.built_ufuncs import remember_ufuncs
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.thresholds import LINES_S, PARTS_S, TIME_S
 from jitnet.profile.functions.worker import hardware
@@ -34,10 +30,8 @@ from jitnet.profile.functions.worker.regions import ThreadTimes, disturbed
 from jitnet.profile.functions.worker.subject import (
     Refused,
     Subject,
-    check_arguments,
+    arguments_of,
     find,
-    made_by_setup,
-    remember_ufuncs,
 )
 from jitnet.profile.functions.worker.summary import Summary
 from jitnet.profile.functions.worker.symbols import Symbol, Symbols, map_file, region_of, write_map
@@ -45,7 +39,9 @@ from jitnet.profile.functions.worker.thread_clock import ThreadClock
 from jitnet.profile.functions.worker.trials import Trials
 from jitnet.profile.functions.worker.typed_code import failures, watch_compiler
 from jitnet.profile.functions.worker.values import for_formula, type_text
-from jitnet.profile.readable import demangle, without_colours
+from jitnet.profile.functions.worker.warned import watch_warnings
+from jitnet.profile.generators import MOST_VALUES
+from jitnet.profile.readable import demangle
 
 __all__ = ["Observers", "measure", "measure_and_try", "observe", "options_text", "requested_arguments"]
 
@@ -93,10 +89,7 @@ def measure_and_try(
     request: JsonObject, observers: Observers, report: Callable[[str], None]
 ) -> tuple[JsonObject, Trials]:
     """Return the reply of `measure`, and what tries the remedies of its hints."""
-    with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("ignore")
-        for category in (NumbaParallelSafetyWarning, NumbaPerformanceWarning):
-            warnings.simplefilter("always", category)
+    with watch_warnings() as warned:
         report("loading the module")
         loading = time.perf_counter()
         if numba.config.DISABLE_JIT:
@@ -104,26 +97,18 @@ def measure_and_try(
         subject = find(request["target"])
         import_s = time.perf_counter() - loading
         report("making the arguments")
-        arguments = check_arguments(subject, requested_arguments(request), request["setup"] or "")
+        arguments = arguments_of(subject, request)
         measuring = _Measuring(subject, arguments, request, observers, report)
         report("compiling")
         measuring.compile()
         measuring.check()
         measuring.call()
+    warned.add_to(measuring.hints, measuring.notes)
     reply = measuring.reply()
-    reply["hints"] += _warned(warned)
-    reply["notes"] += _unparallel(warned)
     reply["import_s"] = import_s
     trials = Trials(measuring.code, measuring.calls, observers.clock, report, measuring.time_s)
     reply["spent_s"] = measuring.spent_s()
     return reply, trials
-
-
-def requested_arguments(request: JsonObject) -> Any:
-    """Return the arguments of `--args` or `--setup`, None without either."""
-    if request["setup"]:
-        return made_by_setup(request["setup"])
-    return None if request["args"] is None else make_arguments(read_words(request["args"]))
 
 
 def _remember_regions() -> dict[str, tuple[str, int]]:
@@ -162,11 +147,10 @@ class _Measuring:
         self.begin_s = time.perf_counter()
         self.file = str(subject.function.__code__.co_filename)
         self.line = int(subject.function.__code__.co_firstlineno)
-        names = subject.parameters
-        self.names = [names[at] if at < len(names) else f"argument {at + 1}" for at in range(len(arguments))]
+        self.names = subject.names(len(arguments))
         self.calls = Calls(subject.call, arguments, self.names)
         self.checks = Checks(self)
-        self.notes: list[str] = []
+        self.notes: list[str] = [*subject.notes]
         self.hints = Hints()
         self.entries = 0
         self.counts: list[tuple[int, int, list[float]]] = []
@@ -225,6 +209,8 @@ class _Measuring:
                 self._once()
             else:
                 self._repeatedly()
+        if self.subject.kind == "generator":
+            self.notes.append(_values_taken(self.calls.result))
         if self.calls.written and set(self.calls.written.values()) == {"restored"}:
             self.notes.append("what it writes was restored before every call, which is not in its time")
 
@@ -368,7 +354,13 @@ class _Measuring:
             "perf_map": path,
             "values": {name: for_formula(argument) for name, argument in zip(self.names, self.arguments, strict=True)},
             "divisions": [
-                {"file": summary.file, "line": line, "reason": reason, "checks": summary.error_model == "python"}
+                {
+                    "file": summary.file,
+                    "line": line,
+                    "reason": reason,
+                    "constant": line in summary.constant_divisors,
+                    "checks": summary.error_model == "python" and line not in summary.constant_divisors,
+                }
                 for summary, _ in reachable
                 for line, reason in summary.divisions.items()
             ],
@@ -405,7 +397,7 @@ class _Measuring:
         return count(self, PARTS_S["counting"])
 
     def _kind(self) -> str:
-        parallel = self.subject.options.get("parallel") or (self.subject.kind != "njit" and self.entries)
+        parallel = self.subject.options.get("parallel") or (self.subject.by_element and self.entries)
         return self.subject.kind + (", parallel" if parallel else "")
 
     def _def_line(self) -> int:
@@ -443,36 +435,12 @@ class _Measuring:
         return str(path)
 
 
+def _values_taken(count: int) -> str:
+    """Return what a call of a generator means here."""
+    which = f"its first {count:,} values" if count == MOST_VALUES else f"all of its values, {count:,},"
+    return f"it is a generator: a call here takes {which} in a compiled loop; a call alone would run none of its body"
+
+
 def options_text(options: dict[str, Any]) -> str:
     """Return the options of a decorator as they are written there."""
     return ", ".join(f"{name}={value!r}" for name, value in options.items() if name not in ("nopython", "boundscheck"))
-
-
-def _warned(warned: list[Any]) -> list[JsonObject]:
-    """Return hints from Numba's warnings: a plain variable that several threads write."""
-    found = []
-    for each in warned:
-        if issubclass(each.category, NumbaParallelSafetyWarning):
-            text = without_colours(str(each.message))
-            named = re.search(r'File "([^"]+)", line (\d+)', text)
-            name = re.search(r"Variable (\S+)", text)
-            if named and name:
-                found.append(
-                    {
-                        "kind": Kind.RACE.value,
-                        "place": place(os.path.abspath(named[1]), int(named[2])),
-                        "reason": f"the variable {name[1].split('.')[0]} may be written by several threads at once",
-                        "advice": "Add to it with += only, which Numba makes a reduction, or use an element for each "
-                        "iteration.",
-                        "source": "types",
-                        "share": None,
-                    }
-                )
-    return found
-
-
-def _unparallel(warned: list[Any]) -> list[str]:
-    found = any(
-        issubclass(each.category, NumbaPerformanceWarning) and "parallel" in str(each.message) for each in warned
-    )
-    return ["parallel=True found nothing in it, or in a function it calls, to run in parallel"] if found else []

@@ -8,8 +8,8 @@ import numpy as np
 from numba.typed import Dict, List
 
 __all__ = [
-    "Difference",
     "LARGEST_BYTES",
+    "Difference",
     "Outcome",
     "are_finite",
     "bytes_of",

@@ -15,8 +15,8 @@ from jitnet.profile.functions.worker.agreement import Results, agreement, kept
 from jitnet.profile.functions.worker.calls import SAMPLE_S, Calls
 from jitnet.profile.functions.worker.compiled import Compiled
 from jitnet.profile.functions.worker.diagnostics import JsonObject, line_of_def, place
-from jitnet.profile.functions.worker.measuring import Observers, options_text, requested_arguments
-from jitnet.profile.functions.worker.subject import Refused, Subject, check_arguments, find
+from jitnet.profile.functions.worker.measuring import Observers, options_text
+from jitnet.profile.functions.worker.subject import Refused, Subject, arguments_of, find
 from jitnet.profile.functions.worker.values import type_text
 from jitnet.profile.functions.worker.variants import find_apart, with_options
 
@@ -44,7 +44,7 @@ def compare(request: JsonObject, observers: Observers, report: Report) -> JsonOb
         known = set(sys.modules)
         subjects = [find(first)]
         report("making the arguments")
-        arguments = check_arguments(subjects[0], requested_arguments(request), request["setup"] or "")
+        arguments = arguments_of(subjects[0], request)
         report("loading the modules")
         same_module = first.rpartition(":")[0] == second.rpartition(":")[0]
         subjects.append(find(second) if same_module else find_apart(second, known))

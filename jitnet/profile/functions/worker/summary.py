@@ -53,7 +53,8 @@ class Summary:
     """What was found in one function compiled for one signature.
 
     in_loops_only: findings that matter where the function is called in a loop. shared: suspects of races. innermost:
-    lines of innermost loops. divisions: for the line of each in an innermost loop, why it can be replaced, or "".
+    lines of innermost loops. divisions: for the line of each in an innermost loop, why it can be replaced, or "";
+    constant_divisors: those of them by a constant, which is not tested for 0.
     pointers: for a line, the name of what is called there through its address. reads, writes: for each argument
     that is an array, the line where it is first read or written. names: the types of each variable of the source.
     """
@@ -73,6 +74,7 @@ class Summary:
     calls: list[Called] = field(default_factory=list)
     innermost: list[int] = field(default_factory=list)
     divisions: dict[int, str] = field(default_factory=dict)
+    constant_divisors: set[int] = field(default_factory=set)
     pointers: dict[int, str] = field(default_factory=dict)
     reads: dict[str, int] = field(default_factory=dict)
     writes: dict[str, int] = field(default_factory=dict)

@@ -271,14 +271,14 @@ class _Reader:
         if inside and not any(header in self.code.innermost for header in inside):
             return
         constant = isinstance(self.code.value(value.rhs.name), ir.Const)
-        if inside and constant:
-            reason = f"the divisor, {self.code.value(value.rhs.name).value!r}, is a constant"
-        elif inside and not self._varies(value.rhs.name, inside):
-            reason = f"{self.code.as_written(value.rhs.name)} is the same in every iteration"
-        else:
-            reason = ""
         if isinstance(kind, types.Integer) and constant:
             return  # the compiler multiplies instead
+        reason = ""
+        if constant:
+            reason = f"it divides by the constant {self.code.as_written(value.rhs.name)}"
+            self.summary.constant_divisors.add(line)
+        elif inside and not self._varies(value.rhs.name, inside):
+            reason = f"{self.code.as_written(value.rhs.name)} is the same in every iteration"
         self.summary.divisions.setdefault(line, reason)
 
     def _call(self, value: Any, line: int, inside: bool) -> None:

@@ -22,6 +22,18 @@ SIGNS = {
     operator.matmul: "@",
 }  # fmt: skip
 
+LEAST, WHOLE = 1, 9
+BINDS = (
+    dict.fromkeys((operator.or_,), 2)
+    | dict.fromkeys((operator.xor,), 3)
+    | dict.fromkeys((operator.and_,), 4)
+    | dict.fromkeys((operator.lshift, operator.rshift), 5)
+    | dict.fromkeys((operator.add, operator.sub), 6)
+    | dict.fromkeys((operator.mul, operator.truediv, operator.floordiv, operator.mod, operator.matmul), 7)
+    | {operator.pow: 8}
+)
+"""How strongly an operator binds its operands; comparisons the least, a name or a call as a whole."""
+
 
 class TypedFunction:
     """The compiler's state of one function, for one signature.
@@ -86,32 +98,48 @@ class TypedFunction:
 
     def as_written(self, name: str) -> str:
         """Return a name as the user wrote it: `s` for `s.2`; a temporary variable as its expression."""
+        return self._written(name)[0]
+
+    def _inside(self, name: str, binds: int, *, more: bool = False) -> str:
+        """Return a name as it is written inside an expression whose operator binds so strongly; more: the operand has
+        to bind more strongly, as the right one of a difference."""
+        text, strength = self._written(name)
+        return f"({text})" if strength < binds + more else text
+
+    def _written(self, name: str) -> tuple[str, int]:
+        """Return a name as the user wrote it, and how strongly its outermost operator binds."""
         while name.startswith("$") and name in self.defined and isinstance(self.defined[name][0], ir.Var):
             name = self.defined[name][0].name
         if not name.startswith("$"):
-            return name.split(".")[0]
+            return name.split(".")[0], WHOLE
         value = self.value(name)
         if isinstance(value, (ir.Const, ir.Global, ir.FreeVar)):
-            return repr(value.value) if isinstance(value, ir.Const) else str(value.name)
+            return repr(value.value) if isinstance(value, ir.Const) else str(value.name), WHOLE
         if isinstance(value, ir.Expr):
             if value.op == "getattr":
-                return f"{self.as_written(value.value.name)}.{value.attr}"
+                return f"{self._inside(value.value.name, WHOLE)}.{value.attr}", WHOLE
             if value.op == "getitem":
-                return f"{self.as_written(value.value.name)}[{self.as_written(value.index.name)}]"
+                return f"{self._inside(value.value.name, WHOLE)}[{self.as_written(value.index.name)}]", WHOLE
             if value.op == "static_getitem":
-                return f"{self.as_written(value.value.name)}[{value.index}]"
+                return f"{self._inside(value.value.name, WHOLE)}[{value.index}]", WHOLE
             if value.op in ("binop", "inplace_binop"):
-                sign = SIGNS.get(value.fn, "?").removesuffix("=")
-                return f"{self.as_written(value.lhs.name)} {sign} {self.as_written(value.rhs.name)}"
+                function = operator_of(value)
+                sign, binds = SIGNS.get(function, "?"), BINDS.get(function, LEAST)
+                right_first = function is operator.pow
+                left = self._inside(value.lhs.name, binds, more=right_first)
+                right = self._inside(value.rhs.name, binds, more=not right_first)
+                return f"{left} {sign} {right}", binds
             if value.op == "unary":
-                return f"-{self.as_written(value.value.name)}"
+                sign = {operator.not_: "not ", operator.invert: "~", operator.pos: "+"}.get(value.fn, "-")
+                binds = LEAST if value.fn is operator.not_ else BINDS[operator.mul]
+                return f"{sign}{self._inside(value.value.name, binds, more=True)}", binds
             if value.op == "build_tuple":
-                return ", ".join(self.as_written(item.name) for item in value.items)
+                return ", ".join(self.as_written(item.name) for item in value.items), LEAST - 1
             if value.op == "call":
-                return f"{self.callee(value)[0]}(…)"
+                return f"{self.callee(value)[0]}(…)", WHOLE
             if value.op == "cast":
-                return self.as_written(value.value.name)
-        return "…"
+                return self._written(value.value.name)
+        return "…", WHOLE
 
     # Loops.
 

@@ -8,7 +8,9 @@ import numpy as np
 
 from jitnet.compiler.numba_parts import Dispatcher
 
-__all__ = ["for_formula", "type_text"]
+__all__ = ["for_formula", "readable_type", "type_text"]
+
+types: Any = numba.types  # its annotations lack some of its names
 
 
 def type_text(value: Any) -> str:
@@ -17,13 +19,24 @@ def type_text(value: Any) -> str:
         layout = "C" if value.flags.c_contiguous else "F" if value.flags.f_contiguous else "A"
         extents = ", ".join(map(str, value.shape))
         return f"{value.dtype}[{extents}] {layout}" + ("" if value.flags.writeable else ", read-only")
+    if type(value) is tuple and value:
+        return f"({', '.join(map(type_text, value))}{',' * (len(value) == 1)})"
     try:
-        kind = str(numba.typeof(value))
+        kind = readable_type(numba.typeof(value))
     except Exception:  # not one of Numba's types: show its Python type
         kind = type(value).__name__
     if isinstance(value, Dispatcher):
         return f"the function {value.py_func.__name__}"
     return f"{value} ({kind})" if isinstance(value, (bool, int, float, np.number)) else kind
+
+
+def readable_type(kind: Any) -> str:
+    """Return one of Numba's types as text, the same in every process: without addresses."""
+    if isinstance(kind, types.Generator):
+        return f"generator of {readable_type(kind.yield_type)}"
+    if isinstance(kind, types.ClassInstanceType):
+        return f"instance of {kind.classname}"
+    return str(kind)
 
 
 def for_formula(value: Any) -> Any:
