@@ -290,7 +290,7 @@ def _profile(target: str, reply: dict[str, Any], flop: str | None, bytes_: str |
         hardware=hardware_of(reply["hardware"]),
         timeline=timeline_of(reply["timeline"]),
         checks=tuple(
-            Check(**each | {"place": _place(each["place"]) if each["place"] else None}) for each in reply["checks"]
+            Check(**each | {"place": place_of(each["place"]) if each["place"] else None}) for each in reply["checks"]
         ),
     )
 

@@ -63,11 +63,6 @@ class Calls:
         self.result: Any = None
         self.first_s = self.second_s = 0.0
 
-    @property
-    def arrays(self) -> list[tuple[str, Any]]:
-        """All arrays that a call may write, with their names."""
-        return self._arrays
-
     def first(self) -> None:
         begin = time.perf_counter()
         self.result = self._function(*self._arguments)

@@ -378,7 +378,7 @@ class Checks:
         """Return what a call returned and wrote: arrays that changed, and all that can grow."""
         arguments = self.arguments if arguments is None else arguments
         changed = set(self.calls.changed())
-        written = [(name, array) for name, array in self.calls.arrays if name in changed]
+        written = list(self.calls.arrays(changed).items())
         written += [(name, value) for name, value in zip(self.names, arguments, strict=True) if name in self.containers]
         return outcome(result, written, copied)
 

@@ -12,7 +12,8 @@ from typing import Any
 import numba
 
 from jitnet.compiler.numba_parts import Dispatcher, close, copy_dispatcher, is_open
-from jitnet.profile.functions.worker.subject import Subject, ufuncs
+from jitnet.profile.built_ufuncs import built
+from jitnet.profile.functions.worker.subject import Subject
 
 __all__ = ["Change", "Unreached", "changed_copy"]
 
@@ -70,8 +71,8 @@ def _ufunc(subject: Subject, copier: "_Copier") -> Any:
 
 def _declared(subject: Subject) -> list[Any]:
     """Return the signatures that a ufunc was made for; [] where it compiles at its calls."""
-    if subject.dispatcher is None:
-        return [made.signature for made in ufuncs[id(subject.call)][2].overloads.values()]
+    if (known := built(subject.call)) is not None:
+        return [made.signature for made in known.dispatcher.overloads.values()]
     frozen = getattr(subject.call, "_frozen", False)
     return [made.signature for made in subject.dispatcher.overloads.values()] if frozen else []
 
