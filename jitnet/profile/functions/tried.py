@@ -13,7 +13,15 @@ __all__ = ["as_sent", "fix_text", "in_order", "measured", "no_fix", "obstacle", 
 def in_order(hints: Iterable[Hint]) -> tuple[Hint, ...]:
     """Sort: what makes results wrong; what helps, by its gain; what was not tried, by its share of the time, the most
     serious kinds first as in `Kind`; what does not help; and within each by line."""
+    hints = list(hints)
     kinds = [kind.value for kind in Kind]
+    # A call of the mathematical library that such a change removes is the same finding.
+    removed = {
+        hint.place
+        for hint in hints
+        if hint.kind in (Kind.POWER.value, Kind.MAGNITUDE.value) and hint.trial is not None and hint.trial.helps
+    }
+    hints = [hint for hint in hints if hint.kind != Kind.CALL.value or hint.trial or hint.place not in removed]
 
     def key(hint: Hint) -> tuple[Any, ...]:
         group = 0 if hint.kind in WRONG else 2 if hint.trial is None else 1 if hint.trial.helps else 3

@@ -112,7 +112,7 @@ class Trials:
             self._try(remedy, ends, len(todo) - at)
             for number, case in enumerate(cases):
                 if any(each.key == remedy.key for each in case.remedies):
-                    yield self._best(number, case)[0]
+                    yield self._best(number, case)
         fix = self._combined(cases, ends)
         if fix is not None:
             yield {"fix": fix}
@@ -199,7 +199,7 @@ class Trials:
         if made.calls is None:
             return None, made.untried
         left_s = ends - self.now()
-        budget_s = min(left_s, max(SHORTEST_S, left_s / max(1, waiting)))
+        budget_s = min(left_s, max(SHORTEST_S, left_s / (waiting + 1)))
         factor = self._timed(found, made.calls, budget_s) or self._timed(found, made.calls, left_s)
         if factor is None:
             self._needed_s += 2 * FEWEST * (self.calls.second_s or self.calls.first_s)
@@ -301,40 +301,40 @@ class Trials:
 
     # The best of several.
 
-    def _best(self, number: int, case: _Case) -> tuple[JsonObject, Remedy | None]:
-        """Return the state of a hint by what was tried for it so far, and the remedy that helps most."""
+    def _best(self, number: int, case: _Case) -> JsonObject:
+        """Return the state of a hint by what was tried for it so far: that of the remedy that helps most."""
         tried = [(each, *self._outcomes[each.key]) for each in case.remedies if each.key in self._outcomes]
         timed = [(each, trial) for each, trial, _ in tried if trial is not None]
         if not timed:
-            return _state(number, case, None, tried[0][2] if tried else why_not(case.hint)), None
+            return _state(number, case, None, tried[0][2] if tried else why_not(case.hint))
         remedy, trial = max(timed, key=lambda each: (helps(each[1]), each[1]["factor"]))
-        return _state(number, case, trial, "", remedy.advice), remedy if helps(trial) else None
+        return _state(number, case, trial, "", remedy.advice)
 
     def _combined(self, cases: Sequence[_Case], ends: float) -> JsonObject | None:
-        """Return the changes that help, combined where they combine and measured so; None where there are none."""
-        best: dict[Any, tuple[Remedy, JsonObject]] = {}
-        for number, case in enumerate(cases):
-            remedy = self._best(number, case)[1]
-            trial = self._outcomes[remedy.key][0] if remedy is not None else None
-            if remedy is not None and trial is not None:
-                best.setdefault(remedy.key, (remedy, trial))
-        ordered = sorted(best.values(), key=lambda each: -each[1]["factor"])
-        if not ordered:
+        """Return the changes that help, combined where they combine and measured so; None where there are none.
+
+        What does not help alone may help beside another: a sum is vectorised only once a call in its loop is gone.
+        """
+        timed = {
+            each.key: (each, trial)
+            for case in cases
+            for each in case.remedies
+            if (trial := self._outcomes.get(each.key, (None, ""))[0]) is not None and trial["alike"]
+        }
+        ordered = sorted(timed.values(), key=lambda each: (not helps(each[1]), -each[1]["factor"]))
+        if not ordered or not helps(ordered[0][1]):
             return None
         chosen, trial = [ordered[0][0]], ordered[0][1]
-        for remedy, alone in ordered[1:]:
+        for at, (remedy, alone) in enumerate(ordered[1:], 1):
             wider = _together(chosen, remedy)
             call_s = self.calls.second_s or self.calls.first_s
             if wider is None or ends - self.now() < self._compiling_s() + (2 * FEWEST + 3) * call_s:
                 continue
             self.report("trying what helps, combined")
-            outcome, _ = self._outcome(wider, self._copy(wider), ends, 1 + len(ordered) - len(chosen))
+            outcome, _ = self._outcome(wider, self._copy(wider), ends, len(ordered) - at)
             # Kept where it adds something to what was chosen before, and is not slower than alone.
-            if (
-                outcome is not None
-                and helps(outcome)
-                and outcome["factor"] > max(trial["factor"] * GAIN, alone["factor"])
-            ):
+            wanted = max(trial["factor"] * GAIN, alone["factor"])
+            if outcome is not None and helps(outcome) and outcome["factor"] > wanted:
                 chosen, trial = wider, outcome
         return fix_of(chosen, trial)
 
