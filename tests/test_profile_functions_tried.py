@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from test_render_functions import PROFILE
 
 import jitnet
 from jitnet.errors import JitnetError
@@ -14,7 +15,6 @@ from jitnet.profile.functions.function_profile import Check, Hint, Place
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.profiling import _environment, _with_trials
 from jitnet.profile.functions.tried import in_order, read_fix, with_state
-from test_render_functions import PROFILE
 
 PLANTED = Path(__file__).parent / "planted"
 SUM = 'fastmath={"contract", "nsz", "reassoc"}'
