@@ -30,11 +30,12 @@ KINDS: Any = types  # its annotations lack some of its names
 class ExpressionTypes:
     """The type of each expression that is simple enough; None for all others.
 
-    names: for each variable of the source, its types, several where it is assigned values of several.
+    names: for each variable of the source, its types, several where it is assigned values of several. constants: the
+    values of variables that are constants.
     """
 
-    def __init__(self, function: Any, names: Mapping[str, tuple[Any, ...]]) -> None:
-        self.names = names
+    def __init__(self, function: Any, names: Mapping[str, tuple[Any, ...]], constants: Mapping[str, Any]) -> None:
+        self.names, self.constants = names, constants
         code = function.__code__
         self.local = {*code.co_varnames, *code.co_cellvars}
         self.outer = {**vars(builtins), **function.__globals__}
@@ -51,7 +52,7 @@ class ExpressionTypes:
         if isinstance(node, ast.Constant):
             return node.value
         if isinstance(node, ast.Name):
-            return None if node.id in self.local else self.outer.get(node.id)
+            return self.constants.get(node.id) if node.id in self.local else self.outer.get(node.id)
         if isinstance(node, ast.Attribute):
             owner = self.value(node.value)
             return getattr(owner, node.attr, None) if type(owner).__name__ == "module" else None
@@ -178,16 +179,26 @@ class ExpressionTypes:
             return owner.copy(ndim=owner.ndim - len(parts), layout="C" if owner.layout == "C" else "A")
         return None
 
+    def _reduced(self, array: Any, name: str) -> Any:
+        """Return the type of what a reduction makes of a whole array."""
+        if isinstance(array, types.Array) and isinstance(array.dtype, types.Float) and name in REDUCTIONS:
+            if name in ("sum", "min", "max", "prod", "dot"):
+                return array.dtype if name != "dot" or array.ndim == 1 else None
+            if name in ("mean", "std", "var") and array.dtype == types.float64:
+                return types.float64
+        return None
+
     def _call(self, node: ast.Call) -> Any:
         function = self.value(node.func)
         arguments = [self.of(each) for each in node.args]
         if function is None:
             owner = self.of(node.func.value) if isinstance(node.func, ast.Attribute) else None
-            if isinstance(owner, types.Array) and isinstance(owner.dtype, types.Float) and not node.args:
-                return owner.dtype if node.func.attr in ("sum", "mean", "min", "max") else None  # type: ignore[attr-defined]
-            return None
+            return None if node.args else self._reduced(owner, getattr(node.func, "attr", ""))
         if isinstance(function, type) and issubclass(function, np.number):
             return numba.typeof(function(0))
+        if node.args and isinstance(arguments[0], types.Array) and not isinstance(function, np.ufunc):
+            name = str(getattr(function, "__name__", "")).removeprefix("a")
+            return self._reduced(arguments[0], name) if self.is_pure(node) and not node.keywords else None
         if function is len or function is int:
             return types.intp
         if function is float:

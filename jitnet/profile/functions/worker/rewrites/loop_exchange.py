@@ -86,7 +86,7 @@ def _nest_from(reading: Reading, loop: CountedLoop) -> list[CountedLoop]:
 
 def _refuse_unclear(reading: Reading, nest: list[CountedLoop], effects: Effects) -> None:
     """Raise Unchangeable where the loops depend on each other, or where what they do is not known."""
-    if effects.unknown or effects.jumps or effects.attributes:
+    if effects.calls or effects.unknown or effects.jumps or effects.attributes:
         raise Unchangeable("its effects are not known")
     changing = {loop.name for loop in nest} | effects.names
     for loop in nest:

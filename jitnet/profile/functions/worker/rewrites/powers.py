@@ -39,7 +39,7 @@ def powers(reading: Reading) -> Iterator[Rewrite]:
         places.append((node.lineno, reason, [*edits, reading.source.replace(node, text)]))  # type: ignore[attr-defined]
     advice = "Write products, and a square root where the exponent ends in a half; the last digits may differ."
     if any("sqrt" in edit.text for place in places for edit in place[2]):
-        advice += " Only for -inf is the result another: nan."
+        advice += " For -inf the result is nan, and for -0.0 its sign may differ."
     yield from reading.changes(Kind.POWER, places, "powers written as products", exact=False, advice=advice)
 
 

@@ -97,8 +97,9 @@ class Effects:
     """What some statements do.
 
     names: that they assign. accesses: of elements, read or written; stores: those written. attributes: text of those
-    that are assigned. whole: arrays that are used as a whole. unknown: whether a call or a statement may do anything
-    else. jumps: whether control leaves them. raises: whether a division may raise ZeroDivisionError.
+    that are assigned. whole: arrays that are used as a whole. calls: whether compiled functions are called, with numbers
+    only. unknown: whether a call or a statement may do anything else. jumps: whether control leaves them. raises:
+    whether a division may raise ZeroDivisionError.
     """
 
     names: set[str]
@@ -106,6 +107,7 @@ class Effects:
     stores: list[Access]
     attributes: set[str]
     whole: set[str]
+    calls: bool
     unknown: bool
     jumps: bool
     raises: bool
@@ -118,11 +120,11 @@ class Reading:
         self.source = FunctionSource(function)
         self.node = self.source.node
         self.summary = summary
-        self.types = ExpressionTypes(function, summary.names)
+        self.arguments = [each.arg for each in self.node.args.posonlyargs + self.node.args.args]
+        self.types = ExpressionTypes(function, summary.names, self._constants())
         self.live = Liveness(self.node)
         self.checks_zero = summary.error_model == "python"
         self.free_order = bool(summary.fastmath & {"fast", "reassoc"})
-        self.arguments = [each.arg for each in self.node.args.posonlyargs + self.node.args.args]
         self._counted = {id(node): self._count(node) for node in walk(self.node) if isinstance(node, ast.For)}
         self._taken = {
             *(each.id for each in ast.walk(self.node) if isinstance(each, ast.Name)),
@@ -132,6 +134,19 @@ class Reading:
             *function.__globals__,
             *vars(builtins),
         }
+
+    def _constants(self) -> dict[str, Any]:
+        """Return the values of variables that are assigned once, and a constant."""
+        names = [
+            each.id for each in ast.walk(self.node) if isinstance(each, ast.Name) and not isinstance(each.ctx, ast.Load)
+        ]
+        found = {}
+        for node in walk(self.node):
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and len(node.targets) == 1:
+                target = node.targets[0]
+                if isinstance(target, ast.Name) and names.count(target.id) == 1 and target.id not in self.arguments:
+                    found[target.id] = node.value.value
+        return found
 
     # Names and text.
 
@@ -147,6 +162,10 @@ class Reading:
                 if name.isidentifier() and name not in self._taken:
                     return name
         raise Unchangeable("no free name")
+
+    def take(self, name: str) -> None:
+        """Use a name in a change, so that `fresh` does not return it again."""
+        self._taken.add(name)
 
     def type_of(self, node: Any) -> Any:
         return self.types.of(node)
@@ -243,6 +262,36 @@ class Reading:
             return None
         return f"{end} {'>' if step > 0 else '<'} {begin}"
 
+    def is_count(self, node: Any) -> bool:
+        """Whether an expression is an integer that is surely not negative: an extent, or a sum or product of these."""
+        number = self.types.number(node)
+        if number is not None:
+            return isinstance(number, int) and number >= 0
+        if isinstance(node, ast.Tuple):
+            return all(map(self.is_count, node.elts))
+        if isinstance(node, ast.BinOp):
+            return isinstance(node.op, (ast.Add, ast.Mult)) and self.is_count(node.left) and self.is_count(node.right)
+        if isinstance(node, ast.Attribute):
+            return node.attr in ("shape", "size", "ndim") and isinstance(self.type_of(node.value), types.Array)
+        if isinstance(node, ast.Subscript):
+            return isinstance(node.value, ast.Attribute) and node.value.attr == "shape" and self.is_count(node.value)
+        if isinstance(node, ast.Call):
+            return self.types.value(node.func) is len
+        value = self.only_value(node.id) if isinstance(node, ast.Name) else None
+        return value is not None and not isinstance(value, ast.Name) and self.is_count(value)
+
+    def only_value(self, name: str) -> Any:
+        """Return what a variable is assigned, where that happens once; a tuple's value for each of its names."""
+        found = [
+            each
+            for each in ast.walk(self.node)
+            if isinstance(each, ast.Name) and each.id == name and not isinstance(each.ctx, ast.Load)
+        ]
+        if len(found) != 1 or name in self.arguments:
+            return None
+        statement = self.source.statement_of(found[0])
+        return statement.value if isinstance(statement, ast.Assign) and len(statement.targets) == 1 else None
+
     def guarded(self, line: str, loop: Any, node: Any, *, raises: bool) -> list[str]:
         """Return the lines that compute before a loop what each of its iterations computes.
 
@@ -299,14 +348,16 @@ class Reading:
 
     def effects(self, *nodes: Any) -> Effects:
         """Return what some statements do."""
-        found = Effects(assigned(*nodes), [], [], set(), set(), False, False, False)
-        unknown = jumps = raises = False
+        found = Effects(assigned(*nodes), [], [], set(), set(), False, False, False, False)
+        calls = unknown = jumps = raises = False
         for top in nodes:
             for node in ast.walk(top):
                 if isinstance(node, JUMPS):
                     jumps = True
                 elif isinstance(node, ast.Call):
-                    unknown |= not self.types.is_pure(node)
+                    numbers = self.types.is_compiled(node) and self._has_numbers_only(node)
+                    calls |= numbers
+                    unknown |= not numbers and not self.types.is_pure(node)
                 elif isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(
                     node.op, (ast.Div, ast.FloorDiv, ast.Mod)
                 ):
@@ -322,7 +373,13 @@ class Reading:
                     isinstance(node, ast.stmt) and not isinstance(node, (*SIMPLE, ast.For, ast.While))
                 ):
                     unknown = True
-        return Effects(found.names, found.accesses, found.stores, found.attributes, found.whole, unknown, jumps, raises)
+        return Effects(
+            found.names, found.accesses, found.stores, found.attributes, found.whole, calls, unknown, jumps, raises
+        )
+
+    def _has_numbers_only(self, call: ast.Call) -> bool:
+        kinds = [self.type_of(each) for each in (*call.args, *(keyword.value for keyword in call.keywords))]
+        return all(isinstance(kind, (types.Number, types.Boolean)) for kind in kinds)
 
     def _element(self, node: ast.Subscript, found: Effects) -> bool:
         if isinstance(node.value, ast.Attribute) and node.value.attr == "shape":
@@ -361,7 +418,7 @@ class Reading:
             statement = self.source.parents[id(store)]
             if not isinstance(statement, ast.Assign) or len(statement.targets) != 1 or not self._allocates(statement):
                 return ""
-        return "made here" if stores and not self._has_other_names(base) else ""
+        return "made here" if stores and not self.has_other_names(base) else ""
 
     def _allocates(self, statement: ast.Assign) -> bool:
         import numpy as np
@@ -370,7 +427,7 @@ class Reading:
         function = self.types.value(call.func) if isinstance(call, ast.Call) else None
         return any(function is getattr(np, name) for name in ALLOCATORS)
 
-    def _has_other_names(self, base: str) -> bool:
+    def has_other_names(self, base: str) -> bool:
         """Whether a whole array, or a part of it, is assigned to a name, put into a container, or passed on."""
         for node in ast.walk(self.node):
             if isinstance(node, ast.Name) and node.id == base and isinstance(node.ctx, ast.Load):
@@ -389,8 +446,28 @@ class Reading:
                     continue
                 if isinstance(parent, ast.Tuple) and isinstance(self.source.parents[id(parent)], ast.Return):
                     continue
+                if isinstance(parent, ast.Assign) and all(self.access(target) for target in parent.targets):
+                    continue  # its elements are copied
+                if isinstance(parent, ast.For) and kind is not None and kind.ndim == 1:
+                    continue
+                if isinstance(parent, ast.Call) and self._keeps_nothing(parent, top):
+                    continue
                 return True
         return False
+
+    def _keeps_nothing(self, call: ast.Call, part: Any) -> bool:
+        """Whether a call that gets an array, or is its method, has no result and nothing to store the array in."""
+        if not isinstance(self.source.parents[id(call)], ast.Expr) or call.keywords:
+            return False
+        if call.func is part:
+            return isinstance(part, ast.Attribute) and part.attr == "fill"
+        kinds = [self.type_of(each) for each in call.args]
+        plain = all(
+            isinstance(kind, (types.Number, types.Boolean))
+            or (isinstance(kind, types.Array) and isinstance(kind.dtype, (types.Number, types.Boolean)))
+            for kind in kinds
+        )
+        return plain and self.types.is_compiled(call)
 
     def _is_made_like(self, call: ast.Call) -> bool:
         import numpy as np

@@ -3,18 +3,38 @@
 from collections.abc import Sequence
 from typing import Any
 
+from jitnet.profile.functions.worker.rewrites.counted_loops import counted_loops
 from jitnet.profile.functions.worker.rewrites.function_source import FunctionSource, Unchangeable, make_function
 from jitnet.profile.functions.worker.rewrites.loop_exchange import exchanged_loops
+from jitnet.profile.functions.worker.rewrites.loop_hoisting import (
+    hoisted_allocations,
+    hoisted_attributes,
+    hoisted_values,
+)
 from jitnet.profile.functions.worker.rewrites.magnitudes import magnitudes
 from jitnet.profile.functions.worker.rewrites.narrow_constants import narrow_constants
 from jitnet.profile.functions.worker.rewrites.powers import powers
 from jitnet.profile.functions.worker.rewrites.reading import Reading, Rewrite
 from jitnet.profile.functions.worker.rewrites.reciprocals import reciprocals
+from jitnet.profile.functions.worker.rewrites.record_fields import arrays_of_fields
+from jitnet.profile.functions.worker.rewrites.sums_in_memory import sums_in_variables
 from jitnet.profile.functions.worker.summary import Summary
 
 __all__ = ["Rewrite", "build", "rewrites"]
 
-FINDERS = (exchanged_loops, powers, magnitudes, reciprocals, narrow_constants)
+FINDERS = (
+    exchanged_loops,
+    powers,
+    magnitudes,
+    hoisted_allocations,
+    hoisted_attributes,
+    sums_in_variables,
+    counted_loops,
+    arrays_of_fields,
+    hoisted_values,
+    narrow_constants,
+    reciprocals,
+)
 """Each yields its changes; those that tend to help most come first."""
 
 
