@@ -14,16 +14,16 @@ from jitnet.errors import JitnetError
 from jitnet.profile.functions.function_profile import Check, Hint, Place
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.profiling import _environment, _with_trials
-from jitnet.profile.functions.tried import in_order, read_fix, with_state
+from jitnet.profile.functions.tried import add_hint, in_order, read_fix, with_state
 
 PLANTED = Path(__file__).parent / "planted"
 SUM = 'fastmath={"contract", "nsz", "reassoc"}'
 NUMPY = 'error_model="numpy"'
 
 CASES = {
-    "matmul": ("f8[20,30] f8[30,10] f8[20,10]", {"": 0.6}),
-    "plain_sum": ("f8[500]", {"": 1.0}),
-    "weighted_sum": ("f8[500]", {"": 0.5}),
+    "matmul": ("f8[20,30] f8[30,10] f8[20,10]", {SUM: 0.6, "": 0.5}),
+    "plain_sum": ("f8[500]", {SUM: 1.0, "": 0.9}),
+    "weighted_sum": ("f8[500]", {SUM: 0.5, "": 0.4}),
     "in_memory": ("f8[20,30] f8[30,10] f8[20,10]", {"": 0.5}),
     "inner_product": ("f8[500] f8[500]", {SUM: 4.0}),
     "calls_it": ("f8[500] f8[500]", {SUM: 4.0}),
@@ -90,7 +90,7 @@ def test_a_remedy_that_does_not_help_is_not_shown(tried, name):
 def test_the_tempting_hint_was_tried_and_has_its_factor(tried, name):
     hint = only(tried[name], Kind.REDUCTION)
     assert hint.trial.change == SUM
-    assert hint.trial.factor == CASES[name][1][""]
+    assert hint.trial.factor == CASES[name][1][SUM]
     assert hint.trial.difference < 1e-12
     assert hint.trial.alike
 
@@ -143,7 +143,7 @@ def test_results_that_differ_from_call_to_call_are_not_compared(tried):
 def test_where_no_time_is_left_the_hint_says_so(tried):
     hint = only(tried["no time"], Kind.REDUCTION)
     assert hint.trial is None
-    assert "no time is left of 10 s; --time 15 tries it" in hint.untried
+    assert hint.untried == "no time is left of 10 s; --time 15 tries it"
     assert hint.shown
     assert "fix" not in tried["no time"]
 
@@ -162,6 +162,7 @@ def test_the_diff_is_of_the_users_file_and_changes_nothing_else(tried):
 
 def test_a_copy_that_crashes_leaves_what_was_measured_before():
     def order(wanted):
+        assert wanted["combined"] is False
         assert [each["place"]["line"] for each in wanted["hints"]] == [14, 12, 20]
         yield {"tried": {"number": 1, "trial": state(2.0), "untried": "", "advice": "Do it."}}
         raise JitnetError("theirs.py:smooth: the process that ran it was killed by SIGSEGV while trying x contiguous")
@@ -188,6 +189,16 @@ def test_where_results_are_wrong_nothing_is_tried(changed, reason):
     profile = _with_trials(replace(PROFILE, **{"hints": SUSPECTED, **changed}), order, 0.0)
     assert profile.fix is None
     assert all(hint.untried.startswith(reason) for hint in profile.hints)
+
+
+def test_a_hint_of_the_machine_code_keeps_what_was_tried_for_its_line():
+    found = [hint(Kind.DIVISION, 1, 2.0), hint(Kind.DIVISION, 2, 0.5)]
+    for line in (1, 2, 3):
+        add_hint(found, replace(hint(Kind.DIVISION, line), reason="it is the bottleneck", advice="Divide less often."))
+    assert [(each.place.line, each.trial and each.trial.factor) for each in found] == [(1, 2.0), (2, 0.5), (3, None)]
+    assert {each.reason for each in found} == {"it is the bottleneck"}
+    assert found[0].advice == RULES[Kind.DIVISION].advice, "what helped"
+    assert found[1].advice == "Divide less often."
 
 
 # Order and filter.

@@ -5,15 +5,15 @@ them. REQUEST is written by `profiling.py`; its "channel" is the file descriptor
 on the way, and at the end one of {"reply": …}, {"refused": …} and {"raised": …}. Standard output belongs to the user's
 code.
 
-After a reply it waits for one line of JSON on "orders", another file descriptor: {"hints": […], "left_s": …}, the hints
-whose remedies it tries in so many seconds. It sends what `Trials.run` yields, each as {"tried": …}, and {"done": true}.
+After a reply it waits for lines of JSON on "orders", another file descriptor: {"hints": […], "left_s": …, "combined":
+…}, the hints whose remedies it tries in so many seconds, and whether it also combines what helps. It sends what
+`Trials.run` yields, each as {"tried": …}, and then {"done": true}.
 """
 
 import faulthandler
 import json
 import os
 import re
-import select
 import sys
 import time
 import traceback
@@ -52,10 +52,10 @@ def main() -> None:
         reply, trials = measure_and_try(request, observers, lambda what: send({"stage": what}))
         send({"reply": reply})
         with open(request["orders"], encoding="utf-8") as orders:
-            trials.prepare(reply["hints"], lambda: not select.select([orders], [], [], 0)[0])
             for line in orders:
                 order = json.loads(line)
-                for state in trials.run(order["hints"], time.perf_counter() + order["left_s"]):
+                ends = time.perf_counter() + order["left_s"]
+                for state in trials.run(order["hints"], ends, order["combined"]):
                     send({"tried": state})
                 send({"done": True})
     except Refused as refused:

@@ -26,6 +26,8 @@ from jitnet.profile.readable import message_lines
 
 __all__ = ["Trials", "helps"]
 
+NO_TIME = "no time is left"
+
 UNKNOWN_SHARE = 0.5
 """Where the share of a line's time is not known, its order among the others is as if it were this."""
 
@@ -84,24 +86,15 @@ class Trials:
         self._steady = True
         self._needed_s = 0.0
 
-    # Before the hints are known that the machine code confirms.
-
-    def prepare(self, hints: Sequence[JsonObject], is_idle: Callable[[], bool]) -> None:
-        """Compile copies for these hints and run each once, as long as nothing else is to be done."""
-        if self.calls.first_s * FEWEST * 2 > self.time_limit_s:
-            return
-        for remedy in _in_order(self._cases(hints)):
-            if not is_idle():
-                return
-            self._copy([remedy])
-
-    def run(self, hints: Sequence[JsonObject], ends: float) -> Iterator[JsonObject]:
-        """Try what can be tried for these hints until `ends`, by the clock.
+    def run(self, hints: Sequence[JsonObject], ends: float, combined: bool = True) -> Iterator[JsonObject]:
+        """Try what can be tried for these hints until `ends`, by the clock; what was tried before is not tried again.
 
         Yields the state of a hint whenever it changes: its "number" in the list, beyond its end with the "hint" itself
         where it was found here; its "trial" or why it is "untried"; and its "advice", "" where that is left as it is.
-        At the end "fix": what helps, combined.
+        At the end "fix": what helps, combined, where `combined` says so.
         """
+        self._needed_s = 0.0
+        self._outcomes = {key: outcome for key, outcome in self._outcomes.items() if outcome[1] != NO_TIME}
         cases = self._cases(hints)
         for number, case in enumerate(cases):
             if not case.remedies:
@@ -113,7 +106,7 @@ class Trials:
             for number, case in enumerate(cases):
                 if any(each.key == remedy.key for each in case.remedies):
                     yield self._best(number, case)
-        fix = self._combined(cases, ends)
+        fix = self._combined(cases, ends) if combined else None
         if fix is not None:
             yield {"fix": fix}
 
@@ -179,14 +172,10 @@ class Trials:
             needed_s += (self._compiling_s() if remedy.compiles else 0.0) + 3 * call_s
         if left_s < needed_s:
             self._needed_s += max(needed_s, SHORTEST_S)
-            self._outcomes[remedy.key] = None, self._no_time()
+            self._outcomes[remedy.key] = None, NO_TIME
             return
         made = self._copy([remedy])
         self._outcomes[remedy.key] = self._outcome([remedy], made, ends, waiting)
-
-    def _no_time(self) -> str:
-        enough = self.time_limit_s + self._needed_s
-        return f"no time is left of {self.time_limit_s:.3g} s; --time {max(1, round(enough / 5 + 0.5)) * 5} tries it"
 
     def _compiling_s(self) -> float:
         taken = [each.taken_s for each in self._copies.values() if not each.untried]
@@ -203,7 +192,7 @@ class Trials:
         factor = self._timed(found, made.calls, budget_s) or self._timed(found, made.calls, left_s)
         if factor is None:
             self._needed_s += 2 * FEWEST * (self.calls.second_s or self.calls.first_s)
-            return None, self._no_time()
+            return None, NO_TIME
         first = found[0]
         return {
             "change": " and ".join(each.change for each in found),
@@ -306,7 +295,11 @@ class Trials:
         tried = [(each, *self._outcomes[each.key]) for each in case.remedies if each.key in self._outcomes]
         timed = [(each, trial) for each, trial, _ in tried if trial is not None]
         if not timed:
-            return _state(number, case, None, tried[0][2] if tried else why_not(case.hint))
+            reason = tried[0][2] if tried else why_not(case.hint)
+            if reason == NO_TIME:
+                enough = self.time_limit_s + self._needed_s
+                reason += f" of {self.time_limit_s:.3g} s; --time {max(1, round(enough / 5 + 0.5)) * 5} tries it"
+            return _state(number, case, None, reason)
         remedy, trial = max(timed, key=lambda each: (helps(each[1]), each[1]["factor"]))
         return _state(number, case, trial, "", remedy.advice)
 
