@@ -273,6 +273,8 @@ class _Reader:
         constant = isinstance(self.code.value(value.rhs.name), ir.Const)
         if inside and not constant and not self._varies(value.rhs.name, inside):
             reason = f"{self.code.as_written(value.rhs.name)} is the same in every iteration"
+        elif constant:
+            reason = f"the divisor {self.code.as_written(value.rhs.name)} is a constant"
         else:
             reason = ""
         if isinstance(kind, types.Integer) and constant:
