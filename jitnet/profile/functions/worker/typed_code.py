@@ -275,6 +275,8 @@ class _Reader:
             reason = f"the divisor, {self.code.value(value.rhs.name).value!r}, is a constant"
         elif inside and not self._varies(value.rhs.name, inside):
             reason = f"{self.code.as_written(value.rhs.name)} is the same in every iteration"
+        elif constant:
+            reason = f"the divisor {self.code.as_written(value.rhs.name)} is a constant"
         else:
             reason = ""
         if isinstance(kind, types.Integer) and constant:
