@@ -3,9 +3,13 @@
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from test_render_functions import PROFILE
+
+from jitnet.profile.functions.function_profile import Fix, Trial
 
 SHORT = ("--data", "digits", "--hidden", "24")
 
@@ -95,6 +99,10 @@ def test_the_document_can_be_compared(call):
         (["--roofline", "r.jpg"], "--roofline: expected a name that ends in .svg, .png or .pdf, found 'r.jpg'"),
         (["--trace", "t.txt"], "--trace: expected a name that ends in .json, found 't.txt'"),
         (["--roofline", "folder.svg"], "--roofline folder.svg: cannot be written: is a directory"),
+        (["--fix"], "--fix needs MODULE:FUNCTION; a profile of a training step does not use it"),
+        (["--kernel", "all", "--all-hints"], "--all-hints cannot be combined with --kernel"),
+        (["a.py:f", "--time", "1"], "--time 1: expected 2 seconds or more"),
+        (["a.py:f", "--time", "inf"], "--time inf: expected 2 seconds or more"),
         (["mnist"], "mnist: expected MODULE:FUNCTION; did you mean --data mnist?"),
     ],
 )
@@ -166,3 +174,29 @@ def test_a_helper_is_shown_in_what_calls_it_and_a_line_says_so(call, monkeypatch
     assert code == 0
     assert [target.name for target in asked] == ["engine.updates.limit"]
     assert "--kernel limit_norms: a helper, copied into each loop that calls it; this is limit, which has it\n" in err
+
+
+def test_a_fix_is_a_diff_and_nothing_else(call, monkeypatch):
+    asked = []
+
+    def profiled(target, **options):
+        asked.append(options)
+        return fixed
+
+    monkeypatch.setattr("jitnet.profile.functions.profiling.profile_function", profiled)
+    diff = "--- a/mine.py\n+++ b/mine.py\n@@ -1 +1 @@\n-@njit\n+@njit(fastmath=True)\n"
+    trial = Trial("fastmath=True", 2.0, 1.9, 2.1, 0.0)
+    fixed = replace(PROFILE, fix=Fix(("fastmath=True",), trial, diff, ("pass np.ascontiguousarray(x)",)))
+    found = call("profile", "mine.py:double", "--fix", "--time", "30")
+    assert found.code == 0
+    assert found.out == (
+        f"# {PROFILE.target}: fastmath=True\n"
+        "# measured: 2.00 × faster (1.90 to 2.10), results equal\n"
+        f"# not in the diff: pass np.ascontiguousarray(x)\n{diff}"
+    )
+    assert asked[0]["time_s"] == 30
+    fixed = replace(PROFILE, fix=None, hints=(replace(PROFILE.hints[0], untried="it has to be changed by hand"),))
+    found = call("profile", "mine.py:double", "--fix")
+    assert (found.code, found.out) == (0, "")
+    assert "it has to be changed by hand" in found.err
+    assert "time_s" not in asked[1]

@@ -9,11 +9,13 @@ from jitnet.profile.functions.function_profile import (
     Argument,
     CompiledFunction,
     Count,
+    Fix,
     FunctionProfile,
     Hint,
     Place,
     Region,
     ThreadShare,
+    Trial,
 )
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.render.console import make_console
@@ -66,9 +68,9 @@ PROFILE = FunctionProfile(
 )
 
 
-def shown(profile: FunctionProfile, width: int | None = None) -> list[str]:
+def shown(profile: FunctionProfile, width: int | None = None, **options: bool) -> list[str]:
     stream = io.StringIO()
-    function_profile(make_console(stream, terminal=width is not None, width=width, colour=False), profile)
+    function_profile(make_console(stream, terminal=width is not None, width=width, colour=False), profile, **options)
     return stream.getvalue().splitlines()
 
 
@@ -132,3 +134,62 @@ def test_one_call_is_not_called_a_median():
     text = "\n".join(shown(once))
     assert "12.5 s a call, of one call on 2 threads" in text
     assert "±" not in text
+
+
+SUM = 'fastmath={"contract", "nsz", "reassoc"}'
+TRIED = replace(
+    PROFILE,
+    unsearched=(),
+    notes=(),
+    hints=(
+        replace(hint(Kind.REDUCTION, 3), trial=Trial(SUM, 4.012, 3.9, 4.2, 3.1e-15)),
+        replace(hint(Kind.DIVISION, 5), trial=Trial("its reciprocal", 1.5, 1.4, 1.6, 0.0)),
+        replace(hint(Kind.CALL, 7), untried="it has to be changed by hand"),
+        replace(hint(Kind.REDUCTION, 9), trial=Trial(SUM, 0.5, 0.4, 0.6, 0.0)),
+        replace(hint(Kind.LAYOUT, 11), trial=Trial("x contiguous", 3.0, 2.9, 3.1, 0.5, alike=False)),
+        replace(hint(Kind.ALLOCATION, 13, 0.001), untried="its line takes 0.1% of the time"),
+    ),
+    fix=Fix((SUM, "its reciprocal"), Trial("both", 5.5, 5.4, 5.6, None), "--- a/theirs.py\n"),
+)
+
+
+@pytest.mark.parametrize("width", [80, 120, None])
+def test_what_was_measured_is_beside_its_hint(width):
+    lines = shown(TRIED, width)
+    assert width is None or max(map(len, lines)) <= width
+    text = " ".join(" ".join(lines).split())
+    for expected in (
+        "3 hints",
+        "measured 4.01 × faster (3.90 to 4.20), results differ by 3.1e-15 of the largest value at most",
+        f"changed {SUM}",
+        "measured 1.50 × faster (1.40 to 1.60), results equal",
+        "not tried it has to be changed by hand",
+        f"together 5.50 × faster (5.40 to 5.60), results not comparable: {SUM}, its reciprocal.",
+        "--fix prints it with the change, as a diff.",
+        "Left out: 3 hints without effect on the time; --all-hints shows them.",
+    ):
+        assert expected in text
+    for hidden in ("line 9", "line 11", "line 13", "slower"):
+        assert hidden not in text
+
+
+@pytest.mark.parametrize("width", [80, 120, None])
+def test_all_hints_are_shown_where_they_are_wanted(width):
+    lines = shown(TRIED, width, all_hints=True)
+    assert width is None or max(map(len, lines)) <= width
+    text = " ".join(" ".join(lines).split())
+    for expected in (
+        "6 hints",
+        "measured 2.00 × slower (1.67 to 2.50), results equal",
+        "measured 3.00 × faster (2.90 to 3.10), but other results: they differ by 5.0e-01 of the largest value",
+        "not tried its line takes 0.1% of the time",
+    ):
+        assert expected in text
+    assert "Left out" not in text
+    assert text.count(RULES[Kind.REDUCTION].advice) == 1, "what makes it slower is not advised"
+
+
+def test_where_nothing_helps_that_is_said():
+    lines = shown(replace(TRIED, hints=TRIED.hints[3:], fix=None))
+    assert "No hint: 2 changes tried, none makes it faster" in lines
+    assert not any("--fix" in line for line in lines)

@@ -92,7 +92,7 @@ def histogram(bins, out):
 
 
 @njit
-def through_a_view(x):
+def through_a_row(x):
     out = x[0]
     for i in range(out.shape[0]):
         for j in range(x.shape[1]):
@@ -178,3 +178,29 @@ def reads_a_part(p):
     for i in range(len(p)):
         s += p[i].name[0]
     return s
+
+
+@njit
+def shifted(x, out, shift):
+    for i in range(out.shape[0]):
+        out[i] = x[i + shift] + out[i]  # reads x
+
+
+@njit
+def reversed_rows(x, out, n):
+    for i in range(x.shape[0]):
+        for j in range(1, n):
+            out[i, j] += x[n - 1 - j, i] + x[j - 1, i]
+
+
+@njit
+def shifted_by_what_changes(x, out, shift):
+    for i in range(out.shape[0]):
+        out[i] = x[i + shift] + out[i]
+        shift += 1
+
+
+@njit
+def shifted_twice(x, out, shift):
+    for i in range(out.shape[0]):
+        out[i] = x[2 * i + shift] + out[i]

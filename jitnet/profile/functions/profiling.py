@@ -36,7 +36,7 @@ from jitnet.profile.functions.function_profile import (
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.machine_hints import NUMBA, calls_and_divisions, confirmed
 from jitnet.profile.functions.thresholds import LINES_S, TIME_S
-from jitnet.profile.functions.tried import as_sent, in_order, obstacle, read_fix, with_state
+from jitnet.profile.functions.tried import add_hint, as_sent, in_order, obstacle, read_fix, with_state
 
 __all__ = ["LIMIT_S", "ask", "check_places", "profile_function"]
 
@@ -51,6 +51,9 @@ SHORTEST_LOOK_S = 4.0
 
 COMPARED_S = 1.5
 """One that takes longer to load and compile is not compiled a third time, without a line table, for comparison."""
+
+TRIALS = 0.4
+"""The share of the time after the measurement that the trials of remedies get at least."""
 
 OUTPUT_KEPT = 4096
 """Characters of the worker process's last output that are searched for what went wrong."""
@@ -98,9 +101,13 @@ def profile_function(
     with _asked(request, target, limit_s, progress) as (reply, order):
         ends = time.perf_counter() + time_s - reply["spent_s"]
         profile = _profile(target, reply, flop, bytes)
+        left_s = ends - time.perf_counter()
+        look_s = LINES_S + (reply["compile_s"] or 0.0)
+        # The trials come first: what the machine code looks like does not matter where a change helps.
+        profile = _with_trials(profile, order, max(left_s - look_s, TRIALS * left_s))
         progress("reading its machine code")
         profile = _with_lines(profile, reply | {"left_s": ends - time.perf_counter()}, cpu)
-        return _with_trials(profile, order, ends)
+        return _with_trials(profile, order, ends - time.perf_counter(), combined=True)
 
 
 def check_places(target: str, args: str | None, setup: str | None) -> None:
@@ -160,7 +167,7 @@ def _asked(
 
         def next_message() -> dict[str, Any]:
             try:
-                message, stage = next(received)
+                message, stage = next(received, (None, "trying changes"))
             except TimeoutError as error:
                 raise JitnetError(
                     f"{target}: no reply for more than {limit_s:.0f} s while {error}; use smaller arguments, "
@@ -295,14 +302,15 @@ def _profile(target: str, reply: dict[str, Any], flop: str | None, bytes_: str |
     )
 
 
-def _with_trials(profile: FunctionProfile, order: Order, ends: float) -> FunctionProfile:
-    """Return the profile with what the remedies of its hints did, tried until `ends`; and what helps, combined."""
+def _with_trials(profile: FunctionProfile, order: Order, left_s: float, combined: bool = False) -> FunctionProfile:
+    """Return the profile with what the remedies of its hints did, tried in so many seconds; combined: and with what
+    helps, combined."""
     reason = obstacle(profile)
     if reason:
         return replace(profile, hints=in_order(replace(hint, untried=reason) for hint in profile.hints))
-    hints, fix = list(profile.hints), None
+    hints, fix = list(profile.hints), profile.fix
     try:
-        for message in order({"hints": as_sent(hints), "left_s": max(0.0, ends - time.perf_counter())}):
+        for message in order({"hints": as_sent(hints), "left_s": max(0.0, left_s), "combined": combined}):
             if "fix" in message["tried"]:
                 fix = read_fix(message["tried"]["fix"])
             else:
@@ -327,7 +335,11 @@ def _with_lines(profile: FunctionProfile, reply: dict[str, Any], cpu: str | None
         unsearched = [(kind, f"the machine code is {view.cpu}'s, which did not run") for kind, _ in unsearched]
         return replace(profile, lines=view, unsearched=tuple(unsearched))
     profile = replace(profile, notes=(*profile.notes, *_absent(view)))
-    found = confirmed(profile.hints, view) + calls_and_divisions(view, reply, profile.cpu_share)
+    helping = [hint for hint in profile.hints if hint.trial is not None and hint.trial.helps]
+    others = [hint for hint in profile.hints if hint not in helping]
+    found = helping + confirmed(others, view)
+    for hint in calls_and_divisions(view, reply, profile.cpu_share):
+        add_hint(found, hint)
     return replace(profile, lines=view, hints=in_order(found))
 
 

@@ -7,13 +7,21 @@ from typing import Any
 from jitnet.profile.functions.function_profile import WRONG, Fix, FunctionProfile, Hint, Place, Trial
 from jitnet.profile.functions.hints import RULES, Kind
 
-__all__ = ["as_sent", "fix_text", "in_order", "measured", "no_fix", "obstacle", "read_fix", "with_state"]
+__all__ = ["add_hint", "as_sent", "fix_text", "in_order", "measured", "no_fix", "obstacle", "read_fix", "with_state"]
 
 
 def in_order(hints: Iterable[Hint]) -> tuple[Hint, ...]:
     """Sort: what makes results wrong; what helps, by its gain; what was not tried, by its share of the time, the most
     serious kinds first as in `Kind`; what does not help; and within each by line."""
+    hints = list(hints)
     kinds = [kind.value for kind in Kind]
+    # A call of the mathematical library that such a change removes is the same finding.
+    removed = {
+        hint.place
+        for hint in hints
+        if hint.kind in (Kind.POWER.value, Kind.MAGNITUDE.value) and hint.trial is not None and hint.trial.helps
+    }
+    hints = [hint for hint in hints if hint.kind != Kind.CALL.value or hint.trial or hint.place not in removed]
 
     def key(hint: Hint) -> tuple[Any, ...]:
         group = 0 if hint.kind in WRONG else 2 if hint.trial is None else 1 if hint.trial.helps else 3
@@ -64,6 +72,18 @@ def _found(hints: Sequence[Hint], kind: str, place: Place) -> int:
     """Return the number of the hint of this kind at this line; the length of the list where there is none."""
     same = [at for at, hint in enumerate(hints) if (hint.kind, hint.place) == (kind, place)]
     return same[0] if same else len(hints)
+
+
+def add_hint(hints: list[Hint], hint: Hint) -> None:
+    """Add a hint of the machine code to a list. Where that has one of its kind at its line, which was found in the
+    types, that becomes this one, and keeps what was tried for it."""
+    number = _found(hints, hint.kind, hint.place)
+    if number == len(hints):
+        hints.append(hint)
+        return
+    known = hints[number]
+    advice = known.advice if known.trial is not None and known.trial.helps else hint.advice
+    hints[number] = replace(hint, advice=advice, trial=known.trial, untried=known.untried)
 
 
 def read_fix(found: dict[str, Any]) -> Fix:

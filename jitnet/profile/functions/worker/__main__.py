@@ -5,15 +5,15 @@ them. REQUEST is written by `profiling.py`; its "channel" is the file descriptor
 on the way, and at the end one of {"reply": …}, {"refused": …} and {"raised": …}. Standard output belongs to the user's
 code.
 
-After a reply it waits for one line of JSON on "orders", another file descriptor: {"hints": […], "left_s": …}, the hints
-whose remedies it tries in so many seconds. It sends what `Trials.run` yields, each as {"tried": …}, and {"done": true}.
+After a reply it waits for lines of JSON on "orders", another file descriptor: {"hints": […], "left_s": …, "combined":
+…}, the hints whose remedies it tries in so many seconds, and whether it also combines what helps. It sends what
+`Trials.run` yields, each as {"tried": …}, and then {"done": true}.
 """
 
 import faulthandler
 import json
 import os
 import re
-import select
 import sys
 import time
 import traceback
@@ -59,7 +59,7 @@ def main() -> None:
         else:
             reply, trials = measuring.measure_and_try(request, observers, report)
             send({"reply": reply})
-            _follow_orders(request["orders"], reply["hints"], trials, send)
+            _follow_orders(request["orders"], trials, send)
     except Refused as refused:
         send({"refused": str(refused), "usage": refused.usage})
     except BaseException as error:
@@ -71,13 +71,13 @@ def main() -> None:
         os._exit(0)  # do not wait for threads and exit handlers of the user's code
 
 
-def _follow_orders(descriptor: int, hints: Any, trials: Any, send: Any) -> None:
-    """Try what the orders name, until there are no more; compile ahead until the first comes."""
+def _follow_orders(descriptor: int, trials: Any, send: Any) -> None:
+    """Try what the orders name, until there are no more."""
     with open(descriptor, encoding="utf-8") as orders:
-        trials.prepare(hints, lambda: not select.select([orders], [], [], 0)[0])
         for line in orders:
             order = json.loads(line)
-            for state in trials.run(order["hints"], time.perf_counter() + order["left_s"]):
+            ends = time.perf_counter() + order["left_s"]
+            for state in trials.run(order["hints"], ends, order["combined"]):
                 send({"tried": state})
             send({"done": True})
 

@@ -26,6 +26,8 @@ from jitnet.profile.readable import message_lines
 
 __all__ = ["Trials", "helps"]
 
+NO_TIME = "no time is left"
+
 UNKNOWN_SHARE = 0.5
 """Where the share of a line's time is not known, its order among the others is as if it were this."""
 
@@ -84,24 +86,15 @@ class Trials:
         self._steady = True
         self._needed_s = 0.0
 
-    # Before the hints are known that the machine code confirms.
-
-    def prepare(self, hints: Sequence[JsonObject], is_idle: Callable[[], bool]) -> None:
-        """Compile copies for these hints and run each once, as long as nothing else is to be done."""
-        if self.calls.first_s * FEWEST * 2 > self.time_limit_s:
-            return
-        for remedy in _in_order(self._cases(hints)):
-            if not is_idle():
-                return
-            self._copy([remedy])
-
-    def run(self, hints: Sequence[JsonObject], ends: float) -> Iterator[JsonObject]:
-        """Try what can be tried for these hints until `ends`, by the clock.
+    def run(self, hints: Sequence[JsonObject], ends: float, combined: bool = True) -> Iterator[JsonObject]:
+        """Try what can be tried for these hints until `ends`, by the clock; what was tried before is not tried again.
 
         Yields the state of a hint whenever it changes: its "number" in the list, beyond its end with the "hint" itself
         where it was found here; its "trial" or why it is "untried"; and its "advice", "" where that is left as it is.
-        At the end "fix": what helps, combined.
+        At the end "fix": what helps, combined, where `combined` says so.
         """
+        self._needed_s = 0.0
+        self._outcomes = {key: outcome for key, outcome in self._outcomes.items() if outcome[1] != NO_TIME}
         cases = self._cases(hints)
         for number, case in enumerate(cases):
             if not case.remedies:
@@ -112,8 +105,8 @@ class Trials:
             self._try(remedy, ends, len(todo) - at)
             for number, case in enumerate(cases):
                 if any(each.key == remedy.key for each in case.remedies):
-                    yield self._best(number, case)[0]
-        fix = self._combined(cases, ends)
+                    yield self._best(number, case)
+        fix = self._combined(cases, ends) if combined else None
         if fix is not None:
             yield {"fix": fix}
 
@@ -179,14 +172,10 @@ class Trials:
             needed_s += (self._compiling_s() if remedy.compiles else 0.0) + 3 * call_s
         if left_s < needed_s:
             self._needed_s += max(needed_s, SHORTEST_S)
-            self._outcomes[remedy.key] = None, self._no_time()
+            self._outcomes[remedy.key] = None, NO_TIME
             return
         made = self._copy([remedy])
         self._outcomes[remedy.key] = self._outcome([remedy], made, ends, waiting)
-
-    def _no_time(self) -> str:
-        enough = self.time_limit_s + self._needed_s
-        return f"no time is left of {self.time_limit_s:.3g} s; --time {max(1, round(enough / 5 + 0.5)) * 5} tries it"
 
     def _compiling_s(self) -> float:
         taken = [each.taken_s for each in self._copies.values() if not each.untried]
@@ -199,11 +188,11 @@ class Trials:
         if made.calls is None:
             return None, made.untried
         left_s = ends - self.now()
-        budget_s = min(left_s, max(SHORTEST_S, left_s / max(1, waiting)))
+        budget_s = min(left_s, max(SHORTEST_S, left_s / (waiting + 1)))
         factor = self._timed(found, made.calls, budget_s) or self._timed(found, made.calls, left_s)
         if factor is None:
             self._needed_s += 2 * FEWEST * (self.calls.second_s or self.calls.first_s)
-            return None, self._no_time()
+            return None, NO_TIME
         first = found[0]
         return {
             "change": " and ".join(each.change for each in found),
@@ -301,40 +290,44 @@ class Trials:
 
     # The best of several.
 
-    def _best(self, number: int, case: _Case) -> tuple[JsonObject, Remedy | None]:
-        """Return the state of a hint by what was tried for it so far, and the remedy that helps most."""
+    def _best(self, number: int, case: _Case) -> JsonObject:
+        """Return the state of a hint by what was tried for it so far: that of the remedy that helps most."""
         tried = [(each, *self._outcomes[each.key]) for each in case.remedies if each.key in self._outcomes]
         timed = [(each, trial) for each, trial, _ in tried if trial is not None]
         if not timed:
-            return _state(number, case, None, tried[0][2] if tried else why_not(case.hint)), None
+            reason = tried[0][2] if tried else why_not(case.hint)
+            if reason == NO_TIME:
+                enough = self.time_limit_s + self._needed_s
+                reason += f" of {self.time_limit_s:.3g} s; --time {max(1, round(enough / 5 + 0.5)) * 5} tries it"
+            return _state(number, case, None, reason)
         remedy, trial = max(timed, key=lambda each: (helps(each[1]), each[1]["factor"]))
-        return _state(number, case, trial, "", remedy.advice), remedy if helps(trial) else None
+        return _state(number, case, trial, "", remedy.advice)
 
     def _combined(self, cases: Sequence[_Case], ends: float) -> JsonObject | None:
-        """Return the changes that help, combined where they combine and measured so; None where there are none."""
-        best: dict[Any, tuple[Remedy, JsonObject]] = {}
-        for number, case in enumerate(cases):
-            remedy = self._best(number, case)[1]
-            trial = self._outcomes[remedy.key][0] if remedy is not None else None
-            if remedy is not None and trial is not None:
-                best.setdefault(remedy.key, (remedy, trial))
-        ordered = sorted(best.values(), key=lambda each: -each[1]["factor"])
-        if not ordered:
+        """Return the changes that help, combined where they combine and measured so; None where there are none.
+
+        What does not help alone may help beside another: a sum is vectorised only once a call in its loop is gone.
+        """
+        timed = {
+            each.key: (each, trial)
+            for case in cases
+            for each in case.remedies
+            if (trial := self._outcomes.get(each.key, (None, ""))[0]) is not None and trial["alike"]
+        }
+        ordered = sorted(timed.values(), key=lambda each: (not helps(each[1]), -each[1]["factor"]))
+        if not ordered or not helps(ordered[0][1]):
             return None
         chosen, trial = [ordered[0][0]], ordered[0][1]
-        for remedy, alone in ordered[1:]:
+        for at, (remedy, alone) in enumerate(ordered[1:], 1):
             wider = _together(chosen, remedy)
             call_s = self.calls.second_s or self.calls.first_s
             if wider is None or ends - self.now() < self._compiling_s() + (2 * FEWEST + 3) * call_s:
                 continue
             self.report("trying what helps, combined")
-            outcome, _ = self._outcome(wider, self._copy(wider), ends, 1 + len(ordered) - len(chosen))
+            outcome, _ = self._outcome(wider, self._copy(wider), ends, len(ordered) - at)
             # Kept where it adds something to what was chosen before, and is not slower than alone.
-            if (
-                outcome is not None
-                and helps(outcome)
-                and outcome["factor"] > max(trial["factor"] * GAIN, alone["factor"])
-            ):
+            wanted = max(trial["factor"] * GAIN, alone["factor"])
+            if outcome is not None and helps(outcome) and outcome["factor"] > wanted:
                 chosen, trial = wider, outcome
         return fix_of(chosen, trial)
 

@@ -11,7 +11,7 @@ loop_exchange.py     loops in an order that strides          loop_hoisting.py   
 powers.py            powers as products                      magnitudes.py        abs of complex numbers
 reciprocals.py       products in the place of divisions      narrow_constants.py  constants in float32
 sums_in_memory.py    out[i] += … in a variable               counted_loops.py     sums over an iterator by index
-record_fields.py     an array for each field of records
+record_fields.py     an array for each field of records      unsigned_indices.py  indices without wraparound
 """
 
 from jitnet.profile.functions.worker.rewrites.rewriting import Rewrite, build, rewrites

@@ -73,7 +73,17 @@ def _separated(reading: Reading, at: int, name: str, kind: Any) -> Rewrite:
         edits,
         exact=True,
         arguments=_mapping(at, fields),
+        apart=_others(reading, name),
     )
+
+
+def _others(reading: Reading, name: str) -> tuple[tuple[str, str], ...]:
+    """Return the pairs of the array with each other one, where anything is written: a field's array is a copy."""
+    contexts = [node.ctx for node in ast.walk(reading.node) if isinstance(node, (ast.Subscript, ast.Attribute))]
+    if all(isinstance(each, ast.Load) for each in contexts):
+        return ()
+    kinds = {each: reading.types.names.get(each, ()) for each in reading.arguments if each != name}
+    return tuple((name, each) for each, kind in kinds.items() if not all(isinstance(one, types.Number) for one in kind))
 
 
 def _mapping(at: int, fields: list[str]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:

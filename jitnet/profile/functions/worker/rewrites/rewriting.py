@@ -18,7 +18,9 @@ from jitnet.profile.functions.worker.rewrites.reading import Reading, Rewrite
 from jitnet.profile.functions.worker.rewrites.reciprocals import reciprocals
 from jitnet.profile.functions.worker.rewrites.record_fields import arrays_of_fields
 from jitnet.profile.functions.worker.rewrites.sums_in_memory import sums_in_variables
+from jitnet.profile.functions.worker.rewrites.unsigned_indices import unsigned_indices
 from jitnet.profile.functions.worker.summary import Summary
+from jitnet.profile.functions.worker.typed_code import failures
 
 __all__ = ["Rewrite", "build", "rewrites"]
 
@@ -33,6 +35,7 @@ FINDERS = (
     arrays_of_fields,
     hoisted_values,
     narrow_constants,
+    unsigned_indices,
     reciprocals,
 )
 """Each yields its changes; those that tend to help most come first."""
@@ -53,9 +56,13 @@ def rewrites(python_function: Any, types_of_arguments: Sequence[Any], summaries:
         return []
     made: list[Rewrite] = []
     for find in FINDERS:
-        for each in find(reading):
-            if not any((one.source, one.line, one.kind) == (each.source, each.line, each.kind) for one in made):
-                made.append(each)
+        # As with the readers of types: what fails costs its hints, never the profile.
+        try:
+            for each in find(reading):
+                if not any((one.source, one.line, one.kind) == (each.source, each.line, each.kind) for one in made):
+                    made.append(each)
+        except Exception as error:
+            failures.append(f"{python_function.__qualname__}: {find.__name__}: {type(error).__name__}: {error}")
     return made
 
 

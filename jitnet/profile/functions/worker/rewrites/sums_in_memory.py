@@ -68,8 +68,7 @@ def _summed(reading: Reading, loop: Any, access: Access, uses: list[Access]) -> 
     effects = reading.effects(*loop.body)
     if not isinstance(kind, (types.Float, types.Integer, types.Complex)):
         raise Unchangeable("not a number")
-    for each in uses:
-        _check_type(reading, each, kind)
+    same = all([_has_type(reading, each, kind) for each in uses])
     condition = "" if reading.is_in_range(access) else _condition(reading, loop, uses, effects)
     pairs = reading.apart([access.base], [each.base for each in effects.accesses if each.base != access.base])
     name = reading.fresh("total" if _only_added(reading, uses) else "value", f"{access.base.replace('.', '_')}_total")
@@ -84,11 +83,13 @@ def _summed(reading: Reading, loop: Any, access: Access, uses: list[Access]) -> 
     ]
     reason = f"{ast.unparse(access.node)} is read and written in every iteration of the loop in line {loop.lineno}"
     advice = "Sum in a variable, and write it once after the loop."
+    if not same:
+        advice += " It is summed in float64 then, and rounded to float32 once."
     if effects.raises:
         advice += " After a ZeroDivisionError, the element has its value from before the loop."
     change = f"{ast.unparse(access.node)} summed in a variable in the loop of line {loop.lineno}"
     line = uses[0].node.lineno
-    more: dict[str, Any] = {"exact": True, "apart": pairs}
+    more: dict[str, Any] = {"exact": same, "apart": pairs}
     made = [reading.change(Kind.ACCUMULATOR, line, reason, change, edits, advice=advice, **more)]
     decorated = reading.with_free_order()
     if decorated is not None and isinstance(kind, types.Float) and _only_added(reading, uses):
@@ -107,8 +108,11 @@ def _only_added(reading: Reading, uses: list[Access]) -> bool:
     )
 
 
-def _check_type(reading: Reading, use: Access, kind: Any) -> None:
-    """Raise Unchangeable where a variable would have another type than the element has."""
+def _has_type(reading: Reading, use: Access, kind: Any) -> bool:
+    """Whether a variable has the type of the element that it replaces; False where it has more digits.
+
+    Raises Unchangeable where it would be of another kind.
+    """
     parent = reading.source.parents[id(use.node)]
     if isinstance(parent, ast.AugAssign) and parent.target is use.node:
         value = reading.type_of(parent.value)
@@ -116,9 +120,10 @@ def _check_type(reading: Reading, use: Access, kind: Any) -> None:
     elif isinstance(use.node.ctx, ast.Store):
         result = reading.type_of(parent.value) if isinstance(parent, ast.Assign) and len(parent.targets) == 1 else None
     else:
-        return
-    if result != kind:
-        raise Unchangeable(f"{result} would be rounded to {kind} in each iteration")
+        return True
+    if result != kind and not (kind == types.float32 and result == types.float64):
+        raise Unchangeable(f"{result} is converted to {kind} in each iteration")
+    return bool(result == kind)
 
 
 def _condition(reading: Reading, loop: Any, uses: list[Access], effects: Effects) -> str:

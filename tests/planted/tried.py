@@ -1,0 +1,38 @@
+"""Try the remedies of the hints of some functions, one after another in one process: `python tried.py CASES`.
+
+CASES is a JSON list of requests, as `jitnet.profile.functions.worker` gets them, each with "factors": for each change
+how many times as fast its copy is said to be, and "" for all others. So nothing that tests read hangs on this machine's
+speed; the copies are compiled, run and compared. Prints a JSON list: for each the reply, and all states of its hints.
+"""
+
+import json
+import sys
+
+from jitnet.profile.functions.worker import measuring, trials
+from jitnet.profile.functions.worker.pairs import Factor
+
+measuring.TIMING_S = measuring.CLOCK_S = 0.03
+
+
+def main() -> None:
+    observers = measuring.observe(())
+    found = []
+    for case in json.loads(sys.argv[1]):
+        stages = []
+
+        def said(first, second, *_, stages=stages, case=case):
+            first(1)
+            second(2)
+            change = stages[-1].removeprefix("trying ")
+            factor = case["factors"].get(change, case["factors"].get("", 1.0))
+            return Factor(factor, factor * 0.99, factor * 1.01)
+
+        trials.time_in_turn = said
+        reply, tries = measuring.measure_and_try(case, observers, stages.append)
+        states = list(tries.run(reply["hints"], tries.now() + case.get("left_s", 60.0)))
+        found.append({"reply": reply, "states": states})
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

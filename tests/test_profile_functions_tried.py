@@ -1,0 +1,237 @@
+"""What is tried for the hints of real functions, what is shown of it, and the diff of the changed source."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from test_render_functions import PROFILE
+
+import jitnet
+from jitnet.errors import JitnetError
+from jitnet.profile.functions.function_profile import Check, Hint, Place
+from jitnet.profile.functions.hints import RULES, Kind
+from jitnet.profile.functions.profiling import _environment, _with_trials
+from jitnet.profile.functions.tried import add_hint, in_order, read_fix, with_state
+
+PLANTED = Path(__file__).parent / "planted"
+SUM = 'fastmath={"contract", "nsz", "reassoc"}'
+NUMPY = 'error_model="numpy"'
+
+CASES = {
+    "matmul": ("f8[20,30] f8[30,10] f8[20,10]", {SUM: 0.6, "": 0.5}),
+    "plain_sum": ("f8[500]", {SUM: 1.0, "": 0.9}),
+    "weighted_sum": ("f8[500]", {SUM: 0.5, "": 0.4}),
+    "in_memory": ("f8[20,30] f8[30,10] f8[20,10]", {"": 0.5}),
+    "inner_product": ("f8[500] f8[500]", {SUM: 4.0}),
+    "calls_it": ("f8[500] f8[500]", {SUM: 4.0}),
+    "ratio": ("f8[500] f8[500] 3.0", {NUMPY: 2.0}),
+    "of_any_layout": ("f8[500]A f8[500]", {"x contiguous": 2.5}),
+    "declared": ("f8[500]", {"x contiguous": 1.5}),
+    "inverse": ("f8[500]", {}),
+    "row_sum": ("f8[20,50]", {SUM: 3.0}),
+    "with_noise": ("f8[500]", {SUM: 3.0}),
+}
+SUSPECTED = tuple(replace(hint, source="types") for hint in PROFILE.hints)
+SLOWER = ("matmul", "plain_sum", "weighted_sum", "in_memory")
+
+
+@pytest.fixture(scope="module")
+def tried() -> dict[str, dict]:
+    """The worker process's reply for each function, the states of its hints, and the hints that follow."""
+    cases = [
+        {"target": f"{PLANTED / 'slower.py'}:{name}", "args": args, "factors": factors}
+        | {"setup": None, "threads": None, "perf_map": False}
+        for name, (args, factors) in CASES.items()
+    ]
+    cases.append(cases[list(CASES).index("inner_product")] | {"left_s": 0.0})
+    environment, _ = _environment()
+    environment["PYTHONPATH"] = str(Path(jitnet.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, str(PLANTED / "tried.py"), json.dumps(cases)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    found = dict(zip([*CASES, "no time"], json.loads(done.stdout.splitlines()[-1]), strict=True))
+    for each in found.values():
+        hints = [
+            Hint(one["kind"], Place(**one["place"]), one["reason"], one["advice"], one["source"], one["share"])
+            for one in each["reply"]["hints"]
+        ]
+        for state in each["states"]:
+            if "fix" in state:
+                each["fix"] = read_fix(state["fix"])
+            else:
+                with_state(hints, state)
+        each["hints"] = in_order(hints)
+    return found
+
+
+def only(found: dict, kind: Kind) -> Hint:
+    (hint,) = [hint for hint in found["hints"] if hint.kind == kind.value]
+    return hint
+
+
+@pytest.mark.parametrize("name", SLOWER)
+def test_a_remedy_that_does_not_help_is_not_shown(tried, name):
+    hints = tried[name]["hints"]
+    assert hints, "there is something to try"
+    assert all(hint.trial is not None for hint in hints if hint.kind in (Kind.REDUCTION.value, Kind.ACCUMULATOR.value))
+    assert not [hint for hint in hints if hint.shown]
+    assert "fix" not in tried[name]
+
+
+@pytest.mark.parametrize("name", ["matmul", "plain_sum", "weighted_sum"])
+def test_the_tempting_hint_was_tried_and_has_its_factor(tried, name):
+    hint = only(tried[name], Kind.REDUCTION)
+    assert hint.trial.change == SUM
+    assert hint.trial.factor == CASES[name][1][SUM]
+    assert hint.trial.difference < 1e-12
+    assert hint.trial.alike
+
+
+def test_a_remedy_that_helps_is_shown_with_its_factor_and_difference(tried):
+    hint = only(tried["inner_product"], Kind.REDUCTION)
+    assert hint.shown
+    assert (hint.trial.change, hint.trial.factor) == (SUM, 4.0)
+    assert 0 <= hint.trial.difference < 1e-12
+    assert hint.untried == ""
+
+
+def test_the_remedy_of_a_callee_is_tried_in_its_caller(tried):
+    hint = only(tried["calls_it"], Kind.REDUCTION)
+    assert "total += x[i] * y[i]" in hint.place.source
+    assert (hint.trial.change, hint.trial.factor) == (SUM, 4.0)
+    assert '+@njit(fastmath={"contract", "nsz", "reassoc"})\n def inner_product' in tried["calls_it"]["fix"].diff
+
+
+def test_an_option_that_helps_becomes_a_hint(tried):
+    hint = only(tried["ratio"], Kind.DIVISION)
+    assert hint.place.source == "y[i] = x[i] / by"
+    assert hint.trial.change == NUMPY
+    assert hint.trial.difference == 0.0
+    assert NUMPY in hint.advice
+    assert '+@njit(error_model="numpy")\n def ratio' in tried["ratio"]["fix"].diff
+
+
+@pytest.mark.parametrize(("name", "advice"), [("of_any_layout", "ascontiguousarray(x)"), ("declared", "[::1]")])
+def test_contiguous_arguments(tried, name, advice):
+    hint = only(tried[name], Kind.LAYOUT)
+    assert (hint.trial.change, hint.trial.difference) == ("x contiguous", 0.0)
+    assert advice in hint.advice
+    assert advice in tried[name]["fix"].remarks[0]
+    assert tried[name]["fix"].diff == ""
+
+
+def test_a_generalised_ufunc(tried):
+    assert only(tried["row_sum"], Kind.REDUCTION).trial.factor == 3.0
+    (line,) = [line for line in tried["row_sum"]["fix"].diff.splitlines() if line.startswith("+@")]
+    assert line == f'+@guvectorize(["void(float64[:], float64[:])"], "(n)->()", {SUM})'
+
+
+def test_results_that_differ_from_call_to_call_are_not_compared(tried):
+    hint = only(tried["with_noise"], Kind.REDUCTION)
+    assert hint.trial.difference is None
+    assert hint.shown
+
+
+def test_where_no_time_is_left_the_hint_says_so(tried):
+    hint = only(tried["no time"], Kind.REDUCTION)
+    assert hint.trial is None
+    assert hint.untried == "no time is left of 10 s; --time 15 tries it"
+    assert hint.shown
+    assert "fix" not in tried["no time"]
+
+
+def test_the_diff_is_of_the_users_file_and_changes_nothing_else(tried):
+    fix = tried["inner_product"]["fix"]
+    removed = [line for line in fix.diff.splitlines() if line.startswith("-") and not line.startswith("---")]
+    assert removed == ["-@njit"]
+    assert fix.diff.splitlines()[0].endswith("tests/planted/slower.py")
+    assert fix.changes == (SUM,)
+    assert fix.trial.factor == 4.0
+
+
+# What becomes of a profile.
+
+
+def test_a_copy_that_crashes_leaves_what_was_measured_before():
+    def order(wanted):
+        assert wanted["combined"] is False
+        assert [each["place"]["line"] for each in wanted["hints"]] == [14, 12, 20]
+        yield {"tried": {"number": 1, "trial": state(2.0), "untried": "", "advice": "Do it."}}
+        raise JitnetError("theirs.py:smooth: the process that ran it was killed by SIGSEGV while trying x contiguous")
+
+    profile = _with_trials(replace(PROFILE, hints=SUSPECTED), order, 0.0)
+    helped, *others = sorted(profile.hints, key=lambda hint: -(hint.trial is not None))
+    assert (helped.place.line, helped.advice, helped.trial.factor) == (12, "Do it.", 2.0)
+    assert {hint.untried for hint in others} == {
+        "the process that ran it was killed by SIGSEGV while trying x contiguous"
+    }
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"checks": (Check("1 and 2 threads", "failed"),)}, "its results are not right: 1 and 2 threads"),
+        ({"hints": (Hint(Kind.RACE.value, Place("a.py", 1), "", "", "a run in Python"),)}, "its results are not right"),
+    ],
+)
+def test_where_results_are_wrong_nothing_is_tried(changed, reason):
+    def order(wanted):
+        raise AssertionError("it is not tried")
+
+    profile = _with_trials(replace(PROFILE, **{"hints": SUSPECTED, **changed}), order, 0.0)
+    assert profile.fix is None
+    assert all(hint.untried.startswith(reason) for hint in profile.hints)
+
+
+def test_a_hint_of_the_machine_code_keeps_what_was_tried_for_its_line():
+    found = [hint(Kind.DIVISION, 1, 2.0), hint(Kind.DIVISION, 2, 0.5)]
+    for line in (1, 2, 3):
+        add_hint(found, replace(hint(Kind.DIVISION, line), reason="it is the bottleneck", advice="Divide less often."))
+    assert [(each.place.line, each.trial and each.trial.factor) for each in found] == [(1, 2.0), (2, 0.5), (3, None)]
+    assert {each.reason for each in found} == {"it is the bottleneck"}
+    assert found[0].advice == RULES[Kind.DIVISION].advice, "what helped"
+    assert found[1].advice == "Divide less often."
+
+
+# Order and filter.
+
+
+def state(factor: float) -> dict:
+    return {"change": "", "factor": factor, "low": factor, "high": factor, "difference": 0.0, "alike": True}
+
+
+def hint(kind: Kind, line: int, factor: float | None = None, share: float | None = None) -> Hint:
+    hints = [Hint(kind.value, Place("a.py", line), "", RULES[kind].advice, "types", share)]
+    trial = None if factor is None else state(factor)
+    with_state(hints, {"number": 0, "trial": trial, "untried": "", "advice": ""})
+    return hints[0]
+
+
+def test_wrong_results_come_first_then_what_helps_most():
+    hints = [
+        hint(Kind.CALL, 1),
+        hint(Kind.REDUCTION, 2, 0.5),
+        hint(Kind.WRAPAROUND, 3, 1.5),
+        hint(Kind.LAYOUT, 4, 3.0),
+        hint(Kind.RACE, 5),
+        hint(Kind.CALL, 6, share=0.001),
+        hint(Kind.UNEVEN, 7, share=0.5),
+    ]
+    ordered = in_order(hints)
+    assert [each.place.line for each in ordered] == [5, 4, 3, 7, 1, 6, 2]
+    assert [each.place.line for each in ordered if each.shown] == [5, 4, 3, 7, 1]
+
+
+def test_a_library_call_that_a_change_removes_is_no_second_hint():
+    power, call, other = hint(Kind.POWER, 1, 40.0), hint(Kind.CALL, 1), hint(Kind.CALL, 2)
+    assert in_order([power, call, other]) == (power, other)
+    slower = hint(Kind.POWER, 1, 0.9)
+    assert call in in_order([slower, call])
