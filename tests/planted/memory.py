@@ -204,3 +204,23 @@ def shifted_by_what_changes(x, out, shift):
 def shifted_twice(x, out, shift):
     for i in range(out.shape[0]):
         out[i] = x[2 * i + shift] + out[i]
+
+
+@njit
+def over_a_column(x, out):
+    for k in range(out.shape[0]):
+        for v in x:
+            out[k] += v
+
+
+@njit
+def over_itself(out):
+    for v in out:
+        out[0] += v
+
+
+@njit
+def sums_written_out(x, out):
+    for i in range(out.shape[0]):
+        for j in range(x.shape[1]):
+            out[i] = x[i, j] + out[i]

@@ -11,7 +11,7 @@ from numba import types
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.worker.rewrites.function_source import Edit, Unchangeable
 from jitnet.profile.functions.worker.rewrites.liveness import assigned
-from jitnet.profile.functions.worker.rewrites.reading import Reading, Rewrite
+from jitnet.profile.functions.worker.rewrites.reading import REORDERING, Reading, Rewrite, sum_of
 
 __all__ = ["counted_loops"]
 
@@ -34,7 +34,7 @@ def counted_loops(reading: Reading) -> Iterator[Rewrite]:
                     f"the loop over {text} counted by a range, with its sum in any order",
                     [*edits, *(decorated or [])],
                     exact=True,
-                    advice='Loop over range(len(…)), with fastmath={"reassoc", "contract", "nsz"}; the last digits change.',
+                    advice=f"Loop over range(len(…)), with fastmath={REORDERING}; the last digits change.",
                     fastmath=decorated is not None,
                 )
             except Unchangeable:
@@ -43,11 +43,10 @@ def counted_loops(reading: Reading) -> Iterator[Rewrite]:
 
 def _line_of_sum(reading: Reading, loop: ast.For) -> int:
     for node in loop.body:
-        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
-            kinds = reading.types.names.get(node.target.id, ())
-            if isinstance(node.op, (ast.Add, ast.Sub, ast.Mult)) and any(
-                isinstance(kind, types.Float) for kind in kinds
-            ):
+        found = sum_of(node)
+        if found is not None and isinstance(found.target, ast.Name):
+            kinds = reading.types.names.get(found.target.id, ())
+            if any(isinstance(kind, types.Float) for kind in kinds):
                 return node.lineno
     return 0
 

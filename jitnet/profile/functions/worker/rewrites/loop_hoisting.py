@@ -21,8 +21,8 @@ FILLED = {"zeros": "0", "ones": "1", "zeros_like": "0", "ones_like": "1", "empty
 CHEAP = (len, range, min, max, abs, int, float, bool, complex, enumerate, zip)
 """Calls that cost next to nothing."""
 
-MAY_RAISE = {"min", "max", "argmin", "argmax", "dot"}
-"""Reductions that raise an exception for an empty array, or for arrays of different extents."""
+MAY_RAISE = {"min", "max", "argmin", "argmax", "dot", "factorial"}
+"""Functions that raise an exception for an empty array, for arrays of different extents, or for a negative number."""
 
 
 # Attributes of compiled classes.

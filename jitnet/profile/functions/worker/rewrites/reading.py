@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numba
+import numpy as np
 from numba import types
 
 from jitnet.profile.functions.hints import RULES, Kind
@@ -21,7 +22,7 @@ from jitnet.profile.functions.worker.rewrites.function_source import (
 from jitnet.profile.functions.worker.rewrites.liveness import Liveness, assigned, loaded
 from jitnet.profile.functions.worker.summary import Summary
 
-__all__ = ["REORDERING", "Access", "CountedLoop", "Effects", "Reading", "Rewrite", "plain_index"]
+__all__ = ["REORDERING", "Access", "CountedLoop", "Effects", "Reading", "Rewrite", "Sum", "plain_index", "sum_of"]
 
 REORDERING = '{"reassoc", "contract", "nsz"}'
 """The flags of `fastmath` with which a sum may be vectorised."""
@@ -93,13 +94,23 @@ class Access:
 
 
 @dataclass(frozen=True)
+class Sum:
+    """`target += value`, or `target = target + value`; also with - and *. uses: where the target is, once or twice."""
+
+    target: Any
+    uses: list[Any]
+    sign: ast.operator
+    value: Any
+
+
+@dataclass(frozen=True)
 class Effects:
     """What some statements do.
 
     names: that they assign. accesses: of elements, read or written; stores: those written. attributes: text of those
-    that are assigned. whole: arrays that are used as a whole. calls: whether compiled functions are called, with numbers
-    only. unknown: whether a call or a statement may do anything else. jumps: whether control leaves them. raises:
-    whether a division may raise ZeroDivisionError.
+    that are assigned. whole: arrays that are used as a whole. calls: whether compiled functions are called, with
+    numbers only. unknown: whether a call or a statement may do anything else. jumps: whether control leaves them.
+    raises: whether a division may raise ZeroDivisionError.
     """
 
     names: set[str]
@@ -126,6 +137,7 @@ class Reading:
         self.checks_zero = summary.error_model == "python"
         self.free_order = bool(summary.fastmath & {"fast", "reassoc"})
         self._counted = {id(node): self._count(node) for node in walk(self.node) if isinstance(node, ast.For)}
+        self._effects: dict[tuple[int, ...], Effects] = {}
         self._taken = {
             *(each.id for each in ast.walk(self.node) if isinstance(each, ast.Name)),
             *(each.arg for each in ast.walk(self.node) if isinstance(each, ast.arg)),
@@ -178,8 +190,11 @@ class Reading:
         if isinstance(node, ast.Name) and not wrap:
             return node.id, []
         statement = self.source.statement_of(node)
-        if self.effects(node).unknown or isinstance(statement, (ast.While, ast.Assert)):
+        if isinstance(statement, (ast.While, ast.Assert)):
             raise Unchangeable("it may be computed several times, or not at all")
+        whole = self.effects(getattr(statement, "test", None) or getattr(statement, "iter", None) or statement)
+        if whole.unknown or whole.calls:
+            raise Unchangeable("a call may come before it")
         if self.source.around_in_statement(node, ast.IfExp, ast.BoolOp, *COMPREHENSIONS, ast.Lambda):
             raise Unchangeable("it may not be computed at all")
         name = self.fresh(*wishes)
@@ -295,9 +310,9 @@ class Reading:
     def guarded(self, line: str, loop: Any, node: Any, *, raises: bool) -> list[str]:
         """Return the lines that compute before a loop what each of its iterations computes.
 
-        raises: whether that may raise an exception, or read outside an array. Then it is computed only where the loop has
-        an iteration, and where the first one computes it before anything else can be seen. Raises Unchangeable where
-        that is not so.
+        raises: whether that may raise an exception, or read outside an array. Then it is computed only where the loop
+        has an iteration, and where the first one computes it before anything else can be seen. Raises Unchangeable
+        where that is not so.
         """
         if not raises:
             return [line]
@@ -348,6 +363,12 @@ class Reading:
 
     def effects(self, *nodes: Any) -> Effects:
         """Return what some statements do."""
+        key = tuple(map(id, nodes))
+        if key not in self._effects:
+            self._effects[key] = self._effects_of(*nodes)
+        return self._effects[key]
+
+    def _effects_of(self, *nodes: Any) -> Effects:
         found = Effects(assigned(*nodes), [], [], set(), set(), False, False, False, False)
         calls = unknown = jumps = raises = False
         for top in nodes:
@@ -416,15 +437,26 @@ class Reading:
             return "made here" if self.types.outer.get(base) is not None else ""  # a constant of the machine code
         for store in stores:
             statement = self.source.parents[id(store)]
-            if not isinstance(statement, ast.Assign) or len(statement.targets) != 1 or not self._allocates(statement):
+            if (
+                not isinstance(statement, ast.Assign)
+                or len(statement.targets) != 1
+                or not self._is_new(statement.value)
+            ):
                 return ""
         return "made here" if stores and not self.has_other_names(base) else ""
 
-    def _allocates(self, statement: ast.Assign) -> bool:
-        import numpy as np
+    def _is_new(self, value: Any) -> bool:
+        """Whether an expression makes an array that has no other name."""
+        if isinstance(value, ast.Call):
+            method = (
+                isinstance(value.func, ast.Attribute) and value.func.attr == "copy" and self.types.value(value) is None
+            )
+            copies = method and isinstance(self.type_of(value.func.value), types.Array)  # type: ignore[attr-defined]
+            return copies or self._allocates(value)
+        return isinstance(value, ast.BinOp) and isinstance(self.type_of(value), types.Array)
 
-        call = statement.value
-        function = self.types.value(call.func) if isinstance(call, ast.Call) else None
+    def _allocates(self, call: ast.Call) -> bool:
+        function = self.types.value(call.func)
         return any(function is getattr(np, name) for name in ALLOCATORS)
 
     def has_other_names(self, base: str) -> bool:
@@ -442,7 +474,7 @@ class Reading:
                     continue
                 if isinstance(top, ast.Attribute) and top.attr in ("shape", "size", "ndim", "dtype"):
                     continue
-                if isinstance(parent, ast.Call) and (self.types.is_pure(parent) or self._is_made_like(parent)):
+                if isinstance(parent, ast.Call) and (self.types.is_pure(parent) or self._allocates(parent)):
                     continue
                 if isinstance(parent, ast.Tuple) and isinstance(self.source.parents[id(parent)], ast.Return):
                     continue
@@ -468,12 +500,6 @@ class Reading:
             for kind in kinds
         )
         return plain and self.types.is_compiled(call)
-
-    def _is_made_like(self, call: ast.Call) -> bool:
-        import numpy as np
-
-        function = self.types.value(call.func)
-        return any(function is getattr(np, name) for name in ALLOCATORS)
 
     def apart(self, written: Iterable[str], others: Iterable[str]) -> tuple[tuple[str, str], ...]:
         """Return the pairs of arguments that must not share memory, so that no array but these is written.
@@ -605,6 +631,20 @@ class Reading:
             comma = "" if before.endswith(("(", ",")) else ", "
             return [Edit(at, at, f"{comma}{flags}")]
         return []
+
+
+def sum_of(node: Any) -> Sum | None:
+    """Return what a statement adds, subtracts or multiplies; None for another statement."""
+    if isinstance(node, ast.AugAssign) and isinstance(node.op, (ast.Add, ast.Sub, ast.Mult)):
+        return Sum(node.target, [node.target], node.op, node.value)
+    if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.value, ast.BinOp):
+        target, value = node.targets[0], node.value
+        text = ast.unparse(target)
+        if isinstance(value.op, (ast.Add, ast.Sub, ast.Mult)) and ast.unparse(value.left) == text:
+            return Sum(target, [target, value.left], value.op, value.right)
+        if isinstance(value.op, (ast.Add, ast.Mult)) and ast.unparse(value.right) == text:
+            return Sum(target, [target, value.right], value.op, value.left)
+    return None
 
 
 def plain_index(part: Any, names: Iterable[str]) -> bool:

@@ -57,19 +57,20 @@ def _separated(reading: Reading, at: int, name: str, kind: Any) -> Rewrite:
         raise Unchangeable("no field is used")
     first = next(iter(names.values()))
     for node in ast.walk(reading.node):
-        if isinstance(node, ast.Name) and node.id == name and id(node) not in records.handled:
-            if _use(reading, node, kind)[1] is None:
-                edits.append(Edit(reading.source.begin(node), reading.source.end(node), first))
+        if not isinstance(node, ast.Name) or node.id != name or id(node) in records.handled:
+            continue
+        if _use(reading, node, kind)[1] is None:
+            edits.append(Edit(reading.source.begin(node), reading.source.end(node), first))
     parameter = (arguments.posonlyargs + arguments.args)[at]
     edits.append(Edit(reading.source.begin(parameter), reading.source.end(parameter), ", ".join(names.values())))
     fields, count = list(names), len(kind.dtype.fields)
-    used = ", ".join(fields)
+    listed = ", ".join(fields)
     size = sum(kind.dtype.typeof(field).bitwidth // 8 for field in fields)
     return reading.change(
         Kind.STRUCTS,
         min(line for line in lines),
-        f"{name} has records of {kind.dtype.size} bytes, of which {size} are used: {used}, of {count} fields",
-        f"an array for each field of {name}: {used}",
+        f"{name} has records of {kind.dtype.size} bytes, of which {size} are used: {listed}, of {count} fields",
+        f"an array for each field of {name}: {listed}",
         edits,
         exact=True,
         arguments=_mapping(at, fields),
