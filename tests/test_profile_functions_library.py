@@ -4,6 +4,7 @@ import html
 import importlib
 import subprocess
 import sys
+import textwrap
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from fake_function_profile import PROFILE, hint
 from numba import njit
 
 import jitnet
+from jitnet.compiler.surroundings import as_found
 from jitnet.errors import JitnetError, UsageError
 from jitnet.profile.functions import profiling
 from jitnet.profile.functions.function_profile import FunctionProfile
@@ -114,6 +116,24 @@ def test_the_package_is_there_before_and_after_its_modules_are_imported():
         "assert a is profile is jitnet.profile and callable(a)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_users_process_keeps_its_settings():
+    code = """
+        import os, numba, numpy as np
+        before = dict(os.environ)
+        import jitnet
+        from jitnet.profile.functions import profiling
+        profiling._look = lambda profile, reply, cpu: (None, "not requested")
+        jitnet.profile(numba.njit(lambda x: x.sum()), np.ones(5))
+        assert dict(os.environ) == before
+        assert not [name for name in ("jitnet.compiler.environment", "jitnet.compiler.cache") if name in sys.modules]
+    """
+    environment = {name: value for name, value in as_found().items() if name != "OMP_PROC_BIND"}
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys\n" + textwrap.dedent(code)], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_script_that_profiles_as_it_is_loaded_is_stopped(tmp_path):

@@ -177,6 +177,14 @@ def test_source_without_a_file_is_sent(tmp_path):
     assert sent.names == ("cell",)
 
 
+def test_source_that_is_nowhere_is_said(tmp_path):
+    names = {"njit": njit, "__name__": "__main__"}
+    exec("@njit\ndef made(x):\n    return x\n", names)
+    sent = send([names["made"]], [1], {}, tmp_path)
+    assert sent.notes == ("the source of <string> is not known",)
+    assert received(tmp_path, ["made"], ["values[0](3)"]) == [3]
+
+
 def plain(x):
     return x
 
