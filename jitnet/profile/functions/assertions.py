@@ -14,7 +14,7 @@ from typing import Any
 from jitnet.bench.factors import of_samples, verdict
 from jitnet.bench.figures import duration
 from jitnet.errors import OutputError, UsageError
-from jitnet.files import write_whole
+from jitnet.files import make_folder, write_whole
 from jitnet.profile.code.code_view import CodeView, Loop
 from jitnet.profile.document import read_document
 from jitnet.profile.functions.comparison import FunctionComparison
@@ -147,7 +147,7 @@ class ProfiledCall:
     def _save(self, path: Path) -> None:
         __tracebackhide__ = True
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             write_whole(path, json.dumps(as_document(self.profile), indent=1).encode())
         except OSError as error:
             raise OutputError(f"{path}: cannot be written ({error.strerror})") from None
