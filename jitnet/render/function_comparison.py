@@ -22,6 +22,7 @@ from jitnet.render.tables import Cell, table
 if TYPE_CHECKING:
     from jitnet.profile.code.code_view import Loop
     from jitnet.profile.functions.comparison import Agreement, FunctionComparison, Side
+    from jitnet.profile.functions.function_profile import Hint
     from jitnet.profile.functions.watching import Saved
 
 __all__ = ["function_comparison", "saved_files", "watched", "watching_files"]
