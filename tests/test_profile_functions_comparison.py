@@ -168,15 +168,20 @@ def test_random_numbers_are_no_difference_of_the_functions(versions):
 @pytest.mark.parametrize(
     ("before", "after", "options", "expected"),
     [
-        ("scaled", "inverse", None, "inverse(x) takes 1 argument, 2 given; both are called with the same arguments"),
+        (
+            "scaled",
+            "factorial",
+            None,
+            "factorial(n) takes 1 argument, 2 given; both are called with the same arguments",
+        ),
         ("scaled", "nope", None, "has no 'nope'; compiled there"),
         ("spread", "spread", "parallel=True", "has parallel=True already; write what to change"),
         ("half", "half", "parallel=True", "is under @vectorize, and parallel is an option of njit"),
     ],
 )
 def test_what_cannot_be_compared_is_one_line(versions, before, after, options, expected):
+    args = "f8[9]" if before == "half" else "f8[9] f8[9]"
     with pytest.raises((UsageError, JitnetError)) as caught:
-        args = "f8[9]" if before == "half" else "f8[9] f8[9]"
         compare_functions(f"{versions[0]}:{before}", f"{versions[0]}:{after}", options=options, args=args)
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
