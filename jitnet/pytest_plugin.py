@@ -31,6 +31,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_report_header(config: pytest.Config) -> str | None:
+    saves = config.getoption("--jitprofile-save")
+    return "jitprofile: baselines are written, and not compared with" if saves else None
+
+
 @dataclass(frozen=True)
 class JitProfile:
     """What the fixture is: called as `jitnet.profile` is, it returns what can be asserted of that call.
@@ -50,15 +55,27 @@ class JitProfile:
 
         Raises what `jitnet.profile` raises.
         """
+        __tracebackhide__ = True
         from jitnet.profile.functions.assertions import ProfiledCall
         from jitnet.profile.functions.library import Profiler
 
         profiler = Profiler(**self.options)
         return ProfiledCall(
-            profiler(function, *arguments, **keywords),
-            lambda other: profiler.compare(other, function, *arguments, **keywords),
+            _shortly(lambda: profiler(function, *arguments, **keywords)),
+            lambda other: _shortly(lambda: profiler.compare(other, function, *arguments, **keywords)),
             self.save,
         )
+
+
+def _shortly(measure: Callable[[], Any]) -> Any:
+    """Return what a call returns; what it raises on purpose is shown at the test's line, since it is one line."""
+    __tracebackhide__ = True
+    from jitnet.errors import JitnetError
+
+    try:
+        return measure()
+    except JitnetError as error:
+        raise error.with_traceback(None) from None
 
 
 @pytest.fixture

@@ -187,6 +187,7 @@ def test_programs_and_options_named_in_the_text_exist(page):
     ]
     for words in [*commands, *(["data", name] for name in data_commands())]:
         known |= {option for parameter in resolve(words)[0].params for option in parameter.opts}
+    known |= set(re.findall(r'addoption\(\s*"(--[\w-]+)"', (ROOT / "jitnet" / "pytest_plugin.py").read_text()))
     known |= {"--help", "--version", "--install-completion"}
     missing += sorted(set(re.findall(r"(?<![\w-])--[a-z][\w-]*", quoted)) - known)
     assert not missing

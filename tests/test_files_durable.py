@@ -121,6 +121,8 @@ def test_a_folder_that_is_not_empty_is_not_removed(tmp_path):
 PRIVATE = {
     "jitnet.profile.code.look": "what it and its worker process say to each other is in a folder that goes with it",
     "jitnet.profile.code.analysers": "another program reads its input from a folder that goes with the call",
+    "jitnet.profile.functions.library": "a call that is sent to a worker process is in a folder that goes with it",
+    "jitnet.profile.functions.sending": "what is in that folder",
     "jitnet.profile.functions.profiling": "what a worker process prints is in a file without a name",
     "jitnet.runs.listing": "what it opens it only reads, and does not wait for a pipe",
     "jitnet.search.dask_task": "a run is trained in a folder that goes with its task",

@@ -84,7 +84,10 @@ def test_the_document_can_be_compared(call):
     ("arguments", "message"),
     [
         (["--asm"], "--asm needs --kernel or MODULE:FUNCTION"),
-        (["--args", "f4[3]"], "--args needs MODULE:FUNCTION; a profile of a training step does not use it"),
+        (
+            ["--args", "f4[3]"],
+            "--args needs MODULE:FUNCTION, MODULE or --compare; a profile of a training step does not use it",
+        ),
         (
             ["--kernel", "all", "--trace", "t.json"],
             "--trace cannot be combined with --kernel; only a profile of a training step uses it",
@@ -93,6 +96,15 @@ def test_the_document_can_be_compared(call):
         (["a.py:f", "--kernel", "all"], "--kernel cannot be combined with MODULE:FUNCTION"),
         (["--compare", "a.json", "b.json"], "--compare a.json: cannot be read"),
         (["--compare", "a.json", "b.json", "--data", "digits"], "--data cannot be combined with --compare"),
+        (["--compare", "a.json", "b.json", "--threads", "1"], "--threads cannot be combined with two documents"),
+        (["--compare", "a.json", "b.py:f"], "b.py:f is a function, and a.json a document"),
+        (["--compare", "a.py:f"], "--compare a.py:f: name a second function, or what to change"),
+        (["--compare", "a.py:f", "b.py:f", "--watch"], "--watch cannot be combined with --compare"),
+        (["a.py:f", "--options", "fastmath=True"], "--options cannot be combined with MODULE:FUNCTION"),
+        (["--options", "fastmath=True"], "--options needs --compare"),
+        (["a.py:f", "b.py:f"], "found a.py:f and b.py:f; expected one function, or --compare with two"),
+        (["a.py:f", "--watch", "--json"], "--json cannot be combined with --watch"),
+        (["a.py", "--watch"], "--watch cannot be combined with MODULE; only a profile of MODULE:FUNCTION uses it"),
         (["--threads", "0"], "--threads: expected all, or whole numbers"),
         (["--optimizer", "adams"], "--optimizer"),
         (["--roofline", "nowhere/r.svg"], "nowhere does not exist; make it first"),
@@ -134,6 +146,11 @@ def test_a_loop_of_our_own_is_shown_with_its_code(call):
         ),
         (["--kernel", "count_row", "--cpu", "znver33"], "--cpu znver33"),
         (["nowhere.py:f"], "MODULE:FUNCTION nowhere.py: there is no such file"),
+        (["--compare", "nowhere.py:f", "b:f"], "MODULE:FUNCTION nowhere.py: there is no such file"),
+        (["--compare", "m:f", "--options", "fastmth=True"], "--options fastmth: is not an option"),
+        (["a.py"], "MODULE a.py: there is no such file"),
+        (["./"], "MODULE ./: is a folder; expected a Python file"),
+        (["a-b"], "MODULE a-b: expected a module, as in mypkg.kernels, or a Python file"),
         (["nowhere:f", "--args", "f4[3]", "--setup", "nowhere:g"], "--args and --setup"),
     ],
 )
@@ -162,9 +179,12 @@ def test_a_function_of_ones_own_is_profiled_and_compared(call):
     other = json.loads(Path("after.json").read_text())
     other["settings"]["options"] = "fastmath=True"
     Path("other.json").write_text(json.dumps(other))
-    refused = call("profile", "--compare", "before.json", "other.json")
-    assert refused.code == 2
-    assert "options" in refused.err
+    changed = call("profile", "--compare", "before.json", "other.json")
+    assert changed.code == 0
+    assert "! options: none before, fastmath=True after" in changed.err
+    assert "1 of 1" not in changed.out
+    again = call("profile", "--compare", "mine.py:double", "--options", "fastmath=True", *asked[2:4], "--json")
+    assert json.loads(again.out)["results"]["verdict"] == "equal"
 
 
 def test_a_helper_is_shown_in_what_calls_it_and_a_line_says_so(call, monkeypatch):

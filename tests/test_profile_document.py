@@ -3,6 +3,7 @@
 import io
 import json
 import random
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -158,11 +159,84 @@ def test_functions_are_compared_by_the_same_rows(tmp_path):
     before = read_document(write(tmp_path / "a.json", document))
     document["rows"][0]["samples_s"] = steady(3.0)
     after = read_document(write(tmp_path / "b.json", document))
-    [change] = compare(before, after).changes
+    found = compare(before, after)
+    [change] = found.changes
     assert (change.name, change.shape, change.verdict) == ("f", "f4[10]", "faster")
+    assert change.factor.value == pytest.approx(5 / 3, rel=0.05)
+    assert change.factor.low <= change.factor.value <= change.factor.high
+    assert found.notices == ()
     step = read_document(write(tmp_path / "c.json", as_document(measured())))
     with pytest.raises(UsageError, match="one is of the form 'jitnet profile function 1', the other 'jitnet profile"):
         compare(before, step)
+
+
+def function(
+    path: Path, shape: str = "f4[10]", us: float = 5.0, threads: tuple[int, ...] = (1,), **settings: str
+) -> Path:
+    """A document of a function's profile."""
+    known = {"target": "pkg:f", "signature": "(array(float32, 1d, C))", "options": ""}
+    rows = [{"name": "f", "shape": shape, "threads": count, "samples_s": steady(us)} for count in threads]
+    made = {"format": FUNCTION_FORMAT, "machine": {"cpu": "one"}, "settings": {**known, **settings}, "rows": rows}
+    return write(path, made)
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"options": "fastmath=True"}, "options: none before, fastmath=True after"),
+        ({"target": "pkg:g"}, "function: pkg:f before, pkg:g after"),
+        (
+            {"signature": "(array(float64, 1d, C))", "shape": "f8[10]"},
+            "signature: (array(float32, 1d, C)) before, (array(float64, 1d, C)) after",
+        ),
+        (
+            {"shape": "f4[20]"},
+            "arguments: f4[10] before, f4[20] after; a call does other work, and so takes another time",
+        ),
+    ],
+)
+def test_functions_that_differ_are_compared_and_the_difference_is_named(tmp_path, changed, expected):
+    before = read_document(function(tmp_path / "a.json", us=4.0))
+    found = compare(before, read_document(function(tmp_path / "b.json", us=2.0, **changed)))
+    assert found.notices == (expected,)
+    assert [change.verdict for change in found.changes] == ["faster"]
+
+
+def test_functions_are_compared_on_the_threads_that_both_have(tmp_path):
+    before = read_document(function(tmp_path / "a.json"))
+    after = read_document(function(tmp_path / "b.json", threads=(1, 2), options="parallel=True"))
+    found = compare(before, after)
+    assert [change.threads for change in found.changes] == [1]
+    assert found.notices[-1] == f"only in {after.path}: f (2 threads)"
+    with pytest.raises(UsageError, match="no row is in both, at the same threads"):
+        compare(before, read_document(function(tmp_path / "c.json", threads=(2,))))
+
+
+def shown(changes: tuple, terminal: int | None = None) -> str:
+    file = io.StringIO()
+    render.changes(render.make_console(file, terminal=terminal is not None, width=terminal, colour=False), changes, 0.1)
+    return " ".join(file.getvalue().split())
+
+
+def test_one_row_is_shown_whether_it_changed_or_not(tmp_path):
+    before = read_document(function(tmp_path / "a.json"))
+    text = shown(compare(before, read_document(function(tmp_path / "b.json", us=1.4))).changes, 80)
+    assert "faster Faster, slower: changes above 10% that a rank test finds significant." in text
+    assert re.search(r"3\.\d\dx 3\.\d to 3\.\d", text) or re.search(r"3\.\d\dx 3\.\d\d to 3\.\d\d", text)
+    assert "-72%" not in text
+    assert "0 of 1" not in text
+    text = shown(compare(before, before).changes)
+    assert "same The row has no change above 10% that a rank test finds significant." in text
+    slower = shown(compare(before, read_document(function(tmp_path / "c.json", us=10.0))).changes)
+    assert re.search(r" 0\.\d+x 0\.\d+ to 0\.\d+ \S+ slower ", slower)
+
+
+def test_steps_that_all_changed_leave_no_row_unchanged(tmp_path):
+    before = read_document(write(tmp_path / "a.json", as_document(measured(threads=(1,)))))
+    other = measured(seed=9, threads=(1,), forward=20.0, loss=20.0, backward=20.0)
+    text = shown(compare(before, read_document(write(tmp_path / "b.json", as_document(other)))).changes)
+    assert text.count("slower") == 5, "four rows, and the sentence that says what is called slower"
+    assert "0 of" not in text
 
 
 def test_what_cannot_be_compared_is_refused_and_differences_are_reported(tmp_path):

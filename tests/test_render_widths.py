@@ -14,6 +14,7 @@ import fake_records as fake
 import numpy as np
 import pytest
 import test_render_code
+import test_render_function_comparison
 import test_render_functions
 from rich.console import Console
 
@@ -187,6 +188,12 @@ SCREENS: dict[str, Callable[[Console], None]] = {
     "kernel": lambda console: render.code_views(console, [test_render_code.VIEW], asm=True),
     "kernels": lambda console: render.code_views(
         console, [replace(test_render_code.VIEW, function="softmax_cross_entropy")] * 2
+    ),
+    "two functions": lambda console: render.function_comparison(console, test_render_function_comparison.COMPARISON),
+    "save": lambda console: render.watched(console, test_render_function_comparison.SAVED),
+    "module": lambda console: render.module_table(
+        console,
+        replace(test_render_function_comparison.TABLE, commands=()),  # a terminal breaks these
     ),
     "function": lambda console: render.function_profile(
         console, replace(test_render_functions.PROFILE, lines=test_render_code.VIEW)

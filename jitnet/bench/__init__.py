@@ -6,5 +6,6 @@ workload.py      the measured network            steps.py    a whole step, one r
 results.py       what a measurement is           rungs.py    one product, from textbook to tile
 comparison.py    what `--json` prints, and against one stored in a file
 verdict.py       what a row is bound by          blas.py     NumPy's BLAS, in a separate process
+factors.py       how many times as fast, with its range
 figures.py       spreads, times in words, counts of threads
 """

@@ -1,5 +1,6 @@
 """How loops are compiled: every kernel is built on this room, which knows no kernel and no processor.
 
+surroundings.py  the environment and cores as the user has them
 environment.py   what Numba reads from the environment, set before it is imported
 cache.py         where compiled code is stored, and when it is not trusted
 decorators.py    the four ways to compile a function, their options and why

@@ -17,22 +17,10 @@ import os
 
 import llvmlite.binding as llvm
 
+from jitnet.compiler.surroundings import AS_FOUND, CORES, affinity, as_found
 from jitnet.errors import UsageError
 
 __all__ = ["AS_FOUND", "BLOCKS", "CORES", "FEATURES", "HAS_AVX512", "affinity", "as_found"]
-
-AS_FOUND = {
-    name: os.environ.get(name)
-    for name in (
-        "OMP_PROC_BIND",
-        "NUMBA_CACHE_DIR",
-        "NUMBA_CPU_FEATURES",
-        "NUMBA_CPU_NAME",
-        "NUMBA_NUM_THREADS",
-        "NUMBA_THREADING_LAYER_PRIORITY",
-    )
-}
-"""The user's values of what this room sets, None where a variable is not set."""
 
 FEATURES = llvm.get_host_cpu_features()
 """The processor's features, as LLVM names them."""
@@ -55,21 +43,6 @@ def _blocks() -> str:
 BLOCKS = _blocks()
 """The kind of the block sizes, "avx2" or "avx512": JITNET_BLOCKS, or else what fits the processor. Both run on all
 processors, since LLVM splits vectors that are too long; NEON uses those of AVX2."""
-
-CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-"""The cores of this process, read before OpenMP binds this thread to one of them; empty where the system does not
-report them."""
-
-
-def affinity() -> int:
-    """Return how many cores this process may run on."""
-    return len(CORES) or os.cpu_count() or 1
-
-
-def as_found() -> dict[str, str]:
-    """Return the user's environment, without what is set here: for a process that runs the user's Numba code."""
-    environment = {name: value for name, value in os.environ.items() if name not in AS_FOUND}
-    return environment | {name: value for name, value in AS_FOUND.items() if value is not None}
 
 
 def _set_defaults() -> None:

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from jitnet.render.charts import plot
     from jitnet.render.code import code_summary, code_view, code_views
     from jitnet.render.columns import table_description
+    from jitnet.render.comparing import function_comparison, saved_files, watched, watching_files
     from jitnet.render.console import Consoles, consoles, error, facts, make_console, notice, suggest
     from jitnet.render.curves import LETTERS, training_curves
     from jitnet.render.drawing import picture, pictures, to_grey
     from jitnet.render.ends import estimate, range_test
-    from jitnet.render.function_comparison import function_comparison, saved_files, watched, watching_files
     from jitnet.render.functions import function_profile
     from jitnet.render.measurement import bench, changes, measuring
-    from jitnet.render.module_table import module_table
+    from jitnet.render.modules import module_table
     from jitnet.render.profiling import step_profile
     from jitnet.render.program import program_table
     from jitnet.render.progress import TrainingView, compiling, counting, downloads, not_kept, resumed, working
@@ -55,12 +55,12 @@ _HOME = {
     "estimate": "ends",
     "evaluation": "scores",
     "facts": "console",
-    "function_comparison": "function_comparison",
+    "function_comparison": "comparing",
     "function_profile": "functions",
     "listing": "reports",
     "make_console": "console",
     "measuring": "measurement",
-    "module_table": "module_table",
+    "module_table": "modules",
     "network": "reports",
     "not_kept": "progress",
     "notice": "console",
@@ -75,7 +75,7 @@ _HOME = {
     "roofline_picture": "roofline",
     "run_list": "run_views",
     "training_curves": "curves",
-    "saved_files": "function_comparison",
+    "saved_files": "comparing",
     "scaling_table": "scaling",
     "scores_of_several": "several",
     "sheet": "augmentation",
@@ -85,8 +85,8 @@ _HOME = {
     "table": "tables",
     "table_description": "columns",
     "to_grey": "drawing",
-    "watched": "function_comparison",
-    "watching_files": "function_comparison",
+    "watched": "comparing",
+    "watching_files": "comparing",
     "working": "progress",
 }
 

@@ -36,12 +36,16 @@ def _decimals(low: float, high: float) -> int:
     return 0 if low >= 100 else 1 if high - low >= 0.1 and low >= 0.1 else 2
 
 
-def sentence(factor: "Factor", verdict: str) -> str:
-    """What a factor and its verdict say of the second: "is 1.8 x as fast (1.7 to 1.9)"."""
+def sentence(factor: "Factor", verdict: str, threshold: float = 0.0) -> str:
+    """What a factor and its verdict say of the second: "1.8 x as fast (1.7 to 1.9)".
+
+    threshold: the share up to which a change is not named, where the reader must know it.
+    """
     if verdict == "same":
-        return f"no difference could be measured ({_range(factor.low, factor.high)})"
+        what = f"no change above {threshold:.0%}" if threshold else "no difference could be measured"
+        return f"{what} ({_range(factor.low, factor.high)})"
     value, low, high = factor.value, factor.low, factor.high
-    if verdict == "slower":
-        value, low, high = 1 / value, 1 / high, 1 / low
-    shown = f"{value:,.{_decimals(low, high)}f} x as {'fast' if verdict == 'faster' else 'long'} ({_range(low, high)})"
-    return f"is {shown}" if verdict == "faster" else f"is slower: it takes {shown}"
+    if verdict == "faster":
+        return f"{value:,.{_decimals(low, high)}f} x as fast ({_range(low, high)})"
+    value, low, high = 1 / value, 1 / high, 1 / low
+    return f"slower, {value:,.{_decimals(low, high)}f} x as long ({_range(low, high)})"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import jitnet.version
-from jitnet.compiler.environment import CORES, as_found
+from jitnet.compiler.surroundings import CORES, as_found
 from jitnet.errors import JitnetError, UsageError
 from jitnet.profile.code.analysers import HINT, analyse, analyser_name
 from jitnet.profile.code.assembly import MachineFunction, MachineLoop, count, read_assembly

@@ -13,8 +13,8 @@ from typing import Any
 
 from jitnet.bench.factors import of_samples, verdict
 from jitnet.bench.figures import duration
-from jitnet.errors import UsageError
-from jitnet.files import write_whole
+from jitnet.errors import OutputError, UsageError
+from jitnet.files import make_folder, write_whole
 from jitnet.profile.code.code_view import CodeView, Loop
 from jitnet.profile.document import read_document
 from jitnet.profile.functions.comparison import FunctionComparison
@@ -107,7 +107,7 @@ class ProfiledCall:
         the sign test of calls in turn, or for a baseline by the rank test.
 
         AssertionError where it is slower; UsageError where they cannot be compared: a baseline that does not exist, of
-        another machine, or of other arguments.
+        another machine, or of other arguments. OutputError where one cannot be written.
         """
         __tracebackhide__ = True
         if not by >= 0:
@@ -120,7 +120,7 @@ class ProfiledCall:
             theirs, ours = before.before_s, after.after_s
             factor = after.factor if before is after else of_samples(theirs, ours)
         elif self.save:
-            write_whole(Path(other), json.dumps(as_document(self.profile), indent=1).encode())
+            self._save(Path(other))
             return
         else:
             name = str(other)
@@ -138,13 +138,23 @@ class ProfiledCall:
         return self.profile.target.rpartition(":")[2]
 
     def _view(self) -> CodeView:
+        __tracebackhide__ = True
         if self.profile.lines is None:
             reasons = "; ".join(dict.fromkeys(reason for _, reason in self.profile.unsearched))
             raise AssertionError(f"{self._name}: its machine code could not be read: {reasons or 'no reason is known'}")
         return self.profile.lines
 
+    def _save(self, path: Path) -> None:
+        __tracebackhide__ = True
+        try:
+            make_folder(path.parent)
+            write_whole(path, json.dumps(as_document(self.profile), indent=1).encode())
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written ({error.strerror})") from None
+
     def _baseline(self, path: Path) -> tuple[float, ...]:
         """Return the samples of a saved profile on its fastest count of threads."""
+        __tracebackhide__ = True
         if not path.exists():
             raise UsageError(f"{path}: there is no such baseline; write it with {SAVE}")
         made, saved = as_document(self.profile), read_document(path, "the baseline")

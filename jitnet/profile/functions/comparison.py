@@ -25,6 +25,9 @@ __all__ = [
 
 FORMAT = "jitnet profile functions compared 1"
 
+TIMING_S = 6.0
+"""Seconds for all pairs, on all counts of threads."""
+
 SMALLEST = 0.02
 """Differences up to this share are not called faster or slower: two equal functions at different addresses differ as
 much."""
@@ -120,6 +123,7 @@ def compare_functions(
         "args": args,
         "setup": setup,
         "threads": sorted(set(threads)) if threads is not None else None,
+        "timing_s": TIMING_S,
     }
     reply = ask(request, before if before == after else f"{before} and {after}", limit_s, progress)
     return _comparison(before, after, options or "", reply)

@@ -9,13 +9,16 @@ from typing import Any
 from jitnet.errors import JitnetError, UsageError
 from jitnet.profile.code.code_view import CodeView, Loop, Target
 from jitnet.profile.code.look import look
-from jitnet.profile.functions.arguments import TARGET, read_words
+from jitnet.profile.functions.arguments import read_words
 from jitnet.profile.functions.function_profile import Place
 from jitnet.profile.functions.profiling import LIMIT_S, ask
 
 __all__ = ["FORMAT", "Compiled", "JittedFunction", "ModuleTable", "as_document", "loops_of", "profile_module"]
 
 FORMAT = "jitnet profile module 1"
+
+MODULE = "MODULE"
+"""What the command line calls a module without a function."""
 
 WORDS = {
     "float16": "2.5", "float32": "f4(2.5)", "float64": "2.5", "bool": "True", "unicode_type": "'text'",
@@ -83,14 +86,16 @@ def profile_module(
     """
     if (target.endswith(".py") or "/" in target) and not Path(target).is_file():
         kind = "is a folder; expected a Python file" if Path(target).is_dir() else "there is no such file"
-        raise UsageError(f"{TARGET} {target}: {kind}")
+        raise UsageError(f"{MODULE} {target}: {kind}")
+    if not (target.endswith(".py") or "/" in target or all(part.isidentifier() for part in target.split("."))):
+        raise UsageError(f"{MODULE} {target}: expected a module, as in mypkg.kernels, or a Python file")
     if args is not None:
         read_words(args)
     reply = ask({"task": "table", "target": target, "args": args}, target, limit_s, progress)
     if not reply["functions"]:
         others = ", ".join(f"{count} from {module}" for module, count in sorted(reply["imported"].items()))
         hint = f"; it imports {others}: name the module" if others else ""
-        raise UsageError(f"{TARGET} {target}: defines no function under @njit, @vectorize or @guvectorize{hint}")
+        raise UsageError(f"{MODULE} {target}: defines no function under @njit, @vectorize or @guvectorize{hint}")
     views = _views(target, reply["functions"], progress)
     functions = tuple(_function(each, views) for each in reply["functions"])
     return ModuleTable(target, reply["file"], functions, reply["imported"], _commands(target, functions))

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
-from jitnet.compiler.environment import CORES, as_found
+from jitnet.compiler.surroundings import CORES, as_found
 from jitnet.errors import JitnetError, UsageError
 from jitnet.profile.code.code_view import CodeView, Target
 from jitnet.profile.code.look import look

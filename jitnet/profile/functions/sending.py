@@ -84,7 +84,7 @@ def send(functions: Sequence[Any], arguments: Sequence[Any], keywords: Mapping[s
     targets = tuple(f"{module}:{name}" for name in attributes)
     names = tuple(":".join(filter(None, [_where(python), _name(python)])) for python in pythons)
     shown = dict(zip(targets, names, strict=True)) | {str(module): _where(pythons[0])} | sources.shown()
-    return Sent(targets, f"{module}:{ARGUMENTS}", names, shown, notes)
+    return Sent(targets, f"{module}:{ARGUMENTS}", names, shown, (*notes, *sources.notes()))
 
 
 def _name(python: Any) -> str:
@@ -299,15 +299,18 @@ class _Sources:
         self._files: dict[str, Path] = {}
 
     def file_of(self, name: str) -> str:
-        """Return the path of the source that a code object names; the name itself where there is no source."""
+        """Return the path of the source that a code object names; of an empty file where there is none."""
         path = Path(name)
         if path.is_file():
             return str(path.absolute())
-        lines = [] if name in self._files else linecache.getlines(name)
-        if lines:
+        if name not in self._files:
             self._files[name] = self._folder / f"source_{len(self._files) + 1}.py"
-            self._files[name].write_text("".join(lines), encoding="utf-8")
-        return str(self._files.get(name, name))
+            self._files[name].write_text("".join(linecache.getlines(name)), encoding="utf-8")
+        return str(self._files[name])
+
+    def notes(self) -> list[str]:
+        """Return a sentence for each source that could not be found."""
+        return [f"the source of {_cell(name)} is not known" for name in self._files if not linecache.getlines(name)]
 
     def shown(self) -> dict[str, str]:
         """Return for each file what it is called: "In[3]" for the third cell of a notebook."""

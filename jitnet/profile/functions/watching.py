@@ -163,10 +163,12 @@ def _parsed(path: Path) -> ast.Module | str:
 
 @dataclass(frozen=True)
 class Row:
-    """The function on so many threads, before and after a save: seconds a call. factor: how many times as fast it
-    became. verdict: "faster", "slower" or "same"."""
+    """The function on so many threads, before and after a save: seconds a call. before_threads: another count where it
+    was not timed on this one: the fastest. factor: how many times as fast it became. verdict: "faster", "slower" or
+    "same", by more than THRESHOLD."""
 
     threads: int
+    before_threads: int
     before_s: float
     after_s: float
     factor: Factor
@@ -195,10 +197,10 @@ def saved(before: FunctionProfile, after: FunctionProfile) -> Saved:
     old = {count.threads: count for count in before.counts}
     rows = []
     for count in after.counts:
-        if count.threads in old:
-            previous = old[count.threads]
-            factor = of_samples(group_medians(previous.samples_s), group_medians(count.samples_s))
-            rows.append(Row(count.threads, previous.median_s, count.median_s, factor, verdict(factor, THRESHOLD)))
+        was = old.get(count.threads, before.best)
+        factor = of_samples(group_medians(was.samples_s), group_medians(count.samples_s))
+        found = verdict(factor, THRESHOLD)
+        rows.append(Row(count.threads, was.threads, was.median_s, count.median_s, factor, found))
     settings = [
         f"{name}: {was or 'none'} before, {now or 'none'} now"
         for name, was, now in (

@@ -9,6 +9,10 @@ symbols.py         names and addresses of machine code, and the map that perf re
 thread_clock.py    each thread's time in a region      regions.py        times and hints from these
 flags.py           denormal numbers                    shared_writes.py  races, found by a run on one thread
 
+side_by_side.py    two functions in turn               agreement.py       whether their results are equal
+variants.py        the second, with other options or from another folder
+module_table.py    the compiled functions of a module
+
 summary.py         what is known of a function         typed_code.py     reads it, statement by statement
 typed_function.py  its names and loops, as Numba types them
 bounds.py          the range of an index               sums.py           sums whose order is fixed

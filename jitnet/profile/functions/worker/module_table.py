@@ -4,19 +4,23 @@ import base64
 import inspect
 import os
 import pickle
+import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numba
 
-from jitnet.profile.functions.arguments import TARGET, make_arguments, read_words
+from jitnet.profile.functions.arguments import make_arguments, read_words
 from jitnet.profile.functions.worker.diagnostics import JsonObject, line_of_def, place
 from jitnet.profile.functions.worker.measuring import Observers, options_text
 from jitnet.profile.functions.worker.subject import Refused, Subject, _load, _subject
 from jitnet.profile.functions.worker.variants import signatures_of
 
 __all__ = ["table"]
+
+LONGEST = 60
+"""Characters of a type that is shown whole."""
 
 DEEPEST = 3
 """How deep classes inside classes are searched."""
@@ -30,7 +34,7 @@ def table(request: JsonObject, observers: Observers, report: Callable[[str], Non
         if numba.config.DISABLE_JIT:
             raise Refused("NUMBA_DISABLE_JIT is set: nothing is compiled; unset it")
         where = request["target"]
-        module = _load(where, TARGET, where)
+        module = _load(where, "MODULE", where)
         kinds = _kinds(request["args"])
         found, imported = [], dict[str, int]()
         seen = set()
@@ -136,7 +140,11 @@ def _type_text(kind: Any) -> str:
         if kind.layout in "CF" and axes:
             axes[-1 if kind.layout == "C" else 0] = "::1"
         return f"{kind.dtype}[{', '.join(axes)}]"
-    return str(kind)
+    text = str(kind)
+    instance = re.match(r"instance\.jitclass\.(\w+)", text)
+    if instance:
+        return instance[1]
+    return text if len(text) < LONGEST else re.split(r"[(\[<]", text)[0]
 
 
 def _pickled(kinds: tuple[Any, ...]) -> str:

@@ -22,8 +22,8 @@ from jitnet.profile.functions.worker.variants import find_apart, with_options
 
 __all__ = ["compare"]
 
-TIMING_S, COUNT_S = 6.0, 1.8
-"""Seconds for all pairs, and at most for those on one count of threads."""
+COUNT_S = 1.8
+"""Seconds, at most, for the pairs on one count of threads."""
 
 LONG_CALL_S = 2.0
 """Functions that take longer are called as rarely as possible."""
@@ -57,7 +57,7 @@ def compare(request: JsonObject, observers: Observers, report: Report) -> JsonOb
             raise Refused(f"{second}: {refused}; both are called with the same arguments") from None
         both = _SideBySide(subjects, arguments, observers, report)
         both.prepare()
-        rows = both.time(request["threads"])
+        rows = both.time(request["threads"], request["timing_s"])
     return {
         "sides": [side.described() for side in both.sides],
         "arguments": [
@@ -155,8 +155,8 @@ class _SideBySide:
                 return {"verdict": "unknown", "difference": None, "where": "", "reason": reason}
         return agreement(before.first or {}, after.first or {})
 
-    def time(self, threads: Sequence[int] | None) -> list[JsonObject]:
-        """Return the samples of both, in seconds a call, in pairs, for each count of threads."""
+    def time(self, threads: Sequence[int] | None, budget_s: float) -> list[JsonObject]:
+        """Return the samples of both, in seconds a call, in pairs, for each count of threads; in so many seconds."""
         available = numba.config.NUMBA_NUM_THREADS
         parallel = any(side.parallel for side in self.sides)
         counts = [1]
@@ -169,7 +169,7 @@ class _SideBySide:
         elif threads and list(threads) != [1]:
             self.notes.append("nothing in either is parallel: they were timed on one thread")
         pair_s = sum(side.calls.second_s or side.calls.first_s for side in self.sides)
-        if len(counts) > 1 and pair_s * len(counts) * 2 > TIMING_S:
+        if len(counts) > 1 and pair_s * len(counts) * 2 > budget_s:
             counts = [counts[-1]]
             self.notes.append(
                 f"a call of each takes {pair_s:.1f} s together: they were timed on {counts[0]} threads only"
@@ -178,7 +178,7 @@ class _SideBySide:
         for count in counts:
             if parallel:
                 numba.set_num_threads(count)
-            rows.append(self._pairs(count, min(COUNT_S, TIMING_S / len(counts))))
+            rows.append(self._pairs(count, min(COUNT_S, budget_s / len(counts))))
         if parallel:
             numba.set_num_threads(available)
         return rows

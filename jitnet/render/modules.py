@@ -110,5 +110,7 @@ def _loops(found: "ModuleTable") -> list[list[Cell]]:
 
 def _line(function: "JittedFunction", loop: "Loop") -> str:
     """A loop's line; with the name of the function that it is in, where that was inlined."""
-    inlined = loop.function != function.name.rpartition(".")[2] and "<lambda>" not in loop.function
+    if "lambda" in function.place.source:
+        return str(function.place.line)
+    inlined = loop.function != function.name.rpartition(".")[2]
     return f"{loop.function} {loop.line}" if inlined else str(loop.line)

@@ -11,6 +11,8 @@ from rich.style import Style
 from rich.text import Text
 
 from jitnet.bench.figures import duration, spread, threads_text
+from jitnet.profile.document import THRESHOLD
+from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.render.code import verdict as fate
 from jitnet.render.console import BAD, FAINT, GOOD, WARN, facts, say
 from jitnet.render.factors import STYLES, between, sentence, times
@@ -20,6 +22,7 @@ from jitnet.render.tables import Cell, table
 if TYPE_CHECKING:
     from jitnet.profile.code.code_view import Loop
     from jitnet.profile.functions.comparison import Agreement, FunctionComparison, Side
+    from jitnet.profile.functions.function_profile import Hint
     from jitnet.profile.functions.watching import Saved
 
 __all__ = ["function_comparison", "saved_files", "watched", "watching_files"]
@@ -43,10 +46,12 @@ def function_comparison(console: Console, found: "FunctionComparison") -> None:
     style, text = _results(found.results)
     pairs.append(("results", Text(text, style=style)))
     for pair in found.pairs:
-        name = "" if pair.verdict == "same" else f"{found.after.label} "
+        name = {"faster": f"{found.after.label} is ", "slower": f"{found.after.label} is "}.get(pair.verdict, "")
         count = f", on {threads_text(pair.threads)}" if len(found.pairs) > 1 else ""
         label = "speed" if pair is found.pairs[0] else ""
-        pairs.append((label, Text(f"{name}{sentence(pair.factor, pair.verdict)}{count}", style=STYLES[pair.verdict])))
+        # Fast and wrong is not good: no colour then.
+        style = FAINT if found.results.verdict == "differ" else STYLES[pair.verdict]
+        pairs.append((label, Text(f"{name}{sentence(pair.factor, pair.verdict)}{count}", style=style)))
     facts(console, pairs)
     console.print()
     rows: list[list[Cell]] = [
@@ -100,19 +105,19 @@ def watched(console: Console, saved: "Saved") -> None:
     """What a save changed: the time on each count of threads, the loops, and the hints."""
     pairs: list[tuple[str, str | Text]] = []
     for number, row in enumerate(saved.rows):
-        count = f" on {threads_text(row.threads)}" if len(saved.rows) > 1 else ""
-        time = f"{duration(row.after_s)} a call{count}, {duration(row.before_s)} before: "
-        pairs.append(
-            ("time" if number == 0 else "", Text(time + sentence(row.factor, row.verdict), style=STYLES[row.verdict]))
-        )
+        other = row.threads != row.before_threads
+        count = f" on {threads_text(row.threads)}" if len(saved.rows) > 1 or other else ""
+        before = f"{duration(row.before_s)} before" + (f" on {threads_text(row.before_threads)}" if other else "")
+        text = f"{duration(row.after_s)} a call{count}, {before}: {sentence(row.factor, row.verdict, THRESHOLD)}"
+        pairs.append(("time" if number == 0 else "", Text(text, style=STYLES[row.verdict])))
     for number, text in enumerate(saved.settings):
         pairs.append(("changed" if number == 0 else "", text))
-    for number, (before, after) in enumerate(saved.loops):
-        pairs.append(("loops" if number == 0 else "", _loop(before, after)))
+    for number, (was, now) in enumerate(saved.loops):
+        pairs.append(("loops" if number == 0 else "", _loop(was, now)))
     for number, hint in enumerate(saved.gone):
-        pairs.append(("hints gone" if number == 0 else "", Text(f"{hint.kind}: {hint.reason}", style=GOOD)))
+        pairs.append(("hints gone" if number == 0 else "", Text(f"{_title(hint)}: {hint.reason}", style=GOOD)))
     if saved.kept:
-        pairs.append(("hints left", ", ".join(f"{hint.kind} (line {hint.place.line})" for hint in saved.kept)))
+        pairs.append(("hints left", ", ".join(f"{_title(hint)} (line {hint.place.line})" for hint in saved.kept)))
     elif not saved.new:
         pairs.append(("hints", "none"))
     facts(console, pairs)
@@ -120,6 +125,10 @@ def watched(console: Console, saved: "Saved") -> None:
         console.print()
         say(console, f"{len(saved.new)} new hint{'s' * (len(saved.new) != 1)}", "bold")
         function_hints(console, saved.new)
+
+
+def _title(hint: "Hint") -> str:
+    return RULES[Kind(hint.kind)].title
 
 
 def watching_files(console: Console, files: "Sequence[Path]") -> None:
