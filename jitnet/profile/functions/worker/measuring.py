@@ -41,9 +41,13 @@ from jitnet.profile.functions.worker.symbols import Symbol, Symbols, map_file, r
 from jitnet.profile.functions.worker.thread_clock import ThreadClock
 from jitnet.profile.functions.worker.typed_code import failures, watch_compiler
 from jitnet.profile.functions.worker.values import for_formula, type_text
+from jitnet.profile.functions.worker.where import sample
 from jitnet.profile.readable import demangle, without_colours
 
-__all__ = ["Observers", "measure", "observe"]
+__all__ = ["Measuring", "Observers", "measure", "observe"]
+
+SAMPLING_S = 1.0
+"""Seconds for the calls that are sampled."""
 
 WHOLE_S = 7.0
 """Seconds for everything after compiling, where a single call is short."""
@@ -94,14 +98,16 @@ def measure(request: JsonObject, observers: Observers, report: Callable[[str], N
         import_s = time.perf_counter() - loading
         report("making the arguments")
         arguments = check_arguments(subject, _arguments(request), request["setup"] or "")
-        measuring = _Measuring(subject, arguments, request, observers, report)
+        measuring = Measuring(subject, arguments, request, observers, report)
         report("compiling")
         measuring.compile()
         measuring.call()
+        sampling = sample(measuring, SAMPLING_S)
     reply = measuring.reply()
     reply["hints"] += _warned(warned)
     reply["notes"] += _unparallel(warned)
     reply["import_s"] = import_s
+    reply["sampling"] = sampling
     return reply
 
 
@@ -129,7 +135,7 @@ def _remember_regions() -> dict[str, tuple[str, int]]:
     return places
 
 
-class _Measuring:
+class Measuring:
     """The measurement of one function, from its arguments to a reply."""
 
     def __init__(

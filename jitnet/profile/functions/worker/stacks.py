@@ -1,0 +1,208 @@
+"""What a thread was doing when a sample was taken: on which line, called from which; or something else than a line.
+
+The lines of calls that were inlined are in the line table. Calls that were not are found on the stack, where a word
+counts as a return address only if it follows a call, in a function that refers to the one that was called.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numba
+
+from jitnet.profile.functions.worker.addresses import Addresses, Compiled
+from jitnet.profile.functions.worker.dwarf import SourceLine
+from jitnet.profile.functions.worker.line_sampler import Sample
+from jitnet.profile.functions.worker.symbols import region_of
+
+__all__ = [
+    "ALLOCATION",
+    "CALLING",
+    "LIBRARY",
+    "LINE",
+    "OTHER",
+    "PYTHON",
+    "REFERENCES",
+    "REGION",
+    "WAITING",
+    "Doing",
+    "Stacks",
+    "is_users",
+]
+
+LINE, REGION, LIBRARY = "line", "region", "library: "
+CALLING, ALLOCATION, REFERENCES, PYTHON, WAITING, OTHER = (
+    "calling and unboxing",
+    "allocation",
+    "reference counts",
+    "Python",
+    "waiting",
+    "other",
+)
+"""What a sample counts as: a line; the start and end of a parallel region, and waiting in it; or a row of the rest."""
+
+MEMORY = "_nrt_python"
+"""The library with Numba's allocator."""
+
+THREADING = ("libgomp", "libiomp", "libomp", "libtbb", "omppool", "tbbpool", "workqueue")
+INTERPRETER = ("python", "libpython", "_dispatcher", "_dynfunc", "_multiarray_umath")
+SYSTEM = ("libc.", "libc-", "libpthread", "ld-linux", "[vdso]", "ld-musl", "libmimalloc", "libjemalloc", "libtcmalloc")
+ALLOCATORS = ("malloc", "free", "calloc", "realloc", "memalign", "aligned_alloc", "mmap", "munmap", "madvise", "brk")
+SLEEPERS = ("nanosleep", "usleep", "sleep", "poll", "select", "futex", "pthread_cond", "sem_", "sched_yield", "wait")
+
+LAUNCH = "numba_parallel_for"
+"""What a function with a parallel loop calls."""
+
+NUMBA = str(Path(numba.__file__).parent) + os.sep
+
+
+@dataclass(frozen=True)
+class Doing:
+    """What a sample counts as, and the user's lines that it was called from, innermost first. body: in the body of
+    which parallel loop, by `symbols.region_of`; "" elsewhere. launched: how many of the lines are that body's; all
+    where the call of the loop is not on the stack."""
+
+    what: str
+    lines: tuple[SourceLine, ...]
+    body: str = ""
+    launched: int = 0
+
+
+def is_users(place: SourceLine) -> bool:
+    """Whether a line has a source that is not Numba's."""
+    return bool(place[0]) and place[1] > 0 and not place[0].startswith(NUMBA) and "<" not in os.path.basename(place[0])
+
+
+class Stacks:
+    """Reads samples. same_function: whether two lines are in one function of the source. is_head: whether a line is
+    that of a loop's `for` or `while`."""
+
+    def __init__(
+        self,
+        addresses: Addresses,
+        same_function: Callable[[SourceLine, SourceLine], bool],
+        is_head: Callable[[SourceLine], bool],
+    ) -> None:
+        self._at, self._same, self._is_head = addresses, same_function, is_head
+        self._memory = addresses.range_of(MEMORY)
+
+    def doing(self, sample: Sample) -> Doing:
+        """Return what a sample's thread was doing. OTHER with no lines where it ran nothing that is known."""
+        leaf = self._at.compiled(sample.counter)
+        frames = self._frames(leaf, sample)
+        lines, body, launched = self._lines(frames)
+        if leaf is not None:
+            what = self._in_compiled(leaf, lines)
+        else:
+            what = self._in_library(sample, frames)
+        return Doing(what, tuple(lines), body, launched)
+
+    def _frames(self, leaf: Compiled | None, sample: Sample) -> list[tuple[Compiled, int]]:
+        """Return the compiled functions that were active, with an address in each, innermost first."""
+        frames = [] if leaf is None else [(leaf, sample.counter)]
+        for word in sample.returns:
+            found = self._at.compiled(word - 1)
+            if found is None or not found.is_call(word):
+                continue
+            if frames and not _may_call(found, frames[-1][0]):
+                continue
+            frames.append((found, word - 1 if frames else self._line_of_call(found, word)))
+            if _is_wrapper(found):
+                break
+        return frames
+
+    def _line_of_call(self, function: Compiled, after: int) -> int:
+        """Return an address with the line of a library's call, which ends at `after`.
+
+        LLVM moves such calls, and then they have no line: they seem to be on that of the instruction before, a loop's
+        head, or the line that calls the inlined function in which the call is.
+        """
+        here = [place for place in function.lines_at(after - 1) if is_users(place)]
+        next_ = [place for place in function.lines_at(after) if is_users(place)]
+        deeper = len(next_) > len(here) and next_[len(next_) - len(here) :] == here
+        moved = bool(here and next_) and self._is_head(here[0]) and not self._is_head(next_[0])
+        return after if deeper or moved else after - 1
+
+    def _lines(self, frames: list[tuple[Compiled, int]]) -> tuple[list[SourceLine], str, int]:
+        """Return the user's lines in frames, innermost first; the parallel loop, and how many lines are its body's."""
+        lines: list[SourceLine] = []
+        body, launched = "", 0
+        for function, address in frames:
+            here = [place for place in function.lines_at(address) if is_users(place)]
+            region = region_of(function.name)
+            if region:
+                body = body or region
+                lines += here
+                launched = len(lines)
+                continue
+            if body and launched == len(lines) and lines and here and self._same(lines[-1], here[0]):
+                here = here[1:]  # the `prange` itself, whose body it is
+            lines += here
+        return lines, body, launched
+
+    def _in_compiled(self, leaf: Compiled, lines: list[SourceLine]) -> str:
+        if leaf.name in ("NRT_incref", "NRT_decref") or leaf.name.startswith("nrt_atomic"):
+            return REFERENCES
+        if leaf.name.startswith(("NRT_", "nrt_")):
+            return ALLOCATION
+        if _is_wrapper(leaf):
+            return CALLING
+        if lines:
+            return LINE
+        return REGION if "__gufunc__" in leaf.name or region_of(leaf.name) else OTHER
+
+    def _in_library(self, sample: Sample, frames: list[tuple[Compiled, int]]) -> str:
+        library = self._at.library(sample.counter)
+        if not frames:
+            return CALLING if library is not None and self._is_python(library.name) else self._named(library)
+        caller = frames[0][0]
+        if _is_wrapper(caller):
+            return CALLING
+        before = sample.returns[: next(at for at, word in enumerate(sample.returns) if word - 1 <= frames[0][1] <= word)]
+        if library is not None and MEMORY in library.name or any(map(self._is_memory, before)):
+            return REFERENCES if library and library.function in ("NRT_incref", "NRT_decref") else ALLOCATION
+        launching = LAUNCH in caller.refers
+        if library is None:
+            return REGION if launching else OTHER  # the clock of threads, which is linked between both
+        if library.name.startswith(THREADING):
+            return REGION
+        if library.name.startswith(SYSTEM):
+            if any(name in library.function for name in ALLOCATORS):
+                return ALLOCATION
+            if launching:
+                return REGION
+            return WAITING if any(name in library.function for name in SLEEPERS) else LINE
+        if library.name.startswith(INTERPRETER):
+            # A function that never calls Python is there by a word that was left on the stack.
+            return PYTHON if any(name.startswith(("Py", "numba_gil")) for name in caller.refers) else CALLING
+        return LINE
+
+    def _is_memory(self, word: int) -> bool:
+        return self._memory[0] <= word < self._memory[1]
+
+    def _is_python(self, name: str) -> bool:
+        return name.startswith((*INTERPRETER, *SYSTEM)) or ".cpython" in name
+
+    def _named(self, library: object) -> str:
+        if library is None:
+            return OTHER
+        name, function = getattr(library, "name", ""), getattr(library, "function", "")
+        if name.startswith(THREADING):
+            return REGION
+        return f"{LIBRARY}{function or name}"
+
+
+def _is_wrapper(function: Compiled) -> bool:
+    """Whether a function converts arguments, for callers in Python or C."""
+    return function.name.startswith(("_ZN7cpython", "cfunc."))
+
+
+def _may_call(caller: Compiled, called: Compiled) -> bool:
+    if called.name in caller.refers:
+        return True
+    is_body = bool(region_of(called.name)) or "__gufunc__" in called.name
+    return is_body and (LAUNCH in caller.refers or "__gufunc__" in caller.name)
+
+
