@@ -1,6 +1,7 @@
 """The profile of a function: a worker process measures it, and its reply becomes records."""
 
 import json
+import linecache
 import os
 import re
 import selectors
@@ -26,12 +27,17 @@ from jitnet.profile.functions.function_profile import (
     Count,
     FunctionProfile,
     Hint,
+    LineTime,
+    LoopTime,
     Place,
     Region,
+    Rest,
+    Sampling,
     ThreadShare,
 )
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.machine_hints import NUMBA, calls_and_divisions, confirmed
+from jitnet.profile.functions.weights import Weights
 
 __all__ = ["LIMIT_S", "profile_function"]
 
@@ -227,6 +233,25 @@ def _profile(target: str, reply: dict[str, Any], flop: str | None, bytes_: str |
         numba=reply["numba"],
         python=reply["python"],
         perf_map=reply["perf_map"],
+        sampling=_sampling(reply["sampling"]),
+    )
+
+
+def _sampling(found: dict[str, Any] | None) -> Sampling | None:
+    if found is None:
+        return None
+    return Sampling(
+        samples=found["samples"],
+        cost=found["cost"],
+        same_code=found["same_code"],
+        loops=tuple(LoopTime(**each | {"place": _place(each["place"])}) for each in found["loops"]),
+        lines=tuple(
+            LineTime(
+                Place(each["file"], each["line"], linecache.getline(each["file"], each["line"]).strip()), each["share"]
+            )
+            for each in found["lines"]
+        ),
+        rest=tuple(Rest(**each) for each in found["rest"]),
     )
 
 
@@ -243,7 +268,18 @@ def _with_lines(profile: FunctionProfile, reply: dict[str, Any], cpu: str | None
         unsearched = [(kind, f"the machine code is {view.cpu}'s, which did not run") for kind, _ in unsearched]
         return replace(profile, lines=view, unsearched=tuple(unsearched))
     found = confirmed(profile.hints, view) + calls_and_divisions(view, reply, profile.cpu_share)
-    return replace(profile, lines=view, hints=_ordered(found))
+    return replace(profile, lines=view, hints=_ordered(_weighed(found, reply["sampling"])))
+
+
+def _weighed(hints: list[Hint], sampling: dict[str, Any] | None) -> list[Hint]:
+    """Return the hints, each with the share of its line or loop where it has none."""
+    if sampling is None:
+        return hints
+    weights = Weights(sampling)
+    return [
+        replace(each, share=weights.share(each.kind, each.place.file, each.place.line)) if each.share is None else each
+        for each in hints
+    ]
 
 
 def _look(profile: FunctionProfile, reply: dict[str, Any], cpu: str | None) -> tuple[CodeView | None, str]:
@@ -261,6 +297,10 @@ def _look(profile: FunctionProfile, reply: dict[str, Any], cpu: str | None) -> t
         return look([target], cpu, compared=quick)[0], ""
     except JitnetError as error:
         return None, str(error)
+
+
+def _line(file: str, line: int) -> Place:
+    return Place(file, line, linecache.getline(file, line).strip())
 
 
 def _place(found: dict[str, Any]) -> Place:
@@ -282,6 +322,10 @@ def _hints(found: list[dict[str, Any]]) -> tuple[Hint, ...]:
 
 
 def _ordered(hints: Iterable[Hint]) -> tuple[Hint, ...]:
-    """Sort the most serious kinds first, as in `Kind`, and by line within a kind."""
+    """Sort the most serious kinds first, as in `Kind`, and by line within a kind; last what never runs."""
     order = [kind.value for kind in Kind]
-    return tuple(sorted(hints, key=lambda hint: (order.index(hint.kind), hint.place.file, hint.place.line)))
+
+    def key(hint: Hint) -> tuple[Any, ...]:
+        return hint.share == 0, order.index(hint.kind), hint.place.file, hint.place.line
+
+    return tuple(sorted(hints, key=key))

@@ -97,8 +97,8 @@ class Addresses:
 
     def __init__(self, loaded: list[Loaded]) -> None:
         found: dict[int, Compiled] = {}
-        for each in loaded:
-            file = _File(each)
+        self._files = [_File(each) for each in loaded]
+        for each, file in zip(loaded, self._files, strict=True):
             for one in each.elf.functions:
                 if one.size and one.section in each.bases:
                     begin = each.bases[one.section] + one.value
@@ -109,6 +109,11 @@ class Addresses:
         self._begins = [one.begin for one in self._compiled]
         self._mapped = mappings()
         self._mapped_begins = [one.begin for one in self._mapped]
+
+    def lines_from(self, first: int) -> set[SourceLine]:
+        """Return the lines for which there is code, in the object files from number `first` on."""
+        tables = [file.debug for file in self._files[first:]]
+        return {place for table in tables if table for place in table.lines}
 
     @property
     def compiled_range(self) -> tuple[int, int]:

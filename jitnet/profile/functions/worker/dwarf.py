@@ -95,6 +95,11 @@ class DebugInfo:
         self._starts = sorted(rows)
         self._places = [rows[address][0] for address in self._starts]
 
+    @property
+    def lines(self) -> set[SourceLine]:
+        """All lines for which there is code."""
+        return {place for place in self._places if place is not None and place[1] > 0}
+
     def lines_at(self, address: int) -> list[SourceLine]:
         """Return the line of an address, and those of the calls that were inlined around it, innermost first.
 

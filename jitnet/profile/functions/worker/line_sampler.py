@@ -319,5 +319,3 @@ def _free_signal() -> int:
     """Return a signal that nothing in this process handles."""
     numbers = range(int(signal.SIGRTMAX) - 1, int(signal.SIGRTMIN), -1)
     return next(number for number in numbers if signal.getsignal(number) is signal.SIG_DFL)
-
-

@@ -22,6 +22,7 @@ from jitnet.compiler.numba_parts import (
 )
 from jitnet.profile.functions.arguments import make_arguments, read_words
 from jitnet.profile.functions.hints import Kind
+from jitnet.profile.functions.weights import Weights
 from jitnet.profile.functions.worker.calls import Calls, interleaved
 from jitnet.profile.functions.worker.compiled import Compiled
 from jitnet.profile.functions.worker.diagnostics import Hints, JsonObject, line_of_def, place
@@ -106,6 +107,11 @@ def measure(request: JsonObject, observers: Observers, report: Callable[[str], N
     reply = measuring.reply()
     reply["hints"] += _warned(warned)
     reply["notes"] += _unparallel(warned)
+    if sampling is not None:
+        weights = Weights(sampling)
+        for hint in reply["hints"]:
+            if hint["share"] is None:
+                hint["share"] = weights.share(hint["kind"], hint["place"]["file"], hint["place"]["line"])
     reply["import_s"] = import_s
     reply["sampling"] = sampling
     return reply

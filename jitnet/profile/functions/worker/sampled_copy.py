@@ -120,5 +120,3 @@ def _code_beside(name: str, loaded: list[Loaded]) -> list[bytes]:
             kept = (one for one in functions if not one.name.startswith(("_ZN7cpython", "cfunc.")))
             return sorted(each.elf.code_of(one) for one in kept)
     return []
-
-

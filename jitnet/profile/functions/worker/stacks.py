@@ -5,8 +5,7 @@ counts as a return address only if it follows a call, in a function that refers 
 """
 
 import os
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -160,8 +159,10 @@ class Stacks:
         caller = frames[0][0]
         if _is_wrapper(caller):
             return CALLING
-        before = sample.returns[: next(at for at, word in enumerate(sample.returns) if word - 1 <= frames[0][1] <= word)]
-        if library is not None and MEMORY in library.name or any(map(self._is_memory, before)):
+        before = sample.returns[
+            : next(at for at, word in enumerate(sample.returns) if word - 1 <= frames[0][1] <= word)
+        ]
+        if (library is not None and MEMORY in library.name) or any(map(self._is_memory, before)):
             return REFERENCES if library and library.function in ("NRT_incref", "NRT_decref") else ALLOCATION
         launching = LAUNCH in caller.refers
         if library is None:
@@ -204,5 +205,3 @@ def _may_call(caller: Compiled, called: Compiled) -> bool:
         return True
     is_body = bool(region_of(called.name)) or "__gufunc__" in called.name
     return is_body and (LAUNCH in caller.refers or "__gufunc__" in caller.name)
-
-

@@ -19,7 +19,7 @@ from jitnet.profile.functions.worker.dwarf import SourceLine
 from jitnet.profile.functions.worker.line_sampler import LineSampler, running_s, why_not
 from jitnet.profile.functions.worker.sampled_copy import SampledCopy, sampled_copy
 from jitnet.profile.functions.worker.source_rows import SourceRows, function_at, is_head
-from jitnet.profile.functions.worker.stacks import LINE, OTHER, REGION, WAITING, Doing, Stacks
+from jitnet.profile.functions.worker.stacks import LINE, OTHER, REGION, WAITING, Doing, Stacks, is_users
 
 if TYPE_CHECKING:
     from jitnet.profile.functions.worker.measuring import Measuring
@@ -57,7 +57,7 @@ def sample(measuring: "Measuring", budget_s: float) -> JsonObject | None:
             if result["samples"] >= FEWEST:
                 return result
             found = f"only {result['samples']} samples were taken in {budget_s:.1f} s"
-        except ZeroDivisionError as error:  # the profile goes on without it
+        except Exception as error:  # the profile goes on without it
             found = f"{type(error).__name__}: {error}"
     measuring.notes.append(f"where its time goes was not sampled: {found}")
     return None
@@ -81,6 +81,7 @@ class _Sampled:
         self.measuring, self.copy = measuring, copy
         loaded = measuring.symbols.loaded(address_of)
         addresses = Addresses(loaded)
+        self.compiled_lines = {line for line in addresses.lines_from(copy.first_object) if is_users(line)}
         self.same_code = copy.same_code(loaded)
         self.stacks = Stacks(addresses, lambda one, other: function_at(one) == function_at(other), is_head)
         self.sampler = LineSampler(addresses.compiled_range, addresses.range_of("_nrt_python"))
@@ -99,7 +100,7 @@ class _Sampled:
     def result(self, budget_s: float) -> JsonObject:
         cost, wall_s, cpu_s = self._run(budget_s)
         samples = self.sampler.samples()
-        main = threading.main_thread().native_id
+        main = threading.main_thread().native_id or 0
         doing = {thread: Counter[Doing]() for thread in {each.thread for each in samples}}
         for each in samples:
             doing[each.thread][self.stacks.doing(each)] += 1
@@ -108,17 +109,19 @@ class _Sampled:
         if self.computing:
             share = cpu_s / wall_s if self.measuring.entries else self.measuring.cpu_share
             whole /= max(share, 1e-3)
-        rows, rest = SourceRows(self.root), Counter[str]()
+        rows, rest = SourceRows(self.root), dict.fromkeys((STARTING, WAITING), 0.0)
         self._weigh(mains, doing, whole, rows, rest)
+        by_share = sorted(rest.items(), key=lambda pair: -pair[1])
         return {
             "samples": len(samples),
             "cost": cost,
             "same_code": self.same_code,
             "loops": rows.rows(),
             "lines": [
-                {"file": file, "line": line, "share": share} for (file, line), share in sorted(rows.lines.items())
+                {"file": file, "line": line, "share": rows.lines.get((file, line), 0.0)}
+                for file, line in sorted(self.compiled_lines | set(rows.lines))
             ],
-            "rest": [{"name": name, "share": share} for name, share in rest.most_common() if share > 0],
+            "rest": [{"name": name, "share": share} for name, share in by_share if share > 0],
             "through": [
                 {"file": file, "line": line, "share": share} for (file, line), share in sorted(rows.through.items())
             ],
@@ -174,7 +177,7 @@ class _Sampled:
         others: dict[int, "Counter[Doing]"],
         whole: float,
         rows: SourceRows,
-        rest: "Counter[str]",
+        rest: dict[str, float],
     ) -> None:
         """Add up the shares: a sample outside regions counts 1 / whole, one inside 1 / whole / threads."""
         callers = _callers(mains)
@@ -214,12 +217,13 @@ class _Sampled:
         return starting / (starting + waiting) if starting + waiting else 0.0
 
     def _add(
-        self, doing: Doing, lines: tuple[SourceLine, ...], share: float, rows: SourceRows, rest: "Counter[str]"
+        self, doing: Doing, lines: tuple[SourceLine, ...], share: float, rows: SourceRows, rest: dict[str, float]
     ) -> None:
         if doing.what == LINE and lines:
             rows.add(lines, share)
         else:
-            rest[OTHER if doing.what in (LINE, REGION) else doing.what] += share
+            name = OTHER if doing.what in (LINE, REGION) else doing.what
+            rest[name] = rest.get(name, 0.0) + share
             rows.add_through(lines, share)
 
     def _whole_way(self, doing: Doing, callers: dict[str, tuple[SourceLine, ...]]) -> tuple[SourceLine, ...]:
@@ -264,5 +268,3 @@ def _callers(mains: "Counter[Doing]") -> dict[str, tuple[SourceLine, ...]]:
         if doing.body and doing.launched < len(doing.lines):
             found.setdefault(doing.body, Counter())[doing.lines[doing.launched :]] += count
     return {body: ways.most_common(1)[0][0] for body, ways in found.items()}
-
-
