@@ -24,6 +24,7 @@ class Weights:
         self._lines = {(each["file"], each["line"]): each["share"] for each in sampling["lines"]}
         self._through = {(each["file"], each["line"]): each["share"] for each in sampling["through"]}
         self._python = sum(each["share"] for each in sampling["rest"] if each["name"] == "Python")
+        self._smallest = 0.5 / max(1, sampling["samples"])  # of what ran, and was met by no sample
         self._loops: dict[tuple[str, int], float] = {}
         for each in sampling["loops"]:
             if each["kind"] == "loop":  # once for each way to it
@@ -37,33 +38,45 @@ class Weights:
         if kind == Kind.OBJECT_MODE.value:
             return self._python
         loop = loop_at(file, line)
-        of_loop = self._loops.get((file, loop.line), 0.0) if loop is not None else None
-        block = [(file, each) for each in block_around(file, line)]
-        if not any(self._of(place) for place in block):
+        of_loop = self._loops.get((file, loop.line)) if loop is not None else None
+        block, statement = lines_around(file, line)
+        if not any(self._of(file, each) for each in block):
             # Lines without code of their own may have run: the compiler merged them with others.
-            return 0.0 if any(place in self._lines for place in block) else of_loop
-        if kind in OF_LOOPS and of_loop is not None:
+            return 0.0 if any((file, each) in self._lines for each in block) else of_loop
+        at_head = loop is not None and line in range(loop.line, loop.head + 1)
+        if of_loop is not None and (kind in OF_LOOPS or at_head):
             return of_loop
-        return self._of((file, line)) if (file, line) in self._lines else of_loop
+        if not any((file, each) in self._lines for each in statement):
+            return of_loop
+        return max(self._smallest, sum(self._of(file, each) for each in statement))
 
-    def _of(self, place: tuple[str, int]) -> float:
-        return max(self._lines.get(place, 0.0), self._through.get(place, 0.0))
+    def _of(self, file: str, line: int) -> float:
+        return max(self._lines.get((file, line), 0.0), self._through.get((file, line), 0.0))
 
 
 @cache
-def block_around(file: str, line: int) -> range:
-    """Return the lines of the innermost block of statements around a line; of a compound statement's header those of
-    the block that it is in. Empty where the file cannot be read."""
+def lines_around(file: str, line: int) -> tuple[range, range]:
+    """Return the lines of the innermost block around a line, and of the innermost statement; of one that contains
+    others, the line alone. Both are empty where the file cannot be read."""
     try:
         tree = ast.parse(Path(file).read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError):
-        return range(0)
-    found = range(0)
+        return range(0), range(line, line + 1)
+    found, statement = range(0), range(line, line + 1)
     for node in ast.walk(tree):
-        for name in ("body", "orelse", "finalbody"):
+        for name in ("body", "orelse", "finalbody", "handlers"):
             block = getattr(node, name, None)
-            if isinstance(block, list) and block and isinstance(block[0], ast.stmt):
-                lines = range(block[0].lineno, (block[-1].end_lineno or block[-1].lineno) + 1)
-                if line in lines and (not found or len(lines) <= len(found)):
-                    found = lines
-    return found
+            if not isinstance(block, list) or not block or not isinstance(block[0], ast.stmt):
+                continue
+            lines = _lines(block[0], block[-1])
+            if line in lines and (not found or len(lines) <= len(found)):
+                found = lines
+                around = next((each for each in block if line in _lines(each, each)), None)
+                statement = range(line, line + 1)
+                if around is not None and not hasattr(around, "body"):
+                    statement = _lines(around, around)
+    return found, statement
+
+
+def _lines(first: ast.stmt, last: ast.stmt) -> range:
+    return range(first.lineno, (last.end_lineno or last.lineno) + 1)

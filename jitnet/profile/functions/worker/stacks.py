@@ -4,6 +4,8 @@ The lines of calls that were inlined are in the line table. Calls that were not 
 counts as a return address only if it follows a call, in a function that refers to the one that was called.
 """
 
+import itertools
+import linecache
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import numba
 
+from jitnet.profile.code.source import function_source
 from jitnet.profile.functions.worker.addresses import Addresses, Compiled
 from jitnet.profile.functions.worker.dwarf import SourceLine
 from jitnet.profile.functions.worker.line_sampler import Sample
@@ -49,6 +52,7 @@ THREADING = ("libgomp", "libiomp", "libomp", "libtbb", "omppool", "tbbpool", "wo
 INTERPRETER = ("python", "libpython", "_dispatcher", "_dynfunc", "_multiarray_umath")
 SYSTEM = ("libc.", "libc-", "libpthread", "ld-linux", "[vdso]", "ld-musl", "libmimalloc", "libjemalloc", "libtcmalloc")
 ALLOCATORS = ("malloc", "free", "calloc", "realloc", "memalign", "aligned_alloc", "mmap", "munmap", "madvise", "brk")
+ALLOCATORS += ("PyMem_", "Malloc", "Free")
 SLEEPERS = ("nanosleep", "usleep", "sleep", "poll", "select", "futex", "pthread_cond", "sem_", "sched_yield", "wait")
 
 LAUNCH = "numba_parallel_for"
@@ -70,8 +74,13 @@ class Doing:
 
 
 def is_users(place: SourceLine) -> bool:
-    """Whether a line has a source that is not Numba's."""
-    return bool(place[0]) and place[1] > 0 and not place[0].startswith(NUMBA) and "<" not in os.path.basename(place[0])
+    """Whether a line has a source that is not Numba's, and is in one of its functions."""
+    file, line = place
+    if not file or line <= 0 or file.startswith(NUMBA) or "<" in os.path.basename(file):
+        return False
+    found = function_source(file, line)
+    # What Numba makes of an array expression is on line 1.
+    return found is None or line >= found.first_line or linecache.getline(file, line).lstrip().startswith("@")
 
 
 class Stacks:
@@ -150,54 +159,55 @@ class Stacks:
             return CALLING
         if lines:
             return LINE
-        return REGION if "__gufunc__" in leaf.name or region_of(leaf.name) else OTHER
+        if "__gufunc__" in leaf.name or region_of(leaf.name):
+            return REGION
+        return PYTHON if _calls_python(leaf) else OTHER
 
     def _in_library(self, sample: Sample, frames: list[tuple[Compiled, int]]) -> str:
+        """Return what a sample counts as whose thread was in none of the compiled functions. The stack has words that
+        were left from calls that have returned, so the library must fit what they say."""
         library = self._at.library(sample.counter)
+        name, function = (library.name, library.function) if library is not None else ("", "")
+        is_python = name.startswith((*INTERPRETER, *SYSTEM)) or ".cpython" in name
         if not frames:
-            return CALLING if library is not None and self._is_python(library.name) else self._named(library)
+            if name.startswith(THREADING):
+                return REGION
+            mathematics = name.startswith(("libm.", "libm-"))  # NumPy's, which reads its flags
+            return CALLING if is_python or mathematics else f"{LIBRARY}{function or name}" if name else OTHER
         caller = frames[0][0]
         if _is_wrapper(caller):
             return CALLING
-        before = sample.returns[
-            : next(at for at, word in enumerate(sample.returns) if word - 1 <= frames[0][1] <= word)
-        ]
-        if (library is not None and MEMORY in library.name) or any(map(self._is_memory, before)):
-            return REFERENCES if library and library.function in ("NRT_incref", "NRT_decref") else ALLOCATION
-        launching = LAUNCH in caller.refers
-        if library is None:
-            return REGION if launching else OTHER  # the clock of threads, which is linked between both
-        if library.name.startswith(THREADING):
+        if name.startswith(THREADING):
             return REGION
-        if library.name.startswith(SYSTEM):
-            if any(name in library.function for name in ALLOCATORS):
+        if MEMORY in name:
+            return REFERENCES if function in ("NRT_incref", "NRT_decref") else ALLOCATION
+        above = itertools.takewhile(lambda word: not word - 1 <= frames[0][1] <= word, sample.returns)
+        allocates = any(part in function for part in ALLOCATORS)
+        if (allocates or not function) and is_python and any(map(self._is_memory, above)):
+            return ALLOCATION
+        if is_python and _calls_python(caller):
+            return PYTHON
+        if name.startswith(INTERPRETER):
+            return CALLING  # the caller never calls Python: its address was left on the stack
+        if not name or name.startswith(SYSTEM):
+            if LAUNCH in caller.refers:
+                return REGION  # also in the clock of threads, which is linked in between
+            if allocates:
                 return ALLOCATION
-            if launching:
-                return REGION
-            return WAITING if any(name in library.function for name in SLEEPERS) else LINE
-        if library.name.startswith(INTERPRETER):
-            # A function that never calls Python is there by a word that was left on the stack.
-            return PYTHON if any(name.startswith(("Py", "numba_gil")) for name in caller.refers) else CALLING
+            return WAITING if any(part in function for part in SLEEPERS) else LINE if name else OTHER
         return LINE
 
     def _is_memory(self, word: int) -> bool:
         return self._memory[0] <= word < self._memory[1]
 
-    def _is_python(self, name: str) -> bool:
-        return name.startswith((*INTERPRETER, *SYSTEM)) or ".cpython" in name
-
-    def _named(self, library: object) -> str:
-        if library is None:
-            return OTHER
-        name, function = getattr(library, "name", ""), getattr(library, "function", "")
-        if name.startswith(THREADING):
-            return REGION
-        return f"{LIBRARY}{function or name}"
-
 
 def _is_wrapper(function: Compiled) -> bool:
     """Whether a function converts arguments, for callers in Python or C."""
     return function.name.startswith(("_ZN7cpython", "cfunc."))
+
+
+def _calls_python(function: Compiled) -> bool:
+    return any(name.startswith(("Py", "numba_gil")) for name in function.refers)
 
 
 def _may_call(caller: Compiled, called: Compiled) -> bool:
