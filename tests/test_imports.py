@@ -44,7 +44,7 @@ WORKERS = {
         "jitnet.profile.code.source",
         "jitnet.profile.functions.arguments",
         "jitnet.profile.functions.hints",
-        "jitnet.profile.functions.weights",
+        "jitnet.profile.functions.hint_shares",
         "jitnet.profile.line_table",
         "jitnet.profile.loading",
     },

@@ -35,9 +35,9 @@ from jitnet.profile.functions.function_profile import (
     Sampling,
     ThreadShare,
 )
+from jitnet.profile.functions.hint_shares import HintShares
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.machine_hints import NUMBA, calls_and_divisions, confirmed
-from jitnet.profile.functions.weights import Weights
 
 __all__ = ["LIMIT_S", "profile_function"]
 
@@ -275,9 +275,9 @@ def _weighed(hints: list[Hint], sampling: dict[str, Any] | None) -> list[Hint]:
     """Return the hints, each with the share of its line or loop where it has none."""
     if sampling is None:
         return hints
-    weights = Weights(sampling)
+    shares = HintShares(sampling)
     return [
-        replace(each, share=weights.share(each.kind, each.place.file, each.place.line)) if each.share is None else each
+        replace(each, share=shares.share(each.kind, each.place.file, each.place.line)) if each.share is None else each
         for each in hints
     ]
 

@@ -21,8 +21,8 @@ from jitnet.compiler.numba_parts import (
     wrap_loop_bodies,
 )
 from jitnet.profile.functions.arguments import make_arguments, read_words
+from jitnet.profile.functions.hint_shares import HintShares
 from jitnet.profile.functions.hints import Kind
-from jitnet.profile.functions.weights import Weights
 from jitnet.profile.functions.worker.calls import Calls, interleaved
 from jitnet.profile.functions.worker.compiled import Compiled
 from jitnet.profile.functions.worker.diagnostics import Hints, JsonObject, line_of_def, place
@@ -45,7 +45,7 @@ from jitnet.profile.functions.worker.values import for_formula, type_text
 from jitnet.profile.functions.worker.where import sample
 from jitnet.profile.readable import demangle, without_colours
 
-__all__ = ["Measuring", "Observers", "measure", "observe"]
+__all__ = ["Observers", "measure", "observe"]
 
 SAMPLING_S = 1.0
 """Seconds for the calls that are sampled."""
@@ -99,7 +99,7 @@ def measure(request: JsonObject, observers: Observers, report: Callable[[str], N
         import_s = time.perf_counter() - loading
         report("making the arguments")
         arguments = check_arguments(subject, _arguments(request), request["setup"] or "")
-        measuring = Measuring(subject, arguments, request, observers, report)
+        measuring = _Measuring(subject, arguments, request, observers, report)
         report("compiling")
         measuring.compile()
         measuring.call()
@@ -108,10 +108,10 @@ def measure(request: JsonObject, observers: Observers, report: Callable[[str], N
     reply["hints"] += _warned(warned)
     reply["notes"] += _unparallel(warned)
     if sampling is not None:
-        weights = Weights(sampling)
+        shares = HintShares(sampling)
         for hint in reply["hints"]:
             if hint["share"] is None:
-                hint["share"] = weights.share(hint["kind"], hint["place"]["file"], hint["place"]["line"])
+                hint["share"] = shares.share(hint["kind"], hint["place"]["file"], hint["place"]["line"])
     reply["import_s"] = import_s
     reply["sampling"] = sampling
     return reply
@@ -141,7 +141,7 @@ def _remember_regions() -> dict[str, tuple[str, int]]:
     return places
 
 
-class Measuring:
+class _Measuring:
     """The measurement of one function, from its arguments to a reply."""
 
     def __init__(

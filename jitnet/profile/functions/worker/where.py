@@ -8,23 +8,25 @@ it does not spend on a line it waits. So rows and rest add up to the call, howev
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from jitnet.compiler.numba_parts import address_of
 from jitnet.profile.functions.worker.addresses import Addresses
 from jitnet.profile.functions.worker.calls import Calls
+from jitnet.profile.functions.worker.compiled import Compiled
 from jitnet.profile.functions.worker.diagnostics import JsonObject, line_of_def
 from jitnet.profile.functions.worker.dwarf import SourceLine
 from jitnet.profile.functions.worker.line_sampler import LineSampler, running_s, why_not
+from jitnet.profile.functions.worker.regions import ThreadTimes
 from jitnet.profile.functions.worker.sampled_copy import SampledCopy, sampled_copy
 from jitnet.profile.functions.worker.source_rows import SourceRows, function_at, is_head
 from jitnet.profile.functions.worker.stacks import LINE, OTHER, REGION, WAITING, Doing, Stacks, is_users
+from jitnet.profile.functions.worker.subject import Subject
+from jitnet.profile.functions.worker.symbols import Symbols
 
-if TYPE_CHECKING:
-    from jitnet.profile.functions.worker.measuring import Measuring
-
-__all__ = ["sample"]
+__all__ = ["Measured", "sample"]
 
 STARTING = "starting threads"
 
@@ -44,7 +46,24 @@ FEWEST = 20
 """With fewer samples nothing is said."""
 
 
-def sample(measuring: "Measuring", budget_s: float) -> JsonObject | None:
+class Measured(Protocol):
+    """What is known of a function that was called and timed: as in `measuring.py`."""
+
+    subject: Subject
+    arguments: tuple[Any, ...]
+    code: Compiled
+    symbols: Symbols
+    calls: Calls
+    counts: list[tuple[int, int, list[float]]]
+    threads: ThreadTimes
+    entries: int
+    cpu_share: float
+    file: str
+    notes: list[str]
+    report: Callable[[str], None]
+
+
+def sample(measuring: Measured, budget_s: float) -> JsonObject | None:
     """Return where the time of a call goes, as `Sampling` in JSON, and through which lines; None with a note of the
     reason where that cannot be said. budget_s: seconds for the calls, without compiling the copy."""
     found = _impossible(measuring, budget_s)
@@ -63,7 +82,7 @@ def sample(measuring: "Measuring", budget_s: float) -> JsonObject | None:
     return None
 
 
-def _impossible(measuring: "Measuring", budget_s: float) -> str:
+def _impossible(measuring: Measured, budget_s: float) -> str:
     call_s = min(median(samples) for _, _, samples in measuring.counts)
     if reason := why_not():
         return reason
@@ -77,7 +96,7 @@ def _impossible(measuring: "Measuring", budget_s: float) -> str:
 class _Sampled:
     """Samples of one function, and what follows from them."""
 
-    def __init__(self, measuring: "Measuring", copy: SampledCopy) -> None:
+    def __init__(self, measuring: Measured, copy: SampledCopy) -> None:
         self.measuring, self.copy = measuring, copy
         loaded = measuring.symbols.loaded(address_of)
         addresses = Addresses(loaded)

@@ -8,7 +8,7 @@ from typing import Any
 from jitnet.profile.code.source import loop_at
 from jitnet.profile.functions.hints import Kind
 
-__all__ = ["Weights"]
+__all__ = ["HintShares"]
 
 OF_LOOPS = {Kind.REDUCTION.value, Kind.LAYOUT.value, Kind.WRAPAROUND.value}
 """Hints of what keeps a whole loop from being vectorised."""
@@ -17,7 +17,7 @@ OF_NO_TIME = {Kind.RACE.value, Kind.COMPILED_AGAIN.value}
 """Hints that are about something else than a call's time."""
 
 
-class Weights:
+class HintShares:
     """Shares for hints. sampling: the worker process's reply of that name."""
 
     def __init__(self, sampling: dict[str, Any]) -> None:
