@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["line_shares", "percent", "time_shares"]
 
 BAR = 20
+NOTED = 5e-4
+"""The smallest share that has a row, where it is not a loop's or a callee's."""
+
 NARROW = 100
 """Columns below which source is cut shorter."""
 
@@ -44,8 +47,9 @@ def time_shares(console: Console, profile: "FunctionProfile") -> None:
         row(_name(each, room), _lines(profile, each), each.share, each.own)
     rest = sum(each.share for each in found.rest)
     outside = max(0.0, 1.0 - rest - sum(each.share for each in found.loops if each.depth == 0))
-    row(Text("lines outside loops" if found.loops else "its lines"), "", outside, None)
-    for other in found.rest:
+    if outside >= NOTED or not found.loops:
+        row(Text("lines outside loops" if found.loops else "its lines"), "", outside, None)
+    for other in (each for each in found.rest if each.share >= NOTED):
         row(Text(other.name, style=FAINT), "", other.share, None)
     console.print()
     table(
@@ -66,7 +70,7 @@ def line_shares(profile: "FunctionProfile") -> dict[tuple[str, int], float]:
 
 def percent(share: float) -> str:
     """A share from 0 to 1, in percent."""
-    return f"{share:.0%}" if share >= 0.095 or share == 0 else f"{share:.1%}" if share >= 0.0005 else "<0.1%"
+    return f"{share:.0%}" if share >= 0.095 or share == 0 else f"{share:.1%}" if share >= NOTED else "<0.1%"
 
 
 def _on(profile: "FunctionProfile") -> str:
@@ -92,10 +96,11 @@ def _lines(profile: "FunctionProfile", each: "LoopTime") -> str:
 
 def _how(found: "Sampling") -> str:
     points = max(1, round(100 / max(1, found.samples) ** 0.5))
+    cost = f"a call takes {found.cost:.0%} longer" if found.cost >= 0.005 else "a call takes no longer"
     text = (
-        f"By {found.samples:,} samples, ±{points} point{'s' * (points > 1)}; a call takes "
-        f"{max(0.0, found.cost):.0%} longer while it is sampled. Self: without the loops and callees inside it. "
-        "What is not a line, an allocation for one, has a row of its own and is in no loop."
+        f"By {found.samples:,} samples, ±{points} point{'s' * (points > 1)}; {cost} while it is sampled. Self: without "
+        "the loops and callees inside it. What is not a line, an allocation for one, has a row of its own and is in no "
+        "loop."
     )
     if not found.same_code:
         text += " What was sampled is a copy with a line table, whose machine code differs from what was timed."

@@ -66,7 +66,7 @@ class Calls:
     def of(self, function: Callable[..., Any]) -> "Calls":
         """Return the same calls of another function that writes what this one does, a copy of it for one."""
         calls = copy.copy(self)
-        calls._function = function
+        vars(calls)["_function"] = function
         return calls
 
     def first(self) -> None:

@@ -51,9 +51,11 @@ MEMORY = "_nrt_python"
 THREADING = ("libgomp", "libiomp", "libomp", "libtbb", "omppool", "tbbpool", "workqueue")
 INTERPRETER = ("python", "libpython", "_dispatcher", "_dynfunc", "_multiarray_umath")
 SYSTEM = ("libc.", "libc-", "libpthread", "ld-linux", "[vdso]", "ld-musl", "libmimalloc", "libjemalloc", "libtcmalloc")
-ALLOCATORS = ("malloc", "free", "calloc", "realloc", "memalign", "aligned_alloc", "mmap", "munmap", "madvise", "brk")
-ALLOCATORS += ("PyMem_", "Malloc", "Free")
+ALLOCATORS = ("malloc", "free", "calloc", "realloc", "memalign", "aligned_alloc", "mmap", "munmap", "madvise", "brk",
+              "PyMem_", "Malloc", "Free")  # fmt: skip
 SLEEPERS = ("nanosleep", "usleep", "sleep", "poll", "select", "futex", "pthread_cond", "sem_", "sched_yield", "wait")
+
+RAISING = ("PyErr_", "PyExc_", "PyGILState_")
 
 LAUNCH = "numba_parallel_for"
 """What a function with a parallel loop calls."""
@@ -207,7 +209,8 @@ def _is_wrapper(function: Compiled) -> bool:
 
 
 def _calls_python(function: Compiled) -> bool:
-    return any(name.startswith(("Py", "numba_gil")) for name in function.refers)
+    """Whether a function runs the interpreter, for more than to raise an error, which parallel loops can."""
+    return any(name.startswith("Py") and not name.startswith(RAISING) for name in function.refers)
 
 
 def _may_call(caller: Compiled, called: Compiled) -> bool:

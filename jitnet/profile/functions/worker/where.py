@@ -12,6 +12,8 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any, Protocol
 
+import numba
+
 from jitnet.compiler.numba_parts import address_of
 from jitnet.profile.functions.worker.addresses import Addresses
 from jitnet.profile.functions.worker.calls import Calls
@@ -41,6 +43,9 @@ ROUND_S = 0.04
 
 WARM_S = 0.02
 """Of calls before the first sample, after which the kernel has noted which threads ran."""
+
+MESSAGE = 200
+"""Characters of an error that are shown."""
 
 FEWEST = 20
 """With fewer samples nothing is said."""
@@ -77,7 +82,7 @@ def sample(measuring: Measured, budget_s: float) -> JsonObject | None:
                 return result
             found = f"only {result['samples']} samples were taken in {budget_s:.1f} s"
         except Exception as error:  # the profile goes on without it
-            found = f"{type(error).__name__}: {error}"
+            found = f"{type(error).__name__}: {' '.join(str(error).split())[:MESSAGE]}"
     measuring.notes.append(f"where its time goes was not sampled: {found}")
     return None
 
@@ -88,6 +93,8 @@ def _impossible(measuring: Measured, budget_s: float) -> str:
         return reason
     if (measuring.code.seconds or 0.0) > COMPILE_S:
         return f"it takes {measuring.code.seconds:.0f} s to compile, and would have to be compiled again"
+    if measuring.subject.kind == "njit" and measuring.code.used() is None:
+        return "which of its compiled signatures runs is not known"
     if call_s > LONGEST * budget_s:
         return f"a call takes {call_s:.1f} s, and would have to be repeated; use smaller arguments"
     return ""
@@ -117,7 +124,13 @@ class _Sampled:
         return self.measuring.cpu_share < 1 or (bool(shares) and computing < 0.5 * busy)
 
     def result(self, budget_s: float) -> JsonObject:
-        cost, wall_s, cpu_s = self._run(budget_s)
+        if self.measuring.entries:
+            numba.set_num_threads(self.threads)
+        try:
+            cost, wall_s, cpu_s = self._run(budget_s)
+        finally:
+            if self.measuring.entries:
+                numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
         samples = self.sampler.samples()
         main = threading.main_thread().native_id or 0
         doing = {thread: Counter[Doing]() for thread in {each.thread for each in samples}}
