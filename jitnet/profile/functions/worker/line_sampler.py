@@ -30,9 +30,9 @@ CAPACITY = 1 << 16
 WORDS, RETURNS = 24, 20
 """Words of a sample, and the most of them that are return addresses."""
 
-SHALLOW, DEEP = 192, 2048
+SHALLOW, DEEP = 192, 1 << 17
 """Words of a stack that are searched for return addresses: of any thread, and of the main one, whose stack's end is
-known."""
+known, and where a library for linear algebra may have much of its own on it."""
 
 INTERVALS_NS = (487_000, 541_000, 509_000, 563_000)
 """Between two samples of a thread. Several, so that they keep no step with calls of a constant length."""

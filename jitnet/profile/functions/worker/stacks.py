@@ -129,18 +129,21 @@ class Stacks:
         LLVM moves such calls, and then they have no line: they seem to be on that of the instruction before, a loop's
         head, or the line that calls the inlined function in which the call is.
         """
-        here = [place for place in function.lines_at(after - 1) if is_users(place)]
-        next_ = [place for place in function.lines_at(after) if is_users(place)]
+        here = self._lines_at(function, after - 1)
+        next_ = self._lines_at(function, after)
         deeper = len(next_) > len(here) and next_[len(next_) - len(here) :] == here
         moved = bool(here and next_) and self._is_head(here[0]) and not self._is_head(next_[0])
         return after if deeper or moved else after - 1
+
+    def _lines_at(self, function: Compiled, address: int) -> list[SourceLine]:
+        return [place for place in function.lines_at(address, self._is_head) if is_users(place)]
 
     def _lines(self, frames: list[tuple[Compiled, int]]) -> tuple[list[SourceLine], str, int]:
         """Return the user's lines in frames, innermost first; the parallel loop, and how many lines are its body's."""
         lines: list[SourceLine] = []
         body, launched = "", 0
         for function, address in frames:
-            here = [place for place in function.lines_at(address) if is_users(place)]
+            here = self._lines_at(function, address)
             region = region_of(function.name)
             if region:
                 body = body or region

@@ -47,7 +47,7 @@ WARM_S = 0.02
 MESSAGE = 200
 """Characters of an error that are shown."""
 
-FEWEST = 20
+FEWEST = 50
 """With fewer samples nothing is said."""
 
 
@@ -110,7 +110,7 @@ class _Sampled:
         self.compiled_lines = {line for line in addresses.lines_from(copy.first_object) if is_users(line)}
         self.same_code = copy.same_code(loaded)
         self.stacks = Stacks(addresses, lambda one, other: function_at(one) == function_at(other), is_head)
-        self.sampler = LineSampler(addresses.compiled_range, addresses.range_of("_nrt_python"))
+        self.sampler = LineSampler(addresses.compiled_range(copy.first_object), addresses.range_of("_nrt_python"))
         self.calls: Calls = measuring.calls.of(copy.call)
         self.threads = max(count for count, _, _ in measuring.counts)
         code = measuring.subject.function.__code__
