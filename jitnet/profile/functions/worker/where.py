@@ -23,7 +23,7 @@ from jitnet.profile.functions.worker.dwarf import SourceLine
 from jitnet.profile.functions.worker.line_sampler import LineSampler, running_s, why_not
 from jitnet.profile.functions.worker.regions import ThreadTimes
 from jitnet.profile.functions.worker.sampled_copy import SampledCopy, sampled_copy
-from jitnet.profile.functions.worker.source_rows import SourceRows, function_at, is_head
+from jitnet.profile.functions.worker.source_rows import SourceRows, function_at
 from jitnet.profile.functions.worker.stacks import LINE, OTHER, REGION, WAITING, Doing, Stacks, is_users
 from jitnet.profile.functions.worker.subject import Subject
 from jitnet.profile.functions.worker.symbols import Symbols
@@ -109,7 +109,7 @@ class _Sampled:
         addresses = Addresses(loaded)
         self.compiled_lines = {line for line in addresses.lines_from(copy.first_object) if is_users(line)}
         self.same_code = copy.same_code(loaded)
-        self.stacks = Stacks(addresses, lambda one, other: function_at(one) == function_at(other), is_head)
+        self.stacks = Stacks(addresses)
         self.sampler = LineSampler(addresses.compiled_range(copy.first_object), addresses.range_of("_nrt_python"))
         self.calls: Calls = measuring.calls.of(copy.call)
         self.threads = max(count for count, _, _ in measuring.counts)
