@@ -16,6 +16,7 @@ from jitnet.profile.functions.tried import measured
 from jitnet.render.code import code_view
 from jitnet.render.console import ACCENT, FAINT, GOOD, WARN, facts, say
 from jitnet.render.tables import Cell, bar, table
+from jitnet.render.time_shares import line_shares, percent, time_shares
 
 if TYPE_CHECKING:
     from jitnet.profile.functions.function_profile import FunctionProfile, Hint
@@ -43,10 +44,11 @@ def function_profile(
     if len(profile.regions) > 1:
         _regions(console, profile)
     _functions(console, profile)
+    time_shares(console, profile)
     if profile.lines is not None:
         console.print()
         console.print(Text("Lines", style="bold"))
-        code_view(console, profile.lines, asm=asm)
+        code_view(console, profile.lines, asm=asm, shares=line_shares(profile))
     _hints(console, profile, all_hints)
     for note in profile.notes:
         say(console, f"{note[:1].upper()}{note[1:]}.", FAINT)
@@ -244,8 +246,7 @@ def _kind(console: Console, hints: "list[Hint]") -> None:
     say(console, RULES[Kind(first.kind)].title, WARN)
     pairs: list[tuple[str, str | Text]] = []
     for hint in hints:
-        share = f", {hint.share:.0%} of the time" if hint.share else ""
-        pairs.append(("at", f"{_path(hint.place.file)}:{hint.place.line}{share}"))
+        pairs.append(("at", f"{_path(hint.place.file)}:{hint.place.line}{_share(hint)}"))
         if hint.place.source:
             pairs.append(("", Text(hint.place.source, style=ACCENT)))
         pairs.append(("why", _sentence(hint.reason)))
@@ -258,6 +259,12 @@ def _kind(console: Console, hints: "list[Hint]") -> None:
     elif first.untried:
         pairs.append(("not tried", first.untried))
     facts(console, pairs, indent=2)
+
+
+def _share(hint: "Hint") -> str:
+    if hint.share is None:
+        return ""
+    return f", {percent(hint.share)} of the time" if hint.share else ", no sample fell on it"
 
 
 def function_hints(console: Console, hints: "Sequence[Hint]") -> None:

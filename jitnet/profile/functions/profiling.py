@@ -1,6 +1,7 @@
 """The profile of a function: a worker process measures it, and its reply becomes records."""
 
 import json
+import linecache
 import os
 import re
 import selectors
@@ -30,9 +31,15 @@ from jitnet.profile.functions.function_profile import (
     Count,
     FunctionProfile,
     Hint,
+    LineTime,
+    LoopTime,
+    Place,
     Region,
+    Rest,
+    Sampling,
     ThreadShare,
 )
+from jitnet.profile.functions.hint_shares import HintShares
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.machine_hints import NUMBA, calls_and_divisions, confirmed
 from jitnet.profile.functions.thresholds import LINES_S, TIME_S
@@ -299,6 +306,25 @@ def _profile(target: str, reply: dict[str, Any], flop: str | None, bytes_: str |
         checks=tuple(
             Check(**each | {"place": place_of(each["place"]) if each["place"] else None}) for each in reply["checks"]
         ),
+        sampling=_sampling(reply["sampling"]),
+    )
+
+
+def _sampling(found: dict[str, Any] | None) -> Sampling | None:
+    if found is None:
+        return None
+    return Sampling(
+        samples=found["samples"],
+        cost=found["cost"],
+        same_code=found["same_code"],
+        loops=tuple(LoopTime(**each | {"place": place_of(each["place"])}) for each in found["loops"]),
+        lines=tuple(
+            LineTime(
+                Place(each["file"], each["line"], linecache.getline(each["file"], each["line"]).strip()), each["share"]
+            )
+            for each in found["lines"]
+        ),
+        rest=tuple(Rest(**each) for each in found["rest"]),
     )
 
 
@@ -340,7 +366,18 @@ def _with_lines(profile: FunctionProfile, reply: dict[str, Any], cpu: str | None
     found = helping + confirmed(others, view)
     for hint in calls_and_divisions(view, reply, profile.cpu_share):
         add_hint(found, hint)
-    return replace(profile, lines=view, hints=in_order(found))
+    return replace(profile, lines=view, hints=in_order(_weighed(found, reply["sampling"])))
+
+
+def _weighed(hints: list[Hint], sampling: dict[str, Any] | None) -> list[Hint]:
+    """Return the hints, each with the share of its line or loop where it has none."""
+    if sampling is None:
+        return hints
+    shares = HintShares(sampling)
+    return [
+        replace(each, share=shares.share(each.kind, each.place.file, each.place.line)) if each.share is None else each
+        for each in hints
+    ]
 
 
 def _absent(view: CodeView) -> list[str]:

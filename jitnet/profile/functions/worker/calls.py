@@ -1,8 +1,8 @@
 """Calls of one function with the same arguments, so that every call does the same work."""
 
+import copy
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from copy import copy
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -63,6 +63,12 @@ class Calls:
         self.result: Any = None
         self.first_s = self.second_s = 0.0
 
+    def of(self, function: Callable[..., Any]) -> "Calls":
+        """Return the same calls of another function that writes what this one does, a copy of it for one."""
+        calls = copy.copy(self)
+        vars(calls)["_function"] = function
+        return calls
+
     def first(self) -> None:
         begin = time.perf_counter()
         self.result = self._function(*self._arguments)
@@ -103,7 +109,7 @@ class Calls:
         arguments: makes its arguments of these, which are reset before; they share no array that is written.
         """
         if arguments is None:
-            made = copy(self)
+            made = copy.copy(self)
             made.use(function)
         else:
             self.reset()

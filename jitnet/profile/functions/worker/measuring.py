@@ -17,6 +17,7 @@ from jitnet.compiler.numba_parts import (
     wrap_loop_bodies,
 )
 from jitnet.profile.built_ufuncs import remember_ufuncs
+from jitnet.profile.functions.hint_shares import HintShares
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.thresholds import LINES_S, PARTS_S, TIME_S
 from jitnet.profile.functions.worker import hardware
@@ -40,10 +41,11 @@ from jitnet.profile.functions.worker.trials import Trials
 from jitnet.profile.functions.worker.typed_code import failures, watch_compiler
 from jitnet.profile.functions.worker.values import for_formula, type_text
 from jitnet.profile.functions.worker.warned import watch_warnings
+from jitnet.profile.functions.worker.where import sample
 from jitnet.profile.generators import MOST_VALUES
 from jitnet.profile.readable import demangle
 
-__all__ = ["Observers", "measure", "measure_and_try", "observe", "options_text", "requested_arguments"]
+__all__ = ["Observers", "measure", "measure_and_try", "observe", "options_text"]
 
 LONG_CALL_S = 2.0
 """Where a call takes longer than this, it is timed once."""
@@ -103,9 +105,16 @@ def measure_and_try(
         measuring.compile()
         measuring.check()
         measuring.call()
+        sampling = sample(measuring, PARTS_S["sampling"])
     warned.add_to(measuring.hints, measuring.notes)
     reply = measuring.reply()
+    if sampling is not None:
+        shares = HintShares(sampling)
+        for hint in reply["hints"]:
+            if hint["share"] is None:
+                hint["share"] = shares.share(hint["kind"], hint["place"]["file"], hint["place"]["line"])
     reply["import_s"] = import_s
+    reply["sampling"] = sampling
     trials = Trials(measuring.code, measuring.calls, observers.clock, report, measuring.time_s)
     reply["spent_s"] = measuring.spent_s()
     return reply, trials
