@@ -123,10 +123,10 @@ def _hints(profile: FunctionProfile) -> str:
 
 
 def _hint(hint: Hint) -> list[str]:
-    tried = escape(factor_text(hint.trial)) if hint.trial is not None else f"not tried {escape(hint.untried)}".strip()
-    measured = tried if hint.trial is not None or hint.untried else ""
+    measured = factor_text(hint.trial) if hint.trial is not None else hint.untried and f"not tried: {hint.untried}"
     line = _link(hint.place.file, hint.place.line, str(hint.place.line))
-    return [line, escape(RULES[Kind(hint.kind)].title), _share(hint.share), measured]
+    cell = f'<td class="text wide">{escape(measured)}</td>'
+    return [line, escape(RULES[Kind(hint.kind)].title), _share(hint.share), cell]
 
 
 def _loops(profile: FunctionProfile, roofline: Roofline | None) -> str:
