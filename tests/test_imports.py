@@ -34,11 +34,18 @@ FLOORS = {"profile": {"": set(), "step": {""}, "code": {""}, "functions": {"", "
 # Folders whose modules run in a worker process, with those modules of the room that both sides import. From the rest of
 # the room they are apart: the worker process runs with other settings, and its modules may not run in jitnet's own.
 WORKERS = {
-    "jitnet.profile.code.worker": {"jitnet.profile.loading", "jitnet.profile.readable"},
+    "jitnet.profile.code.worker": {
+        "jitnet.profile.line_table",
+        "jitnet.profile.loading",
+        "jitnet.profile.readable",
+    },
     "jitnet.profile.functions.worker": {
         "jitnet.profile.readable",
+        "jitnet.profile.code.source",
         "jitnet.profile.functions.arguments",
         "jitnet.profile.functions.hints",
+        "jitnet.profile.functions.hint_shares",
+        "jitnet.profile.line_table",
         "jitnet.profile.loading",
     },
 }

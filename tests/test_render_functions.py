@@ -11,8 +11,12 @@ from jitnet.profile.functions.function_profile import (
     Count,
     FunctionProfile,
     Hint,
+    LineTime,
+    LoopTime,
     Place,
     Region,
+    Rest,
+    Sampling,
     ThreadShare,
 )
 from jitnet.profile.functions.hints import RULES, Kind
@@ -132,3 +136,49 @@ def test_one_call_is_not_called_a_median():
     text = "\n".join(shown(once))
     assert "12.5 s a call, of one call on 2 threads" in text
     assert "±" not in text
+
+
+SAMPLING = Sampling(
+    samples=2500,
+    cost=0.081,
+    same_code=True,
+    loops=(
+        LoopTime("loop", "smooth", HERE, 18, 0, 0.6, 0.1),
+        LoopTime("callee", "helper", Place("/somewhere/else/others.py", 3, "def helper(x):"), 3, 1, 0.5, 0.5),
+    ),
+    lines=(LineTime(HERE, 0.1), LineTime(Place(HERE.file, 14, "y"), 0.0)),
+    rest=(Rest("allocation", 0.2), Rest("calling and unboxing", 0.15), Rest("waiting", 1e-5)),
+)
+
+
+@pytest.mark.parametrize("width", [80, 120, None])
+def test_where_the_time_goes(width):
+    lines = shown(replace(PROFILE, sampling=SAMPLING), width)
+    assert width is None or max(map(len, lines)) <= width
+    first = next(number for number, line in enumerate(lines) if line.startswith("Where the time of a call goes"))
+    rows = [" ".join(line.split()) for line in lines[first + 3 :]]
+    assert rows[0].startswith("for i in prange(x.shape[0]) 12-18 60% ")
+    assert rows[0].endswith(" 660 µs 10%"), "60% of the time on as many threads as there are"
+    assert rows[1].startswith("helper() others.py:3 50% ")
+    assert lines[first + 4].startswith("  helper()")
+    assert rows[2].startswith("lines outside loops 5.0% ")
+    assert rows[3].startswith("allocation 20% ")
+    assert rows[4].startswith("calling and unboxing 15% ")
+    text = " ".join(" ".join(rows).split())
+    assert "By 2,500 samples, ±2 points; a call takes 8% longer while it is sampled." in text
+    assert "differs from what was timed" not in text
+    assert "waiting <" not in text
+
+
+def test_a_sampled_copy_of_other_code_is_named():
+    sampling = replace(SAMPLING, same_code=False, cost=-0.01)
+    text = " ".join(" ".join(shown(replace(PROFILE, sampling=sampling))).split())
+    assert "a copy with a line table, whose machine code differs from what was timed" in text
+    assert "a call takes no longer while it is sampled" in text
+
+
+def test_a_hint_where_no_sample_fell_says_so():
+    never = replace(hint(Kind.CALL, 14), share=0.0)
+    text = " ".join(" ".join(shown(replace(PROFILE, hints=(hint(Kind.CALL, 12, 0.0004), never)))).split())
+    assert "theirs.py:12, <0.1% of the time" in text
+    assert "theirs.py:14, not reached: no sample fell on it" in text

@@ -10,7 +10,7 @@ Numba code use this module too.
 
 import copy
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
@@ -36,6 +36,7 @@ __all__ = [
     "disable_execution",
     "discard_code",
     "element_pointer",
+    "emptied",
     "files_of",
     "finish",
     "folded_types",
@@ -154,8 +155,8 @@ PARTS = (
     Part(
         "dispatcher's overloads",
         "a dispatcher",
-        ("_can_compile", "_make_finalizer", "_reset_overloads", "disable_compile", "overloads", "targetoptions",
-         "locals"),
+        ("_can_compile", "_make_finalizer", "_reset_overloads", "add_overload", "disable_compile", "overloads",
+         "targetoptions", "locals"),
         "compiled code can be removed from it, and compiled again",
         _LINES,
     ),
@@ -487,6 +488,32 @@ def discard_code(dispatcher: Any) -> None:
         dispatcher._make_finalizer()()
         dispatcher._reset_overloads()
         dispatcher._can_compile = True
+
+
+@contextmanager
+def emptied(dispatchers: Sequence[Any]) -> Iterator[None]:
+    """Let dispatchers compile again inside the `with` block, not from a cache; afterwards they have what they had.
+
+    dispatchers: callees before callers. One whose types were declared has these again, and no others.
+    """
+    before = [(each, dict(each.overloads), each._can_compile, cache_of(each)) for each in dispatchers]
+    try:
+        for dispatcher, overloads, can_compile, _ in before:
+            dispatcher._reset_overloads()
+            without_cache(dispatcher)
+            dispatcher._can_compile = True
+            if not can_compile:
+                for kinds in overloads:
+                    dispatcher.compile(kinds)
+                dispatcher._can_compile = False
+        yield
+    finally:
+        for dispatcher, overloads, can_compile, cache in before:
+            dispatcher._reset_overloads()
+            set_cache(dispatcher, cache)
+            for made in overloads.values():
+                dispatcher.add_overload(made)
+            dispatcher._can_compile = can_compile
 
 
 def copy_dispatcher(dispatcher: Any, **options: Any) -> Any:

@@ -5,6 +5,7 @@ code/        what the compiler made of a loop: source lines beside machine code
 functions/   any Numba function: how long, on which threads, why, and what to change
 
 document.py    documents of step/ and functions/, read and compared
+line_table.py  lets Numba write which line each instruction was made for
 loading.py     the user's modules, for worker processes
 readable.py    Numba's errors and names in machine code, as readable text
 

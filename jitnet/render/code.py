@@ -4,7 +4,7 @@ import ast
 import linecache
 import os
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,9 @@ WIDE = 100
 CODE = 36
 """The fewest columns for a line of code, its number included."""
 
+TIME, NOTED = 5, 0.005
+"""Columns for the share of a line in the time, and the smallest that is shown."""
+
 SHORT = 10
 """The most calls that are named one by one."""
 
@@ -41,10 +44,17 @@ def code_views(console: Console, views: "Sequence[CodeView]", *, asm: bool = Fal
         code_view(console, view, asm=asm)
 
 
-def code_view(console: Console, view: "CodeView", *, asm: bool = False) -> None:
+def code_view(
+    console: Console,
+    view: "CodeView",
+    *,
+    asm: bool = False,
+    shares: Mapping[tuple[str, int], float] | None = None,
+) -> None:
     """A function's source, with what became of each loop below its first line, and what an innermost iteration does.
 
-    asm: also the instructions of innermost loops, each under the line of source that it was made for.
+    asm: also the instructions of innermost loops, each under the line of source that it was made for. shares: of the
+    time of a call, for lines by file and number; they are beside the lines.
     """
     facts(
         console,
@@ -57,7 +67,7 @@ def code_view(console: Console, view: "CodeView", *, asm: bool = False) -> None:
     columns = _columns(console, view)
     for source in view.sources:
         console.print()
-        _source(console, view, source, columns, asm)
+        _source(console, view, source, columns, asm, shares or {})
     elsewhere = [loop for loop in view.loops if not any(_holds(source, loop) for source in view.sources)]
     for loop in elsewhere:
         say(console, f"{_short(loop.file)}:{loop.line}  {verdict(loop)}")
@@ -169,11 +179,19 @@ def _cycles(body: "Body") -> str:
     return f"{body.mca.cycles:.1f}" if body.mca is not None and body.mca.cycles else ""
 
 
-def _source(console: Console, view: "CodeView", source: "Source", columns: Sequence[_Column], asm: bool) -> None:
+def _source(
+    console: Console,
+    view: "CodeView",
+    source: "Source",
+    columns: Sequence[_Column],
+    asm: bool,
+    shares: Mapping[tuple[str, int], float],
+) -> None:
     ascii_only = console.options.ascii_only
     bar, corner = ("|", "`-") if ascii_only else ("│", "└")
     last_line = source.first_line + len(source.lines)
-    gutter = len(str(last_line)) + 3
+    digits = len(str(last_line))
+    gutter = digits + 3 + (TIME if shares else 0)
     loops_at: dict[int, list[Loop]] = {number: [] for number in range(source.first_line, last_line)}
     for loop in view.loops:
         if _holds(source, loop):
@@ -183,13 +201,16 @@ def _source(console: Console, view: "CodeView", source: "Source", columns: Seque
     headed = [len(code[number]) for number, found in loops_at.items() if found and number in code]
     room = min(console.width - gutter - len(counted) - 2, max([*headed, len(_title(source, view))], default=0))
     head = Text(f"{_cut(_title(source, view), gutter + room):<{gutter + room}}", style="bold")
+    if shares:
+        head = Text(f"{'time':<{TIME}}", style="dim").append(head.plain[: gutter + room - TIME], style="not dim bold")
     _put(console, head.append("  " + counted, style="not bold dim"))
     before = source.first_line - 1
     for number, text in code.items():
         if number != before + 1:
             _put(console, Text(f"{'':>{gutter - 3}} {bar} …", style=FAINT))
         before = number
-        line = Text(f"{number:>{gutter - 3}} {bar} ", style=FAINT)
+        line = Text(_time(shares.get((source.file, number), 0.0)) if shares else "", style="not dim bold")
+        line.append(f"{number:>{digits}} {bar} ", style="not bold dim")
         found = loops_at.get(number, [])
         counts = [loop for loop in found if loop.main is not None and loop.main.innermost]
         width = room if counts else console.width - gutter
@@ -205,6 +226,10 @@ def _source(console: Console, view: "CodeView", source: "Source", columns: Seque
             _below(console, loop, gutter, len(text) - len(text.lstrip()), corner)
             if asm and loop.main is not None and loop.main.innermost:
                 _assembly(console, loop.main, gutter)
+
+
+def _time(share: float) -> str:
+    return f"{f'{share:.0%}' if share >= NOTED else '':>{TIME - 1}} "
 
 
 def _below(console: Console, loop: "Loop", gutter: int, indent: int, corner: str) -> None:

@@ -14,6 +14,7 @@ from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.render.code import code_view
 from jitnet.render.console import ACCENT, FAINT, GOOD, WARN, facts, say
 from jitnet.render.tables import Cell, bar, table
+from jitnet.render.time_shares import line_shares, percent, time_shares
 
 if TYPE_CHECKING:
     from jitnet.profile.functions.function_profile import FunctionProfile, Hint
@@ -38,10 +39,11 @@ def function_profile(console: Console, profile: "FunctionProfile", *, asm: bool 
     if len(profile.regions) > 1:
         _regions(console, profile)
     _functions(console, profile)
+    time_shares(console, profile)
     if profile.lines is not None:
         console.print()
         console.print(Text("Lines", style="bold"))
-        code_view(console, profile.lines, asm=asm)
+        code_view(console, profile.lines, asm=asm, shares=line_shares(profile))
     _hints(console, profile)
     for note in profile.notes:
         say(console, f"{note[:1].upper()}{note[1:]}.", FAINT)
@@ -212,13 +214,18 @@ def _kind(console: Console, title: str, hints: "list[Hint]") -> None:
     say(console, title, WARN)
     pairs: list[tuple[str, str | Text]] = []
     for hint in hints:
-        share = f", {hint.share:.0%} of the time" if hint.share else ""
-        pairs.append(("at", f"{_path(hint.place.file)}:{hint.place.line}{share}"))
+        pairs.append(("at", f"{_path(hint.place.file)}:{hint.place.line}{_share(hint)}"))
         if hint.place.source:
             pairs.append(("", Text(hint.place.source, style=ACCENT)))
         pairs.append(("why", _sentence(hint.reason)))
     pairs += [("do", Text(_sentence(advice), style=GOOD)) for advice in dict.fromkeys(hint.advice for hint in hints)]
     facts(console, pairs, indent=2)
+
+
+def _share(hint: "Hint") -> str:
+    if hint.share is None:
+        return ""
+    return f", {percent(hint.share)} of the time" if hint.share else ", not reached: no sample fell on it"
 
 
 def _sentence(text: str) -> str:

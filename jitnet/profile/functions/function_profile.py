@@ -208,8 +208,9 @@ class Sampling:
     """Where the time of a call goes, by samples of each thread's program counter.
 
     samples: how many, of all threads. cost: how much longer a call takes while it is sampled, 0.1 is a tenth.
-    same_code: whether the sampled copy has the machine code that was timed. The shares of outermost loops and callees,
-    of lines outside them, and of the rest add up to 1.
+    same_code: whether the sampled copy has the machine code that was timed. lines: all for which there is code, also
+    those that no sample fell on. The shares of outermost loops and callees, of lines outside them, and of the rest add
+    up to 1.
     """
 
     samples: int

@@ -1,6 +1,7 @@
 """The profile of a function: a worker process measures it, and its reply becomes records."""
 
 import json
+import linecache
 import os
 import re
 import selectors
@@ -19,7 +20,7 @@ from jitnet.profile.code.code_view import CodeView, Target
 from jitnet.profile.code.look import look
 from jitnet.profile.code.processors import find_processor
 from jitnet.profile.functions.arguments import TARGET, read_words
-from jitnet.profile.functions.counts import counted_of, hardware_of, place_of, timeline_of
+from jitnet.profile.functions.counts import counted_of, hardware_of, timeline_of
 from jitnet.profile.functions.formula import check_formula, evaluate
 from jitnet.profile.functions.function_profile import (
     Argument,
@@ -27,9 +28,15 @@ from jitnet.profile.functions.function_profile import (
     Count,
     FunctionProfile,
     Hint,
+    LineTime,
+    LoopTime,
+    Place,
     Region,
+    Rest,
+    Sampling,
     ThreadShare,
 )
+from jitnet.profile.functions.hint_shares import HintShares
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.machine_hints import NUMBA, calls_and_divisions, confirmed
 
@@ -198,7 +205,7 @@ def _profile(target: str, reply: dict[str, Any], flop: str | None, bytes_: str |
     return FunctionProfile(
         target=target,
         kind=reply["kind"],
-        place=place_of(reply["place"]),
+        place=_place(reply["place"]),
         signature=reply["signature"],
         options=reply["options"],
         arguments=tuple(Argument(**each) for each in reply["arguments"]),
@@ -209,7 +216,7 @@ def _profile(target: str, reply: dict[str, Any], flop: str | None, bytes_: str |
         threads=reply["threads"],
         thread_shares=tuple(ThreadShare(**each) for each in reply["thread_shares"]),
         regions=tuple(
-            Region(**each | {"place": place_of(each["place"]), "busy_s": tuple(each["busy_s"])})
+            Region(**each | {"place": _place(each["place"]), "busy_s": tuple(each["busy_s"])})
             for each in reply["regions"]
         ),
         outside_s=reply["outside_s"],
@@ -220,7 +227,7 @@ def _profile(target: str, reply: dict[str, Any], flop: str | None, bytes_: str |
         flop_formula=flop or "",
         bytes_formula=bytes_ or "",
         functions=tuple(
-            CompiledFunction(each["name"], place_of(each["place"]), tuple(each["signatures"]), each["compile_s"])
+            CompiledFunction(each["name"], _place(each["place"]), tuple(each["signatures"]), each["compile_s"])
             for each in reply["functions"]
         ),
         hints=_hints(reply["hints"]),
@@ -233,6 +240,25 @@ def _profile(target: str, reply: dict[str, Any], flop: str | None, bytes_: str |
         counted=counted,
         hardware=hardware_of(reply["hardware"]),
         timeline=timeline_of(reply["timeline"]),
+        sampling=_sampling(reply["sampling"]),
+    )
+
+
+def _sampling(found: dict[str, Any] | None) -> Sampling | None:
+    if found is None:
+        return None
+    return Sampling(
+        samples=found["samples"],
+        cost=found["cost"],
+        same_code=found["same_code"],
+        loops=tuple(LoopTime(**each | {"place": _place(each["place"])}) for each in found["loops"]),
+        lines=tuple(
+            LineTime(
+                Place(each["file"], each["line"], linecache.getline(each["file"], each["line"]).strip()), each["share"]
+            )
+            for each in found["lines"]
+        ),
+        rest=tuple(Rest(**each) for each in found["rest"]),
     )
 
 
@@ -249,7 +275,18 @@ def _with_lines(profile: FunctionProfile, reply: dict[str, Any], cpu: str | None
         unsearched = [(kind, f"the machine code is {view.cpu}'s, which did not run") for kind, _ in unsearched]
         return replace(profile, lines=view, unsearched=tuple(unsearched))
     found = confirmed(profile.hints, view) + calls_and_divisions(view, reply, profile.cpu_share)
-    return replace(profile, lines=view, hints=_ordered(found))
+    return replace(profile, lines=view, hints=_ordered(_weighed(found, reply["sampling"])))
+
+
+def _weighed(hints: list[Hint], sampling: dict[str, Any] | None) -> list[Hint]:
+    """Return the hints, each with the share of its line or loop where it has none."""
+    if sampling is None:
+        return hints
+    shares = HintShares(sampling)
+    return [
+        replace(each, share=shares.share(each.kind, each.place.file, each.place.line)) if each.share is None else each
+        for each in hints
+    ]
 
 
 def _look(profile: FunctionProfile, reply: dict[str, Any], cpu: str | None) -> tuple[CodeView | None, str]:
@@ -269,11 +306,19 @@ def _look(profile: FunctionProfile, reply: dict[str, Any], cpu: str | None) -> t
         return None, str(error)
 
 
+def _line(file: str, line: int) -> Place:
+    return Place(file, line, linecache.getline(file, line).strip())
+
+
+def _place(found: dict[str, Any]) -> Place:
+    return Place(found["file"], found["line"], found["source"])
+
+
 def _hints(found: list[dict[str, Any]]) -> tuple[Hint, ...]:
     return _ordered(
         Hint(
             each["kind"],
-            place_of(each["place"]),
+            _place(each["place"]),
             each["reason"],
             each["advice"] or RULES[Kind(each["kind"])].advice,
             each["source"],
@@ -284,6 +329,10 @@ def _hints(found: list[dict[str, Any]]) -> tuple[Hint, ...]:
 
 
 def _ordered(hints: Iterable[Hint]) -> tuple[Hint, ...]:
-    """Sort the most serious kinds first, as in `Kind`, and by line within a kind."""
+    """Sort the most serious kinds first, as in `Kind`, and by line within a kind; last what never runs."""
     order = [kind.value for kind in Kind]
-    return tuple(sorted(hints, key=lambda hint: (order.index(hint.kind), hint.place.file, hint.place.line)))
+
+    def key(hint: Hint) -> tuple[Any, ...]:
+        return hint.share == 0, order.index(hint.kind), hint.place.file, hint.place.line
+
+    return tuple(sorted(hints, key=key))

@@ -2,5 +2,4 @@
 
 __main__.py         from the request to replies             cross_compile.py  for this processor, or another
 compile_targets.py  the functions, found and compiled       strides.py        vectors for a stride of one element only
-line_table.py       the source line of each instruction
 """

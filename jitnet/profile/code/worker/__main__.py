@@ -25,7 +25,7 @@ import llvmlite.binding as llvm
 
 from jitnet.profile.code.worker.compile_targets import Wrong, look_at
 from jitnet.profile.code.worker.cross_compile import emulate, vector_bits
-from jitnet.profile.code.worker.line_table import write_lines
+from jitnet.profile.line_table import write_lines
 from jitnet.profile.readable import message_lines
 
 __all__: list[str] = []

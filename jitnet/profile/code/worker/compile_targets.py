@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from jitnet.profile.code.worker.line_table import set_wrapped
 from jitnet.profile.code.worker.strides import lines_for_stride_one
+from jitnet.profile.line_table import set_wrapped
 from jitnet.profile.loading import load_module
 
 __all__ = ["Wrong", "look_at"]

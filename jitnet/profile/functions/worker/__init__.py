@@ -6,6 +6,11 @@ calls.py           calls that all do the same work     values.py         argumen
 compiled.py        what the compiler made of it        diagnostics.py    lines of the user's files, hints at them
 symbols.py         names and addresses of machine code, and the map that perf reads
 
+where.py           where a call's time goes            line_sampler.py   samples every thread, many times a second
+sampled_copy.py    a copy with a line table            stacks.py         what a sample says
+addresses.py       what is at an address               source_rows.py    rows of loops and callees, and their shares
+elf.py, dwarf.py   object files, and their lines
+
 thread_clock.py    each thread's time in a region      regions.py        times and hints from these
 flags.py           denormal numbers                    shared_writes.py  races, found by a run on one thread
 

@@ -1,5 +1,6 @@
 """Calls of one function with the same arguments, so that every call does the same work."""
 
+import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -61,6 +62,12 @@ class Calls:
         self.written: dict[str, str] = {}
         self.result: Any = None
         self.first_s = self.second_s = 0.0
+
+    def of(self, function: Callable[..., Any]) -> "Calls":
+        """Return the same calls of another function that writes what this one does, a copy of it for one."""
+        calls = copy.copy(self)
+        vars(calls)["_function"] = function
+        return calls
 
     def first(self) -> None:
         begin = time.perf_counter()

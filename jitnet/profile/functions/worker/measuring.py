@@ -21,6 +21,7 @@ from jitnet.compiler.numba_parts import (
     wrap_loop_bodies,
 )
 from jitnet.profile.functions.arguments import make_arguments, read_words
+from jitnet.profile.functions.hint_shares import HintShares
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.worker import hardware
 from jitnet.profile.functions.worker.calls import Calls, interleaved
@@ -43,9 +44,13 @@ from jitnet.profile.functions.worker.symbols import Symbol, Symbols, map_file, r
 from jitnet.profile.functions.worker.thread_clock import ThreadClock
 from jitnet.profile.functions.worker.typed_code import failures, watch_compiler
 from jitnet.profile.functions.worker.values import for_formula, type_text
+from jitnet.profile.functions.worker.where import sample
 from jitnet.profile.readable import demangle, without_colours
 
 __all__ = ["Observers", "measure", "observe"]
+
+SAMPLING_S = 1.0
+"""Seconds for the calls that are sampled."""
 
 WHOLE_S = 7.0
 """Seconds for everything after compiling, where a single call is short."""
@@ -106,10 +111,17 @@ def measure(request: JsonObject, observers: Observers, report: Callable[[str], N
         report("compiling")
         measuring.compile()
         measuring.call()
+        sampling = sample(measuring, SAMPLING_S)
     reply = measuring.reply()
     reply["hints"] += _warned(warned)
     reply["notes"] += _unparallel(warned)
+    if sampling is not None:
+        shares = HintShares(sampling)
+        for hint in reply["hints"]:
+            if hint["share"] is None:
+                hint["share"] = shares.share(hint["kind"], hint["place"]["file"], hint["place"]["line"])
     reply["import_s"] = import_s
+    reply["sampling"] = sampling
     return reply
 
 

@@ -5,16 +5,14 @@ one function, which can be looked up by its name.
 """
 
 import re
-import struct
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Symbol", "Symbols", "map_file", "region_of", "write_map"]
+from jitnet.profile.functions.worker.elf import ElfFile, ElfSymbol
 
-FUNCTION, SYMBOL_TABLE, GLOBAL, WEAK = 2, 2, 1, 2
+__all__ = ["Loaded", "Symbol", "Symbols", "map_file", "region_of", "write_map"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +24,14 @@ class Symbol:
     name: str
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """An object file in memory. bases: the address of each of its sections that is known."""
+
+    elf: ElfFile
+    bases: dict[int, int]
+
+
 class Symbols:
     """Keeps every object file that Numba compiles or loads from its cache, from the moment it is made."""
 
@@ -35,29 +41,45 @@ class Symbols:
         self._objects: list[bytes] = []
         wrap_object_hooks(self._objects.append)
 
+    @property
+    def count(self) -> int:
+        """How many object files there are."""
+        return len(self._objects)
+
     def found(self, address_of: Any) -> list[Symbol]:
         """Return all functions in memory, by address. address_of: the address of a name, 0 where it has none."""
         symbols: dict[int, Symbol] = {}
-        for content in self._objects:
-            sections: dict[int, list[tuple[str, int, int, bytes, bool]]] = {}
-            for name, section, offset, code, linked in _functions(content):
-                sections.setdefault(section, []).append((name, offset, len(code), code, linked))
-            for functions in sections.values():
-                base = self._base(functions, address_of)
-                for name, offset, size, _, _ in functions if base else []:
-                    if size:
-                        symbols[base + offset] = Symbol(base + offset, size, name)
+        for loaded in self.loaded(address_of):
+            for each in loaded.elf.functions:
+                if each.size and each.section in loaded.bases:
+                    address = loaded.bases[each.section] + each.value
+                    symbols[address] = Symbol(address, each.size, each.name)
         return sorted(symbols.values(), key=lambda symbol: symbol.address)
 
-    def _base(self, functions: list[tuple[str, int, int, bytes, bool]], address_of: Any) -> int:
+    def loaded(self, address_of: Any, first: int = 0) -> list[Loaded]:
+        """Return the object files, from number `first` on, with the addresses of their sections."""
+        found = []
+        for content in self._objects[first:]:
+            try:
+                elf = ElfFile(content)
+            except ValueError:
+                continue
+            sections: dict[int, list[ElfSymbol]] = {}
+            for each in elf.functions:
+                sections.setdefault(each.section, []).append(each)
+            bases = {number: self._base(elf, functions, address_of) for number, functions in sections.items()}
+            found.append(Loaded(elf, {number: base for number, base in bases.items() if base}))
+        return found
+
+    def _base(self, elf: ElfFile, functions: list[ElfSymbol], address_of: Any) -> int:
         """Return the address of a section; 0 where it is unknown.
 
         Several objects may hold a function of one name, and the name leads to one of them: so the memory there is
         compared with the object's code, which the linker changes only where it fills in addresses.
         """
-        for name, offset, _, _, linked in functions:
-            base = address_of(name) - offset if linked else 0
-            if base > 0 and all(_is_at(base + at, code) for _, at, _, code, _ in functions):
+        for function in functions:
+            base = address_of(function.name) - function.value if function.linked else 0
+            if base > 0 and all(_is_at(base + each.value, elf.code_of(each)) for each in functions):
                 return int(base)
         return 0
 
@@ -71,27 +93,6 @@ def _is_at(address: int, code: bytes) -> bool:
         return False
     equal = sum(a == b for a, b in zip(code, found, strict=False))
     return len(found) == len(code) and equal >= 0.6 * len(code)
-
-
-def _functions(content: bytes) -> Iterator[tuple[str, int, int, bytes, bool]]:
-    """Yield name, section, offset, code of each function in a 64-bit ELF file, and whether others can link to it."""
-    if content[:5] != b"\x7fELF\x02":
-        return
-    order = "<" if content[5] == 1 else ">"
-    (sections_at,) = struct.unpack_from(f"{order}Q", content, 0x28)
-    width, count = struct.unpack_from(f"{order}HH", content, 0x3A)
-    headers = [struct.unpack_from(f"{order}IIQQQQIIQQ", content, sections_at + width * each) for each in range(count)]
-    for _, kind, _, _, offset, size, link, _, _, entry in headers:
-        if kind != SYMBOL_TABLE:
-            continue
-        names_at = headers[link][4]
-        for at in range(offset, offset + size, entry):
-            name, info, _, section, value, length = struct.unpack_from(f"{order}IBBHQQ", content, at)
-            if info & 15 == FUNCTION and 0 < section < len(headers):
-                end = content.index(b"\0", names_at + name)
-                text = content[names_at + name : end].decode("utf-8", "replace")
-                code_at = headers[section][4] + value
-                yield text, section, value, content[code_at : code_at + length], info >> 4 in (GLOBAL, WEAK)
 
 
 def map_file(process: int) -> Path:

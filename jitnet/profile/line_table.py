@@ -1,13 +1,37 @@
 """A line table for the machine code, as debuggers read it, without any change to the code."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
-__all__ = ["set_wrapped", "write_lines"]
+__all__ = ["set_wrapped", "with_lines", "write_lines"]
 
 
 def write_lines() -> None:
-    """Let Numba write a line table of every function, with the right files, and change nothing else.
+    """Let Numba write a line table of every function from now on, with the right files, and change nothing else."""
+    from jitnet.compiler.numba_parts import BaseContext
+
+    _install()
+    BaseContext.enable_debuginfo = True
+
+
+@contextmanager
+def with_lines() -> Iterator[None]:
+    """Let Numba write line tables inside the `with` block alone."""
+    from jitnet.compiler.numba_parts import BaseContext
+
+    write_lines()
+    try:
+        yield
+    finally:
+        BaseContext.enable_debuginfo = False
+
+
+@cache
+def _install() -> None:
+    """Teach Numba, once, to write lines where `BaseContext.enable_debuginfo` is set.
 
     Numba's option for it, `debug=True`, also keeps variables in memory, checks bounds and forbids inlining: other code.
     And it writes the lines of what was inlined from another file, or into the body of a `prange`, under the wrong file.
@@ -66,7 +90,6 @@ def write_lines() -> None:
                 self._scopes[key] = self.module.add_debug_info("DILexicalBlockFile", block)
             return self._scopes[key]
 
-    BaseContext.enable_debuginfo = True
     BaseContext.DIBuilder = Lines
     before = Lower.lower_inst
 
@@ -104,7 +127,7 @@ def write_lines() -> None:
 
     def add_ir_module(self: Any, module: Any) -> None:
         # What is inlined into a function without a line table loses its lines: NumPy's loops and threads do that.
-        for function in getattr(module, "functions", ()):
+        for function in getattr(module, "functions", ()) if BaseContext.enable_debuginfo else ():
             if function.blocks and function.name.startswith(("__ufunc__", "__gufunc__")):
                 file, line = wrapped
                 table = Lines(module, file, None, False)

@@ -1,0 +1,229 @@
+"""Where the time of a call goes: functions whose shares are known, and what a signal must not do to them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import jitnet
+from jitnet.compiler.environment import CORES
+from jitnet.profile.functions.profiling import _environment
+from jitnet.profile.functions.worker.line_sampler import why_not
+
+pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "it can be sampled")
+
+PLANTED = Path(__file__).parent / "planted"
+SHARES = PLANTED / "shares.py"
+
+POINTS = 0.05
+"""How far a share may be from the truth."""
+
+TRIES = 3
+"""A few hundred samples are off by more than that now and then."""
+
+ENOUGH = 300
+"""Samples of threads at work from which their shares are judged."""
+
+CASES = {
+    "two_loops": ("1.5 10000", None, []),
+    "nested": ("1.5 3000", None, []),
+    "calls": ("1.5 5000", None, []),
+    "in_threads": ("f8[64] 1.5 2000", None, []),
+    "unboxes": (None, "a_list", []),
+    "allocates_and_computes": ("f8[5000]", None, ["allocates", "computes"]),
+    "not_reached": ("f8[2000] 0", None, []),
+}
+
+
+def case(name: str) -> dict:
+    args, setup, parts = CASES[name]
+    made = None if setup is None else f"{SHARES}:{setup}"
+    return {
+        "target": f"{SHARES}:{name}",
+        "args": args,
+        "setup": made,
+        "threads": None,
+        "perf_map": False,
+        "parts": parts,
+    }
+
+
+def sampled(names: list[str]) -> dict[str, dict]:
+    """The worker process's reply to each."""
+    environment, _ = _environment()
+    environment["OMP_WAIT_POLICY"] = "passive"  # a thread that waits leaves its core to the one that works
+    environment["PYTHONPATH"] = str(Path(jitnet.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, str(PLANTED / "sampled.py"), json.dumps([case(name) for name in names]), json.dumps(CORES)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return dict(zip(names, json.loads(done.stdout.splitlines()[-1]), strict=True))
+
+
+@pytest.fixture(scope="module")
+def replies() -> dict[str, dict]:
+    return sampled(list(CASES))
+
+
+def line_of(text: str, name: str) -> int:
+    """The first line with a text in a planted function."""
+    lines = SHARES.read_text().splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith(f"def {name}("))
+    return next(number + 1 for number in range(first, len(lines)) if text in lines[number])
+
+
+def share_of(reply: dict, kind: str, line: int, depth: int = 0) -> float:
+    found = reply["sampling"]["loops"]
+    rows = [row for row in found if (row["kind"], row["place"]["line"], row["depth"]) == (kind, line, depth)]
+    assert len(rows) == 1, found
+    return rows[0]["share"]
+
+
+def rest(reply: dict, *names: str) -> float:
+    return sum(row["share"] for row in reply["sampling"]["rest"] if row["name"] in names)
+
+
+def check(replies: dict, name: str, known: "dict[str, tuple]") -> None:
+    """known: for each share a function that reads it in a reply, and one that returns the truth."""
+    for left in reversed(range(TRIES)):
+        reply = replies[name]
+        found = {what: (read(reply), truth(reply)) for what, (read, truth) in known.items()}
+        if all(abs(share - truth) <= POINTS for share, truth in found.values()):
+            return
+        if left:
+            replies[name] = sampled([name])[name]
+    pytest.fail(f"{found} in {reply['sampling']}")
+
+
+def test_two_loops(replies):
+    first, second = (line_of(text, "two_loops") for text in ("# a quarter", "# three quarters"))
+    check(
+        replies,
+        "two_loops",
+        {
+            "first": (lambda reply: share_of(reply, "loop", first), lambda reply: 0.25),
+            "second": (lambda reply: share_of(reply, "loop", second), lambda reply: 0.75),
+        },
+    )
+    assert replies["two_loops"]["sampling"]["same_code"]
+
+
+def test_nested_loops_are_in_the_loop_around_them(replies):
+    outer, first, second = (line_of(text, "nested") for text in ("# all", "# a quarter", "# three quarters"))
+    check(
+        replies,
+        "nested",
+        {
+            "outer": (lambda reply: share_of(reply, "loop", outer), lambda reply: 1.0),
+            "first": (lambda reply: share_of(reply, "loop", first, 1), lambda reply: 0.25),
+            "second": (lambda reply: share_of(reply, "loop", second, 1), lambda reply: 0.75),
+        },
+    )
+    rows = replies["nested"]["sampling"]["loops"]
+    assert [(row["place"]["line"], row["depth"]) for row in rows] == [(outer, 0), (first, 1), (second, 1)]
+    assert rows[0]["own"] <= POINTS
+
+
+def test_callees_are_where_they_are_called_inlined_or_not(replies):
+    divided, far, loop = line_of("def", "divided"), line_of("def", "far"), line_of("for _ in range(3)", "calls")
+    check(
+        replies,
+        "calls",
+        {
+            "called before the loop": (lambda reply: share_of(reply, "callee", divided), lambda reply: 0.25),
+            "the loop": (lambda reply: share_of(reply, "loop", loop), lambda reply: 0.75),
+            "called in the loop": (lambda reply: share_of(reply, "callee", far, 1), lambda reply: 0.75),
+            "called by that": (lambda reply: share_of(reply, "callee", divided, 2), lambda reply: 0.375),
+        },
+    )
+
+
+def test_parallel_loops_have_shares_of_the_wall_time(replies):
+    def loops(reply: dict) -> list[float]:
+        return [row["share"] for row in reply["sampling"]["loops"] if row["depth"] == 0]
+
+    def ratio(reply: dict) -> float:
+        return loops(reply)[-1] / sum(loops(reply))
+
+    for _ in range(TRIES):
+        reply = replies["in_threads"]
+        if reply["sampling"] and len(loops(reply)) == 2 and sum(loops(reply)) * reply["sampling"]["samples"] > ENOUGH:
+            break
+        replies |= sampled(["in_threads"])
+    else:
+        pytest.skip("other programs left its threads no core")
+    check(replies, "in_threads", {"the second of both": (ratio, lambda reply: 0.75)})
+    assert share_of(replies["in_threads"], "callee", line_of("def", "divided"), 1) > 0
+
+
+def test_unboxing_is_nearly_all_of_a_short_loop_over_a_long_list(replies):
+    check(replies, "unboxes", {"calling": (lambda reply: rest(reply, "calling and unboxing"), lambda reply: 1.0)})
+
+
+def test_allocation_is_no_line_and_mathematics_is(replies):
+    last = line_of("np.exp", "allocates_and_computes")
+
+    def truth(reply: dict) -> float:
+        allocating, computing = reply["parts"]
+        return computing / (allocating + computing)
+
+    check(
+        replies,
+        "allocates_and_computes",
+        {
+            "computing": (lambda reply: share_of(reply, "loop", last - 1), truth),
+            "allocating": (
+                lambda reply: (
+                    share_of(reply, "loop", last - 5)
+                    + rest(reply, "allocation", "reference counts", "calling and unboxing")
+                ),
+                lambda reply: 1 - truth(reply),
+            ),
+        },
+    )
+    assert rest(replies["allocates_and_computes"], "allocation") > 0.05
+
+
+def test_rows_and_rest_add_up_to_the_call(replies):
+    for reply in replies.values():
+        found = reply["sampling"]
+        lines = sum(row["share"] for row in found["lines"])
+        others = sum(row["share"] for row in found["rest"])
+        assert lines + others == pytest.approx(1)
+        assert all(0 <= row["own"] <= row["share"] + 1e-9 for row in found["loops"])
+        assert sum(row["share"] for row in found["loops"] if row["depth"] == 0) <= lines + 1e-9
+
+
+def test_a_hint_where_nothing_runs_has_no_share(replies):
+    never, always = (line_of(text, "not_reached") for text in ("# never", "# always"))
+    shares = {hint["place"]["line"]: hint["share"] for hint in replies["not_reached"]["hints"]}
+    assert shares[never] == 0
+    assert shares[always] > 0.5
+
+
+def test_what_it_costs_is_stated(replies):
+    assert all(isinstance(reply["sampling"]["cost"], float) for reply in replies.values())
+    assert all(reply["sampling"]["samples"] > 20 for reply in replies.values())
+
+
+def test_a_signal_changes_nothing_and_ends_no_sleep():
+    environment, _ = _environment()
+    environment["PYTHONPATH"] = str(Path(jitnet.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, str(PLANTED / "interrupted.py"), json.dumps(CORES)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["equal"] == dict.fromkeys(["allocates", "in_threads", "calls_python"], True)
+    assert all(count > 10 for count in found["samples"].values())
+    assert found["cut_short"] == 0
