@@ -133,7 +133,7 @@ def test_counts_are_those_of_a_mean_call_on_all_threads(counters):
 def test_samples_are_added_up_by_loop(counters, monkeypatch):
     addresses = {0: [10, 10, 11, 90], 3: [10, 11, 11, 12]}
     monkeypatch.setattr(hardware, "_sampled", lambda calls, budget_s, event: iter(addresses[event]))
-    lines = {10: ("a.py", 3), 11: ("a.py", 5), 12: ("b.py", 3)}
-    found = count(FakeCalls(), 0.1, lines.get, [("a.py", 2, 6), ("a.py", 5, 5)])
+    lines = {10: [("a.py", 3)], 11: [("helper.py", 1), ("a.py", 5)], 12: [("b.py", 3)], 90: []}
+    found = count(FakeCalls(), 0.1, FakeCalls(), lines.__getitem__, [("a.py", 2, 6), ("a.py", 5, 5)])
     shares = [(loop["place"]["line"], loop["cycles"], loop["cache_misses"]) for loop in found["loops"]]
     assert shares == [(2, 0.75, 0.75), (5, 0.25, 0.5)]

@@ -9,7 +9,7 @@ from jitnet.profile.code.source import function_source
 from jitnet.profile.functions.function_profile import FunctionProfile, Hint, Place, Trial
 from jitnet.profile.functions.hints import RULES, Kind
 
-__all__ = ["factor_text", "hint_html", "is_shown", "line_name", "percent", "source_html", "sources_of"]
+__all__ = ["VISIBLE", "factor_text", "hint_html", "is_shown", "line_name", "percent", "source_html", "sources_of"]
 
 Key = tuple[str, int]
 """A line: its file and number."""

@@ -24,12 +24,14 @@ from jitnet.profile.functions.arguments import make_arguments, read_words
 from jitnet.profile.functions.hint_shares import HintShares
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.worker import hardware
+from jitnet.profile.functions.worker.addresses import Addresses
 from jitnet.profile.functions.worker.calls import Calls, interleaved
 from jitnet.profile.functions.worker.compiled import Compiled
 from jitnet.profile.functions.worker.counting import count
 from jitnet.profile.functions.worker.diagnostics import Hints, JsonObject, line_of_def, place
 from jitnet.profile.functions.worker.flags import look_for_denormals
 from jitnet.profile.functions.worker.regions import ThreadTimes, disturbed
+from jitnet.profile.functions.worker.sampled_copy import SampledCopy
 from jitnet.profile.functions.worker.shared_writes import watch_run
 from jitnet.profile.functions.worker.subject import (
     Refused,
@@ -111,7 +113,7 @@ def measure(request: JsonObject, observers: Observers, report: Callable[[str], N
         report("compiling")
         measuring.compile()
         measuring.call()
-        sampling = sample(measuring, SAMPLING_S)
+        measuring.sampling = sampling = sample(measuring, SAMPLING_S)
     reply = measuring.reply()
     reply["hints"] += _warned(warned)
     reply["notes"] += _unparallel(warned)
@@ -174,6 +176,8 @@ class _Measuring:
         self.entries = 0
         self.counts: list[tuple[int, int, list[float]]] = []
         self.threads = ThreadTimes(1)
+        self.sampled: SampledCopy | None = None
+        self.sampling: JsonObject | None = None
         self.cpu_share = 1.0
         self.dispatch_s: float | None = None
 
@@ -380,7 +384,20 @@ class _Measuring:
 
     def _hardware(self) -> JsonObject:
         self.report("reading the processor's counters")
-        return hardware.count(self.calls, HARDWARE_S)
+        if self.sampled is None or self.sampling is None:
+            return hardware.count(self.calls, HARDWARE_S)
+        addresses = Addresses(self.symbols.loaded(address_of))
+
+        def lines_at(address: int) -> Sequence[tuple[str, int]]:
+            function = addresses.compiled(address)
+            return function.lines_at(address) if function is not None else ()
+
+        loops = [
+            (str(loop["place"]["file"]), int(loop["place"]["line"]), int(loop["last_line"]))
+            for loop in self.sampling["loops"]
+            if loop["kind"] == "loop"
+        ]
+        return hardware.count(self.calls, HARDWARE_S, self.calls.of(self.sampled.call), lines_at, loops)
 
     def _counted(self) -> JsonObject:
         self.report("counting its operations")

@@ -65,6 +65,7 @@ class Measured(Protocol):
     cpu_share: float
     file: str
     notes: list[str]
+    sampled: SampledCopy | None
     report: Callable[[str], None]
 
 
@@ -76,6 +77,7 @@ def sample(measuring: Measured, budget_s: float) -> JsonObject | None:
         try:
             measuring.report("compiling it with a line table")
             copy = sampled_copy(measuring.subject, measuring.arguments, measuring.code, measuring.symbols)
+            measuring.sampled = copy
             measuring.report("sampling it")
             result = _Sampled(measuring, copy).result(budget_s)
             if result["samples"] >= FEWEST or (result["samples"] and measuring.cpu_share < 1):
