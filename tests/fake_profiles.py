@@ -5,6 +5,30 @@ from dataclasses import replace
 
 from jitnet.bench.results import Level, Probes
 from jitnet.machine.host import Machine
+from jitnet.profile.code.code_view import Body, CodeView, Counts, Instruction, Loop, Source
+from jitnet.profile.functions.function_profile import (
+    Argument,
+    CallSlice,
+    Check,
+    CompiledFunction,
+    Count,
+    Counted,
+    CountedLoop,
+    FunctionProfile,
+    Hardware,
+    HardwareLoop,
+    Hint,
+    LineTime,
+    LoopTime,
+    Place,
+    Region,
+    RegionSlice,
+    Rest,
+    Sampling,
+    ThreadShare,
+    Trial,
+)
+from jitnet.profile.functions.hints import Kind
 from jitnet.profile.step.step_profile import Profile, Row, Slice, ThreadRow
 
 MACHINE = Machine("A CPU of 2 cores", 256, 2, None, 2, "2 cores by affinity", "omp", "0.68.1", "20.1")
@@ -101,5 +125,99 @@ def profile(threads: int = 2, rows: Sequence[Row] | None = None, **fields: objec
         starting_s,
         rest_s,
         slices(chosen, threads),
+    )
+    return replace(made, **fields)
+
+
+FILE = "/somewhere/else/theirs.py"
+SOURCE = (
+    "def smooth(x, out):",
+    "    for i in prange(x.shape[0]):",
+    "        for j in range(x.shape[1]):",
+    "            out[i, j] = scaled(x[i, j]) if x[i, j] < 2 else 0.0",
+    '    return "<b>&amp;</b>"',
+)
+"""Lines 10 to 14 of FILE; `scaled` is in lines 3 and 4."""
+
+CALLEE = ("def scaled(value):", "    return 3 * value")
+
+
+def at(line: int) -> Place:
+    """A line of the function, or of what it calls."""
+    source = SOURCE[line - 10] if line >= 10 else CALLEE[line - 3]
+    return Place(FILE, line, source.strip())
+
+
+def function_profile(**fields: object) -> FunctionProfile:
+    """A parallel function of two loops, of 1 ms on two threads, of which everything is known."""
+    vector = Instruction("vmulpd\t%ymm0, %ymm1, %ymm2", FILE, 4, "multiply", 4, 64, 4)
+    jump = Instruction("jb\t.LBB0_3 <again>", FILE, 12, "jump")
+    body = Body("smooth", 1, True, "main", 4, Counts(flop=4, instructions=2), (vector, jump))
+    inner = Loop(FILE, 12, 13, "smooth", 2, True, "body", True, 4, bodies=(body,))
+    sources = (Source(FILE, "smooth", 10, SOURCE), Source(FILE, "scaled", 3, CALLEE))
+    call = CodeView(
+        "smooth", FILE, "(float64[:, ::1])", "parallel", "znver3", False, 256, sources, (inner,), 40, 40, (jump,)
+    )
+    diff = "--- theirs.py\n+++ theirs.py\n@@ -9 +9 @@\n-@njit(parallel=True)\n+@njit(parallel=True, fastmath=True)\n"
+    made = FunctionProfile(
+        target="theirs.py:smooth",
+        kind="njit, parallel",
+        place=at(10),
+        signature="(array(float64, 2d, C), array(float64, 2d, C))",
+        options="parallel=True",
+        arguments=(Argument("x", "float64[100, 100] C", ""), Argument("out", "float64[100, 100] C", "again")),
+        returns="unicode_type",
+        compile_s=1.25,
+        import_s=0.5,
+        counts=(Count(1, 1, (1.9e-3, 2.0e-3, 2.1e-3)), Count(2, 1, (0.9e-3, 1.0e-3, 1.1e-3))),
+        threads=2,
+        thread_shares=(ThreadShare(0, 1e-3, 9e-4, 0.0, 2e-6, 1e-6), ThreadShare(1, 5e-4, 5e-4, 5e-4, 3e-6, 1e-6)),
+        regions=(Region(at(11), 1, 1e-3, (1e-3, 5e-4), 2e-6, 0.33),),
+        outside_s=3e-5,
+        dispatch_s=None,
+        cpu_share=1.0,
+        flop=1e6,
+        bytes=2e6,
+        flop_formula="",
+        bytes_formula="",
+        functions=(CompiledFunction("smooth", at(10), ("()",), 0.5), CompiledFunction("scaled", at(3), ("()",), 0.25)),
+        hints=(
+            Hint(Kind.RACE.value, at(13), "iterations 1 < 2 & 3 write out", "Use another element", "a run in Python"),
+            Hint(
+                Kind.REDUCTION.value,
+                at(12),
+                "a sum in a fixed order",
+                "Allow another order",
+                "types",
+                0.6,
+                Trial("fastmath=True", 3.04, 2.9, 3.2, 0.0, diff),
+            ),
+        ),
+        unsearched=((Kind.CALL.value, "it takes 44 s to compile"),),
+        notes=("what it writes was restored before every call",),
+        threading_layer="omp",
+        numba="0.68.1",
+        python="3.11.7",
+        perf_map="",
+        checks=(Check("1 and 2 threads", "failed", "out differs by 0.25", at(13)), Check("two equal calls", "held")),
+        sampling=Sampling(
+            1000,
+            0.08,
+            True,
+            (
+                LoopTime("loop", "smooth", at(11), 13, 0, 0.8, 0.1),
+                LoopTime("loop", "smooth", at(12), 13, 1, 0.7, 0.5),
+                LoopTime("callee", "scaled", at(3), 4, 2, 0.2, 0.2),
+            ),
+            (LineTime(at(11), 0.1), LineTime(at(13), 0.5), LineTime(at(4), 0.2), LineTime(at(14), 0.0001)),
+            (Rest("starting threads", 0.15),),
+        ),
+        counted=Counted(1e6, 2e6, (CountedLoop(at(11), 1e6, 1.6e6), CountedLoop(at(12), 1e6, 1.6e6)), ""),
+        hardware=Hardware(3e6, 6e6, 1200.0, None, (HardwareLoop(at(12), 0.75, 0.5),)),
+        timeline=(
+            CallSlice(0.0, 1e-3, (RegionSlice(at(11), 0, 1e-5, 9e-4), RegionSlice(at(11), 1, 2e-5, 5e-4))),
+            CallSlice(2e-3, 3e-3, (RegionSlice(at(11), 0, 2.01e-3, 2.9e-3), RegionSlice(at(11), 1, 2.02e-3, 2.5e-3))),
+        ),
+        lines=call,
     )
     return replace(made, **fields)

@@ -90,7 +90,7 @@ def test_the_document_can_be_compared(call):
         ),
         (
             ["--kernel", "all", "--trace", "t.json"],
-            "--trace cannot be combined with --kernel; only a profile of a training step uses it",
+            "--trace cannot be combined with --kernel; only a profile of a training step or MODULE:FUNCTION uses it",
         ),
         (["--kernel", "all", "--hidden", "3"], "--hidden cannot be combined with --kernel"),
         (["a.py:f", "--kernel", "all"], "--kernel cannot be combined with MODULE:FUNCTION"),
@@ -109,6 +109,9 @@ def test_the_document_can_be_compared(call):
         (["--optimizer", "adams"], "--optimizer"),
         (["--roofline", "nowhere/r.svg"], "nowhere does not exist; make it first"),
         (["--roofline", "r.jpg"], "--roofline: expected a name that ends in .svg, .png or .pdf, found 'r.jpg'"),
+        (["a.py:f", "--html", "nowhere/f.html"], "nowhere does not exist; make it first"),
+        (["a.py:f", "--html", "f.pdf"], "--html: expected a name that ends in .html or .htm, found 'f.pdf'"),
+        (["--html", "f.html"], "--html needs MODULE:FUNCTION; a profile of a training step does not use it"),
         (["--trace", "t.txt"], "--trace: expected a name that ends in .json, found 't.txt'"),
         (["--roofline", "folder.svg"], "--roofline folder.svg: cannot be written: is a directory"),
         (["--fix"], "--fix needs MODULE:FUNCTION; a profile of a training step does not use it"),
@@ -168,14 +171,23 @@ def test_a_function_of_ones_own_is_profiled_and_compared(call):
         "from numba import njit\n\n@njit\ndef double(x, y):\n    for i in range(x.size):\n        y[i] = 2 * x[i]\n"
     )
     asked = ("profile", "mine.py:double", "--args", "f8[1000] f8[1000]", "--flop", "x.size")
-    found = call(*asked)
+    found = call(*asked, "--html", "page.html", "--trace", "calls.json")
     assert found.code == 0
-    for text in ("double(x, y)", "GFLOP/s", "vectorised", "No hint"):
+    for text in ("double(x, y)", "GFLOP/s", "counted by --flop, bytes by running it", "vectorised", "No hint"):
         assert text in found.out
+    page = Path("page.html").read_text()
+    assert page.startswith("<!doctype html>")
+    for text in ("y[i] = 2 * x[i]", "counted by --flop, bytes by running it", "<svg ", "<details "):
+        assert text in page
+    events = json.loads(Path("calls.json").read_text())["traceEvents"]
+    assert any(event["name"] == "double" and event["dur"] > 0 for event in events)
     for name in ("before.json", "after.json"):
         Path(name).write_text(call(*asked, "--json").out)
     changed = call("profile", "--compare", "before.json", "after.json")
     assert changed.code == 0
+    counted = json.loads(Path("before.json").read_text())["counted"]
+    assert (counted["flop"], counted["bytes"]) == (1000, 16000)
+    assert counted["loops"][0]["place"]["line"] == 5
     other = json.loads(Path("after.json").read_text())
     other["settings"]["options"] = "fastmath=True"
     Path("other.json").write_text(json.dumps(other))

@@ -12,23 +12,18 @@ from jitnet.profile.functions.function_profile import (
     RegionSlice,
 )
 
-__all__ = ["counted_of", "hardware_of", "place_of", "timeline_of"]
-
-
-def place_of(found: dict[str, Any]) -> Place:
-    """Return a line of a source file."""
-    return Place(found["file"], found["line"], found["source"])
+__all__ = ["counted_of", "hardware_of", "timeline_of"]
 
 
 def counted_of(found: dict[str, Any]) -> Counted:
     """Return FLOP and bytes of a call and of its loops."""
-    loops = tuple(CountedLoop(place_of(each["place"]), each["flop"], each["bytes"]) for each in found["loops"])
+    loops = tuple(CountedLoop(Place(**each["place"]), each["flop"], each["bytes"]) for each in found["loops"])
     return Counted(found["flop"], found["bytes"], loops, found["reason"])
 
 
 def hardware_of(found: dict[str, Any]) -> Hardware:
     """Return the processor's counts."""
-    loops = tuple(HardwareLoop(**each | {"place": place_of(each["place"])}) for each in found["loops"])
+    loops = tuple(HardwareLoop(**each | {"place": Place(**each["place"])}) for each in found["loops"])
     return Hardware(**found | {"loops": loops})
 
 
@@ -38,7 +33,7 @@ def timeline_of(found: list[dict[str, Any]]) -> tuple[CallSlice, ...]:
         CallSlice(
             call["begin_s"],
             call["end_s"],
-            tuple(RegionSlice(**each | {"place": place_of(each["place"])}) for each in call["regions"]),
+            tuple(RegionSlice(**each | {"place": Place(**each["place"])}) for each in call["regions"]),
         )
         for call in found
     )

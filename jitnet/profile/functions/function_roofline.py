@@ -5,10 +5,10 @@ from jitnet.bench.limits import measure_probes
 from jitnet.bench.results import Probes
 from jitnet.bench.timing import Progress
 from jitnet.bench.verdict import judge
-from jitnet.profile.functions.function_profile import FunctionProfile, LoopTime
+from jitnet.profile.functions.function_profile import Count, FunctionProfile, LoopTime
 from jitnet.profile.roofline import Point, Roofline, bandwidths_of
 
-__all__ = ["limits_for", "roofline_of_function", "times_of_loops"]
+__all__ = ["limits_for", "roofline_of_function", "timed_count", "times_of_loops"]
 
 LIMITS_S = 1.5
 """Seconds for measuring the machine's limits."""
@@ -17,9 +17,14 @@ SMALL_SHARE = 0.01
 """A loop with less of the call's time has no point: its time is too uncertain."""
 
 
+def timed_count(profile: FunctionProfile) -> Count:
+    """Return the count of threads whose call the loops are parts of: that which was sampled, else the fastest."""
+    return profile.full if profile.sampling is not None else profile.best
+
+
 def limits_for(profile: FunctionProfile, progress: Progress = lambda what, done, total: None) -> Probes:
-    """Measure the machine's limits, on as many threads as the function was fastest on."""
-    return measure_probes([profile.best.threads], LIMITS_S, progress, regions=False)[0]
+    """Measure the machine's limits, on as many threads as the loops were timed on."""
+    return measure_probes([timed_count(profile).threads], LIMITS_S, progress, regions=False)[0]
 
 
 def times_of_loops(profile: FunctionProfile) -> dict[tuple[str, int], LoopTime]:
@@ -34,12 +39,13 @@ def times_of_loops(profile: FunctionProfile) -> dict[tuple[str, int], LoopTime]:
 
 
 def roofline_of_function(profile: FunctionProfile, probes: Probes, machine: str) -> Roofline:
-    """Return the function and each of its loops, under the roofs of the threads that it was fastest on.
+    """Return the function and each of its loops, under the roofs of the threads that they were timed on.
 
     machine: the processor, as text. A function without counted FLOP and bytes has no point.
     """
     name = profile.target.rpartition(":")[2]
-    seconds = profile.best.median_s
+    timed = timed_count(profile)
+    seconds = timed.median_s
     rows = [(name, profile.flop, profile.bytes, seconds)]
     times = times_of_loops(profile)
     for loop in profile.counted.loops if profile.counted is not None else ():
@@ -54,7 +60,7 @@ def roofline_of_function(profile: FunctionProfile, probes: Probes, machine: str)
         else:
             left_out.append(label)
     return Roofline(
-        f"Roofline of {name} on {threads_text(profile.best.threads)}",
+        f"Roofline of {name} on {threads_text(timed.threads)}",
         probes.peak_gflops,
         bandwidths_of(probes),
         tuple(points),

@@ -6,10 +6,11 @@ from html import escape
 from jitnet.bench.figures import duration, spread, threads_text, three_digits
 from jitnet.profile.functions.function_profile import FunctionProfile, Hardware, Hint
 from jitnet.profile.functions.function_rates import rate_text
-from jitnet.profile.functions.function_roofline import times_of_loops
+from jitnet.profile.functions.function_roofline import timed_count, times_of_loops
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.page_roofline import letters, roofline_svg
 from jitnet.profile.functions.page_source import (
+    VISIBLE,
     factor_text,
     hint_html,
     is_shown,
@@ -22,6 +23,9 @@ from jitnet.profile.functions.page_style import STYLE
 from jitnet.profile.roofline import Roofline
 
 __all__ = ["page"]
+
+
+IMPOSSIBLE = "* Above 100% is impossible: a count, a time or a roof is wrong. Other programs may have been running."
 
 
 def page(profile: FunctionProfile, roofline: Roofline | None = None) -> str:
@@ -123,15 +127,16 @@ def _hints(profile: FunctionProfile) -> str:
 
 
 def _hint(hint: Hint) -> list[str]:
-    tried = escape(factor_text(hint.trial)) if hint.trial is not None else f"not tried {escape(hint.untried)}".strip()
-    measured = tried if hint.trial is not None or hint.untried else ""
+    measured = factor_text(hint.trial) if hint.trial is not None else hint.untried and f"not tried: {hint.untried}"
     line = _link(hint.place.file, hint.place.line, str(hint.place.line))
-    return [line, escape(RULES[Kind(hint.kind)].title), _share(hint.share), measured]
+    cell = f'<td class="text wide">{escape(measured)}</td>'
+    return [line, escape(RULES[Kind(hint.kind)].title), _share(hint.share), cell]
 
 
 def _loops(profile: FunctionProfile, roofline: Roofline | None) -> str:
     """Each loop and callee with its share and its work; then the lines outside loops, and the rest."""
-    sampling, seconds = profile.sampling, profile.best.median_s
+    sampling, timed = profile.sampling, timed_count(profile)
+    seconds = timed.median_s
     counted = {
         (loop.place.file, loop.place.line): loop
         for loop in (profile.counted.loops if profile.counted is not None else ())
@@ -146,14 +151,14 @@ def _loops(profile: FunctionProfile, roofline: Roofline | None) -> str:
             "" if size is None else _amount(size),
             f"{flop / taken / 1e9:.3g}" if flop and taken else "",
             f"{size / taken / 1e9:.3g}" if size and taken else "",
-            f"{point.share:.0%}" if point else "",
+            f"{point.share:.0%}{'*' * point.impossible}" if point else "",
             escape(point.binds) if point else "",
         ]
 
     if sampling is None:
         for (file, line), loop in counted.items():
             label = f"{_link(file, line, f'line {line}')} <code>{escape(loop.place.source)}</code>"
-            rows.append([label, "", "", *work(loop.flop, loop.bytes, None, "")])
+            rows.append([label, "", "", "", *work(loop.flop, loop.bytes, None, "")])
     else:
         times = times_of_loops(profile)
         for time in sampling.loops:
@@ -164,15 +169,20 @@ def _loops(profile: FunctionProfile, roofline: Roofline | None) -> str:
             label = f"{indent}{_link(*key, what)} <code>{escape(time.place.source)}</code>"
             taken = seconds * time.share
             figures = work(found.flop, found.bytes, taken, f"loop in line {key[1]}") if found else [""] * 6
-            rows.append([label, _share(time.share), percent(time.own), *figures])
+            rows.append([label, _share(time.share), percent(time.own), duration(taken), *figures])
         other = 1.0 - sum(loop.share for loop in sampling.loops if loop.depth == 0)
         other -= sum(rest.share for rest in sampling.rest)
-        rows.append(["lines outside these", _share(max(0.0, other)), "", *[""] * 6])
-        rows += [[escape(rest.name), _share(rest.share), "", *[""] * 6] for rest in sampling.rest]
+        others = [("lines outside these", max(0.0, other)), *((rest.name, rest.share) for rest in sampling.rest)]
+        rows += [
+            [escape(what), _share(share), "", duration(seconds * share), *[""] * 6]
+            for what, share in others
+            if share >= VISIBLE
+        ]
     whole = work(profile.flop, profile.bytes, seconds, profile.target.rpartition(":")[2])
-    rows.append(["<b>a call</b>", "<td></td>", duration(seconds), *whole])
-    heads = ["where", "share", "without inner", "FLOP", "bytes", "GFLOP/s", "GB/s", "of its roof", "bound by"]
-    return _section("Where the time goes", _table(heads, rows, (0, 8)) + _sampled(profile))
+    rows.append(["<b>a call</b>", "<td></td>", "", duration(seconds), *whole])
+    heads = ["where", "share", "without inner", "time", "FLOP", "bytes", "GFLOP/s", "GB/s", "of its roof", "bound by"]
+    title = f"Where the time goes, on {threads_text(timed.threads)}"
+    return _section(title, _table(heads, rows, (0, 9)) + _sampled(profile))
 
 
 def _amount(amount: float) -> str:
@@ -221,12 +231,14 @@ def _roofline(found: Roofline | None) -> str:
             escape(point.name),
             f"{point.intensity:.2f}",
             f"{point.gflops:,.1f}",
-            f"{point.share:.0%}",
+            f"{point.share:.0%}{'*' * point.impossible}",
             escape(point.binds),
         ]
         for letter, point in zip(letters(found.points), found.points, strict=True)
     ]
     table = _table(["", "", "FLOP/B", "GFLOP/s", "of its roof", "bound by"], rows, (0, 1, 5))
+    if any(point.impossible for point in found.points):
+        table += f'<p class="faint">{IMPOSSIBLE}</p>'
     left = f'<p class="faint">Without a point: {escape(", ".join(found.left_out))}.</p>' if found.left_out else ""
     caption = f"<figcaption>{escape('; '.join([found.title, *found.subtitle]))}</figcaption>"
     return _section("Roofline", f"<figure>{roofline_svg(found)}{caption}</figure>{table}{left}")

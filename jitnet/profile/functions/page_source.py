@@ -9,7 +9,7 @@ from jitnet.profile.code.source import function_source
 from jitnet.profile.functions.function_profile import FunctionProfile, Hint, Place, Trial
 from jitnet.profile.functions.hints import RULES, Kind
 
-__all__ = ["factor_text", "hint_html", "is_shown", "line_name", "percent", "source_html", "sources_of"]
+__all__ = ["VISIBLE", "factor_text", "hint_html", "is_shown", "line_name", "percent", "source_html", "sources_of"]
 
 Key = tuple[str, int]
 """A line: its file and number."""
@@ -134,12 +134,16 @@ def _by_line(instructions: Iterable[Instruction]) -> dict[Key, list[str]]:
 
 def factor_text(trial: Trial) -> str:
     """Return what a remedy did: "measured: 3.0 × as fast (2.9 to 3.1)", with the difference of the results."""
-    text = f"measured: {trial.factor:.2g} × as fast ({trial.low:.2g} to {trial.high:.2g})"
+    text = f"measured: {_times(trial.factor)} × as fast ({_times(trial.low)} to {_times(trial.high)})"
     if trial.difference is None:
         return f"{text}; the results cannot be compared"
     if trial.difference == 0.0:
         return f"{text}; the same results"
     return f"{text}; results differ by up to {trial.difference:.1g} of the largest"
+
+
+def _times(factor: float) -> str:
+    return f"{factor:.0f}" if factor >= 9.95 else f"{factor:.1f}" if factor >= 1.95 else f"{factor:.2f}"
 
 
 def hint_html(hint: Hint) -> str:

@@ -14,7 +14,7 @@ h1, code, pre, .source, .mono { font-family: ui-monospace, SFMono-Regular, Menlo
 .faint, figcaption, caption { color: var(--faint); } caption { text-align: left; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; margin: .8rem 0; }
 dt { color: var(--faint); } dd { margin: 0; overflow-wrap: anywhere; }
-.scroll { overflow-x: auto; }
+a { color: var(--mark); } .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .15rem .8rem .15rem 0; text-align: right; white-space: nowrap; }
 th { color: var(--faint); font-weight: normal; border-bottom: 1px solid var(--edge); }
@@ -35,7 +35,7 @@ th { color: var(--faint); font-weight: normal; border-bottom: 1px solid var(--ed
 .hint { border-left: 3px solid var(--mark); padding: .2rem .8rem; margin: .2rem 1rem .4rem 8.5rem;
   background: var(--paper); font: 14px/1.45 system-ui, sans-serif; white-space: normal; }
 .hint b { color: var(--mark); } .gain { color: var(--good); font-weight: bold; }
-.hint.wrong { border-color: var(--wrong); } .wrong, .hint.wrong b { color: var(--wrong); }
+.hint.wrong { border-color: var(--wrong); } b.wrong, .hint.wrong b { color: var(--wrong); }
 .warning { border: 2px solid var(--wrong); padding: .5rem 1rem; margin: 1rem 0; }
 pre.diff { overflow-x: auto; margin: .4rem 0; font-size: 12.5px; }
 pre.diff ins { text-decoration: none; color: var(--good); font-weight: bold; }

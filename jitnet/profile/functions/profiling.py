@@ -22,7 +22,7 @@ from jitnet.profile.code.code_view import CodeView, Target
 from jitnet.profile.code.look import look
 from jitnet.profile.code.processors import find_processor
 from jitnet.profile.functions.arguments import TARGET, read_words
-from jitnet.profile.functions.counts import counted_of, hardware_of, place_of, timeline_of
+from jitnet.profile.functions.counts import counted_of, hardware_of, timeline_of
 from jitnet.profile.functions.formula import check_formula, evaluate
 from jitnet.profile.functions.function_profile import (
     Argument,
@@ -268,7 +268,7 @@ def _profile(target: str, reply: dict[str, Any], flop: str | None, bytes_: str |
     return FunctionProfile(
         target=target,
         kind=reply["kind"],
-        place=place_of(reply["place"]),
+        place=_place(reply["place"]),
         signature=reply["signature"],
         options=reply["options"],
         arguments=tuple(Argument(**each) for each in reply["arguments"]),
@@ -279,7 +279,7 @@ def _profile(target: str, reply: dict[str, Any], flop: str | None, bytes_: str |
         threads=reply["threads"],
         thread_shares=tuple(ThreadShare(**each) for each in reply["thread_shares"]),
         regions=tuple(
-            Region(**each | {"place": place_of(each["place"]), "busy_s": tuple(each["busy_s"])})
+            Region(**each | {"place": _place(each["place"]), "busy_s": tuple(each["busy_s"])})
             for each in reply["regions"]
         ),
         outside_s=reply["outside_s"],
@@ -290,7 +290,7 @@ def _profile(target: str, reply: dict[str, Any], flop: str | None, bytes_: str |
         flop_formula=flop or "",
         bytes_formula=bytes_ or "",
         functions=tuple(
-            CompiledFunction(each["name"], place_of(each["place"]), tuple(each["signatures"]), each["compile_s"])
+            CompiledFunction(each["name"], _place(each["place"]), tuple(each["signatures"]), each["compile_s"])
             for each in reply["functions"]
         ),
         hints=_hints(reply["hints"]),
@@ -415,7 +415,7 @@ def _hints(found: list[dict[str, Any]]) -> tuple[Hint, ...]:
     return in_order(
         Hint(
             each["kind"],
-            place_of(each["place"]),
+            _place(each["place"]),
             each["reason"],
             each["advice"] or RULES[Kind(each["kind"])].advice,
             each["source"],

@@ -63,12 +63,6 @@ class Calls:
         self.result: Any = None
         self.first_s = self.second_s = 0.0
 
-    def of(self, function: Callable[..., Any]) -> "Calls":
-        """Return the same calls of another function that writes what this one does, a copy of it for one."""
-        calls = copy.copy(self)
-        vars(calls)["_function"] = function
-        return calls
-
     def first(self) -> None:
         begin = time.perf_counter()
         self.result = self._function(*self._arguments)

@@ -496,25 +496,16 @@ Hook = Callable[["Counters", Any], Any]
 def _arithmetic(counters: Counters, emit: Any) -> Any:
     def emit_and_count(builder: Any, left: Any, *rest: Any, **named: Any) -> Any:
         function = counters.function(builder)
-        if function is not None:
+        if function is not None and not _is_zero(left):
             function.compute(builder, 1)
         return emit(builder, left, *rest, **named)
 
     return emit_and_count
 
 
-def _products(counters: Counters, emit: Any) -> Any:
-    counted = _arithmetic(counters, emit)
-
-    def emit_and_count(builder: Any, left: Any, *rest: Any, **named: Any) -> Any:
-        return (emit if _is_one(left) else counted)(builder, left, *rest, **named)
-
-    return emit_and_count
-
-
-def _is_one(value: Any) -> bool:
-    """Whether a factor is the 1 with which a power begins."""
-    return isinstance(value, llvm_ir.Constant) and value.constant == 1
+def _is_zero(value: Any) -> bool:
+    """Whether an operand is a constant 0: Numba negates a number by subtracting it from that."""
+    return isinstance(value, llvm_ir.Constant) and value.constant == 0
 
 
 _call = llvm_ir.IRBuilder.call
@@ -596,8 +587,7 @@ def _statements(counters: Counters, lower: Any) -> Any:
             function.leave(lowerer.builder)
         if function is not None and isinstance(getattr(statement, "value", None), ir.Expr):
             _note_pointers(counters, lowerer, statement.value)
-            if _is_power(lowerer, statement.value):
-                function.compute(lowerer.builder, -1)  # Numba squares once more than it uses
+            _correct_power(function, lowerer, statement.value)
         return lower(lowerer, statement)
 
     return lower_and_leave
@@ -611,13 +601,14 @@ def _note_pointers(counters: Counters, lowerer: Any, value: Any) -> None:
             counters.unknown.add(f"the function called through its address in line {value.loc.line}")
 
 
-def _is_power(lowerer: Any, value: Any) -> bool:
-    """Whether a float is raised to a constant integer power, by products."""
-    if value.op not in ("binop", "inplace_binop") or value.fn not in (operator.pow, operator.ipow):
-        return False
-    signature = lowerer.fndesc.calltypes[value]
-    exponent = signature.args[1]
-    return isinstance(signature.return_type, types.Float) and getattr(exponent, "literal_value", 0) != 0
+def _correct_power(function: _Function, lowerer: Any, value: Any) -> None:
+    """Subtract what an integer power of a float multiplies without need: by 1 at first, and its last square."""
+    if value.op in ("binop", "inplace_binop") and value.fn in (operator.pow, operator.ipow):
+        signature, builder = lowerer.fndesc.calltypes[value], lowerer.builder
+        if isinstance(signature.return_type, types.Float) and isinstance(signature.args[1], types.Integer):
+            exponent = lowerer.loadvar(value.rhs.name)
+            some = builder.icmp_signed("!=", exponent, exponent.type(0))
+            function.compute(builder, builder.select(some, I64(-2), I64(0)))
 
 
 def _templates(counters: Counters, find: Any) -> Any:
@@ -629,8 +620,7 @@ def _overloads(counters: Counters, find: Any) -> Any:
 
 
 _HOOKS: tuple[tuple[Any, str, Hook], ...] = (
-    *((llvm_ir.IRBuilder, name, _arithmetic) for name in ("fadd", "fsub", "fdiv", "frem")),
-    (llvm_ir.IRBuilder, "fmul", _products),
+    *((llvm_ir.IRBuilder, name, _arithmetic) for name in ("fadd", "fsub", "fmul", "fdiv", "frem")),
     (llvm_ir.IRBuilder, "call", _calls),
     (BaseContext, "unpack_value", _loads),
     (BaseContext, "pack_value", _stores),

@@ -106,7 +106,9 @@ def _ufunc(subject: Any) -> Any:
     options = {name: value for name, value in subject.options.items() if name in ("fastmath", "error_model")}
     if subject.kind == "vectorize":
         return numba.vectorize(**options)(subject.function)
-    return numba.guvectorize(subject.call.signature, **options)(subject.function)
+    made = getattr(subject.dispatcher, "overloads", {}).values()
+    declared = [[each.signature for each in made]]
+    return numba.guvectorize(*filter(None, declared), subject.call.signature, **options)(subject.function)
 
 
 def _first(subject: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -125,19 +125,21 @@ def _threads() -> list[int]:
 def count(
     calls: Any,
     budget_s: float,
-    line_of: Callable[[int], tuple[str, int] | None] | None = None,
+    copy: Any = None,
+    lines_at: Callable[[int], Sequence[tuple[str, int]]] = lambda address: (),
     loops: Sequence[tuple[str, int, int]] = (),
 ) -> JsonObject:
     """Return the events of a mean call on all threads, and of each loop its share of cycles and cache misses.
 
-    calls: as `Calls`. budget_s: seconds for them. line_of: the file and line of an address in compiled code; without it
-    no loops are sampled. loops: file, first and last line of each. "reason": why there is nothing, else "".
+    calls: as `Calls`. budget_s: seconds for them, and again for each event of the loops. copy: calls of a copy with a
+    line table, None where loops cannot be told apart. lines_at: file and line of an address in that, and of the calls
+    that were inlined around it. loops: file, first and last line of each. "reason": why there is nothing, else "".
     """
     found: JsonObject = {**dict.fromkeys(EVENTS), "loops": [], "reason": ""}
     try:
         found |= _counted(calls, budget_s)
-        if line_of is not None and loops:
-            found["loops"] = _by_loop(calls, budget_s, line_of, loops)
+        if copy is not None and loops:
+            found["loops"] = _by_loop(copy, budget_s, lines_at, loops)
     except Unavailable as refused:
         return found | {"reason": found["reason"] or str(refused)}
     except OSError as error:
@@ -188,7 +190,7 @@ def _while_enabled(calls: Any, budget_s: float, descriptors: Sequence[int]) -> i
 def _by_loop(
     calls: Any,
     budget_s: float,
-    line_of: Callable[[int], tuple[str, int] | None],
+    lines_at: Callable[[int], Sequence[tuple[str, int]]],
     loops: Sequence[tuple[str, int, int]],
 ) -> list[JsonObject]:
     """Return for each loop the shares of all samples whose lines are in it."""
@@ -197,9 +199,9 @@ def _by_loop(
         inside: Counter[tuple[str, int, int]] = Counter()
         addresses = Counter(_sampled(calls, budget_s, EVENTS[name]))
         for address, times in addresses.items():
-            where = line_of(address)
+            lines = lines_at(address)
             for loop in loops:
-                if where is not None and where[0] == loop[0] and loop[1] <= where[1] <= loop[2]:
+                if any(file == loop[0] and loop[1] <= line <= loop[2] for file, line in lines):
                     inside[loop] += times
         total = max(1, addresses.total())
         shares[name] = {loop: times / total for loop, times in inside.items()}

@@ -21,6 +21,7 @@ from jitnet.profile.functions.hint_shares import HintShares
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.thresholds import LINES_S, PARTS_S, TIME_S
 from jitnet.profile.functions.worker import hardware
+from jitnet.profile.functions.worker.addresses import Addresses
 from jitnet.profile.functions.worker.calls import Calls, interleaved
 from jitnet.profile.functions.worker.checks import Checks
 from jitnet.profile.functions.worker.compiled import Compiled
@@ -28,6 +29,7 @@ from jitnet.profile.functions.worker.counting import count
 from jitnet.profile.functions.worker.diagnostics import Hints, JsonObject, line_of_def, place
 from jitnet.profile.functions.worker.flags import look_for_denormals
 from jitnet.profile.functions.worker.regions import ThreadTimes, disturbed
+from jitnet.profile.functions.worker.sampled_copy import SampledCopy
 from jitnet.profile.functions.worker.subject import (
     Refused,
     Subject,
@@ -105,7 +107,7 @@ def measure_and_try(
         measuring.compile()
         measuring.check()
         measuring.call()
-        sampling = sample(measuring, PARTS_S["sampling"])
+        measuring.sampling = sampling = sample(measuring, PARTS_S["sampling"])
     warned.add_to(measuring.hints, measuring.notes)
     reply = measuring.reply()
     if sampling is not None:
@@ -164,6 +166,8 @@ class _Measuring:
         self.entries = 0
         self.counts: list[tuple[int, int, list[float]]] = []
         self.threads = ThreadTimes(1)
+        self.sampled: SampledCopy | None = None
+        self.sampling: JsonObject | None = None
         self.cpu_share = 1.0
         self.dispatch_s: float | None = None
 
@@ -399,7 +403,21 @@ class _Measuring:
 
     def _hardware(self) -> JsonObject:
         self.report("reading the processor's counters")
-        return hardware.count(self.calls, PARTS_S["hardware"])
+        if self.sampled is None or self.sampling is None:
+            return hardware.count(self.calls, PARTS_S["hardware"])
+        addresses = Addresses(self.symbols.loaded(address_of))
+
+        def lines_at(address: int) -> Sequence[tuple[str, int]]:
+            function = addresses.compiled(address)
+            return function.lines_at(address) if function is not None else ()
+
+        loops = [
+            (str(loop["place"]["file"]), int(loop["place"]["line"]), int(loop["last_line"]))
+            for loop in self.sampling["loops"]
+            if loop["kind"] == "loop"
+        ]
+        calls = self.calls.calling(self.sampled.call)
+        return hardware.count(self.calls, PARTS_S["hardware"], calls, lines_at, loops)
 
     def _counted(self) -> JsonObject:
         self.report("counting its operations")

@@ -65,6 +65,7 @@ class Measured(Protocol):
     cpu_share: float
     file: str
     notes: list[str]
+    sampled: SampledCopy | None
     report: Callable[[str], None]
 
 
@@ -76,6 +77,7 @@ def sample(measuring: Measured, budget_s: float) -> JsonObject | None:
         try:
             measuring.report("compiling it with a line table")
             copy = sampled_copy(measuring.subject, measuring.arguments, measuring.code, measuring.symbols)
+            measuring.sampled = copy
             measuring.report("sampling it")
             result = _Sampled(measuring, copy).result(budget_s)
             if result["samples"] >= FEWEST or (result["samples"] and measuring.cpu_share < 1):
@@ -111,7 +113,7 @@ class _Sampled:
         self.same_code = copy.same_code(loaded)
         self.stacks = Stacks(addresses)
         self.sampler = LineSampler(addresses.compiled_range(copy.first_object), addresses.range_of("_nrt_python"))
-        self.calls: Calls = measuring.calls.of(copy.call)
+        self.calls: Calls = measuring.calls.calling(copy.call)
         self.threads = max(count for count, _, _ in measuring.counts)
         code = measuring.subject.function.__code__
         self.root = function_at((measuring.file, line_of_def(measuring.file, code.co_firstlineno)))
