@@ -10,6 +10,7 @@ from rich.text import Text
 
 from jitnet.bench.figures import duration, spread
 from jitnet.profile.functions.hints import RULES, Kind
+from jitnet.render.checks import checked, failed_checks
 from jitnet.render.code import code_view
 from jitnet.render.console import ACCENT, FAINT, GOOD, WARN, facts, say
 from jitnet.render.tables import Cell, bar, table
@@ -29,6 +30,7 @@ SLEEPS = 0.5
 
 def function_profile(console: Console, profile: "FunctionProfile", *, asm: bool = False) -> None:
     """The whole profile of a function. asm: with the instructions of its innermost loops."""
+    failed_checks(console, profile.checks)
     _heading(console, profile)
     if len(profile.counts) > 1:
         _counts(console, profile)
@@ -65,6 +67,8 @@ def _heading(console: Console, profile: "FunctionProfile") -> None:
             pairs.append(("called with" if number == 0 else "", text))
     if profile.returns:
         pairs.append(("returns", profile.returns))
+    if profile.checks:
+        pairs.append(("checked", checked(profile.checks)))
     pairs.append(("time", Text(time, style="bold")))
     if profile.gflops is not None or profile.gbs is not None:
         pairs.append(("rate", _rate(profile)))
@@ -99,19 +103,19 @@ def _rate(profile: "FunctionProfile") -> str:
 
 
 def _counts(console: Console, profile: "FunctionProfile") -> None:
-    first = profile.counts[0]
+    first, right = profile.counts[0], profile.right
     rows: list[list[Cell]] = []
     for count in profile.counts:
         speed_up = first.median_s / count.median_s
         rows.append(
             [
-                Text(str(count.threads), style=GOOD if count is profile.best else ""),
+                Text(str(count.threads), style=GOOD if right and count is profile.best else ""),
                 duration(count.median_s),
                 f"±{spread(count.samples_s):.0%}" if len(count.samples_s) > 1 else None,
                 count.calls,
-                f"{speed_up:.2f}x",
-                f"{speed_up * first.threads / count.threads:.0%}",
-                bar(console, min(1.0, profile.best.median_s / count.median_s), BAR),
+                f"{speed_up:.2f}x" if right else None,
+                f"{speed_up * first.threads / count.threads:.0%}" if right else None,
+                bar(console, min(1.0, profile.best.median_s / count.median_s), BAR) if right else None,
             ]
         )
     console.print()
@@ -121,6 +125,7 @@ def _counts(console: Console, profile: "FunctionProfile") -> None:
         rows,
         title="Threads",
         spare=["speed", "calls", "±", "efficiency"],
+        footnotes=[] if right else ["Its results are wrong, so no speed-up is shown."],
     )
 
 

@@ -15,13 +15,15 @@ import numba
 import numpy as np
 from numba.typed import Dict, List
 
-from jitnet.compiler.numba_parts import Dispatcher
+from jitnet.compiler.numba_parts import Dispatcher, hoisted_arrays
 from jitnet.profile.functions.worker.child import Child, Ended, can_fork
 from jitnet.profile.functions.worker.copies import Mention, mentions, recompiled, tree
 from jitnet.profile.functions.worker.diagnostics import JsonObject, place
 from jitnet.profile.functions.worker.interpreted import Interpreted, interpret
 from jitnet.profile.functions.worker.outcomes import (
+    EXACT,
     LARGEST_BYTES,
+    Allowance,
     Difference,
     Outcome,
     are_finite,
@@ -30,6 +32,7 @@ from jitnet.profile.functions.worker.outcomes import (
     largest_number,
     outcome,
     plain_value,
+    share_memory,
 )
 from jitnet.profile.functions.worker.overruns import Overrun, OverrunWatch
 from jitnet.profile.functions.worker.races import Races, Watched, holds_indices, judge, watch_twice
@@ -39,11 +42,16 @@ __all__ = ["Checks"]
 BOUNDS, EQUAL, SERIAL, PYTHON = "bounds", "two equal calls", "without threads", "without the compiler"
 UNWRITTEN, FASTMATH, RACES = "memory that was never written", "without fastmath", "races"
 
+OF_UNWRITTEN = "its results depend on memory that was never written"
+
 FOR_NAN = {"isnan", "isinf", "isfinite", "nan_to_num", "nansum", "nanmean", "nanmax", "nanmin"}
 """Functions whose use shows that numbers may be NaN or infinite."""
 
 ASSUMES = {"fast", "nnan", "ninf"}
 """Flags of fastmath by which the compiler assumes that no number is NaN or infinite."""
+
+WATCH_SHARE = 0.45
+"""Of the time of a forked process that watches two runs: so long for each."""
 
 Found = dict[str, Any]
 
@@ -71,7 +79,8 @@ class Checks:
         self._watched: Watched | None = None
         self._unwatched = ""
         self._first: Outcome | None = None
-        self.overrun: str = ""
+        self._shared = False
+        self.overrun = ""
 
     # Before the first call.
 
@@ -90,7 +99,7 @@ class Checks:
         suspects = {each.line for summary, _ in self.measuring.code.reachable() for each in summary.shared}
         if self._is_parallel():
             work[RACES] = lambda: watch_twice(
-                self.subject.function, self._plain(), self.names, suspects, budget_s, self.made_up
+                self.subject.function, self._plain(), self.names, suspects, WATCH_SHARE * budget_s, self.made_up
             )
         children = {
             name: Child(each, budget_s, self.measuring.request.get("channel", -1)) for name, each in work.items()
@@ -159,8 +168,8 @@ class Checks:
             return
         self._interpreted = ended.value
         if ended.value.unwritten:
-            line = next((each for each in self.mentions if each.name.endswith((".empty", ".empty_like"))), None)
-            reason = f"{ended.value.unwritten}: it holds what was in the memory that np.empty returned"
+            line = next((each for each in self.mentions if _returns_unwritten(each)), None)
+            reason = f"{ended.value.unwritten} is, or depends on, what was in the memory that np.empty returned"
             self._add(UNWRITTEN, "failed", reason, place(line.file, line.line) if line else None)
 
     # After the first call.
@@ -168,6 +177,7 @@ class Checks:
     def first_call(self) -> None:
         """Keep what the first call returned and wrote."""
         made = self._outcome(self.calls.result, copied=False)
+        self._shared = share_memory(made)
         self._first = plain_value(made) if bytes_of(made) <= LARGEST_BYTES else None
 
     def after_calling(self, budget_s: float, call_s: float, threads: bool) -> None:
@@ -194,7 +204,7 @@ class Checks:
                 self._compare_call(names[count], count, threads)
         if self._first is not None and not self.overrun:
             if threads and self._serial is not None:
-                self._compare(SERIAL, self._serial, self._first)
+                self._compare(SERIAL, self._serial, self._first, ("without threads", "with them"))
             if self._interpreted is not None:
                 self._compare_python()
             self._fastmath(budget_s)
@@ -214,16 +224,25 @@ class Checks:
         finally:
             if threads:
                 numba.set_num_threads(before)
-        self._compare(name, self._first or {}, self._outcome(result, arguments, copied=False))
+        labels = ("in one call", "in the next")
+        if name != EQUAL:
+            labels = f"on {before} threads", f"on {count} thread{'s' * (count != 1)}"
+        # Without threads the order of adding is fixed.
+        exact = name == EQUAL and not threads
+        self._compare(name, self._first or {}, self._outcome(result, arguments, copied=False), labels, exact)
 
-    def _compare(self, name: str, one: Outcome, other: Outcome) -> None:
-        found = self._differences(one, other)
+    def _compare(
+        self, name: str, one: Outcome, other: Outcome, labels: tuple[str, str], exact: bool = False
+    ) -> None:
+        found = self._differences(one, other, labels, exact)
         if not found:
             self._add(name, "held")
             return
         worst = found[0]
         draws = self._draws()
-        if draws is not None:
+        if self._interpreted is not None and self._interpreted.unwritten:
+            self._add(name, "not done", OF_UNWRITTEN)
+        elif draws is not None:
             self._add(
                 name,
                 "not done",
@@ -234,18 +253,20 @@ class Checks:
         elif worst.allowed:
             self._add(name, "held", f"to the last digits: {worst.text}")
         else:
-            self._add(name, "failed", worst.text)
+            empty = next((each for each in self.mentions if _returns_unwritten(each)), None) if exact else None
+            why = f"; {empty.name} in line {empty.line} returns memory that nothing has written" if empty else ""
+            self._add(name, "failed", worst.text + why)
 
-    def _differences(self, one: Outcome, other: Outcome) -> list[Difference]:
+    def _differences(
+        self, one: Outcome, other: Outcome, labels: tuple[str, str], exact: bool = False
+    ) -> list[Difference]:
+        return differences(one, other, EXACT if exact else self._allowance(), labels)
+
+    def _allowance(self) -> Allowance:
         arrays = [each for each in self.arguments if isinstance(each, np.ndarray)]
-        return differences(
-            one,
-            other,
-            scale=largest_number(self.arguments),
-            numbers=max((each.size for each in arrays), default=1),
-            single=any(each.dtype in (np.float32, np.complex64) for each in arrays)
-            or any(isinstance(each, np.float32) for each in self.arguments),
-        )
+        single = any(each.dtype in (np.float32, np.complex64) for each in arrays)
+        single = single or any(isinstance(each, np.float32) for each in self.arguments)
+        return Allowance(max((each.size for each in arrays), default=1), largest_number(self.arguments), single)
 
     def _draws(self) -> Mention | None:
         """Return where the code draws random numbers of Numba's global generator."""
@@ -260,11 +281,11 @@ class Checks:
         interpreted = self._interpreted
         assert interpreted is not None
         if interpreted.unwritten:
-            self._add(PYTHON, "not done", "its results depend on memory that was never written")
+            self._add(PYTHON, "not done", OF_UNWRITTEN)
             return
         # A race makes the compiled function differ: what the compiler changes shows on one thread.
         reference = self._serial if self._serial is not None else self._first or {}
-        found = self._differences(interpreted.found, reference)
+        found = self._differences(interpreted.found, reference, ("in Python", "compiled"))
         if not found:
             self._add(PYTHON, "held")
             return
@@ -286,7 +307,7 @@ class Checks:
         elif any(each.value in (set, frozenset) for each in self.mentions if isinstance(each.value, type)):
             self._add(PYTHON, "not done", "it depends on the order of a set, which Python has otherwise")
         else:
-            self._add(PYTHON, "failed", f"in Python, and compiled: {worst.text}")
+            self._add(PYTHON, "failed", worst.text)
 
     # Fast mathematics.
 
@@ -323,7 +344,8 @@ class Checks:
         """In a forked process: return how the results without fastmath differ, and the array in which a NaN was put."""
         without, arguments = recompiled(self.subject.dispatcher, self.arguments, parallel=False, fastmath=False)
         made = self._outcome(without(*arguments))
-        found = [each for each in self._differences(made, self._first or {}) if not each.allowed]
+        labels = ("without fastmath", "with it")
+        found = [each for each in self._differences(made, self._first or {}, labels) if not each.allowed]
         if found or not plant:
             return (found[0].text if found else ""), ""
         fast, passed = recompiled(self.subject.dispatcher, self.arguments, parallel=False)
@@ -337,7 +359,7 @@ class Checks:
                 self.calls.reset()
                 value.flat[value.size // 2] = np.nan
                 results.append(plain_value(self._outcome(function(*each))))
-            found = [each for each in self._differences(*results) if not each.allowed]
+            found = [each for each in self._differences(*results, labels) if not each.allowed]
             if found:
                 return found[0].text, name
         return "", ""
@@ -355,6 +377,8 @@ class Checks:
         if not any(summary.parallel for summary in summaries):
             return
         self.races = judge(summaries, self._watched, differs)
+        if differs and not self.races.found and self._shared:
+            self._name_hoisted([each for each in by_threads if each["verdict"] == "failed"])
         if self.races.found:
             first = self.races.found[0]
             self._add(RACES, "failed", first.reason, place(first.file, first.line))
@@ -372,8 +396,24 @@ class Checks:
             self._add(RACES, "not done", reason, place(first.file, first.line))
         elif self._watched is not None and self._watched.complete and self._watched.loops:
             self._add(RACES, "held")
-        elif threads:
-            self._add(RACES, "not done", self._unwatched or "the run in Python did not reach its end")
+        elif self._has_prange() and not (differs or self.overrun):
+            suspected = any(summary.shared for summary in summaries)
+            reason = self._unwatched or "the run in Python did not reach its end"
+            self._add(RACES, "not done" if suspected else "held", reason if suspected else "by its code alone")
+
+    def _name_hoisted(self, failed: list[JsonObject]) -> None:
+        """Name the array that Numba allocates once for each thread, and whose views were stored by many iterations."""
+        used = self.measuring.code.used()
+        arrays = hoisted_arrays(self.subject.dispatcher.overloads[used]) if used is not None else []
+        for name, file, line in arrays[:1]:
+            why = f"{name} is allocated once for each thread and not in each iteration, so what is stored of it is one array"
+            for each in failed:
+                each["reason"] = f"{why}: {each['reason']}"
+                each["place"] = place(file, line)
+
+    def _has_prange(self) -> bool:
+        """Whether a `prange` is in it, and not only array expressions that run in parallel."""
+        return any(each.value is numba.prange for each in self.mentions)
 
     def _outcome(self, result: Any, arguments: Any = None, copied: bool = True) -> Outcome:
         """Return what a call returned and wrote: arrays that changed, and all that can grow."""
@@ -385,6 +425,10 @@ class Checks:
 
     def _add(self, name: str, verdict: str, reason: str = "", where: JsonObject | None = None) -> None:
         self.found.append({"name": name, "verdict": verdict, "reason": reason, "place": where})
+
+
+def _returns_unwritten(found: Mention) -> bool:
+    return callable(found.value) and found.value in (np.empty, np.empty_like)
 
 
 def _assumes(fastmath: Any) -> bool:

@@ -23,7 +23,7 @@ EMPTY = ("empty", "empty_like")
 
 class Interpreted(NamedTuple):
     """found: what the run returned and wrote. overflows: whether a number became too large for its type. unwritten: where
-    the result depends on memory that np.empty returned and nothing wrote, the clause that says what; else ""."""
+    a result depends on memory that np.empty returned and nothing wrote, its name; else ""."""
 
     found: Outcome
     overflows: bool
@@ -44,9 +44,9 @@ def interpret(function: Any, arguments: Sequence[Any], names: Sequence[str]) -> 
         try:
             again, _ = _run(function, before, names, FILLS[1])
             differs = differences(found, again)
-            unwritten = differs[0].text if differs else ""
-        except Exception as error:  # the run with zeros had none: it used such memory, as an index for example
-            unwritten = f"{type(error).__name__} where it holds other numbers"
+            unwritten = differs[0].where if differs else ""
+        except Exception:  # the run with zeros raised nothing: such memory was used, as an index for example
+            unwritten = "a result"
     return Interpreted(found, overflows, unwritten)
 
 

@@ -62,7 +62,7 @@ class Watch:
         self.loops = 0
         self.threads = threads
         self._suspects = suspects
-        self._ends = time.thread_time() + budget_s
+        self._ends = time.perf_counter() + budget_s
         self._base = 1  # from 1 on: memory of zeros, which costs nothing until it is used, names no iteration
         self.iteration = NO_WRITER
         self._loop_line = 0
@@ -89,7 +89,7 @@ class Watch:
             elif earliest < self._base:
                 first[index] = now
             last[index] = now
-        if time.thread_time() > self._ends:
+        if time.perf_counter() > self._ends:
             raise _Stop
 
     def _compare(self, before: Any, what: str, found: str, touched: "_Touched", same: bool) -> None:
@@ -133,7 +133,7 @@ class Watch:
         for count, value in enumerate(builtins.range(*bounds), 1):
             self.iteration = self._base + count - 1
             yield value
-            if time.thread_time() > self._ends:
+            if time.perf_counter() > self._ends:
                 raise _Stop
         self.iteration = NO_WRITER
         self._base += count
@@ -357,7 +357,7 @@ def watch_run(
 ) -> Watch:
     """Run a Python function whose compiled form has parallel loops, on copies of its arguments.
 
-    lines: the suspects; the run ends once all are confirmed. budget_s: the CPU time that it may take. names: of the
+    lines: the suspects; the run ends once all are confirmed. budget_s: the seconds that it may take. names: of the
     arguments. An exception of the function ends the run and is not raised again: the function may need the compiler.
     """
     every = [each for each, _ in tree(function)]
