@@ -489,7 +489,10 @@ def discard_code(dispatcher: Any) -> None:
 
 
 def copy_dispatcher(dispatcher: Any, function: Any = None, **options: Any) -> Any:
-    """Make another dispatcher of the same function, or of another, with nothing compiled. options: those that change."""
+    """Make another dispatcher of the same function, or of another one, with nothing compiled.
+
+    options: those of the decorator that change.
+    """
     return type(dispatcher)(
         function or dispatcher.py_func,
         dispatcher.locals,

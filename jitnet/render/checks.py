@@ -1,7 +1,6 @@
 """Whether the results of a function are right, before anything about its speed."""
 
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -18,8 +17,8 @@ TITLES = {"bounds": "An index is out of bounds", "races": "Threads use each othe
 """What it means that a check of this name failed; the others compare results."""
 
 
-def failed_checks(console: Console, checks: "Sequence[Check]") -> None:
-    """Print the checks that failed, under what they show; nothing where none did."""
+def failed_checks(console: Console, checks: "Sequence[Check]", path: Callable[[str], str]) -> None:
+    """Print the checks that failed, under what they show; nothing where none did. path: of a file, as it is shown."""
     failed = [check for check in checks if check.verdict == "failed"]
     for title in dict.fromkeys(map(_title, failed)):
         say(console, title, WARN)
@@ -29,7 +28,7 @@ def failed_checks(console: Console, checks: "Sequence[Check]") -> None:
                 continue
             pairs.append(("check", check.name))
             if check.place is not None:
-                pairs.append(("at", f"{os.path.relpath(check.place.file)}:{check.place.line}"))
+                pairs.append(("at", f"{path(check.place.file)}:{check.place.line}"))
                 if check.place.source:
                     pairs.append(("", Text(check.place.source, style=ACCENT)))
             pairs.append(("why", f"{check.reason[:1].upper()}{check.reason[1:]}."))
@@ -41,7 +40,9 @@ def failed_checks(console: Console, checks: "Sequence[Check]") -> None:
 
 def checked(checks: "Sequence[Check]") -> str:
     """Return in one sentence what was checked, and why the rest was not."""
-    held = [f"{check.name} ({check.reason})" if check.reason else check.name for check in checks if check.verdict == "held"]
+    held = [
+        f"{check.name} ({check.reason})" if check.reason else check.name for check in checks if check.verdict == "held"
+    ]
     failed = [check.name for check in checks if check.verdict == "failed"]
     parts = [f"failed: {', '.join(failed)}"] if failed else []
     parts += [f"held: {', '.join(held)}"] if held else []

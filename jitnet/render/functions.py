@@ -30,7 +30,7 @@ SLEEPS = 0.5
 
 def function_profile(console: Console, profile: "FunctionProfile", *, asm: bool = False) -> None:
     """The whole profile of a function. asm: with the instructions of its innermost loops."""
-    failed_checks(console, profile.checks)
+    failed_checks(console, profile.checks, _path)
     _heading(console, profile)
     if len(profile.counts) > 1:
         _counts(console, profile)
@@ -103,29 +103,32 @@ def _rate(profile: "FunctionProfile") -> str:
 
 
 def _counts(console: Console, profile: "FunctionProfile") -> None:
-    first, right = profile.counts[0], profile.right
+    first = profile.counts[0]
     rows: list[list[Cell]] = []
     for count in profile.counts:
         speed_up = first.median_s / count.median_s
         rows.append(
             [
-                Text(str(count.threads), style=GOOD if right and count is profile.best else ""),
+                Text(str(count.threads), style=GOOD if profile.right and count is profile.best else ""),
                 duration(count.median_s),
                 f"±{spread(count.samples_s):.0%}" if len(count.samples_s) > 1 else None,
                 count.calls,
-                f"{speed_up:.2f}x" if right else None,
-                f"{speed_up * first.threads / count.threads:.0%}" if right else None,
-                bar(console, min(1.0, profile.best.median_s / count.median_s), BAR) if right else None,
+                f"{speed_up:.2f}x",
+                f"{speed_up * first.threads / count.threads:.0%}",
+                bar(console, min(1.0, profile.best.median_s / count.median_s), BAR),
             ]
         )
     console.print()
+    columns = ["threads", "a call", "±", "calls", "speed-up", "efficiency", "speed"]
+    if not profile.right:
+        columns, rows = columns[:4], [row[:4] for row in rows]
     table(
         console,
-        ["threads", "a call", "±", "calls", "speed-up", "efficiency", "speed"],
+        columns,
         rows,
         title="Threads",
         spare=["speed", "calls", "±", "efficiency"],
-        footnotes=[] if right else ["Its results are wrong, so no speed-up is shown."],
+        footnotes=[] if profile.right else ["Its results are wrong, so no speed-up is shown."],
     )
 
 

@@ -134,8 +134,8 @@ class Hint:
 
     kind: one of `hints.Kind`, by name. reason: what was found there, in one sentence. advice: what to do. share: of the
     call's time that it affects, None where that is not known. source: what it was found in: "types", "machine code",
-    "clock", "flags", "arrays" or "a run in Python". trial: what its remedy did, None where it was not tried; untried: the
-    reason for that.
+    "clock", "flags", "arrays" or "a run in Python". trial: what its remedy did, None where it was not tried; untried:
+    the reason for that.
     """
 
     kind: str
@@ -201,9 +201,9 @@ class Rest:
 class Sampling:
     """Where the time of a call goes, by samples of each thread's program counter.
 
-    samples: how many, of all threads. cost: how much longer a call takes while it is sampled, 0.1 is a tenth. same_code:
-    whether the sampled copy has the machine code that was timed. The shares of outermost loops and callees, of lines
-    outside them, and of the rest add up to 1.
+    samples: how many, of all threads. cost: how much longer a call takes while it is sampled, 0.1 is a tenth.
+    same_code: whether the sampled copy has the machine code that was timed. The shares of outermost loops and callees,
+    of lines outside them, and of the rest add up to 1.
     """
 
     samples: int

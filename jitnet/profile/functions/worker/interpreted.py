@@ -1,5 +1,4 @@
-"""A run of the function without the compiler, where Python can run it: what it computes, and whether it reads memory that was
-never written."""
+"""A run of the function without the compiler: what it computes, and whether it uses memory that was never written."""
 
 import builtins
 from collections.abc import Sequence
@@ -22,8 +21,11 @@ EMPTY = ("empty", "empty_like")
 
 
 class Interpreted(NamedTuple):
-    """found: what the run returned and wrote. overflows: whether a number became too large for its type. unwritten: where
-    a result depends on memory that np.empty returned and nothing wrote, its name; else ""."""
+    """What a run found.
+
+    found: what it returned and wrote. overflows: whether a number became too large for its type. unwritten: where a
+    result depends on memory that np.empty returned and nothing wrote, its name; else "".
+    """
 
     found: Outcome
     overflows: bool

@@ -172,10 +172,10 @@ class _Measuring:
         self.code.read_cached(READ_S)
         self._checked(lambda: self.checks.before_calling(CHECK_S))
         self.begin_s = time.perf_counter()
-        if self.checks.overrun:
+        if self.checks.danger:
             report = self.report
             # Should it crash now, this is why.
-            self.report = lambda what: report(f"{what}, where {self.checks.overrun}")
+            self.report = lambda what: report(f"{what}, where {self.checks.danger}")
 
     def _compare(self, call_s: float) -> None:
         self._checked(lambda: self.checks.after_calling(CHECK_S, call_s, bool(self.entries)))
@@ -318,7 +318,7 @@ class _Measuring:
                     continue  # its arrays are always strided
                 self.hints.add(finding.kind, finding.file, finding.line, finding.reason, "types", finding.advice)
         for race in self.checks.races.found:
-            self.hints.add(Kind.RACE, race.file, race.line, race.reason, race.source)
+            self.hints.add(Kind.RACE, race.file, race.line, race.reason, race.source, race.advice)
         self.code.object_mode(self.hints)
         self.code.compiled_again(self.hints)
         found = self.symbols.found(address_of) if self.threads.timed or self.request["perf_map"] else []

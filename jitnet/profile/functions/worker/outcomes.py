@@ -40,9 +40,11 @@ class _Opaque:
 
 
 class Difference(NamedTuple):
-    """How a value differs. relative: the largest difference over the largest number, infinite where they cannot be
-    subtracted. allowed: whether another order of adding explains it. where: the value, or its first element that differs.
-    text: a clause."""
+    """How a value differs.
+
+    relative: the largest difference over the largest number, infinite where they cannot be subtracted. allowed: whether
+    another order of adding explains it. where: the value, or its first element that differs. text: a clause.
+    """
 
     relative: float
     allowed: bool
@@ -51,8 +53,11 @@ class Difference(NamedTuple):
 
 
 class Allowance(NamedTuple):
-    """What another order of adding may change. numbers: as many may have been added to one. scale: the largest number
-    among the arguments. single: whether float32 takes part, though the result may be float64."""
+    """What another order of adding may change.
+
+    numbers: as many may have been added to one. scale: the largest number among the arguments. single: whether float32
+    takes part, though the result may be float64.
+    """
 
     numbers: int
     scale: float
@@ -190,7 +195,7 @@ def _difference(name: str, a: Any, b: Any, allowance: Allowance, labels: tuple[s
     if count > 1:
         text += f"; {count:,} of {a.size:,} numbers differ"
     if math.isfinite(relative):
-        text += f", by {_share(relative)} of the largest at most" if count > 1 else f", by {_share(relative)}"
+        text += f", by {_share(relative)} of the largest at most" if count > 1 else f", {_share(relative)} apart"
     return Difference(relative, allowed, where, text)
 
 
