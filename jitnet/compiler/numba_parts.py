@@ -41,6 +41,7 @@ __all__ = [
     "files_of",
     "finish",
     "folded_types",
+    "hoisted_arrays",
     "is_open",
     "load_threading_layer",
     "missing",
@@ -172,7 +173,7 @@ PARTS = (
         "compile result",
         "a compile result",
         ("entry_point", "fndesc.llvm_func_name", "fndesc.mangled_name", "library.get_pointer_to_function",
-         "library._ensure_finalized", "objectmode", "signature", "target_context.insert_user_function",
+         "library._ensure_finalized", "metadata", "objectmode", "signature", "target_context.insert_user_function",
          "target_context.remove_user_function"),
         "a function is called by the mangled name of its description",
         "a linked function is not found by those that call it",
@@ -546,6 +547,23 @@ def copy_dispatcher(dispatcher: Any, function: Any = None, **options: Any) -> An
 def close(dispatcher: Any) -> None:
     """Let a dispatcher compile for no other types than it has, as one whose types were declared."""
     dispatcher.disable_compile()
+
+
+def hoisted_arrays(compiled: Any) -> list[tuple[str, str, int]]:
+    """Return the arrays that the body of a parallel loop allocates and Numba allocates before it, once for each thread:
+    the name, the file and the line of each. None where the code came from a cache."""
+    diagnostics = (compiled.metadata or {}).get("parfor_diagnostics")
+    found = []
+    for made in getattr(diagnostics, "hoist_info", {}).values():
+        moved = made.get("hoisted") or []
+        expressions = [each for each in moved if hasattr(each.value, "op")]
+        allocators = {
+            each.target.name for each in expressions if each.value.op == "getattr" and each.value.attr == "empty"
+        }
+        for each in expressions:
+            if each.value.op == "call" and each.value.func.name in allocators:
+                found.append((str(each.target.name).split(".")[0], str(each.loc.filename), int(each.loc.line)))
+    return found
 
 
 def ufunc_dispatcher(ufunc: Any) -> Any:

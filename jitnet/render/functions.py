@@ -13,6 +13,7 @@ from jitnet.bench.figures import duration, spread
 from jitnet.profile.functions.function_rates import hardware_text, rate_text
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.tried import measured
+from jitnet.render.checks import checked, failed_checks
 from jitnet.render.code import code_view
 from jitnet.render.console import ACCENT, FAINT, GOOD, WARN, facts, say
 from jitnet.render.tables import Cell, bar, table
@@ -36,6 +37,7 @@ def function_profile(
 ) -> None:
     """The whole profile of a function. asm: with the instructions of its innermost loops. all_hints: also those that do
     not help."""
+    failed_checks(console, profile.checks, _path)
     _heading(console, profile)
     if len(profile.counts) > 1:
         _counts(console, profile)
@@ -73,6 +75,8 @@ def _heading(console: Console, profile: "FunctionProfile") -> None:
             pairs.append(("called with" if number == 0 else "", text))
     if profile.returns:
         pairs.append(("returns", profile.returns))
+    if profile.checks:
+        pairs.append(("checked", checked(profile.checks)))
     pairs.append(("time", Text(time, style="bold")))
     if rate := rate_text(profile):
         pairs.append(("rate", rate))
@@ -104,7 +108,7 @@ def _counts(console: Console, profile: "FunctionProfile") -> None:
         speed_up = first.median_s / count.median_s
         rows.append(
             [
-                Text(str(count.threads), style=GOOD if count is profile.best else ""),
+                Text(str(count.threads), style=GOOD if profile.right and count is profile.best else ""),
                 duration(count.median_s),
                 f"±{spread(count.samples_s):.0%}" if len(count.samples_s) > 1 else None,
                 count.calls,
@@ -114,12 +118,16 @@ def _counts(console: Console, profile: "FunctionProfile") -> None:
             ]
         )
     console.print()
+    columns = ["threads", "a call", "±", "calls", "speed-up", "efficiency", "speed"]
+    if not profile.right:
+        columns, rows = columns[:4], [row[:4] for row in rows]
     table(
         console,
-        ["threads", "a call", "±", "calls", "speed-up", "efficiency", "speed"],
+        columns,
         rows,
         title="Threads",
         spare=["speed", "calls", "±", "efficiency"],
+        footnotes=[] if profile.right else ["Its results are wrong, so no speed-up is shown."],
     )
 
 

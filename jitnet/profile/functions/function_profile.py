@@ -385,6 +385,11 @@ class FunctionProfile:
     lines: CodeView | None = None
 
     @property
+    def right(self) -> bool:
+        """Whether no check of its results failed."""
+        return not any(check.verdict == "failed" for check in self.checks)
+
+    @property
     def best(self) -> Count:
         """The fastest count of threads."""
         return min(self.counts, key=lambda count: count.median_s)

@@ -268,7 +268,7 @@ def _profile(target: str, reply: dict[str, Any], flop: str | None, bytes_: str |
     return FunctionProfile(
         target=target,
         kind=reply["kind"],
-        place=_place(reply["place"]),
+        place=place_of(reply["place"]),
         signature=reply["signature"],
         options=reply["options"],
         arguments=tuple(Argument(**each) for each in reply["arguments"]),
@@ -279,7 +279,7 @@ def _profile(target: str, reply: dict[str, Any], flop: str | None, bytes_: str |
         threads=reply["threads"],
         thread_shares=tuple(ThreadShare(**each) for each in reply["thread_shares"]),
         regions=tuple(
-            Region(**each | {"place": _place(each["place"]), "busy_s": tuple(each["busy_s"])})
+            Region(**each | {"place": place_of(each["place"]), "busy_s": tuple(each["busy_s"])})
             for each in reply["regions"]
         ),
         outside_s=reply["outside_s"],
@@ -290,7 +290,7 @@ def _profile(target: str, reply: dict[str, Any], flop: str | None, bytes_: str |
         flop_formula=flop or "",
         bytes_formula=bytes_ or "",
         functions=tuple(
-            CompiledFunction(each["name"], _place(each["place"]), tuple(each["signatures"]), each["compile_s"])
+            CompiledFunction(each["name"], place_of(each["place"]), tuple(each["signatures"]), each["compile_s"])
             for each in reply["functions"]
         ),
         hints=_hints(reply["hints"]),
@@ -415,7 +415,7 @@ def _hints(found: list[dict[str, Any]]) -> tuple[Hint, ...]:
     return in_order(
         Hint(
             each["kind"],
-            _place(each["place"]),
+            place_of(each["place"]),
             each["reason"],
             each["advice"] or RULES[Kind(each["kind"])].advice,
             each["source"],

@@ -1,7 +1,7 @@
 """Variables that a parallel loop carries from one iteration to the next, other than by a reduction.
 
-Numba splits the iterations among threads and combines a variable that is only added to, multiplied or compared by `max`.
-Any other variable has a value of its own in each thread, which starts as before the loop and is lost after it.
+Numba splits the iterations among threads, and combines a variable that is only added to, multiplied or compared by
+`max`. Any other variable has a value of its own in each thread, which starts as before the loop and is lost after it.
 """
 
 import operator
@@ -88,7 +88,7 @@ class _Variable:
         if name in self.derived or name == target or name in seen:
             return True
         seen.add(name)
-        value = self.code.defined[name][0] if name in self.code.defined else None
+        value: Any = self.code.defined[name][0] if name in self.code.defined else None
         if isinstance(value, ir.Var):
             return self._leads_here(str(value.name), target, seen)
         if is_expression(value, "phi"):
@@ -141,7 +141,7 @@ class _Variable:
         while len(names) > before:
             before = len(names)
             for each in outside:
-                value = getattr(each, "value", None)
+                value: Any = getattr(each, "value", None)
                 if isinstance(each, ir.Assign) and (
                     (isinstance(value, ir.Var) and value.name in names)
                     or (is_expression(value, "phi") and names & {used.name for used in value.list_vars()})

@@ -1,26 +1,27 @@
 """Whether a function's results are right: checked by running it, before anything is said about its speed.
 
 `Checks.before_calling` runs copies of it in forked processes: a compiled one that checks its indices and uses no
-threads, one without the compiler, and one that watches what parallel iterations write. So an index out of bounds becomes
-a line and not a crash. `Checks.after_calling` compares more calls of the function itself, and `Checks.judged` returns all
-that was found.
+threads, one without the compiler, and one that watches what parallel iterations write. So an index out of bounds
+becomes a line and not a crash. `Checks.after_calling` compares more calls of the function itself.
 """
 
 import contextlib
-import copy
 from collections.abc import Callable
 from typing import Any
 
 import numba
 import numpy as np
-from numba.typed import Dict, List
 
-from jitnet.compiler.numba_parts import Dispatcher
+from jitnet.compiler.numba_parts import Dispatcher, hoisted_arrays
 from jitnet.profile.functions.worker.child import Child, Ended, can_fork
+from jitnet.profile.functions.worker.containers import containers, copied
 from jitnet.profile.functions.worker.diagnostics import JsonObject, place
+from jitnet.profile.functions.worker.fast_numbers import asks_for_nan, assumes_finite, run_without_fastmath
 from jitnet.profile.functions.worker.interpreted import Interpreted, interpret
 from jitnet.profile.functions.worker.outcomes import (
+    EXACT,
     LARGEST_BYTES,
+    Allowance,
     Difference,
     Outcome,
     are_finite,
@@ -29,21 +30,25 @@ from jitnet.profile.functions.worker.outcomes import (
     largest_number,
     outcome,
     plain_value,
+    share_memory,
 )
 from jitnet.profile.functions.worker.overruns import Overrun, OverrunWatch
 from jitnet.profile.functions.worker.races import Races, Watched, holds_indices, judge, watch_twice
 from jitnet.profile.functions.worker.recompiling import Mention, mentions, recompiled, tree
+from jitnet.profile.functions.worker.summary import Summary
 
 __all__ = ["Checks"]
 
 BOUNDS, EQUAL, SERIAL, PYTHON = "bounds", "two equal calls", "without threads", "without the compiler"
 UNWRITTEN, FASTMATH, RACES = "memory that was never written", "without fastmath", "races"
 
-FOR_NAN = {"isnan", "isinf", "isfinite", "nan_to_num", "nansum", "nanmean", "nanmax", "nanmin"}
-"""Functions whose use shows that numbers may be NaN or infinite."""
+OF_UNWRITTEN = "its results depend on memory that was never written"
 
-ASSUMES = {"fast", "nnan", "ninf"}
-"""Flags of fastmath by which the compiler assumes that no number is NaN or infinite."""
+GENERATORS = (("RandomState", "numpy.random.mtrand"), ("Random", "random"))
+"""Classes of the global generators of NumPy and Python, to whose methods Numba's functions correspond."""
+
+WATCH_SHARE = 0.45
+"""Of the time of a forked process that watches two runs: so long for each."""
 
 Found = dict[str, Any]
 
@@ -51,8 +56,10 @@ Found = dict[str, Any]
 class Checks:
     """The checks of one function with its arguments.
 
-    measuring: of `measuring.py`, of which the subject, the arguments, the calls, the code and the request are used. found:
-    the checks that were made, as JSON for `Check`. races: what is known of them once all is judged.
+    measuring: of `measuring.py`, of which the subject, the arguments, the calls, the code and the request are used.
+    found: the checks that were made, as JSON for `Check`. races: what is known of them at the end. overrun: the index
+    that is out of bounds, with its place, "" where none is. danger: that or a race, known before the first call, from
+    which it may crash.
     """
 
     def __init__(self, measuring: Any) -> None:
@@ -64,14 +71,15 @@ class Checks:
         self.made_up = measuring.request["args"] is not None
         functions = [each for each, _ in tree(self.subject.function, self.arguments)]
         self.mentions = list(mentions(functions))
-        self.containers, self.uncopied = _containers(self.arguments, self.names)
-        self._pristine = {name: _copied(value) for name, value in self.containers.items()}
+        self.containers, self.uncopied = containers(self.arguments, self.names)
+        self._pristine = {name: copied(value) for name, value in self.containers.items()}
         self._serial: Outcome | None = None
         self._interpreted: Interpreted | None = None
         self._watched: Watched | None = None
         self._unwatched = ""
         self._first: Outcome | None = None
-        self.overrun: str = ""
+        self._shared = False
+        self.overrun = self.danger = ""
 
     # Before the first call.
 
@@ -87,10 +95,10 @@ class Checks:
             self._add(BOUNDS, "not done", f"its arguments are larger than {LARGEST_BYTES >> 20} MiB")
             return
         work: dict[str, Callable[[], Any]] = {BOUNDS: self._run_checked, PYTHON: self._run_in_python}
-        suspects = {each.line for summary, _ in self.measuring.code.reachable() for each in summary.shared}
+        suspects = {each.line for summary in self._summaries() for each in summary.shared if not each.constant}
         if self._is_parallel():
             work[RACES] = lambda: watch_twice(
-                self.subject.function, self._plain(), self.names, suspects, budget_s, self.made_up
+                self.subject.function, self._plain(), self.names, suspects, WATCH_SHARE * budget_s, self.made_up
             )
         children = {
             name: Child(each, budget_s, self.measuring.request.get("channel", -1)) for name, each in work.items()
@@ -103,9 +111,14 @@ class Checks:
         if RACES in ended:
             self._watched = ended[RACES].value
             self._unwatched = _failure(ended[RACES], budget_s)
+        found = judge(self._summaries(), self._watched, False).found
+        self.danger = self.overrun or next((f"{race.reason} ({race.file}:{race.line})" for race in found), "")
+
+    def _summaries(self) -> list[Summary]:
+        return [summary for summary, _ in self.measuring.code.reachable()]
 
     def _is_parallel(self) -> bool:
-        return any(summary.parallel for summary, _ in self.measuring.code.reachable())
+        return any(summary.parallel for summary in self._summaries())
 
     def _plain(self) -> tuple[Any, ...]:
         return tuple(self.arguments[at] if name not in self.containers else plain_value(self.arguments[at])
@@ -159,8 +172,8 @@ class Checks:
             return
         self._interpreted = ended.value
         if ended.value.unwritten:
-            line = next((each for each in self.mentions if each.name.endswith((".empty", ".empty_like"))), None)
-            reason = f"{ended.value.unwritten}: it holds what was in the memory that np.empty returned"
+            line = next((each for each in self.mentions if _returns_unwritten(each)), None)
+            reason = f"{ended.value.unwritten} is, or depends on, what was in the memory that np.empty returned"
             self._add(UNWRITTEN, "failed", reason, place(line.file, line.line) if line else None)
 
     # After the first call.
@@ -168,6 +181,7 @@ class Checks:
     def first_call(self) -> None:
         """Keep what the first call returned and wrote."""
         made = self._outcome(self.calls.result, copied=False)
+        self._shared = share_memory(made)
         self._first = plain_value(made) if bytes_of(made) <= LARGEST_BYTES else None
 
     def after_calling(self, budget_s: float, call_s: float, threads: bool) -> None:
@@ -194,7 +208,7 @@ class Checks:
                 self._compare_call(names[count], count, threads)
         if self._first is not None and not self.overrun:
             if threads and self._serial is not None:
-                self._compare(SERIAL, self._serial, self._first)
+                self._compare(SERIAL, self._serial, self._first, ("without threads", "with them"))
             if self._interpreted is not None:
                 self._compare_python()
             self._fastmath(budget_s)
@@ -203,7 +217,7 @@ class Checks:
     def _compare_call(self, name: str, count: int, threads: bool) -> None:
         self.calls.reset()
         arguments = tuple(
-            _copied(self._pristine[name]) if name in self._pristine else value
+            copied(self._pristine[name]) if name in self._pristine else value
             for name, value in zip(self.names, self.arguments, strict=True)
         )
         before = numba.get_num_threads()
@@ -214,57 +228,65 @@ class Checks:
         finally:
             if threads:
                 numba.set_num_threads(before)
-        self._compare(name, self._first or {}, self._outcome(result, arguments, copied=False))
+        labels = ("in one call", "in the next")
+        if name != EQUAL:
+            labels = f"on {before} threads", f"on {count} thread{'s' * (count != 1)}"
+        # Without threads the order of adding is fixed.
+        exact = name == EQUAL and not threads
+        self._compare(name, self._first or {}, self._outcome(result, arguments, copied=False), labels, exact)
 
-    def _compare(self, name: str, one: Outcome, other: Outcome) -> None:
-        found = self._differences(one, other)
+    def _compare(self, name: str, one: Outcome, other: Outcome, labels: tuple[str, str], exact: bool = False) -> None:
+        found = self._differences(one, other, labels, exact)
         if not found:
             self._add(name, "held")
             return
         worst = found[0]
         draws = self._draws()
-        if draws is not None:
+        if self._interpreted is not None and self._interpreted.unwritten:
+            self._add(name, "not done", OF_UNWRITTEN)
+        elif draws is not None:
             self._add(
                 name,
                 "not done",
-                f"it draws random numbers with {draws.name}, so equal calls differ; a generator that is passed to it, or "
-                "np.random.seed in it, makes them equal",
+                f"it draws random numbers with {draws.name}, so equal calls differ; a generator that is passed to it, "
+                "or np.random.seed in it, makes them equal",
                 place(draws.file, draws.line),
             )
         elif worst.allowed:
             self._add(name, "held", f"to the last digits: {worst.text}")
         else:
-            self._add(name, "failed", worst.text)
+            empty = next((each for each in self.mentions if _returns_unwritten(each)), None) if exact else None
+            why = f"; {empty.name} in line {empty.line} returns memory that nothing has written" if empty else ""
+            self._add(name, "failed", worst.text + why)
 
-    def _differences(self, one: Outcome, other: Outcome) -> list[Difference]:
+    def _differences(
+        self, one: Outcome, other: Outcome, labels: tuple[str, str], exact: bool = False
+    ) -> list[Difference]:
+        return differences(one, other, EXACT if exact else self._allowance(), labels)
+
+    def _allowance(self) -> Allowance:
         arrays = [each for each in self.arguments if isinstance(each, np.ndarray)]
-        return differences(
-            one,
-            other,
-            scale=largest_number(self.arguments),
-            numbers=max((each.size for each in arrays), default=1),
-            single=any(each.dtype in (np.float32, np.complex64) for each in arrays)
-            or any(isinstance(each, np.float32) for each in self.arguments),
-        )
+        single = any(each.dtype in (np.float32, np.complex64) for each in arrays)
+        single = single or any(isinstance(each, np.float32) for each in self.arguments)
+        return Allowance(max((each.size for each in arrays), default=1), largest_number(self.arguments), single)
 
     def _draws(self) -> Mention | None:
         """Return where the code draws random numbers of Numba's global generator."""
         for each in self.mentions:
             owner = type(getattr(each.value, "__self__", None))
-            if (owner.__name__, owner.__module__) in (("RandomState", "numpy.random.mtrand"), ("Random", "random")):
-                if not each.name.endswith("seed"):
-                    return each
+            if (owner.__name__, owner.__module__) in GENERATORS and not each.name.endswith("seed"):
+                return each
         return None
 
     def _compare_python(self) -> None:
         interpreted = self._interpreted
         assert interpreted is not None
         if interpreted.unwritten:
-            self._add(PYTHON, "not done", "its results depend on memory that was never written")
+            self._add(PYTHON, "not done", OF_UNWRITTEN)
             return
         # A race makes the compiled function differ: what the compiler changes shows on one thread.
         reference = self._serial if self._serial is not None else self._first or {}
-        found = self._differences(interpreted.found, reference)
+        found = self._differences(interpreted.found, reference, ("in Python", "compiled"))
         if not found:
             self._add(PYTHON, "held")
             return
@@ -287,17 +309,18 @@ class Checks:
         elif any(each.value in (set, frozenset) for each in self.mentions if isinstance(each.value, type)):
             self._add(PYTHON, "not done", "it depends on the order of a set, which Python has otherwise")
         else:
-            self._add(PYTHON, "failed", f"in Python, and compiled: {worst.text}")
+            self._add(PYTHON, "failed", worst.text)
 
     # Fast mathematics.
 
     def _fastmath(self, budget_s: float) -> None:
         """Compare with a copy without fastmath, where numbers that fastmath excludes may be there."""
-        options = [self.subject.dispatcher, *(each for _, each in tree(self.subject.function, self.arguments) if each)]
-        if not any(_assumes(each.targetoptions.get("fastmath")) for each in options if isinstance(each, Dispatcher)):
+        compiled = [self.subject.dispatcher, *(each for _, each in tree(self.subject.function, self.arguments) if each)]
+        asks = asks_for_nan(self.mentions)
+        usual = self._first or {}
+        if not assumes_finite([each for each in compiled if isinstance(each, Dispatcher)]):
             return
-        asks = next((each for each in self.mentions if each.name.rpartition(".")[2] in FOR_NAN), None)
-        if asks is None and are_finite(self._first or {}):
+        if asks is None and are_finite(usual):
             return
         if self.subject.kind != "njit" or not can_fork():
             self._add(FASTMATH, "not done", "no copy of it can be compiled")
@@ -305,43 +328,33 @@ class Checks:
         self.measuring.report("comparing with a copy without fastmath")
         self.calls.reset()
         limit_s = max(budget_s, 2 * (self.measuring.code.seconds or 0.0))
-        ended = Child(lambda: self._run_without_fastmath(asks is not None), limit_s).wait()
+        arguments, allowance = self.arguments, self._allowance()
+        ended = Child(
+            lambda: run_without_fastmath(
+                self.subject.dispatcher,
+                arguments,
+                self.names,
+                self.calls,
+                self._outcome,
+                usual,
+                allowance,
+                asks is not None,
+            ),
+            limit_s,
+            self.measuring.request.get("channel", -1),
+        ).wait()
         where = place(asks.file, asks.line) if asks else None
         if ended.value is None:
             self._add(FASTMATH, "not done", _failure(ended, limit_s), where)
             return
-        text, planted = ended.value
-        if not text:
+        if not ended.value.text:
             self._add(FASTMATH, "held")
             return
         why = "fastmath lets the compiler assume that no number is NaN or infinite"
         if asks is not None:
             why += f", so {asks.name} has no effect"
-        with_nan = f"with a NaN in {planted} " if planted else ""
-        self._add(FASTMATH, "failed", f"{with_nan}{text}: {why}", where)
-
-    def _run_without_fastmath(self, plant: bool) -> tuple[str, str]:
-        """In a forked process: return how the results without fastmath differ, and the array in which a NaN was put."""
-        without, arguments = recompiled(self.subject.dispatcher, self.arguments, parallel=False, fastmath=False)
-        made = self._outcome(without(*arguments))
-        found = [each for each in self._differences(made, self._first or {}) if not each.allowed]
-        if found or not plant:
-            return (found[0].text if found else ""), ""
-        fast, passed = recompiled(self.subject.dispatcher, self.arguments, parallel=False)
-        for name, value in zip(self.names, self.arguments, strict=True):
-            if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or not value.size:
-                continue
-            if not value.flags.writeable:
-                continue
-            results = []
-            for function, each in ((without, arguments), (fast, passed)):
-                self.calls.reset()
-                value.flat[value.size // 2] = np.nan
-                results.append(plain_value(self._outcome(function(*each))))
-            found = [each for each in self._differences(*results) if not each.allowed]
-            if found:
-                return found[0].text, name
-        return "", ""
+        with_nan = f"with a NaN in {ended.value.planted} " if ended.value.planted else ""
+        self._add(FASTMATH, "failed", f"{with_nan}{ended.value.text}: {why}", where)
 
     # All together.
 
@@ -350,10 +363,12 @@ class Checks:
         reports = {each["name"]: each for each in self.found}
         by_threads = [each for name, each in reports.items() if name in (EQUAL, SERIAL) or name.endswith("threads")]
         differs = threads and any(each["verdict"] == "failed" for each in by_threads)
-        summaries = [summary for summary, _ in self.measuring.code.reachable()]
-        if not any(summary.parallel for summary in summaries):
+        summaries = self._summaries()
+        if not self._is_parallel():
             return
         self.races = judge(summaries, self._watched, differs)
+        if differs and not self.races.found and self._shared:
+            self._name_hoisted([each for each in by_threads if each["verdict"] == "failed"])
         if self.races.found:
             first = self.races.found[0]
             self._add(RACES, "failed", first.reason, place(first.file, first.line))
@@ -371,8 +386,24 @@ class Checks:
             self._add(RACES, "not done", reason, place(first.file, first.line))
         elif self._watched is not None and self._watched.complete and self._watched.loops:
             self._add(RACES, "held")
-        elif threads:
-            self._add(RACES, "not done", self._unwatched or "the run in Python did not reach its end")
+        elif self._has_prange() and not (differs or self.overrun):
+            suspected = any(summary.shared for summary in summaries)
+            reason = self._unwatched or "the run in Python did not reach its end"
+            self._add(RACES, "not done" if suspected else "held", reason if suspected else "by its code alone")
+
+    def _name_hoisted(self, failed: list[JsonObject]) -> None:
+        """Name the array that Numba allocates once for each thread, and whose views were stored by many iterations."""
+        used = self.measuring.code.used()
+        arrays = hoisted_arrays(self.subject.dispatcher.overloads[used]) if used is not None else []
+        for name, file, line in arrays[:1]:
+            why = f"{name} is allocated once for each thread, not in each iteration, so all that is stored of it is one array"
+            for each in failed:
+                each["reason"] = f"{why}: {each['reason']}"
+                each["place"] = place(file, line)
+
+    def _has_prange(self) -> bool:
+        """Whether a `prange` is in it, and not only array expressions that run in parallel."""
+        return any(each.value is numba.prange for each in self.mentions)
 
     def _outcome(self, result: Any, arguments: Any = None, copied: bool = True) -> Outcome:
         """Return what a call returned and wrote: arrays that changed, and all that can grow."""
@@ -386,40 +417,11 @@ class Checks:
         self.found.append({"name": name, "verdict": verdict, "reason": reason, "place": where})
 
 
-def _assumes(fastmath: Any) -> bool:
-    if isinstance(fastmath, bool) or fastmath is None:
-        return bool(fastmath)
-    flags = getattr(fastmath, "flags", fastmath)
-    return bool(ASSUMES & set(flags))
+def _returns_unwritten(found: Mention) -> bool:
+    return callable(found.value) and found.value in (np.empty, np.empty_like)
 
 
 def _failure(ended: Ended, limit_s: float) -> str:
     if ended.failure == "its time was over":
         return f"it takes longer than the {limit_s:.1f} s that are left for it"
     return ended.failure
-
-
-def _containers(arguments: tuple[Any, ...], names: list[str]) -> tuple[dict[str, Any], str]:
-    """Return the arguments that can grow or have a state, by name; and one that cannot be copied, "" where all can."""
-    found, uncopied = {}, ""
-    for name, value in zip(names, arguments, strict=True):
-        if isinstance(value, (list, set, dict, List, Dict, np.random.Generator)):
-            found[name] = value
-        elif hasattr(value, "_numba_type_") and not isinstance(value, (np.ndarray, np.generic, Dispatcher)):
-            found[name] = value
-            uncopied = uncopied or f"{name} is a {type(value).__name__}"
-    return found, uncopied
-
-
-def _copied(value: Any) -> Any:
-    """Return a copy of a container, with copies of the arrays in it."""
-    if isinstance(value, List):
-        return List([_copied(each) for each in value]) if len(value) else value.copy()
-    if isinstance(value, Dict):
-        made = value.copy()
-        for key, each in value.items():
-            made[key] = _copied(each)
-        return made
-    if isinstance(value, np.random.Generator) or isinstance(value, (list, set, dict)):
-        return copy.deepcopy(value)
-    return np.array(value, copy=True) if isinstance(value, np.ndarray) else value

@@ -58,7 +58,7 @@ def _ufunc(subject: Subject, copier: "_Copier") -> Any:
     call, builder = subject.call, getattr(subject.call, "gufunc_builder", None)
     options = {name: value for name, value in subject.options.items() if name not in ("nopython", "boundscheck")}
     options |= change.options
-    if subject.dispatcher is None:
+    if built(call) is not None:
         options["target"] = "parallel"
     declared = _declared(subject)
     if subject.kind == "vectorize":

@@ -1,5 +1,4 @@
-"""A run of the function without the compiler, where Python can run it: what it computes, and whether it reads memory that was
-never written."""
+"""A run of the function without the compiler: what it computes, and whether it uses memory that was never written."""
 
 import builtins
 from collections.abc import Sequence
@@ -22,8 +21,11 @@ EMPTY = ("empty", "empty_like")
 
 
 class Interpreted(NamedTuple):
-    """found: what the run returned and wrote. overflows: whether a number became too large for its type. unwritten: where
-    the result depends on memory that np.empty returned and nothing wrote, the clause that says what; else ""."""
+    """What a run found.
+
+    found: what it returned and wrote. overflows: whether a number became too large for its type. unwritten: where a
+    result depends on memory that np.empty returned and nothing wrote, its name; else "".
+    """
 
     found: Outcome
     overflows: bool
@@ -44,9 +46,9 @@ def interpret(function: Any, arguments: Sequence[Any], names: Sequence[str]) -> 
         try:
             again, _ = _run(function, before, names, FILLS[1])
             differs = differences(found, again)
-            unwritten = differs[0].text if differs else ""
-        except Exception as error:  # the run with zeros had none: it used such memory, as an index for example
-            unwritten = f"{type(error).__name__} where it holds other numbers"
+            unwritten = differs[0].where if differs else ""
+        except Exception:  # the run with zeros raised nothing: such memory was used, as an index for example
+            unwritten = "a result"
     return Interpreted(found, overflows, unwritten)
 
 

@@ -160,9 +160,9 @@ class _Measuring:
         self.line = int(subject.function.__code__.co_firstlineno)
         self.names = subject.names(len(arguments))
         self.calls = Calls(subject.call, arguments, self.names)
-        self.checks = Checks(self)
         self.notes: list[str] = [*subject.notes]
         self.hints = Hints()
+        self.checks = Checks(self)
         self.entries = 0
         self.counts: list[tuple[int, int, list[float]]] = []
         self.threads = ThreadTimes(1)
@@ -187,12 +187,23 @@ class _Measuring:
         """Run copies that show what would be wrong, before the first call of the function itself."""
         self.report("checking its results")
         self.code.read_cached(READ_S)
-        self.checks.before_calling(CHECK_S)
+        self._checked(lambda: self.checks.before_calling(CHECK_S))
         self.begin_s = time.perf_counter()
-        if self.checks.overrun:
+        if self.checks.danger:
             report = self.report
             # Should it crash now, this is why.
-            self.report = lambda what: report(f"{what}, where {self.checks.overrun}")
+            self.report = lambda what: report(f"{what}, where {self.checks.danger}")
+
+    def _compare(self, call_s: float) -> None:
+        self._checked(lambda: self.checks.after_calling(CHECK_S, call_s, bool(self.entries)))
+
+    def _checked(self, step: Callable[[], None]) -> None:
+        """A check that fails costs that check, never the profile."""
+        try:
+            step()
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+            self.notes.append(f"its results could not be checked: {text.splitlines()[0][:200]}")
 
     # Call it.
 
@@ -208,16 +219,16 @@ class _Measuring:
             declared = " or ".join(map(str, self.subject.dispatcher.nopython_signatures))
             raise Refused(f"{self.subject.function.__name__}: {error}; it is declared for {declared}") from None
         self.entries = self.clock.entered - before
-        self.checks.first_call()
+        self._checked(self.checks.first_call)
         if self.calls.first_s > LONG_CALL_S and self.code.count() == known:
-            self.checks.after_calling(CHECK_S, self.calls.first_s, bool(self.entries))
+            self._compare(self.calls.first_s)
             self._once()
         else:
             self.report("calling it again")
             self.calls.second()
             if self.code.count() > known:
                 self.code.seconds = max(0.0, self.calls.first_s - self.calls.second_s)
-            self.checks.after_calling(CHECK_S, self.calls.second_s, bool(self.entries))
+            self._compare(self.calls.second_s)
             if self.calls.second_s > LONG_CALL_S:
                 self._once()
             else:
@@ -327,7 +338,7 @@ class _Measuring:
                     continue  # its arrays are always strided
                 self.hints.add(finding.kind, finding.file, finding.line, finding.reason, "types", finding.advice)
         for race in self.checks.races.found:
-            self.hints.add(Kind.RACE, race.file, race.line, race.reason, race.source)
+            self.hints.add(Kind.RACE, race.file, race.line, race.reason, race.source, race.advice)
         self.code.object_mode(self.hints)
         self.code.compiled_again(self.hints)
         found = self.symbols.found(address_of) if self.threads.timed or self.request["perf_map"] else []

@@ -8,7 +8,9 @@ import numpy as np
 from numba.typed import Dict, List
 
 __all__ = [
+    "EXACT",
     "LARGEST_BYTES",
+    "Allowance",
     "Difference",
     "Outcome",
     "are_finite",
@@ -17,6 +19,7 @@ __all__ = [
     "largest_number",
     "outcome",
     "plain_value",
+    "share_memory",
 ]
 
 Outcome = dict[str, Any]
@@ -26,7 +29,7 @@ LARGEST_BYTES = 1 << 28
 """Outcomes above this are not kept to be compared."""
 
 SLACK = 32
-"""How many times the expected rounding of a sum two orders of adding may differ."""
+"""Two orders of adding may differ by so many times the expected rounding of a sum."""
 
 
 class _Opaque:
@@ -37,12 +40,37 @@ class _Opaque:
 
 
 class Difference(NamedTuple):
-    """How a value differs. relative: the largest difference over the largest number, infinite where they cannot be
-    subtracted. allowed: whether another order of adding explains it. text: a clause."""
+    """How a value differs.
+
+    relative: the largest difference over the largest number, infinite where they cannot be subtracted. allowed: whether
+    another order of adding explains it. where: the value, or its first element that differs. text: a clause.
+    """
 
     relative: float
     allowed: bool
+    where: str
     text: str
+
+
+class Allowance(NamedTuple):
+    """What another order of adding may change.
+
+    numbers: as many may have been added to one. scale: the largest number among the arguments. single: whether float32
+    takes part, though the result may be float64.
+    """
+
+    numbers: int
+    scale: float
+    single: bool
+
+    def relative(self, a: Any, b: Any) -> float:
+        """Return how far these may be apart, as a share of the largest."""
+        single = self.single or not {a.dtype, b.dtype}.isdisjoint((np.dtype(np.float32), np.dtype(np.complex64)))
+        return SLACK * float(np.finfo(np.float32 if single else float).eps) * math.sqrt(self.numbers)
+
+
+EXACT = Allowance(0, 0.0, False)
+"""No other order."""
 
 
 def plain_value(value: Any, copy: bool = True) -> Any:
@@ -78,6 +106,16 @@ def bytes_of(found: Any) -> int:
     return sum(leaf.nbytes for _, leaf in _leaves("", found) if isinstance(leaf, np.ndarray))
 
 
+def share_memory(found: Outcome) -> bool:
+    """Whether two of the arrays in an outcome that was not copied begin at the same element."""
+    starts = [
+        leaf.__array_interface__["data"][0]
+        for _, leaf in _leaves("", found)
+        if isinstance(leaf, np.ndarray) and leaf.size
+    ]
+    return len(set(starts)) < len(starts)
+
+
 def are_finite(found: Outcome) -> bool:
     """Whether no number in it is NaN or infinite."""
     return all(
@@ -87,22 +125,21 @@ def are_finite(found: Outcome) -> bool:
     )
 
 
-def differences(first: Outcome, second: Outcome, scale: float = 0.0, numbers: int = 1, single: bool = False) -> list[
-    Difference
-]:  # fmt: skip
+def differences(
+    first: Outcome, second: Outcome, allowance: Allowance = EXACT, labels: tuple[str, str] = ("at first", "then")
+) -> list[Difference]:
     """Return how two outcomes differ, the largest difference first; NaN is equal to NaN.
 
-    scale: the largest number among the arguments. numbers: how many numbers may have been added to one. single: whether
-    float32 takes part, though the result may be float64.
+    labels: what to call them, as adverbs.
     """
     found = []
-    pairs = dict(_leaves("", second))
-    mine = dict(_leaves("", first))
-    for name in {**mine, **pairs}:
-        if name not in mine or name not in pairs:
-            found.append(Difference(math.inf, False, f"{name} is there once only"))
+    one, other = dict(_leaves("", first)), dict(_leaves("", second))
+    for name in {**one, **other}:
+        if name not in one or name not in other:
+            text = f"{name} is there only {labels[name not in one]}"
+            found.append(Difference(math.inf, False, name, text))
             continue
-        made = _difference(name, mine[name], pairs[name], scale, numbers, single)
+        made = _difference(name, one[name], other[name], allowance, labels)
         if made is not None:
             found.append(made)
     return sorted(found, key=lambda each: (each.allowed, -each.relative))
@@ -123,49 +160,52 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
-def _difference(name: str, a: Any, b: Any, scale: float, numbers: int, single: bool) -> Difference | None:
+def _difference(name: str, a: Any, b: Any, allowance: Allowance, labels: tuple[str, str]) -> Difference | None:
     if isinstance(a, _Opaque) or isinstance(b, _Opaque):
         return None
     if not _is_number(a) or not _is_number(b):
-        same = type(a) is type(b) and a == b
-        return None if same else Difference(math.inf, False, f"{name} is {str(a)[:40]!r} once, and {str(b)[:40]!r}")
+        if type(a) is type(b) and a == b:
+            return None
+        text = f"{name} is {str(a)[:40]!r} {labels[0]}, {str(b)[:40]!r} {labels[1]}"
+        return Difference(math.inf, False, name, text)
     a, b = np.asarray(a), np.asarray(b)
     if a.shape != b.shape:
-        return Difference(math.inf, False, f"{name} has the shape {a.shape} once, and {b.shape}")
+        text = f"{name} has the shape {a.shape} {labels[0]}, {b.shape} {labels[1]}"
+        return Difference(math.inf, False, name, text)
     if a.dtype.names:
-        parts = [_difference(f"{name}[{each!r}]", a[each], b[each], scale, numbers, single) for each in a.dtype.names]
+        parts = (_difference(f"{name}.{each}", a[each], b[each], allowance, labels) for each in a.dtype.names)
         return next((part for part in parts if part), None)
     if a.dtype.kind not in "biufc":
         equal = bool(np.array_equal(a, b))
-        return None if equal else Difference(math.inf, False, f"{name} differs")
+        return None if equal else Difference(math.inf, False, name, f"{name} differs")
     floats = a.dtype.kind in "fc" or b.dtype.kind in "fc"
     unequal = (a != b) & ~((a != a) & (b != b)) if floats else a != b
     count = int(np.count_nonzero(unequal))
     if not count:
         return None
+    largest, apart = _sizes(a, b, unequal)
+    relative = apart / largest if largest and math.isfinite(apart) else math.inf
+    # One number may be a sum that cancels: it is compared with what was added.
+    reference = max(largest, allowance.scale) if a.ndim == 0 else largest
+    allowed = floats and math.isfinite(apart) and apart <= allowance.relative(a, b) * reference
+    at = tuple(int(each) for each in np.argwhere(unequal)[0]) if a.ndim else ()
+    where = f"{name}[{', '.join(map(str, at))}]" if at else name
+    one, other = (f"{each[at]:.6g}" if floats else str(each[at]) for each in (a, b))
+    text = f"{where} is {one} {labels[0]}, {other} {labels[1]}" if one != other else where
+    if count > 1:
+        text += f"; {count:,} of {a.size:,} numbers differ"
+    if math.isfinite(relative):
+        text += f", by {_share(relative)} of the largest at most" if count > 1 else f", {_share(relative)} apart"
+    return Difference(relative, allowed, where, text)
+
+
+def _sizes(a: Any, b: Any, unequal: Any) -> tuple[float, float]:
+    """Return the largest finite number, and the largest difference."""
     with np.errstate(all="ignore"):
         wide = np.complex128 if "c" in (a.dtype.kind, b.dtype.kind) else np.float64
         apart = np.abs(a.astype(wide) - b.astype(wide))[unequal]
         sizes = np.abs(np.stack([a.astype(wide), b.astype(wide)]))
-        finite = sizes[np.isfinite(sizes)]
-        largest = float(finite.max()) if finite.size else 0.0
-        relative = float(apart.max()) / largest if largest and np.isfinite(apart).all() else math.inf
-    least = np.float32 if single or np.float32 in (a.dtype, b.dtype) or np.complex64 in (a.dtype, b.dtype) else float
-    rounding = SLACK * float(np.finfo(least).eps) * math.sqrt(max(1, numbers))
-    # One number may be a sum that cancels: it is compared with what was added.
-    reference = max(largest, scale) if a.ndim == 0 else largest
-    allowed = floats and bool(np.isfinite(apart).all()) and float(apart.max()) <= rounding * reference
-    at = tuple(int(each) for each in np.argwhere(unequal)[0]) if a.ndim else ()
-    where = f"{name}[{', '.join(map(str, at))}]" if at else name
-    one, other = a[at], b[at]
-    text = f"{where} is {one:.6g} once, and {other:.6g}" if floats else f"{where} is {one} once, and {other}"
-    if f"{one:.6g}" == f"{other:.6g}":
-        text = where
-    if count > 1:
-        text += f"; {count:,} of {a.size:,} numbers differ"
-    if math.isfinite(relative):
-        text += f", by {_share(relative)} of the largest at most" if count > 1 else f", by {_share(relative)}"
-    return Difference(relative, allowed, text)
+        return float(sizes.max(where=np.isfinite(sizes), initial=0.0)), float(np.nan_to_num(apart, nan=np.inf).max())
 
 
 def _share(relative: float) -> str:

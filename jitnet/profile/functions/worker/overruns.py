@@ -9,21 +9,22 @@ __all__ = ["Overrun", "OverrunWatch"]
 
 
 class Overrun(NamedTuple):
-    """An index that is out of bounds. array: its name, "" where it has none. axis: -1 where it is not known."""
+    """An index that is out of bounds.
+
+    array: its name, "" where it has none. at: the index. axis: -1 where it is not known.
+    """
 
     file: str
     line: int
     array: str
-    index: int
+    at: int
     axis: int
     extent: int
 
     def __str__(self) -> str:
         array = self.array or "an array"
         axis = f" along axis {self.axis}" if self.axis > 0 else ""
-        return (
-            f"index {self.index} is outside {array}, which has {self.extent:,} element{'s' * (self.extent != 1)}{axis}"
-        )
+        return f"index {self.at} is outside {array}, which has {self.extent:,} element{'s' * (self.extent != 1)}{axis}"
 
 
 class OverrunWatch:

@@ -18,9 +18,17 @@ from jitnet.profile.functions.worker.typed_function import (
 
 __all__ = ["race_suspects"]
 
-RESIZES = {"append", "extend", "insert", "pop", "remove", "clear", "sort", "reverse", "add", "discard", "update", "popitem",
-           "setdefault"}  # fmt: skip
+RESIZES = {
+    *("append", "extend", "insert", "pop", "remove", "clear", "sort", "reverse"),
+    *("add", "discard", "update", "popitem", "setdefault"),
+}
 """Methods that change a list, a set or a dictionary as a whole."""
+
+FOR_VARIABLES = (
+    "Use +=, *=, min or max, which Numba combines, or store a value for each iteration in an array and go through that "
+    "after the loop."
+)
+FOR_CONTAINERS = "Store a value for each iteration in an array, and fill the list or dictionary after the loop."
 
 KINDS: Any = types  # its annotations lack some of its names
 
@@ -34,7 +42,7 @@ def race_suspects(code: TypedFunction) -> list[SharedWrite]:
             found += _ParallelLoop(code, header, loop.body).suspects()
             line_of_loop = code.line_of_loop(header)
             for line, name, why in carried(code, header, loop.body):
-                found.append(SharedWrite(line, line_of_loop, name, True, False, certain=why))
+                found.append(SharedWrite(line, line_of_loop, name, True, False, certain=why, advice=FOR_VARIABLES))
     return found
 
 
@@ -164,7 +172,8 @@ class _ParallelLoop:
         certain: str = "",
     ) -> None:
         loop_line, array = self.code.line_of_loop(self.header), self.code.as_written(base)
-        found = SharedWrite(int(line), loop_line, array, sure, reads, called, constant, certain)
+        advice = FOR_CONTAINERS if certain else ""
+        found = SharedWrite(int(line), loop_line, array, sure, reads, called, constant, certain, advice)
         if not any(other.line == found.line and other.array == found.array for other in self.found):
             self.found.append(found)
 

@@ -1,4 +1,4 @@
-"""What is known of the races in a function's parallel loops: from its code, and from a run that watches each element."""
+"""The races in a function's parallel loops, by its code and by a run that watches each element."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -12,8 +12,11 @@ __all__ = ["Race", "Races", "holds_indices", "judge", "watch_twice"]
 
 
 class Watched(NamedTuple):
-    """What runs in Python have found. conflicts: by line. complete: whether the run reached its end. loops: parallel
-    loops that it entered. made_up: lines whose conflicts are not there with other indices than `--args` makes."""
+    """What runs in Python have found.
+
+    conflicts: by line. complete: whether the run reached its end. loops: parallel
+    loops that it entered. made_up: lines whose conflicts are not there with other indices than `--args` makes.
+    """
 
     conflicts: dict[int, Conflict]
     complete: bool
@@ -22,17 +25,21 @@ class Watched(NamedTuple):
 
 
 class Race(NamedTuple):
-    """One race. source: as in `Hint`."""
+    """One race. source, advice: as in `Hint`; advice is "" for the rule's."""
 
     file: str
     line: int
     reason: str
     source: str
+    advice: str = ""
 
 
 class Races(NamedTuple):
-    """found: the races. made_up: conflicts that hang on the indices that `--args` made up. open: suspects that no run has
-    decided."""
+    """What is known of them.
+
+    found: the races. made_up: conflicts that hang on the indices that `--args` made up. open: suspects that no run has
+    decided.
+    """
 
     found: list[Race]
     made_up: list[Race]
@@ -79,13 +86,17 @@ def holds_indices(value: Any) -> bool:
 
 
 def judge(summaries: Sequence[Summary], watched: Watched | None, differs: bool) -> Races:
-    """Return the races. watched: None where no run could be made. differs: whether the results show that there is one."""
+    """Return what is known of the races.
+
+    watched: None where no run could be made. differs: whether the results show that there is one.
+    """
     races = Races([], [], [])
     suspects = [(summary.file, each) for summary in summaries for each in summary.shared]
     conflicts = watched.conflicts if watched is not None else {}
     for file, each in suspects:
         if each.certain:
-            races.found.append(Race(file, each.line, f"{each.certain}, {_loop(each.loop_line)}", "types"))
+            reason = f"{each.certain}, {_loop(each.loop_line)}"
+            races.found.append(Race(file, each.line, reason, "types", each.advice))
     known = {race.line for race in races.found}
     by_line = {each.line: each for _, each in suspects if not each.called}
     for line, conflict in conflicts.items():
@@ -99,11 +110,14 @@ def judge(summaries: Sequence[Summary], watched: Watched | None, differs: bool) 
         reason = f"{_clause(conflict, array)}{called}, {_loop(conflict.loop_line)}"
         race = Race(conflict.file, line, reason, "a run in Python")
         (races.made_up if watched is not None and line in watched.made_up else races.found).append(race)
-    if watched is None or not (watched.complete or races.found):
+    undecided = watched is None or not watched.complete or differs
+    if undecided and not races.found:
         for file, each in suspects:
             if each.line not in known | set(conflicts) and not each.called and not each.constant:
                 race = Race(file, each.line, f"{_suspicion(each)}, {_loop(each.loop_line)}", "types")
                 (races.found if each.sure or differs else races.open).append(race)
+    for part in races:
+        part.sort(key=lambda race: (race.file, race.line))
     return races
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import numba
 
 from jitnet.compiler.numba_parts import Dispatcher, DUFunc, GUFunc, copy_dispatcher, emptied, ufunc_dispatcher
+from jitnet.profile.built_ufuncs import built
 from jitnet.profile.functions.worker.compiled import Compiled
-from jitnet.profile.functions.worker.subject import Subject, ufuncs
+from jitnet.profile.functions.worker.subject import Subject
 from jitnet.profile.functions.worker.symbols import Loaded, Symbols
 from jitnet.profile.line_table import set_wrapped, with_lines
 
@@ -65,7 +66,7 @@ def _overloads(call: Any) -> dict[Any, Any]:
         return dict(ufunc_dispatcher(call).overloads)
     if isinstance(call, GUFunc):
         return dict(call.gufunc_builder.nb_func.overloads)
-    return dict(ufuncs[id(call)][2].overloads) if id(call) in ufuncs else {}
+    return dict(known.dispatcher.overloads) if (known := built(call)) is not None else {}
 
 
 def _ufunc(subject: Subject) -> Any:
@@ -73,9 +74,9 @@ def _ufunc(subject: Subject) -> Any:
     call, builder = subject.call, getattr(subject.call, "gufunc_builder", None)
     options = {name: value for name, value in subject.options.items() if name not in ("nopython", "boundscheck")}
     declared: list[Any] = []
-    if subject.dispatcher is None:
+    if (known := built(call)) is not None:
         options["target"] = "parallel"
-        declared = [made.signature for made in ufuncs[id(call)][2].overloads.values()]
+        declared = [made.signature for made in known.dispatcher.overloads.values()]
     elif getattr(call, "_frozen", False):
         declared = [made.signature for made in subject.dispatcher.overloads.values()]
     if subject.kind == "vectorize":

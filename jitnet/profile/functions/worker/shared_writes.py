@@ -6,6 +6,7 @@ or its time is over; so large arguments cost no more than small ones.
 """
 
 import builtins
+import ctypes
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,13 +18,9 @@ from numba.typed import Dict, List
 
 from jitnet.compiler.numba_parts import Dispatcher
 from jitnet.profile.functions.worker.recompiling import mentions, rebuilt, tree
+from jitnet.profile.functions.worker.watched import NO_WRITER, Touched, WatchedArray, watched
 
 __all__ = ["Conflict", "Watch", "watch_run"]
-
-NO_WRITER = -1
-
-RESIZES = ("append", "extend", "insert", "pop", "remove", "clear", "reverse", "sort")
-"""Methods of a list that change more than an element."""
 
 
 class _Stop(BaseException):
@@ -50,10 +47,11 @@ class Conflict(NamedTuple):
 
 
 class Watch:
-    """What a run has found. conflicts: by line. complete: whether it reached its end. loops: parallel loops that it ran.
+    """What a run has found.
 
-    threads: of how many threads an iteration may belong to, where the code asks for the thread that runs it; 0 where it
-    does not, and each iteration may run on a thread of its own.
+    conflicts: by line. complete: whether it reached its end. loops: parallel loops that it ran. threads: of how many
+    threads an iteration may belong to, where the code asks for the thread that runs it; 0 where it does not, and each
+    iteration may run on a separate thread.
     """
 
     def __init__(self, budget_s: float, suspects: set[int], threads: int = 0) -> None:
@@ -62,7 +60,7 @@ class Watch:
         self.loops = 0
         self.threads = threads
         self._suspects = suspects
-        self._ends = time.thread_time() + budget_s
+        self._ends = time.perf_counter() + budget_s
         self._base = 1  # from 1 on: memory of zeros, which costs nothing until it is used, names no iteration
         self.iteration = NO_WRITER
         self._loop_line = 0
@@ -71,7 +69,7 @@ class Watch:
         """Return the thread that an iteration is assumed to run on: any assignment is possible, this one is mixed."""
         return (iteration - self._base) * 2654435761 // 65536 % self.threads
 
-    def look(self, touched: "_Touched", index: Any, what: str, same: bool = False) -> None:
+    def look(self, touched: "Touched", index: Any, what: str, same: bool = False) -> None:
         """Check whether another iteration of this loop accessed these elements, and store this one."""
         now = self.iteration
         if now == NO_WRITER:
@@ -89,10 +87,10 @@ class Watch:
             elif earliest < self._base:
                 first[index] = now
             last[index] = now
-        if time.thread_time() > self._ends:
+        if time.perf_counter() > self._ends:
             raise _Stop
 
-    def _compare(self, before: Any, what: str, found: str, touched: "_Touched", same: bool) -> None:
+    def _compare(self, before: Any, what: str, found: str, touched: "Touched", same: bool) -> None:
         if np.ndim(before) == 0:
             if before < self._base or before == self.iteration:
                 return
@@ -107,7 +105,7 @@ class Watch:
     def record(self, other: int, what: str, found: str, name: str, same: bool = False) -> None:
         """Store that this iteration accesses what another one wrote or read."""
         frame = sys._getframe(1)
-        while frame.f_globals.get("__name__") == __name__ and frame.f_back is not None:
+        while frame.f_globals.get("__name__") in (__name__, Touched.__module__) and frame.f_back is not None:
             frame = frame.f_back
         line = frame.f_lineno
         known = self.conflicts.get(line)
@@ -119,7 +117,7 @@ class Watch:
             )
         elif known.same and not same:
             self.conflicts[line] = known._replace(same=False)
-        if self._suspects <= set(self.conflicts):
+        if self._suspects and self._suspects <= set(self.conflicts):
             raise _Stop
 
     def prange(self, *bounds: Any) -> Iterator[Any]:
@@ -129,11 +127,12 @@ class Watch:
             return
         self.loops += 1
         self._loop_line = sys._getframe(1).f_lineno
+        _watch_locals(sys._getframe(1), self)
         count = 0
         for count, value in enumerate(builtins.range(*bounds), 1):
             self.iteration = self._base + count - 1
             yield value
-            if time.thread_time() > self._ends:
+            if time.perf_counter() > self._ends:
                 raise _Stop
         self.iteration = NO_WRITER
         self._base += count
@@ -143,166 +142,19 @@ class Watch:
         return 0 if self.iteration == NO_WRITER else self.thread(self.iteration)
 
 
-class _Touched:
-    """For each element of an array: the iterations that read it first and last, and the one that wrote it last.
-
-    name: of the array.
-    """
-
-    def __init__(self, name: str, first: Any, last: Any, writers: Any) -> None:
-        self.name, self.first, self.last, self.writers = name, first, last, writers
-
-    @classmethod
-    def none(cls, name: str, shape: Any) -> "_Touched":
-        return cls(name, *(np.zeros(shape, np.int64) for _ in range(3)))
-
-    def part(self, index: Any) -> "_Touched":
-        return _Touched(self.name, self.first[index], self.last[index], self.writers[index])
-
-
-class _Watched(np.ndarray):
-    """An array that reports each access to a watch. fields: of an array of records, what was touched by field."""
-
-    watch: Watch
-    touched: _Touched | None
-    fields: dict[str, _Touched]
-
-    def __array_finalize__(self, base: Any) -> None:
-        self.touched = None
-
-    def __getitem__(self, index: Any) -> Any:
-        if self.touched is None:
-            return super().__getitem__(index)
-        if self.dtype.names:
-            return self._of_records(index)
-        found = super().__getitem__(index)
-        if isinstance(found, _Watched):
-            if np.shares_memory(found, self):
-                found.touched, found.watch = self.touched.part(index), self.watch
-            return found
-        self.watch.look(self.touched, index, "read")
-        return found
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        if self.touched is not None and self.watch.iteration != NO_WRITER:
-            same = bool(np.array_equal(np.ndarray.__getitem__(self, index), value))
-            touches = self.fields.values() if self.dtype.names else [self.touched]
-            for each in touches:
-                self.watch.look(each, index, "written", same)
-        super().__setitem__(index, value)
-
-    def _of_records(self, index: Any) -> Any:
-        """Return a field of all records, some records, or one of them as Numba has it, with its fields as attributes."""
-        if isinstance(index, str):
-            found = np.ndarray.__getitem__(self, index)
-            found.touched, found.watch = self.fields[index], self.watch
-            return found
-        place = np.ndarray.__getitem__(self, index if isinstance(index, tuple) else (index,))
-        if isinstance(place, _Watched):
-            place.touched, place.watch = self.touched, self.watch
-            place.fields = {name: each.part(index) for name, each in self.fields.items()}
-            return place
-        return _Record(self, index)
-
-
-class _Record:
-    """One element of an array of records."""
-
-    def __init__(self, array: _Watched, index: Any) -> None:
-        object.__setattr__(self, "_array", array)
-        object.__setattr__(self, "_index", index)
-
-    def __getitem__(self, name: str) -> Any:
-        return self._array[name][self._index]
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        self._array[name][self._index] = value
-
-    def __getattr__(self, name: str) -> Any:
-        return self[name]
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        self[name] = value
-
-
-class _WatchedList(list[Any]):
-    """A list that reports each access to an element, and each change of its length."""
-
-    def __init__(self, values: Any, name: str, watch: Watch) -> None:
-        super().__init__(values)
-        self._watch, self._name = watch, name
-        self._seen: dict[int, _Touched] = {}
-
-    def _look(self, index: Any, what: str, same: bool = False) -> None:
-        if isinstance(index, slice):
-            for each in builtins.range(*index.indices(len(self))):
-                self._look(each, what, same)
-            return
-        at = index + len(self) if index < 0 else index
-        touched = self._seen.setdefault(int(at), _Touched.none(self._name, (1,)))
-        self._watch.look(touched, 0, what, same)
-
-    def __getitem__(self, index: Any) -> Any:
-        self._look(index, "read")
-        return super().__getitem__(index)
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        before = super().__getitem__(index)
-        self._look(index, "written", type(before) is type(value) and not hasattr(value, "shape") and before == value)
-        super().__setitem__(index, value)
-
-
-class _WatchedDict(dict[Any, Any]):
-    """A dictionary: storing or removing a key may move all others."""
-
-    def __init__(self, values: Any, name: str, watch: Watch) -> None:
-        super().__init__(values)
-        self._watch, self._touched = watch, _Touched.none(name, (1,))
-
-    def __getitem__(self, key: Any) -> Any:
-        self._watch.look(self._touched, 0, "read")
-        return super().__getitem__(key)
-
-    def __contains__(self, key: Any) -> bool:
-        self._watch.look(self._touched, 0, "read")
-        return super().__contains__(key)
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        self._watch.look(self._touched, 0, "written")
-        super().__setitem__(key, value)
-
-
-def _resizing(name: str) -> Any:
-    change = getattr(list, name)
-
-    def changes(self: Any, *arguments: Any) -> Any:
-        touched = self._seen.setdefault(-1, _Touched.none(self._name, (1,)))
-        self._watch.look(touched, 0, "written")
-        return change(self, *arguments)
-
-    return changes
-
-
-for _name in RESIZES:
-    setattr(_WatchedList, _name, _resizing(_name))
-
-
-def _watched(value: Any, watch: Watch, name: str = "") -> Any:
-    if isinstance(value, np.ndarray) and not isinstance(value, _Watched):
-        copy = np.array(value, copy=True).view(_Watched)
-        copy.touched, copy.watch = _Touched.none(name, value.shape), watch
-        copy.fields = {each: _Touched.none(name, value.shape) for each in value.dtype.names or ()}
-        return copy
-    if isinstance(value, np.void) and value.dtype.names:
-        return _Record(_watched(np.array([value]), watch, name), 0)
-    if isinstance(value, tuple):
-        parts = [_watched(part, watch, name) for part in value]
-        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
-    if isinstance(value, (list, List)):
-        return _WatchedList([_watched(part, watch, name) for part in value], name, watch)
-    if isinstance(value, (dict, Dict)):
-        return _WatchedDict({key: _watched(part, watch, name) for key, part in value.items()}, name, watch)
-    return value
+def _watch_locals(frame: Any, watch: Watch) -> None:
+    """Replace the arrays, lists and dictionaries that a running function has in its variables by watched ones."""
+    made: dict[int, Any] = {}
+    changed = {}
+    for name, value in frame.f_locals.items():
+        if type(value) in (np.ndarray, list, dict) or (isinstance(value, WatchedArray) and value.touched is None):
+            if id(value) not in made:
+                made[id(value)] = watched(value, watch, name, copy=False)
+            changed[name] = made[id(value)]
+    if changed:
+        frame.f_locals.update(changed)
+        if sys.version_info < (3, 13):
+            ctypes.pythonapi.PyFrame_LocalsToFast(ctypes.py_object(frame), ctypes.c_int(0))
 
 
 class _Allocating:
@@ -320,7 +172,7 @@ class _Allocating:
 
         def allocate(*arguments: Any, **options: Any) -> Any:
             made = found(*arguments, **options)
-            return _watched(made, self._watch) if self._watch.iteration == NO_WRITER else made
+            return watched(made, self._watch) if self._watch.iteration == NO_WRITER else made
 
         return allocate
 
@@ -333,7 +185,7 @@ class _Containers:
 
     def __call__(self, *values: Any) -> Any:
         made = self._kind(*values)
-        return _watched(made, self._watch) if self._watch.iteration == NO_WRITER else made
+        return watched(made, self._watch) if self._watch.iteration == NO_WRITER else made
 
     def empty_list(self, *_: Any, **__: Any) -> Any:
         return self()
@@ -357,7 +209,7 @@ def watch_run(
 ) -> Watch:
     """Run a Python function whose compiled form has parallel loops, on copies of its arguments.
 
-    lines: the suspects; the run ends once all are confirmed. budget_s: the CPU time that it may take. names: of the
+    lines: the suspects; the run ends once all are confirmed. budget_s: the seconds that it may take. names: of the
     arguments. An exception of the function ends the run and is not raised again: the function may need the compiler.
     """
     every = [each for each, _ in tree(function)]
@@ -394,8 +246,8 @@ def watch_run(
 
     labels = [*names, *[""] * len(arguments)]
     try:
-        watched = tuple(_watched(argument, watch, name) for argument, name in zip(arguments, labels, strict=False))
-        plain(function, True)(*watched)
+        passed = tuple(watched(argument, watch, name) for argument, name in zip(arguments, labels, strict=False))
+        plain(function, True)(*passed)
         watch.complete = True
     except (_Stop, Exception):
         # The time is over, or Python cannot run what Numba compiles: the watch is incomplete, and hints say "may".

@@ -25,7 +25,7 @@ class SharedWrite:
 
     sure: whether each iteration writes the same element. reads: whether it reads what another iteration writes.
     called: whether the access is in a function that is called there. constant: whether all iterations write the same
-    value. certain: why no run is needed to know, a clause; "" where one is.
+    value. certain: why no run is needed to know, a clause; "" where one is. advice: what to do, "" for the rule's.
     """
 
     line: int
@@ -36,6 +36,7 @@ class SharedWrite:
     called: bool = False
     constant: bool = False
     certain: str = ""
+    advice: str = ""
 
 
 @dataclass(frozen=True)
