@@ -65,7 +65,7 @@ OPTIONS = {
         *(field.flags[0] for fields in STEP.values() for field in fields),
     },
     LOOP: {"--cpu", "--asm"},
-    TARGET: {"--args", "--setup", "--flop", "--bytes", "--perf-map", "--threads", "--cpu", "--asm"},
+    TARGET: {"--args", "--setup", "--flop", "--bytes", "--perf-map", "--threads", "--cpu", "--asm", "--limit"},
     COMPARISON: set[str](),
 }
 """The kinds of profile, and the options that each of them reads."""
@@ -172,7 +172,7 @@ def profile(
             "--args",
             metavar="TEXT",
             show_default=False,
-            help='Its arguments, for example "f4[1000,1000] f4[5,5] 3 2.5": arrays are filled with numbers.',
+            help='Its arguments, for example "f4[1000,1000] (f4[3], 2) n=3": arrays are filled with numbers.',
             rich_help_panel=FUNCTION,
         ),
     ] = None,
@@ -182,7 +182,7 @@ def profile(
             "--setup",
             metavar="MODULE:FUNCTION",
             show_default=False,
-            help="A function that returns the arguments, as a tuple, in place of --args.",
+            help="A function that returns the arguments, as a tuple or a dict by name, in place of --args.",
             rich_help_panel=FUNCTION,
         ),
     ] = None,
@@ -203,6 +203,18 @@ def profile(
             metavar="FORMULA",
             show_default=False,
             help='Bytes that a call must move: "x.nbytes + y.nbytes".',
+            rich_help_panel=FUNCTION,
+        ),
+    ] = None,
+    limit: Annotated[
+        float | None,
+        typer.Option(
+            "--limit",
+            metavar="SECONDS",
+            show_default=False,
+            min=0.1,
+            help="Seconds that a call may take; loading, --setup and compiling may take ten times as long. A function "
+            "that takes longer is stopped. [default: 60]",
             rich_help_panel=FUNCTION,
         ),
     ] = None,
@@ -236,6 +248,7 @@ def profile(
         "--flop": flop is not None,
         "--bytes": size_bytes is not None,
         "--perf-map": perf_map,
+        "--limit": limit is not None,
         "--cpu": cpu is not None,
         "--asm": asm,
         "--roofline": roofline is not None,
@@ -262,6 +275,7 @@ def profile(
             "bytes": size_bytes,
             "cpu": cpu,
             "perf_map": perf_map,
+            **({} if limit is None else {"limit_s": limit}),
         }
         return _function(target, threads, options, asm, json, quiet)
     return _steps(data, recipe, threads, roofline, trace, json, quiet, fields)

@@ -20,7 +20,7 @@ from jitnet.profile.code.assembly import MachineFunction, MachineLoop, count, re
 from jitnet.profile.code.code_view import Body, CodeView, Loop, Mca, Source, Target
 from jitnet.profile.code.processors import Processor, find_processor
 from jitnet.profile.code.remarks import Fate, fates, read_remarks
-from jitnet.profile.code.source import SourceLoop, function_source, loop_at, is_unused, match, module_loops, place_of
+from jitnet.profile.code.source import SourceLoop, function_source, is_unused, loop_at, match, module_loops, place_of
 from jitnet.profile.readable import demangle
 
 __all__ = ["look", "view"]

@@ -4,11 +4,10 @@ import json
 import os
 import re
 import selectors
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
@@ -19,6 +18,7 @@ from jitnet.profile.code.code_view import CodeView, Target
 from jitnet.profile.code.look import look
 from jitnet.profile.code.processors import find_processor
 from jitnet.profile.functions.arguments import TARGET, read_words
+from jitnet.profile.functions.crashes import OVERWRITTEN, crash_text, hanging_place, is_memory_fault
 from jitnet.profile.functions.formula import check_formula, evaluate
 from jitnet.profile.functions.function_profile import (
     Argument,
@@ -31,7 +31,7 @@ from jitnet.profile.functions.function_profile import (
     ThreadShare,
 )
 from jitnet.profile.functions.hints import RULES, Kind
-from jitnet.profile.functions.machine_hints import NUMBA, calls_and_divisions, confirmed
+from jitnet.profile.functions.machine_hints import calls_and_divisions, confirmed
 
 __all__ = ["LIMIT_S", "profile_function"]
 
@@ -46,9 +46,6 @@ LOOK_S = 15.0
 
 COMPARED_S = 1.5
 """One that takes longer to load and compile is not compiled a third time, without a line table, for comparison."""
-
-OUTPUT_KEPT = 4096
-"""Characters of the worker process's last output that are searched for what went wrong."""
 
 
 def profile_function(
@@ -102,8 +99,14 @@ def profile_function(
     return _with_lines(profile, reply, cpu)
 
 
-def _ask(request: dict[str, Any], target: str, limit_s: float, progress: Callable[[str], None]) -> dict[str, Any]:
-    """Send a request to a worker process and return its reply."""
+def _ask(
+    request: dict[str, Any],
+    target: str,
+    limit_s: float,
+    progress: Callable[[str], None],
+    settings: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Send a request to a worker process and return its reply. settings: added to its environment."""
     environment, bound = _environment()
     reading, writing = os.pipe()
     asked = json.dumps(request | {"channel": writing, "cores": CORES, "bound": bound})
@@ -114,7 +117,7 @@ def _ask(request: dict[str, Any], target: str, limit_s: float, progress: Callabl
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=environment,
+                env=environment | dict(settings or {}),
                 pass_fds=(writing,),
             )
         finally:
@@ -122,11 +125,14 @@ def _ask(request: dict[str, Any], target: str, limit_s: float, progress: Callabl
         try:
             message, stage = _listen(channel, limit_s, progress)
             if message is None:
-                raise JitnetError(f"{target}: {_crash(worker.wait(), output, stage)}")
+                code = worker.wait()
+                fault = is_memory_fault(code, stage) and not request.get("bounds")
+                found = _outside(request, target, limit_s) if fault else ""
+                raise JitnetError(f"{target}: {crash_text(code, output, stage)}{found}")
         except TimeoutError as error:
+            (stage,) = error.args
             raise JitnetError(
-                f"{target}: no reply for more than {limit_s:.0f} s while {error}; use smaller arguments, "
-                "or check whether it waits for something"
+                f"{target}: {_silent(stage, limit_s, request['setup'], hanging_place(worker, output))}"
             ) from None
         finally:
             if worker.poll() is None:
@@ -139,6 +145,38 @@ def _ask(request: dict[str, Any], target: str, limit_s: float, progress: Callabl
     return dict(message["reply"])
 
 
+def _outside(request: dict[str, Any], target: str, limit_s: float) -> str:
+    """Return which index is outside its array, found by a second process that checks them all; else what is likely."""
+    with tempfile.TemporaryDirectory(prefix="jitnet-") as folder:
+        settings = {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": folder}
+        try:
+            _ask(request | {"bounds": True}, target, limit_s, lambda what: None, settings)
+        except JitnetError as error:
+            found = re.search(r"IndexError: (.*), while ", str(error))
+            if found:
+                return f"; with every index checked: {found[1]}"
+    return OVERWRITTEN
+
+
+def _is_slow(stage: str) -> bool:
+    return stage.startswith(("starting", "loading", "making", "compiling"))
+
+
+def _silent(stage: str, limit_s: float, setup: str | None, place: str) -> str:
+    """Describe a worker process that does not reply. place: where its Python is, "" where it is unknown."""
+    at = f" ({place})" if place else ""
+    if not _is_slow(stage):
+        return (
+            f"no reply for more than {limit_s:.0f} s while {stage}{at}; use smaller arguments, check whether it waits "
+            "for something, or allow more with --limit"
+        )
+    what = f"--setup {setup} made the arguments" if setup and stage.startswith("making") else stage
+    return (
+        f"no reply for more than {limit_s * PATIENCE:.0f} s while {what}{at}; what comes before the first call may take "
+        f"{PATIENCE} times as long as a call, whose {limit_s:.0f} s --limit changes"
+    )
+
+
 def _listen(channel: IO[bytes], limit_s: float, progress: Callable[[str], None]) -> tuple[dict[str, Any] | None, str]:
     """Return the worker process's last message, None where it ended without one, and what it was doing then.
 
@@ -148,8 +186,7 @@ def _listen(channel: IO[bytes], limit_s: float, progress: Callable[[str], None])
     with selectors.DefaultSelector() as selector:
         selector.register(channel, selectors.EVENT_READ)
         while True:
-            slow = stage.startswith(("starting", "loading", "making", "compiling"))
-            if not selector.select(limit_s * (PATIENCE if slow else 1)):
+            if not selector.select(limit_s * (PATIENCE if _is_slow(stage) else 1)):
                 raise TimeoutError(stage)
             got = channel.read(1 << 16)
             if not got:
@@ -172,22 +209,6 @@ def _environment() -> tuple[dict[str, str], bool]:
     made = as_found()
     bound = not any(name in made for name in ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY"))
     return made | ({"OMP_PROC_BIND": "true"} if bound else {}), bound
-
-
-def _crash(code: int, output: IO[bytes], stage: str) -> str:
-    """Describe a worker process that ended without a reply: the signal, and the line of Python where it was."""
-    output.seek(0, os.SEEK_END)
-    output.seek(max(0, output.tell() - OUTPUT_KEPT))
-    lines = output.read().decode("utf-8", "replace").splitlines()
-    homes = (str(Path(__file__).parent), NUMBA, "<frozen")
-    places = re.findall(r'^\s*File "([^"]+)", line (\d+)', "\n".join(lines), re.MULTILINE)
-    place = next((f"{file}:{line}" for file, line in places if not file.startswith(homes)), "")
-    how = f"the process that ran it ended with code {code}"
-    if code < 0:
-        how = f"the process that ran it was killed by {signal.Signals(-code).name}"
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "") if not place and code > 0 else ""
-    detail = f" ({place})" if place else f": {last[:200]}" if last else ""
-    return f"{how} while {stage}{detail}"
 
 
 def _profile(target: str, reply: dict[str, Any], flop: str | None, bytes_: str | None) -> FunctionProfile:

@@ -10,11 +10,13 @@ import faulthandler
 import json
 import os
 import re
+import signal
 import sys
 import traceback
 from pathlib import Path
 from typing import Any
 
+from jitnet.profile.functions.worker.bounds_check import check_bounds
 from jitnet.profile.functions.worker.subject import Refused
 from jitnet.profile.readable import message_lines
 
@@ -28,6 +30,8 @@ def main() -> None:
     channel = os.fdopen(request["channel"], "w", encoding="utf-8")
     os.set_inheritable(channel.fileno(), False)
     faulthandler.enable()
+    if hasattr(faulthandler, "register"):
+        faulthandler.register(signal.SIGUSR1, all_threads=False)  # by which this is asked where it is
     if request["cores"] and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, request["cores"])
     stage = ""
@@ -40,6 +44,10 @@ def main() -> None:
 
     try:
         send({"stage": "starting Numba"})
+        if request.get("bounds"):
+            send({"stage": "calling it with every index checked"})
+            send({"reply": check_bounds(request)})
+            return
         from jitnet.profile.functions.worker.measuring import measure, observe
 
         observers = observe(request["cores"] if request["bound"] else ())
