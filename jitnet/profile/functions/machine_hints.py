@@ -62,8 +62,9 @@ ABOUT_ALL = (Kind.RACE.value, Kind.OBJECT_MODE.value, Kind.COMPILED_AGAIN.value)
 def calls_and_divisions(view: CodeView, known: dict[str, Any], cpu_share: float) -> list[Hint]:
     """Return hints of calls in innermost loops, and of divisions and square roots that take longer than all else there.
 
-    known: what was found in the types. "divisions": for a line, "reason", why it could be a product, "constant", whether
-    the divisor is one, and "checks", whether it is tested for zero; "pointers": for a line, the name of what is called through its address.
+    known: what was found in the types. "divisions": for a line, "reason", why it could be a product, "constant",
+    whether the divisor is one, and "checks", whether it is tested for zero; "pointers": for a line, the name of what is
+    called through its address.
     cpu_share: computing share of a call's time; the rest was spent in the calls.
     """
     divisions = {(each["file"], each["line"]): each for each in known["divisions"]}

@@ -172,8 +172,8 @@ def _silent(stage: str, limit_s: float, setup: str | None, place: str) -> str:
         )
     what = f"--setup {setup} made the arguments" if setup and stage.startswith("making") else stage
     return (
-        f"no reply for more than {limit_s * PATIENCE:.0f} s while {what}{at}; what comes before the first call may take "
-        f"{PATIENCE} times as long as a call, whose {limit_s:.0f} s --limit changes"
+        f"no reply for more than {limit_s * PATIENCE:.0f} s while {what}{at}; what comes before the first call may "
+        f"take {PATIENCE} times as long as a call, whose {limit_s:.0f} s --limit changes"
     )
 
 
