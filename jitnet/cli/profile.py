@@ -72,7 +72,7 @@ OPTIONS = {
     },
     LOOP: {"--cpu", "--asm"},
     TARGET: {
-        *("--args", "--setup", "--flop", "--bytes", "--perf-map", "--threads", "--cpu", "--asm"),
+        *("--args", "--setup", "--flop", "--bytes", "--perf-map", "--threads", "--cpu", "--asm", "--limit"),
         *("--fix", "--all-hints", "--time", "--watch"),
         *("--html", "--roofline", "--trace"),
     },
@@ -184,7 +184,7 @@ def profile(
             "--args",
             metavar="TEXT",
             show_default=False,
-            help='Its arguments, for example "f4[1000,1000] f4[5,5] 3 2.5": arrays are filled with numbers.',
+            help='Its arguments, for example "f4[1000,1000] (f4[3], 2) n=3": arrays are filled with numbers.',
             rich_help_panel=FUNCTION,
         ),
     ] = None,
@@ -194,7 +194,7 @@ def profile(
             "--setup",
             metavar="MODULE:FUNCTION",
             show_default=False,
-            help="A function that returns the arguments, as a tuple, in place of --args.",
+            help="A function that returns the arguments, as a tuple or a dict by name, in place of --args.",
             rich_help_panel=FUNCTION,
         ),
     ] = None,
@@ -226,6 +226,18 @@ def profile(
             show_default=False,
             help="Also write everything as one page for a browser: the source with its time by line, the instructions "
             "of each line, hints, and a roofline. It needs no network and no scripts.",
+            rich_help_panel=FUNCTION,
+        ),
+    ] = None,
+    limit: Annotated[
+        float | None,
+        typer.Option(
+            "--limit",
+            metavar="SECONDS",
+            show_default=False,
+            min=0.1,
+            help="Seconds that a call may take; loading, --setup and compiling may take ten times as long. A function "
+            "that takes longer is stopped. [default: 60]",
             rich_help_panel=FUNCTION,
         ),
     ] = None,
@@ -317,6 +329,7 @@ def profile(
         "--options": options is not None,
         "--watch": watch,
         "--html": html is not None,
+        "--limit": limit is not None,
         "--cpu": cpu is not None,
         "--asm": asm,
         "--roofline": roofline is not None,
@@ -349,6 +362,7 @@ def profile(
             "cpu": cpu,
             "perf_map": perf_map,
             "trace": trace is not None,
+            **({} if limit is None else {"limit_s": limit}),
         }
         if time is not None:
             asked["time_s"] = _seconds(time)

@@ -247,6 +247,9 @@ PARTS = (
         "its methods, each of which a subclass may replace, write a line table",
         _LINES,
     ),
+    Part("CallConv", "numba.core.callconv:CPUCallConv", ("return_user_exc",),
+         "errors of compiled code are raised by it, with their location",
+         "`jitnet profile` does not find the line of a wrong index"),
     Part("Lower", "numba.core.lowering:Lower", ("_compute_def_location", "lower_inst", "pre_block", "pre_lower"),
          "every statement goes through it, and `loc` is its location; it finds the first line of a function", _LINES),
     Part(

@@ -24,8 +24,8 @@ __all__ = ["code_summary", "code_view", "code_views", "verdict"]
 WIDE = 100
 """Columns from which indentation is shown in full, and more counts are shown."""
 
-SPARE = ("instr", "stores", "loads", "cycles", "other p/s")
-"""Columns that are left out where code would have no room, in that order."""
+SPARE = ("instr", "stores", "loads", "cycles")
+"""Columns that are left out where code would have no room, in that order, after the rarer arithmetic."""
 
 CODE = 36
 """The fewest columns for a line of code, its number included."""
@@ -157,10 +157,14 @@ def _columns(console: Console, view: "CodeView") -> list[_Column]:
     if any(loop.main and loop.main.mca and loop.main.mca.cycles for loop in view.loops):
         heads.append("cycles")
     found = [_Column(head, max(len(head), 5)) for head in heads]
-    rows = [_cells(loop.main) for loop in view.loops if loop.main is not None and loop.main.innermost]
+    bodies = [loop.main for loop in view.loops if loop.main is not None and loop.main.innermost]
+    rows = [_cells(body) for body in bodies]
+    fma = sum(body.counts.fma_packed + body.counts.fma_scalar for body in bodies)
+    other = sum(body.counts.flop_packed + body.counts.flop_scalar for body in bodies)
+    less = "fma p/s" if other > fma else "other p/s"
     empty = [head for head in heads if not any(re.search("[1-9]", row[head]) for row in rows)]
     widest = _widest(console, view)
-    for spares, needed in ((empty, widest), (SPARE, min(widest, HEADER))):
+    for spares, needed in ((empty, widest), ((less, *SPARE), min(widest, HEADER))):
         for spare in spares:
             if console.width < needed + sum(column.width + 1 for column in found):
                 found = [column for column in found if column.head != spare]

@@ -74,9 +74,9 @@ def table(
 
     Integers have thousands separators, floats four digits, None a dash; strings and styled Text stay as they are. Where
     room is short, heads wrap, and so do the cells of the columns that `prose` names. Then columns without any entry are
-    left out, and those that `spare` names, first those with zeros alone, then all, in that order. Where even the others have no room, each row is shown as a list, one line per
-    cell. No other cell is ever broken. Below are the sentences that `explained` has for columns, where these are shown,
-    and the footnotes.
+    left out, and those that `spare` names, first those with zeros alone, then all, in that order. Where even the others
+    have no room, each row is shown as a list, one line per cell. No other cell is ever broken. Below are the sentences
+    that `explained` has for columns, where these are shown, and the footnotes.
     """
     heads = [written(console, name) for name in columns]
     texts = [[written(console, _as_text(cell)) for cell in row] for row in rows]

@@ -142,6 +142,13 @@ def is_unused(loop: SourceLoop) -> bool:
         return False
     first, last = loop.line - function.first_line + 1, loop.last_line - function.first_line + 1
     assigned, read = set(), set()
+    others = [
+        (target.id, node.lineno, node.end_lineno or node.lineno)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.For) and not node.lineno <= first <= (node.end_lineno or node.lineno)
+        for target in ast.walk(node.target)
+        if isinstance(target, ast.Name)
+    ]
     for node in ast.walk(tree):
         inside = hasattr(node, "lineno") and first <= node.lineno <= last
         if inside and isinstance(node, (ast.Subscript, ast.Attribute)) and isinstance(node.ctx, ast.Store):
@@ -149,7 +156,8 @@ def is_unused(loop: SourceLoop) -> bool:
         if isinstance(node, ast.Name) and inside and isinstance(node.ctx, ast.Store):
             assigned.add(node.id)
         elif isinstance(node, ast.Name) and not inside and isinstance(node.ctx, ast.Load):
-            read.add(node.id)
+            if not any(node.id == name and begin <= node.lineno <= end for name, begin, end in others):
+                read.add(node.id)  # and not the counter of another loop
     return not assigned & read
 
 

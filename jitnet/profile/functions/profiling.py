@@ -5,12 +5,11 @@ import linecache
 import os
 import re
 import selectors
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,8 @@ from jitnet.profile.code.code_view import CodeView, Target
 from jitnet.profile.code.look import look
 from jitnet.profile.code.processors import find_processor
 from jitnet.profile.functions.arguments import TARGET, read_words
-from jitnet.profile.functions.counts import counted_of, hardware_of, timeline_of
+from jitnet.profile.functions.counts import counted_of, hardware_of, place_of, timeline_of
+from jitnet.profile.functions.crashes import OVERWRITTEN, crash_text, hanging_place, is_memory_fault
 from jitnet.profile.functions.formula import check_formula, evaluate
 from jitnet.profile.functions.function_profile import (
     Argument,
@@ -41,7 +41,7 @@ from jitnet.profile.functions.function_profile import (
 )
 from jitnet.profile.functions.hint_shares import HintShares
 from jitnet.profile.functions.hints import RULES, Kind
-from jitnet.profile.functions.machine_hints import NUMBA, calls_and_divisions, confirmed
+from jitnet.profile.functions.machine_hints import calls_and_divisions, confirmed
 from jitnet.profile.functions.thresholds import LINES_S, TIME_S
 from jitnet.profile.functions.tried import add_hint, as_sent, in_order, obstacle, read_fix, with_state
 
@@ -61,9 +61,6 @@ COMPARED_S = 1.5
 
 TRIALS = 0.4
 """The share of the time after the measurement that the trials of remedies get at least."""
-
-OUTPUT_KEPT = 4096
-"""Characters of the worker process's last output that are searched for what went wrong."""
 
 
 def profile_function(
@@ -133,9 +130,15 @@ def check_places(target: str, args: str | None, setup: str | None) -> None:
         read_words(args)
 
 
-def ask(request: dict[str, Any], target: str, limit_s: float, progress: Callable[[str], None]) -> dict[str, Any]:
-    """Send a request to a worker process and return its reply."""
-    with _asked(request, target, limit_s, progress) as (reply, _):
+def ask(
+    request: dict[str, Any],
+    target: str,
+    limit_s: float,
+    progress: Callable[[str], None],
+    settings: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Send a request to a worker process and return its reply. settings: added to its environment."""
+    with _asked(request, target, limit_s, progress, settings) as (reply, _):
         return reply
 
 
@@ -146,9 +149,14 @@ too long."""
 
 @contextmanager
 def _asked(
-    request: dict[str, Any], target: str, limit_s: float, progress: Callable[[str], None]
+    request: dict[str, Any],
+    target: str,
+    limit_s: float,
+    progress: Callable[[str], None],
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[dict[str, Any], Order]]:
-    """Send a request to a worker process; yield its reply, and what sends it an order afterwards."""
+    """Send a request to a worker process; yield its reply, and what sends it an order afterwards. settings: as for
+    `ask`."""
     environment, bound = _environment()
     reading, writing = os.pipe()
     orders, ordering = os.pipe()
@@ -164,7 +172,7 @@ def _asked(
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=environment,
+                env=environment | dict(settings or {}),
                 pass_fds=(writing, orders),
             )
         finally:
@@ -176,12 +184,14 @@ def _asked(
             try:
                 message, stage = next(received, (None, "trying changes"))
             except TimeoutError as error:
-                raise JitnetError(
-                    f"{target}: no reply for more than {limit_s:.0f} s while {error}; use smaller arguments, "
-                    "or check whether it waits for something"
-                ) from None
+                (stage,) = error.args
+                silent = _silent(stage, limit_s, request.get("setup"), hanging_place(worker, output))
+                raise JitnetError(f"{target}: {silent}") from None
             if message is None:
-                raise JitnetError(f"{target}: {_crash(worker.wait(), output, stage)}")
+                code = worker.wait()
+                fault = is_memory_fault(code, stage) and not request.get("bounds")
+                found = _outside(request, target, limit_s) if fault else ""
+                raise JitnetError(f"{target}: {crash_text(code, output, stage)}{found}")
             if "raised" in message:
                 raise JitnetError(f"{target}: {message['raised']}, while {message['stage']}")
             return message
@@ -208,6 +218,38 @@ def _asked(
                 sending.close()
 
 
+def _outside(request: dict[str, Any], target: str, limit_s: float) -> str:
+    """Return which index is outside its array, found by a second process that checks them all; else what is likely."""
+    with tempfile.TemporaryDirectory(prefix="jitnet-") as folder:
+        settings = {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": folder}
+        try:
+            ask(request | {"bounds": True}, target, limit_s, lambda what: None, settings)
+        except JitnetError as error:
+            found = re.search(r"IndexError: (.*), while ", str(error))
+            if found:
+                return f"; with every index checked: {found[1]}"
+    return OVERWRITTEN
+
+
+def _is_slow(stage: str) -> bool:
+    return stage.startswith(("starting", "loading", "making", "compiling"))
+
+
+def _silent(stage: str, limit_s: float, setup: str | None, place: str) -> str:
+    """Describe a worker process that does not reply. place: where its Python is, "" where it is unknown."""
+    at = f" ({place})" if place else ""
+    if not _is_slow(stage):
+        return (
+            f"no reply for more than {limit_s:.0f} s while {stage}{at}; use smaller arguments, check whether it waits "
+            "for something, or allow more with --limit"
+        )
+    what = f"--setup {setup} made the arguments" if setup and stage.startswith("making") else stage
+    return (
+        f"no reply for more than {limit_s * PATIENCE:.0f} s while {what}{at}; what comes before the first call may "
+        f"take {PATIENCE} times as long as a call, whose {limit_s:.0f} s --limit changes"
+    )
+
+
 def _listen(
     channel: IO[bytes], limit_s: float, progress: Callable[[str], None]
 ) -> Iterator[tuple[dict[str, Any] | None, str]]:
@@ -219,8 +261,7 @@ def _listen(
     with selectors.DefaultSelector() as selector:
         selector.register(channel, selectors.EVENT_READ)
         while True:
-            slow = stage.startswith(("starting", "loading", "making", "compiling"))
-            if not selector.select(limit_s * (PATIENCE if slow else 1)):
+            if not selector.select(limit_s * (PATIENCE if _is_slow(stage) else 1)):
                 raise TimeoutError(stage)
             got = channel.read(1 << 16)
             if not got:
@@ -245,22 +286,6 @@ def _environment() -> tuple[dict[str, str], bool]:
     made = as_found()
     bound = not any(name in made for name in ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY"))
     return made | ({"OMP_PROC_BIND": "true"} if bound else {}), bound
-
-
-def _crash(code: int, output: IO[bytes], stage: str) -> str:
-    """Describe a worker process that ended without a reply: the signal, and the line of Python where it was."""
-    output.seek(0, os.SEEK_END)
-    output.seek(max(0, output.tell() - OUTPUT_KEPT))
-    lines = output.read().decode("utf-8", "replace").splitlines()
-    homes = (str(Path(__file__).parent), NUMBA, "<frozen")
-    places = re.findall(r'^\s*File "([^"]+)", line (\d+)', "\n".join(lines), re.MULTILINE)
-    place = next((f"{file}:{line}" for file, line in places if not file.startswith(homes)), "")
-    how = f"the process that ran it ended with code {code}"
-    if code < 0:
-        how = f"the process that ran it was killed by {signal.Signals(-code).name}"
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "") if not place and code > 0 else ""
-    detail = f" ({place})" if place else f": {last[:200]}" if last else ""
-    return f"{how} while {stage}{detail}"
 
 
 def _profile(target: str, reply: dict[str, Any], flop: str | None, bytes_: str | None) -> FunctionProfile:

@@ -14,12 +14,14 @@ import faulthandler
 import json
 import os
 import re
+import signal
 import sys
 import time
 import traceback
 from pathlib import Path
 from typing import Any
 
+from jitnet.profile.functions.worker.bounds_check import check_bounds
 from jitnet.profile.functions.worker.subject import Refused
 from jitnet.profile.readable import message_lines
 
@@ -34,6 +36,8 @@ def main() -> None:
     for descriptor in (channel.fileno(), request["orders"]):
         os.set_inheritable(descriptor, False)
     faulthandler.enable()
+    if hasattr(faulthandler, "register"):
+        faulthandler.register(signal.SIGUSR1, all_threads=False)  # by which this is asked where it is
     if request["cores"] and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, request["cores"])
     stage = ""
@@ -47,6 +51,11 @@ def main() -> None:
     try:
         send({"stage": "starting Numba"})
         from jitnet.profile.functions.worker import measuring, module_table, side_by_side
+
+        if request.get("bounds"):
+            send({"stage": "calling it with every index checked"})
+            send({"reply": check_bounds(request)})
+            return
 
         tasks = {"compare": side_by_side.compare, "table": module_table.table}
         observers = measuring.observe(request["cores"] if request["bound"] else ())

@@ -8,8 +8,11 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from numba import types as numba_types
 
 __all__ = ["Calls", "arrays_in", "interleaved"]
+
+types: Any = numba_types  # its annotations lack some of its names
 
 SAMPLE_S = 0.002
 """Length of a sample where calls are shorter, so that reading the clock is negligible."""
@@ -18,13 +21,19 @@ MOST_SAMPLES, FEWEST_SAMPLES = 60, 5
 
 
 def arrays_in(value: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """Yield each array in an argument, with its name: the argument itself, or the parts of a tuple."""
+    """Yield each array in an argument, with its name: the argument itself, the parts of a tuple, or the fields of an
+    instance of a compiled class."""
     if isinstance(value, np.ndarray):
         yield name, value
     elif isinstance(value, tuple):
         for number, part in enumerate(value):
             label = value._fields[number] if hasattr(value, "_fields") else number
             yield from arrays_in(part, f"{name}.{label}" if isinstance(label, str) else f"{name}[{label}]")
+    elif isinstance(getattr(value, "_numba_type_", None), types.ClassInstanceType):
+        for label, kind in value._numba_type_.struct.items():
+            # Those that begin with __ are known by another name outside the class.
+            if isinstance(kind, types.Array) and hasattr(value, label):
+                yield f"{name}.{label}", getattr(value, label)
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -271,7 +271,9 @@ class _Reader:
         if inside and not any(header in self.code.innermost for header in inside):
             return
         constant = isinstance(self.code.value(value.rhs.name), ir.Const)
-        if isinstance(kind, types.Integer) and constant:
+        divided = number_type(self.code.types.get(value.lhs.name))
+        whole = isinstance(kind, types.Integer) and isinstance(divided, types.Integer)
+        if constant and whole and operator_of(value) is not operator.truediv:
             return  # the compiler multiplies instead
         reason = ""
         if constant:
