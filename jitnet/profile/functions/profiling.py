@@ -21,7 +21,7 @@ from jitnet.profile.code.code_view import CodeView, Target
 from jitnet.profile.code.look import look
 from jitnet.profile.code.processors import find_processor
 from jitnet.profile.functions.arguments import TARGET, read_words
-from jitnet.profile.functions.counts import counted_of, hardware_of, place_of, timeline_of
+from jitnet.profile.functions.counts import counted_of, hardware_of, timeline_of
 from jitnet.profile.functions.crashes import OVERWRITTEN, crash_text, hanging_place, is_memory_fault
 from jitnet.profile.functions.formula import check_formula, evaluate
 from jitnet.profile.functions.function_profile import (
@@ -293,7 +293,7 @@ def _profile(target: str, reply: dict[str, Any], flop: str | None, bytes_: str |
     return FunctionProfile(
         target=target,
         kind=reply["kind"],
-        place=place_of(reply["place"]),
+        place=Place(**reply["place"]),
         signature=reply["signature"],
         options=reply["options"],
         arguments=tuple(Argument(**each) for each in reply["arguments"]),
@@ -304,7 +304,7 @@ def _profile(target: str, reply: dict[str, Any], flop: str | None, bytes_: str |
         threads=reply["threads"],
         thread_shares=tuple(ThreadShare(**each) for each in reply["thread_shares"]),
         regions=tuple(
-            Region(**each | {"place": place_of(each["place"]), "busy_s": tuple(each["busy_s"])})
+            Region(**each | {"place": Place(**each["place"]), "busy_s": tuple(each["busy_s"])})
             for each in reply["regions"]
         ),
         outside_s=reply["outside_s"],
@@ -315,7 +315,7 @@ def _profile(target: str, reply: dict[str, Any], flop: str | None, bytes_: str |
         flop_formula=flop or "",
         bytes_formula=bytes_ or "",
         functions=tuple(
-            CompiledFunction(each["name"], place_of(each["place"]), tuple(each["signatures"]), each["compile_s"])
+            CompiledFunction(each["name"], Place(**each["place"]), tuple(each["signatures"]), each["compile_s"])
             for each in reply["functions"]
         ),
         hints=_hints(reply["hints"]),
@@ -329,7 +329,7 @@ def _profile(target: str, reply: dict[str, Any], flop: str | None, bytes_: str |
         hardware=hardware_of(reply["hardware"]),
         timeline=timeline_of(reply["timeline"]),
         checks=tuple(
-            Check(**each | {"place": place_of(each["place"]) if each["place"] else None}) for each in reply["checks"]
+            Check(**each | {"place": Place(**each["place"]) if each["place"] else None}) for each in reply["checks"]
         ),
         sampling=_sampling(reply["sampling"]),
     )
@@ -342,7 +342,7 @@ def _sampling(found: dict[str, Any] | None) -> Sampling | None:
         samples=found["samples"],
         cost=found["cost"],
         same_code=found["same_code"],
-        loops=tuple(LoopTime(**each | {"place": place_of(each["place"])}) for each in found["loops"]),
+        loops=tuple(LoopTime(**each | {"place": Place(**each["place"])}) for each in found["loops"]),
         lines=tuple(
             LineTime(
                 Place(each["file"], each["line"], linecache.getline(each["file"], each["line"]).strip()), each["share"]
@@ -440,7 +440,7 @@ def _hints(found: list[dict[str, Any]]) -> tuple[Hint, ...]:
     return in_order(
         Hint(
             each["kind"],
-            place_of(each["place"]),
+            Place(**each["place"]),
             each["reason"],
             each["advice"] or RULES[Kind(each["kind"])].advice,
             each["source"],
