@@ -10,7 +10,7 @@ import pytest
 from test_profile_step_export import faults
 
 from jitnet.profile.functions.function_profile import Counted, Hardware
-from jitnet.profile.functions.function_rates import hardware_text, rate_text
+from jitnet.profile.functions.function_rates import hardware_text, loop_rates, rate_text
 from jitnet.profile.functions.function_roofline import roofline_of_function
 from jitnet.profile.functions.function_trace import trace_of
 from jitnet.profile.functions.page import page
@@ -192,3 +192,15 @@ def test_the_timeline_follows_the_format():
     assert (regions[0]["ts"], regions[0]["dur"]) == (10.0, 890.0)
     serial = fake.function_profile(timeline=tuple(replace(call, regions=()) for call in PROFILE.timeline))
     assert faults(as_json(trace_of(serial))) == []
+
+
+def test_a_loop_that_is_called_in_two_places_has_the_time_of_both():
+    sampling = PROFILE.sampling
+    twice = replace(sampling, loops=(*sampling.loops, replace(sampling.loops[1], depth=0, share=0.1, own=0.1)))
+    profile = fake.function_profile(sampling=twice)
+    points = {point.name: point for point in roofline_of_function(profile, fake.probes(), "").points}
+    assert points["loop in line 12"].gflops == pytest.approx(1e6 / 0.8e-3 / 1e9)
+    rates = loop_rates(profile)
+    assert [rates.get(id(row)) for row in twice.loops] == [("1.25", "2"), None, None, None]
+    assert loop_rates(PROFILE)[id(sampling.loops[1])] == ("1.43", "2.29")
+    assert loop_rates(fake.function_profile(counted=None)) == {}

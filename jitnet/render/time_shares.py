@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from jitnet.bench.figures import duration
+from jitnet.profile.functions.function_rates import loop_rates
 from jitnet.render.console import ACCENT, FAINT
 from jitnet.render.tables import Cell, bar, table
 
@@ -30,8 +31,9 @@ def time_shares(console: Console, profile: "FunctionProfile") -> None:
     call_s = profile.full.median_s
     room = 30 if console.width < NARROW else 48
     rows: list[list[Cell]] = []
+    rates = loop_rates(profile)
 
-    def row(name: Text, line: str, share: float, own: float | None) -> None:
+    def row(name: Text, line: str, share: float, own: float | None, rate: tuple[str, str] = ("", "")) -> None:
         rows.append(
             [
                 name,
@@ -40,11 +42,12 @@ def time_shares(console: Console, profile: "FunctionProfile") -> None:
                 bar(console, share, BAR),
                 duration(share * call_s),
                 None if own is None else percent(own),
+                *([each or None for each in rate] if rates else []),
             ]
         )
 
     for each in found.loops:
-        row(_name(each, room), _lines(profile, each), each.share, each.own)
+        row(_name(each, room), _lines(profile, each), each.share, each.own, rates.get(id(each), ("", "")))
     rest = sum(each.share for each in found.rest)
     outside = max(0.0, 1.0 - rest - sum(each.share for each in found.loops if each.depth == 0))
     if outside >= NOTED or not found.loops:
@@ -54,10 +57,10 @@ def time_shares(console: Console, profile: "FunctionProfile") -> None:
     console.print()
     table(
         console,
-        ["where", "line", "share", "of a call", "time", "self"],
+        ["where", "line", "share", "of a call", "time", "self", *(["GFLOP/s", "GB/s"] if rates else [])],
         rows,
         title=f"Where the time of a call goes{_on(profile)}",
-        spare=["of a call", "self", "line"],
+        spare=[*(["GB/s", "GFLOP/s"] if rates else []), "of a call", "self", "line"],
         footnotes=[_how(found)],
     )
 

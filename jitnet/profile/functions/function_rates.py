@@ -1,8 +1,10 @@
 """How fast a function is, in words: its FLOP and bytes a second, and how they were counted."""
 
+from collections import Counter
+
 from jitnet.profile.functions.function_profile import FunctionProfile, Hardware
 
-__all__ = ["hardware_text", "rate_text"]
+__all__ = ["hardware_text", "loop_rates", "rate_text"]
 
 
 def rate_text(profile: FunctionProfile) -> str:
@@ -35,6 +37,29 @@ def rate_text(profile: FunctionProfile) -> str:
     how = [f"counted by {' and '.join(options)}"] if options else []
     how += [f"{' and '.join(run)} by running it" if options else "counted by running it"] if run else []
     return f"{', '.join(parts)} ({', '.join(how)})"
+
+
+def loop_rates(profile: FunctionProfile) -> dict[int, tuple[str, str]]:
+    """Return GFLOP/s and GB/s of each loop as text, by the id of its row in `sampling`; "" for what is not known.
+
+    What a loop does is counted for all calls of its function: one with several rows, for calls from several places, has
+    none.
+    """
+    if profile.sampling is None or profile.counted is None:
+        return {}
+    counted = {(loop.place.file, loop.place.line): loop for loop in profile.counted.loops}
+    rows = Counter((row.place.file, row.place.line) for row in profile.sampling.loops)
+    found = {}
+    for row in profile.sampling.loops:
+        loop = counted.get((row.place.file, row.place.line))
+        seconds = row.share * profile.full.median_s
+        if row.kind == "loop" and loop is not None and seconds > 0 and rows[row.place.file, row.place.line] == 1:
+            found[id(row)] = _rate(loop.flop, seconds), _rate(loop.bytes, seconds)
+    return found
+
+
+def _rate(amount: float | None, seconds: float) -> str:
+    return f"{amount / seconds / 1e9:.3g}" if amount else ""
 
 
 def hardware_text(found: Hardware) -> str:

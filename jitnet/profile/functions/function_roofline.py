@@ -1,14 +1,16 @@
 """The roofline of a function: a point for it, and one for each of its loops whose work and time are known."""
 
+from pathlib import Path
+
 from jitnet.bench.figures import threads_text
 from jitnet.bench.limits import measure_probes
 from jitnet.bench.results import Probes
 from jitnet.bench.timing import Progress
 from jitnet.bench.verdict import judge
-from jitnet.profile.functions.function_profile import Count, FunctionProfile, LoopTime
+from jitnet.profile.functions.function_profile import Count, FunctionProfile, Place
 from jitnet.profile.roofline import Point, Roofline, bandwidths_of
 
-__all__ = ["limits_for", "roofline_of_function", "timed_count", "times_of_loops"]
+__all__ = ["limits_for", "loop_name", "roofline_of_function", "shares_of_loops", "timed_count"]
 
 LIMITS_S = 1.5
 """Seconds for measuring the machine's limits."""
@@ -27,15 +29,24 @@ def limits_for(profile: FunctionProfile, progress: Progress = lambda what, done,
     return measure_probes([timed_count(profile).threads], LIMITS_S, progress, regions=False)[0]
 
 
-def times_of_loops(profile: FunctionProfile) -> dict[tuple[str, int], LoopTime]:
-    """Return what is known of each loop's time, by its file and line; none where the call was not sampled."""
-    loops = profile.sampling.loops if profile.sampling is not None else ()
-    found: dict[tuple[str, int], LoopTime] = {}
-    for loop in loops:
-        key = (loop.place.file, loop.place.line)
-        if loop.kind == "loop" and (key not in found or loop.share > found[key].share):
-            found[key] = loop
+def shares_of_loops(profile: FunctionProfile) -> dict[tuple[str, int], float]:
+    """Return each loop's share of a call, by its file and line; none where the call was not sampled.
+
+    A loop of a function that is called in several places has a row for each of them, and here their sum, as it has the
+    FLOP of all of them.
+    """
+    found: dict[tuple[str, int], float] = {}
+    for loop in profile.sampling.loops if profile.sampling is not None else ():
+        if loop.kind == "loop":
+            key = (loop.place.file, loop.place.line)
+            found[key] = found.get(key, 0.0) + loop.share
     return found
+
+
+def loop_name(profile: FunctionProfile, place: Place) -> str:
+    """Return the name of a loop's point: its line, with the file where that is not the function's."""
+    where = "" if place.file == profile.place.file else f" of {Path(place.file).name}"
+    return f"loop in line {place.line}{where}"
 
 
 def roofline_of_function(profile: FunctionProfile, probes: Probes, machine: str) -> Roofline:
@@ -47,11 +58,11 @@ def roofline_of_function(profile: FunctionProfile, probes: Probes, machine: str)
     timed = timed_count(profile)
     seconds = timed.median_s
     rows = [(name, profile.flop, profile.bytes, seconds)]
-    times = times_of_loops(profile)
+    shares = shares_of_loops(profile)
     for loop in profile.counted.loops if profile.counted is not None else ():
-        time = times.get((loop.place.file, loop.place.line))
-        if time is not None and time.share >= SMALL_SHARE:
-            rows.append((f"loop in line {loop.place.line}", loop.flop, loop.bytes, seconds * time.share))
+        share = shares.get((loop.place.file, loop.place.line), 0.0)
+        if share >= SMALL_SHARE:
+            rows.append((loop_name(profile, loop.place), loop.flop, loop.bytes, seconds * share))
     points, left_out = list[Point](), list[str]()
     for label, flop, size, taken in rows:
         if flop and size:

@@ -1,12 +1,13 @@
 """A function's profile as one page for a browser, without scripts and without the network."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from html import escape
 
 from jitnet.bench.figures import duration, spread, threads_text, three_digits
 from jitnet.profile.functions.function_profile import FunctionProfile, Hardware, Hint
 from jitnet.profile.functions.function_rates import rate_text
-from jitnet.profile.functions.function_roofline import timed_count, times_of_loops
+from jitnet.profile.functions.function_roofline import loop_name, timed_count
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.page_roofline import letters, roofline_svg
 from jitnet.profile.functions.page_source import (
@@ -160,15 +161,16 @@ def _loops(profile: FunctionProfile, roofline: Roofline | None) -> str:
             label = f"{_link(file, line, f'line {line}')} <code>{escape(loop.place.source)}</code>"
             rows.append([label, "", "", "", *work(loop.flop, loop.bytes, None, "")])
     else:
-        times = times_of_loops(profile)
+        rows_of = Counter((time.place.file, time.place.line) for time in sampling.loops)
         for time in sampling.loops:
             key = (time.place.file, time.place.line)
-            found = counted.get(key) if time.kind == "loop" and times.get(key) is time else None
+            # What a loop does is known for all calls of its function together.
+            found = counted.get(key) if time.kind == "loop" and rows_of[key] == 1 else None
             what = f"line {time.place.line}" if time.kind == "loop" else time.name
             indent = "&emsp;" * (2 * time.depth)
             label = f"{indent}{_link(*key, what)} <code>{escape(time.place.source)}</code>"
             taken = seconds * time.share
-            figures = work(found.flop, found.bytes, taken, f"loop in line {key[1]}") if found else [""] * 6
+            figures = work(found.flop, found.bytes, taken, loop_name(profile, time.place)) if found else [""] * 6
             rows.append([label, _share(time.share), percent(time.own), duration(taken), *figures])
         other = 1.0 - sum(loop.share for loop in sampling.loops if loop.depth == 0)
         other -= sum(rest.share for rest in sampling.rest)
