@@ -47,7 +47,7 @@ WARM_S = 0.02
 MESSAGE = 200
 """Characters of an error that are shown."""
 
-FEWEST = 50
+FEWEST = 20
 """With fewer samples nothing is said."""
 
 
@@ -174,38 +174,39 @@ class _Sampled:
             ran = running_s().items()
             threads += [each for each, seconds in ran if each not in threads and not 0 < seconds <= before.get(each, 0)]
         repeats = max(1, min(100_000, round(ROUND_S / max(once, 1e-8))))
-        # Other programs on the cores do not change CPU time; threads that wait for each other spend it too.
-        clock = time.perf_counter if self.measuring.entries else time.thread_time
         sampled: list[float] = []
         plain: list[float] = []
         wall_s = cpu_s = 0.0
         ends = time.perf_counter() + budget_s
-
-        def watched() -> float:
-            """Return the seconds of a call by `clock`."""
-            nonlocal wall_s, cpu_s
-            spent = 0.0
-            for _ in range(repeats if calls.restores else 1):
-                calls.restore()
-                begin, busy, at = time.perf_counter(), time.thread_time(), clock()
-                sampler.watch(True)
-                calls.sample(1 if calls.restores else repeats)
-                sampler.watch(False)
-                spent += clock() - at
-                cpu_s += time.thread_time() - busy
-                wall_s += time.perf_counter() - begin
-            return spent / repeats
-
         while time.perf_counter() < ends or not plain:
             with sampler.sampling(threads, len(sampled), self.computing):
-                sampled.append(watched())
+                call_s, more_wall_s, more_cpu_s = self._timed(repeats, sampler.watch)
+            sampled.append(call_s)
+            wall_s, cpu_s = wall_s + more_wall_s, cpu_s + more_cpu_s
             if time.perf_counter() > ends and plain:
                 break
-            count = max(1, repeats // 2)
-            begin = clock()
-            calls.sample(count)
-            plain.append((clock() - begin) / count)
+            plain.append(self._timed(max(1, repeats // 2), lambda on: None)[0])
         return median(sampled) / max(median(plain), 1e-9) - 1, wall_s, cpu_s
+
+    def _timed(self, repeats: int, watch: Callable[[bool], None]) -> tuple[float, float, float]:
+        """Call it so often. Returns the seconds of a call, and of all calls the wall time and this thread's CPU time.
+
+        watch: called with True before and with False after the calls, without what restores their arguments.
+        """
+        call, arguments = self.copy.call, self.measuring.arguments
+        wall_s = cpu_s = 0.0
+        rounds, each = (repeats, 1) if self.calls.restores else (1, repeats)
+        for _ in range(rounds):
+            self.calls.restore()
+            begin, busy = time.perf_counter(), time.thread_time()
+            watch(True)
+            for _ in range(each):
+                call(*arguments)
+            watch(False)
+            cpu_s += time.thread_time() - busy
+            wall_s += time.perf_counter() - begin
+        # Other programs on the cores do not change CPU time; threads that wait for each other are seen in wall time.
+        return (wall_s if self.measuring.entries else cpu_s) / repeats, wall_s, cpu_s
 
     def _weigh(
         self,
