@@ -146,6 +146,17 @@ def test_a_script_that_profiles_as_it_is_loaded_is_stopped(tmp_path):
         profiling.profile_function(f"{script}:f", args="1")
 
 
+def test_names_are_replaced_everywhere_in_a_record():
+    changed = replace(
+        PROFILE, hints=(hint(Kind.CALL, 12, "seen in /tmp/x/call.py:add_2"),), notes=("in /tmp/x/call.py",)
+    )
+    names = {"/tmp/x/call.py:add": "mine:add", "/tmp/x/call.py:add_2": "mine:other.add", "/tmp/x/call.py": "mine"}
+    found = renamed(changed, names | {"/somewhere/theirs.py": "In[3]"})
+    assert (found.hints[0].reason, found.notes) == ("seen in mine:other.add", ("in mine",))
+    assert found.place.file == found.hints[0].place.file == found.lines.loops[0].file == "In[3]"
+    assert replace(found, hints=(), notes=()) == renamed(PROFILE, {"/somewhere/theirs.py": "In[3]"})
+
+
 def test_the_text_is_a_few_lines():
     lines = repr(as_shown(PROFILE)).splitlines()
     assert lines == [

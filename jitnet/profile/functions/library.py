@@ -128,8 +128,8 @@ def _named(text: str) -> str:
 def renamed(value: Any, names: Mapping[str, str]) -> Any:
     """Return a text, or a record with everything in it, with each name replaced by what it is to be called."""
     if isinstance(value, str):
-        for name, shown in names.items():
-            value = value.replace(name, shown)
+        for name in sorted(names, key=len, reverse=True):  # one may begin with another
+            value = value.replace(name, names[name])
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         changed = {each.name: renamed(getattr(value, each.name), names) for each in fields(value)}
