@@ -2,6 +2,7 @@
 
 import html
 import importlib
+import re
 import subprocess
 import sys
 import textwrap
@@ -96,6 +97,11 @@ def test_another_function_is_compared_in_turn():
     assert found.pairs[0].verdict == "faster"
     assert found.pairs[0].factor.low > 5
     assert found.results.verdict == "differ"
+    first, last = repr(found).splitlines()
+    assert re.fullmatch(
+        rf"{re.escape(found.after.label)} is [\d.]+ × as fast as .* on 1 thread \(.*\): .* a call", first
+    )
+    assert last.startswith("results: differ")
 
 
 def test_the_package_is_called_and_still_a_package():
