@@ -2,6 +2,7 @@
 
 import html
 import importlib
+import re
 import subprocess
 import sys
 import textwrap
@@ -96,6 +97,11 @@ def test_another_function_is_compared_in_turn():
     assert found.pairs[0].verdict == "faster"
     assert found.pairs[0].factor.low > 5
     assert found.results.verdict == "differ"
+    first, last = repr(found).splitlines()
+    assert re.fullmatch(
+        rf"{re.escape(found.after.label)} is [\d.]+ × as fast as .* on 1 thread \(.*\): .* a call", first
+    )
+    assert last.startswith("results: differ")
 
 
 def test_the_package_is_called_and_still_a_package():
@@ -144,6 +150,17 @@ def test_a_script_that_profiles_as_it_is_loaded_is_stopped(tmp_path):
     )
     with pytest.raises(JitnetError, match=r'jitnet.profile was called where .* put the call under if __name__ == "__m'):
         profiling.profile_function(f"{script}:f", args="1")
+
+
+def test_names_are_replaced_everywhere_in_a_record():
+    changed = replace(
+        PROFILE, hints=(hint(Kind.CALL, 12, "seen in /tmp/x/call.py:add_2"),), notes=("in /tmp/x/call.py",)
+    )
+    names = {"/tmp/x/call.py:add": "mine:add", "/tmp/x/call.py:add_2": "mine:other.add", "/tmp/x/call.py": "mine"}
+    found = renamed(changed, names | {"/somewhere/theirs.py": "In[3]"})
+    assert (found.hints[0].reason, found.notes) == ("seen in mine:other.add", ("in mine",))
+    assert found.place.file == found.hints[0].place.file == found.lines.loops[0].file == "In[3]"
+    assert replace(found, hints=(), notes=()) == renamed(PROFILE, {"/somewhere/theirs.py": "In[3]"})
 
 
 def test_the_text_is_a_few_lines():

@@ -164,6 +164,15 @@ def test_keywords_become_positions(tmp_path):
     assert send([six], [1, 7], {"c": 5}, tmp_path).notes == ()
 
 
+def test_what_may_only_be_passed_by_name_is(tmp_path):
+    @njit
+    def scaled_by(x, *, by, power=2):
+        return by * x**power
+
+    send([scaled_by], [1], {"by": 3}, tmp_path)
+    assert pickle.loads((tmp_path / "<arguments>.pickle").read_bytes()) == {"x": 1, "by": 3}
+
+
 def test_source_without_a_file_is_sent(tmp_path):
     """As in a notebook, whose cells are in no file: what needs the source finds it there."""
     source = "from numba import njit\n\n@njit\ndef cell(x):\n    return x + 1\n"

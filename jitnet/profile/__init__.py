@@ -9,6 +9,7 @@ functions/   any Numba function: how long, on which threads, why, and what to ch
 document.py    documents of step/ and functions/, read and compared
 line_table.py  lets Numba write which line each instruction was made for
 loading.py     the user's modules, for worker processes
+received.py    functions and arguments of the user's process, for worker processes
 readable.py    Numba's errors and names in machine code, as readable text
 
 What changes Numba, or runs the user's code, runs in a worker process: the folders `worker` in code/ and functions/. A

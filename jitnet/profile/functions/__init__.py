@@ -10,5 +10,8 @@ arguments.py         `--args` as words and as arrays  formula.py        `--flop`
 comparison.py        two functions in turn             options.py        `--options`
 watching.py          a function at each save           module_table.py   all functions of a module
 
+library.py           `jitnet.profile(f, x)`            sending.py        functions and arguments, as files
+shown.py             records as Python shows them      assertions.py     what a test asserts of a profile
+
 worker/              the worker process
 """

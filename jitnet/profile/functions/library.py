@@ -77,6 +77,7 @@ class Profiler:
         arguments, keywords, errors: as for a profile.
         """
         from jitnet.profile.functions.comparison import compare_functions
+        from jitnet.profile.functions.shown import comparison_as_shown
 
         with _sent((function, other), arguments, keywords) as sent:
             found = compare_functions(*sent.targets, setup=sent.setup, threads=self.threads, limit_s=self.limit_s)
@@ -87,7 +88,7 @@ class Profiler:
                 replace(side, label=label) for side, label in zip((found.before, found.after), labels, strict=True)
             )
             notes = (*sent.notes, *found.notes)
-            return renamed(replace(found, before=before, after=after, notes=notes), sent.shown)
+            return comparison_as_shown(renamed(replace(found, before=before, after=after, notes=notes), sent.shown))
 
 
 profile = Profiler()
@@ -128,8 +129,8 @@ def _named(text: str) -> str:
 def renamed(value: Any, names: Mapping[str, str]) -> Any:
     """Return a text, or a record with everything in it, with each name replaced by what it is to be called."""
     if isinstance(value, str):
-        for name, shown in names.items():
-            value = value.replace(name, shown)
+        for name in sorted(names, key=len, reverse=True):  # one may begin with another
+            value = value.replace(name, names[name])
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         changed = {each.name: renamed(getattr(value, each.name), names) for each in fields(value)}

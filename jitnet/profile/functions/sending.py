@@ -72,13 +72,13 @@ def send(functions: Sequence[Any], arguments: Sequence[Any], keywords: Mapping[s
     pickler = _pickler(sources, _placed(passed))
     for number, (function, python) in enumerate(zip(functions, pythons, strict=True)):
         _write_function(pickler, folder / FUNCTION.format(number), function, python)
-    _write_arguments(pickler, folder / f"{ARGUMENTS}.pickle", pythons[0], passed)
+    _write_arguments(pickler, folder / f"{ARGUMENTS}.pickle", pythons[0], _by_name(pythons[0], passed))
     attributes: list[str] = []
     for python in pythons:
         name = python.__name__
         attributes.append(name if name not in attributes else f"{name}_{len(attributes) + 1}")
     homes = dict.fromkeys(each.__module__ for each in pythons if each.__module__ not in (None, "__main__"))
-    path = [each or "." for each in sys.path]
+    path = [str(each) or "." for each in sys.path]
     module = folder / MODULE_NAME
     module.write_text(MODULE.format(names=attributes, path=path, homes=[*homes]), encoding="utf-8")
     targets = tuple(f"{module}:{name}" for name in attributes)
@@ -151,6 +151,14 @@ def _positional(
     return tuple(passed), tuple(notes)
 
 
+def _by_name(python: Any, passed: tuple[Any, ...]) -> tuple[Any, ...] | dict[str, Any]:
+    """Return the arguments by their names where one may only be passed so."""
+    parameters = list(inspect.signature(python).parameters.values())[: len(passed)]
+    if not any(each.kind is each.KEYWORD_ONLY for each in parameters):
+        return passed
+    return {each.name: value for each, value in zip(parameters, passed, strict=True)}
+
+
 def _write_function(pickler: Any, path: Path, function: Any, python: Any) -> None:
     """Pickle the function by value; where that is impossible, by the name under which its module has it."""
     try:
@@ -187,12 +195,13 @@ class _Named:
         return by_name, (self.where, self.name)
 
 
-def _write_arguments(pickler: Any, path: Path, python: Any, passed: tuple[Any, ...]) -> None:
+def _write_arguments(pickler: Any, path: Path, python: Any, passed: tuple[Any, ...] | dict[str, Any]) -> None:
     try:
         with path.open("wb") as file:
             pickler(file).dump(passed)
     except Exception as error:
-        at, value, reason = _unpicklable(pickler, path, passed, error)
+        values = tuple(passed.values()) if isinstance(passed, dict) else passed
+        at, value, reason = _unpicklable(pickler, path, values, error)
         parameters = list(inspect.signature(python).parameters)
         label = parameters[at] if at < len(parameters) else f"argument {at + 1}"
         name = _name(python)

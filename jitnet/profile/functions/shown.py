@@ -1,14 +1,16 @@
-"""A function's profile as Python shows it: some lines of text, and in a notebook a page."""
+"""A function's profile, or a comparison, as Python shows it: some lines of text, and in a notebook a page."""
 
 import html
 from dataclasses import fields
 from itertools import islice
+from statistics import median
 
 from jitnet.bench.figures import duration, spread, threads_text
+from jitnet.profile.functions.comparison import FunctionComparison
 from jitnet.profile.functions.function_profile import FunctionProfile, Hint
 from jitnet.profile.functions.hints import RULES, Kind
 
-__all__ = ["ShownProfile", "as_shown"]
+__all__ = ["ShownComparison", "ShownProfile", "as_shown", "comparison_as_shown"]
 
 MOST_HINTS = 5
 """Hints that the text has; the page has all."""
@@ -34,6 +36,28 @@ class ShownProfile(FunctionProfile):
 def as_shown(profile: FunctionProfile) -> ShownProfile:
     """Return the same record, to be shown."""
     return ShownProfile(**{field.name: getattr(profile, field.name) for field in fields(FunctionProfile)})
+
+
+class ShownComparison(FunctionComparison):
+    """A `FunctionComparison` that is shown as text."""
+
+    def __repr__(self) -> str:
+        lines = [
+            f"{self.after.label} is {pair.factor.value:.2f} × as fast as {self.before.label} on "
+            f"{threads_text(pair.threads)} ({pair.factor.low:.2f} to {pair.factor.high:.2f}): "
+            f"{duration(median(pair.after_s))} against {duration(median(pair.before_s))} a call"
+            for pair in self.pairs
+        ]
+        found = self.results
+        where = f" in {found.where}" if found.where else ""
+        why = f": {found.reason}" if found.reason else ""
+        share = f" by {found.difference:.2g} of the largest value" if found.difference else ""
+        return "\n".join([*lines, f"results: {found.verdict}{where}{share}{why}"])
+
+
+def comparison_as_shown(found: FunctionComparison) -> ShownComparison:
+    """Return the same record, to be shown."""
+    return ShownComparison(**{field.name: getattr(found, field.name) for field in fields(FunctionComparison)})
 
 
 def _lines(profile: FunctionProfile) -> list[str]:
