@@ -80,7 +80,10 @@ def test_the_document_can_be_compared(call):
     ("arguments", "message"),
     [
         (["--asm"], "--asm needs --kernel or MODULE:FUNCTION"),
-        (["--args", "f4[3]"], "--args needs MODULE:FUNCTION, MODULE or --compare; a profile of a training step does not use it"),
+        (
+            ["--args", "f4[3]"],
+            "--args needs MODULE:FUNCTION, MODULE or --compare; a profile of a training step does not use it",
+        ),
         (
             ["--kernel", "all", "--trace", "t.json"],
             "--trace cannot be combined with --kernel; only a profile of a training step uses it",

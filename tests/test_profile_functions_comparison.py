@@ -107,6 +107,21 @@ def test_two_versions_of_a_file_each_run_with_what_they_import(apart):
     assert apart.before.label != apart.after.label
 
 
+def test_two_checkouts_of_a_package_are_not_mixed(tmp_path):
+    targets = []
+    for name, factor in (("old", 2.0), ("new", 4.0)):
+        package = tmp_path / name / "users_package"
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text("")
+        (package / "helpers.py").write_text(textwrap.dedent(HELPERS.format(factor=factor)))
+        loops = "from numba import njit\n\nfrom users_package.helpers import factor\n"
+        (package / "loops.py").write_text(f"{loops}\n\n@njit\ndef f(x):\n    return x * factor()\n")
+        targets.append(f"{package}/loops.py:f")
+    found = compare_functions(*targets, args="1.5")
+    assert found.results.difference == pytest.approx(0.5)
+    assert (found.before.label, found.after.label) == tuple(targets), "their short names are the same"
+
+
 def test_both_are_timed_in_pairs(apart):
     (pair,) = apart.pairs
     assert pair.threads == 1
@@ -162,7 +177,7 @@ def test_random_numbers_are_no_difference_of_the_functions(versions):
     target = f"{versions[0]}:rolled"
     found = compare_functions(target, target, args="f8[5] f8[5]")
     assert found.results.verdict == "unknown"
-    assert "two equal calls of the first function differ: random numbers, or a race" in found.results.reason
+    assert "two equal calls of the first function differ: by random numbers, a race" in found.results.reason
 
 
 @pytest.mark.parametrize(
