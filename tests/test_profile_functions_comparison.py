@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from jitnet.errors import JitnetError, UsageError
-from jitnet.profile.functions import comparison
-from jitnet.profile.functions.comparison import FunctionComparison, as_document, check_targets, compare_functions
+from jitnet.profile.functions import two_functions
 from jitnet.profile.functions.options import read_options
+from jitnet.profile.functions.two_functions import FunctionComparison, as_document, check_targets, compare_functions
 from jitnet.profile.functions.worker.agreement import agreement, kept
 
 HELPERS = """
@@ -77,7 +77,7 @@ BEFORE = """
 def short() -> Iterator[None]:
     """A tenth of a second for all pairs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(comparison, "TIMING_S", 0.1)
+        patch.setattr(two_functions, "TIMING_S", 0.1)
         yield
 
 

@@ -9,10 +9,10 @@ from rich.console import Console
 from test_render_functions import HERE, hint
 
 from jitnet.bench.factors import Factor
-from jitnet.profile.functions.comparison import Agreement, FunctionComparison, Side, TimedPair
 from jitnet.profile.functions.function_profile import Argument
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.module_table import Compiled, JittedFunction, ModuleTable
+from jitnet.profile.functions.two_functions import Agreement, FunctionComparison, Side, TimedPair
 from jitnet.profile.functions.watching import Row, Saved
 from jitnet.render.comparing import function_comparison, watched
 from jitnet.render.console import make_console
