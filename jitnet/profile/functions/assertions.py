@@ -17,10 +17,10 @@ from jitnet.errors import OutputError, UsageError
 from jitnet.files import make_folder, write_whole
 from jitnet.profile.code.code_view import CodeView, Loop
 from jitnet.profile.document import read_document
-from jitnet.profile.functions.comparison import FunctionComparison
 from jitnet.profile.functions.function_profile import FunctionProfile, as_document
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.machine_hints import NUMBA
+from jitnet.profile.functions.two_functions import FunctionComparison
 from jitnet.profile.readable import demangle
 
 __all__ = ["Line", "ProfiledCall"]

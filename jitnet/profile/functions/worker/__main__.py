@@ -40,9 +40,9 @@ def main() -> None:
 
     try:
         send({"stage": "starting Numba"})
-        from jitnet.profile.functions.worker import measuring, module_table, side_by_side
+        from jitnet.profile.functions.worker import measuring, module_members, side_by_side
 
-        tasks = {"profile": measuring.measure, "compare": side_by_side.compare, "table": module_table.table}
+        tasks = {"profile": measuring.measure, "compare": side_by_side.compare, "table": module_members.table}
         task = tasks[request.get("task", "profile")]
         observers = measuring.observe(request["cores"] if request["bound"] else ())
         send({"reply": task(request, observers, lambda what: send({"stage": what}))})
