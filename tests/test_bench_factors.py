@@ -30,6 +30,11 @@ def test_the_range_holds_as_often_as_it_says():
         assert missed <= 400 * DOUBT * 3
 
 
+@pytest.mark.parametrize(("count", "value", "expected"), [(1, 1.1, "same"), (3, 1.1, "same"), (3, 1.5, "faster")])
+def test_few_pairs_name_only_large_differences(count, value, expected):
+    assert verdict(of_pairs([value] * count, [1.0] * count), 0.02) == expected
+
+
 def test_a_slow_moment_that_affects_both_of_a_pair_is_in_no_ratio():
     slow = [1.0] * 10 + [5.0] * 10
     found = of_pairs([2.0 * each for each in slow], slow)

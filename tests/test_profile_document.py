@@ -223,10 +223,12 @@ def test_one_row_is_shown_whether_it_changed_or_not(tmp_path):
     text = shown(compare(before, read_document(function(tmp_path / "b.json", us=1.4))).changes, 80)
     assert "faster Faster, slower: changes above 10% that a rank test finds significant." in text
     assert re.search(r"3\.\d\dx 3\.\d to 3\.\d", text) or re.search(r"3\.\d\dx 3\.\d\d to 3\.\d\d", text)
-    assert "-72%" not in text
+    assert "-72% faster" not in text
     assert "0 of 1" not in text
     text = shown(compare(before, before).changes)
     assert "same The row has no change above 10% that a rank test finds significant." in text
+    wide = shown(compare(before, read_document(function(tmp_path / "d.json", us=1.4))).changes)
+    assert re.search(r"now µs time as fast range .* -72% 3\.\d\dx ", wide), "a sign belongs to the time"
     slower = shown(compare(before, read_document(function(tmp_path / "c.json", us=10.0))).changes)
     assert re.search(r" 0\.\d+x 0\.\d+ to 0\.\d+ \S+ slower ", slower)
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from jitnet.errors import JitnetError, UsageError
-from jitnet.profile.functions import comparison
-from jitnet.profile.functions.comparison import FunctionComparison, as_document, check_targets, compare_functions
+from jitnet.profile.functions import two_functions
 from jitnet.profile.functions.options import read_options
+from jitnet.profile.functions.two_functions import FunctionComparison, as_document, check_targets, compare_functions
 from jitnet.profile.functions.worker.agreement import agreement, kept
 
 HELPERS = """
@@ -77,7 +77,7 @@ BEFORE = """
 def short() -> Iterator[None]:
     """A tenth of a second for all pairs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(comparison, "TIMING_S", 0.1)
+        patch.setattr(two_functions, "TIMING_S", 0.1)
         yield
 
 
@@ -105,6 +105,21 @@ def test_two_versions_of_a_file_each_run_with_what_they_import(apart):
         side.target[:-7] for side in (apart.before, apart.after)
     ]
     assert apart.before.label != apart.after.label
+
+
+def test_two_checkouts_of_a_package_are_not_mixed(tmp_path):
+    targets = []
+    for name, factor in (("old", 2.0), ("new", 4.0)):
+        package = tmp_path / name / "users_package"
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text("")
+        (package / "helpers.py").write_text(textwrap.dedent(HELPERS.format(factor=factor)))
+        loops = "from numba import njit\n\nfrom users_package.helpers import factor\n"
+        (package / "loops.py").write_text(f"{loops}\n\n@njit\ndef f(x):\n    return x * factor()\n")
+        targets.append(f"{package}/loops.py:f")
+    found = compare_functions(*targets, args="1.5")
+    assert found.results.difference == pytest.approx(0.5)
+    assert (found.before.label, found.after.label) == tuple(targets), "their short names are the same"
 
 
 def test_both_are_timed_in_pairs(apart):
@@ -162,7 +177,7 @@ def test_random_numbers_are_no_difference_of_the_functions(versions):
     target = f"{versions[0]}:rolled"
     found = compare_functions(target, target, args="f8[5] f8[5]")
     assert found.results.verdict == "unknown"
-    assert "two equal calls of the first function differ: random numbers, or a race" in found.results.reason
+    assert "two equal calls of the first function differ: by random numbers, a race" in found.results.reason
 
 
 @pytest.mark.parametrize(

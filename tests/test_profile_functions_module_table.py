@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jitnet.errors import UsageError
+from jitnet.errors import JitnetError, UsageError
 from jitnet.profile.functions import module_table
 from jitnet.profile.functions.module_table import Compiled, JittedFunction, ModuleTable, loops_of, profile_module
 
@@ -168,6 +168,20 @@ def test_a_module_without_functions_or_none_at_all_is_one_line(folder, target, e
     assert str(caught.value).startswith("MODULE ")
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_what_fails_for_each_function_alike_is_not_tried_for_all(folder, monkeypatch):
+    asked = []
+
+    def fails(targets, **options):
+        asked.append(len(targets))
+        raise JitnetError("the module cannot be imported")
+
+    monkeypatch.setattr(module_table, "look", fails)
+    found = profile_module(str(folder / "pkg/loops.py"), args="f8[100]")
+    reasons = {one.reason for each in found.functions for one in each.compiled if each.kind != "cfunc"}
+    assert reasons == {"the module cannot be imported"}
+    assert len(asked) == 2
 
 
 def test_a_package_shows_what_its_modules_define(folder, monkeypatch):

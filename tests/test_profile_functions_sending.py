@@ -18,6 +18,7 @@ from numba.experimental import jitclass
 
 import jitnet
 from jitnet.errors import UsageError
+from jitnet.profile.code.source import function_source
 from jitnet.profile.functions.sending import send
 
 Point = namedtuple("Point", "x y")
@@ -229,3 +230,9 @@ def test_a_function_with_what_cannot_be_pickled_and_without_a_module(tmp_path):
 
     with pytest.raises(UsageError, match="local: cannot be sent to a worker process, since it uses what cannot"):
         send([local], [1.0], {}, tmp_path)
+
+
+def test_a_decorated_function_inside_another_is_found_by_its_decorator():
+    code = adder(1).py_func.__code__
+    found = function_source(__file__, code.co_firstlineno)
+    assert (found.function, found.lines[0].strip()) == ("add", "def add(x, by=1.0):")

@@ -8,9 +8,14 @@ from importlib.metadata import entry_points
 import pytest
 from fake_function_profile import INNER, LAST, OUTER, PROFILE, view
 
+from jitnet.bench import limits
+from jitnet.profile.functions import assertions
 from jitnet.profile.functions.library import Profiler
 
 pytest_plugins = ["pytester"]
+
+KEPT = (limits, assertions)
+"""Imported here, since a run in this process forgets what it has imported itself: the next would load Numba again."""
 
 NAME = "jitnet" if entry_points(group="pytest11", name="jitnet") else "jitnet.pytest_plugin"
 """An installation without the entry point, made before there was one, has the plugin by its module's name."""

@@ -9,10 +9,10 @@ from rich.console import Console
 from test_render_functions import HERE, hint
 
 from jitnet.bench.factors import Factor
-from jitnet.profile.functions.comparison import Agreement, FunctionComparison, Side, TimedPair
 from jitnet.profile.functions.function_profile import Argument
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.module_table import Compiled, JittedFunction, ModuleTable
+from jitnet.profile.functions.two_functions import Agreement, FunctionComparison, Side, TimedPair
 from jitnet.profile.functions.watching import Row, Saved
 from jitnet.render.comparing import function_comparison, watched
 from jitnet.render.console import make_console
@@ -111,6 +111,7 @@ def test_what_is_wrong_is_not_praised():
         (Factor(0.5, 0.48, 0.52, 60, 0.01), "slower", 0.0, "slower, 2.0 x as long (1.9 to 2.1)"),
         (Factor(1.0, 0.98, 1.03, 60, 0.01), "same", 0.0, "no difference could be measured (0.98 to 1.03)"),
         (Factor(1.0, 0.98, 1.03, 60, 0.01), "same", 0.1, "no change above 10% (0.98 to 1.03)"),
+        (Factor(1.8, 1.8, 1.8, 1, 1.0), "faster", 0.0, "1.80 x as fast (timed once, so its range is not known)"),
         (Factor(250.0, 200.4, 300.0, 60, 0.01), "faster", 0.0, "250 x as fast (200 to 300)"),
     ],
 )

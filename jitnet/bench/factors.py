@@ -10,6 +10,9 @@ __all__ = ["Factor", "of_pairs", "of_samples", "verdict"]
 DOUBT = 0.01
 """Chance that the true factor is outside its range, where there are enough samples for that."""
 
+UNSURE, CLEAR = 0.1, 0.2
+"""Where the chance is larger than the first, with fewer than 5 pairs, only changes above the second are named."""
+
 DEVIATIONS = 2.576
 """Standard deviations of a normal distribution beyond which, to both sides, DOUBT is left."""
 
@@ -60,7 +63,9 @@ def of_samples(before_s: Sequence[float], after_s: Sequence[float]) -> Factor:
 
 def verdict(factor: Factor, threshold: float) -> str:
     """Return "faster" or "slower" where the range excludes 1 and the factor differs from it by more than `threshold`
-    (0.1: a tenth less or more time); else "same"."""
+    (0.1: a tenth less or more time), or by more than CLEAR where there are few samples; else "same"."""
+    if factor.doubt > UNSURE:
+        threshold = max(threshold, CLEAR)
     time = 1 / factor.value - 1
     if factor.low > 1 and time < -threshold:
         return "faster"

@@ -282,7 +282,7 @@ def profile(
         str | None,
         typer.Option(
             "--options",
-            metavar="TEXT",
+            metavar="NAME=VALUE",
             show_default=False,
             help='With --compare: options of its decorator that the second function gets, "fastmath=True, '
             "error_model='numpy'\"; where only one function is named, it is compared with itself.",
@@ -612,7 +612,7 @@ def _module(target: str, arguments: str | None, json: bool, quiet: bool) -> int:
 
 def _compare(targets: list[str], threads: str | None, options: dict[str, Any], json: bool, quiet: bool) -> int:
     """Show which of two functions, or of two documents, is faster."""
-    from jitnet.profile.functions.comparison import check_targets
+    from jitnet.profile.functions.two_functions import check_targets
 
     before, after, kind = check_targets(targets, options["options"])
     if kind == "document":
@@ -624,7 +624,7 @@ def _compare(targets: list[str], threads: str | None, options: dict[str, Any], j
         return _compare_documents(Path(before), Path(after), json)
     from jitnet import render
     from jitnet.machine.host import describe_machine
-    from jitnet.profile.functions.comparison import as_document, compare_functions
+    from jitnet.profile.functions.two_functions import as_document, compare_functions
 
     machine = describe_machine()
     counts = parse_threads(threads, machine.cores, machine.affinity) if threads is not None else None

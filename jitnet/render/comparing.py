@@ -11,7 +11,6 @@ from rich.style import Style
 from rich.text import Text
 
 from jitnet.bench.figures import duration, spread, threads_text
-from jitnet.profile.document import THRESHOLD
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.render.code import verdict as fate
 from jitnet.render.console import BAD, FAINT, GOOD, WARN, facts, say
@@ -21,8 +20,8 @@ from jitnet.render.tables import Cell, table
 
 if TYPE_CHECKING:
     from jitnet.profile.code.code_view import Loop
-    from jitnet.profile.functions.comparison import Agreement, FunctionComparison, Side
     from jitnet.profile.functions.function_profile import Hint
+    from jitnet.profile.functions.two_functions import Agreement, FunctionComparison, Side
     from jitnet.profile.functions.watching import Saved
 
 __all__ = ["function_comparison", "saved_files", "watched", "watching_files"]
@@ -103,6 +102,8 @@ def _results(found: "Agreement") -> tuple[Style | str, str]:
 
 def watched(console: Console, saved: "Saved") -> None:
     """What a save changed: the time on each count of threads, the loops, and the hints."""
+    from jitnet.profile.document import THRESHOLD  # here, since it loads Numba
+
     pairs: list[tuple[str, str | Text]] = []
     for number, row in enumerate(saved.rows):
         other = row.threads != row.before_threads

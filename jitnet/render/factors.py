@@ -43,9 +43,10 @@ def sentence(factor: "Factor", verdict: str, threshold: float = 0.0) -> str:
     """
     if verdict == "same":
         what = f"no change above {threshold:.0%}" if threshold else "no difference could be measured"
-        return f"{what} ({_range(factor.low, factor.high)})"
+        return f"{what} ({_range(factor.low, factor.high) if factor.samples > 1 else 'timed once'})"
     value, low, high = factor.value, factor.low, factor.high
-    if verdict == "faster":
-        return f"{value:,.{_decimals(low, high)}f} x as fast ({_range(low, high)})"
-    value, low, high = 1 / value, 1 / high, 1 / low
-    return f"slower, {value:,.{_decimals(low, high)}f} x as long ({_range(low, high)})"
+    if verdict == "slower":
+        value, low, high = 1 / value, 1 / high, 1 / low
+    number = f"{value:,.{_decimals(low, high)}f} x as"
+    among = _range(low, high) if factor.samples > 1 else "timed once, so its range is not known"
+    return f"{number} fast ({among})" if verdict == "faster" else f"slower, {number} long ({among})"

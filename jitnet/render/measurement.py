@@ -312,6 +312,7 @@ def changes(console: Console, found: "Sequence[Change]", threshold: float, title
             change.threads,
             microseconds(change.before_s),
             microseconds(change.after_s),
+            f"{change.change:+.0%}",
             times(1 / (1 + change.change)),
             between(change.factor) if change.factor is not None else None,
             f"{change.p:.1g}",
@@ -327,8 +328,8 @@ def changes(console: Console, found: "Sequence[Change]", threshold: float, title
         note = f"{rows_text[:1].upper()}{rows_text[1:]} no change {criterion}."
     console.print()
     if rows:
-        columns = ["row", "shape", "threads", "before µs", "now µs", "as fast", "range", "p", "verdict"]
-        spare = ["p", "shape", "range", "before µs", "now µs", "threads"]
+        columns = ["row", "shape", "threads", "before µs", "now µs", "time", "as fast", "range", "p", "verdict"]
+        spare = ["p", "shape", "time", "before µs", "now µs", "range", "threads"]
         table(console, columns, rows, title=title, footnotes=[note], spare=spare)
     else:
         say(console, f"{title}: {note[:1].lower()}{note[1:]}")

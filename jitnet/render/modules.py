@@ -50,6 +50,8 @@ def module_table(console: Console, found: "ModuleTable") -> None:
             "compiles those that take so many arguments.",
             FAINT,
         )
+    if any(each.kind == "jitclass method" for each in found.functions):
+        say(console, "A method of a jitclass is profiled in a function under @njit that calls it.", FAINT)
     suggest(console, found.commands)
 
 

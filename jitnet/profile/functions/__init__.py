@@ -7,7 +7,7 @@ function_profile.py  what such a profile is           profiling.py      asks the
 hints.py             the closed list of hints         machine_hints.py  hints from the machine code
 arguments.py         `--args` as words and as arrays  formula.py        `--flop` and `--bytes`
 
-comparison.py        two functions in turn             options.py        `--options`
+two_functions.py     two functions in turn             options.py        `--options`
 watching.py          a function at each save           module_table.py   all functions of a module
 
 library.py           `jitnet.profile(f, x)`            sending.py        functions and arguments, as files

@@ -17,10 +17,10 @@ from jitnet.errors import OutputError, UsageError
 from jitnet.files import make_folder, write_whole
 from jitnet.profile.code.code_view import CodeView, Loop
 from jitnet.profile.document import read_document
-from jitnet.profile.functions.comparison import FunctionComparison
 from jitnet.profile.functions.function_profile import FunctionProfile, as_document
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.machine_hints import NUMBA
+from jitnet.profile.functions.two_functions import FunctionComparison
 from jitnet.profile.readable import demangle
 
 __all__ = ["Line", "ProfiledCall"]
@@ -127,10 +127,10 @@ class ProfiledCall:
             theirs, ours = self._baseline(Path(other)), self.profile.best.samples_s
             factor = of_samples(theirs, ours)
         if verdict(factor, by) == "slower":
-            least, most = 1 / factor.high - 1, 1 / factor.low - 1
             raise AssertionError(
-                f"{self._name}: {duration(median(ours))} a call, {1 / factor.value - 1:.0%} more than the "
-                f"{duration(median(theirs))} of {name} (between {least:.0%} and {most:.0%}); allowed are {by:.0%}"
+                f"{self._name}: {duration(median(ours))} a call, {1 / factor.value:.2f} × the "
+                f"{duration(median(theirs))} of {name} (between {1 / factor.high:.2f} and {1 / factor.low:.2f}); "
+                f"at most {1 + by:.2f} × is allowed"
             )
 
     @property
@@ -221,6 +221,8 @@ def _why_not_vectorised(loop: Loop) -> str:
     if loop.vectorised and not scalar:
         return ""
     calls = f"it calls {' and '.join(scalar)}" if scalar else ""
+    if loop.reason and calls and not any(name in loop.reason for name in scalar):
+        return f"{loop.reason}: {' and '.join(scalar)}"
     return loop.reason or calls or "LLVM gave no reason"
 
 

@@ -13,8 +13,8 @@ from jitnet.errors import JitnetError
 from jitnet.profile.functions.function_profile import FunctionProfile
 
 if TYPE_CHECKING:
-    from jitnet.profile.functions.comparison import FunctionComparison
     from jitnet.profile.functions.sending import Sent
+    from jitnet.profile.functions.two_functions import FunctionComparison
 
 __all__ = ["Profiler", "profile", "renamed"]
 
@@ -76,8 +76,8 @@ class Profiler:
         much, and whether their results are equal. Of the options, threads and limit_s are used. function, other,
         arguments, keywords, errors: as for a profile.
         """
-        from jitnet.profile.functions.comparison import compare_functions
         from jitnet.profile.functions.shown import comparison_as_shown
+        from jitnet.profile.functions.two_functions import compare_functions
 
         with _sent((function, other), arguments, keywords) as sent:
             found = compare_functions(*sent.targets, setup=sent.setup, threads=self.threads, limit_s=self.limit_s)

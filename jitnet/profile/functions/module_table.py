@@ -118,6 +118,7 @@ def _views(
                 wanted.append((key, Target(each["name"], target, pickled=pickled)))
             else:
                 found[key] = "its types cannot be sent to another process"
+    last = ""
     while wanted:
         at = 0
 
@@ -130,7 +131,10 @@ def _views(
             views = look([each for _, each in wanted], compared=False, analysed=False, progress=started)
         except JitnetError as error:  # one cannot be compiled: read those before it again, and go on after it
             key, failed = wanted[at]
-            found[key] = str(error).removeprefix(f"cannot compile {failed.name}: ")
+            reason = str(error).removeprefix(f"cannot compile {failed.name}: ")
+            if at == 0 and reason == last:  # what fails is not the function: the others would fail alike
+                return found | {key: reason for key, _ in wanted}
+            found[key] = last = reason
             views = look([each for _, each in wanted[:at]], compared=False, analysed=False) if at else []
             at += 1
         else:

@@ -6,9 +6,9 @@ from itertools import islice
 from statistics import median
 
 from jitnet.bench.figures import duration, spread, threads_text
-from jitnet.profile.functions.comparison import FunctionComparison
 from jitnet.profile.functions.function_profile import FunctionProfile, Hint
 from jitnet.profile.functions.hints import RULES, Kind
+from jitnet.profile.functions.two_functions import FunctionComparison
 
 __all__ = ["ShownComparison", "ShownProfile", "as_shown", "comparison_as_shown"]
 

@@ -16,7 +16,7 @@ flags.py           denormal numbers                    shared_writes.py  races, 
 
 side_by_side.py    two functions in turn               agreement.py       whether their results are equal
 variants.py        the second, with other options or from another folder
-module_table.py    the compiled functions of a module
+module_members.py  the compiled functions of a module
 
 summary.py         what is known of a function         typed_code.py     reads it, statement by statement
 typed_function.py  its names and loops, as Numba types them

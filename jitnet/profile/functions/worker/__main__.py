@@ -50,14 +50,14 @@ def main() -> None:
 
     try:
         send({"stage": "starting Numba"})
-        from jitnet.profile.functions.worker import measuring, module_table, side_by_side
+        from jitnet.profile.functions.worker import measuring, module_members, side_by_side
 
         if request.get("bounds"):
             send({"stage": "calling it with every index checked"})
             send({"reply": check_bounds(request)})
             return
 
-        tasks = {"compare": side_by_side.compare, "table": module_table.table}
+        tasks = {"compare": side_by_side.compare, "table": module_members.table}
         observers = measuring.observe(request["cores"] if request["bound"] else ())
 
         def report(what: str) -> None:

@@ -147,12 +147,15 @@ class _SideBySide:
         return kept(side.calls.result, side.calls.arrays(written))
 
     def results(self) -> JsonObject:
-        """Return how the results agree; where equal calls of one differ, nothing can be said of both."""
+        """Return how the results agree. Nothing can be said where two equal calls of the first differ already; where only
+        those of the second do, that is the difference."""
         before, after = self.sides
         for which, side in (("first", before), ("second", after)):
             if side.again is not None and agreement(side.first or {}, side.again)["verdict"] == "differ":
-                reason = f"two equal calls of the {which} function differ: random numbers, or a race"
-                return {"verdict": "unknown", "difference": None, "where": "", "reason": reason}
+                reason = f"two equal calls of the {which} function differ: by random numbers, a race, an argument that "
+                reason += "it changes and that is no array, or NaN under fastmath"
+                verdict = "unknown" if side is before else "differ"
+                return {"verdict": verdict, "difference": None, "where": "", "reason": reason}
         return agreement(before.first or {}, after.first or {})
 
     def time(self, threads: Sequence[int] | None, budget_s: float) -> list[JsonObject]:
