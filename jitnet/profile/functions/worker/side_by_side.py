@@ -25,6 +25,9 @@ __all__ = ["compare"]
 COUNT_S = 1.8
 """Seconds, at most, for the pairs on one count of threads."""
 
+ALL_COUNTS_S = 6.0
+"""Where two pairs on each count of threads would take longer, only the largest count is timed."""
+
 LONG_CALL_S = 2.0
 """Functions that take longer are called as rarely as possible."""
 
@@ -172,7 +175,7 @@ class _SideBySide:
         elif threads and list(threads) != [1]:
             self.notes.append("nothing in either is parallel: they were timed on one thread")
         pair_s = sum(side.calls.second_s or side.calls.first_s for side in self.sides)
-        if len(counts) > 1 and pair_s * len(counts) * 2 > budget_s:
+        if len(counts) > 1 and pair_s * len(counts) * 2 > ALL_COUNTS_S:
             counts = [counts[-1]]
             self.notes.append(
                 f"a call of each takes {pair_s:.1f} s together: they were timed on {counts[0]} threads only"
