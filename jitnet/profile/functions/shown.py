@@ -8,6 +8,7 @@ from statistics import median
 from jitnet.bench.figures import duration, spread, threads_text
 from jitnet.profile.functions.function_profile import FunctionProfile, Hint
 from jitnet.profile.functions.hints import RULES, Kind
+from jitnet.profile.functions.page import page
 from jitnet.profile.functions.two_functions import FunctionComparison
 
 __all__ = ["ShownComparison", "ShownProfile", "as_shown", "comparison_as_shown"]
@@ -28,7 +29,7 @@ class ShownProfile(FunctionProfile):
     def _repr_html_(self) -> str:
         # In a frame, since the page has styles for a whole document, which would change the notebook's.
         return (
-            f'<iframe sandbox srcdoc="{html.escape(_page(self))}" title="{html.escape(self.target)}" '
+            f'<iframe sandbox srcdoc="{html.escape(page(self))}" title="{html.escape(self.target)}" '
             f'style="width: 100%; height: {HEIGHT}; border: 0; resize: vertical; background: white"></iframe>'
         )
 
@@ -91,14 +92,3 @@ def _time(profile: FunctionProfile) -> str:
 def _hint(hint: Hint) -> str:
     measured = f" (measured: {hint.trial.factor:.1f} × faster)" if hint.trial is not None else ""
     return f"line {hint.place.line}: {RULES[Kind(hint.kind)].title}{measured}: {hint.reason}"
-
-
-def _page(profile: FunctionProfile) -> str:
-    """A page with the text and all hints."""
-    rows = "".join(
-        f"<tr><td>{hint.place.line}<td>{html.escape(hint.place.source)}"
-        f"<td>{html.escape(RULES[Kind(hint.kind)].title)}<td>{html.escape(hint.advice)}"
-        for hint in profile.hints
-    )
-    text = html.escape("\n".join(_lines(profile)))
-    return f"<!doctype html><meta charset=utf-8><pre>{text}</pre><table>{rows}</table>"
