@@ -31,7 +31,7 @@ FAULTS = {
     "allocates_by_row": ("f8[100,10]", Kind.ALLOCATION),
     "races": ("f8[1000] f8[4]", Kind.RACE),
     "races_on_one": ("f8[1000] f8[4]", Kind.RACE),
-    "races_through_indices": ("f8[1000] i8[1000] f8[1000]", Kind.RACE),
+    "races_through_indices": (":repeated", Kind.RACE),
     "reads_its_neighbour": ("f8[1000]", Kind.RACE),
     "uneven": ("f8[64] 500", Kind.UNEVEN),
     "short": ("f8[64]", Kind.SHORT_REGION),
@@ -51,7 +51,8 @@ CLEAN = {
     "matmul": "f4[60,60] f4[60,60] f4[60,60] 16",
     "row_sums": "f4[3000,1000] f4[3000]",
     "total": "f8[3000000]",
-    "permutes": None,
+    "permutes": ":permutation",
+    "fills": ":unwritten",
     "by_blocks": "f8[3000000] f8[3000000] 1000",
     "adds": "f4[1000] f4[1000]",
     "doubles": "f4[100,1000]",
@@ -61,10 +62,11 @@ NEEDS_TIME = {Kind.UNEVEN.value, Kind.SHORT_REGION.value}
 """Kinds that a busy machine can cause in anything that runs on threads."""
 
 
-def case(name: str, file: str, args: str | None) -> dict:
-    setup = None if args is not None else f"{PLANTED / file}:permutation"
-    common = {"threads": None, "perf_map": False}
-    return {"target": f"{PLANTED / file}:{name}", "args": args, "setup": setup, **common}
+def case(name: str, file: str, args: str) -> dict:
+    """A request. args: as of `--args`, or `:` and the function of the file that makes the arguments."""
+    made = args.startswith(":")
+    words = {"args": None if made else args, "setup": f"{PLANTED / file}{args}" if made else None}
+    return {"target": f"{PLANTED / file}:{name}", **words, "threads": None, "perf_map": False}
 
 
 def measured(cases: list[dict]) -> list[dict]:

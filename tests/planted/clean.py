@@ -93,3 +93,16 @@ def through_a_helper(x, out):
 
 def permutation():
     return np.ones(3000), np.random.default_rng(0).permutation(3000), np.zeros(3000)
+
+
+@njit
+def fills(x, out):
+    for i in range(1, x.shape[0] - 1):
+        out[i] = x[i] + x[i]
+
+
+def unwritten():
+    """Memory that nothing has written, here with what is denormal."""
+    out = np.empty(1000)
+    out.view(np.int64)[:] = 12345
+    return np.ones(1000), out

@@ -108,6 +108,10 @@ def races_through_indices(x, where, out):
         out[where[i]] += x[i]  # here
 
 
+def repeated():
+    return np.ones(1000), np.random.default_rng(0).integers(0, 100, 1000), np.zeros(1000)
+
+
 @njit(parallel=True)
 def reads_its_neighbour(x):
     for i in prange(1, x.shape[0]):

@@ -199,9 +199,3 @@ def offsets():
 
 def records():
     return np.ones(30), np.zeros(30, [("total", "f8"), ("count", "i8")])
-
-
-def unwritten():
-    out = np.empty(300)
-    out.view(np.int64)[:] = 12345
-    return np.arange(300.0), np.random.default_rng(0).permutation(300), out

@@ -1,7 +1,8 @@
 """Functions whose results are wrong, by one fault each, whose line ends in `# here`."""
 
 import numpy as np
-from numba import njit, prange
+from numba import float64, njit, prange
+from numba.experimental import jitclass
 from numba.typed import List
 
 
@@ -202,3 +203,31 @@ def array_from_arithmetic(x):
     for i in prange(x.shape[0]):
         out[i // 2] = x[i]  # here
     return out
+
+
+@njit
+def neighbour_of_index(x, where, out):
+    for i in range(where.shape[0]):
+        out[i] = x[where[i] + 1]
+
+
+@njit
+def noise(x):
+    return x + np.random.normal(0.0, 1.0, x.shape[0])  # noqa: NPY002  # here
+
+
+@jitclass([("total", float64)])
+class Box:
+    def __init__(self):
+        self.total = 0.0
+
+
+@njit
+def adds_to_a_box(box, x):
+    for i in range(x.shape[0]):
+        box.total += x[i]
+    return box.total
+
+
+def box():
+    return Box(), np.ones(10)

@@ -396,7 +396,7 @@ class Checks:
         used = self.measuring.code.used()
         arrays = hoisted_arrays(self.subject.dispatcher.overloads[used]) if used is not None else []
         for name, file, line in arrays[:1]:
-            why = f"{name} is allocated once for each thread, not in each iteration, so all that is stored of it is one array"
+            why = f"{name} is allocated once for each thread, not in each iteration, so what is stored is one array"
             for each in failed:
                 each["reason"] = f"{why}: {each['reason']}"
                 each["place"] = place(file, line)

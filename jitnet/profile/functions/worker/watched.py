@@ -169,7 +169,7 @@ for _name in RESIZES:
 
 
 def watched(value: Any, watch: Watch, name: str = "", copy: bool = True) -> Any:
-    """Return a value whose accesses are reported to a watch. name: to report it as. copy: of arrays, or a view of them."""
+    """Return a value whose accesses are reported to a watch, as `name`. copy: whether of copies of its arrays."""
     if isinstance(value, np.ndarray) and getattr(value, "touched", None) is None:
         array = np.array(value, copy=True) if copy else value
         made = array.view(WatchedArray)
