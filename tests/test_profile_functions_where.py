@@ -34,6 +34,7 @@ CASES = {
     "in_threads": ("f8[64] 1.5 2000", None, []),
     "unboxes": (None, "a_list", []),
     "allocates_and_computes": ("f8[5000]", None, ["allocates", "computes"]),
+    "naps": ("50", None, []),
     "not_reached": ("f8[2000] 0", None, []),
 }
 
@@ -197,6 +198,10 @@ def test_allocation_is_no_line_and_mathematics_is(replies):
     assert rest(replies["allocates_and_computes"], "allocation") > 0.05
 
 
+def test_a_sleeping_function_waits(replies):
+    assert rest(replies["naps"], "waiting") > 0.5
+
+
 def test_rows_and_rest_add_up_to_the_call(replies):
     for name, reply in replies.items():
         if name == "in_threads" and reply["sampling"] is None:
@@ -225,7 +230,7 @@ def test_elsewhere_a_line_says_why_it_cannot_be_sampled(monkeypatch):
 
 
 def test_what_it_costs_is_stated(replies):
-    found = [reply["sampling"] for name, reply in replies.items() if name != "in_threads"]
+    found = [reply["sampling"] for name, reply in replies.items() if name not in ("in_threads", "naps")]
     assert all(isinstance(each["cost"], float) for each in found)
     assert all(each["samples"] >= 20 for each in found)
 
