@@ -27,7 +27,7 @@ SHORT = 20
 ACCESS_S = 5e-9
 """Seconds that an access takes where it is marked, at most."""
 
-LONGEST = 2.0
+LONGEST = 3.0
 """Times the budget that a call may take that is counted without its bytes."""
 
 
