@@ -130,6 +130,21 @@ def of_a_generator(n):
     return total
 
 
+@njit
+def fibonacci(n):
+    if n < 2:
+        return 1.0
+    return fibonacci(n - 1) + fibonacci(n - 2)
+
+
+@njit("float64(float64[:])")
+def declared(x):
+    total = 0.0
+    for value in x:
+        total += value
+    return total
+
+
 @vectorize
 def weighted(a, b):
     return a * b + 1.0
@@ -180,6 +195,8 @@ CASES = {
     "complex": (complex_product, (FLOATS + 1j, FLOATS + 2j), 600 * (6 + 2), 16 * 3 * 600),
     "one byte each": (bytes_only, (np.ones(600, np.uint8),), 0, 600),
     "each element once": (twice, (FLOATS.copy(),), 3 * 600, 8 * 2 * 600),
+    "recursion": (fibonacci, (10,), 88, 0),
+    "declared types": (declared, (FLOATS,), 600, 8 * 600),
     "a field of records": (fields, (np.zeros(50, [("weight", "f4"), ("other", "f8")]).view(np.recarray),), 50, 4 * 50),
 }
 

@@ -125,6 +125,15 @@ def test_lines_have_their_heat_their_instructions_and_their_hints_in_place():
     assert order[0] < places[0] < places[1] < order[1] < places[2] < order[2]
 
 
+def test_what_does_not_help_is_only_in_a_list_that_opens():
+    trial = replace(PROFILE.hints[1].trial, factor=0.8, low=0.7, high=0.9)
+    made = page(fake.function_profile(hints=(replace(PROFILE.hints[1], trial=trial),)))
+    assert "No change that was tried makes it faster." in made
+    assert "<details><summary>Tried without a gain: 1</summary>" in made
+    assert made.count("measured: 0.80 × as fast") == 1
+    assert "<ins>" not in made
+
+
 def test_a_hint_in_a_line_that_is_not_shown_is_not_lost():
     hint = replace(PROFILE.hints[0], place=replace(PROFILE.place, file="/elsewhere.py", line=3), reason="what is there")
     assert "What is there." in page(fake.function_profile(hints=(hint,)))

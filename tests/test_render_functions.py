@@ -10,7 +10,10 @@ from jitnet.profile.functions.function_profile import (
     CompiledFunction,
     Count,
     Fix,
+    Counted,
+    CountedLoop,
     FunctionProfile,
+    Hardware,
     Hint,
     LineTime,
     LoopTime,
@@ -242,3 +245,25 @@ def test_a_hint_where_no_sample_fell_says_so():
     text = " ".join(" ".join(shown(replace(PROFILE, hints=(hint(Kind.CALL, 12, 0.0004), never)))).split())
     assert "theirs.py:12, <0.1% of the time" in text
     assert "theirs.py:14, no sample fell on it" in text
+
+
+@pytest.mark.parametrize("width", [80, 120, None])
+def test_how_work_was_counted_and_the_counters_are_lines_of_their_own(width):
+    counted = replace(PROFILE, flop_formula="", bytes=None, bytes_formula="", counted=Counted(4e6, None, (), "of 9"))
+    lines = shown(replace(counted, hardware=Hardware(2e6, 3e6, None, 5.0)), width)
+    text = " ".join(" ".join(lines).split())
+    assert "rate 3.64 GFLOP/s (counted by running it) bytes not counted: of 9" in text
+    assert "counters of the processor: 2,000,000 cycles, 3,000,000 instructions, 5 branch misses, 1.50 instr" in text
+    refused = " ".join(" ".join(shown(replace(PROFILE, hardware=Hardware(reason="it has none")), width)).split())
+    assert "counters of the processor: not read: it has none" in refused
+    assert width is None or max(map(len, lines)) <= width
+
+
+@pytest.mark.parametrize("width", [120, None])
+def test_loops_have_their_rates_where_there_is_room(width):
+    loop = SAMPLING.loops[0]
+    counted = Counted(4e6, 8e6, (CountedLoop(loop.place, 4e6, 8e6),), "")
+    lines = shown(replace(PROFILE, sampling=SAMPLING, counted=counted), width)
+    first = next(number for number, line in enumerate(lines) if line.startswith("Where the time of a call goes"))
+    assert lines[first + 1].split()[-2:] == ["GFLOP/s", "GB/s"]
+    assert lines[first + 3].split()[-2:] == ["6.06", "12.1"]

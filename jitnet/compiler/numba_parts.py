@@ -109,7 +109,8 @@ PARTS = (
     Part(
         "Dispatcher",
         "numba.core.dispatcher:Dispatcher",
-        ("_compile_for_args", "add_overload", "get_call_template", "get_compile_result", "get_overload"),
+        ("_compile_for_args", "add_overload", "get_call_template", "get_compile_result", "get_overload",
+         "is_compiling"),
         "every compiled function is one; and its methods can be replaced",
         "linked functions are not found, and `jitnet profile` takes compiled functions for plain ones",
     ),

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from jitnet.bench.figures import duration, spread
-from jitnet.profile.functions.function_rates import hardware_text, rate_text
+from jitnet.profile.functions.function_rates import hardware_text, missing_text, rate_text
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.tried import measured
 from jitnet.render.checks import checked, failed_checks
@@ -80,8 +80,8 @@ def _heading(console: Console, profile: "FunctionProfile") -> None:
     pairs.append(("time", Text(time, style="bold")))
     if rate := rate_text(profile):
         pairs.append(("rate", rate))
-    if profile.counted is not None and profile.counted.reason and (profile.flop is None or profile.bytes is None):
-        pairs.append(("" if rate else "rate", f"not counted by running it: {profile.counted.reason}"))
+    if missing := missing_text(profile):
+        pairs.append(("" if rate else "rate", missing))
     if profile.cpu_share < SLEEPS:
         pairs.append(("waits", f"{1 - profile.cpu_share:.0%} of a call: it releases its core, asleep or waiting"))
     if profile.dispatch_s is not None:
@@ -94,8 +94,8 @@ def _heading(console: Console, profile: "FunctionProfile") -> None:
     threads = f", threads by {layer}" if layer else ""
     pairs.append(("with", f"Numba {profile.numba}, Python {profile.python}{threads}"))
     if profile.hardware is not None:
-        counters = hardware_text(profile.hardware) or f"not read: {profile.hardware.reason}"
-        pairs.append(("processor's counters", counters))
+        counted = hardware_text(profile.hardware) or f"not read: {profile.hardware.reason}"
+        pairs.append(("counters", f"of the processor: {counted}"))
     if profile.perf_map:
         pairs.append(("names for perf", profile.perf_map))
     facts(console, pairs)

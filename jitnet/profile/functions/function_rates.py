@@ -4,7 +4,7 @@ from collections import Counter
 
 from jitnet.profile.functions.function_profile import FunctionProfile, Hardware
 
-__all__ = ["hardware_text", "loop_rates", "rate_text"]
+__all__ = ["hardware_text", "loop_rates", "missing_text", "rate_text"]
 
 
 def rate_text(profile: FunctionProfile) -> str:
@@ -37,6 +37,14 @@ def rate_text(profile: FunctionProfile) -> str:
     how = [f"counted by {' and '.join(options)}"] if options else []
     how += [f"{' and '.join(run)} by running it" if options else "counted by running it"] if run else []
     return f"{', '.join(parts)} ({', '.join(how)})"
+
+
+def missing_text(profile: FunctionProfile) -> str:
+    """Return what could not be counted, and why; "" where all is known."""
+    if profile.counted is None or not profile.counted.reason:
+        return ""
+    missing = [name for name, amount in (("FLOP", profile.flop), ("bytes", profile.bytes)) if amount is None]
+    return f"{' and '.join(missing)} not counted: {profile.counted.reason}" if missing else ""
 
 
 def loop_rates(profile: FunctionProfile) -> dict[int, tuple[str, str]]:

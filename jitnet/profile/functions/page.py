@@ -6,13 +6,14 @@ from html import escape
 
 from jitnet.bench.figures import duration, spread, threads_text, three_digits
 from jitnet.profile.functions.function_profile import FunctionProfile, Hardware, Hint
-from jitnet.profile.functions.function_rates import rate_text
+from jitnet.profile.functions.function_rates import missing_text, rate_text
 from jitnet.profile.functions.function_roofline import loop_name, timed_count
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.page_roofline import letters, roofline_svg
 from jitnet.profile.functions.page_source import (
     VISIBLE,
     factor_text,
+    helps,
     hint_html,
     is_shown,
     line_name,
@@ -121,10 +122,16 @@ def _hints(profile: FunctionProfile) -> str:
     if not profile.hints:
         searched = len(Kind) - len({kind for kind, _ in profile.unsearched})
         return _section("Hints", f"<p>None of {searched} kinds was found.</p>")
-    rows = [_hint(hint) for hint in profile.hints]
-    shown = sources_of(profile)
-    elsewhere = [hint_html(hint) for hint in profile.hints if not is_shown(hint.place, shown)]
-    return _section("Hints", _table(["line", "found", "share", "measured"], rows, (1, 3)) + "".join(elsewhere))
+    useful = [hint for hint in profile.hints if helps(hint)]
+    useless = [hint for hint in profile.hints if not helps(hint)]
+    heads, shown = ["line", "found", "share", "measured"], sources_of(profile)
+    nothing = "<p>No change that was tried makes it faster.</p>"
+    parts = [_table(heads, map(_hint, useful), (1, 3)) if useful else nothing]
+    parts += [hint_html(hint) for hint in useful if not is_shown(hint.place, shown)]
+    if useless:
+        title = f"Tried without a gain: {len(useless)}"
+        parts.append(f"<details><summary>{title}</summary>{_table(heads, map(_hint, useless), (1, 3))}</details>")
+    return _section("Hints", "".join(parts))
 
 
 def _hint(hint: Hint) -> list[str]:
@@ -205,8 +212,8 @@ def _sampled(profile: FunctionProfile) -> str:
     counted = profile.counted
     if counted is not None and (counted.flop is not None or counted.bytes is not None):
         sentences.append("FLOP and bytes were counted by running it; a loop has those of all its iterations.")
-    if counted is not None and counted.reason:
-        sentences.append(f"Not counted by running it: {counted.reason}.")
+    if missing := missing_text(profile):
+        sentences.append(f"{missing[:1].upper()}{missing[1:]}.")
     return f'<p class="faint">{escape(" ".join(sentences))}</p>' if sentences else ""
 
 

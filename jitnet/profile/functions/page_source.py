@@ -9,7 +9,17 @@ from jitnet.profile.code.source import function_source
 from jitnet.profile.functions.function_profile import FunctionProfile, Hint, Place, Trial
 from jitnet.profile.functions.hints import RULES, Kind
 
-__all__ = ["VISIBLE", "factor_text", "hint_html", "is_shown", "line_name", "percent", "source_html", "sources_of"]
+__all__ = [
+    "VISIBLE",
+    "factor_text",
+    "helps",
+    "hint_html",
+    "is_shown",
+    "line_name",
+    "percent",
+    "source_html",
+    "sources_of",
+]
 
 Key = tuple[str, int]
 """A line: its file and number."""
@@ -65,7 +75,7 @@ def source_html(profile: FunctionProfile, source: Source) -> str:
     }
     loops, assembly = _loops(profile), _assembly(profile)
     hints: dict[Key, list[Hint]] = {}
-    for hint in profile.hints:
+    for hint in filter(helps, profile.hints):
         hints.setdefault((hint.place.file, hint.place.line), []).append(hint)
     rows = []
     for number, text in enumerate(source.lines, source.first_line):
@@ -130,6 +140,11 @@ def _by_line(instructions: Iterable[Instruction]) -> dict[Key, list[str]]:
         name, _, operands = one.text.partition("\t")
         found.setdefault(key, []).append(f"{number:>4}  {name:<14} {operands}".rstrip())
     return found
+
+
+def helps(hint: Hint) -> bool:
+    """Whether a hint is worth reading in place: its remedy was not tried, or made it faster."""
+    return hint.trial is None or hint.trial.low > 1.0
 
 
 def factor_text(trial: Trial) -> str:

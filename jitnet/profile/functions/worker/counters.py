@@ -372,6 +372,10 @@ class Counters:
             made.disable_compile()
         return made
 
+    def known_copy(self, dispatcher: Any) -> Any:
+        """Return the copy of a function where there is one, else the function."""
+        return self._copies.get(id(dispatcher), dispatcher)
+
     @contextmanager
     def compiling(self) -> Iterator[None]:
         """Add the counters to all that is compiled meanwhile."""
@@ -448,8 +452,8 @@ class Counters:
             function.compute(builder, 1)
         elif name in BLAS:
             self._product(builder, function, name, arguments)
-        elif name.startswith(("numba_xx", "numba_ez_")):
-            self.unknown.add(f"the linear algebra of {name.removeprefix('numba_').lstrip('ez_x')}")
+        elif name.startswith(("numba_x", "numba_ez_")):
+            self.unknown.add(f"the linear algebra of {name.removeprefix('numba_').removeprefix('ez_').lstrip('x')}")
         elif name.startswith(("llvm.memcpy", "llvm.memmove", "llvm.memset")):
             target, source, size = arguments[:3]
             if not isinstance(size, llvm_ir.Constant):
@@ -594,11 +598,13 @@ def _statements(counters: Counters, lower: Any) -> Any:
 
 
 def _note_pointers(counters: Counters, lowerer: Any, value: Any) -> None:
-    """Remember a call through an address, whose work cannot be counted."""
+    """Remember a call of what cannot be counted: through an address, or of the interpreter."""
     if value.op == "call":
         kind = lowerer.typeof(value.func.name)
         if isinstance(kind, (types.ExternalFunctionPointer, types.FunctionType)):
             counters.unknown.add(f"the function called through its address in line {value.loc.line}")
+        if isinstance(kind, types.ObjModeDispatcher):
+            counters.unknown.add(f"Python in line {value.loc.line}")
 
 
 def _correct_power(function: _Function, lowerer: Any, value: Any) -> None:
@@ -613,6 +619,10 @@ def _correct_power(function: _Function, lowerer: Any, value: Any) -> None:
 
 def _templates(counters: Counters, find: Any) -> Any:
     return lambda dispatcher, arguments, named: find(counters.copy(dispatcher), arguments, named)
+
+
+def _compiling(counters: Counters, known: Any) -> Any:
+    return property(lambda dispatcher: known.fget(counters.known_copy(dispatcher)))
 
 
 def _overloads(counters: Counters, find: Any) -> Any:
@@ -631,4 +641,5 @@ _HOOKS: tuple[tuple[Any, str, Hook], ...] = (
     (Lower, "lower_inst", _statements),
     (Dispatcher, "get_call_template", _templates),
     (Dispatcher, "get_overload", _overloads),
+    (Dispatcher, "is_compiling", _compiling),
 )

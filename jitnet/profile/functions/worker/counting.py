@@ -11,6 +11,7 @@ import numba
 import numpy as np
 
 from jitnet.bench.figures import duration
+from jitnet.compiler.numba_parts import folded_types, is_open
 from jitnet.profile.functions.worker.calls import arrays_in
 from jitnet.profile.functions.worker.counters import Counters
 from jitnet.profile.functions.worker.diagnostics import JsonObject, place
@@ -26,7 +27,7 @@ SHORT = 20
 ACCESS_S = 5e-9
 """Seconds that an access takes where it is marked, at most."""
 
-LONGEST = 2.0
+LONGEST = 3.0
 """Times the budget that a call may take that is counted without its bytes."""
 
 
@@ -91,7 +92,9 @@ def _run(measuring: Any, marking: bool, budget_s: float) -> Counters:
     with counters.compiling():
         if subject.kind == "njit":
             call = counters.copy(subject.dispatcher)
-            call.compile(measuring.code.used() or tuple(numba.typeof(argument) for argument in arguments))
+            if is_open(call):
+                kinds = tuple(numba.typeof(argument) for argument in arguments)
+                call.compile(measuring.code.used() or folded_types(call, kinds))
         else:
             call = _ufunc(subject)
             call(*_first(subject, arguments))
