@@ -180,6 +180,7 @@ CHANGED = {
     "promotes": ([(FLAT.astype("f4"), np.zeros(9, "f4"), 0.3)], {Kind.PROMOTION}),
     "adds_attributes": ([(pair(5),), (pair(0),)], {Kind.INVARIANT}),
     "counts_attributes": ([(pair(5),), (pair(0),)], {Kind.INVARIANT}),
+    "two_instances": ([(pair(9), pair(9), FLAT), (pair(0), pair(0), np.zeros(0))], {Kind.INVARIANT}),
     "normalises": (MAPS[:1] + MAPS[2:], {Kind.INVARIANT}),
     "outer_elements": ([(FLAT, OTHER, np.zeros(9)), (np.zeros(0), OTHER, np.zeros(9))], {Kind.INVARIANT}),
     "element_outside": ([(FLAT, OTHER, np.zeros(9), 8), (FLAT, np.zeros(0), np.zeros(9), 9)], {Kind.INVARIANT}),

@@ -162,7 +162,7 @@ def _division(view: CodeView, loop: Loop, body: Body, known: dict[tuple[str, int
         advice.append("Compare and sum squares where the root itself is not needed, or take it once after the loop.")
     elif facts.get("reason"):
         reason += f"; {facts['reason']}"
-        advice.append("Take its reciprocal once before the loop, and multiply.")
+        advice.append(RULES[Kind.DIVISION].advice)
     elif first.bits == 64 and not _is_integer(first):
         advice.append("In float32 it takes half as long, where that is exact enough.")
     else:
