@@ -146,6 +146,7 @@ SCALED = [
     (SPECIAL, np.ones(7), 1e-300),
 ]
 MEANS = [(X, np.ones(7)), (np.zeros((0, 4)), np.ones(4)), (np.zeros((0, 0)), np.ones(0))]
+THREADS = [(RANDOM.standard_normal((50, 7)), np.ones(50), 3.0), (np.zeros((3, 0)), np.ones(1), 0.0)]
 SQUARE = X[:, :5].copy()
 ROWS = [(X,), (np.zeros((0, 4)),), (np.zeros((3, 0)),)]
 
@@ -180,6 +181,7 @@ CHANGED = {
     "promotes": ([(FLAT.astype("f4"), np.zeros(9, "f4"), 0.3)], {Kind.PROMOTION}),
     "adds_attributes": ([(pair(5),), (pair(0),)], {Kind.INVARIANT}),
     "counts_attributes": ([(pair(5),), (pair(0),)], {Kind.INVARIANT}),
+    "two_instances": ([(pair(9), pair(9), FLAT), (pair(0), pair(0), np.zeros(0))], {Kind.INVARIANT}),
     "normalises": (MAPS[:1] + MAPS[2:], {Kind.INVARIANT}),
     "outer_elements": ([(FLAT, OTHER, np.zeros(9)), (np.zeros(0), OTHER, np.zeros(9))], {Kind.INVARIANT}),
     "element_outside": ([(FLAT, OTHER, np.zeros(9), 8), (FLAT, np.zeros(0), np.zeros(9), 9)], {Kind.INVARIANT}),
@@ -188,7 +190,7 @@ CHANGED = {
     "copies_rows": ([(X, np.zeros((5, 7))), (np.zeros((0, 3)), np.zeros((0, 3)))], {Kind.ALLOCATION}),
     "row_sums": ([(X, np.ones(5)), (np.zeros((3, 0)), np.ones(3)), (np.zeros((0, 0)), np.ones(0))], {Kind.ACCUMULATOR}),
     "row_sums_maybe_outside": ([(X, np.ones(5)), (np.zeros((3, 0)), np.ones(1))], {Kind.ACCUMULATOR}),
-    "row_sums_in_threads": ([(X, np.ones(5))], {Kind.ACCUMULATOR}),
+    "maybe_outside_in_threads": (THREADS, {Kind.ACCUMULATOR, Kind.DIVISION}),
     "narrow_sums": ([(X.astype("f4"), np.ones(5, "f4"))], {Kind.ACCUMULATOR, Kind.PROMOTION}),
     "stops_at_zero": ([(X, np.ones(5)), (np.zeros((3, 2)), np.ones(3))], {Kind.ACCUMULATOR}),
     "over_elements": ([(FLAT,), (np.zeros(0),)], {Kind.REDUCTION}),

@@ -11,7 +11,7 @@ from numba import types
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.worker.rewrites.function_source import Edit, Unchangeable
 from jitnet.profile.functions.worker.rewrites.liveness import assigned
-from jitnet.profile.functions.worker.rewrites.reading import REORDERING, Reading, Rewrite, sum_of
+from jitnet.profile.functions.worker.rewrites.reading import REORDERING, Reading, Rewrite
 
 __all__ = ["counted_loops"]
 
@@ -20,7 +20,7 @@ def counted_loops(reading: Reading) -> Iterator[Rewrite]:
     """Yield for each innermost loop over the elements of arrays that sums, the change that counts with a range."""
     for loop in reading.loops():
         if isinstance(loop, ast.For) and not loop.orelse and reading.is_innermost(loop):
-            line = _line_of_sum(reading, loop)
+            line = reading.line_of_sum(loop)
             try:
                 edits = _counted(reading, loop) if line else None
                 decorated = reading.with_free_order()
@@ -39,16 +39,6 @@ def counted_loops(reading: Reading) -> Iterator[Rewrite]:
                 )
             except Unchangeable:
                 continue
-
-
-def _line_of_sum(reading: Reading, loop: ast.For) -> int:
-    for node in loop.body:
-        found = sum_of(node)
-        if found is not None and isinstance(found.target, ast.Name):
-            kinds = reading.types.names.get(found.target.id, ())
-            if any(isinstance(kind, types.Float) for kind in kinds):
-                return node.lineno
-    return 0
 
 
 def _counted(reading: Reading, loop: ast.For) -> list[Edit] | None:

@@ -22,10 +22,23 @@ from jitnet.profile.functions.worker.rewrites.function_source import (
 from jitnet.profile.functions.worker.rewrites.liveness import Liveness, assigned, loaded
 from jitnet.profile.functions.worker.summary import Summary
 
-__all__ = ["REORDERING", "Access", "CountedLoop", "Effects", "Reading", "Rewrite", "Sum", "plain_index", "sum_of"]
+__all__ = [
+    "FREE_ORDER",
+    "REORDERING",
+    "Access",
+    "CountedLoop",
+    "Effects",
+    "Reading",
+    "Rewrite",
+    "Sum",
+    "plain_index",
+    "sum_of",
+]
 
 REORDERING = '{"reassoc", "contract", "nsz"}'
 """The flags of `fastmath` with which a sum may be vectorised."""
+
+FREE_ORDER = f"With fastmath={REORDERING}, the sum can be vectorised too; its last digits change."
 
 ALLOCATORS = (
     "zeros",
@@ -137,6 +150,7 @@ class Reading:
         self.checks_zero = summary.error_model == "python"
         self.free_order = bool(summary.fastmath & {"fast", "reassoc"})
         self._counted = {id(node): self._count(node) for node in walk(self.node) if isinstance(node, ast.For)}
+        self._used: set[str] = set()
         self._effects: dict[tuple[int, ...], Effects] = {}
         self._taken = {
             *(each.id for each in ast.walk(self.node) if isinstance(each, ast.Name)),
@@ -167,17 +181,14 @@ class Reading:
         return ast.unparse(node)
 
     def fresh(self, *wishes: str) -> str:
-        """Return a name that is not used in the function, the first of these where that is free."""
+        """Return a name that neither the function nor this change uses, the first of these where it is free."""
         for number in range(1, 1000):
             for wish in wishes:
                 name = wish if number == 1 else f"{wish}_{number}"
-                if name.isidentifier() and name not in self._taken:
+                if name.isidentifier() and name not in self._taken | self._used:
+                    self._used.add(name)
                     return name
         raise Unchangeable("no free name")
-
-    def take(self, name: str) -> None:
-        """Use a name in a change, so that `fresh` does not return it again."""
-        self._taken.add(name)
 
     def type_of(self, node: Any) -> Any:
         return self.types.of(node)
@@ -198,7 +209,6 @@ class Reading:
         if self.source.around_in_statement(node, ast.IfExp, ast.BoolOp, *COMPREHENSIONS, ast.Lambda):
             raise Unchangeable("it may not be computed at all")
         name = self.fresh(*wishes)
-        self._taken.add(name)
         text = self.source.segment(node)
         return name, [self.source.before(statement, f"{name} = {f'{wrap}({text})' if wrap else text}")]
 
@@ -223,6 +233,16 @@ class Reading:
 
     def is_innermost(self, loop: Any) -> bool:
         return not any(isinstance(node, (ast.For, ast.While)) for each in loop.body for node in walk(each))
+
+    def line_of_sum(self, loop: Any) -> int:
+        """Return the line in which a loop adds to a variable in floating point; 0 where it does not."""
+        for node in loop.body:
+            found = sum_of(node)
+            if found is not None and isinstance(found.target, ast.Name):
+                kinds = self.types.names.get(found.target.id, ())
+                if any(isinstance(kind, types.Float) for kind in kinds):
+                    return int(node.lineno)
+        return 0
 
     def is_parallel(self, loop: Any) -> bool:
         """Whether a loop's iterations may be split among threads."""
@@ -578,6 +598,7 @@ class Reading:
         arguments: Callable[[tuple[Any, ...]], tuple[Any, ...]] | None = None,
     ) -> Rewrite:
         """Return a rewrite made of edits. advice: "" for the rule's. Raises Unchangeable where they do not fit."""
+        self._used.clear()
         text = self.source.changed(edits)
         source = self.source.dedented(text)
         try:

@@ -9,13 +9,11 @@ from numba import types
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.worker.rewrites.function_source import Edit, Unchangeable, walk
 from jitnet.profile.functions.worker.rewrites.liveness import assigned, loaded
-from jitnet.profile.functions.worker.rewrites.reading import Access, Effects, Reading, Rewrite, sum_of
+from jitnet.profile.functions.worker.rewrites.reading import FREE_ORDER, Access, Effects, Reading, Rewrite, sum_of
 
 __all__ = ["sums_in_variables"]
 
 LEAVING = (ast.Return, ast.Raise, ast.Yield, ast.YieldFrom)
-
-FREE = "With its order free, the sum can be vectorised too; its last digits change."
 
 
 def sums_in_variables(reading: Reading) -> Iterator[Rewrite]:
@@ -99,7 +97,7 @@ def _summed(reading: Reading, loop: Any, access: Access, uses: list[Access]) -> 
     decorated = reading.with_free_order()
     if decorated is not None and isinstance(kind, types.Float) and _only_added(reading, uses):
         change += ", in any order"
-        advice = f"{advice} {FREE}"
+        advice = f"{advice} {FREE_ORDER}"
         edits = [*edits, *decorated]
         made.append(reading.change(Kind.ACCUMULATOR, line, reason, change, edits, advice=advice, fastmath=True, **more))
     return made
