@@ -1,6 +1,7 @@
 """What is tried for the hints of real functions, what is shown of it, and the diff of the changed source."""
 
 import json
+import platform
 import subprocess
 import sys
 from dataclasses import replace
@@ -46,6 +47,8 @@ def tried() -> dict[str, dict]:
         | {"setup": None, "threads": None, "perf_map": False}
         for name, (args, factors) in CASES.items()
     ]
+    denormal = {"target": f"{PLANTED / 'faults.py'}:decays", "args": "f8[1000] 7000", "share": 0.5}
+    cases.append(cases[0] | denormal | {"factors": {"denormal numbers flushed to zero": 1.5}})
     cases.append(cases[list(CASES).index("inner_product")] | {"left_s": 0.0})
     environment, _ = _environment()
     environment["PYTHONPATH"] = str(Path(jitnet.__file__).parents[1])
@@ -57,7 +60,7 @@ def tried() -> dict[str, dict]:
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    found = dict(zip([*CASES, "no time"], json.loads(done.stdout.splitlines()[-1]), strict=True))
+    found = dict(zip([*CASES, "decays", "no time"], json.loads(done.stdout.splitlines()[-1]), strict=True))
     for each in found.values():
         hints = [
             Hint(one["kind"], Place(**one["place"]), one["reason"], one["advice"], one["source"], one["share"])
@@ -126,6 +129,15 @@ def test_contiguous_arguments(tried, name, advice):
     assert advice in hint.advice
     assert advice in tried[name]["fix"].remarks[0]
     assert tried[name]["fix"].diff == ""
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="other flags")
+def test_denormal_numbers_are_flushed(tried):
+    hint = only(tried["decays"], Kind.DENORMALS)
+    assert (hint.trial.change, hint.trial.factor) == ("denormal numbers flushed to zero", 1.5)
+    assert hint.trial.difference is not None
+    assert hint.trial.alike or hint.trial.difference > 0
+    assert tried["decays"]["reply"]["values"]
 
 
 def test_a_generalised_ufunc(tried):

@@ -108,7 +108,7 @@ def measure_and_try(
     reply["hints"] += _warned(warned)
     reply["notes"] += _unparallel(warned)
     reply["import_s"] = import_s
-    trials = Trials(measuring.code, measuring.calls, observers.clock, report, measuring.time_s)
+    trials = Trials(measuring.code, measuring.calls, observers.clock, report, measuring.time_s, reply.get("sampling"))
     reply["spent_s"] = measuring.spent_s()
     return reply, trials
 
