@@ -310,16 +310,31 @@ class Trials:
 
     def _best(self, number: int, case: _Case) -> JsonObject:
         """Return the state of a hint by what was tried for it so far: that of the remedy that helps most."""
-        tried = [(each, *self._outcomes[each.key]) for each in case.remedies if each.key in self._outcomes]
-        timed = [(each, trial) for each, trial, _ in tried if trial is not None]
+        chosen = self._chosen(case)
+        if chosen is not None:
+            return _state(number, case, chosen[1], "", chosen[0].advice)
+        reasons = [self._outcomes[each.key][1] for each in case.remedies if each.key in self._outcomes]
+        reason = reasons[0] if reasons else why_not(case.hint)
+        if reason == NO_TIME:
+            enough = self.time_limit_s + self._needed_s
+            reason += f" of {self.time_limit_s:.3g} s; --time {max(1, round(enough / 5 + 0.5)) * 5} tries it"
+        return _state(number, case, None, reason)
+
+    def _chosen(self, case: _Case) -> tuple[Remedy, JsonObject] | None:
+        """Return the remedy of a hint that helps most, with its trial, None where none was timed; of those that are
+        about as fast, the one that changes least."""
+        timed = [
+            (each, trial)
+            for each in case.remedies
+            if (trial := self._outcomes.get(each.key, (None, ""))[0]) is not None
+        ]
         if not timed:
-            reason = tried[0][2] if tried else why_not(case.hint)
-            if reason == NO_TIME:
-                enough = self.time_limit_s + self._needed_s
-                reason += f" of {self.time_limit_s:.3g} s; --time {max(1, round(enough / 5 + 0.5)) * 5} tries it"
-            return _state(number, case, None, reason)
-        remedy, trial = max(timed, key=lambda each: (helps(each[1]), each[1]["factor"]))
-        return _state(number, case, trial, "", remedy.advice)
+            return None
+        best = max(timed, key=lambda each: (helps(each[1]), each[1]["factor"]))
+        if not helps(best[1]):
+            return best
+        near = [each for each in timed if helps(each[1]) and each[1]["factor"] * GAIN >= best[1]["factor"]]
+        return min(near, key=lambda each: (each[1]["difference"] != 0, each[0].size, -each[1]["factor"]))
 
     def _combined(self, cases: Sequence[_Case], ends: float) -> JsonObject | None:
         """Return the changes that help, combined where they combine and measured so; None where there are none.
@@ -332,7 +347,10 @@ class Trials:
             for each in case.remedies
             if (trial := self._outcomes.get(each.key, (None, ""))[0]) is not None and trial["alike"]
         }
-        ordered = sorted(timed.values(), key=lambda each: (not helps(each[1]), -each[1]["factor"]))
+        first = {best[0].key for case in cases if (best := self._chosen(case)) is not None}
+        ordered = sorted(
+            timed.values(), key=lambda each: (not helps(each[1]), each[0].key not in first, -each[1]["factor"])
+        )
         if not ordered or not helps(ordered[0][1]):
             return None
         chosen, trial = [ordered[0][0]], ordered[0][1]
