@@ -1,6 +1,7 @@
 """What is tried for the hints of real functions, what is shown of it, and the diff of the changed source."""
 
 import json
+import platform
 import subprocess
 import sys
 from dataclasses import replace
@@ -26,15 +27,22 @@ CASES = {
     "weighted_sum": ("f8[500]", {SUM: 0.5, "": 0.4}),
     "in_memory": ("f8[20,30] f8[30,10] f8[20,10]", {"": 0.5}),
     "inner_product": ("f8[500] f8[500]", {SUM: 4.0}),
-    "calls_it": ("f8[500] f8[500]", {SUM: 4.0}),
+    "calls_it": ("f8[500] f8[500]", {SUM: 4.0, 'inline="always" for inner_product': 1.2}),
+    "by_threads": ("f8[500] f8[500]", {"parallel=False": 3.0, "": 2.0}),
     "ratio": ("f8[500] f8[500] 3.0", {NUMPY: 2.0}),
     "of_any_layout": ("f8[500]A f8[500]", {"x contiguous": 2.5}),
     "declared": ("f8[500]", {"x contiguous": 1.5}),
     "inverse": ("f8[500]", {}),
-    "row_sum": ("f8[20,50]", {SUM: 3.0}),
+    "row_sum": ("f8[20,50]", {SUM: 3.0, 'fastmath={"reassoc"}': 2.95}),
     "with_noise": ("f8[500]", {SUM: 3.0}),
 }
 SUSPECTED = tuple(replace(hint, source="types") for hint in PROFILE.hints)
+ALSO = {
+    "calls_it": [("call", "return 2 * inner_product")],
+    "by_threads": [("short region", "in prange"), ("uneven", "in prange")],
+}
+"""Hints that need the machine code or undisturbed threads: a kind, and the text of a line."""
+
 SLOWER = ("matmul", "plain_sum", "weighted_sum", "in_memory")
 
 
@@ -43,9 +51,11 @@ def tried() -> dict[str, dict]:
     """The worker process's reply for each function, the states of its hints, and the hints that follow."""
     cases = [
         {"target": f"{PLANTED / 'slower.py'}:{name}", "args": args, "factors": factors}
-        | {"setup": None, "threads": None, "perf_map": False}
+        | {"setup": None, "threads": None, "perf_map": False, "also": ALSO.get(name, [])}
         for name, (args, factors) in CASES.items()
     ]
+    denormal = {"target": f"{PLANTED / 'faults.py'}:decays", "args": "f8[1000] 7000", "share": 0.5}
+    cases.append(cases[0] | denormal | {"factors": {"denormal numbers flushed to zero": 1.5}})
     cases.append(cases[list(CASES).index("inner_product")] | {"left_s": 0.0})
     environment, _ = _environment()
     environment["PYTHONPATH"] = str(Path(jitnet.__file__).parents[1])
@@ -57,7 +67,7 @@ def tried() -> dict[str, dict]:
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    found = dict(zip([*CASES, "no time"], json.loads(done.stdout.splitlines()[-1]), strict=True))
+    found = dict(zip([*CASES, "decays", "no time"], json.loads(done.stdout.splitlines()[-1]), strict=True))
     for each in found.values():
         hints = [
             Hint(one["kind"], Place(**one["place"]), one["reason"], one["advice"], one["source"], one["share"])
@@ -110,6 +120,27 @@ def test_the_remedy_of_a_callee_is_tried_in_its_caller(tried):
     assert '+@njit(fastmath={"contract", "nsz", "reassoc"})\n def inner_product' in tried["calls_it"]["fix"].diff
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "change", "advice"),
+    [
+        ("calls_it", Kind.CALL, 'inline="always" for inner_product', "inner_product with inline"),
+        ("by_threads", Kind.SHORT_REGION, "parallel=False", "one thread"),
+        ("by_threads", Kind.UNEVEN, "pieces of ", "numba.parallel_chunksize("),
+    ],
+)
+def test_options_for_hints_of_the_machine_code_and_the_clock(tried, name, kind, change, advice):
+    hint = only(tried[name], kind)
+    assert hint.trial.change.startswith(change)
+    assert hint.trial.difference == 0.0
+    assert advice in hint.advice
+
+
+def test_of_changes_that_are_about_as_fast_the_smaller_is_taken(tried):
+    hint = only(tried["row_sum"], Kind.REDUCTION)
+    assert hint.trial.change == 'fastmath={"reassoc"}'
+    assert hint.trial.factor == 2.95
+
+
 def test_an_option_that_helps_becomes_a_hint(tried):
     hint = only(tried["ratio"], Kind.DIVISION)
     assert hint.place.source == "y[i] = x[i] / by"
@@ -128,10 +159,18 @@ def test_contiguous_arguments(tried, name, advice):
     assert tried[name]["fix"].diff == ""
 
 
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="other flags")
+def test_denormal_numbers_are_flushed(tried):
+    hint = only(tried["decays"], Kind.DENORMALS)
+    assert (hint.trial.change, hint.trial.factor) == ("denormal numbers flushed to zero", 1.5)
+    assert hint.trial.difference is not None
+    assert hint.trial.alike or hint.trial.difference > 0
+    assert tried["decays"]["reply"]["values"]
+
+
 def test_a_generalised_ufunc(tried):
-    assert only(tried["row_sum"], Kind.REDUCTION).trial.factor == 3.0
     (line,) = [line for line in tried["row_sum"]["fix"].diff.splitlines() if line.startswith("+@")]
-    assert line == f'+@guvectorize(["void(float64[:], float64[:])"], "(n)->()", {SUM})'
+    assert line == '+@guvectorize(["void(float64[:], float64[:])"], "(n)->()", fastmath={"reassoc"})'
 
 
 def test_results_that_differ_from_call_to_call_are_not_compared(tried):

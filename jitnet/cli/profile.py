@@ -262,8 +262,8 @@ def profile(
         bool,
         typer.Option(
             "--all-hints",
-            help="Also show the hints whose change was tried and did not make it faster, and those in lines that take "
-            "less than 1% of the time.",
+            help="Also show the hints whose change was tried and did not make it faster, and those that were not tried "
+            "and are in lines that take less than 1% of the time.",
             rich_help_panel=FUNCTION,
         ),
     ] = False,
@@ -306,8 +306,9 @@ def profile(
 
     Trains for some seconds, on real data, and times each operation of a step: a row each, what limits it, each
     thread's work and waiting, and a roofline. With --kernel what the compiler made of a loop. With MODULE:FUNCTION all
-    of this for a Numba function of your own, which is not changed; running a file runs its code. With a module alone
-    a table of its compiled functions.
+    of this for a Numba function of your own, which is not changed; running a file runs its code. What a hint advises
+    is tried on a copy, and what that did to the time and to the results is shown beside it. With a module alone a table
+    of its compiled functions.
 
     Takes less than 20 seconds, and compiles first where that has not been done.
     """

@@ -7,6 +7,7 @@ speed; the copies are compiled, run and compared. Prints a JSON list: for each t
 
 import json
 import sys
+from pathlib import Path
 
 from jitnet.profile.functions.worker import measuring, trials
 from jitnet.profile.functions.worker.pairs import Factor
@@ -29,6 +30,19 @@ def main() -> None:
 
         trials.time_in_turn = said
         reply, tries = measuring.measure_and_try(case, observers, stages.append)
+        for kind, text in case.get("also", []):  # hints of the machine code and the clock
+            if any(hint["kind"] == kind for hint in reply["hints"]):
+                continue
+            file = reply["place"]["file"]
+            lines = Path(file).read_text(encoding="utf-8").splitlines()
+            first = reply["place"]["line"]
+            line = next(number for number, one in enumerate(lines[first:], first + 1) if text in one)
+            reply["hints"].append(
+                {"kind": kind, "place": {"file": file, "line": line, "source": text}, "reason": "", "advice": ""}
+                | {"source": "clock", "share": None}
+            )
+        for hint in reply["hints"]:
+            hint["share"] = case.get("share", hint["share"])  # denormal numbers cost nothing on many processors
         states = list(tries.run(reply["hints"], tries.now() + case.get("left_s", 60.0)))
         found.append({"reply": reply, "states": states})
     print(json.dumps(found))

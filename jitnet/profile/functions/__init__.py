@@ -6,6 +6,7 @@ JSON; what goes wrong there becomes one line here.
 function_profile.py  what such a profile is           profiling.py      asks the worker process, makes the profile
 hints.py             the closed list of hints         machine_hints.py  hints from the machine code
 arguments.py         `--args` as words and as arrays  formula.py        `--flop` and `--bytes`
+tried.py             hints with what was tried        thresholds.py     how long, and what is worth reading
 
 two_functions.py     two functions in turn             options.py        `--options`
 watching.py          a function at each save           module_table.py   all functions of a module

@@ -53,7 +53,7 @@ loading a module and compiling, may take minutes, and is allowed PATIENCE times 
 
 PATIENCE = 10
 
-SHORTEST_LOOK_S = 4.0
+SHORTEST_LOOK_S = 6.0
 """A function that compiles in less is always compiled again for its line view."""
 
 COMPARED_S = 1.5

@@ -21,7 +21,7 @@ PARTS_S = {
 """Seconds of each part, where they are left; the trials of remedies get the rest, and all that more time allows."""
 
 SELDOM = 0.01
-"""A hint in a line with less than this share of a call's time is not worth a trial, nor reading."""
+"""A hint in a line with less than this share of a call's time is not worth reading, unless its remedy helps."""
 
 GAIN = 1.03
 """A copy that is less than this many times as fast is not faster."""

@@ -94,11 +94,12 @@ def read_fix(found: dict[str, Any]) -> Fix:
 def measured(trial: Trial) -> str:
     """Return what a trial found, as text: "3.0 × faster (2.9 to 3.1), results equal"."""
     faster = f"{_times(trial.factor)} × faster"
-    if trial.factor < 1:
-        faster = f"{_times(1 / trial.factor)} × slower"
-    elif not trial.helps and trial.alike:
+    low, high = trial.low, trial.high
+    if trial.alike and not trial.helps and trial.high > 1:
         faster = f"no faster, {trial.factor:.2f} ×"
-    low, high = sorted((trial.low, trial.high) if trial.factor >= 1 else (1 / trial.high, 1 / trial.low))
+    elif trial.factor < 1:
+        faster = f"{_times(1 / trial.factor)} × slower"
+        low, high = 1 / trial.high, 1 / trial.low
     return f"{faster} ({_times(low)} to {_times(high)}), {_results(trial)}"
 
 

@@ -118,7 +118,7 @@ def measure_and_try(
                 hint["share"] = shares.share(hint["kind"], hint["place"]["file"], hint["place"]["line"])
     reply["import_s"] = import_s
     reply["sampling"] = sampling
-    trials = Trials(measuring.code, measuring.calls, observers.clock, report, measuring.time_s)
+    trials = Trials(measuring.code, measuring.calls, observers.clock, report, measuring.time_s, sampling)
     reply["spent_s"] = measuring.spent_s()
     return reply, trials
 

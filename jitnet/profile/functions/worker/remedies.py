@@ -63,6 +63,12 @@ class Remedy:
         return self.owner, source, tuple(option_text(*each) for each in sorted(self.options.items())), self.remark
 
     @property
+    def size(self) -> int:
+        """How much it changes: the options and flags, and the source as one."""
+        flags = (len(value) if isinstance(value, (set, frozenset)) else 1 for value in self.options.values())
+        return sum(flags) + (self.rewrite is not None)
+
+    @property
     def compiles(self) -> bool:
         """Whether a copy has to be compiled for it."""
         return bool(self.options or self.rewrite or self.declared or self.arguments)
@@ -114,6 +120,8 @@ def remedies(
     ]
     if kind in (Kind.REDUCTION, Kind.ACCUMULATOR):
         found.append(_fastmath(owner, REASSOCIATION, RULES[Kind.REDUCTION].advice))
+        advice = 'fastmath={"reassoc"} lets the sum be vectorised; its last digits change.'
+        found.append(_fastmath(owner, frozenset({"reassoc"}), advice))
     elif kind is Kind.DIVISION:
         found += _division(owner, line)
     elif kind is Kind.LAYOUT:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from jitnet.profile.functions.hints import RULES, Kind
-from jitnet.profile.functions.thresholds import GAIN, SELDOM, is_gain
+from jitnet.profile.functions.thresholds import GAIN, is_gain
 from jitnet.profile.functions.worker.calls import Calls
 from jitnet.profile.functions.worker.compiled import Compiled
 from jitnet.profile.functions.worker.copies import Unreached, changed_copy
@@ -55,7 +55,6 @@ class _Case:
 
     hint: JsonObject
     remedies: list[Remedy]
-    untried: str = ""
     is_new: bool = False
     speculative: bool = False
 
@@ -63,7 +62,8 @@ class _Case:
 class Trials:
     """Trials of the remedies of one function's hints.
 
-    time_limit_s: what the user allowed for the whole answer, for the line that says what more time would do.
+    time_limit_s: what the user allowed for the whole answer, for the line that says what more time would do. sampling:
+    where the time goes, None where that is not known.
     """
 
     def __init__(
@@ -73,10 +73,12 @@ class Trials:
         thread_clock: ThreadClock,
         report: Callable[[str], None],
         time_limit_s: float,
+        sampling: JsonObject | None = None,
         now: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.code, self.calls, self.thread_clock = code, calls, thread_clock
         self.report, self.time_limit_s, self.now = report, time_limit_s, now
+        self.sampling = sampling
         # Now, since what is read of the copies as they are compiled has the same functions.
         self.reachable = [summary for summary, _ in code.reachable()]
         self.rewrites = list(self._find_rewrites())
@@ -98,7 +100,7 @@ class Trials:
         cases = self._cases(hints)
         for number, case in enumerate(cases):
             if not case.remedies:
-                yield _state(number, case, None, case.untried or why_not(case.hint))
+                yield _state(number, case, None, why_not(case.hint))
         todo = _in_order(cases)
         for at, remedy in enumerate(todo):
             self.report(f"trying {remedy.change}")
@@ -106,34 +108,50 @@ class Trials:
             for number, case in enumerate(cases):
                 if any(each.key == remedy.key for each in case.remedies):
                     yield self._best(number, case)
+        for number, case in enumerate(cases):
+            if self._needed_s and any(self._outcomes[each.key][1] == NO_TIME for each in case.remedies):
+                yield self._best(number, case)  # by now all that is missing is known
         fix = self._combined(cases, ends) if combined else None
         if fix is not None:
             yield {"fix": fix}
 
     def _cases(self, hints: Sequence[JsonObject]) -> list[_Case]:
         """Return the hints with their remedies, and those that a rewrite or an option may turn out to be."""
-        cases = []
-        for hint in hints:
-            share = hint.get("share")
-            if share is not None and share < SELDOM:
-                cases.append(_Case(hint, [], f"its line takes {share:.1%} of the time"))
-            else:
-                cases.append(_Case(hint, self._remedies(hint)))
+        cases = [_Case(hint, self._remedies(hint)) for hint in hints]
         known = {(hint["kind"], hint["place"]["file"], hint["place"]["line"]) for hint in hints}
         for function, rewrite in self.rewrites:
             file = function.__code__.co_filename
             if (rewrite.kind.value, file, rewrite.line) not in known:
                 known.add((rewrite.kind.value, file, rewrite.line))
-                hint = _hint(
-                    rewrite.kind, file, rewrite.line, rewrite.reason, rewrite.advice, RULES[rewrite.kind].found
-                )
+                found = RULES[rewrite.kind].found
+                hint = self._hint(rewrite.kind, file, rewrite.line, rewrite.reason, rewrite.advice, found)
                 cases.append(_Case(hint, self._remedies(hint) or [rewritten(function, rewrite)], is_new=True))
         for summary in self.reachable:
-            lines = [line for line in summary.divisions if (Kind.DIVISION.value, summary.file, line) not in known]
-            if lines and summary.error_model == "python":
-                hint = _hint(Kind.DIVISION, summary.file, min(lines), "it tests for a divisor of 0", "", "types")
+            lines = list(summary.divisions)
+            is_known = any((Kind.DIVISION.value, summary.file, line) in known for line in lines)
+            if lines and not is_known and summary.error_model == "python":
+                hint = self._hint(Kind.DIVISION, summary.file, min(lines), "it tests for a divisor of 0", "", "types")
                 cases.append(_Case(hint, self._remedies(hint), is_new=True, speculative=True))
         return cases
+
+    def _hint(self, kind: Kind, file: str, line: int, reason: str, advice: str, source: str) -> JsonObject:
+        return {
+            "kind": kind.value,
+            "place": place(file, line),
+            "reason": reason,
+            "advice": advice or RULES[kind].advice,
+            "source": source,
+            "share": self._share(file, line),
+        }
+
+    def _share(self, file: str, line: int) -> float | None:
+        """Return the share of the time of a line, or of the loop that begins there; None where it is not known."""
+        if self.sampling is None:
+            return None
+        rows = [*self.sampling["lines"], *self.sampling["loops"]]
+        return max(
+            (row["share"] for row in rows if (row["place"]["file"], row["place"]["line"]) == (file, line)), default=None
+        )
 
     def _remedies(self, hint: JsonObject) -> list[Remedy]:
         return remedies(hint, self.code, self.reachable, self.rewrites, self._flushing if X86 else None)
@@ -292,16 +310,31 @@ class Trials:
 
     def _best(self, number: int, case: _Case) -> JsonObject:
         """Return the state of a hint by what was tried for it so far: that of the remedy that helps most."""
-        tried = [(each, *self._outcomes[each.key]) for each in case.remedies if each.key in self._outcomes]
-        timed = [(each, trial) for each, trial, _ in tried if trial is not None]
+        chosen = self._chosen(case)
+        if chosen is not None:
+            return _state(number, case, chosen[1], "", chosen[0].advice)
+        reasons = [self._outcomes[each.key][1] for each in case.remedies if each.key in self._outcomes]
+        reason = reasons[0] if reasons else why_not(case.hint)
+        if reason == NO_TIME:
+            enough = self.time_limit_s + self._needed_s
+            reason += f" of {self.time_limit_s:.3g} s; --time {max(1, round(enough / 5 + 0.5)) * 5} tries it"
+        return _state(number, case, None, reason)
+
+    def _chosen(self, case: _Case) -> tuple[Remedy, JsonObject] | None:
+        """Return the remedy of a hint that helps most, with its trial, None where none was timed; of those that are
+        about as fast, the one that changes least."""
+        timed = [
+            (each, trial)
+            for each in case.remedies
+            if (trial := self._outcomes.get(each.key, (None, ""))[0]) is not None
+        ]
         if not timed:
-            reason = tried[0][2] if tried else why_not(case.hint)
-            if reason == NO_TIME:
-                enough = self.time_limit_s + self._needed_s
-                reason += f" of {self.time_limit_s:.3g} s; --time {max(1, round(enough / 5 + 0.5)) * 5} tries it"
-            return _state(number, case, None, reason)
-        remedy, trial = max(timed, key=lambda each: (helps(each[1]), each[1]["factor"]))
-        return _state(number, case, trial, "", remedy.advice)
+            return None
+        best = max(timed, key=lambda each: (helps(each[1]), each[1]["factor"]))
+        if not helps(best[1]):
+            return best
+        near = [each for each in timed if helps(each[1]) and each[1]["factor"] * GAIN >= best[1]["factor"]]
+        return min(near, key=lambda each: (each[1]["difference"] != 0, each[0].size, -each[1]["factor"]))
 
     def _combined(self, cases: Sequence[_Case], ends: float) -> JsonObject | None:
         """Return the changes that help, combined where they combine and measured so; None where there are none.
@@ -314,7 +347,10 @@ class Trials:
             for each in case.remedies
             if (trial := self._outcomes.get(each.key, (None, ""))[0]) is not None and trial["alike"]
         }
-        ordered = sorted(timed.values(), key=lambda each: (not helps(each[1]), -each[1]["factor"]))
+        first = {best[0].key for case in cases if (best := self._chosen(case)) is not None}
+        ordered = sorted(
+            timed.values(), key=lambda each: (not helps(each[1]), each[0].key not in first, -each[1]["factor"])
+        )
         if not ordered or not helps(ordered[0][1]):
             return None
         chosen, trial = [ordered[0][0]], ordered[0][1]
@@ -363,17 +399,6 @@ def helps(trial: JsonObject) -> bool:
     return is_gain(trial["factor"], trial["low"], trial["alike"])
 
 
-def _hint(kind: Kind, file: str, line: int, reason: str, advice: str, source: str) -> JsonObject:
-    return {
-        "kind": kind.value,
-        "place": place(file, line),
-        "reason": reason,
-        "advice": advice or RULES[kind].advice,
-        "source": source,
-        "share": None,
-    }
-
-
 def _state(number: int, case: _Case, trial: JsonObject | None, untried: str, advice: str = "") -> JsonObject:
     state: JsonObject = {"number": number, "trial": trial, "untried": untried, "advice": advice}
     if case.is_new and not (case.speculative and trial is None):
@@ -385,7 +410,7 @@ def _in_order(cases: Sequence[_Case]) -> list[Remedy]:
     """Return what to try, each change once: the first remedy of each hint before the second of any, those of lines that
     take most of the time first."""
     found = [
-        (case.speculative, rank, -(case.hint["share"] or UNKNOWN_SHARE), at, remedy)
+        (case.speculative, rank, -(UNKNOWN_SHARE if case.hint["share"] is None else case.hint["share"]), at, remedy)
         for at, case in enumerate(cases)
         for rank, remedy in enumerate(case.remedies)
     ]
