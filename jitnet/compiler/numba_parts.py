@@ -38,6 +38,7 @@ __all__ = [
     "files_of",
     "finish",
     "folded_types",
+    "instance_type",
     "is_open",
     "load_threading_layer",
     "missing",
@@ -504,6 +505,12 @@ def copy_dispatcher(dispatcher: Any) -> Any:
         dict(dispatcher.targetoptions),
         pipeline_class=dispatcher._compiler.pipeline_class,
     )
+
+
+def instance_type(value: Any) -> Any:
+    """Return the type of an instance of a compiled class; None for all other objects."""
+    kind = getattr(value, "_numba_type_", None)
+    return kind if isinstance(kind, _part("types").ClassInstanceType) else None
 
 
 def ufunc_dispatcher(ufunc: Any) -> Any:

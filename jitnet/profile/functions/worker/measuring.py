@@ -16,7 +16,6 @@ from jitnet.compiler.numba_parts import (
     event,
     wrap_loop_bodies,
 )
-from jitnet.profile.built_ufuncs import remember_ufuncs
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.worker.calls import Calls, interleaved
 from jitnet.profile.functions.worker.compiled import Compiled
@@ -36,8 +35,9 @@ from jitnet.profile.functions.worker.thread_clock import ThreadClock
 from jitnet.profile.functions.worker.typed_code import failures, watch_compiler
 from jitnet.profile.functions.worker.values import for_formula, type_text
 from jitnet.profile.functions.worker.warned import watch_warnings
-from jitnet.profile.generators import MOST_VALUES
 from jitnet.profile.readable import demangle
+from jitnet.profile.users.built_ufuncs import remember_ufuncs
+from jitnet.profile.users.generators import MOST_VALUES
 
 __all__ = ["Observers", "measure", "observe"]
 
