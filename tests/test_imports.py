@@ -29,15 +29,21 @@ ROWS = [
 ]
 
 # Floors of a room, with the others of that room that each may import; "" is what is in the room itself.
-FLOORS = {"profile": {"": set(), "step": {""}, "code": {""}, "functions": {"", "code"}}}
+FLOORS = {
+    "profile": {"": set(), "users": {""}, "step": {""}, "code": {"", "users"}, "functions": {"", "users", "code"}}
+}
 
 # Folders whose modules run in a worker process, with those modules of the room that both sides import. From the rest of
 # the room they are apart: the worker process runs with other settings, and its modules may not run in jitnet's own.
+USERS = {
+    f"jitnet.profile.users.{name}" for name in ("built_ufuncs", "compiled_classes", "generators", "sent_types")
+}  # what both worker processes need
 WORKERS = {
     "jitnet.profile.code.worker": {
         "jitnet.profile.line_table",
         "jitnet.profile.loading",
         "jitnet.profile.readable",
+        *USERS,
     },
     "jitnet.profile.functions.worker": {
         "jitnet.profile.readable",
@@ -48,6 +54,7 @@ WORKERS = {
         "jitnet.profile.functions.hint_shares",
         "jitnet.profile.line_table",
         "jitnet.profile.loading",
+        *USERS,
     },
 }
 
@@ -57,9 +64,9 @@ ONLY_IN = {
     "typer": {"cli", "__main__"},
     "numba": {
         *("compiler", "engine", "kernels", "machine", "profile.code.worker", "profile.functions.worker"),
-        "profile.functions.sending",
+        *("profile.functions.sending", "profile.users"),
     },
-    "llvmlite": {"compiler", "machine", "profile.code", "profile.functions.worker"},
+    "llvmlite": {"compiler", "machine", "profile.code", "profile.functions.worker", "profile.users"},
     "PIL": {"pictures"},
     "sklearn": {"sklearn"},
     "joblib": {"sklearn"},

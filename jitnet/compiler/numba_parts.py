@@ -42,6 +42,7 @@ __all__ = [
     "finish",
     "folded_types",
     "hoisted_arrays",
+    "instance_type",
     "is_open",
     "load_threading_layer",
     "missing",
@@ -568,6 +569,12 @@ def hoisted_arrays(compiled: Any) -> list[tuple[str, str, int]]:
             if each.value.op == "call" and each.value.func.name in allocators:
                 found.append((str(each.target.name).split(".")[0], str(each.loc.filename), int(each.loc.line)))
     return found
+
+
+def instance_type(value: Any) -> Any:
+    """Return the type of an instance of a compiled class; None for all other objects."""
+    kind = getattr(value, "_numba_type_", None)
+    return kind if isinstance(kind, _part("types").ClassInstanceType) else None
 
 
 def ufunc_dispatcher(ufunc: Any) -> Any:

@@ -5,6 +5,7 @@ The package can be called: `jitnet.profile(function, *arguments, **keywords)`, a
 step/        a training step, with a clock round each line
 code/        what the compiler made of a loop: source lines beside machine code
 functions/   any Numba function: how long, on which threads, why, and what to change
+users/       the user's functions, as the worker processes of both see them
 
 document.py    documents of step/ and functions/, read and compared
 line_table.py  lets Numba write which line each instruction was made for

@@ -23,11 +23,11 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
-from jitnet.profile.built_ufuncs import remember_ufuncs
 from jitnet.profile.code.worker.compile_targets import Wrong, look_at
 from jitnet.profile.code.worker.cross_compile import emulate, vector_bits
 from jitnet.profile.line_table import write_lines
 from jitnet.profile.readable import message_lines
+from jitnet.profile.users.built_ufuncs import remember_ufuncs
 
 __all__: list[str] = []
 

@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from jitnet.profile.built_ufuncs import built
 from jitnet.profile.code.worker.strides import lines_for_stride_one
-from jitnet.profile.compiled_classes import compiled_method
-from jitnet.profile.generators import iterating
 from jitnet.profile.line_table import set_wrapped
 from jitnet.profile.loading import load_module
-from jitnet.profile.sent_types import read_types
+from jitnet.profile.users.built_ufuncs import built
+from jitnet.profile.users.compiled_classes import compiled_method
+from jitnet.profile.users.generators import iterating
+from jitnet.profile.users.sent_types import read_types
 
 __all__ = ["Wrong", "look_at"]
 

@@ -32,8 +32,8 @@ def name_lines() -> None:
 def check_bounds(request: JsonObject) -> JsonObject:
     """Call the function once, compiled with checks by NUMBA_BOUNDSCHECK; raises IndexError where an index is wrong."""
     from jitnet.compiler.numba_parts import Dispatcher, copy_dispatcher
-    from jitnet.profile.built_ufuncs import remember_ufuncs
     from jitnet.profile.functions.worker.subject import arguments_of, find
+    from jitnet.profile.users.built_ufuncs import remember_ufuncs
 
     name_lines()
     remember_ufuncs()

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numba import types as numba_types
 
+from jitnet.compiler.numba_parts import instance_type
+
 __all__ = ["Calls", "arrays_in", "interleaved"]
 
 types: Any = numba_types  # its annotations lack some of its names
@@ -29,8 +31,8 @@ def arrays_in(value: Any, name: str) -> Iterator[tuple[str, Any]]:
         for number, part in enumerate(value):
             label = value._fields[number] if hasattr(value, "_fields") else number
             yield from arrays_in(part, f"{name}.{label}" if isinstance(label, str) else f"{name}[{label}]")
-    elif isinstance(getattr(value, "_numba_type_", None), types.ClassInstanceType):
-        for label, kind in value._numba_type_.struct.items():
+    elif (instance := instance_type(value)) is not None:
+        for label, kind in instance.struct.items():
             # Those that begin with __ are known by another name outside the class.
             if isinstance(kind, types.Array) and hasattr(value, label):
                 yield f"{name}.{label}", getattr(value, label)

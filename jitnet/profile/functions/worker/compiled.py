@@ -16,7 +16,7 @@ from jitnet.profile.functions.worker.subject import Subject
 from jitnet.profile.functions.worker.summary import Summary
 from jitnet.profile.functions.worker.typed_code import failures
 from jitnet.profile.functions.worker.values import readable_type
-from jitnet.profile.sent_types import write_types
+from jitnet.profile.users.sent_types import write_types
 
 __all__ = ["Compiled"]
 

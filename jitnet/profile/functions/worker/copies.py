@@ -12,8 +12,8 @@ from typing import Any
 import numba
 
 from jitnet.compiler.numba_parts import Dispatcher, close, copy_dispatcher, is_open
-from jitnet.profile.built_ufuncs import built
 from jitnet.profile.functions.worker.subject import Subject
+from jitnet.profile.users.built_ufuncs import built
 
 __all__ = ["Change", "Unreached", "changed_copy"]
 

@@ -16,7 +16,6 @@ from jitnet.compiler.numba_parts import (
     event,
     wrap_loop_bodies,
 )
-from jitnet.profile.built_ufuncs import remember_ufuncs
 from jitnet.profile.functions.hint_shares import HintShares
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.thresholds import LINES_S, PARTS_S, TIME_S
@@ -45,8 +44,9 @@ from jitnet.profile.functions.worker.typed_code import failures, watch_compiler
 from jitnet.profile.functions.worker.values import for_formula, type_text
 from jitnet.profile.functions.worker.warned import watch_warnings
 from jitnet.profile.functions.worker.where import sample
-from jitnet.profile.generators import MOST_VALUES
 from jitnet.profile.readable import demangle
+from jitnet.profile.users.built_ufuncs import remember_ufuncs
+from jitnet.profile.users.generators import MOST_VALUES
 
 __all__ = ["Observers", "measure", "measure_and_try", "observe", "options_text"]
 

@@ -8,11 +8,11 @@ from typing import Any
 import numba
 
 from jitnet.compiler.numba_parts import Dispatcher, DUFunc, GUFunc, copy_dispatcher, emptied, ufunc_dispatcher
-from jitnet.profile.built_ufuncs import built
 from jitnet.profile.functions.worker.compiled import Compiled
 from jitnet.profile.functions.worker.subject import Subject
 from jitnet.profile.functions.worker.symbols import Loaded, Symbols
 from jitnet.profile.line_table import set_wrapped, with_lines
+from jitnet.profile.users.built_ufuncs import built
 
 __all__ = ["SampledCopy", "sampled_copy"]
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jitnet.profile.built_ufuncs import built
-from jitnet.profile.compiled_classes import class_type, compiled_method, method_names
 from jitnet.profile.functions.arguments import EXAMPLE, TARGET, make_arguments, read_words
-from jitnet.profile.generators import iterating
 from jitnet.profile.loading import load_module
+from jitnet.profile.users.built_ufuncs import built
+from jitnet.profile.users.compiled_classes import class_type, compiled_method, method_names
+from jitnet.profile.users.generators import iterating
 
 __all__ = ["Refused", "Subject", "arguments_of", "check_arguments", "find", "made_by_setup"]
 

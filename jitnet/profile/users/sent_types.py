@@ -10,7 +10,7 @@ import pickle
 import sys
 from typing import Any
 
-from jitnet.profile.compiled_classes import class_type
+from jitnet.profile.users.compiled_classes import class_type
 
 __all__ = ["read_types", "write_types"]
 
