@@ -28,7 +28,9 @@ def project(tmp_path: Path) -> Path:
         "plain.py": "import numpy as np\nfrom numba import njit\n",
         "unused.py": "",
         "pkg/__init__.py": "",
-        "pkg/loops.py": "import math\nfrom . import near\nfrom .deep.far import f\nimport plain\nimport missing_at_all\n",
+        "pkg/loops.py": (
+            "import math\nfrom . import near\nfrom .deep.far import f\nimport plain\nimport missing_at_all\n"
+        ),
         "pkg/near.py": "from pkg.deep import far\n",
         "pkg/deep/__init__.py": "",
         "pkg/deep/far.py": "from ..loops import g\n",

@@ -150,8 +150,8 @@ class _SideBySide:
         return kept(side.calls.result, side.calls.arrays(written))
 
     def results(self) -> JsonObject:
-        """Return how the results agree. Nothing can be said where two equal calls of the first differ already; where only
-        those of the second do, that is the difference."""
+        """Return how the results agree. Nothing can be said where two equal calls of the first differ already; where
+        only those of the second do, that is the difference."""
         before, after = self.sides
         for which, side in (("first", before), ("second", after)):
             if side.again is not None and agreement(side.first or {}, side.again)["verdict"] == "differ":
