@@ -15,18 +15,11 @@ from typing import Any
 from numba import types
 
 from jitnet.profile.functions.hints import Kind
+from jitnet.profile.functions.worker.rewrites.array_reading import Access, Effects, plain_index
+from jitnet.profile.functions.worker.rewrites.function_reading import CountedLoop, Sum, sum_of
 from jitnet.profile.functions.worker.rewrites.function_source import Edit, Unchangeable
 from jitnet.profile.functions.worker.rewrites.liveness import loaded
-from jitnet.profile.functions.worker.rewrites.reading import (
-    Access,
-    CountedLoop,
-    Effects,
-    Reading,
-    Rewrite,
-    Sum,
-    plain_index,
-    sum_of,
-)
+from jitnet.profile.functions.worker.rewrites.reading import Reading, Rewrite
 
 __all__ = ["exchanged_loops"]
 

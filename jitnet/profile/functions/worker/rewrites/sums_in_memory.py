@@ -7,9 +7,11 @@ from typing import Any
 from numba import types
 
 from jitnet.profile.functions.hints import Kind
+from jitnet.profile.functions.worker.rewrites.array_reading import Access, Effects
+from jitnet.profile.functions.worker.rewrites.function_reading import sum_of
 from jitnet.profile.functions.worker.rewrites.function_source import Edit, Unchangeable, walk
 from jitnet.profile.functions.worker.rewrites.liveness import assigned, loaded
-from jitnet.profile.functions.worker.rewrites.reading import FREE_ORDER, Access, Effects, Reading, Rewrite, sum_of
+from jitnet.profile.functions.worker.rewrites.reading import FREE_ORDER, Reading, Rewrite
 
 __all__ = ["sums_in_variables"]
 
