@@ -7,10 +7,18 @@ compiled.py        what the compiler made of it        diagnostics.py    lines o
 symbols.py         names and addresses of machine code, and the map that perf reads
 
 thread_clock.py    each thread's time in a region      regions.py        times and hints from these
-flags.py           denormal numbers                    shared_writes.py  races, found by a run on one thread
+flags.py           denormal numbers
+
+checks.py          whether results are right           outcomes.py       what a call returned and wrote, compared
+child.py           a process that may crash            copies.py         copies of a function and all that it calls
+overruns.py        where an index is out of bounds     interpreted.py    a run without the compiler
+fast_numbers.py    whether fastmath changes results    containers.py     arguments that grow or have a state
+races.py           races, by code, run and results     shared_writes.py  a run that watches parallel iterations
+watched.py         values that report each access
 
 summary.py         what is known of a function         typed_code.py     reads it, statement by statement
 typed_function.py  its names and loops, as Numba types them
 bounds.py          the range of an index               sums.py           sums whose order is fixed
 race_suspects.py   elements that several iterations may write
+carried.py         variables that a parallel loop carries on
 """
