@@ -153,7 +153,7 @@ def test_wrong_results_come_first_and_no_speed_up_is_praised(width):
     assert lines[0] == "The results differ"
     text = " ".join(" ".join(lines).split())
     for expected in (
-        "check 1 and 2 threads why Out[3] is 0.5 on 2 threads, 0.25 on 1 thread; 280 of 1,000 numbers differ.",
+        "check 1 and 2 threads why out[3] is 0.5 on 2 threads, 0.25 on 1 thread; 280 of 1,000 numbers differ.",
         "Threads use each other's data check races at /somewhere/else/theirs.py:12 out[i % 4] = i",
         "All that follows is about a function whose results are wrong: correct that first.",
         "checked failed: 1 and 2 threads, races; held: bounds, without the compiler (to the last digits: out[3], 1e-15",
