@@ -1,12 +1,13 @@
 """The profile of a function on the screen: at 80 and 120 columns, and as plain lines in a pipe."""
 
 import io
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
 from jitnet.profile.functions.function_profile import (
     Argument,
+    Check,
     CompiledFunction,
     Count,
     Counted,
@@ -171,6 +172,16 @@ SAMPLING = Sampling(
     rest=(Rest("allocation", 0.2), Rest("calling and unboxing", 0.15), Rest("waiting", 1e-5)),
 )
 
+CHECKS = (
+    Check("bounds", "held"),
+    Check("1 and 2 threads", "failed", "out[3] is 0.5 on 2 threads, 0.25 on 1 thread; 280 of 1,000 numbers differ"),
+    Check("without the compiler", "held", "to the last digits: out[3], 1e-15 apart"),
+    Check("two equal calls", "not done", "a call takes 3.0 s"),
+    Check(
+        "races", "failed", "iterations 0 and 4 both write one element of out", replace(HERE, source="out[i % 4] = i")
+    ),
+)
+
 
 @pytest.mark.parametrize("width", [80, 120, None])
 def test_what_was_measured_is_beside_its_hint(width):
@@ -267,3 +278,36 @@ def test_loops_have_their_rates_where_there_is_room(width):
     first = next(number for number, line in enumerate(lines) if line.startswith("Where the time of a call goes"))
     assert lines[first + 1].split()[-2:] == ["GFLOP/s", "GB/s"]
     assert lines[first + 3].split()[-2:] == ["6.06", "12.1"]
+
+
+@pytest.mark.parametrize("width", [80, 120, None])
+def test_wrong_results_come_first_and_no_speed_up_is_praised(width):
+    lines = shown(replace(PROFILE, checks=CHECKS), width)
+    assert width is None or max(map(len, lines)) <= width
+    assert lines[0] == "The results differ"
+    text = " ".join(" ".join(lines).split())
+    for expected in (
+        "check 1 and 2 threads why out[3] is 0.5 on 2 threads, 0.25 on 1 thread; 280 of 1,000 numbers differ.",
+        "Threads use each other's data check races at /somewhere/else/theirs.py:12 out[i % 4] = i",
+        "All that follows is about a function whose results are wrong: correct that first.",
+        "checked failed: 1 and 2 threads, races; held: bounds, without the compiler (to the last digits: out[3], 1e-15",
+        "not done: two equal calls, as a call takes 3.0 s",
+        "Its results are wrong, so no speed-up is shown.",
+    ):
+        assert expected in text
+    assert text.index("The results differ") < text.index("a call ±5%") < text.index("3 hints")
+    assert "1.91x" not in text
+    assert "efficiency" not in text
+
+
+def test_results_that_are_right_are_one_line_and_the_speed_up_is_shown():
+    lines = shown(replace(PROFILE, checks=CHECKS[:1]))
+    assert lines[0].startswith("function")
+    assert any(line.split() == ["checked", "held:", "bounds"] for line in lines)
+    assert "1.91x" in " ".join(lines)
+
+
+def test_json_has_every_check():
+    found = asdict(replace(PROFILE, checks=CHECKS))["checks"]
+    assert [each["verdict"] for each in found] == ["held", "failed", "held", "not done", "failed"]
+    assert found[-1]["place"] == {"file": HERE.file, "line": 12, "source": "out[i % 4] = i"}

@@ -31,7 +31,7 @@ def failed_checks(console: Console, checks: "Sequence[Check]", path: Callable[[s
                 pairs.append(("at", f"{path(check.place.file)}:{check.place.line}"))
                 if check.place.source:
                     pairs.append(("", Text(check.place.source, style=ACCENT)))
-            pairs.append(("why", f"{check.reason[:1].upper()}{check.reason[1:]}."))
+            pairs.append(("why", f"{check.reason}."))
         facts(console, pairs, indent=2)
     if failed:
         say(console, "All that follows is about a function whose results are wrong: correct that first.", FAINT)

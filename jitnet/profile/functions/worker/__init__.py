@@ -12,7 +12,14 @@ addresses.py       what is at an address               source_rows.py    rows of
 elf.py, dwarf.py   object files, and their lines
 
 thread_clock.py    each thread's time in a region      regions.py        times and hints from these
-flags.py           denormal numbers                    shared_writes.py  races, found by a run on one thread
+flags.py           denormal numbers
+
+checks.py          whether results are right           outcomes.py       what a call returned and wrote, compared
+child.py           a process that may crash            copies.py         copies of a function and all that it calls
+overruns.py        where an index is out of bounds     interpreted.py    a run without the compiler
+fast_numbers.py    whether fastmath changes results    containers.py     arguments that grow or have a state
+races.py           races, by code, run and results     shared_writes.py  a run that watches parallel iterations
+watched.py         values that report each access
 
 side_by_side.py    two functions in turn               agreement.py       whether their results are equal
 variants.py        the second, with other options or from another folder
@@ -22,4 +29,5 @@ summary.py         what is known of a function         typed_code.py     reads i
 typed_function.py  its names and loops, as Numba types them
 bounds.py          the range of an index               sums.py           sums whose order is fixed
 race_suspects.py   elements that several iterations may write
+carried.py         variables that a parallel loop carries on
 """

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 __all__ = ["Child", "Ended", "can_fork"]
 
-POLL_S = 0.002
+POLL_S, BEAT_S = 0.002, 0.25
 
 GRACE_S = 0.5
 """A process that does not see the end of its time is ended by the kernel, this much later."""
@@ -83,7 +83,7 @@ class Child:
                     os.kill(self._process, signal.SIGKILL)
                     os.waitpid(self._process, 0)
                     return Ended(None, "its time was over")
-                if now - beat > 1:
+                if now - beat > BEAT_S:
                     beat = now
                     heartbeat()
                 time.sleep(POLL_S)

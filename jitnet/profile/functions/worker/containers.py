@@ -4,19 +4,30 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
+import numba
 import numpy as np
-from numba.typed import Dict, List
 
 from jitnet.compiler.numba_parts import Dispatcher
 
-__all__ = ["containers", "copied"]
+__all__ = ["containers", "copied", "typed_name"]
+
+TYPED = {"numba.typed.typedlist": "List", "numba.typed.typeddict": "Dict"}
+
+
+def typed_name(kind: Any) -> str:
+    """Return "List" or "Dict" for Numba's typed list or dictionary, "" for other types.
+
+    They are not imported for that: the import makes Numba's compiler, which must be observed from its start.
+    """
+    name = TYPED.get(getattr(kind, "__module__", ""), "")
+    return name if name and getattr(kind, "__name__", "") == name else ""
 
 
 def containers(arguments: Sequence[Any], names: Sequence[str]) -> tuple[dict[str, Any], str]:
     """Return the arguments that can grow or have a state, by name; and one that cannot be copied, "" where all can."""
     found, uncopied = {}, ""
     for name, value in zip(names, arguments, strict=True):
-        if isinstance(value, (list, set, dict, List, Dict, np.random.Generator)):
+        if isinstance(value, (list, set, dict, np.random.Generator)) or typed_name(type(value)):
             found[name] = value
         elif hasattr(value, "_numba_type_") and not isinstance(value, (np.ndarray, np.generic, Dispatcher)):
             found[name] = value
@@ -26,9 +37,9 @@ def containers(arguments: Sequence[Any], names: Sequence[str]) -> tuple[dict[str
 
 def copied(value: Any) -> Any:
     """Return a copy of a container, with copies of the arrays in it."""
-    if isinstance(value, List):
-        return List([copied(each) for each in value]) if len(value) else value.copy()
-    if isinstance(value, Dict):
+    if typed_name(type(value)) == "List":
+        return numba.typed.List([copied(each) for each in value]) if len(value) else value.copy()
+    if typed_name(type(value)) == "Dict":
         made = value.copy()
         for key, each in value.items():
             made[key] = copied(each)

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from numba.typed import Dict, List
 
 from jitnet.compiler.numba_parts import Dispatcher
+from jitnet.profile.functions.worker.containers import typed_name
 from jitnet.profile.functions.worker.outcomes import Outcome, differences, outcome, plain_value
 from jitnet.profile.functions.worker.recompiling import mentions, rebuilt, tree
 
@@ -100,8 +100,8 @@ def _in_python(function: Any, fill: int) -> Any:
             return builtins.range
         if value is numba.get_thread_id:
             return lambda: 0
-        if value is List or value is Dict:
-            return _Container(list if value is List else dict)
+        if typed_name(value):
+            return _Container(list if typed_name(value) == "List" else dict)
         return copied(value.py_func) if isinstance(value, Dispatcher) else value
 
     return copied(function)

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba.typed import Dict, List
+
+from jitnet.profile.functions.worker.containers import typed_name
 
 __all__ = [
     "EXACT",
@@ -81,9 +82,9 @@ def plain_value(value: Any, copy: bool = True) -> Any:
         return value
     if isinstance(value, tuple):
         return tuple(plain_value(part, copy) for part in value)
-    if isinstance(value, (list, List)):
+    if isinstance(value, list) or typed_name(type(value)) == "List":
         return [plain_value(part, copy) for part in value]
-    if isinstance(value, (dict, Dict)):
+    if isinstance(value, dict) or typed_name(type(value)) == "Dict":
         return {key: plain_value(part, copy) for key, part in value.items()}
     if isinstance(value, (set, frozenset)):
         return frozenset(value)

@@ -116,13 +116,20 @@ def _mentions(code: Any, names: dict[str, Any], closure: dict[str, Any]) -> Iter
         elif step.opname == "LOAD_DEREF":
             name, value = str(step.argval), closure.get(str(step.argval))
         elif step.opname in ("LOAD_ATTR", "LOAD_METHOD") and name:
-            name, value = f"{name}.{step.argval}", getattr(value, str(step.argval), None)
+            name, value = f"{name}.{step.argval}", _attribute(value, str(step.argval))
         elif step.opname == "BUILD_SET":
             name, value = "set", set
         else:
             name = ""
             continue
         yield Mention(value, name, code.co_filename, line)
+
+
+def _attribute(value: Any, name: str) -> Any:
+    try:
+        return getattr(value, name, None)
+    except Exception:  # a module that loads its parts as they are used, and fails to
+        return None
 
 
 def _content(cell: Any) -> Any:

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from numba.typed import Dict, List
 
 from jitnet.compiler.numba_parts import Dispatcher
+from jitnet.profile.functions.worker.containers import typed_name
 from jitnet.profile.functions.worker.recompiling import mentions, rebuilt, tree
 from jitnet.profile.functions.worker.watched import NO_WRITER, Touched, WatchedArray, watched
 
@@ -229,8 +229,8 @@ def watch_run(
                 return watch.thread_id
             if value is np:
                 return _Allocating(watch)
-            if value is List or value is Dict:
-                return _Containers(list if value is List else dict, watch)
+            if typed_name(value):
+                return _Containers(list if typed_name(value) == "List" else dict, watch)
             if value is numba or value is numba.typed:
                 return _Attributes(value, replaced)
             if isinstance(value, Dispatcher):

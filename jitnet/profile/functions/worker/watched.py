@@ -4,7 +4,8 @@ import builtins
 from typing import Any, Protocol
 
 import numpy as np
-from numba.typed import Dict, List
+
+from jitnet.profile.functions.worker.containers import typed_name
 
 __all__ = ["NO_WRITER", "Touched", "WatchedArray", "watched"]
 
@@ -181,8 +182,8 @@ def watched(value: Any, watch: Watch, name: str = "", copy: bool = True) -> Any:
     if isinstance(value, tuple):
         parts = [watched(part, watch, name, copy) for part in value]
         return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
-    if isinstance(value, (list, List)) and not isinstance(value, _List):
+    if (isinstance(value, list) or typed_name(type(value)) == "List") and not isinstance(value, _List):
         return _List([watched(part, watch, name, copy) for part in value], name, watch)
-    if isinstance(value, (dict, Dict)) and not isinstance(value, _Dict):
+    if (isinstance(value, dict) or typed_name(type(value)) == "Dict") and not isinstance(value, _Dict):
         return _Dict({key: watched(part, watch, name, copy) for key, part in value.items()}, name, watch)
     return value
