@@ -78,7 +78,7 @@ def sample(measuring: Measured, budget_s: float) -> JsonObject | None:
             copy = sampled_copy(measuring.subject, measuring.arguments, measuring.code, measuring.symbols)
             measuring.report("sampling it")
             result = _Sampled(measuring, copy).result(budget_s)
-            if result["samples"] >= FEWEST or (result["samples"] and measuring.cpu_share < 1):
+            if result["samples"] >= FEWEST or measuring.cpu_share < 1:
                 return result
             found = f"only {result['samples']} samples were taken in {budget_s:.1f} s"
         except Exception as error:  # the profile goes on without it
@@ -142,7 +142,10 @@ class _Sampled:
             share = cpu_s / wall_s if self.measuring.entries else self.measuring.cpu_share
             whole /= max(share, 1e-3)
         rows, rest = SourceRows(self.root), dict.fromkeys((STARTING, WAITING), 0.0)
-        self._weigh(mains, doing, whole, rows, rest)
+        if whole:
+            self._weigh(mains, doing, whole, rows, rest)
+        else:  # it slept nearly all the time
+            rest[WAITING], rest[OTHER] = 1 - self.measuring.cpu_share, self.measuring.cpu_share
         by_share = sorted(rest.items(), key=lambda pair: -pair[1])
         return {
             "samples": len(samples),
