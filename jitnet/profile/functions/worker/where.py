@@ -80,7 +80,7 @@ def sample(measuring: Measured, budget_s: float) -> JsonObject | None:
             measuring.sampled = copy
             measuring.report("sampling it")
             result = _Sampled(measuring, copy).result(budget_s)
-            if result["samples"] >= FEWEST or (result["samples"] and measuring.cpu_share < 1):
+            if result["samples"] >= FEWEST or measuring.cpu_share < 1:
                 return result
             found = f"only {result['samples']} samples were taken in {budget_s:.1f} s"
         except Exception as error:  # the profile goes on without it
@@ -117,19 +117,14 @@ class _Sampled:
         self.threads = max(count for count, _, _ in measuring.counts)
         code = measuring.subject.function.__code__
         self.root = function_at((measuring.file, line_of_def(measuring.file, code.co_firstlineno)))
-        self.computing = self._sleeps()
-
-    def _sleeps(self) -> bool:
-        """Whether it sleeps: then it is sampled by CPU time, since a signal would wake it up."""
-        shares = self.measuring.threads.shares()
-        busy, computing = (sum(row[name] for row in shares) for name in ("busy_s", "computing_s"))
-        return self.measuring.cpu_share < 1 or (bool(shares) and computing < 0.5 * busy)
+        # A function that sleeps is sampled by CPU time, since a signal would wake it up.
+        self.computing = measuring.cpu_share < 1
 
     def result(self, budget_s: float) -> JsonObject:
         if self.measuring.entries:
             numba.set_num_threads(self.threads)
         try:
-            cost, wall_s, cpu_s = self._run(budget_s)
+            cost = self._run(budget_s)
         finally:
             if self.measuring.entries:
                 numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
@@ -141,10 +136,12 @@ class _Sampled:
         mains = doing.pop(main, Counter[Doing]())
         whole = float(mains.total())
         if self.computing:
-            share = cpu_s / wall_s if self.measuring.entries else self.measuring.cpu_share
-            whole /= max(share, 1e-3)
+            whole /= max(self.measuring.cpu_share, 1e-3)
         rows, rest = SourceRows(self.root), dict.fromkeys((STARTING, WAITING), 0.0)
-        self._weigh(mains, doing, whole, rows, rest)
+        if whole:
+            self._weigh(mains, doing, whole, rows, rest)
+        else:  # it slept nearly all the time
+            rest[WAITING], rest[OTHER] = 1 - self.measuring.cpu_share, self.measuring.cpu_share
         by_share = sorted(rest.items(), key=lambda pair: -pair[1])
         return {
             "samples": len(samples),
@@ -161,9 +158,8 @@ class _Sampled:
             ],
         }
 
-    def _run(self, budget_s: float) -> tuple[float, float, float]:
-        """Call it with samples and without, in turn. Returns what sampling costs, and, of the sampled calls, their wall
-        time and the main thread's CPU time."""
+    def _run(self, budget_s: float) -> float:
+        """Call it with samples and without, in turn. Returns what sampling costs."""
         calls, sampler = self.calls, self.sampler
         before, begin = running_s(), time.perf_counter()
         once = calls.one()
@@ -176,20 +172,17 @@ class _Sampled:
         repeats = max(1, min(100_000, round(ROUND_S / max(once, 1e-8))))
         sampled: list[float] = []
         plain: list[float] = []
-        wall_s = cpu_s = 0.0
         ends = time.perf_counter() + budget_s
         while time.perf_counter() < ends or not plain:
             with sampler.sampling(threads, len(sampled), self.computing):
-                call_s, more_wall_s, more_cpu_s = self._timed(repeats, sampler.watch)
-            sampled.append(call_s)
-            wall_s, cpu_s = wall_s + more_wall_s, cpu_s + more_cpu_s
+                sampled.append(self._timed(repeats, sampler.watch))
             if time.perf_counter() > ends and plain:
                 break
-            plain.append(self._timed(max(1, repeats // 2), lambda on: None)[0])
-        return median(sampled) / max(median(plain), 1e-9) - 1, wall_s, cpu_s
+            plain.append(self._timed(max(1, repeats // 2), lambda on: None))
+        return median(sampled) / max(median(plain), 1e-9) - 1
 
-    def _timed(self, repeats: int, watch: Callable[[bool], None]) -> tuple[float, float, float]:
-        """Call it so often. Returns the seconds of a call, and of all calls the wall time and this thread's CPU time.
+    def _timed(self, repeats: int, watch: Callable[[bool], None]) -> float:
+        """Call it so often, and return the seconds of a call.
 
         watch: called with True before and with False after the calls, without what restores their arguments.
         """
@@ -206,7 +199,7 @@ class _Sampled:
             cpu_s += time.thread_time() - busy
             wall_s += time.perf_counter() - begin
         # Other programs on the cores do not change CPU time; threads that wait for each other are seen in wall time.
-        return (wall_s if self.measuring.entries else cpu_s) / repeats, wall_s, cpu_s
+        return (wall_s if self.measuring.entries else cpu_s) / repeats
 
     def _weigh(
         self,
