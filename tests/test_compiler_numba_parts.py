@@ -396,3 +396,26 @@ def test_a_process_with_the_users_code_keeps_its_settings():
     own = "import os, jitnet.compiler.numba_parts as parts; print('OMP_PROC_BIND' in os.environ, bool(parts.event))"
     done = subprocess.run([sys.executable, "-c", own], capture_output=True, text=True, env=made, check=True)
     assert done.stdout == "True True\n"
+
+
+@compiled
+def test_an_emptied_dispatcher_compiles_again_and_has_its_code_back():
+    @numba.njit
+    def callee(x):
+        return x + 1
+
+    @numba.njit("int64(int64)")
+    def declared(x):
+        return callee(x)
+
+    assert callee(1.5) == 2.5
+    before = [dict(each.overloads) for each in (callee, declared)]
+    with numba_parts.emptied([callee, declared]):
+        assert list(declared.overloads) == list(before[1]), "declared types are compiled again, and no others"
+        assert callee.overloads[(types.int64,)] is not before[0][(types.int64,)]
+        assert (types.float64,) not in callee.overloads
+        assert declared(3) == 4
+        with pytest.raises(TypeError, match="No matching definition"):
+            declared("text")
+    assert [dict(each.overloads) for each in (callee, declared)] == before
+    assert (callee(1), callee(2.5), declared(3)) == (2, 3.5, 4)

@@ -298,10 +298,13 @@ def test_the_worker_process_loads_no_room_that_changes_numba():
         "not name.startswith('jitnet.profile.functions.worker')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    # numba_parts, files and figures change no setting, nor do the packages of their folders.
+    # numba_parts, files and figures change no setting, nor do the packages of their folders, nor what reads source.
     assert done.stdout.split() == [
         *("jitnet.bench", "jitnet.bench.figures", "jitnet.compiler", "jitnet.compiler.numba_parts", "jitnet.errors"),
         *("jitnet.files", "jitnet.files.durable", "jitnet.files.lock", "jitnet.files.system"),
-        *("jitnet.profile", "jitnet.profile.functions", "jitnet.profile.functions.arguments"),
-        *("jitnet.profile.functions.hints", "jitnet.profile.loading", "jitnet.profile.readable", "jitnet.version"),
+        *("jitnet.profile", "jitnet.profile.code", "jitnet.profile.code.assembly", "jitnet.profile.code.code_view"),
+        *("jitnet.profile.code.instructions", "jitnet.profile.code.source"),
+        *("jitnet.profile.functions", "jitnet.profile.functions.arguments", "jitnet.profile.functions.hint_shares"),
+        *("jitnet.profile.functions.hints", "jitnet.profile.line_table", "jitnet.profile.loading"),
+        *("jitnet.profile.readable", "jitnet.version"),
     ]

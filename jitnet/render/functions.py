@@ -225,7 +225,7 @@ def _kind(console: Console, title: str, hints: "list[Hint]") -> None:
 def _share(hint: "Hint") -> str:
     if hint.share is None:
         return ""
-    return f", {percent(hint.share)} of the time" if hint.share else ", not reached: no sample fell on it"
+    return f", {percent(hint.share)} of the time" if hint.share else ", no sample fell on it"
 
 
 def _sentence(text: str) -> str:

@@ -3,8 +3,13 @@
 A division waits for the one before it: so a loop's time is its count of divisions, on every processor.
 """
 
+import ctypes
+
 import numpy as np
 from numba import njit, prange
+
+usleep = ctypes.CDLL(None).usleep
+usleep.argtypes = [ctypes.c_uint]
 
 
 @njit
@@ -104,6 +109,13 @@ def not_reached(x, rarely):
     for i in range(x.shape[0]):
         total += x[i]  # always
     return total
+
+
+@njit
+def naps(times):
+    for _ in range(times):
+        usleep(300)
+    return times
 
 
 def a_list():

@@ -2,6 +2,7 @@
 
 import os
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -65,10 +66,11 @@ class Compiled:
         """The names that its code refers to."""
         return self.file.refers[self.name]
 
-    def lines_at(self, address: int) -> list[SourceLine]:
-        """Return the line of an address in it, and of the calls that were inlined around it, innermost first."""
+    def lines_at(self, address: int, is_head: Callable[[SourceLine], bool]) -> list[SourceLine]:
+        """Return what `DebugInfo.lines_at` does, for an address in it."""
         debug = self.file.debug
-        return debug.lines_at(self.section * PER_SECTION + self.value + address - self.begin) if debug else []
+        here = self.section * PER_SECTION + self.value + address - self.begin
+        return debug.lines_at(here, is_head) if debug else []
 
     def is_call(self, address: int) -> bool:
         """Whether the instruction before an address in it is a call."""
@@ -115,10 +117,12 @@ class Addresses:
         tables = [file.debug for file in self._files[first:]]
         return {place for table in tables if table for place in table.lines}
 
-    @property
-    def compiled_range(self) -> tuple[int, int]:
-        """Where compiled code begins and ends; other code may lie between."""
-        return self._begins[0], max(one.end for one in self._compiled)
+    def compiled_range(self, first: int) -> tuple[int, int]:
+        """Return where the code of the object files from number `first` on begins and ends; other code may lie
+        between."""
+        files = set(map(id, self._files[first:]))
+        found = [one for one in self._compiled if id(one.file) in files]
+        return (found[0].begin, max(one.end for one in found)) if found else (0, 0)
 
     def range_of(self, part: str) -> tuple[int, int]:
         """Return where the code of the library with this in its name begins and ends; (0, 0) without one."""

@@ -94,12 +94,6 @@ class Compiled:
         found = cpu_target.typing_context.resolve_overload(dispatcher, cases, kinds, {}) if cases else None
         return tuple(found.args) if found else None
 
-    @property
-    def timed(self) -> Any:
-        """Numba's result of compiling the overload that these arguments run; None where it is not known."""
-        used = self.used()
-        return None if used is None else self.subject.dispatcher.overloads[used]
-
     def main_summaries(self) -> list[Summary]:
         """Return the summaries of the function itself, for the types in use where they are known."""
         found = [each for each in self.summaries if each.function is self.subject.function]

@@ -6,7 +6,7 @@ Reads what Numba writes with a line table, DWARF 4: `.debug_line` has the innerm
 
 import os
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from jitnet.profile.functions.worker.elf import ElfFile
@@ -29,8 +29,8 @@ SIZED = {0x0B: 1, 0x11: 1, 0x0C: 1, 0x05: 2, 0x12: 2, 0x06: 4, 0x13: 4, 0x17: 4,
 """Forms of attributes, with their lengths in bytes where these are fixed."""
 
 
-AHEAD = 3
-"""Rows of the line table that are searched for the line of what follows."""
+NEAR = 3
+"""Rows of the line table that are searched for the line of an instruction without one."""
 
 
 class _Reader:
@@ -100,20 +100,28 @@ class DebugInfo:
         """All lines for which there is code."""
         return {place for place in self._places if place is not None and place[1] > 0}
 
-    def lines_at(self, address: int) -> list[SourceLine]:
+    def lines_at(self, address: int, is_head: Callable[[SourceLine], bool] = lambda place: False) -> list[SourceLine]:
         """Return the line of an address, and those of the calls that were inlined around it, innermost first.
 
         [] where it is unknown. Instructions without a line, which the compiler moved or made of several, have that of
-        what follows: they compute what that uses.
+        what follows, since they compute what that uses; or of what is before, where the former is a loop's head.
         """
         at = bisect_right(self._starts, address) - 1
         if at < 0 or self._places[at] is None:
             return []
-        known = next((row for row in (*range(at, at + AHEAD), *range(at, -1, -1)) if self._line(row)), None)
-        place = self._places[known] if known is not None else None
-        if known is None or place is None:
-            return []
-        return [place, *self._inlined_at(address if known == at else self._starts[known])]
+        if not self._line(at):
+            after = next((row for row in range(at, at + NEAR) if self._line(row)), None)
+            before = next((row for row in range(at, max(-1, at - NEAR), -1) if self._line(row)), None)
+            near = [row for row in (after, before) if row is not None]
+            near = [row for row in near if not is_head(self._place(row))] or near
+            if not near:
+                return []
+            at = near[0]
+            address = self._starts[at]
+        return [self._place(at), *self._inlined_at(address)]
+
+    def _place(self, row: int) -> SourceLine:
+        return self._places[row] or ("", 0)
 
     def _line(self, row: int) -> int:
         """Return a row's line; 0 where it has none, and beyond the end of a function."""

@@ -30,9 +30,9 @@ CAPACITY = 1 << 16
 WORDS, RETURNS = 24, 20
 """Words of a sample, and the most of them that are return addresses."""
 
-SHALLOW, DEEP = 192, 2048
+SHALLOW, DEEP = 192, 1 << 17
 """Words of a stack that are searched for return addresses: of any thread, and of the main one, whose stack's end is
-known."""
+known, and where a library for linear algebra may have much of its own on it."""
 
 INTERVALS_NS = (487_000, 541_000, 509_000, 563_000)
 """Between two samples of a thread. Several, so that they keep no step with calls of a constant length."""
@@ -230,6 +230,9 @@ class LineSampler:
         self._set("stack_begin", begin)
         self._set("stack_end", end)
         self._libc = ctypes.CDLL(None, use_errno=True)
+        # Before version 2.34 of the C library, timers are in one of their own.
+        has_timers = hasattr(self._libc, "timer_create")
+        self._timers = self._libc if has_timers else ctypes.CDLL("librt.so.1", use_errno=True)
         self._signal = _free_signal()
         address = self._engine.get_function_address("handler")
         action = _Action(address, (ctypes.c_ulong * 16)(), SA_SIGINFO | SA_RESTART, None)
@@ -261,20 +264,20 @@ class LineSampler:
         finally:
             self._active.value = 0
             for timer in timers:
-                self._libc.timer_delete(timer)
+                self._timers.timer_delete(timer)
 
     def _start(self, timers: list[ctypes.c_void_p], thread: int, interval: int, computing: bool) -> None:
         event = _Event(thread, self._signal, SIGEV_THREAD_ID, thread, b"")
         timer = ctypes.c_void_p()
         # As the kernel numbers the CPU clock of a thread: its number inverted, then "of a thread" and "scheduler's".
         clock = ~thread << 3 | 4 | 2 if computing else time.CLOCK_MONOTONIC
-        if self._libc.timer_create(ctypes.c_int(clock), ctypes.byref(event), ctypes.byref(timer)):
+        if self._timers.timer_create(ctypes.c_int(clock), ctypes.byref(event), ctypes.byref(timer)):
             if not os.path.exists(f"/proc/self/task/{thread}"):
                 return  # it has ended
             self._checked(1, "make a timer")
         timers.append(timer)
         times = (_Time * 2)(_Time(0, interval), _Time(0, interval))
-        self._checked(self._libc.timer_settime(timer, 0, ctypes.byref(times), None), "start a timer")
+        self._checked(self._timers.timer_settime(timer, 0, ctypes.byref(times), None), "start a timer")
 
     def watch(self, on: bool) -> None:
         """Store samples from now on, or no more."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numba
 
-from jitnet.compiler.numba_parts import Dispatcher, copy_dispatcher, emptied
+from jitnet.compiler.numba_parts import Dispatcher, DUFunc, GUFunc, copy_dispatcher, emptied, ufunc_dispatcher
 from jitnet.profile.functions.worker.compiled import Compiled
 from jitnet.profile.functions.worker.subject import Subject, ufuncs
 from jitnet.profile.functions.worker.symbols import Loaded, Symbols
@@ -19,29 +19,31 @@ __all__ = ["SampledCopy", "sampled_copy"]
 @dataclass(frozen=True)
 class SampledCopy:
     """call: what to call in place of the original. first_object: from which object file on `Symbols` has its code.
-    main: the linker names of the original and of the copy, "" where there is none."""
+    names: the linker names of the original and of the copy, for each signature that both have."""
 
     call: Callable[..., Any]
     first_object: int
-    main: tuple[str, str]
+    names: tuple[tuple[str, str], ...]
 
     def same_code(self, loaded: list[Loaded]) -> bool:
         """Whether the copy has the machine code of the original, and so have the functions that are linked to it."""
-        codes = [_code_beside(name, loaded) for name in self.main]
-        return bool(codes[0]) and codes[0] == codes[1]
+        codes = [[_code_beside(name, loaded) for name in pair] for pair in self.names]
+        return bool(codes) and all(before and before == after for before, after in codes)
 
 
 def sampled_copy(subject: Subject, arguments: tuple[Any, ...], code: Compiled, symbols: Symbols) -> SampledCopy:
     """Compile the copy. What was stored of the originals as they were compiled stays as it is."""
     first, summaries, events = symbols.count, len(code.summaries), len(code.events)
-    callees = [each for each in _callees(subject, code) if each is not subject.dispatcher or subject.kind == "njit"]
-    used, timed = code.used(), code.timed
+    callees = _callees(subject, code)
+    used, before = code.used(), dict(_overloads(subject.call))
     set_wrapped(subject.function)
     try:
         with with_lines(), emptied(callees):
             if subject.kind == "njit":
+                # Not compiled through the copy: a recursive function names the original.
+                subject.dispatcher.compile(used)
                 call = copy_dispatcher(subject.dispatcher)
-                call.compile(used)
+                call.add_overload(subject.dispatcher.overloads[used])
                 call.disable_compile()
             else:
                 call = _ufunc(subject)
@@ -49,9 +51,21 @@ def sampled_copy(subject: Subject, arguments: tuple[Any, ...], code: Compiled, s
     finally:
         del code.summaries[summaries:]
         del code.events[events:]
-    made = list(getattr(call, "overloads", {}).values())
-    main = (timed.fndesc.mangled_name, made[0].fndesc.mangled_name) if timed is not None and made else ("", "")
-    return SampledCopy(call, first, main)
+    after = _overloads(call)
+    both = [(before[kinds], made) for kinds, made in after.items() if kinds in before]
+    names = ((old.fndesc.mangled_name, new.fndesc.mangled_name) for old, new in both)
+    return SampledCopy(call, first, tuple(names))
+
+
+def _overloads(call: Any) -> dict[Any, Any]:
+    """Return what was compiled for each signature of a function or ufunc."""
+    if isinstance(call, Dispatcher):
+        return dict(call.overloads)
+    if isinstance(call, DUFunc):
+        return dict(ufunc_dispatcher(call).overloads)
+    if isinstance(call, GUFunc):
+        return dict(call.gufunc_builder.nb_func.overloads)
+    return dict(ufuncs[id(call)][2].overloads) if id(call) in ufuncs else {}
 
 
 def _ufunc(subject: Subject) -> Any:

@@ -9,7 +9,7 @@ from jitnet.profile.code.source import SourceLoop, function_source, module_loops
 from jitnet.profile.functions.worker.diagnostics import JsonObject, place
 from jitnet.profile.functions.worker.dwarf import SourceLine
 
-__all__ = ["SourceRows", "function_at", "is_head", "loops_around"]
+__all__ = ["SourceRows", "function_at", "is_head", "loops_around", "loops_of"]
 
 HEADS = ("for ", "while ", "async for ")
 
@@ -39,6 +39,12 @@ def loops_around(where: SourceLine) -> tuple[SourceLoop, ...]:
         and is_head((file, loop.line))
     ]
     return tuple(sorted(around, key=lambda loop: loop.depth))
+
+
+@cache
+def loops_of(lines: tuple[SourceLine, ...]) -> tuple[SourceLoop, ...]:
+    """Return the loops around a line and around the calls that lead to it. lines: innermost first."""
+    return tuple(loop for where in reversed(lines) for loop in loops_around(where))
 
 
 def is_head(where: SourceLine) -> bool:

@@ -7,7 +7,6 @@ counts as a return address only if it follows a call, in a function that refers 
 import itertools
 import linecache
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from jitnet.profile.code.source import function_source
 from jitnet.profile.functions.worker.addresses import Addresses, Compiled
 from jitnet.profile.functions.worker.dwarf import SourceLine
 from jitnet.profile.functions.worker.line_sampler import Sample
+from jitnet.profile.functions.worker.source_rows import function_at, is_head, loops_of
 from jitnet.profile.functions.worker.symbols import region_of
 
 __all__ = [
@@ -86,16 +86,10 @@ def is_users(place: SourceLine) -> bool:
 
 
 class Stacks:
-    """Reads samples. same_function: whether two lines are in one function of the source. is_head: whether a line is
-    that of a loop's `for` or `while`."""
+    """Reads samples."""
 
-    def __init__(
-        self,
-        addresses: Addresses,
-        same_function: Callable[[SourceLine, SourceLine], bool],
-        is_head: Callable[[SourceLine], bool],
-    ) -> None:
-        self._at, self._same, self._is_head = addresses, same_function, is_head
+    def __init__(self, addresses: Addresses) -> None:
+        self._at = addresses
         self._memory = addresses.range_of(MEMORY)
 
     def doing(self, sample: Sample) -> Doing:
@@ -111,7 +105,7 @@ class Stacks:
 
     def _frames(self, leaf: Compiled | None, sample: Sample) -> list[tuple[Compiled, int]]:
         """Return the compiled functions that were active, with an address in each, innermost first."""
-        frames = [] if leaf is None else [(leaf, sample.counter)]
+        frames = [] if leaf is None else [(leaf, self._line_of_stall(leaf, sample.counter))]
         for word in sample.returns:
             found = self._at.compiled(word - 1)
             if found is None or not found.is_call(word):
@@ -123,31 +117,45 @@ class Stacks:
                 break
         return frames
 
+    def _line_of_stall(self, function: Compiled, counter: int) -> int:
+        """Return an address with the line of the instruction that took the time.
+
+        A processor ends an instruction before it takes an interrupt: so the counter is at the next one. That before it
+        counts where it is in the same loops, and not what is before the loop that the counter is at the begin of.
+        """
+        if counter == function.begin:
+            return counter
+        here, before = self._lines_at(function, counter), self._lines_at(function, counter - 1)
+        return counter - 1 if before and loops_of(tuple(before)) == loops_of(tuple(here)) else counter
+
     def _line_of_call(self, function: Compiled, after: int) -> int:
         """Return an address with the line of a library's call, which ends at `after`.
 
         LLVM moves such calls, and then they have no line: they seem to be on that of the instruction before, a loop's
         head, or the line that calls the inlined function in which the call is.
         """
-        here = [place for place in function.lines_at(after - 1) if is_users(place)]
-        next_ = [place for place in function.lines_at(after) if is_users(place)]
+        here = self._lines_at(function, after - 1)
+        next_ = self._lines_at(function, after)
         deeper = len(next_) > len(here) and next_[len(next_) - len(here) :] == here
-        moved = bool(here and next_) and self._is_head(here[0]) and not self._is_head(next_[0])
+        moved = bool(here and next_) and is_head(here[0]) and not is_head(next_[0])
         return after if deeper or moved else after - 1
+
+    def _lines_at(self, function: Compiled, address: int) -> list[SourceLine]:
+        return [place for place in function.lines_at(address, is_head) if is_users(place)]
 
     def _lines(self, frames: list[tuple[Compiled, int]]) -> tuple[list[SourceLine], str, int]:
         """Return the user's lines in frames, innermost first; the parallel loop, and how many lines are its body's."""
         lines: list[SourceLine] = []
         body, launched = "", 0
         for function, address in frames:
-            here = [place for place in function.lines_at(address) if is_users(place)]
+            here = self._lines_at(function, address)
             region = region_of(function.name)
             if region:
                 body = body or region
                 lines += here
                 launched = len(lines)
                 continue
-            if body and launched == len(lines) and lines and here and self._same(lines[-1], here[0]):
+            if body and launched == len(lines) and lines and here and function_at(lines[-1]) == function_at(here[0]):
                 here = here[1:]  # the `prange` itself, whose body it is
             lines += here
         return lines, body, launched

@@ -23,7 +23,7 @@ from jitnet.profile.functions.worker.dwarf import SourceLine
 from jitnet.profile.functions.worker.line_sampler import LineSampler, running_s, why_not
 from jitnet.profile.functions.worker.regions import ThreadTimes
 from jitnet.profile.functions.worker.sampled_copy import SampledCopy, sampled_copy
-from jitnet.profile.functions.worker.source_rows import SourceRows, function_at, is_head
+from jitnet.profile.functions.worker.source_rows import SourceRows, function_at
 from jitnet.profile.functions.worker.stacks import LINE, OTHER, REGION, WAITING, Doing, Stacks, is_users
 from jitnet.profile.functions.worker.subject import Subject
 from jitnet.profile.functions.worker.symbols import Symbols
@@ -80,7 +80,7 @@ def sample(measuring: Measured, budget_s: float) -> JsonObject | None:
             measuring.sampled = copy
             measuring.report("sampling it")
             result = _Sampled(measuring, copy).result(budget_s)
-            if result["samples"] >= FEWEST or (result["samples"] and measuring.cpu_share < 1):
+            if result["samples"] >= FEWEST or measuring.cpu_share < 1:
                 return result
             found = f"only {result['samples']} samples were taken in {budget_s:.1f} s"
         except Exception as error:  # the profile goes on without it
@@ -111,8 +111,8 @@ class _Sampled:
         addresses = Addresses(loaded)
         self.compiled_lines = {line for line in addresses.lines_from(copy.first_object) if is_users(line)}
         self.same_code = copy.same_code(loaded)
-        self.stacks = Stacks(addresses, lambda one, other: function_at(one) == function_at(other), is_head)
-        self.sampler = LineSampler(addresses.compiled_range, addresses.range_of("_nrt_python"))
+        self.stacks = Stacks(addresses)
+        self.sampler = LineSampler(addresses.compiled_range(copy.first_object), addresses.range_of("_nrt_python"))
         self.calls: Calls = measuring.calls.of(copy.call)
         self.threads = max(count for count, _, _ in measuring.counts)
         code = measuring.subject.function.__code__
@@ -144,7 +144,10 @@ class _Sampled:
             share = cpu_s / wall_s if self.measuring.entries else self.measuring.cpu_share
             whole /= max(share, 1e-3)
         rows, rest = SourceRows(self.root), dict.fromkeys((STARTING, WAITING), 0.0)
-        self._weigh(mains, doing, whole, rows, rest)
+        if whole:
+            self._weigh(mains, doing, whole, rows, rest)
+        else:  # it slept nearly all the time
+            rest[WAITING], rest[OTHER] = 1 - self.measuring.cpu_share, self.measuring.cpu_share
         by_share = sorted(rest.items(), key=lambda pair: -pair[1])
         return {
             "samples": len(samples),
@@ -174,38 +177,39 @@ class _Sampled:
             ran = running_s().items()
             threads += [each for each, seconds in ran if each not in threads and not 0 < seconds <= before.get(each, 0)]
         repeats = max(1, min(100_000, round(ROUND_S / max(once, 1e-8))))
-        # Other programs on the cores do not change CPU time; threads that wait for each other spend it too.
-        clock = time.perf_counter if self.measuring.entries else time.thread_time
         sampled: list[float] = []
         plain: list[float] = []
         wall_s = cpu_s = 0.0
         ends = time.perf_counter() + budget_s
-
-        def watched() -> float:
-            """Return the seconds of a call by `clock`."""
-            nonlocal wall_s, cpu_s
-            spent = 0.0
-            for _ in range(repeats if calls.restores else 1):
-                calls.restore()
-                begin, busy, at = time.perf_counter(), time.thread_time(), clock()
-                sampler.watch(True)
-                calls.sample(1 if calls.restores else repeats)
-                sampler.watch(False)
-                spent += clock() - at
-                cpu_s += time.thread_time() - busy
-                wall_s += time.perf_counter() - begin
-            return spent / repeats
-
         while time.perf_counter() < ends or not plain:
             with sampler.sampling(threads, len(sampled), self.computing):
-                sampled.append(watched())
+                call_s, more_wall_s, more_cpu_s = self._timed(repeats, sampler.watch)
+            sampled.append(call_s)
+            wall_s, cpu_s = wall_s + more_wall_s, cpu_s + more_cpu_s
             if time.perf_counter() > ends and plain:
                 break
-            count = max(1, repeats // 2)
-            begin = clock()
-            calls.sample(count)
-            plain.append((clock() - begin) / count)
+            plain.append(self._timed(max(1, repeats // 2), lambda on: None)[0])
         return median(sampled) / max(median(plain), 1e-9) - 1, wall_s, cpu_s
+
+    def _timed(self, repeats: int, watch: Callable[[bool], None]) -> tuple[float, float, float]:
+        """Call it so often. Returns the seconds of a call, and of all calls the wall time and this thread's CPU time.
+
+        watch: called with True before and with False after the calls, without what restores their arguments.
+        """
+        call, arguments = self.copy.call, self.measuring.arguments
+        wall_s = cpu_s = 0.0
+        rounds, each = (repeats, 1) if self.calls.restores else (1, repeats)
+        for _ in range(rounds):
+            self.calls.restore()
+            begin, busy = time.perf_counter(), time.thread_time()
+            watch(True)
+            for _ in range(each):
+                call(*arguments)
+            watch(False)
+            cpu_s += time.thread_time() - busy
+            wall_s += time.perf_counter() - begin
+        # Other programs on the cores do not change CPU time; threads that wait for each other are seen in wall time.
+        return (wall_s if self.measuring.entries else cpu_s) / repeats, wall_s, cpu_s
 
     def _weigh(
         self,
