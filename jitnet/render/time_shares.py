@@ -100,10 +100,10 @@ def _lines(profile: "FunctionProfile", each: "LoopTime") -> str:
 def _how(found: "Sampling") -> str:
     points = max(1, round(100 / max(1, found.samples) ** 0.5))
     cost = f"a call takes {found.cost:.0%} longer" if found.cost >= 0.005 else "a call takes no longer"
+    count = f"{found.samples:,} sample{'s' * (found.samples != 1)}"
     text = (
-        f"By {found.samples:,} sample{'s' * (found.samples != 1)}, ±{points} point{'s' * (points > 1)}; {cost} while it is sampled. Self: without "
-        "the loops and callees inside it. What is not a line, an allocation for one, has a row of its own and is in no "
-        "loop."
+        f"By {count}, ±{points} point{'s' * (points > 1)}; {cost} while it is sampled. Self: without the loops and "
+        "callees inside it. What is not a line, an allocation for one, has a row of its own and is in no loop."
     )
     if not found.same_code:
         text += " What was sampled is a copy with a line table, whose machine code differs from what was timed."
