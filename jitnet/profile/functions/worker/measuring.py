@@ -33,6 +33,7 @@ from jitnet.profile.functions.worker.flags import look_for_denormals
 from jitnet.profile.functions.worker.regions import ThreadTimes, disturbed
 from jitnet.profile.functions.worker.sampled_copy import SampledCopy
 from jitnet.profile.functions.worker.shared_writes import watch_run
+from jitnet.profile.functions.worker.source_rows import is_head
 from jitnet.profile.functions.worker.subject import (
     Refused,
     Subject,
@@ -390,7 +391,7 @@ class _Measuring:
 
         def lines_at(address: int) -> Sequence[tuple[str, int]]:
             function = addresses.compiled(address)
-            return function.lines_at(address) if function is not None else ()
+            return function.lines_at(address, is_head) if function is not None else ()
 
         loops = [
             (str(loop["place"]["file"]), int(loop["place"]["line"]), int(loop["last_line"]))
