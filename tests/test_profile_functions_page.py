@@ -107,7 +107,7 @@ def test_what_is_the_users_is_escaped():
     made = page(PROFILE, ROOFLINE)
     assert "&quot;&lt;b&gt;&amp;amp;&lt;/b&gt;&quot;" in made
     assert ".LBB0_3 &lt;again&gt;" in made
-    assert "Iterations 1 &lt; 2 &amp; 3 write out." in made
+    assert "iterations 1 &lt; 2 &amp; 3 write out." in made
     named = fake.function_profile(target='<i>.py:"f"')
     assert "<i>" not in page(named, roofline_of_function(named, fake.probes(), "<i>"))
 
@@ -136,7 +136,7 @@ def test_what_does_not_help_is_only_in_a_list_that_opens():
 
 def test_a_hint_in_a_line_that_is_not_shown_is_not_lost():
     hint = replace(PROFILE.hints[0], place=replace(PROFILE.place, file="/elsewhere.py", line=3), reason="what is there")
-    assert "What is there." in page(fake.function_profile(hints=(hint,)))
+    assert "what is there." in page(fake.function_profile(hints=(hint,)))
 
 
 def test_counters_that_cannot_be_read_are_one_line():

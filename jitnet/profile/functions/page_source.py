@@ -176,7 +176,6 @@ def hint_html(hint: Hint) -> str:
 
 
 def _sentence(text: str) -> str:
-    text = f"{text[:1].upper()}{text[1:]}"
     return escape(text if text.endswith((".", ":", "!", "?")) else f"{text}.")
 
 

@@ -402,7 +402,7 @@ class _Measuring:
 
     def _timeline(self, symbols: Sequence[Symbol]) -> list[JsonObject]:
         """Return some calls, with their regions by thread where it has any."""
-        if not self.request["trace"]:
+        if not self.request.get("trace"):
             return []
         threads = self.threads
         if not threads.timed:
