@@ -209,3 +209,21 @@ def powers_of(exponent):
             out[base] = (x[base] + 1.0) ** exponent + sqrt(2.0)
 
     return raised
+
+
+@njit
+def clears(x):
+    x[0] = 0.0
+    return 1.0
+
+
+@njit
+def root_after_a_call(z, out):
+    for i in range(out.shape[0]):
+        out[i] = clears(z) + abs(z[0])
+
+
+@njit
+def wide_and_narrow(x, out, s):
+    for i in range(x.shape[0]):
+        out[i] = x[i] / s

@@ -209,3 +209,12 @@ def copies_rows(x, out):
         row = np.zeros(x.shape[1])
         row[0] = x[i, 0]
         out[i] = row
+
+
+@njit
+def two_instances(p, q, x):
+    total = 0.0
+    for i in range(x.shape[0]):
+        p.y[i] = q.x[i] + p.x[i] * x[i]
+        total += p.y[i]
+    return total

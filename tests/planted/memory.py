@@ -28,13 +28,6 @@ def row_sums_maybe_outside(x, out):
 
 
 @njit(parallel=True)
-def row_sums_in_threads(x, out):
-    for i in prange(out.shape[0]):
-        for j in range(x.shape[1]):
-            out[i] += x[i, j]
-
-
-@njit(parallel=True)
 def sums_by_threads(x, out):
     for i in range(out.shape[0]):
         for j in prange(x.shape[1]):
@@ -204,3 +197,30 @@ def shifted_by_what_changes(x, out, shift):
 def shifted_twice(x, out, shift):
     for i in range(out.shape[0]):
         out[i] = x[2 * i + shift] + out[i]
+
+
+@njit
+def over_a_column(x, out):
+    for k in range(out.shape[0]):
+        for v in x:
+            out[k] += v
+
+
+@njit
+def over_itself(out):
+    for v in out:
+        out[0] += v
+
+
+@njit
+def sums_written_out(x, out):
+    for i in range(out.shape[0]):
+        for j in range(x.shape[1]):
+            out[i] = x[i, j] + out[i]
+
+
+@njit(parallel=True)
+def maybe_outside_in_threads(x, out, s):
+    for i in prange(x.shape[0]):
+        for j in range(x.shape[1]):
+            out[i] += x[i, j] / s

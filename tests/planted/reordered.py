@@ -214,7 +214,7 @@ def sum_that_goes_on(x, out):
 def truncated(x, out):
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
-            for k in range(2):
+            for _ in range(2):
                 out[0] += x[i, j]
 
 
@@ -223,3 +223,32 @@ def contiguous(x, y):
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
             y[i, j] = x[i, j]
+
+
+@njit
+def new_arrays(x):
+    y = x.copy()
+    z = x * 2.0
+    for j in range(x.shape[1]):
+        for i in range(x.shape[0]):
+            y[i, j] = z[i, j]
+    return y
+
+
+@njit
+def written_out(a, b, c):
+    for i in range(a.shape[0]):
+        for j in range(b.shape[1]):
+            s = 1.0
+            for k in range(a.shape[1]):
+                s = s - a[i, k] * b[k, j]
+            c[i, j] = 2.0 * s
+
+
+@njit
+def written_backwards(x, out):
+    for j in range(x.shape[1]):
+        s = 1.0
+        for i in range(x.shape[0]):
+            s = x[i, j] - s
+        out[j] = s

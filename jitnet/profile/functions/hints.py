@@ -34,8 +34,9 @@ class Kind(Enum):
 class Rule:
     """title: the hint's name. advice: what to do, unless the finder has better advice. found: where it is looked for.
 
-    `found` is Numba's types ("types"), the source and these types ("source"), the instructions of the innermost loops ("machine code"), the times of threads
-    ("clock"), the processor's floating-point flags ("flags"), or a run without the compiler ("a run in Python").
+    `found` is Numba's types ("types"), the source and these types ("source"), the instructions of the innermost loops
+    ("machine code"), the times of threads ("clock"), the processor's floating-point flags ("flags"), or a run without
+    the compiler ("a run in Python").
     """
 
     title: str

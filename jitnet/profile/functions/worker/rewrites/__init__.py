@@ -5,7 +5,8 @@ of one. Both only read: nothing of the user's is written.
 
 rewriting.py         all rewrites of a function, and the function of a rewrite
 function_source.py   its text, its tree, edits and diffs     expression_types.py  Numba's types of its expressions
-liveness.py          variables that are still needed         reading.py           its loops, its arrays, what statements do
+liveness.py          variables that are still needed         function_reading.py  its variables, loops and sums
+array_reading.py     its arrays, and what statements do      reading.py           a change from edits
 
 loop_exchange.py     loops in an order that strides          loop_hoisting.py     what is the same in every iteration
 powers.py            powers as products                      magnitudes.py        abs of complex numbers

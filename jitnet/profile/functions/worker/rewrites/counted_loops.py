@@ -11,7 +11,7 @@ from numba import types
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.worker.rewrites.function_source import Edit, Unchangeable
 from jitnet.profile.functions.worker.rewrites.liveness import assigned
-from jitnet.profile.functions.worker.rewrites.reading import Reading, Rewrite
+from jitnet.profile.functions.worker.rewrites.reading import REORDERING, Reading, Rewrite
 
 __all__ = ["counted_loops"]
 
@@ -20,7 +20,7 @@ def counted_loops(reading: Reading) -> Iterator[Rewrite]:
     """Yield for each innermost loop over the elements of arrays that sums, the change that counts with a range."""
     for loop in reading.loops():
         if isinstance(loop, ast.For) and not loop.orelse and reading.is_innermost(loop):
-            line = _line_of_sum(reading, loop)
+            line = reading.line_of_sum(loop)
             try:
                 edits = _counted(reading, loop) if line else None
                 decorated = reading.with_free_order()
@@ -34,22 +34,11 @@ def counted_loops(reading: Reading) -> Iterator[Rewrite]:
                     f"the loop over {text} counted by a range, with its sum in any order",
                     [*edits, *(decorated or [])],
                     exact=True,
-                    advice='Loop over range(len(…)), with fastmath={"reassoc", "contract", "nsz"}; the last digits change.',
+                    advice=f"Loop over range(len(…)), with fastmath={REORDERING}; the last digits change.",
                     fastmath=decorated is not None,
                 )
             except Unchangeable:
                 continue
-
-
-def _line_of_sum(reading: Reading, loop: ast.For) -> int:
-    for node in loop.body:
-        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
-            kinds = reading.types.names.get(node.target.id, ())
-            if isinstance(node.op, (ast.Add, ast.Sub, ast.Mult)) and any(
-                isinstance(kind, types.Float) for kind in kinds
-            ):
-                return node.lineno
-    return 0
 
 
 def _counted(reading: Reading, loop: ast.For) -> list[Edit] | None:

@@ -36,6 +36,7 @@ class ExpressionTypes:
 
     def __init__(self, function: Any, names: Mapping[str, tuple[Any, ...]], constants: Mapping[str, Any]) -> None:
         self.names, self.constants = names, constants
+        self._known: dict[int, tuple[Any, Any]] = {}
         code = function.__code__
         self.local = {*code.co_varnames, *code.co_cellvars}
         self.outer = {**vars(builtins), **function.__globals__}
@@ -90,10 +91,13 @@ class ExpressionTypes:
 
     def of(self, node: Any) -> Any:
         """Return the type of an expression."""
-        try:
-            return self._of(node)
-        except Exception:  # Numba raises errors of many kinds for what it cannot type
-            return None
+        if id(node) not in self._known:
+            try:
+                kind = self._of(node)
+            except Exception:  # Numba raises errors of many kinds for what it cannot type
+                kind = None
+            self._known[id(node)] = node, kind  # the node is kept, so that no other has its id
+        return self._known[id(node)][1]
 
     def is_pure(self, call: ast.Call) -> bool:
         """Whether a call only computes a value from its arguments, and reads arrays at most."""
@@ -140,8 +144,8 @@ class ExpressionTypes:
         if isinstance(node, ast.Call):
             return self._call(node)
         if isinstance(node, ast.IfExp):
-            found = {self.of(node.body), self.of(node.orelse)}
-            return found.pop() if len(found) == 1 else None
+            kind = self.of(node.body)
+            return kind if kind == self.of(node.orelse) else None
         return None
 
     def binary(self, sign: ast.operator, left: Any, right: Any) -> Any:

@@ -15,9 +15,11 @@ from typing import Any
 from numba import types
 
 from jitnet.profile.functions.hints import Kind
+from jitnet.profile.functions.worker.rewrites.array_reading import Access, Effects, plain_index
+from jitnet.profile.functions.worker.rewrites.function_reading import CountedLoop, Sum, sum_of
 from jitnet.profile.functions.worker.rewrites.function_source import Edit, Unchangeable
 from jitnet.profile.functions.worker.rewrites.liveness import loaded
-from jitnet.profile.functions.worker.rewrites.reading import Access, CountedLoop, Effects, Reading, Rewrite, plain_index
+from jitnet.profile.functions.worker.rewrites.reading import Reading, Rewrite
 
 __all__ = ["exchanged_loops"]
 
@@ -61,7 +63,7 @@ def _nested(reading: Reading, outermost: CountedLoop) -> Rewrite | None:
     _refuse_unclear(reading, nest, effects)
     if len(names) < len(nest) or names & reading.live.after[id(outermost.node)]:
         return None
-    costs = [_cost(reading, effects, loop.name) for loop in nest]
+    costs = [_cost(reading, effects.accesses, loop.name) for loop in nest]
     order = sorted(range(len(nest) - 1), key=lambda at: costs[at])
     for at in order:
         if costs[at] >= costs[-1] or not _strides(reading, effects, nest[-1].name):
@@ -139,30 +141,26 @@ def _found_by(nest: list[CountedLoop], access: Access, effects: Effects) -> set[
 
 def _sum_keeps_bits(reading: Reading, body: list[Any], uses: list[Any]) -> bool | None:
     """Whether a sum or product has the same bits in any order: where it has integers only. None where it is neither."""
-    found = [
-        node
-        for top in body
-        for node in ast.walk(top)
-        if isinstance(node, ast.AugAssign) and any(node.target is each for each in uses)
-    ]
-    signs = {"add" if isinstance(node.op, (ast.Add, ast.Sub)) else type(node.op).__name__ for node in found}
-    if len(found) != len(uses) or signs not in ({"add"}, {"Mult"}):
+    found = [each for each in map(sum_of, (node for top in body for node in ast.walk(top))) if each is not None]
+    found = [each for each in found if any(each.target is use for use in uses)]
+    signs = {"add" if isinstance(each.sign, (ast.Add, ast.Sub)) else type(each.sign).__name__ for each in found}
+    if {id(use) for each in found for use in each.uses} != {id(use) for use in uses} or len(signs) != 1:
         return None
     kinds = set()
-    for node in found:
-        target = reading.types.names.get(node.target.id, ()) if isinstance(node.target, ast.Name) else ()
-        kinds |= {*(target or [reading.type_of(node.target)]), reading.type_of(node.value)}
+    for each in found:
+        target = reading.types.names.get(each.target.id, ()) if isinstance(each.target, ast.Name) else ()
+        kinds |= {*(target or [reading.type_of(each.target)]), reading.type_of(each.value)}
     if all(isinstance(kind, types.Integer) for kind in kinds):
         return len({kind.signed for kind in kinds}) == 1 or None
     numbers = (types.Integer, types.Float, types.Complex)
     return False if all(isinstance(kind, numbers) for kind in kinds) and not _truncates(reading, found) else None
 
 
-def _truncates(reading: Reading, sums: list[Any]) -> bool:
+def _truncates(reading: Reading, sums: list[Sum]) -> bool:
     """Whether an element of an array of integers is added something else to."""
     return any(
-        isinstance(node.target, ast.Subscript) and isinstance(reading.type_of(node.target), types.Integer)
-        for node in sums
+        isinstance(each.target, ast.Subscript) and isinstance(reading.type_of(each.target), types.Integer)
+        for each in sums
     )
 
 
@@ -228,8 +226,8 @@ def _steps(reading: Reading, access: Access, name: str) -> int:
     return CONTIGUOUS if varying == [nearest] and simple else STRIDED
 
 
-def _cost(reading: Reading, effects: Effects, name: str) -> int:
-    distinct = {(each.base, ast.unparse(each.node.slice)): each for each in effects.accesses}
+def _cost(reading: Reading, accesses: list[Access], name: str) -> int:
+    distinct = {(each.base, ast.unparse(each.node.slice)): each for each in accesses}
     return sum(_steps(reading, each, name) for each in distinct.values())
 
 
@@ -259,12 +257,13 @@ def _with_a_sum(reading: Reading, outer: CountedLoop) -> Rewrite | None:
     at = next((place for place, each in enumerate(loops) if each is not None), -1)
     if at != 1 or len(body) not in (2, 3):
         return None
-    begin, inner = body[0], loops[1]
+    begin: Any = body[0]
+    inner = loops[1]
     assert inner is not None
     if inner.parallel or not reading.is_innermost(inner.node) or not _is_plain_assignment(begin):
         return None
     total = begin.targets[0]
-    last = body[2] if len(body) == 3 else None
+    last: Any = body[2] if len(body) == 3 else None
     if isinstance(total, ast.Name):
         if last is None or not _is_plain_assignment(last) or not isinstance(last.targets[0], ast.Subscript):
             return None
@@ -307,11 +306,11 @@ def _sum_in_memory(reading: Reading, outer: CountedLoop, inner: CountedLoop, sto
         return None
     text = ast.unparse(total)
     uses = [each for each in ast.walk(inner.node) if isinstance(each, type(total)) and ast.unparse(each) == text]
-    sums = [each for each in inner.node.body if isinstance(each, ast.AugAssign) and ast.unparse(each.target) == text]
-    if len(uses) != 1 or len(sums) != 1 or not isinstance(sums[0].op, (ast.Add, ast.Sub, ast.Mult)):
+    sums = [each for each in map(sum_of, inner.node.body) if each is not None and ast.unparse(each.target) == text]
+    if len(sums) != 1 or {id(each) for each in uses} != {id(each) for each in sums[0].uses}:
         return None
     others = [each for each in effects.accesses if each.base == stored.base]
-    others = [each for each in others if each.node is not stored.node and each.node not in (total, sums[0].target)]
+    others = [each for each in others if each.node is not stored.node and each.node not in (total, *sums[0].uses)]
     if others or loaded(begin.value) & (names - {outer.name}):
         return None
     exact = _same_type(reading, total, stored)
@@ -325,7 +324,7 @@ def _sum_in_memory(reading: Reading, outer: CountedLoop, inner: CountedLoop, sto
         Edit(source.begin(inner.node.target), source.end(inner.node.iter), _header(reading, outer)),
     ]
     if isinstance(total, ast.Name):
-        edits += [source.replace(total, element), source.replace(sums[0].target, element)]
+        edits += [source.replace(each, element) for each in (total, *sums[0].uses)]
     if last is not None:
         edits.append(_afterwards(reading, outer, last, total, element))
     change = f"the loops of lines {outer.node.lineno} and {inner.node.lineno} exchanged, with the sums in {stored.base}"
@@ -362,10 +361,8 @@ def _same_type(reading: Reading, total: Any, stored: Access) -> bool | None:
 
 
 def _is_better(reading: Reading, outer: CountedLoop, inner: CountedLoop, inside: Effects, stored: Access) -> bool:
-    before = _cost(reading, inside, inner.name)
-    inside.accesses.append(stored)
-    after = _cost(reading, inside, outer.name)
-    inside.accesses.remove(stored)
+    before = _cost(reading, inside.accesses, inner.name)
+    after = _cost(reading, [*inside.accesses, stored], outer.name)
     return after < before and bool(_strides(reading, inside, inner.name))
 
 

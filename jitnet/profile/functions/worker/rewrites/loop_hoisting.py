@@ -11,7 +11,7 @@ from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.worker.rewrites.expression_types import REDUCTIONS
 from jitnet.profile.functions.worker.rewrites.function_source import Edit, Unchangeable, walk
 from jitnet.profile.functions.worker.rewrites.liveness import assigned, loaded
-from jitnet.profile.functions.worker.rewrites.reading import Reading, Rewrite
+from jitnet.profile.functions.worker.rewrites.reading import FREE_ORDER, Reading, Rewrite
 
 __all__ = ["hoisted_allocations", "hoisted_attributes", "hoisted_values"]
 
@@ -21,8 +21,8 @@ FILLED = {"zeros": "0", "ones": "1", "zeros_like": "0", "ones_like": "1", "empty
 CHEAP = (len, range, min, max, abs, int, float, bool, complex, enumerate, zip)
 """Calls that cost next to nothing."""
 
-MAY_RAISE = {"min", "max", "argmin", "argmax", "dot"}
-"""Reductions that raise an exception for an empty array, or for arrays of different extents."""
+MAY_RAISE = {"min", "max", "argmin", "argmax", "dot", "factorial"}
+"""Functions that raise an exception for an empty array, for arrays of different extents, or for a negative number."""
 
 
 # Attributes of compiled classes.
@@ -62,6 +62,13 @@ def hoisted_attributes(reading: Reading) -> Iterator[Rewrite]:
         advice = "Assign it to a variable before the loop, and use that."
         change = f"{_listed(texts)} read once before the loop of line {loop.lineno}"
         yield from reading.changes(Kind.INVARIANT, places, change, exact=True, advice=advice)
+        decorated = reading.with_free_order()
+        if decorated is not None and any(map(reading.line_of_sum, reading.loops())):
+            places = [(line, reason, [*edits, *decorated]) for line, reason, _ in places]
+            change += ", and sums in any order"
+            yield from reading.changes(
+                Kind.INVARIANT, places, change, exact=False, advice=f"{advice} {FREE_ORDER}", fastmath=True
+            )
 
 
 def _listed(names: list[str]) -> str:
@@ -219,7 +226,6 @@ def _computed_before(reading: Reading, loop: Any, found: dict[str, list[Any]]) -
     for text, nodes in found.items():
         first = nodes[0]
         name = reading.fresh(*_names_for(first))
-        reading.take(name)
         lines = reading.guarded(f"{name} = {text}", loop, first, raises=_may_raise(reading, first))
         before += lines[1:] if len(lines) == 2 and lines[0] in before else lines
         edits += [reading.source.replace(node, name) for node in nodes]

@@ -32,10 +32,9 @@ def powers(reading: Reading) -> Iterator[Rewrite]:
             text, edits = _product(reading, *found)
         except Unchangeable:
             continue
-        base, exponent = found
-        reason = f"{ast.unparse(node)} is computed by a function, in every case; its exponent is always {exponent}"
-        if not isinstance(node, ast.BinOp):
-            exponent = reading.types.number(node.args[1])  # type: ignore[attr-defined]
+        reason = (
+            f"{ast.unparse(node)} is computed by a function for any exponent, and its exponent is always {found[1]}"
+        )
         places.append((node.lineno, reason, [*edits, reading.source.replace(node, text)]))  # type: ignore[attr-defined]
     advice = "Write products, and a square root where the exponent ends in a half; the last digits may differ."
     if any("sqrt" in edit.text for place in places for edit in place[2]):

@@ -17,7 +17,9 @@ __all__ = ["reciprocals"]
 
 def reciprocals(reading: Reading) -> Iterator[Rewrite]:
     """Yield changes of divisions in loops: by a value that the loop does not change, then by constants."""
-    divisions = [node for loop in reading.loops() for each in loop.body for node in walk(each) if _divides(node)]
+    divisions: list[Any] = [
+        node for loop in reading.loops() for each in loop.body for node in walk(each) if _divides(node)
+    ]
     divisions = list({id(node): node for node in divisions}.values())
     groups: dict[tuple[int, str], list[Any]] = {}
     constants: dict[bool, list[tuple[int, str, list[Edit]]]] = {False: [], True: []}
@@ -82,19 +84,18 @@ def _by_invariant(reading: Reading, loop: Any, nodes: list[Any]) -> list[Rewrite
     if loaded(divisor) & (effects.names | target) or reading.is_parallel(loop):
         return []
     name = reading.fresh(f"inverse_{divisor.id}", f"reciprocal_{divisor.id}")
-    narrow = kind == types.float32
+    lefts = [reading.type_of(node.left if isinstance(node, ast.BinOp) else node.target) for node in nodes]
+    if None in lefts:
+        return []
+    narrow = {reading.types.binary(ast.Div(), left, kind) for left in lefts} == {types.float32}
+    inverse = types.float32 if narrow else types.float64
+    for left in lefts:
+        if reading.types.binary(ast.Div(), left, kind) != reading.types.binary(ast.Mult(), left, inverse):
+            return []
     one = f"{reading.types.numpy('float32')}(1.0)" if narrow else "1.0"
     if one.startswith("("):
         return []
-    edits = []
-    for node in nodes:
-        left = reading.type_of(node.left if isinstance(node, ast.BinOp) else node.target)
-        inverse = types.float32 if narrow else types.float64
-        if left is None or reading.types.binary(ast.Div(), left, kind) != reading.types.binary(
-            ast.Mult(), left, inverse
-        ):
-            return []
-        edits += _multiplied(reading, node, name)
+    edits = [edit for node in nodes for edit in _multiplied(reading, node, name)]
     line = f"{name} = {one} / {divisor.id}"
     edits.append(reading.source.before(loop, *reading.guarded(line, loop, nodes[0], raises=reading.checks_zero)))
     reason = f"the divisor {divisor.id} is the same in every iteration of the loop in line {loop.lineno}"

@@ -4,17 +4,17 @@ A loop over one field of records loads the others with it, and loads its vectors
 """
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numba
 import numpy as np
 from numba import types
 
-from jitnet.profile.functions.hints import Kind
+from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.worker.rewrites.function_source import Edit, Unchangeable
 from jitnet.profile.functions.worker.rewrites.liveness import assigned
-from jitnet.profile.functions.worker.rewrites.reading import Reading, Rewrite
+from jitnet.profile.functions.worker.rewrites.reading import FREE_ORDER, Reading, Rewrite
 
 __all__ = ["arrays_of_fields"]
 
@@ -26,11 +26,15 @@ def arrays_of_fields(reading: Reading) -> Iterator[Rewrite]:
         if len(kind) == 1 and isinstance(kind[0], types.Array) and isinstance(kind[0].dtype, types.Record):
             try:
                 yield _separated(reading, at, name, kind[0])
+                decorated = reading.with_free_order()
+                if decorated is not None and any(map(reading.line_of_sum, reading.loops())):
+                    yield _separated(reading, at, name, kind[0], decorated)
             except Unchangeable:
                 continue
 
 
-def _separated(reading: Reading, at: int, name: str, kind: Any) -> Rewrite:
+def _separated(reading: Reading, at: int, name: str, kind: Any, decorated: Sequence[Edit] = ()) -> Rewrite:
+    """Return the change. decorated: edits that let sums be reordered too."""
     arguments = reading.node.args
     if arguments.defaults or arguments.vararg or arguments.kwarg or arguments.kwonlyargs or _is_declared(reading):
         raise Unchangeable("its signature is fixed")
@@ -44,12 +48,12 @@ def _separated(reading: Reading, at: int, name: str, kind: Any) -> Rewrite:
             outer, field, index = _use(reading, node, kind)
             if field is None:
                 continue  # its extent
-            names.setdefault(field, _fresh(reading, name, field))
+            names[field] = names.get(field) or _fresh(reading, name, field)
             text = names[field] if index is None else f"{names[field]}[{index}]"
             edits.append(Edit(reading.source.begin(outer), reading.source.end(outer), text))
             lines.append(outer.lineno)
     for node, field, index in records.uses:
-        names.setdefault(field, _fresh(reading, name, field))
+        names[field] = names.get(field) or _fresh(reading, name, field)
         edits.append(Edit(reading.source.begin(node), reading.source.end(node), f"{names[field]}[{index}]"))
         lines.append(node.lineno)
     edits += [reading.source.lines_of(statement) for statement in records.statements]
@@ -57,21 +61,24 @@ def _separated(reading: Reading, at: int, name: str, kind: Any) -> Rewrite:
         raise Unchangeable("no field is used")
     first = next(iter(names.values()))
     for node in ast.walk(reading.node):
-        if isinstance(node, ast.Name) and node.id == name and id(node) not in records.handled:
-            if _use(reading, node, kind)[1] is None:
-                edits.append(Edit(reading.source.begin(node), reading.source.end(node), first))
+        if not isinstance(node, ast.Name) or node.id != name or id(node) in records.handled:
+            continue
+        if _use(reading, node, kind)[1] is None:
+            edits.append(Edit(reading.source.begin(node), reading.source.end(node), first))
     parameter = (arguments.posonlyargs + arguments.args)[at]
     edits.append(Edit(reading.source.begin(parameter), reading.source.end(parameter), ", ".join(names.values())))
     fields, count = list(names), len(kind.dtype.fields)
-    used = ", ".join(fields)
+    listed = ", ".join(fields)
     size = sum(kind.dtype.typeof(field).bitwidth // 8 for field in fields)
     return reading.change(
         Kind.STRUCTS,
         min(line for line in lines),
-        f"{name} has records of {kind.dtype.size} bytes, of which {size} are used: {used}, of {count} fields",
-        f"an array for each field of {name}: {used}",
-        edits,
+        f"{name} has records of {kind.dtype.size} bytes, of which {size} are used: {listed}, of {count} fields",
+        f"an array for each field of {name}: {listed}" + (", and sums in any order" if decorated else ""),
+        [*edits, *decorated],
         exact=True,
+        advice=f"{RULES[Kind.STRUCTS].advice} {FREE_ORDER}" if decorated else "",
+        fastmath=bool(decorated),
         arguments=_mapping(at, fields),
         apart=_others(reading, name),
     )
@@ -95,9 +102,7 @@ def _mapping(at: int, fields: list[str]) -> Callable[[tuple[Any, ...]], tuple[An
 
 
 def _fresh(reading: Reading, name: str, field: str) -> str:
-    found = reading.fresh(f"{name}_{field}", f"{name}_{field}_field", f"{name}_field")
-    reading.take(found)
-    return found
+    return reading.fresh(f"{name}_{field}", f"{name}_{field}_field", f"{name}_field")
 
 
 def _is_declared(reading: Reading) -> bool:

@@ -7,15 +7,15 @@ from typing import Any
 from numba import types
 
 from jitnet.profile.functions.hints import Kind
+from jitnet.profile.functions.worker.rewrites.array_reading import Access, Effects
+from jitnet.profile.functions.worker.rewrites.function_reading import sum_of
 from jitnet.profile.functions.worker.rewrites.function_source import Edit, Unchangeable, walk
 from jitnet.profile.functions.worker.rewrites.liveness import assigned, loaded
-from jitnet.profile.functions.worker.rewrites.reading import Access, Effects, Reading, Rewrite
+from jitnet.profile.functions.worker.rewrites.reading import FREE_ORDER, Reading, Rewrite
 
 __all__ = ["sums_in_variables"]
 
 LEAVING = (ast.Return, ast.Raise, ast.Yield, ast.YieldFrom)
-
-FREE = "With its order free, the sum can be vectorised too; its last digits change."
 
 
 def sums_in_variables(reading: Reading) -> Iterator[Rewrite]:
@@ -25,9 +25,10 @@ def sums_in_variables(reading: Reading) -> Iterator[Rewrite]:
     """
     done: set[int] = set()
     for node in walk(reading.node):
-        if not isinstance(node, ast.AugAssign) or id(node) in done:
+        found = sum_of(node)
+        if found is None or id(node) in done:
             continue
-        access = reading.access(node.target)
+        access = reading.access(found.target)
         for loop in reversed(reading.source.loops_around(node)) if access is not None else ():
             try:
                 assert access is not None
@@ -35,12 +36,12 @@ def sums_in_variables(reading: Reading) -> Iterator[Rewrite]:
                 yield from _summed(reading, loop, access, uses)
             except Unchangeable:
                 continue
-            done |= {id(reading.source.parents[id(each.node)]) for each in uses}
+            done |= {id(reading.source.statement_of(each.node)) for each in uses}
             break
 
 
 def _uses(reading: Reading, loop: Any, access: Access) -> list[Access]:
-    """Return all places where a loop accesses an element. Raises Unchangeable where it may be accessed in other ways."""
+    """Return all places where a loop accesses an element. Raises Unchangeable where there may be others."""
     effects = reading.effects(*loop.body)
     left = any(isinstance(each, LEAVING) for each in ast.walk(loop))
     if reading.is_parallel(loop) or effects.unknown or left or getattr(loop, "orelse", []):
@@ -50,10 +51,8 @@ def _uses(reading: Reading, loop: Any, access: Access) -> list[Access]:
         raise Unchangeable("the index changes")
     if any(isinstance(each, (ast.Call, ast.Subscript, ast.Attribute)) for each in ast.walk(access.node.slice)):
         raise Unchangeable("the index may change")
-    if any(access.base in loaded(each.iter) for each in ast.walk(loop) if isinstance(each, ast.For)):
-        extents = [each for each in effects.accesses if each.base == access.base]
-        if not extents:
-            raise Unchangeable("the array is iterated over")
+    if access.base in _iterated(reading, loop):
+        raise Unchangeable("the array is iterated over")
     text = ast.unparse(access.node.slice)
     uses = [each for each in effects.accesses if each.base == access.base]
     if any(ast.unparse(each.node.slice) != text for each in uses):
@@ -63,14 +62,20 @@ def _uses(reading: Reading, loop: Any, access: Access) -> list[Access]:
     return uses
 
 
+def _iterated(reading: Reading, loop: Any) -> set[str]:
+    """Return the arrays over whose elements a loop goes."""
+    return reading.effects(loop.iter).whole if isinstance(loop, ast.For) else set()
+
+
 def _summed(reading: Reading, loop: Any, access: Access, uses: list[Access]) -> list[Rewrite]:
     kind = reading.type_of(access.node)
     effects = reading.effects(*loop.body)
     if not isinstance(kind, (types.Float, types.Integer, types.Complex)):
         raise Unchangeable("not a number")
-    same = all([_has_type(reading, each, kind) for each in uses])
+    same = {_has_type(reading, each, kind) for each in uses} == {True}
     condition = "" if reading.is_in_range(access) else _condition(reading, loop, uses, effects)
-    pairs = reading.apart([access.base], [each.base for each in effects.accesses if each.base != access.base])
+    others = {*(each.base for each in effects.accesses), *effects.whole, *_iterated(reading, loop)}
+    pairs = reading.apart([access.base], others)
     name = reading.fresh("total" if _only_added(reading, uses) else "value", f"{access.base.replace('.', '_')}_total")
     element = reading.source.segment(access.node)
     before, after = f"{name} = {element}", f"{element} = {name}"
@@ -94,18 +99,16 @@ def _summed(reading: Reading, loop: Any, access: Access, uses: list[Access]) -> 
     decorated = reading.with_free_order()
     if decorated is not None and isinstance(kind, types.Float) and _only_added(reading, uses):
         change += ", in any order"
-        advice = f"{advice} {FREE}"
+        advice = f"{advice} {FREE_ORDER}"
         edits = [*edits, *decorated]
         made.append(reading.change(Kind.ACCUMULATOR, line, reason, change, edits, advice=advice, fastmath=True, **more))
     return made
 
 
 def _only_added(reading: Reading, uses: list[Access]) -> bool:
-    parents = [reading.source.parents[id(each.node)] for each in uses]
-    return all(
-        isinstance(parent, ast.AugAssign) and parent.target is each.node and isinstance(parent.op, (ast.Add, ast.Sub))
-        for parent, each in zip(parents, uses, strict=True)
-    )
+    sums = [each for each in (sum_of(reading.source.statement_of(use.node)) for use in uses) if each is not None]
+    added = {id(use) for each in sums if not isinstance(each.sign, ast.Mult) for use in each.uses}
+    return added == {id(use.node) for use in uses}
 
 
 def _has_type(reading: Reading, use: Access, kind: Any) -> bool:

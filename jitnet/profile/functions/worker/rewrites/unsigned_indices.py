@@ -10,9 +10,10 @@ from typing import Any
 from numba import types
 
 from jitnet.profile.functions.hints import Kind
+from jitnet.profile.functions.worker.rewrites.function_reading import CountedLoop
 from jitnet.profile.functions.worker.rewrites.function_source import Edit, Unchangeable, walk
 from jitnet.profile.functions.worker.rewrites.liveness import loaded
-from jitnet.profile.functions.worker.rewrites.reading import CountedLoop, Reading, Rewrite
+from jitnet.profile.functions.worker.rewrites.reading import Reading, Rewrite
 
 __all__ = ["unsigned_indices"]
 
