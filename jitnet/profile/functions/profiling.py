@@ -25,6 +25,7 @@ from jitnet.profile.functions.counts import counted_of, hardware_of, timeline_of
 from jitnet.profile.functions.crashes import OVERWRITTEN, crash_text, hanging_place, is_memory_fault
 from jitnet.profile.functions.formula import check_formula, evaluate
 from jitnet.profile.functions.function_profile import (
+    WRONG,
     Argument,
     Check,
     CompiledFunction,
@@ -358,7 +359,8 @@ def _with_trials(profile: FunctionProfile, order: Order, left_s: float, combined
     helps, combined."""
     reason = obstacle(profile)
     if reason:
-        return replace(profile, hints=in_order(replace(hint, untried=reason) for hint in profile.hints))
+        untried = [hint if hint.kind in WRONG else replace(hint, untried=reason) for hint in profile.hints]
+        return replace(profile, hints=in_order(untried))
     hints, fix = list(profile.hints), profile.fix
     try:
         for message in order({"hints": as_sent(hints), "left_s": max(0.0, left_s), "combined": combined}):

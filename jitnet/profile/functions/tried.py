@@ -53,17 +53,16 @@ def as_sent(hints: Sequence[Hint]) -> list[dict[str, Any]]:
 
 def with_state(hints: list[Hint], state: dict[str, Any]) -> None:
     """Put what a trial found into a list of hints, which becomes longer where the hint was found by trying."""
-    number = state["number"]
-    if number >= len(hints):
-        found = state.get("hint")
+    number, found = state["number"], state.get("hint")
+    if number is None:
         if found is None:
-            return
+            return  # a hint only where it helps
         place = Place(**found["place"])
         number = _found(hints, found["kind"], place)
         if number == len(hints):
             advice = found["advice"] or RULES[Kind(found["kind"])].advice
             hints.append(Hint(found["kind"], place, found["reason"], advice, found["source"], found["share"]))
-    trial = None if state["trial"] is None else Trial(**state["trial"])
+    trial = hints[number].trial if state["trial"] is None else Trial(**state["trial"])
     advice = state["advice"] if trial is not None and state["advice"] else hints[number].advice
     hints[number] = replace(hints[number], trial=trial, untried=state["untried"], advice=advice)
 

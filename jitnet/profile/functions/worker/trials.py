@@ -91,8 +91,8 @@ class Trials:
     def run(self, hints: Sequence[JsonObject], ends: float, combined: bool = True) -> Iterator[JsonObject]:
         """Try what can be tried for these hints until `ends`, by the clock; what was tried before is not tried again.
 
-        Yields the state of a hint whenever it changes: its "number" in the list, beyond its end with the "hint" itself
-        where it was found here; its "trial" or why it is "untried"; and its "advice", "" where that is left as it is.
+        Yields the state of a hint whenever it changes: its "number" in the list, None for one that was found here, with
+        the "hint" itself; its "trial" or why it is "untried"; and its "advice", "" where that is left as it is.
         At the end "fix": what helps, combined, where `combined` says so.
         """
         self._needed_s = 0.0
@@ -401,8 +401,10 @@ def helps(trial: JsonObject) -> bool:
 
 def _state(number: int, case: _Case, trial: JsonObject | None, untried: str, advice: str = "") -> JsonObject:
     state: JsonObject = {"number": number, "trial": trial, "untried": untried, "advice": advice}
-    if case.is_new and not (case.speculative and trial is None):
-        state["hint"] = case.hint
+    if case.is_new:
+        state["number"] = None
+        if not case.speculative or trial is not None:
+            state["hint"] = case.hint
     return state
 
 
