@@ -347,3 +347,18 @@ def test_setup_that_does_not_return_is_named_with_its_line_and_its_limit(monkeyp
     assert f"no reply for more than 8 s while --setup {FILE}:never_returns made the arguments" in text
     assert f"({FILE}:{line_of('while True')})" in text or f"({FILE}:{line_of('while True') + 1})" in text
     assert "4 times as long as a call, whose 2 s --limit changes" in text
+
+
+def test_the_limit_is_an_option_of_a_functions_profile(call, monkeypatch):
+    found = call("profile", "--limit", "3")
+    assert (found.code, found.out) == (2, "")
+    assert "--limit needs MODULE:FUNCTION" in found.err
+    limits = []
+
+    def stopped(target, limit_s, **_):
+        limits.append(limit_s)
+        raise JitnetError("stopped")
+
+    monkeypatch.setattr(profiling, "profile_function", stopped)
+    assert call("profile", "m:f", "--limit", "3.5").code == 1
+    assert limits == [3.5]

@@ -152,8 +152,8 @@ def is_unused(loop: SourceLoop) -> bool:
         if isinstance(node, ast.Name) and inside and isinstance(node.ctx, ast.Store):
             assigned.add(node.id)
         elif isinstance(node, ast.Name) and not inside and isinstance(node.ctx, ast.Load):
-            if not any(node.id == name and begin <= node.lineno <= end for name, begin, end in others):
-                read.add(node.id)  # and not the counter of another loop
+            counts = any(node.id == name and begin <= node.lineno <= end for name, begin, end in others)
+            read |= set() if counts else {node.id}  # the counter of another loop is assigned by that
     return not assigned & read
 
 
