@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import tempfile
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from jitnet.profile.code.code_view import Target
 from jitnet.profile.code.look import look
 from jitnet.profile.functions import profiling
 from jitnet.profile.functions.arguments import make_arguments, read_words
+from jitnet.profile.functions.crashes import crash_text, hanging_place
 from jitnet.profile.functions.function_profile import Hint, Place
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.machine_hints import calls_and_divisions, confirmed
@@ -339,11 +342,53 @@ def test_a_crash_names_the_index_that_is_out_of_bounds(monkeypatch, name, size):
     assert "denormal" not in str(caught.value)
 
 
-def test_setup_that_does_not_return_is_named_with_its_line_and_its_limit(monkeypatch):
-    monkeypatch.setattr(profiling, "PATIENCE", 4)
-    with pytest.raises(JitnetError) as caught:
-        profile_function(f"{FILE}:unused", setup=f"{FILE}:never_returns", limit_s=2)
-    text = str(caught.value)
-    assert f"no reply for more than 8 s while --setup {FILE}:never_returns made the arguments" in text
-    assert f"({FILE}:{line_of('while True')})" in text or f"({FILE}:{line_of('while True') + 1})" in text
-    assert "4 times as long as a call, whose 2 s --limit changes" in text
+def test_memory_that_was_overwritten_is_not_blamed_on_what_ran_then():
+    with tempfile.TemporaryFile() as output:
+        output.write(b'free(): invalid pointer\nFatal Python error: Aborted\n  File "theirs.py", line 3 in made\n')
+        text = crash_text(-6, output, "looking for denormal numbers")
+        assert text == "the process that ran it was killed by SIGABRT after it was called: free(): invalid pointer"
+        assert "while compiling (theirs.py:3)" in crash_text(-6, output, "compiling")
+
+
+def test_what_does_not_return_is_named_with_its_limit():
+    text = profiling._silent("making the arguments", 60, "m.py:made", "m.py:7")
+    assert text.startswith("no reply for more than 600 s while --setup m.py:made made the arguments (m.py:7); ")
+    assert "10 times as long as a call, whose 60 s --limit changes" in text
+    text = profiling._silent("calling it for the first time (m.py:3)", 60, "m.py:made", "")
+    assert text.startswith("no reply for more than 60 s while calling it for the first time (m.py:3); ")
+    assert "--limit" in text
+
+
+def test_the_line_at_which_a_process_hangs_is_read_from_it(tmp_path):
+    file = tmp_path / "hangs.py"
+    file.write_text("import time\n\nprint('ready', flush=True)\nwhile True:\n    time.sleep(0.01)\n")
+    code = f"""
+        import faulthandler, runpy, signal
+        faulthandler.register(signal.SIGUSR1, all_threads=False)
+        runpy.run_path({str(file)!r})
+    """
+    with tempfile.TemporaryFile() as output:
+        arguments = [sys.executable, "-c", textwrap.dedent(code)]
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=output) as process:
+            assert process.stdout.readline() == b"ready\n"
+            place = hanging_place(process, output)
+            process.kill()
+    assert place in (f"{file}:4", f"{file}:5")
+
+
+def test_the_limit_is_an_option_of_a_functions_profile(call, monkeypatch):
+    found = call("profile", "--limit", "3")
+    assert (found.code, found.out) == (2, "")
+    assert "--limit needs MODULE:FUNCTION" in found.err
+    found = call("profile", "m:f", "--limit", "0")
+    assert (found.code, found.out) == (2, "")
+    assert "--limit 0: expected seconds above 0" in found.err
+    limits = []
+
+    def stopped(target, limit_s, **_):
+        limits.append(limit_s)
+        raise JitnetError("stopped")
+
+    monkeypatch.setattr(profiling, "profile_function", stopped)
+    assert call("profile", "m:f", "--limit", "3.5").code == 1
+    assert limits == [3.5]

@@ -7,6 +7,7 @@ import pytest
 
 from jitnet.profile.code.code_view import Body, CodeView, Counts, Instruction, Loop, Mca, Source
 from jitnet.render import code_summary, code_views, make_console
+from jitnet.render.tables import Cell, table
 
 FILE = "/nowhere/mine.py"
 LINES = (
@@ -178,3 +179,35 @@ def test_several_functions_are_a_table():
     assert fast == ["smooth", "47", "8", "×4", "4/0", "0/0", "8", "3", "0", "15", "6.1"]
     assert ["50", "scalar", "0/0", "0/1", "1", "0", "0", "6"] in rows
     assert not any(row[:1] == ["46"] for row in rows)
+
+
+def test_a_narrow_terminal_leaves_out_columns_without_a_number_first():
+    view = replace(VIEW, loops=(SLOW,))
+    head = next(line for line in shown(66, views=(view,)) if "loads" in line)
+    assert "fma p/s" not in head
+    assert "other p/s" in head
+
+
+@pytest.mark.parametrize(
+    ("gone", "expected"),
+    [
+        ("deleted", "deleted: nothing uses what it computes"),
+        ("a call of memset", "became a call of memset"),
+        ("computed without a loop", "computed without a loop"),
+    ],
+)
+def test_a_loop_that_is_gone_says_what_became_of_it(gone, expected):
+    lost = Loop(FILE, 50, 51, "smooth", 1, True, gone=gone)
+    lines = shown(80, views=(replace(VIEW, loops=(FAST, lost)),))
+    assert expected in lines[row_of(lines, "50 │") + 1]
+
+
+def test_a_table_leaves_out_empty_columns_first():
+    file = io.StringIO()
+    rows: list[list[Cell]] = [[f"name {k}", "a long entry of words", None, "0%", 1234 + k] for k in range(3)]
+    head = ["name", "entry", "none", "zero", "calls"]
+    for width, left in ((50, head), (44, ["name", "entry", "zero", "calls"]), (38, ["name", "entry", "calls"])):
+        file.truncate(0)
+        file.seek(0)
+        table(make_console(file, terminal=True, width=width, colour=False), head, rows, spare=["calls", "zero"])
+        assert file.getvalue().splitlines()[0].split() == left

@@ -235,7 +235,6 @@ def profile(
             "--limit",
             metavar="SECONDS",
             show_default=False,
-            min=0.1,
             help="Seconds that a call may take; loading, --setup and compiling may take ten times as long. A function "
             "that takes longer is stopped. [default: 60]",
             rich_help_panel=FUNCTION,
@@ -345,6 +344,8 @@ def profile(
     if len(targets or ()) > 1 and not compare:
         raise UsageError(f"found {' and '.join(targets or ())}; expected one function, or --compare with two")
     _check_options(modes[0], [name for name, typed in given.items() if typed])
+    if limit is not None and not 0 < limit < float("inf"):
+        raise UsageError(f"--limit {limit:g}: expected seconds above 0, such as 120")
     check_output("--roofline", roofline, (".svg", ".png", ".pdf"))
     check_output("--trace", trace, (".json",))
     check_output("--html", html, (".html", ".htm"))

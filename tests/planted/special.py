@@ -197,8 +197,3 @@ def runs_over(x, n):
 def runs_over_in_threads(x, n):
     for i in prange(n):
         x[i * 3] = i
-
-
-def never_returns():
-    while True:
-        pass
