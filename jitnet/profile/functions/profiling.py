@@ -60,7 +60,7 @@ SHORTEST_LOOK_S = 6.0
 COMPARED_S = 1.5
 """One that takes longer to load and compile is not compiled a third time, without a line table, for comparison."""
 
-TRIALS = 0.4
+TRIALS = 0.5
 """The share of the time after the measurement that the trials of remedies get at least."""
 
 

@@ -196,8 +196,9 @@ class Trials:
         self._outcomes[remedy.key] = self._outcome([remedy], made, ends, waiting)
 
     def _compiling_s(self) -> float:
+        """Return what compiling a copy takes, about: the first compilation of a process also sets up the compiler."""
         taken = [each.taken_s for each in self._copies.values() if not each.untried]
-        return sorted(taken)[len(taken) // 2] if taken else self.code.seconds or COMPILING_S
+        return sorted(taken)[len(taken) // 2] if taken else (self.code.seconds or 2 * COMPILING_S) / 2
 
     def _outcome(
         self, found: Sequence[Remedy], made: _Copy, ends: float, waiting: int
