@@ -247,7 +247,7 @@ def named_in(profile: FunctionProfile) -> Iterator[tuple[str, int]]:
 
 def is_shown(hint: Hint) -> bool:
     """Whether the page shows a hint without --all-hints."""
-    if hint.share is not None and hint.share < SELDOM:
+    if hint.share is not None and hint.share < SELDOM and hint.source != "flags":  # denormals cost nothing on some
         return False
     return hint.trial is None or (hint.trial.low > 1.0 and hint.trial.factor >= FASTER)
 
