@@ -13,15 +13,16 @@ if cores:
     os.sched_setaffinity(0, cores)
 
 from jitnet.profile.functions.worker import measuring  # noqa: E402  (Numba counts the cores as it is imported)
-from jitnet.profile.functions.worker.subject import find  # noqa: E402
+from jitnet.profile.functions.worker.subject import arguments_of, find  # noqa: E402
 
 measuring.CHECK_S = 60.0
 measuring._Measuring._repeatedly = measuring._Measuring._once = lambda self: None
 
 
 def checked(case: dict, observers: measuring.Observers) -> dict:
-    arguments = measuring.check_arguments(find(case["target"]), measuring._arguments(case), case["setup"] or "")
-    made = measuring._Measuring(find(case["target"]), arguments, case, observers, lambda what: None)
+    subject = find(case["target"])
+    arguments = arguments_of(subject, case)
+    made = measuring._Measuring(subject, arguments, case, observers, lambda what: None)
     made.compile()
     made.check()
     if case.get("only before"):
