@@ -253,7 +253,9 @@ def test_a_sampled_copy_of_other_code_is_named():
 
 def test_a_hint_where_no_sample_fell_says_so():
     never = replace(hint(Kind.CALL, 14), share=0.0)
-    text = " ".join(" ".join(shown(replace(PROFILE, hints=(hint(Kind.CALL, 12, 0.0004), never)))).split())
+    text = " ".join(
+        " ".join(shown(replace(PROFILE, hints=(hint(Kind.CALL, 12, 0.0004), never)), all_hints=True)).split()
+    )
     assert "theirs.py:12, <0.1% of the time" in text
     assert "theirs.py:14, no sample fell on it" in text
 

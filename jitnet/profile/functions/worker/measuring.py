@@ -111,14 +111,14 @@ def measure_and_try(
         measuring.sampling = sampling = sample(measuring, PARTS_S["sampling"])
     warned.add_to(measuring.hints, measuring.notes)
     reply = measuring.reply()
-    if sampling is not None:
-        shares = HintShares(sampling)
+    shares = HintShares(sampling) if sampling is not None else None
+    if shares is not None:
         for hint in reply["hints"]:
             if hint["share"] is None:
                 hint["share"] = shares.share(hint["kind"], hint["place"]["file"], hint["place"]["line"])
     reply["import_s"] = import_s
     reply["sampling"] = sampling
-    trials = Trials(measuring.code, measuring.calls, observers.clock, report, measuring.time_s, sampling)
+    trials = Trials(measuring.code, measuring.calls, observers.clock, report, measuring.time_s, shares)
     reply["spent_s"] = measuring.spent_s()
     return reply, trials
 
