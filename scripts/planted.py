@@ -13,8 +13,10 @@ The functions are in scripts/planted/, each below lines of comment:
     # target: A.method    what to profile, where it is not the function below
 
 A hint that must be there must name a line that ends in `# here`, where the function has one. A failed check is true in
-a function that must have one or races. Each result is written to a file as it comes, so that an interrupted run goes
-on; one is measured again where the function's source has changed, or with --again, as after a change of the profiler.
+a function that must have one or races. A hint that is in neither list, whose remedy there was no time to try, is
+neither true nor false: it is `open`, as on a machine where other programs are running. Each result is written to a file
+as it comes, so that an interrupted run goes on; one is measured again where something was open in it, where the
+function's source has changed, or with --again, as after a change of the profiler.
 """
 
 import argparse
@@ -32,7 +34,7 @@ from typing import Any
 
 from jitnet import render
 from jitnet.errors import JitnetError
-from jitnet.profile.functions.function_profile import FunctionProfile, Hint
+from jitnet.profile.functions.function_profile import FunctionProfile
 from jitnet.profile.functions.profiling import profile_function
 from jitnet.render.tables import Cell, table
 
@@ -46,11 +48,13 @@ CHECKS = {"bounds": "bounds", "fastmath": "without fastmath"}
 WRONG = ("race", *CHECKS)
 """Faults with which any check may fail."""
 
+NO_TIME = "no time is left"
+"""How the reason of a hint begins that there was no time to try."""
+
 RANDOM = re.compile(r"draws random numbers")
 
-FASTER, SELDOM = 1.03, 0.01
-"""Hints are shown where what they say was tried and made it so many times as fast, or was not tried; and where their
-line takes so much of the time."""
+COUNTS = ("planted", "found", "missed", "false", "open")
+"""What is counted of each kind of hint."""
 
 MOST_FALSE, FOUND = 0, 0.9
 """The goal: false hints, and the share of planted faults that are found."""
@@ -79,7 +83,8 @@ class Planted:
 
 @dataclass(frozen=True)
 class Judged:
-    """What was found of a function. found, missed, false, also: names of hints; also: those that may be there.
+    """What was found of a function. found, missed, false, also, open: names of hints; also: those that may be there;
+    open: those that there was no time to try, and that are not known to be true.
 
     error: why it could not be profiled, "" where it was. seconds: what that took.
     """
@@ -90,6 +95,7 @@ class Judged:
     missed: tuple[str, ...]
     false: tuple[str, ...]
     also: tuple[str, ...]
+    open: tuple[str, ...]
     error: str
     seconds: float
 
@@ -113,7 +119,7 @@ def main() -> int:
     judged = []
     for number, each in enumerate(chosen, 1):
         done = known.get(each.name)
-        if done is None or done.key != each.key:
+        if done is None or done.key != each.key or done.open:
             print(f"{number} of {len(chosen)}: {each.name}", file=sys.stderr)
             done = judge(each, options.time)
             with options.results.open("a", encoding="utf-8") as file:
@@ -194,6 +200,7 @@ def judge(planted: Planted, time_s: float | None) -> Judged:
     """Profile one function, and compare what was found with what is true."""
     begin = time.perf_counter()
     named: list[tuple[str, int]] = []
+    untried: set[tuple[str, int]] = set()
     error = ""
     limited = time_s is not None and "time_s" in inspect.signature(profile_function).parameters
     try:
@@ -201,6 +208,7 @@ def judge(planted: Planted, time_s: float | None) -> Judged:
             planted.target, args=planted.args, setup=planted.setup, **({"time_s": time_s} if limited else {})
         )
         named = list(named_in(profile))
+        untried = {(hint.kind, hint.place.line) for hint in profile.hints if hint.untried.startswith(NO_TIME)}
     except JitnetError as raised:
         error = str(raised)
         outside = re.search(r"index.* is out(?:side| of bounds).*?:(\d+)\)", error)
@@ -213,26 +221,27 @@ def judge(planted: Planted, time_s: float | None) -> Judged:
         right = [name for name, line in lines if not planted.lines or line in planted.lines or not line]
         (found if right else missed).append(right[0] if right else "|".join(names))
     wrong = bool(wanted & set(WRONG))
-    false, also = [], []
+    false, also, unknown = [], [], []
     for name, line in named:
-        if name in wanted:
-            if name not in found:
-                false.append(f"{name} in line {line}")
-        elif name in planted.may or (wrong and name.startswith("check")):
+        if name in found and (not line or not planted.lines or line in planted.lines):
+            continue
+        if name in planted.may or (wrong and name.startswith("check")):
             also.append(name)
+        elif (name, line) in untried:
+            unknown.append(name)
         else:
-            false.append(name)
+            false.append(f"{name} in line {line}" if name in wanted else name)
     if error and not named:
         false.append("an error")
     seconds = time.perf_counter() - begin
-    parts = (tuple(dict.fromkeys(each)) for each in (found, missed, false, also))
+    parts = (tuple(dict.fromkeys(each)) for each in (found, missed, false, also, unknown))
     return Judged(planted.name, planted.key, *parts, error, round(seconds, 1))
 
 
 def named_in(profile: FunctionProfile) -> Iterator[tuple[str, int]]:
-    """Yield the hints that are shown and the checks that failed, each with its line, 0 where it has none."""
+    """Yield the hints that are shown without --all-hints, and the checks that failed, with their lines, 0 for none."""
     for hint in profile.hints:
-        if is_shown(hint):
+        if hint.shown:
             yield hint.kind, hint.place.line
     for check in profile.checks:
         line = check.place.line if check.place else 0
@@ -245,19 +254,12 @@ def named_in(profile: FunctionProfile) -> Iterator[tuple[str, int]]:
         yield "random", 0
 
 
-def is_shown(hint: Hint) -> bool:
-    """Whether the page shows a hint without --all-hints."""
-    if hint.share is not None and hint.share < SELDOM and hint.source != "flags":  # denormals cost nothing on some
-        return False
-    return hint.trial is None or (hint.trial.low > 1.0 and hint.trial.factor >= FASTER)
-
-
 def totals_of(planted: list[Planted], judged: list[Judged]) -> dict[str, Any]:
     """Return how many faults were planted and found, how many hints are false, and the same for each kind."""
     kinds: dict[str, dict[str, int]] = {}
 
     def count(kind: str, what: str) -> None:
-        kinds.setdefault(kind, {"planted": 0, "found": 0, "missed": 0, "false": 0})[what] += 1
+        kinds.setdefault(kind, dict.fromkeys(COUNTS, 0))[what] += 1
 
     for truth, result in zip(planted, judged, strict=True):
         for names in truth.must:
@@ -265,7 +267,9 @@ def totals_of(planted: list[Planted], judged: list[Judged]) -> dict[str, Any]:
             count("|".join(names), "found" if set(names) & set(result.found) else "missed")
         for name in result.false:
             count(name.split(" in line ")[0], "false")
-    summed = {what: sum(each[what] for each in kinds.values()) for what in ("planted", "found", "missed", "false")}
+        for name in result.open:
+            count(name, "open")
+    summed = {what: sum(each[what] for each in kinds.values()) for what in COUNTS}
     return summed | {
         "functions": len(judged),
         "clean": sum(not each.must for each in planted),
@@ -287,25 +291,25 @@ def show(planted: list[Planted], judged: list[Judged], totals: dict[str, Any]) -
                 ", ".join(result.missed),
                 ", ".join(result.false),
                 ", ".join(result.also),
+                ", ".join(result.open),
                 f"{result.seconds:.1f}",
             ]
         )
-    head = ["function", "planted", "true", "missed", "false", "also true", "s"]
+    head = ["function", "planted", "true", "missed", "false", "also true", "open", "s"]
     table(console, head, rows, title="Hints of each function", prose=["false", "also true"], spare=["s", "also true"])
     for truth, result in zip(planted, judged, strict=True):
         if result.error:
             console.print(f"{truth.name}: {result.error}", highlight=False, markup=False)
     console.print()
     kinds: list[list[Cell]] = [
-        [kind, *(each[what] for what in ("planted", "found", "missed", "false"))]
-        for kind, each in sorted(totals["kinds"].items())
+        [kind, *(each[what] for what in COUNTS)] for kind, each in sorted(totals["kinds"].items())
     ]
-    table(console, ["hint", "planted", "true", "missed", "false"], kinds, title="Each kind of hint")
+    table(console, ["hint", "planted", "true", "missed", "false", "open"], kinds, title="Each kind of hint")
     console.print()
     share = totals["found"] / totals["planted"] if totals["planted"] else 1.0
     console.print(
         f"{totals['functions']} functions, {totals['clean']} of them clean: {totals['found']} of {totals['planted']} "
-        f"faults found ({share:.0%}), {totals['false']} false; {totals['seconds']:.0f} s",
+        f"faults found ({share:.0%}), {totals['false']} hints false, {totals['open']} open; {totals['seconds']:.0f} s",
         highlight=False,
     )
 

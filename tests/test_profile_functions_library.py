@@ -17,7 +17,7 @@ import jitnet
 from jitnet.compiler.surroundings import as_found
 from jitnet.errors import JitnetError, UsageError
 from jitnet.profile.functions import profiling
-from jitnet.profile.functions.function_profile import FunctionProfile
+from jitnet.profile.functions.function_profile import FunctionProfile, Trial
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.library import Profiler, renamed
 from jitnet.profile.functions.shown import as_shown
@@ -174,6 +174,8 @@ def test_the_text_is_a_few_lines():
     assert len(repr(many).splitlines()) == 8
     assert repr(many).splitlines()[-1] == "and 7 more hints"
     assert "line 12: a call that was not inlined: exp is called" in repr(many)
+    slower = replace(hint(Kind.CALL, 12, "exp is called"), trial=Trial("inlined", 0.8, 0.7, 0.9, 0.0))
+    assert repr(as_shown(replace(PROFILE, hints=(slower,)))).splitlines()[-1] == "no hint"
 
 
 def test_a_notebook_shows_the_page_in_a_frame():

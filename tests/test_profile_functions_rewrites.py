@@ -199,6 +199,7 @@ CHANGED = {
     "centre": ([(MODULES["memory"].particles(5),), (MODULES["memory"].particles(0),)], {Kind.STRUCTS}),
     "shifted": ([(OTHER, np.ones(5), 2), (OTHER, np.ones(5), -3), (OTHER, np.ones(0), -3)], {Kind.WRAPAROUND}),
     "reversed_rows": ([(SQUARE, np.ones((5, 5)), 3), (SQUARE, np.ones((5, 5)), 0)], {Kind.WRAPAROUND, Kind.LOOP_ORDER}),
+    "mirrored_in_threads": ([(FLAT, np.ones_like(FLAT)), (np.ones(0), np.ones(0))], {Kind.WRAPAROUND}),
     "over_a_column": ([(FLAT, np.ones(2)), (np.zeros(0), np.ones(2))], {Kind.ACCUMULATOR}),
     "wide_and_narrow": ([(FLAT, np.zeros(9), np.float32(3.7))], {Kind.DIVISION}),
     "written_out": (MATRICES, {Kind.LOOP_ORDER}),

@@ -13,16 +13,6 @@ def saxpy(a, x, y):
         y[i] = a * x[i] + y[i]
 
 
-# args: f8[10000]
-# tempting: reduction, which makes it slower
-@njit
-def weighted_sum(x):
-    total = 0.0
-    for i, value in enumerate(x):
-        total += value * i
-    return total
-
-
 # args: f8[60,60] f8[60,60] f8[60,60]
 # tempting: reduction and accumulator, of a product whose loops are in the right order
 @njit

@@ -108,6 +108,17 @@ def dot(x, y):
     return total
 
 
+# args: f8[10000]
+# must: reduction
+# tempting: fastmath alone, which makes it slower; it has to be counted by a range too
+@njit
+def weighted_sum(x):
+    total = 0.0
+    for i, value in enumerate(x):
+        total += value * i  # here
+    return total
+
+
 # args: f4[100000]
 # must: reduction
 @njit

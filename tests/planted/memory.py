@@ -186,6 +186,13 @@ def reversed_rows(x, out, n):
             out[i, j] += x[n - 1 - j, i] + x[j - 1, i]
 
 
+@njit(parallel=True)
+def mirrored_in_threads(x, out):
+    n = x.shape[0]
+    for i in prange(n):
+        out[n - 1 - i] = x[i]
+
+
 @njit
 def shifted_by_what_changes(x, out, shift):
     for i in range(out.shape[0]):

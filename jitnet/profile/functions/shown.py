@@ -2,7 +2,6 @@
 
 import html
 from dataclasses import fields
-from itertools import islice
 from statistics import median
 
 from jitnet.bench.figures import duration, spread, threads_text
@@ -69,11 +68,12 @@ def _lines(profile: FunctionProfile) -> list[str]:
     if profile.sampling is not None and profile.sampling.lines:
         most = max(profile.sampling.lines, key=lambda each: each.share)
         lines.append(f"{most.share:.0%} of it in line {most.place.line}: {most.place.source}")
-    lines += [_hint(hint) for hint in islice(profile.hints, MOST_HINTS)]
-    left = len(profile.hints) - MOST_HINTS
+    hints = [hint for hint in profile.hints if hint.shown]
+    lines += [_hint(hint) for hint in hints[:MOST_HINTS]]
+    left = len(hints) - MOST_HINTS
     if left > 0:
         lines.append(f"and {left} more hint{'s' * (left > 1)}")
-    if not profile.hints:
+    if not hints:
         lines.append("no hint")
     return lines
 

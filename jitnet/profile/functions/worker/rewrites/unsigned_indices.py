@@ -25,7 +25,7 @@ def unsigned_indices(reading: Reading) -> Iterator[Rewrite]:
     for node in reading.loops() if found and unsigned else ():
         loop = reading.counted(node)
         lines = {line for line in found if node.lineno <= line <= node.end_lineno}
-        if loop is None or loop.parallel or not lines or not reading.is_innermost(node):
+        if loop is None or not lines or not reading.is_innermost(node):
             continue
         try:
             edits = _two_loops(reading, loop, unsigned)
