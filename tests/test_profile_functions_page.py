@@ -9,7 +9,7 @@ import fake_profiles as fake
 import pytest
 from test_profile_step_export import faults
 
-from jitnet.profile.functions.function_profile import Counted, Hardware
+from jitnet.profile.functions.function_profile import Counted, Fix, Hardware
 from jitnet.profile.functions.function_rates import hardware_text, loop_rates, rate_text
 from jitnet.profile.functions.function_roofline import roofline_of_function
 from jitnet.profile.functions.function_trace import trace_of
@@ -82,7 +82,7 @@ def test_it_says_all_that_is_known():
         "1.00 ms a call ±5%, median of 3 calls, on 2 threads",
         "1 GFLOP/s, 2 GB/s, 0.5 FLOP per byte (counted by running it)",
         "1 and 2 threads : out differs by 0.25",
-        "measured: 3.0 × as fast (2.9 to 3.2); the same results",
+        "measured: 3.04 × faster (2.90 to 3.20), results equal",
         "line 11 for i in prange(x.shape[0]): 80% 10% 800 µs 1.00 M 1.60 M",
         "scaled def scaled(value): 20% 20% 200 µs",
         "lines outside these 5.0%",
@@ -129,9 +129,28 @@ def test_what_does_not_help_is_only_in_a_list_that_opens():
     trial = replace(PROFILE.hints[1].trial, factor=0.8, low=0.7, high=0.9)
     made = page(fake.function_profile(hints=(replace(PROFILE.hints[1], trial=trial),)))
     assert "No change that was tried makes it faster." in made
-    assert "<details><summary>Tried without a gain: 1</summary>" in made
-    assert made.count("measured: 0.80 × as fast") == 1
+    assert "<details><summary>Without effect on the time: 1</summary>" in made
+    assert made.count("measured: 1.25 × slower") == 1
     assert "<ins>" not in made
+
+
+def test_a_hint_where_no_time_is_spent_is_in_that_list_too():
+    made = page(fake.function_profile(hints=(replace(PROFILE.hints[0], kind="layout", trial=None, share=0.0),)))
+    assert "No hint matters." in made
+    assert "<details><summary>Without effect on the time: 1</summary>" in made
+
+
+def test_what_helps_is_shown_combined_with_its_diff():
+    trial = replace(PROFILE.hints[1].trial, factor=5.0, low=4.5, high=5.5)
+    fix = Fix(("fastmath=True", "x contiguous"), trial, "--- a\n+++ b\n-old\n+new < 1\n", ("pass x contiguous",))
+    made = page(fake.function_profile(fix=fix))
+    text = Reader(made).text
+    assert "together : measured: 5.00 × faster (4.50 to 5.50), results equal , with fastmath=True, x contiguous" in text
+    assert "Not in the source: pass x contiguous." in text
+    assert "<ins>+new &lt; 1</ins>" in made
+    alone = replace(fix, changes=fix.changes[:1], diff=trial.diff)
+    assert "the change</b>" not in page(fake.function_profile(fix=alone)), "it is below its line"
+    assert "the change</b>" in page(fake.function_profile(fix=replace(alone, diff="-old\n+new\n")))
 
 
 def test_a_hint_in_a_line_that_is_not_shown_is_not_lost():

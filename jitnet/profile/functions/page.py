@@ -12,8 +12,7 @@ from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.page_roofline import letters, roofline_svg
 from jitnet.profile.functions.page_source import (
     VISIBLE,
-    factor_text,
-    helps,
+    diff_html,
     hint_html,
     is_shown,
     line_name,
@@ -22,6 +21,7 @@ from jitnet.profile.functions.page_source import (
     sources_of,
 )
 from jitnet.profile.functions.page_style import STYLE
+from jitnet.profile.functions.tried import measured
 from jitnet.profile.roofline import Roofline
 
 __all__ = ["page"]
@@ -122,22 +122,36 @@ def _hints(profile: FunctionProfile) -> str:
     if not profile.hints:
         searched = len(Kind) - len({kind for kind, _ in profile.unsearched})
         return _section("Hints", f"<p>None of {searched} kinds was found.</p>")
-    useful = [hint for hint in profile.hints if helps(hint)]
-    useless = [hint for hint in profile.hints if not helps(hint)]
+    useful = [hint for hint in profile.hints if hint.shown]
+    useless = [hint for hint in profile.hints if not hint.shown]
     heads, shown = ["line", "found", "share", "measured"], sources_of(profile)
-    nothing = "<p>No change that was tried makes it faster.</p>"
-    parts = [_table(heads, map(_hint, useful), (1, 3)) if useful else nothing]
+    tried = any(hint.trial is not None for hint in profile.hints)
+    nothing = f"<p>{'No change that was tried makes it faster' if tried else 'No hint matters'}.</p>"
+    parts = [_table(heads, map(_hint, useful), (1, 3)) if useful else nothing, _together(profile)]
     parts += [hint_html(hint) for hint in useful if not is_shown(hint.place, shown)]
     if useless:
-        title = f"Tried without a gain: {len(useless)}"
+        title = f"Without effect on the time: {len(useless)}"
         parts.append(f"<details><summary>{title}</summary>{_table(heads, map(_hint, useless), (1, 3))}</details>")
     return _section("Hints", "".join(parts))
 
 
+def _together(profile: FunctionProfile) -> str:
+    """What helps, combined, as a diff; one change alone where its hint has no diff."""
+    fix = profile.fix
+    diffs = [hint.trial.diff for hint in profile.hints if hint.trial is not None]
+    if fix is None or (len(fix.changes) == 1 and fix.diff in diffs):
+        return ""
+    name = "together" if len(fix.changes) > 1 else "the change"
+    gain = f'<span class="gain">measured: {escape(measured(fix.trial))}</span>, with {escape(", ".join(fix.changes))}'
+    remarks = "".join(f"<br>Not in the source: {escape(remark)}." for remark in fix.remarks)
+    return f'<div class="hint"><b>{name}</b>: {gain}{remarks}{diff_html(fix.diff)}</div>'
+
+
 def _hint(hint: Hint) -> list[str]:
-    measured = factor_text(hint.trial) if hint.trial is not None else hint.untried and f"not tried: {hint.untried}"
+    found = f"measured: {measured(hint.trial)}" if hint.trial is not None else hint.untried
+    found = f"not tried: {found}" if hint.trial is None and found else found
     line = _link(hint.place.file, hint.place.line, str(hint.place.line))
-    cell = f'<td class="text wide">{escape(measured)}</td>'
+    cell = f'<td class="text wide">{escape(found)}</td>'
     return [line, escape(RULES[Kind(hint.kind)].title), _share(hint.share), cell]
 
 

@@ -6,13 +6,13 @@ from html import escape
 from jitnet.profile.code.code_view import Body, Instruction, Loop, Source
 from jitnet.profile.code.loop_verdict import place_in_threads, whole_verdict
 from jitnet.profile.code.source import function_source
-from jitnet.profile.functions.function_profile import FunctionProfile, Hint, Place, Trial
+from jitnet.profile.functions.function_profile import FunctionProfile, Hint, Place
 from jitnet.profile.functions.hints import RULES, Kind
+from jitnet.profile.functions.tried import measured
 
 __all__ = [
     "VISIBLE",
-    "factor_text",
-    "helps",
+    "diff_html",
     "hint_html",
     "is_shown",
     "line_name",
@@ -75,8 +75,9 @@ def source_html(profile: FunctionProfile, source: Source) -> str:
     }
     loops, assembly = _loops(profile), _assembly(profile)
     hints: dict[Key, list[Hint]] = {}
-    for hint in filter(helps, profile.hints):
-        hints.setdefault((hint.place.file, hint.place.line), []).append(hint)
+    for hint in profile.hints:
+        if hint.shown:
+            hints.setdefault((hint.place.file, hint.place.line), []).append(hint)
     rows = []
     for number, text in enumerate(source.lines, source.first_line):
         key = source.file, number
@@ -142,25 +143,6 @@ def _by_line(instructions: Iterable[Instruction]) -> dict[Key, list[str]]:
     return found
 
 
-def helps(hint: Hint) -> bool:
-    """Whether a hint is worth reading in place: its remedy was not tried, or made it faster."""
-    return hint.trial is None or hint.trial.low > 1.0
-
-
-def factor_text(trial: Trial) -> str:
-    """Return what a remedy did: "measured: 3.0 × as fast (2.9 to 3.1)", with the difference of the results."""
-    text = f"measured: {_times(trial.factor)} × as fast ({_times(trial.low)} to {_times(trial.high)})"
-    if trial.difference is None:
-        return f"{text}; the results cannot be compared"
-    if trial.difference == 0.0:
-        return f"{text}; the same results"
-    return f"{text}; results differ by up to {trial.difference:.1g} of the largest"
-
-
-def _times(factor: float) -> str:
-    return f"{factor:.0f}" if factor >= 9.95 else f"{factor:.1f}" if factor >= 1.95 else f"{factor:.2f}"
-
-
 def hint_html(hint: Hint) -> str:
     """Return a hint with what was found, what to do, what that did, and the change as a diff."""
     share = f", {percent(hint.share)} of the time" if hint.share else ""
@@ -168,10 +150,11 @@ def hint_html(hint: Hint) -> str:
     parts = [f"<b>{escape(RULES[Kind(hint.kind)].title)}</b>{share}"]
     parts.append(f"{_sentence(hint.reason)} {_sentence(hint.advice)}")
     if hint.trial is not None:
-        parts.append(f'<span class="gain">{escape(factor_text(hint.trial))}</span>, with {escape(hint.trial.change)}')
+        gain = f"measured: {measured(hint.trial)}"
+        parts.append(f'<span class="gain">{escape(gain)}</span>, with {escape(hint.trial.change)}')
     elif hint.untried:
         parts.append(f'<span class="faint">not tried: {escape(hint.untried)}</span>')
-    diff = _diff(hint.trial.diff) if hint.trial is not None and hint.trial.diff else ""
+    diff = diff_html(hint.trial.diff) if hint.trial is not None else ""
     return f'<div class="hint{wrong}">{"<br>".join(parts)}{diff}</div>'
 
 
@@ -179,8 +162,9 @@ def _sentence(text: str) -> str:
     return escape(text if text.endswith((".", ":", "!", "?")) else f"{text}.")
 
 
-def _diff(diff: str) -> str:
-    return f'<pre class="diff">{"".join(_diff_lines(diff.splitlines()))}</pre>'
+def diff_html(diff: str) -> str:
+    """Return a unified diff with its lines marked, "" where it is empty."""
+    return diff and f'<pre class="diff">{"".join(_diff_lines(diff.splitlines()))}</pre>'
 
 
 def _diff_lines(lines: list[str]) -> Iterator[str]:

@@ -2,13 +2,13 @@
 
 import html
 from dataclasses import fields
-from itertools import islice
 from statistics import median
 
 from jitnet.bench.figures import duration, spread, threads_text
 from jitnet.profile.functions.function_profile import FunctionProfile, Hint
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.page import page
+from jitnet.profile.functions.tried import measured
 from jitnet.profile.functions.two_functions import FunctionComparison
 
 __all__ = ["ShownComparison", "ShownProfile", "as_shown", "comparison_as_shown"]
@@ -69,12 +69,15 @@ def _lines(profile: FunctionProfile) -> list[str]:
     if profile.sampling is not None and profile.sampling.lines:
         most = max(profile.sampling.lines, key=lambda each: each.share)
         lines.append(f"{most.share:.0%} of it in line {most.place.line}: {most.place.source}")
-    lines += [_hint(hint) for hint in islice(profile.hints, MOST_HINTS)]
-    left = len(profile.hints) - MOST_HINTS
+    hints = [hint for hint in profile.hints if hint.shown]
+    lines += [_hint(hint) for hint in hints[:MOST_HINTS]]
+    left = len(hints) - MOST_HINTS
     if left > 0:
         lines.append(f"and {left} more hint{'s' * (left > 1)}")
-    if not profile.hints:
-        lines.append("no hint")
+    if profile.fix is not None and len(profile.fix.changes) > 1:
+        lines.append(f"together: {measured(profile.fix.trial)}: {', '.join(profile.fix.changes)}")
+    if not hints:
+        lines.append("no hint" if not profile.hints else "no hint that helps")
     return lines
 
 
@@ -90,5 +93,5 @@ def _time(profile: FunctionProfile) -> str:
 
 
 def _hint(hint: Hint) -> str:
-    measured = f" (measured: {hint.trial.factor:.1f} × faster)" if hint.trial is not None else ""
-    return f"line {hint.place.line}: {RULES[Kind(hint.kind)].title}{measured}: {hint.reason}"
+    gain = f" (measured: {measured(hint.trial)})" if hint.trial is not None else ""
+    return f"line {hint.place.line}: {RULES[Kind(hint.kind)].title}{gain}: {hint.reason}"
