@@ -163,9 +163,9 @@ def test_what_cannot_be_compared_is_said():
 
 
 def subject_of(function):
-    from jitnet.profile.functions.worker.subject import _subject
+    from jitnet.profile.functions.worker import subject
 
-    return _subject(function)
+    return subject.subject_of(function)
 
 
 @pytest.fixture(scope="module")
