@@ -15,7 +15,8 @@ from jitnet.errors import JitnetError
 from jitnet.profile.functions import profiling
 from jitnet.profile.functions.profiling import profile_function
 from jitnet.profile.functions.worker.child import Child
-from jitnet.profile.functions.worker.outcomes import EXACT, Allowance, differences, plain_value, share_memory
+from jitnet.profile.functions.worker.differences import EXACT, Allowance, differences
+from jitnet.profile.functions.worker.outcomes import plain_value, share_memory
 
 PLANTED = Path(__file__).parent / "planted"
 
