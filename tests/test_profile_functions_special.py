@@ -1,6 +1,7 @@
 """Profiles of functions that are called in special ways, and of loops of which little is left."""
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -338,8 +339,33 @@ def test_a_crash_names_the_index_that_is_out_of_bounds(monkeypatch, name, size):
     with pytest.raises(JitnetError) as caught:
         profile_function(f"{FILE}:{name}", args=f"f8[10] {size}")
     line = line_of("= i", f"def {name}(")
-    assert f"with every index checked: index is out of bounds ({FILE}:{line})" in str(caught.value)
+    assert "killed by SIG" in str(caught.value)
+    assert re.search(rf"index 1[02] is outside x, which has 10 elements \({FILE}:{line}\)", str(caught.value))
+    assert "with every index checked" not in str(caught.value), "the checks before the first call found it"
     assert "denormal" not in str(caught.value)
+
+
+def test_a_crash_that_no_check_came_before_names_the_index_too(tmp_path, monkeypatch):
+    file = tmp_path / "theirs.py"
+    file.write_text(
+        textwrap.dedent("""
+        from numba import guvectorize, njit
+
+        @njit
+        def written(x, i):
+            x[i * 10_000_000] = i
+
+        @guvectorize(["(f8[:], f8[:])"], "(n)->(n)")
+        def runs_over(x, out):
+            for i in range(x.size):
+                written(out, i)
+    """)
+    )
+    monkeypatch.setattr(profiling, "_look", lambda profile, reply, cpu: (None, "not requested"))
+    with pytest.raises(JitnetError) as caught:
+        profile_function(f"{file}:runs_over", args="f8[10] f8[10]")
+    expected = f"; with every index checked: index 10000000 is outside x, which has 10 elements ({file}:6)"
+    assert str(caught.value).endswith(expected)
 
 
 def test_memory_that_was_overwritten_is_not_blamed_on_what_ran_then():
@@ -347,6 +373,8 @@ def test_memory_that_was_overwritten_is_not_blamed_on_what_ran_then():
         output.write(b'free(): invalid pointer\nFatal Python error: Aborted\n  File "theirs.py", line 3 in made\n')
         text = crash_text(-6, output, "looking for denormal numbers")
         assert text == "the process that ran it was killed by SIGABRT after it was called: free(): invalid pointer"
+        text = crash_text(-6, output, "timing it, where index 5 is outside x (theirs.py:2)")
+        assert text.endswith(": free(): invalid pointer; index 5 is outside x (theirs.py:2)")
         assert "while compiling (theirs.py:3)" in crash_text(-6, output, "compiling")
 
 

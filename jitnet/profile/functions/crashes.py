@@ -10,7 +10,7 @@ from typing import IO
 
 from jitnet.profile.functions.machine_hints import NUMBA
 
-__all__ = ["OVERWRITTEN", "crash_text", "hanging_place", "is_memory_fault"]
+__all__ = ["DANGER", "OVERWRITTEN", "crash_text", "hanging_place", "is_memory_fault"]
 
 OUTPUT_KEPT = 4096
 """Characters of the worker process's last output that are searched for what went wrong."""
@@ -22,6 +22,9 @@ OVERWRITTEN = (
     "; such a crash is mostly a write or a read outside an array, whose index compiled code does not check, and it may "
     "come long after it"
 )
+
+DANGER = ", where "
+"""In a stage, before what was found wrong before the first call, from which it may crash."""
 
 CALLING = ("calling", "timing", "looking")
 """How the stages begin in which the function has been called."""
@@ -47,7 +50,8 @@ def crash_text(code: int, output: IO[bytes], stage: str) -> str:
     if is_memory_fault(code, stage) and not stage.startswith("calling it for the first"):
         # The memory was overwritten before: where it was found is not where that was done.
         heap = next((line.strip() for line in lines if HEAP.search(line)), "")
-        return f"{how} after it was called{f': {heap[:100]}' if heap else ''}"
+        danger = stage.partition(DANGER)[2]
+        return f"{how} after it was called{f': {heap[:100]}' if heap else ''}{danger and f'; {danger}'}"
     detail = f" ({place})" if place else f": {last[:200]}" if last else ""
     return f"{how} while {stage}{detail}"
 

@@ -3,7 +3,6 @@
 import json
 import linecache
 import os
-import re
 import selectors
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from jitnet.profile.code.look import look
 from jitnet.profile.code.processors import find_processor
 from jitnet.profile.functions.arguments import TARGET, read_words
 from jitnet.profile.functions.counts import counted_of, hardware_of, timeline_of
-from jitnet.profile.functions.crashes import OVERWRITTEN, crash_text, hanging_place, is_memory_fault
+from jitnet.profile.functions.crashes import DANGER, OVERWRITTEN, crash_text, hanging_place, is_memory_fault
 from jitnet.profile.functions.formula import check_formula, evaluate
 from jitnet.profile.functions.function_profile import (
     WRONG,
@@ -190,8 +189,9 @@ def _asked(
                 raise JitnetError(f"{target}: {silent}") from None
             if message is None:
                 code = worker.wait()
-                fault = is_memory_fault(code, stage) and not request.get("bounds")
-                found = _outside(request, target, limit_s) if fault else ""
+                # Where the checks before the first call found an index or a race, the stage has it already.
+                unknown = is_memory_fault(code, stage) and DANGER not in stage and request.get("task") != "bounds"
+                found = _outside(request, target, limit_s) if unknown else ""
                 raise JitnetError(f"{target}: {crash_text(code, output, stage)}{found}")
             if "raised" in message:
                 raise JitnetError(f"{target}: {message['raised']}, while {message['stage']}")
@@ -221,14 +221,10 @@ def _asked(
 
 def _outside(request: dict[str, Any], target: str, limit_s: float) -> str:
     """Return which index is outside its array, found by a second process that checks them all; else what is likely."""
-    with tempfile.TemporaryDirectory(prefix="jitnet-") as folder:
-        settings = {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": folder}
-        try:
-            ask(request | {"bounds": True}, target, limit_s, lambda what: None, settings)
-        except JitnetError as error:
-            found = re.search(r"IndexError: (.*), while ", str(error))
-            if found:
-                return f"; with every index checked: {found[1]}"
+    with suppress(JitnetError):
+        found = ask(request | {"task": "bounds"}, target, limit_s, lambda what: None)["overrun"]
+        if found:
+            return f"; with every index checked: {found}"
     return OVERWRITTEN
 
 

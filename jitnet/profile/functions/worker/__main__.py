@@ -21,7 +21,6 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from jitnet.profile.functions.worker.bounds_check import check_bounds
 from jitnet.profile.functions.worker.subject import Refused
 from jitnet.profile.readable import message_lines
 
@@ -50,14 +49,9 @@ def main() -> None:
 
     try:
         send({"stage": "starting Numba"})
-        from jitnet.profile.functions.worker import measuring, module_members, side_by_side
+        from jitnet.profile.functions.worker import measuring, module_members, overruns, side_by_side
 
-        if request.get("bounds"):
-            send({"stage": "calling it with every index checked"})
-            send({"reply": check_bounds(request)})
-            return
-
-        tasks = {"compare": side_by_side.compare, "table": module_members.table}
+        tasks = {"compare": side_by_side.compare, "table": module_members.table, "bounds": overruns.find_overrun}
         observers = measuring.observe(request["cores"] if request["bound"] else ())
 
         def report(what: str) -> None:

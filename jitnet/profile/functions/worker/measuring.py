@@ -16,6 +16,7 @@ from jitnet.compiler.numba_parts import (
     event,
     wrap_loop_bodies,
 )
+from jitnet.profile.functions.crashes import DANGER
 from jitnet.profile.functions.hint_shares import HintShares
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.thresholds import LINES_S, PARTS_S, TIME_S
@@ -193,7 +194,7 @@ class _Measuring:
         if self.checks.danger:
             report = self.report
             # Should it crash now, this is why.
-            self.report = lambda what: report(f"{what}, where {self.checks.danger}")
+            self.report = lambda what: report(f"{what}{DANGER}{self.checks.danger}")
 
     def _compare(self, call_s: float) -> None:
         self._checked(lambda: self.checks.after_calling(CHECK_S, call_s, bool(self.entries)))
