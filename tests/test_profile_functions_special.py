@@ -22,8 +22,9 @@ from jitnet.profile.functions.crashes import crash_text, hanging_place
 from jitnet.profile.functions.function_profile import Hint, Place
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.machine_hints import calls_and_divisions, confirmed
-from jitnet.profile.functions.profiling import _environment, profile_function
+from jitnet.profile.functions.profiling import profile_function
 from jitnet.profile.functions.worker.subject import Refused, arguments_of, check_arguments, find
+from jitnet.profile.functions.worker_process import silent_text, worker_environment
 from jitnet.render.code import verdict
 
 PLANTED = Path(__file__).parent / "planted"
@@ -75,7 +76,7 @@ def replies() -> dict[str, dict]:
         {"target": f"{FILE}:{name}", "args": args, "setup": setup and f"{FILE}:{setup}"} | common
         for name, (args, setup) in MEASURED.items()
     ]
-    environment, _ = _environment()
+    environment, _ = worker_environment()
     environment["PYTHONPATH"] = str(Path(jitnet.__file__).parents[1])
     done = subprocess.run(
         [sys.executable, str(PLANTED / "measured.py"), json.dumps(cases), json.dumps(CORES)],
@@ -379,10 +380,10 @@ def test_memory_that_was_overwritten_is_not_blamed_on_what_ran_then():
 
 
 def test_what_does_not_return_is_named_with_its_limit():
-    text = profiling._silent("making the arguments", 60, "m.py:made", "m.py:7")
+    text = silent_text("making the arguments", 60, "m.py:made", "m.py:7")
     assert text.startswith("no reply for more than 600 s while --setup m.py:made made the arguments (m.py:7); ")
     assert "10 times as long as a call, whose 60 s --limit changes" in text
-    text = profiling._silent("calling it for the first time (m.py:3)", 60, "m.py:made", "")
+    text = silent_text("calling it for the first time (m.py:3)", 60, "m.py:made", "")
     assert text.startswith("no reply for more than 60 s while calling it for the first time (m.py:3); ")
     assert "--limit" in text
 

@@ -49,18 +49,18 @@ def main() -> None:
 
     try:
         send({"stage": "starting Numba"})
-        from jitnet.profile.functions.worker import measuring, module_members, overruns, side_by_side
+        from jitnet.profile.functions.worker import measuring, module_members, observers, overruns, side_by_side
 
         tasks = {"compare": side_by_side.compare, "table": module_members.table, "bounds": overruns.find_overrun}
-        observers = measuring.observe(request["cores"] if request["bound"] else ())
+        observing = observers.observe(request["cores"] if request["bound"] else ())
 
         def report(what: str) -> None:
             send({"stage": what})
 
         if request.get("task", "profile") in tasks:
-            send({"reply": tasks[request["task"]](request, observers, report)})
+            send({"reply": tasks[request["task"]](request, observing, report)})
         else:
-            reply, trials = measuring.measure_and_try(request, observers, report)
+            reply, trials = measuring.measure_and_try(request, observing, report)
             send({"reply": reply})
             _follow_orders(request["orders"], trials, send)
     except Refused as refused:

@@ -13,8 +13,9 @@ import numba
 
 from jitnet.profile.functions.arguments import make_arguments, read_words
 from jitnet.profile.functions.worker.diagnostics import JsonObject, line_of_def, place
-from jitnet.profile.functions.worker.measuring import Observers, options_text
+from jitnet.profile.functions.worker.observers import Observers
 from jitnet.profile.functions.worker.subject import Refused, Subject, load, subject_of
+from jitnet.profile.functions.worker.values import options_text
 
 __all__ = ["table"]
 

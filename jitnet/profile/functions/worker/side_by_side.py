@@ -15,10 +15,10 @@ from jitnet.profile.functions.worker.agreement import agreement, kept
 from jitnet.profile.functions.worker.calls import SAMPLE_S, Calls
 from jitnet.profile.functions.worker.compiled import Compiled
 from jitnet.profile.functions.worker.diagnostics import JsonObject, line_of_def, place
-from jitnet.profile.functions.worker.measuring import Observers, options_text
+from jitnet.profile.functions.worker.observers import Observers
 from jitnet.profile.functions.worker.outcomes import Outcome
 from jitnet.profile.functions.worker.subject import Refused, Subject, arguments_of, check_arguments, find
-from jitnet.profile.functions.worker.values import type_text
+from jitnet.profile.functions.worker.values import options_text, type_text
 from jitnet.profile.functions.worker.variants import find_apart, with_options
 
 __all__ = ["compare"]
