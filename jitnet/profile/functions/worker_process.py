@@ -12,13 +12,14 @@ from typing import IO, Any
 
 from jitnet.compiler.surroundings import CORES, as_found
 from jitnet.errors import JitnetError, UsageError
-from jitnet.profile.functions.crashes import DANGER, OVERWRITTEN, crash_text, hanging_place, is_memory_fault
+from jitnet.profile.functions.crashes import OVERWRITTEN, crash_text, hanging_place, is_memory_fault
+from jitnet.profile.functions.stages import danger_of, is_slow
 
 __all__ = ["LIMIT_S", "Order", "ask", "asked", "silent_text", "worker_environment"]
 
 LIMIT_S = 60.0
-"""Seconds: a worker process that has sent nothing for so long is killed: the function does not return. What comes before a call,
-loading a module and compiling, may take minutes, and is allowed PATIENCE times as long."""
+"""A worker process that has sent nothing for so many seconds is killed: the function does not return. What comes before
+a call, loading a module and compiling, may take minutes, and is allowed PATIENCE times as long."""
 
 PATIENCE = 10
 
@@ -75,7 +76,7 @@ def asked(
             if message is None:
                 code = worker.wait()
                 # Where the checks before the first call found an index or a race, the stage has it already.
-                unknown = is_memory_fault(code, stage) and DANGER not in stage and request.get("task") != "bounds"
+                unknown = is_memory_fault(code, stage) and not danger_of(stage) and request.get("task") != "bounds"
                 found = _outside(request, target, limit_s) if unknown else ""
                 raise JitnetError(f"{target}: {crash_text(code, output, stage)}{found}")
             if "raised" in message:
@@ -113,14 +114,10 @@ def _outside(request: dict[str, Any], target: str, limit_s: float) -> str:
     return OVERWRITTEN
 
 
-def _is_slow(stage: str) -> bool:
-    return stage.startswith(("starting", "loading", "making", "compiling"))
-
-
 def silent_text(stage: str, limit_s: float, setup: str | None, place: str) -> str:
     """Describe a worker process that does not reply. place: where its Python is, "" where it is unknown."""
     at = f" ({place})" if place else ""
-    if not _is_slow(stage):
+    if not is_slow(stage):
         return (
             f"no reply for more than {limit_s:.0f} s while {stage}{at}; use smaller arguments, check whether it waits "
             "for something, or allow more with --limit"
@@ -143,7 +140,7 @@ def _listen(
     with selectors.DefaultSelector() as selector:
         selector.register(channel, selectors.EVENT_READ)
         while True:
-            if not selector.select(limit_s * (PATIENCE if _is_slow(stage) else 1)):
+            if not selector.select(limit_s * (PATIENCE if is_slow(stage) else 1)):
                 raise TimeoutError(stage)
             got = channel.read(1 << 16)
             if not got:

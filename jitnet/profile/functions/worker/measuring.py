@@ -8,9 +8,9 @@ from typing import Any
 import numba
 
 from jitnet.bench.figures import all_counts
-from jitnet.profile.functions.crashes import DANGER
 from jitnet.profile.functions.hint_shares import HintShares
 from jitnet.profile.functions.hints import Kind
+from jitnet.profile.functions.stages import with_danger
 from jitnet.profile.functions.thresholds import LINES_S, PARTS_S, TIME_S
 from jitnet.profile.functions.worker.calls import Calls, interleaved
 from jitnet.profile.functions.worker.checks import Checks
@@ -134,7 +134,7 @@ class _Measuring:
         if self.checks.danger:
             report = self.report
             # Should it crash now, this is why.
-            self.report = lambda what: report(f"{what}{DANGER}{self.checks.danger}")
+            self.report = lambda what: report(with_danger(what, self.checks.danger))
 
     def _compare(self, call_s: float) -> None:
         self._checked(lambda: self.checks.after_calling(CHECK_S, call_s, bool(self.entries)))
