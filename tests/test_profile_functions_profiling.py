@@ -16,6 +16,7 @@ from jitnet.profile.functions import profiling
 from jitnet.profile.functions.function_profile import FunctionProfile
 from jitnet.profile.functions.profiling import profile_function
 from jitnet.profile.functions.worker.subject import Refused, check_arguments, find
+from jitnet.profile.functions.worker_process import worker_environment
 
 MODULE = """
     import ctypes
@@ -166,7 +167,7 @@ def test_addresses_of_symbols_are_where_the_function_is(module):
         assert demangle(symbol.name) == "theirs.adds_up", symbol
         assert 20 < symbol.size < 2000, symbol
     """
-    environment, _ = profiling._environment()
+    environment, _ = worker_environment()
     environment["PYTHONPATH"] = str(Path(jitnet.__file__).parents[1])
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, env=environment
@@ -267,13 +268,13 @@ def test_wrong_usage_is_seen_before_anything_is_started(monkeypatch, target, opt
 def test_the_worker_process_has_the_users_settings_and_not_ours(monkeypatch):
     monkeypatch.setenv("NUMBA_OPT", "2")
     monkeypatch.delenv("OMP_PLACES", raising=False)
-    environment, bound = profiling._environment()
+    environment, bound = worker_environment()
     assert environment["NUMBA_OPT"] == "2"
     ours = {name for name, value in AS_FOUND.items() if value is None}
     assert not ours & set(environment) - {"OMP_PROC_BIND"}
     assert bound == (AS_FOUND["OMP_PROC_BIND"] is None)
     monkeypatch.setenv("OMP_PLACES", "cores")
-    assert profiling._environment()[1] is False
+    assert worker_environment()[1] is False
 
 
 def test_a_function_whose_types_cannot_be_read_is_named(module):
@@ -282,7 +283,8 @@ def test_a_function_whose_types_cannot_be_read_is_named(module):
         "from jitnet.profile.functions.worker import measuring, typed_code\n"
         "def fails(state): raise KeyError('phi')\n"
         "typed_code.read_types = fails\n"
-        "from jitnet.profile.functions.worker.measuring import measure, observe\n"
+        "from jitnet.profile.functions.worker.measuring import measure\n"
+        "from jitnet.profile.functions.worker.observers import observe\n"
         f"target = {f'{module}:scaled'!r}\n"
         "request = dict(target=target, args='f4[100] f4[100]', setup=None, threads=[1], perf_map=False)\n"
         "print(json.dumps(measure(request, observe(), str)['notes']))"

@@ -15,8 +15,9 @@ from jitnet.errors import JitnetError
 from jitnet.profile.functions import profiling
 from jitnet.profile.functions.function_profile import Check, Hint, Place
 from jitnet.profile.functions.hints import RULES, Kind
-from jitnet.profile.functions.profiling import _environment, _with_trials
+from jitnet.profile.functions.profiling import _with_trials
 from jitnet.profile.functions.tried import add_hint, in_order, read_fix, with_state
+from jitnet.profile.functions.worker_process import worker_environment
 
 PLANTED = Path(__file__).parent / "planted"
 SUM = 'fastmath={"contract", "nsz", "reassoc"}'
@@ -58,7 +59,7 @@ def tried() -> dict[str, dict]:
     denormal = {"target": f"{PLANTED / 'faults.py'}:decays", "args": "f8[1000] 7000", "share": 0.5}
     cases.append(cases[0] | denormal | {"factors": {"denormal numbers flushed to zero": 1.5}})
     cases.append(cases[list(CASES).index("inner_product")] | {"left_s": 0.0})
-    environment, _ = _environment()
+    environment, _ = worker_environment()
     environment["PYTHONPATH"] = str(Path(jitnet.__file__).parents[1])
     done = subprocess.run(
         [sys.executable, str(PLANTED / "tried.py"), json.dumps(cases)],

@@ -10,9 +10,9 @@ import pytest
 
 import jitnet
 from jitnet.compiler.environment import CORES
-from jitnet.profile.functions.profiling import _environment
 from jitnet.profile.functions.worker import line_sampler
 from jitnet.profile.functions.worker.line_sampler import why_not
+from jitnet.profile.functions.worker_process import worker_environment
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "it can be sampled")
 
@@ -58,7 +58,7 @@ def case(name: str) -> dict:
 
 def sampled(names: list[str]) -> dict[str, dict]:
     """The worker process's reply to each."""
-    environment, _ = _environment()
+    environment, _ = worker_environment()
     environment["OMP_WAIT_POLICY"] = "passive"  # a thread that waits leaves its core to the one that works
     environment["PYTHONPATH"] = str(Path(jitnet.__file__).parents[1])
     done = subprocess.run(
@@ -239,7 +239,7 @@ def test_what_it_costs_is_stated(replies):
 
 
 def test_a_signal_changes_nothing_and_ends_no_sleep():
-    environment, _ = _environment()
+    environment, _ = worker_environment()
     environment["PYTHONPATH"] = str(Path(jitnet.__file__).parents[1])
     done = subprocess.run(
         [sys.executable, str(PLANTED / "interrupted.py"), json.dumps(CORES)],

@@ -21,7 +21,6 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from jitnet.profile.functions.worker.bounds_check import check_bounds
 from jitnet.profile.functions.worker.subject import Refused
 from jitnet.profile.readable import message_lines
 
@@ -50,23 +49,18 @@ def main() -> None:
 
     try:
         send({"stage": "starting Numba"})
-        from jitnet.profile.functions.worker import measuring, module_members, side_by_side
+        from jitnet.profile.functions.worker import measuring, module_members, observers, overruns, side_by_side
 
-        if request.get("bounds"):
-            send({"stage": "calling it with every index checked"})
-            send({"reply": check_bounds(request)})
-            return
-
-        tasks = {"compare": side_by_side.compare, "table": module_members.table}
-        observers = measuring.observe(request["cores"] if request["bound"] else ())
+        tasks = {"compare": side_by_side.compare, "table": module_members.table, "bounds": overruns.find_overrun}
+        observing = observers.observe(request["cores"] if request["bound"] else ())
 
         def report(what: str) -> None:
             send({"stage": what})
 
         if request.get("task", "profile") in tasks:
-            send({"reply": tasks[request["task"]](request, observers, report)})
+            send({"reply": tasks[request["task"]](request, observing, report)})
         else:
-            reply, trials = measuring.measure_and_try(request, observers, report)
+            reply, trials = measuring.measure_and_try(request, observing, report)
             send({"reply": reply})
             _follow_orders(request["orders"], trials, send)
     except Refused as refused:
