@@ -307,6 +307,7 @@ class _Measuring:
         """Measure what a call with these arguments costs where the function is empty."""
         if self.subject.kind != "njit":
             return
+        self.calls.reset()
         try:
             names = ", ".join(f"a{at}" for at in range(len(self.arguments)))
             empty = numba.njit(eval(f"lambda {names}: None"))
@@ -320,6 +321,7 @@ class _Measuring:
 
     def reply(self) -> JsonObject:
         self.report("looking for hints")
+        self.calls.reset()
         missing = self.code.read_cached(min(READ_S, max(0.2, self.left_s() - 2)))
         if missing:
             self.notes.append(
