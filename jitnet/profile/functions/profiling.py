@@ -5,6 +5,7 @@ import linecache
 import os
 import re
 import selectors
+import signal
 import subprocess
 import sys
 import tempfile
@@ -175,6 +176,7 @@ def _asked(
                 stderr=output,
                 env=environment | dict(settings or {}),
                 pass_fds=(writing, orders),
+                process_group=0,
             )
         finally:
             os.close(writing)
@@ -212,8 +214,8 @@ def _asked(
                 raise (UsageError if message["usage"] else JitnetError)(message["refused"])
             yield dict(message["reply"]), order
         finally:
-            if worker.poll() is None:
-                worker.kill()
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(worker.pid, signal.SIGKILL)  # with what the user's code has started
             worker.wait()
             with suppress(OSError):
                 sending.close()
