@@ -136,6 +136,8 @@ def _described(error: BaseException) -> str:
             place = f"{frame.filename}:{frame.lineno}"
     if isinstance(error, NotImplementedError) and text == "float16":
         text = "Numba compiles nothing with float16 for a CPU; pass float32 (f4), or the bits as uint16 (u2)"
+    if "non-precise type array(pyobject" in text:
+        text = "an array of Python objects cannot be compiled for; convert it to numbers, x.astype(float) for one"
     if isinstance(error, SyntaxError) and error.filename:
         place, text = f"{error.filename}:{error.lineno}", error.msg
     text = " ".join(text.split())
