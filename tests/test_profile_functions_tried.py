@@ -213,6 +213,7 @@ def test_a_profile_has_what_was_measured(monkeypatch):
     assert trial.low <= trial.factor <= trial.high
     assert trial.difference < 1e-12
     assert hint.shown == trial.helps
+    assert all(each.share is not None for each in profile.hints if each.trial is not None), "also found by a rewrite"
     # How fast this machine is does not matter here: what is printed follows from what was measured.
     assert (profile.fix is not None) == any(each.trial is not None and each.trial.helps for each in profile.hints)
     assert any(stage.startswith("trying fastmath") for stage in stages)

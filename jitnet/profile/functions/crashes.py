@@ -21,7 +21,7 @@ DUMP_S = 0.3
 
 OVERWRITTEN = (
     "; such a crash is mostly a write or a read outside an array, whose index compiled code does not check, and it may "
-    "come long after it"
+    "come long after it; or a recursion that does not end"
 )
 
 HEAP = re.compile(r"free\(\)|malloc|realloc|corrupted|double free|munmap_chunk")

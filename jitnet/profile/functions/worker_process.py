@@ -3,6 +3,7 @@
 import json
 import os
 import selectors
+import signal
 import subprocess
 import sys
 import tempfile
@@ -60,6 +61,7 @@ def asked(
                 stderr=output,
                 env=environment,
                 pass_fds=(writing, orders),
+                process_group=0,
             )
         finally:
             os.close(writing)
@@ -98,8 +100,8 @@ def asked(
                 raise (UsageError if message["usage"] else JitnetError)(message["refused"])
             yield dict(message["reply"]), order
         finally:
-            if worker.poll() is None:
-                worker.kill()
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(worker.pid, signal.SIGKILL)  # with what the user's code has started
             worker.wait()
             with suppress(OSError):
                 sending.close()

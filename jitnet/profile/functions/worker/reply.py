@@ -31,6 +31,7 @@ TRACED, TRACED_S = 100, 0.01
 def reply(measuring: Any) -> JsonObject:
     """Look for hints, and return all results of a measurement as JSON. measuring: of `measuring.py`."""
     measuring.report("looking for hints")
+    measuring.calls.reset()
     missing = measuring.code.read_cached(min(PARTS_S["reading"], max(0.2, measuring.left_s() - 2)))
     if missing:
         measuring.notes.append(

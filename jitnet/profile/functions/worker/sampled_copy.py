@@ -39,7 +39,11 @@ def sampled_copy(subject: Subject, arguments: tuple[Any, ...], code: Compiled, s
     set_wrapped(subject.function)
     try:
         with with_lines(), emptied(callees):
-            if subject.kind == "njit":
+            if subject.kind == "generator":
+                # The loop that takes its values is compiled again, through which the generator is.
+                call = copy_dispatcher(subject.call)
+                call(*arguments)
+            elif subject.kind == "njit":
                 # Not compiled through the copy: a recursive function names the original.
                 subject.dispatcher.compile(used)
                 call = copy_dispatcher(subject.dispatcher)

@@ -45,7 +45,9 @@ class Warned:
     found: list[_Warning] = field(default_factory=list)
 
     def store(self, message: Any, category: Any, filename: str, lineno: int, *_: Any) -> None:
-        """Store a warning, as `warnings.showwarning` shows it."""
+        """Store a warning, as `warnings.showwarning` shows it; not one about a copy with a line table."""
+        if category.__name__ == "NumbaDebugInfoWarning":
+            return
         file, line = _place(message, filename, lineno)
         text = " ".join(message_lines(message if isinstance(message, BaseException) else Warning(message)))
         text = ARRAY.sub(r"array(\1, \2d, \3)", text)
