@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from jitnet.profile.functions.hint_shares import HintShares
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.thresholds import GAIN, is_gain
 from jitnet.profile.functions.worker.calls import Calls
@@ -78,7 +79,7 @@ class Trials:
     ) -> None:
         self.code, self.calls, self.thread_clock = code, calls, thread_clock
         self.report, self.time_limit_s, self.now = report, time_limit_s, now
-        self.sampling = sampling
+        self._shares = HintShares(sampling) if sampling is not None else None
         # Now, since what is read of the copies as they are compiled has the same functions.
         self.reachable = [summary for summary, _ in code.reachable()]
         self.rewrites = list(self._find_rewrites())
@@ -141,17 +142,8 @@ class Trials:
             "reason": reason,
             "advice": advice or RULES[kind].advice,
             "source": source,
-            "share": self._share(file, line),
+            "share": self._shares.share(kind.value, file, line) if self._shares else None,
         }
-
-    def _share(self, file: str, line: int) -> float | None:
-        """Return the share of the time of a line, or of the loop that begins there; None where it is not known."""
-        if self.sampling is None:
-            return None
-        rows = [*self.sampling["lines"], *self.sampling["loops"]]
-        return max(
-            (row["share"] for row in rows if (row["place"]["file"], row["place"]["line"]) == (file, line)), default=None
-        )
 
     def _remedies(self, hint: JsonObject) -> list[Remedy]:
         return remedies(hint, self.code, self.reachable, self.rewrites, self._flushing if X86 else None)
