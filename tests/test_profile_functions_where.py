@@ -33,6 +33,7 @@ BUSY = 0.75 * len(CORES or (os.cpu_count() or 1) * (0,))
 
 CASES = {
     "two_loops": ("1.5 10000", None, []),
+    "declared": ("1.5 20000", None, []),
     "nested": ("1.5 3000", None, []),
     "calls": ("1.5 5000", None, []),
     "in_threads": ("f8[64] 1.5 2000", None, []),
@@ -119,6 +120,11 @@ def test_two_loops(replies):
         },
     )
     assert replies["two_loops"]["sampling"]["same_code"]
+
+
+def test_a_function_with_declared_types_is_sampled_too(replies):
+    assert replies["declared"]["sampling"], replies["declared"]["notes"]
+    assert share_of(replies["declared"], "loop", line_of("# all of it", "declared")) > 0.9
 
 
 def test_nested_loops_are_in_the_loop_around_them(replies):

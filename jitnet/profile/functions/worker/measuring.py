@@ -40,6 +40,9 @@ LONG_CALL_S = 2.0
 TIMING_S, CLOCK_S, READ_S, CHECK_S = (PARTS_S[part] for part in ("timing", "threads", "reading", "checks"))
 """Seconds for the parts: timing, threads, compiling copies to read, whether results are right."""
 
+MOST_CHECKS = 4.0
+"""Times as long as by default that the checks before the first call may take where `--time` allows it."""
+
 DISPATCH_MATTERS_S = 20e-6
 """Below this, the cost of a call from Python is measured too."""
 
@@ -78,7 +81,7 @@ def measure_and_try(
     found["import_s"] = import_s
     found["sampling"] = sampling
     trials = Trials(measuring.code, measuring.calls, observers.clock, report, measuring.time_s, shares)
-    found["spent_s"] = measuring.spent_s()
+    found["spent_s"] = measuring.spent_s() + measuring.longer_checks_s
     return found, trials
 
 
@@ -97,6 +100,7 @@ class _Measuring:
         self.clock, self.symbols, self.places = observers.clock, observers.symbols, observers.regions
         self.code = Compiled(subject, arguments, observers.summaries, observers.compiled.buffer)
         self.time_s = float(request.get("time_s") or TIME_S)
+        self.longer_checks_s = 0.0
         self.begin_s = time.perf_counter()
         self.file = str(subject.function.__code__.co_filename)
         self.line = int(subject.function.__code__.co_firstlineno)
@@ -129,8 +133,12 @@ class _Measuring:
         """Run copies that show what would be wrong, before the first call of the function itself."""
         self.report("checking its results")
         self.code.read_cached(READ_S)
-        self._checked(lambda: self.checks.before_calling(CHECK_S))
+        begin = time.perf_counter()
+        # Copies that check are compiled in this time, and parallel functions compile slowly.
+        budget_s = CHECK_S * min(MOST_CHECKS, max(1.0, self.time_s / TIME_S))
+        self._checked(lambda: self.checks.before_calling(budget_s))
         self.begin_s = time.perf_counter()
+        self.longer_checks_s = max(0.0, self.begin_s - begin - CHECK_S)
         if self.checks.danger:
             report = self.report
             # Should it crash now, this is why.

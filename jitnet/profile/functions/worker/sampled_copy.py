@@ -45,7 +45,8 @@ def sampled_copy(subject: Subject, arguments: tuple[Any, ...], code: Compiled, s
                 call(*arguments)
             elif subject.kind == "njit":
                 # Not compiled through the copy: a recursive function names the original.
-                subject.dispatcher.compile(used)
+                if used not in subject.dispatcher.overloads:  # with declared types it compiles nothing more
+                    subject.dispatcher.compile(used)
                 call = copy_dispatcher(subject.dispatcher)
                 call.add_overload(subject.dispatcher.overloads[used])
                 call.disable_compile()
