@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from jitnet.bench.factors import Factor
+from jitnet.profile.functions.hint_shares import HintShares
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.thresholds import GAIN, is_gain
 from jitnet.profile.functions.worker.calls import Calls
@@ -17,7 +19,7 @@ from jitnet.profile.functions.worker.compiled import Compiled
 from jitnet.profile.functions.worker.copies import Unreached, changed_copy
 from jitnet.profile.functions.worker.diagnostics import JsonObject, place
 from jitnet.profile.functions.worker.fixes import combined_rewrites, fix_of
-from jitnet.profile.functions.worker.pairs import FEWEST, Factor, time_in_turn
+from jitnet.profile.functions.worker.pairs import FEWEST, time_in_turn
 from jitnet.profile.functions.worker.remedies import Remedy, changes_of, remedies, rewritten, why_not
 from jitnet.profile.functions.worker.rewrites import Rewrite, rewrites
 from jitnet.profile.functions.worker.same_results import Deviation, deviation, snapshot
@@ -78,7 +80,7 @@ class Trials:
     ) -> None:
         self.code, self.calls, self.thread_clock = code, calls, thread_clock
         self.report, self.time_limit_s, self.now = report, time_limit_s, now
-        self.sampling = sampling
+        self.shares = HintShares(sampling) if sampling is not None else None
         # Now, since what is read of the copies as they are compiled has the same functions.
         self.reachable = [summary for summary, _ in code.reachable()]
         self.rewrites = list(self._find_rewrites())
@@ -141,17 +143,8 @@ class Trials:
             "reason": reason,
             "advice": advice or RULES[kind].advice,
             "source": source,
-            "share": self._share(file, line),
+            "share": self.shares.share(kind.value, file, line) if self.shares is not None else None,
         }
-
-    def _share(self, file: str, line: int) -> float | None:
-        """Return the share of the time of a line, or of the loop that begins there; None where it is not known."""
-        if self.sampling is None:
-            return None
-        rows = [*self.sampling["lines"], *self.sampling["loops"]]
-        return max(
-            (row["share"] for row in rows if (row["place"]["file"], row["place"]["line"]) == (file, line)), default=None
-        )
 
     def _remedies(self, hint: JsonObject) -> list[Remedy]:
         return remedies(hint, self.code, self.reachable, self.rewrites, self._flushing if X86 else None)
@@ -215,7 +208,7 @@ class Trials:
         first = found[0]
         return {
             "change": " and ".join(each.change for each in found),
-            "factor": factor.factor,
+            "factor": factor.value,
             "low": factor.low,
             "high": factor.high,
             "difference": made.deviation.relative,
