@@ -6,10 +6,11 @@ from itertools import count, pairwise
 import numpy as np
 import pytest
 
+from jitnet.bench.factors import of_ratios
 from jitnet.profile.functions.function_profile import Trial
 from jitnet.profile.functions.thresholds import GAIN
 from jitnet.profile.functions.worker.outcomes import plain_value
-from jitnet.profile.functions.worker.pairs import factor_of, time_in_turn
+from jitnet.profile.functions.worker.pairs import DOUBT, time_in_turn
 from jitnet.profile.functions.worker.same_results import deviation, snapshot
 
 
@@ -38,8 +39,8 @@ class Machine:
 def test_the_factor_of_two_calls_is_that_of_their_lengths():
     machine = Machine()
     found = time_in_turn(machine.call("a", 3e-3), machine.call("b", 1e-3), 1.0, clock=machine.clock)
-    assert found.factor == found.low == found.high == pytest.approx(3.0)
-    assert Trial("b", found.factor, found.low, found.high, 0.0).helps
+    assert found.value == found.low == found.high == pytest.approx(3.0)
+    assert Trial("b", found.value, found.low, found.high, 0.0).helps
 
 
 def test_neither_is_always_first():
@@ -56,8 +57,8 @@ def test_disturbed_samples_do_not_make_a_gain():
     disturbed = lambda number: 5.0 if number % 3 == 0 else 1.0  # noqa: E731
     same = machine.call("a", 1e-3, disturbed), machine.call("b", 1e-3)
     found = time_in_turn(*same, 2.0, clock=machine.clock)
-    assert found.factor == pytest.approx(1.0)
-    assert not Trial("b", found.factor, found.low, found.high, 0.0).helps
+    assert found.value == pytest.approx(1.0)
+    assert not Trial("b", found.value, found.low, found.high, 0.0).helps
 
 
 def test_what_does_not_fit_into_the_budget_is_not_timed():
@@ -65,7 +66,7 @@ def test_what_does_not_fit_into_the_budget_is_not_timed():
     assert time_in_turn(machine.call("a", 1.0), machine.call("b", 1.0), 3.0, clock=machine.clock) is None
     assert machine.now_s <= 3.0
     found = time_in_turn(machine.call("a", 1.0), machine.call("b", 0.5), 8.0, clock=machine.clock)
-    assert found.factor == pytest.approx(2.0)
+    assert found.value == pytest.approx(2.0)
 
 
 def test_the_budget_is_kept():
@@ -91,9 +92,9 @@ def test_a_clearly_slower_copy_costs_few_pairs():
     ],
 )
 def test_the_interval_of_a_median(ratios, low, high):
-    found = factor_of(ratios[::-1])
+    found = of_ratios(ratios[::-1], DOUBT)
     assert (found.low, found.high) == (low, high)
-    assert found.factor == np.median(ratios)
+    assert found.value == np.median(ratios)
 
 
 def test_a_gain_needs_the_whole_interval():

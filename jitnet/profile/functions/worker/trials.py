@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from jitnet.bench.factors import Factor
 from jitnet.profile.functions.hint_shares import HintShares
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.thresholds import GAIN, is_gain
@@ -18,7 +19,7 @@ from jitnet.profile.functions.worker.compiled import Compiled
 from jitnet.profile.functions.worker.copies import Unreached, changed_copy
 from jitnet.profile.functions.worker.diagnostics import JsonObject, place
 from jitnet.profile.functions.worker.fixes import combined_rewrites, fix_of
-from jitnet.profile.functions.worker.pairs import FEWEST, Factor, time_in_turn
+from jitnet.profile.functions.worker.pairs import FEWEST, time_in_turn
 from jitnet.profile.functions.worker.remedies import Remedy, changes_of, remedies, rewritten, why_not
 from jitnet.profile.functions.worker.rewrites import Rewrite, rewrites
 from jitnet.profile.functions.worker.same_results import Deviation, deviation, snapshot
@@ -207,7 +208,7 @@ class Trials:
         first = found[0]
         return {
             "change": " and ".join(each.change for each in found),
-            "factor": factor.factor,
+            "factor": factor.value,
             "low": factor.low,
             "high": factor.high,
             "difference": made.deviation.relative,
