@@ -196,7 +196,7 @@ def test_the_text_is_a_few_lines():
     assert repr(many).splitlines()[-1] == "and 7 more hints"
     assert "line 12: a call that was not inlined: exp is called" in repr(many)
     slower = replace(hint(Kind.CALL, 12, "exp is called"), trial=Trial("inlined", 0.8, 0.7, 0.9, 0.0))
-    assert repr(as_shown(replace(PROFILE, hints=(slower,)))).splitlines()[-1] == "no hint"
+    assert repr(as_shown(replace(PROFILE, hints=(slower,)))).splitlines()[-1] == "no hint that helps"
 
 
 def test_a_notebook_shows_the_page_in_a_frame():
