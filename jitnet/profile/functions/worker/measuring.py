@@ -18,7 +18,7 @@ from jitnet.compiler.numba_parts import (
 )
 from jitnet.profile.functions.hint_shares import HintShares
 from jitnet.profile.functions.hints import Kind
-from jitnet.profile.functions.thresholds import LINES_S, PARTS_S, TIME_S
+from jitnet.profile.functions.thresholds import LINES_S, MOST_CHECKS, PARTS_S, TIME_S
 from jitnet.profile.functions.worker import hardware
 from jitnet.profile.functions.worker.addresses import Addresses
 from jitnet.profile.functions.worker.calls import Calls, interleaved
@@ -27,6 +27,7 @@ from jitnet.profile.functions.worker.compiled import Compiled
 from jitnet.profile.functions.worker.counting import count
 from jitnet.profile.functions.worker.diagnostics import Hints, JsonObject, line_of_def, place
 from jitnet.profile.functions.worker.flags import look_for_denormals
+from jitnet.profile.functions.worker.recompiling import mentions
 from jitnet.profile.functions.worker.regions import ThreadTimes, disturbed
 from jitnet.profile.functions.worker.sampled_copy import SampledCopy
 from jitnet.profile.functions.worker.source_rows import is_head
@@ -55,9 +56,6 @@ LONG_CALL_S = 2.0
 
 TIMING_S, CLOCK_S, READ_S, CHECK_S = (PARTS_S[part] for part in ("timing", "threads", "reading", "checks"))
 """Seconds for the parts: timing, threads, compiling copies to read, whether results are right."""
-
-MOST_CHECKS = 4.0
-"""Times as long as by default that the checks before the first call may take where `--time` allows it."""
 
 TRACED, TRACED_S = 100, 0.01
 """The calls of a timeline; of a serial function that takes longer, there is one."""
@@ -353,7 +351,7 @@ class _Measuring:
         found = self.symbols.found(address_of) if self.threads.timed or self.request["perf_map"] else []
         described = self.threads.regions(lambda body: self._place_of(body, found), self.counts, self.hints)
         shares = self.threads.shares()
-        self.notes += [note for note in [disturbed(shares)] if note]
+        self.notes += [note for note in [disturbed(shares), _plain_pranges(reachable)] if note]
         path = self._perf_map(found) if self.request["perf_map"] else ""
         full = max(self.counts)[0]
         signature, returns = self.code.signature()
@@ -480,6 +478,20 @@ class _Measuring:
 
         write_map(path, found, named)
         return str(path)
+
+
+def _plain_pranges(reachable: Sequence[tuple[Summary, bool]]) -> str:
+    """Return a line where loops over `prange` are in functions without parallel=True; else ""."""
+    serial = {each.function: each for each, _ in reachable if not each.parallel}
+    lines = [
+        f"{os.path.basename(mention.file)}:{mention.line}"
+        for mention in mentions(list(serial))
+        if mention.value is numba.prange
+    ]
+    if not lines:
+        return ""
+    where = " and ".join(dict.fromkeys(lines))
+    return f"prange in {where} is a plain range: its function is compiled without parallel=True"
 
 
 def _values_taken(count: int) -> str:
