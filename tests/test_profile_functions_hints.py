@@ -56,6 +56,7 @@ CLEAN = {
     "by_blocks": "f8[3000000] f8[3000000] 1000",
     "adds": "f4[1000] f4[1000]",
     "doubles": "f4[100,1000]",
+    "sums_up": "f8[100,1000]",
     "through_a_helper": "f4[1000] f4[1000]",
 }
 NEEDS_TIME = {Kind.UNEVEN.value, Kind.SHORT_REGION.value}

@@ -43,6 +43,7 @@ MEASURED = {
     "Box.total": (None, "box_alone"),
     "dots": ("f8[10]A f8[10]A", None),
     "leaves": ("f8[100]", None),
+    "without_threads": ("f8[100]", None),
     "divides_by_constant": ("f8[100] f8[100]", None),
     "wraps_round": ("f8[10] 10", None),
     "goes_round": ("i8[10] i8[10] 7", None),
@@ -234,6 +235,13 @@ def test_numbas_warnings_have_their_line(replies):
         f"the parallel loop of special.py:{line_of('prange(', 'def leaves(')} runs on one thread: it can be left in "
         "more than one way, by an assertion, a raise or a return in it"
     ]
+
+
+def test_a_prange_without_threads_has_a_note(replies):
+    line = line_of("in numba.prange(x.size)")
+    note = f"prange in special.py:{line} is a plain range: its function is compiled without parallel=True"
+    assert note in replies["without_threads"]["notes"]
+    assert not any("plain range" in note for name in ("leaves", "dots") for note in replies[name]["notes"])
 
 
 def test_an_index_is_quoted_with_its_brackets(replies):

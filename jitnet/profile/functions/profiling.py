@@ -22,7 +22,7 @@ from jitnet.profile.functions.hint_shares import HintShares
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.machine_hints import calls_and_divisions, confirmed
 from jitnet.profile.functions.read_reply import read_profile
-from jitnet.profile.functions.thresholds import LINES_S, TIME_S
+from jitnet.profile.functions.thresholds import LINES_S, LONGER_CHECKS_S, TIME_S
 from jitnet.profile.functions.tried import add_hint, as_sent, in_order, obstacle, read_fix, with_state
 from jitnet.profile.functions.worker_process import LIMIT_S, Order, asked
 
@@ -178,7 +178,8 @@ def _look(profile: FunctionProfile, reply: dict[str, Any], cpu: str | None) -> t
         return None, "the types of its arguments cannot be pickled, so it cannot be compiled again"
     if reply["compile_s"] is not None and reply["compile_s"] > max(SHORTEST_LOOK_S, reply["left_s"] - LINES_S):
         again = f"it takes {reply['compile_s']:.1f} s to compile, and would have to be compiled again"
-        return None, f"{again}: --time {round(TIME_S + 2 * reply['compile_s']):.0f} allows that"
+        needed_s = reply["spent_s"] + LONGER_CHECKS_S + (LINES_S + reply["compile_s"]) / (1 - TRIALS)
+        return None, f"{again}: --time {math.ceil(needed_s)} allows that"
     where, _, name = profile.target.rpartition(":")
     target = Target(name, where, pickled=reply["pickled"])
     try:

@@ -11,7 +11,7 @@ from jitnet.bench.figures import all_counts
 from jitnet.profile.functions.hint_shares import HintShares
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.stages import with_danger
-from jitnet.profile.functions.thresholds import LINES_S, PARTS_S, TIME_S
+from jitnet.profile.functions.thresholds import LINES_S, MOST_CHECKS, PARTS_S, TIME_S
 from jitnet.profile.functions.worker.calls import Calls, interleaved
 from jitnet.profile.functions.worker.checks import Checks
 from jitnet.profile.functions.worker.compiled import Compiled
@@ -39,9 +39,6 @@ LONG_CALL_S = 2.0
 
 TIMING_S, CLOCK_S, READ_S, CHECK_S = (PARTS_S[part] for part in ("timing", "threads", "reading", "checks"))
 """Seconds for the parts: timing, threads, compiling copies to read, whether results are right."""
-
-MOST_CHECKS = 4.0
-"""Times as long as by default that the checks before the first call may take where `--time` allows it."""
 
 DISPATCH_MATTERS_S = 20e-6
 """Below this, the cost of a call from Python is measured too."""
@@ -281,6 +278,20 @@ class _Measuring:
             for line in [*summary.writes.values(), *summary.reads.values(), *summary.innermost]:
                 return line
         return self.line
+
+
+def _plain_pranges(reachable: Sequence[tuple[Summary, bool]]) -> str:
+    """Return a line where loops over `prange` are in functions without parallel=True; else ""."""
+    serial = {each.function: each for each, _ in reachable if not each.parallel}
+    lines = [
+        f"{os.path.basename(mention.file)}:{mention.line}"
+        for mention in mentions(list(serial))
+        if mention.value is numba.prange
+    ]
+    if not lines:
+        return ""
+    where = " and ".join(dict.fromkeys(lines))
+    return f"prange in {where} is a plain range: its function is compiled without parallel=True"
 
 
 def _values_taken(count: int) -> str:

@@ -15,8 +15,10 @@ from jitnet.profile.functions.worker import hardware
 from jitnet.profile.functions.worker.addresses import Addresses
 from jitnet.profile.functions.worker.counting import count
 from jitnet.profile.functions.worker.diagnostics import JsonObject, place
+from jitnet.profile.functions.worker.mentions import mentions
 from jitnet.profile.functions.worker.regions import disturbed
 from jitnet.profile.functions.worker.source_rows import is_head
+from jitnet.profile.functions.worker.summary import Summary
 from jitnet.profile.functions.worker.symbols import Symbol, map_file, region_of, write_map
 from jitnet.profile.functions.worker.typed_code import failures
 from jitnet.profile.functions.worker.values import for_formula, options_text, type_text
@@ -59,7 +61,7 @@ def reply(measuring: Any) -> JsonObject:
         lambda body: _place_of(measuring, body, found), measuring.counts, measuring.hints
     )
     shares = measuring.threads.shares()
-    measuring.notes += [note for note in [disturbed(shares)] if note]
+    measuring.notes += [note for note in [disturbed(shares), _plain_pranges(reachable)] if note]
     path = _perf_map(measuring, found) if measuring.request["perf_map"] else ""
     full = max(measuring.counts)[0]
     arguments = list(zip(measuring.names, measuring.arguments, strict=True))
@@ -180,3 +182,17 @@ def _perf_map(measuring: Any, found: list[Symbol]) -> str:
 
     write_map(path, found, named)
     return str(path)
+
+
+def _plain_pranges(reachable: Sequence[tuple[Summary, bool]]) -> str:
+    """Return a line where loops over `prange` are in functions without parallel=True; else ""."""
+    serial = {each.function: each for each, _ in reachable if not each.parallel}
+    lines = [
+        f"{os.path.basename(mention.file)}:{mention.line}"
+        for mention in mentions(list(serial))
+        if mention.value is numba.prange
+    ]
+    if not lines:
+        return ""
+    where = " and ".join(dict.fromkeys(lines))
+    return f"prange in {where} is a plain range: its function is compiled without parallel=True"
