@@ -1,5 +1,6 @@
 """The profile of a function: a worker process measures it, and its reply becomes records."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence

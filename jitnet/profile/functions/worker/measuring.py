@@ -280,20 +280,6 @@ class _Measuring:
         return self.line
 
 
-def _plain_pranges(reachable: Sequence[tuple[Summary, bool]]) -> str:
-    """Return a line where loops over `prange` are in functions without parallel=True; else ""."""
-    serial = {each.function: each for each, _ in reachable if not each.parallel}
-    lines = [
-        f"{os.path.basename(mention.file)}:{mention.line}"
-        for mention in mentions(list(serial))
-        if mention.value is numba.prange
-    ]
-    if not lines:
-        return ""
-    where = " and ".join(dict.fromkeys(lines))
-    return f"prange in {where} is a plain range: its function is compiled without parallel=True"
-
-
 def _values_taken(count: int) -> str:
     """Return what a call of a generator means here."""
     which = f"its first {count:,} values" if count == MOST_VALUES else f"all of its values, {count:,},"
