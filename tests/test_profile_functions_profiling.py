@@ -305,14 +305,16 @@ def test_the_worker_process_loads_no_room_that_changes_numba():
         "not name.startswith('jitnet.profile.functions.worker')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    # numba_parts, files and figures change no setting, nor do the packages of their folders, nor what reads source.
+    # These change no setting, nor do the packages of their folders, nor what reads source.
     assert done.stdout.split() == [
-        *("jitnet.bench", "jitnet.bench.figures", "jitnet.compiler", "jitnet.compiler.numba_parts", "jitnet.errors"),
+        *("jitnet.bench", "jitnet.bench.factors", "jitnet.bench.figures", "jitnet.compiler"),
+        *("jitnet.compiler.numba_parts", "jitnet.errors"),
         *("jitnet.files", "jitnet.files.durable", "jitnet.files.lock", "jitnet.files.system"),
         *("jitnet.profile", "jitnet.profile.code", "jitnet.profile.code.assembly", "jitnet.profile.code.code_view"),
         *("jitnet.profile.code.instructions", "jitnet.profile.code.source"),
         *("jitnet.profile.functions", "jitnet.profile.functions.arguments", "jitnet.profile.functions.hint_shares"),
-        *("jitnet.profile.functions.hints", "jitnet.profile.functions.thresholds", "jitnet.profile.line_table"),
+        *("jitnet.profile.functions.hints", "jitnet.profile.functions.stages"),
+        *("jitnet.profile.functions.thresholds", "jitnet.profile.line_table"),
         *("jitnet.profile.loading", "jitnet.profile.readable", "jitnet.profile.users"),
         *("jitnet.profile.users.built_ufuncs", "jitnet.profile.users.compiled_classes"),
         *("jitnet.profile.users.generators", "jitnet.profile.users.sent_types", "jitnet.version"),

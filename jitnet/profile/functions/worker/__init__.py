@@ -14,7 +14,7 @@ sampled_copy.py    a copy with a line table            stacks.py         what a 
 addresses.py       what is at an address               source_rows.py    rows of loops and callees, and their shares
 elf.py, dwarf.py   object files, and their lines
 
-counting.py        FLOP and bytes of each loop         counters.py       a copy that counts them
+counting.py        FLOP and bytes of each loop         counters.py       a copy that counts them, with counter_code.py
 
 thread_clock.py    each thread's time in a region      regions.py        times and hints from these
 flags.py           denormal numbers
