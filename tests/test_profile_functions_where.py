@@ -11,6 +11,7 @@ import pytest
 import jitnet
 from jitnet.compiler.environment import CORES
 from jitnet.profile.functions.worker import line_sampler
+from jitnet.profile.functions.worker.dwarf import DebugInfo
 from jitnet.profile.functions.worker.line_sampler import why_not
 from jitnet.profile.functions.worker_process import worker_environment
 
@@ -259,3 +260,19 @@ def test_a_signal_changes_nothing_and_ends_no_sleep():
     assert found["equal"] == dict.fromkeys(["allocates", "in_threads", "calls_python"], True)
     assert all(count > 10 for count in found["samples"].values())
     assert found["cut_short"] == 0
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ([14, 0, 18], 18),  # what follows
+        ([17, 0, 14, 18], 17),  # what is before, since a head follows
+        ([13, 0, 14, 18], 18),  # a root between two heads is of the line that uses it
+        ([13, 0, 14, 14], 14),
+    ],
+)
+def test_an_instruction_without_a_line_has_one_near_it_that_is_no_head(lines, expected):
+    table = DebugInfo.__new__(DebugInfo)
+    table._starts, table._places = list(range(len(lines))), [("a.py", line) for line in lines]
+    table._functions = []
+    assert table.lines_at(1, lambda place: place[1] in (13, 14)) == [("a.py", expected)]
