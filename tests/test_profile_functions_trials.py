@@ -207,6 +207,11 @@ def countdown(n):
         return 0
     return countdown(n - 1) + 1
 
+@numba.njit
+def counts_up(n):
+    for i in range(n):
+        yield i
+
 @numba.vectorize
 def halved(x):
     return x / 2.0
@@ -263,6 +268,18 @@ def test_a_copy_has_the_changed_options_and_the_others(numba_functions):
     assert copy.targetoptions == {**numba_functions.countdown.targetoptions, "error_model": "numpy"}
     assert copy.py_func.__globals__["countdown"] is copy, "a recursion calls the copy"
     assert "error_model" not in numba_functions.countdown.targetoptions
+
+
+@compiled
+def test_a_copy_of_a_generator_takes_all_of_its_values(numba_functions):
+    from jitnet.profile.functions.worker.copies import Change, changed_copy
+    from jitnet.profile.functions.worker.subject import check_arguments
+
+    subject = subject_of(numba_functions.counts_up)
+    assert check_arguments(subject, (5,)) == (5,)
+    copy = changed_copy(subject, {subject.function: Change({"error_model": "numpy"})})
+    assert copy is not subject.call
+    assert copy(5) == 5
 
 
 @compiled
