@@ -28,10 +28,11 @@ class Difference:
         self.relative, self.rounding = relative, rounding
 
 
-def snapshot(result: Any, arguments: Sequence[Any], every: bool = False) -> list[Any]:
+def snapshot(result: Any, arguments: Sequence[Any], every: bool = False, single: bool = False) -> list[Any]:
     """Return copies of a result and of the arrays in the arguments that can be written to, for `difference`.
 
-    every: of the others too, where arguments that were made of others are compared with those.
+    every: of the others too, where arguments that were made of others are compared with those. single: whether numbers
+    in the result were computed in float32, which Python's float does not show.
     """
     arrays = [
         np.array(array, copy=True)
@@ -39,14 +40,16 @@ def snapshot(result: Any, arguments: Sequence[Any], every: bool = False) -> list
         for _, array in arrays_in(argument, "")
         if (every or array.flags.writeable) and not array.dtype.hasobject
     ]
-    return [_copied(result), *arrays]
+    return [_copied(result, single), *arrays]
 
 
-def _copied(value: Any) -> Any:
+def _copied(value: Any, single: bool) -> Any:
+    if single and isinstance(value, (float, complex)):
+        return np.float32(value) if isinstance(value, float) else np.complex64(value)
     if isinstance(value, np.ndarray):
         return np.array(value, copy=True)
     if isinstance(value, (tuple, list)) or _is_typed_list(value):
-        return [_copied(part) for part in value]
+        return [_copied(part, single) for part in value]
     return value
 
 
@@ -104,6 +107,9 @@ def _between(one: Any, other: Any) -> Difference:
     if np.array_equal(a, b):
         return Difference(0.0)
     size = float(max(np.abs(a).max(), np.abs(b).max()))
-    relative = float(np.abs(a - b).max()) / size
+    most = float(np.abs(a - b).max())
+    relative = most / size
     limit = max(ROUNDING.get(each.dtype.char, 0.0) for each in (one, other))
-    return Difference(relative, relative <= limit)
+    # Denormal numbers have few digits, or none where they are flushed to zero.
+    smallest = max((float(np.finfo(each.dtype).tiny) for each in (one, other) if each.dtype.kind in "fc"), default=0.0)
+    return Difference(relative, relative <= limit or most <= smallest)
