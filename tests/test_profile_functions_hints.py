@@ -10,7 +10,7 @@ import pytest
 
 import jitnet
 from jitnet.compiler.environment import CORES
-from jitnet.profile.code.code_view import Target
+from jitnet.profile.code.code_view import Mca, Target
 from jitnet.profile.code.look import look
 from jitnet.profile.functions.function_profile import Hint, Place
 from jitnet.profile.functions.hints import Kind
@@ -137,6 +137,7 @@ COMPILED = {
     "sleeps": (["float64[::1]", "int64"], Kind.CALL),
     "divides": (["float64[::1]"] * 3, Kind.DIVISION),
     "roots": (["float64[::1]"] * 2, Kind.DIVISION),
+    "remainders": (["int64[::1]", "int64[::1]", "int64"], Kind.DIVISION),
     "wraps": (["float64[::1]", "float64[::1]", "int64"], Kind.WRAPAROUND),
     "sums_in_order": (["float64[::1]"] * 2, Kind.REDUCTION),
     "promotes": (["float32[::1]"] * 2, Kind.PROMOTION),
@@ -187,6 +188,22 @@ def test_a_call_is_named_and_has_the_time_in_which_nothing_is_computed(views):
     (counting,) = calls_and_divisions(views["calls_exp"], {"divisions": [], "pointers": []}, 1.0)
     assert counting.reason.startswith("exp is called")
     assert counting.share is None
+
+
+def test_the_time_of_both_ways_of_an_integer_division_is_its_own(views):
+    view = views["remainders"]
+    for cycles, expected in ((40.0, [Kind.DIVISION]), (400.0, [])):  # of one number
+        analysed = [
+            replace(
+                loop,
+                bodies=tuple(
+                    replace(body, mca=Mca("llvm-mca 14", "znver3", cycles * body.iterations)) for body in loop.bodies
+                ),
+            )
+            for loop in view.loops
+        ]
+        found = calls_and_divisions(replace(view, loops=tuple(analysed)), {"divisions": [], "pointers": []}, 1.0)
+        assert [hint.kind for hint in found] == [kind.value for kind in expected]
 
 
 def test_a_division_says_why_it_can_be_replaced(views):

@@ -131,6 +131,18 @@ def test_rounding_is_told_from_another_result():
     assert between(1 + 1j, 1 + 1.0000000001j)[1] is True
 
 
+def test_a_result_in_float32_may_round_as_one():
+    one, other = ([2.5, (2.5 + 1e-5j,)], [2.5 + 1e-5, (2.5,)])
+    assert between(snapshot(one, (), single=True), snapshot(other, (), single=True))[1] is True
+    assert between(snapshot(one, ()), snapshot(other, ()))[1] is False
+
+
+def test_denormal_numbers_that_are_flushed_are_no_other_result():
+    assert between(np.array([1e-310, 0.0]), np.array([0.0, 0.0])) == (1.0, True)
+    assert between(np.array([1e-39], "f4"), np.array([0.0], "f4")) == (1.0, True)
+    assert between(np.array([1e-300]), np.array([0.0])) == (1.0, False)
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

@@ -15,6 +15,7 @@ def saxpy(a, x, y):
 
 # args: f8[60,60] f8[60,60] f8[60,60]
 # tempting: reduction and accumulator, of a product whose loops are in the right order
+# may: invariant
 @njit
 def product_by_rows(a, b, c):
     for i in range(a.shape[0]):
@@ -179,6 +180,20 @@ def unwritten():
     out = np.empty(10_000)
     out.view(np.int64)[:] = 3  # as unwritten memory may be
     return np.ones(10_000), out
+
+
+# setup: fading
+# tempting: denormals, which cost nothing on some processors
+# may: denormals
+@njit
+def fades(x, times):
+    for _ in range(times):
+        for i in range(x.shape[0]):
+            x[i] = x[i] * 0.9
+
+
+def fading():
+    return np.full(1000, 1e-306), 300
 
 
 # args: f8[300,1000] f8[300] f8[300,1000]

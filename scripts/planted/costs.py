@@ -25,19 +25,6 @@ def interprets(x):  # here
     return len("".join([str(each) for each in x]))
 
 
-# setup: fading
-# must: denormals
-@njit
-def fades(x, times):
-    for _ in range(times):
-        for i in range(x.shape[0]):
-            x[i] = x[i] * 0.9  # here
-
-
-def fading():
-    return np.full(1000, 1e-306), 300
-
-
 # args: f8[64] 20000
 # must: uneven
 # may: division, call

@@ -101,7 +101,7 @@ def counter_as_index(x, out):
 @njit(parallel=True)
 def best_of(x, best, where):
     for i in prange(x.shape[0]):
-        if x[i] > best[0]:
+        if x[i] > best[0]:  # here
             best[0] = x[i]  # here
             where[0] = i  # here
 
@@ -145,22 +145,18 @@ def records():
     return np.ones(50_000), np.zeros(2, np.dtype([("total", np.float64), ("count", np.int64)]))
 
 
-# setup: rows
-# must: race
-# may: allocation
+# args: f8[200]
+# must: check: without threads|race
+# may: allocation, call
 @njit(parallel=True)
-def one_row_for_all(x, kept):
+def one_row_for_all(x):
+    kept = [np.zeros(3) for _ in range(x.shape[0])]
     for i in prange(x.shape[0]):
-        row = np.zeros(3)
-        row[0] = x[i]  # here
-        kept[i] = row  # here
-
-
-def rows():
-    kept = List()
-    for _ in range(200):
-        kept.append(np.zeros(3))
-    return np.arange(200.0), kept
+        row = np.empty(3)  # here
+        for j in range(3):
+            row[j] = x[i] + j
+        kept[i] = row[:]
+    return kept
 
 
 # args: f8[3000,50] f8[50] f8[3000]

@@ -85,6 +85,12 @@ def divides(x, scale, out):
 
 
 @njit(error_model="numpy")
+def remainders(x, out, n):
+    for i in range(x.shape[0]):
+        out[i] = x[i] % n  # here
+
+
+@njit(error_model="numpy")
 def roots(x, out):
     for i in range(x.shape[0]):
         out[i] = np.sqrt(x[i])  # here

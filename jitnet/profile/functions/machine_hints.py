@@ -42,6 +42,12 @@ that for narrower ones, double for wider."""
 INTEGER_DIVISION_CYCLES = 12
 """Of 64 bits; up to 40 on older processors."""
 
+LATENCY = 1.5
+"""How many times as long as its divisions a loop takes, from which something else slows it down."""
+
+INTEGER_LATENCY = 4.0
+"""The same of integer divisions: llvm-mca adds up both ways of each, in 64 bits and in 32, and what waits for it."""
+
 SLEEPS = 0.5
 """Below this share of computing, a call's time is attributed to what it calls."""
 
@@ -171,11 +177,16 @@ def _division(view: CodeView, loop: Loop, body: Body, known: dict[tuple[str, int
     calls = [each for each in body.instructions if each.kind == "call"]
     if not dividing or calls:
         return None
+    integers = [each for each in dividing if _is_integer(each)]
+    short = [each for each in integers if _is_short(each)]
+    if len(short) < len(integers):  # in 32 bits where both numbers are small: one of the two runs
+        dividing = [each for each in dividing if each not in short]
     cycles = sum(_cycles(each) for each in dividing)
+    longest = cycles * (INTEGER_LATENCY if integers else LATENCY)
     counts = body.counts
     others = max((counts.instructions - len(dividing)) / ISSUED, counts.loads / 2, counts.stores)
     tested = _prevents_vectors(view, loop, known)
-    if cycles <= CLEARLY * others or (body.mca is not None and body.mca.cycles > 1.5 * cycles):
+    if cycles <= CLEARLY * others or (body.mca is not None and body.mca.cycles > longest):
         if tested is None:
             return None
         reason = "whether the divisor is 0 is tested in every iteration, and the exit for that prevents vectors"
@@ -245,6 +256,10 @@ def _without_test(loop: Loop) -> str:
 def _is_integer(each: Instruction) -> bool:
     name = each.text.split()[0] if each.text.split() else ""
     return name.rstrip("bwlq") in ("idiv", "div") or name in ("sdiv", "udiv")
+
+
+def _is_short(each: Instruction) -> bool:
+    return each.text.split()[0] in ("divl", "idivl")
 
 
 def _cycles(each: Instruction) -> float:

@@ -103,7 +103,8 @@ def _difference(name: str, a: Any, b: Any, allowance: Allowed, labels: tuple[str
     relative = apart / largest if largest and math.isfinite(apart) else math.inf
     # One number may be a sum that cancels: it is compared with what was added.
     reference = max(largest, allowance.scale) if a.ndim == 0 else largest
-    allowed = floats and math.isfinite(apart) and apart <= allowance.relative(a, b) * reference
+    share = allowance.relative(a, b)
+    allowed = floats and math.isfinite(apart) and apart <= max(share * reference, _denormal(a, b) if share else 0.0)
     at = tuple(int(each) for each in np.argwhere(unequal)[0]) if a.ndim else ()
     where = f"{name}[{', '.join(map(str, at))}]" if at else name
     one, other = (f"{each[at]:.6g}" if floats else str(each[at]) for each in (a, b))
@@ -113,6 +114,11 @@ def _difference(name: str, a: Any, b: Any, allowance: Allowed, labels: tuple[str
     if math.isfinite(relative):
         text += f", by {_share(relative)} of the largest at most" if count > 1 else f", {_share(relative)} apart"
     return Difference(relative, allowed, where, text)
+
+
+def _denormal(a: Any, b: Any) -> float:
+    """Return the number below which there are few digits, or none where they are flushed to zero."""
+    return max((float(np.finfo(each.dtype).tiny) for each in (a, b) if each.dtype.kind in "fc"), default=0.0)
 
 
 def sizes(a: Any, b: Any, unequal: Any) -> tuple[float, float]:

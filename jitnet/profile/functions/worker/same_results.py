@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from jitnet.profile.functions.worker.calls import arrays_in
 from jitnet.profile.functions.worker.differences import differences
 from jitnet.profile.functions.worker.outcomes import Opaque, leaves, plain_value
@@ -36,10 +38,11 @@ class _Rounding:
         return max(ROUNDING.get(each.dtype.char, 0.0) for each in (a, b))
 
 
-def snapshot(result: Any, arguments: Sequence[Any], every: bool = False) -> list[Any]:
+def snapshot(result: Any, arguments: Sequence[Any], every: bool = False, single: bool = False) -> list[Any]:
     """Return copies of a result and of the arrays in the arguments that can be written to, for `deviation`.
 
-    every: of the others too, where arguments that were made of others are compared with those.
+    every: of the others too, where arguments that were made of others are compared with those. single: whether numbers
+    in the result were computed in float32, which Python's float does not show.
     """
     arrays = [
         array
@@ -47,7 +50,14 @@ def snapshot(result: Any, arguments: Sequence[Any], every: bool = False) -> list
         for _, array in arrays_in(argument, "")
         if (every or array.flags.writeable) and not array.dtype.hasobject
     ]
-    return [plain_value(each) for each in (result, *arrays)]
+    kept = [plain_value(each) for each in (result, *arrays)]
+    return [_in_float32(kept[0]), *kept[1:]] if single else kept
+
+
+def _in_float32(value: Any) -> Any:
+    if isinstance(value, (float, complex)):
+        return np.float32(value) if isinstance(value, float) else np.complex64(value)
+    return type(value)(map(_in_float32, value)) if isinstance(value, (tuple, list)) else value
 
 
 def deviation(before: Any, after: Any) -> Deviation:

@@ -1,5 +1,6 @@
 """Whether a hint's remedy helps: a changed copy is compiled, its results are compared, and both are timed in turn."""
 
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -270,14 +271,14 @@ class Trials:
             result = self.calls.run()
             given: tuple[Any, ...] = self.calls.arguments
             mapped: Any = reduce(lambda known, made: made(known), maps, given)
-            before = snapshot(result, mapped, every=True)
+            before = self._snapshot(result, mapped, every=True)
         else:
             calls = self.calls.calling(function)
         with self._around(found):
             result = calls.run()
         if not self._steady:
             return _Copy(calls, Deviation(None), "", 0.0)
-        between = deviation(before, snapshot(result, calls.arguments, every=bool(maps)))
+        between = deviation(before, self._snapshot(result, calls.arguments, every=bool(maps)))
         if all(each.exact for each in found) and any(each.rewrite for each in found) and between.relative:
             between = Deviation(between.relative, False)
         return _Copy(calls, between, "", 0.0)
@@ -285,10 +286,15 @@ class Trials:
     def _results(self) -> list[Any]:
         """Return what the original returns and writes; whether it does so again is found out at the first use."""
         if self._reference is None:
-            self._reference = snapshot(self.calls.run(), self.calls.arguments)
-            again = deviation(self._reference, snapshot(self.calls.run(), self.calls.arguments))
+            self._reference = self._snapshot(self.calls.run(), self.calls.arguments)
+            again = deviation(self._reference, self._snapshot(self.calls.run(), self.calls.arguments))
             self._steady = again.relative is not None and again.rounding
         return self._reference
+
+    def _snapshot(self, result: Any, arguments: Sequence[Any], every: bool = False) -> list[Any]:
+        returns = self.code.signature()[1]
+        single = ("float32" in returns or "complex64" in returns) and not re.search("float64|complex128", returns)
+        return snapshot(result, arguments, every, single)
 
     def _sharing(self, remedy: Remedy) -> Iterator[tuple[str, str]]:
         """Yield arguments that share memory where the rewrite needs them apart; known for the profiled function."""
