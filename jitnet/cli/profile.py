@@ -44,7 +44,7 @@ Examples:
   jitnet profile --json > before.json
   jitnet profile --compare before.json after.json
   jitnet profile --compare old.py:smooth new.py:smooth --args "f4[1000]"
-  jitnet profile --compare loops.py:smooth --options "fastmath=True" --args "f4[1000]"
+  jitnet profile --compare f.py:f --options "fastmath=True" --args "f4[1000]"
   jitnet profile --watch loops.py:smooth --args "f4[1000]"
   jitnet profile mypackage.kernels
   jitnet profile --kernel forward_sparse --asm
