@@ -146,7 +146,7 @@ def records():
 
 
 # args: f8[200]
-# must: check: without threads|race
+# must: check: without threads|check: 1 and 2 threads|check: without the compiler|race
 # may: allocation, call
 @njit(parallel=True)
 def one_row_for_all(x):
