@@ -15,10 +15,11 @@ from IPython.core.error import UsageError as MagicError
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 
 from jitnet.errors import JitnetError
+from jitnet.profile.functions.thresholds import SHORTEST_S
 
 __all__ = ["ProfileMagics", "load_ipython_extension"]
 
-OPTIONS = ("threads=", "flop=", "bytes=", "cpu=")
+OPTIONS = ("threads=", "flop=", "bytes=", "cpu=", "time=")
 PROFILER = "<profiler>"
 """A name that no variable has."""
 
@@ -43,7 +44,8 @@ class ProfileMagics(Magics):  # type: ignore[misc]
         copies of its arguments, which do not change here. Where the last line assigns the result, it is run afterwards.
 
         Options, as `jitnet.profile.with_options` takes them: --threads 1,2 counts of threads; --flop and --bytes
-        formulas, in quotes: "2 * x.size"; --cpu NAME of another processor for the line view.
+        formulas, in quotes: "2 * x.size"; --cpu NAME of another processor for the line view; --time SECONDS of the
+        whole answer after compiling, 10 by default, of which changes are tried in what is left.
 
         Returns the profile, which is shown as a page.
         """
@@ -95,6 +97,15 @@ def _options(opts: Any) -> dict[str, Any]:
         if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", options["threads"]):
             raise MagicError(f"--threads {options['threads']}: expected counts of 1 or more, as in --threads 1,2")
         options["threads"] = [int(count) for count in options["threads"].split(",")]
+    if "time" in options:
+        try:
+            seconds = float(options["time"])
+        except ValueError:
+            seconds = 0.0
+        if not SHORTEST_S <= seconds < float("inf"):
+            raise MagicError(f"--time {options['time']}: expected {SHORTEST_S:g} seconds or more, as in --time 30")
+        del options["time"]
+        options["time_s"] = seconds
     return options
 
 

@@ -123,7 +123,7 @@ PRIVATE = {
     "jitnet.profile.code.analysers": "another program reads its input from a folder that goes with the call",
     "jitnet.profile.functions.library": "a call that is sent to a worker process is in a folder that goes with it",
     "jitnet.profile.functions.sending": "what is in that folder",
-    "jitnet.profile.functions.profiling": "what a worker process prints is in a file without a name",
+    "jitnet.profile.functions.worker_process": "what a worker process prints is in a file without a name",
     "jitnet.runs.listing": "what it opens it only reads, and does not wait for a pipe",
     "jitnet.search.dask_task": "a run is trained in a folder that goes with its task",
     "jitnet.tables.opening": "a pipe is read from a copy without a name",

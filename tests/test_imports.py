@@ -52,6 +52,7 @@ WORKERS = {
         "jitnet.profile.functions.hints",
         "jitnet.profile.functions.thresholds",
         "jitnet.profile.functions.hint_shares",
+        "jitnet.profile.functions.stages",
         "jitnet.profile.line_table",
         "jitnet.profile.loading",
         *USERS,

@@ -54,7 +54,12 @@ def test_a_result_that_is_assigned_is_there_afterwards(shell, calls):
 def test_options(shell, calls):
     shell.run_cell('%jitprofile --threads 1,2 --flop "2 * x.size" max(1, 2)')
     shell.run_cell("%%jitprofile --cpu znver3\nmax(1, 2)")
-    assert [each[0] for each in calls] == [Profiler(threads=[1, 2], flop="2 * x.size"), Profiler(cpu="znver3")]
+    shell.run_cell("%jitprofile --time 30 max(1, 2)")
+    assert [each[0] for each in calls] == [
+        Profiler(threads=[1, 2], flop="2 * x.size"),
+        Profiler(cpu="znver3"),
+        Profiler(time_s=30.0),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -64,6 +69,8 @@ def test_options(shell, calls):
         ("%jitprofile", "there is no call"),
         ("%%jitprofile max(1, 2)\nmax(1, 2)", "expected options only; the call is in the cell's last line"),
         ("%jitprofile --threads 0 max(1, 2)", "--threads 0: expected counts of 1 or more, as in --threads 1,2"),
+        ("%jitprofile --time 1 max(1, 2)", "--time 1: expected 2 seconds or more, as in --time 30"),
+        ("%jitprofile --time soon max(1, 2)", "--time soon: expected 2 seconds or more"),
         ("%jitprofile --speed 2 max(1, 2)", "option --speed not recognized"),
     ],
 )

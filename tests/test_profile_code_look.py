@@ -166,6 +166,17 @@ def test_a_line_that_became_a_loop(views):
     assert any(loop.vectorised for loop in view.loops)
 
 
+def test_an_expression_of_whole_arrays_is_on_its_line(tmp_path):
+    """Numba makes a function of it whose lines begin at 1, where another one may be."""
+    file = tmp_path / "whole.py"
+    file.write_text(
+        "from numba import njit\n\n\ndef other(x):\n    return x\n\n\n"
+        "@njit\ndef scaled(x, s):\n    a = 2.0 * s\n    return (x + 1.0) / a\n"
+    )
+    (view,) = look([Target("scaled", str(file), (DOUBLES, "float64"))], "haswell", analysed=False, compared=False)
+    assert {(Path(loop.file), loop.line) for loop in view.loops} == {(file, 11)}
+
+
 def test_the_loop_that_vectorize_makes(views):
     view = views["clipped"]
     loop = only_loop(view)

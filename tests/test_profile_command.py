@@ -104,6 +104,7 @@ def test_the_document_can_be_compared(call):
         (["--options", "fastmath=True"], "--options needs --compare"),
         (["a.py:f", "b.py:f"], "found a.py:f and b.py:f; expected one function, or --compare with two"),
         (["a.py:f", "--watch", "--json"], "--json cannot be combined with --watch"),
+        (["a.py:f", "--fix", "--json"], "--fix cannot be combined with --json, whose document has it under `fix`"),
         (["a.py", "--watch"], "--watch cannot be combined with MODULE; only a profile of MODULE:FUNCTION uses it"),
         (["--threads", "0"], "--threads: expected all, or whole numbers"),
         (["--optimizer", "adams"], "--optimizer"),

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from numba import typed
 
 from jitnet.profile.functions.worker.calls import Calls, arrays_in, interleaved
 
@@ -56,6 +57,34 @@ def test_where_one_array_keeps_changing_all_that_are_written_are_restored():
 
     calls = called_twice(moves, np.zeros(2), np.zeros(2))
     assert calls.written == {"x": "restored", "y": "restored"}
+
+
+@pytest.mark.parametrize(
+    ("made", "change"),
+    [
+        (lambda: [1.0, 2.0], list.pop),
+        (lambda: [1.0, 2.0], lambda x: x.__setitem__(0, x[0] + 1)),
+        (lambda: [np.zeros(2), np.zeros(2)], lambda x: np.add(x[1], 1, out=x[1])),
+        (lambda: {1, 2}, set.clear),
+        (lambda: {1: 2}, lambda x: x.update({len(x) + 5: 1})),
+        (lambda: typed.List([1.0, 2.0]), lambda x: x.clear()),
+    ],
+)
+def test_lists_sets_and_dictionaries_are_restored_before_every_call(made, change):
+    seen = []
+
+    def changes(x):
+        seen.append(str(x))
+        change(x)
+
+    calls = called_twice(changes, made())
+    calls.one()
+    calls.sample(3)
+    assert set(seen) == {str(made())}
+    assert calls.written == {"x": "restored"}
+    calls.reset()
+    assert str(calls.arguments[0]) == str(made())
+    assert called_twice(lambda x: len(x), made()).written == {}
 
 
 def test_nan_is_equal_to_itself_and_read_only_arrays_are_left_alone():

@@ -15,7 +15,9 @@ from jitnet.errors import JitnetError
 from jitnet.profile.functions import profiling
 from jitnet.profile.functions.profiling import profile_function
 from jitnet.profile.functions.worker.child import Child
-from jitnet.profile.functions.worker.outcomes import EXACT, Allowance, differences, plain_value, share_memory
+from jitnet.profile.functions.worker.differences import EXACT, Allowance, differences
+from jitnet.profile.functions.worker.outcomes import plain_value, share_memory
+from jitnet.profile.functions.worker_process import worker_environment
 
 PLANTED = Path(__file__).parent / "planted"
 
@@ -83,7 +85,7 @@ def case(file: str, name: str, args: str) -> dict:
 
 
 def environment() -> dict[str, str]:
-    return profiling._environment()[0] | {"PYTHONPATH": str(Path(jitnet.__file__).parents[1])}
+    return worker_environment()[0] | {"PYTHONPATH": str(Path(jitnet.__file__).parents[1])}
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 from jitnet.profile.functions.function_profile import Hint, Place
 from jitnet.profile.functions.hint_shares import HintShares
 from jitnet.profile.functions.hints import Kind
-from jitnet.profile.functions.profiling import _ordered
+from jitnet.profile.functions.tried import in_order
 
 SOURCE = """\
 def f(x, y, rarely):
@@ -78,5 +78,5 @@ def test_hints_of_what_never_runs_come_last():
     def hint(kind: Kind, line: int, share: float | None) -> Hint:
         return Hint(kind.value, Place("theirs.py", line), "", "", "types", share)
 
-    found = _ordered([hint(Kind.CALL, 1, 0.0), hint(Kind.LAYOUT, 2, 0.5), hint(Kind.RACE, 3, None)])
+    found = in_order([hint(Kind.CALL, 1, 0.0), hint(Kind.LAYOUT, 2, 0.5), hint(Kind.RACE, 3, None)])
     assert [each.place.line for each in found] == [3, 2, 1]

@@ -15,7 +15,7 @@ from jitnet.profile.code.look import look
 from jitnet.profile.functions.function_profile import Hint, Place
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.machine_hints import calls_and_divisions, confirmed
-from jitnet.profile.functions.profiling import _environment
+from jitnet.profile.functions.worker_process import worker_environment
 
 PLANTED = Path(__file__).parent / "planted"
 
@@ -56,6 +56,7 @@ CLEAN = {
     "by_blocks": "f8[3000000] f8[3000000] 1000",
     "adds": "f4[1000] f4[1000]",
     "doubles": "f4[100,1000]",
+    "sums_up": "f8[100,1000]",
     "through_a_helper": "f4[1000] f4[1000]",
 }
 NEEDS_TIME = {Kind.UNEVEN.value, Kind.SHORT_REGION.value}
@@ -71,7 +72,7 @@ def case(name: str, file: str, args: str) -> dict:
 
 def measured(cases: list[dict]) -> list[dict]:
     """The worker process's reply to each request."""
-    environment, _ = _environment()
+    environment, _ = worker_environment()
     environment["PYTHONPATH"] = str(Path(jitnet.__file__).parents[1])
     done = subprocess.run(
         [sys.executable, str(PLANTED / "measured.py"), json.dumps(cases), json.dumps(CORES)],

@@ -77,6 +77,27 @@ def test_errors_name_options_as_they_are_called(monkeypatch):
         jitnet.profile.with_options(threads=[99])(adder(1), np.zeros(3), np.zeros(3))
 
 
+def test_a_hint_and_an_error_name_seconds_as_they_are_called_here(monkeypatch):
+    asked = []
+
+    def profiles(target, **options):
+        asked.append(options)
+        untried = replace(hint(Kind.CALL, 12, "exp is called"), untried="no time is left of 10 s; --time 15 tries it")
+        return replace(PROFILE, hints=(untried,))
+
+    monkeypatch.setattr(profiling, "profile_function", profiles)
+    found = jitnet.profile.with_options(time_s=20, limit_s=5)(adder(1), np.zeros(3), np.zeros(3))
+    assert (asked[0]["time_s"], asked[0]["limit_s"]) == (20, 5)
+    assert found.hints[0].untried == "no time is left of 10 s; time_s=15 tries it"
+
+    def silent(target, **options):
+        raise JitnetError("allow more with --limit, whose 5 s --limit changes")
+
+    monkeypatch.setattr(profiling, "profile_function", silent)
+    with pytest.raises(JitnetError, match=r"^allow more with limit_s, whose 5 s limit_s changes$"):
+        jitnet.profile(adder(1), np.zeros(3), np.zeros(3))
+
+
 def test_another_function_is_compared_in_turn():
     def slow(x):
         s = 0.0
@@ -175,7 +196,7 @@ def test_the_text_is_a_few_lines():
     assert repr(many).splitlines()[-1] == "and 7 more hints"
     assert "line 12: a call that was not inlined: exp is called" in repr(many)
     slower = replace(hint(Kind.CALL, 12, "exp is called"), trial=Trial("inlined", 0.8, 0.7, 0.9, 0.0))
-    assert repr(as_shown(replace(PROFILE, hints=(slower,)))).splitlines()[-1] == "no hint"
+    assert repr(as_shown(replace(PROFILE, hints=(slower,)))).splitlines()[-1] == "no hint that helps"
 
 
 def test_a_notebook_shows_the_page_in_a_frame():

@@ -9,7 +9,7 @@ import fake_profiles as fake
 import pytest
 from test_profile_step_export import faults
 
-from jitnet.profile.functions.function_profile import Counted, Hardware
+from jitnet.profile.functions.function_profile import Counted, Fix, Hardware
 from jitnet.profile.functions.function_rates import hardware_text, loop_rates, rate_text
 from jitnet.profile.functions.function_roofline import roofline_of_function
 from jitnet.profile.functions.function_trace import trace_of
@@ -140,6 +140,25 @@ def test_what_does_not_help_is_only_in_a_list_that_opens(changes, measured):
     assert "<details><summary>Without effect on the time: 1</summary>" in made
     assert made.count(measured) == 1
     assert "<ins>" not in made
+
+
+def test_a_hint_where_no_time_is_spent_is_in_that_list_too():
+    made = page(fake.function_profile(hints=(replace(PROFILE.hints[0], kind="layout", trial=None, share=0.0),)))
+    assert "No hint matters." in made
+    assert "<details><summary>Without effect on the time: 1</summary>" in made
+
+
+def test_what_helps_is_shown_combined_with_its_diff():
+    trial = replace(PROFILE.hints[1].trial, factor=5.0, low=4.5, high=5.5)
+    fix = Fix(("fastmath=True", "x contiguous"), trial, "--- a\n+++ b\n-old\n+new < 1\n", ("pass x contiguous",))
+    made = page(fake.function_profile(fix=fix))
+    text = Reader(made).text
+    assert "together : measured: 5.00 × faster (4.50 to 5.50), results equal , with fastmath=True, x contiguous" in text
+    assert "Not in the source: pass x contiguous." in text
+    assert "<ins>+new &lt; 1</ins>" in made
+    alone = replace(fix, changes=fix.changes[:1], diff=trial.diff)
+    assert "the change</b>" not in page(fake.function_profile(fix=alone)), "it is below its line"
+    assert "the change</b>" in page(fake.function_profile(fix=replace(alone, diff="-old\n+new\n")))
 
 
 def test_a_hint_in_a_line_that_is_not_shown_is_not_lost():

@@ -1,12 +1,16 @@
 """A function's profile as users see it: what is returned, and one line for all that goes wrong in the user's code."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
 import textwrap
+import time
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import jitnet
@@ -15,7 +19,9 @@ from jitnet.errors import JitnetError, UsageError
 from jitnet.profile.functions import profiling
 from jitnet.profile.functions.function_profile import FunctionProfile
 from jitnet.profile.functions.profiling import profile_function
+from jitnet.profile.functions.worker.__main__ import _described
 from jitnet.profile.functions.worker.subject import Refused, check_arguments, find
+from jitnet.profile.functions.worker_process import worker_environment
 
 MODULE = """
     import ctypes
@@ -166,7 +172,7 @@ def test_addresses_of_symbols_are_where_the_function_is(module):
         assert demangle(symbol.name) == "theirs.adds_up", symbol
         assert 20 < symbol.size < 2000, symbol
     """
-    environment, _ = profiling._environment()
+    environment, _ = worker_environment()
     environment["PYTHONPATH"] = str(Path(jitnet.__file__).parents[1])
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, env=environment
@@ -267,13 +273,13 @@ def test_wrong_usage_is_seen_before_anything_is_started(monkeypatch, target, opt
 def test_the_worker_process_has_the_users_settings_and_not_ours(monkeypatch):
     monkeypatch.setenv("NUMBA_OPT", "2")
     monkeypatch.delenv("OMP_PLACES", raising=False)
-    environment, bound = profiling._environment()
+    environment, bound = worker_environment()
     assert environment["NUMBA_OPT"] == "2"
     ours = {name for name, value in AS_FOUND.items() if value is None}
     assert not ours & set(environment) - {"OMP_PROC_BIND"}
     assert bound == (AS_FOUND["OMP_PROC_BIND"] is None)
     monkeypatch.setenv("OMP_PLACES", "cores")
-    assert profiling._environment()[1] is False
+    assert worker_environment()[1] is False
 
 
 def test_a_function_whose_types_cannot_be_read_is_named(module):
@@ -282,7 +288,8 @@ def test_a_function_whose_types_cannot_be_read_is_named(module):
         "from jitnet.profile.functions.worker import measuring, typed_code\n"
         "def fails(state): raise KeyError('phi')\n"
         "typed_code.read_types = fails\n"
-        "from jitnet.profile.functions.worker.measuring import measure, observe\n"
+        "from jitnet.profile.functions.worker.measuring import measure\n"
+        "from jitnet.profile.functions.worker.observers import observe\n"
         f"target = {f'{module}:scaled'!r}\n"
         "request = dict(target=target, args='f4[100] f4[100]', setup=None, threads=[1], perf_map=False)\n"
         "print(json.dumps(measure(request, observe(), str)['notes']))"
@@ -298,15 +305,85 @@ def test_the_worker_process_loads_no_room_that_changes_numba():
         "not name.startswith('jitnet.profile.functions.worker')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    # numba_parts, files and figures change no setting, nor do the packages of their folders, nor what reads source.
+    # These change no setting, nor do the packages of their folders, nor what reads source.
     assert done.stdout.split() == [
-        *("jitnet.bench", "jitnet.bench.figures", "jitnet.compiler", "jitnet.compiler.numba_parts", "jitnet.errors"),
+        *("jitnet.bench", "jitnet.bench.factors", "jitnet.bench.figures", "jitnet.compiler"),
+        *("jitnet.compiler.numba_parts", "jitnet.errors"),
         *("jitnet.files", "jitnet.files.durable", "jitnet.files.lock", "jitnet.files.system"),
         *("jitnet.profile", "jitnet.profile.code", "jitnet.profile.code.assembly", "jitnet.profile.code.code_view"),
         *("jitnet.profile.code.instructions", "jitnet.profile.code.source"),
         *("jitnet.profile.functions", "jitnet.profile.functions.arguments", "jitnet.profile.functions.hint_shares"),
-        *("jitnet.profile.functions.hints", "jitnet.profile.functions.thresholds", "jitnet.profile.line_table"),
+        *("jitnet.profile.functions.hints", "jitnet.profile.functions.stages"),
+        *("jitnet.profile.functions.thresholds", "jitnet.profile.line_table"),
         *("jitnet.profile.loading", "jitnet.profile.readable", "jitnet.profile.users"),
         *("jitnet.profile.users.built_ufuncs", "jitnet.profile.users.compiled_classes"),
         *("jitnet.profile.users.generators", "jitnet.profile.users.sent_types", "jitnet.version"),
     ]
+
+
+STARTS_OTHERS = """
+    import os, subprocess, sys, time
+    from pathlib import Path
+
+    started = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    Path("{path}").write_text(f"{{os.getpid()}} {{started.pid}}")
+    {then}
+"""
+
+
+def is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{process}/stat")
+    return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def all_end(processes: list[int]) -> bool:
+    ends = time.monotonic() + 10
+    while any(map(is_running, processes)) and time.monotonic() < ends:
+        time.sleep(0.02)
+    return not any(map(is_running, processes))
+
+
+def test_what_the_users_code_has_started_ends_with_the_profile(tmp_path):
+    file, pids = tmp_path / "starts.py", tmp_path / "pids"
+    file.write_text(textwrap.dedent(STARTS_OTHERS.format(path=pids, then='raise ValueError("no")')))
+    with pytest.raises(JitnetError, match="ValueError: no"):
+        profile_function(f"{file}:f", args="3")
+    assert all_end([int(each) for each in pids.read_text().split()])
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel of Linux is asked for it")
+def test_the_worker_process_ends_with_the_process_that_started_it(tmp_path):
+    file, pids = tmp_path / "hangs.py", tmp_path / "pids"
+    file.write_text(textwrap.dedent(STARTS_OTHERS.format(path=pids, then="time.sleep(60)")))
+    code = (
+        f"from jitnet.profile.functions.profiling import profile_function; profile_function({f'{file}:f'!r}, args='3')"
+    )
+    with subprocess.Popen([sys.executable, "-c", code]) as process:
+        ends = time.monotonic() + 60
+        while not (pids.exists() and len(pids.read_text().split()) == 2) and time.monotonic() < ends:
+            time.sleep(0.02)
+        worker, other = map(int, pids.read_text().split())
+        process.kill()
+    assert all_end([worker])
+    os.kill(other, signal.SIGKILL)
+
+
+def test_an_array_of_objects_and_the_call_that_has_no_types_are_named():
+    import numba
+    from numba import njit
+
+    @njit
+    def adds(x):
+        return x + "a"
+
+    for argument, expected in (
+        (np.array([object()]), "TypingError: an array of Python objects cannot be compiled for; convert it to numbers"),
+        (3, "found for signature: add(int64, Literal[str](a))"),
+    ):
+        with pytest.raises(numba.TypingError) as caught:
+            adds(argument)
+        assert expected in _described(caught.value)

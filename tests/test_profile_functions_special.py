@@ -1,6 +1,7 @@
 """Profiles of functions that are called in special ways, and of loops of which little is left."""
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -21,8 +22,9 @@ from jitnet.profile.functions.crashes import crash_text, hanging_place
 from jitnet.profile.functions.function_profile import Hint, Place
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.machine_hints import calls_and_divisions, confirmed
-from jitnet.profile.functions.profiling import _environment, profile_function
+from jitnet.profile.functions.profiling import profile_function
 from jitnet.profile.functions.worker.subject import Refused, arguments_of, check_arguments, find
+from jitnet.profile.functions.worker_process import silent_text, worker_environment
 from jitnet.render.code import verdict
 
 PLANTED = Path(__file__).parent / "planted"
@@ -41,6 +43,7 @@ MEASURED = {
     "Box.total": (None, "box_alone"),
     "dots": ("f8[10]A f8[10]A", None),
     "leaves": ("f8[100]", None),
+    "without_threads": ("f8[100]", None),
     "divides_by_constant": ("f8[100] f8[100]", None),
     "wraps_round": ("f8[10] 10", None),
     "goes_round": ("i8[10] i8[10] 7", None),
@@ -74,7 +77,7 @@ def replies() -> dict[str, dict]:
         {"target": f"{FILE}:{name}", "args": args, "setup": setup and f"{FILE}:{setup}"} | common
         for name, (args, setup) in MEASURED.items()
     ]
-    environment, _ = _environment()
+    environment, _ = worker_environment()
     environment["PYTHONPATH"] = str(Path(jitnet.__file__).parents[1])
     done = subprocess.run(
         [sys.executable, str(PLANTED / "measured.py"), json.dumps(cases), json.dumps(CORES)],
@@ -234,6 +237,13 @@ def test_numbas_warnings_have_their_line(replies):
     ]
 
 
+def test_a_prange_without_threads_has_a_note(replies):
+    line = line_of("in numba.prange(x.size)")
+    note = f"prange in special.py:{line} is a plain range: its function is compiled without parallel=True"
+    assert note in replies["without_threads"]["notes"]
+    assert not any("plain range" in note for name in ("leaves", "dots") for note in replies[name]["notes"])
+
+
 def test_an_index_is_quoted_with_its_brackets(replies):
     reason = next(each["reason"] for each in replies["wraps_round"]["hints"] if each["kind"] == Kind.WRAPAROUND.value)
     assert reason.startswith("x[(i - 3) % n]: (i - 3) % n is signed")
@@ -338,8 +348,33 @@ def test_a_crash_names_the_index_that_is_out_of_bounds(monkeypatch, name, size):
     with pytest.raises(JitnetError) as caught:
         profile_function(f"{FILE}:{name}", args=f"f8[10] {size}")
     line = line_of("= i", f"def {name}(")
-    assert f"with every index checked: index is out of bounds ({FILE}:{line})" in str(caught.value)
+    assert "killed by SIG" in str(caught.value)
+    assert re.search(rf"index 1[02] is outside x, which has 10 elements \({FILE}:{line}\)", str(caught.value))
+    assert "with every index checked" not in str(caught.value), "the checks before the first call found it"
     assert "denormal" not in str(caught.value)
+
+
+def test_a_crash_that_no_check_came_before_names_the_index_too(tmp_path, monkeypatch):
+    file = tmp_path / "theirs.py"
+    file.write_text(
+        textwrap.dedent("""
+        from numba import guvectorize, njit
+
+        @njit
+        def written(x, i):
+            x[i * 10_000_000] = i
+
+        @guvectorize(["(f8[:], f8[:])"], "(n)->(n)")
+        def runs_over(x, out):
+            for i in range(x.size):
+                written(out, i)
+    """)
+    )
+    monkeypatch.setattr(profiling, "_look", lambda profile, reply, cpu: (None, "not requested"))
+    with pytest.raises(JitnetError) as caught:
+        profile_function(f"{file}:runs_over", args="f8[10] f8[10]")
+    expected = f"; with every index checked: index 10000000 is outside x, which has 10 elements ({file}:6)"
+    assert str(caught.value).endswith(expected)
 
 
 def test_memory_that_was_overwritten_is_not_blamed_on_what_ran_then():
@@ -347,21 +382,23 @@ def test_memory_that_was_overwritten_is_not_blamed_on_what_ran_then():
         output.write(b'free(): invalid pointer\nFatal Python error: Aborted\n  File "theirs.py", line 3 in made\n')
         text = crash_text(-6, output, "looking for denormal numbers")
         assert text == "the process that ran it was killed by SIGABRT after it was called: free(): invalid pointer"
+        text = crash_text(-6, output, "timing it, where index 5 is outside x (theirs.py:2)")
+        assert text.endswith(": free(): invalid pointer; index 5 is outside x (theirs.py:2)")
         assert "while compiling (theirs.py:3)" in crash_text(-6, output, "compiling")
 
 
 def test_what_does_not_return_is_named_with_its_limit():
-    text = profiling._silent("making the arguments", 60, "m.py:made", "m.py:7")
+    text = silent_text("making the arguments", 60, "m.py:made", "m.py:7")
     assert text.startswith("no reply for more than 600 s while --setup m.py:made made the arguments (m.py:7); ")
     assert "10 times as long as a call, whose 60 s --limit changes" in text
-    text = profiling._silent("calling it for the first time (m.py:3)", 60, "m.py:made", "")
+    text = silent_text("calling it for the first time (m.py:3)", 60, "m.py:made", "")
     assert text.startswith("no reply for more than 60 s while calling it for the first time (m.py:3); ")
     assert "--limit" in text
 
 
 def test_the_line_at_which_a_process_hangs_is_read_from_it(tmp_path):
     file = tmp_path / "hangs.py"
-    file.write_text("import time\n\nprint('ready', flush=True)\nwhile True:\n    time.sleep(0.01)\n")
+    file.write_text("import time\n\nwhile not time.sleep(0.01): print('ready', flush=True)\n")
     code = f"""
         import faulthandler, runpy, signal
         faulthandler.register(signal.SIGUSR1, all_threads=False)
@@ -373,7 +410,7 @@ def test_the_line_at_which_a_process_hangs_is_read_from_it(tmp_path):
             assert process.stdout.readline() == b"ready\n"
             place = hanging_place(process, output)
             process.kill()
-    assert place in (f"{file}:4", f"{file}:5")
+    assert place == f"{file}:3"
 
 
 def test_the_limit_is_an_option_of_a_functions_profile(call, monkeypatch):

@@ -15,8 +15,9 @@ from jitnet.errors import JitnetError
 from jitnet.profile.functions import profiling
 from jitnet.profile.functions.function_profile import Check, Hint, Place
 from jitnet.profile.functions.hints import RULES, Kind
-from jitnet.profile.functions.profiling import _environment, _with_trials
+from jitnet.profile.functions.profiling import _with_trials
 from jitnet.profile.functions.tried import add_hint, in_order, read_fix, with_state
+from jitnet.profile.functions.worker_process import worker_environment
 
 PLANTED = Path(__file__).parent / "planted"
 SUM = 'fastmath={"contract", "nsz", "reassoc"}'
@@ -60,7 +61,7 @@ def tried() -> dict[str, dict]:
     denormal = {"target": f"{PLANTED / 'faults.py'}:decays", "args": "f8[1000] 7000", "share": 0.5}
     cases.append(cases[0] | denormal | {"factors": {"denormal numbers flushed to zero": 1.5}})
     cases.append(cases[list(CASES).index("inner_product")] | {"left_s": 0.0})
-    environment, _ = _environment()
+    environment, _ = worker_environment()
     environment["PYTHONPATH"] = str(Path(jitnet.__file__).parents[1])
     done = subprocess.run(
         [sys.executable, str(PLANTED / "tried.py"), json.dumps(cases)],
@@ -221,6 +222,7 @@ def test_a_profile_has_what_was_measured(monkeypatch):
     assert trial.low <= trial.factor <= trial.high
     assert trial.difference < 1e-12
     assert hint.shown == trial.helps
+    assert all(each.share is not None for each in profile.hints if each.trial is not None), "also found by a rewrite"
     # How fast this machine is does not matter here: what is printed follows from what was measured.
     assert (profile.fix is not None) == any(each.trial is not None and each.trial.helps for each in profile.hints)
     assert any(stage.startswith("trying fastmath") for stage in stages)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from jitnet.profile.code.code_view import Body, CodeView, Counts, Instruction, Loop, Mca, Source
+from jitnet.profile.code.loop_verdict import is_tile, verdict
 from jitnet.render import code_summary, code_views, make_console
 from jitnet.render.tables import Cell, table
 
@@ -211,3 +212,18 @@ def test_a_table_leaves_out_empty_columns_first():
         file.seek(0)
         table(make_console(file, terminal=True, width=width, colour=False), head, rows, spare=["calls", "zero"])
         assert file.getvalue().splitlines()[0].split() == left
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        (Counts(fma_packed=8, flop_scalar=1, vector_bits=256), True),
+        (Counts(flop_packed=1, flop_scalar=3, vector_bits=128), False),
+        (Counts(calls=2, vector_bits=256), False),
+        (Counts(vector_bits=256), True),
+    ],
+)
+def test_a_tile_computes_more_in_vectors_than_in_single_numbers(counts, expected):
+    loop = Loop("a.py", 1, 2, "f", 1, True, bodies=(Body("f", 1, True, "main", 1, counts, ()),))
+    assert is_tile(loop) == expected
+    assert verdict(loop).startswith("in vectors as it is written" if expected else "not vectorised")

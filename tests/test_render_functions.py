@@ -64,7 +64,7 @@ PROFILE = FunctionProfile(
     functions=(
         CompiledFunction("smooth", Place(HERE.file, 10), ("(int64)",), 0.5),
         CompiledFunction("helper", Place(HERE.file, 3), ("(float64)",), 0.25),
-        CompiledFunction("mixed", Place(HERE.file, 5), ("(float64, int64)", "(int64, int64)"), 0.25),
+        CompiledFunction("mixed", Place(HERE.file, 5), ("(array(float64, 1d, A), int64)", "(int64, int64)"), 0.25),
     ),
     hints=(hint(Kind.RACE, 14), hint(Kind.UNEVEN, 12, 0.25), hint(Kind.UNEVEN, 20, 0.5)),
     unsearched=((Kind.CALL.value, "it takes 44 s to compile"),),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-__all__ = ["Factor", "of_pairs", "of_samples", "verdict"]
+__all__ = ["Factor", "of_pairs", "of_ratios", "of_samples", "verdict"]
 
 DOUBT = 0.01
 """Chance that the true factor is outside its range, where there are enough samples for that."""
@@ -39,12 +39,17 @@ def of_pairs(before_s: Sequence[float], after_s: Sequence[float]) -> Factor:
     two ratios, as many from each end, between which the median of all possible ones is, except for DOUBT. With fewer
     than 8 pairs it is the smallest and the largest ratio, and the doubt is larger.
     """
-    ratios = sorted(before / after for before, after in zip(before_s, after_s, strict=True))
-    count = len(ratios)
+    return of_ratios([before / after for before, after in zip(before_s, after_s, strict=True)])
+
+
+def of_ratios(ratios: Sequence[float], doubt: float = DOUBT) -> Factor:
+    """Return the factor of ratios of pairs, as `of_pairs` does; doubt: the chance that it may be outside its range."""
+    ordered = sorted(ratios)
+    count = len(ordered)
     skipped, outside = 0, 2 * 0.5**count
-    while (more := outside + 2 * math.comb(count, skipped + 1) * 0.5**count) <= DOUBT:
+    while (more := outside + 2 * math.comb(count, skipped + 1) * 0.5**count) <= doubt:
         skipped, outside = skipped + 1, more
-    return Factor(median(ratios), ratios[skipped], ratios[-1 - skipped], count, min(1.0, outside))
+    return Factor(median(ordered), ordered[skipped], ordered[-1 - skipped], count, min(1.0, outside))
 
 
 def of_samples(before_s: Sequence[float], after_s: Sequence[float]) -> Factor:

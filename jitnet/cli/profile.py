@@ -349,6 +349,8 @@ def profile(
     check_output("--roofline", roofline, (".svg", ".png", ".pdf"))
     check_output("--trace", trace, (".json",))
     check_output("--html", html, (".html", ".htm"))
+    if fix and json:
+        raise UsageError("--fix cannot be combined with --json, whose document has it under `fix`; leave one out")
     if compare:
         return _compare(targets or [], threads, {"options": options, "args": arguments, "setup": setup}, json, quiet)
     if kernel is not None:

@@ -49,6 +49,7 @@ def _install() -> None:
         """A scope for each file whose lines occur in a function."""
 
         here: Any = None
+        whole: Any = None
 
         def __init__(self, module: Any, filepath: str, cgctx: Any, directives_only: bool) -> None:
             self._scopes: dict[tuple[int, str], Any] = {}
@@ -66,12 +67,20 @@ def _install() -> None:
             empty = self.module.add_metadata([])
             return self.module.add_debug_info("DISubroutineType", {"types": empty})
 
+        def mark_subprogram(self, function: Any, qualname: str, argnames: Any, argtypes: Any, line: int) -> None:
+            # Numba makes a function of an expression of whole arrays, and numbers its lines from 1.
+            self.whole = statement if EXPRESSION in qualname else None
+            line = line if self.whole is None else self.whole.line
+            super().mark_subprogram(function, qualname, argnames, argtypes, line)
+
         def mark_variable(self, *args: Any, **kwargs: Any) -> None:
             pass
 
         def _di_location(self, line: int) -> Any:
             path = self.filepath
-            if self.here is not None:
+            if self.whole is not None:
+                path, line = os.path.abspath(self.whole.filename), self.whole.line
+            elif self.here is not None:
                 # What Numba generates around the body of a `prange` has no file: use the loop's.
                 place = prange if prange is not None and self.here.filename == "<string>" else self.here
                 path, line = os.path.abspath(place.filename), place.line if place is prange else line
@@ -94,9 +103,16 @@ def _install() -> None:
     before = Lower.lower_inst
 
     def lower_inst(self: Any, inst: Any) -> Any:
+        global statement
+        around = statement
         if isinstance(self.debuginfo, Lines):
             self.debuginfo.here = self.loc
-        return before(self, inst)
+            if self.debuginfo.whole is None:
+                statement = prange if prange is not None and self.loc.filename == "<string>" else self.loc
+        try:
+            return before(self, inst)
+        finally:
+            statement = around
 
     Lower.lower_inst = lower_inst
 
@@ -144,6 +160,12 @@ def _install() -> None:
 
 prange: Any = None
 """Numba's location of the `prange` whose body is being compiled."""
+
+statement: Any = None
+"""Numba's location of the user's statement that is being compiled."""
+
+EXPRESSION = "__numba_array_expr"
+"""How the functions are named that Numba makes of expressions of whole arrays."""
 
 wrapped = ("<numba>", 0)
 """File and line of the function that Numba currently wraps in a loop over elements."""

@@ -37,4 +37,8 @@ def without_colours(text: str) -> str:
 def message_lines(error: BaseException) -> list[str]:
     """Return the lines of an error that say what is wrong; Numba's errors are a page, mostly of places."""
     lines = [line.strip() for line in without_colours(str(error)).splitlines() if line.strip()]
-    return [line for line in lines if not line.startswith(PLACES)] or lines or [type(error).__name__]
+    found = [line for line in lines if not line.startswith(PLACES)] or lines or [type(error).__name__]
+    called = next((line.removeprefix(">>>").strip() for line in lines if line.startswith(">>>")), "")
+    if called and found[0].endswith("found for signature:"):
+        found[0] += f" {called}"
+    return found

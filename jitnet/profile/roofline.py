@@ -8,8 +8,10 @@ intensity. This is the geometry; `render.roofline` draws it.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from jitnet.bench.results import Probes
+if TYPE_CHECKING:
+    from jitnet.bench.results import Probes
 
 __all__ = [
     "Bandwidth",
@@ -116,7 +118,7 @@ def level_names(count: int) -> tuple[str, ...]:
     return (*LEVELS[: count - 1], "memory") if count else ()
 
 
-def bandwidths_of(probes: Probes) -> tuple[Bandwidth, ...]:
+def bandwidths_of(probes: "Probes") -> tuple[Bandwidth, ...]:
     """Return the measured bandwidths of the levels of memory."""
     names = level_names(len(probes.levels))
     return tuple(Bandwidth(name, level.best_gbs) for name, level in zip(names, probes.levels, strict=True))

@@ -205,7 +205,16 @@ def _signatures(signatures: tuple[str, ...]) -> str:
     """One signature where it is short; else how many there are, and of how many arguments."""
     if len(signatures) == 1 and len(signatures[0]) <= SHORT:
         return signatures[0]
-    return f"{_many(len(signatures), 'signature')} of {_many(signatures[0].count(', ') + 1, 'argument')}"
+    return f"{_many(len(signatures), 'signature')} of {_many(_arguments(signatures[0]), 'argument')}"
+
+
+def _arguments(signature: str) -> int:
+    """Return how many types a signature has: a type may have commas in its own brackets."""
+    depth, found = 0, int(signature != "()")
+    for each in signature:
+        depth += (each in "([{") - (each in ")]}")
+        found += each == "," and depth == 1
+    return found - signature.endswith(",)")
 
 
 def _hints(console: Console, profile: "FunctionProfile", every: bool) -> None:

@@ -51,7 +51,7 @@ def module_table(console: Console, found: "ModuleTable") -> None:
             FAINT,
         )
     if any(each.kind == "jitclass method" for each in found.functions):
-        say(console, "A method of a jitclass is profiled in a function under @njit that calls it.", FAINT)
+        say(console, "A method of a jitclass is profiled as FILE:Class.method, with --setup.", FAINT)
     suggest(console, found.commands)
 
 

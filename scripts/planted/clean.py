@@ -451,7 +451,8 @@ def gathers(x, where, out):
 
 
 # setup: points
-# tempting: structs, of records whose fields are all used
+# tempting: layout, of records whose fields are all used; an array for each is a vector's
+# may: structs
 @njit
 def moves(bodies, step):
     for i in range(bodies.shape[0]):

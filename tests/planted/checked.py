@@ -13,13 +13,14 @@ if cores:
     os.sched_setaffinity(0, cores)
 
 from jitnet.profile.functions.worker import measuring  # noqa: E402  (Numba counts the cores as it is imported)
+from jitnet.profile.functions.worker.observers import Observers, observe  # noqa: E402
 from jitnet.profile.functions.worker.subject import arguments_of, find  # noqa: E402
 
 measuring.CHECK_S = 60.0
 measuring._Measuring._repeatedly = measuring._Measuring._once = lambda self: None
 
 
-def checked(case: dict, observers: measuring.Observers) -> dict:
+def checked(case: dict, observers: Observers) -> dict:
     subject = find(case["target"])
     arguments = arguments_of(subject, case)
     made = measuring._Measuring(subject, arguments, case, observers, lambda what: None)
@@ -33,7 +34,7 @@ def checked(case: dict, observers: measuring.Observers) -> dict:
 
 
 def main() -> None:
-    observers = measuring.observe(cores)
+    observers = observe(cores)
     print(json.dumps([checked(case, observers) for case in json.loads(sys.argv[1])]))
 
 

@@ -80,6 +80,15 @@ def doubles(x, out):
         out[i] = x[i] + x[i]
 
 
+@guvectorize(["void(float32[:], float32[:])", "void(float64[:], float64[:])"], "(n)->()")
+def sums_up(x, out):
+    total = 0.0  # of float64: no conversion where the array is of it too
+    for i in range(x.shape[0]):
+        if x[i] > 0.5:
+            total = x[i] - total
+    out[0] = total
+
+
 @njit
 def two(x):
     return x + x

@@ -14,6 +14,7 @@ if cores:
     os.sched_setaffinity(0, cores)
 
 from jitnet.profile.functions.worker import measuring  # noqa: E402  (Numba counts the cores as it is imported)
+from jitnet.profile.functions.worker.observers import observe  # noqa: E402
 
 measuring.TIMING_S = measuring.CLOCK_S = 0.03
 measuring.CHECK_S = 20.0
@@ -22,7 +23,7 @@ measuring.sample = lambda measuring, budget_s: None
 
 def main() -> None:
     cases = json.loads(sys.argv[1])
-    observers = measuring.observe(cores)
+    observers = observe(cores)
     print(json.dumps([measuring.measure(case, observers, lambda what: None) for case in cases]))
 
 

@@ -17,6 +17,7 @@ if cores:
 
 from jitnet.profile.functions.arguments import make_arguments, read_words  # noqa: E402
 from jitnet.profile.functions.worker import measuring  # noqa: E402  (Numba counts the cores as it is imported)
+from jitnet.profile.functions.worker.observers import observe  # noqa: E402
 from jitnet.profile.functions.worker.subject import find  # noqa: E402
 
 measuring.TIMING_S = measuring.CLOCK_S = 0.1
@@ -36,7 +37,7 @@ def alone(names: list[str], file: str, args: str) -> list[float]:
 
 
 def main() -> None:
-    observers = measuring.observe(cores)
+    observers = observe(cores)
     replies = []
     for case in json.loads(sys.argv[1]):
         parts = case.pop("parts")

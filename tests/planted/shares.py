@@ -22,6 +22,14 @@ def two_loops(x, n):
     return s
 
 
+@njit(["float64(float64, int64)", "float64(int64, int64)"])
+def declared(x, n):
+    s = 1.0
+    for _ in range(n):  # all of it
+        s = x / (s + x)
+    return s
+
+
 @njit
 def nested(x, n):
     s = 1.0

@@ -2,6 +2,7 @@
 
 import math
 
+import numba
 import numpy as np
 from numba import float64, njit, prange, vectorize
 from numba.experimental import jitclass
@@ -89,6 +90,14 @@ def named():
 @njit
 def dots(x, y):
     return np.dot(x, y)
+
+
+@njit
+def without_threads(x):
+    total = 0.0
+    for i in numba.prange(x.size):
+        total += x[i]
+    return total
 
 
 @njit(parallel=True)

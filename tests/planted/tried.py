@@ -9,14 +9,15 @@ import json
 import sys
 from pathlib import Path
 
+from jitnet.bench.factors import Factor
 from jitnet.profile.functions.worker import measuring, trials
-from jitnet.profile.functions.worker.pairs import Factor
+from jitnet.profile.functions.worker.observers import observe
 
 measuring.TIMING_S = measuring.CLOCK_S = 0.03
 
 
 def main() -> None:
-    observers = measuring.observe(())
+    observers = observe(())
     found = []
     for case in json.loads(sys.argv[1]):
         stages = []
@@ -26,7 +27,7 @@ def main() -> None:
             second(2)
             change = stages[-1].removeprefix("trying ")
             factor = case["factors"].get(change, case["factors"].get("", 1.0))
-            return Factor(factor, factor * 0.99, factor * 1.01)
+            return Factor(factor, factor * 0.99, factor * 1.01, 7, 0.05)
 
         trials.time_in_turn = said
         reply, tries = measuring.measure_and_try(case, observers, stages.append)

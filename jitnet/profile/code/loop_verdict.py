@@ -34,7 +34,8 @@ def is_tile(loop: Loop) -> bool:
     """Whether a loop has vectors that LLVM's loop vectoriser did not make: a tile, or packed neighbours."""
     counts = loop.counts
     packed = counts.fma_packed + counts.flop_packed
-    return not loop.vectorised and (packed > 0 or counts.vector_bits > 128)
+    scalar = counts.fma_scalar + counts.flop_scalar
+    return not loop.vectorised and (packed > scalar or (counts.vector_bits > 128 and not counts.calls and not scalar))
 
 
 def whole_verdict(loop: Loop) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from jitnet.profile.functions.machine_hints import NUMBA
+from jitnet.profile.functions.stages import danger_of, has_called
 
 __all__ = ["OVERWRITTEN", "crash_text", "hanging_place", "is_memory_fault"]
 
@@ -20,11 +21,8 @@ DUMP_S = 0.3
 
 OVERWRITTEN = (
     "; such a crash is mostly a write or a read outside an array, whose index compiled code does not check, and it may "
-    "come long after it"
+    "come long after it; or a recursion that does not end"
 )
-
-CALLING = ("calling", "timing", "looking")
-"""How the stages begin in which the function has been called."""
 
 HEAP = re.compile(r"free\(\)|malloc|realloc|corrupted|double free|munmap_chunk")
 """What the C library writes as it finds its memory overwritten."""
@@ -33,7 +31,7 @@ HEAP = re.compile(r"free\(\)|malloc|realloc|corrupted|double free|munmap_chunk")
 def is_memory_fault(code: int, stage: str) -> bool:
     """Whether a process ended as one does whose function accessed memory outside its arrays. stage: what it did."""
     faults = {signal.SIGABRT, signal.SIGSEGV, getattr(signal, "SIGBUS", signal.SIGSEGV)}
-    return -code in faults and stage.startswith(CALLING)
+    return -code in faults and has_called(stage)
 
 
 def crash_text(code: int, output: IO[bytes], stage: str) -> str:
@@ -47,7 +45,8 @@ def crash_text(code: int, output: IO[bytes], stage: str) -> str:
     if is_memory_fault(code, stage) and not stage.startswith("calling it for the first"):
         # The memory was overwritten before: where it was found is not where that was done.
         heap = next((line.strip() for line in lines if HEAP.search(line)), "")
-        return f"{how} after it was called{f': {heap[:100]}' if heap else ''}"
+        danger = danger_of(stage)
+        return f"{how} after it was called{f': {heap[:100]}' if heap else ''}{danger and f'; {danger}'}"
     detail = f" ({place})" if place else f": {last[:200]}" if last else ""
     return f"{how} while {stage}{detail}"
 

@@ -1,14 +1,15 @@
 """The roofline of a function: a point for it, and one for each of its loops whose work and time are known."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jitnet.bench.figures import threads_text
-from jitnet.bench.limits import measure_probes
-from jitnet.bench.results import Probes
-from jitnet.bench.timing import Progress
-from jitnet.bench.verdict import judge
 from jitnet.profile.functions.function_profile import Count, FunctionProfile, Place
 from jitnet.profile.roofline import Point, Roofline, bandwidths_of
+
+if TYPE_CHECKING:  # they set what Numba reads, and a process that shows a profile keeps its settings
+    from jitnet.bench.results import Probes
+    from jitnet.bench.timing import Progress
 
 __all__ = ["limits_for", "loop_name", "roofline_of_function", "shares_of_loops", "timed_count"]
 
@@ -24,8 +25,10 @@ def timed_count(profile: FunctionProfile) -> Count:
     return profile.full if profile.sampling is not None else profile.best
 
 
-def limits_for(profile: FunctionProfile, progress: Progress = lambda what, done, total: None) -> Probes:
+def limits_for(profile: FunctionProfile, progress: "Progress" = lambda what, done, total: None) -> "Probes":
     """Measure the machine's limits, on as many threads as the loops were timed on."""
+    from jitnet.bench.limits import measure_probes
+
     return measure_probes([timed_count(profile).threads], LIMITS_S, progress, regions=False)[0]
 
 
@@ -49,11 +52,13 @@ def loop_name(profile: FunctionProfile, place: Place) -> str:
     return f"loop in line {place.line}{where}"
 
 
-def roofline_of_function(profile: FunctionProfile, probes: Probes, machine: str) -> Roofline:
+def roofline_of_function(profile: FunctionProfile, probes: "Probes", machine: str) -> Roofline:
     """Return the function and each of its loops, under the roofs of the threads that they were timed on.
 
     machine: the processor, as text. A function without counted FLOP and bytes has no point.
     """
+    from jitnet.bench.verdict import judge
+
     name = profile.target.rpartition(":")[2]
     timed = timed_count(profile)
     seconds = timed.median_s

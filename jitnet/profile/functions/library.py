@@ -1,6 +1,7 @@
 """`jitnet.profile(function, *arguments, **keywords)`."""
 
 import dataclasses
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from jitnet.errors import JitnetError
 from jitnet.profile.functions.function_profile import FunctionProfile
+from jitnet.profile.functions.thresholds import TIME_S
 
 if TYPE_CHECKING:
     from jitnet.profile.functions.sending import Sent
@@ -31,6 +33,7 @@ class Profiler:
     threads: counts to time a parallel function on; 1, 2, 4 and so on to all where None. flop, bytes: formulas of a
     call, from its arguments: "2 * x.size". cpu: LLVM's name of the processor that the line view is compiled for, this
     one where None. limit_s: seconds that a call may take, before the function counts as one that does not return.
+    time_s: seconds of the whole answer after compiling; with more of them, more of the hints' changes are tried.
     """
 
     threads: Sequence[int] | None = None
@@ -38,6 +41,7 @@ class Profiler:
     bytes: str | None = None
     cpu: str | None = None
     limit_s: float = 60.0
+    time_s: float = TIME_S
 
     def with_options(self, **options: Any) -> "Profiler":
         """Return a profiler with some options changed, which is called as this one is.
@@ -65,7 +69,9 @@ class Profiler:
         with _sent((function,), arguments, keywords) as sent:
             options = {field.name: getattr(self, field.name) for field in fields(self)}
             found = profile_function(*sent.targets, setup=sent.setup, **options)
-            return as_shown(renamed(replace(found, notes=(*sent.notes, *found.notes)), sent.shown))
+            hints = tuple(replace(hint, untried=_named(hint.untried)) for hint in found.hints)
+            found = replace(found, hints=hints, notes=(*sent.notes, *found.notes))
+            return as_shown(renamed(found, sent.shown))
 
     def compare(
         self, function: Callable[..., Any], other: Callable[..., Any], /, *arguments: Any, **keywords: Any
@@ -120,9 +126,13 @@ def _refuse_within_a_worker() -> None:
 
 
 def _named(text: str) -> str:
-    """Return an error with the options as they are called here: `threads=` for `--threads`."""
+    """Return a text with the options as they are called here: `threads=4` for `--threads 4`."""
     for field in fields(Profiler):
-        text = text.replace(f"--{field.name} ", f"{field.name}=")
+        option = f"--{field.name.removesuffix('_s')}"
+        if option == f"--{field.name}":
+            text = text.replace(f"{option} ", f"{field.name}=")
+        else:  # seconds: its value is a number, and where there is none the option is mentioned
+            text = re.sub(rf"{option}( (?=[\d.]))?\b", lambda found: field.name + "=" * bool(found[1]), text)  # noqa: B023
     return text
 
 

@@ -13,6 +13,9 @@ WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 430, 60, 20, 16, 46
 NEAR = 16.0
 """Pixels around a letter in which no other is written."""
 
+ALONG, ABOVE = 14.0, 4.0
+"""Pixels from the begin of a roof to that of its name, along the line and across."""
+
 AROUND = [(10, -8), (10, 16), (-16, -8), (-16, 16), (24, 4), (-30, 4), (10, -26), (10, 34), (-16, -26), (-16, 34)]
 """Where a point's letter may be, from its middle."""
 
@@ -63,13 +66,19 @@ def roofline_svg(found: Roofline) -> str:
         at = y(ceiling.gflops)
         parts += [line("ceiling", (left, at), (right, at))]
         parts.append(text((right, at - 6), _flat(ceiling.name, ceiling.gflops), "name", "end"))
+    names: list[str] = []
     for bandwidth, ridge in zip(found.bandwidths, ridges, strict=True):
         begins = max(extent.left, extent.low / bandwidth.gbs)
         begin, end = (x(begins), y(bandwidth.gbs * begins)), (x(ridge), peak)
-        angle = math.degrees(math.atan2(end[1] - begin[1], end[0] - begin[0]))
+        angle = math.atan2(end[1] - begin[1], end[0] - begin[0])
         parts.append(line("roof", begin, end))
-        above = begin[0] + 14, begin[1] - 20
-        parts.append(text(above, f"{bandwidth.name} {bandwidth.gbs:,.0f} GB/s", "name", "start", angle))
+        # So near to its line that it fits below another one: two caches may differ by little.
+        above = (
+            begin[0] + ALONG * math.cos(angle) + ABOVE * math.sin(angle),
+            begin[1] + ALONG * math.sin(angle) - ABOVE * math.cos(angle),
+        )
+        names.append(text(above, f"{bandwidth.name} {bandwidth.gbs:,.0f} GB/s", "name", "start", math.degrees(angle)))
+    parts += names  # above all lines
     parts += _points(found, [(x(point.intensity), y(point.gflops)) for point in found.points])
     described = escape(found.title)
     return (

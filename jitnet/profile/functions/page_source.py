@@ -12,6 +12,7 @@ from jitnet.profile.functions.tried import measured
 
 __all__ = [
     "VISIBLE",
+    "diff_html",
     "hint_html",
     "is_shown",
     "line_name",
@@ -153,7 +154,7 @@ def hint_html(hint: Hint) -> str:
         )
     elif hint.untried:
         parts.append(f'<span class="faint">not tried: {escape(hint.untried)}</span>')
-    diff = _diff(hint.trial.diff) if hint.trial is not None and hint.trial.diff else ""
+    diff = diff_html(hint.trial.diff) if hint.trial is not None else ""
     return f'<div class="hint{wrong}">{"<br>".join(parts)}{diff}</div>'
 
 
@@ -161,8 +162,9 @@ def _sentence(text: str) -> str:
     return escape(text if text.endswith((".", ":", "!", "?")) else f"{text}.")
 
 
-def _diff(diff: str) -> str:
-    return f'<pre class="diff">{"".join(_diff_lines(diff.splitlines()))}</pre>'
+def diff_html(diff: str) -> str:
+    """Return a unified diff with its lines marked, "" where it is empty."""
+    return diff and f'<pre class="diff">{"".join(_diff_lines(diff.splitlines()))}</pre>'
 
 
 def _diff_lines(lines: list[str]) -> Iterator[str]:

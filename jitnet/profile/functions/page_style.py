@@ -44,7 +44,8 @@ figure { margin: 0; } svg { max-width: 100%; height: auto; }
 svg text { font: 12px system-ui, sans-serif; fill: var(--ink); } svg .faint { fill: var(--faint); }
 svg .grid { stroke: var(--edge); stroke-width: 1; } svg .roof { stroke: var(--mark); stroke-width: 2; fill: none; }
 svg .ceiling { stroke: var(--mark); stroke-width: 1.3; stroke-dasharray: 6 4; }
-svg .name { fill: var(--mark); } svg .point { fill: var(--ink); stroke: var(--paper); stroke-width: 1.5; }
+svg .name { fill: var(--mark); paint-order: stroke; stroke: var(--paper); stroke-width: 3; }
+svg .point { fill: var(--ink); stroke: var(--paper); stroke-width: 1.5; }
 svg .letter { font-weight: bold; font-size: 13px; }
 @media print { body { margin: 0; max-width: none; } details > *:not(summary) { display: none; } }
 """

@@ -1,58 +1,33 @@
 """The profile of a function: a worker process measures it, and its reply becomes records."""
 
-import json
-import linecache
-import os
-import re
-import selectors
-import subprocess
+import math
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from jitnet.compiler.surroundings import CORES, as_found
 from jitnet.errors import JitnetError, UsageError
 from jitnet.profile.code.code_view import CodeView, Target
 from jitnet.profile.code.look import look
 from jitnet.profile.code.processors import find_processor
 from jitnet.profile.functions.arguments import TARGET, read_words
-from jitnet.profile.functions.counts import counted_of, hardware_of, timeline_of
-from jitnet.profile.functions.crashes import OVERWRITTEN, crash_text, hanging_place, is_memory_fault
-from jitnet.profile.functions.formula import check_formula, evaluate
+from jitnet.profile.functions.formula import check_formula
 from jitnet.profile.functions.function_profile import (
     WRONG,
-    Argument,
-    Check,
-    CompiledFunction,
-    Count,
     FunctionProfile,
     Hint,
-    LineTime,
-    LoopTime,
-    Place,
-    Region,
-    Rest,
-    Sampling,
-    ThreadShare,
 )
 from jitnet.profile.functions.hint_shares import HintShares
-from jitnet.profile.functions.hints import RULES, Kind
+from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.machine_hints import calls_and_divisions, confirmed
-from jitnet.profile.functions.thresholds import LINES_S, TIME_S
+from jitnet.profile.functions.read_reply import read_profile
+from jitnet.profile.functions.thresholds import LINES_S, LONGER_CHECKS_S, TIME_S
 from jitnet.profile.functions.tried import add_hint, as_sent, in_order, obstacle, read_fix, with_state
+from jitnet.profile.functions.worker_process import LIMIT_S, Order, asked
 
-__all__ = ["LIMIT_S", "ask", "check_places", "profile_function"]
-
-LIMIT_S = 60.0
-"""A worker process that has sent nothing for so long is killed: the function does not return. What comes before a call,
-loading a module and compiling, may take minutes, and is allowed PATIENCE times as long."""
-
-PATIENCE = 10
+__all__ = ["check_places", "profile_function"]
 
 SHORTEST_LOOK_S = 6.0
 """A function that compiles in less is always compiled again for its line view."""
@@ -103,9 +78,9 @@ def profile_function(
     counts = sorted(set(threads)) if threads is not None else None
     request: dict[str, Any] = {"target": target, "args": args, "setup": setup, "threads": counts, "perf_map": perf_map}
     request |= {"time_s": time_s, "trace": trace}
-    with _asked(request, target, limit_s, progress) as (reply, order):
+    with asked(request, target, limit_s, progress) as (reply, order):
         ends = time.perf_counter() + time_s - reply["spent_s"]
-        profile = _profile(target, reply, flop, bytes)
+        profile = read_profile(target, reply, flop, bytes)
         left_s = ends - time.perf_counter()
         look_s = LINES_S + (reply["compile_s"] or 0.0)
         # The trials come first: what the machine code looks like does not matter where a change helps.
@@ -129,229 +104,6 @@ def check_places(target: str, args: str | None, setup: str | None) -> None:
         raise UsageError("--args and --setup: both say what to call it with; use one of them")
     if args is not None:
         read_words(args)
-
-
-def ask(
-    request: dict[str, Any],
-    target: str,
-    limit_s: float,
-    progress: Callable[[str], None],
-    settings: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
-    """Send a request to a worker process and return its reply. settings: added to its environment."""
-    with _asked(request, target, limit_s, progress, settings) as (reply, _):
-        return reply
-
-
-Order = Callable[[dict[str, Any]], Iterator[dict[str, Any]]]
-"""Sends an order to the worker process and yields its messages; JitnetError where the process ends, or is silent for
-too long."""
-
-
-@contextmanager
-def _asked(
-    request: dict[str, Any],
-    target: str,
-    limit_s: float,
-    progress: Callable[[str], None],
-    settings: Mapping[str, str] | None = None,
-) -> Iterator[tuple[dict[str, Any], Order]]:
-    """Send a request to a worker process; yield its reply, and what sends it an order afterwards. settings: as for
-    `ask`."""
-    environment, bound = _environment()
-    reading, writing = os.pipe()
-    orders, ordering = os.pipe()
-    asked = json.dumps(request | {"channel": writing, "orders": orders, "cores": CORES, "bound": bound})
-    with (
-        open(reading, "rb", buffering=0) as channel,
-        open(ordering, "w", encoding="utf-8") as sending,
-        tempfile.TemporaryFile() as output,
-    ):
-        try:
-            worker = subprocess.Popen(
-                [sys.executable, "-m", "jitnet.profile.functions.worker", asked],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=environment | dict(settings or {}),
-                pass_fds=(writing, orders),
-            )
-        finally:
-            os.close(writing)
-            os.close(orders)
-        received = _listen(channel, limit_s, progress)
-
-        def next_message() -> dict[str, Any]:
-            try:
-                message, stage = next(received, (None, "trying changes"))
-            except TimeoutError as error:
-                (stage,) = error.args
-                silent = _silent(stage, limit_s, request.get("setup"), hanging_place(worker, output))
-                raise JitnetError(f"{target}: {silent}") from None
-            if message is None:
-                code = worker.wait()
-                fault = is_memory_fault(code, stage) and not request.get("bounds")
-                found = _outside(request, target, limit_s) if fault else ""
-                raise JitnetError(f"{target}: {crash_text(code, output, stage)}{found}")
-            if "raised" in message:
-                raise JitnetError(f"{target}: {message['raised']}, while {message['stage']}")
-            return message
-
-        def order(wanted: dict[str, Any]) -> Iterator[dict[str, Any]]:
-            try:
-                sending.write(json.dumps(wanted) + "\n")
-                sending.flush()
-            except BrokenPipeError:
-                pass  # it has ended: the next message says how
-            while not (message := next_message()).get("done"):
-                yield message
-
-        try:
-            message = next_message()
-            if "refused" in message:
-                raise (UsageError if message["usage"] else JitnetError)(message["refused"])
-            yield dict(message["reply"]), order
-        finally:
-            if worker.poll() is None:
-                worker.kill()
-            worker.wait()
-            with suppress(OSError):
-                sending.close()
-
-
-def _outside(request: dict[str, Any], target: str, limit_s: float) -> str:
-    """Return which index is outside its array, found by a second process that checks them all; else what is likely."""
-    with tempfile.TemporaryDirectory(prefix="jitnet-") as folder:
-        settings = {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": folder}
-        try:
-            ask(request | {"bounds": True}, target, limit_s, lambda what: None, settings)
-        except JitnetError as error:
-            found = re.search(r"IndexError: (.*), while ", str(error))
-            if found:
-                return f"; with every index checked: {found[1]}"
-    return OVERWRITTEN
-
-
-def _is_slow(stage: str) -> bool:
-    return stage.startswith(("starting", "loading", "making", "compiling"))
-
-
-def _silent(stage: str, limit_s: float, setup: str | None, place: str) -> str:
-    """Describe a worker process that does not reply. place: where its Python is, "" where it is unknown."""
-    at = f" ({place})" if place else ""
-    if not _is_slow(stage):
-        return (
-            f"no reply for more than {limit_s:.0f} s while {stage}{at}; use smaller arguments, check whether it waits "
-            "for something, or allow more with --limit"
-        )
-    what = f"--setup {setup} made the arguments" if setup and stage.startswith("making") else stage
-    return (
-        f"no reply for more than {limit_s * PATIENCE:.0f} s while {what}{at}; what comes before the first call may "
-        f"take {PATIENCE} times as long as a call, whose {limit_s:.0f} s --limit changes"
-    )
-
-
-def _listen(
-    channel: IO[bytes], limit_s: float, progress: Callable[[str], None]
-) -> Iterator[tuple[dict[str, Any] | None, str]]:
-    """Yield each message of the worker process that is not its stage, and at its end None; with what it is doing.
-
-    TimeoutError with what it was doing, where it is silent for too long.
-    """
-    stage, rest = "starting Python", b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(channel, selectors.EVENT_READ)
-        while True:
-            if not selector.select(limit_s * (PATIENCE if _is_slow(stage) else 1)):
-                raise TimeoutError(stage)
-            got = channel.read(1 << 16)
-            if not got:
-                yield None, stage
-                return
-            *lines, rest = (rest + got).split(b"\n")
-            for line in lines:
-                message = json.loads(line)
-                if set(message) != {"stage"}:
-                    yield message, stage
-                    continue
-                stage = message["stage"]
-                progress(stage)
-
-
-def _environment() -> tuple[dict[str, str], bool]:
-    """Return the user's environment, without what jitnet sets for its loops; and whether threads are bound to cores.
-
-    They are where the user has not set it: unbound, two of OpenMP's threads may share a core, and a region then takes
-    milliseconds.
-    """
-    made = as_found()
-    bound = not any(name in made for name in ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY"))
-    return made | ({"OMP_PROC_BIND": "true"} if bound else {}), bound
-
-
-def _profile(target: str, reply: dict[str, Any], flop: str | None, bytes_: str | None) -> FunctionProfile:
-    values, counted = reply["values"], counted_of(reply["counted"])
-    return FunctionProfile(
-        target=target,
-        kind=reply["kind"],
-        place=Place(**reply["place"]),
-        signature=reply["signature"],
-        options=reply["options"],
-        arguments=tuple(Argument(**each) for each in reply["arguments"]),
-        returns=reply["returns"],
-        compile_s=reply["compile_s"],
-        import_s=reply["import_s"],
-        counts=tuple(Count(each["threads"], each["repeats"], tuple(each["samples_s"])) for each in reply["counts"]),
-        threads=reply["threads"],
-        thread_shares=tuple(ThreadShare(**each) for each in reply["thread_shares"]),
-        regions=tuple(
-            Region(**each | {"place": Place(**each["place"]), "busy_s": tuple(each["busy_s"])})
-            for each in reply["regions"]
-        ),
-        outside_s=reply["outside_s"],
-        dispatch_s=reply["dispatch_s"],
-        cpu_share=reply["cpu_share"],
-        flop=counted.flop if flop is None else evaluate("--flop", flop, values),
-        bytes=counted.bytes if bytes_ is None else evaluate("--bytes", bytes_, values),
-        flop_formula=flop or "",
-        bytes_formula=bytes_ or "",
-        functions=tuple(
-            CompiledFunction(each["name"], Place(**each["place"]), tuple(each["signatures"]), each["compile_s"])
-            for each in reply["functions"]
-        ),
-        hints=_hints(reply["hints"]),
-        unsearched=(),
-        notes=tuple(reply["notes"]),
-        threading_layer=reply["threading_layer"],
-        numba=reply["numba"],
-        python=reply["python"],
-        perf_map=reply["perf_map"],
-        counted=counted,
-        hardware=hardware_of(reply["hardware"]),
-        timeline=timeline_of(reply["timeline"]),
-        checks=tuple(
-            Check(**each | {"place": Place(**each["place"]) if each["place"] else None}) for each in reply["checks"]
-        ),
-        sampling=_sampling(reply["sampling"]),
-    )
-
-
-def _sampling(found: dict[str, Any] | None) -> Sampling | None:
-    if found is None:
-        return None
-    return Sampling(
-        samples=found["samples"],
-        cost=found["cost"],
-        same_code=found["same_code"],
-        loops=tuple(LoopTime(**each | {"place": Place(**each["place"])}) for each in found["loops"]),
-        lines=tuple(
-            LineTime(
-                Place(each["file"], each["line"], linecache.getline(each["file"], each["line"]).strip()), each["share"]
-            )
-            for each in found["lines"]
-        ),
-        rest=tuple(Rest(**each) for each in found["rest"]),
-    )
 
 
 def _with_trials(profile: FunctionProfile, order: Order, left_s: float, combined: bool = False) -> FunctionProfile:
@@ -427,7 +179,8 @@ def _look(profile: FunctionProfile, reply: dict[str, Any], cpu: str | None) -> t
         return None, "the types of its arguments cannot be pickled, so it cannot be compiled again"
     if reply["compile_s"] is not None and reply["compile_s"] > max(SHORTEST_LOOK_S, reply["left_s"] - LINES_S):
         again = f"it takes {reply['compile_s']:.1f} s to compile, and would have to be compiled again"
-        return None, f"{again}: --time {round(TIME_S + 2 * reply['compile_s']):.0f} allows that"
+        needed_s = reply["spent_s"] + LONGER_CHECKS_S + (LINES_S + reply["compile_s"]) / (1 - TRIALS)
+        return None, f"{again}: --time {math.ceil(needed_s)} allows that"
     where, _, name = profile.target.rpartition(":")
     target = Target(name, where, pickled=reply["pickled"])
     try:
@@ -436,17 +189,3 @@ def _look(profile: FunctionProfile, reply: dict[str, Any], cpu: str | None) -> t
         return look([target], cpu, compared=quick)[0], ""
     except JitnetError as error:
         return None, str(error)
-
-
-def _hints(found: list[dict[str, Any]]) -> tuple[Hint, ...]:
-    return in_order(
-        Hint(
-            each["kind"],
-            Place(**each["place"]),
-            each["reason"],
-            each["advice"] or RULES[Kind(each["kind"])].advice,
-            each["source"],
-            each["share"],
-        )
-        for each in found
-    )

@@ -8,6 +8,7 @@ from jitnet.bench.figures import duration, spread, threads_text
 from jitnet.profile.functions.function_profile import FunctionProfile, Hint
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.page import page
+from jitnet.profile.functions.tried import measured
 from jitnet.profile.functions.two_functions import FunctionComparison
 
 __all__ = ["ShownComparison", "ShownProfile", "as_shown", "comparison_as_shown"]
@@ -73,8 +74,10 @@ def _lines(profile: FunctionProfile) -> list[str]:
     left = len(hints) - MOST_HINTS
     if left > 0:
         lines.append(f"and {left} more hint{'s' * (left > 1)}")
+    if profile.fix is not None and len(profile.fix.changes) > 1:
+        lines.append(f"together: {measured(profile.fix.trial)}: {', '.join(profile.fix.changes)}")
     if not hints:
-        lines.append("no hint")
+        lines.append("no hint" if not profile.hints else "no hint that helps")
     return lines
 
 
@@ -90,5 +93,5 @@ def _time(profile: FunctionProfile) -> str:
 
 
 def _hint(hint: Hint) -> str:
-    measured = f" (measured: {hint.trial.factor:.1f} × faster)" if hint.trial is not None else ""
-    return f"line {hint.place.line}: {RULES[Kind(hint.kind)].title}{measured}: {hint.reason}"
+    gain = f" (measured: {measured(hint.trial)})" if hint.trial is not None else ""
+    return f"line {hint.place.line}: {RULES[Kind(hint.kind)].title}{gain}: {hint.reason}"

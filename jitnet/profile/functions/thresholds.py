@@ -1,6 +1,16 @@
 """How long an answer may take after compiling, who may spend how much of it, and what is worth reading."""
 
-__all__ = ["GAIN", "LINES_S", "PARTS_S", "SELDOM", "SHORTEST_S", "TIME_S", "is_gain"]
+__all__ = [
+    "GAIN",
+    "LINES_S",
+    "LONGER_CHECKS_S",
+    "MOST_CHECKS",
+    "PARTS_S",
+    "SELDOM",
+    "SHORTEST_S",
+    "TIME_S",
+    "is_gain",
+]
 
 TIME_S, SHORTEST_S = 10.0, 2.0
 """Seconds of a whole answer by default, and at least."""
@@ -19,6 +29,11 @@ PARTS_S = {
     "reading": 2.0,
 }
 """Seconds of each part, where they are left; the trials of remedies get the rest, and all that more time allows."""
+
+MOST_CHECKS = 4.0
+"""Times as long as by default that the checks before the first call may take where the whole answer may be longer."""
+
+LONGER_CHECKS_S = (MOST_CHECKS - 1) * PARTS_S["checks"]
 
 SELDOM = 0.01
 """A hint in a line with less than this share of a call's time is not worth reading, unless its remedy helps."""

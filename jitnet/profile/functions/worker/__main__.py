@@ -10,6 +10,7 @@ After a reply it waits for lines of JSON on "orders", another file descriptor: {
 `Trials.run` yields, each as {"tried": …}, and then {"done": true}.
 """
 
+import ctypes
 import faulthandler
 import json
 import os
@@ -18,14 +19,17 @@ import signal
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from jitnet.profile.functions.worker.bounds_check import check_bounds
 from jitnet.profile.functions.worker.subject import Refused
 from jitnet.profile.readable import message_lines
 
 __all__ = ["main"]
+
+PR_SET_PDEATHSIG = 1
+"""Of Linux's `prctl`: the signal that a process gets when its parent ends."""
 
 HERE = str(Path(__file__).parents[1])
 
@@ -35,6 +39,9 @@ def main() -> None:
     channel = os.fdopen(request["channel"], "w", encoding="utf-8")
     for descriptor in (channel.fileno(), request["orders"]):
         os.set_inheritable(descriptor, False)
+    _end_with_parent()
+    # A process that the user's code forks must not keep the reader of the channel waiting.
+    os.register_at_fork(after_in_child=lambda: _close(channel.fileno()))
     faulthandler.enable()
     if hasattr(faulthandler, "register"):
         faulthandler.register(signal.SIGUSR1, all_threads=False)  # by which this is asked where it is
@@ -50,23 +57,18 @@ def main() -> None:
 
     try:
         send({"stage": "starting Numba"})
-        from jitnet.profile.functions.worker import measuring, module_members, side_by_side
+        from jitnet.profile.functions.worker import measuring, module_members, observers, overruns, side_by_side
 
-        if request.get("bounds"):
-            send({"stage": "calling it with every index checked"})
-            send({"reply": check_bounds(request)})
-            return
-
-        tasks = {"compare": side_by_side.compare, "table": module_members.table}
-        observers = measuring.observe(request["cores"] if request["bound"] else ())
+        tasks = {"compare": side_by_side.compare, "table": module_members.table, "bounds": overruns.find_overrun}
+        observing = observers.observe(request["cores"] if request["bound"] else ())
 
         def report(what: str) -> None:
             send({"stage": what})
 
         if request.get("task", "profile") in tasks:
-            send({"reply": tasks[request["task"]](request, observers, report)})
+            send({"reply": tasks[request["task"]](request, observing, report)})
         else:
-            reply, trials = measuring.measure_and_try(request, observers, report)
+            reply, trials = measuring.measure_and_try(request, observing, report)
             send({"reply": reply})
             _follow_orders(request["orders"], trials, send)
     except Refused as refused:
@@ -78,6 +80,22 @@ def main() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)  # do not wait for threads and exit handlers of the user's code
+
+
+def _end_with_parent() -> None:
+    """From now on, this process is killed when the one that started it ends, however that happens. Linux alone."""
+    if not sys.platform.startswith("linux"):
+        return
+    parent = os.getppid()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _close(descriptor: int) -> None:
+    with suppress(OSError):
+        os.close(descriptor)
 
 
 def _follow_orders(descriptor: int, trials: Any, send: Any) -> None:
@@ -112,6 +130,8 @@ def _described(error: BaseException) -> str:
             place = f"{frame.filename}:{frame.lineno}"
     if isinstance(error, NotImplementedError) and text == "float16":
         text = "Numba compiles nothing with float16 for a CPU; pass float32 (f4), or the bits as uint16 (u2)"
+    if "non-precise type array(pyobject" in text:
+        text = "an array of Python objects cannot be compiled for; convert it to numbers, x.astype(float) for one"
     if isinstance(error, SyntaxError) and error.filename:
         place, text = f"{error.filename}:{error.lineno}", error.msg
     text = " ".join(text.split())

@@ -11,6 +11,7 @@ import numpy as np
 from numba import types as numba_types
 
 from jitnet.compiler.numba_parts import instance_type
+from jitnet.profile.functions.worker.containers import copied, is_changed, refill, refillable
 
 __all__ = ["Calls", "arrays_in", "interleaved"]
 
@@ -57,7 +58,8 @@ class Calls:
 
     `first` calls it once and `second` again; comparing both shows what the function writes. written: for each array
     that it changes, "again" where a second call writes the same values as the first, and "restored" where it does not,
-    so that it must be restored before every call. result: what the first call returned. first_s: how long that took.
+    so that it must be restored before every call. A list, set or dictionary that it changes is always "restored".
+    result: what the first call returned. first_s: how long that took.
     """
 
     def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...], names: Sequence[str]) -> None:
@@ -69,7 +71,11 @@ class Calls:
             if array.flags.writeable and not array.dtype.hasobject
         ]
         self._pristine = [np.array(array, copy=True) for _, array in self._arrays]
+        self._containers = [
+            (name, value, copied(value)) for value, name in zip(arguments, names, strict=True) if refillable(value)
+        ]
         self._restore: list[tuple[Any, Any]] = []
+        self._refill: list[tuple[Any, Any]] = []
         self.written: dict[str, str] = {}
         self.result: Any = None
         self.first_s = self.second_s = 0.0
@@ -91,6 +97,11 @@ class Calls:
     def second(self) -> None:
         """Call again, on what the first call wrote, and decide what is restored from now on."""
         changed = set(self.changed())
+        for name, value, pristine in self._containers:
+            if is_changed(value, pristine):
+                self.written[name] = "restored"
+                self._refill.append((value, pristine))
+                refill(value, pristine)
         after_first = {name: np.array(array, copy=True) for name, array in self._arrays if name in changed}
         begin = time.perf_counter()
         self._function(*self._arguments)
@@ -132,6 +143,7 @@ class Calls:
         """From now on, restore every array before each call; where `second` has not found out which are written."""
         pairs = zip(self._arrays, self._pristine, strict=True)
         self._restore = [(array, pristine) for (_, array), pristine in pairs]
+        self._refill = [(value, pristine) for _, value, pristine in self._containers]
 
     def run(self) -> Any:
         """Reset the arrays, call once, and return the result."""
@@ -145,16 +157,22 @@ class Calls:
     def restore(self) -> None:
         for array, pristine in self._restore:
             np.copyto(array, pristine)
+        for value, pristine in self._refill:
+            refill(value, pristine)
 
     def reset(self, names: Collection[str] | None = None) -> None:
-        """Restore all arrays, or those of these names, also those to which each call writes the same values."""
+        """Restore all containers and all arrays, or the arrays of these names, also those to which each call writes
+        the same values."""
         for (name, array), pristine in zip(self._arrays, self._pristine, strict=True):
             if names is None or name in names:
                 np.copyto(array, pristine)
+        for _, value, pristine in self._containers:
+            if is_changed(value, pristine):
+                refill(value, pristine)
 
     @property
     def restores(self) -> bool:
-        return bool(self._restore)
+        return bool(self._restore or self._refill)
 
     def one(self) -> float:
         """Call once and return the seconds."""
@@ -165,7 +183,7 @@ class Calls:
 
     def sample(self, repeats: int) -> float:
         """Return seconds a call, the mean of `repeats` calls, without the restoring between them."""
-        if self._restore:
+        if self.restores:
             return sum(self.one() for _ in range(repeats)) / repeats
         function, arguments = self._function, self._arguments
         begin = time.perf_counter()

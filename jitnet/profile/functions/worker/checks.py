@@ -15,18 +15,17 @@ import numpy as np
 from jitnet.compiler.numba_parts import Dispatcher, hoisted_arrays
 from jitnet.profile.functions.worker.child import Child, Ended, can_fork
 from jitnet.profile.functions.worker.containers import containers, copied
+from jitnet.profile.functions.worker.copies import recompiled
 from jitnet.profile.functions.worker.diagnostics import JsonObject, place
+from jitnet.profile.functions.worker.differences import EXACT, Allowance, Difference, differences
 from jitnet.profile.functions.worker.fast_numbers import asks_for_nan, assumes_finite, run_without_fastmath
 from jitnet.profile.functions.worker.interpreted import Interpreted, interpret
+from jitnet.profile.functions.worker.mentions import Mention, mentions, tree
 from jitnet.profile.functions.worker.outcomes import (
-    EXACT,
     LARGEST_BYTES,
-    Allowance,
-    Difference,
     Outcome,
     are_finite,
     bytes_of,
-    differences,
     largest_number,
     outcome,
     plain_value,
@@ -34,7 +33,6 @@ from jitnet.profile.functions.worker.outcomes import (
 )
 from jitnet.profile.functions.worker.overruns import Overrun, OverrunWatch
 from jitnet.profile.functions.worker.races import Races, Watched, holds_indices, judge, watch_twice
-from jitnet.profile.functions.worker.recompiling import Mention, mentions, recompiled, tree
 from jitnet.profile.functions.worker.summary import Summary
 
 __all__ = ["Checks"]

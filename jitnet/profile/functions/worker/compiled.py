@@ -96,11 +96,21 @@ class Compiled:
         found = cpu_target.typing_context.resolve_overload(dispatcher, cases, kinds, {}) if cases else None
         return tuple(found.args) if found else None
 
+    def ran(self) -> Any:
+        """Return the types of all parameters in the code that runs with these arguments, outputs of a guvectorize
+        included; None where they are unknown."""
+        if not self.subject.by_element:
+            return self.used()
+        given = [np.dtype(str(_element(numba.typeof(argument)))) for argument in self.arguments]
+        made = [tuple(each.args) for each in getattr(self.subject.dispatcher, "overloads", ())]
+        fitting = [each for each in made if _casts(given, each)]
+        return next((each for each in fitting if _casts(given, each, "no")), fitting[0] if fitting else None)
+
     def main_summaries(self) -> list[Summary]:
         """Return the summaries of the function itself, for the types in use where they are known."""
         found = [each for each in self.summaries if each.function is self.subject.function]
-        used = self.used()
-        exact = [each for each in found if used is not None and tuple(each.arguments) == tuple(used)]
+        ran = self.ran()
+        exact = [each for each in found if ran is not None and tuple(each.arguments) == tuple(ran)]
         return exact or found
 
     def reachable(self) -> list[tuple[Summary, bool]]:
@@ -136,14 +146,7 @@ class Compiled:
     def pickled(self) -> str:
         """Return the types of its arguments in the code that ran, pickled, in base64; without trailing ones that were
         not passed, and with the outputs of a guvectorize. "" where they are unknown or cannot be pickled."""
-        used = self.used()
-        if not self.subject.by_element:
-            kinds = used
-        else:
-            given = [np.dtype(str(_element(numba.typeof(argument)))) for argument in self.arguments]
-            made = [tuple(each.args) for each in getattr(self.subject.dispatcher, "overloads", ())]
-            fitting = [each for each in made if _casts(given, each)]
-            kinds = next((each for each in fitting if _casts(given, each, "no")), fitting[0] if fitting else None)
+        kinds = self.ran()
         while kinds and isinstance(kinds[-1], (KINDS.Omitted, KINDS.NoneType)):
             kinds = kinds[:-1]
         try:

@@ -9,7 +9,10 @@ import numpy as np
 
 from jitnet.compiler.numba_parts import Dispatcher
 
-__all__ = ["containers", "copied", "typed_name"]
+__all__ = ["containers", "copied", "is_changed", "refill", "refillable", "typed_name"]
+
+COMPARED = 10_000
+"""The most elements of a container that are compared one by one."""
 
 TYPED = {"numba.typed.typedlist": "List", "numba.typed.typeddict": "Dict"}
 
@@ -38,7 +41,8 @@ def containers(arguments: Sequence[Any], names: Sequence[str]) -> tuple[dict[str
 def copied(value: Any) -> Any:
     """Return a copy of a container, with copies of the arrays in it."""
     if typed_name(type(value)) == "List":
-        return numba.typed.List([copied(each) for each in value]) if len(value) else value.copy()
+        is_plain = not len(value) or isinstance(value[0], (bool, int, float, complex, str))
+        return value.copy() if is_plain else numba.typed.List([copied(each) for each in value])
     if typed_name(type(value)) == "Dict":
         made = value.copy()
         for key, each in value.items():
@@ -47,3 +51,40 @@ def copied(value: Any) -> Any:
     if isinstance(value, (np.random.Generator, list, set, dict)):
         return copy.deepcopy(value)
     return np.array(value, copy=True) if isinstance(value, np.ndarray) else value
+
+
+def refillable(value: Any) -> bool:
+    """Whether a container can be restored by `refill`."""
+    return isinstance(value, (list, set, dict)) or bool(typed_name(type(value)))
+
+
+def is_changed(value: Any, before: Any) -> bool:
+    """Whether a container differs from its copy in its length, or, up to COMPARED elements, in its elements."""
+    if len(value) != len(before):
+        return True
+    if len(value) > COMPARED:
+        return False
+    if isinstance(value, dict) or typed_name(type(value)) == "Dict":
+        return list(value) != list(before) or is_changed(list(value.values()), list(before.values()))
+    if isinstance(value, set):
+        return bool(value != before)
+    return not all(_equal(one, other) for one, other in zip(value, before, strict=True))
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if refillable(one):
+        return not is_changed(one, other)
+    if isinstance(one, np.ndarray):
+        return bool(np.array_equal(one, other, equal_nan=one.dtype.kind in "fc"))
+    return bool(one == other or (one != one and other != other))
+
+
+def refill(value: Any, before: Any) -> None:
+    """Give a container the elements of its copy again; they are copied where they can be changed too."""
+    again = copied(before)
+    value.clear()
+    if isinstance(value, list) or typed_name(type(value)) == "List":
+        if len(again):  # a typed list of no elements cannot extend another
+            value.extend(again)
+    else:
+        value.update(again)

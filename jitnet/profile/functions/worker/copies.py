@@ -1,9 +1,9 @@
 """Changed copies of compiled functions; the user's are left as they are.
 
-A change of a function that the profiled one calls, directly or through others, makes copies of its callers too, which
-name the changed one in place of the original.
+A function that calls a changed one, directly or through others, is copied too, and its copy calls the changed one.
 """
 
+import inspect
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,10 +12,12 @@ from typing import Any
 import numba
 
 from jitnet.compiler.numba_parts import Dispatcher, close, copy_dispatcher, is_open
+from jitnet.profile.functions.worker.mentions import names_in, tree
 from jitnet.profile.functions.worker.subject import Subject
 from jitnet.profile.users.built_ufuncs import built
+from jitnet.profile.users.generators import iterating
 
-__all__ = ["Change", "Unreached", "changed_copy"]
+__all__ = ["Change", "Unreached", "changed_copy", "rebuilt", "recompiled", "ufunc_copy"]
 
 
 @dataclass(frozen=True)
@@ -42,25 +44,45 @@ def changed_copy(subject: Subject, changes: Mapping[Any, Change]) -> Any:
     where one of the functions cannot be replaced.
     """
     copier = _Copier(changes)
-    if subject.kind == "njit":
-        made = copier.dispatcher(subject.dispatcher)
+    if not subject.by_element:
+        made = copier.copied(subject.dispatcher)
+        copier.compile_declared()
+        if subject.call is not subject.dispatcher:  # a generator, of which all values are taken
+            made = iterating(made, len(inspect.signature(subject.call.py_func).parameters))
     else:
-        made = _ufunc(subject, copier)
+        function = copier.function(subject.function)
+        copier.compile_declared()
+        made = ufunc_copy(subject, function, **changes.get(subject.function, Change()).options)
     missing = [function.__name__ for function in changes if function not in copier.reached]
     if missing:
         raise Unreached(f"{missing[0]} is called through something else than its name")
     return made
 
 
-def _ufunc(subject: Subject, copier: "_Copier") -> Any:
-    """Return a copy of what vectorize or guvectorize made."""
-    change, function = copier.changed(subject.function, copy=None)
+def recompiled(dispatcher: Any, arguments: tuple[Any, ...], **options: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Return a copy of a compiled function with other options of its decorator, and arguments to call it with.
+
+    The functions that it calls are copied in the same way, also those that are among the arguments. All compile for any
+    types.
+    """
+    changes = {function: Change(options) for function, _ in tree(dispatcher.py_func, arguments)}
+    copier = _Copier(changes)
+    return copier.copied(dispatcher), tuple(copier.copied(argument) for argument in arguments)
+
+
+def ufunc_copy(subject: Subject, function: Any = None, **options: Any) -> Any:
+    """Return a copy of what vectorize or guvectorize made, with other options; function: in place of the original."""
     call, builder = subject.call, getattr(subject.call, "gufunc_builder", None)
-    options = {name: value for name, value in subject.options.items() if name not in ("nopython", "boundscheck")}
-    options |= change.options
-    if built(call) is not None:
+    options = {
+        name: value for name, value in subject.options.items() if name not in ("nopython", "boundscheck")
+    } | options
+    declared = []
+    if (known := built(call)) is not None:
         options["target"] = "parallel"
-    declared = _declared(subject)
+        declared = [made.signature for made in known.dispatcher.overloads.values()]
+    elif getattr(call, "_frozen", False):
+        declared = [made.signature for made in subject.dispatcher.overloads.values()]
+    function = function or subject.function
     if subject.kind == "vectorize":
         return numba.vectorize(declared, identity=call.identity, **options)(function)
     layout = call.signature if builder is None else builder.signature
@@ -69,12 +91,39 @@ def _ufunc(subject: Subject, copier: "_Copier") -> Any:
     return numba.guvectorize(*([declared] if declared else []), layout, **named, **options)(function)
 
 
-def _declared(subject: Subject) -> list[Any]:
-    """Return the signatures that a ufunc was made for; [] where it compiles at its calls."""
-    if (known := built(subject.call)) is not None:
-        return [made.signature for made in known.dispatcher.overloads.values()]
-    frozen = getattr(subject.call, "_frozen", False)
-    return [made.signature for made in subject.dispatcher.overloads.values()] if frozen else []
+def rebuilt(function: Any, replaced: Callable[[Any], Any], made: Callable[[Any], None] = lambda copy: None) -> Any:
+    """Return a Python function with the same code, in which each global and closed-over value is `replaced(value)`.
+
+    Of a module that it uses, the attributes that it uses are replaced. made: called with the copy before anything is
+    replaced, so that a function that calls itself can call its copy.
+    """
+    names, used = dict(function.__globals__), names_in(function.__code__)
+    cells = tuple(types.CellType() for _ in function.__closure__ or ())
+    copy = types.FunctionType(function.__code__, names, function.__name__, function.__defaults__, cells or None)
+    copy.__kwdefaults__ = function.__kwdefaults__
+    copy.__module__, copy.__qualname__ = function.__module__, function.__qualname__
+    made(copy)
+
+    def value(before: Any) -> Any:
+        after = replaced(before)
+        if after is not before or not isinstance(before, types.ModuleType):
+            return after
+        parts = {name: part for name, part in vars(before).items() if name in used}
+        changed = {name: made for name, part in parts.items() if (made := replaced(part)) is not part}
+        if not changed:
+            return before
+        module = types.ModuleType(before.__name__)
+        vars(module).update(vars(before) | changed)
+        return module
+
+    for name in used & set(names):
+        names[name] = value(names[name])
+    for cell, before in zip(cells, function.__closure__ or (), strict=True):
+        try:
+            cell.cell_contents = value(before.cell_contents)
+        except ValueError:  # not assigned yet
+            continue
+    return copy
 
 
 class _Copier:
@@ -86,91 +135,39 @@ class _Copier:
     def __init__(self, changes: Mapping[Any, Change]) -> None:
         self.changes = changes
         self.reached: set[Any] = set()
-        self._made: dict[int, Any] = {}
-        self._kept: list[Any] = []
+        self._copies: dict[int, tuple[Any, Any]] = {}  # with the originals, so that their ids stay theirs
+        self._callees_first: list[tuple[Any, Any]] = []
 
-    def dispatcher(self, original: Any) -> Any:
-        """Return the copy of a dispatcher; itself where neither it nor what it calls changes."""
-        if id(original) in self._made:
-            return self._made[id(original)]
-        self._made[id(original)] = original  # what a recursion finds meanwhile
-        self._kept.append(original)
-        function = original.py_func
-        change, changed = self.changed(function, copy=original)
-        if changed is function and function not in self.changes:
-            return original
-        copy = copy_dispatcher(original, changed, **change.options)
-        if changed.__globals__ is not function.__globals__:
-            for name, value in list(changed.__globals__.items()):
-                if value is original:
-                    changed.__globals__[name] = copy  # a recursion
-        if change.declared is not None or not is_open(original):
-            known = [tuple(made.signature.args) for made in original.overloads.values()]
-            for arguments in [change.declared] if change.declared is not None else known:
-                copy.compile(arguments)
-            close(copy)
-        self._made[id(original)] = copy
-        return copy
+    def copied(self, value: Any) -> Any:
+        """Return the copy of a dispatcher; itself where neither it nor what it calls changes, as every other value."""
+        if not isinstance(value, Dispatcher):
+            return value
+        if id(value) not in self._copies:
+            self._copies[id(value)] = value, value
+            if any(function in self.changes for function, _ in tree(value.py_func)):
+                options = self.changes.get(value.py_func, Change()).options
 
-    def changed(self, function: Any, copy: Any) -> tuple[Change, Any]:
-        """Return the change of a Python function, and the changed function, which names the changed functions that it
-        calls. copy: its dispatcher, where a new one is made of it."""
+                def made(function: Any) -> None:
+                    self._copies[id(value)] = value, copy_dispatcher(value, function, **options)
+
+                self.function(value.py_func, made)
+                self._callees_first.append(self._copies[id(value)])
+        return self._copies[id(value)][1]
+
+    def function(self, function: Any, made: Callable[[Any], None] = lambda copy: None) -> Any:
+        """Return a copy of a Python function with its change, which names the copies. made: as `rebuilt` takes it."""
         change = self.changes.get(function, Change())
-        made = function
         if function in self.changes:
             self.reached.add(function)
-        if change.function is not None:
-            made = change.function(function)
-        swapped = {
-            name: (value, other)
-            for name, value in _named(made).items()
-            if (other := self._swapped(value, made)) is not value
-        }
-        recursive = function in self.changes and any(value is copy for value in _named(made).values())
-        if swapped or (recursive and copy is not None):
-            made = _naming(made, {name: other for name, (_, other) in swapped.items()})
-        return change, made
+        return rebuilt(function if change.function is None else change.function(function), self.copied, made)
 
-    def _swapped(self, value: Any, caller: Any) -> Any:
-        if isinstance(value, Dispatcher):
-            return self.dispatcher(value)
-        if isinstance(value, types.ModuleType):
-            # helpers.smooth(x): a module with the changed function in it.
-            used = {name: vars(value).get(name) for name in caller.__code__.co_names}
-            swapped = {
-                name: other
-                for name, found in used.items()
-                if isinstance(found, Dispatcher) and (other := self.dispatcher(found)) is not found
-            }
-            if swapped:
-                made = types.ModuleType(value.__name__)
-                made.__dict__.update(vars(value) | swapped)
-                return made
-        return value
-
-
-def _named(function: Any) -> dict[str, Any]:
-    """Return what a function names: globals, and variables of functions around it."""
-    code = function.__code__
-    found = {name: function.__globals__[name] for name in code.co_names if name in function.__globals__}
-    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
-        try:
-            found[name] = cell.cell_contents
-        except ValueError:  # not assigned yet
-            continue
-    return found
-
-
-def _naming(function: Any, values: Mapping[str, Any]) -> Any:
-    """Return a copy of a function in which these names have these values."""
-    cells = function.__closure__ or ()
-    closure = tuple(
-        types.CellType(values[name]) if name in values else cell
-        for name, cell in zip(function.__code__.co_freevars, cells, strict=True)
-    )
-    made = types.FunctionType(
-        function.__code__, {**function.__globals__, **values}, function.__name__, function.__defaults__, closure or None
-    )
-    made.__kwdefaults__, made.__qualname__ = function.__kwdefaults__, function.__qualname__
-    made.__module__ = function.__module__
-    return made
+    def compile_declared(self) -> None:
+        """Compile the copies of functions whose types were declared, or changed, for these alone."""
+        for original, copy in self._callees_first:
+            declared = self.changes.get(original.py_func, Change()).declared
+            if declared is None and is_open(original):
+                continue
+            known = [tuple(made.signature.args) for made in original.overloads.values()]
+            for kinds in known if declared is None else [declared]:
+                copy.compile(kinds)
+            close(copy)

@@ -39,6 +39,8 @@ def count(measuring: Any, budget_s: float) -> JsonObject:
     """
     found: JsonObject = {"flop": None, "bytes": None, "loops": [], "reason": ""}
     seconds = measuring.code.seconds
+    if measuring.subject.kind == "generator":
+        return found | {"reason": "it is a generator"}
     call_s = min(median(samples) * threads for threads, _, samples in measuring.counts)
     if seconds is not None and seconds > COMPILE_S:
         return found | {"reason": f"it takes {seconds:.0f} s to compile, and would have to be compiled again"}

@@ -104,7 +104,8 @@ class DebugInfo:
         """Return the line of an address, and those of the calls that were inlined around it, innermost first.
 
         [] where it is unknown. Instructions without a line, which the compiler moved or made of several, have that of
-        what follows, since they compute what that uses; or of what is before, where the former is a loop's head.
+        what follows, since they compute what that uses; or of what is before, where the former is a loop's head; where
+        both are, of the next that is none.
         """
         at = bisect_right(self._starts, address) - 1
         if at < 0 or self._places[at] is None:
@@ -113,7 +114,8 @@ class DebugInfo:
             after = next((row for row in range(at, at + NEAR) if self._line(row)), None)
             before = next((row for row in range(at, max(-1, at - NEAR), -1) if self._line(row)), None)
             near = [row for row in (after, before) if row is not None]
-            near = [row for row in near if not is_head(self._place(row))] or near
+            beyond = [row for row in range(at, at + NEAR) if self._line(row)][1:2]
+            near = [row for row in [*near, *beyond] if not is_head(self._place(row))] or near
             if not near:
                 return []
             at = near[0]

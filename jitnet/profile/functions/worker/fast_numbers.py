@@ -7,8 +7,10 @@ import numpy as np
 
 from jitnet.compiler.numba_parts import Dispatcher
 from jitnet.profile.functions.worker.calls import Calls
-from jitnet.profile.functions.worker.outcomes import Allowance, Outcome, differences
-from jitnet.profile.functions.worker.recompiling import Mention, recompiled
+from jitnet.profile.functions.worker.copies import recompiled
+from jitnet.profile.functions.worker.differences import Allowance, differences
+from jitnet.profile.functions.worker.mentions import Mention
+from jitnet.profile.functions.worker.outcomes import Outcome
 
 __all__ = ["WithoutFastmath", "asks_for_nan", "assumes_finite", "run_without_fastmath"]
 

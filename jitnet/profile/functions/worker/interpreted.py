@@ -9,8 +9,10 @@ import numpy as np
 
 from jitnet.compiler.numba_parts import Dispatcher
 from jitnet.profile.functions.worker.containers import typed_name
-from jitnet.profile.functions.worker.outcomes import Outcome, differences, outcome, plain_value
-from jitnet.profile.functions.worker.recompiling import mentions, rebuilt, tree
+from jitnet.profile.functions.worker.copies import rebuilt
+from jitnet.profile.functions.worker.differences import differences
+from jitnet.profile.functions.worker.mentions import mentions, tree
+from jitnet.profile.functions.worker.outcomes import Outcome, outcome, plain_value
 
 __all__ = ["Interpreted", "interpret"]
 

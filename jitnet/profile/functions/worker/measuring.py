@@ -1,54 +1,38 @@
-"""From a function to its times, its threads and its hints, as numbers and text for JSON."""
+"""From a function to its times, its threads and its hints: it is compiled, checked, called and sampled."""
 
-import os
-import platform
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from statistics import median
 from typing import Any
 
 import numba
 
 from jitnet.bench.figures import all_counts
-from jitnet.compiler.numba_parts import (
-    address_of,
-    event,
-    wrap_loop_bodies,
-)
 from jitnet.profile.functions.hint_shares import HintShares
 from jitnet.profile.functions.hints import Kind
-from jitnet.profile.functions.thresholds import LINES_S, PARTS_S, TIME_S
-from jitnet.profile.functions.worker import hardware
-from jitnet.profile.functions.worker.addresses import Addresses
+from jitnet.profile.functions.stages import with_danger
+from jitnet.profile.functions.thresholds import LINES_S, MOST_CHECKS, PARTS_S, TIME_S
 from jitnet.profile.functions.worker.calls import Calls, interleaved
 from jitnet.profile.functions.worker.checks import Checks
 from jitnet.profile.functions.worker.compiled import Compiled
-from jitnet.profile.functions.worker.counting import count
-from jitnet.profile.functions.worker.diagnostics import Hints, JsonObject, line_of_def, place
+from jitnet.profile.functions.worker.diagnostics import Hints, JsonObject, line_of_def
 from jitnet.profile.functions.worker.flags import look_for_denormals
-from jitnet.profile.functions.worker.regions import ThreadTimes, disturbed
+from jitnet.profile.functions.worker.observers import Observers
+from jitnet.profile.functions.worker.regions import ThreadTimes
+from jitnet.profile.functions.worker.reply import reply
 from jitnet.profile.functions.worker.sampled_copy import SampledCopy
-from jitnet.profile.functions.worker.source_rows import is_head
 from jitnet.profile.functions.worker.subject import (
     Refused,
     Subject,
     arguments_of,
     find,
 )
-from jitnet.profile.functions.worker.summary import Summary
-from jitnet.profile.functions.worker.symbols import Symbol, Symbols, map_file, region_of, write_map
-from jitnet.profile.functions.worker.thread_clock import ThreadClock
 from jitnet.profile.functions.worker.trials import Trials
-from jitnet.profile.functions.worker.typed_code import failures, watch_compiler
-from jitnet.profile.functions.worker.values import for_formula, type_text
 from jitnet.profile.functions.worker.warned import watch_warnings
 from jitnet.profile.functions.worker.where import sample
-from jitnet.profile.readable import demangle
-from jitnet.profile.users.built_ufuncs import remember_ufuncs
 from jitnet.profile.users.generators import MOST_VALUES
 
-__all__ = ["Observers", "measure", "measure_and_try", "observe", "options_text"]
+__all__ = ["measure", "measure_and_try"]
 
 LONG_CALL_S = 2.0
 """Where a call takes longer than this, it is timed once."""
@@ -56,33 +40,8 @@ LONG_CALL_S = 2.0
 TIMING_S, CLOCK_S, READ_S, CHECK_S = (PARTS_S[part] for part in ("timing", "threads", "reading", "checks"))
 """Seconds for the parts: timing, threads, compiling copies to read, whether results are right."""
 
-TRACED, TRACED_S = 100, 0.01
-"""The calls of a timeline; of a serial function that takes longer, there is one."""
-
 DISPATCH_MATTERS_S = 20e-6
 """Below this, the cost of a call from Python is measured too."""
-
-
-@dataclass(frozen=True)
-class Observers:
-    """What must be installed before the user's code is loaded, once a process."""
-
-    clock: ThreadClock
-    symbols: Symbols
-    summaries: list[Summary]
-    regions: dict[str, tuple[str, int]]
-    compiled: event.RecordingListener
-
-
-def observe(cores: Sequence[int] = ()) -> Observers:
-    """Install all observers. cores: as `ThreadClock` takes them."""
-    summaries: list[Summary] = []
-    clock, symbols = ThreadClock(cores), Symbols()
-    watch_compiler(summaries)
-    remember_ufuncs()
-    compiled = event.RecordingListener()
-    event.register("numba:compile", compiled)
-    return Observers(clock, symbols, summaries, _remember_regions(), compiled)
 
 
 def measure(request: JsonObject, observers: Observers, report: Callable[[str], None]) -> JsonObject:
@@ -110,35 +69,17 @@ def measure_and_try(
         measuring.call()
         measuring.sampling = sampling = sample(measuring, PARTS_S["sampling"])
     warned.add_to(measuring.hints, measuring.notes)
-    reply = measuring.reply()
+    found = reply(measuring)
     shares = HintShares(sampling) if sampling is not None else None
     if shares is not None:
-        for hint in reply["hints"]:
+        for hint in found["hints"]:
             if hint["share"] is None:
                 hint["share"] = shares.share(hint["kind"], hint["place"]["file"], hint["place"]["line"])
-    reply["import_s"] = import_s
-    reply["sampling"] = sampling
+    found["import_s"] = import_s
+    found["sampling"] = sampling
     trials = Trials(measuring.code, measuring.calls, observers.clock, report, measuring.time_s, shares)
-    reply["spent_s"] = measuring.spent_s()
-    return reply, trials
-
-
-def _remember_regions() -> dict[str, tuple[str, int]]:
-    """From now on, store the line of each parallel loop by the name of its body."""
-    places: dict[str, tuple[str, int]] = {}
-
-    def wrapped(create: Any) -> Any:
-        def create_and_store(lowerer: Any, parfor: Any, *rest: Any, **named: Any) -> Any:
-            made = create(lowerer, parfor, *rest, **named)
-            file = str(parfor.loc.filename)
-            file = str(lowerer.func_ir.func_id.filename) if file.startswith("<") else file
-            places[region_of(str(made[0].fndesc.mangled_name))] = file, int(parfor.loc.line)
-            return made
-
-        return create_and_store
-
-    wrap_loop_bodies(wrapped)
-    return places
+    found["spent_s"] = measuring.spent_s() + measuring.longer_checks_s
+    return found, trials
 
 
 class _Measuring:
@@ -156,6 +97,7 @@ class _Measuring:
         self.clock, self.symbols, self.places = observers.clock, observers.symbols, observers.regions
         self.code = Compiled(subject, arguments, observers.summaries, observers.compiled.buffer)
         self.time_s = float(request.get("time_s") or TIME_S)
+        self.longer_checks_s = 0.0
         self.begin_s = time.perf_counter()
         self.file = str(subject.function.__code__.co_filename)
         self.line = int(subject.function.__code__.co_firstlineno)
@@ -188,12 +130,16 @@ class _Measuring:
         """Run copies that show what would be wrong, before the first call of the function itself."""
         self.report("checking its results")
         self.code.read_cached(READ_S)
-        self._checked(lambda: self.checks.before_calling(CHECK_S))
+        begin = time.perf_counter()
+        # Copies that check are compiled in this time, and parallel functions compile slowly.
+        budget_s = CHECK_S * min(MOST_CHECKS, max(1.0, self.time_s / TIME_S))
+        self._checked(lambda: self.checks.before_calling(budget_s))
         self.begin_s = time.perf_counter()
+        self.longer_checks_s = max(0.0, self.begin_s - begin - CHECK_S)
         if self.checks.danger:
             report = self.report
             # Should it crash now, this is why.
-            self.report = lambda what: report(f"{what}, where {self.checks.danger}")
+            self.report = lambda what: report(with_danger(what, self.checks.danger))
 
     def _compare(self, call_s: float) -> None:
         self._checked(lambda: self.checks.after_calling(CHECK_S, call_s, bool(self.entries)))
@@ -210,7 +156,7 @@ class _Measuring:
 
     def call(self) -> None:
         """Call it as often as needed: to see what it writes, to time it on each count of threads, to read the flags."""
-        self.report(f"calling it for the first time ({self.file}:{self._def_line()})")
+        self.report(f"calling it for the first time ({self.file}:{self.def_line()})")
         before, known = self.clock.entered, self.code.count()
         try:
             self.calls.first()
@@ -307,145 +253,20 @@ class _Measuring:
         """Measure what a call with these arguments costs where the function is empty."""
         if self.subject.kind != "njit":
             return
+        self.calls.reset()
         try:
             names = ", ".join(f"a{at}" for at in range(len(self.arguments)))
             empty = numba.njit(eval(f"lambda {names}: None"))
             empty(*self.arguments)
             calls = Calls(empty, self.arguments, self.names)
-            self.dispatch_s = min(calls.sample(2000) for _ in range(5))
+            fastest_s = min(min(samples) for _, _, samples in self.counts)
+            self.dispatch_s = min(fastest_s, *(calls.sample(2000) for _ in range(5)))
         except Exception:  # an argument that an empty function cannot take: the figure is left out
             self.dispatch_s = None
 
-    # The results.
-
-    def reply(self) -> JsonObject:
-        self.report("looking for hints")
-        missing = self.code.read_cached(min(READ_S, max(0.2, self.left_s() - 2)))
-        if missing:
-            self.notes.append(
-                f"{missing} function{'s' * (missing > 1)} that it calls came from Numba's cache, and there was no time "
-                "to search them for hints"
-            )
-        self.notes += [f"no hints from the types of {failure}" for failure in dict.fromkeys(failures)]
-        reachable = self.code.reachable()
-        for summary, looped in reachable:
-            findings = [*summary.findings, *(summary.in_loops_only if looped else [])]
-            for finding in findings:
-                if (
-                    finding.kind is Kind.LAYOUT
-                    and self.subject.kind == "guvectorize"
-                    and summary in self.code.main_summaries()
-                ):
-                    continue  # its arrays are always strided
-                self.hints.add(finding.kind, finding.file, finding.line, finding.reason, "types", finding.advice)
-        for race in self.checks.races.found:
-            self.hints.add(Kind.RACE, race.file, race.line, race.reason, race.source, race.advice)
-        self.code.object_mode(self.hints)
-        self.code.compiled_again(self.hints)
-        found = self.symbols.found(address_of) if self.threads.timed or self.request["perf_map"] else []
-        described = self.threads.regions(lambda body: self._place_of(body, found), self.counts, self.hints)
-        shares = self.threads.shares()
-        self.notes += [note for note in [disturbed(shares)] if note]
-        path = self._perf_map(found) if self.request["perf_map"] else ""
-        full = max(self.counts)[0]
-        signature, returns = self.code.signature()
-        return {
-            "kind": self._kind(),
-            "place": place(self.file, self._def_line()),
-            "signature": signature,
-            "returns": returns,
-            "options": options_text(self.subject.options),
-            "arguments": [
-                {"name": name, "type": type_text(argument), "written": self._written(name)}
-                for name, argument in zip(self.names, self.arguments, strict=True)
-            ],
-            "compile_s": self.code.seconds,
-            "counts": [
-                {"threads": count, "repeats": repeats, "samples_s": samples} for count, repeats, samples in self.counts
-            ],
-            "threads": full,
-            "thread_shares": shares,
-            "regions": described,
-            "outside_s": self.threads.outside_s(),
-            "dispatch_s": self.dispatch_s,
-            "cpu_share": self.cpu_share,
-            "functions": self.code.functions(),
-            "hints": self.hints.found,
-            "checks": self.checks.found,
-            "notes": self.notes,
-            "threading_layer": numba.threading_layer() if self.entries else "",
-            "numba": numba.__version__,
-            "python": platform.python_version(),
-            "perf_map": path,
-            "values": {name: for_formula(argument) for name, argument in zip(self.names, self.arguments, strict=True)},
-            "divisions": [
-                {
-                    "file": summary.file,
-                    "line": line,
-                    "reason": reason,
-                    "constant": line in summary.constant_divisors,
-                    "checks": summary.error_model == "python" and line not in summary.constant_divisors,
-                }
-                for summary, _ in reachable
-                for line, reason in summary.divisions.items()
-            ],
-            "pointers": [
-                {"file": summary.file, "line": line, "name": name}
-                for summary, _ in reachable
-                for line, name in summary.pointers.items()
-            ],
-            "pickled": self.code.pickled(),
-            "timeline": self._timeline(found),
-            "hardware": self._hardware(),
-            "counted": self._counted(),
-        }
-
-    def _timeline(self, symbols: Sequence[Symbol]) -> list[JsonObject]:
-        """Return some calls, with their regions by thread where it has any."""
-        if not self.request.get("trace"):
-            return []
-        threads = self.threads
-        if not threads.timed:
-            self.report("calling it for the timeline")
-            for _ in range(TRACED if self.calls.first_s < TRACED_S else 1):
-                threads.call_s.append(self.calls.one())
-                threads.began_s.append(time.monotonic() - threads.call_s[-1])
-                threads.timed.append([])
-        return threads.timeline(lambda body: self._place_of(body, symbols), TRACED)
-
-    def _hardware(self) -> JsonObject:
-        self.report("reading the processor's counters")
-        if self.sampled is None or self.sampling is None:
-            return hardware.count(self.calls, PARTS_S["hardware"])
-        addresses = Addresses(self.symbols.loaded(address_of))
-
-        def lines_at(address: int) -> Sequence[tuple[str, int]]:
-            function = addresses.compiled(address)
-            return function.lines_at(address, is_head) if function is not None else ()
-
-        loops = [
-            (str(loop["place"]["file"]), int(loop["place"]["line"]), int(loop["last_line"]))
-            for loop in self.sampling["loops"]
-            if loop["kind"] == "loop"
-        ]
-        calls = self.calls.calling(self.sampled.call)
-        return hardware.count(self.calls, PARTS_S["hardware"], calls, lines_at, loops)
-
-    def _counted(self) -> JsonObject:
-        self.report("counting its operations")
-        return count(self, PARTS_S["counting"])
-
-    def _kind(self) -> str:
-        parallel = self.subject.options.get("parallel") or (self.subject.by_element and self.entries)
-        return self.subject.kind + (", parallel" if parallel else "")
-
-    def _def_line(self) -> int:
+    def def_line(self) -> int:
+        """Return the line of the function's `def`."""
         return line_of_def(self.file, self.line)
-
-    def _place_of(self, body: int, symbols: Sequence[Symbol]) -> tuple[str, int]:
-        """Return the file and line of a parallel loop, by the address of its body."""
-        name = next((each.name for each in symbols if each.address <= body < each.address + each.size), "")
-        return self.places.get(region_of(name), (self.file, self._def_line()))
 
     def _line_of(self, name: str) -> int:
         """Return the line in which an argument is first read or written in a loop; else the function's line."""
@@ -458,28 +279,8 @@ class _Measuring:
                 return line
         return self.line
 
-    def _written(self, name: str) -> str:
-        parts = (f"{name}.", f"{name}[")
-        found = {how for array, how in self.calls.written.items() if array == name or array.startswith(parts)}
-        return "restored" if "restored" in found else "again" if found else ""
-
-    def _perf_map(self, found: list[Symbol]) -> str:
-        path = map_file(os.getpid())
-
-        def named(name: str) -> str:
-            place = self.places.get(region_of(name))
-            return f"{demangle(name)}[prange_line_{place[1]}]" if place else demangle(name)
-
-        write_map(path, found, named)
-        return str(path)
-
 
 def _values_taken(count: int) -> str:
     """Return what a call of a generator means here."""
     which = f"its first {count:,} values" if count == MOST_VALUES else f"all of its values, {count:,},"
     return f"it is a generator: a call here takes {which} in a compiled loop; a call alone would run none of its body"
-
-
-def options_text(options: dict[str, Any]) -> str:
-    """Return the options of a decorator as they are written there."""
-    return ", ".join(f"{name}={value!r}" for name, value in options.items() if name not in ("nopython", "boundscheck"))

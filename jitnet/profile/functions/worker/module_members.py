@@ -13,9 +13,9 @@ import numba
 
 from jitnet.profile.functions.arguments import make_arguments, read_words
 from jitnet.profile.functions.worker.diagnostics import JsonObject, line_of_def, place
-from jitnet.profile.functions.worker.measuring import Observers, options_text
-from jitnet.profile.functions.worker.subject import Refused, Subject, _load, _subject
-from jitnet.profile.functions.worker.variants import signatures_of
+from jitnet.profile.functions.worker.observers import Observers
+from jitnet.profile.functions.worker.subject import Refused, Subject, load, subject_of
+from jitnet.profile.functions.worker.values import options_text
 
 __all__ = ["table"]
 
@@ -34,12 +34,12 @@ def table(request: JsonObject, observers: Observers, report: Callable[[str], Non
         if numba.config.DISABLE_JIT:
             raise Refused("NUMBA_DISABLE_JIT is set: nothing is compiled; unset it")
         where = request["target"]
-        module = _load(where, "MODULE", where)
+        module = load(where, "MODULE", where)
         kinds = _kinds(request["args"])
         found, imported = [], dict[str, int]()
         seen = set()
         for name, value, kind in _members(vars(module)):
-            subject = _subject(value)
+            subject = subject_of(value)
             function = subject.function if subject is not None else getattr(value, "__wrapped__", None)
             if function is None or id(value) in seen:
                 continue
@@ -125,8 +125,14 @@ def _compiled_for(value: Any, subject: Subject | None) -> tuple[list[tuple[Any, 
         return [], [f"({', '.join(kind.__name__ for kind in value.ctypes.argtypes)})"]  # a callback, in types of C
     if subject.dispatcher is None:  # a ufunc for another target: NumPy's codes of its types
         return [], [str(text) for text in getattr(value, "types", ())]
-    declared = [tuple(each.args) for each in signatures_of(subject.dispatcher)]
+    declared = [tuple(each.args) for each in _signatures(subject.dispatcher)]
     return declared, [_text(each) for each in declared]
+
+
+def _signatures(dispatcher: Any) -> list[Any]:
+    """Return the signatures that a function is compiled for; of a ufunc, those of one element."""
+    made = getattr(dispatcher, "nopython_signatures", None)
+    return list(dispatcher.overloads) if made is None else list(made)
 
 
 def _text(kinds: Sequence[Any]) -> str:

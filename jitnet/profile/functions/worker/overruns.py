@@ -1,11 +1,17 @@
 """Where an index is out of bounds: Numba's check raises an IndexError without a line, an array or an index."""
 
+import contextlib
 import ctypes
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from jitnet.compiler.numba_parts import cgutils, ir, wrap_bounds_checks, wrap_statements
+from jitnet.profile.functions.worker.copies import Change, changed_copy
+from jitnet.profile.functions.worker.diagnostics import JsonObject
+from jitnet.profile.functions.worker.mentions import tree
+from jitnet.profile.functions.worker.subject import arguments_of, find
 
-__all__ = ["Overrun", "OverrunWatch"]
+__all__ = ["Overrun", "OverrunWatch", "find_overrun"]
 
 
 class Overrun(NamedTuple):
@@ -73,6 +79,23 @@ class OverrunWatch:
             return check(context, builder, index, extent, axis)
 
         return check_and_store
+
+
+def find_overrun(request: JsonObject, observers: Any, report: Callable[[str], None]) -> JsonObject:
+    """Call a copy of a function that checks its indices and uses no threads, once; return the first index out of
+    bounds as "overrun", "" where there is none."""
+    watch = OverrunWatch()
+    subject = find(request["target"])
+    arguments = arguments_of(subject, request)
+    report("calling it with every index checked")
+    every = {function: {"boundscheck": True, "parallel": False} for function, _ in tree(subject.function, arguments)}
+    if subject.by_element:
+        every[subject.function] = {"boundscheck": True}
+    copy = changed_copy(subject, {function: Change(options) for function, options in every.items()})
+    with contextlib.suppress(IndexError):
+        copy(*arguments)
+    found = watch.found()
+    return {"overrun": f"{found} ({found.file}:{found.line})" if found else ""}
 
 
 def _array(statement: Any) -> str:

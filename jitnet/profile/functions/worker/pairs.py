@@ -1,14 +1,13 @@
 """How many times as fast one call is as another: both are timed in turn, and the factor gets an uncertainty."""
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from math import comb, inf
-from statistics import median
+from collections.abc import Callable
+from math import inf
 
+from jitnet.bench.factors import Factor, of_ratios
 from jitnet.profile.functions.thresholds import GAIN
 
-__all__ = ["FEWEST", "Factor", "factor_of", "time_in_turn"]
+__all__ = ["DOUBT", "FEWEST", "time_in_turn"]
 
 SAMPLE_S, WARM = 0.001, 20
 """Length of a sample where calls are shorter, so that reading the clock is negligible; and calls before the first."""
@@ -23,37 +22,13 @@ FEWEST, ENOUGH, MOST = 3, 7, 41
 CLEAR = 0.05
 """Width of the interval, as a share of the factor, below which more pairs would tell little."""
 
-CONFIDENCE = 0.95
+DOUBT = 0.05
+"""The chance that the true factor is outside its interval, from six pairs on."""
 
 
-@dataclass(frozen=True)
-class Factor:
-    """How many times as fast the second is: the median over pairs, and an interval that has the true median with a
-    probability of 95% (from the shortest pair to the longest where there are fewer than six)."""
-
-    factor: float
-    low: float
-    high: float
-
-    @property
-    def decided(self) -> bool:
-        """Whether more pairs would not change whether it is faster."""
-        return self.high < GAIN or (self.low > 1.0 and self.high - self.low < CLEAR * self.factor)
-
-
-def factor_of(ratios: Sequence[float]) -> Factor:
-    """Return the median of the ratios with its interval, which is between two of them: no distribution is assumed."""
-    ordered = sorted(ratios)
-    count = len(ordered)
-    skipped, below = 0, 0.0
-    # The chance that at most `skipped` of them are below the true median, as for a coin.
-    while skipped < count // 2:
-        below += comb(count, skipped) / 2**count
-        if 2 * below > 1 - CONFIDENCE:
-            break
-        skipped += 1
-    skipped = max(0, skipped - 1)
-    return Factor(median(ordered), ordered[skipped], ordered[count - 1 - skipped])
+def is_decided(factor: Factor) -> bool:
+    """Whether more pairs would not change whether it is faster."""
+    return factor.high < GAIN or (factor.low > 1.0 and factor.high - factor.low < CLEAR * factor.value)
 
 
 def time_in_turn(
@@ -90,8 +65,8 @@ def time_in_turn(
         ratios.append(taken[0] / max(taken[1], 1e-12))
         longest = max(longest, clock() - at)
         heartbeat()
-        if len(ratios) >= ENOUGH and factor_of(ratios).decided:
+        if len(ratios) >= ENOUGH and is_decided(of_ratios(ratios, DOUBT)):
             break
         if len(ratios) == FEWEST and max(ratios) < 1 / GAIN:
             break  # clearly slower
-    return factor_of(ratios)
+    return of_ratios(ratios, DOUBT)

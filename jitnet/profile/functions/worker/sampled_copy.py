@@ -1,14 +1,13 @@
 """A copy of the profiled function, and of all that it calls, with a line table; the originals are left as they are."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
-
-import numba
 
 from jitnet.compiler.numba_parts import Dispatcher, DUFunc, GUFunc, copy_dispatcher, emptied, ufunc_dispatcher
 from jitnet.profile.functions.worker.compiled import Compiled
+from jitnet.profile.functions.worker.copies import ufunc_copy
+from jitnet.profile.functions.worker.mentions import named_dispatchers
 from jitnet.profile.functions.worker.subject import Subject
 from jitnet.profile.functions.worker.symbols import Loaded, Symbols
 from jitnet.profile.line_table import set_wrapped, with_lines
@@ -40,14 +39,19 @@ def sampled_copy(subject: Subject, arguments: tuple[Any, ...], code: Compiled, s
     set_wrapped(subject.function)
     try:
         with with_lines(), emptied(callees):
-            if subject.kind == "njit":
+            if subject.kind == "generator":
+                # The loop that takes its values is compiled again, through which the generator is.
+                call = copy_dispatcher(subject.call)
+                call(*arguments)
+            elif subject.kind == "njit":
                 # Not compiled through the copy: a recursive function names the original.
-                subject.dispatcher.compile(used)
+                if used not in subject.dispatcher.overloads:  # with declared types it compiles nothing more
+                    subject.dispatcher.compile(used)
                 call = copy_dispatcher(subject.dispatcher)
                 call.add_overload(subject.dispatcher.overloads[used])
                 call.disable_compile()
             else:
-                call = _ufunc(subject)
+                call = ufunc_copy(subject)
                 call(*[each.copy() if hasattr(each, "copy") else each for each in arguments])
     finally:
         del code.summaries[summaries:]
@@ -69,24 +73,6 @@ def _overloads(call: Any) -> dict[Any, Any]:
     return dict(known.dispatcher.overloads) if (known := built(call)) is not None else {}
 
 
-def _ufunc(subject: Subject) -> Any:
-    """Return a copy of what vectorize or guvectorize made."""
-    call, builder = subject.call, getattr(subject.call, "gufunc_builder", None)
-    options = {name: value for name, value in subject.options.items() if name not in ("nopython", "boundscheck")}
-    declared: list[Any] = []
-    if (known := built(call)) is not None:
-        options["target"] = "parallel"
-        declared = [made.signature for made in known.dispatcher.overloads.values()]
-    elif getattr(call, "_frozen", False):
-        declared = [made.signature for made in subject.dispatcher.overloads.values()]
-    if subject.kind == "vectorize":
-        return numba.vectorize(declared, identity=call.identity, **options)(subject.function)
-    layout = call.signature if builder is None else builder.signature
-    writable = () if builder is None else builder.writable_args
-    named = {"writable_args": writable} if writable else {}
-    return numba.guvectorize(*([declared] if declared else []), layout, **named, **options)(subject.function)
-
-
 def _callees(subject: Subject, code: Compiled) -> list[Any]:
     """Return the dispatchers that the function can reach, callees before callers, itself last."""
     found: dict[int, Any] = {}
@@ -99,32 +85,13 @@ def _callees(subject: Subject, code: Compiled) -> list[Any]:
         if id(function) in entered:
             return
         entered.add(id(function))
-        for each in [*called.get(id(function), []), *_named(function)]:
+        for each in [*called.get(id(function), []), *named_dispatchers(function)]:
             visit(each.py_func, each)
         if isinstance(dispatcher, Dispatcher):
             found[id(dispatcher)] = dispatcher
 
     visit(subject.function, subject.dispatcher)
     return list(found.values())
-
-
-def _named(function: Any) -> Iterator[Any]:
-    """Yield the dispatchers that a Python function names: as globals, as a module's attributes, or in its closure."""
-    names = function.__code__.co_names
-    cells = [_content(cell) for cell in function.__closure__ or ()]
-    for value in [*(function.__globals__.get(name) for name in names), *cells]:
-        if isinstance(value, Dispatcher):
-            yield value
-        elif isinstance(value, ModuleType):
-            inside = (getattr(value, name, None) for name in names)
-            yield from (each for each in inside if isinstance(each, Dispatcher))
-
-
-def _content(cell: Any) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # it is empty
-        return None
 
 
 def _code_beside(name: str, loaded: list[Loaded]) -> list[bytes]:

@@ -17,7 +17,8 @@ import numpy as np
 
 from jitnet.compiler.numba_parts import Dispatcher
 from jitnet.profile.functions.worker.containers import typed_name
-from jitnet.profile.functions.worker.recompiling import mentions, rebuilt, tree
+from jitnet.profile.functions.worker.copies import rebuilt
+from jitnet.profile.functions.worker.mentions import mentions, tree
 from jitnet.profile.functions.worker.watched import NO_WRITER, Touched, WatchedArray, watched
 
 __all__ = ["Conflict", "Watch", "watch_run"]

@@ -11,13 +11,14 @@ from typing import Any
 import numba
 
 from jitnet.bench.figures import all_counts
-from jitnet.profile.functions.worker.agreement import Results, agreement, kept
+from jitnet.profile.functions.worker.agreement import agreement, kept
 from jitnet.profile.functions.worker.calls import SAMPLE_S, Calls
 from jitnet.profile.functions.worker.compiled import Compiled
 from jitnet.profile.functions.worker.diagnostics import JsonObject, line_of_def, place
-from jitnet.profile.functions.worker.measuring import Observers, options_text
+from jitnet.profile.functions.worker.observers import Observers
+from jitnet.profile.functions.worker.outcomes import Outcome
 from jitnet.profile.functions.worker.subject import Refused, Subject, arguments_of, check_arguments, find
-from jitnet.profile.functions.worker.values import type_text
+from jitnet.profile.functions.worker.values import options_text, type_text
 from jitnet.profile.functions.worker.variants import find_apart, with_options
 
 __all__ = ["compare"]
@@ -83,8 +84,8 @@ class _Side:
     code: Compiled
     calls: Calls
     parallel: bool = False
-    first: Results | None = None
-    again: Results | None = None
+    first: Outcome | None = None
+    again: Outcome | None = None
 
     def described(self) -> JsonObject:
         code = self.subject.function.__code__
@@ -144,7 +145,7 @@ class _SideBySide:
             side.again = self._results(side)
             side.calls.reset(self.changed)
 
-    def _results(self, side: _Side) -> Results:
+    def _results(self, side: _Side) -> Outcome:
         written = set(side.calls.changed())
         self.changed |= written
         return kept(side.calls.result, side.calls.arrays(written))

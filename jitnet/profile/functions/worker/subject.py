@@ -13,7 +13,7 @@ from jitnet.profile.users.built_ufuncs import built
 from jitnet.profile.users.compiled_classes import class_type, compiled_method, method_names
 from jitnet.profile.users.generators import iterating
 
-__all__ = ["Refused", "Subject", "arguments_of", "check_arguments", "find", "made_by_setup"]
+__all__ = ["Refused", "Subject", "arguments_of", "check_arguments", "find", "load", "made_by_setup", "subject_of"]
 
 UNLIMITED = 1 << 30
 """The most arguments of a function with *args."""
@@ -70,7 +70,7 @@ class Subject:
 def find(target: str) -> Subject:
     """Return the function of `package.module:function` or `path/file.py:function`; its name may be dotted."""
     found = _resolve(target, TARGET)
-    subject = _subject(found)
+    subject = subject_of(found)
     if subject is not None:
         return subject
     raise Refused(_not_compiled(target, found))
@@ -105,7 +105,7 @@ def made_by_setup(setup: str) -> Any:
 
 def _resolve(target: str, option: str) -> Any:
     where, _, name = target.rpartition(":")
-    found = _load(where, option, target)
+    found = load(where, option, target)
     for part in name.split("."):
         method = _method(found, part)
         if method is not None:
@@ -114,7 +114,7 @@ def _resolve(target: str, option: str) -> Any:
             found = getattr(found, part)
         except AttributeError:
             known = vars(found) if hasattr(found, "__dict__") else {}
-            names = method_names(found) or sorted(each for each, value in known.items() if _subject(value))
+            names = method_names(found) or sorted(each for each, value in known.items() if subject_of(value))
             others = f"; compiled there: {', '.join(names[:8])}" if names and option == TARGET else ""
             raise Refused(f"{option} {target}: {where} has no {part!r}{others}") from None
     return found
@@ -123,13 +123,14 @@ def _resolve(target: str, option: str) -> Any:
 def _method(found: Any, name: str) -> Subject | None:
     """Return a method of a compiled class."""
     method = compiled_method(found, name)
-    subject = _subject(method) if method is not None else None
+    subject = subject_of(method) if method is not None else None
     if subject is not None and name not in class_type(found).jit_static_methods:
         subject.owner = found
     return subject
 
 
-def _load(where: str, option: str, target: str) -> Any:
+def load(where: str, option: str, target: str) -> Any:
+    """Return the module at a path or of a name; Refused where there is none. option, target: for that message."""
     try:
         return load_module(where)
     except ModuleNotFoundError as error:
@@ -141,7 +142,8 @@ def _load(where: str, option: str, target: str) -> Any:
         raise
 
 
-def _subject(found: Any) -> Subject | None:
+def subject_of(found: Any) -> Subject | None:
+    """Return what is profiled where the user names this object; None where it is no compiled function."""
     from jitnet.compiler.numba_parts import Dispatcher, DUFunc, GUFunc, ufunc_dispatcher
 
     if isinstance(found, Subject):
@@ -166,7 +168,7 @@ def compiled_in(function: Any) -> list[str]:
     """Return the names of the compiled functions that a Python function uses."""
     names = getattr(getattr(function, "__code__", None), "co_names", ())
     module = getattr(function, "__globals__", {})
-    return [name for name in names if name in module and _subject(module[name])]
+    return [name for name in names if name in module and subject_of(module[name])]
 
 
 def _not_compiled(target: str, found: Any) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from jitnet.bench.factors import Factor
 from jitnet.profile.functions.hint_shares import HintShares
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.thresholds import GAIN, is_gain
@@ -19,10 +20,10 @@ from jitnet.profile.functions.worker.compiled import Compiled
 from jitnet.profile.functions.worker.copies import Unreached, changed_copy
 from jitnet.profile.functions.worker.diagnostics import JsonObject, place
 from jitnet.profile.functions.worker.fixes import combined_rewrites, fix_of
-from jitnet.profile.functions.worker.pairs import FEWEST, Factor, time_in_turn
+from jitnet.profile.functions.worker.pairs import FEWEST, time_in_turn
 from jitnet.profile.functions.worker.remedies import Remedy, changes_of, remedies, rewritten, why_not
 from jitnet.profile.functions.worker.rewrites import Rewrite, rewrites
-from jitnet.profile.functions.worker.same_results import Difference, difference, snapshot
+from jitnet.profile.functions.worker.same_results import Deviation, deviation, snapshot
 from jitnet.profile.functions.worker.thread_clock import X86, ThreadClock
 from jitnet.profile.readable import message_lines
 
@@ -45,7 +46,7 @@ class _Copy:
     """A changed copy that has run once. untried: why it has not, "" where it has. taken_s: to compile and run it."""
 
     calls: Calls | None
-    difference: Difference
+    deviation: Deviation
     untried: str
     taken_s: float
 
@@ -208,11 +209,11 @@ class Trials:
         first = found[0]
         return {
             "change": " and ".join(each.change for each in found),
-            "factor": factor.factor,
+            "factor": factor.value,
             "low": factor.low,
             "high": factor.high,
-            "difference": made.difference.relative,
-            "alike": made.difference.rounding,
+            "difference": made.deviation.relative,
+            "alike": made.deviation.rounding,
             "diff": first.rewrite.diff if first.rewrite and len(found) == 1 else "",
         }, ""
 
@@ -250,17 +251,17 @@ class Trials:
                 try:
                     self._copies[key] = self._made(found)
                 except Unreached as error:
-                    self._copies[key] = _Copy(None, Difference(None), str(error), 0.0)
+                    self._copies[key] = _Copy(None, Deviation(None), str(error), 0.0)
                 except Exception as error:
                     reason = f"the changed copy fails: {type(error).__name__}: {message_lines(error)[0]}"
-                    self._copies[key] = _Copy(None, Difference(None), reason, 0.0)
+                    self._copies[key] = _Copy(None, Deviation(None), reason, 0.0)
             self._copies[key].taken_s = self.now() - begin
         return self._copies[key]
 
     def _made(self, found: Sequence[Remedy]) -> _Copy:
         shared = next((pair for each in found for pair in self._sharing(each)), None)
         if shared is not None:
-            return _Copy(None, Difference(None), f"{shared[0]} and {shared[1]} share memory", 0.0)
+            return _Copy(None, Deviation(None), f"{shared[0]} and {shared[1]} share memory", 0.0)
         before = self._results()
         changes = changes_of(found)
         function = changed_copy(self.code.subject, changes) if changes else self.code.subject.call
@@ -276,17 +277,17 @@ class Trials:
         with self._around(found):
             result = calls.run()
         if not self._steady:
-            return _Copy(calls, Difference(None), "", 0.0)
-        between = difference(before, self._snapshot(result, calls.arguments, every=bool(maps)))
+            return _Copy(calls, Deviation(None), "", 0.0)
+        between = deviation(before, self._snapshot(result, calls.arguments, every=bool(maps)))
         if all(each.exact for each in found) and any(each.rewrite for each in found) and between.relative:
-            between = Difference(between.relative, False)
+            between = Deviation(between.relative, False)
         return _Copy(calls, between, "", 0.0)
 
     def _results(self) -> list[Any]:
         """Return what the original returns and writes; whether it does so again is found out at the first use."""
         if self._reference is None:
             self._reference = self._snapshot(self.calls.run(), self.calls.arguments)
-            again = difference(self._reference, self._snapshot(self.calls.run(), self.calls.arguments))
+            again = deviation(self._reference, self._snapshot(self.calls.run(), self.calls.arguments))
             self._steady = again.relative is not None and again.rounding
         return self._reference
 

@@ -1,4 +1,4 @@
-"""Arguments as text, and as a formula may use them."""
+"""Arguments and options as text, and arguments as a formula may use them."""
 
 import math
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 
 from jitnet.compiler.numba_parts import Dispatcher
 
-__all__ = ["for_formula", "readable_type", "type_text"]
+__all__ = ["for_formula", "options_text", "readable_type", "type_text"]
 
 types: Any = numba.types  # its annotations lack some of its names
 
@@ -56,3 +56,8 @@ def for_formula(value: Any) -> Any:
     if isinstance(value, (float, np.floating)) and math.isfinite(value):
         return float(value)
     return None
+
+
+def options_text(options: dict[str, Any]) -> str:
+    """Return the options of a decorator as they are written there."""
+    return ", ".join(f"{name}={value!r}" for name, value in options.items() if name not in ("nopython", "boundscheck"))

@@ -23,6 +23,9 @@ NUMBA_HOME = str(Path(numba.__file__).parent) + os.sep
 MOST_NOTES = 5
 """Of warnings that have no hint."""
 
+NO_SOURCE = "Could not find source for function"
+"""Of a line table, which the profile adds, for a function that Numba made itself."""
+
 ARRAY = re.compile(r"Array\((\w+), (\d+), '(\w)'[^()]*\)")
 
 
@@ -45,7 +48,10 @@ class Warned:
     found: list[_Warning] = field(default_factory=list)
 
     def store(self, message: Any, category: Any, filename: str, lineno: int, *_: Any) -> None:
-        """Store a warning, as `warnings.showwarning` shows it."""
+        """Store a warning, as `warnings.showwarning` shows it; not one about a copy with a line table or without a
+        source."""
+        if category.__name__ == "NumbaDebugInfoWarning" or str(message).startswith(NO_SOURCE):
+            return
         file, line = _place(message, filename, lineno)
         text = " ".join(message_lines(message if isinstance(message, BaseException) else Warning(message)))
         text = ARRAY.sub(r"array(\1, \2d, \3)", text)
