@@ -7,7 +7,7 @@
 The functions are in scripts/planted/, each below lines of comment:
 
     # args: f8[1000]      how it is called, or `# setup:` with a function of its file
-    # must: race          the hint, or failed check, that must be there; one of several after a |
+    # must: race          the hint, or failed check, that must be there; one of several after a |; check: any check
     # may: layout         hints that are true too, and need not be there
     # tempting: …         what a clean function looks like; all hints that are neither in must nor in may are false
     # target: A.method    what to profile, where it is not the function below
@@ -225,7 +225,7 @@ def judge(planted: Planted, time_s: float | None) -> Judged:
     for name, line in named:
         if name in found and (not line or not planted.lines or line in planted.lines):
             continue
-        if name in planted.may or (wrong and name.startswith("check")):
+        if name in planted.may or (wrong and name == "check"):
             also.append(name)
         elif (name, line) in untried:
             unknown.append(name)
@@ -249,7 +249,7 @@ def named_in(profile: FunctionProfile) -> Iterator[tuple[str, int]]:
             yield "random", line
         elif check.verdict == "failed":
             fault = next((fault for fault, name in CHECKS.items() if name == check.name), None)
-            yield fault or f"check: {check.name}", line
+            yield fault or "check", line
     if any(RANDOM.search(note) for note in profile.notes):
         yield "random", 0
 

@@ -1,6 +1,7 @@
 """Trials of remedies: pairs of calls, results compared, changed copies, and what is shown of them."""
 
 import types
+from dataclasses import replace
 from itertools import count, pairwise
 
 import numpy as np
@@ -11,7 +12,9 @@ from jitnet.profile.functions.function_profile import Trial
 from jitnet.profile.functions.thresholds import GAIN
 from jitnet.profile.functions.worker.outcomes import plain_value
 from jitnet.profile.functions.worker.pairs import DOUBT, time_in_turn
+from jitnet.profile.functions.worker.remedies import Remedy
 from jitnet.profile.functions.worker.same_results import deviation, snapshot
+from jitnet.profile.functions.worker.trials import _together
 
 
 class Machine:
@@ -172,6 +175,18 @@ def test_the_largest_difference_of_several_results_counts():
 def test_what_cannot_be_compared_is_said():
     assert between(object(), object())[0] is None
     assert between([1.0, object()], [1.0, object()])[0] is None
+
+
+# Combined.
+
+
+def test_an_option_that_is_among_the_chosen_ones_is_not_added():
+    wide = Remedy("all", len, {"fastmath": {"reassoc", "contract"}})
+    narrow = Remedy("one", len, {"fastmath": {"reassoc"}})
+    assert _together([wide], narrow) is None
+    assert _together([narrow], wide) == [narrow, wide]
+    elsewhere = replace(narrow, owner=max)
+    assert _together([wide], elsewhere) == [wide, elsewhere]
 
 
 # Copies.

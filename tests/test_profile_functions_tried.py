@@ -32,6 +32,7 @@ CASES = {
     "calls_it": ("f8[500] f8[500]", {SUM: 4.0, 'inline="always" for inner_product': 1.2}),
     "by_threads": ("f8[500] f8[500]", {"parallel=False": 3.0, "": 2.0}),
     "ratio": ("f8[500] f8[500] 3.0", {NUMPY: 2.0}),
+    "remainders": ("i8[500] i8[500] 7", {}),
     "of_any_layout": ("f8[500]A f8[500]", {"x contiguous": 2.5}),
     "declared": ("f8[500]", {"x contiguous": 1.5}),
     "inverse": ("f8[500]", {}),
@@ -41,6 +42,7 @@ CASES = {
 SUSPECTED = tuple(replace(hint, source="types") for hint in PROFILE.hints)
 ALSO = {
     "calls_it": [("call", "return 2 * inner_product")],
+    "remainders": [("division", "x[i] % n")],
     "by_threads": [("short region", "in prange"), ("uneven", "in prange")],
 }
 """Hints that need the machine code or undisturbed threads: a kind, and the text of a line."""
@@ -150,6 +152,12 @@ def test_an_option_that_helps_becomes_a_hint(tried):
     assert hint.trial.difference == 0.0
     assert NUMPY in hint.advice
     assert '+@njit(error_model="numpy")\n def ratio' in tried["ratio"]["fix"].diff
+
+
+def test_fastmath_is_not_tried_for_a_division_of_integers(tried):
+    hint = only(tried["remainders"], Kind.DIVISION)
+    assert (hint.trial, hint.untried) == (None, "it has to be changed by hand")
+    assert hint.shown
 
 
 @pytest.mark.parametrize(("name", "advice"), [("of_any_layout", "ascontiguousarray(x)"), ("declared", "[::1]")])

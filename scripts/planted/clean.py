@@ -66,6 +66,7 @@ def by_blocks(x, out, block):
 
 # args: f8[4000000]
 # tempting: race, of a sum that Numba makes a reduction
+# may: reduction
 @njit(parallel=True)
 def total_in_threads(x):
     total = 0.0
@@ -406,3 +407,73 @@ def integer_sum(x):
 def histogram_on_one(x, out):
     for i in range(x.shape[0]):
         out[x[i]] += 1
+
+
+# args: f8[10000] f8[10000]
+# tempting: power, of a polynomial that is products already
+@njit
+def polynomial(x, out):
+    for i in range(x.shape[0]):
+        out[i] = ((0.5 * x[i] - 1.25) * x[i] + 2.0) * x[i] + 0.75
+
+
+# args: f8[400,400] f8[400,400]
+# tempting: loop order, of a transpose, which strides in either order
+# may: loop order
+@njit
+def transposes(x, out):
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            out[j, i] = x[i, j]
+
+
+# args: c16[10000] c16[10000]
+# tempting: magnitude, of complex numbers that are only multiplied
+@njit
+def rotates(z, by):
+    for i in range(z.shape[0]):
+        z[i] = z[i] * by[i]
+
+
+# args: f8[300,300] f8[300]
+# tempting: allocation and call, of a product of NumPy's that allocates once a call
+@njit
+def matrix_by_vector(a, x):
+    return np.dot(a, x)
+
+
+# setup: permutation
+# tempting: wraparound and layout, of indices that are read
+@njit
+def gathers(x, where, out):
+    for i in range(x.shape[0]):
+        out[i] = x[where[i]]
+
+
+# setup: points
+# tempting: layout, of records whose fields are all used; an array for each is a vector's
+# may: structs
+@njit
+def moves(bodies, step):
+    for i in range(bodies.shape[0]):
+        bodies[i].x += step * bodies[i].vx
+        bodies[i].y += step * bodies[i].vy
+
+
+def points():
+    bodies = np.zeros(20_000, np.dtype([(name, np.float64) for name in ("x", "y", "vx", "vy")]))
+    bodies["vx"] = bodies["vy"] = 1.5
+    return bodies, 0.01
+
+
+# args: f8[600]
+# tempting: loop order and invariant, of a sort that moves what is larger
+@njit
+def insertion_sort(x):
+    for i in range(1, x.shape[0]):
+        value = x[i]
+        k = i - 1
+        while k >= 0 and x[k] > value:
+            x[k + 1] = x[k]
+            k -= 1
+        x[k + 1] = value

@@ -146,8 +146,8 @@ def records():
 
 
 # args: f8[200]
-# must: check: without threads|race
-# may: allocation, call
+# must: race|check
+# may: allocation, call, short region
 @njit(parallel=True)
 def one_row_for_all(x):
     kept = [np.zeros(3) for _ in range(x.shape[0])]

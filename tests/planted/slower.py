@@ -57,6 +57,12 @@ def ratio(x, y, by):
         y[i] = x[i] / by
 
 
+@njit(error_model="numpy")
+def remainders(x, out, n):
+    for i in range(x.size):
+        out[i] = x[i] % n
+
+
 @njit
 def of_any_layout(x, out):
     for i in range(x.size):

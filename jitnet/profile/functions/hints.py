@@ -91,7 +91,7 @@ RULES = {
         "source",
     ),
     Kind.STRUCTS: Rule(
-        "an array of records, of which a loop reads some fields",
+        "an array of records, whose fields lie far apart",
         "Pass an array for each field.",
         "source",
     ),

@@ -199,7 +199,7 @@ def _division(owner: Summary, line: int) -> Iterator[Remedy]:
             'error_model="numpy" omits the test for a divisor of 0: such a division is then inf or nan, not an error.'
         )
         yield Remedy('error_model="numpy"', owner.function, {"error_model": "numpy"}, exact=True, advice=advice)
-    if owner.divisions.get(line) and not owner.fastmath & {"arcp", "fast"}:
+    if owner.divisions.get(line) and line not in owner.whole_divisors and not owner.fastmath & {"arcp", "fast"}:
         advice = (
             'fastmath={"arcp"} lets the reciprocal be computed once, or multiply by it yourself; last digits change.'
         )

@@ -55,7 +55,8 @@ class Summary:
 
     in_loops_only: findings that matter where the function is called in a loop. shared: suspects of races. innermost:
     lines of innermost loops. divisions: for the line of each in an innermost loop, why it can be replaced, or "";
-    constant_divisors: those of them by a constant, which is not tested for 0.
+    constant_divisors: those of them by a constant, which is not tested for 0; whole_divisors: those of integers
+    with an integer as the result, which no option of fastmath changes.
     pointers: for a line, the name of what is called there through its address. reads, writes: for each argument
     that is an array, the line where it is first read or written. names: the types of each variable of the source.
     """
@@ -76,6 +77,7 @@ class Summary:
     innermost: list[int] = field(default_factory=list)
     divisions: dict[int, str] = field(default_factory=dict)
     constant_divisors: set[int] = field(default_factory=set)
+    whole_divisors: set[int] = field(default_factory=set)
     pointers: dict[int, str] = field(default_factory=dict)
     reads: dict[str, int] = field(default_factory=dict)
     writes: dict[str, int] = field(default_factory=dict)

@@ -369,12 +369,17 @@ class Trials:
 
 
 def _together(chosen: Sequence[Remedy], other: Remedy) -> list[Remedy] | None:
-    """Return remedies with one more, the rewrites of each function merged; None where they cannot be combined."""
+    """Return remedies with one more, the rewrites of each function merged; None where they cannot be combined,
+    or nothing changes by that: its options are among theirs."""
     if other.around is not None and any(each.around is not None for each in chosen):
         return None
     if other.arguments is not None and any(each.arguments is not None for each in chosen):
         return None
     rewrite = other.rewrite
+    if rewrite is None and not (other.declared or other.arguments or other.around):
+        before, after = (changes_of(each).get(other.owner) for each in (chosen, [*chosen, other]))
+        if before is not None and after is not None and before.options == after.options:
+            return None
     if rewrite is not None:
         for at, each in enumerate(chosen):
             if each.owner is other.owner and each.rewrite is not None:

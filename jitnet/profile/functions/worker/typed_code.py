@@ -273,8 +273,11 @@ class _Reader:
         constant = isinstance(self.code.value(value.rhs.name), ir.Const)
         divided = number_type(self.code.types.get(value.lhs.name))
         whole = isinstance(kind, types.Integer) and isinstance(divided, types.Integer)
-        if constant and whole and operator_of(value) is not operator.truediv:
+        whole = whole and operator_of(value) is not operator.truediv
+        if constant and whole:
             return  # the compiler multiplies instead
+        if whole:
+            self.summary.whole_divisors.add(line)
         reason = ""
         if constant:
             reason = f"it divides by the constant {self.code.as_written(value.rhs.name)}"
