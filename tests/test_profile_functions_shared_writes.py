@@ -12,7 +12,7 @@ import pytest
 from numba import njit, prange
 
 import jitnet
-from jitnet.profile.functions import profiling
+from jitnet.profile.functions.worker_process import worker_environment
 from jitnet.profile.functions.worker.shared_writes import watch_run
 
 
@@ -153,7 +153,7 @@ def test_flags_show_denormal_numbers_and_flushing_removes_them():
         assert (kept > 0.0, flushed) == (True, 0.0)
         assert tiny * 2.0 == kept, "restored"
     """
-    environment = profiling._environment()[0] | {"PYTHONPATH": str(Path(jitnet.__file__).parents[1])}
+    environment = worker_environment()[0] | {"PYTHONPATH": str(Path(jitnet.__file__).parents[1])}
     command = [sys.executable, "-c", textwrap.dedent(code)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr

@@ -21,10 +21,10 @@ NAME = "jitnet" if entry_points(group="pytest11", name="jitnet") else "jitnet.py
 """An installation without the entry point, made before there was one, has the plugin by its module's name."""
 
 TESTS = """
-    import theirs
+    import their_loops
 
     def test_smooth(jitprofile):
-        loop = jitprofile(theirs.smooth, 1, out=2)
+        loop = jitprofile(their_loops.smooth, 1, out=2)
         loop.stays_vectorised()
         loop.allocates_nothing()
         loop.not_slower_than("smooth.json")
@@ -42,11 +42,11 @@ def run(pytester, monkeypatch):
 
     profiles = [PROFILE]
     monkeypatch.setattr(Profiler, "__call__", profiled)
-    pytester.makepyfile(theirs="def smooth(x, out): pass")
+    pytester.makepyfile(their_loops="def smooth(x, out): pass")
 
     def runs(tests, *options, profile=PROFILE):
         profiles[:] = [profile]
-        pytester.makepyfile(test_theirs=tests)
+        pytester.makepyfile(test_their_loops=tests)
         result = pytester.runpytest_inprocess("-p", NAME, *options)
         return result, calls
 
@@ -61,7 +61,7 @@ def test_a_baseline_is_written_and_then_held(run, pytester):
             ">       loop.not_slower_than(*",
             "E       *UsageError: smooth.json: there is no such baseline; write it with pytest --jitprofile-save",
             "",
-            "test_theirs.py:7: UsageError",
+            "test_their_loops.py:7: UsageError",
         ]
     )
     result, calls = run(TESTS, "--jitprofile-save")
@@ -83,7 +83,7 @@ def test_a_failure_shows_the_loop_and_not_the_plugin(run):
             "E         theirs.py:14  for i in range(x.shape[0]):",
             "E           it calls exp",
             "",
-            "test_theirs.py:5: AssertionError",
+            "test_their_loops.py:5: AssertionError",
         ]
     )
 
@@ -109,11 +109,11 @@ def test_what_cannot_be_profiled_is_one_line(pytester):
 def test_options_of_the_profile(run):
     result, calls = run(
         """
-        import theirs
+        import their_loops
 
         def test_smooth(jitprofile):
             on_one = jitprofile.with_options(threads=[1]).with_options(flop="x")
-            assert on_one(theirs.smooth).profile.target == "theirs:smooth"
+            assert on_one(their_loops.smooth).profile.target == "theirs:smooth"
         """
     )
     result.assert_outcomes(passed=1)
