@@ -12,8 +12,8 @@ import pytest
 from numba import njit, prange
 
 import jitnet
-from jitnet.profile.functions.worker_process import worker_environment
 from jitnet.profile.functions.worker.shared_writes import watch_run
+from jitnet.profile.functions.worker_process import worker_environment
 
 
 def every_fourth(x, out):

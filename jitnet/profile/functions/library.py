@@ -132,7 +132,8 @@ def _named(text: str) -> str:
         if option == f"--{field.name}":
             text = text.replace(f"{option} ", f"{field.name}=")
         else:  # seconds: its value is a number, and where there is none the option is mentioned
-            text = re.sub(rf"{option}( (?=[\d.]))?\b", lambda found: field.name + "=" * bool(found[1]), text)  # noqa: B023
+            text = re.sub(rf"{option} (?=[\d.])", f"{field.name}=", text)
+            text = re.sub(rf"{option}\b", field.name, text)
     return text
 
 

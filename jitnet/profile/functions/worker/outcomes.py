@@ -35,7 +35,7 @@ LENGTH = "the number of elements of "
 
 
 class Opaque:
-    """Stands for a value that cannot be compared."""
+    """A value that cannot be compared. kind: its type's name."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
