@@ -6,6 +6,7 @@ Predicting is apart. Every system is imported only where a row asks for it.
 
 import os
 import time
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -276,6 +277,47 @@ def realmlp(table: Table, seed: int) -> System:
     return Flat(kind(device="cpu", random_state=seed, verbosity=0))
 
 
+MEMBERS = 8
+"""Networks of a committee, and of the ensemble beside it."""
+
+
+class Averaged:
+    """Several networks that differ in their seed: the mean of the classes' probabilities, or of the numbers."""
+
+    def __init__(self, members: Sequence[Any]) -> None:
+        self.members = members
+
+    def fit(self, x: Any, y: np.ndarray) -> None:
+        for member in self.members:
+            member.fit(x, y)
+
+    def predict(self, x: Any) -> np.ndarray:
+        first = self.members[0].inner
+        if not hasattr(first, "predict_proba"):
+            return np.mean([member.predict(x) for member in self.members], axis=0)
+        found = np.mean([member.inner.predict_proba(x) for member in self.members], axis=0)
+        return np.asarray(first.classes_)[found.argmax(axis=1)]
+
+
+class Committee(Averaged):
+    """Networks of jitnet by the recipe `tabular`, one after another, as one model."""
+
+    def predict(self, x: Any) -> np.ndarray:
+        from jitnet.model import Committee as Model
+
+        first = self.members[0]
+        first.model = Model.from_models([member.model for member in self.members])
+        return np.asarray(first.predict(x))
+
+
+def committee(table: Table, seed: int) -> System:
+    return Committee([jitnet_tabular(table, MEMBERS * seed + k) for k in range(MEMBERS)])
+
+
+def realmlp_ensemble(table: Table, seed: int) -> System:
+    return Averaged([realmlp(table, MEMBERS * seed + k) for k in range(MEMBERS)])
+
+
 SYSTEMS = {
     "jitnet": jitnet_default,
     "tabular": jitnet_tabular,
@@ -283,6 +325,8 @@ SYSTEMS = {
     "boosting": boosting,
     "skorch": skorch_network,
     "realmlp": realmlp,
+    "committee": committee,
+    "realmlp_ensemble": realmlp_ensemble,
 }
 
 
