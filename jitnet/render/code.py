@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from jitnet.profile.code.loop_verdict import is_tile, place_in_threads, verdict, whole_verdict
+from jitnet.profile.paths import path_text
 from jitnet.render.console import ACCENT, FAINT, GOOD, WARN, facts, say, written
 from jitnet.render.tables import Cell, table
 
@@ -395,14 +396,9 @@ def _title(source: "Source", view: "CodeView") -> str:
 
 
 def _short(file: str) -> str:
-    """A path relative to the current folder if it is below it, to site-packages in a library, else its last 3 parts."""
-    if "site-packages" in file:
-        return file.rpartition("site-packages" + os.sep)[2]
-    try:
-        relative = os.path.relpath(file)
-    except ValueError:
-        return file
-    return relative if not relative.startswith("..") else os.sep.join(file.split(os.sep)[-3:])
+    """A path as it can be typed where that is short, else its last 3 parts."""
+    shown = path_text(file)
+    return os.sep.join(shown.split(os.sep)[-3:]) if os.path.isabs(shown) else shown
 
 
 def _readable(symbol: str) -> str:
