@@ -5,7 +5,7 @@ import linecache
 import os
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -111,6 +111,9 @@ def code_summary(console: Console, views: "Sequence[CodeView]") -> None:
                 place = f"{loop.function} {loop.line}"
             rows.append([name, place, Text(_short_verdict(loop), style=_style(loop)), *numbers])
             name = ""
+    if not rows:
+        say(console, "None of them has a loop of its own.", FAINT)
+        return
     head = ["function", "line", "vectors", "fma p/s", "other p/s", "loads", "stores", "spills", "instr", "cycles"]
     spare = ["spills", "other p/s", "stores", "loads", "instr", "cycles", "fma p/s"]
     title = "Innermost loops, one iteration of the machine code"
@@ -158,7 +161,9 @@ def _columns(console: Console, view: "CodeView") -> list[_Column]:
     if any(loop.main and loop.main.mca and loop.main.mca.cycles for loop in view.loops):
         heads.append("cycles")
     found = [_Column(head, max(len(head), 5)) for head in heads]
-    bodies = [loop.main for loop in view.loops if loop.main is not None and loop.main.innermost]
+    bodies = _counted(view.loops)
+    if not bodies:
+        return []
     rows = [_cells(body) for body in bodies]
     fma = sum(body.counts.fma_packed + body.counts.fma_scalar for body in bodies)
     other = sum(body.counts.flop_packed + body.counts.flop_scalar for body in bodies)
@@ -170,6 +175,11 @@ def _columns(console: Console, view: "CodeView") -> list[_Column]:
             if console.width < needed + sum(column.width + 1 for column in found):
                 found = [column for column in found if column.head != spare]
     return found
+
+
+def _counted(loops: "Iterable[Loop]") -> "list[Body]":
+    """Return the innermost main bodies, whose instructions are counted beside the source."""
+    return [loop.main for loop in loops if loop.main is not None and loop.main.innermost]
 
 
 def _widest(console: Console, view: "CodeView") -> int:
@@ -226,6 +236,7 @@ def _source(
     for loop in view.loops:
         if _holds(source, loop):
             loops_at[loop.line].append(loop)
+    columns = columns if _counted(loop for found in loops_at.values() for loop in found) else ()
     counted = " ".join(f"{column.head:>{column.width}}" for column in columns)
     code = {number: _code(text, console.width >= WIDE) for number, text in _shown(source)}
     headed = [len(code[number]) for number, found in loops_at.items() if found and number in code]
@@ -420,6 +431,9 @@ def _size(view: "CodeView") -> str:
 
 
 def _legend(view: "CodeView") -> list[str]:
+    """What the columns mean, for a function that has loops with numbers in them."""
+    if not _counted(view.loops):
+        return []
     notes = [
         "p/s: on vectors (packed) and on single numbers (scalar). fma: multiply-adds, 2 FLOP a number; other: "
         "additions, subtractions, multiplications. Counts are of one iteration of the machine code's loop."
