@@ -23,7 +23,7 @@ def container_access(code: TypedFunction, statement: Any) -> tuple[str, str, str
     method, and its name in the source; None where it accesses none."""
     if isinstance(statement, (ir.SetItem, ir.StaticSetItem)):
         return _described(code, statement.target.name, "set")
-    value = getattr(statement, "value", None)
+    value: Any = getattr(statement, "value", None)
     if is_expression(value, "getitem", "static_getitem"):
         return _described(code, value.value.name, "get")
     if is_expression(value, "binop") and value.fn is operator.contains:
