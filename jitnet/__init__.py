@@ -26,11 +26,13 @@ name that trains loads Numba.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from jitnet.version import __version__
 
+TYPE_CHECKING = False  # what type checkers take for True; `typing` itself takes longer to import than all of this
 if TYPE_CHECKING:
+    from typing import Any
+
     from jitnet.config import AugmentConfig, ModelConfig, TrainConfig
     from jitnet.datasets import Dataset, Scaling, Split, convert, describe, fetch, from_arrays, load
     from jitnet.errors import (
@@ -145,7 +147,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in _HOME:
         raise AttributeError(f"module 'jitnet' has no attribute {name!r}")
     home = import_module(f"jitnet.{_HOME[name]}")

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+import tomllib
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -341,6 +342,31 @@ def test_a_closed_pipe_is_quiet(tmp_path):
     assert process.stderr.read() == b""
     process.stderr.close()
     assert process.wait(timeout=60) == 141
+
+
+@pytest.mark.parametrize("module", ["jitnet.cli", "typer", "jitnet.cli.profile", "jitnet.errors"])
+def test_ctrl_c_while_it_starts_is_quiet(module):
+    """Also where an import is interrupted."""
+    program = f"""
+import signal, sys
+
+class Interrupting:
+    def find_spec(self, name, *rest):
+        if name == {module!r}:
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+sys.argv = ["jitnet", "profile", "--help"]
+from jitnet.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment(), timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
+def test_an_installed_command_begins_where_ctrl_c_is_quiet():
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    assert project["scripts"] == {"jitnet": "jitnet.__main__:main"}
 
 
 def test_ctrl_c_in_a_finalizer_is_not_lost(monkeypatch):

@@ -97,6 +97,8 @@ def test_the_document_can_be_compared(call):
         (["--compare", "a.json", "b.json"], "--compare a.json: cannot be read"),
         (["--compare", "a.json", "b.json", "--data", "digits"], "--data cannot be combined with --compare"),
         (["--compare", "a.json", "b.json", "--threads", "1"], "--threads cannot be combined with two documents"),
+        (["--compare", "a.json", "b.json", "--time", "20"], "--time cannot be combined with two documents"),
+        (["--compare", "a.py:f", "b.py:f", "--time", "1"], "--time 1: expected 2 seconds or more"),
         (["--compare", "a.json", "b.py:f"], "b.py:f is a function, and a.json a document"),
         (["--compare", "a.py:f"], "--compare a.py:f: name a second function, or what to change"),
         (["--compare", "a.py:f", "b.py:f", "--watch"], "--watch cannot be combined with --compare"),

@@ -3,6 +3,7 @@
 import subprocess
 import textwrap
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from jitnet.errors import JitnetError, UsageError
 from jitnet.profile.functions import two_functions
 from jitnet.profile.functions.options import read_options
 from jitnet.profile.functions.two_functions import FunctionComparison, as_document, check_targets, compare_functions
+from jitnet.profile.functions.worker import side_by_side
 from jitnet.profile.functions.worker.agreement import agreement, kept
 
 HELPERS = """
@@ -131,6 +133,31 @@ def test_both_are_timed_in_pairs(apart):
     document = as_document(apart)
     assert document["pairs"][0]["factor"]["value"] == pair.factor.value
     assert document["results"]["verdict"] == "differ"
+
+
+@pytest.mark.parametrize(
+    ("asked", "threads", "each_s"),
+    [(None, [1], 1.8), (None, [1, 1, 1, 1], 1.5), (20.0, [1], 20.0), (20.0, [1, 1], 10.0)],
+)
+def test_more_time_is_for_more_pairs(monkeypatch, tmp_path, asked, threads, each_s):
+    requests = []
+
+    def ask(request, *others):
+        requests.append(request)
+        raise JitnetError("not asked in a test")
+
+    monkeypatch.setattr(two_functions, "TIMING_S", 6.0)
+    monkeypatch.setattr(two_functions, "ask", ask)
+    (tmp_path / "loops.py").touch()
+    with pytest.raises(JitnetError, match="not asked"):
+        compare_functions(*[f"{tmp_path}/loops.py:f"] * 2, time_s=asked)
+    # A pair of long calls: with more time all counts of threads are timed.
+    both = object.__new__(side_by_side._SideBySide)
+    both.sides = [SimpleNamespace(parallel=True, calls=SimpleNamespace(second_s=0.1, first_s=0.1))] * 2
+    both.notes, budgets = [], []
+    monkeypatch.setattr(both, "_pairs", lambda count, budget_s: budgets.append(budget_s))
+    both.time(threads, requests[0]["timing_s"], requests[0]["count_s"])
+    assert budgets == [pytest.approx(each_s)] * len(threads)
 
 
 def test_a_function_and_itself_have_equal_results_although_it_changes_its_arguments(versions):

@@ -6,11 +6,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import fake_function_profile as fake
 import pytest
 
 import jitnet
 from jitnet.compiler.environment import CORES
-from jitnet.profile.code.code_view import Mca, Target
+from jitnet.profile.code.code_view import Instruction, Mca, Target
 from jitnet.profile.code.look import look
 from jitnet.profile.functions.function_profile import Hint, Place
 from jitnet.profile.functions.hints import Kind
@@ -58,7 +59,11 @@ CLEAN = {
     "doubles": "f4[100,1000]",
     "sums_up": "f8[100,1000]",
     "through_a_helper": "f4[1000] f4[1000]",
+    "fills_a_list": "f4[1000]",
 }
+TYPED = "_ZN5numba5typed"
+"""How the symbols of Numba's functions for typed containers begin."""
+
 NEEDS_TIME = {Kind.UNEVEN.value, Kind.SHORT_REGION.value}
 """Kinds that a busy machine can cause in anything that runs on threads."""
 
@@ -188,6 +193,44 @@ def test_a_call_is_named_and_has_the_time_in_which_nothing_is_computed(views):
     (counting,) = calls_and_divisions(views["calls_exp"], {"divisions": [], "pointers": []}, 1.0)
     assert counting.reason.startswith("exp is called")
     assert counting.share is None
+
+
+@pytest.mark.parametrize(
+    ("callee", "line", "name", "helps"),
+    [
+        (
+            f"{TYPED}10listobject12impl_setitem12_3clocals_3e",
+            13,
+            "setting an element of the typed list sums",
+            "array",
+        ),
+        ("*40(%rsp)", 13, "setting an element of the typed list sums", "array"),
+        ("numba_list_base_ptr", 13, "reading an element of the typed list sums", "array"),
+        ("numba_list_append", 12, "appending to a typed list", "array"),
+        (
+            f"{TYPED}10dictobject12impl_getitem12_3clocals_3e",
+            12,
+            "looking up a key in a typed dictionary",
+            "keys",
+        ),
+        ("numba_dict_insert_ez", 12, "storing a value in a typed dictionary", "keys"),
+    ],
+)
+def test_a_call_for_a_list_or_a_dictionary_is_named_as_the_source_has_it(callee, line, name, helps):
+    call = Instruction(f"callq\t{callee}", fake.FILE, line, "call", callee="" if "(" in callee else callee)
+    body = replace(fake.body(), instructions=(call,))
+    access = {"file": fake.FILE, "line": 13, "container": "typed list", "name": "sums"}
+    known = {"divisions": [], "pointers": [], "containers": [access | {"operation": how} for how in ("get", "set")]}
+    (hint,) = calls_and_divisions(fake.view(replace(fake.INNER, bodies=(body,))), known, 1.0)
+    assert (hint.kind, hint.place.line) == (Kind.CALL.value, line)
+    assert hint.reason == f"{name} is a call, in every iteration of the innermost loop"
+    assert helps in hint.advice
+
+
+def test_an_access_of_a_container_is_found_in_the_types(replies):
+    (access,) = replies["fills_a_list"]["containers"]
+    assert (access["container"], access["operation"], access["name"]) == ("list", "append", "found")
+    assert replies["saxpy"]["containers"] == []
 
 
 def test_the_time_of_both_ways_of_an_integer_division_is_its_own(views):

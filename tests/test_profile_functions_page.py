@@ -103,6 +103,15 @@ def test_it_says_all_that_is_known():
     assert "branch misses" not in text
 
 
+def test_paths_are_as_short_as_they_can_be_typed(monkeypatch):
+    monkeypatch.syspath_prepend("/somewhere/else")
+    made = page(PROFILE, ROOFLINE)
+    assert "somewhere" not in made
+    text = Reader(made).text
+    assert "in theirs.py:10 compiled as" in text
+    assert "smooth, theirs.py:10" in text
+
+
 def test_what_is_the_users_is_escaped():
     made = page(PROFILE, ROOFLINE)
     assert "&quot;&lt;b&gt;&amp;amp;&lt;/b&gt;&quot;" in made

@@ -4,10 +4,12 @@ import json
 import platform
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from test_render_code import VIEW
 from test_render_functions import PROFILE
 
 import jitnet
@@ -273,6 +275,33 @@ def test_a_hint_of_the_machine_code_keeps_what_was_tried_for_its_line():
     assert {each.reason for each in found} == {"it is the bottleneck"}
     assert found[0].advice == RULES[Kind.DIVISION].advice, "what helped"
     assert found[1].advice == "Divide less often."
+
+
+def test_a_kind_that_was_found_by_trying_is_not_said_to_be_unsearched(monkeypatch):
+    found = {"kind": "division", "place": asdict(Place("a.py", 3)), "reason": "", "advice": "", "source": "types"}
+
+    def order(wanted):
+        if not wanted["combined"]:
+            yield {
+                "tried": {
+                    "number": None,
+                    "hint": {**found, "share": 0.5},
+                    "trial": state(2.0),
+                    "untried": "",
+                    "advice": "",
+                }
+            }
+
+    @contextmanager
+    def asked(*request):
+        yield {"spent_s": 1.0, "compile_s": 0.1, "pickled": ""}, order
+
+    monkeypatch.setattr(profiling, "asked", asked)
+    monkeypatch.setattr(profiling, "read_profile", lambda *reply: PROFILE)
+    monkeypatch.setattr(profiling, "_look", lambda *reply: (replace(VIEW, foreign=True), ""))
+    profile = profiling.profile_function("json:loads", cpu="znver3")
+    assert "division" in {hint.kind for hint in profile.hints}
+    assert [kind for kind, _ in profile.unsearched] == ["call"]
 
 
 # Order and filter.

@@ -227,3 +227,14 @@ def test_a_tile_computes_more_in_vectors_than_in_single_numbers(counts, expected
     loop = Loop("a.py", 1, 2, "f", 1, True, bodies=(Body("f", 1, True, "main", 1, counts, ()),))
     assert is_tile(loop) == expected
     assert verdict(loop).startswith("in vectors as it is written" if expected else "not vectorised")
+
+
+def test_counts_and_their_legend_are_only_where_a_loop_has_them():
+    without = replace(VIEW, loops=(GONE,))
+    assert not any(word in line for line in shown(80, views=(without,)) for word in ("p/s", "loads"))
+    assert not any("p/s" in line for line in shown(80, views=(without, without)))
+    callee = Source("/nowhere/theirs.py", "scaled", 7, ("def scaled(x):", "    return 2 * x"))
+    lines = shown(80, views=(replace(VIEW, sources=(*VIEW.sources, callee)),))
+    assert [line.split()[0] for line in lines if "fma p/s" in line] == ["/nowhere/mine.py:41"]
+    assert "/nowhere/theirs.py:7" in lines
+    assert any(line.startswith("p/s: ") for line in lines)

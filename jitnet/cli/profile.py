@@ -77,7 +77,7 @@ OPTIONS = {
         *("--html", "--roofline", "--trace"),
     },
     TABLE: {"--args"},
-    COMPARISON: {"--args", "--setup", "--options", "--threads"},
+    COMPARISON: {"--args", "--setup", "--options", "--threads", "--time"},
 }
 """The kinds of profile, and the options that each of them reads."""
 
@@ -273,7 +273,8 @@ def profile(
             metavar="SECONDS",
             show_default=False,
             help="Time for the whole answer after compiling, 2 or more. More of it lets more changes be tried. "
-            "[default: 10]",
+            "[default: 10] With --compare time for the pairs of calls, on all counts of threads together: more of it "
+            "shows smaller differences. [default: 2 for each count, 6 at most]",
             rich_help_panel=FUNCTION,
         ),
     ] = None,
@@ -352,7 +353,8 @@ def profile(
     if fix and json:
         raise UsageError("--fix cannot be combined with --json, whose document has it under `fix`; leave one out")
     if compare:
-        return _compare(targets or [], threads, {"options": options, "args": arguments, "setup": setup}, json, quiet)
+        words = {"options": options, "args": arguments, "setup": setup}
+        return _compare(targets or [], threads, words, time, json, quiet)
     if kernel is not None:
         return _loop(kernel, cpu, asm, json, quiet)
     if target is not None and alone == TABLE:
@@ -614,18 +616,26 @@ def _module(target: str, arguments: str | None, json: bool, quiet: bool) -> int:
     return 0
 
 
-def _compare(targets: list[str], threads: str | None, options: dict[str, Any], json: bool, quiet: bool) -> int:
+def _compare(
+    targets: list[str],
+    threads: str | None,
+    options: dict[str, Any],
+    time: float | None,
+    json: bool,
+    quiet: bool,
+) -> int:
     """Show which of two functions, or of two documents, is faster."""
     from jitnet.profile.functions.two_functions import check_targets
 
     before, after, kind = check_targets(targets, options["options"])
     if kind == "document":
-        for name, value in {**options, "threads": threads}.items():
+        for name, value in {**options, "threads": threads, "time": time}.items():
             if value is not None:
                 raise UsageError(
                     f"--{name} cannot be combined with two documents, which are measured already; leave it out"
                 )
         return _compare_documents(Path(before), Path(after), json)
+    time_s = None if time is None else _seconds(time)
     from jitnet import render
     from jitnet.machine.host import describe_machine
     from jitnet.profile.functions.two_functions import as_document, compare_functions
@@ -634,7 +644,7 @@ def _compare(targets: list[str], threads: str | None, options: dict[str, Any], j
     counts = parse_threads(threads, machine.cores, machine.affinity) if threads is not None else None
     screen = render.consoles(json, quiet)
     with render.working(screen, f"Comparing {before}" + (f" and {after}" if after != before else "")) as say:
-        found = compare_functions(before, after, threads=counts, progress=say, **options)
+        found = compare_functions(before, after, threads=counts, time_s=time_s, progress=say, **options)
     if json:
         print_json(as_document(found))
     else:

@@ -1,11 +1,12 @@
 """Whether the results of a function are right, before anything about its speed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
+from jitnet.profile.paths import path_text
 from jitnet.render.console import ACCENT, FAINT, WARN, facts, say
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ TITLES = {"bounds": "An index is out of bounds", "races": "Threads use each othe
 """What it means that a check of this name failed; the others compare results."""
 
 
-def failed_checks(console: Console, checks: "Sequence[Check]", path: Callable[[str], str]) -> None:
-    """Print the checks that failed, under what they show; nothing where none did. path: of a file, as it is shown."""
+def failed_checks(console: Console, checks: "Sequence[Check]") -> None:
+    """Print the checks that failed, under what they show; nothing where none did."""
     failed = [check for check in checks if check.verdict == "failed"]
     for title in dict.fromkeys(map(_title, failed)):
         say(console, title, WARN)
@@ -28,7 +29,7 @@ def failed_checks(console: Console, checks: "Sequence[Check]", path: Callable[[s
                 continue
             pairs.append(("check", check.name))
             if check.place is not None:
-                pairs.append(("at", f"{path(check.place.file)}:{check.place.line}"))
+                pairs.append(("at", f"{path_text(check.place.file)}:{check.place.line}"))
                 if check.place.source:
                     pairs.append(("", Text(check.place.source, style=ACCENT)))
             pairs.append(("why", f"{check.reason}."))

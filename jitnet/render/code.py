@@ -5,7 +5,7 @@ import linecache
 import os
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from jitnet.profile.code.loop_verdict import is_tile, place_in_threads, verdict, whole_verdict
+from jitnet.profile.paths import path_text
 from jitnet.render.console import ACCENT, FAINT, GOOD, WARN, facts, say, written
 from jitnet.render.tables import Cell, table
 
@@ -110,6 +111,9 @@ def code_summary(console: Console, views: "Sequence[CodeView]") -> None:
                 place = f"{loop.function} {loop.line}"
             rows.append([name, place, Text(_short_verdict(loop), style=_style(loop)), *numbers])
             name = ""
+    if not rows:
+        say(console, "None of them has a loop of its own.", FAINT)
+        return
     head = ["function", "line", "vectors", "fma p/s", "other p/s", "loads", "stores", "spills", "instr", "cycles"]
     spare = ["spills", "other p/s", "stores", "loads", "instr", "cycles", "fma p/s"]
     title = "Innermost loops, one iteration of the machine code"
@@ -157,7 +161,9 @@ def _columns(console: Console, view: "CodeView") -> list[_Column]:
     if any(loop.main and loop.main.mca and loop.main.mca.cycles for loop in view.loops):
         heads.append("cycles")
     found = [_Column(head, max(len(head), 5)) for head in heads]
-    bodies = [loop.main for loop in view.loops if loop.main is not None and loop.main.innermost]
+    bodies = _counted(view.loops)
+    if not bodies:
+        return []
     rows = [_cells(body) for body in bodies]
     fma = sum(body.counts.fma_packed + body.counts.fma_scalar for body in bodies)
     other = sum(body.counts.flop_packed + body.counts.flop_scalar for body in bodies)
@@ -169,6 +175,11 @@ def _columns(console: Console, view: "CodeView") -> list[_Column]:
             if console.width < needed + sum(column.width + 1 for column in found):
                 found = [column for column in found if column.head != spare]
     return found
+
+
+def _counted(loops: "Iterable[Loop]") -> "list[Body]":
+    """Return the innermost main bodies, whose instructions are counted beside the source."""
+    return [loop.main for loop in loops if loop.main is not None and loop.main.innermost]
 
 
 def _widest(console: Console, view: "CodeView") -> int:
@@ -225,6 +236,7 @@ def _source(
     for loop in view.loops:
         if _holds(source, loop):
             loops_at[loop.line].append(loop)
+    columns = columns if _counted(loop for found in loops_at.values() for loop in found) else ()
     counted = " ".join(f"{column.head:>{column.width}}" for column in columns)
     code = {number: _code(text, console.width >= WIDE) for number, text in _shown(source)}
     headed = [len(code[number]) for number, found in loops_at.items() if found and number in code]
@@ -395,14 +407,9 @@ def _title(source: "Source", view: "CodeView") -> str:
 
 
 def _short(file: str) -> str:
-    """A path relative to the current folder if it is below it, to site-packages in a library, else its last 3 parts."""
-    if "site-packages" in file:
-        return file.rpartition("site-packages" + os.sep)[2]
-    try:
-        relative = os.path.relpath(file)
-    except ValueError:
-        return file
-    return relative if not relative.startswith("..") else os.sep.join(file.split(os.sep)[-3:])
+    """A path as it can be typed where that is short, else its last 3 parts."""
+    shown = path_text(file)
+    return os.sep.join(shown.split(os.sep)[-3:]) if os.path.isabs(shown) else shown
 
 
 def _readable(symbol: str) -> str:
@@ -424,6 +431,9 @@ def _size(view: "CodeView") -> str:
 
 
 def _legend(view: "CodeView") -> list[str]:
+    """What the columns mean, for a function that has loops with numbers in them."""
+    if not _counted(view.loops):
+        return []
     notes = [
         "p/s: on vectors (packed) and on single numbers (scalar). fma: multiply-adds, 2 FLOP a number; other: "
         "additions, subtractions, multiplications. Counts are of one iteration of the machine code's loop."

@@ -12,10 +12,11 @@ from rich.text import Text
 
 from jitnet.bench.figures import duration, spread, threads_text
 from jitnet.profile.functions.hints import RULES, Kind
+from jitnet.profile.paths import path_text
 from jitnet.render.code import verdict as fate
 from jitnet.render.console import BAD, FAINT, GOOD, WARN, facts, say
 from jitnet.render.factors import STYLES, between, sentence, times
-from jitnet.render.functions import function_hints, path_text
+from jitnet.render.functions import function_hints
 from jitnet.render.tables import Cell, table
 
 if TYPE_CHECKING:

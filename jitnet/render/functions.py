@@ -1,7 +1,5 @@
 """`jitnet profile MODULE:FUNCTION` on the screen: a function's time, threads and lines, and what to change."""
 
-import os
-import sys
 from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -13,6 +11,7 @@ from jitnet.bench.figures import duration, spread
 from jitnet.profile.functions.function_rates import hardware_text, missing_text, rate_text
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.tried import measured
+from jitnet.profile.paths import path_text
 from jitnet.render.checks import checked, failed_checks
 from jitnet.render.code import code_view
 from jitnet.render.console import ACCENT, FAINT, GOOD, WARN, facts, say
@@ -22,7 +21,7 @@ from jitnet.render.time_shares import line_shares, percent, time_shares
 if TYPE_CHECKING:
     from jitnet.profile.functions.function_profile import FunctionProfile, Hint
 
-__all__ = ["function_hints", "function_profile", "path_text"]
+__all__ = ["function_hints", "function_profile"]
 
 BAR = 24
 SHORT = 60
@@ -37,7 +36,7 @@ def function_profile(
 ) -> None:
     """The whole profile of a function. asm: with the instructions of its innermost loops. all_hints: also those that do
     not help."""
-    failed_checks(console, profile.checks, _path)
+    failed_checks(console, profile.checks)
     _heading(console, profile)
     if len(profile.counts) > 1:
         _counts(console, profile)
@@ -67,7 +66,7 @@ def _heading(console: Console, profile: "FunctionProfile") -> None:
         time += f" on {_many(best.threads, 'thread')}"
     pairs: list[tuple[str, str | Text]] = [
         ("function", f"{_name(profile)}, {', '.join([profile.kind.split(',')[0], *filter(None, [profile.options])])}"),
-        ("in", f"{_path(profile.place.file)}:{profile.place.line}"),
+        ("in", f"{path_text(profile.place.file)}:{profile.place.line}"),
     ]
     if profile.arguments:
         for number, each in enumerate(profile.arguments):
@@ -163,7 +162,7 @@ def _threads(console: Console, profile: "FunctionProfile") -> None:
 def _regions(console: Console, profile: "FunctionProfile") -> None:
     rows: list[list[Cell]] = [
         [
-            f"{_path(region.place.file)}:{region.place.line}",
+            f"{path_text(region.place.file)}:{region.place.line}",
             f"{region.entries:.4g}",
             duration(region.region_s),
             duration(max(region.busy_s)),
@@ -191,7 +190,7 @@ def _functions(console: Console, profile: "FunctionProfile") -> None:
     rows: list[list[Cell]] = [
         [
             each.name,
-            f"{_path(each.place.file)}:{each.place.line}",
+            f"{path_text(each.place.file)}:{each.place.line}",
             duration(each.compile_s),
             _signatures(each.signatures),
         ]
@@ -263,7 +262,7 @@ def _kind(console: Console, hints: "list[Hint]") -> None:
     say(console, RULES[Kind(first.kind)].title, WARN)
     pairs: list[tuple[str, str | Text]] = []
     for hint in hints:
-        pairs.append(("at", f"{_path(hint.place.file)}:{hint.place.line}{_share(hint)}"))
+        pairs.append(("at", f"{path_text(hint.place.file)}:{hint.place.line}{_share(hint)}"))
         if hint.place.source:
             pairs.append(("", Text(hint.place.source, style=ACCENT)))
         pairs.append(("why", _sentence(hint.reason)))
@@ -290,22 +289,8 @@ def function_hints(console: Console, hints: "Sequence[Hint]") -> None:
         _kind(console, list(alike))
 
 
-def path_text(file: str) -> str:
-    """A path as short as it can be typed."""
-    return _path(file)
-
-
 def _sentence(text: str) -> str:
     return text if text.endswith(".") else f"{text}."
-
-
-def _path(file: str) -> str:
-    """A path relative to the current folder, or to where it is imported from."""
-    for folder in ("", *sorted(sys.path, key=len, reverse=True)):
-        start = os.path.abspath(folder) + os.sep
-        if file.startswith(start):
-            return file.removeprefix(start)
-    return file
 
 
 def _name(profile: "FunctionProfile") -> str:

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
+from jitnet.profile.paths import path_text
 from jitnet.render.code import verdict
 from jitnet.render.console import FAINT, GOOD, WARN, facts, say, suggest
-from jitnet.render.functions import path_text
 from jitnet.render.tables import Cell, table
 
 if TYPE_CHECKING:

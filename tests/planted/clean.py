@@ -115,3 +115,12 @@ def unwritten():
     out = np.empty(1000)
     out.view(np.int64)[:] = 12345
     return np.ones(1000), out
+
+
+@njit
+def fills_a_list(x):
+    found = [x[0]]
+    for i in range(1, x.shape[0]):
+        if x[i] > 0.0:
+            found.append(x[i])
+    return found[-1]

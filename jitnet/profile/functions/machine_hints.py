@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jitnet.profile.code.code_view import Body, CodeView, Instruction, Loop
+from jitnet.profile.functions.container_calls import Access, access_of, accesses_at, advice_for, in_words
 from jitnet.profile.functions.function_profile import Hint, Place
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.readable import demangle
@@ -70,20 +71,16 @@ def calls_and_divisions(view: CodeView, known: dict[str, Any], cpu_share: float)
 
     known: what was found in the types. "divisions": for a line, "reason", why it could be a product, "constant",
     whether the divisor is one, and "checks", whether it is tested for zero; "pointers": for a line, the name of what is
-    called through its address.
+    called through its address; "containers": for a line, the list, dictionary or set that it accesses.
     cpu_share: computing share of a call's time; the rest was spent in the calls.
     """
     divisions = {(each["file"], each["line"]): each for each in known["divisions"]}
     pointers = {(each["file"], each["line"]): each["name"] for each in known["pointers"]}
+    accesses = accesses_at(known.get("containers", ()))
     found: dict[tuple[str, Place], Hint] = {}
     for loop, body in _innermost(view):
-        for place, names in _calls(view, loop, body, pointers).items():
-            reason = f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} called in every iteration of the "
-            reason += "innermost loop"
-            if all(map(LIBRARY.fullmatch, names)):
-                reason += ", for one number at a time"
-            advice = _mathematics(names) if all(map(LIBRARY.fullmatch, names)) else RULES[Kind.CALL].advice
-            hint = Hint(Kind.CALL.value, place, reason, advice, "machine code")
+        for place, names in _calls(view, loop, body, pointers, accesses).items():
+            hint = Hint(Kind.CALL.value, place, *_about_calls(names), "machine code")
             found.setdefault((hint.kind, place), hint)
         division = _division(view, loop, body, divisions)
         if division is not None:
@@ -94,6 +91,26 @@ def calls_and_divisions(view: CodeView, known: dict[str, Any], cpu_share: float)
         reason = f"{hint.reason}, and {1 - cpu_share:.0%} of the time nothing is computed"
         found[callers[0]] = replace(hint, reason=reason, share=1 - cpu_share)
     return list(found.values())
+
+
+def _about_calls(names: dict[str, str]) -> tuple[str, str]:
+    """Return why calls in an innermost loop cost time, and what helps. names: of what is called, each with the kind of
+    container that it is for, "" where it is for none."""
+    plain = [name for name, container in names.items() if not container]
+    each_time = "in every iteration of the innermost loop"
+    reasons = []
+    if plain:
+        reasons.append(f"{' and '.join(plain)} {'is' if len(plain) == 1 else 'are'} called {each_time}")
+        if all(map(LIBRARY.fullmatch, plain)):
+            reasons[0] += ", for one number at a time"
+    of_containers = [name for name, container in names.items() if container]
+    if of_containers:
+        calls = f"{' and '.join(of_containers)} {'is a call' if len(of_containers) == 1 else 'are calls'}"
+        reasons.append(calls if plain else f"{calls}, {each_time}")
+    advice = [advice_for(container) for container in dict.fromkeys(filter(None, names.values()))]
+    if plain:
+        advice.insert(0, _mathematics(plain) if all(map(LIBRARY.fullmatch, plain)) else RULES[Kind.CALL].advice)
+    return "; ".join(reasons), " ".join(advice)
 
 
 def confirmed(hints: Sequence[Hint], view: CodeView) -> list[Hint]:
@@ -153,21 +170,45 @@ def _innermost(view: CodeView) -> Iterator[tuple[Loop, Body]]:
                 yield loop, body
 
 
-def _calls(view: CodeView, loop: Loop, body: Body, pointers: dict[tuple[str, int], str]) -> dict[Place, list[str]]:
-    found: dict[Place, list[str]] = {}
+Accesses = dict[tuple[str, int], dict[Access, str]]
+
+
+def _calls(
+    view: CodeView, loop: Loop, body: Body, pointers: dict[tuple[str, int], str], accesses: Accesses
+) -> dict[Place, dict[str, str]]:
+    """Return what is called in a body, by place: each name with the kind of container that it is for, or ""."""
+    found: dict[Place, dict[str, str]] = {}
     for each in body.instructions:
         core = view.kind == "guvectorize" and demangle(each.callee).split(".")[-1] == view.function
         # The loop that guvectorize adds around its function is not the user's.
-        if each.kind != "call" or each.callee.startswith(RUNTIME) or core:
+        if each.kind != "call" or core:
             continue
-        place = _place(view, loop, body, each)
-        names = found.setdefault(place, [])
         name = demangle(each.callee).split(".<locals>")[0]
-        if not re.match(r"[\w.<]", name):  # an address in a register or in memory
-            name = pointers.get((place.file, place.line), "a function that is known by its address alone")
-        if name not in names:
-            names.append(name)
+        access = access_of(name)
+        if access is None and each.callee.startswith(RUNTIME):
+            continue
+        place, variable = _place(view, loop, body, each), ""
+        if access is not None:
+            lines = _lines_of(access, loop, accesses)
+            if len(lines) == 1:  # in the source; the instruction has a line of Numba's
+                place, variable = _at(view, loop.file, lines[0]), accesses[loop.file, lines[0]][access]
+        elif not re.match(r"[\w.<]", name):  # an address in a register or in memory
+            here = place.file, place.line
+            access, variable = next(reversed(accesses.get(here, {}).items()), (None, ""))
+            name = pointers.get(here, "a function that is known by its address alone")
+        if access is not None:
+            name = in_words(access, variable)
+        found.setdefault(place, {}).setdefault(name, access[0] if access is not None else "")
     return found
+
+
+def _lines_of(access: Access, loop: Loop, accesses: Accesses) -> list[int]:
+    """Return the lines of a loop in which the source accesses a container in this way."""
+    return [
+        line
+        for (file, line), found in accesses.items()
+        if access in found and file == loop.file and loop.line <= line <= loop.last_line
+    ]
 
 
 def _division(view: CodeView, loop: Loop, body: Body, known: dict[tuple[str, int], dict[str, Any]]) -> Hint | None:

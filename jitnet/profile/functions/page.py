@@ -22,6 +22,7 @@ from jitnet.profile.functions.page_source import (
 )
 from jitnet.profile.functions.page_style import STYLE
 from jitnet.profile.functions.tried import measured
+from jitnet.profile.paths import path_text
 from jitnet.profile.roofline import Roofline
 
 __all__ = ["page"]
@@ -64,7 +65,7 @@ def _facts(profile: FunctionProfile) -> str:
     time += f", median of {best.calls:,} calls" if best.calls > 1 else ", of one call"
     time += f", on {threads_text(best.threads)}"
     written = {"again": ", written", "restored": ", written and restored"}
-    pairs = [("in", f"{profile.place.file}:{profile.place.line}")]
+    pairs = [("in", f"{path_text(profile.place.file)}:{profile.place.line}")]
     pairs.append(("compiled as", ", ".join(filter(None, [profile.kind.split(",")[0], profile.options]))))
     for number, each in enumerate(profile.arguments):
         pairs.append(("" if number else "called with", f"{each.name} {each.type}{written.get(each.written, '')}"))
@@ -233,7 +234,7 @@ def _sampled(profile: FunctionProfile) -> str:
 def _sources(profile: FunctionProfile) -> list[str]:
     found = []
     for source in sources_of(profile):
-        what = f"{source.function}, {source.file}:{source.first_line}"
+        what = f"{source.function}, {path_text(source.file)}:{source.first_line}"
         found.append(_section(what, source_html(profile, source)))
     if found:
         heat = "The first column is a line's share of a call's time. " if profile.sampling is not None else ""

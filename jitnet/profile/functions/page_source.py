@@ -9,6 +9,7 @@ from jitnet.profile.code.source import function_source
 from jitnet.profile.functions.function_profile import FunctionProfile, Hint, Place
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.tried import measured
+from jitnet.profile.paths import path_text
 
 __all__ = [
     "VISIBLE",
@@ -35,7 +36,7 @@ def percent(share: float) -> str:
 
 def line_name(file: str, line: int) -> str:
     """Return a name for a line that links can point to, without the characters that they may not have."""
-    return "line-" + "".join(letter if letter.isalnum() else "-" for letter in file) + f"-{line}"
+    return "line-" + "".join(letter if letter.isalnum() else "-" for letter in path_text(file)) + f"-{line}"
 
 
 def sources_of(profile: FunctionProfile) -> list[Source]:

@@ -87,7 +87,7 @@ def profile_function(
         profile = _with_trials(profile, order, max(left_s - look_s, TRIALS * left_s))
         progress("reading its machine code")
         profile = _with_lines(profile, reply | {"left_s": ends - time.perf_counter()}, cpu)
-        return _with_trials(profile, order, ends - time.perf_counter(), combined=True)
+        return _searched(_with_trials(profile, order, ends - time.perf_counter(), combined=True))
 
 
 def check_places(target: str, args: str | None, setup: str | None) -> None:
@@ -146,6 +146,13 @@ def _with_lines(profile: FunctionProfile, reply: dict[str, Any], cpu: str | None
     for hint in calls_and_divisions(view, reply, profile.cpu_share):
         add_hint(found, hint)
     return replace(profile, lines=view, hints=in_order(_weighed(found, reply["sampling"])))
+
+
+def _searched(profile: FunctionProfile) -> FunctionProfile:
+    """Return the profile without reasons why a kind of hint could not be looked for where there is one of that kind:
+    trying changes may find it without the machine code."""
+    found = {hint.kind for hint in profile.hints}
+    return replace(profile, unsearched=tuple(each for each in profile.unsearched if each[0] not in found))
 
 
 def _weighed(hints: list[Hint], sampling: dict[str, Any] | None) -> list[Hint]:

@@ -26,8 +26,8 @@ __all__ = [
 
 FORMAT = "jitnet profile functions compared 1"
 
-TIMING_S = 6.0
-"""Seconds for all pairs, on all counts of threads."""
+TIMING_S, COUNT_S = 6.0, 1.8
+"""Seconds for all pairs, on all counts of threads; and on one of them at most."""
 
 SMALLEST = 0.02
 """Differences up to this share are not called faster or slower: two equal functions at different addresses differ as
@@ -104,14 +104,15 @@ def compare_functions(
     args: str | None = None,
     setup: str | None = None,
     threads: Sequence[int] | None = None,
+    time_s: float | None = None,
     limit_s: float = LIMIT_S,
     progress: Callable[[str], None] = lambda what: None,
 ) -> FunctionComparison:
     """Compare two functions, which are loaded, called and timed in one worker process, in turn on the same data.
 
     before, after, args, setup, threads, limit_s, progress: as `profile_function` takes them; before and after may be
-    one function. options: of the decorator, changed for the second, as `read_options` reads them. Raises what
-    `profile_function` raises.
+    one function. options: of the decorator, changed for the second, as `read_options` reads them. time_s: seconds for
+    all pairs, on all counts of threads together; a few where None. Raises what `profile_function` raises.
     """
     for target in (before, after):
         check_places(target, args, setup)
@@ -124,7 +125,8 @@ def compare_functions(
         "args": args,
         "setup": setup,
         "threads": sorted(set(threads)) if threads is not None else None,
-        "timing_s": TIMING_S,
+        "timing_s": TIMING_S if time_s is None else time_s,
+        "count_s": COUNT_S if time_s is None else time_s,
     }
     reply = ask(request, before if before == after else f"{before} and {after}", limit_s, progress)
     return _comparison(before, after, options or "", reply)

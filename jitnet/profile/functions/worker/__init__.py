@@ -37,6 +37,7 @@ module_members.py  the compiled functions of a module
 summary.py         what is known of a function         typed_code.py     reads it, statement by statement
 typed_function.py  its names and loops, as Numba types them
 bounds.py          the range of an index               sums.py           sums whose order is fixed
+container_accesses.py  lists, dictionaries and sets
 race_suspects.py   elements that several iterations may write
 carried.py         variables that a parallel loop carries on
 """

@@ -111,6 +111,11 @@ def reply(measuring: Any) -> JsonObject:
             for summary, _ in reachable
             for line, name in summary.pointers.items()
         ],
+        "containers": [
+            {"file": summary.file, "line": line, "container": container, "operation": operation, "name": name}
+            for summary, _ in reachable
+            for line, (container, operation, name) in dict.fromkeys(summary.containers)
+        ],
         "pickled": measuring.code.pickled(),
         "timeline": _timeline(measuring, found),
         "hardware": _hardware(measuring),

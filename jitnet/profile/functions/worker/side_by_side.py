@@ -23,16 +23,14 @@ from jitnet.profile.functions.worker.variants import find_apart, with_options
 
 __all__ = ["compare"]
 
-COUNT_S = 1.8
-"""Seconds, at most, for the pairs on one count of threads."""
-
 ALL_COUNTS_S = 6.0
-"""Where two pairs on each count of threads would take longer, only the largest count is timed."""
+"""Where two pairs on each count of threads would take longer, and longer than is allowed, only the largest count is
+timed."""
 
 LONG_CALL_S = 2.0
 """Functions that take longer are called as rarely as possible."""
 
-MOST_REPEATS, MOST_PAIRS = 10_000, 300
+MOST_REPEATS, MOST_PAIRS_A_SECOND = 10_000, 170
 
 Report = Callable[[str], None]
 
@@ -61,7 +59,7 @@ def compare(request: JsonObject, observers: Observers, report: Report) -> JsonOb
             raise Refused(f"{second}: {refused}; both are called with the same arguments") from None
         both = _SideBySide(subjects, arguments, observers, report)
         both.prepare()
-        rows = both.time(request["threads"], request["timing_s"])
+        rows = both.time(request["threads"], request["timing_s"], request["count_s"])
     return {
         "sides": [side.described() for side in both.sides],
         "arguments": [
@@ -162,8 +160,9 @@ class _SideBySide:
                 return {"verdict": verdict, "difference": None, "where": "", "reason": reason}
         return agreement(before.first or {}, after.first or {})
 
-    def time(self, threads: Sequence[int] | None, budget_s: float) -> list[JsonObject]:
-        """Return the samples of both, in seconds a call, in pairs, for each count of threads; in so many seconds."""
+    def time(self, threads: Sequence[int] | None, budget_s: float, count_s: float) -> list[JsonObject]:
+        """Return the samples of both, in seconds a call, in pairs, for each count of threads; in so many seconds, of
+        which one count has `count_s` at most."""
         available = numba.config.NUMBA_NUM_THREADS
         parallel = any(side.parallel for side in self.sides)
         counts = [1]
@@ -176,7 +175,7 @@ class _SideBySide:
         elif threads and list(threads) != [1]:
             self.notes.append("nothing in either is parallel: they were timed on one thread")
         pair_s = sum(side.calls.second_s or side.calls.first_s for side in self.sides)
-        if len(counts) > 1 and pair_s * len(counts) * 2 > ALL_COUNTS_S:
+        if len(counts) > 1 and pair_s * len(counts) * 2 > max(ALL_COUNTS_S, budget_s):
             counts = [counts[-1]]
             self.notes.append(
                 f"a call of each takes {pair_s:.1f} s together: they were timed on {counts[0]} threads only"
@@ -185,7 +184,7 @@ class _SideBySide:
         for count in counts:
             if parallel:
                 numba.set_num_threads(count)
-            rows.append(self._pairs(count, min(COUNT_S, budget_s / len(counts))))
+            rows.append(self._pairs(count, min(count_s, budget_s / len(counts))))
         if parallel:
             numba.set_num_threads(available)
         return rows
@@ -200,7 +199,8 @@ class _SideBySide:
             if call_s < LONG_CALL_S:
                 call_s = min(side.calls.one(), side.calls.one())
             repeats.append(max(1, min(MOST_REPEATS, round(SAMPLE_S / max(call_s, 1e-8)))))
-        while not samples[1] or (time.perf_counter() - begin < budget_s and len(samples[1]) < MOST_PAIRS):
+        most = MOST_PAIRS_A_SECOND * budget_s
+        while not samples[1] or (time.perf_counter() - begin < budget_s and len(samples[1]) < most):
             # Which of both goes first alternates: what one leaves in the caches is then no advantage of the other.
             order = (0, 1) if len(samples[1]) % 2 == 0 else (1, 0)
             for which in order:

@@ -57,8 +57,10 @@ class Summary:
     lines of innermost loops. divisions: for the line of each in an innermost loop, why it can be replaced, or "";
     constant_divisors: those of them by a constant, which is not tested for 0; whole_divisors: those of integers
     with an integer as the result, which no option of fastmath changes.
-    pointers: for a line, the name of what is called there through its address. reads, writes: for each argument
-    that is an array, the line where it is first read or written. names: the types of each variable of the source.
+    pointers: for a line, the name of what is called there through its address. containers: lines in loops, each with
+    the list, dictionary or set that is accessed there, as `container_access` returns it. reads, writes: for each
+    argument that is an array, the line where it is first read or written. names: the types of each variable of the
+    source.
     """
 
     function: Any
@@ -79,6 +81,7 @@ class Summary:
     constant_divisors: set[int] = field(default_factory=set)
     whole_divisors: set[int] = field(default_factory=set)
     pointers: dict[int, str] = field(default_factory=dict)
+    containers: list[tuple[int, tuple[str, str, str]]] = field(default_factory=list)
     reads: dict[str, int] = field(default_factory=dict)
     writes: dict[str, int] = field(default_factory=dict)
     names: dict[str, tuple[Any, ...]] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from numba import types
 from jitnet.compiler.numba_parts import BaseTypeInference, Dispatcher, ir
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.worker.bounds import bounds
+from jitnet.profile.functions.worker.container_accesses import container_access
 from jitnet.profile.functions.worker.race_suspects import race_suspects
 from jitnet.profile.functions.worker.summary import Called, Finding, Summary
 from jitnet.profile.functions.worker.sums import ordered_sums
@@ -121,6 +122,8 @@ class _Reader:
     def _statement(self, statement: Any, inside: list[int]) -> None:
         line = int(statement.loc.line)
         innermost = any(header in self.code.innermost for header in inside)
+        if inside and (access := container_access(self.code, statement)):
+            self.summary.containers.append((line, access))
         if isinstance(statement, (ir.SetItem, ir.StaticSetItem)):
             self._access(statement.target.name, line, inside, self.summary.writes)
             if isinstance(statement, ir.SetItem) and innermost:
