@@ -17,7 +17,7 @@ import jitnet
 from jitnet.compiler.surroundings import as_found
 from jitnet.errors import JitnetError, UsageError
 from jitnet.profile.functions import profiling
-from jitnet.profile.functions.function_profile import FunctionProfile, Trial
+from jitnet.profile.functions.function_profile import FunctionProfile, LineTime, Sampling, Trial
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.library import Profiler, renamed
 from jitnet.profile.functions.shown import as_shown
@@ -123,6 +123,8 @@ def test_another_function_is_compared_in_turn():
         rf"{re.escape(found.after.label)} is [\d.]+ × as fast as .* on 1 thread \(.*\): .* a call", first
     )
     assert last.startswith("results: differ")
+    same = replace(found, pairs=(replace(found.pairs[0], verdict="same"),))
+    assert repr(same).startswith(f"no difference could be measured between {found.before.label} and ")
 
 
 def test_the_package_is_called_and_still_a_package():
@@ -195,6 +197,9 @@ def test_the_text_is_a_few_lines():
     assert len(repr(many).splitlines()) == 8
     assert repr(many).splitlines()[-1] == "and 7 more hints"
     assert "line 12: a call that was not inlined: exp is called" in repr(many)
+    nowhere = replace(PROFILE.place, source="")
+    sampling = Sampling(9, 0.1, True, (), (LineTime(nowhere, 0.75),), ())
+    assert repr(as_shown(replace(PROFILE, sampling=sampling))).splitlines()[2] == "75% of it in line 10"
     slower = replace(hint(Kind.CALL, 12, "exp is called"), trial=Trial("inlined", 0.8, 0.7, 0.9, 0.0))
     assert repr(as_shown(replace(PROFILE, hints=(slower,)))).splitlines()[-1] == "no hint that helps"
 

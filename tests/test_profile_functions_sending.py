@@ -187,6 +187,16 @@ def test_source_without_a_file_is_sent(tmp_path):
     assert sent.names == ("cell",)
 
 
+def test_a_function_keeps_the_names_that_a_change_of_its_source_may_need(tmp_path):
+    """As that of `x**1.5`, whose function names no root; its module does, under whatever name."""
+    names = {"njit": njit, "__name__": "__main__", "anything": np, "other": json}
+    exec("@njit\ndef helper(x):\n    return x\n\n@njit\ndef made(x):\n    return helper(x) ** 1.5\n", names)
+    send([names["made"]], [1.0], {}, tmp_path)
+    of = "(lambda f: sorted(set(f.py_func.__globals__) & {'anything', 'other', 'njit'}))"
+    helper = "values[0].py_func.__globals__['helper']"
+    assert received(tmp_path, ["made"], [f"{of}(values[0])", f"{of}({helper})"]) == [["anything"], ["anything"]]
+
+
 def test_source_that_is_nowhere_is_said(tmp_path):
     names = {"njit": njit, "__name__": "__main__"}
     exec("@njit\ndef made(x):\n    return x\n", names)

@@ -1,5 +1,6 @@
 """`--watch`: which files are watched, when one counts as saved, and what a save changed."""
 
+import linecache
 import os
 import signal
 import subprocess
@@ -15,8 +16,9 @@ import test_render_code
 from conftest import environment
 from test_render_functions import HERE, PROFILE, hint
 
-from jitnet.profile.functions import watching
-from jitnet.profile.functions.function_profile import Count
+from jitnet.errors import JitnetError
+from jitnet.profile.functions import profiling, watching
+from jitnet.profile.functions.function_profile import Check, Count
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.watching import Watching, saved
 
@@ -139,6 +141,37 @@ def test_hints_are_known_by_their_source_although_lines_moved():
     assert found.kept == (moved,)
     assert found.new == (hint(Kind.LAYOUT, 3),)
     assert [each.kind for each in found.gone] == [Kind.UNEVEN.value] * 2
+
+
+def test_only_hints_that_are_shown_are_compared():
+    """One without effect on the time is left out, as in the profile itself; all are with `--all-hints`."""
+    rare, often = hint(Kind.LAYOUT, 3, 0.0), hint(Kind.LAYOUT, 4, 0.5)
+    before, after = replace(PROFILE, hints=(often,)), replace(PROFILE, hints=(rare, replace(often, share=0.0)))
+    found = saved(before, after)
+    assert (found.gone, found.new, found.kept) == ((), (), ())
+    assert saved(before, after, all_hints=True).new == (rare,)
+    assert saved(after, before).new == (often,)
+
+
+def test_a_check_that_holds_now_is_named():
+    failed, held = (replace(PROFILE, checks=(Check("races", verdict, "", None),)) for verdict in ("failed", "held"))
+    assert saved(failed, held).settings == ("check of races: failed before, held now",)
+    assert saved(held, failed).settings == saved(failed, failed).settings == ()
+    assert saved(held, failed).checks == failed.checks
+
+
+def test_a_profile_has_the_source_as_it_is_now(tmp_path, monkeypatch):
+    def asked(*arguments):
+        raise JitnetError("enough")
+
+    path = tmp_path / "loops.py"
+    path.write_text("before\n")
+    assert linecache.getline(str(path), 1) == "before\n"
+    path.write_text("what is in it now\n")
+    monkeypatch.setattr(profiling, "asked", asked)
+    with pytest.raises(JitnetError, match="enough"):
+        profiling.profile_function(f"{path}:f", args="3")
+    assert linecache.getline(str(path), 1) == "what is in it now\n"
 
 
 def test_loops_that_became_something_else_are_named():

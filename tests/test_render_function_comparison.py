@@ -9,7 +9,7 @@ from rich.console import Console
 from test_render_functions import HERE, hint
 
 from jitnet.bench.factors import Factor
-from jitnet.profile.functions.function_profile import Argument
+from jitnet.profile.functions.function_profile import Argument, Check
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.module_table import Compiled, JittedFunction, ModuleTable
 from jitnet.profile.functions.two_functions import Agreement, FunctionComparison, Side, TimedPair
@@ -38,6 +38,7 @@ COMPARISON = FunctionComparison(
 )
 
 SAVED = Saved(
+    (Check("bounds", "held", "", None),),
     (Row(1, 1, 2e-3, 1e-3, Factor(2.0, 1.9, 2.1, 25, 0.01), "faster"),),
     ("options: none before, fastmath=True now",),
     ((test_render_code.VIEW.loops[0], test_render_code.VIEW.loops[-1]), (None, test_render_code.VIEW.loops[0])),
@@ -131,6 +132,10 @@ def test_a_save_says_what_changed(width):
         "reason 14.",
     ):
         assert expected in text
+    wrong = replace(SAVED, checks=(Check("1 and 2 threads", "failed", "result differs by 0.3", HERE),))
+    text = shown(watched, wrong, width)
+    assert text.startswith("The results differ check 1 and 2 threads")
+    assert "time 1.00 ms a call, 2.00 ms before changed" in text, "what is wrong is not praised"
     same = replace(SAVED, gone=(), new=(), kept=(), loops=(), settings=())
     assert shown(watched, same).endswith("hints none")
     row = replace(SAVED.rows[0], threads=2)

@@ -587,7 +587,7 @@ def _watch(
             if last is None:
                 render.function_profile(screen.out, found, **shown)
             else:
-                render.watched(screen.out, saved(last, found))
+                render.watched(screen.out, saved(last, found, shown["all_hints"]))
             last = found
         except JitnetError as error:
             if not begun and isinstance(error, UsageError):

@@ -195,7 +195,7 @@ PARTS = (
     ),
     # `jitnet profile` of a user's function, and the line view of a loop; both in worker processes.
     Part("NumbaPickler", "numba.core.serialize:NumbaPickler", ("dispatch_table", "reducer_override"),
-         "it pickles compiled functions, by value, with what they use", "`jitnet.profile` fails"),
+         "it pickles compiled functions, by value, with what they use under `__globals__`", "`jitnet.profile` fails"),
     Part("ir", "numba.core.ir", ("Assign", "Const", "Expr", "FreeVar", "Global", "SetItem", "StaticSetItem", "Var"),
          "the statements of a function in the compiler", _PROFILE),
     Part("types", "numba.core.types", ("ClassInstanceType", "ClassType", "StarArgTuple", "StarArgUniTuple", "Tuple"),

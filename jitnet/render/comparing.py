@@ -13,6 +13,7 @@ from rich.text import Text
 from jitnet.bench.figures import duration, spread, threads_text
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.paths import path_text
+from jitnet.render.checks import failed_checks
 from jitnet.render.code import verdict as fate
 from jitnet.render.console import BAD, FAINT, GOOD, WARN, facts, say
 from jitnet.render.factors import STYLES, between, sentence, times
@@ -102,16 +103,20 @@ def _results(found: "Agreement") -> tuple[Style | str, str]:
 
 
 def watched(console: Console, saved: "Saved") -> None:
-    """What a save changed: the time on each count of threads, the loops, and the hints."""
+    """What a save changed: results that are wrong, the time on each count of threads, the loops, and the hints."""
     from jitnet.profile.document import THRESHOLD  # here, since it loads Numba
 
+    failed_checks(console, saved.checks, path_text)
+    right = not any(check.verdict == "failed" for check in saved.checks)
     pairs: list[tuple[str, str | Text]] = []
     for number, row in enumerate(saved.rows):
         other = row.threads != row.before_threads
         count = f" on {threads_text(row.threads)}" if len(saved.rows) > 1 or other else ""
         before = f"{duration(row.before_s)} before" + (f" on {threads_text(row.before_threads)}" if other else "")
-        text = f"{duration(row.after_s)} a call{count}, {before}: {sentence(row.factor, row.verdict, THRESHOLD)}"
-        pairs.append(("time" if number == 0 else "", Text(text, style=STYLES[row.verdict])))
+        text = f"{duration(row.after_s)} a call{count}, {before}"
+        if right:
+            text += f": {sentence(row.factor, row.verdict, THRESHOLD)}"
+        pairs.append(("time" if number == 0 else "", Text(text, style=STYLES[row.verdict] if right else "")))
     for number, text in enumerate(saved.settings):
         pairs.append(("changed" if number == 0 else "", text))
     for number, (was, now) in enumerate(saved.loops):

@@ -1,5 +1,6 @@
 """The profile of a function: a worker process measures it, and its reply becomes records."""
 
+import linecache
 import math
 import sys
 import time
@@ -68,6 +69,7 @@ def profile_function(
     crashed or did not return.
     """
     check_places(target, args, setup)
+    linecache.checkcache()  # a file may have been saved since the last profile
     for option, formula in (("--flop", flop), ("--bytes", bytes)):
         if formula is not None:
             check_formula(option, formula)

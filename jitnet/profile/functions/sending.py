@@ -8,6 +8,7 @@ this moment, with what a function uses of its module. Source without a file, as 
 import ctypes
 import inspect
 import linecache
+import math
 import pickle
 import sys
 import types
@@ -41,6 +42,9 @@ from jitnet.profile.received import load
 globals().update(load(Path(__file__).parent, {names!r}, {path!r}, {homes!r}))
 """
 MODULE_NAME = "jitnet_call.py"
+
+MATHEMATICS = (math, math.sqrt, np, np.sqrt, np.float32, np.float64, np.complex128, np.uint64)
+"""What the changes that are tried write into a function, under the names that its module has for them."""
 
 EXPECTED = "expected a function under @njit, @jit, @vectorize or @guvectorize"
 
@@ -295,9 +299,18 @@ def _pickler(sources: "_Sources", placed: dict[int, tuple[Any, ...]]) -> Any:
             if type(value) is Dict:
                 kind = typeof(value)
                 return typed_dict, (Dict, kind.key_type, kind.value_type, list(value.items()))
-            return super().reducer_override(value)
+            reduced = super().reducer_override(value)
+            if isinstance(value, types.FunctionType) and isinstance(reduced, tuple):
+                # By value, with the names that it uses; the source of a change may use others of its module.
+                _, (_, attributes) = reduced[1:3]
+                attributes["__globals__"].update(_mathematics(value.__globals__))
+            return reduced
 
     return Pickler
+
+
+def _mathematics(names: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in names.items() if any(value is each for each in MATHEMATICS)}
 
 
 class _Sources:

@@ -44,17 +44,20 @@ class ShownComparison(FunctionComparison):
     """A `FunctionComparison` that is shown as text."""
 
     def __repr__(self) -> str:
-        lines = [
-            f"{self.after.label} is {pair.factor.value:.2f} × as fast as {self.before.label} on "
-            f"{threads_text(pair.threads)} ({pair.factor.low:.2f} to {pair.factor.high:.2f}): "
-            f"{duration(median(pair.after_s))} against {duration(median(pair.before_s))} a call"
-            for pair in self.pairs
-        ]
-        found = self.results
-        where = f" in {found.where}" if found.where else ""
-        why = f": {found.reason}" if found.reason else ""
-        share = f" by {found.difference:.2g} of the largest value" if found.difference else ""
-        return "\n".join([*lines, f"results: {found.verdict}{where}{share}{why}"])
+        lines = []
+        for pair in self.pairs:
+            found = f"{self.after.label} is {pair.factor.value:.2f} × as fast as {self.before.label}"
+            if pair.verdict == "same":
+                found = f"no difference could be measured between {self.before.label} and {self.after.label}"
+            lines.append(
+                f"{found} on {threads_text(pair.threads)} ({pair.factor.low:.2f} to {pair.factor.high:.2f}): "
+                f"{duration(median(pair.after_s))} against {duration(median(pair.before_s))} a call"
+            )
+        results = self.results
+        where = f" in {results.where}" if results.where else ""
+        why = f": {results.reason}" if results.reason else ""
+        share = f" by {results.difference:.2g} of the largest value" if results.difference else ""
+        return "\n".join([*lines, f"results: {results.verdict}{where}{share}{why}"])
 
 
 def comparison_as_shown(found: FunctionComparison) -> ShownComparison:
@@ -69,7 +72,8 @@ def _lines(profile: FunctionProfile) -> list[str]:
     lines += [f"wrong: {each.name}: {each.reason}" for each in profile.checks if each.verdict == "failed"]
     if profile.sampling is not None and profile.sampling.lines:
         most = max(profile.sampling.lines, key=lambda each: each.share)
-        lines.append(f"{most.share:.0%} of it in line {most.place.line}: {most.place.source}")
+        source = f": {most.place.source}" if most.place.source else ""
+        lines.append(f"{most.share:.0%} of it in line {most.place.line}{source}")
     hints = [hint for hint in profile.hints if hint.shown]
     lines += [_hint(hint) for hint in hints[:MOST_HINTS]]
     left = len(hints) - MOST_HINTS

@@ -12,7 +12,7 @@ from pathlib import Path
 from jitnet.bench.factors import Factor, of_samples, verdict
 from jitnet.profile.code.code_view import Loop
 from jitnet.profile.document import THRESHOLD, group_medians
-from jitnet.profile.functions.function_profile import FunctionProfile, Hint
+from jitnet.profile.functions.function_profile import Check, FunctionProfile, Hint
 
 __all__ = ["Row", "Saved", "Watching", "saved"]
 
@@ -179,10 +179,13 @@ class Row:
 class Saved:
     """What a save changed.
 
-    settings: a sentence for each of kind, options and signature that changed. loops: innermost loops of which became
-    something else, before and after; None where there was or is none. gone, new, kept: hints that only the profile
-    before has, only the new one, and both.
+    checks: of the new results. settings: a sentence for each of kind, options and signature that changed, and for each
+    check that had failed and does not now. loops: innermost loops of which became something else, before and after;
+    None where there was or is none. gone, new, kept: hints that only the profile before has, only the new one, and
+    both.
     """
+
+    checks: tuple[Check, ...]
 
     rows: tuple[Row, ...]
     settings: tuple[str, ...]
@@ -192,8 +195,8 @@ class Saved:
     kept: tuple[Hint, ...]
 
 
-def saved(before: FunctionProfile, after: FunctionProfile) -> Saved:
-    """Compare the profiles of one function before and after a save."""
+def saved(before: FunctionProfile, after: FunctionProfile, all_hints: bool = False) -> Saved:
+    """Compare the profiles of one function before and after a save. all_hints: also those that do not help."""
     old = {count.threads: count for count in before.counts}
     rows = []
     for count in after.counts:
@@ -210,15 +213,21 @@ def saved(before: FunctionProfile, after: FunctionProfile) -> Saved:
         )
         if was != now
     ]
+    now = {check.name: check.verdict for check in after.checks}
+    for check in before.checks:
+        if check.verdict == "failed" and now.get(check.name, "failed") != "failed":
+            settings.append(f"check of {check.name}: failed before, {now[check.name]} now")
     new, kept = list[Hint](), list[Hint]()
-    gone = list(before.hints)
+    gone = [hint for hint in before.hints if all_hints or hint.shown]
     for hint in after.hints:
         # Lines move with each save: a hint is known by its kind and its source.
         known = [each for each in gone if (each.kind, each.place.source) == (hint.kind, hint.place.source)]
         if known:
             gone.remove(known[0])
-        (kept if known else new).append(hint)
-    return Saved(tuple(rows), tuple(settings), tuple(_loops(before, after)), tuple(gone), tuple(new), tuple(kept))
+        if all_hints or hint.shown:
+            (kept if known else new).append(hint)
+    loops = tuple(_loops(before, after))
+    return Saved(after.checks, tuple(rows), tuple(settings), loops, tuple(gone), tuple(new), tuple(kept))
 
 
 def _loops(before: FunctionProfile, after: FunctionProfile) -> Iterator[tuple[Loop | None, Loop | None]]:
