@@ -112,6 +112,7 @@ def reply(measuring: Any) -> JsonObject:
             for line, name in summary.pointers.items()
         ],
         "pickled": measuring.code.pickled(),
+        "plain": measuring.code.plain(),
         "timeline": _timeline(measuring, found),
         "hardware": _hardware(measuring),
         "counted": _counted(measuring),
