@@ -119,7 +119,8 @@ def test_a_folder_that_is_not_empty_is_not_removed(tmp_path):
 # Nothing in the package writes a file past these.
 
 PRIVATE = {
-    "jitnet.profile.code.look": "what it and its worker process say to each other is in a folder that goes with it",
+    "jitnet.profile.code.compiling": "what it and its worker process say to each other is in the folder of `look`",
+    "jitnet.profile.code.look": "that folder goes with the process",
     "jitnet.profile.code.analysers": "another program reads its input from a folder that goes with the call",
     "jitnet.profile.functions.library": "a call that is sent to a worker process is in a folder that goes with it",
     "jitnet.profile.functions.sending": "what is in that folder",

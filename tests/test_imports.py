@@ -40,12 +40,14 @@ USERS = {
 }  # what both worker processes need
 WORKERS = {
     "jitnet.profile.code.worker": {
+        "jitnet.profile.ending",
         "jitnet.profile.line_table",
         "jitnet.profile.loading",
         "jitnet.profile.readable",
         *USERS,
     },
     "jitnet.profile.functions.worker": {
+        "jitnet.profile.ending",
         "jitnet.profile.readable",
         "jitnet.profile.code.source",
         "jitnet.profile.functions.arguments",

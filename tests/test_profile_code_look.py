@@ -17,8 +17,9 @@ from jitnet.compiler.numba_parts import Dispatcher
 from jitnet.engine.operations import OPERATIONS
 from jitnet.errors import JitnetError, UsageError
 from jitnet.profile.code.code_view import CodeView, Loop, Target
+from jitnet.profile.code.compiling import _environment
 from jitnet.profile.code.kernel_names import helper_notice, kernel_names, kernel_targets
-from jitnet.profile.code.look import _environment, look
+from jitnet.profile.code.look import look
 from jitnet.profile.code.processors import find_processor
 from jitnet.runs import as_json
 

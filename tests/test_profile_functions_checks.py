@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,9 @@ import pytest
 import jitnet
 from jitnet.compiler.environment import CORES
 from jitnet.errors import JitnetError
-from jitnet.profile.functions import profiling
+from jitnet.profile.functions import early_lines, profiling
 from jitnet.profile.functions.profiling import profile_function
-from jitnet.profile.functions.worker.child import Child
+from jitnet.profile.functions.worker.child import NO_TIME, NOT_PREPARED, Child
 from jitnet.profile.functions.worker.differences import EXACT, Allowance, differences
 from jitnet.profile.functions.worker.outcomes import plain_value, share_memory
 from jitnet.profile.functions.worker_process import worker_environment
@@ -37,6 +38,9 @@ WRONG = {
     "one_too_far": ("f8[100] f8[100]", "bounds"),
     "one_too_far_in_threads": ("f8[100] f8[100]", "bounds"),
     "too_far_in_a_callee": ("f8[100] f8[100]", "bounds"),
+    "one_too_far_by_rows": ("f8[20,50]", "bounds"),
+    "longer_than_the_other": ("f8[40] f8[30] f8[40]", "bounds"),
+    "looked_up": (":keys", "bounds"),
     "hoisted": ("f8[10]", "without threads"),
     "mean_without_nan": ("f8[100]", "without fastmath"),
     "last_is_unwritten": ("f8[100]", "memory that was never written"),
@@ -74,6 +78,7 @@ OTHERS = {
     "a growing list": ("wrong.py", "grown_list", "f8[100]"),
     "too large": ("wrong.py", "far_away", "f8[100]"),
     "a compiled class": ("wrong.py", "adds_to_a_box", ":box"),
+    "a ufunc": ("right.py", "total_of_rows", "f8[9,5]"),
 }
 
 
@@ -179,8 +184,13 @@ def test_a_compiled_class_is_not_copied(replies):
     assert "box is a Box" in check["reason"]
 
 
+def test_a_ufunc_is_checked_before_its_first_call(replies):
+    assert verdicts(replies["a ufunc"]) == {"bounds": "held", "two equal calls": "held"}
+
+
 def test_a_crash_says_which_index_was_out_of_bounds(monkeypatch):
-    monkeypatch.setattr(profiling, "_look", lambda profile, reply, cpu: (None, "not requested"))
+    monkeypatch.setattr(profiling, "_look", lambda profile, reply, by: (None, "not requested"))
+    monkeypatch.setattr(early_lines, "CORES", [])
     wrong = PLANTED / "wrong.py"
     line = next(at for at, text in enumerate(wrong.read_text().splitlines(), 1) if "x[100_000_000]" in text)
     with pytest.raises(JitnetError) as caught:
@@ -204,6 +214,16 @@ def test_a_forked_process_returns_a_value_and_changes_nothing():
     assert not found.any()
 
 
+def test_what_a_forked_process_prepares_has_its_own_time():
+    def prepares():
+        time.sleep(0.3)
+        return 2
+
+    assert Child(lambda made: made + 1, 0.2, prepare=prepares, preparing_s=20.0).wait() == (3, "")
+    assert Child(lambda made: made, 20.0, prepare=prepares, preparing_s=0.1).wait() == (None, NOT_PREPARED)
+    assert Child(lambda made: time.sleep(9), 0.1, prepare=prepares, preparing_s=20.0).wait() == (None, NO_TIME)
+
+
 def test_a_forked_process_may_raise_crash_and_never_end():
     def fails():
         raise ValueError("of the user")
@@ -214,7 +234,7 @@ def test_a_forked_process_may_raise_crash_and_never_end():
 
     assert Child(fails, 20.0).wait() == (None, "it raises ValueError: of the user")
     assert Child(os.abort, 20.0).wait() == (None, "it was killed by SIGABRT")
-    assert Child(loops, 0.2).wait() == (None, "its time was over")
+    assert Child(loops, 0.2).wait() == (None, NO_TIME)
 
 
 # Outcomes.

@@ -16,7 +16,7 @@ from numba import njit
 import jitnet
 from jitnet.compiler.surroundings import as_found
 from jitnet.errors import JitnetError, UsageError
-from jitnet.profile.functions import profiling
+from jitnet.profile.functions import early_lines, profiling
 from jitnet.profile.functions.function_profile import FunctionProfile, LineTime, Sampling, Trial
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.library import Profiler, renamed
@@ -26,7 +26,8 @@ from jitnet.profile.functions.shown import as_shown
 @pytest.fixture(autouse=True)
 def no_second_look(monkeypatch):
     """Machine code is tested elsewhere; here it would cost a compile a test."""
-    monkeypatch.setattr(profiling, "_look", lambda profile, reply, cpu: (None, "not requested"))
+    monkeypatch.setattr(profiling, "_look", lambda profile, reply, by: (None, "not requested"))
+    monkeypatch.setattr(early_lines, "CORES", [])
 
 
 def adder(amount):
@@ -152,8 +153,8 @@ def test_the_users_process_keeps_its_settings():
         import os, numba, numpy as np
         before = dict(os.environ)
         import jitnet
-        from jitnet.profile.functions import profiling
-        profiling._look = lambda profile, reply, cpu: (None, "not requested")
+        from jitnet.profile.functions import early_lines, profiling
+        profiling._look = lambda profile, reply, by: (None, "not requested")
         jitnet.profile(numba.njit(lambda x: x.sum()), np.ones(5))
         assert dict(os.environ) == before
         assert not [name for name in ("jitnet.compiler.environment", "jitnet.compiler.cache") if name in sys.modules]

@@ -16,7 +16,7 @@ import pytest
 import jitnet
 from jitnet.compiler.environment import AS_FOUND
 from jitnet.errors import JitnetError, UsageError
-from jitnet.profile.functions import profiling
+from jitnet.profile.functions import early_lines, profiling
 from jitnet.profile.functions.function_profile import FunctionProfile
 from jitnet.profile.functions.profiling import profile_function
 from jitnet.profile.functions.worker.__main__ import _described
@@ -99,7 +99,8 @@ def module(tmp_path_factory) -> Path:
 @pytest.fixture(autouse=True)
 def no_second_look(monkeypatch):
     """Machine code is tested elsewhere; here it would cost a compile a test."""
-    monkeypatch.setattr(profiling, "_look", lambda profile, reply, cpu: (None, "not requested"))
+    monkeypatch.setattr(profiling, "_look", lambda profile, reply, by: (None, "not requested"))
+    monkeypatch.setattr(early_lines, "CORES", [])
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +112,7 @@ def line_of(module):
 @pytest.fixture(scope="module")
 def scaled(module) -> FunctionProfile:
     before = profiling._look
-    profiling._look = lambda profile, reply, cpu: (None, "not requested")
+    profiling._look = lambda profile, reply, by: (None, "not requested")
     try:
         return profile_function(
             f"{module}:scaled", setup=f"{module}:made", flop="x.size", bytes="x.nbytes + out.nbytes", perf_map=True

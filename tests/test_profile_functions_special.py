@@ -16,7 +16,7 @@ from jitnet.compiler.environment import CORES
 from jitnet.errors import JitnetError, UsageError
 from jitnet.profile.code.code_view import Target
 from jitnet.profile.code.look import look
-from jitnet.profile.functions import profiling
+from jitnet.profile.functions import early_lines, profiling
 from jitnet.profile.functions.arguments import make_arguments, read_words
 from jitnet.profile.functions.crashes import crash_text, hanging_place
 from jitnet.profile.functions.function_profile import Hint, Place
@@ -344,7 +344,8 @@ def test_a_module_of_a_package_keeps_its_line_view_beside_others_of_any_name(tmp
 
 @pytest.mark.parametrize(("name", "size"), [("runs_over", 10_000_000), ("runs_over_in_threads", 10_000_000)])
 def test_a_crash_names_the_index_that_is_out_of_bounds(monkeypatch, name, size):
-    monkeypatch.setattr(profiling, "_look", lambda profile, reply, cpu: (None, "not requested"))
+    monkeypatch.setattr(profiling, "_look", lambda profile, reply, by: (None, "not requested"))
+    monkeypatch.setattr(early_lines, "CORES", [])
     with pytest.raises(JitnetError) as caught:
         profile_function(f"{FILE}:{name}", args=f"f8[10] {size}")
     line = line_of("= i", f"def {name}(")
@@ -370,7 +371,8 @@ def test_a_crash_that_no_check_came_before_names_the_index_too(tmp_path, monkeyp
                 written(out, i)
     """)
     )
-    monkeypatch.setattr(profiling, "_look", lambda profile, reply, cpu: (None, "not requested"))
+    monkeypatch.setattr(profiling, "_look", lambda profile, reply, by: (None, "not requested"))
+    monkeypatch.setattr(early_lines, "CORES", [])
     with pytest.raises(JitnetError) as caught:
         profile_function(f"{file}:runs_over", args="f8[10] f8[10]")
     expected = f"; with every index checked: index 10000000 is outside x, which has 10 elements ({file}:6)"

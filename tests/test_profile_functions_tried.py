@@ -14,7 +14,7 @@ from test_render_functions import PROFILE
 
 import jitnet
 from jitnet.errors import JitnetError
-from jitnet.profile.functions import profiling
+from jitnet.profile.functions import early_lines, profiling
 from jitnet.profile.functions.function_profile import Check, Hint, Place
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.profiling import _with_trials
@@ -213,7 +213,8 @@ def test_the_diff_is_of_the_users_file_and_changes_nothing_else(tried):
 
 
 def test_a_profile_has_what_was_measured(monkeypatch):
-    monkeypatch.setattr(profiling, "_look", lambda profile, reply, cpu: (None, "not requested"))
+    monkeypatch.setattr(profiling, "_look", lambda profile, reply, by: (None, "not requested"))
+    monkeypatch.setattr(early_lines, "CORES", [])
     stages = []
     profile = profiling.profile_function(
         f"{PLANTED / 'slower.py'}:inner_product", args="f8[2000] f8[2000]", time_s=60, progress=stages.append

@@ -2,7 +2,7 @@
 
 import numba
 import numpy as np
-from numba import get_num_threads, get_thread_id, njit, prange
+from numba import get_num_threads, get_thread_id, guvectorize, njit, prange
 
 
 @njit(parallel=True)
@@ -199,3 +199,10 @@ def offsets():
 
 def records():
     return np.ones(30), np.zeros(30, [("total", "f8"), ("count", "i8")])
+
+
+@guvectorize(["void(float64[:], float64[:])"], "(n)->()")
+def total_of_rows(x, out):
+    out[0] = 0.0
+    for i in range(x.shape[0]):
+        out[0] += x[i]

@@ -1,7 +1,7 @@
 """Functions whose results are wrong, by one fault each, whose line ends in `# here`."""
 
 import numpy as np
-from numba import float64, njit, prange
+from numba import float64, guvectorize, njit, prange, vectorize
 from numba.experimental import jitclass
 from numba.typed import List
 
@@ -153,6 +153,35 @@ def element_after(x, i):
 def too_far_in_a_callee(x, out):
     for i in range(x.shape[0]):
         out[i] = element_after(x, i)
+
+
+@guvectorize(["void(float64[:], float64[:])"], "(n)->(n)")
+def one_too_far_by_rows(x, out):
+    for i in range(x.shape[0]):
+        out[i] = x[i] + x[i + 1]  # here
+
+
+@guvectorize("(n),(m)->(n)")
+def longer_than_the_other(x, y, out):
+    for i in range(x.shape[0]):
+        out[i] = element_of(y, i)
+
+
+@njit
+def element_of(y, i):
+    return y[i]  # here
+
+
+TABLE = np.arange(10.0)
+
+
+@vectorize(["float64(int64)"], target="parallel")
+def looked_up(key):
+    return TABLE[key]  # here
+
+
+def keys():
+    return (np.arange(12),)
 
 
 @njit

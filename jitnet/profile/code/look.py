@@ -1,33 +1,24 @@
 """From functions to views of their machine code."""
 
-import json
 import os
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jitnet.version
-from jitnet.compiler.surroundings import CORES, as_found
-from jitnet.errors import JitnetError, UsageError
 from jitnet.profile.code.analysers import HINT, analyse, analyser_name
 from jitnet.profile.code.assembly import MachineFunction, MachineLoop, count, read_assembly
 from jitnet.profile.code.code_view import Body, CodeView, Loop, Mca, Source, Target
+from jitnet.profile.code.compiling import CompilingProcess, Progress
 from jitnet.profile.code.processors import Processor, find_processor
 from jitnet.profile.code.remarks import Fate, fates, read_remarks
 from jitnet.profile.code.source import SourceLoop, function_source, is_unused, loop_at, match, module_loops, place_of
 from jitnet.profile.readable import demangle
 
-__all__ = ["look", "view"]
+__all__ = ["EarlyLook", "look", "view"]
 
-Progress = Callable[[str, int, int], None]
-
-POLL_S = 0.02
 ERROR_TEXTS = ("numba/cpython/unicode.py", "numba/cpython/unicode_support.py")
 """Files of Numba whose loops are in nearly every function that may raise: they format the error's text."""
 
@@ -66,119 +57,74 @@ def look(
     """
     processor = find_processor(cpu) if cpu is not None else None
     compared = len(targets) == 1 if compared is None else compared
-    name = processor.name if processor else _host()
-    foreign = processor is not None and processor.name != _host()
     with tempfile.TemporaryDirectory(prefix="jitnet-") as folder, ExitStack() as stack:
-        worker = stack.enter_context(_Worker(Path(folder), "lines", targets, processor, lines=True))
-        second = [_Worker(Path(folder), "plain", targets, processor, lines=False)] if compared else []
+        worker = stack.enter_context(CompilingProcess(Path(folder), "lines", targets, processor, lines=True))
+        second = [CompilingProcess(Path(folder), "plain", targets, processor, lines=False)] if compared else []
         plain = [stack.enter_context(one) for one in second]
-        replies = worker.replies(progress)
-        bits = next(replies)["vector_bits"]
-        # Read while the worker compiles the next.
-        views = [view(reply, name, foreign, bits, analysed=analysed) for reply in replies]
+        views = list(_views(worker, processor, analysed, progress))
         counts = [_instructions(reply) for one in plain for reply in list(one.replies(None))[1:]]
     return [_compared(one, count) for one, count in zip(views, counts, strict=True)] if counts else views
+
+
+class EarlyLook:
+    """The view of one function, by a process that starts at once and gets the types of its arguments by `give`.
+
+    So Numba is loaded before the types are known. pickled: the types that it
+    got, "" before that. Between `pause` and `resume` it takes no time of the processor's.
+    """
+
+    def __init__(self, target: Target, cpu: str | None = None) -> None:
+        self._processor = find_processor(cpu) if cpu is not None else None
+        self.pickled = ""
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jitnet-")))
+            process = CompilingProcess(folder, "lines", [target], self._processor, lines=True, later=True)
+            self._process = stack.enter_context(process)
+            self._ends = stack.pop_all()
+
+    def give(self, pickled: str) -> None:
+        """Let it compile for these types, as in `Target.pickled`."""
+        self.pickled = pickled
+        self._process.give(pickled)
+
+    def pause(self) -> None:
+        self._process.pause()
+
+    def resume(self) -> None:
+        self._process.resume()
+
+    def view(self, plain: dict[str, Any] | None = None) -> CodeView:
+        """Return the view as soon as it is there; errors as `look` raises them.
+
+        plain: "assembly" and "roots" of the code that ran, which has no line table, to compare with; None for no
+        comparison.
+        """
+        (found,) = _views(self._process, self._processor, True, None)
+        return found if plain is None or found.foreign else _compared(found, _instructions(plain))
+
+    def __enter__(self) -> "EarlyLook":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.close()
+
+
+def _views(
+    worker: CompilingProcess, processor: Processor | None, analysed: bool, progress: Progress | None
+) -> Iterator[CodeView]:
+    """Yield the views of a process's functions, each read while the process compiles the next."""
+    name = processor.name if processor else _host()
+    foreign = processor is not None and processor.name != _host()
+    replies = worker.replies(progress)
+    bits = next(replies)["vector_bits"]
+    for reply in replies:
+        yield view(reply, name, foreign, bits, analysed=analysed)
 
 
 def _host() -> str:
     import llvmlite.binding as llvm
 
     return str(llvm.get_host_cpu_name())
-
-
-class _Worker:
-    """A worker process that compiles, and its replies."""
-
-    def __init__(
-        self, folder: Path, name: str, targets: Sequence[Target], processor: Processor | None, *, lines: bool
-    ) -> None:
-        self._out, self._errors = folder / f"{name}.jsonl", folder / f"{name}.txt"
-        self._out.touch()
-        request = folder / f"{name}.json"
-        request.write_text(
-            json.dumps(
-                {
-                    "targets": [asdict(target) for target in targets],
-                    "processor": {"name": processor.name, "triple": processor.triple} if processor else None,
-                    "lines": lines,
-                    "cores": CORES,
-                    "out": str(self._out),
-                }
-            ),
-            encoding="utf-8",
-        )
-        self._cpu = processor.name if processor else "this processor"
-        self._total = len(targets)
-        self._file = self._out.open(encoding="utf-8")
-        with self._errors.open("wb") as errors:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "jitnet.profile.code.worker", str(request)],
-                env=_environment(folder, kernels=all(not target.module for target in targets)),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=errors,
-            )
-
-    def replies(self, progress: Progress | None) -> Iterator[dict[str, Any]]:
-        """Yield the header, then a reply a function. Raises the errors that the worker reports, and where it ended too
-        early."""
-        what, received, rest = "", 0, ""
-        while received <= self._total:
-            ended = self._process.poll() is not None
-            rest += self._file.read()
-            *lines, rest = rest.split("\n")
-            for line in lines:
-                reply = json.loads(line)
-                if "error" in reply:
-                    text = reply["error"]
-                    raise UsageError(text) if reply["usage"] else JitnetError(f"cannot compile {what}: {text}")
-                if "start" in reply:
-                    what = reply["start"]
-                    if progress is not None:
-                        progress(what, reply["number"], self._total)
-                else:
-                    received += 1
-                    yield reply
-            if ended and not lines:
-                raise JitnetError(
-                    f"the compiler ended without a message while it compiled {what or 'nothing yet'} for {self._cpu}"
-                    f" (exit code {self._process.returncode}){self._last_error()}"
-                )
-            if not lines:
-                time.sleep(POLL_S)
-        if progress is not None:
-            progress(what, self._total, self._total)
-
-    def _last_error(self) -> str:
-        errors = [line for line in self._errors.read_text(errors="replace").splitlines() if line.strip()]
-        return f": {errors[-1].strip()[:200]}" if errors else ""
-
-    def __enter__(self) -> "_Worker":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with suppress(OSError):
-            self._process.kill()
-        self._process.wait()
-        self._file.close()
-
-
-def _environment(folder: Path, *, kernels: bool) -> dict[str, str]:
-    """Return the environment of a worker: nothing that is shown is loaded from a cache, and nothing is stored in one.
-
-    For the user's functions it has none of jitnet's settings, which would change their code. Their modules may load
-    from the user's cache what they compile when imported.
-    """
-    made = dict(os.environ) if kernels else as_found()
-    for name in ("NUMBA_DISABLE_JIT", "NUMBA_DEBUGINFO", "NUMBA_BOUNDSCHECK"):
-        made.pop(name, None)
-    package = str(Path(jitnet.version.__file__).parents[1])
-    made["PYTHONPATH"] = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
-    made["JITNET_CACHE"] = os.devnull  # not a folder: nothing is loaded or stored
-    if kernels:
-        made["NUMBA_CACHE_DIR"] = str(folder / "cache")
-    made["OMP_PROC_BIND"] = "false"
-    return made
 
 
 def _instructions(reply: dict[str, Any]) -> int:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from jitnet.errors import JitnetError, UsageError
-from jitnet.profile.code.code_view import CodeView, Target
-from jitnet.profile.code.look import look
+from jitnet.profile.code.code_view import CodeView
+from jitnet.profile.code.look import EarlyLook
 from jitnet.profile.code.processors import find_processor
 from jitnet.profile.functions.arguments import TARGET, read_words
+from jitnet.profile.functions.early_lines import READING_S, SHORTEST_LOOK_S, EarlyLines, view_target
 from jitnet.profile.functions.formula import check_formula
 from jitnet.profile.functions.function_profile import (
     WRONG,
@@ -29,12 +30,6 @@ from jitnet.profile.functions.tried import add_hint, as_sent, in_order, obstacle
 from jitnet.profile.functions.worker_process import LIMIT_S, Order, asked
 
 __all__ = ["check_places", "profile_function"]
-
-SHORTEST_LOOK_S = 6.0
-"""A function that compiles in less is always compiled again for its line view."""
-
-COMPARED_S = 1.5
-"""One that takes longer to load and compile is not compiled a third time, without a line table, for comparison."""
 
 TRIALS = 0.5
 """The share of the time after the measurement that the trials of remedies get at least."""
@@ -80,15 +75,23 @@ def profile_function(
     counts = sorted(set(threads)) if threads is not None else None
     request: dict[str, Any] = {"target": target, "args": args, "setup": setup, "threads": counts, "perf_map": perf_map}
     request |= {"time_s": time_s, "trace": trace}
-    with asked(request, target, limit_s, progress) as (reply, order):
+
+    def at_stage(what: str) -> None:
+        early.stage(what)
+        progress(what)
+
+    with (
+        EarlyLines(target, cpu) as early,
+        asked(request, target, limit_s, at_stage, early.compiled) as (reply, order),
+    ):
         ends = time.perf_counter() + time_s - reply["spent_s"]
         profile = read_profile(target, reply, flop, bytes)
         left_s = ends - time.perf_counter()
-        look_s = LINES_S + (reply["compile_s"] or 0.0)
+        look_s = READING_S if early.is_given else LINES_S + (reply["compile_s"] or 0.0)
         # The trials come first: what the machine code looks like does not matter where a change helps.
         profile = _with_trials(profile, order, max(left_s - look_s, TRIALS * left_s))
         progress("reading its machine code")
-        profile = _with_lines(profile, reply | {"left_s": ends - time.perf_counter()}, cpu)
+        profile = _with_lines(profile, reply | {"left_s": ends - time.perf_counter()}, cpu, early)
         return _searched(_with_trials(profile, order, ends - time.perf_counter(), combined=True))
 
 
@@ -129,12 +132,12 @@ def _with_trials(profile: FunctionProfile, order: Order, left_s: float, combined
     return replace(profile, hints=in_order(hints), fix=fix)
 
 
-def _with_lines(profile: FunctionProfile, reply: dict[str, Any], cpu: str | None) -> FunctionProfile:
+def _with_lines(profile: FunctionProfile, reply: dict[str, Any], cpu: str | None, early: EarlyLines) -> FunctionProfile:
     """Return the profile with the line view, its hints checked against the machine code.
 
     Hints are about what ran: for another processor they are left as the types suggest them.
     """
-    view, reason = _look(profile, reply, cpu)
+    view, reason = _look(profile, reply, (cpu, early))
     unsearched = [(kind.value, reason) for kind in (Kind.CALL, Kind.DIVISION)]
     if view is None:
         return replace(profile, unsearched=tuple(unsearched))
@@ -182,19 +185,23 @@ def _absent(view: CodeView) -> list[str]:
     return notes
 
 
-def _look(profile: FunctionProfile, reply: dict[str, Any], cpu: str | None) -> tuple[CodeView | None, str]:
-    """Return the line view, or None and the reason."""
+def _look(
+    profile: FunctionProfile, reply: dict[str, Any], by: tuple[str | None, EarlyLines]
+) -> tuple[CodeView | None, str]:
+    """Return the line view, or None and the reason. by: the processor, and the process that may have compiled it."""
+    cpu, early = by
     if not reply["pickled"]:
         return None, "the types of its arguments cannot be pickled, so it cannot be compiled again"
     if reply["compile_s"] is not None and reply["compile_s"] > max(SHORTEST_LOOK_S, reply["left_s"] - LINES_S):
         again = f"it takes {reply['compile_s']:.1f} s to compile, and would have to be compiled again"
         needed_s = reply["spent_s"] + LONGER_CHECKS_S + (LINES_S + reply["compile_s"]) / (1 - TRIALS)
         return None, f"{again}: --time {math.ceil(needed_s)} allows that"
-    where, _, name = profile.target.rpartition(":")
-    target = Target(name, where, pickled=reply["pickled"])
     try:
-        # The comparison with the code that ran loads and compiles again: only where that is quick.
-        quick = profile.import_s + (profile.compile_s or 0.0) < COMPARED_S
-        return look([target], cpu, compared=quick)[0], ""
+        making = early.look(reply["pickled"])
+        if making is None:
+            with EarlyLook(view_target(profile.target), cpu) as making:
+                making.give(reply["pickled"])
+                return making.view(reply["plain"]), ""
+        return making.view(reply["plain"]), ""
     except JitnetError as error:
         return None, str(error)

@@ -1,6 +1,6 @@
 """What the worker process says it is doing: how long that may take, and what a crash in it means."""
 
-__all__ = ["danger_of", "has_called", "is_slow", "with_danger"]
+__all__ = ["danger_of", "has_called", "is_slow", "is_timed", "with_danger"]
 
 DANGER = ", where "
 
@@ -8,6 +8,11 @@ DANGER = ", where "
 def is_slow(stage: str) -> bool:
     """Whether what it does comes before a call, and may take minutes."""
     return stage.startswith(("starting", "loading", "making", "compiling"))
+
+
+def is_timed(stage: str) -> bool:
+    """Whether times are taken in it, which another process may disturb."""
+    return not is_slow(stage) and not stage.startswith("checking")
 
 
 def has_called(stage: str) -> bool:

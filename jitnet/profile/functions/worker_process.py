@@ -41,9 +41,16 @@ too long."""
 
 @contextmanager
 def asked(
-    request: dict[str, Any], target: str, limit_s: float, progress: Callable[[str], None]
+    request: dict[str, Any],
+    target: str,
+    limit_s: float,
+    progress: Callable[[str], None],
+    compiled: Callable[[dict[str, Any]], None] = lambda found: None,
 ) -> Iterator[tuple[dict[str, Any], Order]]:
-    """Send a request to a worker process; yield its reply, and what sends it an order afterwards."""
+    """Send a request to a worker process; yield its reply, and what sends it an order afterwards.
+
+    compiled: called with what the process says of the compiled function, before its first call.
+    """
     environment, bound = worker_environment()
     reading, writing = os.pipe()
     orders, ordering = os.pipe()
@@ -66,7 +73,7 @@ def asked(
         finally:
             os.close(writing)
             os.close(orders)
-        received = _listen(channel, limit_s, progress)
+        received = _listen(channel, limit_s, progress, compiled)
 
         def next_message() -> dict[str, Any]:
             try:
@@ -132,7 +139,10 @@ def silent_text(stage: str, limit_s: float, setup: str | None, place: str) -> st
 
 
 def _listen(
-    channel: IO[bytes], limit_s: float, progress: Callable[[str], None]
+    channel: IO[bytes],
+    limit_s: float,
+    progress: Callable[[str], None],
+    compiled: Callable[[dict[str, Any]], None],
 ) -> Iterator[tuple[dict[str, Any] | None, str]]:
     """Yield each message of the worker process that is not its stage, and at its end None; with what it is doing.
 
@@ -151,11 +161,13 @@ def _listen(
             *lines, rest = (rest + got).split(b"\n")
             for line in lines:
                 message = json.loads(line)
-                if set(message) != {"stage"}:
+                if "compiled" in message:
+                    compiled(message["compiled"])
+                elif set(message) == {"stage"}:
+                    stage = message["stage"]
+                    progress(stage)
+                else:
                     yield message, stage
-                    continue
-                stage = message["stage"]
-                progress(stage)
 
 
 def worker_environment() -> tuple[dict[str, str], bool]:

@@ -5,9 +5,10 @@ reset, and because code for another processor can be compiled but must not be ru
 plain Python function.
 
 REQUEST is a JSON file: `targets` with the fields of `Target`; `processor`, name and triple, or null for this machine;
-`lines`, whether to write a line table; `cores` to run on, empty for any; `out`, the file for the replies. A reply is a
-line of JSON: `start` when a function is started; its machine code; or `error`, with `usage` true where the request was
-wrong.
+`lines`, whether to write a line table; `later`, whether the types of a function's arguments come on standard input, a
+line with `pickled` for each target, so that Numba is loaded before; `cores` to run on, empty for any; `out`, the
+file for the replies. A reply is a line of JSON: `start` when a function is started; its machine code; or `error`, with
+`usage` true where the request was wrong.
 """
 
 import json
@@ -25,6 +26,7 @@ import llvmlite.binding as llvm
 
 from jitnet.profile.code.worker.compile_targets import Wrong, look_at
 from jitnet.profile.code.worker.cross_compile import emulate, vector_bits
+from jitnet.profile.ending import end_with_parent
 from jitnet.profile.line_table import write_lines
 from jitnet.profile.readable import message_lines
 from jitnet.profile.users.built_ufuncs import remember_ufuncs
@@ -43,6 +45,7 @@ def main() -> None:
 
         if request["cores"]:
             os.sched_setaffinity(0, request["cores"])  # the parent process may be bound to one of them
+        end_with_parent()  # while it is stopped, or the user's code runs, nothing else would end it
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)  # drop what a module prints when it is imported
         for kind in ("", "-missed", "-analysis"):
@@ -63,13 +66,25 @@ def main() -> None:
             reply(vector_bits=bits)
             remember_ufuncs()
             with remarks() as read_remarks, global_compiler_lock:
+                if request["later"]:
+                    start_compiler()
                 for number, target in enumerate(request["targets"]):
                     reply(start=target["name"], number=number)
+                    if request["later"]:
+                        target["pickled"] = sys.stdin.readline().strip()
+                        read_remarks()
                     reply(**look_at(target), remarks=read_remarks())
         except Wrong as error:
             reply(error=str(error), usage=True)
         except Exception as error:
             reply(error=describe(error), usage=False)
+
+
+def start_compiler() -> None:
+    """Compile a function without a loop: the first compilation of a process also sets up Numba's tables."""
+    import numba
+
+    numba.njit("float64(float64)", no_cpython_wrapper=True)(eval("lambda x: x"))
 
 
 def describe(error: Exception) -> str:

@@ -2,15 +2,14 @@
 
 A separate process, since Numba, its settings and its cache must be the user's, and `jitnet.compiler.cache` changes
 them. REQUEST is written by `profiling.py`; its "channel" is the file descriptor to which lines of JSON go: {"stage": …}
-on the way, and at the end one of {"reply": …}, {"refused": …} and {"raised": …}. Standard output belongs to the user's
-code.
+on the way, once with "compiled", what `measure_and_try` knows before the first call; at the end one of {"reply": …},
+{"refused": …} and {"raised": …}. Standard output belongs to the user's code.
 
 After a reply it waits for lines of JSON on "orders", another file descriptor: {"hints": […], "left_s": …, "combined":
 …}, the hints whose remedies it tries in so many seconds, and whether it also combines what helps. It sends what
 `Trials.run` yields, each as {"tried": …}, and then {"done": true}.
 """
 
-import ctypes
 import faulthandler
 import json
 import os
@@ -23,13 +22,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from jitnet.profile.ending import end_with_parent
 from jitnet.profile.functions.worker.subject import Refused
 from jitnet.profile.readable import message_lines
 
 __all__ = ["main"]
-
-PR_SET_PDEATHSIG = 1
-"""Of Linux's `prctl`: the signal that a process gets when its parent ends."""
 
 HERE = str(Path(__file__).parents[1])
 
@@ -39,7 +36,7 @@ def main() -> None:
     channel = os.fdopen(request["channel"], "w", encoding="utf-8")
     for descriptor in (channel.fileno(), request["orders"]):
         os.set_inheritable(descriptor, False)
-    _end_with_parent()
+    end_with_parent()
     # A process that the user's code forks must not keep the reader of the channel waiting.
     os.register_at_fork(after_in_child=lambda: _close(channel.fileno()))
     faulthandler.enable()
@@ -68,7 +65,9 @@ def main() -> None:
         if request.get("task", "profile") in tasks:
             send({"reply": tasks[request["task"]](request, observing, report)})
         else:
-            reply, trials = measuring.measure_and_try(request, observing, report)
+            reply, trials = measuring.measure_and_try(
+                request, observing, report, lambda found: send({"stage": stage, "compiled": found})
+            )
             send({"reply": reply})
             _follow_orders(request["orders"], trials, send)
     except Refused as refused:
@@ -80,17 +79,6 @@ def main() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)  # do not wait for threads and exit handlers of the user's code
-
-
-def _end_with_parent() -> None:
-    """From now on, this process is killed when the one that started it ends, however that happens. Linux alone."""
-    if not sys.platform.startswith("linux"):
-        return
-    parent = os.getppid()
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def _close(descriptor: int) -> None:

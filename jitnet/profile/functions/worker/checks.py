@@ -5,7 +5,6 @@ threads, one without the compiler, and one that watches what parallel iterations
 becomes a line and not a crash. `Checks.after_calling` compares more calls of the function itself.
 """
 
-import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -13,9 +12,9 @@ import numba
 import numpy as np
 
 from jitnet.compiler.numba_parts import Dispatcher, hoisted_arrays
-from jitnet.profile.functions.worker.child import Child, Ended, can_fork
+from jitnet.profile.functions.worker import checked_copy
+from jitnet.profile.functions.worker.child import NO_TIME, NOT_PREPARED, Child, Ended, can_fork
 from jitnet.profile.functions.worker.containers import containers, copied
-from jitnet.profile.functions.worker.copies import recompiled
 from jitnet.profile.functions.worker.diagnostics import JsonObject, place
 from jitnet.profile.functions.worker.differences import EXACT, Allowance, Difference, differences
 from jitnet.profile.functions.worker.fast_numbers import asks_for_nan, assumes_finite, run_without_fastmath
@@ -31,8 +30,7 @@ from jitnet.profile.functions.worker.outcomes import (
     plain_value,
     share_memory,
 )
-from jitnet.profile.functions.worker.overruns import Overrun, OverrunWatch
-from jitnet.profile.functions.worker.races import Races, Watched, holds_indices, judge, watch_twice
+from jitnet.profile.functions.worker.races import Races, Watched, judge, watch_twice
 from jitnet.profile.functions.worker.summary import Summary
 
 __all__ = ["Checks"]
@@ -48,7 +46,9 @@ GENERATORS = (("RandomState", "numpy.random.mtrand"), ("Random", "random"))
 WATCH_SHARE = 0.45
 """Of the time of a forked process that watches two runs: so long for each."""
 
-Found = dict[str, Any]
+LEAST_COMPILING, MOST_COMPILING = 2.0, 3.0
+"""How long a copy that checks may compile, beside the time for its run: as long as the function did; at least and at
+most so many times the time for its run."""
 
 
 class Checks:
@@ -82,8 +82,8 @@ class Checks:
     # Before the first call.
 
     def before_calling(self, budget_s: float) -> None:
-        """Run copies of the function in forked processes, for budget_s seconds at most."""
-        if self.subject.kind != "njit" or not isinstance(self.subject.dispatcher, Dispatcher):
+        """Run copies of the function in forked processes, each for budget_s seconds at most, without compiling."""
+        if not checked_copy.can_check(self.subject):
             self._add(BOUNDS, "not done", f"it is a {self.subject.kind} function")
             return
         if not can_fork():
@@ -92,20 +92,34 @@ class Checks:
         if bytes_of({"": plain_value(self.arguments, copy=False)}) > LARGEST_BYTES:
             self._add(BOUNDS, "not done", f"its arguments are larger than {LARGEST_BYTES >> 20} MiB")
             return
-        work: dict[str, Callable[[], Any]] = {BOUNDS: self._run_checked, PYTHON: self._run_in_python}
-        suspects = {each.line for summary in self._summaries() for each in summary.shared if not each.constant}
-        if self._is_parallel():
-            work[RACES] = lambda: watch_twice(
-                self.subject.function, self._plain(), self.names, suspects, WATCH_SHARE * budget_s, self.made_up
-            )
+        channel, subject = self.measuring.request.get("channel", -1), self.subject
+        compiling_s = min(
+            max(LEAST_COMPILING * budget_s, self.measuring.code.seconds or 0.0), MOST_COMPILING * budget_s
+        )
         children = {
-            name: Child(each, budget_s, self.measuring.request.get("channel", -1)) for name, each in work.items()
+            BOUNDS: Child(
+                self._run_checked,
+                budget_s + (compiling_s if subject.by_element else 0.0),
+                channel,
+                prepare=lambda: checked_copy.prepare(subject, self.arguments),
+                preparing_s=compiling_s,
+            )
         }
+        work: dict[str, Callable[[], Any]] = {}
+        if not subject.by_element:  # of a ufunc, its loop over elements is not in the function
+            work[PYTHON] = lambda: interpret(subject.function, self._plain(), self.names)
+            suspects = {each.line for summary in self._summaries() for each in summary.shared if not each.constant}
+            if self._is_parallel():
+                work[RACES] = lambda: watch_twice(
+                    subject.function, self._plain(), self.names, suspects, WATCH_SHARE * budget_s, self.made_up
+                )
+        children |= {name: Child(each, budget_s, channel) for name, each in work.items()}
         ended = {
             name: child.wait(lambda: self.measuring.report("checking its results")) for name, child in children.items()
         }
         self._read_checked(ended[BOUNDS], budget_s)
-        self._read_python(ended[PYTHON], budget_s)
+        if PYTHON in ended:
+            self._read_python(ended[PYTHON], budget_s)
         if RACES in ended:
             self._watched = ended[RACES].value
             self._unwatched = _failure(ended[RACES], budget_s)
@@ -122,46 +136,24 @@ class Checks:
         return tuple(self.arguments[at] if name not in self.containers else plain_value(self.arguments[at])
                      for at, name in enumerate(self.names))  # fmt: skip
 
-    def _run_checked(self) -> Found:
-        """In a forked process: call a copy that checks its indices, and runs on one thread."""
-        watch = OverrunWatch()
-        function, arguments = recompiled(self.subject.dispatcher, self.arguments, parallel=False, boundscheck=True)
-        try:
-            result = function(*arguments)
-        except IndexError as error:
-            overrun = watch.found()
-            found: Found = {"overrun": tuple(overrun) if overrun else None, "text": str(error), "made_up": False}
-            if self.made_up and overrun is not None and any(map(holds_indices, arguments)):
-                # Indices that are all 0 are in bounds everywhere.
-                self.calls.reset()
-                watch.clear()
-                zeros = [np.zeros_like(each) if holds_indices(each) else each for each in arguments]
-                with contextlib.suppress(IndexError):
-                    function(*zeros)
-                again = watch.found()
-                found["made_up"] = again is None or again.line != overrun.line
-            return found
-        made = self._outcome(result)
-        return {"outcome": made if bytes_of(made) <= LARGEST_BYTES else None}
-
-    def _run_in_python(self) -> Interpreted:
-        return interpret(self.subject.function, self._plain(), self.names)
+    def _run_checked(self, copy: checked_copy.CheckedCopy) -> checked_copy.CheckedRun:
+        return checked_copy.run(copy, self.calls, self._outcome, self.made_up)
 
     def _read_checked(self, ended: Ended, budget_s: float) -> None:
-        if ended.value is None:
+        run: checked_copy.CheckedRun | None = ended.value
+        if run is None:
             self._add(BOUNDS, "not done", _failure(ended, budget_s))
             return
-        if "outcome" in ended.value:
-            self._serial = ended.value["outcome"]
+        if run.held:
+            self._serial = run.outcome
             self._add(BOUNDS, "held")
             return
-        overrun = ended.value["overrun"]
-        text = str(Overrun(*overrun)) if overrun else f"an index is out of bounds: {ended.value['text']}"
-        where = place(overrun[0], overrun[1]) if overrun and overrun[1] else None
-        if ended.value["made_up"]:
+        text = str(run.overrun) if run.overrun else f"an index is out of bounds: {run.text}"
+        where = place(run.overrun.file, run.overrun.line) if run.overrun and run.overrun.line else None
+        if run.made_up:
             text += ", by the numbers that --args made up: pass your own with --setup"
-        self._add(BOUNDS, "not done" if ended.value["made_up"] else "failed", text, where)
-        self.overrun = f"{text} ({overrun[0]}:{overrun[1]})" if where else text
+        self._add(BOUNDS, "not done" if run.made_up else "failed", text, where)
+        self.overrun = f"{text} ({run.overrun.file}:{run.overrun.line})" if run.overrun and where else text
 
     def _read_python(self, ended: Ended, budget_s: float) -> None:
         if ended.value is None:
@@ -420,6 +412,8 @@ def _returns_unwritten(found: Mention) -> bool:
 
 
 def _failure(ended: Ended, limit_s: float) -> str:
-    if ended.failure == "its time was over":
+    if ended.failure == NO_TIME:
         return f"it takes longer than the {limit_s:.1f} s that are left for it"
+    if ended.failure == NOT_PREPARED:
+        return "compiling a copy for it takes too long; a longer --time allows more"
     return ended.failure

@@ -2,18 +2,22 @@
 
 import contextlib
 import faulthandler
+import mmap
 import os
 import pickle
 import signal
+import struct
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-__all__ = ["Child", "Ended", "can_fork"]
+__all__ = ["NOT_PREPARED", "NO_TIME", "Child", "Ended", "can_fork"]
 
 POLL_S, BEAT_S = 0.002, 0.25
+
+NO_TIME, NOT_PREPARED = "its time was over", "it was not prepared in time"
 
 GRACE_S = 0.5
 """A process that does not see the end of its time is ended by the kernel, this much later."""
@@ -32,28 +36,51 @@ def can_fork() -> bool:
 
 
 class Child:
-    """Starts `work()` in a forked process; `wait` returns its value, which must be picklable.
+    """Starts `work(prepare())` in a forked process; `wait` returns its value, which must be picklable.
 
     It has the parent's memory as it is now, and all that it writes is its own. It must not run what needs threads: none
     but the calling one is there. limit_s: after so long it is ended, also where the parent was killed. channel: a file
-    descriptor to close, so that the reader of a killed parent sees the end.
+    descriptor to close, so that the reader of a killed parent sees the end. prepare: compiles, for example; it may take
+    preparing_s, and limit_s begins after it.
     """
 
-    def __init__(self, work: Callable[[], Any], limit_s: float, channel: int = -1) -> None:
-        self._ends = time.perf_counter() + limit_s
+    def __init__(
+        self,
+        work: Callable[..., Any],
+        limit_s: float,
+        channel: int = -1,
+        prepare: Callable[[], Any] | None = None,
+        preparing_s: float = 0.0,
+    ) -> None:
+        self._limit_s, self._preparing_s = limit_s, preparing_s if prepare else 0.0
+        self._begun = mmap.mmap(-1, 8)  # shared with the process: when it was prepared
+        self._start = time.perf_counter()
+        if prepare is None:
+            self._begin()
         self._file = tempfile.TemporaryFile()  # noqa: SIM115  (closed in `wait`)
         sys.stdout.flush()
         sys.stderr.flush()
         self._process = os.fork()
         if self._process == 0:
             try:
-                self._run(work, limit_s, channel)
+                self._run(work, prepare, channel)
             finally:
                 os._exit(1)
 
-    def _run(self, work: Callable[[], Any], limit_s: float, channel: int) -> None:
+    def _begin(self) -> None:
+        struct.pack_into("d", self._begun, 0, time.perf_counter())
+
+    def _time_over(self) -> str:
+        """Return whether its time is over, and which: "" where it is not."""
+        (begun,) = struct.unpack_from("d", self._begun)
+        now = time.perf_counter()
+        if not begun:
+            return NOT_PREPARED if now > self._start + self._preparing_s else ""
+        return NO_TIME if now > begun + self._limit_s else ""
+
+    def _run(self, work: Callable[..., Any], prepare: Callable[[], Any] | None, channel: int) -> None:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_REAL, limit_s + GRACE_S)
+        signal.setitimer(signal.ITIMER_REAL, self._preparing_s + self._limit_s + GRACE_S)
         faulthandler.disable()
         silent = os.open(os.devnull, os.O_WRONLY)
         for descriptor in (1, 2):
@@ -62,7 +89,9 @@ class Child:
             with contextlib.suppress(OSError):
                 os.close(channel)
         try:
-            found = Ended(work(), "")
+            prepared = () if prepare is None else (prepare(),)
+            self._begin()
+            found = Ended(work(*prepared), "")
         except BaseException as error:
             text = " ".join(str(error).split())
             found = Ended(None, f"it raises {type(error).__name__}{f': {text[:120]}' if text else ''}")
@@ -79,10 +108,10 @@ class Child:
                 if process:
                     break
                 now = time.perf_counter()
-                if now > self._ends:
+                if over := self._time_over():
                     os.kill(self._process, signal.SIGKILL)
                     os.waitpid(self._process, 0)
-                    return Ended(None, "its time was over")
+                    return Ended(None, over)
                 if now - beat > BEAT_S:
                     beat = now
                     heartbeat()
@@ -96,3 +125,4 @@ class Child:
                 return Ended(None, f"it ended with code {os.WEXITSTATUS(status)}")
         finally:
             self._file.close()
+            self._begun.close()

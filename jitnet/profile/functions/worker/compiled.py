@@ -154,6 +154,15 @@ class Compiled:
         except Exception:  # a type that cannot be sent to the line view, which then reports it
             return ""
 
+    def plain(self) -> JsonObject | None:
+        """Return "assembly" and "roots", the linker names of what is called, of the code that ran; None where that is
+        unknown."""
+        used = self.used() if self.subject.kind == "njit" else None
+        if used is None:
+            return None
+        made = self.subject.dispatcher.overloads[used]
+        return {"assembly": made.library.get_asm_str(), "roots": [made.fndesc.mangled_name]}
+
     def object_mode(self, hints: Hints) -> None:
         """Add a hint where Numba compiled only calls into the interpreter."""
         overloads = getattr(self.subject.dispatcher, "overloads", {})

@@ -78,7 +78,7 @@ def ufunc_copy(subject: Subject, function: Any = None, **options: Any) -> Any:
     } | options
     declared = []
     if (known := built(call)) is not None:
-        options["target"] = "parallel"
+        options.setdefault("target", "parallel")
         declared = [made.signature for made in known.dispatcher.overloads.values()]
     elif getattr(call, "_frozen", False):
         declared = [made.signature for made in subject.dispatcher.overloads.values()]

@@ -50,9 +50,16 @@ def measure(request: JsonObject, observers: Observers, report: Callable[[str], N
 
 
 def measure_and_try(
-    request: JsonObject, observers: Observers, report: Callable[[str], None]
+    request: JsonObject,
+    observers: Observers,
+    report: Callable[[str], None],
+    compiled: Callable[[JsonObject], None] = lambda found: None,
 ) -> tuple[JsonObject, Trials]:
-    """Return the reply of `measure`, and what tries the remedies of its hints."""
+    """Return the reply of `measure`, and what tries the remedies of its hints.
+
+    compiled: called as soon as the function is compiled, with the types of its arguments, "pickled", and the seconds
+    that it took, "compile_s", both as in the reply.
+    """
     with watch_warnings() as warned:
         report("loading the module")
         loading = time.perf_counter()
@@ -65,6 +72,7 @@ def measure_and_try(
         measuring = _Measuring(subject, arguments, request, observers, report)
         report("compiling")
         measuring.compile()
+        compiled({"pickled": measuring.code.pickled(), "compile_s": measuring.code.seconds})
         measuring.check()
         measuring.call()
         measuring.sampling = sampling = sample(measuring, PARTS_S["sampling"])
@@ -78,7 +86,7 @@ def measure_and_try(
     found["import_s"] = import_s
     found["sampling"] = sampling
     trials = Trials(measuring.code, measuring.calls, observers.clock, report, measuring.time_s, shares)
-    found["spent_s"] = measuring.spent_s() + measuring.longer_checks_s
+    found["spent_s"] = measuring.spent_s() + measuring.checks_s
     return found, trials
 
 
@@ -97,7 +105,7 @@ class _Measuring:
         self.clock, self.symbols, self.places = observers.clock, observers.symbols, observers.regions
         self.code = Compiled(subject, arguments, observers.summaries, observers.compiled.buffer)
         self.time_s = float(request.get("time_s") or TIME_S)
-        self.longer_checks_s = 0.0
+        self.checks_s = 0.0
         self.begin_s = time.perf_counter()
         self.file = str(subject.function.__code__.co_filename)
         self.line = int(subject.function.__code__.co_firstlineno)
@@ -115,7 +123,7 @@ class _Measuring:
         self.dispatch_s: float | None = None
 
     def spent_s(self) -> float:
-        """Return the seconds since the function was compiled."""
+        """Return the seconds since the function was compiled and checked."""
         return time.perf_counter() - self.begin_s
 
     def left_s(self) -> float:
@@ -130,12 +138,11 @@ class _Measuring:
         """Run copies that show what would be wrong, before the first call of the function itself."""
         self.report("checking its results")
         self.code.read_cached(READ_S)
-        begin = time.perf_counter()
-        # Copies that check are compiled in this time, and parallel functions compile slowly.
         budget_s = CHECK_S * min(MOST_CHECKS, max(1.0, self.time_s / TIME_S))
         self._checked(lambda: self.checks.before_calling(budget_s))
+        # What follows has its time, however long this took: less is left for trials.
+        self.checks_s = self.spent_s()
         self.begin_s = time.perf_counter()
-        self.longer_checks_s = max(0.0, self.begin_s - begin - CHECK_S)
         if self.checks.danger:
             report = self.report
             # Should it crash now, this is why.

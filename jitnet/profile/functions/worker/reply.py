@@ -117,6 +117,7 @@ def reply(measuring: Any) -> JsonObject:
             for line, (container, operation, name) in dict.fromkeys(summary.containers)
         ],
         "pickled": measuring.code.pickled(),
+        "plain": measuring.code.plain(),
         "timeline": _timeline(measuring, found),
         "hardware": _hardware(measuring),
         "counted": _counted(measuring),
