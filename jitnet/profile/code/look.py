@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from jitnet.profile.code.remarks import Fate, fates, read_remarks
 from jitnet.profile.code.source import SourceLoop, function_source, is_unused, loop_at, match, module_loops, place_of
 from jitnet.profile.readable import demangle
 
-__all__ = ["look", "view"]
+__all__ = ["look", "look_each", "view"]
 
 Progress = Callable[[str, int, int], None]
 
@@ -80,17 +81,65 @@ def look(
     return [_compared(one, count) for one, count in zip(views, counts, strict=True)] if counts else views
 
 
+def look_each(
+    targets: Sequence[Target], *, function_s: float, whole_s: float, progress: Progress | None = None
+) -> list[CodeView | str]:
+    """Return the view of each function of one module, or in words why there is none, in the order of `targets`.
+
+    One that cannot be compiled, ends the compiler, or takes more than `function_s` seconds costs no other its view.
+    After `whole_s` seconds the rest is left out. Where the module cannot be loaded, that is the reason for all.
+    progress: as for `look`.
+    """
+    ends = time.monotonic() + whole_s
+    found: list[CodeView | str] = []
+    while len(found) < len(targets):
+        before = len(found)
+        left = targets[before:]
+
+        def started(what: str, done: int, total: int, before: int = before) -> None:
+            if progress is not None:
+                progress(what, before + done, before + total)
+
+        try:
+            with tempfile.TemporaryDirectory(prefix="jitnet-") as folder, ExitStack() as stack:
+                worker = stack.enter_context(_Worker(Path(folder), "lines", left, None, lines=True, each=True))
+                replies = worker.replies(started, function_s, ends)
+                bits = next(replies)["vector_bits"]
+                for reply in replies:
+                    found.append(reply["failed"] if "failed" in reply else view(reply, _host(), False, bits))
+        except TimeoutError as error:
+            if time.monotonic() >= ends or not error.args[0]:
+                return found + [f"the {whole_s:g} s for all functions were over"] * (len(targets) - len(found))
+            found.append(f"it takes more than {function_s:g} s to compile")
+        except _Ended as error:
+            found.append(str(error))
+        except JitnetError as error:
+            return found + [str(error)] * (len(targets) - len(found))
+    return found
+
+
 def _host() -> str:
     import llvmlite.binding as llvm
 
     return str(llvm.get_host_cpu_name())
 
 
+class _Ended(JitnetError):
+    """The process ended while it compiled a function."""
+
+
 class _Worker:
-    """A worker process that compiles, and its replies."""
+    """A worker process that compiles, and its replies. each: whether it goes on after a function that fails."""
 
     def __init__(
-        self, folder: Path, name: str, targets: Sequence[Target], processor: Processor | None, *, lines: bool
+        self,
+        folder: Path,
+        name: str,
+        targets: Sequence[Target],
+        processor: Processor | None,
+        *,
+        lines: bool,
+        each: bool = False,
     ) -> None:
         self._out, self._errors = folder / f"{name}.jsonl", folder / f"{name}.txt"
         self._out.touch()
@@ -101,6 +150,7 @@ class _Worker:
                     "targets": [asdict(target) for target in targets],
                     "processor": {"name": processor.name, "triple": processor.triple} if processor else None,
                     "lines": lines,
+                    "each": each,
                     "cores": CORES,
                     "out": str(self._out),
                 }
@@ -119,10 +169,14 @@ class _Worker:
                 stderr=errors,
             )
 
-    def replies(self, progress: Progress | None) -> Iterator[dict[str, Any]]:
+    def replies(
+        self, progress: Progress | None, function_s: float = inf, ends: float = inf
+    ) -> Iterator[dict[str, Any]]:
         """Yield the header, then a reply a function. Raises the errors that the worker reports, and where it ended too
-        early."""
+        early; TimeoutError, with the name of the function, where one takes more than `function_s` seconds, or at the
+        time `ends`."""
         what, received, rest = "", 0, ""
+        until = ends
         while received <= self._total:
             ended = self._process.poll() is not None
             rest += self._file.read()
@@ -134,17 +188,20 @@ class _Worker:
                     raise UsageError(text) if reply["usage"] else JitnetError(f"cannot compile {what}: {text}")
                 if "start" in reply:
                     what = reply["start"]
+                    until = min(ends, time.monotonic() + function_s)
                     if progress is not None:
                         progress(what, reply["number"], self._total)
                 else:
                     received += 1
                     yield reply
             if ended and not lines:
-                raise JitnetError(
+                raise _Ended(
                     f"the compiler ended without a message while it compiled {what or 'nothing yet'} for {self._cpu}"
                     f" (exit code {self._process.returncode}){self._last_error()}"
                 )
             if not lines:
+                if time.monotonic() > until:
+                    raise TimeoutError(what)
                 time.sleep(POLL_S)
         if progress is not None:
             progress(what, self._total, self._total)
