@@ -16,8 +16,8 @@ from conftest import environment
 from test_render_functions import HERE, PROFILE, hint
 
 from jitnet.profile.functions import watching
-from jitnet.profile.functions.function_profile import Count
 from jitnet.profile.functions.hints import Kind
+from jitnet.profile.functions.time_records import Count
 from jitnet.profile.functions.watching import Watching, saved
 
 

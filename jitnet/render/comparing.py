@@ -21,7 +21,7 @@ from jitnet.render.tables import Cell, table
 
 if TYPE_CHECKING:
     from jitnet.profile.code.code_view import Loop
-    from jitnet.profile.functions.function_profile import Hint
+    from jitnet.profile.functions.hint_records import Hint
     from jitnet.profile.functions.two_functions import Agreement, FunctionComparison, Side
     from jitnet.profile.functions.watching import Saved
 

@@ -10,7 +10,7 @@ from jitnet.errors import UsageError
 from jitnet.profile.code.code_view import CodeView, Loop, Target
 from jitnet.profile.code.look import look_each
 from jitnet.profile.functions.arguments import read_words
-from jitnet.profile.functions.function_profile import Place
+from jitnet.profile.functions.places import Place
 from jitnet.profile.functions.worker_process import LIMIT_S, ask
 
 __all__ = ["FORMAT", "Compiled", "JittedFunction", "ModuleTable", "as_document", "loops_of", "profile_module"]
