@@ -4,8 +4,11 @@ from dataclasses import replace
 from typing import Any
 
 from jitnet.profile.code.code_view import Body, CodeView, Counts, Instruction, Loop, Source
-from jitnet.profile.functions.function_profile import Argument, Count, FunctionProfile, Hint, Place
+from jitnet.profile.functions.function_profile import Argument, FunctionProfile
+from jitnet.profile.functions.hint_records import Hint
 from jitnet.profile.functions.hints import RULES, Kind
+from jitnet.profile.functions.places import Place
+from jitnet.profile.functions.time_records import Count
 
 FILE = "/somewhere/theirs.py"
 LINES = (

@@ -6,29 +6,22 @@ from dataclasses import replace
 from jitnet.bench.results import Level, Probes
 from jitnet.machine.host import Machine
 from jitnet.profile.code.code_view import Body, CodeView, Counts, Instruction, Loop, Source
-from jitnet.profile.functions.function_profile import (
-    Argument,
+from jitnet.profile.functions.count_records import Counted, CountedLoop, Hardware, HardwareLoop
+from jitnet.profile.functions.function_profile import Argument, Check, CompiledFunction, FunctionProfile
+from jitnet.profile.functions.hint_records import Hint, Trial
+from jitnet.profile.functions.hints import Kind
+from jitnet.profile.functions.places import Place
+from jitnet.profile.functions.time_records import (
     CallSlice,
-    Check,
-    CompiledFunction,
     Count,
-    Counted,
-    CountedLoop,
-    FunctionProfile,
-    Hardware,
-    HardwareLoop,
-    Hint,
     LineTime,
     LoopTime,
-    Place,
     Region,
     RegionSlice,
     Rest,
     Sampling,
     ThreadShare,
-    Trial,
 )
-from jitnet.profile.functions.hints import Kind
 from jitnet.profile.step.step_profile import Profile, Row, Slice, ThreadRow
 
 MACHINE = Machine("A CPU of 2 cores", 256, 2, None, 2, "2 cores by affinity", "omp", "0.68.1", "20.1")

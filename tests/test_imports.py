@@ -36,7 +36,8 @@ FLOORS = {
 # Folders whose modules run in a worker process, with those modules of the room that both sides import. From the rest of
 # the room they are apart: the worker process runs with other settings, and its modules may not run in jitnet's own.
 USERS = {
-    f"jitnet.profile.users.{name}" for name in ("built_ufuncs", "compiled_classes", "generators", "sent_types")
+    f"jitnet.profile.users.{name}"
+    for name in ("built_ufuncs", "callbacks", "compiled_classes", "generators", "sent_types")
 }  # what both worker processes need
 WORKERS = {
     "jitnet.profile.code.worker": {

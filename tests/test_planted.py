@@ -9,7 +9,9 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 import jitnet
-from jitnet.profile.functions.function_profile import Check, Hint, Place, Trial
+from jitnet.profile.functions.function_profile import Check
+from jitnet.profile.functions.hint_records import Hint, Trial
+from jitnet.profile.functions.places import Place
 
 SCRIPT = Path(jitnet.__file__).parents[1] / "scripts" / "planted.py"
 

@@ -6,10 +6,11 @@ import stat
 import pytest
 
 from jitnet.profile.code import analysers
-from jitnet.profile.code.assembly import count, read_assembly
+from jitnet.profile.code.assembly import MachineFunction, MachineLoop, count, read_assembly
 from jitnet.profile.code.code_view import Instruction
 from jitnet.profile.code.instructions import read_aarch64, read_x86
 from jitnet.profile.code.remarks import fates, in_plain_words, read_remarks
+from jitnet.profile.code.source import match
 from jitnet.profile.code.worker.strides import lines_for_stride_one
 from jitnet.profile.readable import demangle
 
@@ -431,3 +432,21 @@ def test_the_cycles_of_osaca(program, carried, cycles, binds):
     found = analysers.analyse([*LOOP, *[LOOP[0]] * 20], "icelake-server", False)
     assert (found.cpu, found.cycles, found.binds, found.unknown) == ("ICX", cycles, binds, 1)
     assert analysers.analyse(LOOP, "icelake-server", False).cycles == 0.0
+
+
+@pytest.mark.parametrize(
+    ("symbol", "line"),
+    [
+        ("__gufunc__._ZN13_3cdynamic_3e29__numba_parfor_gufunc_0x7f12E", 6),  # in threads
+        ("_ZN6theirs8combinedE", 6),
+        ("__ufunc__._ZN6theirs8combinedE", 5),  # which Numba calls for each element
+    ],
+)
+def test_an_expression_of_whole_arrays_is_a_loop_in_its_line(tmp_path, symbol, line):
+    file = tmp_path / "theirs.py"
+    file.write_text("import numpy\n\n\n@decorated\ndef combined(x):\n    y = 2 * x + 1\n    return y\n")
+    instructions = tuple(Instruction(text, str(file), 6) for text in ("vmulpd", "vaddpd", "jne"))
+    machine = MachineLoop(1, instructions, (), instructions[-1])
+    function = MachineFunction(symbol, instructions, (machine,), (), frozenset())
+    ((source, _, _),) = match([function])
+    assert (source.line, source.function) == (line, "combined")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from test_render_functions import PROFILE
 
-from jitnet.profile.functions.function_profile import Fix, Trial
+from jitnet.profile.functions.hint_records import Fix, Trial
 
 SHORT = ("--data", "digits", "--hidden", "24")
 

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from numba import guvectorize, njit, prange, vectorize
 
+from jitnet.profile.functions.worker import counter_hooks
 from jitnet.profile.functions.worker.calls import Calls
+from jitnet.profile.functions.worker.counter_hooks import counters_in_code
 from jitnet.profile.functions.worker.counters import Counters
 from jitnet.profile.functions.worker.counting import count
 from jitnet.profile.functions.worker.subject import Subject
@@ -243,13 +245,29 @@ def test_the_arguments_are_as_before():
 
 def test_what_is_compiled_afterwards_has_no_counters():
     counters = Counters(True, 1000)
-    with counters.compiling():
+    with counters_in_code(counters):
         counters.copy(square).compile((numba.types.float64,))
     again = njit(lambda value: square(value) + 1.0)
     again(2.0)
     names = (each.library.get_llvm_str() for each in again.overloads.values())
     address = str(counters.pointer("context").constant)
     assert not any(address in text for text in names)
+
+
+def test_the_compiler_is_as_before_also_after_an_error():
+    def found():
+        return [(owner, name, vars(owner).get(name)) for owner, name, _ in counter_hooks._HOOKS]
+
+    def interrupted():
+        with counters_in_code(Counters(True, 1000)):
+            assert found() != before
+            raise KeyboardInterrupt
+
+    before = found()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert found() == before
+    assert any(value is None for _, _, value in before), "one that is inherited is inherited again"
 
 
 def test_why_it_is_not_counted():

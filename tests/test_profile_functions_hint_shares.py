@@ -2,9 +2,10 @@
 
 import pytest
 
-from jitnet.profile.functions.function_profile import Hint, Place
+from jitnet.profile.functions.hint_records import Hint
 from jitnet.profile.functions.hint_shares import HintShares
 from jitnet.profile.functions.hints import Kind
+from jitnet.profile.functions.places import Place
 from jitnet.profile.functions.tried import in_order
 
 SOURCE = """\

@@ -13,9 +13,10 @@ import jitnet
 from jitnet.compiler.environment import CORES
 from jitnet.profile.code.code_view import Instruction, Mca, Target
 from jitnet.profile.code.look import look
-from jitnet.profile.functions.function_profile import Hint, Place
+from jitnet.profile.functions.hint_records import Hint
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.machine_hints import calls_and_divisions, confirmed
+from jitnet.profile.functions.places import Place
 from jitnet.profile.functions.worker_process import worker_environment
 
 PLANTED = Path(__file__).parent / "planted"

@@ -17,10 +17,12 @@ import jitnet
 from jitnet.compiler.surroundings import as_found
 from jitnet.errors import JitnetError, UsageError
 from jitnet.profile.functions import early_lines, profiling
-from jitnet.profile.functions.function_profile import FunctionProfile, LineTime, Sampling, Trial
+from jitnet.profile.functions.function_profile import FunctionProfile
+from jitnet.profile.functions.hint_records import Trial
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.library import Profiler, renamed
 from jitnet.profile.functions.shown import as_shown
+from jitnet.profile.functions.time_records import LineTime, Sampling
 
 
 @pytest.fixture(autouse=True)

@@ -2,10 +2,13 @@
 
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from jitnet.errors import JitnetError, UsageError
+from jitnet.profile.code import look
+from jitnet.profile.code.code_view import Target
 from jitnet.profile.functions import module_table
 from jitnet.profile.functions.module_table import Compiled, JittedFunction, ModuleTable, loops_of, profile_module
 
@@ -62,10 +65,17 @@ MODULE = """
             self.n += k
             return self.n
 
+        def fill(self, x):
+            for i in range(x.size):
+                x[i] = 1.5
 
-    @cfunc("float64(float64)")
+
+    @cfunc("float64(float64)", fastmath=True)
     def callback(x):
-        return x + 1
+        total = 0.0
+        for i in range(int(x)):
+            total += 1.5 * i
+        return total
 
 
     class Box:
@@ -83,6 +93,28 @@ MODULE = """
 """
 
 
+NEVER = """
+    import time
+
+    from numba import njit
+    from numba.extending import overload
+
+
+    def slow():
+        pass
+
+
+    @overload(slow)
+    def compile_slow():
+        time.sleep(60)
+
+
+    @njit
+    def never():
+        return slow()
+"""
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("users")
@@ -90,6 +122,7 @@ def folder(tmp_path_factory) -> Path:
     (folder / "pkg/__init__.py").write_text("from pkg.loops import lazy\n")
     (folder / "pkg/other.py").write_text("from numba import njit\n\n@njit\ndef imported(x):\n    return x\n")
     (folder / "pkg/loops.py").write_text(textwrap.dedent(MODULE))
+    (folder / "never.py").write_text(textwrap.dedent(NEVER))
     (folder / "uses.py").write_text("from pkg.loops import lazy, declared\n")
     return folder
 
@@ -110,6 +143,7 @@ def test_every_compiled_function_of_the_module_is_in_it_once(found, folder):
         "row_sum": "guvectorize",
         "Counter.__init__": "jitclass method",
         "Counter.add": "jitclass method",
+        "Counter.fill": "jitclass method",
         "callback": "cfunc",
         "Box.inner": "njit",
     }
@@ -124,9 +158,11 @@ def test_what_each_was_compiled_for(found):
     assert signatures["declared"] == ["(float64[::1])", "(float32[::1])"]
     assert signatures["half"] == ["(float64)"]
     assert signatures["row_sum"] == ["(float64[:], float64[:])"]
-    assert signatures["takes_two"] == signatures["Counter.add"] == [], "not compiled yet, and --args has one argument"
+    assert signatures["takes_two"] == [], "not compiled yet, and --args has one argument"
+    assert signatures["Counter.fill"] == ["(Counter, float64[::1])"], "the instance, and then --args"
+    assert signatures["callback"] == ["(float64)"]
     asked = {each.name for each in found.functions for one in each.compiled if one.asked}
-    assert asked == {"lazy", "untyped", "Box.inner"}
+    assert asked == {"lazy", "untyped", "Box.inner", "Counter.__init__", "Counter.add", "Counter.fill"}
 
 
 def test_loops_are_vectorised_or_not_and_one_function_that_fails_hides_no_other(found):
@@ -142,7 +178,12 @@ def test_loops_are_vectorised_or_not_and_one_function_that_fails_hides_no_other(
     (failed,) = by_name["untyped"].compiled
     assert failed.view is None
     assert "nothing" in failed.reason
-    assert by_name["callback"].compiled[0].reason == "a callback is not read"
+    (called,) = by_name["callback"].compiled
+    assert (called.signature, by_name["callback"].options) == ("(float64)", "fastmath=True")
+    (summed,) = loops_of(called.view)
+    assert summed.vectorised, "with the options of its decorator"
+    (filled,) = loops_of(by_name["Counter.fill"].compiled[0].view)
+    assert filled.line == by_name["Counter.fill"].place.line + 1
 
 
 def test_a_command_profiles_one_of_them(found, folder):
@@ -170,23 +211,81 @@ def test_a_module_without_functions_or_none_at_all_is_one_line(folder, target, e
     assert "\n" not in str(caught.value)
 
 
-def test_what_fails_for_each_function_alike_is_not_tried_for_all(folder, monkeypatch):
-    asked = []
+def looked(monkeypatch, *scripts):
+    """Look at three functions with workers whose replies are scripted: one script a process that is started."""
+    started, left = [], list(scripts)
 
-    def fails(targets, **options):
-        asked.append(len(targets))
-        raise JitnetError("the module cannot be imported")
+    class Worker:
+        def __init__(self, folder, name, targets, processor, *, lines, each):
+            assert each
+            self.names = [target.name for target in targets]
 
-    monkeypatch.setattr(module_table, "look", fails)
-    found = profile_module(str(folder / "pkg/loops.py"), args="f8[100]")
-    reasons = {one.reason for each in found.functions for one in each.compiled if each.kind != "cfunc"}
-    assert reasons == {"the module cannot be imported"}
-    assert len(asked) == 2
+        def replies(self, progress, function_s, ends):
+            started.append(self.names)
+            yield {"vector_bits": 256}
+            for number, reply in enumerate(left.pop(0)):
+                progress(self.names[number], number, len(self.names))
+                if isinstance(reply, Exception):
+                    raise reply
+                yield reply
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr(look, "_Worker", Worker)
+    monkeypatch.setattr(look, "view", lambda reply, *rest: reply["function"])
+    shown = []
+    found = look.look_each(
+        [Target(name, "theirs.py") for name in "abc"],
+        function_s=5.0,
+        whole_s=100.0,
+        progress=lambda what, done, total: shown.append(f"{what} {done + 1} of {total}"),
+    )
+    return found, started, shown
+
+
+def test_one_that_fails_hides_no_other_and_nothing_is_compiled_twice_for_it(monkeypatch):
+    replies = [{"function": "a"}, {"failed": "no types"}, {"function": "c"}]
+    found, started, shown = looked(monkeypatch, replies)
+    assert found == ["a", "no types", "c"]
+    assert started == [["a", "b", "c"]]
+    assert shown == ["a 1 of 3", "b 2 of 3", "c 3 of 3"]
+
+
+def test_one_that_takes_too_long_or_ends_the_compiler_costs_no_other_its_view(monkeypatch):
+    ended = look._Ended("the compiler ended without a message")
+    found, started, shown = looked(monkeypatch, [TimeoutError("a")], [ended], [{"function": "c"}])
+    assert found == ["it takes more than 5 s to compile", "the compiler ended without a message", "c"]
+    assert started == [["a", "b", "c"], ["b", "c"], ["c"]]
+    assert shown == ["a 1 of 3", "b 2 of 3", "c 3 of 3"]
+
+
+def test_what_fails_for_each_function_alike_is_not_tried_for_all(monkeypatch):
+    found, started, _ = looked(monkeypatch, [JitnetError("the module cannot be imported")])
+    assert found == ["the module cannot be imported"] * 3
+    assert len(started) == 1
+
+
+def test_after_the_time_for_all_the_rest_is_not_read(monkeypatch):
+    times = iter([0.0, 101.0])
+    monkeypatch.setattr(look, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    found, started, _ = looked(monkeypatch, [{"function": "a"}, TimeoutError("b")])
+    assert found == ["a", *["the 100 s for all functions were over"] * 2]
+    assert len(started) == 1
+
+
+def test_a_process_that_compiles_for_too_long_is_ended(folder):
+    """By the clock of the process that asks."""
+    (never,) = look.look_each([Target("never", str(folder / "never.py"))], function_s=0.3, whole_s=60.0)
+    assert never == "it takes more than 0.3 s to compile"
 
 
 def test_a_package_shows_what_its_modules_define(folder, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(folder), prepend=":")
-    monkeypatch.setattr(module_table, "look", lambda *a, **k: pytest.fail("nothing has types"))
+    monkeypatch.setattr(look, "_Worker", lambda *a, **k: pytest.fail("nothing has types"))
     found = profile_module("pkg")
     assert [(each.name, each.compiled) for each in found.functions] == [("lazy", ())]
     assert found.commands == ("jitnet profile pkg:lazy --setup pkg:a_function_that_returns_its_arguments",)

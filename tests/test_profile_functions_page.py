@@ -9,10 +9,11 @@ import fake_profiles as fake
 import pytest
 from test_profile_step_export import faults
 
-from jitnet.profile.functions.function_profile import Counted, Fix, Hardware
+from jitnet.profile.functions.count_records import Counted, Hardware
 from jitnet.profile.functions.function_rates import hardware_text, loop_rates, rate_text
 from jitnet.profile.functions.function_roofline import roofline_of_function
 from jitnet.profile.functions.function_trace import trace_of
+from jitnet.profile.functions.hint_records import Fix
 from jitnet.profile.functions.page import page
 from jitnet.profile.functions.page_roofline import roofline_svg
 from jitnet.runs import as_json

@@ -19,9 +19,10 @@ from jitnet.profile.code.look import look
 from jitnet.profile.functions import early_lines, profiling
 from jitnet.profile.functions.arguments import make_arguments, read_words
 from jitnet.profile.functions.crashes import crash_text, hanging_place
-from jitnet.profile.functions.function_profile import Hint, Place
+from jitnet.profile.functions.hint_records import Hint
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.machine_hints import calls_and_divisions, confirmed
+from jitnet.profile.functions.places import Place
 from jitnet.profile.functions.profiling import profile_function
 from jitnet.profile.functions.worker.subject import Refused, arguments_of, check_arguments, find
 from jitnet.profile.functions.worker_process import silent_text, worker_environment

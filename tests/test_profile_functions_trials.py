@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jitnet.bench.factors import of_ratios
-from jitnet.profile.functions.function_profile import Trial
+from jitnet.profile.functions.hint_records import Trial
 from jitnet.profile.functions.thresholds import GAIN
 from jitnet.profile.functions.worker.outcomes import plain_value
 from jitnet.profile.functions.worker.pairs import DOUBT, time_in_turn

@@ -15,8 +15,10 @@ from test_render_functions import PROFILE
 import jitnet
 from jitnet.errors import JitnetError
 from jitnet.profile.functions import early_lines, profiling
-from jitnet.profile.functions.function_profile import Check, Hint, Place
+from jitnet.profile.functions.function_profile import Check
+from jitnet.profile.functions.hint_records import Hint
 from jitnet.profile.functions.hints import RULES, Kind
+from jitnet.profile.functions.places import Place
 from jitnet.profile.functions.profiling import _with_trials
 from jitnet.profile.functions.tried import add_hint, in_order, read_fix, with_state
 from jitnet.profile.functions.worker_process import worker_environment

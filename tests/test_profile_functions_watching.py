@@ -18,8 +18,9 @@ from test_render_functions import HERE, PROFILE, hint
 
 from jitnet.errors import JitnetError
 from jitnet.profile.functions import profiling, watching
-from jitnet.profile.functions.function_profile import Check, Count
+from jitnet.profile.functions.function_profile import Check
 from jitnet.profile.functions.hints import Kind
+from jitnet.profile.functions.time_records import Count
 from jitnet.profile.functions.watching import Watching, saved
 
 

@@ -5,27 +5,12 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from jitnet.profile.functions.function_profile import (
-    Argument,
-    Check,
-    CompiledFunction,
-    Count,
-    Counted,
-    CountedLoop,
-    Fix,
-    FunctionProfile,
-    Hardware,
-    Hint,
-    LineTime,
-    LoopTime,
-    Place,
-    Region,
-    Rest,
-    Sampling,
-    ThreadShare,
-    Trial,
-)
+from jitnet.profile.functions.count_records import Counted, CountedLoop, Hardware
+from jitnet.profile.functions.function_profile import Argument, Check, CompiledFunction, FunctionProfile
+from jitnet.profile.functions.hint_records import Fix, Hint, Trial
 from jitnet.profile.functions.hints import RULES, Kind
+from jitnet.profile.functions.places import Place
+from jitnet.profile.functions.time_records import Count, LineTime, LoopTime, Region, Rest, Sampling, ThreadShare
 from jitnet.render.console import make_console
 from jitnet.render.functions import function_profile
 

@@ -76,7 +76,7 @@ OPTIONS = {
         *("--fix", "--all-hints", "--time", "--watch"),
         *("--html", "--roofline", "--trace"),
     },
-    TABLE: {"--args"},
+    TABLE: {"--args", "--time"},
     COMPARISON: {"--args", "--setup", "--options", "--threads", "--time"},
 }
 """The kinds of profile, and the options that each of them reads."""
@@ -274,7 +274,8 @@ def profile(
             show_default=False,
             help="Time for the whole answer after compiling, 2 or more. More of it lets more changes be tried. "
             "[default: 10] With --compare time for the pairs of calls, on all counts of threads together: more of it "
-            "shows smaller differences. [default: 2 for each count, 6 at most]",
+            "shows smaller differences. [default: 2 for each count, 6 at most] With a module time for reading the "
+            "machine code of all its functions. [default: 120]",
             rich_help_panel=FUNCTION,
         ),
     ] = None,
@@ -358,7 +359,7 @@ def profile(
     if kernel is not None:
         return _loop(kernel, cpu, asm, json, quiet)
     if target is not None and alone == TABLE:
-        return _module(target, arguments, json, quiet)
+        return _module(target, arguments, time, json, quiet)
     if target is not None:
         asked: dict[str, Any] = {
             "args": arguments,
@@ -601,14 +602,15 @@ def _watch(
         render.saved_files(screen.out, watching.wait(before))
 
 
-def _module(target: str, arguments: str | None, json: bool, quiet: bool) -> int:
+def _module(target: str, arguments: str | None, time: float | None, json: bool, quiet: bool) -> int:
     """Show the compiled functions of a module."""
     from jitnet import render
     from jitnet.profile.functions.module_table import as_document, profile_module
 
+    times = {} if time is None else {"time_s": _seconds(time)}
     screen = render.consoles(json, quiet)
     with render.working(screen, f"Reading {target}") as say:
-        found = profile_module(target, args=arguments, progress=say)
+        found = profile_module(target, args=arguments, **times, progress=say)
     if json:
         print_json(as_document(found))
     else:

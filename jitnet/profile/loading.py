@@ -29,13 +29,19 @@ def _load_file(path: Path) -> ModuleType:
     name = ".".join(parts)
     if len(parts) > 1:
         return importlib.import_module(name)
-    if name in sys.modules and getattr(sys.modules[name], "__file__", None) == str(path):
-        return sys.modules[name]
-    name = name if name not in sys.modules and name not in sys.stdlib_module_names else f"{name}_profiled"
+    names = name, f"{name}_profiled"
+    for known in names:
+        if getattr(sys.modules.get(known), "__file__", None) == str(path):
+            return sys.modules[known]
+    name = names[name in sys.modules or name in sys.stdlib_module_names]
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]  # as an import does: it is not loaded
+        raise
     return module

@@ -22,7 +22,7 @@ from jitnet.render.tables import Cell, table
 
 if TYPE_CHECKING:
     from jitnet.profile.code.code_view import Loop
-    from jitnet.profile.functions.function_profile import Hint
+    from jitnet.profile.functions.hint_records import Hint
     from jitnet.profile.functions.two_functions import Agreement, FunctionComparison, Side
     from jitnet.profile.functions.watching import Saved
 
@@ -106,7 +106,7 @@ def watched(console: Console, saved: "Saved") -> None:
     """What a save changed: results that are wrong, the time on each count of threads, the loops, and the hints."""
     from jitnet.profile.document import THRESHOLD  # here, since it loads Numba
 
-    failed_checks(console, saved.checks, path_text)
+    failed_checks(console, saved.checks)
     right = not any(check.verdict == "failed" for check in saved.checks)
     pairs: list[tuple[str, str | Text]] = []
     for number, row in enumerate(saved.rows):

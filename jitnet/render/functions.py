@@ -19,7 +19,8 @@ from jitnet.render.tables import Cell, bar, table
 from jitnet.render.time_shares import line_shares, percent, time_shares
 
 if TYPE_CHECKING:
-    from jitnet.profile.functions.function_profile import FunctionProfile, Hint
+    from jitnet.profile.functions.function_profile import FunctionProfile
+    from jitnet.profile.functions.hint_records import Hint
 
 __all__ = ["function_hints", "function_profile"]
 

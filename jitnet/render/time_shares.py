@@ -11,7 +11,8 @@ from jitnet.render.console import ACCENT, FAINT
 from jitnet.render.tables import Cell, bar, table
 
 if TYPE_CHECKING:
-    from jitnet.profile.functions.function_profile import FunctionProfile, LoopTime, Sampling
+    from jitnet.profile.functions.function_profile import FunctionProfile
+    from jitnet.profile.functions.time_records import LoopTime, Sampling
 
 __all__ = ["line_shares", "percent", "time_shares"]
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,22 @@ from jitnet.errors import JitnetError, UsageError
 from jitnet.profile.code.code_view import Target
 from jitnet.profile.code.processors import Processor
 
-__all__ = ["CompilingProcess", "Progress"]
+__all__ = ["CompilerEnded", "CompilingProcess", "Progress"]
 
 Progress = Callable[[str, int, int], None]
 
 POLL_S = 0.02
 
 
+class CompilerEnded(JitnetError):
+    """The process ended while it compiled a function."""
+
+
 class CompilingProcess:
     """A worker process that compiles, and its replies.
 
     lines: whether to write a line table. later: whether the types of the arguments come by `give`: meanwhile Numba is
-    loaded, and nothing of the user's.
+    loaded, and nothing of the user's. each: whether it goes on after a function that fails.
     """
 
     def __init__(
@@ -41,6 +46,7 @@ class CompilingProcess:
         *,
         lines: bool,
         later: bool = False,
+        each: bool = False,
     ) -> None:
         self._out, self._errors = folder / f"{name}.jsonl", folder / f"{name}.txt"
         self._out.touch()
@@ -52,6 +58,7 @@ class CompilingProcess:
                     "processor": {"name": processor.name, "triple": processor.triple} if processor else None,
                     "lines": lines,
                     "later": later,
+                    "each": each,
                     "cores": CORES,
                     "out": str(self._out),
                 }
@@ -85,10 +92,14 @@ class CompilingProcess:
     def resume(self) -> None:
         self._process.send_signal(signal.SIGCONT)
 
-    def replies(self, progress: Progress | None) -> Iterator[dict[str, Any]]:
+    def replies(
+        self, progress: Progress | None, function_s: float = inf, ends: float = inf
+    ) -> Iterator[dict[str, Any]]:
         """Yield the header, then a reply a function. Raises the errors that the worker reports, and where it ended too
-        early."""
+        early; TimeoutError, with the name of the function, where one takes more than `function_s` seconds, or at the
+        time `ends`."""
         what, received, rest = "", 0, ""
+        until = ends
         while received <= self._total:
             ended = self._process.poll() is not None
             rest += self._file.read()
@@ -100,17 +111,20 @@ class CompilingProcess:
                     raise UsageError(text) if reply["usage"] else JitnetError(f"cannot compile {what}: {text}")
                 if "start" in reply:
                     what = reply["start"]
+                    until = min(ends, time.monotonic() + function_s)
                     if progress is not None:
                         progress(what, reply["number"], self._total)
                 else:
                     received += 1
                     yield reply
             if ended and not lines:
-                raise JitnetError(
+                raise CompilerEnded(
                     f"the compiler ended without a message while it compiled {what or 'nothing yet'} for {self._cpu}"
                     f" (exit code {self._process.returncode}){self._last_error()}"
                 )
             if not lines:
+                if time.monotonic() > until:
+                    raise TimeoutError(what)
                 time.sleep(POLL_S)
         if progress is not None:
             progress(what, self._total, self._total)

@@ -2,22 +2,24 @@
 
 import os
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from jitnet.errors import JitnetError
 from jitnet.profile.code.analysers import HINT, analyse, analyser_name
 from jitnet.profile.code.assembly import MachineFunction, MachineLoop, count, read_assembly
 from jitnet.profile.code.code_view import Body, CodeView, Loop, Mca, Source, Target
-from jitnet.profile.code.compiling import CompilingProcess, Progress
+from jitnet.profile.code.compiling import CompilerEnded, CompilingProcess, Progress
 from jitnet.profile.code.processors import Processor, find_processor
 from jitnet.profile.code.remarks import Fate, fates, read_remarks
 from jitnet.profile.code.source import SourceLoop, function_source, is_unused, loop_at, match, module_loops, place_of
 from jitnet.profile.readable import demangle
 
-__all__ = ["EarlyLook", "look", "view"]
+__all__ = ["EarlyLook", "look", "look_each", "view"]
 
 ERROR_TEXTS = ("numba/cpython/unicode.py", "numba/cpython/unicode_support.py")
 """Files of Numba whose loops are in nearly every function that may raise: they format the error's text."""
@@ -69,8 +71,8 @@ def look(
 class EarlyLook:
     """The view of one function, by a process that starts at once and gets the types of its arguments by `give`.
 
-    So Numba is loaded before the types are known. pickled: the types that it
-    got, "" before that. Between `pause` and `resume` it takes no time of the processor's.
+    So Numba is loaded before the types are known. pickled: the types that it got, "" before that. Between `pause` and
+    `resume` it takes no time of the processor's.
     """
 
     def __init__(self, target: Target, cpu: str | None = None) -> None:
@@ -107,6 +109,43 @@ class EarlyLook:
 
     def __exit__(self, *_: object) -> None:
         self._ends.close()
+
+
+def look_each(
+    targets: Sequence[Target], *, function_s: float, whole_s: float, progress: Progress | None = None
+) -> list[CodeView | str]:
+    """Return the view of each function of one module, or in words why there is none, in the order of `targets`.
+
+    One that cannot be compiled, ends the compiler, or takes more than `function_s` seconds costs no other its view.
+    After `whole_s` seconds the rest is left out. Where the module cannot be loaded, that is the reason for all.
+    progress: as for `look`.
+    """
+    ends = time.monotonic() + whole_s
+    found: list[CodeView | str] = []
+    while len(found) < len(targets):
+        before = len(found)
+        left = targets[before:]
+
+        def started(what: str, done: int, total: int, before: int = before) -> None:
+            if progress is not None:
+                progress(what, before + done, before + total)
+
+        try:
+            with tempfile.TemporaryDirectory(prefix="jitnet-") as folder, ExitStack() as stack:
+                worker = stack.enter_context(CompilingProcess(Path(folder), "lines", left, None, lines=True, each=True))
+                replies = worker.replies(started, function_s, ends)
+                bits = next(replies)["vector_bits"]
+                for reply in replies:
+                    found.append(reply["failed"] if "failed" in reply else view(reply, _host(), False, bits))
+        except TimeoutError as error:
+            if time.monotonic() >= ends or not error.args[0]:
+                return found + [f"the {whole_s:g} s for all functions were over"] * (len(targets) - len(found))
+            found.append(f"it takes more than {function_s:g} s to compile")
+        except CompilerEnded as error:
+            found.append(str(error))
+        except JitnetError as error:
+            return found + [str(error)] * (len(targets) - len(found))
+    return found
 
 
 def _views(

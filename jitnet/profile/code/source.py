@@ -243,9 +243,10 @@ def _loop_without_for(loop: MachineLoop, symbol: str) -> SourceLoop | None:
         return None
     (file, line), _ = lines.most_common(1)[0]
     source = function_source(file, line)
-    if "__numba_parfor_gufunc" in symbol and loop.inside:
+    in_threads = "__numba_parfor_gufunc" in symbol  # also of an expression of whole arrays
+    if in_threads and loop.inside:
         return None  # the loop over a thread's shares of a `prange`, usually one
-    if symbol.startswith(("__ufunc__", "__gufunc__")):
+    if symbol.startswith(("__ufunc__", "__gufunc__")) and not in_threads:
         line = source.first_line if source is not None else line
     elif loop.inside and loop_at(file, line) is not None:
         return None

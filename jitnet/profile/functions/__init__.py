@@ -4,12 +4,14 @@ The user's code is never imported by jitnet's process. A worker process loads, c
 JSON; what goes wrong there becomes one line here.
 
 function_profile.py  what such a profile is           profiling.py      a profile, from the request to the last hint
+hint_records.py, time_records.py, count_records.py, places.py: its parts
 worker_process.py    started, listened to, ended      read_reply.py     its reply, and counts.py: what it counted
 stages.py            what it says it is doing         crashes.py        what is known where it does not reply
 arguments.py         `--args` as words and as arrays  formula.py        `--flop` and `--bytes`
 thresholds.py        how long, and what is worth reading
 
 hints.py             the closed list of hints         machine_hints.py  hints from the machine code
+container_calls.py   calls for lists and dictionaries
 tried.py             hints with what was tried        hint_shares.py    the share of a call's time of a hint
 
 two_functions.py     two functions in turn            options.py        `--options`

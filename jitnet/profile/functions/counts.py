@@ -2,15 +2,9 @@
 
 from typing import Any
 
-from jitnet.profile.functions.function_profile import (
-    CallSlice,
-    Counted,
-    CountedLoop,
-    Hardware,
-    HardwareLoop,
-    Place,
-    RegionSlice,
-)
+from jitnet.profile.functions.count_records import Counted, CountedLoop, Hardware, HardwareLoop
+from jitnet.profile.functions.places import Place
+from jitnet.profile.functions.time_records import CallSlice, RegionSlice
 
 __all__ = ["counted_of", "hardware_of", "timeline_of"]
 

@@ -1,51 +1,22 @@
 """What the profile of a function is."""
 
 from dataclasses import asdict, dataclass, replace
-from statistics import median
 from typing import Any
 
 from jitnet.bench.figures import threads_text
 from jitnet.profile.code.code_view import CodeView
-from jitnet.profile.functions.hints import Kind
-from jitnet.profile.functions.thresholds import SELDOM, is_gain
+from jitnet.profile.functions.count_records import Counted, Hardware
+from jitnet.profile.functions.hint_records import Fix, Hint
+from jitnet.profile.functions.places import Place
+from jitnet.profile.functions.time_records import CallSlice, Count, Region, Sampling, ThreadShare
 
 __all__ = [
-    "WRONG",
     "Argument",
-    "CallSlice",
     "Check",
     "CompiledFunction",
-    "Count",
-    "Counted",
-    "CountedLoop",
-    "Fix",
     "FunctionProfile",
-    "Hardware",
-    "HardwareLoop",
-    "Hint",
-    "LineTime",
-    "LoopTime",
-    "Place",
-    "Region",
-    "RegionSlice",
-    "Rest",
-    "Sampling",
-    "ThreadShare",
-    "Trial",
     "as_document",
 ]
-
-WRONG = (Kind.RACE.value,)
-"""Kinds of hints that say that the results are wrong, which come before all others."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """A line of a source file; `source` is its text without the indent, "" where it cannot be read."""
-
-    file: str
-    line: int
-    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,121 +46,6 @@ class CompiledFunction:
 
 
 @dataclass(frozen=True)
-class Count:
-    """The function on so many threads. samples_s: seconds a call, each the mean of `repeats` calls."""
-
-    threads: int
-    repeats: int
-    samples_s: tuple[float, ...]
-
-    @property
-    def calls(self) -> int:
-        return self.repeats * len(self.samples_s)
-
-    @property
-    def median_s(self) -> float:
-        return median(self.samples_s)
-
-
-@dataclass(frozen=True)
-class ThreadShare:
-    """What one thread does in a mean call, in seconds: its work; waiting for the slowest; until it starts; and from
-    the slowest's end until the region is left. What a call spends outside regions is not in it. computing_s: its work
-    by its CPU time; much less than busy_s where other processes use the cores too, or it sleeps."""
-
-    thread: int
-    busy_s: float
-    computing_s: float
-    waiting_s: float
-    starting_s: float
-    joining_s: float
-
-
-@dataclass(frozen=True)
-class Region:
-    """A parallel loop, on as many threads as there are.
-
-    entries: times a call enters it. region_s: of one entry, from before its threads start until all have ended.
-    busy_s: of one entry, the mean of each thread. uneven: how much longer the busiest thread computes than the mean,
-    0.5 is half as long again; by the threads' CPU time, so that a preempted thread does not count.
-    """
-
-    place: Place
-    entries: float
-    region_s: float
-    busy_s: tuple[float, ...]
-    starting_s: float
-    uneven: float
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What a hint's remedy did: a changed copy of the function was compiled, and both were timed in turn.
-
-    change: what was changed, 'fastmath={"reassoc"}' or "the loops of lines 4 and 5 exchanged". factor: how many times
-    as fast the copy is, the median over pairs of calls; low, high: an interval that has the true median with a
-    probability of 95%, or all pairs where there are fewer than six. difference: the largest difference of a result,
-    relative to the largest value of that result; 0.0 where all values are equal, None where results cannot be compared.
-    alike: whether the difference is no more than rounding. diff: the change of the source as a unified diff, "" where
-    only an option of the decorator or an argument changes.
-    """
-
-    change: str
-    factor: float
-    low: float
-    high: float
-    difference: float | None
-    diff: str = ""
-    alike: bool = True
-
-    @property
-    def helps(self) -> bool:
-        """Whether it shows a gain: the whole interval above 1, by 3% or more, with the same results."""
-        return is_gain(self.factor, self.low, self.alike)
-
-
-@dataclass(frozen=True)
-class Fix:
-    """What helps, combined, and measured so.
-
-    changes: in words. trial: of all of them together. diff: a unified diff of the user's files, "" where the source is
-    left as it is. remarks: what has to be done where the diff does not reach, a phrase each.
-    """
-
-    changes: tuple[str, ...]
-    trial: Trial
-    diff: str
-    remarks: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Hint:
-    """Something to change, at a place.
-
-    kind: one of `hints.Kind`, by name. reason: what was found there, in one sentence. advice: what to do. share: of the
-    call's time that it affects, None where that is not known. source: what it was found in: "types", "source", "machine
-    code", "clock", "flags", "arrays" or "a run in Python". trial: what its remedy did, None where it was not tried;
-    untried: the reason for that.
-    """
-
-    kind: str
-    place: Place
-    reason: str
-    advice: str
-    source: str
-    share: float | None = None
-    trial: Trial | None = None
-    untried: str = ""
-
-    @property
-    def shown(self) -> bool:
-        """Whether it is worth reading: its remedy helps, or could not be tried where time is spent."""
-        if self.trial is not None:
-            return self.trial.helps
-        return self.share is None or self.share >= SELDOM or self.kind in WRONG
-
-
-@dataclass(frozen=True)
 class Check:
     """Whether a result is right in one respect.
 
@@ -201,132 +57,6 @@ class Check:
     verdict: str
     reason: str = ""
     place: Place | None = None
-
-
-@dataclass(frozen=True)
-class LineTime:
-    """A line's share of a call's time, 0 to 1, without what it calls where the callee has lines of its own."""
-
-    place: Place
-    share: float
-
-
-@dataclass(frozen=True)
-class LoopTime:
-    """A loop, or a callee with source: its share of a call's time, everything inside it included.
-
-    kind: "loop" or "callee". name: of the function that it is in, or that is called. depth: 0 for what the function
-    itself contains, 1 for what is directly inside that, and so on; rows come in the order of the source. last_line:
-    where a loop ends. own: the share without the loops and callees inside it.
-    """
-
-    kind: str
-    name: str
-    place: Place
-    last_line: int
-    depth: int
-    share: float
-    own: float
-
-
-@dataclass(frozen=True)
-class Rest:
-    """What a call spends outside its source's lines: "calling and unboxing", "allocation", "reference counts",
-    "Python", "waiting", "starting threads", "library: exp", "other"."""
-
-    name: str
-    share: float
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """Where the time of a call goes, by samples of each thread's program counter.
-
-    samples: how many, of all threads. cost: how much longer a call takes while it is sampled, 0.1 is a tenth.
-    same_code: whether the sampled copy has the machine code that was timed. lines: all for which there is code, also
-    those that no sample fell on. The shares of outermost loops and callees, of lines outside them, and of the rest add
-    up to 1.
-    """
-
-    samples: int
-    cost: float
-    same_code: bool
-    loops: tuple[LoopTime, ...]
-    lines: tuple[LineTime, ...]
-    rest: tuple[Rest, ...]
-
-
-@dataclass(frozen=True)
-class CountedLoop:
-    """What all iterations of a loop do in one call, with all that is called in it; None where it is not known."""
-
-    place: Place
-    flop: float | None
-    bytes: float | None
-
-
-@dataclass(frozen=True)
-class Counted:
-    """FLOP and bytes of a call, counted by running a copy that counts; None where it is not known, for the reason.
-
-    FLOP: additions, subtractions, products, quotients, roots, powers and each call of a mathematical function. bytes:
-    each distinct array element once where it is read before it is written, and once where it is written, as if the
-    caches were perfect.
-    """
-
-    flop: float | None
-    bytes: float | None
-    loops: tuple[CountedLoop, ...] = ()
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class HardwareLoop:
-    """A loop's share of the events that were counted for a call, 0 to 1, by samples of where each occurred."""
-
-    place: Place
-    cycles: float
-    cache_misses: float
-
-
-@dataclass(frozen=True)
-class Hardware:
-    """What the processor's counters counted in a mean call, on all threads of the function's process, in user mode;
-    None for an event that the processor does not count. reason: why there are none, in a sentence."""
-
-    cycles: float | None = None
-    instructions: float | None = None
-    cache_misses: float | None = None
-    branch_misses: float | None = None
-    loops: tuple[HardwareLoop, ...] = ()
-    reason: str = ""
-
-    @property
-    def known(self) -> bool:
-        return self.cycles is not None or self.instructions is not None
-
-    @property
-    def instructions_per_cycle(self) -> float | None:
-        return self.instructions / self.cycles if self.instructions is not None and self.cycles else None
-
-
-@dataclass(frozen=True)
-class RegionSlice:
-    """A parallel loop on one thread in one call. Seconds from the first call's begin."""
-
-    place: Place
-    thread: int
-    begin_s: float
-    end_s: float
-
-
-@dataclass(frozen=True)
-class CallSlice:
-    """One call, and what its threads did in its parallel loops. Seconds from the first call's begin."""
-
-    begin_s: float
-    end_s: float
-    regions: tuple[RegionSlice, ...] = ()
 
 
 @dataclass(frozen=True)

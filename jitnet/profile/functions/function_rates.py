@@ -2,7 +2,8 @@
 
 from collections import Counter
 
-from jitnet.profile.functions.function_profile import FunctionProfile, Hardware
+from jitnet.profile.functions.count_records import Hardware
+from jitnet.profile.functions.function_profile import FunctionProfile
 
 __all__ = ["hardware_text", "loop_rates", "missing_text", "rate_text"]
 

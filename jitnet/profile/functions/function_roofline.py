@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jitnet.bench.figures import threads_text
-from jitnet.profile.functions.function_profile import Count, FunctionProfile, Place
+from jitnet.profile.functions.function_profile import FunctionProfile
+from jitnet.profile.functions.places import Place
+from jitnet.profile.functions.time_records import Count
 from jitnet.profile.roofline import Point, Roofline, bandwidths_of
 
 if TYPE_CHECKING:  # they set what Numba reads, and a process that shows a profile keeps its settings

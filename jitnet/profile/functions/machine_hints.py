@@ -11,8 +11,9 @@ from typing import Any
 
 from jitnet.profile.code.code_view import Body, CodeView, Instruction, Loop
 from jitnet.profile.functions.container_calls import Access, access_of, accesses_at, advice_for, in_words
-from jitnet.profile.functions.function_profile import Hint, Place
+from jitnet.profile.functions.hint_records import Hint
 from jitnet.profile.functions.hints import RULES, Kind
+from jitnet.profile.functions.places import Place
 from jitnet.profile.readable import demangle
 
 __all__ = ["NUMBA", "calls_and_divisions", "confirmed"]

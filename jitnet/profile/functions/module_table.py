@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from jitnet.errors import JitnetError, UsageError
+from jitnet.errors import UsageError
 from jitnet.profile.code.code_view import CodeView, Loop, Target
-from jitnet.profile.code.look import look
+from jitnet.profile.code.look import look_each
 from jitnet.profile.functions.arguments import read_words
-from jitnet.profile.functions.function_profile import Place
+from jitnet.profile.functions.places import Place
 from jitnet.profile.functions.worker_process import LIMIT_S, ask
 
 __all__ = ["FORMAT", "Compiled", "JittedFunction", "ModuleTable", "as_document", "loops_of", "profile_module"]
@@ -19,6 +19,9 @@ FORMAT = "jitnet profile module 1"
 
 MODULE = "MODULE"
 """What the command line calls a module without a function."""
+
+FUNCTION_S, WHOLE_S = 20.0, 120.0
+"""Seconds for compiling a function once more, to read its machine code; and for all of a module."""
 
 WORDS = {
     "float16": "2.5", "float32": "f4(2.5)", "float64": "2.5", "bool": "True", "unicode_type": "'text'",
@@ -75,14 +78,16 @@ def profile_module(
     target: str,
     *,
     args: str | None = None,
+    time_s: float = WHOLE_S,
     limit_s: float = LIMIT_S,
     progress: Callable[[str], None] = lambda what: None,
 ) -> ModuleTable:
     """Return the compiled functions of a module, which is loaded in a worker process.
 
     target: a dotted module, or the path of a Python file. args: as `profile_function` takes it; the functions that are
-    not compiled yet and take so many arguments are compiled for these types. The others stay as they are. Raises what
-    `profile_function` raises, and UsageError where the module has none.
+    not compiled yet and take so many arguments are compiled for these types. The others stay as they are. time_s:
+    seconds for compiling all of them once more and reading their machine code; what is not read by then has that as
+    the reason. Raises what `profile_function` raises, and UsageError where the module has none.
     """
     if (target.endswith(".py") or "/" in target) and not Path(target).is_file():
         kind = "is a folder; expected a Python file" if Path(target).is_dir() else "there is no such file"
@@ -96,7 +101,7 @@ def profile_module(
         others = ", ".join(f"{count} from {module}" for module, count in sorted(reply["imported"].items()))
         hint = f"; it imports {others}: name the module" if others else ""
         raise UsageError(f"{MODULE} {target}: defines no function under @njit, @vectorize or @guvectorize{hint}")
-    views = _views(target, reply["functions"], progress)
+    views = _views(target, reply["functions"], time_s, progress)
     functions = tuple(_function(each, views) for each in reply["functions"])
     return ModuleTable(target, reply["file"], functions, reply["imported"], _commands(target, functions))
 
@@ -106,7 +111,7 @@ Key = tuple[str, int]
 
 
 def _views(
-    target: str, functions: Sequence[dict[str, Any]], progress: Callable[[str], None]
+    target: str, functions: Sequence[dict[str, Any]], time_s: float, progress: Callable[[str], None]
 ) -> dict[Key, CodeView | str]:
     """Return for each signature its view, or the reason why there is none."""
     found: dict[Key, CodeView | str] = {}
@@ -118,39 +123,18 @@ def _views(
                 wanted.append((key, Target(each["name"], target, pickled=pickled)))
             else:
                 found[key] = "its types cannot be sent to another process"
-    last = ""
-    while wanted:
-        at = 0
 
-        def started(what: str, done: int, total: int) -> None:
-            nonlocal at
-            at = min(done, total - 1)
-            progress(f"reading the machine code of {what}")
+    def started(what: str, done: int, total: int) -> None:
+        progress(f"reading the machine code of {what} ({min(done + 1, total)} of {total})")
 
-        try:
-            views = look([each for _, each in wanted], compared=False, analysed=False, progress=started)
-        except JitnetError as error:  # one cannot be compiled: read those before it again, and go on after it
-            key, failed = wanted[at]
-            reason = str(error).removeprefix(f"cannot compile {failed.name}: ")
-            if at == 0 and reason == last:  # what fails is not the function: the others would fail alike
-                return found | {key: reason for key, _ in wanted}
-            found[key] = last = reason
-            views = look([each for _, each in wanted[:at]], compared=False, analysed=False) if at else []
-            at += 1
-        else:
-            at = len(wanted)
-        found |= {wanted[number][0]: view for number, view in enumerate(views)}
-        wanted = wanted[at:]
-    return found
+    views = look_each([each for _, each in wanted], function_s=FUNCTION_S, whole_s=time_s, progress=started)
+    return found | {key: view for (key, _), view in zip(wanted, views, strict=True)}
 
 
 def _function(found: dict[str, Any], views: dict[Key, CodeView | str]) -> JittedFunction:
     compiled = []
     for number, signature in enumerate(found["signatures"]):
-        kind = {"cfunc": "a callback", "jitclass method": "a method of a jitclass"}.get(
-            found["kind"], "another target's code"
-        )
-        view = views.get((found["name"], number), f"{kind} is not read")
+        view = views.get((found["name"], number), "another target's code is not read")
         is_read = isinstance(view, CodeView)
         compiled.append(Compiled(signature, found["asked"], view if is_read else None, "" if is_read else str(view)))  # type: ignore[arg-type]
     return JittedFunction(

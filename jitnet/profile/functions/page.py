@@ -5,9 +5,11 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from jitnet.bench.figures import duration, spread, threads_text, three_digits
-from jitnet.profile.functions.function_profile import FunctionProfile, Hardware, Hint
+from jitnet.profile.functions.count_records import Hardware
+from jitnet.profile.functions.function_profile import FunctionProfile
 from jitnet.profile.functions.function_rates import missing_text, rate_text
 from jitnet.profile.functions.function_roofline import loop_name, timed_count
+from jitnet.profile.functions.hint_records import Hint
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.page_roofline import letters, roofline_svg
 from jitnet.profile.functions.page_source import (

@@ -6,8 +6,10 @@ from html import escape
 from jitnet.profile.code.code_view import Body, Instruction, Loop, Source
 from jitnet.profile.code.loop_verdict import place_in_threads, whole_verdict
 from jitnet.profile.code.source import function_source
-from jitnet.profile.functions.function_profile import FunctionProfile, Hint, Place
+from jitnet.profile.functions.function_profile import FunctionProfile
+from jitnet.profile.functions.hint_records import Hint
 from jitnet.profile.functions.hints import RULES, Kind
+from jitnet.profile.functions.places import Place
 from jitnet.profile.functions.tried import measured
 from jitnet.profile.paths import path_text
 

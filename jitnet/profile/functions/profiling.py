@@ -16,11 +16,8 @@ from jitnet.profile.code.processors import find_processor
 from jitnet.profile.functions.arguments import TARGET, read_words
 from jitnet.profile.functions.early_lines import READING_S, SHORTEST_LOOK_S, EarlyLines, view_target
 from jitnet.profile.functions.formula import check_formula
-from jitnet.profile.functions.function_profile import (
-    WRONG,
-    FunctionProfile,
-    Hint,
-)
+from jitnet.profile.functions.function_profile import FunctionProfile
+from jitnet.profile.functions.hint_records import WRONG, Hint
 from jitnet.profile.functions.hint_shares import HintShares
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.machine_hints import calls_and_divisions, confirmed

@@ -5,22 +5,11 @@ from typing import Any
 
 from jitnet.profile.functions.counts import counted_of, hardware_of, timeline_of
 from jitnet.profile.functions.formula import evaluate
-from jitnet.profile.functions.function_profile import (
-    Argument,
-    Check,
-    CompiledFunction,
-    Count,
-    FunctionProfile,
-    Hint,
-    LineTime,
-    LoopTime,
-    Place,
-    Region,
-    Rest,
-    Sampling,
-    ThreadShare,
-)
+from jitnet.profile.functions.function_profile import Argument, Check, CompiledFunction, FunctionProfile
+from jitnet.profile.functions.hint_records import Hint
 from jitnet.profile.functions.hints import RULES, Kind
+from jitnet.profile.functions.places import Place
+from jitnet.profile.functions.time_records import Count, LineTime, LoopTime, Region, Rest, Sampling, ThreadShare
 from jitnet.profile.functions.tried import in_order
 
 __all__ = ["read_profile"]

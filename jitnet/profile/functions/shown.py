@@ -5,7 +5,8 @@ from dataclasses import fields
 from statistics import median
 
 from jitnet.bench.figures import duration, spread, threads_text
-from jitnet.profile.functions.function_profile import FunctionProfile, Hint
+from jitnet.profile.functions.function_profile import FunctionProfile
+from jitnet.profile.functions.hint_records import Hint
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.page import page
 from jitnet.profile.functions.tried import measured

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from jitnet.profile.functions.function_profile import WRONG, Fix, FunctionProfile, Hint, Place, Trial
+from jitnet.profile.functions.function_profile import FunctionProfile
+from jitnet.profile.functions.hint_records import WRONG, Fix, Hint, Trial
 from jitnet.profile.functions.hints import RULES, Kind
+from jitnet.profile.functions.places import Place
 
 __all__ = ["add_hint", "as_sent", "fix_text", "in_order", "measured", "no_fix", "obstacle", "read_fix", "with_state"]
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from jitnet.bench.factors import Factor, of_pairs, verdict
 from jitnet.errors import UsageError
-from jitnet.profile.functions.function_profile import Argument, Place
+from jitnet.profile.functions.function_profile import Argument
 from jitnet.profile.functions.options import read_options
+from jitnet.profile.functions.places import Place
 from jitnet.profile.functions.profiling import check_places
 from jitnet.profile.functions.worker_process import LIMIT_S, ask
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from jitnet.bench.factors import Factor, of_samples, verdict
 from jitnet.profile.code.code_view import Loop
 from jitnet.profile.document import THRESHOLD, group_medians
-from jitnet.profile.functions.function_profile import Check, FunctionProfile, Hint
+from jitnet.profile.functions.function_profile import Check, FunctionProfile
+from jitnet.profile.functions.hint_records import Hint
 
 __all__ = ["Row", "Saved", "Watching", "saved"]
 

@@ -6,9 +6,10 @@ plain Python function.
 
 REQUEST is a JSON file: `targets` with the fields of `Target`; `processor`, name and triple, or null for this machine;
 `lines`, whether to write a line table; `later`, whether the types of a function's arguments come on standard input, a
-line with `pickled` for each target, so that Numba is loaded before; `cores` to run on, empty for any; `out`, the
-file for the replies. A reply is a line of JSON: `start` when a function is started; its machine code; or `error`, with
-`usage` true where the request was wrong.
+line with `pickled` for each target, so that Numba is loaded before; `each`, whether to go on after a function that
+cannot be compiled; `cores` to run on, empty for any; `out`, the file for the replies. A reply is a line of JSON:
+`start` when a function is started; its machine code; with `each`, why there is none, `failed`; or `error`, with `usage`
+true where the request was wrong.
 """
 
 import json
@@ -24,12 +25,13 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
-from jitnet.profile.code.worker.compile_targets import Wrong, look_at
+from jitnet.profile.code.worker.compile_targets import Wrong, load, look_at
 from jitnet.profile.code.worker.cross_compile import emulate, vector_bits
 from jitnet.profile.ending import end_with_parent
 from jitnet.profile.line_table import write_lines
 from jitnet.profile.readable import message_lines
 from jitnet.profile.users.built_ufuncs import remember_ufuncs
+from jitnet.profile.users.callbacks import remember_callbacks
 
 __all__: list[str] = []
 
@@ -65,15 +67,24 @@ def main() -> None:
                 write_lines()
             reply(vector_bits=bits)
             remember_ufuncs()
+            remember_callbacks()
             with remarks() as read_remarks, global_compiler_lock:
                 if request["later"]:
                     start_compiler()
+                if request["each"]:
+                    load(request["targets"][0])  # its module is no function's fault, and takes no function's time
                 for number, target in enumerate(request["targets"]):
                     reply(start=target["name"], number=number)
                     if request["later"]:
                         target["pickled"] = sys.stdin.readline().strip()
                         read_remarks()
-                    reply(**look_at(target), remarks=read_remarks())
+                    try:
+                        reply(**look_at(target), remarks=read_remarks())
+                    except Exception as error:
+                        if not request["each"]:
+                            raise
+                        read_remarks()
+                        reply(failed=str(error) if isinstance(error, Wrong) else f"cannot be compiled: {brief(error)}")
         except Wrong as error:
             reply(error=str(error), usage=True)
         except Exception as error:
@@ -94,6 +105,12 @@ def describe(error: Exception) -> str:
         return text[:400]
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {text[:300]} ({Path(last.filename).name}, line {last.lineno})"
+
+
+def brief(error: Exception) -> str:
+    """Return the first of what `describe` returns, without the lines of source that Numba adds."""
+    first = message_lines(error)[0]
+    return first[:200] if type(error).__module__.startswith("numba") else describe(error)
 
 
 @contextmanager

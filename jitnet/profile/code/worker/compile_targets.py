@@ -13,11 +13,12 @@ from jitnet.profile.code.worker.strides import lines_for_stride_one
 from jitnet.profile.line_table import set_wrapped
 from jitnet.profile.loading import load_module
 from jitnet.profile.users.built_ufuncs import built
+from jitnet.profile.users.callbacks import callback
 from jitnet.profile.users.compiled_classes import compiled_method
 from jitnet.profile.users.generators import iterating
 from jitnet.profile.users.sent_types import read_types
 
-__all__ = ["Wrong", "look_at"]
+__all__ = ["Wrong", "load", "look_at"]
 
 
 class Wrong(Exception):
@@ -73,6 +74,8 @@ def look_at_kernel(target: dict[str, Any]) -> dict[str, Any]:
 
 def look_at_function(target: dict[str, Any]) -> dict[str, Any]:
     function: Any = find(target)
+    import numba
+
     from jitnet.compiler.numba_parts import Dispatcher, DUFunc, GUFunc, ufunc_dispatcher
 
     known = built(function)
@@ -84,12 +87,14 @@ def look_at_function(target: dict[str, Any]) -> dict[str, Any]:
         return look_at_ufunc(ufunc_dispatcher(function).py_func, function.targetoptions, function.nin, target)
     if isinstance(function, GUFunc):
         return look_at_gufunc(function.gufunc_builder, target)
-    if isinstance(function, Dispatcher):
+    for_c = callback(function)
+    if for_c is not None:
+        python = for_c.function
+        new, options = numba.njit(**for_c.options)(python), for_c.options
+    elif isinstance(function, Dispatcher):
         new, options, python = function, function.targetoptions, function.py_func
         discard_all_code(function)
     elif callable(function) and hasattr(function, "__code__"):
-        import numba
-
         python = function
         new = numba.njit(parallel=target["kind"] == "parallel")(function)
         options = new.targetoptions
@@ -106,21 +111,26 @@ def look_at_function(target: dict[str, Any]) -> dict[str, Any]:
         taking = iterating(new, len(given))
         taking.compile(given)
         (result,) = taking.overloads.values()
-    kind = "parallel" if options.get("parallel") else "njit"
+    kind = "cfunc" if for_c is not None else "parallel" if options.get("parallel") else "njit"
     return made(python, target["module"], result, kind, [result.fndesc.mangled_name], [result.library])
+
+
+def load(target: dict[str, Any]) -> Any:
+    """Import the module of a request and return it."""
+    module_name = target["module"]
+    sys.path[:0] = [*target["path"], os.getcwd()]
+    try:
+        if module_name.endswith(".py") and not Path(module_name).is_file():
+            raise Wrong(f"{module_name}: no such file")
+        return load_module(module_name)
+    except ModuleNotFoundError as error:
+        raise Wrong(f"{module_name}: cannot be imported ({error})") from None
 
 
 def find(target: dict[str, Any]) -> Any:
     """Import the module of a request and return the object that it names."""
     module_name, path = target["module"], target["name"]
-    sys.path[:0] = [*target["path"], os.getcwd()]
-    try:
-        if module_name.endswith(".py") and not Path(module_name).is_file():
-            raise Wrong(f"{module_name}: no such file")
-        module = load_module(module_name)
-    except ModuleNotFoundError as error:
-        raise Wrong(f"{module_name}: cannot be imported ({error})") from None
-    found: Any = module
+    found = load(target)
     for part in path.split("."):
         method = compiled_method(found, part)
         if method is None and not hasattr(found, part):

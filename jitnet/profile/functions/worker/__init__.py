@@ -15,6 +15,7 @@ addresses.py       what is at an address               source_rows.py    rows of
 elf.py, dwarf.py   object files, and their lines
 
 counting.py        FLOP and bytes of each loop         counters.py       a copy that counts them, with counter_code.py
+counter_hooks.py   puts the counters into what is compiled
 
 thread_clock.py    each thread's time in a region      regions.py        times and hints from these
 flags.py           denormal numbers

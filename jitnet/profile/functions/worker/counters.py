@@ -1,7 +1,8 @@
 """Counters in compiled code: floating-point operations, and the distinct numbers that it reads and writes.
 
-While `Counters.compiling` is entered, the compiler adds to every function, its own library included, an accumulator of
-operations, which is added to the totals where the function returns, and a check of each array element that is accessed.
+While `counter_hooks.counters_in_code` is entered, the compiler adds to every function, its own library included, an
+accumulator of operations, which is added to the totals where the function returns, and a check of each array element
+that is accessed.
 A function runs these additions itself, so branches, `while` loops and sizes count as they are.
 
 A total has a bit: bit 0 is the whole call, the others are loops of the source. A caller passes its loops to what it
@@ -13,38 +14,20 @@ access of a total was a read, bits 32 to 63 where it was written.
 
 import ast
 import ctypes
-import operator
 import re
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import llvmlite.binding as llvm
 import numba
 import numpy as np
 from llvmlite import ir as llvm_ir
-from numba import types
 
-from jitnet.compiler.numba_parts import (
-    ArrayHelper,
-    BaseContext,
-    Dispatcher,
-    Lower,
-    cgutils,
-    compute_cfg_from_blocks,
-    copy_dispatcher,
-    cpu_target,
-    element_pointer,
-    ir,
-    is_open,
-    without_cache,
-)
+from jitnet.compiler.numba_parts import cgutils, compute_cfg_from_blocks, copy_dispatcher, is_open, without_cache
 from jitnet.profile.functions.worker.counter_code import MODULE
 
-__all__ = ["TOTALS", "Counters"]
+__all__ = ["I64", "TOTALS", "CountedFunction", "Counters"]
 
 TOTALS = 32
 """The whole call, and the most loops that are counted."""
@@ -76,6 +59,8 @@ QUIET = ("NRT_", "Py", "llvm.", "numba_", "_Py")
 
 I64 = llvm_ir.IntType(64)
 
+_call = llvm_ir.IRBuilder.call  # without the hook that counts calls
+
 
 @cache
 def _source_loops(file: str) -> tuple[tuple[int, int], ...]:
@@ -88,7 +73,7 @@ def _source_loops(file: str) -> tuple[tuple[int, int], ...]:
     return tuple((node.lineno, node.body[-1].end_lineno or node.lineno) for node in loops)
 
 
-class _Function:
+class CountedFunction:
     """A function that is being compiled: its accumulators, and the loops around each of its statements."""
 
     def __init__(self, counters: "Counters", lowerer: Any) -> None:
@@ -170,7 +155,7 @@ class Counters:
         self.unknown: set[str] = set()
         self.smallest = 8
         self._copies: dict[int, Any] = {}
-        self._functions: dict[Any, _Function] = {}
+        self._functions: dict[Any, CountedFunction] = {}
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
         text = MODULE.format(totals=TOTALS, page=PAGE, inside=(1 << PAGE) - 1)
@@ -229,16 +214,6 @@ class Counters:
         """Return the copy of a function where there is one, else the function."""
         return self._copies.get(id(dispatcher), dispatcher)
 
-    @contextmanager
-    def compiling(self) -> Iterator[None]:
-        """Add the counters to all that is compiled meanwhile."""
-        internal = cpu_target.target_context
-        with ExitStack() as changes:
-            for owner, name, wrap in _HOOKS:
-                changes.enter_context(patch.object(owner, name, wrap(self, getattr(owner, name))))
-            changes.enter_context(patch.object(internal, "cached_internal_func", {}))
-            yield
-
     # A run.
 
     def start(self) -> None:
@@ -286,7 +261,7 @@ class Counters:
 
     # What the compiler calls.
 
-    def function(self, builder: Any) -> _Function | None:
+    def function(self, builder: Any) -> CountedFunction | None:
         """Return the function that a builder works on, None where it has no counters."""
         return self._functions.get(builder.function)
 
@@ -295,9 +270,9 @@ class Counters:
         if lowerer.generator_info is not None:
             self.unknown.add(f"the generator {lowerer.fndesc.qualname}")
             return
-        self._functions[lowerer.builder.function] = _Function(self, lowerer)
+        self._functions[lowerer.builder.function] = CountedFunction(self, lowerer)
 
-    def call(self, builder: Any, function: _Function, name: str, arguments: Any) -> None:
+    def call(self, builder: Any, function: CountedFunction, name: str, arguments: Any) -> None:
         """Count what a function outside compiled code does, or pass the loops on to a compiled one."""
         if MULTIPLY_ADD.fullmatch(name):
             function.compute(builder, 2)
@@ -318,7 +293,7 @@ class Counters:
         elif not name.startswith(QUIET):
             function.enter(builder)
 
-    def _product(self, builder: Any, function: _Function, name: str, arguments: Any) -> None:
+    def _product(self, builder: Any, function: CountedFunction, name: str, arguments: Any) -> None:
         """Count a product of a library, whose arrays are contiguous: 2 operations for each multiply-add."""
         kind = chr(arguments[0].constant)
         size, operations = {"s": (4, 2), "d": (8, 2), "c": (8, 8), "z": (16, 8)}[kind]
@@ -343,156 +318,3 @@ class Counters:
         function.compute(builder, builder.mul(work, I64(operations)))
         for writes, pointer, count in arrays:
             function.access(builder, writes, pointer, size, count)
-
-
-# The hooks. Each gets the counters and what it replaces, and returns what is put there instead.
-
-Hook = Callable[["Counters", Any], Any]
-
-
-def _arithmetic(counters: Counters, emit: Any) -> Any:
-    def emit_and_count(builder: Any, left: Any, *rest: Any, **named: Any) -> Any:
-        function = counters.function(builder)
-        if function is not None and not _is_zero(left):
-            function.compute(builder, 1)
-        return emit(builder, left, *rest, **named)
-
-    return emit_and_count
-
-
-def _is_zero(value: Any) -> bool:
-    """Whether an operand is a constant 0: Numba negates a number by subtracting it from that."""
-    return isinstance(value, llvm_ir.Constant) and value.constant == 0
-
-
-_call = llvm_ir.IRBuilder.call
-
-
-def _calls(counters: Counters, emit: Any) -> Any:
-    def emit_and_count(builder: Any, called: Any, arguments: Any, *rest: Any, **named: Any) -> Any:
-        function = counters.function(builder)
-        if function is not None and isinstance(called, llvm_ir.Function):
-            counters.call(builder, function, str(called.name), arguments)
-        return emit(builder, called, arguments, *rest, **named)
-
-    return emit_and_count
-
-
-def _loads(counters: Counters, load: Any) -> Any:
-    def load_and_mark(context: Any, builder: Any, kind: Any, pointer: Any, align: Any = None) -> Any:
-        _mark(counters, context, builder, False, kind, pointer)
-        return load(context, builder, kind, pointer, align)
-
-    return load_and_mark
-
-
-def _stores(counters: Counters, store: Any) -> Any:
-    def store_and_mark(context: Any, builder: Any, kind: Any, value: Any, pointer: Any, align: Any = None) -> Any:
-        _mark(counters, context, builder, True, kind, pointer)
-        return store(context, builder, kind, value, pointer, align)
-
-    return store_and_mark
-
-
-def _mark(counters: Counters, context: Any, builder: Any, writes: bool, kind: Any, pointer: Any) -> None:
-    function = counters.function(builder)
-    if function is not None and isinstance(kind, (types.Number, types.Boolean)):
-        size = int(context.get_abi_sizeof(context.get_data_type(kind)))
-        function.access(builder, writes, pointer, size)
-
-
-def _array_loads(counters: Counters, load: Any) -> Any:
-    def load_and_mark(array: Any, indices: Any) -> Any:
-        pointer = element_pointer(array, indices)
-        _mark(counters, array.context, array.builder, False, array.base_type, pointer)
-        return load(array, indices)
-
-    return load_and_mark
-
-
-def _array_stores(counters: Counters, store: Any) -> Any:
-    def store_and_mark(array: Any, indices: Any, value: Any) -> Any:
-        pointer = element_pointer(array, indices)
-        _mark(counters, array.context, array.builder, True, array.base_type, pointer)
-        return store(array, indices, value)
-
-    return store_and_mark
-
-
-def _beginnings(counters: Counters, begin: Any) -> Any:
-    def begin_and_prepare(lowerer: Any) -> None:
-        begin(lowerer)
-        counters.begin(lowerer)
-
-    return begin_and_prepare
-
-
-def _blocks(counters: Counters, begin: Any) -> Any:
-    def begin_and_store(lowerer: Any, block: Any) -> None:
-        function = counters.function(lowerer.builder)
-        if function is not None:
-            function.label = next(label for label, each in lowerer.blocks.items() if each is block)
-        begin(lowerer, block)
-
-    return begin_and_store
-
-
-def _statements(counters: Counters, lower: Any) -> Any:
-    def lower_and_leave(lowerer: Any, statement: Any) -> Any:
-        function = counters.function(lowerer.builder)
-        if function is not None and isinstance(statement, ir.Return):
-            function.leave(lowerer.builder)
-        if function is not None and isinstance(getattr(statement, "value", None), ir.Expr):
-            _note_pointers(counters, lowerer, statement.value)
-            _correct_power(function, lowerer, statement.value)
-        return lower(lowerer, statement)
-
-    return lower_and_leave
-
-
-def _note_pointers(counters: Counters, lowerer: Any, value: Any) -> None:
-    """Remember a call of what cannot be counted: through an address, or of the interpreter."""
-    if value.op == "call":
-        kind = lowerer.typeof(value.func.name)
-        if isinstance(kind, (types.ExternalFunctionPointer, types.FunctionType)):
-            counters.unknown.add(f"the function called through its address in line {value.loc.line}")
-        if isinstance(kind, types.ObjModeDispatcher):
-            counters.unknown.add(f"Python in line {value.loc.line}")
-
-
-def _correct_power(function: _Function, lowerer: Any, value: Any) -> None:
-    """Subtract what an integer power of a float multiplies without need: by 1 at first, and its last square."""
-    if value.op in ("binop", "inplace_binop") and value.fn in (operator.pow, operator.ipow):
-        signature, builder = lowerer.fndesc.calltypes[value], lowerer.builder
-        if isinstance(signature.return_type, types.Float) and isinstance(signature.args[1], types.Integer):
-            exponent = lowerer.loadvar(value.rhs.name)
-            some = builder.icmp_signed("!=", exponent, exponent.type(0))
-            function.compute(builder, builder.select(some, I64(-2), I64(0)))
-
-
-def _templates(counters: Counters, find: Any) -> Any:
-    return lambda dispatcher, arguments, named: find(counters.copy(dispatcher), arguments, named)
-
-
-def _compiling(counters: Counters, known: Any) -> Any:
-    return property(lambda dispatcher: known.fget(counters.known_copy(dispatcher)))
-
-
-def _overloads(counters: Counters, find: Any) -> Any:
-    return lambda dispatcher, signature: find(counters.copy(dispatcher), signature)
-
-
-_HOOKS: tuple[tuple[Any, str, Hook], ...] = (
-    *((llvm_ir.IRBuilder, name, _arithmetic) for name in ("fadd", "fsub", "fmul", "fdiv", "frem")),
-    (llvm_ir.IRBuilder, "call", _calls),
-    (BaseContext, "unpack_value", _loads),
-    (BaseContext, "pack_value", _stores),
-    (ArrayHelper, "load_data", _array_loads),
-    (ArrayHelper, "store_data", _array_stores),
-    (Lower, "pre_lower", _beginnings),
-    (Lower, "pre_block", _blocks),
-    (Lower, "lower_inst", _statements),
-    (Dispatcher, "get_call_template", _templates),
-    (Dispatcher, "get_overload", _overloads),
-    (Dispatcher, "is_compiling", _compiling),
-)

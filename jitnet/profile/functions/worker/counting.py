@@ -13,6 +13,7 @@ import numpy as np
 from jitnet.bench.figures import duration
 from jitnet.compiler.numba_parts import folded_types, is_open
 from jitnet.profile.functions.worker.calls import arrays_in
+from jitnet.profile.functions.worker.counter_hooks import counters_in_code
 from jitnet.profile.functions.worker.counters import Counters
 from jitnet.profile.functions.worker.diagnostics import JsonObject, place
 
@@ -91,7 +92,7 @@ def _run(measuring: Any, marking: bool, budget_s: float) -> Counters:
     counters = Counters(marking, int(budget_s / ACCESS_S))
     subject, arguments = measuring.subject, measuring.arguments
     measuring.calls.reset()
-    with counters.compiling():
+    with counters_in_code(counters):
         if subject.kind == "njit":
             call = counters.copy(subject.dispatcher)
             if is_open(call):

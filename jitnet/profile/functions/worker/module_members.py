@@ -1,13 +1,11 @@
 """The compiled functions of a module: what each was compiled for, and its types for the line view."""
 
-import base64
 import inspect
 import os
-import pickle
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 
@@ -16,6 +14,9 @@ from jitnet.profile.functions.worker.diagnostics import JsonObject, line_of_def,
 from jitnet.profile.functions.worker.observers import Observers
 from jitnet.profile.functions.worker.subject import Refused, Subject, load, subject_of
 from jitnet.profile.functions.worker.values import options_text
+from jitnet.profile.users.callbacks import callback
+from jitnet.profile.users.compiled_classes import class_type
+from jitnet.profile.users.sent_types import write_types
 
 __all__ = ["table"]
 
@@ -38,15 +39,15 @@ def table(request: JsonObject, observers: Observers, report: Callable[[str], Non
         kinds = _kinds(request["args"])
         found, imported = [], dict[str, int]()
         seen = set()
-        for name, value, kind in _members(vars(module)):
-            subject = subject_of(value)
-            function = subject.function if subject is not None else getattr(value, "__wrapped__", None)
-            if function is None or id(value) in seen:
+        for member in _members(vars(module)):
+            subject, for_c = subject_of(member.value), callback(member.value)
+            function = subject.function if subject is not None else for_c.function if for_c is not None else None
+            if function is None or id(member.value) in seen:
                 continue
-            seen.add(id(value))
+            seen.add(id(member.value))
             home = str(function.__module__)
             if home == module.__name__ or home.startswith(f"{module.__name__}."):
-                found.append(_described(name, value, function, subject, kind, kinds))
+                found.append(_described(member, function, subject, kinds))
             else:
                 imported[home] = imported.get(home, 0) + 1
     found.sort(key=lambda each: (each["place"]["file"], each["place"]["line"]))
@@ -58,56 +59,68 @@ def _kinds(args: str | None) -> tuple[Any, ...] | None:
     return None if args is None else tuple(numba.typeof(each) for each in make_arguments(read_words(args)))
 
 
-def _members(names: Any, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any, str]]:
-    """Yield what may be compiled: its dotted name, and the kind that it has by its place, "" for any other."""
+class _Member(NamedTuple):
+    """What may be compiled: its dotted name; the kind that it has by its place, "" for any other; before its arguments,
+    the types that every call of it has, which is the instance of a method."""
+
+    name: str
+    value: Any
+    kind: str = ""
+    first: tuple[Any, ...] = ()
+
+
+def _members(names: Any, prefix: str = "", depth: int = 0) -> Iterator[_Member]:
+    """Yield what may be compiled, of a module or a class."""
     for name, value in list(names.items()):
         value = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
         methods = _methods(value)
         if methods:
-            for method, dispatcher in methods:
-                yield f"{prefix}{name}.{method}", dispatcher, "jitclass method"
+            for method, dispatcher, first in methods:
+                yield _Member(f"{prefix}{name}.{method}", dispatcher, "jitclass method", first)
         elif (
             isinstance(value, type)
             and depth < DEEPEST
             and value.__module__ == names.get("__module__", names.get("__name__"))
         ):
             yield from _members(vars(value), f"{prefix}{name}.", depth + 1)
-        elif type(value).__name__ == "CFunc":
-            yield f"{prefix}{name}", value, "cfunc"
         else:
-            yield f"{prefix}{name}", value, ""
+            yield _Member(f"{prefix}{name}", value, "cfunc" if callback(value) is not None else "")
 
 
-def _methods(value: Any) -> list[tuple[str, Any]]:
-    """Return the compiled methods and properties of a jitclass, by name; none of other objects."""
-    kind = getattr(value, "class_type", None) if isinstance(value, type) else None
-    if kind is None or not hasattr(kind, "jit_methods"):
+def _methods(value: Any) -> list[tuple[str, Any, tuple[Any, ...]]]:
+    """Return the compiled methods and properties of a jitclass: name, function, and the type of the instance; none of
+    other objects."""
+    kind = class_type(value)
+    if kind is None:
         return []
-    found = [*kind.jit_methods.items(), *getattr(kind, "jit_static_methods", {}).items()]
-    for name, accessors in getattr(kind, "jit_props", {}).items():
-        found += [(name, dispatcher) for how, dispatcher in accessors.items() if how == "get"]
+    of_instance: tuple[Any, ...] = (kind.instance_type,)
+    found = [(name, dispatcher, of_instance) for name, dispatcher in kind.jit_methods.items()]
+    found += [(name, dispatcher, ()) for name, dispatcher in kind.jit_static_methods.items()]
+    for name, accessors in kind.jit_props.items():
+        found += [(name, dispatcher, of_instance) for how, dispatcher in accessors.items() if how == "get"]
     return found
 
 
-def _described(
-    name: str, value: Any, function: Any, subject: Subject | None, kind: str, kinds: tuple[Any, ...] | None
-) -> JsonObject:
+def _described(member: _Member, function: Any, subject: Subject | None, kinds: tuple[Any, ...] | None) -> JsonObject:
     code = function.__code__
     def_line = line_of_def(code.co_filename, code.co_firstlineno)
     parameters = list(inspect.signature(function).parameters.values())
-    types_, texts = _compiled_for(value, subject)
+    for_c = callback(member.value)
+    types_, texts = _compiled_for(member.value, subject)
     asked = False
-    if not texts and kinds is not None and subject is not None and not kind and _takes(subject, parameters, len(kinds)):
-        types_, texts, asked = [kinds], [_text(kinds)], True
+    if not texts and kinds is not None and subject is not None:
+        kinds = (*member.first, *kinds)
+        if _takes(subject, parameters, len(kinds)):
+            types_, texts, asked = [kinds], [_text(kinds)], True
     return {
-        "name": name,
-        "kind": kind or (subject.kind if subject is not None else "njit"),
-        "options": options_text(subject.options) if subject is not None else "",
+        "name": member.name,
+        "kind": member.kind or (subject.kind if subject is not None else "njit"),
+        "options": options_text(subject.options if subject is not None else for_c.options if for_c is not None else {}),
         "place": place(code.co_filename, code.co_firstlineno if code.co_name == "<lambda>" else def_line),
         "parameters": [str(parameter) for parameter in parameters],
         "signatures": texts,
         "asked": asked,
-        "pickled": [_pickled(each) for each in types_] if not kind else [],
+        "pickled": [_pickled(each) for each in types_],
     }
 
 
@@ -121,8 +134,11 @@ def _takes(subject: Subject, parameters: Sequence[inspect.Parameter], count: int
 
 def _compiled_for(value: Any, subject: Subject | None) -> tuple[list[tuple[Any, ...]], list[str]]:
     """Return the types that it was compiled for, each as Numba's types and as text; without types, texts alone."""
+    for_c = callback(value)
+    if for_c is not None:
+        return [for_c.arguments], [_text(for_c.arguments)]
     if subject is None:
-        return [], [f"({', '.join(kind.__name__ for kind in value.ctypes.argtypes)})"]  # a callback, in types of C
+        return [], []
     if subject.dispatcher is None:  # a ufunc for another target: NumPy's codes of its types
         return [], [str(text) for text in getattr(value, "types", ())]
     declared = [tuple(each.args) for each in _signatures(subject.dispatcher)]
@@ -158,6 +174,6 @@ def _pickled(kinds: tuple[Any, ...]) -> str:
     while kinds and isinstance(kinds[-1], (numba.types.Omitted,)):
         kinds = kinds[:-1]
     try:
-        return base64.b64encode(pickle.dumps(kinds)).decode()
-    except Exception:  # a type of its own, such as that of a jitclass
+        return write_types(kinds)
+    except Exception:  # a class inside a function for one
         return ""

@@ -10,6 +10,7 @@ from jitnet.profile.functions.worker.symbols import Symbols, region_of
 from jitnet.profile.functions.worker.thread_clock import ThreadClock
 from jitnet.profile.functions.worker.typed_code import watch_compiler
 from jitnet.profile.users.built_ufuncs import remember_ufuncs
+from jitnet.profile.users.callbacks import remember_callbacks
 
 __all__ = ["Observers", "observe"]
 
@@ -31,6 +32,7 @@ def observe(cores: Sequence[int] = ()) -> Observers:
     clock, symbols = ThreadClock(cores), Symbols()
     watch_compiler(summaries)
     remember_ufuncs()
+    remember_callbacks()
     compiled = event.RecordingListener()
     event.register("numba:compile", compiled)
     return Observers(clock, symbols, summaries, _remember_regions(), compiled)
