@@ -49,7 +49,12 @@ class ProfileMagics(Magics):  # type: ignore[misc]
 
         Returns the profile, which is shown as a page.
         """
-        opts, rest = self.parse_options(line, "", *OPTIONS, posix=False, strict=False, preserve_non_opts=True)
+        try:
+            opts, rest = self.parse_options(line, "", *OPTIONS, posix=False, strict=False, preserve_non_opts=True)
+        except MagicError as error:
+            reason = str(error).partition(" (allowed")[0]
+            known = ", ".join(f"--{name.removesuffix('=')}" for name in OPTIONS)
+            raise MagicError(f"%jitprofile: {reason}; the options are {known}") from None
         if cell is not None and rest.strip():
             raise MagicError(f"%%jitprofile {rest.strip()}: expected options only; the call is in the cell's last line")
         options = _options(opts)
@@ -88,7 +93,8 @@ def _call_of(statement: ast.stmt) -> ast.Call:
     value = getattr(statement, "value", None)
     if isinstance(statement, (ast.Expr, ast.Assign, ast.AnnAssign)) and isinstance(value, ast.Call):
         return value
-    raise MagicError(f"%jitprofile: the last line, {ast.unparse(statement)[:80]}, is no call; expected one, {USAGE}")
+    text = ast.unparse(statement).partition("\n")[0][:80]
+    raise MagicError(f"%jitprofile: the last line, {text}, is no call; expected one, {USAGE}")
 
 
 def _options(opts: Any) -> dict[str, Any]:

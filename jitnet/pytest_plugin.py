@@ -59,12 +59,12 @@ class JitProfile:
         from jitnet.profile.functions.assertions import ProfiledCall
         from jitnet.profile.functions.library import Profiler
 
-        profiler = Profiler(**self.options)
-        return ProfiledCall(
-            _shortly(lambda: profiler(function, *arguments, **keywords)),
-            lambda other: _shortly(lambda: profiler.compare(other, function, *arguments, **keywords)),
-            self.save,
-        )
+        def compare(other: Any) -> Any:
+            __tracebackhide__ = True
+            return _shortly(lambda: profiler.compare(other, function, *arguments, **keywords))
+
+        profiler = _shortly(lambda: Profiler(**self.options))
+        return ProfiledCall(_shortly(lambda: profiler(function, *arguments, **keywords)), compare, self.save)
 
 
 def _shortly(measure: Callable[[], Any]) -> Any:

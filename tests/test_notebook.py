@@ -71,7 +71,8 @@ def test_options(shell, calls):
         ("%jitprofile --threads 0 max(1, 2)", "--threads 0: expected counts of 1 or more, as in --threads 1,2"),
         ("%jitprofile --time 1 max(1, 2)", "--time 1: expected 2 seconds or more, as in --time 30"),
         ("%jitprofile --time soon max(1, 2)", "--time soon: expected 2 seconds or more"),
-        ("%jitprofile --speed 2 max(1, 2)", "option --speed not recognized"),
+        ("%jitprofile --speed 2 max(1, 2)", "option --speed not recognized; the options are --threads, --flop"),
+        ("%%jitprofile\nfor i in range(3):\n    max(1, i)", "the last line, for i in range(3):, is no call"),
     ],
 )
 def test_wrong_use_is_one_line(shell, calls, capsys, cell, expected):

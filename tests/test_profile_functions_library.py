@@ -101,6 +101,27 @@ def test_a_hint_and_an_error_name_seconds_as_they_are_called_here(monkeypatch):
         jitnet.profile(adder(1), np.zeros(3), np.zeros(3))
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"threads": [0]}, "threads=[0]: expected counts of 1 or more, as in threads=(1, 2)"),
+        ({"threads": 2}, "threads=2: expected counts"),
+        ({"threads": "1,2"}, "threads='1,2': expected counts"),
+        ({"threads": ()}, "threads=(): expected counts"),
+        ({"limit_s": 0}, "limit_s=0: expected seconds above 0, as in limit_s=30"),
+        ({"limit_s": float("nan")}, "limit_s=nan: expected seconds above 0"),
+        ({"time_s": 1}, "time_s=1: expected 2 seconds or more, as in time_s=30"),
+        ({"time_s": "9"}, "time_s='9': expected 2 seconds"),
+        ({"flop": 3}, "flop=3: expected text, as in flop='2 * x.size'"),
+        ({"cpu": 3}, "cpu=3: expected text, as in cpu='znver3'"),
+    ],
+)
+def test_an_option_of_a_wrong_value_is_one_line(options, expected):
+    with pytest.raises(UsageError) as raised:
+        jitnet.profile.with_options(**options)
+    assert str(raised.value).startswith(expected)
+
+
 def test_another_function_is_compared_in_turn():
     def slow(x):
         s = 0.0

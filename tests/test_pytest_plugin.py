@@ -106,6 +106,23 @@ def test_what_cannot_be_profiled_is_one_line(pytester):
     )
 
 
+def test_what_cannot_be_compared_with_is_one_line(run):
+    result, _ = run("""
+        import their_loops
+
+        def test_smooth(jitprofile):
+            jitprofile(their_loops.smooth).not_slower_than(len)
+    """)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            ">       jitprofile(their_loops.smooth).not_slower_than(len)",
+            "E       *UsageError: len: is of type builtin_function_or_method; expected a function under @njit*",
+        ],
+        consecutive=True,
+    )
+
+
 def test_options_of_the_profile(run):
     result, calls = run(
         """

@@ -1,6 +1,7 @@
 """`jitnet.profile(function, *arguments, **keywords)`."""
 
 import dataclasses
+import math
 import re
 import sys
 import tempfile
@@ -10,15 +11,17 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jitnet.errors import JitnetError
+from jitnet.errors import JitnetError, UsageError
 from jitnet.profile.functions.function_profile import FunctionProfile
-from jitnet.profile.functions.thresholds import TIME_S
+from jitnet.profile.functions.thresholds import SHORTEST_S, TIME_S
 
 if TYPE_CHECKING:
     from jitnet.profile.functions.sending import Sent
     from jitnet.profile.functions.two_functions import FunctionComparison
 
 __all__ = ["Profiler", "profile", "renamed"]
+
+EXAMPLES = {"flop": "2 * x.size", "bytes": "x.nbytes", "cpu": "znver3"}
 
 WORKERS = "jitnet.profile."
 """How the names of worker processes' main modules begin."""
@@ -43,12 +46,27 @@ class Profiler:
     limit_s: float = 60.0
     time_s: float = TIME_S
 
+    def __post_init__(self) -> None:
+        if self.threads is not None and not _are_counts(self.threads):
+            raise UsageError(f"threads={self.threads!r}: expected counts of 1 or more, as in threads=(1, 2)")
+        for name in ("flop", "bytes", "cpu"):
+            value = getattr(self, name)
+            if not isinstance(value, str | None):
+                raise UsageError(f"{name}={value!r}: expected text, as in {name}={EXAMPLES[name]!r}")
+        for name, least, expected in (
+            ("limit_s", 0.0, "seconds above 0"),
+            ("time_s", SHORTEST_S, f"{SHORTEST_S:g} seconds or more"),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not max(least, sys.float_info.min) <= value < math.inf:
+                raise UsageError(f"{name}={value!r}: expected {expected}, as in {name}=30")
+
     def with_options(self, **options: Any) -> "Profiler":
         """Return a profiler with some options changed, which is called as this one is.
 
             jitnet.profile.with_options(threads=(1, 2), flop="2 * x.size")(smooth, x, weights)
 
-        TypeError for an option that does not exist.
+        TypeError for an option that does not exist; UsageError for a value that it cannot have.
         """
         return replace(self, **options)
 
@@ -113,6 +131,12 @@ def _sent(functions: Sequence[Any], arguments: Sequence[Any], keywords: Mapping[
             yield sent
         except JitnetError as error:
             raise type(error)(_named(renamed(str(error), sent.shown))) from None
+
+
+def _are_counts(value: Any) -> bool:
+    if isinstance(value, str) or not isinstance(value, Sequence) or not value:
+        return False
+    return all(isinstance(each, int) and not isinstance(each, bool) and each >= 1 for each in value)
 
 
 def _refuse_within_a_worker() -> None:

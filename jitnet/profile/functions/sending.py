@@ -111,7 +111,7 @@ def _python_function(function: Any) -> Any:
 
         if numba.config.DISABLE_JIT:
             raise UsageError(f"{name}: NUMBA_DISABLE_JIT is set: nothing is compiled; unset it")
-        place = f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}"
+        place = f"{_cell(function.__code__.co_filename)}:{function.__code__.co_firstlineno}"
         raise UsageError(f"{name}: is plain Python, not compiled ({place}); put @numba.njit above it")
     if isinstance(function, np.ufunc):
         raise UsageError(
