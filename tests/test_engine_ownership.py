@@ -158,13 +158,17 @@ NETWORKS = {
 PRODUCTS = {name for name, operation in OPERATIONS.items() if operation.product or operation.on_entries} - {"mark"}
 
 
+THREADS = (*range(1, 18), 20, 24, 31, 32, 33, 48, 63, 64)
+"""All small counts, powers of two, and what is beside them."""
+
+
 @once
 @pytest.mark.parametrize("batch_size", [32, 512, 1024])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_line_has_as_many_parts_as_its_work_pays_for_and_they_are_equal(name, batch_size):
     fields, options = NETWORKS[name]
     shape, config, seen = ModelConfig(in_features=784, n_classes=10, **fields), TrainConfig(**options), set()
-    for skips_zeros, threads in itertools.product((False, True), range(1, 65)):
+    for skips_zeros, threads in itertools.product((False, True), THREADS):
         layout = lay_out(shape, batch_size, threads, skips_zeros=skips_zeros, training=True)
         step = Step(shape, config, batch_size, threads, 0.2, skips_zeros, 1)
         run = empty_run()._replace(layers=layout.layers)
