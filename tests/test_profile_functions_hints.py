@@ -228,6 +228,18 @@ def test_a_call_for_a_list_or_a_dictionary_is_named_as_the_source_has_it(callee,
     assert helps in hint.advice
 
 
+def test_a_container_that_is_read_in_several_lines_is_named():
+    call = Instruction("callq\tnumba_list_base_ptr", fake.FILE, 12, "call", callee="numba_list_base_ptr")
+    body = replace(fake.body(), instructions=(call,))
+    known = [
+        {"file": fake.FILE, "line": line, "container": "typed list", "operation": "get", "name": "sums"}
+        for line in (12, 13)
+    ]
+    view = fake.view(replace(fake.INNER, bodies=(body,)))
+    (hint,) = calls_and_divisions(view, {"divisions": [], "pointers": [], "containers": known}, 1.0)
+    assert hint.reason.startswith("reading an element of the typed list sums is a call")
+
+
 def test_an_access_of_a_container_is_found_in_the_types(replies):
     (access,) = replies["fills_a_list"]["containers"]
     assert (access["container"], access["operation"], access["name"]) == ("list", "append", "found")

@@ -317,7 +317,8 @@ def test_the_worker_process_loads_no_room_that_changes_numba():
         *("jitnet.profile.functions.hints", "jitnet.profile.functions.stages"),
         *("jitnet.profile.functions.thresholds", "jitnet.profile.line_table"),
         *("jitnet.profile.loading", "jitnet.profile.readable", "jitnet.profile.users"),
-        *("jitnet.profile.users.built_ufuncs", "jitnet.profile.users.compiled_classes"),
+        *("jitnet.profile.users.built_ufuncs", "jitnet.profile.users.callbacks"),
+        "jitnet.profile.users.compiled_classes",
         *("jitnet.profile.users.generators", "jitnet.profile.users.sent_types", "jitnet.version"),
     ]
 

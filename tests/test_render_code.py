@@ -75,6 +75,7 @@ SLOW = Loop(
             1,
             Counts(flop_scalar=1, loads=1, divisions=2, widenings=1, conversions=2, calls=1, instructions=6),
             (Instruction("callq\tlog", FILE, 51, "call", callee="log"),),
+            Mca("llvm-mca 14", "haswell", note="it calls a function: no bound"),
         ),
     ),
 )
@@ -238,3 +239,6 @@ def test_counts_and_their_legend_are_only_where_a_loop_has_them():
     assert [line.split()[0] for line in lines if "fma p/s" in line] == ["/nowhere/mine.py:41"]
     assert "/nowhere/theirs.py:7" in lines
     assert any(line.startswith("p/s: ") for line in lines)
+    assert any(line.startswith("cycles: ") for line in lines)
+    lines = shown(80, views=(replace(VIEW, loops=(SLOW,)),))
+    assert not any("cycles" in line for line in lines), "they are known of none of its loops"

@@ -156,3 +156,13 @@ def test_a_module_says_of_each_function_what_it_is_compiled_for(width):
     if width is None:
         assert "(float32[::1]), by --args" in text
         assert "not read: Unknown attribute" in text
+
+
+@pytest.mark.parametrize("width", [80, 120, None])
+def test_loops_of_a_module_have_a_signature_only_where_a_function_has_several(width):
+    smooth = next(each for each in TABLE.functions if each.name == "smooth")
+    one = next(compiled for compiled in smooth.compiled if compiled.view is not None)
+    for compiled, expected in (((one,), "function line loop"), ((one, one), "function line loop for")):
+        found = replace(TABLE, functions=(replace(smooth, compiled=compiled),))
+        heading = shown(module_table, found, width).partition("Innermost loops ")[2]
+        assert heading.partition(" ─")[0].partition(" ---")[0] == expected

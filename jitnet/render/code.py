@@ -438,7 +438,8 @@ def _legend(view: "CodeView") -> list[str]:
         "p/s: on vectors (packed) and on single numbers (scalar). fma: multiply-adds, 2 FLOP a number; other: "
         "additions, subtractions, multiplications. Counts are of one iteration of the machine code's loop."
     ]
-    models = {(loop.main.mca.program, loop.main.mca.cpu) for loop in view.loops if loop.main and loop.main.mca}
+    known = [body.mca for body in _counted(view.loops) if body.mca is not None and body.mca.cycles]
+    models = {(mca.program, mca.cpu) for mca in known}
     for program, cpu in sorted(models):
         nearest = "" if cpu == view.cpu else f", the nearest that it has to {view.cpu}"
         notes.append(f"cycles: {program}'s for {cpu}{nearest}, with all data in L1 and every branch predicted.")

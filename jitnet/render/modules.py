@@ -35,14 +35,10 @@ def module_table(console: Console, found: "ModuleTable") -> None:
     loops = _loops(found)
     if loops:
         console.print()
-        table(
-            console,
-            ["function", "line", "loop", "for"],
-            loops,
-            title="Innermost loops",
-            prose=["loop", "for"],
-            spare=["for"],
-        )
+        columns = ["function", "line", "loop", "for"]
+        if not any(signature for *_, signature in loops):  # no function has several
+            columns, loops = columns[:-1], [row[:-1] for row in loops]
+        table(console, columns, loops, title="Innermost loops", prose=["loop", "for"], spare=["for"])
     if compiled < count:
         say(
             console,

@@ -190,9 +190,11 @@ def _calls(
             continue
         place, variable = _place(view, loop, body, each), ""
         if access is not None:
-            lines = _lines_of(access, loop, accesses)
-            if len(lines) == 1:  # in the source; the instruction has a line of Numba's
-                place, variable = _at(view, loop.file, lines[0]), accesses[loop.file, lines[0]][access]
+            lines = _lines_of(access, loop, accesses)  # in the source; the instruction has a line of Numba's
+            variables = {accesses[loop.file, line][access] for line in lines}
+            variable = variables.pop() if len(variables) == 1 else ""
+            if len(lines) == 1:
+                place = _at(view, loop.file, lines[0])
         elif not re.match(r"[\w.<]", name):  # an address in a register or in memory
             here = place.file, place.line
             access, variable = next(reversed(accesses.get(here, {}).items()), (None, ""))

@@ -11,7 +11,6 @@ from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.page import page
 from jitnet.profile.functions.tried import measured
 from jitnet.profile.functions.two_functions import FunctionComparison
-from jitnet.profile.paths import path_text
 
 __all__ = ["ShownComparison", "ShownProfile", "as_shown", "comparison_as_shown"]
 
@@ -68,7 +67,7 @@ def comparison_as_shown(found: FunctionComparison) -> ShownComparison:
 
 def _lines(profile: FunctionProfile) -> list[str]:
     name = profile.target.rpartition(":")[2]
-    place = f"{path_text(profile.place.file)}:{profile.place.line}"
+    place = f"{profile.place.file}:{profile.place.line}"
     lines = [f"{name}({', '.join(f'{each.name}: {each.type}' for each in profile.arguments)}), {place}", _time(profile)]
     lines += [f"wrong: {each.name}: {each.reason}" for each in profile.checks if each.verdict == "failed"]
     if profile.sampling is not None and profile.sampling.lines:
