@@ -79,6 +79,7 @@ BROKEN = {
     "[]": "names no form; expected 'jitnet profile 1'",
     '{"format": 1}': "names no form",
     '{"format": "jitnet bench 2"}': "is of the form 'jitnet bench 2'; expected 'jitnet profile 1'",
+    '{"format": "jitnet profile function 99"}': "or 'jitnet profile function 1', which jitnet profile MODULE:FUNCTION",
     '{"format": "jitnet profile 1"}': "is broken: 'rows' is missing",
     '{"format": "jitnet profile 1", "rows": []}': "there are no rows",
     '{"format": "jitnet profile 1", "rows": [1]}': "is broken",

@@ -389,3 +389,8 @@ def test_an_array_of_objects_and_the_call_that_has_no_types_are_named():
         with pytest.raises(numba.TypingError) as caught:
             adds(argument)
         assert expected in _described(caught.value)
+    with pytest.raises(numba.errors.NumbaError) as caught:
+        adds(np.ma.ones(2))
+    text = _described(caught.value)
+    assert re.search(r": numpy\.ma\.MaskedArray \(", text), "no full stop before what follows"
+    assert __file__ in text, "a place in the user's code, and not in Python's"

@@ -197,6 +197,15 @@ def test_a_function_keeps_the_names_that_a_change_of_its_source_may_need(tmp_pat
     assert received(tmp_path, ["made"], [f"{of}(values[0])", f"{of}({helper})"]) == [["anything"], ["anything"]]
 
 
+def test_object_mode_finds_the_names_of_a_script(tmp_path):
+    """In the worker process `__main__` is another module, which has none of them."""
+    names = {"njit": njit, "objmode": numba.objmode, "__name__": "__main__", "label": "mine", "other": json}
+    body = "    with objmode(n='int64'):\n        n = len(other.dumps(label))\n    return n + x\n"
+    exec(f"@njit\ndef made(x):\n{body}", names)
+    send([names["made"]], [1], {}, tmp_path)
+    assert received(tmp_path, ["made"], ["values[0](1)"]) == [7]
+
+
 def test_source_that_is_nowhere_is_said(tmp_path):
     names = {"njit": njit, "__name__": "__main__"}
     exec("@njit\ndef made(x):\n    return x\n", names)

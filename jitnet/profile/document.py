@@ -95,7 +95,8 @@ def read_document(path: Path, option: str = "--compare") -> Document:
     written = found.get("format") if isinstance(found, dict) else None
     if written not in HOW:
         what = f"is of the form {written!r}" if isinstance(written, str) else "names no form"
-        raise UsageError(f"{option} {path}: {what}; expected {FORMAT!r}, which {HOW[FORMAT]} writes")
+        expected = ", or ".join(f"{form!r}, which {how} writes" for form, how in HOW.items())
+        raise UsageError(f"{option} {path}: {what}; expected {expected}")
     try:
         rows = [(str(row["name"]), str(row["shape"]), int(row["threads"]), row["samples_s"]) for row in found["rows"]]
         samples_s = {(name, shape, threads): [float(s) for s in samples] for name, shape, threads, samples in rows}

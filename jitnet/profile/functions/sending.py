@@ -304,6 +304,9 @@ def _pickler(sources: "_Sources", placed: dict[int, tuple[Any, ...]]) -> Any:
                 # By value, with the names that it uses; the source of a change may use others of its module.
                 _, (_, attributes) = reduced[1:3]
                 attributes["__globals__"].update(_mathematics(value.__globals__))
+                if attributes["__module__"] == "__main__":
+                    # That is another module there, in which Numba's object mode would look for names.
+                    attributes["__module__"] = None
             return reduced
 
     return Pickler

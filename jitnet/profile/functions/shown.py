@@ -70,10 +70,7 @@ def _lines(profile: FunctionProfile) -> list[str]:
     place = f"{profile.place.file}:{profile.place.line}"
     lines = [f"{name}({', '.join(f'{each.name}: {each.type}' for each in profile.arguments)}), {place}", _time(profile)]
     lines += [f"wrong: {each.name}: {each.reason}" for each in profile.checks if each.verdict == "failed"]
-    if profile.sampling is not None and profile.sampling.lines:
-        most = max(profile.sampling.lines, key=lambda each: each.share)
-        source = f": {most.place.source}" if most.place.source else ""
-        lines.append(f"{most.share:.0%} of it in line {most.place.line}{source}")
+    lines += _most(profile)
     hints = [hint for hint in profile.hints if hint.shown]
     lines += [_hint(hint) for hint in hints[:MOST_HINTS]]
     left = len(hints) - MOST_HINTS
@@ -84,6 +81,18 @@ def _lines(profile: FunctionProfile) -> list[str]:
     if not hints:
         lines.append("no hint" if not profile.hints else "no hint that helps")
     return lines
+
+
+def _most(profile: FunctionProfile) -> list[str]:
+    """What takes the largest share of a call: a line, or what is no line of the source."""
+    shares = []
+    if profile.sampling is not None:
+        for line in profile.sampling.lines:
+            source = f": {line.place.source}" if line.place.source else ""
+            shares.append((line.share, f"in line {line.place.line}{source}"))
+        shares += [(rest.share, rest.name) for rest in profile.sampling.rest]
+    share, what = max(shares, default=(0.0, ""))
+    return [f"{share:.0%} of it {what}"] if share > 0 else []
 
 
 def _time(profile: FunctionProfile) -> str:

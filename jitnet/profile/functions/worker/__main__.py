@@ -16,6 +16,7 @@ import os
 import re
 import signal
 import sys
+import sysconfig
 import time
 import traceback
 from contextlib import suppress
@@ -110,11 +111,14 @@ def _described(error: BaseException) -> str:
         text = message_lines(error)[0]
         places = re.findall(r'File "([^"]+)", line (\d+)', str(error))
         place = f"{os.path.abspath(places[-1][0])}:{places[-1][1]}" if places else ""
-    homes = (HERE, str(Path(numba.__file__).parent), os.path.dirname(os.__file__) + os.sep + "importlib", "<frozen")
+    homes = (HERE, str(Path(numba.__file__).parent), "<frozen")
+    python = sysconfig.get_path("stdlib") + os.sep
     for frame in traceback.extract_tb(error.__traceback__):
-        if (not place and not frame.filename.startswith(homes)) or (
-            not isinstance(error, NumbaError) and not frame.filename.startswith(homes)
-        ):
+        # Where no environment is active, what is installed is inside Python's folder.
+        is_python = frame.filename.startswith(python) and "site-packages" not in frame.filename
+        if frame.filename.startswith(homes) or is_python:
+            continue
+        if not place or not isinstance(error, NumbaError):
             place = f"{frame.filename}:{frame.lineno}"
     if isinstance(error, NotImplementedError) and text == "float16":
         text = "Numba compiles nothing with float16 for a CPU; pass float32 (f4), or the bits as uint16 (u2)"
@@ -122,7 +126,7 @@ def _described(error: BaseException) -> str:
         text = "an array of Python objects cannot be compiled for; convert it to numbers, x.astype(float) for one"
     if isinstance(error, SyntaxError) and error.filename:
         place, text = f"{error.filename}:{error.lineno}", error.msg
-    text = " ".join(text.split())
+    text = " ".join(text.split()).removesuffix(".")
     text = text if len(text) <= 300 else f"{text[:300]} …"
     return f"{name}{f': {text}' if text else ''}{f' ({place})' if place else ''}"
 
