@@ -45,6 +45,8 @@ def reply(measuring: Any) -> JsonObject:
     for summary, looped in reachable:
         findings = [*summary.findings, *(summary.in_loops_only if looped else [])]
         for finding in findings:
+            if finding.returned and _is_kept(summary, reachable):
+                continue
             if (
                 finding.kind is Kind.LAYOUT
                 and measuring.subject.kind == "guvectorize"
@@ -101,7 +103,7 @@ def reply(measuring: Any) -> JsonObject:
                 "line": line,
                 "reason": reason,
                 "constant": line in summary.constant_divisors,
-                "checks": summary.error_model == "python" and line not in summary.constant_divisors,
+                "checks": summary.error_model == "python" and line in summary.tested_divisors,
             }
             for summary, _ in reachable
             for line, reason in summary.divisions.items()
@@ -117,6 +119,17 @@ def reply(measuring: Any) -> JsonObject:
         "hardware": _hardware(measuring),
         "counted": _counted(measuring),
     }
+
+
+def _is_kept(summary: Summary, reachable: Sequence[tuple[Summary, bool]]) -> bool:
+    """Whether all that a function returns in loops is kept there, so that it needs memory of its own each time."""
+    calls = [
+        called
+        for caller, looped in reachable
+        for called in caller.calls
+        if called.dispatcher.py_func is summary.function and (called.inside or looped)
+    ]
+    return all(called.kept for called in calls)
 
 
 def _timeline(measuring: Any, symbols: Sequence[Symbol]) -> list[JsonObject]:
