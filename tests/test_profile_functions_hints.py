@@ -143,6 +143,11 @@ def test_an_array_that_the_caller_forgets_could_be_allocated_once(replies):
     assert (hint["kind"], hint["place"]["source"]) == (Kind.ALLOCATION.value, "line = np.zeros(3)")
 
 
+@pytest.mark.parametrize("name", ["keeps_rows", "keeps_in_a_list", "keeps_results"])
+def test_an_allocation_that_is_kept_is_known_all_the_same(replies, name):
+    assert {each["kind"] for each in replies[name]["kept"]} == {Kind.ALLOCATION.value}
+
+
 def test_only_numbers_are_tested_for_0_before_a_division(replies):
     assert [each["checks"] for each in replies["quotient"]["divisions"]] == [False]
     assert [each["checks"] for each in replies["tests_for_zero"]["divisions"]] == [True]

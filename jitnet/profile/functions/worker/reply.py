@@ -14,7 +14,7 @@ from jitnet.profile.functions.thresholds import PARTS_S
 from jitnet.profile.functions.worker import hardware
 from jitnet.profile.functions.worker.addresses import Addresses
 from jitnet.profile.functions.worker.counting import count
-from jitnet.profile.functions.worker.diagnostics import JsonObject, place
+from jitnet.profile.functions.worker.diagnostics import Hints, JsonObject, place
 from jitnet.profile.functions.worker.mentions import mentions
 from jitnet.profile.functions.worker.regions import disturbed
 from jitnet.profile.functions.worker.source_rows import is_head
@@ -42,18 +42,20 @@ def reply(measuring: Any) -> JsonObject:
         )
     measuring.notes += [f"no hints from the types of {failure}" for failure in dict.fromkeys(failures)]
     reachable = measuring.code.reachable()
+    kept = Hints()
     for summary, looped in reachable:
         findings = [*summary.findings, *(summary.in_loops_only if looped else [])]
         for finding in findings:
-            if finding.returned and _is_kept(summary, reachable):
-                continue
             if (
                 finding.kind is Kind.LAYOUT
                 and measuring.subject.kind == "guvectorize"
                 and summary in measuring.code.main_summaries()
             ):
                 continue  # its arrays are always strided
-            measuring.hints.add(finding.kind, finding.file, finding.line, finding.reason, "types", finding.advice)
+            # What is kept needs memory of its own each time: it cannot be allocated once.
+            is_kept = finding.kept == "stored" or (finding.kept == "returned" and _is_kept(summary, reachable))
+            hints = kept if is_kept else measuring.hints
+            hints.add(finding.kind, finding.file, finding.line, finding.reason, "types", finding.advice)
     for race in measuring.checks.races.found:
         measuring.hints.add(Kind.RACE, race.file, race.line, race.reason, race.source, race.advice)
     measuring.code.object_mode(measuring.hints)
@@ -90,6 +92,7 @@ def reply(measuring: Any) -> JsonObject:
         "cpu_share": measuring.cpu_share,
         "functions": measuring.code.functions(),
         "hints": measuring.hints.found,
+        "kept": kept.found,
         "checks": measuring.checks.found,
         "notes": measuring.notes,
         "threading_layer": numba.threading_layer() if measuring.entries else "",

@@ -10,15 +10,15 @@ __all__ = ["Called", "Finding", "SharedWrite", "Summary"]
 
 @dataclass(frozen=True)
 class Finding:
-    """A hint that may follow. advice: "" for the rule's. returned: whether it is about an array that is returned, so
-    that it depends on what the caller does with that."""
+    """A hint that may follow. advice: "" for the rule's. kept: of an array that is allocated, "stored" where something
+    keeps it, or "returned" where that depends on the caller."""
 
     kind: Kind
     file: str
     line: int
     reason: str
     advice: str = ""
-    returned: bool = False
+    kept: str = ""
 
 
 @dataclass(frozen=True)

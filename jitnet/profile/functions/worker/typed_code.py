@@ -111,13 +111,11 @@ class _Reader:
             summary.shared = race_suspects(code)
         return summary
 
-    def _found(
-        self, kind: Kind, line: int, reason: str, inside: bool, advice: str = "", returned: bool = False
-    ) -> None:
-        finding = Finding(kind, self.summary.file, line, reason, advice, returned)
-        kept = self.summary.findings if inside else self.summary.in_loops_only
-        if not any(other.kind == kind and other.line == line for other in kept):
-            kept.append(finding)
+    def _found(self, kind: Kind, line: int, reason: str, inside: bool, advice: str = "", kept: str = "") -> None:
+        finding = Finding(kind, self.summary.file, line, reason, advice, kept)
+        known = self.summary.findings if inside else self.summary.in_loops_only
+        if not any(other.kind == kind and other.line == line for other in known):
+            known.append(finding)
 
     def _statement(self, statement: Any, inside: list[int]) -> None:
         line = int(statement.loc.line)
@@ -328,11 +326,11 @@ class _Reader:
             what = f"{self.code.as_written(target)} copies the chosen elements into an array"
         elif value.op in ("build_list", "build_set", "build_map"):
             what = f"a {value.op.removeprefix('build_')} is allocated"
-        # What is kept needs memory of its own each time: it cannot be allocated once.
-        if what and not self.kept.stored(target):
+        if what:
             when = "in every iteration of the loop" if inside else "in every call, and it is called in a loop"
-            returned = not inside and self.kept.returned(target)
-            self._found(Kind.ALLOCATION, line, f"{what} {when}", inside, returned=returned)
+            kept = "stored" if self.kept.stored(target) else ""
+            kept = kept or ("returned" if not inside and self.kept.returned(target) else "")
+            self._found(Kind.ALLOCATION, line, f"{what} {when}", inside, kept=kept)
 
     def _ordered_sum(self, line: int, name: str) -> None:
         self._found(
