@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -344,8 +345,12 @@ def is_running(process: int) -> bool:
 
 def children_of(process: int) -> list[int]:
     """The processes that one has started and that still run."""
-    stats = {int(each.parent.name): each.read_text().rpartition(")")[2] for each in Path("/proc").glob("[0-9]*/stat")}
-    return [child for child, stat in stats.items() if int(stat.split()[1]) == process]
+    found = []
+    for each in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended meanwhile
+            if int(each.read_text().rpartition(")")[2].split()[1]) == process:
+                found.append(int(each.parent.name))
+    return found
 
 
 def all_end(processes: list[int]) -> bool:
