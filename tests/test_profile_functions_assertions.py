@@ -95,6 +95,12 @@ def test_allocations():
         found.allocates_nothing(line=14)
 
 
+def test_an_allocation_that_is_kept_is_one_too():
+    found = call(OUTER, INNER, LAST, kept=(hint(Kind.ALLOCATION, 15, "zeros(…) allocates an array"),))
+    with pytest.raises(AssertionError, match=r"theirs\.py:15"):
+        found.allocates_nothing()
+
+
 @pytest.mark.parametrize("name", ["NRT_MemInfo_alloc_aligned", "NRT_Allocate", "numba_list_append"])
 def test_allocations_in_machine_code(name):
     with pytest.raises(AssertionError, match=r"theirs\.py:13  out\[i, j\]"):

@@ -61,7 +61,12 @@ CLEAN = {
     "sums_up": "f8[100,1000]",
     "through_a_helper": "f4[1000] f4[1000]",
     "fills_a_list": "f4[1000]",
+    "keeps_rows": "100",
+    "keeps_in_a_list": "100",
+    "keeps_results": "100",
+    "quotient": "f8[100] f8[100]",
 }
+OTHERS = {"forgets_results": "100", "tests_for_zero": "f8[100] f8[100] f8[100]"}
 TYPED = "_ZN5numba5typed"
 """How the symbols of Numba's functions for typed containers begin."""
 
@@ -96,7 +101,8 @@ def replies() -> dict[str, dict]:
     """The worker process's reply for each planted function."""
     cases = [case(name, "faults.py", args) for name, (args, _) in FAULTS.items()]
     cases += [case(name, "clean.py", args) for name, args in CLEAN.items()]
-    return dict(zip([*FAULTS, *CLEAN], measured(cases), strict=True))
+    cases += [case(name, "faults.py", args) for name, args in OTHERS.items()]
+    return dict(zip([*FAULTS, *CLEAN, *OTHERS], measured(cases), strict=True))
 
 
 def marked(name: str) -> list[int]:
@@ -135,6 +141,21 @@ def test_nothing_else_is_found(replies, name):
 @pytest.mark.parametrize("name", CLEAN)
 def test_a_clean_function_gets_no_hint(replies, name):
     assert [hint for hint in replies[name]["hints"] if hint["kind"] not in NEEDS_TIME] == []
+
+
+def test_an_array_that_the_caller_forgets_could_be_allocated_once(replies):
+    (hint,) = replies["forgets_results"]["hints"]
+    assert (hint["kind"], hint["place"]["source"]) == (Kind.ALLOCATION.value, "line = np.zeros(3)")
+
+
+@pytest.mark.parametrize("name", ["keeps_rows", "keeps_in_a_list", "keeps_results"])
+def test_an_allocation_that_is_kept_is_known_all_the_same(replies, name):
+    assert {each["kind"] for each in replies[name]["kept"]} == {Kind.ALLOCATION.value}
+
+
+def test_only_numbers_are_tested_for_0_before_a_division(replies):
+    assert [each["checks"] for each in replies["quotient"]["divisions"]] == [False]
+    assert [each["checks"] for each in replies["tests_for_zero"]["divisions"]] == [True]
 
 
 # Hints from the machine code, of faults and of clean functions: for each, the types that it is compiled for.

@@ -22,7 +22,7 @@ from jitnet.profile.functions.hint_records import Trial
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.library import Profiler, renamed
 from jitnet.profile.functions.shown import as_shown
-from jitnet.profile.functions.time_records import LineTime, Sampling
+from jitnet.profile.functions.time_records import LineTime, Rest, Sampling
 
 
 @pytest.fixture(autouse=True)

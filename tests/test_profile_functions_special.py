@@ -356,7 +356,8 @@ def test_a_crash_names_the_index_that_is_out_of_bounds(monkeypatch, name, size):
     assert "denormal" not in str(caught.value)
 
 
-def test_a_crash_that_no_check_came_before_names_the_index_too(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("name", "before"), [("runs_over", False), ("runs_over_by_rows", True)])
+def test_a_crash_names_the_index_also_where_no_check_came_before(tmp_path, monkeypatch, name, before):
     file = tmp_path / "theirs.py"
     file.write_text(
         textwrap.dedent("""
@@ -366,8 +367,14 @@ def test_a_crash_that_no_check_came_before_names_the_index_too(tmp_path, monkeyp
         def written(x, i):
             x[i * 10_000_000] = i
 
+        @njit
+        def runs_over(x):
+            for i in range(x.size):
+                written(x, i)
+                yield i
+
         @guvectorize(["(f8[:], f8[:])"], "(n)->(n)")
-        def runs_over(x, out):
+        def runs_over_by_rows(x, out):
             for i in range(x.size):
                 written(out, i)
     """)
@@ -375,9 +382,10 @@ def test_a_crash_that_no_check_came_before_names_the_index_too(tmp_path, monkeyp
     monkeypatch.setattr(profiling, "_look", lambda profile, reply, by: (None, "not requested"))
     monkeypatch.setattr(early_lines, "CORES", [])
     with pytest.raises(JitnetError) as caught:
-        profile_function(f"{file}:runs_over", args="f8[10] f8[10]")
-    expected = f"; with every index checked: index 10000000 is outside x, which has 10 elements ({file}:6)"
-    assert str(caught.value).endswith(expected)
+        profile_function(f"{file}:{name}", args="f8[10] f8[10]" if before else "f8[10]")
+    index = f"index 10000000 is outside x, which has 10 elements ({file}:6)"
+    assert index in str(caught.value)
+    assert (f"; with every index checked: {index}" in str(caught.value)) is not before
 
 
 def test_memory_that_was_overwritten_is_not_blamed_on_what_ran_then():

@@ -11,7 +11,7 @@ from jitnet.bench.factors import of_ratios
 from jitnet.profile.functions.hint_records import Trial
 from jitnet.profile.functions.thresholds import GAIN
 from jitnet.profile.functions.worker.outcomes import plain_value
-from jitnet.profile.functions.worker.pairs import DOUBT, time_in_turn
+from jitnet.profile.functions.worker.pairs import DOUBT, factor_of, time_in_turn
 from jitnet.profile.functions.worker.remedies import Remedy
 from jitnet.profile.functions.worker.same_results import deviation, snapshot
 from jitnet.profile.functions.worker.trials import _together
@@ -98,6 +98,26 @@ def test_the_interval_of_a_median(ratios, low, high):
     found = of_ratios(ratios[::-1], DOUBT)
     assert (found.low, found.high) == (low, high)
     assert found.value == np.median(ratios)
+
+
+def test_few_pairs_show_a_gain_only_where_it_is_larger_than_their_spread():
+    for ratios, helps in (
+        ([1.04, 1.05, 1.1], False),
+        ([1.3, 1.6, 2.0], False),
+        ([1.05, 1.051, 1.052], True),
+        ([1.9, 2.0, 2.1], True),
+        ([1.02, 1.04, 1.05, 1.11], False),
+        ([1.02, 1.04, 1.05, 1.05, 1.06, 1.11], True),
+    ):
+        found = factor_of(ratios)
+        assert Trial("", found.value, found.low, found.high, 0.0).helps is helps, ratios
+
+
+def test_equal_calls_seldom_show_a_gain_by_few_pairs():
+    rng = np.random.default_rng(0)
+    for pairs in (3, 4, 5):
+        factors = [factor_of(each) for each in rng.lognormal(0.0, 0.1, (2000, pairs))]
+        assert np.mean([found.low > 1 for found in factors]) < 0.035
 
 
 def test_a_gain_needs_the_whole_interval():

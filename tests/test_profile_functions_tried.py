@@ -65,6 +65,11 @@ def tried() -> dict[str, dict]:
     denormal = {"target": f"{PLANTED / 'faults.py'}:decays", "args": "f8[1000] 7000", "share": 0.5}
     cases.append(cases[0] | denormal | {"factors": {"denormal numbers flushed to zero": 1.5}})
     cases.append(cases[list(CASES).index("inner_product")] | {"left_s": 0.0})
+    cases.append(
+        cases[0]
+        | {"target": f"{PLANTED / 'slower.py'}:of_arrays", "args": None, "setup": f"{PLANTED / 'slower.py'}:arrays"}
+        | {"factors": {"arrays as one array": 3.0}, "also": [("reference counts", "x = arrays[")]}
+    )
     environment, _ = worker_environment()
     environment["PYTHONPATH"] = str(Path(jitnet.__file__).parents[1])
     done = subprocess.run(
@@ -75,7 +80,7 @@ def tried() -> dict[str, dict]:
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    found = dict(zip([*CASES, "decays", "no time"], json.loads(done.stdout.splitlines()[-1]), strict=True))
+    found = dict(zip([*CASES, "decays", "no time", "of_arrays"], json.loads(done.stdout.splitlines()[-1]), strict=True))
     for each in found.values():
         hints = [
             Hint(one["kind"], Place(**one["place"]), one["reason"], one["advice"], one["source"], one["share"])
@@ -88,6 +93,14 @@ def tried() -> dict[str, dict]:
                 with_state(hints, state)
         each["hints"] = in_order(hints)
     return found
+
+
+def test_a_list_of_equal_arrays_is_tried_as_one_array(tried):
+    hint = only(tried["of_arrays"], Kind.REFERENCES)
+    assert hint.trial.helps, hint
+    assert hint.trial.difference == 0
+    assert "np.stack(arrays)" in hint.advice
+    assert tried["of_arrays"]["fix"].remarks == ("pass np.stack(arrays)",)
 
 
 def only(found: dict, kind: Kind) -> Hint:

@@ -477,3 +477,22 @@ def insertion_sort(x):
             x[k + 1] = x[k]
             k -= 1
         x[k + 1] = value
+
+
+# args: 2000
+# tempting: allocation, of arrays that a list keeps
+@njit
+def keeps_rows(n):
+    rows = []
+    for i in range(n):
+        row = np.zeros(3)
+        row[0] = i
+        rows.append(row)
+    return rows
+
+
+# args: f8[100000] f8[100000]
+# tempting: division, of whole arrays, which are divided without a test for 0
+@njit
+def quotient(x, y):
+    return x / y

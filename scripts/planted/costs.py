@@ -6,6 +6,7 @@ import time
 import numpy as np
 from numba import float64, jit, njit, objmode, prange
 from numba.experimental import jitclass
+from numba.typed import List
 
 
 # args: f8[200]
@@ -305,3 +306,34 @@ def root_for_each_row(x, scale, out):
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
             out[i, j] = x[i, j] * math.log(scale[i] + 2.0)  # here
+
+
+# setup: arrays_of_four
+# must: reference counts
+# may: call, invariant
+@njit
+def of_a_list(arrays, count):
+    s = 0.0
+    for i in range(count):
+        x = arrays[i % len(arrays)]  # here
+        s = max(x[i % 4], 1.0 - s)
+    return s
+
+
+def arrays_of_four():
+    return List([np.full(4, float(i)) for i in range(2000)]), 20_000
+
+
+@njit(parallel=True)
+def halves(x):
+    for i in prange(x.shape[0]):
+        x[i] *= 0.5
+
+
+# args: f8[64]
+# must: short region
+# may: call
+@njit
+def wakes_often(x):
+    for _ in range(50):
+        halves(x)

@@ -124,3 +124,38 @@ def fills_a_list(x):
         if x[i] > 0.0:
             found.append(x[i])
     return found[-1]
+
+
+@njit
+def keeps_rows(n):
+    rows = []
+    for i in range(n):
+        row = np.zeros(3)
+        row[0] = i
+        rows.append(row[1:])
+    return rows
+
+
+@njit
+def keeps_in_a_list(n):
+    return [np.zeros(4).reshape(2, 2) for _ in range(n)]
+
+
+@njit
+def row_of(i):
+    row = np.zeros(3)
+    row[0] = i
+    return row
+
+
+@njit
+def keeps_results(n):
+    rows = {}
+    for i in range(n):
+        rows[i] = row_of(i)
+    return len(rows)
+
+
+@njit
+def quotient(x, y):
+    return x / y

@@ -183,3 +183,24 @@ def allocates_by_row(x, out):
 @vectorize(["float64(float64, float64)"], target="parallel")
 def short_by_element(x, y):  # here
     return x + y
+
+
+@njit
+def line_of(i):
+    line = np.zeros(3)
+    line[0] = i
+    return line
+
+
+@njit
+def forgets_results(n):
+    total = 0.0
+    for i in range(n):
+        total = max(total, line_of(i)[0])
+    return total
+
+
+@njit
+def tests_for_zero(x, scale, out):
+    for i in range(x.shape[0]):
+        out[i] = x[i] / scale[i]

@@ -3,6 +3,7 @@
 import numba
 import numpy as np
 from numba import get_num_threads, get_thread_id, guvectorize, njit, prange
+from numba.typed import List
 
 
 @njit(parallel=True)
@@ -206,3 +207,15 @@ def total_of_rows(x, out):
     out[0] = 0.0
     for i in range(x.shape[0]):
         out[0] += x[i]
+
+
+@njit
+def over_a_typed_list(arrays):
+    total = 0.0
+    for array in arrays:
+        total += array[0]
+    return total
+
+
+def typed_list():
+    return (List([np.full(3, float(i)) for i in range(5)]),)

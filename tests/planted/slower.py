@@ -2,6 +2,7 @@
 
 import numpy as np
 from numba import guvectorize, njit, prange, vectorize
+from numba.typed import List
 
 
 @njit
@@ -102,3 +103,16 @@ def with_noise(x):
     for i in range(x.shape[0]):
         total += x[i] * x[i]
     return total
+
+
+@njit
+def of_arrays(arrays, count):
+    s = 0.0
+    for i in range(count):
+        x = arrays[i % len(arrays)]
+        s = x[i % 4] - s
+    return s
+
+
+def arrays():
+    return List([np.full(4, float(i)) for i in range(20)]), 100

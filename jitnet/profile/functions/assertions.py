@@ -82,7 +82,7 @@ class ProfiledCall:
             raise AssertionError(f"{self._name}: {_no_loop(view, line)}")
         found = {
             (hint.place.file, hint.place.line): hint.reason
-            for hint in self.profile.hints
+            for hint in (*self.profile.hints, *self.profile.kept)
             if hint.kind == Kind.ALLOCATION.value
         }
         for loop in view.loops:

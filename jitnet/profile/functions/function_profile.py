@@ -71,6 +71,7 @@ class FunctionProfile:
     work, None where it is negligible. cpu_share: CPU time as a share of a call's time on one thread; far below 1 it
     sleeps or waits. flop, bytes: of a call, by the formula where there is one, else by `counted`; None where neither is
     known. functions: those that were compiled for it.
+    kept: allocations in loops that are no hints, since what is allocated is stored or returned.
     unsearched: hints that could not be looked for, each with the reason. notes: what else to know, a sentence each.
     checks: whether its results are right. fix: what helps, combined, None where nothing does. sampling: where its time
     goes, None where it could not be sampled. counted: FLOP and bytes of a call and its loops, None where they were not
@@ -106,6 +107,7 @@ class FunctionProfile:
     numba: str
     python: str
     perf_map: str
+    kept: tuple[Hint, ...] = ()
     checks: tuple[Check, ...] = ()
     fix: Fix | None = None
     sampling: Sampling | None = None

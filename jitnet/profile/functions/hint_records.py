@@ -18,8 +18,8 @@ class Trial:
 
     change: what was changed, 'fastmath={"reassoc"}' or "the loops of lines 4 and 5 exchanged". factor: how many times
     as fast the copy is, the median over pairs of calls; low, high: an interval that has the true median with a
-    probability of 95%, or all pairs where there are fewer than six. difference: the largest difference of a result,
-    relative to the largest value of that result; 0.0 where all values are equal, None where results cannot be compared.
+    probability of 95%. difference: the largest difference of a result, relative to the largest value of that result;
+    0.0 where all values are equal, None where results cannot be compared.
     alike: whether the difference is no more than rounding. diff: the change of the source as a unified diff, "" where
     only an option of the decorator or an argument changes.
     """
@@ -58,7 +58,7 @@ class Hint:
 
     kind: one of `hints.Kind`, by name. reason: what was found there, in one sentence. advice: what to do. share: of the
     call's time that it affects, None where that is not known. source: what it was found in: "types", "source", "machine
-    code", "clock", "flags", "arrays" or "a run in Python". trial: what its remedy did, None where it was not tried;
+    code", "clock", "samples", "flags" or "a run in Python". trial: what its remedy did, None where it was not tried;
     untried: the reason for that.
     """
 

@@ -16,6 +16,7 @@ class Kind(Enum):
     SHORT_REGION = "short region"
     CALL = "call"
     ALLOCATION = "allocation"
+    REFERENCES = "reference counts"
     LOOP_ORDER = "loop order"
     POWER = "power"
     STRUCTS = "structs"
@@ -35,8 +36,8 @@ class Rule:
     """title: the hint's name. advice: what to do, unless the finder has better advice. found: where it is looked for.
 
     `found` is Numba's types ("types"), the source and these types ("source"), the instructions of the innermost loops
-    ("machine code"), the times of threads ("clock"), the processor's floating-point flags ("flags"), or a run without
-    the compiler ("a run in Python").
+    ("machine code"), the times of threads ("clock"), where samples of a call were ("samples"), the processor's
+    floating-point flags ("flags"), or a run without the compiler ("a run in Python").
     """
 
     title: str
@@ -79,6 +80,11 @@ RULES = {
         "an allocation inside a loop",
         "Allocate once before the loop and write into it, or write the arithmetic as a loop over elements.",
         "types",
+    ),
+    Kind.REFERENCES: Rule(
+        "reference counts in a loop",
+        "Take an array from its list or tuple once before the loop, or index one array of more dimensions: a[i, j].",
+        "samples",
     ),
     Kind.LOOP_ORDER: Rule(
         "loops in an order that strides through memory",

@@ -47,6 +47,7 @@ def read_profile(target: str, reply: dict[str, Any], flop: str | None, bytes_: s
             for each in reply["functions"]
         ),
         hints=_hints(reply["hints"]),
+        kept=_hints(reply["kept"]),
         unsearched=(),
         notes=tuple(reply["notes"]),
         threading_layer=reply["threading_layer"],

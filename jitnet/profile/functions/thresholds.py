@@ -6,6 +6,7 @@ __all__ = [
     "LONGER_CHECKS_S",
     "MOST_CHECKS",
     "PARTS_S",
+    "REFERENCES",
     "SELDOM",
     "SHORTEST_S",
     "TIME_S",
@@ -37,6 +38,9 @@ LONGER_CHECKS_S = (MOST_CHECKS - 1) * PARTS_S["checks"]
 
 SELDOM = 0.01
 """A hint in a line with less than this share of a call's time is not worth reading, unless its remedy helps."""
+
+REFERENCES = 0.1
+"""The share of a call's time from which counting references in a loop is worth a hint."""
 
 GAIN = 1.03
 """A copy that is less than this many times as fast is not faster."""

@@ -16,16 +16,15 @@ from jitnet.profile.functions.worker import checked_copy
 from jitnet.profile.functions.worker.child import NO_TIME, NOT_PREPARED, Child, Ended, can_fork
 from jitnet.profile.functions.worker.containers import containers, copied
 from jitnet.profile.functions.worker.diagnostics import JsonObject, place
-from jitnet.profile.functions.worker.differences import EXACT, Allowance, Difference, differences
+from jitnet.profile.functions.worker.differences import EXACT, Difference, allowance_for, differences
 from jitnet.profile.functions.worker.fast_numbers import asks_for_nan, assumes_finite, run_without_fastmath
-from jitnet.profile.functions.worker.interpreted import Interpreted, interpret
-from jitnet.profile.functions.worker.mentions import Mention, mentions, tree
+from jitnet.profile.functions.worker.interpreted import Interpreted, interpret, why_otherwise
+from jitnet.profile.functions.worker.mentions import Mention, mentions, random_draw, tree
 from jitnet.profile.functions.worker.outcomes import (
     LARGEST_BYTES,
     Outcome,
     are_finite,
     bytes_of,
-    largest_number,
     outcome,
     plain_value,
     share_memory,
@@ -39,9 +38,6 @@ BOUNDS, EQUAL, SERIAL, PYTHON = "bounds", "two equal calls", "without threads", 
 UNWRITTEN, FASTMATH, RACES = "memory that was never written", "without fastmath", "races"
 
 OF_UNWRITTEN = "its results depend on memory that was never written"
-
-GENERATORS = (("RandomState", "numpy.random.mtrand"), ("Random", "random"))
-"""Classes of the global generators of NumPy and Python, to whose methods Numba's functions correspond."""
 
 WATCH_SHARE = 0.45
 """Of the time of a forked process that watches two runs: so long for each."""
@@ -71,6 +67,7 @@ class Checks:
         self.mentions = list(mentions(functions))
         self.containers, self.uncopied = containers(self.arguments, self.names)
         self._pristine = {name: copied(value) for name, value in self.containers.items()}
+        self._before = {name: plain_value(value) for name, value in self.containers.items()}
         self._serial: Outcome | None = None
         self._interpreted: Interpreted | None = None
         self._watched: Watched | None = None
@@ -231,7 +228,7 @@ class Checks:
             self._add(name, "held")
             return
         worst = found[0]
-        draws = self._draws()
+        draws = random_draw(self.mentions)
         if self._interpreted is not None and self._interpreted.unwritten:
             self._add(name, "not done", OF_UNWRITTEN)
         elif draws is not None:
@@ -252,21 +249,7 @@ class Checks:
     def _differences(
         self, one: Outcome, other: Outcome, labels: tuple[str, str], exact: bool = False
     ) -> list[Difference]:
-        return differences(one, other, EXACT if exact else self._allowance(), labels)
-
-    def _allowance(self) -> Allowance:
-        arrays = [each for each in self.arguments if isinstance(each, np.ndarray)]
-        single = any(each.dtype in (np.float32, np.complex64) for each in arrays)
-        single = single or any(isinstance(each, np.float32) for each in self.arguments)
-        return Allowance(max((each.size for each in arrays), default=1), largest_number(self.arguments), single)
-
-    def _draws(self) -> Mention | None:
-        """Return where the code draws random numbers of Numba's global generator."""
-        for each in self.mentions:
-            owner = type(getattr(each.value, "__self__", None))
-            if (owner.__name__, owner.__module__) in GENERATORS and not each.name.endswith("seed"):
-                return each
-        return None
+        return differences(one, other, EXACT if exact else allowance_for(self.arguments), labels)
 
     def _compare_python(self) -> None:
         interpreted = self._interpreted
@@ -281,23 +264,13 @@ class Checks:
             self._add(PYTHON, "held")
             return
         worst = found[0]
-        narrow = [
-            str(each.dtype)
-            for each in self.arguments
-            if isinstance(each, np.ndarray)
-            and (each.dtype.kind == "u" or (each.dtype.kind == "i" and each.itemsize < 8))
-        ]
-        draws = self._draws()
+        draws = random_draw(self.mentions)
         if draws is not None:
             self._add(PYTHON, "not done", f"it draws random numbers with {draws.name}", place(draws.file, draws.line))
         elif worst.allowed:
             self._add(PYTHON, "held", f"to the last digits: {worst.text}")
-        elif interpreted.overflows:
-            self._add(PYTHON, "not done", "numbers overflow, which Python computes otherwise")
-        elif narrow:
-            self._add(PYTHON, "not done", f"Python does not compute with {narrow[0]} as Numba does")
-        elif any(each.value in (set, frozenset) for each in self.mentions if isinstance(each.value, type)):
-            self._add(PYTHON, "not done", "it depends on the order of a set, which Python has otherwise")
+        elif why := why_otherwise(interpreted, self.arguments, self.mentions):
+            self._add(PYTHON, "not done", why)
         else:
             self._add(PYTHON, "failed", worst.text)
 
@@ -318,7 +291,7 @@ class Checks:
         self.measuring.report("comparing with a copy without fastmath")
         self.calls.reset()
         limit_s = max(budget_s, 2 * (self.measuring.code.seconds or 0.0))
-        arguments, allowance = self.arguments, self._allowance()
+        arguments, allowance = self.arguments, allowance_for(self.arguments)
         ended = Child(
             lambda: run_without_fastmath(
                 self.subject.dispatcher,
@@ -396,11 +369,15 @@ class Checks:
         return any(each.value is numba.prange for each in self.mentions)
 
     def _outcome(self, result: Any, arguments: Any = None, copied: bool = True) -> Outcome:
-        """Return what a call returned and wrote: arrays that changed, and all that can grow."""
+        """Return what a call returned and wrote: arrays and containers that changed."""
         arguments = self.arguments if arguments is None else arguments
         changed = set(self.calls.changed())
         written = list(self.calls.arrays(changed).items())
-        written += [(name, value) for name, value in zip(self.names, arguments, strict=True) if name in self.containers]
+        for name, value in zip(self.names, arguments, strict=True):
+            if name in self.containers and differences(
+                {name: self._before[name]}, {name: plain_value(value, copy=False)}
+            ):
+                written.append((name, value))
         return outcome(result, written, copied)
 
     def _add(self, name: str, verdict: str, reason: str = "", where: JsonObject | None = None) -> None:

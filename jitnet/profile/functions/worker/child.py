@@ -15,9 +15,15 @@ from typing import Any, NamedTuple
 
 __all__ = ["NOT_PREPARED", "NO_TIME", "Child", "Ended", "can_fork"]
 
+ENDING = (signal.SIGPROF, signal.SIGALRM)
+"""Signals of the timers that end a process."""
+
 POLL_S, BEAT_S = 0.002, 0.25
 
 NO_TIME, NOT_PREPARED = "its time was over", "it was not prepared in time"
+
+WALL = 3.0
+"""Times as long as its CPU time a process may take, where it sleeps or other programs have the cores."""
 
 GRACE_S = 0.5
 """A process that does not see the end of its time is ended by the kernel, this much later."""
@@ -39,9 +45,9 @@ class Child:
     """Starts `work(prepare())` in a forked process; `wait` returns its value, which must be picklable.
 
     It has the parent's memory as it is now, and all that it writes is its own. It must not run what needs threads: none
-    but the calling one is there. limit_s: after so long it is ended, also where the parent was killed. channel: a file
-    descriptor to close, so that the reader of a killed parent sees the end. prepare: compiles, for example; it may take
-    preparing_s, and limit_s begins after it.
+    but the calling one is there. limit_s: after so much CPU time it is ended, and after WALL times as long in any case,
+    also where the parent was killed. channel: a file descriptor to close, so that the reader of a killed parent sees
+    the end. prepare: compiles, for example; it may take preparing_s in the same way, and limit_s begins after it.
     """
 
     def __init__(
@@ -73,14 +79,16 @@ class Child:
     def _time_over(self) -> str:
         """Return whether its time is over, and which: "" where it is not."""
         (begun,) = struct.unpack_from("d", self._begun)
-        now = time.perf_counter()
-        if not begun:
-            return NOT_PREPARED if now > self._start + self._preparing_s else ""
-        return NO_TIME if now > begun + self._limit_s else ""
+        limit_s = self._limit_s if begun else self._preparing_s
+        return self._over() if time.perf_counter() > (begun or self._start) + WALL * limit_s else ""
+
+    def _over(self) -> str:
+        return NO_TIME if struct.unpack_from("d", self._begun)[0] else NOT_PREPARED
 
     def _run(self, work: Callable[..., Any], prepare: Callable[[], Any] | None, channel: int) -> None:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_REAL, self._preparing_s + self._limit_s + GRACE_S)
+        for number in ENDING:
+            signal.signal(number, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, WALL * (self._preparing_s + self._limit_s) + GRACE_S)
         faulthandler.disable()
         silent = os.open(os.devnull, os.O_WRONLY)
         for descriptor in (1, 2):
@@ -89,8 +97,12 @@ class Child:
             with contextlib.suppress(OSError):
                 os.close(channel)
         try:
-            prepared = () if prepare is None else (prepare(),)
+            prepared: tuple[Any, ...] = ()
+            if prepare is not None:
+                signal.setitimer(signal.ITIMER_PROF, self._preparing_s)
+                prepared = (prepare(),)
             self._begin()
+            signal.setitimer(signal.ITIMER_PROF, self._limit_s)
             found = Ended(work(*prepared), "")
         except BaseException as error:
             text = " ".join(str(error).split())
@@ -116,6 +128,8 @@ class Child:
                     beat = now
                     heartbeat()
                 time.sleep(POLL_S)
+            if os.WIFSIGNALED(status) and os.WTERMSIG(status) in ENDING:
+                return Ended(None, self._over())
             if os.WIFSIGNALED(status):
                 return Ended(None, f"it was killed by {signal.Signals(os.WTERMSIG(status)).name}")
             self._file.seek(0)

@@ -1,13 +1,14 @@
 """How two outcomes differ, and what of that another order of operations explains."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from jitnet.profile.functions.worker.outcomes import Opaque, Outcome, is_number, leaves
+from jitnet.profile.functions.worker.outcomes import Opaque, Outcome, is_number, largest_number, leaves
 
-__all__ = ["EXACT", "Allowance", "Allowed", "Difference", "differences", "sizes"]
+__all__ = ["EXACT", "Allowance", "Allowed", "Difference", "allowance_for", "differences", "sizes"]
 
 SLACK = 32
 """Two orders of adding may differ by so many times the expected rounding of a sum."""
@@ -54,6 +55,14 @@ class Allowance(NamedTuple):
 
 EXACT = Allowance(0, 0.0, False)
 """No other order."""
+
+
+def allowance_for(arguments: Sequence[Any]) -> Allowance:
+    """Return what another order of adding the numbers in these arguments may change."""
+    arrays = [each for each in arguments if isinstance(each, np.ndarray)]
+    single = any(each.dtype in (np.float32, np.complex64) for each in arrays)
+    single = single or any(isinstance(each, np.float32) for each in arguments)
+    return Allowance(max((each.size for each in arrays), default=1), largest_number(arguments), single)
 
 
 def differences(

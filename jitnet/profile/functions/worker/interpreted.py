@@ -11,10 +11,10 @@ from jitnet.compiler.numba_parts import Dispatcher
 from jitnet.profile.functions.worker.containers import typed_name
 from jitnet.profile.functions.worker.copies import rebuilt
 from jitnet.profile.functions.worker.differences import differences
-from jitnet.profile.functions.worker.mentions import mentions, tree
+from jitnet.profile.functions.worker.mentions import Mention, mentions, tree
 from jitnet.profile.functions.worker.outcomes import Outcome, outcome, plain_value
 
-__all__ = ["Interpreted", "interpret"]
+__all__ = ["Interpreted", "interpret", "why_otherwise"]
 
 FILLS = (0x00, 0x5A)
 """Bytes of the memory that np.empty returns, in two runs whose results must be equal."""
@@ -52,6 +52,19 @@ def interpret(function: Any, arguments: Sequence[Any], names: Sequence[str]) -> 
         except Exception:  # the run with zeros raised nothing: such memory was used, as an index for example
             unwritten = "a result"
     return Interpreted(found, overflows, unwritten)
+
+
+def why_otherwise(found: Interpreted, arguments: Sequence[Any], mentioned: Sequence[Mention]) -> str:
+    """Return why Python may compute something else than compiled code that is right; "" where there is no reason."""
+    if found.overflows:
+        return "numbers overflow, which Python computes otherwise"
+    arrays = [each.dtype for each in arguments if isinstance(each, np.ndarray)]
+    narrow = [kind for kind in arrays if kind.kind == "u" or (kind.kind == "i" and kind.itemsize < 8)]
+    if narrow:
+        return f"Python does not compute with {narrow[0]} as Numba does"
+    if any(each.value in (set, frozenset) for each in mentioned if isinstance(each.value, type)):
+        return "it depends on the order of a set, which Python has otherwise"
+    return ""
 
 
 def _run(function: Any, before: tuple[Any, ...], names: Sequence[str], fill: int) -> tuple[Outcome, bool]:

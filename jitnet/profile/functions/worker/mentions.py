@@ -3,12 +3,15 @@
 import builtins
 import dis
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from jitnet.compiler.numba_parts import Dispatcher
 
-__all__ = ["Mention", "mentions", "named_dispatchers", "named_values", "names_in", "tree"]
+__all__ = ["Mention", "mentions", "named_dispatchers", "named_values", "names_in", "random_draw", "tree"]
+
+GENERATORS = (("RandomState", "numpy.random.mtrand"), ("Random", "random"))
+"""Classes of the global generators of NumPy and Python, to whose methods Numba's functions correspond."""
 
 
 def names_in(code: Any) -> set[str]:
@@ -64,6 +67,15 @@ def mentions(functions: list[Any]) -> Iterator[Mention]:
         closure = _closure(function)
         for code in _codes(function.__code__):
             yield from _mentions(code, function.__globals__, closure)
+
+
+def random_draw(found: Sequence[Mention]) -> Mention | None:
+    """Return where code draws random numbers of Numba's global generator."""
+    for each in found:
+        owner = type(getattr(each.value, "__self__", None))
+        if (owner.__name__, owner.__module__) in GENERATORS and not each.name.endswith("seed"):
+            return each
+    return None
 
 
 def _mentions(code: Any, names: dict[str, Any], closure: dict[str, Any]) -> Iterator[Mention]:

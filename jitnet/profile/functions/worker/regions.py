@@ -21,8 +21,8 @@ MOST_SLICES = 10_000
 """Parts of regions in a timeline after which no call is added."""
 
 UNEVEN, SHORT_SHARE, SHORT_S, CONCERNS = 0.2, 0.3, 1e-3, 0.02
-"""When there is a hint: the busiest thread a fifth above the mean; a third of a region below a millisecond spent on
-starting and ending it; and in a region that has a fiftieth of the call's time."""
+"""When there is a hint: the busiest thread a fifth above the mean; a third of a region spent on starting and ending it,
+where it has less than a millisecond of work; and in a region that has a fiftieth of the call's time."""
 
 
 class ThreadTimes:
@@ -63,7 +63,7 @@ class ThreadTimes:
                         busy[numbers[thread]] += (end - begin) / len(entries)
             whole = _lower_quartile([entry.end_s - entry.begin_s for entry in entries])
             longest = _lower_quartile([_longest(entry) for entry in entries])
-            lost = max(0.0, min(entry.end_s - entry.begin_s - _longest(entry) for entry in entries))
+            lost = max(0.0, _lower_quartile([entry.end_s - entry.begin_s - _longest(entry) for entry in entries]))
             uneven = median(_unevenness(entry, self.threads) for entry in computed[kernel])
             starting = median(min(begin for _, begin, _ in entry.shares) - entry.begin_s for entry in entries)
             share = min(1.0, whole * len(entries) / len(self.timed) / max(median(self.call_s), 1e-9))
@@ -95,7 +95,7 @@ class ThreadTimes:
         one = [median(samples) for count, _, samples in counts if count == 1]
         many = [median(samples) for count, _, samples in counts if count == self.threads]
         pays = share > 0.5 and one and many and many[0] < PAYS * one[0]
-        if whole_s >= SHORT_S or lost_s <= SHORT_SHARE * whole_s or pays:
+        if whole_s - lost_s >= SHORT_S or lost_s <= SHORT_SHARE * whole_s or pays:
             return ""
         reason = f"starting and ending its threads takes {duration(lost_s)} of {duration(whole_s)}"
         if one and many and share > 0.5:

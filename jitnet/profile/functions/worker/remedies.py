@@ -14,6 +14,7 @@ from numba import types
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.worker.calls import arrays_in
 from jitnet.profile.functions.worker.compiled import Compiled
+from jitnet.profile.functions.worker.containers import typed_name
 from jitnet.profile.functions.worker.copies import Change
 from jitnet.profile.functions.worker.diagnostics import JsonObject
 from jitnet.profile.functions.worker.rewrites import Rewrite, build
@@ -30,6 +31,7 @@ BY_HAND = {
     Kind.RACE: "its results are wrong, and only you know what they should be",
     Kind.OBJECT_MODE: "what needs Python has to be rewritten by hand",
     Kind.COMPILED_AGAIN: "it costs compiling, and not the time of a call",
+    Kind.REFERENCES: "which array is used where has to be changed by hand",
     Kind.CALL: "what is called cannot be written into the loop by an option",
 }
 """Kinds without a remedy that can be made here, each with the reason."""
@@ -126,6 +128,8 @@ def remedies(
         found += _division(owner, line)
     elif kind is Kind.LAYOUT:
         found += _contiguous(code, function)
+    elif kind is Kind.REFERENCES:
+        found += _stacked(code, function)
     elif kind is Kind.SHORT_REGION and owner.parallel:
         found.append(
             Remedy(
@@ -194,7 +198,8 @@ def _fastmath(owner: Summary, flags: frozenset[str], advice: str) -> Remedy:
 
 
 def _division(owner: Summary, line: int) -> Iterator[Remedy]:
-    if owner.error_model == "python":
+    tested = owner.error_model == "python" and line in owner.tested_divisors
+    if tested:
         advice = (
             'error_model="numpy" omits the test for a divisor of 0: such a division is then inf or nan, not an error.'
         )
@@ -204,7 +209,7 @@ def _division(owner: Summary, line: int) -> Iterator[Remedy]:
             'fastmath={"arcp"} lets the reciprocal be computed once, or multiply by it yourself; last digits change.'
         )
         options: dict[str, Any] = {"fastmath": set(owner.fastmath | {"arcp"})}
-        if owner.error_model == "python":
+        if tested:
             options["error_model"] = "numpy"
             advice = f'{advice} error_model="numpy" omits the test for a divisor of 0.'
         yield Remedy(", ".join(option_text(*each) for each in options.items()), owner.function, options, advice=advice)
@@ -238,6 +243,37 @@ def _contiguous(code: Compiled, function: Any) -> Iterator[Remedy]:
 
 def _as_contiguous(which: Sequence[int], arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(np.ascontiguousarray(each) if at in which else each for at, each in enumerate(arguments))
+
+
+def _stacked(code: Compiled, function: Any) -> Iterator[Remedy]:
+    """One array in place of a list or tuple of arrays of equal shapes, of which it is a row."""
+    if function is not code.subject.function or code.subject.kind != "njit":
+        return
+    given = list(zip(code.subject.names(len(code.arguments)), code.arguments, strict=True))
+    stacked = [at for at, (_, value) in enumerate(given) if _has_equal_arrays(value)]
+    if not stacked:
+        return
+    names = [given[at][0] for at in stacked]
+    calls = " and ".join(f"np.stack({name})" for name in names)
+    yield Remedy(
+        f"{' and '.join(names)} as one array",
+        function,
+        arguments=partial(_with_stacks, stacked),
+        exact=True,
+        advice=f"Pass one array of one more dimension, {calls}; its rows are views, which need no counting.",
+        remark=f"pass {calls}",
+    )
+
+
+def _has_equal_arrays(value: Any) -> bool:
+    if not isinstance(value, (list, tuple)) and typed_name(type(value)) != "List":
+        return False
+    kinds = {(each.dtype, each.shape) if isinstance(each, np.ndarray) else None for each in value}
+    return len(value) > 1 and len(kinds) == 1 and None not in kinds
+
+
+def _with_stacks(which: Sequence[int], arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(np.stack(list(each)) if at in which else each for at, each in enumerate(arguments))
 
 
 def _chunks(code: Compiled, function: Any) -> Iterator[Remedy]:

@@ -14,7 +14,7 @@ from jitnet.profile.functions.thresholds import PARTS_S
 from jitnet.profile.functions.worker import hardware
 from jitnet.profile.functions.worker.addresses import Addresses
 from jitnet.profile.functions.worker.counting import count
-from jitnet.profile.functions.worker.diagnostics import JsonObject, place
+from jitnet.profile.functions.worker.diagnostics import Hints, JsonObject, place
 from jitnet.profile.functions.worker.mentions import mentions
 from jitnet.profile.functions.worker.regions import disturbed
 from jitnet.profile.functions.worker.source_rows import is_head
@@ -42,6 +42,7 @@ def reply(measuring: Any) -> JsonObject:
         )
     measuring.notes += [f"no hints from the types of {failure}" for failure in dict.fromkeys(failures)]
     reachable = measuring.code.reachable()
+    kept = Hints()
     for summary, looped in reachable:
         findings = [*summary.findings, *(summary.in_loops_only if looped else [])]
         for finding in findings:
@@ -51,7 +52,10 @@ def reply(measuring: Any) -> JsonObject:
                 and summary in measuring.code.main_summaries()
             ):
                 continue  # its arrays are always strided
-            measuring.hints.add(finding.kind, finding.file, finding.line, finding.reason, "types", finding.advice)
+            # What is kept needs memory of its own each time: it cannot be allocated once.
+            is_kept = finding.kept == "stored" or (finding.kept == "returned" and _is_kept(summary, reachable))
+            hints = kept if is_kept else measuring.hints
+            hints.add(finding.kind, finding.file, finding.line, finding.reason, "types", finding.advice)
     for race in measuring.checks.races.found:
         measuring.hints.add(Kind.RACE, race.file, race.line, race.reason, race.source, race.advice)
     measuring.code.object_mode(measuring.hints)
@@ -88,6 +92,7 @@ def reply(measuring: Any) -> JsonObject:
         "cpu_share": measuring.cpu_share,
         "functions": measuring.code.functions(),
         "hints": measuring.hints.found,
+        "kept": kept.found,
         "checks": measuring.checks.found,
         "notes": measuring.notes,
         "threading_layer": numba.threading_layer() if measuring.entries else "",
@@ -101,7 +106,7 @@ def reply(measuring: Any) -> JsonObject:
                 "line": line,
                 "reason": reason,
                 "constant": line in summary.constant_divisors,
-                "checks": summary.error_model == "python" and line not in summary.constant_divisors,
+                "checks": summary.error_model == "python" and line in summary.tested_divisors,
             }
             for summary, _ in reachable
             for line, reason in summary.divisions.items()
@@ -122,6 +127,17 @@ def reply(measuring: Any) -> JsonObject:
         "hardware": _hardware(measuring),
         "counted": _counted(measuring),
     }
+
+
+def _is_kept(summary: Summary, reachable: Sequence[tuple[Summary, bool]]) -> bool:
+    """Whether all that a function returns in loops is kept there, so that it needs memory of its own each time."""
+    calls = [
+        called
+        for caller, looped in reachable
+        for called in caller.calls
+        if called.dispatcher.py_func is summary.function and (called.inside or looped)
+    ]
+    return all(called.kept for called in calls)
 
 
 def _timeline(measuring: Any, symbols: Sequence[Symbol]) -> list[JsonObject]:

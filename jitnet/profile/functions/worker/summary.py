@@ -10,13 +10,15 @@ __all__ = ["Called", "Finding", "SharedWrite", "Summary"]
 
 @dataclass(frozen=True)
 class Finding:
-    """A hint that may follow. advice: "" for the rule's."""
+    """A hint that may follow. advice: "" for the rule's. kept: of an array that is allocated, "stored" where something
+    keeps it, or "returned" where that depends on the caller."""
 
     kind: Kind
     file: str
     line: int
     reason: str
     advice: str = ""
+    kept: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,14 @@ class SharedWrite:
 
 @dataclass(frozen=True)
 class Called:
-    """A call of another compiled function. signature: types of its arguments, None where they are not plain."""
+    """A call of another compiled function. signature: types of its arguments, None where they are not plain. kept:
+    whether its result is stored or returned."""
 
     dispatcher: Any
     signature: Any
     line: int
     inside: bool
+    kept: bool = False
 
 
 @dataclass
@@ -55,8 +59,9 @@ class Summary:
 
     in_loops_only: findings that matter where the function is called in a loop. shared: suspects of races. innermost:
     lines of innermost loops. divisions: for the line of each in an innermost loop, why it can be replaced, or "";
-    constant_divisors: those of them by a constant, which is not tested for 0; whole_divisors: those of integers
-    with an integer as the result, which no option of fastmath changes.
+    constant_divisors: those of them by a constant; tested_divisors: those that the usual error_model tests for 0, as it
+    does with numbers that are not constant, each with whether it is in a loop; whole_divisors: those of integers with
+    an integer as the result, which no option of fastmath changes.
     pointers: for a line, the name of what is called there through its address. containers: lines in loops, each with
     the list, dictionary or set that is accessed there, as `container_access` returns it. reads, writes: for each
     argument that is an array, the line where it is first read or written. names: the types of each variable of the
@@ -79,6 +84,7 @@ class Summary:
     innermost: list[int] = field(default_factory=list)
     divisions: dict[int, str] = field(default_factory=dict)
     constant_divisors: set[int] = field(default_factory=set)
+    tested_divisors: dict[int, bool] = field(default_factory=dict)
     whole_divisors: set[int] = field(default_factory=set)
     pointers: dict[int, str] = field(default_factory=dict)
     containers: list[tuple[int, tuple[str, str, str]]] = field(default_factory=list)

@@ -13,16 +13,15 @@ import numpy as np
 
 from jitnet.bench.factors import Factor
 from jitnet.profile.functions.hint_shares import HintShares
-from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.thresholds import GAIN, is_gain
 from jitnet.profile.functions.worker.calls import Calls
+from jitnet.profile.functions.worker.cases import Case, Cases, in_order, state
 from jitnet.profile.functions.worker.compiled import Compiled
 from jitnet.profile.functions.worker.copies import Unreached, changed_copy
-from jitnet.profile.functions.worker.diagnostics import JsonObject, place
+from jitnet.profile.functions.worker.diagnostics import JsonObject
 from jitnet.profile.functions.worker.fixes import combined_rewrites, fix_of
 from jitnet.profile.functions.worker.pairs import FEWEST, time_in_turn
-from jitnet.profile.functions.worker.remedies import Remedy, changes_of, remedies, rewritten, why_not
-from jitnet.profile.functions.worker.rewrites import Rewrite, rewrites
+from jitnet.profile.functions.worker.remedies import Remedy, changes_of, why_not
 from jitnet.profile.functions.worker.same_results import Deviation, deviation, snapshot
 from jitnet.profile.functions.worker.thread_clock import X86, ThreadClock
 from jitnet.profile.readable import message_lines
@@ -30,9 +29,6 @@ from jitnet.profile.readable import message_lines
 __all__ = ["Trials", "helps"]
 
 NO_TIME = "no time is left"
-
-UNKNOWN_SHARE = 0.5
-"""Where the share of a line's time is not known, its order among the others is as if it were this."""
 
 SHORTEST_S = 0.25
 """Seconds that the timing of a copy gets at least, where they are left."""
@@ -49,17 +45,6 @@ class _Copy:
     deviation: Deviation
     untried: str
     taken_s: float
-
-
-@dataclass
-class _Case:
-    """A hint and what can be tried for it. is_new: whether it was found here. speculative: whether it is a hint only
-    where the remedy helps."""
-
-    hint: JsonObject
-    remedies: list[Remedy]
-    is_new: bool = False
-    speculative: bool = False
 
 
 class Trials:
@@ -81,10 +66,7 @@ class Trials:
     ) -> None:
         self.code, self.calls, self.thread_clock = code, calls, thread_clock
         self.report, self.time_limit_s, self.now = report, time_limit_s, now
-        self.shares = shares
-        # Now, since what is read of the copies as they are compiled has the same functions.
-        self.reachable = [summary for summary, _ in code.reachable()]
-        self.rewrites = list(self._find_rewrites())
+        self.cases = Cases(code, shares, self._flushing if X86 else None)
         self._copies: dict[Any, _Copy] = {}
         self._outcomes: dict[Any, tuple[JsonObject | None, str]] = {}
         self._reference: list[Any] | None = None
@@ -100,11 +82,11 @@ class Trials:
         """
         self._needed_s = 0.0
         self._outcomes = {key: outcome for key, outcome in self._outcomes.items() if outcome[1] != NO_TIME}
-        cases = self._cases(hints)
+        cases = self.cases.of(hints)
         for number, case in enumerate(cases):
             if not case.remedies:
-                yield _state(number, case, None, why_not(case.hint))
-        todo = _in_order(cases)
+                yield state(number, case, None, why_not(case.hint))
+        todo = in_order(cases)
         for at, remedy in enumerate(todo):
             self.report(f"trying {remedy.change}")
             self._try(remedy, ends, len(todo) - at)
@@ -117,51 +99,6 @@ class Trials:
         fix = self._combined(cases, ends) if combined else None
         if fix is not None:
             yield {"fix": fix}
-
-    def _cases(self, hints: Sequence[JsonObject]) -> list[_Case]:
-        """Return the hints with their remedies, and those that a rewrite or an option may turn out to be."""
-        cases = [_Case(hint, self._remedies(hint)) for hint in hints]
-        known = {(hint["kind"], hint["place"]["file"], hint["place"]["line"]) for hint in hints}
-        for function, rewrite in self.rewrites:
-            file = function.__code__.co_filename
-            if (rewrite.kind.value, file, rewrite.line) not in known:
-                known.add((rewrite.kind.value, file, rewrite.line))
-                found = RULES[rewrite.kind].found
-                hint = self._hint(rewrite.kind, file, rewrite.line, rewrite.reason, rewrite.advice, found)
-                cases.append(_Case(hint, self._remedies(hint) or [rewritten(function, rewrite)], is_new=True))
-        for summary in self.reachable:
-            lines = list(summary.divisions)
-            is_known = any((Kind.DIVISION.value, summary.file, line) in known for line in lines)
-            if lines and not is_known and summary.error_model == "python":
-                hint = self._hint(Kind.DIVISION, summary.file, min(lines), "it tests for a divisor of 0", "", "types")
-                cases.append(_Case(hint, self._remedies(hint), is_new=True, speculative=True))
-        return cases
-
-    def _hint(self, kind: Kind, file: str, line: int, reason: str, advice: str, source: str) -> JsonObject:
-        return {
-            "kind": kind.value,
-            "place": place(file, line),
-            "reason": reason,
-            "advice": advice or RULES[kind].advice,
-            "source": source,
-            "share": None if self.shares is None else self.shares.share(kind.value, file, line),
-        }
-
-    def _remedies(self, hint: JsonObject) -> list[Remedy]:
-        return remedies(hint, self.code, self.reachable, self.rewrites, self._flushing if X86 else None)
-
-    def _find_rewrites(self) -> Iterator[tuple[Any, Rewrite]]:
-        seen = set()
-        for summary in self.reachable:
-            if summary.function in seen:
-                continue
-            seen.add(summary.function)
-            try:
-                found = rewrites(summary.function, summary.arguments, self.code.summaries)
-            except Exception:  # a reader that fails costs its hints, never the profile
-                continue
-            for each in found:
-                yield summary.function, each
 
     @contextmanager
     def _flushing(self) -> Iterator[None]:
@@ -308,19 +245,19 @@ class Trials:
 
     # The best of several.
 
-    def _best(self, number: int, case: _Case) -> JsonObject:
+    def _best(self, number: int, case: Case) -> JsonObject:
         """Return the state of a hint by what was tried for it so far: that of the remedy that helps most."""
         chosen = self._chosen(case)
         if chosen is not None:
-            return _state(number, case, chosen[1], "", chosen[0].advice)
+            return state(number, case, chosen[1], "", chosen[0].advice)
         reasons = [self._outcomes[each.key][1] for each in case.remedies if each.key in self._outcomes]
         reason = reasons[0] if reasons else why_not(case.hint)
         if reason == NO_TIME:
             enough = self.time_limit_s + self._needed_s
             reason += f" of {self.time_limit_s:.3g} s; --time {max(1, round(enough / 5 + 0.5)) * 5} tries it"
-        return _state(number, case, None, reason)
+        return state(number, case, None, reason)
 
-    def _chosen(self, case: _Case) -> tuple[Remedy, JsonObject] | None:
+    def _chosen(self, case: Case) -> tuple[Remedy, JsonObject] | None:
         """Return the remedy of a hint that helps most, with its trial, None where none was timed; of those that are
         about as fast, the one that changes least."""
         timed = [
@@ -336,7 +273,7 @@ class Trials:
         near = [each for each in timed if helps(each[1]) and each[1]["factor"] * GAIN >= best[1]["factor"]]
         return min(near, key=lambda each: (each[1]["difference"] != 0, each[0].size, -each[1]["factor"]))
 
-    def _combined(self, cases: Sequence[_Case], ends: float) -> JsonObject | None:
+    def _combined(self, cases: Sequence[Case], ends: float) -> JsonObject | None:
         """Return the changes that help, combined where they combine and measured so; None where there are none.
 
         What does not help alone may help beside another: a sum is vectorised only once a call in its loop is gone.
@@ -402,26 +339,3 @@ def _together(chosen: Sequence[Remedy], other: Remedy) -> list[Remedy] | None:
 def helps(trial: JsonObject) -> bool:
     """Whether a trial shows a gain."""
     return is_gain(trial["factor"], trial["low"], trial["alike"])
-
-
-def _state(number: int, case: _Case, trial: JsonObject | None, untried: str, advice: str = "") -> JsonObject:
-    state: JsonObject = {"number": number, "trial": trial, "untried": untried, "advice": advice}
-    if case.is_new:
-        state["number"] = None
-        if not case.speculative or trial is not None:
-            state["hint"] = case.hint
-    return state
-
-
-def _in_order(cases: Sequence[_Case]) -> list[Remedy]:
-    """Return what to try, each change once: the first remedy of each hint before the second of any, those of lines that
-    take most of the time first."""
-    found = [
-        (case.speculative, rank, -(UNKNOWN_SHARE if case.hint["share"] is None else case.hint["share"]), at, remedy)
-        for at, case in enumerate(cases)
-        for rank, remedy in enumerate(case.remedies)
-    ]
-    unique: dict[Any, Remedy] = {}
-    for *_, remedy in sorted(found, key=lambda each: each[:4]):
-        unique.setdefault(remedy.key, remedy)
-    return list(unique.values())

@@ -15,6 +15,7 @@ from jitnet.compiler.numba_parts import BaseTypeInference, Dispatcher, ir
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.worker.bounds import bounds
 from jitnet.profile.functions.worker.container_accesses import container_access
+from jitnet.profile.functions.worker.kept import VIEWS, Kept
 from jitnet.profile.functions.worker.race_suspects import race_suspects
 from jitnet.profile.functions.worker.summary import Called, Finding, Summary
 from jitnet.profile.functions.worker.sums import ordered_sums
@@ -29,9 +30,6 @@ from jitnet.profile.functions.worker.typed_function import (
 __all__ = ["failures", "read_types", "watch_compiler"]
 
 NUMBA_HOME = str(Path(numba.__file__).parent)
-
-VIEWS = {"reshape", "transpose", "view", "swapaxes", "squeeze", "expand_dims", "broadcast_to", "asarray", "ravel"}
-"""Functions and methods that return an array and usually do not allocate one."""
 
 PLAIN_CALLS = {"int", "int32", "int64", "intp", "len", "min", "max", "abs"}
 """Calls whose result is still a plain index."""
@@ -85,6 +83,7 @@ class _Reader:
 
     def __init__(self, state: Any) -> None:
         self.code = TypedFunction(state)
+        self.kept = Kept(self.code)
         self.summary = Summary(
             state.func_id.func,
             str(state.func_id.filename),
@@ -113,11 +112,11 @@ class _Reader:
             summary.shared = race_suspects(code)
         return summary
 
-    def _found(self, kind: Kind, line: int, reason: str, inside: bool, advice: str = "") -> None:
-        finding = Finding(kind, self.summary.file, line, reason, advice)
-        kept = self.summary.findings if inside else self.summary.in_loops_only
-        if not any(other.kind == kind and other.line == line for other in kept):
-            kept.append(finding)
+    def _found(self, kind: Kind, line: int, reason: str, inside: bool, advice: str = "", kept: str = "") -> None:
+        finding = Finding(kind, self.summary.file, line, reason, advice, kept)
+        known = self.summary.findings if inside else self.summary.in_loops_only
+        if not any(other.kind == kind and other.line == line for other in known):
+            known.append(finding)
 
     def _statement(self, statement: Any, inside: list[int]) -> None:
         line = int(statement.loc.line)
@@ -141,7 +140,7 @@ class _Reader:
             if operator_of(value) in DIVIDING:
                 self._divides(value, line, inside)
         if value.op == "call":
-            self._call(value, line, bool(inside))
+            self._call(statement.target.name, value, line, bool(inside))
         self._allocates(statement.target.name, value, line, bool(inside))
 
     def _access(self, name: str, line: int, inside: list[int], seen: dict[str, int]) -> None:
@@ -288,8 +287,11 @@ class _Reader:
         elif inside and not self._varies(value.rhs.name, inside):
             reason = f"{self.code.as_written(value.rhs.name)} is the same in every iteration"
         self.summary.divisions.setdefault(line, reason)
+        arrays = [isinstance(self.code.types.get(side.name), types.Array) for side in (value.lhs, value.rhs)]
+        if not constant and not any(arrays):  # whole arrays are divided by NumPy's rules
+            self.summary.tested_divisors[line] = self.summary.tested_divisors.get(line, False) or bool(inside)
 
-    def _call(self, value: Any, line: int, inside: bool) -> None:
+    def _call(self, target: str, value: Any, line: int, inside: bool) -> None:
         kind = self.code.types.get(value.func.name)
         dispatcher = getattr(kind, "dispatcher", None)
         if isinstance(kind, types.ObjModeDispatcher):
@@ -305,7 +307,8 @@ class _Reader:
         elif isinstance(dispatcher, Dispatcher):
             signature = self.code.calltypes.get(value)
             plain = None if signature is None or value.kws or value.vararg else tuple(signature.args)
-            self.summary.calls.append(Called(dispatcher, plain, line, inside))
+            kept = self.kept.stored(target) or self.kept.returned(target)
+            self.summary.calls.append(Called(dispatcher, plain, line, inside, kept))
 
     def _allocates(self, target: str, value: Any, line: int, inside: bool) -> None:
         kind = self.code.types.get(target)
@@ -328,7 +331,9 @@ class _Reader:
             what = f"a {value.op.removeprefix('build_')} is allocated"
         if what:
             when = "in every iteration of the loop" if inside else "in every call, and it is called in a loop"
-            self._found(Kind.ALLOCATION, line, f"{what} {when}", inside)
+            kept = "stored" if self.kept.stored(target) else ""
+            kept = kept or ("returned" if not inside and self.kept.returned(target) else "")
+            self._found(Kind.ALLOCATION, line, f"{what} {when}", inside, kept=kept)
 
     def _ordered_sum(self, line: int, name: str) -> None:
         self._found(

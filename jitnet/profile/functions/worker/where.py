@@ -18,13 +18,14 @@ from jitnet.compiler.numba_parts import address_of
 from jitnet.profile.functions.worker.addresses import Addresses
 from jitnet.profile.functions.worker.calls import Calls
 from jitnet.profile.functions.worker.compiled import Compiled
-from jitnet.profile.functions.worker.diagnostics import JsonObject, line_of_def
+from jitnet.profile.functions.worker.diagnostics import Hints, JsonObject, line_of_def
 from jitnet.profile.functions.worker.dwarf import SourceLine
 from jitnet.profile.functions.worker.line_sampler import LineSampler, running_s, why_not
+from jitnet.profile.functions.worker.reference_counts import add_reference_hints
 from jitnet.profile.functions.worker.regions import ThreadTimes
 from jitnet.profile.functions.worker.sampled_copy import SampledCopy, sampled_copy
 from jitnet.profile.functions.worker.source_rows import SourceRows, function_at
-from jitnet.profile.functions.worker.stacks import LINE, OTHER, REGION, WAITING, Doing, Stacks, is_users
+from jitnet.profile.functions.worker.stacks import LINE, OTHER, REFERENCES, REGION, WAITING, Doing, Stacks, is_users
 from jitnet.profile.functions.worker.subject import Subject
 from jitnet.profile.functions.worker.symbols import Symbols
 
@@ -65,13 +66,15 @@ class Measured(Protocol):
     cpu_share: float
     file: str
     notes: list[str]
+    hints: Hints
     sampled: SampledCopy | None
     report: Callable[[str], None]
 
 
 def sample(measuring: Measured, budget_s: float) -> JsonObject | None:
     """Return where the time of a call goes, as `Sampling` in JSON, and through which lines; None with a note of the
-    reason where that cannot be said. budget_s: seconds for the calls, without compiling the copy."""
+    reason where that cannot be said. Where counting references takes much of it, a hint is added. budget_s: seconds for
+    the calls, without compiling the copy."""
     found = _impossible(measuring, budget_s)
     if not found:
         try:
@@ -79,8 +82,10 @@ def sample(measuring: Measured, budget_s: float) -> JsonObject | None:
             copy = sampled_copy(measuring.subject, measuring.arguments, measuring.code, measuring.symbols)
             measuring.sampled = copy
             measuring.report("sampling it")
-            result = _Sampled(measuring, copy).result(budget_s)
+            sampled = _Sampled(measuring, copy)
+            result = sampled.result(budget_s)
             if result["samples"] >= FEWEST or measuring.cpu_share < 1:
+                add_reference_hints(measuring.hints, sampled.references)
                 return result
             found = f"only {result['samples']} samples were taken in {budget_s:.1f} s"
         except Exception as error:  # the profile goes on without it
@@ -114,6 +119,7 @@ class _Sampled:
         self.stacks = Stacks(addresses)
         self.sampler = LineSampler(addresses.compiled_range(copy.first_object), addresses.range_of("_nrt_python"))
         self.calls: Calls = measuring.calls.calling(copy.call)
+        self.references: dict[SourceLine, float] = {}
         self.threads = max(count for count, _, _ in measuring.counts)
         code = measuring.subject.function.__code__
         self.root = function_at((measuring.file, line_of_def(measuring.file, code.co_firstlineno)))
@@ -252,6 +258,8 @@ class _Sampled:
         if doing.what == LINE and lines:
             rows.add(lines, share)
         else:
+            if doing.what == REFERENCES and lines:
+                self.references[lines[0]] = self.references.get(lines[0], 0.0) + share
             name = OTHER if doing.what in (LINE, REGION) else doing.what
             rest[name] = rest.get(name, 0.0) + share
             rows.add_through(lines, share)
