@@ -17,7 +17,7 @@ from jitnet.profile.functions.worker import measuring  # noqa: E402  (Numba coun
 from jitnet.profile.functions.worker.observers import observe  # noqa: E402
 
 measuring.TIMING_S = measuring.CLOCK_S = 0.03
-measuring.CHECK_S = 20.0
+measuring.CHECK_S = 4.0
 measuring.sample = lambda measuring, budget_s: None
 
 
