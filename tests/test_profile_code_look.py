@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import planted_helpers
 import planted_loops
 import pytest
@@ -19,8 +20,9 @@ from jitnet.errors import JitnetError, UsageError
 from jitnet.profile.code.code_view import CodeView, Loop, Target
 from jitnet.profile.code.compiling import _environment
 from jitnet.profile.code.kernel_names import helper_notice, kernel_names, kernel_targets
-from jitnet.profile.code.look import look
+from jitnet.profile.code.look import EarlyLook, look
 from jitnet.profile.code.processors import find_processor
+from jitnet.profile.users.sent_types import write_types
 from jitnet.runs import as_json
 
 FILE = planted_loops.__file__
@@ -204,6 +206,20 @@ def test_the_table_of_lines_changes_nothing_here():
     assert not view.foreign
     assert view.instructions == view.plain_instructions > 0
     assert not any("changed the code" in note for note in view.notes)
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_view_that_was_begun_before_its_types_were_known(cached):
+    types = numba.types
+    assembly = "\t.type plain,@function\nplain:\n\tvmovups (%rdi), %ymm0\n\tretq\n.Lfunc_end0:\n"
+    with EarlyLook(Target("vectorises", FILE)) as early:
+        early.pause()
+        early.resume()
+        early.give(write_types((types.float32[::1], types.float32[::1])))
+        view = early.view({"assembly": "" if cached else assembly, "roots": ["plain"]})
+    assert view.function == "vectorises"
+    assert view.plain_instructions == (0 if cached else 2)
+    assert any("2 without" in note for note in view.notes) is not cached
 
 
 def sums_of(loop: Loop) -> int:

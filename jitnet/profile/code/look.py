@@ -102,7 +102,9 @@ class EarlyLook:
         comparison.
         """
         (found,) = _views(self._process, self._processor, True, None)
-        return found if plain is None or found.foreign else _compared(found, _instructions(plain))
+        # Code that Numba loaded from its cache has no text.
+        count = 0 if plain is None or found.foreign else _instructions(plain)
+        return _compared(found, count) if count else found
 
     def __enter__(self) -> "EarlyLook":
         return self

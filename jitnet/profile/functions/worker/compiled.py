@@ -156,7 +156,7 @@ class Compiled:
 
     def plain(self) -> JsonObject | None:
         """Return "assembly" and "roots", the linker names of what is called, of the code that ran; None where that is
-        unknown."""
+        unknown. The assembly is empty where the code came from Numba's cache."""
         used = self.used() if self.subject.kind == "njit" else None
         if used is None:
             return None
