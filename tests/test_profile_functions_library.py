@@ -218,6 +218,8 @@ def test_the_text_is_a_few_lines():
     assert len(repr(many).splitlines()) == 8
     assert repr(many).splitlines()[-1] == "and 7 more hints"
     assert "line 12: a call that was not inlined: exp is called" in repr(many)
+    noted = repr(as_shown(replace(PROFILE, notes=("it was edited after it was imported",)))).splitlines()
+    assert noted == [*lines, "note: it was edited after it was imported"]
     nowhere = replace(PROFILE.place, source="")
     sampling = Sampling(9, 0.1, True, (), (LineTime(nowhere, 0.75),), ())
     assert repr(as_shown(replace(PROFILE, sampling=sampling))).splitlines()[2] == "75% of it in line 10"

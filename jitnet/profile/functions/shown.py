@@ -79,7 +79,7 @@ def _lines(profile: FunctionProfile) -> list[str]:
         lines.append(f"together: {measured(profile.fix.trial)}: {', '.join(profile.fix.changes)}")
     if not hints:
         lines.append("no hint" if not profile.hints else "no hint that helps")
-    return lines
+    return lines + [f"note: {note}" for note in profile.notes]
 
 
 def _most(profile: FunctionProfile) -> list[str]:
