@@ -224,7 +224,9 @@ def test_the_text_is_a_few_lines():
     sampling = Sampling(9, 0.1, True, (), (LineTime(nowhere, 0.75),), ())
     assert repr(as_shown(replace(PROFILE, sampling=sampling))).splitlines()[2] == "75% of it in line 10"
     sampling = replace(sampling, lines=(LineTime(PROFILE.place, 0.25),), rest=(Rest("calling and unboxing", 0.75),))
-    assert repr(as_shown(replace(PROFILE, sampling=sampling))).splitlines()[2] == "75% of it calling and unboxing"
+    assert repr(as_shown(replace(PROFILE, sampling=sampling))).splitlines()[2] == "75% of it: calling and unboxing"
+    other = replace(hint(Kind.CALL, 12, "exp is called"), place=replace(PROFILE.place, file="In[4]", line=3))
+    assert "In[4]:3: a call that was not inlined" in repr(as_shown(replace(PROFILE, hints=(other,))))
     slower = replace(hint(Kind.CALL, 12, "exp is called"), trial=Trial("inlined", 0.8, 0.7, 0.9, 0.0))
     assert repr(as_shown(replace(PROFILE, hints=(slower,)))).splitlines()[-1] == "no hint that helps"
 
