@@ -221,11 +221,15 @@ def test_the_text_is_a_few_lines():
     assert len(repr(many).splitlines()) == 8
     assert repr(many).splitlines()[-1] == "and 7 more hints"
     assert "line 12: a call that was not inlined: exp is called" in repr(many)
+    noted = repr(as_shown(replace(PROFILE, notes=("it was edited after it was imported",)))).splitlines()
+    assert noted == [*lines, "note: it was edited after it was imported"]
     nowhere = replace(PROFILE.place, source="")
     sampling = Sampling(9, 0.1, True, (), (LineTime(nowhere, 0.75),), ())
     assert repr(as_shown(replace(PROFILE, sampling=sampling))).splitlines()[2] == "75% of it in line 10"
     sampling = replace(sampling, lines=(LineTime(PROFILE.place, 0.25),), rest=(Rest("calling and unboxing", 0.75),))
-    assert repr(as_shown(replace(PROFILE, sampling=sampling))).splitlines()[2] == "75% of it calling and unboxing"
+    assert repr(as_shown(replace(PROFILE, sampling=sampling))).splitlines()[2] == "75% of it: calling and unboxing"
+    other = replace(hint(Kind.CALL, 12, "exp is called"), place=replace(PROFILE.place, file="In[4]", line=3))
+    assert "In[4]:3: a call that was not inlined" in repr(as_shown(replace(PROFILE, hints=(other,))))
     slower = replace(hint(Kind.CALL, 12, "exp is called"), trial=Trial("inlined", 0.8, 0.7, 0.9, 0.0))
     assert repr(as_shown(replace(PROFILE, hints=(slower,)))).splitlines()[-1] == "no hint that helps"
 

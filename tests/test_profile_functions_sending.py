@@ -1,5 +1,6 @@
 """Functions and arguments that are sent to a worker process: what arrives there is what was here."""
 
+import importlib
 import json
 import linecache
 import os
@@ -7,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import textwrap
+import zipfile
 from collections import namedtuple
 from pathlib import Path
 
@@ -204,6 +206,33 @@ def test_object_mode_finds_the_names_of_a_script(tmp_path):
     exec(f"@njit\ndef made(x):\n{body}", names)
     send([names["made"]], [1], {}, tmp_path)
     assert received(tmp_path, ["made"], ["values[0](1)"]) == [7]
+
+
+def test_source_that_was_edited_after_its_import_is_not_shown(tmp_path):
+    """Its lines would be those of another function."""
+    text = "from numba import njit\n\n\n@njit\ndef f(x):\n    return x + {}\n\n\n@njit\ndef g(x):\n    return x\n"
+    path, names = tmp_path / "mine.py", {"__name__": "__main__"}
+    path.write_text(text.format(1))
+    exec(compile(path.read_text(), str(path), "exec"), names)
+    assert send([names["f"]], [1], {}, tmp_path).notes == ()
+    path.write_text(text.format(2))
+    sent = send([names["f"], names["g"]], [1], {}, tmp_path)
+    assert sent.notes == (f"{path} was edited after it was imported, so its lines are not shown: import it again",)
+    files = [f"open(values[{at}].py_func.__code__.co_filename).read()" for at in (0, 1)]
+    assert received(tmp_path, ["f", "g"], files) == ["", path.read_text()]
+    path.write_text("def (:\n")
+    assert len(send([names["f"]], [1], {}, tmp_path).notes) == 1
+
+
+def test_source_in_a_zip_file_is_sent(tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as file:
+        file.writestr("zipped_loops.py", "from numba import njit\n@njit\ndef f(x):\n    return x\n")
+    monkeypatch.syspath_prepend(tmp_path / "all.zip")
+    module = importlib.import_module("zipped_loops")
+    sent = send([module.f], [1], {}, tmp_path)
+    assert sent.notes == ()
+    (text,) = received(tmp_path, ["f"], ["open(values[0].py_func.__code__.co_filename).read()"])
+    assert text.endswith("def f(x):\n    return x\n")
 
 
 def test_source_that_is_nowhere_is_said(tmp_path):

@@ -72,6 +72,18 @@ def test_a_baseline_is_written_and_then_held(run, pytester):
     run(TESTS)[0].assert_outcomes(passed=1)
 
 
+def test_a_broken_baseline_is_one_line(run, pytester):
+    pytester.makefile(".json", smooth="{")
+    result, _ = run(TESTS)
+    result.stdout.fnmatch_lines(
+        [
+            ">       loop.not_slower_than(*)",
+            "E       *UsageError: the baseline smooth.json: is not JSON; expected what *",
+        ],
+        consecutive=True,
+    )
+
+
 def test_a_failure_shows_the_loop_and_not_the_plugin(run):
     scalar = replace(LAST, vectorised=False, reason="it calls exp")
     result, _ = run(TESTS, profile=replace(PROFILE, lines=view(OUTER, INNER, scalar)))

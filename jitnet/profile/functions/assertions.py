@@ -157,7 +157,11 @@ class ProfiledCall:
         __tracebackhide__ = True
         if not path.exists():
             raise UsageError(f"{path}: there is no such baseline; write it with {SAVE}")
-        made, saved = as_document(self.profile), read_document(path, "the baseline")
+        made = as_document(self.profile)
+        try:
+            saved = read_document(path, "the baseline")
+        except UsageError as error:  # at the test's line, since it is one line
+            raise error.with_traceback(None) from None
         if saved.format != made["format"]:
             raise UsageError(f"{path}: is of the form {saved.format!r}, not of a function; write it with {SAVE}")
         if saved.cpu != made["machine"]["cpu"]:

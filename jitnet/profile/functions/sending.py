@@ -283,7 +283,7 @@ def _pickler(sources: "_Sources", placed: dict[int, tuple[Any, ...]]) -> Any:
     plain = NumbaPickler.dispatch_table[types.CodeType]
 
     def reduce_code(code: types.CodeType) -> Any:
-        return plain(code.replace(co_filename=sources.file_of(code.co_filename)))
+        return plain(code.replace(co_filename=sources.file_of(code)))
 
     class Pickler(NumbaPickler):  # type: ignore[misc]
         dispatch_table: ClassVar[Any] = ChainMap({types.CodeType: reduce_code}, NumbaPickler.dispatch_table)
@@ -299,6 +299,8 @@ def _pickler(sources: "_Sources", placed: dict[int, tuple[Any, ...]]) -> Any:
             if type(value) is Dict:
                 kind = typeof(value)
                 return typed_dict, (Dict, kind.key_type, kind.value_type, list(value.items()))
+            if isinstance(value, types.FunctionType):
+                linecache.lazycache(value.__code__.co_filename, value.__globals__)  # of a module in a zip file
             reduced = super().reducer_override(value)
             if isinstance(value, types.FunctionType) and isinstance(reduced, tuple):
                 # By value, with the names that it uses; the source of a change may use others of its module.
@@ -322,24 +324,63 @@ class _Sources:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._files: dict[str, Path] = {}
+        self._changed: set[str] = set()
+        self._codes: dict[Path, list[types.CodeType]] = {}
 
-    def file_of(self, name: str) -> str:
-        """Return the path of the source that a code object names; of an empty file where there is none."""
-        path = Path(name)
+    def file_of(self, code: types.CodeType) -> str:
+        """Return the path of a code object's source; of an empty file where it is not known."""
+        name, path = code.co_filename, Path(code.co_filename)
         if path.is_file():
-            return str(path.absolute())
+            if self._is_in(code, path):
+                return str(path.absolute())
+            self._changed.add(name)
         if name not in self._files:
             self._files[name] = self._folder / f"source_{len(self._files) + 1}.py"
-            self._files[name].write_text("".join(linecache.getlines(name)), encoding="utf-8")
+            lines = [] if name in self._changed else linecache.getlines(name)
+            self._files[name].write_text("".join(lines), encoding="utf-8")
         return str(self._files[name])
+
+    def _is_in(self, code: types.CodeType, path: Path) -> bool:
+        """Whether a file has the source of this code; not where it was edited since."""
+        if any(name.startswith("@py") for name in code.co_names):  # pytest has written its assertions in another way
+            return True
+        if path not in self._codes:
+            try:
+                self._codes[path] = list(_codes(compile(path.read_bytes(), str(path), "exec", dont_inherit=True)))
+            except (SyntaxError, ValueError, OSError):
+                self._codes[path] = []
+        return any(_is_same(code, each) for each in self._codes[path])
 
     def notes(self) -> list[str]:
         """Return a sentence for each source that could not be found."""
-        return [f"the source of {_cell(name)} is not known" for name in self._files if not linecache.getlines(name)]
+        changed = [
+            f"{name} was edited after it was imported, so its lines are not shown: import it again"
+            for name in sorted(self._changed)
+        ]
+        unknown = [name for name in self._files if name not in self._changed and not linecache.getlines(name)]
+        return changed + [f"the source of {_cell(name)} is not known" for name in unknown]
 
     def shown(self) -> dict[str, str]:
         """Return for each file what it is called: "In[3]" for the third cell of a notebook."""
         return {str(path): _cell(name) for name, path in self._files.items()}
+
+
+def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _codes(constant)
+
+
+def _is_same(one: types.CodeType, other: types.CodeType) -> bool:
+    if (one.co_name, one.co_firstlineno) != (other.co_name, other.co_firstlineno):
+        return False
+    constants = [
+        [repr(each) for each in code.co_consts if not isinstance(each, types.CodeType | frozenset)]
+        for code in (one, other)
+    ]
+    alike = (one.co_code, one.co_names, list(one.co_lines())) == (other.co_code, other.co_names, list(other.co_lines()))
+    return alike and constants[0] == constants[1]
 
 
 def _cell(name: str) -> str:

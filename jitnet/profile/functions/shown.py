@@ -9,6 +9,7 @@ from jitnet.profile.functions.function_profile import FunctionProfile
 from jitnet.profile.functions.hint_records import Hint
 from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.page import page
+from jitnet.profile.functions.places import Place
 from jitnet.profile.functions.tried import measured
 from jitnet.profile.functions.two_functions import FunctionComparison
 
@@ -72,7 +73,7 @@ def _lines(profile: FunctionProfile) -> list[str]:
     lines += [f"wrong: {each.name}: {each.reason}" for each in profile.checks if each.verdict == "failed"]
     lines += _most(profile)
     hints = [hint for hint in profile.hints if hint.shown]
-    lines += [_hint(hint) for hint in hints[:MOST_HINTS]]
+    lines += [_hint(profile, hint) for hint in hints[:MOST_HINTS]]
     left = len(hints) - MOST_HINTS
     if left > 0:
         lines.append(f"and {left} more hint{'s' * (left > 1)}")
@@ -80,7 +81,7 @@ def _lines(profile: FunctionProfile) -> list[str]:
         lines.append(f"together: {measured(profile.fix.trial)}: {', '.join(profile.fix.changes)}")
     if not hints:
         lines.append("no hint" if not profile.hints else "no hint that helps")
-    return lines
+    return lines + [f"note: {note}" for note in profile.notes]
 
 
 def _most(profile: FunctionProfile) -> list[str]:
@@ -89,10 +90,10 @@ def _most(profile: FunctionProfile) -> list[str]:
     if profile.sampling is not None:
         for line in profile.sampling.lines:
             source = f": {line.place.source}" if line.place.source else ""
-            shares.append((line.share, f"in line {line.place.line}{source}"))
-        shares += [(rest.share, rest.name) for rest in profile.sampling.rest]
+            shares.append((line.share, f" in {_at(profile, line.place)}{source}"))
+        shares += [(rest.share, f": {rest.name}") for rest in profile.sampling.rest]
     share, what = max(shares, default=(0.0, ""))
-    return [f"{share:.0%} of it {what}"] if share > 0 else []
+    return [f"{share:.0%} of it{what}"] if share > 0 else []
 
 
 def _time(profile: FunctionProfile) -> str:
@@ -106,6 +107,11 @@ def _time(profile: FunctionProfile) -> str:
     return f"{text}{compiled}"
 
 
-def _hint(hint: Hint) -> str:
+def _at(profile: FunctionProfile, place: Place) -> str:
+    """Return a line by its number; one that is not in the function's file, or cell of a notebook, with its own."""
+    return f"line {place.line}" if place.file == profile.place.file else f"{place.file}:{place.line}"
+
+
+def _hint(profile: FunctionProfile, hint: Hint) -> str:
     gain = f" (measured: {measured(hint.trial)})" if hint.trial is not None else ""
-    return f"line {hint.place.line}: {RULES[Kind(hint.kind)].title}{gain}: {hint.reason}"
+    return f"{_at(profile, hint.place)}: {RULES[Kind(hint.kind)].title}{gain}: {hint.reason}"
