@@ -22,6 +22,8 @@ train: $(VENV)/.stamp-train
 
 # jitnet keeps one folder of compiled code for each of these modes, here inside the environment.
 test cover: export JITNET_CACHE := $(CURDIR)/$(VENV)/kernels
+# Hundreds of processes are started: byte code is kept for them, also where the environment keeps none.
+test cover: export PYTHONDONTWRITEBYTECODE :=
 
 test: $(VENV)/.stamp-test
 	$(COMPILE)
