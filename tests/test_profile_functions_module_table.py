@@ -9,6 +9,7 @@ import pytest
 from jitnet.errors import JitnetError, UsageError
 from jitnet.profile.code import look
 from jitnet.profile.code.code_view import Target
+from jitnet.profile.code.compiling import CompilerEnded
 from jitnet.profile.functions import module_table
 from jitnet.profile.functions.module_table import Compiled, JittedFunction, ModuleTable, loops_of, profile_module
 
@@ -235,7 +236,7 @@ def looked(monkeypatch, *scripts):
         def __exit__(self, *_):
             pass
 
-    monkeypatch.setattr(look, "_Worker", Worker)
+    monkeypatch.setattr(look, "CompilingProcess", Worker)
     monkeypatch.setattr(look, "view", lambda reply, *rest: reply["function"])
     shown = []
     found = look.look_each(
@@ -256,7 +257,7 @@ def test_one_that_fails_hides_no_other_and_nothing_is_compiled_twice_for_it(monk
 
 
 def test_one_that_takes_too_long_or_ends_the_compiler_costs_no_other_its_view(monkeypatch):
-    ended = look._Ended("the compiler ended without a message")
+    ended = CompilerEnded("the compiler ended without a message")
     found, started, shown = looked(monkeypatch, [TimeoutError("a")], [ended], [{"function": "c"}])
     assert found == ["it takes more than 5 s to compile", "the compiler ended without a message", "c"]
     assert started == [["a", "b", "c"], ["b", "c"], ["c"]]
@@ -285,7 +286,7 @@ def test_a_process_that_compiles_for_too_long_is_ended(folder):
 
 def test_a_package_shows_what_its_modules_define(folder, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(folder), prepend=":")
-    monkeypatch.setattr(look, "_Worker", lambda *a, **k: pytest.fail("nothing has types"))
+    monkeypatch.setattr(look, "CompilingProcess", lambda *a, **k: pytest.fail("nothing has types"))
     found = profile_module("pkg")
     assert [(each.name, each.compiled) for each in found.functions] == [("lazy", ())]
     assert found.commands == ("jitnet profile pkg:lazy --setup pkg:a_function_that_returns_its_arguments",)
