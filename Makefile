@@ -10,8 +10,8 @@
 ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
-# Two processes share the suite: most of a test compiles or waits, on one core.
-PYTEST := $(BIN)/python -m pytest -q -n 2 --dist worksteal
+# Two processes share the suite, file by file: most of a test compiles or waits, on one core.
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 # Compiled once, ahead of both.
 COMPILE := $(BIN)/python -c 'from jitnet.engine.loop import load_loop; load_loop()'
 CANDIDATES := $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11

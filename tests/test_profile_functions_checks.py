@@ -1,16 +1,12 @@
 """Wrong results are named with their line and without false alarms, also where the function crashes."""
 
-import json
 import os
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+from planted_process import PLANTED, printed_by
 
-import jitnet
 from jitnet.compiler.environment import CORES
 from jitnet.errors import JitnetError
 from jitnet.profile.functions import early_lines, profiling
@@ -18,9 +14,6 @@ from jitnet.profile.functions.profiling import profile_function
 from jitnet.profile.functions.worker.child import NO_TIME, NOT_PREPARED, Child
 from jitnet.profile.functions.worker.differences import EXACT, Allowance, differences
 from jitnet.profile.functions.worker.outcomes import plain_value, share_memory
-from jitnet.profile.functions.worker_process import worker_environment
-
-PLANTED = Path(__file__).parent / "planted"
 
 # What each wrong function is called with, and the check that names its marked line.
 WRONG = {
@@ -90,25 +83,13 @@ def case(file: str, name: str, args: str) -> dict:
     return {"target": f"{PLANTED / file}:{name}", **words, **common}
 
 
-def environment() -> dict[str, str]:
-    return worker_environment()[0] | {"PYTHONPATH": str(Path(jitnet.__file__).parents[1])}
-
-
 @pytest.fixture(scope="module")
 def replies() -> dict[str, dict]:
     """What was found in each planted function, all in one process."""
     cases = [case("wrong.py", name, args) for name, (args, _) in WRONG.items()]
     cases += [case("right.py", name, args) for name, args in RIGHT.items()]
     cases += [case(*each) for each in OTHERS.values()]
-    done = subprocess.run(
-        [sys.executable, str(PLANTED / "checked.py"), json.dumps(cases), json.dumps(CORES)],
-        capture_output=True,
-        text=True,
-        env=environment(),
-        timeout=900,
-    )
-    assert done.returncode == 0, done.stderr
-    return dict(zip([*WRONG, *RIGHT, *OTHERS], json.loads(done.stdout.splitlines()[-1]), strict=True))
+    return dict(zip([*WRONG, *RIGHT, *OTHERS], printed_by("checked.py", cases, timeout_s=900), strict=True))
 
 
 def verdicts(reply: dict) -> dict[str, str]:

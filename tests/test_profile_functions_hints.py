@@ -1,25 +1,17 @@
 """Every kind of hint is found where it was planted, and clean functions get none."""
 
-import json
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import fake_function_profile as fake
 import pytest
+from planted_process import PLANTED, printed_by
 
-import jitnet
-from jitnet.compiler.environment import CORES
 from jitnet.profile.code.code_view import Instruction, Mca, Target
 from jitnet.profile.code.look import look
 from jitnet.profile.functions.hint_records import Hint
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.machine_hints import calls_and_divisions, confirmed
 from jitnet.profile.functions.places import Place
-from jitnet.profile.functions.worker_process import worker_environment
-
-PLANTED = Path(__file__).parent / "planted"
 
 # What each planted fault is called with, and the kind of hint that names its marked line.
 FAULTS = {
@@ -83,17 +75,7 @@ def case(name: str, file: str, args: str) -> dict:
 
 def measured(cases: list[dict]) -> list[dict]:
     """The worker process's reply to each request."""
-    environment, _ = worker_environment()
-    environment["PYTHONPATH"] = str(Path(jitnet.__file__).parents[1])
-    done = subprocess.run(
-        [sys.executable, str(PLANTED / "measured.py"), json.dumps(cases), json.dumps(CORES)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return printed_by("measured.py", cases)
 
 
 @pytest.fixture(scope="module")

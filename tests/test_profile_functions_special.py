@@ -1,18 +1,15 @@
 """Profiles of functions that are called in special ways, and of loops of which little is left."""
 
-import json
 import re
 import subprocess
 import sys
 import tempfile
 import textwrap
-from pathlib import Path
 
 import numpy as np
 import pytest
+from planted_process import PLANTED, printed_by
 
-import jitnet
-from jitnet.compiler.environment import CORES
 from jitnet.errors import JitnetError, UsageError
 from jitnet.profile.code.code_view import Target
 from jitnet.profile.code.look import look
@@ -25,10 +22,9 @@ from jitnet.profile.functions.machine_hints import calls_and_divisions, confirme
 from jitnet.profile.functions.places import Place
 from jitnet.profile.functions.profiling import profile_function
 from jitnet.profile.functions.worker.subject import Refused, arguments_of, check_arguments, find
-from jitnet.profile.functions.worker_process import silent_text, worker_environment
+from jitnet.profile.functions.worker_process import silent_text
 from jitnet.render.code import verdict
 
-PLANTED = Path(__file__).parent / "planted"
 FILE = str(PLANTED / "special.py")
 LINES = (PLANTED / "special.py").read_text().splitlines()
 
@@ -78,17 +74,7 @@ def replies() -> dict[str, dict]:
         {"target": f"{FILE}:{name}", "args": args, "setup": setup and f"{FILE}:{setup}"} | common
         for name, (args, setup) in MEASURED.items()
     ]
-    environment, _ = worker_environment()
-    environment["PYTHONPATH"] = str(Path(jitnet.__file__).parents[1])
-    done = subprocess.run(
-        [sys.executable, str(PLANTED / "measured.py"), json.dumps(cases), json.dumps(CORES)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    return dict(zip(MEASURED, json.loads(done.stdout.splitlines()[-1]), strict=True))
+    return dict(zip(MEASURED, printed_by("measured.py", cases), strict=True))
 
 
 @pytest.fixture(scope="module")

@@ -2,17 +2,14 @@
 
 import json
 import platform
-import subprocess
-import sys
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import pytest
+from planted_process import PLANTED, printed_by
 from test_render_code import VIEW
 from test_render_functions import PROFILE
 
-import jitnet
 from jitnet.errors import JitnetError
 from jitnet.profile.functions import early_lines, profiling
 from jitnet.profile.functions.function_profile import Check
@@ -21,9 +18,7 @@ from jitnet.profile.functions.hints import RULES, Kind
 from jitnet.profile.functions.places import Place
 from jitnet.profile.functions.profiling import _with_trials
 from jitnet.profile.functions.tried import add_hint, in_order, read_fix, with_state
-from jitnet.profile.functions.worker_process import worker_environment
 
-PLANTED = Path(__file__).parent / "planted"
 SUM = 'fastmath={"contract", "nsz", "reassoc"}'
 NUMPY = 'error_model="numpy"'
 
@@ -70,17 +65,7 @@ def tried() -> dict[str, dict]:
         | {"target": f"{PLANTED / 'slower.py'}:of_arrays", "args": None, "setup": f"{PLANTED / 'slower.py'}:arrays"}
         | {"factors": {"arrays as one array": 3.0}, "also": [("reference counts", "x = arrays[")]}
     )
-    environment, _ = worker_environment()
-    environment["PYTHONPATH"] = str(Path(jitnet.__file__).parents[1])
-    done = subprocess.run(
-        [sys.executable, str(PLANTED / "tried.py"), json.dumps(cases)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    found = dict(zip([*CASES, "decays", "no time", "of_arrays"], json.loads(done.stdout.splitlines()[-1]), strict=True))
+    found = dict(zip([*CASES, "decays", "no time", "of_arrays"], printed_by("tried.py", cases), strict=True))
     for each in found.values():
         hints = [
             Hint(one["kind"], Place(**one["place"]), one["reason"], one["advice"], one["source"], one["share"])

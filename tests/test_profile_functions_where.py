@@ -1,23 +1,17 @@
 """Where the time of a call goes: functions whose shares are known, and what a signal must not do to them."""
 
-import json
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from planted_process import PLANTED, printed_by
 
-import jitnet
 from jitnet.compiler.environment import CORES
 from jitnet.profile.functions.worker import line_sampler
 from jitnet.profile.functions.worker.dwarf import DebugInfo
 from jitnet.profile.functions.worker.line_sampler import why_not
-from jitnet.profile.functions.worker_process import worker_environment
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "it can be sampled")
 
-PLANTED = Path(__file__).parent / "planted"
 SHARES = PLANTED / "shares.py"
 
 POINTS = 0.05
@@ -60,18 +54,9 @@ def case(name: str) -> dict:
 
 def sampled(names: list[str]) -> dict[str, dict]:
     """The worker process's reply to each."""
-    environment, _ = worker_environment()
-    environment["OMP_WAIT_POLICY"] = "passive"  # a thread that waits leaves its core to the one that works
-    environment["PYTHONPATH"] = str(Path(jitnet.__file__).parents[1])
-    done = subprocess.run(
-        [sys.executable, str(PLANTED / "sampled.py"), json.dumps([case(name) for name in names]), json.dumps(CORES)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    return dict(zip(names, json.loads(done.stdout.splitlines()[-1]), strict=True))
+    # A thread that waits leaves its core to the one that works.
+    found = printed_by("sampled.py", [case(name) for name in names], OMP_WAIT_POLICY="passive")
+    return dict(zip(names, found, strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -246,17 +231,7 @@ def test_what_it_costs_is_stated(replies):
 
 
 def test_a_signal_changes_nothing_and_ends_no_sleep():
-    environment, _ = worker_environment()
-    environment["PYTHONPATH"] = str(Path(jitnet.__file__).parents[1])
-    done = subprocess.run(
-        [sys.executable, str(PLANTED / "interrupted.py"), json.dumps(CORES)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = printed_by("interrupted.py")
     assert found["equal"] == dict.fromkeys(["allocates", "in_threads", "calls_python"], True)
     assert all(count > 10 for count in found["samples"].values())
     assert found["cut_short"] == 0
